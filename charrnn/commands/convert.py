@@ -1,4 +1,4 @@
-"""`charrnn convert`: a .ckpt or torch-rnn's .t7 becomes a model file."""
+"""`charrnn convert`: convert a .ckpt, or a .t7 of torch-rnn, to a model file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from charrnn.commands.output import require_not_the_model
+from charrnn.commands.output import check_output
 from charrnn.options.ranges import PATH, Range
 from charrnn.say import say
 
@@ -27,10 +27,10 @@ FIRST_WORD = "input"
 
 
 def run(options: ConvertOptions) -> None:
-    """Write the model of `input` to the model file `output`."""
+    """Convert the model `input` to the model file `output`."""
     from charrnn.model import load
 
-    require_not_the_model(options.output, options.input)
+    check_output(options.output, options.input)
     model, output = load(options.input), Path(options.output)
     model.save(output)
     size = sum(weight.size for weight in model.trained.members[0].weights.values())

@@ -1,4 +1,4 @@
-"""`charrnn evaluate`: the loss of a model on a split or a text, whole, by line or character."""
+"""`charrnn evaluate`: print the loss of a model on a split or a text, its lines or characters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.commands.output import opened
+from charrnn.commands.output import open_output
 from charrnn.errors import InputError
 from charrnn.options.datasets import SourceOptions
 from charrnn.options.ranges import (
@@ -48,7 +48,7 @@ class EvaluateOptions:
             self.window is None or self.by == "text",
             "window",
             self.window,
-            f"by={self.by} scores one stream; give one",
+            f"needs by=text, not by={self.by}",
         )
 
 
@@ -67,16 +67,16 @@ def run(options: EvaluateOptions) -> None:
     keep_freed_memory()
     trained = with_counts(read_models(options.checkpoint, options.weights), options.counts)
     if options.data.input_txt == "-" and sys.stdin.isatty():
-        say("data.input_txt=-: type or paste the text; Ctrl-D on a line of its own ends it")
+        say("data.input_txt=-: type or paste the text, then press Ctrl-D on an empty line")
     if options.by == "text":
         _print_loss(options, trained)
     else:
-        _print_each(options, trained)
+        _print_losses(options, trained)
 
 
 def _print_loss(options: EvaluateOptions, trained: Trained) -> None:
     split, ids = _read_ids(options, trained)
-    score = _score(options, trained, split, ids, ids.unknown)
+    score = _compute_score(options, trained, split, ids, ids.unknown)
     details: dict[str, Any] = {}
     heading = f"{split}: {score.characters} characters"
     if options.unknown == "skip":
@@ -85,7 +85,7 @@ def _print_loss(options: EvaluateOptions, trained: Trained) -> None:
         details["model"] = f"ensemble of {members}"
     if options.window is not None:
         details["window"] = options.window
-        heading += f", in cold windows of {options.window}"
+        heading += f", in windows of {options.window} from the zero state"
     if options.json:
         _print_json(split, score, details)
     else:
@@ -93,14 +93,14 @@ def _print_loss(options: EvaluateOptions, trained: Trained) -> None:
         print("\n".join(score.lines()))
 
 
-def _print_each(options: EvaluateOptions, trained: Trained) -> None:
-    """Print bits per character, of the worst predicted lines first, or of each character."""
+def _print_losses(options: EvaluateOptions, trained: Trained) -> None:
+    """Print bits per character: of lines, the worst first, or of each character."""
     from charrnn.evaluation.losses import worst_predicted_first
 
     split, text, ids, unknown = _read_text(options, trained)
     known = np.flatnonzero(ids >= 0)
     scored: Losses = np.empty(max(0, len(known) - 1), np.float32)
-    score = _score(options, trained, split, ids[known], unknown, scored)
+    score = _compute_score(options, trained, split, ids[known], unknown, scored)
     losses: Losses = np.full(len(text), np.nan, np.float32)
     losses[known[1:]] = scored
     if options.by == "line":
@@ -118,7 +118,7 @@ def _print_each(options: EvaluateOptions, trained: Trained) -> None:
     if options.json:
         _print_json(split, score, details)
         return
-    with opened(None) as write:
+    with open_output(None) as write:
         write("".join(f"{line}\n" for line in printed))
 
 
@@ -127,7 +127,7 @@ def _print_json(split: str, score: Score, details: dict[str, Any]) -> None:
     print(json.dumps(values))
 
 
-def _score(
+def _compute_score(
     options: EvaluateOptions,
     trained: Trained,
     split: str,
@@ -143,12 +143,12 @@ def _score(
     if len(ids) < 2:
         where = "data.input_txt" if split == "text" else f"split={split}"
         raise InputError(
-            f"{where}: has {len(ids)} characters that the model knows, and a loss needs 2 or more"
+            f"{where}: the model knows {len(ids)} of its characters, but a loss needs 2 or more"
         )
     if unknown:
         say(
-            f"unknown=skip: {unknown} of {unknown + len(ids)} characters are not among the "
-            f"{len(trained.vocabulary)} that the model knows; the rest is scored"
+            f"unknown=skip: skipped {unknown} of {unknown + len(ids)} characters, because they are "
+            f"not among the {len(trained.vocabulary)} characters of the model"
         )
     network = any_network_of(trained)
     with ProgressDisplay("scoring", unit=" characters") as report:
@@ -158,7 +158,7 @@ def _score(
 
 
 def _read_text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, Ids, int]:
-    """Return the split's name, text (n,), ids (n,), and the number of unknown ids, which are -1."""
+    """Return the split's name, its text (n,), ids (n,) and number of unknown ids, which are -1."""
     from charrnn.text.sources import read_pieces
 
     source = options.data.input_txt
@@ -184,5 +184,5 @@ def _read_ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds
         try:
             encoded = training_data(trained.facts)
         except InputError as error:
-            raise InputError(f"split={options.split}: {error}; or give data.input_txt=") from None
+            raise InputError(f"split={options.split}: {error}; or set data.input_txt=") from None
     return options.split, translated(encoded, options.split, trained.vocabulary, skip=skip)

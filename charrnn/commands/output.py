@@ -1,4 +1,4 @@
-"""Where a command writes text: to standard output, as it can take it, or to a file."""
+"""Write a command's text to standard output or to a file."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Write = Callable[[str], None]
 
 
 @contextlib.contextmanager
-def opened(output: str | None) -> Iterator[Write]:
-    """A function that writes text to standard output, or to a file that is whole or not there.
+def open_output(output: str | None) -> Iterator[Write]:
+    """Yield a function that writes text to standard output (None) or to a file.
 
-    A terminal gets what it can show, and control characters as pictures of themselves; a pipe
-    or a file the text itself, at once.
+    The file appears only when it is complete. A terminal gets symbols instead of control
+    characters and unencodable characters. A pipe or a file gets the exact text without delay.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: the output cannot be written.
     """
     if output is not None:
         with replacing(Path(output)) as temporary, temporary.open("wb") as file:
@@ -37,14 +37,14 @@ def opened(output: str | None) -> Iterator[Write]:
         yield lambda text: _print(as_bytes(text))
 
 
-def require_not_the_model(output: str | None, *models: str | Path | None) -> None:
-    """Raise InputError if what is to be written is a folder, or one of these models."""
+def check_output(output: str | None, *models: str | Path | None) -> None:
+    """Raise InputError if the output is a folder or one of the models that the command reads."""
     from charrnn.runs.model_lookup import find_model
 
     if output is not None and os.path.isdir(output):
         raise InputError(f"output={short(output)}: is a folder; name a file")
-    is_there = output is not None and os.path.exists(output)
-    if is_there and any(os.path.samefile(str(output), find_model(model)) for model in models):
+    exists = output is not None and os.path.exists(output)
+    if exists and any(os.path.samefile(str(output), find_model(model)) for model in models):
         raise InputError(f"output={short(output)}: is the model itself; name another file")
 
 

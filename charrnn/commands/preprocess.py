@@ -1,4 +1,4 @@
-"""charrnn preprocess: a text becomes ids in HDF5 and a vocabulary in JSON."""
+"""`charrnn preprocess`: encode a text as ids in HDF5 and a vocabulary in JSON."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ FIRST_WORD = "input_txt"
 
 
 def run(options: PreprocessOptions) -> None:
-    """Preprocess, and print what torch-rnn's script prints.
+    """Preprocess a text, and print the same lines as torch-rnn's script.
 
     Raises:
-        InputError, RunError: as `preprocess` does.
+        InputError, RunError: like `preprocess`.
     """
     with ProgressDisplay(STAGE, quiet=options.quiet) as report:
-        made = preprocess(
+        result = preprocess(
             options.input_txt,
             None if options.output_h5 is None else Path(options.output_h5),
             None if options.output_json is None else Path(options.output_json),
@@ -39,12 +39,12 @@ def run(options: PreprocessOptions) -> None:
             report=report,
         )
     if not options.quiet:
-        if made.is_list:
+        if result.is_list:
             say(LIST_REMARK.format(prefix=options.PREFIX))
-        print(f"Total vocabulary size: {len(made.vocabulary)}")
-        print(f"Total tokens in file: {sum(made.sizes.values())}")
-        print(f"  Training size: {made.sizes['train']}")
-        print(f"  Val size: {made.sizes['val']}")
-        print(f"  Test size: {made.sizes['test']}")
-        print(f"Using dtype {made.dtype}")
-        print(printable(f"Wrote {made.h5} and {made.json}"))
+        print(f"Total vocabulary size: {len(result.vocabulary)}")
+        print(f"Total tokens in file: {sum(result.sizes.values())}")
+        print(f"  Training size: {result.sizes['train']}")
+        print(f"  Val size: {result.sizes['val']}")
+        print(f"  Test size: {result.sizes['test']}")
+        print(f"Using dtype {result.dtype}")
+        print(printable(f"Wrote {result.h5} and {result.json}"))

@@ -1,4 +1,4 @@
-"""`charrnn runs`: what the runs of a folder reached, the best first."""
+"""`charrnn runs`: list the runs in a folder with their losses, the best first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FIRST_WORD = "folder"
 
 
 def run(options: RunsOptions) -> None:
-    """Print the table, or JSON, and write the CSV; or remove a run."""
+    """Print the runs as a table or as JSON, and write a CSV file; or remove a run."""
     if options.remove is not None:
         _remove(options.remove)
         return
@@ -39,10 +39,10 @@ def run(options: RunsOptions) -> None:
 
     folder = Path(options.folder)
     if not folder.is_dir():
-        raise InputError(f"folder={short(folder)}: no such folder; runs lie in outputs by default")
+        raise InputError(f"folder={short(folder)}: no such folder; the default is outputs")
     if not (runs := summarize_runs(folder)):
-        raise InputError(f"folder={short(folder)}: no run lies in it")
-    # the names are paths from the folder in which checkpoint=, resume= and remove= look for them
+        raise InputError(f"folder={short(folder)}: contains no run")
+    # Show paths that checkpoint=, resume= and remove= accept.
     bases = (OUTPUTS.absolute(), Path.cwd(), folder.absolute())
     base = next(base for base in bases if folder.absolute().is_relative_to(base))
     board = rank_runs(base, runs, options.sort)
@@ -61,7 +61,7 @@ def _remove(name: str) -> None:
     """Delete the folder of a run or a sweep.
 
     Raises:
-        InputError: it is neither, or a process trains in it.
+        InputError: it is neither a run nor a sweep, or a process is training in it.
     """
     from charrnn.files import OUTPUTS, path_of_run, short_path
     from charrnn.runs import folder as run_folder
@@ -69,9 +69,9 @@ def _remove(name: str) -> None:
 
     folder = Path(os.path.realpath(path_of_run(name)))
     if not run_folder.is_run(folder) and not run_folder.is_sweep(folder):
-        raise InputError(f"remove={short(name)}: is no folder of a run or a sweep")
+        raise InputError(f"remove={short(name)}: is not the folder of a run or a sweep")
     if Path.cwd().is_relative_to(folder):
-        raise InputError(f"remove={short(name)}: is where you are; change to another folder")
+        raise InputError(f"remove={short(name)}: contains the current folder; leave it first")
     with contextlib.ExitStack() as locks:
         for run in summarize_runs(folder):
             locks.enter_context(run_folder.lock(run.folder))
@@ -81,5 +81,5 @@ def _remove(name: str) -> None:
             raise RunError(f"{error.filename}: cannot be removed ({error.strerror})") from None
     if OUTPUTS.resolve() in folder.parent.parents:
         with contextlib.suppress(OSError):
-            folder.parent.rmdir()  # the folder of a date that has no other run
+            folder.parent.rmdir()  # Remove the folder of a date if it is empty.
     say(f"removed {short_path(folder)}")

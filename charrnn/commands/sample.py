@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from charrnn import plugins
 from charrnn.cli.front import Job, current_job
-from charrnn.commands.output import Write, opened, require_not_the_model
+from charrnn.commands.output import Write, check_output, open_output
 from charrnn.errors import InputError
 from charrnn.files import numbered
 from charrnn.options.ranges import (
@@ -122,7 +122,7 @@ def run(options: SampleOptions) -> None:
     job, output = current_job.get(), options.output
     if output is not None and job.number is not None:
         output = numbered(output, job.number)
-    require_not_the_model(output, *_paths(options.checkpoint))
+    check_output(output, *_paths(options.checkpoint))
     model = with_counts(read_models(options.checkpoint, options.weights), options.counts)
     sampler = Sampler(model, options.precision)
     kinds = tuple(part.WRITER for part in plugins.import_modules("sample")) or (Writer,)
@@ -145,7 +145,7 @@ def run(options: SampleOptions) -> None:
 
     with progress:
         if options.json:
-            with opened(output) as write:
+            with open_output(output) as write:
                 for text in texts:
                     write(json.dumps(_record(text, sampler)) + "\n")
         elif output is None:
@@ -153,7 +153,7 @@ def run(options: SampleOptions) -> None:
         elif labels or (options.num_samples > 1 and options.mode == "text"):
             _to_files(texts, labels, output, options.checkpoint)
         else:
-            with opened(output) as write:
+            with open_output(output) as write:
                 for text in texts:
                     _write_all(text, write)
     writer.end()
@@ -273,7 +273,7 @@ def _label(text: Text) -> str:
 def _to_standard_output(texts: Iterable[Text], labels: bool, job: Job) -> None:
     """One after another, a line between two; what a list or a sweep differs in stands in it."""
     on_terminal = sys.stdout.isatty()
-    with opened(None) as write:
+    with open_output(None) as write:
         for number, text in enumerate(texts):
             of_another_job = number == 0 and bool(job.number)
             if number or (of_another_job and not on_terminal):
@@ -293,7 +293,7 @@ def _to_files(
     """Each into a file of its own, with its number before the name's ending."""
     for number, text in enumerate(texts):
         path = numbered(output, number)
-        require_not_the_model(path, *_paths(checkpoint))
-        with opened(path) as write:
+        check_output(path, *_paths(checkpoint))
+        with open_output(path) as write:
             _write_all(text, write)
         say(f"wrote {path}: {_label(text)}" if labels else f"wrote {path}")

@@ -1,9 +1,9 @@
-"""The text that a model was trained on, and how much of another text stands in it.
+"""Find the text that a model was trained on, and search passages in it.
 
-The passages of a text in the order of a dictionary are its suffix array; a look-up is a binary
-search in it, some 15 microseconds in a text of any size. libdivsufsort (of the extra ``novelty``)
-makes the array when it is first needed, in half a second for 5 MB; it takes four bytes of memory
-for each byte of the text.
+A suffix array has the suffixes of a text in alphabetical order. A look-up is a binary search in
+it, and takes about 15 microseconds in a text of any size. libdivsufsort (of the extra ``novelty``)
+builds the array at the first look-up, in half a second for 5 MB. The array needs four bytes of
+memory per byte of text.
 """
 
 from __future__ import annotations
@@ -24,44 +24,41 @@ from charrnn.text.sources import read_pieces
 
 
 class TrainingText:
-    """A text that says quickly whether a passage stands in it. Safe to share between threads.
+    """A text with fast search for passages. Threads may share it.
 
-    A passage is found where its UTF-8 is found, since no character's bytes stand within those of
-    others. Of a model of bytes a character is a byte, as `Vocabulary.decode` gives them.
+    The search compares UTF-8, because the bytes of a character never occur inside other characters.
+    If the vocabulary has bytes, each character is a byte as decoded by `Vocabulary.decode`.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._bytes = _utf8(text)
+        self._bytes = _encode_utf8(text)
         self._lock = threading.Lock()
 
     def __contains__(self, passage: object) -> bool:
         return isinstance(passage, str) and self.count(passage) > 0
 
     def count(self, passage: str) -> int:
-        """How often a passage of one character or more stands in it; occurrences may overlap."""
-        return self._count(_utf8(passage))
+        """Return how often the text contains a passage; occurrences may overlap."""
+        return self._count(_encode_utf8(passage))
 
-    def longest_matches(self, text: str) -> npt.NDArray[np.int64]:
-        """For each character, how many up to and with it stand in the training text in a row.
+    def find_longest_matches(self, text: str) -> npt.NDArray[np.int64]:
+        """Return the lengths (n,) of the longest matches that end at each character of `text`.
 
-        The longest match that ends at a character begins nowhere before the one that ends at the
-        character before it, so that two look-ups a character are enough on average.
-
-        Returns:
-            (n,): that the last k of the characters up to number j stand in the training text is
-            true for every k up to number j of these, and for no larger one.
+        Entry j is the largest k such that the training text contains text[j + 1 - k : j + 1]. The
+        match for entry j + 1 cannot start before the match for entry j, so on average two look-ups
+        per character are enough.
         """
-        found = np.empty(len(text), np.int64)
-        sizes = [len(_utf8(character)) for character in text]
-        match, first = bytearray(), 0  # the match, and the character with which it begins
+        lengths = np.empty(len(text), np.int64)
+        sizes = [len(_encode_utf8(character)) for character in text]
+        match, first = bytearray(), 0  # the match, and the index of its first character
         for last, character in enumerate(text):
-            match += _utf8(character)
+            match += _encode_utf8(character)
             while match and not self._count(bytes(match)):
                 del match[: sizes[first]]
                 first += 1
-            found[last] = last + 1 - first
-        return found
+            lengths[last] = last + 1 - first
+        return lengths
 
     def _count(self, passage: bytes) -> int:
         if not 0 < len(passage) <= len(self._bytes):
@@ -90,40 +87,39 @@ def find_training_text(
     """Return the text that a model was trained on.
 
     Args:
-        facts: the model's record of its training, which names its data.
+        facts: the model's facts, which name its data.
         encoding: of the model's text.
-        corpus: a text file, of which everything counts, or an HDF5 file beside its JSON. None:
-            the data that the facts name.
-        splits: the splits of the data that count.
+        corpus: a text file, or an HDF5 file with its JSON beside it. None: the data in the facts.
+        splits: the splits to return; a text file is returned whole.
 
     Raises:
         InputError: the text is missing or cannot be read.
     """
     try:
         if corpus is None:
-            return TrainingText(_decoded(training_data(facts), splits))
+            return TrainingText(_decode_splits(training_data(facts), splits))
         path = Path(corpus)
         if path.suffix in (".h5", ".hdf5"):
-            return TrainingText(_decoded(open_data(path, path.with_suffix(".json")), splits))
+            return TrainingText(_decode_splits(open_data(path, path.with_suffix(".json")), splits))
         return TrainingText("".join(read_pieces(corpus, encoding)))
     except InputError as error:
         if corpus is None:
             raise InputError(
-                f"corpus=null: the text that the model was trained on is not at hand; "
-                f"give corpus=, its text ({error})"
+                f"corpus=null: the model's training text is not available ({error}); "
+                f"name it: corpus=FILE"
             ) from None
-        what = str(error).removeprefix(f"{corpus}: ")
-        raise InputError(f"corpus={short(corpus)}: {what}") from None
+        reason = str(error).removeprefix(f"{corpus}: ")
+        raise InputError(f"corpus={short(corpus)}: {reason}") from None
 
 
-def corpus_name(facts: Mapping[str, Any]) -> str | None:
-    """Return the name of the text that a model was trained on, without its folder and ending."""
+def get_corpus_name(facts: Mapping[str, Any]) -> str | None:
+    """Return the name of a model's training text, without folder and extension."""
     path = facts.get("input_h5")
-    # in the cache a name ends in the digest of the text's place and options
+    # The names of files in the cache end in a digest.
     return re.sub("-[0-9a-f]{16}$", "", Path(path).stem) if isinstance(path, str) else None
 
 
-def _decoded(data: EncodedText, splits: Sequence[str]) -> str:
+def _decode_splits(data: EncodedText, splits: Sequence[str]) -> str:
     code_points = np.array([ord(c) for c in data.vocabulary.characters], "<u4")
     pieces = []
     for split in splits:
@@ -134,6 +130,6 @@ def _decoded(data: EncodedText, splits: Sequence[str]) -> str:
     return "".join(pieces)
 
 
-def _utf8(text: str) -> bytes:
-    """UTF-8, in which a lone surrogate (a byte, in a vocabulary of bytes) has three bytes."""
+def _encode_utf8(text: str) -> bytes:
+    """Encode a text as UTF-8; lone surrogates (bytes of a vocabulary of bytes) get three bytes."""
     return text.encode("utf-8", "surrogatepass")

@@ -75,8 +75,8 @@ def test_unknown_characters_are_skipped(trained: Train, workplace: Path, capfd: 
     assert out.startswith("train: 13 characters\n")
     size = len(charrnn.load(run).vocabulary)
     assert err == (
-        f"unknown=skip: 4 of 18 characters are not among the {size} that the model knows; "
-        f"the rest is scored\n"
+        f"unknown=skip: skipped 4 of 18 characters, because they are not among the {size} "
+        "characters of the model\n"
     )
     assert evaluate(capfd, f"checkpoint={run}", "unknown=skip")["unknown"] == 0
     assert "unknown" not in evaluate(capfd, f"checkpoint={run}")
@@ -97,7 +97,10 @@ def test_cold_windows(trained: Train, capfd: Capture) -> None:
     assert found["loss"] > stream["loss"]
     capfd.readouterr()
     assert main(["evaluate", f"checkpoint={run}", "window=50"]) == 0
-    assert capfd.readouterr().out.splitlines()[0] == "val: 104 characters, in cold windows of 50"
+    assert (
+        capfd.readouterr().out.splitlines()[0]
+        == "val: 104 characters, in windows of 50 from the zero state"
+    )
 
 
 def test_an_ensemble(trained: Train, workplace: Path, capfd: Capture) -> None:
@@ -115,7 +118,7 @@ def test_an_ensemble(trained: Train, workplace: Path, capfd: Capture) -> None:
         assert found["loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
     assert main(["evaluate", both, "window=9", "split=test"]) == 0
     line = capfd.readouterr().out.splitlines()[0]
-    assert line == "test: 104 characters, in cold windows of 9, ensemble of 2"
+    assert line == "test: 104 characters, in windows of 9 from the zero state, ensemble of 2"
     assert main(["evaluate", both, "weights=[0.7]"]) == 2
     assert "weights=[0.7]: needs a number above 0 for each" in capfd.readouterr().err
     assert evaluate(capfd, f"checkpoint=[{paths[0]}]") == evaluate(capfd, f"checkpoint={paths[0]}")

@@ -119,7 +119,7 @@ def test_removing(
     assert not (runs / "c").exists()
     for folder in ("outputs", "outputs/train/day", "nowhere", "outputs/train/day/link"):
         assert main(["runs", f"remove={folder}"]) == 2
-        assert "is no folder of a run or a sweep" in capsys.readouterr().err
+        assert "is not the folder of a run or a sweep" in capsys.readouterr().err
     (runs / "b" / ".lock").write_text("1")
     with open(runs / "b" / ".lock") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

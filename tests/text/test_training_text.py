@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from charrnn.errors import InputError
 from charrnn.options.datasets import SPLITS, SplitOptions
 from charrnn.text.preprocessing import preprocess
-from charrnn.text.training_text import TrainingText, corpus_name, find_training_text
+from charrnn.text.training_text import TrainingText, find_training_text, get_corpus_name
 
 # few characters, of one to four bytes, a byte of a model of bytes, and a surrogate that is none
 texts = st.text(st.sampled_from("ab\né東🙂\udcc3\udca9\ud800"), max_size=40)
@@ -25,7 +25,7 @@ TEXT = "one\ntwo, zwölf 東\n" * 5
 def test_it_has_what_python_finds(training: str, text: str, copied: int) -> None:
     pytest.importorskip("pydivsufsort", reason="needs the extra novelty")
     text, whole = training[copied:] + text, TrainingText(training)
-    assert whole.longest_matches(text).tolist() == [
+    assert whole.find_longest_matches(text).tolist() == [
         max(k for k in range(end + 1) if text[end - k : end] in training)
         for end in range(1, len(text) + 1)
     ]
@@ -46,23 +46,23 @@ def test_where_it_is_found(tmp_path: Path, encoding: str) -> None:
     assert find_training_text(facts, encoding, str(tmp_path / "text.txt"), SPLITS).text == whole
     assert find_training_text(facts, encoding, splits=SPLITS).text == whole
     assert find_training_text({}, encoding, str(made.h5)).text == found
-    assert corpus_name(facts) == "text"
+    assert get_corpus_name(facts) == "text"
 
 
 def test_what_is_not_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     for facts in ({}, {"input_h5": "gone.h5", "input_json": "gone.json"}):
-        with pytest.raises(InputError, match=r"^corpus=null: .* give corpus="):
+        with pytest.raises(InputError, match=r"^corpus=null: .* name it: corpus="):
             find_training_text(facts, "utf-8")
     for name in ("gone.txt", "gone.h5"):
         with pytest.raises(InputError, match=f"^corpus={name}: "):
             find_training_text(facts, "utf-8", name)
     monkeypatch.setitem(sys.modules, "pydivsufsort", None)
     with pytest.raises(InputError, match=r"pip install 'pydiv"):
-        TrainingText("red").longest_matches("red")
+        TrainingText("red").find_longest_matches("red")
 
 
 def test_a_long_text_that_is_all_copied() -> None:
     pytest.importorskip("pydivsufsort", reason="needs the extra novelty")
     training = "".join(np.random.default_rng(0).choice(list("abcd \n"), 20_000))
-    matches = TrainingText(training).longest_matches("X" + training[5000:9000])
+    matches = TrainingText(training).find_longest_matches("X" + training[5000:9000])
     assert matches.tolist() == list(range(4001))

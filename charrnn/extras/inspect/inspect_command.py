@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from charrnn.commands.output import require_not_the_model
+from charrnn.commands.output import check_output
 from charrnn.errors import InputError, short
 from charrnn.options.ranges import HTML, PATH, UNKNOWN, Range
 from charrnn.say import say
@@ -44,7 +44,7 @@ def run(options: InspectOptions) -> None:
     from charrnn.runs.model_lookup import find_model, read_model
 
     path, output = find_model(options.checkpoint), Path(options.output)
-    require_not_the_model(options.output, path)
+    check_output(options.output, path)
     model = read_model(path)
     require_page_support(model)
     ids, source = _read_passage(options, model)

@@ -10,7 +10,7 @@ from typing import Any
 
 from charrnn.extras.page.packing import RoundedModel, make_card, pack_model
 from charrnn.extras.page.single_file import join_modules, make_single_file, read_style, replace_once
-from charrnn.text.training_text import corpus_name
+from charrnn.text.training_text import get_corpus_name
 
 SITE = Path(__file__).parent / "site"
 
@@ -21,7 +21,7 @@ def make_page(chosen: RoundedModel, report: Mapping[str, Any]) -> str:
     Args:
         report: the result of `make_report`.
     """
-    title = f"Inside {corpus_name(chosen.model.facts) or 'a model'}"
+    title = f"Inside {get_corpus_name(chosen.model.facts) or 'a model'}"
     template = (SITE / "index.html").read_text(encoding="utf-8")
     for tag in ("title", "h1"):
         element = f"<{tag}>{html.escape(title)}</{tag}>"

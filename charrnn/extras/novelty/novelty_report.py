@@ -91,7 +91,7 @@ def report_on(text: str, training: TrainingText) -> Report:
     Args:
         text: in the tokens of the training text; for a vocabulary of bytes, its bytes.
     """
-    matches = training.longest_matches(text)
+    matches = training.find_longest_matches(text)
     lengths = range(1, min(MAX_LENGTH, len(text)) + 1)
     words = _find_words(text)
     if words and readable(text).endswith(words[-1]):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from charrnn.commands.output import require_not_the_model
+from charrnn.commands.output import check_output
 from charrnn.errors import InputError
 from charrnn.options.ranges import HTML, PATH, TEXT, Range
 from charrnn.say import say
@@ -39,7 +39,7 @@ def run(options: ExportOptions) -> None:
     from charrnn.runs.model_lookup import find_model, read_model
 
     source, output = find_model(options.checkpoint), Path(options.output)
-    require_not_the_model(options.output, source)
+    check_output(options.output, source)
     model = read_model(source)
     require_page_support(model)
     chosen = choose_precision(model, options.precision)
@@ -56,9 +56,9 @@ def _make_page(options: ExportOptions, chosen: RoundedModel) -> str:
     from charrnn.extras.page.packing import is_indented, make_card
     from charrnn.extras.page.writing_page import About, make_writing_page
     from charrnn.options.datasets import SPLITS
-    from charrnn.text.training_text import corpus_name, find_training_text
+    from charrnn.text.training_text import find_training_text, get_corpus_name
 
-    title = options.title or corpus_name(chosen.model.facts) or "charrnn"
+    title = options.title or get_corpus_name(chosen.model.facts) or "charrnn"
     is_list = chosen.model.facts.get("is_list") is True
     about = About(title, make_card(chosen), options.licence, is_indented(chosen.model), is_list)
     text = None

@@ -29,7 +29,7 @@ from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.prompt import PRIMER_FACT, primer_of
-from charrnn.text.training_text import corpus_name
+from charrnn.text.training_text import get_corpus_name
 
 Array = npt.NDArray[np.float32]
 
@@ -193,7 +193,7 @@ def make_card(chosen: RoundedModel) -> list[tuple[str, str]]:
         ("Weights", f"{parameters:,} numbers of {chosen.bits} bits"),
         ("Knows", f"{len(model.vocabulary)} {characters}"),
     ]
-    if name := corpus_name(model.facts):
+    if name := get_corpus_name(model.facts):
         rows.insert(0, ("Learnt from", name))
     loss, step = model.loss, facts.get("step")
     if loss is not None:

@@ -73,11 +73,11 @@ def _serve(options: ServeOptions) -> None:
 def _read_models(options: ServeOptions) -> dict[str, Trained]:
     from charrnn.models.trained import with_counts
     from charrnn.runs.model_lookup import read_models
-    from charrnn.text.training_text import corpus_name
+    from charrnn.text.training_text import get_corpus_name
 
     if options.models:
         models = {name: read_models(path) for name, path in options.models.items()}
     else:
         model = read_models(options.checkpoint, options.weights)
-        models = {corpus_name(model.facts) or "charrnn": model}
+        models = {get_corpus_name(model.facts) or "charrnn": model}
     return {name: with_counts(model, options.counts) for name, model in models.items()}

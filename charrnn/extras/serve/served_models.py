@@ -107,7 +107,7 @@ class ServedModel:
             Refusal: the training text is missing.
         """
         tokens = [in_characters_of(self.vocabulary, character) for character in text]
-        lengths = self._training_text.longest_matches("".join(tokens)).tolist()
+        lengths = self._training_text.find_longest_matches("".join(tokens)).tolist()
         # The position in `text` of each token; a character has several tokens if they are bytes.
         positions = np.repeat(np.arange(len(text)), list(map(len, tokens)))
         is_copied = np.zeros(len(text) + 2, bool)

@@ -115,7 +115,7 @@ def test_novel_text(path: Path, capfd: Capture) -> None:
     sample(path, "novel=12")
     out = capfd.readouterr().out
     assert len(out) == 300
-    assert training.longest_matches(out).max() <= 12
+    assert training.find_longest_matches(out).max() <= 12
     sample(path, "novel=12")
     assert capfd.readouterr().out == out
 
