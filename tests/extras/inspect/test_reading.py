@@ -131,7 +131,7 @@ def test_writing_is_that_of_python_and_with_a_held_unit_another() -> None:
       const one = made();
       const zero = { last: null, state: sampler.network.zeroState() };
       const start = { ...sampler.readOn(zero, ids),
-        hold: () => sampler.network.release() };
+        hold: () => sampler.network.releaseAll() };
       const held = { ...start, hold: () => one.applyHeld() };
       one.hold(24, 0.9);
       const writing = new module_writing.Writing(sampler);

@@ -140,9 +140,9 @@ def test_without_webassembly() -> None:
     found = run(
         "const { WebAssembly } = globalThis;"
         "const text = () => new module_sampler.Sampler(given).generate({ length: 300, seed: 3 });"
-        "const fast = new module_sampler.Sampler(given).network.kernel.compiled;"
+        "const fast = new module_sampler.Sampler(given).network.kernel.usesWebAssembly;"
         "delete globalThis.WebAssembly;"
-        "const slow = new module_sampler.Sampler(given).network.kernel.compiled;"
+        "const slow = new module_sampler.Sampler(given).network.kernel.usesWebAssembly;"
         "return { fast, slow, text: text() };",
         NETWORK / "sampler.js",
         given=packed_model,

@@ -7,7 +7,7 @@
  */
 
 import { spliced } from "../../page/site/draft.js";
-import { likeliestFirst, logProbability } from "../../page/site/network/token-sampler.js";
+import { sortByLogit, computeLogProb } from "../../page/site/network/token-sampler.js";
 
 const STRIDE = 64; // places from one state that is kept to the next
 const LEAD = 256;
@@ -104,10 +104,10 @@ export class Reading {
     while (last >= 0 && this.ids[last] < 0) last--;
     if (last < 0) return null;
     const logits = this.network.step(this.ids[last], this.stateBefore(last));
-    const found = (id) => ({ id, probability: Math.exp(logProbability(logits, id)) });
+    const found = (id) => ({ id, probability: Math.exp(computeLogProb(logits, id)) });
     const came = this.ids[place] ?? -1;
     return {
-      likeliest: Array.from(likeliestFirst(logits).subarray(0, count), found),
+      likeliest: Array.from(sortByLogit(logits).subarray(0, count), found),
       came: came < 0 ? null : found(came),
     };
   }
@@ -123,7 +123,7 @@ export class Reading {
 
   /** Let the network hold the units that are held here. */
   applyHeld() {
-    this.network.release();
+    this.network.releaseAll();
     for (const [unit, value] of this.held) {
       const part = Math.floor(unit / this.hiddenSize);
       const { layer, letter, scale } = this.parts[part];
@@ -144,7 +144,7 @@ export class Reading {
       if (keeps && place % STRIDE === 0) this.states[place / STRIDE] = state.slice();
       const id = this.ids[place];
       if (place === 0) this.bits[place] = NaN;
-      if (logits && id >= 0) this.bits[place] = -logProbability(logits, id) / Math.LN2;
+      if (logits && id >= 0) this.bits[place] = -computeLogProb(logits, id) / Math.LN2;
       if (id >= 0) logits = this.network.step(id, state);
       this.#record(place, state);
     }

@@ -47,7 +47,7 @@ export class WritingCard {
   #begin() {
     const { ids, held } = this.asked;
     this.asked = null;
-    const free = () => this.sampler.network.release();
+    const free = () => this.sampler.network.releaseAll();
     const kept = () => this.reading.applyHeld();
     const zero = { last: null, state: this.sampler.network.zeroState() };
     const starts = (held ? [free, kept] : [free]).map((hold) => {

@@ -2,7 +2,7 @@
 
 import { Uniforms } from "./network/random.js";
 import { STRIDE } from "./network/sampler.js";
-import { likeliestFirst, logProbability } from "./network/token-sampler.js";
+import { sortByLogit, computeLogProb } from "./network/token-sampler.js";
 import { WriterError } from "./writer.js";
 
 const LIKELIEST = 20; // characters that the page shows at a place
@@ -79,8 +79,8 @@ export function networkWriter(sampler, lines) {
       const start = await read(ids, new Slices(), new AbortController().signal);
       if (start.last === null) return [];
       const logits = sampler.network.step(start.last, start.state);
-      return [...likeliestFirst(logits).subarray(0, LIKELIEST)]
-        .map((id) => ({ text: vocabulary.characters[id], logprob: logProbability(logits, id) }))
+      return [...sortByLogit(logits).subarray(0, LIKELIEST)]
+        .map((id) => ({ text: vocabulary.characters[id], logprob: computeLogProb(logits, id) }))
         .filter(({ text: character }) => character.isWellFormed()); // no part of a character
     },
 
@@ -100,7 +100,7 @@ export function networkWriter(sampler, lines) {
         let logprob = ids.length ? 0 : NaN;
         for (const id of ids) {
           const known = before !== null;
-          logprob += known ? logProbability(network.step(before, state), id) : NaN;
+          logprob += known ? computeLogProb(network.step(before, state), id) : NaN;
           before = id;
         }
         scored.push({ text: character, logprob });
@@ -120,7 +120,7 @@ class Continuation {
     this.left = max_tokens;
     this.stop = stop;
     this.isFirst = start.last === null; // such a first character has no probability
-    this.decoder = sampler.vocabulary.decoder();
+    this.decoder = sampler.vocabulary.makeDecoder();
     this.logprob = 0; // of the tokens of an incomplete character
   }
 
@@ -131,7 +131,7 @@ class Continuation {
     for (let count = 0; count < PIECE && this.left > 0; count++) {
       const id = this.written.next().value;
       this.left--;
-      this.logprob += this.isFirst ? NaN : logProbability(network.logits, id);
+      this.logprob += this.isFirst ? NaN : computeLogProb(network.logits, id);
       this.isFirst = false;
       const text = this.decoder(id, this.left === 0);
       if (text === "") continue;

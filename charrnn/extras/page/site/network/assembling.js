@@ -1,6 +1,6 @@
-/** Makes a WebAssembly module of one memory and functions in the flat form of its text format. */
+/** Assemble a WebAssembly module from functions in the flat form of its text format. */
 
-/** The instructions that are known: their bytes, and what follows them. */
+/** The supported instructions: their bytes and their operands. */
 const INSTRUCTIONS = {
   loop: { code: [0x03, 0x40], operands: [] },
   end: { code: [0x0b], operands: [] },
@@ -29,44 +29,46 @@ const INSTRUCTIONS = {
   "f32x4.max": { code: [0xfd, 0xe9, 0x01], operands: [] },
 };
 const TYPES = { i32: 0x7f, v128: 0x7b };
-const ALIGNMENT = 2; // a power of two: of 4 bytes
+const ALIGNMENT = 2; // log2 of 4 bytes
 
 /**
- * The bytes of a module.
+ * Return the bytes of a module that imports one memory.
  *
  * @param {{name: string, parameters: string[], locals: Record<string, string>, body: string}[]}
- *   functions  Parameters are of i32; a local's name gives its type; nothing is returned.
+ *   functions  Parameters are i32; `locals` maps names to types; functions return nothing.
  */
-export function assembled(functions) {
-  const counted = (items) => [...leb(items.length), ...items.flat()];
-  const section = (id, items) => {
-    const content = counted(items);
-    return [id, ...leb(content.length), ...content];
+export function assemble(functions) {
+  const encodeList = (items) => [...encodeLeb(items.length), ...items.flat()];
+  const encodeSection = (id, items) => {
+    const content = encodeList(items);
+    return [id, ...encodeLeb(content.length), ...content];
   };
-  const text = (string) => counted([...new TextEncoder().encode(string)].map((byte) => [byte]));
+  const encodeText = (text) =>
+    encodeList([...new TextEncoder().encode(text)].map((byte) => [byte]));
   return new Uint8Array([
     0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00,
-    ...section(1, functions.map(({ parameters }) =>
-      [0x60, ...counted(parameters.map(() => [TYPES.i32])), 0])),
-    ...section(2, [[...text("page"), ...text("memory"), 0x02, 0x00, ...leb(1)]]),
-    ...section(3, functions.map((_, index) => leb(index))),
-    ...section(7, functions.map(({ name }, index) => [...text(name), 0x00, ...leb(index)])),
-    ...section(10, functions.map((one) => {
-      const code = bodyOf(one);
-      return [...leb(code.length), ...code];
-    })),
+    ...encodeSection(1, functions.map(({ parameters }) =>
+      [0x60, ...encodeList(parameters.map(() => [TYPES.i32])), 0])),
+    ...encodeSection(2, [
+      [...encodeText("page"), ...encodeText("memory"), 0x02, 0x00, ...encodeLeb(1)],
+    ]),
+    ...encodeSection(3, functions.map((_, index) => encodeLeb(index))),
+    ...encodeSection(7, functions.map(({ name }, index) =>
+      [...encodeText(name), 0x00, ...encodeLeb(index)])),
+    ...encodeSection(10, functions.map(encodeBody).map((code) =>
+      [...encodeLeb(code.length), ...code])),
   ]);
 }
 
-function bodyOf({ parameters, locals, body }) {
-  const types = Object.values(locals).flatMap((type) => [[...leb(1), TYPES[type]]]);
-  const places = [...parameters, ...Object.keys(locals)];
+function encodeBody({ parameters, locals, body }) {
+  const types = Object.values(locals).flatMap((type) => [[...encodeLeb(1), TYPES[type]]]);
+  const names = [...parameters, ...Object.keys(locals)];
   const encode = {
-    number: (word) => leb(Number(word)),
+    number: (word) => encodeLeb(Number(word)),
     float: (word) => new Uint8Array(Float32Array.of(Number(word)).buffer),
-    signed: (word) => signedLeb(Number(word)),
-    local: (word) => leb(places.indexOf(word)),
-    alignment: () => leb(ALIGNMENT),
+    signed: (word) => encodeSignedLeb(Number(word)),
+    local: (word) => encodeLeb(names.indexOf(word)),
+    alignment: () => encodeLeb(ALIGNMENT),
   };
   const code = [];
   const words = body.split(/\s+/).filter(Boolean);
@@ -77,11 +79,11 @@ function bodyOf({ parameters, locals, body }) {
       code.push(...encode[kind](kind === "alignment" ? "" : words.shift()));
     }
   }
-  return [...leb(types.length), ...types.flat(), ...code, 0x0b];
+  return [...encodeLeb(types.length), ...types.flat(), ...code, 0x0b];
 }
 
-/** A number from 0 on, in LEB128. */
-function leb(number) {
+/** Return the bytes of a number of 0 or more in LEB128. */
+function encodeLeb(number) {
   const bytes = [];
   do {
     bytes.push((number & 0x7f) | (number > 0x7f ? 0x80 : 0));
@@ -90,8 +92,8 @@ function leb(number) {
   return bytes;
 }
 
-/** A number of 32 bits, in signed LEB128. */
-function signedLeb(number) {
+/** Return the bytes of a 32-bit number in signed LEB128. */
+function encodeSignedLeb(number) {
   const bytes = [];
   while (number < -64 || number > 63) {
     bytes.push((number & 0x7f) | 0x80);

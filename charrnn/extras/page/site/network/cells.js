@@ -1,14 +1,14 @@
 /**
- * One step of each recurrent cell, as charrnn/generation/numpy_network.py has them.
+ * One step of each recurrent cell, as in charrnn/generation/numpy_network.py.
  *
- * A step gets the sums of the gates and replaces them by the gates, which the pages show:
+ * A step gets the sums of the gates and replaces them by the gates, because the pages show them:
  *
  *     gates          by letter, the sums (H,) of the layer's input and its recurrent input
  *     carried        by letter, the vectors (H,) that the cell carries to the next character
  *     recurrentSums  by letter, the recurrent input (H,) of the gates with separate sums
  */
 
-/** The steps by the kind of the cell. */
+/** The steps by the kind of the cell; packing.py reads the kinds from this file. */
 export const STEPS = {
   lstm(kernel, { i, f, g, o }, { h, c }) {
     for (const gate of [i, f, o]) kernel.sigmoid(gate);

@@ -22,12 +22,12 @@ export async function unpackCounts(text) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   const buffer = await new Response(stream).arrayBuffer();
   const arrays = {};
-  let at = 0;
+  let start = 0;
   for (const name of ARRAYS) {
     const { type, length } = packed.arrays[name];
-    const end = at + length * TYPES[type].BYTES_PER_ELEMENT;
-    arrays[name] = new TYPES[type](buffer.slice(at, end));
-    at = end;
+    const end = start + length * TYPES[type].BYTES_PER_ELEMENT;
+    arrays[name] = new TYPES[type](buffer.slice(start, end));
+    start = end;
   }
   return new Counts(packed, arrays);
 }
@@ -38,11 +38,11 @@ export class Counts {
    * @param {number} packed.vocabulary_size  V.
    * @param {number} packed.context  K, the length of the longest contexts.
    * @param {[number, number][]} packed.by_length  The weights of network and counts, by the length
-   *   of the longest context that is known; the last pair is for contexts in `runs`.
+   *   of the longest known context; the last pair is for contexts in `runs`.
    * @param {number[]} packed.runs  The nodes of K times the same character.
-   * @param {[number, number, number][]} packed.discounts  Of counts of 1, 2, and more, by the
-   *   length of the context.
-   * @param {object} arrays  Those of CountTable.
+   * @param {[number, number, number][]} packed.discounts  The discounts of counts of 1, 2, and 3
+   *   or more, by the length of the context.
+   * @param {object} arrays  The arrays of a CountTable.
    */
   constructor({ vocabulary_size: size, context, by_length: byLength, runs, discounts },
     { characters, counts, many, children, dropped }) {
@@ -61,7 +61,7 @@ export class Counts {
     for (let node = 0; node < children.length; node++) {
       this.starts[node + 1] = this.starts[node] + children[node];
     }
-    this.mass = new Float32Array(size); // of each child of a node
+    this.mass = new Float32Array(size); // the discounted probability of each child of a node
     this.unigram = new Float32Array(size).fill(1 / size);
     this.#interpolate(this.unigram, 0, 0);
     this.p = new Float32Array(size);
@@ -70,11 +70,11 @@ export class Counts {
   /** Replace the contexts (K,) before a character by the contexts after it. */
   advance(nodes, id) {
     let shorter = 0;
-    let isKnown = true;
+    let isInTrie = true;
     for (let k = 0; k < nodes.length; k++) {
       const node = nodes[k];
-      nodes[k] = isKnown ? this.#child(shorter, id) : 0;
-      isKnown = nodes[k] > 0 && node > 0;
+      nodes[k] = isInTrie ? this.#findChild(shorter, id) : 0;
+      isInTrie = nodes[k] > 0 && node > 0;
       shorter = node;
     }
   }
@@ -96,7 +96,7 @@ export class Counts {
   }
 
   /** Return the child of a node by a character; 0 if there is none. */
-  #child(node, id) {
+  #findChild(node, id) {
     let low = this.starts[node];
     const end = this.starts[node + 1];
     let high = end;
@@ -139,7 +139,7 @@ export class CountedNetwork {
   constructor(network, counts) {
     this.network = network;
     this.counts = counts;
-    this.carried = network.zeroState().length;
+    this.networkSize = network.zeroState().length; // of the network's part of a state
   }
 
   get logits() {
@@ -147,7 +147,7 @@ export class CountedNetwork {
   }
 
   zeroState() {
-    return new Float32Array(this.carried + this.counts.context);
+    return new Float32Array(this.networkSize + this.counts.context);
   }
 
   step(id, state) {
@@ -163,7 +163,7 @@ export class CountedNetwork {
 
   /** Replace the contexts in a state by those after a character, and return them. */
   #advanceContexts(id, state) {
-    const nodes = state.subarray(this.carried);
+    const nodes = state.subarray(this.networkSize);
     this.counts.advance(nodes, id);
     return nodes;
   }

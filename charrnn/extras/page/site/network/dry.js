@@ -1,6 +1,6 @@
 /**
- * DRY penalties, as charrnn/generation/draw.py has them: a character that would repeat a
- * sequence of the text becomes less likely.
+ * DRY penalties, as in charrnn/generation/draw.py: a character that would repeat a sequence of
+ * the text becomes less likely.
  */
 
 const LARGEST_PENALTY = 1e30; // the sum of all penalties must be finite
@@ -8,12 +8,12 @@ const LARGEST_PENALTY = 1e30; // the sum of all penalties must be finite
 export class DryPenalties {
   /**
    * @param {import("./sampler.js").SamplingParams} params
-   * @param {number[]} ids  Of the text so far.
+   * @param {number[]} ids  The ids of the text so far.
    */
   constructor({ dry_multiplier, dry_base, dry_allowed_length }, ids) {
     this.multiplier = dry_multiplier ?? 0;
     this.base = dry_base;
-    this.allowed = dry_allowed_length;
+    this.allowedLength = dry_allowed_length;
     this.text = ""; // one character for each id
     if (this.multiplier) for (const id of ids) this.add(id);
   }
@@ -27,26 +27,26 @@ export class DryPenalties {
   apply(logits) {
     if (!this.multiplier) return logits;
     const scores = Float64Array.from(logits);
-    for (const [id, penalty] of this.#penalties()) scores[id] -= penalty;
+    for (const [id, penalty] of this.#computePenalties()) scores[id] -= penalty;
     return scores;
   }
 
-  /** Return the penalty of each id that followed the end of the text where it occurred before. */
-  #penalties() {
-    const { text, allowed } = this;
+  /** Return the penalty of each id that followed an earlier copy of the end of the text. */
+  #computePenalties() {
+    const { text, allowedLength } = this;
     const penalties = new Map();
-    const end = text.slice(-allowed);
-    const last = text.length - 1 - allowed; // the last place that is followed by a character
-    for (let place = 0; (place = text.indexOf(end, place)) >= 0 && place <= last; place++) {
+    const ending = text.slice(-allowedLength);
+    const last = text.length - 1 - allowedLength; // the last match that a character follows
+    for (let place = 0; (place = text.indexOf(ending, place)) >= 0 && place <= last; place++) {
       let penalty = this.multiplier;
       let before = place - 1;
-      let beforeEnd = last;
-      while (before >= 0 && text[before] === text[beforeEnd] && penalty < LARGEST_PENALTY) {
+      let beforeEnding = last;
+      while (before >= 0 && text[before] === text[beforeEnding] && penalty < LARGEST_PENALTY) {
         penalty *= this.base;
         before--;
-        beforeEnd--;
+        beforeEnding--;
       }
-      const id = text.charCodeAt(place + allowed);
+      const id = text.charCodeAt(place + allowedLength);
       penalties.set(id, Math.max(penalties.get(id) ?? 0, Math.min(penalty, LARGEST_PENALTY)));
     }
     return penalties;

@@ -1,7 +1,7 @@
 /**
  * Fold a model's weights, as charrnn/generation/numpy_network.py does: a batch normalization becomes
- * part of the weights that read its output. With skip connections the outputs of all layers are
- * added, each times its scale.
+ * part of the weights that read its output. With skip connections, each layer's output is scaled
+ * and all are added.
  */
 
 const BATCHNORM_EPS = 1e-5; // PyTorch's default
@@ -11,7 +11,7 @@ export function fold(model) {
   const { architecture, cell } = model;
   const { hidden_size: H, embedding_size: D, num_layers: L, skip } = architecture;
   const layers = [];
-  // the batch normalization of the layer below is slope * output + shift; null: there is none
+  // the layer below is normalized as slope * output + shift; null: there is no normalization
   let slope = null;
   let shift = null;
   const shifts = new Float64Array(H); // the sum of all layers' shifts
@@ -25,14 +25,14 @@ export function fold(model) {
       columns: index ? H : D,
       recurrent: weight("weight_hh_l0"),
       bias,
-      hiddenBias: new Float32Array(bias.length), // of the gates with separate sums
+      hiddenBias: new Float32Array(bias.length), // only for the gates with separate sums
     };
     weight("bias_hh_l0").forEach((value, row) => {
       const gate = cell.gates[Math.floor(row / H)];
       const sums = cell.separate_sums.includes(gate) ? layer.hiddenBias : bias;
       sums[row] += value;
     });
-    ({ slope, shift } = normalization(model, index));
+    ({ slope, shift } = readNormalization(model, index));
     if (skip !== "none") {
       layer.scale = Float32Array.from(slope ?? new Float64Array(H).fill(1));
       if (shift) shift.forEach((value, unit) => { shifts[unit] += value; });
@@ -53,25 +53,25 @@ export function fold(model) {
 }
 
 /** Return a layer's batch normalization as an affine map in double precision, or nulls. */
-function normalization(model, layer) {
+function readNormalization(model, layer) {
   if (!model.architecture.batchnorm) return { slope: null, shift: null };
-  const of = (name) => Float64Array.from(model.weight(`norms.${layer}.${name}`));
-  const variance = of("running_var");
-  const mean = of("running_mean");
-  const slope = of("weight").map((value, i) => value / Math.sqrt(variance[i] + BATCHNORM_EPS));
-  return { slope, shift: of("bias").map((value, i) => value - mean[i] * slope[i]) };
+  const read = (name) => Float64Array.from(model.weight(`norms.${layer}.${name}`));
+  const variance = read("running_var");
+  const mean = read("running_mean");
+  const slope = read("weight").map((value, i) => value / Math.sqrt(variance[i] + BATCHNORM_EPS));
+  return { slope, shift: read("bias").map((value, i) => value - mean[i] * slope[i]) };
 }
 
-/** Add the product of a matrix, given row after row, and a vector to sums. */
+/** Add the product of a matrix, stored row by row, and a vector to sums. */
 export function addProduct(sums, matrix, vector) {
-  for (let row = 0, at = 0; row < sums.length; row++) {
+  for (let row = 0, i = 0; row < sums.length; row++) {
     let sum = 0;
-    for (let column = 0; column < vector.length; column++) sum += matrix[at++] * vector[column];
+    for (let column = 0; column < vector.length; column++) sum += matrix[i++] * vector[column];
     sums[row] += sum;
   }
 }
 
-/** Return a matrix with each column times a number. */
+/** Return a matrix, stored row by row, with each column multiplied by a number. */
 function scaleColumns(matrix, slope) {
-  return matrix.map((value, at) => value * slope[at % slope.length]);
+  return matrix.map((value, i) => value * slope[i % slope.length]);
 }

@@ -1,93 +1,93 @@
 /**
- * Products of a matrix and a vector, and the functions of gates: what a network spends its time on.
+ * Products of a matrix and a vector, and the activation functions of gates.
  *
- * Where the browser has WebAssembly with vectors of 128 bits they are computed by it, elsewhere by
- * plain JavaScript. All numbers lie in one memory, whose size is fixed when it is made.
+ * WebAssembly with 128-bit vectors computes them if the browser supports it, otherwise plain
+ * JavaScript. All numbers are in one memory of fixed size.
  *
- * A matrix lies in panels of 32 rows, each column by column, so that the sums of 32 rows stay in
- * registers while its numbers are read one after the other.
+ * A matrix is stored in panels of 32 rows, each column by column: the sums of 32 rows stay in
+ * registers while the numbers of the panel are read in order.
  */
 
-import { assembled } from "./assembling.js";
+import { assemble } from "./assembling.js";
 import { BYTES, LANES, PANEL, ROUTINES } from "./routines.js";
 
-const PAGE = 65536; // bytes of a page of memory
+const PAGE = 65536; // bytes in a page of WebAssembly memory
 
-/** A number of rows, filled up to whole panels. */
-const filledUp = (rows) => Math.ceil(rows / PANEL) * PANEL;
+/** Return a number of rows, rounded up to whole panels. */
+const roundUpToPanels = (rows) => Math.ceil(rows / PANEL) * PANEL;
 
 export class Kernel {
   /**
-   * @param {[number, number][]} matrices  Rows and columns of each matrix that will be placed.
-   * @param {number[]} vectors  Lengths of the vectors.
+   * @param {[number, number][]} matrices  Rows and columns of all matrices that will be placed.
+   * @param {number[]} vectors  Lengths of all vectors that will be allocated.
    */
   constructor(matrices, vectors) {
     let numbers = 0;
-    for (const [rows, columns] of matrices) numbers += filledUp(rows) * columns;
-    for (const length of vectors) numbers += filledUp(length);
+    for (const [rows, columns] of matrices) numbers += roundUpToPanels(rows) * columns;
+    for (const length of vectors) numbers += roundUpToPanels(length);
     const pages = Math.ceil((numbers * BYTES) / PAGE) || 1;
-    const made = compiled(pages);
-    this.compiled = made !== null; // whether WebAssembly computes
-    const { buffer, routines } = made ?? plain(pages);
+    const compiled = compileRoutines(pages);
+    this.usesWebAssembly = compiled !== null;
+    const { buffer, routines } = compiled ?? makePlainRoutines(pages);
     this.buffer = buffer;
     this.routines = routines;
     this.used = 0; // bytes
   }
 
-  /** Room for a vector, filled up to whole panels; it begins with zeros. */
-  vector(length) {
+  /** Return a new vector of zeros; its memory is rounded up to whole panels. */
+  allocateVector(length) {
     const vector = new Float32Array(this.buffer, this.used, length);
-    this.used += BYTES * filledUp(length);
+    this.used += BYTES * roundUpToPanels(length);
     return vector;
   }
 
-  /** Place a matrix that is given row after row. */
-  matrix(rows, columns, values) {
-    const filled = filledUp(rows);
-    const panels = new Float32Array(this.buffer, this.used, filled * columns);
+  /** Copy a matrix, stored row by row, into panels, and return its place for `addProduct`. */
+  placeMatrix(rows, columns, values) {
+    const allRows = roundUpToPanels(rows);
+    const panels = new Float32Array(this.buffer, this.used, allRows * columns);
     for (let row = 0, from = 0; row < rows; row++) {
       let to = (row - (row % PANEL)) * columns + (row % PANEL);
       for (let column = 0; column < columns; column++, from++, to += PANEL) {
         panels[to] = values[from];
       }
     }
-    this.used += BYTES * filled * columns;
-    return { at: panels.byteOffset, rows: filled, columns };
+    this.used += BYTES * allRows * columns;
+    return { start: panels.byteOffset, rows: allRows, columns };
   }
 
-  /** Add to a vector y the product of a matrix and a vector x, both made by this kernel. */
+  /** Add the product of a matrix and a vector x to a vector y, all in this kernel's memory. */
   addProduct(matrix, x, y) {
-    const { at, rows, columns } = matrix;
-    this.routines.addProduct(at, y.byteOffset, y.byteOffset + BYTES * rows,
+    const { start, rows, columns } = matrix;
+    this.routines.addProduct(start, y.byteOffset, y.byteOffset + BYTES * rows,
       x.byteOffset, x.byteOffset + BYTES * columns);
   }
 
-  /** Make of a vector of this kernel's, or a part of one, the sigmoid of each number. */
+  /** Replace each number of a vector in this kernel's memory, or a part of it, by its sigmoid. */
   sigmoid(vector) {
-    this.#squash(this.routines.sigmoid, vector, plainSigmoid);
+    this.#apply(this.routines.sigmoid, vector, plainSigmoid);
   }
 
   tanh(vector) {
-    this.#squash(this.routines.tanh, vector, plainTanh);
+    this.#apply(this.routines.tanh, vector, plainTanh);
   }
 
-  #squash(routine, vector, plainly) {
-    const whole = vector.length - (vector.length % LANES);
-    const at = vector.byteOffset;
-    if (whole) routine(at, at + BYTES * whole);
-    for (let k = whole; k < vector.length; k++) vector[k] = plainly(vector[k]);
+  #apply(routine, vector, scalarFunction) {
+    const inLanes = vector.length - (vector.length % LANES);
+    const start = vector.byteOffset;
+    if (inLanes) routine(start, start + BYTES * inLanes);
+    for (let k = inLanes; k < vector.length; k++) vector[k] = scalarFunction(vector[k]);
   }
 }
 
 const plainSigmoid = (x) => 1 / (1 + Math.exp(-x));
-// an exponential takes half as long as Math.tanh, and is as exact in single precision
+// Math.exp takes half the time of Math.tanh, and is as exact in single precision
 const plainTanh = (x) => 2 / (1 + Math.exp(-2 * x)) - 1;
 
-/** The memory and the routines in WebAssembly; null where there is none, or none with vectors. */
-function compiled(pages) {
+/** Return memory and routines in WebAssembly; null if the browser lacks it or its vectors. */
+function compileRoutines(pages) {
   try {
     const memory = new WebAssembly.Memory({ initial: pages });
-    const module = new WebAssembly.Module(assembled(ROUTINES));
+    const module = new WebAssembly.Module(assemble(ROUTINES));
     const { exports } = new WebAssembly.Instance(module, { page: { memory } });
     return { buffer: memory.buffer, routines: exports };
   } catch {
@@ -95,13 +95,13 @@ function compiled(pages) {
   }
 }
 
-/** The same in plain JavaScript. */
-function plain(pages) {
+/** Return memory and routines in plain JavaScript. */
+function makePlainRoutines(pages) {
   const buffer = new ArrayBuffer(pages * PAGE);
   const numbers = new Float32Array(buffer);
   const sums = new Float32Array(PANEL);
-  const each = (plainly) => (at, end) => {
-    for (let k = at / BYTES; k < end / BYTES; k++) numbers[k] = plainly(numbers[k]);
+  const applyToEach = (scalarFunction) => (start, end) => {
+    for (let k = start / BYTES; k < end / BYTES; k++) numbers[k] = scalarFunction(numbers[k]);
   };
   const routines = {
     addProduct(w, y, yEnd, x, xEnd) {
@@ -114,8 +114,8 @@ function plain(pages) {
         numbers.set(sums, row);
       }
     },
-    sigmoid: each(plainSigmoid),
-    tanh: each(plainTanh),
+    sigmoid: applyToEach(plainSigmoid),
+    tanh: applyToEach(plainTanh),
   };
   return { buffer, routines };
 }

@@ -1,19 +1,19 @@
-/** The lines of the training text, of which the page has checksums only. */
+/** The lines of the training text, stored as checksums. */
 
 export class Lines {
-  /** @param {string} packed  CRC-32 of each, as charrnn/extras/page/packing.py packed them. */
+  /** @param {string} packed  CRC-32 of each line, packed by charrnn/extras/page/packing.py. */
   constructor(packed) {
     const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-    this.sums = new Set(new Uint32Array(bytes.buffer));
+    this.checksums = new Set(new Uint32Array(bytes.buffer));
   }
 
-  /** Whether a line is one of the text's; of one in 80,000 that are not, it is said, too. */
+  /** Return whether the text has a line; wrongly true for one other line in 80,000 at most. */
   has(line) {
-    return this.sums.has(crc32(new TextEncoder().encode(line)));
+    return this.checksums.has(computeCrc32(new TextEncoder().encode(line)));
   }
 }
 
-function crc32(bytes) {
+function computeCrc32(bytes) {
   let sum = -1;
   for (const byte of bytes) {
     sum ^= byte;

@@ -7,7 +7,7 @@ import { Kernel } from "./kernel.js";
 /**
  * A network with its weights.
  *
- * `layers` shows the last step: of layer k, `gates` has the gates by letter, each a Float32Array
+ * Each layer in `layers` shows the last step: `gates` has the gates by letter, each a Float32Array
  * (H,), `carried` the vectors that the cell carries to the next character (`h`, and `c` of an
  * LSTM), and `output` the vector that the next layer reads. The next step overwrites them.
  */
@@ -20,7 +20,7 @@ export class Network {
     this.cell = model.cell;
     this.stepCell = STEPS[model.architecture.kind];
     const G = this.cell.gates.length;
-    const separates = this.cell.separate_sums.length > 0;
+    const hasSeparateSums = this.cell.separate_sums.length > 0;
 
     const matrices = [[V, H]];
     for (let layer = 0; layer < L; layer++) {
@@ -30,15 +30,15 @@ export class Network {
     const kernel = new Kernel(matrices, [V, H, ...Array(L).fill([G * H, G * H, H, H, H]).flat()]);
     this.kernel = kernel;
     this.layers = weights.layers.map((layer, index) => {
-      const sums = kernel.vector(G * H);
-      const recurrentSums = separates ? kernel.vector(G * H) : sums;
+      const sums = kernel.allocateVector(G * H);
+      const recurrentSums = hasSeparateSums ? kernel.allocateVector(G * H) : sums;
       const carried = Object.fromEntries([...this.cell.carried].map((letter) =>
-        [letter, letter === "h" ? kernel.vector(H) : new Float32Array(H)]));
+        [letter, letter === "h" ? kernel.allocateVector(H) : new Float32Array(H)]));
       return {
         gates: splitByGate(this.cell, sums, H),
         carried,
         vectors: Object.values(carried),
-        output: skip === "sum" ? kernel.vector(H) : carried.h,
+        output: skip === "sum" ? kernel.allocateVector(H) : carried.h,
         held: new Map(),
         sums,
         recurrentSums,
@@ -46,18 +46,18 @@ export class Network {
         hiddenBias: layer.hiddenBias,
         bias: Float32Array.from(layer.bias),
         scale: layer.scale,
-        input: index ? kernel.matrix(G * H, H, layer.input) : null,
-        recurrent: kernel.matrix(G * H, H, layer.recurrent),
+        input: index ? kernel.placeMatrix(G * H, H, layer.input) : null,
+        recurrent: kernel.placeMatrix(G * H, H, layer.recurrent),
       };
     });
     // the vector that the decoder reads
-    this.top = skip === "sum" ? kernel.vector(H) : this.layers[L - 1].output;
-    this.decoder = kernel.matrix(V, H, weights.decoder);
+    this.top = skip === "sum" ? kernel.allocateVector(H) : this.layers[L - 1].output;
+    this.decoder = kernel.placeMatrix(V, H, weights.decoder);
     this.decoderBias = weights.decoderBias;
-    this.logits = kernel.vector(V);
-    this.first = weights.layers[0];
+    this.logits = kernel.allocateVector(V);
+    this.firstLayer = weights.layers[0];
     this.embedding = weights.embedding;
-    this.table = []; // by id, the first layer's input (G * H,); computed when it is first needed
+    this.inputTable = []; // by id, the first layer's input (G * H,); filled on first use
   }
 
   /**
@@ -86,15 +86,15 @@ export class Network {
   /** Step over one character without computing the logits of the next. */
   advance(id, state) {
     let below = null;
-    let place = 0; // in the state
+    let offset = 0; // in the state
     for (const layer of this.layers) {
       const { carried, sums, recurrentSums } = layer;
-      const start = place;
+      const start = offset;
       for (const vector of layer.vectors) {
         // a loop is faster than a view of the state, since the vectors are short
-        for (let k = 0; k < vector.length; k++) vector[k] = state[place++];
+        for (let k = 0; k < vector.length; k++) vector[k] = state[offset++];
       }
-      sums.set(below ? layer.bias : this.#tableRow(id));
+      sums.set(below ? layer.bias : this.#embedInput(id));
       if (below) this.kernel.addProduct(layer.input, below, sums);
       if (recurrentSums !== sums) recurrentSums.set(layer.hiddenBias);
       this.kernel.addProduct(layer.recurrent, carried.h, recurrentSums);
@@ -103,9 +103,9 @@ export class Network {
       for (const [letter, units] of layer.held) {
         for (const [unit, value] of units) carried[letter][unit] = value;
       }
-      place = start;
+      offset = start;
       for (const vector of layer.vectors) {
-        for (let k = 0; k < vector.length; k++) state[place++] = vector[k];
+        for (let k = 0; k < vector.length; k++) state[offset++] = vector[k];
       }
       if (layer.output !== carried.h) this.#addOutput(layer, below);
       below = layer.output;
@@ -124,23 +124,23 @@ export class Network {
     held.get(letter).set(unit, value);
   }
 
-  /** Let all units change again. */
-  release() {
+  /** Release all held units. */
+  releaseAll() {
     for (const { held } of this.layers) held.clear();
   }
 
   /** Return the first layer's input (G * H,) for a character. */
-  #tableRow(id) {
-    if (!this.table[id]) {
-      const { input, columns, bias } = this.first;
+  #embedInput(id) {
+    if (!this.inputTable[id]) {
+      const { input, columns, bias } = this.firstLayer;
       const sums = bias.slice();
       addProduct(sums, input, this.embedding.subarray(id * columns, (id + 1) * columns));
-      this.table[id] = Float32Array.from(sums);
+      this.inputTable[id] = Float32Array.from(sums);
     }
-    return this.table[id];
+    return this.inputTable[id];
   }
 
-  /** Add the recurrent input to the sums of all gates but those with separate sums. */
+  /** Add the recurrent input to the sums of all gates that have no separate sums. */
   #joinSums({ gates, recurrentByGate }) {
     for (const letter of this.cell.gates) {
       if (this.cell.separate_sums.includes(letter)) continue;

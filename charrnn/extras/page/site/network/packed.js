@@ -4,14 +4,14 @@
  * @typedef {object} Cell  As charrnn/options/cells.py describes them.
  * @property {string} gates  One letter for each gate, in the order of their rows in the weights.
  * @property {string[]} carried  The vectors of its state; h is the first.
- * @property {string} separate_sums  The gates that do not simply add their two inputs.
+ * @property {string} separate_sums  The gates whose two inputs are not simply added.
  *
  * @typedef {object} Model
  * @property {object} architecture  As in a model file: `kind`, `hidden_size`, `num_layers`, ...
  * @property {Cell} cell
  * @property {{tokens: string[], bytes: boolean}} vocabulary
- * @property {object} facts  Facts of its training; `primer` has the ids of its primer.
- * @property {(name: string) => Float32Array} weight  Returns a weight, row after row.
+ * @property {object} facts  Facts about its training; `primer` has the ids of its primer.
+ * @property {(name: string) => Float32Array} weight  Returns a weight, row by row.
  */
 
 /** @returns {Model} */
@@ -27,10 +27,10 @@ export function unpackModel(text) {
   };
 }
 
-/** Decoders of the types of numbers. */
+/** Decoders by the type of the numbers. */
 const DECODERS = {
   float32: (bytes, at, rows, columns) => new Float32Array(bytes, at, rows * columns),
-  /** The scales of all rows in float32 come before the rows. */
+  /** Decode the float32 scales of all rows, and after them the rows. */
   int8(bytes, at, rows, columns) {
     const scales = new Float32Array(bytes, at, rows);
     const whole = new Int8Array(bytes, at + 4 * rows, rows * columns);

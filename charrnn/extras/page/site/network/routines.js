@@ -1,11 +1,10 @@
 /**
- * What the network spends its time on, in the text form of WebAssembly: see `Kernel` for what each
- * computes. Vectors are of 128 bits, and hold four numbers.
+ * The routines of `Kernel` in the text format of WebAssembly. A 128-bit vector holds four numbers.
  */
 
 export const PANEL = 32; // rows of a matrix whose sums are in registers at the same time
 export const LANES = 4; // numbers in a vector
-export const BYTES = 4; // of a number
+export const BYTES = 4; // bytes in a number
 
 const VECTORS = Array.from({ length: PANEL / LANES }, (_, index) => index);
 
@@ -64,20 +63,20 @@ const ADD_PRODUCT = {
     end`,
 };
 
-const HIGH_LN_2 = 0.693359375; // with so few digits that its multiples are exact
+const HIGH_LN_2 = 0.693359375; // has few binary digits, so that its multiples are exact
 const LOW_LN_2 = Math.LN2 - HIGH_LN_2;
-const LARGEST = 87; // its exponential is still a number of single precision
+const LARGEST = 87; // exp(87) still fits into single precision
 const FACTORIALS = [1, 1, 2, 6, 24, 120, 720, 5040];
 
-/** The same number in each lane. */
-const all = (number) => `f32.const ${number} f32x4.splat`;
+/** Return the code that puts the same number into each lane. */
+const splat = (number) => `f32.const ${number} f32x4.splat`;
 
 /**
- * x = above / (1 + exp(-scale x)) + offset, in place: with 1, 1 and 0 the sigmoid, with 2, 2 and -1
- * the hyperbolic tangent. The exponential is 2 ** n times that of a rest r below ln(2) / 2, whose
- * series ends after the seventh power with less than a rounding error.
+ * Return the routine x = numerator / (1 + exp(-scale x)) + offset, in place: the sigmoid with 1, 1
+ * and 0, tanh with 2, 2 and -1. exp(x) is 2 ** n exp(r) with |r| at most ln(2) / 2; the series of
+ * exp(r) up to the seventh power is exact up to rounding.
  */
-function squashing(name, { above, scale, offset }) {
+function makeActivation(name, { numerator, scale, offset }) {
   return {
     name,
     parameters: ["at", "end"],
@@ -85,32 +84,32 @@ function squashing(name, { above, scale, offset }) {
     body: `
       loop
         local.get at
-        ${all(above)}
+        ${splat(numerator)}
         local.get at
         v128.load 0
-        ${all(-scale)} f32x4.mul
-        ${all(LARGEST)} f32x4.min
-        ${all(-LARGEST)} f32x4.max
+        ${splat(-scale)} f32x4.mul
+        ${splat(LARGEST)} f32x4.min
+        ${splat(-LARGEST)} f32x4.max
         local.tee r
         local.get r
-        ${all(Math.LOG2E)} f32x4.mul
+        ${splat(Math.LOG2E)} f32x4.mul
         f32x4.nearest
         local.tee n
-        ${all(HIGH_LN_2)} f32x4.mul f32x4.sub
+        ${splat(HIGH_LN_2)} f32x4.mul f32x4.sub
         local.get n
-        ${all(LOW_LN_2)} f32x4.mul f32x4.sub
+        ${splat(LOW_LN_2)} f32x4.mul f32x4.sub
         local.set r
-        ${all(1 / FACTORIALS.at(-1))}
+        ${splat(1 / FACTORIALS.at(-1))}
         ${FACTORIALS.slice(0, -1).reverse().map((factorial) => `
           local.get r f32x4.mul
-          ${all(1 / factorial)} f32x4.add`).join("")}
+          ${splat(1 / factorial)} f32x4.add`).join("")}
         local.get n i32x4.trunc_sat_f32x4_s
         i32.const 127 i32x4.splat i32x4.add
         i32.const 23 i32x4.shl
         f32x4.mul
-        ${all(1)} f32x4.add
+        ${splat(1)} f32x4.add
         f32x4.div
-        ${all(offset)} f32x4.add
+        ${splat(offset)} f32x4.add
         v128.store 0
         local.get at
         i32.const ${BYTES * LANES}
@@ -125,6 +124,6 @@ function squashing(name, { above, scale, offset }) {
 
 export const ROUTINES = [
   ADD_PRODUCT,
-  squashing("sigmoid", { above: 1, scale: 1, offset: 0 }),
-  squashing("tanh", { above: 2, scale: 2, offset: -1 }),
+  makeActivation("sigmoid", { numerator: 1, scale: 1, offset: 0 }),
+  makeActivation("tanh", { numerator: 2, scale: 2, offset: -1 }),
 ];

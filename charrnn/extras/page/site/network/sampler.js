@@ -1,17 +1,17 @@
-/** Write text as charrnn/generation/sampler.py does: the same seed gives the same text. */
+/** Write text like charrnn/generation/sampler.py: the same seed gives the same text. */
 
 import { CountedNetwork } from "./counts.js";
 import { DryPenalties } from "./dry.js";
 import { Network } from "./network.js";
 import { unpackModel } from "./packed.js";
 import { Uniforms } from "./random.js";
-import { logProbability, TokenSampler } from "./token-sampler.js";
+import { computeLogProb, TokenSampler } from "./token-sampler.js";
 import { Vocabulary } from "./vocabulary.js";
 
-export const STRIDE = 256; // characters from one state that is kept to the next
+export const STRIDE = 256; // characters between two stored states
 
 /**
- * The fields of SamplingParams (charrnn/options/sampling.py) that a page knows.
+ * The fields of SamplingParams (charrnn/options/sampling.py) that a page supports.
  *
  * @typedef {object} SamplingParams
  * @property {number} temperature
@@ -24,8 +24,8 @@ export const STRIDE = 256; // characters from one state that is kept to the next
  */
 
 /**
- * The last character's id (null: there is none), which the network has not read yet, and the state
- * before it.
+ * The id of the last character, which the network has not read yet (null: no character), and the
+ * state before that character.
  *
  * @typedef {{last: number | null, state: Float32Array}} StartState
  */
@@ -41,39 +41,39 @@ export class Sampler {
     this.vocabulary = new Vocabulary(model.vocabulary, model.facts.marks, model.facts.curly);
     const network = new Network(model);
     this.network = counts ? new CountedNetwork(network, counts) : network;
-    this.read = { primes: null, ids: [], kept: [] }; // the last start text, and states along it
+    this.cache = { primes: null, ids: [], states: [] }; // the last start text and its states
   }
 
   /**
-   * Return the state after the primer and a start text. Without both, read a newline if the model
-   * knows it.
+   * Return the state after the primer and a start text. If both are empty, read a newline if the
+   * vocabulary has it.
    *
-   * @param {number[]} ids  Of the start text.
-   * @param {boolean} [primes]  Whether the primer is read first.
+   * @param {number[]} ids  The ids of the start text.
+   * @param {boolean} [primes]  Whether to read the primer first.
    * @returns {StartState}
    */
   startState(ids, primes = true) {
-    const { read } = this;
-    let same = 0;
-    while (same < ids.length && ids[same] === read.ids[same]) same++;
-    let kept = read.kept.slice(0, 1 + Math.floor(same / STRIDE));
-    if (read.primes !== primes) kept = [this.#stateBeforeText(primes)];
-    let place = (kept.length - 1) * STRIDE;
+    const { cache } = this;
+    let common = 0;
+    while (common < ids.length && ids[common] === cache.ids[common]) common++;
+    let states = cache.states.slice(0, 1 + Math.floor(common / STRIDE));
+    if (cache.primes !== primes) states = [this.#readPrimer(primes)];
+    let place = (states.length - 1) * STRIDE;
     for (; place + STRIDE <= ids.length; place += STRIDE) {
-      kept.push(this.readOn(kept.at(-1), ids.slice(place, place + STRIDE)));
+      states.push(this.readOn(states.at(-1), ids.slice(place, place + STRIDE)));
     }
-    if (ids.length) this.read = { primes, ids, kept };
-    const start = this.readOn(kept.at(-1), ids.slice(place));
+    if (ids.length) this.cache = { primes, ids, states };
+    const start = this.readOn(states.at(-1), ids.slice(place));
     if (start.last !== null) return start;
     return this.readOn(start, this.vocabulary.lookUp("\n").filter((id) => id >= 0));
   }
 
-  #stateBeforeText(primes) {
+  #readPrimer(primes) {
     const zero = { last: null, state: this.network.zeroState() };
     return primes ? this.readOn(zero, this.model.facts.primer ?? []) : zero;
   }
 
-  /** Return the state after more characters. */
+  /** Return the state after reading more characters. */
   readOn({ last, state }, ids) {
     const after = state.slice();
     for (const id of ids) {
@@ -84,13 +84,13 @@ export class Sampler {
   }
 
   /**
-   * Yield the ids of new characters without an end. `network.logits` has the logits of a character
-   * until the next is drawn; the first has none if there was no last character.
+   * Yield the ids of new characters, without end. Until the next draw, `network.logits` are the
+   * logits of the latest id. If the start has no last character, the first id has no logits.
    *
    * @param {StartState} start
    * @param {SamplingParams} params
    * @param {Uniforms} uniforms
-   * @param {number[]} startIds  Of the start text, for the penalties.
+   * @param {number[]} startIds  The ids of the start text, for the penalties.
    */
   *write(start, params, uniforms, startIds) {
     let { last } = start;
@@ -98,7 +98,7 @@ export class Sampler {
     const { size } = this.vocabulary;
     const tokenSampler = new TokenSampler(size, params);
     const dry = new DryPenalties(params, startIds);
-    if (last === null) { // the model knows no newline: draw the first character evenly
+    if (last === null) { // the vocabulary has no newline: draw the first character evenly
       last = Math.floor(uniforms.next() * size);
       dry.add(last);
       yield last;
@@ -112,10 +112,10 @@ export class Sampler {
   }
 
   /**
-   * Return the new characters of a text, the same as `Model.generate` in Python.
+   * Return the new characters of a text, like `Model.generate` in Python.
    *
-   * @param {object} options  Those of `Model.generate`, and `sample`, the number of the text.
-   * @throws {RangeError} It names the option that is out of its range, or an unknown character.
+   * @param {object} options  The options of `Model.generate`, and `sample`, the number of the text.
+   * @throws {RangeError} Names the option that is out of range, or an unknown character.
    */
   generate({ sample = 0, ...options } = {}) {
     const params = { ...this.model.facts.sampling, ...options };
@@ -132,27 +132,27 @@ export class Sampler {
     const startIds = this.vocabulary.encode(start_text);
     const start = this.startState(startIds, prime === "text");
     const uniforms = new Uniforms(seed ?? Math.floor(Math.random() * 2 ** 32), sample);
-    const written = this.write(start, params, uniforms, startIds);
+    const newIds = this.write(start, params, uniforms, startIds);
     const ids = [];
-    while (ids.length < length) ids.push(written.next().value);
+    while (ids.length < length) ids.push(newIds.next().value);
     return this.vocabulary.decode(ids);
   }
 
-  /** Return the mean loss, in nats per character, of all characters of a text but the first. */
+  /** Return the mean loss, in nats per character, of a text without its first character. */
   score(text) {
     const losses = this.losses(this.vocabulary.encode(text));
     return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
   }
 
-  /** Return the loss, in nats, of each id but the first, from the zero state. */
+  /** Return the loss, in nats, of each id after the first. Read from the zero state. */
   losses(ids) {
-    if (ids.length < 2) throw new RangeError("a text needs two characters to have a loss");
+    if (ids.length < 2) throw new RangeError("text: must have 2 or more characters");
     const state = this.network.zeroState();
     return Float64Array.from(ids.slice(1), (id, place) =>
-      -logProbability(this.network.step(ids[place], state), id));
+      -computeLogProb(this.network.step(ids[place], state), id));
   }
 }
 
-function require(holds, message) {
-  if (!holds) throw new RangeError(message);
+function require(isValid, message) {
+  if (!isValid) throw new RangeError(message);
 }

@@ -1,20 +1,20 @@
-/** The characters that a model knows and their ids, as in charrnn/text/vocabulary.py. */
+/** The characters of a model and their ids, as in charrnn/text/vocabulary.py. */
 
-const FIRST_BYTE = 0xdc00; // the surrogate of byte 0, as in Python; used for bytes above 127
+const FIRST_BYTE = 0xdc00; // byte 0 as a surrogate, as in Python; used for bytes above 127
 
 export class Vocabulary {
   /**
-   * @param {{tokens: string[], bytes: boolean}} plain  As in a model file.
-   * @param {Record<string, string>} [marks]  MARKS of charrnn/text/prompt.py: the keyboard's
+   * @param {{tokens: string[], bytes: boolean}} content  As in a model file.
+   * @param {Record<string, string>} [marks]  MARKS of charrnn/text/prompt.py: the keyboard
    *   characters for typographic marks.
-   * @param {Record<string, [string, string]>} [curly]  CURLY there: opening and closing quotes for
-   *   a keyboard's quote.
+   * @param {Record<string, [string, string]>} [curly]  CURLY of the same file: the opening and the
+   *   closing quote for a keyboard quote.
    */
   constructor({ tokens, bytes }, marks = {}, curly = {}) {
     this.marks = new Map(Object.entries(marks));
     this.curly = new Map(Object.entries(curly));
     this.isBytes = bytes;
-    this.characters = bytes ? tokens.map(characterOfToken) : tokens;
+    this.characters = bytes ? tokens.map(tokenToCharacter) : tokens;
     this.ids = new Map(this.characters.map((character, id) => [character, id]));
   }
 
@@ -30,7 +30,7 @@ export class Vocabulary {
   /**
    * Return the ids of a text's characters.
    *
-   * @throws {RangeError} It names the first unknown character.
+   * @throws {RangeError} Names the first unknown character.
    */
   encode(text) {
     const ids = this.lookUp(text);
@@ -43,8 +43,8 @@ export class Vocabulary {
   }
 
   /**
-   * Return the characters of a text, each with the ids of known characters that replace it: itself,
-   * or the nearest, or none. `fit_text` of charrnn/text/prompt.py does the same.
+   * Return the characters of a text, each with the ids to read: its own ids if it is known, else
+   * the ids of the nearest known characters, or none. `fit_text` in Python does the same.
    *
    * @returns {{text: string, ids: number[]}[]}
    */
@@ -52,20 +52,21 @@ export class Vocabulary {
     let before = "";
     return Array.from(text, (character) => {
       const ids = this.lookUp(character);
-      const closes = /[^\s(\[—–-]/u.test(before);
+      const isClosing = /[^\s(\[—–-]/u.test(before);
       before = character;
-      return { text: character, ids: ids.includes(-1) ? this.#nearest(character, closes) : ids };
+      const isKnown = !ids.includes(-1);
+      return { text: character, ids: isKnown ? ids : this.#findNearest(character, isClosing) };
     });
   }
 
-  #nearest(character, closes) {
+  #findNearest(character, isClosing) {
     const keyboard = this.marks.get(character) ?? character;
     const withoutAccents = keyboard.normalize("NFKD").replace(/\p{M}/gu, "");
     const texts = [keyboard, withoutAccents];
     const cases = texts.flatMap((text) => [text.toUpperCase().toLowerCase(), text.toUpperCase()]);
     const space = /\s/u.test(character) && character !== "\r" ? " " : "";
     const [opening, closing] = this.curly.get(keyboard) ?? ["", ""];
-    const quotes = (closes && character === keyboard ? closing : "") + opening;
+    const quotes = (isClosing && character === keyboard ? closing : "") + opening;
     for (const text of [...texts, ...cases, space, ...quotes]) {
       const ids = this.lookUp(text);
       if (text && !ids.includes(-1)) return ids;
@@ -75,14 +76,14 @@ export class Vocabulary {
 
   /**
    * Return a function that decodes ids one by one. It takes an id and whether it is the last, and
-   * returns characters; of bytes those of UTF-8, as soon as they are complete.
+   * returns text: with a vocabulary of bytes, a character as soon as its bytes are complete.
    */
-  decoder() {
+  makeDecoder() {
     if (!this.isBytes) return (id) => this.characters[id];
-    const utf8 = new TextDecoder("utf-8", { ignoreBOM: true }); // keep the mark
-    return (id, last) => {
+    const utf8 = new TextDecoder("utf-8", { ignoreBOM: true }); // keeps U+FEFF
+    return (id, isLast) => {
       const code = this.characters[id].charCodeAt(0);
-      return utf8.decode(Uint8Array.of(code < 128 ? code : code - FIRST_BYTE), { stream: !last });
+      return utf8.decode(Uint8Array.of(code < 128 ? code : code - FIRST_BYTE), { stream: !isLast });
     };
   }
 
@@ -91,23 +92,23 @@ export class Vocabulary {
     return Array.from(ids, (id) => this.characters[id]).join("");
   }
 
-  /** Return a text as the characters of tokens; with a vocabulary of bytes, its bytes. */
+  /** Return a text as characters of this vocabulary: with a vocabulary of bytes, its bytes. */
   split(text) {
     if (!this.isBytes) return text;
     return Array.from(text, (character) => {
       const code = character.codePointAt(0);
       if (code < 128 || (code > FIRST_BYTE + 127 && code < FIRST_BYTE + 256)) return character;
-      return Array.from(new TextEncoder().encode(character), characterOfByte).join("");
+      return Array.from(new TextEncoder().encode(character), byteToCharacter).join("");
     }).join("");
   }
 }
 
-function characterOfByte(byte) {
+function byteToCharacter(byte) {
   return String.fromCharCode(byte < 128 ? byte : FIRST_BYTE + byte);
 }
 
-/** Return the character of a token of a vocabulary of bytes, which is [200] above 127. */
-function characterOfToken(token) {
+/** Return the character of a token of a vocabulary of bytes; tokens above 127 look like [200]. */
+function tokenToCharacter(token) {
   const byte = token.match(/^\[([0-9]{1,3})\]$/);
-  return byte ? characterOfByte(Number(byte[1])) : token;
+  return byte ? byteToCharacter(Number(byte[1])) : token;
 }
