@@ -76,7 +76,7 @@ def listing(page: Any) -> None:
     page.get_by_role("switch", name="List").check()
     set_field(page, "seed", "1")
     page.get_by_role("button", name="Write a list").click()
-    page.get_by_text("lines of the training text").wait_for()
+    page.get_by_text("entries,").wait_for()
     for number in (0, 3, 5):
         page.locator("#list li:not(:has(s)) button").nth(number).click()
     page.mouse.move(0, 0)

@@ -42,7 +42,7 @@ def test_surprise_is_tinted_and_copies_are_underlined(page: Any, server: FakeSer
     colour = """getComputedStyle(document.querySelector(".mirror"), "::highlight(surprise-5)")
         .backgroundColor"""
     assert page.evaluate(colour) == "rgba(234, 138, 20, 0.58)"
-    page.get_by_role("checkbox", name="Tint what was surprising").uncheck()
+    page.get_by_role("checkbox", name="Tint surprising characters").uncheck()
     assert page.evaluate(colour) == "rgba(234, 138, 20, 0)"
 
 
@@ -92,7 +92,7 @@ def test_a_saved_draft_keeps_who_wrote_what_and_opens_again(
     page.keyboard.type(", é")
     page.get_by_role("button", name="Draft", exact=True).click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save with who wrote what").click()
+        page.get_by_role("button", name="Save with authors (JSON)").click()
     path = tmp_path / "draft.json"
     download.value.save_as(path)
     pieces = json.loads(path.read_text("utf-8"))["pieces"]
@@ -106,7 +106,11 @@ def test_a_saved_draft_keeps_who_wrote_what_and_opens_again(
     until(lambda: text_of(page) == "Or not to be., é")
     assert highlighted(page, "surprise-5", ".mirror") == tinted
     for name, content, shown in (
-        ("other.json", '{"pieces": [{"text": 1}]}', "other.json is no draft that was saved here."),
+        (
+            "other.json",
+            '{"pieces": [{"text": 1}]}',
+            "other.json is not a draft that this page saved.",
+        ),
         ("long.txt", "x" * 2_000_001, "long.txt is larger than 2 MB."),
     ):
         (tmp_path / name).write_text(content)
@@ -130,7 +134,7 @@ def test_changes_of_a_draft_against_plain_strings(page: Any) -> None:
     """Random edits: text, marks, history and the difference that an edit is found as."""
     wrong = page.evaluate(
         """async () => {
-            const { Draft, Passage, difference, movedBy } = await import("/page/draft.js");
+            const { Draft, Passage, findChange, movePlace } = await import("/page/draft.js");
             let state = 7;
             const random = (most) => (state = (state * 48271) % 2147483647) % (most + 1);
             const draft = new Draft();
@@ -143,12 +147,12 @@ def test_changes_of_a_draft_against_plain_strings(page: Any) -> None:
                 const after = before.slice(0, start) + inserted + before.slice(end);
                 if (after === before) continue;
                 const caret = start + inserted.length;
-                const [from, to, between] = difference(before, after, caret);
+                const [from, to, between] = findChange(before, after, caret);
                 const made = before.slice(0, from) + between + before.slice(to);
-                if (made !== after) return "difference";
+                if (made !== after) return "findChange";
                 if (from + between.length > caret) return "the caret was not heeded";
-                const moved = movedBy(before.length, from, to - from, between);
-                if (moved !== after.length) return "moved";
+                const moved = movePlace(before.length, from, to - from, between);
+                if (moved !== after.length) return "movePlace";
                 // each unit's mark is its code, so that marks can be compared with the text
                 const codes = between.split("").map((unit) => unit.charCodeAt(0));
                 draft.replace(from, to, new Passage(between, Float32Array.from(codes)));

@@ -76,9 +76,9 @@ def test_an_old_browser_says_that_it_has_no_counts(chromium: Any, tmp_path: Path
             assert generated(page, length=60, seed=3) == Model(model).generate(
                 60, seed=3, counts=counts
             )
-            said = page.locator("#lacking")
+            said = page.locator("#notice")
             assert said.is_visible() == bool(first)
-            assert ("the network alone writes" in said.text_content()) == bool(first)
+            assert ("only the network writes" in said.text_content()) == bool(first)
 
 
 def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def test_entries_are_written_starred_kept_and_saved(page: Any, server: FakeServe
     server.texts = ["tea", "deep sea", "tea ", 'a "rose", red']
     server.lines = ("dark deep sea",)
     page.get_by_role("switch", name="List").check()
-    page.get_by_label("Each begins with").fill("dark ")
-    write_list(page, "3 entries, 1 of them lines of the training text")
+    page.get_by_label("Start of each entry").fill("dark ")
+    write_list(page, "3 entries, 1 from the training text")
     asked = server.asked[0]
     assert (asked["prompt"], asked["stop"], asked["n"]) == ("dark ", "\n", 50)
     assert asked["min_p"] == server.sampling["min_p"]
@@ -44,7 +44,7 @@ def test_entries_are_written_starred_kept_and_saved(page: Any, server: FakeServe
     assert page.locator("#list s").all_inner_texts() == ["dark deep sea"]
 
     page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_text("All new entries (2), as none has a star").wait_for()
+    page.get_by_text("All new entries (2): none is starred").wait_for()
     page.keyboard.press("Escape")
     assert saved(page, "Save as text") == 'dark tea\ndark a "rose", red\n'
     page.locator("#list li button").first.focus()  # by keyboard from here on
@@ -53,15 +53,15 @@ def test_entries_are_written_starred_kept_and_saved(page: Any, server: FakeServe
     starred = page.get_by_role("button", pressed=True)
     assert starred.count() == 2
     assert not page.evaluate("document.activeElement.closest('#list')")
-    page.get_by_label("Order").select_option("A to Z")
+    page.get_by_label("Sort").select_option("A to Z")
     assert entries(page) == ['dark a "rose", red', "dark deep sea", "dark tea"]
     assert saved(page, "Save as text") == 'dark a "rose", red\ndark deep sea\n'
-    page.get_by_label("Without those of the text").check()
+    page.get_by_label("Hide lines of the training text").check()
     assert saved(page, "Save as CSV") == (
         'entry,starred,in the training text\r\n"dark a ""rose"", red",true,false\r\n'
     )
-    page.get_by_label("Without those of the text").uncheck()
-    page.get_by_label("Order").select_option("as written")
+    page.get_by_label("Hide lines of the training text").uncheck()
+    page.get_by_label("Sort").select_option("as written")
 
     server.texts, server.lines = ["tea", "sky"], None
     write_list(page, "2 entries")
@@ -95,7 +95,7 @@ def test_the_list_stops_and_the_text_stays(page: Any, server: FakeServer) -> Non
     assert entries(page) == []
     until(lambda: server.dropped == 1)
     server.delay, server.texts, server.lines = 0, ["la"], ("la",)  # nothing of it is worth saving
-    write_list(page, "1 entries, 1 of them lines of the training text")
+    write_list(page, "1 entries, 1 from the training text")
     page.get_by_role("button", name="Save", exact=True).click()
     assert page.get_by_role("button", name="Save as text").is_disabled()
     assert page.get_by_role("button", name="Empty the list").is_enabled()
@@ -121,7 +121,7 @@ def test_it_is_accessible_and_nothing_is_cut_off(
         page.goto("/")
         page.get_by_role("switch", name="List").check()
         looks_right(page)
-        write_list(page, "40 entries, 1 of them lines of the training text")
+        write_list(page, "40 entries, 1 from the training text")
         page.locator("#list li button").nth(1).click()
         looks_right(page)
         button = page.locator("#continue").bounding_box()

@@ -37,7 +37,7 @@ def test_a_connection_that_breaks_keeps_what_came(page: Any, server: FakeServer)
     server.breaks_after = 5
     page.locator("#text").fill("So")
     page.locator("#text").press("Control+Enter")
-    page.get_by_text("The server broke off.").wait_for()
+    page.get_by_text("The server stopped early.").wait_for()
     assert page.locator("#alternatives .text").first.text_content() == " firs"
     page.keyboard.press("Alt+1")
     assert text_of(page) == "So firs"

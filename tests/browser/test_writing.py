@@ -208,19 +208,19 @@ def test_a_long_draft_is_shown_at_the_cursor(page: Any, server: FakeServer) -> N
     assert ("A line of the draft.\n" * 2000).endswith(prompt)
     wrong = page.evaluate(
         """async () => {
-            const { promptBefore } = await import("/page/continuing.js");
+            const { selectPrompt } = await import("/page/generation.js");
             const units = Array.from({length: 30000}, (_, i) => String.fromCharCode(32 + i));
             const text = units.join("");
-            const begins = new Set();
+            const starts = new Set();
             for (let place = 0; place <= text.length; place += 7) {
-                const prompt = promptBefore(text, place);
-                const begin = place - prompt.length;
-                if (prompt !== text.slice(begin, place)) return "not the text before";
+                const prompt = selectPrompt(text, place);
+                const start = place - prompt.length;
+                if (prompt !== text.slice(start, place)) return "not the text before";
                 if (prompt.length > 8192) return "too long";
                 if (prompt.length < Math.min(place, 4096)) return "too short";
-                begins.add(begin);
+                starts.add(start);
             }
-            return begins.size === 7 ? "" : "its beginning moves too often";
+            return starts.size === 7 ? "" : "its start moves too often";
         }"""
     )
     assert wrong == ""
@@ -291,6 +291,6 @@ def test_what_follows_is_respected(page: Any, server: FakeServer) -> None:
 def test_unknown_characters_are_told(page: Any, server: FakeServer) -> None:
     server.read_as = {"”": '"', "\t": " ", "€": ""}
     page.locator("#text").fill("Caf”,\t3 €")
-    page.get_by_text('” is read as ", tab is read as blank, € is not read').wait_for()
+    page.get_by_text('” is read as ", tab is read as space, € is left out').wait_for()
     page.locator("#text").fill("Caf")
     until(lambda: page.locator("#unknown").text_content() == "")

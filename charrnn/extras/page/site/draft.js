@@ -1,8 +1,8 @@
-/** The text that is being written, what is known of its characters, and its history. */
+/** The text on the page, the marks of its characters, and its history. Places are code units. */
 
 const LONGEST_HISTORY = 5000; // changes
 
-/** A piece of text with the surprise of each of its code units, in bits; NaN where one typed. */
+/** A piece of text with the surprise of each code unit, in bits; NaN for typed text. */
 export class Passage {
   /** @param {string} text @param {Float32Array} [bits] */
   constructor(text, bits = new Float32Array(text.length).fill(NaN)) {
@@ -11,8 +11,8 @@ export class Passage {
   }
 
   /** @param {import("./writer.js").Character[]} characters */
-  static written(characters) {
-    // A text area has no carriage returns: with them, places in it would not be those in the text.
+  static fromCharacters(characters) {
+    // A text area drops carriage returns, so they would shift the places after them.
     const kept = characters.filter(({ text }) => text !== "\r");
     const bits = kept.flatMap(({ text, logprob }) => Array(text.length).fill(-logprob / Math.LN2));
     return new Passage(kept.map(({ text }) => text).join(""), Float32Array.from(bits));
@@ -26,24 +26,28 @@ export class Passage {
     return new Passage(this.text.slice(start, end), this.bits.slice(start, end));
   }
 
-  /** This passage with the units from `start` to `end` replaced by another passage. */
-  replaced(start, end, passage) {
+  /** Return a copy in which another passage replaces the units from `start` to `end`. */
+  replace(start, end, passage) {
     return new Passage(
       this.text.slice(0, start) + passage.text + this.text.slice(end),
-      spliced(this.bits, start, end, passage.bits),
+      spliceArray(this.bits, start, end, passage.bits),
     );
+  }
+
+  append(passage) {
+    return this.replace(this.length, this.length, passage);
   }
 }
 
-/** A passage that tells its listeners of each change and takes changes back. */
+/** A passage that reports each change to its listeners, with undo and redo. */
 export class Draft {
   constructor() {
     this.passage = new Passage("");
-    // What is found about each unit from time to time, and therefore not in the history:
-    this.copied = new Uint8Array(0); // one if it stands in the training text
-    this.scored = new Float32Array(0); // its surprise if it was typed, NaN if that is not known
-    this.done = [];
-    this.undone = [];
+    // These marks are computed again after changes, so the history does not contain them:
+    this.copied = new Uint8Array(0); // 1 if the unit is part of a copy of the training text
+    this.typedBits = new Float32Array(0); // the surprise of typed units, NaN if it is unknown
+    this.undoStack = [];
+    this.redoStack = [];
     this.listeners = [];
   }
 
@@ -51,16 +55,16 @@ export class Draft {
     return this.passage.text;
   }
 
-  /** What is known of the units from `start` to `end`: their `bits`, and ones where `copied`. */
-  marks(start, end) {
+  /** Return the marks of the units from `start` to `end`: their `bits`, and whether `copied`. */
+  getMarks(start, end) {
     const bits = this.passage.bits.slice(start, end);
     bits.forEach((value, i) => {
-      if (isNaN(value)) bits[i] = this.scored[start + i];
+      if (isNaN(value)) bits[i] = this.typedBits[start + i];
     });
     return { bits, copied: this.copied.subarray(start, end) };
   }
 
-  /** Calls `listener(start, removedLength, insertedText)` after each change. */
+  /** Call `listener(start, removedLength, insertedText)` after each change. */
   onChange(listener) {
     this.listeners.push(listener);
   }
@@ -68,33 +72,35 @@ export class Draft {
   /**
    * Replace the units from `start` to `end`.
    *
-   * @param {unknown} step  Changes in a row that name the same step are undone together.
+   * @param {unknown} step  Successive changes with the same step are undone together.
    */
   replace(start, end, passage, step = {}) {
     if (start === end && passage.length === 0) return;
-    this.done.push({ start, removed: this.passage.slice(start, end), inserted: passage, step });
-    if (this.done.length > LONGEST_HISTORY) this.done.shift();
-    this.undone = [];
+    const removed = this.passage.slice(start, end);
+    this.undoStack.push({ start, removed, inserted: passage, step });
+    if (this.undoStack.length > LONGEST_HISTORY) this.undoStack.shift();
+    this.redoStack = [];
     this.#apply(start, end, passage);
   }
 
-  /** Take the last step back. Returns it and the place where it was; no step if there was none. */
+  /** Undo the last step. Return {step, place}: the step, if there was one, and where it was. */
   undo() {
-    return this.#travel(this.done, this.undone, (change) => {
+    return this.#move(this.undoStack, this.redoStack, (change) => {
       this.#apply(change.start, change.start + change.inserted.length, change.removed);
       return change.start + change.removed.length;
     });
   }
 
-  /** Do the step again that was taken back last; returns as `undo`. */
+  /** Redo the step that was undone last, and return the same as `undo`. */
   redo() {
-    return this.#travel(this.undone, this.done, (change) => {
+    return this.#move(this.redoStack, this.undoStack, (change) => {
       this.#apply(change.start, change.start + change.removed.length, change.inserted);
       return change.start + change.inserted.length;
     });
   }
 
-  #travel(from, to, apply) {
+  /** Move the changes of one step from one stack to the other, and apply each. */
+  #move(from, to, apply) {
     const step = from.at(-1)?.step;
     let place = 0;
     while (from.length && from.at(-1).step === step) {
@@ -106,37 +112,38 @@ export class Draft {
   }
 
   #apply(start, end, passage) {
-    this.passage = this.passage.replaced(start, end, passage);
-    this.copied = spliced(this.copied, start, end, new Uint8Array(passage.length));
-    this.scored = spliced(this.scored, start, end, new Float32Array(passage.length).fill(NaN));
+    const unknown = new Float32Array(passage.length).fill(NaN);
+    this.passage = this.passage.replace(start, end, passage);
+    this.copied = spliceArray(this.copied, start, end, new Uint8Array(passage.length));
+    this.typedBits = spliceArray(this.typedBits, start, end, unknown);
     for (const listener of this.listeners) listener(start, end - start, passage.text);
   }
 }
 
-/** Where a place in a text is after a change before, at or around it. */
-export function movedBy(place, start, removedLength, insertedText) {
+/** Return a place of a text after a change before, at or around it. */
+export function movePlace(place, start, removedLength, insertedText) {
   if (place < start) return place;
   return Math.max(place - removedLength, start) + insertedText.length;
 }
 
 /**
- * The one change that makes `after` of `before`, as [start, end, inserted].
+ * Return the change that turns `before` into `after`, as [start, end, inserted].
  *
- * @param {number} caret  Where the caret stands after it: what follows the caret did not change,
- *   which says which of several equal letters was typed.
+ * @param {number} caret  The caret after the change. The text after it did not change, which tells
+ *   which of several equal letters was typed.
  */
-export function difference(before, after, caret) {
+export function findChange(before, after, caret) {
   const shorter = Math.min(before.length, after.length);
-  let same = 0;
-  const most = Math.min(shorter, after.length - caret);
-  while (same < most && before.at(-1 - same) === after.at(-1 - same)) same++;
+  let tail = 0;
+  const longestTail = Math.min(shorter, after.length - caret);
+  while (tail < longestTail && before.at(-1 - tail) === after.at(-1 - tail)) tail++;
   let start = 0;
-  while (start < shorter - same && before[start] === after[start]) start++;
-  return [start, before.length - same, after.slice(start, after.length - same)];
+  while (start < shorter - tail && before[start] === after[start]) start++;
+  return [start, before.length - tail, after.slice(start, after.length - tail)];
 }
 
-/** An array with the part from `start` to `end` replaced. */
-export function spliced(array, start, end, inserted) {
+/** Return a copy of a typed array with the part from `start` to `end` replaced. */
+export function spliceArray(array, start, end, inserted) {
   const result = new array.constructor(array.length - (end - start) + inserted.length);
   result.set(array.subarray(0, start));
   result.set(inserted, start);

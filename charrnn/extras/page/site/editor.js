@@ -1,9 +1,9 @@
-/** The text area, with its mirror behind it and a mark where text is written. */
+/** The text area, its mirror behind it, and a marker at the place where the model writes. */
 
-import { difference, Passage } from "./draft.js";
+import { findChange, Passage } from "./draft.js";
 import { Mirror } from "./mirror.js";
 
-const PAUSE = 1000; // milliseconds without a key after which typing is another step to undo
+const PAUSE = 1000; // milliseconds without a key after which typing starts a new undo step
 
 export class Editor {
   /**
@@ -16,77 +16,78 @@ export class Editor {
     this.marker = sheet.querySelector(".marker");
     this.probe = sheet.querySelector(".probe");
     this.draft = draft;
-    this.typing = { step: {}, place: 0, deleting: false, time: 0 };
-    this.textarea.addEventListener("input", () => this.#typed());
-    draft.onChange((start, removed, inserted) => this.#changed(start, removed, inserted));
+    this.lastTyping = { step: {}, place: 0, isDeletion: false, time: 0 };
+    this.textarea.addEventListener("input", () => this.#readTyping());
+    draft.onChange((start, removed, inserted) => this.#showChange(start, removed, inserted));
   }
 
-  /** Where writing goes on: the caret, or the end of what is selected. */
+  /** The place where the model continues: the caret, or the end of the selection. */
   get caret() {
     return this.textarea.selectionEnd;
   }
 
-  /** Put the caret at a place of the text and bring it into view. */
+  /** Put the caret at a place of the text and scroll to it. */
   select(place) {
     this.textarea.setSelectionRange(place, place);
     this.reveal(place);
   }
 
-  /** The place of the character that was clicked; null beside the text or with text selected. */
-  characterUnder({ clientX, clientY, detail }) {
+  /** Return the place of the clicked character; null beside the text or if text is selected. */
+  findCharacter({ clientX, clientY, detail }) {
     const { selectionStart, selectionEnd } = this.textarea;
     if (selectionStart !== selectionEnd || detail > 1) return null;
     for (const place of [selectionEnd, selectionEnd - 1]) {
       if (place < 0 || place >= this.draft.text.length) continue;
-      const { left, right, top, bottom } = this.mirror.rectangle(place);
+      const { left, right, top, bottom } = this.mirror.findBox(place);
       const isInside = left <= clientX && clientX <= right && top <= clientY && clientY <= bottom;
       if (isInside) return place;
     }
     return null;
   }
 
+  /** Scroll to a place of the text. */
   reveal(place) {
-    this.#put(this.probe, place);
+    this.#moveTo(this.probe, place);
     this.probe.scrollIntoView({ block: "nearest" });
   }
 
-  /** Show where writing goes on while the caret may be elsewhere; null takes the mark away. */
-  mark(place) {
+  /** Show the marker at a place, or hide it (null). */
+  showMarker(place) {
     this.marker.hidden = place === null;
-    if (place !== null) this.#put(this.marker, place);
+    if (place !== null) this.#moveTo(this.marker, place);
   }
 
-  #typed() {
-    const [start, end, inserted] = difference(this.draft.text, this.textarea.value, this.caret);
-    this.draft.replace(start, end, new Passage(inserted), this.#step(start, end, inserted));
+  #readTyping() {
+    const [start, end, inserted] = findChange(this.draft.text, this.textarea.value, this.caret);
+    this.draft.replace(start, end, new Passage(inserted), this.#chooseStep(start, end, inserted));
   }
 
-  /** One step to undo is about a word that was typed, or letters that were deleted, in one go. */
-  #step(start, end, inserted) {
-    const { step, place, deleting, time } = this.typing;
+  /** Return the undo step of a change: a typed word or deleted letters form one step. */
+  #chooseStep(start, end, inserted) {
+    const { step, place, isDeletion, time } = this.lastTyping;
     const now = performance.now();
     const wordEnds = /^\s/.test(inserted) && /\S/.test(this.draft.text[start - 1] ?? "");
-    const isOne = inserted.length + (end - start) <= 2; // an emoji is two; more was pasted or cut
-    const goesOn = (start === place || end === place) && deleting === !inserted
-      && now - time < PAUSE && isOne && !wordEnds;
-    this.typing = {
-      step: goesOn ? step : {},
+    const isTyped = inserted.length + (end - start) <= 2; // an emoji has two units; else a paste
+    const continues = (start === place || end === place) && isDeletion === !inserted
+      && now - time < PAUSE && isTyped && !wordEnds;
+    this.lastTyping = {
+      step: continues ? step : {},
       place: start + inserted.length,
-      deleting: !inserted,
+      isDeletion: !inserted,
       time: now,
     };
-    return this.typing.step;
+    return this.lastTyping.step;
   }
 
-  #changed(start, removed, inserted) {
+  #showChange(start, removed, inserted) {
     this.mirror.replace(start, removed, inserted);
     if (this.textarea.value !== this.draft.text) {
       this.textarea.setRangeText(inserted, start, start + removed, "preserve");
     }
   }
 
-  #put(element, place) {
-    const { left, top, height } = this.mirror.rectangle(place);
+  #moveTo(element, place) {
+    const { left, top, height } = this.mirror.findBox(place);
     const origin = this.mirror.element.getBoundingClientRect();
     element.style.left = `${left - origin.left}px`;
     element.style.top = `${top - origin.top}px`;

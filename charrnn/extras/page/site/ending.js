@@ -1,40 +1,41 @@
-/** Where a continuation ends: at a sentence or a word, joined to what follows by one blank. */
+/** End a continuation at a sentence or a word, and join it to the text after it by one space. */
 
 const ENDS = `[.!?…]+["'”’»)]*(?=\\s|$)|[。！？]+["”’»」』）]*`;
 const SENTENCE = new RegExp(ENDS, "gu");
 const FIRST_SENTENCE = new RegExp(`^\\s*\\S[^\\n]*?(?:${ENDS}|(?=\\n)|$)`, "u");
 const WORD = /\S(?=\s)/gu;
-const LATE = 2 / 3; // a sentence that ends after this part of the text is its end
-const LONGEST_WORD = 40; // what is longer is text without blanks, and no word that was cut off
+const LATE = 2 / 3; // cut at the last sentence only if it ends in the last third of the text
+const LONGEST_WORD = 40; // a longer rest is text without spaces, so it is not cut
 
-/** A continuation without the word that its length cut off, as it stands before other text. */
-export function ended(passage, after) {
+/** Return a continuation without the incomplete word at its end, to fit the text after it. */
+export function trimEnd(passage, textAfter) {
   const { text } = passage;
-  let end = lastEnd(text, SENTENCE);
-  if (end < text.length * LATE) end = lastEnd(text, WORD);
+  let end = findLastEnd(text, SENTENCE);
+  if (end < text.length * LATE) end = findLastEnd(text, WORD);
   if (end === 0 || text.length - end > LONGEST_WORD) end = text.length;
-  if (/^[\p{L}\p{N}“‘"'(]/u.test(after) && /\s/.test(text[end] ?? "")) end++;
-  else if (/^\s/.test(after)) end = text.slice(0, end).trimEnd().length;
+  if (/^[\p{L}\p{N}“‘"'(]/u.test(textAfter) && /\s/.test(text[end] ?? "")) end++;
+  else if (/^\s/.test(textAfter)) end = text.slice(0, end).trimEnd().length;
   return passage.slice(0, end);
 }
 
-/** Where the first sentence or line ends that is more than white space. */
-export function endOfSentence(text) {
+/** Return the end of the first sentence or line that is not blank. */
+export function findSentenceEnd(text) {
   const sentence = text.match(FIRST_SENTENCE);
   return sentence ? sentence[0].length : text.length;
 }
 
-/** Where the first word ends, with what stands before it. */
-export function endOfFirstWord(text) {
-  return endOfWord(text, text.match(/^\s*/)[0].length);
+/** Return the end of the first word; spaces before it are skipped. */
+export function findFirstWordEnd(text) {
+  return findWordEnd(text, text.match(/^\s*/)[0].length);
 }
 
-export function endOfWord(text, place) {
+/** Return the end of the word at a place. */
+export function findWordEnd(text, place) {
   return place + text.slice(place).match(/^\S*/)[0].length;
 }
 
-function lastEnd(text, pattern) {
+function findLastEnd(text, pattern) {
   let end = 0;
-  for (const { 0: found, index } of text.matchAll(pattern)) end = index + found.length;
+  for (const { 0: match, index } of text.matchAll(pattern)) end = index + match.length;
   return end;
 }

@@ -1,11 +1,11 @@
-/** What the reader saves as a file and opens again. */
+/** Save drafts as files, and read them. */
 
 import { Passage } from "./draft.js";
 
-const LARGEST = 2_000_000; // bytes of a draft that is opened
+const LARGEST = 2_000_000; // bytes of a file that is opened as a draft
 const FORMAT = "charrnn draft";
 
-/** Have the browser save a text under a name. */
+/** Let the browser save a text as a file. */
 export function saveFile(name, text, type = "text/plain") {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type }));
@@ -14,14 +14,14 @@ export function saveFile(name, text, type = "text/plain") {
   URL.revokeObjectURL(link.href);
 }
 
-/** A draft as JSON: its pieces in turn, each with who wrote it, the model's with their surprise. */
-export function draftAsJson({ text, bits }) {
+/** Return a draft as JSON: its pieces with their authors, the model's with their surprise. */
+export function draftToJson({ text, bits }) {
   const pieces = [];
   for (let start = 0, end = 0; start < text.length; start = end) {
     const isTyped = isNaN(bits[start]);
     while (end < text.length && isNaN(bits[end]) === isTyped) end++;
     const piece = { by: isTyped ? "you" : "model", text: text.slice(start, end) };
-    if (!isTyped) piece.bits = Array.from(bits.slice(start, end), (one) => Number(one.toFixed(1)));
+    if (!isTyped) piece.bits = Array.from(bits.slice(start, end), (b) => Number(b.toFixed(1)));
     pieces.push(piece);
   }
   const lines = pieces.map((piece) => JSON.stringify(piece)).join(",\n");
@@ -29,32 +29,31 @@ export function draftAsJson({ text, bits }) {
 }
 
 /**
- * The draft in a file, as JSON or as plain text.
+ * Return the draft in a file, as JSON or as plain text.
  *
  * @param {File} file
- * @throws {Error} It says what is wrong with it.
+ * @throws {Error} Says what is wrong with the file.
  */
-export async function openDraft(file) {
+export async function readDraft(file) {
   if (file.size > LARGEST) throw new Error(`${file.name} is larger than 2 MB.`);
   const bytes = await file.arrayBuffer();
-  const isSaved = file.name.endsWith(".json");
+  const isJson = file.name.endsWith(".json");
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/\r\n?/g, "\n");
-    if (!isSaved) return new Passage(text);
+    if (!isJson) return new Passage(text);
     const { format, pieces } = JSON.parse(text);
-    if (format !== FORMAT) throw new Error("of another format");
-    return pieces.map(passageOf)
-      .reduce((all, one) => all.replaced(all.length, all.length, one), new Passage(""));
+    if (format !== FORMAT) throw new Error("another format");
+    return pieces.map(toPassage).reduce((draft, piece) => draft.append(piece), new Passage(""));
   } catch {
-    const what = isSaved ? "no draft that was saved here" : "no text in UTF-8";
-    throw new Error(`${file.name} is ${what}.`);
+    const expected = isJson ? "a draft that this page saved" : "text in UTF-8";
+    throw new Error(`${file.name} is not ${expected}.`);
   }
 }
 
-function passageOf({ text, bits }) {
+function toPassage({ text, bits }) {
   const passage = new Passage(text, bits && Float32Array.from(bits));
   if (typeof text !== "string" || text.includes("\r") || passage.bits.length !== text.length) {
-    throw new Error("no piece of a draft");
+    throw new Error("not a piece of a draft");
   }
   return passage;
 }

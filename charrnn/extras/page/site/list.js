@@ -1,12 +1,12 @@
-/** A list of short texts, a line each. The good ones are starred, and stay when more are written. */
+/** A list of short texts, one on each line. Starred entries stay when the model writes more. */
 
 import { saveFile } from "./files.js";
-import { keepList, keptList } from "./keeping.js";
+import { loadList, storeList } from "./storage.js";
 
-const LONGEST = 200; // bytes of an entry: a line that is longer is none
-const TOGETHER = 50; // entries that are written at the same time, at most
-const LEAST = 10; // and at least, as some will be there already
-const USELESS = 100; // texts in a row without a new entry, after which the model has no more
+const MAX_LENGTH = 200; // bytes; a longer line is not an entry
+const MAX_BATCH = 50; // texts that are written at the same time
+const MIN_BATCH = 10; // more texts than missing entries, because some are duplicates
+const MAX_USELESS = 100; // stop after this many texts without a new entry
 
 const ORDERS = {
   written: () => 0,
@@ -19,29 +19,29 @@ const ORDERS = {
  * @typedef {object} Entry
  * @property {string} text
  * @property {boolean} isStarred
- * @property {boolean | null} inText  Whether it is a line of the training text; null: who knows.
+ * @property {boolean | null} inText  Whether it is a line of the training text; null if unknown.
  */
 
 export class List {
   /**
-   * @param {HTMLElement} region  Holds an `ol`, and what says how it is shown.
+   * @param {HTMLElement} region  Has an `ol` and the fields that sort and filter it.
    * @param {import("./writer.js").Writer} writer
-   * @param {object} page  Its `settings`, `say(message)`, `fail(error)` and `showState()`.
+   * @param {object} page  Has `settings`, `say(message)`, `fail(error)` and `showState()`.
    */
   constructor(region, writer, page) {
     this.region = region;
     this.list = region.querySelector("ol");
     this.writer = writer;
     this.page = page;
-    this.controller = null; // stops what is being written
-    this.items = new Map(keptList().map((entry) => [entry, itemOf(entry)]));
+    this.controller = null; // aborts the running request
+    this.items = new Map(loadList().map((entry) => [entry, makeItem(entry)]));
     region.addEventListener("input", () => this.show());
-    this.list.addEventListener("click", ({ target }) => this.#star(target.closest("button")));
-    this.list.addEventListener("keydown", (event) => this.#move(event));
-    this.list.addEventListener("focusin", ({ target }) => this.#reach(target));
+    this.list.addEventListener("click", ({ target }) => this.#toggleStar(target.closest("button")));
+    this.list.addEventListener("keydown", (event) => this.#moveFocus(event));
+    this.list.addEventListener("focusin", ({ target }) => this.#setTabStop(target));
   }
 
-  get busy() {
+  get isBusy() {
     return this.controller !== null;
   }
 
@@ -50,32 +50,33 @@ export class List {
     return [...this.items.keys()];
   }
 
-  /** Write as many entries as the settings say, in place of those that have no star. */
+  /** Write the number of entries in the settings; they replace the entries without a star. */
   async start() {
-    if (this.busy) return;
-    const { entries: wanted, ...request } = this.page.settings.listRequest();
+    if (this.isBusy) return;
+    const { entries: wanted, ...request } = this.page.settings.makeListRequest();
     const { signal } = this.controller = new AbortController();
-    const before = this.items;
-    const made = new Map();
+    const oldItems = this.items;
+    const newItems = new Map();
     this.page.say(`Writing ${wanted} entries …`);
     this.page.showState();
     let failure = null;
     try {
-      for (let useless = 0; made.size < wanted && useless < USELESS; request.seed++) {
-        const n = Math.min(TOGETHER, Math.max(LEAST, wanted - made.size));
-        const texts = [...new Set(await this.#written({ ...request, n, signal }))];
+      for (let useless = 0; newItems.size < wanted && useless < MAX_USELESS; request.seed++) {
+        const n = Math.min(MAX_BATCH, Math.max(MIN_BATCH, wanted - newItems.size));
+        const texts = [...new Set(await this.#writeLines({ ...request, n, signal }))];
         if (signal.aborted) break;
-        const known = await this.writer.inText(request.model, texts);
+        const trainingLines = await this.writer.findTrainingLines(request.model, texts);
         if (signal.aborted) break;
-        const stay = [...before].filter(([{ isStarred }]) => isStarred);
-        const seen = new Set([...stay, ...made].map(([{ text }]) => text));
-        const fresh = [...texts.entries()].filter(([, text]) => !seen.has(text));
-        for (const [number, text] of fresh.slice(0, wanted - made.size)) {
-          const entry = { text, isStarred: false, inText: known && known.has(number) };
-          made.set(entry, itemOf(entry));
+        const starred = [...oldItems].filter(([{ isStarred }]) => isStarred);
+        const seen = new Set([...starred, ...newItems].map(([{ text }]) => text));
+        const unseen = [...texts.entries()].filter(([, text]) => !seen.has(text));
+        for (const [index, text] of unseen.slice(0, wanted - newItems.size)) {
+          const inText = trainingLines && trainingLines.has(index);
+          const entry = { text, isStarred: false, inText };
+          newItems.set(entry, makeItem(entry));
         }
-        useless = fresh.length ? 0 : useless + n;
-        this.#set(new Map([...stay, ...made]));
+        useless = unseen.length ? 0 : useless + n;
+        this.#setItems(new Map([...starred, ...newItems]));
       }
     } catch (error) {
       failure = error;
@@ -84,7 +85,7 @@ export class List {
     this.page.showState();
     if (failure) this.page.fail(failure);
     else if (signal.aborted) this.page.say("Stopped.");
-    else this.page.say(told(made));
+    else this.page.say(describe([...newItems.keys()]));
   }
 
   stop() {
@@ -93,87 +94,88 @@ export class List {
 
   clear() {
     this.stop();
-    this.#set(new Map());
+    this.#setItems(new Map());
   }
 
-  /** Show what is to be shown, in its order. */
+  /** Show the visible entries in the chosen order. */
   show() {
-    const shown = this.#shown();
-    const held = this.list.querySelector(":focus");
-    this.list.replaceChildren(...shown.map((entry) => this.items.get(entry)));
+    const visible = this.#selectVisible();
+    const focused = this.list.querySelector(":focus");
+    this.list.replaceChildren(...visible.map((entry) => this.items.get(entry)));
     this.region.querySelector("#list-empty").hidden = this.items.size > 0;
-    this.#reach(this.list.querySelector("button"));
-    held?.focus({ preventScroll: true }); // which it lost when it was moved
+    this.#setTabStop(this.list.querySelector("button"));
+    focused?.focus({ preventScroll: true }); // replaceChildren removed the focus
   }
 
-  /** Those that are saved: the starred ones, or where there are none all that are new. */
-  chosen() {
-    const shown = this.#shown();
-    const starred = shown.filter(({ isStarred }) => isStarred);
-    if (starred.length) return { entries: starred, told: `The starred entries (${starred.length})` };
-    const entries = shown.filter(({ inText }) => !inText);
-    const which = entries.length < shown.length ? "All new entries" : "All entries";
-    return { entries, told: `${which} (${entries.length}), as none has a star` };
+  /** Return the entries to save: the starred ones or, without stars, all that are new. */
+  selectToSave() {
+    const visible = this.#selectVisible();
+    const starred = visible.filter(({ isStarred }) => isStarred);
+    if (starred.length) return { entries: starred, note: `Starred entries (${starred.length})` };
+    const entries = visible.filter(({ inText }) => !inText);
+    const name = entries.length < visible.length ? "All new entries" : "All entries";
+    return { entries, note: `${name} (${entries.length}): none is starred` };
   }
 
   get text() {
-    return this.chosen().entries.map(({ text }) => `${text}\n`).join("");
+    return this.selectToSave().entries.map(({ text }) => `${text}\n`).join("");
   }
 
-  save() {
+  saveText() {
     saveFile("list.txt", this.text);
   }
 
   saveCsv() {
-    const rows = this.chosen().entries.map(({ text, isStarred, inText }) =>
+    const rows = this.selectToSave().entries.map(({ text, isStarred, inText }) =>
       [`"${text.replaceAll('"', '""')}"`, isStarred, inText ?? ""]);
     const lines = [["entry", "starred", "in the training text"], ...rows];
     saveFile("list.csv", lines.map((row) => `${row.join(",")}\r\n`).join(""), "text/csv");
   }
 
-  /** Lines of so many texts that came to an end. */
-  async #written({ prompt, ...request }) {
+  /** Write texts until their first line break, and return the complete ones. */
+  async #writeLines({ prompt, ...request }) {
     const texts = Array(request.n).fill("");
-    const how = { ...request, prompt, stop: "\n", max_tokens: LONGEST, logprobs: null };
-    await this.writer.complete(how, (index, characters) => {
+    const options = { ...request, prompt, stop: "\n", max_tokens: MAX_LENGTH, logprobs: null };
+    await this.writer.complete(options, (index, characters) => {
       for (const { text } of characters) texts[index] += text;
     });
-    const isWhole = (text) => new TextEncoder().encode(text).length < LONGEST;
-    return texts.filter(isWhole).map((text) => (prompt + text).trimEnd()).filter(Boolean);
+    const isComplete = (text) => new TextEncoder().encode(text).length < MAX_LENGTH;
+    return texts.filter(isComplete).map((text) => (prompt + text).trimEnd()).filter(Boolean);
   }
 
-  #set(items) {
+  #setItems(items) {
     this.items = items;
     this.show();
-    this.#keep();
+    this.#store();
   }
 
-  #keep() {
-    if (keepList(this.entries)) return;
-    this.page.fail(new Error("This browser does not keep the list: save it as a file."));
+  #store() {
+    if (storeList(this.entries)) return;
+    this.page.fail(new Error("This browser cannot store the list: save it as a file."));
   }
 
-  #shown() {
-    const { order, hidesKnown } = this.page.settings;
-    return this.entries.filter(({ inText }) => !(inText && hidesKnown)).toSorted(ORDERS[order]);
+  #selectVisible() {
+    const { order, hidesTrainingLines } = this.page.settings;
+    const visible = this.entries.filter(({ inText }) => !(inText && hidesTrainingLines));
+    return visible.toSorted(ORDERS[order]);
   }
 
-  #star(button) {
+  #toggleStar(button) {
     if (!button) return;
     const [entry] = [...this.items].find(([, item]) => item.contains(button));
     entry.isStarred = !entry.isStarred;
     button.ariaPressed = String(entry.isStarred);
-    this.#keep();
+    this.#store();
   }
 
-  /** By arrows, Home and End from one entry to another. */
-  #move(event) {
+  /** Move the focus between entries by the arrow keys, Home and End. */
+  #moveFocus(event) {
     const buttons = [...this.list.querySelectorAll("button")];
     const columns = buttons.findIndex(({ offsetTop }) => offsetTop > buttons[0].offsetTop);
     const row = columns < 0 ? buttons.length : columns;
-    const at = buttons.indexOf(event.target);
+    const from = buttons.indexOf(event.target);
     const to = {
-      ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - row, ArrowDown: at + row,
+      ArrowLeft: from - 1, ArrowRight: from + 1, ArrowUp: from - row, ArrowDown: from + row,
       Home: 0, End: buttons.length - 1,
     }[event.key];
     if (to === undefined) return;
@@ -181,15 +183,15 @@ export class List {
     buttons[to]?.focus();
   }
 
-  /** The tab key reaches one entry only. */
-  #reach(button) {
-    for (const one of this.list.querySelectorAll("[tabindex='0']")) one.tabIndex = -1;
+  /** Let the tab key stop at this entry only. */
+  #setTabStop(button) {
+    for (const old of this.list.querySelectorAll("[tabindex='0']")) old.tabIndex = -1;
     if (button) button.tabIndex = 0;
   }
 }
 
 /** @param {Entry} entry */
-function itemOf({ text, isStarred, inText }) {
+function makeItem({ text, isStarred, inText }) {
   const item = document.createElement("li");
   const button = item.appendChild(document.createElement("button"));
   button.ariaPressed = String(isStarred);
@@ -198,15 +200,13 @@ function itemOf({ text, isStarred, inText }) {
   if (inText) {
     const note = button.appendChild(document.createElement("span"));
     note.className = "hidden";
-    note.textContent = ", which the training text has";
+    note.textContent = ", from the training text";
   }
   return item;
 }
 
-function told(made) {
-  const entries = [...made.keys()];
-  const known = entries.filter(({ inText }) => inText).length;
-  if (!entries.length) return "The model wrote no entry.";
-  const of = known ? `, ${known} of them lines of the training text` : "";
-  return `${entries.length} entries${of}`;
+function describe(entries) {
+  if (!entries.length) return "The model wrote no entries.";
+  const fromText = entries.filter(({ inText }) => inText).length;
+  return `${entries.length} entries${fromText ? `, ${fromText} from the training text` : ""}`;
 }

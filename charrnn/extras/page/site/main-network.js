@@ -2,32 +2,32 @@ import { unpackCounts } from "./network/counts.js";
 import { Lines } from "./network/lines.js";
 import { Sampler } from "./network/sampler.js";
 import { openPage } from "./page.js";
-import { networkWriter } from "./writer-network.js";
+import { createNetworkWriter } from "./writer-network.js";
 
-const textOf = (id) => document.getElementById(id).textContent;
+const readText = (id) => document.getElementById(id).textContent;
 window.charrnn = { ready: false };
 
 async function open() {
-  const counts = await unpackCounts(textOf("packed-counts"));
-  if (!counts && textOf("packed-counts") !== "null") {
-    showLack("This browser is too old for the counts in this page: the network alone writes");
+  const counts = await unpackCounts(readText("packed-counts"));
+  if (!counts && readText("packed-counts") !== "null") {
+    showNotice("This browser is too old for the counts in this page: only the network writes.");
   }
-  const sampler = new Sampler(textOf("packed-model"), counts);
-  const lines = JSON.parse(textOf("packed-lines"));
+  const sampler = new Sampler(readText("packed-model"), counts);
+  const lines = JSON.parse(readText("packed-lines"));
 
-  /** For scripts that use the page: the same methods as a Model in Python. */
+  /** The interface for scripts, with the methods of Model in Python. */
   window.charrnn = {
     ready: true,
     vocabulary: sampler.vocabulary.characters,
     generate: (options) => sampler.generate(options),
     score: (text) => sampler.score(text),
   };
-  await openPage(networkWriter(sampler, lines && new Lines(lines)));
+  await openPage(createNetworkWriter(sampler, lines && new Lines(lines)));
 }
 
-/** Show what the browser cannot do for as long as the page is open. */
-function showLack(message) {
-  document.querySelector("#lacking").textContent = message;
+/** Show a message about the browser until the page is closed. */
+function showNotice(message) {
+  document.querySelector("#notice").textContent = message;
 }
 
-open().catch((error) => showLack(`This browser cannot run the page: ${error.message}`));
+open().catch((error) => showNotice(`This browser cannot run the page: ${error.message}`));

@@ -1,4 +1,4 @@
 import { openPage } from "./page.js";
-import { httpWriter } from "./writer-http.js";
+import { createHttpWriter } from "./writer-http.js";
 
-openPage(httpWriter());
+openPage(createHttpWriter());

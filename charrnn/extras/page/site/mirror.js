@@ -1,8 +1,8 @@
 /**
- * The text once more, behind the text area and in the same type, where it is tinted and underlined,
- * which a text area's own text cannot be. It also gives both their height.
+ * A copy of the text behind the text area, in the same type. It shows the tints and underlines,
+ * because the text in a text area cannot have them, and it gives both elements their height.
  *
- * Each line is a text node of its own, so that a change costs as much as the lines that it changes.
+ * Each line is a separate text node, so that a change costs as much as the lines that it changes.
  */
 
 import { paint, unpaint } from "./tint.js";
@@ -12,20 +12,20 @@ export class Mirror {
   constructor(element, draft) {
     this.element = element;
     this.draft = draft;
-    this.lines = []; // text nodes, each but the last with the line break at its end
-    // A last line that is empty has no height without something on it.
+    this.lines = []; // text nodes; all except the last end with a line break
+    // Without a character an empty last line would have no height.
     this.end = element.appendChild(document.createTextNode("\u200b"));
   }
 
-  /** Follow a change of the draft, as it tells it. */
+  /** Apply a change of the draft; see `Draft.onChange`. */
   replace(start, removed, inserted) {
-    const from = this.#find(start);
-    const to = this.#find(start + removed);
+    const from = this.#findLine(start);
+    const to = this.#findLine(start + removed);
     const head = this.lines[from.index]?.data.slice(0, from.offset) ?? "";
     let text = head + inserted + (this.lines[to.index]?.data.slice(to.offset) ?? "");
     let count = to.index - from.index + 1;
     const next = this.lines[to.index + 1];
-    if (next && !text.endsWith("\n")) { // the line break before it was removed
+    if (next && !text.endsWith("\n")) { // the line break before `next` was removed
       text += next.data;
       count++;
     }
@@ -37,40 +37,40 @@ export class Mirror {
       node.remove();
     }
     after.before(...lines);
-    let begin = start - head.length;
+    let lineStart = start - head.length;
     for (const node of lines) {
-      this.#paint(node, begin);
-      begin += node.length;
+      this.#paint(node, lineStart);
+      lineStart += node.length;
     }
   }
 
-  /** Show what was found about the units from `start` to `end`. */
+  /** Update the tints and underlines of the units from `start` to `end`. */
   repaint(start, end) {
-    let begin = 0;
+    let lineStart = 0;
     for (const node of this.lines) {
-      if (begin < end && begin + node.length > start) this.#paint(node, begin);
-      begin += node.length;
+      if (lineStart < end && lineStart + node.length > start) this.#paint(node, lineStart);
+      lineStart += node.length;
     }
   }
 
-  /** A rectangle whose left edge is at a place of the text: that of the character after it. */
-  rectangle(place) {
-    const { index, offset } = this.#find(place);
+  /** Return the box of the character after a place of the text. */
+  findBox(place) {
+    const { index, offset } = this.#findLine(place);
     const line = this.lines[index];
-    const [node, at] = line && offset < line.length ? [line, offset] : [this.end, 0];
+    const [node, first] = line && offset < line.length ? [line, offset] : [this.end, 0];
     const range = document.createRange();
-    range.setStart(node, at);
-    range.setEnd(node, at + 1);
+    range.setStart(node, first);
+    range.setEnd(node, first + 1);
     return range.getClientRects()[0] ?? range.getBoundingClientRect();
   }
 
-  #paint(node, begin) {
-    const { bits, copied } = this.draft.marks(begin, begin + node.length);
+  #paint(node, start) {
+    const { bits, copied } = this.draft.getMarks(start, start + node.length);
     paint(node, bits, copied);
   }
 
-  /** The line in which a place is, and the place in it; behind a last line break, no line. */
-  #find(place) {
+  /** Return the line of a place and the offset in it; after the last line break, no line. */
+  #findLine(place) {
     let offset = place;
     for (const [index, { data, length }] of this.lines.entries()) {
       if (offset < length || (offset === length && !data.endsWith("\n"))) return { index, offset };

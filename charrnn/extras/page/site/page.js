@@ -1,19 +1,19 @@
-/** The page: joins the editor, the continuations and the settings with a writer. */
+/** The page: connects the editor, the continuations, the list and the settings with a writer. */
 
 import { Alternatives } from "./alternatives.js";
-import { Continuing } from "./continuing.js";
+import { Annotations } from "./annotations.js";
+import { CharacterMenu, formatPercent, nameCharacter, NAMES } from "./character-menu.js";
 import { Draft, Passage } from "./draft.js";
 import { Editor } from "./editor.js";
-import { draftAsJson, openDraft, saveFile } from "./files.js";
-import { Findings } from "./findings.js";
-import { keepDraft, keptDraft, onDraftElsewhere } from "./keeping.js";
+import { draftToJson, readDraft, saveFile } from "./files.js";
+import { Generation } from "./generation.js";
 import { List } from "./list.js";
-import { named, NAMES, Others, percent } from "./others.js";
 import { Settings } from "./settings.js";
+import { loadDraft, onDraftStoredElsewhere, storeDraft } from "./storage.js";
 
-const ALONG = 200; // milliseconds without a change after which is written along
-const TOLD = 3; // unknown characters, at most
-const SETTLED = 500; // milliseconds without a change after which the draft is kept and looked at
+const SUGGEST_DELAY = 200; // milliseconds after a change
+const UPDATE_DELAY = 500; // milliseconds after a change until the draft is stored and annotated
+const MAX_UNKNOWN = 3; // unknown characters that are named under the text
 
 const IS_MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
 const find = (selector) => document.querySelector(selector);
@@ -23,9 +23,9 @@ export async function openPage(writer) {
   const page = new Page(writer);
   page.restore();
   page.listen();
-  page.tellAbout();
+  page.describeModel();
   await page.connect();
-  page.writeAlong();
+  page.suggest();
 }
 
 class Page {
@@ -36,79 +36,79 @@ class Page {
     this.settings = new Settings(document);
     this.alternatives = new Alternatives(find("#alternatives"), (passage) => this.take(passage),
       (word, rest) => this.takeWord(word, rest));
-    this.continuing = new Continuing(writer, this);
-    this.findings = new Findings(writer, this);
-    this.others = new Others(find("#others"), writer, this);
+    this.generation = new Generation(writer, this);
+    this.annotations = new Annotations(writer, this);
+    this.characterMenu = new CharacterMenu(find("#character-menu"), writer, this);
     this.list = new List(find("#list"), writer, this);
-    this.settling = 0;
-    this.along = 0;
-    this.changed = false; // since the draft was kept
+    this.updateTimer = 0;
+    this.suggestTimer = 0;
+    this.isUnsaved = false; // whether the draft has changed since it was stored
   }
 
-  /** Begin with the draft that this browser kept. */
+  /** Show the draft that this browser stored. */
   restore() {
-    const { passage, caret } = keptDraft() ?? { passage: new Passage(""), caret: 0 };
+    const { passage, caret } = loadDraft() ?? { passage: new Passage(""), caret: 0 };
     this.draft.replace(0, 0, passage);
-    this.draft.done = [];
+    this.draft.undoStack = [];
     this.editor.select(Math.min(caret, passage.length));
     this.list.show();
     this.showState();
   }
 
-  /** What writes: the list, or the text's continuations. */
+  /** The active mode: the list, or the generation of continuations. */
   get mode() {
-    return this.settings.lists ? this.list : this.continuing;
+    return this.settings.isList ? this.list : this.generation;
   }
 
   listen() {
     this.draft.onChange(() => {
-      this.changed = true;
+      this.isUnsaved = true;
       this.showState();
-      clearTimeout(this.settling);
-      this.settling = setTimeout(() => this.settle(), SETTLED);
-      clearTimeout(this.along);
-      this.along = setTimeout(() => this.writeAlong(), ALONG);
+      clearTimeout(this.updateTimer);
+      this.updateTimer = setTimeout(() => this.update(), UPDATE_DELAY);
+      clearTimeout(this.suggestTimer);
+      this.suggestTimer = setTimeout(() => this.suggest(), SUGGEST_DELAY);
     });
     const textarea = this.editor.textarea;
     textarea.addEventListener("beforeinput", (event) => {
       if (!event.inputType.startsWith("history")) return;
-      event.preventDefault(); // the text area's own history does not know what was written
-      this.travel(event.inputType === "historyUndo" ? "undo" : "redo");
+      event.preventDefault(); // the browser's history of the text area lacks the model's text
+      this.undoOrRedo(event.inputType === "historyUndo" ? "undo" : "redo");
     });
     textarea.addEventListener("click", (event) => {
-      const place = this.settings.showsOthers ? this.editor.characterUnder(event) : null;
-      if (place !== null) this.showOthers(place);
+      const place = this.settings.opensCharacterMenu ? this.editor.findCharacter(event) : null;
+      if (place !== null) this.openCharacterMenu(place);
     });
     document.addEventListener("selectionchange", () => this.showCharacter());
-    document.addEventListener("keydown", (event) => this.press(event));
-    document.addEventListener("visibilitychange", () => this.keep());
-    window.addEventListener("pagehide", () => this.keep());
-    window.addEventListener("resize", () => this.editor.mark(this.continuing.anchor));
-    onDraftElsewhere(() => this.adopt());
+    document.addEventListener("keydown", (event) => this.handleKey(event));
+    document.addEventListener("visibilitychange", () => this.store());
+    window.addEventListener("pagehide", () => this.store());
+    window.addEventListener("resize", () => this.editor.showMarker(this.generation.anchor));
+    onDraftStoredElsewhere(() => this.reloadDraft());
 
     const onClick = (selector, act) => find(selector).addEventListener("click", act);
     onClick("#continue", (event) => {
       if (event.detail > 1) return; // the second click of a double click would stop the first
-      if (this.mode.busy) this.stop();
+      if (this.mode.isBusy) this.stop();
       else this.mode.start();
     });
     onClick("#begin", () => {
-      this.focusText(); // the button goes
-      this.continuing.start();
+      this.focusText(); // because the button disappears
+      this.generation.start();
     });
     find("#lists").addEventListener("input", () => this.switchMode());
     onClick("#close", () => this.dismiss());
-    onClick("#undo", () => this.travel("undo"));
-    onClick("#redo", () => this.travel("redo"));
+    onClick("#undo", () => this.undoOrRedo("undo"));
+    onClick("#redo", () => this.undoOrRedo("redo"));
     onClick("#new", () => this.startNew());
     onClick("#copy", () => this.copy(this.draft.text));
     onClick("#save", () => saveFile("draft.txt", this.draft.text));
     onClick("#save-json", () =>
-      saveFile("draft.json", draftAsJson(this.draft.passage), "application/json"));
+      saveFile("draft.json", draftToJson(this.draft.passage), "application/json"));
     onClick("#open", () => find("#file").click());
     find("#file").addEventListener("change", ({ target }) => this.open(target));
     onClick("#list-copy", () => this.copy(this.list.text));
-    onClick("#list-save", () => this.list.save());
+    onClick("#list-save", () => this.list.saveText());
     onClick("#list-csv", () => this.list.saveCsv());
     onClick("#list-new", () => this.list.clear());
     find("#list-menu").addEventListener("toggle", () => this.showState());
@@ -118,13 +118,13 @@ class Page {
       });
     }
     onClick("#retry", () => this.connect());
-    find("#model").addEventListener("input", () => this.lookAnew());
-    find("#show-typed").addEventListener("input", () => this.lookAnew());
-    find("footer").addEventListener("input", ({ target }) => // other options only show
-      target.closest(".dial, #along-choice") && this.writeAlong());
+    find("#model").addEventListener("input", () => this.resetAnnotations());
+    find("#show-typed").addEventListener("input", () => this.resetAnnotations());
+    find("footer").addEventListener("input", ({ target }) => // other options change only the view
+      target.closest(".dial, #suggest-choice") && this.suggest());
     onClick("#dials-toggle", (event) => {
-      const open = find("#dials").classList.toggle("open");
-      event.currentTarget.setAttribute("aria-expanded", String(open));
+      const isOpen = find("#dials").classList.toggle("open");
+      event.currentTarget.setAttribute("aria-expanded", String(isOpen));
     });
     find("#token-dialog form").addEventListener("submit", () => {
       this.writer.useToken(find("#token").value);
@@ -135,36 +135,33 @@ class Page {
     for (const key of document.querySelectorAll(".alt, .by-word")) key.textContent = "⌥";
   }
 
-  /** Ask the writer what it has. */
+  /** Ask the writer for its models and their defaults. */
   async connect() {
+    const { settings, writer } = this;
     try {
-      this.settings.offer(await this.writer.models());
-      this.settings.useDefaults(this.writer.sampling);
-      this.settings.suggest("lists", this.writer.lists.includes(this.settings.chosenModel));
+      settings.setModels(await writer.fetchModels());
+      settings.setSamplingDefaults(writer.sampling);
+      settings.setDefault("lists", writer.modelsOfLists.includes(settings.chosenModel));
       this.say("");
-      await this.lookAnew();
+      await this.resetAnnotations();
     } catch (error) {
       this.fail(error);
     }
   }
 
-  /** Find out about the draft, by the chosen model. */
-  async lookAnew() {
-    try {
-      await this.findings.begin();
-    } catch (error) {
-      this.fail(error);
-    }
+  /** Annotate the draft by the chosen model. */
+  async resetAnnotations() {
+    await this.annotations.reset().catch((error) => this.fail(error));
     this.showCharacter();
     this.showUnknown();
   }
 
-  /** Say whose page this is, where it has one model only. */
-  tellAbout() {
-    const { about, instant } = this.writer;
-    if (instant) this.settings.offerAlong();
+  /** Describe the model if the page has only one. */
+  describeModel() {
+    const { about, isFast } = this.writer;
+    if (isFast) this.settings.showSuggestOption();
     if (!about) return;
-    this.settings.suggest("even", about.even);
+    this.settings.setDefault("even", about.even);
     for (const title of [find("h1"), find("#card h2")]) title.textContent = about.title;
     find("#model").hidden = true;
     find("#about").hidden = false;
@@ -176,120 +173,120 @@ class Page {
     }
   }
 
-  /** Show how the text could go on, where the writer is quick enough and this is wanted. */
-  writeAlong() {
-    const { continuing, alternatives, settings } = this;
-    clearTimeout(this.along);
-    if (!settings.writesAlong || (continuing.busy && !alternatives.open)) return;
-    continuing.start({ along: true });
+  /** Write continuations without a request, if the writer is fast and the option is on. */
+  suggest() {
+    const { generation, alternatives, settings } = this;
+    clearTimeout(this.suggestTimer);
+    if (!settings.suggests || (generation.isBusy && !alternatives.isOpen)) return;
+    generation.start({ isSuggestion: true });
   }
 
-  /** A list instead of the text, or the text again. */
+  /** Switch between the draft and the list. */
   switchMode() {
     this.list.stop();
     this.dismiss();
     this.say("");
-    this.writeAlong();
+    this.suggest();
   }
 
-  press(event) {
+  handleKey(event) {
     if (event.isComposing || find("dialog[open]")) return;
-    const act = this.shortcut(event);
+    const act = this.findShortcut(event);
     if (!act) return;
     event.preventDefault();
     act();
   }
 
-  /** What a key does, or null. */
-  shortcut(event) {
-    const { alternatives, continuing, editor, mode } = this;
+  /** Return the action of a key, or null. */
+  findShortcut(event) {
+    const { alternatives, generation, editor, mode } = this;
     const mod = IS_MAC ? event.metaKey : event.ctrlKey;
     if (mod && event.key === "Enter") return () => mode.start();
     if (event.key === "Escape" && !find(":popover-open")) {
-      if (mode.busy) return () => this.stop();
-      return alternatives.open ? () => this.dismiss() : null;
+      if (mode.isBusy) return () => this.stop();
+      return alternatives.isOpen ? () => this.dismiss() : null;
     }
     if (mode === this.list) return null;
     if (event.key === "ArrowRight" && (IS_MAC ? event.altKey : event.ctrlKey) && !event.shiftKey) {
-      const isBefore = event.target === editor.textarea && editor.caret === continuing.anchor;
-      const number = !alternatives.stale && (alternatives.focused || Number(isBefore));
-      return alternatives.open && number ? () => alternatives.takeWord(number) : null;
+      const isAtAnchor = event.target === editor.textarea && editor.caret === generation.anchor;
+      const number = !alternatives.isStale && (alternatives.focusedNumber || Number(isAtAnchor));
+      return alternatives.isOpen && number ? () => alternatives.takeWord(number) : null;
     }
     const digit = event.altKey && !mod && event.code.match(/^Digit([1-9])$/);
-    const isOffered = alternatives.open && digit && alternatives.cards[digit[1] - 1];
+    const isOffered = alternatives.isOpen && digit && alternatives.cards[digit[1] - 1];
     if (isOffered) return () => alternatives.take(Number(digit[1]));
-    if (!mod || event.altKey || event.target.matches("#seed")) return null; // it undoes its own
-    if (event.key === ".") return () => this.showOthers(editor.caret - 1, { byKey: true });
+    if (!mod || event.altKey || event.target.matches("#seed")) return null; // a field has its undo
+    if (event.key === ".") return () => this.openCharacterMenu(editor.caret - 1, { byKey: true });
     const key = event.key.toLowerCase();
-    if (key === "z") return () => this.travel(event.shiftKey ? "redo" : "undo");
-    return key === "y" && !IS_MAC ? () => this.travel("redo") : null;
+    if (key === "z") return () => this.undoOrRedo(event.shiftKey ? "redo" : "undo");
+    return key === "y" && !IS_MAC ? () => this.undoOrRedo("redo") : null;
   }
 
   take(passage) {
-    this.continuing.take(passage);
+    this.generation.take(passage);
     this.focusText();
-    this.say("Taken. Undo takes it back.");
+    this.say("Added to your text. Undo removes it.");
   }
 
   takeWord(word, rest) {
-    const held = this.alternatives.focused;
-    this.continuing.takeWord(word, rest);
-    if (!rest.length && held) this.focusText();
-    if (rest.length) clearTimeout(this.along);
+    const hadFocus = this.alternatives.focusedNumber > 0;
+    this.generation.takeWord(word, rest);
+    if (!rest.length && hadFocus) this.focusText();
+    if (rest.length) clearTimeout(this.suggestTimer);
   }
 
-  async showOthers(place, { byKey = false } = {}) {
-    await this.others.open(place, byKey).catch((error) => this.fail(error));
+  async openCharacterMenu(place, { byKey = false } = {}) {
+    await this.characterMenu.open(place, byKey).catch((error) => this.fail(error));
   }
 
-  /** Write another character in place of what the model wrote from there on, and go on from it. */
+  /** Replace the model's text from a place on by another character, and continue after it. */
   branch(place, { text, logprob }) {
-    const { draft, continuing } = this;
-    if (continuing.anchor !== null) continuing.dismiss();
+    const { draft, generation } = this;
+    if (generation.anchor !== null) generation.dismiss();
     let end = place + String.fromCodePoint(draft.text.codePointAt(place)).length;
     while (end < draft.text.length && !isNaN(draft.passage.bits[end])) end++;
     const step = {};
-    draft.replace(place, end, Passage.written([{ text, logprob }]), step);
-    clearTimeout(this.along);
+    draft.replace(place, end, Passage.fromCharacters([{ text, logprob }]), step);
+    clearTimeout(this.suggestTimer);
     this.editor.select(place + text.length);
     this.focusText();
-    continuing.start({ step });
+    generation.start({ step });
   }
 
   stop() {
-    clearTimeout(this.along);
+    clearTimeout(this.suggestTimer);
     this.mode.stop();
   }
 
   dismiss() {
-    clearTimeout(this.along);
-    const held = find("#alternatives").contains(document.activeElement);
-    this.continuing.dismiss();
-    if (held) this.focusText();
+    clearTimeout(this.suggestTimer);
+    const hadFocus = find("#alternatives").contains(document.activeElement);
+    this.generation.dismiss();
+    if (hadFocus) this.focusText();
   }
 
-  /** Back to the text; where there is only a screen to touch, without calling up its keyboard. */
+  /** Focus the text. On a touch screen focus a button, which does not open the keyboard. */
   focusText() {
     const { textarea } = this.editor;
-    const touched = matchMedia("(pointer: coarse)").matches && document.activeElement !== textarea;
-    (touched ? find("#continue") : textarea).focus({ preventScroll: true });
+    const isTouch = matchMedia("(pointer: coarse)").matches && document.activeElement !== textarea;
+    (isTouch ? find("#continue") : textarea).focus({ preventScroll: true });
   }
 
   /** @param {"undo" | "redo"} direction */
-  travel(direction) {
-    if (this.continuing.busy && !this.alternatives.open) this.continuing.dismiss();
+  undoOrRedo(direction) {
+    if (this.generation.isBusy && !this.alternatives.isOpen) this.generation.dismiss();
     const { step, place } = this.draft[direction]();
     this.say(step ? "" : `Nothing to ${direction}.`);
     if (!step) return;
     this.editor.select(place);
-    if (this.continuing.travelled(direction, step)) clearTimeout(this.along);
+    if (this.generation.restoreChoice(direction, step)) clearTimeout(this.suggestTimer);
   }
 
   startNew() {
-    this.continuing.dismiss();
+    this.generation.dismiss();
     this.draft.replace(0, this.draft.text.length, new Passage(""));
     this.focusText();
-    this.say("A new draft. Undo brings the old one back.");
+    this.say("New draft. Undo restores the old one.");
   }
 
   async copy(text) {
@@ -297,88 +294,90 @@ class Page {
       await navigator.clipboard.writeText(text);
       this.say("Copied to the clipboard.");
     } catch {
-      this.fail(new Error("This browser did not allow it: select the text and copy it."));
+      this.fail(new Error("This browser does not allow it: copy the text by hand."));
     }
   }
 
-  /** Go on with the draft in a file. */
+  /** Open the draft in a file. */
   async open(field) {
     const [file] = field.files;
     field.value = ""; // so that the same file can be opened again
     try {
-      const passage = await openDraft(file);
-      this.continuing.dismiss();
+      const passage = await readDraft(file);
+      this.generation.dismiss();
       this.draft.replace(0, this.draft.text.length, passage);
       this.focusText();
-      this.say("Opened. Undo brings the old draft back.");
+      this.say("Opened. Undo restores the old draft.");
     } catch (error) {
       this.fail(error);
     }
   }
 
-  /** Some time after a change: keep the draft, and look for what is copied. */
-  async settle() {
-    if (!this.keep()) {
-      this.fail(new Error("This browser does not keep the draft: save it as a file."));
+  /** Store and annotate the draft. */
+  async update() {
+    if (!this.store()) {
+      this.fail(new Error("This browser cannot store the draft: save it as a file."));
     }
-    await this.findings.look().catch((error) => this.fail(error));
+    await this.annotations.update().catch((error) => this.fail(error));
     this.showCharacter();
     this.showUnknown();
   }
 
-  /** Keep what changed, so that a window without changes does not undo what another one kept. */
-  keep() {
-    if (this.changed) this.changed = !keepDraft(this.draft.passage, this.editor.caret);
-    return !this.changed;
+  /** Store the draft if it has changed; otherwise it could overwrite another window's draft. */
+  store() {
+    if (this.isUnsaved) this.isUnsaved = !storeDraft(this.draft.passage, this.editor.caret);
+    return !this.isUnsaved;
   }
 
-  /** Show the draft that another window kept, unless this one is being looked at. */
-  adopt() {
-    const kept = keptDraft();
-    if (!document.hidden || !kept || kept.passage.text === this.draft.text) return;
-    this.draft.replace(0, this.draft.text.length, kept.passage);
-    this.changed = false; // the other window has kept it
+  /** Show the draft that another window stored, if this window is hidden. */
+  reloadDraft() {
+    const stored = loadDraft();
+    if (!document.hidden || !stored || stored.passage.text === this.draft.text) return;
+    this.draft.replace(0, this.draft.text.length, stored.passage);
+    this.isUnsaved = false; // the other window has stored it
   }
 
   showState() {
-    const { continuing, draft, alternatives } = this;
-    const empty = draft.text === "";
-    find("#empty").hidden = !empty || (continuing.busy && !alternatives.open);
-    find("#undo").disabled = draft.done.length === 0;
-    find("#redo").disabled = draft.undone.length === 0;
-    for (const id of ["#new", "#copy", "#save", "#save-json"]) find(id).disabled = empty;
-    const { entries, told } = this.list.chosen();
-    find("#list-which").textContent = told;
+    const { generation, draft, alternatives, list } = this;
+    const isEmpty = draft.text === "";
+    find("#empty").hidden = !isEmpty || (generation.isBusy && !alternatives.isOpen);
+    find("#undo").disabled = draft.undoStack.length === 0;
+    find("#redo").disabled = draft.redoStack.length === 0;
+    for (const id of ["#new", "#copy", "#save", "#save-json"]) find(id).disabled = isEmpty;
+    const { entries, note } = list.selectToSave();
+    find("#list-note").textContent = note;
     for (const id of ["#list-copy", "#list-save", "#list-csv"]) find(id).disabled = !entries.length;
-    find("#list-new").disabled = !this.list.entries.length;
-    document.documentElement.classList.toggle("writing", this.mode.busy);
-    document.documentElement.classList.toggle("choosing", alternatives.open);
+    find("#list-new").disabled = !list.entries.length;
+    document.documentElement.classList.toggle("writing", this.mode.isBusy);
+    document.documentElement.classList.toggle("choosing", alternatives.isOpen);
     this.showCharacter();
   }
 
-  /** How likely the character before the caret was, where that is known. */
+  /** Show the probability of the character before the caret, if it is known. */
   showCharacter() {
     const { text } = this.draft;
     const place = this.editor.caret - 1;
-    const last = [...text.slice(Math.max(0, place - 1), place + 1)].at(-1); // or a whole emoji
-    const share = 2 ** -this.draft.marks(place, place + 1).bits[0]; // NaN where nobody knows
-    const character = isNaN(share) ? "" : `${named(last)} was ${percent(share)} likely`;
-    find("#character").textContent = character;
+    const last = [...text.slice(Math.max(0, place - 1), place + 1)].at(-1); // emoji have two units
+    const probability = 2 ** -this.draft.getMarks(place, place + 1).bits[0];
+    const message = `${nameCharacter(last)} was ${formatPercent(probability)} likely`;
+    find("#character").textContent = isNaN(probability) ? "" : message;
   }
 
-  /** What becomes of the characters that the model does not know. */
+  /** Show the unknown characters of the draft, and what the model reads for them. */
   showUnknown() {
-    const told = this.findings.unknown().map(([character, instead]) => {
-      const name = NAMES[character] ?? character; // without quotes, as it may be one
-      if (instead === null) return `${name} is unknown to the model, which refuses it`;
-      return `${name} is ${instead ? `read as ${NAMES[instead] ?? instead}` : "not read"}`;
+    const notes = this.annotations.listUnknown().map(([character, replacement]) => {
+      const name = NAMES[character] ?? character; // without quotes, since it may be a quote
+      if (replacement === null) return `${name} is unknown to the model, which refuses it`;
+      if (replacement === "") return `${name} is left out`;
+      return `${name} is read as ${NAMES[replacement] ?? replacement}`;
     });
-    const more = told.length > TOLD ? ` and ${told.length - TOLD} more` : "";
-    find("#unknown").textContent = told.slice(0, TOLD).join(", ") + more;
-    find("#unknown").title = told.join("\n");
+    const others = notes.length - MAX_UNKNOWN;
+    const more = others > 0 ? ` and ${others} more` : "";
+    find("#unknown").textContent = notes.slice(0, MAX_UNKNOWN).join(", ") + more;
+    find("#unknown").title = notes.join("\n");
   }
 
-  /** @param {{quietly?: boolean}} [how]  Quietly: a screen reader does not read it out. */
+  /** @param {{quietly?: boolean}} [options]  Quietly: screen readers do not announce it. */
   say(message, { quietly = false } = {}) {
     find("#status").ariaLive = quietly ? "off" : "polite";
     find("#status").textContent = message;
@@ -388,8 +387,8 @@ class Page {
   fail(error) {
     find("#status").textContent = "";
     find("#error").hidden = false;
-    find("#retry").hidden = Boolean(this.settings.chosenModel); // else nothing is known of it yet
+    find("#retry").hidden = Boolean(this.settings.chosenModel); // a failed connection has no models
     find("#error-text").textContent = error.message;
-    if (error.wantsToken && !find("dialog[open]")) find("#token-dialog").showModal();
+    if (error.needsToken && !find("dialog[open]")) find("#token-dialog").showModal();
   }
 }

@@ -1,168 +1,165 @@
-/** What is chosen on the page: how to write, and what to show. */
+/** The settings on the page: how the model writes, and what the page shows. */
 
-import { keepSettings, keptSettings } from "./keeping.js";
+import { loadSettings, storeSettings } from "./storage.js";
 
 const LENGTHS = [20, 50, 100, 200, 300, 500, 1000, 2000];
 const LARGEST_SEED = 2 ** 31 - 1;
 
-/** How a field's value is read, and how it is told beside it. */
-const FIELDS = {
-  temperature: { value: Number, told: (value) => Number(value).toFixed(2) },
+/** The sliders: how to read their values, and how to show the values. */
+const SLIDERS = {
+  temperature: { read: Number, format: (value) => Number(value).toFixed(2) },
   length: {
-    value: (index) => LENGTHS[index],
-    told: (index) => `${LENGTHS[index].toLocaleString("en")} characters`,
+    read: (index) => LENGTHS[index],
+    format: (index) => `${LENGTHS[index].toLocaleString("en")} characters`,
   },
-  "alternatives-count": { value: Number, told: String },
-  entries: { value: Number, told: String },
-  top_p: { value: Number, told: (value) => Number(value).toFixed(2) },
-  min_p: { value: Number, told: (value) => Number(value).toFixed(2) },
-  dry_multiplier: { value: Number, told: (value) => (Number(value) || "off").toString() },
+  "alternatives-count": { read: Number, format: String },
+  entries: { read: Number, format: String },
+  top_p: { read: Number, format: (value) => Number(value).toFixed(2) },
+  min_p: { read: Number, format: (value) => Number(value).toFixed(2) },
+  dry_multiplier: { read: Number, format: (value) => (Number(value) || "off").toString() },
 };
 
-/** Fields of SamplingParams (charrnn/options/sampling.py), whose defaults come from there. */
+/** Fields of SamplingParams (charrnn/options/sampling.py); the writer has their defaults. */
 const SAMPLING = ["temperature", "top_p", "min_p", "dry_multiplier"];
 
 export class Settings {
-  /** @param {HTMLElement} root  Holds a field with the id of each setting. */
+  /** @param {HTMLElement} root  Has a field for each setting; their ids are stored. */
   constructor(root) {
     this.root = root;
     this.summary = root.querySelector("#summary");
     this.model = root.querySelector("#model");
-    const kept = keptSettings();
-    for (const field of this.#fields()) {
-      if (field.type === "checkbox") field.checked = kept[field.id] ?? field.checked;
-      else if (field.id in kept) field.value = kept[field.id];
-      field.addEventListener("input", () => this.#changed(field));
+    const stored = loadSettings();
+    for (const field of root.querySelectorAll("input:not([type=password], [type=file]), select")) {
+      if (field.type === "checkbox") field.checked = stored[field.id] ?? field.checked;
+      else if (field.id in stored) field.value = stored[field.id];
+      field.addEventListener("input", () => this.#store(field));
     }
-    this.#tell();
+    this.#updateView();
   }
 
-  /** Offer the names of models; one alone is only named. */
-  offer(models) {
-    const chosen = keptSettings().model;
+  /** Offer the names of models for choice; a single model is only shown. */
+  setModels(models) {
+    const chosen = loadSettings().model;
     this.model.replaceChildren(...models.map((name) => new Option(name, name)));
     if (models.includes(chosen)) this.model.value = chosen;
     this.model.disabled = models.length < 2;
   }
 
-  /** Begin with these values, where the reader has chosen no other. */
-  useDefaults(values) {
-    const kept = keptSettings();
+  /** Set sampling options to these values, unless the reader has chosen others. */
+  setSamplingDefaults(values) {
+    const stored = loadSettings();
     for (const name of SAMPLING) {
-      if (!(name in kept) && values[name] != null) this.#field(name).value = values[name];
+      if (!(name in stored) && values[name] != null) this.#find(name).value = values[name];
     }
-    this.#tell();
+    this.#updateView();
   }
 
-  offerCopied(possible) {
-    this.root.querySelector("#copied-choice").hidden = !possible;
-    document.documentElement.classList.toggle("tells-copies", possible);
+  /** Check or uncheck a box, unless the reader has done so. */
+  setDefault(name, checked) {
+    if (!(name in loadSettings())) this.#find(name).checked = checked;
+    this.#updateView();
   }
 
-  /** Tick a box, or not, unless the reader has chosen. */
-  suggest(name, checked) {
-    if (!(name in keptSettings())) this.#field(name).checked = checked;
-    this.#tell();
+  showCopiesOption(isShown) {
+    this.#find("copied-choice").hidden = !isShown;
+    document.documentElement.classList.toggle("finds-copies", isShown);
   }
 
-  offerAlong() {
-    this.root.querySelector("#along-choice").hidden = false;
-    this.#tell();
+  showSuggestOption() {
+    this.#find("suggest-choice").hidden = false;
+    this.#updateView();
   }
 
-  /** Whether continuations are written as one types. */
-  get writesAlong() {
-    return !this.#field("along-choice").hidden && this.#field("write-along").checked && !this.lists;
+  /** Whether the page suggests continuations while the reader types. */
+  get suggests() {
+    const isOffered = !this.#find("suggest-choice").hidden;
+    return isOffered && this.#find("write-along").checked && !this.isList;
   }
 
-  /** Whether a list is written instead of a text. */
-  get lists() {
-    return this.#field("lists").checked;
+  /** Whether the page writes a list instead of a text. */
+  get isList() {
+    return this.#find("lists").checked;
   }
 
-  /** How a list is ordered. */
+  /** The order of the list: a key of ORDERS. */
   get order() {
-    return this.#field("order").value;
+    return this.#find("order").value;
   }
 
-  /** Whether lines of the training text are left out of a list. */
-  get hidesKnown() {
-    return this.#field("hide-known").checked;
+  /** Whether the list hides lines of the training text. */
+  get hidesTrainingLines() {
+    return this.#find("hide-known").checked;
   }
 
-  /** The chosen model; none while none is known, which asks for the writer's first. */
+  /** The chosen model; undefined while no models are known, which asks for the first. */
   get chosenModel() {
     return this.model.value || undefined;
   }
 
-  /** Whether what was typed is tinted, too. */
+  /** Whether to tint typed text, too. */
   get scoresTyped() {
-    return this.#field("show-typed").checked;
+    return this.#find("show-typed").checked;
   }
 
-  /** Whether a click on a character shows the others that could stand there. */
-  get showsOthers() {
-    return this.#field("show-others").checked;
+  /** Whether a click on a character opens the menu of other characters. */
+  get opensCharacterMenu() {
+    return this.#find("show-others").checked;
   }
 
-  /** What a writer is asked for; each time with another seed unless one was given. */
-  request() {
-    const how = this.#how();
-    // without chance there is only one continuation
-    const n = how.temperature === 0 ? 1 : this.#value("alternatives-count");
-    return { ...how, max_tokens: this.#value("length"), n };
+  /** Return the options of a request. Without a seed in the settings, each has a new seed. */
+  makeRequest() {
+    const options = this.#readOptions();
+    // at temperature 0 all continuations are equal
+    const n = options.temperature === 0 ? 1 : this.#read("alternatives-count");
+    return { ...options, max_tokens: this.#read("length"), n };
   }
 
-  /** The same of a list: what each entry begins with, and how many there are to be. */
-  listRequest() {
-    const { value: prompt } = this.#field("begins");
-    return { ...this.#how(), prompt, entries: this.#value("entries") };
+  /** Return the options of a list, with the start of each entry as the prompt. */
+  makeListRequest() {
+    const { value: prompt } = this.#find("begins");
+    return { ...this.#readOptions(), prompt, entries: this.#read("entries") };
   }
 
-  #how() {
-    const seed = this.#field("seed");
-    const given = seed.value !== "" && seed.checkValidity();
+  #readOptions() {
+    const seed = this.#find("seed");
+    const hasSeed = seed.value !== "" && seed.checkValidity();
     return {
       model: this.chosenModel,
-      ...Object.fromEntries(SAMPLING.map((name) => [name, this.#value(name)])),
-      seed: given ? Number(seed.value) : Math.floor(Math.random() * LARGEST_SEED),
+      ...Object.fromEntries(SAMPLING.map((name) => [name, this.#read(name)])),
+      seed: hasSeed ? Number(seed.value) : Math.floor(Math.random() * LARGEST_SEED),
     };
   }
 
-  #field(name) {
-    return this.root.querySelector(`#${name}`);
+  #find(id) {
+    return this.root.querySelector(`#${id}`);
   }
 
-  #value(name) {
-    return FIELDS[name].value(this.#field(name).value);
+  #read(id) {
+    return SLIDERS[id].read(this.#find(id).value);
   }
 
-  #fields() {
-    return this.root.querySelectorAll("input:not([type=password], [type=file]), select");
+  #store({ id, type, checked, value }) {
+    storeSettings({ ...loadSettings(), [id]: type === "checkbox" ? checked : value });
+    this.#updateView();
   }
 
-  #changed({ id, type, checked, value }) {
-    keepSettings({ ...keptSettings(), [id]: type === "checkbox" ? checked : value });
-    this.#tell();
-  }
-
-  #tell() {
-    for (const [name, { told }] of Object.entries(FIELDS)) {
-      const field = this.#field(name);
-      this.root.querySelector(`output[for=${name}]`).textContent = told(field.value);
-      field.setAttribute("aria-valuetext", told(field.value));
+  #updateView() {
+    for (const [id, { format }] of Object.entries(SLIDERS)) {
+      const slider = this.#find(id);
+      this.root.querySelector(`output[for=${id}]`).textContent = format(slider.value);
+      slider.setAttribute("aria-valuetext", format(slider.value));
     }
-    const { max_tokens, temperature, n } = this.request();
+    const { max_tokens, temperature, n } = this.makeRequest();
     const texts = `${max_tokens} chars · ${n === 1 ? "1 text" : `${n} texts`}`;
-    const what = this.lists ? `${this.#value("entries")} entries` : texts;
-    this.summary.textContent = `${temperature.toFixed(2)} · ${what}`;
+    const amount = this.isList ? `${this.#read("entries")} entries` : texts;
+    this.summary.textContent = `${temperature.toFixed(2)} · ${amount}`;
     const { classList } = document.documentElement;
-    classList.toggle("even", this.#field("even").checked);
-    classList.toggle("along", this.writesAlong);
-    classList.toggle("listing", this.lists);
-    // Highlights are of the whole document, so what is shown is a class of its root.
+    classList.toggle("fixed-width", this.#find("even").checked);
+    classList.toggle("suggesting", this.suggests);
+    classList.toggle("listing", this.isList);
+    // CSS highlights belong to the whole document, so classes of its root switch them off.
     for (const name of ["surprise", "copied"]) {
-      classList.toggle(`without-${name}`, !this.#field(`show-${name}`).checked);
+      classList.toggle(`without-${name}`, !this.#find(`show-${name}`).checked);
     }
   }
 }

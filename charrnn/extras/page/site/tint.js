@@ -1,18 +1,18 @@
 /**
- * Tints and underlines of text, by the browser's highlights: the text itself stays one plain node,
- * so that nothing in it can become markup. A browser without highlights shows plain text.
+ * Tint and underline text by CSS highlights. The text remains one text node, so that nothing in it
+ * can become markup. A browser without highlights shows plain text.
  */
 
-const LEVELS = [2, 3.5, 5, 7, 10]; // bits from which on the first, second, ... tint is shown
-const painted = new Map(); // text node -> its ranges, each with the highlight that it is in
+const THRESHOLDS = [2, 3.5, 5, 7, 10]; // the lowest surprise, in bits, of levels 1 to 5
+const painted = new Map(); // text node -> its ranges, each with its highlight
 
-/** 0 for what was expected, up to 5 for what was very surprising. */
-export function levelOf(bits) {
-  return LEVELS.filter((least) => bits >= least).length;
+/** Return the level of a surprise: 0 for expected characters, up to 5 for very surprising ones. */
+export function toLevel(bits) {
+  return THRESHOLDS.filter((threshold) => bits >= threshold).length;
 }
 
 /**
- * Tint a text node by the surprise of its units and underline what is copied.
+ * Tint a text node by the surprise of its units, and underline its copied units.
  *
  * @param {Text} node
  * @param {Float32Array} bits
@@ -23,18 +23,18 @@ export function paint(node, bits, copied) {
   if (typeof Highlight === "undefined") return;
   const ranges = [];
   const add = (name, startOffset, endOffset) => {
-    const highlight = highlightNamed(name);
+    const highlight = getHighlight(name);
     const ends = { startContainer: node, startOffset, endContainer: node, endOffset };
     const range = new StaticRange(ends);
     highlight.add(range);
     ranges.push({ highlight, range });
   };
-  for (const [level, start, end] of runs(bits, levelOf)) {
+  for (const [level, start, end] of splitRuns(bits, toLevel)) {
     if (level) add(`surprise-${level}`, start, end);
   }
-  for (const [is, start, end] of runs(copied, Number)) {
-    if (!is) continue;
-    // indentation and blanks at the end of a line are copied, too, but not worth a line
+  for (const [isCopied, start, end] of splitRuns(copied, Number)) {
+    if (!isCopied) continue;
+    // indentation and spaces at the end of a line are not underlined
     for (const { 0: text, index } of node.data.slice(start, end).matchAll(/\S(?:.*\S)?/g)) {
       add("copied", start + index, start + index + text.length);
     }
@@ -42,23 +42,24 @@ export function paint(node, bits, copied) {
   painted.set(node, ranges);
 }
 
+/** Remove the tints and underlines of a text node. */
 export function unpaint(node) {
   for (const { highlight, range } of painted.get(node) ?? []) highlight.delete(range);
   painted.delete(node);
 }
 
-function highlightNamed(name) {
+function getHighlight(name) {
   if (!CSS.highlights.has(name)) CSS.highlights.set(name, new Highlight());
   return CSS.highlights.get(name);
 }
 
-/** Runs of equal `kind`, as [kind, start, end]. */
-function* runs(array, kindOf) {
+/** Yield the runs of values that are equal after `convert`, as [converted, start, end]. */
+function* splitRuns(array, convert) {
   let start = 0;
   for (let end = 1; end <= array.length; end++) {
-    const kind = kindOf(array[start]);
-    if (end < array.length && kindOf(array[end]) === kind) continue;
-    yield [kind, start, end];
+    const converted = convert(array[start]);
+    if (end < array.length && convert(array[end]) === converted) continue;
+    yield [converted, start, end];
     start = end;
   }
 }

@@ -1,40 +1,40 @@
-/** A writer that is a network in the page itself. */
+/** A writer with a network in the page. */
 
 import { Uniforms } from "./network/random.js";
 import { STRIDE } from "./network/sampler.js";
 import { sortByLogit, computeLogProb } from "./network/token-sampler.js";
 import { WriterError } from "./writer.js";
 
-const LIKELIEST = 20; // characters that the page shows at a place
-const SLICE = 16; // milliseconds of writing before the page has its turn
-const PIECE = 32; // characters of one continuation before the next has its turn
+const LIKELIEST = 20; // characters to return at a place
+const SLICE = 16; // milliseconds of work between two updates of the page
+const PIECE = 32; // characters of a continuation before the next one continues
 
 /**
  * @param {import("./network/sampler.js").Sampler} sampler
- * @param {import("./network/lines.js").Lines | null} lines  Of the training text.
+ * @param {import("./network/lines.js").Lines | null} lines  The lines of the training text.
  * @returns {import("./writer.js").Writer}
  */
-export function networkWriter(sampler, lines) {
+export function createNetworkWriter(sampler, lines) {
   const { vocabulary, model } = sampler;
   const { about, sampling } = model.facts;
 
-  /** Return the state after a prompt, or null if it was cancelled. */
+  /** Return the state after a prompt, or null after an abort. */
   async function read(ids, slices, signal) {
-    // the sampler keeps states along the text, so reading in parts costs nothing
-    for (let known = STRIDE; known < ids.length && !signal.aborted; known += STRIDE) {
-      sampler.startState(ids.slice(0, known));
+    // the sampler stores states along the text, so reading in parts costs nothing
+    for (let length = STRIDE; length < ids.length && !signal.aborted; length += STRIDE) {
+      sampler.startState(ids.slice(0, length));
       await slices.pause();
     }
     return signal.aborted ? null : sampler.startState(ids);
   }
 
-  /** Let the continuations write in turn until all are complete. */
+  /** Write all continuations in turns until they are complete. */
   async function write(continuations, slices, signal, onPiece) {
-    const going = [...continuations];
-    while (going.length && !signal.aborted) {
-      const one = going.shift();
-      onPiece(one.index, one.piece());
-      if (one.left > 0) going.push(one);
+    const unfinished = [...continuations];
+    while (unfinished.length && !signal.aborted) {
+      const continuation = unfinished.shift();
+      onPiece(continuation.index, continuation.writePiece());
+      if (continuation.charactersLeft > 0) unfinished.push(continuation);
       await slices.pause();
     }
   }
@@ -42,10 +42,10 @@ export function networkWriter(sampler, lines) {
   return {
     about,
     sampling,
-    lists: about.is_list ? [about.title] : [],
-    instant: true,
+    modelsOfLists: about.is_list ? [about.title] : [],
+    isFast: true,
 
-    async models() {
+    async fetchModels() {
       return [about.title];
     },
 
@@ -57,8 +57,8 @@ export function networkWriter(sampler, lines) {
         if (!start) return;
         const continuations = Array.from({ length: n }, (_, index) => {
           const uniforms = new Uniforms(seed, index);
-          const written = sampler.write(start, { ...sampling, ...params }, uniforms, ids);
-          return new Continuation(sampler, start, written, index, params);
+          const newIds = sampler.write(start, { ...sampling, ...params }, uniforms, ids);
+          return new Continuation(sampler, start, newIds, index, params);
         });
         await write(continuations, slices, signal, onPiece);
       } catch (error) {
@@ -66,25 +66,25 @@ export function networkWriter(sampler, lines) {
       }
     },
 
-    async copied() {
+    async findCopies() {
       return null; // the page has no training text
     },
 
-    async inText(_, texts) {
-      return lines && new Set([...texts.keys()].filter((number) => lines.has(texts[number])));
+    async findTrainingLines(_, texts) {
+      return lines && new Set([...texts.keys()].filter((index) => lines.has(texts[index])));
     },
 
-    async likeliest(_, text) {
+    async findLikeliest(_, text) {
       const ids = vocabulary.fit(text).flatMap((character) => character.ids);
       const start = await read(ids, new Slices(), new AbortController().signal);
       if (start.last === null) return [];
       const logits = sampler.network.step(start.last, start.state);
       return [...sortByLogit(logits).subarray(0, LIKELIEST)]
         .map((id) => ({ text: vocabulary.characters[id], logprob: computeLogProb(logits, id) }))
-        .filter(({ text: character }) => character.isWellFormed()); // no part of a character
+        .filter(({ text: character }) => character.isWellFormed()); // without parts of characters
     },
 
-    async readAs(_, characters) {
+    async findReplacements(_, characters) {
       const unknown = characters.filter((character) => vocabulary.lookUp(character).includes(-1));
       return Object.fromEntries(unknown.flatMap((character) => vocabulary.fit(character))
         .map(({ text, ids }) => [text, vocabulary.decode(ids)]));
@@ -99,8 +99,7 @@ export function networkWriter(sampler, lines) {
       for (const { text: character, ids } of vocabulary.fit(text)) {
         let logprob = ids.length ? 0 : NaN;
         for (const id of ids) {
-          const known = before !== null;
-          logprob += known ? computeLogProb(network.step(before, state), id) : NaN;
+          logprob += before === null ? NaN : computeLogProb(network.step(before, state), id);
           before = id;
         }
         scored.push({ text: character, logprob });
@@ -111,31 +110,31 @@ export function networkWriter(sampler, lines) {
   };
 }
 
-/** One of several texts that are being written. */
+/** One of several texts that are written in turns. */
 class Continuation {
-  constructor(sampler, start, written, index, { max_tokens, stop }) {
+  constructor(sampler, start, newIds, index, { max_tokens, stop }) {
     this.sampler = sampler;
-    this.written = written;
+    this.newIds = newIds;
     this.index = index;
-    this.left = max_tokens;
+    this.charactersLeft = max_tokens;
     this.stop = stop;
-    this.isFirst = start.last === null; // such a first character has no probability
-    this.decoder = sampler.vocabulary.makeDecoder();
-    this.logprob = 0; // of the tokens of an incomplete character
+    this.lacksLogits = start.last === null; // see Sampler.write
+    this.decode = sampler.vocabulary.makeDecoder();
+    this.logprob = 0; // the sum over the bytes of an incomplete character
   }
 
-  /** Return the next characters. */
-  piece() {
+  /** Write and return the next characters. */
+  writePiece() {
     const { network } = this.sampler;
     const characters = [];
-    for (let count = 0; count < PIECE && this.left > 0; count++) {
-      const id = this.written.next().value;
-      this.left--;
-      this.logprob += this.isFirst ? NaN : computeLogProb(network.logits, id);
-      this.isFirst = false;
-      const text = this.decoder(id, this.left === 0);
+    for (let count = 0; count < PIECE && this.charactersLeft > 0; count++) {
+      const id = this.newIds.next().value;
+      this.charactersLeft--;
+      this.logprob += this.lacksLogits ? NaN : computeLogProb(network.logits, id);
+      this.lacksLogits = false;
+      const text = this.decode(id, this.charactersLeft === 0);
       if (text === "") continue;
-      if (text === this.stop) this.left = 0;
+      if (text === this.stop) this.charactersLeft = 0;
       if (text === this.stop) break;
       characters.push({ text, logprob: this.logprob });
       this.logprob = 0;
@@ -144,20 +143,20 @@ class Continuation {
   }
 }
 
-/** Work in slices; between them the page shows the text and handles events. */
+/** Slices of work; between them the browser updates the page and handles events. */
 class Slices {
-  #ends = performance.now() + SLICE;
+  #end = performance.now() + SLICE;
 
-  /** Give the page its turn if the slice is over. */
+  /** Let the browser handle pending events if the slice is over. */
   async pause() {
-    if (performance.now() < this.#ends) return;
-    await turnOfThePage();
-    this.#ends = performance.now() + SLICE;
+    if (performance.now() < this.#end) return;
+    await handleEvents();
+    this.#end = performance.now() + SLICE;
   }
 }
 
 /** Resolve after the pending events. A timer would wait some milliseconds longer. */
-function turnOfThePage() {
+function handleEvents() {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = () => {

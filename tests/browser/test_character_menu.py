@@ -20,9 +20,9 @@ def test_a_click_shows_the_others_and_one_branches(page: Any, server: FakeServer
     click_character(page, 6)
     page.get_by_text("“e” was 61 % likely").wait_for()
     assert server.looked_at == ["Once s"]
-    others = page.locator("#others button")
+    others = page.locator("#character-menu button")
     assert [text.split() for text in others.all_inner_texts()] == [
-        ["blank", "22", "%"],
+        ["space", "22", "%"],
         ["“a”", "5", "%"],
     ]
     page.get_by_role("button", name="“a”").click()
@@ -58,13 +58,13 @@ def test_by_keyboard(page: Any, server: FakeServer) -> None:
 def test_it_goes_when_one_types_and_can_be_switched_off(page: Any, server: FakeServer) -> None:
     page.locator("#text").fill("Once upon")
     click_character(page, 2)
-    page.locator("#others").wait_for()
+    page.locator("#character-menu").wait_for()
     page.keyboard.type("x")
-    assert page.locator("#others").is_hidden()
+    assert page.locator("#character-menu").is_hidden()
     page.get_by_role("button", name="Options").click()
-    page.get_by_label("A click shows other characters").uncheck()
+    page.get_by_label("Click to change a character").uncheck()
     page.keyboard.press("Escape")
     click_character(page, 2)
     page.wait_for_timeout(300)
-    assert page.locator("#others").is_hidden()
+    assert page.locator("#character-menu").is_hidden()
     assert len(server.looked_at) == 1
