@@ -86,7 +86,7 @@ def inside(feature: str, seen: str, is_off: bool = False) -> Callable[[Any], Non
     """A feature of the network, from where on the page is seen, and whether it is switched off."""
 
     def act(page: Any) -> None:
-        page.wait_for_function("charrnn.ready && charrnn.reading.done && charrnn.writing.done")
+        page.wait_for_function("charrnn.ready && charrnn.reading.isDone && charrnn.writing.isDone")
         page.locator("#features summary").filter(has_text=feature).first.click()
         if is_off:
             page.get_by_role("button", name="Switch off").click()

@@ -109,7 +109,7 @@ def test_a_saved_draft_keeps_who_wrote_what_and_opens_again(
         (
             "other.json",
             '{"pieces": [{"text": 1}]}',
-            "other.json is not a draft that this page saved.",
+            "other.json is not a saved draft.",
         ),
         ("long.txt", "x" * 2_000_001, "long.txt is larger than 2 MB."),
     ):

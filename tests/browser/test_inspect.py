@@ -37,7 +37,7 @@ def written(folder: Path, model: TrainedModel, text: str = TEXT) -> Path:
 
 def settled(page: Any) -> None:
     """Wait until all is read and written."""
-    done = "charrnn.ready && charrnn.reading.done && charrnn.writing.done && !charrnn.busy"
+    done = "charrnn.ready && charrnn.reading.isDone && charrnn.writing.isDone && !charrnn.isBusy"
     until(lambda: page.evaluate(done))
 
 
@@ -75,8 +75,8 @@ def test_where_counts_decided(chromium: Any, tmp_path: Path) -> None:
         settled(page)
         np.testing.assert_allclose(bits(page), network / np.log(2), atol=1e-3)
         told = page.locator("#counts-loss").text_content()
-        assert f"{both.mean():.3f} with them, {network.mean():.3f} without" in told
-        assert f"{counts.mean():.3f} of counts alone" in told
+        assert f"{both.mean():.3f} with counts, {network.mean():.3f} without" in told
+        assert f"{counts.mean():.3f} with counts only" in told
         page.locator("#tint-counts").check()
         gain = (network - both) / np.log(2)
         better = tinted(page, "n5") + tinted(page, "n4")
@@ -123,12 +123,12 @@ def test_a_unit_that_is_switched_off_changes_what_is_read_and_written(
         free = bits(page)
         texts = page.locator("#writing .text")
         before = texts.nth(0).text_content()
-        assert not page.get_by_label("what holding units changed").is_enabled()
+        assert not page.get_by_label("Effect of held units").is_enabled()
         page.locator("#value").fill("1")
         page.get_by_role("button", name="Switch off").click()
         settled(page)
         assert bits(page) != free
-        assert page.get_by_label("what holding units changed").is_checked()
+        assert page.get_by_label("Effect of held units").is_checked()
         held = texts.nth(1).text_content()
         assert texts.nth(0).text_content() == before
         assert held

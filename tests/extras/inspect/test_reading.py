@@ -48,7 +48,7 @@ def test_it_is_what_python_computes(kind: str) -> None:
       const [one, slices] = [made(), made()];
       one.work();
       let count = 0;
-      while (!slices.done) { slices.work(0); count++; }
+      while (!slices.isDone) { slices.work(0); count++; }
       return { ...plain(one), count, slices: plain(slices) };
     """
     found = read(model, script)
@@ -94,10 +94,10 @@ def test_a_held_unit_shows_its_value_and_can_be_let_go(unit: int, value: float) 
       one.hold(given.unit, given.value);
       one.work();
       const held = plain(one);
-      const changes = ids.map((_, place) => one.change(place));
+      const changes = ids.map((_, place) => one.getChange(place));
       one.hold(given.unit, null);
       one.work();
-      return { before, held, changes, after: plain(one), change: one.change(500) };
+      return { before, held, changes, after: plain(one), change: one.getChange(500) };
     """
     found = read(trained_model(), script, unit=unit, value=value)
     steps = np.array(found["held"]["activations"]).reshape(len(TEXT), -1)
@@ -117,8 +117,8 @@ def test_an_unknown_character_is_stepped_over() -> None:
       const other = made();
       other.work();
       const [bits, free] = [one, other].map((reading) => [...reading.bits]);
-      return { unknown: bits.splice(500, 1), bits, free, after: one.alternatives(501, 1),
-        known: other.alternatives(500, 1) };
+      return { unknown: bits.splice(500, 1), bits, free, after: one.predict(501, 1),
+        known: other.predict(500, 1) };
     """
     found = read(trained_model(), script)
     assert found["unknown"] == [None]
@@ -131,13 +131,13 @@ def test_writing_is_that_of_python_and_with_a_held_unit_another() -> None:
       const one = made();
       const zero = { last: null, state: sampler.network.zeroState() };
       const start = { ...sampler.readOn(zero, ids),
-        hold: () => sampler.network.releaseAll() };
-      const held = { ...start, hold: () => one.applyHeld() };
+        setUnits: () => sampler.network.releaseAll() };
+      const held = { ...start, setUnits: () => one.applyHeld() };
       one.hold(24, 0.9);
       const writing = new module_writing.Writing(sampler);
-      writing.begin([start, held], { temperature: 0.8, seed: 5, length: 100 });
+      writing.start([start, held], { temperature: 0.8, seed: 5, length: 100 });
       writing.work();
-      return writing.written;
+      return writing.texts;
     """
     model = trained_model()
     given = {"model": pack_model(model, 32), "text": "Ah, ", "parts": []}

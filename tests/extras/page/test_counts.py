@@ -68,8 +68,8 @@ def test_the_writing_page_shows_the_chances_of_the_mix() -> None:
     model = counted()
     text = "\n" + TEXT[:40]
     likeliest, scored = with_samplers(
-        f"""const writer = module_writer_network.networkWriter(sampler);
-        return [await writer.likeliest("", {text!r}), await writer.score("", {text[1:]!r})];""",
+        f"""const writer = module_writer_network.createNetworkWriter(sampler);
+        return [await writer.findLikeliest("", {text!r}), await writer.score("", {text[1:]!r})];""",
         model,
     )
     p = Model(model).logits(text)

@@ -1,8 +1,8 @@
-/** What the model expected at the place that one points at. */
+/** The likeliest characters at the place under the cursor. */
 
-import { levelOf } from "../../page/site/tint.js";
-import { percent } from "./measurements.js";
-import { named, shown } from "./places.js";
+import { toLevel } from "../../page/site/tint.js";
+import { formatShare } from "./measurements.js";
+import { nameCharacter, toVisible } from "./places.js";
 
 const ALTERNATIVES = 6;
 
@@ -18,43 +18,43 @@ export class CursorCard {
 
   /**
    * @param {import("./reading.js").Reading} reading
-   * @param {{before: string, unit: string, gain: number}} tells  The text before it, what the unit
-   *   does, and the bits that counts gain.
+   * @param {{before: string, unit: string, gain: number}} details  The text before the place, the
+   *   value of the unit, and the surprise, in bits, that the counts remove (NaN if unknown).
    */
   show(reading, place, { before, unit, gain }) {
-    const found = reading.alternatives(place, ALTERNATIVES);
+    const predictions = reading.predict(place, ALTERNATIVES);
     const find = (selector) => this.element.querySelector(selector);
     find(".before").textContent = before.replaceAll("\n", "↵").replaceAll("\t", "⇥");
-    find(".at-unit").textContent = unit;
+    find(".unit-value").textContent = unit;
     const bits = reading.bits[place];
-    const came = found?.came;
-    const what = find(".came");
-    what.className = `came level-${bits >= 0 ? levelOf(bits) : 0}`;
-    what.textContent = came ? this.#name(came.id) : "unknown";
-    const counted = isNaN(gain) ? "" : `, ${Math.max(0, bits - gain).toFixed(1)} with counts`;
-    find(".bits").textContent = bits >= 0 ? `${bits.toFixed(1)} bits${counted}` : "";
-    const rows = found?.likeliest ?? [];
-    if (came && !rows.some(({ id }) => id === came.id)) rows.splice(-1, 1, came);
-    find("ol").replaceChildren(...rows.map((row) => this.#row(row, row.id === came?.id)));
+    const actual = predictions?.actual;
+    const label = find(".actual");
+    label.className = `actual level-${bits >= 0 ? toLevel(bits) : 0}`;
+    label.textContent = actual ? this.#nameToken(actual.id) : "unknown";
+    const mixed = isNaN(gain) ? "" : `, ${Math.max(0, bits - gain).toFixed(1)} with counts`;
+    find(".bits").textContent = bits >= 0 ? `${bits.toFixed(1)} bits${mixed}` : "";
+    const rows = predictions?.likeliest ?? [];
+    if (actual && !rows.some(({ id }) => id === actual.id)) rows.splice(-1, 1, actual);
+    find("ol").replaceChildren(...rows.map((row) => this.#makeRow(row, row.id === actual?.id)));
   }
 
-  #row({ id, probability }, isCame) {
+  #makeRow({ id, probability }, isActual) {
     const item = document.createElement("li");
-    if (isCame) item.className = "is-came";
+    if (isActual) item.className = "is-actual";
     const name = document.createElement("span");
-    name.textContent = this.#name(id);
+    name.textContent = this.#nameToken(id);
     const bar = document.createElement("i");
     bar.style.inlineSize = `${100 * probability}%`;
     const track = document.createElement("span");
     track.className = "track";
     track.append(bar);
     const share = document.createElement("span");
-    share.textContent = percent(probability);
+    share.textContent = formatShare(probability);
     item.append(name, track, share);
     return item;
   }
 
-  #name(id) {
-    return shown(named(this.vocabulary.characters[id]));
+  #nameToken(id) {
+    return toVisible(nameCharacter(this.vocabulary.characters[id]));
   }
 }

@@ -1,62 +1,62 @@
-/** The parts of the page, and what happens when one edits, looks and holds. */
+/** The page: connects the passage, the unit, the map and the written texts with the network. */
 
-import { difference, spliced } from "../../page/site/draft.js";
-import { levelOf } from "../../page/site/tint.js";
+import { findChange, spliceArray } from "../../page/site/draft.js";
+import { toLevel } from "../../page/site/tint.js";
 import { CursorCard } from "./cursor.js";
 import { UnitMap } from "./map.js";
 import { drawDistance, drawGates } from "./measurements.js";
-import { placesOf, shown } from "./places.js";
+import { toPlaces, toVisible } from "./places.js";
 import { Reading } from "./reading.js";
-import { firstFrom, Sheet } from "./sheet.js";
+import { bisect, Sheet } from "./sheet.js";
 import { listFeatures, listHeld, UnitCard } from "./units.js";
 import { WritingCard } from "./writing-card.js";
 
-const SLICE = 8; // milliseconds of work between two looks at what the reader does
-const LEVELS = 5; // of a unit's tint
-const CHANGES = [0.5, 1, 2, 4, 7]; // bits from which on a change is of the first, second, ... level
-const NOT_KNOWN = 255; // a feature, or what counts gain, at a place that was typed
-const COUNTS_ZERO = 127; // what counts gain nothing at
-const FIRST_LOOK = 300; // the place that is told of at first
+const SLICE = 8; // milliseconds of work before the browser handles events
+const UNIT_LEVELS = 5; // tints of each sign
+const THRESHOLDS = [0.5, 1, 2, 4, 7]; // the smallest changes, in bits, of levels 1 to 5
+const UNKNOWN = 255; // the track of a feature or of the counts at a place that was typed
+const COUNTS_ZERO = 127; // the track where the counts gain nothing
+const FIRST_PLACE = 300; // the place that the page shows first
 
 const find = (selector) => document.querySelector(selector);
 
-/** The class of the tint of a place, by what it shows. */
+/** Functions that return the class of a place's tint. */
 const TINTS = {
   surprise(reading, place) {
-    const level = levelOf(reading.bits[place]);
+    const level = toLevel(reading.bits[place]);
     return level ? `level-${level}` : "";
   },
   unit(reading, place, unit) {
-    const value = reading.activation(place, unit);
-    return signedClass(value, Math.min(LEVELS, Math.round(Math.abs(value) * LEVELS)));
+    const value = reading.getActivation(place, unit);
+    return toSignedClass(value, Math.min(UNIT_LEVELS, Math.round(Math.abs(value) * UNIT_LEVELS)));
   },
   change(reading, place) {
-    return changeClass(reading.change(place));
+    return toChangeClass(reading.getChange(place));
   },
   counts(reading, place, unit, gain) {
-    return changeClass(-gain);
+    return toChangeClass(-gain);
   },
 };
-const changeClass = (bits) =>
-  signedClass(bits, CHANGES.filter((least) => Math.abs(bits) >= least).length);
-const signedClass = (value, level) => (level ? `${value < 0 ? "n" : "p"}${level}` : "");
+const toChangeClass = (bits) =>
+  toSignedClass(bits, THRESHOLDS.filter((threshold) => Math.abs(bits) >= threshold).length);
+const toSignedClass = (value, level) => (level ? `${value < 0 ? "n" : "p"}${level}` : "");
 
 export class InspectPage {
   /**
    * @param {import("../../page/site/network/sampler.js").Sampler} sampler
-   * @param {object} report  As `readReport` gives it.
+   * @param {object} report  The result of `readReport`.
    */
   constructor(sampler, report) {
     const { units } = report;
     this.vocabulary = sampler.vocabulary;
     this.units = units;
     this.reading = new Reading(sampler.network, report.parts);
-    this.tracks = report.features.map(() => new Uint8Array(0)); // of each feature, by place
+    this.tracks = report.features.map(() => new Uint8Array(0)); // each feature by place
     this.counts = report.counts && { ...report.counts, track: new Uint8Array(0) };
-    this.lengths = []; // units of the text that each place has
-    this.starts = new Uint32Array(1); // where each place's text begins, and the end of all
-    this.tints = "surprise"; // one of TINTS
-    this.busy = false;
+    this.lengths = []; // the number of code units of each place
+    this.starts = new Uint32Array(1); // the offset of each place in the text, and the text's length
+    this.tint = "surprise"; // a key of TINTS
+    this.isBusy = false;
 
     this.sheet = new Sheet(find("#sheet"));
     this.map = new UnitMap(find("#map canvas"), find("#map output"));
@@ -69,148 +69,151 @@ export class InspectPage {
     listFeatures(find("#features"), report.features, units, (unit, feature) =>
       this.pick(unit, feature));
     find("#absent").textContent = report.absent.length
-      ? `Not in this passage, or too rarely: ${report.absent.join(", ")}.` : "";
-    const feature = report.features.length ? bestOf(report.features, units) : null;
-    this.#choose(feature ? units.ranked(feature.index, 1)[0] : 0, feature);
-    this.edit(shown(report.passage.text));
+      ? `Missing or too rare in this passage: ${report.absent.join(", ")}.` : "";
+    const feature = report.features.length ? findBest(report.features, units) : null;
+    this.#choose(feature ? units.rankUnits(feature, 1)[0] : 0, feature);
+    this.edit(toVisible(report.passage.text));
     this.tracks = report.features.map(({ track }) => track);
     this.counts = report.counts;
-    const start = this.starts[Math.min(FIRST_LOOK, this.reading.length)];
+    const start = this.starts[Math.min(FIRST_PLACE, this.reading.length)];
     this.sheet.textarea.setSelectionRange(start, start);
-    this.#point(this.#placeAt(start));
+    this.#showPlace(this.#findPlace(start));
     this.refresh();
     this.#drawReport(report);
     this.#listen();
     this.ready = true;
   }
 
-  /** Show another text, or follow what was typed. */
+  /** Show and read a text. Only the part that changed is read again. */
   edit(text) {
-    const before = this.read ?? "";
-    const [start, end, inserted] = difference(before, text, this.sheet.textarea.selectionEnd);
-    this.read = text;
+    const before = this.text ?? "";
+    const [start, end, inserted] = findChange(before, text, this.sheet.textarea.selectionEnd);
+    this.text = text;
     this.sheet.update(text);
-    // whole characters, where one is replaced by another that has a part in common with it
-    let first = this.#from(start);
-    if (this.starts[first] > start) first = this.#from(this.starts[first - 1]);
-    const last = this.#from(end);
+    // start at a whole character, because two characters may share a code unit or a byte
+    let first = this.#findPlaceFrom(start);
+    if (this.starts[first] > start) first = this.#findPlaceFrom(this.starts[first - 1]);
+    const last = this.#findPlaceFrom(end);
     const head = before.slice(this.starts[first], start);
     const tail = before.slice(end, this.starts[last]);
-    const { ids, lengths } = placesOf(head + inserted + tail, this.vocabulary);
+    const { ids, lengths } = toPlaces(head + inserted + tail, this.vocabulary);
     this.reading.replace(first, last, ids);
     this.lengths.splice(first, last - first, ...lengths);
-    this.starts = sums(this.lengths);
-    const gap = new Uint8Array(ids.length).fill(NOT_KNOWN);
-    this.tracks = this.tracks.map((track) => spliced(track, first, last, gap));
+    this.starts = sumLengths(this.lengths);
+    const gap = new Uint8Array(ids.length).fill(UNKNOWN);
+    this.tracks = this.tracks.map((track) => spliceArray(track, first, last, gap));
     if (this.counts) {
-      this.counts = { ...this.counts, track: spliced(this.counts.track, first, last, gap) };
+      this.counts = { ...this.counts, track: spliceArray(this.counts.track, first, last, gap) };
     }
     this.refresh();
   }
 
-  /** Look at a unit, and tint the passage by what it does. */
+  /** Show a unit, and tint the passage by its values. */
   pick(unit, feature = null) {
     this.#choose(unit, feature);
-    this.#tint("unit");
+    this.#setTint("unit");
     this.refresh();
   }
 
   #choose(unit, feature) {
     this.card.show(unit, feature, this.reading.held.get(unit));
-    this.rows = this.units.alongside(unit, this.card.feature);
-    find("#tint-unit-name").textContent = this.units.name(unit);
+    this.rows = this.units.listVector(unit, this.card.feature);
+    find("#tint-unit-name").textContent = this.units.getName(unit);
     find("#map-order").textContent = this.card.feature
-      ? `run from those that follow “${this.card.feature.name}” to those that go against it` : "";
+      ? `; rows are sorted by their correlation with “${this.card.feature.name}”` : "";
   }
 
-  /** Hold a unit at a value, or let it go (null). */
+  /** Hold a unit at a value, or release it (null). */
   hold(unit, value) {
     this.reading.hold(unit, value);
-    const isHeld = this.reading.held.size > 0;
-    find("#tint-change").disabled = !isHeld;
-    this.#tint(isHeld ? "change" : "unit");
-    listHeld(find("#held"), this.reading.held, this.units, (one) => this.hold(one, null));
+    const hasHeld = this.reading.held.size > 0;
+    find("#tint-change").disabled = !hasHeld;
+    this.#setTint(hasHeld ? "change" : "unit");
+    listHeld(find("#held"), this.reading.held, this.units, (other) => this.hold(other, null));
     this.card.showHeld(this.reading.held.get(this.card.unit));
     this.refresh();
   }
 
-  /** Show the passage as it is now, and go on in the background with what is out of view. */
+  /** Show the current values of the visible passage, and compute the others in the background. */
   refresh() {
-    const [from, to] = this.sheet.inView.map((unit) => this.#placeAt(unit));
+    const [from, to] = this.#findVisiblePlaces();
     this.reading.show(from, Math.min(to + 1, this.reading.length));
     this.#paint(from, to);
-    this.writing.changed(this.reading, this.#from(this.sheet.textarea.selectionStart));
-    if (!this.busy) this.#later();
+    this.writing.update(this.reading, this.#findPlaceFrom(this.sheet.textarea.selectionStart));
+    this.#scheduleWork();
+  }
+
+  #findVisiblePlaces() {
+    return this.sheet.visibleRange.map((offset) => this.#findPlace(offset));
   }
 
   #paint(from, to) {
     const { reading, card, sheet } = this;
-    sheet.paint((unit) => this.#classOf(this.#placeAt(unit)));
+    sheet.paint((offset) => this.#chooseClass(this.#findPlace(offset)));
     this.map.draw(reading, this.rows, from, to, card.unit);
     card.draw(reading, from, to, card.feature && this.tracks[card.feature.index]);
-    this.#point(this.place);
+    this.#showPlace(this.place);
   }
 
-  #classOf(place) {
+  #chooseClass(place) {
     if (place >= this.reading.length) return "";
-    return this.reading.ids[place] < 0 ? "unknown" : TINTS[this.tints](this.reading, place,
-      this.card.unit, this.#gain(place));
+    return this.reading.ids[place] < 0 ? "unknown" : TINTS[this.tint](this.reading, place,
+      this.card.unit, this.#computeGain(place));
   }
 
-  /** The bits by which counts foresee a character better than the network alone; NaN if unknown. */
-  #gain(place) {
-    const steps = this.counts?.track[place] ?? NOT_KNOWN;
-    return steps === NOT_KNOWN ? NaN : (steps - COUNTS_ZERO) / this.counts.steps;
+  /** Return the surprise, in bits, that the counts remove at a place; NaN if unknown. */
+  #computeGain(place) {
+    const steps = this.counts?.track[place] ?? UNKNOWN;
+    return steps === UNKNOWN ? NaN : (steps - COUNTS_ZERO) / this.counts.steps;
   }
 
-  #later() {
-    this.busy = true;
+  /** Read and write in the background, one slice at a time, until both are done. */
+  #scheduleWork() {
+    if (this.isBusy) return;
+    this.isBusy = true;
     setTimeout(() => {
       const until = performance.now() + SLICE;
-      const wasDone = this.reading.done;
+      const wasDone = this.reading.isDone;
       if (!wasDone) this.reading.work(until);
       else this.writing.work(until);
-      this.busy = false;
-      if (!wasDone && this.reading.done) this.#shownExactly();
-      this.#tell();
-      if (!this.reading.done || !this.writing.done) this.#later();
+      this.isBusy = false;
+      if (!wasDone && this.reading.isDone) this.#paint(...this.#findVisiblePlaces());
+      this.#showLoss();
+      if (!this.reading.isDone || !this.writing.isDone) this.#scheduleWork();
     });
   }
 
-  #shownExactly() {
-    this.#paint(...this.sheet.inView.map((unit) => this.#placeAt(unit)));
-  }
-
-  #tell() {
+  #showLoss() {
     const { reading } = this;
     let sum = 0;
     let count = 0;
     for (const bits of reading.bits) if (bits >= 0) [sum, count] = [sum + bits, count + 1];
     const mean = count ? (sum * Math.LN2) / count : 0;
     const read = Math.floor((100 * reading.reached) / reading.length);
-    const share = reading.done ? "" : `, ${read}% read`;
+    const share = reading.isDone ? "" : `, ${read}% read`;
     find("#passage-loss").textContent = `${reading.length.toLocaleString("en")} characters, `
       + `loss ${mean.toFixed(3)} nats per character, as uncertain as a choice among `
       + `${Math.exp(mean).toFixed(1)}${share}`;
   }
 
-  #tint(by) {
-    this.tints = by;
-    find(`#tint-${by}`).checked = true;
-    document.documentElement.dataset.tints = by;
+  #setTint(name) {
+    this.tint = name;
+    find(`#tint-${name}`).checked = true;
+    document.documentElement.dataset.tint = name;
   }
 
-  /** Tell of a place, and frame it. */
-  #point(place) {
+  /** Show the predictions at a place, and frame it. */
+  #showPlace(place) {
     this.place = Math.max(0, Math.min(place ?? 0, this.reading.length - 1));
     if (!this.reading.length) return;
     const unit = this.card.unit;
     this.cursor.show(this.reading, this.place, {
-      before: this.read.slice(0, this.starts[this.place]).slice(-40),
-      unit: `${this.units.shortName(unit)}: ${signed(this.reading.activation(this.place, unit))}`,
-      gain: this.#gain(this.place),
+      before: this.text.slice(0, this.starts[this.place]).slice(-40),
+      unit: `${this.units.getShortName(unit)}: `
+        + formatSigned(this.reading.getActivation(this.place, unit)),
+      gain: this.#computeGain(this.place),
     });
-    this.sheet.mark(this.starts[this.place]);
+    this.sheet.frame(this.starts[this.place]);
   }
 
   #listen() {
@@ -219,34 +222,37 @@ export class InspectPage {
     element.addEventListener("scroll", () => requestAnimationFrame(() => this.refresh()));
     new ResizeObserver(() => this.refresh()).observe(element);
     element.addEventListener("pointermove", ({ clientX, clientY }) => {
-      const unit = this.sheet.unitAt(clientX, clientY);
-      if (unit !== null) this.#point(this.#placeAt(unit));
+      const offset = this.sheet.findOffset(clientX, clientY);
+      if (offset !== null) this.#showPlace(this.#findPlace(offset));
     });
     document.addEventListener("selectionchange", () => {
       if (document.activeElement !== textarea) return;
-      this.#point(this.#placeAt(textarea.selectionStart));
-      this.writing.changed(this.reading, this.#from(textarea.selectionStart));
-      if (!this.busy) this.#later();
+      this.#showPlace(this.#findPlace(textarea.selectionStart));
+      this.writing.update(this.reading, this.#findPlaceFrom(textarea.selectionStart));
+      this.#scheduleWork();
     });
-    for (const by of Object.keys(TINTS)) {
-      find(`#tint-${by}`).addEventListener("change", () => { this.#tint(by); this.refresh(); });
+    for (const name of Object.keys(TINTS)) {
+      find(`#tint-${name}`).addEventListener("change", () => {
+        this.#setTint(name);
+        this.refresh();
+      });
     }
-    this.writing.onAsk = () => { if (!this.busy) this.#later(); };
+    this.writing.onRequest = () => this.#scheduleWork();
     const { canvas } = this.map;
     canvas.addEventListener("pointermove", (event) => {
-      const { unit, place } = this.map.at(event);
-      this.map.tells.textContent = this.units.name(unit);
-      this.#point(place);
+      const { unit, place } = this.map.locate(event);
+      this.map.caption.textContent = this.units.getName(unit);
+      this.#showPlace(place);
     });
     canvas.addEventListener("click", (event) =>
-      this.pick(this.map.at(event).unit, this.card.feature));
+      this.pick(this.map.locate(event).unit, this.card.feature));
   }
 
   #drawReport(report) {
-    const output = (layer, unit) => report.parts.findIndex((part) => part.layer === layer)
+    const findOutput = (layer, unit) => report.parts.findIndex((part) => part.layer === layer)
       * this.units.hiddenSize + unit;
-    if (report.counts) tellCounts(report.counts);
-    drawGates(find("#gates"), report.gates, (layer, unit) => this.pick(output(layer, unit)));
+    if (report.counts) describeCounts(report.counts);
+    drawGates(find("#gates"), report.gates, (layer, unit) => this.pick(findOutput(layer, unit)));
     drawDistance(find("#distance"), report.distance);
     find("#card").replaceChildren(...report.card.flatMap(([name, value]) => {
       const [term, description] = ["dt", "dd"].map((tag) => document.createElement(tag));
@@ -255,34 +261,36 @@ export class InspectPage {
     }));
   }
 
-  /** The first place whose text begins at a unit of the text, or behind it. */
-  #from(unit) {
-    return firstFrom(this.starts.length - 1, (place) => this.starts[place] >= unit);
+  /** Return the first place that starts at an offset or after it. */
+  #findPlaceFrom(offset) {
+    return bisect(this.starts.length - 1, (place) => this.starts[place] >= offset);
   }
 
-  /** The place that has a unit of the text, of several bytes the last; behind the text the end. */
-  #placeAt(unit) {
-    return firstFrom(this.starts.length - 1, (place) => this.starts[place + 1] > unit);
+  /** Return the place at an offset: of several bytes the last; after the text, the length. */
+  #findPlace(offset) {
+    return bisect(this.starts.length - 1, (place) => this.starts[place + 1] > offset);
   }
 }
 
-/** Say what counts change in the passage as it came. */
-function tellCounts({ weights, network: without, alone, both }) {
+/** Show the losses of the original passage with and without counts, and the weights. */
+function describeCounts({ weights, network: without, alone: countsOnly, both }) {
   find("#by-counts").hidden = find("#counts-loss").hidden = false;
   const [network, counts] = weights;
-  find("#counts-loss").textContent = "What is looked at is the network. The model mixes counts of "
-    + `its training text in. Loss of the passage as it came: ${both.toFixed(3)} with them, `
-    + `${without.toFixed(3)} without, ${alone.toFixed(3)} of counts alone. Where they have never seen `
-    + `what stands before, the network weighs ${network[0]} and they ${counts[0]}; where they have `
-    + `seen the most of it, ${network[1]} and ${counts[1]}.`;
+  find("#counts-loss").textContent = "This page shows the network; the model also uses counts. "
+    + `Loss of the original passage: ${both.toFixed(3)} with counts, ${without.toFixed(3)} without, `
+    + `${countsOnly.toFixed(3)} with counts only. Weights of the log-probabilities of network and `
+    + `counts: ${network[0]} and ${counts[0]} in contexts that the training text lacks, `
+    + `${network[1]} and ${counts[1]} in the longest known contexts.`;
 }
 
-function bestOf(features, units) {
-  const r = ({ index }) => Math.abs(units.r(units.ranked(index, 1)[0], index));
-  return features.reduce((best, one) => (r(one) > r(best) ? one : best));
+/** Return the feature with the strongest correlation with a unit. */
+function findBest(features, units) {
+  const rate = (feature) => Math.abs(units.correlate(units.rankUnits(feature, 1)[0], feature));
+  return features.reduce((best, feature) => (rate(feature) > rate(best) ? feature : best));
 }
 
-function sums(lengths) {
+/** Return the running sums of lengths, from 0. */
+function sumLengths(lengths) {
   const starts = new Uint32Array(lengths.length + 1);
   for (let place = 0; place < lengths.length; place++) {
     starts[place + 1] = starts[place] + lengths[place];
@@ -290,4 +298,4 @@ function sums(lengths) {
   return starts;
 }
 
-const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
+const formatSigned = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;

@@ -1,9 +1,10 @@
-/** The page in which one looks inside a model. */
+/** The page that shows what a model does. */
 
 import { Sampler } from "../../page/site/network/sampler.js";
 import { InspectPage } from "./inspect-page.js";
 import { readReport } from "./report.js";
 
-const textOf = (id) => document.getElementById(id).textContent;
+const readText = (id) => document.getElementById(id).textContent;
 
-window.charrnn = new InspectPage(new Sampler(textOf("packed-model")), readReport(textOf("report")));
+const sampler = new Sampler(readText("packed-model"));
+window.charrnn = new InspectPage(sampler, readReport(readText("report")));

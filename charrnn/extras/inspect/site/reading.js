@@ -1,17 +1,17 @@
 /**
  * Run the network over a passage, and update the result when the passage or the held units change.
  *
- * A place is one id; -1 is an unknown character, which the network skips. Places that were computed
- * from the start of the passage are exact. Until a later place is reached, it shows the network's
- * values when it starts LEAD characters before: nearly the same, and available at once.
+ * A place is one id; -1 is an unknown character, which the network skips. The values of places that
+ * were reached from the start of the passage are exact. Until then, a visible place has the values
+ * of a network that started LEAD places before: nearly the same, and available at once.
  */
 
-import { spliced } from "../../page/site/draft.js";
+import { spliceArray } from "../../page/site/draft.js";
 import { sortByLogit, computeLogProb } from "../../page/site/network/token-sampler.js";
 
-const STRIDE = 64; // places from one state that is kept to the next
+const STRIDE = 64; // places between two stored states
 const LEAD = 256;
-const STEPS_A_LOOK = 16; // between two looks at the clock
+const STEPS_PER_CHECK = 16; // steps between two checks of the time
 
 export class Reading {
   /**
@@ -26,122 +26,121 @@ export class Reading {
     this.ids = new Int32Array(0);
     this.bits = new Float32Array(0); // the surprise at each place; NaN if there is none
     this.activations = new Int8Array(0); // (places, units), in 127ths of the part's scale
-    this.held = new Map(); // the value that is shown of each held unit, from -1 to 1
-    this.free = null; // while a unit is held: the surprise at each place without it
-    this.states = []; // before every STRIDE-th place
-    this.reached = 0; // places that are exact
-    this.going = null; // where to continue
+    this.held = new Map(); // held unit -> the value that the page shows, from -1 to 1
+    this.bitsBefore = null; // while units are held: the surprise at each place without held units
+    this.states = []; // the state before every STRIDE-th place
+    this.reached = 0; // the number of exact places, from the start
+    this.run = null; // the state at the last exact place
   }
 
   get length() {
     return this.ids.length;
   }
 
-  get done() {
+  get isDone() {
     return this.reached === this.length;
   }
 
   /** Replace the places from `start` to `end`; later places keep their values until recomputed. */
   replace(start, end, ids) {
     const { units } = this;
-    this.ids = spliced(this.ids, start, end, Int32Array.from(ids));
-    this.bits = spliced(this.bits, start, end, new Float32Array(ids.length).fill(NaN));
-    if (this.free) {
-      this.free = spliced(this.free, start, end, new Float32Array(ids.length).fill(NaN));
-    }
-    this.activations = spliced(this.activations, start * units, end * units,
+    const unknown = new Float32Array(ids.length).fill(NaN);
+    this.ids = spliceArray(this.ids, start, end, Int32Array.from(ids));
+    this.bits = spliceArray(this.bits, start, end, unknown);
+    if (this.bitsBefore) this.bitsBefore = spliceArray(this.bitsBefore, start, end, unknown);
+    this.activations = spliceArray(this.activations, start * units, end * units,
       new Int8Array(ids.length * units));
     this.#forgetFrom(start);
   }
 
-  /** Hold a unit at a value as it is shown, from -1 to 1; null lets it change again. */
+  /** Hold a unit at a value from -1 to 1, or release it (null). */
   hold(unit, value) {
-    this.free ??= this.bits.slice();
+    this.bitsBefore ??= this.bits.slice();
     if (value === null) this.held.delete(unit);
     else this.held.set(unit, value);
-    if (!this.held.size) this.free = null;
+    if (!this.held.size) this.bitsBefore = null;
     this.#forgetFrom(0);
   }
 
-  /** Continue the exact places until the end, or until a time. */
+  /** Compute exact values until the end of the passage or until a time. */
   work(until = Infinity) {
     this.applyHeld();
-    let run = this.going?.place === this.reached ? this.going
-      : this.#begin(this.#keptBefore(this.reached));
+    let run = this.run?.place === this.reached ? this.run
+      : this.#start(this.#findState(this.reached));
     while (this.reached < this.length) {
-      run = this.#run(run, Math.min(this.length, run.place + STEPS_A_LOOK), true);
+      run = this.#readUntil(Math.min(this.length, run.place + STEPS_PER_CHECK), run, true);
       this.reached = Math.max(this.reached, run.place);
       if (run.place === this.reached && performance.now() > until) break;
     }
-    // the next step of the network, anywhere, overwrites its logits
-    this.going = { ...run, logits: run.logits?.slice() ?? null };
+    // a copy, because the next step of the network overwrites its logits
+    this.run = { ...run, logits: run.logits?.slice() ?? null };
   }
 
-  /** Compute at least approximate values for the places from `start` to `end`. */
+  /** Compute the values from `start` to `end`: exact ones, or approximate ones far ahead. */
   show(start, end) {
     if (this.reached >= end) return;
-    const from = this.#near(start);
-    this.#run(this.#begin(from), end, from.exact);
-    if (from.exact) this.reached = end;
+    const from = this.#findStateNear(start);
+    this.#readUntil(end, this.#start(from), from.isExact);
+    if (from.isExact) this.reached = end;
   }
 
-  /** Return the value that is shown of a unit at a place, from -1 to 1. */
-  activation(place, unit) {
+  /** Return the shown value of a unit at a place, from -1 to 1. */
+  getActivation(place, unit) {
     return this.activations[place * this.units + unit] / 127;
   }
 
-  /** Return how many bits the held units add to the surprise at a place; 0 if unknown. */
-  change(place) {
-    return this.free ? this.bits[place] - this.free[place] || 0 : 0;
+  /** Return the surprise, in bits, that held units add at a place; 0 if unknown. */
+  getChange(place) {
+    return this.bitsBefore ? this.bits[place] - this.bitsBefore[place] || 0 : 0;
   }
 
   /**
-   * Return the likeliest characters at a place and the character that came, with probabilities;
-   * null at the start of the text.
+   * Return the likeliest ids at a place and the actual id, with their probabilities; null at the
+   * start of the text.
    */
-  alternatives(place, count) {
+  predict(place, count) {
     let last = place - 1;
     while (last >= 0 && this.ids[last] < 0) last--;
     if (last < 0) return null;
-    const logits = this.network.step(this.ids[last], this.stateBefore(last));
-    const found = (id) => ({ id, probability: Math.exp(computeLogProb(logits, id)) });
-    const came = this.ids[place] ?? -1;
+    const logits = this.network.step(this.ids[last], this.#computeState(last));
+    const rate = (id) => ({ id, probability: Math.exp(computeLogProb(logits, id)) });
+    const actual = this.ids[place] ?? -1;
     return {
-      likeliest: Array.from(sortByLogit(logits).subarray(0, count), found),
-      came: came < 0 ? null : found(came),
+      likeliest: Array.from(sortByLogit(logits).subarray(0, count), rate),
+      actual: actual < 0 ? null : rate(actual),
     };
   }
 
   /** Return the state before a place. */
-  stateBefore(place) {
-    const { place: from, state } = this.#begin(this.#near(place));
-    for (let at = from; at < place; at++) {
-      if (this.ids[at] >= 0) this.network.advance(this.ids[at], state);
+  #computeState(place) {
+    const { place: start, state } = this.#start(this.#findStateNear(place));
+    for (const id of this.ids.subarray(start, place)) {
+      if (id >= 0) this.network.advance(id, state);
     }
     return state;
   }
 
-  /** Let the network hold the units that are held here. */
+  /** Let the network hold the units in `held`, and no others. */
   applyHeld() {
     this.network.releaseAll();
     for (const [unit, value] of this.held) {
       const part = Math.floor(unit / this.hiddenSize);
       const { layer, letter, scale } = this.parts[part];
       // the page shows the tanh of an LSTM's cell, which is always below 1
-      const held = letter === "c" ? Math.atanh(0.999 * value) : value * scale;
-      this.network.hold(layer, unit % this.hiddenSize, held, letter);
+      const cellValue = letter === "c" ? Math.atanh(0.999 * value) : value * scale;
+      this.network.hold(layer, unit % this.hiddenSize, cellValue, letter);
     }
   }
 
-  #begin({ place, state }) {
+  #start({ place, state }) {
     this.applyHeld();
     return { place, state, logits: null };
   }
 
-  /** Step to a place. Without logits the first surprise stays as it is. */
-  #run({ place, state, logits }, end, keeps) {
+  /** Read until a place, and record all values. Without logits, keep the first surprise. */
+  #readUntil(end, { place, state, logits }, storesStates) {
     for (; place < end; place++) {
-      if (keeps && place % STRIDE === 0) this.states[place / STRIDE] = state.slice();
+      if (storesStates && place % STRIDE === 0) this.states[place / STRIDE] = state.slice();
       const id = this.ids[place];
       if (place === 0) this.bits[place] = NaN;
       if (logits && id >= 0) this.bits[place] = -computeLogProb(logits, id) / Math.LN2;
@@ -158,30 +157,30 @@ export class Reading {
     for (const { letter, scale } of parts) {
       const end = unit + hiddenSize;
       if (letter === "c") for (; unit < end; unit++) activations[to++] = 127 * tanh(state[unit]);
-      else for (; unit < end; unit++) activations[to++] = 127 * within(state[unit] / scale);
+      else for (; unit < end; unit++) activations[to++] = 127 * clamp(state[unit] / scale);
     }
   }
 
-  /** Return the last state that is kept before a place, and its place. */
-  #keptBefore(place) {
+  /** Return the last stored state before a place, and its place. */
+  #findState(place) {
     const index = Math.min(Math.ceil(place / STRIDE), this.states.length) - 1;
-    if (index < 0) return { place: 0, state: this.network.zeroState(), exact: true };
-    return { place: index * STRIDE, state: this.states[index].slice(), exact: true };
+    if (index < 0) return { place: 0, state: this.network.zeroState(), isExact: true };
+    return { place: index * STRIDE, state: this.states[index].slice(), isExact: true };
   }
 
-  /** Return the same; if that is far away, the zero state LEAD places before. */
-  #near(place) {
-    const kept = this.#keptBefore(Math.min(place, this.reached));
-    if (place - kept.place <= LEAD + STRIDE) return kept;
-    return { place: place - LEAD, state: this.network.zeroState(), exact: false };
+  /** Return the last stored state if it is near a place, else the zero state LEAD places before. */
+  #findStateNear(place) {
+    const stored = this.#findState(Math.min(place, this.reached));
+    if (place - stored.place <= LEAD + STRIDE) return stored;
+    return { place: place - LEAD, state: this.network.zeroState(), isExact: false };
   }
 
   #forgetFrom(place) {
     this.reached = Math.min(this.reached, place);
-    this.going = null;
+    this.run = null;
     this.states.length = Math.min(this.states.length, Math.floor(place / STRIDE) + 1);
   }
 }
 
-const within = (value) => Math.max(-1, Math.min(1, value));
+const clamp = (value) => Math.max(-1, Math.min(1, value));
 const tanh = (x) => 1 - 2 / (1 + Math.exp(2 * x)); // takes half the time of Math.tanh

@@ -1,80 +1,85 @@
-/** What charrnn/extras/inspect/passage_report.py wrote, its arrays unpacked. */
+/** Read the report that charrnn/extras/inspect/passage_report.py wrote, and decode its arrays. */
 
 export function readReport(json) {
   const report = JSON.parse(json);
   const features = report.features.map((feature, index) => ({
     ...feature,
     index,
-    track: bytesOf(feature.track),
+    track: decodeBytes(feature.track),
   }));
-  const correlations = new Int16Array(bytesOf(report.correlations).buffer);
-  const counts = report.counts && { ...report.counts, track: bytesOf(report.counts.track) };
-  return { ...report, features, correlations, counts, units: new Units(report, features, correlations) };
+  const correlations = new Int16Array(decodeBytes(report.correlations).buffer);
+  const counts = report.counts && { ...report.counts, track: decodeBytes(report.counts.track) };
+  return { ...report, features, counts, units: new Units(report, features, correlations) };
 }
 
-/** The units of a model, by the numbers that they have in its state. */
+/** The units of a model, by their numbers in its state. */
 export class Units {
   constructor({ parts, hidden_size: H }, features, correlations) {
     this.parts = parts;
     this.hiddenSize = H;
     this.features = features;
-    this.r = (unit, feature) => correlations[unit * features.length + feature] / 32767;
+    this.correlations = correlations;
   }
 
-  get count() {
-    return this.parts.length * this.hiddenSize;
+  /** Return the correlation r of a unit with a feature. */
+  correlate(unit, { index }) {
+    return this.correlations[unit * this.features.length + index] / 32767;
   }
 
-  part(unit) {
+  getPart(unit) {
     return this.parts[Math.floor(unit / this.hiddenSize)];
   }
 
-  /** What a unit is called: layer and number count from 1. */
-  name(unit) {
-    const { layer } = this.part(unit);
-    return `layer ${layer + 1}, unit ${(unit % this.hiddenSize) + 1}${this.#suffix(unit, ", ")}`;
+  /** Return the name of a unit; layers and units are numbered from 1. */
+  getName(unit) {
+    const { layer } = this.getPart(unit);
+    const number = (unit % this.hiddenSize) + 1;
+    return `layer ${layer + 1}, unit ${number}${this.#nameVector(unit, ", ")}`;
   }
 
-  shortName(unit) {
-    const { layer } = this.part(unit);
-    return `${layer + 1}·${(unit % this.hiddenSize) + 1}${this.#suffix(unit, " ")}`;
+  getShortName(unit) {
+    const { layer } = this.getPart(unit);
+    return `${layer + 1}·${(unit % this.hiddenSize) + 1}${this.#nameVector(unit, " ")}`;
   }
 
-  /** The units that follow a feature most closely, the closest first. */
-  ranked(feature, count) {
-    return firstBy(this.count, count, (unit) => Math.abs(this.r(unit, feature)));
+  /** Return the units with the strongest correlations with a feature, the strongest first. */
+  rankUnits(feature, count) {
+    const all = this.parts.length * this.hiddenSize;
+    return selectTop(all, count, (unit) => Math.abs(this.correlate(unit, feature)));
   }
 
-  /** The features that a unit follows most closely, the closest first. */
-  followed(unit, count) {
-    return firstBy(this.features.length, count, (feature) => Math.abs(this.r(unit, feature)))
-      .map((feature) => this.features[feature]);
+  /** Return the features with the strongest correlations with a unit, the strongest first. */
+  rankFeatures(unit, count) {
+    const { features } = this;
+    return selectTop(features.length, count, (i) => Math.abs(this.correlate(unit, features[i])))
+      .map((index) => features[index]);
   }
 
-  /** The units of the same vector as a unit; with a feature, in the order of their correlation. */
-  alongside(unit, feature) {
+  /** Return the units of a unit's vector; with a feature, sorted by their correlation with it. */
+  listVector(unit, feature) {
     const first = unit - (unit % this.hiddenSize);
-    const all = Array.from({ length: this.hiddenSize }, (_, index) => first + index);
-    if (!feature) return all;
-    return all.sort((a, b) => this.r(b, feature.index) - this.r(a, feature.index) || a - b);
+    const units = Array.from({ length: this.hiddenSize }, (_, index) => first + index);
+    if (!feature) return units;
+    return units.sort((a, b) => this.correlate(b, feature) - this.correlate(a, feature) || a - b);
   }
 
-  #suffix(unit, between) {
-    const { letter } = this.part(unit);
-    const alone = this.parts.every((part) => part.letter === letter);
-    return alone ? "" : between + PARTS[letter];
+  #nameVector(unit, separator) {
+    const { letter } = this.getPart(unit);
+    const isOnlyKind = this.parts.every((part) => part.letter === letter);
+    return isOnlyKind ? "" : separator + VECTORS[letter];
   }
 }
 
-/** What the vectors of a state are called. */
-export const PARTS = { h: "output", c: "memory" };
+/** The names of the vectors of a state. */
+export const VECTORS = { h: "output", c: "memory" };
 
-function firstBy(all, count, value) {
-  return Array.from({ length: all }, (_, index) => index)
-    .sort((a, b) => value(b) - value(a) || a - b)
+/** Return the `count` numbers below `length` with the highest scores, the highest first. */
+function selectTop(length, count, score) {
+  return Array.from({ length }, (_, index) => index)
+    .sort((a, b) => score(b) - score(a) || a - b)
     .slice(0, count);
 }
 
-function bytesOf(base64) {
+function decodeBytes(base64) {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 }

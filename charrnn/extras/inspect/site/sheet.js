@@ -1,15 +1,17 @@
 /**
- * The passage: a text area, and behind it the same text once more, whose characters are tinted.
+ * The passage: a text area, and behind it a mirror, a copy of the text with tinted characters.
  *
- * Only the lines in view are tinted, so that a change costs the same in a long text as in a short
- * one. Both have the same type with letters of one width, so they break their lines alike.
+ * Only visible lines are tinted, so that a change costs the same in a long text as in a short one.
+ * Both elements have the same fixed-width font, so their lines break at the same places.
+ *
+ * An offset is a number of code units in the text.
  */
 
-const MARGIN = 3; // lines above and below those in view that are tinted, too
-const LONG = 600; // units from which on a line is tinted in part only
+const MARGIN = 3; // lines above and below the visible ones that are tinted, too
+const LONG = 600; // code units; longer lines are tinted in part
 
 export class Sheet {
-  /** @param {HTMLElement} element  Holds `textarea`, `.mirror` and `.marker`; it scrolls. */
+  /** @param {HTMLElement} element  Has `textarea`, `.mirror` and `.marker`; it scrolls. */
   constructor(element) {
     this.element = element;
     this.textarea = element.querySelector("textarea");
@@ -18,82 +20,77 @@ export class Sheet {
     this.lines = []; // {text, start, element}
   }
 
-  get text() {
-    return this.textarea.value;
-  }
-
   /** Show a text. */
   update(text) {
-    if (text !== this.text) this.textarea.value = text;
+    if (text !== this.textarea.value) this.textarea.value = text;
     const texts = text.split(/(?<=\n)/);
     if (text === "" || text.endsWith("\n")) texts.push("");
-    const before = this.lines;
-    const most = Math.min(texts.length, before.length);
+    const { lines } = this;
+    const shorter = Math.min(texts.length, lines.length);
     let head = 0;
-    while (head < most && before[head].text === texts[head]) head++;
+    while (head < shorter && lines[head].text === texts[head]) head++;
     let tail = 0;
-    while (tail < most - head && before.at(-1 - tail).text === texts.at(-1 - tail)) tail++;
-    const made = texts.slice(head, texts.length - tail).map(lineOf);
-    const removed = before.splice(head, before.length - head - tail, ...made);
+    while (tail < shorter - head && lines.at(-1 - tail).text === texts.at(-1 - tail)) tail++;
+    const added = texts.slice(head, texts.length - tail).map(createLine);
+    const removed = lines.splice(head, lines.length - head - tail, ...added);
     for (const { element } of removed) element.remove();
-    const next = before[head + made.length]?.element ?? null;
-    for (const { element } of made) this.mirror.insertBefore(element, next);
+    const next = lines[head + added.length]?.element ?? null;
+    for (const { element } of added) this.mirror.insertBefore(element, next);
     let start = 0;
-    for (const line of before) {
+    for (const line of lines) {
       line.start = start;
       start += line.text.length;
     }
   }
 
-  /** The units of the text that are in view, as [start, end]. */
-  get inView() {
-    const parts = this.#partsInView();
+  /** The visible range of the text, as [start, end]. */
+  get visibleRange() {
+    const parts = this.#findVisibleParts();
     const last = parts.at(-1);
     return parts.length ? [parts[0].line.start + parts[0].from, last.line.start + last.to] : [0, 0];
   }
 
-  /** Tint what is in view. @param {(unit: number) => string} classOf */
-  paint(classOf) {
-    for (const { line, from, to } of this.#partsInView()) {
+  /** Tint the visible text. @param {(offset: number) => string} chooseClass */
+  paint(chooseClass) {
+    for (const { line, from, to } of this.#findVisibleParts()) {
       const { text, start, element } = line;
-      const length = lengthOf(text);
-      const nodes = [];
-      const add = (end, name) => nodes.push(run(text.slice(at, end), name));
-      let at = 0;
-      if (from > 0) add(from, "");
-      for (at = from; at < Math.min(to, length);) {
-        const name = classOf(start + at);
-        let end = at + 1;
-        while (end < Math.min(to, length) && classOf(start + end) === name) end++;
-        add(end, name);
-        at = end;
+      const length = lengthWithoutBreak(text);
+      const nodes = from > 0 ? [createRun(text.slice(0, from), "")] : [];
+      let position = from;
+      while (position < Math.min(to, length)) {
+        const name = chooseClass(start + position);
+        let end = position + 1;
+        while (end < Math.min(to, length) && chooseClass(start + end) === name) end++;
+        nodes.push(createRun(text.slice(position, end), name));
+        position = end;
       }
-      if (at < length || !length) nodes.push(run(visible(text.slice(at, length)), ""));
-      if (length < text.length) nodes.push(lineBreak(classOf(start + length)));
+      const rest = text.slice(position, length);
+      if (rest || !length) nodes.push(createRun(giveHeight(rest), ""));
+      if (length < text.length) nodes.push(createLineBreak(chooseClass(start + length)));
       element.replaceChildren(...nodes);
     }
   }
 
-  /** The unit of the text at a point of the window; null where there is none. */
-  unitAt(x, y) {
-    const line = this.lines[this.#lineAt(y)];
+  /** Return the offset at a point of the window; null if no line is there. */
+  findOffset(x, y) {
+    const line = this.lines[this.#findLineAt(y)];
     if (!line) return null;
     let [low, high] = [0, line.text.length - 1];
     while (low < high) {
       const middle = (low + high) >> 1;
-      const box = boxOf(line.element, middle);
+      const box = findBox(line.element, middle);
       if (box.bottom <= y || (box.top <= y && box.right <= x)) low = middle + 1;
       else high = middle;
     }
-    return Math.min(line.start + Math.max(low, 0), this.text.length);
+    return Math.min(line.start + Math.max(low, 0), this.textarea.value.length);
   }
 
-  /** Frame the unit of the text at a place. */
-  mark(unit) {
-    const line = this.#lineOf(unit);
-    this.marker.hidden = !line || unit - line.start >= line.text.length;
+  /** Frame the character at an offset. */
+  frame(offset) {
+    const line = this.lines[bisect(this.lines.length, (i) => this.lines[i].start > offset) - 1];
+    this.marker.hidden = !line || offset - line.start >= line.text.length;
     if (this.marker.hidden) return;
-    const box = boxOf(line.element, unit - line.start);
+    const box = findBox(line.element, offset - line.start);
     const origin = this.mirror.getBoundingClientRect();
     this.marker.style.left = `${box.left - origin.left}px`;
     this.marker.style.top = `${box.top - origin.top}px`;
@@ -101,51 +98,47 @@ export class Sheet {
     this.marker.style.height = `${box.height}px`;
   }
 
-  #lineOf(unit) {
-    return this.lines[firstFrom(this.lines.length, (i) => this.lines[i].start > unit) - 1];
+  #findLineAt(y) {
+    const isBelow = (i) => this.lines[i].element.getBoundingClientRect().top > y;
+    return Math.max(0, bisect(this.lines.length, isBelow) - 1);
   }
 
-  #lineAt(y) {
-    const after = (i) => this.lines[i].element.getBoundingClientRect().top > y;
-    return Math.max(0, firstFrom(this.lines.length, after) - 1);
-  }
-
-  #partsInView() {
+  #findVisibleParts() {
     const view = this.element.getBoundingClientRect();
-    const first = Math.max(0, this.#lineAt(view.top) - MARGIN);
-    const last = Math.min(this.lines.length - 1, this.#lineAt(view.bottom) + MARGIN);
+    const first = Math.max(0, this.#findLineAt(view.top) - MARGIN);
+    const last = Math.min(this.lines.length - 1, this.#findLineAt(view.bottom) + MARGIN);
     return this.lines.slice(first, last + 1).map((line) => {
       const { length } = line.text;
       if (length < LONG) return { line, from: 0, to: length };
       const { top, height } = line.element.getBoundingClientRect();
-      const at = (y) => Math.round((length * (y - top)) / height);
-      const from = Math.max(0, at(view.top) - LONG / 2);
-      return { line, from, to: Math.max(from, Math.min(length, at(view.bottom) + LONG / 2)) };
+      const estimate = (y) => Math.round((length * (y - top)) / height);
+      const from = Math.max(0, estimate(view.top) - LONG / 2);
+      const to = Math.min(length, estimate(view.bottom) + LONG / 2);
+      return { line, from, to: Math.max(from, to) };
     });
   }
 }
 
-function lineOf(text) {
+function createLine(text) {
   const element = document.createElement("div");
-  element.append(visible(text.slice(0, lengthOf(text))));
-  if (text.endsWith("\n")) element.append(lineBreak(""));
+  element.append(giveHeight(text.slice(0, lengthWithoutBreak(text))));
+  if (text.endsWith("\n")) element.append(createLineBreak(""));
   return { text, start: 0, element };
 }
 
-/** The units of a line without its line break. */
-const lengthOf = (text) => text.length - text.endsWith("\n");
+const lengthWithoutBreak = (text) => text.length - text.endsWith("\n");
 
-/** A line that is empty has no height without something on it. */
-const visible = (text) => text || "\u200b";
+/** Return a text, or an invisible character, because an empty line has no height. */
+const giveHeight = (text) => text || "\u200b";
 
-/** What stands for a line break, which takes no room. */
-function lineBreak(name) {
-  const sign = document.createElement("i");
-  sign.className = name;
-  return sign;
+/** Create the box that shows the tint of a line break. */
+function createLineBreak(name) {
+  const box = document.createElement("i");
+  box.className = name;
+  return box;
 }
 
-function run(text, name) {
+function createRun(text, name) {
   if (!name) return document.createTextNode(text);
   const span = document.createElement("span");
   span.className = name;
@@ -153,15 +146,15 @@ function run(text, name) {
   return span;
 }
 
-/** How many units of the text a node has: a sign that gives height is none. */
-const lengthIn = (node) => (node.textContent === "\u200b" ? 0 : node.textContent.length);
+/** Return the number of code units in a node, without the character of `giveHeight`. */
+const countUnits = (node) => (node.textContent === "\u200b" ? 0 : node.textContent.length);
 
-/** Where the unit of an element's text is on the screen. */
-function boxOf(element, unit) {
-  let offset = Math.max(0, unit);
+/** Return the box of the character at an offset in a line. */
+function findBox(element, offset) {
+  offset = Math.max(0, offset);
   let node = element.firstChild;
-  for (; node.nextSibling && offset >= lengthIn(node); node = node.nextSibling) {
-    offset -= lengthIn(node);
+  for (; node.nextSibling && offset >= countUnits(node); node = node.nextSibling) {
+    offset -= countUnits(node);
   }
   if (node.nodeName === "I") return node.getBoundingClientRect();
   const text = node.firstChild ?? node;
@@ -171,12 +164,12 @@ function boxOf(element, unit) {
   return range.getClientRects()[0] ?? range.getBoundingClientRect();
 }
 
-/** The first of so many numbers from 0 on of which something holds, as it does of all after it. */
-export function firstFrom(count, holds) {
+/** Return the first of the numbers below `count` for which `passes` is true, or `count`. */
+export function bisect(count, passes) {
   let [low, high] = [0, count];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (holds(middle)) high = middle;
+    if (passes(middle)) high = middle;
     else low = middle + 1;
   }
   return low;

@@ -1,42 +1,42 @@
-/** Which units follow what, and the unit that one looks at. */
+/** The list of features with their units, and the card of the chosen unit. */
 
-import { svg } from "./charts.js";
-import { PARTS } from "./report.js";
+import { createSvg } from "./charts.js";
+import { VECTORS } from "./report.js";
 
-const RANKED = 8; // units of a feature
-const FOLLOWED = 3; // features of a unit
+const UNITS_SHOWN = 8; // of a feature
+const FEATURES_SHOWN = 3; // of a unit
 const PLOT = { width: 480, height: 96 };
 
 /**
- * The features, each with the units that follow it most closely.
+ * List the features, each with the units that correlate best with it.
  *
  * @param {(unit: number, feature: object) => void} onPick
  */
 export function listFeatures(list, features, units, onPick) {
-  const best = (feature) => Math.abs(units.r(units.ranked(feature.index, 1)[0], feature.index));
-  const items = [...features].sort((a, b) => best(b) - best(a)).map((feature) => {
-    const [first, ...others] = units.ranked(feature.index, RANKED);
+  const rate = (feature) => Math.abs(units.correlate(units.rankUnits(feature, 1)[0], feature));
+  const items = [...features].sort((a, b) => rate(b) - rate(a)).map((feature) => {
+    const ranking = units.rankUnits(feature, UNITS_SHOWN);
     const item = document.createElement("details");
     item.name = "features";
     const summary = item.appendChild(document.createElement("summary"));
-    summary.append(element("b", feature.name), measure(units.r(first, feature.index), feature));
-    item.append(element("p", `${feature.meaning}; by chance up to ${feature.chance.toFixed(2)}`));
-    const ranked = item.appendChild(document.createElement("ol"));
-    for (const unit of [first, ...others]) {
-      const button = element("button", units.name(unit));
+    summary.append(createElement("b", feature.name), createMeter(units, ranking[0], feature));
+    item.append(createElement("p", `${feature.meaning}; by chance ${feature.chance.toFixed(2)}`));
+    const entries = item.appendChild(document.createElement("ol"));
+    for (const unit of ranking) {
+      const button = createElement("button", units.getName(unit));
       button.className = "quiet";
       button.addEventListener("click", () => onPick(unit, feature));
       const entry = document.createElement("li");
-      entry.append(button, measure(units.r(unit, feature.index), feature));
-      ranked.append(entry);
+      entry.append(button, createMeter(units, unit, feature));
+      entries.append(entry);
     }
-    item.addEventListener("toggle", () => { if (item.open) onPick(first, feature); });
+    item.addEventListener("toggle", () => { if (item.open) onPick(ranking[0], feature); });
     return item;
   });
   list.replaceChildren(...items);
 }
 
-/** The unit that one looks at: what it follows, its course, and whether it is held. */
+/** The card of the chosen unit: its features, its curve, and its held value. */
 export class UnitCard {
   /**
    * @param {HTMLElement} element
@@ -49,15 +49,15 @@ export class UnitCard {
     this.units = units;
     this.find = (selector) => element.querySelector(selector);
     this.unit = 0;
-    this.feature = null; // the one that its course is shown beside
+    this.feature = null; // the feature behind its curve
     const [part, number] = [this.find("#part"), this.find("#number")];
     units.parts.forEach(({ layer, letter }, index) => {
-      part.add(new Option(`layer ${layer + 1}, ${PARTS[letter]}`, String(index)));
+      part.add(new Option(`layer ${layer + 1}, ${VECTORS[letter]}`, String(index)));
     });
     number.max = String(units.hiddenSize);
     const pick = () => {
-      const within = Math.min(units.hiddenSize, Math.max(1, Math.round(number.valueAsNumber) || 1));
-      onPick(Number(part.value) * units.hiddenSize + within - 1);
+      const inPart = Math.min(units.hiddenSize, Math.max(1, Math.round(number.valueAsNumber) || 1));
+      onPick(Number(part.value) * units.hiddenSize + inPart - 1);
     };
     part.addEventListener("change", pick);
     number.addEventListener("change", pick);
@@ -68,89 +68,92 @@ export class UnitCard {
     });
   }
 
-  /** Look at a unit. @param {number | undefined} value  At which it is held. */
+  /** Show a unit. @param {number | undefined} value  Its held value. */
   show(unit, feature, value) {
     const { units } = this;
-    const followed = units.followed(unit, FOLLOWED);
+    const features = units.rankFeatures(unit, FEATURES_SHOWN);
     this.unit = unit;
-    this.feature = feature ?? followed[0] ?? null;
-    this.find("h3").textContent = capitalized(units.name(unit));
+    this.feature = feature ?? features[0] ?? null;
+    this.find("h3").textContent = capitalize(units.getName(unit));
     this.find("#part").value = String(Math.floor(unit / units.hiddenSize));
     this.find("#number").value = String((unit % units.hiddenSize) + 1);
-    this.find("#follows").replaceChildren(...followed.map((one) => {
-      const entry = element("li", one.name);
-      entry.append(measure(units.r(unit, one.index), one));
+    this.find("#follows").replaceChildren(...features.map((other) => {
+      const entry = createElement("li", other.name);
+      entry.append(createMeter(units, unit, other));
       return entry;
     }));
     this.showHeld(value);
   }
 
+  /** Show the held value of the unit; undefined if it is not held. */
   showHeld(value) {
     const isHeld = value !== undefined;
     this.find("#free").disabled = !isHeld;
     this.find("#off").disabled = value === 0;
     this.find("#value").value = String(value ?? 0);
-    this.find("output").textContent = isHeld ? value.toFixed(2) : "free";
+    this.find("output").textContent = isHeld ? value.toFixed(2) : "not held";
   }
 
   /**
-   * Draw the unit's course over the places in view, and behind it the feature.
+   * Draw the unit's curve over the visible places, and behind it the feature.
    *
-   * @param {Uint8Array | null} track  The feature at each place; 255 where it is not known.
+   * @param {Uint8Array | null} track  The feature at each place; 255: unknown.
    */
   draw(reading, start, end, track) {
     const { width, height } = PLOT;
     const x = (place) => (((place - start) / Math.max(1, end - start)) * width).toFixed(1);
-    const course = [];
-    const behind = [];
+    const curve = [];
+    const area = [`0,${height}`];
     for (let place = start; place < end; place++) {
-      const y = height / 2 - (reading.activation(place, this.unit) * (height - 6)) / 2;
-      course.push(`${x(place)},${y.toFixed(1)}`);
+      const y = height / 2 - (reading.getActivation(place, this.unit) * (height - 6)) / 2;
+      curve.push(`${x(place)},${y.toFixed(1)}`);
       const share = track && track[place] < 255 ? track[place] / 254 : 0;
-      behind.push(`${x(place)},${(height * (1 - share)).toFixed(1)}`,
-        `${x(place + 1)},${(height * (1 - share)).toFixed(1)}`);
+      const top = (height * (1 - share)).toFixed(1);
+      area.push(`${x(place)},${top}`, `${x(place + 1)},${top}`);
     }
-    this.find("#course").replaceChildren(
-      svg("polygon", { points: [`0,${height}`, ...behind, `${width},${height}`].join(" "),
-        class: "track" }),
-      svg("line", { x1: 0, x2: width, y1: height / 2, y2: height / 2, class: "zero" }),
-      svg("polyline", { points: course.join(" "), class: "course" }),
+    area.push(`${width},${height}`);
+    this.find("#curve").replaceChildren(
+      createSvg("polygon", { points: area.join(" "), class: "track" }),
+      createSvg("line", { x1: 0, x2: width, y1: height / 2, y2: height / 2, class: "zero" }),
+      createSvg("polyline", { points: curve.join(" "), class: "curve" }),
     );
-    this.find("#course-of").textContent = this.feature ? this.feature.name : "no feature";
+    this.find("#curve-feature").textContent = this.feature ? this.feature.name : "no feature";
   }
 }
 
-/** The units that are held, each with a button that lets it go. */
-export function listHeld(list, held, units, onFree) {
+/** List the held units, each with a button that releases it. */
+export function listHeld(list, held, units, onRelease) {
   list.replaceChildren(...[...held].map(([unit, value]) => {
-    const how = value === 0 ? "off" : `at ${value.toFixed(2)}`;
-    const button = element("button", `${units.shortName(unit)} ${how} ×`);
+    const state = value === 0 ? "off" : `at ${value.toFixed(2)}`;
+    const button = createElement("button", `${units.getShortName(unit)} ${state} ×`);
     button.className = "chip";
-    button.setAttribute("aria-label", `Let ${units.name(unit)} go, which is held ${how}`);
-    button.addEventListener("click", () => onFree(unit));
+    button.setAttribute("aria-label", `Release ${units.getName(unit)}, held ${state}`);
+    button.addEventListener("click", () => onRelease(unit));
     const item = document.createElement("li");
     item.append(button);
     return item;
   }));
 }
 
-/** A correlation as a number and a bar, with a mark at the level of chance. */
-function measure(r, { chance }) {
-  const holder = document.createElement("span");
-  holder.className = Math.abs(r) > chance ? "measure" : "measure chance";
-  const bar = svg("svg", { viewBox: "0 0 100 10", "aria-hidden": "true", class: "bar",
+/** Create a bar and a number for a correlation, with a tick at the level of chance. */
+function createMeter(units, unit, feature) {
+  const r = units.correlate(unit, feature);
+  const level = 100 * feature.chance;
+  const meter = document.createElement("span");
+  meter.className = Math.abs(r) > feature.chance ? "meter" : "meter chance";
+  const bar = createSvg("svg", { viewBox: "0 0 100 10", "aria-hidden": "true", class: "bar",
     preserveAspectRatio: "none" },
-  svg("rect", { x: 0, y: 2, width: 100 * Math.abs(r), height: 6,
+  createSvg("rect", { x: 0, y: 2, width: 100 * Math.abs(r), height: 6,
     class: r < 0 ? "negative" : "positive" }),
-  svg("line", { x1: 100 * chance, x2: 100 * chance, y1: 0, y2: 10, class: "level" }));
-  holder.append(bar, element("span", `${r < 0 ? "−" : ""}${Math.abs(r).toFixed(2)}`));
-  return holder;
+  createSvg("line", { x1: level, x2: level, y1: 0, y2: 10, class: "level" }));
+  meter.append(bar, createElement("span", `${r < 0 ? "−" : ""}${Math.abs(r).toFixed(2)}`));
+  return meter;
 }
 
-function element(name, text) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
+function createElement(name, text) {
+  const element = document.createElement(name);
+  element.textContent = text;
+  return element;
 }
 
-const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
+const capitalize = (text) => text[0].toUpperCase() + text.slice(1);

@@ -1,9 +1,9 @@
-/** Write on from a place, with the network as it is and with some units held. */
+/** Write several texts with the same random numbers, without and with held units. */
 
 import { Uniforms } from "../../page/site/network/random.js";
 import { TokenSampler } from "../../page/site/network/token-sampler.js";
 
-const STEPS_A_LOOK = 8; // between two looks at the clock
+const STEPS_PER_CHECK = 8; // steps between two checks of the time
 
 export class Writing {
   /** @param {import("../../page/site/network/sampler.js").Sampler} sampler */
@@ -11,20 +11,20 @@ export class Writing {
     this.sampling = model.facts.sampling;
     this.vocabulary = vocabulary;
     this.network = network;
-    this.texts = [];
+    this.samples = [];
   }
 
   /**
    * Start new texts. They use the same random numbers, so only the held units make a difference.
    *
-   * @param {{last: number, state: Float32Array, hold: () => void}[]} starts  The start state of
-   *   each text (see StartState), and a function that lets the network hold its units.
-   * @param {{temperature: number, seed: number, length: number}} how
+   * @param {{last: number, state: Float32Array, setUnits: () => void}[]} starts  The StartState of
+   *   each text, and a function that holds or releases the network's units for it.
+   * @param {{temperature: number, seed: number, length: number}} options
    */
-  begin(starts, { temperature, seed, length }) {
-    this.texts = starts.map(({ last, state, hold }) => ({
+  start(starts, { temperature, seed, length }) {
+    this.samples = starts.map(({ last, state, setUnits }) => ({
       last,
-      hold,
+      setUnits,
       length,
       state: state.slice(),
       tokenSampler: new TokenSampler(this.vocabulary.size, { ...this.sampling, temperature }),
@@ -33,26 +33,26 @@ export class Writing {
     }));
   }
 
-  get done() {
-    return this.texts.every(({ ids, length }) => ids.length >= length);
+  get isDone() {
+    return this.samples.every(({ ids, length }) => ids.length >= length);
   }
 
-  /** Write all texts at the same pace until they are complete, or until a time. */
+  /** Write all texts in turns until they are complete, or until a time. */
   work(until = Infinity) {
-    while (!this.done && performance.now() < until) {
-      for (const text of this.texts) {
-        text.hold();
-        for (let step = 0; step < STEPS_A_LOOK && text.ids.length < text.length; step++) {
-          const logits = this.network.step(text.last, text.state);
-          text.last = text.tokenSampler.draw(logits, text.uniforms.next());
-          text.ids.push(text.last);
+    while (!this.isDone && performance.now() < until) {
+      for (const sample of this.samples) {
+        sample.setUnits();
+        for (let step = 0; step < STEPS_PER_CHECK && sample.ids.length < sample.length; step++) {
+          const logits = this.network.step(sample.last, sample.state);
+          sample.last = sample.tokenSampler.draw(logits, sample.uniforms.next());
+          sample.ids.push(sample.last);
         }
       }
     }
   }
 
   /** The texts so far. */
-  get written() {
-    return this.texts.map(({ ids }) => this.vocabulary.decode(ids));
+  get texts() {
+    return this.samples.map(({ ids }) => this.vocabulary.decode(ids));
   }
 }

@@ -84,15 +84,14 @@ export class Alternatives {
    * Underline copies in the continuations, including copies that start before them.
    *
    * @param {(text: string) => Promise<[number, number][] | null>} findCopies  As in a writer.
-   * @param {string} textBefore  The end of the text before the continuations.
+   * @param {string} before  The end of the text before the continuations.
    */
-  async underlineCopies(findCopies, textBefore) {
-    const { length } = textBefore;
+  async underlineCopies(findCopies, before) {
     for (const card of [...this.cards]) {
-      const ranges = await findCopies(textBefore + card.passage.text);
+      const ranges = await findCopies(before + card.passage.text);
       if (!ranges || !this.cards.includes(card)) return;
       for (const [start, end] of ranges) {
-        card.copied.fill(1, Math.max(0, start - length), Math.max(0, end - length));
+        card.copied.fill(1, Math.max(0, start - before.length), Math.max(0, end - before.length));
       }
       this.#paint(card);
     }

@@ -28,7 +28,7 @@ export class Annotations {
     this.replacements.clear();
     const model = settings.chosenModel;
     const canFindCopies = (await this.writer.findCopies(model, "")) !== null;
-    if (settings.chosenModel !== model) return; // the new model has its own call
+    if (settings.chosenModel !== model) return; // another call annotates by the new model
     this.canFindCopies = canFindCopies;
     settings.showCopiesOption(canFindCopies);
     await this.update();
@@ -42,10 +42,8 @@ export class Annotations {
     if (unseen.length) {
       const replacements = await this.writer.findReplacements(model, unseen);
       if (settings.chosenModel !== model) return;
-      for (const character of unseen) {
-        const isKnown = !(character in replacements);
-        this.replacements.set(character, isKnown ? character : replacements[character]);
-      }
+      for (const character of unseen) this.replacements.set(character, character);
+      for (const [char, other] of Object.entries(replacements)) this.replacements.set(char, other);
     }
     if (this.canFindCopies) {
       await this.#annotate(SEARCHED, async (text, start, end) => {

@@ -85,28 +85,23 @@ export class Draft {
 
   /** Undo the last step. Return {step, place}: the step, if there was one, and where it was. */
   undo() {
-    return this.#move(this.undoStack, this.redoStack, (change) => {
-      this.#apply(change.start, change.start + change.inserted.length, change.removed);
-      return change.start + change.removed.length;
-    });
+    return this.#move(this.undoStack, this.redoStack, "inserted", "removed");
   }
 
   /** Redo the step that was undone last, and return the same as `undo`. */
   redo() {
-    return this.#move(this.redoStack, this.undoStack, (change) => {
-      this.#apply(change.start, change.start + change.removed.length, change.inserted);
-      return change.start + change.inserted.length;
-    });
+    return this.#move(this.redoStack, this.undoStack, "removed", "inserted");
   }
 
-  /** Move the changes of one step from one stack to the other, and apply each. */
-  #move(from, to, apply) {
+  /** Move the changes of one step to the other stack, and replace `old` by `other` in the text. */
+  #move(from, to, old, other) {
     const step = from.at(-1)?.step;
     let place = 0;
     while (from.length && from.at(-1).step === step) {
       const change = from.pop();
       to.push(change);
-      place = apply(change);
+      this.#apply(change.start, change.start + change[old].length, change[other]);
+      place = change.start + change[other].length;
     }
     return { step, place };
   }

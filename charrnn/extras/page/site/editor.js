@@ -45,7 +45,6 @@ export class Editor {
     return null;
   }
 
-  /** Scroll to a place of the text. */
   reveal(place) {
     this.#moveTo(this.probe, place);
     this.probe.scrollIntoView({ block: "nearest" });

@@ -45,7 +45,7 @@ export async function readDraft(file) {
     if (format !== FORMAT) throw new Error("another format");
     return pieces.map(toPassage).reduce((draft, piece) => draft.append(piece), new Passage(""));
   } catch {
-    const expected = isJson ? "a draft that this page saved" : "text in UTF-8";
+    const expected = isJson ? "a saved draft" : "text in UTF-8";
     throw new Error(`${file.name} is not ${expected}.`);
   }
 }

@@ -46,8 +46,7 @@ export class Generation {
    * Write continuations at the caret.
    *
    * @param {object} [options]
-   * @param {boolean} [options.isSuggestion]  Whether the text is shown beside the draft, without
-   *   messages. A suggestion replaces a running request.
+   * @param {boolean} [options.isSuggestion]  Replace a running request, and show no messages.
    * @param {unknown} [options.step]  The undo step of a text that is written into the draft.
    */
   async start({ isSuggestion = false, step = {} } = {}) {
@@ -97,9 +96,8 @@ export class Generation {
       return;
     }
     const findCopies = (text) => this.page.annotations.findCopies(request.model, text);
-    const textBefore = request.prompt.slice(-COPY_START);
-    await alternatives.underlineCopies(findCopies, textBefore)
-      .catch((error) => this.page.fail(error));
+    const before = request.prompt.slice(-COPY_START);
+    await alternatives.underlineCopies(findCopies, before).catch((error) => this.page.fail(error));
   }
 
   /** Stop writing, and keep the text so far. */
@@ -244,8 +242,6 @@ class PieceBuffer {
     this.timer = 0;
     const pending = [...this.pending];
     this.pending.clear();
-    for (const [index, characters] of pending) {
-      this.show(index, Passage.fromCharacters(characters));
-    }
+    for (const [index, added] of pending) this.show(index, Passage.fromCharacters(added));
   }
 }

@@ -371,8 +371,7 @@ class Page {
       if (replacement === "") return `${name} is left out`;
       return `${name} is read as ${NAMES[replacement] ?? replacement}`;
     });
-    const others = notes.length - MAX_UNKNOWN;
-    const more = others > 0 ? ` and ${others} more` : "";
+    const more = notes.length > MAX_UNKNOWN ? ` and ${notes.length - MAX_UNKNOWN} more` : "";
     find("#unknown").textContent = notes.slice(0, MAX_UNKNOWN).join(", ") + more;
     find("#unknown").title = notes.join("\n");
   }

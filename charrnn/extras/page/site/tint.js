@@ -42,7 +42,6 @@ export function paint(node, bits, copied) {
   painted.set(node, ranges);
 }
 
-/** Remove the tints and underlines of a text node. */
 export function unpaint(node) {
   for (const { highlight, range } of painted.get(node) ?? []) highlight.delete(range);
   painted.delete(node);

@@ -10,32 +10,31 @@ export function createHttpWriter() {
   let token = loadToken();
   const unavailable = new Set(); // paths and models for which the server has no training text
 
-  async function request(path, { body, signal } = {}) {
+  /** Return the response to a request. Throw the server's error unless its status is `allowed`. */
+  async function request(path, { body, signal, allowed = [] } = {}) {
     const headers = { Accept: "application/json, text/event-stream" };
     const bytes = new TextEncoder().encode(token ?? ""); // a header has bytes, not characters
     if (token) headers.Authorization = `Bearer ${String.fromCharCode(...bytes)}`;
     if (body) headers["Content-Type"] = "application/json";
     const method = body ? "POST" : "GET";
-    try {
-      // a relative path also works behind a proxy that serves the page from a folder
-      return await fetch(path, { method, headers, signal, body: body && JSON.stringify(body) });
-    } catch (error) {
+    // a relative path also works behind a proxy that serves the page from a folder
+    const options = { method, headers, signal, body: body && JSON.stringify(body) };
+    const response = await fetch(path, options).catch((error) => {
       if (signal?.aborted) throw error;
       throw new WriterError("The server does not answer. Is “charrnn serve” still running?");
-    }
+    });
+    if (!response.ok && !allowed.includes(response.status)) throw await toError(response);
+    return response;
   }
 
   /** Compare a text with a model's training text; null if the server does not have it. */
   async function compare(path, model, text) {
     const key = `${path} ${model}`;
     if (unavailable.has(key)) return null;
-    const response = await request(path, { body: { model, text } });
-    if ([404, 405, 501].includes(response.status)) {
-      unavailable.add(key);
-      return null;
-    }
-    if (!response.ok) throw await toError(response);
-    return response.json();
+    const response = await request(path, { body: { model, text }, allowed: [404, 405, 501] });
+    if (response.ok) return response.json();
+    unavailable.add(key);
+    return null;
   }
 
   return {
@@ -44,7 +43,6 @@ export function createHttpWriter() {
 
     async fetchModels() {
       const response = await request("v1/models");
-      if (!response.ok) throw await toError(response);
       const { data, sampling } = await response.json();
       this.sampling = sampling;
       this.modelsOfLists = data.filter((model) => model.is_list).map((model) => model.id);
@@ -55,7 +53,6 @@ export function createHttpWriter() {
       const body = { logprobs: 0, ...rest, stream: true };
       try {
         const response = await request("v1/completions", { body, signal });
-        if (!response.ok) throw await toError(response);
         for await (const event of readEvents(response.body)) {
           if (event.error) throw new WriterError(event.error.message);
           for (const choice of event.choices) onPiece(choice.index, toCharacters(choice));
@@ -78,14 +75,12 @@ export function createHttpWriter() {
     async score(model, prompt) {
       const body = { model, prompt, echo: true, max_tokens: 0, logprobs: 0 };
       const response = await request("v1/completions", { body });
-      if (!response.ok) throw await toError(response);
       return toCharacters((await response.json()).choices[0], 0);
     },
 
     async findLikeliest(model, prompt) {
       const body = { model, prompt, max_tokens: 1, temperature: 0, logprobs: LIKELIEST };
       const response = await request("v1/completions", { body });
-      if (!response.ok) throw await toError(response);
       const [first] = (await response.json()).choices[0].logprobs.top_logprobs;
       return Object.entries(first ?? {})
         .filter(([text]) => !text.startsWith("bytes:")) // a part of a character
@@ -95,7 +90,6 @@ export function createHttpWriter() {
 
     async findReplacements(model, characters) {
       const response = await request("v1/read_as", { body: { model, text: characters.join("") } });
-      if (!response.ok) throw await toError(response);
       return (await response.json()).read_as;
     },
 

@@ -1,6 +1,5 @@
 /**
- * The interface between the page and the model: writer-http.js asks a server, writer-network.js
- * has a network in the page.
+ * The interface of the page to a model, on a server (writer-http.js) or in it (writer-network.js).
  *
  * @typedef {object} Character  A character of a text.
  * @property {string} text

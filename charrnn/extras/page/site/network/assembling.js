@@ -43,8 +43,7 @@ export function assemble(functions) {
     const content = encodeList(items);
     return [id, ...encodeLeb(content.length), ...content];
   };
-  const encodeText = (text) =>
-    encodeList([...new TextEncoder().encode(text)].map((byte) => [byte]));
+  const encodeText = (text) => encodeList(Array.from(new TextEncoder().encode(text), (b) => [b]));
   return new Uint8Array([
     0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00,
     ...encodeSection(1, functions.map(({ parameters }) =>

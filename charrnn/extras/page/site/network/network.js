@@ -152,9 +152,11 @@ export class Network {
 
   /** Scale a layer's hidden vector, and add it to the vector that the decoder reads. */
   #addOutput({ carried, output, scale }, below) {
-    for (let k = 0; k < output.length; k++) output[k] = carried.h[k] * scale[k];
-    if (below) add(output, this.top);
-    else this.top.set(output);
+    if (!below) this.top.fill(0);
+    for (let k = 0; k < output.length; k++) {
+      output[k] = carried.h[k] * scale[k];
+      this.top[k] += output[k];
+    }
   }
 }
 
@@ -162,8 +164,4 @@ export class Network {
 function splitByGate(cell, vector, size) {
   return Object.fromEntries([...cell.gates].map((letter, index) =>
     [letter, vector.subarray(index * size, (index + 1) * size)]));
-}
-
-function add(values, sums) {
-  for (let k = 0; k < sums.length; k++) sums[k] += values[k];
 }

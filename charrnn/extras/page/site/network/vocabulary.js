@@ -43,8 +43,8 @@ export class Vocabulary {
   }
 
   /**
-   * Return the characters of a text, each with the ids to read: its own ids if it is known, else
-   * the ids of the nearest known characters, or none. `fit_text` in Python does the same.
+   * Return the characters of a text, each with the ids to read: for an unknown character the ids
+   * of the nearest known characters, or none. `fit_text` in Python does the same.
    *
    * @returns {{text: string, ids: number[]}[]}
    */
