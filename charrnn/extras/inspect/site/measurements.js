@@ -51,7 +51,7 @@ export function drawDistance(element, { network, counts, context }) {
   const entries = [["network", "this network"]];
   if (counts) {
     chart.drawLine(toPoints(counts), "counts");
-    entries.push(["counts", `counts of the training text, after up to ${context} characters`]);
+    entries.push(["counts", `counts of the training text, which see ${context} characters`]);
   }
   chart.drawLine(toPoints(network), "network");
   element.replaceChildren(chart.element, createLegend(entries));
