@@ -1,4 +1,4 @@
-/** The text on the page, the marks of its characters, and its history. Places are code units. */
+/** The text on the page, the marks of its characters, and its history. Places count code units. */
 
 const LONGEST_HISTORY = 5000; // changes
 

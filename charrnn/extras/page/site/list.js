@@ -5,7 +5,7 @@ import { loadList, storeList } from "./storage.js";
 
 const MAX_LENGTH = 200; // bytes; a longer line is not an entry
 const MAX_BATCH = 50; // texts that are written at the same time
-const MIN_BATCH = 10; // more texts than missing entries, because some are duplicates
+const MIN_BATCH = 10; // texts, even if fewer entries are missing, because some are duplicates
 const MAX_USELESS = 100; // stop after this many texts without a new entry
 
 const ORDERS = {

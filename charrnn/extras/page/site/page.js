@@ -173,7 +173,7 @@ class Page {
     }
   }
 
-  /** Write continuations without a request, if the writer is fast and the option is on. */
+  /** Write continuations unasked, if the writer is fast and the option is on. */
   suggest() {
     const { generation, alternatives, settings } = this;
     clearTimeout(this.suggestTimer);
