@@ -1,5 +1,5 @@
 /**
- * Fold a model's weights, as charrnn/generation/numpy_network.py does: a batch normalization becomes
+ * Fold a model's weights, like charrnn/generation/numpy_network.py: a batch normalization becomes
  * part of the weights that read its output. With skip connections, each layer's output is scaled
  * and all are added.
  */
