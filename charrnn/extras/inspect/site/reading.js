@@ -7,7 +7,7 @@
  */
 
 import { spliceArray } from "../../page/site/draft.js";
-import { sortByLogit, computeLogProb } from "../../page/site/network/token-sampler.js";
+import { computeLogProb, rankIds } from "../../page/site/network/draw.js";
 
 const STRIDE = 64; // places between two stored states
 const LEAD = 256;
@@ -106,7 +106,7 @@ export class Reading {
     const rate = (id) => ({ id, probability: Math.exp(computeLogProb(logits, id)) });
     const actual = this.ids[place] ?? -1;
     return {
-      likeliest: Array.from(sortByLogit(logits).subarray(0, count), rate),
+      likeliest: Array.from(rankIds(logits).subarray(0, count), rate),
       actual: actual < 0 ? null : rate(actual),
     };
   }

@@ -1,7 +1,7 @@
 /** Write several texts with the same random numbers, without and with held units. */
 
 import { Uniforms } from "../../page/site/network/random.js";
-import { TokenSampler } from "../../page/site/network/token-sampler.js";
+import { makeDraw } from "../../page/site/network/draw.js";
 
 const STEPS_PER_CHECK = 8; // steps between two checks of the time
 
@@ -27,7 +27,7 @@ export class Writing {
       setUnits,
       length,
       state: state.slice(),
-      tokenSampler: new TokenSampler(this.vocabulary.size, { ...this.sampling, temperature }),
+      draw: makeDraw(this.vocabulary.size, { ...this.sampling, temperature }),
       uniforms: new Uniforms(seed),
       ids: [],
     }));
@@ -44,7 +44,7 @@ export class Writing {
         sample.setUnits();
         for (let step = 0; step < STEPS_PER_CHECK && sample.ids.length < sample.length; step++) {
           const logits = this.network.step(sample.last, sample.state);
-          sample.last = sample.tokenSampler.draw(logits, sample.uniforms.next());
+          sample.last = sample.draw(logits, sample.uniforms.next());
           sample.ids.push(sample.last);
         }
       }

@@ -2,7 +2,7 @@
 
 import { Uniforms } from "./network/random.js";
 import { STRIDE } from "./network/sampler.js";
-import { sortByLogit, computeLogProb } from "./network/token-sampler.js";
+import { computeLogProb, rankIds } from "./network/draw.js";
 import { WriterError } from "./writer.js";
 
 const LIKELIEST = 20; // characters to return at a place
@@ -79,7 +79,7 @@ export function createNetworkWriter(sampler, lines) {
       const start = await read(ids, new Slices(), new AbortController().signal);
       if (start.last === null) return [];
       const logits = sampler.network.step(start.last, start.state);
-      return [...sortByLogit(logits).subarray(0, LIKELIEST)]
+      return [...rankIds(logits).subarray(0, LIKELIEST)]
         .map((id) => ({ text: vocabulary.characters[id], logprob: computeLogProb(logits, id) }))
         .filter(({ text: character }) => character.isWellFormed()); // without parts of characters
     },

@@ -68,7 +68,7 @@ export class Counts {
   }
 
   /** Replace the contexts (K,) before a character by the contexts after it. */
-  advance(nodes, id) {
+  extend(nodes, id) {
     let shorter = 0;
     let isInTrie = true;
     for (let k = 0; k < nodes.length; k++) {
@@ -164,7 +164,7 @@ export class CountedNetwork {
   /** Replace the contexts in a state by those after a character, and return them. */
   #advanceContexts(id, state) {
     const nodes = state.subarray(this.networkSize);
-    this.counts.advance(nodes, id);
+    this.counts.extend(nodes, id);
     return nodes;
   }
 }

@@ -5,7 +5,7 @@ import { DryPenalties } from "./dry.js";
 import { Network } from "./network.js";
 import { unpackModel } from "./packed.js";
 import { Uniforms } from "./random.js";
-import { computeLogProb, TokenSampler } from "./token-sampler.js";
+import { computeLogProb, makeDraw } from "./draw.js";
 import { Vocabulary } from "./vocabulary.js";
 
 export const STRIDE = 256; // characters between two stored states
@@ -96,7 +96,7 @@ export class Sampler {
     let { last } = start;
     const state = start.state.slice();
     const { size } = this.vocabulary;
-    const tokenSampler = new TokenSampler(size, params);
+    const draw = makeDraw(size, params);
     const dry = new DryPenalties(params, startIds);
     if (last === null) { // the vocabulary has no newline: draw the first character evenly
       last = Math.floor(uniforms.next() * size);
@@ -105,7 +105,7 @@ export class Sampler {
     }
     while (true) {
       const logits = dry.apply(this.network.step(last, state));
-      last = tokenSampler.draw(logits, uniforms.next());
+      last = draw(logits, uniforms.next());
       dry.add(last);
       yield last;
     }

@@ -1,0 +1,94 @@
+/**
+ * Draw the next character from the network's logits, as charrnn/generation/draw.py does.
+ *
+ * The probabilities are the softmax at a temperature, limited by top_k, top_p and min_p. A draw is
+ * the inverse of their cumulative sum at one uniform number. All sums are in double precision.
+ */
+
+const COLDEST = 1e260; // the largest inverse of a temperature
+
+/**
+ * Return a function that draws an id for logits (V,) at a uniform number in [0, 1).
+ *
+ * @param {number} size  The number of characters in the vocabulary.
+ * @param {object} params
+ * @param {number} params.temperature  0: always draw the likeliest character.
+ * @param {number | null} [params.top_k]  Draw from the k likeliest characters only.
+ * @param {number | null} [params.top_p]  Draw from the fewest likeliest that have this probability
+ *   together.
+ * @param {number | null} [params.min_p]  Leave out characters with less than this times the
+ *   probability of the likeliest.
+ */
+export function makeDraw(size, { temperature, top_k, top_p, min_p }) {
+  const greedy = temperature === 0 || top_k === 1;
+  const scale = greedy ? 1 : Math.min(1 / temperature, COLDEST);
+  const topK = Math.min(top_k ?? size, size);
+  const topP = top_p ?? 1;
+  const minP = min_p ?? 0;
+  const sums = new Float64Array(size);
+
+  return (logits, uniform) => {
+    const likeliest = argmax(logits);
+    const highest = logits[likeliest];
+    if (!Number.isFinite(highest)) {
+      throw new RangeError("the model's scores are not numbers: its weights are too large");
+    }
+    if (greedy) return likeliest;
+    for (let id = 0; id < size; id++) sums[id] = Math.exp((logits[id] - highest) * scale);
+    if (topK < size || topP < 1) keepLikeliest(sums, rankIds(logits), topK, topP);
+    let sum = 0;
+    for (let id = 0; id < size; id++) {
+      if (sums[id] >= minP) sum += sums[id];
+      sums[id] = sum;
+    }
+    return findFirstAbove(sums, uniform * sum);
+  };
+}
+
+/** Set the weights (V,) to 0 that top_k and top_p leave out. `order` has the likeliest id first. */
+function keepLikeliest(weights, order, topK, topP) {
+  for (const id of order.subarray(topK)) weights[id] = 0;
+  if (topP >= 1) return;
+  let total = 0;
+  for (const id of order) total += weights[id];
+  let sum = 0;
+  for (const id of order) {
+    const weight = weights[id];
+    if (sum >= topP * total) weights[id] = 0; // the character that reaches top_p stays
+    sum += weight;
+  }
+}
+
+/** Return the natural logarithm of an id's probability, for logits of any range. */
+export function computeLogProb(logits, id) {
+  const highest = logits[argmax(logits)];
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - highest);
+  return logits[id] - highest - Math.log(sum);
+}
+
+/** Return the ids in the order of their logits; of equal logits the lower id comes first. */
+export function rankIds(logits) {
+  return Uint32Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
+}
+
+/** Return the id of the largest logit, or the last that is not a number. */
+function argmax(logits) {
+  let best = 0;
+  for (let id = 1; id < logits.length; id++) {
+    if (logits[id] > logits[best] || Number.isNaN(logits[id])) best = id;
+  }
+  return best;
+}
+
+/** Return the first index of a sorted array whose number is larger than a value. */
+function findFirstAbove(sums, value) {
+  let low = 0;
+  let high = sums.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sums[middle] > value) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
