@@ -121,7 +121,7 @@ BAD = {
     "evaluate model.safetensors data.input_h5=good.h5": "data.input_json",
     "evaluate model.safetensors data.input_txt=strange.txt": "the character 'ß' (U+00DF)",
     "evaluate model.safetensors data.input_txt=strange.txt by=line": "unknown=skip",
-    "evaluate model.safetensors data.input_txt=unknown.txt unknown=skip": "the model knows 0 of its characters",
+    "evaluate model.safetensors data.input_txt=unknown.txt unknown=skip": "the model knows 0 of",
     "evaluate model.safetensors data.input_txt=one.txt": "2 or more",
     "evaluate model.safetensors data.input_txt=one.txt by=line": "data.input_txt: has 1 characters",
     "evaluate model.safetensors unknown=replace": "unknown=replace",
