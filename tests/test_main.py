@@ -155,6 +155,18 @@ def test_a_signal_unwinds(number: int, code: int, line: str, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_garbage_collector_works_in_a_command() -> None:
+    """It is off while libraries are imported, and nothing is kept from it."""
+    code = """
+import gc, charrnn.commands.sample
+charrnn.commands.sample.run = lambda options: print(gc.isenabled(), gc.get_freeze_count())
+from charrnn.__main__ import main
+main()
+"""
+    command = [sys.executable, "-c", code, "sample"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "True 0\n"
+
+
 def test_conf_is_found_inside_the_package(tmp_path: Path) -> None:
     """An installed wheel has conf/ as charrnn/conf, with nothing beside the package."""
     installed = tmp_path / "site packages"

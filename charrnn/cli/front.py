@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import logging
 import os
@@ -103,6 +104,7 @@ def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> i
     if line.show_only:
         _show(line)
     elif line.multirun:
+        _collect_garbage()
         sweep(line)
     elif line.is_simple:
         _call(line)  # hydra.main composes twice, which is long beside a short sample
@@ -141,11 +143,21 @@ def _call(line: Line) -> Any:
 
 def execute(run: Callable[[Any], Any], options: Any, job: Job) -> Any:
     """Run a command with its options, as a job."""
+    _collect_garbage()
     token = current_job.set(job)
     try:
         return run(options)
     finally:
         current_job.reset(token)
+
+
+def _collect_garbage() -> None:
+    """Turn the garbage collector on, which `charrnn.__main__` has turned off for the imports."""
+    if not gc.isenabled():
+        # the imported objects become the oldest generation, which is seldom searched
+        gc.freeze()
+        gc.unfreeze()
+        gc.enable()
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,12 +44,10 @@ def run(options: TrainOptions) -> Result:
     world.detect_world()  # before Lightning is imported, which reads the same variables
     from charrnn.cli.front import current_job
     from charrnn.cli.resuming import run_of
-    from charrnn.cpu import collect_garbage_again
     from charrnn.runs import training_run as runs
     from charrnn.say import say, streams_that_never_fail
     from charrnn.training.signals import Signals
 
-    collect_garbage_again()
     with streams_that_never_fail(), Signals() as signals:
         try:
             return runs.train(run_of(options, current_job.get()), signals)
@@ -59,7 +58,7 @@ def run(options: TrainOptions) -> Result:
 
 
 def follow() -> int | None:
-    """In all processes but the first that torchrun or srun started: train with the first.
+    """Train with rank 0, in each other process of several.
 
     Returns:
         The exit code; None in a process that has to read the command line itself.
@@ -67,20 +66,21 @@ def follow() -> int | None:
     this = world.detect_world()
     if not this.launcher:
         return None
+    rank_0 = world.tie_to_rank_0() if this.launcher == "charrnn" else None
+    gc.disable()  # as in `charrnn.__main__`
     from charrnn.cli import exit_codes
-    from charrnn.cpu import collect_garbage_again
     from charrnn.runs import processes
     from charrnn.runs.training_run import fit
     from charrnn.say import streams_that_never_fail
     from charrnn.training.signals import Signals
 
+    gc.enable()
     if this.rank == 0:
         processes.join(this)  # at once: the others are waiting
         return None
-    collect_garbage_again()
     try:
         with streams_that_never_fail(), Signals(verbose=False) as signals:
-            processes.follow(fit, this, signals)
+            processes.follow(fit, this, signals, rank_0)
     except (processes.LostProcess, Interrupted) as ended:
         return ended.exit_code  # rank 0 speaks of it
     except Exception as error:

@@ -151,11 +151,12 @@ def tell_how_to_resume(folder: Path, resume_words: str) -> Iterator[None]:
     try:
         yield
     except (Interrupted, RunError) as error:
-        error.args = (f"{error}; {_how_to_resume(folder, resume_words)}",)
+        error.args = (f"{error}; {how_to_resume(folder, resume_words)}",)
         raise
 
 
-def _how_to_resume(folder: Path, resume_words: str) -> str:
+def how_to_resume(folder: Path, resume_words: str) -> str:
+    """Return what the user can do with a run that has ended early."""
     if not (folder / RECORDED).is_file():
         return "nothing was begun" if folder.is_dir() else "the run's folder is gone"
     command = f"charrnn train resume={shlex.quote(relative_path(folder))}{resume_words}"

@@ -1,50 +1,55 @@
 """Several processes that train one model together: how they start, form a group, and end.
 
-    charrnn train ──starts──▶ rank 0, rank 1, ...    on one machine, by `train_together`
-         └── watches them, forwards signals, says how it ended
-
+    charrnn train (rank 0) ──starts──▶ rank 1, rank 2, ...     on one machine
     torchrun, srun ──start──▶ charrnn train (rank 0), charrnn train (rank 1), ...
 
-Rank 0 alone reads the command line, decides and records; the others get the run from it.
-torch.multiprocessing starts and watches: once one process ends badly it ends the others, and
-the processes are told when the one that started them is gone. Lightning's own launcher would
-replay the command line, and torch's `elastic_launch` kills a process that takes over 30 seconds
-to write its checkpoint after a signal (torch 2.13).
+Rank 0 reads the command line, decides and records. It leads; the other ranks follow, and get the
+run from it. Lightning's launcher would replay the command line in each process, multiprocessing
+would import the user's script again, and torchrun's agent kills a process that takes over 30
+seconds to write its checkpoint after a signal (torch 2.13).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
+import subprocess
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
-from torch.multiprocessing.spawn import ProcessContext, ProcessException, start_processes
 
-from charrnn.errors import InputError, Interrupted, RunError, one_line
+from charrnn.errors import STOPPING, InputError, Interrupted, RunError, one_line, short
+from charrnn.options.cells import CELLS, find_cell, register_cell
+from charrnn.options.training import DecidedOptions
 from charrnn.runs.plan import Result, RunPlan
-from charrnn.runs.world import World
-from charrnn.say import streams_that_never_fail
+from charrnn.runs.world import GRACE, PIPE, World
+from charrnn.say import say
 from charrnn.training.signals import Signals
 
 ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"  # torch's names for where the processes meet
 LOOPBACK = "127.0.0.1"
 # the others wait so long while rank 0 prepares the text
 TIMEOUT = timedelta(minutes=60)
-# once one process has ended badly, the others get this long to end by themselves (seconds)
-GRACE, POLL = 5.0, 0.1
 # gloo's errors are plain RuntimeErrors
 _LOST = ("gloo", "connection closed", "connection reset", "broken pipe")
+# the program of another rank, whose arguments are the `sys.path` of rank 0
+_FOLLOW = """\
+import sys
+sys.path[:] = sys.argv[1:]
+from charrnn.commands.train import follow
+sys.exit(follow())
+"""
 
 Fit = Callable[[RunPlan, Signals, World], Result]
 
@@ -53,82 +58,193 @@ class LostProcess(RunError):
     """Another process of the run ended or cannot be reached."""
 
 
-# -- on one machine ------------------------------------------------------------------------
+# -- rank 0 --------------------------------------------------------------------------------
 
 
-def train_together(fit: Fit, run: RunPlan, count: int, signals: Signals) -> Result:
-    """Train in `count` processes on this machine, each by a function that can be pickled.
+def check_importable(options: DecidedOptions) -> None:
+    """Raise InputError for a class of the script that runs: other ranks cannot import it."""
+    if options.trainer.num_processes == 1:
+        return
+    names = dict(_find_targets(options.plain()))
+    module = find_cell(options.model.kind).module
+    if not isinstance(module, str):
+        module = f"{module.__module__}.{getattr(module, '__qualname__', '')}"
+    names["model.kind"] = module
+    for option, name in names.items():
+        if name.startswith("__main__.") or "<" in name:
+            raise InputError(
+                f"{option}: the other processes cannot import {short(name)} from the script that "
+                f"runs; put it into a module"
+            )
+
+
+def _find_targets(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the path and the value of each ``_target_``."""
+    parts = node.items() if isinstance(node, Mapping) else ()
+    for name, part in parts:
+        if name == "_target_":
+            yield path + name, str(part)
+        yield from _find_targets(part, f"{path}{name}.")
+
+
+@contextlib.contextmanager
+def lead(run: RunPlan, world: World, how_to_resume: Callable[[], str]) -> Iterator[World]:
+    """Send the run to the other ranks, if it has any. Start and end them if no launcher does.
+
+    Args:
+        world: this process, as its launcher describes it.
+        how_to_resume: the end of the line if this rank hangs because another one failed.
+
+    Yields:
+        The place of this process, which is rank 0.
 
     Raises:
-        InputError, RunError, Interrupted: as `fit` in one of them; or one was killed, and all
-            are ended by then.
+        InputError, RunError: a rank that was started here failed.
     """
-    # on a port that is free, and that nobody else can take in between
+    count = run.options.trainer.num_processes
+    with contextlib.ExitStack() as stack:
+        if count > 1 and not world.launcher:
+            world = stack.enter_context(_start_ranks(count, how_to_resume))
+        if count > 1:
+            send_run(run)
+        yield world
+
+
+@contextlib.contextmanager
+def _start_ranks(count: int, how_to_resume: Callable[[], str]) -> Iterator[World]:
+    """Start the other ranks of `count` on this machine, form the group, and end them."""
+    world = World("charrnn", 0, 0, count, count)
+    # on a port that is free, and that no other program can take in between
     store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
-    pipes = [mp.get_context("spawn").Pipe(duplex=False) for _ in range(count)]
-    arguments = (fit, run, count, store.port, [sender for _, sender in pipes])
-    signals.hold()  # the processes begin with them blocked, until they have handlers
-    context = start_processes(_rank, arguments, count, join=False, start_method="spawn")
-    assert context is not None
-    signals.defer()
-    failed_rank, forwarded = None, False
-    try:
-        while not context.join(timeout=POLL, grace_period=GRACE):
-            if signals.received and not forwarded:
-                forwarded = True
-                for process in (p for p in context.processes if p.is_alive()):
-                    os.kill(process.pid, signals.received)
-    except ProcessException as error:
-        failed_rank = error.error_index
-    reports = [receiver.recv() if receiver.poll() else None for receiver, _ in pipes]
-    if failed_rank is None and isinstance(reports[0], Result):
-        return reports[0]
-    raise _failure(reports, context, failed_rank)
-
-
-def _rank(
-    rank: int, fit: Fit, run: RunPlan, count: int, port: int, senders: Sequence[Connection]
-) -> None:
-    """One of the processes, in which nothing but `train_together` runs this."""
+    environment = dict(os.environ)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
-    world = World("charrnn", rank, rank, count, count)
-    report: Any
+    others: list[subprocess.Popen[bytes]] = []
+    events: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+    is_over = threading.Event()
+
+    def watch(rank: int, process: subprocess.Popen[bytes], pipe: Connection) -> None:
+        error: BaseException | None = None
+        with pipe, contextlib.suppress(EOFError):
+            while (error := pipe.recv()) is None:
+                events.put(None)  # the rank is ready
+        if process.wait():
+            events.put(failure := _describe_failure(rank, process, error))
+            if not is_over.wait(GRACE):  # NCCL waits for the rank until TIMEOUT
+                say(f"charrnn train: {failure}; {how_to_resume()}")
+                os._exit(1)
+
     try:
-        with (
-            streams_that_never_fail(),
-            Signals(verbose=False, exits_on_second=False) as signals,
-        ):
-            join(world, TCPStore(LOOPBACK, port, is_master=False))
-            report = fit(run, signals, world)
-    except (InputError, RunError, MemoryError, Interrupted) as error:
-        report = error
+        for rank in range(1, count):
+            process, pipe = _start_rank(rank, count, store.port)
+            others.append(process)
+            threading.Thread(target=watch, args=(rank, process, pipe), daemon=True).start()
+        for _ in others:  # a signal could not end torch's wait for the group
+            if failure := events.get():
+                raise failure
+        join(world, store)
+        yield world
+        if any(process.wait() for process in others):
+            raise LostProcess("another process of this run failed as it ended")
+    except LostProcess as lost:
+        is_over.set()
+        with contextlib.suppress(queue.Empty):
+            raise events.get(timeout=GRACE) or lost from lost
+        raise
+    finally:
+        is_over.set()
+        for process in others:
+            process.kill()
+            process.wait()
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        os.environ.clear()
+        os.environ.update(environment)
+
+
+def _start_rank(rank: int, count: int, port: int) -> tuple[subprocess.Popen[bytes], Connection]:
+    """Start a process that follows this one; return it with a pipe to it."""
+    ours, theirs = Pipe()
+    world = World("charrnn", rank, rank, count, count)
+    meeting = {PORT: str(port), PIPE: str(theirs.fileno())}
+    # the process inherits the mask, and unblocks the signals when it handles them
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    with theirs:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _FOLLOW, *sys.path],
+                env={**os.environ, **world.to_environment(), **meeting},
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return process, ours
+
+
+def _describe_failure(
+    rank: int, process: subprocess.Popen[bytes], error: BaseException | None
+) -> BaseException:
+    """Return the error that a rank sent, with its number, or one that says how it ended."""
+    if error is not None:
+        error.args = (f"rank {rank}: {error}", *error.args[1:])
+        return error
+    code = process.returncode
+    killer = f"was killed by {signal.Signals(-code).name}" if code < 0 else ""
+    how = killer or f"ended with exit code {code}"
+    return RunError(f"rank {rank} (process {process.pid}) {how}")
+
+
+def send_run(run: RunPlan | None) -> None:
+    """Send the run to all other ranks, with a cell that the user's script has registered.
+
+    Args:
+        run: None if there is nothing to train.
+    """
+    kind = None if run is None else run.options.model.kind
+    _broadcast([run, None if kind is None or kind in CELLS else find_cell(kind)])
+
+
+# -- the other ranks -----------------------------------------------------------------------
+
+
+def follow(fit: Fit, world: World, signals: Signals, rank_0: Connection | None) -> None:
+    """Train as another rank, once rank 0 has sent the run.
+
+    Args:
+        rank_0: the pipe to it, if it started this process.
+
+    Raises:
+        LostProcess: rank 0 is gone, because it refused its command line, for example.
+    """
+    with contextlib.nullcontext() if rank_0 is None else _report_to(rank_0):
+        if rank_0 is not None:
+            signals.defer()  # rank 0 decides when to stop
+            rank_0.send(None)
+        join(world)
+        received: list[Any] = [None, None]
+        _broadcast(received)
+        run, cell = received
+        if cell is not None:
+            register_cell(run.options.model.kind, cell)
+        if run is not None:
+            fit(run, signals, world)
+
+
+@contextlib.contextmanager
+def _report_to(rank_0: Connection) -> Iterator[None]:
+    """Send rank 0 the error that ends this process."""
+    try:
+        yield
     except BaseException as error:
-        traceback.print_exception(error)
-        report = RuntimeError(f"{type(error).__name__}: {error}")
-    with contextlib.suppress(OSError):  # whoever would read it may be gone
-        senders[rank].send(report)
-    sys.stderr.flush()
-    if isinstance(report, BaseException):
-        # at the interpreter's end, the connections that are still open may be waited for, or
-        # abort it; one that was interrupted ended well, and the others get the time they need
-        os._exit(int(isinstance(report, Exception)))
-
-
-def _failure(reports: list[Any], context: ProcessContext, failed_rank: int | None) -> BaseException:
-    """What ended the run, of what each rank reported (None: it was killed)."""
-    # a rank that merely lost its peers cannot name the cause
-    causes = [report for report in reports if not isinstance(report, LostProcess | Result)]
-    for kind in (Exception, Interrupted):
-        if error := next((report for report in causes if isinstance(report, kind)), None):
-            return error
-    for rank in sorted(range(len(reports)), key=lambda rank: rank != failed_rank):
-        process = context.processes[rank]
-        if reports[rank] is None:
-            code = process.exitcode or 0
-            how = f"ended with exit code {code}"
-            how = how if code >= 0 else f"was killed by {signal.Signals(-code).name}"
-            return RunError(f"rank {rank} (process {process.pid}) {how}")
-    return RunError("the processes of this run lost each other")
+        if not isinstance(error, InputError | RunError | Interrupted):
+            traceback.print_exception(error)
+            error = RuntimeError(f"{type(error).__name__}: {error}")
+        with contextlib.suppress(OSError):  # rank 0 may be gone
+            rank_0.send(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # the interpreter might wait for open connections as it ends, or abort
+        os._exit(int(isinstance(error, Exception)))
 
 
 # -- the process group ---------------------------------------------------------------------
@@ -147,10 +263,12 @@ def join(world: World, store: Store | None = None) -> None:
         nodes = os.environ.get("SLURM_STEP_NODELIST", LOOPBACK)
         os.environ.setdefault(ADDRESS, SLURMEnvironment.resolve_root_node_address(nodes))
         os.environ.setdefault(PORT, str(SLURMEnvironment().main_port))
-    world.export()
+    os.environ.update(world.to_environment())
     # what they exchange between steps goes over the CPU, and no GPU waits for it
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
+        if world.launcher == "charrnn" and store is None:
+            store = TCPStore(LOOPBACK, int(os.environ[PORT]), is_master=False)
         dist.init_process_group(
             backend, store=store, rank=world.rank, world_size=world.size, timeout=TIMEOUT
         )
@@ -161,29 +279,12 @@ def join(world: World, store: Store | None = None) -> None:
         ) from error
 
 
-def follow(fit: Fit, world: World, signals: Signals) -> None:
-    """Train as another rank, once rank 0 has handed over the run.
-
-    Raises:
-        LostProcess: rank 0 is gone, since it refused its command line, for one.
-    """
-    join(world)
-    received: list[Any] = [None]
-    try:
-        _broadcast(received)
-    except RuntimeError as error:
-        raise LostProcess(f"rank 0 ended ({one_line(error)})") from error
-    if received[0] is not None:
-        fit(received[0], signals, world)
-
-
-def send_run(run: RunPlan | None) -> None:
-    """Hand the run to all other ranks; None: there is nothing to train."""
-    _broadcast([run])
-
-
 def _broadcast(objects: list[Any]) -> None:
-    dist.broadcast_object_list(objects, src=0, device=torch.device("cpu"))
+    """Give all ranks the objects of rank 0; raises LostProcess."""
+    try:
+        dist.broadcast_object_list(objects, src=0, device=torch.device("cpu"))
+    except RuntimeError as error:
+        raise LostProcess(f"another process of this run ended ({one_line(error)})") from error
 
 
 def lost_process(error: BaseException) -> LostProcess | None:

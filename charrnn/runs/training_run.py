@@ -22,7 +22,7 @@ from charrnn.training.signals import Signals
 
 
 def train(request: RunRequest, signals: Signals) -> Result:
-    """Train in a run folder, in this process or in several of which it is rank 0 or the parent.
+    """Train in a run folder, in this process or in several of which it is rank 0.
 
     A run that is finished already says so, and its result is returned.
 
@@ -44,14 +44,9 @@ def train(request: RunRequest, signals: Signals) -> Result:
                 announcements.say_finished(request.source or folder, folder, point.step)
                 return Result(folder, *point.best, seconds=0.0)
             folders.record(folder, plan.options.plain(), request.overrides, request.hydra)
-            num_processes = plan.options.trainer.num_processes
-            if num_processes == 1:
-                result = fit(plan, signals, text=text)
-            elif world.launcher:
-                processes.send_run(plan)
+            how_to_resume = partial(announcements.how_to_resume, folder, request.resume_words)
+            with processes.lead(plan, world, how_to_resume) as world:
                 result = fit(plan, signals, world, text)
-            else:
-                result = processes.train_together(fit, plan, num_processes, signals)
         announcements.say_end(result)
         announcements.say_what_helps(plan, text)
         return result
@@ -79,6 +74,7 @@ def plan_run(
     if initial is not None:
         options = decisions.adopt_architecture(options, initial, request.given)
     decided, reason = decisions.decide(options, size, world, measure)
+    processes.check_importable(decided)
     streams = decisions.cut_text(decided, text)
 
     check_background(request, point, data.background)

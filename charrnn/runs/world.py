@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+import time
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 
 from charrnn.errors import InputError, one_line, short
 
+# the variables of torchrun, in the order of the attributes of `World`
+TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 # what torch and Lightning tell one of several processes by, whoever set it
 RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+# the descriptor of the pipe to rank 0, in a process that charrnn has started
+PIPE = "CHARRNN_PIPE"
+# once a rank has failed, the others get this long to end by themselves (seconds)
+GRACE = 5.0
 
 
 @dataclass(frozen=True)
@@ -30,29 +39,25 @@ class World:
     def nodes(self) -> int:
         return self.size // self.local_size
 
-    def export(self) -> None:
-        """Tell torch and Lightning, in the names that torchrun uses."""
-        os.environ.update(
-            RANK=str(self.rank),
-            LOCAL_RANK=str(self.local_rank),
-            WORLD_SIZE=str(self.size),
-            LOCAL_WORLD_SIZE=str(self.local_size),
-            GROUP_RANK=str(self.rank // self.local_size),
-        )
+    def to_environment(self) -> dict[str, str]:
+        """Return the variables from which torch and Lightning know it, named as by torchrun."""
+        values = (self.rank, self.local_rank, self.size, self.local_size)
+        group_rank = self.rank // self.local_size
+        return {"GROUP_RANK": str(group_rank), **dict(zip(TORCHRUN, map(str, values), strict=True))}
 
 
 SINGLE_PROCESS = World()
 
 
 def detect_world() -> World:
-    """What torchrun or srun tells this process; SINGLE_PROCESS outside a multi-process launch.
+    """Return this process's place, as its launcher tells; SINGLE_PROCESS if there is none.
 
     Raises:
         InputError: a variable makes this one of several processes that neither of them started.
     """
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
-        started = World("torchrun", *(int(os.environ[name]) for name in names))
+    if PIPE in os.environ or "TORCHELASTIC_RUN_ID" in os.environ:
+        launcher = "charrnn" if PIPE in os.environ else "torchrun"
+        started = World(launcher, *(int(os.environ[name]) for name in TORCHRUN))
     elif os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
         names = ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_PROCID", "SLURM_LOCALID")
         size, nodes, rank, local_rank = (int(os.environ[name]) for name in names)
@@ -66,6 +71,19 @@ def detect_world() -> World:
                 )
         return SINGLE_PROCESS
     return started if started.size > 1 else SINGLE_PROCESS
+
+
+def tie_to_rank_0() -> Connection:
+    """Return the pipe to rank 0, which started this process; end this process soon after it."""
+    pipe = Connection(int(os.environ[PIPE]))
+
+    def leave_after_rank_0() -> None:
+        pipe.poll(None)  # rank 0 sends nothing, but the pipe ends with it
+        time.sleep(GRACE)
+        os._exit(1)
+
+    threading.Thread(target=leave_after_rank_0, daemon=True).start()
+    return pipe
 
 
 # -- jobs that are started again -------------------------------------------------------

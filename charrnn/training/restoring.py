@@ -117,6 +117,9 @@ def validation_is_due(trainer: L.Trainer, epoch: int, window: int, trained: int)
 def set_progress(content: dict[str, Any], trainer: L.Trainer) -> None:
     """Let Lightning go on with the counts that an uninterrupted run has there.
 
+    This is needed for a run that is stopped on an epoch's last batch, resumed, stopped again and
+    resumed again. Without it, only such a run ends with other weights.
+
     Checkpoints are saved behind a window, behind the validation that follows it, at an epoch's
     end and after a fit. Lightning goes on from each in another way, and from some with counts that
     no uninterrupted run has, which choose a wrong order of the text at the next resume. Here there

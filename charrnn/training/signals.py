@@ -8,7 +8,6 @@ save, and the command simply ends.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import threading
@@ -23,16 +22,13 @@ class Signals:
 
     Args:
         verbose: whether they say what they do; of several processes, one does.
-        exits_on_second: whether a second Ctrl-C leaves at once, with all processes that this one
-            has started. One of these is told of Ctrl-C more than once, and leaves that to this.
 
     Attributes:
         received: SIGINT or SIGTERM, once the run was asked to stop; None so far.
     """
 
-    def __init__(self, *, verbose: bool = True, exits_on_second: bool = True) -> None:
+    def __init__(self, *, verbose: bool = True) -> None:
         self.verbose = verbose
-        self.exits_on_second = exits_on_second
         self.received: int | None = None
         self._first: int | None = None  # the signal that it was
         self._training = False
@@ -46,8 +42,6 @@ class Signals:
         if self._previous.get(signal.SIGHUP) == signal.SIG_IGN:
             del self._previous[signal.SIGHUP]
         self._install()
-        # a process that was started for a run begins with them blocked
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
@@ -64,12 +58,12 @@ class Signals:
             raise Interrupted("stopped when the run had ended", self.received)
 
     def hold(self) -> None:
-        """Keep signals waiting while Lightning takes the handlers, until `defer`."""
+        """Block signals while Lightning takes the handlers, until `defer`."""
         if self._previous:  # else Lightning's handlers stay
             signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
     def defer(self) -> None:
-        """From here on a signal waits for the end of the step."""
+        """Unblock signals, and let each wait for the end of the step from here on."""
         if not self._previous:
             return
         self._training = True
@@ -83,11 +77,9 @@ class Signals:
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if not self._training:
             raise Interrupted("stopped before training began", STOPPING[signal.Signals(signum)])
-        if self.exits_on_second and signum == signal.SIGINT and self.received == signal.SIGINT:
+        if signum == signal.SIGINT and self.received == signal.SIGINT:
             # the files are whole at any moment, so nothing needs to be waited for
             self._tell("left at once")
-            for process in multiprocessing.active_children():
-                process.kill()  # not even one that hangs is waited for
             os._exit(128 + signum)
         if self.received is None:
             self.received, self._first = STOPPING[signal.Signals(signum)], signum

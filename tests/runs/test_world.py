@@ -61,7 +61,7 @@ def test_where_a_process_stands(
 
 def test_what_torch_is_told(environment: Any) -> None:
     environment({**dict.fromkeys(EIGHT, ""), "GROUP_RANK": ""})
-    World("srun", 5, 1, 8, 4).export()
+    environment(World("srun", 5, 1, 8, 4).to_environment())
     assert detect_world() == World("torchrun", 5, 1, 8, 4)
 
 

@@ -50,11 +50,9 @@ def _serve(options: ServeOptions) -> None:
         from charrnn.extras.serve.server import format_url, listen, serve
     except ModuleNotFoundError as error:
         raise InputError(f"serve needs the package {error.name}: {install('serve')}") from None
-    from charrnn.cpu import collect_garbage_again
     from charrnn.extras.serve.served_models import ServedModel
     from charrnn.text.sources import find_files
 
-    collect_garbage_again()
     if options.corpus is not None:
         find_files(options.corpus)  # Only check the path; the first request reads the text.
     listen(options.host, options.port).close()  # Fail now, because loading models takes long.
