@@ -104,7 +104,7 @@ def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> i
     if line.show_only:
         _show(line)
     elif line.multirun:
-        _collect_garbage()
+        _enable_garbage_collector()
         sweep(line)
     elif line.is_simple:
         _call(line)  # hydra.main composes twice, which is long beside a short sample
@@ -143,7 +143,7 @@ def _call(line: Line) -> Any:
 
 def execute(run: Callable[[Any], Any], options: Any, job: Job) -> Any:
     """Run a command with its options, as a job."""
-    _collect_garbage()
+    _enable_garbage_collector()
     token = current_job.set(job)
     try:
         return run(options)
@@ -151,7 +151,7 @@ def execute(run: Callable[[Any], Any], options: Any, job: Job) -> Any:
         current_job.reset(token)
 
 
-def _collect_garbage() -> None:
+def _enable_garbage_collector() -> None:
     """Turn the garbage collector on, which `charrnn.__main__` has turned off for the imports."""
     if not gc.isenabled():
         # the imported objects become the oldest generation, which is seldom searched
