@@ -18,7 +18,7 @@ from typing import Any
 
 from charrnn import plugins
 from charrnn.cli import exit_codes
-from charrnn.errors import STOPPING, InputError, terminate
+from charrnn.errors import STOP_SIGNALS, InputError, terminate
 from charrnn.say import ignoring_write_errors, width_of
 
 
@@ -95,7 +95,7 @@ def _stopping_raises() -> Iterator[None]:
 
     One that is handled already stays so: Ctrl-C by Python, SIGHUP under nohup.
     """
-    taken = [s for s in STOPPING if signal.getsignal(s) == signal.SIG_DFL]
+    taken = [s for s in STOP_SIGNALS if signal.getsignal(s) == signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
         taken = []  # signals are not ours
     for signum in taken:

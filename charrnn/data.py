@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, reason_of, short
+from charrnn.errors import InputError, format_reason, short
 from charrnn.files import require_regular_file
 from charrnn.options.datasets import SPLITS
 from charrnn.text.sorted_lists import LIST_MARK
@@ -152,7 +152,7 @@ def open_data(h5: Path, json: Path) -> EncodedText:
             splits = {name: _split(file, name, h5) for name in SPLITS}
             is_list = bool(file.attrs.get(LIST_MARK))
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
-        reason = reason_of(error)
+        reason = format_reason(error)
         raise InputError(
             f"{short(h5)}: not a preprocessed text ({reason}); `charrnn preprocess` makes one"
         ) from None

@@ -28,12 +28,12 @@ class RunError(Exception):
     exit_code = 1
 
 
-def non_finite_scores() -> RunError:
+def make_non_finite_error() -> RunError:
     """What a choice among logits that are infinite or no numbers, or their loss, ends with."""
     return RunError("the model's scores are not numbers: its weights are too large to compute with")
 
 
-class OwnCodeError(RunError):
+class UserCodeError(RunError):
     """Code that is not charrnn's failed: somebody's own callback, loss, optimizer or plugin.
 
     Attributes:
@@ -67,7 +67,7 @@ class Interrupted(BaseException):
 # Signals that ask a command to stop, and the one whose exit code it then has. Clusters and their
 # launchers send SIGUSR1 or SIGUSR2 before SIGTERM; SIGHUP says that the terminal is gone, which a
 # command may outlive with nohup only.
-STOPPING = {
+STOP_SIGNALS = {
     signal.SIGINT: signal.SIGINT,
     signal.SIGTERM: signal.SIGTERM,
     signal.SIGHUP: signal.SIGTERM,
@@ -83,11 +83,11 @@ def terminate(signum: int, frame: FrameType | None) -> None:
         Interrupted: unless one is on its way already, which may be in the midst of a clean-up.
     """
     if not isinstance(sys.exc_info()[1], Interrupted):
-        raise Interrupted("terminated", STOPPING[signal.Signals(signum)])
+        raise Interrupted("terminated", STOP_SIGNALS[signal.Signals(signum)])
 
 
 @contextlib.contextmanager
-def needing(what: str, extra: str) -> Iterator[None]:
+def require_extra(what: str, extra: str) -> Iterator[None]:
     """Raise InputError where a package of an extra, which is imported inside, is not there.
 
     Args:
@@ -96,10 +96,10 @@ def needing(what: str, extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise InputError(f"{what} ({error}); {install(extra)}") from None
+        raise InputError(f"{what} ({error}); {format_install_command(extra)}") from None
 
 
-def install(extra: str) -> str:
+def format_install_command(extra: str) -> str:
     """The command that adds what an extra needs to the Python that runs.
 
     It names the packages, never charrnn's own distribution: an index may have another of that name.
@@ -120,16 +120,16 @@ def install(extra: str) -> str:
     return shlex.join([python, "-m", "pip", "install", *(names or [f".[{extra}]"])])
 
 
-def closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+def find_closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Of some names the one that a misspelt one is nearest to, if one is near by `cutoff`."""
     import difflib  # only where something is wrong
 
     return next(iter(difflib.get_close_matches(name[:200], list(names), 1, cutoff)), None)
 
 
-def did_you_mean(name: str, names: Iterable[str], otherwise: str = "") -> str:
+def suggest_name(name: str, names: Iterable[str], otherwise: str = "") -> str:
     """The end of a line about a name that is not there."""
-    near = closest(name, names)
+    near = find_closest(name, names)
     return otherwise if near is None else f"; did you mean {near}?"
 
 
@@ -144,19 +144,19 @@ def short(value: object, limit: int = 300) -> str:
     return f"{text[: limit // 2]}... ({len(text)} characters) ...{text[-limit // 4 :]}"
 
 
-def one_line(what: object, limit: int = 200, kind: bool = False) -> str:
+def to_one_line(what: object, limit: int = 200, with_type: bool = False) -> str:
     """What an error says, in one line that `short` cuts where it is longer than `limit`.
 
     Args:
-        kind: whether the name of the error's type stands before it; it stands alone where the
+        with_type: whether the name of the error's type stands before it; it stands alone where the
             error says nothing.
     """
     text, name = " ".join(short(what, 100_000).split()), type(what).__name__
-    if kind or not text:
+    if with_type or not text:
         text = f"{name}: {text}" if text else name
     return short(text, limit)
 
 
-def reason_of(error: BaseException) -> str:
+def format_reason(error: BaseException) -> str:
     """What an error of the system or a library says, in one line that is not long."""
-    return one_line(getattr(error, "strerror", None) or error)
+    return to_one_line(getattr(error, "strerror", None) or error)

@@ -34,7 +34,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from charrnn.errors import InputError, RunError, did_you_mean
+from charrnn.errors import InputError, RunError, suggest_name
 
 _PACKAGE = Path(__file__).resolve().parent
 _EXTRAS = _PACKAGE / "extras"
@@ -93,7 +93,7 @@ def get_command(name: str) -> Command:
     points = {point.name: point for point in entry_points(group="charrnn.commands")}
     if name not in points:
         names = [*list_commands(), *sorted(points)]
-        hint = did_you_mean(name, names, f"; the commands are {', '.join(names)}")
+        hint = suggest_name(name, names, f"; the commands are {', '.join(names)}")
         if os.path.exists(name):
             hint = f"; to train on this text: charrnn train {name}"
         raise InputError(f"{name}: no such command{hint}")

@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from charrnn import plugins
 from charrnn.cli import conf
-from charrnn.errors import InputError, did_you_mean, install, one_line
+from charrnn.errors import InputError, format_install_command, suggest_name, to_one_line
 from charrnn.options.ranges import (
     NODE,
     NODES,
@@ -209,7 +209,9 @@ def node(path: str, value: Any, schema: Any = None) -> Any:
     if not isinstance(target, str) or not target:
         raise bad_value(f"{path}._target_", target, "takes the dotted name of a class")
     if (extra := _EXTRAS.get(target)) and importlib.util.find_spec(extra) is None:
-        raise InputError(f"{path}: {target} needs the package {extra}: {install(extra)}")
+        raise InputError(
+            f"{path}: {target} needs the package {extra}: {format_install_command(extra)}"
+        )
     of_hydra = {name: part for name, part in value.items() if name in _OF_HYDRA}
     arguments = {str(name): part for name, part in value.items() if name not in _OF_HYDRA}
     if schema is None:
@@ -245,7 +247,7 @@ def check_arguments(path: str, target: str, arguments: Mapping[str, Any]) -> dic
     names = signature.parameters
     if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in names.values()):
         for name in arguments:
-            hint = f"{target} takes no {name}{did_you_mean(name, names)}"
+            hint = f"{target} takes no {name}{suggest_name(name, names)}"
             require(name in names, f"{path}.{name}", arguments[name], hint)
     for name, value in arguments.items():
         default = names[name].default if name in names else None
@@ -269,14 +271,14 @@ def _imported(option: str, target: str) -> Any:
         named = pkgutil.resolve_name(target)
     except AttributeError as error:
         module = error.obj
-        hint = did_you_mean(str(error.name), dir(module))
+        hint = suggest_name(str(error.name), dir(module))
         reason = f"{getattr(module, '__name__', module)} has no {error.name}{hint}"
         raise bad_value(option, target, reason) from error
     except ModuleNotFoundError as error:
-        reason = f"{one_line(error)}; is it installed, or on PYTHONPATH?"
+        reason = f"{to_one_line(error)}; is it installed, or on PYTHONPATH?"
         raise bad_value(option, target, reason) from error
     except Exception as error:  # whatever a module does as it is imported
-        reason = f"cannot be imported ({one_line(error, 500, kind=True)})"
+        reason = f"cannot be imported ({to_one_line(error, 500, with_type=True)})"
         raise bad_value(option, target, reason) from error
     require(callable(named), option, target, "cannot be called, so nothing is built by it")
     return named

@@ -7,7 +7,7 @@ import re
 import sys
 import traceback
 
-from charrnn.errors import InputError, Interrupted, OwnCodeError, RunError, short
+from charrnn.errors import InputError, Interrupted, RunError, UserCodeError, short
 from charrnn.say import printable, say
 
 
@@ -27,7 +27,7 @@ def end(label: str, error: BaseException) -> int:
     known = _known(error)
     if known is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(type(error), error, error.__traceback__)
-    elif isinstance(known, OwnCodeError):
+    elif isinstance(known, UserCodeError):
         print(known.lines, end="", file=sys.stderr)
     if known is None:
         fault = "this is a fault in charrnn; please report it with the lines above"

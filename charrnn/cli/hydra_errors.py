@@ -19,7 +19,7 @@ from charrnn.cli import conf
 from charrnn.cli.checked_options import UnknownOption
 from charrnn.cli.command_line import Line
 from charrnn.cli.overrides import Override
-from charrnn.errors import InputError, RunError, closest, did_you_mean, one_line, short
+from charrnn.errors import InputError, RunError, find_closest, short, suggest_name, to_one_line
 
 # what other programs call what is an option here
 _ELSEWHERE = {
@@ -52,7 +52,7 @@ def translate_error(error: Exception, line: Line) -> InputError | RunError:
             return kind(f"{short(cause.filename)}: cannot be written ({cause.strerror})")
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             group, _, choice = str(cause.missing_cfg_file).rpartition("/")
-            near = did_you_mean(choice, cause.options or ())
+            near = suggest_name(choice, cause.options or ())
             there = f"; there are {', '.join(cause.options)}" if cause.options else ""
             what = f"{group}={choice}" if group else choice
             typed = [o for o in overrides if f"{o.name}/{o.value}" == cause.missing_cfg_file]
@@ -63,8 +63,8 @@ def translate_error(error: Exception, line: Line) -> InputError | RunError:
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             if isinstance(cause, KeyError | AttributeError):
                 return _unknown(cause.full_key, page, overrides)
-            return InputError(f"{cause.full_key}: {one_line(str(cause).splitlines()[0])}")
-    return InputError(one_line(error, 500))
+            return InputError(f"{cause.full_key}: {to_one_line(str(cause).splitlines()[0])}")
+    return InputError(to_one_line(error, 500))
 
 
 def _unknown(
@@ -85,7 +85,7 @@ def _unknown(
         if name in options:
             return InputError(f"{what}: no such option here; {choice} has it")
     line = f"{what}: no such option{nearest(name, [*names, *page.names()])}"
-    is_slip = closest(name, [*names, *page.names()], 0.85) is not None
+    is_slip = find_closest(name, [*names, *page.names()], 0.85) is not None
     is_bare = typed and not typed[0].prefix and "." in name
     if is_bare and not is_slip and name.partition(".")[0] in page.groups:
         line += f"; what no file sets is added with a plus: +{typed[0].typed}"
@@ -100,7 +100,7 @@ def nearest(name: str, names: Sequence[str]) -> str:
     last = {full.rpartition(".")[2]: full for full in reversed(names)}
     known = {**last, **{full: full for full in names}}
     for wanted in (name, name.rpartition(".")[2]):
-        if near := closest(wanted, known):
+        if near := find_closest(wanted, known):
             return f"; did you mean {known[near]}?"
     return "; --help=all lists them"
 

@@ -27,7 +27,7 @@ from charrnn.cli.front import (
     translate_errors,
 )
 from charrnn.cli.overrides import quoted
-from charrnn.errors import InputError, RunError, one_line, short
+from charrnn.errors import InputError, RunError, short, to_one_line
 from charrnn.files import short_path
 from charrnn.say import say
 
@@ -70,7 +70,7 @@ def _run(line: Line, task: Task, folder: Path, naming: str) -> None:
         raise raised
     if raised is not None:  # of a job in another process
         kind = not isinstance(raised, InputError)
-        raise RunError(f"a job failed: {one_line(raised, 500, kind=kind)}") from raised
+        raise RunError(f"a job failed: {to_one_line(raised, 500, with_type=kind)}") from raised
 
 
 def _tell_end(line: Line, folder: Path, is_complete: bool) -> None:

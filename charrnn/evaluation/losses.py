@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import non_finite_scores
+from charrnn.errors import make_non_finite_error
 from charrnn.say import BITS_PER_NAT
 
 
@@ -48,7 +48,7 @@ def require_numbers(score: Score) -> Score:
         RunError: its loss is no number.
     """
     if not np.isfinite(score.loss):
-        raise non_finite_scores()
+        raise make_non_finite_error()
     return score
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, non_finite_scores
+from charrnn.errors import InputError, make_non_finite_error
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
@@ -226,7 +226,7 @@ def draw(logits: npt.NDArray[Any], uniforms: Any, batch: Batch) -> Ids:
         highest = logits[np.arange(len(ids)), ids][:, None]
         is_finite = np.isfinite(highest).all()
     if not is_finite:
-        raise non_finite_scores()
+        raise make_non_finite_error()
     if batch.is_greedy:
         return ids
     weights: Floats = logits.astype(np.float64)

@@ -17,7 +17,7 @@ import numpy as np
 from charrnn import plugins
 from charrnn.counts.mixing import Counts
 from charrnn.counts.table import RecentContexts
-from charrnn.errors import InputError, install
+from charrnn.errors import InputError, format_install_command
 from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, draw, log_softmax
 from charrnn.generation.library_threads import single_blas_thread
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
@@ -260,5 +260,5 @@ def _make_int8_engine(model: Trained, name: str, kinds: Sequence[str]) -> Engine
         return engine
     except ImportError as error:
         raise InputError(
-            f"precision=8: needs numba ({error}); {install('fast')}, or leave the option out"
+            f"precision=8: needs numba ({error}); {format_install_command('fast')}, or leave the option out"
         ) from None

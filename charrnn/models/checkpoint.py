@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charrnn.errors import InputError, one_line, short
+from charrnn.errors import InputError, short, to_one_line
 from charrnn.files import replacing, require_regular_file
 from charrnn.models.trained import TrainedModel, architecture_from
 from charrnn.text.vocabulary import Vocabulary
@@ -78,7 +78,7 @@ def read(path: Path) -> dict[str, Any]:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
         # EINVAL comes of a false directory; zipfile and torch may fail in any way otherwise
-        why = one_line(error)
+        why = to_one_line(error)
         raise InputError(f"{path}: not a charrnn checkpoint, or damaged ({why})") from None
     entry = content.get(ENTRY) if isinstance(content, dict) else None
     if not isinstance(entry, dict) or not isinstance(content.get("state_dict"), dict):
@@ -139,9 +139,9 @@ def model_in(content: Mapping[str, Any]) -> TrainedModel:
         weights = _network_weights(content["state_dict"])
         return TrainedModel(architecture, vocabulary, weights, facts)
     except KeyError as error:
-        raise InputError(f"holds no model (it lacks {one_line(error)})") from None
+        raise InputError(f"holds no model (it lacks {to_one_line(error)})") from None
     except Exception as error:  # nothing here is held to a type before
-        raise InputError(f"holds no model ({one_line(error)})") from None
+        raise InputError(f"holds no model ({to_one_line(error)})") from None
 
 
 def _network_weights(state: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from charrnn.counts.mixing import Counts, Weights
 from charrnn.counts.table import CountTable
-from charrnn.errors import InputError, RunError, one_line
+from charrnn.errors import InputError, RunError, to_one_line
 from charrnn.files import replacing, require_regular_file
 from charrnn.models.trained import TrainedModel, architecture_from
 from charrnn.text.vocabulary import Vocabulary
@@ -120,10 +120,12 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
                 )
             yield opened, description
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or one_line(error)})") from None
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or to_one_line(error)})"
+        ) from None
     except Exception as error:  # a hostile file makes safetensors and what is above fail in any way
         what = f"it lacks {error}" if isinstance(error, KeyError) else error
-        raise InputError(f"{path}: not a charrnn model file ({one_line(what)})") from None
+        raise InputError(f"{path}: not a charrnn model file ({to_one_line(what)})") from None
 
 
 def _counts(described: dict[str, Any], arrays: Arrays, vocabulary_size: int) -> Counts:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from charrnn.errors import InputError, one_line, short
+from charrnn.errors import InputError, short, to_one_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -144,5 +144,5 @@ def _register_installed(name: str) -> None:
         except Exception as error:  # whatever somebody's module does as it is imported
             raise InputError(
                 f"model.kind={name}: {point.value}, which an installed package brings for it, "
-                f"cannot be used ({one_line(error, kind=True)})"
+                f"cannot be used ({to_one_line(error, with_type=True)})"
             ) from error

@@ -16,7 +16,7 @@ from lightning.pytorch import callbacks as ready_made
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from charrnn.data import EncodedText, open_data, same_training_data
-from charrnn.errors import InputError, RunError, one_line
+from charrnn.errors import InputError, RunError, to_one_line
 from charrnn.models.trained import BY_CHARACTER, TrainedModel
 from charrnn.options.training import DataNode, DecidedOptions
 from charrnn.runs.folder import escaped
@@ -161,7 +161,7 @@ def build_loggers(plan: RunPlan, loggers: list[Logger]) -> None:
             try:
                 _ = logger.experiment  # asks a server, which may refuse
             except Exception as error:
-                raise RunError(f"{path}: cannot be begun ({one_line(error)})") from error
+                raise RunError(f"{path}: cannot be begun ({to_one_line(error)})") from error
 
 
 def finish_loggers(loggers: list[Logger]) -> None:
@@ -171,7 +171,7 @@ def finish_loggers(loggers: list[Logger]) -> None:
             try:
                 logger.experiment.finish()
             except Exception as error:  # the run's own files are whole
-                say(f"logger: W&B cannot be finished ({one_line(error)})")
+                say(f"logger: W&B cannot be finished ({to_one_line(error)})")
 
 
 def build_trainer(
@@ -253,7 +253,9 @@ def build_node(path: str, node: dict[str, Any], base: type | None = None, **supp
             raise InputError(f"{path}: {TOO_LITTLE_MEMORY}") from cause
         if own := explain_own_code(cause):
             raise own from cause
-        raise InputError(f"{path}: {node['_target_']} cannot be made: {one_line(cause)}") from cause
+        raise InputError(
+            f"{path}: {node['_target_']} cannot be made: {to_one_line(cause)}"
+        ) from cause
 
 
 def _parameters(target: Any) -> set[str]:

@@ -25,7 +25,7 @@ from typing import IO, Any
 import yaml
 
 from charrnn import files
-from charrnn.errors import InputError, one_line, short
+from charrnn.errors import InputError, short, to_one_line
 from charrnn.say import say
 
 Config = dict[str, Any]
@@ -195,7 +195,7 @@ def read_yaml(path: Path) -> Any:
             raise ValueError("it is no file, or too large")
         return yaml.load(path.read_bytes(), Loader=_Loader)
     except Exception as error:  # YAML raises many kinds
-        raise InputError(f"{path}: cannot be read ({one_line(error)})") from None
+        raise InputError(f"{path}: cannot be read ({to_one_line(error)})") from None
 
 
 def plain(value: Any, source: str) -> Any:
@@ -209,7 +209,7 @@ def plain(value: Any, source: str) -> Any:
         tokens = itertools.islice(json.JSONEncoder().iterencode(value), LARGEST_RECORD)
         return json.loads("".join(tokens))  # which is no JSON where more than that was cut off
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{source}: is no record of plain values ({one_line(error)})") from None
+        raise InputError(f"{source}: is no record of plain values ({to_one_line(error)})") from None
 
 
 def escaped(value: Any, times: int = 1) -> Any:

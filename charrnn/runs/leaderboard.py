@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn.errors import InputError, did_you_mean, short
+from charrnn.errors import InputError, short, suggest_name
 from charrnn.files import replacing, short_path
 from charrnn.runs.metrics_csv import to_number
 from charrnn.runs.summary import Summary, summarize_runs
@@ -120,7 +120,7 @@ def rank_runs(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Lead
     rows = [{**run.options, **row} for run, row in zip(runs, rows, strict=True)]
     names = dict.fromkeys(name for row in rows for name in row)
     if name not in names:
-        hint = did_you_mean(name, names)
+        hint = suggest_name(name, names)
         raise InputError(f"sort={short(name)}: no such column or option{hint}")
     pairs = [(row.get(name), run) for row, run in zip(rows, runs, strict=True)]
     ranked = [pair for pair in pairs if pair[0] is not None]

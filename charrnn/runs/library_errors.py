@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from charrnn.errors import InputError, OwnCodeError, RunError, one_line
+from charrnn.errors import InputError, RunError, UserCodeError, to_one_line
 from charrnn.files import short_path
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -72,9 +72,9 @@ def explain(error: Exception, folder: Path, checkpoint: Path | None) -> Exceptio
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     if str(frame.f_globals.get("__name__")).startswith("lightning.pytorch.callbacks."):
         # a monitor that there is not, for one: the text names those that there are
-        return InputError(f"callbacks: {one_line(error, 500)}")
+        return InputError(f"callbacks: {to_one_line(error, 500)}")
     if isinstance(error, MisconfigurationException):
-        return InputError(f"trainer: {one_line(error, 500)}")
+        return InputError(f"trainer: {to_one_line(error, 500)}")
     if is_out_of_memory(error):
         return RunError(TOO_LITTLE_MEMORY)
     if own := explain_own_code(error):
@@ -82,10 +82,12 @@ def explain(error: Exception, folder: Path, checkpoint: Path | None) -> Exceptio
     if isinstance(error, OSError):
         named = isinstance(error.filename, (str, bytes))
         where = os.fsdecode(error.filename) if named else folder
-        return RunError(f"{where}: cannot be read or written ({error.strerror or one_line(error)})")
+        return RunError(
+            f"{where}: cannot be read or written ({error.strerror or to_one_line(error)})"
+        )
     if checkpoint is not None:
         # the checkpoint is what differs from the run that wrote it
-        what = f"{type(error).__name__}: {one_line(error)}"
+        what = f"{type(error).__name__}: {to_one_line(error)}"
         return InputError(f"{checkpoint}: a run cannot go on from it ({what})")
     return error
 
@@ -102,7 +104,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-def explain_own_code(error: BaseException) -> OwnCodeError | None:
+def explain_own_code(error: BaseException) -> UserCodeError | None:
     """Return the error to raise for an error of the user's code; None if charrnn raised it.
 
     A user's callback, loss or optimizer runs between frames of Lightning, torch and Hydra. The
@@ -117,7 +119,7 @@ def explain_own_code(error: BaseException) -> OwnCodeError | None:
     lines = "".join([head, *traceback.format_list(own)])
     where = short_path(own[-1].filename)
     what = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
-    return OwnCodeError(
+    return UserCodeError(
         f"{where}:{own[-1].lineno}: {what} (in your own code, not in charrnn)", lines
     )
 

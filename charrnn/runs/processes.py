@@ -29,7 +29,7 @@ import torch.distributed as dist
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
-from charrnn.errors import STOPPING, InputError, Interrupted, RunError, one_line, short
+from charrnn.errors import STOP_SIGNALS, InputError, Interrupted, RunError, short, to_one_line
 from charrnn.options.cells import CELLS, find_cell, register_cell
 from charrnn.options.training import DecidedOptions
 from charrnn.runs.plan import Result, RunPlan
@@ -167,7 +167,7 @@ def _start_rank(rank: int, count: int, port: int) -> tuple[subprocess.Popen[byte
     world = World("charrnn", rank, rank, count, count)
     meeting = {PORT: str(port), PIPE: str(theirs.fileno())}
     # the process inherits the mask, and unblocks the signals when it handles them
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     with theirs:
         try:
             process = subprocess.Popen(
@@ -275,7 +275,7 @@ def join(world: World, store: Store | None = None) -> None:
     except RuntimeError as error:
         where = f"{os.environ.get(ADDRESS)}:{os.environ.get(PORT)}"
         raise RunError(
-            f"{world.launcher}: its processes cannot meet at {where} ({one_line(error)})"
+            f"{world.launcher}: its processes cannot meet at {where} ({to_one_line(error)})"
         ) from error
 
 
@@ -284,7 +284,7 @@ def _broadcast(objects: list[Any]) -> None:
     try:
         dist.broadcast_object_list(objects, src=0, device=torch.device("cpu"))
     except RuntimeError as error:
-        raise LostProcess(f"another process of this run ended ({one_line(error)})") from error
+        raise LostProcess(f"another process of this run ended ({to_one_line(error)})") from error
 
 
 def lost_process(error: BaseException) -> LostProcess | None:
@@ -293,5 +293,5 @@ def lost_process(error: BaseException) -> LostProcess | None:
     if not is_lost and not isinstance(error, dist.DistError):
         return None
     return LostProcess(
-        f"another process of this run ended or cannot be reached ({one_line(error)})"
+        f"another process of this run ended or cannot be reached ({to_one_line(error)})"
     )

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from charrnn.errors import InputError, one_line, short
+from charrnn.errors import InputError, short, to_one_line
 
 # the variables of torchrun, in the order of the attributes of `World`
 TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
@@ -119,7 +119,7 @@ def requeue() -> str | None:
     completed = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
     if completed.returncode == 0:
         return f"SLURM job {job} is queued again"
-    return f"SLURM job {job} could not be queued again: {one_line(completed.stderr)}"
+    return f"SLURM job {job} could not be queued again: {to_one_line(completed.stderr)}"
 
 
 def _slurm_job(job: str) -> dict[str, str]:

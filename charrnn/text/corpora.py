@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from charrnn.errors import InputError, RunError, did_you_mean, reason_of, short
+from charrnn.errors import InputError, RunError, format_reason, short, suggest_name
 from charrnn.files import locked, replacing
 from charrnn.text.sources import sha256_of
 
@@ -188,7 +188,7 @@ def corpus_text(name: str, say: Say) -> Path:
     """
     corpus = CORPORA.get(name)
     if corpus is None:
-        hint = did_you_mean(name, CORPORA, f"; there are {', '.join(CORPORA)}")
+        hint = suggest_name(name, CORPORA, f"; there are {', '.join(CORPORA)}")
         raise InputError(f"data.corpus={short(name)}: no such corpus{hint}")
     path = cache_folder() / "corpora" / f"{name}.txt"
     if path.is_file():
@@ -222,7 +222,7 @@ def _download(url: str, new: Path) -> None:
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()  # it is the answer, too
-        raise RunError(f"{url}: cannot be fetched ({reason_of(error)}); {_INSTEAD}") from None
+        raise RunError(f"{url}: cannot be fetched ({format_reason(error)}); {_INSTEAD}") from None
 
 
 def _pip_download(folder: Path) -> Path:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from charrnn.errors import InputError, reason_of, short
+from charrnn.errors import InputError, format_reason, short
 from charrnn.files import require_regular_file
 
 Report = Callable[[int, "int | None"], None]
@@ -139,7 +139,7 @@ def _decoded_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str,
             raise InputError(
                 f"{name}: damaged, or no {path.suffix} file ({error}); fetch or pack it again"
             ) from None
-        raise InputError(f"{name}: cannot be read ({reason_of(error)})") from None
+        raise InputError(f"{name}: cannot be read ({format_reason(error)})") from None
 
 
 def _opened(path: Path) -> contextlib.AbstractContextManager[Any]:
@@ -186,5 +186,5 @@ def sha256_of(path: Path) -> str:
             while data := file.read(PIECE):
                 digest.update(data)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({reason_of(error)})") from None
+        raise InputError(f"{path}: cannot be read ({format_reason(error)})") from None
     return digest.hexdigest()

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.data import BLOCK, EncodedText, open_data, training_data
-from charrnn.errors import InputError, needing, short
+from charrnn.errors import InputError, require_extra, short
 from charrnn.text.sources import read_pieces
 
 
@@ -72,7 +72,7 @@ class TrainingText:
     @cached_property
     def _suffixes(self) -> npt.NDArray[np.int32]:
         """The suffix array (bytes of the text,)."""
-        with needing("novelty: needs pydivsufsort", "novelty"):
+        with require_extra("novelty: needs pydivsufsort", "novelty"):
             from pydivsufsort import divsufsort
         suffixes: npt.NDArray[np.int32] = divsufsort(self._bytes)
         return suffixes

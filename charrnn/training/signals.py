@@ -14,7 +14,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-from charrnn.errors import STOPPING, Interrupted, terminate
+from charrnn.errors import STOP_SIGNALS, Interrupted, terminate
 
 
 class Signals:
@@ -36,7 +36,7 @@ class Signals:
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():  # Python lets no other set them
-            self._previous = {s: signal.getsignal(s) for s in STOPPING}
+            self._previous = {s: signal.getsignal(s) for s in STOP_SIGNALS}
         # what nohup is for; a shell without a terminal starts its background jobs with SIGINT
         # ignored, which nobody asked for
         if self._previous.get(signal.SIGHUP) == signal.SIG_IGN:
@@ -47,7 +47,7 @@ class Signals:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         if self._first in (signal.SIGUSR1, signal.SIGUSR2):
             handler = self._previous[self._first]
             if callable(handler) and handler is not terminate:
@@ -60,7 +60,7 @@ class Signals:
     def hold(self) -> None:
         """Block signals while Lightning takes the handlers, until `defer`."""
         if self._previous:  # else Lightning's handlers stay
-            signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
     def defer(self) -> None:
         """Unblock signals, and let each wait for the end of the step from here on."""
@@ -68,7 +68,7 @@ class Signals:
             return
         self._training = True
         self._install()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def _install(self) -> None:
         for signum in self._previous:
@@ -76,13 +76,13 @@ class Signals:
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if not self._training:
-            raise Interrupted("stopped before training began", STOPPING[signal.Signals(signum)])
+            raise Interrupted("stopped before training began", STOP_SIGNALS[signal.Signals(signum)])
         if signum == signal.SIGINT and self.received == signal.SIGINT:
             # the files are whole at any moment, so nothing needs to be waited for
             self._tell("left at once")
             os._exit(128 + signum)
         if self.received is None:
-            self.received, self._first = STOPPING[signal.Signals(signum)], signum
+            self.received, self._first = STOP_SIGNALS[signal.Signals(signum)], signum
             self._tell(f"{signal.Signals(signum).name}: saving at the end of this step")
 
     def _tell(self, message: str) -> None:

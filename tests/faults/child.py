@@ -25,7 +25,7 @@ from torch.nn import functional
 from charrnn import files
 from charrnn.__main__ import main
 from charrnn.cli import front  # noqa: F401  (read once, for all that are forked)
-from charrnn.errors import STOPPING
+from charrnn.errors import STOP_SIGNALS
 from charrnn.evaluation import stream_losses
 from charrnn.models import checkpoint, model_file
 from charrnn.runs import folder as folders
@@ -137,7 +137,7 @@ def _work(
     env: dict[str, str],
     speaking: Connection,
 ) -> None:
-    for signum in STOPPING:  # one that is ignored, as in the background of a shell, stays so
+    for signum in STOP_SIGNALS:  # one that is ignored, as in the background of a shell, stays so
         signal.signal(signum, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.mixing import Counts
-from charrnn.errors import non_finite_scores
+from charrnn.errors import make_non_finite_error
 from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, log_softmax
 from charrnn.generation.engines import Engine, concat_states
 from charrnn.generation.int8_rows import quantize_model, quantize_rows
@@ -53,7 +53,7 @@ def fold_quantized(model: TrainedModel) -> FoldedWeights:
     """
     for weight in model.weights.values():
         if not (np.abs(weight) < _LARGEST_WEIGHT).all():
-            raise non_finite_scores()
+            raise make_non_finite_error()
     return fold_weights(quantize_model(model), _multiply_quantized)
 
 
@@ -216,7 +216,7 @@ class Int8Engine:
                 lengths[streams], written[streams], following is not None, logits[streams],
             )  # fmt: skip
             if not are_numbers:
-                raise non_finite_scores()
+                raise make_non_finite_error()
             layers: State = list(zip(*carried, strict=True))
             return [*layers, (nodes,)] if self._has_counts else layers
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.data import Ids
-from charrnn.errors import non_finite_scores
+from charrnn.errors import make_non_finite_error
 from charrnn.generation.draw import Array, Floats, log_softmax
 from charrnn.generation.engines import concat_states, make_engine
 from charrnn.generation.library_threads import single_blas_thread
@@ -67,7 +67,7 @@ def trace_passage(model: TrainedModel, ids: Ids) -> Trace:
         losses.append(compute_losses(logits[start : start + len(targets)], targets))
     trace = Trace(concat_states(states), np.concatenate(losses))
     if not np.isfinite(trace.losses[1:]).all():
-        raise non_finite_scores()
+        raise make_non_finite_error()
     return trace
 
 

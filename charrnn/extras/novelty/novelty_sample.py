@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 from charrnn.commands.sample import SampleOptions, Writer
-from charrnn.errors import InputError, install
+from charrnn.errors import InputError, format_install_command
 from charrnn.options.ranges import PATH, Range, require
 from charrnn.say import say
 
@@ -70,7 +70,7 @@ class NoveltyWriter(Writer):
 
         if (options.report or options.novel is not True) and find_spec("pydivsufsort") is None:
             name = "report" if options.report else "novel"
-            raise InputError(f"{name}: needs pydivsufsort; {install('novelty')}")
+            raise InputError(f"{name}: needs pydivsufsort; {format_install_command('novelty')}")
         # A generated line is new only if no split contains it.
         splits = SPLITS if options.novel is True else ("train",)
         self._training = find_training_text(

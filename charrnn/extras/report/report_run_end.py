@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from charrnn.errors import one_line
+from charrnn.errors import to_one_line
 from charrnn.files import replacing
 from charrnn.runs import folder as folders
 from charrnn.runs import metrics_csv
@@ -70,7 +70,7 @@ def at_end(folder: Path) -> Path | None:
     try:
         return write_report(folder)
     except Exception as error:
-        say(f"{folder / NAME} cannot be made ({one_line(error)})")
+        say(f"{folder / NAME} cannot be made ({to_one_line(error)})")
         return None
 
 

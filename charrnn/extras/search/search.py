@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn import files
 from charrnn.cli import checked_options
-from charrnn.errors import InputError, needing, short
+from charrnn.errors import InputError, require_extra, short
 from charrnn.options.ranges import AT_LEAST_1, SEED, require
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def import_optuna() -> Any:
     Raises:
         InputError: Optuna is not installed.
     """
-    with needing("a search (sweep=tpe and the like) needs optuna", "sweep"):
+    with require_extra("a search (sweep=tpe and the like) needs optuna", "sweep"):
         import optuna
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

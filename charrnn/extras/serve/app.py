@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from charrnn import __version__
-from charrnn.errors import InputError, did_you_mean, short
+from charrnn.errors import InputError, short, suggest_name
 from charrnn.extras.serve.completions import Answer
 from charrnn.extras.serve.limits import LimitRequests
 from charrnn.extras.serve.protocol import (
@@ -266,7 +266,7 @@ async def _refuse_validation(request: Request, error: Any) -> Response:
     if isinstance(error.body, bytes):  # The Content-Type is not JSON, as in a foreign page's form.
         message = "send JSON, with Content-Type: application/json"
     elif first["type"] == "extra_forbidden":
-        hint = did_you_mean(str(param), CompletionRequest.model_fields, "; /docs lists them")
+        hint = suggest_name(str(param), CompletionRequest.model_fields, "; /docs lists them")
         message = f"there is no such field{hint}"
     return make_error_response(Refusal(400, f"{short(param or 'body')}: {message}", param=param))
 

@@ -8,7 +8,7 @@ import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from charrnn.errors import STOPPING, InputError, Interrupted, install, terminate
+from charrnn.errors import STOP_SIGNALS, InputError, Interrupted, format_install_command, terminate
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.say import say
 
@@ -37,7 +37,7 @@ def _is_model(override: Override) -> bool:
 
 def run(options: ServeOptions) -> None:
     """Serve until SIGTERM, and finish the requests that have started."""
-    for signum in STOPPING:  # Other stop signals act like SIGTERM; Ctrl-C keeps its handler.
+    for signum in STOP_SIGNALS:  # Other stop signals act like SIGTERM; Ctrl-C keeps its handler.
         if signum != signal.SIGTERM and signal.getsignal(signum) is terminate:
             signal.signal(signum, lambda *_: signal.raise_signal(signal.SIGTERM))
     with contextlib.suppress(Interrupted):  # A stop signal is a normal end.
@@ -49,7 +49,9 @@ def _serve(options: ServeOptions) -> None:
         from charrnn.extras.serve.app import make_app
         from charrnn.extras.serve.server import format_url, listen, serve
     except ModuleNotFoundError as error:
-        raise InputError(f"serve needs the package {error.name}: {install('serve')}") from None
+        raise InputError(
+            f"serve needs the package {error.name}: {format_install_command('serve')}"
+        ) from None
     from charrnn.extras.serve.served_models import ServedModel
     from charrnn.text.sources import find_files
 

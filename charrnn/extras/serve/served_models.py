@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.errors import InputError, install
+from charrnn.errors import InputError, format_install_command
 from charrnn.extras.serve.completion_job import Prompt
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Scheduler
@@ -73,7 +73,7 @@ class ServedModel:
     def _training_text(self) -> TrainingText:
         """The training text, read when a request first needs it."""
         if find_spec("pydivsufsort") is None:
-            raise Refusal(404, f"copied: needs pydivsufsort; {install('novelty')}")
+            raise Refusal(404, f"copied: needs pydivsufsort; {format_install_command('novelty')}")
         return self._open_training_text()
 
     @cached_property

@@ -28,7 +28,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, one_line
+from charrnn.errors import InputError, to_one_line
 from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
 from charrnn.options.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
@@ -100,7 +100,7 @@ def read_model(path: Path) -> TrainedModel:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, InputError) as error:
-        raise InputError(f"{path}: {one_line(error)}") from None
+        raise InputError(f"{path}: {to_one_line(error)}") from None
 
 
 def _list_modules(model: Object) -> dict[str, list[Object]]:
