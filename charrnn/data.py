@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, format_reason, short
+from charrnn.errors import InputError, format_reason, shorten
 from charrnn.files import require_regular_file
 from charrnn.options.datasets import SPLITS
 from charrnn.text.sorted_lists import LIST_MARK
@@ -154,7 +154,7 @@ def open_data(h5: Path, json: Path) -> EncodedText:
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
         reason = format_reason(error)
         raise InputError(
-            f"{short(h5)}: not a preprocessed text ({reason}); `charrnn preprocess` makes one"
+            f"{shorten(h5)}: not a preprocessed text ({reason}); `charrnn preprocess` makes one"
         ) from None
     if sum(len(ids) for ids in splits.values()) <= CHECKED:
         for ids in splits.values():
@@ -174,7 +174,9 @@ def training_data(facts: Mapping[str, Any]) -> EncodedText:
         raise InputError("the model does not say what it was trained on")
     data = open_data(Path(h5), Path(json))
     if facts.get("fingerprint", data.fingerprint) != data.fingerprint:
-        raise InputError(f"{short(h5)}: holds another text, or other splits, than the model's own")
+        raise InputError(
+            f"{shorten(h5)}: holds another text, or other splits, than the model's own"
+        )
     return data
 
 
@@ -266,7 +268,7 @@ def encoded_text(
         try:
             return vocabulary.encode(piece)
         except InputError as error:
-            name = short(", ".join(names_of(input_txt)))
+            name = shorten(", ".join(names_of(input_txt)))
             raise InputError(f"data.input_txt={name}: {error}, or give unknown=skip") from None
 
     pieces = read_pieces(input_txt, encoding)

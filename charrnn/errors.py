@@ -133,7 +133,7 @@ def suggest_name(name: str, names: Iterable[str], otherwise: str = "") -> str:
     return otherwise if near is None else f"; did you mean {near}?"
 
 
-def short(value: object, limit: int = 300) -> str:
+def shorten(value: object, limit: int = 300) -> str:
     """A value as an error line quotes it: one that is very long is cut in its middle."""
     try:
         text = str(value)
@@ -151,10 +151,10 @@ def to_one_line(what: object, limit: int = 200, with_type: bool = False) -> str:
         with_type: whether the name of the error's type stands before it; it stands alone where the
             error says nothing.
     """
-    text, name = " ".join(short(what, 100_000).split()), type(what).__name__
+    text, name = " ".join(shorten(what, 100_000).split()), type(what).__name__
     if with_type or not text:
         text = f"{name}: {text}" if text else name
-    return short(text, limit)
+    return shorten(text, limit)
 
 
 def format_reason(error: BaseException) -> str:

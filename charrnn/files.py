@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from charrnn.errors import InputError, RunError, format_reason, short
+from charrnn.errors import InputError, RunError, format_reason, shorten
 
 OUTPUTS = Path("outputs")  # where runs lie by default
 _UNFINISHED = ".charrnn.part"
@@ -22,7 +22,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(f"{short(path)}: cannot be written ({format_reason(error)})") from error
+        raise RunError(f"{shorten(path)}: cannot be written ({format_reason(error)})") from error
 
 
 @contextlib.contextmanager
@@ -133,11 +133,11 @@ def require_regular_file(path: Path, hint: str) -> os.stat_result:
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{short(path)}: no such file; {hint}") from None
+        raise InputError(f"{shorten(path)}: no such file; {hint}") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{short(path)}: cannot be read ({format_reason(error)})") from None
+        raise InputError(f"{shorten(path)}: cannot be read ({format_reason(error)})") from None
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{short(path)}: is no regular file; {hint}")
+        raise InputError(f"{shorten(path)}: is no regular file; {hint}")
     return status
 
 

@@ -7,7 +7,7 @@ import re
 import sys
 import traceback
 
-from charrnn.errors import InputError, Interrupted, RunError, UserCodeError, short
+from charrnn.errors import InputError, Interrupted, RunError, UserCodeError, shorten
 from charrnn.say import printable, say
 
 
@@ -80,7 +80,7 @@ def flush(label: str, code: int) -> int:
 
 def _line(label: str, message: str, code: int) -> int:
     line = f"{label}: {printable(message)}"
-    say(re.sub(r"\S{1001,}", lambda word: short(word[0]), line))  # a very long word is cut
+    say(re.sub(r"\S{1001,}", lambda word: shorten(word[0]), line))  # a very long word is cut
     return code
 
 

@@ -19,7 +19,7 @@ from charrnn.cli import conf
 from charrnn.cli.checked_options import UnknownOption
 from charrnn.cli.command_line import Line
 from charrnn.cli.overrides import Override
-from charrnn.errors import InputError, RunError, find_closest, short, suggest_name, to_one_line
+from charrnn.errors import InputError, RunError, find_closest, shorten, suggest_name, to_one_line
 
 # what other programs call what is an option here
 _ELSEWHERE = {
@@ -45,11 +45,11 @@ def translate_error(error: Exception, line: Line) -> InputError | RunError:
         return _unknown(error.name, page, overrides, str(error), error.names)
     for override in overrides:
         if fault := _fault(override, page, line.multirun):
-            return InputError(f"{short(override.typed)}: {fault}")
+            return InputError(f"{shorten(override.typed)}: {fault}")
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.filename is not None:
             kind = InputError if cause.errno == errno.ENAMETOOLONG else RunError
-            return kind(f"{short(cause.filename)}: cannot be written ({cause.strerror})")
+            return kind(f"{shorten(cause.filename)}: cannot be written ({cause.strerror})")
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             group, _, choice = str(cause.missing_cfg_file).rpartition("/")
             near = suggest_name(choice, cause.options or ())
@@ -57,9 +57,9 @@ def translate_error(error: Exception, line: Line) -> InputError | RunError:
             what = f"{group}={choice}" if group else choice
             typed = [o for o in overrides if f"{o.name}/{o.value}" == cause.missing_cfg_file]
             if typed and os.path.exists(str(typed[0].value)):
-                there += f"; a text is data.input_txt={short(typed[0].value)}"
+                there += f"; a text is data.input_txt={shorten(typed[0].value)}"
             what = typed[0].typed if typed else what
-            return InputError(f"{short(what)}: no such choice{near}{there}")
+            return InputError(f"{shorten(what)}: no such choice{near}{there}")
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             if isinstance(cause, KeyError | AttributeError):
                 return _unknown(cause.full_key, page, overrides)
@@ -77,7 +77,7 @@ def _unknown(
     """An option that nothing takes, as it was typed, with the nearest one."""
     # Hydra names the first part that is not there
     typed = [o for o in overrides if f"{o.key}.".startswith(f"{name}.")]
-    what = short(typed[0].typed) if typed else said.partition(":")[0] or name
+    what = shorten(typed[0].typed) if typed else said.partition(":")[0] or name
     name = typed[0].key if typed else name
     if name in conf.WITHOUT_A_NODE and name in page.groups:
         return InputError(f"{what}: the first line of its file must be # @package _global_")
@@ -117,7 +117,7 @@ def _fault(override: Override, page: conf.Page, multirun: bool) -> str:
             return "options are written NAME=VALUE, spaces in quotes; --help=all lists them"
         if value.lstrip("+-").isdigit():
             return "is too large a number"
-        quote = f"{override.prefix}{short(name)}=\"'...'\""
+        quote = f"{override.prefix}{shorten(name)}=\"'...'\""
         return f"cannot be read in Hydra's grammar; quote a value with special characters: {quote}"
     if parsed.is_sweep_override() and not multirun:
         # a count is no decimal, with whatever comma

@@ -28,7 +28,7 @@ from charrnn.cli import conf
 from charrnn.cli.checked_options import build, options_with
 from charrnn.cli.command_line import Line
 from charrnn.cli.front import Job
-from charrnn.errors import InputError, short
+from charrnn.errors import InputError, shorten
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.datasets import without_default_corpus
@@ -84,11 +84,11 @@ def compose_over_record(line: Line, source: str) -> Line:
     groups = {override.key for override in line.overrides} & conf.page("train").groups.keys()
     record = {name: node for name, node in read_record(source).items() if name not in groups}
     if unknown := sorted(record.keys() - {option.name for option in fields(TrainOptions)}):
-        raise InputError(f"{source}: {short(unknown[0])} is no option of charrnn train")
+        raise InputError(f"{source}: {shorten(unknown[0])} is no option of charrnn train")
     is_trusted = str(line.find_last("trust").value).lower() == "true"
     if not is_trusted and (refused := next(untrusted(record), None)):
         raise InputError(
-            f"{source}: its {short(refused)} is not taken from a record; if you trust it, "
+            f"{source}: its {shorten(refused)} is not taken from a record; if you trust it, "
             f"add trust=true"
         )
     ours["defaults"] = [

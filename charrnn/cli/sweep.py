@@ -27,7 +27,7 @@ from charrnn.cli.front import (
     translate_errors,
 )
 from charrnn.cli.overrides import quoted
-from charrnn.errors import InputError, RunError, short, to_one_line
+from charrnn.errors import InputError, RunError, shorten, to_one_line
 from charrnn.files import short_path
 from charrnn.say import say
 
@@ -108,7 +108,7 @@ def _checked(line: Line) -> tuple[Path, str, int | None]:
             except InputError as error:
                 differs = " ".join(itertools.compress(words, is_swept))
                 job = f"job {number} ({differs}): " if len(jobs) > 1 else ""
-                raise InputError(f"{short(job)}{error}") from error
+                raise InputError(f"{shorten(job)}{error}") from error
     folder = Path(config.hydra.sweep.dir).absolute()
     goes_on = line.find_last("resume").text is not None
     if line.command.get("MAKES_FOLDER") and not goes_on and any(folder.glob("*/.hydra")):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from charrnn.errors import InputError, RunError, short
+from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import replacing
 from charrnn.text.vocabulary import TerminalText, as_bytes
 
@@ -42,10 +42,10 @@ def check_output(output: str | None, *models: str | Path | None) -> None:
     from charrnn.runs.model_lookup import find_model
 
     if output is not None and os.path.isdir(output):
-        raise InputError(f"output={short(output)}: is a folder; name a file")
+        raise InputError(f"output={shorten(output)}: is a folder; name a file")
     exists = output is not None and os.path.exists(output)
     if exists and any(os.path.samefile(str(output), find_model(model)) for model in models):
-        raise InputError(f"output={short(output)}: is the model itself; name another file")
+        raise InputError(f"output={shorten(output)}: is the model itself; name another file")
 
 
 def _write(file: BinaryIO, text: str) -> None:

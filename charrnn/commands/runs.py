@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from charrnn.errors import InputError, RunError, short
+from charrnn.errors import InputError, RunError, shorten
 from charrnn.options.ranges import NOT_EMPTY, PATH, TEXT
 from charrnn.say import printable, say
 
@@ -39,9 +39,9 @@ def run(options: RunsOptions) -> None:
 
     folder = Path(options.folder)
     if not folder.is_dir():
-        raise InputError(f"folder={short(folder)}: no such folder; the default is outputs")
+        raise InputError(f"folder={shorten(folder)}: no such folder; the default is outputs")
     if not (runs := summarize_runs(folder)):
-        raise InputError(f"folder={short(folder)}: contains no run")
+        raise InputError(f"folder={shorten(folder)}: contains no run")
     # Show paths that checkpoint=, resume= and remove= accept.
     bases = (OUTPUTS.absolute(), Path.cwd(), folder.absolute())
     base = next(base for base in bases if folder.absolute().is_relative_to(base))
@@ -69,9 +69,9 @@ def _remove(name: str) -> None:
 
     folder = Path(os.path.realpath(path_of_run(name)))
     if not run_folder.is_run(folder) and not run_folder.is_sweep(folder):
-        raise InputError(f"remove={short(name)}: is not the folder of a run or a sweep")
+        raise InputError(f"remove={shorten(name)}: is not the folder of a run or a sweep")
     if Path.cwd().is_relative_to(folder):
-        raise InputError(f"remove={short(name)}: contains the current folder; leave it first")
+        raise InputError(f"remove={shorten(name)}: contains the current folder; leave it first")
     with contextlib.ExitStack() as locks:
         for run in summarize_runs(folder):
             locks.enter_context(run_folder.lock(run.folder))

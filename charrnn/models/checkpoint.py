@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charrnn.errors import InputError, short, to_one_line
+from charrnn.errors import InputError, shorten, to_one_line
 from charrnn.files import replacing, require_regular_file
 from charrnn.models.trained import TrainedModel, architecture_from
 from charrnn.text.vocabulary import Vocabulary
@@ -85,7 +85,7 @@ def read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: a checkpoint of another program, not charrnn's")
     version = entry.get("version")
     if version != FORMAT_VERSION:
-        other = short(version, 20) if isinstance(version, int | str) else type(version).__name__
+        other = shorten(version, 20) if isinstance(version, int | str) else type(version).__name__
         raise InputError(
             f"{path}: a checkpoint of version {other}, and this charrnn reads {FORMAT_VERSION}"
         )

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from charrnn.errors import InputError, short, to_one_line
+from charrnn.errors import InputError, shorten, to_one_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -116,7 +116,7 @@ def register_cell(name: str, cell: Cell) -> None:
         raise TypeError(f"a cell is described by a charrnn.Cell, not by {cell!r}")
     if name in CELLS or not name.replace("-", "_").isidentifier():
         raise InputError(
-            f"model.kind={short(name, 60)}: is charrnn's own, or no name (letters, digits, _ and -)"
+            f"model.kind={shorten(name, 60)}: is charrnn's own, or no name (letters, digits, _ and -)"
         )
     _registered[name] = cell
 
@@ -131,7 +131,7 @@ def is_cell(name: str) -> bool:
 def find_cell(name: str) -> Cell:
     """The cell of a name; InputError if there is none."""
     if not isinstance(name, str) or not is_cell(name):
-        raise InputError(f"model.kind={short(name, 60)}: {UNKNOWN}")
+        raise InputError(f"model.kind={shorten(name, 60)}: {UNKNOWN}")
     return CELLS.get(name) or _registered[name]
 
 

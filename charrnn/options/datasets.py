@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from charrnn.errors import InputError, short
+from charrnn.errors import InputError, shorten
 from charrnn.options.ranges import (
     AT_LEAST_1,
     BELOW_1,
@@ -128,7 +128,7 @@ def without_default_corpus(options: Mapping[str, Any], given: Collection[str]) -
         return dict(options)
     if "data.corpus" in given or {"data", f"data.{other}"} <= {*given}:
         raise InputError(
-            f"data.corpus={short(corpus)}: data.{other} says which text it is already; give one of "
+            f"data.corpus={shorten(corpus)}: data.{other} says which text it is already; give one of "
             "the two"
         )
     return {**options, "corpus": None}

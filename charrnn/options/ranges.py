@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
-from charrnn.errors import InputError, short
+from charrnn.errors import InputError, shorten
 
 
 def require(holds: bool, option: str, value: object, demand: str) -> None:
@@ -32,7 +32,7 @@ def override_value(value: object) -> str:
     """A value as it stands in an override; a very long one is cut."""
     if value is None:
         return "null"
-    return str(value).lower() if isinstance(value, bool) else short(value)
+    return str(value).lower() if isinstance(value, bool) else shorten(value)
 
 
 def require_paths(option: str, value: Any) -> None:

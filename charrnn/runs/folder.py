@@ -25,7 +25,7 @@ from typing import IO, Any
 import yaml
 
 from charrnn import files
-from charrnn.errors import InputError, short, to_one_line
+from charrnn.errors import InputError, shorten, to_one_line
 from charrnn.say import say
 
 Config = dict[str, Any]
@@ -179,7 +179,7 @@ def recorded(folder: Path) -> Config:
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: cannot be read (it is no mapping)")
-    config: Config = plain({short(name): value for name, value in content.items()}, str(path))
+    config: Config = plain({shorten(name): value for name, value in content.items()}, str(path))
     return config
 
 

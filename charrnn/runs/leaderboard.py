@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn.errors import InputError, short, suggest_name
+from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.files import replacing, short_path
 from charrnn.runs.metrics_csv import to_number
 from charrnn.runs.summary import Summary, summarize_runs
@@ -121,7 +121,7 @@ def rank_runs(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Lead
     names = dict.fromkeys(name for row in rows for name in row)
     if name not in names:
         hint = suggest_name(name, names)
-        raise InputError(f"sort={short(name)}: no such column or option{hint}")
+        raise InputError(f"sort={shorten(name)}: no such column or option{hint}")
     pairs = [(row.get(name), run) for row, run in zip(rows, runs, strict=True)]
     ranked = [pair for pair in pairs if pair[0] is not None]
     ranked.sort(key=lambda pair: _sort_key(pair[0]), reverse=sort.startswith("-"))

@@ -29,7 +29,7 @@ import torch.distributed as dist
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
-from charrnn.errors import STOP_SIGNALS, InputError, Interrupted, RunError, short, to_one_line
+from charrnn.errors import STOP_SIGNALS, InputError, Interrupted, RunError, shorten, to_one_line
 from charrnn.options.cells import CELLS, find_cell, register_cell
 from charrnn.options.training import DecidedOptions
 from charrnn.runs.plan import Result, RunPlan
@@ -73,7 +73,7 @@ def check_importable(options: DecidedOptions) -> None:
     for option, name in names.items():
         if name.startswith("__main__.") or "<" in name:
             raise InputError(
-                f"{option}: the other processes cannot import {short(name)} from the script that "
+                f"{option}: the other processes cannot import {shorten(name)} from the script that "
                 f"runs; put it into a module"
             )
 

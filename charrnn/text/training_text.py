@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.data import BLOCK, EncodedText, open_data, training_data
-from charrnn.errors import InputError, require_extra, short
+from charrnn.errors import InputError, require_extra, shorten
 from charrnn.text.sources import read_pieces
 
 
@@ -109,7 +109,7 @@ def find_training_text(
                 f"name it: corpus=FILE"
             ) from None
         reason = str(error).removeprefix(f"{corpus}: ")
-        raise InputError(f"corpus={short(corpus)}: {reason}") from None
+        raise InputError(f"corpus={shorten(corpus)}: {reason}") from None
 
 
 def get_corpus_name(facts: Mapping[str, Any]) -> str | None:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, short
+from charrnn.errors import InputError, shorten
 from charrnn.files import require_regular_file
 
 FIRST_FILE_ID = 1
@@ -158,7 +158,7 @@ class Vocabulary:
         except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError) as error:
             what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             raise InputError(
-                f"{short(path)}: not a vocabulary ({short(what)}); `charrnn preprocess` writes one"
+                f"{shorten(path)}: not a vocabulary ({shorten(what)}); `charrnn preprocess` writes one"
             ) from None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from charrnn.commands.output import check_output
-from charrnn.errors import InputError, short
+from charrnn.errors import InputError, shorten
 from charrnn.options.ranges import HTML, PATH, UNKNOWN, Range
 from charrnn.say import say
 
@@ -65,7 +65,7 @@ def _read_passage(options: InspectOptions, model: TrainedModel) -> tuple[Ids, st
     ids, source = read(options, model)
     if len(ids) < 2:
         raise InputError(
-            f"input_txt={short(options.input_txt or 'null')}: the model knows {len(ids)} of its "
+            f"input_txt={shorten(options.input_txt or 'null')}: the model knows {len(ids)} of its "
             f"characters, but a passage needs 2 or more"
         )
     return ids, source
@@ -84,7 +84,7 @@ def _read_input_txt(options: InspectOptions, model: TrainedModel) -> tuple[Ids, 
         return model.vocabulary.encode(text), "input_txt"
     except InputError as error:
         raise InputError(
-            f"input_txt={short(options.input_txt)}: {error}, or give unknown=skip"
+            f"input_txt={shorten(options.input_txt)}: {error}, or give unknown=skip"
         ) from None
 
 

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn import files
 from charrnn.cli import checked_options
-from charrnn.errors import InputError, require_extra, short
+from charrnn.errors import InputError, require_extra, shorten
 from charrnn.options.ranges import AT_LEAST_1, SEED, require
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def to_distribution(override: Override) -> BaseDistribution:
             result = distributions.FloatDistribution(float(low), float(high), log, spacing)
         return result
     except (ValueError, TypeError) as error:
-        raise InputError(f"{short(override.input_line)}: {error}") from None
+        raise InputError(f"{shorten(override.input_line)}: {error}") from None
 
 
 def _check_settings(config: DictConfig, settings: Any, space: dict[str, BaseDistribution]) -> None:

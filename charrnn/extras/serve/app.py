@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from charrnn import __version__
-from charrnn.errors import InputError, short, suggest_name
+from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.extras.serve.completions import Answer
 from charrnn.extras.serve.limits import LimitRequests
 from charrnn.extras.serve.protocol import (
@@ -77,7 +77,7 @@ def _get_model(request: Request, name: str | None) -> ServedModel:
     if name is None:
         return next(iter(models.values()))
     if name not in models:
-        message = f"there is no model {short(name)!r}; this server has {', '.join(models)}"
+        message = f"there is no model {shorten(name)!r}; this server has {', '.join(models)}"
         raise Refusal(404, message, param="model", code="model_not_found")
     return models[name]
 
@@ -249,7 +249,7 @@ class _Page(StaticFiles):
 async def _refuse(request: Request, error: Any) -> Response:
     if error.status_code == 404 and not isinstance(error, Refusal):
         hint = "no such route (and no chat); POST /v1/completions continues a prompt"
-        error = Refusal(404, f"{short(request.url.path)}: {hint}, and /docs lists all routes")
+        error = Refusal(404, f"{shorten(request.url.path)}: {hint}, and /docs lists all routes")
     return make_error_response(error)
 
 
@@ -268,7 +268,7 @@ async def _refuse_validation(request: Request, error: Any) -> Response:
     elif first["type"] == "extra_forbidden":
         hint = suggest_name(str(param), CompletionRequest.model_fields, "; /docs lists them")
         message = f"there is no such field{hint}"
-    return make_error_response(Refusal(400, f"{short(param or 'body')}: {message}", param=param))
+    return make_error_response(Refusal(400, f"{shorten(param or 'body')}: {message}", param=param))
 
 
 async def _report_fault(request: Request, error: Exception) -> Response:

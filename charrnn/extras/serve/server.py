@@ -11,7 +11,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from charrnn.errors import InputError, RunError, short
+from charrnn.errors import InputError, RunError, shorten
 from charrnn.extras.serve.limits import HEAD_BYTES, Connection
 
 _BACKLOG = 2048  # connections that may wait to be accepted
@@ -35,7 +35,7 @@ def listen(host: str, port: int) -> socket.socket:
             reason = os.strerror(number) if number > 0 else error.strerror or reason
         error_type = RunError if number == errno.EADDRINUSE else InputError
         raise error_type(
-            f"host={short(host)} port={port}: {reason}; give a free port, and a name or address "
+            f"host={shorten(host)} port={port}: {reason}; give a free port, and a name or address "
             f"of this machine without brackets, or host=0.0.0.0 for all addresses"
         ) from None
 
