@@ -19,7 +19,7 @@ from typing import Any
 from charrnn import plugins
 from charrnn.cli import exit_codes
 from charrnn.errors import STOP_SIGNALS, InputError, terminate
-from charrnn.say import ignoring_write_errors, width_of
+from charrnn.say import get_terminal_width, ignore_write_errors
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,7 +67,7 @@ def _open_standard_streams() -> None:
             setattr(sys, name, open(descriptor, "w", closefd=False))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.stderr = ignoring_write_errors(sys.stderr)
+    sys.stderr = ignore_write_errors(sys.stderr)
 
 
 def _printed(words: list[str]) -> str | None:
@@ -83,7 +83,9 @@ def _printed(words: list[str]) -> str | None:
 
         if not is_help:
             return help.overview()
-        return help.of(plugins.get_command(first).name, "--help=all" in rest, width_of(sys.stdout))
+        return help.of(
+            plugins.get_command(first).name, "--help=all" in rest, get_terminal_width(sys.stdout)
+        )
     if first.startswith("-") or "=" in first:
         raise InputError(f"{first}: the command comes first: charrnn COMMAND {first}")
     return None

@@ -17,7 +17,7 @@ _UNFINISHED = ".charrnn.part"
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def convert_write_errors(path: Path) -> Iterator[None]:
     """An OSError within is a RunError that names `path`."""
     try:
         yield
@@ -26,7 +26,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replace_file(path: Path) -> Iterator[Path]:
     """Yield a new file's path beside `path`; on leaving, it takes `path`'s place at once.
 
     The content is on the disk before the name points to it, so that neither a kill nor
@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         raise RunError(f"{path}: is no regular file, so it is not replaced; name another")
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_UNFINISHED}")
-    with writing(path):
+    with convert_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -59,14 +59,14 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def remove_unfinished(folder: Path) -> None:
+def remove_temporary_files(folder: Path) -> None:
     """Remove what killed processes left of `replacing`; no other may be at work in `folder`."""
     for path in folder.rglob(f".*{_UNFINISHED}"):
         with contextlib.suppress(OSError):
             path.unlink()
 
 
-def numbered(path: str, number: int) -> str:
+def add_number(path: str, number: int) -> str:
     """A path with a number before its ending: new-3.txt."""
     stem, ending = os.path.splitext(path)
     return f"{stem}-{number}{ending}"
@@ -74,11 +74,11 @@ def numbered(path: str, number: int) -> str:
 
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it, where they are missing; RunError where it cannot be."""
-    with writing(path):
+    with convert_write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
-def lock(path: Path, wait: bool) -> IO[str] | None:
+def acquire_lock(path: Path, wait: bool) -> IO[str] | None:
     """Take the lock of a lock file; it is held until the returned file is closed.
 
     The file then holds this process's id. The kernel frees the lock when its holder
@@ -90,7 +90,7 @@ def lock(path: Path, wait: bool) -> IO[str] | None:
     Raises:
         RunError: names the file when it cannot be written, or is a link to somebody's file.
     """
-    with writing(path), contextlib.ExitStack() as closing:
+    with convert_write_errors(path), contextlib.ExitStack() as closing:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         handle = closing.enter_context(open(descriptor, "r+"))
@@ -107,12 +107,12 @@ def lock(path: Path, wait: bool) -> IO[str] | None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Wait for the lock of a lock file, hold it, and remove the file.
 
     Whoever waits for it has it open already; it must look again at what was done before it works.
     """
-    handle = lock(path, wait=True)
+    handle = acquire_lock(path, wait=True)
     assert handle is not None
     with handle:
         try:
@@ -141,7 +141,7 @@ def require_regular_file(path: Path, hint: str) -> os.stat_result:
     return status
 
 
-def path_of_run(name: str) -> str:
+def resolve_run_path(name: str) -> str:
     """The path that a name stands for: itself, or below outputs/, as `charrnn runs` prints it."""
     below = str(OUTPUTS / name)
     return below if not os.path.lexists(name) and os.path.isdir(below) else name
@@ -154,7 +154,7 @@ def relative_path(path: str | Path) -> str:
     return f"./{relative}" if means_more else relative
 
 
-def short_path(path: str | Path) -> str:
+def shorten_path(path: str | Path) -> str:
     """A path from here, where it lies below."""
     relative = relative_path(path)
     return str(path) if relative.startswith("..") else relative

@@ -16,7 +16,7 @@ BITS_PER_NAT = 1 / math.log(2)
 
 def say(text: str) -> None:
     """One or more lines on standard error. That nobody can read them is no failure."""
-    lines = "\n".join(map(printable, text.split("\n")))
+    lines = "\n".join(map(escape_unprintable, text.split("\n")))
     with contextlib.suppress(OSError):
         tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
         if tqdm is not None and sys.stderr.isatty():
@@ -25,22 +25,22 @@ def say(text: str) -> None:
             print(lines, file=sys.stderr, flush=True)
 
 
-def printable(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """A text in one line, for a terminal: names may hold line breaks and terminal codes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def width_of(stream: Any) -> int | None:
+def get_terminal_width(stream: Any) -> int | None:
     """The columns of a terminal; None where a stream is none."""
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
-def short_numbers(text: str) -> str:
+def shorten_numbers(text: str) -> str:
     """A text whose numbers have four digits where they had as many as a search draws."""
     return re.sub(r"\d+\.\d{5,}(e[-+]?\d+)?", lambda number: f"{float(number[0]):.4g}", text)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """3:07 or 1:02:03."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -81,7 +81,7 @@ class ProgressDisplay:
         self._bar.update(done - self._bar.n)
 
 
-class IgnoreWriteErrors(io.FileIO):
+class FaultTolerantFile(io.FileIO):
     """A descriptor for which no write fails: what it cannot take is dropped.
 
     So a terminal that is closed, a reader that has left or a full disk under a log ends nothing
@@ -97,7 +97,7 @@ class IgnoreWriteErrors(io.FileIO):
         return size
 
 
-def ignoring_write_errors(stream: Any) -> Any:
+def ignore_write_errors(stream: Any) -> Any:
     """The same stream, to which writing never fails.
 
     One that has no descriptor of its own (a notebook's) is returned as it is.
@@ -108,7 +108,7 @@ def ignoring_write_errors(stream: Any) -> Any:
         return stream
     with contextlib.suppress(OSError):
         stream.flush()
-    file: Any = IgnoreWriteErrors(raw.fileno(), "w", closefd=False)
+    file: Any = FaultTolerantFile(raw.fileno(), "w", closefd=False)
     return io.TextIOWrapper(
         file if raw is buffer else io.BufferedWriter(file),  # as with `python -u`, or without
         stream.encoding,
@@ -119,11 +119,11 @@ def ignoring_write_errors(stream: Any) -> Any:
 
 
 @contextlib.contextmanager
-def streams_that_never_fail() -> Iterator[None]:
+def ignore_output_errors() -> Iterator[None]:
     """Let standard output and error be such that what runs inside outlives them."""
     with (
-        contextlib.redirect_stdout(ignoring_write_errors(sys.stdout)),
-        contextlib.redirect_stderr(ignoring_write_errors(sys.stderr)),
+        contextlib.redirect_stdout(ignore_write_errors(sys.stdout)),
+        contextlib.redirect_stderr(ignore_write_errors(sys.stderr)),
     ):
         try:
             yield

@@ -16,7 +16,7 @@ import pytest
 
 from charrnn import plugins
 from charrnn.__main__ import main
-from charrnn.files import locked
+from charrnn.files import hold_lock
 from charrnn.model import Model
 from tests import REPOSITORY
 from tests.cli.door import Door
@@ -98,7 +98,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     def run(*overrides: str) -> Path:
         place = trainings / hashlib.sha256(repr(overrides).encode()).hexdigest()[:16]
         place.mkdir(parents=True, exist_ok=True)
-        with locked(place / "lock"):
+        with hold_lock(place / "lock"):
             if not (place / "trained").exists():
                 write_corpus(place)
                 with pytest.MonkeyPatch.context() as patch:

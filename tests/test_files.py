@@ -10,10 +10,10 @@ import pytest
 
 from charrnn.errors import InputError, RunError
 from charrnn.files import (
-    lock,
-    numbered,
-    remove_unfinished,
-    replacing,
+    acquire_lock,
+    add_number,
+    remove_temporary_files,
+    replace_file,
     require_regular_file,
 )
 
@@ -25,11 +25,11 @@ def names(folder: Path) -> list[str]:
 def test_the_new_content_takes_the_place_at_once(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "x"
     for content in ("first", "second"):
-        with replacing(path) as temporary:
+        with replace_file(path) as temporary:
             temporary.write_text(content)
             assert not path.exists() or path.read_text() == "first"
         assert path.read_text() == content
-    with pytest.raises(KeyError), replacing(path) as temporary:
+    with pytest.raises(KeyError), replace_file(path) as temporary:
         temporary.write_text("half")
         raise KeyError
     assert path.read_text() == "second"
@@ -41,7 +41,7 @@ def test_the_content_is_on_the_disk_before_its_name(
 ) -> None:
     path, synced = tmp_path / "x", []
     monkeypatch.setattr(os, "fsync", lambda d: synced.append((os.fstat(d).st_ino, path.exists())))
-    with replacing(path) as temporary:
+    with replace_file(path) as temporary:
         temporary.write_text("x")
         inode = temporary.stat().st_ino
     assert synced == [(inode, False), (tmp_path.stat().st_ino, True)]
@@ -59,14 +59,14 @@ def test_a_place_that_cannot_be_replaced(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
-    with pytest.raises(RunError, match=what), replacing(Path(path)):
+    with pytest.raises(RunError, match=what), replace_file(Path(path)):
         pass
     assert names(tmp_path) == ["file"]
 
 
 def test_a_link_stays_a_link_and_permissions_are_the_usual_ones(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("target")
-    with replacing(tmp_path / "link") as temporary:
+    with replace_file(tmp_path / "link") as temporary:
         temporary.write_text("x")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_text() == "x"
@@ -76,10 +76,10 @@ def test_a_link_stays_a_link_and_permissions_are_the_usual_ones(tmp_path: Path) 
 
 def test_a_lock_has_one_holder_and_says_who(tmp_path: Path) -> None:
     for _ in range(2):
-        held = lock(tmp_path / "lock", wait=False)
+        held = acquire_lock(tmp_path / "lock", wait=False)
         assert held is not None
         assert (tmp_path / "lock").read_text().strip() == str(os.getpid())
-        assert lock(tmp_path / "lock", wait=False) is None
+        assert acquire_lock(tmp_path / "lock", wait=False) is None
         held.close()
 
 
@@ -90,7 +90,7 @@ def test_a_file_that_is_linked_to_a_lock_is_not_overwritten(
     (tmp_path / "mine").write_text("a poem")
     link(tmp_path / "mine", tmp_path / ".lock")
     with pytest.raises(RunError, match=r"\.lock: "):
-        lock(tmp_path / ".lock", wait=False)
+        acquire_lock(tmp_path / ".lock", wait=False)
     assert (tmp_path / "mine").read_text() == "a poem"
 
 
@@ -106,15 +106,15 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
 
 def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
-    context = replacing(tmp_path / "checkpoints" / "x")
+    context = replace_file(tmp_path / "checkpoints" / "x")
     context.__enter__().write_text("half")
     (tmp_path / "checkpoints" / ".y.part").touch()  # a name of somebody else's
     (tmp_path / ".hidden").touch()
-    remove_unfinished(tmp_path)
+    remove_temporary_files(tmp_path)
     assert {p.name for p in tmp_path.rglob("*")} == {"checkpoints", ".y.part", ".hidden"}
 
 
 def test_numbers_stand_before_the_ending() -> None:
-    assert numbered("new.txt", 3) == "new-3.txt"
-    assert numbered("a.b/new", 1) == "a.b/new-1"
-    assert numbered("a/.hidden", 1) == "a/.hidden-1"
+    assert add_number("new.txt", 3) == "new-3.txt"
+    assert add_number("a.b/new", 1) == "a.b/new-1"
+    assert add_number("a/.hidden", 1) == "a/.hidden-1"

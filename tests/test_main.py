@@ -22,11 +22,11 @@ HEAVY = {"numpy", "torch", "lightning", "hydra", "omegaconf", "yaml", "h5py"}
 WAITING = """
 import signal, sys, time
 from pathlib import Path
-from charrnn.files import replacing
+from charrnn.files import replace_file
 # what starts the tests in the background may have it ignored
 signal.signal(signal.SIGINT, signal.default_int_handler)
 def run(options):
-    with replacing(Path("result")) as path:
+    with replace_file(Path("result")) as path:
         print("begun", flush=True)
         time.sleep(60)
 import charrnn.commands.sample

@@ -8,7 +8,7 @@ import sys
 import traceback
 
 from charrnn.errors import InputError, Interrupted, RunError, UserCodeError, shorten
-from charrnn.say import printable, say
+from charrnn.say import escape_unprintable, say
 
 
 def end(label: str, error: BaseException) -> int:
@@ -37,7 +37,7 @@ def end(label: str, error: BaseException) -> int:
 
 def message(error: BaseException) -> str:
     """Why it ended, in a line."""
-    return printable(str(_known(error) or f"{type(error).__name__}: {error}"))
+    return escape_unprintable(str(_known(error) or f"{type(error).__name__}: {error}"))
 
 
 def _known(error: BaseException) -> InputError | RunError | Interrupted | None:
@@ -79,7 +79,7 @@ def flush(label: str, code: int) -> int:
 
 
 def _line(label: str, message: str, code: int) -> int:
-    line = f"{label}: {printable(message)}"
+    line = f"{label}: {escape_unprintable(message)}"
     say(re.sub(r"\S{1001,}", lambda word: shorten(word[0]), line))  # a very long word is cut
     return code
 

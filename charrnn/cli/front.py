@@ -33,7 +33,7 @@ from charrnn.cli.overrides import Override
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import make_folder
 from charrnn.plugins import Command
-from charrnn.say import say, short_numbers
+from charrnn.say import say, shorten_numbers
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ current_job: ContextVar[Job] = ContextVar("charrnn_job", default=Job())  # noqa:
 
 def _job_folder(number: int, overrides: str) -> str:
     """The folder of a job of a sweep: its number, which no other has, and what differs, cut."""
-    bare = re.sub(r"[\\'\"\[\]{}]", "", short_numbers(overrides))
+    bare = re.sub(r"[\\'\"\[\]{}]", "", shorten_numbers(overrides))
     safe = re.sub(r"[^A-Za-z0-9._=+,-]+", "-", bare)
     return "_".join([str(number), *[safe[:120]] * bool(safe)])  # file systems take 255 bytes
 
@@ -189,7 +189,7 @@ class Task:
                         options = options_of(self.line, config)
                     if job.number is not None and self.line.command.get("MAKES_FOLDER"):
                         of = f", {job.number + 1} of {self.jobs}" if self.jobs else ""
-                        say(f"sweep: job {job.number}{of} ({short_numbers(job.differs)})")
+                        say(f"sweep: job {job.number}{of} ({shorten_numbers(job.differs)})")
                     result = execute(self.line.command.get("run"), options, job)
                 # of a training, what a sweeper minimises
                 return getattr(result, "best_loss", result)

@@ -28,7 +28,7 @@ from charrnn.cli.front import (
 )
 from charrnn.cli.overrides import quoted
 from charrnn.errors import InputError, RunError, shorten, to_one_line
-from charrnn.files import short_path
+from charrnn.files import shorten_path
 from charrnn.say import say
 
 
@@ -76,7 +76,7 @@ def _run(line: Line, task: Task, folder: Path, naming: str) -> None:
 def _tell_end(line: Line, folder: Path, is_complete: bool) -> None:
     from charrnn.runs import leaderboard
 
-    line = line.with_text("hydra.sweep.dir", short_path(folder)).with_text("resume", "auto")
+    line = line.with_text("hydra.sweep.dir", shorten_path(folder)).with_text("resume", "auto")
     again = [*line.hydras_flags(), *(override.typed for override in line.overrides)]
     leaderboard.report_sweep(folder, "" if is_complete else f"charrnn train {shlex.join(again)}")
 
@@ -113,7 +113,7 @@ def _checked(line: Line) -> tuple[Path, str, int | None]:
     goes_on = line.find_last("resume").text is not None
     if line.command.get("MAKES_FOLDER") and not goes_on and any(folder.glob("*/.hydra")):
         raise InputError(
-            f"hydra.sweep.dir={short_path(folder)}: holds runs already; with resume=auto the "
+            f"hydra.sweep.dir={shorten_path(folder)}: holds runs already; with resume=auto the "
             f"command that began them goes on with them, or give another folder"
         )
     alike = [o.key_or_group for o in each.values() if not o.is_sweep_override()]

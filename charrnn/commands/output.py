@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from charrnn.errors import InputError, RunError, shorten
-from charrnn.files import replacing
+from charrnn.files import replace_file
 from charrnn.text.vocabulary import TerminalText, as_bytes
 
 Write = Callable[[str], None]
@@ -27,7 +27,7 @@ def open_output(output: str | None) -> Iterator[Write]:
         RunError: the output cannot be written.
     """
     if output is not None:
-        with replacing(Path(output)) as temporary, temporary.open("wb") as file:
+        with replace_file(Path(output)) as temporary, temporary.open("wb") as file:
             yield lambda text: _write(file, text)
     elif sys.stdout.isatty():
         terminal = TerminalText(sys.stdout.encoding)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from charrnn.options.datasets import SplitOptions
 from charrnn.options.ranges import PATH
-from charrnn.say import ProgressDisplay, printable, say
+from charrnn.say import ProgressDisplay, escape_unprintable, say
 from charrnn.text.preprocessing import LIST_REMARK, STAGE, preprocess
 
 
@@ -47,4 +47,4 @@ def run(options: PreprocessOptions) -> None:
         print(f"  Val size: {result.sizes['val']}")
         print(f"  Test size: {result.sizes['test']}")
         print(f"Using dtype {result.dtype}")
-        print(printable(f"Wrote {result.h5} and {result.json}"))
+        print(escape_unprintable(f"Wrote {result.h5} and {result.json}"))

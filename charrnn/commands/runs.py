@@ -12,7 +12,7 @@ from typing import Annotated
 
 from charrnn.errors import InputError, RunError, shorten
 from charrnn.options.ranges import NOT_EMPTY, PATH, TEXT
-from charrnn.say import printable, say
+from charrnn.say import escape_unprintable, say
 
 
 @dataclass
@@ -50,7 +50,7 @@ def run(options: RunsOptions) -> None:
     if options.json:
         print(json.dumps(board.rows, indent=1))
     else:
-        print("\n".join(map(printable, table.split("\n"))))
+        print("\n".join(map(escape_unprintable, table.split("\n"))))
     if options.csv is not None:
         board.write_csv(Path(options.csv))
     for line in sample_lines:
@@ -63,11 +63,11 @@ def _remove(name: str) -> None:
     Raises:
         InputError: it is neither a run nor a sweep, or a process is training in it.
     """
-    from charrnn.files import OUTPUTS, path_of_run, short_path
+    from charrnn.files import OUTPUTS, resolve_run_path, shorten_path
     from charrnn.runs import folder as run_folder
     from charrnn.runs.summary import summarize_runs
 
-    folder = Path(os.path.realpath(path_of_run(name)))
+    folder = Path(os.path.realpath(resolve_run_path(name)))
     if not run_folder.is_run(folder) and not run_folder.is_sweep(folder):
         raise InputError(f"remove={shorten(name)}: is not the folder of a run or a sweep")
     if Path.cwd().is_relative_to(folder):
@@ -82,4 +82,4 @@ def _remove(name: str) -> None:
     if OUTPUTS.resolve() in folder.parent.parents:
         with contextlib.suppress(OSError):
             folder.parent.rmdir()  # Remove the folder of a date if it is empty.
-    say(f"removed {short_path(folder)}")
+    say(f"removed {shorten_path(folder)}")

@@ -14,7 +14,7 @@ from charrnn import plugins
 from charrnn.cli.front import Job, current_job
 from charrnn.commands.output import Write, check_output, open_output
 from charrnn.errors import InputError
-from charrnn.files import numbered
+from charrnn.files import add_number
 from charrnn.options.ranges import (
     COUNTS,
     PATH,
@@ -121,7 +121,7 @@ def run(options: SampleOptions) -> None:
 
     job, output = current_job.get(), options.output
     if output is not None and job.number is not None:
-        output = numbered(output, job.number)
+        output = add_number(output, job.number)
     check_output(output, *_paths(options.checkpoint))
     model = with_counts(read_models(options.checkpoint, options.weights), options.counts)
     sampler = Sampler(model, options.precision)
@@ -292,7 +292,7 @@ def _to_files(
 ) -> None:
     """Each into a file of its own, with its number before the name's ending."""
     for number, text in enumerate(texts):
-        path = numbered(output, number)
+        path = add_number(output, number)
         check_output(path, *_paths(checkpoint))
         with open_output(path) as write:
             _write_all(text, write)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from charrnn import plugins
 from charrnn.cli.overrides import Override
 from charrnn.errors import InputError, Interrupted
-from charrnn.files import path_of_run
+from charrnn.files import resolve_run_path
 from charrnn.options.training import TrainOptions, count_of
 from charrnn.runs import world
 from charrnn.runs.folder import RECORDED, is_run, refuse_run
@@ -45,10 +45,10 @@ def run(options: TrainOptions) -> Result:
     from charrnn.cli.front import current_job
     from charrnn.cli.resuming import run_of
     from charrnn.runs import training_run as runs
-    from charrnn.say import say, streams_that_never_fail
+    from charrnn.say import ignore_output_errors, say
     from charrnn.training.signals import Signals
 
-    with streams_that_never_fail(), Signals() as signals:
+    with ignore_output_errors(), Signals() as signals:
         try:
             return runs.train(run_of(options, current_job.get()), signals)
         except Interrupted:
@@ -71,7 +71,7 @@ def follow() -> int | None:
     from charrnn.cli import exit_codes
     from charrnn.runs import processes
     from charrnn.runs.training_run import fit
-    from charrnn.say import streams_that_never_fail
+    from charrnn.say import ignore_output_errors
     from charrnn.training.signals import Signals
 
     gc.enable()
@@ -79,7 +79,7 @@ def follow() -> int | None:
         processes.join(this)  # at once: the others are waiting
         return None
     try:
-        with streams_that_never_fail(), Signals(verbose=False) as signals:
+        with ignore_output_errors(), Signals(verbose=False) as signals:
             processes.follow(fit, this, signals, rank_0)
     except (processes.LostProcess, Interrupted) as ended:
         return ended.exit_code  # rank 0 speaks of it
@@ -135,7 +135,7 @@ def _find_runs(override: Override, multirun: bool) -> Override:
     """Return the override with paths for the runs that it names as `charrnn runs` prints them."""
     if override.name not in ("resume", "init_from") or override.text == "auto":
         return override
-    paths = tuple(map(path_of_run, override.texts))
+    paths = tuple(map(resolve_run_path, override.texts))
     if multirun and override.name == "init_from":
         # outputs/latest is another run once the first job has begun
         paths = tuple(map(os.path.realpath, paths))

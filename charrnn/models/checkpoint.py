@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from charrnn.errors import InputError, shorten, to_one_line
-from charrnn.files import replacing, require_regular_file
+from charrnn.files import replace_file, require_regular_file
 from charrnn.models.trained import TrainedModel, architecture_from
 from charrnn.text.vocabulary import Vocabulary
 
@@ -50,7 +50,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint, whole or not at all; RunError where `path` cannot be written."""
     file = io.BytesIO()  # of a full disk torch.save makes another error than the system's
     torch.save(content, file)
-    with replacing(path) as temporary:
+    with replace_file(path) as temporary:
         temporary.write_bytes(file.getbuffer())
 
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from charrnn.counts.mixing import Counts, Weights
 from charrnn.counts.table import CountTable
 from charrnn.errors import InputError, RunError, to_one_line
-from charrnn.files import replacing, require_regular_file
+from charrnn.files import replace_file, require_regular_file
 from charrnn.models.trained import TrainedModel, architecture_from
 from charrnn.text.vocabulary import Vocabulary
 
@@ -68,7 +68,7 @@ def save(path: Path, model: TrainedModel) -> None:
             f"{path}: not written: a model file holds {MAX_HEADER_BYTES >> 20} MB beside the "
             f"weights, and the vocabulary and facts are more"
         )
-    with replacing(path) as temporary:
+    with replace_file(path) as temporary:
         temporary.write_bytes(content)
 
 

@@ -15,7 +15,7 @@ import lightning as L
 from charrnn import plugins
 from charrnn.data import EncodedText
 from charrnn.errors import Interrupted, RunError
-from charrnn.files import relative_path, short_path
+from charrnn.files import relative_path, shorten_path
 from charrnn.models.trained import LOSS_WITH_COUNTS, loss_of
 from charrnn.networks.network import num_parameters
 from charrnn.options.training import DecidedOptions
@@ -24,7 +24,7 @@ from charrnn.runs.folder import RECORDED, is_sweep, link_latest
 from charrnn.runs.model_lookup import find_runs_by_age
 from charrnn.runs.plan import Result, RunPlan, RunRequest
 from charrnn.runs.summary import read_model_facts, summarize_run
-from charrnn.say import duration, say
+from charrnn.say import format_duration, say
 from charrnn.training import TextDataModule
 from charrnn.training.checkpoints import MODEL
 
@@ -54,7 +54,7 @@ class Announcement(L.Callback):
             f"dropout {m.dropout:g}; {num_parameters(pl_module.network):,} parameters"
         )
         if plan.options.init_from is not None and plan.checkpoint is None:
-            say(f"init_from: {short_path(plan.options.init_from)}")
+            say(f"init_from: {shorten_path(plan.options.init_from)}")
         if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
             say(
                 f"little text: data.batch_size is {streams.batch_size} and data.seq_length "
@@ -67,7 +67,7 @@ class Announcement(L.Callback):
         )
         say(f"device: {hardware.describe(plan.options.trainer)}")
         if plan.checkpoint is not None:
-            say(f"going on from {short_path(plan.checkpoint)}, step {plan.first_step:,}")
+            say(f"going on from {shorten_path(plan.checkpoint)}, step {plan.first_step:,}")
         link_latest(plan.folder)
 
 
@@ -94,7 +94,7 @@ def say_end(result: Result) -> None:
     if (loss := loss_of(facts)) is not None:
         counted = " (with its counts)" if LOSS_WITH_COUNTS in facts else ""
         say(f"best validation loss {loss:.4f}, after step {result.step:,}{counted}")
-    say(f"trained in {duration(numbers['seconds'] or result.seconds)}")
+    say(f"trained in {format_duration(numbers['seconds'] or result.seconds)}")
     _say_where(result.folder)
 
 
@@ -106,7 +106,9 @@ def say_what_helps(plan: RunPlan, text: EncodedText) -> None:
     if characters >= SMALL_TEXT or is_helped or not texts or is_sweep(plan.folder.parent):
         return
     given = (
-        f"[{','.join(map(short_path, texts))}]" if isinstance(texts, list) else short_path(texts)
+        f"[{','.join(map(shorten_path, texts))}]"
+        if isinstance(texts, list)
+        else shorten_path(texts)
     )
     command = f"charrnn train {shlex.quote(given)}"
     say(f"so small a text gains by another of its language: {command} data.background=FILE")
@@ -114,7 +116,7 @@ def say_what_helps(plan: RunPlan, text: EncodedText) -> None:
         path = str(read_model_facts(folder).get("input_h5"))
         with contextlib.suppress(OSError):
             if os.path.getsize(path) > LARGER * os.path.getsize(text.path):
-                base = shlex.quote(f"init_from={short_path(folder)}")
+                base = shlex.quote(f"init_from={shorten_path(folder)}")
                 name = Path(path).stem
                 say(f"or, if {name} is of its language: {command} experiment=small {base}")
                 break
@@ -123,18 +125,18 @@ def say_what_helps(plan: RunPlan, text: EncodedText) -> None:
 def say_finished(source: Path, folder: Path, step: int) -> None:
     """Say that the run of a folder or a checkpoint has nothing left to do."""
     longer = "with a larger trainer.max_epochs or trainer.max_steps it goes on"
-    say(f"{short_path(source)}: this run is finished, at step {step:,}; {longer}")
+    say(f"{shorten_path(source)}: this run is finished, at step {step:,}; {longer}")
     if source == folder:
         _say_where(folder)
 
 
 def _say_where(folder: Path) -> None:
     """Say where the run lies, and the files that extras make of a run which has ended."""
-    path = short_path(folder)
+    path = shorten_path(folder)
     say(f"run folder: {path}")
     for part in plugins.import_modules("run_end"):
         if (file := part.at_end(folder)) is not None:
-            say(f"{file.stem}: {short_path(file)}")
+            say(f"{file.stem}: {shorten_path(file)}")
     if (folder / MODEL).is_file():
         say(f"sample from it: charrnn sample checkpoint={shlex.quote(path)}")
     else:

@@ -33,7 +33,7 @@ from charrnn.runs import hardware
 from charrnn.runs.building import build_module
 from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.world import World
-from charrnn.say import duration
+from charrnn.say import format_duration
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel
 from charrnn.training.batch_shards import limit_threads
@@ -154,7 +154,9 @@ def decide(
         return _complete(options, row, size, world), "for a text of this length"
     decided, speed = _fit_budget(options, seconds, size, world, measure)
     seconds = (decided.trainer.max_steps or 0) * _characters_in_step(decided, size) / speed
-    reason = f"budget={options.budget}, about {duration(seconds)} at {speed:,.0f} characters/s"
+    reason = (
+        f"budget={options.budget}, about {format_duration(seconds)} at {speed:,.0f} characters/s"
+    )
     return decided, reason
 
 

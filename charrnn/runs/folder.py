@@ -65,7 +65,7 @@ def lock(folder: Path) -> IO[str]:
     Raises:
         InputError: another process trains in it.
     """
-    lock = files.lock(folder / ".lock", wait=False)
+    lock = files.acquire_lock(folder / ".lock", wait=False)
     if lock is None:
         owner = (folder / ".lock").read_text().strip()
         raise InputError(f"{folder}: another charrnn (process {owner}) is training in it")
@@ -137,13 +137,13 @@ def record(
 
     The files that a killed process has left half written are removed.
     """
-    files.remove_unfinished(folder)
+    files.remove_temporary_files(folder)
     contents = {"hydra": {"hydra": hydra}, "overrides": list(overrides), "config": config}
     for name, content in contents.items():
         path = folder / ".hydra" / f"{name}.yaml"
         if name in ("hydra", "overrides") and path.exists():
             continue  # the record of the run's beginning stays
-        with files.replacing(path) as temporary:
+        with files.replace_file(path) as temporary:
             temporary.write_text(
                 # what stands in two places twice: an alias would not be read
                 yaml.safe_dump(

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.errors import InputError, shorten, suggest_name
-from charrnn.files import replacing, short_path
+from charrnn.files import replace_file, shorten_path
 from charrnn.runs.metrics_csv import to_number
 from charrnn.runs.summary import Summary, summarize_runs
-from charrnn.say import duration, say, short_numbers
+from charrnn.say import format_duration, say, shorten_numbers
 
 # The headings of the table that differ from the names of the columns.
 _HEADINGS = {"val/loss": "network alone", "seconds": "time"}
@@ -61,7 +61,7 @@ class Leaderboard:
         """Write the rows, sorted by mean so that runs with the same config are neighbours."""
         rows = sorted(self.rows, key=lambda row: (row["mean"] is None, row["mean"] or 0.0))
         with (
-            replacing(path) as temporary,
+            replace_file(path) as temporary,
             open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
         ):
             writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -86,7 +86,7 @@ class Leaderboard:
             tables.append(title + Leaderboard(self.folder, runs)._format())
             validated = [run for run in runs if run.numbers["loss"] is not None]
             if best := min(validated, key=lambda run: run.numbers["loss"], default=None):
-                path = shlex.quote(short_path(best.folder))
+                path = shlex.quote(shorten_path(best.folder))
                 lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
         return "\n\n".join(tables), lines
 
@@ -141,7 +141,7 @@ def report_sweep(folder: Path, resume_command: str = "") -> None:
     table, sample_lines = board.describe()
     say(table)
     board.write_csv(folder / "leaderboard.csv")
-    say(f"sweep folder: {short_path(folder)}")
+    say(f"sweep folder: {shorten_path(folder)}")
     if resume_command:
         say(f"some jobs are not finished; to resume the sweep: {resume_command}")
     for line in sample_lines:
@@ -158,5 +158,5 @@ def _format_cell(name: str, value: Any) -> str:
     if value is None:
         return ""
     if name == "seconds":
-        return duration(value)
-    return f"{value:.4f}" if name in _LOSSES else short_numbers(str(value))
+        return format_duration(value)
+    return f"{value:.4f}" if name in _LOSSES else shorten_numbers(str(value))

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from charrnn.errors import InputError, RunError, UserCodeError, to_one_line
-from charrnn.files import short_path
+from charrnn.files import shorten_path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # Hydra finds its plugins beside the package
@@ -117,7 +117,7 @@ def explain_own_code(error: BaseException) -> UserCodeError | None:
     own = [frame for frame in deciding if not _is_charrnn(frame.filename)]
     head = "Traceback (only what is not charrnn's or a library's):\n"
     lines = "".join([head, *traceback.format_list(own)])
-    where = short_path(own[-1].filename)
+    where = shorten_path(own[-1].filename)
     what = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
     return UserCodeError(
         f"{where}:{own[-1].lineno}: {what} (in your own code, not in charrnn)", lines

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn.errors import InputError
-from charrnn.files import OUTPUTS, path_of_run, require_regular_file
+from charrnn.files import OUTPUTS, require_regular_file, resolve_run_path
 from charrnn.models import read_any_format
 from charrnn.runs import metrics_csv
 from charrnn.say import say
@@ -87,7 +87,7 @@ def find_model(path: AnyPath | None) -> Path:
     if path is None:
         path = _find_newest()
         _say_once(f"the newest model: {path}")
-    path = Path(path_of_run(os.fspath(path)))
+    path = Path(resolve_run_path(os.fspath(path)))
     if not os.path.isdir(path):
         require_regular_file(path, "`charrnn runs` lists the runs")
         return path

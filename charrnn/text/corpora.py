@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charrnn.errors import InputError, RunError, format_reason, shorten, suggest_name
-from charrnn.files import locked, replacing
+from charrnn.files import hold_lock, replace_file
 from charrnn.text.sources import sha256_of
 
 Say = Callable[[str], None]
@@ -193,9 +193,9 @@ def corpus_text(name: str, say: Say) -> Path:
     path = cache_folder() / "corpora" / f"{name}.txt"
     if path.is_file():
         return path
-    with locked(path.with_name(f".{name}.lock")):
+    with hold_lock(path.with_name(f".{name}.lock")):
         if not path.is_file():  # nobody else has fetched it meanwhile
-            with replacing(path) as new:
+            with replace_file(path) as new:
                 _fetch(name, corpus, new, say)
                 if (found := sha256_of(new)) != corpus.sha256:
                     raise RunError(

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError, RunError, shorten
-from charrnn.files import locked, replacing, require_regular_file, writing
+from charrnn.files import convert_write_errors, hold_lock, replace_file, require_regular_file
 from charrnn.options.datasets import SPLITS, DataOptions, SplitOptions
 from charrnn.say import ProgressDisplay
 from charrnn.text import sorted_lists
@@ -121,7 +121,7 @@ def preprocess(
     numbering = _Numbering()
     # without a name, so that nothing can be left of it, and on the disk of the output
     folder = next(p for p in Path(os.path.realpath(h5)).parents if p.exists())
-    with writing(h5), tempfile.TemporaryFile(dir=folder) as waiting:
+    with convert_write_errors(h5), tempfile.TemporaryFile(dir=folder) as waiting:
         for piece in text:
             waiting.write(numbering.ids(piece).data)
         count = waiting.tell() // FILE_ID.itemsize
@@ -131,10 +131,14 @@ def preprocess(
         vocabulary = numbering.vocabulary(split.encoding == "bytes")
         sizes = sizes or split_sizes(count, split)
         dtype = "uint8" if len(vocabulary) <= 255 else "uint32"
-        with replacing(h5) as new_h5, replacing(json_path) as new_json:
+        with replace_file(h5) as new_h5, replace_file(json_path) as new_json:
             vocabulary.write_json(new_json)
             # a file of Python's: the HDF5 library crashes where one of its own cannot be written
-            with writing(h5), open(new_h5, "w+b") as output, h5py.File(output, "w") as file:
+            with (
+                convert_write_errors(h5),
+                open(new_h5, "w+b") as output,
+                h5py.File(output, "w") as file,
+            ):
                 file.attrs["source"] = json.dumps(source)
                 file.attrs[sorted_lists.LIST_MARK] = lines == "shuffle"
                 for name, size in sizes.items():
@@ -265,7 +269,7 @@ def prepare(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Pat
     for pair in places if beside else [in_cache]:
         h5, json_path = pair
         try:
-            with locked(h5.with_name(f".{h5.name}.lock")):
+            with hold_lock(h5.with_name(f".{h5.name}.lock")):
                 # meanwhile another job may have made it
                 if _is_made_from(source, *pair):
                     return pair

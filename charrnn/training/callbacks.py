@@ -10,7 +10,7 @@ import lightning as L
 from lightning.pytorch import callbacks
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from charrnn.files import replacing
+from charrnn.files import replace_file
 from charrnn.options.ranges import AT_LEAST_1, NOT_EMPTY, NOT_NEGATIVE, check_arguments
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
@@ -61,7 +61,7 @@ class Samples(L.Callback):
             return
         step = trainer.global_step
         folder = Path(trainer.default_root_dir)
-        with replacing(folder / "samples" / f"step-{step:07d}.txt") as temporary:
+        with replace_file(folder / "samples" / f"step-{step:07d}.txt") as temporary:
             temporary.write_bytes(as_bytes(self._text))
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):

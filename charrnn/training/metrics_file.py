@@ -13,7 +13,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from charrnn.errors import RunError
-from charrnn.files import replacing, writing
+from charrnn.files import convert_write_errors, replace_file
 
 # what every run has; others are added as they are logged
 COLUMNS = (
@@ -82,7 +82,7 @@ class MetricsCSV(Logger):
     def save(self) -> None:
         """Bring everything logged so far to the disk: a checkpoint is about to rely on it."""
         self._write_row()
-        with writing(self.path), open(self.path, "rb") as file:
+        with convert_write_errors(self.path), open(self.path, "rb") as file:
             os.fsync(file.fileno())
 
     @rank_zero_only
@@ -109,7 +109,7 @@ class MetricsCSV(Logger):
             others = [row for row in rows if row["step"] != str(self._row.get("step"))]
             names = (name for row in rows[:1] for name in row)
             self.columns = tuple(dict.fromkeys((*COLUMNS, *names, *sorted(new))))
-            with replacing(self.path) as temporary:
+            with replace_file(self.path) as temporary:
                 header = ",".join(self.columns) + "\n"
                 temporary.write_bytes(header.encode() + _csv([*others, *own], self.columns))
             self.last_step = None
@@ -118,7 +118,7 @@ class MetricsCSV(Logger):
 
 def append(path: Path, rows: bytes) -> None:
     """Let a file grow; a row of which a full disk or a kill leaves half is cut at a resume."""
-    with writing(path), open(path, "ab") as file:
+    with convert_write_errors(path), open(path, "ab") as file:
         file.write(rows)
 
 

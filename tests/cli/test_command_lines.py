@@ -30,7 +30,7 @@ from charrnn.models import model_file
 from charrnn.options.cells import CELLS
 from charrnn.options.ranges import NODE, NODES
 from charrnn.options.training import TrainOptions
-from charrnn.say import duration
+from charrnn.say import format_duration
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 from tests.small_runs import SMALL
@@ -303,7 +303,7 @@ def test_how_a_command_ends(error: BaseException, code: int, line: str, door: An
 
 
 def test_a_fault_is_told_as_whose_it_is(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    door.action = lambda options: duration("no number")  # type: ignore[arg-type]
+    door.action = lambda options: format_duration("no number")  # type: ignore[arg-type]
     answer = door("sample")
     assert answer.code == 1
     assert "say.py" in answer.err

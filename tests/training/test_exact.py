@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.files import lock
+from charrnn.files import acquire_lock
 from tests.small_runs import SMALL, Train, assert_same, metrics, skip_without_bf16, tensors
 
 EPOCHS, WINDOWS = 4, 3
@@ -134,7 +134,7 @@ def test_a_finished_run_stays_as_it_is(
                  "data.lines=shuffle", "data.val_frac=0.2", "seed=3"):  # fmt: skip
         assert f"{word}: a resume cannot change it" in says(resume, word)
     assert "holds a run already" in says(*SMALL, "hydra.run.dir=run", "trainer.max_steps=6")
-    held = lock(run / ".lock", wait=False)
+    held = acquire_lock(run / ".lock", wait=False)
     assert held is not None
     with held:
         assert "another charrnn (process" in says(resume, "trainer.max_steps=19")

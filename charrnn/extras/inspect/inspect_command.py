@@ -40,7 +40,7 @@ def run(options: InspectOptions) -> None:
     from charrnn.extras.inspect.inspect_page import make_page
     from charrnn.extras.inspect.passage_report import make_report
     from charrnn.extras.page.packing import choose_precision, require_page_support
-    from charrnn.files import replacing
+    from charrnn.files import replace_file
     from charrnn.runs.model_lookup import find_model, read_model
 
     path, output = find_model(options.checkpoint), Path(options.output)
@@ -51,7 +51,7 @@ def run(options: InspectOptions) -> None:
     chosen = choose_precision(replace(model, counts=None))
     report = make_report(chosen.model, ids, model.counts)
     content = make_page(chosen, report).encode("utf-8", "replace")
-    with replacing(output) as temporary:
+    with replace_file(output) as temporary:
         temporary.write_bytes(content)
     say(
         f"wrote {output}: {len(ids):,} characters of {source}, {len(content) / 1e6:.2f} MB; "

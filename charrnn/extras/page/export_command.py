@@ -35,7 +35,7 @@ FIRST_WORD = "checkpoint"
 def run(options: ExportOptions) -> None:
     """Write a page with the model of `checkpoint` to `output`."""
     from charrnn.extras.page.packing import choose_precision, require_page_support
-    from charrnn.files import replacing
+    from charrnn.files import replace_file
     from charrnn.runs.model_lookup import find_model, read_model
 
     source, output = find_model(options.checkpoint), Path(options.output)
@@ -44,7 +44,7 @@ def run(options: ExportOptions) -> None:
     require_page_support(model)
     chosen = choose_precision(model, options.precision)
     page = _make_page(options, chosen)
-    with replacing(output) as temporary:
+    with replace_file(output) as temporary:
         temporary.write_text(page, "utf-8", "replace")
     cost = f", which adds {chosen.cost:.5f} nats per character to the loss" if chosen.cost else ""
     say(

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import yaml
 
 from charrnn.errors import to_one_line
-from charrnn.files import replacing
+from charrnn.files import replace_file
 from charrnn.runs import folder as folders
 from charrnn.runs import metrics_csv
 from charrnn.runs.folder import select
@@ -58,7 +58,7 @@ def write_report(folder: Path) -> Path:
     }
     page = Template(TEMPLATE.read_text("utf-8")).substitute(values)
     path = folder / NAME
-    with replacing(path) as temporary:
+    with replace_file(path) as temporary:
         temporary.write_bytes(page.encode("utf-8", "replace"))
     return path
 

@@ -83,7 +83,7 @@ def search(
         if not override.is_sweep_override()
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    lock = files.lock(folder / ".study.lock", wait=False)
+    lock = files.acquire_lock(folder / ".study.lock", wait=False)
     if lock is None:
         raise InputError(f"{folder}: another process is running this study; wait until it ends")
     results: list[JobReturn] = []

@@ -111,7 +111,7 @@ def test_an_interrupted_study_is_the_study_that_it_would_have_been(place: Path) 
 
 
 def test_one_process_works_on_a_study(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with files.locked(place / "sweep" / ".study.lock"):
+    with files.hold_lock(place / "sweep" / ".study.lock"):
         assert main(words("sweep=random")) == 2
     assert "another process is running this study" in capfd.readouterr().err
     assert not list(place.glob("sweep/*/metrics.csv"))
