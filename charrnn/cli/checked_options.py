@@ -29,8 +29,8 @@ from charrnn.options.ranges import (
     NODES,
     Range,
     Trait,
-    bad_value,
-    check,
+    check_value,
+    make_option_error,
     require,
 )
 
@@ -59,7 +59,7 @@ class UnknownOption(InputError):
     """
 
     def __init__(self, name: str, value: object, names: list[str]) -> None:
-        super().__init__(str(bad_value(name, value, "no such option")))
+        super().__init__(str(make_option_error(name, value, "no such option")))
         self.name, self.value, self.names = name, value, names
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -145,17 +145,17 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
     try:
         value = _converted(kinds_of(hint), value)
     except ValueError:
-        raise bad_value(name, value, _demand(hint, ranges)) from None
+        raise make_option_error(name, value, _demand(hint, ranges)) from None
     if type(value) is int and not -(2**63) <= value < 2**63:
-        raise bad_value(name, value, "is too large a number")
+        raise make_option_error(name, value, "is too large a number")
     if value is not None:
-        check(hint, name, value)
+        check_value(hint, name, value)
     return value
 
 
 def _mapping(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise bad_value(name, value, f"takes options below it: {name}.NAME=VALUE")
+        raise make_option_error(name, value, f"takes options below it: {name}.NAME=VALUE")
     return value
 
 
@@ -187,7 +187,7 @@ def _demand(hint: Any, ranges: list[Range]) -> str:
     if {str, list[str]} <= kinds:
         words = ["a path or a list of paths: [a.txt,b.txt]"]
     elif len(words) < len(kinds - {type(None)}) and ranges:
-        return ranges[0].demand
+        return ranges[0].requirement
     return f"takes {' or '.join([*words, *['null'] * (type(None) in kinds)])}"
 
 
@@ -207,7 +207,7 @@ def node(path: str, value: Any, schema: Any = None) -> Any:
     """
     target = _mapping(path, value).get("_target_")
     if not isinstance(target, str) or not target:
-        raise bad_value(f"{path}._target_", target, "takes the dotted name of a class")
+        raise make_option_error(f"{path}._target_", target, "takes the dotted name of a class")
     if (extra := _EXTRAS.get(target)) and importlib.util.find_spec(extra) is None:
         raise InputError(
             f"{path}: {target} needs the package {extra}: {format_install_command(extra)}"
@@ -221,7 +221,9 @@ def node(path: str, value: Any, schema: Any = None) -> Any:
     made = build(schema, options, f"{path}.")
     for name, reason in getattr(schema, "RESERVED", {}).items():
         if name in arguments:
-            raise bad_value(f"{path}.{name}", arguments[name], f"is not given here: {reason}")
+            raise make_option_error(
+                f"{path}.{name}", arguments[name], f"is not given here: {reason}"
+            )
     if arguments or target not in conf.page("train").targets[path]:
         arguments = check_arguments(path, target, arguments)
     return replace(made, rest={**of_hydra, **arguments})
@@ -273,12 +275,12 @@ def _imported(option: str, target: str) -> Any:
         module = error.obj
         hint = suggest_name(str(error.name), dir(module))
         reason = f"{getattr(module, '__name__', module)} has no {error.name}{hint}"
-        raise bad_value(option, target, reason) from error
+        raise make_option_error(option, target, reason) from error
     except ModuleNotFoundError as error:
         reason = f"{to_one_line(error)}; is it installed, or on PYTHONPATH?"
-        raise bad_value(option, target, reason) from error
+        raise make_option_error(option, target, reason) from error
     except Exception as error:  # whatever a module does as it is imported
         reason = f"cannot be imported ({to_one_line(error, 500, with_type=True)})"
-        raise bad_value(option, target, reason) from error
+        raise make_option_error(option, target, reason) from error
     require(callable(named), option, target, "cannot be called, so nothing is built by it")
     return named

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 TEMPERATURES = Range(
     lambda value: (
-        value != [] and all(map(TEMPERATURE.admits, value if isinstance(value, list) else [value]))
+        value != [] and all(map(TEMPERATURE.accepts, value if isinstance(value, list) else [value]))
     ),
-    f"{TEMPERATURE.demand}; [0.2,0.5] writes with each",
+    f"{TEMPERATURE.requirement}; [0.2,0.5] writes with each",
 )
 
 

@@ -123,7 +123,7 @@ class TrainedModel:
     def encoding(self) -> str:
         """That of the text that it was trained on; ``bytes`` of a vocabulary of bytes."""
         named: Any = "bytes" if self.vocabulary.is_bytes else self.facts.get("encoding")
-        return named if ENCODING.admits(named) else "utf-8"  # anybody may have made the file
+        return named if ENCODING.accepts(named) else "utf-8"  # anybody may have made the file
 
     def __post_init__(self) -> None:
         if self.architecture.vocabulary_size != len(self.vocabulary):
@@ -222,7 +222,7 @@ def with_counts(trained: Trained, counts: str) -> Trained:
     Raises:
         InputError: it is none of these, or there are no counts and they are to be all.
     """
-    require(COUNTS.admits(counts), "counts", counts, COUNTS.demand)
+    require(COUNTS.accepts(counts), "counts", counts, COUNTS.requirement)
     if counts == "auto":
         return trained
     if counts == "only" and trained.counts is None:

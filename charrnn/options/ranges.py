@@ -20,15 +20,15 @@ from charrnn.errors import InputError, shorten
 def require(holds: bool, option: str, value: object, demand: str) -> None:
     """Raise InputError for `option` unless `holds`; `demand` says what it must be."""
     if not holds:
-        raise bad_value(option, value, demand)
+        raise make_option_error(option, value, demand)
 
 
-def bad_value(option: str, value: object, demand: str) -> InputError:
+def make_option_error(option: str, value: object, demand: str) -> InputError:
     """The line for a value that an option cannot have."""
-    return InputError(f"{option}={override_value(value)}: {demand}")
+    return InputError(f"{option}={format_override_value(value)}: {demand}")
 
 
-def override_value(value: object) -> str:
+def format_override_value(value: object) -> str:
     """A value as it stands in an override; a very long one is cut."""
     if value is None:
         return "null"
@@ -44,8 +44,8 @@ def require_paths(option: str, value: Any) -> None:
 class Range(NamedTuple):
     """Which values an option may have, and how to say so."""
 
-    admits: Callable[[Any], bool]
-    demand: str
+    accepts: Callable[[Any], bool]
+    requirement: str
 
 
 class Trait(NamedTuple):
@@ -72,14 +72,14 @@ def check_ranges(options: object, prefix: str = "") -> None:
     for name, hint in _hints(schema).items():
         value = getattr(options, name, None)
         if value is not None or type(None) not in typing.get_args(typing.get_args(hint)[0]):
-            check(hint, prefix + name, value)
+            check_value(hint, prefix + name, value)
 
 
 def check_arguments(function: Callable[..., Any], prefix: str, **values: Any) -> None:
     """Raise InputError for the first argument that is out of the range in its annotation."""
     for name, hint in _hints(function).items():
         if values.get(name) is not None:
-            check(hint, prefix + name, values[name])
+            check_value(hint, prefix + name, values[name])
 
 
 @functools.cache
@@ -89,17 +89,17 @@ def _hints(declaration: Any) -> dict[str, Any]:
     return {name: hint for name, hint in hints.items() if hasattr(hint, "__metadata__")}
 
 
-def check(hint: Any, option: str, value: Any) -> None:
+def check_value(hint: Any, option: str, value: Any) -> None:
     """Raise InputError for a value that is out of the range in its annotation."""
     for extra in getattr(hint, "__metadata__", ()):
         if extra == PATH:
             require_paths(option, value)
         elif isinstance(extra, Range):
             try:
-                is_admitted = extra.admits(value)
+                is_admitted = extra.accepts(value)
             except TypeError:
                 is_admitted = False
-            require(is_admitted, option, value, extra.demand)
+            require(is_admitted, option, value, extra.requirement)
 
 
 def one_of(*names: str | int) -> Range:
@@ -111,17 +111,17 @@ POSITIVE = Range(lambda value: 0 < value < math.inf, "must be above 0")
 NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must be 0 or more")
 AT_LEAST_1 = Range(lambda value: 1 <= value < 2**63, "must be 1 or more")
 BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
-SHARE = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
+POSITIVE_FRACTION = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
 WEIGHTS = Range(
-    lambda values: all(map(POSITIVE.admits, values)), "must be numbers above 0: [0.7,0.3]"
+    lambda values: all(map(POSITIVE.accepts, values)), "must be numbers above 0: [0.7,0.3]"
 )
-UNIT = Range(lambda value: 0 <= value <= 1, "must be between 0 and 1")
+UNIT_INTERVAL = Range(lambda value: 0 <= value <= 1, "must be between 0 and 1")
 SEED = Range(
     lambda value: hasattr(value, "__index__") and 0 <= value < 2**63,
     "must be between 0 and 2**63 - 1",
 )
 TEMPERATURE = Range(
-    NOT_NEGATIVE.admits, "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild"
+    NOT_NEGATIVE.accepts, "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild"
 )
 PRIMES = one_of("text", "none")
 # how the counts that a model has are used: with its network, not at all, or alone
@@ -132,14 +132,14 @@ _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-def seconds_of(duration: str) -> float:
+def parse_duration(duration: str) -> float:
     """How long 90s, 10m or 2h are; 0 for what is no such time."""
     match = _DURATION.fullmatch(duration)
     return float(match[1]) * _SECONDS[match[2]] if match else 0.0
 
 
 DURATION = Range(
-    lambda value: seconds_of(value) > 0, "must be a time with its unit: 90s, 10m or 2h"
+    lambda value: parse_duration(value) > 0, "must be a time with its unit: 90s, 10m or 2h"
 )
 
 
@@ -178,6 +178,6 @@ NOT_EMPTY = Range(lambda value: value != "", "must be a text of one character or
 ENCODING = Range(_is_encoding, "is no text encoding; try utf-8, latin-1 or bytes")
 DEVICES = Range(_are_devices, "must be auto, a number of devices or a list of their indices")
 BETAS = Range(
-    lambda value: len(value) == 2 and all(map(BELOW_1.admits, value)),
+    lambda value: len(value) == 2 and all(map(BELOW_1.accepts, value)),
     "must be two numbers, each at least 0 and below 1: [0.9,0.999]",
 )

@@ -9,12 +9,12 @@ from charrnn.options.ranges import (
     AT_LEAST_1,
     NOT_EMPTY,
     NOT_NEGATIVE,
+    POSITIVE_FRACTION,
     PRIMES,
     SEED,
-    SHARE,
     TEMPERATURE,
     TEXT,
-    UNIT,
+    UNIT_INTERVAL,
     UNKNOWN,
     Range,
     check_ranges,
@@ -51,8 +51,8 @@ class SamplingParams:
     seed: Annotated[int | None, SEED] = None
     sample: bool = True
     top_k: Annotated[int | None, AT_LEAST_1] = None
-    top_p: Annotated[float | None, SHARE] = None
-    min_p: Annotated[float, UNIT] = 0.02
+    top_p: Annotated[float | None, POSITIVE_FRACTION] = None
+    min_p: Annotated[float, UNIT_INTERVAL] = 0.02
     dry_multiplier: Annotated[float, NOT_NEGATIVE] = 0.0
     dry_base: Annotated[float, AT_LEAST_1] = 1.75
     dry_allowed_length: Annotated[int, AT_LEAST_1] = 20

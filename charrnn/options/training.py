@@ -32,8 +32,8 @@ from charrnn.options.ranges import (
     THREADS,
     Range,
     one_of,
+    parse_duration,
     require,
-    seconds_of,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class TrainerOptions:
     max_epochs: Annotated[int | None, AT_LEAST_1]
     max_steps: Annotated[int | None, AT_LEAST_1]
     gradient_clip_val: Annotated[
-        float | None, Range(POSITIVE.admits, "must be above 0; null turns clipping off")
+        float | None, Range(POSITIVE.accepts, "must be above 0; null turns clipping off")
     ]
     gradient_clip_algorithm: Annotated[str, one_of("value", "norm")]
 
@@ -135,7 +135,7 @@ class TrainOptions:
     logger: Annotated[dict[str, Any], NODES]
     checkpoint_every: Annotated[int | None, AT_LEAST_1]
     validate_every: Annotated[
-        int | None, Range(NOT_NEGATIVE.admits, "must be 1 or more, or 0 for never")
+        int | None, Range(NOT_NEGATIVE.accepts, "must be 1 or more, or 0 for never")
     ]
     print_every: Annotated[int, AT_LEAST_1]
     budget: Annotated[str | None, DURATION, FIXED]
@@ -159,7 +159,7 @@ class TrainOptions:
     @property
     def budget_seconds(self) -> float | None:
         """The time that the training may take; None without a budget."""
-        return None if self.budget is None else seconds_of(self.budget)
+        return None if self.budget is None else parse_duration(self.budget)
 
     def check(self) -> None:
         for name, why in (
@@ -175,7 +175,7 @@ class TrainOptions:
             require(self.budget is None or length is None, f"trainer.{name}", length, why)
         windows = self.trainer.rest.get("accumulate_grad_batches", 1)
         is_count = type(windows) is int and windows >= 1
-        require(is_count, "trainer.accumulate_grad_batches", windows, AT_LEAST_1.demand)
+        require(is_count, "trainer.accumulate_grad_batches", windows, AT_LEAST_1.requirement)
 
 
 @dataclass(frozen=True)

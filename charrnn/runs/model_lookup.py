@@ -51,7 +51,7 @@ def read_models(
     if weights is not None:
         count = 1 if paths is None or isinstance(paths, (str, os.PathLike)) else len(paths)
         require(
-            len(weights) == count > 1 and all(map(POSITIVE.admits, weights)),
+            len(weights) == count > 1 and all(map(POSITIVE.accepts, weights)),
             "weights",
             list(weights),
             f"needs a number above 0 for each of several models, such as checkpoint=[a,b] "

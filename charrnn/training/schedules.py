@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from charrnn.options.ranges import AT_LEAST_1, NOT_NEGATIVE, SHARE, UNIT
+from charrnn.options.ranges import AT_LEAST_1, NOT_NEGATIVE, POSITIVE_FRACTION, UNIT_INTERVAL
 
 
 class OfStep(LambdaLR):
@@ -34,7 +34,7 @@ def step(
     *,
     steps_per_epoch: int,
     decay_every: Annotated[int, AT_LEAST_1] = 5,
-    decay_factor: Annotated[float, SHARE] = 0.5,
+    decay_factor: Annotated[float, POSITIVE_FRACTION] = 0.5,
     warmup_steps: Annotated[int, NOT_NEGATIVE] = 0,
 ) -> OfStep:
     """Multiply the rate by `decay_factor` every `decay_every` epochs, as torch-rnn does.
@@ -54,7 +54,7 @@ def cosine(
     optimizer: Optimizer,
     *,
     total_steps: int,
-    final_factor: Annotated[float, UNIT] = 0.1,
+    final_factor: Annotated[float, UNIT_INTERVAL] = 0.1,
     warmup_steps: Annotated[int, NOT_NEGATIVE] = 0,
 ) -> OfStep:
     """Let the rate fall along half a cosine, to `final_factor` of the first one at the end."""
@@ -71,7 +71,7 @@ def linear(
     optimizer: Optimizer,
     *,
     total_steps: int,
-    final_factor: Annotated[float, UNIT] = 0.0,
+    final_factor: Annotated[float, UNIT_INTERVAL] = 0.0,
     warmup_steps: Annotated[int, NOT_NEGATIVE] = 50,
 ) -> OfStep:
     """Let the rate fall along a line, to `final_factor` of the first one at the end."""

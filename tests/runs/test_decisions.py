@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from charrnn.data import fitting_sizes
-from charrnn.options.ranges import seconds_of
+from charrnn.options.ranges import parse_duration
 from charrnn.options.training import DecidedOptions
 from charrnn.runs import decisions
 from charrnn.runs.world import SINGLE_PROCESS
@@ -44,7 +44,7 @@ def test_a_budget_ends_in_time(characters: int, every: int | None) -> None:
         scored = steps // between * characters / 8
         if steps > 1:
             seconds = (trained + decisions.SCORING_COST * scored) / cpu(found)
-            assert seconds <= 0.95 * seconds_of(time)
+            assert seconds <= 0.95 * parse_duration(time)
 
 
 @pytest.mark.parametrize("characters", LENGTHS)

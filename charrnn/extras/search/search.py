@@ -132,7 +132,7 @@ def _check_settings(config: DictConfig, settings: Any, space: dict[str, BaseDist
     for name, admitted in (("n_trials", AT_LEAST_1), ("n_jobs", AT_LEAST_1), ("seed", SEED)):
         value, option = settings[name], f"hydra.sweeper.{name}"
         require(type(value) is int, option, value, "takes a whole number")
-        require(admitted.admits(value), option, value, admitted.demand)
+        require(admitted.accepts(value), option, value, admitted.requirement)
     every = config.validate_every
     require(every != 0, "validate_every", every, "a study needs validation losses")
     if not space:
