@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from benchmarks.measuring import Effort, Ended, run
-from charrnn.text.corpora import corpus_text
+from charrnn.text.corpora import fetch_corpus
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CHARRNN = [sys.executable, "-m", "charrnn"]
@@ -31,7 +31,7 @@ class Workplace:
         beside = REPOSITORY.parent / "shared" / "data" / "tiny-shakespeare.txt"
         if self.given_text is not None or beside.is_file():
             return self.given_text or beside
-        return corpus_text("shakespeare", partial(print, file=sys.stderr))
+        return fetch_corpus("shakespeare", partial(print, file=sys.stderr))
 
     @cached_property
     def data(self) -> tuple[Path, Path]:

@@ -29,7 +29,7 @@ from charrnn.errors import InputError, format_reason, shorten
 from charrnn.files import require_regular_file
 from charrnn.options.datasets import SPLITS
 from charrnn.text.sorted_lists import LIST_MARK
-from charrnn.text.sources import names_of, read_pieces
+from charrnn.text.sources import as_name_list, read_pieces
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
 FileIds = npt.NDArray[Any]  # (n,), an unsigned or signed integer type, counted from 1
@@ -268,7 +268,7 @@ def encoded_text(
         try:
             return vocabulary.encode(piece)
         except InputError as error:
-            name = shorten(", ".join(names_of(input_txt)))
+            name = shorten(", ".join(as_name_list(input_txt)))
             raise InputError(f"data.input_txt={name}: {error}, or give unknown=skip") from None
 
     pieces = read_pieces(input_txt, encoding)

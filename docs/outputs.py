@@ -90,9 +90,9 @@ def make(name: str, by: str) -> None:
 
     page.write_text(BLOCK.sub(made, page.read_text("utf-8")), "utf-8")
     if name == FIRST:
-        from charrnn.text.corpora import corpus_text
+        from charrnn.text.corpora import fetch_corpus
 
-        corpus = corpus_text("shakespeare", print).read_text("utf-8")
+        corpus = fetch_corpus("shakespeare", print).read_text("utf-8")
         (folder / "my.txt").write_text(corpus[:100_000], "utf-8")
 
 

@@ -40,7 +40,7 @@ from charrnn.runs.folder import MISSING, Config, escaped, plain, select
 from charrnn.runs.model_lookup import read_model
 from charrnn.runs.plan import RunRequest
 from charrnn.text.corpora import CORPORA
-from charrnn.text.sources import names_of
+from charrnn.text.sources import as_name_list
 
 MAIN_CONFIG = "charrnn_recorded_run"  # in Hydra's ConfigStore
 _COMPLETE = ("data", "model", "trainer")  # nodes that get what is new since they were recorded
@@ -247,7 +247,7 @@ def absolute(config: TrainOptions, given: Collection[str]) -> TrainOptions:
         is_list = isinstance(path, list)
         data[name] = [*map(os.path.abspath, path)] if is_list else path and os.path.abspath(path)
     if data["background"] is not None:
-        names = names_of(data["background"])
+        names = as_name_list(data["background"])
         data["background"] = [n if n in CORPORA else os.path.abspath(n) for n in names]
     if config.init_from is not None:
         # outputs/latest will be another run once this one has begun

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import replace_file
-from charrnn.text.vocabulary import TerminalText, as_bytes
+from charrnn.text.vocabulary import TerminalEncoder, as_bytes
 
 Write = Callable[[str], None]
 
@@ -30,9 +30,9 @@ def open_output(output: str | None) -> Iterator[Write]:
         with replace_file(Path(output)) as temporary, temporary.open("wb") as file:
             yield lambda text: _write(file, text)
     elif sys.stdout.isatty():
-        terminal = TerminalText(sys.stdout.encoding)
-        yield lambda text: _print(terminal.encoded(text))
-        _print(terminal.encoded("", last=True))
+        terminal = TerminalEncoder(sys.stdout.encoding)
+        yield lambda text: _print(terminal.encode(text))
+        _print(terminal.encode("", last=True))
     else:
         yield lambda text: _print(as_bytes(text))
 

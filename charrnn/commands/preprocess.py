@@ -9,7 +9,7 @@ from typing import Annotated
 from charrnn.options.datasets import SplitOptions
 from charrnn.options.ranges import PATH
 from charrnn.say import ProgressDisplay, escape_unprintable, say
-from charrnn.text.preprocessing import LIST_REMARK, STAGE, preprocess
+from charrnn.text.preprocessing import PROGRESS_LABEL, SHUFFLE_NOTICE, preprocess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ def run(options: PreprocessOptions) -> None:
     Raises:
         InputError, RunError: like `preprocess`.
     """
-    with ProgressDisplay(STAGE, quiet=options.quiet) as report:
+    with ProgressDisplay(PROGRESS_LABEL, quiet=options.quiet) as report:
         result = preprocess(
             options.input_txt,
             None if options.output_h5 is None else Path(options.output_h5),
@@ -40,7 +40,7 @@ def run(options: PreprocessOptions) -> None:
         )
     if not options.quiet:
         if result.is_list:
-            say(LIST_REMARK.format(prefix=options.PREFIX))
+            say(SHUFFLE_NOTICE.format(prefix=options.PREFIX))
         print(f"Total vocabulary size: {len(result.vocabulary)}")
         print(f"Total tokens in file: {sum(result.sizes.values())}")
         print(f"  Training size: {result.sizes['train']}")

@@ -23,7 +23,7 @@ from charrnn.generation.draw import Ids, find_banned_ids, log_softmax
 from charrnn.generation.engines import Engine, make_engine, select_streams
 from charrnn.models.trained import State, Trained, zero_state
 from charrnn.options.sampling import SamplingParams
-from charrnn.text.prompt import fit_text, primer_of
+from charrnn.text.prompt import encode_primer, fit_text
 from charrnn.text.vocabulary import Vocabulary
 
 NEWLINE = "\n"
@@ -172,7 +172,7 @@ class Sampler:
         last, state = None, zero_state(self.model, 1)
         if prime == "text":
             if self._after_primer is None:
-                primer = primer_of(self.model.facts, self.model.vocabulary)
+                primer = encode_primer(self.model.facts, self.model.vocabulary)
                 self._after_primer = self.read_on(StartState(None, state), primer)
             last, state = self._after_primer
         if last is not None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from charrnn.data import BLOCK, EncodedText, Ids
 from charrnn.say import say
-from charrnn.text.corpora import CORPORA, corpus_text
+from charrnn.text.corpora import CORPORA, fetch_corpus
 from charrnn.text.sources import read_pieces
 from charrnn.text.vocabulary import Vocabulary
 
@@ -55,7 +55,7 @@ class Background:
             digest.update(piece.encode("utf-8", "surrogatepass"))
         return digest.hexdigest() if self.names else None
 
-    def ids(self, most: int) -> Ids:
+    def read_ids(self, most: int) -> Ids:
         """The first characters (n,), n <= `most`, without those that the vocabulary lacks."""
         found, n = [np.empty(0, np.int64)], 0
         for piece in chain(self._named(), self._earlier()):
@@ -68,7 +68,7 @@ class Background:
 
     def _named(self) -> Iterator[str]:
         for name in self.names:
-            file = str(corpus_text(name, say)) if name in CORPORA else name
+            file = str(fetch_corpus(name, say)) if name in CORPORA else name
             is_utf8 = name in CORPORA and self.encoding != "bytes"
             yield from read_pieces([file], "utf-8" if is_utf8 else self.encoding)
 
@@ -79,7 +79,7 @@ class Background:
                 yield self.earlier.vocabulary.decode(ids[start : start + BLOCK].tolist())
 
 
-def without_passages_of(other: Ids, ids: Ids) -> Ids:
+def remove_shared_passages(ids: Ids, other: Ids) -> Ids:
     """Ids (n,) without the passages of `PASSAGE` characters that another text (m,) has too."""
     if min(len(ids), len(other)) < PASSAGE:
         return ids

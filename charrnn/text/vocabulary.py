@@ -170,7 +170,7 @@ def _character(token: str) -> str:
     return token
 
 
-def readable(text: str) -> str:
+def to_readable(text: str) -> str:
     """The same with the characters that its bytes are, where some of it is bytes."""
     return as_bytes(text).decode("utf-8", "surrogateescape")
 
@@ -195,7 +195,7 @@ _PICTURES = {
 }
 
 
-class TerminalText:
+class TerminalEncoder:
     """Encodes a text, piece by piece, for a terminal.
 
     What the terminal's encoding lacks is shown as a question mark, a byte that is no text as
@@ -206,7 +206,7 @@ class TerminalText:
         self._encoding = encoding or "ascii"
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def encoded(self, text: str, last: bool = False) -> bytes:
+    def encode(self, text: str, last: bool = False) -> bytes:
         """The bytes that show this much more text; with `last` also what is incomplete."""
         decoded = self._decoder.decode(as_bytes(text), last)
         return decoded.translate(_PICTURES).encode(self._encoding, "replace")

@@ -17,7 +17,7 @@ from charrnn.evaluation.stream_losses import part_loss
 from charrnn.models.trained import LOSS_WITH_COUNTS
 from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, check_arguments
 from charrnn.say import say
-from charrnn.text.background import without_passages_of
+from charrnn.text.background import remove_shared_passages
 from charrnn.training.datamodule import TextDataModule, TextLoader
 
 LOSS = "val/loss_with_counts"
@@ -167,9 +167,9 @@ class CharacterCounts(L.Callback):
 
     def _background(self, data: TextDataModule, most: int) -> Ids:
         """The ids (n,) of the background, n <= `most`, without what is held out of the text."""
-        ids = data.background.ids(most)
+        ids = data.background.read_ids(most)
         for split in ("val", "test") if len(ids) else ():
-            ids = without_passages_of(data.encoded.unread(split)[: self.characters], ids)
+            ids = remove_shared_passages(ids, data.encoded.unread(split)[: self.characters])
         return ids
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:

@@ -25,9 +25,9 @@ from charrnn.errors import InputError
 from charrnn.options.datasets import DataOptions, without_default_corpus
 from charrnn.say import say
 from charrnn.text.background import Background
-from charrnn.text.preprocessing import prepare
-from charrnn.text.prompt import PRIMER_FACT, primer_passage, primer_slice
-from charrnn.text.sources import names_of
+from charrnn.text.preprocessing import prepare_files
+from charrnn.text.prompt import PRIMER_FACT, choose_primer, get_primer_slice
+from charrnn.text.sources import as_name_list
 from charrnn.text.vocabulary import Vocabulary
 
 BLOCK_IDS = 1 << 20  # copied from the file, and to a GPU, at once
@@ -106,7 +106,7 @@ class TextDataModule(L.LightningDataModule):
     @cached_property
     def _files(self) -> tuple[Path, Path]:
         """The HDF5 and JSON files of the text."""
-        return prepare(self.options, say, self._beside_the_text)
+        return prepare_files(self.options, say, self._beside_the_text)
 
     @property
     def encoded(self) -> EncodedText:
@@ -155,14 +155,14 @@ class TextDataModule(L.LightningDataModule):
         """Text for a model to begin from: of the validation split, or of what there is."""
         for name in ("val", "train"):
             if (ids := self.split(name)) is not None:
-                text = self.vocabulary.decode(ids[primer_slice(len(ids))].tolist())
-                return primer_passage(text)
+                text = self.vocabulary.decode(ids[get_primer_slice(len(ids))].tolist())
+                return choose_primer(text)
         return ""
 
     @property
     def background(self) -> Background:
         """The texts that are counted beside this one."""
-        names = names_of(self.options.background or [])
+        names = as_name_list(self.options.background or [])
         encoding = "bytes" if self.vocabulary.is_bytes else self.options.encoding
         return Background(names, encoding, self.vocabulary, self.earlier)
 

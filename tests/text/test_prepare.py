@@ -17,7 +17,7 @@ from charrnn.__main__ import main
 from charrnn.data import open_data
 from charrnn.errors import InputError, RunError
 from charrnn.options.datasets import DataOptions
-from charrnn.text.preprocessing import prepare
+from charrnn.text.preprocessing import prepare_files
 from tests import REPOSITORY
 
 BESIDE = (Path("x.h5"), Path("x.json"))
@@ -29,7 +29,7 @@ def _in_a_folder(folder: Path, cache: Path) -> None:
 
 
 def ready(input_txt: Any = "x.txt", **options: Any) -> tuple[Path, Path]:
-    return prepare(DataOptions(input_txt, **options), lambda line: None)
+    return prepare_files(DataOptions(input_txt, **options), lambda line: None)
 
 
 def text_of(pair: tuple[Path, Path] = BESIDE) -> str:
@@ -45,23 +45,23 @@ def is_in_cache(pair: tuple[Path, Path], cache: Path) -> bool:
 def test_it_is_made_once_under_preprocess_own_names() -> None:
     said: list[str] = []
     Path("x.txt").write_bytes(b"one\r\ntwo")
-    assert prepare(DataOptions("x.txt"), said.append) == BESIDE
+    assert prepare_files(DataOptions("x.txt"), said.append) == BESIDE
     assert said == ["x.h5: preprocessed from x.txt"]
     assert text_of() == "one\r\ntwo"
     assert sorted(os.listdir()) == ["x.h5", "x.json", "x.txt"]
     before = BESIDE[0].stat()
     os.utime("x.txt", ns=(10**18, 10**18))
-    assert prepare(DataOptions("./x.txt"), pytest.fail) == BESIDE
+    assert prepare_files(DataOptions("./x.txt"), pytest.fail) == BESIDE
     assert BESIDE[0].stat() == before
     Path("new").mkdir()
     for name in ("x.txt", *BESIDE):
         Path(name).rename(Path("new", name))
-    assert prepare(DataOptions("new/x.txt"), pytest.fail)[0] == Path("new/x.h5")
+    assert prepare_files(DataOptions("new/x.txt"), pytest.fail)[0] == Path("new/x.h5")
 
 
 def test_what_preprocess_made_is_used() -> None:
     assert main(["preprocess", "input_txt=./x.txt", "encoding=utf8"]) == 0
-    assert prepare(DataOptions("x.txt"), pytest.fail) == BESIDE
+    assert prepare_files(DataOptions("x.txt"), pytest.fail) == BESIDE
 
 
 @pytest.mark.parametrize("text", ["another one", "the test"])
@@ -73,7 +73,7 @@ def test_a_changed_text_is_done_again_and_the_old_ids_stay(text: str, cache: Pat
     pair = ready()
     assert is_in_cache(pair, cache)
     assert text_of(pair) == text
-    assert prepare(DataOptions("x.txt"), pytest.fail) == pair
+    assert prepare_files(DataOptions("x.txt"), pytest.fail) == pair
     assert text_of() == "the text"
     pair[1].unlink()
     assert ready() == pair
@@ -107,7 +107,7 @@ def test_other_options_have_files_of_their_own(cache: Path) -> None:
     assert len(pairs) == len(options)
     assert all(is_in_cache(pair, cache) for pair in pairs)
     assert BESIDE[0].read_bytes() == before
-    assert prepare(DataOptions("x.txt", val_frac=0.3), pytest.fail) in pairs
+    assert prepare_files(DataOptions("x.txt", val_frac=0.3), pytest.fail) in pairs
 
 
 @pytest.mark.parametrize("name", ["x.h5", "x.json"])

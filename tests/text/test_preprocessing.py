@@ -155,7 +155,7 @@ def from_stdin(
     split = SplitOptions(val, test, encoding)
     with (
         patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(data))),
-        patch.object(sources, "PIECE", piece),
+        patch.object(sources, "PIECE_SIZE", piece),
         patch.object(preprocessing, "_BLOCK", piece),
     ):
         return preprocessing.preprocess("-", Path(folder, "x.h5"), None, split).h5

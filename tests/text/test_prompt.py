@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrnn.text.prompt import (
-    MARKS,
+    KEYBOARD_MARKS,
     PRIMER_CHARACTERS,
+    choose_primer,
+    encode_primer,
+    find_source_positions,
     fit_text,
-    primer_of,
-    primer_passage,
-    primer_slice,
-    source_positions,
+    get_primer_slice,
 )
 from charrnn.text.vocabulary import Vocabulary
 
@@ -44,7 +44,7 @@ def test_a_keyboards_quotes_in_a_text_of_curly_ones() -> None:
 def test_left_out_or_replaced(text: str, skipped: str, replaced: str) -> None:
     assert fit_text(text, ASCII, "skip").text == skipped
     assert fit_text(text, ASCII, "replace").text == replaced
-    marks = "".join(c for c in text if c in MARKS)
+    marks = "".join(c for c in text if c in KEYBOARD_MARKS)
     assert marks or fit_text(text, ASCII, "error") == (text, "")
 
 
@@ -60,18 +60,18 @@ def test_what_is_unknown_is_told_once_each() -> None:
 def test_each_id_has_the_place_of_what_it_was_read_for(unknown: str) -> None:
     text = "a😀b…c\ud800é"
     read = fit_text(text, ASCII, unknown).text
-    places = source_positions(text, ASCII, unknown)
+    places = find_source_positions(text, ASCII, unknown)
     assert len(places) == len(ASCII.encode(read))
     known = {"a": 0, "b": 2, "c": 4}
     assert {c: p for c, p in zip(read, places, strict=True) if c in known} == known
     assert places == ([0, 2, 3, 3, 3, 4] if unknown == "skip" else [0, 2, 3, 3, 3, 4, 6])
-    assert source_positions("ab", ASCII, "error") == [0, 1]
+    assert find_source_positions("ab", ASCII, "error") == [0, 1]
 
 
 def test_bytes_know_a_character_by_its_bytes_which_have_its_place() -> None:
     vocabulary = Vocabulary.from_tokens(["a", "[195]", "[169]"])
     assert fit_text("aéè", vocabulary, "skip") == ("aé", "è")
-    assert source_positions("aéèa", vocabulary, "skip") == [0, 1, 1, 3]
+    assert find_source_positions("aéèa", vocabulary, "skip") == [0, 1, 1, 3]
 
 
 # -- the primer --------------------------------------------------------------------------
@@ -80,21 +80,21 @@ LINES = "".join(f"line {n} of this text\n" for n in range(100))
 
 
 def test_the_primer_is_whole_lines_of_the_middle_and_ends_with_a_paragraph() -> None:
-    chosen = primer_passage(LINES[primer_slice(len(LINES))])
+    chosen = choose_primer(LINES[get_primer_slice(len(LINES))])
     assert chosen in LINES
     assert chosen.startswith("line")
     assert chosen.endswith("\n")
     assert PRIMER_CHARACTERS // 2 < len(chosen) <= PRIMER_CHARACTERS
-    assert primer_passage(LINES[: LINES.index("line 20")] + "\n" + LINES[:120]).endswith("\n\n")
+    assert choose_primer(LINES[: LINES.index("line 20")] + "\n" + LINES[:120]).endswith("\n\n")
 
 
 @given(st.text("ab \n", max_size=1000))
 def test_the_primer_is_a_part_of_any_text(text: str) -> None:
-    chosen = primer_passage(text)
+    chosen = choose_primer(text)
     assert chosen in text
     assert bool(chosen) == bool(text)
     assert len(chosen) <= PRIMER_CHARACTERS
-    assert len(text[primer_slice(len(text))]) == min(len(text), 2 * PRIMER_CHARACTERS)
+    assert len(text[get_primer_slice(len(text))]) == min(len(text), 2 * PRIMER_CHARACTERS)
 
 
 @pytest.mark.parametrize(
@@ -111,4 +111,4 @@ def test_the_primer_is_a_part_of_any_text(text: str) -> None:
 def test_the_model_reads_what_it_knows_of_it(
     primer: object, tokens: list[str], ids: list[int]
 ) -> None:
-    assert list(primer_of({"primer": primer}, Vocabulary.from_tokens(tokens))) == ids
+    assert list(encode_primer({"primer": primer}, Vocabulary.from_tokens(tokens))) == ids

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from charrnn.text.corpora import render
+from charrnn.text.corpora import render_play
 
 PLAY = """\
 # A Play
@@ -82,4 +82,4 @@ Here, here, sir; here, sir.
 
 
 def test_only_names_and_speeches_are_left() -> None:
-    assert render(PLAY) == TEXT
+    assert render_play(PLAY) == TEXT

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
-from charrnn.text.preprocessing import split_sizes
-from charrnn.text.sorted_lists import HEAD, resolve_lines, shuffled
+from charrnn.text.preprocessing import compute_split_sizes
+from charrnn.text.sorted_lists import HEAD, resolve_lines, shuffle_lines
 from charrnn.text.vocabulary import Vocabulary
 
 NAMES = [first + rest for first in "ABCDEFGHIJKLMNOPQRST" for rest in ("ada", "bel", "Cyr", "Dor")]
@@ -63,9 +63,9 @@ def test_every_line_is_there_once_in_one_split(
     lines: list[str], ended: bool, fractions: tuple[float, float]
 ) -> None:
     text = "\n".join(lines) + "\n" * ended
-    sizes = split_sizes(len(text), SplitOptions(*fractions))
-    found = shuffled(text, sizes)
-    assert found == shuffled(text, sizes)
+    sizes = compute_split_sizes(len(text), SplitOptions(*fractions))
+    found = shuffle_lines(text, sizes)
+    assert found == shuffle_lines(text, sizes)
     each = {name: Counter(part.split("\n")[:-1]) for name, part in found.items()}
     whole = text if text.endswith("\n") else text + "\n"
     assert sum(each.values(), Counter()) == Counter(whole.split("\n")[:-1])
@@ -75,7 +75,7 @@ def test_every_line_is_there_once_in_one_split(
 
 
 def test_the_last_line_ends_as_the_others_do() -> None:
-    found = shuffled("b\r\na\r\nc", {"train": 9, "val": 0, "test": 0})
+    found = shuffle_lines("b\r\na\r\nc", {"train": 9, "val": 0, "test": 0})
     assert sorted(found["train"].split("\r\n")) == ["", "a", "b", "c"]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrnn.errors import InputError
-from charrnn.text.vocabulary import TerminalText, Vocabulary
+from charrnn.text.vocabulary import TerminalEncoder, Vocabulary
 
 TEXTS = st.text(min_size=1)
 
@@ -112,17 +112,17 @@ def test_numbers_of_thousands_of_digits_do_no_harm(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii", "cp1252", "utf-16-le", None])
 def test_any_text_on_any_terminal(encoding: str | None) -> None:
     text = "Zoë שלום 😀\r\n\tend"
-    shown = TerminalText(encoding)
-    assert encoding != "utf-8" or shown.encoded(text) == text.encode()
+    shown = TerminalEncoder(encoding)
+    assert encoding != "utf-8" or shown.encode(text) == text.encode()
     text += "\ud800 \udcff \x1b[31m \x07"
-    content = b"".join(shown.encoded(c) for c in text) + shown.encoded("", last=True)
+    content = b"".join(shown.encode(c) for c in text) + shown.encode("", last=True)
     decoded = content.decode(encoding or "ascii")
     assert not set(decoded) & {"\x1b", "\x07"}
     assert "\r\n\tend" in decoded
 
 
 def test_a_character_of_bytes_may_come_in_pieces() -> None:
-    shown = TerminalText("latin-1")
-    assert shown.encoded("\udcc3") == b""
-    assert shown.encoded("\udcab!") == b"\xeb!"
-    assert shown.encoded("\udcc3", last=True) == b"?"
+    shown = TerminalEncoder("latin-1")
+    assert shown.encode("\udcc3") == b""
+    assert shown.encode("\udcab!") == b"\xeb!"
+    assert shown.encode("\udcc3", last=True) == b"?"

@@ -17,7 +17,7 @@ from charrnn.__main__ import main
 from charrnn.counts.passages import count
 from charrnn.data import open_data, same_training_data
 from charrnn.models import model_file
-from charrnn.text.background import PASSAGE, Background, without_passages_of
+from charrnn.text.background import PASSAGE, Background, remove_shared_passages
 from charrnn.text.vocabulary import Vocabulary
 from tests.attacks.stranger import tampered
 from tests.small_runs import Train, metrics
@@ -117,10 +117,10 @@ def test_what_is_held_out_of_the_text_is_not_counted() -> None:
         if tuple(ids[i : i + PASSAGE]) in shared:
             kept[i : i + PASSAGE] = False
     assert 0 < 900 - kept.sum() < 160
-    np.testing.assert_array_equal(without_passages_of(other, ids), ids[kept])
+    np.testing.assert_array_equal(remove_shared_passages(ids, other), ids[kept])
     for few in (other[:31], other[:0]):
-        np.testing.assert_array_equal(without_passages_of(few, ids), ids)
-        np.testing.assert_array_equal(without_passages_of(other, few), few)
+        np.testing.assert_array_equal(remove_shared_passages(ids, few), ids)
+        np.testing.assert_array_equal(remove_shared_passages(few, other), few)
 
 
 def test_files_folders_globs_packed_ones_and_corpora(texts: Path) -> None:
@@ -134,9 +134,9 @@ def test_files_folders_globs_packed_ones_and_corpora(texts: Path) -> None:
     (texts / "cache" / "corpora" / "shakespeare.txt").write_text("ROMEO: it sat")
     vocabulary = Vocabulary(list("themasionc "))
     names = ["folder", "folder/*.md", "3.txt.gz", "shakespeare"]
-    ids = Background(names, "utf-8", vocabulary).ids(99)
+    ids = Background(names, "utf-8", vocabulary).read_ids(99)
     assert vocabulary.decode(ids) == "a matthe catsat on it sat"
-    assert vocabulary.decode(Background(names, "utf-8", vocabulary).ids(4)) == "a ma"
+    assert vocabulary.decode(Background(names, "utf-8", vocabulary).read_ids(4)) == "a ma"
     both = Background(names, "utf-8", vocabulary).fingerprint
     assert both != Background(names[1:], "utf-8", vocabulary).fingerprint
 

@@ -21,7 +21,7 @@ from charrnn.extras.inspect.features import FEATURES, Values
 from charrnn.generation.draw import Array, Floats
 from charrnn.models.trained import TrainedModel
 from charrnn.say import BITS_PER_NAT
-from charrnn.text.vocabulary import readable
+from charrnn.text.vocabulary import to_readable
 
 _MAX_GATES = 5000  # the number of characters for which gates are computed
 # Below the first value a gate is shut, above the second it is open: Karpathy, Johnson and Li,
@@ -50,7 +50,7 @@ def make_report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> 
     r, chance = correlation.compute_correlations(vectors, features)
     return {
         "passage": {
-            "text": readable(text),
+            "text": to_readable(text),
             "loss": float(trace.losses[1:].mean(dtype=np.float64)),
         },
         "parts": parts,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.text.training_text import TrainingText
-from charrnn.text.vocabulary import readable
+from charrnn.text.vocabulary import to_readable
 
 MAX_LENGTH = 50  # characters; longer substrings are not counted
 _TABLE_LENGTHS = (5, 10, 15, 20, 30, 40, 50)
@@ -68,7 +68,7 @@ class Report:
             lines.append("  are copied    " + "".join(f"{share:>8}" for share in shares))
         if (longest := self.longest) is not None:
             length = len(longest.text)
-            shown, half = readable(longest.text), _MAX_SHOWN // 2
+            shown, half = to_readable(longest.text), _MAX_SHOWN // 2
             if len(shown) > _MAX_SHOWN:
                 shown = f"{shown[:half]} ... {shown[-half:]}"
             lines += [
@@ -94,7 +94,7 @@ def report_on(text: str, training: TrainingText) -> Report:
     matches = training.find_longest_matches(text)
     lengths = range(1, min(MAX_LENGTH, len(text)) + 1)
     words = _find_words(text)
-    if words and readable(text).endswith(words[-1]):
+    if words and to_readable(text).endswith(words[-1]):
         del words[-1]
     known = _find_training_words(training)
     return Report(
@@ -127,4 +127,4 @@ def _find_training_words(training: TrainingText) -> frozenset[str]:
 
 def _find_words(text: str) -> list[str]:
     """Return the words of a text: letters, with apostrophes between them."""
-    return _WORD.findall(readable(text))
+    return _WORD.findall(to_readable(text))

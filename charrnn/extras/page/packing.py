@@ -28,7 +28,7 @@ from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
-from charrnn.text.prompt import PRIMER_FACT, primer_of
+from charrnn.text.prompt import PRIMER_FACT, encode_primer
 from charrnn.text.training_text import get_corpus_name
 
 Array = npt.NDArray[np.float32]
@@ -80,7 +80,7 @@ def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = No
         "vocabulary": model.vocabulary.to_dict(),
         "facts": {
             **(facts or {}),
-            "primer": list(primer_of(model.facts, model.vocabulary)),
+            "primer": list(encode_primer(model.facts, model.vocabulary)),
             "sampling": asdict(SamplingParams()),
         },
         "tensors": tensors,

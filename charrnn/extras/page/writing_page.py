@@ -14,7 +14,7 @@ from charrnn.extras.page.single_file import (
     read_style,
     replace_once,
 )
-from charrnn.text.prompt import CURLY, MARKS
+from charrnn.text.prompt import CURLY_QUOTES, KEYBOARD_MARKS
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def make_writing_page(chosen: RoundedModel, about: About, text: str | None = Non
     Args:
         text: the training text. The page marks lines that it contains in new lists.
     """
-    facts = {"about": asdict(about), "marks": MARKS, "curly": CURLY}
+    facts = {"about": asdict(about), "marks": KEYBOARD_MARKS, "curly": CURLY_QUOTES}
     model, counts = pack_model(chosen.model, chosen.bits, facts), chosen.model.counts
     # Pages from file:// may share one storage, so the key of a draft contains a hash of the model.
     name = hashlib.sha256(model.encode()).hexdigest()[:12]

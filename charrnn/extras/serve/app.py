@@ -40,7 +40,7 @@ from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import ServedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
-from charrnn.text.prompt import replacements
+from charrnn.text.prompt import find_replacements
 
 PAGE = Path(__file__).parents[1] / "page" / "site"
 # The page loads files only from this folder, and connects only to this server.
@@ -148,7 +148,7 @@ def list_known_lines(served: ModelForText, body: TextRequest) -> Response:
 def list_replacements(served: ModelForText, body: TextRequest) -> Response:
     """List the characters that the model does not know, each with its replacement."""
     return ASCIIJSONResponse(
-        {"read_as": replacements(body.text, served.vocabulary, served.unknown)}
+        {"read_as": find_replacements(body.text, served.vocabulary, served.unknown)}
     )
 
 

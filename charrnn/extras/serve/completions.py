@@ -21,7 +21,7 @@ from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import ServedModel
 from charrnn.generation.draw import find_banned_ids
 from charrnn.generation.sampler import drawn_seed, in_characters_of
-from charrnn.text.prompt import source_positions
+from charrnn.text.prompt import find_source_positions
 
 # Log-probabilities in one response. They take a hundred times the memory of the text.
 _MAX_SCORES = 500_000
@@ -150,7 +150,10 @@ class _Choice:
             # The first character has no score if no primer precedes it.
             unscored = prompt.ids[: len(prompt.ids) - len(piece.prompt_scores)].tolist()
             scores = [*(Score(id_, None, None) for id_ in unscored), *piece.prompt_scores, *scores]
-            offsets = [*source_positions(prompt.text, served.vocabulary, served.unknown), *offsets]
+            offsets = [
+                *find_source_positions(prompt.text, served.vocabulary, served.unknown),
+                *offsets,
+            ]
         return {
             "index": piece.number,
             "text": text,
