@@ -25,7 +25,7 @@ from benchmarks.report import PAGE, write_on
 from benchmarks.workplace import CHARRNN, REPOSITORY
 from charrnn import Model
 from charrnn.counts.mixing import fit_weights
-from charrnn.data import SplitIds, open_data, translated
+from charrnn.data import SplitIds, open_data, translate_split
 from charrnn.evaluation.stream_losses import stream_loss, windows_loss
 from charrnn.networks.ensemble import any_network_of
 from charrnn.runs.model_lookup import read_model
@@ -124,7 +124,7 @@ def losses_with_counts(folder: Path) -> dict[str, float]:
     trained = read_model(folder)
     assert trained.counts is not None
     data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
-    ids = translated(data, "val", trained.vocabulary)[:]
+    ids = translate_split(data, "val", trained.vocabulary)[:]
     halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
     model = Model(trained)
     totals = {"carried": 0.0, "cold": 0.0}

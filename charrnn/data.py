@@ -82,7 +82,7 @@ class EncodedText:
             "is_list": self.is_list,
         }
 
-    def unread(self, split: str) -> SplitIds:
+    def get_split(self, split: str) -> SplitIds:
         """The ids of a split, read piece by piece.
 
         An id that is not one of the vocabulary's is an InputError when it is reached.
@@ -98,12 +98,12 @@ class SplitIds:
     Attributes:
         stored: (n,), as they lie in a file or in memory.
         convert: makes ids from 0 of a part of them, of any shape.
-        unknown: characters of the text that are left out, since the vocabulary lacks them.
+        num_unknown: characters of the text that are left out, since the vocabulary lacks them.
     """
 
     stored: FileIds
     convert: Callable[[FileIds], Ids] = lambda part: part.astype(np.int64)
-    unknown: int = 0
+    num_unknown: int = 0
 
     @classmethod
     def from_pieces(cls, pieces: Iterable[Ids], vocabulary_size: int) -> SplitIds:
@@ -113,7 +113,7 @@ class SplitIds:
             ids = piece[piece >= 0].astype(dtype)
             unknown += len(piece) - len(ids)
             buffer += ids.tobytes()
-        return cls(np.frombuffer(buffer, dtype), unknown=unknown)
+        return cls(np.frombuffer(buffer, dtype), num_unknown=unknown)
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -163,7 +163,7 @@ def open_data(h5: Path, json: Path) -> EncodedText:
     return EncodedText(h5, json, vocabulary, splits, is_list)
 
 
-def training_data(facts: Mapping[str, Any]) -> EncodedText:
+def open_training_data(facts: Mapping[str, Any]) -> EncodedText:
     """Open the data that a model was trained on, which its facts name.
 
     Raises:
@@ -180,7 +180,7 @@ def training_data(facts: Mapping[str, Any]) -> EncodedText:
     return data
 
 
-def same_training_data(facts: Mapping[str, Any]) -> EncodedText | None:
+def find_training_data(facts: Mapping[str, Any]) -> EncodedText | None:
     """The data that a model was trained on, if it is still what it was.
 
     Whoever made a model chose the places that it names. Only what has the fingerprint that the
@@ -188,7 +188,7 @@ def same_training_data(facts: Mapping[str, Any]) -> EncodedText | None:
     """
     with contextlib.suppress(InputError):
         if "fingerprint" in facts:
-            return training_data(facts)
+            return open_training_data(facts)
     return None
 
 
@@ -218,7 +218,7 @@ def _split(file: h5py.File, name: str, h5: Path) -> FileIds:
     return ids
 
 
-def translated(
+def translate_split(
     data: EncodedText, split: str, vocabulary: Vocabulary, *, skip: bool = False
 ) -> SplitIds:
     """The ids (n,) of a split in another vocabulary.
@@ -228,7 +228,7 @@ def translated(
     Args:
         skip: leave out such characters, rather than refuse them.
     """
-    ids = data.unread(split)
+    ids = data.get_split(split)
     if data.vocabulary == vocabulary:
         return ids
     characters = data.vocabulary.characters
@@ -252,7 +252,7 @@ def translated(
     return SplitIds(ids.stored, convert)
 
 
-def encoded_text(
+def encode_text(
     input_txt: str | list[str], encoding: str, vocabulary: Vocabulary, *, skip: bool
 ) -> SplitIds:
     """The ids (n,) of a text (see `charrnn.text.sources.find_files`) in a vocabulary.
@@ -302,11 +302,11 @@ class Streams:
         return len(self.starts)
 
     @property
-    def windows(self) -> int:
+    def num_windows(self) -> int:
         """Whole windows in an epoch; a last partial one is not trained on."""
         return self.length // self.seq_length
 
-    def block(self, first: int, last: int) -> Ids:
+    def read_windows(self, first: int, last: int) -> Ids:
         """Windows `first` to `last` of an epoch, from 0: (N, (last - first) * T + 1)."""
         start, width = first * self.seq_length, (last - first) * self.seq_length + 1
         block = np.empty((self.batch_size, width), self.ids.dtype)
@@ -317,7 +317,7 @@ class Streams:
             row[len(before_end) :] = self.ids[: width - len(before_end)]
         return from_file_ids(block, self.vocabulary_size, self.path)
 
-    def shuffled(self, seed: int, epoch: int) -> Streams:
+    def shuffle(self, seed: int, epoch: int) -> Streams:
         """The same text as other streams: cut from a random place on, in a random order.
 
         Windows of one epoch then begin and end elsewhere than those of another.
@@ -326,13 +326,13 @@ class Streams:
         offset = random.integers(len(self.ids))
         return replace(self, starts=random.permutation((self.starts + offset) % len(self.ids)))
 
-    def share(self, rank: int, world_size: int) -> Streams:
+    def select_rank(self, rank: int, world_size: int) -> Streams:
         """The streams of one process out of several: N / world_size neighbouring rows."""
         each = self.batch_size // world_size
         return replace(self, starts=self.starts[rank * each : (rank + 1) * each])
 
 
-def fitting_sizes(size: int, batch_size: int, seq_length: int) -> tuple[int, int]:
+def fit_sizes(size: int, batch_size: int, seq_length: int) -> tuple[int, int]:
     """Batch size and window length that `size` characters suffice for.
 
     They are what was asked for wherever one window of it can be cut; else the number

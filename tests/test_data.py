@@ -16,10 +16,10 @@ from charrnn.data import (
     EncodedText,
     Streams,
     cut_streams,
-    encoded_text,
-    fitting_sizes,
+    encode_text,
+    fit_sizes,
     open_data,
-    translated,
+    translate_split,
 )
 from charrnn.errors import InputError
 from charrnn.text.vocabulary import Vocabulary
@@ -61,7 +61,7 @@ def test_however_ids_are_stored_they_read_the_same(
     assert open_data(*write(tmp_path, train=ids)).fingerprint != large
     empty = open_data(*write(tmp_path, val=np.zeros(0, "u1"), test=np.zeros(0, "u1")))
     assert [len(empty.splits[s]) for s in ("train", "val", "test")] == [4, 0, 0]
-    assert empty.unread("train")[:].tolist() == [0, 1, 2, 1]
+    assert empty.get_split("train")[:].tolist() == [0, 1, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
         try:
             data = open_data(h5, json)
             for split in ("train", "val", "test"):
-                data.unread(split)[:]
+                data.get_split(split)[:]
         except InputError as refused:  # it may name the other of the two
             raise InputError(f"{path}: {refused}") from None
 
@@ -117,29 +117,29 @@ def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
 
 def test_another_vocabulary(tmp_path: Path) -> None:
     data = open_data(*write(tmp_path))
-    assert translated(data, "train", Vocabulary(list("xcba")))[:].tolist() == [3, 2, 1, 2]
+    assert translate_split(data, "train", Vocabulary(list("xcba")))[:].tolist() == [3, 2, 1, 2]
     with pytest.raises(InputError, match="'c'"):
-        translated(data, "test", Vocabulary(list("ab")))[:]
-    skipped = translated(data, "test", Vocabulary(list("ab")), skip=True)
-    assert skipped.unknown == len(data.splits["test"]) - len(skipped) > 0
+        translate_split(data, "test", Vocabulary(list("ab")))[:]
+    skipped = translate_split(data, "test", Vocabulary(list("ab")), skip=True)
+    assert skipped.num_unknown == len(data.splits["test"]) - len(skipped) > 0
 
 
 def test_a_text_in_a_vocabulary(tmp_path: Path) -> None:
     path = str(tmp_path / "x.txt")
     Path(path).write_text("aßb" * 50_000 + "ß", encoding="utf-8")
-    found = encoded_text(path, "utf-8", Vocabulary(["b", "a"]), skip=True)
+    found = encode_text(path, "utf-8", Vocabulary(["b", "a"]), skip=True)
     assert found.stored.dtype == np.uint8
     assert found[:].tolist() == [1, 0] * 50_000
-    assert found.unknown == 50_001
+    assert found.num_unknown == 50_001
     with pytest.raises(InputError, match=r"data.input_txt=.*'ß'.* or give unknown=skip"):
-        encoded_text(path, "utf-8", Vocabulary(["b", "a"]), skip=False)
+        encode_text(path, "utf-8", Vocabulary(["b", "a"]), skip=False)
     Path(path).write_bytes(b"a\xc3\x9fb")
     as_bytes = Vocabulary(["a", "\udcc3"], is_bytes=True)
     for encoding in ("bytes", "utf-8"):
-        found = encoded_text(path, encoding, as_bytes, skip=True)
-        assert (found[:].tolist(), found.unknown) == ([0, 1], 2)
-    nothing = encoded_text(path, "utf-8", Vocabulary(["z"]), skip=True)
-    assert (len(nothing), nothing.unknown) == (0, 3)
+        found = encode_text(path, encoding, as_bytes, skip=True)
+        assert (found[:].tolist(), found.num_unknown) == ([0, 1], 2)
+    nothing = encode_text(path, "utf-8", Vocabulary(["z"]), skip=True)
+    assert (len(nothing), nothing.num_unknown) == (0, 3)
 
 
 def virtual(file: h5py.File) -> None:
@@ -180,7 +180,7 @@ def streams_of(size: int, batch: int, seq: int) -> tuple[np.ndarray, Streams]:
     splits = {"train": ids, "val": ids[:0], "test": ids[:0]}
     vocabulary = Vocabulary([chr(0x4E00 + i) for i in range(size)])
     encoded = EncodedText(Path("x.h5"), Path("x.json"), vocabulary, splits)
-    return ids, cut_streams(encoded, "train", *fitting_sizes(size, batch, seq))
+    return ids, cut_streams(encoded, "train", *fit_sizes(size, batch, seq))
 
 
 @settings(max_examples=60, deadline=None)
@@ -191,26 +191,29 @@ def test_windows_give_back_the_corpus_row_by_row(
     ids, streams = streams_of(size, batch, seq)
     offset, order = 0, np.arange(streams.batch_size)
     if epoch >= 0:
-        streams = streams.shuffled(7, epoch)
+        streams = streams.shuffle(7, epoch)
         random = np.random.default_rng([7, epoch])
         offset, order = random.integers(size), random.permutation(len(order))
     length, seq = (size - 1) // streams.batch_size, streams.seq_length
-    assert streams.windows == length // seq >= 1
-    blocks = [streams.block(k, k + 1) for k in range(streams.windows)]
+    assert streams.num_windows == length // seq >= 1
+    blocks = [streams.read_windows(k, k + 1) for k in range(streams.num_windows)]
     inputs, targets = [b[:, :-1] for b in blocks], [b[:, 1:] for b in blocks]
     text = np.roll(ids, -offset).astype(int) - 1
     for row, place in enumerate(order):
-        found = np.append(text, text[0])[place * length :][: streams.windows * seq + 1]
+        found = np.append(text, text[0])[place * length :][: streams.num_windows * seq + 1]
         assert np.array_equal(np.concatenate([i[row] for i in inputs]), found[:-1])
         assert np.array_equal(np.concatenate([t[row] for t in targets]), found[1:])
-    shares = [streams.share(r, streams.batch_size).block(0, 1) for r in range(streams.batch_size)]
+    shares = [
+        streams.select_rank(r, streams.batch_size).read_windows(0, 1)
+        for r in range(streams.batch_size)
+    ]
     assert np.array_equal(np.concatenate(shares), blocks[0])
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 3000), st.integers(1, 500), st.integers(1, 500))
 def test_too_little_text_shrinks_streams_first(size: int, batch: int, seq: int) -> None:
-    fitted = fitting_sizes(size, batch, seq)
+    fitted = fit_sizes(size, batch, seq)
     assert fitted == (min(batch, max(1, (size - 1) // seq)), min(seq, (size - 1) // fitted[0]))
     assert fitted[1] >= 1
     if batch * seq < size:
@@ -219,17 +222,17 @@ def test_too_little_text_shrinks_streams_first(size: int, batch: int, seq: int) 
 
 def test_torch_rnns_epoch_on_tiny_shakespeare() -> None:
     encoded = EncodedText(Path(), Path(), Vocabulary(["a"]), {"train": np.ones(892_316, "u1")})
-    assert cut_streams(encoded, "train", 50, 50).windows == 356
+    assert cut_streams(encoded, "train", 50, 50).num_windows == 356
 
 
 @pytest.mark.parametrize("size", [0, 1])
 def test_nothing_to_learn_from(size: int) -> None:
     with pytest.raises(ValueError, match="2 characters"):
-        fitting_sizes(size, 50, 50)
+        fit_sizes(size, 50, 50)
 
 
 def test_each_epoch_is_shuffled_anew_and_by_its_seed() -> None:
     _, streams = streams_of(1000, 6, 4)
-    starts = {tuple(streams.shuffled(seed, epoch).starts) for seed in (1, 2) for epoch in range(9)}
+    starts = {tuple(streams.shuffle(seed, epoch).starts) for seed in (1, 2) for epoch in range(9)}
     assert len(starts) == 18
-    assert np.array_equal(streams.shuffled(1, 3).starts, streams.shuffled(1, 3).starts)
+    assert np.array_equal(streams.shuffle(1, 3).starts, streams.shuffle(1, 3).starts)

@@ -40,7 +40,7 @@ def main() -> None:
     torch.manual_seed(1)
     data = open_data(options.h5, options.json)
     streams = cut_streams(data, "train", options.batch_size, options.seq_length)
-    blocks = (streams.block(k, k + 1) for k in range(streams.windows))
+    blocks = (streams.read_windows(k, k + 1) for k in range(streams.num_windows))
     windows = [
         tuple(torch.from_numpy(part).to(options.device) for part in (ids[:, :-1], ids[:, 1:]))
         for ids in blocks

@@ -107,7 +107,7 @@ def main() -> None:
 
     torch.manual_seed(1337)
     data = open_data(options.h5, options.json)
-    train, val = (torch.from_numpy(data.unread(split)[:]) for split in ("train", "val"))
+    train, val = (torch.from_numpy(data.get_split(split)[:]) for split in ("train", "val"))
     model = Transformer(len(data.vocabulary))
     matrices = [p for p in model.parameters() if p.ndim == 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]

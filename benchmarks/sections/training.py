@@ -39,7 +39,7 @@ def measure(place: Workplace) -> list[Row]:
 
     plain = (str(place.text), "--steps", str(steps))
     network = network_of(read_model(place.trained))
-    ids = open_data(*place.data).unread("val")
+    ids = open_data(*place.data).get_split("val")
     torch.set_num_threads(threads)
     keep_freed_memory()
 

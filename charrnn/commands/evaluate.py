@@ -76,11 +76,11 @@ def run(options: EvaluateOptions) -> None:
 
 def _print_loss(options: EvaluateOptions, trained: Trained) -> None:
     split, ids = _read_ids(options, trained)
-    score = _compute_score(options, trained, split, ids, ids.unknown)
+    score = _compute_score(options, trained, split, ids, ids.num_unknown)
     details: dict[str, Any] = {}
     heading = f"{split}: {score.characters} characters"
     if options.unknown == "skip":
-        details["unknown"] = ids.unknown
+        details["unknown"] = ids.num_unknown
     if (members := len(trained.members)) > 1:
         details["model"] = f"ensemble of {members}"
     if options.window is not None:
@@ -167,22 +167,22 @@ def _read_text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, Id
         ids = trained.vocabulary.look_up(text)
         return "text", text, ids, int((ids < 0).sum())
     split, read = _read_ids(options, trained)
-    return split, trained.vocabulary.decode(read[:].tolist()), read[:], read.unknown
+    return split, trained.vocabulary.decode(read[:].tolist()), read[:], read.num_unknown
 
 
 def _read_ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
     """Return the split's name and its ids (n,) in the model's vocabulary."""
-    from charrnn.data import encoded_text, open_data, training_data, translated
+    from charrnn.data import encode_text, open_data, open_training_data, translate_split
 
     data, skip = options.data, options.unknown == "skip"
     if data.input_txt is not None:
-        ids = encoded_text(data.input_txt, trained.encoding, trained.vocabulary, skip=skip)
+        ids = encode_text(data.input_txt, trained.encoding, trained.vocabulary, skip=skip)
         return "text", ids
     if data.input_h5 is not None and data.input_json is not None:
         encoded = open_data(Path(data.input_h5), Path(data.input_json))
     else:
         try:
-            encoded = training_data(trained.facts)
+            encoded = open_training_data(trained.facts)
         except InputError as error:
             raise InputError(f"split={options.split}: {error}; or set data.input_txt=") from None
-    return options.split, translated(encoded, options.split, trained.vocabulary, skip=skip)
+    return options.split, translate_split(encoded, options.split, trained.vocabulary, skip=skip)

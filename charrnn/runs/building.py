@@ -15,7 +15,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment, TorchEla
 from lightning.pytorch import callbacks as ready_made
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
-from charrnn.data import EncodedText, open_data, same_training_data
+from charrnn.data import EncodedText, find_training_data, open_data
 from charrnn.errors import InputError, RunError, to_one_line
 from charrnn.models.trained import BY_CHARACTER, TrainedModel
 from charrnn.options.training import DataNode, DecidedOptions
@@ -59,7 +59,7 @@ def build_data(plan: RunPlan, text: EncodedText | None) -> TextDataModule:
     """
     options, seed = plan.options.data, plan.options.seed
     text = text or open_data(*plan.files)
-    supplied = {"seed": seed, "earlier": same_training_data(plan.earlier_facts)}
+    supplied = {"seed": seed, "earlier": find_training_data(plan.earlier_facts)}
     if get_object(options.rest["_target_"]) is TextDataModule:
         supplied["encoded"] = text  # a user's own module may change the text as it sets it up
     data: TextDataModule = build_node("data", options.plain(), TextDataModule, **supplied)

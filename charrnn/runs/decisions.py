@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from charrnn.data import EncodedText, Streams, cut_streams, fitting_sizes
+from charrnn.data import EncodedText, Streams, cut_streams, fit_sizes
 from charrnn.errors import InputError
 from charrnn.models.trained import TrainedModel
 from charrnn.options.networks import NetworkOptions
@@ -167,7 +167,7 @@ def cut_text(options: DecidedOptions, text: EncodedText) -> Streams:
         InputError: the text is too short for the options.
     """
     sizes = options.data.batch_size, options.data.seq_length
-    batch_size, seq_length = fitting_sizes(len(text.splits["train"]), *sizes)
+    batch_size, seq_length = fit_sizes(len(text.splits["train"]), *sizes)
     streams = cut_streams(text, "train", batch_size, seq_length)
     if batch_size % options.trainer.num_processes:
         raise InputError(
@@ -276,7 +276,7 @@ def _steps_of_row(row: Row, options: DecidedOptions, size: TextSize) -> int:
 def _characters_in_step(options: DecidedOptions, size: TextSize) -> int:
     """Return the characters that a training step takes."""
     data = options.data
-    streams, length = fitting_sizes(size.train, data.batch_size, data.seq_length)
+    streams, length = fit_sizes(size.train, data.batch_size, data.seq_length)
     return streams * length * options.trainer.windows_a_step
 
 

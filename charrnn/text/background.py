@@ -74,7 +74,7 @@ class Background:
 
     def _earlier(self) -> Iterator[str]:
         if self.earlier is not None:
-            ids = self.earlier.unread("train")
+            ids = self.earlier.get_split("train")
             for start in range(0, len(ids), BLOCK):
                 yield self.earlier.vocabulary.decode(ids[start : start + BLOCK].tolist())
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.data import BLOCK, EncodedText, open_data, training_data
+from charrnn.data import BLOCK, EncodedText, open_data, open_training_data
 from charrnn.errors import InputError, require_extra, shorten
 from charrnn.text.sources import read_pieces
 
@@ -97,7 +97,7 @@ def find_training_text(
     """
     try:
         if corpus is None:
-            return TrainingText(_decode_splits(training_data(facts), splits))
+            return TrainingText(_decode_splits(open_training_data(facts), splits))
         path = Path(corpus)
         if path.suffix in (".h5", ".hdf5"):
             return TrainingText(_decode_splits(open_data(path, path.with_suffix(".json")), splits))
@@ -123,7 +123,7 @@ def _decode_splits(data: EncodedText, splits: Sequence[str]) -> str:
     code_points = np.array([ord(c) for c in data.vocabulary.characters], "<u4")
     pieces = []
     for split in splits:
-        ids = data.unread(split)
+        ids = data.get_split(split)
         for start in range(0, len(ids), BLOCK):
             points = code_points[ids[start : start + BLOCK]]
             pieces.append(points.tobytes().decode("utf-32-le", "surrogatepass"))

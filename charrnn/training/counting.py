@@ -149,7 +149,7 @@ class CharacterCounts(L.Callback):
 
     def _count(self, data: TextDataModule, val: SplitIds, vocabulary_size: int) -> None:
         """Count the training split, of a long one the beginning; and other texts before it."""
-        train = data.encoded.unread("train")
+        train = data.encoded.get_split("train")
         if len(train) > self.characters:
             say(f"counts: of the first {self.characters:,} of {len(train):,} characters")
         # in little room: 64 bits a character are most of what counting would take
@@ -169,7 +169,7 @@ class CharacterCounts(L.Callback):
         """The ids (n,) of the background, n <= `most`, without what is held out of the text."""
         ids = data.background.read_ids(most)
         for split in ("val", "test") if len(ids) else ():
-            ids = remove_shared_passages(ids, data.encoded.unread(split)[: self.characters])
+            ids = remove_shared_passages(ids, data.encoded.get_split(split)[: self.characters])
         return ids
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:

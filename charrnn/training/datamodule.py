@@ -20,7 +20,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from charrnn.data import EncodedText, SplitIds, Streams, cut_streams, fitting_sizes, open_data
+from charrnn.data import EncodedText, SplitIds, Streams, cut_streams, fit_sizes, open_data
 from charrnn.errors import InputError
 from charrnn.options.datasets import DataOptions, without_default_corpus
 from charrnn.say import say
@@ -129,7 +129,7 @@ class TextDataModule(L.LightningDataModule):
         """
         size = len(self.encoded.splits["train"])
         try:
-            sizes = fitting_sizes(size, self.batch_size, self.seq_length)
+            sizes = fit_sizes(size, self.batch_size, self.seq_length)
         except ValueError:
             raise InputError(
                 f"{self.encoded.path}: its training split has {size} characters, and training "
@@ -168,7 +168,7 @@ class TextDataModule(L.LightningDataModule):
 
     def split(self, name: str) -> SplitIds | None:
         """The ids of a split, if it has the two characters that a loss needs."""
-        ids = self.encoded.unread(name)
+        ids = self.encoded.get_split(name)
         return ids if len(ids) >= 2 else None
 
     def train_dataloader(self) -> Windows:
@@ -189,7 +189,7 @@ class TextDataModule(L.LightningDataModule):
             return []
         if self.validation == "text":
             return TextLoader(ids)
-        sizes = fitting_sizes(len(ids), self.batch_size, self.seq_length)
+        sizes = fit_sizes(len(ids), self.batch_size, self.seq_length)
         return Windows(cut_streams(self.encoded, name, *sizes))
 
 
@@ -239,7 +239,7 @@ class Windows:
 
     def __len__(self) -> int:
         group = _group_of(self.trainer)
-        return max(1, self.streams.windows // group * group)
+        return max(1, self.streams.num_windows // group * group)
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: Lightning asks every loader that can go on in the middle for its state."""
@@ -265,19 +265,21 @@ class Windows:
         streams, width = self._streams(epoch), self.streams.seq_length
         at_once = max(1, BLOCK_IDS // (streams.batch_size * width))
         for start in range(first, last, at_once):
-            block = streams.block(start, min(last, start + at_once))
+            block = streams.read_windows(start, min(last, start + at_once))
             ids = torch.from_numpy(block).to(device)
             for index in range(start, min(last, start + at_once)):
                 at = (index - start) * width
                 yield ids[:, at : at + width], ids[:, at + 1 : at + width + 1], index == 0
 
     def _streams(self, epoch: int) -> Streams:
-        streams = self.streams if self.seed is None else self.streams.shuffled(self.seed, epoch)
+        streams = self.streams if self.seed is None else self.streams.shuffle(self.seed, epoch)
         # shuffled before it is shared out, so that several processes train what one does
         if self.trainer is not None:
-            return streams.share(self.trainer.global_rank, self.trainer.world_size)
+            return streams.select_rank(self.trainer.global_rank, self.trainer.world_size)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            return streams.share(torch.distributed.get_rank(), torch.distributed.get_world_size())
+            return streams.select_rank(
+                torch.distributed.get_rank(), torch.distributed.get_world_size()
+            )
         return streams
 
     def _last(self, trainer: L.Trainer) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from charrnn.data import fitting_sizes
+from charrnn.data import fit_sizes
 from charrnn.options.ranges import parse_duration
 from charrnn.options.training import DecidedOptions
 from charrnn.runs import decisions
@@ -30,7 +30,7 @@ def chosen(characters: int, time: str | None = None, **given: Any) -> DecidedOpt
 
 
 def step_size(options: DecidedOptions, characters: int) -> int:
-    streams, length = fitting_sizes(characters, options.data.batch_size, options.data.seq_length)
+    streams, length = fit_sizes(characters, options.data.batch_size, options.data.seq_length)
     return streams * length
 
 

@@ -34,7 +34,7 @@ def ready(input_txt: Any = "x.txt", **options: Any) -> tuple[Path, Path]:
 
 def text_of(pair: tuple[Path, Path] = BESIDE) -> str:
     data = open_data(*pair)
-    parts = (data.unread(split)[:] for split in ("train", "val", "test"))
+    parts = (data.get_split(split)[:] for split in ("train", "val", "test"))
     return data.vocabulary.decode(np.concatenate(list(parts)).tolist())
 
 

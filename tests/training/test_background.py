@@ -15,7 +15,7 @@ import pytest
 import charrnn
 from charrnn.__main__ import main
 from charrnn.counts.passages import count
-from charrnn.data import open_data, same_training_data
+from charrnn.data import find_training_data, open_data
 from charrnn.models import model_file
 from charrnn.text.background import PASSAGE, Background, remove_shared_passages
 from charrnn.text.vocabulary import Vocabulary
@@ -53,7 +53,7 @@ def counted(run: Path) -> tuple[Any, dict[str, Any], dict[str, np.ndarray[Any, A
     text = "".join(Path(name).read_text("utf-8") for name in names if name.endswith(".txt"))
     other = trained.vocabulary.look_up(text)
     other = other[other >= 0][: trained.facts.get("background_counted")]
-    ids = np.concatenate([other, data.unread("train")[:]])
+    ids = np.concatenate([other, data.get_split("train")[:]])
     table = count(ids, len(trained.vocabulary), trained.counts.table.context)
     return trained.counts.table.arrays(), trained.facts, table.arrays()
 
@@ -155,10 +155,10 @@ def test_the_text_of_the_model_that_it_starts_from(train: Train, texts: Path) ->
     assert (run / "model.safetensors").read_bytes() == whole
     # a model may name any place, but only what it knows the fingerprint of is read
     facts = model_file.load(run / "model.safetensors").facts
-    assert same_training_data(facts) is not None
-    assert same_training_data({**facts, "fingerprint": "0" * 64}) is None
-    assert same_training_data({**facts, "input_h5": str(texts / "other.h5")}) is None
-    assert same_training_data({}) is None
+    assert find_training_data(facts) is not None
+    assert find_training_data({**facts, "fingerprint": "0" * 64}) is None
+    assert find_training_data({**facts, "input_h5": str(texts / "other.h5")}) is None
+    assert find_training_data({}) is None
     for h5 in texts.glob("corpus.*5"):
         h5.unlink()
     new = train("init_from=run", "data.input_txt=noise.txt", *OPTIONS, folder="new")

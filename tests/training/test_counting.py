@@ -53,7 +53,7 @@ def test_counted_weighed_kept_and_used(
     trained = model_file.load(run / "model.safetensors")
     assert trained.counts is not None
     data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
-    ids, held_out = (data.unread(split)[:] for split in ("train", "val"))
+    ids, held_out = (data.get_split(split)[:] for split in ("train", "val"))
     table = count(ids, len(trained.vocabulary), trained.counts.table.context)
     p, lengths, _ = table.read(held_out[None, :-1], table.zero_state(1))
     model = charrnn.load(run)

@@ -45,7 +45,7 @@ def test_windows_are_those_of_the_streams(
     Vocabulary([chr(0x4E00 + i) for i in range(40)]).write_json(tmp_path / "x.json")
     encoded = open_data(tmp_path / "x.h5", tmp_path / "x.json")
     streams = cut_streams(encoded, "train", N, T)
-    assert streams.windows == 11
+    assert streams.num_windows == 11
     monkeypatch.setattr(datamodule, "BLOCK_IDS", copied)
     data = TextDataModule(
         input_h5=str(tmp_path / "x.h5"),
@@ -63,8 +63,8 @@ def test_windows_are_those_of_the_streams(
     trainer(max_epochs=3, limit_val_batches=0).fit(seen, data, ckpt_path=saved if first else None)
     assert [index for index, _ in seen.batches] == [i % 11 for i in range(first, 33)]
     for step, (index, (inputs, targets, begins)) in enumerate(seen.batches, first):
-        of_epoch = streams.shuffled(5, step // 11) if shuffle else streams
-        expected = of_epoch.block(index, index + 1)
+        of_epoch = streams.shuffle(5, step // 11) if shuffle else streams
+        expected = of_epoch.read_windows(index, index + 1)
         assert np.array_equal(inputs, expected[:, :-1])
         assert np.array_equal(targets, expected[:, 1:])
         assert begins == (index == 0)

@@ -103,7 +103,7 @@ def test_loaders_that_are_given_alone(data: TextDataModule) -> None:
     free.shuffle = False
     ids, targets, begins = next(iter(free.train_dataloader()))
     assert begins
-    assert torch.equal(ids, torch.from_numpy(free.streams.block(0, 1)[:, :-1]))
+    assert torch.equal(ids, torch.from_numpy(free.streams.read_windows(0, 1)[:, :-1]))
     assert torch.equal(targets[:, :-1], ids[:, 1:])
 
 
@@ -140,7 +140,7 @@ def test_windows_to_validate_on_for_a_module_of_ones_own(data: TextDataModule) -
     module, run = Own(), trainer(max_epochs=1, num_sanity_val_steps=0)
     run.fit(module, own)
     assert 0 < run.callback_metrics["val/own"] < 4
-    ids = len(data.encoded.unread("val"))
+    ids = len(data.encoded.get_split("val"))
     assert module.count == (ids - 1) // 4 // 10 * 40
     with pytest.raises(InputError, match="must be text or windows"):
         TextDataModule("corpus.txt", validation="window")  # type: ignore[arg-type]

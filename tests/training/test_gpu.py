@@ -145,7 +145,7 @@ def test_a_model_from_the_gpu_writes_and_scores_on_the_cpu(fitted: Path) -> None
     data = open_data(Path(facts["input_h5"]), Path(facts["input_json"]))
     model = charrnn.load(fitted)
     loss = min(float(row["val/loss"]) for row in metrics(fitted) if row["val/loss"])
-    text = model.vocabulary.decode(data.unread("val")[:])
+    text = model.vocabulary.decode(data.get_split("val")[:])
     assert abs(model.score(text, counts="none") - loss) < 1e-4
 
 

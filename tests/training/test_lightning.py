@@ -47,7 +47,7 @@ def test_a_notebook(data: TextDataModule, tmp_path: Path) -> None:
     module.eval()
     for split, call in (("val", run.validate), ("test", run.test)):
         (found,) = call(module, data, verbose=False)
-        expected = stream_loss(module.network, data.encoded.unread(split))
+        expected = stream_loss(module.network, data.encoded.get_split(split))
         assert found[f"{split}/loss"] == pytest.approx(expected.loss, rel=1e-6)
         assert found[f"{split}/bits_per_character"] == pytest.approx(expected.bits_per_character)
     assert module.best.step == best
@@ -71,7 +71,7 @@ def test_which_windows_are_trained_and_when_it_validates(
     seen = Seen()
     trainer(seen, **options).fit(module_of(data), data)
     assert seen.trained == [(i, i == 0) for count in windows for i in range(count)]
-    ids = [int(data.streams.block(i, i + 1)[0, 0]) for i, _ in seen.trained]
+    ids = [int(data.streams.read_windows(i, i + 1)[0, 0]) for i, _ in seen.trained]
     assert seen.first_ids == ids
     assert seen.validated == validated
 
@@ -88,7 +88,7 @@ def stepped_by_hand(
     """Losses of an optimizer of torch's own in a loop of one's own, the state carried."""
     network, losses, state = module.network, [], None
     for number, index in enumerate(windows, 1):
-        block = torch.from_numpy(data.streams.block(index, index + 1))
+        block = torch.from_numpy(data.streams.read_windows(index, index + 1))
         ids, targets = block[:, :-1], block[:, 1:]
         logits, state = network(ids, state if index else None)
         state = [tuple(part.detach() for part in layer) for layer in state]

@@ -79,7 +79,7 @@ def test_the_best_validation_is_that_of_the_exported_model(
     facts = model_file.load(run / "model.safetensors").facts
     assert (facts["val_loss"], facts["step"]) == best
     data = open_data(Path(facts["input_h5"]), Path(facts["input_json"]))
-    text = charrnn.load(run).vocabulary.decode(data.unread("val")[:])
+    text = charrnn.load(run).vocabulary.decode(data.get_split("val")[:])
     assert abs(charrnn.load(run).score(text, counts="none") - best[0]) < 1e-5
     assert facts["primer"] in text
     del facts["val_loss_with_counts"]  # of counts that no checkpoint has

@@ -90,10 +90,10 @@ def _read_input_txt(options: InspectOptions, model: TrainedModel) -> tuple[Ids, 
 
 def _read_run_text(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
     """Return the first `length` ids of the validation or training split of the model's run."""
-    from charrnn.data import training_data, translated
+    from charrnn.data import open_training_data, translate_split
 
     try:
-        corpus = training_data(model.facts)
+        corpus = open_training_data(model.facts)
     except InputError as error:
         raise InputError(
             f"input_txt=null: the text of the model's training is not available ({error}); "
@@ -102,5 +102,5 @@ def _read_run_text(options: InspectOptions, model: TrainedModel) -> tuple[Ids, s
     split, source = "val", "the validation text"
     if len(corpus.splits["val"]) < 2:
         split, source = "train", "the training text"
-    ids = translated(corpus, split, model.vocabulary, skip=options.unknown != "error")
+    ids = translate_split(corpus, split, model.vocabulary, skip=options.unknown != "error")
     return ids[: options.length], source
