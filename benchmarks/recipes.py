@@ -26,7 +26,7 @@ from benchmarks.workplace import CHARRNN, REPOSITORY
 from charrnn import Model
 from charrnn.counts.mixing import fit_weights
 from charrnn.data import SplitIds, open_data, translate_split
-from charrnn.evaluation.stream_losses import stream_loss, windows_loss
+from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
 from charrnn.networks.ensemble import any_network_of
 from charrnn.runs.model_lookup import read_model
 
@@ -139,8 +139,8 @@ def losses_with_counts(folder: Path) -> dict[str, float]:
         )
         both = replace(trained, counts=replace(trained.counts, weights=weights))
         network, part = any_network_of(both), SplitIds(scored)
-        totals["carried"] += stream_loss(network, part).loss * len(scored)
-        totals["cold"] += windows_loss(network, part, WINDOW).loss * len(scored)
+        totals["carried"] += compute_stream_loss(network, part).loss * len(scored)
+        totals["cold"] += compute_window_loss(network, part, WINDOW).loss * len(scored)
     return {how: total / len(ids) for how, total in totals.items()}
 
 

@@ -93,11 +93,11 @@ class Model:
         Raises:
             InputError: a character is unknown, or there are fewer than two.
         """
-        from charrnn.evaluation.stream_losses import stream_loss
+        from charrnn.evaluation.stream_losses import compute_stream_loss
         from charrnn.networks.ensemble import any_network_of
 
         network = any_network_of(with_counts(self.trained, counts))
-        return stream_loss(network, self._scored_ids(text)).loss
+        return compute_stream_loss(network, self._scored_ids(text)).loss
 
     def losses(self, text: str, counts: str = "auto") -> npt.NDArray[np.float32]:
         """The loss (T - 1,), in nats, of each of a text's T characters but the first.
@@ -106,12 +106,12 @@ class Model:
 
         Args, Raises: as those of `score`.
         """
-        from charrnn.evaluation.stream_losses import stream_loss
+        from charrnn.evaluation.stream_losses import compute_stream_loss
         from charrnn.networks.ensemble import any_network_of
 
         ids = self._scored_ids(text)
         losses = np.empty(len(ids) - 1, np.float32)
-        stream_loss(any_network_of(with_counts(self.trained, counts)), ids, each=losses)
+        compute_stream_loss(any_network_of(with_counts(self.trained, counts)), ids, losses=losses)
         return losses
 
     def _scored_ids(self, text: str) -> npt.NDArray[np.int64]:

@@ -18,7 +18,7 @@ from benchmarks.measuring import Ended, interleaved, run, seconds
 from benchmarks.report import Row, ratio, row
 from benchmarks.workplace import LENGTH, REPOSITORY, STREAMS, Workplace, seconds_a_step
 from charrnn.data import open_data
-from charrnn.evaluation.stream_losses import stream_loss
+from charrnn.evaluation.stream_losses import compute_stream_loss
 from charrnn.networks.network import network_of
 from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.model_lookup import read_model
@@ -45,7 +45,7 @@ def measure(place: Workplace) -> list[Row]:
 
     def evaluate() -> float:
         """Seconds for as many characters as a training step has."""
-        passes = [seconds(lambda: stream_loss(network, ids)) for _ in range(3)]
+        passes = [seconds(lambda: compute_stream_loss(network, ids)) for _ in range(3)]
         return median(passes) / len(ids) * STREAMS * LENGTH
 
     evaluate()

@@ -90,12 +90,12 @@ def _print_loss(options: EvaluateOptions, trained: Trained) -> None:
         _print_json(split, score, details)
     else:
         print(heading + (f", {details['model']}" if members > 1 else ""))
-        print("\n".join(score.lines()))
+        print("\n".join(score.format_lines()))
 
 
 def _print_losses(options: EvaluateOptions, trained: Trained) -> None:
     """Print bits per character: of lines, the worst first, or of each character."""
-    from charrnn.evaluation.losses import worst_predicted_first
+    from charrnn.evaluation.losses import rank_lines_by_loss
 
     split, text, ids, unknown = _read_text(options, trained)
     known = np.flatnonzero(ids >= 0)
@@ -104,7 +104,7 @@ def _print_losses(options: EvaluateOptions, trained: Trained) -> None:
     losses: Losses = np.full(len(text), np.nan, np.float32)
     losses[known[1:]] = scored
     if options.by == "line":
-        lines = worst_predicted_first(text, losses)
+        lines = rank_lines_by_loss(text, losses)
         details: dict[str, Any] = {"lines": [line._asdict() for line in lines]}
         printed = (f"{x.bits_per_character:7.3f}  {x.line:>6}  {x.text}" for x in lines)
     else:
@@ -123,7 +123,7 @@ def _print_losses(options: EvaluateOptions, trained: Trained) -> None:
 
 
 def _print_json(split: str, score: Score, details: dict[str, Any]) -> None:
-    values = {"split": split, "characters": score.characters, **score.plain(), **details}
+    values = {"split": split, "characters": score.characters, **score.to_dict(), **details}
     print(json.dumps(values))
 
 
@@ -136,8 +136,8 @@ def _compute_score(
     each: Losses | None = None,
 ) -> Score:
     """Return the loss of ids (n,); fill `each` (n - 1,) with the losses of the characters."""
-    from charrnn.evaluation.losses import require_numbers
-    from charrnn.evaluation.stream_losses import stream_loss, windows_loss
+    from charrnn.evaluation.losses import require_finite
+    from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
     from charrnn.networks.ensemble import any_network_of
 
     if len(ids) < 2:
@@ -153,8 +153,8 @@ def _compute_score(
     network = any_network_of(trained)
     with ProgressDisplay("scoring", unit=" characters") as report:
         if options.window is None:
-            return require_numbers(stream_loss(network, ids, report=report, each=each))
-        return require_numbers(windows_loss(network, ids, options.window, report=report))
+            return require_finite(compute_stream_loss(network, ids, report=report, losses=each))
+        return require_finite(compute_window_loss(network, ids, options.window, report=report))
 
 
 def _read_text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, Ids, int]:

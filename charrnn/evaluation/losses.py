@@ -27,12 +27,12 @@ class Score:
     def perplexity(self) -> float:
         return float(np.exp(self.loss))
 
-    def plain(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float]:
         """In each unit."""
         names = ("loss", "bits_per_character", "perplexity")
         return {name: getattr(self, name) for name in names}
 
-    def lines(self) -> list[str]:
+    def format_lines(self) -> list[str]:
         """The same for a person."""
         return [
             f"loss {self.loss:.4f} nats per character",
@@ -41,7 +41,7 @@ class Score:
         ]
 
 
-def require_numbers(score: Score) -> Score:
+def require_finite(score: Score) -> Score:
     """The score itself.
 
     Raises:
@@ -52,7 +52,7 @@ def require_numbers(score: Score) -> Score:
     return score
 
 
-class Line(NamedTuple):
+class LineLoss(NamedTuple):
     """A line of a text.
 
     Attributes:
@@ -68,7 +68,7 @@ class Line(NamedTuple):
     text: str
 
 
-def worst_predicted_first(text: str, losses: npt.NDArray[np.floating]) -> list[Line]:
+def rank_lines_by_loss(text: str, losses: npt.NDArray[np.floating]) -> list[LineLoss]:
     r"""Its lines, the worst predicted first; those of white space alone are left out.
 
     Args:
@@ -82,5 +82,5 @@ def worst_predicted_first(text: str, losses: npt.NDArray[np.floating]) -> list[L
         own = own[~np.isnan(own)]
         if line.strip() and len(own):
             bits = float(own.mean(dtype=np.float64) * BITS_PER_NAT)
-            found.append(Line(number, len(own), bits, line))
+            found.append(LineLoss(number, len(own), bits, line))
     return sorted(found, key=lambda line: (-line.bits_per_character, line.line))

@@ -53,13 +53,13 @@ WINDOWS_TOGETHER_ON_GPU = 1024
 Report = Callable[[int, int], None]
 
 
-def stream_loss(
+def compute_stream_loss(
     network: AnyNetwork,
     ids: Ids | SplitIds,
     *,
     threads: int | None = None,
     report: Report | None = None,
-    each: npt.NDArray[np.float32] | None = None,
+    losses: npt.NDArray[np.float32] | None = None,
 ) -> Score:
     """The loss of a text as one stream from the zero state, on the network's own device.
 
@@ -69,14 +69,14 @@ def stream_loss(
         ids: (n,) from 0, n >= 2.
         threads: of a CPU; by default as many as torch is set to.
         report: called with the characters done and the characters in all.
-        each: (n - 1,), filled with the loss of each character but the first.
+        losses: (n - 1,), filled with the loss of each character but the first.
 
     Raises:
         ValueError: there is nothing to predict.
     """
     if len(ids) < 2:
         raise ValueError("a loss needs at least 2 characters")
-    total = part_loss(network, ids, 0, 1, threads=threads, report=report, each=each)
+    total = compute_rank_loss(network, ids, 0, 1, threads=threads, report=report, losses=losses)
     return Score(total / (len(ids) - 1), len(ids) - 1)
 
 
@@ -84,7 +84,7 @@ def _as_split(ids: Ids | SplitIds) -> SplitIds:
     return SplitIds(np.ascontiguousarray(ids)) if isinstance(ids, np.ndarray) else ids
 
 
-def part_loss(
+def compute_rank_loss(
     network: AnyNetwork,
     ids: Ids | SplitIds,
     rank: int,
@@ -92,7 +92,7 @@ def part_loss(
     *,
     threads: int | None = None,
     report: Report | None = None,
-    each: npt.NDArray[np.float32] | None = None,
+    losses: npt.NDArray[np.float32] | None = None,
     logits: npt.NDArray[np.float16] | None = None,
 ) -> float:
     """The summed loss of one process's part of a text; those of all are that of the text.
@@ -101,7 +101,7 @@ def part_loss(
 
     Args:
         ids, threads, report: as `stream_loss` takes them; report counts this part's characters.
-        each: filled with the loss of each character of this part.
+        losses: filled with the loss of each character of this part.
         logits: (P, V), filled with those of the first P characters that the text predicts, the
             largest of each 0, as far as this part has them. 16 bits are for the memory: they change
             a loss by some millionths of a nat.
@@ -117,22 +117,22 @@ def part_loss(
     scored, report = range(first + 1, last + 1), report or (lambda done, total: None)
     with evaluating(network):
         if rows > 1:
-            total, difference = _loss_in_rows(
-                network, ids, scored, rows, threads, report, each, logits
+            total, difference = _score_in_rows(
+                network, ids, scored, rows, threads, report, losses, logits
             )
             if not difference > TOLERANCE:  # it is no number where the losses are none
                 return total
-        return _loss_in_rows(network, ids, scored, 1, 1, report, each, logits)[0]
+        return _score_in_rows(network, ids, scored, 1, 1, report, losses, logits)[0]
 
 
-def _loss_in_rows(
+def _score_in_rows(
     network: AnyNetwork,
     ids: SplitIds,
     scored: range,
     rows: int,
     threads: int,
     report: Report,
-    each: npt.NDArray[np.float32] | None,
+    losses: npt.NDArray[np.float32] | None,
     logits: npt.NDArray[np.float16] | None,
 ) -> tuple[float, float]:
     """The summed loss of the characters at some places, in rows; a single one begins at place 0.
@@ -152,15 +152,15 @@ def _loss_in_rows(
         )
     of_warm_up, of_end = np.zeros((2, len(starts), chunk), np.float32)
 
-    def losses(span: slice) -> Iterator[float]:
+    def score(span: slice) -> Iterator[float]:
         for block in read_rows(network, ids, starts[span], columns, scored):
             after = block.column + chunk
             if after == 0:
                 of_warm_up[span] = block.losses
             elif after == columns.stop:
                 of_end[span] = block.losses
-            if each is not None:
-                each[block.places[block.is_scored] - scored[0]] = block.losses[block.is_scored]
+            if losses is not None:
+                losses[block.places[block.is_scored] - scored[0]] = block.losses[block.is_scored]
             if logits is not None:
                 wanted = block.is_scored & (block.places <= len(logits))
                 these = block.logits[torch.from_numpy(wanted)].float()
@@ -173,12 +173,12 @@ def _loss_in_rows(
 
     parts = max(1, min(threads, len(starts) // MIN_ROWS_PER_THREAD))
     cuts = [len(starts) * part // parts for part in range(parts + 1)]
-    total = side_by_side([losses(slice(*pair)) for pair in itertools.pairwise(cuts)])
+    total = side_by_side([score(slice(*pair)) for pair in itertools.pairwise(cuts)])
     report(len(scored), len(scored))
     return total, float(np.abs(of_end[:-1] - of_warm_up[1:]).mean()) if rows > 1 else 0.0
 
 
-def windows_loss(
+def compute_window_loss(
     network: AnyNetwork,
     ids: Ids | SplitIds,
     window: int,
@@ -212,7 +212,7 @@ def windows_loss(
     columns = range(0, min(window, count), chunk)
     groups = [starts[at : at + together] for at in range(0, len(starts), together)]
 
-    def losses(part: int) -> Iterator[float]:
+    def score(part: int) -> Iterator[float]:
         for number, group in enumerate(groups[part::threads]):
             for block in read_rows(network, ids, group, columns, range(1, count + 1)):
                 yield block.total
@@ -220,7 +220,7 @@ def windows_loss(
                 report(min(count, (number + 1) * threads * together * window), count)
 
     with evaluating(network):
-        total = side_by_side([losses(part) for part in range(min(threads, len(groups)))])
+        total = side_by_side([score(part) for part in range(min(threads, len(groups)))])
     if report is not None:
         report(count, count)
     return Score(total / count, count)

@@ -13,7 +13,7 @@ from charrnn.counts.mixing import COUNTS_ONLY, Counts, fit_weights, mixed
 from charrnn.counts.passages import MAX_CONTEXT, best_context
 from charrnn.counts.table import CountTable
 from charrnn.data import Ids, SplitIds
-from charrnn.evaluation.stream_losses import part_loss
+from charrnn.evaluation.stream_losses import compute_rank_loss
 from charrnn.models.trained import LOSS_WITH_COUNTS
 from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, check_arguments
 from charrnn.say import say
@@ -178,7 +178,7 @@ class CharacterCounts(L.Callback):
             return
         if trainer.world_size > 1:  # each process has scored its part; the weights are of all
             with torch.autocast(pl_module.device.type, enabled=False):
-                part_loss(pl_module.network, self._ids, 0, 1, logits=logits)
+                compute_rank_loss(pl_module.network, self._ids, 0, 1, logits=logits)
         self._mixes = []
         if not np.isfinite(logits).all():
             return

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from charrnn.evaluation.stream_losses import part_loss
+from charrnn.evaluation.stream_losses import compute_rank_loss
 from charrnn.networks.network import Network, State, exact_float32
 from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText, Window
@@ -49,7 +49,7 @@ class SplitScores:
         with torch.autocast(self.module.device.type, enabled=False), exact_float32():
             if isinstance(batch, WholeText):
                 rank, world_size = self.trainer.global_rank, self.trainer.world_size
-                loss = part_loss(
+                loss = compute_rank_loss(
                     self.network, batch.ids, rank, world_size,
                     threads=self.threads, logits=self.logits,
                 )  # fmt: skip

@@ -9,8 +9,12 @@ import pytest
 import torch
 
 from charrnn.errors import RunError
-from charrnn.evaluation.losses import Line, Score, require_numbers, worst_predicted_first
-from charrnn.evaluation.stream_losses import part_loss, stream_loss, windows_loss
+from charrnn.evaluation.losses import LineLoss, Score, rank_lines_by_loss, require_finite
+from charrnn.evaluation.stream_losses import (
+    compute_rank_loss,
+    compute_stream_loss,
+    compute_window_loss,
+)
 from charrnn.networks.ensemble import NetworkEnsemble
 from charrnn.networks.network import Network
 from charrnn.options.cells import CELLS
@@ -24,7 +28,7 @@ def test_units_and_what_has_no_loss() -> None:
     with torch.no_grad():
         net.decoder.weight.zero_()
         net.decoder.bias.zero_()
-    for score in (stream_loss, lambda *both: windows_loss(*both, 7)):
+    for score in (compute_stream_loss, lambda *both: compute_window_loss(*both, 7)):
         found = score(net, np.zeros(50, int))
         assert found.loss == pytest.approx(np.log(11), rel=1e-6)
         assert found.bits_per_character == pytest.approx(np.log2(11), rel=1e-6)
@@ -32,17 +36,17 @@ def test_units_and_what_has_no_loss() -> None:
         with pytest.raises(ValueError, match="2 characters"):
             score(net, np.zeros(1, int))
     with pytest.raises(RunError, match="not numbers"):
-        require_numbers(Score(math.nan, 10))
+        require_finite(Score(math.nan, 10))
 
 
 def test_the_worst_predicted_line_comes_first_each_character_once() -> None:
     each = np.log(2) * np.array([np.nan, 1, 3, 9, 5, np.nan, 4])
-    assert worst_predicted_first("ab\n\nc?d", each) == [
-        Line(3, 2, pytest.approx(4.5), "c?d"),
-        Line(1, 2, pytest.approx(2), "ab"),
+    assert rank_lines_by_loss("ab\n\nc?d", each) == [
+        LineLoss(3, 2, pytest.approx(4.5), "c?d"),
+        LineLoss(1, 2, pytest.approx(2), "ab"),
     ]
-    assert [line.line for line in worst_predicted_first("a\nb\na\n", np.full(6, 0.5))] == [1, 2, 3]
-    found = worst_predicted_first("abc\na\n\nab", each := np.arange(9.0))
+    assert [line.line for line in rank_lines_by_loss("a\nb\na\n", np.full(6, 0.5))] == [1, 2, 3]
+    found = rank_lines_by_loss("abc\na\n\nab", each := np.arange(9.0))
     total = sum(line.bits_per_character * line.characters for line in found) * np.log(2)
     assert total == pytest.approx(each.sum() - 6)  # but for the empty line
 
@@ -55,7 +59,7 @@ def test_windows_are_each_read_alone(kind: str, size: int, window: int) -> None:
         part = ids[start : start + window + 1]
         total += one_stream(net, part) * (len(part) - 1)
     reports: list[tuple[int, int]] = []
-    score = windows_loss(net, ids, window, report=lambda *both: reports.append(both))
+    score = compute_window_loss(net, ids, window, report=lambda *both: reports.append(both))
     assert score.characters == size - 1
     assert score.loss == pytest.approx(total / (size - 1), abs=1e-5)
     assert reports[-1] == (size - 1, size - 1)
@@ -79,8 +83,8 @@ def test_an_ensemble_is_scored_by_the_mean_of_its_probabilities() -> None:
     ensemble = NetworkEnsemble(nets, SHARES).train()
     assert not any(module.training for module in ensemble.modules())
     expected = mean_loss(nets, ids)
-    assert stream_loss(ensemble, ids).loss == pytest.approx(expected, abs=1e-5)
-    parts = [part_loss(ensemble, ids, rank, 3) for rank in range(3)]
+    assert compute_stream_loss(ensemble, ids).loss == pytest.approx(expected, abs=1e-5)
+    parts = [compute_rank_loss(ensemble, ids, rank, 3) for rank in range(3)]
     assert sum(parts) / 4_000 == pytest.approx(expected, abs=1e-5)
     cold = [mean_loss(nets, ids[start : start + 101]) for start in range(0, 4_000, 100)]
-    assert windows_loss(ensemble, ids, 100).loss == pytest.approx(np.mean(cold), abs=1e-5)
+    assert compute_window_loss(ensemble, ids, 100).loss == pytest.approx(np.mean(cold), abs=1e-5)

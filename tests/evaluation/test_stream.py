@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from charrnn.data import SplitIds, from_file_ids
 from charrnn.errors import InputError
 from charrnn.evaluation import stream_losses
-from charrnn.evaluation.stream_losses import part_loss, stream_loss
+from charrnn.evaluation.stream_losses import compute_rank_loss, compute_stream_loss
 from charrnn.models.trained import Architecture
 from charrnn.networks.network import Network
 from charrnn.options.cells import CELLS
@@ -58,13 +58,13 @@ def one_stream(net: Network, ids: np.ndarray) -> float:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """In how many rows the texts were run, one run after the other."""
     found: list[int] = []
-    inner = stream_losses._loss_in_rows
+    inner = stream_losses._score_in_rows
 
     def run(network: Any, ids: Any, scored: Any, rows: int, *rest: Any) -> Any:
         found.append(rows)
         return inner(network, ids, scored, rows, *rest)
 
-    monkeypatch.setattr(stream_losses, "_loss_in_rows", run)
+    monkeypatch.setattr(stream_losses, "_score_in_rows", run)
     return found
 
 
@@ -72,7 +72,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize("size", [2, 4097])
 def test_agrees_with_one_stream(kind: str, size: int) -> None:
     ids, net = text(size), network(kind)
-    score = stream_loss(net, ids)
+    score = compute_stream_loss(net, ids)
     assert score.characters == size - 1
     assert abs(score.loss - one_stream(net, ids)) < 1e-5
 
@@ -89,9 +89,9 @@ def test_any_number_of_rows_and_threads(
     torch.set_num_threads(threads)
     try:
         losses = np.empty(len(ids) - 1, np.float32)
-        stream_loss(net, ids, each=losses)
+        compute_stream_loss(net, ids, losses=losses)
         assert torch.get_num_threads() == threads
-        loss = stream_loss(net, ids).loss
+        loss = compute_stream_loss(net, ids).loss
     finally:
         torch.set_num_threads(before)
     assert abs(loss - one_stream(net, ids)) < 1e-5
@@ -115,7 +115,7 @@ def test_a_trained_network_in_rows(short_rows: None, runs: list[int]) -> None:
     ids = np.concatenate([words[i] for i in text(2000) % 4])
     net = network("lstm")
     learnt(net, ids)
-    assert abs(stream_loss(net, ids, threads=2).loss - one_stream(net, ids)) < 1e-6
+    assert abs(compute_stream_loss(net, ids, threads=2).loss - one_stream(net, ids)) < 1e-6
     assert [n > 1 for n in runs] == [True]
 
 
@@ -129,11 +129,11 @@ def test_saturated_gates_are_run_as_one_row(short_rows: None, runs: list[int]) -
             layer.weight_hh_l0 *= 0.3
     ids = np.repeat(text(300), 40)
     losses = np.zeros(len(ids) - 1, np.float32)
-    total = part_loss(net, ids, 0, 1, threads=3, each=losses)
+    total = compute_rank_loss(net, ids, 0, 1, threads=3, losses=losses)
     assert abs(total / len(losses) - one_stream(net, ids)) < 1e-5
     np.testing.assert_allclose(losses, losses_of_one_stream(net, ids), atol=1e-3)
     assert runs[0] > 1 == runs[1]
-    parts = [part_loss(net, ids, rank, 2) for rank in range(2)]
+    parts = [compute_rank_loss(net, ids, rank, 2) for rank in range(2)]
     assert abs(sum(parts) / len(losses) - one_stream(net, ids)) < 1e-5
 
 
@@ -142,7 +142,7 @@ def test_parts_of_several_processes_are_the_whole(
     short_rows: None, size: int, world_size: int
 ) -> None:
     ids, net = text(size), network("lstm")
-    parts = [part_loss(net, ids, rank, world_size) for rank in range(world_size)]
+    parts = [compute_rank_loss(net, ids, rank, world_size) for rank in range(world_size)]
     assert abs(sum(parts) / (size - 1) - one_stream(net, ids)) < 1e-5
 
 
@@ -151,14 +151,14 @@ def test_ids_that_are_read_piece_by_piece(tmp_path: Path) -> None:
     unread = SplitIds(stored, lambda part: from_file_ids(part, 11, tmp_path))
     net = network("gru")
     reports: list[tuple[int, int]] = []
-    score = stream_loss(net, unread, report=lambda *numbers: reports.append(numbers))
-    assert score == stream_loss(net, stored.astype(np.int64) - 1)
+    score = compute_stream_loss(net, unread, report=lambda *numbers: reports.append(numbers))
+    assert score == compute_stream_loss(net, stored.astype(np.int64) - 1)
     assert reports == sorted(reports)
     assert reports[-1] == (40_002, 40_002)
     stored[39_999] = 12
     before = torch.get_num_threads()
     with pytest.raises(InputError, match="holds the id 12"):
-        stream_loss(net, unread)
+        compute_stream_loss(net, unread)
     assert torch.get_num_threads() == before
 
 
@@ -169,13 +169,13 @@ def test_disturbs_nothing() -> None:
     random, number = torch.get_rng_state(), torch.get_num_threads()
 
     def score(_: int) -> float:
-        loss = stream_loss(copy.deepcopy(net), ids).loss
+        loss = compute_stream_loss(copy.deepcopy(net), ids).loss
         threads.append(torch.get_num_threads())
         return loss
 
-    stream_loss(net, ids)  # the threads that torch works in begin once, and stay
+    compute_stream_loss(net, ids)  # the threads that torch works in begin once, and stay
     with ThreadPoolExecutor(3) as pool:  # side by side
-        assert len({*pool.map(score, range(6)), stream_loss(net, ids).loss}) == 1
+        assert len({*pool.map(score, range(6)), compute_stream_loss(net, ids).loss}) == 1
     assert {*threads, torch.get_num_threads()} == {number}
     assert net.training
     assert torch.equal(torch.get_rng_state(), random)
@@ -192,7 +192,7 @@ def test_logits_that_are_kept(
     with torch.no_grad():
         net.decoder.bias += 1000
     losses = np.zeros(6_010, np.float32)
-    part_loss(net, ids, 0, 1, threads=2, each=losses, logits=logits)
+    compute_rank_loss(net, ids, 0, 1, threads=2, losses=losses, logits=logits)
     targets = torch.from_numpy(ids[1 : room + 1])
     found = F.cross_entropy(torch.from_numpy(logits).float(), targets, reduction="none")
     np.testing.assert_allclose(found.numpy(), losses[:room], atol=3e-3)

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger
 import charrnn
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError
-from charrnn.evaluation.stream_losses import stream_loss
+from charrnn.evaluation.stream_losses import compute_stream_loss
 from charrnn.training import schedules
 from charrnn.training.progress_bar import Progress
 from tests.small_runs import assert_same, tensors
@@ -47,7 +47,7 @@ def test_a_notebook(data: TextDataModule, tmp_path: Path) -> None:
     module.eval()
     for split, call in (("val", run.validate), ("test", run.test)):
         (found,) = call(module, data, verbose=False)
-        expected = stream_loss(module.network, data.encoded.get_split(split))
+        expected = compute_stream_loss(module.network, data.encoded.get_split(split))
         assert found[f"{split}/loss"] == pytest.approx(expected.loss, rel=1e-6)
         assert found[f"{split}/bits_per_character"] == pytest.approx(expected.bits_per_character)
     assert module.best.step == best
