@@ -90,7 +90,7 @@ def _sorted_places(text: Ids, n: int, size: int, length: int) -> npt.NDArray[np.
     return keys[0].argsort() if len(keys) == 1 else np.lexsort(keys[::-1])
 
 
-def count(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTable:
+def count_passages(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTable:
     """Count a text.
 
     Args:
@@ -101,7 +101,7 @@ def count(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTa
     return _table(list(_levels(ids, vocabulary_size, context)), vocabulary_size, context)
 
 
-def best_context(
+def count_with_best_context(
     ids: Ids, held_out: Ids, vocabulary_size: int, most: int = MAX_CONTEXT
 ) -> tuple[CountTable, float]:
     """Count a text with the longest context, of 1 to `most`, that predicts another text best.

@@ -37,7 +37,7 @@ from charrnn.say import format_duration
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel
 from charrnn.training.batch_shards import limit_threads
-from charrnn.training.optimizers import optimizer_of
+from charrnn.training.optimizers import build_optimizer
 
 BY_LENGTH = CONF / "by_length.yaml"
 # of a budget, what is trained and validated in; the rest is for measuring, checkpoints, samples
@@ -301,7 +301,7 @@ def measure_speed(options: DecidedOptions, seconds: float, vocabulary: Vocabular
         enabled=precision.endswith("mixed"),
     )
     with limit_threads(options.trainer.threads // module.num_batch_shards):
-        optimizer = optimizer_of(
+        optimizer = build_optimizer(
             module.trained_parameters(), module.make_optimizer, is_scaled, num_shards
         )
         random = torch.Generator().manual_seed(0)

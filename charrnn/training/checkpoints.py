@@ -31,7 +31,7 @@ from charrnn.models.checkpoint import ENTRY
 from charrnn.options.ranges import AT_LEAST_1, check_arguments
 from charrnn.say import say
 from charrnn.training.counting import CharacterCounts
-from charrnn.training.divergence import Best
+from charrnn.training.divergence import BestValidation
 from charrnn.training.log import TrainingLog
 from charrnn.training.restoring import validation_is_due
 from charrnn.training.signals import Signals
@@ -143,7 +143,7 @@ class RunCheckpoints(Checkpoint):
                 path = self.folder / BEST
                 model = module.to_model().trained if own else checkpoint.read_model(path)
                 counting = (c for c in trainer.callbacks if isinstance(c, CharacterCounts))
-                counts, facts = next((c.decide_for_model() for c in counting), (None, {}))
+                counts, facts = next((c.select_counts_for_model() for c in counting), (None, {}))
                 model = replace(model, counts=counts, facts={**model.facts, **facts})
                 model_file.save(self.context.folder / MODEL, model)
         for callback in trainer.callbacks:
@@ -182,7 +182,7 @@ class RunCheckpoints(Checkpoint):
         # Lightning has restored the module by now
         has_best = trainer.is_global_zero and self._restore_best(trainer, pl_module.best.step)
         if not trainer.strategy.broadcast(has_best):
-            pl_module.best = Best()
+            pl_module.best = BestValidation()
 
     def _restore_best(self, trainer: L.Trainer, step: int) -> bool:
         """Return whether the folder has the files of the best model, or there is none yet.

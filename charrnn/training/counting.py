@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from charrnn.counts.mixing import COUNTS_ONLY, Counts, fit_weights, mixed
-from charrnn.counts.passages import MAX_CONTEXT, best_context
+from charrnn.counts.passages import MAX_CONTEXT, count_with_best_context
 from charrnn.counts.table import CountTable
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.stream_losses import compute_rank_loss
@@ -119,7 +119,7 @@ class CharacterCounts(L.Callback):
                 f"{others.of_both:.4f} with it, {without.of_both:.4f} without"
             )
 
-    def decide_for_model(self) -> tuple[Counts | None, dict[str, Any]]:
+    def select_counts_for_model(self) -> tuple[Counts | None, dict[str, Any]]:
         """Decide what the model file holds beside the network whose validation was the last.
 
         Its counts where they help, else none, and what was counted. The end of the training tells
@@ -160,7 +160,7 @@ class CharacterCounts(L.Callback):
         facts = {"background": str(data.background), "background_counted": len(other)}
         both = np.concatenate([other, ids])
         for text, said in ((ids, {}), (both, facts)) if len(other) else ((ids, {}),):
-            table, loss = best_context(text, held_out, vocabulary_size, self.context)
+            table, loss = count_with_best_context(text, held_out, vocabulary_size, self.context)
             p, lengths, _ = table.read(self._ids[None, :-1], table.zero_state(1))
             log_p = np.log(p[0]).astype(np.float16)
             self._counted.append(_Counted(table, loss, log_p, lengths[0], said))

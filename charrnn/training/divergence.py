@@ -18,7 +18,7 @@ class NonFiniteGuard:
     def __init__(self) -> None:
         self._first: Tensor | None = None
 
-    def watch(self, loss: Tensor | None, norm: Tensor | None, step: int) -> None:
+    def record(self, loss: Tensor | None, norm: Tensor | None, step: int) -> None:
         """Take in a step's loss () and its gradient's norm (); None is not watched."""
         numbers = [number for number in (loss, norm) if number is not None]
         if not numbers:
@@ -52,7 +52,7 @@ HIGHEST = 20.0
 
 
 @dataclass
-class Best:
+class BestValidation:
     """The lowest validation loss so far (nats per character), and at which step; 0: none yet."""
 
     loss: float = math.inf

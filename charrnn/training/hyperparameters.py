@@ -14,14 +14,17 @@ from charrnn.text.vocabulary import Vocabulary
 DESCRIBED = ("optimizer", "schedule")
 
 
-def plain_hparams(hparams: Mapping[str, Any]) -> dict[str, Any]:
+def to_plain_hparams(hparams: Mapping[str, Any]) -> dict[str, Any]:
     """The hyperparameters that plain values can say; the others are left out."""
     return _plain_items(
-        {n: describe(v) if n in DESCRIBED and callable(v) else v for n, v in hparams.items()}
+        {
+            n: describe_callable(v) if n in DESCRIBED and callable(v) else v
+            for n, v in hparams.items()
+        }
     )
 
 
-def describe(make: Any) -> dict[str, Any]:
+def describe_callable(make: Any) -> dict[str, Any]:
     """The name of a callable, and the plain keywords that it, or a partial of it, is given."""
     keywords: dict[str, Any] = {}
     while isinstance(make, functools.partial):

@@ -12,7 +12,7 @@ import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from charrnn.training.hyperparameters import plain_hparams
+from charrnn.training.hyperparameters import to_plain_hparams
 from charrnn.training.metrics_file import MetricsCSV
 
 LAYOUT = {"loss": {"training and validation": ["Multiline", ["train/loss", "val/loss"]]}}
@@ -45,7 +45,7 @@ class TrainingLog(L.Callback):
         values = self.hyperparameters
         if values is None:
             vocabulary_size = len(pl_module.vocabulary)
-            values = {**plain_hparams(pl_module.hparams), "vocabulary": vocabulary_size}
+            values = {**to_plain_hparams(pl_module.hparams), "vocabulary": vocabulary_size}
         for logger in trainer.loggers:
             logger.log_hyperparams(encodable(values))
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
@@ -57,7 +57,7 @@ class TrainingLog(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
-        is_due = is_logged(trainer, step)
+        is_due = is_logged_step(trainer, step)
         if is_due or trainer.should_stop or self._names_by_step:
             self._log_step(trainer)
         if not is_due or step == self._logged_step or pl_module.last_loss is None:
@@ -108,7 +108,7 @@ class TrainingLog(L.Callback):
         self._log_step(trainer)
 
 
-def is_logged(trainer: L.Trainer, step: int) -> bool:
+def is_logged_step(trainer: L.Trainer, step: int) -> bool:
     """Whether what happens in a step, counted from 1, is reported.
 
     It is at the first step, at every ``trainer.log_every_n_steps`` (0: no others), and at the

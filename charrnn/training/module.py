@@ -31,10 +31,10 @@ from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import optimizers, restoring
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, require_scalar
 from charrnn.training.datamodule import TextDataModule
-from charrnn.training.divergence import Best, NonFiniteGuard
-from charrnn.training.hyperparameters import describe, plain_hparams
+from charrnn.training.divergence import BestValidation, NonFiniteGuard
+from charrnn.training.hyperparameters import describe_callable, to_plain_hparams
 from charrnn.training.log import TrainingLog
-from charrnn.training.split_scores import SplitScores, window_of
+from charrnn.training.split_scores import SplitScores, as_window
 
 if TYPE_CHECKING:
     from charrnn.model import Model
@@ -100,8 +100,8 @@ class LanguageModel(L.LightningModule):
             {
                 "vocabulary": vocabulary.to_dict(),
                 **{n: v for n, v in asdict(architecture).items() if n != "vocabulary_size"},
-                "optimizer": describe(self.make_optimizer),
-                "schedule": self.make_schedule and describe(self.make_schedule),
+                "optimizer": describe_callable(self.make_optimizer),
+                "schedule": self.make_schedule and describe_callable(self.make_schedule),
             },
             logger=False,
         )
@@ -109,7 +109,7 @@ class LanguageModel(L.LightningModule):
         self.network = Network(architecture)
         self.num_batch_shards = num_batch_shards
         self.state: State | None = None
-        self.best = Best()
+        self.best = BestValidation()
         self.last_loss: Tensor | None = None
         self.last_norm: Tensor | None = None  # of the gradient, before it was clipped
         self.last_lr = 0.0
@@ -122,7 +122,7 @@ class LanguageModel(L.LightningModule):
     @property
     def hparams_initial(self) -> AttributeDict:
         """As Lightning hands them to loggers; plain values, whatever a subclass saves."""
-        return AttributeDict(plain_hparams(super().hparams_initial))
+        return AttributeDict(to_plain_hparams(super().hparams_initial))
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The logits (N, T, V) of the characters after ids (N, T), and the state after them."""
@@ -130,7 +130,7 @@ class LanguageModel(L.LightningModule):
         return logits, state
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
-        ids, targets, begins = window_of(batch)
+        ids, targets, begins = as_window(batch)
         state = None if begins else self.state
         if self.num_batch_shards > 1:
             loss, self.state = self._shards()(ids, targets, state)
@@ -165,7 +165,7 @@ class LanguageModel(L.LightningModule):
     def on_fit_start(self) -> None:
         self.non_finite = NonFiniteGuard()
         if self._pending is None and not self.trainer.global_step:
-            self.best = Best()  # it may have been trained before, by another Trainer
+            self.best = BestValidation()  # it may have been trained before, by another Trainer
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self._pending is not None:
@@ -174,7 +174,7 @@ class LanguageModel(L.LightningModule):
 
     def on_before_backward(self, loss: Tensor) -> None:
         require_scalar(loss)
-        self.last_loss = optimizers.unscaled_loss(loss.detach().reshape(()), self.trainer)
+        self.last_loss = optimizers.unscale_loss(loss.detach().reshape(()), self.trainer)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.state is not None:
@@ -194,7 +194,7 @@ class LanguageModel(L.LightningModule):
         self.last_norm = norm
         # under a GradScaler an infinite gradient is a skipped step, not a divergence
         watched = norm if self.trainer.scaler is None else None
-        self.non_finite.watch(self.last_loss, watched, self.trainer.global_step + 1)
+        self.non_finite.record(self.last_loss, watched, self.trainer.global_step + 1)
 
     def check_finite(self) -> None:
         """Raise RunError if any loss or gradient so far, or a weight, was not finite."""
@@ -202,7 +202,7 @@ class LanguageModel(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         named, scaled = self.trained_parameters(), self.trainer.scaler is not None
-        optimizer = optimizers.optimizer_of(
+        optimizer = optimizers.build_optimizer(
             named, self.make_optimizer, scaled, self.num_batch_shards
         )
         if self.make_schedule is None:
@@ -211,7 +211,7 @@ class LanguageModel(L.LightningModule):
             "total_steps": lambda: self.trainer.estimated_stepping_batches,
             "steps_per_epoch": lambda: self.steps_per_epoch,
         }
-        scheduler = optimizers.schedule_of(optimizer, self.make_schedule, lengths)
+        scheduler = optimizers.build_scheduler(optimizer, self.make_schedule, lengths)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
@@ -294,7 +294,7 @@ class LanguageModel(L.LightningModule):
         if self._pending is not None:
             # nothing was trained since what this goes on from
             self.state = restoring.restore(self._pending, self.device)
-        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = plain_hparams(self.hparams)
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = to_plain_hparams(self.hparams)
         restoring.tidy_progress(checkpoint)
         checkpoint.setdefault(ENTRY, {}).update(
             version=FORMAT_VERSION,
@@ -313,7 +313,7 @@ class LanguageModel(L.LightningModule):
             return
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         self._pending = restoring.share(entry["ranks"], rank, world_size)
-        self.best = Best(float(entry["best_loss"]), int(entry["best_step"]))
+        self.best = BestValidation(float(entry["best_loss"]), int(entry["best_step"]))
         if isinstance(self.trainer.datamodule, TextDataModule):
             restoring.set_progress(checkpoint, self.trainer)
         restoring.prepare_optimizers(checkpoint, self.configure_optimizers())

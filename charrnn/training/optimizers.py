@@ -15,13 +15,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from charrnn.errors import InputError
-from charrnn.training.hyperparameters import describe
+from charrnn.training.hyperparameters import describe_callable
 
 MakeOptimizer = Callable[..., Optimizer]
 MakeSchedule = Callable[..., LRScheduler]
 
 
-def optimizer_of(
+def build_optimizer(
     named: list[tuple[str, nn.Parameter]], make: MakeOptimizer, scaled: bool, threads: int
 ) -> Optimizer:
     """The optimizer of trained weights.
@@ -48,7 +48,7 @@ def optimizer_of(
     return _made("optimizer", make, parameters, options)
 
 
-def schedule_of(
+def build_scheduler(
     optimizer: Optimizer, make: MakeSchedule, lengths: Mapping[str, Callable[[], float]]
 ) -> LRScheduler:
     """The scheduler of an optimizer.
@@ -63,14 +63,14 @@ def schedule_of(
     options = {name: lengths[name]() for name in lengths.keys() & (takes - given)}
     if math.inf in options.values():
         raise InputError(
-            f"schedule: {describe(make)['name']} asks for total_steps, and the trainer knows "
+            f"schedule: {describe_callable(make)['name']} asks for total_steps, and the trainer knows "
             f"no end; give it max_steps or max_epochs"
         )
     options = {name: int(length) for name, length in options.items()}
     return _made("schedule", make, optimizer, options)
 
 
-def unscaled_loss(loss: Tensor, trainer: L.Trainer) -> Tensor:
+def unscale_loss(loss: Tensor, trainer: L.Trainer) -> Tensor:
     """A loss () as training_step returned it: Lightning divides it, and a GradScaler multiplies."""
     if trainer.accumulate_grad_batches != 1:
         loss = loss * trainer.accumulate_grad_batches
@@ -115,4 +115,6 @@ def _made(option: str, make: Callable[..., Any], of: Any, options: dict[str, Any
     try:
         return make(of, **options)
     except (TypeError, ValueError, LookupError, RuntimeError) as error:
-        raise InputError(f"{option}: {describe(make)['name']} cannot be made: {error}") from error
+        raise InputError(
+            f"{option}: {describe_callable(make)['name']} cannot be made: {error}"
+        ) from error

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
 from charrnn.say import say
-from charrnn.training.log import is_logged
+from charrnn.training.log import is_logged_step
 
 REDRAW = 0.25  # seconds between two states of the bar
 # seconds between two samples on a terminal, and how many of their lines are shown
@@ -63,7 +63,7 @@ class Progress(ProgressBar):
         self._step = step
         if self._bar is not None:
             self._bar.update(step - before)
-        is_due = step > before and self._is_enabled and is_logged(trainer, step)
+        is_due = step > before and self._is_enabled and is_logged_step(trainer, step)
         if not is_due or pl_module.last_loss is None:  # None: every window so far was skipped
             return
         metrics, epoch = trainer.callback_metrics, _epoch(trainer, pl_module)

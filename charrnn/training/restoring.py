@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from charrnn.networks.network import State, concat_states
-from charrnn.training.schedules import OfStep
+from charrnn.training.schedules import StepSchedule
 
 
 def saved(state: State | None, device: torch.device, world_size: int) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def prepare_optimizers(content: dict[str, Any], made: Any) -> None:
         ValueError: an optimizer's state does not fit.
     """
     optimizers, schedulers = _all_of(Optimizer, made), _all_of(LRScheduler, made)
-    of_step = all(isinstance(scheduler, OfStep) for scheduler in schedulers)
+    of_step = all(isinstance(scheduler, StepSchedule) for scheduler in schedulers)
     for optimizer, saved in zip(optimizers, content["optimizer_states"], strict=False):
         require_fitting(optimizer, saved)
         if of_step:

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from charrnn.options.ranges import AT_LEAST_1, NOT_NEGATIVE, POSITIVE_FRACTION, UNIT_INTERVAL
 
 
-class OfStep(LambdaLR):
+class StepSchedule(LambdaLR):
     """The optimizer's initial learning rate, times a factor that depends on the step alone."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -36,7 +36,7 @@ def step(
     decay_every: Annotated[int, AT_LEAST_1] = 5,
     decay_factor: Annotated[float, POSITIVE_FRACTION] = 0.5,
     warmup_steps: Annotated[int, NOT_NEGATIVE] = 0,
-) -> OfStep:
+) -> StepSchedule:
     """Multiply the rate by `decay_factor` every `decay_every` epochs, as torch-rnn does.
 
     Args:
@@ -56,7 +56,7 @@ def cosine(
     total_steps: int,
     final_factor: Annotated[float, UNIT_INTERVAL] = 0.1,
     warmup_steps: Annotated[int, NOT_NEGATIVE] = 0,
-) -> OfStep:
+) -> StepSchedule:
     """Let the rate fall along half a cosine, to `final_factor` of the first one at the end."""
 
     def factor(step: int) -> float:
@@ -73,7 +73,7 @@ def linear(
     total_steps: int,
     final_factor: Annotated[float, UNIT_INTERVAL] = 0.0,
     warmup_steps: Annotated[int, NOT_NEGATIVE] = 50,
-) -> OfStep:
+) -> StepSchedule:
     """Let the rate fall along a line, to `final_factor` of the first one at the end."""
 
     def factor(step: int) -> float:
@@ -83,16 +83,18 @@ def linear(
     return _after_warmup(optimizer, warmup_steps, factor)
 
 
-def constant(optimizer: Optimizer, *, warmup_steps: Annotated[int, NOT_NEGATIVE] = 0) -> OfStep:
+def constant(
+    optimizer: Optimizer, *, warmup_steps: Annotated[int, NOT_NEGATIVE] = 0
+) -> StepSchedule:
     """Leave the rate as it is after the warm-up."""
     return _after_warmup(optimizer, warmup_steps, lambda step: 1.0)
 
 
 def _after_warmup(
     optimizer: Optimizer, warmup_steps: int, factor: Callable[[int], float]
-) -> OfStep:
+) -> StepSchedule:
     def warmed_up(step: int) -> float:
         warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
         return warmup * factor(step)
 
-    return OfStep(optimizer, warmed_up)
+    return StepSchedule(optimizer, warmed_up)

@@ -17,7 +17,7 @@ from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText, Window
 
 
-def window_of(batch: Any) -> Window:
+def as_window(batch: Any) -> Window:
     """A batch as a window; one without `begins` begins at the zero state."""
     ids, targets, *begins = batch
     return ids, targets, bool(begins[0]) if begins else True
@@ -56,7 +56,7 @@ class SplitScores:
                 count = len(batch.ids) - 1 if rank == 0 else 0
                 self.logits = None  # those of a first text
             else:
-                ids, targets, begins = window_of(batch)
+                ids, targets, begins = as_window(batch)
                 logits, self._state = self.network(ids, None if begins else self._state)
                 logits = logits.flatten(0, 1).float()
                 loss = F.cross_entropy(logits, targets.flatten(), reduction="sum").item()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from charrnn.counts import passages
-from charrnn.counts.passages import best_context, count
+from charrnn.counts.passages import count_passages, count_with_best_context
 from charrnn.counts.table import CountTable, RecentContexts
 from tests.generation.definition import KneserNey
 
@@ -29,7 +29,7 @@ TEXTS = {
 def test_as_defined(name, context):
     text = TEXTS[name]
     size = int(text.max()) + 2  # one character never comes
-    table = count(text, size, context)
+    table = count_passages(text, size, context)
     read = RNG.integers(0, size, (2, 30))
     read[0, :20] = np.resize(text, 20)
     p, lengths, _ = table.read(read, table.zero_state(2))
@@ -47,7 +47,7 @@ def test_as_defined(name, context):
 def test_every_way_of_reading_is_the_same(name):
     """In pieces, character by character, one stream alone: the state and what is predicted."""
     text = TEXTS[name]
-    table = count(text, 29, 4)
+    table = count_passages(text, 29, 4)
     ids = np.stack([text[:200], text[40:240]])
     whole, lengths, end = table.read(ids, table.zero_state(2))
     state, parts = table.zero_state(2), []
@@ -68,7 +68,7 @@ def test_every_way_of_reading_is_the_same(name):
 @pytest.mark.parametrize("name", TEXTS)
 def test_arrays_there_and_back(name):
     size = int(TEXTS[name].max()) + 2
-    table = count(TEXTS[name], size, 5)
+    table = count_passages(TEXTS[name], size, 5)
     same = CountTable.from_arrays(size, table.context, table.arrays())
     read = RNG.integers(0, size, (1, 50))
     np.testing.assert_array_equal(same.read(read, same.zero_state(1))[0],
@@ -77,7 +77,7 @@ def test_arrays_there_and_back(name):
 
 def test_arrays_that_are_no_table_are_refused():
     """Shorter, longer, in another order or type, too large, and wrapped around."""
-    arrays = count(TEXTS["words"], 29, 4).arrays()
+    arrays = count_passages(TEXTS["words"], 29, 4).arrays()
     for name, values in arrays.items():
         for change in (
             values[:-1],
@@ -103,7 +103,7 @@ def test_arrays_that_are_no_table_are_refused():
 
 def test_a_passage_whose_end_is_no_passage_is_refused():
     """Each node's character in turn is one that the text has nowhere else, or drops some more."""
-    table = count(TEXTS["words"], 29, 4)
+    table = count_passages(TEXTS["words"], 29, 4)
     arrays, unseen = table.arrays(), int(TEXTS["words"].max()) + 1
     for last in table.starts[1:][table.children > 0] - 1:
         characters = arrays["characters"].copy()
@@ -118,7 +118,7 @@ def test_a_passage_whose_end_is_no_passage_is_refused():
 
 
 def test_another_vocabulary_or_context_is_refused():
-    arrays = count(TEXTS["words"], 29, 4).arrays()
+    arrays = count_passages(TEXTS["words"], 29, 4).arrays()
     for size, context in ((12, 4), (29, 3), (29, 5), (29, 0), (29, 65)):
         with pytest.raises(ValueError, match="its counts are not"):
             CountTable.from_arrays(size, context, arrays)
@@ -131,7 +131,7 @@ def test_the_best_context_has_the_loss_that_is_told(monkeypatch, tried):
     monkeypatch.setattr(passages, "TRIED", tried)
     text = RNG.integers(0, 4, 3000)
     text[2::3] = (text[::3] + text[1::3]) % 4  # two characters say what the third is
-    table, loss = best_context(text[:2400], text[2400:], 4)
+    table, loss = count_with_best_context(text[:2400], text[2400:], 4)
     p, _, _ = table.read(text[None, 2400:-1], table.zero_state(1))
     expected = -np.log(p[0, np.arange(599), text[2401:]].astype(np.float64)).mean()
     assert loss == pytest.approx(expected, abs=1e-6)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.counts.mixing import Counts, Weights
-from charrnn.counts.passages import count
+from charrnn.counts.passages import count_passages
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -104,5 +104,5 @@ def counted(
 ) -> TrainedModel:
     """A model with the counts of a text."""
     model = trained_model(kind, conviction=2.0, **how)
-    table = count(model.vocabulary.encode(text), len(model.vocabulary), 5)
+    table = count_passages(model.vocabulary.encode(text), len(model.vocabulary), 5)
     return replace(model, counts=Counts(table, weights))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from charrnn.counts.mixing import COUNTS_ONLY, Counts, Weights
-from charrnn.counts.passages import count
+from charrnn.counts.passages import count_passages
 from charrnn.generation.engines import make_engine
 from charrnn.model import Model
 from charrnn.models.trained import Trained, TrainedEnsemble, zero_state
@@ -66,7 +66,7 @@ class Case:
         weights = Weights.of(self.numbers.choice([0.2, 0.7, 1.2], (2, 2)))
         if self.numbers.random() < 0.2:
             weights = COUNTS_ONLY
-        table = count(np.array(self.counted), size, int(self.numbers.integers(1, 8)))
+        table = count_passages(np.array(self.counted), size, int(self.numbers.integers(1, 8)))
         return Counts(table, weights)
 
     def ids(self, length: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from charrnn.counts.passages import count
+from charrnn.counts.passages import count_passages
 from charrnn.data import find_training_data, open_data
 from charrnn.models import model_file
 from charrnn.text.background import PASSAGE, Background, remove_shared_passages
@@ -54,7 +54,7 @@ def counted(run: Path) -> tuple[Any, dict[str, Any], dict[str, np.ndarray[Any, A
     other = trained.vocabulary.look_up(text)
     other = other[other >= 0][: trained.facts.get("background_counted")]
     ids = np.concatenate([other, data.get_split("train")[:]])
-    table = count(ids, len(trained.vocabulary), trained.counts.table.context)
+    table = count_passages(ids, len(trained.vocabulary), trained.counts.table.context)
     return trained.counts.table.arrays(), trained.facts, table.arrays()
 
 

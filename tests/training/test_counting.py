@@ -12,7 +12,7 @@ import pytest
 import charrnn
 from charrnn.__main__ import main
 from charrnn.counts.mixing import mixed
-from charrnn.counts.passages import count
+from charrnn.counts.passages import count_passages
 from charrnn.data import open_data
 from charrnn.models import model_file
 from tests.small_runs import Train, metrics
@@ -54,7 +54,7 @@ def test_counted_weighed_kept_and_used(
     assert trained.counts is not None
     data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
     ids, held_out = (data.get_split(split)[:] for split in ("train", "val"))
-    table = count(ids, len(trained.vocabulary), trained.counts.table.context)
+    table = count_passages(ids, len(trained.vocabulary), trained.counts.table.context)
     p, lengths, _ = table.read(held_out[None, :-1], table.zero_state(1))
     model = charrnn.load(run)
     text = trained.vocabulary.decode(held_out.tolist())
