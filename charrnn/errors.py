@@ -1,7 +1,7 @@
-"""The ways in which a command ends badly, each with its exit code.
+"""The errors that end a command, each with its exit code.
 
-Whoever raises one of these writes the whole line that the user reads: it names
-the file or the option and says what to do. The front door prints it and leaves.
+The message of an error is the complete line that the user reads. It names the file or the option
+and says what to do. `charrnn.__main__` prints it and exits.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from typing import Any
 
 
 class InputError(Exception):
-    """Something that the user gave cannot be used."""
+    """An input of the user (an option or a file) that cannot be used."""
 
     exit_code = 2
 
 
 class RunError(Exception):
-    """The command was asked for something possible and could not do it (a full disk, say)."""
+    """A failure in spite of valid input, such as a full disk."""
 
     exit_code = 1
 
 
 def make_non_finite_error() -> RunError:
-    """What a choice among logits that are infinite or no numbers, or their loss, ends with."""
-    return RunError("the model's scores are not numbers: its weights are too large to compute with")
+    """Return the error for logits, or a loss of them, that are infinite or not a number."""
+    return RunError("the model's logits are not finite: its weights are too large to compute with")
 
 
 class UserCodeError(RunError):
-    """Code that is not charrnn's failed: somebody's own callback, loss, optimizer or plugin.
+    """A failure in the user's code: in a callback, loss, optimizer or plugin.
 
     Attributes:
-        lines: the part of the traceback that is in that code.
+        lines: the part of the traceback that is in the user's code.
     """
 
     def __init__(self, message: str, lines: str) -> None:
@@ -49,10 +49,10 @@ class UserCodeError(RunError):
 
 
 class Interrupted(BaseException):
-    """A signal ended the command after its work was brought into safety.
+    """A stop by a signal, after all work was saved.
 
-    Raised from a signal handler, it may pass through anyone's code: as no Exception it is
-    not taken for a damaged file, a missing package or the like on its way.
+    A signal handler raises it anywhere in the code. It is not a subclass of Exception, so that no
+    ``except Exception`` mistakes it for a damaged file or a missing package.
     """
 
     def __init__(self, message: str, signum: int = signal.SIGINT) -> None:
@@ -64,9 +64,9 @@ class Interrupted(BaseException):
         return type(self), (str(self), self.signum)
 
 
-# Signals that ask a command to stop, and the one whose exit code it then has. Clusters and their
-# launchers send SIGUSR1 or SIGUSR2 before SIGTERM; SIGHUP says that the terminal is gone, which a
-# command may outlive with nohup only.
+# Signals that ask a command to stop, and the signal that determines the exit code. Clusters and
+# their launchers send SIGUSR1 or SIGUSR2 before SIGTERM. SIGHUP means that the terminal was closed;
+# only nohup lets a command survive it.
 STOP_SIGNALS = {
     signal.SIGINT: signal.SIGINT,
     signal.SIGTERM: signal.SIGTERM,
@@ -77,32 +77,35 @@ STOP_SIGNALS = {
 
 
 def terminate(signum: int, frame: FrameType | None) -> None:
-    """Handle a stopping signal that nothing else handles: let `with` blocks clean up.
+    """Handle a stop signal that nothing else handles: let `with` blocks clean up.
 
     Raises:
-        Interrupted: unless one is on its way already, which may be in the midst of a clean-up.
+        Interrupted: unless another Interrupted is being handled, perhaps in the middle of a
+            clean-up.
     """
     if not isinstance(sys.exc_info()[1], Interrupted):
         raise Interrupted("terminated", STOP_SIGNALS[signal.Signals(signum)])
 
 
 @contextlib.contextmanager
-def require_extra(what: str, extra: str) -> Iterator[None]:
-    """Raise InputError where a package of an extra, which is imported inside, is not there.
+def require_extra(need: str, extra: str) -> Iterator[None]:
+    """Raise InputError if an import inside the `with` block fails.
 
     Args:
-        what: what needs it, as the line begins.
+        need: the start of the message, such as "serving needs FastAPI".
+        extra: the extra of charrnn that installs the package.
     """
     try:
         yield
     except ImportError as error:
-        raise InputError(f"{what} ({error}); {format_install_command(extra)}") from None
+        raise InputError(f"{need} ({error}); {format_install_command(extra)}") from None
 
 
 def format_install_command(extra: str) -> str:
-    """The command that adds what an extra needs to the Python that runs.
+    """Return the pip command that installs an extra into the current Python.
 
-    It names the packages, never charrnn's own distribution: an index may have another of that name.
+    The command lists the packages of the extra and not ``charrnn[extra]``, because on a package
+    index the name may belong to another project.
     """
     import shlex
     from importlib import metadata
@@ -110,53 +113,56 @@ def format_install_command(extra: str) -> str:
     from charrnn import DISTRIBUTION
 
     try:
-        needed = [line.partition(";") for line in metadata.requires(DISTRIBUTION) or ()]
-    except metadata.PackageNotFoundError:  # run from a checkout
-        needed = []
+        requirements = [line.partition(";") for line in metadata.requires(DISTRIBUTION) or ()]
+    except metadata.PackageNotFoundError:  # charrnn runs from a checkout
+        requirements = []
     marker = re.compile(rf"""extra == ['"]{extra}['"]""")
-    names = [name.strip() for name, _, when in needed if marker.search(when)]
-    below = os.path.relpath(sys.executable)
-    python = sys.executable if below.startswith("..") else below
+    names = [name.strip() for name, _, condition in requirements if marker.search(condition)]
+    relative = os.path.relpath(sys.executable)
+    python = sys.executable if relative.startswith("..") else relative
     return shlex.join([python, "-m", "pip", "install", *(names or [f".[{extra}]"])])
 
 
 def find_closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Of some names the one that a misspelt one is nearest to, if one is near by `cutoff`."""
-    import difflib  # only where something is wrong
+    """Return the name in `names` that is most similar to `name`.
+
+    Returns:
+        None if no similarity (0 to 1) reaches `cutoff`.
+    """
+    import difflib  # rarely needed: only for error messages
 
     return next(iter(difflib.get_close_matches(name[:200], list(names), 1, cutoff)), None)
 
 
-def suggest_name(name: str, names: Iterable[str], otherwise: str = "") -> str:
-    """The end of a line about a name that is not there."""
-    near = find_closest(name, names)
-    return otherwise if near is None else f"; did you mean {near}?"
+def suggest_name(name: str, names: Iterable[str], fallback: str = "") -> str:
+    """Return "; did you mean X?" for a misspelt name, or `fallback` if no name is similar."""
+    suggestion = find_closest(name, names)
+    return fallback if suggestion is None else f"; did you mean {suggestion}?"
 
 
 def shorten(value: object, limit: int = 300) -> str:
-    """A value as an error line quotes it: one that is very long is cut in its middle."""
+    """Return `value` as text for an error message. A long text is cut in its middle."""
     try:
         text = str(value)
-    except (ValueError, RecursionError):  # thousands of digits, or of brackets
+    except (ValueError, RecursionError):  # thousands of digits or nested brackets
         return f"({type(value).__name__} too large to show)"
     if len(text) <= limit:
         return text
     return f"{text[: limit // 2]}... ({len(text)} characters) ...{text[-limit // 4 :]}"
 
 
-def to_one_line(what: object, limit: int = 200, with_type: bool = False) -> str:
-    """What an error says, in one line that `short` cuts where it is longer than `limit`.
+def to_one_line(error: object, limit: int = 200, with_type: bool = False) -> str:
+    """Return an error's message as one line of about `limit` characters.
 
     Args:
-        with_type: whether the name of the error's type stands before it; it stands alone where the
-            error says nothing.
+        with_type: put the name of the error's type first. It replaces an empty message in any case.
     """
-    text, name = " ".join(shorten(what, 100_000).split()), type(what).__name__
+    text, name = " ".join(shorten(error, 100_000).split()), type(error).__name__
     if with_type or not text:
         text = f"{name}: {text}" if text else name
     return shorten(text, limit)
 
 
 def format_reason(error: BaseException) -> str:
-    """What an error of the system or a library says, in one line that is not long."""
+    """Return the reason that the system or a library gives for an error, as one short line."""
     return to_one_line(getattr(error, "strerror", None) or error)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and locks between processes."""
+"""Atomic file replacement, locks between processes, and the names of files in messages."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import IO
 
 from charrnn.errors import InputError, RunError, format_reason, shorten
 
-OUTPUTS = Path("outputs")  # where runs lie by default
-_UNFINISHED = ".charrnn.part"
+OUTPUTS = Path("outputs")  # the default folder of runs
+_TEMPORARY_SUFFIX = ".charrnn.part"
 
 
 @contextlib.contextmanager
 def convert_write_errors(path: Path) -> Iterator[None]:
-    """An OSError within is a RunError that names `path`."""
+    """Convert an OSError inside the `with` block into a RunError that names `path`."""
     try:
         yield
     except OSError as error:
@@ -27,18 +27,18 @@ def convert_write_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield a new file's path beside `path`; on leaving, it takes `path`'s place at once.
+    """Yield the path of a temporary file that atomically replaces `path` at the end of the block.
 
-    The content is on the disk before the name points to it, so that neither a kill nor
-    a power cut leaves a torn file; when the block raises, nothing is left behind.
+    The content is synced to the disk before the rename, so that neither a kill nor a power cut
+    leaves an incomplete file. If the block raises, the temporary file is removed.
 
     Raises:
-        RunError: names `path` when it cannot be written (full disk, no permission).
+        RunError: `path` cannot be written (full disk, no permission).
     """
-    path = Path(os.path.realpath(path))  # a link stays a link
+    path = Path(os.path.realpath(path))  # replaces the target of a link, not the link
     if path.exists() and not path.is_file():
-        raise RunError(f"{path}: is no regular file, so it is not replaced; name another")
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_UNFINISHED}")
+        raise RunError(f"{path}: is not a regular file and is not replaced; give another name")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_TEMPORARY_SUFFIX}")
     with convert_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -47,7 +47,7 @@ def replace_file(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # not every file system syncs a folder
+        with contextlib.suppress(OSError):  # some file systems cannot sync a folder
             _sync(path.parent)
 
 
@@ -60,40 +60,42 @@ def _sync(path: Path) -> None:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove what killed processes left of `replacing`; no other may be at work in `folder`."""
-    for path in folder.rglob(f".*{_UNFINISHED}"):
+    """Remove the temporary files of `replace_file` that killed processes left in `folder`.
+
+    No other process may write into the folder at the same time.
+    """
+    for path in folder.rglob(f".*{_TEMPORARY_SUFFIX}"):
         with contextlib.suppress(OSError):
             path.unlink()
 
 
 def add_number(path: str, number: int) -> str:
-    """A path with a number before its ending: new-3.txt."""
-    stem, ending = os.path.splitext(path)
-    return f"{stem}-{number}{ending}"
+    """Insert a number before the suffix of a path: new-3.txt."""
+    stem, suffix = os.path.splitext(path)
+    return f"{stem}-{number}{suffix}"
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where they are missing; RunError where it cannot be."""
+    """Make a folder and its parents if they do not exist. Raise RunError if this fails."""
     with convert_write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def acquire_lock(path: Path, wait: bool) -> IO[str] | None:
-    """Take the lock of a lock file; it is held until the returned file is closed.
+    """Lock a lock file until the returned file is closed, and write this process's id into it.
 
-    The file then holds this process's id. The kernel frees the lock when its holder
-    dies, however it dies.
+    The kernel releases the lock when the process ends in any way.
 
     Returns:
-        The open lock file, or None when another process holds it and `wait` is false.
+        The open lock file, or None if another process holds the lock and `wait` is false.
 
     Raises:
-        RunError: names the file when it cannot be written, or is a link to somebody's file.
+        RunError: the file cannot be written, or is a link to another file.
     """
-    with convert_write_errors(path), contextlib.ExitStack() as closing:
+    with convert_write_errors(path), contextlib.ExitStack() as close_on_error:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        handle = closing.enter_context(open(descriptor, "r+"))
+        file = close_on_error.enter_context(open(descriptor, "r+"))
         if os.fstat(descriptor).st_nlink > 1:
             raise RunError(f"{path}: is a hard link to another file; remove it")
         try:
@@ -102,19 +104,19 @@ def acquire_lock(path: Path, wait: bool) -> IO[str] | None:
             return None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
-        closing.pop_all()
-        return handle
+        close_on_error.pop_all()
+        return file
 
 
 @contextlib.contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Wait for the lock of a lock file, hold it, and remove the file.
+    """Wait for a lock file's lock, hold it during the block, and remove the file afterwards.
 
-    Whoever waits for it has it open already; it must look again at what was done before it works.
+    A process that has waited must check again whether another one has already done its work.
     """
-    handle = acquire_lock(path, wait=True)
-    assert handle is not None
-    with handle:
+    file = acquire_lock(path, wait=True)
+    assert file is not None
+    with file:
         try:
             yield
         finally:
@@ -122,13 +124,13 @@ def hold_lock(path: Path) -> Iterator[None]:
 
 
 def require_regular_file(path: Path, hint: str) -> os.stat_result:
-    """Look before a file is opened: a pipe or a device would be waited for, or never end.
+    """Return the status of a regular file. Reading a pipe or a device could block forever.
 
     Args:
-        hint: what to do when there is no such file.
+        hint: the end of the message, which says what to do.
 
     Raises:
-        InputError: names what is missing, unreadable, a folder, a pipe or a device.
+        InputError: the file is missing, unreadable, a folder, a pipe or a device.
     """
     try:
         status = path.stat()
@@ -137,14 +139,14 @@ def require_regular_file(path: Path, hint: str) -> os.stat_result:
     except (OSError, ValueError) as error:
         raise InputError(f"{shorten(path)}: cannot be read ({format_reason(error)})") from None
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{shorten(path)}: is no regular file; {hint}")
+        raise InputError(f"{shorten(path)}: is not a regular file; {hint}")
     return status
 
 
 def resolve_run_path(name: str) -> str:
-    """The path that a name stands for: itself, or below outputs/, as `charrnn runs` prints it."""
-    below = str(OUTPUTS / name)
-    return below if not os.path.lexists(name) and os.path.isdir(below) else name
+    """Return outputs/`name` for the name of a run that `charrnn runs` prints, else `name`."""
+    run = str(OUTPUTS / name)
+    return run if not os.path.lexists(name) and os.path.isdir(run) else name
 
 
 def relative_path(path: str | Path) -> str:
@@ -155,6 +157,11 @@ def relative_path(path: str | Path) -> str:
 
 
 def shorten_path(path: str | Path) -> str:
+<<<<<<< HEAD
     """A path from here, where it lies below."""
     relative = relative_path(path)
+=======
+    """Return the relative form of a path below the working directory, else the path itself."""
+    relative = relative_path(path)
+>>>>>>> c5fc1b5f (Say errors, files, messages and ranges in plain English)
     return str(path) if relative.startswith("..") else relative

@@ -1,4 +1,4 @@
-"""Lines and progress for the person before it, on standard error."""
+"""Messages and progress bars on standard error, and the numbers in them."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ BITS_PER_NAT = 1 / math.log(2)
 
 
 def say(text: str) -> None:
-    """One or more lines on standard error. That nobody can read them is no failure."""
+    """Print one or more lines on standard error. Ignore errors, such as a closed terminal."""
     lines = "\n".join(map(escape_unprintable, text.split("\n")))
     with contextlib.suppress(OSError):
         tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
         if tqdm is not None and sys.stderr.isatty():
-            tqdm.write(lines, file=sys.stderr)  # above a bar, where there is one
+            tqdm.write(lines, file=sys.stderr)  # above the progress bar, if there is one
         else:
             print(lines, file=sys.stderr, flush=True)
 
 
 def escape_unprintable(text: str) -> str:
-    """A text in one line, for a terminal: names may hold line breaks and terminal codes."""
+    """Escape the line breaks and terminal codes of a text, which names of files may contain."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def get_terminal_width(stream: Any) -> int | None:
-    """The columns of a terminal; None where a stream is none."""
+    """Return the number of columns of a terminal; None if the stream is not a terminal."""
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def shorten_numbers(text: str) -> str:
-    """A text whose numbers have four digits where they had as many as a search draws."""
+    """Round the numbers in a text that have five or more decimals to four significant digits."""
     return re.sub(r"\d+\.\d{5,}(e[-+]?\d+)?", lambda number: f"{float(number[0]):.4g}", text)
 
 
 def format_duration(seconds: float) -> str:
-    """3:07 or 1:02:03."""
+    """Format a number of seconds as 3:07 or 1:02:03."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 class ProgressDisplay:
-    """tqdm's bar on a terminal, for what takes over two seconds; elsewhere nothing.
+    """A tqdm bar for a task that takes over two seconds. It is shown on terminals only.
 
-    Call it with (done, all or None), in a ``with`` statement.
+    Use it in a ``with`` statement, and call it with (done, total); total may be None.
 
     Args:
-        what: is done.
+        label: the name of the task, which the bar shows.
     """
 
-    def __init__(self, what: str, unit: str = "B", quiet: bool = False) -> None:
-        self._what = what
+    def __init__(self, label: str, unit: str = "B", quiet: bool = False) -> None:
+        self._label = label
         self._unit = unit
         self._is_shown = not quiet and sys.stderr.isatty()
         self._bar: Any = None
@@ -75,17 +75,17 @@ class ProgressDisplay:
         if self._bar is None:
             from tqdm import tqdm
 
-            description = {"desc": self._what, "unit": self._unit, "unit_scale": True}
+            description = {"desc": self._label, "unit": self._unit, "unit_scale": True}
             self._bar = tqdm(total=total, leave=False, delay=2, **description)
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 
 
 class FaultTolerantFile(io.FileIO):
-    """A descriptor for which no write fails: what it cannot take is dropped.
+    """A file descriptor that drops the output that cannot be written.
 
-    So a terminal that is closed, a reader that has left or a full disk under a log ends nothing
-    that has more to do than to be read, whoever writes: tqdm, a warning, a callback's print.
+    A closed terminal, a closed pipe or a full disk then does not end a training, even if tqdm, a
+    warning or a callback's print writes the output.
     """
 
     def write(self, data: Any) -> int:
@@ -98,9 +98,9 @@ class FaultTolerantFile(io.FileIO):
 
 
 def ignore_write_errors(stream: Any) -> Any:
-    """The same stream, to which writing never fails.
+    """Return a stream with the same descriptor that ignores write errors.
 
-    One that has no descriptor of its own (a notebook's) is returned as it is.
+    A stream without a descriptor, such as a notebook's, is returned unchanged.
     """
     buffer = getattr(stream, "buffer", None)
     raw = getattr(buffer, "raw", buffer)
@@ -110,7 +110,7 @@ def ignore_write_errors(stream: Any) -> Any:
         stream.flush()
     file: Any = FaultTolerantFile(raw.fileno(), "w", closefd=False)
     return io.TextIOWrapper(
-        file if raw is buffer else io.BufferedWriter(file),  # as with `python -u`, or without
+        file if raw is buffer else io.BufferedWriter(file),  # unbuffered under `python -u`
         stream.encoding,
         stream.errors,
         line_buffering=stream.line_buffering,
@@ -120,7 +120,7 @@ def ignore_write_errors(stream: Any) -> Any:
 
 @contextlib.contextmanager
 def ignore_output_errors() -> Iterator[None]:
-    """Let standard output and error be such that what runs inside outlives them."""
+    """Ignore write errors on standard output and standard error during the `with` block."""
     with (
         contextlib.redirect_stdout(ignore_write_errors(sys.stdout)),
         contextlib.redirect_stderr(ignore_write_errors(sys.stderr)),

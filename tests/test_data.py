@@ -90,8 +90,8 @@ def test_other_files_are_refused_unopened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "text").write_bytes(b"not HDF5, just text")
     for path, what in (
-        (tmp_path / "pipe", "is no regular file"),
-        (Path("/dev/zero"), "is no regular file"),
+        (tmp_path / "pipe", "is not a regular file"),
+        (Path("/dev/zero"), "is not a regular file"),
         (tmp_path / "nowhere", "no such file"),
         (tmp_path / "text", r"text: not a (preprocessed text|vocabulary)"),
     ):

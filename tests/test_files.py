@@ -51,7 +51,7 @@ def test_the_content_is_on_the_disk_before_its_name(
     ("path", "what"),
     [
         ("file/x", "file/x: cannot be written"),
-        ("/dev/null", "is no regular file"),
+        ("/dev/null", "is not a regular file"),
     ],
 )
 def test_a_place_that_cannot_be_replaced(
@@ -97,7 +97,7 @@ def test_a_file_that_is_linked_to_a_lock_is_not_overwritten(
 def test_only_regular_files_are_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
-        with pytest.raises(InputError, match=f"{path}: is no regular file; make one"):
+        with pytest.raises(InputError, match=f"{path}: is not a regular file; make one"):
             require_regular_file(path, "make one")
     for name in ("a\0b", "x" * 5000, "y"):
         with pytest.raises(InputError, match=r"cannot be read|no such file"):

@@ -1,7 +1,7 @@
-"""Which values an option may have, its traits, and the line that refuses a value.
+"""The ranges and traits of options, and the error for a value that is out of range.
 
-A field is ``name: Annotated[type, range, traits]``, and may be None where its type says
-``| None``.
+An option is declared as ``name: Annotated[type, range, traits]``. It may be None if its type
+contains ``| None``.
 """
 
 from __future__ import annotations
@@ -17,89 +17,91 @@ from typing import Annotated, Any, NamedTuple
 from charrnn.errors import InputError, shorten
 
 
-def require(holds: bool, option: str, value: object, demand: str) -> None:
-    """Raise InputError for `option` unless `holds`; `demand` says what it must be."""
-    if not holds:
-        raise make_option_error(option, value, demand)
+def require(condition: bool, option: str, value: object, requirement: str) -> None:
+    """Raise InputError for the value of an option unless `condition` is true.
+
+    Args:
+        requirement: the end of the message, such as "must be above 0".
+    """
+    if not condition:
+        raise make_option_error(option, value, requirement)
 
 
-def make_option_error(option: str, value: object, demand: str) -> InputError:
-    """The line for a value that an option cannot have."""
-    return InputError(f"{option}={format_override_value(value)}: {demand}")
+def make_option_error(option: str, value: object, requirement: str) -> InputError:
+    """Return the error for an invalid value of an option."""
+    return InputError(f"{option}={format_override_value(value)}: {requirement}")
 
 
 def format_override_value(value: object) -> str:
-    """A value as it stands in an override; a very long one is cut."""
+    """Format a value as in a Hydra override. Cut a very long value."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else shorten(value)
 
 
 def require_paths(option: str, value: Any) -> None:
-    """Raise InputError unless a value is a path, or a list of some."""
+    """Raise InputError unless a value is a path or a list of paths."""
     for path in value if isinstance(value, list | tuple) and value else [value]:
         require(isinstance(path, str) and path != "", option, value, "takes a path")
 
 
 class Range(NamedTuple):
-    """Which values an option may have, and how to say so."""
+    """A set of valid values, and the words in which an error message describes it."""
 
     accepts: Callable[[Any], bool]
     requirement: str
 
 
 class Trait(NamedTuple):
-    """Something that holds of an option besides its type and its range."""
+    """A property of an option besides its type and its range."""
 
     name: str
 
 
-TEXT = Trait("a text, taken character for character")
-PATH = Trait("a path, taken character for character")
-FIXED = Trait("what a resume may not change")
-NODE = Trait("what is built: a node with a _target_")
-NODES = Trait("any number of such nodes, each under a name")
+TEXT = Trait("a text, used literally")
+PATH = Trait("a path, used literally")
+FIXED = Trait("an option that a resume cannot change")
+NODE = Trait("a config node with a _target_")
+NODES = Trait("named config nodes, each with a _target_")
 
 Paths = Annotated[str | list[str] | None, PATH]
 
 
 def check_ranges(options: object, prefix: str = "") -> None:
-    """Raise InputError for the first field of a dataclass that is out of its annotated range.
-
-    None is within any where the type has it.
-    """
+    """Raise InputError for the first field of a dataclass that is out of its annotated range."""
     schema: Any = type(options)
-    for name, hint in _hints(schema).items():
+    for name, hint in _get_annotations(schema).items():
         value = getattr(options, name, None)
-        if value is not None or type(None) not in typing.get_args(typing.get_args(hint)[0]):
+        allows_none = type(None) in typing.get_args(typing.get_args(hint)[0])
+        if value is not None or not allows_none:
             check_value(hint, prefix + name, value)
 
 
 def check_arguments(function: Callable[..., Any], prefix: str, **values: Any) -> None:
-    """Raise InputError for the first argument that is out of the range in its annotation."""
-    for name, hint in _hints(function).items():
+    """Raise InputError for the first argument that is out of its annotated range."""
+    for name, hint in _get_annotations(function).items():
         if values.get(name) is not None:
             check_value(hint, prefix + name, values[name])
 
 
 @functools.cache
-def _hints(declaration: Any) -> dict[str, Any]:
-    """The annotated types of a dataclass or a function."""
+def _get_annotations(declaration: Any) -> dict[str, Any]:
+    """Return the ``Annotated`` types of a dataclass or a function by name."""
     hints = typing.get_type_hints(declaration, include_extras=True)
     return {name: hint for name, hint in hints.items() if hasattr(hint, "__metadata__")}
 
 
 def check_value(hint: Any, option: str, value: Any) -> None:
-    """Raise InputError for a value that is out of the range in its annotation."""
+    """Raise InputError for a value that is out of its annotated range."""
     for extra in getattr(hint, "__metadata__", ()):
         if extra == PATH:
             require_paths(option, value)
         elif isinstance(extra, Range):
             try:
-                is_admitted = extra.accepts(value)
+                is_valid = extra.accepts(value)
             except TypeError:
-                is_admitted = False
-            require(is_admitted, option, value, extra.requirement)
+                is_valid = False
+            require(is_valid, option, value, extra.requirement)
 
 
 def one_of(*names: str | int) -> Range:
@@ -121,10 +123,10 @@ SEED = Range(
     "must be between 0 and 2**63 - 1",
 )
 TEMPERATURE = Range(
-    NOT_NEGATIVE.accepts, "must be 0 or more: 0.2 is careful, 1 is the model's own, above is wild"
+    NOT_NEGATIVE.accepts, "must be 0 or more: 0.2 is cautious, 1 changes nothing, above 1 is wild"
 )
 PRIMES = one_of("text", "none")
-# how the counts that a model has are used: with its network, not at all, or alone
+# auto mixes a model's counts with its network, none ignores them, only ignores the network
 COUNTS = one_of("auto", "none", "only")
 UNKNOWN = one_of("error", "skip", "replace")
 
@@ -133,7 +135,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def parse_duration(duration: str) -> float:
-    """How long 90s, 10m or 2h are; 0 for what is no such time."""
+    """Return the seconds of a duration such as 90s, 10m or 2h; 0 if it is not a duration."""
     match = _DURATION.fullmatch(duration)
     return float(match[1]) * _SECONDS[match[2]] if match else 0.0
 
@@ -144,7 +146,7 @@ DURATION = Range(
 
 
 def _is_encoding(name: Any) -> bool:
-    """Whether Python knows a text encoding both ways, or it is ``bytes``."""
+    """Return whether `name` is ``bytes`` or an encoding with which Python can read and write."""
     if name == "bytes":
         return True
     try:
@@ -157,25 +159,25 @@ def _is_encoding(name: Any) -> bool:
 
 
 def _are_devices(devices: Any) -> bool:
-    """Whether these are devices: auto, a number, or indices, each named once."""
+    """Return whether `devices` is auto, a number of devices, or a list of different indices."""
     if isinstance(devices, list):
         return all(d >= 0 for d in devices) and 0 < len(devices) == len(set(devices))
     return devices == "auto" or (isinstance(devices, int) and devices >= 1)
 
 
-_MAX_THREADS = 512  # far beyond, torch crashes
+_MAX_THREADS = 512  # torch crashes with far more
 THREADS = Range(lambda value: 1 <= value <= _MAX_THREADS, f"must be between 1 and {_MAX_THREADS}")
-LONGEST_CONTEXT = 64  # characters; a file's table of counts looks back no further
+LONGEST_CONTEXT = 64  # characters that the table of counts in a model file may look back
 CONTEXT = Range(
     lambda value: 1 <= value <= LONGEST_CONTEXT, f"must be between 1 and {LONGEST_CONTEXT}"
 )
 PORT = Range(lambda value: 0 <= value <= 65535, "must be between 0 and 65535")
 ORIGINS = Range(
     lambda values: all(re.fullmatch(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+", value) for value in values),
-    "takes origins as a browser names them, [https://example.org] say, or ['*'] for all",
+    "takes origins with their scheme, such as [https://example.org], or ['*'] for all",
 )
-NOT_EMPTY = Range(lambda value: value != "", "must be a text of one character or more")
-ENCODING = Range(_is_encoding, "is no text encoding; try utf-8, latin-1 or bytes")
+NOT_EMPTY = Range(lambda value: value != "", "must not be empty")
+ENCODING = Range(_is_encoding, "is not a text encoding; try utf-8, latin-1 or bytes")
 DEVICES = Range(_are_devices, "must be auto, a number of devices or a list of their indices")
 BETAS = Range(
     lambda value: len(value) == 2 and all(map(BELOW_1.accepts, value)),

@@ -134,7 +134,7 @@ def test_links_and_pipes(gift: Path, workplace: Path, refused: Refused) -> None:
             kept.rename(path)
     (gift / "metrics.csv").rename(workplace / "kept")
     os.mkfifo(gift / "metrics.csv")
-    assert "is no regular file" in refused("train", "resume=gift", LONGER)
+    assert "is not a regular file" in refused("train", "resume=gift", LONGER)
     # those who only read do not wait for it either
     assert main(["runs", str(workplace)]) == 0
     (gift / "metrics.csv").unlink()

@@ -106,8 +106,8 @@ def test_what_cannot_be_read(path: Path, content: Content) -> None:
     checkpoint.write(path.with_name("other"), {**content, ENTRY: {**content[ENTRY], "version": 2}})
     for name, words in (
         (path, "no such file"),
-        (path.parent, "no regular file"),
-        (path.with_name("fifo"), "no regular file"),
+        (path.parent, "not a regular file"),
+        (path.with_name("fifo"), "not a regular file"),
         (path.with_name("other"), "a checkpoint of version 2, and this charrnn reads 1"),
     ):
         assert words in refused(name)

@@ -194,9 +194,9 @@ def test_other_files_are_refused(path: Path) -> None:
     assert re.search("float32|checksum", refusal(path, model_file.load))
     path.unlink()
     assert "no such file" in refusal(path, model_file.load)
-    assert "no regular file" in refusal(path.parent, model_file.load)
+    assert "not a regular file" in refusal(path.parent, model_file.load)
     os.mkfifo(path)
-    assert "no regular file" in refusal(path, model_file.load)
+    assert "not a regular file" in refusal(path, model_file.load)
 
 
 def test_damage_anywhere_is_noticed(path: Path) -> None:

@@ -60,8 +60,8 @@ def test_what_is_no_model_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "pickle").write_bytes(b"\x80\x04cposix\nsystem\n(Vtouch ran\ntR.")
     assert "is no model" in refusal(tmp_path / "pickle")
     os.mkfifo(tmp_path / "fifo")
-    assert "is no regular file" in refusal(tmp_path / "fifo")
-    assert "is no regular file" in refusal("/dev/zero")
+    assert "is not a regular file" in refusal(tmp_path / "fifo")
+    assert "is not a regular file" in refusal("/dev/zero")
 
 
 def run_with_model(path: Path, folder: str, begun: int) -> Path:

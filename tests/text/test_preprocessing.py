@@ -271,7 +271,7 @@ class TestOutputs:
             (["missing.txt"], "missing.txt: no such file"),
             (["*.md"], "*.md: no *.txt below this folder, or no file of this glob"),
             (["broken"], "broken: no such file"),
-            (["pipes"], "pipes/pipe.txt: is no regular file"),
+            (["pipes"], "pipes/pipe.txt: is not a regular file"),
             (["[y.txt,-]", "output_h5=z.h5"], "-: no such file; name a file, a folder or a glob"),
             (["x" * 5000], "cannot be read"),
             (["void.txt"], "void.txt: the text is empty"),
