@@ -63,7 +63,7 @@ BAD = {
     "train data.corpus=shakespeare data.input_txt=good.txt": "says which text it is already",
     "train data.corpus=tinyshakespeare": "did you mean tiny_shakespeare?",
     f"train {PAIR} data.background=missing.txt": "missing.txt: no such file",
-    f"train {PAIR} 'data.background=no texts'": "no texts: no *.txt below this folder",
+    f"train {PAIR} 'data.background=no texts'": "no texts: no *.txt file in this folder",
     f"train {PAIR} data.background=[good.txt,empty.txt]": "empty.txt: the text is empty",
     f"train {PAIR} data.background=binary.txt": "binary.txt: not utf-8 at byte 17",
     f"train {PAIR} data.background=[]": "data.background=[]: takes a path",

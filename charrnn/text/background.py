@@ -1,4 +1,4 @@
-"""Other texts of a language, whose characters are counted beside those of a small text."""
+"""Other texts in the language of a small text, which are counted together with it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ from charrnn.text.corpora import CORPORA, fetch_corpus
 from charrnn.text.sources import read_pieces
 from charrnn.text.vocabulary import Vocabulary
 
-# what stands in two texts, so many characters in a row, was hardly written twice
+# A passage of this many characters that is in two texts was copied from one to the other.
 PASSAGE = 32
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
 class Background:
-    """Texts that are read in the characters of another.
+    """Other texts, encoded with the vocabulary of the training text.
 
     Attributes:
-        names: files, folders and globs, each as `charrnn.text.sources.find_files` takes it, and
-            corpora by their names.
-        encoding: of the files.
-        vocabulary: of the other text.
-        earlier: the text of the model that a training starts from; its training split comes last.
+        names: corpora, or files, folders and globs as in `charrnn.text.sources.find_files`.
+        encoding: the encoding of the files.
+        vocabulary: the vocabulary of the training text.
+        earlier: the text of the model from which training starts. Its training split is read last.
     """
 
     names: list[str]
@@ -45,34 +44,34 @@ class Background:
 
     @cached_property
     def fingerprint(self) -> str | None:
-        """A hash of what the names stand for, which is read whole; None without names.
+        """A hash of the named texts, all of which are read; None without names.
 
         Raises:
             InputError: a text is missing, empty, damaged or not in the encoding.
         """
         digest = hashlib.sha256()
-        for piece in self._named():
+        for piece in self._read_named():
             digest.update(piece.encode("utf-8", "surrogatepass"))
         return digest.hexdigest() if self.names else None
 
-    def read_ids(self, most: int) -> Ids:
-        """The first characters (n,), n <= `most`, without those that the vocabulary lacks."""
-        found, n = [np.empty(0, np.int64)], 0
-        for piece in chain(self._named(), self._earlier()):
-            ids = self.vocabulary.look_up(piece)
-            found.append(ids[ids >= 0][: most - n])
-            n += len(found[-1])
-            if n == most:
+    def read_ids(self, limit: int) -> Ids:
+        """Return the first ids (n,), n <= `limit`, without unknown characters."""
+        pieces, n = [np.empty(0, np.int64)], 0
+        for text in chain(self._read_named(), self._read_earlier()):
+            ids = self.vocabulary.look_up(text)
+            pieces.append(ids[ids >= 0][: limit - n])
+            n += len(pieces[-1])
+            if n == limit:
                 break
-        return np.concatenate(found)
+        return np.concatenate(pieces)
 
-    def _named(self) -> Iterator[str]:
+    def _read_named(self) -> Iterator[str]:
         for name in self.names:
             file = str(fetch_corpus(name, say)) if name in CORPORA else name
             is_utf8 = name in CORPORA and self.encoding != "bytes"
             yield from read_pieces([file], "utf-8" if is_utf8 else self.encoding)
 
-    def _earlier(self) -> Iterator[str]:
+    def _read_earlier(self) -> Iterator[str]:
         if self.earlier is not None:
             ids = self.earlier.get_split("train")
             for start in range(0, len(ids), BLOCK):
@@ -80,20 +79,21 @@ class Background:
 
 
 def remove_shared_passages(ids: Ids, other: Ids) -> Ids:
-    """Ids (n,) without the passages of `PASSAGE` characters that another text (m,) has too."""
+    """Remove from ids (n,) all passages of `PASSAGE` characters that `other` (m,) contains."""
     if min(len(ids), len(other)) < PASSAGE:
         return ids
-    begins = np.isin(_passages(ids), _passages(other))
-    before = np.append(0, begins.cumsum())  # passages that begin before each place
-    places = np.arange(len(ids))
-    last, first = np.minimum(places + 1, len(begins)), np.maximum(places - PASSAGE + 1, 0)
-    return ids[before[last] == before[first]]
+    is_shared = np.isin(_hash_passages(ids), _hash_passages(other))
+    num_shared = np.append(0, is_shared.cumsum())  # shared passages that start before a position
+    positions = np.arange(len(ids))
+    last = np.minimum(positions + 1, len(is_shared))
+    first = np.maximum(positions - PASSAGE + 1, 0)
+    return ids[num_shared[last] == num_shared[first]]
 
 
-def _passages(ids: Ids) -> npt.NDArray[Any]:
-    """(n - PASSAGE + 1,), a number for the passage that begins at each place."""
-    numbers = np.zeros(len(ids) - PASSAGE + 1, np.uint64)
+def _hash_passages(ids: Ids) -> npt.NDArray[Any]:
+    """Return a hash (n - PASSAGE + 1,) of the passage that starts at each position of ids (n,)."""
+    hashes = np.zeros(len(ids) - PASSAGE + 1, np.uint64)
     for k in range(PASSAGE):
-        numbers *= _FACTOR
-        numbers += ids[k : k + len(numbers)].astype(np.uint64)
-    return numbers
+        hashes *= _HASH_FACTOR
+        hashes += ids[k : k + len(hashes)].astype(np.uint64)
+    return hashes

@@ -1,8 +1,8 @@
-"""What a model reads before it writes: a prompt in the characters that it knows, and the primer.
+"""Prepare the text that a model reads before it generates: the primer and the prompt.
 
-From the zero state a network's first characters are poor, since no text that it learnt from
-began there. So a model carries a passage of real text, the primer, to begin from, and does not
-print it.
+From the zero state, a network's first characters are poor, because training hardly ever starts
+there. So a model file contains a passage of real text, the primer. The model reads the primer
+first and does not print it. A prompt is converted to the characters that the model knows.
 """
 
 from __future__ import annotations
@@ -14,86 +14,89 @@ from typing import Any, NamedTuple
 
 from charrnn.text.vocabulary import Vocabulary
 
-PRIMER_CHARACTERS = 300  # an LSTM's state hardly depends on what stands further back
-PRIMER_FACT = "primer"  # its name among a model's facts
+PRIMER_CHARACTERS = 300  # an LSTM's state hardly depends on earlier characters
+PRIMER_FACT = "primer"  # the key of the primer in a model's facts
 _CANDIDATES = 2 * PRIMER_CHARACTERS
 
-# what typography writes, as a keyboard does
+# typographic marks, and the keyboard's characters for them
 KEYBOARD_MARKS = {
     **dict.fromkeys("‘’‚‛′`´", "'"),
     **dict.fromkeys("“”„‟«»″", '"'),
     **dict.fromkeys("‐‑‒–—―−", "-"),
     "…": "...",
 }
-# a keyboard's quotes in a text that has only curly ones: where they open, and where they close
+# the opening and the closing curly quotes that can replace a keyboard's quote
 CURLY_QUOTES = {'"': ("„“«»”", "”“»«"), "'": ("‘’", "’")}
 
 
 class FittedText(NamedTuple):
-    """A text in known characters, and those of the original that were not, each once."""
+    """A text in known characters, and the unknown characters of the original, each once."""
 
     text: str
     unknown: str
 
 
 def fit_text(text: str, vocabulary: Vocabulary, unknown: str) -> FittedText:
-    """The text in the characters of a vocabulary.
+    """Convert a text to the characters of a vocabulary.
 
     Args:
-        unknown: error: only marks of typography and of a keyboard stand for one another; skip: so
-            they do, and what else is unknown is left out; replace: it is the nearest known (as a
-            keyboard writes it, without its accent, in the other case), a space where white space
-            is unknown, or left out.
+        unknown: what happens to characters that the vocabulary lacks. All modes exchange
+            typographic marks for a keyboard's, or the reverse. ``error`` keeps all other unknown
+            characters, ``skip`` removes them. ``replace`` replaces them by the nearest known
+            character (without an accent, or in the other case) and unknown white space by a space,
+            and removes the rest.
     """
-    table = _replacement_table(text, vocabulary, unknown)
-    missing = dict.fromkeys(c for c in text if ord(c) in table) if table else ()
-    for quote in CURLY_QUOTES.keys() & {*missing}:
+    table = _build_replacement_table(text, vocabulary, unknown)
+    unknown_characters = dict.fromkeys(c for c in text if ord(c) in table) if table else ()
+    for quote in CURLY_QUOTES.keys() & {*unknown_characters}:
         closing = [c for c in CURLY_QUOTES[quote][1] if (vocabulary.look_up(c) >= 0).all()]
         text = re.sub(rf"(?<=[^\s(\[—–-]){quote}", "".join(closing[:1]) or quote, text)
-    return FittedText(text.translate(table), "".join(missing))
+    return FittedText(text.translate(table), "".join(unknown_characters))
 
 
 def find_replacements(text: str, vocabulary: Vocabulary, unknown: str) -> dict[str, str | None]:
-    """What each unknown character of a text is read as, "" where it is left out.
+    """Return the replacement of each unknown character of a text; "" if it is removed.
 
     Args:
-        unknown: as for `fit_text`; with error it is None where a text with it is refused.
+        unknown: as for `fit_text`. With ``error``, a character without replacement maps to None.
     """
-    table = _replacement_table(text, vocabulary, unknown)
+    table = _build_replacement_table(text, vocabulary, unknown)
     return {c: table.get(ord(c)) for c in set(text) if (vocabulary.look_up(c) < 0).any()}
 
 
 def find_source_positions(text: str, vocabulary: Vocabulary, unknown: str) -> list[int]:
-    """For each id of the fitted text, which character of the text itself it was read for.
+    """Return, for each id of the fitted text, the index of its character in the original text.
 
     Args:
         unknown: as for `fit_text`.
     """
-    table = _replacement_table(text, vocabulary, unknown)
+    table = _build_replacement_table(text, vocabulary, unknown)
     ids = {c: len(vocabulary.look_up(table.get(ord(c), c))) for c in set(text)}
     return [position for position, c in enumerate(text) for _ in range(ids[c])]
 
 
-def _replacement_table(text: str, vocabulary: Vocabulary, unknown: str) -> dict[int, str]:
-    """What the characters of a text that a vocabulary lacks are read as, by code point."""
-    if (vocabulary.look_up(text) >= 0).all():  # as nearly always, and quickly seen
+def _build_replacement_table(text: str, vocabulary: Vocabulary, unknown: str) -> dict[int, str]:
+    """Return a table for `str.translate` that replaces the characters that a vocabulary lacks."""
+    if (vocabulary.look_up(text) >= 0).all():  # nearly always true, and fast
         return {}
     missing = [c for c in set(text) if (vocabulary.look_up(c) < 0).any()]
-    replaced = [c for c in missing if unknown == "replace" or c in {*KEYBOARD_MARKS, *CURLY_QUOTES}]
-    nearest = {ord(c): _nearest(c, vocabulary) for c in replaced}
+    marks = {*KEYBOARD_MARKS, *CURLY_QUOTES}
+    replaceable = [c for c in missing if unknown == "replace" or c in marks]
+    nearest = {ord(c): _find_nearest(c, vocabulary) for c in replaceable}
     if unknown == "error":
         return {code: text for code, text in nearest.items() if text}
     return {**dict.fromkeys(map(ord, missing), ""), **nearest}
 
 
-def _nearest(character: str, vocabulary: Vocabulary) -> str:
+def _find_nearest(character: str, vocabulary: Vocabulary) -> str:
+    """Return the known text that is most similar to an unknown character, or ""."""
     keyboard = KEYBOARD_MARKS.get(character, character)
     without_accents = "".join(
         c for c in unicodedata.normalize("NFKD", keyboard) if not unicodedata.combining(c)
     )
     space = " " if character.isspace() and character != "\r" else ""
     texts = (keyboard, without_accents)
-    # the lower case of ß in upper case is ss
+    # upper().lower() turns ß into ss.
     cases = [case for text in texts for case in (text.upper().lower(), text.upper())]
     for text in (*texts, *cases, space, *CURLY_QUOTES.get(keyboard, [""])[0]):
         if text and (vocabulary.look_up(text) >= 0).all():
@@ -102,16 +105,16 @@ def _nearest(character: str, vocabulary: Vocabulary) -> str:
 
 
 def get_primer_slice(size: int) -> slice:
-    """The part of a text of `size` characters of which `primer_passage` chooses."""
+    """Return the middle part of a text of `size` characters, from which the primer is chosen."""
     start = max(0, (size - _CANDIDATES) // 2)
     return slice(start, start + _CANDIDATES)
 
 
 def choose_primer(text: str) -> str:
-    """The passage of at most `PRIMER_CHARACTERS` that serves best as a primer.
+    """Return the best primer, of at most `PRIMER_CHARACTERS`, in the middle part of a text.
 
-    It ends with a paragraph where one ends late enough, else with a line; it begins with a line
-    where one begins early enough.
+    The primer ends at the end of a paragraph, or else of a line, and starts with a line, unless
+    this would make it too short.
     """
     half = PRIMER_CHARACTERS // 2
     for end in ("\n\n", "\n"):
@@ -120,14 +123,14 @@ def choose_primer(text: str) -> str:
             text = text[: position + len(end)]
             break
     text = text[-PRIMER_CHARACTERS:]
-    begin = text.find("\n", 0, min(half, len(text) // 2)) + 1
-    return text[begin:] or text
+    start = text.find("\n", 0, min(half, len(text) // 2)) + 1
+    return text[start:] or text
 
 
 def encode_primer(facts: dict[str, Any], vocabulary: Vocabulary) -> Sequence[int]:
-    """The ids (from 0) of a model's primer; none where it carries no text that it knows.
+    """Return the ids of a model's primer, which count from 0. A model may have no primer.
 
-    Where it knows newlines, the last is one, so that what is written begins a line.
+    If the model knows the newline, the primer ends with one, so that the output starts a line.
     """
     text = facts.get(PRIMER_FACT)
     if not isinstance(text, str) or not text:

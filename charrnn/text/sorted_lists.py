@@ -1,9 +1,9 @@
-"""Lists: texts whose lines stand each for itself, such as names, words or titles.
+"""Recognize lists (of names, words or titles), and shuffle their lines before the split.
 
-A list is sorted as a rule, and its last tenth, which a text is validated on, then begins with
-letters that were never trained on. So the lines of a list are shuffled before the splits are cut,
-and the splits at line ends. No line stands in two splits, however often the list has it: what is
-validated on was not trained on.
+Lists are usually sorted. The last tenth of a text is its validation split, and in a sorted list
+its lines start with letters that the training split lacks. So the lines of a list are shuffled
+before the splits are cut, and the splits are cut at line ends. All copies of a line are in the
+same split, so that no validation line is trained on.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-LIST_MARK = "is_list"  # the attribute of an HDF5 file, whether its lines were shuffled
-# a text is told by as many characters of its beginning, so that it may have any size
-HEAD = 1 << 16
-# a list has so many lines that follow one another in order, short ones at least every other
-PAIRS, IN_ORDER, SHORT = 40, 0.9, 60
+LIST_MARK = "is_list"  # the attribute of an HDF5 file that says whether its lines were shuffled
+HEAD = 1 << 16  # characters at the start of a text that decide whether it is a list
+# The least number of pairs of neighboring lines in a list, the least fraction of them that is in
+# order, and the largest median length of a line.
+MIN_PAIRS, MIN_SORTED, MAX_MEDIAN_LENGTH = 40, 0.9, 60
 
 
 def resolve_lines(lines: str, pieces: Iterable[str]) -> tuple[str, Iterator[str]]:
-    """``keep`` or ``shuffle``, where a text decides if it is ``auto``; and its pieces."""
+    """Decide between ``keep`` and ``shuffle`` if `lines` is ``auto``.
+
+    Returns:
+        The decision, and all pieces, because the decision consumes the first ones.
+    """
     pieces = iter(pieces)
     if lines != "auto":
         return lines, pieces
@@ -34,31 +38,29 @@ def resolve_lines(lines: str, pieces: Iterable[str]) -> tuple[str, Iterator[str]
 
 
 def is_sorted_list(head: str) -> bool:
-    """Whether a text that begins so is a sorted list of short lines.
+    """Return whether the text with this head is a sorted list of short lines.
 
-    Order is that of the characters, capital or small; lines that are empty, or repeat the one
-    before them, say nothing of it.
+    Lines are compared without regard to case. Empty and repeated lines do not count.
     """
-    # the last line of a head may be cut
+    # The last line of the head may be incomplete.
     lines = [line for line in head.split("\n")[:-1] if line.strip()]
     folded = [line for line, _ in itertools.groupby(map(str.casefold, lines))]
     pairs = list(itertools.pairwise(folded))
-    if len(pairs) < PAIRS:
+    if len(pairs) < MIN_PAIRS:
         return False
-    in_order = sum(one < other for one, other in pairs)
+    num_sorted = sum(first < second for first, second in pairs)
     median = sorted(map(len, lines))[len(lines) // 2]
-    return in_order >= IN_ORDER * len(pairs) and median <= SHORT
+    return num_sorted >= MIN_SORTED * len(pairs) and median <= MAX_MEDIAN_LENGTH
 
 
 def shuffle_lines(text: str, sizes: dict[str, int]) -> dict[str, str]:
-    """The splits of a text whose lines are shuffled, each a text of whole lines.
+    """Shuffle the lines of a text and return the text of each split.
 
-    All copies of a line go where its first one goes: into val or test where these still have
-    room for all of them, else into train.
+    All copies of a line are put into the same split: into val or test if there is room for all of
+    them, else into train.
 
     Args:
-        sizes: characters that the splits may have, under train, val and test; val and test get
-            no more than that.
+        sizes: the wanted characters of train, val and test. val and test never get more.
     """
     if not text.endswith("\n"):
         text += "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
@@ -75,4 +77,4 @@ def shuffle_lines(text: str, sizes: dict[str, int]) -> dict[str, str]:
             if split_of[line] != "train":
                 capacity[split_of[line]] -= size
         splits[split_of[line]].append(line)
-    return {name: "".join(f"{line}\n" for line in found) for name, found in splits.items()}
+    return {name: "".join(f"{line}\n" for line in lines) for name, lines in splits.items()}

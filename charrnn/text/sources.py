@@ -1,9 +1,8 @@
-"""Where a text comes from: finding its files, opening them, decoding them piece by piece.
+"""Find the files of a text, open them, and decode them piece by piece.
 
-A text of any size passes through in small pieces, so that memory does not grow with it.
-Every file is decoded by itself. Line ends stay as they are. A byte-order mark that begins a
-file in UTF-8 is dropped, since it is no character of the text but tells its encoding; with
-encoding=bytes its three bytes stay, as every byte does.
+The pieces are small, so that memory does not grow with the text. Each file is decoded separately.
+Line ends are kept. A byte-order mark at the start of a UTF-8 file is dropped, because it is not a
+character of the text; encoding=bytes keeps its three bytes.
 """
 
 from __future__ import annotations
@@ -27,23 +26,24 @@ from charrnn.files import require_regular_file
 
 Report = Callable[[int, "int | None"], None]
 
-STDIN = Path("-")  # known by identity: ./- is a file
-# bytes read at once: what is made of them then stays in cache and heap, twice as fast
+STDIN = Path("-")  # compared by identity, because the path "-" can also be a file, ./-
+# bytes read at once. Decoded pieces of this size stay in the cache, which is twice as fast.
 PIECE_SIZE = 1 << 15
-_UNPACK: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_DECOMPRESS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
-# how files begin that are no text in the encoding, and what to do; None: to give theirs
+# (first bytes, kind, hint) of files that are often given by mistake. Without a hint, the error
+# message suggests another encoding.
 _SIGNATURES = (
     (b"\xff\xfe", "UTF-16", None),
     (b"\xfe\xff", "UTF-16", None),
-    (b"%PDF-", "a PDF", "save its text (pdftotext makes a .txt of it) and give that"),
-    (b"PK\x03\x04", "a zip archive, as .docx, .odt and .epub are", "save it as plain text"),
-    (b"\x1f\x8b", "packed by gzip", "let its name end in .gz"),
+    (b"%PDF-", "a PDF", "convert it to text, for example with pdftotext"),
+    (b"PK\x03\x04", "a zip archive, like .docx, .odt and .epub files", "save it as plain text"),
+    (b"\x1f\x8b", "compressed by gzip", "rename it so that its name ends in .gz"),
 )
 
 
 def is_compressed(path: Path) -> bool:
-    return path.suffix in _UNPACK
+    return path.suffix in _DECOMPRESS
 
 
 def as_name_list(input_txt: str | list[str]) -> list[str]:
@@ -51,15 +51,16 @@ def as_name_list(input_txt: str | list[str]) -> list[str]:
 
 
 def find_files(input_txt: str | list[str]) -> list[Path]:
-    """The files of a text, in the order in which they are joined.
+    """Return the files of a text, in the order in which they are joined.
 
     Args:
-        input_txt: a file, a folder (its ``*.txt`` below, sorted, hidden ones left out), a
-            glob (``**`` for any depth; its files sorted), ``-`` for standard input, or a
-            list of files, folders and globs. What exists under a name is never a glob.
+        input_txt: a file, a folder (all ``*.txt`` files below it, sorted, without hidden ones), a
+            glob (``**`` for any depth; its files sorted), ``-`` for standard input, or a list of
+            files, folders and globs. The name of an existing file is never used as a glob.
 
     Raises:
-        InputError: names what is missing, no regular file, empty of texts or unreadable.
+        InputError: a file is missing, unreadable or not a regular file, or a folder or a glob
+            contains no text.
     """
     if input_txt == "-":
         return [STDIN]
@@ -71,15 +72,15 @@ def find_files(input_txt: str | list[str]) -> list[Path]:
 
 def _find(name: str) -> list[Path]:
     if os.path.isdir(name):
-        below = Path(name).rglob("*.txt")
-        found = [p for p in below if not any(q[0] == "." for q in p.relative_to(name).parts)]
+        texts = Path(name).rglob("*.txt")
+        files = [p for p in texts if not any(q[0] == "." for q in p.relative_to(name).parts)]
     elif glob.has_magic(name) and not os.path.lexists(name):
-        found = [p for p in map(Path, glob.glob(name, recursive=True)) if not p.is_dir()]
+        files = [p for p in map(Path, glob.glob(name, recursive=True)) if not p.is_dir()]
     else:
         return [Path(name)]
-    if not found:
-        raise InputError(f"{shorten(name)}: no *.txt below this folder, or no file of this glob")
-    return sorted(found, key=lambda path: path.parts)
+    if not files:
+        raise InputError(f"{shorten(name)}: no *.txt file in this folder, or no match of this glob")
+    return sorted(files, key=lambda path: path.parts)
 
 
 def decode_files(
@@ -88,84 +89,83 @@ def decode_files(
     advice: str,
     report: Report = lambda done, total: None,
 ) -> Iterator[str]:
-    """The text of some files, one after the other, in pieces of some size.
+    """Yield the text of several files, one after the other, in pieces.
 
     Args:
-        encoding: a text encoding, or ``bytes``: each byte becomes U+0000 to U+00FF.
-        advice: what to do about a text that is in another one.
-        report: called with the bytes read and the bytes in all (None: unknown, as of what is
-            packed).
+        encoding: a text encoding, or ``bytes``, which decodes each byte to U+0000 to U+00FF.
+        advice: the end of the message for a text in another encoding.
+        report: called with the bytes read and the total bytes. The total is None for standard
+            input and compressed files.
 
     Raises:
-        InputError: names the file that cannot be read or unpacked, or the file and the
-            offset of the byte that is not in the encoding.
+        InputError: a file cannot be read, decompressed or decoded.
     """
-    is_known = STDIN not in files and not any(map(is_compressed, files))
-    total = sum(path.stat().st_size for path in files) if is_known else None
-    before = done = 0
+    has_size = STDIN not in files and not any(map(is_compressed, files))
+    total = sum(path.stat().st_size for path in files) if has_size else None
+    previous = done = 0
     for path in files:
-        for piece, done in _decoded_file(path, encoding, advice):
-            report(before + done, total)
+        for piece, done in _decode_file(path, encoding, advice):
+            report(previous + done, total)
             yield piece
-        before += done
+        previous += done
 
 
-def _decoded_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str, int]]:
-    """The pieces of a file, each with the number of its bytes that were decoded by then."""
+def _decode_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str, int]]:
+    """Yield the pieces of a file, each with the total number of bytes decoded so far."""
     name = "standard input" if path is STDIN else str(path)
     codec = "latin-1" if encoding == "bytes" else codecs.lookup(encoding).name
     decoder = codecs.getincrementaldecoder("utf-8-sig" if codec == "utf-8" else codec)()
-    fed, head = 0, b""
+    done, head = 0, b""
     try:
-        with _opened(path) as file:
+        with _open(path) as file:
             while data := file.read(PIECE_SIZE):
                 head += data[: 8 - len(head)]
-                fed += len(data)
-                yield decoder.decode(data), fed
-            yield decoder.decode(b"", True), fed
+                done += len(data)
+                yield decoder.decode(data), done
+            yield decoder.decode(b"", True), done
     except UnicodeError as error:
-        for start, what, instead in _SIGNATURES:
-            # what has the mark of UTF-16 and was read as such is merely damaged
-            if head.startswith(start) and not codec.startswith("utf-16"):
-                raise InputError(f"{name}: is {what}; {instead or advice}") from None
-        where, why = "", str(error)
+        for signature, kind, hint in _SIGNATURES:
+            # A file with UTF-16's mark that was decoded as UTF-16 is just damaged.
+            if head.startswith(signature) and not codec.startswith("utf-16"):
+                raise InputError(f"{name}: is {kind}; {hint or advice}") from None
+        where, reason = "", str(error)
         if isinstance(error, UnicodeDecodeError):
-            # the decoder's object ends where the bytes fed so far end
-            offset = fed - len(error.object) + error.start
-            where, why = f" at byte {offset} (0x{error.object[error.start]:02x})", error.reason
-        raise InputError(f"{name}: not {encoding}{where}: {why}; {advice}") from None
+            # error.object ends with the last byte that was given to the decoder.
+            offset = done - len(error.object) + error.start
+            where, reason = f" at byte {offset} (0x{error.object[error.start]:02x})", error.reason
+        raise InputError(f"{name}: not {encoding}{where}: {reason}; {advice}") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         if is_compressed(path) and getattr(error, "errno", None) is None:
             raise InputError(
-                f"{name}: damaged, or no {path.suffix} file ({error}); fetch or pack it again"
+                f"{name}: damaged, or not a {path.suffix} file ({error}); get a new copy"
             ) from None
         raise InputError(f"{name}: cannot be read ({format_reason(error)})") from None
 
 
-def _opened(path: Path) -> contextlib.AbstractContextManager[Any]:
+def _open(path: Path) -> contextlib.AbstractContextManager[Any]:
     if path is not STDIN:
-        return _UNPACK.get(path.suffix, open)(path, "rb")
+        return _DECOMPRESS.get(path.suffix, open)(path, "rb")
     if sys.stdin is None:
         raise InputError("-: there is no standard input to read from")
     return contextlib.nullcontext(sys.stdin.buffer)
 
 
 def as_text(data: bytes) -> str:
-    """Bytes as the text of encoding=bytes is in Python: those above 127 as surrogateescape."""
+    """Convert bytes to the text of encoding=bytes, with bytes above 127 as lone surrogates."""
     return data.decode("ascii", "surrogateescape")
 
 
 def read_pieces(input_txt: str | list[str], encoding: str) -> Iterator[str]:
-    """A text in pieces as `Vocabulary.encode` takes it, none of them empty.
+    """Yield a text in nonempty pieces that `Vocabulary.encode` can encode.
 
     Args:
-        encoding: that of the model that reads the text, so that it cannot be another.
+        encoding: the encoding of the model that reads the text.
 
     Raises:
-        InputError: it is missing, empty, damaged or not in the encoding.
+        InputError: the text is missing, empty, damaged or not in the encoding.
     """
     is_empty = True
-    advice = f"the model reads {encoding}; save the text in that"
+    advice = f"the model reads {encoding}; save the text in this encoding"
     for piece in filter(None, decode_files(find_files(input_txt), encoding, advice)):
         yield as_text(piece.encode("latin-1")) if encoding == "bytes" else piece
         is_empty = False
@@ -175,11 +175,11 @@ def read_pieces(input_txt: str | list[str], encoding: str) -> Iterator[str]:
 
 def make_empty_text_error(input_txt: str | list[str]) -> InputError:
     name = shorten(", ".join(as_name_list(input_txt)))
-    return InputError(f"{name}: the text is empty; give one with characters in it")
+    return InputError(f"{name}: the text is empty; give another text")
 
 
 def compute_sha256(path: Path) -> str:
-    """Of a file's content, 64 hexadecimal digits; InputError where it cannot be read."""
+    """Return the SHA-256 of a file in hexadecimal digits. Raise InputError if it is unreadable."""
     digest = hashlib.sha256()
     try:
         with open(path, "rb", buffering=0) as file:

@@ -1,11 +1,11 @@
 """The characters that a model knows, and their ids.
 
-In memory ids count from 0: the rows of the embedding, the columns of the logits.
-In files they count from 1, since torch-rnn's do; `FIRST_FILE_ID` is that difference.
+In memory, ids count from 0: they index the rows of the embedding and the columns of the logits.
+In files, ids count from `FIRST_FILE_ID` = 1, as in torch-rnn's files.
 
-A vocabulary of bytes (``encoding=bytes``) has one token a byte. In Python a byte
-above 127 is the lone surrogate that ``surrogateescape`` makes of it, in JSON it is
-``[200]``, as torch-rnn writes it, and on standard output it is the byte itself.
+A vocabulary of bytes (``encoding=bytes``) has one token per byte. A byte above 127 is represented
+by the lone surrogate of ``surrogateescape`` in Python, by ``[200]`` in JSON (as in torch-rnn), and
+by the byte itself on standard output.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from charrnn.errors import InputError, shorten
 from charrnn.files import require_regular_file
 
 FIRST_FILE_ID = 1
-LARGEST_JSON = 1 << 26  # bytes: more than a vocabulary of every character there is
+LARGEST_JSON = 1 << 26  # bytes; a vocabulary of all Unicode characters is smaller
 _BYTE_TOKEN = re.compile(r"\[([0-9]{1,3})\]")
 
 
@@ -59,10 +59,10 @@ class Vocabulary:
         return character in self._ids
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
-        """Ids (from 0) of a text's characters, shape (length,).
+        """Return the ids (n,) of a text's n characters, counted from 0.
 
         Raises:
-            InputError: names the first character that the vocabulary lacks.
+            InputError: the vocabulary lacks a character of the text.
         """
         text = self._as_tokens(text)
         try:
@@ -75,60 +75,60 @@ class Vocabulary:
             ) from None
 
     def look_up(self, text: str) -> npt.NDArray[np.int64]:
-        """As `encode` gives them, with -1 for what the vocabulary lacks."""
+        """Return the ids (n,) of a text, with -1 for characters that the vocabulary lacks."""
         text = self._as_tokens(text)
         return np.fromiter((self._ids.get(c, -1) for c in text), np.int64, len(text))
 
     def _as_tokens(self, text: str) -> str:
-        """The text in the characters that tokens are: of a vocabulary of bytes, its bytes."""
+        """Convert a text to its bytes, as surrogates, if this is a vocabulary of bytes."""
         if self.is_bytes:
-            # a surrogate that stands for no byte stays, and is found unknown
+            # Other surrogates represent no byte. The text then stays as it is, and is unknown.
             with contextlib.suppress(UnicodeEncodeError):
                 return text.encode("utf-8", "surrogateescape").decode("ascii", "surrogateescape")
         return text
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids (from 0)."""
+        """Return the text of ids, which count from 0."""
         characters = self.characters
         return "".join([characters[i] for i in ids])
 
     def tokens(self) -> list[str]:
-        """The characters as torch-rnn's JSON writes them: bytes above 127 as ``[200]``."""
+        """Return the characters as in torch-rnn's JSON, with bytes above 127 as ``[200]``."""
         if not self.is_bytes:
             return list(self.characters)
         return [c if c < "\x80" else f"[{ord(c) - 0xDC00}]" for c in self.characters]
 
     @classmethod
     def from_tokens(cls, tokens: Sequence[str]) -> Vocabulary:
-        """The inverse of `tokens`."""
+        """Make a vocabulary from the result of `tokens`."""
         is_bytes = any(len(t) > 1 and _BYTE_TOKEN.fullmatch(t) for t in tokens)
-        return cls([_character(t) for t in tokens], is_bytes)
+        return cls([_parse_token(t) for t in tokens], is_bytes)
 
     def to_dict(self) -> dict[str, Any]:
-        """As files of models hold it: plain values, from which `from_dict` makes it again."""
+        """Return the plain values that model files and checkpoints store."""
         return {"tokens": self.tokens(), "bytes": self.is_bytes}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Vocabulary:
-        """The inverse of `to_dict`.
+        """Make a vocabulary from the result of `to_dict`.
 
         Raises:
-            KeyError, ValueError, InputError: it is no vocabulary.
+            KeyError, ValueError, InputError: the content is not a vocabulary.
         """
         tokens, is_bytes = content["tokens"], content["bytes"]
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-            raise ValueError("its tokens are no list of texts")
+            raise ValueError("its tokens are not a list of texts")
         if not isinstance(is_bytes, bool):
             raise ValueError(f"its bytes is {is_bytes!r}")
         vocabulary = cls.from_tokens(tokens)
         characters = vocabulary.characters
         if is_bytes and not all(c < "\x80" or "\udc80" <= c <= "\udcff" for c in characters):
-            raise ValueError("its bytes are none")
-        # from_tokens cannot tell a vocabulary of bytes when all of them are below 128
+            raise ValueError("its tokens are not bytes")
+        # from_tokens does not recognize a vocabulary of bytes if all bytes are below 128.
         return replace(vocabulary, is_bytes=is_bytes)
 
     def write_json(self, path: Path) -> None:
-        """Write torch-rnn's JSON beside the HDF5 file."""
+        """Write the JSON file of torch-rnn's format."""
         pairs = list(enumerate(self.tokens(), start=FIRST_FILE_ID))
         content = {
             "token_to_idx": {token: i for i, token in pairs},
@@ -138,17 +138,17 @@ class Vocabulary:
 
     @classmethod
     def read_json(cls, path: Path) -> Vocabulary:
-        """Read torch-rnn's JSON.
+        """Read the JSON file of torch-rnn's format.
 
         Raises:
-            InputError: names the file and what is wrong with it.
+            InputError: the file is missing, or is not a vocabulary.
         """
-        hint = "`charrnn preprocess` writes it beside the HDF5"
+        hint = "`charrnn preprocess` writes it next to the HDF5"
         size = require_regular_file(path, hint).st_size
         try:
             if size > LARGEST_JSON:
                 raise ValueError(f"it has {size >> 20} MB")
-            # the numbers in it are not used, and one may have thousands of digits
+            # float() cannot fail on a number of thousands of digits, as int() does.
             content = json.loads(path.read_bytes(), parse_int=float)
             table = content["idx_to_token"]
             if not isinstance(table, dict) or not all(isinstance(t, str) for t in table.values()):
@@ -156,14 +156,14 @@ class Vocabulary:
             tokens = [table[str(i)] for i in range(FIRST_FILE_ID, FIRST_FILE_ID + len(table))]
             return cls.from_tokens(tokens)
         except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError) as error:
-            what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            reason = shorten(f"it lacks {error}" if isinstance(error, KeyError) else error)
             raise InputError(
-                f"{shorten(path)}: not a vocabulary ({shorten(what)}); `charrnn preprocess` writes one"
+                f"{shorten(path)}: not a vocabulary ({reason}); `charrnn preprocess` writes one"
             ) from None
 
 
-def _character(token: str) -> str:
-    """The character of a JSON token."""
+def _parse_token(token: str) -> str:
+    """Return the character of a token in JSON."""
     byte = _BYTE_TOKEN.fullmatch(token) if len(token) > 1 else None
     if byte and int(byte[1]) < 256:
         return bytes([int(byte[1])]).decode("ascii", "surrogateescape")
@@ -171,14 +171,14 @@ def _character(token: str) -> str:
 
 
 def to_readable(text: str) -> str:
-    """The same with the characters that its bytes are, where some of it is bytes."""
+    """Return a text in which bytes, written as surrogates, are decoded as UTF-8 if possible."""
     return as_bytes(text).decode("utf-8", "surrogateescape")
 
 
 def as_bytes(text: str) -> bytes:
-    """UTF-8; a byte of `encoding=bytes`, a lone surrogate in Python, is that byte again.
+    """Encode a text in UTF-8, and the surrogates of `encoding=bytes` as the bytes that they are.
 
-    Another lone surrogate is no character and no byte; it is written as UTF-8 would write it.
+    A lone surrogate that represents no byte is encoded with ``surrogatepass``.
     """
     try:
         return text.encode("utf-8", "surrogateescape")
@@ -186,8 +186,8 @@ def as_bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
-# Control characters, which could move the cursor or worse, as pictures of themselves; line
-# breaks and tabs are what they are. Those above 127 have no pictures.
+# Control characters, which could move the cursor, are shown as Unicode's pictures of them, except
+# line breaks and tabs. There are no pictures of the control characters above 127.
 _PICTURES = {
     **{c: 0x2400 + c for c in range(32) if chr(c) not in "\t\n\r"},
     **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
@@ -196,10 +196,10 @@ _PICTURES = {
 
 
 class TerminalEncoder:
-    """Encodes a text, piece by piece, for a terminal.
+    """An incremental encoder of text for a terminal.
 
-    What the terminal's encoding lacks is shown as a question mark, a byte that is no text as
-    U+FFFD. A character of a model of bytes may come in several pieces.
+    A character that the terminal's encoding lacks becomes a question mark, a byte that is not
+    UTF-8 becomes U+FFFD. The bytes of one character may be in several pieces.
     """
 
     def __init__(self, encoding: str | None) -> None:
@@ -207,6 +207,6 @@ class TerminalEncoder:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def encode(self, text: str, last: bool = False) -> bytes:
-        """The bytes that show this much more text; with `last` also what is incomplete."""
+        """Encode the next piece of text. With `last`, encode an incomplete character as well."""
         decoded = self._decoder.decode(as_bytes(text), last)
         return decoded.translate(_PICTURES).encode(self._encoding, "replace")

@@ -224,7 +224,7 @@ def test_a_start_from_a_file(path: Path, tmp_path: Path, capfd: pytest.CaptureFi
     with pytest.raises(InputError, match="is UTF-16; the model reads utf-8; save the"):
         run(path, start_file=str(start))
     start.write_bytes(b"")
-    with pytest.raises(InputError, match="the text is empty; give one with characters in it"):
+    with pytest.raises(InputError, match="the text is empty; give another text"):
         run(path, start_file=str(start))
     with pytest.raises(InputError, match="no such file"):
         run(path, start_file=str(tmp_path / "none.txt"))

@@ -269,7 +269,7 @@ class TestOutputs:
             (["y.txt", "output_h5=/dev/null"], "output_h5=/dev/null: exists and is no file"),
             (["y.txt", "output_h5=."], "output_h5=.: is a folder"),
             (["missing.txt"], "missing.txt: no such file"),
-            (["*.md"], "*.md: no *.txt below this folder, or no file of this glob"),
+            (["*.md"], "*.md: no *.txt file in this folder, or no match of this glob"),
             (["broken"], "broken: no such file"),
             (["pipes"], "pipes/pipe.txt: is not a regular file"),
             (["[y.txt,-]", "output_h5=z.h5"], "-: no such file; name a file, a folder or a glob"),
@@ -299,9 +299,12 @@ class TestOutputs:
         [
             ("text".encode("utf-16"), "is UTF-16; give its encoding (encoding=utf-16"),
             (codecs.BOM_UTF16_BE + "text".encode("utf-16-be"), "is UTF-16; "),
-            (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; save its text"),
-            (gzip.compress(b"text", mtime=0), "is packed by gzip; let its name end in .gz"),
-            (b"PK\x03\x04\xff", "is a zip archive, as .docx"),
+            (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; convert it to text"),
+            (
+                gzip.compress(b"text", mtime=0),
+                "is compressed by gzip; rename it so that its name ends in .gz",
+            ),
+            (b"PK\x03\x04\xff", "is a zip archive, like .docx"),
             (b"Zo\xeb", "not utf-8 at byte 2 (0xeb): "),
         ],
     )
