@@ -157,11 +157,6 @@ def relative_path(path: str | Path) -> str:
 
 
 def shorten_path(path: str | Path) -> str:
-<<<<<<< HEAD
-    """A path from here, where it lies below."""
-    relative = relative_path(path)
-=======
     """Return the relative form of a path below the working directory, else the path itself."""
     relative = relative_path(path)
->>>>>>> c5fc1b5f (Say errors, files, messages and ranges in plain English)
     return str(path) if relative.startswith("..") else relative

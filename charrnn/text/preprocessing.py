@@ -1,13 +1,14 @@
-"""A text becomes ids in HDF5 and a vocabulary in JSON: torch-rnn's two files.
+"""Convert a text to torch-rnn's two files: its ids in HDF5 and its vocabulary in JSON.
 
-The text is decoded once, in pieces. How large the splits are, and whether an id takes one byte or
-four, is known at its end only, so the ids wait in a temporary file, of four bytes each. The whole
-process stays at some 65 MB for any size; only a text whose lines are shuffled is held in memory.
+The text is decoded once, in pieces. The sizes of the splits and of an id (one byte or four) are
+known only at its end, so the ids are first written to a temporary file, with four bytes each. The
+process needs about 65 MB of memory for any size; only a text whose lines are shuffled is kept in
+memory.
 
-`prepare` makes the two files where there is need. It looks beside the text, where `preprocess`
-puts them, and in the cache, where their name says what they were made from. What was made from
-this very text with these very options is used. Nothing that stands beside a text is ever replaced:
-somebody may have made it, and other runs may read it.
+`prepare_files` makes the two files if necessary. It looks next to the text, where `preprocess`
+writes them, and in the cache, where their name contains a hash of their source. Files that were
+made from the same text with the same options are reused. Other files next to the text are never
+replaced, because the user may have made them and other runs may read them.
 """
 
 from __future__ import annotations
@@ -46,27 +47,27 @@ from charrnn.text.sources import (
 )
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 
-PROGRESS_LABEL = "reading the text"  # as a display names it
-FILE_ID = np.dtype("<u4")  # of an id while it waits
+PROGRESS_LABEL = "reading the text"
+TEMPORARY_DTYPE = np.dtype("<u4")  # of the ids in the temporary file
 _BLOCK = 1 << 18  # ids copied at once
 
 SHUFFLE_NOTICE = (
-    "the lines are short and sorted, as a list's are, so they were shuffled before the splits were "
-    "cut ({prefix}lines=shuffle); {prefix}lines=keep leaves them as they are"
+    "the text is a sorted list, so its lines were shuffled before the splits were cut "
+    "({prefix}lines=shuffle); {prefix}lines=keep leaves them in order"
 )
 
 
 @dataclass(frozen=True)
 class PreprocessedText:
-    """What `preprocess` made.
+    """The result of `preprocess`.
 
     Attributes:
         h5: the file with the datasets ``/train``, ``/val`` and ``/test``.
         json: the file with the vocabulary.
         vocabulary: the characters, in the order in which the text first uses them.
-        sizes: characters in each split, under train, val and test.
-        dtype: of the ids, uint8 or uint32.
-        is_list: whether it is a sorted list by itself, whose lines were shuffled.
+        sizes: characters in train, val and test.
+        dtype: the type of the ids, uint8 or uint32.
+        is_list: whether the text was recognized as a sorted list and its lines were shuffled.
     """
 
     h5: Path
@@ -86,54 +87,54 @@ def preprocess(
 ) -> PreprocessedText:
     """Write the ids of a text as HDF5 and its vocabulary as JSON, in torch-rnn's layout.
 
-    Both files appear whole, the JSON just before the HDF5, in place of what had these names.
-    The HDF5's attribute ``source`` says what it was made from.
+    Both files replace existing ones atomically, the JSON just before the HDF5. The HDF5's attribute
+    ``source`` records the text and the options.
 
     Args:
         input_txt: see `charrnn.text.sources.find_files`.
-        output_h5: by default beside the text: ``x.h5`` for ``x.txt`` and for a folder ``x``.
-        output_json: by default beside the HDF5 file.
-        split: how the text is read and split. Lines that are shuffled are so before the splits
-            are cut, and these are cut between them (see `charrnn.text.sorted_lists`);
-            ``auto`` shuffles those of a sorted list.
-        report: called now and then with the bytes read and the bytes in all (None: unknown).
+        output_h5: by default next to the text: ``x.h5`` for ``x.txt`` and for a folder ``x``.
+        output_json: by default next to the HDF5 file.
+        split: how the text is decoded and split. Lines are shuffled before the splits are cut
+            (see `charrnn.text.sorted_lists`); ``auto`` shuffles the lines of a sorted list only.
+        report: called repeatedly with the bytes read and the total bytes (None if unknown).
 
     Raises:
-        InputError: the text is missing, empty, damaged or not in the encoding, or the outputs
-            cannot be meant.
-        RunError: the outputs cannot be written.
+        InputError: the text is missing, empty, damaged or not in the encoding, or an output has
+            an invalid name.
+        RunError: an output cannot be written.
     """
     files = find_files(input_txt)
     h5, json_path = resolve_output_paths(input_txt, output_h5, output_json)
     _check_outputs(h5, json_path, files)
-    source = describe_source(files, split)  # before it is read: what changes later is done again
+    # Hash the text before reading it, so that a change during the reading is noticed later.
+    source = describe_source(files, split)
     option = f"{split.PREFIX}encoding="
     advice = (
-        f"give its encoding ({option}utf-16 or {option}latin-1, say), or {option}bytes to take "
+        f"give its encoding, such as {option}utf-16 or {option}latin-1, or {option}bytes to use "
         "each byte as a character"
     )
     text = decode_files(files, split.encoding, advice, report)
     lines, text = sorted_lists.resolve_lines(split.lines, text)
     sizes: dict[str, int] = {}
-    if lines == "shuffle" and (whole := "".join(text)):
-        parts = sorted_lists.shuffle_lines(whole, compute_split_sizes(len(whole), split))
-        sizes, text = {name: len(part) for name, part in parts.items()}, iter(parts.values())
-    numbering = _Numbering()
-    # without a name, so that nothing can be left of it, and on the disk of the output
+    if lines == "shuffle" and (full_text := "".join(text)):
+        splits = sorted_lists.shuffle_lines(full_text, compute_split_sizes(len(full_text), split))
+        sizes, text = {name: len(part) for name, part in splits.items()}, iter(splits.values())
+    assigner = _IdAssigner()
+    # The temporary file has no name, so that a kill leaves nothing, and is on the output's disk.
     folder = next(p for p in Path(os.path.realpath(h5)).parents if p.exists())
-    with convert_write_errors(h5), tempfile.TemporaryFile(dir=folder) as waiting:
+    with convert_write_errors(h5), tempfile.TemporaryFile(dir=folder) as temporary:
         for piece in text:
-            waiting.write(numbering.ids(piece).data)
-        count = waiting.tell() // FILE_ID.itemsize
-        if not count:
+            temporary.write(assigner.assign_ids(piece).data)
+        num_ids = temporary.tell() // TEMPORARY_DTYPE.itemsize
+        if not num_ids:
             raise make_empty_text_error(input_txt)
-        waiting.seek(0)
-        vocabulary = numbering.vocabulary(split.encoding == "bytes")
-        sizes = sizes or compute_split_sizes(count, split)
+        temporary.seek(0)
+        vocabulary = assigner.make_vocabulary(split.encoding == "bytes")
+        sizes = sizes or compute_split_sizes(num_ids, split)
         dtype = "uint8" if len(vocabulary) <= 255 else "uint32"
         with replace_file(h5) as new_h5, replace_file(json_path) as new_json:
             vocabulary.write_json(new_json)
-            # a file of Python's: the HDF5 library crashes where one of its own cannot be written
+            # Python opens the file, because the HDF5 library crashes if the disk is full.
             with (
                 convert_write_errors(h5),
                 open(new_h5, "w+b") as output,
@@ -144,22 +145,22 @@ def preprocess(
                 for name, size in sizes.items():
                     dataset, done = file.create_dataset(name, (size,), dtype), 0
                     while done < size:
-                        ids = np.fromfile(waiting, FILE_ID, min(_BLOCK, size - done))
+                        ids = np.fromfile(temporary, TEMPORARY_DTYPE, min(_BLOCK, size - done))
                         dataset[done : done + len(ids)] = ids.astype(dtype)
                         done += len(ids)
     is_list = split.lines == "auto" and lines == "shuffle"
     return PreprocessedText(h5, json_path, vocabulary, sizes, dtype, is_list)
 
 
-class _Numbering:
-    """Gives every character an id (from 1) when it first appears."""
+class _IdAssigner:
+    """A vocabulary in the making: each new character gets the next id, from 1."""
 
     def __init__(self) -> None:
         self._codes: list[int] = []
-        self._table = np.zeros(sys.maxunicode + 1, FILE_ID)
+        self._table = np.zeros(sys.maxunicode + 1, TEMPORARY_DTYPE)
 
-    def ids(self, text: str) -> npt.NDArray[np.uint32]:
-        """Ids (n,) of a text's n characters."""
+    def assign_ids(self, text: str) -> npt.NDArray[np.uint32]:
+        """Return the ids (n,) of a text's n characters."""
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
         ids = self._table.take(codes)
         if not ids.all():
@@ -170,7 +171,7 @@ class _Numbering:
             ids = self._table.take(codes)
         return ids
 
-    def vocabulary(self, is_bytes: bool) -> Vocabulary:
+    def make_vocabulary(self, is_bytes: bool) -> Vocabulary:
         if is_bytes:
             return Vocabulary(list(as_text(bytes(self._codes))), True)
         return Vocabulary([chr(code) for code in self._codes])
@@ -179,16 +180,16 @@ class _Numbering:
 def resolve_output_paths(
     input_txt: str | list[str], output_h5: Path | None, output_json: Path | None
 ) -> tuple[Path, Path]:
-    """The names that `preprocess` gives its two files.
+    """Return the paths of the HDF5 and JSON files that `preprocess` writes.
 
     Raises:
-        InputError: names output_h5, where it must be given.
+        InputError: there is no default for output_h5.
     """
     if output_h5 is None:
         if not isinstance(input_txt, str) or not os.path.lexists(input_txt) or input_txt == "-":
             raise InputError(
-                "output_h5=null: standard input, a list or a glob has no place to put the ids "
-                "beside; name a file: output_h5=text.h5"
+                "output_h5=null: there is no default name for standard input, a list or a glob; "
+                "give one: output_h5=text.h5"
             )
         path = Path(input_txt)
         if path.is_dir():
@@ -197,7 +198,7 @@ def resolve_output_paths(
         else:
             stem = (path.with_suffix("") if is_compressed(path) else path).stem
         if not stem:
-            raise InputError(f"output_h5=null: nothing stands beside {path}; name a file")
+            raise InputError(f"output_h5=null: there is no default name for {path}; give one")
         output_h5 = path.with_name(f"{stem}.h5")
     if not output_h5.name:
         raise InputError(f"output_h5={output_h5}: is a folder; name a file")
@@ -205,13 +206,13 @@ def resolve_output_paths(
 
 
 def compute_split_sizes(total: int, split: SplitOptions) -> dict[str, int]:
-    """Characters in train, val and test, in this order, as torch-rnn cuts them."""
+    """Return the number of characters in train, val and test, computed as in torch-rnn."""
     val, test = int(split.val_frac * total), int(split.test_frac * total)
     return dict(zip(SPLITS, (total - val - test, val, test), strict=True))
 
 
 def describe_source(files: list[Path], split: SplitOptions) -> dict[str, Any]:
-    """What a preprocessed file depends on, as it records it: a text and how it is read."""
+    """Return what a preprocessed file records of its source: the options and a hash of the text."""
     options = {f.name: getattr(split, f.name) for f in dataclasses.fields(SplitOptions)}
     if split.encoding != "bytes":
         options["encoding"] = codecs.lookup(split.encoding).name
@@ -221,7 +222,7 @@ def describe_source(files: list[Path], split: SplitOptions) -> dict[str, Any]:
 
 
 def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
-    """Refuse outputs that would overwrite each other, the text, or what is no file."""
+    """Raise InputError if an output would overwrite the other one, the text, or a folder."""
     texts = {os.path.realpath(path) for path in files if path is not STDIN}
     if os.path.realpath(h5) == os.path.realpath(json_path):
         raise InputError(
@@ -233,22 +234,21 @@ def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
                 f"{option}={shorten(path)}: would overwrite the text; give another name"
             )
         if path.exists() and not path.is_file():
-            raise InputError(f"{option}={shorten(path)}: exists and is no file; give another name")
+            raise InputError(f"{option}={shorten(path)}: is not a regular file; give another name")
 
 
-def prepare_files(data: DataOptions, say: Say, beside: bool = True) -> tuple[Path, Path]:
-    """Return the HDF5 and JSON files of a text.
+def prepare_files(data: DataOptions, say: Say, next_to_text: bool = True) -> tuple[Path, Path]:
+    """Return the HDF5 and JSON files of a text. Download and preprocess the text if necessary.
 
-    The options name the files or the text. The text is fetched and preprocessed if that was not
-    done yet, or if its content or the options have changed since. Jobs started together do that
-    once: one works, the others wait.
+    A text is preprocessed again if its content or the options have changed. If several jobs start
+    together, one preprocesses the text and the others wait.
 
     Args:
-        say: told in a line what is made.
-        beside: whether files may be made beside the text; those that are there are used.
+        say: prints a message about each file that is made.
+        next_to_text: whether files may be written next to the text. Existing ones are always used.
 
     Raises:
-        InputError, RunError: as `corpus_text` and `preprocess` do.
+        InputError, RunError: see `fetch_corpus` and `preprocess`.
     """
     if data.input_h5 is not None and data.input_json is not None:
         return Path(data.input_h5), Path(data.input_json)
@@ -257,45 +257,45 @@ def prepare_files(data: DataOptions, say: Say, beside: bool = True) -> tuple[Pat
         input_txt = str(fetch_corpus(data.corpus, say))
     if input_txt is None:
         raise InputError(
-            "data.input_txt=null: give a text, or a corpus by its name: "
+            "data.input_txt=null: give a text, or the name of a corpus: "
             + ", ".join(f"data={name}" for name in CORPORA)
         )
     source = describe_source(find_files(input_txt), data)
-    places = _places(input_txt, source)
-    for pair in places:
+    candidates = _list_candidates(input_txt, source)
+    for pair in candidates:
         if _is_made_from(source, *pair):
             return pair
-    in_cache = places[-1]
-    for pair in places if beside else [in_cache]:
+    in_cache = candidates[-1]
+    for pair in candidates if next_to_text else [in_cache]:
         h5, json_path = pair
         try:
             with hold_lock(h5.with_name(f".{h5.name}.lock")):
-                # meanwhile another job may have made it
+                # Another job may have made the files in the meantime.
                 if _is_made_from(source, *pair):
                     return pair
                 if pair == in_cache or not any(map(os.path.lexists, pair)):
                     with ProgressDisplay(PROGRESS_LABEL) as report:
                         result = preprocess(input_txt, h5, json_path, data, report)
-                    # afterwards, so that a text that is refused has its line alone
+                    # Printed afterwards, so that an invalid text causes only an error message.
                     say(f"{h5}: preprocessed from {shorten(input_txt)}")
                     if result.is_list:
                         say(SHUFFLE_NOTICE.format(prefix=data.PREFIX))
                     return pair
-        except RunError:  # a folder that cannot be written; the cache is the last resort
+        except RunError:  # a read-only folder: continue with the cache
             if pair == in_cache:
                 raise
-    raise AssertionError("the cache is the last place, and returns or raises")
+    raise AssertionError("the last candidate, in the cache, returns or raises")
 
 
-def _places(input_txt: str | list[str], source: dict[str, Any]) -> list[tuple[Path, Path]]:
-    """Where its HDF5 and JSON may be: beside it, if it is in one place, and in the cache."""
-    places, name = [], "texts"
-    with contextlib.suppress(InputError):  # nothing stands beside a list or a glob
-        places.append(resolve_output_paths(input_txt, None, None))
-        name = places[0][0].stem
+def _list_candidates(input_txt: str | list[str], source: dict[str, Any]) -> list[tuple[Path, Path]]:
+    """Return the possible paths of the HDF5 and JSON files: next to the text, and in the cache."""
+    candidates, name = [], "texts"
+    with contextlib.suppress(InputError):  # a list or a glob has files in the cache only
+        candidates.append(resolve_output_paths(input_txt, None, None))
+        name = candidates[0][0].stem
     key = hashlib.sha256(json.dumps(source).encode()).hexdigest()[:16]
     h5 = get_cache_folder() / "prepared" / f"{name[:50]}-{key}.h5"
-    return [*places, (h5, h5.with_suffix(".json"))]
+    return [*candidates, (h5, h5.with_suffix(".json"))]
 
 
 def _is_made_from(source: dict[str, Any], h5: Path, json_path: Path) -> bool:
@@ -304,6 +304,6 @@ def _is_made_from(source: dict[str, Any], h5: Path, json_path: Path) -> bool:
         require_regular_file(json_path, "")
         with h5py.File(h5, "r") as file:
             return bool(json.loads(file.attrs["source"]) == source)
-    # whatever stands under these names may be of any kind and hold anything
+    # The files with these names may have any type and any content.
     except (InputError, OSError, RuntimeError, KeyError, ValueError, TypeError, RecursionError):
         return False

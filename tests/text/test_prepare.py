@@ -151,7 +151,7 @@ def test_jobs_started_together_do_it_once() -> None:
     Path("x.txt").write_text("0123456789" * 500_000)
     program = (
         "from charrnn.text.preprocessing import *;"
-        "print(*prepare(DataOptions('x.txt'), print), sep=',')"
+        "print(*prepare_files(DataOptions('x.txt'), print), sep=',')"
     )
     jobs = [
         subprocess.Popen(

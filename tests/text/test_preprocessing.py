@@ -266,7 +266,7 @@ class TestOutputs:
             (["x.json"], "output_json=x.json: would overwrite the text"),
             (["link", "output_h5=y.txt"], "output_h5=y.txt: would overwrite the text"),
             (["y.txt", "output_h5=z", "output_json=z"], "is the same file as output_h5"),
-            (["y.txt", "output_h5=/dev/null"], "output_h5=/dev/null: exists and is no file"),
+            (["y.txt", "output_h5=/dev/null"], "output_h5=/dev/null: is not a regular file"),
             (["y.txt", "output_h5=."], "output_h5=.: is a folder"),
             (["missing.txt"], "missing.txt: no such file"),
             (["*.md"], "*.md: no *.txt file in this folder, or no match of this glob"),
@@ -297,7 +297,7 @@ class TestOutputs:
     @pytest.mark.parametrize(
         ("content", "what"),
         [
-            ("text".encode("utf-16"), "is UTF-16; give its encoding (encoding=utf-16"),
+            ("text".encode("utf-16"), "is UTF-16; give its encoding, such as encoding=utf-16"),
             (codecs.BOM_UTF16_BE + "text".encode("utf-16-be"), "is UTF-16; "),
             (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; convert it to text"),
             (
