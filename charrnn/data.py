@@ -1,14 +1,14 @@
-"""Encoded text: the ids of its splits, their vocabulary, and the streams that are trained on.
+"""Encoded text: the ids of its splits, their vocabulary, and the streams for training.
 
-The HDF5 file is mapped, not read: what is asked for is copied when it is asked for, and a
-corpus larger than the memory is no different from a small one. NumPy and h5py only.
+The HDF5 file is memory-mapped, so that a corpus may be larger than the memory. This file needs
+NumPy and h5py only.
 
     split (n,)  ->  N rows of L = (n - 1) // N  ->  window k: columns kT .. (k+1)T
 
-Row r of the streams is ``ids[r * L : (r + 1) * L]`` and its targets are the same one
-character on, so each window continues the one before it, and the state of the network
-can be carried from one to the next (torch-rnn's DataLoader.lua cuts the text so too).
-`Streams.shuffled` begins at another place of the text, and changes the order of the rows.
+Row r of the streams is ``ids[r * L : (r + 1) * L]``, and its targets are the ids one character
+later. Each window continues the previous one, so that the state of the network can be carried
+from window to window (as in torch-rnn's DataLoader.lua). `Streams.shuffle` cuts the text at other
+positions and changes the order of the rows.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 FileIds = npt.NDArray[Any]  # (n,), an unsigned or signed integer type, counted from 1
 Ids = npt.NDArray[np.int64]  # counted from 0
 
-CHECKED = 1 << 26  # ids; larger texts are checked as they are read
+MAX_CHECKED = 1 << 26  # ids; larger texts are checked when their ids are read
 FINGERPRINT_BLOCKS = 64
 BLOCK = 1 << 20  # ids
 
 
 @dataclass(frozen=True)
 class EncodedText:
-    """A preprocessed corpus: the ids of its splits, as they stand in the file.
+    """A preprocessed corpus: its vocabulary, and the ids of its splits as in the file.
 
     Attributes:
-        splits: for train, val and test an array (n,), counted from 1, mapped where it can be.
-        is_list: whether it is a list, whose lines were shuffled.
+        splits: the ids (n,) of train, val and test, counted from 1, memory-mapped if possible.
+        is_list: whether the text is a list, whose lines were shuffled.
     """
 
     path: Path
@@ -57,9 +57,9 @@ class EncodedText:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of vocabulary, sizes and ids (all of a small corpus, 64 MB spread over a large).
+        """A hash of the vocabulary, the sizes and the ids. It does not depend on their storage.
 
-        It does not depend on how the ids are stored.
+        Of a large corpus, `FINGERPRINT_BLOCKS` blocks are hashed.
         """
         digest = hashlib.sha256("\0".join(self.vocabulary.tokens()).encode("utf-8", "replace"))
         for name in SPLITS:
@@ -74,7 +74,7 @@ class EncodedText:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Where it lies, and what it is, by which `same_training_data` finds it again."""
+        """The paths and the fingerprint, with which `find_training_data` finds the data again."""
         return {
             "input_h5": str(self.path.resolve()),
             "input_json": str(self.json_path.resolve()),
@@ -83,9 +83,9 @@ class EncodedText:
         }
 
     def get_split(self, split: str) -> SplitIds:
-        """The ids of a split, read piece by piece.
+        """Return the ids of a split, which are converted when they are read.
 
-        An id that is not one of the vocabulary's is an InputError when it is reached.
+        Reading an id that is not in the vocabulary raises InputError.
         """
         size, path = len(self.vocabulary), self.path
         return SplitIds(self.splits[split], lambda part: from_file_ids(part, size, path))
@@ -93,12 +93,12 @@ class EncodedText:
 
 @dataclass(frozen=True)
 class SplitIds:
-    """Ids (n,) from 0 that are converted as they are read: n may be larger than the memory.
+    """Ids (n,) from 0 that are converted when they are read. They may exceed the memory.
 
     Attributes:
-        stored: (n,), as they lie in a file or in memory.
-        convert: makes ids from 0 of a part of them, of any shape.
-        num_unknown: characters of the text that are left out, since the vocabulary lacks them.
+        stored: the ids (n,) as stored in a file or in memory.
+        convert: converts stored ids of any shape to ids from 0.
+        num_unknown: the number of characters that were removed, because the vocabulary lacks them.
     """
 
     stored: FileIds
@@ -107,7 +107,7 @@ class SplitIds:
 
     @classmethod
     def from_pieces(cls, pieces: Iterable[Ids], vocabulary_size: int) -> SplitIds:
-        """Ids that come in pieces, kept in memory, without those that are -1."""
+        """Concatenate pieces of ids in memory, without unknown characters, whose id is -1."""
         dtype, buffer, unknown = np.min_scalar_type(vocabulary_size - 1), bytearray(), 0
         for piece in pieces:
             ids = piece[piece >= 0].astype(dtype)
@@ -123,18 +123,18 @@ class SplitIds:
 
 
 def from_file_ids(file_ids: FileIds, vocabulary_size: int, path: Path) -> Ids:
-    """Ids from 0 of ids as files hold them.
+    """Convert ids of a file, which count from 1, to ids from 0.
 
     Raises:
-        InputError: an id is not one of the vocabulary's.
+        InputError: an id is not in the vocabulary.
     """
     ids = file_ids.astype(np.int64)
     ids -= FIRST_FILE_ID
     if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= vocabulary_size):
         invalid = ids[(ids < 0) | (ids >= vocabulary_size)][0] + FIRST_FILE_ID
         raise InputError(
-            f"{path}: holds the id {invalid}, and its vocabulary has the ids 1 to "
-            f"{vocabulary_size}; preprocess the text again, or name the JSON that belongs to it"
+            f"{path}: contains the id {invalid}, but its vocabulary has the ids 1 to "
+            f"{vocabulary_size}; preprocess the text again, or give the JSON that belongs to it"
         )
     return ids
 
@@ -143,20 +143,20 @@ def open_data(h5: Path, json: Path) -> EncodedText:
     """Open an HDF5 file and the vocabulary that belongs to it.
 
     Raises:
-        InputError: names the file and what is wrong with it.
+        InputError: a file is missing or invalid.
     """
     vocabulary = Vocabulary.read_json(json)
-    require_regular_file(h5, "`charrnn preprocess` makes it of a text")
+    require_regular_file(h5, "`charrnn preprocess` makes it from a text")
     try:
         with h5py.File(h5, "r") as file:
-            splits = {name: _split(file, name, h5) for name in SPLITS}
+            splits = {name: _open_split(file, name, h5) for name in SPLITS}
             is_list = bool(file.attrs.get(LIST_MARK))
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
         reason = format_reason(error)
         raise InputError(
             f"{shorten(h5)}: not a preprocessed text ({reason}); `charrnn preprocess` makes one"
         ) from None
-    if sum(len(ids) for ids in splits.values()) <= CHECKED:
+    if sum(len(ids) for ids in splits.values()) <= MAX_CHECKED:
         for ids in splits.values():
             for start in range(0, len(ids), BLOCK):
                 from_file_ids(ids[start : start + BLOCK], len(vocabulary), h5)
@@ -164,10 +164,10 @@ def open_data(h5: Path, json: Path) -> EncodedText:
 
 
 def open_training_data(facts: Mapping[str, Any]) -> EncodedText:
-    """Open the data that a model was trained on, which its facts name.
+    """Open the data on which a model was trained, whose paths are in the model's facts.
 
     Raises:
-        InputError: they name none, it is gone, or it is another text by now.
+        InputError: the facts contain no paths, a file is missing, or its content has changed.
     """
     h5, json = facts.get("input_h5"), facts.get("input_json")
     if not isinstance(h5, str) or not isinstance(json, str):
@@ -175,16 +175,16 @@ def open_training_data(facts: Mapping[str, Any]) -> EncodedText:
     data = open_data(Path(h5), Path(json))
     if facts.get("fingerprint", data.fingerprint) != data.fingerprint:
         raise InputError(
-            f"{shorten(h5)}: holds another text, or other splits, than the model's own"
+            f"{shorten(h5)}: contains another text, or other splits, than the model was trained on"
         )
     return data
 
 
 def find_training_data(facts: Mapping[str, Any]) -> EncodedText | None:
-    """The data that a model was trained on, if it is still what it was.
+    """Return the data on which a model was trained; None if it is missing or has changed.
 
-    Whoever made a model chose the places that it names. Only what has the fingerprint that the
-    model holds is taken, and who knows that of a text has the text.
+    The paths in a model file are not trusted: its author could name any file of this machine. But
+    nobody who lacks a text knows its fingerprint, so the data is safe if the fingerprint matches.
     """
     with contextlib.suppress(InputError):
         if "fingerprint" in facts:
@@ -192,11 +192,11 @@ def find_training_data(facts: Mapping[str, Any]) -> EncodedText | None:
     return None
 
 
-def _split(file: h5py.File, name: str, h5: Path) -> FileIds:
-    """The ids (n,) of a split: mapped, or read where they are chunked or compressed.
+def _open_split(file: h5py.File, name: str, h5: Path) -> FileIds:
+    """Map the ids (n,) of a split, or read them if they are chunked or compressed.
 
-    They must lie in this very file. HDF5 can also point to any other file of the machine; whoever
-    made this file would then choose what is read and learnt from.
+    The ids must be in this file. HDF5 files can also refer to other files, so that the author of
+    this file could have any file of the machine read and learned.
     """
     if isinstance(file.get(name, getlink=True), (h5py.ExternalLink, h5py.SoftLink)):
         raise ValueError(f"/{name} is a link; the ids must lie in the file itself")
@@ -207,11 +207,11 @@ def _split(file: h5py.File, name: str, h5: Path) -> FileIds:
         kind = "a virtual dataset" if dataset.is_virtual else "in external storage"
         raise ValueError(f"/{name} is {kind}; the ids must lie in the file itself")
     if dataset.ndim != 1 or dataset.dtype.kind not in "ui":
-        raise ValueError(f"/{name} is no row of whole numbers")
+        raise ValueError(f"/{name} is not a one-dimensional array of integers")
     offset = dataset.id.get_offset()
     if offset is not None and dataset.id.get_storage_size() == dataset.nbytes > 0:
         return np.asarray(np.memmap(h5, dataset.dtype, "r", offset, (len(dataset),)))
-    # deflate packs at most about 1000 to 1, so a size beyond that is a damaged header
+    # deflate compresses to a thousandth at best, so a larger size is a damaged header.
     if dataset.nbytes > 2000 * h5.stat().st_size:
         raise ValueError(f"/{name} claims {len(dataset)} ids, more than the file can hold")
     ids: FileIds = dataset[:]
@@ -221,12 +221,12 @@ def _split(file: h5py.File, name: str, h5: Path) -> FileIds:
 def translate_split(
     data: EncodedText, split: str, vocabulary: Vocabulary, *, skip: bool = False
 ) -> SplitIds:
-    """The ids (n,) of a split in another vocabulary.
+    """Return the ids (n,) of a split in another vocabulary.
 
-    A character that the other vocabulary lacks is an InputError when it is reached.
+    Reading a character that the other vocabulary lacks raises InputError.
 
     Args:
-        skip: leave out such characters, rather than refuse them.
+        skip: remove such characters instead.
     """
     ids = data.get_split(split)
     if data.vocabulary == vocabulary:
@@ -236,15 +236,15 @@ def translate_split(
     table = np.array([id_of.get(c, -1) for c in characters])
 
     def convert(stored: FileIds) -> Ids:
-        own = ids.convert(stored)
-        found: Ids = table[own]
-        if (found < 0).any():
+        source_ids = ids.convert(stored)
+        target_ids: Ids = table[source_ids]
+        if (target_ids < 0).any():
+            character = characters[source_ids[target_ids < 0][0]]
             raise InputError(
-                f"{data.path}: its {split} split holds {characters[own[found < 0][0]]!r}, which is "
-                f"not among the {len(vocabulary)} characters of the model; unknown=skip leaves it "
-                "out"
+                f"{data.path}: its {split} split contains {character!r}, which is not among the "
+                f"{len(vocabulary)} characters of the model; unknown=skip removes it"
             )
-        return found
+        return target_ids
 
     if skip and (table < 0).any():
         blocks = (table[ids[start : start + BLOCK]] for start in range(0, len(ids), BLOCK))
@@ -255,13 +255,13 @@ def translate_split(
 def encode_text(
     input_txt: str | list[str], encoding: str, vocabulary: Vocabulary, *, skip: bool
 ) -> SplitIds:
-    """The ids (n,) of a text (see `charrnn.text.sources.find_files`) in a vocabulary.
+    """Return the ids (n,) of a text (see `charrnn.text.sources.find_files`) in a vocabulary.
 
     Args:
-        skip: leave out the characters that the vocabulary lacks, rather than refuse them.
+        skip: remove the characters that the vocabulary lacks.
 
     Raises:
-        InputError: the text cannot be read, is empty, or (without `skip`) holds such a character.
+        InputError: the text cannot be read, is empty, or (without `skip`) has such a character.
     """
 
     def encode(piece: str) -> Ids:
@@ -279,14 +279,14 @@ def encode_text(
 
 @dataclass(frozen=True)
 class Streams:
-    """A split as N parallel streams, and the windows that they are trained in.
+    """A split as N parallel streams, which are divided into windows.
 
-    The split is a ring: a stream that reaches its end goes on at its beginning.
+    A stream that reaches the end of the split continues at its start.
 
     Attributes:
-        ids: (n,) as files hold them; nothing is copied before a window is asked for.
-        starts: (N,) where in them each stream begins.
-        length: L, the characters that a stream is trained on; its last target is one further.
+        ids: the ids (n,) of the split as in the file. They are copied when a window is read.
+        starts: the position (N,) in `ids` at which each stream starts.
+        length: L, the input characters of a stream; its last target is one character later.
         seq_length: T, the columns of a window.
     """
 
@@ -303,43 +303,40 @@ class Streams:
 
     @property
     def num_windows(self) -> int:
-        """Whole windows in an epoch; a last partial one is not trained on."""
+        """The number of complete windows in an epoch; the incomplete last window is not used."""
         return self.length // self.seq_length
 
     def read_windows(self, first: int, last: int) -> Ids:
-        """Windows `first` to `last` of an epoch, from 0: (N, (last - first) * T + 1)."""
-        start, width = first * self.seq_length, (last - first) * self.seq_length + 1
-        block = np.empty((self.batch_size, width), self.ids.dtype)
-        for row, begin in zip(block, self.starts, strict=True):
-            at = (begin + start) % len(self.ids)
-            before_end = self.ids[at : at + width]
-            row[: len(before_end)] = before_end
-            row[len(before_end) :] = self.ids[: width - len(before_end)]
-        return from_file_ids(block, self.vocabulary_size, self.path)
+        """Return the windows `first` to `last` - 1 of an epoch: (N, (last - first) * T + 1)."""
+        offset, width = first * self.seq_length, (last - first) * self.seq_length + 1
+        windows = np.empty((self.batch_size, width), self.ids.dtype)
+        for row, start in zip(windows, self.starts, strict=True):
+            position = (start + offset) % len(self.ids)
+            until_end = self.ids[position : position + width]
+            row[: len(until_end)] = until_end
+            row[len(until_end) :] = self.ids[: width - len(until_end)]
+        return from_file_ids(windows, self.vocabulary_size, self.path)
 
     def shuffle(self, seed: int, epoch: int) -> Streams:
-        """The same text as other streams: cut from a random place on, in a random order.
+        """Return other streams of the same split: cut at a random offset, in a random order.
 
-        Windows of one epoch then begin and end elsewhere than those of another.
+        The boundaries of windows then differ from epoch to epoch.
         """
         random = np.random.default_rng([seed, epoch])
         offset = random.integers(len(self.ids))
         return replace(self, starts=random.permutation((self.starts + offset) % len(self.ids)))
 
     def select_rank(self, rank: int, world_size: int) -> Streams:
-        """The streams of one process out of several: N / world_size neighbouring rows."""
-        each = self.batch_size // world_size
-        return replace(self, starts=self.starts[rank * each : (rank + 1) * each])
+        """Return the streams of a rank: N / world_size neighboring rows."""
+        num_rows = self.batch_size // world_size
+        return replace(self, starts=self.starts[rank * num_rows : (rank + 1) * num_rows])
 
 
 def fit_sizes(size: int, batch_size: int, seq_length: int) -> tuple[int, int]:
-    """Batch size and window length that `size` characters suffice for.
-
-    They are what was asked for wherever one window of it can be cut; else the number
-    of streams shrinks first, then the window.
+    """Reduce the batch size, then the window length, until `size` characters fill a window.
 
     Raises:
-        ValueError: there is no pair of characters to learn from.
+        ValueError: there is no pair of characters.
     """
     if size < 2:
         raise ValueError("a training split needs at least 2 characters")

@@ -157,7 +157,7 @@ def test_ids_that_are_read_piece_by_piece(tmp_path: Path) -> None:
     assert reports[-1] == (40_002, 40_002)
     stored[39_999] = 12
     before = torch.get_num_threads()
-    with pytest.raises(InputError, match="holds the id 12"):
+    with pytest.raises(InputError, match="contains the id 12"):
         compute_stream_loss(net, unread)
     assert torch.get_num_threads() == before
 
