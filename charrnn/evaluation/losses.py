@@ -1,4 +1,4 @@
-"""Per-character losses, their units, and the lines of a text by them."""
+"""Losses in several units, and the lines of a text ranked by their loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from charrnn.say import BITS_PER_NAT
 
 @dataclass(frozen=True)
 class Score:
-    """Attributes: loss in nats per character; characters: how many were predicted."""
+    """The mean `loss` of a text, in nats per character, over its predicted `characters`."""
 
     loss: float
     characters: int
@@ -28,12 +28,12 @@ class Score:
         return float(np.exp(self.loss))
 
     def to_dict(self) -> dict[str, float]:
-        """In each unit."""
+        """Return the loss in all units, under the keys of the commands' JSON."""
         names = ("loss", "bits_per_character", "perplexity")
         return {name: getattr(self, name) for name in names}
 
     def format_lines(self) -> list[str]:
-        """The same for a person."""
+        """Format the loss in all units for a terminal."""
         return [
             f"loss {self.loss:.4f} nats per character",
             f"{self.bits_per_character:.4f} bits per character",
@@ -42,10 +42,10 @@ class Score:
 
 
 def require_finite(score: Score) -> Score:
-    """The score itself.
+    """Return the score unchanged.
 
     Raises:
-        RunError: its loss is no number.
+        RunError: its loss is not finite.
     """
     if not np.isfinite(score.loss):
         raise make_non_finite_error()
@@ -53,12 +53,12 @@ def require_finite(score: Score) -> Score:
 
 
 class LineLoss(NamedTuple):
-    """A line of a text.
+    """The loss of a line of a text.
 
     Attributes:
-        line: its number, from 1.
-        characters: how many of it have a loss, its end among them.
-        bits_per_character: the mean of these.
+        line: the line number, from 1.
+        characters: the number of characters with a loss, including the line end.
+        bits_per_character: the mean loss of these characters.
         text: the line without its end.
     """
 
@@ -69,18 +69,18 @@ class LineLoss(NamedTuple):
 
 
 def rank_lines_by_loss(text: str, losses: npt.NDArray[np.floating]) -> list[LineLoss]:
-    r"""Its lines, the worst predicted first; those of white space alone are left out.
+    r"""Return the lines of a text by descending loss, without lines of white space only.
 
     Args:
-        text: (n,) characters, whose lines end in \n.
-        losses: (n,), in nats, of each character; not a number where there is none.
+        text: n characters, whose lines end with \n.
+        losses: the loss (n,) of each character in nats; NaN if a character has none.
     """
-    found, start = [], 0
+    lines, start = [], 0
     for number, line in enumerate(text.split("\n"), 1):
-        own = losses[start : start + len(line) + 1]
-        start += len(own)
-        own = own[~np.isnan(own)]
-        if line.strip() and len(own):
-            bits = float(own.mean(dtype=np.float64) * BITS_PER_NAT)
-            found.append(LineLoss(number, len(own), bits, line))
-    return sorted(found, key=lambda line: (-line.bits_per_character, line.line))
+        line_losses = losses[start : start + len(line) + 1]
+        start += len(line_losses)
+        line_losses = line_losses[~np.isnan(line_losses)]
+        if line.strip() and len(line_losses):
+            bits = float(line_losses.mean(dtype=np.float64) * BITS_PER_NAT)
+            lines.append(LineLoss(number, len(line_losses), bits, line))
+    return sorted(lines, key=lambda line: (-line.bits_per_character, line.line))

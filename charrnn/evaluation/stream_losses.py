@@ -1,21 +1,19 @@
-"""The loss of a stream of text: for validation, `evaluate` and `Model.score` alike.
+"""The loss of a text as one stream, for validation, `charrnn evaluate` and `Model.score`.
 
-The loss of n characters is that of one stream from the zero state: the mean of
--ln p(character | all before it) over every character but the first, in nats.
+The loss of n characters is the mean of -ln p(character | all previous characters) over all
+characters but the first, in nats, computed as one stream from the zero state.
 
-One stream alone would use a fraction of the machine. So the text is cut into rows that run side by
-side, each of which begins some characters early, unscored. That this is early enough is not
-assumed but seen: the characters before a row are scored by the row before it, too, which has read
-thousands more. Where the two losses differ, the network remembers longer, and the text is run as
-one row.
+A single stream would use only a fraction of the machine. So the text is cut into rows that run in
+parallel. Each row starts `WARM_UP` characters early, and these are not counted. Whether this is
+early enough is measured: the last characters of the warm-up are also scored by the previous row,
+which has read thousands of characters more. If the two losses differ, the network remembers
+longer, and the text is run again as one row.
 
-A transformer that is asked for its loss in windows of N characters, as nanoGPT is, knows nothing of
-what stands before a window. `windows_loss` is the same for a recurrent network, so that the two can
-stand in one table.
+`compute_window_loss` evaluates a network as nanoGPT evaluates a transformer: in windows of N
+characters, without the text before the window. Its results are comparable with transformers'.
 
-On a CPU each thread takes some of the rows and never waits for the others. One product spread over
-all threads would make them synchronise a hundred times a millisecond, and stand still whenever
-another program wants a core.
+On a CPU, each thread runs some of the rows. If all threads shared each matrix product instead, they
+would synchronize a hundred times per millisecond, and stall when another program needs a core.
 """
 
 from __future__ import annotations
@@ -39,16 +37,16 @@ from charrnn.generation.library_threads import torch_threads
 from charrnn.networks.ensemble import AnyNetwork
 from charrnn.networks.network import State
 
-CHUNK = 64  # columns that are run at once
-LOGITS_AT_ONCE = 1 << 21
+CHUNK = 64  # the most columns of a network call
+LOGITS_AT_ONCE = 1 << 21  # the most logits of a network call
 ROWS_PER_THREAD = 32
 ROWS_ON_GPU = 512
-SHORTEST_ROW = 2048
+SHORTEST_ROW = 2048  # characters
 MIN_ROWS_PER_THREAD = 2
-WARM_UP = 1024  # characters run unscored before a row, a multiple of a chunk; 256 are often too few
+WARM_UP = 1024  # uncounted characters before a row, a multiple of `CHUNK`; 256 are often too few
 TOLERANCE = 1e-5  # nats per character
-WINDOWS_TOGETHER = 64
-WINDOWS_TOGETHER_ON_GPU = 1024
+MAX_WINDOWS = 64  # of a network call on a CPU
+MAX_WINDOWS_ON_GPU = 1024
 
 Report = Callable[[int, int], None]
 
@@ -61,18 +59,18 @@ def compute_stream_loss(
     report: Report | None = None,
     losses: npt.NDArray[np.float32] | None = None,
 ) -> Score:
-    """The loss of a text as one stream from the zero state, on the network's own device.
+    """Return the loss of a text as one stream from the zero state, on the network's device.
 
-    The network's mode is put back; no random number is drawn.
+    The network's training mode is restored. No random number is drawn.
 
     Args:
-        ids: (n,) from 0, n >= 2.
-        threads: of a CPU; by default as many as torch is set to.
-        report: called with the characters done and the characters in all.
-        losses: (n - 1,), filled with the loss of each character but the first.
+        ids: the text (n,), n >= 2; ids count from 0.
+        threads: the CPU threads; torch's setting by default.
+        report: called with the characters done and the total characters.
+        losses: an array (n - 1,) that is filled with the loss of each character but the first.
 
     Raises:
-        ValueError: there is nothing to predict.
+        ValueError: the text has fewer than 2 characters.
     """
     if len(ids) < 2:
         raise ValueError("a loss needs at least 2 characters")
@@ -95,16 +93,14 @@ def compute_rank_loss(
     losses: npt.NDArray[np.float32] | None = None,
     logits: npt.NDArray[np.float16] | None = None,
 ) -> float:
-    """The summed loss of one process's part of a text; those of all are that of the text.
-
-    The parts are of equal length, in the order of the ranks.
+    """Return the summed loss of this rank's part of a text. The parts of all ranks are equal.
 
     Args:
-        ids, threads, report: as `stream_loss` takes them; report counts this part's characters.
-        losses: filled with the loss of each character of this part.
-        logits: (P, V), filled with those of the first P characters that the text predicts, the
-            largest of each 0, as far as this part has them. 16 bits are for the memory: they change
-            a loss by some millionths of a nat.
+        ids, threads, report: see `compute_stream_loss`; report counts the characters of this part.
+        losses: an array that is filled with the loss of each character of this part.
+        logits: an array (P, V) that is filled with the logits of the first P predicted characters
+            of the text, as far as they are in this part, minus the largest logit. float16 saves
+            memory, and changes a loss by some millionths of a nat.
     """
     ids = _as_split(ids)
     first, last = ((len(ids) - 1) * part // world_size for part in (rank, rank + 1))
@@ -112,15 +108,15 @@ def compute_rank_loss(
         return 0.0
     on_cpu = next(network.parameters()).device.type == "cpu"
     threads = (threads or torch.get_num_threads()) if on_cpu else 1
-    most = ROWS_PER_THREAD * threads if on_cpu else ROWS_ON_GPU
-    rows = min(most, (last - first) // SHORTEST_ROW)
+    max_rows = ROWS_PER_THREAD * threads if on_cpu else ROWS_ON_GPU
+    rows = min(max_rows, (last - first) // SHORTEST_ROW)
     scored, report = range(first + 1, last + 1), report or (lambda done, total: None)
-    with evaluating(network):
+    with use_eval_mode(network):
         if rows > 1:
             total, difference = _score_in_rows(
                 network, ids, scored, rows, threads, report, losses, logits
             )
-            if not difference > TOLERANCE:  # it is no number where the losses are none
+            if not difference > TOLERANCE:  # also true for NaN, if the losses are NaN
                 return total
         return _score_in_rows(network, ids, scored, 1, 1, report, losses, logits)[0]
 
@@ -135,13 +131,15 @@ def _score_in_rows(
     losses: npt.NDArray[np.float32] | None,
     logits: npt.NDArray[np.float16] | None,
 ) -> tuple[float, float]:
-    """The summed loss of the characters at some places, in rows; a single one begins at place 0.
+    """Sum the loss of the characters at the positions `scored`, in several rows.
+
+    A single row starts at position 0 of the text.
 
     Returns:
-        The loss, and the difference, in nats per character, between those that two rows have of the
-        same characters: the last ones of each row, which lead in to the next.
+        The loss, and the mean difference in nats between the losses of two rows for the same
+        characters: the last ones of each row, which are also the end of the next row's warm-up.
     """
-    chunk = columns_at_once(rows, network.architecture.vocabulary_size)
+    chunk = choose_chunk_size(rows, network.architecture.vocabulary_size)
     if rows == 1:
         starts, columns = np.zeros(1, np.int64), range(0, scored[-1], chunk)
     else:
@@ -150,32 +148,32 @@ def _score_in_rows(
             np.arange(scored[0] - 1, scored[-1], length),
             range(-WARM_UP, length, chunk),
         )
-    of_warm_up, of_end = np.zeros((2, len(starts), chunk), np.float32)
+    warm_up_losses, last_losses = np.zeros((2, len(starts), chunk), np.float32)
 
     def score(span: slice) -> Iterator[float]:
-        for block in read_rows(network, ids, starts[span], columns, scored):
-            after = block.column + chunk
-            if after == 0:
-                of_warm_up[span] = block.losses
-            elif after == columns.stop:
-                of_end[span] = block.losses
+        for block in score_rows(network, ids, starts[span], columns, scored):
+            stop = block.column + chunk
+            if stop == 0:
+                warm_up_losses[span] = block.losses
+            elif stop == columns.stop:
+                last_losses[span] = block.losses
             if losses is not None:
-                losses[block.places[block.is_scored] - scored[0]] = block.losses[block.is_scored]
+                losses[block.positions[block.is_scored] - scored[0]] = block.losses[block.is_scored]
             if logits is not None:
-                wanted = block.is_scored & (block.places <= len(logits))
-                these = block.logits[torch.from_numpy(wanted)].float()
-                # near 0, where 16 bits are dense, the likeliest most of all
-                likeliest = these.amax(-1, keepdim=True)
-                logits[block.places[wanted] - 1] = (these - likeliest).half().cpu().numpy()
-            if span.start == 0 and after > 0:
-                report(min(after * len(scored) // columns.stop, len(scored)), len(scored))
+                is_wanted = block.is_scored & (block.positions <= len(logits))
+                block_logits = block.logits[torch.from_numpy(is_wanted)].float()
+                # float16 is most precise near 0, so the largest logit becomes 0.
+                block_logits -= block_logits.amax(-1, keepdim=True)
+                logits[block.positions[is_wanted] - 1] = block_logits.half().cpu().numpy()
+            if span.start == 0 and stop > 0:
+                report(min(stop * len(scored) // columns.stop, len(scored)), len(scored))
             yield block.total
 
-    parts = max(1, min(threads, len(starts) // MIN_ROWS_PER_THREAD))
-    cuts = [len(starts) * part // parts for part in range(parts + 1)]
-    total = side_by_side([score(slice(*pair)) for pair in itertools.pairwise(cuts)])
+    num_spans = max(1, min(threads, len(starts) // MIN_ROWS_PER_THREAD))
+    bounds = [len(starts) * i // num_spans for i in range(num_spans + 1)]
+    total = sum_in_threads([score(slice(*pair)) for pair in itertools.pairwise(bounds)])
     report(len(scored), len(scored))
-    return total, float(np.abs(of_end[:-1] - of_warm_up[1:]).mean()) if rows > 1 else 0.0
+    return total, float(np.abs(last_losses[:-1] - warm_up_losses[1:]).mean()) if rows > 1 else 0.0
 
 
 def compute_window_loss(
@@ -185,20 +183,19 @@ def compute_window_loss(
     *,
     report: Report | None = None,
 ) -> Score:
-    """The mean loss of all characters but the first, on the network's own device.
+    """Return the mean loss of all characters but the first, in independent windows.
 
-    The text is tiled into windows of `window` predicted characters, the last one shorter.
-    Window k predicts the characters kN + 1 to kN + N of those before each within it, the
-    first of them of one character alone. The network's mode is put back; no random number
-    is drawn.
+    Window k reads the characters kN to kN + N - 1 from the zero state and predicts the characters
+    kN + 1 to kN + N. The last window may be shorter. The network's training mode is restored. No
+    random number is drawn.
 
     Args:
-        ids: (n,) from 0, n >= 2.
+        ids: the text (n,), n >= 2; ids count from 0.
         window: N, 1 or more.
-        report: called with the characters done and the characters in all.
+        report: called with the characters done and the total characters.
 
     Raises:
-        ValueError: there is nothing to predict.
+        ValueError: the text has fewer than 2 characters.
     """
     ids, count = _as_split(ids), len(ids) - 1
     if count < 1:
@@ -206,39 +203,39 @@ def compute_window_loss(
     on_cpu = next(network.parameters()).device.type == "cpu"
     threads = torch.get_num_threads() if on_cpu else 1
     starts = np.arange(0, count, window)
-    most = WINDOWS_TOGETHER if on_cpu else WINDOWS_TOGETHER_ON_GPU
-    together = max(1, min(most, -(-len(starts) // threads)))
-    chunk = columns_at_once(together, network.architecture.vocabulary_size)
+    max_windows = MAX_WINDOWS if on_cpu else MAX_WINDOWS_ON_GPU
+    batch_size = max(1, min(max_windows, -(-len(starts) // threads)))
+    chunk = choose_chunk_size(batch_size, network.architecture.vocabulary_size)
     columns = range(0, min(window, count), chunk)
-    groups = [starts[at : at + together] for at in range(0, len(starts), together)]
+    batches = [starts[first : first + batch_size] for first in range(0, len(starts), batch_size)]
 
-    def score(part: int) -> Iterator[float]:
-        for number, group in enumerate(groups[part::threads]):
-            for block in read_rows(network, ids, group, columns, range(1, count + 1)):
+    def score(thread: int) -> Iterator[float]:
+        for number, batch in enumerate(batches[thread::threads]):
+            for block in score_rows(network, ids, batch, columns, range(1, count + 1)):
                 yield block.total
-            if part == 0 and report is not None:
-                report(min(count, (number + 1) * threads * together * window), count)
+            if thread == 0 and report is not None:
+                report(min(count, (number + 1) * threads * batch_size * window), count)
 
-    with evaluating(network):
-        total = side_by_side([score(part) for part in range(min(threads, len(groups)))])
+    with use_eval_mode(network):
+        total = sum_in_threads([score(thread) for thread in range(min(threads, len(batches)))])
     if report is not None:
         report(count, count)
     return Score(total / count, count)
 
 
-class Block(NamedTuple):
-    """Some columns of some rows, scored.
+class ScoredBlock(NamedTuple):
+    """The scores of C consecutive columns of R rows.
 
     Attributes:
-        column: the first of them.
-        places: (R, C), of the characters that are predicted, in the text.
-        losses: (R, C), float32.
-        is_scored: (R, C), whether a character is one of its row and of the text.
+        column: the first column.
+        positions: the position (R, C) of each predicted character in the text.
+        losses: the loss (R, C) of each character, float32.
+        is_scored: whether the loss (R, C) counts; not in the warm-up and past the end.
         logits: (R, C, V).
     """
 
     column: int
-    places: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
     losses: npt.NDArray[np.float32]
     is_scored: npt.NDArray[np.bool_]
     logits: Tensor
@@ -248,56 +245,58 @@ class Block(NamedTuple):
         return float(self.losses[self.is_scored].sum(dtype=np.float64))
 
 
-def read_rows(
+def score_rows(
     network: AnyNetwork, ids: SplitIds, starts: npt.NDArray[np.int64], columns: range, scored: range
-) -> Iterator[Block]:
+) -> Iterator[ScoredBlock]:
     """Run rows from the zero state, and yield their blocks in order.
 
     Args:
-        starts: (R,), the place of each row's column 0, from which it predicts the next character.
-        columns: in steps of a chunk; those below 0 lead in, unscored. A row that starts where the
-            text does has nothing before it, and is at the zero state again in column 0.
-        scored: the places of the characters that are, as far as the rows predict them.
+        starts: the position (R,) of each row's column 0, which predicts the next character.
+        columns: the first column of each block; its step is the size of a block. Columns below 0
+            are the warm-up. The row at the start of the text has no text for a warm-up, so its
+            state is set to zero again in column 0.
+        scored: the positions of the characters whose losses count.
     """
     device, state = next(network.parameters()).device, None
     for column in columns:
         stop = min(column + columns.step, columns.stop)
-        places = starts[:, None] + np.arange(column, stop + 1)
-        block = torch.from_numpy(ids.convert(ids.stored[places.clip(0, scored[-1])])).to(device)
+        positions = starts[:, None] + np.arange(column, stop + 1)
+        block = torch.from_numpy(ids.convert(ids.stored[positions.clip(0, scored[-1])])).to(device)
         if column == 0 and starts[0] == 0 and state is not None:
-            state = _first_at_zero(state)
+            state = _reset_first_row(state)
         logits, state = network(block[:, :-1], state)
-        log_p = F.log_softmax(logits.float(), -1).flatten(0, 1)
-        losses = F.nll_loss(log_p, block[:, 1:].flatten(), reduction="none").view(len(block), -1)
-        predicted = places[:, 1:]
+        log_probs = F.log_softmax(logits.float(), -1).flatten(0, 1)
+        targets = block[:, 1:].flatten()
+        losses = F.nll_loss(log_probs, targets, reduction="none").view(len(block), -1)
+        predicted = positions[:, 1:]
         is_scored = (predicted >= scored.start) & (predicted < scored.stop)
         is_scored[:, : max(0, -column)] = False
-        yield Block(column, predicted, losses.cpu().numpy(), is_scored, logits)
+        yield ScoredBlock(column, predicted, losses.cpu().numpy(), is_scored, logits)
 
 
-def _first_at_zero(state: State) -> State:
+def _reset_first_row(state: State) -> State:
     return [tuple(torch.cat([torch.zeros_like(p[:1]), p[1:]]) for p in layer) for layer in state]
 
 
-def columns_at_once(rows: int, vocabulary_size: int) -> int:
-    """How many characters of each of several rows are run together: a power of 2."""
-    most = max(1, min(CHUNK, LOGITS_AT_ONCE // (rows * vocabulary_size)))
-    return 1 << (most.bit_length() - 1)
+def choose_chunk_size(rows: int, vocabulary_size: int) -> int:
+    """Return the number of columns of a network call on `rows` rows: a power of 2."""
+    limit = max(1, min(CHUNK, LOGITS_AT_ONCE // (rows * vocabulary_size)))
+    return 1 << (limit.bit_length() - 1)
 
 
-def side_by_side(tasks: Sequence[Iterable[float]]) -> float:
-    """Run through iterators, each in one thread of its own; the sum of all that they yield.
+def sum_in_threads(tasks: Sequence[Iterable[float]]) -> float:
+    """Run each iterator in a thread, and return the sum of all values.
 
-    A single one has one, too: torch's threads would wait for one another at each of its small
-    products, on a machine with other work for minutes.
+    A single iterator also runs in a thread, with one torch thread: several torch threads would
+    wait for each other in each small product, on a busy machine for minutes.
     """
     stopped = threading.Event()
 
     def run(task: Iterable[float]) -> float:
         total = 0.0
         with torch.inference_mode():
-            for part in task:
-                total += part
+            for value in task:
+                total += value
                 if stopped.is_set():
                     break
         return total
@@ -306,13 +305,13 @@ def side_by_side(tasks: Sequence[Iterable[float]]) -> float:
     try:
         return sum(future.result() for future in futures)
     finally:
-        stopped.set()  # an interrupt reaches the main thread only
+        stopped.set()  # only the main thread receives KeyboardInterrupt
         wait(futures)
 
 
 @contextmanager
-def evaluating(network: AnyNetwork) -> Iterator[None]:
-    """Have a network in evaluation mode, and then in its own again."""
+def use_eval_mode(network: AnyNetwork) -> Iterator[None]:
+    """Put a network into evaluation mode, and restore its mode afterwards."""
     was_training = network.training
     network.eval()
     try:
