@@ -1,4 +1,4 @@
-"""Counting a text: its passages of 1, 2, ... characters, and the table that is made of them."""
+"""Count the passages of 1, 2, ... characters of a text, and build a table of the counts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ import numpy.typing as npt
 from charrnn.counts.table import CountTable, Ids, Nodes
 
 MAX_CONTEXT = 8
-# A longer context is not taken where its table would have more nodes; a file has some 3 bytes for
-# each. Of a megabyte these are contexts of 6 characters, or 7 of a text that repeats itself more.
+# The limit of a table's nodes, each of which takes about 3 bytes in a model file. A text of a
+# megabyte reaches it with contexts of 6 characters, a repetitive text with contexts of 7.
 MAX_NODES = 1_100_000
-# So many characters of a held-out text say how long contexts are; more are scored in such parts
+# The number of held-out characters that choose the length of contexts, and are scored at once.
 TRIED = 1 << 17
 
 
 @dataclass
 class _Level:
-    """The different passages of k + 1 characters of a text, in the order of their characters.
+    """The M different passages of k + 1 characters of a text, sorted by their characters.
 
     Attributes:
-        parents: (M,), which of the passages of k characters each begins with; ascending.
-        characters: (M,), the last one of each.
-        occurrences: (M,).
-        num_preceding: (M,), how many different characters precede it; None for the longest.
+        parents: the index (M,) of each passage's first k characters in the previous level.
+        characters: the last character (M,) of each passage.
+        occurrences: the number (M,) of times that each passage occurs.
+        num_preceding: the number (M,) of different characters that precede each passage; None for
+            the longest passages.
     """
 
     parents: Nodes
@@ -37,53 +38,54 @@ class _Level:
     num_preceding: npt.NDArray[Any] | None = None
 
 
-def _levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[_Level]:
-    """The passages of 1 to `context` + 1 characters; those that are longer than the text are none.
+def _count_levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[_Level]:
+    """Yield the passages of 1 to `context` + 1 characters, as far as the text is long enough.
 
-    A level has its `num_preceding` when the next one is there. The text is sorted once; then each
-    level is what begins otherwise than what stands before it.
+    The `num_preceding` of a level is set when the next level is yielded. All positions of the text
+    are sorted once. A passage is new if it differs from the previous position's in this order.
     """
     n = len(ids)
-    # the characters from 1 on; 0 is the text's end, which comes before all of them
+    # Characters count from 1 here. 0 is the end of the text, which is smaller than all of them.
     text = np.zeros(n + context + 1, np.min_scalar_type(vocabulary_size))
     text[:n] = ids
     text[:n] += 1
-    order = _sorted_places(text, n, vocabulary_size + 1, context + 1)
+    order = _sort_positions(text, n, vocabulary_size + 1, context + 1)
     is_first = np.zeros(n, bool)
     is_first[:1] = True
-    numbers = np.zeros(n, np.int32)  # of the passage of k characters that begins at each place
+    numbers = np.zeros(n, np.int32)  # the number of the k-character passage at each position
     shorter: _Level | None = None
     for k in range(context + 1):
         last = text[k:][order]
         is_first[1:] |= last[1:] != last[:-1]
         firsts = np.flatnonzero(is_first)
         occurrences = np.diff(firsts, append=n).astype(np.int32)
-        is_whole = last[firsts] > 0
-        firsts, occurrences = firsts[is_whole], occurrences[is_whole]
-        places = order[firsts]
+        is_complete = last[firsts] > 0  # does not extend past the end of the text
+        firsts, occurrences = firsts[is_complete], occurrences[is_complete]
+        positions = order[firsts]
         if shorter is not None:
-            # a passage is one way in which its end, shorter by its first character, is preceded;
-            # the text's beginning is another
-            shorter.num_preceding = np.bincount(numbers[places + 1], minlength=len(shorter.parents))
+            # The first character of a passage precedes the rest of it. The start of the text
+            # counts as one more preceding character.
+            rest = numbers[positions + 1]
+            shorter.num_preceding = np.bincount(rest, minlength=len(shorter.parents))
             if n >= k:
                 shorter.num_preceding[numbers[0]] += 1
-        shorter = _Level(numbers[places], last[firsts] - 1, occurrences)
+        shorter = _Level(numbers[positions], last[firsts] - 1, occurrences)
         numbers[order] = np.cumsum(is_first & (last > 0), dtype=np.int32) - 1
         yield shorter
 
 
-def _sorted_places(text: Ids, n: int, size: int, length: int) -> npt.NDArray[np.int64]:
-    """The places 0 to n - 1 of a text in the order of the `length` characters from each on.
+def _sort_positions(text: Ids, n: int, size: int, length: int) -> npt.NDArray[np.int64]:
+    """Sort the positions 0 to n - 1 of a text by the `length` characters from each position on.
 
-    As many characters as have room in one number are compared at once.
+    An integer of a sort key holds as many characters as fit.
 
     Args:
-        text: (n + length,), of numbers below `size`.
+        text: numbers (n + length,) below `size`.
     """
-    keys, together = [], int(63 / math.log2(size))
-    for first in range(0, length, together):
+    keys, per_key = [], int(63 / math.log2(size))
+    for first in range(0, length, per_key):
         key = np.zeros(n, np.int64)
-        for k in range(first, min(first + together, length)):
+        for k in range(first, min(first + per_key, length)):
             key *= size
             key += text[k : k + n]
         keys.append(key)
@@ -91,44 +93,45 @@ def _sorted_places(text: Ids, n: int, size: int, length: int) -> npt.NDArray[np.
 
 
 def count_passages(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTable:
-    """Count a text.
+    """Count the passages of a text.
 
     Args:
-        ids: (n,), from 0.
-        context: K, 1 or more. Of a text of n > 1 characters it is n - 1 at most.
+        ids: the text (n,); ids count from 0.
+        context: the longest context K, 1 or more. It is reduced to n - 1 for a shorter text.
     """
     context = max(1, min(context, len(ids) - 1))
-    return _table(list(_levels(ids, vocabulary_size, context)), vocabulary_size, context)
+    levels = list(_count_levels(ids, vocabulary_size, context))
+    return _build_table(levels, vocabulary_size, context)
 
 
 def count_with_best_context(
-    ids: Ids, held_out: Ids, vocabulary_size: int, most: int = MAX_CONTEXT
+    ids: Ids, held_out: Ids, vocabulary_size: int, max_context: int = MAX_CONTEXT
 ) -> tuple[CountTable, float]:
-    """Count a text with the longest context, of 1 to `most`, that predicts another text best.
+    """Count a text with the context, of 1 to `max_context`, that best predicts a held-out text.
 
-    Of a long one its beginning says so. A longer context than 1 is not tried where its table would
-    have more than `MAX_NODES` nodes.
+    The first `TRIED` characters of the held-out text decide. Contexts of 2 and more are tried only
+    while the table has at most `MAX_NODES` nodes.
 
     Args:
-        ids, held_out: (n,) and (m,) with m >= 2, from 0.
+        ids, held_out: the texts (n,) and (m,), m >= 2; ids count from 0.
 
     Returns:
-        The table, and the loss of all of the other text, in nats per character, as one stream.
+        The table, and the loss of the complete held-out text as one stream, in nats per character.
     """
     levels: list[_Level] = []
-    for level in _levels(ids, vocabulary_size, max(1, min(most, len(ids) - 1))):
+    for level in _count_levels(ids, vocabulary_size, max(1, min(max_context, len(ids) - 1))):
         levels.append(level)
-        if len(levels) > 2 and _nodes(levels) > MAX_NODES:
+        if len(levels) > 2 and _count_nodes(levels) > MAX_NODES:
             levels.pop()
             break
-    tables = (_table(levels, vocabulary_size, context) for context in range(1, len(levels)))
-    tried = [(_loss(table, held_out[: TRIED + 1]), table) for table in tables]
+    tables = (_build_table(levels, vocabulary_size, context) for context in range(1, len(levels)))
+    tried = [(_compute_loss(table, held_out[: TRIED + 1]), table) for table in tables]
     loss, best = min(tried, key=lambda pair: pair[0])
-    return best, loss if len(held_out) <= TRIED + 1 else _loss(best, held_out)
+    return best, loss if len(held_out) <= TRIED + 1 else _compute_loss(best, held_out)
 
 
-def _loss(table: CountTable, ids: Ids) -> float:
-    """Nats per character of a text (n,), n >= 2, as one stream."""
+def _compute_loss(table: CountTable, ids: Ids) -> float:
+    """Return the loss of a text (n,), n >= 2, as one stream, in nats per character."""
     total, state = 0.0, table.zero_state(1)
     for first in range(0, len(ids) - 1, TRIED):
         nats, state = table.nats(ids[first : first + TRIED + 1], state)
@@ -136,32 +139,32 @@ def _loss(table: CountTable, ids: Ids) -> float:
     return total / (len(ids) - 1)
 
 
-def _nodes(levels: list[_Level]) -> int:
-    """How many nodes the table has whose longest passages are those of the last level."""
-    kept = int((levels[-1].occurrences > 1).sum())
-    return 1 + sum(len(level.parents) for level in levels[:-1]) + kept
+def _count_nodes(levels: list[_Level]) -> int:
+    """Return the number of nodes of the table whose longest passages are in the last level."""
+    num_repeated = int((levels[-1].occurrences > 1).sum())
+    return 1 + sum(len(level.parents) for level in levels[:-1]) + num_repeated
 
 
-def _table(levels: list[_Level], vocabulary_size: int, context: int) -> CountTable:
-    """The table of K = `context` among passages that are as long or longer."""
+def _build_table(levels: list[_Level], vocabulary_size: int, context: int) -> CountTable:
+    """Build the table of K = `context` from the levels of this or a longer context."""
     root: npt.NDArray[Any] = np.zeros(1, np.int32)
     characters, counts, children, dropped = [root], [root], [], []
-    parents = 1  # nodes of the level above
+    num_parents = 1
     for k, level in enumerate(levels[: context + 1]):
-        of, last, n = level.parents, level.characters, level.num_preceding
-        once: npt.NDArray[Any] = np.zeros(parents, np.int32)
+        parents, last, level_counts = level.parents, level.characters, level.num_preceding
+        num_singles: npt.NDArray[Any] = np.zeros(num_parents, np.int32)
         if k == context:
-            kept = level.occurrences > 1
-            once = np.bincount(of[~kept], minlength=parents)
-            of, last, n = of[kept], last[kept], level.occurrences[kept]
-        assert n is not None
-        number = np.bincount(of, minlength=parents)
+            is_repeated = level.occurrences > 1
+            num_singles = np.bincount(parents[~is_repeated], minlength=num_parents)
+            parents, last = parents[is_repeated], last[is_repeated]
+            level_counts = level.occurrences[is_repeated]
+        assert level_counts is not None
+        num_children = np.bincount(parents, minlength=num_parents)
         characters.append(last)
-        counts.append(n)
-        children.append(number)
-        dropped.append(once * (number > 0))  # what came once matters where something came more
-        parents = len(level.parents)
-    arrays = (
-        np.concatenate(each).astype(np.int32) for each in (characters, counts, children, dropped)
-    )
+        counts.append(level_counts)
+        children.append(num_children)
+        dropped.append(num_singles * (num_children > 0))  # nodes without children need no count
+        num_parents = len(level.parents)
+    columns = (characters, counts, children, dropped)
+    arrays = (np.concatenate(column).astype(np.int32) for column in columns)
     return CountTable(vocabulary_size, context, *arrays)
