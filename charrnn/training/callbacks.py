@@ -1,4 +1,4 @@
-"""Callbacks of a run: samples, early stopping."""
+"""Callbacks for samples during training and for early stopping."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ from charrnn.training.progress_bar import Progress
 
 
 class Samples(L.Callback):
-    """Writes a text after each validation, into samples/ of the run's folder and to TensorBoard.
+    """Generates a text after each validation, and writes it into samples/ and to TensorBoard.
 
-    A terminal sees the beginning of one now and then. It is written as the run's model would write:
-    with the counts that CharacterCounts, which stands before, has found to help.
-
-    It draws no random number of the training's.
+    The progress bar shows the first lines of a sample from time to time. The text is generated
+    like the run's model generates it: with the counts of the preceding CharacterCounts callback,
+    if they help. The random numbers of the training are not used.
 
     Args:
-        length: characters; 0: none.
-        temperature: below 1 more careful, above 1 wilder.
+        length: characters of a sample; 0 turns samples off.
+        temperature: values below 1 are more cautious, values above 1 are wilder.
     """
 
     def __init__(
@@ -44,14 +43,14 @@ class Samples(L.Callback):
         self._text: str | None = None
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        # while an average of the weights, if there is one, stands in for them
-        fits = trainer.state.fn == "fit" and not trainer.sanity_checking
+        # In this hook, averaged weights (callbacks=ema) still replace the trained weights.
+        is_fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         self._text = None
-        if fits and self.length and trainer.is_global_zero and not trainer.fast_dev_run:
-            from charrnn.model import Model  # nothing is sampled before the first step
+        if is_fitting and self.length and trainer.is_global_zero and not trainer.fast_dev_run:
+            from charrnn.model import Model  # for a fast start: not needed before the first step
 
-            counting = (c.counts for c in trainer.callbacks if isinstance(c, CharacterCounts))
-            trained = replace(pl_module.to_model().trained, counts=next(counting, None))
+            counts = (c.counts for c in trainer.callbacks if isinstance(c, CharacterCounts))
+            trained = replace(pl_module.to_model().trained, counts=next(counts, None))
             self._text = Model(trained).generate(
                 length=self.length, temperature=self.temperature, seed=trainer.global_step
             )
@@ -72,12 +71,12 @@ class Samples(L.Callback):
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Lightning's, which says that it stopped, and lets a resume have more patience.
+    """Lightning's EarlyStopping that prints a message, and lets a resume increase the patience.
 
     Args:
-        monitor: what is to get lower.
-        patience: validations without a lower one.
-        min_delta: how much lower it must be to count.
+        monitor: the metric that should decrease.
+        patience: the number of validations without a decrease after which training stops.
+        min_delta: the smallest decrease that counts.
     """
 
     def __init__(
@@ -90,12 +89,12 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     @property
     def has_stopped(self) -> bool:
-        """Whether there is no patience left."""
+        """Whether `patience` validations have passed without a decrease."""
         return self.wait_count >= self.patience
 
     @property
     def state_key(self) -> str:
-        # without what a resume may change
+        # Lightning's key contains options that a resume may change.
         return "EarlyStopping"
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -104,6 +103,6 @@ class EarlyStopping(callbacks.EarlyStopping):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         waited = self.wait_count
         super().on_validation_end(trainer, pl_module)
-        # once: validations may follow, of a training that min_steps holds or of one that ended
+        # Printed once: more validations may follow, because of min_steps or at the end.
         if waited < self.patience <= self.wait_count and trainer.is_global_zero:
-            say(f"stopping: {self.monitor} has not got lower for {self.wait_count} validations")
+            say(f"stopping: {self.monitor} has not decreased for {self.wait_count} validations")

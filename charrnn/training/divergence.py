@@ -1,4 +1,4 @@
-"""The best validation of a run, and losses and numbers that tell of a divergence."""
+"""Detect a diverged training, and keep track of the best validation loss."""
 
 from __future__ import annotations
 
@@ -13,54 +13,56 @@ from charrnn.errors import RunError
 
 
 class NonFiniteGuard:
-    """Notes the first step whose loss or gradient is not finite; asked on logged steps only."""
+    """Records the first step with a non-finite loss or gradient, without waiting for the GPU.
+
+    `check`, which waits, is called on logged steps only.
+    """
 
     def __init__(self) -> None:
         self._first: Tensor | None = None
 
     def record(self, loss: Tensor | None, norm: Tensor | None, step: int) -> None:
-        """Take in a step's loss () and its gradient's norm (); None is not watched."""
-        numbers = [number for number in (loss, norm) if number is not None]
-        if not numbers:
+        """Record the loss () and the gradient norm () of a step. None is ignored."""
+        values = [value for value in (loss, norm) if value is not None]
+        if not values:
             return
         if self._first is None:
-            self._first = torch.full((), torch.inf, device=numbers[0].device)
-        finite = functools.reduce(torch.logical_and, map(torch.isfinite, numbers))
-        self._first = torch.where(finite, self._first, self._first.clamp(max=step))
+            self._first = torch.full((), torch.inf, device=values[0].device)
+        is_finite = functools.reduce(torch.logical_and, map(torch.isfinite, values))
+        self._first = torch.where(is_finite, self._first, self._first.clamp(max=step))
 
     def check(self, network: nn.Module, step: int, world_size: int) -> None:
-        """Raise RunError if a number so far, or a weight after `step`, was not finite."""
+        """Raise RunError if a recorded value, or a weight after `step`, is not finite."""
         if self._first is None:
             return
         first = self._first.clone()
         if world_size > 1:
-            # one loss may be infinite alone, and all must stop
+            # The loss may be infinite on one rank only, and all ranks must stop.
             torch.distributed.all_reduce(first, torch.distributed.ReduceOp.MIN)
-        bad = first.item()
+        first_step = first.item()
         weights = torch.stack([p.detach().abs().sum() for p in network.parameters()])
-        if bad == torch.inf and not torch.isfinite(weights).all():
-            bad = step
-        if bad != torch.inf:
+        if first_step == torch.inf and not torch.isfinite(weights).all():
+            first_step = step
+        if first_step != torch.inf:
             raise RunError(
-                f"training diverged: the loss or a gradient of step {int(bad):,} is not finite; "
-                f"try a smaller optimizer.lr or trainer.gradient_clip_val"
+                f"training diverged: the loss or a gradient of step {int(first_step):,} is not "
+                f"finite; try a smaller optimizer.lr or trainer.gradient_clip_val"
             )
 
 
-# nats per character: above it, a validation loss is no model's
-HIGHEST = 20.0
+MAX_LOSS = 20.0  # nats per character; a higher validation loss means that training diverged
 
 
 @dataclass
 class BestValidation:
-    """The lowest validation loss so far (nats per character), and at which step; 0: none yet."""
+    """The lowest validation loss so far (nats per character), and its step; step 0 means none."""
 
     loss: float = math.inf
     step: int = 0
 
     def update(self, loss: float, step: int) -> None:
-        """Take in a validation; RunError for a loss above `HIGHEST`, or that is no number."""
-        if not loss <= HIGHEST:
+        """Record a validation. Raise RunError if the loss is above `MAX_LOSS` or NaN."""
+        if not loss <= MAX_LOSS:
             raise RunError(
                 f"training diverged: after step {step:,} the validation loss is {loss:.4g} nats "
                 f"per character; try a smaller optimizer.lr or trainer.gradient_clip_val"

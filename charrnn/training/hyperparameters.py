@@ -1,4 +1,4 @@
-"""Hyperparameters as a checkpoint holds them: plain values, so that weights_only=True loads it."""
+"""Convert hyperparameters to plain values, so that weights_only=True can load a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from charrnn.text.vocabulary import Vocabulary
 
-# what is made by a callable, which a checkpoint describes and never makes
+# Factories, of which a checkpoint contains only a description.
 DESCRIBED = ("optimizer", "schedule")
 
 
 def to_plain_hparams(hparams: Mapping[str, Any]) -> dict[str, Any]:
-    """The hyperparameters that plain values can say; the others are left out."""
-    return _plain_items(
+    """Return the hyperparameters as plain values, without the ones that cannot be converted."""
+    return _convert_items(
         {
             n: describe_callable(v) if n in DESCRIBED and callable(v) else v
             for n, v in hparams.items()
@@ -25,25 +25,25 @@ def to_plain_hparams(hparams: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe_callable(make: Any) -> dict[str, Any]:
-    """The name of a callable, and the plain keywords that it, or a partial of it, is given."""
+    """Return the name of a callable, and the plain keyword arguments if it is a partial."""
     keywords: dict[str, Any] = {}
     while isinstance(make, functools.partial):
         keywords = {**make.keywords, **keywords}
         make = make.func
     name = getattr(make, "__qualname__", type(make).__qualname__)
-    return {"name": f"{make.__module__}.{name}", **_plain_items(keywords)}
+    return {"name": f"{make.__module__}.{name}", **_convert_items(keywords)}
 
 
-def _plain_items(values: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {}
+def _convert_items(values: Mapping[str, Any]) -> dict[str, Any]:
+    converted = {}
     for name, value in values.items():
         with contextlib.suppress(TypeError):
-            plain[name] = _plain(value)
-    return plain
+            converted[name] = _to_plain(value)
+    return converted
 
 
-def _plain(value: Any) -> Any:
-    """A copy of plain values; TypeError for what they cannot say."""
+def _to_plain(value: Any) -> Any:
+    """Return a copy that consists of plain values. Raise TypeError if this is impossible."""
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, Vocabulary):
@@ -51,7 +51,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: _to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_plain(inner) for inner in value)
-    raise TypeError(f"{type(value).__name__} is no plain value")
+        return type(value)(_to_plain(item) for item in value)
+    raise TypeError(f"{type(value).__name__} is not a plain value")

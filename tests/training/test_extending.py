@@ -180,7 +180,7 @@ def test_an_early_end_is_told_once(data: TextDataModule, capfd: pytest.CaptureFi
     run.fit(module, data)
     assert 15 <= run.global_step < 30
     run.validate(module, data, verbose=False)
-    assert capfd.readouterr().err.count("stopping: val/loss has not got lower") == 1
+    assert capfd.readouterr().err.count("stopping: val/loss has not decreased") == 1
     with pytest.raises(RuntimeError, match="val/loss"):
         trainer(EarlyStopping("val_loss"), max_epochs=1).fit(module_of(data), data)
 

@@ -64,7 +64,7 @@ def test_a_bar_each_validation_and_a_sample_now_and_then(workplace: Path) -> Non
         f"validation after step {last}: loss {losses[last]:.4f}, the best is {losses[best]:.4f} "
         f"after step {best}"
     ) in lines
-    assert "stopping: val/loss has not got lower for 2 validations" in lines
+    assert "stopping: val/loss has not decreased for 2 validations" in lines
     [first, *_] = sorted((workplace / "run" / "samples").glob("*.txt"))
     sample = [line for line in first.read_text("utf-8").split("\n") if line.strip()]
     # of the first alone: the others came within the same minute
