@@ -13,9 +13,10 @@ from torch import Tensor
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, BETAS, NOT_NEGATIVE, POSITIVE
 from charrnn.training.bf16 import device_has_bf16
 
-# a, b, c of the polynomials a s + b s^3 + c s^5 that, one after another, take singular values s
-# from 0.02 to 1 nearest to 1: each is the best for the interval in which the one before leaves
-# them (The Polar Express, arXiv 2505.16932). The last is Newton and Schulz's own, for any more.
+# Coefficients a, b, c of the polynomials a s + b s^3 + c s^5, which are applied one after another
+# and move singular values s between 0.02 and 1 towards 1. Each polynomial is optimal for the range
+# of its predecessor's results (The Polar Express, arXiv 2505.16932). The last polynomial, which all
+# later iterations use, is that of the Newton-Schulz iteration.
 QUINTICS = (
     (7.7110, -22.1138, 16.2487),
     (3.2153, -2.4112, 0.5013),
@@ -23,31 +24,31 @@ QUINTICS = (
     (1.8842, -1.2602, 0.3760),
     (1.875, -1.25, 0.375),
 )
-# root mean square that an AdamW step typically has, which a Muon step is scaled to so that
-# both can share a learning rate (Moonlight, arXiv 2502.16982)
+# The typical root mean square of an AdamW step. Muon's steps are scaled to it, so that both can
+# use the same learning rate (Moonlight, arXiv 2502.16982).
 ADAMW_RMS = 0.2
 
 
 class Muon(torch.optim.Optimizer):
     """Orthogonalized momentum for the recurrent layers' matrices, Adam for all other weights.
 
-    The step of a matrix is its momentum with all singular values made about equal
-    (Jordan et al. 2024, "Muon"), by polynomials of the matrix (arXiv 2505.16932), scaled as
-    arXiv 2502.16982 does. The embedding, the decoder and the biases take Adam's step, and are
-    not decayed.
+    The step of a matrix is its momentum, transformed so that all singular values are about equal
+    (Jordan et al. 2024, "Muon"), with the polynomials of arXiv 2505.16932 and the scale of
+    arXiv 2502.16982. The embedding, the decoder and the biases are updated by Adam, without
+    weight decay.
 
     Args:
-        named_parameters: pairs of a name and a parameter, as ``Module.named_parameters`` has
+        named_parameters: pairs of a name and a parameter, as ``Module.named_parameters`` returns
             them; matrices below ``recurrent.`` are orthogonalized.
-        momentum: of the matrices' gradients, taken with Nesterov's look-ahead.
-        weight_decay: decoupled, of the matrices below ``recurrent.``
-        betas: Adam's decay of the running averages of the gradient and of its square.
-        eps: added to Adam's denominator.
-        iterations: of Newton and Schulz's kind.
-        threads: of a CPU, which share out the matrices; the weights do not depend on it.
+        momentum: the coefficient of the matrices' Nesterov momentum.
+        weight_decay: the decoupled weight decay of the matrices below ``recurrent.``
+        betas: Adam's coefficients for the running averages of the gradient and of its square.
+        eps: a term added to Adam's denominator.
+        iterations: the number of polynomials, as in the Newton-Schulz iteration.
+        threads: the CPU threads that share the matrices; the result does not depend on them.
     """
 
-    threads = 1  # of a copy, too, which has no pool
+    threads = 1  # the value of a copy, which has no thread pool
 
     def __init__(
         self,
@@ -71,32 +72,32 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
         self.threads = threads
         if threads > 1:
-            each = (torch.get_num_threads(),)
-            self._pool = ThreadPoolExecutor(threads, "muon", torch.set_num_threads, each)
+            num_threads = (torch.get_num_threads(),)
+            self._pool = ThreadPoolExecutor(threads, "muon", torch.set_num_threads, num_threads)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take a step along the gradients; `closure` computes them anew, and its loss returns."""
+        """Perform a step. `closure`, if given, computes the gradients and returns the loss."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         matrices, others = self.param_groups
-        taken = [p for p in matrices["params"] if p.grad is not None]
-        for p in taken:
+        with_gradient = [p for p in matrices["params"] if p.grad is not None]
+        for p in with_gradient:
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
-        largest_first = sorted(taken, key=Tensor.numel, reverse=True)
-        share_out = self._pool.map if self.threads > 1 else map
-        stepped = share_out(lambda p: self._orthogonal_step(p, matrices), largest_first)
+        largest_first = sorted(with_gradient, key=Tensor.numel, reverse=True)
+        map_matrices = self._pool.map if self.threads > 1 else map
+        steps = map_matrices(lambda p: self._update_matrix(p, matrices), largest_first)
         for p in others["params"]:
             if p.grad is not None:
-                self._adam_step(p, p.grad, others)
-        list(stepped)
+                self._update_with_adam(p, p.grad, others)
+        list(steps)  # waits for the threads, and raises their errors
         return loss
 
-    @torch.no_grad()  # which is per thread
-    def _orthogonal_step(self, p: Tensor, group: dict[str, Any]) -> None:
+    @torch.no_grad()  # the grad mode is per thread
+    def _update_matrix(self, p: Tensor, group: dict[str, Any]) -> None:
         assert p.grad is not None
         mean = self.state[p]["momentum"].lerp_(p.grad, 1 - group["momentum"])
         direction = p.grad.lerp(mean, group["momentum"])
@@ -104,42 +105,42 @@ class Muon(torch.optim.Optimizer):
         p.mul_(1 - group["lr"] * group["weight_decay"])
         p.add_(direction, alpha=-group["lr"] * ADAMW_RMS * math.sqrt(max(p.shape)))
 
-    def _adam_step(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _update_with_adam(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[p]
         if not state:
             state.update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
         state["step"] += 1
-        (of_mean, of_square), step = group["betas"], state["step"]
-        mean = state["mean"].lerp_(gradient, 1 - of_mean)
-        square = state["square"].mul_(of_square).addcmul_(gradient, gradient, value=1 - of_square)
-        root = (square / (1 - of_square**step)).sqrt_().add_(group["eps"])
-        p.addcdiv_(mean, root, value=-group["lr"] / (1 - of_mean**step))
+        (beta1, beta2), step = group["betas"], state["step"]
+        mean = state["mean"].lerp_(gradient, 1 - beta1)
+        square = state["square"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        denominator = (square / (1 - beta2**step)).sqrt_().add_(group["eps"])
+        p.addcdiv_(mean, denominator, value=-group["lr"] / (1 - beta1**step))
 
 
 def orthogonalize(matrix: Tensor, iterations: int) -> Tensor:
-    """About U V^T of a matrix (m, n) = U S V^T.
+    """Return an approximation of U V^T for a matrix (m, n) = U S V^T.
 
-    An iteration takes X to (a I + b G + c G G) X with G = X X^T. All of these factors are
-    polynomials of the first G, so they are multiplied with each other, as matrices of the shorter
-    side alone, and with X once in the end. The products are bf16 where that is faster.
+    An iteration replaces X by (a I + b G + c G G) X with G = X X^T. All these factors are
+    polynomials of the first G, with the size of the shorter side. So they are multiplied with each
+    other first, and their product with X once. The products are in bf16 if this is faster.
     """
-    wide = matrix.shape[0] <= matrix.shape[1]
+    is_wide = matrix.shape[0] <= matrix.shape[1]
     update = matrix.bfloat16() if device_has_bf16(matrix.device) else matrix
     update = update / (update.norm() + 1e-7)
-    gram = update @ update.mT if wide else update.mT @ update
-    factors = None
-    for done in range(iterations):
-        a, b, c = QUINTICS[min(done, len(QUINTICS) - 1)]
-        # a factor without its a I, which bf16 would round
+    gram = update @ update.mT if is_wide else update.mT @ update
+    product = None
+    for iteration in range(iterations):
+        a, b, c = QUINTICS[min(iteration, len(QUINTICS) - 1)]
+        # The factor without a I, because bf16 would round the sum.
         factor = gram.addmm(gram, gram, beta=b, alpha=c)
-        if done + 1 < iterations:
-            inner = gram.addmm(factor, gram, beta=a)
-            gram = inner.addmm(inner, factor, beta=a)
-        if factors is None:
-            factors = factor
-            factors.diagonal().add_(a)
+        if iteration + 1 < iterations:
+            half = gram.addmm(factor, gram, beta=a)
+            gram = half.addmm(half, factor, beta=a)
+        if product is None:
+            product = factor
+            product.diagonal().add_(a)
         else:
-            factors = factors.addmm(factor, factors, beta=a)
-    if factors is not None:
-        update = factors @ update if wide else update @ factors
+            product = product.addmm(factor, product, beta=a)
+    if product is not None:
+        update = product @ update if is_wide else update @ product
     return update.to(matrix.dtype)
