@@ -1,4 +1,4 @@
-"""How a module's optimizer and schedule are made of the callables that it was given."""
+"""Build the optimizer and the scheduler of a module, and clip gradients."""
 
 from __future__ import annotations
 
@@ -24,54 +24,56 @@ MakeSchedule = Callable[..., LRScheduler]
 def build_optimizer(
     named: list[tuple[str, nn.Parameter]], make: MakeOptimizer, scaled: bool, threads: int
 ) -> Optimizer:
-    """The optimizer of trained weights.
+    """Return the optimizer of the named parameters.
 
     Args:
-        named: the weights, with their names.
-        make: takes the parameters, or as `named_parameters` pairs of their names and them.
-        scaled: whether a GradScaler multiplies the gradients. Else a fused version is taken where
-            there is one and nothing was said of it; under a scaler it would leave the clipping
-            gradients that are scaled.
-        threads: of a CPU, given to one that takes `threads`.
+        named: pairs of a name and a trained parameter.
+        make: the optimizer's class or a partial of it. It takes the parameters, or `named` if it
+            has an argument `named_parameters`.
+        scaled: whether a GradScaler is used. Without one, the fused version of the optimizer is
+            the default. With one, a fused optimizer unscales the gradients only after clipping.
+        threads: the CPU threads, for an optimizer with the argument `threads`.
 
     Raises:
-        InputError: it cannot be made so.
+        InputError: the optimizer cannot be made with these arguments.
     """
-    takes, given = _keywords(make)
+    accepted, given = _inspect_arguments(make)
     options: dict[str, Any] = {}
-    fuses = not scaled and all(p.device.type in ("cpu", "cuda") for _, p in named)
-    if fuses and "fused" in takes - given and "foreach" not in given:
+    can_fuse = not scaled and all(p.device.type in ("cpu", "cuda") for _, p in named)
+    if can_fuse and "fused" in accepted - given and "foreach" not in given:
         options["fused"] = True
-    if "threads" in takes - given:
+    if "threads" in accepted - given:
         options["threads"] = threads
-    parameters = named if "named_parameters" in takes else [p for _, p in named]
-    return _made("optimizer", make, parameters, options)
+    parameters = named if "named_parameters" in accepted else [p for _, p in named]
+    return _call_factory("optimizer", make, parameters, options)
 
 
 def build_scheduler(
     optimizer: Optimizer, make: MakeSchedule, lengths: Mapping[str, Callable[[], float]]
 ) -> LRScheduler:
-    """The scheduler of an optimizer.
+    """Return the scheduler of an optimizer.
 
     Args:
-        lengths: by name what is computed for a schedule that takes it, such as `total_steps`.
+        lengths: functions that return lengths, such as `total_steps`, by the name of the
+            scheduler's argument.
 
     Raises:
-        InputError: it cannot be made so, or takes a length that nobody knows.
+        InputError: the scheduler cannot be made, or needs the length of an endless training.
     """
-    takes, given = _keywords(make)
-    options = {name: lengths[name]() for name in lengths.keys() & (takes - given)}
+    accepted, given = _inspect_arguments(make)
+    options = {name: lengths[name]() for name in lengths.keys() & (accepted - given)}
     if math.inf in options.values():
+        name = describe_callable(make)["name"]
         raise InputError(
-            f"schedule: {describe_callable(make)['name']} asks for total_steps, and the trainer knows "
-            f"no end; give it max_steps or max_epochs"
+            f"schedule: {name} asks for total_steps, and the training has no end; give the trainer "
+            f"max_steps or max_epochs"
         )
     options = {name: int(length) for name, length in options.items()}
-    return _made("schedule", make, optimizer, options)
+    return _call_factory("schedule", make, optimizer, options)
 
 
 def unscale_loss(loss: Tensor, trainer: L.Trainer) -> Tensor:
-    """A loss () as training_step returned it: Lightning divides it, and a GradScaler multiplies."""
+    """Return the loss () of training_step before Lightning's division and GradScaler's scaling."""
     if trainer.accumulate_grad_batches != 1:
         loss = loss * trainer.accumulate_grad_batches
     if trainer.scaler is not None:
@@ -82,14 +84,14 @@ def unscale_loss(loss: Tensor, trainer: L.Trainer) -> Tensor:
 def clip_gradients(
     optimizer: Optimizer, bound: float | None, algorithm: str | None = None
 ) -> Tensor:
-    """Clip the gradients of an optimizer's parameters; returns their norm () of before.
+    """Clip the gradients of an optimizer's parameters and return their norm () before clipping.
 
-    Lightning's own way refuses fused optimizers, which are safe here: they unscale gradients only
-    under a GradScaler, and then they are not fused.
+    Lightning's clipping rejects fused optimizers, which unscale gradients under a GradScaler. This
+    is safe, because `build_optimizer` uses no fused optimizer with a GradScaler.
 
     Args:
-        bound: of the norm of all gradients, or with ``algorithm="value"`` of each element; None
-            or 0: none.
+        bound: the limit of the norm of all gradients, or with ``algorithm="value"`` of each
+            element. None or 0 turns clipping off.
     """
     trained = (p for group in optimizer.param_groups for p in group["params"])
     parameters = [p for p in trained if p.grad is not None]
@@ -102,8 +104,8 @@ def clip_gradients(
     return norm
 
 
-def _keywords(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
-    """The names that a callable, or what a partial calls, takes; and those that are given."""
+def _inspect_arguments(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
+    """Return the names of a callable's arguments, and the names that a partial already sets."""
     given: set[str] = set()
     while isinstance(make, functools.partial):
         given |= set(make.keywords)
@@ -111,9 +113,11 @@ def _keywords(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
     return set(inspect.signature(make).parameters), given
 
 
-def _made(option: str, make: Callable[..., Any], of: Any, options: dict[str, Any]) -> Any:
+def _call_factory(
+    option: str, make: Callable[..., Any], target: Any, options: dict[str, Any]
+) -> Any:
     try:
-        return make(of, **options)
+        return make(target, **options)
     except (TypeError, ValueError, LookupError, RuntimeError) as error:
         raise InputError(
             f"{option}: {describe_callable(make)['name']} cannot be made: {error}"

@@ -1,4 +1,4 @@
-"""Where a training is: a bar on a terminal, elsewhere (a log, a pipe) a line on logged steps."""
+"""Show the progress of a training: as a bar on a terminal, as lines in a log file or a pipe."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from tqdm import tqdm
 from charrnn.say import say
 from charrnn.training.log import is_logged_step
 
-REDRAW = 0.25  # seconds between two states of the bar
-# seconds between two samples on a terminal, and how many of their lines are shown
-SHOW_EVERY, SHOWN_LINES = 60.0, 3
+REDRAW_INTERVAL = 0.25  # seconds
+SAMPLE_INTERVAL, SAMPLE_LINES = 60.0, 3  # seconds between two samples, and lines of a sample
 
 
 class Progress(ProgressBar):
-    """Shows epoch, step, loss, characters per second and the time left; each validation in a line.
+    """Shows epoch, step, loss, characters per second, the remaining time, and each validation.
 
     Args:
-        bar: whether a terminal gets a bar; without one it gets lines as a file does.
+        bar: show a bar on a terminal. Without it, a terminal gets the same lines as a file.
     """
 
     def __init__(self, bar: bool = True) -> None:
@@ -36,7 +35,7 @@ class Progress(ProgressBar):
         self._sample_shown_at = -math.inf
 
     def disable(self) -> None:
-        """Lightning calls this in all processes but the first."""
+        """Turn the output off. Lightning calls this in all processes but the first."""
         self._is_enabled = False
 
     def enable(self) -> None:
@@ -45,28 +44,28 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._step, total = trainer.global_step, trainer.estimated_stepping_batches
         if self._is_enabled and self.has_bar:
-            of = "?" if total == math.inf else f"{int(total):,}"
+            end = "?" if total == math.inf else f"{int(total):,}"
             self._bar = tqdm(
-                # a training may end by time, or by what a callback says
+                # The total is infinite if a time limit or a callback ends the training.
                 total=None if total == math.inf else int(total),
                 initial=self._step,
-                desc=_epoch(trainer, pl_module),
+                desc=_format_epoch(trainer, pl_module),
                 dynamic_ncols=True,
-                mininterval=REDRAW,
-                bar_format=f"{{desc}} |{{bar}}| {{n:,}}/{of}, {{remaining}} left{{postfix}}",
+                mininterval=REDRAW_INTERVAL,
+                bar_format=f"{{desc}} |{{bar}}| {{n:,}}/{end}, {{remaining}} left{{postfix}}",
             )
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        step, before = trainer.global_step, self._step
+        step, previous_step = trainer.global_step, self._step
         self._step = step
         if self._bar is not None:
-            self._bar.update(step - before)
-        is_due = step > before and self._is_enabled and is_logged_step(trainer, step)
-        if not is_due or pl_module.last_loss is None:  # None: every window so far was skipped
+            self._bar.update(step - previous_step)
+        is_due = step > previous_step and self._is_enabled and is_logged_step(trainer, step)
+        if not is_due or pl_module.last_loss is None:  # None if all windows so far were skipped
             return
-        metrics, epoch = trainer.callback_metrics, _epoch(trainer, pl_module)
+        metrics, epoch = trainer.callback_metrics, _format_epoch(trainer, pl_module)
         loss = f"loss {float(metrics['train/loss']):.3f}"
         if self._bar is not None:
             speed = f"{float(metrics['characters_per_second']) / 1000:.3g}k/s"
@@ -74,8 +73,8 @@ class Progress(ProgressBar):
             self._bar.set_postfix_str(f"{loss}, {speed}", refresh=False)
         else:
             total = trainer.estimated_stepping_batches
-            of = "" if total == math.inf else f" / {int(total):,}"
-            say(f"{epoch}, step {step:,}{of}, {loss}")
+            end = "" if total == math.inf else f" / {int(total):,}"
+            say(f"{epoch}, step {step:,}{end}, {loss}")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         is_fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
@@ -89,17 +88,17 @@ class Progress(ProgressBar):
         self.print(f"validation after step {step:,}: loss {loss:.4f}, {note}")
 
     def show_sample(self, text: str) -> None:
-        """Let a terminal see how a sample begins, if it saw none for a while."""
+        """Show the first lines of a sample above the bar, at most once per `SAMPLE_INTERVAL`."""
         now = time.monotonic()
-        if self._bar is None or now - self._sample_shown_at < SHOW_EVERY:
+        if self._bar is None or now - self._sample_shown_at < SAMPLE_INTERVAL:
             return
         self._sample_shown_at = now
         width = shutil.get_terminal_size().columns - 6
-        for line in [line for line in text.splitlines() if line.strip()][:SHOWN_LINES]:
+        for line in [line for line in text.splitlines() if line.strip()][:SAMPLE_LINES]:
             self.print(f"    {line[:width]}")
 
     def print(self, *args: Any, **kwargs: Any) -> None:
-        """A line; Lightning sends the prints of a module here."""
+        """Print a line. Lightning calls this for the prints of a module."""
         if self._is_enabled:
             say(" ".join(map(str, args)))
 
@@ -115,8 +114,8 @@ class Progress(ProgressBar):
             self._bar = None
 
 
-def _epoch(trainer: L.Trainer, module: Any) -> str:
-    """How many epochs are done, as in metrics.csv, and how many there will be."""
+def _format_epoch(trainer: L.Trainer, module: Any) -> str:
+    """Format the number of trained epochs, as in metrics.csv, and the total number."""
     done, total = trainer.global_step, trainer.estimated_stepping_batches
-    of = "" if total == math.inf else f" / {module.epochs(total)}"
-    return f"epoch {module.epochs(done)}{of}"
+    end = "" if total == math.inf else f" / {module.epochs(total)}"
+    return f"epoch {module.epochs(done)}{end}"

@@ -1,8 +1,8 @@
-"""Learning rates as plain functions of the step.
+"""Learning-rate schedules that depend only on the step.
 
-Each schedule is an ordinary torch scheduler that Lightning steps once a training step. What it
-restores of a checkpoint is the step alone: the rate of a resumed or extended run is what
-today's `optimizer.lr` and schedule say of that step, so it cannot drift from them.
+Each schedule is a torch scheduler that Lightning steps once per training step. It restores only
+the step from a checkpoint. So the learning rate of a resumed or extended run always agrees with
+the current `optimizer.lr` and schedule.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from charrnn.options.ranges import AT_LEAST_1, NOT_NEGATIVE, POSITIVE_FRACTION, 
 
 
 class StepSchedule(LambdaLR):
-    """The optimizer's initial learning rate, times a factor that depends on the step alone."""
+    """The optimizer's initial learning rate, multiplied by a factor that depends on the step."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        nothing = {"lr_lambdas": [None] * len(self.lr_lambdas)}
-        super().load_state_dict({**nothing, **state_dict, "base_lrs": self.base_lrs})
+        no_lambdas = {"lr_lambdas": [None] * len(self.lr_lambdas)}
+        super().load_state_dict({**no_lambdas, **state_dict, "base_lrs": self.base_lrs})
         factors = [factor(self.last_epoch) for factor in self.lr_lambdas]
         self._last_lr = [base * f for base, f in zip(self.base_lrs, factors, strict=True)]
         for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
@@ -37,17 +37,17 @@ def step(
     decay_factor: Annotated[float, POSITIVE_FRACTION] = 0.5,
     warmup_steps: Annotated[int, NOT_NEGATIVE] = 0,
 ) -> StepSchedule:
-    """Multiply the rate by `decay_factor` every `decay_every` epochs, as torch-rnn does.
+    """Multiply the learning rate by `decay_factor` every `decay_every` epochs, as in torch-rnn.
 
     Args:
-        warmup_steps: steps over which the rate first rises from 0.
+        warmup_steps: the number of steps in which the learning rate rises from 0.
     """
 
     def factor(step: int) -> float:
-        # torch-rnn decays when an epoch ends, so epochs count from 0 here
+        # Epochs count from 0, because torch-rnn decays at the end of an epoch.
         return float(decay_factor ** (step // steps_per_epoch // decay_every))
 
-    return _after_warmup(optimizer, warmup_steps, factor)
+    return _add_warmup(optimizer, warmup_steps, factor)
 
 
 def cosine(
@@ -57,14 +57,14 @@ def cosine(
     final_factor: Annotated[float, UNIT_INTERVAL] = 0.1,
     warmup_steps: Annotated[int, NOT_NEGATIVE] = 0,
 ) -> StepSchedule:
-    """Let the rate fall along half a cosine, to `final_factor` of the first one at the end."""
+    """Decrease the learning rate by half a cosine, to `final_factor` times its initial value."""
 
     def factor(step: int) -> float:
         progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
         cosine_factor = (1 + math.cos(math.pi * min(1.0, max(0.0, progress)))) / 2
         return final_factor + (1 - final_factor) * cosine_factor
 
-    return _after_warmup(optimizer, warmup_steps, factor)
+    return _add_warmup(optimizer, warmup_steps, factor)
 
 
 def linear(
@@ -74,27 +74,27 @@ def linear(
     final_factor: Annotated[float, UNIT_INTERVAL] = 0.0,
     warmup_steps: Annotated[int, NOT_NEGATIVE] = 50,
 ) -> StepSchedule:
-    """Let the rate fall along a line, to `final_factor` of the first one at the end."""
+    """Decrease the learning rate linearly, to `final_factor` times its initial value."""
 
     def factor(step: int) -> float:
         progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
         return 1 - (1 - final_factor) * min(1.0, max(0.0, progress))
 
-    return _after_warmup(optimizer, warmup_steps, factor)
+    return _add_warmup(optimizer, warmup_steps, factor)
 
 
 def constant(
     optimizer: Optimizer, *, warmup_steps: Annotated[int, NOT_NEGATIVE] = 0
 ) -> StepSchedule:
-    """Leave the rate as it is after the warm-up."""
-    return _after_warmup(optimizer, warmup_steps, lambda step: 1.0)
+    """Keep the learning rate constant after the warm-up."""
+    return _add_warmup(optimizer, warmup_steps, lambda step: 1.0)
 
 
-def _after_warmup(
+def _add_warmup(
     optimizer: Optimizer, warmup_steps: int, factor: Callable[[int], float]
 ) -> StepSchedule:
-    def warmed_up(step: int) -> float:
+    def factor_with_warmup(step: int) -> float:
         warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
         return warmup * factor(step)
 
-    return StepSchedule(optimizer, warmed_up)
+    return StepSchedule(optimizer, factor_with_warmup)

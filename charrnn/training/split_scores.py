@@ -1,4 +1,4 @@
-"""The loss of whole splits, as validation and test measure it."""
+"""Compute the loss of a split in validation and test."""
 
 from __future__ import annotations
 
@@ -18,34 +18,32 @@ from charrnn.training.datamodule import WholeText, Window
 
 
 def as_window(batch: Any) -> Window:
-    """A batch as a window; one without `begins` begins at the zero state."""
+    """Convert a batch to a window. A batch without the third item starts from the zero state."""
     ids, targets, *begins = batch
     return ids, targets, bool(begins[0]) if begins else True
 
 
 class SplitScores:
-    """The loss of an evaluation, over all batches, loaders and processes.
-
-    It is computed in float32 in any precision of training.
+    """The loss of a split, over all batches, loaders and ranks, always computed in float32.
 
     Args:
         module: a `LanguageModel` with a trainer.
-        logits: (P, V), are filled with those of the text; see `part_loss`.
+        logits: an array (P, V) that is filled with the logits; see `compute_rank_loss`.
     """
 
     def __init__(self, module: Any, logits: npt.NDArray[np.float16] | None = None) -> None:
         self.module = module
         self.trainer: L.Trainer = module.trainer
         self.network: Network = module.network
-        self.threads = module.num_batch_shards * torch.get_num_threads()  # of a CPU
+        self.threads = module.num_batch_shards * torch.get_num_threads()  # on a CPU
         self.logits = logits
         self._state: State | None = None
-        self._sums: list[tuple[float, int]] = []  # of losses and characters, by batch
-        if "torch._dynamo" in sys.modules:  # where somebody compiles, which takes no mapped text
+        self._sums: list[tuple[float, int]] = []  # loss and number of characters of each batch
+        if "torch._dynamo" in sys.modules:  # torch.compile does not support memory-mapped text
             self.add = torch.compiler.disable(self.add)  # type: ignore[method-assign]
 
     def add(self, batch: Any) -> None:
-        """Score a batch: a window, or a text as a whole, of which each process takes a part."""
+        """Score a batch: a window, or a `WholeText`, of which each rank scores a part."""
         with torch.autocast(self.module.device.type, enabled=False), exact_float32():
             if isinstance(batch, WholeText):
                 rank, world_size = self.trainer.global_rank, self.trainer.world_size
@@ -54,7 +52,7 @@ class SplitScores:
                     threads=self.threads, logits=self.logits,
                 )  # fmt: skip
                 count = len(batch.ids) - 1 if rank == 0 else 0
-                self.logits = None  # those of a first text
+                self.logits = None  # only the first text fills them
             else:
                 ids, targets, begins = as_window(batch)
                 logits, self._state = self.network(ids, None if begins else self._state)
@@ -64,9 +62,9 @@ class SplitScores:
         self._sums.append((loss, count))
 
     def log(self, split: str) -> float | None:
-        """Log the mean loss (nats per character) and return it; None: there was nothing."""
+        """Log the mean loss (nats per character) and return it; None if there was no batch."""
         trainer = self.trainer
-        total, count = (sum(each) for each in zip((0.0, 0), *self._sums, strict=True))
+        total, count = (sum(values) for values in zip((0.0, 0), *self._sums, strict=True))
         if trainer.world_size > 1:
             sums = torch.tensor([total, count], dtype=torch.float64)
             sums = trainer.strategy.reduce(sums.to(trainer.strategy.root_device), reduce_op="sum")
@@ -75,12 +73,12 @@ class SplitScores:
             return None
         loss = total / count
         values = {f"{split}/loss": loss, f"{split}/bits_per_character": loss * BITS_PER_NAT}
-        fits = trainer.state.fn == "fit"
+        is_fitting = trainer.state.fn == "fit"
         for name, value in values.items():
-            # validate() and test() return what goes to a logger
-            self.module.log(name, torch.tensor(value, dtype=torch.float64), logger=not fits)
-        if fits and not trainer.sanity_checking:
-            # with the number of the step it was, which Lightning's own way misses
+            # validate() and test() return only values with logger=True.
+            self.module.log(name, torch.tensor(value, dtype=torch.float64), logger=not is_fitting)
+        if is_fitting and not trainer.sanity_checking:
+            # Logged directly, because Lightning would log another step number.
             for logger in trainer.loggers:
                 logger.log_metrics(values, trainer.global_step)
         return loss
