@@ -171,7 +171,7 @@ def open_training_data(facts: Mapping[str, Any]) -> EncodedText:
     """
     h5, json = facts.get("input_h5"), facts.get("input_json")
     if not isinstance(h5, str) or not isinstance(json, str):
-        raise InputError("the model does not say what it was trained on")
+        raise InputError("the model does not name its training data")
     data = open_data(Path(h5), Path(json))
     if facts.get("fingerprint", data.fingerprint) != data.fingerprint:
         raise InputError(
@@ -183,8 +183,8 @@ def open_training_data(facts: Mapping[str, Any]) -> EncodedText:
 def find_training_data(facts: Mapping[str, Any]) -> EncodedText | None:
     """Return the data on which a model was trained; None if it is missing or has changed.
 
-    The paths in a model file are not trusted: its author could name any file of this machine. But
-    nobody who lacks a text knows its fingerprint, so the data is safe if the fingerprint matches.
+    The paths in a model file are not trusted: its author could name any file of this machine. They
+    are used only if the fingerprint matches, which the author can know only with the same text.
     """
     with contextlib.suppress(InputError):
         if "fingerprint" in facts:
@@ -199,13 +199,13 @@ def _open_split(file: h5py.File, name: str, h5: Path) -> FileIds:
     this file could have any file of the machine read and learned.
     """
     if isinstance(file.get(name, getlink=True), (h5py.ExternalLink, h5py.SoftLink)):
-        raise ValueError(f"/{name} is a link; the ids must lie in the file itself")
+        raise ValueError(f"/{name} is a link; the ids must be in the file itself")
     dataset = file.get(name)
     if not isinstance(dataset, h5py.Dataset):
         raise ValueError(f"it has no dataset /{name}")
     if dataset.external or dataset.is_virtual:
         kind = "a virtual dataset" if dataset.is_virtual else "in external storage"
-        raise ValueError(f"/{name} is {kind}; the ids must lie in the file itself")
+        raise ValueError(f"/{name} is {kind}; the ids must be in the file itself")
     if dataset.ndim != 1 or dataset.dtype.kind not in "ui":
         raise ValueError(f"/{name} is not a one-dimensional array of integers")
     offset = dataset.id.get_offset()
@@ -213,7 +213,7 @@ def _open_split(file: h5py.File, name: str, h5: Path) -> FileIds:
         return np.asarray(np.memmap(h5, dataset.dtype, "r", offset, (len(dataset),)))
     # deflate compresses to a thousandth at best, so a larger size is a damaged header.
     if dataset.nbytes > 2000 * h5.stat().st_size:
-        raise ValueError(f"/{name} claims {len(dataset)} ids, more than the file can hold")
+        raise ValueError(f"/{name} has {len(dataset)} ids, more than fit into the file")
     ids: FileIds = dataset[:]
     return ids
 

@@ -80,8 +80,7 @@ def terminate(signum: int, frame: FrameType | None) -> None:
     """Handle a stop signal that nothing else handles: let `with` blocks clean up.
 
     Raises:
-        Interrupted: unless another Interrupted is being handled, perhaps in the middle of a
-            clean-up.
+        Interrupted: unless the clean-up after another Interrupted is under way.
     """
     if not isinstance(sys.exc_info()[1], Interrupted):
         raise Interrupted("terminated", STOP_SIGNALS[signal.Signals(signum)])
@@ -102,10 +101,9 @@ def require_extra(need: str, extra: str) -> Iterator[None]:
 
 
 def format_install_command(extra: str) -> str:
-    """Return the pip command that installs an extra into the current Python.
+    """Return the pip command that installs the packages of an extra into the current Python.
 
-    The command lists the packages of the extra and not ``charrnn[extra]``, because on a package
-    index the name may belong to another project.
+    It does not contain charrnn's name, which belongs to another project on the package index.
     """
     import shlex
     from importlib import metadata
@@ -124,11 +122,7 @@ def format_install_command(extra: str) -> str:
 
 
 def find_closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the name in `names` that is most similar to `name`.
-
-    Returns:
-        None if no similarity (0 to 1) reaches `cutoff`.
-    """
+    """Return the most similar name; None if no name has a similarity (0 to 1) of `cutoff`."""
     import difflib  # rarely needed: only for error messages
 
     return next(iter(difflib.get_close_matches(name[:200], list(names), 1, cutoff)), None)

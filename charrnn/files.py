@@ -60,10 +60,7 @@ def _sync(path: Path) -> None:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove the temporary files of `replace_file` that killed processes left in `folder`.
-
-    No other process may write into the folder at the same time.
-    """
+    """Remove temporary files of killed processes. No other process may be writing to `folder`."""
     for path in folder.rglob(f".*{_TEMPORARY_SUFFIX}"):
         with contextlib.suppress(OSError):
             path.unlink()

@@ -170,7 +170,7 @@ def test_ids_in_other_files_are_refused(
     h5, json = write(tmp_path, train=None)
     with h5py.File(h5, "a") as file:
         make(file)
-    with pytest.raises(InputError, match=f"/train .*{what}.* must lie in the file itself"):
+    with pytest.raises(InputError, match=f"/train .*{what}.* must be in the file itself"):
         open_data(h5, json)
 
 

@@ -28,8 +28,7 @@ class _Level:
         parents: the index (M,) of each passage's first k characters in the previous level.
         characters: the last character (M,) of each passage.
         occurrences: the number (M,) of times that each passage occurs.
-        num_preceding: the number (M,) of different characters that precede each passage; None for
-            the longest passages.
+        num_preceding: the number (M,) of different preceding characters; None for the last level.
     """
 
     parents: Nodes
@@ -63,8 +62,7 @@ def _count_levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[_Lev
         firsts, occurrences = firsts[is_complete], occurrences[is_complete]
         positions = order[firsts]
         if shorter is not None:
-            # The first character of a passage precedes the rest of it. The start of the text
-            # counts as one more preceding character.
+            # A passage's first character precedes its rest. The text's start counts as one more.
             rest = numbers[positions + 1]
             shorter.num_preceding = np.bincount(rest, minlength=len(shorter.parents))
             if n >= k:

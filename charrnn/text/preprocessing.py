@@ -1,9 +1,8 @@
 """Convert a text to torch-rnn's two files: its ids in HDF5 and its vocabulary in JSON.
 
 The text is decoded once, in pieces. The sizes of the splits and of an id (one byte or four) are
-known only at its end, so the ids are first written to a temporary file, with four bytes each. The
-process needs about 65 MB of memory for any size; only a text whose lines are shuffled is kept in
-memory.
+known only at its end, so the ids are first written to a temporary file, with four bytes each. This
+needs about 65 MB of memory for any text, unless its lines are shuffled.
 
 `prepare_files` makes the two files if necessary. It looks next to the text, where `preprocess`
 writes them, and in the cache, where their name contains a hash of their source. Files that were
@@ -238,10 +237,10 @@ def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
 
 
 def prepare_files(data: DataOptions, say: Say, next_to_text: bool = True) -> tuple[Path, Path]:
-    """Return the HDF5 and JSON files of a text. Download and preprocess the text if necessary.
+    """Return the HDF5 and JSON files of a text. Download and preprocess it if necessary.
 
-    A text is preprocessed again if its content or the options have changed. If several jobs start
-    together, one preprocesses the text and the others wait.
+    A change of the text or the options makes this necessary. Of several jobs that start together,
+    one preprocesses the text and the others wait.
 
     Args:
         say: prints a message about each file that is made.

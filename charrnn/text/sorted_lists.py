@@ -22,11 +22,7 @@ MIN_PAIRS, MIN_SORTED, MAX_MEDIAN_LENGTH = 40, 0.9, 60
 
 
 def resolve_lines(lines: str, pieces: Iterable[str]) -> tuple[str, Iterator[str]]:
-    """Decide between ``keep`` and ``shuffle`` if `lines` is ``auto``.
-
-    Returns:
-        The decision, and all pieces, because the decision consumes the first ones.
-    """
+    """Replace ``auto`` by ``keep`` or ``shuffle``, and return all pieces of the text as well."""
     pieces = iter(pieces)
     if lines != "auto":
         return lines, pieces

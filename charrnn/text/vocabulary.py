@@ -48,9 +48,9 @@ class Vocabulary:
         if not self.characters:
             raise InputError("a vocabulary needs at least one character")
         if len(self._ids) != len(self.characters):
-            raise InputError("a vocabulary holds the same character twice")
+            raise InputError("a vocabulary contains the same character twice")
         if any(len(c) != 1 for c in self.characters):
-            raise InputError("a vocabulary holds a token that is not one character")
+            raise InputError("a vocabulary contains a token that is not a single character")
 
     def __len__(self) -> int:
         return len(self.characters)

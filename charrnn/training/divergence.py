@@ -13,10 +13,7 @@ from charrnn.errors import RunError
 
 
 class NonFiniteGuard:
-    """Records the first step with a non-finite loss or gradient, without waiting for the GPU.
-
-    `check`, which waits, is called on logged steps only.
-    """
+    """Records the first step with a non-finite loss or gradient, without waiting for the device."""
 
     def __init__(self) -> None:
         self._first: Tensor | None = None
@@ -32,7 +29,10 @@ class NonFiniteGuard:
         self._first = torch.where(is_finite, self._first, self._first.clamp(max=step))
 
     def check(self, network: nn.Module, step: int, world_size: int) -> None:
-        """Raise RunError if a recorded value, or a weight after `step`, is not finite."""
+        """Raise RunError if a recorded value, or a weight after `step`, is not finite.
+
+        This waits for the device, so it is called on logged steps only.
+        """
         if self._first is None:
             return
         first = self._first.clone()

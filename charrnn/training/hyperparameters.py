@@ -16,12 +16,8 @@ DESCRIBED = ("optimizer", "schedule")
 
 def to_plain_hparams(hparams: Mapping[str, Any]) -> dict[str, Any]:
     """Return the hyperparameters as plain values, without the ones that cannot be converted."""
-    return _convert_items(
-        {
-            n: describe_callable(v) if n in DESCRIBED and callable(v) else v
-            for n, v in hparams.items()
-        }
-    )
+    described = {n: describe_callable(hparams[n]) for n in DESCRIBED if callable(hparams.get(n))}
+    return _convert_items({**hparams, **described})
 
 
 def describe_callable(make: Any) -> dict[str, Any]:

@@ -27,8 +27,7 @@ class TrainingLog(L.Callback):
     mean of all ranks.
 
     Args:
-        hyperparameters: nested plain values for the loggers; the module's hyperparameters by
-            default.
+        hyperparameters: nested plain values for the loggers; by default, the module's.
     """
 
     def __init__(self, hyperparameters: dict[str, Any] | None = None) -> None:
@@ -121,7 +120,7 @@ def is_logged_step(trainer: L.Trainer, step: int) -> bool:
 
 
 def as_markdown(text: str) -> str:
-    """Indent a text as a code block in Markdown, so that TensorBoard shows it unchanged."""
+    """Format a text as a code block in Markdown, so that TensorBoard shows it unchanged."""
     return "\n".join("    " + line for line in _replace_surrogates(text).split("\n"))
 
 

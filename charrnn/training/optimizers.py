@@ -28,8 +28,7 @@ def build_optimizer(
 
     Args:
         named: pairs of a name and a trained parameter.
-        make: the optimizer's class or a partial of it. It takes the parameters, or `named` if it
-            has an argument `named_parameters`.
+        make: takes the parameters, or `named` as its argument `named_parameters`.
         scaled: whether a GradScaler is used. Without one, the fused version of the optimizer is
             the default. With one, a fused optimizer unscales the gradients only after clipping.
         threads: the CPU threads, for an optimizer with the argument `threads`.
@@ -54,8 +53,7 @@ def build_scheduler(
     """Return the scheduler of an optimizer.
 
     Args:
-        lengths: functions that return lengths, such as `total_steps`, by the name of the
-            scheduler's argument.
+        lengths: computes the scheduler's arguments, such as `total_steps`, by their names.
 
     Raises:
         InputError: the scheduler cannot be made, or needs the length of an endless training.

@@ -57,7 +57,7 @@ def cosine(
     final_factor: Annotated[float, UNIT_INTERVAL] = 0.1,
     warmup_steps: Annotated[int, NOT_NEGATIVE] = 0,
 ) -> StepSchedule:
-    """Decrease the learning rate by half a cosine, to `final_factor` times its initial value."""
+    """Reduce the learning rate by half a cosine, to `final_factor` times its initial value."""
 
     def factor(step: int) -> float:
         progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
@@ -74,7 +74,7 @@ def linear(
     final_factor: Annotated[float, UNIT_INTERVAL] = 0.0,
     warmup_steps: Annotated[int, NOT_NEGATIVE] = 50,
 ) -> StepSchedule:
-    """Decrease the learning rate linearly, to `final_factor` times its initial value."""
+    """Reduce the learning rate linearly, to `final_factor` times its initial value."""
 
     def factor(step: int) -> float:
         progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
