@@ -1,1 +1,1 @@
-"""How well a network predicts a text."""
+"""The loss of a network on a text."""

@@ -1,11 +1,10 @@
-"""What can be asked for: each option with its type, range, traits and default.
+"""The options, each with its type, range, traits and default.
 
-The library takes these dataclasses, and the command line reads them. Nothing here imports torch
-or NumPy.
+The library and the command line use the same dataclasses. Nothing here imports torch or NumPy.
 
-ranges    which values an option may have, and what else is said of it in its annotation
-networks  NetworkOptions: the network that is trained
-datasets  DataOptions: a text, how it is split, and how it is cut into windows
-sampling  SamplingParams: how a text is written
-training  TrainOptions: what is trained, on what and how
+ranges    the ranges and traits in the annotations of options
+networks  NetworkOptions: the kind and the size of a network
+datasets  DataOptions: a text, its splits and its windows
+sampling  SamplingParams: the sampling of text
+training  TrainOptions: everything else that a training needs
 """

@@ -1,1 +1,1 @@
-"""Characters and ids: vocabularies, named corpora, preprocessing."""
+"""Texts: files, corpora, vocabularies, preprocessing and prompts."""

@@ -211,7 +211,7 @@ def compute_split_sizes(total: int, split: SplitOptions) -> dict[str, int]:
 
 
 def describe_source(files: list[Path], split: SplitOptions) -> dict[str, Any]:
-    """Return what a preprocessed file records of its source: the options and a hash of the text."""
+    """Return the source that a preprocessed file records: the options and a hash of the text."""
     options = {f.name: getattr(split, f.name) for f in dataclasses.fields(SplitOptions)}
     if split.encoding != "bytes":
         options["encoding"] = codecs.lookup(split.encoding).name

@@ -40,15 +40,15 @@ def fit_text(text: str, vocabulary: Vocabulary, unknown: str) -> FittedText:
     """Convert a text to the characters of a vocabulary.
 
     Args:
-        unknown: what happens to characters that the vocabulary lacks. All modes exchange
-            typographic marks for a keyboard's, or the reverse. ``error`` keeps all other unknown
-            characters, ``skip`` removes them. ``replace`` replaces them by the nearest known
-            character (without an accent, or in the other case) and unknown white space by a space,
-            and removes the rest.
+        unknown: the treatment of unknown characters. Unknown typographic marks are always replaced
+            by a keyboard's, and the reverse. ``error`` keeps all others, ``skip`` removes them, and
+            ``replace`` replaces them by the nearest known character (without an accent, or in the
+            other case; a space for white space) or else removes them.
     """
     table = _build_replacement_table(text, vocabulary, unknown)
     unknown_characters = dict.fromkeys(c for c in text if ord(c) in table) if table else ()
     for quote in CURLY_QUOTES.keys() & {*unknown_characters}:
+        # A quote after a word is a closing one. The table replaces all others by opening ones.
         closing = [c for c in CURLY_QUOTES[quote][1] if (vocabulary.look_up(c) >= 0).all()]
         text = re.sub(rf"(?<=[^\s(\[—–-]){quote}", "".join(closing[:1]) or quote, text)
     return FittedText(text.translate(table), "".join(unknown_characters))
