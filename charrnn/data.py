@@ -61,7 +61,7 @@ class EncodedText:
 
         Of a large corpus, `FINGERPRINT_BLOCKS` blocks are hashed.
         """
-        digest = hashlib.sha256("\0".join(self.vocabulary.tokens()).encode("utf-8", "replace"))
+        digest = hashlib.sha256("\0".join(self.vocabulary.to_tokens()).encode("utf-8", "replace"))
         for name in SPLITS:
             ids = self.splits[name]
             digest.update(f"{name} {len(ids)}\n".encode())

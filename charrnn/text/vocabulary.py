@@ -92,7 +92,7 @@ class Vocabulary:
         characters = self.characters
         return "".join([characters[i] for i in ids])
 
-    def tokens(self) -> list[str]:
+    def to_tokens(self) -> list[str]:
         """Return the characters as in torch-rnn's JSON, with bytes above 127 as ``[200]``."""
         if not self.is_bytes:
             return list(self.characters)
@@ -100,13 +100,13 @@ class Vocabulary:
 
     @classmethod
     def from_tokens(cls, tokens: Sequence[str]) -> Vocabulary:
-        """Make a vocabulary from the result of `tokens`."""
+        """Make a vocabulary from the result of `to_tokens`."""
         is_bytes = any(len(t) > 1 and _BYTE_TOKEN.fullmatch(t) for t in tokens)
         return cls([_parse_token(t) for t in tokens], is_bytes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain values that model files and checkpoints store."""
-        return {"tokens": self.tokens(), "bytes": self.is_bytes}
+        return {"tokens": self.to_tokens(), "bytes": self.is_bytes}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Vocabulary:
@@ -129,7 +129,7 @@ class Vocabulary:
 
     def write_json(self, path: Path) -> None:
         """Write the JSON file of torch-rnn's format."""
-        pairs = list(enumerate(self.tokens(), start=FIRST_FILE_ID))
+        pairs = list(enumerate(self.to_tokens(), start=FIRST_FILE_ID))
         content = {
             "token_to_idx": {token: i for i, token in pairs},
             "idx_to_token": {str(i): token for i, token in pairs},

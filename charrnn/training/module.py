@@ -299,7 +299,7 @@ class LanguageModel(L.LightningModule):
         checkpoint.setdefault(ENTRY, {}).update(
             version=FORMAT_VERSION,
             architecture=self.network.architecture.plain(),
-            tokens=self.vocabulary.tokens(),
+            tokens=self.vocabulary.to_tokens(),
             facts=self.facts,
             best_loss=self.best.loss,
             best_step=self.best.step,

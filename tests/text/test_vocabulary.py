@@ -53,7 +53,7 @@ def test_the_json_comes_back_and_is_torch_rnns(text: str) -> None:
         content = json.loads(path.read_text())
     ids = {c: i for i, c in enumerate(vocabulary.characters, 1)}
     assert content == {"token_to_idx": ids, "idx_to_token": {str(i): c for c, i in ids.items()}}
-    assert Vocabulary.from_tokens(vocabulary.tokens()) == vocabulary
+    assert Vocabulary.from_tokens(vocabulary.to_tokens()) == vocabulary
 
 
 def test_bytes_above_127_are_numbers_in_the_json(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_both_cells_in_both_formats(name: str, ending: str) -> None:
     assert model.architecture.dropout == (0.25 if name == "lstm" else 0)
     assert model.vocabulary.is_bytes == (name == "rnn")
     tokens = [*"Zür ichß東京😀\n\0'\"", "\u2028", "\u0301"]
-    assert model.vocabulary.tokens() == (
+    assert model.vocabulary.to_tokens() == (
         tokens if name == "lstm" else ["a", "[", "[200]", "[255]", "]"]
     )
     assert model.facts == {
