@@ -225,7 +225,7 @@ def build_node(path: str, node: dict[str, Any], base: type | None = None, **supp
 
     Raises:
         InputError: it cannot be built so.
-        OwnCodeError: a constructor of the user's own failed.
+        UserCodeError: a constructor of the user's code failed.
     """
     try:
         target = get_object(node["_target_"])
