@@ -30,7 +30,7 @@ class RunError(Exception):
 
 def make_non_finite_error() -> RunError:
     """Return the error for logits, or a loss of them, that are infinite or not a number."""
-    return RunError("the model's logits are not finite: its weights are too large to compute with")
+    return RunError("the model's scores are not numbers: its weights are too large to compute with")
 
 
 class UserCodeError(RunError):

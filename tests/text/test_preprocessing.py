@@ -204,7 +204,7 @@ class TestFiles:
         whole[len(whole) // 2] ^= 0xFF * (damage == "flipped")
         truncated = whole[:-20] if damage == "truncated" else whole
         Path(f"a{suffix}").write_bytes(b"plain" if damage == "another format" else truncated)
-        assert f"a{suffix}: damaged, or no {suffix}" in refusal(f"a{suffix}", "encoding=bytes")
+        assert f"a{suffix}: damaged, or not a {suffix}" in refusal(f"a{suffix}", "encoding=bytes")
 
     def test_each_has_its_mark(self, folder: Path) -> None:
         Path("a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\xef\xbb\xbf\r")

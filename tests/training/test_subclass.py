@@ -138,5 +138,5 @@ def test_a_loss_that_is_no_number_is_refused(data: TextDataModule, shards: int) 
             return logits.flatten(0, 1).sum(-1)
 
     module = module_of(data, Vector, num_batch_shards=shards)
-    with pytest.raises(InputError, match="its mean, one number"):
+    with pytest.raises(InputError, match="the mean loss, a single number"):
         trainer(max_steps=1).fit(module, data)
