@@ -68,8 +68,8 @@ def test_however_ids_are_stored_they_read_the_same(
     ("datasets", "what"),
     [
         ({"val": None}, "no dataset /val"),
-        ({"train": np.zeros((2, 2), "u1")}, "no row of whole numbers"),
-        ({"train": np.zeros(4, "f4")}, "no row of whole numbers"),
+        ({"train": np.zeros((2, 2), "u1")}, "not a one-dimensional array of integers"),
+        ({"train": np.zeros(4, "f4")}, "not a one-dimensional array of integers"),
         ({"train": [1, 2, 4]}, "the id 4"),
         ({"train": [0, 1]}, "the id 0"),
         ({"train": np.array([-1, 1], "i8")}, "the id -1"),

@@ -96,7 +96,7 @@ def test_the_splits_of_a_list_are_drawn_from_all_of_it(
             ids = {name: file[name][:].astype(np.int64) - 1 for name in file}
         found[lines] = {name: vocabulary.decode(part) for name, part in ids.items()}
     assert said["keep"] == said["shuffle"] == ""
-    assert said["auto"].startswith("the lines are short and sorted")
+    assert said["auto"].startswith("the text is a sorted list")
     assert said["auto"].count("\n") == 1
     assert found["keep"]["train"].startswith("Zo")
     assert found["auto"] == found["shuffle"]
