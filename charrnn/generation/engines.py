@@ -260,5 +260,6 @@ def _make_int8_engine(model: Trained, name: str, kinds: Sequence[str]) -> Engine
         return engine
     except ImportError as error:
         raise InputError(
-            f"precision=8: needs numba ({error}); {format_install_command('fast')}, or leave the option out"
+            f"precision=8: needs numba ({error}); {format_install_command('fast')}, "
+            f"or leave the option out"
         ) from None

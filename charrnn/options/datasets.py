@@ -128,7 +128,7 @@ def without_default_corpus(options: Mapping[str, Any], given: Collection[str]) -
         return dict(options)
     if "data.corpus" in given or {"data", f"data.{other}"} <= {*given}:
         raise InputError(
-            f"data.corpus={shorten(corpus)}: data.{other} says which text it is already; give one of "
-            "the two"
+            f"data.corpus={shorten(corpus)}: data.{other} says which text it is already; give "
+            f"one of the two"
         )
     return {**options, "corpus": None}

@@ -33,19 +33,11 @@ BIASES = Range(
 class SamplingParams:
     """The sampling parameters of `charrnn sample`, `Model.generate` and all engines.
 
-<<<<<<< HEAD
-    What each field does stands in a line in ``conf/sample.yaml``, which
-    ``charrnn sample --help`` prints. They act on the network's logits in this order: banned
-    characters go; penalties and biases change the logits (`charrnn.generation.draw`); the
-    temperature divides them; the filters leave characters out. At temperature 0, or with
-    ``sample=False``, the likeliest character is taken and no filter acts.
-=======
     ``conf/sample.yaml`` explains each field in a line, which ``charrnn sample --help`` prints.
     They apply to the network's logits in this order: banned characters are removed; penalties and
-    biases are added (`charrnn.generation.token_sampler`); the temperature divides the logits; the
+    biases are added (`charrnn.generation.draw`); the temperature divides the logits; the
     filters (top-k, top-p, min-p) remove characters. At temperature 0, or with ``sample=False``,
     the most likely character is chosen and no filter applies.
->>>>>>> c5fc1b5f (Say errors, files, messages and ranges in plain English)
 
     Raises:
         InputError: a value is out of its range.

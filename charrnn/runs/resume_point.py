@@ -92,8 +92,8 @@ def check_background(
     is_from_record = request.source is not None and point is None and not is_given
     if names and is_from_record and not request.options.trust:
         raise InputError(
-            f"data.background={shorten(names)}: nothing but the record of {request.source} names it; "
-            f"give it again, or trust=true"
+            f"data.background={shorten(names)}: only the record of {request.source} names it; give "
+            f"it again, or trust=true"
         )
     fingerprint = background.fingerprint  # which reads the texts
     if point is not None and point.entry.get("background") != fingerprint:
