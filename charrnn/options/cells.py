@@ -116,8 +116,8 @@ def register_cell(name: str, cell: Cell) -> None:
         raise TypeError(f"a cell is described by a charrnn.Cell, not by {cell!r}")
     if name in CELLS or not name.replace("-", "_").isidentifier():
         raise InputError(
-            f"model.kind={shorten(name, 60)}: is a cell of charrnn, or not a name (letters, digits, "
-            f"_ and -)"
+            f"model.kind={shorten(name, 60)}: is a cell of charrnn, or not a name (letters, "
+            f"digits, _ and -)"
         )
     _registered[name] = cell
 

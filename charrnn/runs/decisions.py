@@ -182,9 +182,9 @@ def cut_text(options: DecidedOptions, text: EncodedText) -> Streams:
             "or a larger data.batch_size or data.seq_length"
         )
     group = options.trainer.windows_a_step
-    if group > streams.windows:
+    if group > streams.num_windows:
         raise InputError(
-            f"trainer.accumulate_grad_batches={group}: the text has {streams.windows} window(s) "
+            f"trainer.accumulate_grad_batches={group}: the text has {streams.num_windows} window(s) "
             f"an epoch; give a longer text, or smaller data.batch_size or data.seq_length"
         )
     return streams
