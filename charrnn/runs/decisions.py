@@ -184,8 +184,8 @@ def cut_text(options: DecidedOptions, text: EncodedText) -> Streams:
     group = options.trainer.windows_a_step
     if group > streams.num_windows:
         raise InputError(
-            f"trainer.accumulate_grad_batches={group}: the text has {streams.num_windows} window(s) "
-            f"an epoch; give a longer text, or smaller data.batch_size or data.seq_length"
+            f"trainer.accumulate_grad_batches={group}: the text has {streams.num_windows} "
+            f"window(s) an epoch; give a longer text, or smaller data.batch_size or data.seq_length"
         )
     return streams
 
