@@ -278,8 +278,8 @@ function describeCounts({ weights, network: without, alone: countsOnly, both }) 
   const [network, counts] = weights;
   find("#counts-loss").textContent = "This page shows the network; the model also uses counts. "
     + `Loss of the original passage: ${both.toFixed(3)} with counts, ${without.toFixed(3)} without `
-    + `them, ${countsOnly.toFixed(3)} with counts only. Weights of the log-probabilities of `
-    + `network and counts: ${network[0]} and ${counts[0]} in contexts that the training text lacks, `
+    + `them, ${countsOnly.toFixed(3)} with counts only. Weights of the log-probabilities (network `
+    + `and counts): ${network[0]} and ${counts[0]} in contexts that the training text lacks, `
     + `${network[1]} and ${counts[1]} in the longest known contexts.`;
 }
 
