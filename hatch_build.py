@@ -1,7 +1,7 @@
-"""For hatchling: the addresses of the project, and a README whose links work on an index page.
+"""A hatchling hook: add the project's URLs, and a README whose links work on the package index.
 
-Where the repository lies is known where a release is built (GITHUB_REPOSITORY there) and nowhere
-else; a package that is built by hand has no addresses, and README.md as it is.
+Only the release workflow knows the repository (GITHUB_REPOSITORY). A package that is built by hand
+has no URLs, and an unchanged README.md.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""charrnn and its peers side by side, in one run: `python -m benchmarks`, or `make bench`.
+"""Compare charrnn with other programs in one run: `python -m benchmarks`, or `make bench`.
 
-    measuring   interleaved rounds, medians, child processes with their memory
-    sections    the parts of the way; each gives rows of the table
-    report      rows, the table, and what the machine is
-    peers/      programs to compare with, each a process of its own
+    measuring   measurements in turns, and child processes with their time and memory
+    machine     a description of the machine
+    sections/   one module per section of the table
+    report      rows, and the table
+    peers/      programs to compare with; each runs in a separate process
 
-Times wander with the machine, and more so with what else runs on it. What is compared is therefore
-measured in turns (A B A B), and a figure is a ratio of medians. Nothing is asserted here: a bar
-that is missed stands in the table as missed.
+Times change with the machine and its load. Compared programs are therefore measured in turns
+(A B A B), and a figure is a ratio of medians. A missed bar is no error; the table says "missed".
 """

@@ -1,6 +1,6 @@
-"""`python -m benchmarks [SECTION ...]`: measure, print one table, and write it.
+"""`python -m benchmarks [SECTION ...]`: measure, print the tables, and write them to a file.
 
-A whole run writes it on docs/results.md, too.
+A run of all sections also writes them into docs/results.md.
 """
 
 from __future__ import annotations
@@ -11,41 +11,41 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.machine import description
+from benchmarks.machine import describe_machine
 from benchmarks.measuring import FULL, QUICK, TINY
-from benchmarks.report import PAGE, table, write_on
-from benchmarks.sections import SECTIONS, section
+from benchmarks.report import PAGE, format_table, write_table
+from benchmarks.sections import SECTIONS, get_section
 from benchmarks.workplace import REPOSITORY, Workplace
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run sections; the table goes to standard output, what happens to standard error."""
+    """Run sections. Print the tables to standard output, and progress to standard error."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = ", ".join(SECTIONS)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{names}; default: all")
     parser.add_argument("--quick", action="store_true", help="smaller sizes")
-    parser.add_argument("--tiny", action="store_true", help="to see that it runs; figures are none")
+    parser.add_argument("--tiny", action="store_true", help="only a test of the code")
     parser.add_argument("--text", type=Path, help="the corpus; default: tiny-shakespeare")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "outputs" / "benchmarks")
-    parser.add_argument("--folder", type=Path, help="where to work; it needs 10 GB for a full run")
+    parser.add_argument("--folder", type=Path, help="for temporary files; 10 GB for a full run")
     options = parser.parse_args(words)
     effort = QUICK if options.quick else TINY if options.tiny else FULL
     options.output.mkdir(parents=True, exist_ok=True)
-    facts = "; ".join(f"{name} {value}" for name, value in description().items())
+    facts = "; ".join(f"{name} {value}" for name, value in describe_machine().items())
     parts = [f"Measured on {facts}."]
     with tempfile.TemporaryDirectory(prefix="charrnn-bench-", dir=options.folder) as work:
         place = Workplace(Path(work), effort, options.text)
         for name in options.sections or list(SECTIONS):
             began = time.perf_counter()
-            parts.append(f"### {SECTIONS[name]}\n\n{table(section(name)(place))}")
+            parts.append(f"### {SECTIONS[name]}\n\n{format_table(get_section(name)(place))}")
             took = time.perf_counter() - began
             print(f"{name}: {took:.0f} s", file=sys.stderr, flush=True)
-            # each is there as soon as it is measured
+            # Write after each section, so that an interrupted run keeps its results.
             text = "\n\n".join(parts)
             (options.output / "benchmarks.md").write_text(text + "\n", encoding="utf-8")
     print(text)
     if effort is FULL and not options.sections:
-        write_on(PAGE, "bench", text)
+        write_table(PAGE, "bench", text)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What the machine is."""
+"""Describe the machine and the versions of packages."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ PACKAGES = ("torch", "lightning", "numpy", "numba")
 
 
 @cache
-def description() -> dict[str, str]:
-    """Names and versions."""
+def describe_machine() -> dict[str, str]:
+    """Return the names of the hardware and the versions of the software."""
     installed = {d.name: d.version for d in importlib.metadata.distributions()}
     return {
-        "processor": f"{_processor()}, {os.cpu_count()} cores{_extensions()}",
+        "processor": f"{_name_processor()}, {os.cpu_count()} cores{_list_extensions()}",
         "system": f"{platform.system()} {platform.machine()}",
-        "GPU": _gpu(),
+        "GPU": _name_gpu(),
         "Python": platform.python_version(),
         **{name: installed.get(name, "not installed") for name in PACKAGES},
     }
 
 
-def _processor() -> str:
+def _name_processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -38,10 +38,10 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _extensions() -> str:
+def _list_extensions() -> str:
     capability = torch.backends.cpu.get_cpu_capability()
     return f" ({capability}{', bf16' if cpu_has_bf16() else ''})"
 
 
-def _gpu() -> str:
+def _name_gpu() -> str:
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"

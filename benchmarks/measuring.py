@@ -1,4 +1,4 @@
-"""Interleaved rounds, and child processes with their time and memory."""
+"""Measure functions in turns, and run child processes with their time and memory."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ POLL_SECONDS = 0.02
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """How much time a run takes for its figures.
+    """The amount of work of a run.
 
     Attributes:
-        rounds: of every pair.
-        scale: the share of the full sizes (steps, bytes, characters) that is measured.
+        rounds: the number of measurements of every part.
+        scale: the share of the full sizes (steps, bytes, characters).
     """
 
     rounds: int
     scale: float
 
     def size(self, full: int, least: int = 1) -> int:
-        """A number of steps, bytes or characters at this effort."""
+        """Return the number of steps, bytes or characters at this effort."""
         return max(least, round(full * self.scale))
 
 
 FULL, QUICK, TINY = Effort(3, 1.0), Effort(2, 0.25), Effort(1, 0.002)
 
 
-def interleaved(parts: Mapping[str, Callable[[], float]], effort: Effort) -> dict[str, list[float]]:
+def measure_in_turns(
+    parts: Mapping[str, Callable[[], float]], effort: Effort
+) -> dict[str, list[float]]:
     """Measure parts in turns, round by round.
 
     Args:
-        parts: each measures once and returns its figure, usually seconds.
+        parts: functions that measure once and return a figure, usually seconds.
     """
     values: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(effort.rounds):
@@ -46,8 +48,8 @@ def interleaved(parts: Mapping[str, Callable[[], float]], effort: Effort) -> dic
     return values
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """How long a call takes."""
+def time_call(call: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
@@ -58,13 +60,13 @@ def seconds(call: Callable[[], object]) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Ended:
-    """A child process that ended.
+    """The result of a child process.
 
     Attributes:
         seconds: from its start to its end.
-        peak_bytes: the most memory that it held (resident, mapped files included).
-        lines: what it wrote to standard error, each with its time in seconds.
-        output: what it wrote to standard output.
+        peak_bytes: its peak resident memory, including mapped files.
+        lines: the lines of its standard error, each with its time in seconds.
+        output: its standard output.
     """
 
     seconds: float
@@ -72,8 +74,8 @@ class Ended:
     lines: list[tuple[float, str]]
     output: str
 
-    def at(self, text: str) -> float:
-        """When the first line came that contains this text."""
+    def find_time(self, text: str) -> float:
+        """Return the time of the first line that contains this text."""
         for when, line in self.lines:
             if text in line:
                 return when
@@ -84,13 +86,13 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str] = {
     """Run a program to its end.
 
     Raises:
-        RuntimeError: it failed; with its last lines.
+        RuntimeError: the program failed; the message has its last lines.
     """
     began = time.perf_counter()
     child = subprocess.Popen(
         command,
         cwd=folder,
-        # what Python compiles is kept, as it is where nobody says otherwise
+        # Python keeps its compiled files, as it does by default.
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -112,7 +114,7 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str] = {
 
     def watch_memory() -> None:
         while child.returncode is None:
-            peaks.append(_peak_bytes(child.pid))
+            peaks.append(_read_peak_bytes(child.pid))
             time.sleep(POLL_SECONDS)
 
     threads = [
@@ -134,10 +136,10 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str] = {
     return Ended(elapsed, max(peaks), lines, output[0])
 
 
-def _peak_bytes(pid: int) -> int:
-    """The most memory that a process has held so far; 0 where the system does not tell."""
+def _read_peak_bytes(pid: int) -> int:
+    """Return the peak memory of a process so far; 0 if the system does not report it."""
     try:
-        # a child's ru_maxrss would begin at its parent's
+        # ru_maxrss of a child would include the memory of its parent at the fork.
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024

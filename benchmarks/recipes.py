@@ -1,10 +1,10 @@
-"""`make results`: the recipes trained, scored and sampled, and the tables of two pages made.
+"""`make results`: train, score and sample the recipes, and write the tables of two pages.
 
     python -m benchmarks.recipes [NAME ...] [--seeds 3] [--table]
 
 Each recipe (``experiment=NAME``) trains on the first 90 % of tiny-shakespeare and is scored on the
-last 10 %, which is nanoGPT's split. A run that stands in outputs/results with its result is not
-made again: so some can be run at night, and the table made from all at any time.
+last 10 %, which is nanoGPT's split. A run whose result is in outputs/results is not repeated, so
+the runs can be done one by one.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import description
+from benchmarks.machine import describe_machine
 from benchmarks.measuring import run
-from benchmarks.report import PAGE, write_on
+from benchmarks.report import PAGE, write_table
 from benchmarks.workplace import CHARRNN, REPOSITORY
 from charrnn import Model
 from charrnn.counts.mixing import fit_weights
@@ -34,14 +34,14 @@ RUNS = REPOSITORY / "outputs" / "results"
 README = REPOSITORY / "README.md"
 SPLIT = ("data.val_frac=0.1", "data.test_frac=0")
 CORPUS = "tiny_shakespeare"
-# experiment= of each, but for the default, and how many seeds it is worth
+# The recipes (values of experiment=, or the default) and the number of seeds of each.
 DEFAULT = "default"
 RECIPES = {"torch_rnn": 1, "two_minutes": 3, DEFAULT: 3, "ten_minutes": 3, "hour": 1}
 WINDOW = 256
 TEMPERATURES = (0.5, 0.8)
 SAMPLE = 400  # characters
-ON_PAGE = "0.8", 160  # the temperature and the characters that the page shows
-# others on the same split: parameters, time, loss in windows
+ON_PAGE = "0.8", 160  # the temperature and the number of characters on the page
+# Results of others on the same split: parameters, time, loss in windows, loss with counts.
 PEERS = {
     "nanoGPT's recipe for a CPU": ("0.80 million", "1:20", "1.886", ""),
     "nanoGPT's recipe for a GPU": ("10.65 million", "on a GPU", "1.4697", ""),
@@ -51,7 +51,7 @@ PARAMETERS = re.compile(r"; ([\d,]+) parameters")
 
 @dataclass(frozen=True)
 class Trained:
-    """Attributes: result: what was measured of one run, plain values."""
+    """A trained run; `result` has its measurements, as values for JSON."""
 
     recipe: str
     seed: int
@@ -59,55 +59,55 @@ class Trained:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run what is missing, then write the table."""
+    """Train the missing runs, then write the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recipes", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RECIPES))
-    parser.add_argument("--seeds", type=int, help="runs of each; by default 3, of long ones 1")
+    parser.add_argument("--seeds", type=int, help="runs per recipe; default 3, for long ones 1")
     parser.add_argument("--text", type=Path, help="the corpus as a file, instead of fetching it")
-    parser.add_argument("--table", action="store_true", help="only write the table anew")
+    parser.add_argument("--table", action="store_true", help="only write the tables")
     options = parser.parse_args(words)
     if unknown := set(options.names) - set(RECIPES):
         parser.error(f"{', '.join(sorted(unknown))}: not a recipe of the table")
     for name in [] if options.table else options.names or list(RECIPES):
         for seed in range(1, 1 + (options.seeds or RECIPES[name])):
-            if not (folder_of(name, seed) / "result.json").is_file():
+            if not (get_folder(name, seed) / "result.json").is_file():
                 train(name, seed, options.text)
-    found = everything()
+    found = read_results()
     write(found)
-    print(table(found))
+    print(format_table(found))
     return 0
 
 
-def folder_of(recipe: str, seed: int) -> Path:
+def get_folder(recipe: str, seed: int) -> Path:
     return RUNS / recipe / f"seed-{seed}"
 
 
 def train(recipe: str, seed: int, text: Path | None) -> None:
-    """One run: its time and memory, its losses, and its samples."""
-    folder = folder_of(recipe, seed)
+    """Train one run, and write its time, memory, losses and samples to result.json."""
+    folder = get_folder(recipe, seed)
     print(f"{recipe}, seed {seed} ...", file=sys.stderr, flush=True)
     corpus = [f"data.input_txt={text.resolve()}" if text else f"data={CORPUS}", *SPLIT]
-    words = (*chosen(recipe), *corpus, f"seed={seed}", f"hydra.run.dir={folder}")
+    words = (*choose_experiment(recipe), *corpus, f"seed={seed}", f"hydra.run.dir={folder}")
     ended = run([*CHARRNN, "train", *words], REPOSITORY)
     counted = next(found for _, line in ended.lines if (found := PARAMETERS.search(line)))
     result = {
-        "machine": description(),
+        "machine": describe_machine(),
         "seconds": ended.seconds,
         "peak_bytes": ended.peak_bytes,
         "parameters": int(counted[1].replace(",", "")),
-        "carried": evaluated(folder)["loss"],
-        "cold": evaluated(folder, f"window={WINDOW}")["loss"],
-        "counts": losses_with_counts(folder),
-        "samples": {str(t): sampled(folder, t) for t in TEMPERATURES},
+        "carried": evaluate(folder)["loss"],
+        "cold": evaluate(folder, f"window={WINDOW}")["loss"],
+        "counts": compute_losses_with_counts(folder),
+        "samples": {str(t): sample(folder, t) for t in TEMPERATURES},
     }
     (folder / "result.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
 
 
-def chosen(recipe: str) -> list[str]:
+def choose_experiment(recipe: str) -> list[str]:
     return [] if recipe == DEFAULT else [f"experiment={recipe}"]
 
 
-def evaluated(folder: Path | str, *words: str) -> dict[str, Any]:
+def evaluate(folder: Path | str, *words: str) -> dict[str, Any]:
     where = (f"checkpoint={folder}", "split=val", "counts=none", "json=true")
     values: dict[str, Any] = json.loads(
         run([*CHARRNN, "evaluate", *where, *words], REPOSITORY).output
@@ -115,11 +115,11 @@ def evaluated(folder: Path | str, *words: str) -> dict[str, Any]:
     return values
 
 
-def losses_with_counts(folder: Path) -> dict[str, float]:
-    """The losses of network and counts together, carried and cold.
+def compute_losses_with_counts(folder: Path) -> dict[str, float]:
+    """Return the losses with counts: `carried` through the split, and `cold` in windows.
 
-    Two-fold: each half of the split is scored with the weights that are the best on the other
-    half, so that no weight was fitted on what it is scored on.
+    The weights of the counts are cross-validated: each half of the split is scored with the weights
+    that are fitted on the other half.
     """
     trained = read_model(folder)
     assert trained.counts is not None
@@ -144,16 +144,16 @@ def losses_with_counts(folder: Path) -> dict[str, float]:
     return {how: total / len(ids) for how, total in totals.items()}
 
 
-def sampled(folder: Path, temperature: float) -> str:
+def sample(folder: Path, temperature: float) -> str:
     words = (f"checkpoint={folder}", f"temperature={temperature}", f"length={SAMPLE}", "seed=1")
     return run([*CHARRNN, "sample", *words], REPOSITORY).output
 
 
-def everything() -> list[Trained]:
-    """All runs that have a result, recipe by recipe."""
+def read_results() -> list[Trained]:
+    """Return all runs with a result, in the order of the recipes."""
     found = []
     for recipe in RECIPES:
-        for path in sorted(folder_of(recipe, 0).parent.glob("seed-*/result.json")):
+        for path in sorted(get_folder(recipe, 0).parent.glob("seed-*/result.json")):
             seed = int(path.parent.name.removeprefix("seed-"))
             found.append(Trained(recipe, seed, json.loads(path.read_text(encoding="utf-8"))))
     return found
@@ -162,44 +162,46 @@ def everything() -> list[Trained]:
 # -- the page ----------------------------------------------------------------------------
 
 
-def table(found: list[Trained]) -> str:
-    """A row for each recipe and machine: means over seeds, and the largest distance from them."""
+def format_table(found: list[Trained]) -> str:
+    """Format a row per recipe and machine: means over seeds ± the largest distance from them."""
     head = [
         "recipe", "parameters", "time", "memory", "carried", f"windows of {WINDOW}",
         "both with counts",
     ]  # fmt: skip
     lines = [[*head, "machine"], ["---", *["---:"] * (len(head) - 1), "---"]]
-    for (recipe, machine), results in grouped(found).items():
+    for (recipe, machine), results in group_results(found).items():
         title = "the default" if recipe == DEFAULT else f"`{recipe}`"
         lines.append([
             title + (f", {len(results)} seeds" if len(results) > 1 else ", 1 seed"),
             f"{results[0]['parameters']:,}",
-            time_of(results),
+            format_time(results),
             f"{max(r['peak_bytes'] for r in results) / 2**20:.0f} MB",
-            *(spread([r[name] for r in results]) for name in ("carried", "cold")),
-            " / ".join(spread([r["counts"][how] for r in results]) for how in ("carried", "cold")),
+            *(format_spread([r[name] for r in results]) for name in ("carried", "cold")),
+            " / ".join(
+                format_spread([r["counts"][how] for r in results]) for how in ("carried", "cold")
+            ),
             machine,
         ])  # fmt: skip
-    return as_markdown(lines)
+    return format_markdown(lines)
 
 
-def short_table(found: list[Trained]) -> str:
-    """Beside nanoGPT's: a row for each recipe with its losses in windows, means over seeds."""
+def format_short_table(found: list[Trained]) -> str:
+    """Format a row per recipe with its mean loss in windows, next to nanoGPT's results."""
     lines = [["", "parameters", "trained in", "loss", "with counts"], ["---", *["---:"] * 4]]
     lines += [[name, *values] for name, values in PEERS.items()]
-    for (recipe, _), results in grouped(found).items():
+    for (recipe, _), results in group_results(found).items():
         lines.append([
             "charrnn as it is" if recipe == DEFAULT else f"charrnn, `experiment={recipe}`",
             f"{results[0]['parameters'] / 1e6:.2f} million",
-            time_of(results),
+            format_time(results),
             f"{statistics.mean(r['cold'] for r in results):.4f}",
             f"{statistics.mean(r['counts']['cold'] for r in results):.4f}",
         ])  # fmt: skip
-    return as_markdown(lines)
+    return format_markdown(lines)
 
 
-def grouped(found: list[Trained]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """The results of each recipe on each machine."""
+def group_results(found: list[Trained]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Group the results by recipe and machine."""
     rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for trained in found:
         key = trained.recipe, trained.result["machine"]["processor"]
@@ -207,24 +209,24 @@ def grouped(found: list[Trained]) -> dict[tuple[str, str], list[dict[str, Any]]]
     return rows
 
 
-def time_of(results: list[dict[str, Any]]) -> str:
+def format_time(results: list[dict[str, Any]]) -> str:
     seconds = int(statistics.median(r["seconds"] for r in results))
     return f"{seconds // 60}:{seconds % 60:02}"
 
 
-def as_markdown(lines: list[list[str]]) -> str:
+def format_markdown(lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def spread(values: list[float]) -> str:
+def format_spread(values: list[float]) -> str:
     mean = statistics.mean(values)
     if len(values) == 1:
         return f"{mean:.4f}"
     return f"{mean:.4f} ± {max(abs(value - mean) for value in values):.4f}"
 
 
-def samples(found: list[Trained]) -> str:
-    """What the first seed of each recipe writes, in a block."""
+def format_samples(found: list[Trained]) -> str:
+    """Format the samples of the first seed of each recipe as a code block."""
     temperature, length = ON_PAGE
     lines = [
         f"---------- {trained.recipe}\n{trained.result['samples'][temperature][:length].strip()}\n"
@@ -235,9 +237,9 @@ def samples(found: list[Trained]) -> str:
 
 
 def write(found: list[Trained]) -> None:
-    """Put table and samples on the page, and the short table into README."""
-    write_on(PAGE, "results", f"{table(found)}\n\n{samples(found)}")
-    write_on(README, "results", short_table(found))
+    """Write the table and the samples into the page, and the short table into README."""
+    write_table(PAGE, "results", f"{format_table(found)}\n\n{format_samples(found)}")
+    write_table(README, "results", format_short_table(found))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Rows of the table, the table as Markdown, and the page that it stands on."""
+"""Make the rows of a table, format it as Markdown, and write it into a page."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ END = "<!-- end of table -->"
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A figure of the table.
+    """A row of the table.
 
     Attributes:
-        what: what was measured, and compared with what.
-        value: in `unit`; the median of the rounds, or a ratio of two.
-        bar: what must hold, such as "<= 1.10"; empty where nothing must.
+        what: a description of the figure.
+        value: in `unit`; the median of the rounds, or a ratio of two medians.
+        bar: the condition for the figure, such as "<= 1.10"; empty if there is none.
     """
 
     what: str
@@ -28,43 +28,47 @@ class Row:
     bar: str = ""
 
     @property
-    def met(self) -> bool:
+    def is_met(self) -> bool:
         sense, bound = self.bar.split()
         return self.value <= float(bound) if sense == "<=" else self.value >= float(bound)
 
 
-def row(what: str, unit: str, values: list[float], *, scale: float = 1.0, bar: str = "") -> Row:
-    """A row of one part, its median times `scale`."""
+def make_row(
+    what: str, unit: str, values: list[float], *, scale: float = 1.0, bar: str = ""
+) -> Row:
+    """Return a row with the median of one part, times `scale`."""
     return Row(what, median(values) * scale, unit, bar)
 
 
-def ratio(what: str, parts: dict[str, list[float]], over: str, under: str, bar: str = "") -> Row:
-    """A row that compares two parts measured in turns: the ratio of their medians."""
+def make_ratio(
+    what: str, parts: dict[str, list[float]], over: str, under: str, bar: str = ""
+) -> Row:
+    """Return a row with the ratio of the medians of two parts."""
     return Row(what, median(parts[over]) / median(parts[under]), "x", bar)
 
 
-def table(rows: list[Row] | str) -> str:
-    """Rows as Markdown, or the reason why a section was left out."""
+def format_table(rows: list[Row] | str) -> str:
+    """Format rows as Markdown, or return the reason why a section was skipped."""
     if isinstance(rows, str):
         return rows
     lines = ["|  | measured | must hold |", "| --- | ---: | ---: |"]
     for row in rows:
         bar = row.bar.replace("<=", "≤").replace(">=", "≥")
         if bar:
-            bar += ", holds" if row.met else ", **missed**"
-        lines.append(f"| {row.what} | {_number(row.value)} {row.unit} | {bar} |")
+            bar += ", holds" if row.is_met else ", **missed**"
+        lines.append(f"| {row.what} | {_format_number(row.value)} {row.unit} | {bar} |")
     return "\n".join(lines)
 
 
-def write_on(page: Path, command: str, body: str) -> None:
-    """Put what `make COMMAND` measured between its two marks of a page."""
+def write_table(page: Path, command: str, body: str) -> None:
+    """Replace the text between the two marks of `make COMMAND` in a page."""
     begin = f"<!-- table: make {command} -->"
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(END)
     page.write_text(f"{before}{begin}\n\n{body}\n\n{END}{after}", encoding="utf-8")
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"

@@ -1,4 +1,4 @@
-"""Where the benchmarks work: a folder that is deleted, with the texts and the model they need."""
+"""The temporary folder of the benchmarks, with the text, the data and the model they need."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from charrnn.text.corpora import fetch_corpus
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CHARRNN = [sys.executable, "-m", "charrnn"]
-# of torch-rnn's recipe, which peers have: 50 streams of 50 characters a step
+# The step of torch-rnn's recipe, which the peers also use: 50 streams of 50 characters.
 STREAMS, LENGTH = 50, 50
 
 
 @dataclasses.dataclass
 class Workplace:
-    """Attributes: folder: empty, on a disk with room for 10 GB; text: the corpus, if given."""
+    """A temporary folder.
+
+    Attributes:
+        folder: empty, on a disk with 10 GB of free space.
+        given_text: a corpus to use instead of the default.
+    """
 
     folder: Path
     effort: Effort
@@ -27,7 +32,7 @@ class Workplace:
 
     @cached_property
     def text(self) -> Path:
-        """The text that all is trained on."""
+        """The training text of all programs."""
         beside = REPOSITORY.parent / "shared" / "data" / "tiny-shakespeare.txt"
         if self.given_text is not None or beside.is_file():
             return self.given_text or beside
@@ -46,11 +51,11 @@ class Workplace:
         return [f"data.input_h5={h5}", f"data.input_json={json}"]
 
     def charrnn(self, *words: str) -> Ended:
-        """Run a command line of charrnn's to its end."""
+        """Run a command of charrnn to its end."""
         return run([*CHARRNN, *words], self.folder)
 
     def train(self, *overrides: str, recipe: str = "torch_rnn") -> tuple[Ended, Path]:
-        """`charrnn train` in a run folder of its own; peers have the size of torch-rnn's recipe."""
+        """Run `charrnn train` in a new run folder. The peers have a network of this size."""
         self._runs += 1
         folder = self.folder / f"run-{self._runs}"
         words = ("train", f"experiment={recipe}", "trainer=cpu", f"hydra.run.dir={folder}")
@@ -58,11 +63,11 @@ class Workplace:
 
     @cached_property
     def trained(self) -> Path:
-        """A run folder with a model that has learned something."""
+        """A run folder with a model after a short training."""
         steps = self.effort.size(1000, least=5)
         return self.train(*self.data_options, f"trainer.max_steps={steps}")[1]
 
 
-def seconds_a_step(ended: Ended, steps: int, last: str) -> float:
-    """Of a program that says `step 1` and then `last`: the time between, a step."""
-    return (ended.at(last) - ended.at("step 1")) / (steps - 1)
+def measure_step(ended: Ended, steps: int, last: str) -> float:
+    """Return the seconds per step of a program that prints `step 1`, and `last` at its end."""
+    return (ended.find_time(last) - ended.find_time("step 1")) / (steps - 1)

@@ -1,4 +1,4 @@
-"""`make docs`: runs the commands that the pages show, and writes what they print where it stands.
+"""`make docs`: run the commands in the pages, and write their output into the pages.
 
     ```sh
     charrnn evaluate
@@ -8,11 +8,11 @@
     val: 111538 characters ...
     ```
 
-The comment may say more: `prints stdout`, without what goes to standard error; `prints first=9
-last=7`, these lines of it; `runs`, for commands whose output is not shown. `make docs` adds the
-commit, the machine and a hash of commands and output, by which a test sees what was edited by hand.
-README.md comes first; every other page begins in a copy of the folder that it leaves, so that its
-model is the newest, with the first 100,000 characters of the corpus in my.txt. Pages may be named:
+The comment has options: `prints stdout` leaves out standard error, `prints first=9 last=7` keeps
+only these lines, and `runs` shows no output. `make docs` adds the commit, the machine and a hash of
+commands and output to the comment; a test finds blocks that were edited by hand. README.md runs
+first. Every other page runs in a copy of README's folder, with its model as the newest and the
+first 100,000 characters of the corpus in my.txt. To run only some pages:
 `make docs ARGS="docs/sampling.md"`.
 """
 
@@ -32,7 +32,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 WORK = REPOSITORY / "build" / "docs"
 FIRST = "README.md"
 RUN = "outputs/train/$(date +%Y-%m-%d/%H-%M-%S)"
-INSTEAD = {
+REPLACEMENTS = {
     "make train": f"run={RUN}; charrnn train hydra.run.dir=$run && "
     "charrnn sample length=500 checkpoint=$run"
 }
@@ -44,8 +44,8 @@ BLOCK = re.compile(
 
 
 @dataclass
-class Shown:
-    """Commands with the output that a page shows of them."""
+class Block:
+    """A block of commands and their output in a page."""
 
     match: re.Match[str]
 
@@ -55,22 +55,22 @@ class Shown:
         return hashlib.sha256(shown.encode()).hexdigest()[:12]
 
     @property
-    def is_as_made(self) -> bool:
+    def is_unchanged(self) -> bool:
         return (self.match["made"] or "").endswith(self.hash)
 
 
-def blocks(page: Path) -> Iterator[Shown]:
-    return map(Shown, BLOCK.finditer(page.read_text("utf-8")))
+def find_blocks(page: Path) -> Iterator[Block]:
+    return map(Block, BLOCK.finditer(page.read_text("utf-8")))
 
 
-def pages() -> list[str]:
-    """Those that show output, README.md first."""
-    below = sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))
-    return [name for name in (FIRST, *below) if any(blocks(REPOSITORY / name))]
+def find_pages() -> list[str]:
+    """Return the pages with blocks, README.md first."""
+    names = sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))
+    return [name for name in (FIRST, *names) if any(find_blocks(REPOSITORY / name))]
 
 
-def make(name: str, by: str) -> None:
-    """Run the commands of a page in its own folder, and write it anew."""
+def update_page(name: str, by: str) -> None:
+    """Run the commands of a page in a new folder, and write their output into the page."""
     folder = WORK / Path(name).stem
     shutil.rmtree(folder, ignore_errors=True)
     if name == FIRST:
@@ -79,16 +79,16 @@ def make(name: str, by: str) -> None:
         shutil.copytree(WORK / Path(FIRST).stem, folder, symlinks=True)
     page = REPOSITORY / name
 
-    def made(match: re.Match[str]) -> str:
-        printed = _printed(match["commands"], folder, "stdout" in match["words"])
+    def replace_block(match: re.Match[str]) -> str:
+        printed = _run_commands(match["commands"], folder, "stdout" in match["words"])
         limits = dict(re.findall(r"(first|last)=(\d+)", match["words"]))
-        output = _shortened(printed, int(limits.get("first", 0)), int(limits.get("last", 0)))
+        output = _shorten(printed, int(limits.get("first", 0)), int(limits.get("last", 0)))
         shown = "" if match["kind"] == "runs" else f"```\n{output}```\n"
         head = f"```sh\n{match['commands']}```\n<!-- {match['kind']}{match['words']}"
-        (block,) = map(Shown, BLOCK.finditer(f"{head} | new -->\n{shown}"))
+        (block,) = map(Block, BLOCK.finditer(f"{head} | new -->\n{shown}"))
         return f"{head} | {by}, {block.hash} -->\n{shown}"
 
-    page.write_text(BLOCK.sub(made, page.read_text("utf-8")), "utf-8")
+    page.write_text(BLOCK.sub(replace_block, page.read_text("utf-8")), "utf-8")
     if name == FIRST:
         from charrnn.text.corpora import fetch_corpus
 
@@ -96,8 +96,8 @@ def make(name: str, by: str) -> None:
         (folder / "my.txt").write_text(corpus[:100_000], "utf-8")
 
 
-def _printed(commands: str, folder: Path, only_stdout: bool) -> str:
-    for shown, run in INSTEAD.items():
+def _run_commands(commands: str, folder: Path, only_stdout: bool) -> str:
+    for shown, run in REPLACEMENTS.items():
         commands = commands.replace(shown, run)
     print(f"{folder.name}: {commands.strip()}", flush=True)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -115,7 +115,7 @@ def _printed(commands: str, folder: Path, only_stdout: bool) -> str:
     return text if text.endswith("\n") or not text else f"{text}\n"
 
 
-def _shortened(text: str, first: int, last: int) -> str:
+def _shorten(text: str, first: int, last: int) -> str:
     lines = text.splitlines(keepends=True)
     if (not first and not last) or len(lines) <= first + last + 1:
         return text
@@ -123,13 +123,13 @@ def _shortened(text: str, first: int, last: int) -> str:
 
 
 def main(named: list[str]) -> None:
-    from benchmarks.machine import description
+    from benchmarks.machine import describe_machine
 
     commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY)
-    by = f"{commit.decode().strip()} on {description()['processor']}"
-    for name in pages():
+    by = f"{commit.decode().strip()} on {describe_machine()['processor']}"
+    for name in find_pages():
         if not named or name in named or (name == FIRST and not (WORK / "README").is_dir()):
-            make(name, by)
+            update_page(name, by)
 
 
 if __name__ == "__main__":

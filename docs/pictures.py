@@ -1,4 +1,4 @@
-"""Pictures for docs/, of pages in a Chromium without a window.
+"""Take the pictures in docs/: screenshots of pages in headless Chromium.
 
     python -m docs.pictures page http://127.0.0.1:8080 docs/writing-page
     python -m docs.pictures page page.html docs/exported-page
@@ -8,7 +8,7 @@
     python -m docs.pictures code inspect-of-code.html docs/inspect
     python -m docs.pictures tensorboard http://127.0.0.1:6006 docs/tensorboard
 
-The model is one of Shakespeare or of code, and TensorBoard shows a sweep.
+Use a model of Shakespeare (of code for `code`), and a sweep in TensorBoard.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ BEGINNING = """MENENIUS:
 I tell you, friends, most charitable care
 Have the patricians of you. For your wants,
 """
-SETTLED = 4000  # milliseconds until a page has drawn everything
+SETTLED = 4000  # milliseconds that a page needs to draw everything
 
 
 class Picture(NamedTuple):
-    """The end of its name, its size, its colours, and what is done on the page before."""
+    """A picture: the end of its name, its size, its colours, and an action on the page before."""
 
     end: str
     width: int
@@ -44,14 +44,14 @@ class Picture(NamedTuple):
     address: str = ""
 
 
-def writing(*taken: bool) -> Callable[[Any], None]:
-    """A beginning and continuations, of which the first is taken or not."""
+def write_text(*taken: bool) -> Callable[[Any], None]:
+    """Write a beginning and request continuations; take those whose value in `taken` is True."""
 
     def act(page: Any) -> None:
         page.locator("#model option").first.wait_for(state="attached")
         set_field(page, "seed", "3")
         page.locator("#text").fill(BEGINNING)
-        page.wait_for_timeout(600)  # a page that writes along has begun
+        page.wait_for_timeout(600)  # The page suggests text after a pause.
         for take in taken:
             page.locator("#text").press("Control+Enter")
             page.get_by_text("characters a second").wait_for()
@@ -61,8 +61,8 @@ def writing(*taken: bool) -> Callable[[Any], None]:
     return act
 
 
-def from_nothing(page: Any) -> None:
-    """What the page writes of its own, a list where the model writes lists."""
+def write_from_nothing(page: Any) -> None:
+    """Let the page write without a beginning: a list if the model writes lists, or a text."""
     page.locator("#model option").first.wait_for(state="attached")
     set_field(page, "seed", "1")
     if page.get_by_role("switch", name="List").is_checked():
@@ -71,8 +71,8 @@ def from_nothing(page: Any) -> None:
         page.locator("#text").press("Control+Enter")
 
 
-def listing(page: Any) -> None:
-    """A list of paint colours, of which some are starred."""
+def write_list(page: Any) -> None:
+    """Write a list of paint colours, and star some of them."""
     page.get_by_role("switch", name="List").check()
     set_field(page, "seed", "1")
     page.get_by_role("button", name="Write a list").click()
@@ -82,8 +82,8 @@ def listing(page: Any) -> None:
     page.mouse.move(0, 0)
 
 
-def inside(feature: str, seen: str, is_off: bool = False) -> Callable[[Any], None]:
-    """A feature of the network, from where on the page is seen, and whether it is switched off."""
+def show_unit(feature: str, seen: str, is_off: bool = False) -> Callable[[Any], None]:
+    """Show the unit of a feature, scroll to the element `seen`, and switch it off if `is_off`."""
 
     def act(page: Any) -> None:
         page.wait_for_function("charrnn.ready && charrnn.reading.isDone && charrnn.writing.isDone")
@@ -95,43 +95,45 @@ def inside(feature: str, seen: str, is_off: bool = False) -> Callable[[Any], Non
     return act
 
 
-def scalars(page: Any) -> None:
+def show_scalars(page: Any) -> None:
     page.wait_for_timeout(SETTLED)
     page.get_by_role("button", name="Settings").first.click()
     page.locator('input[placeholder="Filter tags (regex)"]').fill("loss")
     page.keyboard.press("Escape")
 
 
-def text(page: Any) -> None:
+def show_text(page: Any) -> None:
     page.locator("button", has_text="config").first.click()  # closes it; samples follow
 
 
 PICTURES = {
     "page": (
-        Picture("", 1280, 800, "light", writing(True, False)),
-        Picture("-dark", 768, 720, "dark", writing(True, True, False)),
-        Picture("-phone", 360, 720, "light", writing(True, False)),
+        Picture("", 1280, 800, "light", write_text(True, False)),
+        Picture("-dark", 768, 720, "dark", write_text(True, True, False)),
+        Picture("-phone", 360, 720, "light", write_text(True, False)),
     ),
-    "gallery": (Picture("", 768, 480, "light", from_nothing),),
-    "list": (Picture("-list", 960, 560, "light", listing),),
+    "gallery": (Picture("", 768, 480, "light", write_from_nothing),),
+    "list": (Picture("-list", 960, 560, "light", write_list),),
     "inspect": (
-        Picture("", 1280, 1000, "light", inside("position in the line", "h1")),
-        Picture("-held", 1280, 820, "light", inside("position in the line", "#reader", True)),
-        Picture("-writing", 1280, 420, "light", inside("position in the line", "#writing", True)),
+        Picture("", 1280, 1000, "light", show_unit("position in the line", "h1")),
+        Picture("-held", 1280, 820, "light", show_unit("position in the line", "#reader", True)),
+        Picture(
+            "-writing", 1280, 420, "light", show_unit("position in the line", "#writing", True)
+        ),
     ),
     "code": (
-        Picture("-code", 768, 1000, "dark", inside("inside an indentation", "#reader")),
-        Picture("-phone", 360, 740, "light", inside("inside an indentation", "#reader")),
+        Picture("-code", 768, 1000, "dark", show_unit("inside an indentation", "#reader")),
+        Picture("-phone", 360, 740, "light", show_unit("inside an indentation", "#reader")),
     ),
     "tensorboard": (
-        Picture("", 1400, 640, "light", scalars, "#timeseries"),
-        Picture("-text", 1400, 560, "light", text, "#text"),
+        Picture("", 1400, 640, "light", show_scalars, "#timeseries"),
+        Picture("-text", 1400, 560, "light", show_text, "#text"),
     ),
 }
 
 
 def main(what: str, address: str, name: str) -> None:
-    """Make the pictures whose names begin so."""
+    """Take the pictures of a group; `name` is the start of their file names."""
     if not address.startswith("http"):
         address = Path(address).resolve().as_uri()
     with sync_playwright() as driver:
@@ -143,7 +145,7 @@ def main(what: str, address: str, name: str) -> None:
                 device_scale_factor=2 if picture.width < 500 else 1,
                 color_scheme=picture.scheme,
                 has_touch=picture.width < 500,
-                bypass_csp=True,  # which forbids what is waited for
+                bypass_csp=True,  # The page's policy would block `wait_for_function`.
             )
             page = context.new_page()
             page.goto(address + picture.address)

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import recipes
 from benchmarks.__main__ import main
-from benchmarks.measuring import Effort, interleaved
-from benchmarks.report import ratio, row, table
+from benchmarks.measuring import Effort, measure_in_turns
+from benchmarks.report import format_table, make_ratio, make_row
 from benchmarks.sections import SECTIONS
 from charrnn.cli import conf
 
@@ -31,7 +31,7 @@ def test_a_whole_run_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
     page = tmp_path / "results.md"
     page.write_text("before\n<!-- table: make bench -->\nold\n<!-- end of table -->\nafter\n")
     monkeypatch.setattr("benchmarks.__main__.PAGE", page)
-    monkeypatch.setattr("benchmarks.__main__.section", lambda name: lambda place: f"no {name}")
+    monkeypatch.setattr("benchmarks.__main__.get_section", lambda name: lambda place: f"no {name}")
     assert main(["--output", str(tmp_path), "startup"]) == 0
     assert "old" in page.read_text()
     assert main(["--output", str(tmp_path)]) == 0
@@ -46,10 +46,11 @@ def test_parts_take_turns_and_medians_are_compared() -> None:
         order.append(name)
         return len(order)
 
-    parts = interleaved({"a": lambda: part("a"), "b": lambda: part("b")}, Effort(3, 1.0))
+    parts = measure_in_turns({"a": lambda: part("a"), "b": lambda: part("b")}, Effort(3, 1.0))
     assert order == list("ababab")
-    rows = [row("a", "s", parts["a"], scale=1e3), ratio("a / b", parts, "a", "b", "<= 0.5")]
-    assert "| a | 3,000 s |  |\n| a / b | 0.75 x | ≤ 0.5, **missed** |" in table(rows)
+    row = make_row("a", "s", parts["a"], scale=1e3)
+    rows = [row, make_ratio("a / b", parts, "a", "b", "<= 0.5")]
+    assert "| a | 3,000 s |  |\n| a / b | 0.75 x | ≤ 0.5, **missed** |" in format_table(rows)
 
 
 def test_every_recipe_is_an_experiment() -> None:
@@ -75,7 +76,7 @@ def test_the_table_has_means_and_how_far_seeds_are_from_them(
     found = [
         recipes.Trained(recipes.DEFAULT, seed, result(loss)) for seed, loss in ((1, 1.4), (2, 1.5))
     ]
-    row = recipes.table(found).splitlines()[-1]
+    row = recipes.format_table(found).splitlines()[-1]
     assert row == (
         "| the default, 2 seeds | 1,234 | 1:01 | 512 MB | 1.4500 ± 0.0500 | 1.5000 ± 0.0000 "
         "| 1.3500 ± 0.0000 / 1.3750 ± 0.0000 | a machine |"

@@ -202,15 +202,15 @@ def test_what_is_shown_as_printed_was_printed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.syspath_prepend(REPOSITORY / "docs")
     import outputs
 
-    assert outputs.pages()[0] == "README.md"
+    assert outputs.find_pages()[0] == "README.md"
     for name in (str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("**/*.md")):
         if not name.startswith((".", "build", "outputs")):
-            shown = [*outputs.blocks(REPOSITORY / name)]
+            shown = [*outputs.find_blocks(REPOSITORY / name)]
             text = (REPOSITORY / name).read_text("utf-8")
             opened = re.findall(r"^```(\w*)\n.*?^```$", text, re.DOTALL | re.MULTILINE)
             # what another program prints, or this one over many machines, is ```text
             assert opened.count("") == sum(b.match["output"] is not None for b in shown), name
-            by_hand = [block.match["commands"] for block in shown if not block.is_as_made]
+            by_hand = [block.match["commands"] for block in shown if not block.is_unchanged]
             assert by_hand == [], f"{name}: make docs ARGS={name}"
 
 

@@ -1,5 +1,5 @@
-"""Programs to compare charrnn with, each run as a process: `python -m benchmarks.peers.NAME`.
+"""Programs to compare charrnn with. Each runs as a process: `python -m benchmarks.peers.NAME`.
 
-Each says `step 1` on standard error after its first step and `done` after its last, so that
-what is compared is measured from outside, in the same way for all.
+Each program prints `step 1` on standard error after its first step and `done` after its last, so
+that all programs are measured in the same way from outside.
 """

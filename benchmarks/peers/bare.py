@@ -1,7 +1,7 @@
-"""The bare PyTorch loop over charrnn's own network: what a training step costs at least.
+"""A bare PyTorch loop with charrnn's network: a lower bound for the time of a training step.
 
-The same network, precision, windows, clipping and optimizer as the default recipe; no
-Trainer, no validation, no logging, no checkpoints, and the whole text in memory.
+It has the network, precision, windows, clipping and optimizer of torch-rnn's recipe, but no
+Trainer, validation, logging or checkpoints, and it keeps the whole text in memory.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""A character-level nn.LSTM in float32, as people write it.
+"""A typical script for a character-level nn.LSTM in float32, with PyTorch's defaults.
 
-One deep nn.LSTM, Adam, clipping by norm, a loop over batches that asks for the loss of
-every step: the usual script, with everything at PyTorch's defaults.
+It has one deep nn.LSTM, Adam, clipping by norm, and a loop that reads the loss of every step.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""A small transformer in plain PyTorch, of the shape that nanoGPT trains on a CPU.
+"""A small transformer in plain PyTorch, with the size that nanoGPT trains on a CPU.
 
-4 blocks with 4 heads, 128 wide, windows of 64 characters, batches of 12, no dropout, no
-biases, decoder tied to the embedding: 0.80 M parameters. AdamW, 100 steps of warmup, then
-a cosine from 1e-3 to 1e-4, gradients clipped to a norm of 1 (the facts of its
-`shakespeare_char` recipe for a CPU; the code is ours).
+4 blocks with 4 heads, width 128, windows of 64 characters, batches of 12, no dropout, no biases,
+decoder tied to the embedding: 0.80 M parameters. AdamW, 100 steps of warmup, then a cosine from
+1e-3 to 1e-4, gradients clipped to a norm of 1. The values are those of nanoGPT's recipe
+`shakespeare_char` for a CPU; the code is new.
 
-Its validation loss is the mean over the split, in overlapping windows such that every
-character but the first few has between 48 and 63 before it: the most that it can use.
-Validation counts as no training time.
+The validation loss is the mean over the split in overlapping windows. All but the first characters
+have a context of 48 to 63 characters, close to the most that the model can use. The training time
+does not include validation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from charrnn.data import open_data
 
 WINDOW = 64
-SCORED = 16  # of a window, at its end
+SCORED = 16  # scored characters at the end of each window
 
 
 class Block(nn.Module):
@@ -51,7 +51,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """ids (N, T <= 64) -> logits (N, T, V)."""
+    """A decoder-only transformer: ids (N, T <= 64) -> logits (N, T, V)."""
 
     def __init__(
         self, vocabulary_size: int, width: int = 128, heads: int = 4, layers: int = 4
@@ -74,8 +74,8 @@ class Transformer(nn.Module):
 
 
 @torch.inference_mode()
-def validation_loss(model: nn.Module, ids: Tensor) -> float:
-    """Nats per character of ids (n,), all but the first."""
+def compute_validation_loss(model: nn.Module, ids: Tensor) -> float:
+    """Return the loss of ids (n,) without the first, in nats per character."""
     model.eval()
     total = F.cross_entropy(model(ids[None, :WINDOW])[0], ids[1 : WINDOW + 1], reduction="sum")
     count = WINDOW
@@ -90,7 +90,7 @@ def validation_loss(model: nn.Module, ids: Tensor) -> float:
     return float(total) / count
 
 
-def learning_rate(step: int, steps: int) -> float:
+def get_learning_rate(step: int, steps: int) -> float:
     if step < 100:
         return 1e-3 * (step + 1) / 101
     progress = (step - 100) / max(1, steps - 100)
@@ -122,7 +122,7 @@ def main() -> None:
     began = time.perf_counter()
     for step in range(options.steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, options.steps)
+            group["lr"] = get_learning_rate(step, options.steps)
         starts = torch.randint(len(train) - WINDOW, (12,)).tolist()
         block = torch.stack([train[s : s + WINDOW + 1] for s in starts])
         logits = model(block[:, :-1])
@@ -133,7 +133,7 @@ def main() -> None:
         optimizer.step()
         if (step + 1) % options.validate_every == 0 or step + 1 == options.steps:
             trained += time.perf_counter() - began
-            print(f"{step + 1} {trained:.3f} {validation_loss(model, val):.4f}", flush=True)
+            print(f"{step + 1} {trained:.3f} {compute_validation_loss(model, val):.4f}", flush=True)
             began = time.perf_counter()
     print("done", file=sys.stderr, flush=True)
 

@@ -1,6 +1,6 @@
-"""One file a part of the way, in the order of the table.
+"""The sections of the benchmarks, one per file, in the order of the table.
 
-Each has `measure(place)`, which gives rows, or says why there are none.
+Each file has a function `measure(place)`, which returns rows, or a reason why there are none.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ SECTIONS = {
 }
 
 
-def section(name: str) -> Callable[[Workplace], list[Row] | str]:
-    """The function that measures a section."""
+def get_section(name: str) -> Callable[[Workplace], list[Row] | str]:
+    """Return the function that measures a section."""
     measure: Callable[[Workplace], list[Row] | str] = importlib.import_module(
         f"benchmarks.sections.{name}"
     ).measure

@@ -1,4 +1,4 @@
-"""The training step on a GPU, and its memory, beside the bare loop."""
+"""Compare the training step on a GPU, and its memory, with the bare loop."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.measuring import Ended, interleaved
-from benchmarks.report import Row, ratio, row
-from benchmarks.sections.training import bare_loop
-from benchmarks.workplace import Workplace, seconds_a_step
+from benchmarks.measuring import Ended, measure_in_turns
+from benchmarks.report import Row, make_ratio, make_row
+from benchmarks.sections.training import run_bare_loop
+from benchmarks.workplace import Workplace, measure_step
 from charrnn.runs.hardware import trains_in_bf16
 
 
@@ -23,12 +23,12 @@ def measure(place: Workplace) -> list[Row] | str:
     precision = "bf16-mixed" if bf16 else "tf32-true"
     small, large = place.effort.size(3000, least=20), place.effort.size(600, least=20)
     return [
-        *_beside_the_bare_loop(place, precision, 2, 128, small, "<= 1.25"),
-        *_beside_the_bare_loop(place, precision, 3, 1024, large, "<= 1.05"),
+        *_compare_with_bare_loop(place, precision, 2, 128, small, "<= 1.25"),
+        *_compare_with_bare_loop(place, precision, 3, 1024, large, "<= 1.05"),
     ]
 
 
-def _beside_the_bare_loop(
+def _compare_with_bare_loop(
     place: Workplace, precision: str, layers: int, hidden: int, steps: int, bar: str
 ) -> list[Row]:
     peaks: dict[str, list[float]] = {"charrnn": [], "bare": []}
@@ -38,33 +38,35 @@ def _beside_the_bare_loop(
         limit = f"trainer.max_steps={steps}"
         return place.train(*place.data_options, "trainer=gpu", limit, *sizes)[0]
 
-    def loop() -> Ended:
+    def run_loop() -> Ended:
         more = ("--num-layers", str(layers), "--hidden-size", str(hidden), "--device", "cuda")
-        return bare_loop(place, steps, precision, 1, *more)
+        return run_bare_loop(place, steps, precision, 1, *more)
 
-    def seconds(name: str, program: Callable[[], Ended], last: str) -> float:
-        ended, peak = _watched(program)
+    def measure(name: str, program: Callable[[], Ended], last: str) -> float:
+        ended, peak = _watch_memory(program)
         peaks[name].append(peak)
-        return seconds_a_step(ended, steps, last)
+        return measure_step(ended, steps, last)
 
-    parts = interleaved(
+    parts = measure_in_turns(
         {
-            "charrnn": lambda: seconds("charrnn", train, f"step {steps} /"),
-            "bare": lambda: seconds("bare", loop, "done"),
+            "charrnn": lambda: measure("charrnn", train, f"step {steps} /"),
+            "bare": lambda: measure("bare", run_loop, "done"),
         },
         place.effort,
     )
-    memory = {name: [max(found)] for name, found in peaks.items()}
+    memory = {name: [max(values)] for name, values in peaks.items()}
     shape = f"{layers} x {hidden} ({precision})"
     return [
-        *(row(f"{name}, a step at {shape}", "ms", parts[name], scale=1e3) for name in parts),
-        ratio(f"charrnn / bare loop at {shape}", parts, "charrnn", "bare", bar),
-        ratio(f"GPU memory, charrnn / bare loop at {shape}", memory, "charrnn", "bare", "<= 1.1"),
+        *(make_row(f"{name}, a step at {shape}", "ms", parts[name], scale=1e3) for name in parts),
+        make_ratio(f"charrnn / bare loop at {shape}", parts, "charrnn", "bare", bar),
+        make_ratio(
+            f"GPU memory, charrnn / bare loop at {shape}", memory, "charrnn", "bare", "<= 1.1"
+        ),
     ]
 
 
-def _watched(call: Callable[[], Ended]) -> tuple[Ended, float]:
-    """A process that ended, and the most GPU memory (MB) that was in use meanwhile."""
+def _watch_memory(call: Callable[[], Ended]) -> tuple[Ended, float]:
+    """Run a process, and return its result and the peak of the used GPU memory (MB)."""
     before = torch.cuda.mem_get_info()[0]
     least, done = [before], threading.Event()
 

@@ -1,12 +1,12 @@
-"""Text to HDF5: 1 GB of ASCII, and 1 GB in which every third character takes several bytes."""
+"""Measure preprocessing: 1 GB of ASCII, and 1 GB in which every third character is multi-byte."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from benchmarks.measuring import interleaved
-from benchmarks.report import Row, row
+from benchmarks.measuring import measure_in_turns
+from benchmarks.report import Row, make_row
 from benchmarks.workplace import Workplace
 
 SIZE = 1_000_000_000
@@ -18,17 +18,17 @@ MULTIBYTE = (
 def measure(place: Workplace) -> list[Row] | str:
     size = place.effort.size(SIZE, least=100_000)
     if shutil.disk_usage(place.folder).free < 8 * size:
-        return "Left out: no room for a text of 1 GB and its ids."
+        return "Skipped: not enough disk space for a text of 1 GB and its ids."
     ascii_text = place.text.read_text(encoding="utf-8").encode("ascii", "ignore").decode()
-    texts = {"ASCII": _repeated(place.folder / "ascii.txt", ascii_text, size)}
+    texts = {"ASCII": _write_repeated(place.folder / "ascii.txt", ascii_text, size)}
     mixed = "".join(
         MULTIBYTE[i // 3 % len(MULTIBYTE)] if i % 3 == 0 else c
         for i, c in enumerate(ascii_text[:300_000])
     )
-    texts["multi-byte"] = _repeated(place.folder / "multibyte.txt", mixed, size)
+    texts["multi-byte"] = _write_repeated(place.folder / "multibyte.txt", mixed, size)
     peaks: list[float] = []
 
-    def preprocess(name: str) -> float:
+    def measure_speed(name: str) -> float:
         output = place.folder / "preprocessed.h5"
         ended = place.charrnn(
             "preprocess", f"input_txt={texts[name]}", f"output_h5={output}", "quiet=true"
@@ -37,22 +37,20 @@ def measure(place: Workplace) -> list[Row] | str:
         peaks.append(ended.peak_bytes / 1e6)
         return texts[name].stat().st_size / 1e6 / ended.seconds
 
-    parts = interleaved(
-        {name: lambda name=name: preprocess(name) for name in texts},  # type: ignore[misc]
+    parts = measure_in_turns(
+        {name: lambda name=name: measure_speed(name) for name in texts},  # type: ignore[misc]
         place.effort,
     )
-    rows = [
-        row(f"`charrnn preprocess`, {size / 1e6:.0f} MB of {name}", "MB/s", measured, bar=">= 60")
-        for name, measured in parts.items()
-    ]
+    command = f"`charrnn preprocess`, {size / 1e6:.0f} MB of"
+    rows = [make_row(f"{command} {name}", "MB/s", parts[name], bar=">= 60") for name in parts]
     rows.append(Row("peak memory", max(peaks), "MB", "<= 120"))
     for path in texts.values():
         path.unlink()
     return rows
 
 
-def _repeated(path: Path, text: str, size: int) -> Path:
-    """A file of about so many bytes."""
+def _write_repeated(path: Path, text: str, size: int) -> Path:
+    """Write a file of about `size` bytes that repeats a text."""
     block = text.encode()
     with path.open("wb") as file:
         for _ in range(max(1, size // len(block))):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from benchmarks.measuring import interleaved, seconds
-from benchmarks.report import Row, ratio, row
+from benchmarks.measuring import measure_in_turns, time_call
+from benchmarks.report import Row, make_ratio, make_row
 from benchmarks.workplace import Workplace
 from charrnn.model import Model, load
 
@@ -29,25 +29,25 @@ def measure(place: Workplace) -> list[Row]:
             if precision == 32 or has_int8:
                 name = what if counts == "none" else f"{what}, with counts"
                 length = place.effort.size(characters, least=20)
-                speeds[name] = _speed(model, streams, length, precision, counts)
+                speeds[name] = _make_measurement(model, streams, length, precision, counts)
                 bars[name] = f">= {bar}"
-    parts = interleaved(speeds, place.effort)
-    rows = [row(name, "characters/s", parts[name], bar=bars[name]) for name in speeds]
+    parts = measure_in_turns(speeds, place.effort)
+    rows = [make_row(name, "characters/s", parts[name], bar=bars[name]) for name in speeds]
     whole, plain = "one stream, `precision=8`", "one stream, NumPy"
     if whole in parts:
-        rows.append(ratio(f"{whole} / NumPy", parts, whole, plain, ">= 6"))
+        rows.append(make_ratio(f"{whole} / NumPy", parts, whole, plain, ">= 6"))
     return rows
 
 
-def _speed(
+def _make_measurement(
     model: Model, streams: int, length: int, precision: int, counts: str
 ) -> Callable[[], float]:
-    """Characters a second of so many streams together."""
+    """Return a function that measures the characters per second of `streams` streams."""
     how: dict[str, Any] = {"precision": precision, "counts": counts}
 
     def write() -> float:
         call = lambda: model.generate(length, num_samples=streams, seed=1, **how)  # noqa: E731
-        return length * streams / seconds(call)
+        return length * streams / time_call(call)
 
-    write()  # compiles, or loads what is compiled
+    write()  # Compile first, or load the compiled code.
     return write

@@ -1,6 +1,6 @@
-"""`charrnn serve` under load: 64 clients that stream, beside the engine's own speed.
+"""Measure `charrnn serve` with 64 streaming clients, and compare it with the engine's speed.
 
-Without counts on both sides: what is measured is the server.
+Both write without counts, because this section measures the server.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-from benchmarks.measuring import interleaved, seconds
-from benchmarks.report import Row, row
+from benchmarks.measuring import measure_in_turns, time_call
+from benchmarks.report import Row, make_row
 from benchmarks.workplace import CHARRNN, Workplace
 from charrnn.model import Model, load
 
@@ -31,12 +31,12 @@ PROMPT = "ROMEO:\n"
 
 @dataclass
 class Load:
-    """What the clients saw.
+    """The measurements of the clients.
 
     Attributes:
-        whole: seconds of each completion.
-        first: seconds until the first part of each was there.
-        speed: characters a second.
+        whole: the seconds of each completion.
+        first: the seconds until the first part of each completion.
+        speed: characters per second of all clients.
     """
 
     whole: list[float] = field(default_factory=list)
@@ -50,12 +50,12 @@ def measure(place: Workplace) -> list[Row]:
     precisions = (32, 8) if find_spec("numba") else (32,)
     rows = []
     for precision in precisions:
-        with _server(path, place.folder, precision) as port:
-            rows += _rows(place, load(path), precision, port)
+        with _run_server(path, place.folder, precision) as port:
+            rows += _measure_rows(place, load(path), precision, port)
     return rows
 
 
-def _rows(place: Workplace, model: Model, precision: int, port: int) -> list[Row]:
+def _measure_rows(place: Workplace, model: Model, precision: int, port: int) -> list[Row]:
     length = place.effort.size(2000, least=20)
     loads: list[Load] = []
 
@@ -65,28 +65,29 @@ def _rows(place: Workplace, model: Model, precision: int, port: int) -> list[Row
         )
 
     def serve() -> float:
-        loads.append(asyncio.run(_load(port, max(0.5, SECONDS * place.effort.scale))))
+        loads.append(asyncio.run(_run_load(port, max(0.5, SECONDS * place.effort.scale))))
         return loads[-1].speed
 
-    write()  # compiles, or loads what is compiled
-    alone = asyncio.run(_alone(port))
-    engines = {"engine": lambda: CLIENTS * length / seconds(write), "server": serve}
-    parts = interleaved(engines, place.effort)
+    write()  # Compile first, or load the compiled code.
+    single = asyncio.run(_measure_single_client(port))
+    engines = {"engine": lambda: CLIENTS * length / time_call(write), "server": serve}
+    parts = measure_in_turns(engines, place.effort)
     last, of = loads[-1], f"`precision={precision}`"
     share = 0.6 if precision == 32 else 0.7
     return [
-        row(f"{CLIENTS} clients that stream {SHORTEST} to {_length(CLIENTS - 1)} characters, {of}",
-            "characters/s", parts["server"], bar=f">= {share * median(parts['engine']):.0f}"),
+        make_row(f"{CLIENTS} clients that stream {SHORTEST} to {_get_length(CLIENTS - 1)} "
+            f"characters, {of}", "characters/s", parts["server"],
+            bar=f">= {share * median(parts['engine']):.0f}"),
         Row(f"the slowest tenth, beside the median, {of}",
-            _share(last.whole, 0.9) / median(last.whole), "x", "<= 2"),
-        Row(f"the first characters, one client, {of}", alone, "s", "<= 0.05"),
+            _get_quantile(last.whole, 0.9) / median(last.whole), "x", "<= 2"),
+        Row(f"the first characters, one client, {of}", single, "s", "<= 0.05"),
         Row(f"the first characters, one of {CLIENTS} (the slowest tenth), {of}",
-               _share(last.first, 0.9), "s", "<= 0.3"),
+               _get_quantile(last.first, 0.9), "s", "<= 0.3"),
     ]  # fmt: skip
 
 
 @contextmanager
-def _server(model: Path, folder: Path, precision: int) -> Iterator[int]:
+def _run_server(model: Path, folder: Path, precision: int) -> Iterator[int]:
     options = [f"checkpoint={model}", "port=0", f"precision={precision}"]
     command = [*CHARRNN, "serve", *options, "counts=none"]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
@@ -105,14 +106,14 @@ def _server(model: Path, folder: Path, precision: int) -> Iterator[int]:
             process.wait()
 
 
-async def _load(port: int, duration: float) -> Load:
+async def _run_load(port: int, duration: float) -> Load:
     load, began = Load(), time.perf_counter()
 
     async def client(number: int) -> None:
         async with _Client(port, number) as one:
             while time.perf_counter() < began + duration:
                 first, whole = await one.ask()
-                load.characters += _length(number)
+                load.characters += _get_length(number)
                 load.first.append(first)
                 load.whole.append(whole)
 
@@ -121,19 +122,20 @@ async def _load(port: int, duration: float) -> Load:
     return load
 
 
-async def _alone(port: int) -> float:
-    """Seconds until the first part of a lone request is there: the median of some."""
+async def _measure_single_client(port: int) -> float:
+    """Return the median seconds until the first part of a single request."""
     async with _Client(port, 0) as client:
         return median([(await client.ask())[0] for _ in range(9)])
 
 
 class _Client:
-    """One that keeps its connection, as the clients of such servers do."""
+    """A client that keeps its connection open, as OpenAI's client does."""
 
     def __init__(self, port: int, number: int) -> None:
         self._port = port
+        length, user = _get_length(number), str(number)
         body = json.dumps(
-            {"prompt": PROMPT, "max_tokens": _length(number), "stream": True, "user": str(number)}
+            {"prompt": PROMPT, "max_tokens": length, "stream": True, "user": user}
         ).encode()
         head = (
             f"POST /v1/completions HTTP/1.1\r\nhost: localhost:{port}\r\n"
@@ -149,7 +151,7 @@ class _Client:
         self._writer.close()
 
     async def ask(self) -> tuple[float, float]:
-        """Stream a completion; seconds until its first part and until its end."""
+        """Stream a completion, and return the seconds until its first part and its end."""
         began = time.perf_counter()
         self._writer.write(self._request)
         await self._reader.readuntil(b"data: ")
@@ -158,12 +160,12 @@ class _Client:
         return first, time.perf_counter() - began
 
 
-def _length(number: int) -> int:
-    """Characters that a client asks for."""
+def _get_length(number: int) -> int:
+    """Return the number of characters that a client requests."""
     return SHORTEST + 8 * number
 
 
-def _share(values: list[float], share: float) -> float:
-    """The value that so much of all are below."""
+def _get_quantile(values: list[float], share: float) -> float:
+    """Return the quantile `share` of the values."""
     ordered = sorted(values)
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)]

@@ -1,8 +1,7 @@
-"""The training step of torch-rnn's recipe, through `charrnn train` and through its peers.
+"""Measure the training step of torch-rnn's recipe in `charrnn train` and in its peers.
 
-Everything is on in `charrnn train`: validation, samples, logging, checkpoints, TensorBoard.
-What it takes from the end of the first step to the end of the run, validation and files
-included, is divided by the steps.
+`charrnn train` runs with validation, samples, logging, checkpoints and TensorBoard. The time per
+step is the time from the end of the first step to the end of the run, divided by the steps.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from statistics import median
 
 import torch
 
-from benchmarks.measuring import Ended, interleaved, run, seconds
-from benchmarks.report import Row, ratio, row
-from benchmarks.workplace import LENGTH, REPOSITORY, STREAMS, Workplace, seconds_a_step
+from benchmarks.measuring import Ended, measure_in_turns, run, time_call
+from benchmarks.report import Row, make_ratio, make_row
+from benchmarks.workplace import LENGTH, REPOSITORY, STREAMS, Workplace, measure_step
 from charrnn.data import open_data
 from charrnn.evaluation.stream_losses import compute_stream_loss
 from charrnn.networks.network import network_of
@@ -26,16 +25,17 @@ from charrnn.runs.model_lookup import read_model
 
 def measure(place: Workplace) -> list[Row]:
     steps = place.effort.size(1000, least=12)
-    threads, precision = chosen(place)
+    threads, precision = find_choices(place)
+    setup = place, steps, precision, threads
     peaks: list[float] = []
 
-    def charrnn() -> float:
+    def train() -> float:
         ended, _ = place.train(*place.data_options, f"trainer.max_steps={steps}")
         peaks.append(float(ended.peak_bytes))
-        return seconds_a_step(ended, steps, "run folder:")
+        return measure_step(ended, steps, "run folder:")
 
-    def of_peer(ended: Callable[[], Ended]) -> Callable[[], float]:
-        return lambda: seconds_a_step(ended(), steps, "done")
+    def measure_peer(ended: Callable[[], Ended]) -> Callable[[], float]:
+        return lambda: measure_step(ended(), steps, "done")
 
     plain = (str(place.text), "--steps", str(steps))
     network = network_of(read_model(place.trained))
@@ -44,23 +44,23 @@ def measure(place: Workplace) -> list[Row]:
     keep_freed_memory()
 
     def evaluate() -> float:
-        """Seconds for as many characters as a training step has."""
-        passes = [seconds(lambda: compute_stream_loss(network, ids)) for _ in range(3)]
+        """Return the seconds for as many characters as a training step has."""
+        passes = [time_call(lambda: compute_stream_loss(network, ids)) for _ in range(3)]
         return median(passes) / len(ids) * STREAMS * LENGTH
 
     evaluate()
-    parts = interleaved(
+    parts = measure_in_turns(
         {
-            "charrnn": charrnn,
-            "bare": of_peer(lambda: bare_loop(place, steps, precision, threads)),
-            "keeping": of_peer(lambda: bare_loop(place, steps, precision, threads, "--keep")),
-            "plain": of_peer(lambda: peer(place, "plain", *plain)),
+            "charrnn": train,
+            "bare": measure_peer(lambda: run_bare_loop(*setup)),
+            "keeping": measure_peer(lambda: run_bare_loop(*setup, "--keep")),
+            "plain": measure_peer(lambda: run_peer(place, "plain", *plain)),
             "evaluation": evaluate,
         },
         place.effort,
     )
     rows = [
-        row(f"{what}, a step", "ms", parts[name], scale=1e3)
+        make_row(f"{what}, a step", "ms", parts[name], scale=1e3)
         for name, what in (
             ("charrnn", f"`charrnn train`, everything on ({precision}, {threads} threads)"),
             ("bare", f"bare PyTorch loop over the same network ({precision})"),
@@ -70,32 +70,32 @@ def measure(place: Workplace) -> list[Row]:
     ]
     return [
         *rows,
-        ratio("`charrnn train` / bare loop", parts, "charrnn", "bare", "<= 1.10"),
-        ratio("`charrnn train` / bare loop that keeps its freed memory", parts, "charrnn",
+        make_ratio("`charrnn train` / bare loop", parts, "charrnn", "bare", "<= 1.10"),
+        make_ratio("`charrnn train` / bare loop that keeps its freed memory", parts, "charrnn",
               "keeping", "<= 1.10"),
-        ratio("`charrnn train` / plain script", parts, "charrnn", "plain", "<= 0.5"),
-        ratio("characters a second, validation / training", parts, "charrnn", "evaluation",
+        make_ratio("`charrnn train` / plain script", parts, "charrnn", "plain", "<= 0.5"),
+        make_ratio("characters a second, validation / training", parts, "charrnn", "evaluation",
               ">= 2"),
-        row("`charrnn train`, peak memory", "MB", peaks, scale=1e-6, bar="<= 700"),
+        make_row("`charrnn train`, peak memory", "MB", peaks, scale=1e-6, bar="<= 700"),
     ]  # fmt: skip
 
 
-def chosen(place: Workplace, recipe: str = "torch_rnn") -> tuple[int, str]:
-    """The threads and the precision that `charrnn train` says it chooses."""
+def find_choices(place: Workplace, recipe: str = "torch_rnn") -> tuple[int, str]:
+    """Return the number of threads and the precision that `charrnn train` chooses."""
     ended, _ = place.train(*place.data_options, "trainer.max_steps=2", recipe=recipe)
-    said = "\n".join(line for _, line in ended.lines)
-    found = re.search(r"CPU, (\d+) threads?.*precision (\S+)", said)
-    assert found, said
-    return int(found[1]), found[2]
+    lines = "\n".join(line for _, line in ended.lines)
+    match = re.search(r"CPU, (\d+) threads?.*precision (\S+)", lines)
+    assert match, lines
+    return int(match[1]), match[2]
 
 
-def bare_loop(place: Workplace, steps: int, precision: str, threads: int, *more: str) -> Ended:
+def run_bare_loop(place: Workplace, steps: int, precision: str, threads: int, *more: str) -> Ended:
     h5, json = map(str, place.data)
     sizes = ("--steps", str(steps), "--precision", precision, "--threads", str(threads))
-    return peer(place, "bare", h5, json, *sizes, *more)
+    return run_peer(place, "bare", h5, json, *sizes, *more)
 
 
-def peer(place: Workplace, name: str, *words: str) -> Ended:
+def run_peer(place: Workplace, name: str, *words: str) -> Ended:
     """Run one of `benchmarks.peers`."""
     command = [sys.executable, "-m", f"benchmarks.peers.{name}", *words]
     return run(command, place.folder, {"PYTHONPATH": str(REPOSITORY)})

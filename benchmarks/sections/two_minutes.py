@@ -1,8 +1,8 @@
-"""The recipe two_minutes: its step beside its network alone, its training beside a transformer's.
+"""Compare the recipe two_minutes with its network's step, and its training with a transformer's.
 
-The network alone is forward and backward, each thread with its share of the streams. The
-transformer is the one that nanoGPT trains on a CPU; its validations take no time here, charrnn's
-do.
+The network's step is forward and backward; each thread has its share of the streams. The
+transformer is the one that nanoGPT trains on a CPU. The time of its validations is not counted;
+that of charrnn's validations is.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from statistics import median
 
 import torch
 
-from benchmarks.measuring import interleaved, seconds
-from benchmarks.report import Row, ratio, row
-from benchmarks.sections.training import chosen, peer
-from benchmarks.workplace import Workplace, seconds_a_step
+from benchmarks.measuring import measure_in_turns, time_call
+from benchmarks.report import Row, make_ratio, make_row
+from benchmarks.sections.training import find_choices, run_peer
+from benchmarks.workplace import Workplace, measure_step
 from charrnn.models.trained import Architecture
 from charrnn.networks.network import Network
 from charrnn.runs.freed_memory import keep_freed_memory
@@ -32,48 +32,48 @@ VALIDATION = re.compile(r"validation after step [\d,]+: loss ([\d.]+)")
 
 def measure(place: Workplace) -> list[Row]:
     steps = place.effort.size(300, least=12)
-    threads, precision = chosen(place, RECIPE)
-    alone = _network_alone(threads, precision, place.effort.size(40, least=3))
+    threads, precision = find_choices(place, RECIPE)
+    alone = _make_network_measurement(threads, precision, place.effort.size(40, least=3))
 
     def train() -> float:
         words = (*place.data_options, f"trainer.max_steps={steps}", "validate_every=0")
-        return seconds_a_step(place.train(*words, recipe=RECIPE)[0], steps, f"step {steps} /")
+        return measure_step(place.train(*words, recipe=RECIPE)[0], steps, f"step {steps} /")
 
-    parts = interleaved({"train": train, "alone": alone}, place.effort)
+    parts = measure_in_turns({"train": train, "alone": alone}, place.effort)
     return [
-        row(f"`charrnn train experiment={RECIPE}`, a step", "ms", parts["train"], scale=1e3),
-        row(f"its network alone, {threads} threads, a step", "ms", parts["alone"], scale=1e3),
-        ratio("`charrnn train` / its network alone", parts, "train", "alone", "<= 1.25"),
-        *_beside_a_transformer(place),
+        make_row(f"`charrnn train experiment={RECIPE}`, a step", "ms", parts["train"], scale=1e3),
+        make_row(f"its network alone, {threads} threads, a step", "ms", parts["alone"], scale=1e3),
+        make_ratio("`charrnn train` / its network alone", parts, "train", "alone", "<= 1.25"),
+        *_compare_with_transformer(place),
     ]
 
 
-def _network_alone(threads: int, precision: str, repeats: int) -> Callable[[], float]:
-    """The median seconds of a forward and a backward pass."""
+def _make_network_measurement(threads: int, precision: str, repeats: int) -> Callable[[], float]:
+    """Return a function that measures the median seconds of a forward and a backward pass."""
     keep_freed_memory()
     shared = BatchShardedLoss(Network(ARCHITECTURE), threads)
     ids = torch.randint(ARCHITECTURE.vocabulary_size, (STREAMS, LENGTH + 1))
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
 
-    def share(i: int) -> None:
+    def step_share(i: int) -> None:
         rows = ids[i::threads]
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
             logits, _ = shared.networks[i](rows[:, :-1], None, shared.generators[i])
             torch.autograd.grad(cross_entropy(logits, rows[:, 1:]), shared.parameters)
 
-    def measured() -> float:
-        step = lambda: list(pool.map(share, range(threads)))  # noqa: E731
-        return median([seconds(step) for _ in range(repeats)])
+    def measure_step_time() -> float:
+        step = lambda: list(pool.map(step_share, range(threads)))  # noqa: E731
+        return median([time_call(step) for _ in range(repeats)])
 
-    return measured
+    return measure_step_time
 
 
-def _beside_a_transformer(place: Workplace) -> list[Row]:
-    """Both trained whole, once, and validated on the same characters."""
+def _compare_with_transformer(place: Workplace) -> list[Row]:
+    """Train both models once to the end, and validate them on the same characters."""
     steps = place.effort.size(TRANSFORMER_STEPS, least=4)
     h5, json = map(str, place.data)
     words = ("--steps", str(steps), "--validate-every", str(max(1, steps // 10)))
-    printed = peer(place, "transformer", h5, json, *words).output.splitlines()
+    printed = run_peer(place, "transformer", h5, json, *words).output.splitlines()
     _, trained, _ = printed[-1].split()
     limit = f"trainer.max_steps={place.effort.size(1500, least=4)}"
     ended, _ = place.train(*place.data_options, limit, recipe=RECIPE)

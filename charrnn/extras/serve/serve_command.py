@@ -22,9 +22,9 @@ FIRST_WORD = "checkpoint"
 
 
 def prepare_line(line: Line) -> Line:
-    """Return the line in which `models.NAME=PATH` adds a model, and its path is literal."""
+    """Return a line in which each `models.NAME=PATH` adds a model with a literal path."""
     if line.find_last("checkpoint").value is not None and any(map(_is_model, line.overrides)):
-        raise InputError("checkpoint: give one model with it, or all with models.NAME=PATH")
+        raise InputError("checkpoint: give either checkpoint=PATH or models.NAME=PATH, not both")
     kinds = (str, list[str])
     return line.map_overrides(
         lambda o: replace(o, prefix="+").read_texts(kinds, line.multirun) if _is_model(o) else o

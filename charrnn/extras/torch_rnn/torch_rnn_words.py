@@ -1,10 +1,10 @@
-"""Command lines of torch-rnn and char-rnn, as tutorials print them, in charrnn's words."""
+"""Translate command lines of torch-rnn and char-rnn to charrnn's overrides."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-# flag -> option, for each command; flags that have no place here are left out
+# flag -> option, for each command
 _OPTIONS = {
     "train": {
         "input_h5": "data.input_h5",
@@ -40,19 +40,19 @@ _OPTIONS = {
         **{n: n for n in ("val_frac", "test_frac")},
     },
 }
-_LEFT_OUT = {
+_IGNORED_FLAGS = {
     *("gpu", "gpuid", "gpu_backend", "opencl", "verbose", "checkpoint_name", "checkpoint_dir"),
     *("speed_benchmark", "memory_benchmark", "reset_iterations", "savefile"),
 }
 
 
 def translate_words(command: str, words: list[str]) -> list[str] | None:
-    """Return the overrides that do what these flags do; None if other programs have such flags."""
+    """Translate flags to overrides; return None if a flag is unknown to both programs."""
     options, overrides = _OPTIONS.get(command, {}), []
     for name, value in _read_flags(words):
         if name == "" and command == "sample" and "=" not in value:
-            overrides.append(f"checkpoint={value}")  # char-rnn's sampler has no flag for it
-        elif name not in {*options, *_LEFT_OUT}:
+            overrides.append(f"checkpoint={value}")  # char-rnn's sampler has no flag for it.
+        elif name not in {*options, *_IGNORED_FLAGS}:
             return None
         elif name.startswith("gpu"):
             overrides += ["trainer=cpu"] * (command == "train" and value == "-1")

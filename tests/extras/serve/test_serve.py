@@ -31,10 +31,7 @@ def test_what_cannot_be_served_is_told_in_one_line(
     for words, what in {
         ("checkpoint=/no/such",): "/no/such: no such file",
         (f"models.a={path}", "models.b=/no/such"): "/no/such: no such file",
-        (
-            f"checkpoint={path}",
-            "models.b=x",
-        ): "checkpoint: give one model",
+        (f"checkpoint={path}", "models.b=x"): "checkpoint: give either checkpoint=",
         ("models.a=",): "models={'a': ''}: takes a path",
         ("models.llama-3.2=x",): "models={",
         ("models=5",): "models=5: ",
