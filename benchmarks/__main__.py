@@ -34,11 +34,11 @@ def main(words: list[str] | None = None) -> int:
     facts = "; ".join(f"{name} {value}" for name, value in describe_machine().items())
     parts = [f"Measured on {facts}."]
     with tempfile.TemporaryDirectory(prefix="charrnn-bench-", dir=options.folder) as work:
-        place = Workplace(Path(work), effort, options.text)
+        workplace = Workplace(Path(work), effort, options.text)
         for name in options.sections or list(SECTIONS):
-            began = time.perf_counter()
-            parts.append(f"### {SECTIONS[name]}\n\n{format_table(get_section(name)(place))}")
-            took = time.perf_counter() - began
+            start_time = time.perf_counter()
+            parts.append(f"### {SECTIONS[name]}\n\n{format_table(get_section(name)(workplace))}")
+            took = time.perf_counter() - start_time
             print(f"{name}: {took:.0f} s", file=sys.stderr, flush=True)
             # Write after each section, so that an interrupted run keeps its results.
             text = "\n\n".join(parts)

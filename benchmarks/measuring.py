@@ -50,9 +50,9 @@ def measure_in_turns(
 
 def time_call(call: Callable[[], object]) -> float:
     """Return the seconds that a call takes."""
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     call()
-    return time.perf_counter() - began
+    return time.perf_counter() - start_time
 
 
 # -- child processes ---------------------------------------------------------------------
@@ -88,7 +88,7 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str] = {
     Raises:
         RuntimeError: the program failed; the message has its last lines.
     """
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     child = subprocess.Popen(
         command,
         cwd=folder,
@@ -108,7 +108,7 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str] = {
     def read_lines() -> None:
         assert child.stderr is not None
         for line in child.stderr:
-            lines.append((time.perf_counter() - began, line.rstrip("\n")))
+            lines.append((time.perf_counter() - start_time, line.rstrip("\n")))
 
     peaks = [0]
 
@@ -125,7 +125,7 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str] = {
     for thread in threads:
         thread.start()
     child.wait()
-    elapsed = time.perf_counter() - began
+    elapsed = time.perf_counter() - start_time
     for thread in threads:
         thread.join()
     child.stdout.close()

@@ -72,9 +72,9 @@ def main(words: Sequence[str] | None = None) -> int:
         for seed in range(1, 1 + (options.seeds or RECIPES[name])):
             if not (get_folder(name, seed) / "result.json").is_file():
                 train(name, seed, options.text)
-    found = read_results()
-    write(found)
-    print(format_table(found))
+    runs = read_results()
+    write(runs)
+    print(format_table(runs))
     return 0
 
 
@@ -89,12 +89,12 @@ def train(recipe: str, seed: int, text: Path | None) -> None:
     corpus = [f"data.input_txt={text.resolve()}" if text else f"data={CORPUS}", *SPLIT]
     words = (*choose_experiment(recipe), *corpus, f"seed={seed}", f"hydra.run.dir={folder}")
     ended = run([*CHARRNN, "train", *words], REPOSITORY)
-    counted = next(found for _, line in ended.lines if (found := PARAMETERS.search(line)))
+    parameters = next(match for _, line in ended.lines if (match := PARAMETERS.search(line)))
     result = {
         "machine": describe_machine(),
         "seconds": ended.seconds,
         "peak_bytes": ended.peak_bytes,
-        "parameters": int(counted[1].replace(",", "")),
+        "parameters": int(parameters[1].replace(",", "")),
         "carried": evaluate(folder)["loss"],
         "cold": evaluate(folder, f"window={WINDOW}")["loss"],
         "counts": compute_losses_with_counts(folder),
@@ -133,9 +133,12 @@ def compute_losses_with_counts(folder: Path) -> dict[str, float]:
         logits = [model.logits(text, which)[:-1] for which in ("none", "only")]
         table = trained.counts.table
         lengths = table.read(other[None, :-1], table.zero_state(1))[1][0]
-        known = lengths <= table.context
+        is_known = lengths <= table.context
         weights = fit_weights(
-            logits[0][known], logits[1][known], other[1:][known], lengths[known] / table.context
+            logits[0][is_known],
+            logits[1][is_known],
+            other[1:][is_known],
+            lengths[is_known] / table.context,
         )
         both = replace(trained, counts=replace(trained.counts, weights=weights))
         network, part = any_network_of(both), SplitIds(scored)
@@ -151,25 +154,25 @@ def sample(folder: Path, temperature: float) -> str:
 
 def read_results() -> list[Trained]:
     """Return all runs with a result, in the order of the recipes."""
-    found = []
+    runs = []
     for recipe in RECIPES:
         for path in sorted(get_folder(recipe, 0).parent.glob("seed-*/result.json")):
             seed = int(path.parent.name.removeprefix("seed-"))
-            found.append(Trained(recipe, seed, json.loads(path.read_text(encoding="utf-8"))))
-    return found
+            runs.append(Trained(recipe, seed, json.loads(path.read_text(encoding="utf-8"))))
+    return runs
 
 
 # -- the page ----------------------------------------------------------------------------
 
 
-def format_table(found: list[Trained]) -> str:
+def format_table(runs: list[Trained]) -> str:
     """Format a row per recipe and machine: means over seeds ± the largest distance from them."""
     head = [
         "recipe", "parameters", "time", "memory", "carried", f"windows of {WINDOW}",
         "both with counts",
     ]  # fmt: skip
     lines = [[*head, "machine"], ["---", *["---:"] * (len(head) - 1), "---"]]
-    for (recipe, machine), results in group_results(found).items():
+    for (recipe, machine), results in group_results(runs).items():
         title = "the default" if recipe == DEFAULT else f"`{recipe}`"
         lines.append([
             title + (f", {len(results)} seeds" if len(results) > 1 else ", 1 seed"),
@@ -185,11 +188,11 @@ def format_table(found: list[Trained]) -> str:
     return format_markdown(lines)
 
 
-def format_short_table(found: list[Trained]) -> str:
+def format_short_table(runs: list[Trained]) -> str:
     """Format a row per recipe with its mean loss in windows, next to nanoGPT's results."""
     lines = [["", "parameters", "trained in", "loss", "with counts"], ["---", *["---:"] * 4]]
     lines += [[name, *values] for name, values in PEERS.items()]
-    for (recipe, _), results in group_results(found).items():
+    for (recipe, _), results in group_results(runs).items():
         lines.append([
             "charrnn as it is" if recipe == DEFAULT else f"charrnn, `experiment={recipe}`",
             f"{results[0]['parameters'] / 1e6:.2f} million",
@@ -200,10 +203,10 @@ def format_short_table(found: list[Trained]) -> str:
     return format_markdown(lines)
 
 
-def group_results(found: list[Trained]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+def group_results(runs: list[Trained]) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """Group the results by recipe and machine."""
     rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for trained in found:
+    for trained in runs:
         key = trained.recipe, trained.result["machine"]["processor"]
         rows.setdefault(key, []).append(trained.result)
     return rows
@@ -225,21 +228,21 @@ def format_spread(values: list[float]) -> str:
     return f"{mean:.4f} ± {max(abs(value - mean) for value in values):.4f}"
 
 
-def format_samples(found: list[Trained]) -> str:
+def format_samples(runs: list[Trained]) -> str:
     """Format the samples of the first seed of each recipe as a code block."""
     temperature, length = ON_PAGE
     lines = [
         f"---------- {trained.recipe}\n{trained.result['samples'][temperature][:length].strip()}\n"
-        for trained in found
+        for trained in runs
         if trained.seed == 1
     ]
     return f"```text\n{''.join(lines)}```"
 
 
-def write(found: list[Trained]) -> None:
+def write(runs: list[Trained]) -> None:
     """Write the table and the samples into the page, and the short table into README."""
-    write_table(PAGE, "results", f"{format_table(found)}\n\n{format_samples(found)}")
-    write_table(README, "results", format_short_table(found))
+    write_table(PAGE, "results", f"{format_table(runs)}\n\n{format_samples(runs)}")
+    write_table(README, "results", format_short_table(runs))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The commands, and what extras add to the core.
+"""Find the commands and extras of charrnn.
 
 A command is a module with ``OPTIONS``, the dataclass of its options, and ``run(options)``:
 `charrnn/commands/NAME.py`, or the module that an entry point of the group ``charrnn.commands``

@@ -31,7 +31,9 @@ def test_a_whole_run_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
     page = tmp_path / "results.md"
     page.write_text("before\n<!-- table: make bench -->\nold\n<!-- end of table -->\nafter\n")
     monkeypatch.setattr("benchmarks.__main__.PAGE", page)
-    monkeypatch.setattr("benchmarks.__main__.get_section", lambda name: lambda place: f"no {name}")
+    monkeypatch.setattr(
+        "benchmarks.__main__.get_section", lambda name: lambda workplace: f"no {name}"
+    )
     assert main(["--output", str(tmp_path), "startup"]) == 0
     assert "old" in page.read_text()
     assert main(["--output", str(tmp_path)]) == 0

@@ -119,7 +119,7 @@ def main() -> None:
     count = sum(p.numel() for p in model.parameters())
     print(f"{count:,} parameters", file=sys.stderr, flush=True)
     trained = 0.0
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     for step in range(options.steps):
         for group in optimizer.param_groups:
             group["lr"] = get_learning_rate(step, options.steps)
@@ -132,9 +132,9 @@ def main() -> None:
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if (step + 1) % options.validate_every == 0 or step + 1 == options.steps:
-            trained += time.perf_counter() - began
+            trained += time.perf_counter() - start_time
             print(f"{step + 1} {trained:.3f} {compute_validation_loss(model, val):.4f}", flush=True)
-            began = time.perf_counter()
+            start_time = time.perf_counter()
     print("done", file=sys.stderr, flush=True)
 
 

@@ -1,6 +1,6 @@
 """The sections of the benchmarks, one per file, in the order of the table.
 
-Each file has a function `measure(place)`, which returns rows, or a reason why there are none.
+Each file has a function `measure(workplace)`, which returns rows, or a reason why there are none.
 """
 
 from __future__ import annotations

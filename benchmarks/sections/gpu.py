@@ -15,32 +15,32 @@ from benchmarks.workplace import Workplace, measure_step
 from charrnn.runs.hardware import trains_in_bf16
 
 
-def measure(place: Workplace) -> list[Row] | str:
+def measure(workplace: Workplace) -> list[Row] | str:
     if not torch.cuda.is_available():
         return "Left out: this machine has no CUDA GPU."
     native = torch.cuda.is_bf16_supported(including_emulation=False)
     bf16 = native and trains_in_bf16("lstm", "cuda")
     precision = "bf16-mixed" if bf16 else "tf32-true"
-    small, large = place.effort.size(3000, least=20), place.effort.size(600, least=20)
+    small, large = workplace.effort.size(3000, least=20), workplace.effort.size(600, least=20)
     return [
-        *_compare_with_bare_loop(place, precision, 2, 128, small, "<= 1.25"),
-        *_compare_with_bare_loop(place, precision, 3, 1024, large, "<= 1.05"),
+        *_compare_with_bare_loop(workplace, precision, 2, 128, small, "<= 1.25"),
+        *_compare_with_bare_loop(workplace, precision, 3, 1024, large, "<= 1.05"),
     ]
 
 
 def _compare_with_bare_loop(
-    place: Workplace, precision: str, layers: int, hidden: int, steps: int, bar: str
+    workplace: Workplace, precision: str, layers: int, hidden: int, steps: int, bar: str
 ) -> list[Row]:
     peaks: dict[str, list[float]] = {"charrnn": [], "bare": []}
 
     def train() -> Ended:
         sizes = (f"model.num_layers={layers}", f"model.hidden_size={hidden}")
         limit = f"trainer.max_steps={steps}"
-        return place.train(*place.data_options, "trainer=gpu", limit, *sizes)[0]
+        return workplace.train(*workplace.data_options, "trainer=gpu", limit, *sizes)[0]
 
     def run_loop() -> Ended:
         more = ("--num-layers", str(layers), "--hidden-size", str(hidden), "--device", "cuda")
-        return run_bare_loop(place, steps, precision, 1, *more)
+        return run_bare_loop(workplace, steps, precision, 1, *more)
 
     def measure(name: str, program: Callable[[], Ended], last: str) -> float:
         ended, peak = _watch_memory(program)
@@ -52,7 +52,7 @@ def _compare_with_bare_loop(
             "charrnn": lambda: measure("charrnn", train, f"step {steps} /"),
             "bare": lambda: measure("bare", run_loop, "done"),
         },
-        place.effort,
+        workplace.effort,
     )
     memory = {name: [max(values)] for name, values in peaks.items()}
     shape = f"{layers} x {hidden} ({precision})"

@@ -15,22 +15,22 @@ MULTIBYTE = (
 )
 
 
-def measure(place: Workplace) -> list[Row] | str:
-    size = place.effort.size(SIZE, least=100_000)
-    if shutil.disk_usage(place.folder).free < 8 * size:
+def measure(workplace: Workplace) -> list[Row] | str:
+    size = workplace.effort.size(SIZE, least=100_000)
+    if shutil.disk_usage(workplace.folder).free < 8 * size:
         return "Skipped: not enough disk space for a text of 1 GB and its ids."
-    ascii_text = place.text.read_text(encoding="utf-8").encode("ascii", "ignore").decode()
-    texts = {"ASCII": _write_repeated(place.folder / "ascii.txt", ascii_text, size)}
+    ascii_text = workplace.text.read_text(encoding="utf-8").encode("ascii", "ignore").decode()
+    texts = {"ASCII": _write_repeated(workplace.folder / "ascii.txt", ascii_text, size)}
     mixed = "".join(
         MULTIBYTE[i // 3 % len(MULTIBYTE)] if i % 3 == 0 else c
         for i, c in enumerate(ascii_text[:300_000])
     )
-    texts["multi-byte"] = _write_repeated(place.folder / "multibyte.txt", mixed, size)
+    texts["multi-byte"] = _write_repeated(workplace.folder / "multibyte.txt", mixed, size)
     peaks: list[float] = []
 
     def measure_speed(name: str) -> float:
-        output = place.folder / "preprocessed.h5"
-        ended = place.charrnn(
+        output = workplace.folder / "preprocessed.h5"
+        ended = workplace.charrnn(
             "preprocess", f"input_txt={texts[name]}", f"output_h5={output}", "quiet=true"
         )
         output.unlink()
@@ -39,7 +39,7 @@ def measure(place: Workplace) -> list[Row] | str:
 
     parts = measure_in_turns(
         {name: lambda name=name: measure_speed(name) for name in texts},  # type: ignore[misc]
-        place.effort,
+        workplace.effort,
     )
     command = f"`charrnn preprocess`, {size / 1e6:.0f} MB of"
     rows = [make_row(f"{command} {name}", "MB/s", parts[name], bar=">= 60") for name in parts]

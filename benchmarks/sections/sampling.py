@@ -20,22 +20,22 @@ CASES = {
 }
 
 
-def measure(place: Workplace) -> list[Row]:
-    model = load(place.trained / "model.safetensors")
+def measure(workplace: Workplace) -> list[Row]:
+    model = load(workplace.trained / "model.safetensors")
     has_int8 = find_spec("numba") is not None
     speeds, bars = {}, {}
     for what, (streams, characters, precision, *must) in CASES.items():
         for counts, bar in zip(("none", "auto"), must, strict=True):
             if precision == 32 or has_int8:
                 name = what if counts == "none" else f"{what}, with counts"
-                length = place.effort.size(characters, least=20)
+                length = workplace.effort.size(characters, least=20)
                 speeds[name] = _make_measurement(model, streams, length, precision, counts)
                 bars[name] = f">= {bar}"
-    parts = measure_in_turns(speeds, place.effort)
+    parts = measure_in_turns(speeds, workplace.effort)
     rows = [make_row(name, "characters/s", parts[name], bar=bars[name]) for name in speeds]
-    whole, plain = "one stream, `precision=8`", "one stream, NumPy"
-    if whole in parts:
-        rows.append(make_ratio(f"{whole} / NumPy", parts, whole, plain, ">= 6"))
+    int8, float32 = "one stream, `precision=8`", "one stream, NumPy"
+    if int8 in parts:
+        rows.append(make_ratio(f"{int8} / NumPy", parts, int8, float32, ">= 6"))
     return rows
 
 

@@ -34,29 +34,29 @@ class Load:
     """The measurements of the clients.
 
     Attributes:
-        whole: the seconds of each completion.
+        totals: the seconds of each completion.
         first: the seconds until the first part of each completion.
         speed: characters per second of all clients.
     """
 
-    whole: list[float] = field(default_factory=list)
+    totals: list[float] = field(default_factory=list)
     first: list[float] = field(default_factory=list)
     characters: int = 0
     speed: float = 0.0
 
 
-def measure(place: Workplace) -> list[Row]:
-    path = place.trained / "model.safetensors"
+def measure(workplace: Workplace) -> list[Row]:
+    path = workplace.trained / "model.safetensors"
     precisions = (32, 8) if find_spec("numba") else (32,)
     rows = []
     for precision in precisions:
-        with _run_server(path, place.folder, precision) as port:
-            rows += _measure_rows(place, load(path), precision, port)
+        with _run_server(path, workplace.folder, precision) as port:
+            rows += _measure_rows(workplace, load(path), precision, port)
     return rows
 
 
-def _measure_rows(place: Workplace, model: Model, precision: int, port: int) -> list[Row]:
-    length = place.effort.size(2000, least=20)
+def _measure_rows(workplace: Workplace, model: Model, precision: int, port: int) -> list[Row]:
+    length = workplace.effort.size(2000, least=20)
     loads: list[Load] = []
 
     def write() -> None:
@@ -65,13 +65,13 @@ def _measure_rows(place: Workplace, model: Model, precision: int, port: int) -> 
         )
 
     def serve() -> float:
-        loads.append(asyncio.run(_run_load(port, max(0.5, SECONDS * place.effort.scale))))
+        loads.append(asyncio.run(_run_load(port, max(0.5, SECONDS * workplace.effort.scale))))
         return loads[-1].speed
 
     write()  # Compile first, or load the compiled code.
     single = asyncio.run(_measure_single_client(port))
     engines = {"engine": lambda: CLIENTS * length / time_call(write), "server": serve}
-    parts = measure_in_turns(engines, place.effort)
+    parts = measure_in_turns(engines, workplace.effort)
     last, of = loads[-1], f"`precision={precision}`"
     share = 0.6 if precision == 32 else 0.7
     return [
@@ -79,7 +79,7 @@ def _measure_rows(place: Workplace, model: Model, precision: int, port: int) -> 
             f"characters, {of}", "characters/s", parts["server"],
             bar=f">= {share * median(parts['engine']):.0f}"),
         Row(f"the slowest tenth, beside the median, {of}",
-            _get_quantile(last.whole, 0.9) / median(last.whole), "x", "<= 2"),
+            _get_quantile(last.totals, 0.9) / median(last.totals), "x", "<= 2"),
         Row(f"the first characters, one client, {of}", single, "s", "<= 0.05"),
         Row(f"the first characters, one of {CLIENTS} (the slowest tenth), {of}",
                _get_quantile(last.first, 0.9), "s", "<= 0.3"),
@@ -93,32 +93,32 @@ def _run_server(model: Path, folder: Path, precision: int) -> Iterator[int]:
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
-            said, found = "", None
-            while found is None:
+            output, match = "", None
+            while match is None:
                 line = process.stderr.readline()
                 if not line:
-                    raise RuntimeError(said)
-                said += line
-                found = re.search(r"serving .* at http://.*:(\d+)", line)
-            yield int(found[1])
+                    raise RuntimeError(output)
+                output += line
+                match = re.search(r"serving .* at http://.*:(\d+)", line)
+            yield int(match[1])
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
 
 
 async def _run_load(port: int, duration: float) -> Load:
-    load, began = Load(), time.perf_counter()
+    load, start_time = Load(), time.perf_counter()
 
     async def client(number: int) -> None:
-        async with _Client(port, number) as one:
-            while time.perf_counter() < began + duration:
-                first, whole = await one.ask()
+        async with _Client(port, number) as session:
+            while time.perf_counter() < start_time + duration:
+                first, total = await session.ask()
                 load.characters += _get_length(number)
                 load.first.append(first)
-                load.whole.append(whole)
+                load.totals.append(total)
 
     await asyncio.gather(*(client(number) for number in range(CLIENTS)))
-    load.speed = load.characters / (time.perf_counter() - began)
+    load.speed = load.characters / (time.perf_counter() - start_time)
     return load
 
 
@@ -152,12 +152,12 @@ class _Client:
 
     async def ask(self) -> tuple[float, float]:
         """Stream a completion, and return the seconds until its first part and its end."""
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         self._writer.write(self._request)
         await self._reader.readuntil(b"data: ")
-        first = time.perf_counter() - began
+        first = time.perf_counter() - start_time
         await self._reader.readuntil(b"data: [DONE]\n\n\r\n0\r\n\r\n")
-        return first, time.perf_counter() - began
+        return first, time.perf_counter() - start_time
 
 
 def _get_length(number: int) -> int:

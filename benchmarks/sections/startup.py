@@ -9,31 +9,31 @@ from benchmarks.report import Row, make_row
 from benchmarks.workplace import CHARRNN, Workplace
 
 
-def measure(place: Workplace) -> list[Row]:
-    data = place.data_options
+def measure(workplace: Workplace) -> list[Row]:
+    data = workplace.data_options
 
     def time_python(code: str) -> float:
-        return run([sys.executable, "-c", code], place.folder).seconds
+        return run([sys.executable, "-c", code], workplace.folder).seconds
 
     def time_first_step() -> float:
-        ended, _ = place.train(*data, "trainer.max_steps=1", "validate_every=0")
+        ended, _ = workplace.train(*data, "trainer.max_steps=1", "validate_every=0")
         return ended.find_time("step 1 /")
 
-    words = [f"checkpoint={place.trained / 'model.safetensors'}", "length=200", "seed=1"]
+    words = [f"checkpoint={workplace.trained / 'model.safetensors'}", "length=200", "seed=1"]
     quick = measure_in_turns(
         {
-            "charrnn --help": lambda: run([*CHARRNN, "--help"], place.folder).seconds,
-            "sample": lambda: run([*CHARRNN, "sample", *words], place.folder).seconds,
+            "charrnn --help": lambda: run([*CHARRNN, "--help"], workplace.folder).seconds,
+            "sample": lambda: run([*CHARRNN, "sample", *words], workplace.folder).seconds,
             "sample imports": lambda: time_python("import hydra, numpy"),
         },
-        place.effort,
+        workplace.effort,
     )
     slow = measure_in_turns(
         {
             "charrnn train": time_first_step,
             "imports": lambda: time_python("import torch, lightning.pytorch, hydra, h5py"),
         },
-        place.effort,
+        workplace.effort,
     )
     return [
         make_row("`charrnn --help`, the whole process", "s", quick["charrnn --help"], bar="<= 0.2"),

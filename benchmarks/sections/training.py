@@ -23,23 +23,23 @@ from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.model_lookup import read_model
 
 
-def measure(place: Workplace) -> list[Row]:
-    steps = place.effort.size(1000, least=12)
-    threads, precision = find_choices(place)
-    setup = place, steps, precision, threads
+def measure(workplace: Workplace) -> list[Row]:
+    steps = workplace.effort.size(1000, least=12)
+    threads, precision = find_choices(workplace)
+    setup = workplace, steps, precision, threads
     peaks: list[float] = []
 
     def train() -> float:
-        ended, _ = place.train(*place.data_options, f"trainer.max_steps={steps}")
+        ended, _ = workplace.train(*workplace.data_options, f"trainer.max_steps={steps}")
         peaks.append(float(ended.peak_bytes))
         return measure_step(ended, steps, "run folder:")
 
     def measure_peer(ended: Callable[[], Ended]) -> Callable[[], float]:
         return lambda: measure_step(ended(), steps, "done")
 
-    plain = (str(place.text), "--steps", str(steps))
-    network = network_of(read_model(place.trained))
-    ids = open_data(*place.data).get_split("val")
+    arguments = (str(workplace.text), "--steps", str(steps))
+    network = network_of(read_model(workplace.trained))
+    ids = open_data(*workplace.data).get_split("val")
     torch.set_num_threads(threads)
     keep_freed_memory()
 
@@ -54,10 +54,10 @@ def measure(place: Workplace) -> list[Row]:
             "charrnn": train,
             "bare": measure_peer(lambda: run_bare_loop(*setup)),
             "keeping": measure_peer(lambda: run_bare_loop(*setup, "--keep")),
-            "plain": measure_peer(lambda: run_peer(place, "plain", *plain)),
+            "plain": measure_peer(lambda: run_peer(workplace, "plain", *arguments)),
             "evaluation": evaluate,
         },
-        place.effort,
+        workplace.effort,
     )
     rows = [
         make_row(f"{what}, a step", "ms", parts[name], scale=1e3)
@@ -80,22 +80,24 @@ def measure(place: Workplace) -> list[Row]:
     ]  # fmt: skip
 
 
-def find_choices(place: Workplace, recipe: str = "torch_rnn") -> tuple[int, str]:
+def find_choices(workplace: Workplace, recipe: str = "torch_rnn") -> tuple[int, str]:
     """Return the number of threads and the precision that `charrnn train` chooses."""
-    ended, _ = place.train(*place.data_options, "trainer.max_steps=2", recipe=recipe)
+    ended, _ = workplace.train(*workplace.data_options, "trainer.max_steps=2", recipe=recipe)
     lines = "\n".join(line for _, line in ended.lines)
     match = re.search(r"CPU, (\d+) threads?.*precision (\S+)", lines)
     assert match, lines
     return int(match[1]), match[2]
 
 
-def run_bare_loop(place: Workplace, steps: int, precision: str, threads: int, *more: str) -> Ended:
-    h5, json = map(str, place.data)
+def run_bare_loop(
+    workplace: Workplace, steps: int, precision: str, threads: int, *more: str
+) -> Ended:
+    h5, json = map(str, workplace.data)
     sizes = ("--steps", str(steps), "--precision", precision, "--threads", str(threads))
-    return run_peer(place, "bare", h5, json, *sizes, *more)
+    return run_peer(workplace, "bare", h5, json, *sizes, *more)
 
 
-def run_peer(place: Workplace, name: str, *words: str) -> Ended:
+def run_peer(workplace: Workplace, name: str, *words: str) -> Ended:
     """Run one of `benchmarks.peers`."""
     command = [sys.executable, "-m", f"benchmarks.peers.{name}", *words]
-    return run(command, place.folder, {"PYTHONPATH": str(REPOSITORY)})
+    return run(command, workplace.folder, {"PYTHONPATH": str(REPOSITORY)})

@@ -30,21 +30,21 @@ TRANSFORMER_STEPS = 2000
 VALIDATION = re.compile(r"validation after step [\d,]+: loss ([\d.]+)")
 
 
-def measure(place: Workplace) -> list[Row]:
-    steps = place.effort.size(300, least=12)
-    threads, precision = find_choices(place, RECIPE)
-    alone = _make_network_measurement(threads, precision, place.effort.size(40, least=3))
+def measure(workplace: Workplace) -> list[Row]:
+    steps = workplace.effort.size(300, least=12)
+    threads, precision = find_choices(workplace, RECIPE)
+    alone = _make_network_measurement(threads, precision, workplace.effort.size(40, least=3))
 
     def train() -> float:
-        words = (*place.data_options, f"trainer.max_steps={steps}", "validate_every=0")
-        return measure_step(place.train(*words, recipe=RECIPE)[0], steps, f"step {steps} /")
+        words = (*workplace.data_options, f"trainer.max_steps={steps}", "validate_every=0")
+        return measure_step(workplace.train(*words, recipe=RECIPE)[0], steps, f"step {steps} /")
 
-    parts = measure_in_turns({"train": train, "alone": alone}, place.effort)
+    parts = measure_in_turns({"train": train, "alone": alone}, workplace.effort)
     return [
         make_row(f"`charrnn train experiment={RECIPE}`, a step", "ms", parts["train"], scale=1e3),
         make_row(f"its network alone, {threads} threads, a step", "ms", parts["alone"], scale=1e3),
         make_ratio("`charrnn train` / its network alone", parts, "train", "alone", "<= 1.25"),
-        *_compare_with_transformer(place),
+        *_compare_with_transformer(workplace),
     ]
 
 
@@ -68,16 +68,16 @@ def _make_network_measurement(threads: int, precision: str, repeats: int) -> Cal
     return measure_step_time
 
 
-def _compare_with_transformer(place: Workplace) -> list[Row]:
+def _compare_with_transformer(workplace: Workplace) -> list[Row]:
     """Train both models once to the end, and validate them on the same characters."""
-    steps = place.effort.size(TRANSFORMER_STEPS, least=4)
-    h5, json = map(str, place.data)
+    steps = workplace.effort.size(TRANSFORMER_STEPS, least=4)
+    h5, json = map(str, workplace.data)
     words = ("--steps", str(steps), "--validate-every", str(max(1, steps // 10)))
-    printed = run_peer(place, "transformer", h5, json, *words).output.splitlines()
+    printed = run_peer(workplace, "transformer", h5, json, *words).output.splitlines()
     _, trained, _ = printed[-1].split()
-    limit = f"trainer.max_steps={place.effort.size(1500, least=4)}"
-    ended, _ = place.train(*place.data_options, limit, recipe=RECIPE)
-    losses = [float(found[1]) for _, line in ended.lines if (found := VALIDATION.search(line))]
+    limit = f"trainer.max_steps={workplace.effort.size(1500, least=4)}"
+    ended, _ = workplace.train(*workplace.data_options, limit, recipe=RECIPE)
+    losses = [float(match[1]) for _, line in ended.lines if (match := VALIDATION.search(line))]
     return [
         Row(f"a transformer of 0.80 million parameters, {steps:,} steps", float(trained), "s"),
         Row("its validation loss", min(float(line.split()[2]) for line in printed), "nats"),

@@ -98,11 +98,11 @@ def _print_losses(options: EvaluateOptions, trained: Trained) -> None:
     from charrnn.evaluation.losses import rank_lines_by_loss
 
     split, text, ids, unknown = _read_text(options, trained)
-    known = np.flatnonzero(ids >= 0)
-    scored: Losses = np.empty(max(0, len(known) - 1), np.float32)
-    score = _compute_score(options, trained, split, ids[known], unknown, scored)
+    known_positions = np.flatnonzero(ids >= 0)
+    scored: Losses = np.empty(max(0, len(known_positions) - 1), np.float32)
+    score = _compute_score(options, trained, split, ids[known_positions], unknown, scored)
     losses: Losses = np.full(len(text), np.nan, np.float32)
-    losses[known[1:]] = scored
+    losses[known_positions[1:]] = scored
     if options.by == "line":
         lines = rank_lines_by_loss(text, losses)
         details: dict[str, Any] = {"lines": [line._asdict() for line in lines]}
@@ -166,8 +166,9 @@ def _read_text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, Id
         text = "".join(read_pieces(source, trained.encoding))
         ids = trained.vocabulary.look_up(text)
         return "text", text, ids, int((ids < 0).sum())
-    split, read = _read_ids(options, trained)
-    return split, trained.vocabulary.decode(read[:].tolist()), read[:], read.num_unknown
+    split, split_ids = _read_ids(options, trained)
+    text = trained.vocabulary.decode(split_ids[:].tolist())
+    return split, text, split_ids[:], split_ids.num_unknown
 
 
 def _read_ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:

@@ -25,7 +25,7 @@ FIRST_WORD = "input_txt"
 
 
 def run(options: PreprocessOptions) -> None:
-    """Preprocess a text, and print the same lines as torch-rnn's script.
+    """Run the preprocessing, and print the same lines as torch-rnn's script.
 
     Raises:
         InputError, RunError: like `preprocess`.

@@ -96,9 +96,9 @@ def summarize_run(folder: Path) -> Summary:
     options = {n: {"True": "true", "False": "false"}.get(v, v) for n, _, v in pairs}
     text, fingerprint = name_text(config), facts.get("fingerprint")
     scored_on = (text, *(str(select(config, name)) for name in _SCORE_OPTIONS))
-    rest = [{name: value for name, value in config.items() if name != "seed"}, fingerprint]
-    without_seed = json.dumps(rest, sort_keys=True, default=str)
-    return Summary(folder, numbers, options, text, fingerprint, scored_on, without_seed)
+    without_seed = [{name: value for name, value in config.items() if name != "seed"}, fingerprint]
+    config_without_seed = json.dumps(without_seed, sort_keys=True, default=str)
+    return Summary(folder, numbers, options, text, fingerprint, scored_on, config_without_seed)
 
 
 def name_text(config: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ def make_report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> 
     Args:
         model: without counts.
         ids: (T,) from 0, T >= 2.
-        counts: the counts of the model, which have sections of their own in the report.
+        counts: the counts of the model, which have separate sections in the report.
 
     Raises:
         RunError: the model's logits are not finite.

@@ -86,7 +86,7 @@ def _check_script(script: str) -> None:
 
 # -- Join JavaScript modules into one script. Browsers do not load modules from file://, and an
 # inline module cannot import another. Each module becomes a function that returns its exports, and
-# a module comes after its imports. Only the forms of import and export in charrnn's modules work.
+# a module follows its imports. Only the forms of import and export in charrnn's modules work.
 
 
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.{1,2}/[\w./-]+\.js)";$', re.MULTILINE)

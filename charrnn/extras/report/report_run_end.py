@@ -1,6 +1,6 @@
 """Write report.html, a page about a run, in a single file.
 
-All its content comes from files in the run's folder, so it can be written again at any time.
+It is made from files in the run's folder only, so it can be written again at any time.
 """
 
 from __future__ import annotations

@@ -195,12 +195,12 @@ class Scheduler:
         steps = self._chunk
         if scored:  # Limit the memory of their logits.
             steps = min(steps, _MAX_LOGITS // (len(scored) * len(self._vocabulary)) + 1)
-        before = concat_states([task.state for task in tasks])
+        state_before = concat_states([task.state for task in tasks])
         last = np.array([stream.last for stream in streams])
         rng_states = [stream.uniforms.bit_generator.state for stream in streams]
         try:
-            ids, state = write_next(self._engine, streams, before, steps)
-            scores = self._compute_scores(tasks, scored, last, ids, before)
+            ids, state = write_next(self._engine, streams, state_before, steps)
+            scores = self._compute_scores(tasks, scored, last, ids, state_before)
         except Exception:  # `_run_step` tries again, and must draw the same random numbers.
             for stream, rng_state in zip(streams, rng_states, strict=True):
                 stream.uniforms.bit_generator.state = rng_state

@@ -56,7 +56,7 @@ def serve(app: FastAPI, listening: socket.socket, drain_seconds: int) -> None:
         http=Connection,  # type: ignore[arg-type]  # __getattr__ provides the protocol's methods
         h11_max_incomplete_event_size=HEAD_BYTES,
         log_config=None,
-        log_level="critical",  # Errors of clients are not logged; the app logs its own errors.
+        log_level="critical",  # Errors of clients are not logged; the app logs internal errors.
         access_log=False,
         server_header=False,
         backlog=_BACKLOG,
