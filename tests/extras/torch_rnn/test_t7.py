@@ -113,7 +113,7 @@ CHANGES = [
     (rb"10\nnn\.Dropout", b"7\nnn.View", "not a network of torch-rnn"),
     (rb"V 1\n17\ntorch\.Float", b"V 1\n16\ntorch.Cuda", "torch.CudaTensor, which is no class"),
     (rb"5\nmodel(.{,20})16\nnn\.LanguageModel", rb"6\nprotos\g<1>10\nnn.gModule", "char-rnn"),
-    (rb"\n1\nZ\n", b"\n2\nZZ\n", "not one character"),
+    (rb"\n1\nZ\n", b"\n2\nZZ\n", "not a single character"),
     (rb"\n1\nZ\n", b"\n1\n\xfc\n", "utf-8"),
     (rb"p\n1\n0\.25", b"p\n5\n1", "no probability"),
     (rb"eps\n1\n\S+", b"eps\n1\n0.001", "eps is not"),
