@@ -112,7 +112,7 @@ BAD = {
     "sample model.safetensors start_text=a start_file=b": "start_file=b: stands in for start_text",
     "sample model.safetensors start_file=/": "start_file=/: is a folder",
     "sample model.safetensors output=-": "output=-: without output= the text goes there",
-    "sample model.safetensors mode=lines until=x": "until: a line ends where it ends",
+    "sample model.safetensors mode=lines until=x": "until: a line ends at its newline",
     "sample model.safetensors min_p=2": "min_p=2.0: must be between 0 and 1",
     "sample model.safetensors prime=never": "prime=never: must be one of text, none",
     # evaluation

@@ -115,7 +115,7 @@ def run(options: SampleOptions) -> None:
     Several samples are written side by side and come one after another; the one whose turn
     it is comes as it is written.
     """
-    from charrnn.generation.sampler import Sampler, drawn_seed
+    from charrnn.generation.sampler import Sampler, draw_seed
     from charrnn.models.trained import with_counts
     from charrnn.runs.model_lookup import read_models
 
@@ -127,7 +127,7 @@ def run(options: SampleOptions) -> None:
     sampler = Sampler(model, options.precision)
     kinds = tuple(part.WRITER for part in plugins.import_modules("sample")) or (Writer,)
     writer: Writer = type("Writer", kinds, {})(options, sampler)
-    seed = drawn_seed() if options.seed is None else options.seed
+    seed = draw_seed() if options.seed is None else options.seed
     start_text = _start_text(options, sampler.model)
     labels = isinstance(options.temperature, list)
     temperatures: Any = options.temperature if labels else [options.temperature]
@@ -197,7 +197,7 @@ def _paths(checkpoint: str | list[str] | None) -> Sequence[str | None]:
 def _samples(
     each: Sequence[SamplingParams], begun: Sequence[Iterable[Piece]], progress: ProgressDisplay
 ) -> Iterator[Text]:
-    from charrnn.generation.sampler import in_order
+    from charrnn.generation.sampler import order_by_sample
 
     total, done = sum(params.length * params.num_samples for params in each), 0
 
@@ -208,7 +208,7 @@ def _samples(
             yield piece
 
     for params, pieces in zip(each, begun, strict=True):
-        pieces = in_order(counted(pieces))
+        pieces = order_by_sample(counted(pieces))
         for sample, own in groupby(pieces, lambda piece: piece.sample):
             yield Text(params, sample, params.start_text, (piece.text for piece in own))
 
@@ -229,7 +229,7 @@ def _lines(
 
 def _counted(lines: Iterable[Line], params: SamplingParams) -> Iterator[Line]:
     """Hand on the lines, and say at the end if there are fewer than num_samples."""
-    from charrnn.generation.sampler import GIVES_UP_AFTER
+    from charrnn.generation.sampler import MAX_REJECTED
 
     number = 0
     for line in lines:
@@ -237,7 +237,7 @@ def _counted(lines: Iterable[Line], params: SamplingParams) -> Iterator[Line]:
         yield line
     if number < params.num_samples:
         say(
-            f"{number} of {params.num_samples} lines: the last {GIVES_UP_AFTER:,} that the model "
+            f"{number} of {params.num_samples} lines: the last {MAX_REJECTED:,} that the model "
             f"wrote were empty, too long or not new; a higher temperature gives more"
         )
 
@@ -253,7 +253,7 @@ def _record(text: Text, sampler: Sampler) -> dict[str, Any]:
         "seed": params.seed,
         "sample": text.sample,
         "temperature": params.temperature if params.sample else 0,
-        "log_probability": sampler.log_probability(params, new),
+        "log_probability": sampler.compute_log_prob(params, new),
     }
 
 

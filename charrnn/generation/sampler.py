@@ -1,9 +1,9 @@
-"""Writing text: from a start text, a seed and a choice to pieces of new text as they come.
+"""Write text: from a start text, a seed and sampling params to pieces of new text.
 
-Sample number i of a call has random numbers of its own, drawn from the call's seed and i:
-what it says depends neither on how many are written beside it, nor on the engine, nor on
-the pieces it comes in. A chunk of characters is one call of an engine; the first chunks are
-short, so that the text begins at once, and the later ones as long as a twentieth of a second.
+The random numbers of a sample depend only on the seed and the sample's number. So its text depends
+neither on the other samples of the batch, nor on the engine, nor on the size of the pieces. A chunk
+of characters is one call of an engine. The first chunks are short, so that text appears
+immediately; later chunks take about a twentieth of a second.
 """
 
 from __future__ import annotations
@@ -27,18 +27,17 @@ from charrnn.text.prompt import encode_primer, fit_text
 from charrnn.text.vocabulary import Vocabulary
 
 NEWLINE = "\n"
-STREAMS_TOGETHER = 512  # more in one batch write no faster, and take memory
+STREAMS_TOGETHER = 512  # a larger batch is not faster, and takes memory
 _FIRST_CHUNK = 16  # characters
 _LONGEST_CHUNK = 16384
 _CHUNK_SECONDS = 0.05
 _READ_AT_ONCE = 4096  # characters
-# So many lines in a row that cannot be used, and the model is taken to have no more
-GIVES_UP_AFTER = 1000
-_LEAST_TOGETHER, _MOST_TOGETHER = 16, 256
+MAX_REJECTED = 1000  # unusable lines in a row, after which the model is taken to have no more
+_MIN_LINES, _MAX_LINES = 16, 256  # of a batch
 
 
 class Piece(NamedTuple):
-    """A part of a sample's new text; `last` when nothing follows."""
+    """A part of a sample's new text; `last` marks the last piece of the sample."""
 
     sample: int
     text: str
@@ -46,41 +45,41 @@ class Piece(NamedTuple):
 
 
 class StartState(NamedTuple):
-    """What one stream goes on from.
+    """The state from which one stream continues.
 
     Attributes:
-        last: the id of the last character, not yet taken in; None: there is none.
-        state: that before it.
+        last: the id of the last character, which the model has not read; None if there is none.
+        state: the model's state before this character.
     """
 
     last: int | None
     state: State
 
 
-def in_order(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:
-    """The pieces of a batch, one sample after another, each as soon as its turn has come.
+def order_by_sample(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:
+    """Yield the pieces of a batch in the order of the samples, each as early as possible.
 
     Args:
         first: the number of the first sample.
     """
-    turn = first
+    current = first
     waiting: dict[int, list[Piece]] = {}
     for new in pieces:
         waiting.setdefault(new.sample, []).append(new)
-        while turn in waiting:
-            for piece in waiting.pop(turn):
+        while current in waiting:
+            for piece in waiting.pop(current):
                 yield piece
-                turn += piece.last
+                current += piece.last
 
 
 class Sampler:
-    """Writes with one model, or with an ensemble. Safe to share between threads.
+    """Writes with one model or an ensemble. It is safe to share between threads.
 
     Args:
-        precision: bits of a weight, that of what it is asked.
+        precision: bits of a weight, like `SamplingParams.precision`.
 
     Raises:
-        InputError: the model cannot be had in this precision.
+        InputError: the model cannot be used in this precision.
     """
 
     def __init__(self, model: Trained, precision: int = 32) -> None:
@@ -101,79 +100,76 @@ class Sampler:
                 self._engines[name] = make_engine(self.model, name, self.precision)
             return self._engines[name]
 
-    def write(self, options: SamplingParams, samples: range | None = None) -> Iterator[Piece]:
-        """Write `options.num_samples` texts of `options.length` new characters.
+    def write(self, params: SamplingParams, samples: range | None = None) -> Iterator[Piece]:
+        """Write `params.num_samples` texts of `params.length` new characters.
 
-        The samples of a batch take turns, a piece each; every sample has one last piece.
-        start_text is not repeated, and `until` neither written nor passed.
+        The pieces of the samples of a batch alternate. Each sample has exactly one last piece.
+        The pieces contain neither start_text nor `until`.
 
         Args:
-            samples: the numbers of those to write, instead of the first `options.num_samples`.
+            samples: the numbers of the samples; by default the first `params.num_samples`.
 
         Raises:
-            InputError: at once, not when the first piece is asked for: a character of
-                start_text is unknown, every character is banned, or the engine asked for has no
-                kernel for the model's cell.
-            RunError: while writing: the model's scores are not numbers.
+            InputError: immediately, not with the first piece: a character of start_text is
+                unknown, all characters are banned, or the engine has no kernel for the cell.
+            RunError: during writing: the logits are not finite.
         """
-        if options.precision != self.precision:
-            raise ValueError(f"precision={options.precision}: this sampler has another")
-        samples = range(options.num_samples) if samples is None else samples
-        find_banned_ids(options, self.model.vocabulary)
-        engine = self.engine(options.engine)
-        return self._write(options, samples, engine, self.start_state(options))
+        if params.precision != self.precision:
+            raise ValueError(f"precision={params.precision}: the sampler has {self.precision}")
+        samples = range(params.num_samples) if samples is None else samples
+        find_banned_ids(params, self.model.vocabulary)
+        return self._write(params, samples, self.engine(params.engine), self.read_start(params))
 
     def _write(
-        self, options: SamplingParams, samples: range, engine: Engine, begins: StartState
+        self, params: SamplingParams, samples: range, engine: Engine, start: StartState
     ) -> Iterator[Piece]:
-        seed = drawn_seed() if options.seed is None else options.seed
-        for start in range(0, len(samples), STREAMS_TOGETHER):
-            streams = [
-                self.stream(options, seed, sample, begins.last)
-                for sample in samples[start : start + STREAMS_TOGETHER]
-            ]
-            yield from _write_batch(streams, engine, begins.state)
+        seed = draw_seed() if params.seed is None else params.seed
+        for first in range(0, len(samples), STREAMS_TOGETHER):
+            numbers = samples[first : first + STREAMS_TOGETHER]
+            streams = [self.make_stream(params, seed, sample, start.last) for sample in numbers]
+            yield from _write_batch(streams, engine, start.state)
 
-    def stream(self, options: SamplingParams, seed: int, sample: int, last: int | None) -> Stream:
-        """One of the texts that are asked for, before it is written."""
-        vocabulary = self.model.vocabulary
+    def make_stream(
+        self, params: SamplingParams, seed: int, sample: int, last: int | None
+    ) -> Stream:
+        """Return the stream of a sample before its first new character."""
+        vocabulary, until = self.model.vocabulary, params.until
         return Stream(
-            options,
+            params,
             vocabulary,
             seed=seed,
             sample=sample,
             last=last,
-            start=self._encoded(self._start_text(options)),
-            stops=() if options.until is None else (in_characters_of(vocabulary, options.until),),
+            start=self._encode(self._fit_start_text(params)),
+            stops=() if until is None else (to_vocabulary_characters(vocabulary, until),),
         )
 
-    def start_state(self, options: SamplingParams) -> StartState:
-        """What the texts that are asked for go on from.
+    def read_start(self, params: SamplingParams) -> StartState:
+        """Read the primer and start_text, and return the state from which new texts continue.
 
         Raises:
             InputError: a character of start_text is unknown.
         """
-        ids, state = self.prompt(self._start_text(options), options.prime)
-        return self.read_on(StartState(None, state), ids.tolist())
+        ids, state = self.prepare_prompt(self._fit_start_text(params), params.prime)
+        return self.advance(StartState(None, state), ids.tolist())
 
-    def prompt(self, start_text: str = "", prime: str = "text") -> tuple[Ids, State]:
-        """The ids (T,) that are read before a text is written, and the state before them.
+    def prepare_prompt(self, start_text: str = "", prime: str = "text") -> tuple[Ids, State]:
+        """Return the ids (T,) that are read before a text is written, and the state before them.
 
-        They are the last character of the primer, if there is one, and the start text. Where there
-        is neither, that is a newline; in a vocabulary without one, nothing.
+        The ids are the last character of the primer, if there is one, and the start text. If both
+        are empty, the ids are a newline, or nothing if the vocabulary has no newline.
 
         Args:
-            prime: as `SamplingParams.prime`.
+            prime: like `SamplingParams.prime`.
 
         Raises:
             InputError: a character of start_text is unknown.
         """
-        ids = self._encoded(start_text)
-        last, state = None, zero_state(self.model, 1)
+        ids, last, state = self._encode(start_text), None, zero_state(self.model, 1)
         if prime == "text":
             if self._after_primer is None:
                 primer = encode_primer(self.model.facts, self.model.vocabulary)
-                self._after_primer = self.read_on(StartState(None, state), primer)
+                self._after_primer = self.advance(StartState(None, state), primer)
             last, state = self._after_primer
         if last is not None:
             ids = np.append(last, ids)
@@ -181,31 +177,30 @@ class Sampler:
             ids = self.model.vocabulary.encode(NEWLINE)
         return ids, state
 
-    def read_on(self, begins: StartState, ids: Sequence[int]) -> StartState:
-        """What a text goes on from after these characters more."""
+    def advance(self, start: StartState, ids: Sequence[int]) -> StartState:
+        """Return the state after more characters."""
         if not ids:
-            return begins
-        taken_in = [*ids[:-1]] if begins.last is None else [begins.last, *ids[:-1]]
-        state = self.reader.advance(np.array([taken_in], np.int64), begins.state)
-        return StartState(ids[-1], state)
+            return start
+        unread = [*ids[:-1]] if start.last is None else [start.last, *ids[:-1]]
+        return StartState(ids[-1], self.reader.advance(np.array([unread], np.int64), start.state))
 
-    def _start_text(self, options: SamplingParams) -> str:
-        """As far as the model reads it."""
-        return fit_text(options.start_text, self.model.vocabulary, options.unknown).text
+    def _fit_start_text(self, params: SamplingParams) -> str:
+        """Return start_text in characters that the model knows, as `unknown` says."""
+        return fit_text(params.start_text, self.model.vocabulary, params.unknown).text
 
-    def _encoded(self, start_text: str) -> Ids:
+    def _encode(self, start_text: str) -> Ids:
         try:
             return self.model.vocabulary.encode(start_text)
         except InputError as error:
             raise InputError(f"start_text: {error}") from None
 
-    def log_probability(self, options: SamplingParams, text: str) -> float:
-        """That of new text (in nats) as the model itself has it, after `options.start_text`.
+    def compute_log_prob(self, params: SamplingParams, text: str) -> float:
+        """Return the log-probability of new text after start_text, in nats.
 
-        Temperature and what is left out of the choice do not count. The first character of a
-        text that goes on from nothing is not counted either.
+        Only the model counts, without temperature and filters. If nothing precedes the text, its
+        first character does not count.
         """
-        last, state = self.start_state(options)
+        last, state = self.read_start(params)
         ids = self.model.vocabulary.encode(text)
         if last is not None:
             ids = np.append(last, ids)
@@ -218,156 +213,156 @@ class Sampler:
 
 
 def _write_batch(streams: list[Stream], engine: Engine, state: State) -> Iterator[Piece]:
-    """Write streams that begin alike until each has ended."""
-    if not streams[0].left:  # no character was asked for
+    """Write streams with the same start state (one stream) until each has ended."""
+    if not streams[0].num_left:  # params.length is 0
         yield from (Piece(stream.sample, "", True) for stream in streams)
         return
     state = select_streams(state, [0] * len(streams))
     steps = _FIRST_CHUNK
     while streams:
-        began = time.perf_counter()
-        written, state = write_next(engine, streams, state, steps)
-        if written.shape[1] == steps:
-            steps = next_steps(steps, time.perf_counter() - began)
-        going = []
-        for n, (stream, row) in enumerate(zip(streams, written.tolist(), strict=True)):
-            text, finish = stream.take(row)
-            if text or finish:
-                yield Piece(stream.sample, text, finish is not None)
-            if finish is None:
-                going.append(n)
-        if len(going) < len(streams):
-            streams = [streams[n] for n in going]
-            state = select_streams(state, going)
+        start_time = time.perf_counter()
+        ids, state = write_chunk(engine, streams, state, steps)
+        if ids.shape[1] == steps:
+            steps = adjust_chunk_size(steps, time.perf_counter() - start_time)
+        unfinished = []
+        for n, (stream, row) in enumerate(zip(streams, ids.tolist(), strict=True)):
+            text, finish_reason = stream.append_and_show(row)
+            if text or finish_reason:
+                yield Piece(stream.sample, text, finish_reason is not None)
+            if finish_reason is None:
+                unfinished.append(n)
+        if len(unfinished) < len(streams):
+            streams = [streams[n] for n in unfinished]
+            state = select_streams(state, unfinished)
 
 
-def drawn_seed() -> int:
-    """A seed that is short enough to be typed again."""
+def draw_seed() -> int:
+    """Return a random seed that is short enough to type."""
     return int.from_bytes(os.urandom(4), "little")
 
 
-def in_characters_of(vocabulary: Vocabulary, text: str) -> str:
-    """`text` as this vocabulary's text would contain it: byte by byte in one of bytes."""
+def to_vocabulary_characters(vocabulary: Vocabulary, text: str) -> str:
+    """Convert a text to the vocabulary's characters: bytes, if it is a vocabulary of bytes."""
     if not vocabulary.is_bytes:
         return text
     try:
         return text.encode("utf-8", "surrogateescape").decode("ascii", "surrogateescape")
-    except UnicodeEncodeError:  # a lone surrogate that is no byte: it never occurs
+    except UnicodeEncodeError:  # No text contains a surrogate that is not a byte.
         return text
 
 
-def next_steps(steps: int, seconds: float) -> int:
-    """The length of the next chunk, after one of `steps` characters took so long."""
+def adjust_chunk_size(steps: int, seconds: float) -> int:
+    """Return the size of the next chunk, if a chunk of `steps` characters took `seconds`."""
     if seconds > 2 * _CHUNK_SECONDS:
         return max(steps // 2, 1)
     return min(steps * 2, _LONGEST_CHUNK) if seconds < _CHUNK_SECONDS / 2 else steps
 
 
 class Line(NamedTuple):
-    """A line, with what start_text begins it, and the number of the sample that it is."""
+    """A line, including start_text, and the number of its sample."""
 
     text: str
     sample: int
 
 
 def write_lines(
-    sampler: Sampler, options: SamplingParams, known: Container[str] = ()
+    sampler: Sampler, params: SamplingParams, known: Container[str] = ()
 ) -> Iterator[Line]:
-    """Write up to `options.num_samples` different lines, each after a newline.
+    """Write up to `params.num_samples` different lines, each after a newline.
 
-    They are the first samples of the seed that can be used: neither empty nor written before
-    nor in `known`, and with an end within `options.length` characters. White space at a line's
-    end does not count. It ends early when `GIVES_UP_AFTER` samples in a row cannot be used.
+    The lines are the first usable samples of the seed: not empty, new, not in `known`, and complete
+    within `params.length` characters. White space at the end of a line is removed. After
+    `MAX_REJECTED` unusable samples in a row, no more lines are written.
 
     Raises:
-        InputError: at once: `options.until` is given, the model knows no newline, or as
+        InputError: immediately: `params.until` is set, the model knows no newline, or as
             `Sampler.write`.
         RunError: as `Sampler.write`.
     """
     if NEWLINE not in sampler.model.vocabulary:
         raise InputError("mode=lines: the model knows no newline, so its texts have no lines")
-    if options.until is not None:
-        raise InputError("until: a line ends where it ends; leave until= or mode=lines out")
-    if NEWLINE in options.start_text:
-        raise InputError("start_text: begins each line, and has a line break itself; leave it out")
-    # one character more, for the newline that ends it
-    seed = drawn_seed() if options.seed is None else options.seed
-    options = replace(options, until=NEWLINE, length=options.length + 1, seed=seed)
-    sampler.write(options, range(0))  # which refuses at once
-    return _lines(sampler, options, known)
+    if params.until is not None:
+        raise InputError("until: a line ends at its newline; leave until= or mode=lines out")
+    if NEWLINE in params.start_text:
+        raise InputError("start_text: starts each line, so it must not contain a line break")
+    seed = draw_seed() if params.seed is None else params.seed
+    # The newline at the end is one more character.
+    params = replace(params, until=NEWLINE, length=params.length + 1, seed=seed)
+    sampler.write(params, range(0))  # Raises InputError for wrong parameters.
+    return _write_lines(sampler, params, known)
 
 
-def _lines(sampler: Sampler, options: SamplingParams, known: Container[str]) -> Iterator[Line]:
+def _write_lines(sampler: Sampler, params: SamplingParams, known: Container[str]) -> Iterator[Line]:
     seen: set[str] = set()
     next_sample, num_rejected = 0, 0
-    while num_rejected < GIVES_UP_AFTER:
-        missing = options.num_samples - len(seen)
-        together = min(max(_LEAST_TOGETHER, missing + missing // 4), _MOST_TOGETHER)
-        samples = range(next_sample, next_sample + together)
+    while num_rejected < MAX_REJECTED:
+        missing = params.num_samples - len(seen)
+        batch_size = min(max(_MIN_LINES, missing + missing // 4), _MAX_LINES)
+        samples = range(next_sample, next_sample + batch_size)
         next_sample = samples.stop
-        written = in_order(sampler.write(options, samples), samples.start)
-        for sample, pieces in itertools.groupby(written, lambda piece: piece.sample):
-            new = "".join(piece.text for piece in pieces)
-            line = (options.start_text + new).rstrip()
+        pieces = order_by_sample(sampler.write(params, samples), samples.start)
+        for sample, sample_pieces in itertools.groupby(pieces, lambda piece: piece.sample):
+            new = "".join(piece.text for piece in sample_pieces)
+            line = (params.start_text + new).rstrip()
             num_rejected += 1
-            if len(new) < options.length and line and line not in seen and line not in known:
+            if len(new) < params.length and line and line not in seen and line not in known:
                 seen.add(line)
                 num_rejected = 0
                 yield Line(line, sample)
-            if len(seen) == options.num_samples or num_rejected == GIVES_UP_AFTER:
+            if len(seen) == params.num_samples or num_rejected == MAX_REJECTED:
                 return
 
 
 class StopStrings:
-    """Watches one text for the first of `texts` that is complete in it.
+    """Ends one text before the first stop string that is complete in it.
 
-    What may be the beginning of one of them is held back until that is known, so that the
-    pieces in which the text comes make no difference.
+    Text that may be the start of a stop string is held back. So the size of the pieces in which the
+    text arrives makes no difference.
 
     Args:
-        texts: each of one character or more; none: the text goes on to its end.
+        stops: texts of one or more characters; if there are none, the text is never ended.
     """
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = texts
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = stops
         self._held = ""
 
-    def take(self, text: str) -> tuple[str, bool]:
-        """What can be shown after this much more text, and whether it has stopped."""
+    def push(self, text: str) -> tuple[str, bool]:
+        """Add text. Return the text that can be shown now, and whether a stop string ends it."""
         text = self._held + text
-        found = [(at + len(t), at) for t in self._texts if (at := text.find(t)) >= 0]
-        if found:
-            _, start = min(found)
+        matches = [(at + len(s), at) for s in self._stops if (at := text.find(s)) >= 0]
+        if matches:
+            _, start = min(matches)
             return text[:start], True
-        shown = len(text) - max((_overlap(text, t) for t in self._texts), default=0)
+        shown = len(text) - max((_measure_overlap(text, s) for s in self._stops), default=0)
         self._held = text[shown:]
         return text[:shown], False
 
-    def rest(self) -> str:
-        """What was held back, when nothing follows any more."""
+    def flush(self) -> str:
+        """Return the text that was held back, because the text has ended."""
         held, self._held = self._held, ""
         return held
 
 
-def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of `text` that is a beginning of `stop`."""
+def _measure_overlap(text: str, stop: str) -> int:
+    """Return the length of the longest end of `text` with which `stop` starts."""
     longest = min(len(text), len(stop) - 1)
     return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
 
 
 class Stream:
-    """One text while it is written.
+    """One text that is being written.
 
     Args:
-        seed, sample: its random numbers are those of this sample of the seed.
-        last: id of the character that it goes on from, not yet taken in; None: there is none.
-        start: ids of what the penalties see before the new text.
-        stops: texts, in the vocabulary's characters, before which it ends.
+        seed, sample: select the random numbers.
+        last: the id of the last character before the new text; None if there is none.
+        start: the ids before the new text that count for the penalties.
+        stops: texts, in the vocabulary's characters, before which the new text ends.
 
     Attributes:
-        last: as above, always of the newest character.
-        written: how many characters are new.
-        text: ids that the penalties go by; [] where there is no penalty.
+        last: the id of the newest character, which the model has not read.
+        num_written: the number of new characters.
+        text: the ids that count for the penalties; [] without penalties.
     """
 
     def __init__(
@@ -382,67 +377,61 @@ class Stream:
         stops: Sequence[str] = (),
     ) -> None:
         self.params, self.vocabulary, self.sample = params, vocabulary, sample
-        self.uniforms = uniforms_of(seed, sample)
-        self.last, self.written = last, 0
-        self._penalized = params.dry_multiplier > 0
-        self.text = list(start) if self._penalized else []
+        self.uniforms = make_rng(seed, sample)
+        self.last, self.num_written = last, 0
+        self._is_penalized = params.dry_multiplier > 0
+        self.text = list(start) if self._is_penalized else []
         self.stops = StopStrings(stops)
 
     @property
-    def left(self) -> int:
-        """How many characters are to be written yet."""
-        return self.params.length - self.written
+    def num_left(self) -> int:
+        """The number of characters that are not yet written."""
+        return self.params.length - self.num_written
 
-    def go_on(self, ids: list[int]) -> list[int]:
-        """Append what was just written; what is past its end is left out.
-
-        Returns:
-            What was not.
-        """
-        ids = ids[: self.left]
+    def append(self, ids: list[int]) -> list[int]:
+        """Append new ids up to the requested length. Return the ids that were appended."""
+        ids = ids[: self.num_left]
         if ids:
             self.last = ids[-1]
-            self.written += len(ids)
-            if self._penalized:
+            self.num_written += len(ids)
+            if self._is_penalized:
                 self.text += ids
         return ids
 
-    def take_back(self, characters: int) -> None:
-        """Forget so many; whoever does sets `last` to what stands there now."""
-        self.written -= characters
-        if self._penalized and characters:
+    def remove(self, characters: int) -> None:
+        """Remove the last characters. The caller sets `last` to the new last character."""
+        self.num_written -= characters
+        if self._is_penalized and characters:
             del self.text[-characters:]
 
-    def take(self, ids: list[int]) -> tuple[str, str | None]:
-        """Append what was just written.
+    def append_and_show(self, ids: list[int]) -> tuple[str, str | None]:
+        """Append new ids. Return the text that can be shown now, and the reason if it has ended.
 
-        Returns:
-            What of it can be shown now, and "stop" or "length" where the text has ended.
+        The reason is "stop" after a stop string, and "length" after the requested length.
         """
-        text, stopped = self.stops.take(self.vocabulary.decode(self.go_on(ids)))
-        if stopped:
+        text, is_stopped = self.stops.push(self.vocabulary.decode(self.append(ids)))
+        if is_stopped:
             return text, "stop"
-        if self.left:
+        if self.num_left:
             return text, None
-        return text + self.stops.rest(), "length"
+        return text + self.stops.flush(), "length"
 
 
-def write_next(
+def write_chunk(
     engine: Engine, streams: Sequence[Stream], state: State, steps: int
 ) -> tuple[Ids, State]:
-    """What comes next in streams that each have something left.
+    """Return the next characters of unfinished streams.
 
     Args:
-        state: that before the last character of each; all have one, or none.
-        steps: characters, at most; one where nothing stands before it.
+        state: before the last character of each stream. Either all streams have one, or none.
+        steps: the most characters. Without a last character, only one is drawn.
 
     Returns:
-        ids (N, T), of which each stream needs no more than are left to it, and the state
-        before the last of them.
+        The ids (N, T), of which a stream needs at most `num_left`, and the state before the last.
     """
     if streams[0].last is None:
-        return np.array([[first_id(stream)] for stream in streams]), state
-    num_left = np.array([stream.left for stream in streams])
+        return np.array([[_draw_first_id(stream)] for stream in streams]), state
+    num_left = np.array([stream.num_left for stream in streams])
     T = min(steps, int(num_left.max()))
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
@@ -451,13 +440,13 @@ def write_next(
     return engine.write(last, state, uniforms, params, np.minimum(num_left, T), texts)
 
 
-def first_id(stream: Stream) -> int:
-    """A character that comes after nothing: any that is not banned, evenly."""
+def _draw_first_id(stream: Stream) -> int:
+    """Draw the first character of a text: all that are not banned are equally likely."""
     banned = find_banned_ids(stream.params, stream.vocabulary)
     allowed = np.delete(np.arange(len(stream.vocabulary)), banned)
     return int(allowed[int(stream.uniforms.random() * len(allowed))])
 
 
-def uniforms_of(seed: int, sample: int) -> np.random.Generator:
-    """The random numbers of a sample, one for each of its characters."""
+def make_rng(seed: int, sample: int) -> np.random.Generator:
+    """Return the random numbers of a sample. Each character takes one."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(sample,))))

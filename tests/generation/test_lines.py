@@ -60,7 +60,7 @@ def test_a_line_that_does_not_end_is_none(monkeypatch: pytest.MonkeyPatch) -> No
     got = [line.text for line in write_lines(sampler(), options(length=3, num_samples=8))]
     assert got
     assert all(len(line) <= 3 for line in got)
-    monkeypatch.setattr(lines, "GIVES_UP_AFTER", 20)
+    monkeypatch.setattr(lines, "MAX_REJECTED", 20)
     assert list(write_lines(sampler(), options(length=0))) == []
 
 
@@ -75,7 +75,7 @@ def test_it_ends_when_there_are_no_more() -> None:
     [
         ({"vocabulary": Vocabulary(list("ab"))}, {}, "mode=lines: the model knows no newline"),
         ({}, {"until": "b"}, "until: a line ends"),
-        ({}, {"start_text": "a\nb"}, "start_text: begins each line"),
+        ({}, {"start_text": "a\nb"}, "start_text: starts each line"),
         ({}, {"start_text": "c"}, "start_text: the character 'c'"),
         ({}, {"ban": "ab \n"}, "ban: every character"),
     ],

@@ -48,8 +48,8 @@ def test_the_log_probability_of_new_text(prime: str, start: str) -> None:
     logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     expected = logs[np.arange(30), model.vocabulary.encode(text)].sum()
     asked = SamplingParams(30, start_text=start, prime=prime, temperature=0.3)
-    assert Sampler(PRIMED).log_probability(asked, text) == pytest.approx(expected, abs=1e-3)
-    assert Sampler(PRIMED).log_probability(asked, "") == 0
+    assert Sampler(PRIMED).compute_log_prob(asked, text) == pytest.approx(expected, abs=1e-3)
+    assert Sampler(PRIMED).compute_log_prob(asked, "") == 0
 
 
 def test_unknown_characters_of_the_start() -> None:

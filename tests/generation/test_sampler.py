@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charrnn.errors import InputError
 from charrnn.generation import sampler
-from charrnn.generation.sampler import Piece, Sampler, Stream, in_order
+from charrnn.generation.sampler import Piece, Sampler, Stream, order_by_sample
 from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import CELLS
 from charrnn.options.sampling import SamplingParams
@@ -66,7 +66,7 @@ def test_batches_and_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     expected = texts(model, num_samples=11, until="e")
     monkeypatch.setattr(sampler, "STREAMS_TOGETHER", 4)
     monkeypatch.setattr(sampler, "_FIRST_CHUNK", 1)
-    monkeypatch.setattr(sampler, "next_steps", lambda steps, seconds: 1 + steps % 7)
+    monkeypatch.setattr(sampler, "adjust_chunk_size", lambda steps, seconds: 1 + steps % 7)
     assert texts(model, num_samples=11, until="e") == expected
 
 
@@ -130,7 +130,7 @@ def test_no_part_of_until_is_ever_shown(text: str, until: str, cuts: list[int]) 
         if ended or (position and position == len(text)):
             break
         part = text[position : position + size]
-        piece, ended = stream.take(["ab".index(character) for character in part])
+        piece, ended = stream.append_and_show(["ab".index(character) for character in part])
         position += len(part)
         shown += piece
         assert text.split(until)[0].startswith(shown)
@@ -163,8 +163,8 @@ def test_an_unknown_character_is_refused_at_once() -> None:
 def test_in_order() -> None:
     mixed = [(0, "a"), (1, "x"), (0, "b"), (2, "p"), (1, "y."), (0, "c."), (2, "q.")]
     pieces = [Piece(n, text, text.endswith(".")) for n, text in mixed]
-    ordered = list(in_order(pieces))
+    ordered = list(order_by_sample(pieces))
     assert "".join(p.text for p in ordered) == "abc.xy.pq."
     assert [p.sample for p in ordered] == sorted(p.sample for p in pieces)
     # what can be shown is shown
-    assert [p.text for p in in_order(pieces[:6])] == ["a", "b", "c.", "x", "y.", "p"]
+    assert [p.text for p in order_by_sample(pieces[:6])] == ["a", "b", "c.", "x", "y.", "p"]

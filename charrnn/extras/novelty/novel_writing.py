@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from charrnn.errors import RunError
 from charrnn.generation.draw import effective_temperature
 from charrnn.generation.engines import Engine
-from charrnn.generation.sampler import Piece, Sampler, StartState, Stream, drawn_seed, write_next
+from charrnn.generation.sampler import Piece, Sampler, StartState, Stream, draw_seed, write_chunk
 from charrnn.options.sampling import SamplingParams
 
 _CHUNK = 16  # characters
@@ -39,13 +39,13 @@ def write_novel(
         RunError: during writing, like `Sampler.write`, or if every try copies too much.
     """
     sampler.write(params, range(0))  # Raises InputError for wrong parameters.
-    seed = drawn_seed() if params.seed is None else params.seed
-    start_state = sampler.start_state(params)
+    seed = draw_seed() if params.seed is None else params.seed
+    start_state = sampler.read_start(params)
     engine = sampler.engine(params.engine)
 
     def write_samples() -> Iterator[Piece]:
         for sample in range(params.num_samples):
-            stream = sampler.stream(replace(params, seed=seed), seed, sample, start_state.last)
+            stream = sampler.make_stream(replace(params, seed=seed), seed, sample, start_state.last)
             writer = _Writer(sampler, engine, stream, training, longest, [(0, start_state)])
             yield from writer.write_pieces()
 
@@ -76,7 +76,7 @@ class _Writer:
         """Write the sample to its end."""
         sample, stops = self.stream.sample, self.stream.stops
         furthest = tries = 0
-        while self.stream.left:
+        while self.stream.num_left:
             is_novel = self._write_chunk()
             length = len(self.ids)
             if length > furthest:
@@ -98,12 +98,12 @@ class _Writer:
             if not is_novel:
                 self._backtrack(min(2 ** (tries // _TRIES_PER_DISTANCE) - 1, 2 * self.longest))
         text, stopped = self._show_text(len(self.ids))
-        yield Piece(sample, text if stopped else text + stops.rest(), True)
+        yield Piece(sample, text if stopped else text + stops.flush(), True)
 
     def _write_chunk(self) -> bool:
         """Write a chunk up to the first character that copies too much; return whether none did."""
         self.stream.last, state = self.savepoints[-1][1]
-        written, after = write_next(self.engine, [self.stream], state, _CHUNK)
+        written, after = write_chunk(self.engine, [self.stream], state, _CHUNK)
         new = written[0].tolist()
         previous = self.ids[-self.longest :]
         text = self.stream.vocabulary.decode(previous + new)
@@ -111,9 +111,9 @@ class _Writer:
         ends = range(max(size, len(previous) + 1), len(text) + 1)
         copied = next((end for end in ends if text[end - size : end] in self.training), None)
         if copied is not None:
-            self.ids += self.stream.go_on(new[: copied - 1 - len(previous)])
+            self.ids += self.stream.append(new[: copied - 1 - len(previous)])
             return False
-        self.ids += self.stream.go_on(new)
+        self.ids += self.stream.append(new)
         self.savepoints.append((len(self.ids), StartState(new[-1], after)))
         return True
 
@@ -124,8 +124,8 @@ class _Writer:
             self.savepoints.pop()
         length, start_state = self.savepoints[-1]
         if length < keep:
-            self.savepoints.append((keep, self.sampler.read_on(start_state, self.ids[length:keep])))
-        self.stream.take_back(len(self.ids) - keep)
+            self.savepoints.append((keep, self.sampler.advance(start_state, self.ids[length:keep])))
+        self.stream.remove(len(self.ids) - keep)
         del self.ids[keep:]
 
     def _show_text(self, end: int) -> tuple[str, bool]:
@@ -135,4 +135,4 @@ class _Writer:
         self.shown = end
         while len(self.savepoints) > 1 and self.savepoints[1][0] <= end:
             del self.savepoints[0]
-        return self.stream.stops.take(text)
+        return self.stream.stops.push(text)

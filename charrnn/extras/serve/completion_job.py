@@ -171,14 +171,14 @@ class CompletionTask:
             start=prompt.ids,
             stops=self.job.stops,
         )
-        self.remaining = self.stream.left
+        self.remaining = self.stream.num_left
         # The text and scores that no piece contains yet.
         self._text, self._scores, self._prompt_scores = "", list[Score](), prompt_task.scores
 
     def append(self, ids: list[int], scores: list[Score]) -> Piece | None:
         """Append new ids, without those after the end, and return a piece if it is due."""
-        text, finish_reason = self.stream.take(ids)
-        self.remaining = 0 if finish_reason else self.stream.left
+        text, finish_reason = self.stream.append_and_show(ids)
+        self.remaining = 0 if finish_reason else self.stream.num_left
         self._scores += scores
         self._text += text
         if not finish_reason and not (self.job.request.stream and self._text):

@@ -20,7 +20,7 @@ from charrnn.extras.serve.protocol import (
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import ServedModel
 from charrnn.generation.draw import find_banned_ids
-from charrnn.generation.sampler import drawn_seed, in_characters_of
+from charrnn.generation.sampler import draw_seed, to_vocabulary_characters
 from charrnn.text.prompt import find_source_positions
 
 # Log-probabilities in one response. They take a hundred times the memory of the text.
@@ -44,9 +44,9 @@ class Answer:
         _check_limits(request, options)
         params = request.to_sampling_params()
         find_banned_ids(params, served.vocabulary)  # Raises InputError for a wrong `ban`.
-        seed = drawn_seed() if params.seed is None else params.seed
+        seed = draw_seed() if params.seed is None else params.seed
         prompt = served.prepare_prompt(request.prompt)
-        stops = tuple(in_characters_of(served.vocabulary, stop) for stop in request.stop)
+        stops = tuple(to_vocabulary_characters(served.vocabulary, stop) for stop in request.stop)
         self.is_stream = request.stream
         self._events: asyncio.Queue[Piece | Exception] = asyncio.Queue()
         self._job = Job(request, prompt, params, seed, stops, self._events.put_nowait)

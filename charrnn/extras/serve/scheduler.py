@@ -30,7 +30,7 @@ from charrnn.extras.serve.completion_job import (
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.generation.draw import Ids
 from charrnn.generation.engines import Engine, concat_states, select_streams
-from charrnn.generation.sampler import Sampler, next_steps, write_next
+from charrnn.generation.sampler import Sampler, adjust_chunk_size, write_chunk
 from charrnn.models.trained import State
 
 Outbox = list[tuple[Job, Piece | Exception]]
@@ -199,7 +199,7 @@ class Scheduler:
         last = np.array([stream.last for stream in streams])
         rng_states = [stream.uniforms.bit_generator.state for stream in streams]
         try:
-            ids, state = write_next(self._engine, streams, state_before, steps)
+            ids, state = write_chunk(self._engine, streams, state_before, steps)
             scores = self._compute_scores(tasks, scored, last, ids, state_before)
         except Exception:  # `_run_step` tries again, and must draw the same random numbers.
             for stream, rng_state in zip(streams, rng_states, strict=True):
@@ -210,7 +210,9 @@ class Scheduler:
             if (piece := task.append(row, scores.get(n, []))) is not None:
                 self._outbox.append((task.job, piece))
         if ids.shape[1] == self._chunk:
-            self._chunk = min(next_steps(steps, time.perf_counter() - start_time), _MAX_CHUNK)
+            self._chunk = min(
+                adjust_chunk_size(steps, time.perf_counter() - start_time), _MAX_CHUNK
+            )
 
     def _compute_scores(
         self, tasks: Sequence[CompletionTask], rows: list[int], last: Ids, ids: Ids, before: State

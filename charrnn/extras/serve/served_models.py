@@ -15,7 +15,7 @@ from charrnn.extras.serve.completion_job import Prompt
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
-from charrnn.generation.sampler import Sampler, in_characters_of
+from charrnn.generation.sampler import Sampler, to_vocabulary_characters
 from charrnn.models.trained import Trained
 from charrnn.options.datasets import SPLITS
 from charrnn.text.prompt import fit_text
@@ -64,7 +64,7 @@ class ServedModel:
             ids = self.vocabulary.encode(known_text)
         except InputError as error:
             raise InputError(f"prompt: {error}") from None
-        input_ids, state = self._sampler.prompt(known_text, self._prime)
+        input_ids, state = self._sampler.prepare_prompt(known_text, self._prime)
         if not len(input_ids):
             raise InputError("prompt: is empty, and the model knows no newline to start after")
         return Prompt(text, ids, input_ids, state)
@@ -94,7 +94,7 @@ class ServedModel:
         Raises:
             Refusal: the training text is missing.
         """
-        lines = in_characters_of(self.vocabulary, text).split("\n")
+        lines = to_vocabulary_characters(self.vocabulary, text).split("\n")
         return [number for number, line in enumerate(lines) if line.rstrip() in self._known_lines]
 
     def find_copied(self, text: str) -> list[list[int]]:
@@ -106,7 +106,7 @@ class ServedModel:
         Raises:
             Refusal: the training text is missing.
         """
-        tokens = [in_characters_of(self.vocabulary, character) for character in text]
+        tokens = [to_vocabulary_characters(self.vocabulary, character) for character in text]
         lengths = self._training_text.find_longest_matches("".join(tokens)).tolist()
         # The position in `text` of each token; a character has several tokens if they are bytes.
         positions = np.repeat(np.arange(len(text)), list(map(len, tokens)))
