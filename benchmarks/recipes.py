@@ -27,7 +27,7 @@ from charrnn import Model
 from charrnn.counts.mixing import fit_weights
 from charrnn.data import SplitIds, open_data, translate_split
 from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
-from charrnn.networks.ensemble import any_network_of
+from charrnn.networks.ensemble import make_any_network
 from charrnn.runs.model_lookup import read_model
 
 RUNS = REPOSITORY / "outputs" / "results"
@@ -141,7 +141,7 @@ def compute_losses_with_counts(folder: Path) -> dict[str, float]:
             lengths[is_known] / table.context,
         )
         both = replace(trained, counts=replace(trained.counts, weights=weights))
-        network, part = any_network_of(both), SplitIds(scored)
+        network, part = make_any_network(both), SplitIds(scored)
         totals["carried"] += compute_stream_loss(network, part).loss * len(scored)
         totals["cold"] += compute_window_loss(network, part, WINDOW).loss * len(scored)
     return {how: total / len(ids) for how, total in totals.items()}

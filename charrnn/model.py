@@ -1,7 +1,7 @@
-"""The Python face: load a model, look at its scores, let it write.
+"""The Python API: load a model, compute logits and losses, generate text.
 
-A model file is read with NumPy and safetensors alone; torch is imported for a training
-checkpoint, for `Model.score`, and for the torch engine.
+A model file needs only NumPy and safetensors. torch is imported for a training checkpoint, for
+`Model.score` and `Model.losses`, and for the torch engine.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import numpy.typing as npt
 from charrnn.errors import InputError
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
-from charrnn.models.trained import Trained, TrainedEnsemble, with_counts, zero_state
+from charrnn.models.trained import Trained, TrainedEnsemble, select_counts, zero_state
 from charrnn.options.sampling import SamplingParams
 from charrnn.runs.model_lookup import AnyPath, read_models
 from charrnn.text.vocabulary import Vocabulary
 
 
 class Model:
-    """A trained model, or an ensemble of several, which averages their probabilities.
+    """A trained model, or an ensemble of models, which averages their probabilities.
 
-    The `logits` of an ensemble are the logarithms of the mean probabilities. Where all its members
-    have counts of the same text, these are mixed in once.
+    The `logits` of an ensemble are the logarithms of the mean probabilities. If all members have
+    counts of the same text, the counts are mixed in once.
 
     Attributes:
-        trained: architecture, vocabulary, weights, and facts about the training; of an ensemble
-            those of its `members`.
+        trained: the architecture, vocabulary, weights, and facts about the training; or an ensemble
+            with several `members`.
     """
 
     def __init__(self, trained: Trained) -> None:
@@ -39,11 +39,11 @@ class Model:
         self._samplers: dict[tuple[str, int], Sampler] = {}
 
     def _sampler(self, counts: str, precision: int = 32) -> Sampler:
-        """What writes with the counts or without, with weights of so many bits."""
-        which = counts, precision
-        if which not in self._samplers:
-            self._samplers[which] = Sampler(with_counts(self.trained, counts), precision)
-        return self._samplers[which]
+        """Return the sampler for this use of the counts and this precision, in bits."""
+        key = counts, precision
+        if key not in self._samplers:
+            self._samplers[key] = Sampler(select_counts(self.trained, counts), precision)
+        return self._samplers[key]
 
     def __repr__(self) -> str:
         return f"Model({self})"
@@ -59,23 +59,23 @@ class Model:
         """Write a model file.
 
         Raises:
-            InputError: it is an ensemble, which has no file of its own.
-            RunError: it cannot be written.
+            InputError: the model is an ensemble.
+            RunError: the file cannot be written.
         """
         if isinstance(self.trained, TrainedEnsemble):
-            raise InputError(f"{path}: an ensemble has no file of its own; save each of its models")
+            raise InputError(f"{path}: an ensemble cannot be saved; save each of its models")
         model_file.save(Path(path), self.trained)
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The characters that it knows, in the order of their ids."""
+        """The characters that the model knows, in the order of their ids."""
         return self.trained.vocabulary
 
     def logits(self, text: str, counts: str = "auto") -> npt.NDArray[np.float32]:
-        """The scores (T, V) of the character after each of a text's T, from the zero state.
+        """Return the logits (T, V) of the next character after each of the T characters of a text.
 
         Args:
-            counts: as for `score`; with counts the scores are ln p.
+            counts: like in `score`; with counts the logits are log-probabilities.
 
         Raises:
             InputError: a character is unknown.
@@ -84,41 +84,36 @@ class Model:
         return sampler.reader.read(ids, zero_state(sampler.model, 1))[0][0]
 
     def score(self, text: str, counts: str = "auto") -> float:
-        """The mean loss, in nats per character, of all characters but the first.
+        """Return the mean loss of all characters but the first, in nats per character.
 
         Args:
-            counts: "auto": of the network and the counts that the model has, if any; "none": of
-                the network; "only": of the counts.
+            counts: "auto" uses the network and the model's counts, if any; "none" uses only the
+                network; "only" uses only the counts.
 
         Raises:
             InputError: a character is unknown, or there are fewer than two.
         """
-        from charrnn.evaluation.stream_losses import compute_stream_loss
-        from charrnn.networks.ensemble import any_network_of
-
-        network = any_network_of(with_counts(self.trained, counts))
-        return compute_stream_loss(network, self._scored_ids(text)).loss
+        return self._compute_losses(text, counts)[0]
 
     def losses(self, text: str, counts: str = "auto") -> npt.NDArray[np.float32]:
-        """The loss (T - 1,), in nats, of each of a text's T characters but the first.
+        """Return the loss (T - 1,) of each of the T characters of a text but the first, in nats.
 
-        Their mean is `score`; divided by ln 2 they are bits.
-
-        Args, Raises: as those of `score`.
+        Their mean is `score`. Divide by ln 2 for bits. The arguments and errors are those of
+        `score`.
         """
+        return self._compute_losses(text, counts)[1]
+
+    def _compute_losses(self, text: str, counts: str) -> tuple[float, npt.NDArray[np.float32]]:
+        """Return the mean loss and all losses."""
         from charrnn.evaluation.stream_losses import compute_stream_loss
-        from charrnn.networks.ensemble import any_network_of
+        from charrnn.networks.ensemble import make_any_network
 
-        ids = self._scored_ids(text)
-        losses = np.empty(len(ids) - 1, np.float32)
-        compute_stream_loss(any_network_of(with_counts(self.trained, counts)), ids, losses=losses)
-        return losses
-
-    def _scored_ids(self, text: str) -> npt.NDArray[np.int64]:
         ids = self.vocabulary.encode(text)
         if len(ids) < 2:
             raise InputError(f"a text of {len(ids)} characters has no loss; it needs two or more")
-        return ids
+        losses = np.empty(len(ids) - 1, np.float32)
+        network = make_any_network(select_counts(self.trained, counts))
+        return compute_stream_loss(network, ids, losses=losses).loss, losses
 
     @overload
     def generate(
@@ -143,53 +138,52 @@ class Model:
         """Write new text.
 
         Args:
-            length: new characters.
-            start_text: what the text goes on from; it is not repeated.
-            num_samples: write so many texts, side by side.
-            counts: as for `score`: what is written by.
-            how: any other field of `charrnn.SamplingParams`, as `charrnn sample --help` explains
-                them: temperature=0.8, seed=1, min_p=0.05, until="\\n" and more.
+            length: the number of new characters.
+            start_text: the text to continue; the result does not repeat it.
+            num_samples: the number of texts, which are written in batches.
+            counts: like in `score`.
+            how: all other fields of `charrnn.SamplingParams`, which `charrnn sample --help`
+                explains: temperature=0.8, seed=1, min_p=0.05, until="\\n" and more.
 
         Returns:
-            The new characters; with `num_samples` a list of that many texts.
+            The new text; with `num_samples` a list of new texts.
 
         Raises:
-            InputError: a value is out of its range, or start_text has an unknown character.
-            TypeError: there is no option of a name.
+            InputError: a value is out of range, or start_text contains an unknown character.
+            TypeError: an argument is unknown.
         """
         number = 1 if num_samples is None else num_samples
-        options = SamplingParams(length=length, start_text=start_text, num_samples=number, **how)
-        texts: list[list[str]] = [[] for _ in range(number)]
-        for piece in self._sampler(counts, options.precision).write(options):
-            texts[piece.sample].append(piece.text)
-        joined = ["".join(pieces) for pieces in texts]
-        return joined[0] if num_samples is None else joined
+        params = SamplingParams(length=length, start_text=start_text, num_samples=number, **how)
+        pieces: list[list[str]] = [[] for _ in range(number)]
+        for piece in self._sampler(counts, params.precision).write(params):
+            pieces[piece.sample].append(piece.text)
+        texts = ["".join(each) for each in pieces]
+        return texts[0] if num_samples is None else texts
 
     def stream(
         self, length: int = 2000, start_text: str = "", *, counts: str = "auto", **how: Any
     ) -> Iterator[str]:
-        """The text that `generate` returns, in pieces as they are written."""
-        options = SamplingParams(length=length, start_text=start_text, num_samples=1, **how)
-        pieces = self._sampler(counts, options.precision).write(
-            options
-        )  # outside the generator: it may refuse
+        """Yield the text that `generate` returns, in pieces while it is written."""
+        params = SamplingParams(length=length, start_text=start_text, num_samples=1, **how)
+        # Wrong arguments raise InputError here, not with the first piece.
+        pieces = self._sampler(counts, params.precision).write(params)
         return (piece.text for piece in pieces if piece.text)
 
 
 def load(
     path: AnyPath | Sequence[AnyPath] | None = None, *, weights: Sequence[float] | None = None
 ) -> Model:
-    """Load a model: a run folder's best, a .ckpt, a model file (.safetensors), or a .t7.
+    """Load a model: the best one of a run folder, a .ckpt, a model file (.safetensors) or a .t7.
 
-    Without a path it is the newest run below outputs/ that has a model; after a sweep its best.
-    What a file is, its content says rather than its name. Nothing in it is executed. A list of
-    paths gives their ensemble, a list of one path the model alone.
+    Without a path, load the newest run below outputs/ that has a model, or the best of a sweep.
+    The content of a file decides its format. No code in it is executed. A list of several paths
+    gives an ensemble.
 
     Args:
-        weights: of an ensemble's models, in proportion; None: all the same.
+        weights: the relative weight of each model of an ensemble; by default all are equal.
 
     Raises:
-        InputError: names the path and says why there is no model to load, or why the models
-            do not go together; or there is not one weight for each.
+        InputError: there is no model at a path, the models do not fit together, or the number of
+            weights is not the number of models.
     """
     return Model(read_models(path, weights))

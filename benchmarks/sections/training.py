@@ -18,7 +18,7 @@ from benchmarks.report import Row, make_ratio, make_row
 from benchmarks.workplace import LENGTH, REPOSITORY, STREAMS, Workplace, measure_step
 from charrnn.data import open_data
 from charrnn.evaluation.stream_losses import compute_stream_loss
-from charrnn.networks.network import network_of
+from charrnn.networks.network import make_network
 from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.model_lookup import read_model
 
@@ -38,7 +38,7 @@ def measure(workplace: Workplace) -> list[Row]:
         return lambda: measure_step(ended(), steps, "done")
 
     arguments = (str(workplace.text), "--steps", str(steps))
-    network = network_of(read_model(workplace.trained))
+    network = make_network(read_model(workplace.trained))
     ids = open_data(*workplace.data).get_split("val")
     torch.set_num_threads(threads)
     keep_freed_memory()

@@ -60,12 +60,12 @@ Losses = npt.NDArray[np.float32]
 
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
-    from charrnn.models.trained import with_counts
+    from charrnn.models.trained import select_counts
     from charrnn.runs.freed_memory import keep_freed_memory
     from charrnn.runs.model_lookup import read_models
 
     keep_freed_memory()
-    trained = with_counts(read_models(options.checkpoint, options.weights), options.counts)
+    trained = select_counts(read_models(options.checkpoint, options.weights), options.counts)
     if options.data.input_txt == "-" and sys.stdin.isatty():
         say("data.input_txt=-: type or paste the text, then press Ctrl-D on an empty line")
     if options.by == "text":
@@ -138,7 +138,7 @@ def _compute_score(
     """Return the loss of ids (n,); fill `each` (n - 1,) with the losses of the characters."""
     from charrnn.evaluation.losses import require_finite
     from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
-    from charrnn.networks.ensemble import any_network_of
+    from charrnn.networks.ensemble import make_any_network
 
     if len(ids) < 2:
         where = "data.input_txt" if split == "text" else f"split={split}"
@@ -150,7 +150,7 @@ def _compute_score(
             f"unknown=skip: skipped {unknown} of {unknown + len(ids)} characters, because they are "
             f"not among the {len(trained.vocabulary)} characters of the model"
         )
-    network = any_network_of(trained)
+    network = make_any_network(trained)
     with ProgressDisplay("scoring", unit=" characters") as report:
         if options.window is None:
             return require_finite(compute_stream_loss(network, ids, report=report, losses=each))

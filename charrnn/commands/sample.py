@@ -116,14 +116,14 @@ def run(options: SampleOptions) -> None:
     it is comes as it is written.
     """
     from charrnn.generation.sampler import Sampler, draw_seed
-    from charrnn.models.trained import with_counts
+    from charrnn.models.trained import select_counts
     from charrnn.runs.model_lookup import read_models
 
     job, output = current_job.get(), options.output
     if output is not None and job.number is not None:
         output = add_number(output, job.number)
     check_output(output, *_paths(options.checkpoint))
-    model = with_counts(read_models(options.checkpoint, options.weights), options.counts)
+    model = select_counts(read_models(options.checkpoint, options.weights), options.counts)
     sampler = Sampler(model, options.precision)
     kinds = tuple(part.WRITER for part in plugins.import_modules("sample")) or (Writer,)
     writer: Writer = type("Writer", kinds, {})(options, sampler)

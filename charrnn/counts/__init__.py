@@ -1,5 +1,4 @@
-"""The characters of a text counted: a model of its own, and one that is mixed with a network.
+"""Character counts of a text, a model that predicts by them, and its mixture with a network.
 
-`passages` counts a text, `table` predicts by what was counted, `mixing` weighs it against a
-network. NumPy only.
+`passages` counts a text, `table` predicts by the counts, and `mixing` mixes them with a network.
 """

@@ -132,8 +132,8 @@ def _compute_loss(table: CountTable, ids: Ids) -> float:
     """Return the loss of a text (n,), n >= 2, as one stream, in nats per character."""
     total, state = 0.0, table.zero_state(1)
     for first in range(0, len(ids) - 1, TRIED):
-        nats, state = table.nats(ids[first : first + TRIED + 1], state)
-        total += nats
+        loss, state = table.compute_loss(ids[first : first + TRIED + 1], state)
+        total += loss
     return total / (len(ids) - 1)
 
 

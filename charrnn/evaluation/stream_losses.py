@@ -33,7 +33,7 @@ from torch.nn import functional as F
 
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score
-from charrnn.generation.library_threads import torch_threads
+from charrnn.generation.library_threads import get_torch_pool
 from charrnn.networks.ensemble import AnyNetwork
 from charrnn.networks.network import State
 
@@ -301,7 +301,7 @@ def sum_in_threads(tasks: Sequence[Iterable[float]]) -> float:
                     break
         return total
 
-    futures = [torch_threads(len(tasks)).submit(run, task) for task in tasks]
+    futures = [get_torch_pool(len(tasks)).submit(run, task) for task in tasks]
     try:
         return sum(future.result() for future in futures)
     finally:

@@ -19,7 +19,7 @@ from charrnn.counts.mixing import Counts
 from charrnn.counts.table import RecentContexts
 from charrnn.errors import InputError, format_install_command
 from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, draw, log_softmax
-from charrnn.generation.library_threads import single_blas_thread
+from charrnn.generation.library_threads import limit_blas_threads
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
 from charrnn.models.trained import State, Trained, TrainedEnsemble
 from charrnn.text.vocabulary import Vocabulary
@@ -170,7 +170,7 @@ class StepEngine:
         written = np.empty(uniforms.shape, np.int64)
         return written, self._call(self._write, ids, state, uniforms, batch, written)
 
-    @single_blas_thread()
+    @limit_blas_threads()
     @np.errstate(all="ignore")
     def _read(self, ids: Ids, state: State, logits: Array | None = None) -> State:
         """Return the state after known characters, and fill `logits` with those after each."""
@@ -182,7 +182,7 @@ class StepEngine:
                 logits[streams, t] = log_softmax(scores) if self._normalizes else scores
         return _restore_first_axis(state, len(ids))
 
-    @single_blas_thread()
+    @limit_blas_threads()
     @np.errstate(all="ignore")
     def _write(self, ids: Ids, state: State, uniforms: Floats, batch: Batch, written: Ids) -> State:
         """Fill `written` (N, T) with new characters, and return the state before the last."""

@@ -12,48 +12,47 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-# Threads of a library would synchronise after each product of a single character, which is over
-# in microseconds, and wait there for any that another program keeps from its core: with both cores
-# busy, 4 streams of 2 x 128 wrote 500 characters a second on two threads, and 23,600 on one; torch
-# wrote 8, and 300.
+# Several threads of a library would synchronize after each product, which takes microseconds, and
+# wait for each other if another program needs a core. On two busy cores, 4 streams of a 2 x 128
+# network wrote 500 characters per second with two threads and 23,600 with one; in torch 8 and 300.
 _lock = threading.Lock()
-_inside = 0  # threads of this process
+_num_users = 0  # of the limit, in this process
 _limits: Any = None
 
 
 @contextlib.contextmanager
-def single_blas_thread() -> Iterator[None]:
-    """Let NumPy's BLAS use one thread.
+def limit_blas_threads() -> Iterator[None]:
+    """Limit NumPy's BLAS to one thread inside the context.
 
-    The limit is the whole process's. The first thread that enters sets it, and the last that leaves
-    restores what was before, whatever they do side by side.
+    The limit applies to the process. The first thread that enters sets it, and the last thread that
+    leaves restores the previous number.
     """
-    global _inside, _limits
+    global _num_users, _limits
     with _lock:
-        if not _inside:
-            _limits = _controller().limit(limits=1, user_api="blas")
-        _inside += 1
+        if not _num_users:
+            _limits = _get_controller().limit(limits=1, user_api="blas")
+        _num_users += 1
     try:
         yield
     finally:
         with _lock:
-            _inside -= 1
-            if not _inside:
+            _num_users -= 1
+            if not _num_users:
                 _limits.restore_original_limits()
 
 
 @functools.cache
-def _controller() -> ThreadpoolController:
-    """Of the libraries that are loaded when a thread first limits them."""
+def _get_controller() -> ThreadpoolController:
+    """Return the controller of the libraries that are loaded at the first call."""
     return ThreadpoolController()
 
 
 @functools.cache
-def torch_threads(count: int) -> ThreadPoolExecutor:
-    """So many threads, which stay, in each of which torch uses one core for each operation.
+def get_torch_pool(count: int) -> ThreadPoolExecutor:
+    """Return a lasting pool of `count` threads, in each of which torch uses one core.
 
-    torch and its libraries keep that number for each thread, so no other's changes; but one that
-    first uses torch in the moment in which these begin would begin with one core, too.
+    torch stores the number of cores per thread, so other threads keep theirs. Only a thread that
+    first uses torch while the pool starts would also start with one core.
     """
     import torch
 
@@ -66,8 +65,8 @@ def torch_threads(count: int) -> ThreadPoolExecutor:
         for _ in range(count):
             pool.submit(started.wait)
         started.wait()
-        torch.set_num_threads(before)  # which threads that are yet to come begin with
+        torch.set_num_threads(before)  # the number with which new threads start
     return pool
 
 
-os.register_at_fork(after_in_child=torch_threads.cache_clear)  # no thread outlives a fork
+os.register_at_fork(after_in_child=get_torch_pool.cache_clear)  # threads end at a fork

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from charrnn.generation.library_threads import torch_threads
+from charrnn.generation.library_threads import get_torch_pool
 from charrnn.generation.numpy_network import Array, Ids, Step
 from charrnn.models.trained import State, Trained
 from charrnn.networks.ensemble import join_networks
-from charrnn.networks.network import exact_float32
+from charrnn.networks.network import disable_tf32
 
 
 def make_torch_step(model: Trained) -> Step:
@@ -41,10 +41,10 @@ def call_in_torch_thread(method: Callable[..., State], *arguments: Any) -> State
     """Call a method in a thread in which torch uses one core. Return its state as arrays."""
 
     def call() -> State:
-        with torch.inference_mode(), exact_float32():
+        with torch.inference_mode(), disable_tf32():
             return method(*arguments)
 
-    state = torch_threads(1).submit(call).result()
+    state = get_torch_pool(1).submit(call).result()
     return [
         tuple(v.cpu().numpy() if isinstance(v, Tensor) else v for v in layer) for layer in state
     ]

@@ -1,4 +1,4 @@
-"""A trained model from a file of any format; the content decides which, not the name."""
+"""Read a trained model from a file of any format."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _ZIP = b"PK\x03\x04"
 
 
 def read_any_format(path: Path) -> TrainedModel:
-    """Read a model file, a .ckpt or a .t7. Nothing in it is executed.
+    """Read a model file, a .ckpt or a .t7, as its content says. No code in the file is executed.
 
     Raises:
-        InputError: names the path and says why there is no model to read.
+        InputError: the file cannot be read, or contains no model.
     """
     try:
         with path.open("rb") as file:

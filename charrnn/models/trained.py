@@ -1,9 +1,6 @@
-"""What every kind of file is read into: an architecture, a vocabulary, and weights.
+"""Trained models, which all file formats are read into, and ensembles of them.
 
-Several trained models are used as one (`TrainedEnsemble`), whose prediction is the weighted mean of
-their probabilities.
-
-This module needs NumPy only, so that a text can be sampled without torch.
+This module does not import torch, so that sampling from a model file starts quickly.
 """
 
 from __future__ import annotations
@@ -23,23 +20,23 @@ from charrnn.options.networks import NetworkOptions
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, COUNTS, ENCODING, require
 from charrnn.text.vocabulary import Vocabulary
 
-# the weights that have a row for each character
+# The weights with one row per character
 BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
-BATCHNORM_EPS = 1e-5  # PyTorch's default, and torch-rnn's
+BATCHNORM_EPS = 1e-5  # the default of PyTorch and torch-rnn
 
-# For each layer the vectors (N, H) that its cell carries, one row for each stream. The layers of an
-# ensemble are those of its members, one after another. If counts are mixed in, the nodes (N, K) of
-# their contexts are the last entry.
+# The carried vectors (N, H) of each layer, one row per stream. The state of an ensemble contains the
+# layers of all members in order. If counts are mixed in, the nodes (N, K) of their contexts are the
+# last entry.
 State = list[tuple[npt.NDArray[Any], ...]]
 
 
 @dataclass(frozen=True)
 class Architecture(NetworkOptions):
-    """Everything that fixes the shapes of a network's weights: its options, and its vocabulary."""
+    """The network options and vocabulary size, which determine the shapes of all weights."""
 
     hidden_size: Annotated[int, AT_LEAST_1] = 128
     dropout: Annotated[float, BELOW_1] = 0.0
-    vocabulary_size: int = 0  # one of its own for each text; 0 is refused
+    vocabulary_size: int = 0  # depends on the text; 0 is refused
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,14 +45,14 @@ class Architecture(NetworkOptions):
 
     @classmethod
     def of(cls, options: NetworkOptions, vocabulary_size: int) -> Architecture:
-        """That of options, with the defaults above where they say nothing."""
-        chosen = {f.name: getattr(options, f.name) for f in fields(NetworkOptions)}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        return cls(**given, vocabulary_size=vocabulary_size)
+        """Return the architecture of options. Unset options get the defaults above."""
+        values = {f.name: getattr(options, f.name) for f in fields(NetworkOptions)}
+        values = {name: value for name, value in values.items() if value is not None}
+        return cls(**values, vocabulary_size=vocabulary_size)
 
     @property
     def cell(self) -> Cell:
-        """The cell of its layers."""
+        """The cell of all layers."""
         return find_cell(self.kind)
 
     def zero_state(self, streams: int) -> State:
@@ -66,15 +63,15 @@ class Architecture(NetworkOptions):
             for _ in range(self.num_layers)
         ]
 
-    def plain(self) -> dict[str, Any]:
-        """Plain values, as files hold them; `skip` only where there is one."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for a file, without `skip` if it is "none"."""
         values = asdict(self)
         if self.skip == "none":
             del values["skip"]
         return values
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every weight, as in the network's ``state_dict``.
+        """Return the name and shape of each weight, like in the network's ``state_dict``.
 
         Gates are stacked along the first axis in the order of the cell's `gates`.
         """
@@ -94,13 +91,12 @@ class Architecture(NetworkOptions):
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Weights with what is needed to use them; what every checkpoint format is read into.
+    """The weights of a network, its architecture and its vocabulary.
 
     Attributes:
-        weights: float32 arrays, named and shaped as `Architecture.shapes` says.
-        facts: plain values about how it came to be (step, val_loss, data, ...).
-        counts: of the characters of its training text, to be mixed with the network; None
-            where it is the network alone.
+        weights: float32 arrays with the names and shapes of `Architecture.shapes`.
+        facts: plain values about the training (step, val_loss, data, ...).
+        counts: of the training text, which are mixed with the network; None for the network only.
     """
 
     architecture: Architecture
@@ -111,19 +107,19 @@ class TrainedModel:
 
     @property
     def members(self) -> tuple[TrainedModel, ...]:
-        """The models whose probabilities it averages: itself."""
+        """The model itself, for the same interface as `TrainedEnsemble`."""
         return (self,)
 
     @property
     def loss(self) -> float | None:
-        """Its validation loss as it writes, in nats per character; None where it is not known."""
-        return loss_of(self.facts)
+        """The validation loss, including the counts, in nats per character; None if unknown."""
+        return find_loss(self.facts)
 
     @property
     def encoding(self) -> str:
-        """That of the text that it was trained on; ``bytes`` of a vocabulary of bytes."""
-        named: Any = "bytes" if self.vocabulary.is_bytes else self.facts.get("encoding")
-        return named if ENCODING.accepts(named) else "utf-8"  # anybody may have made the file
+        """The encoding of the training text; ``bytes`` for a vocabulary of bytes."""
+        name: Any = "bytes" if self.vocabulary.is_bytes else self.facts.get("encoding")
+        return name if ENCODING.accepts(name) else "utf-8"  # the facts of a file are not checked
 
     def __post_init__(self) -> None:
         if self.architecture.vocabulary_size != len(self.vocabulary):
@@ -132,29 +128,29 @@ class TrainedModel:
                 f"its architecture {self.architecture.vocabulary_size}"
             )
         if self.counts is not None and self.counts.table.vocabulary_size != len(self.vocabulary):
-            raise InputError("its counts are those of another vocabulary")
-        if self.architecture.num_layers > len(self.weights):  # before 2**60 shapes are made
-            raise InputError(f"its weights are not those of {self.architecture.num_layers} layers")
+            raise InputError("its counts have another vocabulary")
+        if self.architecture.num_layers > len(self.weights):  # `shapes` could fill the memory
+            raise InputError(f"it has too few weights for {self.architecture.num_layers} layers")
         shapes = self.architecture.shapes()
         for name in {**shapes, **self.weights}:
             if name not in shapes:
-                raise InputError(f"its weight {name} has no place in this {self.architecture.kind}")
+                raise InputError(f"its weight {name} does not fit its {self.architecture.kind}")
             if name not in self.weights:
                 raise InputError(f"its weight {name} is missing")
             weight = self.weights[name]
             if weight.shape != shapes[name]:
                 raise InputError(f"its weight {name} is {weight.shape}, not {shapes[name]}")
             if not np.isfinite(weight).all():
-                raise InputError(f"its weight {name} holds numbers that are not finite")
+                raise InputError(f"its weight {name} contains numbers that are not finite")
             if name.endswith("running_var") and weight.min() < 0:
-                raise InputError(f"its {name} holds a negative variance")
+                raise InputError(f"its {name} contains a negative variance")
 
 
-LOSS_WITH_COUNTS = "val_loss_with_counts"  # a fact of a model that has counts
+LOSS_WITH_COUNTS = "val_loss_with_counts"  # the fact of a model with counts
 
 
-def loss_of(facts: Mapping[str, Any]) -> float | None:
-    """The loss of a model as it writes, of its facts: with its counts, where it has them."""
+def find_loss(facts: Mapping[str, Any]) -> float | None:
+    """Return the validation loss in a model's facts, with its counts if it has any."""
     loss = facts.get(LOSS_WITH_COUNTS, facts.get("val_loss"))
     return loss if isinstance(loss, float) and math.isfinite(loss) else None
 
@@ -164,7 +160,7 @@ class TrainedEnsemble:
     """Two or more models with one vocabulary.
 
     Attributes:
-        weights: of the members' probabilities, in proportion; None: all the same.
+        weights: the relative weights of the members' probabilities; by default all are equal.
     """
 
     members: tuple[TrainedModel, ...]
@@ -182,24 +178,22 @@ class TrainedEnsemble:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The first one's: where its data lies, and how it was read."""
+        """The facts of the first member, such as the data folder."""
         return self.members[0].facts
 
     @property
     def encoding(self) -> str:
-        """That of the text that the first one was trained on."""
+        """The encoding of the first member's training text."""
         return self.members[0].encoding
 
     @property
     def counts(self) -> Counts | None:
-        """The members' counts where all have the same, with the mean of their weights."""
-        counts = [member.counts for member in self.members]
-        first = counts[0]
-        if first is None or not all(c is not None and first.same_table(c) for c in counts):
+        """The members' counts with their mean weights; None if the counts are not the same."""
+        counts = [member.counts for member in self.members if member.counts is not None]
+        if len(counts) < len(self.members) or not all(map(counts[0].has_same_table, counts)):
             return None
-        theirs = [c.weights for c in counts if c is not None]
-        weights = np.average(theirs, axis=0, weights=self.shares)
-        return Counts(first.table, Weights.of(weights))
+        weights = np.average([c.weights for c in counts], axis=0, weights=self.shares)
+        return Counts(counts[0].table, Weights.from_array(weights))
 
 
 Trained = TrainedModel | TrainedEnsemble
@@ -213,47 +207,45 @@ def zero_state(model: Trained, streams: int) -> State:
     return [*layers, (model.counts.table.zero_state(streams),)]
 
 
-def with_counts(trained: Trained, counts: str) -> Trained:
-    """A model as it is to be used: with its counts, where it has some, without them, or as those.
-
-    Args:
-        counts: "auto", "none" or "only".
+def select_counts(trained: Trained, counts: str) -> Trained:
+    """Return the model with its counts ("auto"), without them ("none"), or only them ("only").
 
     Raises:
-        InputError: it is none of these, or there are no counts and they are to be all.
+        InputError: `counts` has another value, or is "only" and the model has no counts.
     """
     require(COUNTS.accepts(counts), "counts", counts, COUNTS.requirement)
     if counts == "auto":
         return trained
     if counts == "only" and trained.counts is None:
         raise InputError(
-            "counts=only: the model has none; a training writes them into its run's "
-            "model.safetensors, where they help"
+            "counts=only: the model has no counts; the model.safetensors of a run contains counts "
+            "if they lower its loss"
         )
 
-    def used(model: TrainedModel) -> TrainedModel:
-        only = model.counts.only if model.counts and counts == "only" else None
-        return replace(model, counts=only)
+    def select(model: TrainedModel) -> TrainedModel:
+        return replace(
+            model, counts=model.counts.only if model.counts and counts == "only" else None
+        )
 
     if isinstance(trained, TrainedModel):
-        return used(trained)
-    return replace(trained, members=tuple(map(used, trained.members)))
+        return select(trained)
+    return replace(trained, members=tuple(map(select, trained.members)))
 
 
-def architecture_from(content: Mapping[str, Any]) -> Architecture:
-    """An Architecture from plain values of a file, each held to its exact type.
+def parse_architecture(content: Mapping[str, Any]) -> Architecture:
+    """Return the architecture of the values in a file.
 
     Raises:
-        ValueError, KeyError, InputError: it is not one.
+        ValueError, KeyError, InputError: a value is unknown, missing, of a wrong type or invalid.
     """
-    kinds = get_type_hints(Architecture)
+    types = get_type_hints(Architecture)
     values = {"skip": "none", **content}
     for name in values:
-        if name not in kinds:
+        if name not in types:
             raise ValueError(f"its {name} is unknown to this charrnn")
-    for name, kind in kinds.items():
+    for name, type_ in types.items():
         value = values[name]
-        if type(value) is not kind and (kind, type(value)) != (float, int):
+        if type(value) is not type_ and (type_, type(value)) != (float, int):
             raise ValueError(f"its {name} is of a wrong type")
-        values[name] = kind(value)
+        values[name] = type_(value)
     return Architecture(**values)

@@ -1,1 +1,1 @@
-"""Recurrent cells, and the networks that are built of them."""
+"""Networks in torch."""

@@ -1,9 +1,8 @@
-"""Networks whose probabilities are averaged, or mixed with counts, with the face of one network.
+"""Ensembles, and networks that are mixed with counts. Both are called like a network.
 
-The logits of an ensemble are ln(weighted mean of the members' softmaxes), whose own softmax that
-mean is; its state is the members' layers, one member after the other. Those of a mix with counts
-are its ln p, and the nodes (N, K) of the table's contexts are the last entry of its state. So
-whatever takes a network takes these: evaluation, and sampling with torch.
+The logits of an ensemble are the logarithms of the weighted mean of its members' probabilities. Its
+state is the members' layers, one member after the other. The logits of a mixture with counts are
+its log-probabilities, and the last entry of its state is the nodes (N, K) of the table's contexts.
 """
 
 from __future__ import annotations
@@ -16,19 +15,17 @@ from torch.nn import functional as F
 
 from charrnn.counts.mixing import Counts
 from charrnn.models.trained import Trained, TrainedEnsemble
-from charrnn.networks.network import Network, State, network_of
+from charrnn.networks.network import Network, State, make_network
 
 
 class NetworkEnsemble(nn.Module):
-    """Networks with one vocabulary; it is called as they are.
-
-    Dropout is no part of it: the members stay in the mode of evaluation.
+    """Several networks with the same vocabulary, always in evaluation mode.
 
     Args:
         shares: the weights of the mean, which sum to 1.
 
     Attributes:
-        architecture: the first one's, whose vocabulary is everyone's.
+        architecture: of the first member.
     """
 
     log_shares: Tensor
@@ -45,21 +42,20 @@ class NetworkEnsemble(nn.Module):
         return super().train(False)
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        logs, carried, first = [], [], 0
+        log_probs, carried, first = [], [], 0
         for network, layers, share in zip(self.members, self.sizes, self.log_shares, strict=True):
             before = None if state is None else state[first : first + layers]
             logits, after = network(ids, before)
-            logs.append(F.log_softmax(logits.float(), -1) + share)
+            log_probs.append(F.log_softmax(logits.float(), -1) + share)
             carried += after
             first += layers
-        return torch.stack(logs).logsumexp(0), carried
+        return torch.stack(log_probs).logsumexp(0), carried
 
 
 class CountedNetwork(nn.Module):
-    """A network, or an ensemble, mixed with counts.
+    """A network or an ensemble, mixed with counts.
 
-    The table of counts predicts on the CPU. If the counts' weights give the network no say, it is
-    not called.
+    The counts predict on the CPU. The network is not called if its weight is always 0.
     """
 
     by_length: Tensor
@@ -74,8 +70,8 @@ class CountedNetwork(nn.Module):
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         table = self.counts.table
         nodes = table.zero_state(len(ids)) if state is None else state[-1][0].cpu().numpy()
-        read = table.read(ids.cpu().numpy(), nodes)
-        p, lengths, after = (torch.from_numpy(values).to(ids.device) for values in read)
+        arrays = table.read(ids.cpu().numpy(), nodes)
+        p, lengths, after = (torch.from_numpy(array).to(ids.device) for array in arrays)
         weights = self.by_length[lengths]
         scores = weights[..., 1:] * p.log()
         carried: State = [] if state is None else state[:-1]
@@ -89,13 +85,13 @@ AnyNetwork = Network | NetworkEnsemble | CountedNetwork
 
 
 def join_networks(trained: Trained) -> Network | NetworkEnsemble:
-    """Return the network of a trained model, or of an ensemble as one, on the CPU."""
+    """Return the network of a trained model or an ensemble, without its counts, on the CPU."""
     if isinstance(trained, TrainedEnsemble):
-        return NetworkEnsemble([network_of(m) for m in trained.members], trained.shares)
-    return network_of(trained)
+        return NetworkEnsemble([make_network(m) for m in trained.members], trained.shares)
+    return make_network(trained)
 
 
-def any_network_of(trained: Trained) -> AnyNetwork:
-    """Return the network that a trained model predicts with, with its counts, on the CPU."""
+def make_any_network(trained: Trained) -> AnyNetwork:
+    """Return the network of a trained model or an ensemble, with its counts, on the CPU."""
     network = join_networks(trained)
     return network if trained.counts is None else CountedNetwork(network, trained.counts)

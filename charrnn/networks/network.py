@@ -2,13 +2,13 @@
 
     ids (N, T) -> (N, T, D) -> layer (N, T, H) -> [norm] -> dropout -> ... -> logits (N, T, V)
 
-With ``skip=sum`` the decoder reads the sum of all layers' outputs, each dropped before it is
-added, the last one's with the sum.
+With ``skip=sum`` the decoder reads the sum of all layers' outputs, after dropout on each output but
+the last and on the sum.
 
-The layers are single modules (nn.LSTM, nn.GRU, ...; see `charrnn.options.cells`) with dropout
-after each, rather than one deep module: cuDNN's own dropout keeps a random state outside torch's,
-and then no resume could be exact. torch-rnn drops after the last layer too, and has one bias
-a layer: PyTorch's second (``bias_hh``) is frozen at zero and not counted.
+Each layer is a module with one layer (nn.LSTM, nn.GRU, ...; see `charrnn.options.cells`), followed
+by dropout. The dropout of a module with several layers has a random state in cuDNN, which a
+checkpoint cannot restore. Like in torch-rnn, dropout also follows the last layer, and each layer
+has one bias: PyTorch's second bias (``bias_hh``) is frozen at zero and not counted.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from torch.nn import functional as F
 
 from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
 
-BATCHNORM_MOMENTUM = 0.1  # PyTorch's default, and torch-rnn's
+BATCHNORM_MOMENTUM = 0.1  # the default of PyTorch and torch-rnn
 
-# For each layer the tensors that its cell carries, each (N, H)
+# The carried tensors (N, H) of each layer
 State = list[tuple[Tensor, ...]]
 
 
 class Network(nn.Module):
     """A character-level recurrent language model.
 
-    Call it with ids (N, T) and a state, or None for the zero state; it returns the
-    logits (N, T, V) of the next characters and the state after the last one. Dropout draws
-    from `generator`, without one from torch's global random numbers.
+    Call it with ids (N, T) and a state, or None for the zero state. It returns the logits (N, T, V)
+    of the next characters and the state after the last one. Dropout draws from `generator`, or from
+    torch's global generator.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -55,7 +55,7 @@ class Network(nn.Module):
         self.initialize()
 
     def initialize(self) -> None:
-        """torch-rnn's initial weights, from torch's global random numbers."""
+        """Set torch-rnn's initial weights, drawn from torch's global generator."""
         a = self.architecture
         nn.init.normal_(self.embedding.weight)
         for i, layer in enumerate(self.recurrent):
@@ -98,20 +98,20 @@ class Network(nn.Module):
         return self.decoder(self.dropout(hidden, generator)), next_state
 
     @property
-    def draws(self) -> bool:
+    def has_dropout(self) -> bool:
         """Whether a training step draws random numbers."""
         return self.architecture.dropout > 0
 
 
-def num_parameters(network: nn.Module) -> int:
-    """Trained numbers, as torch-rnn counts them."""
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of trained parameters, as torch-rnn counts them."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
 def _to_module(layer_state: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
-    """(N, H) tensors as the (1, N, H) that PyTorch's modules take."""
-    stacked = tuple(s.unsqueeze(0) for s in layer_state)
-    return stacked if len(stacked) > 1 else stacked[0]
+    """Convert tensors (N, H) to the (1, N, H) that PyTorch's modules take."""
+    tensors = tuple(t.unsqueeze(0) for t in layer_state)
+    return tensors if len(tensors) > 1 else tensors[0]
 
 
 def _from_module(carried: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -120,10 +120,9 @@ def _from_module(carried: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 class Dropout(nn.Dropout):
-    """Dropout that may draw from a generator of its own.
+    """Dropout that can draw from a given generator.
 
-    What is kept is scaled up, so that the mean stays. A CPU draws four numbers of 16 bits at once,
-    in a fifth of the time that bernoulli_ takes.
+    On a CPU each random integer gives four numbers of 16 bits, in a fifth of bernoulli_'s time.
     """
 
     def forward(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -131,21 +130,21 @@ class Dropout(nn.Dropout):
             return hidden
         if hidden.device.type == "cpu":
             count, keep = hidden.numel(), 1 - self.p
-            drawn = torch.empty(-(-count // 4), dtype=torch.int64)
-            drawn.random_(-(2**63), None, generator=generator)
-            numbers = drawn.view(torch.int16)[:count].view(hidden.shape)  # from -2^15 on
-            kept = numbers <= round(keep * 2**16) - 1 - 2**15
-            return hidden * kept.to(hidden.dtype).div_(keep)
+            integers = torch.empty(-(-count // 4), dtype=torch.int64)
+            integers.random_(-(2**63), None, generator=generator)
+            numbers = integers.view(torch.int16)[:count].view(hidden.shape)  # from -2^15 on
+            mask = numbers <= round(keep * 2**16) - 1 - 2**15
+            return hidden * mask.to(hidden.dtype).div_(keep)
         if generator is None:
             return super().forward(hidden)
-        kept = torch.empty_like(hidden).bernoulli_(1 - self.p, generator=generator)
-        return hidden * kept.div_(1 - self.p)
+        mask = torch.empty_like(hidden).bernoulli_(1 - self.p, generator=generator)
+        return hidden * mask.div_(1 - self.p)
 
 
 class BatchNorm(nn.Module):
-    """Batch normalization over the N * T vectors of a window, as torch-rnn applies it.
+    """Batch normalization over the N * T vectors of a window, like in torch-rnn.
 
-    It has what nn.BatchNorm1d has but the count of batches, which nothing here needs.
+    Unlike nn.BatchNorm1d, it does not count the batches.
     """
 
     running_mean: Tensor
@@ -167,41 +166,41 @@ class BatchNorm(nn.Module):
 
 
 def concat_states(states: Sequence[State]) -> State:
-    """The state of all streams from those of neighbouring ones."""
+    """Return the streams of several states as one state."""
     return [
         tuple(torch.cat(parts) for parts in zip(*layers, strict=True))
         for layers in zip(*states, strict=True)
     ]
 
 
-def state_rows(state: State, rows: slice) -> State:
-    """The state of some streams, as views."""
+def slice_state(state: State, rows: slice) -> State:
+    """Return views of the state of some streams."""
     return [tuple(part[rows] for part in layer) for layer in state]
 
 
 def detach_state(state: Iterable[tuple[Tensor, ...]]) -> State:
-    """The state of layers, through which no gradient flows back."""
+    """Return the state without its gradient history."""
     return [tuple(part.detach() for part in layer) for layer in state]
 
 
-def exact_float32() -> AbstractContextManager[Any]:
-    """cuDNN without TF32, which keeps 10 of 23 bits."""
+def disable_tf32() -> AbstractContextManager[Any]:
+    """Disable TF32 in cuDNN, because it rounds the 23 bits of a float32's mantissa to 10."""
     cudnn = torch.backends.cudnn
     return cudnn.flags(enabled=True, deterministic=cudnn.deterministic, allow_tf32=False)
 
 
-def network_of(trained: TrainedModel) -> Network:
-    """The network of a trained model, on the CPU."""
-    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
+def make_network(trained: TrainedModel) -> Network:
+    """Return the network of a trained model, on the CPU."""
+    with torch.random.fork_rng(devices=[]):  # the initial weights draw random numbers
         network = Network(trained.architecture)
     network.load_state_dict({name: torch.tensor(w) for name, w in trained.weights.items()})
     return network
 
 
-def weights_of(network: Network) -> dict[str, npt.NDArray[np.float32]]:
-    """Copies of a network's weights, as a `TrainedModel` holds them.
+def copy_weights(network: Network) -> dict[str, npt.NDArray[np.float32]]:
+    """Return copies of the weights for a `TrainedModel`.
 
-    Those that are parametrized (`torch.nn.utils.parametrize`) are what they compute.
+    The copy of a parametrized weight (`torch.nn.utils.parametrize`) is its computed value.
     """
     return {
         name: operator.attrgetter(name)(network).detach().to("cpu", torch.float32).numpy().copy()

@@ -16,8 +16,8 @@ from charrnn import plugins
 from charrnn.data import EncodedText
 from charrnn.errors import Interrupted, RunError
 from charrnn.files import relative_path, shorten_path
-from charrnn.models.trained import LOSS_WITH_COUNTS, loss_of
-from charrnn.networks.network import num_parameters
+from charrnn.models.trained import LOSS_WITH_COUNTS, find_loss
+from charrnn.networks.network import count_parameters
 from charrnn.options.training import DecidedOptions
 from charrnn.runs import hardware
 from charrnn.runs.folder import RECORDED, is_sweep, link_latest
@@ -51,7 +51,7 @@ class Announcement(L.Callback):
         say("  " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
         say(
             f"model: {m.kind}, {m.num_layers} x {m.hidden_size}, embedding {m.embedding_size}, "
-            f"dropout {m.dropout:g}; {num_parameters(pl_module.network):,} parameters"
+            f"dropout {m.dropout:g}; {count_parameters(pl_module.network):,} parameters"
         )
         if plan.options.init_from is not None and plan.checkpoint is None:
             say(f"init_from: {shorten_path(plan.options.init_from)}")
@@ -91,7 +91,7 @@ def say_end(result: Result) -> None:
     """Say the loss of the model as it writes, the time of its steps, the folder and its files."""
     numbers = summarize_run(result.folder).numbers
     facts = read_model_facts(result.folder)
-    if (loss := loss_of(facts)) is not None:
+    if (loss := find_loss(facts)) is not None:
         counted = " (with its counts)" if LOSS_WITH_COUNTS in facts else ""
         say(f"best validation loss {loss:.4f}, after step {result.step:,}{counted}")
     say(f"trained in {format_duration(numbers['seconds'] or result.seconds)}")

@@ -112,7 +112,7 @@ def name_text(config: dict[str, Any]) -> str:
 def read_model_facts(folder: Path) -> dict[str, Any]:
     """Return the facts of the run's model file, or {} if it is missing."""
     with contextlib.suppress(InputError):
-        return model_file.facts(folder / "model.safetensors")
+        return model_file.read_facts(folder / "model.safetensors")
     return {}
 
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charrnn.errors import InputError
-from charrnn.networks.network import Network, State, concat_states, detach_state, state_rows
+from charrnn.networks.network import Network, State, concat_states, detach_state, slice_state
 
 MAX_SEED = 1 << 62
 
@@ -83,7 +83,7 @@ class BatchShardedLoss:
 
     def __call__(self, ids: Tensor, targets: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Return the mean loss of ids and targets (N, T), and the detached state after them."""
-        if self.network.draws:
+        if self.network.has_dropout:
             seed = int(torch.randint(MAX_SEED, ()))
             for i, generator in enumerate(self.generators):
                 generator.manual_seed(seed + i)
@@ -94,7 +94,7 @@ class BatchShardedLoss:
         def run_shard(i: int) -> tuple[Tensor, tuple[Tensor, ...], State]:
             shards = self.num_batch_shards
             rows = slice(len(ids) * i // shards, len(ids) * (i + 1) // shards)
-            shard_state = None if state is None else state_rows(state, rows)
+            shard_state = None if state is None else slice_state(state, rows)
             # Grad mode and autocast are per thread.
             with torch.enable_grad(), torch.autocast("cpu", dtype=dtype, enabled=enabled):
                 logits, new_state = self.networks[i](ids[rows], shard_state, self.generators[i])

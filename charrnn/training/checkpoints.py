@@ -198,7 +198,7 @@ class RunCheckpoints(Checkpoint):
                 content = checkpoint.read(source)
                 if content["global_step"] == step:
                     checkpoint.write(self.folder / BEST, content)
-                    model_file.save(model, checkpoint.model_in(content))
+                    model_file.save(model, checkpoint.parse_model(content))
                     return True
         say(f"the best model so far, of step {step:,}, is lost: the next one counts")
         return False

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from charrnn.counts.mixing import COUNTS_ONLY, Counts, fit_weights, mixed
+from charrnn.counts.mixing import COUNTS_ONLY, Counts, fit_weights, mix_log_probs
 from charrnn.counts.passages import MAX_CONTEXT, count_with_best_context
 from charrnn.counts.table import CountTable
 from charrnn.data import Ids, SplitIds
@@ -38,7 +38,7 @@ class _CountedText(NamedTuple):
     table: CountTable
     loss: float  # of the first `MAX_CHARACTERS` of the validation split, in nats per character
     log_probs: npt.NDArray[np.float16]  # (P, V), of each character but the first
-    lengths: npt.NDArray[Any]  # (P,), `CountTable.lengths` before each character
+    lengths: npt.NDArray[Any]  # (P,), `CountTable.measure_contexts` before each character
     facts: dict[str, Any]  # which background was counted, for the model file
 
 
@@ -218,6 +218,6 @@ def _compute_loss(logits: Any, log_probs: Any, targets: Any, weights: Any) -> fl
     num_rows = max(1, LOGITS_AT_ONCE // logits.shape[1])
     for start in range(0, len(targets), num_rows):
         rows = slice(start, start + num_rows)
-        mixture = mixed(logits[rows], log_probs[rows], weights[rows])
+        mixture = mix_log_probs(logits[rows], log_probs[rows], weights[rows])
         total -= float(mixture[np.arange(len(mixture)), targets[rows]].sum(dtype=np.float64))
     return total / len(targets)

@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.networks.network import Network, State, detach_state, num_parameters, weights_of
+from charrnn.networks.network import Network, State, copy_weights, count_parameters, detach_state
 from charrnn.options.networks import NetworkOptions
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import optimizers, restoring
@@ -277,7 +277,7 @@ class LanguageModel(L.LightningModule):
         data, step = getattr(self.trainer, "datamodule", None), self.trainer.global_step
         return {
             **(data.facts if isinstance(data, TextDataModule) else {}),
-            "parameters": num_parameters(self.network),
+            "parameters": count_parameters(self.network),
             "step": step,
             "epoch": step / self.steps_per_epoch if self.trainer.state.fn == "fit" else None,
             "val_loss": self.best.loss if self.best.step == step and step else None,
@@ -287,7 +287,7 @@ class LanguageModel(L.LightningModule):
         """The model as it is, to sample from and to score with."""
         from charrnn.model import Model  # nothing is sampled before the first step
 
-        architecture, weights = self.network.architecture, weights_of(self.network)
+        architecture, weights = self.network.architecture, copy_weights(self.network)
         return Model(TrainedModel(architecture, self.vocabulary, weights, self.facts))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -298,7 +298,7 @@ class LanguageModel(L.LightningModule):
         restoring.tidy_progress(checkpoint)
         checkpoint.setdefault(ENTRY, {}).update(
             version=FORMAT_VERSION,
-            architecture=self.network.architecture.plain(),
+            architecture=self.network.architecture.to_dict(),
             tokens=self.vocabulary.to_tokens(),
             facts=self.facts,
             best_loss=self.best.loss,

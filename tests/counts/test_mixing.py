@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from charrnn.counts.mixing import PRIOR, Weights, fit_weights, mixed
+from charrnn.counts.mixing import PRIOR, Weights, fit_weights, mix_log_probs
 
 RNG = np.random.default_rng(3)
 
@@ -37,7 +37,7 @@ def loss(network, counts, targets, depths, weights):
 def test_mixed_is_normalized_and_in_the_ratio_of_the_powers():
     network, counts, _, depths = two_models(50)
     weights = np.stack([0.2 + 0.3 * depths, 0.3 - 0.1 * depths], 1)
-    log_p = mixed(network, counts, weights)
+    log_p = mix_log_probs(network, counts, weights)
     assert np.exp(log_p).sum(-1) == pytest.approx(1, abs=1e-5)
     ratio = log_p[:, 1] - log_p[:, 0]
     expected = weights[:, 0] * (network[:, 1] - network[:, 0])

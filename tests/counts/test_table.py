@@ -69,7 +69,7 @@ def test_every_way_of_reading_is_the_same(name):
 def test_arrays_there_and_back(name):
     size = int(TEXTS[name].max()) + 2
     table = count_passages(TEXTS[name], size, 5)
-    same = CountTable.from_arrays(size, table.context, table.arrays())
+    same = CountTable.from_arrays(size, table.context, table.to_arrays())
     read = RNG.integers(0, size, (1, 50))
     np.testing.assert_array_equal(same.read(read, same.zero_state(1))[0],
                                   table.read(read, table.zero_state(1))[0])  # fmt: skip
@@ -77,7 +77,7 @@ def test_arrays_there_and_back(name):
 
 def test_arrays_that_are_no_table_are_refused():
     """Shorter, longer, in another order or type, too large, and wrapped around."""
-    arrays = count_passages(TEXTS["words"], 29, 4).arrays()
+    arrays = count_passages(TEXTS["words"], 29, 4).to_arrays()
     for name, values in arrays.items():
         for change in (
             values[:-1],
@@ -104,7 +104,7 @@ def test_arrays_that_are_no_table_are_refused():
 def test_a_passage_whose_end_is_no_passage_is_refused():
     """Each node's character in turn is one that the text has nowhere else, or drops some more."""
     table = count_passages(TEXTS["words"], 29, 4)
-    arrays, unseen = table.arrays(), int(TEXTS["words"].max()) + 1
+    arrays, unseen = table.to_arrays(), int(TEXTS["words"].max()) + 1
     for last in table.starts[1:][table.children > 0] - 1:
         characters = arrays["characters"].copy()
         characters[last] = unseen
@@ -118,7 +118,7 @@ def test_a_passage_whose_end_is_no_passage_is_refused():
 
 
 def test_another_vocabulary_or_context_is_refused():
-    arrays = count_passages(TEXTS["words"], 29, 4).arrays()
+    arrays = count_passages(TEXTS["words"], 29, 4).to_arrays()
     for size, context in ((12, 4), (29, 3), (29, 5), (29, 0), (29, 65)):
         with pytest.raises(ValueError, match="its counts are not"):
             CountTable.from_arrays(size, context, arrays)

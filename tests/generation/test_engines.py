@@ -16,7 +16,7 @@ from charrnn import plugins
 from charrnn.errors import InputError, RunError
 from charrnn.generation import numpy_network
 from charrnn.generation.engines import make_engine
-from charrnn.generation.library_threads import single_blas_thread
+from charrnn.generation.library_threads import limit_blas_threads
 from charrnn.model import Model
 from charrnn.models.trained import zero_state
 from charrnn.options.cells import CELLS
@@ -149,7 +149,7 @@ def test_eight_threads_share_a_model_and_leave_the_process_as_it_was(
 
 
 def test_blas_has_one_thread_until_the_last_has_left(blas_threads: Callable[[], set[int]]) -> None:
-    first, second, before = single_blas_thread(), single_blas_thread(), blas_threads()
+    first, second, before = limit_blas_threads(), limit_blas_threads(), blas_threads()
     with first:
         second.__enter__()
         assert blas_threads() <= {1}

@@ -63,7 +63,7 @@ class Case:
 
     def _counts(self, size: int) -> Counts:
         self.counted = self.ids(int(self.numbers.integers(1, 200))).tolist()
-        weights = Weights.of(self.numbers.choice([0.2, 0.7, 1.2], (2, 2)))
+        weights = Weights.from_array(self.numbers.choice([0.2, 0.7, 1.2], (2, 2)))
         if self.numbers.random() < 0.2:
             weights = COUNTS_ONLY
         table = count_passages(np.array(self.counted), size, int(self.numbers.integers(1, 8)))

@@ -39,8 +39,8 @@ def test_each_is_the_next_sample_that_can_be_used(monkeypatch: pytest.MonkeyPatc
             expected.append(line.rstrip())
     assert [line.text for line in got] == expected
     assert [line.text for line in write_lines(writer, options(num_samples=9))] == expected[:9]
-    monkeypatch.setattr(lines, "_MOST_TOGETHER", 5)
-    monkeypatch.setattr(lines, "_LEAST_TOGETHER", 1)
+    monkeypatch.setattr(lines, "_MAX_LINES", 5)
+    monkeypatch.setattr(lines, "_MIN_LINES", 1)
     assert list(write_lines(writer, options())) == got
 
 

@@ -84,7 +84,7 @@ def test_a_model_of_lightnings_own(path: Path, last: Path, content: Content) -> 
     checkpoint.write(path, {**content, "state_dict": state, ENTRY: entry})
     expected = charrnn.load(last)
     assert np.array_equal(charrnn.load(path).logits("the cat"), expected.logits("the cat"))
-    assert "holds a model, but not a run to go on with (its config" in refused(
+    assert "contains a model, but no run to resume (its config" in refused(
         path, checkpoint.read_run
     )
 
@@ -175,7 +175,7 @@ def test_other_programs_files(path: Path, content: Content) -> None:
     checkpoint.write(path, {"state_dict": {}, "epoch": 1})
     assert "of another program" in refused(path)
     checkpoint.write(path, {"hyper_parameters": Path("x"), ENTRY: {}})
-    assert "it holds more than tensors and plain values" in refused(path)
+    assert "it contains more than tensors and plain values" in refused(path)
     for pickled in (b"]" * 200_000 + b"a" * 199_999, b"X\xff\xff\xff\xffx"):
         craft(path, b"\x80\x02" + pickled + b".")
         refused(path)

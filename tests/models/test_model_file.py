@@ -69,7 +69,7 @@ def test_what_is_written_is_read_and_written_again(path: Path, form: dict[str, A
     assert {n: w.shape for n, w in load_file(path).items()} == {
         n: w.shape for n, w in model.weights.items()
     }
-    assert model_file.facts(path) == FACTS
+    assert model_file.read_facts(path) == FACTS
 
 
 def test_what_cannot_be_written_leaves_nothing(path: Path) -> None:
@@ -222,7 +222,10 @@ def test_weights_that_do_not_fit_are_named() -> None:
         ({n: w for n, w in weights.items() if n != bias}, r"decoder\.bias is missing"),
         ({**weights, "extra": np.zeros(3, np.float32)}, "extra has no place"),
         ({**weights, bias: np.zeros(3, np.float32)}, r"decoder\.bias is \(3,\), not \(65,\)"),
-        ({**weights, "decoder.weight": bad}, r"decoder\.weight holds numbers that are not finite"),
+        (
+            {**weights, "decoder.weight": bad},
+            r"decoder\.weight contains numbers that are not finite",
+        ),
         ({**weights, variance: np.array([1, -0.1, 1], np.float32)}, "negative variance"),
     ):
         with pytest.raises(InputError, match=line):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.networks.network import Dropout, Network, network_of, num_parameters, weights_of
+from charrnn.networks.network import Dropout, Network, copy_weights, count_parameters, make_network
 from charrnn.options.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
 
@@ -31,7 +31,7 @@ def network(kind: str, **changes: object) -> Network:
 
 def test_the_defaults_have_torch_rnns_parameters() -> None:
     values = {"vocabulary_size": 65, "embedding_size": 64, "hidden_size": 128}
-    assert num_parameters(network("lstm", **values)) == 242_945
+    assert count_parameters(network("lstm", **values)) == 242_945
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -79,17 +79,17 @@ def test_a_share_is_dropped_at_every_place_and_the_rest_scaled_up(share: float) 
 
 
 def test_random_numbers_are_drawn_for_dropout_alone() -> None:
-    assert not network("lstm").draws
-    assert network("lstm", dropout=0.1).draws
+    assert not network("lstm").has_dropout
+    assert network("lstm", dropout=0.1).has_dropout
 
 
 @pytest.mark.parametrize("kind", CELLS)
 def test_to_a_trained_model_and_back(kind: str) -> None:
     net = network(kind, batchnorm=True)
     net(torch.randint(0, 7, (4, 5)))
-    trained = TrainedModel(net.architecture, Vocabulary(list("abcdefg")), weights_of(net))
+    trained = TrainedModel(net.architecture, Vocabulary(list("abcdefg")), copy_weights(net))
     before = torch.get_rng_state()
-    again = network_of(trained)
+    again = make_network(trained)
     assert torch.equal(torch.get_rng_state(), before)
     ids = torch.randint(0, 7, (2, 5))
     assert torch.equal(net.eval()(ids)[0], again.eval()(ids)[0])

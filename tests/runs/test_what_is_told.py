@@ -25,7 +25,7 @@ def test_the_loss_of_a_model_is_one_number(
     """As it writes: at the end of the training, in the table, the report and the page's About."""
     run = train("trainer.max_steps=40", "callbacks.samples.length=60", folder="outputs/train/a/b")
     said = capfd.readouterr().err
-    facts = model_file.facts(run / "model.safetensors")
+    facts = model_file.read_facts(run / "model.safetensors")
     loss = facts["val_loss_with_counts"]
     assert loss < facts["val_loss"]
     line = f"best validation loss {loss:.4f}, after step {facts['step']} (with its counts)\n"

@@ -55,7 +55,7 @@ def counted(run: Path) -> tuple[Any, dict[str, Any], dict[str, np.ndarray[Any, A
     other = other[other >= 0][: trained.facts.get("background_counted")]
     ids = np.concatenate([other, data.get_split("train")[:]])
     table = count_passages(ids, len(trained.vocabulary), trained.counts.table.context)
-    return trained.counts.table.arrays(), trained.facts, table.arrays()
+    return trained.counts.table.to_arrays(), trained.facts, table.to_arrays()
 
 
 def test_counted_before_the_text_in_one_table(
@@ -103,7 +103,7 @@ def test_the_limit_cuts_the_background(train: Train, texts: Path) -> None:
     np.testing.assert_equal(table, expected)
     assert facts["background_counted"] == 12_000
     run = train(*other, "callbacks.counts.characters=99", folder="cut")
-    assert "background" not in model_file.facts(run / "model.safetensors")
+    assert "background" not in model_file.read_facts(run / "model.safetensors")
 
 
 def test_what_is_held_out_of_the_text_is_not_counted() -> None:
@@ -191,5 +191,5 @@ def test_two_processes_count_as_one_does(train: Train, texts: Path) -> None:
     options = ("data.background=other.txt", *OPTIONS)
     runs = [train(*options, f"trainer.devices={n}", folder=f"of-{n}") for n in (1, 2)]
     tables: list[Callable[[], Any]] = [charrnn.load(run).trained.counts for run in runs]
-    assert tables[0].same_table(tables[1])
+    assert tables[0].has_same_table(tables[1])
     assert main(["evaluate", "checkpoint=of-2", "counts=only"]) == 0

@@ -11,7 +11,7 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from charrnn.counts.mixing import mixed
+from charrnn.counts.mixing import mix_log_probs
 from charrnn.counts.passages import count_passages
 from charrnn.data import open_data
 from charrnn.models import model_file
@@ -59,7 +59,7 @@ def test_counted_weighed_kept_and_used(
     model = charrnn.load(run)
     text = trained.vocabulary.decode(held_out.tolist())
     weights = trained.counts.by_length[lengths[0]]
-    each = mixed(model.logits(text, counts="none")[:-1], np.log(p[0]), weights)
+    each = mix_log_probs(model.logits(text, counts="none")[:-1], np.log(p[0]), weights)
     expected = -each[np.arange(len(each)), held_out[1:]].mean()
     assert found["loss"] == pytest.approx(expected, abs=1e-4)
     assert model.score(text) == pytest.approx(expected, abs=1e-4)

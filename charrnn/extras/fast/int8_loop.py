@@ -499,7 +499,7 @@ def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _mix(counts, nodes, p, logits):  # type: ignore[no-untyped-def]
-    """Make of a network's logits (V,) those of the mix: as `charrnn.counts.mixing.mixed`.
+    """Make of a network's logits (V,) those of the mix: as `charrnn.counts.mixing.mix_log_probs`.
 
     Args:
         p: room (V,).

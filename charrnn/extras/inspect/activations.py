@@ -17,7 +17,7 @@ from charrnn.data import Ids
 from charrnn.errors import make_non_finite_error
 from charrnn.generation.draw import Array, Floats, log_softmax
 from charrnn.generation.engines import concat_states, make_engine
-from charrnn.generation.library_threads import single_blas_thread
+from charrnn.generation.library_threads import limit_blas_threads
 from charrnn.generation.numpy_network import fold_weights, make_network_step
 from charrnn.models.trained import State, TrainedModel, zero_state
 
@@ -57,7 +57,7 @@ def trace_passage(model: TrainedModel, ids: Ids) -> Trace:
     """
     step, state = make_network_step(model), zero_state(replace(model, counts=None), 1)
     states, logits = list[State](), np.empty((len(ids), len(model.vocabulary)), np.float32)
-    with single_blas_thread():
+    with limit_blas_threads():
         for t in range(len(ids)):
             logits[t], state = step(ids[t : t + 1], state)
             states.append(state)

@@ -92,7 +92,7 @@ def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = No
 def pack_counts(counts: Counts) -> str:
     """Return counts as JSON in ASCII; `site/network/counts.js` reads it."""
     table = counts.table
-    arrays = table.arrays()
+    arrays = table.to_arrays()
     # Arrays of larger types are little-endian.
     data = b"".join(a.astype(a.dtype.newbyteorder("<")).tobytes() for a in arrays.values())
     content = {

@@ -71,7 +71,7 @@ def _serve(options: ServeOptions) -> None:
 
 
 def _read_models(options: ServeOptions) -> dict[str, Trained]:
-    from charrnn.models.trained import with_counts
+    from charrnn.models.trained import select_counts
     from charrnn.runs.model_lookup import read_models
     from charrnn.text.training_text import get_corpus_name
 
@@ -80,4 +80,4 @@ def _read_models(options: ServeOptions) -> dict[str, Trained]:
     else:
         model = read_models(options.checkpoint, options.weights)
         models = {get_corpus_name(model.facts) or "charrnn": model}
-    return {name: with_counts(model, options.counts) for name, model in models.items()}
+    return {name: select_counts(model, options.counts) for name, model in models.items()}

@@ -13,7 +13,7 @@ from charrnn.extras.inspect.features import FEATURES
 from charrnn.extras.inspect.passage_report import make_report
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
-from charrnn.networks.network import network_of
+from charrnn.networks.network import make_network
 from tests.extras.inspect.planted import UNIT, planted
 from tests.generation.models import counted, trained_model
 
@@ -27,7 +27,7 @@ def ids_of(model: TrainedModel, text: str = TEXT) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
 def test_the_trace_is_what_torch_computes(kind: str) -> None:
     model = trained_model(kind)
-    ids, network = ids_of(model), network_of(model).eval()
+    ids, network = ids_of(model), make_network(model).eval()
     trace = activations.trace_passage(model, ids)
     below = network.embedding(torch.tensor(ids)[None])
     for layer, module in enumerate(network.recurrent):

@@ -22,7 +22,7 @@ import charrnn
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.extras.torch_rnn.torch_rnn_model import read_model
-from charrnn.networks.network import network_of, num_parameters
+from charrnn.networks.network import count_parameters, make_network
 from tests.refusals import refusal
 
 FOLDER = Path(__file__).parent / "data"
@@ -41,7 +41,7 @@ def test_torchs_own_scores(name: str, shared: Path) -> None:
     path = t7_of(shared, name)
     expected = json.loads(path.with_suffix(".ref.json").read_text())
     model = read_model(path)
-    network = network_of(model).eval()
+    network = make_network(model).eval()
     ids = torch.tensor([expected["input_ids_1based"]]) - 1
     assert model.vocabulary.encode(expected["input_text"]).tolist() == ids[0].tolist()
     with torch.no_grad():
@@ -60,7 +60,7 @@ def test_torchs_own_scores(name: str, shared: Path) -> None:
     assert architecture.kind == expected["model_type"]
     assert architecture.dropout == expected["dropout"]
     assert architecture.batchnorm == bool(expected["batchnorm"])
-    assert num_parameters(network) == expected["num_parameters"]
+    assert count_parameters(network) == expected["num_parameters"]
     assert model.facts["step"] == expected["i"]
     assert model.facts["val_loss"] == expected["val_loss_history"][-1]
 
