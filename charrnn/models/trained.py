@@ -24,9 +24,8 @@ from charrnn.text.vocabulary import Vocabulary
 BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
 BATCHNORM_EPS = 1e-5  # the default of PyTorch and torch-rnn
 
-# The carried vectors (N, H) of each layer, one row per stream. The state of an ensemble contains the
-# layers of all members in order. If counts are mixed in, the nodes (N, K) of their contexts are the
-# last entry.
+# The carried vectors (N, H) of each layer, one row per stream. An ensemble has the layers of all
+# members in order. With counts, the last entry is the nodes (N, K) of their contexts.
 State = list[tuple[npt.NDArray[Any], ...]]
 
 
@@ -223,9 +222,8 @@ def select_counts(trained: Trained, counts: str) -> Trained:
         )
 
     def select(model: TrainedModel) -> TrainedModel:
-        return replace(
-            model, counts=model.counts.only if model.counts and counts == "only" else None
-        )
+        only = model.counts.only if model.counts and counts == "only" else None
+        return replace(model, counts=only)
 
     if isinstance(trained, TrainedModel):
         return select(trained)

@@ -220,11 +220,11 @@ def test_weights_that_do_not_fit_are_named() -> None:
     bias, variance = "decoder.bias", "norms.0.running_var"
     for given, line in (
         ({n: w for n, w in weights.items() if n != bias}, r"decoder\.bias is missing"),
-        ({**weights, "extra": np.zeros(3, np.float32)}, "extra has no place"),
+        ({**weights, "extra": np.zeros(3, np.float32)}, "extra does not fit"),
         ({**weights, bias: np.zeros(3, np.float32)}, r"decoder\.bias is \(3,\), not \(65,\)"),
         (
             {**weights, "decoder.weight": bad},
-            r"decoder\.weight contains numbers that are not finite",
+            r"decoder\.weight contains numbers",
         ),
         ({**weights, variance: np.array([1, -0.1, 1], np.float32)}, "negative variance"),
     ):
