@@ -79,9 +79,9 @@ class Int8Engine:
     """
 
     def __init__(self, model: TrainedModel, *, vnni: bool | None = None) -> None:
-        from charrnn.extras.fast.int8_loop import KERNELS, TOGETHER, Network, write
+        from charrnn.extras.fast.int8_loop import GROUP_SIZE, KERNELS, Network, write
 
-        self._loop, self._together = write, TOGETHER
+        self._loop, self._group_size = write, GROUP_SIZE
         folded = fold_quantized(model)
         architecture = folded.architecture
         L, H = architecture.num_layers, architecture.hidden_size
@@ -220,7 +220,7 @@ class Int8Engine:
             layers: State = list(zip(*carried, strict=True))
             return [*layers, (nodes,)] if self._has_counts else layers
 
-        parts = [slice(n, n + self._together) for n in range(0, N, self._together)]
+        parts = [slice(n, n + self._group_size) for n in range(0, N, self._group_size)]
         if len(parts) == 1:
             return written, write_together(parts[0])
         with ThreadPoolExecutor(min(len(parts), _cores())) as pool:

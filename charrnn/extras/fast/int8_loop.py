@@ -1,17 +1,16 @@
-"""A network in int8 and the draw as one compiled loop; `fast_engines` calls it.
+"""A network in int8 and the draw as one compiled loop, which `fast_engines` calls.
 
-Each operation is done as it is written, so that a text is the same on every machine. The rows of
-each matrix are int8 with a scale (`charrnn.generation.int8_rows`), and the vectors that they are
-multiplied with are rounded likewise. A sum of whole numbers is the same in any order. Everything
-else is float32, for which IEEE 754 defines the result of each operation. Exponentials and
-logarithms are made of these operations, because those of a library differ between machines. The
-weights of a draw are multiples of 2**-30, whose sums in float64 are exact.
+A text is the same on every machine. The rows of each matrix are int8 with a scale
+(`charrnn.generation.int8_rows`), and the vectors are rounded in the same way, so their products
+are sums of integers, which are the same in any order. All else is float32, for which IEEE 754
+defines the result of each operation. The exponential, the logarithm and tanh are made of these
+operations, because libraries differ between machines. The weights of a draw are multiples of
+2**-30, whose sums in float64 are exact.
 
-A whole chunk of characters is one call, which holds no Python lock. The speed of one stream is
-limited by the reading of the weights, as a rule from a core's own cache; four streams read them
-once.
+A chunk of characters is one call, which releases Python's lock. Reading the weights limits the
+speed of one stream, so four streams read them together.
 
-Everything compiled is in this one file, because numba's cache looks at its date only.
+All compiled code is in this file, because numba's cache checks only the date of one file.
 """
 
 from __future__ import annotations
@@ -31,19 +30,19 @@ from charrnn.generation.int8_rows import INT8_MAX
 
 
 class Network(NamedTuple):
-    """The weights of a network with L layers, as the loop multiplies them.
+    """The weights of a network with L layers. Matrices are int8, or `fast_engines.pack_for_vnni`.
 
     Attributes:
-        kind: of `KERNELS`.
-        table: (V, G*H), what the first layer reads of each character.
-        inputs, recurrent: (L, G*H, H); the inputs of the first layer are not read.
-        decoder: (1, V, H). Matrices are int8, or `fast_engines.pack_for_vnni`.
-        row_scales: (2 L + 1, M), those of the rows of inputs, of recurrent weights and of the
-            decoder.
-        biases: (L, G*H), those of the first layer are not read; decoder_bias: (V,).
-        hidden_bias: (L, H), those that a gru's r multiplies.
+        kind: a value of `KERNELS`.
+        table: (V, G*H), the input sums of the first layer for each character.
+        inputs, recurrent: (L, G*H, H); the inputs of the first layer are unused.
+        decoder: (1, V, H).
+        row_scales: (2 L + 1, M), for inputs, recurrent weights and the decoder.
+        biases: (L, G*H); those of the first layer are unused.
+        decoder_bias: (V,).
+        hidden_bias: (L, H), the biases that a gru's r multiplies.
         skip_sum: whether the decoder reads the sum of all layers' outputs.
-        output_scales: (L, H), what is then multiplied with what is read.
+        output_scales: (L, H), the factors of the outputs in this sum.
     """
 
     kind: int
@@ -59,29 +58,28 @@ class Network(NamedTuple):
     output_scales: Any
 
 
-KERNELS = {"lstm": 0, "gru": 1, "rnn": 2}  # what each cell is called here
-TOGETHER = 4  # streams that go through the weights together
-# a compiled function keeps the value that a global had when it was compiled
+KERNELS = {"lstm": 0, "gru": 1, "rnn": 2}
+GROUP_SIZE = 4  # streams that read the weights together
+# Compiled functions treat globals as constants.
 _LSTM, _GRU = KERNELS["lstm"], KERNELS["gru"]
 
 F = np.float32
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-# compiled with what calls it
-_compiled = register_jitable
-# and put in its place: a call counts the references to each array that it is given
+_compile = register_jitable
+# Inlined calls do not count the references to each array argument.
 _INLINE: Any = {"forceinline": True}
-_inlined = register_jitable(**_INLINE)
+_inline = register_jitable(**_INLINE)
 
 
 def keep_compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function with all that it calls, and keep it for the next process if possible."""
+    """Compile a function and its callees, and store the machine code if possible."""
     try:
         return numba.njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # "no locator available": no folder for the cache can be written
+    except RuntimeError:  # "no locator available": no cache folder is writable
         return numba.njit(**_OPTIONS)(function)
 
 
-# 2**f = 1 + f * q(f) for f in [-0.5, 0.5], q fitted at Chebyshev points, the lowest power first
+# 2**f = 1 + f * q(f) for f in [-0.5, 0.5]: coefficients of q, fitted at Chebyshev points
 POWER_OF_TWO = tuple(
     F(c)
     for c in (
@@ -94,16 +92,16 @@ POWER_OF_TWO = tuple(
     )
 )
 LOG2_E = F(math.log2(math.e))
-LARGEST_POWER = F(100)  # of two: where tanh and sigmoid have long reached their limit
-# int8's tanh(x) = x (a0 + a1 x**2 + a2 x**4) / (1 + b1 x**2 + b2 x**4 + b3 x**6) from -6 to 6,
-# fitted so that it is at most 7e-6 from it: a thousandth of a step of int8
+LARGEST_POWER = F(100)  # of two
+# tanh(x) = x (a0 + a1 x**2 + a2 x**4) / (1 + b1 x**2 + b2 x**4 + b3 x**6) from -6 to 6, with an
+# error of at most 7e-6, a thousandth of a step of int8
 TANH_NUM = tuple(F(c) for c in (0.9999711563322369, 0.1144727688279115, 0.0014955564822588022))
 TANH_DEN = tuple(F(c) for c in (0.44771414092506084, 0.017487422700325637, 5.5186217111248396e-05))
 TANH_LIMIT = F(6)
 LOG_SERIES = tuple(F(2 / n) for n in (1, 3, 5, 7, 9))
 LOG_TWO = F(math.log(2))
-SQRT_HALF = F(0.5**0.5).view(np.int32)  # its bits
-WEIGHT_STEP = 2.0**-30  # of the weights of a draw in int8
+SQRT_HALF_BITS = F(0.5**0.5).view(np.int32)
+WEIGHT_STEP = 2.0**-30  # the weights of a draw are multiples of it
 _Q0, _Q1, _Q2, _Q3, _Q4, _Q5 = POWER_OF_TWO
 _L0, _L1, _L2, _L3, _L4 = LOG_SERIES
 _A0, _A1, _A2 = TANH_NUM
@@ -112,9 +110,9 @@ _ONE, _TWO, _HALF = F(1), F(2), F(0.5)
 _INT8_MAX = F(INT8_MAX)
 
 
-@_inlined
-def _power_of_two(power):  # type: ignore[no-untyped-def]
-    """2**power as two numbers: 2**n, and what is to be added to it."""
+@_inline
+def _exp2(power):  # type: ignore[no-untyped-def]
+    """Return two numbers whose sum is 2**power. The first is the nearest power of two."""
     power = min(max(power, -LARGEST_POWER), LARGEST_POWER)
     integer = np.floor(power + _HALF)
     f = power - integer
@@ -123,49 +121,47 @@ def _power_of_two(power):  # type: ignore[no-untyped-def]
     return scale, scale * rest
 
 
-@_inlined
+@_inline
 def tanh(x):  # type: ignore[no-untyped-def]
-    """A quotient of two polynomials."""
+    """Return tanh(x) as a quotient of two polynomials."""
     x = min(max(x, -TANH_LIMIT), TANH_LIMIT)
     y = x * x
-    above = x * (_A0 + y * (_A1 + y * _A2))
-    return above / (_ONE + y * (_B1 + y * (_B2 + y * _B3)))
+    numerator = x * (_A0 + y * (_A1 + y * _A2))
+    return numerator / (_ONE + y * (_B1 + y * (_B2 + y * _B3)))
 
 
-@_inlined
+@_inline
 def sigmoid(x):  # type: ignore[no-untyped-def]
     return _HALF + _HALF * tanh(_HALF * x)
 
 
-@_inlined
+@_inline
 def add_products(  # type: ignore[no-untyped-def]
-    weights, layer, steps, row, bounded, vectors, place, zs, bytes_, sizes
+    weights, layer, row_scales, row, bounded, vectors, place, zs, bytes_, scales
 ):
-    """zs[b] += weights[layer] @ vectors[place, b] for the numbers b of streams, at most 4.
+    """Compute zs[b] += weights[layer] @ vectors[place, b] for each of at most 4 streams b.
 
     Args:
-        weights: of all layers, (L, M, K) int8, or those of `fast_engines.pack_for_vnni`.
-        steps: (S, M), in the given row the scales of the rows.
-        bounded: whether the vectors' numbers are from -1 to 1, which then are 254 steps of int8;
-            else the largest of each vector is 127 steps.
+        weights: of all layers, (L, M, K) int8, or `fast_engines.pack_for_vnni`.
+        row_scales: (S, M), the scales of the weights' rows, at the index `row`.
+        bounded: whether the vectors' numbers are from -1 to 1, and rounded to multiples of 1/127;
+            otherwise the largest number of each vector becomes 127.
         vectors: (_, B, K).
-        zs: (B, M); zs and steps may have more columns, up to a multiple of 16.
-        bytes_: (4, K) bytes, and sizes: (4,), room to work in.
+        zs: (B, M). zs and row_scales may have more columns, up to a multiple of 16.
+        bytes_: (4, K), working memory for the rounded vectors.
+        scales: (4,), working memory for their scales.
     """
     B = vectors.shape[1]
-    together = B if B == TOGETHER else 1
-    for first in range(0, B, together):
-        for b in range(together):
-            sizes[b] = _quantize(vectors, place, first + b, bounded, bytes_, b)
-        add_dots(weights, layer, steps, row, zs, first, together, bytes_, sizes)
+    group = B if B == GROUP_SIZE else 1
+    for first in range(0, B, group):
+        for b in range(group):
+            scales[b] = _quantize(vectors, place, first + b, bounded, bytes_, b)
+        add_dots(weights, layer, row_scales, row, zs, first, group, bytes_, scales)
 
 
-@_inlined
+@_inline
 def _quantize(vectors, place, stream, bounded, bytes_, b):  # type: ignore[no-untyped-def]
-    """Fill bytes_[b] with a vector as int8 from -127 to 127, and 128 more: bytes.
-
-    Returns what one of them is.
-    """
+    """Fill bytes_[b] with 128 + a vector rounded to int8 from -127 to 127. Return its scale."""
     K, largest = vectors.shape[2], _ONE
     if not bounded:
         largest = F(0)
@@ -179,57 +175,57 @@ def _quantize(vectors, place, stream, bounded, bytes_, b):  # type: ignore[no-un
 
 
 def add_dots(  # type: ignore[no-untyped-def]
-    weights, layer, steps, row, zs, first, together, bytes_, sizes
+    weights, layer, row_scales, row, zs, first, group, bytes_, scales
 ):
-    """zs[first : first + together] += bytes_ @ weights[layer].T, as numbers; 1 or 4 together."""
-    raise NotImplementedError  # a name for numba, which compiles what `_add_dots` returns
+    """Compute zs[first : first + group] += bytes_ @ weights[layer].T, scaled; `group` is 1 or 4."""
+    raise NotImplementedError  # numba compiles the function that `_add_dots` returns
 
 
 @overload(add_dots, jit_options=_INLINE)
 def _add_dots(  # type: ignore[no-untyped-def]
-    weights, layer, steps, row, zs, first, together, bytes_, sizes
+    weights, layer, row_scales, row, zs, first, group, bytes_, scales
 ):
-    return _add_dots_anywhere if weights.ndim == 3 else _add_dots_by_vnni
+    return _add_dots_portably if weights.ndim == 3 else _add_dots_by_vnni
 
 
-@_inlined
-def _add_dots_anywhere(  # type: ignore[no-untyped-def]
-    weights, layer, steps, row, zs, first, together, bytes_, sizes
+@_inline
+def _add_dots_portably(  # type: ignore[no-untyped-def]
+    weights, layer, row_scales, row, zs, first, group, bytes_, scales
 ):
     _, M, K = weights.shape
     for m in range(M):
-        for b in range(together):
+        for b in range(group):
             total = np.int32(0)
             for k in range(K):
                 signed = np.int32(np.int32(bytes_[b, k]) - np.int32(128))
                 total = np.int32(total + np.int32(np.int32(weights[layer, m, k]) * signed))
-            zs[first + b, m] += F(total) * (steps[row, m] * sizes[b])
+            zs[first + b, m] += F(total) * (row_scales[row, m] * scales[b])
 
 
-@_inlined
+@_inline
 def _add_dots_by_vnni(  # type: ignore[no-untyped-def]
-    weights, layer, steps, row, zs, first, together, bytes_, sizes
+    weights, layer, row_scales, row, zs, first, group, bytes_, scales
 ):
-    if together == TOGETHER:
-        _four_by_vnni(weights, layer, steps, row, zs, first, bytes_, sizes)
+    if group == GROUP_SIZE:
+        _add_group_by_vnni(weights, layer, row_scales, row, zs, first, bytes_, scales)
     else:
-        _one_by_vnni(weights, layer, steps, row, zs, first, bytes_, sizes)
+        _add_one_by_vnni(weights, layer, row_scales, row, zs, first, bytes_, scales)
 
 
-def _by_vnni(streams: int) -> Any:
-    """What multiplies by AVX-512 VNNI, weights that `fast_engines.pack_for_vnni` has laid out.
+def _make_vnni_dots(streams: int) -> Any:
+    """Return `add_dots` by AVX-512 VNNI, for 1 or 4 streams and `fast_engines.pack_for_vnni`.
 
-    An instruction multiplies 4 neighbours in each of 16 rows with 4 bytes of a vector, and adds
-    them to 16 sums. Four of them are under way at the same time, since each takes four cycles:
-    those of four streams, or four parts of one stream.
+    An instruction multiplies 4 neighbours in each of 16 rows with 4 bytes of a vector, and adds the
+    products to 16 sums. It takes four cycles, so four independent instructions run at the same
+    time: for four streams, or for four parts of one stream.
     """
     i32, i64 = ir.IntType(32), ir.IntType(64)
     vector, floats = ir.VectorType(i32, 16), ir.VectorType(ir.FloatType(), 16)
     name = "llvm.x86.avx512.vpdpbusd.512"
-    parts, line = TOGETHER // streams, 64  # bytes
+    parts, line = GROUP_SIZE // streams, 64  # bytes
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        weights, layer, steps, row, zs, first, bytes_, sizes = (
+        weights, layer, row_scales, row, zs, first, bytes_, scales = (
             context.make_array(kind)(context, builder, value)
             if isinstance(kind, types.Array)
             else value
@@ -243,7 +239,7 @@ def _by_vnni(streams: int) -> Any:
             return ir.Constant(i64, value)
 
         def at(array: Any, *index: Any) -> Any:
-            """The address of an element."""
+            """Return the address of an element."""
             address = builder.ptrtoint(array.data, i64)
             for axis, place in enumerate(index):
                 stride = builder.extract_value(array.strides, axis)
@@ -256,21 +252,21 @@ def _by_vnni(streams: int) -> Any:
             loaded.align = 1
             return loaded
 
-        def in_all_lanes(kind: Any, value: Any) -> Any:
+        def broadcast(kind: Any, value: Any) -> Any:
             one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, i32(0))
             return builder.shuffle_vector(one, one, ir.Constant(vector, [0] * 16))
 
         streams_ = range(streams)
         x = [at(bytes_, number(b)) for b in streams_]
         z = [at(zs, builder.add(first, number(b))) for b in streams_]
-        size = [
-            in_all_lanes(floats, load(ir.FloatType(), at(sizes, number(b)), number(0)))
+        scale = [
+            broadcast(floats, load(ir.FloatType(), at(scales, number(b)), number(0)))
             for b in streams_
         ]
-        scales = at(steps, row)
+        row_scale = at(row_scales, row)
         lines = builder.extract_value(weights.shape, 2)
         rounds = builder.udiv(builder.sub(lines, number(1)), number(parts))
-        totals = [cgutils.alloca_once(builder, vector) for _ in range(TOGETHER)]
+        totals = [cgutils.alloca_once(builder, vector) for _ in range(GROUP_SIZE)]
         with cgutils.for_range(builder, builder.extract_value(weights.shape, 1), intp=i64) as block:
             begin = at(weights, layer, block.index)
             start = load(vector, begin, number(0))
@@ -284,48 +280,49 @@ def _by_vnni(streams: int) -> Any:
                     for b in streams_:
                         four = load(i32, x[b], builder.mul(place, number(4)))
                         total = totals[b * parts + part]
-                        sums = [builder.load(total), in_all_lanes(vector, four), rows]
+                        sums = [builder.load(total), broadcast(vector, four), rows]
                         builder.store(builder.call(instruction, sums), total)
             offset = builder.mul(block.index, number(line))
-            scale = load(floats, scales, offset)
+            block_scales = load(floats, row_scale, offset)
             for b in streams_:
                 added = builder.load(totals[b * parts])
                 for part in range(1, parts):
                     added = builder.add(added, builder.load(totals[b * parts + part]))
-                product = builder.fmul(builder.sitofp(added, floats), builder.fmul(scale, size[b]))
+                factors = builder.fmul(block_scales, scale[b])
+                product = builder.fmul(builder.sitofp(added, floats), factors)
                 pointer = builder.inttoptr(builder.add(z[b], offset), floats.as_pointer())
                 builder.store(builder.fadd(load(floats, z[b], offset), product), pointer).align = 1
         return context.get_dummy_value()
 
-    def typed(  # type: ignore[no-untyped-def]
-        typing, weights, layer, steps, row, zs, first, bytes_, sizes
+    def infer_types(  # type: ignore[no-untyped-def]
+        typing, weights, layer, row_scales, row, zs, first, bytes_, scales
     ):
         i64_ = types.int64
-        return types.void(weights, i64_, steps, i64_, zs, i64_, bytes_, sizes), emit
+        return types.void(weights, i64_, row_scales, i64_, zs, i64_, bytes_, scales), emit
 
-    return intrinsic(typed)
-
-
-_one_by_vnni, _four_by_vnni = _by_vnni(1), _by_vnni(TOGETHER)
+    return intrinsic(infer_types)
 
 
-@_inlined
-def step(network, ids, hidden, cell, outputs, z, own, bytes_, sizes):  # type: ignore[no-untyped-def]
-    """Step B streams over a character each.
+_add_one_by_vnni, _add_group_by_vnni = _make_vnni_dots(1), _make_vnni_dots(GROUP_SIZE)
+
+
+@_inline
+def step(network, ids, hidden, cell, outputs, z, hidden_z, bytes_, scales):  # type: ignore[no-untyped-def]
+    """Read one character per stream, for B streams.
 
     Args:
         ids: (B,).
-        hidden, cell: (L, B, H), changed in place; the cell is an lstm's.
-        outputs: (L, B, H), what is read of each layer, and of the last by the decoder; the same as
-            `hidden` where that is what is read.
-        z, own: (B, G*H or more), bytes_, sizes: as for `add_products`; room to work in.
+        hidden, cell: (L, B, H), changed in place; only an lstm uses the cell.
+        outputs: (L, B, H), filled with the layers' outputs; the decoder reads the last. Without
+            skip connections it is `hidden`.
+        z, hidden_z: (B, G*H or more), working memory, like bytes_ and scales (`add_products`).
     """
     L, B, H = hidden.shape
-    steps, width = network.row_scales, network.table.shape[1]
+    row_scales, width = network.row_scales, network.table.shape[1]
     for layer in range(L):
         for b in range(B):
             if layer == 0:
-                id_ = ids[b]  # read once: z might be ids, for all the compiler knows
+                id_ = ids[b]  # read once, because for the compiler z could be the same memory
                 for m in range(width):
                     z[b, m] = network.table[id_, m]
             else:
@@ -334,23 +331,25 @@ def step(network, ids, hidden, cell, outputs, z, own, bytes_, sizes):  # type: i
         if layer > 0:
             bounded = not network.skip_sum
             add_products(
-                network.inputs, layer, steps, layer, bounded, outputs, layer - 1, z, bytes_, sizes
-            )
+                network.inputs, layer, row_scales, layer, bounded, outputs, layer - 1, z, bytes_,
+                scales,
+            )  # fmt: skip
         sums = z
         if network.kind == _GRU:
-            sums = own
+            sums = hidden_z
             for b in range(B):
                 for m in range(2 * H):
-                    own[b, m] = F(0)
+                    hidden_z[b, m] = F(0)
                 for j in range(H):
-                    own[b, 2 * H + j] = network.hidden_bias[layer, j]
+                    hidden_z[b, 2 * H + j] = network.hidden_bias[layer, j]
         add_products(
-            network.recurrent, layer, steps, L + layer, True, hidden, layer, sums, bytes_, sizes
-        )
+            network.recurrent, layer, row_scales, L + layer, True, hidden, layer, sums, bytes_,
+            scales,
+        )  # fmt: skip
         for b in range(B):
-            _gates(network.kind, z, own, hidden, cell, layer, b)
+            _apply_gates(network.kind, z, hidden_z, hidden, cell, layer, b)
             if network.skip_sum:
-                _layer_output(network.output_scales[layer], hidden[layer, b], outputs[layer, b])
+                _scale_output(network.output_scales[layer], hidden[layer, b], outputs[layer, b])
     if network.skip_sum:
         for layer in range(L - 1):
             for b in range(B):
@@ -358,9 +357,9 @@ def step(network, ids, hidden, cell, outputs, z, own, bytes_, sizes):  # type: i
                     outputs[L - 1, b, j] += outputs[layer, b, j]
 
 
-@_inlined
-def _gates(kind, z, own, hidden, cell, layer, b):  # type: ignore[no-untyped-def]
-    """The new hidden vector (H,) of a stream, and an lstm's cell, from the sums (G*H,)."""
+@_inline
+def _apply_gates(kind, z, hidden_z, hidden, cell, layer, b):  # type: ignore[no-untyped-def]
+    """Compute a stream's new hidden vector (H,), and an lstm's cell, from the sums (G*H,)."""
     H = hidden.shape[2]
     if kind == _LSTM:
         for j in range(H):
@@ -370,50 +369,50 @@ def _gates(kind, z, own, hidden, cell, layer, b):  # type: ignore[no-untyped-def
             hidden[layer, b, j] = sigmoid(z[b, 3 * H + j]) * tanh(c)
     elif kind == _GRU:
         for j in range(H):
-            r = sigmoid(z[b, j] + own[b, j])
-            u = sigmoid(z[b, H + j] + own[b, H + j])
-            n = tanh(z[b, 2 * H + j] + r * own[b, 2 * H + j])
+            r = sigmoid(z[b, j] + hidden_z[b, j])
+            u = sigmoid(z[b, H + j] + hidden_z[b, H + j])
+            n = tanh(z[b, 2 * H + j] + r * hidden_z[b, 2 * H + j])
             hidden[layer, b, j] = n + u * (hidden[layer, b, j] - n)
     else:
         for j in range(H):
             hidden[layer, b, j] = tanh(z[b, j])
 
 
-@_compiled  # and not put in its place, where it would keep the gates from whole vectors
-def _layer_output(scale, h, output):  # type: ignore[no-untyped-def]
-    """What is read of a layer's hidden vector (H,)."""
+@_compile  # If it were inlined, the gates would not be vectorized.
+def _scale_output(scale, h, output):  # type: ignore[no-untyped-def]
+    """Fill `output` (H,) with a layer's scaled hidden vector."""
     for j in range(len(h)):
         output[j] = h[j] * scale[j]
 
 
-@_compiled
-def _restrict(logits, weights, top_k, top_p):  # type: ignore[no-untyped-def]
-    """Set to 0 the weights (V,) that top_k and top_p leave out: `draw.keep_likeliest`."""
-    ranked = np.argsort(-logits, kind="mergesort")  # of equally likely ids the lower comes first
-    stay = len(ranked) if top_k >= len(ranked) else int(top_k)
+@_compile
+def _filter_weights(logits, weights, top_k, top_p):  # type: ignore[no-untyped-def]
+    """Set to 0 the weights (V,) that top_k and top_p remove, like `draw.keep_likeliest`."""
+    ranked = np.argsort(-logits, kind="mergesort")  # the lower of equally likely ids is first
+    num_kept = len(ranked) if top_k >= len(ranked) else int(top_k)
     if top_p < 1:
-        total, reached, limit, stay = 0.0, 0.0, stay, 0
+        total, kept, limit, num_kept = 0.0, 0.0, num_kept, 0
         for rank in range(limit):
             total += weights[ranked[rank]]
-        while stay < limit and reached < top_p * total:
-            reached += weights[ranked[stay]]
-            stay += 1
-    for rank in range(stay, len(ranked)):
+        while num_kept < limit and kept < top_p * total:
+            kept += weights[ranked[num_kept]]
+            num_kept += 1
+    for rank in range(num_kept, len(ranked)):
         weights[ranked[rank]] = 0.0
 
 
-@_inlined
-def exponential(x):  # type: ignore[no-untyped-def]
-    """Of numbers up to 0, in multiples of `WEIGHT_STEP`."""
-    scale, rest = _power_of_two(F(x) * LOG2_E)
+@_inline
+def exp(x):  # type: ignore[no-untyped-def]
+    """Return e**x for x <= 0, as a multiple of `WEIGHT_STEP`."""
+    scale, rest = _exp2(F(x) * LOG2_E)
     return np.rint(np.float64(scale + rest) / WEIGHT_STEP) * WEIGHT_STEP
 
 
-@_inlined
-def logarithm(x):  # type: ignore[no-untyped-def]
-    """Of numbers above 0: 2 atanh((m - 1) / (m + 1)) + n ln 2, for x = m 2**n, m near 1."""
+@_inline
+def log(x):  # type: ignore[no-untyped-def]
+    """Return ln x for x = m 2**n > 0, m near 1, as 2 atanh((m - 1) / (m + 1)) + n ln 2."""
     bits = F(x).view(np.int32)
-    n = np.int32(np.int32(bits - SQRT_HALF) >> np.int32(23))
+    n = np.int32(np.int32(bits - SQRT_HALF_BITS) >> np.int32(23))
     m = np.int32(bits - np.int32(n << np.int32(23))).view(np.float32)
     s = (m - _ONE) / (m + _ONE)
     square = s * s
@@ -421,24 +420,24 @@ def logarithm(x):  # type: ignore[no-untyped-def]
     return F(n) * LOG_TWO + s * series
 
 
-@_inlined
-def _in_order(bits):  # type: ignore[no-untyped-def]
-    """Of a float32's bits, a whole number in the same order; and of that, the bits.
+@_inline
+def _convert_order(bits):  # type: ignore[no-untyped-def]
+    """Convert the bits of a float32 to an integer with the same order, and such an integer back.
 
-    The largest of whole numbers is found in many lanes, that of floats only without NaNs.
+    A maximum of integers is vectorized. For floats it would not be, because of NaNs.
     """
     return np.int32(bits ^ np.int32(np.int32(bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
-@_inlined
+@_inline
 def draw(logits, weights, uniform, greedy, scale, limits):  # type: ignore[no-untyped-def]
-    """Return the id that `charrnn.generation.draw` draws, or -1 if the logits are no numbers."""
-    top, numbers = np.int32(-(2**31)), True
+    """Return the id that `charrnn.generation.draw` draws, or -1 if the logits are not finite."""
+    top, has_no_nan = np.int32(-(2**31)), True
     for v in range(len(logits)):
-        top = max(top, _in_order(F(logits[v]).view(np.int32)))
-        numbers &= logits[v] == logits[v]
-    highest = np.float64(np.int32(_in_order(top)).view(np.float32))
-    if not numbers or not -np.inf < highest < np.inf:
+        top = max(top, _convert_order(F(logits[v]).view(np.int32)))
+        has_no_nan &= logits[v] == logits[v]
+    highest = np.float64(np.int32(_convert_order(top)).view(np.float32))
+    if not has_no_nan or not -np.inf < highest < np.inf:
         return -1
     if greedy:
         for v in range(len(logits)):
@@ -446,10 +445,10 @@ def draw(logits, weights, uniform, greedy, scale, limits):  # type: ignore[no-un
                 return v
     total = 0.0
     for v in range(len(logits)):
-        weights[v] = exponential((np.float64(logits[v]) - highest) * scale)
+        weights[v] = exp((np.float64(logits[v]) - highest) * scale)
     top_k, top_p, min_p = limits
     if top_k < len(logits) or top_p < 1:
-        _restrict(logits, weights, top_k, top_p)
+        _filter_weights(logits, weights, top_k, top_p)
     for v in range(len(logits)):
         if weights[v] >= min_p:
             total += weights[v]
@@ -461,9 +460,9 @@ def draw(logits, weights, uniform, greedy, scale, limits):  # type: ignore[no-un
     return -1
 
 
-@_compiled
-def _walk(counts, nodes, id_):  # type: ignore[no-untyped-def]
-    """Replace the contexts (K,) of one stream by those after one more character."""
+@_compile
+def _extend_contexts(counts, nodes, id_):  # type: ignore[no-untyped-def]
+    """Update the contexts (K,) of one stream with one more character."""
     characters, starts, _, _, _, _, _ = counts
     shorter = 0
     for k in range(len(nodes)):
@@ -482,27 +481,27 @@ def _walk(counts, nodes, id_):  # type: ignore[no-untyped-def]
             break
 
 
-@_compiled
+@_compile
 def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
-    """Fill p (V,) with what counts predict after the contexts (K,)."""
-    characters, starts, mass, left, unigram, _, _ = counts
+    """Fill p (V,) with the counts' probabilities after the contexts (K,)."""
+    characters, starts, mass, backoff, unigram, _, _ = counts
     p[:] = unigram
     for node in nodes:
         if node == 0:
             break
-        share = left[node]
+        factor = backoff[node]
         for v in range(len(p)):
-            p[v] *= share
+            p[v] *= factor
         for child in range(starts[node], starts[node + 1]):
             p[characters[child]] += mass[child]
 
 
-@_compiled
+@_compile
 def _mix(counts, nodes, p, logits):  # type: ignore[no-untyped-def]
-    """Make of a network's logits (V,) those of the mix: as `charrnn.counts.mixing.mix_log_probs`.
+    """Mix the counts into a network's logits (V,), like `charrnn.counts.mixing.mix_log_probs`.
 
     Args:
-        p: room (V,).
+        p: (V,), working memory.
     """
     length = np.count_nonzero(nodes)
     for run in counts[-2]:
@@ -511,10 +510,10 @@ def _mix(counts, nodes, p, logits):  # type: ignore[no-untyped-def]
     of_network, of_counts = counts[-1][length]
     _predict(counts, nodes, p)
     for v in range(len(p)):
-        score = of_counts * logarithm(p[v])
-        if of_network != F(0):  # whose logits may be none
-            score += of_network * logits[v]
-        logits[v] = score
+        logit = of_counts * log(p[v])
+        if of_network != F(0):  # otherwise the network's logits may not be finite
+            logit += of_network * logits[v]
+        logits[v] = logit
 
 
 @keep_compiled
@@ -522,50 +521,51 @@ def write(  # type: ignore[no-untyped-def]
     network, counts, hidden, cell, nodes, ids, uniforms, bias, greedy, scale, limits, needed,
     written, reads, read_logits,
 ):  # fmt: skip
-    """Write `written` (B, T) after `ids` (B,), which become the last that were written; B <= 4.
+    """Write T characters in each of B streams, B <= 4. All states are changed in place.
 
     Args:
-        counts: the characters, starts, mass, left, unigram and runs of a `CountTable`, and the
+        counts: the characters, starts, mass, backoff, unigram and runs of a `CountTable`, and the
             weights (K + 2, 2) of network and counts.
-        hidden, cell: (L, B, H), which become those after the last character that was taken in.
-        nodes: (B, K), the state of the counts, which becomes that after the last character; K is
-            0 where there are none.
-        bias: (B, V), added to the logits; minus infinity for what a stream never writes.
-        greedy, scale: (B,), as `draw.Batch` has them.
-        limits: (B, F), the filters' values, as `draw.Batch` has them.
-        needed: (B,), how many of the T characters each stream needs.
-        reads: whether what stands in `written` is read, and nothing is written.
-        read_logits: (B, T, V), which become those after each character that is read; (B, 0, V)
-            where they are not wanted.
+        hidden, cell: (L, B, H), the state before `ids`; afterwards before the last new character.
+        nodes: (B, K), the state of the counts at the same place; K is 0 without counts.
+        ids: (B,), the last characters; afterwards the last new characters.
+        bias: (B, V), added to the logits; minus infinity for banned characters.
+        greedy, scale, limits: (B,), (B,) and (B, F), like in `draw.Batch`.
+        needed: (B,), the number of characters that each stream needs.
+        written: (B, T), filled with the new characters.
+        reads: whether the characters in `written` are read, and nothing is written.
+        read_logits: (B, T, V), filled with the logits after each character that is read; (B, 0, V)
+            if they are not needed.
 
-    Returns False when the logits are not numbers.
+    Returns:
+        False if the logits are not finite.
     """
     L, B, H = hidden.shape
     V, width = len(network.decoder_bias), network.row_scales.shape[1]
-    z, own = np.zeros((B, width), np.float32), np.zeros((B, width), np.float32)
-    bytes_ = np.zeros((TOGETHER, H + 16), np.uint8)
-    sizes = np.zeros(TOGETHER, np.float32)
+    z, hidden_z = np.zeros((B, width), np.float32), np.zeros((B, width), np.float32)
+    bytes_ = np.zeros((GROUP_SIZE, H + 16), np.uint8)
+    scales = np.zeros(GROUP_SIZE, np.float32)
     outputs = np.empty_like(hidden) if network.skip_sum else hidden
     logits, weights = np.zeros((B, width), np.float32), np.empty(V, np.float64)
-    counted, predicted = nodes.shape[1] > 0, np.empty(V, np.float32)
-    needs_network = not counted or counts[-1][:, 0].any()
+    has_counts, p = nodes.shape[1] > 0, np.empty(V, np.float32)
+    needs_network = not has_counts or counts[-1][:, 0].any()
     needs_logits = not reads or read_logits.shape[1] > 0
     for t in range(needed.max()):
         if needs_network:
-            step(network, ids, hidden, cell, outputs, z, own, bytes_, sizes)
+            step(network, ids, hidden, cell, outputs, z, hidden_z, bytes_, scales)
         if needs_network and needs_logits:
             for b in range(B):
                 for v in range(V):
                     logits[b, v] = network.decoder_bias[v]
             add_products(
                 network.decoder, 0, network.row_scales, 2 * L, not network.skip_sum, outputs,
-                L - 1, logits, bytes_, sizes,
+                L - 1, logits, bytes_, scales,
             )  # fmt: skip
         for b in range(B):
-            if counted:
-                _walk(counts, nodes[b], ids[b])
-            if counted and needs_logits:
-                _mix(counts, nodes[b], predicted, logits[b, :V])
+            if has_counts:
+                _extend_contexts(counts, nodes[b], ids[b])
+            if has_counts and needs_logits:
+                _mix(counts, nodes[b], p, logits[b, :V])
             if reads:
                 if needs_logits:
                     read_logits[b, t] = logits[b, :V]

@@ -106,8 +106,8 @@ def test_products_are_those_of_whole_numbers(columns: int, streams: int, vnni: b
 def functions(x, tanh, sigmoid, log, exp):  # type: ignore[no-untyped-def]
     for n in range(len(x)):
         tanh[n], sigmoid[n] = int8_loop.tanh(x[n]), int8_loop.sigmoid(x[n])
-        log[n] = int8_loop.logarithm(np.float32(np.exp(x[n])))
-        exp[n] = int8_loop.exponential(-np.float64(abs(x[n])))
+        log[n] = int8_loop.log(np.float32(np.exp(x[n])))
+        exp[n] = int8_loop.exp(-np.float64(abs(x[n])))
 
 
 def test_functions_are_near_the_real_ones() -> None:
