@@ -105,11 +105,11 @@ class CountTable:
             and len(many) == is_many.sum()
             and many.min(initial=_MANY) >= _MANY
         ):
-            raise ValueError("its counts do not form a table")
+            raise ValueError("its counts are not a valid table")
         counts[is_many] = many
         table = cls(vocabulary_size, context, characters, counts, children, dropped)
         if not table._is_trie():
-            raise ValueError("its counts cannot be from a text with its vocabulary")
+            raise ValueError("its counts are not from a text with its vocabulary")
         return table
 
     def _is_trie(self) -> bool:

@@ -1,1 +1,1 @@
-"""The sampler: stepping the network, drawing characters, writing texts."""
+"""Generation of text: the step of a network, the draw of a character, and the sampler."""

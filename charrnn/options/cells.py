@@ -1,16 +1,15 @@
-"""The recurrent cells: one entry each, with everything that differs from one to another.
+"""The recurrent cells. A `Cell` describes everything in which they differ.
 
-    charrnn's own           an entry of `CELLS`
-    given from Python       `register_cell`
-    of installed packages   an entry point of the group charrnn.cells
+    built-in cells            entries of `CELLS`
+    cells from Python         `register_cell`
+    cells of other packages   entry points of the group charrnn.cells
 
-The network, the shapes of its weights, the state that it carries, its files and its evaluation
-follow from the entry, and so does sampling with torch. Other engines have kernels for some cells
-(`charrnn.generation`). A checkpoint or a model file holds the name alone; what it stands for is
-never said by a file.
+Networks, files, evaluation, and sampling with torch need only the description. Other engines have
+kernels for some cells (`charrnn.generation`). A checkpoint or model file contains only the name of
+its cell.
 
-A cell's torch module is named here and imported when a network is built: a text can be
-sampled from a model file, and every option be checked, without torch.
+The torch module is imported when a network is built, so options are checked and model files are
+sampled without torch.
 """
 
 from __future__ import annotations
@@ -31,19 +30,18 @@ class Cell:
     """One kind of recurrent layer.
 
     Attributes:
-        gates: one letter for each block of H rows in its stacked weights, in PyTorch's order.
-        carried: what it takes from one character to the next, a vector (H,) each; the first
-            one is the hidden vector that the layer above reads.
-        module: the torch module, as `package.module.Class` or the class itself. It is called as
-            nn.GRU is, with `(input_size, hidden_size, batch_first=True)`, then with inputs
-            (N, T, D) and the carried tensors (1, N, H) or None (a tuple where there are
-            several), and returns the hidden vectors (N, T, H) and the tensors that it carries
-            on. None stands for zeros. It draws no random numbers, and its weights are named and
-            shaped as `shapes` says.
-        recurrent: whether it multiplies its own hidden vector with weights.
-        separate_sums: the gates whose recurrent sum is not simply added to what they read.
-        sigmoids: the gates that are a sigmoid of their sum, between 0 (shut) and 1 (open).
-        initial_biases: what the bias of a gate begins with; those of the others begin with 0.
+        gates: a letter for each block of H rows in the stacked weights, in PyTorch's order.
+        carried: the names of the vectors (H,) that are carried from character to character. The
+            first is the hidden vector, the output of the layer.
+        module: the torch module, as `package.module.Class` or the class. It has the interface of
+            nn.GRU: it is created with `(input_size, hidden_size, batch_first=True)`, and called
+            with inputs (N, T, D) and the carried tensor (1, N, H), a tuple of several, or None for
+            zeros. It returns the hidden vectors (N, T, H) and the new carried tensors. It draws no
+            random numbers. Its weights have the names and shapes of `shapes`.
+        recurrent: whether it multiplies its hidden vector with weights.
+        separate_sums: the gates whose recurrent sum is not simply added to their input sum.
+        sigmoids: the gates that are a sigmoid of their sum, from 0 (closed) to 1 (open).
+        initial_biases: the initial biases of gates; all others are 0.
     """
 
     gates: str
@@ -55,7 +53,7 @@ class Cell:
     initial_biases: Mapping[str, float] = field(default_factory=dict)
 
     def shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
-        """Name and shape of each weight of a layer, as in its module's ``state_dict``."""
+        """Return the name and shape of each weight, like in the module's ``state_dict``."""
         rows = len(self.gates) * hidden_size
         shapes: dict[str, tuple[int, ...]] = {"weight_ih_l0": (rows, input_size)}
         if self.recurrent:
@@ -66,12 +64,12 @@ class Cell:
         return shapes
 
     def rows(self, gate: str, hidden_size: int) -> slice:
-        """Where a gate lies in the stacked weights."""
-        place = self.gates.index(gate)
-        return slice(place * hidden_size, (place + 1) * hidden_size)
+        """Return the rows of a gate in the stacked weights."""
+        first = self.gates.index(gate) * hidden_size
+        return slice(first, first + hidden_size)
 
     def layer(self, input_size: int, hidden_size: int) -> nn.Module:
-        """A torch module of such a layer, as torch initializes it."""
+        """Create the torch module of a layer, with torch's initial weights."""
         make = self.module
         if isinstance(make, str):
             module, _, name = make.rpartition(".")
@@ -92,58 +90,57 @@ CELLS: dict[str, Cell] = {
         gates="rzn",
         carried=("h",),
         module="torch.nn.GRU",
-        separate_sums="n",  # r is multiplied with it first
+        separate_sums="n",  # r multiplies it first
         sigmoids="rz",
     ),
     "rnn": Cell(gates="h", carried=("h",), module="torch.nn.RNN"),
 }
 
 UNKNOWN = (
-    f"is neither built in ({', '.join(CELLS)}) nor registered here; "
-    f"install the package that brings it"
+    f"is neither built in ({', '.join(CELLS)}) nor registered; install the package of this cell"
 )
 _registered: dict[str, Cell] = {}
 
 
 def register_cell(name: str, cell: Cell) -> None:
-    """Let `name` be a cell of yours; a later one replaces it.
+    """Register a cell under a name, or replace the registered cell of this name.
 
     Raises:
-        InputError: the name is one of charrnn's own, or no name.
-        TypeError: `cell` is no `charrnn.Cell`.
+        InputError: the name is invalid, or the name of a built-in cell.
+        TypeError: `cell` is not a `charrnn.Cell`.
     """
     if not isinstance(cell, Cell):
-        raise TypeError(f"a cell is described by a charrnn.Cell, not by {cell!r}")
+        raise TypeError(f"a cell must be a charrnn.Cell, not {cell!r}")
     if name in CELLS or not name.replace("-", "_").isidentifier():
         raise InputError(
-            f"model.kind={shorten(name, 60)}: is a cell of charrnn, or not a name (letters, "
-            f"digits, _ and -)"
+            f"model.kind={shorten(name, 60)}: is the name of a built-in cell, or contains other "
+            f"characters than letters, digits, _ and -"
         )
     _registered[name] = cell
 
 
 def is_cell(name: str) -> bool:
-    """Whether a name stands for a cell; InputError if the package of it cannot be imported."""
+    """Return whether a cell has this name; raise InputError if its package cannot be imported."""
     if name not in CELLS and name not in _registered:
         _register_installed(name)
     return name in CELLS or name in _registered
 
 
 def find_cell(name: str) -> Cell:
-    """The cell of a name; InputError if there is none."""
+    """Return the cell of a name; raise InputError if there is none."""
     if not isinstance(name, str) or not is_cell(name):
         raise InputError(f"model.kind={shorten(name, 60)}: {UNKNOWN}")
     return CELLS.get(name) or _registered[name]
 
 
 def _register_installed(name: str) -> None:
-    from importlib.metadata import entry_points  # costs a start that needs none
+    from importlib.metadata import entry_points  # slow, and not needed for built-in cells
 
     for point in entry_points(group="charrnn.cells", name=name):
         try:
             register_cell(name, point.load())
-        except Exception as error:  # whatever somebody's module does as it is imported
+        except Exception as error:  # The import runs the package's code.
             raise InputError(
-                f"model.kind={name}: {point.value}, which an installed package brings for it, "
-                f"cannot be used ({to_one_line(error, with_type=True)})"
+                f"model.kind={name}: cannot load this cell from {point.value} of an installed "
+                f"package ({to_one_line(error, with_type=True)})"
             ) from error

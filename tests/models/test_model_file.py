@@ -94,7 +94,7 @@ def rewritten(
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     description, arrays = change(json.loads(header["__metadata__"]["charrnn"])), load_file(path)
     if sign and isinstance(description, dict):
-        description["sha256"] = model_file._checksum(description, arrays)
+        description["sha256"] = model_file._compute_checksum(description, arrays)
     text = description if isinstance(description, str) else json.dumps(description)
     path.write_bytes(to_bytes(arrays, {"charrnn": text}))
 

@@ -149,7 +149,7 @@ def test_from_training_to_sampling(
 
 
 WRONG = {
-    "model.kind=broken": "own_kinds:Missing, which an installed package brings for it, cannot be",
+    "model.kind=broken": "cannot load this cell from own_kinds:Missing of an installed",
     "model.kind=blosks": "is neither built in (lstm, gru, rnn) nor registered",
 }
 

@@ -1,1 +1,1 @@
-"""The compiled engine, and int8: how a long text is written fast."""
+"""The compiled engine in int8, which writes long texts fast."""

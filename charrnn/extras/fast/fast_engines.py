@@ -200,7 +200,7 @@ class Int8Engine:
         written = np.zeros(uniforms.shape, np.int64) if following is None else following
         logits = np.zeros((N, 0, V), np.float32) if logits is None else logits
 
-        def write_together(streams: slice) -> State:
+        def write_group(streams: slice) -> State:
             # For another layout of these arrays the loop would be compiled again.
             carried = [
                 np.stack([vector[streams] for vector in vectors])  # (L, B, H)
@@ -222,9 +222,9 @@ class Int8Engine:
 
         parts = [slice(n, n + self._group_size) for n in range(0, N, self._group_size)]
         if len(parts) == 1:
-            return written, write_together(parts[0])
+            return written, write_group(parts[0])
         with ThreadPoolExecutor(min(len(parts), _cores())) as pool:
-            return written, concat_states(list(pool.map(write_together, parts)))
+            return written, concat_states(list(pool.map(write_group, parts)))
 
 
 def _fill_up(size: int) -> int:
