@@ -7,8 +7,8 @@ probabilities at one uniform number in [0, 1). So the same numbers give the same
 engine, except for draws within rounding of a boundary. The sums are in float64: a vocabulary is
 short beside the network, and float32 would move these boundaries a billion times as far.
 
-Each stream of a batch may have its own params. Of equally likely characters the one with the
-lower id comes first.
+The streams of a batch may have different params. Of equally likely characters, the one with the
+lower id is first.
 """
 
 from __future__ import annotations
@@ -161,11 +161,11 @@ class Batch:
         self.ranks = bool((self.limits != [*FILTERS.values()])[..., :2].any())
 
     @classmethod
-    def of(cls, params: Params, vocabulary: Vocabulary, texts: Sequence[Ids]) -> Batch:
+    def of(cls, params: Params, vocabulary: Vocabulary, texts: Sequence[Ids] | Ids) -> Batch:
         """Return the batch of streams with these params.
 
         Args:
-            texts: the ids (T,) of each stream so far, which the penalties go by.
+            texts: the ids (T,) of each stream so far, for the penalties.
         """
         each = list_params(params, len(texts))
         temperatures = np.array([effective_temperature(one) for one in each])

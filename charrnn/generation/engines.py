@@ -3,8 +3,8 @@
     logits, state = step(ids, state)
 
 The step of a network is in `charrnn.generation.numpy_network`, and in `torch_network` for GPUs and
-for every other network. Functions make new steps of it: the mean of several networks, and the mix
-with counts. The extra ``fast`` adds an engine of its own, compiled and in int8.
+other cells. Functions make new steps from it: the mean of several networks, and the mixture with
+counts. The extra ``fast`` adds a compiled engine in int8.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from charrnn.models.trained import State, Trained, TrainedEnsemble
 from charrnn.text.vocabulary import Vocabulary
 
 _FEW = 4  # streams, up to which the counts are read stream by stream
-Call = Callable[..., Any]  # calls a method with its arguments, and returns its result
+Call = Callable[..., State]  # calls a method with its arguments, and returns its result
 
 
 def select_streams(state: State, streams: Sequence[int]) -> State:
@@ -41,7 +41,7 @@ def concat_states(states: Sequence[State]) -> State:
     ]
 
 
-# -- steps that are made of others -----------------------------------------------------------------
+# -- steps made from other steps -------------------------------------------------------------------
 
 
 def average_steps(steps: Sequence[Step], model: TrainedEnsemble) -> Step:
@@ -98,11 +98,11 @@ class Engine(Protocol):
 
         Args:
             ids: (N, T).
-            state: before the first of them. It stays as it is.
+            state: before the first character. It is not changed.
 
         Returns:
-            The logits (N, T, V) of the character after each, and the state after the last. The
-            logits of an ensemble and of a mix with counts are logarithms of probabilities.
+            The logits (N, T, V) of the next character after each, and the state after the last.
+            The logits of an ensemble or a mixture with counts are log-probabilities.
         """
 
     def advance(self, ids: Ids, state: State) -> State:
@@ -121,19 +121,19 @@ class Engine(Protocol):
 
         Args:
             ids: (N,), the last character of each stream, which is not read yet.
-            state: before that character. It stays as it is.
-            uniforms: (N, T), in [0, 1): one for each new character.
-            params: of all streams, or of each.
-            needed: (N,), how many of its T characters each stream needs; None: all. After these an
-                engine may write anything or nothing, and the stream's state has no meaning.
-            texts: the ids of each stream so far, with the last character, for the penalties; None:
-                the last character alone.
+            state: before this character. It is not changed.
+            uniforms: (N, T), in [0, 1): a random number for each new character.
+            params: for all streams, or for each.
+            needed: (N,), the number of characters that each stream needs; by default T. Further
+                characters and the state of such a stream are undefined.
+            texts: the ids of each stream so far, with the last character, for the penalties; by
+                default only the last character.
 
         Returns:
             The ids (N, T) of the new characters, and the state before the last of them.
 
         Raises:
-            RunError: the logits are no numbers.
+            RunError: the logits are not finite.
         """
 
 
@@ -141,7 +141,7 @@ class StepEngine:
     """The engine of a step.
 
     Args:
-        normalizes: whether `read` returns logarithms of probabilities.
+        normalizes: whether `read` returns log-probabilities.
         call: calls a method with its arguments where the step can run.
     """
 
@@ -154,8 +154,7 @@ class StepEngine:
         return logits, self._call(self._read, ids, state, logits)
 
     def advance(self, ids: Ids, state: State) -> State:
-        after: State = self._call(self._read, ids, state)
-        return after
+        return self._call(self._read, ids, state)
 
     def write(
         self,
@@ -166,14 +165,14 @@ class StepEngine:
         needed: Ids | None = None,
         texts: Sequence[Ids] | None = None,
     ) -> tuple[Ids, State]:
-        batch = Batch.of(params, self._vocabulary, list(ids[:, None]) if texts is None else texts)
+        batch = Batch.of(params, self._vocabulary, ids[:, None] if texts is None else texts)
         written = np.empty(uniforms.shape, np.int64)
         return written, self._call(self._write, ids, state, uniforms, batch, written)
 
     @limit_blas_threads()
     @np.errstate(all="ignore")
     def _read(self, ids: Ids, state: State, logits: Array | None = None) -> State:
-        """Return the state after known characters, and fill `logits` with those after each."""
+        """Return the state after known characters, and fill `logits` (N, T, V)."""
         streams = _select_all(len(ids))
         state = select_streams(state, streams)
         for t, each in enumerate(ids[streams].T):
@@ -198,7 +197,7 @@ class StepEngine:
 
 
 def _select_all(streams: int) -> Any:
-    """Return an index of all streams: of a single stream the arrays then have no first axis."""
+    """Return an index of all streams, which removes the first axis of a single stream."""
     return 0 if streams == 1 else slice(None)
 
 
@@ -236,30 +235,24 @@ def make_engine(model: Trained, name: str = "auto", precision: int = 32) -> Engi
     return StepEngine(step, model.vocabulary, normalizes, call)
 
 
-def _call(method: Callable[..., Any], *arguments: Any) -> Any:
+def _call(method: Callable[..., State], *arguments: Any) -> State:
     return method(*arguments)
 
 
 def _make_int8_engine(model: Trained, name: str, kinds: Sequence[str]) -> Engine:
+    extras = plugins.import_modules("engines")
     if name != "auto":
-        raise InputError(
-            f"precision=8: engine={name} computes in float32 only; leave the option out"
-        )
-    if len(model.members) > 1:
-        raise InputError(
-            "precision=8: writes with one model, not with an ensemble; leave the option out"
-        )
-    if kinds:
-        raise InputError(
-            f"precision=8: has no kernel for a model of kind {kinds[0]}; leave the option out"
-        )
-    if not (extras := plugins.import_modules("engines")):
-        raise InputError("precision=8: needs the extra fast, which is not here; leave it out")
-    try:
-        engine: Engine = extras[0].make_int8_engine(model)
-        return engine
-    except ImportError as error:
-        raise InputError(
-            f"precision=8: needs numba ({error}); {format_install_command('fast')}, "
-            f"or leave the option out"
-        ) from None
+        problem = f"engine={name} computes in float32 only; "
+    elif len(model.members) > 1:
+        problem = "writes with one model, not with an ensemble; "
+    elif kinds:
+        problem = f"has no kernel for a model of kind {kinds[0]}; "
+    elif not extras:
+        problem = "needs the extra fast, which is not installed; "
+    else:
+        try:
+            engine: Engine = extras[0].Int8Engine(model)
+            return engine
+        except ImportError as error:
+            problem = f"needs numba ({error}); {format_install_command('fast')}, or "
+    raise InputError(f"precision=8: {problem}leave the option out")

@@ -1,11 +1,11 @@
 """A network in NumPy: its weights, folded into few products a character, and its step.
 
 The embedding's product with the first layer's input weights depends on the character only, so it
-becomes a table with one row for each character. The table also holds that layer's biases. In
+becomes a table with one row for each character, which includes the biases of that layer. In
 evaluation a batch normalization is an affine map. It is folded into the weights that read its
-output: those of the next layer or of the decoder. With ``skip=sum`` each layer's output is scaled
-by itself, and the shifts go into the decoder's bias. All folded weights are computed in float64
-and rounded once.
+output: those of the next layer or of the decoder. With ``skip=sum`` each layer's output has a scale
+instead, and the decoder's bias includes the shifts. All folded weights are computed in float64 and
+rounded once.
 """
 
 from __future__ import annotations
@@ -218,14 +218,13 @@ class _LayerWeights(NamedTuple):
 
 
 def _make_layer(kind: str, weights: _LayerWeights, streams: tuple[int, ...]) -> Cell:
-    """Return the step of a layer for N streams, or for a single stream (), with its own room.
+    """Return the step of a layer for N streams, or for a single stream ().
 
     The step takes the output (N, K) of the layer below, and the layer's state. Instead of an output
     the first layer takes its input sums (G, N, H).
 
-    The vectors of several streams are multiplied with the matrix of each gate by itself: a product
-    of that size takes the fast path of OpenBLAS. So 4 streams of 2 x 256 are written four times as
-    fast.
+    The vectors of several streams are multiplied with the matrix of one gate at a time, because
+    OpenBLAS has a fast path for products of this size: 4 streams of 2 x 256 are four times as fast.
     """
     _, G, H = weights.recurrent.shape
     sums = np.empty((G, *streams, H), np.float32)

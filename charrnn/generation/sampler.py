@@ -351,7 +351,7 @@ def _measure_overlap(text: str, stop: str) -> int:
 
 
 class Stream:
-    """One text that is being written.
+    """A text that is being written.
 
     Args:
         seed, sample: select the random numbers.

@@ -1,4 +1,4 @@
-"""The step of a network in torch: on a CUDA GPU, and for every cell, a user's own too."""
+"""The step of a network in torch: on a CUDA GPU if there is one, and for all cells."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cell:
-    """One kind of recurrent layer.
+    """A kind of recurrent layer.
 
     Attributes:
         gates: a letter for each block of H rows in the stacked weights, in PyTorch's order.

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from charrnn.counts.mixing import Counts
 from charrnn.errors import make_non_finite_error
 from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, log_softmax
-from charrnn.generation.engines import Engine, concat_states
+from charrnn.generation.engines import concat_states
 from charrnn.generation.int8_rows import quantize_model, quantize_rows
 from charrnn.generation.numpy_network import FoldedWeights, fold_weights
 from charrnn.models.trained import State, TrainedModel, zero_state
@@ -33,16 +33,6 @@ from charrnn.say import say
 _LARGEST_WEIGHT = 1e30  # below it no sum of a network's numbers overflows
 _BLOCK = 16  # rows that are multiplied together
 _QUIET_SECONDS = 2.0  # in which kept machine code is loaded
-
-
-def make_int8_engine(model: TrainedModel) -> Engine:
-    """Return the compiled engine of a model in int8.
-
-    Raises:
-        ImportError: numba is not installed, or does not fit this NumPy.
-        RunError: the weights are too large to compute with.
-    """
-    return Int8Engine(model)
 
 
 def fold_quantized(model: TrainedModel) -> FoldedWeights:
@@ -65,13 +55,13 @@ def _multiply_quantized(left: Any, right: Any) -> npt.NDArray[np.float64]:
 
 
 class Int8Engine:
-    """Writes in int8, the streams spread over the processor's cores; see `Engine`.
+    """The `Engine` in int8. Its streams are spread over the processor's cores.
 
-    Four neighbouring streams go through the weights together, as long as one of them needs it. So
-    streams that need the same number of characters should be neighbours.
+    Four neighbouring streams read the weights together until the last of them ends. So streams that
+    need the same number of characters should be neighbours.
 
     Args:
-        vnni: whether it multiplies with AVX-512 VNNI; None: if the processor has that.
+        vnni: whether it multiplies with AVX-512 VNNI; by default if the processor has it.
 
     Raises:
         ImportError: numba is not installed, or does not fit this NumPy.
@@ -142,11 +132,11 @@ class Int8Engine:
         texts: Sequence[Ids] | None = None,
     ) -> tuple[Ids, State]:
         N, V = len(ids), len(self._vocabulary)
-        batch = Batch.of(params, self._vocabulary, list(ids[:, None]) if texts is None else texts)
+        batch = Batch.of(params, self._vocabulary, ids[:, None] if texts is None else texts)
         lengths = np.full(N, uniforms.shape[1]) if needed is None else needed
         if not batch.texts:
             return self._write(ids, state, uniforms, batch, lengths)
-        # A penalty goes by the text so far, so each character is a call.
+        # A penalty depends on the text so far, so each character is a call.
         written, bias, one = np.zeros(uniforms.shape, np.int64), batch.bias, np.ones(N, np.int64)
         for t in range(uniforms.shape[1]):
             batch.bias = (0 if bias is None else bias) - batch.penalties((N, V)).astype(np.float32)
@@ -168,7 +158,7 @@ class Int8Engine:
             return state
         following = np.zeros(ids.shape, np.int64)
         following[:, :-1] = ids[:, 1:]
-        batch = Batch.of(SamplingParams(), self._vocabulary, list(ids))
+        batch = Batch.of(SamplingParams(), self._vocabulary, ids)
         lengths = np.full(len(ids), ids.shape[1])
         uniforms = np.zeros(ids.shape)
         return self._write(ids[:, 0], state, uniforms, batch, lengths, following, logits)[1]
@@ -187,21 +177,22 @@ class Int8Engine:
 
         Args:
             lengths: (N,), how many characters each stream needs.
-            following: (N, T), read instead of being written.
-            logits: (N, T, V), filled with those after each character that is read; (N, 0, V): none.
+            following: (N, T), characters that are read instead of written.
+            logits: (N, T, V), filled with the logits after each character that is read; or
+                (N, 0, V).
 
         Raises:
-            RunError: the logits are no numbers.
+            RunError: the logits are not finite.
         """
         N, V = len(ids), len(self._vocabulary)
         bias = np.zeros((N, V), np.float32) if batch.bias is None else batch.bias
         scale = batch.scale[:, 0].copy()
-        # A character that is left out is an id, too.
+        # Characters that are not needed must also be valid ids.
         written = np.zeros(uniforms.shape, np.int64) if following is None else following
         logits = np.zeros((N, 0, V), np.float32) if logits is None else logits
 
         def write_group(streams: slice) -> State:
-            # For another layout of these arrays the loop would be compiled again.
+            # Arrays of another layout would compile the loop again.
             carried = [
                 np.stack([vector[streams] for vector in vectors])  # (L, B, H)
                 for vectors in zip(*state[: self._layers], strict=True)
@@ -209,13 +200,13 @@ class Int8Engine:
             nodes = np.zeros((len(ids[streams]), 0), np.int32)
             if self._has_counts:
                 nodes = np.array(state[-1][0][streams], np.int32)
-            are_numbers = call(
+            is_finite = call(
                 self._loop, self.network, self._counts, carried[0], carried[-1], nodes,
                 ids[streams].astype(np.int64), np.ascontiguousarray(uniforms[streams], np.float64),
                 bias[streams], batch.greedy[streams], scale[streams], batch.limits[streams],
                 lengths[streams], written[streams], following is not None, logits[streams],
             )  # fmt: skip
-            if not are_numbers:
+            if not is_finite:
                 raise make_non_finite_error()
             layers: State = list(zip(*carried, strict=True))
             return [*layers, (nodes,)] if self._has_counts else layers
@@ -236,9 +227,9 @@ def pack_for_vnni(matrices: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
     """Return int8 (L, M, K) in the order in which the loop multiplies them by VNNI.
 
     Returns:
-        (L, M/16, 1 + K/4, 16, 4): blocks of 16 rows. Each starts with the int32 that its sums start
-        from, because 128 is added to a vector's numbers. Groups of four columns follow. Rows and
-        columns are filled up to multiples of 16.
+        (L, M/16, 1 + K/4, 16, 4): blocks of 16 rows. Each contains the initial int32 values of its
+        sums, which subtract the 128 that is added to a vector's numbers, and then groups of four
+        columns. Rows and columns are filled up to multiples of 16.
     """
     L, M, K = matrices.shape
     filled = np.zeros((L, _fill_up(M), _fill_up(K)), np.int8)
@@ -250,7 +241,7 @@ def pack_for_vnni(matrices: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
 
 
 def _align(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a copy that starts at a line of the cache."""
+    """Return a copy that starts at a cache line."""
     room = np.empty(array.nbytes + 64, np.uint8)
     first = -room.ctypes.data % 64
     copy = room[first : first + array.nbytes].view(array.dtype).reshape(array.shape)
@@ -273,7 +264,7 @@ def call(function: Callable[..., bool], *arguments: object) -> bool:
     try:
         return function(*arguments)
     except OSError:
-        # compiled, but there was no room for the cache; the next call finds it in memory
+        # The cache could not be written, but the machine code is in memory now.
         return function(*arguments)
 
 
@@ -285,7 +276,7 @@ def compiles_vnni() -> bool:
     """Return whether numba compiles for AVX-512 VNNI: 64 products of bytes per instruction.
 
     Raises:
-        ImportError: numba is not there.
+        ImportError: numba is not installed.
     """
     import numba
     from llvmlite import binding
