@@ -2,10 +2,10 @@
 
 The steps, in this order: a bias is added to the logits, minus infinity for banned characters. DRY
 lowers the logits of characters that would repeat the text. The temperature divides the logits.
-top_k, top_p and min_p leave out characters. The drawn id is the inverse of the cumulated
-probabilities at one uniform number in [0, 1). So the same numbers give the same text in every
-engine, except for draws within rounding of a boundary. The sums are in float64: a vocabulary is
-short beside the network, and float32 would move these boundaries a billion times as far.
+top_k, top_p and min_p remove characters. The drawn id is the inverse of the cumulative
+distribution at a uniform random number in [0, 1). So the same numbers give the same text in every
+engine, except for draws within rounding of a boundary. The sums are in float64, because float32
+would move these boundaries a billion times as far.
 
 The streams of a batch may have different params. Of equally likely characters, the one with the
 lower id is first.
@@ -29,23 +29,18 @@ Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-# The inverse of a temperature stays below this limit, so that its product with a float32 logit is a
-# float64. There every character but the likeliest has the probability 0 anyway.
+# The largest inverse of a temperature: its product with a float32 logit is finite in float64, and
+# only the likeliest character has a probability above 0.
 _COLDEST = 1e260
-# The filters by their options, with the value at which each leaves out nothing
+# The options of the filters, with the neutral value of each
 FILTERS = {"top_k": np.inf, "top_p": 1.0, "min_p": 0.0}
 _LARGEST_PENALTY = 1e30  # the sum of all penalties is still finite
 
 Params = SamplingParams | Sequence[SamplingParams]  # for all streams of a batch, or for each
 
 
-def list_params(params: Params, streams: int) -> list[SamplingParams]:
-    """Return the params of each stream."""
-    return [params] * streams if isinstance(params, SamplingParams) else list(params)
-
-
-def effective_temperature(params: SamplingParams) -> float:
-    """Return the temperature; 0 if the likeliest character is taken."""
+def resolve_temperature(params: SamplingParams) -> float:
+    """Return the temperature; 0 if the likeliest character is always drawn."""
     return params.temperature if params.sample else 0.0
 
 
@@ -137,12 +132,12 @@ class Batch:
     """The params of N streams as arrays. For a single stream they have no first axis.
 
     Attributes:
-        greedy: (N,), whether the likeliest character is taken.
+        greedy: (N,), whether the likeliest character is always drawn.
         scale: (N, 1), the factor of the logits; 1 where `greedy`.
         bias: (N, V), added to the logits; None if it is 0 everywhere.
-        limits: (N, F), the values of `FILTERS`; those that leave out nothing where `greedy`.
+        limits: (N, F), the values of `FILTERS`; where `greedy`, the neutral values.
         penalized: the params of the streams with a penalty, by the number of the stream.
-        texts: `chr` of the ids so far, of the streams with a penalty.
+        texts: `chr` of the ids so far, for the same streams.
     """
 
     greedy: Flags
@@ -153,7 +148,7 @@ class Batch:
     texts: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # An option that changes nothing takes no time.
+        # Options that change nothing are skipped in `draw`.
         self.is_greedy = bool(self.greedy.all())
         self.top_k, self.top_p, min_p = np.split(self.limits, len(FILTERS), -1)
         min_p = min_p.reshape(self.scale.shape)
@@ -167,17 +162,17 @@ class Batch:
         Args:
             texts: the ids (T,) of each stream so far, for the penalties.
         """
-        each = list_params(params, len(texts))
-        temperatures = np.array([effective_temperature(one) for one in each])
+        rows = [params] * len(texts) if isinstance(params, SamplingParams) else list(params)
+        temperatures = np.array([resolve_temperature(row) for row in rows])
         greedy = temperatures == 0
         with np.errstate(divide="ignore", over="ignore"):
             scale = np.minimum(1 / temperatures, _COLDEST)
         bias = None
-        if any(one.ban or one.logit_bias for one in each):
-            bias = np.stack([make_bias(one, vocabulary) for one in each])
-        values = [[getattr(one, name) for name in FILTERS] for one in each]
+        if any(row.ban or row.logit_bias for row in rows):
+            bias = np.stack([make_bias(row, vocabulary) for row in rows])
+        values = [[getattr(row, name) for name in FILTERS] for row in rows]
         limits = np.array(values, np.float64).reshape(-1, len(FILTERS))
-        penalized = {n: one for n, one in enumerate(each) if one.dry_multiplier}
+        penalized = {n: row for n, row in enumerate(rows) if row.dry_multiplier}
         return cls(
             greedy,
             np.where(greedy, 1, scale)[:, None],
@@ -193,8 +188,8 @@ class Batch:
         scale = self.scale.reshape(())
         return replace(self, greedy=self.greedy[0], scale=scale, bias=bias, limits=self.limits[0])
 
-    def penalties(self, shape: tuple[int, ...]) -> Floats:
-        """Return the numbers (N, V) that the logits lose, by the texts so far."""
+    def compute_penalties(self, shape: tuple[int, ...]) -> Floats:
+        """Return the penalties (N, V), which are subtracted from the logits."""
         penalties = np.zeros(shape)
         rows = np.atleast_2d(penalties)
         for n, text in self.texts.items():
@@ -204,20 +199,20 @@ class Batch:
 
     def append(self, ids: Ids) -> None:
         """Append drawn ids (N,) to the texts."""
-        each = np.atleast_1d(ids)
-        self.texts = {n: text + chr(each[n]) for n, text in self.texts.items()}
+        ids = np.atleast_1d(ids)
+        self.texts = {n: text + chr(ids[n]) for n, text in self.texts.items()}
 
 
 def draw(logits: npt.NDArray[Any], uniforms: Any, batch: Batch) -> Ids:
     """Return the ids (N,) that are drawn from logits (N, V) at uniforms (N,).
 
     Raises:
-        RunError: the highest logit is no finite number.
+        RunError: the highest logit is not finite.
     """
     if batch.bias is not None:
         logits = logits + batch.bias
     if batch.texts:
-        logits = logits - batch.penalties(logits.shape)
+        logits = logits - batch.compute_penalties(logits.shape)
     ids: Ids = logits.argmax(-1)
     if is_single := logits.ndim == 1:
         highest = logits[ids]

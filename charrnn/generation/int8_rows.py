@@ -12,7 +12,7 @@ from charrnn.models.trained import TrainedModel
 
 Array = npt.NDArray[np.float32]
 INT8_MAX = 127
-_LOW_BITS = 0x7F  # of a float32's 24
+_LOW_BITS = 0x7F  # of the 24 significant bits of a float32
 
 
 class Int8Rows(NamedTuple):
@@ -23,21 +23,21 @@ class Int8Rows(NamedTuple):
 
     @property
     def values(self) -> Array:
-        """(M, K) float32, exact."""
+        """The matrix (M, K) in float32, exact."""
         return self.int8 * self.scales[:, None]
 
 
 def quantize_rows(matrix: Array) -> Int8Rows:
-    """Return each row of a matrix in 255 even steps.
+    """Round each row of a matrix to 255 equidistant numbers.
 
-    A scale has 17 significant bits. So its products with int8 are exact in float32, and a rounded
-    matrix stays the same if it is rounded again.
+    A scale has 17 significant bits. So its products with int8 are exact in float32, and rounding
+    a rounded matrix again does not change it.
     """
-    largest = np.abs(matrix).max(1, initial=0).astype(np.float32) / np.float32(INT8_MAX)
-    scales = ((largest.view(np.int32) + _LOW_BITS) & ~_LOW_BITS).view(np.float32)
-    each = scales[:, None]
-    steps = np.rint(np.divide(matrix, each, out=np.zeros(matrix.shape, np.float32), where=each > 0))
-    return Int8Rows(steps.astype(np.int8), scales)
+    exact_scales = np.abs(matrix).max(1, initial=0).astype(np.float32) / np.float32(INT8_MAX)
+    scales = ((exact_scales.view(np.int32) + _LOW_BITS) & ~_LOW_BITS).view(np.float32)
+    column, zeros = scales[:, None], np.zeros(matrix.shape, np.float32)
+    integers = np.rint(np.divide(matrix, column, out=zeros, where=column > 0))
+    return Int8Rows(integers.astype(np.int8), scales)
 
 
 def quantize_model(model: TrainedModel) -> TrainedModel:

@@ -25,9 +25,9 @@ Float64s = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 Product = Callable[[Float64s, Float64s], Float64s]
 
-# logits (N, V), state = step(ids (N,), state). For a single stream the arrays have no first axis:
-# NumPy then does the same work in less time. A step leaves its arguments unchanged. With the third
-# argument False it may return None instead of the logits.
+# logits (N, V), state = step(ids (N,), state). For a single stream the arrays have no first axis,
+# which is faster in NumPy. A step does not change its arguments. If the third argument is False, it
+# may return None instead of the logits.
 Step = Callable[..., tuple[Any, State]]
 
 
@@ -66,8 +66,7 @@ def _multiply(left: Float64s, right: Float64s) -> Float64s:
 def fold_weights(model: TrainedModel, multiply: Product = _multiply) -> FoldedWeights:
     """Return the folded weights of a trained model.
 
-    Weights that are too large become infinite without a warning. The draw refuses the scores that
-    follow from them.
+    Weights that are too large become infinite without a warning. The draw then refuses the logits.
 
     Args:
         multiply: returns the product of the embeddings (V, D) and the first layer's input
@@ -135,11 +134,11 @@ def _multiply_in_order(matrix: Float64s, vector: Float64s) -> Float64s:
     return product
 
 
-# The cells. Each function gets room for the recurrent sums (G, N, H), in the order of the gates,
-# and a gru's hidden bias (H,). It returns the cell's step, which is called with the input sums
-# (G, N, H), the layer's state (N, H) each, and returns the next state. Before the call the room is
-# filled with the recurrent sums. sigmoid(x) = (1 + tanh(x / 2)) / 2. The weights contain the inner
-# half, so that one tanh computes several gates.
+# The cells. Each function takes a buffer for the recurrent sums (G, N, H), in the order of the gates,
+# and a gru's hidden bias (H,). It returns the cell's step, which takes the input sums (G, N, H) and
+# the layer's state (N, H), reads the recurrent sums in the buffer, and returns the next state.
+# sigmoid(x) = (1 + tanh(x / 2)) / 2. The weights include the inner half, so that one tanh computes
+# several gates.
 
 Cell = Callable[..., tuple[Array, ...]]
 _ONE, _HALF = np.array(1, np.float32), np.array(0.5, np.float32)  # faster than Python's numbers
@@ -194,7 +193,7 @@ def _make_rnn(sums: Array, hidden_bias: Array | None) -> Cell:
     return step
 
 
-# each with the order of its gates
+# The functions above, and the order of their gates
 CELLS: dict[str, tuple[Callable[[Array, Array | None], Cell], str]] = {
     "lstm": (_make_lstm, "oifg"),
     "gru": (_make_gru, "rzn"),
@@ -208,7 +207,7 @@ class _LayerWeights(NamedTuple):
     Attributes:
         recurrent, inputs: (K, G, H). The first layer has no inputs.
         bias: (G, H), of the inputs.
-        hidden_bias: (H,), a gru's.
+        hidden_bias: (H,), only in a gru.
     """
 
     recurrent: Array
@@ -230,7 +229,7 @@ def _make_layer(kind: str, weights: _LayerWeights, streams: tuple[int, ...]) -> 
     sums = np.empty((G, *streams, H), np.float32)
     read = np.empty_like(sums)
     cell = CELLS[kind][0](sums, weights.hidden_bias)
-    sums_out, read_out = (room if streams else room.reshape(-1) for room in (sums, read))
+    sums_out, read_out = (b if streams else b.reshape(-1) for b in (sums, read))
 
     def by_gate(matrix: Array) -> Array:
         return matrix.swapaxes(0, 1) if streams else matrix.reshape(len(matrix), -1)
@@ -255,8 +254,8 @@ def _make_layer(kind: str, weights: _LayerWeights, streams: tuple[int, ...]) -> 
     return step
 
 
-class _Room(threading.local):
-    """The layers' steps of a thread, made for as many streams as it last stepped."""
+class _ThreadLayers(threading.local):
+    """The layers' steps of a thread, for the number of streams of its last call."""
 
     streams: tuple[int, ...] | None = None
     layers: list[Cell]
@@ -289,15 +288,15 @@ def make_network_step(model: TrainedModel) -> Step:
         ]
         # With skip connections the decoder reads the outputs of all layers side by side.
         decoder = np.concatenate([(folded.decoder * slope).T for slope in folded.scales or [_ONE]])
-    reads_all, decoder_bias, room = bool(folded.scales), folded.decoder_bias, _Room()
+    reads_all, decoder_bias, local = bool(folded.scales), folded.decoder_bias, _ThreadLayers()
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
         streams = ids.shape
-        if room.streams != streams:
-            room.streams = streams
-            room.layers = [_make_layer(kind, each, streams) for each in weights]
+        if local.streams != streams:
+            local.streams = streams
+            local.layers = [_make_layer(kind, layer, streams) for layer in weights]
         below, after = table[ids].swapaxes(0, -2), []
-        for step_layer, before in zip(room.layers, state, strict=False):
+        for step_layer, before in zip(local.layers, state, strict=False):
             after.append(step_layer(below, before))
             below = after[-1][0]
         if not needs_logits:

@@ -139,7 +139,9 @@ class Int8Engine:
         # A penalty depends on the text so far, so each character is a call.
         written, bias, one = np.zeros(uniforms.shape, np.int64), batch.bias, np.ones(N, np.int64)
         for t in range(uniforms.shape[1]):
-            batch.bias = (0 if bias is None else bias) - batch.penalties((N, V)).astype(np.float32)
+            batch.bias = (0 if bias is None else bias) - batch.compute_penalties((N, V)).astype(
+                np.float32
+            )
             new, state = self._write(ids, state, uniforms[:, t : t + 1], batch, one)
             written[:, t] = ids = new[:, 0]
             batch.append(ids)

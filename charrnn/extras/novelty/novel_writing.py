@@ -13,7 +13,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, replace
 
 from charrnn.errors import RunError
-from charrnn.generation.draw import effective_temperature
+from charrnn.generation.draw import resolve_temperature
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Piece, Sampler, StartState, Stream, draw_seed, write_chunk
 from charrnn.options.sampling import SamplingParams
@@ -82,7 +82,7 @@ class _Writer:
             if length > furthest:
                 furthest, tries = length, 0
             tries += not is_novel
-            is_greedy = effective_temperature(self.stream.params) == 0
+            is_greedy = resolve_temperature(self.stream.params) == 0
             gives_up = tries == _MAX_TRIES or (tries and is_greedy)
             # The writer goes back at most 2 * longest characters, so they are not shown yet.
             text, stopped = self._show_text(length if gives_up else length - 2 * self.longest)
