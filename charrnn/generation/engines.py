@@ -24,7 +24,7 @@ from charrnn.generation.numpy_network import CELLS, Step, make_network_step
 from charrnn.models.trained import State, Trained, TrainedEnsemble
 from charrnn.text.vocabulary import Vocabulary
 
-_FEW = 4  # streams, up to which the counts are read stream by stream
+_FEW = 4  # up to this number of streams, the counts are read stream by stream
 Call = Callable[..., State]  # calls a method with its arguments, and returns its result
 
 
@@ -54,21 +54,21 @@ def average_steps(steps: Sequence[Step], model: TrainedEnsemble) -> Step:
     log_shares = np.log(model.shares)
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Floats | None, State]:
-        each = [one(ids, state[part], needs_logits) for one, part in zip(steps, parts, strict=True)]
-        after = [layer for _, layers in each for layer in layers]
+        results = [f(ids, state[part], needs_logits) for f, part in zip(steps, parts, strict=True)]
+        after = [layer for _, layers in results for layer in layers]
         if not needs_logits:
             return None, after
-        weighted = [log_softmax(each[n][0]) + share for n, share in enumerate(log_shares)]
+        weighted = [log_softmax(results[n][0]) + share for n, share in enumerate(log_shares)]
         return np.logaddexp.reduce(weighted), after
 
     return step
 
 
 def mix_with_counts(network: Step, counts: Counts) -> Step:
-    """Return the step of a network that is mixed with counts (`charrnn.counts.mixing`).
+    """Return the step of a mixture with counts (`charrnn.counts.mixing`).
 
-    The nodes (N, K) of the counts' contexts are the last entry of its state. If the counts' weights
-    give the network no say, its step is not called.
+    The last entry of its state is the nodes (N, K) of the counts' contexts. The network's step is
+    not called if its weight is always 0.
     """
     table, recent = counts.table, RecentContexts(counts.table)
     weights = counts.by_length.T[..., None]  # (2, K + 2, 1)
@@ -175,8 +175,8 @@ class StepEngine:
         """Return the state after known characters, and fill `logits` (N, T, V)."""
         streams = _select_all(len(ids))
         state = select_streams(state, streams)
-        for t, each in enumerate(ids[streams].T):
-            scores, state = self._step(each, state, logits is not None)
+        for t, column in enumerate(ids[streams].T):
+            scores, state = self._step(column, state, logits is not None)
             if logits is not None:
                 logits[streams, t] = log_softmax(scores) if self._normalizes else scores
         return _restore_first_axis(state, len(ids))
@@ -188,9 +188,9 @@ class StepEngine:
         N, streams = len(ids), _select_all(len(ids))
         state, ids, columns = select_streams(state, streams), ids[streams], written[streams].T
         batch = batch.squeeze() if N == 1 else batch
-        for t, each in enumerate(uniforms[streams].T):
+        for t, column in enumerate(uniforms[streams].T):
             logits, state = self._step(ids, state)
-            columns[t] = ids = draw(logits, each, batch)
+            columns[t] = ids = draw(logits, column, batch)
             if batch.texts:
                 batch.append(ids)
         return _restore_first_axis(state, N)

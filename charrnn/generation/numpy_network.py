@@ -134,7 +134,7 @@ def _multiply_in_order(matrix: Float64s, vector: Float64s) -> Float64s:
     return product
 
 
-# The cells. Each function takes a buffer for the recurrent sums (G, N, H), in the order of the gates,
+# The cells. Each function takes a buffer for the recurrent sums (G, N, H), with the gates in order,
 # and a gru's hidden bias (H,). It returns the cell's step, which takes the input sums (G, N, H) and
 # the layer's state (N, H), reads the recurrent sums in the buffer, and returns the next state.
 # sigmoid(x) = (1 + tanh(x / 2)) / 2. The weights include the inner half, so that one tanh computes

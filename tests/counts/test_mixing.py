@@ -34,7 +34,7 @@ def loss(network, counts, targets, depths, weights):
     return -scores[np.arange(len(targets)), targets].mean()
 
 
-def test_mixed_is_normalized_and_in_the_ratio_of_the_powers():
+def test_a_mixture_is_normalized_and_in_the_ratio_of_the_powers():
     network, counts, _, depths = two_models(50)
     weights = np.stack([0.2 + 0.3 * depths, 0.3 - 0.1 * depths], 1)
     log_p = mix_log_probs(network, counts, weights)

@@ -160,7 +160,7 @@ def test_an_unknown_character_is_refused_at_once() -> None:
         Sampler(model).write(options(start_text="\ud800"))
 
 
-def test_in_order() -> None:
+def test_pieces_are_ordered_by_sample() -> None:
     mixed = [(0, "a"), (1, "x"), (0, "b"), (2, "p"), (1, "y."), (0, "c."), (2, "q.")]
     pieces = [Piece(n, text, text.endswith(".")) for n, text in mixed]
     ordered = list(order_by_sample(pieces))
