@@ -33,7 +33,7 @@ from charrnn.say import say
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.divergence import BestValidation
 from charrnn.training.log import TrainingLog
-from charrnn.training.restoring import validation_is_due
+from charrnn.training.restoring import is_validation_due
 from charrnn.training.signals import Signals
 
 LAST = "last.ckpt"
@@ -105,7 +105,7 @@ class RunCheckpoints(Checkpoint):
         loop = trainer.fit_loop
         window, trained = loop.batch_idx + 1, loop.total_batch_idx + 1
         ends = _ends_early(trainer) and trainer.enable_validation
-        return ends or validation_is_due(trainer, trainer.current_epoch, window, trained)
+        return ends or is_validation_due(trainer, trainer.current_epoch, window, trained)
 
     def _save(self, trainer: L.Trainer, module: Any) -> None:
         step = trainer.global_step

@@ -169,7 +169,7 @@ class LanguageModel(L.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self._pending is not None:
-            self.state = restoring.restore(self._pending, self.device)
+            self.state = restoring.restore_rank_state(self._pending, self.device)
             self._pending = None
 
     def on_before_backward(self, loss: Tensor) -> None:
@@ -293,9 +293,9 @@ class LanguageModel(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._pending is not None:
             # nothing was trained since what this goes on from
-            self.state = restoring.restore(self._pending, self.device)
+            self.state = restoring.restore_rank_state(self._pending, self.device)
         checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = to_plain_hparams(self.hparams)
-        restoring.tidy_progress(checkpoint)
+        restoring.reset_validation_progress(checkpoint)
         checkpoint.setdefault(ENTRY, {}).update(
             version=FORMAT_VERSION,
             architecture=self.network.architecture.to_dict(),
@@ -303,7 +303,7 @@ class LanguageModel(L.LightningModule):
             facts=self.facts,
             best_loss=self.best.loss,
             best_step=self.best.step,
-            ranks=restoring.saved(self.state, self.device, self.trainer.world_size),
+            ranks=restoring.collect_rank_states(self.state, self.device, self.trainer.world_size),
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -312,8 +312,8 @@ class LanguageModel(L.LightningModule):
         if not self._is_attached or self.trainer.state.fn != "fit":
             return
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        self._pending = restoring.share(entry["ranks"], rank, world_size)
+        self._pending = restoring.select_rank_state(entry["ranks"], rank, world_size)
         self.best = BestValidation(float(entry["best_loss"]), int(entry["best_step"]))
         if isinstance(self.trainer.datamodule, TextDataModule):
             restoring.set_progress(checkpoint, self.trainer)
-        restoring.prepare_optimizers(checkpoint, self.configure_optimizers())
+        restoring.convert_optimizer_states(checkpoint, self.configure_optimizers())

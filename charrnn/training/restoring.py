@@ -1,4 +1,4 @@
-"""What an exact resume needs: carried state, random numbers, optimizers, the place in the text."""
+"""Restore hidden state, random-number states, optimizers and progress for an exact resume."""
 
 from __future__ import annotations
 
@@ -15,164 +15,163 @@ from charrnn.networks.network import State, concat_states
 from charrnn.training.schedules import StepSchedule
 
 
-def saved(state: State | None, device: torch.device, world_size: int) -> list[dict[str, Any]]:
-    """What each process goes on from, in the order of their ranks; all of them call this."""
-    own: dict[str, Any] = {
-        # cloned: a view would keep its whole storage in the file
+def collect_rank_states(state: State | None, device: torch.device, world_size: int) -> list[Any]:
+    """Return the hidden and random-number states in rank order. All ranks must call this."""
+    rank_state: dict[str, Any] = {
+        # A view would store its whole base tensor in the checkpoint.
         "state": [[part.detach().cpu().clone() for part in layer] for layer in state or []],
         "cpu": torch.get_rng_state(),
     }
     if device.type != "cpu":
-        own[device.type] = torch.get_device_module(device).get_rng_state()
-    ranks: list[Any] = [own]
+        rank_state[device.type] = torch.get_device_module(device).get_rng_state()
+    rank_states: list[Any] = [rank_state]
     if world_size > 1:
-        ranks = [None] * world_size
-        torch.distributed.all_gather_object(ranks, own)
-    return ranks
+        rank_states = [None] * world_size
+        torch.distributed.all_gather_object(rank_states, rank_state)
+    return rank_states
 
 
-def share(ranks: list[dict[str, Any]], rank: int, world_size: int) -> dict[str, Any]:
-    """What one of several processes goes on from, saved by as many or, without dropout, by others.
+def select_rank_state(rank_states: list[Any], rank: int, world_size: int) -> dict[str, Any]:
+    """Return the state from which this rank resumes.
 
-    The rows of the carried state stand in the order of the ranks, as the streams do.
+    If the world size changed, split the hidden state across the new ranks; its rows are in rank
+    order, like the streams. This is exact only without dropout, for which each rank draws random
+    numbers.
     """
-    if len(ranks) == world_size:
-        return ranks[rank]
-    whole = concat_states([entry["state"] for entry in ranks])
-    state = [[part.tensor_split(world_size)[rank] for part in layer] for layer in whole]
-    # no random number is drawn without dropout, so any will do
-    return {**ranks[0], "state": state}
+    if len(rank_states) == world_size:
+        return rank_states[rank]
+    state = concat_states([rank_state["state"] for rank_state in rank_states])
+    shard = [[part.tensor_split(world_size)[rank] for part in layer] for layer in state]
+    return {**rank_states[0], "state": shard}
 
 
-def restore(entry: dict[str, Any], device: torch.device) -> State | None:
-    """Put the random numbers back, and return the carried state."""
+def restore_rank_state(rank_state: dict[str, Any], device: torch.device) -> State | None:
+    """Set the random-number states and return the hidden state on `device`."""
     state: list[tuple[Tensor, ...]] = [
-        tuple(part.to(device) for part in layer) for layer in entry["state"]
+        tuple(part.to(device) for part in layer) for layer in rank_state["state"]
     ]
-    torch.set_rng_state(entry["cpu"])
-    if device.type != "cpu" and device.type in entry:
-        torch.get_device_module(device).set_rng_state(entry[device.type])
+    torch.set_rng_state(rank_state["cpu"])
+    if device.type != "cpu" and device.type in rank_state:
+        torch.get_device_module(device).set_rng_state(rank_state[device.type])
     return state or None
 
 
-def require_fitting(optimizer: Optimizer, saved: dict[str, Any]) -> None:
-    """Raise ValueError for a saved state that a fused optimizer would read beyond its end.
+def check_optimizer_state(optimizer: Optimizer, saved: dict[str, Any]) -> None:
+    """Raise ValueError if a saved state does not have the shapes of its parameters.
 
-    torch's kernels for these take it as given that a weight's averages are of its shape.
+    torch's fused kernels do not check this, and would read past the end of a smaller tensor.
     """
     if not any(group.get("fused") for group in (*optimizer.param_groups, *saved["param_groups"])):
         return
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    for number, state in saved["state"].items():
-        for name, value in state.items():
-            shape = torch.Size() if name == "step" else weights[number].shape
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, values in saved["state"].items():
+        for name, value in values.items():
+            shape = torch.Size() if name == "step" else parameters[index].shape
             if value is not None and (value.shape != shape or not value.is_contiguous()):
-                raise ValueError(f"its optimizer's {name} {number} is not that of its weight")
+                raise ValueError(f"the optimizer's {name} {index} has not its parameter's shape")
 
 
-def prepare_optimizers(content: dict[str, Any], made: Any) -> None:
-    """Let what a checkpoint holds of optimizers and schedules be what today's go on with.
+def convert_optimizer_states(checkpoint: dict[str, Any], configured: Any) -> None:
+    """Convert the saved optimizer and scheduler states to match the current options.
 
-    Of schedules of the step alone it is the step that counts, and what today's options say.
+    Schedules that depend only on the step resume at the saved step with the current options,
+    such as a new learning rate. All other schedules resume exactly as they were saved.
 
     Args:
-        content: of a checkpoint, changed in place.
-        made: what ``configure_optimizers`` returns today.
+        checkpoint: changed in place.
+        configured: the return value of `configure_optimizers`.
 
     Raises:
-        ValueError: an optimizer's state does not fit.
+        ValueError: a saved state does not fit its optimizer.
     """
-    optimizers, schedulers = _all_of(Optimizer, made), _all_of(LRScheduler, made)
-    of_step = all(isinstance(scheduler, StepSchedule) for scheduler in schedulers)
-    for optimizer, saved in zip(optimizers, content["optimizer_states"], strict=False):
-        require_fitting(optimizer, saved)
-        if of_step:
+    optimizers = _find_instances(Optimizer, configured)
+    schedulers = _find_instances(LRScheduler, configured)
+    depend_on_step_only = all(isinstance(scheduler, StepSchedule) for scheduler in schedulers)
+    for optimizer, saved in zip(optimizers, checkpoint["optimizer_states"], strict=False):
+        check_optimizer_state(optimizer, saved)
+        if depend_on_step_only:
             saved["param_groups"] = optimizer.state_dict()["param_groups"]
-    if schedulers and of_step:
-        states = content.get("lr_schedulers") or [{} for _ in schedulers]
-        step = content["global_step"]
-        content["lr_schedulers"] = [{**state, "last_epoch": step} for state in states]
+    if schedulers and depend_on_step_only:
+        states = checkpoint.get("lr_schedulers") or [{} for _ in schedulers]
+        step = checkpoint["global_step"]
+        checkpoint["lr_schedulers"] = [{**state, "last_epoch": step} for state in states]
 
 
-def _all_of(kind: type, made: Any) -> list[Any]:
-    """All of a kind in what configure_optimizers returns, in any form that Lightning takes."""
-    if isinstance(made, kind):
-        return [made]
-    if isinstance(made, Mapping):
-        made = list(made.values())
-    parts = made if isinstance(made, (list, tuple)) else ()
-    return [one for part in parts for one in _all_of(kind, part)]
+def _find_instances(cls: type, configured: Any) -> list[Any]:
+    """Return all instances of `cls` in any form that `configure_optimizers` may return."""
+    if isinstance(configured, cls):
+        return [configured]
+    if isinstance(configured, Mapping):
+        configured = list(configured.values())
+    parts = configured if isinstance(configured, (list, tuple)) else ()
+    return [instance for part in parts for instance in _find_instances(cls, part)]
 
 
-def validation_is_due(trainer: L.Trainer, epoch: int, window: int, trained: int) -> bool:
-    """Whether one follows on so many windows of an epoch (counted from 0), so many in all."""
-    every = trainer.check_val_every_n_epoch
-    if not trainer.enable_validation or (every is not None and (epoch + 1) % every):
+def is_validation_due(trainer: L.Trainer, epoch: int, window: int, total_windows: int) -> bool:
+    """Return whether Lightning validates after `window` windows of `epoch`, counted from 0."""
+    every_n_epochs = trainer.check_val_every_n_epoch
+    skips_epoch = every_n_epochs is not None and (epoch + 1) % every_n_epochs
+    if skips_epoch or not trainer.enable_validation:
         return False
-    # None where the clock decides
-    interval = trainer.val_check_batch
-    return bool(interval) and (trained if every is None else window) % interval == 0
+    interval = trainer.val_check_batch  # None if a time interval decides
+    count = total_windows if every_n_epochs is None else window
+    return bool(interval) and count % interval == 0
 
 
-def set_progress(content: dict[str, Any], trainer: L.Trainer) -> None:
-    """Let Lightning go on with the counts that an uninterrupted run has there.
+def set_progress(checkpoint: dict[str, Any], trainer: L.Trainer) -> None:
+    """Set the progress counters in a checkpoint to their values in an uninterrupted run.
 
-    This is needed for a run that is stopped on an epoch's last batch, resumed, stopped again and
-    resumed again. Without it, only such a run ends with other weights.
+    Lightning saves a checkpoint after a window, after a validation, after an epoch or after a fit,
+    and resumes differently from each. Some of its counters then differ from an uninterrupted run,
+    and select another shuffle of the text at the next resume: a run that is stopped at the last
+    batch of an epoch, resumed, stopped again and resumed again would end with other weights.
 
-    Checkpoints are saved behind a window, behind the validation that follows it, at an epoch's
-    end and after a fit. Lightning goes on from each in another way, and from some with counts that
-    no uninterrupted run has, which choose a wrong order of the text at the next resume. Here there
-    are two ways, and every count is a plain function of the place: behind a window, where the
-    epoch's end still comes (`on_train_epoch_end`), and between two epochs, where it is over.
-
-    A validation that is due behind the window and had not begun comes first.
-
-    Args:
-        content: of a checkpoint, changed in place.
-        trainer: which goes on from it.
+    Here, the counters depend only on the number of trained windows, in two cases: within an epoch,
+    whose `on_train_epoch_end` Lightning still calls, or between two epochs.
     """
-    loops = content["loops"]["fit_loop"]
+    loops = checkpoint["loops"]["fit_loop"]
     epochs, windows = loops["epoch_progress"], loops["epoch_loop.batch_progress"]
     validations = loops["epoch_loop.val_loop.batch_progress"]
     optimizer = loops["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]
-    trained, window = (windows[name]["processed"] for name in ("total", "current"))
-    waits = windows["total"]["completed"] < trained
-    begun, is_last = epochs["total"]["started"], windows["is_last_batch"]
-    # a fit that ends before an epoch's last window counts that epoch as processed, too
-    between = epochs["total"]["processed"] == begun and (is_last or not window)
-    ended = begun if between else begun - 1
-    if between:
-        window, waits, windows["is_last_batch"] = 0, False, False
+    total_windows, window = (windows[name]["processed"] for name in ("total", "current"))
+    # Lightning completes a window before it validates.
+    saved_before_validation = windows["total"]["completed"] < total_windows
+    started_epochs, is_last = epochs["total"]["started"], windows["is_last_batch"]
+    # Lightning also counts an epoch as processed if fit ends before its last window.
+    is_processed = epochs["total"]["processed"] == started_epochs
+    is_between_epochs = is_processed and (is_last or not window)
+    ended_epochs = started_epochs if is_between_epochs else started_epochs - 1
+    if is_between_epochs:
+        window, saved_before_validation, windows["is_last_batch"] = 0, False, False
         for progress in (loops["epoch_loop.scheduler_progress"], *optimizer.values()):
-            _set(progress["current"], 0)
+            _set_all(progress["current"], 0)
 
     trainer.fit_loop.setup_data()
-    due = validation_is_due(trainer, ended, window, trained)
+    is_due = is_validation_due(trainer, ended_epochs, window, total_windows)
     for name in ("total", "current"):
-        epochs[name].update(ready=begun, started=begun, processed=ended, completed=ended)
-    _set(windows["total"], trained)
-    _set(windows["current"], window)
-    validated = 0 if between else validations["total"]["completed"]
-    _set(validations["total"], validated)
-    if due and waits:
-        # as if it had been cut off in its midst
-        validations["total"].update(ready=validated + 1, started=validated + 1)
-        _set(validations["current"], 0)
-    # Lightning counts the step when it has passed the place of a validation, which it does again
-    # where one is due, unless it counts epochs and begins with a new one
-    passes = due and not (between and trainer.max_steps == -1)
-    steps = is_last or window % trainer.accumulate_grad_batches == 0
-    counted = content["global_step"] - (passes and steps)
-    loops["epoch_loop.state_dict"]["_batches_that_stepped"] = counted
+        epochs[name].update(ready=started_epochs, started=started_epochs)
+        epochs[name].update(processed=ended_epochs, completed=ended_epochs)
+    _set_all(windows["total"], total_windows)
+    _set_all(windows["current"], window)
+    num_validations = 0 if is_between_epochs else validations["total"]["completed"]
+    _set_all(validations["total"], num_validations)
+    if is_due and saved_before_validation:
+        # Lightning starts the validation that these counters describe as interrupted.
+        validations["total"].update(ready=num_validations + 1, started=num_validations + 1)
+        _set_all(validations["current"], 0)
+    # Lightning counts a step after the validation. If one is due, the resume counts this step,
+    # except between epochs if only max_epochs limits the training.
+    counts_again = is_due and not (is_between_epochs and trainer.max_steps == -1)
+    has_stepped = is_last or window % trainer.accumulate_grad_batches == 0
+    steps = checkpoint["global_step"] - (counts_again and has_stepped)
+    loops["epoch_loop.state_dict"]["_batches_that_stepped"] = steps
 
 
-def tidy_progress(content: dict[str, Any]) -> None:
-    """Leave out of a checkpoint that Lightning counts a validation twice that it goes back to."""
-    loops = content["loops"]["fit_loop"]
-    counts = loops["epoch_loop.val_loop.batch_progress"]["total"]
-    _set(counts, counts["completed"])
+def reset_validation_progress(checkpoint: dict[str, Any]) -> None:
+    """Uncount an unfinished validation. A resume repeats it, and Lightning counts it again."""
+    counts = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
+    _set_all(counts, counts["completed"])
 
 
-def _set(counts: dict[str, int], value: int) -> None:
+def _set_all(counts: dict[str, int], value: int) -> None:
     counts.update(dict.fromkeys(counts, value))

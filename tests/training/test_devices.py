@@ -83,8 +83,8 @@ def test_random_numbers_of_every_device_are_saved(monkeypatch: pytest.MonkeyPatc
     module = SimpleNamespace(get_rng_state=numbers.get_state, set_rng_state=numbers.set_state)
     monkeypatch.setattr(torch, "get_device_module", lambda device: module)
     for kind in ("mps", "cuda"):
-        (saved,) = restoring.saved(None, torch.device(kind), 1)
+        (saved,) = restoring.collect_rank_states(None, torch.device(kind), 1)
         drawn = torch.rand(3), torch.rand(3, generator=numbers)
-        restoring.restore(saved, torch.device(kind))
+        restoring.restore_rank_state(saved, torch.device(kind))
         again = torch.rand(3), torch.rand(3, generator=numbers)
         assert all(map(torch.equal, drawn, again))
