@@ -60,7 +60,7 @@ class Announcement(L.Callback):
                 f"little text: data.batch_size is {streams.batch_size} and data.seq_length "
                 f"{streams.seq_length} here, not {data.batch_size} and {data.seq_length}"
             )
-        in_all = "" if steps == math.inf else f", {pl_module.epochs(steps)} epochs in all"
+        in_all = "" if steps == math.inf else f", {pl_module.format_epochs(steps)} epochs in all"
         say(
             f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
             f"{pl_module.steps_per_epoch:,} steps an epoch{in_all}"

@@ -302,7 +302,7 @@ def measure_speed(options: DecidedOptions, seconds: float, vocabulary: Vocabular
     )
     with limit_threads(options.trainer.threads // module.num_batch_shards):
         optimizer = build_optimizer(
-            module.trained_parameters(), module.make_optimizer, is_scaled, num_shards
+            module.get_trained_parameters(), module.make_optimizer, is_scaled, num_shards
         )
         random = torch.Generator().manual_seed(0)
         size = (streams, options.data.seq_length + 1)

@@ -1,11 +1,10 @@
-"""The corpus as Lightning takes it: windows to train on, whole texts to validate on.
+"""Load a text in Lightning: windows for training, whole texts for validation.
 
-A window is a batch ``(ids, targets, begins)``: ids and targets (N, T) int64 from 0, and whether
-the text begins with it, so that the network's state starts at zero. The loader says so, not a
-counter of steps, and gradient accumulation or a part of an epoch change nothing in it.
+A window is a batch ``(ids, targets, begins)``: ids and targets (N, T) int64 from 0, and whether it
+is the first window of the text, for which the network's state is zero.
 
-Where a loader begins is not remembered here either: Lightning counts the batches of an epoch,
-saves the count, and the loader asks for it. A checkpoint thus cannot disagree with its iterator.
+A loader does not store its position: Lightning counts the batches of an epoch and saves the count,
+and the loader reads it. So a checkpoint cannot contradict its loader.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ from charrnn.text.prompt import PRIMER_FACT, choose_primer, get_primer_slice
 from charrnn.text.sources import as_name_list
 from charrnn.text.vocabulary import Vocabulary
 
-BLOCK_IDS = 1 << 20  # copied from the file, and to a GPU, at once
+BLOCK_IDS = 1 << 20  # ids that are copied from the file, and to a GPU, at once
 
-# ids (N, T), targets (N, T), whether the text begins here
+# ids (N, T), targets (N, T), and whether it is the first window of the text
 Window = tuple[Tensor, Tensor, bool]
 
 
 class TextDataModule(L.LightningDataModule):
-    """A text, cut into parallel streams and these into windows.
+    """A text that is cut into parallel streams, which are cut into windows.
 
         data = TextDataModule("my.txt", batch_size=50, seq_length=50)
         data.prepare_data()
@@ -46,24 +45,23 @@ class TextDataModule(L.LightningDataModule):
     Args:
         input_txt: the text: a file, a list of files, a folder (its *.txt) or a glob. It is
             preprocessed once, beside the text or in the cache, and again when it changes.
-        seed: of the shuffling, together with the epoch's number.
-        validation: what a batch of validation and test is: ``text``, a `WholeText`, which
-            `LanguageModel` scores whole; or ``windows``, as those of training, for a module of
-            one's own.
-        encoded: the text, if it is open already; then nothing is preprocessed.
-        earlier: the text of the model from which a training starts, which is counted too.
-        beside_the_text: whether the preprocessed text may lie beside the text, or in the cache
-            only.
+        seed: shuffles the text, together with the number of the epoch.
+        validation: the batches of validation and test: ``text``, a `WholeText`, for
+            `LanguageModel`; or ``windows``, as in training, for other modules.
+        encoded: the text, if it is already open; then nothing is preprocessed.
+        earlier: the text of the model from which training starts; it is counted too.
+        beside_the_text: whether the preprocessed text may be stored beside the text, or only in
+            the cache.
         options: other fields of `charrnn.DataOptions`, as `charrnn train --help=all` explains them:
             val_frac=0.2, encoding="bytes", or input_h5= and input_json= instead of the text.
-            `batch_size` is that of all processes together; None is 32.
+            `batch_size` is the total of all ranks; None means 32.
 
-    ``charrnn train`` sets up one data module to decide the sizes by its text, and trains on a
-    second one that has these sizes. The first has the default `batch_size` if the user gives none.
+    ``charrnn train`` creates one data module whose text decides the sizes, and trains on a second
+    one with these sizes.
 
     Raises:
-        InputError: a value is out of its range, or (at `setup`) the text cannot be used.
-        TypeError: there is no option of a name.
+        InputError: a value is out of its range, or (in `setup`) the text cannot be used.
+        TypeError: an option does not exist.
     """
 
     def __init__(
@@ -81,8 +79,8 @@ class TextDataModule(L.LightningDataModule):
         if validation not in ("text", "windows"):
             raise InputError(f"data.validation={validation!r}: must be text or windows")
         self.validation = validation
-        given = {"input_txt": input_txt, **options}
-        plain = {n: os.fspath(v) if isinstance(v, os.PathLike) else v for n, v in given.items()}
+        options["input_txt"] = input_txt
+        plain = {n: os.fspath(v) if isinstance(v, os.PathLike) else v for n, v in options.items()}
         self.options = DataOptions(**plain)
         without_default_corpus(vars(self.options), ["data.corpus"])
         self.batch_size = self.options.batch_size or 32
@@ -94,7 +92,7 @@ class TextDataModule(L.LightningDataModule):
         self._encoded = encoded
 
     def prepare_data(self) -> None:
-        """Download and preprocess the text, where that was not done yet."""
+        """Download and preprocess the text, unless this is already done."""
         if self._encoded is None:
             _ = self._files
 
@@ -112,7 +110,7 @@ class TextDataModule(L.LightningDataModule):
     def encoded(self) -> EncodedText:
         """The ids of the splits."""
         if self._encoded is None:
-            raise InputError("the data is not there yet; call prepare_data() and setup() first")
+            raise InputError("the data is not loaded yet; call prepare_data() and setup() first")
         return self._encoded
 
     @property
@@ -122,10 +120,10 @@ class TextDataModule(L.LightningDataModule):
 
     @property
     def streams(self) -> Streams:
-        """The training split as it is trained on, in all processes together; not shuffled yet.
+        """The streams of the training split, for all ranks, before shuffling.
 
         Raises:
-            InputError: it has less than 2 characters.
+            InputError: the training split has less than 2 characters.
         """
         size = len(self.encoded.splits["train"])
         try:
@@ -139,8 +137,8 @@ class TextDataModule(L.LightningDataModule):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Where the data lies and how it was read, for whoever evaluates a model of it."""
-        streams, group = self.streams, _group_of(self.trainer)
+        """The files, encoding and sizes of the data, which a model file stores for evaluation."""
+        streams, group = self.streams, _count_accumulated_windows(self.trainer)
         return {
             **self.encoded.facts,
             "encoding": self.options.encoding,
@@ -152,7 +150,7 @@ class TextDataModule(L.LightningDataModule):
 
     @cached_property
     def _primer(self) -> str:
-        """Text for a model to begin from: of the validation split, or of what there is."""
+        """A short text from the validation split, or else the training split, to start samples."""
         for name in ("val", "train"):
             if (ids := self.split(name)) is not None:
                 text = self.vocabulary.decode(ids[get_primer_slice(len(ids))].tolist())
@@ -161,13 +159,13 @@ class TextDataModule(L.LightningDataModule):
 
     @property
     def background(self) -> Background:
-        """The texts that are counted beside this one."""
+        """The texts that are counted in addition to the training text."""
         names = as_name_list(self.options.background or [])
         encoding = "bytes" if self.vocabulary.is_bytes else self.options.encoding
         return Background(names, encoding, self.vocabulary, self.earlier)
 
     def split(self, name: str) -> SplitIds | None:
-        """The ids of a split, if it has the two characters that a loss needs."""
+        """Return the ids of a split, or None if it is too short for a loss (2 characters)."""
         ids = self.encoded.get_split(name)
         return ids if len(ids) >= 2 else None
 
@@ -175,16 +173,16 @@ class TextDataModule(L.LightningDataModule):
         return Windows(self.streams, self.trainer, self.seed if self.shuffle else None)
 
     def val_dataloader(self) -> TextLoader | Windows | list[Any]:
-        return self._evaluated("val")
+        return self._build_loader("val")
 
     def test_dataloader(self) -> TextLoader | Windows | list[Any]:
-        return self._evaluated("test")
+        return self._build_loader("test")
 
     def __getstate__(self) -> dict[str, Any]:
-        # an open file does not go to another process, which opens it again in `setup`
+        # An open file cannot be pickled. Another process opens it again in `setup`.
         return {**self.__dict__, "_encoded": None, "earlier": None}
 
-    def _evaluated(self, name: str) -> TextLoader | Windows | list[Any]:
+    def _build_loader(self, name: str) -> TextLoader | Windows | list[Any]:
         if (ids := self.split(name)) is None:
             return []
         if self.validation == "text":
@@ -194,17 +192,17 @@ class TextDataModule(L.LightningDataModule):
 
 
 class WholeText:
-    """A batch: a text that is scored whole, by all processes together."""
+    """A batch that is a whole text, which all ranks score together."""
 
     def __init__(self, ids: SplitIds) -> None:
         self.ids = ids
 
     def __iter__(self) -> Iterator[Tensor]:
-        yield torch.empty(1)  # by which Lightning sees that its batch size is 1
+        yield torch.empty(1)  # from which Lightning infers a batch size of 1
 
 
 class TextLoader:
-    """A loader of one batch."""
+    """A loader with a single batch, the whole text."""
 
     def __init__(self, ids: SplitIds) -> None:
         self.ids = ids
@@ -217,16 +215,15 @@ class TextLoader:
 
 
 class Windows:
-    """This process's windows of an epoch, from the one that comes next.
+    """A loader of this rank's windows of an epoch. A resume starts from the next window.
 
-    With gradient accumulation, only whole groups of windows are trained: a checkpoint between
-    two windows of a group would lose the gradient so far.
+    With gradient accumulation, incomplete groups of windows at the end of an epoch are skipped.
 
     Args:
-        streams: of all processes together.
-        trainer: of the data module; None where the loader alone was given to a Trainer, or to
-            a loop of one's own. Then each iteration is the next epoch, from its beginning.
-        seed: shuffles them anew in each epoch; None: they stay as they are.
+        streams: the streams of all ranks.
+        trainer: the data module's trainer; None if the loader is used without the data module.
+            Then each iteration is a new epoch.
+        seed: shuffles the streams in each epoch; None: no shuffling.
     """
 
     def __init__(
@@ -235,45 +232,47 @@ class Windows:
         self.streams = streams
         self.trainer = trainer
         self.seed = seed
-        self._epochs = 0  # begun without a trainer
+        self._epoch = 0  # the next epoch without a trainer
 
     def __len__(self) -> int:
-        group = _group_of(self.trainer)
+        group = _count_accumulated_windows(self.trainer)
         return max(1, self.streams.num_windows // group * group)
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: Lightning asks every loader that can go on in the middle for its state."""
+        """Return {}. With this method, Lightning accepts that a resume starts within an epoch."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if self.trainer is None:
             raise InputError(
-                "a loader alone does not know where to go on; give the data module: "
+                "a loader without its data module cannot resume; give the data module: "
                 "fit(module, data, ckpt_path=...)"
             )
 
     def __iter__(self) -> Iterator[Window]:
         if self.trainer is None:
-            first, last, epoch, device = 0, len(self), self._epochs, torch.device("cpu")
-            self._epochs += 1
+            start, end, epoch, device = 0, len(self), self._epoch, torch.device("cpu")
+            self._epoch += 1
         else:
-            # read when the first window is asked for: by then Lightning has restored its counts
-            first, last = self.trainer.fit_loop.batch_idx + 1, self._last(self.trainer)
+            # Lightning has restored its counts when it requests the first window.
+            start = self.trainer.fit_loop.batch_idx + 1
+            end = int(min(len(self), self.trainer.num_training_batches))
             epoch, device = self.trainer.current_epoch, self.trainer.strategy.root_device
             if self.trainer.overfit_batches:
-                epoch = 0  # the same windows each time
-        streams, width = self._streams(epoch), self.streams.seq_length
-        at_once = max(1, BLOCK_IDS // (streams.batch_size * width))
-        for start in range(first, last, at_once):
-            block = streams.read_windows(start, min(last, start + at_once))
+                epoch = 0  # the same windows in each epoch
+        streams, width = self._select_streams(epoch), self.streams.seq_length
+        block_windows = max(1, BLOCK_IDS // (streams.batch_size * width))
+        for block_start in range(start, end, block_windows):
+            block_end = min(end, block_start + block_windows)
+            block = streams.read_windows(block_start, block_end)
             ids = torch.from_numpy(block).to(device)
-            for index in range(start, min(last, start + at_once)):
-                at = (index - start) * width
+            for index in range(block_start, block_end):
+                at = (index - block_start) * width
                 yield ids[:, at : at + width], ids[:, at + 1 : at + width + 1], index == 0
 
-    def _streams(self, epoch: int) -> Streams:
+    def _select_streams(self, epoch: int) -> Streams:
+        """Return this rank's streams of the shuffled text, which is the same on all ranks."""
         streams = self.streams if self.seed is None else self.streams.shuffle(self.seed, epoch)
-        # shuffled before it is shared out, so that several processes train what one does
         if self.trainer is not None:
             return streams.select_rank(self.trainer.global_rank, self.trainer.world_size)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -282,11 +281,7 @@ class Windows:
             )
         return streams
 
-    def _last(self, trainer: L.Trainer) -> int:
-        """Where an epoch of this trainer ends; a resume at its very end asks for one more."""
-        return int(min(len(self), trainer.num_training_batches))
 
-
-def _group_of(trainer: L.Trainer | None) -> int:
-    """Windows whose gradients are added up."""
+def _count_accumulated_windows(trainer: L.Trainer | None) -> int:
+    """Return the number of windows whose gradients are accumulated for a step."""
     return 1 if trainer is None else trainer.accumulate_grad_batches

@@ -1,8 +1,7 @@
-"""The network as Lightning trains it: truncated backpropagation through a carried state.
+"""Train a network in Lightning by truncated backpropagation through time.
 
-What makes a resume exact is here: the carried state and the random-number state of every
-process are saved with the checkpoint, and put back at the first batch after it, when
-nothing that Lightning does at start-up can disturb them any more.
+A checkpoint contains the hidden state and the random-number states of every rank. A resume restores
+them at its first batch, because Lightning's start-up may draw random numbers before.
 """
 
 from __future__ import annotations
@@ -45,36 +44,36 @@ ADAM = functools.partial(torch.optim.Adam, lr=2e-3)
 class LanguageModel(L.LightningModule):
     """Trains a character-level network on windows ``(ids, targets, begins)``.
 
-    It reports train/loss, val/loss (nats per character) and val/bits_per_character to loggers and
-    ``trainer.callback_metrics``. Loaders of one's own may leave out `begins`: then each window
-    begins at the zero state.
+    Loggers and ``trainer.callback_metrics`` receive train/loss, val/loss (nats per character) and
+    val/bits_per_character. A loader may leave out `begins`: then each window starts from the zero
+    state.
 
     Args:
-        vocabulary: the characters; `TextDataModule.vocabulary` has them.
-        optimizer: makes the optimizer of the parameters, such as
-            ``functools.partial(torch.optim.Adam, lr=2e-3)``, which is the default. Where torch
-            has a fused version it is taken, unless `fused` or `foreach` say otherwise. One that
-            takes `named_parameters` is given pairs of a name and a parameter.
-        schedule: makes a torch scheduler of the optimizer, which is stepped after each
-            training step; it is given `total_steps` and `steps_per_epoch` if it takes them.
+        vocabulary: the characters, such as `TextDataModule.vocabulary`.
+        optimizer: returns an optimizer for the parameters; the default is
+            ``functools.partial(torch.optim.Adam, lr=2e-3)``. A fused version is used if torch has
+            one, unless `fused` or `foreach` is set. If it has an argument `named_parameters`, it
+            receives pairs of name and parameter.
+        schedule: returns a torch scheduler for the optimizer, which is stepped after each
+            training step. It receives `total_steps` and `steps_per_epoch` if it has them.
         num_batch_shards: CPU threads over which the streams of a training step are sharded. Each
-            thread computes with as many cores as torch is set to (`torch.set_num_threads`).
+            thread computes with torch's number of threads (`torch.set_num_threads`).
         network: fields of `charrnn.NetworkOptions`, as `charrnn train --help=all` explains them:
             kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
-            `charrnn.options.cells.CELLS`, or one that was registered (`charrnn.register_cell`).
+            `charrnn.options.cells.CELLS`, or a registered cell (`charrnn.register_cell`).
 
-    For another loss, override `compute_loss`; for another step, `training_step`. What that
-    returns is what is logged and watched, and no gradient flows through `state` into the window
-    before. A hook that stands here and is overridden calls ``super()`` first, as ever.
+    To change the loss, override `compute_loss`; to change the step, override `training_step`. Its
+    loss is logged and checked, and `state` is detached after each window. An overridden hook must
+    call ``super()`` first.
 
     Raises:
         InputError: a value is out of its range.
-        TypeError: there is no option of a name, or an optimizer or a schedule cannot be called.
+        TypeError: an option does not exist, or an optimizer or a schedule is not callable.
 
     Attributes:
-        state: the carried state after the last window.
+        state: the hidden state after the last window.
         best: the lowest validation loss so far.
-        validation_logits: a callback puts it here before a validation, which fills it.
+        validation_logits: an array that the next validation fills with its logits; or None.
     """
 
     def __init__(
@@ -93,7 +92,7 @@ class LanguageModel(L.LightningModule):
         for name, make in (("optimizer", optimizer), ("schedule", schedule)):
             if not (make is None or callable(make) or isinstance(make, Mapping)):
                 raise TypeError(f"{name}={make!r}: takes a functools.partial(CLASS, ...)")
-        # what a checkpoint describes is a mapping, of which nothing is made
+        # A checkpoint has only descriptions (mappings) of them, which cannot be called.
         self.make_optimizer = optimizer if callable(optimizer) else ADAM
         self.make_schedule = schedule if callable(schedule) else None
         self.save_hyperparameters(
@@ -111,21 +110,21 @@ class LanguageModel(L.LightningModule):
         self.state: State | None = None
         self.best = BestValidation()
         self.last_loss: Tensor | None = None
-        self.last_norm: Tensor | None = None  # of the gradient, before it was clipped
+        self.last_norm: Tensor | None = None  # gradient norm before clipping
         self.last_lr = 0.0
         self.non_finite = NonFiniteGuard()
         self.validation_logits: npt.NDArray[np.float16] | None = None
         self._sharded_loss: BatchShardedLoss | None = None
-        self._pending: dict[str, Any] | None = None
+        self._rank_state: dict[str, Any] | None = None  # restored at the first batch of a resume
         self._loaded_facts: dict[str, Any] = {}
 
     @property
     def hparams_initial(self) -> AttributeDict:
-        """As Lightning hands them to loggers; plain values, whatever a subclass saves."""
+        """The hyperparameters for loggers, as plain values. A subclass may save other values."""
         return AttributeDict(to_plain_hparams(super().hparams_initial))
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """The logits (N, T, V) of the characters after ids (N, T), and the state after them."""
+        """Return the logits (N, T, V) of the next characters, and the state after ids (N, T)."""
         logits, state = self.network(ids, state)
         return logits, state
 
@@ -133,18 +132,17 @@ class LanguageModel(L.LightningModule):
         ids, targets, begins = as_window(batch)
         state = None if begins else self.state
         if self.num_batch_shards > 1:
-            loss, self.state = self._shards()(ids, targets, state)
+            loss, self.state = self._get_sharded_loss()(ids, targets, state)
         else:
-            logits, after = self.network(ids, state)
-            loss, self.state = self.compute_loss(logits, targets), detach_state(after)
+            logits, new_state = self.network(ids, state)
+            loss, self.state = self.compute_loss(logits, targets), detach_state(new_state)
         return loss
 
     def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss of logits (N, T, V) where the text has targets (N, T).
+        """Return the mean loss () of logits (N, T, V) for targets (N, T).
 
-        The one method to override for another loss. N may be a part of a batch's streams, which
-        are sharded over threads. Validation does not use it: val/loss is always the
-        cross-entropy, in nats per character.
+        Override this method to change the loss. N may be a shard of the batch. Validation does not
+        use it: val/loss is always the cross-entropy, in nats per character.
         """
         return cross_entropy(logits, targets)
 
@@ -154,9 +152,9 @@ class LanguageModel(L.LightningModule):
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         self._scores.add(batch)
 
-    def _shards(self) -> BatchShardedLoss:
+    def _get_sharded_loss(self) -> BatchShardedLoss:
         if self._sharded_loss is None or self._sharded_loss.network is not self.network:
-            parameters = [p for _, p in self.trained_parameters()]
+            parameters = [p for _, p in self.get_trained_parameters()]
             self._sharded_loss = BatchShardedLoss(
                 self.network, self.num_batch_shards, self.compute_loss, parameters
             )
@@ -164,21 +162,20 @@ class LanguageModel(L.LightningModule):
 
     def on_fit_start(self) -> None:
         self.non_finite = NonFiniteGuard()
-        if self._pending is None and not self.trainer.global_step:
-            self.best = BestValidation()  # it may have been trained before, by another Trainer
+        if self._rank_state is None and not self.trainer.global_step:
+            self.best = BestValidation()  # another Trainer may have trained this module
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        if self._pending is not None:
-            self.state = restoring.restore_rank_state(self._pending, self.device)
-            self._pending = None
+        if self._rank_state is not None:
+            self.state = restoring.restore_rank_state(self._rank_state, self.device)
+            self._rank_state = None
 
     def on_before_backward(self, loss: Tensor) -> None:
         require_scalar(loss)
         self.last_loss = optimizers.unscale_loss(loss.detach().reshape(()), self.trainer)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.state is not None:
-            # a training_step of somebody's own need not know of it
+        if self.state is not None:  # an overridden training_step may not have detached it
             self.state = detach_state(self.state)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -192,18 +189,18 @@ class LanguageModel(L.LightningModule):
     ) -> None:
         norm = optimizers.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         self.last_norm = norm
-        # under a GradScaler an infinite gradient is a skipped step, not a divergence
-        watched = norm if self.trainer.scaler is None else None
-        self.non_finite.record(self.last_loss, watched, self.trainer.global_step + 1)
+        # A GradScaler skips steps with infinite gradients, so they do not mean divergence.
+        checked_norm = norm if self.trainer.scaler is None else None
+        self.non_finite.record(self.last_loss, checked_norm, self.trainer.global_step + 1)
 
     def check_finite(self) -> None:
-        """Raise RunError if any loss or gradient so far, or a weight, was not finite."""
+        """Raise RunError if a loss or gradient since the start, or a weight, is not finite."""
         self.non_finite.check(self.network, self.trainer.global_step, self.trainer.world_size)
 
     def configure_optimizers(self) -> Any:
-        named, scaled = self.trained_parameters(), self.trainer.scaler is not None
+        parameters, is_scaled = self.get_trained_parameters(), self.trainer.scaler is not None
         optimizer = optimizers.build_optimizer(
-            named, self.make_optimizer, scaled, self.num_batch_shards
+            parameters, self.make_optimizer, is_scaled, self.num_batch_shards
         )
         if self.make_schedule is None:
             return optimizer
@@ -217,27 +214,27 @@ class LanguageModel(L.LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def trained_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """What is trained: the network's parameters by its names, then a subclass's own."""
-        own = [(n, p) for n, p in self.named_parameters() if not n.startswith("network.")]
-        return [(n, p) for n, p in (*self.network.named_parameters(), *own) if p.requires_grad]
+    def get_trained_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """Return names and parameters of the network, and then of a subclass."""
+        others = [(n, p) for n, p in self.named_parameters() if not n.startswith("network.")]
+        return [(n, p) for n, p in (*self.network.named_parameters(), *others) if p.requires_grad]
 
     @property
     def steps_per_epoch(self) -> int:
-        """Training steps in an epoch, once the trainer has a loader."""
+        """The number of training steps per epoch, once the trainer has a loader."""
         self.trainer.fit_loop.setup_data()
         batches = self.trainer.num_training_batches
-        if batches == math.inf:  # a loader without a length, or none is asked for
+        if batches == math.inf:  # the loader has no length
             return sys.maxsize
         return math.ceil(batches / self.trainer.accumulate_grad_batches)
 
-    def epochs(self, steps: float) -> str:
-        """How many epochs so many steps are, never more than are done: 5.97."""
+    def format_epochs(self, steps: float) -> str:
+        """Format a number of steps as epochs, rounded down: 5.97."""
         return f"{int(100 * steps) // self.steps_per_epoch / 100:,.2f}"
 
     def on_validation_epoch_start(self) -> None:
         if self._is_fitting():
-            self.check_finite()  # or scoring and sampling would be slow, and fail in other words
+            self.check_finite()  # before scoring and sampling fail with another error
         self._scores = SplitScores(self, self.validation_logits)
 
     def on_test_epoch_start(self) -> None:
@@ -255,23 +252,23 @@ class LanguageModel(L.LightningModule):
         return self.trainer.state.fn == "fit" and not self.trainer.sanity_checking
 
     def configure_callbacks(self) -> list[Callback]:
-        """Lightning's way to let a module bring a callback: training is logged in any Trainer."""
+        """Add a `TrainingLog` to the trainer if it has none."""
         callbacks: list[Callback] = self.trainer.callbacks
         if not any(isinstance(c, TrainingLog) for c in callbacks):
-            callbacks.insert(0, TrainingLog())  # what it logs is there when the others read it
+            callbacks.insert(0, TrainingLog())  # the other callbacks read the logged values
         return []
 
     @property
     def _is_attached(self) -> bool:
-        """Whether there is a Trainer."""
+        """Whether the module has a Trainer."""
         try:
             return self.trainer is not None
-        except RuntimeError:  # as Lightning tells it
+        except RuntimeError:  # raised by Lightning if there is no Trainer
             return False
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Plain values about how the weights came to be."""
+        """Plain values that describe the training: the data, and the step of the weights."""
         if not self._is_attached:
             return self._loaded_facts
         data, step = getattr(self.trainer, "datamodule", None), self.trainer.global_step
@@ -284,16 +281,15 @@ class LanguageModel(L.LightningModule):
         }
 
     def to_model(self) -> Model:
-        """The model as it is, to sample from and to score with."""
-        from charrnn.model import Model  # nothing is sampled before the first step
+        """Return a model with the current weights, for sampling and scoring."""
+        from charrnn.model import Model  # for a fast start: not needed before the first step
 
         architecture, weights = self.network.architecture, copy_weights(self.network)
         return Model(TrainedModel(architecture, self.vocabulary, weights, self.facts))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if self._pending is not None:
-            # nothing was trained since what this goes on from
-            self.state = restoring.restore_rank_state(self._pending, self.device)
+        if self._rank_state is not None:  # the resume has not trained a window yet
+            self.state = restoring.restore_rank_state(self._rank_state, self.device)
         checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = to_plain_hparams(self.hparams)
         restoring.reset_validation_progress(checkpoint)
         checkpoint.setdefault(ENTRY, {}).update(
@@ -312,7 +308,7 @@ class LanguageModel(L.LightningModule):
         if not self._is_attached or self.trainer.state.fn != "fit":
             return
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        self._pending = restoring.select_rank_state(entry["ranks"], rank, world_size)
+        self._rank_state = restoring.select_rank_state(entry["ranks"], rank, world_size)
         self.best = BestValidation(float(entry["best_loss"]), int(entry["best_step"]))
         if isinstance(self.trainer.datamodule, TextDataModule):
             restoring.set_progress(checkpoint, self.trainer)

@@ -117,5 +117,5 @@ class Progress(ProgressBar):
 def _format_epoch(trainer: L.Trainer, module: Any) -> str:
     """Format the number of trained epochs, as in metrics.csv, and the total number."""
     done, total = trainer.global_step, trainer.estimated_stepping_batches
-    end = "" if total == math.inf else f" / {module.epochs(total)}"
-    return f"epoch {module.epochs(done)}{end}"
+    end = "" if total == math.inf else f" / {module.format_epochs(total)}"
+    return f"epoch {module.format_epochs(done)}{end}"
