@@ -218,7 +218,7 @@ def follow(fit: Fit, world: World, signals: Signals, rank_0: Connection | None) 
     """
     with contextlib.nullcontext() if rank_0 is None else _report_to(rank_0):
         if rank_0 is not None:
-            signals.defer()  # rank 0 decides when to stop
+            signals.start_deferring()  # rank 0 decides when to stop
             rank_0.send(None)
         join(world)
         received: list[Any] = [None, None]

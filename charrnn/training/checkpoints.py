@@ -1,13 +1,12 @@
-"""What a run saves, and when.
+"""Write the checkpoints and the model file of a run.
 
-checkpoints/last.ckpt       rolling; everything that an exact resume needs
+checkpoints/last.ckpt       every `checkpoint_every` steps and at the end, for an exact resume
 checkpoints/best.ckpt       at the lowest validation loss
-checkpoints/step-N.ckpt     every `keep_every` steps, kept for good
+checkpoints/step-N.ckpt     every `keep_every` steps; never overwritten
 model.safetensors           the best model, ready to sample
 
-A checkpoint of a step comes after everything else that belongs to the step, its validation
-included, so that a kill anywhere before it repeats the whole from the checkpoint before, and
-one after it has lost nothing. Lightning itself calls a `Checkpoint` callback after all others.
+A checkpoint is the last action of a step, after its validation: Lightning calls a `Checkpoint`
+callback after all others. So a resume repeats either all of a step or none of it.
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ MODEL = "model.safetensors"
 
 @dataclass
 class CheckpointContext:
-    """Facts of the run that the callback of the checkpoints needs.
+    """The facts of a run that `RunCheckpoints` needs.
 
     Attributes:
-        entry: plain values that every checkpoint holds, for a resume: the config, and which data.
+        entry: plain values that every checkpoint contains, such as the config and the data.
     """
 
     folder: Path
@@ -56,11 +55,11 @@ class CheckpointContext:
 
 
 class RunCheckpoints(Checkpoint):
-    """Writes checkpoints and the model file, and ends the run when a signal asked for it.
+    """Writes checkpoints and the model file, and ends the run after a signal.
 
     Args:
-        checkpoint_context: of the run; `charrnn train` gives it.
-        keep_every: keep the checkpoint of every so many steps for good.
+        checkpoint_context: facts of the run, from `charrnn train`.
+        keep_every: also write a checkpoint every `keep_every` steps that is never overwritten.
     """
 
     def __init__(
@@ -75,11 +74,11 @@ class RunCheckpoints(Checkpoint):
         self._step = 0
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        # between here and on_train_start Lightning puts handlers of its own in place
-        self.context.signals.hold()
+        # Lightning sets its signal handlers between this hook and on_train_start.
+        self.context.signals.block()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self.context.signals.defer()
+        self.context.signals.start_deferring()
         self._step = trainer.global_step
         if trainer.is_global_zero and not trainer.fast_dev_run:
             make_folder(self.folder)
@@ -87,99 +86,98 @@ class RunCheckpoints(Checkpoint):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        step, before = trainer.global_step, self._step
+        step, previous_step = trainer.global_step, self._step
         self._step = step
-        if step == before:
-            return  # the gradients of several windows are being added up
+        if step == previous_step:
+            return  # gradients are being accumulated
         if step >= trainer.estimated_stepping_batches:
-            trainer.should_stop = True  # after which Lightning validates once more
-        if self._validation_follows(trainer):
-            return
-        self._save(trainer, pl_module)
+            trainer.should_stop = True  # Lightning then validates a last time
+        if not self._is_validation_next(trainer):
+            self._save(trainer, pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._save(trainer, pl_module)
 
-    def _validation_follows(self, trainer: L.Trainer) -> bool:
+    def _is_validation_next(self, trainer: L.Trainer) -> bool:
         loop = trainer.fit_loop
-        window, trained = loop.batch_idx + 1, loop.total_batch_idx + 1
-        ends = _ends_early(trainer) and trainer.enable_validation
-        return ends or is_validation_due(trainer, trainer.current_epoch, window, trained)
+        window, total_windows = loop.batch_idx + 1, loop.total_batch_idx + 1
+        is_last = _stops_early(trainer) and trainer.enable_validation
+        return is_last or is_validation_due(trainer, trainer.current_epoch, window, total_windows)
 
     def _save(self, trainer: L.Trainer, module: Any) -> None:
+        """Write the checkpoints that are due at this step. Raise Interrupted after a signal."""
         step = trainer.global_step
-        stops = self._asked_to_stop(trainer)
-        ends = stops or _ends_early(trainer) or step >= trainer.estimated_stepping_batches
-        keeps = self.keep_every is not None and step % self.keep_every == 0
-        rolls = ends or keeps or step % self.context.checkpoint_every == 0
-        is_best = module.best.step == step
-        exports = is_best or (rolls and not trainer.enable_validation)
-        names = [BEST] if exports else []
-        names += [f"step-{step}.ckpt"] if keeps else []
-        names += [LAST] if rolls else []
+        received = self._reduce_signals(trainer)
+        is_end = received or _stops_early(trainer) or step >= trainer.estimated_stepping_batches
+        is_kept = self.keep_every is not None and step % self.keep_every == 0
+        is_due = is_end or is_kept or step % self.context.checkpoint_every == 0
+        is_best = module.best.step == step or (is_due and not trainer.enable_validation)
+        names = [BEST] if is_best else []
+        names += [f"step-{step}.ckpt"] if is_kept else []
+        names += [LAST] if is_due else []
         if names and not trainer.fast_dev_run:
             self._write(trainer, module, names)
-        if stops:
-            received = self.context.signals.received
-            assert received is not None
-            # no `should_stop`: Lightning would validate first
+        if received:
+            # With `should_stop`, Lightning would validate first.
             raise Interrupted(f"stopped after step {step:,}", received)
 
     def _write(self, trainer: L.Trainer, module: Any, names: list[str]) -> None:
-        began = time.perf_counter()
+        start = time.perf_counter()
         module.check_finite()
         if trainer.is_global_zero and not self.folder.is_dir():
-            # it would be made anew
-            raise RunError(f"{self.folder}: was removed while the run was on its way")
+            # Writing would create the folder again.
+            raise RunError(f"{self.folder}: was removed during the training")
         for logger in trainer.loggers:
             logger.save()
         for name in names:
             trainer.save_checkpoint(self.folder / name)
             if name == BEST and trainer.is_global_zero:
-                # what the checkpoint holds as the model may be an average of the weights; those
-                # that are parametrized have other names there
-                own = any(map(is_parametrized, module.network.modules()))
-                path = self.folder / BEST
-                model = module.to_model().trained if own else checkpoint.read_model(path)
-                counting = (c for c in trainer.callbacks if isinstance(c, CharacterCounts))
-                counts, facts = next((c.select_counts_for_model() for c in counting), (None, {}))
-                model = replace(model, counts=counts, facts={**model.facts, **facts})
-                model_file.save(self.context.folder / MODEL, model)
+                self._export_model(trainer, module)
         for callback in trainer.callbacks:
             if isinstance(callback, TrainingLog):
-                callback.pause(time.perf_counter() - began)
+                callback.pause(time.perf_counter() - start)
 
-    def _asked_to_stop(self, trainer: L.Trainer) -> bool:
-        """Whether a signal reached any of the processes: they must stop at the same step."""
+    def _export_model(self, trainer: L.Trainer, module: Any) -> None:
+        """Write the model file, from best.ckpt because its weights may be averaged."""
+        # In a checkpoint, parametrized weights have other names.
+        is_changed = any(map(is_parametrized, module.network.modules()))
+        path = self.folder / BEST
+        model = module.to_model().trained if is_changed else checkpoint.read_model(path)
+        counting = (c for c in trainer.callbacks if isinstance(c, CharacterCounts))
+        counts, facts = next((c.select_counts_for_model() for c in counting), (None, {}))
+        model = replace(model, counts=counts, facts={**model.facts, **facts})
+        model_file.save(self.context.folder / MODEL, model)
+
+    def _reduce_signals(self, trainer: L.Trainer) -> int:
+        """Return the signal that any rank has received, or 0. All ranks stop at the same step."""
         signals = self.context.signals
         received = signals.received or 0
         if trainer.world_size > 1:
-            # on the CPU, where no step of a GPU is waited for
-            highest = torch.tensor(received)
+            highest = torch.tensor(received)  # on the CPU, so that no rank waits for its GPU
             torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
-            # a signal that came in meanwhile waits for the next step: the others do not know of it
+            # A signal that arrives meanwhile has no effect before the next step.
             received = int(highest.item())
         if received:
             signals.received = received
-        return bool(received)
+        return received
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
         callbacks: list[L.Callback] = trainer.callbacks
-        stopped = any(getattr(callback, "has_stopped", False) for callback in callbacks)
-        ended = trainer.global_step >= trainer.estimated_stepping_batches
-        finished = ended or (stopped and _ends_early(trainer))
+        has_stopped = any(getattr(callback, "has_stopped", False) for callback in callbacks)
+        is_complete = trainer.global_step >= trainer.estimated_stepping_batches
+        finished = is_complete or (has_stopped and _stops_early(trainer))
         checkpoint.setdefault(ENTRY, {}).update(self.context.entry, finished=finished)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
-        """Let the folder have the best model so far; without it, the next model is the best."""
+        """Restore the files of the best model. If they are lost, forget its loss."""
         if trainer.state.fn != "fit" or not trainer.enable_validation:
             return
-        # Lightning has restored the module by now
+        # Lightning has already restored the module.
         has_best = trainer.is_global_zero and self._restore_best(trainer, pl_module.best.step)
         if not trainer.strategy.broadcast(has_best):
             pl_module.best = BestValidation()
@@ -187,7 +185,7 @@ class RunCheckpoints(Checkpoint):
     def _restore_best(self, trainer: L.Trainer, step: int) -> bool:
         """Return whether the folder has the files of the best model, or there is none yet.
 
-        A new folder takes them from the checkpoint of the resume, or from beside that.
+        A new folder gets them from the resumed checkpoint, or from the best.ckpt next to it.
         """
         model = self.context.folder / MODEL
         if not step or model.exists():
@@ -200,26 +198,27 @@ class RunCheckpoints(Checkpoint):
                     checkpoint.write(self.folder / BEST, content)
                     model_file.save(model, checkpoint.parse_model(content))
                     return True
-        say(f"the best model so far, of step {step:,}, is lost: the next one counts")
+        say(f"the best model so far, of step {step:,}, is lost; the next validation writes another")
         return False
 
 
-def _ends_early(trainer: L.Trainer) -> bool:
-    """Whether Lightning stops here since it was asked to: not before `min_steps`, `min_epochs`."""
-    enough = trainer.global_step >= (trainer.min_steps or 0)
-    return trainer.should_stop and enough and trainer.current_epoch >= (trainer.min_epochs or 0)
+def _stops_early(trainer: L.Trainer) -> bool:
+    """Return whether `should_stop` ends the training now, after `min_steps` and `min_epochs`."""
+    has_min_steps = trainer.global_step >= (trainer.min_steps or 0)
+    has_min_epochs = trainer.current_epoch >= (trainer.min_epochs or 0)
+    return trainer.should_stop and has_min_steps and has_min_epochs
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Lightning's file access with writes that are whole or not there, and checked reads.
+    """Lightning's checkpoint files with atomic, synced writes and checked reads.
 
-    Lightning's own write is not atomic across file systems and is never synced.
+    Lightning's write is not atomic across file systems, and is not synced.
     """
 
     def save_checkpoint(
         self, content: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        # a plain dict: what torch adds to its OrderedDict is of no use here
+        # A plain dict, without the metadata that torch adds to a state dict.
         content = {**content, "state_dict": dict(content["state_dict"])}
         checkpoint.write(Path(path), content)
 

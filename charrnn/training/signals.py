@@ -1,8 +1,7 @@
-"""Signals become a wish, read after the step.
+"""Handle the signals that stop a run.
 
-While a step runs, a handler only notes what came: saving from inside a handler would
-catch the run in the middle of an update. Before training begins there is nothing to
-save, and the command simply ends.
+During training, a handler only records the signal, and the run stops after the step: a checkpoint
+that a handler writes would be inconsistent. Before training, a signal ends the command at once.
 """
 
 from __future__ import annotations
@@ -18,75 +17,76 @@ from charrnn.errors import STOP_SIGNALS, Interrupted, terminate
 
 
 class Signals:
-    """Handlers for the stopping signals while a run is on its way.
+    """Handlers of the stop signals (`STOP_SIGNALS`) during a run.
 
     Args:
-        verbose: whether they say what they do; of several processes, one does.
+        verbose: print a message for a signal; only one of several processes does.
 
     Attributes:
-        received: SIGINT or SIGTERM, once the run was asked to stop; None so far.
+        received: SIGINT or SIGTERM after a signal; None before.
     """
 
     def __init__(self, *, verbose: bool = True) -> None:
         self.verbose = verbose
         self.received: int | None = None
-        self._first: int | None = None  # the signal that it was
-        self._training = False
+        self._first_signal: int | None = None
+        self._is_training = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        if threading.current_thread() is threading.main_thread():  # Python lets no other set them
+        # Python allows only the main thread to set handlers.
+        if threading.current_thread() is threading.main_thread():
             self._previous = {s: signal.getsignal(s) for s in STOP_SIGNALS}
-        # what nohup is for; a shell without a terminal starts its background jobs with SIGINT
-        # ignored, which nobody asked for
+        # nohup ignores SIGHUP on purpose. An ignored SIGINT is handled, because a shell without a
+        # terminal starts all background jobs with it.
         if self._previous.get(signal.SIGHUP) == signal.SIG_IGN:
             del self._previous[signal.SIGHUP]
-        self._install()
+        self._set_handlers()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-        if self._first in (signal.SIGUSR1, signal.SIGUSR2):
-            handler = self._previous[self._first]
+        if self._first_signal in (signal.SIGUSR1, signal.SIGUSR2):
+            handler = self._previous[self._first_signal]
             if callable(handler) and handler is not terminate:
-                # a launcher that waits for it (submitit) puts its job into the queue again
-                signal.raise_signal(self._first)
+                # A launcher such as submitit then puts its job into the queue again.
+                signal.raise_signal(self._first_signal)
         if self.received is not None and kind is None:
-            # after the last step; in a sweep, another run would follow
+            # The signal arrived after the last step. Do not start the next run of a sweep.
             raise Interrupted("stopped when the run had ended", self.received)
 
-    def hold(self) -> None:
-        """Block signals while Lightning takes the handlers, until `defer`."""
-        if self._previous:  # else Lightning's handlers stay
+    def block(self) -> None:
+        """Block the signals while Lightning sets its handlers, until `start_deferring`."""
+        if self._previous:  # another thread keeps Lightning's handlers
             signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
-    def defer(self) -> None:
-        """Unblock signals, and let each wait for the end of the step from here on."""
-        if not self._previous:
-            return
-        self._training = True
-        self._install()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    def start_deferring(self) -> None:
+        """Unblock the signals. From now on, a signal waits for the end of the step."""
+        if self._previous:
+            self._is_training = True
+            self._set_handlers()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
-    def _install(self) -> None:
+    def _set_handlers(self) -> None:
         for signum in self._previous:
             signal.signal(signum, self._handle)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        if not self._training:
-            raise Interrupted("stopped before training began", STOP_SIGNALS[signal.Signals(signum)])
+        name, stop_signal = signal.Signals(signum).name, STOP_SIGNALS[signal.Signals(signum)]
+        if not self._is_training:
+            raise Interrupted("stopped before training began", stop_signal)
         if signum == signal.SIGINT and self.received == signal.SIGINT:
-            # the files are whole at any moment, so nothing needs to be waited for
-            self._tell("left at once")
+            # All files are complete at any time, so the process can end now.
+            self._write_message("ended at once")
             os._exit(128 + signum)
         if self.received is None:
-            self.received, self._first = STOP_SIGNALS[signal.Signals(signum)], signum
-            self._tell(f"{signal.Signals(signum).name}: saving at the end of this step")
+            self.received, self._first_signal = stop_signal, signum
+            self._write_message(f"{name}: saving at the end of this step")
 
-    def _tell(self, message: str) -> None:
-        # print() may be what the signal interrupted, and cannot be entered twice
+    def _write_message(self, message: str) -> None:
+        # print() is not reentrant, and the signal may have interrupted it.
         if self.verbose:
             with contextlib.suppress(OSError):
                 os.write(2, f"\n{message}\n".encode())
