@@ -24,7 +24,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from charrnn import plugins
 from charrnn.cli.checked_options import declared, kinds_of
 from charrnn.options.ranges import PATH, TEXT
-from charrnn.runs.folder import escaped
+from charrnn.runs.folder import escape_interpolations
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # paths that every command takes
 
@@ -130,7 +130,7 @@ def quoted(text: str) -> str:
         # this, OmegaConf's mark for "missing", has no escape: hide it from view
         return r"""'${oc.decode:"\'???\'"}'"""
     # both grammars read backslashes only where they stand before what they escape
-    text = escaped(text)
+    text = escape_interpolations(text)
     text = re.sub(r"(\\*)'", lambda run: run[1] * 2 + r"\'", text)
     text = re.sub(r"\\+\Z", lambda run: run[0] * 2, text)
     return f"'{text}'"

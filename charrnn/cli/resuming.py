@@ -36,7 +36,7 @@ from charrnn.options.ranges import FIXED
 from charrnn.options.training import TrainOptions
 from charrnn.runs import folder as folders
 from charrnn.runs import world
-from charrnn.runs.folder import MISSING, Config, escaped, plain, select
+from charrnn.runs.folder import MISSING, Config, escape_interpolations, select, to_plain
 from charrnn.runs.model_lookup import read_model
 from charrnn.runs.plan import RunRequest
 from charrnn.text.corpora import CORPORA
@@ -63,11 +63,11 @@ def read_record(path: str) -> Config:
         InputError: it cannot be read, or is no record.
     """
     if os.path.isdir(path):
-        return folders.recorded(Path(path))
+        return folders.read_config(Path(path))
     entry = checkpoint.read_run(Path(path))[ENTRY]
     if not isinstance(entry["config"], dict):
         raise InputError(f"{path}: is no record of a run")
-    recorded: Config = plain(entry["config"], path)
+    recorded: Config = to_plain(entry["config"], path)
     return recorded
 
 
@@ -101,7 +101,7 @@ def compose_over_record(line: Line, source: str) -> Line:
     ]
     # what is new since then has its default; from whom it started is not asked for again
     own = {"resume": None, "init_from": None, "budget": None, "trust": False}
-    main = OmegaConf.create({**ours, **escaped(record), **own})
+    main = OmegaConf.create({**ours, **escape_interpolations(record), **own})
     ConfigStore.instance().store(MAIN_CONFIG, main)
     # An option that was added when the run began exists in its record.
     line = line.map_overrides(lambda o: replace(o, prefix="++") if o.prefix == "+" else o)
@@ -176,9 +176,9 @@ def run_of(config: TrainOptions, job: Job) -> RunRequest:
         config = going_on(absolute(config, ()), record, given)
         folder = source if source.is_dir() else folder
     elif resume == "auto" and (folder / folders.RECORDED).is_file():
-        source, config = folder, going_on(absolute(config, given), folders.recorded(folder), ())
+        source, config = folder, going_on(absolute(config, given), folders.read_config(folder), ())
     else:
-        folders.refuse_run(folder)
+        folders.require_no_run(folder)
         config = absolute(config, given)
     trust = " trust=true" if any(untrusted(config.plain())) else ""
     # a run that has a checkpoint does not start again from another model

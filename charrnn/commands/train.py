@@ -13,7 +13,7 @@ from charrnn.errors import InputError, Interrupted
 from charrnn.files import resolve_run_path
 from charrnn.options.training import TrainOptions, count_of
 from charrnn.runs import world
-from charrnn.runs.folder import RECORDED, is_run, refuse_run
+from charrnn.runs.folder import RECORDED, is_run, require_no_run
 
 if TYPE_CHECKING:
     from charrnn.cli.command_line import Line
@@ -124,7 +124,7 @@ def prepare_line(line: Line) -> Line:
             )
     if folder is not None and not is_auto and is_run(Path(folder)):
         if not world.restarted_by_slurm():
-            refuse_run(Path(folder))
+            require_no_run(Path(folder))
         # However the run began, it resumes where it was interrupted.
         line = line.with_text("resume", "auto" if source is None else folder)
         source = source and folder

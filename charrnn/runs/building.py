@@ -19,7 +19,7 @@ from charrnn.data import EncodedText, find_training_data, open_data
 from charrnn.errors import InputError, RunError, to_one_line
 from charrnn.models.trained import BY_CHARACTER, TrainedModel
 from charrnn.options.training import DataNode, DecidedOptions
-from charrnn.runs.folder import escaped
+from charrnn.runs.folder import escape_interpolations
 from charrnn.runs.library_errors import TOO_LITTLE_MEMORY, explain_own_code, is_out_of_memory
 from charrnn.runs.plan import RunPlan
 from charrnn.runs.world import World
@@ -237,7 +237,7 @@ def build_node(path: str, node: dict[str, Any], base: type | None = None, **supp
         names = _parameters(target)
         arguments = {n: v for n, v in supplied.items() if n in names and n not in node}
         # which resolves its whole config, and then each value of it
-        make = instantiate(escaped(node, times=2), _convert_="all", _partial_=True)
+        make = instantiate(escape_interpolations(node, times=2), _convert_="all", _partial_=True)
         # the supplied objects go around Hydra, which would make configs of some
         make = functools.partial(make, **arguments)
         return make if node.get("_partial_") else make()

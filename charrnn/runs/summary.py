@@ -21,7 +21,7 @@ from typing import Any
 from charrnn.errors import InputError
 from charrnn.models import model_file
 from charrnn.runs import metrics_csv
-from charrnn.runs.folder import is_run, read_yaml, recorded, select
+from charrnn.runs.folder import is_run, read_config, read_yaml, select
 from charrnn.say import say
 
 # The options that determine the characters of the validation split.
@@ -77,7 +77,11 @@ def summarize_run(folder: Path) -> Summary:
     Raises:
         InputError: its config cannot be read.
     """
-    config, facts, rows = recorded(folder), read_model_facts(folder), metrics_csv.read_rows(folder)
+    config, facts, rows = (
+        read_config(folder),
+        read_model_facts(folder),
+        metrics_csv.read_rows(folder),
+    )
     best = metrics_csv.find_best(rows)
     speed = _average_speed(rows)
     characters = _to_count(facts.get("characters_a_step"))

@@ -16,7 +16,7 @@ import charrnn
 from charrnn.__main__ import main
 from charrnn.data import open_data
 from charrnn.models import checkpoint, model_file
-from charrnn.runs.folder import recorded
+from charrnn.runs.folder import read_config
 from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
 
 
@@ -162,7 +162,7 @@ def test_init_from_starts_at_its_loss(train: Train, made: Train, workplace: Path
         losses = [float(metrics(run)[0]["train/loss"]) for run in (first, second)]
         assert losses[1] < losses[0] - 0.2
         assert tensors(second)["step"] == 1
-    assert recorded(workplace / "latest")["init_from"] == str(first)
+    assert read_config(workplace / "latest")["init_from"] == str(first)
     train("optimizer.lr=1e38", "trainer.max_steps=3", folder="diverges", code=1)
     assert torch.get_num_threads() == 3
     torch.set_num_threads(threads)

@@ -46,7 +46,7 @@ def write_report(folder: Path) -> Path:
         InputError: the folder is not a run's folder.
         RunError: the file cannot be written.
     """
-    config = folders.recorded(folder)
+    config = folders.read_config(folder)
     rows = metrics_csv.read_rows(folder)
     values = {
         "title": _escape(_format_title(config)),
