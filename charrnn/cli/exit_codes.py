@@ -53,7 +53,7 @@ def _known(error: BaseException) -> InputError | RunError | Interrupted | None:
         return RunError("there is too little memory")
     from charrnn.runs import library_errors
 
-    return library_errors.explain_own_code(error)
+    return library_errors.explain_user_code(error)
 
 
 def _lacks_memory(error: BaseException) -> bool:

@@ -159,7 +159,7 @@ def run_of(config: TrainOptions, job: Job) -> RunRequest:
     """
     given = job.given
     source, folder, resume = None, job.folder, config.resume or ""
-    if not resume and job.number is not None and world.restarted_by_slurm():
+    if not resume and job.number is not None and world.is_restarted_by_slurm():
         resume = "auto"
     if resume not in ("", "auto"):
         source = Path(resume).resolve()

@@ -52,7 +52,7 @@ def run(options: TrainOptions) -> Result:
         try:
             return runs.train(run_of(options, current_job.get()), signals)
         except Interrupted:
-            if line := world.requeue():
+            if line := world.requeue_slurm_job():
                 say(line)
             raise
 
@@ -66,7 +66,7 @@ def follow() -> int | None:
     this = world.detect_world()
     if not this.launcher:
         return None
-    rank_0 = world.tie_to_rank_0() if this.launcher == "charrnn" else None
+    rank_0 = world.connect_to_rank_0() if this.launcher == "charrnn" else None
     gc.disable()  # as in `charrnn.__main__`
     from charrnn.cli import exit_codes
     from charrnn.runs import processes
@@ -76,7 +76,7 @@ def follow() -> int | None:
 
     gc.enable()
     if this.rank == 0:
-        processes.join(this)  # at once: the others are waiting
+        processes.join_group(this)  # at once: the others are waiting
         return None
     try:
         with ignore_output_errors(), Signals(verbose=False) as signals:
@@ -115,7 +115,7 @@ def prepare_line(line: Line) -> Line:
             raise InputError(f"resume={source}: Hydra can use no folder with ${{ in its path")
         return _compose_over_record(line.with_text("hydra.run.dir", source), source)
     if folder is None:
-        if folder := world.slurm_job_folder():
+        if folder := world.get_slurm_folder():
             line = line.with_text("hydra.run.dir", folder)
         elif is_auto:
             raise InputError(
@@ -123,7 +123,7 @@ def prepare_line(line: Line) -> Line:
                 "resume=outputs/latest goes on with the newest run"
             )
     if folder is not None and not is_auto and is_run(Path(folder)):
-        if not world.restarted_by_slurm():
+        if not world.is_restarted_by_slurm():
             require_no_run(Path(folder))
         # However the run began, it resumes where it was interrupted.
         line = line.with_text("resume", "auto" if source is None else folder)

@@ -20,7 +20,7 @@ from charrnn.errors import InputError, RunError, to_one_line
 from charrnn.models.trained import BY_CHARACTER, TrainedModel
 from charrnn.options.training import DataNode, DecidedOptions
 from charrnn.runs.folder import escape_interpolations
-from charrnn.runs.library_errors import TOO_LITTLE_MEMORY, explain_own_code, is_out_of_memory
+from charrnn.runs.library_errors import TOO_LITTLE_MEMORY, explain_user_code, is_out_of_memory
 from charrnn.runs.plan import RunPlan
 from charrnn.runs.world import World
 from charrnn.say import say
@@ -29,7 +29,7 @@ from charrnn.training import AtomicCheckpointIO, LanguageModel, TextDataModule, 
 from charrnn.training.checkpoints import CheckpointContext
 from charrnn.training.signals import Signals
 
-# Each of these changes something as an epoch begins, or before the first, that no checkpoint holds.
+# These callbacks change the training at the start of an epoch, and checkpoints do not contain it.
 INEXACT = (
     *(ready_made.BaseFinetuning, ready_made.GradientAccumulationScheduler, ready_made.ModelPruning),
     *(ready_made.BatchSizeFinder, ready_made.LearningRateFinder),
@@ -38,10 +38,10 @@ INEXACT = (
 
 
 def open_data_module(options: DataNode, beside_the_text: bool) -> TextDataModule:
-    """Return a data module with its text, preprocessed if needed, before the sizes are decided.
+    """Return a data module with its text, which decides the sizes of the run.
 
     Args:
-        beside_the_text: whether new files may lie beside the text, or in the cache only.
+        beside_the_text: as in `TextDataModule`.
     """
     data: TextDataModule = build_node(
         "data", options.plain(), TextDataModule, beside_the_text=beside_the_text
@@ -52,16 +52,12 @@ def open_data_module(options: DataNode, beside_the_text: bool) -> TextDataModule
 
 
 def build_data(plan: RunPlan, text: EncodedText | None) -> TextDataModule:
-    """Return the data module of a run.
-
-    Args:
-        text: if this process has opened it already.
-    """
+    """Return the data module of a run. `text` is its text, if it is already open."""
     options, seed = plan.options.data, plan.options.seed
     text = text or open_data(*plan.files)
     supplied = {"seed": seed, "earlier": find_training_data(plan.earlier_facts)}
     if get_object(options.rest["_target_"]) is TextDataModule:
-        supplied["encoded"] = text  # a user's own module may change the text as it sets it up
+        supplied["encoded"] = text  # a user's subclass may change the text in setup()
     data: TextDataModule = build_node("data", options.plain(), TextDataModule, **supplied)
     data.setup()
     return data
@@ -74,7 +70,7 @@ def build_module(
     rank: int = 0,
     initial: TrainedModel | None = None,
 ) -> LanguageModel:
-    """Return the module of a run, with the weights that its seed makes, or of an initial model."""
+    """Return the module of a run, with random weights or those of an initial model."""
     torch.manual_seed(options.seed)
     module: LanguageModel = build_node(
         "model",
@@ -85,7 +81,7 @@ def build_module(
         schedule=build_node("schedule", {**options.schedule, "_partial_": True}),
         num_batch_shards=num_batch_shards,
     )
-    if rank:  # the ranks have the same weights, and each draws its own dropout
+    if rank:  # all ranks have the same weights, but different dropout
         torch.manual_seed(options.seed + rank)
     if initial is not None:
         _load_initial(initial, module)
@@ -93,27 +89,25 @@ def build_module(
 
 
 def _load_initial(trained: TrainedModel, module: LanguageModel) -> None:
-    """Give a fresh network the weights of a model, which may know other characters.
+    """Load the weights of a model whose vocabulary may differ.
 
-    A character that both the model and the text have keeps its row of the embedding and of the
-    decoder. A character of the text alone keeps the row that the run's seed made, and a character
-    of the model alone is left behind. All other weights are the model's.
+    A character in both vocabularies gets the model's rows of the embedding and the decoder. A new
+    character keeps its random rows, and the rows of other characters are dropped.
     """
     characters = module.vocabulary.characters
     ids = {c: i for i, c in enumerate(trained.vocabulary.characters)}
-    ours = [i for i, c in enumerate(characters) if c in ids]
-    theirs = [ids[characters[i]] for i in ours]
+    shared = [i for i, c in enumerate(characters) if c in ids]
     weights = {name: torch.tensor(w) for name, w in trained.weights.items()}
-    fresh = module.network.state_dict()
+    random_weights = module.network.state_dict()
     for name in BY_CHARACTER:
-        rows = fresh[name].clone()
-        rows[ours] = weights[name][theirs]
+        rows = random_weights[name].clone()
+        rows[shared] = weights[name][[ids[characters[i]] for i in shared]]
         weights[name] = rows
     module.network.load_state_dict(weights)
 
 
 def build_callbacks(plan: RunPlan, data: TextDataModule, signals: Signals) -> list[L.Callback]:
-    """Return the callbacks of the config, after the one that logs the training.
+    """Return a `TrainingLog` and the callbacks of the config.
 
     Raises:
         InputError: a callback cannot be built, or does not resume exactly.
@@ -140,37 +134,33 @@ def build_callbacks(plan: RunPlan, data: TextDataModule, signals: Signals) -> li
 
 
 def build_loggers(plan: RunPlan, loggers: list[Logger]) -> None:
-    """Begin the loggers of the config.
-
-    Args:
-        loggers: gets each as it begins, also where a later one cannot.
+    """Start the loggers of the config, and append each to `loggers` before the next one starts.
 
     Raises:
-        RunError: the server of one refuses.
+        RunError: the server of a logger refuses.
     """
     for name, node in plan.options.logger.items():
         path = f"logger.{name}"
         if get_object(node["_target_"]) is TensorBoardLogger:
-            # TensorBoard leaves out what a killed start wrote from here on; it takes the first
-            # such mark for that of a new run, so a new run has one, too
+            # TensorBoard hides the values after this step from an interrupted run. A new run has
+            # a mark as well, because TensorBoard ignores the first one.
             node = {"purge_step": plan.first_step + 1, **node}
-        # a logger without a folder of its own gets the run's
         logger = build_node(path, node, save_dir=str(plan.folder), last_step=plan.first_step)
         loggers.append(logger)
         if isinstance(logger, (WandbLogger, MLFlowLogger)):
             try:
-                _ = logger.experiment  # asks a server, which may refuse
+                _ = logger.experiment  # this contacts the server
             except Exception as error:
-                raise RunError(f"{path}: cannot be begun ({to_one_line(error)})") from error
+                raise RunError(f"{path}: cannot be started ({to_one_line(error)})") from error
 
 
 def finish_loggers(loggers: list[Logger]) -> None:
-    """End what would go on in the process: W&B has one run in it, a sweep's next job's too."""
+    """Finish W&B's run, which would otherwise continue in the next job of a sweep."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             try:
                 logger.experiment.finish()
-            except Exception as error:  # the run's own files are whole
+            except Exception as error:  # not fatal, because the run's files are complete
                 say(f"logger: W&B cannot be finished ({to_one_line(error)})")
 
 
@@ -188,16 +178,14 @@ def build_trainer(
     if arguments["precision"] == "tf32-true":
         arguments["precision"] = "32-true"  # `hardware.make_deterministic` turned TF32 on
     if options.validation_interval and data.split("val") is not None:
-        # every so many batches, whatever epoch they are in
         windows = options.validation_interval * options.trainer.windows_a_step
         arguments["val_check_interval"] = windows
-        arguments["check_val_every_n_epoch"] = None
+        arguments["check_val_every_n_epoch"] = None  # the interval continues across epochs
     else:
         arguments["limit_val_batches"] = 0
-    # Lightning would also find a SLURM job whose processes srun did not start
+    # Set explicitly, because Lightning would also detect a SLURM job that does not use srun.
     environment = TorchElasticEnvironment() if world.size > 1 else LightningEnvironment()
-    if world.size > 1:
-        # else Lightning sets a number of threads of its own
+    if world.size > 1:  # Lightning would set another number of threads
         os.environ["OMP_NUM_THREADS"] = str(options.trainer.threads)
     trainer: L.Trainer = build_node(
         "trainer",
@@ -215,17 +203,17 @@ def build_trainer(
 
 
 def build_node(path: str, node: dict[str, Any], base: type | None = None, **supplied: Any) -> Any:
-    """Return the object that a node of the config names: its `_target_`, with its arguments.
+    """Return the object of a config node: its `_target_`, called with its arguments.
 
     Args:
-        path: where it stands in the config, for error messages.
-        base: a public class of charrnn's, which the target must be or derive from.
-        supplied: arguments that it is given if it has parameters of these names and the config
-            does not set them.
+        path: the node's place in the config, for error messages.
+        base: the public class of charrnn from which the target must derive.
+        supplied: additional arguments, for parameters with these names that the config does not
+            set.
 
     Raises:
-        InputError: it cannot be built so.
-        UserCodeError: a constructor of the user's code failed.
+        InputError: the object cannot be built.
+        UserCodeError: the user's code failed.
     """
     try:
         target = get_object(node["_target_"])
@@ -234,11 +222,11 @@ def build_node(path: str, node: dict[str, Any], base: type | None = None, **supp
                 f"{path}._target_={node['_target_']}: must be charrnn.{base.__name__} or derive "
                 f"from it"
             )
-        names = _parameters(target)
+        names = _find_parameters(target)
         arguments = {n: v for n, v in supplied.items() if n in names and n not in node}
-        # which resolves its whole config, and then each value of it
+        # Hydra resolves the config as a whole, and then each value.
         make = instantiate(escape_interpolations(node, times=2), _convert_="all", _partial_=True)
-        # the supplied objects go around Hydra, which would make configs of some
+        # Hydra would convert some of the supplied objects to configs.
         make = functools.partial(make, **arguments)
         return make if node.get("_partial_") else make()
     except (InputError, RunError):
@@ -251,18 +239,18 @@ def build_node(path: str, node: dict[str, Any], base: type | None = None, **supp
             raise RunError(f"{path}: cannot be made ({cause.strerror or cause})") from cause
         if is_out_of_memory(cause):
             raise InputError(f"{path}: {TOO_LITTLE_MEMORY}") from cause
-        if own := explain_own_code(cause):
-            raise own from cause
+        if user_error := explain_user_code(cause):
+            raise user_error from cause
         raise InputError(
             f"{path}: {node['_target_']} cannot be made: {to_one_line(cause)}"
         ) from cause
 
 
-def _parameters(target: Any) -> set[str]:
-    """The arguments of a callable; of a class that hands ``**`` on, those of its bases too."""
+def _find_parameters(target: Any) -> set[str]:
+    """Return the parameters of a callable, and of a class's bases as long as it takes ``**``."""
     names: set[str] = set()
-    for part in getattr(target, "__mro__", (target,)):
-        parameters = inspect.signature(part).parameters
+    for function in getattr(target, "__mro__", (target,)):
+        parameters = inspect.signature(function).parameters
         names |= set(parameters)
         if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters.values()):
             break

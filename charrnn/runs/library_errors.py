@@ -1,6 +1,6 @@
-"""Explain what a library or the user's own code says and raises in a line that helps the user.
+"""Turn the errors of libraries and of the user's code into one-line messages.
 
-Every command explains its failures here, so torch and Lightning are imported only where needed.
+All commands use this module, so it imports torch and Lightning only when they are needed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from charrnn.errors import InputError, RunError, UserCodeError, to_one_line
 from charrnn.files import shorten_path
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# Hydra finds its plugins beside the package
+# Hydra requires that its plugins are next to the package.
 CHARRNN = (PACKAGE, PACKAGE.parent / "hydra_plugins")
 PYTHON = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
 
@@ -30,21 +30,20 @@ TOO_LITTLE_MEMORY = (
 
 
 @contextlib.contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Keep off what Lightning and TensorBoard remark: what a person needs to know, we say."""
+def silence_libraries() -> Iterator[None]:
+    """Hide the messages and warnings of Lightning and TensorBoard."""
     loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric", "lightning")]
     levels, hook = [logger.level for logger in loggers], threading.excepthook
 
-    def without_writers(failed: threading.ExceptHookArgs) -> None:
-        # a thread that cannot write, such as TensorBoard's, ends the run, which says so in its line
-        if not isinstance(failed.exc_value, OSError):
-            hook(failed)
+    def ignore_write_errors(failure: threading.ExceptHookArgs) -> None:
+        # If a thread cannot write, such as TensorBoard's, the run itself fails with a message.
+        if not isinstance(failure.exc_value, OSError):
+            hook(failure)
 
-    threading.excepthook = without_writers
+    threading.excepthook = ignore_write_errors
     for logger in loggers:
         logger.setLevel(logging.ERROR)
-    # a profile was asked for
-    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # print profiles
     try:
         with warnings.catch_warnings():
             for pattern in (r"lightning(\.|$)", r"torch\.utils\.tensorboard"):
@@ -59,11 +58,11 @@ def quiet_libraries() -> Iterator[None]:
 
 
 def explain(error: Exception, folder: Path, checkpoint: Path | None) -> Exception:
-    """Return the error to raise for an error of a library or of the user's code in a training.
+    """Return the error to raise for an error of a library or of the user's code in training.
 
     Args:
-        folder: of the run.
-        checkpoint: from which the run went on, if it has not trained a step since.
+        folder: the run's folder.
+        checkpoint: the resumed checkpoint, if no step is trained since.
     """
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -71,57 +70,52 @@ def explain(error: Exception, folder: Path, checkpoint: Path | None) -> Exceptio
         return error
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     if str(frame.f_globals.get("__name__")).startswith("lightning.pytorch.callbacks."):
-        # a monitor that there is not, for one: the text names those that there are
+        # For example, a monitor does not exist. Lightning's message names the existing ones.
         return InputError(f"callbacks: {to_one_line(error, 500)}")
     if isinstance(error, MisconfigurationException):
         return InputError(f"trainer: {to_one_line(error, 500)}")
     if is_out_of_memory(error):
         return RunError(TOO_LITTLE_MEMORY)
-    if own := explain_own_code(error):
-        return own
+    if user_error := explain_user_code(error):
+        return user_error
     if isinstance(error, OSError):
-        named = isinstance(error.filename, (str, bytes))
-        where = os.fsdecode(error.filename) if named else folder
-        return RunError(
-            f"{where}: cannot be read or written ({error.strerror or to_one_line(error)})"
-        )
+        has_name = isinstance(error.filename, (str, bytes))
+        path = os.fsdecode(error.filename) if has_name else folder
+        reason = error.strerror or to_one_line(error)
+        return RunError(f"{path}: cannot be read or written ({reason})")
     if checkpoint is not None:
-        # the checkpoint is what differs from the run that wrote it
-        what = f"{type(error).__name__}: {to_one_line(error)}"
-        return InputError(f"{checkpoint}: a run cannot go on from it ({what})")
+        # The run could train before, so the checkpoint is the likely cause.
+        reason = f"{type(error).__name__}: {to_one_line(error)}"
+        return InputError(f"{checkpoint}: a run cannot resume from it ({reason})")
     return error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether torch or the system had too little memory.
-
-    torch has an error of its own for a GPU's memory, and only a text for other memory.
-    """
+    """Return whether torch or Python had too little memory."""
     import torch
 
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
+    # For memory on the CPU, torch raises a plain RuntimeError.
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-def explain_own_code(error: BaseException) -> UserCodeError | None:
+def explain_user_code(error: BaseException) -> UserCodeError | None:
     """Return the error to raise for an error of the user's code; None if charrnn raised it.
 
     A user's callback, loss or optimizer runs between frames of Lightning, torch and Hydra. The
-    innermost frame that is neither Python's nor an installed package's decides.
+    innermost frame that belongs neither to Python nor to an installed package decides.
     """
-    frames = traceback.extract_tb(error.__traceback__)
-    deciding = [f for f in frames if _is_charrnn(f.filename) or not _is_installed(f.filename)]
-    if not deciding or _is_charrnn(deciding[-1].filename):
+    stack = traceback.extract_tb(error.__traceback__)
+    frames = [f for f in stack if _is_charrnn(f.filename) or not _is_installed(f.filename)]
+    if not frames or _is_charrnn(frames[-1].filename):
         return None
-    own = [frame for frame in deciding if not _is_charrnn(frame.filename)]
-    head = "Traceback (only what is not charrnn's or a library's):\n"
-    lines = "".join([head, *traceback.format_list(own)])
-    where = shorten_path(own[-1].filename)
-    what = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
-    return UserCodeError(
-        f"{where}:{own[-1].lineno}: {what} (in your own code, not in charrnn)", lines
-    )
+    user_frames = [frame for frame in frames if not _is_charrnn(frame.filename)]
+    head = "Traceback (without the lines of charrnn and of libraries):\n"
+    lines = "".join([head, *traceback.format_list(user_frames)])
+    place = f"{shorten_path(frames[-1].filename)}:{frames[-1].lineno}"
+    cause = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
+    return UserCodeError(f"{place}: {cause} (in your own code, not in charrnn)", lines)
 
 
 def _is_charrnn(filename: str) -> bool:
@@ -129,7 +123,7 @@ def _is_charrnn(filename: str) -> bool:
 
 
 def _is_installed(filename: str) -> bool:
-    """Whether a file is Python's, of an installed package, or was made at run time."""
+    """Return whether a file belongs to Python or an installed package, or is generated code."""
     path = Path(filename).resolve()
     return (
         filename.startswith("<")

@@ -1,4 +1,4 @@
-"""A run as the command line asks for it, as it is planned, and as it ended."""
+"""Describe a run as requested by the command line, as planned, and as finished."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from charrnn.options.training import DecidedOptions, TrainOptions
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A run that the command line asks for; some options may be open.
+    """A run that the command line requests. Some options are not decided yet.
 
     Attributes:
-        options: complete and checked, of a resume filled from its record.
-        folder: that Hydra made, or that is resumed.
-        source: what the run resumes: the folder itself, a .ckpt, or None for a new run.
-        given: the options that the command line sets, dotted; a choice of a group counts as the
-            group's name.
-        overrides, hydra: as `.hydra/` records them.
+        options: checked options; a resume has those of its config.
+        folder: a new folder from Hydra, or the resumed one.
+        source: the folder or the .ckpt that the run resumes; None for a new run.
+        given: the dotted options, and the groups, that the command line sets.
+        overrides, hydra: the contents of these files in `.hydra/`.
         initial: the model of `init_from`, unless the run resumes from a checkpoint.
-        resume_words: what the command of a resume needs besides: " trust=true", or nothing.
+        resume_words: the end of the command that resumes the run: " trust=true", or nothing.
     """
 
     options: TrainOptions
@@ -41,7 +40,7 @@ class RunRequest:
 
     @property
     def gives_data(self) -> bool:
-        """Whether the command line sets any option of the data."""
+        """Whether the command line sets an option of the data."""
         return any(name.partition(".")[0] == "data" for name in self.given)
 
 
@@ -50,11 +49,11 @@ class RunPlan:
     """A run whose options are decided. Rank 0 sends it to the other ranks.
 
     Attributes:
-        files: the HDF5 and JSON of the text, absolute.
-        earlier_facts: of the model of `init_from`, such as its text; empty without one.
-        checkpoint: from which it resumes; None for a run that starts from its beginning.
-        first_step: the number of steps that are trained already.
-        initial: the model of `init_from`, for a run that starts from its beginning.
+        files: the absolute paths of the text's HDF5 and JSON files.
+        earlier_facts: facts of the model of `init_from`, such as its text; may be empty.
+        checkpoint: the checkpoint from which the run resumes; None if it starts at step 0.
+        first_step: the number of steps that are already trained.
+        initial: the model of `init_from`, if the run starts at step 0.
     """
 
     options: DecidedOptions
@@ -68,11 +67,11 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended.
+    """The result of a run.
 
     Attributes:
-        best_loss: which a sweep minimises: the lowest validation loss, nats per character; or None.
-        step: where that was, or the last step.
+        best_loss: the lowest validation loss, in nats per character; None without validation.
+        step: the step of the best loss, or else the last step.
     """
 
     folder: Path

@@ -1,10 +1,10 @@
-"""Several processes that train one model together: how they start, form a group, and end.
+"""Train one model in several processes: start them, form a process group, and end them.
 
     charrnn train (rank 0) ──starts──▶ rank 1, rank 2, ...     on one machine
     torchrun, srun ──start──▶ charrnn train (rank 0), charrnn train (rank 1), ...
 
-Rank 0 reads the command line, decides and records. It leads; the other ranks follow, and get the
-run from it. Lightning's launcher would replay the command line in each process, multiprocessing
+Rank 0 reads the command line, decides the options, writes the config, and sends the run to the
+other ranks. Lightning's launcher would replay the command line in each process, multiprocessing
 would import the user's script again, and torchrun's agent kills a process that takes over 30
 seconds to write its checkpoint after a signal (torch 2.13).
 """
@@ -37,13 +37,12 @@ from charrnn.runs.world import GRACE, PIPE, World
 from charrnn.say import say
 from charrnn.training.signals import Signals
 
-ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"  # torch's names for where the processes meet
+ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"  # torch's variables for the address of rank 0
 LOOPBACK = "127.0.0.1"
-# the others wait so long while rank 0 prepares the text
-TIMEOUT = timedelta(minutes=60)
-# gloo's errors are plain RuntimeErrors
+TIMEOUT = timedelta(minutes=60)  # The other ranks wait while rank 0 prepares the text.
+# Messages of gloo's errors about a lost process, which are plain RuntimeErrors.
 _LOST = ("gloo", "connection closed", "connection reset", "broken pipe")
-# the program of another rank, whose arguments are the `sys.path` of rank 0
+# The program of another rank. Its arguments are the `sys.path` of rank 0.
 _FOLLOW = """\
 import sys
 sys.path[:] = sys.argv[1:]
@@ -62,7 +61,7 @@ class LostProcess(RunError):
 
 
 def check_importable(options: DecidedOptions) -> None:
-    """Raise InputError for a class of the script that runs: other ranks cannot import it."""
+    """Raise InputError for a class in the user's script, which other ranks cannot import."""
     if options.trainer.num_processes == 1:
         return
     names = dict(_find_targets(options.plain()))
@@ -88,33 +87,33 @@ def _find_targets(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 @contextlib.contextmanager
-def lead(run: RunPlan, world: World, how_to_resume: Callable[[], str]) -> Iterator[World]:
+def lead_ranks(run: RunPlan, world: World, explain_resume: Callable[[], str]) -> Iterator[World]:
     """Send the run to the other ranks, if it has any. Start and end them if no launcher does.
 
     Args:
-        world: this process, as its launcher describes it.
-        how_to_resume: the end of the line if this rank hangs because another one failed.
+        world: the world that the launcher describes.
+        explain_resume: returns the end of the message if this rank hangs after another one failed.
 
     Yields:
-        The place of this process, which is rank 0.
+        The world, in which this process is rank 0.
 
     Raises:
-        InputError, RunError: a rank that was started here failed.
+        InputError, RunError: a rank that this process started has failed.
     """
     count = run.options.trainer.num_processes
     with contextlib.ExitStack() as stack:
         if count > 1 and not world.launcher:
-            world = stack.enter_context(_start_ranks(count, how_to_resume))
+            world = stack.enter_context(_start_ranks(count, explain_resume))
         if count > 1:
             send_run(run)
         yield world
 
 
 @contextlib.contextmanager
-def _start_ranks(count: int, how_to_resume: Callable[[], str]) -> Iterator[World]:
-    """Start the other ranks of `count` on this machine, form the group, and end them."""
+def _start_ranks(count: int, explain_resume: Callable[[], str]) -> Iterator[World]:
+    """Start ranks 1 to `count` - 1 on this machine, form the group, and end them."""
     world = World("charrnn", 0, 0, count, count)
-    # on a port that is free, and that no other program can take in between
+    # Port 0 selects a free port, and the store keeps it.
     store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
     environment = dict(os.environ)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
@@ -130,7 +129,7 @@ def _start_ranks(count: int, how_to_resume: Callable[[], str]) -> Iterator[World
         if process.wait():
             events.put(failure := _describe_failure(rank, process, error))
             if not is_over.wait(GRACE):  # NCCL waits for the rank until TIMEOUT
-                say(f"charrnn train: {failure}; {how_to_resume()}")
+                say(f"charrnn train: {failure}; {explain_resume()}")
                 os._exit(1)
 
     try:
@@ -138,13 +137,13 @@ def _start_ranks(count: int, how_to_resume: Callable[[], str]) -> Iterator[World
             process, pipe = _start_rank(rank, count, store.port)
             others.append(process)
             threading.Thread(target=watch, args=(rank, process, pipe), daemon=True).start()
-        for _ in others:  # a signal could not end torch's wait for the group
+        for _ in others:  # wait here, because a signal cannot interrupt torch's wait
             if failure := events.get():
                 raise failure
-        join(world, store)
+        join_group(world, store)
         yield world
         if any(process.wait() for process in others):
-            raise LostProcess("another process of this run failed as it ended")
+            raise LostProcess("another process of this run failed when it ended")
     except LostProcess as lost:
         is_over.set()
         with contextlib.suppress(queue.Empty):
@@ -162,44 +161,40 @@ def _start_ranks(count: int, how_to_resume: Callable[[], str]) -> Iterator[World
 
 
 def _start_rank(rank: int, count: int, port: int) -> tuple[subprocess.Popen[bytes], Connection]:
-    """Start a process that follows this one; return it with a pipe to it."""
-    ours, theirs = Pipe()
+    """Start another rank, and return its process with a pipe to it."""
+    our_end, its_end = Pipe()
     world = World("charrnn", rank, rank, count, count)
-    meeting = {PORT: str(port), PIPE: str(theirs.fileno())}
-    # the process inherits the mask, and unblocks the signals when it handles them
+    variables = {**world.to_environment(), PORT: str(port), PIPE: str(its_end.fileno())}
+    # The process inherits the mask, and unblocks the signals when it handles them.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    with theirs:
+    with its_end:
         try:
             process = subprocess.Popen(
                 [sys.executable, "-c", _FOLLOW, *sys.path],
-                env={**os.environ, **world.to_environment(), **meeting},
+                env={**os.environ, **variables},
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[its_end.fileno()],
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    return process, ours
+    return process, our_end
 
 
 def _describe_failure(
     rank: int, process: subprocess.Popen[bytes], error: BaseException | None
 ) -> BaseException:
-    """Return the error that a rank sent, with its number, or one that says how it ended."""
+    """Return the error that a rank sent, with its number, or else an error with its exit code."""
     if error is not None:
         error.args = (f"rank {rank}: {error}", *error.args[1:])
         return error
-    code = process.returncode
-    killer = f"was killed by {signal.Signals(-code).name}" if code < 0 else ""
-    how = killer or f"ended with exit code {code}"
-    return RunError(f"rank {rank} (process {process.pid}) {how}")
+    code, cause = process.returncode, f"ended with exit code {process.returncode}"
+    if code < 0:
+        cause = f"was killed by {signal.Signals(-code).name}"
+    return RunError(f"rank {rank} (process {process.pid}) {cause}")
 
 
 def send_run(run: RunPlan | None) -> None:
-    """Send the run to all other ranks, with a cell that the user's script has registered.
-
-    Args:
-        run: None if there is nothing to train.
-    """
+    """Send the run to all other ranks, with its registered cell. None: there is no training."""
     kind = None if run is None else run.options.model.kind
     _broadcast([run, None if kind is None or kind in CELLS else find_cell(kind)])
 
@@ -208,22 +203,22 @@ def send_run(run: RunPlan | None) -> None:
 
 
 def follow(fit: Fit, world: World, signals: Signals, rank_0: Connection | None) -> None:
-    """Train as another rank, once rank 0 has sent the run.
+    """Train as another rank, with the run from rank 0.
 
     Args:
-        rank_0: the pipe to it, if it started this process.
+        rank_0: the pipe to rank 0, if it started this process.
 
     Raises:
-        LostProcess: rank 0 is gone, because it refused its command line, for example.
+        LostProcess: rank 0 has ended, for example because of an error in the command line.
     """
-    with contextlib.nullcontext() if rank_0 is None else _report_to(rank_0):
+    with contextlib.nullcontext() if rank_0 is None else _report_errors(rank_0):
         if rank_0 is not None:
             signals.start_deferring()  # rank 0 decides when to stop
             rank_0.send(None)
-        join(world)
-        received: list[Any] = [None, None]
-        _broadcast(received)
-        run, cell = received
+        join_group(world)
+        objects: list[Any] = [None, None]
+        _broadcast(objects)
+        run, cell = objects
         if cell is not None:
             register_cell(run.options.model.kind, cell)
         if run is not None:
@@ -231,40 +226,40 @@ def follow(fit: Fit, world: World, signals: Signals, rank_0: Connection | None) 
 
 
 @contextlib.contextmanager
-def _report_to(rank_0: Connection) -> Iterator[None]:
-    """Send rank 0 the error that ends this process."""
+def _report_errors(rank_0: Connection) -> Iterator[None]:
+    """Send an error to rank 0, and end this process."""
     try:
         yield
     except BaseException as error:
         if not isinstance(error, InputError | RunError | Interrupted):
             traceback.print_exception(error)
             error = RuntimeError(f"{type(error).__name__}: {error}")
-        with contextlib.suppress(OSError):  # rank 0 may be gone
+        with contextlib.suppress(OSError):  # rank 0 may have ended
             rank_0.send(error)
         sys.stdout.flush()
         sys.stderr.flush()
-        # the interpreter might wait for open connections as it ends, or abort
+        # A normal exit might wait for open connections, or abort.
         os._exit(int(isinstance(error, Exception)))
 
 
 # -- the process group ---------------------------------------------------------------------
 
 
-def join(world: World, store: Store | None = None) -> None:
-    """Become a member of the group, which Lightning then finds and uses; each waits for all.
+def join_group(world: World, store: Store | None = None) -> None:
+    """Wait for all ranks, and form torch's default process group, which Lightning then uses.
 
     Args:
-        store: where they meet, if not where the environment says.
+        store: connects the ranks; by default, the environment has the address of rank 0.
 
     Raises:
-        RunError: they cannot meet.
+        RunError: the ranks cannot connect.
     """
     if world.launcher == "srun":
         nodes = os.environ.get("SLURM_STEP_NODELIST", LOOPBACK)
         os.environ.setdefault(ADDRESS, SLURMEnvironment.resolve_root_node_address(nodes))
         os.environ.setdefault(PORT, str(SLURMEnvironment().main_port))
     os.environ.update(world.to_environment())
-    # what they exchange between steps goes over the CPU, and no GPU waits for it
+    # Messages between steps use the CPU (gloo), so that no GPU waits for them.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
         if world.launcher == "charrnn" and store is None:
@@ -273,22 +268,22 @@ def join(world: World, store: Store | None = None) -> None:
             backend, store=store, rank=world.rank, world_size=world.size, timeout=TIMEOUT
         )
     except RuntimeError as error:
-        where = f"{os.environ.get(ADDRESS)}:{os.environ.get(PORT)}"
+        address = f"{os.environ.get(ADDRESS)}:{os.environ.get(PORT)}"
         raise RunError(
-            f"{world.launcher}: its processes cannot meet at {where} ({to_one_line(error)})"
+            f"{world.launcher}: its processes cannot connect at {address} ({to_one_line(error)})"
         ) from error
 
 
 def _broadcast(objects: list[Any]) -> None:
-    """Give all ranks the objects of rank 0; raises LostProcess."""
+    """Send the objects of rank 0 to all ranks. Raise LostProcess if a rank has ended."""
     try:
         dist.broadcast_object_list(objects, src=0, device=torch.device("cpu"))
     except RuntimeError as error:
         raise LostProcess(f"another process of this run ended ({to_one_line(error)})") from error
 
 
-def lost_process(error: BaseException) -> LostProcess | None:
-    """What to raise for an error that means that another process is gone; None for others."""
+def to_lost_process(error: BaseException) -> LostProcess | None:
+    """Convert an error about the connection to another process; return None for other errors."""
     is_lost = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _LOST)
     if not is_lost and not isinstance(error, dist.DistError):
         return None

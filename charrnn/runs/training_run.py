@@ -1,4 +1,4 @@
-"""`charrnn train`, from the request of a run to its result: one page, from top to bottom."""
+"""Train a run: decide its options, build its parts, and fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from charrnn.runs import announcements, building, decisions, hardware, processes
 from charrnn.runs import folder as folders
 from charrnn.runs.decisions import TextSize
 from charrnn.runs.freed_memory import keep_freed_memory
-from charrnn.runs.library_errors import explain, quiet_libraries
+from charrnn.runs.library_errors import explain, silence_libraries
 from charrnn.runs.plan import Result, RunPlan, RunRequest
 from charrnn.runs.resume_point import ResumePoint, check_background, check_resume, find_resume_point
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
@@ -22,21 +22,19 @@ from charrnn.training.signals import Signals
 
 
 def train(request: RunRequest, signals: Signals) -> Result:
-    """Train in a run folder, in this process or in several of which it is rank 0.
-
-    A run that is finished already says so, and its result is returned.
+    """Train a run as rank 0, and return its result. A finished run is not trained again.
 
     Raises:
-        InputError: something does not fit; no file that was there before is changed.
-        RunError, Interrupted: the line says how to resume.
+        InputError: an option or a file does not fit; no existing file is changed.
+        RunError, Interrupted: the message says how to resume.
     """
     world = detect_world()
     folder = request.folder
     with folders.claim(folder, resumes=request.source == folder):
-        with announcements.tell_how_to_resume(folder, request.resume_words):
+        with announcements.add_resume_command(folder, request.resume_words):
             point = find_resume_point(request.source, folder)
             is_finished = point is not None and point.is_end_of(request.options)
-            if not is_finished or request.gives_data:  # a given text may be another than the run's
+            if not is_finished or request.gives_data:  # check that it is the run's text
                 plan, text = plan_run(request, point, world)
             if point is not None and is_finished:
                 if world.launcher:
@@ -44,26 +42,26 @@ def train(request: RunRequest, signals: Signals) -> Result:
                 announcements.say_finished(request.source or folder, folder, point.step)
                 return Result(folder, *point.best, seconds=0.0)
             folders.record(folder, plan.options.plain(), request.overrides, request.hydra)
-            how_to_resume = partial(announcements.how_to_resume, folder, request.resume_words)
-            with processes.lead(plan, world, how_to_resume) as world:
+            explain_resume = partial(announcements.explain_resume, folder, request.resume_words)
+            with processes.lead_ranks(plan, world, explain_resume) as world:
                 result = fit(plan, signals, world, text)
-        announcements.say_end(result)
-        announcements.say_what_helps(plan, text)
+        announcements.say_result(result)
+        announcements.suggest_other_texts(plan, text)
         return result
 
 
 def plan_run(
     request: RunRequest, point: ResumePoint | None, world: World
 ) -> tuple[RunPlan, EncodedText]:
-    """Open the text of a run, decide every open option, and check what comes of it.
+    """Open the text of a run, and decide and check its options.
 
     Raises:
-        InputError: something does not fit.
+        InputError: an option or a file does not fit.
     """
     options, initial = request.options, None if point else request.initial
     decisions.check_machine(options, world)
     announcements.say_default_corpus(request)
-    # beside a text that only a record names, nothing is written
+    # Do not write next to a text that only a config names, which may be untrusted.
     may_write = request.source is None or request.gives("data", "data.input_txt")
     data = building.open_data_module(options.data, beside_the_text=may_write)
     text = data.encoded
@@ -97,19 +95,17 @@ def fit(
     world: World = SINGLE_PROCESS,
     text: EncodedText | None = None,
 ) -> Result:
-    """Train until the end, a signal, or a failure.
-
-    Several processes call it with the same plan; the one of rank 0 writes and speaks.
+    """Train until the end, a signal, or a failure. All ranks call this with the same plan.
 
     Args:
-        text: if this process has opened it already.
+        text: the encoded text, if it is already open.
 
     Raises:
         InputError: the data, the checkpoint or an option does not fit.
         RunError: training diverged, or a file could not be written.
-        Interrupted: a signal ended it; the checkpoint is written.
+        Interrupted: a signal ended the training, and the checkpoint is written.
     """
-    began = time.perf_counter()
+    start = time.perf_counter()
     keep_freed_memory()
     options, trainer = plan.options, None
     loggers: list[Logger] = []
@@ -117,7 +113,7 @@ def fit(
         data = building.build_data(plan, text)
         hardware.make_deterministic(options.trainer)
         num_shards = hardware.count_batch_shards(options, data.streams.batch_size // world.size)
-        with quiet_libraries():
+        with silence_libraries():
             module = building.build_module(
                 options, data.vocabulary, num_shards, world.rank, plan.initial
             )
@@ -127,10 +123,10 @@ def fit(
             trainer = building.build_trainer(plan, data, callbacks, loggers, world)
             with limit_threads(options.trainer.threads // module.num_batch_shards):
                 trainer.fit(module, data, ckpt_path=plan.checkpoint, weights_only=True)
-        if world.size > 1:  # not after a failure: it may wait for processes that are gone
+        if world.size > 1:  # not after a failure, because it may wait for a failed rank
             torch.distributed.destroy_process_group()
     except Exception as error:
-        if world.size > 1 and (lost := processes.lost_process(error)):
+        if world.size > 1 and (lost := processes.to_lost_process(error)):
             raise lost from error
         has_trained = trainer is not None and trainer.global_step > plan.first_step
         explanation = explain(error, plan.folder, None if has_trained else plan.checkpoint)
@@ -141,4 +137,4 @@ def fit(
         building.finish_loggers(loggers)
     best = module.best
     loss, step = (best.loss, best.step) if best.step else (None, trainer.global_step)
-    return Result(plan.folder, loss, step, time.perf_counter() - began)
+    return Result(plan.folder, loss, step, time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""Which process this is of those that train together, and who started it; nothing heavy here."""
+"""Detect the rank and the launcher of this process. This module must start fast."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from multiprocessing.connection import Connection
 
 from charrnn.errors import InputError, shorten, to_one_line
 
-# the variables of torchrun, in the order of the attributes of `World`
+# The variables of torchrun, in the order of the attributes of `World`.
 TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
-# what torch and Lightning tell one of several processes by, whoever set it
+# The variables from which torch and Lightning infer a rank.
 RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
-# the descriptor of the pipe to rank 0, in a process that charrnn has started
+# The file descriptor of the pipe to rank 0, in a process that charrnn started.
 PIPE = "CHARRNN_PIPE"
-# once a rank has failed, the others get this long to end by themselves (seconds)
+# After a rank has failed, the others are ended after this time (seconds).
 GRACE = 5.0
 
 
 @dataclass(frozen=True)
 class World:
-    """This process among those that train together; `local` ones are of its own machine.
+    """The rank of this process and the number of ranks, in all and on this machine (local).
 
     Attributes:
-        launcher: who started them: torchrun, srun, or charrnn itself; "" for a process alone.
+        launcher: "torchrun", "srun" or "charrnn"; "" for a single process.
     """
 
     launcher: str = ""
@@ -40,7 +40,7 @@ class World:
         return self.size // self.local_size
 
     def to_environment(self) -> dict[str, str]:
-        """Return the variables from which torch and Lightning know it, named as by torchrun."""
+        """Return the variables of torchrun, which torch and Lightning read."""
         values = (self.rank, self.local_rank, self.size, self.local_size)
         group_rank = self.rank // self.local_size
         return {"GROUP_RANK": str(group_rank), **dict(zip(TORCHRUN, map(str, values), strict=True))}
@@ -50,10 +50,10 @@ SINGLE_PROCESS = World()
 
 
 def detect_world() -> World:
-    """Return this process's place, as its launcher tells; SINGLE_PROCESS if there is none.
+    """Return the world that the launcher describes; SINGLE_PROCESS without a launcher.
 
     Raises:
-        InputError: a variable makes this one of several processes that neither of them started.
+        InputError: a variable sets a rank, but there is no launcher.
     """
     if PIPE in os.environ or "TORCHELASTIC_RUN_ID" in os.environ:
         launcher = "charrnn" if PIPE in os.environ else "torchrun"
@@ -66,67 +66,63 @@ def detect_world() -> World:
         for name in RANKS:
             if (text := os.environ.get(name, "0")) != "0":
                 raise InputError(
-                    f"{name}={shorten(text)}: makes this one of several processes, and neither "
+                    f"{name}={shorten(text)}: makes this one of several processes, but neither "
                     f"torchrun nor srun started it; start charrnn with one of them, or unset {name}"
                 )
         return SINGLE_PROCESS
     return started if started.size > 1 else SINGLE_PROCESS
 
 
-def tie_to_rank_0() -> Connection:
-    """Return the pipe to rank 0, which started this process; end this process soon after it."""
+def connect_to_rank_0() -> Connection:
+    """Return the pipe to rank 0. If rank 0 ends, end this process soon after."""
     pipe = Connection(int(os.environ[PIPE]))
 
-    def leave_after_rank_0() -> None:
-        pipe.poll(None)  # rank 0 sends nothing, but the pipe ends with it
+    def exit_after_rank_0() -> None:
+        pipe.poll(None)  # rank 0 sends nothing, but closes the pipe when it ends
         time.sleep(GRACE)
         os._exit(1)
 
-    threading.Thread(target=leave_after_rank_0, daemon=True).start()
+    threading.Thread(target=exit_after_rank_0, daemon=True).start()
     return pipe
 
 
-# -- jobs that are started again -------------------------------------------------------
+# -- restarted jobs --------------------------------------------------------------------
 
 
-def restarted_by_slurm() -> bool:
+def is_restarted_by_slurm() -> bool:
     return int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
 
 
-def slurm_job_folder() -> str | None:
-    """A folder for this step of this SLURM batch job, the same whenever the job is started
-    again; None outside of one."""
+def get_slurm_folder() -> str | None:
+    """Return a folder for this step of a SLURM batch job and its restarts; None without a job."""
     job = os.environ.get("SLURM_JOB_ID")
-    if job is None or _slurm_job(job).get("BatchFlag") != "1":
+    if job is None or _show_slurm_job(job).get("BatchFlag") != "1":
         return None
     step = os.environ.get("SLURM_STEP_ID")
     return f"outputs/train/slurm/{job}" + (f"-{step}" if step else "")
 
 
-def requeue() -> str | None:
-    """Put this SLURM batch job into the queue again; returns a line that says whether it worked.
+def requeue_slurm_job() -> str | None:
+    """Put this SLURM batch job into the queue again, and return a message; None without a job.
 
-    Nothing is completed, and None returned, outside of a batch job. A job that SLURM itself is
-    ending (because somebody cancelled it, or its time is up) must not come back.
+    A job that SLURM is ending, because it is cancelled or its time is up, is not requeued.
     """
     job = os.environ.get("SLURM_JOB_ID")
-    if job is None:
-        return None
-    if (state := _slurm_job(job)).get("BatchFlag") != "1":
+    if job is None or (state := _show_slurm_job(job)).get("BatchFlag") != "1":
         return None
     if state.get("JobState") != "RUNNING":
-        return f"SLURM is ending job {job} already, and is not asked to queue it again"
+        return f"SLURM is already ending job {job}, so it is not queued again"
     completed = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
     if completed.returncode == 0:
         return f"SLURM job {job} is queued again"
     return f"SLURM job {job} could not be queued again: {to_one_line(completed.stderr)}"
 
 
-def _slurm_job(job: str) -> dict[str, str]:
-    """What SLURM says of a job; nothing where it cannot be asked."""
+def _show_slurm_job(job: str) -> dict[str, str]:
+    """Return the properties of a SLURM job; {} if scontrol fails."""
     command = ["scontrol", "--oneliner", "show", "job", job]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        output = subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    return dict(field.split("=", 1) for field in answer.stdout.split() if "=" in field)
+    return dict(field.split("=", 1) for field in output.split() if "=" in field)

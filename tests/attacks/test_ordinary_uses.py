@@ -92,7 +92,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 def printed(err: str) -> list[str]:
     """The words that a line says go on with a run from its checkpoint."""
-    found = re.search(r"charrnn (train .*) goes on$", err.strip(), re.M)
+    found = re.search(r"to resume it: charrnn (train .*)$", err.strip(), re.M)
     assert found is not None, err
     return shlex.split(found[1])
 

@@ -81,7 +81,7 @@ def test_a_run_goes_on_as_itself(trained: Trained, capfd: pytest.CaptureFixture[
         assert main(["train", *resume, f"trainer.max_steps={before['trainer']['max_steps']}"]) == 0
         assert config_of(run) == before
     assert config_of(other)["trainer"]["max_steps"] == 2
-    assert "going on from Gregor's" in capfd.readouterr().err
+    assert "resuming from Gregor's" in capfd.readouterr().err
 
 
 def test_a_resume_that_is_read_too_late(

@@ -58,7 +58,7 @@ def test_wandb_refuses(tmp_path: Path) -> None:
     run(start("run", "logger=wandb"), tmp_path, code=1, env={**nobody, **env})
     said = (tmp_path / "log.txt").read_text("utf-8")
     last = said.rstrip().splitlines()[-1]
-    assert last.startswith("charrnn train: logger.wandb: cannot be begun (")
+    assert last.startswith("charrnn train: logger.wandb: cannot be started (")
     assert "Traceback" not in said
 
 

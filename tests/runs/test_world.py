@@ -110,7 +110,7 @@ class Slurm:
     [
         ("JobId=12 JobState=RUNNING BatchFlag=1", "SLURM job 12 is queued again", True),
         # cancelled, or out of time: it must not come back from the dead
-        ("JobId=12 JobState=COMPLETING BatchFlag=1", "SLURM is ending job 12", False),
+        ("JobId=12 JobState=COMPLETING BatchFlag=1", "SLURM is already ending job 12", False),
         ("JobId=12 JobState=RUNNING BatchFlag=0", None, False),
         ("", None, False),
     ],
@@ -121,7 +121,7 @@ def test_requeue(
     environment(SRUN)
     slurm = Slurm(state)
     monkeypatch.setattr(worlds.subprocess, "run", slurm)
-    answer = worlds.requeue()
+    answer = worlds.requeue_slurm_job()
     assert (answer or "").startswith(line or "")
     assert (answer is None) == (line is None)
     assert (["scontrol", "requeue", "12"] in slurm.commands) == requeued

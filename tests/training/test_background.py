@@ -91,7 +91,7 @@ def test_counted_before_the_text_in_one_table(
     assert "data.background=" in capfd.readouterr().err
     (texts / "other.txt").write_text("the cat")
     train("resume=run", "trainer.max_steps=25", small=False, code=2)
-    assert "bring it back to resume" in capfd.readouterr().err
+    assert "restore it to resume" in capfd.readouterr().err
 
 
 def test_the_limit_cuts_the_background(train: Train, texts: Path) -> None:

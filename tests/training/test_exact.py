@@ -139,7 +139,7 @@ def test_a_finished_run_stays_as_it_is(
     with held:
         assert "another charrnn (process" in says(resume, "trainer.max_steps=19")
     new = (f"resume={last}", "hydra.run.dir=new")
-    assert "this run is finished, at step 5; with a larger" in says(*new, code=0)
+    assert "this run is finished, at step 5; to continue it" in says(*new, code=0)
     assert not (workplace / "new").exists()
     text = (workplace / "corpus.txt").read_text("utf-8")
     assert "finished, at step 5" in says("corpus.txt", resume, code=0)

@@ -117,7 +117,7 @@ def fills(size: int, phase: str, point: str, count: int) -> Fault:
 
 
 STEP = ("step", "forward", 9)
-STOPPED, BEFORE = "stopped after step 9; .* resume=run goes on", "stopped before training began"
+STOPPED, BEFORE = "stopped after step 9; .* resume=run", "stopped before training began"
 FULL = r"written \(File too large\).*resume=run"
 at_the_start = partial(Fault, "start", "data", 1)
 # what happens -> the exit code, a pattern of the last line, the steps that may be saved then

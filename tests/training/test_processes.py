@@ -27,7 +27,7 @@ from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
 SMALL_DDP = ("trainer=ddp", *SMALL[1:])
 LONG = ("trainer.max_steps=100000", "checkpoint_every=50", "logger=csv")
 END = "trainer.max_steps=160"
-LOST = "the run is saved: charrnn train resume=run goes on"
+LOST = "the run is saved; to resume it: charrnn train resume=run"
 
 
 @contextlib.contextmanager
@@ -285,7 +285,7 @@ def test_a_restart_by_torchrun_is_exact(train: Train, workplace: Path) -> None:
         os.kill(ranks[1], signal.SIGKILL)
         said = process.stderr.read()
         assert process.wait() == 0, said
-    assert "going on from" in said
+    assert "resuming from" in said
     assert_same(tensors(workplace / "run"), tensors(whole))
     assert metrics(workplace / "run") == metrics(whole)
 

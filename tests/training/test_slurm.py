@@ -165,7 +165,7 @@ def test_a_preempted_job_is_queued_again_and_goes_on(
     assert match is not None
     name = f"{job.number}-0" if launcher == "srun" else job.number
     run = workplace / "outputs" / "train" / "slurm" / name
-    assert f"going on from {run.relative_to(workplace)}/checkpoints" in log
+    assert f"resuming from {run.relative_to(workplace)}/checkpoints" in log
     assert f"last.ckpt, step {match[1]}" in log
     assert_same(tensors(run)["weights"], tensors(whole)["weights"])
     assert_same(tensors(run)["optimizer"], tensors(whole)["optimizer"])
