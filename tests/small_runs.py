@@ -18,7 +18,7 @@ from charrnn import plugins
 from charrnn.models import checkpoint
 from charrnn.options.training import DecidedOptions, TrainOptions
 from charrnn.runs import decisions
-from charrnn.runs.hardware import trains_in_bf16
+from charrnn.runs.hardware import can_train_in_bf16
 from charrnn.runs.world import SINGLE_PROCESS, World
 
 SMALL = (
@@ -43,7 +43,7 @@ SMALL = (
 
 def skip_without_bf16(precision: str, kind: str = "lstm") -> None:
     """Skip a test of bf16 where the CPU cannot run such a layer in it."""
-    if precision == "bf16-mixed" and not trains_in_bf16(kind, "cpu"):
+    if precision == "bf16-mixed" and not can_train_in_bf16(kind, "cpu"):
         pytest.skip(f"this CPU cannot train a {kind} in bf16")
 
 

@@ -12,14 +12,14 @@ from benchmarks.measuring import Ended, measure_in_turns
 from benchmarks.report import Row, make_ratio, make_row
 from benchmarks.sections.training import run_bare_loop
 from benchmarks.workplace import Workplace, measure_step
-from charrnn.runs.hardware import trains_in_bf16
+from charrnn.runs.hardware import can_train_in_bf16
 
 
 def measure(workplace: Workplace) -> list[Row] | str:
     if not torch.cuda.is_available():
         return "Left out: this machine has no CUDA GPU."
     native = torch.cuda.is_bf16_supported(including_emulation=False)
-    bf16 = native and trains_in_bf16("lstm", "cuda")
+    bf16 = native and can_train_in_bf16("lstm", "cuda")
     precision = "bf16-mixed" if bf16 else "tf32-true"
     small, large = workplace.effort.size(3000, least=20), workplace.effort.size(600, least=20)
     return [

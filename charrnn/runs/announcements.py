@@ -50,14 +50,9 @@ class Announcement(L.Callback):
         say(f"  {sum(sizes.values()):,} characters, {len(data.vocabulary):,} different ones")
         say("  " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
         say(
-<<<<<<< HEAD
-            f"model: {m.kind}, {m.num_layers} x {m.hidden_size}, embedding {m.embedding_size}, "
-            f"dropout {m.dropout:g}; {count_parameters(pl_module.network):,} parameters"
-=======
             f"model: {arch.kind}, {arch.num_layers} x {arch.hidden_size}, embedding "
             f"{arch.embedding_size}, dropout {arch.dropout:g}; "
-            f"{num_parameters(pl_module.network):,} parameters"
->>>>>>> cbc754a4 (Name the functions of runs and their processes by verbs)
+            f"{count_parameters(pl_module.network):,} parameters"
         )
         if plan.options.init_from is not None and plan.checkpoint is None:
             say(f"init_from: {shorten_path(plan.options.init_from)}")

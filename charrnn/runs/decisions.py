@@ -283,7 +283,7 @@ def measure_speed(options: DecidedOptions, seconds: float, vocabulary: Vocabular
     seconds = min(MOST_SECONDS, MEASURING_SHARE * seconds)
     num_processes = options.trainer.num_processes
     streams = max(1, options.data.batch_size // num_processes)
-    device, precision = hardware.first_device(options.trainer), options.trainer.precision
+    device, precision = hardware.get_first_device(options.trainer), options.trainer.precision
     hardware.make_deterministic(options.trainer)
     num_shards = hardware.count_batch_shards(options, streams)
     module = build_module(options, vocabulary, num_shards).to(device).train()

@@ -1,4 +1,4 @@
-"""What a run trains on: device, precision and threads, chosen once and then recorded."""
+"""Decide the device, the precision and the threads of a run."""
 
 from __future__ import annotations
 
@@ -22,30 +22,28 @@ from charrnn.options.training import (
 from charrnn.runs.world import World
 from charrnn.training.bf16 import cpu_has_bf16
 
-# Up to so many units the batch is split over the threads, where each gets so many streams: matmul
-# threads would synchronise hundreds of times a step (docs/hydra.md). Two layers of 128 units,
-# 16 streams on two cores that other programs use too: 45 ms a step with one thread, 51 with the
-# batch split, 1,614 with the products.
+# Up to this hidden size, threads share the batch (see charrnn.training.batch_shards), with at least
+# this many streams each. A step of two layers of 128 units with 16 streams, on two busy cores, took
+# 45 ms with one thread, 51 ms with a shared batch, and 1,614 ms with shared matrix products.
 SHARDED_HIDDEN, SHARD_STREAMS = 256, 8
-# above, multiplications of a time step's product that a thread needs to have
+# For a larger hidden size: multiplications per thread in the matrix product of a time step.
 PRODUCT_PER_THREAD = 32_000
 # On a CPU, bf16 trains faster than float32 from this many streams and this many multiplications
-# in the product of a time step on, by measurement. oneDNN has a kernel for a whole layer of an
-# LSTM; the layers of the others are loops over small operations, with a conversion each. For a
-# cell that is not in the table, auto means float32.
+# in the product of a time step, by measurement. oneDNN has a kernel for a whole LSTM layer; the
+# other layers are loops over small operations that each convert. For other cells, auto is float32.
 BF16_STREAMS_AND_PRODUCT = {"lstm": (8, 0), "gru": (1, 800_000), "rnn": (1, 1_600_000)}
 
 
 def decide_trainer(
     trainer: TrainerNode, model: DecidedModel, batch_size: int, world: World
 ) -> DecidedTrainer:
-    """Return the options of the trainer with device, precision and threads decided.
+    """Return the options of the trainer with the decided device, precision and threads.
 
     Args:
-        batch_size: streams of all processes together.
+        batch_size: the streams of all processes.
 
     Raises:
-        InputError: this machine lacks what an option (or a record) asks for.
+        InputError: this machine does not support an option, which may be from a resumed config.
     """
     accelerator = _choose_accelerator(trainer.accelerator)
     devices = _choose_devices(trainer.devices, accelerator, world)
@@ -54,11 +52,11 @@ def decide_trainer(
     streams = batch_size // num_processes
     threads = trainer.threads
     if threads is None:
-        # a launcher has divided the cores among its processes already
+        # A launcher has already divided the cores among its processes.
         threads = torch.get_num_threads() // (1 if world.launcher else count_of(devices))
-        threads = (
-            _choose_threads(model, streams, threads) if accelerator == "cpu" else max(1, threads)
-        )
+        if accelerator == "cpu":
+            threads = _choose_threads(model, streams, threads)
+        threads = max(1, threads)
     choices = {
         "accelerator": accelerator,
         "devices": devices,
@@ -70,11 +68,7 @@ def decide_trainer(
 
 
 def _count_processes(devices: int | list[int], num_nodes: int, world: World) -> int:
-    """Return how many processes train on these devices of each machine.
-
-    Raises:
-        InputError: the launcher has started another number of processes.
-    """
+    """Return the number of all processes. Raise InputError if the launcher started others."""
     local = count_of(devices)
     if world.launcher and (local, num_nodes) != (world.local_size, world.nodes):
         raise InputError(
@@ -83,14 +77,14 @@ def _count_processes(devices: int | list[int], num_nodes: int, world: World) -> 
         )
     if not world.launcher and num_nodes > 1:
         raise InputError(
-            f"trainer.num_nodes={num_nodes}: charrnn starts processes on its own machine "
-            f"only; for several machines start it with torchrun or srun"
+            f"trainer.num_nodes={num_nodes}: charrnn starts processes on one machine only; for "
+            f"several machines start it with torchrun or srun"
         )
     return int(local) * num_nodes
 
 
 def _check_split(batch_size: int, has_batchnorm: bool, num_processes: int) -> None:
-    """Raise InputError if so many processes cannot share the streams."""
+    """Raise InputError if the processes cannot share the streams evenly."""
     if batch_size % num_processes:
         raise InputError(
             f"data.batch_size={batch_size}: cannot be split evenly over {num_processes} processes; "
@@ -99,7 +93,7 @@ def _check_split(batch_size: int, has_batchnorm: bool, num_processes: int) -> No
     if has_batchnorm and num_processes > 1:
         raise InputError(
             f"model.batchnorm=true: its statistics would differ between {num_processes} processes; "
-            f"train it in one, with trainer.devices=1"
+            f"train it in one process, with trainer.devices=1"
         )
 
 
@@ -110,7 +104,7 @@ def _choose_accelerator(accelerator: str) -> str:
     if lacks_gpu or (accelerator == "mps" and not torch.backends.mps.is_available()):
         raise InputError(
             f"trainer.accelerator={accelerator}: this machine has no such GPU that torch can use; "
-            f"trainer.accelerator=cpu trains (or goes on, but not to the bit) without"
+            f"use trainer.accelerator=cpu (a resume is then not bit-exact)"
         )
     return accelerator
 
@@ -118,8 +112,8 @@ def _choose_accelerator(accelerator: str) -> str:
 def _choose_devices(devices: Any, accelerator: str, world: World) -> int | list[int]:
     gpus = torch.cuda.device_count()
     if devices == "auto":
-        alone = gpus if accelerator == "gpu" else 1
-        devices = world.local_size if world.launcher else alone
+        available = gpus if accelerator == "gpu" else 1
+        devices = world.local_size if world.launcher else available
     if accelerator == "gpu":
         if (max(devices) + 1 if isinstance(devices, list) else devices) > gpus:
             raise InputError(f"trainer.devices={devices}: this machine has {gpus} GPU(s)")
@@ -130,54 +124,54 @@ def _choose_devices(devices: Any, accelerator: str, world: World) -> int | list[
 
 
 def _choose_precision(precision: str, accelerator: str, model: DecidedModel, streams: int) -> str:
-    """For auto bf16-mixed where it is native and pays, else float32, by a process's streams."""
+    """Return the precision; auto is bf16-mixed if it is native and faster for these streams."""
     device_type = "cuda" if accelerator == "gpu" else accelerator
     if precision == "auto" and accelerator == "gpu":
         has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        return "bf16-mixed" if has_bf16 and trains_in_bf16(model.kind, "cuda") else "tf32-true"
+        return "bf16-mixed" if has_bf16 and can_train_in_bf16(model.kind, "cuda") else "tf32-true"
     if precision == "auto":
         min_streams, min_product = BF16_STREAMS_AND_PRODUCT.get(model.kind, (1, math.inf))
-        pays = streams >= min_streams and _count_products(model, streams) >= min_product
+        is_faster = streams >= min_streams and _count_products(model, streams) >= min_product
         has_bf16 = accelerator == "cpu" and cpu_has_bf16()
-        pays = pays and has_bf16 and trains_in_bf16(model.kind, "cpu")
-        return "bf16-mixed" if pays else "32-true"
+        uses_bf16 = is_faster and has_bf16 and can_train_in_bf16(model.kind, "cpu")
+        return "bf16-mixed" if uses_bf16 else "32-true"
     if precision in ("16-mixed", "tf32-true") and accelerator != "gpu":
         raise InputError(
-            f"trainer.precision={precision}: needs a CUDA GPU; here bf16-mixed or 32-true"
+            f"trainer.precision={precision}: needs a CUDA GPU; use bf16-mixed or 32-true"
         )
-    if precision == "bf16-mixed" and not trains_in_bf16(model.kind, device_type):
+    if precision == "bf16-mixed" and not can_train_in_bf16(model.kind, device_type):
         raise InputError(
             f"trainer.precision=bf16-mixed: this {'CPU' if accelerator == 'cpu' else 'GPU'} cannot "
-            f"train a {model.kind} in bf16 (torch has none for it, or takes float16 for it); "
-            f"trainer.precision=32-true trains (or goes on, but not to the bit) without"
+            f"train a {model.kind} in bf16 (torch does not support it, or uses float16 instead); "
+            f"use trainer.precision=32-true (a resume is then not bit-exact)"
         )
     return precision
 
 
 def _count_products(model: DecidedModel, streams: int) -> int:
-    """Return the multiplications in the product of a time step."""
+    """Return the number of multiplications in the matrix product of a time step."""
     return streams * model.hidden_size**2
 
 
 def _choose_threads(model: DecidedModel, streams: int, available: int) -> int:
-    """Return how many of a CPU's available threads have enough to do."""
+    """Return how many of the available threads of a CPU have enough work."""
     if model.hidden_size <= SHARDED_HIDDEN:
         return _count_shards(model, streams, available)
     return max(1, min(available, _count_products(model, streams) // PRODUCT_PER_THREAD))
 
 
 def _count_shards(model: DecidedModel, streams: int, threads: int) -> int:
-    """Return into how many shards threads divide the streams; 1: they share out the products."""
+    """Return the number of shards of the batch; 1: the threads share the matrix products."""
     if model.batchnorm or model.hidden_size > SHARDED_HIDDEN:
         return 1
     return max(1, min(threads, streams // SHARD_STREAMS))
 
 
 def count_batch_shards(options: DecidedOptions, streams: int) -> int:
-    """Return into how many shards a process divides its streams.
+    """Return the number of shards into which a process divides its streams.
 
     Args:
-        streams: of this process, fewer than `data.batch_size` where the text is short.
+        streams: the streams of this process, which are fewer than planned for a short text.
     """
     if options.trainer.accelerator != "cpu":
         return 1
@@ -186,11 +180,11 @@ def count_batch_shards(options: DecidedOptions, streams: int) -> int:
 
 
 def make_deterministic(trainer: DecidedTrainer) -> None:
-    """Let a CUDA GPU compute the same numbers each time, and float32 as float32, or TF32.
+    """Make computations on a CUDA GPU deterministic, and use TF32 only if the precision says so.
 
-    cuBLAS, and cuDNN's recurrent layers with it, are deterministic with a fixed workspace
-    only, which is read when the GPU is first used. TF32, on by default in cuDNN, keeps 10 of
-    23 bits: a validation loss, which never has it, would be another than `evaluate`'s on a CPU.
+    cuBLAS, which cuDNN's recurrent layers use, is deterministic only with a fixed workspace size,
+    which it reads at the first use of the GPU. TF32, which is on by default in cuDNN, keeps 10 of
+    23 bits, and `charrnn evaluate` on a CPU would get another loss.
     """
     if trainer.accelerator == "gpu":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -200,12 +194,12 @@ def make_deterministic(trainer: DecidedTrainer) -> None:
 
 
 @functools.cache
-def trains_in_bf16(kind: str, device_type: str) -> bool:
-    """Whether a network of a kind computes in bf16 under autocast on a device: one step tells.
+def can_train_in_bf16(kind: str, device_type: str) -> bool:
+    """Return whether a cell computes in bf16 under autocast on a device, by training one step.
 
-    Without AVX-512 oneDNN has no bf16 kernel for an LSTM and raises. What autocast hands to cuDNN's
-    layers is float16, whatever its own type (aten/src/ATen/cudnn/AutocastRNN.cpp), and their
-    gradients vanish without a GradScaler.
+    Without AVX-512, oneDNN has no bf16 kernel for an LSTM and raises. Under autocast, cuDNN's
+    layers always get float16 (aten/src/ATen/cudnn/AutocastRNN.cpp), and their gradients vanish
+    without a GradScaler.
     """
     architecture = Architecture(kind, hidden_size=8, num_layers=1, vocabulary_size=8)
     device = torch.device(device_type)
@@ -222,17 +216,17 @@ def trains_in_bf16(kind: str, device_type: str) -> bool:
 
 
 def describe(trainer: DecidedTrainer) -> str:
-    """Return a line about the device, the processes and the precision."""
+    """Describe the device, the processes and the precision in a line."""
     if trainer.accelerator == "cpu":
         name = f"CPU, {trainer.threads} thread" + "s" * (trainer.threads != 1)
     else:
         is_gpu = trainer.accelerator == "gpu"
-        name = torch.cuda.get_device_name(first_device(trainer)) if is_gpu else "Apple GPU"
+        name = torch.cuda.get_device_name(get_first_device(trainer)) if is_gpu else "Apple GPU"
     several = f", {count} processes" if (count := trainer.num_processes) > 1 else ""
     return f"{name}{several}, precision {trainer.precision}"
 
 
-def first_device(trainer: DecidedTrainer) -> torch.device:
+def get_first_device(trainer: DecidedTrainer) -> torch.device:
     """Return the first device of the trainer."""
     if trainer.accelerator != "gpu":
         return torch.device(trainer.accelerator)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from charrnn.runs.hardware import trains_in_bf16
+from charrnn.runs.hardware import can_train_in_bf16
 from tests.faults.child import DEADLINE, POINTS, Failed, Fault, run, send
 from tests.faults.runs import differences, go_on, start, write_corpus
 
@@ -26,7 +26,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 ENDS = (-signal.SIGKILL, 128 + signal.SIGTERM, 128 + signal.SIGINT)
 
 # in float32 where the CPU has no bf16 kernel for an LSTM
-BF16 = f"trainer.precision={'bf16-mixed' if trains_in_bf16('lstm', 'cpu') else '32-true'}"
+BF16 = f"trainer.precision={'bf16-mixed' if can_train_in_bf16('lstm', 'cpu') else '32-true'}"
 # epochs have 20 windows
 SHUFFLED = "data.shuffle=true"
 ON_ENDS = ("checkpoint_every=20", "validate_every=10", "print_every=5")

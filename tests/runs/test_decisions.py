@@ -51,13 +51,8 @@ def test_a_budget_ends_in_time(characters: int, every: int | None) -> None:
 def test_more_time_is_never_for_less_and_has_a_limit(characters: int) -> None:
     found = [chosen(characters, time) for time in TIMES]
     longest = (found[-1].trainer.max_steps or 0) * step_size(found[-1], characters)
-<<<<<<< HEAD
-    row = decisions.default_row(characters, found[-1].model.hidden_size)
-    assert longest <= decisions.MOST_SHARE * row.count_trained(characters)
-=======
     row = decisions.select_row(characters, found[-1].model.hidden_size)
-    assert longest <= decisions.MOST_SHARE * row.trained(characters)
->>>>>>> cbc754a4 (Name the functions of runs and their processes by verbs)
+    assert longest <= decisions.MOST_SHARE * row.count_trained(characters)
     sizes = [each.model.hidden_size for each in found]
     assert sizes == sorted(sizes)
     steps = [chosen(characters, time, model__hidden_size=64) for time in TIMES]

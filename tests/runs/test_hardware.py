@@ -29,7 +29,7 @@ def decided(
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cores with bf16, and an environment that asks for nothing."""
     monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: True)
-    monkeypatch.setattr(hardware, "trains_in_bf16", lambda kind, device_type: True)
+    monkeypatch.setattr(hardware, "can_train_in_bf16", lambda kind, device_type: True)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
 
 
@@ -91,7 +91,7 @@ def test_a_cpu_without_bf16_or_without_it_for_an_lstm(monkeypatch: pytest.Monkey
     with monkeypatch.context() as patch:
         patch.setattr(hardware, "cpu_has_bf16", lambda: False)
         assert chosen() == ("32-true", 2)
-    monkeypatch.setattr(hardware, "trains_in_bf16", lambda kind, device_type: kind != "lstm")
+    monkeypatch.setattr(hardware, "can_train_in_bf16", lambda kind, device_type: kind != "lstm")
     assert chosen() == ("32-true", 2)
     assert chosen(kind="gru")[0] == "bf16-mixed"
     with pytest.raises(InputError, match=r"^trainer.precision=bf16-mixed: this CPU cannot train"):

@@ -35,8 +35,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    probe = hardware.trains_in_bf16.__wrapped__
-    monkeypatch.setattr(hardware, "trains_in_bf16", lambda kind, device_type: probe(kind, "cpu"))
+    probe = hardware.can_train_in_bf16.__wrapped__
+    monkeypatch.setattr(hardware, "can_train_in_bf16", lambda kind, device_type: probe(kind, "cpu"))
 
 
 def precision_of(precision: str, kind: str) -> str:
@@ -53,7 +53,7 @@ def test_a_gpu_whose_bf16_is_float16_trains_in_tf32(gpu: None, kind: str) -> Non
         assert precision_of("auto", kind) == "tf32-true"
         with pytest.raises(InputError, match=r"bf16-mixed: this GPU cannot train a .* float16"):
             precision_of("bf16-mixed", kind)
-    if hardware.trains_in_bf16(kind, "cpu"):
+    if hardware.can_train_in_bf16(kind, "cpu"):
         assert precision_of("auto", kind) == "bf16-mixed"
 
 

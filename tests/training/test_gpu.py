@@ -16,7 +16,7 @@ import yaml
 import charrnn
 from charrnn.data import open_data
 from charrnn.models import checkpoint
-from charrnn.runs.hardware import trains_in_bf16
+from charrnn.runs.hardware import can_train_in_bf16
 from charrnn.training import LanguageModel, TextDataModule
 from charrnn.training.datamodule import Windows
 from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
@@ -51,7 +51,7 @@ def test_the_gpu_is_taken_without_a_flag(train: Train, capfd: pytest.CaptureFixt
     trainer = recorded(run)["trainer"]
     assert trainer["accelerator"] == "gpu"
     native = torch.cuda.is_bf16_supported(including_emulation=False)
-    bf16 = native and trains_in_bf16("lstm", "cuda")
+    bf16 = native and can_train_in_bf16("lstm", "cuda")
     assert trainer["precision"] == ("bf16-mixed" if bf16 else "tf32-true")
     assert f"device: {torch.cuda.get_device_name(0)}" in capfd.readouterr().err
 
@@ -91,7 +91,7 @@ def test_float32_is_the_cpus(made: Train, kind: str) -> None:
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "tf32-true"])
 def test_half_precision_learns_as_well(made: Train, fitted: Path, precision: str) -> None:
-    if precision == "bf16-mixed" and not trains_in_bf16("lstm", "cuda"):
+    if precision == "bf16-mixed" and not can_train_in_bf16("lstm", "cuda"):
         pytest.skip("torch has no bf16 for this GPU")
     half = made(*GPU, STEPS, f"trainer.precision={precision}")
     # a GradScaler's first steps may be skipped ones, until its scale fits
@@ -117,7 +117,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
-    if "bf16" in case and not trains_in_bf16("gru", "cuda"):
+    if "bf16" in case and not can_train_in_bf16("gru", "cuda"):
         pytest.skip("torch has no bf16 for this GPU")
     wanted = (*GPU, *CASES[case], "model.dropout=0.25", "validate_every=11")
     whole = train(*wanted, "trainer.max_steps=40", small=False, folder="whole")
