@@ -1,1 +1,1 @@
-"""A run folder: begun, gone on with, locked, recorded; and what trains in it."""
+"""Train a run, and read, lock and rank run folders."""

@@ -1,4 +1,4 @@
-"""The Lightning side, public: a module, a data module, and what plugs into any Trainer."""
+"""The public Lightning classes: a module, a data module, callbacks, a logger and more."""
 
 from charrnn.training.callbacks import EarlyStopping, Samples
 from charrnn.training.checkpoints import AtomicCheckpointIO, RunCheckpoints

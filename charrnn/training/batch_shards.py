@@ -37,7 +37,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def limit_threads(count: int) -> Iterator[None]:
-    """Let torch compute each operation with `count` threads, in every shard."""
+    """Set the number of threads with which torch computes an operation, in every shard."""
     previous = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -168,7 +168,7 @@ def set_progress(checkpoint: dict[str, Any], trainer: L.Trainer) -> None:
 
 
 def reset_validation_progress(checkpoint: dict[str, Any]) -> None:
-    """Uncount an unfinished validation. A resume repeats it, and Lightning counts it again."""
+    """Remove an unfinished validation from the counters, because a resume counts it again."""
     counts = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
     _set_all(counts, counts["completed"])
 
