@@ -123,7 +123,7 @@ BAD = {
     "evaluate model.safetensors data.input_txt=strange.txt by=line": "unknown=skip",
     "evaluate model.safetensors data.input_txt=unknown.txt unknown=skip": "the model knows 0 of",
     "evaluate model.safetensors data.input_txt=one.txt": "2 or more",
-    "evaluate model.safetensors data.input_txt=one.txt by=line": "data.input_txt: has 1 characters",
+    "evaluate model.safetensors data.input_txt=one.txt by=line": "input_txt: the model knows 1 of",
     "evaluate model.safetensors unknown=replace": "unknown=replace",
     "evaluate model.safetensors split=valid": "split=valid",
     "evaluate model.safetensors window=0": "window=0: must be 1 or more",
@@ -140,12 +140,12 @@ BAD = {
     "convert missing output=x.safetensors": "missing: no such file",
     "convert model.safetensors output=folder.safetensors": "folder.safetensors: is a folder",
     "runs nowhere": "folder=nowhere: no such folder",
-    "runs 'folder=no texts'": "folder=no texts: no run lies in it",
+    "runs 'folder=no texts'": "folder=no texts: contains no run",
     "export": "output is required",
     "export output=x.htm": "output=x.htm: must end in .html (a page)",
     "export output=x.html precision=4": "precision=4: must be 8 or 32 bits",
     "export model.safetensors output=page.html": "page.html: is a folder",
-    "inspect model.safetensors input_txt=one.txt": "one.txt: has 1 characters that the model knows",
+    "inspect model.safetensors input_txt=one.txt": "one.txt: the model knows 1 of its characters",
     "inspect model.safetensors input_txt=none.txt": "none.txt: no such file",
     "inspect model.safetensors length=1": "length=1: must be between 2 and 200000",
     "inspect model.safetensors output=page.html": "output=page.html: is a folder; name a file",
@@ -156,7 +156,7 @@ BAD = {
 
 
 # commands of extras, each of which can be deleted
-MISSING = {"export", "inspect"} - plugins.commands().keys()
+MISSING = {"export", "inspect"} - plugins.list_commands().keys()
 
 
 @pytest.mark.parametrize("line", [line for line in BAD if line.split()[0] not in MISSING])

@@ -74,7 +74,7 @@ def test_however_ids_are_stored_they_read_the_same(
         ({"train": [0, 1]}, "the id 0"),
         ({"train": np.array([-1, 1], "i8")}, "the id -1"),
         ({"train": np.array([2**40], "u8")}, f"the id {2**40}"),
-        ({"train": {"shape": 10**13, "dtype": "u1", "chunks": (1000,)}}, f"claims {10**13} ids"),
+        ({"train": {"shape": 10**13, "dtype": "u1", "chunks": (1000,)}}, f"has {10**13} ids"),
     ],
 )
 def test_wrong_files_are_named(tmp_path: Path, datasets: dict[str, object], what: str) -> None:
