@@ -143,7 +143,7 @@ def test_from_training_to_sampling(
         assert main(words) == 2, words
         [line] = capfd.readouterr().err.splitlines()
         assert unknown in line, words
-        assert "install the package that brings it" in line
+        assert "install the package of this cell" in line
     assert not Path("y.safetensors").exists()
     assert not Path("new").exists()
 
