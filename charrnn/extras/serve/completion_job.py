@@ -128,7 +128,7 @@ class PromptTask:
 
     def __init__(self, job: Job) -> None:
         self.job, self.prompt = job, job.prompt
-        self.get_split, self.state = job.prompt.input_ids[:-1], job.prompt.state
+        self.unread, self.state = job.prompt.input_ids[:-1], job.prompt.state
         self.needs_scores = job.request.echo and job.request.logprobs is not None
         self.scores: list[Score] = []
 
@@ -136,16 +136,16 @@ class PromptTask:
         """Start after the longest prefix of the prompt in the cache."""
         if (
             not self.needs_scores
-            and (prefix := cache.find_longest_prefix(self.get_split)) is not None
+            and (prefix := cache.find_longest_prefix(self.unread)) is not None
         ):
-            self.get_split, self.state = self.get_split[prefix[0] :], prefix[1]
+            self.unread, self.state = self.unread[prefix[0] :], prefix[1]
 
     def advance(self, state: State, steps: int, logits: Array | None) -> None:
         """Record that the model read `steps` ids, with logits (steps, V) after each."""
         if logits is not None and self.needs_scores:
-            targets = self.prompt.input_ids[-len(self.get_split) :]
+            targets = self.prompt.input_ids[-len(self.unread) :]
             self.scores += compute_scores(logits, targets[:steps], self.job.request.logprobs or 0)
-        self.get_split, self.state = self.get_split[steps:], state
+        self.unread, self.state = self.unread[steps:], state
 
 
 class CompletionTask:

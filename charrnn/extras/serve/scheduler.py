@@ -107,11 +107,11 @@ class Scheduler:
                 task.skip_cached_prefix(self._cache)
             self._prompts += joining
             deadline = time.perf_counter() + _READING_SECONDS
-            while (unread := [task for task in self._prompts if len(task.get_split)]) and (
+            while (unread := [task for task in self._prompts if len(task.unread)]) and (
                 time.perf_counter() < deadline
             ):
                 self._run_step(self._read_prompts, unread)
-            for task in [task for task in self._prompts if not len(task.get_split)]:
+            for task in [task for task in self._prompts if not len(task.unread)]:
                 self._start_completions(task)
             self._run_step(self._write_chunk, self._completions)
             self._completions = [task for task in self._completions if task.remaining]
@@ -163,8 +163,8 @@ class Scheduler:
 
     def _read_prompts(self, tasks: Sequence[PromptTask]) -> None:
         """Read the next characters of all prompts, up to the end of the shortest."""
-        steps = min(READ_STEPS, *(len(task.get_split) for task in tasks))
-        ids = np.stack([task.get_split[:steps] for task in tasks])
+        steps = min(READ_STEPS, *(len(task.unread) for task in tasks))
+        ids = np.stack([task.unread[:steps] for task in tasks])
         state = concat_states([task.state for task in tasks])
         logits: Any = [None] * len(tasks)
         if any(task.needs_scores for task in tasks):
