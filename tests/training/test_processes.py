@@ -21,7 +21,7 @@ import pytest
 import torch
 
 from charrnn.models import checkpoint
-from charrnn.training.restoring import share
+from charrnn.training.restoring import select_rank_state
 from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
 
 SMALL_DDP = ("trainer=ddp", *SMALL[1:])
@@ -305,6 +305,8 @@ def test_carried_state_keeps_its_rows_in_other_shares() -> None:
 
     for before in (1, 2, 3):
         for after in (1, 2, 4, 6):
-            shares = [share(ranks(before), rank, after)["state"] for rank in range(after)]
+            shares = [
+                select_rank_state(ranks(before), rank, after)["state"] for rank in range(after)
+            ]
             assert_same(shares, [saved["state"] for saved in ranks(after)])
-    assert share(ranks(3), 2, 3)["cpu"] == 2
+    assert select_rank_state(ranks(3), 2, 3)["cpu"] == 2
