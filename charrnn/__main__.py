@@ -82,8 +82,8 @@ def _printed(words: list[str]) -> str | None:
         from charrnn.cli import help
 
         if not is_help:
-            return help.overview()
-        return help.of(
+            return help.format_overview()
+        return help.format_help(
             plugins.get_command(first).name, "--help=all" in rest, get_terminal_width(sys.stdout)
         )
     if first.startswith("-") or "=" in first:

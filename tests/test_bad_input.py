@@ -78,7 +78,7 @@ BAD = {
     "sample model.safetensors logit_bias={a:high}": "-100 to 100 for each character",
     "sample model.safetensors 'output=no texts'": "output=no texts: is a folder",
     "train good.txt data=tiny_shakespeare": "says which text it is already",
-    f"train -m {PAIR} 'seed=range(5,1)'": "seed=range(5,1): stands for no value",
+    f"train -m {PAIR} 'seed=range(5,1)'": "seed=range(5,1): contains no value",
     f"train {PAIR} +trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches=0",
     "evaluate model.safetensors data.input_txt=pipe": "pipe: is not a regular file",
     "convert pipe output=x.safetensors": "pipe: is not a regular file",

@@ -57,7 +57,7 @@ def test_parts_take_turns_and_medians_are_compared() -> None:
 
 def test_every_recipe_is_an_experiment() -> None:
     named = set(recipes.RECIPES) - {recipes.DEFAULT}
-    assert named <= set(conf.page("train").groups["experiment"])
+    assert named <= set(conf.read_page("train").groups["experiment"])
 
 
 def test_the_table_has_means_and_how_far_seeds_are_from_them(

@@ -1,9 +1,7 @@
-"""From a composed config to checked options.
+"""Check a composed config, and build the options of a command from it.
 
-The nodes of data, model and trainer are held to the dataclasses that their constructors use, and
-all others to the signature of what they name, which is imported for that, once all else is checked:
-charrnn's own to the ranges in it, too. What is unknown is refused, with the nearest name, and
-whatever exists can be used.
+A dataclass declares the options of the nodes data, model and trainer. The options of every other
+node are the parameters of its target, which is imported last because imports are slow.
 """
 
 from __future__ import annotations
@@ -21,27 +19,25 @@ from typing import Any
 from omegaconf import ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from charrnn import plugins
 from charrnn.cli import conf
 from charrnn.errors import InputError, format_install_command, suggest_name, to_one_line
 from charrnn.options.ranges import (
     NODE,
     NODES,
     Range,
-    Trait,
     check_value,
     make_option_error,
     require,
 )
 
-# targets that import their package only when they are built -> the extra that brings it
+# Lightning imports the package of these targets only when it builds them.
 _EXTRAS = {
     "lightning.pytorch.loggers.WandbLogger": "wandb",
     "lightning.pytorch.loggers.MLFlowLogger": "mlflow",
 }
-# what Hydra's instantiate reads of a node itself
-_OF_HYDRA = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
-_KINDS = {
+# keys of a node that are not arguments of its target
+_HYDRA_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
+_DESCRIPTIONS = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
@@ -52,10 +48,10 @@ _KINDS = {
 
 
 class UnknownOption(InputError):
-    """A name that nothing takes.
+    """The error for an option that does not exist.
 
     Attributes:
-        names: those that could have been meant.
+        names: valid options, from which the hint is chosen.
     """
 
     def __init__(self, name: str, value: object, names: list[str]) -> None:
@@ -67,123 +63,117 @@ class UnknownOption(InputError):
 
 
 def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
-    """Make `schema` of plain values, every one checked.
+    """Check plain values, and return them as an instance of the dataclass `schema`.
 
     Args:
-        prefix: stands before the names in error messages.
+        prefix: the path of the node in error messages, with a dot at its end.
 
     Raises:
-        InputError: names an option that is wrong, unknown or missing.
+        InputError: an option is invalid, unknown or missing.
     """
-    hints = hints_of(schema)
+    annotations = get_annotations(schema)
     for name, value in values.items():
-        if name not in hints:
-            raise UnknownOption(f"{prefix}{name}", value, [prefix + known for known in hints])
-    if missing := [name for name in hints if name not in values]:
+        if name not in annotations:
+            raise UnknownOption(f"{prefix}{name}", value, [prefix + known for known in annotations])
+    if missing := [name for name in annotations if name not in values]:
         raise InputError(f"{prefix}{missing[0]}: cannot be left out")
-    # last those for which something is imported
-    order = sorted(hints, key=lambda name: _imports(hints[name]))
-    made = schema(**{name: _checked(prefix + name, hints[name], values[name]) for name in order})
-    if hasattr(made, "check"):
-        made.check()
-    return made
+    order = sorted(annotations, key=lambda name: _needs_import(annotations[name]))
+    options = schema(**{n: _check_value(prefix + n, annotations[n], values[n]) for n in order})
+    if hasattr(options, "check"):
+        options.check()
+    return options
 
 
-def _imports(hint: Any) -> bool:
-    is_foreign = NODE in _extras(hint) and not is_dataclass(kind_of(hint))
-    return is_foreign or NODES in _extras(hint)
+def _needs_import(annotation: Any) -> bool:
+    traits = get_traits(annotation)
+    return NODES in traits or (NODE in traits and not is_dataclass(get_type(annotation)))
 
 
-def declared(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The dotted name of each option of a schema with its annotation."""
-    for name, hint in hints_of(schema).items():
-        kind = kind_of(hint)
-        if is_dataclass(kind):
-            yield from declared(kind, f"{prefix}{name}.")
+def list_options(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the annotation of each option of a dataclass."""
+    for name, annotation in get_annotations(schema).items():
+        if is_dataclass(nested := get_type(annotation)):
+            yield from list_options(nested, f"{prefix}{name}.")
         else:
-            yield prefix + name, hint
+            yield prefix + name, annotation
 
 
-def options_with(command: str, trait: Trait) -> frozenset[str]:
-    """The dotted names of a command's options that have a trait."""
-    options = declared(plugins.make_options_class(command))
-    return frozenset(name for name, hint in options if trait in _extras(hint))
-
-
-def hints_of(schema: Any) -> dict[str, Any]:
-    """The options of a schema with what they are annotated with."""
-    hints = typing.get_type_hints(schema, include_extras=True)
+def get_annotations(schema: Any) -> dict[str, Any]:
+    """Return the annotation of each option of a dataclass, without those of nested options."""
+    annotations = typing.get_type_hints(schema, include_extras=True)
     options = [field for field in fields(schema) if field.metadata.get("is_option", True)]
-    return {option.name: hints[option.name] for option in options}
+    return {option.name: annotations[option.name] for option in options}
 
 
-def kind_of(hint: Any) -> Any:
-    """The type of a field, without what it is annotated with."""
-    return typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
+def get_type(annotation: Any) -> Any:
+    """Return the type of an annotation without its ranges and traits."""
+    return annotation.__origin__ if get_traits(annotation) else annotation
 
 
-def kinds_of(hint: Any) -> tuple[Any, ...]:
-    """The members of a field's type where it is a union, or the type itself."""
-    kind = kind_of(hint)
+def get_types(annotation: Any) -> tuple[Any, ...]:
+    """Return the types of a union, or the only type of an annotation."""
+    kind = get_type(annotation)
     return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
 
 
-def _extras(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint)[1:] if typing.get_origin(hint) is typing.Annotated else ()
+def get_traits(annotation: Any) -> tuple[Any, ...]:
+    """Return the ranges and traits of an annotation."""
+    return getattr(annotation, "__metadata__", ())
 
 
-def _checked(name: str, hint: Any, value: Any) -> Any:
-    kind, extras = kind_of(hint), _extras(hint)
-    if NODE in extras:
-        return node(name, value, kind if is_dataclass(kind) else None)
-    if NODES in extras:
-        parts = {key: part for key, part in _mapping(name, value).items() if part is not None}
-        return {key: node(f"{name}.{key}", part) for key, part in parts.items()}
+def _check_value(name: str, annotation: Any, value: Any) -> Any:
+    kind, traits = get_type(annotation), get_traits(annotation)
+    if NODE in traits:
+        return _check_node(name, value, kind if is_dataclass(kind) else None)
+    if NODES in traits:
+        nodes = {key: node for key, node in _require_dict(name, value).items() if node is not None}
+        return {key: _check_node(f"{name}.{key}", node) for key, node in nodes.items()}
     if is_dataclass(kind):
-        return build(kind, _mapping(name, value), f"{name}.")
-    ranges = [extra for extra in extras if isinstance(extra, Range)]
+        return build(kind, _require_dict(name, value), f"{name}.")
     try:
-        value = _converted(kinds_of(hint), value)
+        value = _convert(get_types(annotation), value)
     except ValueError:
-        raise make_option_error(name, value, _demand(hint, ranges)) from None
+        raise make_option_error(name, value, _describe_types(annotation)) from None
     if type(value) is int and not -(2**63) <= value < 2**63:
         raise make_option_error(name, value, "is too large a number")
     if value is not None:
-        check_value(hint, name, value)
+        check_value(annotation, name, value)
     return value
 
 
-def _mapping(name: str, value: Any) -> dict[str, Any]:
+def _require_dict(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise make_option_error(name, value, f"takes options below it: {name}.NAME=VALUE")
     return value
 
 
-def _converted(kinds: tuple[Any, ...], value: Any) -> Any:
-    """The value as one of these types: as it is where it fits, else as OmegaConf converts it.
+def _convert(kinds: tuple[Any, ...], value: Any) -> Any:
+    """Convert a value to the first of these types that OmegaConf accepts, unless it has one.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: no type accepts the value.
     """
-    may_be_number = isinstance(value, str) and int in kinds  # of an environment variable
-    if (type(value) in kinds and not may_be_number) or (value is None and type(None) in kinds):
+    # A number from an environment variable is a string.
+    is_numeric_text = isinstance(value, str) and int in kinds
+    if (type(value) in kinds and not is_numeric_text) or (value is None and type(None) in kinds):
         return value
     for kind in kinds:
         with contextlib.suppress(ValueError, OmegaConfBaseException):
             if typing.get_origin(kind) is list:
-                parts = value if isinstance(value, list) else [value]
-                return [_converted(kinds_of(typing.get_args(kind)[0]), part) for part in parts]
-            if kind in _KINDS:
+                items = value if isinstance(value, list) else [value]
+                return [_convert(get_types(typing.get_args(kind)[0]), item) for item in items]
+            if kind in _DESCRIPTIONS:
                 typed: Any = OmegaConf.to_container(ListConfig([value], element_type=kind))
                 if type(typed[0]) is kind:
                     return typed[0]
     raise ValueError
 
 
-def _demand(hint: Any, ranges: list[Range]) -> str:
-    """What an option takes, by its type: "takes a whole number"."""
-    kinds = {*kinds_of(hint)}
-    words = [word for kind, word in _KINDS.items() if kind in kinds]
+def _describe_types(annotation: Any) -> str:
+    """Return the end of an error message, such as "takes a whole number"."""
+    kinds = {*get_types(annotation)}
+    words = [word for kind, word in _DESCRIPTIONS.items() if kind in kinds]
+    ranges = [trait for trait in get_traits(annotation) if isinstance(trait, Range)]
     if {str, list[str]} <= kinds:
         words = ["a path or a list of paths: [a.txt,b.txt]"]
     elif len(words) < len(kinds - {type(None)}) and ranges:
@@ -191,86 +181,84 @@ def _demand(hint: Any, ranges: list[Range]) -> str:
     return f"takes {' or '.join([*words, *['null'] * (type(None) in kinds)])}"
 
 
-# Nodes with a _target_
-
-
-def node(path: str, value: Any, schema: Any = None) -> Any:
-    """Check a node that says what is built.
+def _check_node(path: str, value: Any, schema: Any = None) -> Any:
+    """Check a node with a ``_target_``.
 
     Args:
-        path: where it stands, dotted.
-        schema: a `Node`, whose options a run reads too: they must all be there, and a target of
-            somebody's own takes them.
+        path: the dotted path of the node.
+        schema: a subclass of `Node`, all of whose options the node must have.
 
     Returns:
-        That node; without a schema plain values, those of charrnn's in their types.
+        An instance of `schema`, or plain values without a schema.
     """
-    target = _mapping(path, value).get("_target_")
+    target = _require_dict(path, value).get("_target_")
     if not isinstance(target, str) or not target:
         raise make_option_error(f"{path}._target_", target, "takes the dotted name of a class")
     if (extra := _EXTRAS.get(target)) and importlib.util.find_spec(extra) is None:
         raise InputError(
             f"{path}: {target} needs the package {extra}: {format_install_command(extra)}"
         )
-    of_hydra = {name: part for name, part in value.items() if name in _OF_HYDRA}
-    arguments = {str(name): part for name, part in value.items() if name not in _OF_HYDRA}
+    hydra_keys = {name: item for name, item in value.items() if name in _HYDRA_KEYS}
+    arguments = {str(name): item for name, item in value.items() if name not in _HYDRA_KEYS}
     if schema is None:
-        return {**of_hydra, **check_arguments(path, target, arguments)}
-    names = arguments if target.startswith("charrnn.") else hints_of(schema)
+        return {**hydra_keys, **check_arguments(path, target, arguments)}
+    # A user's class may have parameters that the schema does not declare.
+    names = arguments if target.startswith("charrnn.") else get_annotations(schema)
     options = {name: arguments.pop(name) for name in [*names] if name in arguments}
-    made = build(schema, options, f"{path}.")
+    node = build(schema, options, f"{path}.")
     for name, reason in getattr(schema, "RESERVED", {}).items():
         if name in arguments:
             raise make_option_error(
-                f"{path}.{name}", arguments[name], f"is not given here: {reason}"
+                f"{path}.{name}", arguments[name], f"cannot be set here: {reason}"
             )
-    if arguments or target not in conf.page("train").targets[path]:
+    if arguments or target not in conf.read_page("train").targets[path]:
         arguments = check_arguments(path, target, arguments)
-    return replace(made, rest={**of_hydra, **arguments})
+    return replace(node, rest={**hydra_keys, **arguments})
 
 
 def check_arguments(path: str, target: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Hold the arguments of a node to the signature of its target; returns them.
+    """Check the arguments of a node against the signature of its target, and return them.
 
-    What is missing is told when it is built, since training gives arguments of its own.
+    Missing arguments are no error, because training adds arguments when it builds the node.
 
     Args:
-        path: where the node stands, dotted.
+        path: the dotted path of the node.
 
     Raises:
-        InputError: says what does not exist or is unknown.
+        InputError: the target does not exist, or an argument is unknown or invalid.
     """
     checked = dict(arguments)
-    called = _imported(f"{path}._target_", target)
+    called = _import_target(f"{path}._target_", target)
     try:
         signature = inspect.signature(called)
-    except (TypeError, ValueError):  # some of what is written in C does not tell
+    except (TypeError, ValueError):  # Some functions that are written in C have no signature.
         return checked
-    names = signature.parameters
-    if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in names.values()):
+    parameters = signature.parameters
+    if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
         for name in arguments:
-            hint = f"{target} takes no {name}{suggest_name(name, names)}"
-            require(name in names, f"{path}.{name}", arguments[name], hint)
+            hint = f"{target} takes no {name}{suggest_name(name, parameters)}"
+            require(name in parameters, f"{path}.{name}", arguments[name], hint)
     for name, value in arguments.items():
-        default = names[name].default if name in names else None
-        if type(default) in (int, float) and isinstance(value, str):  # of an environment variable
-            checked[name] = _checked(f"{path}.{name}", int | float, value)
+        default = parameters[name].default if name in parameters else None
+        # A number from an environment variable is a string.
+        if type(default) in (int, float) and isinstance(value, str):
+            checked[name] = _check_value(f"{path}.{name}", int | float, value)
     if target.startswith("charrnn."):
         function: Any = getattr(called, "__init__") if isinstance(called, type) else called  # noqa: B009
-        for name, hint in typing.get_type_hints(function, include_extras=True).items():
-            if name in arguments and _KINDS.keys() & {*kinds_of(hint)}:
-                checked[name] = _checked(f"{path}.{name}", hint, arguments[name])
+        for name, annotation in typing.get_type_hints(function, include_extras=True).items():
+            if name in arguments and _DESCRIPTIONS.keys() & {*get_types(annotation)}:
+                checked[name] = _check_value(f"{path}.{name}", annotation, arguments[name])
     return checked
 
 
-def _imported(option: str, target: str) -> Any:
-    """What a dotted name names: a class or a function.
+def _import_target(option: str, target: str) -> Any:
+    """Import the class or function with a dotted name.
 
     Raises:
-        InputError: there is none.
+        InputError: it cannot be imported or called.
     """
     try:
-        named = pkgutil.resolve_name(target)
+        called = pkgutil.resolve_name(target)
     except AttributeError as error:
         module = error.obj
         hint = suggest_name(str(error.name), dir(module))
@@ -279,8 +267,8 @@ def _imported(option: str, target: str) -> Any:
     except ModuleNotFoundError as error:
         reason = f"{to_one_line(error)}; is it installed, or on PYTHONPATH?"
         raise make_option_error(option, target, reason) from error
-    except Exception as error:  # whatever a module does as it is imported
+    except Exception as error:  # The module may raise anything.
         reason = f"cannot be imported ({to_one_line(error, 500, with_type=True)})"
         raise make_option_error(option, target, reason) from error
-    require(callable(named), option, target, "cannot be called, so nothing is built by it")
-    return named
+    require(callable(called), option, target, "is neither a class nor a function")
+    return called

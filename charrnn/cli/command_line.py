@@ -1,14 +1,11 @@
-"""A command line: flags of Hydra's, and overrides.
-
-Hydra's own parser takes more flags: prefixes, a rerun from a pickle, completion.
-"""
+"""Parse a command line: some of Hydra's flags, and overrides."""
 
 from __future__ import annotations
 
 import os
 import shlex
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,7 +15,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
-from charrnn.cli.overrides import FOLDERS, Override, quoted, text_options
+from charrnn.cli.overrides import FOLDERS, Override, find_text_options, quote
 from charrnn.errors import InputError
 from charrnn.plugins import Command
 
@@ -37,40 +34,40 @@ _FLAGS: dict[tuple[str, ...], dict[str, Any]] = {
 
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; --help says how it is written")
+        raise InputError(f"{message}; --help shows how to write it")
 
 
 def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
-    """The flags under their names, and the overrides.
+    """Return the flags and the overrides.
 
     Raises:
-        InputError: an unknown flag, or flags that do not go together.
+        InputError: a flag is unknown, or flags exclude each other.
     """
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
-    for names, how in _FLAGS.items():
-        parser.add_argument(*names, **how)
-    # argparse would read -model as -m and -odel
+    for names, settings in _FLAGS.items():
+        parser.add_argument(*names, **settings)
+    # argparse would split -model into -m and -odel.
     for flag in (word.partition("=")[0] for word in words if word.startswith("-")):
         if not any(flag in names for names in _FLAGS):
-            translators = plugins.import_modules("words")
-            answers = (module.translate_words(command, words) for module in translators)
-            if answer := next(filter(None, answers), None):
-                line = shlex.join(["charrnn", command, *answer])
-                raise InputError(f"options have no dashes here, and this line does it: {line}")
+            modules = plugins.import_modules("words")
+            translations = (module.translate_words(command, words) for module in modules)
+            if overrides := next(filter(None, translations), None):
+                line = shlex.join(["charrnn", command, *overrides])
+                raise InputError(f"options have no dashes in charrnn; instead type: {line}")
             name = flag.lstrip("-").replace("-", "_") or "NAME"
             raise InputError(
                 f"{flag}: no such flag; options have no dashes and are written {name}=VALUE "
                 f"(--help=all lists them)"
             )
     flags = parser.parse_intermixed_args(words)
-    overrides: list[str] = vars(flags).pop("overrides")
+    overrides = vars(flags).pop("overrides")
     if bool(flags.multirun) + bool(flags.cfg) + bool(flags.info) > 1:
-        raise InputError("-m, --cfg, --info: give one of them")
+        raise InputError("-m, --cfg, --info: give only one of them")
     if (flags.package or flags.resolve) and not flags.cfg:
-        raise InputError("--package and --resolve go with --cfg")
+        raise InputError("--package and --resolve need --cfg")
     if flags.config_dir is not None and not os.path.isdir(flags.config_dir):
-        raise InputError(f"--config-dir {flags.config_dir}: is no folder")
+        raise InputError(f"--config-dir {flags.config_dir}: is not a folder")
     return flags, overrides
 
 
@@ -79,8 +76,8 @@ class Line:
     """A command line.
 
     Attributes:
-        overrides: in the order in which Hydra applies them.
-        main_config: the name of the config over which Hydra composes them.
+        overrides: the overrides in Hydra's order.
+        main_config: the name of the config that the overrides change.
     """
 
     command: Command
@@ -90,10 +87,10 @@ class Line:
 
     @classmethod
     def from_words(cls, command: Command, words: list[str]) -> Line:
-        """Read the words that follow a command, and let the command prepare them.
+        """Parse the words after the command's name, and call the command's `prepare_line`.
 
         Raises:
-            InputError: an unknown flag, or a folder that Hydra cannot make.
+            InputError: a flag is unknown, or Hydra cannot create a folder.
         """
         flags, words = parse_flags(words, command.name)
         overrides = [Override.from_word(word) for word in words]
@@ -101,7 +98,7 @@ class Line:
         if option and overrides and overrides[0].is_bare_word:
             overrides[0] = Override("", option, overrides[0].name)
         line = cls(command, flags, tuple(overrides), flags.config_name or command.name)
-        kinds, multirun = text_options(command.name), line.multirun
+        kinds, multirun = find_text_options(command.name), line.multirun
         line = line.map_overrides(lambda o: o.read_texts(kinds.get(o.name), multirun))
         for override in line.overrides:
             _require_folder(override)
@@ -110,12 +107,12 @@ class Line:
         return prepare_line(line) if prepare_line else line
 
     def find_last(self, name: str) -> Override:
-        """Return the last override that sets an option, which decides; without a value if none."""
-        given = [o for o in self.overrides if o.name == name and o.prefix != "~"]
-        return given[-1] if given else Override("", name)
+        """Return the last override of an option, or an override without a value."""
+        overrides = [o for o in self.overrides if o.name == name and o.prefix != "~"]
+        return overrides[-1] if overrides else Override("", name)
 
     def with_text(self, name: str, text: str) -> Line:
-        """Return the line with one override of an option, which sets it to a text."""
+        """Return the line with an option set to a text."""
         others = (override for override in self.overrides if override.name != name)
         return replace(self, overrides=(*others, Override.from_texts(name, text)))
 
@@ -123,16 +120,16 @@ class Line:
         """Return the line with each override changed."""
         return replace(self, overrides=tuple(map(change, self.overrides)))
 
-    def as_job(self, words: list[str]) -> Line:
-        """Return the line of one job of a sweep, whose overrides are in Hydra's grammar."""
+    def as_job(self, words: Iterable[str]) -> Line:
+        """Return the line of one job of a sweep; `words` are in Hydra's grammar."""
         flags = Namespace(**(vars(self.flags) | {"multirun": False}))
         return replace(self, flags=flags, overrides=tuple(map(Override.from_word, words)))
 
     @property
     def multirun(self) -> bool:
-        """Whether values may be several."""
-        searches = self.find_last("sweep").value is not None
-        return self.flags.multirun or searches or self.find_last("hydra.mode").value == "MULTIRUN"
+        """Whether the line is a sweep."""
+        has_study = self.find_last("sweep").value is not None
+        return self.flags.multirun or has_study or self.find_last("hydra.mode").value == "MULTIRUN"
 
     @property
     def words(self) -> list[str]:
@@ -141,51 +138,50 @@ class Line:
 
     @property
     def is_simple(self) -> bool:
-        """Whether Hydra has nothing to do but to compose."""
-        asks = any(override.key.split(".")[0] == "hydra" for override in self.overrides)
-        return (
-            not any(vars(self.flags).values()) and not self.command.get("MAKES_FOLDER") and not asks
-        )
+        """Whether Hydra only has to compose the config."""
+        has_flags = any(vars(self.flags).values())
+        sets_hydra = any(override.key.split(".")[0] == "hydra" for override in self.overrides)
+        return not (has_flags or sets_hydra or self.command.get("MAKES_FOLDER"))
 
     @property
-    def show_only(self) -> bool:
-        """Whether something is to be printed, and nothing run."""
+    def prints_only(self) -> bool:
+        """Whether the flags ask Hydra to print something instead of running the command."""
         return bool(self.flags.cfg or self.flags.info or self.flags.hydra_help)
 
-    def hydras_flags(self) -> list[str]:
-        """Return the flags as Hydra reads them."""
+    def to_hydra_flags(self) -> list[str]:
+        """Return the flags for Hydra's parser."""
         flags = vars(self.flags) | {"config_name": self.flags.config_name and self.main_config}
-        given = {f"--{name.replace('_', '-')}": value for name, value in flags.items() if value}
-        return [flag if value is True else f"{flag}={value}" for flag, value in given.items()]
+        values = {f"--{name.replace('_', '-')}": value for name, value in flags.items() if value}
+        return [flag if value is True else f"{flag}={value}" for flag, value in values.items()]
 
     @property
     def main_folder(self) -> str:
-        """Where the main config lies: Hydra reads it before it looks into hydra.searchpath."""
-        own = Path(self.flags.config_dir or os.devnull).absolute()
-        return str(own if (own / f"{self.main_config}.yaml").is_file() else plugins.CONF)
+        """The folder of the main config, which Hydra does not search in hydra.searchpath."""
+        folder = Path(self.flags.config_dir or os.devnull).absolute()
+        return str(folder if (folder / f"{self.main_config}.yaml").is_file() else plugins.CONF)
 
     def compose(self) -> DictConfig:
-        """Compose the overrides as one run; inside of `initialize_hydra`."""
+        """Return the config of one run. Call this inside `initialize_hydra`."""
         words = self.words
         if self.flags.config_dir:
-            places = (plugins.CONF, os.path.abspath(self.flags.config_dir))
-            further = [quoted(f"file://{f}") for f in places if str(f) != self.main_folder]
-            words.append(f"hydra.searchpath=[{','.join(further)}]")
+            folders = (plugins.CONF, os.path.abspath(self.flags.config_dir))
+            urls = [quote(f"file://{f}") for f in folders if str(f) != self.main_folder]
+            words.append(f"hydra.searchpath=[{','.join(urls)}]")
         return hydra.compose(self.main_config, words, return_hydra_config=True)
 
 
 def _require_folder(override: Override) -> None:
-    """Raise InputError for a folder that Hydra cannot make, and for another working directory."""
+    """Raise InputError if Hydra cannot create a folder, or if it would change the directory."""
     if override.name == "hydra.job.chdir" and str(override.value).lower() != "false":
-        raise InputError(f"{override.typed}: charrnn stays in the folder where it is started")
+        raise InputError(f"{override.typed}: charrnn does not change the working directory")
     if override.name in FOLDERS and any(not text or "${" in text for text in override.texts):
         raise InputError(
-            f"{override.typed}: takes a folder, and Hydra can make none with ${{ in its path"
+            f"{override.typed}: takes a folder; Hydra cannot create one with ${{ in its path"
         )
 
 
 def _store(command: Command) -> None:
-    """Let Hydra find the YAML files that stand outside of conf/: an extra's, another package's."""
+    """Put the YAML files of extras and other packages into Hydra's ConfigStore."""
     store = ConfigStore.instance().store
     if paths := plugins.list_added_options(command.name):
         added = OmegaConf.merge(*map(OmegaConf.load, paths))

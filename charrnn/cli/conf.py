@@ -1,10 +1,8 @@
-"""What stands in conf/ and the extras' YAML: groups, choices, options, defaults, explanations.
+"""Read groups, choices, options and explanations from conf/ and the YAML files of extras.
 
-The comments in the YAML files are the only place where an option is explained; ``--help``
-and the suggestions for a misspelt name are read from there. A YAML parser drops comments
-and takes its time to import, so the files are read line by line here: they keep to plain
-``name: value  # explanation`` lines. A name that starts with an underscore (``_target_``) says
-what is built, and is no option.
+Only comments in the YAML files explain an option; ``--help`` prints them. A YAML parser drops
+comments and is slow to import, so this file reads ``name: value  # explanation`` line by line.
+A name with a leading underscore (``_target_``) is not an option.
 """
 
 from __future__ import annotations
@@ -17,14 +15,14 @@ from typing import NamedTuple
 from charrnn import plugins
 from charrnn.plugins import CONF
 
-# groups whose choices set options of other groups, and have none of their own
+# groups without a config node: their choices set options of other groups
 WITHOUT_A_NODE = ("experiment", "debug", "sweep")
 
 _LINE = re.compile(r"( *)(\w+):(.*?)(?:\s#\s*(.*))?$")
 
 
 class Option(NamedTuple):
-    """The default as YAML writes it (``???``: has none) and a line of explanation."""
+    """An option's default as in YAML (``???`` if it is required), and its explanation."""
 
     default: str
     explanation: str
@@ -32,17 +30,16 @@ class Option(NamedTuple):
 
 @dataclass
 class Page:
-    """What one command takes.
+    """The help page of a command.
 
     Attributes:
-        title: what it does, in a line.
-        examples: command lines that show it.
-        groups: group -> choice -> explanation, its default first.
-        defaults: group -> its default choice; "null" for none.
-        options: dotted name -> Option, as the default choices leave them.
-        further: "group=choice" -> the options that it has and the default choice has not.
-        targets: the dotted name of a node -> every ``_target_`` that a choice gives it -> the
-            options that it has there.
+        title: a line that says what the command does.
+        examples: command lines.
+        groups: group -> choice -> explanation; the default choice is the first.
+        defaults: group -> its default choice, or "null".
+        options: dotted name -> Option, with the default choices.
+        choice_options: "group=choice" -> the options that the default choice lacks.
+        targets: dotted name of a node -> each ``_target_`` of its choices -> its arguments.
     """
 
     title: str
@@ -50,80 +47,72 @@ class Page:
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
     defaults: dict[str, str] = field(default_factory=dict)
     options: dict[str, Option] = field(default_factory=dict)
-    further: dict[str, dict[str, Option]] = field(default_factory=dict)
+    choice_options: dict[str, dict[str, Option]] = field(default_factory=dict)
     targets: dict[str, dict[str, set[str]]] = field(default_factory=dict)
 
-    def names(self) -> list[str]:
-        """Every name that can stand left of an equals sign."""
-        further = [name for options in self.further.values() for name in options]
-        return list(dict.fromkeys([*self.groups, *self.options, *further]))
+    def list_names(self) -> list[str]:
+        """Return every group and option."""
+        names = [name for options in self.choice_options.values() for name in options]
+        return list(dict.fromkeys([*self.groups, *self.options, *names]))
 
 
-def page(command: str) -> Page:
-    """Read what `command` takes."""
+def read_page(command: str) -> Page:
+    """Return the help page of a command."""
     header, defaults, options = _read(plugins.get_command(command).conf / f"{command}.yaml")
     for path in plugins.list_added_options(command):
-        more, _, added = _read(path)
-        header, options = [*header, *more[1:]], {**options, **added}
+        added_header, _, added_options = _read(path)
+        header, options = [*header, *added_header[1:]], {**options, **added_options}
     folders = plugins.list_conf_folders(command)
-    result = Page(
+    page = Page(
         title=header[0].removeprefix(f"charrnn {command}: "),
         examples=[line for line in header[1:] if line],
     )
-    for group, choice in defaults.items():
-        files = _choices([folder / group for folder in folders], choice)
-        if not files or group.startswith("hydra"):
+    for group, default in defaults.items():
+        paths = {p.stem: p for folder in reversed(folders) for p in (folder / group).glob("*.yaml")}
+        if not paths or group.startswith("hydra"):
             continue
-        result.defaults[group] = choice
-        result.groups[group] = {name: " ".join(_read(path)[0]) for name, path in files.items()}
-        for name, path in files.items():  # the default choice is the first
+        page.defaults[group], page.groups[group] = default, {}
+        for name in sorted(paths, key=lambda name: (name != default, name)):
+            page.groups[group][name] = " ".join(_read(paths[name])[0])
             if group in WITHOUT_A_NODE:
-                _add_targets(result.targets, _read(path)[2])
+                _add_targets(page.targets, _read(paths[name])[2])
                 continue
-            own = {f"{group}.{n}": option for n, option in _chosen(path).items()}
-            _add_targets(result.targets, own)
-            own = {n: o for n, o in own.items() if not n.rpartition(".")[2].startswith("_")}
-            if name == choice:
-                result.options |= own
-            elif new := {n: option for n, option in own.items() if n not in result.options}:
-                result.further[f"{group}={name}"] = new
-    hydras = [name for name in options if name.startswith("hydra.")]
-    last = {name: options.pop(name) for name in hydras}
-    result.options = {**options, **result.options, **last}
-    return result
+            choice = {f"{group}.{n}": option for n, option in _read_choice(paths[name]).items()}
+            _add_targets(page.targets, choice)
+            choice = {n: o for n, o in choice.items() if not n.rpartition(".")[2].startswith("_")}
+            if name == default:
+                page.options |= choice
+            elif new := {n: option for n, option in choice.items() if n not in page.options}:
+                page.choice_options[f"{group}={name}"] = new
+    hydra_options = {n: options.pop(n) for n in [*options] if n.startswith("hydra.")}
+    page.options = {**options, **page.options, **hydra_options}
+    return page
 
 
 def _add_targets(targets: dict[str, dict[str, set[str]]], options: dict[str, Option]) -> None:
     for name, option in options.items():
-        node, _, last = name.rpartition(".")
-        if last == "_target_":
-            known = targets.setdefault(node, {}).setdefault(option.default, set())
-            known |= {n[len(node) + 1 :] for n in options if n.startswith(f"{node}.")}
+        node, _, key = name.rpartition(".")
+        if key == "_target_":
+            arguments = targets.setdefault(node, {}).setdefault(option.default, set())
+            arguments |= {n[len(node) + 1 :] for n in options if n.startswith(f"{node}.")}
 
 
-def _choices(folders: list[Path], default: str) -> dict[str, Path]:
-    """The files of a group, the default choice first."""
-    paths = {path.stem: path for folder in reversed(folders) for path in folder.glob("*.yaml")}
-    names = sorted(paths, key=lambda name: (name != default, name))
-    return {name: paths[name] for name in names}
-
-
-def _chosen(path: Path) -> dict[str, Option]:
-    """The options of a group's choice: the file's own laid over those of its defaults list."""
-    _, defaults, own = _read(path)
+def _read_choice(path: Path) -> dict[str, Option]:
+    """Return the options of a group's choice, including those of its defaults list."""
+    _, defaults, choice = _read(path)
     options: dict[str, Option] = {}
-    for name in defaults:  # /base/model@_here_, or another choice of this group
+    for name in defaults:  # such as /base/model@_here_, or another choice of the same group
         name, _, _ = name.partition("@")
         base = CONF / name[1:] if name.startswith("/") else path.parent / name
-        options |= _chosen(base.with_suffix(".yaml"))
-    for name, option in own.items():
+        options |= _read_choice(base.with_suffix(".yaml"))
+    for name, option in choice.items():
         inherited = options[name].explanation if name in options else ""
         options[name] = Option(option.default, option.explanation or inherited)
     return options
 
 
 def _read(path: Path) -> tuple[list[str], dict[str, str], dict[str, Option]]:
-    """Read one file: its comment at the top, its defaults list, its options."""
+    """Return a file's first comment, its defaults list and its options."""
     header: list[str] = []
     defaults: dict[str, str] = {}
     options: dict[str, Option] = {}

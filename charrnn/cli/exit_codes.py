@@ -1,4 +1,4 @@
-"""How a command ends badly: one line on standard error, and an exit code."""
+"""Print an error as one line on standard error, and return an exit code."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from charrnn.say import escape_unprintable, say
 
 
 def end(label: str, error: BaseException) -> int:
-    """Say why it ended and return the exit code; a traceback only for a fault in code.
+    """Print an error, and return the exit code.
 
-    It is charrnn's own, or somebody's whose code it called: then only their part is shown. With
-    HYDRA_FULL_ERROR=1, as Hydra's users know it, every error has one.
+    Print a traceback only for a bug in charrnn or in the user's classes, and there without the
+    frames of charrnn. HYDRA_FULL_ERROR=1 prints a traceback for every error.
 
     Args:
-        label: what the line starts with: the program, the command, a sweep's job.
+        label: the start of the line: the program, the command or the job.
     """
     if isinstance(error, BrokenPipeError):
-        return _reader_left()
+        _discard_output()
+        return 0
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
-    known = _known(error)
-    if known is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+    explained = _explain(error)
+    if explained is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(type(error), error, error.__traceback__)
-    elif isinstance(known, UserCodeError):
-        print(known.lines, end="", file=sys.stderr)
-    if known is None:
-        fault = "this is a fault in charrnn; please report it with the lines above"
-        return _line(label, fault, 1)
-    return _line(label, str(known), known.exit_code)
+    elif isinstance(explained, UserCodeError):
+        print(explained.lines, end="", file=sys.stderr)
+    if explained is None:
+        return _say_error(label, "this is a bug in charrnn; please report it with the lines above")
+    return _say_error(label, str(explained), explained.exit_code)
 
 
-def message(error: BaseException) -> str:
-    """Why it ended, in a line."""
-    return escape_unprintable(str(_known(error) or f"{type(error).__name__}: {error}"))
+def format_error(error: BaseException) -> str:
+    """Return an error as one line."""
+    return escape_unprintable(str(_explain(error) or f"{type(error).__name__}: {error}"))
 
 
-def _known(error: BaseException) -> InputError | RunError | Interrupted | None:
-    """An error with its line and its exit code; None for a fault in charrnn."""
+def _explain(error: BaseException) -> InputError | RunError | Interrupted | None:
+    """Return the error with its message and exit code; None for a bug in charrnn."""
     if isinstance(error, (InputError, RunError, Interrupted)):
         return error
     if isinstance(error, KeyboardInterrupt):
@@ -49,49 +49,43 @@ def _known(error: BaseException) -> InputError | RunError | Interrupted | None:
     if isinstance(error, OSError) and error.strerror:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
         return RunError(f"{name}: {error.strerror}" if name else error.strerror)
-    if _lacks_memory(error):
+    if _is_out_of_memory(error):
         return RunError("there is too little memory")
     from charrnn.runs import library_errors
 
     return library_errors.explain_user_code(error)
 
 
-def _lacks_memory(error: BaseException) -> bool:
-    """Memory is lacking for an object, a shared library, or one of torch's tensors."""
-    said = str(error).lower()
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Return whether there was too little memory for an object, a library or a tensor."""
     reasons = ("failed to map segment", "cannot allocate memory", "can't allocate memory")
     return isinstance(error, MemoryError) or (
-        isinstance(error, (ImportError, RuntimeError)) and any(r in said for r in reasons)
+        isinstance(error, (ImportError, RuntimeError))
+        and any(reason in str(error).lower() for reason in reasons)
     )
 
 
 def flush(label: str, code: int) -> int:
-    """Write out what is left for standard output; the exit code is `code`, or 1 if that fails."""
+    """Flush standard output, and return `code`, or 1 if that fails."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _reader_left()
+        _discard_output()
     except OSError as error:
         _discard_output()
         if code == 0:
-            return _line(label, f"standard output: {error.strerror}", 1)
+            return _say_error(label, f"standard output: {error.strerror}")
     return code
 
 
-def _line(label: str, message: str, code: int) -> int:
+def _say_error(label: str, message: str, code: int = 1) -> int:
     line = f"{label}: {escape_unprintable(message)}"
-    say(re.sub(r"\S{1001,}", lambda word: shorten(word[0]), line))  # a very long word is cut
+    say(re.sub(r"\S{1001,}", lambda word: shorten(word[0]), line))
     return code
-
-
-def _reader_left() -> int:
-    """Whoever reads our output has had enough (``| head``): no failure, and nothing to say."""
-    _discard_output()
-    return 0
 
 
 def _discard_output() -> None:
-    # the interpreter flushes once more as it exits, and would complain then
+    """Send the rest of standard output, which Python flushes at exit, to /dev/null."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)

@@ -1,7 +1,6 @@
-"""From the words of a command line into the command.
+"""Run a command: compose its config with Hydra, check its options, and create its folder.
 
-`main` is the command line's door: Hydra composes, makes the folder, and runs the job or the sweep.
-`call` is Python's: it composes one run. Both lead into `execute`.
+The command line calls `main`, and Python programs call `call`. Both run a command by `execute`.
 """
 
 from __future__ import annotations
@@ -38,29 +37,29 @@ from charrnn.say import say, shorten_numbers
 
 @dataclass(frozen=True)
 class Job:
-    """What a command runs, alone or one of a sweep.
+    """One run of a command, which may be a job of a sweep.
 
     Attributes:
-        number: in its sweep, from 0; None outside a sweep.
-        differs: the overrides by which it differs from the others of its sweep, in a line.
-        folder: of the run, absolute; made already.
-        overrides: in Hydra's grammar, without ``hydra.*``.
-        hydra: Hydra's own part of the config, unresolved.
+        number: the number of the job, from 0; None outside a sweep.
+        swept: the overrides that differ between the jobs of the sweep, in a line.
+        folder: the absolute path of the run's folder.
+        overrides: the overrides in Hydra's grammar, without ``hydra.*``.
+        hydra: the node `hydra` of the config, unresolved.
     """
 
     number: int | None = None
-    differs: str = ""
+    swept: str = ""
     folder: Path = Path()
     overrides: tuple[str, ...] = ()
     hydra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, hydra: Any) -> Job:
-        """The job that Hydra runs, by its part of the config."""
+    def from_config(cls, hydra: Any) -> Job:
+        """Return the job of the node `hydra` of a config."""
         values: Any = OmegaConf.to_container(hydra, resolve=False, enum_to_str=True)
         return cls(
             number=int(hydra.job.num) if values["mode"] == "MULTIRUN" else None,
-            differs=str(values["job"]["override_dirname"]).replace(",", " "),
+            swept=str(values["job"]["override_dirname"]).replace(",", " "),
             folder=Path(hydra.runtime.output_dir),
             overrides=tuple(values["overrides"]["task"]),
             hydra=values,
@@ -68,46 +67,45 @@ class Job:
 
     @property
     def given(self) -> tuple[str, ...]:
-        """The options that its overrides set, dotted."""
+        """The dotted options that the overrides set."""
         return tuple(dict.fromkeys(Override.from_word(word).key for word in self.overrides))
 
     @property
     def name(self) -> str:
-        """How it is told from the others of its sweep; "" outside a sweep."""
-        return "" if self.number is None else f"job {self.number} ({self.differs})"
+        """The job's number and swept overrides; "" outside a sweep."""
+        return "" if self.number is None else f"job {self.number} ({self.swept})"
 
 
-# what the command asks for that a job runs
 current_job: ContextVar[Job] = ContextVar("charrnn_job", default=Job())  # noqa: B039  (frozen)
 
 
-def _job_folder(number: int, overrides: str) -> str:
-    """The folder of a job of a sweep: its number, which no other has, and what differs, cut."""
-    bare = re.sub(r"[\\'\"\[\]{}]", "", shorten_numbers(overrides))
-    safe = re.sub(r"[^A-Za-z0-9._=+,-]+", "-", bare)
-    return "_".join([str(number), *[safe[:120]] * bool(safe)])  # file systems take 255 bytes
+def _format_job_folder(number: int, overrides: str) -> str:
+    """Return the name of a job's folder: the job's number, and its swept overrides, truncated."""
+    unquoted = re.sub(r"[\\'\"\[\]{}]", "", shorten_numbers(overrides))
+    suffix = re.sub(r"[^A-Za-z0-9._=+,-]+", "-", unquoted)
+    # Many file systems limit a name to 255 bytes.
+    return f"{number}_{suffix[:120]}" if suffix else str(number)
 
 
-# for conf/; every process that runs a job imports this module
-OmegaConf.register_new_resolver("charrnn.job_folder", _job_folder, replace=True)
+OmegaConf.register_new_resolver("charrnn.job_folder", _format_job_folder, replace=True)
 
 
 def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> int:
-    """Run a command with the words that follow it, and return the exit code.
+    """Run a command with the words after its name, and return the exit code.
 
     Args:
-        sweep: runs a line of several jobs (`charrnn.cli.sweep.run`).
+        sweep: `charrnn.cli.sweep.run`, which imports this module.
     """
     if (follow := command.get("follow")) and (code := follow()) is not None:
         return int(code)
     line = Line.from_words(command, words)
-    if line.show_only:
-        _show(line)
+    if line.prints_only:
+        _print_hydra_output(line)
     elif line.multirun:
         _enable_garbage_collector()
         sweep(line)
     elif line.is_simple:
-        _call(line)  # hydra.main composes twice, which is long beside a short sample
+        _call(line)  # This is faster than hydra.main, which composes the config twice.
     else:
         run_hydra_main(line, Task(line))
     return 0
@@ -117,11 +115,11 @@ def call(command: Command, words: list[str]) -> Any:
     """Run a command from Python, and return its result.
 
     Raises:
-        InputError, RunError: as the command does, or the words do not fit.
+        InputError, RunError: the command raised it, or the words are invalid.
     """
     line = Line.from_words(command, words)
-    if line.multirun or line.show_only:
-        raise InputError("-m, --cfg and the like are for the command line only")
+    if line.multirun or line.prints_only:
+        raise InputError("-m, --cfg and similar flags work only on the command line")
     return _call(line)
 
 
@@ -132,17 +130,17 @@ def _call(line: Line) -> Any:
             with read_write(config.hydra), open_dict(config.hydra):
                 config.hydra.mode = "RUN"
                 config.hydra.runtime.output_dir = os.path.abspath(config.hydra.run.dir)
-        with hydra_config(config):
+        with set_hydra_config(config):
             with translate_errors(line):
-                options = options_of(line, config)
-            job = Job.of(config.hydra)
+                options = make_options(line, config)
+            job = Job.from_config(config.hydra)
             make_folder(job.folder)
-            with _removed_if_refused(job.folder):
+            with _remove_if_refused(job.folder):
                 return execute(line.command.get("run"), options, job)
 
 
 def execute(run: Callable[[Any], Any], options: Any, job: Job) -> Any:
-    """Run a command with its options, as a job."""
+    """Run a command with its options as the current job."""
     _enable_garbage_collector()
     token = current_job.set(job)
     try:
@@ -152,9 +150,9 @@ def execute(run: Callable[[Any], Any], options: Any, job: Job) -> Any:
 
 
 def _enable_garbage_collector() -> None:
-    """Turn the garbage collector on, which `charrnn.__main__` has turned off for the imports."""
+    """Turn the garbage collector on again after the imports (see `charrnn.__main__`)."""
     if not gc.isenabled():
-        # the imported objects become the oldest generation, which is seldom searched
+        # This moves the imported objects to the oldest generation, which is rarely searched.
         gc.freeze()
         gc.unfreeze()
         gc.enable()
@@ -162,36 +160,36 @@ def _enable_garbage_collector() -> None:
 
 @dataclass
 class Task:
-    """What hydra.main runs: call it with a composed config.
+    """The function that hydra.main calls with the composed config of each job.
 
     Attributes:
-        jobs: how many the sweep has, where that is known.
-        failed: the jobs of a sweep that failed in this process, each with its reason.
-        error: with which the last job failed here.
-        argv, full_error: as they were before Hydra's.
+        num_jobs: the number of jobs of the sweep, if it is known.
+        failures: the names and errors of the jobs that failed in this process.
+        error: the last error in this process.
+        argv, full_error: sys.argv and HYDRA_FULL_ERROR before Hydra starts.
     """
 
     line: Line
-    jobs: int | None = None
-    failed: list[str] = field(default_factory=list)
+    num_jobs: int | None = None
+    failures: list[str] = field(default_factory=list)
     error: BaseException | None = None
     argv: list[str] = field(default_factory=lambda: sys.argv)
     full_error: str | None = field(default_factory=lambda: os.environ.get("HYDRA_FULL_ERROR"))
 
     def __call__(self, config: DictConfig) -> Any:
-        with _program(self.argv, self.full_error):
-            job = Job.of(HydraConfig.get())
+        with _set_hydra_globals(self.argv, self.full_error):
+            job = Job.from_config(HydraConfig.get())
             if job.number is not None and not self.line.multirun:
-                raise InputError("hydra.mode: several jobs are run by -m on the command line")
+                raise InputError("hydra.mode: use -m on the command line to run several jobs")
             try:
-                with _removed_if_refused(job.folder):
+                with _remove_if_refused(job.folder):
                     with translate_errors(self.line):
-                        options = options_of(self.line, config)
+                        options = make_options(self.line, config)
                     if job.number is not None and self.line.command.get("MAKES_FOLDER"):
-                        of = f", {job.number + 1} of {self.jobs}" if self.jobs else ""
-                        say(f"sweep: job {job.number}{of} ({shorten_numbers(job.differs)})")
+                        of = f", {job.number + 1} of {self.num_jobs}" if self.num_jobs else ""
+                        say(f"sweep: job {job.number}{of} ({shorten_numbers(job.swept)})")
                     result = execute(self.line.command.get("run"), options, job)
-                # of a training, what a sweeper minimises
+                # A sweeper minimizes the loss of a training.
                 return getattr(result, "best_loss", result)
             except Interrupted as error:
                 name = f"{job.name}: " if job.name else ""
@@ -199,24 +197,24 @@ class Task:
             except Exception as error:
                 self.error = error
                 if job.number is not None:
-                    self.failed.append(f"{job.name}: {exit_codes.message(error)}")
+                    self.failures.append(f"{job.name}: {exit_codes.format_error(error)}")
                     exit_codes.end(f"charrnn {self.line.command.name}: {job.name}", error)
                 raise
 
 
 def run_hydra_main(line: Line, task: Any, *more: str) -> None:
-    """Let hydra.main do what the flags say; raises what a job raised, or the line that says why."""
-    words = [*line.hydras_flags(), *line.words, *more]
+    """Call hydra.main with a line. Raise a job's error unchanged, and translate Hydra's errors."""
+    words = [*line.to_hydra_flags(), *line.words, *more]
     root, holder = logging.root, GlobalHydra.instance()
     handlers, level, running = root.handlers[:], root.level, holder.hydra
     holder.clear()
-    as_program = hydra.main(str(plugins.CONF), line.main_config, version_base="1.3")
+    hydra_main = hydra.main(str(plugins.CONF), line.main_config, version_base="1.3")
     try:
         with (
-            _program(["charrnn", *words], "1"),
-            contextlib.redirect_stderr(_WithoutHydrasLine(sys.stderr)),
+            _set_hydra_globals(["charrnn", *words], "1"),
+            contextlib.redirect_stderr(_StreamWithoutHydraError(sys.stderr)),
         ):
-            as_program(task)()
+            hydra_main(task)()
     except Exception as error:
         if error is getattr(task, "error", None):
             raise
@@ -229,7 +227,7 @@ def run_hydra_main(line: Line, task: Any, *more: str) -> None:
 
 @contextlib.contextmanager
 def translate_errors(line: Line) -> Iterator[None]:
-    """Turn an error in the overrides of a line into one sentence."""
+    """Raise InputError or RunError for an error in the overrides of a line."""
     try:
         yield
     except Exception as error:
@@ -240,7 +238,7 @@ def translate_errors(line: Line) -> Iterator[None]:
 
 @contextlib.contextmanager
 def initialize_hydra(line: Line) -> Iterator[None]:
-    """Let Hydra's compose API look into conf/, whoever uses Hydra around this."""
+    """Initialize Hydra's compose API for conf/, and restore the caller's Hydra afterwards."""
     holder = GlobalHydra.instance()
     running = holder.hydra
     holder.clear()
@@ -254,22 +252,22 @@ def initialize_hydra(line: Line) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def hydra_config(config: DictConfig) -> Iterator[None]:
-    """Let ``${hydra:...}`` be read from this config."""
+def set_hydra_config(config: DictConfig) -> Iterator[None]:
+    """Resolve ``${hydra:...}`` from this config."""
     instance = HydraConfig.instance()
-    before = instance.cfg
+    previous = instance.cfg
     instance.set_config(config)
     try:
         yield
     finally:
-        instance.cfg = before
+        instance.cfg = previous
 
 
-def options_of(line: Line, config: DictConfig) -> Any:
-    """Build the command's options from a composed config, which checks every value.
+def make_options(line: Line, config: DictConfig) -> Any:
+    """Check a composed config, and build the command's options from it.
 
     Raises:
-        InputError: names an option that is missing, unknown or out of its range.
+        InputError: an option is missing, unknown or out of range.
     """
     name = line.command.name
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
@@ -277,16 +275,17 @@ def options_of(line: Line, config: DictConfig) -> Any:
     known = {option.name for option in fields(schema)}
     values: Any = OmegaConf.to_container(config, resolve=True)
     missing = OmegaConf.missing_keys(config)
-    if missing and values.keys() <= known:  # a misspelt name is told first: it may be that one
+    # An unknown option is reported first: it may be the missing option, misspelled.
+    if missing and values.keys() <= known:
         key = min(missing)
-        option = conf.page(name).options.get(key, conf.Option("", "a value"))
+        option = conf.read_page(name).options.get(key, conf.Option("", "a value"))
         raise InputError(f"{key} is required: {key}=VALUE, {option.explanation}")
     return build(schema, values)
 
 
 @contextlib.contextmanager
-def _removed_if_refused(folder: Path) -> Iterator[None]:
-    """Remove a run's folder, and those above it, as far as they are empty when it is refused."""
+def _remove_if_refused(folder: Path) -> Iterator[None]:
+    """Remove a run's folder and its parents if InputError is raised while they are empty."""
     try:
         yield
     except InputError:
@@ -298,24 +297,24 @@ def _removed_if_refused(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _program(argv: list[str], full_error: str | None) -> Iterator[None]:
-    """Let sys.argv and HYDRA_FULL_ERROR be these: Hydra reads the one, and raises by the other."""
+def _set_hydra_globals(argv: list[str], full_error: str | None) -> Iterator[None]:
+    """Set sys.argv, which Hydra parses, and HYDRA_FULL_ERROR, with which Hydra raises errors."""
 
-    def put(argv: list[str], full_error: str | None) -> None:
+    def assign(argv: list[str], full_error: str | None) -> None:
         sys.argv = argv
         os.environ.pop("HYDRA_FULL_ERROR", None)
         os.environ.update({} if full_error is None else {"HYDRA_FULL_ERROR": full_error})
 
-    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    put(argv, full_error)
+    previous = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    assign(argv, full_error)
     try:
         yield
     finally:
-        put(*before)
+        assign(*previous)
 
 
-class _WithoutHydrasLine:
-    """Standard error without the line that Hydra writes of a job that failed; ours says more."""
+class _StreamWithoutHydraError:
+    """Standard error without Hydra's line about a failed job; charrnn prints a better one."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -329,9 +328,9 @@ class _WithoutHydrasLine:
         return getattr(self._stream, name)
 
 
-def _show(line: Line) -> None:
-    """Let Hydra print what the flags ask for, in what the terminal can show."""
-    shown = io.StringIO()
-    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+def _print_hydra_output(line: Line) -> None:
+    """Print what the flags ask Hydra for, with the error handler of standard output."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
         run_hydra_main(line, Task(line))
-    print(shown.getvalue().rstrip("\n"))
+    print(output.getvalue().rstrip("\n"))

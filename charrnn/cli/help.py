@@ -1,4 +1,4 @@
-"""``--help``, made from the comments in conf/."""
+"""Format ``--help`` from the comments in conf/."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from charrnn import plugins
 from charrnn.cli import conf
 
 _NOTES = """\
-Everything after the equals sign of a text or a path belongs to it. The shell wants quotes
-around spaces and signs: start_text="What's (this), Romeo?". Several paths are one list:
-"NAME=[one.txt,two.txt]". Hydra reads a value in quotes of its own, "'...'".{unset}
+The value of a text or path option is literal. Quote spaces and special characters for the
+shell: start_text="What's (this), Romeo?". Give several paths as a list:
+"NAME=[one.txt,two.txt]". Hydra parses a value that is quoted twice: "NAME='...'".{unset}
 
--m, --multirun      run once for each of NAME=1,2 and all combinations; texts: "NAME='a','b'"
--c, --cfg job       print the options as they would be, and do nothing else
--p, --package NAME  of these, print one group
---config-dir DIR    look here too for {where}
+-m, --multirun      run once for each value of NAME=1,2 (texts: "NAME='a','b'")
+-c, --cfg job       print the options without running the command
+-p, --package NAME  with --cfg: print only this group
+--config-dir DIR    add a folder with {files}
 --info, --hydra-help and the grammar of overrides: https://hydra.cc/docs/intro"""
 
 
-def overview() -> str:
-    """The commands with a line each, and examples."""
-    pages = {command: conf.page(command) for command in plugins.list_commands()}
+def format_overview() -> str:
+    """Return a line for each command, and examples."""
+    pages = {command: conf.read_page(command) for command in plugins.list_commands()}
     lines = ["charrnn COMMAND [OPTION=VALUE ...]", ""]
     lines += [f"  {command:<12}{page.title}" for command, page in pages.items()]
     lines += ["", "For example:", ""]
@@ -30,40 +30,47 @@ def overview() -> str:
     return "\n".join(lines)
 
 
-def of(command: str, is_whole: bool = True, width: int | None = None) -> str:
-    """Every option of a command with its default and a line of explanation.
+def format_help(command: str, show_all: bool = True, width: int | None = None) -> str:
+    """Return the help of a command.
 
     Args:
-        is_whole: without, of a command with groups of options only what people use first.
-        width: at which lines are broken.
+        show_all: whether to list the options of a command that has groups.
+        width: the maximal length of a line.
     """
-    page = conf.page(command)
+    page = conf.read_page(command)
     title = f"charrnn {command} [OPTION=VALUE ...]: {page.title}"
     lines = [textwrap.fill(title, width or 1000), ""]
     examples = [example.partition("  # ") for example in page.examples]
-    lines += _table([(line.rstrip(), why.strip()) for line, _, why in examples], width, 60)
-    if page.groups and not is_whole:
-        all_of_them = f"charrnn {command} --help=all"
-        return "\n".join([*lines, "", f"{all_of_them} explains all {len(page.names())} options."])
+    lines += _format_table([(line.rstrip(), note.strip()) for line, _, note in examples], width, 60)
+    if page.groups and not show_all:
+        count = len(page.list_names())
+        return "\n".join(
+            [*lines, "", f"charrnn {command} --help=all explains all {count} options."]
+        )
     rows: list[tuple[str, str]] = []
     for group, choices in page.groups.items():
         for choice, explanation in choices.items():
             default = " (the default)" if choice == page.defaults[group] else ""
             rows.append((f"{group}={choice}", explanation + default))
     if rows:
-        lines += ["", "Choices, each of which sets a group of options:", "", *_table(rows, width)]
-    lines += ["", "Options and their defaults:", "", *_table(_rows(page.options), width)]
-    for choice, options in page.further.items():
-        lines += ["", f"With {choice} also:", "", *_table(_rows(options), width)]
+        lines += ["", "Choices (each sets a group of options):", "", *_format_table(rows, width)]
+    lines += [
+        "",
+        "Options and their defaults:",
+        "",
+        *_format_table(_make_rows(page.options), width),
+    ]
+    for choice, options in page.choice_options.items():
+        lines += ["", f"Options added by {choice}:", "", *_format_table(_make_rows(options), width)]
     unset = any(option.default == "null" for option in page.options.values())
     notes = _NOTES.format(
-        unset=" The bare word null\nunsets an option whose default is null." if unset else "",
-        where="choices of your own (GROUP/NAME.yaml)" if page.groups else "YAML files",
+        unset="\nnull unsets an option whose default is null." if unset else "",
+        files="your choices (GROUP/NAME.yaml)" if page.groups else "YAML files",
     )
     return "\n".join([*lines, "", notes])
 
 
-def _rows(options: dict[str, conf.Option]) -> list[tuple[str, str]]:
+def _make_rows(options: dict[str, conf.Option]) -> list[tuple[str, str]]:
     rows = []
     for name, option in options.items():
         required = option.default == "???"
@@ -72,7 +79,7 @@ def _rows(options: dict[str, conf.Option]) -> list[tuple[str, str]]:
     return rows
 
 
-def _table(rows: list[tuple[str, str]], width: int | None, longest: int = 40) -> list[str]:
+def _format_table(rows: list[tuple[str, str]], width: int | None, longest: int = 40) -> list[str]:
     column = max((len(left) for left, _ in rows if len(left) <= longest), default=0)
     lines = []
     for left, right in rows:

@@ -1,7 +1,6 @@
-"""What is wrong with a command line, in one plain line.
+"""Translate errors of Hydra and OmegaConf into one line.
 
-Hydra's and OmegaConf's own messages speak of merging, nodes and structs over several lines; what
-a person needs is the option as it was typed, and what it should have been.
+Their messages describe config nodes in several lines. A user needs the typed option and a hint.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from charrnn.cli.command_line import Line
 from charrnn.cli.overrides import Override
 from charrnn.errors import InputError, RunError, find_closest, shorten, suggest_name, to_one_line
 
-# what other programs call what is an option here
-_ELSEWHERE = {
+# the names of options in other programs
+_FOREIGN_NAMES = {
     "start_text": "prompt primetext seed_text text prefix",
     "length": "max_tokens n_predict max_new_tokens max_length num_predict tokens",
     "until": "stop stop_text",
@@ -39,101 +38,100 @@ _ELSEWHERE = {
 
 
 def translate_error(error: Exception, line: Line) -> InputError | RunError:
-    """Return the sentence for an error in the overrides of a command line."""
-    page, overrides = conf.page(line.command.name), line.overrides
+    """Return the one-line error for an exception that the overrides of a command line cause."""
+    page, overrides = conf.read_page(line.command.name), line.overrides
     if isinstance(error, UnknownOption):
-        return _unknown(error.name, page, overrides, str(error), error.names)
+        return _explain_unknown_option(error.name, page, overrides, str(error), error.names)
     for override in overrides:
-        if fault := _fault(override, page, line.multirun):
-            return InputError(f"{shorten(override.typed)}: {fault}")
-    for cause in _causes(error):
+        if problem := _find_problem(override, page, line.multirun):
+            return InputError(f"{shorten(override.typed)}: {problem}")
+    for cause in _walk_causes(error):
         if isinstance(cause, OSError) and cause.filename is not None:
             kind = InputError if cause.errno == errno.ENAMETOOLONG else RunError
             return kind(f"{shorten(cause.filename)}: cannot be written ({cause.strerror})")
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             group, _, choice = str(cause.missing_cfg_file).rpartition("/")
-            near = suggest_name(choice, cause.options or ())
-            there = f"; there are {', '.join(cause.options)}" if cause.options else ""
-            what = f"{group}={choice}" if group else choice
+            hint = suggest_name(choice, cause.options or ())
+            hint += f"; the choices are {', '.join(cause.options)}" if cause.options else ""
             typed = [o for o in overrides if f"{o.name}/{o.value}" == cause.missing_cfg_file]
             if typed and os.path.exists(str(typed[0].value)):
-                there += f"; a text is data.input_txt={shorten(typed[0].value)}"
-            what = typed[0].typed if typed else what
-            return InputError(f"{shorten(what)}: no such choice{near}{there}")
+                hint += f"; to train on this text, set data.input_txt={shorten(typed[0].value)}"
+            shown = typed[0].typed if typed else f"{group}={choice}" if group else choice
+            return InputError(f"{shorten(shown)}: no such choice{hint}")
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             if isinstance(cause, KeyError | AttributeError):
-                return _unknown(cause.full_key, page, overrides)
+                return _explain_unknown_option(cause.full_key, page, overrides)
             return InputError(f"{cause.full_key}: {to_one_line(str(cause).splitlines()[0])}")
     return InputError(to_one_line(error, 500))
 
 
-def _unknown(
+def _explain_unknown_option(
     name: str,
     page: conf.Page,
     overrides: Sequence[Override],
-    said: str = "",
+    message: str = "",
     names: Sequence[str] = (),
 ) -> InputError:
-    """An option that nothing takes, as it was typed, with the nearest one."""
-    # Hydra names the first part that is not there
+    """Return the error for an unknown option, with the most similar name as a hint."""
+    # Hydra reports only the first unknown part of a dotted name.
     typed = [o for o in overrides if f"{o.key}.".startswith(f"{name}.")]
-    what = shorten(typed[0].typed) if typed else said.partition(":")[0] or name
+    shown = shorten(typed[0].typed) if typed else message.partition(":")[0] or name
     name = typed[0].key if typed else name
     if name in conf.WITHOUT_A_NODE and name in page.groups:
-        return InputError(f"{what}: the first line of its file must be # @package _global_")
-    for choice, options in page.further.items():
+        return InputError(f"{shown}: the first line of its file must be # @package _global_")
+    for choice, options in page.choice_options.items():
         if name in options:
-            return InputError(f"{what}: no such option here; {choice} has it")
-    line = f"{what}: no such option{nearest(name, [*names, *page.names()])}"
-    is_slip = find_closest(name, [*names, *page.names()], 0.85) is not None
-    is_bare = typed and not typed[0].prefix and "." in name
-    if is_bare and not is_slip and name.partition(".")[0] in page.groups:
-        line += f"; what no file sets is added with a plus: +{typed[0].typed}"
-    return InputError(line)
+            return InputError(f"{shown}: only {choice} has this option")
+    names = [*names, *page.list_names()]
+    hint = _suggest_option(name, names)
+    is_new = "." in name and find_closest(name, names, 0.85) is None
+    if is_new and typed and not typed[0].prefix and name.partition(".")[0] in page.groups:
+        hint += f"; to add an option that conf/ does not have: +{typed[0].typed}"
+    return InputError(f"{shown}: no such option{hint}")
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
-    """The hint for a misspelt name, or for one without its group (``batch_size``)."""
-    for here, elsewhere in _ELSEWHERE.items():
-        if name.lower() in elsewhere.split() and here in names:
-            return f"; here it is {here}"
-    last = {full.rpartition(".")[2]: full for full in reversed(names)}
-    known = {**last, **{full: full for full in names}}
+def _suggest_option(name: str, names: Sequence[str]) -> str:
+    """Return a hint for a name that is misspelled or lacks its group, such as ``batch_size``."""
+    for option, foreign_names in _FOREIGN_NAMES.items():
+        if name.lower() in foreign_names.split() and option in names:
+            return f"; in charrnn its name is {option}"
+    options = {full.rpartition(".")[2]: full for full in reversed(names)}
+    options |= {full: full for full in names}
     for wanted in (name, name.rpartition(".")[2]):
-        if near := find_closest(wanted, known):
-            return f"; did you mean {known[near]}?"
-    return "; --help=all lists them"
+        if closest := find_closest(wanted, options):
+            return f"; did you mean {options[closest]}?"
+    return "; --help=all lists the options"
 
 
-def _fault(override: Override, page: conf.Page, multirun: bool) -> str:
-    """Return what is wrong with an override whatever else is composed; "" for nothing."""
+def _find_problem(override: Override, page: conf.Page, multirun: bool) -> str:
+    """Return a problem of an override that does not depend on other overrides, or ""."""
     name, value = override.name, override.value
     try:
         parsed = OverridesParser.create().parse_override(override.word)
-    except Exception:  # Hydra's grammar, or a number that Python does not read
+    except Exception:  # a syntax error, or a number that is too long for Python
         if value is None:
             if os.path.exists(name):
-                return "several paths are one list: [one,two]"
-            return "options are written NAME=VALUE, spaces in quotes; --help=all lists them"
+                return "give several paths as a list: [one,two]"
+            return "write options as NAME=VALUE, with quotes around spaces; --help=all lists them"
         if value.lstrip("+-").isdigit():
             return "is too large a number"
         quote = f"{override.prefix}{shorten(name)}=\"'...'\""
-        return f"cannot be read in Hydra's grammar; quote a value with special characters: {quote}"
+        return f"is not valid in Hydra's grammar; quote special characters: {quote}"
     if parsed.is_sweep_override() and not multirun:
-        # a count is no decimal, with whatever comma
+        # A whole number never has a decimal comma, so 8,16 is a sweep.
         default = page.options.get(name, conf.Option("", "")).default
         if re.fullmatch(r"-?0,\d+" if "." not in default else r"-?\d+,\d+", str(value)):
-            return f"a number is written with a point: {name}={str(value).replace(',', '.')}"
-        return "several values are a sweep and need -m; a list is written [1,2]"
+            return f"write a number with a decimal point: {name}={str(value).replace(',', '.')}"
+        return "several values need -m, which runs each; write a list as [1,2]"
     is_choice = parsed.is_sweep_override() or isinstance(parsed.value(), str | list | dict)
     if name in page.groups and not is_choice:
         return f"takes one of {', '.join(page.groups[name])}"
     if parsed.is_add() and parsed.key_or_group in (*page.options, *page.groups):
-        return "is an option already; write it without the +"
+        return "exists already; leave out the +"
     return ""
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def _walk_causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -1,13 +1,12 @@
-r"""One override of a command line, which is read once and written once.
+r"""Parse one override of a command line, and quote literal texts for Hydra.
 
-Hydra's grammar fails on ``Zür``, ``What's``, ``(hi)`` and line breaks, takes ``O Romeo, Romeo`` for
-a sweep and ``123`` for a number; OmegaConf then looks for ``${`` in what is left. So the value of
-an option that is a text or a path is taken literally. When Hydra gets the override, the text is in
-quotes for the one, and its ``${`` is escaped for the other. Of such an option, these values are in
-Hydra's grammar:
+Hydra's grammar rejects ``Zür``, ``What's``, ``(hi)`` and line breaks; it reads ``O Romeo, Romeo``
+as a sweep and ``123`` as a number. Therefore the value of a text or path option is literal: it is
+quoted for Hydra, and its ``${`` is escaped for OmegaConf. Only these values of such an option are
+in Hydra's grammar:
 
-- one quoted string, in which ``${...}`` is Hydra's, too;
-- with ``-m``, several quoted strings with commas between: a sweep over texts;
+- one quoted string, in which Hydra resolves ``${...}``;
+- with ``-m``, quoted strings that commas separate: a sweep over texts;
 - a bracketed list, if the option takes one;
 - the bare word ``null``, if the option may be unset.
 """
@@ -22,11 +21,11 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from charrnn import plugins
-from charrnn.cli.checked_options import declared, kinds_of
+from charrnn.cli.checked_options import get_traits, get_types, list_options
 from charrnn.options.ranges import PATH, TEXT
 from charrnn.runs.folder import escape_interpolations
 
-FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # paths that every command takes
+FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # path options of every command
 
 _WORD = re.compile(r"(\+\+|\+|~|)([^=]*)(?:=(.*))?", re.DOTALL)
 _QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
@@ -41,9 +40,9 @@ class Override:
     Attributes:
         prefix: "", "+", "++" or "~".
         name: the option or the group.
-        value: as it was typed; None if there is no equals sign.
-        texts: the value without quotes, for an option that is a text or a path: one text, or
-            several in a sweep. Empty if Hydra reads the value.
+        value: the typed value; None without an equals sign.
+        texts: the literal value of a text or path option, or several in a sweep. Empty if Hydra
+            parses the value.
     """
 
     prefix: str
@@ -53,7 +52,7 @@ class Override:
 
     @classmethod
     def from_word(cls, word: str) -> Override:
-        """Return the override of a word, whose value Hydra reads."""
+        """Return the override of a word; Hydra parses its value."""
         match = _WORD.fullmatch(word)
         assert match is not None  # any word matches
         prefix, name, value = match.groups()
@@ -62,7 +61,7 @@ class Override:
     @classmethod
     def from_texts(cls, name: str, *texts: str) -> Override:
         """Return the override that sets an option to a text, or to each of several in a sweep."""
-        value = texts[0] if len(texts) == 1 else ",".join(map(quoted, texts))
+        value = texts[0] if len(texts) == 1 else ",".join(map(quote, texts))
         return cls("", name, value, texts)
 
     @property
@@ -71,30 +70,30 @@ class Override:
 
     @property
     def key(self) -> str:
-        """The option that it sets, dotted: ``hydra.launcher`` of ``hydra/launcher=joblib``."""
+        """The dotted option: ``hydra.launcher`` for ``hydra/launcher=joblib``."""
         return self.name.partition("@")[0].replace("/", ".")
 
     @property
     def text(self) -> str | None:
-        """The only text; None if there are several or Hydra reads the value."""
+        """The only text; None if there are several or Hydra parses the value."""
         return self.texts[0] if len(self.texts) == 1 else None
 
     @property
     def typed(self) -> str:
-        """The word as a person writes it."""
+        """The word as the user types it."""
         return self.prefix + self.name + ("" if self.value is None else f"={self.value}")
 
     @property
     def word(self) -> str:
         """The word in Hydra's grammar."""
-        texts = ",".join(map(quoted, self.texts))
+        texts = ",".join(map(quote, self.texts))
         return f"{self.prefix}{self.name}={texts}" if self.texts else self.typed
 
     def read_texts(self, kinds: Collection[Any] | None, multirun: bool) -> Override:
-        """Return the override with its texts.
+        """Return the override with its literal texts.
 
         Args:
-            kinds: the types of an option that is a text or a path; None for other options.
+            kinds: the types of a text or path option; None for other options.
             multirun: whether the value may be a sweep.
         """
         value = self.value
@@ -115,21 +114,21 @@ class Override:
         )
 
 
-def text_options(command: str) -> dict[str, tuple[Any, ...]]:
-    """Return the options of a command that are texts or paths, each with its possible types."""
+def find_text_options(command: str) -> dict[str, tuple[Any, ...]]:
+    """Return the text and path options of a command, each with its possible types."""
     return dict.fromkeys(FOLDERS, (str,)) | {
-        name: kinds_of(hint)
-        for name, hint in declared(plugins.make_options_class(command))
-        if {TEXT, PATH} & {*getattr(hint, "__metadata__", ())}
+        name: get_types(annotation)
+        for name, annotation in list_options(plugins.make_options_class(command))
+        if {TEXT, PATH} & {*get_traits(annotation)}
     }
 
 
-def quoted(text: str) -> str:
-    """Write `text` so that Hydra's grammar and OmegaConf together read it back unchanged."""
+def quote(text: str) -> str:
+    """Quote `text` so that Hydra and OmegaConf together read it back unchanged."""
     if text == "???":
-        # this, OmegaConf's mark for "missing", has no escape: hide it from view
+        # OmegaConf's mark for a missing value has no escape.
         return r"""'${oc.decode:"\'???\'"}'"""
-    # both grammars read backslashes only where they stand before what they escape
+    # Both grammars unescape a backslash only before a quote or an interpolation.
     text = escape_interpolations(text)
     text = re.sub(r"(\\*)'", lambda run: run[1] * 2 + r"\'", text)
     text = re.sub(r"\\+\Z", lambda run: run[0] * 2, text)

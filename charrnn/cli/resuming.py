@@ -1,14 +1,13 @@
-"""How a run begins, and how it goes on.
+"""Start a new run, or resume a run with its recorded config.
 
-a new run         the folder that Hydra made
-resume=FOLDER     the same folder, its recorded config, its last.ckpt, or best.ckpt without one
-resume=X.ckpt     a new folder, the config in the checkpoint
-resume=auto       the folder that was named, or that of a sweep's job: gone on with, or begun
+a new run         a new folder
+resume=FOLDER     the same folder, its recorded config, and its last.ckpt, else its best.ckpt
+resume=X.ckpt     a new folder, and the config in the checkpoint
+resume=auto       hydra.run.dir or the job's folder: resume its run, or start a run in it
 
-A record is a main config of Hydra's, over which today's words are composed as over
-conf/train.yaml. Whoever made it: it names only classes that conf/ names, with options that charrnn
-declares, and no place or address outside its folder but its text. ``trust=true`` takes it as it
-stands.
+The record of a run (its config) replaces conf/train.yaml as Hydra's main config. A record from
+another person could run code. Without ``trust=true`` it may therefore contain only classes from
+conf/, options that charrnn declares, and no path or URL outside its folder except its text.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from omegaconf import OmegaConf
 
 from charrnn import plugins
 from charrnn.cli import conf
-from charrnn.cli.checked_options import build, options_with
+from charrnn.cli.checked_options import build, get_traits, list_options
 from charrnn.cli.command_line import Line
 from charrnn.cli.front import Job
 from charrnn.errors import InputError, shorten
@@ -42,85 +41,82 @@ from charrnn.runs.plan import RunRequest
 from charrnn.text.corpora import CORPORA
 from charrnn.text.sources import as_name_list
 
-MAIN_CONFIG = "charrnn_recorded_run"  # in Hydra's ConfigStore
-_COMPLETE = ("data", "model", "trainer")  # nodes that get what is new since they were recorded
-_GROUPS = (*_COMPLETE, "optimizer", "schedule", "callbacks", "logger")
-# loggers that write into the run's folder only
-_LOCAL = (
+MAIN_CONFIG = "charrnn_recorded_run"  # its name in Hydra's ConfigStore
+_TYPED_NODES = ("data", "model", "trainer")  # Options that a record lacks get their defaults.
+_GROUPS = (*_TYPED_NODES, "optimizer", "schedule", "callbacks", "logger")
+# loggers that write only into the run's folder
+_LOCAL_LOGGERS = (
     "charrnn.training.MetricsCSV",
     "lightning.pytorch.loggers.TensorBoardLogger",
     "lightning.pytorch.loggers.CSVLogger",
 )
 
 
-# A record, and the words over it
-
-
 def read_record(path: str) -> Config:
-    """What a run was begun with, of its folder or of a checkpoint.
+    """Return the recorded config of a run folder or a checkpoint.
 
     Raises:
-        InputError: it cannot be read, or is no record.
+        InputError: the record is missing or damaged.
     """
     if os.path.isdir(path):
         return folders.read_config(Path(path))
     entry = checkpoint.read_run(Path(path))[ENTRY]
     if not isinstance(entry["config"], dict):
-        raise InputError(f"{path}: is no record of a run")
+        raise InputError(f"{path}: contains no config of a run")
     recorded: Config = to_plain(entry["config"], path)
     return recorded
 
 
 def compose_over_record(line: Line, source: str) -> Line:
-    """Return the line with a record as its main config, which Hydra finds in its ConfigStore.
+    """Store a record as Hydra's main config, and return the line that uses it.
 
     Args:
-        source: the run folder, or the checkpoint.
+        source: a run folder or a checkpoint.
 
     Raises:
-        InputError: the record holds values that a stranger's may not, without ``trust=true``.
+        InputError: the record contains an untrusted value, without ``trust=true``.
     """
-    ours: Any = OmegaConf.to_container(OmegaConf.load(plugins.CONF / "train.yaml"))
-    groups = {override.key for override in line.overrides} & conf.page("train").groups.keys()
+    main: Any = OmegaConf.to_container(OmegaConf.load(plugins.CONF / "train.yaml"))
+    groups = {override.key for override in line.overrides} & conf.read_page("train").groups.keys()
     record = {name: node for name, node in read_record(source).items() if name not in groups}
     if unknown := sorted(record.keys() - {option.name for option in fields(TrainOptions)}):
-        raise InputError(f"{source}: {shorten(unknown[0])} is no option of charrnn train")
+        raise InputError(f"{source}: {shorten(unknown[0])} is not an option of charrnn train")
     is_trusted = str(line.find_last("trust").value).lower() == "true"
-    if not is_trusted and (refused := next(untrusted(record), None)):
+    if not is_trusted and (value := next(find_untrusted(record), None)):
         raise InputError(
-            f"{source}: its {shorten(refused)} is not taken from a record; if you trust it, "
-            f"add trust=true"
+            f"{source}: its {shorten(value)} could run code or access other files; if you trust "
+            f"the run, add trust=true"
         )
-    ours["defaults"] = [
+    main["defaults"] = [
         "base/run_folder",
-        *(f"/base/{name}@{name}" for name in _COMPLETE),
+        *(f"/base/{name}@{name}" for name in _TYPED_NODES),
         *({group: None} for group in _GROUPS),
         "_self_",
         *({group: None} for group in conf.WITHOUT_A_NODE),
         *({f"override hydra/{name}_logging": "stderr"} for name in ("job", "hydra")),
     ]
-    # what is new since then has its default; from whom it started is not asked for again
-    own = {"resume": None, "init_from": None, "budget": None, "trust": False}
-    main = OmegaConf.create({**ours, **escape_interpolations(record), **own})
-    ConfigStore.instance().store(MAIN_CONFIG, main)
-    # An option that was added when the run began exists in its record.
+    # The resumed run keeps init_from and budget of its record (see `restore_options`).
+    unset = {"resume": None, "init_from": None, "budget": None, "trust": False}
+    config = OmegaConf.create({**main, **escape_interpolations(record), **unset})
+    ConfigStore.instance().store(MAIN_CONFIG, config)
+    # An option that the first command line added with "+" exists in the record.
     line = line.map_overrides(lambda o: replace(o, prefix="++") if o.prefix == "+" else o)
     return replace(line, main_config=MAIN_CONFIG)
 
 
-def untrusted(record: Config) -> Iterator[str]:
-    """What a record has that is more than a choice among what conf/ names."""
-    options_of: dict[Any, set[str]] = {}  # target -> its options
-    for targets in conf.page("train").targets.values():
-        for name, options in targets.items():
-            options_of[name] = options_of.get(name, set()) | options
-    for path, node in _nodes(record):
+def find_untrusted(record: Config) -> Iterator[str]:
+    """Yield the values of a record that could run code or access other files."""
+    arguments_of: dict[Any, set[str]] = {}  # target -> its arguments
+    for targets in conf.read_page("train").targets.values():
+        for name, arguments in targets.items():
+            arguments_of[name] = arguments_of.get(name, set()) | arguments
+    for path, node in _list_nodes(record):
         group = path.partition(".")[0]
         target = node.get("_target_") if isinstance(node, dict) else node
-        if str(target) not in options_of or (group == "logger" and target not in _LOCAL):
+        if str(target) not in arguments_of or (group == "logger" and target not in _LOCAL_LOGGERS):
             yield f"{path}._target_={target}"
             continue
-        allowed = options_of[target] | {"_target_", "_partial_"}
+        allowed = arguments_of[target] | {"_target_", "_partial_"}
         for key, value in node.items():
             is_number = group == "trainer" and isinstance(value, int | float)  # +trainer.NAME=
             external = isinstance(value, dict) if group == "data" else _is_external(value)
@@ -129,17 +125,17 @@ def untrusted(record: Config) -> Iterator[str]:
     yield from (n for n, v in record.items() if n not in _GROUPS and isinstance(v, dict))
 
 
-def _nodes(record: Config) -> Iterator[tuple[str, Any]]:
-    """The nodes of a record that are there, each with its dotted path."""
+def _list_nodes(record: Config) -> Iterator[tuple[str, Any]]:
+    """Yield each node of a record with its dotted path."""
     for group in _GROUPS:
-        node, nodes = record.get(group), {group: record.get(group)}
-        if group in ("callbacks", "logger") and isinstance(node, dict):
-            nodes = {f"{group}.{name}": part for name, part in node.items()}
-        yield from ((path, part) for path, part in nodes.items() if part is not None)
+        nodes: Any = {group: record.get(group)}
+        if group in ("callbacks", "logger") and isinstance(nodes[group], dict):
+            nodes = {f"{group}.{name}": node for name, node in nodes[group].items()}
+        yield from ((path, node) for path, node in nodes.items() if node is not None)
 
 
 def _is_external(value: Any) -> bool:
-    """Whether a value is more than plain, or a text that could be a place or an address."""
+    """Return whether a value contains a dict, a URL, or a path outside the run's folder."""
     if isinstance(value, list):
         return any(map(_is_external, value))
     if not isinstance(value, str):
@@ -148,14 +144,11 @@ def _is_external(value: Any) -> bool:
     return "://" in value or os.path.isabs(value) or value[:1] == "~" or ".." in parts
 
 
-# The run that is asked for
-
-
-def run_of(config: TrainOptions, job: Job) -> RunRequest:
-    """The run that is asked for.
+def prepare_run(config: TrainOptions, job: Job) -> RunRequest:
+    """Return the request for a new or resumed run, without writing a file.
 
     Raises:
-        InputError: it cannot begin so; nothing is written or removed then.
+        InputError: the run cannot start or resume.
     """
     given = job.given
     source, folder, resume = None, job.folder, config.resume or ""
@@ -165,81 +158,83 @@ def run_of(config: TrainOptions, job: Job) -> RunRequest:
         source = Path(resume).resolve()
         if source.is_dir() and not (source / folders.RECORDED).is_file():
             raise InputError(
-                f"{resume}: not a run folder (it has no {folders.RECORDED}); "
-                f"give one that `charrnn train` made, or a .ckpt"
+                f"{resume}: is not a run folder (it has no {folders.RECORDED}); "
+                f"name a folder that `charrnn train` created, or a .ckpt"
             )
         record = read_record(resume)
         if job.hydra["job"]["config_name"] != MAIN_CONFIG:
-            raise InputError(
-                f"resume={resume}: a resume is given on the command line, without ${{...}}"
-            )
-        config = going_on(absolute(config, ()), record, given)
+            raise InputError(f"resume={resume}: set resume= on the command line, without ${{...}}")
+        config = restore_options(resolve_paths(config, ()), record, given)
         folder = source if source.is_dir() else folder
     elif resume == "auto" and (folder / folders.RECORDED).is_file():
-        source, config = folder, going_on(absolute(config, given), folders.read_config(folder), ())
+        source, record = folder, folders.read_config(folder)
+        config = restore_options(resolve_paths(config, given), record, ())
     else:
         folders.require_no_run(folder)
-        config = absolute(config, given)
-    trust = " trust=true" if any(untrusted(config.plain())) else ""
-    # a run that has a checkpoint does not start again from another model
-    is_begun = source is not None and (source.is_file() or folders.find_checkpoint(source))
-    initial = None if config.init_from is None or is_begun else read_model(config.init_from)
+        config = resolve_paths(config, given)
+    trust = " trust=true" if any(find_untrusted(config.plain())) else ""
+    # A run that has a checkpoint no longer needs the model from which it started.
+    has_checkpoint = source is not None and (source.is_file() or folders.find_checkpoint(source))
+    initial = None if config.init_from is None or has_checkpoint else read_model(config.init_from)
     return RunRequest(config, folder, source, given, job.overrides, job.hydra, initial, trust)
 
 
-def going_on(config: TrainOptions, record: Config, given: Collection[str]) -> TrainOptions:
-    """Today's config with what was decided when the run was begun.
+def restore_options(config: TrainOptions, record: Config, given: Collection[str]) -> TrainOptions:
+    """Return the config of the command line with the decisions of the recorded run.
 
     Args:
-        given: the options that today's words set.
+        given: the options that the command line sets.
 
     Raises:
-        InputError: names an option that a resume cannot change.
+        InputError: the command line changes an option that must stay the same.
     """
     values = config.plain()
-    _decide_as_before(values, record, given)
+    _restore_decisions(values, record, given)
     values |= {key: record.get(key) for key in ("init_from", "budget")}
     _refuse_changes(record, values, given)
     values["data"] = without_default_corpus(values["data"], ())
-    # what it started from need not be there any more
-    made: TrainOptions = build(TrainOptions, {**values, "init_from": None, "budget": None})
-    return replace(made, init_from=values["init_from"], budget=values["budget"], resume=None)
+    # The model in init_from may no longer exist.
+    options: TrainOptions = build(TrainOptions, {**values, "init_from": None, "budget": None})
+    return replace(options, init_from=values["init_from"], budget=values["budget"], resume=None)
 
 
-def _decide_as_before(
+def _restore_decisions(
     config: Config, record: Config, given: Collection[str], prefix: str = ""
 ) -> None:
-    """Give what today's config leaves open the value that it has in the record."""
+    """Replace values that are open (None or auto) by the values of the record."""
     for name in config.keys() & record.keys():
-        now, then, key = config[name], record[name], f"{prefix}{name}"
-        if isinstance(now, dict) and isinstance(then, dict):
-            _decide_as_before(now, then, given, f"{key}.")
-        elif now in (None, "auto") and key not in given and not _is_external(then):
-            config[name] = then
+        value, recorded, key = config[name], record[name], f"{prefix}{name}"
+        if isinstance(value, dict) and isinstance(recorded, dict):
+            _restore_decisions(value, recorded, given, f"{key}.")
+        elif value in (None, "auto") and key not in given and not _is_external(recorded):
+            config[name] = recorded
 
 
-def _refuse_changes(before: Config, after: Config, given: Collection[str]) -> None:
-    """Refuse what makes another run of it, the kind of a thing before its sizes."""
-    names = options_with("train", FIXED) | {"optimizer._target_", "model._target_"}
-    for key in sorted(names, key=lambda n: (not n.endswith(("kind", "_target_")), n)):
-        if (old := select(before, key)) is not MISSING and old != select(after, key):
+def _refuse_changes(record: Config, config: Config, given: Collection[str]) -> None:
+    """Raise InputError if an option changed that a resume cannot change."""
+    options = list_options(TrainOptions)
+    fixed = {name for name, annotation in options if FIXED in get_traits(annotation)}
+    fixed |= {"optimizer._target_", "model._target_"}
+    # A different kind of network is reported before its different size.
+    for key in sorted(fixed, key=lambda name: (not name.endswith(("kind", "_target_")), name)):
+        if (old := select(record, key)) is not MISSING and old != select(config, key):
             raise InputError(
-                f"{key}={select(after, key)}: a resume cannot change it (the run has {old}); "
-                f"leave it out, or start anew, with init_from= for the weights"
+                f"{key}={select(config, key)}: a resume cannot change it (the run has {old}); "
+                f"leave it out, or start a new run from the weights with init_from="
             )
-    # only our own schedules follow a new learning rate; others go on as they were saved
-    target = str(select(after, "schedule._target_"))
+    # Schedules of other packages resume as they were saved, with their learning rate.
+    target = str(select(config, "schedule._target_"))
     for key in given if not target.startswith("charrnn.") else ():
-        changes = key.split(".")[0] in ("optimizer", "schedule")
-        if changes and select(before, key) != select(after, key):
+        is_schedule = key.split(".")[0] in ("optimizer", "schedule")
+        if is_schedule and select(record, key) != select(config, key):
             raise InputError(
-                f"{key}: a resume cannot change it under {target}, which goes on as it was saved; "
-                f"leave it out, or start anew with init_from="
+                f"{key}: a resume cannot change it, because {target} resumes as it was saved; "
+                f"leave it out, or start a new run with init_from="
             )
 
 
-def absolute(config: TrainOptions, given: Collection[str]) -> TrainOptions:
-    """The config with one text, its paths absolute, so that a resume may stand in any folder."""
+def resolve_paths(config: TrainOptions, given: Collection[str]) -> TrainOptions:
+    """Return the config with absolute paths, for a resume in another working directory."""
     values = config.plain()
     data = values["data"] = without_default_corpus(values["data"], given)
     for name in ("input_txt", "input_h5", "input_json"):
@@ -250,6 +245,6 @@ def absolute(config: TrainOptions, given: Collection[str]) -> TrainOptions:
         names = as_name_list(data["background"])
         data["background"] = [n if n in CORPORA else os.path.abspath(n) for n in names]
     if config.init_from is not None:
-        # outputs/latest will be another run once this one has begun
+        # outputs/latest will be a link to the new run.
         values["init_from"] = os.path.realpath(config.init_from)
     return TrainOptions.of({**values, "resume": None})

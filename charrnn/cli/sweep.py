@@ -1,7 +1,7 @@
-"""``-m``: one command line, many jobs, which Hydra's sweeper and launcher run.
+"""Run the jobs of a sweep (``-m``) by Hydra's sweeper and launcher.
 
-Each job is composed and checked before the first begins, so a mistyped value refuses the sweep as
-a whole. A job that fails later prints its line at once and does not stop the others.
+All jobs are checked before the first job starts. A job that fails later prints its error at once
+and does not stop the other jobs.
 """
 
 from __future__ import annotations
@@ -20,127 +20,129 @@ from omegaconf import open_dict, read_write
 from charrnn.cli.command_line import Line
 from charrnn.cli.front import (
     Task,
-    hydra_config,
     initialize_hydra,
-    options_of,
+    make_options,
     run_hydra_main,
+    set_hydra_config,
     translate_errors,
 )
-from charrnn.cli.overrides import quoted
+from charrnn.cli.overrides import quote
 from charrnn.errors import InputError, RunError, shorten, to_one_line
 from charrnn.files import shorten_path
 from charrnn.say import say
 
 
 def run(line: Line) -> None:
-    """Check every job, then let Hydra run them.
+    """Check every job, and run the jobs by Hydra.
 
     Raises:
-        InputError: a job cannot run; nothing has begun.
-        RunError: some failed; their lines are printed already.
+        InputError: a job is invalid; no job has started.
+        RunError: a job failed; its error is already printed.
     """
-    folder, naming, jobs = _checked(line)
-    task = Task(line, jobs=jobs)
+    folder, naming, num_jobs = _check_jobs(line)
+    task = Task(line, num_jobs=num_jobs)
     if not line.command.get("MAKES_FOLDER"):
-        with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:  # for what Hydra writes
-            _run(line, task, Path(temporary), naming)
+        # Hydra writes files even for jobs without a folder.
+        with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:
+            _run_jobs(line, task, Path(temporary), naming)
         return
     is_complete = False
     try:
-        _run(line, task, folder, naming)
+        _run_jobs(line, task, folder, naming)
         is_complete = True
     finally:
-        _tell_end(line, folder, is_complete)
+        _report(line, folder, is_complete)
 
 
-def _run(line: Line, task: Task, folder: Path, naming: str) -> None:
+def _run_jobs(line: Line, task: Task, folder: Path, naming: str) -> None:
     raised: Exception | None = None
     try:
         run_hydra_main(line.with_text("hydra.sweep.dir", str(folder)), task, naming)
-    except Exception as error:  # of the first job that failed
+    except Exception as error:  # the error of the first job that failed
         raised = error
-    for failure in task.failed:
+    for failure in task.failures:
         say(f"failed: {failure}")
-    if task.failed:
-        of = f" of {task.jobs}" if task.jobs else ""
-        raise RunError(f"{len(task.failed)}{of} jobs failed") from raised
-    if isinstance(raised, RunError):
-        raise raised
-    if isinstance(raised, InputError) and not any(folder.glob("*/")):  # of the sweeper
-        raise raised
-    if raised is not None:  # of a job in another process
-        kind = not isinstance(raised, InputError)
-        raise RunError(f"a job failed: {to_one_line(raised, 500, with_type=kind)}") from raised
+    if task.failures:
+        of = f" of {task.num_jobs}" if task.num_jobs else ""
+        raise RunError(f"{len(task.failures)}{of} jobs failed") from raised
+    if raised is not None:
+        is_input_error = isinstance(raised, InputError)
+        # Without a job's folder, the sweeper itself raised InputError.
+        if isinstance(raised, RunError) or (is_input_error and not any(folder.glob("*/"))):
+            raise raised
+        # A job in another process failed.
+        reason = to_one_line(raised, 500, with_type=not is_input_error)
+        raise RunError(f"a job failed: {reason}") from raised
 
 
-def _tell_end(line: Line, folder: Path, is_complete: bool) -> None:
+def _report(line: Line, folder: Path, is_complete: bool) -> None:
     from charrnn.runs import leaderboard
 
     line = line.with_text("hydra.sweep.dir", shorten_path(folder)).with_text("resume", "auto")
-    again = [*line.hydras_flags(), *(override.typed for override in line.overrides)]
-    leaderboard.report_sweep(folder, "" if is_complete else f"charrnn train {shlex.join(again)}")
+    words = [*line.to_hydra_flags(), *(override.typed for override in line.overrides)]
+    leaderboard.report_sweep(folder, "" if is_complete else f"charrnn train {shlex.join(words)}")
 
 
-def _checked(line: Line) -> tuple[Path, str, int | None]:
-    """Check each job, as far as they are known.
+def _check_jobs(line: Line) -> tuple[Path, str, int | None]:
+    """Check every job; if the sweeper chooses the jobs, check one.
 
     Returns:
-        The sweep's folder; the word by which Hydra calls a job after what differs; how many jobs
-        there are, None where the sweeper decides.
+        The sweep's folder; an override that excludes equal options from the names of jobs; the
+        number of jobs, or None if the sweeper chooses it.
 
     Raises:
-        InputError: names a job by its overrides.
+        InputError: a job is invalid.
     """
     with translate_errors(line), initialize_hydra(line):
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())
         parsed = parser.parse_overrides(line.words)
-        config = line.as_job([_words(override)[0] for override in parsed]).compose()
+        config = line.as_job([_list_words(override)[0] for override in parsed]).compose()
         params = config.hydra.sweeper.get("params") or {}
-        further = parser.parse_overrides([f"{name}={value}" for name, value in params.items()])
-        each = {override.get_key_element(): override for override in [*further, *parsed]}
-        is_swept = [override.is_sweep_override() for override in each.values()]
-        is_listed = config.hydra.sweeper._target_.endswith(".BasicSweeper")
-        product = itertools.product(*map(_words, each.values()))
-        jobs = [list(job) for job in itertools.islice(product, None if is_listed else 1)]
+        parsed = [*parser.parse_overrides([f"{n}={v}" for n, v in params.items()]), *parsed]
+        overrides = {override.get_key_element(): override for override in parsed}.values()
+        is_swept = [override.is_sweep_override() for override in overrides]
+        is_grid = config.hydra.sweeper._target_.endswith(".BasicSweeper")
+        grid = itertools.product(*map(_list_words, overrides))
+        jobs = list(itertools.islice(grid, None if is_grid else 1))
         for number, words in enumerate(jobs):
             try:
-                _check(line.as_job(words), number)
+                _check_job(line.as_job(words), number)
             except InputError as error:
-                differs = " ".join(itertools.compress(words, is_swept))
-                job = f"job {number} ({differs}): " if len(jobs) > 1 else ""
+                swept = " ".join(itertools.compress(words, is_swept))
+                job = f"job {number} ({swept}): " if len(jobs) > 1 else ""
                 raise InputError(f"{shorten(job)}{error}") from error
     folder = Path(config.hydra.sweep.dir).absolute()
-    goes_on = line.find_last("resume").text is not None
-    if line.command.get("MAKES_FOLDER") and not goes_on and any(folder.glob("*/.hydra")):
+    resumes = line.find_last("resume").text is not None
+    if line.command.get("MAKES_FOLDER") and not resumes and any(folder.glob("*/.hydra")):
         raise InputError(
-            f"hydra.sweep.dir={shorten_path(folder)}: holds runs already; with resume=auto the "
-            f"command that began them goes on with them, or give another folder"
+            f"hydra.sweep.dir={shorten_path(folder)}: contains runs; to resume them, repeat their "
+            f"command with resume=auto, or name another folder"
         )
-    alike = [o.key_or_group for o in each.values() if not o.is_sweep_override()]
-    names = ",".join(map(quoted, dict.fromkeys([*alike, "resume", "trust"])))
+    equal = [o.key_or_group for o in overrides if not o.is_sweep_override()]
+    names = ",".join(map(quote, dict.fromkeys([*equal, "resume", "trust"])))
     naming = f"hydra.job.config.override_dirname.exclude_keys=[{names}]"
-    return folder, naming, len(jobs) if is_listed else None
+    return folder, naming, len(jobs) if is_grid else None
 
 
-def _check(line: Line, number: int) -> None:
+def _check_job(line: Line, number: int) -> None:
     with translate_errors(line):
         config = line.compose()
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.job.num = number
-        with hydra_config(config):
-            options = options_of(line, config)
+        with set_hydra_config(config):
+            options = make_options(line, config)
     if check := line.command.get("check_in_sweep"):
         check(options)
 
 
-def _words(override: ParsedOverride) -> list[str]:
-    """Return a word for each value of an override."""
+def _list_words(override: ParsedOverride) -> list[str]:
+    """Return an override for each value of a sweep."""
     key = override.get_key_element()
     if isinstance(value := override.value(), IntervalSweep):
         return [f"{key}={value.start}"]
     if override.is_sweep_override():
         words = [f"{key}={text}" for text in override.sweep_string_iterator()]
         if not words:
-            raise InputError(f"{override.input_line}: stands for no value")
+            raise InputError(f"{override.input_line}: contains no value")
         return words
     return [str(override.input_line)]

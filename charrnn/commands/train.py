@@ -43,14 +43,14 @@ def run(options: TrainOptions) -> Result:
     """Train, and say where the result is; its best validation loss is what a sweep minimises."""
     world.detect_world()  # before Lightning is imported, which reads the same variables
     from charrnn.cli.front import current_job
-    from charrnn.cli.resuming import run_of
+    from charrnn.cli.resuming import prepare_run
     from charrnn.runs import training_run as runs
     from charrnn.say import ignore_output_errors, say
     from charrnn.training.signals import Signals
 
     with ignore_output_errors(), Signals() as signals:
         try:
-            return runs.train(run_of(options, current_job.get()), signals)
+            return runs.train(prepare_run(options, current_job.get()), signals)
         except Interrupted:
             if line := world.requeue_slurm_job():
                 say(line)

@@ -43,7 +43,7 @@ CONFIGS = {
     "trainer.profiler": ("simple", "its trainer.profiler=simple is not taken"),
     "trainer.plugins": (CANARY, "its trainer.plugins="),
     "trainer.default_root_dir": ("canary", "its trainer.default_root_dir=canary"),
-    "hydra": ({"job": {"env_set": {"A": "b"}}}, "hydra is no option of charrnn train"),
+    "hydra": ({"job": {"env_set": {"A": "b"}}}, "hydra is not an option of charrnn train"),
     "defaults": ([{"override /callbacks": "evil"}], "is no option"),
     "logger.wandb": (WANDB, "its logger.wandb._target_="),
     "logger.tensorboard.name": ("/canary", "its logger.tensorboard.name=/canary"),

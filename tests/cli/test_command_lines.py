@@ -24,7 +24,7 @@ import charrnn
 from charrnn import plugins
 from charrnn.__main__ import main
 from charrnn.cli import conf, help
-from charrnn.cli.checked_options import hints_of, kind_of
+from charrnn.cli.checked_options import get_annotations, get_type
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.models import model_file
 from charrnn.options.cells import CELLS
@@ -36,7 +36,7 @@ from tests.generation.models import trained_model
 from tests.small_runs import SMALL
 
 COMMANDS = list(plugins.list_commands())
-PAGE = conf.page("train")
+PAGE = conf.read_page("train")
 CHOICES = ", ".join(PAGE.groups["model"])
 DIGITS = "9" * 5000
 
@@ -93,16 +93,16 @@ LINES: dict[str, str | dict[str, Any]] = {
     f"train {MINE} hydra.searchpath=[file://HERE/mine/far] model=far": {"model.hidden_size": 9},
     # misspelt, or called as elsewhere
     "sample temprature=1": "temprature=1: no such option; did you mean temperature?",
-    "sample prompt=abc": "here it is start_text",
+    "sample prompt=abc": "in charrnn its name is start_text",
     "train batch_size=3": "batch_size=3: no such option; did you mean data.batch_size?",
     "train model.hiden_size=3": "model.hiden_size=3: no such option; did you mean model.hidden_s",
     "train model={hidden_sise:3}": "did you mean model.hidden_size?",
     "train hydra.foo=1": "hydra.foo=1: no such option",
     "train model=lsm": "model=lsm: no such choice; did you mean lstm?; there are ",
     "train hydra/launcher=jobli": "hydra/launcher=jobli: no such choice",
-    "train data=usr/my.txt": "data=usr/my.txt: no such choice; there are shakespeare",
+    "train data=usr/my.txt": "data=usr/my.txt: no such choice; the choices are shakespeare",
     "train model=null": f"model=null: takes one of {CHOICES}",
-    "train +experiment=demo": "+experiment=demo: is an option already",
+    "train +experiment=demo": "+experiment=demo: exists already",
     "train callbacks.early_stopping.patience=3": "callbacks=early_stopping has it",
     # values
     "sample length=abc": "length=abc: takes a whole number",
@@ -111,11 +111,11 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train model.skip=all": "model.skip=all: must be one of none, ",
     "train trainer.max_steps=x": "trainer.max_steps=x: takes a whole number or null",
     "evaluate json=maybe": "json=maybe: takes true or false",
-    "sample temperature=0,5": "a number is written with a point: temperature=0.5",
-    "sample temperature=0.2,0.5": "several values are a sweep and need -m",
-    "sample length=3 foo": "foo: options are written NAME=VALUE",
-    "train a.txt /usr": "/usr: several paths are one list: [one,two]",
-    "sample length=(3": "length=(3: cannot be read in Hydra's grammar",
+    "sample temperature=0,5": "write a number with a decimal point: temperature=0.5",
+    "sample temperature=0.2,0.5": "several values need -m",
+    "sample length=3 foo": "foo: write options as NAME=VALUE",
+    "train a.txt /usr": "/usr: give several paths as a list: [one,two]",
+    "sample length=(3": "length=(3: is not valid in Hydra's grammar",
     "preprocess input_txt=[a(,c]": "input_txt=[a(,c]: cannot be read",
     "preprocess": "input_txt is required",
     "convert input=x output=a.html": "output=a.html: must end in .safetensors",
@@ -123,17 +123,17 @@ LINES: dict[str, str | dict[str, Any]] = {
     "sample 'seed=${nope}'": "Interpolation key 'nope' not found",
     "sample 'seed=${oc.env:CHARRNN_NO_SUCH}'": "CHARRNN_NO_SUCH",
     "train resume=x init_from=y": "init_from=y: resume= goes on with everything",
-    "train hydra.job.chdir=true": "hydra.job.chdir=true: charrnn stays in the folder",
+    "train hydra.job.chdir=true": "hydra.job.chdir=true: charrnn does not change the working",
     "train -m resume=x seed=1,2": "resume=x: in a sweep (-m), resume=auto",
     "train resume=auto": "resume=auto: goes on in the folder that is named, hydra.run.dir=FOLDER",
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
     "train ++hydra.run.dir=''": "hydra.run.dir=: takes a folder",
-    "train 'hydra.run.dir=a${b}'": "hydra.run.dir=a${b}: takes a folder, and Hydra can make none",
-    "train --config-dir no/such": "--config-dir no/such: is no folder",
+    "train 'hydra.run.dir=a${b}'": "hydra.run.dir=a${b}: takes a folder; Hydra cannot create one",
+    "train --config-dir no/such": "--config-dir no/such: is not a folder",
     "train --cfg jobs": "jobs",
-    "train -p model": "--package and --resolve go with --cfg",
-    "train -m --cfg job": "-m, --cfg, --info: give one of them",
+    "train -p model": "--package and --resolve need --cfg",
+    "train -m --cfg job": "-m, --cfg, --info: give only one of them",
     "train --experimental-rerun x": "--experimental-rerun: no such flag",
     "sample --top_k 5": "--top_k: no such flag",
     # what is built
@@ -307,7 +307,7 @@ def test_a_fault_is_told_as_whose_it_is(door: Any, monkeypatch: pytest.MonkeyPat
     answer = door("sample")
     assert answer.code == 1
     assert "say.py" in answer.err
-    assert answer.err.splitlines()[-1].startswith("charrnn sample: this is a fault in charrnn")
+    assert answer.err.splitlines()[-1].startswith("charrnn sample: this is a bug in charrnn")
     door.action = lambda options: 1 / 0
     answer = door("sample")
     assert answer.code == 1
@@ -403,15 +403,15 @@ def defaults_of(options: dict[str, conf.Option]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command(command: str, door: Any) -> None:
-    page = conf.page(command)
+    page = conf.read_page(command)
     assert page.title
     assert all(f"charrnn {command} " in example for example in page.examples)
     composed = flat(yaml.safe_load(door(command, "--cfg", "job").out))
     shown = {n: v for n, v in defaults_of(page.options).items() if not n.startswith("hydra.")}
     assert_same(shown, {n: v for n, v in composed.items() if n.rpartition(".")[2][0] != "_"})
     # printed
-    assert f"  {command:<12}{page.title}" in help.overview().splitlines()
-    lines = help.of(command).splitlines()
+    assert f"  {command:<12}{page.title}" in help.format_overview().splitlines()
+    lines = help.format_help(command).splitlines()
     for name, option in page.options.items():
         [line] = [line for line in lines if line.startswith(f"  {name}=")]
         default = "" if option.default == "???" else f"{option.default} "
@@ -454,9 +454,9 @@ def test_reading_lines_agrees_with_a_yaml_parser(path: Path) -> None:
 
 
 DECLARED = {
-    name: kind_of(hint)
-    for name, hint in hints_of(TrainOptions).items()
-    if dataclasses.is_dataclass(kind_of(hint))
+    name: get_type(hint)
+    for name, hint in get_annotations(TrainOptions).items()
+    if dataclasses.is_dataclass(get_type(hint))
 }
 # what differs from Python's defaults, and why
 DIFFERENT = {
@@ -475,10 +475,10 @@ FILES = {
 def python_defaults(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The defaults of a schema, dotted, but for nodes."""
     for field in dataclasses.fields(schema):
-        hint = hints_of(schema).get(field.name)
+        hint = get_annotations(schema).get(field.name)
         if hint is None or {NODE, NODES} & set(typing.get_args(hint)[1:]):
             continue
-        if dataclasses.is_dataclass(kind := kind_of(hint)):
+        if dataclasses.is_dataclass(kind := get_type(hint)):
             yield from python_defaults(kind, f"{prefix}{field.name}.")
         elif field.default is not dataclasses.MISSING:
             yield prefix + field.name, field.default
@@ -489,12 +489,12 @@ def python_defaults(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def compare_defaults() -> Iterator[tuple[str, Any, Any]]:
     """Yield each option that has a default in YAML and in Python: its name and both defaults."""
     for command in COMMANDS:
-        shown = defaults_of(conf.page(command).options)
+        shown = defaults_of(conf.read_page(command).options)
         for option, default in python_defaults(plugins.make_options_class(command)):
             yield option, shown[option], default
     for (group, _), file in FILES.items():
         given = {
-            f"{group}.{name}": value for name, value in defaults_of(conf._chosen(file)).items()
+            f"{group}.{name}": value for name, value in defaults_of(conf._read_choice(file)).items()
         }
         targets = {
             n.removesuffix("._target_"): t for n, t in given.items() if n.endswith("_target_")

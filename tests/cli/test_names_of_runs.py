@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from charrnn.__main__ import main
-from charrnn.cli.overrides import quoted
+from charrnn.cli.overrides import quote
 
 NAMES = ["What's", "two words", "a,b=c", "[a]", "a\nb", "null", "{é: (1)}"]
 LAST = "checkpoints/last.ckpt"
@@ -28,7 +28,7 @@ def run(trained: Trained) -> Path:
 def test_any_name(name: str, run: Path, door: Any, tmp_path: Path) -> None:
     run = run.rename(tmp_path / name)
     path = f"./{name}" if name == "null" else name
-    words = [f"resume={path}", f"++resume={quoted(name)}"]
+    words = [f"resume={path}", f"++resume={quote(name)}"]
     for word in words:
         assert door("train", word, "seed=3").code == 0, word
         asked = door.asked.pop()
@@ -50,7 +50,7 @@ def test_any_name(name: str, run: Path, door: Any, tmp_path: Path) -> None:
     run.rename(tmp_path / "outputs" / "b" / name)
     assert door("train", f"resume=b/{name}").code == 0
     assert door.asked.pop().folder == tmp_path / "outputs" / "b" / name
-    assert door("train", "-m", f"init_from={quoted(f'b/{name}')},'other'").code == 0
+    assert door("train", "-m", f"init_from={quote(f'b/{name}')},'other'").code == 0
     assert door.asked[0].config.init_from == str(tmp_path / "outputs" / "b" / name)
 
 
@@ -62,7 +62,7 @@ def test_a_name_that_hydra_would_look_up(run: Path, door: Any, tmp_path: Path) -
         assert door("train", *words).code == 0
         assert Path(door.asked.pop().config.init_from).resolve() == run
     before = sorted(tmp_path.rglob("*"))
-    assert "resume=${x}: Hydra can use no folder" in door.refuses("train", "resume=${x}")
+    assert "resume=${x}: Hydra cannot use a folder" in door.refuses("train", "resume=${x}")
     assert "sweep.dir=${x}: takes a folder" in door.refuses("train", "-m", "hydra.sweep.dir=${x}")
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -94,7 +94,7 @@ def test_a_resume_that_is_read_too_late(
     before = config_of(run)
     for word in ("resume='${oc.env:RUN}'", "experiment=on"):
         assert main(["train", "corpus.txt", word, "--config-dir", "."]) == 2
-        assert "resume=run: a resume is given on the command line" in capfd.readouterr().err
+        assert "resume=run: set resume= on the command line" in capfd.readouterr().err
     assert config_of(run) == before
 
 

@@ -133,7 +133,7 @@ def test_a_sweep_that_was_ended_goes_on_exactly(
     assert not (workplace / "sweep" / MISSING / "metrics.csv").exists()
     capfd.readouterr()
     assert main([*sweep, long]) == 2
-    assert "holds runs already; with resume=auto" in capfd.readouterr().err
+    assert "contains runs; to resume them" in capfd.readouterr().err
     assert main([*sweep, long, "resume=auto"]) == 0
     assert capfd.readouterr().err.count("resuming from") == 2
     for number, name in enumerate((CUT, MISSING)):  # what has a seed

@@ -26,7 +26,7 @@ from tests.generation.models import trained_model
 
 def run(path: Path, **given: Any) -> None:
     """The command with its defaults in conf/, but for these."""
-    schema, page = plugins.make_options_class("sample"), conf.page("sample").options
+    schema, page = plugins.make_options_class("sample"), conf.read_page("sample").options
     values = {f.name: yaml.safe_load(page[f.name].default) for f in fields(schema)}
     sample.run(schema(**{**values, "checkpoint": str(path), "length": 100, "seed": 1, **given}))
 

@@ -47,7 +47,7 @@ def test_an_option_that_there_is_not_is_named() -> None:
 
 
 def test_the_command_line_has_the_same_defaults() -> None:
-    page = conf.page("sample").options
+    page = conf.read_page("sample").options
     assert {f.name for f in fields(SamplingParams)} == OTHER.keys() <= page.keys()
     for name, value in vars(SamplingParams()).items():
         assert yaml.safe_load(page[name].default) == value, name

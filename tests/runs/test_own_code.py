@@ -192,7 +192,7 @@ def test_a_schedule_of_torchs_resumes_to_the_bit(
     train("resume=part", *OWN, "schedule=one_cycle", small=False)
     assert_same(tensors(part), tensors(whole))
     train("resume=part", *OWN, "schedule=one_cycle", "optimizer.lr=0.1", small=False, code=2)
-    assert "optimizer.lr: a resume cannot change it under torch" in capfd.readouterr().err
+    assert "optimizer.lr: a resume cannot change it, because torch" in capfd.readouterr().err
     assert metrics(part) == metrics(whole)
     rates = [float(row["lr"]) for row in metrics(whole) if row["lr"]]
     assert rates[0] < rates[7] > rates[-1]
@@ -219,7 +219,7 @@ def test_a_fault_in_ones_own_code_is_told_as_that(
     train(word, "trainer.max_steps=9", "checkpoint_every=1", code=1)
     err = capfd.readouterr().err
     said = err.splitlines()[-1]
-    assert "fault in charrnn" not in err
+    assert "bug in charrnn" not in err
     assert said.startswith(f"charrnn train: own_code.py:{number}: {error}")
     assert "not in charrnn" in said
     assert "charrnn train resume=run" in said
@@ -237,4 +237,4 @@ def test_a_fault_in_two_processes(train: Train, capfd: pytest.CaptureFixture[str
     train("+callbacks.own._target_=own_code.Faulty", "trainer.devices=2", code=1)
     err = capfd.readouterr().err
     assert re.search(r"own_code\.py:\d+: ZeroDivisionError", err.splitlines()[-1])
-    assert "fault in charrnn" not in err
+    assert "bug in charrnn" not in err
