@@ -1,4 +1,4 @@
-"""charrnn: train a character-level recurrent network on any text, and let it write."""
+"""Train a character-level recurrent network on any text, and write new text with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from charrnn.training import LanguageModel, TextDataModule
 
 __version__ = "0.2.0"
-# what pip calls the package: the index has somebody else's `charrnn`
+# the name for pip: `charrnn` is another project on PyPI
 DISTRIBUTION = "charrnn-lightning"
 __all__ = [
     "Cell",
@@ -30,7 +30,7 @@ __all__ = [
     "train",
 ]
 
-_FROM = {
+_MODULES = {
     "load": "charrnn.model",
     "Model": "charrnn.model",
     "DataOptions": "charrnn.options.datasets",
@@ -45,11 +45,11 @@ _FROM = {
 
 
 def __getattr__(name: str) -> Any:
-    # `charrnn --help` passes through here, and must not wait for NumPy
-    if name in _FROM:
+    # Lazy imports keep `charrnn --help` fast.
+    if name in _MODULES:
         import importlib
 
-        return getattr(importlib.import_module(_FROM[name]), name)
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,7 +1,6 @@
-"""The front door: ``charrnn COMMAND OVERRIDES``, or ``python -m charrnn COMMAND OVERRIDES``.
+"""Run ``charrnn COMMAND OVERRIDES``, or ``python -m charrnn COMMAND OVERRIDES``.
 
-Help and mistakes in the first word are answered here, without importing anything that
-takes time; the rest is for `charrnn.cli.front`.
+This file prints the help and checks the first word without slow imports.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ from charrnn.say import get_terminal_width, ignore_write_errors
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code.
+    """Run a command line, and return its exit code.
 
     Args:
-        arguments: the words after the program's name; those of this process by default.
+        arguments: the words after the program's name; by default sys.argv[1:].
     """
     label = "charrnn"
     if arguments is None:
-        # torch and Lightning make 600,000 objects that stay, and looking through them again and
-        # again takes a fifth of the time of their import; `charrnn.cli.front` turns it on again
+        # Importing torch and Lightning creates 600,000 objects. Garbage collection would take a
+        # fifth of the import time. `charrnn.cli.front` turns it on again.
         gc.disable()
     try:
-        with _stopping_raises():
+        with _raise_on_stop_signals():
             _open_standard_streams()
             words = list(sys.argv[1:] if arguments is None else arguments)
-            if (text := _printed(words)) is not None:
+            if (text := _format_output(words)) is not None:
                 print(text)
                 code = 0
             else:
@@ -49,14 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:
         code = exit_codes.end(label, error)
     if arguments is None and "torch" not in sys.modules:
-        # the end of a short process takes 80 ms less without freeing its objects one by one;
-        # torch's libraries complain about objects that are not freed
+        # A short process ends 80 ms sooner if it does not free its objects. torch's libraries
+        # print warnings about objects that are not freed.
         gc.freeze()
     return exit_codes.flush(label, code)
 
 
 def _open_standard_streams() -> None:
-    """Put /dev/null where a standard stream is closed: else the next file takes its place."""
+    """Open /dev/null for a closed standard stream, so that no other file gets its descriptor."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -70,8 +69,8 @@ def _open_standard_streams() -> None:
     sys.stderr = ignore_write_errors(sys.stderr)
 
 
-def _printed(words: list[str]) -> str | None:
-    """What is printed where no command runs: help, or the version."""
+def _format_output(words: list[str]) -> str | None:
+    """Return the help or the version that the words ask for, or None if they name a command."""
     first, *rest = words or ["--help"]
     if "--version" in words[:2]:
         from charrnn import __version__
@@ -87,25 +86,25 @@ def _printed(words: list[str]) -> str | None:
             plugins.get_command(first).name, "--help=all" in rest, get_terminal_width(sys.stdout)
         )
     if first.startswith("-") or "=" in first:
-        raise InputError(f"{first}: the command comes first: charrnn COMMAND {first}")
+        raise InputError(f"{first}: put the command first: charrnn COMMAND {first}")
     return None
 
 
 @contextlib.contextmanager
-def _stopping_raises() -> Iterator[None]:
-    """Until a command installs handlers of its own, let the stopping signals unwind the stack.
+def _raise_on_stop_signals() -> Iterator[None]:
+    """Raise an exception on a stop signal until the command installs its handlers.
 
-    One that is handled already stays so: Ctrl-C by Python, SIGHUP under nohup.
+    Existing handlers stay: Python's for Ctrl-C, and nohup's for SIGHUP.
     """
-    taken = [s for s in STOP_SIGNALS if signal.getsignal(s) == signal.SIG_DFL]
+    handled = [s for s in STOP_SIGNALS if signal.getsignal(s) == signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
-        taken = []  # signals are not ours
-    for signum in taken:
+        handled = []  # Only the main thread can set handlers.
+    for signum in handled:
         signal.signal(signum, terminate)
     try:
         yield
     finally:
-        for signum in taken:
+        for signum in handled:
             signal.signal(signum, signal.SIG_DFL)
 
 

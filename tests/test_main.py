@@ -85,8 +85,8 @@ def test_nothing_heavy_is_imported_for_it(words: list[str], heavy: set[str]) -> 
             [__file__],
             f"charrnn: {__file__}: no such command; to train on this text: charrnn ",
         ),
-        (["length=3"], "charrnn: length=3: the command comes first: charrnn COMMAND length=3\n"),
-        (["-m", "train"], "charrnn: -m: the command comes first"),
+        (["length=3"], "charrnn: length=3: put the command first: charrnn COMMAND length=3\n"),
+        (["-m", "train"], "charrnn: -m: put the command first"),
         (["tr\nain"], "charrnn: tr\\nain: no such command; did you mean train?\n"),
     ],
 )

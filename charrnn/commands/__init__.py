@@ -1,1 +1,1 @@
-"""One file a command: compose the config, call the library, print the result."""
+"""Run each command: call the library with checked options, and print the result."""

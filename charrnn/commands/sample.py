@@ -45,7 +45,7 @@ TEMPERATURES = Range(
 class SampleOptions(SamplingParams):
     checkpoint: Paths
     weights: Annotated[list[float] | None, WEIGHTS]
-    # several: a text with each
+    # A list writes a text with each temperature.
     temperature: Annotated[float | list[float], TEMPERATURES]  # type: ignore[assignment]
     start_file: Annotated[str | None, PATH]
     mode: Annotated[str, one_of("text", "lines")]
@@ -55,8 +55,8 @@ class SampleOptions(SamplingParams):
 
     def check(self) -> None:
         one_start = self.start_file is None or not self.start_text
-        require(one_start, "start_file", self.start_file, "stands in for start_text; give one")
-        require(self.output != "-", "output", "-", "without output= the text goes there")
+        require(one_start, "start_file", self.start_file, "replaces start_text; give only one")
+        require(self.output != "-", "output", "-", "leave it out to write to standard output")
 
 
 OPTIONS = SampleOptions
@@ -67,12 +67,12 @@ RULE = "----------"
 
 @dataclass
 class Text:
-    """One text while it is written.
+    """A text whose pieces are still being written.
 
     Attributes:
-        sample: its number among those of its seed.
-        start: what stands before the new text.
-        pieces: of the new text, as they are written.
+        sample: its number among the samples of the same seed.
+        start: the text before the new text.
+        pieces: the pieces of the new text.
     """
 
     params: SamplingParams
@@ -82,38 +82,37 @@ class Text:
 
 
 class Writer:
-    """What writes in one call of `charrnn sample`; a subclass of an extra changes it by `super()`.
+    """The writer of one call of `charrnn sample`. Extras override its methods in subclasses.
 
-    It is made before anything is written, and raises InputError where it will not be able to do
-    its work.
+    The constructor raises InputError if the writer cannot write with these options.
     """
 
     def __init__(self, options: SampleOptions, sampler: Sampler) -> None:
         self.sampler = sampler
 
     def write(self, params: SamplingParams) -> Iterator[Piece]:
-        """Texts; it refuses at once what it cannot do, as `Sampler.write` does."""
+        """Return an iterator over pieces. Raise InputError before the first piece."""
         return self.sampler.write(params)
 
     def write_lines(self, params: SamplingParams) -> Iterator[Line]:
-        """Lines; it refuses at once what it cannot do."""
+        """Return an iterator over lines. Raise InputError before the first line."""
         from charrnn.generation.sampler import write_lines
 
         return write_lines(self.sampler, params)
 
     def around(self, texts: Iterator[Text]) -> Iterator[Text]:
-        """See the texts as they are written."""
+        """Return the texts. A subclass can watch them here."""
         return texts
 
     def end(self) -> None:
-        """Do what is to be done when all is written."""
+        """Finish after the last text. A subclass can print a report here."""
 
 
 def run(options: SampleOptions) -> None:
     """Write start_text and the new text to standard output, or to the file `output`.
 
-    Several samples are written side by side and come one after another; the one whose turn
-    it is comes as it is written.
+    The sampler computes several samples in parallel. They are printed one after another, and the
+    current one is printed while it is written.
     """
     from charrnn.generation.sampler import Sampler, draw_seed
     from charrnn.models.trained import select_counts
@@ -122,23 +121,23 @@ def run(options: SampleOptions) -> None:
     job, output = current_job.get(), options.output
     if output is not None and job.number is not None:
         output = add_number(output, job.number)
-    check_output(output, *_paths(options.checkpoint))
+    check_output(output, *_to_list(options.checkpoint))
     model = select_counts(read_models(options.checkpoint, options.weights), options.counts)
     sampler = Sampler(model, options.precision)
     kinds = tuple(part.WRITER for part in plugins.import_modules("sample")) or (Writer,)
     writer: Writer = type("Writer", kinds, {})(options, sampler)
     seed = draw_seed() if options.seed is None else options.seed
-    start_text = _start_text(options, sampler.model)
+    start_text = _read_start_text(options, sampler.model)
     labels = isinstance(options.temperature, list)
     temperatures: Any = options.temperature if labels else [options.temperature]
-    each = [replace(options, temperature=t, start_text=start_text, seed=seed) for t in temperatures]
-    is_seen = output is None and sys.stdout.isatty()
-    progress = ProgressDisplay("writing", unit=" characters", quiet=is_seen)
-    # all begin, and refuse what they cannot do, before the first is written
+    runs = [replace(options, temperature=t, start_text=start_text, seed=seed) for t in temperatures]
+    is_visible = output is None and sys.stdout.isatty()
+    progress = ProgressDisplay("writing", unit=" characters", quiet=is_visible)
+    # The lists start every writer before the first text, so that errors come before any output.
     if options.mode == "lines":
-        texts = _lines(each, [writer.write_lines(params) for params in each], options.json)
+        texts = _join_lines(runs, [writer.write_lines(params) for params in runs], options.json)
     else:
-        texts = _samples(each, [writer.write(params) for params in each], progress)
+        texts = _split_samples(runs, [writer.write(params) for params in runs], progress)
     texts = writer.around(texts)
     if options.seed is None:
         say(f"seed={seed}")
@@ -147,20 +146,20 @@ def run(options: SampleOptions) -> None:
         if options.json:
             with open_output(output) as write:
                 for text in texts:
-                    write(json.dumps(_record(text, sampler)) + "\n")
+                    write(json.dumps(_to_dict(text, sampler)) + "\n")
         elif output is None:
-            _to_standard_output(texts, labels, job)
+            _print_texts(texts, labels, job)
         elif labels or (options.num_samples > 1 and options.mode == "text"):
-            _to_files(texts, labels, output, options.checkpoint)
+            _write_files(texts, labels, output, options.checkpoint)
         else:
             with open_output(output) as write:
                 for text in texts:
-                    _write_all(text, write)
+                    _write_text(text, write)
     writer.end()
 
 
-def _start_text(options: SampleOptions, model: Trained) -> str:
-    """start_text, or what stands in start_file, its characters looked at."""
+def _read_start_text(options: SampleOptions, model: Trained) -> str:
+    """Return the start text; replace or remove unknown characters as `unknown` says."""
     from charrnn.text.prompt import fit_text
 
     text, name = options.start_text, "start_text"
@@ -178,57 +177,55 @@ def _start_text(options: SampleOptions, model: Trained) -> str:
         except InputError as error:
             raise InputError(f"{name}: {error}, or give unknown=skip or replace") from None
     if unknown:
-        instead = {
-            "error": "reads the marks that it has instead",
-            "skip": "reads the marks that it has instead, or leaves them out",
-            "replace": "reads the nearest instead, or leaves out what has none",
+        action = {
+            "error": "reads similar punctuation instead",
+            "skip": "reads similar punctuation instead, or skips it",
+            "replace": "reads the most similar character instead, or skips it",
         }[options.unknown]
-        say(f"{name}: the model does not know {unknown!r} and {instead}")
+        say(f"{name}: the model does not know {unknown!r} and {action}")
     return text
 
 
-def _paths(checkpoint: str | list[str] | None) -> Sequence[str | None]:
+def _to_list(checkpoint: str | list[str] | None) -> Sequence[str | None]:
     return checkpoint if isinstance(checkpoint, list) else [checkpoint]
 
 
-# What is written
-
-
-def _samples(
-    each: Sequence[SamplingParams], begun: Sequence[Iterable[Piece]], progress: ProgressDisplay
+def _split_samples(
+    runs: Sequence[SamplingParams], streams: Sequence[Iterable[Piece]], progress: ProgressDisplay
 ) -> Iterator[Text]:
+    """Yield each sample as a text."""
     from charrnn.generation.sampler import order_by_sample
 
-    total, done = sum(params.length * params.num_samples for params in each), 0
+    total, done = sum(params.length * params.num_samples for params in runs), 0
 
-    def counted(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    def report(pieces: Iterable[Piece]) -> Iterator[Piece]:
         nonlocal done
         for piece in pieces:
             progress(done := done + len(piece.text), total)
             yield piece
 
-    for params, pieces in zip(each, begun, strict=True):
-        pieces = order_by_sample(counted(pieces))
-        for sample, own in groupby(pieces, lambda piece: piece.sample):
-            yield Text(params, sample, params.start_text, (piece.text for piece in own))
+    for params, pieces in zip(runs, streams, strict=True):
+        pieces = order_by_sample(report(pieces))
+        for sample, group in groupby(pieces, lambda piece: piece.sample):
+            yield Text(params, sample, params.start_text, (piece.text for piece in group))
 
 
-def _lines(
-    each: Sequence[SamplingParams], begun: Sequence[Iterable[Line]], one_by_one: bool
+def _join_lines(
+    runs: Sequence[SamplingParams], lists: Sequence[Iterable[Line]], one_by_one: bool
 ) -> Iterator[Text]:
-    """Each list as one text; or each line."""
-    for params, lines in zip(each, begun, strict=True):
-        counted = _counted(lines, params)
+    """Yield each list of lines as a text, or each line as a text."""
+    for params, lines in zip(runs, lists, strict=True):
+        lines = _report_missing(lines, params)
         if one_by_one:
-            for line in counted:
+            for line in lines:
                 new = line.text[len(params.start_text) :]
                 yield Text(params, line.sample, params.start_text, iter([new]))
         else:
-            yield Text(params, 0, "", (f"{line.text}\n" for line in counted))
+            yield Text(params, 0, "", (f"{line.text}\n" for line in lines))
 
 
-def _counted(lines: Iterable[Line], params: SamplingParams) -> Iterator[Line]:
-    """Hand on the lines, and say at the end if there are fewer than num_samples."""
+def _report_missing(lines: Iterable[Line], params: SamplingParams) -> Iterator[Line]:
+    """Yield the lines, and print a note at the end if there are fewer than num_samples."""
     from charrnn.generation.sampler import MAX_REJECTED
 
     number = 0
@@ -242,11 +239,11 @@ def _counted(lines: Iterable[Line], params: SamplingParams) -> Iterator[Line]:
         )
 
 
-def _record(text: Text, sampler: Sampler) -> dict[str, Any]:
-    """What JSON says of a text."""
+def _to_dict(text: Text, sampler: Sampler) -> dict[str, Any]:
+    """Return the JSON object of a text."""
     new, params = "".join(text.pieces), text.params
     texts = {"text": new, "start_text": text.start}
-    if sampler.model.vocabulary.is_bytes:  # characters, where its bytes are some
+    if sampler.model.vocabulary.is_bytes:
         texts = {n: as_bytes(t).decode("utf-8", "surrogateescape") for n, t in texts.items()}
     return {
         **texts,
@@ -257,21 +254,18 @@ def _record(text: Text, sampler: Sampler) -> dict[str, Any]:
     }
 
 
-# Where to
-
-
-def _write_all(text: Text, write: Write) -> None:
+def _write_text(text: Text, write: Write) -> None:
     write(text.start)
     for piece in text.pieces:
         write(piece)
 
 
-def _label(text: Text) -> str:
+def _format_label(text: Text) -> str:
     return f"temperature={text.params.temperature}"
 
 
-def _to_standard_output(texts: Iterable[Text], labels: bool, job: Job) -> None:
-    """One after another, a line between two; what a list or a sweep differs in stands in it."""
+def _print_texts(texts: Iterable[Text], show_labels: bool, job: Job) -> None:
+    """Print texts with a line before each; the line names the temperature and the sweep's job."""
     on_terminal = sys.stdout.isatty()
     with open_output(None) as write:
         for number, text in enumerate(texts):
@@ -279,21 +273,21 @@ def _to_standard_output(texts: Iterable[Text], labels: bool, job: Job) -> None:
             if number or (of_another_job and not on_terminal):
                 write("\n")
             label = " ".join(job.overrides) if job.number is not None else ""
-            label = f"{label} {_label(text)}".strip() if labels else label
+            label = f"{label} {_format_label(text)}".strip() if show_labels else label
             if number or label:
                 write(f"{RULE} {label}".rstrip() + "\n")
-            _write_all(text, write)
+            _write_text(text, write)
         if on_terminal:
             write("\n")
 
 
-def _to_files(
-    texts: Iterable[Text], labels: bool, output: str, checkpoint: str | list[str] | None
+def _write_files(
+    texts: Iterable[Text], show_labels: bool, output: str, checkpoint: str | list[str] | None
 ) -> None:
-    """Each into a file of its own, with its number before the name's ending."""
+    """Write each text to a file with its number before the extension."""
     for number, text in enumerate(texts):
         path = add_number(output, number)
-        check_output(path, *_paths(checkpoint))
+        check_output(path, *_to_list(checkpoint))
         with open_output(path) as write:
-            _write_all(text, write)
-        say(f"wrote {path}: {_label(text)}" if labels else f"wrote {path}")
+            _write_text(text, write)
+        say(f"wrote {path}: {_format_label(text)}" if show_labels else f"wrote {path}")

@@ -215,7 +215,7 @@ def test_a_start_from_a_file(path: Path, tmp_path: Path, capfd: pytest.CaptureFi
     out, err = capfd.readouterr()
     assert out == "né" + load(path).generate(100, "ne", seed=1)
     assert err.endswith(
-        "does not know 'é' and reads the nearest instead, or leaves out what has none\n"
+        "does not know 'é' and reads the most similar character instead, or skips it\n"
     )
     start.write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"not utf-8 at byte 0 .*; the model reads utf-8;"):
