@@ -60,7 +60,7 @@ BAD = {
     "train data.input_txt=empty.txt": "empty.txt",
     "train data.input_txt=binary.txt": "encoding=bytes",
     "train data.input_txt=-": "charrnn preprocess",
-    "train data.corpus=shakespeare data.input_txt=good.txt": "says which text it is already",
+    "train data.corpus=shakespeare data.input_txt=good.txt": "sets the text already",
     "train data.corpus=tinyshakespeare": "did you mean tiny_shakespeare?",
     f"train {PAIR} data.background=missing.txt": "missing.txt: no such file",
     f"train {PAIR} 'data.background=no texts'": "no texts: no *.txt file in this folder",
@@ -77,7 +77,7 @@ BAD = {
     "sample model.safetensors start_file=pipe": "pipe: is not a regular file",
     "sample model.safetensors logit_bias={a:high}": "-100 to 100 for each character",
     "sample model.safetensors 'output=no texts'": "output=no texts: is a folder",
-    "train good.txt data=tiny_shakespeare": "says which text it is already",
+    "train good.txt data=tiny_shakespeare": "sets the text already",
     f"train -m {PAIR} 'seed=range(5,1)'": "seed=range(5,1): contains no value",
     f"train {PAIR} +trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches=0",
     "evaluate model.safetensors data.input_txt=pipe": "pipe: is not a regular file",
@@ -131,8 +131,8 @@ BAD = {
     # budgets
     "train good.txt budget=10": "budget=10: must be a time with its unit: 90s, 10m or 2h",
     "train good.txt budget=0s": "budget=0s: must be a time with its unit: 90s, 10m or 2h",
-    "train good.txt budget=1s trainer.max_epochs=3": "max_epochs=3: budget=1s chooses how long",
-    "train good.txt budget=1s experiment=demo": "max_steps=1000: budget=1s chooses how long",
+    "train good.txt budget=1s trainer.max_epochs=3": "max_epochs=3: budget=1s chooses the length",
+    "train good.txt budget=1s experiment=demo": "max_steps=1000: budget=1s chooses the length",
     "train good.txt budget=1s resume=run": "budget=1s: a resume goes on with what was chosen",
     # the rest
     "convert input=good.txt output=x.safetensors": "good.txt",

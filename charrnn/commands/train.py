@@ -1,4 +1,4 @@
-"""`charrnn train`: from a composed config to a run folder."""
+"""`charrnn train`: train a model into a run folder."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ MAKES_FOLDER = True
 
 
 def train(*overrides: str) -> Result:
-    """Train as `charrnn train` does: ``charrnn.train("model=gru", "data.input_txt=my.txt")``.
+    """Train like `charrnn train`: ``charrnn.train("model=gru", "data.input_txt=my.txt")``.
 
     Returns:
-        The run's folder, its best loss and the step.
+        The run's folder, its best loss and the step of this loss.
 
     Raises:
-        InputError, RunError: as the command does, one line each.
+        InputError, RunError: the one-line error of the command.
     """
     from charrnn.cli import front
 
@@ -40,8 +40,8 @@ def train(*overrides: str) -> Result:
 
 
 def run(options: TrainOptions) -> Result:
-    """Train, and say where the result is; its best validation loss is what a sweep minimises."""
-    world.detect_world()  # before Lightning is imported, which reads the same variables
+    """Train, print where the run is, and return its result."""
+    world.detect_world()  # before Lightning reads the same environment variables
     from charrnn.cli.front import current_job
     from charrnn.cli.resuming import prepare_run
     from charrnn.runs import training_run as runs
@@ -58,16 +58,16 @@ def run(options: TrainOptions) -> Result:
 
 
 def follow() -> int | None:
-    """Train with rank 0, in each other process of several.
+    """Train as a rank other than 0 of several processes.
 
     Returns:
-        The exit code; None in a process that has to read the command line itself.
+        The exit code; None in a process that reads the command line.
     """
     this = world.detect_world()
     if not this.launcher:
         return None
     rank_0 = world.connect_to_rank_0() if this.launcher == "charrnn" else None
-    gc.disable()  # as in `charrnn.__main__`
+    gc.disable()  # faster imports (see `charrnn.__main__`)
     from charrnn.cli import exit_codes
     from charrnn.runs import processes
     from charrnn.runs.training_run import fit
@@ -76,23 +76,23 @@ def follow() -> int | None:
 
     gc.enable()
     if this.rank == 0:
-        processes.join_group(this)  # at once: the others are waiting
+        processes.join_group(this)  # early, because the other ranks wait
         return None
     try:
         with ignore_output_errors(), Signals(verbose=False) as signals:
             processes.follow(fit, this, signals, rank_0)
     except (processes.LostProcess, Interrupted) as ended:
-        return ended.exit_code  # rank 0 speaks of it
+        return ended.exit_code  # Rank 0 prints the error.
     except Exception as error:
         return exit_codes.end(f"charrnn train: rank {this.rank}", error)
     return 0
 
 
 def prepare_line(line: Line) -> Line:
-    """Return the line with the folder of its run, and over the record of a run that it resumes.
+    """Return the line with the run's folder, and with the record of a resumed run as its config.
 
     Raises:
-        InputError: a resume cannot use this folder.
+        InputError: the run cannot be resumed in this folder.
     """
     line = line.map_overrides(lambda override: _find_runs(override, line.multirun))
     resume, given = line.find_last("resume").text, line.find_last("hydra.run.dir")
@@ -101,60 +101,59 @@ def prepare_line(line: Line) -> Line:
     if line.multirun:
         if source is not None:
             raise InputError(
-                f"resume={source}: in a sweep (-m), resume=auto with hydra.sweep.dir=FOLDER goes "
-                f"on with its jobs; one run goes on without -m"
+                f"resume={source}: in a sweep (-m), resume=auto with hydra.sweep.dir=FOLDER "
+                f"resumes all jobs; leave out -m to resume one run"
             )
         return line
     if source is not None and os.path.isdir(source):
         if folder is not None and os.path.realpath(folder) != os.path.realpath(source):
             raise InputError(
-                f"hydra.run.dir={folder}: resume={source} goes on in its own folder; leave one "
-                f"out, or name a .ckpt in it, which goes on in a new folder"
+                f"hydra.run.dir={folder}: resume={source} continues in the run's folder; leave "
+                f"one out, or resume a .ckpt of the run in a new folder"
             )
         if "${" in source:
-            raise InputError(f"resume={source}: Hydra can use no folder with ${{ in its path")
+            raise InputError(f"resume={source}: Hydra cannot use a folder with ${{ in its path")
         return _compose_over_record(line.with_text("hydra.run.dir", source), source)
     if folder is None:
         if folder := world.get_slurm_folder():
             line = line.with_text("hydra.run.dir", folder)
         elif is_auto:
             raise InputError(
-                "resume=auto: goes on in the folder that is named, hydra.run.dir=FOLDER; "
-                "resume=outputs/latest goes on with the newest run"
+                "resume=auto: needs the run's folder, hydra.run.dir=FOLDER; "
+                "resume=outputs/latest resumes the newest run"
             )
     if folder is not None and not is_auto and is_run(Path(folder)):
         if not world.is_restarted_by_slurm():
             require_no_run(Path(folder))
-        # However the run began, it resumes where it was interrupted.
+        # SLURM restarted the job, so it resumes the run.
         line = line.with_text("resume", "auto" if source is None else folder)
         source = source and folder
     return line if source is None else _compose_over_record(line, source)
 
 
 def _find_runs(override: Override, multirun: bool) -> Override:
-    """Return the override with paths for the runs that it names as `charrnn runs` prints them."""
+    """Return the override with paths instead of the names that `charrnn runs` prints."""
     if override.name not in ("resume", "init_from") or override.text == "auto":
         return override
     paths = tuple(map(resolve_run_path, override.texts))
     if multirun and override.name == "init_from":
-        # outputs/latest is another run once the first job has begun
+        # outputs/latest changes when the first job starts.
         paths = tuple(map(os.path.realpath, paths))
     return override if paths == override.texts else Override.from_texts(override.name, *paths)
 
 
 def _compose_over_record(line: Line, source: str) -> Line:
     if not os.path.isfile(source) and not os.path.lexists(Path(source) / RECORDED):
-        return line  # `run_of` says what is wrong with it
+        return line  # `prepare_run` raises the error.
     from charrnn.cli.resuming import compose_over_record
 
     return compose_over_record(line, source)
 
 
 def check_in_sweep(options: TrainOptions) -> None:
-    """Refuse a run in several processes: a sweep would have to share the devices out."""
+    """Raise InputError if a job of a sweep needs several processes."""
     trainer = options.trainer
-    one = count_of(trainer.devices) == 1 and trainer.num_nodes == 1 and trainer.strategy != "ddp"
-    if not one:
+    if count_of(trainer.devices) != 1 or trainer.num_nodes != 1 or trainer.strategy == "ddp":
         raise InputError(
             "trainer.devices, num_nodes, strategy: in a sweep (-m), each job trains in one "
             "process; start runs with several processes one by one"

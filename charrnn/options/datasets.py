@@ -1,4 +1,4 @@
-"""A text: where it comes from, how it is split, and how it is cut into windows."""
+"""The options of a text: its source, its splits and its windows."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ LINES = one_of("auto", "keep", "shuffle")
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """Where a text is: itself, or as what `charrnn preprocess` made of it.
+    """The files of a text: the text, or its HDF5 and JSON files from `charrnn preprocess`.
 
     Raises:
-        InputError: two do not go together, or a path is none.
+        InputError: a path is invalid, or the text and the encoded files are both set.
 
     Attributes:
-        PREFIX: what the command line has before the names.
+        PREFIX: the config node of the options, with a dot.
     """
 
     PREFIX: ClassVar[str] = "data."
@@ -45,7 +45,7 @@ class SourceOptions:
         self._require_one_source()
 
     def _require_one_source(self) -> None:
-        """An HDF5 file comes with its JSON, and not with a text."""
+        """Raise InputError unless HDF5 and JSON are set together and without a text."""
         h5, json = self.input_h5, self.input_json
         name, value = ("input_h5", h5) if json is None else ("input_json", json)
         both = "data.input_h5 and data.input_json belong together; give both"
@@ -56,12 +56,10 @@ class SourceOptions:
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """How a text is read and split, which `charrnn.text.preprocessing.preprocess` goes by.
-
-    What each field does stands in a line in ``conf/preprocess.yaml``.
+    """The encoding and the splits of a text; ``conf/preprocess.yaml`` explains each field.
 
     Raises:
-        InputError: a value is out of its range.
+        InputError: a value is out of range.
     """
 
     PREFIX: ClassVar[str] = ""
@@ -83,13 +81,12 @@ class SplitOptions:
 
 @dataclass(frozen=True)
 class DataOptions(SplitOptions, SourceOptions):
-    """A text as it is trained on.
+    """The options of a text for training: arguments of `TextDataModule`, and ``data.NAME=``.
 
-    `TextDataModule` takes these fields and ``charrnn train`` has them as ``data.NAME=``; a line on
-    each stands in ``conf/base/data.yaml``, which ``charrnn train --help=all`` prints.
+    ``conf/base/data.yaml`` explains each field, and ``charrnn train --help=all`` prints it.
 
     Raises:
-        InputError: a value is out of its range, or two do not go together.
+        InputError: a value is out of range, or options exclude each other.
     """
 
     PREFIX: ClassVar[str] = "data."
@@ -113,14 +110,14 @@ class DataOptions(SplitOptions, SourceOptions):
 
 
 def without_default_corpus(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
-    """Options of the data without the corpus that a default names, where another text is given.
+    """Return the data options without the default corpus if another text is set.
 
     Args:
-        options: corpus, input_txt and input_h5, and others that are left alone.
-        given: the options, ``data.corpus`` say, that were asked for rather than set by default.
+        options: corpus, input_txt, input_h5 and any others.
+        given: dotted names of the options that the user set, such as ``data.corpus``.
 
     Raises:
-        InputError: the corpus and another text were both asked for.
+        InputError: the user set both the corpus and another text.
     """
     corpus = options["corpus"]
     other = next((name for name in ("input_txt", "input_h5") if options[name] is not None), None)
@@ -128,7 +125,6 @@ def without_default_corpus(options: Mapping[str, Any], given: Collection[str]) -
         return dict(options)
     if "data.corpus" in given or {"data", f"data.{other}"} <= {*given}:
         raise InputError(
-            f"data.corpus={shorten(corpus)}: data.{other} says which text it is already; give "
-            f"one of the two"
+            f"data.corpus={shorten(corpus)}: data.{other} sets the text already; give only one"
         )
     return {**options, "corpus": None}

@@ -1,13 +1,13 @@
-"""The network: its layers, and what training drops of their outputs.
+"""The options of the network: its cell, its layers and its dropout.
 
-A layer's output is normalized where the options say so, and then read by the layer above, or by
-the decoder after the last. With skip connections more is read than the last output:
+Each layer reads the output of the layer below, which batch normalization changes first if
+`batchnorm` is true. `skip` chooses the input of the decoder:
 
-    none  a layer reads the output of the one below, the decoder that of the last
-    sum   a layer reads the output of the one below, the decoder the sum of all outputs
+    none  the output of the last layer
+    sum   the sum of the outputs of all layers
 
-`dropout` is the probability with which a number of a layer's output is set to zero in training;
-what is kept is scaled up by 1 / (1 - dropout), so evaluation needs no correction.
+`dropout` is the probability of zeroing each element of a layer's output in training. The other
+elements are scaled by 1 / (1 - dropout), as in torch.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ KIND = Range(is_cell, UNKNOWN)
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """A network, all but the size of its vocabulary; a model file holds these fields.
+    """The options of a network: arguments of `LanguageModel`, and ``model.NAME=``.
 
-    `LanguageModel` takes them and ``charrnn train`` has them as ``model.NAME=``; a line on each
-    stands in ``conf/base/model.yaml``, which ``charrnn train --help=all`` prints. None is what
-    ``charrnn train`` chooses by the text; `LanguageModel` then takes the default of `Architecture`.
+    ``conf/base/model.yaml`` explains each field, and ``charrnn train --help=all`` prints it. For
+    None, ``charrnn train`` chooses a value by the length of the text, and `LanguageModel` takes
+    the default of `Architecture`. A model file contains these fields.
 
     Raises:
-        InputError: a value is out of its range, or two do not go together.
+        InputError: a value is out of range.
     """
 
     kind: Annotated[str, KIND, FIXED] = "lstm"

@@ -40,7 +40,7 @@ class SamplingParams:
     the most likely character is chosen and no filter applies.
 
     Raises:
-        InputError: a value is out of its range.
+        InputError: a value is out of range.
     """
 
     length: Annotated[int, NOT_NEGATIVE] = 2000

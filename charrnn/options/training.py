@@ -1,12 +1,11 @@
-"""What is trained, on what and how: the config of `charrnn train`.
+"""The options of `charrnn train`.
 
-A node is what Hydra's `instantiate` builds of a ``_target_`` and its arguments. Those of data,
-model and trainer have options that a run reads too, so they are typed; an argument that only
-somebody's own class knows stays as the config has it. What stands in the other nodes is declared
-by what is built, and read by nobody else.
+A node of the config has a ``_target_`` and its arguments, from which Hydra's `instantiate` builds
+an object. The nodes data, model and trainer are typed, because a run reads their options. The
+parameters of a target declare the options of the other nodes.
 
-`TrainOptions` holds the values that a user gives. Some may be open: None, or auto. A run decides
-these once (`charrnn.runs.decisions`), and trains by `DecidedOptions`, in which no value is open.
+`TrainOptions` holds the values of the user; None and auto are open. `charrnn.runs.decisions`
+decides the open values once, and a run trains with the resulting `DecidedOptions`.
 """
 
 from __future__ import annotations
@@ -42,20 +41,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    # arguments of lightning.Trainer that are not the command line's to give
+    # arguments of lightning.Trainer that an option of charrnn replaces
     RESERVED: ClassVar = {
-        "callbacks": "callbacks=NAME chooses them, +callbacks.NAME._target_=CLASS adds one",
-        "logger": "logger=NAME chooses it, +logger.NAME._target_=CLASS adds one",
-        "log_every_n_steps": "print_every= is this number",
-        "val_check_interval": "validate_every= says how often",
-        "check_val_every_n_epoch": "validate_every= says how often",
+        "callbacks": "callbacks=NAME chooses them; +callbacks.NAME._target_=CLASS adds one",
+        "logger": "logger=NAME chooses it; +logger.NAME._target_=CLASS adds one",
+        "log_every_n_steps": "print_every= sets it",
+        "val_check_interval": "validate_every= sets the interval",
+        "check_val_every_n_epoch": "validate_every= sets the interval",
         "default_root_dir": "hydra.run.dir= is the run's folder",
-        "enable_checkpointing": "a run keeps its checkpoints; checkpoint_every= says how often",
-        "plugins": "charrnn brings the one that writes whole checkpoints",
-        "enable_progress_bar": "callbacks.progress.bar= turns it on and off",
-        "num_sanity_val_steps": "validation comes at its steps only, so that a resume is exact",
-        "reload_dataloaders_every_n_epochs": "one loader keeps the position in the text",
-        "barebones": "it turns off all that makes a run; debug=fast is a quick trial",
+        "enable_checkpointing": "a run needs checkpoints; checkpoint_every= sets the interval",
+        "plugins": "charrnn needs its plugin, which writes checkpoints atomically",
+        "enable_progress_bar": "callbacks.progress.bar= turns it on or off",
+        "num_sanity_val_steps": "an exact resume allows validation only at its steps",
+        "reload_dataloaders_every_n_epochs": "the loader keeps the position in the text",
+        "barebones": "it turns off all features of a run; debug=fast is a quick test",
     }
 
     accelerator: Annotated[str, one_of("auto", "cpu", "gpu", "mps")]
@@ -77,34 +76,34 @@ class Node:
     """A node of the config whose options are typed.
 
     Attributes:
-        rest: ``_target_`` and what else Hydra reads itself, and arguments that no option declares.
+        rest: ``_target_``, other keys of Hydra, and arguments that no option declares.
     """
 
     rest: Mapping[str, Any] = field(default_factory=dict, hash=False, metadata={"is_option": False})
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """A node of plain values."""
+        """Return the node of plain values."""
         names = {option.name for option in fields(cls)}
         rest = {name: value for name, value in values.items() if name not in names}
         return cls(**{name: value for name, value in values.items() if name in names}, rest=rest)
 
     def plain(self) -> dict[str, Any]:
-        """The node as `instantiate` takes it, and as it is recorded."""
-        words = {name: value for name, value in self.rest.items() if name[:1] == "_"}
+        """Return plain values for `instantiate` and for the run's record."""
+        hydra_keys = {name: value for name, value in self.rest.items() if name[:1] == "_"}
         options = {option.name: getattr(self, option.name) for option in fields(self)}
         del options["rest"]
-        return {**words, **options, **self.rest}
+        return {**hydra_keys, **options, **self.rest}
 
 
 @dataclass(frozen=True)
 class DataNode(Node, DataOptions):
-    """A text as it is trained on."""
+    """The data module."""
 
 
 @dataclass(frozen=True)
 class ModelNode(Node, NetworkOptions):
-    """The module, with the network that it trains."""
+    """The Lightning module and its network."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +112,12 @@ class TrainerNode(Node, TrainerOptions):
 
     @property
     def windows_a_step(self) -> int:
-        """Windows whose gradients are added up."""
+        """The number of windows whose gradients are accumulated."""
         return int(self.rest.get("accumulate_grad_batches", 1))
 
     @property
     def has_length(self) -> bool:
-        """Whether an option says how long the training is."""
+        """Whether an option sets the length of the training."""
         return self.max_epochs is not None or self.max_steps is not None
 
 
@@ -147,31 +146,31 @@ class TrainOptions:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> TrainOptions:
-        """The options of plain values, which are those of a checked config."""
+        """Return the options of a checked config."""
         data, model = DataNode.of(values["data"]), ModelNode.of(values["model"])
         trainer = TrainerNode.of(values["trainer"])
         return cls(**{**values, "data": data, "model": model, "trainer": trainer})
 
     def plain(self) -> dict[str, Any]:
-        """The config as it is recorded: plain values."""
+        """Return plain values for the run's record."""
         return {n: v.plain() if isinstance(v, Node) else v for n, v in vars(self).items()}
 
     @property
     def budget_seconds(self) -> float | None:
-        """The time that the training may take; None without a budget."""
+        """The time limit of the training; None without a budget."""
         return None if self.budget is None else parse_duration(self.budget)
 
     def check(self) -> None:
         for name, why in (
-            ("init_from", "resume= goes on with everything, init_from= starts anew from weights"),
-            ("budget", "a resume goes on with what was chosen when the run was begun"),
+            ("init_from", "resume= restores everything, init_from= only the weights"),
+            ("budget", "a resume keeps the size that the first budget chose"),
         ):
             is_new = self.resume in (None, "auto")
             value = getattr(self, name)
             require(is_new or value is None, name, value, f"{why}; leave one out")
         for name in ("max_epochs", "max_steps"):
             length = getattr(self.trainer, name)
-            why = f"budget={self.budget} chooses how long; give one of them"
+            why = f"budget={self.budget} chooses the length; give only one of them"
             require(self.budget is None or length is None, f"trainer.{name}", length, why)
         windows = self.trainer.rest.get("accumulate_grad_batches", 1)
         is_count = type(windows) is int and windows >= 1
@@ -180,14 +179,14 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class DecidedData(DataNode):
-    """A text and the number of its streams."""
+    """The data module with a decided batch size."""
 
     batch_size: int = field(kw_only=True)
 
 
 @dataclass(frozen=True)
 class DecidedModel(ModelNode):
-    """The module and the size of its network."""
+    """The Lightning module with a decided size of its network."""
 
     hidden_size: int = field(kw_only=True)
     dropout: float = field(kw_only=True)
@@ -195,20 +194,20 @@ class DecidedModel(ModelNode):
 
 @dataclass(frozen=True)
 class DecidedTrainer(TrainerNode):
-    """Lightning's Trainer with its devices, precision and threads; no value is "auto"."""
+    """Lightning's Trainer with decided devices, precision and threads."""
 
     devices: int | list[int]
     threads: int
 
     @property
     def num_processes(self) -> int:
-        """Processes that train together, on all machines."""
+        """The number of processes on all machines."""
         return int(count_of(self.devices)) * self.num_nodes
 
 
 @dataclass(frozen=True)
 class DecidedOptions(TrainOptions):
-    """The options of a run, every one of them decided; the run records them."""
+    """The decided options of a run, which its record contains."""
 
     data: DecidedData
     model: DecidedModel
@@ -218,10 +217,10 @@ class DecidedOptions(TrainOptions):
 
     @property
     def validation_interval(self) -> int:
-        """Steps from one validation to the next; 0: none."""
+        """The number of steps between validations; 0 for no validation."""
         return self.checkpoint_every if self.validate_every is None else self.validate_every
 
 
 def count_of(devices: Any) -> Any:
-    """How many devices a value of `trainer.devices` stands for: a number, or a list of them."""
+    """Return the number of devices of a value of `trainer.devices`."""
     return len(devices) if isinstance(devices, list) else devices
