@@ -148,7 +148,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     f"sample length={DIGITS}": "too large a number",
     "sample length=" + "9" * 30: "is too large a number",
     "sample " + "x" * 50_000 + "=1": "",
-    "sample length=" + "[" * 5000: "cannot be read",
+    "sample length=" + "[" * 5000: "is not valid",
     "train hydra.run.dir=\"'${now:" + "x" * 50_000 + "}'\"": "",
     "train +x=" + "{a:" * 400 + "1" + "}" * 400: "",
 }
