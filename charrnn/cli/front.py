@@ -37,7 +37,7 @@ from charrnn.say import say, shorten_numbers
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a command, which may be a job of a sweep.
+    """A run of a command, or a job of a sweep.
 
     Attributes:
         number: the number of the job, from 0; None outside a sweep.
