@@ -134,10 +134,7 @@ class PromptTask:
 
     def skip_cached_prefix(self, cache: PromptCache) -> None:
         """Start after the longest prefix of the prompt in the cache."""
-        if (
-            not self.needs_scores
-            and (prefix := cache.find_longest_prefix(self.unread)) is not None
-        ):
+        if not self.needs_scores and (prefix := cache.find_longest_prefix(self.unread)) is not None:
             self.unread, self.state = self.unread[prefix[0] :], prefix[1]
 
     def advance(self, state: State, steps: int, logits: Array | None) -> None:
