@@ -27,7 +27,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from lightning.fabric.plugins.environments import SLURMEnvironment
-from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
+from torch.distributed import (  # type: ignore[attr-defined]
+    PrefixStore,
+    Store,
+    TCPStore,
+    rendezvous,
+)
 
 from charrnn.errors import STOP_SIGNALS, InputError, Interrupted, RunError, shorten, to_one_line
 from charrnn.options.cells import CELLS, find_cell, register_cell
@@ -264,6 +269,10 @@ def join_group(world: World, store: Store | None = None) -> None:
     try:
         if world.launcher == "charrnn" and store is None:
             store = TCPStore(LOOPBACK, int(os.environ[PORT]), is_master=False)
+        if world.launcher == "torchrun":
+            # after a restart, its store still has the addresses of the old processes (torch 2.13)
+            store, *_ = next(rendezvous("env://"))
+            store = PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", ""), store)
         dist.init_process_group(
             backend, store=store, rank=world.rank, world_size=world.size, timeout=TIMEOUT
         )
