@@ -120,8 +120,8 @@ def require_no_links(folder: Path) -> None:
         for path in (os.path.join(parent, name) for name in (*folders, *names)):
             mode = os.lstat(path).st_mode
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-                kind = "a link" if stat.S_ISLNK(mode) else "no regular file"
-                raise InputError(f"{path}: is {kind}, and is not written through; remove it")
+                kind = "a link" if stat.S_ISLNK(mode) else "not a regular file"
+                raise InputError(f"{path}: is {kind}; a run does not write through it; remove it")
         folders[:] = [name for name in folders if name not in _FOREIGN_FOLDERS]
 
 
