@@ -60,7 +60,7 @@ def train_options(**changes: Any) -> TrainOptions:
     for name, value in changes.items():
         OmegaConf.update(config, name.replace("__", "."), value, force_add=True)
     values: Any = OmegaConf.to_container(config)
-    return TrainOptions.of(values)
+    return TrainOptions.from_dict(values)
 
 
 def decided_options(world: World = SINGLE_PROCESS, **changes: Any) -> DecidedOptions:

@@ -137,7 +137,7 @@ class Line:
         return [override.word for override in self.overrides]
 
     @property
-    def is_simple(self) -> bool:
+    def needs_only_compose(self) -> bool:
         """Whether Hydra only has to compose the config."""
         has_flags = any(vars(self.flags).values())
         sets_hydra = any(override.key.split(".")[0] == "hydra" for override in self.overrides)

@@ -104,7 +104,7 @@ def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> i
     elif line.multirun:
         _enable_garbage_collector()
         sweep(line)
-    elif line.is_simple:
+    elif line.needs_only_compose:
         _call(line)  # This is faster than hydra.main, which composes the config twice.
     else:
         run_hydra_main(line, Task(line))

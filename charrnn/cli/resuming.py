@@ -172,7 +172,7 @@ def prepare_run(config: TrainOptions, job: Job) -> RunRequest:
     else:
         folders.require_no_run(folder)
         config = resolve_paths(config, given)
-    trust = " trust=true" if any(find_untrusted(config.plain())) else ""
+    trust = " trust=true" if any(find_untrusted(config.to_dict())) else ""
     # A run that has a checkpoint no longer needs the model from which it started.
     has_checkpoint = source is not None and (source.is_file() or folders.find_checkpoint(source))
     initial = None if config.init_from is None or has_checkpoint else read_model(config.init_from)
@@ -188,12 +188,13 @@ def restore_options(config: TrainOptions, record: Config, given: Collection[str]
     Raises:
         InputError: the command line changes an option that must stay the same.
     """
-    values = config.plain()
+    values = config.to_dict()
     _restore_decisions(values, record, given)
     values |= {key: record.get(key) for key in ("init_from", "budget")}
     _refuse_changes(record, values, given)
     values["data"] = without_default_corpus(values["data"], ())
-    # The model in init_from may no longer exist.
+    # init_from may name a deleted model, and `budget` was spent on deciding. Neither is checked
+    # again, and both stay in the record.
     options: TrainOptions = build(TrainOptions, {**values, "init_from": None, "budget": None})
     return replace(options, init_from=values["init_from"], budget=values["budget"], resume=None)
 
@@ -235,7 +236,7 @@ def _refuse_changes(record: Config, config: Config, given: Collection[str]) -> N
 
 def resolve_paths(config: TrainOptions, given: Collection[str]) -> TrainOptions:
     """Return the config with absolute paths, for a resume in another working directory."""
-    values = config.plain()
+    values = config.to_dict()
     data = values["data"] = without_default_corpus(values["data"], given)
     for name in ("input_txt", "input_h5", "input_json"):
         path = data[name]
@@ -247,4 +248,4 @@ def resolve_paths(config: TrainOptions, given: Collection[str]) -> TrainOptions:
     if config.init_from is not None:
         # outputs/latest will be a link to the new run.
         values["init_from"] = os.path.realpath(config.init_from)
-    return TrainOptions.of({**values, "resume": None})
+    return TrainOptions.from_dict({**values, "resume": None})

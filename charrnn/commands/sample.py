@@ -100,8 +100,8 @@ class Writer:
 
         return write_lines(self.sampler, params)
 
-    def around(self, texts: Iterator[Text]) -> Iterator[Text]:
-        """Return the texts. A subclass can watch them here."""
+    def wrap_texts(self, texts: Iterator[Text]) -> Iterator[Text]:
+        """Wrap the iterator of texts; a subclass can watch them as they are written."""
         return texts
 
     def end(self) -> None:
@@ -138,7 +138,7 @@ def run(options: SampleOptions) -> None:
         texts = _join_lines(runs, [writer.write_lines(params) for params in runs], options.json)
     else:
         texts = _split_samples(runs, [writer.write(params) for params in runs], progress)
-    texts = writer.around(texts)
+    texts = writer.wrap_texts(texts)
     if options.seed is None:
         say(f"seed={seed}")
 

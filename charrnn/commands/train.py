@@ -11,7 +11,7 @@ from charrnn import plugins
 from charrnn.cli.overrides import Override
 from charrnn.errors import InputError, Interrupted
 from charrnn.files import resolve_run_path
-from charrnn.options.training import TrainOptions, count_of
+from charrnn.options.training import TrainOptions, count_devices
 from charrnn.runs import world
 from charrnn.runs.folder import RECORDED, is_run, require_no_run
 
@@ -94,7 +94,7 @@ def prepare_line(line: Line) -> Line:
     Raises:
         InputError: the run cannot be resumed in this folder.
     """
-    line = line.map_overrides(lambda override: _find_runs(override, line.multirun))
+    line = line.map_overrides(lambda override: _resolve_run_names(override, line.multirun))
     resume, given = line.find_last("resume").text, line.find_last("hydra.run.dir")
     is_auto, folder = resume == "auto", given.text or given.value
     source = None if is_auto else resume
@@ -131,8 +131,8 @@ def prepare_line(line: Line) -> Line:
     return line if source is None else _compose_over_record(line, source)
 
 
-def _find_runs(override: Override, multirun: bool) -> Override:
-    """Return the override with paths instead of the names that `charrnn runs` prints."""
+def _resolve_run_names(override: Override, multirun: bool) -> Override:
+    """Return an override of resume= or init_from= with paths for the names of `charrnn runs`."""
     if override.name not in ("resume", "init_from") or override.text == "auto":
         return override
     paths = tuple(map(resolve_run_path, override.texts))
@@ -153,7 +153,7 @@ def _compose_over_record(line: Line, source: str) -> Line:
 def check_in_sweep(options: TrainOptions) -> None:
     """Raise InputError if a job of a sweep needs several processes."""
     trainer = options.trainer
-    if count_of(trainer.devices) != 1 or trainer.num_nodes != 1 or trainer.strategy == "ddp":
+    if count_devices(trainer.devices) != 1 or trainer.num_nodes != 1 or trainer.strategy == "ddp":
         raise InputError(
             "trainer.devices, num_nodes, strategy: in a sweep (-m), each job trains in one "
             "process; start runs with several processes one by one"

@@ -82,13 +82,13 @@ class Node:
     rest: Mapping[str, Any] = field(default_factory=dict, hash=False, metadata={"is_option": False})
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return the node of plain values."""
         names = {option.name for option in fields(cls)}
         rest = {name: value for name, value in values.items() if name not in names}
         return cls(**{name: value for name, value in values.items() if name in names}, rest=rest)
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return plain values for `instantiate` and for the run's record."""
         hydra_keys = {name: value for name, value in self.rest.items() if name[:1] == "_"}
         options = {option.name: getattr(self, option.name) for option in fields(self)}
@@ -111,7 +111,7 @@ class TrainerNode(Node, TrainerOptions):
     """Lightning's Trainer."""
 
     @property
-    def windows_a_step(self) -> int:
+    def windows_per_step(self) -> int:
         """The number of windows whose gradients are accumulated."""
         return int(self.rest.get("accumulate_grad_batches", 1))
 
@@ -145,15 +145,15 @@ class TrainOptions:
     tags: Annotated[list[str] | None, TEXT]
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> TrainOptions:
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainOptions:
         """Return the options of a checked config."""
-        data, model = DataNode.of(values["data"]), ModelNode.of(values["model"])
-        trainer = TrainerNode.of(values["trainer"])
+        data, model = DataNode.from_dict(values["data"]), ModelNode.from_dict(values["model"])
+        trainer = TrainerNode.from_dict(values["trainer"])
         return cls(**{**values, "data": data, "model": model, "trainer": trainer})
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return plain values for the run's record."""
-        return {n: v.plain() if isinstance(v, Node) else v for n, v in vars(self).items()}
+        return {n: v.to_dict() if isinstance(v, Node) else v for n, v in vars(self).items()}
 
     @property
     def budget_seconds(self) -> float | None:
@@ -202,7 +202,7 @@ class DecidedTrainer(TrainerNode):
     @property
     def num_processes(self) -> int:
         """The number of processes on all machines."""
-        return int(count_of(self.devices)) * self.num_nodes
+        return int(count_devices(self.devices)) * self.num_nodes
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,6 @@ class DecidedOptions(TrainOptions):
         return self.checkpoint_every if self.validate_every is None else self.validate_every
 
 
-def count_of(devices: Any) -> Any:
+def count_devices(devices: Any) -> Any:
     """Return the number of devices of a value of `trainer.devices`."""
     return len(devices) if isinstance(devices, list) else devices

@@ -44,7 +44,7 @@ def open_data_module(options: DataNode, beside_the_text: bool) -> TextDataModule
         beside_the_text: as in `TextDataModule`.
     """
     data: TextDataModule = build_node(
-        "data", options.plain(), TextDataModule, beside_the_text=beside_the_text
+        "data", options.to_dict(), TextDataModule, beside_the_text=beside_the_text
     )
     data.prepare_data()
     data.setup()
@@ -58,7 +58,7 @@ def build_data(plan: RunPlan, text: EncodedText | None) -> TextDataModule:
     supplied = {"seed": seed, "earlier": find_training_data(plan.earlier_facts)}
     if get_object(options.rest["_target_"]) is TextDataModule:
         supplied["encoded"] = text  # a user's subclass may change the text in setup()
-    data: TextDataModule = build_node("data", options.plain(), TextDataModule, **supplied)
+    data: TextDataModule = build_node("data", options.to_dict(), TextDataModule, **supplied)
     data.setup()
     return data
 
@@ -74,7 +74,7 @@ def build_module(
     torch.manual_seed(options.seed)
     module: LanguageModel = build_node(
         "model",
-        options.model.plain(),
+        options.model.to_dict(),
         LanguageModel,
         vocabulary=vocabulary,
         optimizer=build_node("optimizer", {**options.optimizer, "_partial_": True}),
@@ -114,7 +114,7 @@ def build_callbacks(plan: RunPlan, data: TextDataModule, signals: Signals) -> li
     """
     options = plan.options
     entry = {
-        "config": options.plain(),
+        "config": options.to_dict(),
         "fingerprint": data.encoded.fingerprint,
         "background": data.background.fingerprint,
         "earlier": {} if data.earlier is None else data.earlier.facts,
@@ -122,7 +122,7 @@ def build_callbacks(plan: RunPlan, data: TextDataModule, signals: Signals) -> li
         "seq_length": data.streams.seq_length,
     }
     context = CheckpointContext(plan.folder, options.checkpoint_every, signals, entry)
-    callbacks: list[L.Callback] = [TrainingLog(options.plain())]
+    callbacks: list[L.Callback] = [TrainingLog(options.to_dict())]
     for name, node in options.callbacks.items():
         callbacks.append(build_node(f"callbacks.{name}", node, checkpoint_context=context))
         if isinstance(callbacks[-1], INEXACT):
@@ -173,12 +173,12 @@ def build_trainer(
 ) -> L.Trainer:
     """Return Lightning's Trainer with the options of the config."""
     options = plan.options
-    arguments = {n: value for n, value in options.trainer.plain().items() if n != "threads"}
+    arguments = {n: value for n, value in options.trainer.to_dict().items() if n != "threads"}
     arguments |= {n: -1 for n in ("max_epochs", "max_steps") if arguments[n] is None}
     if arguments["precision"] == "tf32-true":
         arguments["precision"] = "32-true"  # `hardware.make_deterministic` turned TF32 on
     if options.validation_interval and data.split("val") is not None:
-        windows = options.validation_interval * options.trainer.windows_a_step
+        windows = options.validation_interval * options.trainer.windows_per_step
         arguments["val_check_interval"] = windows
         arguments["check_val_every_n_epoch"] = None  # the interval continues across epochs
     else:

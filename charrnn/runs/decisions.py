@@ -173,7 +173,7 @@ def cut_text(options: DecidedOptions, text: EncodedText) -> Streams:
             "model.batchnorm=true: needs more than one character in a window; give a longer text, "
             "or a larger data.batch_size or data.seq_length"
         )
-    group = options.trainer.windows_a_step
+    group = options.trainer.windows_per_step
     if group > streams.num_windows:
         raise InputError(
             f"trainer.accumulate_grad_batches={group}: the text has {streams.num_windows} "
@@ -270,7 +270,7 @@ def _count_step_characters(options: DecidedOptions, size: TextSize) -> int:
     """Return the number of characters in a training step."""
     data = options.data
     streams, length = fit_sizes(size.train, data.batch_size, data.seq_length)
-    return streams * length * options.trainer.windows_a_step
+    return streams * length * options.trainer.windows_per_step
 
 
 def measure_speed(options: DecidedOptions, seconds: float, vocabulary: Vocabulary) -> float:

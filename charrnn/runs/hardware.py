@@ -17,7 +17,7 @@ from charrnn.options.training import (
     DecidedOptions,
     DecidedTrainer,
     TrainerNode,
-    count_of,
+    count_devices,
 )
 from charrnn.runs.world import World
 from charrnn.training.bf16 import cpu_has_bf16
@@ -53,7 +53,7 @@ def decide_trainer(
     threads = trainer.threads
     if threads is None:
         # A launcher has already divided the cores among its processes.
-        threads = torch.get_num_threads() // (1 if world.launcher else count_of(devices))
+        threads = torch.get_num_threads() // (1 if world.launcher else count_devices(devices))
         if accelerator == "cpu":
             threads = _choose_threads(model, streams, threads)
         threads = max(1, threads)
@@ -69,7 +69,7 @@ def decide_trainer(
 
 def _count_processes(devices: int | list[int], num_nodes: int, world: World) -> int:
     """Return the number of all processes. Raise InputError if the launcher started others."""
-    local = count_of(devices)
+    local = count_devices(devices)
     if world.launcher and (local, num_nodes) != (world.local_size, world.nodes):
         raise InputError(
             f"trainer.devices={devices} trainer.num_nodes={num_nodes}: {world.launcher} started "

@@ -69,7 +69,7 @@ def check_importable(options: DecidedOptions) -> None:
     """Raise InputError for a class in the user's script, which other ranks cannot import."""
     if options.trainer.num_processes == 1:
         return
-    names = dict(_find_targets(options.plain()))
+    names = dict(_find_targets(options.to_dict()))
     module = find_cell(options.model.kind).module
     if not isinstance(module, str):
         module = f"{module.__module__}.{getattr(module, '__qualname__', '')}"

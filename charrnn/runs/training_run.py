@@ -41,7 +41,7 @@ def train(request: RunRequest, signals: Signals) -> Result:
                     processes.send_run(None)
                 announcements.say_finished(request.source or folder, folder, point.step)
                 return Result(folder, *point.best, seconds=0.0)
-            folders.record(folder, plan.options.plain(), request.overrides, request.hydra)
+            folders.record(folder, plan.options.to_dict(), request.overrides, request.hydra)
             explain_resume = partial(announcements.explain_resume, folder, request.resume_words)
             with processes.lead_ranks(plan, world, explain_resume) as world:
                 result = fit(plan, signals, world, text)

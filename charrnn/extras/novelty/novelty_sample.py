@@ -94,9 +94,9 @@ class NoveltyWriter(Writer):
         lines = {line.rstrip() for line in self._training.text.split("\n")}
         return write_lines(self.sampler, params, lines)
 
-    def around(self, texts: Iterator[Text]) -> Iterator[Text]:
+    def wrap_texts(self, texts: Iterator[Text]) -> Iterator[Text]:
         """Yield the texts unchanged, and keep a copy of them for the report."""
-        for text in super().around(texts):
+        for text in super().wrap_texts(texts):
             if self._options.report:
                 pieces, copy = itertools.tee(text.pieces)
                 self._texts.append((text.params, copy))

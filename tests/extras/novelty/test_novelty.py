@@ -77,8 +77,8 @@ def test_each_of_several_texts_has_a_report(path: Path, capfd: Capture) -> None:
 class Shouting(Writer):
     """Of another extra."""
 
-    def around(self, texts: Iterator[Text]) -> Iterator[Text]:
-        for text in super().around(texts):
+    def wrap_texts(self, texts: Iterator[Text]) -> Iterator[Text]:
+        for text in super().wrap_texts(texts):
             yield replace(text, pieces=(piece.upper() for piece in text.pieces))
 
     def end(self) -> None:
