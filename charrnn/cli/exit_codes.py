@@ -66,7 +66,11 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def flush(label: str, code: int) -> int:
-    """Flush standard output, and return `code`, or 1 if that fails."""
+    """Flush standard output, and return the exit code.
+
+    It is `code`, or 1 if `code` is 0 and the output cannot be written. A closed pipe (``| head``)
+    is no failure.
+    """
     try:
         sys.stdout.flush()
     except BrokenPipeError:

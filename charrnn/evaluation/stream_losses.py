@@ -151,11 +151,12 @@ def _score_in_rows(
     warm_up_losses, last_losses = np.zeros((2, len(starts), chunk), np.float32)
 
     def score(span: slice) -> Iterator[float]:
+        """Score the rows `span`, fill the arrays, and yield the loss of each block."""
         for block in score_rows(network, ids, starts[span], columns, scored):
-            stop = block.column + chunk
-            if stop == 0:
+            end_column = block.column + chunk
+            if end_column == 0:
                 warm_up_losses[span] = block.losses
-            elif stop == columns.stop:
+            elif end_column == columns.stop:
                 last_losses[span] = block.losses
             if losses is not None:
                 losses[block.positions[block.is_scored] - scored[0]] = block.losses[block.is_scored]
@@ -165,8 +166,8 @@ def _score_in_rows(
                 # float16 is most precise near 0, so the largest logit becomes 0.
                 block_logits -= block_logits.amax(-1, keepdim=True)
                 logits[block.positions[is_wanted] - 1] = block_logits.half().cpu().numpy()
-            if span.start == 0 and stop > 0:
-                report(min(stop * len(scored) // columns.stop, len(scored)), len(scored))
+            if span.start == 0 and end_column > 0:
+                report(min(end_column * len(scored) // columns.stop, len(scored)), len(scored))
             yield block.total
 
     num_spans = max(1, min(threads, len(starts) // MIN_ROWS_PER_THREAD))

@@ -135,7 +135,7 @@ class Batch:
         greedy: (N,), whether the likeliest character is always drawn.
         scale: (N, 1), the factor of the logits; 1 where `greedy`.
         bias: (N, V), added to the logits; None if it is 0 everywhere.
-        limits: (N, F), the values of `FILTERS`; where `greedy`, the neutral values.
+        filter_values: (N, F), the values of `FILTERS`; where `greedy`, the neutral values.
         penalized: the params of the streams with a penalty, by the number of the stream.
         texts: `chr` of the ids so far, for the same streams.
     """
@@ -143,17 +143,17 @@ class Batch:
     greedy: Flags
     scale: Floats
     bias: Array | None
-    limits: Floats
+    filter_values: Floats
     penalized: dict[int, SamplingParams]
     texts: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Options that change nothing are skipped in `draw`.
         self.is_greedy = bool(self.greedy.all())
-        self.top_k, self.top_p, min_p = np.split(self.limits, len(FILTERS), -1)
+        self.top_k, self.top_p, min_p = np.split(self.filter_values, len(FILTERS), -1)
         min_p = min_p.reshape(self.scale.shape)
         self.min_p = min_p if min_p.any() else None
-        self.ranks = bool((self.limits != [*FILTERS.values()])[..., :2].any())
+        self.ranks = bool((self.filter_values != [*FILTERS.values()])[..., :2].any())
 
     @classmethod
     def of(cls, params: Params, vocabulary: Vocabulary, texts: Sequence[Ids] | Ids) -> Batch:
@@ -171,13 +171,13 @@ class Batch:
         if any(row.ban or row.logit_bias for row in rows):
             bias = np.stack([make_bias(row, vocabulary) for row in rows])
         values = [[getattr(row, name) for name in FILTERS] for row in rows]
-        limits = np.array(values, np.float64).reshape(-1, len(FILTERS))
+        filter_values = np.array(values, np.float64).reshape(-1, len(FILTERS))
         penalized = {n: row for n, row in enumerate(rows) if row.dry_multiplier}
         return cls(
             greedy,
             np.where(greedy, 1, scale)[:, None],
             bias,
-            np.where(np.isnan(limits) | greedy[:, None], [*FILTERS.values()], limits),
+            np.where(np.isnan(filter_values) | greedy[:, None], [*FILTERS.values()], filter_values),
             penalized,
             {n: "".join(map(chr, texts[n].tolist())) for n in penalized},
         )
@@ -186,7 +186,9 @@ class Batch:
         """Return the batch of a single stream without the first axis."""
         bias = None if self.bias is None else self.bias[0]
         scale = self.scale.reshape(())
-        return replace(self, greedy=self.greedy[0], scale=scale, bias=bias, limits=self.limits[0])
+        return replace(
+            self, greedy=self.greedy[0], scale=scale, bias=bias, filter_values=self.filter_values[0]
+        )
 
     def compute_penalties(self, shape: tuple[int, ...]) -> Floats:
         """Return the penalties (N, V), which are subtracted from the logits."""

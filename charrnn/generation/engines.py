@@ -240,10 +240,15 @@ def _call(method: Callable[..., State], *arguments: Any) -> State:
 
 
 def _make_int8_engine(model: Trained, name: str, kinds: Sequence[str]) -> Engine:
+    """Return the engine of `precision=8`.
+
+    Raises:
+        InputError: the model or the installation has none.
+    """
     extras = plugins.import_modules("engines")
     if name != "auto":
-        problem = f"engine={name} computes in float32 only; "
-    elif len(model.members) > 1:
+        raise InputError(f"precision=8: engine={name} computes in float32 only; leave engine= out")
+    if len(model.members) > 1:
         problem = "writes with one model, not with an ensemble; "
     elif kinds:
         problem = f"has no kernel for a model of kind {kinds[0]}; "

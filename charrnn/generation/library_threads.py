@@ -51,8 +51,8 @@ def _get_controller() -> ThreadpoolController:
 def get_torch_pool(count: int) -> ThreadPoolExecutor:
     """Return a lasting pool of `count` threads, in each of which torch uses one core.
 
-    torch stores the number of cores per thread, so other threads keep theirs. Only a thread that
-    first uses torch while the pool starts would also start with one core.
+    torch keeps this number per thread, so existing threads are not affected. A thread that uses
+    torch for the first time while the pool is being made also gets one core.
     """
     import torch
 

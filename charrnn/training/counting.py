@@ -28,7 +28,7 @@ MAX_CHARACTERS = 2_000_000  # counting takes up to 45 bytes per character
 # From a shorter text, a network learns nothing that the counts lack. The losses of the network, the
 # counts and the mixture were 3.02, 2.42 and 2.62 for 400 characters, 2.37, 2.03 and 2.03 for 4,000.
 SHORT_TEXT = 3_000
-LOGITS_AT_ONCE = 1 << 18
+_MIX_LOGITS_AT_ONCE = 1 << 18  # in `_compute_loss`, so that its arrays stay small
 MAX_FITTED = 32_768  # characters on which the weights are fitted
 
 
@@ -174,6 +174,10 @@ class CharacterCounts(L.Callback):
         return ids
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Fit the mixture to the logits of this validation, and log its loss.
+
+        With one process, the validation filled the array that `on_validation_start` made.
+        """
         logits, self._logits, pl_module.validation_logits = self._logits, None, None
         if logits is None:
             return
@@ -215,7 +219,7 @@ def _find_best(mixtures: list[_Mixture]) -> _Mixture:
 def _compute_loss(logits: Any, log_probs: Any, targets: Any, weights: Any) -> float:
     """Return the loss of a mixture in nats per character."""
     total = 0.0
-    num_rows = max(1, LOGITS_AT_ONCE // logits.shape[1])
+    num_rows = max(1, _MIX_LOGITS_AT_ONCE // logits.shape[1])
     for start in range(0, len(targets), num_rows):
         rows = slice(start, start + num_rows)
         mixture = mix_log_probs(logits[rows], log_probs[rows], weights[rows])

@@ -189,11 +189,13 @@ class Int8Engine:
         N, V = len(ids), len(self._vocabulary)
         bias = np.zeros((N, V), np.float32) if batch.bias is None else batch.bias
         scale = batch.scale[:, 0].copy()
-        # Characters that are not needed must also be valid ids.
+        # Characters past a stream's length may stay unwritten, and the server reads them again to
+        # score the others. So they are 0, which is a valid id.
         written = np.zeros(uniforms.shape, np.int64) if following is None else following
         logits = np.zeros((N, 0, V), np.float32) if logits is None else logits
 
         def write_group(streams: slice) -> State:
+            """Fill `written` and `logits` of some streams, and return their new state."""
             # Arrays of another layout would compile the loop again.
             carried = [
                 np.stack([vector[streams] for vector in vectors])  # (L, B, H)
@@ -205,7 +207,7 @@ class Int8Engine:
             is_finite = call(
                 self._loop, self.network, self._counts, carried[0], carried[-1], nodes,
                 ids[streams].astype(np.int64), np.ascontiguousarray(uniforms[streams], np.float64),
-                bias[streams], batch.greedy[streams], scale[streams], batch.limits[streams],
+                bias[streams], batch.greedy[streams], scale[streams], batch.filter_values[streams],
                 lengths[streams], written[streams], following is not None, logits[streams],
             )  # fmt: skip
             if not is_finite:

@@ -139,14 +139,14 @@ def sigmoid(x):  # type: ignore[no-untyped-def]
 def add_products(  # type: ignore[no-untyped-def]
     weights, layer, row_scales, row, bounded, vectors, place, zs, bytes_, scales
 ):
-    """Compute zs[b] += weights[layer] @ vectors[place, b] for each of at most 4 streams b.
+    """Compute zs[b] += weights[layer] @ vectors[place, b] for each stream b.
 
     Args:
         weights: of all layers, (L, M, K) int8, or `fast_engines.pack_for_vnni`.
         row_scales: (S, M), the scales of the weights' rows, at the index `row`.
         bounded: whether the vectors' numbers are from -1 to 1, and rounded to multiples of 1/127;
             otherwise the largest number of each vector becomes 127.
-        vectors: (_, B, K).
+        vectors: (_, B, K), B at most 4; `place` is the first index.
         zs: (B, M). zs and row_scales may have more columns, up to a multiple of 16.
         bytes_: (4, K), working memory for the rounded vectors.
         scales: (4,), working memory for their scales.
@@ -430,7 +430,7 @@ def _convert_order(bits):  # type: ignore[no-untyped-def]
 
 
 @_inline
-def draw(logits, weights, uniform, greedy, scale, limits):  # type: ignore[no-untyped-def]
+def draw(logits, weights, uniform, greedy, scale, filter_values):  # type: ignore[no-untyped-def]
     """Return the id that `charrnn.generation.draw` draws, or -1 if the logits are not finite."""
     top, has_no_nan = np.int32(-(2**31)), True
     for v in range(len(logits)):
@@ -446,7 +446,7 @@ def draw(logits, weights, uniform, greedy, scale, limits):  # type: ignore[no-un
     total = 0.0
     for v in range(len(logits)):
         weights[v] = exp((np.float64(logits[v]) - highest) * scale)
-    top_k, top_p, min_p = limits
+    top_k, top_p, min_p = filter_values
     if top_k < len(logits) or top_p < 1:
         _filter_weights(logits, weights, top_k, top_p)
     for v in range(len(logits)):
@@ -518,7 +518,7 @@ def _mix(counts, nodes, p, logits):  # type: ignore[no-untyped-def]
 
 @keep_compiled
 def write(  # type: ignore[no-untyped-def]
-    network, counts, hidden, cell, nodes, ids, uniforms, bias, greedy, scale, limits, needed,
+    network, counts, hidden, cell, nodes, ids, uniforms, bias, greedy, scale, filter_values, needed,
     written, reads, read_logits,
 ):  # fmt: skip
     """Write T characters in each of B streams, B <= 4. All states are changed in place.
@@ -530,7 +530,7 @@ def write(  # type: ignore[no-untyped-def]
         nodes: (B, K), the state of the counts at the same place; K is 0 without counts.
         ids: (B,), the last characters; afterwards the last new characters.
         bias: (B, V), added to the logits; minus infinity for banned characters.
-        greedy, scale, limits: (B,), (B,) and (B, F), like in `draw.Batch`.
+        greedy, scale, filter_values: (B,), (B,) and (B, F), like in `draw.Batch`.
         needed: (B,), the number of characters that each stream needs.
         written: (B, T), filled with the new characters.
         reads: whether the characters in `written` are read, and nothing is written.
@@ -573,7 +573,9 @@ def write(  # type: ignore[no-untyped-def]
                 continue
             for v in range(V):
                 logits[b, v] += bias[b, v]
-            ids[b] = draw(logits[b, :V], weights, uniforms[b, t], greedy[b], scale[b], limits[b])
+            ids[b] = draw(
+                logits[b, :V], weights, uniforms[b, t], greedy[b], scale[b], filter_values[b]
+            )
             if ids[b] < 0:
                 return False
             written[b, t] = ids[b]

@@ -24,9 +24,9 @@ _MAX_TRIES = 1000  # tries without progress before the writer gives up
 
 
 def write_novel(
-    sampler: Sampler, params: SamplingParams, training: Container[str], longest: int
+    sampler: Sampler, params: SamplingParams, training: Container[str], max_copy: int
 ) -> Iterator[Piece]:
-    """Write like `Sampler.write`, but copy at most `longest` characters in a row.
+    """Write like `Sampler.write`, but copy at most `max_copy` characters in a row.
 
     The samples are written one after the other. In a passage that starts in start_text, only the
     characters after start_text count.
@@ -46,7 +46,7 @@ def write_novel(
     def write_samples() -> Iterator[Piece]:
         for sample in range(params.num_samples):
             stream = sampler.make_stream(replace(params, seed=seed), seed, sample, start_state.last)
-            writer = _Writer(sampler, engine, stream, training, longest, [(0, start_state)])
+            writer = _Writer(sampler, engine, stream, training, max_copy, [(0, start_state)])
             yield from writer.write_pieces()
 
     return write_samples()
@@ -67,7 +67,7 @@ class _Writer:
     engine: Engine
     stream: Stream
     training: Container[str]
-    longest: int
+    max_copy: int
     savepoints: list[tuple[int, StartState]]
     ids: list[int] = field(default_factory=list)
     shown: int = 0
@@ -84,34 +84,37 @@ class _Writer:
             tries += not is_novel
             is_greedy = resolve_temperature(self.stream.params) == 0
             gives_up = tries == _MAX_TRIES or (tries and is_greedy)
-            # The writer goes back at most 2 * longest characters, so they are not shown yet.
-            text, stopped = self._show_text(length if gives_up else length - 2 * self.longest)
+            # The writer goes back at most 2 * max_copy characters, so they are not shown yet.
+            text, stopped = self._show_text(length if gives_up else length - 2 * self.max_copy)
             if text or stopped:
                 yield Piece(sample, text, stopped)
             if stopped:
                 return
             if gives_up:
                 raise RunError(
-                    f"novel={self.longest}: after {furthest:,} characters, every try copied more "
+                    f"novel={self.max_copy}: after {furthest:,} characters, every try copied more "
                     f"of the training text; use a higher temperature or a larger novel="
                 )
             if not is_novel:
-                self._backtrack(min(2 ** (tries // _TRIES_PER_DISTANCE) - 1, 2 * self.longest))
+                self._backtrack(min(2 ** (tries // _TRIES_PER_DISTANCE) - 1, 2 * self.max_copy))
         text, stopped = self._show_text(len(self.ids))
         yield Piece(sample, text if stopped else text + stops.flush(), True)
 
     def _write_chunk(self) -> bool:
-        """Write a chunk up to the first character that copies too much; return whether none did."""
+        """Write a chunk, but stop before the first character that makes a copy too long.
+
+        Return True if there is none.
+        """
         self.stream.last, state = self.savepoints[-1][1]
         written, after = write_chunk(self.engine, [self.stream], state, _CHUNK)
         new = written[0].tolist()
-        previous = self.ids[-self.longest :]
+        previous = self.ids[-self.max_copy :]
         text = self.stream.vocabulary.decode(previous + new)
-        size = self.longest + 1
+        size = self.max_copy + 1
         ends = range(max(size, len(previous) + 1), len(text) + 1)
-        copied = next((end for end in ends if text[end - size : end] in self.training), None)
-        if copied is not None:
-            self.ids += self.stream.append(new[: copied - 1 - len(previous)])
+        first_bad_end = next((end for end in ends if text[end - size : end] in self.training), None)
+        if first_bad_end is not None:
+            self.ids += self.stream.append(new[: first_bad_end - 1 - len(previous)])
             return False
         self.ids += self.stream.append(new)
         self.savepoints.append((len(self.ids), StartState(new[-1], after)))

@@ -173,7 +173,10 @@ class CompletionTask:
         self._text, self._scores, self._prompt_scores = "", list[Score](), prompt_task.scores
 
     def append(self, ids: list[int], scores: list[Score]) -> Piece | None:
-        """Append new ids, without those after the end, and return a piece if it is due."""
+        """Append new ids; ids after the completion's end are dropped.
+
+        Return a piece if the text is streamed or has ended, else None.
+        """
         text, finish_reason = self.stream.append_and_show(ids)
         self.remaining = 0 if finish_reason else self.stream.num_left
         self._scores += scores
