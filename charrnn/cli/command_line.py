@@ -173,7 +173,10 @@ class Line:
 def _require_folder(override: Override) -> None:
     """Raise InputError if Hydra cannot create a folder, or if it would change the directory."""
     if override.name == "hydra.job.chdir" and str(override.value).lower() != "false":
-        raise InputError(f"{override.typed}: charrnn does not change the working directory")
+        raise InputError(
+            f"{override.typed}: charrnn does not support changing the working directory; leave "
+            f"this option out"
+        )
     if override.name in FOLDERS and any(not text or "${" in text for text in override.texts):
         raise InputError(
             f"{override.typed}: takes a folder; Hydra cannot create one with ${{ in its path"

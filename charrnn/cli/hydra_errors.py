@@ -86,7 +86,7 @@ def _explain_unknown_option(
     hint = _suggest_option(name, names)
     is_new = "." in name and find_closest(name, names, 0.85) is None
     if is_new and typed and not typed[0].prefix and name.partition(".")[0] in page.groups:
-        hint += f"; to add an option that conf/ does not have: +{typed[0].typed}"
+        hint += f"; an option that is not in conf/ needs a plus: +{typed[0].typed}"
     return InputError(f"{shown}: no such option{hint}")
 
 

@@ -62,7 +62,7 @@ def read_record(path: str) -> Config:
         return folders.read_config(Path(path))
     entry = checkpoint.read_run(Path(path))[ENTRY]
     if not isinstance(entry["config"], dict):
-        raise InputError(f"{path}: contains no config of a run")
+        raise InputError(f"{path}: contains no config of a run, so it cannot be resumed")
     recorded: Config = to_plain(entry["config"], path)
     return recorded
 
@@ -84,8 +84,8 @@ def compose_over_record(line: Line, source: str) -> Line:
     is_trusted = str(line.find_last("trust").value).lower() == "true"
     if not is_trusted and (value := next(find_untrusted(record), None)):
         raise InputError(
-            f"{source}: its {shorten(value)} could run code or access other files; if you trust "
-            f"the run, add trust=true"
+            f"{source}: its recorded {shorten(value)} could run foreign code or reach other "
+            f"places; if you trust this run, add trust=true"
         )
     main["defaults"] = [
         "base/run_folder",

@@ -101,8 +101,8 @@ def prepare_line(line: Line) -> Line:
     if line.multirun:
         if source is not None:
             raise InputError(
-                f"resume={source}: in a sweep (-m), resume=auto with hydra.sweep.dir=FOLDER "
-                f"resumes all jobs; leave out -m to resume one run"
+                f"resume={source}: to continue a sweep, give hydra.sweep.dir=FOLDER resume=auto; "
+                f"to continue one run, leave -m out"
             )
         return line
     if source is not None and os.path.isdir(source):
@@ -119,8 +119,8 @@ def prepare_line(line: Line) -> Line:
             line = line.with_text("hydra.run.dir", folder)
         elif is_auto:
             raise InputError(
-                "resume=auto: needs the run's folder, hydra.run.dir=FOLDER; "
-                "resume=outputs/latest resumes the newest run"
+                "resume=auto: needs a folder; add hydra.run.dir=FOLDER, or give "
+                "resume=outputs/latest to continue the newest run"
             )
     if folder is not None and not is_auto and is_run(Path(folder)):
         if not world.is_restarted_by_slurm():

@@ -137,7 +137,7 @@ def parse_model(content: Mapping[str, Any]) -> TrainedModel:
         weights = _select_network_weights(content["state_dict"])
         return TrainedModel(architecture, vocabulary, weights, facts)
     except KeyError as error:
-        raise InputError(f"contains no model (it lacks {to_one_line(error)})") from None
+        raise InputError(f"contains no model (its entry {to_one_line(error)} is missing)") from None
     except Exception as error:  # The types of these values are not checked.
         raise InputError(f"contains no model ({to_one_line(error)})") from None
 

@@ -218,7 +218,7 @@ def select_counts(trained: Trained, counts: str) -> Trained:
     if counts == "only" and trained.counts is None:
         raise InputError(
             "counts=only: the model has no counts; the model.safetensors of a run contains counts "
-            "if they lower its loss"
+            "if they lower its loss; leave counts=only out"
         )
 
     def select(model: TrainedModel) -> TrainedModel:

@@ -125,6 +125,7 @@ def without_default_corpus(options: Mapping[str, Any], given: Collection[str]) -
         return dict(options)
     if "data.corpus" in given or {"data", f"data.{other}"} <= {*given}:
         raise InputError(
-            f"data.corpus={shorten(corpus)}: data.{other} sets the text already; give only one"
+            f"data.corpus={shorten(corpus)}: data.{other} already names a text; give only one of "
+            f"the two"
         )
     return {**options, "corpus": None}

@@ -122,5 +122,5 @@ def check_resume(
         raise InputError(
             f"trainer.devices: {path} was trained with {ranks} process(es), each with other random "
             f"numbers for model.dropout={dropout:g}, and cannot resume with "
-            f"{options.trainer.num_processes}; start {ranks}"
+            f"{options.trainer.num_processes}; set trainer.devices so that {ranks} process(es) run"
         )

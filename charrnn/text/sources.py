@@ -74,12 +74,14 @@ def _find(name: str) -> list[Path]:
     if os.path.isdir(name):
         texts = Path(name).rglob("*.txt")
         files = [p for p in texts if not any(q[0] == "." for q in p.relative_to(name).parts)]
+        problem = "this folder contains no *.txt file"
     elif glob.has_magic(name) and not os.path.lexists(name):
         files = [p for p in map(Path, glob.glob(name, recursive=True)) if not p.is_dir()]
+        problem = "no file matches this pattern"
     else:
         return [Path(name)]
     if not files:
-        raise InputError(f"{shorten(name)}: no *.txt file in this folder, or no match of this glob")
+        raise InputError(f"{shorten(name)}: {problem}")
     return sorted(files, key=lambda path: path.parts)
 
 

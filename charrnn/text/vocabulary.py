@@ -71,7 +71,7 @@ class Vocabulary:
             character = unknown.args[0]
             raise InputError(
                 f"the character {character!r} (U+{ord(character):04X}) is not among the "
-                f"{len(self)} that this model was trained on; leave it out or replace it"
+                f"{len(self)} that this model was trained on; change the text"
             ) from None
 
     def look_up(self, text: str) -> npt.NDArray[np.int64]:

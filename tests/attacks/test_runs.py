@@ -28,30 +28,30 @@ WANDB = {
 }
 # where something is put -> what, and what the line says of it
 CONFIGS = {
-    "callbacks.x": (CANARY, "its callbacks.x._target_=os.mkdir is not taken"),
-    "logger.x": (CANARY, "its logger.x._target_=os.mkdir is not taken"),
-    "logger": ("os.mkdir", "its logger._target_=os.mkdir is not taken"),
-    "optimizer._target_": ("os.mkdir", "its optimizer._target_=os.mkdir is not taken"),
-    "data._target_": ("os.mkdir", "its data._target_=os.mkdir is not taken"),
-    "callbacks.samples._target_": (["os.mkdir"], "its callbacks.samples._target_="),
-    "optimizer.lr": (CANARY, "its optimizer.lr="),
-    "optimizer.betas": ([CANARY, 0.9], "its optimizer.betas="),
-    "data.batch_size": (CANARY, "its data.batch_size="),
-    "tags": ({"a": CANARY}, "its tags is not taken"),
-    "optimizer._args_": (["x"], "its optimizer._args_="),
-    "optimizer.amsgrad": (True, "its optimizer.amsgrad=True is not taken"),
-    "trainer.profiler": ("simple", "its trainer.profiler=simple is not taken"),
-    "trainer.plugins": (CANARY, "its trainer.plugins="),
-    "trainer.default_root_dir": ("canary", "its trainer.default_root_dir=canary"),
+    "callbacks.x": (CANARY, "its recorded callbacks.x._target_=os.mkdir could run foreign code"),
+    "logger.x": (CANARY, "its recorded logger.x._target_=os.mkdir could run foreign code"),
+    "logger": ("os.mkdir", "its recorded logger._target_=os.mkdir could run foreign code"),
+    "optimizer._target_": ("os.mkdir", "its recorded optimizer._target_=os.mkdir could run"),
+    "data._target_": ("os.mkdir", "its recorded data._target_=os.mkdir could run foreign code"),
+    "callbacks.samples._target_": (["os.mkdir"], "its recorded callbacks.samples._target_="),
+    "optimizer.lr": (CANARY, "its recorded optimizer.lr="),
+    "optimizer.betas": ([CANARY, 0.9], "its recorded optimizer.betas="),
+    "data.batch_size": (CANARY, "its recorded data.batch_size="),
+    "tags": ({"a": CANARY}, "its recorded tags could run foreign code"),
+    "optimizer._args_": (["x"], "its recorded optimizer._args_="),
+    "optimizer.amsgrad": (True, "its recorded optimizer.amsgrad=True could run foreign code"),
+    "trainer.profiler": ("simple", "its recorded trainer.profiler=simple could run foreign code"),
+    "trainer.plugins": (CANARY, "its recorded trainer.plugins="),
+    "trainer.default_root_dir": ("canary", "its recorded trainer.default_root_dir=canary"),
     "hydra": ({"job": {"env_set": {"A": "b"}}}, "hydra is not an option of charrnn train"),
-    "defaults": ([{"override /callbacks": "evil"}], "is no option"),
-    "logger.wandb": (WANDB, "its logger.wandb._target_="),
-    "logger.tensorboard.name": ("/canary", "its logger.tensorboard.name=/canary"),
-    "logger.tensorboard.version": ("../../canary", "its logger.tensorboard.version="),
-    "data.url": (f"URL/{LOOKED_UP}", "its data.url="),
+    "defaults": ([{"override /callbacks": "evil"}], "is not an option"),
+    "logger.wandb": (WANDB, "its recorded logger.wandb._target_="),
+    "logger.tensorboard.name": ("/canary", "its recorded logger.tensorboard.name=/canary"),
+    "logger.tensorboard.version": ("../../canary", "its recorded logger.tensorboard.version="),
+    "data.url": (f"URL/{LOOKED_UP}", "its recorded data.url="),
     "optimizer.weight_decay": (LOOKED_UP, "optimizer.weight_decay="),
     "data.input_txt": ("/dev/zero", "/dev/zero"),
-    "trust": (CANARY, "its trust is not taken"),
+    "trust": (CANARY, "its recorded trust could run foreign code"),
 }
 
 
@@ -65,7 +65,7 @@ def test_a_config(where: str, gift: Path, refused: Refused, listener: Listener) 
         tampered(gift, "trust", True)
     said = refused("train", "resume=gift", LONGER)
     assert line in said
-    assert "is not taken" not in line or "if you trust it, add trust=true" in said
+    assert "could run" not in line or "if you trust this run, add trust=true" in said
     # in a sweep, and started again, too: its jobs' records are held to today's command
     if where.startswith(("callbacks", "optimizer._", "logger.x")):
         again = [*TINY, LONGER, "hydra.run.dir=gift", "resume=auto"]
@@ -83,7 +83,7 @@ def test_a_checkpoint(gift: Path, refused: Refused) -> None:
     content[ENTRY]["config"]["callbacks"]["x"] = CANARY
     checkpoint.write(path, content)
     line = refused("train", f"resume={path}", LONGER, "hydra.run.dir=new")
-    assert "its callbacks.x._target_=os.mkdir is not taken" in line
+    assert "its recorded callbacks.x._target_=os.mkdir could run foreign code" in line
 
 
 def test_files_and_choices_that_lie_in_the_run(gift: Path, refused: Refused) -> None:

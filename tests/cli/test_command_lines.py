@@ -123,9 +123,9 @@ LINES: dict[str, str | dict[str, Any]] = {
     "sample 'seed=${nope}'": "Interpolation key 'nope' not found",
     "sample 'seed=${oc.env:CHARRNN_NO_SUCH}'": "CHARRNN_NO_SUCH",
     "train resume=x init_from=y": "init_from=y: resume= restores everything",
-    "train hydra.job.chdir=true": "hydra.job.chdir=true: charrnn does not change the working",
-    "train -m resume=x seed=1,2": "resume=x: in a sweep (-m), resume=auto",
-    "train resume=auto": "resume=auto: needs the run's folder, hydra.run.dir=FOLDER",
+    "train hydra.job.chdir=true": "hydra.job.chdir=true: charrnn does not support changing",
+    "train -m resume=x seed=1,2": "resume=x: to continue a sweep, give hydra.sweep.dir",
+    "train resume=auto": "resume=auto: needs a folder; add hydra.run.dir=FOLDER",
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
     "train ++hydra.run.dir=''": "hydra.run.dir=: takes a folder",
@@ -139,7 +139,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     # what is built
     "train +trainer.max_stepss=2": "did you mean max_steps?",
     "train +trainer.callbacks=[]": "+callbacks.NAME._target_=CLASS adds one",
-    "train trainer.profiler=simple": "conf/ does not have: +trainer.profiler=simple",
+    "train trainer.profiler=simple": "not in conf/ needs a plus: +trainer.profiler=simple",
     "train optimizer=adam +optimizer.momentum=0.5": "torch.optim.Adam takes no momentum",
     "train optimizer._target_=torch.optim.Mon": "torch.optim has no Mon; did you mean Muon?",
     "train optimizer._target_=trch.SGD": "No module named 'trch'",

@@ -269,7 +269,7 @@ class TestOutputs:
             (["y.txt", "output_h5=/dev/null"], "output_h5=/dev/null: is not a regular file"),
             (["y.txt", "output_h5=."], "output_h5=.: is a folder"),
             (["missing.txt"], "missing.txt: no such file"),
-            (["*.md"], "*.md: no *.txt file in this folder, or no match of this glob"),
+            (["*.md"], "*.md: no file matches this pattern"),
             (["broken"], "broken: no such file"),
             (["pipes"], "pipes/pipe.txt: is not a regular file"),
             (["[y.txt,-]", "output_h5=z.h5"], "-: no such file; name a file, a folder or a glob"),

@@ -36,7 +36,9 @@ FIRST_WORD = "checkpoint"
 def run(options: InspectOptions) -> None:
     """Write a page about `checkpoint` and a passage to `output`."""
     if find_spec("charrnn.extras.page") is None:
-        raise InputError("inspect: needs charrnn.extras.page, which is not installed")
+        raise InputError(
+            "inspect: needs charrnn.extras.page, which is not installed; reinstall charrnn"
+        )
     from charrnn.extras.inspect.inspect_page import make_page
     from charrnn.extras.inspect.passage_report import make_report
     from charrnn.extras.page.packing import choose_precision, require_page_support
