@@ -128,7 +128,9 @@ def test_links_and_pipes(gift: Path, workplace: Path, refused: Refused) -> None:
             path.symlink_to(kept)
         else:
             path.symlink_to(workplace / "outside" / "file")
-        assert "is a link; a run does not write through it" in refused("train", "resume=gift", LONGER)
+        assert "is a link; a run does not write through it" in refused(
+            "train", "resume=gift", LONGER
+        )
         path.unlink()
         if kept.exists():
             kept.rename(path)
