@@ -143,7 +143,7 @@ def require_regular_file(path: Path, hint: str) -> os.stat_result:
 def resolve_run_path(name: str) -> str:
     """Return outputs/`name` for the name of a run that `charrnn runs` prints, else `name`."""
     run = str(OUTPUTS / name)
-    return run if not os.path.lexists(name) and os.path.isdir(run) else name
+    return run if name and not os.path.lexists(name) and os.path.isdir(run) else name
 
 
 def relative_path(path: str | Path) -> str:

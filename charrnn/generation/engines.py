@@ -214,9 +214,9 @@ def make_engine(model: Trained, name: str = "auto", precision: int = 32) -> Engi
     Raises:
         InputError: the engine cannot step the model, or is not installed.
     """
-    kinds = [m.architecture.kind for m in model.members if m.architecture.kind not in CELLS]
     if precision == 8:
-        return _make_int8_engine(model, name, kinds)
+        return _make_int8_engine(model, name)
+    kinds = [m.architecture.kind for m in model.members if m.architecture.kind not in CELLS]
     normalizes = model.counts is not None
     if name == "torch" or (name == "auto" and kinds):
         from charrnn.generation.torch_network import call_in_torch_thread, make_torch_step
@@ -239,7 +239,7 @@ def _call(method: Callable[..., State], *arguments: Any) -> State:
     return method(*arguments)
 
 
-def _make_int8_engine(model: Trained, name: str, kinds: Sequence[str]) -> Engine:
+def _make_int8_engine(model: Trained, name: str) -> Engine:
     """Return the engine of `precision=8`.
 
     Raises:
@@ -250,8 +250,6 @@ def _make_int8_engine(model: Trained, name: str, kinds: Sequence[str]) -> Engine
         raise InputError(f"precision=8: engine={name} computes in float32 only; leave engine= out")
     if len(model.members) > 1:
         problem = "writes with one model, not with an ensemble; "
-    elif kinds:
-        problem = f"has no kernel for a model of kind {kinds[0]}; "
     elif not extras:
         problem = "needs the extra fast, which is not installed; "
     else:

@@ -105,3 +105,10 @@ def test_a_resume_goes_by_its_record_whatever_the_main_config(
     mine = ["--config-dir", ".", "--config-name", "mine"]
     assert door("train", *mine).code == door("train", *mine, "resume=run").code == 0
     assert [asked.config.print_every for asked in door.asked] == [3, 5]
+
+
+@pytest.mark.parametrize("word", ["resume=", "init_from="])
+def test_an_empty_name_is_no_run(word: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("outputs").mkdir(exist_ok=True)
+    assert main(["train", word]) == 2
+    assert f"{word}: takes a path" in capsys.readouterr().err

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.mixing import Counts
-from charrnn.errors import make_non_finite_error
+from charrnn.errors import InputError, make_non_finite_error
 from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, log_softmax
 from charrnn.generation.engines import concat_states
 from charrnn.generation.int8_rows import quantize_model, quantize_rows
@@ -65,12 +65,17 @@ class Int8Engine:
 
     Raises:
         ImportError: numba is not installed, or does not fit this NumPy.
+        InputError: the compiled loop lacks the model's kind of cell.
         RunError: the weights are too large to compute with.
     """
 
     def __init__(self, model: TrainedModel, *, vnni: bool | None = None) -> None:
         from charrnn.extras.fast.int8_loop import GROUP_SIZE, KERNELS, Network, write
 
+        if (kind := model.architecture.kind) not in KERNELS:
+            raise InputError(
+                f"precision=8: has no kernel for a model of kind {kind}; leave the option out"
+            )
         self._loop, self._group_size = write, GROUP_SIZE
         folded = fold_quantized(model)
         architecture = folded.architecture
@@ -98,7 +103,7 @@ class Int8Engine:
             row[: len(each.scales)] = each.scales
         inputs, recurrent, decoder = matrices
         self.network = Network(
-            KERNELS[architecture.kind], folded.table, inputs, recurrent, decoder, row_scales,
+            KERNELS[kind], folded.table, inputs, recurrent, decoder, row_scales,
             biases, folded.decoder_bias, hidden_bias, architecture.skip == "sum", output_scales,
         )  # fmt: skip
         self._vocabulary, self._layers = model.vocabulary, L
