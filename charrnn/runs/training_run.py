@@ -72,8 +72,8 @@ def plan_run(
     if initial is not None:
         options = decisions.adopt_architecture(options, initial, request.given)
     decided, reason = decisions.decide(options, size, world, measure)
-    processes.check_importable(decided)
     streams = decisions.cut_text(decided, text)
+    processes.check_importable(decided)
 
     check_background(request, point, data.background)
     files = text.path.resolve(), text.json_path.resolve()

@@ -46,7 +46,10 @@ def test_values_out_of_range(option: str, value: Any, line: str) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"corpus": "other", "input_txt": "x.txt"}, "data.corpus=other: data.input_txt says"),
+        (
+            {"corpus": "other", "input_txt": "x.txt"},
+            "data.corpus=other: data.input_txt already names a text",
+        ),
         ({"input_h5": "x.h5"}, "data.input_h5 and data.input_json belong together"),
         ({"input_json": "x.json"}, "data.input_h5 and data.input_json belong together"),
         ({"input_h5": "x", "input_json": "x", "input_txt": "x"}, "not both"),
@@ -63,4 +66,4 @@ def test_a_default_corpus_gives_way_to_what_is_asked_for() -> None:
     for other in ("input_txt", "input_h5"):
         assert chosen({**data, other: "a"}, [])["corpus"] is None
         line = refusal(lambda other=other: chosen({**data, other: "a"}, ["data.corpus"]))
-        assert line.startswith(f"data.corpus=other: data.{other} says")
+        assert line.startswith(f"data.corpus=other: data.{other} already names a text")

@@ -113,7 +113,7 @@ def test_two_processes_train_as_one_does(
     point = two / "checkpoints" / "step-20.ckpt"
     there = [f"resume={point}", "hydra.run.dir=back"]
     train(*there, "trainer.devices=1", "model.dropout=0.2", small=False, code=2)
-    assert "was trained by 2 process(es)" in capfd.readouterr().err
+    assert "was trained with 2 process(es)" in capfd.readouterr().err
     train(*there, "trainer.devices=1", small=False)
     whole = column(one, "train/loss")
     assert_near(column(workplace / "back", "train/loss"), {s: whole[s] for s in range(21, 41)})
