@@ -185,5 +185,8 @@ def _read_ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds
         try:
             encoded = open_training_data(trained.facts)
         except InputError as error:
-            raise InputError(f"split={options.split}: {error}; or set data.input_txt=") from None
+            raise InputError(
+                f"split={options.split}: {error}; name the data with data.input_h5= and "
+                f"data.input_json=, or another text with data.input_txt="
+            ) from None
     return options.split, translate_split(encoded, options.split, trained.vocabulary, skip=skip)

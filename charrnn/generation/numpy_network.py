@@ -217,10 +217,11 @@ class _LayerWeights(NamedTuple):
 
 
 def _make_layer(kind: str, weights: _LayerWeights, streams: tuple[int, ...]) -> Cell:
-    """Return the step of a layer for N streams, or for a single stream ().
+    """Return the step of a layer for streams of this shape: (N,), or () for a single one.
 
-    The step takes the output (N, K) of the layer below, and the layer's state. Instead of an output
-    the first layer takes its input sums (G, N, H).
+    The step owns its working memory, so every thread makes its own. It takes the output (N, K) of
+    the layer below, and the layer's state. Instead of an output the first layer takes its input
+    sums (G, N, H).
 
     The vectors of several streams are multiplied with the matrix of one gate at a time, because
     OpenBLAS has a fast path for products of this size: 4 streams of 2 x 256 are four times as fast.
@@ -228,7 +229,8 @@ def _make_layer(kind: str, weights: _LayerWeights, streams: tuple[int, ...]) -> 
     _, G, H = weights.recurrent.shape
     sums = np.empty((G, *streams, H), np.float32)
     read = np.empty_like(sums)
-    cell = CELLS[kind][0](sums, weights.hidden_bias)
+    make_cell, _ = CELLS[kind]
+    cell = make_cell(sums, weights.hidden_bias)
     sums_out, read_out = (b if streams else b.reshape(-1) for b in (sums, read))
 
     def by_gate(matrix: Array) -> Array:

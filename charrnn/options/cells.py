@@ -97,7 +97,8 @@ CELLS: dict[str, Cell] = {
 }
 
 UNKNOWN = (
-    f"is neither built in ({', '.join(CELLS)}) nor registered; install the package of this cell"
+    f"is neither built in ({', '.join(CELLS)}) nor registered; correct the name, or install the "
+    f"package of this cell"
 )
 _registered: dict[str, Cell] = {}
 

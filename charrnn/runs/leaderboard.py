@@ -36,7 +36,7 @@ class Leaderboard:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The rows: the numbers of a run, statistics over its seeds, and options that differ."""
+        """A row for each run: its numbers, their mean over seeds, and the options that differ."""
         options = dict.fromkeys(name for run in self.runs for name in run.options)
         compared = [
             name

