@@ -247,6 +247,7 @@ def translate_split(
         return target_ids
 
     if skip and (table < 0).any():
+        # from_pieces drops the -1 of unknown characters
         blocks = (table[ids[start : start + BLOCK]] for start in range(0, len(ids), BLOCK))
         return SplitIds.from_pieces(blocks, len(vocabulary))
     return SplitIds(ids.stored, convert)

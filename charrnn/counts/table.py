@@ -216,7 +216,7 @@ class CountTable:
         """Return the child of each node for a character; 0 if there is none.
 
         Args:
-            nodes: of any shape.
+            nodes: of any shape. 0 is the root, so mask the zeros of an earlier result.
             ids: of the same shape.
         """
         keys = (nodes * np.int64(self.vocabulary_size) + ids).astype(self.keys.dtype)
@@ -387,9 +387,10 @@ class RecentContexts:
         return longer
 
     def predict(self, nodes: list[int]) -> Floats:
-        """Return the probabilities (V,) after the contexts of 1, 2, ... characters.
+        """Return the probabilities (V,) of the next character.
 
-        The caller must not change them. The sums have the order and rounding of the compiled loop.
+        `nodes` are those of the contexts of 1, 2, ... characters, without zeros. The caller must
+        not change the result. The sums have the order and rounding of the compiled loop.
         """
         for cached in range(len(nodes), 0, -1):
             if (p := self._predictions.get(nodes[cached - 1])) is not None:

@@ -120,7 +120,7 @@ def read_run(path: Path) -> dict[str, Any]:
 
 
 def parse_model(content: Mapping[str, Any]) -> TrainedModel:
-    """Return the trained model in the content of a checkpoint.
+    """Return the trained model in the content of a checkpoint, as `read` returns it.
 
     Raises:
         InputError: it contains no valid model.

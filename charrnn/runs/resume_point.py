@@ -102,7 +102,7 @@ def check_background(
 def check_resume(
     point: ResumePoint, options: DecidedOptions, text: EncodedText, streams: Streams
 ) -> None:
-    """Raise InputError if a checkpoint does not fit the options, the text, or all its streams."""
+    """Raise InputError if a checkpoint does not fit the options, text and streams."""
     path, entry, max_steps = point.path, point.entry, options.trainer.max_steps
     if max_steps is not None and point.step > max_steps:
         raise InputError(f"trainer.max_steps={max_steps}: {path} is at step {point.step} already")

@@ -277,6 +277,7 @@ class LanguageModel(L.LightningModule):
             "parameters": count_parameters(self.network),
             "step": step,
             "epoch": step / self.steps_per_epoch if self.trainer.state.fn == "fit" else None,
+            # known only if the latest validation was the best
             "val_loss": self.best.loss if self.best.step == step and step else None,
         }
 

@@ -21,6 +21,7 @@ class StepSchedule(LambdaLR):
     """The optimizer's initial learning rate, multiplied by a factor that depends on the step."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # LambdaLR expects an entry for each function; None keeps the current function.
         no_lambdas = {"lr_lambdas": [None] * len(self.lr_lambdas)}
         super().load_state_dict({**no_lambdas, **state_dict, "base_lrs": self.base_lrs})
         factors = [factor(self.last_epoch) for factor in self.lr_lambdas]

@@ -74,6 +74,7 @@ class Signals:
             signal.signal(signum, self._handle)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
+        # stop_signal is SIGINT or SIGTERM, and determines the exit code.
         name, stop_signal = signal.Signals(signum).name, STOP_SIGNALS[signal.Signals(signum)]
         if not self._is_training:
             raise Interrupted("stopped before training began", stop_signal)

@@ -178,7 +178,7 @@ def _make_overrides(trial: optuna.trial.BaseTrial, sweep: Path) -> list[str]:
 
 
 def _record_result(study: optuna.Study, number: int, result: JobReturn) -> None:
-    """Store the result of a job in its trial."""
+    """Store the result of a job in its trial, which has the same number."""
     states = import_optuna().trial.TrialState
     if result.status != JobStatus.COMPLETED:
         study.tell(number, state=states.FAIL)

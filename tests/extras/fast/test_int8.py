@@ -271,3 +271,9 @@ def test_a_numba_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delitem(sys.modules, "charrnn.extras.fast.int8_loop", raising=False)
     with pytest.raises(InputError, match=r"precision=8: needs numba .*pip install 'numba"):
         Sampler(trained_model(), 8)
+
+
+def test_a_cell_without_a_kernel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(int8_loop.KERNELS, "gru")
+    with pytest.raises(InputError, match="precision=8: has no kernel for a model of kind gru"):
+        Model(trained_model("gru")).generate(10, precision=8)
