@@ -127,7 +127,7 @@ def require_regular_file(path: Path, hint: str) -> os.stat_result:
         hint: the end of the message, which says what to do.
 
     Raises:
-        InputError: the file is missing, unreadable, a folder, a pipe or a device.
+        InputError: the file is missing, a folder, a pipe or a device.
     """
     try:
         status = path.stat()

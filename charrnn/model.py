@@ -75,7 +75,7 @@ class Model:
         """Return the logits (T, V) of the next character after each of the T characters of a text.
 
         Args:
-            counts: like in `score`; with counts the logits are log-probabilities.
+            counts: like in `score`. With counts, or an ensemble, the logits are log-probabilities.
 
         Raises:
             InputError: a character is unknown.

@@ -122,6 +122,7 @@ def get_traits(annotation: Any) -> tuple[Any, ...]:
 
 
 def _check_value(name: str, annotation: Any, value: Any) -> Any:
+    """Return the value of an option, converted to its annotation. Raise InputError if invalid."""
     kind, traits = get_type(annotation), get_traits(annotation)
     if NODE in traits:
         return _check_node(name, value, kind if is_dataclass(kind) else None)

@@ -184,7 +184,10 @@ def _require_folder(override: Override) -> None:
 
 
 def _store(command: Command) -> None:
-    """Put the YAML files of extras and other packages into Hydra's ConfigStore."""
+    """Put the YAML files of extras and other packages into Hydra's ConfigStore.
+
+    The options that extras add are in the group `added_by_extras`, which conf/sample.yaml includes.
+    """
     store = ConfigStore.instance().store
     if paths := plugins.list_added_options(command.name):
         added = OmegaConf.merge(*map(OmegaConf.load, paths))

@@ -235,7 +235,13 @@ def _refuse_changes(record: Config, config: Config, given: Collection[str]) -> N
 
 
 def resolve_paths(config: TrainOptions, given: Collection[str]) -> TrainOptions:
-    """Return the config with absolute paths, for a resume in another working directory."""
+    """Return the config as a run records it, so that it can resume in another folder.
+
+    All paths are absolute. There is no `resume`, and no default corpus beside another text.
+
+    Raises:
+        InputError: the user set both a corpus and another text.
+    """
     values = config.to_dict()
     data = values["data"] = without_default_corpus(values["data"], given)
     for name in ("input_txt", "input_h5", "input_json"):

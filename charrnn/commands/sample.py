@@ -240,7 +240,7 @@ def _report_missing(lines: Iterable[Line], params: SamplingParams) -> Iterator[L
 
 
 def _to_dict(text: Text, sampler: Sampler) -> dict[str, Any]:
-    """Return the JSON object of a text."""
+    """Write the rest of a text, and return its JSON object. Bytes are decoded as UTF-8."""
     new, params = "".join(text.pieces), text.params
     texts = {"text": new, "start_text": text.start}
     if sampler.model.vocabulary.is_bytes:

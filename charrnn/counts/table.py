@@ -261,7 +261,7 @@ class CountTable:
         return p.reshape(*ids.shape, self.vocabulary_size), self.measure_contexts(nodes), end
 
     def find_contexts(self, ids: Ids, state: Nodes) -> Nodes:
-        """Return the state (N, T, K) after each character (N, T)."""
+        """Return the state (N, T, K) after each character (N, T); `state` is that before them."""
         nodes = np.empty((*ids.shape, self.context), np.int32)
         shorter = np.zeros(ids.shape, np.int32)
         for k in range(self.context):

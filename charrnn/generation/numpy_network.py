@@ -164,6 +164,7 @@ def _make_lstm(sums: Array, hidden_bias: Array | None) -> Cell:
 
 
 def _make_gru(sums: Array, hidden_bias: Array | None) -> Cell:
+    """Return a GRU's step. It reads the recurrent sums in `sums`, and overwrites them."""
     assert hidden_bias is not None
     sigmoids = sums[:2]
     r, z, n = sums

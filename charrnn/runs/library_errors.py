@@ -101,7 +101,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def explain_user_code(error: BaseException) -> UserCodeError | None:
-    """Return the error to raise for an error of the user's code; None if charrnn raised it.
+    """Return the error to raise for an error of the user's code; None if it is not theirs.
 
     A user's callback, loss or optimizer runs between frames of Lightning, torch and Hydra. The
     innermost frame that belongs neither to Python nor to an installed package decides.

@@ -501,16 +501,19 @@ def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
 
 @_compile
 def _mix(counts, nodes, p, logits):  # type: ignore[no-untyped-def]
-    """Mix the counts into a network's logits (V,), like `charrnn.counts.mixing.mix_log_probs`.
+    """Mix the counts into a network's logits (V,), in place, without normalization.
 
     Args:
+        counts: see `write`.
+        nodes: (K,), the state of the counts.
         p: (V,), working memory.
     """
+    _, _, _, _, _, runs, weights = counts
     length = np.count_nonzero(nodes)
-    for run in counts[-2]:
-        if nodes[-1] == run:
+    for run in runs:
+        if nodes[-1] == run:  # in a run of one character
             length = len(nodes) + 1
-    of_network, of_counts = counts[-1][length]
+    of_network, of_counts = weights[length]
     _predict(counts, nodes, p)
     for v in range(len(p)):
         logit = of_counts * log(p[v])
