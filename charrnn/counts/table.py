@@ -281,6 +281,7 @@ class CountTable:
         shorter = np.zeros_like(state)
         shorter[:, 1:] = state[:, :-1]
         nodes = self.find_children(shorter, ids[:, None])
+        # 0 is the root in column 0, and "unknown" in the others
         nodes[:, 1:] *= shorter[:, 1:] > 0
         return nodes.astype(np.int32)
 

@@ -131,7 +131,7 @@ class LanguageModel(L.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         ids, targets, begins = as_window(batch)
         state = None if begins else self.state
-        if self.num_batch_shards > 1:
+        if self.num_batch_shards > 1:  # CPU threads share the streams
             loss, self.state = self._get_sharded_loss()(ids, targets, state)
         else:
             logits, new_state = self.network(ids, state)

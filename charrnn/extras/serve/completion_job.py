@@ -35,7 +35,7 @@ class Score(NamedTuple):
 
 
 def compute_scores(logits: Array, ids: Ids, top: int) -> list[Score]:
-    """Return the scores of ids (T,), given logits (T, V), with the `top` likeliest characters."""
+    """Return the log-probability of each id (T,) by its logits (T, V), and the `top` likeliest."""
     log_probs = log_softmax(logits)
     chosen = np.take_along_axis(log_probs, ids[:, None], 1)[:, 0].tolist()
     order = rank_ids(log_probs)[:, :top] if top else np.zeros((len(ids), 0), np.int64)
