@@ -102,7 +102,7 @@ def test_the_list_stops_and_the_text_stays(page: Any, server: FakeServer) -> Non
     page.keyboard.press("Escape")
     server.refusal = (400, "n: 50 completions; this server allows at most 8")
     page.keyboard.press("Control+Enter")
-    assert "more than the 8" in page.get_by_role("alert").inner_text()
+    assert "at most 8" in page.get_by_role("alert").inner_text()
     page.get_by_role("switch", name="List").uncheck()
     assert page.locator("#text").input_value() == "Mine"
 
