@@ -359,6 +359,12 @@ class RecentContexts:
         padded = np.array([self._pad(nodes) for nodes in rows], np.int32)
         return p, np.array([self._measure(nodes) for nodes in rows]), padded
 
+    def extend_state(self, ids: Ids, state: Nodes) -> Nodes:
+        """Return the same as `CountTable.extend`; for a single stream without the first axis."""
+        if ids.ndim == 0:
+            return np.array(self._pad(self.extend(int(ids), state.tolist())), np.int32)
+        return np.array(list(map(self.extend_state, ids, state)), np.int32)
+
     def _pad(self, nodes: list[int]) -> list[int]:
         return nodes + [0] * (self._table.context - len(nodes))
 

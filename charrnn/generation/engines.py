@@ -75,7 +75,13 @@ def mix_with_counts(network: Step, counts: Counts) -> Step:
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
         *layers, (nodes,) = state
-        p, lengths, nodes = (recent if ids.size <= _FEW else table).read_next(ids, nodes)
+        is_few = ids.size <= _FEW
+        if not needs_logits:
+            if counts.needs_network:
+                _, layers = network(ids, layers, False)
+            nodes = recent.extend_state(ids, nodes) if is_few else table.extend(ids, nodes)
+            return None, [*layers, (nodes,)]
+        p, lengths, nodes = (recent if is_few else table).read_next(ids, nodes)
         of_network, of_counts = weights[:, lengths]
         logits = np.log(p)
         logits *= of_counts
