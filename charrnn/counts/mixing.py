@@ -1,20 +1,20 @@
-"""The mixture of network and counts: ln p = a ln p_network + b ln p_counts + c.
+"""The mixture of network and counts: ln p = a ln p_network + b ln p_counts + g s_words + c.
 
 c normalizes each distribution. The mixture is a product of experts (Hinton 2002): a character that
-either model rules out is never drawn. On tiny-shakespeare it is better than a mean of
-probabilities.
+network or counts rule out is never drawn. On tiny-shakespeare it is better than a mean of
+probabilities. s_words are the scores of a `WordTable`, which exist only for some characters.
 
 The weights a and b depend on the length of the longest known context, because the counts know more
-after a longer context. They change linearly with the length, so they are four numbers, which
-minimize the loss of a held-out text. This is a convex problem. On tiny-shakespeare the loss is
-0.005 nats lower than with constant weights.
+after a longer context. They change linearly with the length, and differ inside words and between
+words. g is one number, or another one if the table knows only one continuation of the word. These
+ten numbers minimize the loss of a held-out text (`charrnn.counts.fitting`).
 
-In a run of one character (`CountTable.runs`) only the network predicts. Contexts of K characters
-cannot distinguish the indentation of a line from a blank page, and the mixture wrote blank pages.
+In a long run of one character, `charrnn.counts.runs` gives the probability that it goes on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -22,42 +22,140 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.table import CountTable
+from charrnn.counts.runs import MAX_RUN, RunLengths, RunOdds
+from charrnn.counts.table import CountTable, Ids, Nodes
+from charrnn.counts.words import WordScores, WordTable
 
 Floats = npt.NDArray[np.floating[Any]]
 
 
 class Weights(NamedTuple):
-    """The factors of the two models' log-probabilities.
+    """The factors of the log-probabilities and of the words' scores.
 
     Attributes:
-        network, counts: the factors after an unknown context, and after a known context of K
-            characters.
+        network, counts: between words after an unknown context and after a known context of K
+            characters, then inside words after these two. Without a word table, all places are
+            between words.
+        words: for the scores of several continuations, and of a single one.
     """
 
-    network: tuple[float, float]
-    counts: tuple[float, float]
+    network: tuple[float, float, float, float]
+    counts: tuple[float, float, float, float]
+    words: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
-    def constant(cls, network: float, counts: float) -> Weights:
-        """Return weights that are the same after each context."""
-        return cls((network, network), (counts, counts))
+    def from_vector(cls, vector: npt.NDArray[np.float64]) -> Weights:
+        """Return the weights in an array (10,)."""
+        numbers = vector.tolist()
+        return cls(tuple(numbers[:4]), tuple(numbers[4:8]), tuple(numbers[8:]))
 
-    @classmethod
-    def from_array(cls, array: npt.NDArray[np.float64]) -> Weights:
-        """Return the weights in an array (2, 2)."""
-        (a, b), (c, d) = array.tolist()
-        return cls((a, b), (c, d))
+    def to_vector(self) -> npt.NDArray[np.float64]:
+        """Return the weights as an array (10,)."""
+        return np.concatenate([*self])
 
 
-COUNTS_ONLY = Weights.constant(0.0, 1.0)
+COUNTS_ONLY = Weights((0.0,) * 4, (1.0,) * 4, (0.2, 0.2))
+
+
+class Prediction(NamedTuple):
+    """What is added to a network's logits at P places.
+
+    For a single place, the arrays have no first axis.
+
+    Attributes:
+        scores: (P, V), the weighted scores of counts and words.
+        network_weights: (P, 1).
+        runs: the places in a run; None if there are none.
+    """
+
+    scores: Floats
+    network_weights: Any
+    runs: RunOdds | None
+
+    def mix(self, network_logits: Floats | None) -> Floats:
+        """Return the logits (P, V) of the mixture.
+
+        Args:
+            network_logits: (P, V); None if the network has no weight.
+        """
+        logits = self.scores
+        if network_logits is not None:
+            logits = logits + self.network_weights * network_logits
+        if self.runs is not None:
+            self.runs.apply(np.atleast_2d(logits))
+        return logits
+
+
+class Places(NamedTuple):
+    """What counts know of P places of a text.
+
+    Attributes:
+        log_probs: (P, V), by the Kneser-Ney counts.
+        features: (P, 4), the share of each of the four weights of network and counts (`Weights`).
+        words: the scores of a word table; None without one.
+        runs: the places in a run.
+    """
+
+    log_probs: Floats
+    features: npt.NDArray[np.float64]
+    words: WordScores | None
+    runs: RunOdds
+
+    def weigh(self, weights: Weights) -> Prediction:
+        """Return the prediction with these weights."""
+        of_network, of_counts = (
+            (self.features @ numbers).astype(np.float32)[:, None]
+            for numbers in (weights.network, weights.counts)
+        )
+        needs_network, in_run = any(weights.network), self.runs.rows
+        of_network[in_run], of_counts[in_run] = needs_network, not needs_network
+        scores = of_counts * self.log_probs
+        if self.words is not None and any(weights.words):
+            rows, characters, values, is_single = self.words
+            factors = np.array(weights.words, np.float32)[is_single.astype(np.int64)]
+            scores[rows, characters] += factors * values
+        return Prediction(scores, of_network, self.runs if len(in_run) else None)
+
+    def select(self, rows: Ids) -> Places:
+        """Return some of the places, in ascending order."""
+
+        def select_sparse(entries: Any) -> Any:
+            firsts, ends = (np.searchsorted(entries.rows, rows, side) for side in ("left", "right"))
+            sizes = ends - firsts
+            selected = np.repeat(ends - sizes.cumsum(), sizes) + np.arange(sizes.sum())
+            selection = entries._make(values[selected] for values in entries)
+            return selection._replace(rows=np.repeat(np.arange(len(rows)), sizes))
+
+        words = None if self.words is None else select_sparse(self.words)
+        return Places(self.log_probs[rows], self.features[rows], words, select_sparse(self.runs))
+
+
+def compute_features(depths: Floats, is_inside: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the features (P, 4) of `Places`.
+
+    Args:
+        depths: (P,), the length of the longest known context, divided by K.
+        is_inside: (P,), whether the place is inside a word.
+    """
+    shares = np.stack([1 - depths, depths], 1)
+    return np.concatenate([shares * (is_inside == where)[:, None] for where in (False, True)], 1)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of a model's training text, and the weights of the mixture."""
+    """The counts of a model's training text, and the weights of the mixture.
+
+    The state of a stream is K + 2 numbers: the nodes of the table's contexts of 1 to K characters
+    (0 if the context is not in the table or not known), the node of the word, and the length of the
+    run of one character.
+
+    Attributes:
+        words: None if the mixture has no word table.
+    """
 
     table: CountTable
+    runs: RunLengths
+    words: WordTable | None
     weights: Weights
 
     @property
@@ -71,129 +169,91 @@ class Counts:
         return any(self.weights.network)
 
     @cached_property
-    def by_length(self) -> npt.NDArray[np.float32]:
-        """The weights (K + 2, 2) of network and counts by `CountTable.measure_contexts`."""
+    def by_place(self) -> npt.NDArray[np.float32]:
+        """The weights (2, K + 1, 2) of network and counts.
+
+        They are indexed by whether the place is inside a word, and by the length of the longest
+        known context.
+        """
         depths = np.linspace(0, 1, self.table.context + 1)
-        weights = _interpolate_weights(depths, np.array(self.weights))
-        in_run = np.array([[1, 0]] if self.needs_network else [[0, 1]], np.float32)
-        return np.concatenate([weights, in_run])
+        weights = np.array([self.weights.network, self.weights.counts]).T
+        rows = [compute_features(depths, np.full(len(depths), w)) @ weights for w in (False, True)]
+        return np.array(rows, np.float32)
 
-    def has_same_table(self, other: Counts) -> bool:
-        """Return whether both are counts of the same text."""
-        arrays, others = self.table.to_arrays(), other.table.to_arrays()
-        return self.table.context == other.table.context and all(
-            np.array_equal(arrays[name], others[name]) for name in arrays
-        )
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays of all tables for a file."""
+        words = {} if self.words is None else self.words.to_arrays()
+        return {**self.table.to_arrays(), **self.runs.to_arrays(), **words}
 
+    @classmethod
+    def average(cls, counts: Sequence[Counts], shares: Sequence[float]) -> Counts | None:
+        """Return counts with the mean weights of several, or None if their tables differ.
 
-# The typical weights of a text. As evidence they are worth this many held-out characters.
-PRIOR = Weights.constant(0.6, 0.4)
-PRIOR_CHARACTERS = 1000
-# Another start must be better by this many nats, a random difference within 100 characters.
-_MIN_GAIN = 5.0
-_STARTS = (PRIOR, Weights.constant(0.9, 0.1), Weights.constant(0.1, 0.9))
-_STEPS = 20
-_TOLERANCE = 1e-4
-_LOGITS_AT_ONCE = 1 << 20
+        The word table is left out if only some of them have it.
+        """
+        arrays = [each.to_arrays() for each in counts]
+        same = {
+            name: all(name in other and np.array_equal(values, other[name]) for other in arrays)
+            for name, values in arrays[0].items()
+        }
+        tables = {**counts[0].table.to_arrays(), **counts[0].runs.to_arrays()}
+        contexts = {each.table.context for each in counts}
+        if len(contexts) > 1 or not all(same[name] for name in tables):
+            return None
+        has_words = all(same.values()) and all(len(each) == len(same) for each in arrays)
+        vectors = [each.weights.to_vector() for each in counts]
+        weights = Weights.from_vector(np.average(vectors, axis=0, weights=shares))
+        return replace(counts[0], words=counts[0].words if has_words else None, weights=weights)
 
+    def zero_state(self, streams: int) -> Nodes:
+        """Return the state (N, K + 2) of streams before their first character."""
+        return np.zeros((streams, self.table.context + 2), np.int32)
 
-def _compute_shares(depths: Floats) -> npt.NDArray[np.float64]:
-    """Return the shares (n, 2) of a pair of weights at depths (n,) from 0 to 1."""
-    return np.stack([1 - depths, depths], 1).astype(np.float64)
+    def find_states(self, ids: Ids, state: Nodes) -> Nodes:
+        """Return the state (N, T, K + 2) after each character.
 
+        Args:
+            ids: (N, T).
+            state: (N, K + 2), before the first character.
+        """
+        K = self.table.context
+        states = np.zeros((*ids.shape, K + 2), np.int32)
+        states[..., :K] = self.table.find_contexts(ids, state[:, :K])
+        if self.words is not None:
+            states[..., K] = self.words.find_nodes(ids, state[:, K])
+        # The node of a context of one character tells the character.
+        characters = np.concatenate([state[:, :1], states[..., 0]], 1)
+        is_new = (characters[:, 1:] != characters[:, :-1]) | (characters[:, 1:] == 0)
+        columns = np.arange(ids.shape[1])
+        firsts = np.maximum.accumulate(np.where(is_new, columns, -1), 1)
+        earlier = np.where(firsts < 0, state[:, K + 1 :], 0)
+        lengths = columns - np.maximum(firsts, 0) + 1 + earlier
+        states[..., K + 1] = np.minimum(lengths, MAX_RUN)
+        return states
 
-def _interpolate_weights(
-    depths: Floats, weights: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float32]:
-    """Return the weights (n, 2) of network and counts at depths (n,), from `Weights` (2, 2)."""
-    return (_compute_shares(depths) @ weights.T).astype(np.float32)
+    def observe(self, states: Nodes) -> Places:
+        """Return what the counts know of places with the states (P, K + 2)."""
+        K = self.table.context
+        nodes, word_nodes, run_lengths = states[:, :K], states[:, K], states[:, K + 1]
+        p = self.table.predict(nodes)
+        words = None if self.words is None else self.words.score(word_nodes, p)
+        runs = self.runs.find_odds(self.table.characters[nodes[:, 0]], run_lengths)
+        features = compute_features(np.count_nonzero(nodes, -1) / K, word_nodes != 0)
+        return Places(np.log(p), features, words, runs)
 
+    def read(self, ids: Ids, state: Nodes) -> tuple[Prediction, Nodes]:
+        """Read characters (N, T), and return the prediction after each, and the last state.
 
-def mix_log_probs(network_logits: Floats, counts_log_probs: Floats, weights: Floats) -> Floats:
-    """Return the log-probabilities (..., V) of the mixture.
+        The places of the prediction are (N * T,).
+        """
+        states = self.find_states(ids, state)
+        prediction = self.observe(states.reshape(-1, states.shape[-1])).weigh(self.weights)
+        return prediction, states[:, -1] if ids.shape[1] else state
 
-    Args:
-        network_logits, counts_log_probs: (..., V).
-        weights: (..., 2), of network and counts; see `Counts.by_length`.
-    """
-    logits: Floats = weights[..., :1] * network_logits + weights[..., 1:] * counts_log_probs
-    logits -= logits.max(-1, keepdims=True)
-    log_probs: Floats = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    return log_probs
+    def read_next(self, ids: Ids, state: Nodes) -> tuple[Prediction, Nodes]:
+        """Read one character (N,) per stream, and return the prediction and the state after it."""
+        return self.read(ids[:, None], state)
 
-
-def fit_weights(
-    network_logits: Floats, counts_log_probs: Floats, targets: npt.NDArray[Any], depths: Floats
-) -> Weights:
-    """Return the weights with which a held-out text has the lowest loss, by Newton's method.
-
-    A quadratic penalty pulls the weights to `PRIOR`, or to nearly one of the models if that is
-    clearly better, like `PRIOR_CHARACTERS` more characters would. So the mixture is hardly worse
-    on this text than the better model.
-
-    Args:
-        network_logits, counts_log_probs: (n, V).
-        targets: (n,), the next characters.
-        depths: (n,), the length of the longest known context before each, divided by K.
-    """
-    if not len(targets):
-        return PRIOR
-
-    def derive(weights: npt.NDArray[np.float64]) -> tuple[float, Any, Any]:
-        return _compute_derivatives(network_logits, counts_log_probs, targets, depths, weights)
-
-    starts = {w: derive(np.ravel(w)) for w in _STARTS}
-    best = min(starts, key=lambda w: starts[w][0] + _MIN_GAIN * (w != PRIOR))
-    weights = start = np.ravel(best)
-    prior = starts[best][2] * PRIOR_CHARACTERS / len(targets)
-
-    def derive_with_prior(weights: npt.NDArray[np.float64]) -> tuple[float, Any, Any]:
-        loss, gradient, hessian = derive(weights)
-        offset = weights - start
-        penalty = 0.5 * float(offset @ prior @ offset)
-        return loss + penalty, gradient + prior @ offset, hessian + prior
-
-    loss, gradient, hessian = derive_with_prior(weights)
-    for _ in range(_STEPS):
-        # A weight stays at 0 if it would become negative, which would invert a model's ranking.
-        free = (weights > 0) | (gradient < 0)
-        step = np.zeros(len(weights))
-        step[free] = np.linalg.lstsq(hessian[np.ix_(free, free)], gradient[free], rcond=None)[0]
-        if np.abs(step).max() < _TOLERANCE:
-            break
-        new_weights = np.maximum(weights - step, 0)
-        derivatives = derive_with_prior(new_weights)
-        while derivatives[0] > loss and np.abs(step).max() >= _TOLERANCE:
-            step = step / 2
-            new_weights = np.maximum(weights - step, 0)
-            derivatives = derive_with_prior(new_weights)
-        weights, (loss, gradient, hessian) = new_weights, derivatives
-    return Weights.from_array(weights.reshape(2, 2))
-
-
-def _compute_derivatives(
-    network_logits: Floats,
-    counts_log_probs: Floats,
-    targets: npt.NDArray[Any],
-    depths: Floats,
-    weights: npt.NDArray[np.float64],
-) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the summed loss, its gradient (4,) and its second derivatives (4, 4)."""
-    loss, gradient, hessian = 0.0, np.zeros((2, 2)), np.zeros((2, 2, 2, 2))
-    shares = _compute_shares(depths)
-    row_weights = _interpolate_weights(depths, weights.reshape(2, 2))
-    num_rows = max(1, _LOGITS_AT_ONCE // network_logits.shape[1])
-    for first in range(0, len(targets), num_rows):
-        rows = slice(first, first + num_rows)
-        a, b, y = network_logits[rows], counts_log_probs[rows], targets[rows]
-        log_p = mix_log_probs(a, b, row_weights[rows])
-        p, n = np.exp(log_p), np.arange(len(y))
-        loss -= float(log_p[n, y].sum(dtype=np.float64))
-        mean_a, mean_b = (p * a).sum(1), (p * b).sum(1)
-        gradient += np.stack([mean_a - a[n, y], mean_b - b[n, y]]) @ shares[rows]
-        var_a = (p * a * a).sum(1) - mean_a**2
-        cov_ab = (p * a * b).sum(1) - mean_a * mean_b
-        var_b = (p * b * b).sum(1) - mean_b**2
-        covariance = np.array([[var_a, cov_ab], [cov_ab, var_b]], np.float64)
-        hessian += np.einsum("ijn,nk,nl->ikjl", covariance, shares[rows], shares[rows])
-    return loss, gradient.ravel(), hessian.reshape(4, 4)
+    def extend(self, ids: Ids, state: Nodes) -> Nodes:
+        """Return the state after one more character (N,) per stream."""
+        return self.find_states(ids[:, None], state)[:, 0]

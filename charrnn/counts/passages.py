@@ -130,9 +130,9 @@ def count_with_best_context(
 
 def _compute_loss(table: CountTable, ids: Ids) -> float:
     """Return the loss of a text (n,), n >= 2, as one stream, in nats per character."""
-    total, state = 0.0, table.zero_state(1)
+    total, nodes = 0.0, np.zeros((1, table.context), np.int32)
     for first in range(0, len(ids) - 1, TRIED):
-        loss, state = table.compute_loss(ids[first : first + TRIED + 1], state)
+        loss, nodes = table.compute_loss(ids[first : first + TRIED + 1], nodes)
         total += loss
     return total / (len(ids) - 1)
 

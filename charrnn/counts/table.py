@@ -20,7 +20,6 @@ numbered level by level; the children of a node are consecutive, and sorted by t
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,13 +39,29 @@ Floats = npt.NDArray[np.float32]
 DISCOUNTS = (0.8, 1.15, 1.4)
 DISCOUNTS_BELOW_TOP = (0.9, 1.4, 1.65)
 DISCOUNTS_TOP = (1.0, 1.5, 2.0)
-_MANY = 255  # counts from here on are in another array of a file
+MANY = 255  # counts from here on are in another array of a file
 _ARRAYS = ("characters", "counts", "many", "children", "dropped")
 _LARGEST = np.iinfo(np.int32).max
 _PROBABILITIES_AT_ONCE = 1 << 18
-_MAX_CACHED = 1 << 21  # probabilities
-_FEW_CHILDREN = 32
-_RUN = 5  # no word repeats a character this often
+
+
+def find_in_trie(keys: npt.NDArray[Any], children: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return the nodes of children in a trie; 0 if a child is not in it.
+
+    Args:
+        keys: (M - 1,), parent * number of symbols + symbol of each node but the root, ascending.
+        children: the keys to find, of any shape.
+    """
+    if not len(keys):
+        return np.zeros_like(children, np.int64)
+    children = children.astype(keys.dtype)
+    places = np.minimum(np.searchsorted(keys, children), len(keys) - 1)
+    return np.where(keys[places] == children, places + 1, 0)
+
+
+def to_smallest_type(values: npt.NDArray[Any]) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Return numbers of 0 or more in the smallest unsigned type that fits."""
+    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
 
 
 @dataclass(frozen=True)
@@ -74,15 +89,12 @@ class CountTable:
         """Return the arrays for a file, each in the smallest unsigned type that fits."""
         arrays = {
             "characters": self.characters,
-            "counts": np.minimum(self.counts, _MANY),
-            "many": self.counts[self.counts >= _MANY],
+            "counts": np.minimum(self.counts, MANY),
+            "many": self.counts[self.counts >= MANY],
             "children": self.children,
             "dropped": self.dropped,
         }
-        return {
-            name: values.astype(np.min_scalar_type(int(values.max(initial=0))))
-            for name, values in arrays.items()
-        }
+        return {name: to_smallest_type(values) for name, values in arrays.items()}
 
     @classmethod
     def from_arrays(
@@ -97,13 +109,13 @@ class CountTable:
         if any(v.ndim != 1 or v.dtype.kind != "u" or v.max(initial=0) > _LARGEST for v in stored):
             raise ValueError("its counts are not arrays of whole numbers")
         characters, counts, many, children, dropped = (np.array(v, np.int32) for v in stored)
-        nodes, inner, is_many = len(characters), len(children), counts >= _MANY
+        nodes, inner, is_many = len(characters), len(children), counts >= MANY
         if not (
             1 <= context <= LONGEST_CONTEXT
             and len(counts) == nodes == 1 + children.sum(dtype=np.int64)
             and 1 <= inner == len(dropped) <= nodes
             and len(many) == is_many.sum()
-            and many.min(initial=_MANY) >= _MANY
+            and many.min(initial=MANY) >= MANY
         ):
             raise ValueError("its counts are not a valid table")
         counts[is_many] = many
@@ -208,10 +220,6 @@ class CountTable:
 
     # -- prediction ------------------------------------------------------------------
 
-    def zero_state(self, streams: int) -> Nodes:
-        """Return the state (N, K) of streams before their first character: see `read`."""
-        return np.zeros((streams, self.context), np.int32)
-
     def find_children(self, nodes: npt.NDArray[Any], ids: Ids) -> npt.NDArray[np.int64]:
         """Return the child of each node for a character; 0 if there is none.
 
@@ -219,49 +227,16 @@ class CountTable:
             nodes: of any shape. 0 is the root, so mask the zeros of an earlier result.
             ids: of the same shape.
         """
-        keys = (nodes * np.int64(self.vocabulary_size) + ids).astype(self.keys.dtype)
-        if not len(self.keys):
-            return np.zeros_like(keys, np.int64)
-        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[places] == keys, places + 1, 0)
+        return find_in_trie(self.keys, nodes * np.int64(self.vocabulary_size) + ids)
 
-    @cached_property
-    def runs(self) -> Nodes:
-        """The contexts of K equal characters that the same character follows in the text.
-
-        Such a context does not contain the length of the run, for example of an indentation. Long
-        runs are counted more often, so the counts would continue runs for too long.
-        """
-        ids = np.arange(self.vocabulary_size if self.context >= _RUN - 1 else 0)
-        contexts, longer = np.zeros_like(ids), self.find_children(np.zeros_like(ids), ids)
-        for _ in range(self.context):
-            contexts, longer = longer, np.where(longer > 0, self.find_children(longer, ids), 0)
-        return contexts[longer > 0].astype(np.int32)
-
-    def measure_contexts(self, nodes: Nodes) -> npt.NDArray[np.int64]:
-        """Return the length (...) of the longest of contexts (..., K); K + 1 if it is in `runs`."""
-        in_run = np.isin(nodes[..., -1], self.runs)
-        return np.where(in_run, self.context + 1, np.count_nonzero(nodes, -1))
-
-    def read(self, ids: Ids, state: Nodes) -> tuple[Floats, npt.NDArray[np.int64], Nodes]:
-        """Read characters, and return the probabilities of the next character after each.
+    def find_contexts(self, ids: Ids, state: Nodes) -> Nodes:
+        """Return the nodes (N, T, K) of the contexts of 1 to K characters after each character.
 
         Args:
             ids: (N, T), from 0.
-            state: (N, K), the nodes of the contexts of 1 to K characters before the first id; 0
-                if the context is not in the text or not known.
-
-        Returns:
-            The probabilities (N, T, V), the lengths (N, T) of the contexts (`measure_contexts`),
-            and the state (N, K) after the last id.
+            state: (N, K), the nodes before the first character. 0: the context is not in the text,
+                or not known.
         """
-        nodes = self.find_contexts(ids, state)
-        p = self.predict(nodes.reshape(-1, self.context))
-        end = nodes[:, -1] if ids.shape[1] else state
-        return p.reshape(*ids.shape, self.vocabulary_size), self.measure_contexts(nodes), end
-
-    def find_contexts(self, ids: Ids, state: Nodes) -> Nodes:
-        """Return the state (N, T, K) after each character (N, T); `state` is that before them."""
         nodes = np.empty((*ids.shape, self.context), np.int32)
         shorter = np.zeros(ids.shape, np.int32)
         for k in range(self.context):
@@ -270,20 +245,6 @@ class CountTable:
             nodes[..., k] = children * (shorter > 0) if k else children
             shorter = np.concatenate([state[:, k : k + 1], nodes[:, :-1, k]], 1)[:, : ids.shape[1]]
         return nodes
-
-    def read_next(self, ids: Ids, state: Nodes) -> tuple[Floats, npt.NDArray[np.int64], Nodes]:
-        """Read one character per stream (N,), and return the same as `read` without T."""
-        nodes = self.extend(ids, state)
-        return self.predict(nodes), self.measure_contexts(nodes), nodes
-
-    def extend(self, ids: Ids, state: Nodes) -> Nodes:
-        """Return the state (N, K) after one more character (N,), for contexts of all lengths."""
-        shorter = np.zeros_like(state)
-        shorter[:, 1:] = state[:, :-1]
-        nodes = self.find_children(shorter, ids[:, None])
-        # 0 is the root in column 0, and "unknown" in the others
-        nodes[:, 1:] *= shorter[:, 1:] > 0
-        return nodes.astype(np.int32)
 
     def predict(self, nodes: npt.NDArray[Any]) -> Floats:
         """Return the probabilities (P, V) of the next character after contexts (P, K)."""
@@ -316,10 +277,10 @@ class CountTable:
 
         Args:
             ids: (T,), T >= 2.
-            state: (1, K), before the first character.
+            state: (1, K), the nodes before the first character.
 
         Returns:
-            The loss, and the state before the last character.
+            The loss, and the nodes before the last character.
         """
         contexts = self.find_contexts(ids[None], state)[0]
         p = self.unigram[ids[1:]].astype(np.float64)
@@ -329,96 +290,3 @@ class CountTable:
             is_known = (nodes > 0) & (self.children[nodes] > 0)
             p = np.where(is_known, self.backoff[nodes] * p + self.mass[longer], p)
         return -float(np.log(p).sum()), contexts[-2:-1]
-
-
-class RecentContexts:
-    """A table for a few streams that are written character by character.
-
-    For the few numbers of a context, NumPy's calls would be slower than Python. So this class walks
-    the trie in Python, and caches the predictions of recent contexts: a new prediction starts from
-    the longest cached context. It is safe to share between threads.
-    """
-
-    def __init__(self, table: CountTable) -> None:
-        self._table = table
-        # Python reads single numbers from a memoryview faster than from an array.
-        self._characters, self._starts = table.characters.data, table.starts.data
-        self._mass, self._runs = table.mass.data, frozenset(table.runs.tolist())
-        self._predictions: dict[int, Floats] = {}
-
-    def read_next(self, ids: Ids, state: Nodes) -> tuple[Floats, Any, Nodes]:
-        """Return the same as `CountTable.read_next`.
-
-        For a single stream the arrays have no first axis.
-        """
-        if ids.ndim == 0:
-            nodes = self.extend(int(ids), state.tolist())
-            return self.predict(nodes), self._measure(nodes), np.array(self._pad(nodes), np.int32)
-        rows = [self.extend(*pair) for pair in zip(ids.tolist(), state.tolist(), strict=True)]
-        p = np.array([self.predict(nodes) for nodes in rows])
-        padded = np.array([self._pad(nodes) for nodes in rows], np.int32)
-        return p, np.array([self._measure(nodes) for nodes in rows]), padded
-
-    def extend_state(self, ids: Ids, state: Nodes) -> Nodes:
-        """Return the same as `CountTable.extend`; for a single stream without the first axis."""
-        if ids.ndim == 0:
-            return np.array(self._pad(self.extend(int(ids), state.tolist())), np.int32)
-        return np.array(list(map(self.extend_state, ids, state)), np.int32)
-
-    def _pad(self, nodes: list[int]) -> list[int]:
-        return nodes + [0] * (self._table.context - len(nodes))
-
-    def _measure(self, nodes: list[int]) -> int:
-        """Return the same as `CountTable.measure_contexts`."""
-        in_run = bool(nodes) and nodes[-1] in self._runs
-        return self._table.context + 1 if in_run else len(nodes)
-
-    def extend(self, id_: int, nodes: list[int]) -> list[int]:
-        """Return the nodes of the known contexts after one more character.
-
-        Args:
-            nodes: of the contexts of 1 to K characters; 0 for unknown contexts.
-        """
-        characters, starts = self._characters, self._starts
-        longer: list[int] = []
-        shorter = 0
-        for node in nodes:
-            end = starts[shorter + 1]
-            child = bisect_left(characters, id_, starts[shorter], end)
-            if child == end or characters[child] != id_:
-                break
-            longer.append(child)
-            if not node:
-                break
-            shorter = node
-        return longer
-
-    def predict(self, nodes: list[int]) -> Floats:
-        """Return the probabilities (V,) of the next character.
-
-        `nodes` are those of the contexts of 1, 2, ... characters, without zeros. The caller must
-        not change the result. The sums have the order and rounding of the compiled loop.
-        """
-        for cached in range(len(nodes), 0, -1):
-            if (p := self._predictions.get(nodes[cached - 1])) is not None:
-                break
-        else:
-            cached, p = 0, self._table.unigram
-        for node in nodes[cached:]:
-            p = self._interpolate(p, node)
-            if len(self._predictions) * len(p) >= _MAX_CACHED:
-                self._predictions.clear()
-            self._predictions[node] = p
-        return p
-
-    def _interpolate(self, shorter: Floats, node: int) -> Floats:
-        """Return the probabilities (V,) after a context from those after the next shorter one."""
-        table, start, end = self._table, self._starts[node], self._starts[node + 1]
-        p: Floats = shorter * table.backoff[node]
-        if end - start > _FEW_CHILDREN:
-            p[table.characters[start:end]] += table.mass[start:end]
-        else:  # A call of NumPy would take longer.
-            numbers: Any = p.data
-            for child in range(start, end):
-                numbers[self._characters[child]] += self._mass[child]
-        return p

@@ -16,7 +16,7 @@ import numpy as np
 
 from charrnn import plugins
 from charrnn.counts.mixing import Counts
-from charrnn.counts.table import RecentContexts
+from charrnn.counts.recent import RecentContexts
 from charrnn.errors import InputError, format_install_command
 from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, draw, log_softmax
 from charrnn.generation.library_threads import limit_blas_threads
@@ -67,28 +67,20 @@ def average_steps(steps: Sequence[Step], model: TrainedEnsemble) -> Step:
 def mix_with_counts(network: Step, counts: Counts) -> Step:
     """Return the step of a mixture with counts (`charrnn.counts.mixing`).
 
-    The last entry of its state is the nodes (N, K) of the counts' contexts. The network's step is
-    not called if its weight is always 0.
+    The last entry of its state is the counts' state (N, K + 2). The network's step is not called if
+    its weight is always 0.
     """
-    table, recent = counts.table, RecentContexts(counts.table)
-    weights = counts.by_length.T[..., None]  # (2, K + 2, 1)
+    recent = RecentContexts(counts)
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
-        *layers, (nodes,) = state
-        is_few = ids.size <= _FEW
-        if not needs_logits:
-            if counts.needs_network:
-                _, layers = network(ids, layers, False)
-            nodes = recent.extend_state(ids, nodes) if is_few else table.extend(ids, nodes)
-            return None, [*layers, (nodes,)]
-        p, lengths, nodes = (recent if is_few else table).read_next(ids, nodes)
-        of_network, of_counts = weights[:, lengths]
-        logits = np.log(p)
-        logits *= of_counts
+        *layers, (contexts,) = state
+        network_logits, reader = None, recent if ids.size <= _FEW else counts
         if counts.needs_network:
-            network_logits, layers = network(ids, layers)
-            logits = logits + of_network * network_logits
-        return logits, [*layers, (nodes,)]
+            network_logits, layers = network(ids, layers, needs_logits)
+        if not needs_logits:
+            return None, [*layers, (reader.extend(ids, contexts),)]
+        prediction, contexts = reader.read_next(ids, contexts)
+        return prediction.mix(network_logits), [*layers, (contexts,)]
 
     return step
 

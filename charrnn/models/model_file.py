@@ -21,20 +21,23 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.mixing import Counts, Weights
+from charrnn.counts.runs import RunLengths
 from charrnn.counts.table import CountTable
+from charrnn.counts.words import WordTable
 from charrnn.errors import InputError, RunError, to_one_line
 from charrnn.files import replace_file, require_regular_file
 from charrnn.models.trained import TrainedModel, parse_architecture
 from charrnn.text.vocabulary import Vocabulary
 
 FORMAT = "charrnn model"
-FORMAT_VERSIONS = {False: 1, True: 3}  # by whether the file contains counts
+FORMAT_VERSIONS = {False: 1, True: 4}  # by whether the file contains counts
 # A vocabulary of all assigned characters of Unicode takes half of it. Parsing the most hostile
 # header of this size takes a third of a second.
 MAX_HEADER_BYTES = 4 << 20
 _ENTRY = "charrnn"  # of the metadata
 _CHECKSUM = "sha256"  # in the entry
 _COUNTS = "counts."  # the prefix of the counts' tensors
+_WEIGHT_COUNTS = [4, 4, 2]  # of network, counts and words
 _LENGTH_BYTES = 8  # the file starts with the header's length, little-endian
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -57,9 +60,9 @@ def save(path: Path, model: TrainedModel) -> None:
     }
     arrays: Arrays = {n: np.ascontiguousarray(w, np.float32) for n, w in model.weights.items()}
     if model.counts is not None:
-        table = model.counts.table
-        description["counts"] = {"context": table.context, **model.counts.weights._asdict()}
-        arrays |= {_COUNTS + name: values for name, values in table.to_arrays().items()}
+        counts = model.counts
+        description["counts"] = {"context": counts.table.context, **counts.weights._asdict()}
+        arrays |= {_COUNTS + name: values for name, values in counts.to_arrays().items()}
     description[_CHECKSUM] = _compute_checksum(description, arrays)
     content = to_bytes(arrays, {_ENTRY: json.dumps(description)})
     if int.from_bytes(content[:_LENGTH_BYTES], "little") > MAX_HEADER_BYTES:
@@ -116,7 +119,8 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
                 raise ValueError("it is another program's file")
             if description["version"] != (version := FORMAT_VERSIONS["counts" in description]):
                 raise ValueError(
-                    f"it is of version {description['version']!r}, and this charrnn reads {version}"
+                    f"it is of version {description['version']!r}, and this charrnn reads "
+                    f"{version}: train the model again"
                 )
             yield tensors, description
     except OSError as error:
@@ -129,12 +133,18 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
 
 
 def _parse_counts(values: dict[str, Any], arrays: Arrays, vocabulary_size: int) -> Counts:
-    context, pairs = values["context"], [values[name] for name in Weights._fields]
-    numbers = [weight for pair in pairs for weight in pair]
-    if type(context) is not int or not all(type(w) is float and 0 <= w < 100 for w in numbers):
+    context, weights = values["context"], [values[name] for name in Weights._fields]
+    if type(context) is not int or list(map(len, weights)) != _WEIGHT_COUNTS:
         raise ValueError("its counts are not described by numbers")
-    table = CountTable.from_arrays(vocabulary_size, context, arrays)
-    return Counts(table, Weights.from_array(np.array(pairs)))
+    numbers = [weight for part in weights for weight in part]
+    if not all(type(w) is float and 0 <= w < 100 for w in numbers):
+        raise ValueError("its counts are not described by numbers")
+    return Counts(
+        CountTable.from_arrays(vocabulary_size, context, arrays),
+        RunLengths.from_arrays(vocabulary_size, context, arrays),
+        WordTable.from_arrays(vocabulary_size, arrays) if "word_sizes" in arrays else None,
+        Weights.from_vector(np.array(numbers)),
+    )
 
 
 def _get_object(description: dict[str, Any], name: str) -> dict[str, Any]:

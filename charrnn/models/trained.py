@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.mixing import Counts, Weights
+from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
 from charrnn.options.cells import Cell, find_cell
 from charrnn.options.networks import NetworkOptions
@@ -25,7 +26,7 @@ BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
 BATCHNORM_EPS = 1e-5  # the default of PyTorch and torch-rnn
 
 # The carried vectors (N, H) of each layer, one row per stream. An ensemble has the layers of all
-# members in order. With counts, the last entry is the nodes (N, K) of their contexts.
+# members in order. With counts, the last entry is their state (N, K + 2).
 State = list[tuple[npt.NDArray[Any], ...]]
 
 
@@ -185,14 +186,11 @@ class TrainedEnsemble:
         """The encoding of the first member's training text."""
         return self.members[0].encoding
 
-    @property
+    @cached_property
     def counts(self) -> Counts | None:
         """The members' counts with their mean weights; None if the counts are not the same."""
         counts = [member.counts for member in self.members if member.counts is not None]
-        if len(counts) < len(self.members) or not all(map(counts[0].has_same_table, counts)):
-            return None
-        weights = np.average([c.weights for c in counts], axis=0, weights=self.shares)
-        return Counts(counts[0].table, Weights.from_array(weights))
+        return Counts.average(counts, self.shares) if len(counts) == len(self.members) else None
 
 
 Trained = TrainedModel | TrainedEnsemble
@@ -203,7 +201,7 @@ def zero_state(model: Trained, streams: int) -> State:
     layers = [layer for m in model.members for layer in m.architecture.zero_state(streams)]
     if model.counts is None:
         return layers
-    return [*layers, (model.counts.table.zero_state(streams),)]
+    return [*layers, (model.counts.zero_state(streams),)]
 
 
 def select_counts(trained: Trained, counts: str) -> Trained:

@@ -2,7 +2,7 @@
 
 The logits of an ensemble are the logarithms of the weighted mean of its members' probabilities. Its
 state is the members' layers, one member after the other. The logits of a mixture with counts are
-its log-probabilities, and the last entry of its state is the nodes (N, K) of the table's contexts.
+its log-probabilities, and the last entry of its state is the counts' state (N, K + 2).
 """
 
 from __future__ import annotations
@@ -58,27 +58,23 @@ class CountedNetwork(nn.Module):
     The counts predict on the CPU. The network is not called if its weight is always 0.
     """
 
-    by_length: Tensor
-
     def __init__(self, network: Network | NetworkEnsemble, counts: Counts) -> None:
         super().__init__()
         self.network = network
         self.counts = counts
         self.architecture = network.architecture
-        self.register_buffer("by_length", torch.from_numpy(counts.by_length), persistent=False)
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        table = self.counts.table
-        nodes = table.zero_state(len(ids)) if state is None else state[-1][0].cpu().numpy()
-        arrays = table.read(ids.cpu().numpy(), nodes)
-        p, lengths, after = (torch.from_numpy(array).to(ids.device) for array in arrays)
-        weights = self.by_length[lengths]
-        scores = weights[..., 1:] * p.log()
+        contexts = self.counts.zero_state(len(ids)) if state is None else state[-1][0].cpu().numpy()
+        prediction, contexts = self.counts.read(ids.cpu().numpy(), contexts)
         carried: State = [] if state is None else state[:-1]
+        network_logits = None
         if self.counts.needs_network:
             logits, carried = self.network(ids, carried or None)
-            scores = scores + weights[..., :1] * logits.float()
-        return F.log_softmax(scores, -1), [*carried, (after,)]
+            network_logits = logits.float().flatten(0, 1).cpu().numpy()
+        mixed = torch.from_numpy(prediction.mix(network_logits)).to(ids.device)
+        after = torch.from_numpy(contexts).to(ids.device)
+        return F.log_softmax(mixed.unflatten(0, ids.shape), -1), [*carried, (after,)]
 
 
 AnyNetwork = Network | NetworkEnsemble | CountedNetwork

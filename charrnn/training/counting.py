@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
 import lightning as L
@@ -9,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from charrnn.counts.mixing import COUNTS_ONLY, Counts, fit_weights, mix_log_probs
+from charrnn.counts.fitting import Fit, compute_loss, fit_weights
+from charrnn.counts.mixing import COUNTS_ONLY, Counts, Places
 from charrnn.counts.passages import MAX_CONTEXT, count_with_best_context
-from charrnn.counts.table import CountTable
+from charrnn.counts.runs import count_runs
+from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.stream_losses import compute_rank_loss
 from charrnn.models.trained import LOSS_WITH_COUNTS
@@ -28,17 +31,15 @@ MAX_CHARACTERS = 2_000_000  # counting takes up to 45 bytes per character
 # From a shorter text, a network learns nothing that the counts lack. The losses of the network, the
 # counts and the mixture were 3.02, 2.42 and 2.62 for 400 characters, 2.37, 2.03 and 2.03 for 4,000.
 SHORT_TEXT = 3_000
-_MIX_LOGITS_AT_ONCE = 1 << 18  # in `_compute_loss`, so that its arrays stay small
-MAX_FITTED = 32_768  # characters on which the weights are fitted
+WORDS_SHARE = 0.05  # the largest share of a model file for the word table
 
 
 class _CountedText(NamedTuple):
-    """A counted text, and the counts' predictions for the start of the validation split."""
+    """A counted text, and what its counts know of the start of the validation split."""
 
-    table: CountTable
+    counts: Counts  # with any weights
     loss: float  # of the first `MAX_CHARACTERS` of the validation split, in nats per character
-    log_probs: npt.NDArray[np.float16]  # (P, V), of each character but the first
-    lengths: npt.NDArray[Any]  # (P,), `CountTable.measure_contexts` before each character
+    places: Places  # (P,), before each character but the first
     facts: dict[str, Any]  # which background was counted, for the model file
 
 
@@ -60,9 +61,10 @@ class CharacterCounts(L.Callback):
     """Counts the training text before the first validation, and mixes the counts with the network.
 
     Each validation fits the weights of the mixture so that it best predicts the validation split
-    (at most its first `MAX_LOGITS` logits), and logs its loss as val/loss_with_counts. If this
-    loss is lower than the network's, the model file contains the counts. Training, best.ckpt and
-    last.ckpt do not depend on them.
+    (at most its first `MAX_LOGITS` logits). It logs the loss of each half of the split with the
+    weights of the other half as val/loss_with_counts. If this loss is lower than the network's,
+    the model file contains the counts, and their word table if the loss is lower with it. Training,
+    best.ckpt and last.ckpt do not depend on them.
 
     The background (`TextDataModule.background`) is counted before the training text, in the same
     table, if the mixture predicts the validation split better with it than without it.
@@ -72,17 +74,19 @@ class CharacterCounts(L.Callback):
             chosen on the validation split.
         characters: the most characters that are counted: the first ones of the training text, then
             the first ones of the background. 0 turns counting off.
+        words: the most letters of a word in the word table. 0: no word table. Lists have none,
+            because it would write fewer new lines.
     """
 
     def __init__(
         self,
         context: Annotated[int, CONTEXT] = MAX_CONTEXT,
         characters: Annotated[int, NOT_NEGATIVE] = MAX_CHARACTERS,
+        words: Annotated[int, NOT_NEGATIVE] = MAX_LETTERS,
     ) -> None:
-        prefix = "callbacks.counts."
-        check_arguments(CharacterCounts.__init__, prefix, context=context, characters=characters)
-        self.context = context
-        self.characters = characters
+        prefix, given = "callbacks.counts.", {"characters": characters, "words": words}
+        check_arguments(CharacterCounts.__init__, prefix, context=context, **given)
+        self.context, self.characters, self.words = context, characters, words
         # without the background, and with it if there is one
         self._counted_texts: list[_CountedText] = []
         self._mixtures: list[_Mixture] = []  # of the last validation
@@ -103,6 +107,7 @@ class CharacterCounts(L.Callback):
         best, parts = _find_best(self._model_mixtures), "the network only"
         if best.helps:
             parts = "the counts only, because the text is short" if self._is_short else "both"
+            parts += ", and with its words" if best.counts.words is not None else ""
         say(
             # best.network_loss, from float16 logits, could differ in the last digit
             f"val/loss: network {pl_module.best.loss:.4f}, counts {best.counts_loss:.4f}, both "
@@ -138,33 +143,47 @@ class CharacterCounts(L.Callback):
         if not trainer.is_global_zero or not self.characters:
             return
         if not self._counted_texts:
-            self._count_texts(data, text.ids, size)
+            num_weights = sum(weight.numel() for weight in pl_module.network.parameters())
+            self._count_texts(data, text.ids, 4 * num_weights)
         shape = len(self._ids) - 1, size
         self._logits = np.full(shape, np.nan, np.float16)
         if trainer.world_size == 1:
             pl_module.validation_logits = self._logits
 
-    def _count_texts(self, data: TextDataModule, val: SplitIds, vocabulary_size: int) -> None:
-        """Count the training split without the background, and with it if there is one."""
-        train = data.encoded.get_split("train")
+    def _count_texts(self, data: TextDataModule, val: SplitIds, weight_bytes: int) -> None:
+        """Count the training split without the background, and with it if there is one.
+
+        Args:
+            weight_bytes: the size of the network in a model file.
+        """
+        vocabulary, train = data.vocabulary, data.encoded.get_split("train")
         if len(train) > self.characters:
             say(f"counts: of the first {self.characters:,} of {len(train):,} characters")
+        size = len(vocabulary)
         # Ids of 64 bits would take most of the memory of counting.
-        dtype = np.min_scalar_type(vocabulary_size - 1)
+        dtype = np.min_scalar_type(size - 1)
         ids, held_out = train[: self.characters].astype(dtype), val[:MAX_CHARACTERS].astype(dtype)
-        self._ids = held_out[: MAX_LOGITS // vocabulary_size + 1]
+        self._ids = held_out[: MAX_LOGITS // size + 1]
         self._is_short = len(train) < SHORT_TEXT
         background = self._read_background(data, self.characters - len(ids)).astype(dtype)
         facts = {"background": str(data.background), "background_counted": len(background)}
-        texts: list[tuple[npt.NDArray[Any], dict[str, Any]]] = [(ids, {})]
+        texts: list[tuple[list[npt.NDArray[Any]], dict[str, Any]]] = [([ids], {})]
         if len(background):
-            texts.append((np.concatenate([background, ids]), facts))
-        for text, text_facts in texts:
-            table, loss = count_with_best_context(text, held_out, vocabulary_size, self.context)
-            probs, lengths, _ = table.read(self._ids[None, :-1], table.zero_state(1))
-            log_probs = np.log(probs[0]).astype(np.float16)
-            counted = _CountedText(table, loss, log_probs, lengths[0], text_facts)
-            self._counted_texts.append(counted)
+            texts.append(([background, ids], facts))
+        max_letters = 0 if data.encoded.is_list else self.words
+        letters = number_letters(vocabulary)
+        for parts, text_facts in texts:
+            text = np.concatenate(parts)
+            table, loss = count_with_best_context(text, held_out, size, self.context)
+            runs = count_runs(parts[::-1], size, table.context)
+            table_bytes = sum(array.nbytes for array in table.to_arrays().values())
+            max_bytes = int(WORDS_SHARE * (weight_bytes + table_bytes))
+            words = count_words(text, letters, max_letters, max_bytes)
+            counts = Counts(table, runs, words, COUNTS_ONLY)
+            states = counts.find_states(self._ids[None, :-1], counts.zero_state(1))[0]
+            places = counts.observe(states)
+            places = places._replace(log_probs=places.log_probs.astype(np.float16))
+            self._counted_texts.append(_CountedText(counts, loss, places, text_facts))
 
     def _read_background(self, data: TextDataModule, limit: int) -> Ids:
         """Return the ids (n,) of the background, n <= `limit`, without held-out passages."""
@@ -194,34 +213,20 @@ class CharacterCounts(L.Callback):
         self.log(LOSS, loss, logger=False, rank_zero_only=True)
 
     def _fit_mixture(self, counted: _CountedText, logits: npt.NDArray[np.float16]) -> _Mixture:
-        """Fit the weights of the counts and of the network's logits (P, V)."""
-        table, counts_loss, log_probs, lengths, facts = counted
-        targets, weights = self._ids[1:].astype(np.int64), COUNTS_ONLY
-        if not self._is_short:
-            # In a run of one character, the weights are not used.
-            usable = np.flatnonzero(lengths <= table.context)
-            sample = usable[:: 1 + len(targets) // MAX_FITTED]
-            depths = lengths[sample] / table.context
-            weights = fit_weights(logits[sample], log_probs[sample], targets[sample], depths)
-        counts = Counts(table, weights)
-        # broadcast_to needs no memory for these arrays.
-        zeros = np.broadcast_to(np.float32(0), logits.shape)
-        network_only = np.broadcast_to(np.array((1, 0), np.float32), (len(targets), 2))
-        network_loss = _compute_loss(logits, zeros, targets, network_only)
-        loss = _compute_loss(logits, log_probs, targets, counts.by_length[lengths])
-        return _Mixture(counts, network_loss, counts_loss, loss, facts)
+        """Mix the network's logits (P, V) with counts, with or without words as predicts better."""
+        targets = self._ids[1:].astype(np.int64)
+        network_loss = compute_loss(logits, None, targets, COUNTS_ONLY)
+        mixtures = []
+        for words in dict.fromkeys((None, counted.counts.words)):
+            places = counted.places if words is not None else counted.places._replace(words=None)
+            if self._is_short:
+                fit = Fit(COUNTS_ONLY, compute_loss(logits, places, targets, COUNTS_ONLY))
+            else:
+                fit = fit_weights(logits, places, targets)
+            counts = replace(counted.counts, words=words, weights=fit.weights)
+            mixtures.append(_Mixture(counts, network_loss, counted.loss, fit.loss, counted.facts))
+        return _find_best(mixtures)
 
 
 def _find_best(mixtures: list[_Mixture]) -> _Mixture:
     return min(mixtures, key=lambda mixture: mixture.loss)
-
-
-def _compute_loss(logits: Any, log_probs: Any, targets: Any, weights: Any) -> float:
-    """Return the loss of a mixture in nats per character."""
-    total = 0.0
-    num_rows = max(1, _MIX_LOGITS_AT_ONCE // logits.shape[1])
-    for start in range(0, len(targets), num_rows):
-        rows = slice(start, start + num_rows)
-        mixture = mix_log_probs(logits[rows], log_probs[rows], weights[rows])
-        total -= float(mixture[np.arange(len(mixture)), targets[rows]].sum(dtype=np.float64))
-    return total / len(targets)

@@ -1,86 +1,154 @@
-"""The weights of a mix against a search, and the mix against its definition."""
+"""The weights of a mixture against a search, its loss on text it was not fitted to, its states."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from charrnn.counts.mixing import PRIOR, Weights, fit_weights, mix_log_probs
+from charrnn.counts.fitting import compute_loss, fit_weights
+from charrnn.counts.mixing import COUNTS_ONLY, Places, Weights, compute_features
+from charrnn.counts.recent import RecentContexts
+from charrnn.counts.runs import RunOdds
+from charrnn.counts.words import WordScores
+from tests.generation.models import TEXT, WEIGHTS, counted
 
 RNG = np.random.default_rng(3)
+PRIOR = (0.6, 0.6, 0.6, 0.6, 0.4, 0.4, 0.4, 0.4, 0, 0)
 
 
-def two_models(n, size=7):
+def two_models(n, size=7, words=False):
     """Logits of a model that is too sure of itself, and ln p of one that knows less or more.
 
     Returns:
-        network, counts, targets, and how much the second knows, from 0 to 1.
+        network, places, targets.
     """
     truth = RNG.normal(size=(n, size)) * 2
     p = np.exp(truth) / np.exp(truth).sum(-1, keepdims=True)
-    targets = np.array([RNG.choice(size, p=row) for row in p])
-    depths = RNG.integers(0, 5, n) / 4
+    targets = np.array([RNG.choice(size, p=row) for row in p], np.int64)
+    depths, is_inside = RNG.integers(0, 5, n) / 4, RNG.random(n) < 0.6
     network = (1.7 * (truth + RNG.normal(size=truth.shape))).astype(np.float32)
     counts = truth + (2.5 - 2 * depths[:, None]) * RNG.normal(size=truth.shape)
     counts -= np.log(np.exp(counts).sum(-1, keepdims=True))
-    return network, counts.astype(np.float32), targets, depths
+    rows, no_ids = np.flatnonzero(is_inside), np.zeros(0, np.int64)
+    ids = np.where(RNG.random(len(rows)) < 0.5, targets[rows], RNG.integers(0, size, len(rows)))
+    scores = WordScores(rows, ids, RNG.random(len(rows)) * 3, RNG.random(len(rows)) < 0.3)
+    features = compute_features(depths, is_inside)
+    runs = RunOdds(no_ids, no_ids, np.zeros(0, np.float32))
+    return (
+        network,
+        Places(counts.astype(np.float32), features, scores if words else None, runs),
+        targets,
+    )
 
 
-def loss(network, counts, targets, depths, weights):
-    """`weights` (2, 2): of network and counts, at depth 0 and 1."""
-    a, b = (first + (last - first) * depths[:, None] for first, last in weights)
-    scores = a * network.astype(np.float64) + b * counts.astype(np.float64)
+def loss(network, places, targets, weights):
+    """By the definition, in float64."""
+    a, b = (places.features @ np.array(each) for each in weights[:2])
+    scores = a[:, None] * network.astype(np.float64) + b[:, None] * places.log_probs
+    if places.words is not None:
+        for row, id_, value, is_single in zip(*places.words, strict=True):
+            scores[row, id_] += weights[2][int(is_single)] * value
     scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
     return -scores[np.arange(len(targets)), targets].mean()
 
 
-def test_a_mixture_is_normalized_and_in_the_ratio_of_the_powers():
-    network, counts, _, depths = two_models(50)
-    weights = np.stack([0.2 + 0.3 * depths, 0.3 - 0.1 * depths], 1)
-    log_p = mix_log_probs(network, counts, weights)
-    assert np.exp(log_p).sum(-1) == pytest.approx(1, abs=1e-5)
-    ratio = log_p[:, 1] - log_p[:, 0]
-    expected = weights[:, 0] * (network[:, 1] - network[:, 0])
-    expected += weights[:, 1] * (counts[:, 1] - counts[:, 0])
-    np.testing.assert_allclose(ratio, expected, atol=1e-5)
-
-
-def test_no_other_weights_are_better():
-    models = two_models(20_000)
-    fitted = fit_weights(*models)
-    best = loss(*models, fitted)
-    for at in np.ndindex(2, 2):
-        for step in (0.06, -0.06):
-            away = np.array(fitted)
-            away[at] += step
-            assert loss(*models, away) > best
+@pytest.mark.parametrize("words", [False, True])
+def test_no_other_weights_are_better(words):
+    models = two_models(20_000, words=words)
+    fit = fit_weights(*models)
+    best = loss(*models, fit.weights)
+    assert compute_loss(*models, fit.weights) == pytest.approx(best, abs=1e-5)
+    vector = fit.weights.to_vector()
+    for n in range(10 if words else 8):
+        for step in (0.25, -0.25):
+            away = vector.copy()
+            away[n] = max(0, away[n] + step)
+            assert loss(*models, Weights.from_vector(away)) > best - 1e-6
     # what knows more has more of a say
-    assert fitted.counts[1] > fitted.counts[0] + 0.1
-    many = np.array(fitted)
-    few = np.array(fit_weights(*(each[:200] for each in models)))
-    assert np.abs(few - PRIOR).max() < np.abs(many - PRIOR).max()
-    assert fit_weights(*(each[:0] for each in models)) == PRIOR
+    assert fit.weights.counts[1] > fit.weights.counts[0] + 0.1
+    if not words:
+        few, none = (
+            fit_weights(network[:n], places.select(np.arange(n)), targets[:n]).weights.to_vector()
+            for network, places, targets in [models]
+            for n in (50, 0)
+        )
+        assert np.abs(few - PRIOR).max() < np.abs(vector - PRIOR).max()
+        assert none.tolist() == list(PRIOR)
+
+
+def test_the_loss_of_a_fit_is_that_of_the_halves_that_it_did_not_see():
+    network, places, targets = two_models(300, words=True)
+    fit, expected = fit_weights(network, places, targets), 0.0
+    for fitted, judged in ((range(150), range(150, 300)), (range(150, 300), range(150))):
+        half = network[fitted], places.select(np.array(fitted)), targets[fitted]
+        other = network[judged], places.select(np.array(judged)), targets[judged]
+        # a fit of a half twice over has the weights of that half, but for half of the prior
+        expected += loss(*other, fit_weights(*half).weights) / 2
+        assert fit.loss > loss(network, places, targets, fit.weights)
+    assert fit.loss == pytest.approx(expected, abs=2e-3)
 
 
 def test_a_model_that_knows_nothing_has_no_say():
-    network, counts, targets, depths = two_models(20_000)
-    noise = RNG.normal(size=counts.shape).astype(np.float32) * 3
-    fitted = fit_weights(network, noise, targets, depths)
-    assert fitted.counts == pytest.approx((0, 0), abs=0.03)
-    assert min(fitted.counts) >= 0
+    network, places, targets = two_models(20_000)
+    noise = RNG.normal(size=places.log_probs.shape).astype(np.float32) * 3
+    weights = fit_weights(network, places._replace(log_probs=noise), targets).weights
+    assert weights.counts == pytest.approx((0, 0, 0, 0), abs=0.03)
+    assert min(weights.counts) >= 0
 
 
 @pytest.mark.parametrize("n", [5, 50, 500])
 def test_not_worse_than_the_better_of_the_two(n):
     """A network that has hardly begun, counts of another text, and neither: but for 5 nats."""
     for spoilt in range(3):
-        network, counts, targets, depths = two_models(n)
+        network, places, targets = two_models(n)
         if spoilt == 0:
             network = 3 * RNG.normal(size=network.shape).astype(np.float32)
         if spoilt == 1:
-            counts = RNG.normal(size=counts.shape).astype(np.float32) * 3
-            counts -= np.log(np.exp(counts).sum(-1, keepdims=True))
-        models = network, counts, targets, depths
-        fitted = fit_weights(*models)
-        alone = (loss(*models, Weights.constant(*w)) for w in ((1, 0), (0, 1)))
-        assert loss(*models, fitted) <= min(alone) + 5 / n + 1e-6
+            noise = RNG.normal(size=network.shape).astype(np.float32) * 3
+            noise -= np.log(np.exp(noise).sum(-1, keepdims=True))
+            places = places._replace(log_probs=noise)
+        fitted = fit_weights(network, places, targets).weights
+        alone = (Weights((1.0,) * 4, (0.0,) * 4), Weights((0.0,) * 4, (1.0,) * 4))
+        best = min(loss(network, places, targets, weights) for weights in alone)
+        assert loss(network, places, targets, fitted) <= best + 5 / n + 1e-6
+
+
+@pytest.mark.parametrize("weights", [WEIGHTS, COUNTS_ONLY])
+def test_every_way_of_reading_is_the_same(weights):
+    """In pieces, character by character, one stream alone: the state and what is predicted."""
+    model = counted(weights=weights)
+    counts, text = model.counts, model.vocabulary.encode(TEXT + "  " * 20 + "zq Cats ''")
+    ids = np.stack([text[-220:-20], text[-200:]])
+    network = RNG.normal(size=(*ids.shape, len(model.vocabulary))).astype(np.float32)
+    states = counts.find_states(ids, counts.zero_state(2))
+    prediction, end = counts.read(ids, counts.zero_state(2))
+    whole = prediction.mix(network.reshape(-1, network.shape[-1])).reshape(network.shape)
+    state, parts = counts.zero_state(2), []
+    for first, last in ((0, 1), (1, 3), (3, 3), (3, 120), (120, 200)):
+        parts.append(counts.find_states(ids[:, first:last], state))
+        state = parts[-1][:, -1] if last > first else state
+    np.testing.assert_array_equal(np.concatenate(parts, 1), states)
+    np.testing.assert_array_equal(state, end)
+    recent = RecentContexts(counts)
+    for readers in ((counts,), (recent,), (recent, counts)):
+        state = extended = counts.zero_state(2)
+        for t in range(200):
+            reader = readers[t % len(readers)]
+            extended = reader.extend(ids[:, t], extended)
+            prediction, state = reader.read_next(ids[:, t], state)
+            mixed = prediction.mix(network[:, t])
+            np.testing.assert_allclose(mixed, whole[:, t], atol=1e-4)
+            np.testing.assert_array_equal(state, states[:, t])
+            np.testing.assert_array_equal(extended, state)
+
+
+def test_an_ensemble_has_the_words_that_all_members_have():
+    counts = counted().counts
+    other = replace(counts, weights=Weights((1.0,) * 4, (0.5,) * 4, (0.0, 0.6)))
+    mean = counts.average([counts, other], [0.25, 0.75])
+    assert mean.weights.words == pytest.approx((0.1, 0.5))
+    assert mean.words is counts.words
+    assert counts.average([counts, replace(other, words=None)], [1, 1]).words is None
+    assert counts.average([counts, counted(text=TEXT[5:]).counts], [1, 1]) is None

@@ -9,7 +9,7 @@ import pytest
 
 from charrnn.counts import passages
 from charrnn.counts.passages import count_passages, count_with_best_context
-from charrnn.counts.table import CountTable, RecentContexts
+from charrnn.counts.table import CountTable
 from tests.generation.definition import KneserNey
 
 RNG = np.random.default_rng(0)
@@ -24,6 +24,13 @@ TEXTS = {
 }
 
 
+def read_text(table, ids):
+    """p (N, T, V) of the next character, and the nodes (N, T, K) of the contexts before it."""
+    nodes = table.find_contexts(ids, np.zeros((len(ids), table.context), np.int32))
+    p = table.predict(nodes.reshape(-1, table.context))
+    return p.reshape(*ids.shape, table.vocabulary_size), nodes
+
+
 @pytest.mark.parametrize("context", [1, 2, 6])
 @pytest.mark.parametrize("name", TEXTS)
 def test_as_defined(name, context):
@@ -32,7 +39,8 @@ def test_as_defined(name, context):
     table = count_passages(text, size, context)
     read = RNG.integers(0, size, (2, 30))
     read[0, :20] = np.resize(text, 20)
-    p, lengths, _ = table.read(read, table.zero_state(2))
+    p, nodes = read_text(table, read)
+    lengths = np.count_nonzero(nodes, -1)
     definition = KneserNey(text.tolist(), size, context)
     assert p.sum(-1) == pytest.approx(1, abs=1e-5)
     for row, of_row, lengths_of_row in zip(read.tolist(), p, lengths.tolist(), strict=True):
@@ -43,36 +51,13 @@ def test_as_defined(name, context):
     np.testing.assert_allclose(table.unigram, definition.probabilities([]), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["words", "indented"])
-def test_every_way_of_reading_is_the_same(name):
-    """In pieces, character by character, one stream alone: the state and what is predicted."""
-    text = TEXTS[name]
-    table = count_passages(text, 29, 4)
-    ids = np.stack([text[:200], text[40:240]])
-    whole, lengths, end = table.read(ids, table.zero_state(2))
-    state, parts = table.zero_state(2), []
-    for first, last in ((0, 1), (1, 3), (3, 3), (3, 120), (120, 200)):
-        p, _, state = table.read(ids[:, first:last], state)
-        parts.append(p)
-    np.testing.assert_array_equal(np.concatenate(parts, 1), whole)
-    np.testing.assert_array_equal(state, end)
-    for readers in ((table,), (RecentContexts(table),), (RecentContexts(table), table)):
-        state = table.zero_state(2)
-        for t in range(200):
-            p, longest, state = readers[t % len(readers)].read_next(ids[:, t], state)
-            np.testing.assert_allclose(p, whole[:, t], atol=1e-6)
-            np.testing.assert_array_equal(longest, lengths[:, t])
-        np.testing.assert_array_equal(state, end)
-
-
 @pytest.mark.parametrize("name", TEXTS)
 def test_arrays_there_and_back(name):
     size = int(TEXTS[name].max()) + 2
     table = count_passages(TEXTS[name], size, 5)
     same = CountTable.from_arrays(size, table.context, table.to_arrays())
     read = RNG.integers(0, size, (1, 50))
-    np.testing.assert_array_equal(same.read(read, same.zero_state(1))[0],
-                                  table.read(read, table.zero_state(1))[0])  # fmt: skip
+    np.testing.assert_array_equal(read_text(same, read)[0], read_text(table, read)[0])
 
 
 def test_arrays_that_are_no_table_are_refused():
@@ -96,7 +81,7 @@ def test_arrays_that_are_no_table_are_refused():
                 continue
             # what is accepted is some table of this vocabulary
             assert name in ("counts", "dropped", "many") or not len(change)
-            p, _, _ = made.read(RNG.integers(0, 29, (1, 40)), made.zero_state(1))
+            p, _ = read_text(made, RNG.integers(0, 29, (1, 40)))
             assert np.isfinite(p).all()
             assert (p > 0).all()
 
@@ -132,7 +117,7 @@ def test_the_best_context_has_the_loss_that_is_told(monkeypatch, tried):
     text = RNG.integers(0, 4, 3000)
     text[2::3] = (text[::3] + text[1::3]) % 4  # two characters say what the third is
     table, loss = count_with_best_context(text[:2400], text[2400:], 4)
-    p, _, _ = table.read(text[None, 2400:-1], table.zero_state(1))
+    p, _ = read_text(table, text[None, 2400:-1])
     expected = -np.log(p[0, np.arange(599), text[2401:]].astype(np.float64)).mean()
     assert loss == pytest.approx(expected, abs=1e-6)
     assert table.context >= 2

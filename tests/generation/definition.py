@@ -7,8 +7,10 @@ Goodman 1999.
 from __future__ import annotations
 
 import math
+import operator
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import groupby, takewhile
 
 import numpy as np
 
@@ -99,16 +101,48 @@ class KneserNey:
         return (0.9, 1.4, 1.65) if 0 < k == self.context - 1 else (0.8, 1.15, 1.4)
 
     def length(self, before: Sequence[int]) -> int:
-        """Length of the longest known context; K + 1 in a run that went on more than once."""
+        """Length of the longest known context."""
         K, end = self.context, len(before)
-        run = tuple(before[max(0, end - K) :])
-        if K > 3 and len(run) == K and len(set(run)) == 1 and self.counts[run][run[0]] > 1:
-            return K + 1
         return max(k for k in range(min(K, end) + 1) if tuple(before[end - k :]) in self.known)
 
 
-def log_probabilities(model: Trained, ids: Array, counted: Sequence[int] = ()) -> Array:
-    """ln p (T, V) of an ensemble, or a model, mixed with its counts of the text `counted`."""
+def odds_of_run(text: Sequence[int], before: Sequence[int], context: int) -> float | None:
+    """Odds that the run at the end of `before` goes on; None outside of a long run."""
+    least = max(context, 4)
+    runs = [(c, len(list(same))) for c, same in groupby(text)]
+    character, length = before[-1], len(list(takewhile(before[-1].__eq__, reversed(before))))
+    lengths = [n for c, n in runs if c == character and n >= least]
+    if length < least or sum(n - least for n in lengths) < 2:
+        return None
+    longer, equal = (sum(f(n, length) for n in lengths) for f in (operator.gt, operator.eq))
+    if not longer:
+        return 1e-4
+    return min(longer / equal, 1e4) if equal else 1e4
+
+
+def word_before(before: Sequence[int], vocabulary: Vocabulary) -> str:
+    """The letters at the end of a text, in small letters."""
+    letters = [*takewhile(str.isalpha, reversed(vocabulary.decode(before)))]
+    return "".join(reversed(letters)).lower()
+
+
+def words_of(text: Sequence[int], vocabulary: Vocabulary, longest: int) -> dict[str, Counter[int]]:
+    """What follows each beginning of a word, up to a number of letters."""
+    follows: dict[str, Counter[int]] = defaultdict(Counter)
+    for end in range(1, len(text)):
+        word = word_before(text[:end], vocabulary)
+        if 0 < len(word) <= longest:
+            follows[word][text[end]] += 1
+    return follows
+
+
+def log_probabilities(
+    model: Trained, ids: Array, counted: Sequence[int] = (), longest: int = 6
+) -> Array:
+    """ln p (T, V) of an ensemble, or a model, mixed with its counts of the text `counted`.
+
+    `longest` is the most letters of a word in its table.
+    """
     each = [log_softmax(textbook_logits(member, ids)) for member in model.members]
     shares = getattr(model, "shares", (1.0,))
     logs = np.log(sum(share * np.exp(own) for share, own in zip(shares, each, strict=True)))
@@ -116,13 +150,26 @@ def log_probabilities(model: Trained, ids: Array, counted: Sequence[int] = ()) -
         return logs
     table, weights = model.counts.table, model.counts.weights
     counts = KneserNey(counted, table.vocabulary_size, table.context)
+    words = words_of(counted, model.vocabulary, longest) if model.counts.words is not None else {}
     for t in range(len(ids)):
-        before = ids[max(0, t + 1 - counts.context) : t + 1].tolist()
-        depth = counts.length(before) / counts.context
-        a, b = (first + (last - first) * depth for first, last in weights)
-        if depth > 1:
-            a, b = (1, 0) if any(weights.network) else (0, 1)
-        logs[t] = log_softmax(a * logs[t] + b * np.log(counts.probabilities(before)))
+        before = ids[: t + 1].tolist()
+        p, odds = counts.probabilities(before), odds_of_run(counted, before, counts.context)
+        if odds is not None:
+            rest = logs[t] if any(weights.network) else np.log(p)
+            going_on = odds / (1 + odds)
+            rest[before[-1]] = -np.inf
+            logs[t] = log_softmax(rest) + math.log(1 - going_on)
+            logs[t][before[-1]] = math.log(going_on)
+            continue
+        depth, word = counts.length(before) / counts.context, word_before(before, model.vocabulary)
+        place = 2 if word and model.counts.words is not None else 0
+        a, b = (w[place] + (w[place + 1] - w[place]) * depth for w in weights[:2])
+        logs[t] = a * logs[t] + b * np.log(p)
+        follows = words.get(word, Counter())
+        for c, n in follows.items():
+            ratio = (n - 0.1) / (0.1 * len(follows)) / p[c]
+            logs[t][c] += weights.words[len(follows) == 1] * math.log(1 + ratio)
+        logs[t] = log_softmax(logs[t])
     return logs
 
 

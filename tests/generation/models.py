@@ -10,6 +10,8 @@ import numpy as np
 
 from charrnn.counts.mixing import Counts, Weights
 from charrnn.counts.passages import count_passages
+from charrnn.counts.runs import count_runs
+from charrnn.counts.words import count_words, number_letters
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -18,7 +20,7 @@ TEXT = (
     "The cat sat on the mat; the rat sat on the cat.\n"
     "      What a mat! What a cat! That rat, that fat cat's hat.\n"
 ) * 12
-WEIGHTS = Weights((0.3, 0.7), (0.8, 0.4))
+WEIGHTS = Weights((0.3, 0.7, 0.4, 0.6), (0.8, 0.4, 0.7, 0.5), (0.4, 0.2))
 # hidden sizes that fill no block, with rows left over
 NETWORKS: dict[str, dict[str, Any]] = {
     "1 layer": {"num_layers": 1},
@@ -104,5 +106,14 @@ def counted(
 ) -> TrainedModel:
     """A model with the counts of a text."""
     model = trained_model(kind, conviction=2.0, **how)
-    table = count_passages(model.vocabulary.encode(text), len(model.vocabulary), 5)
-    return replace(model, counts=Counts(table, weights))
+    counts = counts_of(model.vocabulary.encode(text), model.vocabulary, 5, weights)
+    return replace(model, counts=counts)
+
+
+def counts_of(ids: np.ndarray, vocabulary: Vocabulary, context: int, weights: Weights) -> Counts:
+    """The counts of a text, and its words if they have a weight."""
+    table = count_passages(ids, len(vocabulary), context)
+    runs = count_runs([ids], len(vocabulary), table.context)
+    letters = number_letters(vocabulary)
+    words = count_words(ids, letters, 6, 10**6) if any(weights.words) else None
+    return Counts(table, runs, words, weights)

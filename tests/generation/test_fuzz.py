@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from charrnn.counts.mixing import COUNTS_ONLY, Counts, Weights
-from charrnn.counts.passages import count_passages
 from charrnn.generation.engines import make_engine
 from charrnn.model import Model
 from charrnn.models.trained import Trained, TrainedEnsemble, zero_state
@@ -21,7 +20,7 @@ from charrnn.options.cells import CELLS
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import drawn, log_probabilities, probabilities
-from tests.generation.models import trained_model
+from tests.generation.models import counts_of, trained_model
 
 LENGTH = 40
 
@@ -37,7 +36,8 @@ class Case:
         self.numbers = numbers = np.random.default_rng(seed)
         size = int(numbers.choice([2, 3, 7, 7, 40, 40, 65, 65, 300, 3000]))
         # the newline is the first, so that a text without a start has one before it
-        self.vocabulary = Vocabulary(["\n", *(chr(0x100 + n) for n in range(size - 1))])
+        letters = (chr(0x100 + n if n % 3 else 0x2500 + n) for n in range(size - 1))
+        self.vocabulary = Vocabulary(["\n", *letters])
         self.counted: list[int] = []
         counts = self._counts(size) if numbers.random() < 0.5 else None
         several = numbers.random() < 0.25
@@ -63,11 +63,13 @@ class Case:
 
     def _counts(self, size: int) -> Counts:
         self.counted = self.ids(int(self.numbers.integers(1, 200))).tolist()
-        weights = Weights.from_array(self.numbers.choice([0.2, 0.7, 1.2], (2, 2)))
+        vector = self.numbers.choice([0.2, 0.7, 1.2], 10)
+        vector[8:] *= self.numbers.random() < 0.6
+        weights = Weights.from_vector(vector)
         if self.numbers.random() < 0.2:
             weights = COUNTS_ONLY
-        table = count_passages(np.array(self.counted), size, int(self.numbers.integers(1, 8)))
-        return Counts(table, weights)
+        context = int(self.numbers.integers(1, 8))
+        return counts_of(np.array(self.counted), self.vocabulary, context, weights)
 
     def ids(self, length: int) -> np.ndarray:
         """Random characters, or a few of them, or runs."""

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.mixing import Counts
+from charrnn.counts.words import WordTable
 from charrnn.errors import InputError, make_non_finite_error
 from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, log_softmax
 from charrnn.generation.engines import concat_states
@@ -206,11 +207,11 @@ class Int8Engine:
                 np.stack([vector[streams] for vector in vectors])  # (L, B, H)
                 for vectors in zip(*state[: self._layers], strict=True)
             ]
-            nodes = np.zeros((len(ids[streams]), 0), np.int32)
+            contexts = np.zeros((len(ids[streams]), 0), np.int32)
             if self._has_counts:
-                nodes = np.array(state[-1][0][streams], np.int32)
+                contexts = np.array(state[-1][0][streams], np.int32)
             is_finite = call(
-                self._loop, self.network, self._counts, carried[0], carried[-1], nodes,
+                self._loop, self.network, self._counts, carried[0], carried[-1], contexts,
                 ids[streams].astype(np.int64), np.ascontiguousarray(uniforms[streams], np.float64),
                 bias[streams], batch.greedy[streams], scale[streams], batch.filter_values[streams],
                 lengths[streams], written[streams], following is not None, logits[streams],
@@ -218,7 +219,7 @@ class Int8Engine:
             if not is_finite:
                 raise make_non_finite_error()
             layers: State = list(zip(*carried, strict=True))
-            return [*layers, (nodes,)] if self._has_counts else layers
+            return [*layers, (contexts,)] if self._has_counts else layers
 
         parts = [slice(n, n + self._group_size) for n in range(0, N, self._group_size)]
         if len(parts) == 1:
@@ -258,14 +259,29 @@ def _align(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return copy
 
 
-def _to_compiled_counts(counts: Counts | None) -> tuple[npt.NDArray[Any], ...]:
-    """Return counts as the loop takes them: in the same types for every table."""
+def _to_compiled_counts(counts: Counts | None) -> Any:
+    """Return counts as the loop takes them, in the same types for all counts."""
+    from charrnn.extras.fast.int8_loop import CompiledCounts
+
+    ids, shares = np.zeros(0, np.int32), np.zeros(0, np.float32)
     if counts is None:
-        ids, shares = np.zeros(0, np.int32), np.zeros(0, np.float32)
-        return ids, ids, shares, shares, shares, ids, np.zeros((1, 2), np.float32)
-    table = counts.table
-    trie = (np.ascontiguousarray(each, np.int32) for each in (table.characters, table.starts))
-    return *trie, table.mass, table.backoff, table.unigram, table.runs, counts.by_length
+        by_place = np.zeros((2, 1, 2), np.float32)
+        return CompiledCounts(
+            ids, ids, shares, shares, shares, by_place, False, 0, ids, ids, shares, ids, 1,
+            ids.astype(np.int64), ids, ids, shares, shares,
+        )  # fmt: skip
+    table, runs, words = counts.table, counts.runs, counts.words
+    if words is None:
+        words = WordTable(
+            np.zeros(table.vocabulary_size, np.int32), np.zeros(1, np.int32), ids, ids
+        )
+    return CompiledCounts(
+        np.array(table.characters, np.int32), np.array(table.starts, np.int32), table.mass,
+        table.backoff, table.unigram, counts.by_place, counts.needs_network,
+        runs.least, runs.characters.astype(np.int32), runs.lengths.astype(np.int32), runs.odds,
+        words.letters, words.width, words.keys, words.starts, words.characters, words.ratios,
+        np.array(counts.weights.words, np.float32),
+    )  # fmt: skip
 
 
 def call(function: Callable[..., bool], *arguments: object) -> bool:

@@ -26,6 +26,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
+from charrnn.counts.runs import MAX_ODDS, MAX_RUN
+from charrnn.counts.words import UNKNOWN
 from charrnn.generation.int8_rows import INT8_MAX
 
 
@@ -56,6 +58,38 @@ class Network(NamedTuple):
     hidden_bias: Any
     skip_sum: bool
     output_scales: Any
+
+
+class CompiledCounts(NamedTuple):
+    """The tables of counts, in the same types for all counts.
+
+    Attributes:
+        characters, starts, mass, backoff, unigram: of the `CountTable`.
+        by_place, needs_network: of the `Counts`.
+        least_run, run_characters, run_lengths, run_odds: of the `RunLengths`.
+        letters, num_letters, word_keys, word_starts, word_characters, word_ratios: of the
+            `WordTable`; without one, all letters are 0.
+        word_weights: (2,).
+    """
+
+    characters: Any
+    starts: Any
+    mass: Any
+    backoff: Any
+    unigram: Any
+    by_place: Any
+    needs_network: bool
+    least_run: int
+    run_characters: Any
+    run_lengths: Any
+    run_odds: Any
+    letters: Any
+    num_letters: int
+    word_keys: Any
+    word_starts: Any
+    word_characters: Any
+    word_ratios: Any
+    word_weights: Any
 
 
 KERNELS = {"lstm": 0, "gru": 1, "rnn": 2}
@@ -107,7 +141,7 @@ _L0, _L1, _L2, _L3, _L4 = LOG_SERIES
 _A0, _A1, _A2 = TANH_NUM
 _B1, _B2, _B3 = TANH_DEN
 _ONE, _TWO, _HALF = F(1), F(2), F(0.5)
-_INT8_MAX = F(INT8_MAX)
+_INT8_MAX, _MAX_ODDS = F(INT8_MAX), F(MAX_ODDS)
 
 
 @_inline
@@ -463,77 +497,121 @@ def draw(logits, weights, uniform, greedy, scale, filter_values):  # type: ignor
     return -1
 
 
+@_inline
+def _find_sorted(values, first, end, value):  # type: ignore[no-untyped-def]
+    """Return the first place from `first` to `end` whose number is not below a value."""
+    while first < end:
+        middle = (first + end) // 2
+        if values[middle] < value:
+            first = middle + 1
+        else:
+            end = middle
+    return first
+
+
 @_compile
-def _extend_contexts(counts, nodes, id_):  # type: ignore[no-untyped-def]
-    """Update the contexts (K,) of one stream with one more character."""
-    characters, starts, _, _, _, _, _ = counts
-    shorter = 0
+def _extend_state(counts, state, id_):  # type: ignore[no-untyped-def]
+    """Update the counts' state (K + 2,) of one stream with one more character."""
+    nodes, characters, starts = state[:-2], counts.characters, counts.starts
+    last, shorter = nodes[0], 0
     for k in range(len(nodes)):
-        first, end = starts[shorter], starts[shorter + 1]
-        last = end
-        while first < last:
-            middle = (first + last) // 2
-            if characters[middle] < id_:
-                first = middle + 1
-            else:
-                last = middle
+        end = starts[shorter + 1]
+        child = _find_sorted(characters, starts[shorter], end, id_)
         shorter = nodes[k]
-        nodes[k] = first if first < end and characters[first] == id_ else 0
+        nodes[k] = child if child < end and characters[child] == id_ else 0
         if nodes[k] == 0 or shorter == 0:
             nodes[k + 1 :] = 0
             break
+    is_repeated = nodes[0] == last and last > 0
+    state[-1] = min(state[-1] + 1, MAX_RUN) if is_repeated else 1
+    letter = np.int64(counts.letters[id_])
+    if letter == 0:
+        state[-2] = 0
+    elif state[-2] != UNKNOWN:
+        key = state[-2] * counts.num_letters + letter
+        place = _find_sorted(counts.word_keys, 0, len(counts.word_keys), key)
+        is_known = place < len(counts.word_keys) and counts.word_keys[place] == key
+        state[-2] = place + 1 if is_known else UNKNOWN
 
 
 @_compile
 def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
     """Fill p (V,) with the counts' probabilities after the contexts (K,)."""
-    characters, starts, mass, backoff, unigram, _, _ = counts
-    p[:] = unigram
+    p[:] = counts.unigram
     for node in nodes:
         if node == 0:
             break
-        factor = backoff[node]
+        factor = counts.backoff[node]
         for v in range(len(p)):
             p[v] *= factor
-        for child in range(starts[node], starts[node + 1]):
-            p[characters[child]] += mass[child]
+        for child in range(counts.starts[node], counts.starts[node + 1]):
+            p[counts.characters[child]] += counts.mass[child]
 
 
 @_compile
-def _mix(counts, nodes, p, logits):  # type: ignore[no-untyped-def]
+def _mix(counts, state, p, logits):  # type: ignore[no-untyped-def]
     """Mix the counts into a network's logits (V,), in place, without normalization.
 
     Args:
-        counts: see `write`.
-        nodes: (K,), the state of the counts.
+        state: (K + 2,), of the counts.
         p: (V,), working memory.
     """
-    _, _, _, _, _, runs, weights = counts
-    length = np.count_nonzero(nodes)
-    for run in runs:
-        if nodes[-1] == run:  # in a run of one character
-            length = len(nodes) + 1
-    of_network, of_counts = weights[length]
+    nodes, word = state[:-2], state[-2]
+    of_network, of_counts = counts.by_place[1 if word else 0, np.count_nonzero(nodes)]
+    odds = _find_odds(counts, counts.characters[nodes[0]], state[-1])
+    if odds > F(0):
+        of_network, of_counts = (F(1), F(0)) if counts.needs_network else (F(0), F(1))
     _predict(counts, nodes, p)
     for v in range(len(p)):
         logit = of_counts * log(p[v])
         if of_network != F(0):  # otherwise the network's logits may not be finite
             logit += of_network * logits[v]
         logits[v] = logit
+    if odds > F(0):
+        _continue_run(logits, counts.characters[nodes[0]], odds)
+    elif word > 0:
+        first, end = counts.word_starts[word], counts.word_starts[word + 1]
+        weight = counts.word_weights[1 if end - first == 1 else 0]
+        for entry in range(first, end):
+            v = counts.word_characters[entry]
+            logits[v] += weight * log(_ONE + counts.word_ratios[entry] / p[v])
+
+
+@_compile
+def _find_odds(counts, id_, length):  # type: ignore[no-untyped-def]
+    """Return the odds that a run goes on, like `RunLengths.find_odds`; 0 outside of runs."""
+    first = _find_sorted(counts.run_characters, 0, len(counts.run_characters), id_)
+    end = _find_sorted(counts.run_characters, first, len(counts.run_characters), id_ + 1)
+    if first == end or length < counts.least_run:
+        return F(0)
+    entry = _find_sorted(counts.run_lengths, first, end, length)
+    if entry < end and counts.run_lengths[entry] == length:
+        return counts.run_odds[entry]
+    return _MAX_ODDS if entry < end else _ONE / _MAX_ODDS
+
+
+@_compile
+def _continue_run(logits, id_, odds):  # type: ignore[no-untyped-def]
+    """Set the logit with which the run of a character has these odds, like `RunOdds.apply`."""
+    logits[id_] = -np.inf
+    highest, total = logits.max(), 0.0
+    for v in range(len(logits)):
+        if v != id_:
+            total += exp(logits[v] - highest)
+    logits[id_] = log(F(total)) + highest + log(odds)
 
 
 @keep_compiled
 def write(  # type: ignore[no-untyped-def]
-    network, counts, hidden, cell, nodes, ids, uniforms, bias, greedy, scale, filter_values, needed,
-    written, reads, read_logits,
+    network, counts, hidden, cell, contexts, ids, uniforms, bias, greedy, scale, filter_values,
+    needed, written, reads, read_logits,
 ):  # fmt: skip
     """Write T characters in each of B streams, B <= 4. All states are changed in place.
 
     Args:
-        counts: the characters, starts, mass, backoff, unigram and runs of a `CountTable`, and the
-            weights (K + 2, 2) of network and counts.
+        counts: a `CompiledCounts`.
         hidden, cell: (L, B, H), the state before `ids`; afterwards before the last new character.
-        nodes: (B, K), the state of the counts at the same place; K is 0 without counts.
+        contexts: (B, K + 2), the state of the counts at the same place; (B, 0) without counts.
         ids: (B,), the last characters; afterwards the last new characters.
         bias: (B, V), added to the logits; minus infinity for banned characters.
         greedy, scale, filter_values: (B,), (B,) and (B, F), like in `draw.Batch`.
@@ -553,8 +631,8 @@ def write(  # type: ignore[no-untyped-def]
     scales = np.zeros(GROUP_SIZE, np.float32)
     outputs = np.empty_like(hidden) if network.skip_sum else hidden
     logits, weights = np.zeros((B, width), np.float32), np.empty(V, np.float64)
-    has_counts, p = nodes.shape[1] > 0, np.empty(V, np.float32)
-    needs_network = not has_counts or counts[-1][:, 0].any()
+    has_counts, p = contexts.shape[1] > 0, np.empty(V, np.float32)
+    needs_network = not has_counts or counts.needs_network
     needs_logits = not reads or read_logits.shape[1] > 0
     for t in range(needed.max()):
         if needs_network:
@@ -569,9 +647,9 @@ def write(  # type: ignore[no-untyped-def]
             )  # fmt: skip
         for b in range(B):
             if has_counts:
-                _extend_contexts(counts, nodes[b], ids[b])
+                _extend_state(counts, contexts[b], ids[b])
             if has_counts and needs_logits:
-                _mix(counts, nodes[b], p, logits[b, :V])
+                _mix(counts, contexts[b], p, logits[b, :V])
             if reads:
                 if needs_logits:
                     read_logits[b, t] = logits[b, :V]

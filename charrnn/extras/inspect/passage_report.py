@@ -134,7 +134,7 @@ def _measure_counts(
     gains = np.append(0, (network_losses - mixed_losses) * BITS_PER_NAT)
     steps = np.rint(gains * _STEPS_PER_BIT).clip(-_MAX_STEPS, _MAX_STEPS)
     return {
-        "weights": np.round(counts.weights, 3).tolist(),
+        "weights": [np.round(part, 3).tolist() for part in counts.weights],
         "network": float(network_losses.mean(dtype=np.float64)),
         "alone": float(counts_losses.mean()),
         "both": float(mixed_losses.mean()),

@@ -92,14 +92,16 @@ def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = No
 def pack_counts(counts: Counts) -> str:
     """Return counts as JSON in ASCII; `site/network/counts.js` reads it."""
     table = counts.table
-    arrays = table.to_arrays()
+    arrays = counts.to_arrays()
     # Arrays of larger types are little-endian.
     data = b"".join(a.astype(a.dtype.newbyteorder("<")).tobytes() for a in arrays.values())
     content = {
         "vocabulary_size": table.vocabulary_size,
         "context": table.context,
-        "by_length": counts.by_length.tolist(),
-        "runs": table.runs.tolist(),
+        "by_place": counts.by_place.tolist(),
+        "needs_network": counts.needs_network,
+        "least_run": counts.runs.least,
+        "word_weights": counts.weights.words,
         "discounts": table.discounts.tolist(),
         "arrays": {name: {"type": a.dtype.name, "length": len(a)} for name, a in arrays.items()},
         "data": base64.b64encode(zlib.compress(data, 9)).decode("ascii"),

@@ -38,7 +38,7 @@ def test_the_same_seed_gives_the_same_text_and_score() -> None:
     models = [
         counted(),
         counted("gru", num_layers=1),
-        counted(weights=Weights((0.2, 0.5), (0.9, 0.1))),
+        counted(weights=Weights((0.2, 0.5, 0.1, 0.5), (0.9, 0.1, 0.9, 0.3))),
         counted(text=TEXT * 20),  # counts that do not fit into a byte
         counted(text=cycle, vocabulary=signs),
     ]

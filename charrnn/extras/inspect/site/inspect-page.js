@@ -275,12 +275,17 @@ export class InspectPage {
 /** Show the losses of the original passage with and without counts, and the weights. */
 function describeCounts({ weights, network: without, alone: countsOnly, both }) {
   find("#by-counts").hidden = find("#counts-loss").hidden = false;
-  const [network, counts] = weights;
+  const [network, counts, words] = weights;
+  const describePlace = (unknown, known) => `${network[unknown]} and ${counts[unknown]} in contexts `
+    + `that the training text lacks, ${network[known]} and ${counts[known]} in the longest known`;
+  const insideWords = words.some((weight) => weight > 0)
+    ? ` contexts between words; inside words ${describePlace(2, 3)} contexts, and ${words[0]} for `
+      + `the word table (${words[1]} if it knows one continuation).`
+    : " contexts.";
   find("#counts-loss").textContent = "This page shows the network; the model also uses counts. "
     + `Loss of the original passage: ${both.toFixed(3)} with counts, ${without.toFixed(3)} without `
     + `them, ${countsOnly.toFixed(3)} with counts only. Weights of the log-probabilities (network `
-    + `and counts): ${network[0]} and ${counts[0]} in contexts that the training text lacks, `
-    + `${network[1]} and ${counts[1]} in the longest known contexts.`;
+    + `and counts): ${describePlace(0, 1)}${insideWords}`;
 }
 
 /** Return the feature with the strongest correlation with a unit. */

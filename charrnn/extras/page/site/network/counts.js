@@ -1,14 +1,17 @@
 /**
  * Mix counts of the training text with a network, as charrnn/counts does in Python.
  *
- * The contexts of a text, of 1 to K characters, are nodes of a trie. The last K numbers of a state
- * are the nodes of the current contexts; 0 is a context that is not in the trie.
+ * The contexts of a text, of 1 to K characters, are nodes of a trie. The last K + 2 numbers of a
+ * state are the nodes of the current contexts (0 is a context that is not in the trie), the node of
+ * the current word, and the length of the current run of one character.
  */
 
-/** The arrays of a table, in the order of their bytes. */
-const ARRAYS = ["characters", "counts", "many", "children", "dropped"];
+import { RunLengths } from "./runs.js";
+import { findSorted, joinCounts } from "./sorted.js";
+import { WordTable } from "./words.js";
+
 const TYPES = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
-const MANY = 255; // larger counts are stored in the array `many`
+const MAX_RUN = 65535; // longer runs count as runs of this length
 
 /**
  * Read the counts that charrnn/extras/page/packing.py packed.
@@ -23,8 +26,7 @@ export async function unpackCounts(text) {
   const buffer = await new Response(stream).arrayBuffer();
   const arrays = {};
   let start = 0;
-  for (const name of ARRAYS) {
-    const { type, length } = packed.arrays[name];
+  for (const [name, { type, length }] of Object.entries(packed.arrays)) { // in the bytes' order
     const end = start + length * TYPES[type].BYTES_PER_ELEMENT;
     arrays[name] = new TYPES[type](buffer.slice(start, end));
     start = end;
@@ -37,25 +39,28 @@ export class Counts {
    * @param {object} packed
    * @param {number} packed.vocabulary_size  V.
    * @param {number} packed.context  K, the length of the longest contexts.
-   * @param {[number, number][]} packed.by_length  The weights of network and counts, by the length
-   *   of the longest known context; the last pair is for contexts in `runs`.
-   * @param {number[]} packed.runs  The nodes of K times the same character.
+   * @param {[number, number][][]} packed.by_place  The weights of network and counts between words
+   *   and inside words, by the length of the longest known context.
+   * @param {boolean} packed.needs_network  Whether the network has a weight.
+   * @param {number} packed.least_run  The length from which a run counts.
+   * @param {[number, number]} packed.word_weights  The weights of a word's continuations: of
+   *   several, and of a single one.
    * @param {[number, number, number][]} packed.discounts  The discounts of counts of 1, 2, and 3
    *   or more, by the length of the context.
-   * @param {object} arrays  The arrays of a CountTable.
+   * @param {object} arrays  The arrays of Counts.to_arrays in Python.
    */
-  constructor({ vocabulary_size: size, context, by_length: byLength, runs, discounts },
-    { characters, counts, many, children, dropped }) {
+  constructor(packed, arrays) {
+    const { vocabulary_size: size, context, by_place: byPlace, discounts } = packed;
+    const { characters, children, dropped } = arrays;
     this.context = context;
-    this.byLength = byLength;
-    this.runs = new Set(runs);
+    this.byPlace = byPlace;
+    this.needsNetwork = packed.needs_network;
+    this.runs = new RunLengths(packed.least_run, arrays);
+    this.words = arrays.word_sizes ? new WordTable(packed.word_weights, arrays) : null;
     this.discounts = discounts;
     this.characters = characters;
     this.dropped = dropped;
-    this.counts = Uint32Array.from(counts);
-    for (let node = 0, next = 0; node < counts.length; node++) {
-      if (counts[node] === MANY) this.counts[node] = many[next++];
-    }
+    this.counts = joinCounts(arrays.counts, arrays.many);
     this.starts = new Uint32Array(children.length + 1); // the first child of each node
     this.starts[0] = 1;
     for (let node = 0; node < children.length; node++) {
@@ -67,45 +72,47 @@ export class Counts {
     this.p = new Float32Array(size);
   }
 
-  /** Replace the contexts (K,) before a character by the contexts after it. */
-  extend(nodes, id) {
+  /** Replace the state (K + 2,) before a character by the state after it. */
+  extend(state, id) {
+    const K = this.context;
+    const last = state[0];
     let shorter = 0;
     let isInTrie = true;
-    for (let k = 0; k < nodes.length; k++) {
-      const node = nodes[k];
-      nodes[k] = isInTrie ? this.#findChild(shorter, id) : 0;
-      isInTrie = nodes[k] > 0 && node > 0;
+    for (let k = 0; k < K; k++) {
+      const node = state[k];
+      state[k] = isInTrie ? this.#findChild(shorter, id) : 0;
+      isInTrie = state[k] > 0 && node > 0;
       shorter = node;
     }
+    state[K] = this.words ? this.words.extend(state[K], id) : 0;
+    state[K + 1] = state[0] === last && last > 0 ? Math.min(state[K + 1] + 1, MAX_RUN) : 1;
   }
 
-  /** Replace a network's logits (V,) by the logits of the mix. */
-  mix(nodes, logits) {
-    const { p } = this;
+  /** Replace a network's logits (V,) by the logits of the mix, after the state (K + 2,). */
+  mix(state, logits) {
+    const { p, context: K } = this;
     p.set(this.unigram);
     let length = 0;
-    for (; length < nodes.length && nodes[length] > 0; length++) {
-      this.#interpolate(p, nodes[length], length + 1);
+    for (; length < K && state[length] > 0; length++) {
+      this.#interpolate(p, state[length], length + 1);
     }
-    if (this.runs.has(nodes[nodes.length - 1])) length++;
-    const [network, counts] = this.byLength[length];
+    const word = state[K];
+    const odds = this.runs.findOdds(this.characters[state[0]], state[K + 1]);
+    const ofRun = this.needsNetwork ? [1, 0] : [0, 1];
+    const [network, counts] = odds ? ofRun : this.byPlace[word ? 1 : 0][length];
     for (let id = 0; id < p.length; id++) {
       const logCounts = Math.fround(Math.fround(Math.log(p[id])) * counts);
       logits[id] = logCounts + Math.fround(network * logits[id]);
     }
+    if (odds) this.runs.goOn(logits, this.characters[state[0]], odds);
+    else if (word > 0) this.words.addScores(logits, word, p);
   }
 
   /** Return the child of a node by a character; 0 if there is none. */
   #findChild(node, id) {
-    let low = this.starts[node];
     const end = this.starts[node + 1];
-    let high = end;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.characters[middle] < id) low = middle + 1;
-      else high = middle;
-    }
-    return low < end && this.characters[low] === id ? low : 0;
+    const child = findSorted(this.characters, this.starts[node], end, id);
+    return child < end && this.characters[child] === id ? child : 0;
   }
 
   /** Replace the probabilities (V,) after a shorter context by those after a node's context. */
@@ -147,24 +154,24 @@ export class CountedNetwork {
   }
 
   zeroState() {
-    return new Float32Array(this.networkSize + this.counts.context);
+    return new Float32Array(this.networkSize + this.counts.context + 2);
   }
 
   step(id, state) {
     const logits = this.network.step(id, state);
-    this.counts.mix(this.#advanceContexts(id, state), logits);
+    this.counts.mix(this.#extendCounts(id, state), logits);
     return logits;
   }
 
   advance(id, state) {
     this.network.advance(id, state);
-    this.#advanceContexts(id, state);
+    this.#extendCounts(id, state);
   }
 
-  /** Replace the contexts in a state by those after a character, and return them. */
-  #advanceContexts(id, state) {
-    const nodes = state.subarray(this.networkSize);
-    this.counts.extend(nodes, id);
-    return nodes;
+  /** Extend the counts' part of a state by a character, and return this part. */
+  #extendCounts(id, state) {
+    const ofCounts = state.subarray(this.networkSize);
+    this.counts.extend(ofCounts, id);
+    return ofCounts;
   }
 }

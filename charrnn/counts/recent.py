@@ -1,0 +1,150 @@
+"""Counts for a few streams that are written character by character."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from typing import Any
+
+import numpy as np
+
+from charrnn.counts.mixing import Counts, Floats, Prediction
+from charrnn.counts.runs import MAX_RUN, RunOdds
+from charrnn.counts.table import Ids, Nodes
+from charrnn.counts.words import UNKNOWN
+
+_MAX_CACHED = 1 << 21  # probabilities
+_FEW_ENTRIES = 32  # up to this number, a loop in Python is faster than NumPy
+
+
+class RecentContexts:
+    """Predicts like `Counts.read_next`, but faster for a few streams.
+
+    For the few numbers of a context, NumPy's calls would be slower than Python. So this class walks
+    the tries in Python, and caches the predictions of recent contexts: a new prediction starts from
+    the longest cached context. It is safe to share between threads.
+    """
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts, self._table, self._words = counts, counts.table, counts.words
+        # Python reads single numbers from a memoryview faster than from an array.
+        self._characters, self._starts = self._table.characters.data, self._table.starts.data
+        self._mass, self._by_place = self._table.mass.data, counts.by_place.tolist()
+        self._least_run, self._with_runs = counts.runs.least, counts.runs.with_runs
+        self._predictions: dict[int, Floats] = {}
+        if self._words is not None:
+            self._letters, self._keys = self._words.letters.data, self._words.keys.data
+            self._entries, self._ratios = self._words.starts.data, self._words.ratios.data
+            self._followers, self._width = self._words.characters.data, self._words.width
+
+    def read_next(self, ids: Ids, state: Nodes) -> tuple[Prediction, Nodes]:
+        """Return the same as `Counts.read_next`; for a single stream without the first axis."""
+        if ids.ndim == 0:
+            numbers = self._extend(int(ids), state.tolist())
+            return self._predict(numbers), np.array(numbers, np.int32)
+        pairs = [self.read_next(*pair) for pair in zip(ids, state, strict=True)]
+        predictions, states = zip(*pairs, strict=True)
+        runs = None
+        if any(prediction.runs for prediction in predictions):
+            runs = RunOdds(*map(np.concatenate, zip(*(
+                each.runs._replace(rows=each.runs.rows + n)
+                for n, each in enumerate(predictions) if each.runs is not None
+            ), strict=True)))  # fmt: skip
+        scores = np.array([prediction.scores for prediction in predictions])
+        weights = np.array([[prediction.network_weights] for prediction in predictions], np.float32)
+        return Prediction(scores, weights, runs), np.array(states)
+
+    def extend(self, ids: Ids, state: Nodes) -> Nodes:
+        """Return the same as `Counts.extend`; for a single stream without the first axis."""
+        if ids.ndim == 0:
+            return np.array(self._extend(int(ids), state.tolist()), np.int32)
+        return np.array(list(map(self.extend, ids, state)), np.int32)
+
+    def _extend(self, id_: int, state: list[int]) -> list[int]:
+        """Return the state (K + 2,) of a stream after one more character."""
+        *nodes, word, run = state
+        characters, starts = self._characters, self._starts
+        after = [0] * len(nodes)
+        shorter = 0
+        for k, node in enumerate(nodes):
+            end = starts[shorter + 1]
+            child = bisect_left(characters, id_, starts[shorter], end)
+            if child == end or characters[child] != id_:
+                break
+            after[k] = child
+            if not node:
+                break
+            shorter = node
+        is_repeated = after[0] == nodes[0] != 0
+        return [*after, self._extend_word(id_, word), min(run + 1, MAX_RUN) if is_repeated else 1]
+
+    def _extend_word(self, id_: int, word: int) -> int:
+        """Return the node of the current word after one more character."""
+        letter = 0 if self._words is None else self._letters[id_]
+        if not letter or word == UNKNOWN:
+            return UNKNOWN if letter else 0
+        key = word * self._width + letter
+        place = bisect_left(self._keys, key)
+        return place + 1 if place < len(self._keys) and self._keys[place] == key else UNKNOWN
+
+    def _predict(self, state: list[int]) -> Prediction:
+        """Return the prediction for a stream with the state (K + 2,)."""
+        *nodes, word, run = state
+        length = nodes.index(0) if nodes[-1] == 0 else len(nodes)
+        p = self._interpolate_contexts(nodes[:length])
+        if run >= self._least_run and (id_ := self._characters[nodes[0]]) in self._with_runs:
+            runs = self._counts.runs.find_odds(np.array([id_]), np.array([run]))
+            if self._counts.needs_network:
+                return Prediction(np.zeros_like(p), 1.0, runs)
+            return Prediction(np.log(p), 0.0, runs)
+        of_network, of_counts = self._by_place[word != 0][length]
+        scores = np.log(p)
+        scores *= of_counts
+        if word > 0:
+            self._add_words(scores, p, word)
+        return Prediction(scores, of_network, None)
+
+    def _add_words(self, scores: Floats, p: Floats, word: int) -> None:
+        """Add the weighted scores of a word's node to scores (V,), in place."""
+        first, end = self._entries[word], self._entries[word + 1]
+        weight = self._counts.weights.words[end - first == 1]
+        if end - first > _FEW_ENTRIES:
+            assert self._words is not None
+            characters, ratios = self._words.characters[first:end], self._words.ratios[first:end]
+            scores[characters] += np.float32(weight) * np.log1p(ratios / p[characters])
+            return
+        numbers: Any = scores.data
+        probabilities = p.data
+        for entry in range(first, end):
+            id_ = self._followers[entry]
+            numbers[id_] += weight * math.log1p(self._ratios[entry] / probabilities[id_])
+
+    def _interpolate_contexts(self, nodes: list[int]) -> Floats:
+        """Return the probabilities (V,) after the known contexts of 1, 2, ... characters.
+
+        The caller must not change the result. The sums have the order and rounding of the compiled
+        loop.
+        """
+        for cached in range(len(nodes), 0, -1):
+            if (p := self._predictions.get(nodes[cached - 1])) is not None:
+                break
+        else:
+            cached, p = 0, self._table.unigram
+        for node in nodes[cached:]:
+            p = self._interpolate(p, node)
+            if len(self._predictions) * len(p) >= _MAX_CACHED:
+                self._predictions.clear()
+            self._predictions[node] = p
+        return p
+
+    def _interpolate(self, shorter: Floats, node: int) -> Floats:
+        """Return the probabilities (V,) after a context from those after the next shorter one."""
+        table, start, end = self._table, self._starts[node], self._starts[node + 1]
+        p: Floats = shorter * table.backoff[node]
+        if end - start > _FEW_ENTRIES:
+            p[table.characters[start:end]] += table.mass[start:end]
+        else:
+            numbers: Any = p.data
+            for child in range(start, end):
+                numbers[self._characters[child]] += self._mass[child]
+        return p

@@ -1,0 +1,164 @@
+"""The lengths of the runs of one character in a text, such as indentations.
+
+A context of K characters does not tell how long a run already is, and a mixture of network and
+counts writes blank pages. So in a run of K or more characters, the probability that it goes on
+comes from the lengths of the text's runs:
+
+    p(one more) = (runs longer than L) / (runs of L or more)
+
+for a run of L characters so far. The model's probabilities are only used for the other characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.integer[Any]]
+Floats = npt.NDArray[np.float32]
+
+MAX_RUN = 65_535  # longer runs count as runs of this length
+_LEAST_RUN = 4  # no word repeats a character more often
+_MIN_REPEATS = 2  # characters of a text that must follow a run of the least length
+MAX_ODDS = 1e4  # no continuation is certain
+
+
+class RunOdds(NamedTuple):
+    """The places of a text that are in a run.
+
+    Attributes:
+        rows: (R,), the numbers of the places, in ascending order.
+        characters: (R,), the id of each run's character.
+        odds: (R,), p / (1 - p), where p is the probability that the run goes on.
+    """
+
+    rows: Ids
+    characters: Ids
+    odds: Floats
+
+    def apply(self, scores: npt.NDArray[Any]) -> None:
+        """Set the score of each run's character in scores (P, V), in place.
+
+        The result is the logits with which each run goes on with its probability. The ratios
+        between all other characters stay the same.
+        """
+        others, n = scores[self.rows], np.arange(len(self.rows))
+        others[n, self.characters] = -np.inf
+        highest = others.max(-1, keepdims=True)
+        sums = np.exp(others - highest).sum(-1)
+        scores[self.rows, self.characters] = np.log(sums) + highest[:, 0] + np.log(self.odds)
+
+
+@dataclass(frozen=True)
+class RunLengths:
+    """How many runs of each length a text has, for the characters with long runs.
+
+    Attributes:
+        least: the length from which a run counts, 4 or the context length K of the counts.
+        characters: (R,), ids in ascending order.
+        lengths: (R,), ascending for each character.
+        counts: (R,), the number of runs of this character and length.
+    """
+
+    least: int
+    characters: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays for a file."""
+        names = ("characters", "lengths", "counts")
+        return {f"run_{name}": getattr(self, name).astype(np.uint32) for name in names}
+
+    @classmethod
+    def from_arrays(
+        cls, vocabulary_size: int, context: int, arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> RunLengths:
+        """Return the run lengths of the arrays in a file, for counts with K = `context`.
+
+        Raises:
+            ValueError, KeyError: the arrays are not those of run lengths.
+        """
+        stored = [arrays[f"run_{name}"] for name in ("characters", "lengths", "counts")]
+        if any(array.ndim != 1 or array.dtype != np.uint32 for array in stored):
+            raise ValueError("its runs are not arrays of whole numbers")
+        characters, lengths, counts = (array.astype(np.int64) for array in stored)
+        runs = cls(max(context, _LEAST_RUN), characters, lengths, counts)
+        if not (
+            len(characters) == len(lengths) == len(counts)
+            and (not len(characters) or 1 < vocabulary_size > characters.max())
+            and (np.diff(runs._keys) > 0).all()
+            and runs.least <= lengths.min(initial=runs.least)
+            and lengths.max(initial=0) <= MAX_RUN
+            and counts.min(initial=1) > 0
+        ):
+            raise ValueError("its runs are not valid")
+        return runs
+
+    @cached_property
+    def _keys(self) -> npt.NDArray[np.int64]:
+        return self.characters * (MAX_RUN + 1) + self.lengths
+
+    @cached_property
+    def with_runs(self) -> frozenset[int]:
+        """The characters that have runs."""
+        return frozenset(self.characters.tolist())
+
+    @cached_property
+    def odds(self) -> Floats:
+        """The odds (R,) that a run goes on after each of the lengths."""
+        sums = np.append(self.counts[::-1].cumsum()[::-1], 0)  # the runs from an entry to the end
+        ends = np.searchsorted(self.characters, self.characters, "right")
+        longer = sums[1:] - sums[ends]
+        odds = longer.astype(np.float32) / self.counts.astype(np.float32)
+        return odds.clip(1 / MAX_ODDS, MAX_ODDS).astype(np.float32)
+
+    def find_odds(self, characters: Ids, lengths: Ids) -> RunOdds:
+        """Return the places (P,) with runs of `least` characters or more, and their odds.
+
+        Args:
+            characters: (P,), the last character of each place.
+            lengths: (P,), the number of equal characters that end there.
+        """
+        rows = np.flatnonzero((lengths >= self.least) & np.isin(characters, self.characters))
+        characters = characters[rows].astype(np.int64)
+        keys = characters * (MAX_RUN + 1) + lengths[rows]
+        # The last entry of a character is its longest run, so a shorter length finds a later one.
+        places = np.searchsorted(self._keys, keys)
+        is_shorter = places < np.searchsorted(self.characters, characters, "right")
+        entries = np.minimum(places, max(len(self.counts) - 1, 0))
+        is_exact = is_shorter & (self._keys[entries] == keys)
+        odds = np.where(is_shorter, np.float32(MAX_ODDS), np.float32(1 / MAX_ODDS))
+        return RunOdds(rows, characters, np.where(is_exact, self.odds[entries], odds))
+
+
+def count_runs(texts: Sequence[Ids], vocabulary_size: int, context: int) -> RunLengths:
+    """Count the runs of texts, for counts with K = `context`.
+
+    The runs of a character come from the first text that repeats it often enough.
+
+    Args:
+        texts: ids (n,) of each text.
+    """
+    least = max(context, _LEAST_RUN)
+    found: dict[int, tuple[Any, Any]] = {}
+    for ids in texts if vocabulary_size > 1 else ():
+        firsts = np.flatnonzero(np.append(True, np.diff(ids) != 0)) if len(ids) else np.arange(0)
+        lengths = np.diff(firsts, append=len(ids))
+        is_long = lengths >= least
+        characters, lengths = ids[firsts[is_long]], np.minimum(lengths[is_long], MAX_RUN)
+        for character in set(characters.tolist()) - found.keys():
+            of_character = lengths[characters == character]
+            if (of_character - least).sum() >= _MIN_REPEATS:
+                found[character] = np.unique(of_character, return_counts=True)
+    entries = [
+        (character, *pair)
+        for character in sorted(found)
+        for pair in zip(*found[character], strict=True)
+    ]
+    return RunLengths(least, *np.array(entries, np.int64).reshape(-1, 3).T)

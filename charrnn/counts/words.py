@@ -1,0 +1,229 @@
+"""A table of the letters of words: which characters follow the letters of the current word.
+
+The table is a trie of the letters of a word so far, without regard to case. Any other character
+ends the word. With n the count of a character c in a node, and p_KN(c) its probability by the
+Kneser-Ney counts, the score of c is
+
+    ln(1 + r(c) / p_KN(c)),  r(c) = (n - D) / (D * number of different characters in the node)
+
+and 0 for all characters that the node lacks. With a weight of 1 in a product of experts, this is
+absolute discounting that backs off to Kneser-Ney. The table is silent between words.
+
+Node 0 is the start of a word. Nodes are numbered level by level, and the children of a node are
+consecutive. The children follow from the letters among the characters of each node, so a file
+contains only these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from charrnn.counts.table import MANY, Floats, Ids, Nodes, find_in_trie, to_smallest_type
+from charrnn.text.vocabulary import Vocabulary
+
+DISCOUNT = 0.1  # D, fitted on small texts in four languages
+MAX_LETTERS = 12
+MAX_ENTRIES = 30_000  # for each started 100,000 characters of the text
+UNKNOWN = -1  # the node of a word that is not in the table
+_ARRAYS = ("letters", "sizes", "characters", "counts", "many")
+
+
+class WordScores(NamedTuple):
+    """The scores of a word table at P places, of which only some characters have any.
+
+    Attributes:
+        rows: (E,), the place of each score, in ascending order.
+        characters: (E,), its character.
+        values: (E,), the score.
+        is_single: (E,), whether the word so far goes on with only one character in the table.
+    """
+
+    rows: Ids
+    characters: Ids
+    values: npt.NDArray[np.floating[Any]]
+    is_single: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class WordTable:
+    """The characters that follow the letters of words.
+
+    Attributes:
+        letters: (V,), the number of each letter, from 1; 0 for all other characters. Both cases of
+            a letter have the same number.
+        sizes: (M,), the number of different characters in each node.
+        characters: (E,), the characters of all nodes, in ascending order in each.
+        counts: (E,), how often each follows.
+    """
+
+    letters: Nodes
+    sizes: Nodes
+    characters: Nodes
+    counts: Nodes
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays for a file."""
+        values = (
+            self.letters,
+            self.sizes,
+            self.characters,
+            np.minimum(self.counts, MANY),
+            self.counts[self.counts >= MANY],
+        )
+        return {f"word_{n}": to_smallest_type(v) for n, v in zip(_ARRAYS, values, strict=True)}
+
+    @classmethod
+    def from_arrays(cls, vocabulary_size: int, arrays: Mapping[str, npt.NDArray[Any]]) -> WordTable:
+        """Return the table of the arrays in a file.
+
+        Raises:
+            ValueError, KeyError: the arrays are not those of a table.
+        """
+        stored = [arrays[f"word_{name}"] for name in _ARRAYS]
+        limit = np.iinfo(np.int32).max
+        if any(v.ndim != 1 or v.dtype.kind != "u" or v.max(initial=0) > limit for v in stored):
+            raise ValueError("its words are not arrays of whole numbers")
+        letters, sizes, characters, counts, many = (np.array(v, np.int32) for v in stored)
+        is_many = counts >= MANY
+        if not (
+            len(letters) == vocabulary_size >= letters.max()
+            and len(characters) == len(counts) == sizes.sum(dtype=np.int64)
+            and len(sizes) > 0
+            and len(many) == is_many.sum()
+            and many.min(initial=MANY) >= MANY
+            and counts.min(initial=1) > 0
+            and characters.max(initial=0) < vocabulary_size
+        ):
+            raise ValueError("its words are not a valid table")
+        counts[is_many] = many
+        table = cls(letters, sizes, characters, counts)
+        is_first = np.zeros(len(characters) + 1, bool)
+        is_first[table.starts] = True
+        parents = table.keys // table.width
+        if not (
+            ((characters[1:] > characters[:-1]) | is_first[1:-1]).all()
+            and len(table.keys) == len(sizes) - 1
+            and (parents <= np.arange(len(parents))).all()
+        ):
+            raise ValueError("its words are not a trie")
+        return table
+
+    @property
+    def width(self) -> int:
+        """The number of different letters, and one for all other characters."""
+        return int(self.letters.max()) + 1
+
+    @cached_property
+    def starts(self) -> Nodes:
+        """The first entry (M + 1,) of each node, and the end of the last."""
+        return np.append(0, self.sizes).cumsum(dtype=np.int32)
+
+    @cached_property
+    def keys(self) -> npt.NDArray[np.int64]:
+        """parent * width + letter (M - 1,) of each node but the first, in ascending order."""
+        letters = self.letters[self.characters]
+        parents = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        keys = np.unique((parents * self.width + letters)[letters > 0])
+        return keys[: len(self.sizes) - 1]  # The longest words of the table have no children.
+
+    @cached_property
+    def ratios(self) -> Floats:
+        """r (E,) of each entry."""
+        left = np.repeat(DISCOUNT * self.sizes, self.sizes)
+        return ((self.counts - DISCOUNT) / left).astype(np.float32)
+
+    def find_nodes(self, ids: Ids, nodes: Nodes) -> Nodes:
+        """Return the nodes (N, T) after each character.
+
+        Args:
+            ids: (N, T).
+            nodes: (N,), the nodes before the first character; 0 between words.
+        """
+        letters = self.letters[ids]
+        after = np.concatenate([nodes[:, None], np.where(letters > 0, UNKNOWN, 0)], 1)
+        columns = np.arange(ids.shape[1])
+        depths = columns - np.maximum.accumulate(np.where(letters > 0, -1, columns), 1)
+        for depth in count(1):
+            rows, places = np.nonzero(depths == depth)
+            parents = after[rows, places]  # `after` has one column more on the left
+            is_known = parents != UNKNOWN
+            if not is_known.any():
+                return after[:, 1:]
+            rows, places, parents = rows[is_known], places[is_known], parents[is_known]
+            children = find_in_trie(self.keys, parents * self.width + letters[rows, places])
+            after[rows, places + 1] = np.where(children > 0, children, UNKNOWN)
+        raise AssertionError
+
+    def score(self, nodes: Nodes, p: npt.NDArray[np.floating[Any]]) -> WordScores:
+        """Return the scores of the characters in nodes (P,).
+
+        Args:
+            p: (P, V), the probabilities by the Kneser-Ney counts.
+        """
+        places = np.flatnonzero(nodes > 0)
+        sizes = self.sizes[nodes[places]]
+        rows, offsets = np.repeat(places, sizes), sizes.cumsum() - sizes
+        entries = np.repeat(self.starts[nodes[places]] - offsets, sizes) + np.arange(len(rows))
+        characters = self.characters[entries]
+        values = np.log1p(self.ratios[entries] / p[rows, characters])
+        return WordScores(rows, characters, values, np.repeat(sizes == 1, sizes))
+
+
+def number_letters(vocabulary: Vocabulary) -> Nodes:
+    """Return the numbers (V,) of the letters in a vocabulary, as in `WordTable.letters`.
+
+    In a vocabulary of bytes, 0x80 to 0xFF are letters, and only ASCII has two cases.
+    """
+    numbers: dict[str, int] = {}
+    letters = np.zeros(len(vocabulary), np.int32)
+    for id_, character in enumerate(vocabulary.characters):
+        is_byte = vocabulary.is_bytes and not character.isascii()
+        if character.isalpha() or is_byte:
+            letters[id_] = numbers.setdefault(character.lower(), len(numbers) + 1)
+    return letters
+
+
+def count_words(ids: Ids, letters: Nodes, max_letters: int, max_bytes: int) -> WordTable | None:
+    """Count the characters that follow the letters of words.
+
+    Args:
+        ids: the text (n,).
+        letters: as in `WordTable`.
+        max_letters: the longest beginning of a word that is counted.
+        max_bytes: of the table in a file.
+
+    Returns:
+        The table. If it would be larger than `max_bytes` or `MAX_ENTRIES`, as of a text without
+        spaces, it contains only shorter words. None if no table is small enough.
+    """
+    size, width = len(letters), int(letters.max(initial=0)) + 1
+    # The nodes before each character, and after the last
+    nodes, levels = np.zeros(len(ids) + 1, np.int64), [0, 1]
+    of_text = letters[ids].astype(np.int64)
+    places = np.arange(len(ids))
+    depths = places - np.maximum.accumulate(np.where(of_text > 0, -1, places))
+    nodes[1:][depths > max_letters] = UNKNOWN
+    for depth in range(1, max_letters + 1):
+        here = np.flatnonzero(depths == depth)
+        keys, numbers = np.unique(nodes[here] * width + of_text[here], return_inverse=True)
+        nodes[here + 1] = levels[-1] + numbers
+        levels.append(levels[-1] + len(keys))
+    is_counted = (nodes[:-1] > 0) | ((nodes[:-1] == 0) & (of_text > 0))
+    keys, counts = np.unique((nodes[:-1] * size + ids)[is_counted], return_counts=True)
+    most = MAX_ENTRIES * -(-len(ids) // 100_000)
+    for num_nodes in levels[:1:-1]:
+        n = int(np.searchsorted(keys, num_nodes * size))
+        sizes = np.bincount(keys[:n] // size, minlength=num_nodes)
+        arrays = (array.astype(np.int32) for array in (sizes, keys[:n] % size, counts[:n]))
+        table = WordTable(letters, *arrays)
+        num_bytes = sum(array.nbytes for array in table.to_arrays().values())
+        if n <= most and num_bytes <= max_bytes:
+            return table
+    return None

@@ -1,0 +1,17 @@
+/** Return the first place from `first` to `end` whose number is not below a value. */
+export function findSorted(numbers, first, end, value) {
+  while (first < end) {
+    const middle = (first + end) >> 1;
+    if (numbers[middle] < value) first = middle + 1;
+    else end = middle;
+  }
+  return first;
+}
+
+/** Return the counts of a file's array, in which counts of 255 and more are in another array. */
+export function joinCounts(counts, many) {
+  let next = 0;
+  return Uint32Array.from(counts, (count) => (count === MANY ? many[next++] : count));
+}
+
+const MANY = 255;

@@ -1,0 +1,113 @@
+"""The word table and the lengths of runs against plain definitions, and hostile arrays of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from charrnn.counts.passages import count_passages
+from charrnn.counts.runs import RunLengths, count_runs
+from charrnn.counts.words import WordTable, count_words, number_letters
+from charrnn.text.vocabulary import Vocabulary
+from tests.generation.definition import odds_of_run, word_before, words_of
+from tests.generation.models import TEXT, trained_model
+
+RNG = np.random.default_rng(4)
+VOCABULARY = trained_model().vocabulary
+LETTERS = number_letters(VOCABULARY)
+IDS = VOCABULARY.encode(TEXT.replace("cat", "category", 3) + "The end")
+
+
+def test_a_node_has_what_follows_the_letters_of_a_word() -> None:
+    table = count_words(IDS, LETTERS, 6, 10**6)
+    assert table is not None
+    follows = words_of(IDS.tolist(), VOCABULARY, 6)
+    text = np.append(VOCABULARY.encode("thE mat's zebras categories tha"), RNG.integers(0, 65, 200))
+    nodes = table.find_nodes(text[None], np.zeros(1, np.int32))[0]
+    seen = set()
+    for t, node in enumerate(nodes.tolist()):
+        word = word_before(text[: t + 1].tolist(), VOCABULARY)
+        assert (node == 0) == (word == "")
+        assert (node > 0) == (word in follows)
+        if node > 0:
+            entries = slice(table.starts[node], table.starts[node + 1])
+            counts = zip(table.characters[entries], table.counts[entries], strict=True)
+            assert dict(counts) == follows[word]
+            seen.add(word)
+    assert {"the", "mat", "catego"} <= seen
+    assert (table.sizes > 0).sum() == 1 + len(follows)  # the first node is between words
+
+
+def test_letters_are_those_of_the_vocabulary() -> None:
+    letters = number_letters(Vocabulary(list("aAäÄ '3Éß")))
+    assert (letters > 0).tolist() == [True] * 4 + [False] * 3 + [True] * 2
+    assert letters[0] == letters[1] != letters[2] == letters[3]
+    of_bytes = number_letters(Vocabulary(["a", "A", "\udcc3", "\udce4", " "], is_bytes=True))
+    assert (of_bytes > 0).tolist() == [True] * 4 + [False]
+    assert of_bytes[0] == of_bytes[1] != of_bytes[2] != of_bytes[3]
+
+
+def test_a_text_without_spaces_has_shorter_words_or_none() -> None:
+    signs = Vocabulary([chr(0x4E00 + n) for n in range(500)])
+    ids, letters = RNG.integers(0, 500, 20_000), number_letters(signs)
+    table = count_words(ids, letters, 12, 10**9)
+    assert table is not None
+    assert len(table.characters) <= 30_000
+    assert len(table.keys) < 500 + 20_000  # after one letter, not after two
+    assert count_words(ids, letters, 12, 1000) is None
+    assert count_words(IDS, LETTERS, 0, 10**6) is None
+
+
+def test_arrays_there_and_back_and_hostile_ones() -> None:
+    """What is accepted can be walked and predicts finite numbers."""
+    words = count_words(IDS, LETTERS, 6, 10**6)
+    runs = count_runs([IDS], 65, 5)
+    assert words is not None
+    assert len(runs.counts)
+    arrays = {**words.to_arrays(), **runs.to_arrays()}
+    assert WordTable.from_arrays(65, arrays).keys.tolist() == words.keys.tolist()
+    assert RunLengths.from_arrays(65, 5, arrays).odds.tolist() == runs.odds.tolist()
+    refused = 0
+    for name, values in arrays.items():
+        for change in (
+            values[:-1],
+            values[:0],
+            np.append(values, values[-1:]),
+            values[::-1].copy(),
+            values.astype(np.int8),
+            values[None],
+            np.full_like(values, 255),
+            np.zeros_like(values),
+            np.append(values.astype(np.uint32)[:-1], np.uint32(2**31)),
+        ):
+            hostile = {**arrays, name: change}
+            try:
+                table = WordTable.from_arrays(65, hostile)
+                lengths = RunLengths.from_arrays(65, 5, hostile)
+            except ValueError:
+                refused += 1
+                continue
+            ids = RNG.integers(0, 65, (1, 300))
+            nodes = table.find_nodes(ids, np.zeros(1, np.int32))[0]
+            assert nodes.max() < len(table.sizes)
+            assert np.isfinite(table.score(nodes, np.full((300, 65), 1 / 65)).values).all()
+            assert np.isfinite(lengths.find_odds(ids[0], np.full(300, 6)).odds).all()
+    assert refused > 40
+    for size in (10, 66):
+        with pytest.raises(ValueError, match="its words"):
+            WordTable.from_arrays(size, arrays)
+
+
+def test_a_run_goes_on_as_often_as_those_of_the_text() -> None:
+    text = [1] * 8 + [2] + [1] * 8 + [2] + [1] * 12 + [2] + [3] * 5 + [1] * 40 + [2] * 9
+    runs = count_runs([np.array(text)], 5, count_passages(np.array(text), 5, 6).context)
+    for character in range(5):
+        for length in range(1, 50):
+            odds = runs.find_odds(np.array([character]), np.array([length])).odds.tolist()
+            expected = odds_of_run(text, [character] * length, 6)
+            assert odds == ([] if expected is None else pytest.approx([expected]))
+    # another text counts only where the first has no runs of a character
+    joined = count_runs([np.array(text), np.array([1] * 90 + [0] * 9 + [4])], 5, 6)
+    assert joined.lengths[joined.characters == 1].tolist() == [8, 12, 40]
+    assert joined.with_runs == {0, 1, 2}
+    assert count_runs([np.zeros(50, int)], 1, 6).with_runs == set()
