@@ -252,8 +252,15 @@ class Counts:
 
     def read_next(self, ids: Ids, state: Nodes) -> tuple[Prediction, Nodes]:
         """Read one character (N,) per stream, and return the prediction and the state after it."""
-        return self.read(ids[:, None], state)
+        state = self.extend(ids, state)
+        return self.observe(state).weigh(self.weights), state
 
     def extend(self, ids: Ids, state: Nodes) -> Nodes:
         """Return the state after one more character (N,) per stream."""
-        return self.find_states(ids[:, None], state)[:, 0]
+        K, after = self.table.context, np.zeros_like(state)
+        after[:, :K] = self.table.extend(ids, state[:, :K])
+        if self.words is not None:
+            after[:, K] = self.words.extend(ids, state[:, K])
+        is_repeated = (after[:, 0] == state[:, 0]) & (after[:, 0] > 0)
+        after[:, K + 1] = np.where(is_repeated, np.minimum(state[:, K + 1] + 1, MAX_RUN), 1)
+        return after

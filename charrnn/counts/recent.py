@@ -14,7 +14,8 @@ from charrnn.counts.table import Ids, Nodes
 from charrnn.counts.words import UNKNOWN
 
 _MAX_CACHED = 1 << 21  # probabilities
-_FEW_ENTRIES = 32  # up to this number, a loop in Python is faster than NumPy
+# Up to these numbers, a loop in Python is faster than NumPy.
+_FEW_CHILDREN, _FEW_SCORES = 32, 16
 
 
 class RecentContexts:
@@ -108,7 +109,7 @@ class RecentContexts:
         """Add the weighted scores of a word's node to scores (V,), in place."""
         first, end = self._entries[word], self._entries[word + 1]
         weight = self._counts.weights.words[end - first == 1]
-        if end - first > _FEW_ENTRIES:
+        if end - first > _FEW_SCORES:
             assert self._words is not None
             characters, ratios = self._words.characters[first:end], self._words.ratios[first:end]
             scores[characters] += np.float32(weight) * np.log1p(ratios / p[characters])
@@ -141,7 +142,7 @@ class RecentContexts:
         """Return the probabilities (V,) after a context from those after the next shorter one."""
         table, start, end = self._table, self._starts[node], self._starts[node + 1]
         p: Floats = shorter * table.backoff[node]
-        if end - start > _FEW_ENTRIES:
+        if end - start > _FEW_CHILDREN:
             p[table.characters[start:end]] += table.mass[start:end]
         else:
             numbers: Any = p.data

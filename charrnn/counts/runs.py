@@ -125,7 +125,8 @@ class RunLengths:
             characters: (P,), the last character of each place.
             lengths: (P,), the number of equal characters that end there.
         """
-        rows = np.flatnonzero((lengths >= self.least) & np.isin(characters, self.characters))
+        rows = np.flatnonzero(lengths >= self.least)
+        rows = rows[np.isin(characters[rows], self.characters)]
         characters = characters[rows].astype(np.int64)
         keys = characters * (MAX_RUN + 1) + lengths[rows]
         # The last entry of a character is its longest run, so a shorter length finds a later one.

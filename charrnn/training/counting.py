@@ -106,8 +106,10 @@ class CharacterCounts(L.Callback):
             return
         best, parts = _find_best(self._model_mixtures), "the network only"
         if best.helps:
-            parts = "the counts only, because the text is short" if self._is_short else "both"
-            parts += ", and with its words" if best.counts.words is not None else ""
+            words = "" if best.counts.words is None else " and a table of words"
+            parts = f"both{words}"
+            if self._is_short:
+                parts = f"the counts{words} only, because the text is short"
         say(
             # best.network_loss, from float16 logits, could differ in the last digit
             f"val/loss: network {pl_module.best.loss:.4f}, counts {best.counts_loss:.4f}, both "

@@ -267,19 +267,29 @@ def _to_compiled_counts(counts: Counts | None) -> Any:
     if counts is None:
         by_place = np.zeros((2, 1, 2), np.float32)
         return CompiledCounts(
-            ids, ids, shares, shares, shares, by_place, False, 0, ids, ids, shares, ids, 1,
-            ids.astype(np.int64), ids, ids, shares, shares,
+            ids, ids, shares, shares, shares, by_place, False, 0, ids, ids, shares,
+            ids, ids, ids, shares, ids, ids, shares,
         )  # fmt: skip
     table, runs, words = counts.table, counts.runs, counts.words
     if words is None:
         words = WordTable(
             np.zeros(table.vocabulary_size, np.int32), np.zeros(1, np.int32), ids, ids
         )
+    parents = np.arange(len(words.sizes) + 1)
+    integers = (
+        table.characters, table.starts, runs.characters, runs.lengths, words.letters, words.starts,
+        words.characters, np.searchsorted(words.keys, parents * words.width),
+        words.keys % words.width,
+    )  # fmt: skip
+    (
+        characters, starts, run_characters, run_lengths, letters, word_starts, word_characters,
+        word_children, child_letters,
+    ) = (np.array(each, np.int32) for each in integers)  # fmt: skip
     return CompiledCounts(
-        np.array(table.characters, np.int32), np.array(table.starts, np.int32), table.mass,
-        table.backoff, table.unigram, counts.by_place, counts.needs_network,
-        runs.least, runs.characters.astype(np.int32), runs.lengths.astype(np.int32), runs.odds,
-        words.letters, words.width, words.keys, words.starts, words.characters, words.ratios,
+        characters, starts, table.mass, table.backoff, table.unigram,
+        counts.by_place, counts.needs_network,
+        runs.least, run_characters, run_lengths, runs.odds,
+        letters, word_starts, word_characters, words.ratios, word_children, child_letters,
         np.array(counts.weights.words, np.float32),
     )  # fmt: skip
 

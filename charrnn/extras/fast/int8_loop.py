@@ -67,8 +67,10 @@ class CompiledCounts(NamedTuple):
         characters, starts, mass, backoff, unigram: of the `CountTable`.
         by_place, needs_network: of the `Counts`.
         least_run, run_characters, run_lengths, run_odds: of the `RunLengths`.
-        letters, num_letters, word_keys, word_starts, word_characters, word_ratios: of the
-            `WordTable`; without one, all letters are 0.
+        letters, word_starts, word_characters, word_ratios: of the `WordTable`; without one, all
+            letters are 0.
+        word_children: (M + 1,), the number of nodes before the children of each node.
+        child_letters: (M - 1,), the last letter of each node but the first.
         word_weights: (2,).
     """
 
@@ -84,11 +86,11 @@ class CompiledCounts(NamedTuple):
     run_lengths: Any
     run_odds: Any
     letters: Any
-    num_letters: int
-    word_keys: Any
     word_starts: Any
     word_characters: Any
     word_ratios: Any
+    word_children: Any
+    child_letters: Any
     word_weights: Any
 
 
@@ -524,13 +526,13 @@ def _extend_state(counts, state, id_):  # type: ignore[no-untyped-def]
             break
     is_repeated = nodes[0] == last and last > 0
     state[-1] = min(state[-1] + 1, MAX_RUN) if is_repeated else 1
-    letter = np.int64(counts.letters[id_])
+    letter = counts.letters[id_]
     if letter == 0:
         state[-2] = 0
     elif state[-2] != UNKNOWN:
-        key = state[-2] * counts.num_letters + letter
-        place = _find_sorted(counts.word_keys, 0, len(counts.word_keys), key)
-        is_known = place < len(counts.word_keys) and counts.word_keys[place] == key
+        first, end = counts.word_children[state[-2]], counts.word_children[state[-2] + 1]
+        place = _find_sorted(counts.child_letters, first, end, letter)
+        is_known = place < end and counts.child_letters[place] == letter
         state[-2] = place + 1 if is_known else UNKNOWN
 
 
@@ -580,9 +582,11 @@ def _mix(counts, state, p, logits):  # type: ignore[no-untyped-def]
 @_compile
 def _find_odds(counts, id_, length):  # type: ignore[no-untyped-def]
     """Return the odds that a run goes on, like `RunLengths.find_odds`; 0 outside of runs."""
+    if length < counts.least_run:
+        return F(0)
     first = _find_sorted(counts.run_characters, 0, len(counts.run_characters), id_)
     end = _find_sorted(counts.run_characters, first, len(counts.run_characters), id_ + 1)
-    if first == end or length < counts.least_run:
+    if first == end:
         return F(0)
     entry = _find_sorted(counts.run_lengths, first, end, length)
     if entry < end and counts.run_lengths[entry] == length:
