@@ -28,7 +28,7 @@ import numpy.typing as npt
 from charrnn.errors import InputError, format_reason, shorten
 from charrnn.files import require_regular_file
 from charrnn.options.datasets import SPLITS
-from charrnn.text.sorted_lists import LIST_MARK
+from charrnn.text.lists import LIST_MARK
 from charrnn.text.sources import as_name_list, read_pieces
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 

@@ -32,8 +32,8 @@ from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import convert_write_errors, hold_lock, replace_file, require_regular_file
 from charrnn.options.datasets import SPLITS, DataOptions, SplitOptions
 from charrnn.say import ProgressDisplay
-from charrnn.text import sorted_lists
 from charrnn.text.corpora import CORPORA, Say, fetch_corpus, get_cache_folder
+from charrnn.text.lists import LIST_MARK, resolve_lines, shuffle_lines
 from charrnn.text.sources import (
     STDIN,
     Report,
@@ -51,7 +51,7 @@ TEMPORARY_DTYPE = np.dtype("<u4")  # of the ids in the temporary file
 _BLOCK = 1 << 18  # ids copied at once
 
 SHUFFLE_NOTICE = (
-    "the text is a sorted list, so its lines were shuffled before the splits were cut "
+    "the text is a list, so its lines were shuffled before the splits were cut "
     "({prefix}lines=shuffle); {prefix}lines=keep leaves them in order"
 )
 
@@ -66,7 +66,7 @@ class PreprocessedText:
         vocabulary: the characters, in the order in which the text first uses them.
         sizes: characters in train, val and test.
         dtype: the type of the ids, uint8 or uint32.
-        is_list: whether the text was recognized as a sorted list and its lines were shuffled.
+        is_list: whether the text was recognized as a list and its lines were shuffled.
     """
 
     h5: Path
@@ -94,7 +94,7 @@ def preprocess(
         output_h5: by default next to the text: ``x.h5`` for ``x.txt`` and for a folder ``x``.
         output_json: by default next to the HDF5 file.
         split: how the text is decoded and split. Lines are shuffled before the splits are cut
-            (see `charrnn.text.sorted_lists`); ``auto`` shuffles the lines of a sorted list only.
+            (see `charrnn.text.lists`); ``auto`` shuffles the lines of a list only.
         report: called repeatedly with the bytes read and the total bytes (None if unknown).
 
     Raises:
@@ -113,10 +113,10 @@ def preprocess(
         "each byte as a character"
     )
     text = decode_files(files, split.encoding, advice, report)
-    lines, text = sorted_lists.resolve_lines(split.lines, text)
+    lines, text = resolve_lines(split.lines, text)
     sizes: dict[str, int] = {}
     if lines == "shuffle" and (full_text := "".join(text)):
-        splits = sorted_lists.shuffle_lines(full_text, compute_split_sizes(len(full_text), split))
+        splits = shuffle_lines(full_text, compute_split_sizes(len(full_text), split))
         sizes, text = {name: len(part) for name, part in splits.items()}, iter(splits.values())
     assigner = _IdAssigner()
     # The temporary file has no name, so that a kill leaves nothing, and is on the output's disk.
@@ -140,7 +140,7 @@ def preprocess(
                 h5py.File(output, "w") as file,
             ):
                 file.attrs["source"] = json.dumps(source)
-                file.attrs[sorted_lists.LIST_MARK] = lines == "shuffle"
+                file.attrs[LIST_MARK] = lines == "shuffle"
                 for name, size in sizes.items():
                     dataset, done = file.create_dataset(name, (size,), dtype), 0
                     while done < size:

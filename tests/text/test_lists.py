@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import keyword
+import string
 from collections import Counter
 from pathlib import Path
 
@@ -13,12 +16,23 @@ from hypothesis import strategies as st
 
 from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
+from charrnn.text.lists import HEAD, is_list, resolve_lines, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
-from charrnn.text.sorted_lists import HEAD, resolve_lines, shuffle_lines
 from charrnn.text.vocabulary import Vocabulary
 
 NAMES = [first + rest for first in "ABCDEFGHIJKLMNOPQRST" for rest in ("ada", "bel", "Cyr", "Dor")]
 LIST = "".join(f"{name}\n" for name in NAMES)
+MIXED = [NAMES[i * 37 % 80] for i in range(80)]
+KANA = (
+    "いろはにほへとちりぬるをわかよたれそつねならむうゐのおくやまけふこえてあさきゆめみしゑひもせ"
+)
+CYRILLIC = str.maketrans(string.ascii_lowercase, "абцдефгхийклмнопярстуввхыз")
+HEADER = "# Names of places, by frequency, from the register of 1990. See there.\n"
+
+
+def repeat(line: str) -> str:
+    """Return the line with each of the names."""
+    return "".join(line.replace("X", name) for name in MIXED)
 
 
 @pytest.mark.parametrize(
@@ -27,24 +41,67 @@ LIST = "".join(f"{name}\n" for name in NAMES)
         (LIST, True),
         (LIST.lower(), True),
         (LIST.replace("\n", "\r\n"), True),
-        (LIST.replace("\n", "\n\n"), True),
-        ("".join(sorted(LIST.splitlines(True) * 2, key=str.casefold)), True),
-        (LIST * 20, True),  # of several letters, each sorted
+        ("".join(sorted(LIST.splitlines(True) * 4, key=str.casefold)), True),
         (LIST + "x" * HEAD, True),  # the last line is not whole
-        ("".join(f"{name}{'x' * 60}\n" for name in NAMES), False),  # no short lines
+        (repeat("X\n"), True),
+        (repeat("X\r\n") + "\r\n" * 9, True),
+        (HEADER + repeat("X\n"), True),
+        ("".join(f"{i:03} {name}\n" for i, name in enumerate(MIXED)), True),
+        (repeat("X\n") + repeat("X\n"), True),  # each name twice
+        (repeat("X\nThe Last X of York\n"), True),
+        (repeat("X van Berg\n"), True),
+        (repeat("X\n").lower().translate(CYRILLIC), True),
+        ("".join(f"{KANA[i:][:2]} {KANA[i * 5 % 46]}子\n" for i in range(46)), True),
         ("".join(LIST.splitlines(True)[::7]), False),  # too few to tell
-        ("".join(LIST.splitlines(True)[i * 37 % 80] for i in range(80)), False),
-        ("to be or not to be\n" * 1000, False),  # repeated, not sorted
+        (repeat("X\n") * 3, False),  # such as notes and moves
+        (repeat("I and X go to the sea\n"), False),  # the lines of songs
+        (repeat(f"X{'x' * 30}\n"), False),
+        ("".join(f"{KANA[i:]}{KANA[:i]}"[:35] + "\n" for i in range(46)), False),
+        (repeat("the first snow\nX is asleep\nunder the plum tree X\n\n"), False),  # stanzas
+        (repeat("X:\nSpeak, X, speak.\n\nAll:\nWe know it, we know it.\n\n"), False),  # a play
+        (repeat("- Is it you, X?\n- It is.\n"), False),  # dialogue
+        (repeat("Xは来た。\n"), False),
+        (repeat("Xは来た。\r\n"), False),
+        (repeat("X\n  child of X\n"), False),  # an outline
+        (repeat("X:\n  kind: name\n  of: person\n"), False),
+        (repeat("def X():\n    return X\n"), False),
+        (repeat("X = X or {\n"), False),
+        (repeat("00:12:04,120 --> 00:12:06,010\nX is here\n\n"), False),  # subtitles
+        (repeat("2026-11-29 07:04:19 INFO connection from X closed\n"), False),  # a log
+        (repeat("X,12.50,Main Street 12,2026-11-29,paid\n"), False),
+        (repeat("200 g X\n1 spoon of salt\n\nStir X for an hour, then cook it.\n\n"), False),
+        ("".join(f"{i * 37 % 101 / 10}\n" for i in range(100)), False),  # a series of numbers
+        ("to be or not to be\n" * 1000, False),
         ("a" * HEAD, False),
         ("", False),
     ],
 )
-def test_sorted_lists_are_told_from_texts(text: str, listed: bool) -> None:
+def test_lists_are_told_from_texts(text: str, listed: bool) -> None:
     pieces = [text[i : i + 100] for i in range(0, len(text), 100)]
     for lines, expected in (("auto", "shuffle" if listed else "keep"), ("keep", "keep")):
         found, again = resolve_lines(lines, pieces)
         assert found == expected
         assert list(again) == pieces
+
+
+@pytest.mark.parametrize(
+    ("path", "listed"),
+    [
+        ("/usr/share/dict/words", True),
+        ("/usr/share/common-licenses/GPL-3", False),
+        (argparse.__file__, False),
+        (keyword.__file__, False),
+        (__file__, False),
+    ],
+)
+def test_real_lists_are_told_from_real_texts(path: str, listed: bool) -> None:
+    if not Path(path).is_file():
+        pytest.skip(f"{path} is not on this machine")
+    lines = Path(path).read_text("utf-8").splitlines(True)
+    for count in (80, 800, len(lines)):
+        assert is_list("".join(lines[:count])) == listed
+        shuffled = np.random.default_rng(count).permutation(len(lines))[:count]
+        assert not listed or is_list("".join(lines[i] for i in shuffled))
 
 
 def test_a_large_text_is_not_read_to_its_end() -> None:
@@ -79,11 +136,12 @@ def test_the_last_line_ends_as_the_others_do() -> None:
     assert sorted(found["train"].split("\r\n")) == ["", "a", "b", "c"]
 
 
+@pytest.mark.parametrize("text", [LIST, repeat("X\n")], ids=["sorted", "mixed"])
 @pytest.mark.parametrize("encoding", ["bytes", "utf-8"])
 def test_the_splits_of_a_list_are_drawn_from_all_of_it(
-    folder: Path, capsys: pytest.CaptureFixture[str], encoding: str
+    folder: Path, capsys: pytest.CaptureFixture[str], text: str, encoding: str
 ) -> None:
-    Path("x.txt").write_text("Zoë\n" * 3 + LIST, "utf-8")
+    Path("x.txt").write_text("Zoë\n" * 3 + text, "utf-8")
     total = Path("x.txt").stat().st_size - 3 * (encoding == "utf-8")
     found, said = {}, {}
     for lines in ("keep", "auto", "shuffle"):
@@ -96,7 +154,7 @@ def test_the_splits_of_a_list_are_drawn_from_all_of_it(
             ids = {name: file[name][:].astype(np.int64) - 1 for name in file}
         found[lines] = {name: vocabulary.decode(part) for name, part in ids.items()}
     assert said["keep"] == said["shuffle"] == ""
-    assert said["auto"].startswith("the text is a sorted list")
+    assert said["auto"].startswith("the text is a list")
     assert said["auto"].count("\n") == 1
     assert found["keep"]["train"].startswith("Zo")
     assert found["auto"] == found["shuffle"]
