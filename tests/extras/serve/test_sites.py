@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.extras.serve.servers import serving, serving_main
+from tests.small_runs import Train
 
 httpx = pytest.importorskip("httpx")
 
@@ -88,6 +89,16 @@ def test_cors_of_all_admits_all_until_ctrl_c(models: Path) -> None:
             assert (answer.status_code, admitted(answer.headers)) == (200, "*")
         assert server.stop(signal.SIGINT) == 130
         assert server.lines[1:] == ["charrnn serve: interrupted\n"]
+
+
+def test_the_page_is_told_which_models_learnt_from_lists(train: Train, workplace: Path) -> None:
+    names = [f"{a}{b}{c}ing" for a in "bcdfg" for b in "aeiouy" for c in "lmn"]
+    Path("mixed.txt").write_text("".join(f"{names[i * 37 % 90]}\n" for i in range(90)))
+    train("trainer.max_steps=1", "data.input_txt=mixed.txt", folder="list")
+    train("trainer.max_steps=1", folder="text")
+    with serving("models.list=list", "models.text=text") as server:
+        data = httpx.get(f"{server.url}/v1/models").json()["data"]
+    assert {model["id"]: model["is_list"] for model in data} == {"list": True, "text": False}
 
 
 def test_other_machines_may_call_it_by_any_name(models: Path) -> None:
