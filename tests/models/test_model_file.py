@@ -140,7 +140,15 @@ def test_other_descriptions_and_counts_are_refused(path: Path) -> None:
     model = replace(counted(), facts={})
     rewritten(path, model, lambda d: d)
     assert model_file.load(path).counts is not None
-    for value in ({"context": 10**9}, {"context": "3"}, {"network": [1]}, {"counts": [1.0, -1.0]}):
+    for value in (
+        {"context": 10**9},
+        {"context": "3"},
+        {"network": [1]},
+        {"counts": [1.0, -1.0, 1.0, 1.0]},
+        {"words": [0.1]},
+        {"words": [0.1, float("nan")]},
+        {"words": 0.1},
+    ):
         rewritten(path, model, lambda d, value=value: {**d, "counts": {**d["counts"], **value}})
         refusal(path, model_file.load)
     rewritten(path, model, put(("counts",), ABSENT))
