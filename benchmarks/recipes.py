@@ -24,7 +24,7 @@ from benchmarks.measuring import run
 from benchmarks.report import PAGE, write_table
 from benchmarks.workplace import CHARRNN, REPOSITORY
 from charrnn import Model
-from charrnn.counts.mixing import fit_weights
+from charrnn.counts.fitting import fit_weights
 from charrnn.data import SplitIds, open_data, translate_split
 from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
 from charrnn.networks.ensemble import make_any_network
@@ -122,25 +122,18 @@ def compute_losses_with_counts(folder: Path) -> dict[str, float]:
     that are fitted on the other half.
     """
     trained = read_model(folder)
-    assert trained.counts is not None
+    counts = trained.counts
+    assert counts is not None
     data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
     ids = translate_split(data, "val", trained.vocabulary)[:]
     halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
     model = Model(trained)
     totals = {"carried": 0.0, "cold": 0.0}
     for scored, other in (halves, halves[::-1]):
-        text = trained.vocabulary.decode(other)
-        logits = [model.logits(text, which)[:-1] for which in ("none", "only")]
-        table = trained.counts.table
-        lengths = table.read(other[None, :-1], table.zero_state(1))[1][0]
-        is_known = lengths <= table.context
-        weights = fit_weights(
-            logits[0][is_known],
-            logits[1][is_known],
-            other[1:][is_known],
-            lengths[is_known] / table.context,
-        )
-        both = replace(trained, counts=replace(trained.counts, weights=weights))
+        logits = model.logits(trained.vocabulary.decode(other), counts="none")[:-1]
+        states = counts.find_states(other[None, :-1], counts.zero_state(1))[0]
+        weights = fit_weights(logits, counts.observe(states), other[1:]).weights
+        both = replace(trained, counts=replace(counts, weights=weights))
         network, part = make_any_network(both), SplitIds(scored)
         totals["carried"] += compute_stream_loss(network, part).loss * len(scored)
         totals["cold"] += compute_window_loss(network, part, WINDOW).loss * len(scored)
