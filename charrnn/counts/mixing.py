@@ -9,7 +9,7 @@ after a longer context. They change linearly with the length, and differ inside 
 words. g is one number, or another one if the table knows only one continuation of the word. These
 ten numbers minimize the loss of a held-out text (`charrnn.counts.fitting`).
 
-In a long run of one character, `charrnn.counts.runs` gives the probability that it goes on.
+In a long run of one character, `charrnn.counts.runs` gives the probability that it continues.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ COUNTS_ONLY = Weights((0.0,) * 4, (1.0,) * 4, (0.2, 0.2))
 
 
 class Prediction(NamedTuple):
-    """What is added to a network's logits at P places.
+    """The addition to a network's logits at P places.
 
     For a single place, the arrays have no first axis.
 
@@ -87,7 +87,7 @@ class Prediction(NamedTuple):
 
 
 class Places(NamedTuple):
-    """What counts know of P places of a text.
+    """The scores of counts at P places of a text, before they are weighted.
 
     Attributes:
         log_probs: (P, V), by the Kneser-Ney counts.
@@ -232,12 +232,13 @@ class Counts:
         return states
 
     def observe(self, states: Nodes) -> Places:
-        """Return what the counts know of places with the states (P, K + 2)."""
+        """Return the scores at places with the states (P, K + 2)."""
         K = self.table.context
-        nodes, word_nodes, run_lengths = states[:, :K], states[:, K], states[:, K + 1]
+        nodes, word_nodes = states[:, :K], states[:, K].copy()
         p = self.table.predict(nodes)
+        runs = self.runs.find_odds(self.table.characters[nodes[:, 0]], states[:, K + 1])
+        word_nodes[runs.rows] = 0  # no words in a run
         words = None if self.words is None else self.words.score(word_nodes, p)
-        runs = self.runs.find_odds(self.table.characters[nodes[:, 0]], run_lengths)
         features = compute_features(np.count_nonzero(nodes, -1) / K, word_nodes != 0)
         return Places(np.log(p), features, words, runs)
 

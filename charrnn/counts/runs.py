@@ -1,8 +1,8 @@
 """The lengths of the runs of one character in a text, such as indentations.
 
 A context of K characters does not tell how long a run already is, and a mixture of network and
-counts writes blank pages. So in a run of K or more characters, the probability that it goes on
-comes from the lengths of the text's runs:
+counts writes blank pages. So in a run of K or more characters, the probability that it continues
+is taken from the lengths of the text's runs:
 
     p(one more) = (runs longer than L) / (runs of L or more)
 
@@ -34,7 +34,7 @@ class RunOdds(NamedTuple):
     Attributes:
         rows: (R,), the numbers of the places, in ascending order.
         characters: (R,), the id of each run's character.
-        odds: (R,), p / (1 - p), where p is the probability that the run goes on.
+        odds: (R,), p / (1 - p), where p is the probability that the run continues.
     """
 
     rows: Ids
@@ -44,7 +44,7 @@ class RunOdds(NamedTuple):
     def apply(self, scores: npt.NDArray[Any]) -> None:
         """Set the score of each run's character in scores (P, V), in place.
 
-        The result is the logits with which each run goes on with its probability. The ratios
+        The result is the logits with which each run continues with its probability. The ratios
         between all other characters stay the same.
         """
         others, n = scores[self.rows], np.arange(len(self.rows))
@@ -111,7 +111,7 @@ class RunLengths:
 
     @cached_property
     def odds(self) -> Floats:
-        """The odds (R,) that a run goes on after each of the lengths."""
+        """The odds (R,) that a run continues after each of the lengths."""
         sums = np.append(self.counts[::-1].cumsum()[::-1], 0)  # the runs from an entry to the end
         ends = np.searchsorted(self.characters, self.characters, "right")
         longer = sums[1:] - sums[ends]

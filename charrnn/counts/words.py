@@ -42,7 +42,7 @@ class WordScores(NamedTuple):
         rows: (E,), the place of each score, in ascending order.
         characters: (E,), its character.
         values: (E,), the score.
-        is_single: (E,), whether the word so far goes on with only one character in the table.
+        is_single: (E,), whether only one character continues the word so far in the table.
     """
 
     rows: Ids

@@ -18,7 +18,7 @@ from charrnn.text.vocabulary import Vocabulary
 
 TEXT = (
     "The cat sat on the mat; the rat sat on the cat.\n"
-    "      What a mat! What a cat! That rat, that fat cat's hat.\n"
+    "      What a mat! What a caaaaaaat! That rat, that fat cat's hat.\n"
 ) * 12
 WEIGHTS = Weights((0.3, 0.7, 0.4, 0.6), (0.8, 0.4, 0.7, 0.5), (0.4, 0.2))
 # hidden sizes that fill no block, with rows left over

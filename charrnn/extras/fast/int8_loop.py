@@ -581,7 +581,7 @@ def _mix(counts, state, p, logits):  # type: ignore[no-untyped-def]
 
 @_compile
 def _find_odds(counts, id_, length):  # type: ignore[no-untyped-def]
-    """Return the odds that a run goes on, like `RunLengths.find_odds`; 0 outside of runs."""
+    """Return the odds that a run continues, like `RunLengths.find_odds`; 0 outside of runs."""
     if length < counts.least_run:
         return F(0)
     first = _find_sorted(counts.run_characters, 0, len(counts.run_characters), id_)

@@ -104,7 +104,7 @@ export class Counts {
       const logCounts = Math.fround(Math.fround(Math.log(p[id])) * counts);
       logits[id] = logCounts + Math.fround(network * logits[id]);
     }
-    if (odds) this.runs.goOn(logits, this.characters[state[0]], odds);
+    if (odds) this.runs.apply(logits, this.characters[state[0]], odds);
     else if (word > 0) this.words.addScores(logits, word, p);
   }
 

@@ -14,7 +14,7 @@ export class RunLengths {
     this.least = least;
     this.characters = characters;
     this.lengths = lengths;
-    this.odds = new Float32Array(counts.length); // that a run of an entry's length goes on
+    this.odds = new Float32Array(counts.length); // that a run of an entry's length continues
     for (let entry = counts.length - 1, longer = 0; entry >= 0; entry--) {
       if (characters[entry] !== characters[entry + 1]) longer = 0;
       const odds = Math.fround(longer) / Math.fround(counts[entry]);
@@ -23,7 +23,7 @@ export class RunLengths {
     }
   }
 
-  /** Return the odds that a character's run of some length goes on; 0 outside of runs. */
+  /** Return the odds that a character's run of some length continues; 0 outside of runs. */
   findOdds(id, length) {
     if (length < this.least) return 0;
     const { characters, lengths } = this;
@@ -35,8 +35,8 @@ export class RunLengths {
     return lengths[entry] === length ? this.odds[entry] : MAX_ODDS;
   }
 
-  /** Set the logit of a character so that its run goes on with these odds. */
-  goOn(logits, id, odds) {
+  /** Set the logit of a character so that its run continues with these odds. */
+  apply(logits, id, odds) {
     logits[id] = -Infinity;
     const highest = logits.reduce((a, b) => Math.max(a, b));
     let sum = 0;
