@@ -67,7 +67,9 @@ class CharacterCounts(L.Callback):
     best.ckpt and last.ckpt do not depend on them.
 
     The background (`TextDataModule.background`) is counted before the training text, in the same
-    table, if the mixture predicts the validation split better with it than without it.
+    table, if the mixture predicts the validation split better with it than without it. The word
+    table contains only the training text: with the words of the background, the mixture predicts
+    small texts no better, and writes fewer of their words.
 
     Args:
         context: the longest context that is counted, in characters. The best length up to it is
@@ -180,7 +182,7 @@ class CharacterCounts(L.Callback):
             runs = count_runs(parts[::-1], size, table.context)
             table_bytes = sum(array.nbytes for array in table.to_arrays().values())
             max_bytes = int(WORDS_SHARE * (weight_bytes + table_bytes))
-            words = count_words(text, letters, max_letters, max_bytes)
+            words = count_words(ids, letters, max_letters, max_bytes)
             counts = Counts(table, runs, words, COUNTS_ONLY)
             states = counts.find_states(self._ids[None, :-1], counts.zero_state(1))[0]
             places = counts.observe(states)
