@@ -7,6 +7,10 @@ distribution at a uniform random number in [0, 1). So the same numbers give the 
 engine, except for draws within rounding of a boundary. The sums are in float64, because float32
 would move these boundaries a billion times as far.
 
+After three equal blanks or tabs, the next character is drawn at a temperature of at least 1 and
+without the filters, so that the length of an indentation follows the model. A temperature below 1
+would sharpen "one more blank" at every step of a run, and a long run would never end.
+
 The streams of a batch may have different params. Of equally likely characters, the one with the
 lower id is first.
 """
@@ -34,6 +38,8 @@ Flags = npt.NDArray[np.bool_]
 _COLDEST = 1e260
 # The options of the filters, with the neutral value of each
 FILTERS = {"top_k": np.inf, "top_p": 1.0, "min_p": 0.0}
+BLANKS = " \t"
+RUN_LENGTH = 3  # equal blanks, after which the limits are lifted
 _LARGEST_PENALTY = 1e30  # the sum of all penalties is still finite
 
 Params = SamplingParams | Sequence[SamplingParams]  # for all streams of a batch, or for each
@@ -41,7 +47,7 @@ Params = SamplingParams | Sequence[SamplingParams]  # for all streams of a batch
 
 def resolve_temperature(params: SamplingParams) -> float:
     """Return the temperature; 0 if the likeliest character is always drawn."""
-    return params.temperature if params.sample else 0.0
+    return params.temperature if params.sample and params.top_k != 1 else 0.0
 
 
 def find_banned_ids(params: SamplingParams, vocabulary: Vocabulary) -> list[int]:
@@ -127,40 +133,94 @@ def log_softmax(logits: npt.NDArray[Any]) -> Floats:
     return scores
 
 
+class Limits:
+    """The temperatures and filters of N streams. They are lifted after equal blanks.
+
+    Args:
+        ordinary: (N, 1 + F), the factor of the logits and the values of `FILTERS`.
+        texts: the ids of each stream so far, at least the last `RUN_LENGTH`.
+
+    Attributes:
+        ordinary_and_lifted: (2, N, 1 + F).
+        current: (N, 1 + F), the limits of the next draw; changed in place.
+        blanks: the ids of `BLANKS`; empty if there is nothing to lift.
+        runs: the number of equal blanks at the end of each stream.
+    """
+
+    def __init__(
+        self, ordinary: Floats, vocabulary: Vocabulary, texts: Sequence[Ids] | Ids
+    ) -> None:
+        lifted = np.tile([1, *FILTERS.values()], (len(ordinary), 1))
+        lifted[:, 0] = np.minimum(ordinary[:, 0], 1)
+        self.ordinary_and_lifted = np.stack([ordinary, lifted])
+        self.current = ordinary.copy()
+        self.blanks: frozenset[int] = frozenset()
+        if (lifted != ordinary).any():
+            self.blanks = frozenset(vocabulary.look_up(BLANKS).tolist()) - {-1}
+        self.runs = [0] * len(texts)
+        self._last = [-1] * len(texts)
+        if self.blanks:
+            for n, text in enumerate(texts):
+                for id_ in text[-RUN_LENGTH:].tolist():
+                    self._append(n, id_)
+
+    def append(self, ids: Ids) -> None:
+        """Append drawn ids (N,) to the texts."""
+        if ids.ndim:
+            for n, id_ in enumerate(ids.tolist()):
+                if self.runs[n] or id_ in self.blanks:
+                    self._append(n, id_)
+        elif self.runs[0] or ids in self.blanks:
+            self._append(0, int(ids))
+
+    def _append(self, n: int, id_: int) -> None:
+        """Append an id to the text of one stream."""
+        before, run = self.runs[n], int(id_ in self.blanks)
+        if run and id_ == self._last[n]:
+            run += before
+        self.runs[n], self._last[n] = run, id_
+        if (run >= RUN_LENGTH) != (before >= RUN_LENGTH):
+            self.current[n] = self.ordinary_and_lifted[int(run >= RUN_LENGTH), n]
+
+
 @dataclass
 class Batch:
     """The params of N streams as arrays. For a single stream they have no first axis.
 
     Attributes:
         greedy: (N,), whether the likeliest character is always drawn.
-        scale: (N, 1), the factor of the logits; 1 where `greedy`.
         bias: (N, V), added to the logits; None if it is 0 everywhere.
-        filter_values: (N, F), the values of `FILTERS`; where `greedy`, the neutral values.
+        limits: the temperatures and filters; neutral where `greedy`.
         penalized: the params of the streams with a penalty, by the number of the stream.
         texts: `chr` of the ids so far, for the same streams.
     """
 
     greedy: Flags
-    scale: Floats
     bias: Array | None
-    filter_values: Floats
+    limits: Limits
     penalized: dict[int, SamplingParams]
     texts: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Options that change nothing are skipped in `draw`.
         self.is_greedy = bool(self.greedy.all())
-        self.top_k, self.top_p, min_p = np.split(self.filter_values, len(FILTERS), -1)
-        min_p = min_p.reshape(self.scale.shape)
-        self.min_p = min_p if min_p.any() else None
-        self.ranks = bool((self.filter_values != [*FILTERS.values()])[..., :2].any())
+        ordinary = self.limits.ordinary_and_lifted[0]
+        top_k, top_p, min_p = (ordinary[:, 1:] != [*FILTERS.values()]).any(0)
+        self.ranks, has_min_p = bool(top_k or top_p), bool(min_p)
+        # All these arrays are views of the current limits, which change in place.
+        is_single = self.greedy.ndim == 0
+        current = self.limits.current[0] if is_single else self.limits.current
+        scale, self.top_k, self.top_p, min_p = np.split(current, 1 + len(FILTERS), -1)
+        if is_single:
+            scale, min_p = scale.reshape(()), min_p.reshape(())
+        self.scale, self.min_p = scale, min_p if has_min_p else None
 
     @classmethod
     def of(cls, params: Params, vocabulary: Vocabulary, texts: Sequence[Ids] | Ids) -> Batch:
         """Return the batch of streams with these params.
 
         Args:
-            texts: the ids (T,) of each stream so far, for the penalties.
+            texts: the ids (T,) of each stream so far: all for the penalties, else the last few.
         """
         rows = [params] * len(texts) if isinstance(params, SamplingParams) else list(params)
         temperatures = np.array([resolve_temperature(row) for row in rows])
@@ -172,12 +232,14 @@ class Batch:
             bias = np.stack([make_bias(row, vocabulary) for row in rows])
         values = [[getattr(row, name) for name in FILTERS] for row in rows]
         filter_values = np.array(values, np.float64).reshape(-1, len(FILTERS))
+        is_neutral = np.isnan(filter_values) | greedy[:, None]
+        filter_values = np.where(is_neutral, [*FILTERS.values()], filter_values)
+        limits = np.column_stack([np.where(greedy, 1, scale), filter_values])
         penalized = {n: row for n, row in enumerate(rows) if row.dry_multiplier}
         return cls(
             greedy,
-            np.where(greedy, 1, scale)[:, None],
             bias,
-            np.where(np.isnan(filter_values) | greedy[:, None], [*FILTERS.values()], filter_values),
+            Limits(limits, vocabulary, texts),
             penalized,
             {n: "".join(map(chr, texts[n].tolist())) for n in penalized},
         )
@@ -185,10 +247,7 @@ class Batch:
     def squeeze(self) -> Batch:
         """Return the batch of a single stream without the first axis."""
         bias = None if self.bias is None else self.bias[0]
-        scale = self.scale.reshape(())
-        return replace(
-            self, greedy=self.greedy[0], scale=scale, bias=bias, filter_values=self.filter_values[0]
-        )
+        return replace(self, greedy=self.greedy[0], bias=bias)
 
     def compute_penalties(self, shape: tuple[int, ...]) -> Floats:
         """Return the penalties (N, V), which are subtracted from the logits."""

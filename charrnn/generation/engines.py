@@ -124,8 +124,8 @@ class Engine(Protocol):
             params: for all streams, or for each.
             needed: (N,), the number of characters that each stream needs; by default T. Further
                 characters and the state of such a stream are undefined.
-            texts: the ids of each stream so far, with the last character, for the penalties; by
-                default only the last character.
+            texts: the ids of each stream so far, with the last character: all for the penalties,
+                else at least the last `RUN_LENGTH`; by default only the last character.
 
         Returns:
             The ids (N, T) of the new characters, and the state before the last of them.
@@ -191,6 +191,8 @@ class StepEngine:
             columns[t] = ids = draw(logits, column, batch)
             if batch.texts:
                 batch.append(ids)
+            if batch.limits.blanks:
+                batch.limits.append(ids)
         return _restore_first_axis(state, N)
 
 

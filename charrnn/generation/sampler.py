@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.generation.draw import Ids, find_banned_ids, log_softmax
+from charrnn.generation.draw import RUN_LENGTH, Ids, find_banned_ids, log_softmax
 from charrnn.generation.engines import Engine, make_engine, select_streams
 from charrnn.models.trained import State, Trained, zero_state
 from charrnn.options.sampling import SamplingParams
@@ -356,13 +356,14 @@ class Stream:
     Args:
         seed, sample: select the random numbers.
         last: the id of the last character before the new text; None if there is none.
-        start: the ids before the new text that count for the penalties.
+        start: the ids before the new text that count for penalties and runs of blanks.
         stops: texts, in the vocabulary's characters, before which the new text ends.
 
     Attributes:
         last: the id of the newest character, which the model has not read.
         num_written: the number of new characters.
-        text: the ids that count for the penalties; [] without penalties.
+        text: the ids of start and new text; only the last few unless `keeps_text`.
+        keeps_text: whether `text` is complete, as `remove` needs it.
     """
 
     def __init__(
@@ -380,7 +381,7 @@ class Stream:
         self.uniforms = make_rng(seed, sample)
         self.last, self.num_written = last, 0
         self._is_penalized = params.dry_multiplier > 0
-        self.text = list(start) if self._is_penalized else []
+        self.text, self.keeps_text = list(start), self._is_penalized
         self.stops = StopStrings(stops)
 
     @property
@@ -388,20 +389,26 @@ class Stream:
         """The number of characters that are not yet written."""
         return self.params.length - self.num_written
 
+    @property
+    def context(self) -> list[int]:
+        """The ids on which the next draw depends: all with penalties, else the last few."""
+        return self.text if self._is_penalized else self.text[-RUN_LENGTH:]
+
     def append(self, ids: list[int]) -> list[int]:
         """Append new ids up to the requested length. Return the ids that were appended."""
         ids = ids[: self.num_left]
         if ids:
             self.last = ids[-1]
             self.num_written += len(ids)
-            if self._is_penalized:
-                self.text += ids
+            self.text += ids
+            if not self.keeps_text:
+                del self.text[:-RUN_LENGTH]
         return ids
 
     def remove(self, characters: int) -> None:
         """Remove the last characters. The caller sets `last` to the new last character."""
         self.num_written -= characters
-        if self._is_penalized and characters:
+        if characters:
             del self.text[-characters:]
 
     def append_and_show(self, ids: list[int]) -> tuple[str, str | None]:
@@ -436,7 +443,7 @@ def write_chunk(
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
     params = [stream.params for stream in streams]
-    texts = [np.array(stream.text, np.int64) for stream in streams]
+    texts = [np.array(stream.context, np.int64) for stream in streams]
     return engine.write(last, state, uniforms, params, np.minimum(num_left, T), texts)
 
 

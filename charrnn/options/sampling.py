@@ -36,8 +36,9 @@ class SamplingParams:
     ``conf/sample.yaml`` explains each field in a line, which ``charrnn sample --help`` prints.
     They apply to the network's logits in this order: banned characters are removed; penalties and
     biases are added (`charrnn.generation.draw`); the temperature divides the logits; the
-    filters (top-k, top-p, min-p) remove characters. At temperature 0, or with ``sample=False``,
-    the most likely character is chosen and no filter applies.
+    filters (top-k, top-p, min-p) remove characters. At temperature 0, with ``sample=False`` or
+    ``top_k=1``, the most likely character is chosen and no filter applies. Else, after three equal
+    blanks or tabs, the temperature is at least 1 and no filter applies.
 
     Raises:
         InputError: a value is out of range.

@@ -21,7 +21,7 @@ from charrnn.commands import sample
 from charrnn.errors import InputError, RunError
 from charrnn.model import Model, load
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import trained_model
+from tests.generation.models import blank_model, trained_model
 
 
 def run(path: Path, **given: Any) -> None:
@@ -38,6 +38,20 @@ def test_it_prints_the_start_and_the_new_text(
     out, err = capfdbinary.readouterr()
     assert out.decode() == "Hm: " + load(path).generate(100, "Hm: ", temperature=0.7, seed=1)
     assert err == b""
+
+
+def test_a_text_is_not_blank_at_any_temperature(
+    path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Model(blank_model()).save(path.with_name("blank.safetensors"))
+    for prime in ("text", "none"):
+        run(
+            path.with_name("blank.safetensors"), temperature=[0.1, 0.5, 1.0, 1.5], prime=prime,
+            counts="none", json=True,
+        )  # fmt: skip
+        lines = capfd.readouterr().out.splitlines()
+        assert all(10 < len(json.loads(line)["text"].replace(" ", "")) < 90 for line in lines)
+        assert len(lines) == 4
 
 
 def test_an_ensemble_writes(path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import math
 import operator
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby, takewhile
 
 import numpy as np
@@ -189,7 +190,7 @@ def dry_penalties(text: str, multiplier: float, base: float, allowed: int) -> di
 def probabilities(
     logits: Array, choice: SamplingParams, vocabulary: Vocabulary, text: str = ""
 ) -> list[float]:
-    """What a character is drawn by, in Python's own numbers, of its logits (V,)."""
+    """What a character is drawn by, in Python's own numbers, of its logits (V,), after a text."""
     scores = [float(logit) for logit in logits]
     for characters, bias in (choice.logit_bias or {}).items():
         for v in vocabulary.look_up(characters).tolist():
@@ -203,6 +204,9 @@ def probabilities(
     temperature = float(choice.temperature) if choice.sample else 0.0
     if temperature == 0:
         return [float(v == kept[0]) for v in range(len(scores))]
+    if text.endswith(("   ", "\t\t\t")) and choice.top_k != 1:
+        temperature = max(temperature, 1.0)
+        choice = replace(choice, top_k=None, top_p=None, min_p=0.0)
     # 1e260 as in `charrnn.generation.draw`: beyond it a float64 would overflow
     scale = min(1 / temperature, 1e260)
     weights = {v: math.exp((scores[v] - scores[kept[0]]) * scale) for v in kept}

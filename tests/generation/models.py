@@ -14,6 +14,7 @@ from charrnn.counts.runs import count_runs
 from charrnn.counts.words import count_words, number_letters
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.options.sampling import SamplingParams
+from charrnn.text.prompt import PRIMER_FACT
 from charrnn.text.vocabulary import Vocabulary
 
 TEXT = (
@@ -72,6 +73,14 @@ def trained_model(
             weight *= conviction if name == "decoder.weight" else 1
         weights[name] = weight.astype(np.float32)
     return TrainedModel(architecture, vocabulary, weights)
+
+
+def blank_model(blank: str = " ") -> TrainedModel:
+    """A model to which a blank is likelier by e than each other character. Its primer is blank."""
+    model = trained_model(vocabulary=Vocabulary(list("ab\n \t")))
+    weights = {name: np.zeros_like(weight) for name, weight in model.weights.items()}
+    weights["decoder.bias"][model.vocabulary.encode(blank)] = 1
+    return replace(model, weights=weights, facts={PRIMER_FACT: "a" + 5 * blank})
 
 
 def params(temperature: float = 1.0, **how: Any) -> SamplingParams:

@@ -79,7 +79,7 @@ def with_int8(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndar
     batch, room = batch_of(choices, len(logits)), np.empty(logits.shape[1])
     if batch.bias is not None:
         logits = logits + batch.bias
-    each = zip(uniforms, batch.greedy, batch.scale[:, 0], batch.filter_values, strict=True)
+    each = zip(uniforms, batch.greedy, batch.limits.current, strict=True)
     return np.array([compiled(row, room, *how) for row, how in zip(logits, each, strict=True)])
 
 

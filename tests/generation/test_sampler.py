@@ -17,7 +17,7 @@ from charrnn.options.cells import CELLS
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import drawn, log_probabilities, probabilities
-from tests.generation.models import params, trained_model
+from tests.generation.models import blank_model, params, trained_model
 
 
 def options(**given: Any) -> SamplingParams:
@@ -61,13 +61,15 @@ def test_a_seed_says_everything() -> None:
     assert texts(model, length=40)[0] == five[0][:40]
 
 
-def test_batches_and_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = trained_model()
-    expected = texts(model, num_samples=11, until="e")
+@pytest.mark.parametrize("model", [trained_model(), blank_model()])
+def test_batches_and_pieces_change_nothing(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = texts(model, num_samples=11, until="b")
     monkeypatch.setattr(sampler, "STREAMS_TOGETHER", 4)
     monkeypatch.setattr(sampler, "_FIRST_CHUNK", 1)
     monkeypatch.setattr(sampler, "adjust_chunk_size", lambda steps, seconds: 1 + steps % 7)
-    assert texts(model, num_samples=11, until="e") == expected
+    assert texts(model, num_samples=11, until="b") == expected
 
 
 def test_without_a_start_text_it_starts_a_line() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -13,8 +14,8 @@ from charrnn.errors import InputError
 from charrnn.generation.draw import find_dry_penalties
 from charrnn.model import Model
 from charrnn.options.sampling import SamplingParams
-from tests.generation.definition import dry_penalties
-from tests.generation.models import trained_model
+from tests.generation.definition import assert_follows, dry_penalties, probabilities
+from tests.generation.models import blank_model, params, trained_model
 
 MODEL = Model(trained_model(conviction=3))
 # what each field is given below, so that it changes the text; None: what is no matter of the draw
@@ -72,6 +73,53 @@ def test_a_bias_is_added_to_the_logits() -> None:
     assert set(MODEL.generate(20, logit_bias={"t": 100})) == {"t"}
     with pytest.raises(InputError, match="logit_bias"):
         SamplingParams(logit_bias={"e": 101})
+
+
+# -- runs of blanks ----------------------------------------------------------------------------
+
+RUNS = ("   ", "\t\t\t")
+
+
+@pytest.mark.parametrize("blank", [" ", "\t"])
+@pytest.mark.parametrize(
+    "limits", [{"temperature": 0.01}, {"min_p": 1}, {"temperature": 2, "top_k": 2, "top_p": 0.1}]
+)
+@pytest.mark.parametrize("how", [{"engine": "numpy"}, {"engine": "torch"}, {"precision": 8}])
+def test_after_three_equal_blanks_nothing_is_limited(
+    how: dict[str, Any], limits: dict[str, Any], blank: str
+) -> None:
+    """Elsewhere only the blank is likely enough; the primer's blanks do not count."""
+    if "precision" in how:
+        pytest.importorskip("numba", reason="the extra fast is not installed")
+    model, counts = Model(blank_model(blank)), np.zeros(5)
+    starts = ("", "b" + 2 * blank, "b \t" + 3 * blank, "")
+    for seed, start in enumerate(starts):
+        number = 1 if seed % 2 else 3
+        for text in model.generate(400, start, num_samples=number, seed=seed, **limits, **how):
+            for end, character in enumerate(text, len(start)):
+                if (start + text)[:end].endswith(RUNS):
+                    counts[model.vocabulary.encode(character)] += 1
+                else:
+                    assert character == blank
+    temperature = max(1.0, limits.get("temperature", 0.8))
+    logits = model.trained.weights["decoder.bias"]
+    assert_follows(counts, probabilities(logits, params(temperature, min_p=0), model.vocabulary))
+
+
+@pytest.mark.parametrize("how", [{"engine": "numpy"}, {"engine": "torch"}, {"precision": 8}])
+def test_in_a_run_of_blanks_the_other_options_mean_what_they_say(how: dict[str, Any]) -> None:
+    if "precision" in how:
+        pytest.importorskip("numba", reason="the extra fast is not installed")
+
+    def write(**asked: Any) -> str:
+        return Model(blank_model()).generate(300, "    ", seed=1, **how, **asked)
+
+    for greedy in ({"temperature": 0}, {"sample": False}, {"top_k": 1}):
+        assert write(**greedy) == " " * 300
+    assert set(write(ban="a\n")) == set(" b\t")
+    assert set(write(logit_bias={"b\t\n": -100})) == set(" a")
+    assert write(until="a") == write().split("a")[0]
+    assert write(dry_multiplier=5, dry_allowed_length=1) != write()
 
 
 # DRY; what is written with it is held to the definition in test_fuzz

@@ -151,6 +151,7 @@ class Int8Engine:
             new, state = self._write(ids, state, uniforms[:, t : t + 1], batch, one)
             written[:, t] = ids = new[:, 0]
             batch.append(ids)
+            batch.limits.append(ids)
         return written, state
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
@@ -194,7 +195,8 @@ class Int8Engine:
         """
         N, V = len(ids), len(self._vocabulary)
         bias = np.zeros((N, V), np.float32) if batch.bias is None else batch.bias
-        scale = batch.scale[:, 0].copy()
+        limits = batch.limits
+        blanks, runs = np.array([*limits.blanks], np.int64), np.array(limits.runs)
         # Characters past a stream's length may stay unwritten, and the server reads them again to
         # score the others. So they are 0, which is a valid id.
         written = np.zeros(uniforms.shape, np.int64) if following is None else following
@@ -213,7 +215,8 @@ class Int8Engine:
             is_finite = call(
                 self._loop, self.network, self._counts, carried[0], carried[-1], contexts,
                 ids[streams].astype(np.int64), np.ascontiguousarray(uniforms[streams], np.float64),
-                bias[streams], batch.greedy[streams], scale[streams], batch.filter_values[streams],
+                bias[streams], batch.greedy[streams],
+                np.ascontiguousarray(limits.ordinary_and_lifted[:, streams]), blanks, runs[streams],
                 lengths[streams], written[streams], following is not None, logits[streams],
             )  # fmt: skip
             if not is_finite:

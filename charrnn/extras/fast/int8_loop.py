@@ -28,6 +28,7 @@ from numba.extending import intrinsic, overload, register_jitable
 
 from charrnn.counts.runs import MAX_ODDS, MAX_RUN
 from charrnn.counts.words import UNKNOWN
+from charrnn.generation.draw import RUN_LENGTH
 from charrnn.generation.int8_rows import INT8_MAX
 
 
@@ -469,7 +470,7 @@ def _convert_order(bits):  # type: ignore[no-untyped-def]
 
 
 @_inline
-def draw(logits, weights, uniform, greedy, scale, filter_values):  # type: ignore[no-untyped-def]
+def draw(logits, weights, uniform, greedy, limits):  # type: ignore[no-untyped-def]
     """Return the id that `charrnn.generation.draw` draws, or -1 if the logits are not finite."""
     top, has_no_nan = np.int32(-(2**31)), True
     for v in range(len(logits)):
@@ -482,10 +483,10 @@ def draw(logits, weights, uniform, greedy, scale, filter_values):  # type: ignor
         for v in range(len(logits)):
             if logits[v] == highest:
                 return v
+    scale, top_k, top_p, min_p = limits
     total = 0.0
     for v in range(len(logits)):
         weights[v] = exp((np.float64(logits[v]) - highest) * scale)
-    top_k, top_p, min_p = filter_values
     if top_k < len(logits) or top_p < 1:
         _filter_weights(logits, weights, top_k, top_p)
     for v in range(len(logits)):
@@ -497,6 +498,15 @@ def draw(logits, weights, uniform, greedy, scale, filter_values):  # type: ignor
         if weights[v] > limit:
             return v
     return -1
+
+
+@_inline
+def _count_blanks(run, last, id_, blanks):  # type: ignore[no-untyped-def]
+    """Return the number of equal blanks at the end of a text to which an id was appended."""
+    for blank in blanks:
+        if id_ == blank:
+            return run + 1 if id_ == last else 1
+    return 0
 
 
 @_inline
@@ -607,7 +617,7 @@ def _continue_run(logits, id_, odds):  # type: ignore[no-untyped-def]
 
 @keep_compiled
 def write(  # type: ignore[no-untyped-def]
-    network, counts, hidden, cell, contexts, ids, uniforms, bias, greedy, scale, filter_values,
+    network, counts, hidden, cell, contexts, ids, uniforms, bias, greedy, limits, blanks, runs,
     needed, written, reads, read_logits,
 ):  # fmt: skip
     """Write T characters in each of B streams, B <= 4. All states are changed in place.
@@ -618,7 +628,9 @@ def write(  # type: ignore[no-untyped-def]
         contexts: (B, K + 2), the state of the counts at the same place; (B, 0) without counts.
         ids: (B,), the last characters; afterwards the last new characters.
         bias: (B, V), added to the logits; minus infinity for banned characters.
-        greedy, scale, filter_values: (B,), (B,) and (B, F), like in `draw.Batch`.
+        greedy: (B,), like in `draw.Batch`.
+        limits: (2, B, 1 + F), `ordinary_and_lifted` of `draw.Limits`.
+        blanks, runs: like in `draw.Limits`; the runs (B,) are changed in place.
         needed: (B,), the number of characters that each stream needs.
         written: (B, T), filled with the new characters.
         reads: whether the characters in `written` are read, and nothing is written.
@@ -661,10 +673,10 @@ def write(  # type: ignore[no-untyped-def]
                 continue
             for v in range(V):
                 logits[b, v] += bias[b, v]
-            ids[b] = draw(
-                logits[b, :V], weights, uniforms[b, t], greedy[b], scale[b], filter_values[b]
-            )
-            if ids[b] < 0:
+            is_lifted = 1 if runs[b] >= RUN_LENGTH else 0
+            id_ = draw(logits[b, :V], weights, uniforms[b, t], greedy[b], limits[is_lifted, b])
+            if id_ < 0:
                 return False
-            written[b, t] = ids[b]
+            runs[b] = _count_blanks(runs[b], ids[b], id_, blanks)
+            written[b, t] = ids[b] = id_
     return True

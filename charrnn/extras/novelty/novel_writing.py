@@ -46,6 +46,7 @@ def write_novel(
     def write_samples() -> Iterator[Piece]:
         for sample in range(params.num_samples):
             stream = sampler.make_stream(replace(params, seed=seed), seed, sample, start_state.last)
+            stream.keeps_text = True
             writer = _Writer(sampler, engine, stream, training, max_copy, [(0, start_state)])
             yield from writer.write_pieces()
 

@@ -15,7 +15,7 @@ from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import assert_follows, probabilities
-from tests.generation.models import params, trained_model
+from tests.generation.models import blank_model, params, trained_model
 
 LENGTH = 400
 LETTERS = Vocabulary(list("\nabcdefghijk"))
@@ -45,6 +45,12 @@ def test_no_run_is_longer_than_allowed(longest: int) -> None:
     assert len(text) == LENGTH
     assert not copies(text, training, longest + 1)
     assert [text] == texts(model, options, training, longest)
+
+
+def test_what_is_removed_leaves_no_run_of_blanks() -> None:
+    """Elsewhere only a blank can be drawn, so a wrong run never ends, or too soon."""
+    options = SamplingParams(LENGTH, seed=2, ban="\tb\n", min_p=1.0)
+    assert texts(blank_model(), options, "    ", 3) == ["   a" * (LENGTH // 4)]
 
 
 def test_what_is_drawn_again_follows_the_rest_of_the_distribution() -> None:

@@ -27,7 +27,8 @@ def require_own_texts(http: Any, **how: Any) -> None:
     numbers = random.Random(1)
     requests: list[dict[str, Any]] = [
         {
-            "prompt": "".join(numbers.choices("abc de.\n", k=numbers.choice([0, 1, 7, 300]))),
+            "prompt": "".join(numbers.choices("abc de.\n", k=numbers.choice([0, 1, 7, 300])))
+            + numbers.choice(["", "   "]),
             "max_tokens": numbers.choice([0, 1, 30, 400]), "n": numbers.choice([1, 1, 3]),
             "seed": seed, "temperature": numbers.choice([0, 0.5, 1.0, 2.0]),
             "top_k": numbers.choice([None, 3]), "stop": numbers.choice([None, "e", "tt"]),
