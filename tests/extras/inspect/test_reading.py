@@ -135,17 +135,17 @@ def test_writing_is_that_of_python_and_with_a_held_unit_another() -> None:
       const held = { ...start, setUnits: () => one.applyHeld() };
       one.hold(24, 0.9);
       const writing = new module_writing.Writing(sampler);
-      writing.start([start, held], { temperature: 0.8, seed: 5, length: 100 });
+      writing.start([start, held], { temperature: 0.8, seed: 5, length: 100 }, ids);
       writing.work();
       return writing.texts;
     """
     model = trained_model()
-    given = {"model": pack_model(model, 32), "text": "Ah, ", "parts": []}
-    trace = activations.trace_passage(model, model.vocabulary.encode("Ah, "))
+    given = {"model": pack_model(model, 32), "text": "Ah,   ", "parts": []}
+    trace = activations.trace_passage(model, model.vocabulary.encode("Ah,   "))
     given["parts"], _ = report.list_vectors(model, trace)
     modules = (NETWORK / "sampler.js", INSPECT / "reading.js", INSPECT / "writing.js")
     free, held = run(MADE + script, *modules, given=given)
-    expected = Model(model).generate(100, "Ah, ", temperature=0.8, seed=5, prime="none")
+    expected = Model(model).generate(100, "Ah,   ", temperature=0.8, seed=5, prime="none")
     assert free == expected
     assert len(held) == 100
     assert held != free

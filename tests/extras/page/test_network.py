@@ -16,7 +16,7 @@ from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 from tests.extras.page.node import NETWORK, run, with_sampler
-from tests.generation.models import trained_model
+from tests.generation.models import blank_model, trained_model
 
 STACKS: list[dict[str, Any]] = [
     {"num_layers": 1},
@@ -100,6 +100,14 @@ def test_however_it_is_chosen_and_every_sample_of_a_seed() -> None:
     assert generate(model, *HOW) == expected(model, *HOW)
     script = "return [0, 1, 2].map((sample) => sampler.generate({ length: 200, seed: 5, sample }));"
     assert with_sampler(model, script) == Model(model).generate(200, num_samples=3, seed=5)
+
+
+def test_runs_of_blanks_end_as_in_python() -> None:
+    starts = ("", "a  ", "a   ", "a\t\t\t", " \t ")
+    limits = ({}, {"min_p": 1}, {"top_k": 1}, {"temperature": 2, "top_p": 0.1}, {"temperature": 0})
+    asked = [{"start_text": start, **each} for start in starts for each in limits]
+    for model in (blank_model(), blank_model("\t")):
+        assert generate(model, *asked) == expected(model, *asked)
 
 
 @pytest.mark.parametrize("vocabulary", VOCABULARIES, ids=["strange", "letters", "bytes"])

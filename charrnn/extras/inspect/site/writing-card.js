@@ -55,7 +55,7 @@ export class WritingCard {
       return { ...this.sampler.readOn(zero, ids), setUnits };
     });
     this.context = this.sampler.vocabulary.decode(ids.slice(-SHOWN_CONTEXT));
-    this.writing.start(starts, { ...this.#options, length: LENGTH });
+    this.writing.start(starts, { ...this.#options, length: LENGTH }, ids);
   }
 
   #show() {

@@ -20,14 +20,15 @@ export class Writing {
    * @param {{last: number, state: Float32Array, setUnits: () => void}[]} starts  The StartState of
    *   each text, and a function that holds or releases the network's units for it.
    * @param {{temperature: number, seed: number, length: number}} options
+   * @param {ArrayLike<number>} ids  The ids before the new texts.
    */
-  start(starts, { temperature, seed, length }) {
+  start(starts, { temperature, seed, length }, ids) {
     this.samples = starts.map(({ last, state, setUnits }) => ({
       last,
       setUnits,
       length,
       state: state.slice(),
-      draw: makeDraw(this.vocabulary.size, { ...this.sampling, temperature }),
+      draw: makeDraw(this.vocabulary, { ...this.sampling, temperature }, ids),
       uniforms: new Uniforms(seed),
       ids: [],
     }));

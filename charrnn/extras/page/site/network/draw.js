@@ -3,14 +3,16 @@
  *
  * The probabilities are the softmax at a temperature, limited by top_k, top_p and min_p. A draw is
  * the inverse of their cumulative sum at one uniform number. All sums are in double precision.
+ * After three equal blanks or tabs these limits are lifted, so that a run of blanks can end.
  */
 
 const COLDEST = 1e260; // the largest inverse of a temperature
+const RUN_LENGTH = 3; // equal blanks, after which the limits are lifted
 
 /**
- * Return a function that draws an id for logits (V,) at a uniform number in [0, 1).
+ * Return a function that draws the next id of a text for logits (V,) at a uniform number in [0, 1).
  *
- * @param {number} size  The number of characters in the vocabulary.
+ * @param {import("./vocabulary.js").Vocabulary} vocabulary
  * @param {object} params
  * @param {number} params.temperature  0: always draw the likeliest character.
  * @param {number | null} [params.top_k]  Draw from the k likeliest characters only.
@@ -18,8 +20,32 @@ const COLDEST = 1e260; // the largest inverse of a temperature
  *   together.
  * @param {number | null} [params.min_p]  Leave out characters with less than this times the
  *   probability of the likeliest.
+ * @param {ArrayLike<number>} ids  The ids of the text so far.
  */
-export function makeDraw(size, { temperature, top_k, top_p, min_p }) {
+export function makeDraw(vocabulary, params, ids) {
+  const { temperature, top_k } = params;
+  const isGreedy = temperature === 0 || top_k === 1;
+  const drawLimited = makeLimitedDraw(vocabulary.size, params);
+  const drawFreely = makeLimitedDraw(vocabulary.size, { temperature: Math.max(temperature, 1) });
+  const blanks = vocabulary.lookUp(" \t");
+  let run = 0; // equal blanks at the end of the text
+  let last = -1;
+  const append = (id) => {
+    if (!blanks.includes(id)) run = 0;
+    else run = id === last ? run + 1 : 1;
+    last = id;
+    return id;
+  };
+  ids.slice(-RUN_LENGTH).forEach(append);
+
+  return (logits, uniform) => {
+    const isFree = run >= RUN_LENGTH && !isGreedy;
+    return append((isFree ? drawFreely : drawLimited)(logits, uniform));
+  };
+}
+
+/** Return a function that draws as `makeDraw`, but does not lift the limits. */
+function makeLimitedDraw(size, { temperature, top_k, top_p, min_p }) {
   const greedy = temperature === 0 || top_k === 1;
   const scale = greedy ? 1 : Math.min(1 / temperature, COLDEST);
   const topK = Math.min(top_k ?? size, size);

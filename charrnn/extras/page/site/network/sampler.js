@@ -90,19 +90,19 @@ export class Sampler {
    * @param {StartState} start
    * @param {SamplingParams} params
    * @param {Uniforms} uniforms
-   * @param {number[]} startIds  The ids of the start text, for the penalties.
+   * @param {number[]} startIds  The ids of the start text, for penalties and runs of blanks.
    */
   *write(start, params, uniforms, startIds) {
     let { last } = start;
     const state = start.state.slice();
-    const { size } = this.vocabulary;
-    const draw = makeDraw(size, params);
-    const dry = new DryPenalties(params, startIds);
+    const ids = [...startIds];
     if (last === null) { // the vocabulary has no newline: draw the first character evenly
-      last = Math.floor(uniforms.next() * size);
-      dry.add(last);
+      last = Math.floor(uniforms.next() * this.vocabulary.size);
+      ids.push(last);
       yield last;
     }
+    const draw = makeDraw(this.vocabulary, params, ids);
+    const dry = new DryPenalties(params, ids);
     while (true) {
       const logits = dry.apply(this.network.step(last, state));
       last = draw(logits, uniforms.next());
