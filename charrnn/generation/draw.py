@@ -18,13 +18,15 @@ lower id is first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError, make_non_finite_error
+from charrnn.generation.dry import DryPenalties
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
@@ -40,7 +42,6 @@ _COLDEST = 1e260
 FILTERS = {"top_k": np.inf, "top_p": 1.0, "min_p": 0.0}
 BLANKS = " \t"
 RUN_LENGTH = 3  # equal blanks, after which the limits are lifted
-_LARGEST_PENALTY = 1e30  # the sum of all penalties is still finite
 
 Params = SamplingParams | Sequence[SamplingParams]  # for all streams of a batch, or for each
 
@@ -77,30 +78,6 @@ def make_bias(params: SamplingParams, vocabulary: Vocabulary) -> Array:
                 biases[id_] += bias
     biases[find_banned_ids(params, vocabulary)] = -np.inf
     return biases.astype(np.float32)
-
-
-def find_dry_penalties(text: str, params: SamplingParams) -> dict[int, float]:
-    """Return the penalties of the ids that would repeat a sequence of the text (DRY).
-
-    DRY is from text-generation-webui, pull request 5677. If the last n characters,
-    `dry_allowed_length` or more, occur earlier in the text, the id that follows them there loses
-    ``dry_multiplier * dry_base ** (n - dry_allowed_length)``. The longest n counts.
-
-    Args:
-        text: `chr` of each id so far.
-    """
-    allowed, base = params.dry_allowed_length, params.dry_base
-    penalties: dict[int, float] = {}
-    end = text[-allowed:]
-    place = text.find(end, 0, -1) if len(text) > allowed else -1
-    while place >= 0:
-        penalty, before, last = params.dry_multiplier, place - 1, len(text) - allowed - 1
-        while before >= 0 and text[before] == text[last] and penalty < _LARGEST_PENALTY:
-            penalty, before, last = penalty * base, before - 1, last - 1
-        follows = ord(text[place + allowed])
-        penalties[follows] = max(penalties.get(follows, 0), min(penalty, _LARGEST_PENALTY))
-        place = text.find(end, place + 1, -1)
-    return penalties
 
 
 def keep_likeliest(weights: Floats, top_k: Floats, top_p: Floats) -> Floats:
@@ -191,17 +168,16 @@ class Batch:
         greedy: (N,), whether the likeliest character is always drawn.
         bias: (N, V), added to the logits; None if it is 0 everywhere.
         limits: the temperatures and filters; neutral where `greedy`.
-        penalized: the params of the streams with a penalty, by the number of the stream.
-        texts: `chr` of the ids so far, for the same streams.
+        dry: the penalties of the streams that have some, by the number of the stream.
     """
 
     greedy: Flags
     bias: Array | None
     limits: Limits
-    penalized: dict[int, SamplingParams]
-    texts: dict[int, str] = field(default_factory=dict)
+    dry: dict[int, DryPenalties]
 
     def __post_init__(self) -> None:
+        self.depends_on_text = bool(self.dry or self.limits.blanks)
         # Options that change nothing are skipped in `draw`.
         self.is_greedy = bool(self.greedy.all())
         ordinary = self.limits.ordinary_and_lifted[0]
@@ -216,11 +192,18 @@ class Batch:
         self.scale, self.min_p = scale, min_p if has_min_p else None
 
     @classmethod
-    def of(cls, params: Params, vocabulary: Vocabulary, texts: Sequence[Ids] | Ids) -> Batch:
+    def of(
+        cls,
+        params: Params,
+        vocabulary: Vocabulary,
+        texts: Sequence[Ids] | Ids,
+        dry: Sequence[DryPenalties | None] | None = None,
+    ) -> Batch:
         """Return the batch of streams with these params.
 
         Args:
-            texts: the ids (T,) of each stream so far: all for the penalties, else the last few.
+            texts: the last ids (T,) of each stream, at least `RUN_LENGTH` if there are so many.
+            dry: the penalties of each stream; None: no text so far counts.
         """
         rows = [params] * len(texts) if isinstance(params, SamplingParams) else list(params)
         temperatures = np.array([resolve_temperature(row) for row in rows])
@@ -235,13 +218,16 @@ class Batch:
         is_neutral = np.isnan(filter_values) | greedy[:, None]
         filter_values = np.where(is_neutral, [*FILTERS.values()], filter_values)
         limits = np.column_stack([np.where(greedy, 1, scale), filter_values])
-        penalized = {n: row for n, row in enumerate(rows) if row.dry_multiplier}
+        dry = [None] * len(rows) if dry is None else dry
         return cls(
             greedy,
             bias,
             Limits(limits, vocabulary, texts),
-            penalized,
-            {n: "".join(map(chr, texts[n].tolist())) for n in penalized},
+            {
+                n: copy(dry[n] or DryPenalties(row))
+                for n, row in enumerate(rows)
+                if row.dry_multiplier
+            },
         )
 
     def squeeze(self) -> Batch:
@@ -253,15 +239,16 @@ class Batch:
         """Return the penalties (N, V), which are subtracted from the logits."""
         penalties = np.zeros(shape)
         rows = np.atleast_2d(penalties)
-        for n, text in self.texts.items():
-            for id_, penalty in find_dry_penalties(text, self.penalized[n]).items():
-                rows[n, id_] = penalty
+        for n, dry in self.dry.items():
+            dry.fill(rows[n])
         return penalties
 
     def append(self, ids: Ids) -> None:
         """Append drawn ids (N,) to the texts."""
-        ids = np.atleast_1d(ids)
-        self.texts = {n: text + chr(ids[n]) for n, text in self.texts.items()}
+        for n, dry in self.dry.items():
+            dry.append(int(np.atleast_1d(ids)[n]))
+        if self.limits.blanks:
+            self.limits.append(ids)
 
 
 def draw(logits: npt.NDArray[Any], uniforms: Any, batch: Batch) -> Ids:
@@ -272,7 +259,7 @@ def draw(logits: npt.NDArray[Any], uniforms: Any, batch: Batch) -> Ids:
     """
     if batch.bias is not None:
         logits = logits + batch.bias
-    if batch.texts:
+    if batch.dry:
         logits = logits - batch.compute_penalties(logits.shape)
     ids: Ids = logits.argmax(-1)
     if is_single := logits.ndim == 1:

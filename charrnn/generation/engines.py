@@ -19,6 +19,7 @@ from charrnn.counts.mixing import Counts
 from charrnn.counts.recent import RecentContexts
 from charrnn.errors import InputError, format_install_command
 from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, draw, log_softmax
+from charrnn.generation.dry import DryPenalties
 from charrnn.generation.library_threads import limit_blas_threads
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
 from charrnn.models.trained import State, Trained, TrainedEnsemble
@@ -114,6 +115,7 @@ class Engine(Protocol):
         params: Params,
         needed: Ids | None = None,
         texts: Sequence[Ids] | None = None,
+        dry: Sequence[DryPenalties | None] | None = None,
     ) -> tuple[Ids, State]:
         """Write new characters.
 
@@ -124,8 +126,10 @@ class Engine(Protocol):
             params: for all streams, or for each.
             needed: (N,), the number of characters that each stream needs; by default T. Further
                 characters and the state of such a stream are undefined.
-            texts: the ids of each stream so far, with the last character: all for the penalties,
-                else at least the last `RUN_LENGTH`; by default only the last character.
+            texts: the last ids of each stream, at least `RUN_LENGTH` if there are so many; by
+                default the last character.
+            dry: the penalties of each stream after its last character. They are not changed. By
+                default no text so far counts.
 
         Returns:
             The ids (N, T) of the new characters, and the state before the last of them.
@@ -162,8 +166,10 @@ class StepEngine:
         params: Params,
         needed: Ids | None = None,
         texts: Sequence[Ids] | None = None,
+        dry: Sequence[DryPenalties | None] | None = None,
     ) -> tuple[Ids, State]:
-        batch = Batch.of(params, self._vocabulary, ids[:, None] if texts is None else texts)
+        last_ids = ids[:, None] if texts is None else texts
+        batch = Batch.of(params, self._vocabulary, last_ids, dry)
         written = np.empty(uniforms.shape, np.int64)
         return written, self._call(self._write, ids, state, uniforms, batch, written)
 
@@ -189,10 +195,8 @@ class StepEngine:
         for t, column in enumerate(uniforms[streams].T):
             logits, state = self._step(ids, state)
             columns[t] = ids = draw(logits, column, batch)
-            if batch.texts:
+            if batch.depends_on_text:
                 batch.append(ids)
-            if batch.limits.blanks:
-                batch.limits.append(ids)
         return _restore_first_axis(state, N)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from charrnn.errors import InputError
 from charrnn.generation.draw import RUN_LENGTH, Ids, find_banned_ids, log_softmax
+from charrnn.generation.dry import DryPenalties
 from charrnn.generation.engines import Engine, make_engine, select_streams
 from charrnn.models.trained import State, Trained, zero_state
 from charrnn.options.sampling import SamplingParams
@@ -364,6 +365,7 @@ class Stream:
         num_written: the number of new characters.
         text: the ids of start and new text; only the last few unless `keeps_text`.
         keeps_text: whether `text` is complete, as `remove` needs it.
+        dry: the penalties after the text; None without penalties.
     """
 
     def __init__(
@@ -380,19 +382,14 @@ class Stream:
         self.params, self.vocabulary, self.sample = params, vocabulary, sample
         self.uniforms = make_rng(seed, sample)
         self.last, self.num_written = last, 0
-        self._is_penalized = params.dry_multiplier > 0
-        self.text, self.keeps_text = list(start), self._is_penalized
+        self.text, self.keeps_text = list(start), False
+        self.dry = DryPenalties(params, self.text) if params.dry_multiplier > 0 else None
         self.stops = StopStrings(stops)
 
     @property
     def num_left(self) -> int:
         """The number of characters that are not yet written."""
         return self.params.length - self.num_written
-
-    @property
-    def context(self) -> list[int]:
-        """The ids on which the next draw depends: all with penalties, else the last few."""
-        return self.text if self._is_penalized else self.text[-RUN_LENGTH:]
 
     def append(self, ids: list[int]) -> list[int]:
         """Append new ids up to the requested length. Return the ids that were appended."""
@@ -403,6 +400,9 @@ class Stream:
             self.text += ids
             if not self.keeps_text:
                 del self.text[:-RUN_LENGTH]
+            if self.dry is not None:
+                for id_ in ids:
+                    self.dry.append(id_)
         return ids
 
     def remove(self, characters: int) -> None:
@@ -410,6 +410,8 @@ class Stream:
         self.num_written -= characters
         if characters:
             del self.text[-characters:]
+            if self.dry is not None:
+                self.dry = DryPenalties(self.params, self.text)
 
     def append_and_show(self, ids: list[int]) -> tuple[str, str | None]:
         """Append new ids. Return the text that can be shown now, and the reason if it has ended.
@@ -443,8 +445,9 @@ def write_chunk(
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
     params = [stream.params for stream in streams]
-    texts = [np.array(stream.context, np.int64) for stream in streams]
-    return engine.write(last, state, uniforms, params, np.minimum(num_left, T), texts)
+    texts = [np.array(stream.text[-RUN_LENGTH:], np.int64) for stream in streams]
+    dry = [stream.dry for stream in streams]
+    return engine.write(last, state, uniforms, params, np.minimum(num_left, T), texts, dry)
 
 
 def _draw_first_id(stream: Stream) -> int:

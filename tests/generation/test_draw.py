@@ -53,7 +53,7 @@ def some_logits(seed: int, rows: int) -> np.ndarray:
 
 
 def batch_of(choices: Any, streams: int) -> Batch:
-    return Batch.of(choices, LETTERS, [np.empty(0, np.int64)] * streams)
+    return Batch.of(choices, LETTERS, [None] * streams)
 
 
 def with_numpy(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
@@ -115,10 +115,10 @@ def test_logits_that_are_no_numbers_are_told_of(choice: SamplingParams, bad: lis
     for logits in ([bad], [[1, 2], bad]):
         uniforms, batch = (
             np.full(len(logits), 0.5),
-            Batch.of(choice, vocabulary, [np.empty(0, np.int64)] * len(logits)),
+            Batch.of(choice, vocabulary, [None] * len(logits)),
         )
         with np.errstate(all="ignore"), pytest.raises(RunError, match="not numbers"):
             draw(np.array(logits, np.float32), uniforms, batch)
     with np.errstate(all="ignore"), pytest.raises(RunError, match="not numbers"):
-        single = Batch.of(choice, vocabulary, [np.empty(0, np.int64)]).squeeze()
+        single = Batch.of(choice, vocabulary, [None]).squeeze()
         draw(np.array(bad, np.float32), 0.5, single)

@@ -15,6 +15,7 @@ import torch
 from charrnn import plugins
 from charrnn.errors import InputError, RunError
 from charrnn.generation import numpy_network
+from charrnn.generation.dry import DryPenalties
 from charrnn.generation.engines import make_engine
 from charrnn.generation.library_threads import limit_blas_threads
 from charrnn.model import Model
@@ -57,9 +58,10 @@ def test_each_stream_is_written_in_its_own_way(engine: str) -> None:
     writer, N, T = make_engine(model, engine), len(CHOICES), 40
     uniforms = np.random.default_rng(9).random((N, T))
     last = some_ids(model, N, seed=4)
-    first, state = writer.write(last, zero_state(model, N), uniforms[:, :15], CHOICES)
-    texts = [np.append(own, ids) for own, ids in zip(last[:, None], first, strict=True)]
-    rest, _ = writer.write(first[:, -1], state, uniforms[:, 15:], CHOICES, texts=texts)
+    dry = list(map(DryPenalties, CHOICES, last[:, None]))
+    first, state = writer.write(last, zero_state(model, N), uniforms[:, :15], CHOICES, dry=dry)
+    dry = list(map(DryPenalties, CHOICES, np.column_stack([last, first])))
+    rest, _ = writer.write(first[:, -1], state, uniforms[:, 15:], CHOICES, dry=dry)
     written = np.concatenate([last[:, None], first, rest], 1)
     counted_ids = model.vocabulary.encode(TEXT).tolist()
     for n, choice in enumerate(CHOICES):

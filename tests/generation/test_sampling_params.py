@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import yaml
 
 from charrnn.cli import conf
 from charrnn.errors import InputError
-from charrnn.generation.draw import find_dry_penalties
+from charrnn.generation import dry
 from charrnn.model import Model
 from charrnn.options.sampling import SamplingParams
 from tests.generation.definition import assert_follows, dry_penalties, probabilities
@@ -129,7 +130,29 @@ def test_in_a_run_of_blanks_the_other_options_mean_what_they_say(how: dict[str, 
 @pytest.mark.parametrize(
     "text", ["", "a", "abcabcab", "aaaaaa", "to be or not to be or", "xyzxy", "zabcyabczab"]
 )
-def test_dry_is_its_definition(text: str, allowed: int) -> None:
+def test_dry_is_its_definition(text: str, allowed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a text that arrives whole or in two parts, with and without a shorter look-back."""
     params = SamplingParams(dry_multiplier=0.7, dry_base=1.5, dry_allowed_length=allowed)
-    found = {chr(id_): penalty for id_, penalty in find_dry_penalties(text, params).items()}
-    assert found == pytest.approx(dry_penalties(text, 0.7, 1.5, allowed))
+    for look_back in (len(text) + 1, 5):
+        monkeypatch.setattr(dry, "LOOK_BACK", look_back)
+        expected = dry_penalties(text[-look_back:], 0.7, 1.5, allowed)
+        for part in range(len(text) + 1):
+            penalties, found = dry.DryPenalties(params, [*map(ord, text[:part])]), np.zeros(128)
+            for character in text[part:]:
+                penalties.append(ord(character))
+            penalties.fill(found)
+            assert {chr(n): found[n] for n in found.nonzero()[0]} == pytest.approx(expected)
+
+
+def test_dry_takes_no_longer_after_one_character_repeated() -> None:
+    """The end of the text is repeated at each of 16,384 places, or at one in 60."""
+    params = SamplingParams(dry_multiplier=1, dry_base=1, dry_allowed_length=1)
+    seconds = []
+    for ids in (np.zeros(100_000, int), np.random.default_rng(1).integers(0, 60, 100_000)):
+        start = process_time()
+        penalties = dry.DryPenalties(params, ids)
+        for id_ in ids[:500].tolist():
+            penalties.append(id_)
+            penalties.fill(np.zeros(60))
+        seconds.append(process_time() - start)
+    assert seconds[0] < 10 * seconds[1] < 5

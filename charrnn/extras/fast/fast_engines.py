@@ -24,6 +24,7 @@ from charrnn.counts.mixing import Counts
 from charrnn.counts.words import WordTable
 from charrnn.errors import InputError, make_non_finite_error
 from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, log_softmax
+from charrnn.generation.dry import DryPenalties
 from charrnn.generation.engines import concat_states
 from charrnn.generation.int8_rows import quantize_model, quantize_rows
 from charrnn.generation.numpy_network import FoldedWeights, fold_weights
@@ -136,11 +137,13 @@ class Int8Engine:
         params: Params,
         needed: Ids | None = None,
         texts: Sequence[Ids] | None = None,
+        dry: Sequence[DryPenalties | None] | None = None,
     ) -> tuple[Ids, State]:
         N, V = len(ids), len(self._vocabulary)
-        batch = Batch.of(params, self._vocabulary, ids[:, None] if texts is None else texts)
+        last_ids = ids[:, None] if texts is None else texts
+        batch = Batch.of(params, self._vocabulary, last_ids, dry)
         lengths = np.full(N, uniforms.shape[1]) if needed is None else needed
-        if not batch.texts:
+        if not batch.dry:
             return self._write(ids, state, uniforms, batch, lengths)
         # A penalty depends on the text so far, so each character is a call.
         written, bias, one = np.zeros(uniforms.shape, np.int64), batch.bias, np.ones(N, np.int64)
@@ -151,7 +154,6 @@ class Int8Engine:
             new, state = self._write(ids, state, uniforms[:, t : t + 1], batch, one)
             written[:, t] = ids = new[:, 0]
             batch.append(ids)
-            batch.limits.append(ids)
         return written, state
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
