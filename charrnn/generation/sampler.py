@@ -20,7 +20,7 @@ import numpy as np
 
 from charrnn.errors import InputError
 from charrnn.generation.draw import RUN_LENGTH, Ids, find_banned_ids, log_softmax
-from charrnn.generation.dry import DryPenalties
+from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine, make_engine, select_streams
 from charrnn.models.trained import State, Trained, zero_state
 from charrnn.options.sampling import SamplingParams
@@ -275,6 +275,9 @@ def write_lines(
     within `params.length` characters. White space at the end of a line is removed. After
     `MAX_REJECTED` unusable samples in a row, no more lines are written.
 
+    Args:
+        known: lines in the vocabulary's characters.
+
     Raises:
         InputError: immediately: `params.until` is set, the model knows no newline, or as
             `Sampler.write`.
@@ -305,8 +308,9 @@ def _write_lines(sampler: Sampler, params: SamplingParams, known: Container[str]
         for sample, sample_pieces in itertools.groupby(pieces, lambda piece: piece.sample):
             new = "".join(piece.text for piece in sample_pieces)
             line = (params.start_text + new).rstrip()
+            is_known = to_vocabulary_characters(sampler.model.vocabulary, line) in known
             num_rejected += 1
-            if len(new) < params.length and line and line not in seen and line not in known:
+            if len(new) < params.length and line and line not in seen and not is_known:
                 seen.add(line)
                 num_rejected = 0
                 yield Line(line, sample)
@@ -382,7 +386,7 @@ class Stream:
         self.params, self.vocabulary, self.sample = params, vocabulary, sample
         self.uniforms = make_rng(seed, sample)
         self.last, self.num_written = last, 0
-        self.text, self.keeps_text = list(start), False
+        self.text, self.keeps_text = np.array(start[-LOOK_BACK:]).tolist(), False
         self.dry = DryPenalties(params, self.text) if params.dry_multiplier > 0 else None
         self.stops = StopStrings(stops)
 

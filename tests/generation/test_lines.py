@@ -56,6 +56,18 @@ def test_what_is_known_is_left_out() -> None:
     assert others[:20] == got[1::2]
 
 
+def test_what_is_known_to_a_model_of_bytes_is_left_out_after_a_start() -> None:
+    """The known lines are bytes, the start is text."""
+    writer = sampler(vocabulary=Vocabulary.from_tokens(["a", "\n", "[195]", "[169]"]))
+    asked = options(start_text="é", num_samples=10)
+    got = [line.text for line in write_lines(writer, asked)]
+    known = {line.encode("utf-8", "surrogateescape").decode("ascii", "surrogateescape")
+             for line in got[:5]}  # fmt: skip
+    others = [line.text for line in write_lines(writer, asked, known)]
+    assert others[:5] == got[5:]
+    assert all(line.startswith("é") for line in others)
+
+
 def test_a_line_that_does_not_end_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     got = [line.text for line in write_lines(sampler(), options(length=3, num_samples=8))]
     assert got
