@@ -20,13 +20,7 @@ _LARGEST_PENALTY = 1e30  # the sum of all penalties is still finite
 
 
 class DryPenalties:
-    """The penalties of one stream after the last `LOOK_BACK` characters of its text.
-
-    The arrays are replaced, not changed. So `copy.copy` makes an independent copy.
-
-    Args:
-        ids: of the text so far.
-    """
+    """The penalties of one stream after ids. `copy.copy` makes an independent copy."""
 
     def __init__(self, params: SamplingParams, ids: Sequence[int] | npt.NDArray[np.int64] = ()):
         self._ids = np.array(ids[-LOOK_BACK:], np.int32)
