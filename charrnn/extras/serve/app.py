@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import os
 import re
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +18,6 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
@@ -53,6 +54,7 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+_GRACE = 4.0  # seconds for the threads to end after `drain_seconds`
 _ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"description": "an error in OpenAI's format"}}
 _BEARER = HTTPBearer(auto_error=False, description="required if the server has a token")
 
@@ -111,7 +113,7 @@ async def create_completion(answer: Annotated[Answer, Depends(_start_answer)]) -
     With `stream`, the response is a sequence of server-sent events that ends with `[DONE]`.
     """
     if not answer.is_stream:
-        return ASCIIJSONResponse(await answer.collect())
+        return Response(await answer.collect(), media_type="application/json")
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return StreamingResponse(answer.stream(), headers=headers, media_type="text/event-stream")
 
@@ -184,6 +186,9 @@ def make_app(
             served.scheduler.start(post)
         say(f"serving {', '.join(models)} at {address}")
         yield {"connections": {}, "options": options}
+        end = threading.Timer(_GRACE, _end_process)
+        end.daemon = True
+        end.start()
         for served in models.values():
             served.scheduler.stop()
 
@@ -210,19 +215,24 @@ def make_app(
             allow_methods=["GET", "POST"],
             allow_headers=["*"],  # OpenAI's JavaScript client sends a dozen special headers.
         )
+    hosts = None
     if is_local and "*" not in cors:
         # DNS rebinding: a foreign site can change its DNS name to 127.0.0.1 after a browser loaded
         # its page. The browser then treats this server as the page's origin. Only `Host` differs.
         names = [urlsplit(origin).hostname or "" for origin in cors if origin.startswith("http")]
         names = [f"[{name}]" if ":" in name else name for name in (options.host, *names)]
-        hosts = ["localhost", "127.0.0.1", "[::1]", *names]
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
-    app.add_middleware(LimitRequests, options=options)
+        hosts = frozenset(map(str.lower, ["localhost", "127.0.0.1", "[::1]", *names]))
+    app.add_middleware(LimitRequests, options=options, hosts=hosts)
     if PAGE.is_dir():  # The page belongs to another extra, which may be deleted.
         # An app mounted at / would also handle requests with a wrong method to any route.
         app.mount("/page", _Page(directory=PAGE))
         app.add_route("/", _send_page, include_in_schema=False)
     return app
+
+
+def _end_process() -> None:
+    say("a model is still busy; the server ends without the rest of its completions")
+    os._exit(0)
 
 
 def _deliver(outbox: Outbox) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.extras.serve.protocol import CompletionRequest
-from charrnn.generation.draw import Array, Ids, log_softmax, rank_ids
+from charrnn.generation.draw import Array, Floats, Ids, log_softmax, rank_ids
 from charrnn.generation.engines import select_streams
 from charrnn.generation.sampler import Stream
 from charrnn.models.trained import State
@@ -18,7 +18,6 @@ from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
 _CACHED_PROMPTS = 64
-READ_STEPS = 64  # characters of a prompt per call; they take 2 ms with a 2 x 256 network
 
 
 class Score(NamedTuple):
@@ -26,22 +25,23 @@ class Score(NamedTuple):
 
     Attributes:
         logprob: None for the first character of a prompt without a primer.
-        top: the likeliest characters at its position, as (id, logprob); None like `logprob`.
+        top: the ids (K,) of the likeliest characters at its position, and their
+            log-probabilities (K,); None like `logprob`.
     """
 
     id: int
     logprob: float | None
-    top: list[tuple[int, float]] | None
+    top: tuple[Ids, Floats] | None
 
 
 def compute_scores(logits: Array, ids: Ids, top: int) -> list[Score]:
     """Return the log-probability of each id (T,) by its logits (T, V), and the `top` likeliest."""
     log_probs = log_softmax(logits)
     chosen = np.take_along_axis(log_probs, ids[:, None], 1)[:, 0].tolist()
-    order = rank_ids(log_probs)[:, :top] if top else np.zeros((len(ids), 0), np.int64)
+    # The copy does not keep the ranks of all other characters in memory.
+    order = rank_ids(log_probs)[:, :top].copy() if top else np.zeros((len(ids), 0), np.int64)
     ranked = np.take_along_axis(log_probs, order, 1)
-    pairs = map(list, map(zip, order.tolist(), ranked.tolist()))
-    return list(map(Score, ids.tolist(), chosen, pairs))
+    return list(map(Score, ids.tolist(), chosen, zip(order, ranked, strict=True)))
 
 
 class Piece(NamedTuple):

@@ -7,6 +7,8 @@ import codecs
 import time
 import uuid
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from charrnn.errors import InputError, RunError
@@ -19,12 +21,17 @@ from charrnn.extras.serve.protocol import (
 )
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import ServedModel
-from charrnn.generation.draw import find_banned_ids
+from charrnn.generation.draw import Floats, Ids, find_banned_ids
 from charrnn.generation.sampler import draw_seed, to_vocabulary_characters
 from charrnn.text.prompt import find_source_positions
 
 # Log-probabilities in one response. They take a hundred times the memory of the text.
 _MAX_SCORES = 500_000
+# Characters of `ban` and of `logit_bias`. Each chunk looks them up for each completion.
+_MAX_BANNED, _MAX_BIASED = 10_000, 1_000
+# One thread builds large responses, so that the event loop competes with no more than one.
+_LARGE = 5_000  # log-probabilities; they take some 8 ms
+_BUILDER = ThreadPoolExecutor(1, "builder")
 
 
 class Answer:
@@ -52,7 +59,8 @@ class Answer:
         self._job = Job(request, prompt, params, seed, stops, self._events.put_nowait)
         self._choices = [_Choice(served, prompt, request) for _ in range(request.n)]
         self._scheduler = served.scheduler
-        self._prompt_tokens = len(prompt.ids)
+        self._sends_usage = request.stream_options.get("include_usage") is True
+        self._prompt_tokens, self._completion_tokens = len(prompt.ids), 0
         self._head = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
@@ -73,28 +81,36 @@ class Answer:
         self._alarm.cancel()
         self._scheduler.cancel(self._job)
 
-    async def collect(self) -> dict[str, Any]:
+    async def collect(self) -> bytes:
         """Wait for all completions, and return the body of the response."""
         pieces = sorted([piece async for piece in self._receive_pieces()])
-        new = sum(len(piece.text) for piece in pieces)
-        usage = {
-            "prompt_tokens": self._prompt_tokens,
-            "completion_tokens": new,
-            "total_tokens": self._prompt_tokens + new,
-        }
-        return {**self._head, "choices": list(map(self._choice, pieces)), "usage": usage}
+        return await self._encode(pieces, usage=self._count_usage())
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Yield the response as server-sent events."""
         try:
+            fields = {"usage": None} if self._sends_usage else {}
             async for piece in self._receive_pieces():
-                yield _format_event({**self._head, "choices": [self._choice(piece)]})
+                yield _format_event(await self._encode([piece], **fields))
+            if self._sends_usage:
+                yield _format_event(await self._encode([], usage=self._count_usage()))
             yield b"data: [DONE]\n\n"
         except Refusal as error:
-            yield _format_event(format_error(error))
+            yield _format_event(as_json(format_error(error)))
 
-    def _choice(self, piece: Piece) -> dict[str, Any]:
-        return self._choices[piece.number].format(piece)
+    async def _encode(self, pieces: list[Piece], **fields: Any) -> bytes:
+        def encode() -> bytes:
+            choices = [self._choices[piece.number].format(piece) for piece in pieces]
+            return as_json({**self._head, "choices": choices, **fields})
+
+        scored = sum(len(piece.prompt_scores) + len(piece.scores) for piece in pieces)
+        if scored * (1 + (self._job.request.logprobs or 0)) <= _LARGE:
+            return encode()
+        return await asyncio.get_running_loop().run_in_executor(_BUILDER, encode)
+
+    def _count_usage(self) -> dict[str, int]:
+        prompt, new = self._prompt_tokens, self._completion_tokens
+        return {"prompt_tokens": prompt, "completion_tokens": new, "total_tokens": prompt + new}
 
     async def _receive_pieces(self) -> AsyncIterator[Piece]:
         """Yield the pieces of all completions; each completion is one piece without streaming.
@@ -111,6 +127,7 @@ class Answer:
                 internal = "internal server error; see the log of the server"
                 raise Refusal(500, str(event) if isinstance(event, RunError) else internal)
             unfinished -= event.finish_reason is not None
+            self._completion_tokens += len(event.text)
             yield event
 
 
@@ -118,11 +135,15 @@ def _check_limits(request: CompletionRequest, options: ServeOptions) -> None:
     """Raise InputError if the request asks for more than the server allows."""
     scored = request.max_tokens + (len(request.prompt) if request.echo else 0)
     scores = 0 if request.logprobs is None else scored * request.n * (1 + request.logprobs)
+    if request.stream_options and not request.stream:
+        raise InputError("stream_options: needs stream=true")
     for name, value, limit, unit in (
         ("max_tokens", request.max_tokens, options.max_length, "new characters"),
         ("n", request.n, options.streams, "completions"),
         ("prompt", len(request.prompt), options.max_prompt, "characters"),
         ("logprobs", scores, _MAX_SCORES, "in all completions"),
+        ("ban", len(request.ban or ""), _MAX_BANNED, "characters"),
+        ("logit_bias", sum(map(len, request.logit_bias or ())), _MAX_BIASED, "characters"),
     ):
         if value > limit:
             raise InputError(f"{name}: {value:,} {unit}; this server allows at most {limit:,}")
@@ -145,15 +166,15 @@ class _Choice:
             data = text.encode("ascii", "surrogateescape")
             text = self._decoder.decode(data, piece.finish_reason is not None)
         if self._needs_echo:
-            prompt, served, self._needs_echo = self._prompt, self._served, False
-            text = prompt.text + text
-            # The first character has no score if no primer precedes it.
-            unscored = prompt.ids[: len(prompt.ids) - len(piece.prompt_scores)].tolist()
-            scores = [*(Score(id_, None, None) for id_ in unscored), *piece.prompt_scores, *scores]
-            offsets = [
-                *find_source_positions(prompt.text, served.vocabulary, served.unknown),
-                *offsets,
-            ]
+            text, self._needs_echo = self._prompt.text + text, False
+            if self._has_logprobs:
+                prompt, served = self._prompt, self._served
+                # The first character has no score if no primer precedes it.
+                unscored = prompt.ids[: len(prompt.ids) - len(piece.prompt_scores)].tolist()
+                scores = [*(Score(id_, None, None) for id_ in unscored), *piece.prompt_scores]
+                scores += piece.scores
+                places = find_source_positions(prompt.text, served.vocabulary, served.unknown)
+                offsets = [*places, *offsets]
         return {
             "index": piece.number,
             "text": text,
@@ -166,12 +187,13 @@ class _Choice:
         return {
             "tokens": [tokens[score.id] for score in scores],
             "token_logprobs": [score.logprob for score in scores],
-            "top_logprobs": [
-                None if score.top is None else {tokens[id_]: value for id_, value in score.top}
-                for score in scores
-            ],
+            "top_logprobs": [top and partial(self._format_top, *top) for _, _, top in scores],
             "text_offset": offsets,
         }
+
+    def _format_top(self, ids: Ids, logprobs: Floats) -> dict[str, float]:
+        tokens = self._served.tokens
+        return {tokens[id_]: value for id_, value in zip(ids, logprobs.tolist(), strict=True)}
 
     def _advance_offset(self, score: Score) -> int:
         """Count one more character, and return its offset in prompt and text."""
@@ -182,5 +204,5 @@ class _Choice:
         return self._end - 1
 
 
-def _format_event(value: dict[str, Any]) -> bytes:
-    return b"data: " + as_json(value) + b"\n\n"
+def _format_event(body: bytes) -> bytes:
+    return b"data: " + body + b"\n\n"

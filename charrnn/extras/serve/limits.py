@@ -1,4 +1,4 @@
-"""Limits: the number of connections, and the size and the time of a request.
+"""Limits: the number of connections; the host, the size and the time of a request.
 
 uvicorn rejects requests above its limit of connections, but waits without a timeout for the rest
 of a request. A few hundred clients that send nothing would block the server. Here a new connection
@@ -8,13 +8,16 @@ replaces the oldest idle one, and a client that disconnects cancels its request.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import anyio
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from charrnn.errors import shorten
 from charrnn.extras.serve.protocol import make_error_response
 from charrnn.extras.serve.serve_options import ServeOptions
 
@@ -61,10 +64,15 @@ class Connection:
 
 
 class LimitRequests:
-    """ASGI middleware: 408 for a late request, 413 for a large one, 503 without a connection."""
+    """ASGI middleware: 408 for a late request, 413 for a large one, 503 without a connection.
 
-    def __init__(self, app: ASGIApp, options: ServeOptions) -> None:
-        self._app, self._options = app, options
+    Args:
+        hosts: the values of the header `Host`, without a port, that are not answered with 400;
+            None: all.
+    """
+
+    def __init__(self, app: ASGIApp, options: ServeOptions, hosts: frozenset[str] | None) -> None:
+        self._app, self._options, self._hosts = app, options, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,7 +83,13 @@ class LimitRequests:
             full = HTTPException(503, "all connections are in use", {"Connection": "close"})
             await make_error_response(full)(scope, receive, send)
             return
-        size, arrived, limit = 0, False, self._options.max_body
+        host = Headers(scope=scope).get("host", "")
+        if self._hosts is not None and re.sub(r":\d*$", "", host.lower()) not in self._hosts:
+            known = ", ".join(sorted(self._hosts))
+            wrong = HTTPException(400, f"Host: {shorten(host)!r} is none of {known}")
+            await make_error_response(wrong)(scope, receive, send)
+            return
+        size, arrived, started, limit = 0, False, False, self._options.max_body
 
         async def receive_within_limit() -> Message:
             nonlocal size, arrived
@@ -88,11 +102,16 @@ class LimitRequests:
                 connection.set_idle(False)
             return message
 
+        async def note_start_and_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
             with anyio.move_on_after(self._options.max_seconds + _SLACK) as connection.request:
-                await self._app(scope, receive_within_limit, send)
-            if connection.request.cancelled_caught and not arrived:
-                late = HTTPException(408, "the request did not arrive in time")
+                await self._app(scope, receive_within_limit, note_start_and_send)
+            if connection.request.cancelled_caught and not started:
+                late = HTTPException(503 if arrived else 408, "timeout; send or ask for less")
                 await make_error_response(late)(scope, receive, send)
         finally:
             connection.set_idle(True)

@@ -28,7 +28,6 @@ from charrnn.options.sampling import SamplingParams
 # its default value, so that no client expects an effect.
 IGNORED = (
     "user", "metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store",
-    "stream_options",
 )  # fmt: skip
 
 
@@ -100,6 +99,9 @@ class CompletionRequest(_SamplingRequest):
         default=None, ge=0, le=20, description="return log-probabilities, and this many top ones"
     )
     stream: bool = Field(default=False, description="send the text while it is written")
+    stream_options: dict[Literal["include_usage", "include_obfuscation"], bool | None] = Field(
+        default={}, description="include_usage: end a stream with the number of its characters"
+    )
     suffix: Literal[""] = ""
     best_of: Literal[1] = 1
     presence_penalty: Zero = 0
@@ -140,8 +142,12 @@ def format_error(error: HTTPException) -> dict[str, Any]:
 
 
 def as_json(value: Any) -> bytes:
-    """Return a value as JSON in ASCII, because lone surrogates cannot be encoded in UTF-8."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
+    """Return a value as JSON in ASCII, because lone surrogates cannot be encoded in UTF-8.
+
+    A function in the value is called for its part. Other threads can run only meanwhile.
+    """
+    encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=lambda part: part())
+    return encoder.encode(value).encode("ascii")
 
 
 class ASCIIJSONResponse(Response):

@@ -18,7 +18,6 @@ import numpy as np
 
 from charrnn.errors import RunError
 from charrnn.extras.serve.completion_job import (
-    READ_STEPS,
     CompletionTask,
     Job,
     Piece,
@@ -37,6 +36,7 @@ Outbox = list[tuple[Job, Piece | Exception]]
 Item = TypeVar("Item", PromptTask, CompletionTask)
 
 _READING_SECONDS = 0.02  # the time for prompts in a round
+_MAX_READ_STEPS = 64  # characters of a prompt per call; they take 2 ms with a 2 x 256 network
 _MAX_CHUNK = 256  # characters per stream and round
 _MAX_LOGITS = 1 << 24  # numbers that are kept to compute scores, 64 MB
 
@@ -66,6 +66,7 @@ class Scheduler:
         self._completions: list[CompletionTask] = []
         self._outbox: Outbox = []
         self._chunk = 16  # the length of the next chunk in characters
+        self._read_steps = 16  # the most characters of each prompt in the next call
 
     def start(self, post: Callable[[Outbox], None]) -> None:
         """Start the thread, which calls `post` with the events of each round."""
@@ -163,16 +164,25 @@ class Scheduler:
 
     def _read_prompts(self, tasks: Sequence[PromptTask]) -> None:
         """Read the next characters of all prompts, up to the end of the shortest."""
-        steps = min(READ_STEPS, *(len(task.unread) for task in tasks))
+        start_time = time.perf_counter()
+        steps = min(self._read_steps, *(len(task.unread) for task in tasks))
+        needs_scores = any(task.needs_scores for task in tasks)
+        if needs_scores:
+            steps = self._limit_logits(steps, len(tasks))
         ids = np.stack([task.unread[:steps] for task in tasks])
         state = concat_states([task.state for task in tasks])
         logits: Any = [None] * len(tasks)
-        if any(task.needs_scores for task in tasks):
+        if needs_scores:
             logits, state = self._reader.read(ids, state)
         else:
             state = self._reader.advance(ids, state)
         for n, task in enumerate(tasks):
             task.advance(_slice_row(state, n), steps, logits[n])
+        self._read_steps = _adjust_size(self._read_steps, steps, start_time, _MAX_READ_STEPS)
+
+    def _limit_logits(self, steps: int, streams: int) -> int:
+        """Return at most `steps`, so that the logits of these streams fit into memory."""
+        return min(steps, _MAX_LOGITS // (streams * len(self._vocabulary)) + 1)
 
     def _start_completions(self, prompt_task: PromptTask) -> None:
         """Replace the task of a prompt by the tasks of its completions."""
@@ -193,8 +203,8 @@ class Scheduler:
         streams = [task.stream for task in tasks]
         scored = [n for n, task in enumerate(tasks) if task.job.request.logprobs is not None]
         steps = self._chunk
-        if scored:  # Limit the memory of their logits.
-            steps = min(steps, _MAX_LOGITS // (len(scored) * len(self._vocabulary)) + 1)
+        if scored:
+            steps = self._limit_logits(steps, len(scored))
         state_before = concat_states([task.state for task in tasks])
         last = np.array([stream.last for stream in streams])
         rng_states = [stream.uniforms.bit_generator.state for stream in streams]
@@ -209,10 +219,7 @@ class Scheduler:
             task.state = _slice_row(state, n)
             if (piece := task.append(row, scores.get(n, []))) is not None:
                 self._outbox.append((task.job, piece))
-        if ids.shape[1] == self._chunk:
-            self._chunk = min(
-                adjust_chunk_size(steps, time.perf_counter() - start_time), _MAX_CHUNK
-            )
+        self._chunk = _adjust_size(self._chunk, ids.shape[1], start_time, _MAX_CHUNK)
 
     def _compute_scores(
         self, tasks: Sequence[CompletionTask], rows: list[int], last: Ids, ids: Ids, before: State
@@ -226,6 +233,12 @@ class Scheduler:
             n: compute_scores(row_logits, ids[n], tasks[n].job.request.logprobs or 0)
             for n, row_logits in zip(rows, logits, strict=True)
         }
+
+
+def _adjust_size(size: int, steps: int, start_time: float, largest: int) -> int:
+    """Return the next size of chunks, after a chunk of this size or, at an end, of fewer steps."""
+    adjusted = adjust_chunk_size(steps, time.perf_counter() - start_time)
+    return min(adjusted, largest) if steps == size or adjusted < steps else size
 
 
 def _slice_row(state: State, n: int) -> State:

@@ -56,13 +56,20 @@ FAULTY = _faulty()
 class Server:
     """A running `charrnn serve`.
 
+    Args:
+        patch: Python code that runs before it.
+
     Attributes:
         url: of it, without a slash at its end.
         lines: of standard error, so far.
     """
 
-    def __init__(self, *options: str, environment: Mapping[str, str] = _NOTHING) -> None:
-        command = [sys.executable, "-m", "charrnn", "serve", "port=0", *options]
+    def __init__(
+        self, *options: str, environment: Mapping[str, str] = _NOTHING, patch: str = ""
+    ) -> None:
+        code = f"{patch}\nfrom charrnn.__main__ import main\nraise SystemExit(main())"
+        program = ["-c", code] if patch else ["-m", "charrnn"]
+        command = [sys.executable, *program, "serve", "port=0", *options]
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
         )
@@ -100,8 +107,10 @@ class Server:
 
 
 @contextmanager
-def serving(*options: str, environment: Mapping[str, str] = _NOTHING) -> Iterator[Server]:
-    server = Server(*options, environment=environment)
+def serving(
+    *options: str, environment: Mapping[str, str] = _NOTHING, patch: str = ""
+) -> Iterator[Server]:
+    server = Server(*options, environment=environment, patch=patch)
     try:
         yield server
     finally:
@@ -112,14 +121,14 @@ def serving(*options: str, environment: Mapping[str, str] = _NOTHING) -> Iterato
 
 @contextmanager
 def serving_main(
-    models: Path, *options: str, environment: Mapping[str, str] = _NOTHING
+    models: Path, *options: str, environment: Mapping[str, str] = _NOTHING, patch: str = ""
 ) -> Iterator[tuple[Server, Any]]:
     """Yield a server of the main model and an HTTP client of it."""
     import httpx
 
     path = f"checkpoint={models}/main.safetensors"
     with (
-        serving(path, *options, environment=environment) as server,
+        serving(path, *options, environment=environment, patch=patch) as server,
         httpx.Client(base_url=server.url, timeout=60) as client,
     ):
         yield server, client

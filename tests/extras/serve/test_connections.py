@@ -9,11 +9,13 @@ import struct
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.extras.serve.servers import Server, request_of, serving, until
+from tests.extras.serve.servers import Server, request_of, serving, serving_main, until
 
+SCORED = {"prompt": "A", "max_tokens": 10_000, "logprobs": 20}
 HEALTH = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
 # All of a request's head but its end, a part of its body, and nothing at all
 UNFINISHED = [
@@ -93,3 +95,36 @@ def test_clients_that_leave_leave_nothing_in_the_log(server: Server) -> None:
     with server.connected(request_of({"prompt": "A", "max_tokens": 1})) as connection:
         assert json.loads(connection.makefile("rb").read(2000).split(b"\r\n\r\n")[1])
     assert len(server.lines) == 1, "".join(server.lines)
+
+
+def measure_longest_wait(http: Any, seconds: float) -> float:
+    """The longest time of a short request, of those within some seconds."""
+    waits, end = [], time.monotonic() + seconds
+    while (start := time.monotonic()) < end:
+        asked = {"prompt": "A", "max_tokens": 2}
+        assert http.post("/v1/completions", json=asked).status_code == 200
+        waits.append(time.monotonic() - start)
+    return max(waits)
+
+
+def test_answers_with_many_log_probabilities_delay_no_other(models: Path) -> None:
+    """They are built in another thread."""
+    with serving_main(models) as (server, http), ExitStack() as opened:
+        large = [opened.enter_context(server.connected(request_of(SCORED))) for _ in range(12)]
+        assert measure_longest_wait(http, 1) < 2
+        waits = [measure_longest_wait(http, 0.1)]
+        while not all(select.select([connection], [], [], 0)[0] for connection in large):
+            waits.append(measure_longest_wait(http, 0.1))
+        assert max(waits) < 1.5
+
+
+def test_a_client_that_stops_reading_delays_no_other(models: Path) -> None:
+    with serving_main(models, "drain_seconds=1") as (server, http), ExitStack() as opened:
+        for stream in (True, False) * 8:
+            asked = request_of({**SCORED, "max_tokens": 3_000, "stream": stream})
+            opened.enter_context(server.connected(asked))  # and never reads
+        assert measure_longest_wait(http, 5) < 2
+        start = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - start < 6
+        assert len(server.lines) == 1, server.lines

@@ -63,6 +63,8 @@ def test_a_stream_says_the_same(client: openai.OpenAI) -> None:
         model="main", prompt="Hm: ", n=3, max_tokens=500, seed=5, stop="q", stream=True,
         stream_options={"include_usage": True}, logprobs=2,
     ):  # fmt: skip
+        usage = event.usage
+        assert (usage is None) == bool(event.choices)  # the usage is in the last event only
         for choice in event.choices:
             texts[choice.index] += choice.text
             assert choice.logprobs is not None
@@ -72,6 +74,8 @@ def test_a_stream_says_the_same(client: openai.OpenAI) -> None:
         500, "Hm: ", num_samples=3, seed=5, until="q", temperature=1, engine="numpy"
     )
     assert texts == expected
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens) == (4, len("".join(texts)))
     assert finishes == ["stop" if len(text) < 500 else "length" for text in texts]
 
 
@@ -145,7 +149,10 @@ HUGE = 10**400
         ("dry_allowed_length", {"dry_allowed_length": HUGE}), ("min_p", {"min_p": 2}),
         ("temprature", {"temprature": 1}), ("engine", {"engine": "numpy"}),
         ("repetition_penalty", {"repetition_penalty": 1}),
-        ("stream", {"stream": "yes"}), ("n", {"n": "2"}),
+        ("stream", {"stream": "yes"}), ("n", {"n": "2"}), ("ban", {"ban": "x" * 10_001}),
+        ("logit_bias", {"logit_bias": {"x" * 1_001: 1}}),
+        ("stream_options", {"stream_options": {"include_usage": True}}),
+        ("stream_options", {"stream": True, "stream_options": {"usage": True}}),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_as_openai_tells_them(

@@ -177,3 +177,40 @@ def test_limits_are_kept_and_it_ends_although_one_is_not_done(models: Path) -> N
             assert server.stop(signal.SIGHUP) == 0  # the terminal was closed
             list(lines)
         assert len(server.lines) == 1, server.lines
+
+
+def test_sigterm_ends_it_although_a_thread_is_stuck(models: Path) -> None:
+    stuck = (
+        "from charrnn.generation.engines import StepEngine\n"
+        "def write(*_):\n"
+        "    while True: pass\n"
+        "StepEngine.write = write"
+    )
+    with serving_main(models, "drain_seconds=1", patch=stuck) as (server, http):
+        with server.connected(request_of({"prompt": "A"})):
+            assert http.get("/health").status_code == 200
+            start = time.monotonic()
+            assert server.stop() == 0
+        assert time.monotonic() - start < 6
+        assert "still busy" in server.lines[-1]
+
+
+def test_long_prompts_are_read_in_short_rounds(models: Path) -> None:
+    """However slow the model is."""
+    slow = (
+        "import time\n"
+        "from charrnn.generation.engines import StepEngine\n"
+        "advance = StepEngine.advance\n"
+        "def advance_slowly(self, ids, state):\n"
+        "    time.sleep(0.004 * ids.size)\n"
+        "    return advance(self, ids, state)\n"
+        "StepEngine.advance = advance_slowly"
+    )
+    with serving_main(models, "prime=none", patch=slow) as (server, http), ExitStack() as opened:
+        for letter in "abcdefgh":
+            asked = request_of({"prompt": letter * 50_000})
+            opened.enter_context(server.connected(asked))
+        time.sleep(3)
+        start = time.monotonic()
+        assert http.post("/v1/completions", json={"prompt": "A"}).status_code == 200
+        assert time.monotonic() - start < 1
