@@ -98,7 +98,7 @@ def _find_nearest(character: str, vocabulary: Vocabulary) -> str:
     texts = (keyboard, without_accents)
     # upper().lower() turns ß into ss.
     cases = [case for text in texts for case in (text.upper().lower(), text.upper())]
-    for text in (*texts, *cases, space, *CURLY_QUOTES.get(keyboard, [""])[0]):
+    for text in dict.fromkeys((*texts, *cases, space, *CURLY_QUOTES.get(keyboard, [""])[0])):
         if text and (vocabulary.look_up(text) >= 0).all():
             return text
     return ""

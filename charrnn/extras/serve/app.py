@@ -27,7 +27,7 @@ from starlette.types import Scope
 
 from charrnn import __version__
 from charrnn.errors import InputError, shorten, suggest_name
-from charrnn.extras.serve.completions import Answer
+from charrnn.extras.serve.completions import Answer, check_limits
 from charrnn.extras.serve.limits import LimitRequests
 from charrnn.extras.serve.protocol import (
     ASCIIJSONResponse,
@@ -101,8 +101,10 @@ async def show_model(request: Request, name: str) -> Response:
 
 async def _start_answer(request: Request, body: CompletionRequest) -> AsyncIterator[Answer]:
     """Start the completions, and cancel them when the response is sent or the client leaves."""
-    served = _get_model(request, body.model)
-    with contextlib.closing(Answer(body, served, request.app.state.options)) as answer:
+    served, options = _get_model(request, body.model), request.app.state.options
+    check_limits(body, options)
+    prompt = await asyncio.to_thread(served.prepare_prompt, body.prompt)
+    with contextlib.closing(Answer(body, prompt, served, options)) as answer:
         yield answer
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from charrnn.errors import make_non_finite_error
 from charrnn.extras.serve.protocol import CompletionRequest
 from charrnn.generation.draw import Array, Floats, Ids, log_softmax, rank_ids
 from charrnn.generation.engines import select_streams
@@ -35,7 +36,13 @@ class Score(NamedTuple):
 
 
 def compute_scores(logits: Array, ids: Ids, top: int) -> list[Score]:
-    """Return the log-probability of each id (T,) by its logits (T, V), and the `top` likeliest."""
+    """Return the log-probability of each id (T,) by its logits (T, V), and the `top` likeliest.
+
+    Raises:
+        RunError: a logit is not finite.
+    """
+    if not np.isfinite(logits).all():
+        raise make_non_finite_error()
     log_probs = log_softmax(logits)
     chosen = np.take_along_axis(log_probs, ids[:, None], 1)[:, 0].tolist()
     # The copy does not keep the ranks of all other characters in memory.

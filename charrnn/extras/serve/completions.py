@@ -41,18 +41,16 @@ class Answer:
         is_stream: whether the client wants `stream`; otherwise call `collect`.
 
     Raises:
-        InputError: a value of the request is wrong or above its limit.
+        InputError: a value of the request is wrong.
         Refusal: too many requests are waiting.
     """
 
     def __init__(
-        self, request: CompletionRequest, served: ServedModel, options: ServeOptions
+        self, request: CompletionRequest, prompt: Prompt, served: ServedModel, options: ServeOptions
     ) -> None:
-        _check_limits(request, options)
         params = request.to_sampling_params()
         find_banned_ids(params, served.vocabulary)  # Raises InputError for a wrong `ban`.
         seed = draw_seed() if params.seed is None else params.seed
-        prompt = served.prepare_prompt(request.prompt)
         stops = tuple(to_vocabulary_characters(served.vocabulary, stop) for stop in request.stop)
         self.is_stream = request.stream
         self._events: asyncio.Queue[Piece | Exception] = asyncio.Queue()
@@ -103,8 +101,9 @@ class Answer:
             choices = [self._choices[piece.number].format(piece) for piece in pieces]
             return as_json({**self._head, "choices": choices, **fields})
 
-        scored = sum(len(piece.prompt_scores) + len(piece.scores) for piece in pieces)
-        if scored * (1 + (self._job.request.logprobs or 0)) <= _LARGE:
+        request = self._job.request
+        scored = sum(len(piece.text) for piece in pieces) + request.echo * len(request.prompt)
+        if request.logprobs is None or scored * (1 + request.logprobs) <= _LARGE:
             return encode()
         return await asyncio.get_running_loop().run_in_executor(_BUILDER, encode)
 
@@ -131,7 +130,7 @@ class Answer:
             yield event
 
 
-def _check_limits(request: CompletionRequest, options: ServeOptions) -> None:
+def check_limits(request: CompletionRequest, options: ServeOptions) -> None:
     """Raise InputError if the request asks for more than the server allows."""
     scored = request.max_tokens + (len(request.prompt) if request.echo else 0)
     scores = 0 if request.logprobs is None else scored * request.n * (1 + request.logprobs)

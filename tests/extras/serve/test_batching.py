@@ -67,7 +67,8 @@ def test_a_fault_ends_its_own_request_alone(http: Any) -> None:
     bad = {**good, "prompt": "costs $"}
     with ThreadPoolExecutor(12) as threads:
         whole = [threads.submit(http.post, "/v1/completions", json=asked) for asked in requests]
-        faults = [threads.submit(http.post, "/v1/completions", json=bad) for _ in range(3)]
+        kinds = [bad, {**bad, "logprobs": 2}, {**bad, "prompt": "$1", "echo": True, "logprobs": 2}]
+        faults = [threads.submit(http.post, "/v1/completions", json=asked) for asked in kinds]
         for fault in faults:
             assert fault.result().status_code == 500
             assert "not numbers" in fault.result().json()["error"]["message"]
