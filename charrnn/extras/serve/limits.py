@@ -64,11 +64,8 @@ class Connection:
 
 
 class LimitRequests:
-    """ASGI middleware: 408 for a late request, 413 for a large one, 503 without a connection.
-
-    Args:
-        hosts: the values of the header `Host`, without a port, that are not answered with 400;
-            None: all.
+    """ASGI middleware: 400 for a host (without port) that is not among `hosts`, 408 or 503 for a
+    late request, 413 for a large one, 503 without a connection.
     """
 
     def __init__(self, app: ASGIApp, options: ServeOptions, hosts: frozenset[str] | None) -> None:

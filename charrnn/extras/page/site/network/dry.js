@@ -15,23 +15,35 @@ export class DryPenalties {
     this.multiplier = dry_multiplier ?? 0;
     this.base = dry_base;
     this.allowedLength = dry_allowed_length;
-    this.ids = this.multiplier ? Array.from(ids).slice(-LOOK_BACK) : [];
-    // for each id: how many characters before it equal the end of the text
-    this.lengths = this.ids.map((_, place) => this.#measureMatch(place));
+    this.ids = new Int32Array(LOOK_BACK + 1);
+    // for each id: how many ids before it equal the end of the text
+    this.lengths = new Int32Array(LOOK_BACK + 1);
+    this.size = 0;
+    if (this.multiplier) this.#start(Array.from(ids).slice(-LOOK_BACK));
+  }
+
+  #start(text) {
+    this.ids.set(text);
+    this.size = text.length;
+    this.lengths.set(text.map((_, place) => {
+      let length = 0;
+      while (length < place && text[place - 1 - length] === text.at(-1 - length)) length++;
+      return length;
+    }));
   }
 
   /** Add an id to the text. */
   add(id) {
     if (!this.multiplier) return;
     const { ids, lengths } = this;
-    for (let place = ids.length; place > 0; place--) {
+    for (let place = this.size; place > 0; place--) {
       lengths[place] = ids[place - 1] === id ? lengths[place - 1] + 1 : 0;
     }
-    lengths[0] = 0;
-    ids.push(id);
-    if (ids.length > LOOK_BACK) {
-      ids.shift();
-      lengths.shift();
+    ids[this.size++] = id;
+    if (this.size > LOOK_BACK) {
+      ids.copyWithin(0, 1);
+      lengths.copyWithin(0, 1);
+      this.size--;
     }
   }
 
@@ -49,22 +61,15 @@ export class DryPenalties {
     return scores;
   }
 
-  #measureMatch(place) {
-    const { ids } = this;
-    let length = 0;
-    while (length < place && ids[place - 1 - length] === ids[ids.length - 1 - length]) length++;
-    return length;
-  }
-
   /** Return the length of the longest match before each id that would repeat a sequence. */
   #findLongestMatches() {
     const longest = new Map();
-    this.lengths.forEach((matched, place) => {
-      const length = Math.min(matched, place);
-      if (length < this.allowedLength) return;
+    for (let place = this.allowedLength; place < this.size; place++) {
+      if (this.lengths[place] < this.allowedLength) continue;
+      const length = Math.min(this.lengths[place], place); // the rest is before the look-back
       const id = this.ids[place];
-      longest.set(id, Math.max(longest.get(id) ?? 0, length));
-    });
+      if (length > (longest.get(id) ?? 0)) longest.set(id, length);
+    }
     return longest;
   }
 }
