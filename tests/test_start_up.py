@@ -19,7 +19,7 @@ from tests.small_runs import SMALL
     ("words", "most", "libraries"),
     [
         (["train", *SMALL, "hydra.run.dir=run"], 66, {"torch", "lightning"}),
-        (["sample", "checkpoint=model.safetensors", "length=1", "seed=1"], 36, set()),
+        (["sample", "checkpoint=model.safetensors", "length=1", "seed=1"], 37, set()),
     ],
     ids=["until the first step of a training", "until the first character of a sample"],
 )
