@@ -78,6 +78,26 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
+def is_plain_file(path: Path) -> bool:
+    """Return whether a path is a regular file with one name: no link, hard link, pipe or device."""
+    status = path.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+
+
+def open_plain_file(path: Path) -> int:
+    """Open or create a file for reading and writing, and return its descriptor.
+
+    Raises:
+        InputError: it is a link to another file, a pipe or a device.
+        RunError: it cannot be written.
+    """
+    if os.path.lexists(path) and not is_plain_file(path):
+        raise InputError(f"{path}: is a link to another file, a pipe or a device; remove it")
+    with convert_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+
+
 def acquire_lock(path: Path, wait: bool) -> IO[str] | None:
     """Lock a lock file until the returned file is closed, and write this process's id into it.
 
@@ -87,14 +107,12 @@ def acquire_lock(path: Path, wait: bool) -> IO[str] | None:
         The open lock file, or None if another process holds the lock and `wait` is false.
 
     Raises:
-        RunError: the file cannot be written, or is a link to another file.
+        InputError: the file is a link to another file, a pipe or a device.
+        RunError: the file cannot be written.
     """
+    descriptor = open_plain_file(path)
     with convert_write_errors(path), contextlib.ExitStack() as close_on_error:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         file = close_on_error.enter_context(open(descriptor, "r+"))
-        if os.fstat(descriptor).st_nlink > 1:
-            raise RunError(f"{path}: is a hard link to another file; remove it")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

@@ -29,6 +29,7 @@ from charrnn.cli.front import (
 from charrnn.cli.overrides import quote
 from charrnn.errors import InputError, RunError, shorten, to_one_line
 from charrnn.files import shorten_path
+from charrnn.runs.folder import prepare_sweep
 from charrnn.say import say
 
 
@@ -46,6 +47,7 @@ def run(line: Line) -> None:
         with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:
             _run_jobs(line, task, Path(temporary), naming)
         return
+    prepare_sweep(folder)
     is_complete = False
     try:
         _run_jobs(line, task, folder, naming)
@@ -67,8 +69,8 @@ def _run_jobs(line: Line, task: Task, folder: Path, naming: str) -> None:
         raise RunError(f"{len(task.failures)}{of} jobs failed") from raised
     if raised is not None:
         is_input_error = isinstance(raised, InputError)
-        # Without a job's folder, the sweeper itself raised InputError.
-        if isinstance(raised, RunError) or (is_input_error and not any(folder.glob("*/"))):
+        # A sweeper that chooses the jobs raises InputError itself; the jobs' errors do not end it.
+        if isinstance(raised, RunError) or (is_input_error and task.num_jobs is None):
             raise raised
         # A job in another process failed.
         reason = to_one_line(raised, 500, with_type=not is_input_error)

@@ -31,6 +31,7 @@ from charrnn.say import say
 Config = dict[str, Any]
 RECORDED = Path(".hydra") / "config.yaml"
 LATEST = files.OUTPUTS / "latest"
+SWEEP_CONFIG, LEADERBOARD = "multirun.yaml", "leaderboard.csv"  # in a sweep's folder
 LARGEST_CONFIG, LARGEST_RECORD = 1 << 22, 100_000  # bytes, tokens of JSON
 MISSING = object()
 # Loggers and launchers have links in these folders, and charrnn does not write into them.
@@ -46,7 +47,7 @@ def is_run(folder: Path) -> bool:
 
 def is_sweep(folder: Path) -> bool:
     """Return whether a folder contains a sweep."""
-    return (folder / "multirun.yaml").is_file() and not is_run(folder)
+    return (folder / SWEEP_CONFIG).is_file() and not is_run(folder)
 
 
 def require_no_run(folder: Path) -> None:
@@ -110,16 +111,31 @@ def _clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def require_no_links(folder: Path) -> None:
+def prepare_sweep(folder: Path) -> None:
+    """Remove the links to other files through which a sweep would write its files.
+
+    Hard links are common: ``cp -al`` makes them.
+
+    Raises:
+        InputError: the folder contains a link in another place, a pipe or a device.
+    """
+    written = [folder / name for name in (SWEEP_CONFIG, LEADERBOARD)]
+    require_no_links(folder, written)
+    for path in written:
+        if os.path.lexists(path) and not files.is_plain_file(path):
+            path.unlink()
+
+
+def require_no_links(folder: Path, ignored: Sequence[Path] = ()) -> None:
     """Raise InputError if a folder contains a link, a pipe or a device.
 
     Through a link, an untrusted folder could make a run overwrite other files. The folder itself
     may be a link, because the user names it.
     """
     for parent, folders, names in os.walk(folder):
-        for path in (os.path.join(parent, name) for name in (*folders, *names)):
-            mode = os.lstat(path).st_mode
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        for path in (Path(parent, name) for name in (*folders, *names)):
+            mode = path.lstat().st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) and path not in ignored:
                 kind = "a link" if stat.S_ISLNK(mode) else "not a regular file"
                 raise InputError(f"{path}: is {kind}; a run does not write through it; remove it")
         folders[:] = [name for name in folders if name not in _FOREIGN_FOLDERS]

@@ -14,6 +14,7 @@ from typing import Any
 
 from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.files import replace_file, shorten_path
+from charrnn.runs.folder import LEADERBOARD
 from charrnn.runs.metrics_csv import to_number
 from charrnn.runs.summary import Summary, summarize_runs
 from charrnn.say import format_duration, say, shorten_numbers
@@ -140,7 +141,7 @@ def report_sweep(folder: Path, resume_command: str = "") -> None:
     board = rank_runs(folder, runs)
     table, sample_lines = board.describe()
     say(table)
-    board.write_csv(folder / "leaderboard.csv")
+    board.write_csv(folder / LEADERBOARD)
     say(f"sweep folder: {shorten_path(folder)}")
     if resume_command:
         say(f"some jobs are not finished; to resume the sweep: {resume_command}")

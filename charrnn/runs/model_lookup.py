@@ -12,6 +12,7 @@ from charrnn.errors import InputError
 from charrnn.files import OUTPUTS, require_regular_file, resolve_run_path
 from charrnn.models import read_any_format
 from charrnn.runs import metrics_csv
+from charrnn.runs.folder import is_sweep
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ AnyPath = str | os.PathLike[str]
 
 # The model files of a run folder, the best first.
 MODEL_FILES = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
-_SWEEP_FILE = "multirun.yaml"
 
 
 def read_model(path: AnyPath | None) -> TrainedModel:
@@ -111,7 +111,7 @@ def _find_newest() -> Path:
     """Return the newest run with a model, or its sweep if it is part of one."""
     for run in find_runs_by_age():
         if _find_best_file(run) is not None:
-            folder = run.parent if (run.parent / _SWEEP_FILE).is_file() else run
+            folder = run.parent if is_sweep(run.parent) else run
             is_below = folder.is_relative_to(Path.cwd())
             return Path(os.path.relpath(folder)) if is_below else folder
     raise InputError(

@@ -148,6 +148,31 @@ def test_links_and_pipes(gift: Path, workplace: Path, refused: Refused) -> None:
     assert main(["train", "resume=gift", LONGER]) == 0
 
 
+def test_links_and_pipes_in_a_sweep(workplace: Path, refused: Refused) -> None:
+    """The sweep's files take the place of links and pipes; others are refused."""
+    sweep, private = workplace / "sweep", workplace / "private"
+    words = ["train", "-m", *TINY, "seed=1,2", "hydra.sweep.dir=sweep", "resume=auto"]
+    sweep.mkdir()
+    private.mkdir()
+    (private / "diary").write_text("a poem")
+    for name in ("study.journal", "study.journal.lock", "0_seed=1", ".study.lock"):
+        path = sweep / name
+        path.symlink_to(private / "nothing" if "lock" in name else private)
+        assert "is a link; a run does not write through it" in refused(*words)
+        path.unlink()
+        os.mkfifo(path)
+        assert "is not a regular file" in refused(*words)
+        path.unlink()
+    for make in (os.symlink, os.link, lambda _, path: os.mkfifo(path)):
+        for name in ("multirun.yaml", "leaderboard.csv"):
+            (sweep / name).unlink(missing_ok=True)
+            make(private / "diary", sweep / name)
+        assert main(words) == 0
+        assert "seed" in (sweep / "multirun.yaml").read_text()
+        assert (sweep / "leaderboard.csv").read_text().count("\n") == 3
+        assert [path.read_text() for path in private.iterdir()] == ["a poem"]
+
+
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )
