@@ -22,12 +22,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn import files
 from charrnn.cli import checked_options
-from charrnn.errors import InputError, require_extra, shorten
+from charrnn.errors import InputError, RunError, require_extra, shorten, to_one_line
 from charrnn.options.ranges import AT_LEAST_1, SEED, require
+from charrnn.runs.folder import SWEEP_CONFIG
 
 if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
+
+    from charrnn.extras.search.journal import Journal
 
 STUDY_NAME, JOURNAL = "charrnn", "study.journal"
 
@@ -44,15 +47,26 @@ def import_optuna() -> Any:
     return optuna
 
 
-def open_study(folder: Path) -> optuna.Study:
-    """Open the study in a sweep's folder, or create it."""
-    module = import_optuna()
-    backend = module.storages.journal.JournalFileBackend(str(folder / JOURNAL))
-    storage = module.storages.JournalStorage(backend)
-    study: optuna.Study = module.create_study(
-        storage=storage, study_name=STUDY_NAME, direction="minimize", load_if_exists=True
-    )
-    return study
+def open_study(folder: Path) -> tuple[optuna.Study, Journal]:
+    """Open the study in a sweep's folder, or create it.
+
+    Raises:
+        InputError: the journal is a link, a pipe or a device, or cannot be read.
+    """
+    module, path = import_optuna(), folder / JOURNAL
+    from charrnn.extras.search.journal import Journal
+
+    try:
+        journal = Journal(path)
+        storage = module.storages.JournalStorage(journal)
+        study: optuna.Study = module.create_study(
+            storage=storage, study_name=STUDY_NAME, direction="minimize", load_if_exists=True
+        )
+    except (InputError, RunError):
+        raise
+    except Exception as error:  # A damaged journal can raise any exception.
+        raise InputError(f"{path}: is no journal of a study ({to_one_line(error)})") from None
+    return study, journal
 
 
 def search(
@@ -88,14 +102,18 @@ def search(
         raise InputError(f"{folder}: another process is running this study; wait until it ends")
     results: list[JobReturn] = []
     with lock:
-        study = open_study(folder)
-        while trials := _ask_for_trials(study, settings, space, folder):
+        study, journal = open_study(folder)
+        OmegaConf.save(config, folder / SWEEP_CONFIG)  # as Hydra's sweeper does
+        while True:
+            with journal.write_together():
+                trials = _ask_for_trials(study, settings, space, folder)
+            if not trials:
+                return results
             jobs = [[*fixed, *_make_overrides(trial, folder)] for trial in trials]
             new_results = launcher.launch(jobs, initial_job_idx=trials[0].number)
             for trial, result in zip(trials, new_results, strict=True):
                 _record_result(study, trial.number, result)
             results += new_results
-    return results
 
 
 def to_distribution(override: Override) -> BaseDistribution:

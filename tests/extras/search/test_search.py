@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -47,7 +49,7 @@ def words(*more: str, folder: str = "sweep", trials: int = 4) -> list[str]:
 
 
 def trials(folder: str = "sweep") -> list[FrozenTrial]:
-    return open_study(Path(folder)).get_trials()
+    return open_study(Path(folder))[0].get_trials()
 
 
 def what(trial: FrozenTrial) -> tuple[Any, ...]:
@@ -117,6 +119,59 @@ def test_one_process_works_on_a_study(place: Path, capfd: pytest.CaptureFixture[
     assert not list(place.glob("sweep/*/metrics.csv"))
 
 
+def cut_and_resume(place: Path, size: int, capfd: pytest.CaptureFixture[str]) -> None:
+    """Cut bytes off the journal of a finished study, and resume the study."""
+    journal = place / "sweep" / "study.journal"
+    whole = journal.read_bytes()
+    expected = list(map(what, trials()))
+    journal.write_bytes(whole[:-size])
+    capfd.readouterr()
+    assert main(words("sweep=random", "trainer.max_steps=7", "resume=auto", trials=2)) == 0
+    assert "study.journal: its last entry was incomplete" in capfd.readouterr().err
+    assert list(map(what, trials())) == expected
+    assert all(json.loads(line) for line in journal.read_bytes().splitlines())
+
+
+def test_a_torn_journal(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The last entry is a result; the one before it has the values of a trial, in three lines."""
+    assert main(words("sweep=random", "trainer.max_steps=7", trials=2)) == 0
+    cut_and_resume(place, 20, capfd)
+    lines = (place / "sweep" / "study.journal").read_bytes().splitlines(keepends=True)
+    [first] = [n for n, line in enumerate(lines) if b'"op_code":4' in line][1:]
+    assert [line.endswith(b" \n") for line in lines[first : first + 3]] == [True, True, False]
+    cut_and_resume(place, len(b"".join(lines[first + 2 :])), capfd)
+
+
+def test_an_operation_on_a_full_disk(place: Path) -> None:
+    trials()
+    journal = place / "sweep" / "study.journal"
+    before = journal.read_bytes()
+    script = (
+        "import resource; from pathlib import Path; import charrnn.extras.search.search as search\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 20},) * 2)\n"
+        "search.open_study(Path('sweep'))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "sweep/study.journal: cannot be written (File too large)" in done.stderr
+    assert journal.read_bytes() == before
+
+
+def test_a_journal_that_is_none(door: Any, place: Path) -> None:
+    """A hard link is none either: a resume of a copy must not change the original."""
+    journal = place / "sweep" / "study.journal"
+    journal.parent.mkdir()
+    journal.write_text("[]\n")
+    answer = door(*words("sweep=random", "resume=auto"))
+    assert (answer.code, door.asked) == (2, [])
+    assert "sweep/study.journal: is no journal of a study" in answer.err
+    (journal.parent / "0_job").mkdir()
+    os.link(journal, place / "original")
+    answer = door(*words("sweep=random", "resume=auto"))
+    assert (answer.code, door.asked, answer.err.count("\n")) == (2, [], 1)
+    assert "sweep/study.journal: is a link to another file" in answer.err
+    assert journal.read_text() == "[]\n"
+
+
 @pytest.mark.slow
 def test_trials_side_by_side(place: Path) -> None:
     if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
@@ -147,7 +202,7 @@ def test_what_is_refused(door: Any, place: Path, more: list[str], line: str) -> 
 
 def test_a_stored_trial_sets_no_option_that_is_not_searched(door: Any, place: Path) -> None:
     Path("sweep").mkdir()
-    open_study(Path("sweep")).ask({"trainer.threads": IntDistribution(2, 9)})
+    open_study(Path("sweep"))[0].ask({"trainer.threads": IntDistribution(2, 9)})
     answer = door(*words("sweep=tpe", "resume=auto"))
     assert (answer.code, door.asked) == (2, [])
     assert "trial 0 has values outside of the search space" in answer.err
@@ -177,7 +232,7 @@ def test_a_space_in_an_experiment_file(
 
 def test_a_study_without_losses(door: Any, place: Path) -> None:
     answer = door("train", "-m", "sweep=random", "seed=1,2", "hydra.sweep.dir=sweep")
-    assert answer.code == 1
+    assert answer.code == 2
     assert "data.val_frac: job 0 has no validation loss" in answer.err
     assert [trial.state for trial in trials()] == [TrialState.FAIL]
 
