@@ -166,14 +166,18 @@ def open_data(h5: Path, json: Path) -> EncodedText:
 def open_training_data(facts: Mapping[str, Any]) -> EncodedText:
     """Open the data on which a model was trained, whose paths are in the model's facts.
 
+    The paths are not trusted: the author of a model file could name any file of this machine. They
+    are used only if the fingerprint matches, which the author can know only with the same text.
+
     Raises:
-        InputError: the facts contain no paths, a file is missing, or its content has changed.
+        InputError: the facts contain no paths or no fingerprint, a file is missing, or its content
+            has changed.
     """
-    h5, json = facts.get("input_h5"), facts.get("input_json")
-    if not isinstance(h5, str) or not isinstance(json, str):
-        raise InputError("the model does not name its training data")
+    h5, json, fingerprint = map(facts.get, ("input_h5", "input_json", "fingerprint"))
+    if not (isinstance(h5, str) and isinstance(json, str) and isinstance(fingerprint, str)):
+        raise InputError("the model does not name its training data with a fingerprint")
     data = open_data(Path(h5), Path(json))
-    if facts.get("fingerprint", data.fingerprint) != data.fingerprint:
+    if fingerprint != data.fingerprint:
         raise InputError(
             f"{shorten(h5)}: contains another text, or other splits, than the model was trained on"
         )
@@ -181,14 +185,9 @@ def open_training_data(facts: Mapping[str, Any]) -> EncodedText:
 
 
 def find_training_data(facts: Mapping[str, Any]) -> EncodedText | None:
-    """Return the data on which a model was trained; None if it is missing or has changed.
-
-    The paths in a model file are not trusted: its author could name any file of this machine. They
-    are used only if the fingerprint matches, which the author can know only with the same text.
-    """
+    """Return the data on which a model was trained; None if it is missing or has changed."""
     with contextlib.suppress(InputError):
-        if "fingerprint" in facts:
-            return open_training_data(facts)
+        return open_training_data(facts)
     return None
 
 

@@ -52,8 +52,12 @@ def test_the_splits_of_its_own_data(
 
 def test_ids_that_are_gone_or_of_another_text(trained: Train, capfd: Capture) -> None:
     model = charrnn.load(trained("trainer.max_steps=5")).trained
-    for name, reason in (("input_h5", "x: no such file"), ("fingerprint", "contains another text")):
-        charrnn.Model(replace(model, facts={**model.facts, name: "x"})).save(Path("model"))
+    for name, value, reason in (
+        ("input_h5", "x", "x: no such file"),
+        ("fingerprint", "x", "contains another text"),
+        ("fingerprint", None, "does not name its training data with a fingerprint"),
+    ):
+        charrnn.Model(replace(model, facts={**model.facts, name: value})).save(Path("model"))
         assert main(["evaluate", "checkpoint=model"]) == 2
         assert re.search(f"charrnn evaluate: split=val: .*{reason}", capfd.readouterr().err)
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charrnn.data import open_data
 from charrnn.errors import InputError
 from charrnn.options.datasets import SPLITS, SplitOptions
 from charrnn.text.preprocessing import preprocess
@@ -38,7 +39,7 @@ def test_it_has_what_python_finds(training: str, text: str, copied: int) -> None
 def test_where_it_is_found(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
     made = preprocess(str(tmp_path / "text.txt"), None, None, SplitOptions(0.2, 0.2, encoding))
-    facts = {"input_h5": str(made.h5), "input_json": str(made.json), "encoding": encoding}
+    facts = open_data(made.h5, made.json).facts
     whole = made.vocabulary.decode(made.vocabulary.encode(TEXT))
     found = find_training_text(facts, encoding).text
     assert whole.startswith(found)
@@ -47,6 +48,10 @@ def test_where_it_is_found(tmp_path: Path, encoding: str) -> None:
     assert find_training_text(facts, encoding, splits=SPLITS).text == whole
     assert find_training_text({}, encoding, str(made.h5)).text == found
     assert get_corpus_name(facts) == "text"
+    # A model from another person could name any text.
+    del facts["fingerprint"]
+    with pytest.raises(InputError, match="does not name its training data with a fingerprint"):
+        find_training_text(facts, encoding)
 
 
 def test_what_is_not_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import pytest
 from charrnn import plugins
 from charrnn.__main__ import main
 from charrnn.commands.sample import Text, Writer
+from charrnn.data import open_data
 from charrnn.extras.novelty.novelty_report import Passage, report_on
 from charrnn.model import Model, load
 from charrnn.options.datasets import SplitOptions
@@ -38,7 +39,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     own = Model(trained).generate(300, seed=1)
     Path("text.txt").write_text(" ".join(words) + "\n" + own[100:200], encoding="utf-8")
     made = preprocess("text.txt", None, None, SplitOptions(val_frac=0, test_frac=0))
-    facts = {"input_h5": str(made.h5), "input_json": str(made.json)}
+    facts = open_data(made.h5, made.json).facts
     Model(replace(trained, facts=facts)).save(tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"
 
