@@ -106,15 +106,12 @@ def compose_over_record(line: Line, source: str) -> Line:
 
 def find_untrusted(record: Config) -> Iterator[str]:
     """Yield the values of a record that could run code or access other files."""
-    arguments_of: dict[Any, set[str]] = {}  # target -> its arguments
-    for targets in conf.read_page("train").targets.values():
-        for name, arguments in targets.items():
-            arguments_of[name] = arguments_of.get(name, set()) | arguments
+    targets = conf.read_page("train").targets
     for path, node in _list_nodes(record):
-        group = path.partition(".")[0]
-        target = node.get("_target_") if isinstance(node, dict) else node
-        if str(target) not in arguments_of or (group == "logger" and target not in _LOCAL_LOGGERS):
-            yield f"{path}._target_={target}"
+        group, arguments_of = path.partition(".")[0], targets.get(path, {})
+        target = str(node.get("_target_")) if isinstance(node, dict) else ""
+        if target not in arguments_of or (group == "logger" and target not in _LOCAL_LOGGERS):
+            yield f"{path}._target_={target}" if target else f"{path}={node}"
             continue
         allowed = arguments_of[target] | {"_target_", "_partial_"}
         for key, value in node.items():
