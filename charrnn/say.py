@@ -14,9 +14,12 @@ from typing import Any
 BITS_PER_NAT = 1 / math.log(2)
 
 
-def say(text: str) -> None:
-    """Print one or more lines on standard error. Ignore errors, such as a closed terminal."""
-    lines = "\n".join(map(escape_unprintable, text.split("\n")))
+def say(*texts: str) -> None:
+    """Print lines on standard error. Ignore errors, such as a closed terminal.
+
+    A name of a file cannot add a line, because the line breaks in a text are escaped.
+    """
+    lines = "\n".join(map(escape_unprintable, texts))
     with contextlib.suppress(OSError):
         tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
         if tqdm is not None and sys.stderr.isatty():

@@ -26,7 +26,7 @@ from charrnn.options.ranges import (
     require,
 )
 from charrnn.options.sampling import SamplingParams
-from charrnn.say import ProgressDisplay, say
+from charrnn.say import ProgressDisplay, escape_unprintable, say
 from charrnn.text.vocabulary import as_bytes
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ def _print_texts(texts: Iterable[Text], show_labels: bool, job: Job) -> None:
             label = " ".join(job.overrides) if job.number is not None else ""
             label = f"{label} {_format_label(text)}".strip() if show_labels else label
             if number or label:
-                write(f"{RULE} {label}".rstrip() + "\n")
+                write(escape_unprintable(f"{RULE} {label}".rstrip()) + "\n")
             _write_text(text, write)
         if on_terminal:
             write("\n")

@@ -17,7 +17,7 @@ from charrnn.files import replace_file, shorten_path
 from charrnn.runs.folder import LEADERBOARD
 from charrnn.runs.metrics_csv import to_number
 from charrnn.runs.summary import Summary, summarize_runs
-from charrnn.say import format_duration, say, shorten_numbers
+from charrnn.say import escape_unprintable, format_duration, say, shorten_numbers
 
 # The headings of the table that differ from the names of the columns.
 _HEADINGS = {"val/loss": "network alone", "seconds": "time"}
@@ -83,7 +83,8 @@ class Leaderboard:
         tables, lines = [], []
         for runs in groups.values():
             text = runs[0].text
-            title, of_text = (f"{text}:\n", f" on {text}") if len(groups) > 1 else ("", "")
+            name = escape_unprintable(text)
+            title, of_text = (f"{name}:\n", f" on {name}") if len(groups) > 1 else ("", "")
             tables.append(title + Leaderboard(self.folder, runs)._format())
             validated = [run for run in runs if run.numbers["loss"] is not None]
             if best := min(validated, key=lambda run: run.numbers["loss"], default=None):
@@ -101,6 +102,7 @@ class Leaderboard:
         names = [name for name in rows[0] if name not in hidden]
         lines = [[_HEADINGS.get(name, name) for name in names]]
         lines += [[_format_cell(name, row[name]) for name in names] for row in rows]
+        lines = [[*map(escape_unprintable, line)] for line in lines]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join("  ".join(map(str.rjust, line, widths)) for line in lines)
 
@@ -140,7 +142,7 @@ def report_sweep(folder: Path, resume_command: str = "") -> None:
         return
     board = rank_runs(folder, runs)
     table, sample_lines = board.describe()
-    say(table)
+    say(*table.split("\n"))
     board.write_csv(folder / LEADERBOARD)
     say(f"sweep folder: {shorten_path(folder)}")
     if resume_command:

@@ -100,7 +100,7 @@ class Progress(ProgressBar):
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print a line. Lightning calls this for the prints of a module."""
         if self._is_enabled:
-            say(" ".join(map(str, args)))
+            say(*" ".join(map(str, args)).split("\n"))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._close()

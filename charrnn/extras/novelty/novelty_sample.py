@@ -117,9 +117,8 @@ class NoveltyWriter(Writer):
                 for params, lines in itertools.groupby(texts, lambda text: text[0])
             ]
         for number, (params, text) in enumerate(texts):
-            report = str(report_on(text, self._training))
-            is_single = len(texts) == 1
-            say(report if is_single else f"{number}, temperature={params.temperature}: {report}")
+            label = f"{number}, temperature={params.temperature}: " if len(texts) > 1 else ""
+            say(*f"{label}{report_on(text, self._training)}".split("\n"))
 
 
 WRITER = NoveltyWriter
