@@ -30,7 +30,7 @@ from charrnn.cli.command_line import Line
 from charrnn.cli.hydra_errors import translate_error
 from charrnn.cli.overrides import Override
 from charrnn.errors import InputError, Interrupted, RunError
-from charrnn.files import make_folder
+from charrnn.files import OUTPUTS, make_folder
 from charrnn.plugins import Command
 from charrnn.say import say, shorten_numbers
 
@@ -134,8 +134,9 @@ def _call(line: Line) -> Any:
             with translate_errors(line):
                 options = make_options(line, config)
             job = Job.from_config(config.hydra)
+            existing = _find_existing(job.folder)
             make_folder(job.folder)
-            with _remove_if_refused(job.folder):
+            with _remove_if_refused(job.folder, existing):
                 return execute(line.command.get("run"), options, job)
 
 
@@ -166,6 +167,7 @@ class Task:
         num_jobs: the number of jobs of the sweep, if it is known.
         failures: the names and errors of the jobs that failed in this process.
         error: the last error in this process.
+        existing: the folder above the run's, or above the sweep's, that exists before Hydra starts.
         argv, full_error: sys.argv and HYDRA_FULL_ERROR before Hydra starts.
     """
 
@@ -175,6 +177,12 @@ class Task:
     error: BaseException | None = None
     argv: list[str] = field(default_factory=lambda: sys.argv)
     full_error: str | None = field(default_factory=lambda: os.environ.get("HYDRA_FULL_ERROR"))
+    existing: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        option = "hydra.sweep.dir" if self.line.multirun else "hydra.run.dir"
+        folder = self.line.find_last(option).text or OUTPUTS
+        self.existing = _find_existing(Path(os.path.abspath(folder)))
 
     def __call__(self, config: DictConfig) -> Any:
         with _set_hydra_globals(self.argv, self.full_error):
@@ -182,7 +190,7 @@ class Task:
             if job.number is not None and not self.line.multirun:
                 raise InputError("hydra.mode: use -m on the command line to run several jobs")
             try:
-                with _remove_if_refused(job.folder):
+                with _remove_if_refused(job.folder, self.existing):
                     with translate_errors(self.line):
                         options = make_options(self.line, config)
                     if job.number is not None and self.line.command.get("MAKES_FOLDER"):
@@ -284,16 +292,25 @@ def make_options(line: Line, config: DictConfig) -> Any:
 
 
 @contextlib.contextmanager
-def _remove_if_refused(folder: Path) -> Iterator[None]:
-    """Remove a run's folder and its parents if InputError is raised while they are empty."""
+def _remove_if_refused(folder: Path, existing: Path) -> Iterator[None]:
+    """Remove a run's folder if InputError is raised while it is empty.
+
+    Args:
+        existing: a folder above it, which the user made. Empty folders in between are removed, too.
+    """
     try:
         yield
     except InputError:
         with contextlib.suppress(OSError):
-            while not Path.cwd().is_relative_to(folder):
+            while existing in folder.parents:
                 folder.rmdir()
                 folder = folder.parent
         raise
+
+
+def _find_existing(folder: Path) -> Path:
+    """Return a folder, or the nearest one above it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 @contextlib.contextmanager

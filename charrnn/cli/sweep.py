@@ -41,7 +41,7 @@ def run(line: Line) -> None:
         RunError: a job failed; its error is already printed.
     """
     folder, naming, num_jobs = _check_jobs(line)
-    task = Task(line, num_jobs=num_jobs)
+    task = Task(line.with_text("hydra.sweep.dir", str(folder)), num_jobs=num_jobs)
     if not line.command.get("MAKES_FOLDER"):
         # Hydra writes files even for jobs without a folder.
         with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import charrnn
 from charrnn.__main__ import main
 from charrnn.errors import InputError, Interrupted
 from charrnn.options.cells import CELLS
@@ -80,6 +81,27 @@ def test_a_signal_ends_the_sweep(error: Any, code: int, door: Any) -> None:
     door.action = interrupt
     assert door("sample", "-m", "length=1,2").code == code
     assert len(door.asked) == 1
+
+
+def test_a_refused_run_removes_only_its_folders(door: Any, tmp_path: Path) -> None:
+    def refuse(options: Any) -> None:
+        raise InputError("no")
+
+    door.action = refuse
+    empty = tmp_path / "mine" / "empty"
+    empty.mkdir(parents=True)
+    for folder in ("mine/empty/new/run", "mine/empty", "mine/new/run"):
+        assert door("train", f"hydra.run.dir={folder}").code == 2
+        with pytest.raises(InputError, match="no"):
+            charrnn.train(f"hydra.run.dir={folder}")
+        assert [*empty.parent.rglob("*")] == [empty]
+    assert door("train", "-m", "seed=1,2", "hydra.sweep.dir=mine/empty").code == 1
+    assert [path.name for path in empty.iterdir()] == ["multirun.yaml"]
+    assert door("train").code == 2
+    assert not (tmp_path / "outputs").exists()
+    (tmp_path / "outputs").mkdir()
+    assert door("train").code == 2
+    assert [*(tmp_path / "outputs").iterdir()] == []
 
 
 def test_sweeps_written_in_an_experiment(door: Any, tmp_path: Path) -> None:
