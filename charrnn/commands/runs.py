@@ -12,7 +12,7 @@ from typing import Annotated
 
 from charrnn.errors import InputError, RunError, shorten
 from charrnn.options.ranges import NOT_EMPTY, PATH, TEXT
-from charrnn.say import escape_unprintable, say
+from charrnn.say import say
 
 
 @dataclass
@@ -50,7 +50,7 @@ def run(options: RunsOptions) -> None:
     if options.json:
         print(json.dumps(board.rows, indent=1))
     else:
-        print("\n".join(map(escape_unprintable, table.split("\n"))))
+        print(table)
     if options.csv is not None:
         board.write_csv(Path(options.csv))
     for line in sample_lines:
@@ -63,9 +63,8 @@ def _remove(name: str) -> None:
     Raises:
         InputError: it is neither a run nor a sweep, or a process is training in it.
     """
-    from charrnn.files import OUTPUTS, resolve_run_path, shorten_path
+    from charrnn.files import OUTPUTS, is_plain_file, resolve_run_path, shorten_path
     from charrnn.runs import folder as run_folder
-    from charrnn.runs.summary import summarize_runs
 
     folder = Path(os.path.realpath(resolve_run_path(name)))
     if not run_folder.is_run(folder) and not run_folder.is_sweep(folder):
@@ -73,8 +72,10 @@ def _remove(name: str) -> None:
     if Path.cwd().is_relative_to(folder):
         raise InputError(f"remove={shorten(name)}: contains the current folder; leave it first")
     with contextlib.ExitStack() as locks:
-        for run in summarize_runs(folder):
-            locks.enter_context(run_folder.lock(run.folder))
+        names = (run_folder.LOCK, run_folder.STUDY_LOCK)
+        for path in (path for name in names for path in folder.rglob(name)):
+            if is_plain_file(path):
+                locks.enter_context(run_folder.lock(path.parent, path.name))
         try:
             shutil.rmtree(folder)
         except OSError as error:

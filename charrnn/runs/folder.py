@@ -31,6 +31,7 @@ from charrnn.say import say
 Config = dict[str, Any]
 RECORDED = Path(".hydra") / "config.yaml"
 LATEST = files.OUTPUTS / "latest"
+LOCK, STUDY_LOCK = ".lock", ".study.lock"
 SWEEP_CONFIG, LEADERBOARD = "multirun.yaml", "leaderboard.csv"  # in a sweep's folder
 LARGEST_CONFIG, LARGEST_RECORD = 1 << 22, 100_000  # bytes, tokens of JSON
 MISSING = object()
@@ -59,11 +60,11 @@ def require_no_run(folder: Path) -> None:
         )
 
 
-def lock(folder: Path) -> IO[str]:
+def lock(folder: Path, name: str = LOCK) -> IO[str]:
     """Lock a folder for this process. Raise InputError if another process trains in it."""
-    file = files.acquire_lock(folder / ".lock", wait=False)
+    file = files.acquire_lock(folder / name, wait=False)
     if file is None:
-        owner = (folder / ".lock").read_text().strip()
+        owner = (folder / name).read_text().strip()
         raise InputError(f"{folder}: another charrnn (process {owner}) is training in it")
     return file
 
@@ -93,13 +94,13 @@ def claim(folder: Path, resumes: bool) -> Iterator[None]:
         else:
             with contextlib.suppress(OSError):
                 if is_new and _is_empty(folder):
-                    (folder / ".lock").unlink(missing_ok=True)
+                    (folder / LOCK).unlink(missing_ok=True)
                     folder.rmdir()
 
 
 def _is_empty(folder: Path) -> bool:
     """Return whether a folder contains only its lock."""
-    return all(path.name == ".lock" for path in folder.iterdir())
+    return all(path.name == LOCK for path in folder.iterdir())
 
 
 def _clear(folder: Path) -> None:

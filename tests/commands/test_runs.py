@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from charrnn import files
 from charrnn.__main__ import main
 from tests.runs.sweep_runs import HEADER, write_run
 from tests.small_runs import SMALL
@@ -128,6 +129,39 @@ def test_removing(
     assert (runs / "b").is_dir()
     for name in ("outputs/train/day/a", "train/day/b"):  # as the table prints it, too
         assert main(["runs", f"remove={name}"]) == 0
+
+
+@pytest.mark.parametrize("lock", ["1_job/.lock", ".study.lock"])
+def test_a_sweep_with_a_lock_is_not_removed(
+    place: Path, lock: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The job prepares: it has no other file yet."""
+    sweep = place / "sweep"
+    write_run(sweep / "0_job", [(10, 1.5)])
+    (sweep / "multirun.yaml").touch()
+    with files.hold_lock(sweep / lock):
+        assert main(["runs", "remove=sweep"]) == 2
+        assert "is training in it" in capsys.readouterr().err
+    assert (sweep / "0_job" / "metrics.csv").is_file()
+    os.link(place / "outputs" / "train" / "day" / "a" / "metrics.csv", sweep / "0_job" / ".lock")
+    assert main(["runs", "remove=sweep"]) == 0
+    assert not sweep.exists()
+
+
+def test_no_name_adds_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a\nrm b", "c\r\nd"):
+        write_run(tmp_path / "outputs" / name, [(10, 1.5)], data={"input_txt": f"x/{name}.txt"})
+    assert main(["runs"]) == 0
+    out, err = capsys.readouterr()
+    lines = [line.split()[0] for line in out.splitlines() if line]
+    assert lines == ["a\\nrm", "run", "a\\nrm", "c\\r\\nd.txt:", "run", "c\\r\\nd"]
+    assert [line.partition(":")[0] for line in err.splitlines()] == [
+        "sample from the best on a\\nrm b.txt",
+        "sample from the best on c\\r\\nd.txt",
+    ]
 
 
 @pytest.fixture

@@ -86,18 +86,26 @@ def test_a_space_that_is_none(written: str) -> None:
         to_distribution(OverridesParser.create().parse_override(written))
 
 
-def test_a_study_and_what_it_leaves(place: Path) -> None:
-    assert main(words("sweep=tpe", "trainer.max_steps=14")) == 0
-    found = trials()
+def test_a_study_and_what_it_leaves(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    study = "outputs/study"
+    assert main(words("sweep=tpe", "trainer.max_steps=14", folder=study)) == 0
+    found = trials(study)
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * 4
-    with open("sweep/leaderboard.csv") as file:
+    with open(f"{study}/leaderboard.csv") as file:
         board = list(csv.DictReader(file))
     losses = {int(row["run"].partition("_")[0]): float(row["val/loss"]) for row in board}
     assert {trial.number: trial.value for trial in found} == losses
     for trial in found:
-        recorded = yaml.safe_load((run_of(trial.number) / ".hydra" / "config.yaml").read_text())
+        run = run_of(trial.number, study)
+        recorded = yaml.safe_load((run / ".hydra" / "config.yaml").read_text())
         assert recorded["optimizer"]["lr"] == trial.params["optimizer.lr"]
         assert recorded["model"]["num_layers"] == trial.params["model.num_layers"]
+    capfd.readouterr()
+    assert main(["sample", "length=5"]) == 0
+    said = capfd.readouterr().err.splitlines()
+    assert said[:2] == [f"the newest model: {study}", f"the best run of {study}: {board[0]['run']}"]
+    assert main(["runs", f"remove={study}"]) == 0
+    assert not Path(study).exists()
 
 
 @pytest.mark.slow
