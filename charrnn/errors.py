@@ -28,6 +28,10 @@ class RunError(Exception):
     exit_code = 1
 
 
+class WriteError(RunError):
+    """A file that cannot be written, for example on a full disk."""
+
+
 def make_non_finite_error() -> RunError:
     """Return the error for logits, or a loss of them, that are infinite or not a number."""
     return RunError("the model's scores are not numbers: its weights are too large to compute with")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from charrnn.errors import InputError, RunError, format_reason, shorten
+from charrnn.errors import InputError, RunError, WriteError, format_reason, shorten
 
 OUTPUTS = Path("outputs")  # the default folder of runs
 _TEMPORARY_SUFFIX = ".charrnn.part"
@@ -18,11 +18,11 @@ _TEMPORARY_SUFFIX = ".charrnn.part"
 
 @contextlib.contextmanager
 def convert_write_errors(path: Path) -> Iterator[None]:
-    """Convert an OSError inside the `with` block into a RunError that names `path`."""
+    """Convert an OSError inside the `with` block into a WriteError that names `path`."""
     try:
         yield
     except OSError as error:
-        raise RunError(f"{shorten(path)}: cannot be written ({format_reason(error)})") from error
+        raise WriteError(f"{shorten(path)}: cannot be written ({format_reason(error)})") from error
 
 
 @contextlib.contextmanager
@@ -84,20 +84,6 @@ def is_plain_file(path: Path) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
 
 
-def open_plain_file(path: Path) -> int:
-    """Open or create a file for reading and writing, and return its descriptor.
-
-    Raises:
-        InputError: it is a link to another file, a pipe or a device.
-        RunError: it cannot be written.
-    """
-    if os.path.lexists(path) and not is_plain_file(path):
-        raise InputError(f"{path}: is a link to another file, a pipe or a device; remove it")
-    with convert_write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-
-
 def acquire_lock(path: Path, wait: bool) -> IO[str] | None:
     """Lock a lock file until the returned file is closed, and write this process's id into it.
 
@@ -107,12 +93,14 @@ def acquire_lock(path: Path, wait: bool) -> IO[str] | None:
         The open lock file, or None if another process holds the lock and `wait` is false.
 
     Raises:
-        InputError: the file is a link to another file, a pipe or a device.
-        RunError: the file cannot be written.
+        RunError: the file cannot be written, or is a link to another file.
     """
-    descriptor = open_plain_file(path)
     with convert_write_errors(path), contextlib.ExitStack() as close_on_error:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         file = close_on_error.enter_context(open(descriptor, "r+"))
+        if os.fstat(descriptor).st_nlink > 1:
+            raise RunError(f"{path}: is a hard link to another file; remove it")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

@@ -167,7 +167,7 @@ class Task:
         num_jobs: the number of jobs of the sweep, if it is known.
         failures: the names and errors of the jobs that failed in this process.
         error: the last error in this process.
-        existing: the folder above the run's, or above the sweep's, that exists before Hydra starts.
+        existing: the folder that exists before Hydra makes the run's or the sweep's below it.
         argv, full_error: sys.argv and HYDRA_FULL_ERROR before Hydra starts.
     """
 
@@ -293,11 +293,7 @@ def make_options(line: Line, config: DictConfig) -> Any:
 
 @contextlib.contextmanager
 def _remove_if_refused(folder: Path, existing: Path) -> Iterator[None]:
-    """Remove a run's folder if InputError is raised while it is empty.
-
-    Args:
-        existing: a folder above it, which the user made. Empty folders in between are removed, too.
-    """
+    """Remove a run's empty folder and empty parents below `existing` if InputError is raised."""
     try:
         yield
     except InputError:

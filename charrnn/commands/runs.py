@@ -72,8 +72,7 @@ def _remove(name: str) -> None:
     if Path.cwd().is_relative_to(folder):
         raise InputError(f"remove={shorten(name)}: contains the current folder; leave it first")
     with contextlib.ExitStack() as locks:
-        names = (run_folder.LOCK, run_folder.STUDY_LOCK)
-        for path in (path for name in names for path in folder.rglob(name)):
+        for path in (*folder.rglob(run_folder.LOCK), *folder.rglob(run_folder.STUDY_LOCK)):
             if is_plain_file(path):
                 locks.enter_context(run_folder.lock(path.parent, path.name))
         try:

@@ -113,12 +113,10 @@ def _clear(folder: Path) -> None:
 
 
 def prepare_sweep(folder: Path) -> None:
-    """Remove the links to other files through which a sweep would write its files.
-
-    Hard links are common: ``cp -al`` makes them.
+    """Remove links in the place of the files that a sweep writes. ``cp -al`` makes hard links.
 
     Raises:
-        InputError: the folder contains a link in another place, a pipe or a device.
+        InputError: the folder contains another link, a pipe or a device.
     """
     written = [folder / name for name in (SWEEP_CONFIG, LEADERBOARD)]
     require_no_links(folder, written)

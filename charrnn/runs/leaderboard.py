@@ -143,12 +143,12 @@ def report_sweep(folder: Path, resume_command: str = "") -> None:
     board = rank_runs(folder, runs)
     table, sample_lines = board.describe()
     say(*table.split("\n"))
-    board.write_csv(folder / LEADERBOARD)
     say(f"sweep folder: {shorten_path(folder)}")
     if resume_command:
         say(f"some jobs are not finished; to resume the sweep: {resume_command}")
     for line in sample_lines:
         say(line)
+    board.write_csv(folder / LEADERBOARD)
 
 
 def _sort_key(value: Any) -> tuple[bool, float, str]:

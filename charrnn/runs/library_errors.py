@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from charrnn.errors import InputError, RunError, UserCodeError, to_one_line
+from charrnn.errors import InputError, RunError, UserCodeError, WriteError, to_one_line
 from charrnn.files import shorten_path
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -82,7 +82,7 @@ def explain(error: Exception, folder: Path, checkpoint: Path | None) -> Exceptio
         has_name = isinstance(error.filename, (str, bytes))
         path = os.fsdecode(error.filename) if has_name else folder
         reason = error.strerror or to_one_line(error)
-        return RunError(f"{path}: cannot be read or written ({reason})")
+        return WriteError(f"{path}: cannot be read or written ({reason})")
     if checkpoint is not None:
         # The run could train before, so the checkpoint is the likely cause.
         reason = f"{type(error).__name__}: {to_one_line(error)}"

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn import files
 from charrnn.cli import checked_options
-from charrnn.errors import InputError, RunError, require_extra, shorten, to_one_line
+from charrnn.errors import InputError, WriteError, require_extra, shorten, to_one_line
 from charrnn.options.ranges import AT_LEAST_1, SEED, require
 from charrnn.runs.folder import STUDY_LOCK, SWEEP_CONFIG
 
@@ -48,11 +48,7 @@ def import_optuna() -> Any:
 
 
 def open_study(folder: Path) -> tuple[optuna.Study, Journal]:
-    """Open the study in a sweep's folder, or create it.
-
-    Raises:
-        InputError: the journal is a link, a pipe or a device, or cannot be read.
-    """
+    """Open the study in a sweep's folder, or create it. Raise InputError for a damaged journal."""
     module, path = import_optuna(), folder / JOURNAL
     from charrnn.extras.search.journal import Journal
 
@@ -62,8 +58,6 @@ def open_study(folder: Path) -> tuple[optuna.Study, Journal]:
         study: optuna.Study = module.create_study(
             storage=storage, study_name=STUDY_NAME, direction="minimize", load_if_exists=True
         )
-    except (InputError, RunError):
-        raise
     except Exception as error:  # A damaged journal can raise any exception.
         raise InputError(f"{path}: is no journal of a study ({to_one_line(error)})") from None
     return study, journal
@@ -102,18 +96,20 @@ def search(
         raise InputError(f"{folder}: another process is running this study; wait until it ends")
     results: list[JobReturn] = []
     with lock:
+        files.remove_temporary_files(folder)
         study, journal = open_study(folder)
         OmegaConf.save(config, folder / SWEEP_CONFIG)  # as Hydra's sweeper does
-        while True:
-            with journal.write_together():
-                trials = _ask_for_trials(study, settings, space, folder)
-            if not trials:
-                return results
+        while trials := _ask_for_trials(study, settings, space, folder):
+            journal.save()
             jobs = [[*fixed, *_make_overrides(trial, folder)] for trial in trials]
             new_results = launcher.launch(jobs, initial_job_idx=trials[0].number)
-            for trial, result in zip(trials, new_results, strict=True):
-                _record_result(study, trial.number, result)
+            try:
+                for trial, result in zip(trials, new_results, strict=True):
+                    _record_result(study, trial.number, result)
+            finally:
+                journal.save()
             results += new_results
+    return results
 
 
 def to_distribution(override: Override) -> BaseDistribution:
@@ -196,10 +192,18 @@ def _make_overrides(trial: optuna.trial.BaseTrial, sweep: Path) -> list[str]:
 
 
 def _record_result(study: optuna.Study, number: int, result: JobReturn) -> None:
-    """Store the result of a job in its trial, which has the same number."""
+    """Store the result of a job in its trial, which has the same number.
+
+    A full disk says nothing about the trial's values. The trial stays unfinished, for a resume.
+    """
     states = import_optuna().trial.TrialState
     if result.status != JobStatus.COMPLETED:
-        study.tell(number, state=states.FAIL)
+        try:
+            result.return_value  # noqa: B018  (raises the job's error)
+        except WriteError:
+            raise
+        except Exception:
+            study.tell(number, state=states.FAIL)
     elif result.return_value is None:
         study.tell(number, state=states.FAIL)
         raise InputError(

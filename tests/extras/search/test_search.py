@@ -18,7 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from charrnn import files
 from charrnn.__main__ import main
-from charrnn.errors import InputError
+from charrnn.errors import InputError, WriteError
 from tests.faults.runs import OPTIONS, Fault, differences, run, write_corpus
 
 if importlib.util.find_spec("optuna") is None:
@@ -135,49 +135,62 @@ def cut_and_resume(place: Path, size: int, capfd: pytest.CaptureFixture[str]) ->
     journal.write_bytes(whole[:-size])
     capfd.readouterr()
     assert main(words("sweep=random", "trainer.max_steps=7", "resume=auto", trials=2)) == 0
-    assert "study.journal: its last entry was incomplete" in capfd.readouterr().err
+    assert "study.journal: its last operation is incomplete" in capfd.readouterr().err
     assert list(map(what, trials())) == expected
     assert all(json.loads(line) for line in journal.read_bytes().splitlines())
 
 
 def test_a_torn_journal(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The last entry is a result; the one before it has the values of a trial, in three lines."""
+    """The last line is a result; the three before it are the values of a trial."""
     assert main(words("sweep=random", "trainer.max_steps=7", trials=2)) == 0
     cut_and_resume(place, 20, capfd)
     lines = (place / "sweep" / "study.journal").read_bytes().splitlines(keepends=True)
-    [first] = [n for n, line in enumerate(lines) if b'"op_code":4' in line][1:]
+    [first] = [n for n, line in enumerate(lines) if b'"op_code": 4' in line][1:]
     assert [line.endswith(b" \n") for line in lines[first : first + 3]] == [True, True, False]
     cut_and_resume(place, len(b"".join(lines[first + 2 :])), capfd)
 
 
 def test_an_operation_on_a_full_disk(place: Path) -> None:
-    trials()
-    journal = place / "sweep" / "study.journal"
-    before = journal.read_bytes()
     script = (
-        "import resource; from pathlib import Path; import charrnn.extras.search.search as search\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 20},) * 2)\n"
-        "search.open_study(Path('sweep'))"
+        "import resource; from pathlib import Path\n"
+        "from charrnn.extras.search.search import open_study\n"
+        "study, journal = open_study(Path('sweep')); study.ask(); journal.save()\n"
+        "limit = Path('sweep/study.journal').stat().st_size + 20\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)); study.ask(); journal.save()"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert "sweep/study.journal: cannot be written (File too large)" in done.stderr
-    assert journal.read_bytes() == before
+    assert [path.name for path in Path("sweep").iterdir()] == ["study.journal"]
+    assert len(trials()) == 1
+
+
+def test_a_full_disk_is_no_result_of_a_trial(door: Any, place: Path) -> None:
+    def run_out(asked: Any) -> None:
+        raise WriteError("metrics.csv: cannot be written (No space left on device)")
+
+    door.action = run_out
+    answer = door(*words("sweep=random"))
+    assert answer.code == 1
+    assert [trial.state for trial in trials()] == [TrialState.RUNNING]
+    door.action = lambda asked: 1.0
+    assert door(*words("sweep=random", "resume=auto")).code == 0
+    assert [trial.state for trial in trials()] == [TrialState.COMPLETE] * 4
 
 
 def test_a_journal_that_is_none(door: Any, place: Path) -> None:
-    """A hard link is none either: a resume of a copy must not change the original."""
     journal = place / "sweep" / "study.journal"
     journal.parent.mkdir()
     journal.write_text("[]\n")
     answer = door(*words("sweep=random", "resume=auto"))
     assert (answer.code, door.asked) == (2, [])
     assert "sweep/study.journal: is no journal of a study" in answer.err
-    (journal.parent / "0_job").mkdir()
+    # A resume of a copy with hard links does not change the original.
+    journal.write_text("")
     os.link(journal, place / "original")
-    answer = door(*words("sweep=random", "resume=auto"))
-    assert (answer.code, door.asked, answer.err.count("\n")) == (2, [], 1)
-    assert "sweep/study.journal: is a link to another file" in answer.err
-    assert journal.read_text() == "[]\n"
+    door.action = lambda asked: 1.0
+    assert door(*words("sweep=random", "resume=auto")).code == 0
+    assert (place / "original").read_text() == ""
+    assert len(trials()) == 4
 
 
 @pytest.mark.slow
@@ -210,7 +223,9 @@ def test_what_is_refused(door: Any, place: Path, more: list[str], line: str) -> 
 
 def test_a_stored_trial_sets_no_option_that_is_not_searched(door: Any, place: Path) -> None:
     Path("sweep").mkdir()
-    open_study(Path("sweep"))[0].ask({"trainer.threads": IntDistribution(2, 9)})
+    study, journal = open_study(Path("sweep"))
+    study.ask({"trainer.threads": IntDistribution(2, 9)})
+    journal.save()
     answer = door(*words("sweep=tpe", "resume=auto"))
     assert (answer.code, door.asked) == (2, [])
     assert "trial 0 has values outside of the search space" in answer.err
