@@ -170,8 +170,7 @@ def open_training_data(facts: Mapping[str, Any]) -> EncodedText:
     are used only if the fingerprint matches, which the author can know only with the same text.
 
     Raises:
-        InputError: the facts contain no paths or no fingerprint, a file is missing, or its content
-            has changed.
+        InputError: the facts lack a path or the fingerprint, or the text is missing or another.
     """
     h5, json, fingerprint = map(facts.get, ("input_h5", "input_json", "fingerprint"))
     if not (isinstance(h5, str) and isinstance(json, str) and isinstance(fingerprint, str)):

@@ -15,10 +15,7 @@ BITS_PER_NAT = 1 / math.log(2)
 
 
 def say(*texts: str) -> None:
-    """Print lines on standard error. Ignore errors, such as a closed terminal.
-
-    A name of a file cannot add a line, because the line breaks in a text are escaped.
-    """
+    """Print lines on standard error. Escape line breaks inside them; ignore a closed terminal."""
     lines = "\n".join(map(escape_unprintable, texts))
     with contextlib.suppress(OSError):
         tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)

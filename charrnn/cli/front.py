@@ -181,8 +181,8 @@ class Task:
 
     def __post_init__(self) -> None:
         option = "hydra.sweep.dir" if self.line.multirun else "hydra.run.dir"
-        folder = self.line.find_last(option).text or OUTPUTS
-        self.existing = _find_existing(Path(os.path.abspath(folder)))
+        folder = os.path.abspath(self.line.find_last(option).text or OUTPUTS)
+        self.existing = _find_existing(Path(folder))
 
     def __call__(self, config: DictConfig) -> Any:
         with _set_hydra_globals(self.argv, self.full_error):

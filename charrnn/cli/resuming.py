@@ -106,14 +106,18 @@ def compose_over_record(line: Line, source: str) -> Line:
 
 def find_untrusted(record: Config) -> Iterator[str]:
     """Yield the values of a record that could run code or access other files."""
-    targets = conf.read_page("train").targets
+    arguments_of: dict[tuple[str, str], set[str]] = {}  # group and target -> the target's arguments
+    for path, targets in conf.read_page("train").targets.items():
+        for target, arguments in targets.items():
+            arguments_of.setdefault((path.partition(".")[0], target), set()).update(arguments)
     for path, node in _list_nodes(record):
-        group, arguments_of = path.partition(".")[0], targets.get(path, {})
+        group = path.partition(".")[0]
         target = str(node.get("_target_")) if isinstance(node, dict) else ""
-        if target not in arguments_of or (group == "logger" and target not in _LOCAL_LOGGERS):
+        is_local = group != "logger" or target in _LOCAL_LOGGERS
+        if (group, target) not in arguments_of or not is_local:
             yield f"{path}._target_={target}" if target else f"{path}={node}"
             continue
-        allowed = arguments_of[target] | {"_target_", "_partial_"}
+        allowed = arguments_of[group, target] | {"_target_", "_partial_"}
         for key, value in node.items():
             is_number = group == "trainer" and isinstance(value, int | float)  # +trainer.NAME=
             external = isinstance(value, dict) if group == "data" else _is_external(value)

@@ -36,6 +36,10 @@ CONFIGS = {
     "callbacks.samples._target_": (["os.mkdir"], "its recorded callbacks.samples._target_="),
     "optimizer": ("charrnn.LanguageModel", "its recorded optimizer=charrnn.LanguageModel could"),
     "trainer._target_": ("charrnn.LanguageModel", "its recorded trainer._target_=charrnn.Lang"),
+    "callbacks.y": (
+        {"_target_": "charrnn.training.MetricsCSV"},
+        "its recorded callbacks.y._target_=",
+    ),
     "optimizer.lr": (CANARY, "its recorded optimizer.lr="),
     "optimizer.betas": ([CANARY, 0.9], "its recorded optimizer.betas="),
     "data.batch_size": (CANARY, "its recorded data.batch_size="),
