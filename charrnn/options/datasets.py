@@ -20,6 +20,7 @@ from charrnn.options.ranges import (
 )
 
 SPLITS = ("train", "val", "test")
+DEFAULT_SPLIT = 0.1, 2_000_000  # share of the text, and characters at most
 LINES = one_of("auto", "keep", "shuffle")
 
 
@@ -64,17 +65,18 @@ class SplitOptions:
 
     PREFIX: ClassVar[str] = ""
 
-    val_frac: Annotated[float, BELOW_1, FIXED] = 0.1
-    test_frac: Annotated[float, BELOW_1, FIXED] = 0.1
+    val_frac: Annotated[float | None, BELOW_1, FIXED] = None
+    test_frac: Annotated[float | None, BELOW_1, FIXED] = None
     encoding: Annotated[str, ENCODING, FIXED] = "utf-8"
     lines: Annotated[str, LINES, FIXED] = "auto"
 
     def __post_init__(self) -> None:
         check_ranges(self, self.PREFIX)
-        if self.val_frac + self.test_frac >= 1:
+        val, test = (DEFAULT_SPLIT[0] if f is None else f for f in (self.val_frac, self.test_frac))
+        if val + test >= 1:
             p = self.PREFIX
             raise InputError(
-                f"{p}val_frac={self.val_frac} {p}test_frac={self.test_frac}: together they must be "
+                f"{p}val_frac={val} {p}test_frac={test}: together they must be "
                 "below 1, so that a part is left to train on"
             )
 

@@ -66,6 +66,9 @@ class Announcement(L.Callback):
             f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
             f"{pl_module.steps_per_epoch:,} steps an epoch{total}"
         )
+        if (percent := 100 * steps / pl_module.steps_per_epoch) < 100:
+            share = f"{percent:.2g}" if percent < 1 else int(percent)
+            say(f"  reads {share} % of the text; budget=2h reads more")
         say(f"device: {hardware.describe(plan.options.trainer)}")
         if plan.checkpoint is not None:
             say(f"resuming from {shorten_path(plan.checkpoint)}, step {plan.first_step:,}")

@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import convert_write_errors, hold_lock, replace_file, require_regular_file
-from charrnn.options.datasets import SPLITS, DataOptions, SplitOptions
+from charrnn.options.datasets import DEFAULT_SPLIT, SPLITS, DataOptions, SplitOptions
 from charrnn.say import ProgressDisplay
 from charrnn.text.corpora import CORPORA, Say, fetch_corpus, get_cache_folder
 from charrnn.text.lists import LIST_MARK, resolve_lines, shuffle_lines
@@ -206,7 +206,9 @@ def resolve_output_paths(
 
 def compute_split_sizes(total: int, split: SplitOptions) -> dict[str, int]:
     """Return the number of characters in train, val and test, computed as in torch-rnn."""
-    val, test = int(split.val_frac * total), int(split.test_frac * total)
+    share, largest = DEFAULT_SPLIT
+    default, fractions = min(int(share * total), largest), (split.val_frac, split.test_frac)
+    val, test = (default if fraction is None else int(fraction * total) for fraction in fractions)
     return dict(zip(SPLITS, (total - val - test, val, test), strict=True))
 
 

@@ -336,3 +336,14 @@ class TestOutputs:
         assert result.returncode == 1
         assert result.stderr == "charrnn preprocess: x.h5: cannot be written (File too large)\n"
         assert listing() == before
+
+
+def test_the_splits_of_a_long_text() -> None:
+    """A tenth each, but at most 2 million characters; a number is obeyed."""
+    for total, split, val, test in (
+        (19_999_999, SplitOptions(), 1_999_999, 1_999_999),
+        (300_000_000, SplitOptions(), 2_000_000, 2_000_000),
+        (300_000_000, SplitOptions(val_frac=0.1), 30_000_000, 2_000_000),
+    ):
+        sizes = {"train": total - val - test, "val": val, "test": test}
+        assert preprocessing.compute_split_sizes(total, split) == sizes

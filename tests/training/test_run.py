@@ -30,6 +30,7 @@ def test_a_run_folder(train: Train, workplace: Path, capfd: pytest.CaptureFixtur
     assert (workplace / "outputs" / "latest").resolve() == run
     # the epochs that it reads are one number, in the same digits, from the first to the last line
     assert re.search(r"streams: .*, 20 steps an epoch, 1\.50 epochs in all\n", err)
+    assert "of the text" not in err
     assert "epoch 0.05 / 1.50, step 1 / 30, loss " in err
     assert "epoch 1.50 / 1.50, step 30 / 30, loss " in err
     assert re.search(r"best validation loss \d\.\d{4}, after step \d+", err)
@@ -39,6 +40,8 @@ def test_a_run_folder(train: Train, workplace: Path, capfd: pytest.CaptureFixtur
     samples = sorted(p.name for p in (run / "samples").iterdir())
     assert samples == [f"step-{s:07d}.txt" for s in (7, 14, 21, 28, 30)]
     assert len(charrnn.load(run).generate(length=50, seed=1)) == 50
+    train("trainer.max_steps=5", folder="short")
+    assert "\n  reads 25 % of the text; budget=2h reads more\n" in capfd.readouterr().err
 
     events = EventAccumulator(str(run / "tensorboard")).Reload()
     norms = events.Scalars("grad_norm")
