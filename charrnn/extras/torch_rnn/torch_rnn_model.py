@@ -1,4 +1,4 @@
-"""Read a checkpoint of torch-rnn (.t7), binary or ascii, as a TrainedModel.
+"""Read a binary checkpoint of torch-rnn (.t7) as a TrainedModel.
 
 torch-rnn saves a table of options and loss histories, and the network as a tree of nn modules:
 LookupTable -> (LSTM or VanillaRNN [-> BatchNormalization] [-> Dropout]) per layer -> Linear, with
@@ -54,15 +54,12 @@ Array = npt.NDArray[Any]
 Table: TypeAlias = "dict[bytes | int | float, Any]"
 
 _NIL, _NUMBER, _STRING, _TABLE, _OBJECT, _BOOLEAN = range(6)
-# The first bytes of a torch object or a table, in binary and in ascii.
-_STARTS = (b"\x04\0\0\0", b"\x03\0\0\0", b"4\n", b"3\n")
+# The first bytes of a table and of a torch object.
+_STARTS = tuple(bytes([tag, 0, 0, 0]) for tag in (_TABLE, _OBJECT))
 _FUNCTIONS = (6, 7, 8)  # three versions of the format
 _DTYPES = {"Byte": "u1", "Char": "i1", "Short": "<i2", "Int": "<i4", "Long": "<i8",
            "Float": "<f4", "Double": "<f8"}  # fmt: skip
 _NUMBERS_CLASS = re.compile(rf"torch\.({'|'.join(_DTYPES)})(Tensor|Storage)")
-_BINARY_START = bytes([_TABLE, 0, 0, 0])
-_ASCII_START = re.compile(rb"%d\r?\n" % _TABLE)
-_LINE = re.compile(rb"\s*(\S[^\n]*)\n?")
 
 
 @dataclass
@@ -79,7 +76,7 @@ def reads(start: bytes, path: Path) -> bool:
 
 
 def read_model(path: Path) -> TrainedModel:
-    """Read a .t7 checkpoint of torch-rnn, binary or ascii, without running code in it.
+    """Read a .t7 checkpoint of torch-rnn without running code in it.
 
     Returns:
         The model. Its facts are `source` and, if the file has them, `step`, `val_loss`,
@@ -223,15 +220,14 @@ def _read_table(path: Path) -> Table:
         OSError: the file cannot be read.
     """
     data = path.read_bytes()
-    is_binary = data.startswith(_BINARY_START)
-    if not is_binary and not _ASCII_START.match(data):
-        raise ValueError("is not a checkpoint of torch-rnn or another Torch7 table")
-    reader = _Reader(_Binary(data) if is_binary else _Ascii(data))
+    if not data.startswith(_STARTS[0]):
+        raise ValueError("is not a checkpoint of torch-rnn in the binary format of Torch7")
+    reader = _Reader(data)
     try:
         table: Table = reader.read_value()
     except RecursionError:
         raise _make_damage_error("the tables are nested too deeply") from None
-    if data[reader.source.position :].strip():
+    if reader.position < len(data):
         raise _make_damage_error("there is data after the end")
     return table
 
@@ -242,51 +238,15 @@ def _escape(name: bytes | float) -> str:
     return text.encode("unicode_escape").decode("ascii")[:40]
 
 
-class _Binary:
-    """The numbers and strings in a binary file from a 64-bit little-endian machine."""
+class _Reader:
+    """A reader of values from a 64-bit little-endian machine.
+
+    It keeps tables and objects by their numbers.
+    """
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.position = 0
-
-    def read_bytes(self, size: int) -> bytes:
-        if not 0 <= size <= len(self.data) - self.position:  # before memory is allocated
-            raise _make_damage_error("the data ends too early")
-        self.position += size
-        return self.data[self.position - size : self.position]
-
-    def read_numbers(self, dtype: str, count: int) -> Array:
-        return np.frombuffer(self.read_bytes(count * np.dtype(dtype).itemsize), dtype)
-
-
-class _Ascii(_Binary):
-    """The numbers and strings in an ascii file: one line for a row of numbers, none if empty."""
-
-    def read_bytes(self, size: int) -> bytes:
-        content = super().read_bytes(size)
-        self.position += size > 0 and self.data[self.position : self.position + 1] == b"\n"
-        return content
-
-    def read_numbers(self, dtype: str, count: int) -> Array:
-        if np.dtype(dtype).itemsize == 1:  # characters
-            return np.frombuffer(self.read_bytes(count), dtype)
-        line = _LINE.match(self.data, self.position) if count else None
-        if line is not None:
-            self.position = line.end()
-        try:
-            numbers = np.array(line[1].split() if line is not None else [], dtype)
-        except (ValueError, OverflowError):
-            raise _make_damage_error("a number is missing") from None
-        if len(numbers) != count:
-            raise _make_damage_error(f"{len(numbers)} numbers instead of {count}")
-        return numbers
-
-
-class _Reader:
-    """A reader of values; it keeps tables and objects by their numbers."""
-
-    def __init__(self, source: _Binary) -> None:
-        self.source = source
         self.objects: dict[int, Any] = {}
 
     def read_value(self) -> Any:
@@ -294,9 +254,9 @@ class _Reader:
         if tag == _NIL:
             return None
         if tag == _NUMBER:
-            return float(self.source.read_numbers("<f8", 1)[0])
+            return float(self._read_numbers("<f8", 1)[0])
         if tag == _STRING:
-            return self.source.read_bytes(self._read_int())
+            return self._read_bytes(self._read_int())
         if tag == _BOOLEAN:
             return self._read_int() == 1
         if tag in _FUNCTIONS:
@@ -308,11 +268,20 @@ class _Reader:
             (self._read_table if tag == _TABLE else self._read_object)(index)
         return self.objects[index]
 
+    def _read_bytes(self, size: int) -> bytes:
+        if not 0 <= size <= len(self.data) - self.position:  # before memory is allocated
+            raise _make_damage_error("the data ends too early")
+        self.position += size
+        return self.data[self.position - size : self.position]
+
+    def _read_numbers(self, dtype: str, count: int) -> Array:
+        return np.frombuffer(self._read_bytes(count * np.dtype(dtype).itemsize), dtype)
+
     def _read_int(self) -> int:
-        return int(self.source.read_numbers("<i4", 1)[0])
+        return int(self._read_numbers("<i4", 1)[0])
 
     def _read_longs(self, count: int) -> list[int]:
-        longs: list[int] = self.source.read_numbers("<i8", count).tolist()
+        longs: list[int] = self._read_numbers("<i8", count).tolist()
         return longs
 
     def _read_table(self, index: int) -> None:
@@ -326,10 +295,10 @@ class _Reader:
             table[key] = self.read_value()
 
     def _read_object(self, index: int) -> None:
-        version = self.source.read_bytes(self._read_int())
+        version = self._read_bytes(self._read_int())
         if not re.fullmatch(rb"V \d+", version):
             raise _make_damage_error("an object has no version")
-        name = self.source.read_bytes(self._read_int())
+        name = self._read_bytes(self._read_int())
         class_name = name.decode("latin-1")
         if class_name in _CLASSES:
             instance = self.objects[index] = Object(class_name)
@@ -345,7 +314,7 @@ class _Reader:
             )
         if numbers[2] == "Storage":
             (size,) = self._read_longs(1)
-            self.objects[index] = self.source.read_numbers(_DTYPES[numbers[1]], size)
+            self.objects[index] = self._read_numbers(_DTYPES[numbers[1]], size)
             return
         dimensions = self._read_int()
         sizes, strides, (first,) = map(self._read_longs, (dimensions, dimensions, 1))
