@@ -1,4 +1,4 @@
-"""A network's activations and gates along a passage, and its loss by context length.
+"""A network's activations along a passage, and its loss by context length.
 
 For the loss by context length, the model reads windows of the passage from the zero state. The
 losses at the same distance from the start of a window are averaged. The counts see only a few
@@ -18,7 +18,7 @@ from charrnn.errors import make_non_finite_error
 from charrnn.generation.draw import Array, Floats, log_softmax
 from charrnn.generation.engines import concat_states, make_engine
 from charrnn.generation.library_threads import limit_blas_threads
-from charrnn.generation.numpy_network import fold_weights, make_network_step
+from charrnn.generation.numpy_network import make_network_step
 from charrnn.models.trained import State, TrainedModel, zero_state
 
 _CHUNK = 1024  # characters per batch of losses
@@ -39,11 +39,6 @@ class Trace:
 
     carried: State
     losses: Floats
-
-    @property
-    def hidden(self) -> list[Array]:
-        """The hidden vectors (T, H) of each layer."""
-        return [layer[0] for layer in self.carried]
 
 
 def trace_passage(model: TrainedModel, ids: Ids) -> Trace:
@@ -75,31 +70,6 @@ def compute_losses(logits: Array, targets: Ids) -> Floats:
     """Return the cross-entropy (...,) of logits (..., V) and target ids (...,) in nats."""
     log_probs: Floats = np.take_along_axis(log_softmax(logits), targets[..., None], -1)
     return -log_probs[..., 0]
-
-
-def compute_gates(model: TrainedModel, ids: Ids, hidden: list[Array]) -> list[dict[str, Array]]:
-    """Compute the sigmoid gates of each layer: arrays (T, H) by the gate's letter.
-
-    Args:
-        ids: (T,) from 0.
-        hidden: the hidden vectors (T, H) of each layer, for these ids.
-    """
-    folded, cell = fold_weights(model), model.architecture.cell
-    layers = []
-    for layer, output in enumerate(hidden):
-        if layer:
-            inputs = (
-                hidden[layer - 1] * folded.scales[layer - 1] if folded.scales else hidden[layer - 1]
-            )
-            sums: Floats | Array = inputs @ folded.inputs[layer - 1].T + folded.biases[layer - 1]
-        else:
-            sums = folded.table[ids]
-        previous = np.concatenate([np.zeros_like(output[:1]), output[:-1]])
-        sums = sums + previous @ folded.recurrent[layer].T
-        sigmoids = ((np.tanh(sums / 2) + 1) / 2).astype(np.float32)
-        rows = {gate: cell.rows(gate, output.shape[1]) for gate in cell.sigmoids}
-        layers.append({gate: sigmoids[:, part] for gate, part in rows.items()})
-    return layers
 
 
 def choose_windows(length: int) -> npt.NDArray[np.int64]:

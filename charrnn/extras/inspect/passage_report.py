@@ -23,10 +23,6 @@ from charrnn.models.trained import TrainedModel
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.vocabulary import to_readable
 
-_MAX_GATES = 5000  # the number of characters for which gates are computed
-# Below the first value a gate is shut, above the second it is open: Karpathy, Johnson and Li,
-# "Visualizing and Understanding Recurrent Networks" (2015, arXiv 1506.02078).
-SHUT, OPEN = 0.1, 0.9
 # The gain of the counts is rounded to a sixteenth of a bit, and cut off at 8 bits.
 _STEPS_PER_BIT = 16
 _MAX_STEPS = 127
@@ -66,7 +62,6 @@ def make_report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> 
         ],
         "absent": [name for name in FEATURES if name not in features],
         "correlations": _encode_base64(np.rint(r * 32767).astype("<i2")),
-        "gates": _measure_gates(model, ids, trace),
         "distance": _measure_distance(model, ids, counts),
         "counts": None if counts is None else _measure_counts(model, counts, ids, trace.losses[1:]),
     }
@@ -90,18 +85,6 @@ def _encode_track(values: Values) -> str:
     """Encode a feature along the passage in bytes: 254 is its largest value."""
     largest = max(float(np.abs(values).max()), 1e-9)
     return _encode_base64(np.rint(np.abs(values) / largest * 254).astype(np.uint8))
-
-
-def _measure_gates(model: TrainedModel, ids: Ids, trace: activations.Trace) -> list[dict[str, Any]]:
-    """Return how often each unit's gates are shut and open (H, 2), per layer and gate."""
-
-    def to_shares(values: Array) -> list[list[float]]:
-        shares = np.stack([(values < SHUT).mean(0), (values > OPEN).mean(0)], 1)
-        return [[round(float(share), 3) for share in unit] for unit in shares]
-
-    hidden = [vectors[:_MAX_GATES] for vectors in trace.hidden]
-    layers = activations.compute_gates(model, ids[:_MAX_GATES], hidden)
-    return [{gate: to_shares(values) for gate, values in layer.items()} for layer in layers]
 
 
 def _measure_distance(model: TrainedModel, ids: Ids, counts: Counts | None) -> dict[str, Any]:

@@ -20,6 +20,10 @@ from tests.generation.models import counted, trained_model
 TEXT = "ROMEO: What's here? A cup, closed in my true love's hand?\n" * 3
 
 
+def list_hidden(trace: activations.Trace) -> list[np.ndarray]:
+    return [layer[0] for layer in trace.carried]
+
+
 def ids_of(model: TrainedModel, text: str = TEXT) -> np.ndarray:
     return model.vocabulary.encode(text)
 
@@ -32,7 +36,7 @@ def test_the_trace_is_what_torch_computes(kind: str) -> None:
     below = network.embedding(torch.tensor(ids)[None])
     for layer, module in enumerate(network.recurrent):
         below, _ = module(below, None)
-        np.testing.assert_allclose(trace.hidden[layer], below[0].detach(), atol=2e-5)
+        np.testing.assert_allclose(list_hidden(trace)[layer], below[0].detach(), atol=2e-5)
     np.testing.assert_allclose(trace.losses[1:], Model(model).losses(TEXT), atol=2e-4)
     assert np.isnan(trace.losses[0])
 
@@ -40,32 +44,9 @@ def test_the_trace_is_what_torch_computes(kind: str) -> None:
 def test_of_a_model_with_counts_the_network_is_traced() -> None:
     model = counted()
     trace = activations.trace_passage(model, ids_of(model))
-    assert trace.hidden[1].shape == (len(TEXT), model.architecture.hidden_size)
+    assert list_hidden(trace)[1].shape == (len(TEXT), model.architecture.hidden_size)
     expected = Model(model).losses(TEXT, counts="none")
     np.testing.assert_allclose(trace.losses[1:], expected, atol=2e-4)
-
-
-@pytest.mark.parametrize("stack", [{}, {"batchnorm": True, "skip": "sum"}], ids=str)
-@pytest.mark.parametrize("kind", ["lstm", "gru"])
-def test_the_gates_are_those_that_the_state_follows_from(kind: str, stack: dict) -> None:
-    """The state after each character follows from the gates and the state before it."""
-    model = trained_model(kind, num_layers=3, **stack)
-    ids = ids_of(model)
-    trace = activations.trace_passage(model, ids)
-    found = activations.compute_gates(model, ids, trace.hidden)
-    for h, carried, gates in zip(trace.hidden, trace.carried, found, strict=True):
-        before = np.concatenate([np.zeros_like(h[:1]), h[:-1]])
-        if kind == "lstm":
-            c = carried[1]
-            np.testing.assert_allclose(gates["o"] * np.tanh(c), h, atol=1e-5)
-            assert (np.abs(c[1:] - gates["f"][1:] * c[:-1]) <= gates["i"][1:] + 1e-5).all()
-        else:
-            new = (h - gates["z"] * before) / (1 - gates["z"])
-            assert (np.abs(new) <= 1 + 1e-3).all()
-    shares = make_report(model, ids)["gates"][1]
-    for gate, values in found[1].items():
-        expected = np.stack([values < 0.1, values > 0.9]).mean(1).T
-        np.testing.assert_allclose(shares[gate], expected, atol=1e-3)
 
 
 def test_the_planted_unit_follows_quotes() -> None:
@@ -74,7 +55,7 @@ def test_the_planted_unit_follows_quotes() -> None:
     trace = activations.trace_passage(model, ids_of(model, text))
     features = correlation.compute_features(text)
     assert "inside quotes" not in correlation.compute_features("abc def\n" * 30)  # it does not vary
-    r, chance = correlation.compute_correlations(trace.hidden, features)
+    r, chance = correlation.compute_correlations(list_hidden(trace), features)
     quotes = list(features).index("inside quotes")
     assert r[UNIT, quotes] > 0.95 > chance[quotes]
     assert np.delete(np.abs(r[:, quotes]), UNIT).max() < 0.8

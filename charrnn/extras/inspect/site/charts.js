@@ -1,6 +1,7 @@
 /** Charts in SVG. All texts in them are text nodes, never markup. */
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
+const [WIDTH, HEIGHT] = [420, 280];
 const MARGIN = { top: 12, right: 26, bottom: 38, left: 56 };
 
 /** Create an SVG element with attributes and children. */
@@ -14,16 +15,14 @@ export function createSvg(name, attributes = {}, ...children) {
 /**
  * A chart with two axes.
  *
- * @typedef {{from: number, to: number, title: string, ticks?: number[], log?: boolean,
- *   format?: (value: number) => string}} Axis
+ * @typedef {{from: number, to: number, title: string, log?: boolean}} Axis
  */
 export class Chart {
-  /** @param {{label: string, x: Axis, y: Axis, width?: number, height?: number}} options */
-  constructor({ label, x, y, width = 420, height = 280 }) {
-    Object.assign(this, { width, height });
-    this.x = makeScale(x, MARGIN.left, width - MARGIN.right);
-    this.y = makeScale(y, height - MARGIN.bottom, MARGIN.top);
-    this.element = createSvg("svg", { viewBox: `0 0 ${width} ${height}`, width, role: "img",
+  /** @param {{label: string, x: Axis, y: Axis}} options */
+  constructor({ label, x, y }) {
+    this.x = makeScale(x, MARGIN.left, WIDTH - MARGIN.right);
+    this.y = makeScale(y, HEIGHT - MARGIN.bottom, MARGIN.top);
+    this.element = createSvg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, role: "img",
       "aria-label": label });
     this.#drawAxes(x, y);
   }
@@ -34,32 +33,24 @@ export class Chart {
     this.element.append(createSvg("polyline", { points: pairs.join(" "), class: `line ${name}` }));
   }
 
-  drawDot([x, y], tooltip) {
-    const dot = createSvg("circle", { cx: this.x(x).toFixed(1), cy: this.y(y).toFixed(1), r: 3,
-      class: "dot" });
-    dot.append(createSvg("title", {}, tooltip));
-    this.element.append(dot);
-    return dot;
-  }
-
   #drawAxes(x, y) {
     const { top, left } = MARGIN;
-    const [right, bottom] = [this.width - MARGIN.right, this.height - MARGIN.bottom];
+    const [right, bottom] = [WIDTH - MARGIN.right, HEIGHT - MARGIN.bottom];
     const axes = createSvg("g", { class: "axes" });
     const drawLine = (x1, y1, x2, y2) => axes.append(createSvg("line", { x1, y1, x2, y2 }));
     const drawText = (text, x, y, anchor, more = {}) =>
       axes.append(createSvg("text", { x, y, "text-anchor": anchor, ...more }, text));
     for (const tick of chooseTicks(x)) {
       drawLine(this.x(tick), top, this.x(tick), bottom);
-      drawText(formatTick(x, tick), this.x(tick), bottom + 15, "middle");
+      drawText(tick.toLocaleString("en"), this.x(tick), bottom + 15, "middle");
     }
     for (const tick of chooseTicks(y)) {
       drawLine(left, this.y(tick), right, this.y(tick));
-      drawText(formatTick(y, tick), left - 6, this.y(tick) + 4, "end");
+      drawText(tick.toLocaleString("en"), left - 6, this.y(tick) + 4, "end");
     }
     const middle = (top + bottom) / 2;
     const rotated = { class: "title", transform: `rotate(-90 11 ${middle})` };
-    drawText(x.title, (left + right) / 2, this.height - 4, "middle", { class: "title" });
+    drawText(x.title, (left + right) / 2, HEIGHT - 4, "middle", { class: "title" });
     drawText(y.title, 11, middle, "middle", rotated);
     this.element.append(axes);
   }
@@ -72,11 +63,8 @@ function makeScale({ from, to, log }, start, end) {
   return (value) => start + ((transform(value) - transform(from)) / size) * (end - start);
 }
 
-const formatTick = ({ format }, tick) => (format ? format(tick) : tick.toLocaleString("en"));
-
-/** Return the ticks of an axis, or round numbers between its ends. */
-function chooseTicks({ from, to, ticks, log }) {
-  if (ticks) return ticks;
+/** Return round numbers between the ends of an axis. */
+function chooseTicks({ from, to, log }) {
   const numbers = [];
   if (log) {
     for (let tick = 1; tick <= to; tick *= 4) if (tick >= from) numbers.push(tick);

@@ -1,7 +1,6 @@
 /** The likeliest characters at the place under the cursor. */
 
 import { toLevel } from "../../page/site/tint.js";
-import { formatShare } from "./measurements.js";
 import { nameCharacter, toVisible } from "./places.js";
 
 const ALTERNATIVES = 6;
@@ -57,4 +56,8 @@ export class CursorCard {
   #nameToken(id) {
     return toVisible(nameCharacter(this.vocabulary.characters[id]));
   }
+}
+
+function formatShare(share) {
+  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
 }

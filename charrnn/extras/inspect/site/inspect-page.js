@@ -4,7 +4,7 @@ import { findChange, spliceArray } from "../../page/site/draft.js";
 import { toLevel } from "../../page/site/tint.js";
 import { CursorCard } from "./cursor.js";
 import { UnitMap } from "./map.js";
-import { drawDistance, drawGates } from "./measurements.js";
+import { drawDistance } from "./measurements.js";
 import { toPlaces, toVisible } from "./places.js";
 import { Reading } from "./reading.js";
 import { bisect, Sheet } from "./sheet.js";
@@ -249,10 +249,7 @@ export class InspectPage {
   }
 
   #drawReport(report) {
-    const findOutput = (layer, unit) => report.parts.findIndex((part) => part.layer === layer)
-      * this.units.hiddenSize + unit;
     if (report.counts) describeCounts(report.counts);
-    drawGates(find("#gates"), report.gates, (layer, unit) => this.pick(findOutput(layer, unit)));
     drawDistance(find("#distance"), report.distance);
     find("#card").replaceChildren(...report.card.flatMap(([name, value]) => {
       const [term, description] = ["dt", "dd"].map((tag) => document.createElement(tag));
