@@ -12,14 +12,16 @@ seconds to write its checkpoint after a signal (torch 2.13).
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
@@ -67,28 +69,16 @@ class LostProcess(RunError):
 
 def check_importable(options: DecidedOptions) -> None:
     """Raise InputError for a class in the user's script, which other ranks cannot import."""
-    if options.trainer.num_processes == 1:
-        return
-    names = dict(_find_targets(options.to_dict()))
     module = find_cell(options.model.kind).module
     if not isinstance(module, str):
         module = f"{module.__module__}.{getattr(module, '__qualname__', '')}"
-    names["model.kind"] = module
-    for option, name in names.items():
-        if name.startswith("__main__.") or "<" in name:
+    targets = re.findall('"_target_": "([^"]*)"', json.dumps(options.to_dict()))
+    for name in (module, *targets):
+        if options.trainer.num_processes > 1 and (name.startswith("__main__.") or "<" in name):
             raise InputError(
-                f"{option}: the other processes cannot import {shorten(name)} from the script that "
-                f"runs; put it into a module"
+                f"trainer.devices: the other processes cannot import {shorten(name)} from the "
+                f"script that runs; put it into a module"
             )
-
-
-def _find_targets(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the path and the value of each ``_target_``."""
-    parts = node.items() if isinstance(node, Mapping) else ()
-    for name, part in parts:
-        if name == "_target_":
-            yield path + name, str(part)
-        yield from _find_targets(part, f"{path}{name}.")
 
 
 @contextlib.contextmanager

@@ -240,7 +240,7 @@ def test_a_script_without_a_main_guard(workplace: Path) -> None:
     command = [sys.executable, "script.py", *SMALL_DDP, "trainer.devices=2", "trainer.max_steps=5"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     refused, failed, step = done.stdout.splitlines()
-    assert refused.startswith("callbacks.own._target_: the other processes cannot import __main__")
+    assert refused.startswith("trainer.devices: the other processes cannot import __main__.Mine")
     assert re.match(r"rank 1: own\.py:\d+: ZeroDivisionError: .*; there is no checkpoint", failed)
     assert step == "5"
     assert "Traceback" not in done.stderr
