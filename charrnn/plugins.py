@@ -15,7 +15,7 @@ adds. (To read entry points would take half as long as `charrnn --help`.)
 
 NAME_command.py, NAME.yaml   a command
 conf/                        choices of the config groups of `charrnn train`
-*_sample.py, sample.yaml     ``OPTIONS``, more options of `charrnn sample`; ``WRITER``, a `Writer`
+*_sample.py                  ``Novelty(options, sampler)``, for `charrnn sample`
 *_model.py                   ``reads(start, path)``: whether it reads a file with these first 9
                              bytes; ``read_model(path)``
 *_words.py                   ``translate_words(command, words)``: another program's flags as
@@ -104,22 +104,7 @@ def get_command(name: str) -> Command:
         raise RunError(f"{name}: {points[name].value} cannot be imported ({error})") from error
 
 
-@cache
-def make_options_class(name: str) -> type:
-    """Return the dataclass of a command's options, including options that extras add."""
-    options: type = get_command(name).get("OPTIONS")
-    if not (bases := tuple(module.OPTIONS for module in import_modules(name))):
-        return options
-    return dataclass(frozen=True, kw_only=True)(type(options.__name__, bases, {}))
-
-
 def list_conf_folders(name: str) -> list[Path]:
     """Return the folders of a command's YAML files: conf/, the extras' conf/, and its folder."""
     groups = sorted(_EXTRAS.glob("*/conf")) if name == "train" else []
     return list(dict.fromkeys([CONF, *groups, get_command(name).conf]))
-
-
-def list_added_options(name: str) -> list[Path]:
-    """Return the YAML files of the options that extras add to a command."""
-    files = sorted(_EXTRAS.glob(f"*/{name}.yaml"))
-    return [path for path in files if path.parent != get_command(name).conf]

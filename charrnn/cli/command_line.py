@@ -184,14 +184,8 @@ def _require_folder(override: Override) -> None:
 
 
 def _store(command: Command) -> None:
-    """Put the YAML files of extras and other packages into Hydra's ConfigStore.
-
-    The options that extras add are in the group `added_by_extras`, which conf/sample.yaml includes.
-    """
+    """Put the YAML files of extras and other packages into Hydra's ConfigStore."""
     store = ConfigStore.instance().store
-    if paths := plugins.list_added_options(command.name):
-        added = OmegaConf.merge(*map(OmegaConf.load, paths))
-        store(command.name, added, group="added_by_extras")
     for folder in plugins.list_conf_folders(command.name):
         for path in folder.rglob("*.yaml") if folder != plugins.CONF else ():
             group = path.parent.relative_to(folder).as_posix()

@@ -59,9 +59,6 @@ class Page:
 def read_page(command: str) -> Page:
     """Return the help page of a command."""
     header, defaults, options = _read(plugins.get_command(command).conf / f"{command}.yaml")
-    for path in plugins.list_added_options(command):
-        added_header, _, added_options = _read(path)
-        header, options = [*header, *added_header[1:]], {**options, **added_options}
     folders = plugins.list_conf_folders(command)
     page = Page(
         title=header[0].removeprefix(f"charrnn {command}: "),

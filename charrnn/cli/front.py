@@ -279,7 +279,7 @@ def make_options(line: Line, config: DictConfig) -> Any:
     """
     name = line.command.name
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    schema = plugins.make_options_class(name)
+    schema = line.command.get("OPTIONS")
     known = {option.name for option in fields(schema)}
     values: Any = OmegaConf.to_container(config, resolve=True)
     missing = OmegaConf.missing_keys(config)

@@ -118,7 +118,7 @@ def find_text_options(command: str) -> dict[str, tuple[Any, ...]]:
     """Return the text and path options of a command, each with its possible types."""
     return dict.fromkeys(FOLDERS, (str,)) | {
         name: get_types(annotation)
-        for name, annotation in list_options(plugins.make_options_class(command))
+        for name, annotation in list_options(plugins.get_command(command).get("OPTIONS"))
         if {TEXT, PATH} & {*get_traits(annotation)}
     }
 

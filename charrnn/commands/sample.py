@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +42,12 @@ TEMPERATURES = Range(
 )
 
 
+NOVEL = Range(
+    lambda value: isinstance(value, bool) or value >= 1,
+    "must be the largest number of characters that may be copied in a row, 1 or more",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SampleOptions(SamplingParams):
     checkpoint: Paths
@@ -52,11 +59,19 @@ class SampleOptions(SamplingParams):
     counts: Annotated[str, COUNTS]
     json: bool
     output: Annotated[str | None, PATH]
+    novel: Annotated[bool | int, NOVEL]
+    report: bool
+    corpus: Annotated[str | None, PATH]
 
     def check(self) -> None:
+        is_list = self.mode == "lines"
         one_start = self.start_file is None or not self.start_text
         require(one_start, "start_file", self.start_file, "replaces start_text; give only one")
         require(self.output != "-", "output", "-", "leave it out to write to standard output")
+        hint = "needs mode=lines; for a text give the length of the longest allowed copy: novel=40"
+        require(self.novel is not True or is_list, "novel", "true", hint)
+        hint = "is for a text; for mode=lines, novel=true leaves out lines of the training text"
+        require(isinstance(self.novel, bool) or not is_list, "novel", self.novel, hint)
 
 
 OPTIONS = SampleOptions
@@ -81,40 +96,13 @@ class Text:
     pieces: Iterator[str]
 
 
-class Writer:
-    """The writer of one call of `charrnn sample`. Extras override its methods in subclasses.
-
-    The constructor raises InputError if the writer cannot write with these options.
-    """
-
-    def __init__(self, options: SampleOptions, sampler: Sampler) -> None:
-        self.sampler = sampler
-
-    def write(self, params: SamplingParams) -> Iterator[Piece]:
-        """Return an iterator over pieces. Raise InputError before the first piece."""
-        return self.sampler.write(params)
-
-    def write_lines(self, params: SamplingParams) -> Iterator[Line]:
-        """Return an iterator over lines. Raise InputError before the first line."""
-        from charrnn.generation.sampler import write_lines
-
-        return write_lines(self.sampler, params)
-
-    def wrap_texts(self, texts: Iterator[Text]) -> Iterator[Text]:
-        """Wrap the iterator of texts; a subclass can watch them as they are written."""
-        return texts
-
-    def end(self) -> None:
-        """Finish after the last text. A subclass can print a report here."""
-
-
 def run(options: SampleOptions) -> None:
     """Write start_text and the new text to standard output, or to the file `output`.
 
     The sampler computes several samples in parallel. They are printed one after another, and the
     current one is printed while it is written.
     """
-    from charrnn.generation.sampler import Sampler, draw_seed
+    from charrnn.generation.sampler import Sampler, draw_seed, write_lines
     from charrnn.models.trained import select_counts
     from charrnn.runs.model_lookup import read_models
 
@@ -124,8 +112,7 @@ def run(options: SampleOptions) -> None:
     check_output(output, *_to_list(options.checkpoint))
     model = select_counts(read_models(options.checkpoint, options.weights), options.counts)
     sampler = Sampler(model, options.precision)
-    kinds = tuple(part.WRITER for part in plugins.import_modules("sample")) or (Writer,)
-    writer: Writer = type("Writer", kinds, {})(options, sampler)
+    novelty = _load_novelty(options, sampler)
     seed = draw_seed() if options.seed is None else options.seed
     start_text = _read_start_text(options, sampler.model)
     labels = isinstance(options.temperature, list)
@@ -134,11 +121,15 @@ def run(options: SampleOptions) -> None:
     is_visible = output is None and sys.stdout.isatty()
     progress = ProgressDisplay("writing", unit=" characters", quiet=is_visible)
     # The lists start every writer before the first text, so that errors come before any output.
+    is_novel = options.novel is not False
     if options.mode == "lines":
-        texts = _join_lines(runs, [writer.write_lines(params) for params in runs], options.json)
+        write = novelty.write_lines if is_novel else partial(write_lines, sampler)
+        texts = _join_lines(runs, [write(params) for params in runs], options.json)
     else:
-        texts = _split_samples(runs, [writer.write(params) for params in runs], progress)
-    texts = writer.wrap_texts(texts)
+        write_pieces = novelty.write if is_novel else sampler.write
+        texts = _split_samples(runs, [write_pieces(params) for params in runs], progress)
+    if options.report:
+        texts = novelty.copy_texts(texts)
     if options.seed is None:
         say(f"seed={seed}")
 
@@ -155,7 +146,19 @@ def run(options: SampleOptions) -> None:
             with open_output(output) as write:
                 for text in texts:
                     _write_text(text, write)
-    writer.end()
+    if options.report:
+        novelty.report()
+
+
+def _load_novelty(options: SampleOptions, sampler: Sampler) -> Any:
+    """Return the `Novelty` of the extra novelty, or None if no option needs it."""
+    if options.novel is False and not options.report:
+        return None
+    for module in plugins.import_modules("sample"):
+        return module.Novelty(options, sampler)
+    raise InputError(
+        "novel, report: need charrnn.extras.novelty, which is not installed; reinstall charrnn"
+    )
 
 
 def _read_start_text(options: SampleOptions, model: Trained) -> str:

@@ -439,7 +439,7 @@ YAML = dict.fromkeys(
     path
     for command in COMMANDS
     for folder in plugins.list_conf_folders(command)
-    for path in (*folder.rglob("*.yaml"), *plugins.list_added_options(command))
+    for path in folder.rglob("*.yaml")
     if path.name != "by_length.yaml"  # a table
 )
 
@@ -490,7 +490,7 @@ def compare_defaults() -> Iterator[tuple[str, Any, Any]]:
     """Yield each option that has a default in YAML and in Python: its name and both defaults."""
     for command in COMMANDS:
         shown = defaults_of(conf.read_page(command).options)
-        for option, default in python_defaults(plugins.make_options_class(command)):
+        for option, default in python_defaults(plugins.get_command(command).get("OPTIONS")):
             yield option, shown[option], default
     for (group, _), file in FILES.items():
         given = {

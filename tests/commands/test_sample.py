@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import yaml
 
-from charrnn import plugins
 from charrnn.__main__ import main
 from charrnn.cli import conf
 from charrnn.commands import sample
@@ -26,7 +25,7 @@ from tests.generation.models import blank_model, trained_model
 
 def run(path: Path, **given: Any) -> None:
     """The command with its defaults in conf/, but for these."""
-    schema, page = plugins.make_options_class("sample"), conf.read_page("sample").options
+    schema, page = sample.SampleOptions, conf.read_page("sample").options
     values = {f.name: yaml.safe_load(page[f.name].default) for f in fields(schema)}
     sample.run(schema(**{**values, "checkpoint": str(path), "length": 100, "seed": 1, **given}))
 

@@ -18,14 +18,13 @@ EXTRAS = sorted(path.parent.name for path in (REPOSITORY / "charrnn/extras").glo
 HELP = {
     "page": "  export  ",
     "inspect": "  inspect  ",
-    "novelty": "novel=false",
     "search": "sweep=tpe",
     "serve": "  serve  ",
 }
 REFUSED = {
     "page": ("export output=x.html", "export: no such command"),
     "inspect": ("inspect", "inspect: no such command"),
-    "novelty": ("sample novel=40", "novel=40: no such option"),
+    "novelty": ("sample checkpoint=run novel=40", "need charrnn.extras.novelty"),
     "search": ("train -m sweep=tpe model.dropout=interval(0,0.5)", "sweep=tpe: no such "),
     "serve": ("serve", "serve: no such command"),
     "torch_rnn": ("train -rnn_size 256", "-rnn_size: no such flag"),

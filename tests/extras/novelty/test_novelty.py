@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from charrnn import plugins
 from charrnn.__main__ import main
-from charrnn.commands.sample import Text, Writer
 from charrnn.data import open_data
 from charrnn.extras.novelty.novelty_report import Passage, report_on
 from charrnn.model import Model, load
@@ -73,31 +68,6 @@ def test_each_of_several_texts_has_a_report(path: Path, capfd: Capture) -> None:
     for number, temperature in enumerate((0.5, 0.5, 1.0, 1.0)):
         text = Path(f"new-{number}.txt").read_text(encoding="utf-8")
         assert f"{number}, temperature={temperature}: {report_on(text, training)}\n" in err
-
-
-class Shouting(Writer):
-    """Of another extra."""
-
-    def wrap_texts(self, texts: Iterator[Text]) -> Iterator[Text]:
-        for text in super().wrap_texts(texts):
-            yield replace(text, pieces=(piece.upper() for piece in text.pieces))
-
-    def end(self) -> None:
-        super().end()
-        print("!")
-
-
-@pytest.mark.parametrize("is_first", [True, False])
-def test_another_extra_writes_beside_it(
-    path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch, is_first: bool
-) -> None:
-    other: Any = SimpleNamespace(OPTIONS=plugins.make_options_class("sample"), WRITER=Shouting)
-    parts = [other, *plugins.import_modules("sample")][:: 1 if is_first else -1]
-    monkeypatch.setattr(plugins, "import_modules", lambda ending: parts)
-    sample(path, "report=true")
-    out, err = capfd.readouterr()
-    assert out == load(path).generate(300, seed=1).upper() + "!\n"
-    assert err.startswith("novelty: 300 characters")
 
 
 @pytest.mark.parametrize("apart", ["json=true", "json=false"])
