@@ -79,7 +79,7 @@ test-oldest:  ## the fast tests with the oldest versions that pyproject.toml adm
 	$(PYTHON) tests/oldest.py $(ARGS)
 
 faults: setup-dev  ## training killed again and again in every phase, and what was lost; some minutes
-	$(BIN)/python -m tests.faults $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 -m faults $(ARGS)
 
 mutants: setup-dev  ## whether the tests find faults that are put into the code; ARGS="numpy" those so named
 	$(BIN)/python -m tests.mutants $(ARGS)

@@ -10,7 +10,7 @@ import pytest
 
 from charrnn.__main__ import main
 from tests.attacks.stranger import SECRET, TINY, Listener, Refused, content_of
-from tests.faults.runs import write_corpus
+from tests.conftest import write_corpus
 
 
 @pytest.fixture

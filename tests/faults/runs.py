@@ -9,11 +9,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
-from tests.conftest import write_corpus
-from tests.faults.child import Failed, Fault, run
 from tests.small_runs import SMALL, assert_same, metrics
-
-__all__ = ["Failed", "Fault", "run", "write_corpus"]
 
 # 50 steps of 20 windows an epoch, and dropout, so that random numbers count
 OPTIONS = (*SMALL, "trainer.max_steps=50", "model.dropout=0.25", "print_every=3")

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.runs import run, start, write_corpus
+from tests.conftest import write_corpus
+from tests.faults.child import run
+from tests.faults.runs import start
 from tests.small_runs import Train, metrics
 
 

@@ -26,8 +26,9 @@ import torch
 
 from charrnn.__main__ import main
 from charrnn.models import checkpoint
+from tests.conftest import write_corpus
 from tests.faults.child import Fault, fail, limit_files, run, send
-from tests.faults.runs import differences, go_on, start, write_corpus
+from tests.faults.runs import differences, go_on, start
 from tests.small_runs import Train
 
 SHORT = ("trainer.max_steps=20", "schedule.decay_every=1")

@@ -19,7 +19,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from charrnn import files
 from charrnn.__main__ import main
 from charrnn.errors import InputError, WriteError
-from tests.faults.runs import OPTIONS, Fault, differences, run, write_corpus
+from tests.conftest import write_corpus
+from tests.faults.child import Fault, run
+from tests.faults.runs import OPTIONS, differences
 
 if importlib.util.find_spec("optuna") is None:
     pytest.skip("needs optuna: pip install -e '.[sweep]'", allow_module_level=True)

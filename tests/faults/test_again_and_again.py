@@ -1,25 +1,24 @@
-"""`python -m tests.faults [WORD ...]`: all cases, or those with a word in their name; minutes.
+"""Runs that are killed and stopped again and again, in every phase, and lose nothing; minutes.
 
-Each run is killed in every phase, stopped by signals after steps drawn at random, and killed from
-outside. Prints a line for each and exits with 1 if anything was lost.
+`make faults` runs them. A short form is in tests/training/test_faults.py.
 """
 
 from __future__ import annotations
 
 import collections
-import logging
 import random
 import signal
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from charrnn.runs.hardware import can_train_in_bf16
-from tests.faults.child import DEADLINE, POINTS, Failed, Fault, run, send
-from tests.faults.runs import differences, go_on, start, write_corpus
+from tests.conftest import write_corpus
+from tests.faults.child import DEADLINE, POINTS, Fault, run, send
+from tests.faults.runs import differences, go_on, start
 
 FAULTS = 18  # of each case
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
@@ -73,14 +72,14 @@ def faults(dice: random.Random) -> Iterator[Fault | None]:
             yield dice.choice((None, Fault("step", point, dice.randint(2, 24), stop)))
 
 
-def lost(folder: Path, overrides: tuple[str, ...], found: collections.Counter[str]) -> list[str]:
-    """What runs lose that are broken and resumed until they end, one after the other.
-
-    Args:
-        found: where the faults struck, which is counted here.
-    """
-    dice, result, began = random.Random(str(overrides)), [], time.monotonic()
-    run(start("whole", *overrides), folder)
+@pytest.mark.faults
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_is_lost(case: str, tmp_path: Path) -> None:
+    """Runs are broken and resumed until they end, one after the other."""
+    overrides, found = CASES[case], collections.Counter[str]()
+    write_corpus(tmp_path)
+    dice, began = random.Random(str(overrides)), time.monotonic()
+    run(start("whole", *overrides), tmp_path)
     whole, where, number = time.monotonic() - began, faults(dice), 0
     while found.total() < FAULTS:
         number += 1
@@ -89,37 +88,8 @@ def lost(folder: Path, overrides: tuple[str, ...], found: collections.Counter[st
             is_last = found.total() >= FAULTS
             fault = None if is_last else next(where)
             seconds = DEADLINE if fault or is_last else dice.uniform(0.05, whole)
-            words = go_on(folder, name, *overrides)
-            code = run(words, folder, *filter(None, [fault]), code=None, seconds=seconds)
-            if code not in (0, *ENDS):
-                raise Failed(
-                    f"{name}: ended with {code}: {(folder / 'log.txt').read_text()[-3000:]}"
-                )
+            words = go_on(tmp_path, name, *overrides)
+            code = run(words, tmp_path, *filter(None, [fault]), code=None, seconds=seconds)
+            assert code in (0, *ENDS), (tmp_path / "log.txt").read_text()[-3000:]
             found[fault.phase if fault else "outside"] += code != 0
-        result += differences(folder / "whole", folder / name)
-    return result
-
-
-def main() -> int:
-    # TensorBoard remarks on every record that a resume replaces
-    logging.getLogger("tensorboard").setLevel(logging.ERROR)
-    began, total, failed = time.monotonic(), 0, False
-    for name, overrides in CASES.items():
-        if sys.argv[1:] and not any(word in name for word in sys.argv[1:]):
-            continue
-        struck: collections.Counter[str] = collections.Counter()
-        with tempfile.TemporaryDirectory(prefix="charrnn-faults-") as place:
-            write_corpus(Path(place))
-            try:
-                what = lost(Path(place), overrides, struck)
-            except Failed as failure:
-                print(failure, file=sys.stderr)
-                what = ["the run"]
-        failed, total = failed or bool(what), total + struck.total()
-        print(f"{name}: {dict(struck)}; lost: {'; '.join(what) or 'nothing'}", flush=True)
-    print(f"{total} faults in {time.monotonic() - began:.0f} seconds")
-    return int(failed)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        assert differences(tmp_path / "whole", tmp_path / name) == [], found
