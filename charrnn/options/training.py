@@ -39,38 +39,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-@dataclass(frozen=True)
-class TrainerOptions:
-    # arguments of lightning.Trainer that an option of charrnn replaces
-    RESERVED: ClassVar = {
-        "callbacks": "callbacks=NAME chooses them; +callbacks.NAME._target_=CLASS adds one",
-        "logger": "logger=NAME chooses it; +logger.NAME._target_=CLASS adds one",
-        "log_every_n_steps": "print_every= sets it",
-        "val_check_interval": "validate_every= sets the interval",
-        "check_val_every_n_epoch": "validate_every= sets the interval",
-        "default_root_dir": "hydra.run.dir= is the run's folder",
-        "enable_checkpointing": "a run needs checkpoints; checkpoint_every= sets the interval",
-        "plugins": "charrnn needs its plugin, which writes checkpoints atomically",
-        "enable_progress_bar": "callbacks.progress.bar= turns it on or off",
-        "num_sanity_val_steps": "an exact resume allows validation only at its steps",
-        "reload_dataloaders_every_n_epochs": "the loader keeps the position in the text",
-        "barebones": "it turns off all features of a run; debug=fast is a quick test",
-    }
-
-    accelerator: Annotated[str, one_of("auto", "cpu", "gpu", "mps")]
-    devices: Annotated[int | str | list[int], DEVICES]
-    num_nodes: Annotated[int, AT_LEAST_1]
-    strategy: Annotated[str, one_of("auto", "ddp")]
-    precision: Annotated[str, one_of("auto", "32-true", "tf32-true", "bf16-mixed", "16-mixed")]
-    threads: Annotated[int | None, THREADS]
-    max_epochs: Annotated[int | None, AT_LEAST_1]
-    max_steps: Annotated[int | None, AT_LEAST_1]
-    gradient_clip_val: Annotated[
-        float | None, Range(POSITIVE.accepts, "must be above 0; null turns clipping off")
-    ]
-    gradient_clip_algorithm: Annotated[str, one_of("value", "norm")]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Node:
     """A node of the config whose options are typed.
@@ -107,8 +75,37 @@ class ModelNode(Node, NetworkOptions):
 
 
 @dataclass(frozen=True)
-class TrainerNode(Node, TrainerOptions):
+class TrainerNode(Node):
     """Lightning's Trainer."""
+
+    # arguments of lightning.Trainer that an option of charrnn replaces
+    RESERVED: ClassVar = {
+        "callbacks": "callbacks=NAME chooses them; +callbacks.NAME._target_=CLASS adds one",
+        "logger": "logger=NAME chooses it; +logger.NAME._target_=CLASS adds one",
+        "log_every_n_steps": "print_every= sets it",
+        "val_check_interval": "validate_every= sets the interval",
+        "check_val_every_n_epoch": "validate_every= sets the interval",
+        "default_root_dir": "hydra.run.dir= is the run's folder",
+        "enable_checkpointing": "a run needs checkpoints; checkpoint_every= sets the interval",
+        "plugins": "charrnn needs its plugin, which writes checkpoints atomically",
+        "enable_progress_bar": "callbacks.progress.bar= turns it on or off",
+        "num_sanity_val_steps": "an exact resume allows validation only at its steps",
+        "reload_dataloaders_every_n_epochs": "the loader keeps the position in the text",
+        "barebones": "it turns off all features of a run; debug=fast is a quick test",
+    }
+
+    accelerator: Annotated[str, one_of("auto", "cpu", "gpu", "mps")]
+    devices: Annotated[int | str | list[int], DEVICES]
+    num_nodes: Annotated[int, AT_LEAST_1]
+    strategy: Annotated[str, one_of("auto", "ddp")]
+    precision: Annotated[str, one_of("auto", "32-true", "tf32-true", "bf16-mixed", "16-mixed")]
+    threads: Annotated[int | None, THREADS]
+    max_epochs: Annotated[int | None, AT_LEAST_1]
+    max_steps: Annotated[int | None, AT_LEAST_1]
+    gradient_clip_val: Annotated[
+        float | None, Range(POSITIVE.accepts, "must be above 0; null turns clipping off")
+    ]
+    gradient_clip_algorithm: Annotated[str, one_of("value", "norm")]
 
     @property
     def windows_per_step(self) -> int:
