@@ -37,6 +37,15 @@ def make_non_finite_error() -> RunError:
     return RunError("the model's scores are not numbers: its weights are too large to compute with")
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether there was too little memory for an object, a library or a tensor."""
+    reasons = ("out of memory", "allocate memory", "failed to map segment")
+    is_reason = any(reason in str(error).lower() for reason in reasons)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, ImportError | RuntimeError) and is_reason
+    )
+
+
 class UserCodeError(RunError):
     """A failure in the user's code: in a callback, loss, optimizer or plugin.
 

@@ -7,7 +7,14 @@ import re
 import sys
 import traceback
 
-from charrnn.errors import InputError, Interrupted, RunError, UserCodeError, shorten
+from charrnn.errors import (
+    InputError,
+    Interrupted,
+    RunError,
+    UserCodeError,
+    is_out_of_memory,
+    shorten,
+)
 from charrnn.say import escape_unprintable, say
 
 
@@ -49,20 +56,11 @@ def _explain(error: BaseException) -> InputError | RunError | Interrupted | None
     if isinstance(error, OSError) and error.strerror:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
         return RunError(f"{name}: {error.strerror}" if name else error.strerror)
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return RunError("there is too little memory")
     from charrnn.runs import library_errors
 
     return library_errors.explain_user_code(error)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Return whether there was too little memory for an object, a library or a tensor."""
-    reasons = ("failed to map segment", "cannot allocate memory", "can't allocate memory")
-    return isinstance(error, MemoryError) or (
-        isinstance(error, (ImportError, RuntimeError))
-        and any(reason in str(error).lower() for reason in reasons)
-    )
 
 
 def flush(label: str, code: int) -> int:

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charrnn.errors import InputError, shorten, to_one_line
+from charrnn.errors import InputError, is_out_of_memory, shorten, to_one_line
 from charrnn.files import replace_file, require_regular_file
 from charrnn.models.trained import TrainedModel, parse_architecture
 from charrnn.text.vocabulary import Vocabulary
@@ -71,7 +71,7 @@ def read(path: Path) -> dict[str, Any]:
         why = "it contains more than tensors and plain values"
         raise InputError(f"{path}: not a charrnn checkpoint, or damaged ({why})") from None
     except Exception as error:
-        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        if is_out_of_memory(error):
             raise InputError(f"{path}: cannot be read (there is too little memory)") from None
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None

@@ -16,11 +16,11 @@ from lightning.pytorch import callbacks as ready_made
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from charrnn.data import EncodedText, find_training_data, open_data
-from charrnn.errors import InputError, RunError, to_one_line
+from charrnn.errors import InputError, RunError, is_out_of_memory, to_one_line
 from charrnn.models.trained import BY_CHARACTER, TrainedModel
 from charrnn.options.training import DataNode, DecidedOptions
 from charrnn.runs.folder import escape_interpolations
-from charrnn.runs.library_errors import TOO_LITTLE_MEMORY, explain_user_code, is_out_of_memory
+from charrnn.runs.library_errors import TOO_LITTLE_MEMORY, explain_user_code
 from charrnn.runs.plan import RunPlan
 from charrnn.runs.world import World
 from charrnn.say import say

@@ -15,7 +15,14 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from charrnn.errors import InputError, RunError, UserCodeError, WriteError, to_one_line
+from charrnn.errors import (
+    InputError,
+    RunError,
+    UserCodeError,
+    WriteError,
+    is_out_of_memory,
+    to_one_line,
+)
 from charrnn.files import shorten_path
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -88,16 +95,6 @@ def explain(error: Exception, folder: Path, checkpoint: Path | None) -> Exceptio
         reason = f"{type(error).__name__}: {to_one_line(error)}"
         return InputError(f"{checkpoint}: a run cannot resume from it ({reason})")
     return error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether torch or Python had too little memory."""
-    import torch
-
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    # For memory on the CPU, torch raises a plain RuntimeError.
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def explain_user_code(error: BaseException) -> UserCodeError | None:
