@@ -15,7 +15,7 @@ from charrnn.options.ranges import AT_LEAST_1, NOT_EMPTY, NOT_NEGATIVE, check_ar
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
 from charrnn.training.counting import CharacterCounts
-from charrnn.training.log import as_markdown
+from charrnn.training.log import as_markdown, is_fitting
 from charrnn.training.progress_bar import Progress
 
 
@@ -44,9 +44,9 @@ class Samples(L.Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         # In this hook, averaged weights (callbacks=ema) still replace the trained weights.
-        is_fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         self._text = None
-        if is_fitting and self.length and trainer.is_global_zero and not trainer.fast_dev_run:
+        is_due = self.length and trainer.is_global_zero and not trainer.fast_dev_run
+        if is_due and is_fitting(trainer):
             from charrnn.model import Model  # for a fast start: not needed before the first step
 
             counts = (c.counts for c in trainer.callbacks if isinstance(c, CharacterCounts))

@@ -31,7 +31,7 @@ from charrnn.options.ranges import AT_LEAST_1, check_arguments
 from charrnn.say import say
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.divergence import BestValidation
-from charrnn.training.log import TrainingLog
+from charrnn.training.log import TrainingLog, is_fitting
 from charrnn.training.restoring import is_validation_due
 from charrnn.training.signals import Signals
 
@@ -96,7 +96,7 @@ class RunCheckpoints(Checkpoint):
             self._save(trainer, pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+        if is_fitting(trainer):
             self._save(trainer, pl_module)
 
     def _is_validation_next(self, trainer: L.Trainer) -> bool:

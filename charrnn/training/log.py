@@ -91,7 +91,7 @@ class TrainingLog(L.Callback):
         self._at_validation = time.perf_counter(), self._start
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if trainer.state.fn != "fit" or trainer.sanity_checking:
+        if not is_fitting(trainer):
             return
         self._log_step(trainer)
         if (step := trainer.global_step) != self._logged_step:
@@ -99,7 +99,7 @@ class TrainingLog(L.Callback):
                 logger.log_metrics({"epoch": step / pl_module.steps_per_epoch}, step)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if trainer.state.fn != "fit" or trainer.sanity_checking:
+        if not is_fitting(trainer):
             return
         validation_start, start = self._at_validation
         # This includes the pauses during the validation.
@@ -107,6 +107,11 @@ class TrainingLog(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._log_step(trainer)
+
+
+def is_fitting(trainer: L.Trainer) -> bool:
+    """Return whether a trainer fits, and does not only check the validation before."""
+    return trainer.state.fn == "fit" and not trainer.sanity_checking
 
 
 def is_logged_step(trainer: L.Trainer, step: int) -> bool:

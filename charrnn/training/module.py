@@ -32,7 +32,7 @@ from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, requi
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.divergence import BestValidation, NonFiniteGuard
 from charrnn.training.hyperparameters import describe_callable, to_plain_hparams
-from charrnn.training.log import TrainingLog
+from charrnn.training.log import TrainingLog, is_fitting
 from charrnn.training.split_scores import SplitScores, as_window
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class LanguageModel(L.LightningModule):
         return f"{int(100 * steps) // self.steps_per_epoch / 100:,.2f}"
 
     def on_validation_epoch_start(self) -> None:
-        if self._is_fitting():
+        if is_fitting(self.trainer):
             self.check_finite()  # before scoring and sampling fail with another error
         self._scores = SplitScores(self, self.validation_logits)
 
@@ -242,14 +242,11 @@ class LanguageModel(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         loss = self._scores.log("val")
-        if loss is not None and self._is_fitting():
+        if loss is not None and is_fitting(self.trainer):
             self.best.update(loss, self.trainer.global_step)
 
     def on_test_epoch_end(self) -> None:
         self._scores.log("test")
-
-    def _is_fitting(self) -> bool:
-        return self.trainer.state.fn == "fit" and not self.trainer.sanity_checking
 
     def configure_callbacks(self) -> list[Callback]:
         """Add a `TrainingLog` to the trainer if it has none."""

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
 from charrnn.say import say
-from charrnn.training.log import is_logged_step
+from charrnn.training.log import is_fitting, is_logged_step
 
 REDRAW_INTERVAL = 0.25  # seconds
 SAMPLE_INTERVAL, SAMPLE_LINES = 60.0, 3  # seconds between two samples, and lines of a sample
@@ -77,8 +77,7 @@ class Progress(ProgressBar):
             say(f"{epoch}, step {step:,}{end}, {loss}")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        is_fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
-        if not is_fitting or "val/loss" not in trainer.callback_metrics:
+        if not is_fitting(trainer) or "val/loss" not in trainer.callback_metrics:
             return
         step, best = trainer.global_step, pl_module.best
         loss = float(trainer.callback_metrics["val/loss"])
