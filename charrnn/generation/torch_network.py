@@ -12,7 +12,7 @@ from charrnn.generation.library_threads import get_torch_pool
 from charrnn.generation.numpy_network import Array, Ids, Step
 from charrnn.models.trained import State, Trained
 from charrnn.networks.ensemble import join_networks
-from charrnn.networks.network import disable_tf32
+from charrnn.networks.float32 import set_float32_precision
 
 
 def make_torch_step(model: Trained) -> Step:
@@ -41,7 +41,7 @@ def call_in_torch_thread(method: Callable[..., State], *arguments: Any) -> State
     """Call a method in a thread in which torch uses one core. Return its state as arrays."""
 
     def call() -> State:
-        with torch.inference_mode(), disable_tf32():
+        with torch.inference_mode(), set_float32_precision(tf32=False):
             return method(*arguments)
 
     state = get_torch_pool(1).submit(call).result()

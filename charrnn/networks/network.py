@@ -17,8 +17,6 @@ import functools
 import math
 import operator
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -181,12 +179,6 @@ def slice_state(state: State, rows: slice) -> State:
 def detach_state(state: Iterable[tuple[Tensor, ...]]) -> State:
     """Return the state without its gradient history."""
     return [tuple(part.detach() for part in layer) for layer in state]
-
-
-def disable_tf32() -> AbstractContextManager[Any]:
-    """Disable TF32 in cuDNN, because it rounds the 23 bits of a float32's mantissa to 10."""
-    cudnn = torch.backends.cudnn
-    return cudnn.flags(enabled=True, deterministic=cudnn.deterministic, allow_tf32=False)
 
 
 def make_network(trained: TrainedModel) -> Network:

@@ -26,6 +26,7 @@ from charrnn.plugins import CONF
 from charrnn.runs import hardware
 from charrnn.runs.building import build_module
 from charrnn.runs.freed_memory import keep_freed_memory
+from charrnn.runs.reproducible import compute_reproducibly
 from charrnn.runs.world import World
 from charrnn.say import format_duration
 from charrnn.text.vocabulary import Vocabulary
@@ -284,7 +285,6 @@ def measure_speed(options: DecidedOptions, seconds: float, vocabulary: Vocabular
     num_processes = options.trainer.num_processes
     streams = max(1, options.data.batch_size // num_processes)
     device, precision = hardware.get_first_device(options.trainer), options.trainer.precision
-    hardware.make_deterministic(options.trainer)
     num_shards = hardware.count_batch_shards(options, streams)
     module = build_module(options, vocabulary, num_shards).to(device).train()
     is_scaled = precision == "16-mixed"
@@ -293,7 +293,8 @@ def measure_speed(options: DecidedOptions, seconds: float, vocabulary: Vocabular
         dtype=torch.float16 if is_scaled else torch.bfloat16,
         enabled=precision.endswith("mixed"),
     )
-    with limit_threads(options.trainer.threads // module.num_batch_shards):
+    threads = options.trainer.threads // module.num_batch_shards
+    with limit_threads(threads), compute_reproducibly(options.trainer):
         optimizer = build_optimizer(
             module.get_trained_parameters(), module.make_optimizer, is_scaled, num_shards
         )

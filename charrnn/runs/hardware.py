@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 from typing import Any
 
 import torch
@@ -177,20 +176,6 @@ def count_batch_shards(options: DecidedOptions, streams: int) -> int:
         return 1
     planned = options.data.batch_size // options.trainer.num_processes
     return min(_count_shards(options.model, planned, options.trainer.threads), streams)
-
-
-def make_deterministic(trainer: DecidedTrainer) -> None:
-    """Make computations on a CUDA GPU deterministic, and use TF32 only if the precision says so.
-
-    cuBLAS, which cuDNN's recurrent layers use, is deterministic only with a fixed workspace size,
-    which it reads at the first use of the GPU. TF32, which is on by default in cuDNN, keeps 10 of
-    23 bits, and `charrnn evaluate` on a CPU would get another loss.
-    """
-    if trainer.accelerator == "gpu":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.deterministic = True
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.allow_tf32 = trainer.precision == "tf32-true"
 
 
 @functools.cache

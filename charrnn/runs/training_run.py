@@ -15,6 +15,7 @@ from charrnn.runs.decisions import TextSize
 from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.library_errors import explain, silence_libraries
 from charrnn.runs.plan import Result, RunPlan, RunRequest
+from charrnn.runs.reproducible import ReproducibleSteps
 from charrnn.runs.resume_point import ResumePoint, check_background, check_resume, find_resume_point
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
 from charrnn.training.batch_shards import limit_threads
@@ -111,7 +112,6 @@ def fit(
     loggers: list[Logger] = []
     try:
         data = building.build_data(plan, text)
-        hardware.make_deterministic(options.trainer)
         num_shards = hardware.count_batch_shards(options, data.streams.batch_size // world.size)
         with silence_libraries():
             module = building.build_module(
@@ -119,6 +119,7 @@ def fit(
             )
             callbacks = building.build_callbacks(plan, data, signals)
             callbacks.insert(0, announcements.Announcement(plan))
+            callbacks.insert(0, ReproducibleSteps(options.trainer))
             building.build_loggers(plan, loggers)
             trainer = building.build_trainer(plan, data, callbacks, loggers, world)
             with limit_threads(options.trainer.threads // module.num_batch_shards):

@@ -12,7 +12,8 @@ import torch
 from torch.nn import functional as F
 
 from charrnn.evaluation.stream_losses import compute_rank_loss
-from charrnn.networks.network import Network, State, disable_tf32
+from charrnn.networks.float32 import set_float32_precision
+from charrnn.networks.network import Network, State
 from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText, Window
 
@@ -44,7 +45,8 @@ class SplitScores:
 
     def add(self, batch: Any) -> None:
         """Score a batch: a window, or a `WholeText`, of which each rank scores a part."""
-        with torch.autocast(self.module.device.type, enabled=False), disable_tf32():
+        autocast = torch.autocast(self.module.device.type, enabled=False)
+        with autocast, set_float32_precision(tf32=False):
             if isinstance(batch, WholeText):
                 rank, world_size = self.trainer.global_rank, self.trainer.world_size
                 loss = compute_rank_loss(
