@@ -32,7 +32,14 @@ def train(*overrides: str) -> Result:
 
     Raises:
         InputError, RunError: the one-line error of the command.
+        TypeError: an override is no text.
     """
+    for override in overrides:
+        if not isinstance(override, str):
+            raise TypeError(
+                f"charrnn.train() takes overrides as texts, not a {type(override).__name__}: "
+                f'charrnn.train("model=gru", "data.input_txt=my.txt")'
+            )
     from charrnn.cli import front
 
     result: Result = front.call(plugins.list_commands()["train"], list(overrides))

@@ -15,7 +15,6 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,27 +29,34 @@ LARGEST_JSON = 1 << 26  # bytes; a vocabulary of all Unicode characters is small
 _BYTE_TOKEN = re.compile(r"\[([0-9]{1,3})\]")
 
 
-@dataclass(frozen=True)
 class Vocabulary:
     """The characters of a model, in the order of their ids.
+
+    It is no dataclass, which Hydra's `instantiate` would replace by a config.
 
     Attributes:
         characters: one string of length 1 for each id.
         is_bytes: whether each token is a byte rather than a Unicode character.
     """
 
-    characters: list[str]
-    is_bytes: bool = False
-    _ids: dict[str, int] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_ids", {c: i for i, c in enumerate(self.characters)})
-        if not self.characters:
+    def __init__(self, characters: list[str], is_bytes: bool = False) -> None:
+        self.characters = characters
+        self.is_bytes = is_bytes
+        self._ids = {c: i for i, c in enumerate(characters)}
+        if not characters:
             raise InputError("a vocabulary needs at least one character")
         if len(self._ids) != len(self.characters):
             raise InputError("a vocabulary contains the same character twice")
         if any(len(c) != 1 for c in self.characters):
             raise InputError("a vocabulary contains a token that is not a single character")
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({self.characters!r}, is_bytes={self.is_bytes})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return (self.characters, self.is_bytes) == (other.characters, other.is_bytes)
 
     def __len__(self) -> int:
         return len(self.characters)
@@ -125,7 +131,7 @@ class Vocabulary:
         if is_bytes and not all(c < "\x80" or "\udc80" <= c <= "\udcff" for c in characters):
             raise ValueError("its tokens are not bytes")
         # from_tokens does not recognize a vocabulary of bytes if all bytes are below 128.
-        return replace(vocabulary, is_bytes=is_bytes)
+        return cls(characters, is_bytes)
 
     def write_json(self, path: Path) -> None:
         """Write the JSON file of torch-rnn's format."""

@@ -31,6 +31,11 @@ from charrnn.text.vocabulary import Vocabulary
 
 BLOCK_IDS = 1 << 20  # ids that are copied from the file, and to a GPU, at once
 
+NEEDS_WINDOWS = (
+    "the text is one batch, a WholeText for LanguageModel; for a part of it, or for other code, "
+    'use TextDataModule(..., validation="windows") or data.validation=windows'
+)
+
 # ids (N, T), targets (N, T), and whether it is the first window of the text
 Window = tuple[Tensor, Tensor, bool]
 
@@ -186,6 +191,9 @@ class TextDataModule(L.LightningDataModule):
         if (ids := self.split(name)) is None:
             return []
         if self.validation == "text":
+            limit = getattr(self.trainer, f"limit_{name}_batches", 1)
+            if isinstance(limit, float) and 0 < limit < 1:
+                raise InputError(f"limit_{name}_batches={limit}: {NEEDS_WINDOWS}")
             return TextLoader(ids)
         sizes = fit_sizes(len(ids), self.batch_size, self.seq_length)
         return Windows(cut_streams(self.encoded, name, *sizes))
@@ -198,7 +206,21 @@ class WholeText:
         self.ids = ids
 
     def __iter__(self) -> Iterator[Tensor]:
-        yield torch.empty(1)  # from which Lightning infers a batch size of 1
+        # Lightning infers a batch size of 1 from them; other code means a window.
+        return iter([torch.empty(1).as_subclass(_NoWindow)] * 3)
+
+    def __getitem__(self, index: Any) -> Any:
+        raise InputError(f"validation, test: {NEEDS_WINDOWS}")
+
+
+class _NoWindow(Tensor):
+    """A tensor of which only the size can be read."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.size, Tensor.ndim.__get__):  # type: ignore[attr-defined]
+            return super().__torch_function__(func, types, args, kwargs)
+        raise InputError(f"validation, test: {NEEDS_WINDOWS}")
 
 
 class TextLoader:

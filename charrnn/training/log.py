@@ -36,12 +36,9 @@ class TrainingLog(L.Callback):
         # The start time of the steps whose speed is logged next, plus all pauses since.
         self._start = 0.0
         self._at_validation = (0.0, 0.0)  # the time at its start, and `_start` at this time
-        self._needs_step = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._logged_step, self._start = trainer.global_step, time.perf_counter()
-        # Lightning's ModelCheckpoint names its files by the value `step`, so log it every step.
-        self._needs_step = any(isinstance(c, ModelCheckpoint) for c in trainer.callbacks)
         values = self.hyperparameters
         if values is None:
             vocabulary_size = len(pl_module.vocabulary)
@@ -58,8 +55,6 @@ class TrainingLog(L.Callback):
     ) -> None:
         step = trainer.global_step
         is_due = is_logged_step(trainer, step)
-        if is_due or trainer.should_stop or self._needs_step:
-            self._log_step(trainer)
         if not is_due or step == self._logged_step or pl_module.last_loss is None:
             return
         pl_module.check_finite()
@@ -76,13 +71,6 @@ class TrainingLog(L.Callback):
         for logger in trainer.loggers:
             logger.log_metrics(values if isinstance(logger, MetricsCSV) else values | norm, step)
 
-    def _log_step(self, trainer: L.Trainer) -> None:
-        """Log Lightning's special value `step`, so that users' metrics get the same step.
-
-        Without it, Lightning counts steps from 0.
-        """
-        self.log("step", torch.tensor(float(trainer.global_step), dtype=torch.float64))
-
     def pause(self, seconds: float) -> None:
         """Exclude the last seconds, in which nothing was trained, from the speed."""
         self._start += seconds
@@ -93,7 +81,6 @@ class TrainingLog(L.Callback):
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not is_fitting(trainer):
             return
-        self._log_step(trainer)
         if (step := trainer.global_step) != self._logged_step:
             for logger in trainer.loggers:
                 logger.log_metrics({"epoch": step / pl_module.steps_per_epoch}, step)
@@ -105,8 +92,39 @@ class TrainingLog(L.Callback):
         # This includes the pauses during the validation.
         self._start = start + time.perf_counter() - validation_start
 
+
+class StepNumber(L.Callback):
+    """Gives the metrics of the user's code the same step as those of `TrainingLog`.
+
+    Lightning counts steps from 0, unless a metric is called `step`. This callback logs it after
+    the other callbacks, and only if there are metrics of the user: a logger would write a row
+    without values.
+    """
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        # Lightning's ModelCheckpoint names its files by the value `step`, so log it every step.
+        self._always = any(isinstance(c, ModelCheckpoint) for c in trainer.callbacks)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._always or trainer.should_stop or is_logged_step(trainer, trainer.global_step):
+            self._log_step(trainer)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._log_step(trainer)
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._log_step(trainer)
+
+    def _log_step(self, trainer: L.Trainer) -> None:
+        earlier = dict(trainer.logged_metrics)
+        trainer.logged_metrics.clear()
+        names = set(trainer.logged_metrics)  # only those of the present loop
+        trainer.logged_metrics.update(earlier)
+        if names - {"step"}:
+            self.log("step", torch.tensor(float(trainer.global_step), dtype=torch.float64))
 
 
 def is_fitting(trainer: L.Trainer) -> bool:

@@ -32,7 +32,7 @@ from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, requi
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.divergence import BestValidation, NonFiniteGuard
 from charrnn.training.hyperparameters import describe_callable, to_plain_hparams
-from charrnn.training.log import TrainingLog, is_fitting
+from charrnn.training.log import StepNumber, TrainingLog, is_fitting
 from charrnn.training.split_scores import SplitScores, as_window
 
 if TYPE_CHECKING:
@@ -249,11 +249,11 @@ class LanguageModel(L.LightningModule):
         self._scores.log("test")
 
     def configure_callbacks(self) -> list[Callback]:
-        """Add a `TrainingLog` to the trainer if it has none."""
+        """Add a `TrainingLog` and a `StepNumber` to the trainer if it has none."""
         callbacks: list[Callback] = self.trainer.callbacks
         if not any(isinstance(c, TrainingLog) for c in callbacks):
             callbacks.insert(0, TrainingLog())  # the other callbacks read the logged values
-        return []
+        return [] if any(isinstance(c, StepNumber) for c in callbacks) else [StepNumber()]
 
     @property
     def _is_attached(self) -> bool:
