@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from charrnn.training.hyperparameters import to_plain_hparams
 from charrnn.training.metrics_file import MetricsCSV
 
+BEST_LOSS = "hparams/best_val_loss"
 LAYOUT = {"loss": {"training and validation": ["Multiline", ["train/loss", "val/loss"]]}}
 
 
@@ -44,8 +45,13 @@ class TrainingLog(L.Callback):
             vocabulary_size = len(pl_module.vocabulary)
             values = {**to_plain_hparams(pl_module.hparams), "vocabulary": vocabulary_size}
         for logger in trainer.loggers:
-            logger.log_hyperparams(_replace_surrogates(values))
-            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+            if not isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(_replace_surrogates(values))
+                continue
+            # TensorBoard's HParams lists only runs that have a metric.
+            best = {BEST_LOSS: pl_module.best.loss}
+            logger.log_hyperparams(_replace_surrogates(values), best, trainer.global_step)
+            if trainer.is_global_zero:
                 text = as_markdown(yaml.safe_dump(values, sort_keys=False))
                 logger.experiment.add_text("config", text, trainer.global_step + 1)
                 logger.experiment.add_custom_scalars(LAYOUT)
@@ -88,6 +94,10 @@ class TrainingLog(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not is_fitting(trainer):
             return
+        if pl_module.best.step == trainer.global_step:
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.log_metrics({BEST_LOSS: pl_module.best.loss}, trainer.global_step)
         validation_start, start = self._at_validation
         # This includes the pauses during the validation.
         self._start = start + time.perf_counter() - validation_start

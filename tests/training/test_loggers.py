@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pytest
+from google.protobuf import json_format
 from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from charrnn.errors import RunError
 from charrnn.training import MetricsCSV
@@ -71,6 +74,30 @@ def test_what_ones_own_code_logs_is_kept_at_its_step(train: Train) -> None:
     events = EventAccumulator(str(run / "tensorboard")).Reload()
     assert [event.step for event in events.Scalars("own/step")] == [5, 10, 15, 20]
     assert [event.step for event in events.Scalars("epoch")] == list(rows)
+
+
+def read_hparams(run: Path) -> tuple[dict[str, Any], list[float]]:
+    """Return the options of a run in TensorBoard's HParams, and the values of its metric."""
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    contents = events.PluginTagToContent("hparams")
+    start = HParamsPluginData.FromString(contents["_hparams_/session_start_info"])
+    metrics = HParamsPluginData.FromString(contents["_hparams_/experiment"]).experiment
+    assert [info.name.tag for info in metrics.metric_infos] == ["hparams/best_val_loss"]
+    options = json_format.MessageToDict(start.session_start_info)["hparams"]
+    return options, [event.value for event in events.Scalars("hparams/best_val_loss")]
+
+
+def test_hparams_have_the_options_and_the_best_loss(train: Train, workplace: Path) -> None:
+    words = ("logger=default", "validate_every=6")
+    run = train(*words, "trainer.max_steps=12")
+    train("resume=run", "trainer.max_steps=18", small=False)
+    train("-m", *words, "model.hidden_size=8,12", "trainer.max_steps=6", "hydra.sweep.dir=sweep")
+    for folder, size in ((run, 16), *zip(sorted(workplace.glob("sweep/*/")), (8, 12), strict=True)):
+        options, losses = read_hparams(folder)
+        assert (options["model/hidden_size"], options["model/kind"]) == (size, "lstm")
+        validated = [float(row["val/loss"]) for row in metrics(folder) if row["val/loss"]]
+        assert losses[0] == math.inf
+        assert losses[-1] == pytest.approx(min(validated))
 
 
 class Logs(L.Callback):
