@@ -32,14 +32,9 @@ def train(*overrides: str) -> Result:
 
     Raises:
         InputError, RunError: the one-line error of the command.
-        TypeError: an override is no text.
     """
-    for override in overrides:
-        if not isinstance(override, str):
-            raise TypeError(
-                f"charrnn.train() takes overrides as texts, not a {type(override).__name__}: "
-                f'charrnn.train("model=gru", "data.input_txt=my.txt")'
-            )
+    if not all(isinstance(override, str) for override in overrides):
+        raise TypeError('give texts, not a config: charrnn.train("model=gru", "seed=1")')
     from charrnn.cli import front
 
     result: Result = front.call(plugins.list_commands()["train"], list(overrides))

@@ -17,27 +17,20 @@ def set_float32_precision(*, tf32: bool) -> Iterator[None]:
     TF32 rounds the 23 bits of a float32's mantissa to 10. torch's settings are restored at the end
     of the context.
     """
-    # The older flags cannot be read if a user has set `torch.backends.fp32_precision`.
-    if hasattr(torch.backends, "fp32_precision"):  # since torch 2.9
-        precision = "tf32" if tf32 else "ieee"
-        # A setting inherits from the ones before it, until it is set itself.
-        settings: tuple[Any, ...] = torch.backends, cudnn, cudnn.rnn, cuda.matmul
-        changed = []
-        for setting in settings:
-            if (value := setting.fp32_precision) != precision:
-                changed.append((setting, value))
-                setting.fp32_precision = precision
-        try:
-            yield
-        finally:
-            for setting, value in reversed(changed):
-                setting.fp32_precision = value
-    else:
-        flags = cudnn.allow_tf32, torch.get_float32_matmul_precision()
-        cudnn.allow_tf32 = tf32
-        torch.set_float32_matmul_precision("high" if tf32 else "highest")
-        try:
-            yield
-        finally:
-            cudnn.allow_tf32 = flags[0]
-            torch.set_float32_matmul_precision(flags[1])
+    name: str = "allow_tf32"
+    value: bool | str = tf32
+    places: list[Any] = [cudnn, cuda.matmul]
+    if hasattr(torch.backends, "fp32_precision"):  # since torch 2.9; the older names may fail
+        name, value = "fp32_precision", "tf32" if tf32 else "ieee"
+        # Each place inherits from the ones before it, until it is set itself.
+        places = [torch.backends, cudnn, cudnn.rnn, cuda.matmul]
+    changed = []
+    for place in places:
+        if (before := getattr(place, name)) != value:
+            changed.append((place, before))
+            setattr(place, name, value)
+    try:
+        yield
+    finally:
+        for place, before in reversed(changed):
+            setattr(place, name, before)

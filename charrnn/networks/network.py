@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
+from charrnn.options.cells import CELLS
 
 BATCHNORM_MOMENTUM = 0.1  # the default of PyTorch and torch-rnn
 
@@ -183,9 +184,12 @@ def detach_state(state: Iterable[tuple[Tensor, ...]]) -> State:
 
 def make_network(trained: TrainedModel) -> Network:
     """Return the network of a trained model, on the CPU."""
-    with torch.random.fork_rng(devices=[]):  # the initial weights draw random numbers
+    # Initial weights would draw random numbers. A registered cell may compute other tensors.
+    is_built_in = trained.architecture.kind in CELLS
+    with torch.device("meta") if is_built_in else torch.random.fork_rng(devices=[]):
         network = Network(trained.architecture)
-    network.load_state_dict({name: torch.tensor(w) for name, w in trained.weights.items()})
+    weights = {name: torch.tensor(w) for name, w in trained.weights.items()}
+    network.load_state_dict(weights, assign=True)
     return network
 
 

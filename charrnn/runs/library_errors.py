@@ -12,7 +12,8 @@ import sysconfig
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from charrnn.errors import (
@@ -29,6 +30,9 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # Hydra requires that its plugins are next to the package.
 CHARRNN = (PACKAGE, PACKAGE.parent / "hydra_plugins")
 PYTHON = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
+
+# The packages that run the user's code, and whose classes the default config names
+LIBRARIES = {"charrnn", "lightning", "torch"}
 
 TOO_LITTLE_MEMORY = (
     "there is too little memory; try a smaller data.batch_size, data.seq_length or "
@@ -64,26 +68,30 @@ def silence_libraries() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def explain(error: Exception, folder: Path, checkpoint: Path | None) -> Exception:
+def explain(
+    error: Exception, folder: Path, checkpoint: Path | None, targets: Iterable[str]
+) -> Exception:
     """Return the error to raise for an error of a library or of the user's code in training.
 
     Args:
         folder: the run's folder.
         checkpoint: the resumed checkpoint, if no step is trained since.
+        targets: as in `explain_user_code`.
     """
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
     if isinstance(error, (InputError, RunError)):
         return error
+    if is_out_of_memory(error):
+        return RunError(TOO_LITTLE_MEMORY)
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    if str(frame.f_globals.get("__name__")).startswith("lightning.pytorch.callbacks."):
+    is_callback = str(frame.f_globals.get("__name__")).startswith("lightning.pytorch.callbacks.")
+    if is_callback and isinstance(error, (MisconfigurationException, RuntimeError)):
         # For example, a monitor does not exist. Lightning's message names the existing ones.
         return InputError(f"callbacks: {to_one_line(error, 500)}")
     if isinstance(error, MisconfigurationException):
         return InputError(f"trainer: {to_one_line(error, 500)}")
-    if is_out_of_memory(error):
-        return RunError(TOO_LITTLE_MEMORY)
-    if user_error := explain_user_code(error):
+    if user_error := explain_user_code(error, targets):
         return user_error
     if isinstance(error, OSError):
         has_name = isinstance(error.filename, (str, bytes))
@@ -97,14 +105,18 @@ def explain(error: Exception, folder: Path, checkpoint: Path | None) -> Exceptio
     return error
 
 
-def explain_user_code(error: BaseException) -> UserCodeError | None:
+def explain_user_code(error: BaseException, targets: Iterable[str] = ()) -> UserCodeError | None:
     """Return the error to raise for an error of the user's code; None if it is not theirs.
 
     A user's callback, loss or optimizer runs between frames of Lightning, torch and Hydra. The
-    innermost frame that belongs neither to Python nor to an installed package decides.
+    innermost frame that belongs neither to Python nor to another installed package decides.
+
+    Args:
+        targets: dotted names of classes in the config; their packages are the user's, too.
     """
+    packages = {target.partition(".")[0] for target in targets} - LIBRARIES
     stack = traceback.extract_tb(error.__traceback__)
-    frames = [f for f in stack if _is_charrnn(f.filename) or not _is_installed(f.filename)]
+    frames = [f for f in stack if _is_charrnn(f.filename) or _is_users(f.filename, packages)]
     if not frames or _is_charrnn(frames[-1].filename):
         return None
     user_frames = [frame for frame in frames if not _is_charrnn(frame.filename)]
@@ -112,18 +124,25 @@ def explain_user_code(error: BaseException) -> UserCodeError | None:
     lines = "".join([head, *traceback.format_list(user_frames)])
     place = f"{shorten_path(frames[-1].filename)}:{frames[-1].lineno}"
     cause = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
-    return UserCodeError(f"{place}: {cause} (in your own code, not in charrnn)", lines)
+    package = _get_package(frames[-1].filename)
+    owner = f"the package {package}" if package else "your own code"
+    return UserCodeError(f"{place}: {cause} (in {owner}, not in charrnn)", lines)
 
 
 def _is_charrnn(filename: str) -> bool:
     return any(Path(filename).resolve().is_relative_to(folder) for folder in CHARRNN)
 
 
-def _is_installed(filename: str) -> bool:
-    """Return whether a file belongs to Python or an installed package, or is generated code."""
+def _get_package(filename: str) -> str | None:
+    """Return the name of the installed package to which a file belongs."""
+    parts = Path(filename).resolve().parts
+    names = (b for a, b in pairwise(parts) if a in ("site-packages", "dist-packages"))
+    return next((name.removesuffix(".py") for name in names), None)
+
+
+def _is_users(filename: str, packages: set[str]) -> bool:
+    """Return whether a file is neither generated, nor of Python, nor of another package."""
+    if package := _get_package(filename):
+        return package in packages
     path = Path(filename).resolve()
-    return (
-        filename.startswith("<")
-        or bool({"site-packages", "dist-packages"} & {*path.parts})
-        or any(path.is_relative_to(folder) for folder in PYTHON)
-    )
+    return not filename.startswith("<") and not any(map(path.is_relative_to, PYTHON))

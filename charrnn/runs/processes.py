@@ -69,16 +69,20 @@ class LostProcess(RunError):
 
 def check_importable(options: DecidedOptions) -> None:
     """Raise InputError for a class in the user's script, which other ranks cannot import."""
-    module = find_cell(options.model.kind).module
-    if not isinstance(module, str):
-        module = f"{module.__module__}.{getattr(module, '__qualname__', '')}"
-    targets = re.findall('"_target_": "([^"]*)"', json.dumps(options.to_dict()))
-    for name in (module, *targets):
+    for name in find_code(options):
         if options.trainer.num_processes > 1 and (name.startswith("__main__.") or "<" in name):
             raise InputError(
                 f"trainer.devices: the other processes cannot import {shorten(name)} from the "
                 f"script that runs; put it into a module"
             )
+
+
+def find_code(options: DecidedOptions) -> list[str]:
+    """Return the dotted names of the classes of the config, and of the cell."""
+    module = find_cell(options.model.kind).module
+    if not isinstance(module, str):
+        module = f"{module.__module__}.{getattr(module, '__qualname__', '')}"
+    return [module, *re.findall('"_target_": "([^"]*)"', json.dumps(options.to_dict()))]
 
 
 @contextlib.contextmanager

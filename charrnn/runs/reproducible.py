@@ -39,22 +39,17 @@ def compute_reproducibly(trainer: DecidedTrainer) -> Iterator[None]:
 class ReproducibleSteps(L.Callback):
     """Computes reproducibly while a batch is trained.
 
-    Lightning's set-up and the user's callbacks find torch's settings unchanged, because reading
-    them by torch's older functions may fail.
+    Lightning's set-up and the user's callbacks find torch's settings unchanged.
     """
 
     def __init__(self, trainer: DecidedTrainer) -> None:
         self.trainer = trainer
         self._settings = contextlib.ExitStack()
 
-    def on_train_batch_start(self, *arguments: Any) -> None:
+    def on_train_batch_start(self, *_: Any) -> None:
         self._settings.enter_context(compute_reproducibly(self.trainer))
 
-    def on_train_batch_end(self, *arguments: Any) -> None:
+    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
         self._settings.close()
 
-    def on_exception(self, *arguments: Any) -> None:
-        self._settings.close()
-
-    def teardown(self, *arguments: Any, **named: Any) -> None:
-        self._settings.close()
+    on_exception = teardown = on_train_batch_end

@@ -130,7 +130,8 @@ def fit(
         if world.size > 1 and (lost := processes.to_lost_process(error)):
             raise lost from error
         has_trained = trainer is not None and trainer.global_step > plan.first_step
-        explanation = explain(error, plan.folder, None if has_trained else plan.checkpoint)
+        checkpoint = None if has_trained else plan.checkpoint
+        explanation = explain(error, plan.folder, checkpoint, processes.find_code(options))
         if explanation is error:
             raise
         raise explanation from error

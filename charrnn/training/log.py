@@ -9,7 +9,6 @@ from typing import Any
 import lightning as L
 import torch
 import yaml
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from charrnn.training.hyperparameters import to_plain_hparams
@@ -106,35 +105,21 @@ class TrainingLog(L.Callback):
 class StepNumber(L.Callback):
     """Gives the metrics of the user's code the same step as those of `TrainingLog`.
 
-    Lightning counts steps from 0, unless a metric is called `step`. This callback logs it after
-    the other callbacks, and only if there are metrics of the user: a logger would write a row
-    without values.
+    Lightning counts steps from 0, unless a metric is called `step`. Without metrics of the user,
+    which the callbacks before this one log, `step` would be a row without values.
     """
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        # Lightning's ModelCheckpoint names its files by the value `step`, so log it every step.
-        self._always = any(isinstance(c, ModelCheckpoint) for c in trainer.callbacks)
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if self._always or trainer.should_stop or is_logged_step(trainer, trainer.global_step):
-            self._log_step(trainer)
-
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._log_step(trainer)
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._log_step(trainer)
-
-    def _log_step(self, trainer: L.Trainer) -> None:
-        earlier = dict(trainer.logged_metrics)
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        logged = dict(trainer.logged_metrics)
+        if not logged or trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
         trainer.logged_metrics.clear()
         names = set(trainer.logged_metrics)  # only those of the present loop
-        trainer.logged_metrics.update(earlier)
+        trainer.logged_metrics.update(logged)
         if names - {"step"}:
             self.log("step", torch.tensor(float(trainer.global_step), dtype=torch.float64))
+
+    on_validation_epoch_end = on_train_epoch_end = on_train_batch_end
 
 
 def is_fitting(trainer: L.Trainer) -> bool:

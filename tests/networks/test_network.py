@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,16 @@ def test_to_a_trained_model_and_back(kind: str) -> None:
     assert torch.equal(torch.get_rng_state(), before)
     ids = torch.randint(0, 7, (2, 5))
     assert torch.equal(net.eval()(ids)[0], again.eval()(ids)[0])
+
+
+def test_threads_that_make_networks_leave_the_random_state() -> None:
+    net = network("lstm")
+    trained = TrainedModel(net.architecture, Vocabulary(list("abcdefg")), copy_weights(net))
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: make_network(trained), range(200)))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not make_network(trained).recurrent[0].bias_hh_l0.requires_grad
 
 
 def test_batch_normalization_is_torchs() -> None:

@@ -227,6 +227,42 @@ def test_a_fault_in_ones_own_code_is_told_as_that(
     assert "trainer.py" not in err  # but not those of others
 
 
+PACKAGE = """
+import lightning as L
+from lightning.pytorch.callbacks import Timer
+
+class Faulty(L.Callback):
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        return 1 / (2 - batch_idx)
+
+class FaultyTimer(Timer):
+    def __init__(self):
+        super().__init__(interval="step")
+
+    def on_train_batch_end(self, *args, **kwargs):
+        self._duration = "x"  # which Lightning compares with a number
+        super().on_train_batch_end(*args, **kwargs)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("Faulty", "7: ZeroDivision"), ("FaultyTimer", "15: Type")]
+)
+def test_a_fault_in_an_installed_package_is_told_as_that(
+    own: Path, train: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+    name: str, expected: str,
+) -> None:  # fmt: skip
+    (own / "site-packages").mkdir()
+    (own / "site-packages" / "faulty_package.py").write_text(PACKAGE, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(own / "site-packages"))
+    monkeypatch.delitem(sys.modules, "faulty_package", raising=False)
+    target = f"+callbacks.own._target_=faulty_package.{name}"
+    train(target, "trainer.max_steps=9", "checkpoint_every=1", code=1)
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert f"site-packages/faulty_package.py:{expected}Error: " in said
+    assert "(in the package faulty_package, not in charrnn)" in said
+
+
 def test_a_fault_while_a_model_is_made(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *SMALL, "model._target_=own_code.FaultyModel"]) == 1
     assert re.search(r"own_code\.py:\d+: TypeError: mine", capfd.readouterr().err.splitlines()[-1])
