@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ class EncodedText:
         Reading an id that is not in the vocabulary raises InputError.
         """
         size, path = len(self.vocabulary), self.path
-        return SplitIds(self.splits[split], lambda part: from_file_ids(part, size, path))
+        return SplitIds(self.splits[split], partial(from_file_ids, vocabulary_size=size, path=path))
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class StepNumber(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         logged = dict(trainer.logged_metrics)
-        if not logged or trainer.state.fn != "fit" or trainer.sanity_checking:
+        if not logged or not is_fitting(trainer):
             return
         trainer.logged_metrics.clear()
         names = set(trainer.logged_metrics)  # only those of the present loop

@@ -242,11 +242,13 @@ class LanguageModel(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         loss = self._scores.log("val")
+        del self._scores  # so that the module can be pickled
         if loss is not None and is_fitting(self.trainer):
             self.best.update(loss, self.trainer.global_step)
 
     def on_test_epoch_end(self) -> None:
         self._scores.log("test")
+        del self._scores
 
     def configure_callbacks(self) -> list[Callback]:
         """Add a `TrainingLog` and a `StepNumber` to the trainer if it has none."""

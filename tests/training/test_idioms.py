@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from torch.nn import functional as F
 
 import charrnn
 from charrnn import LanguageModel, TextDataModule, plugins
+from charrnn.__main__ import main
 from charrnn.errors import InputError
+from tests.small_runs import SMALL
 from tests.training.notebook import module_of, rows, trainer
 
 # -- another module, a part of the validation --------------------------------------------------
@@ -110,3 +114,135 @@ def test_a_composed_config_builds_its_model_and_is_no_override(data: TextDataMod
     assert module.network.architecture.hidden_size == 8
     with pytest.raises(TypeError, match=r'not a config: charrnn\.train\("model=gru"'):
         charrnn.train(config)
+
+
+# -- Lightning's Trainer ---------------------------------------------------------------------------
+
+OPTIONS: list[dict[str, Any]] = [
+    *({"fast_dev_run": value} for value in (True, 3)),
+    *({"overfit_batches": 2}, {"limit_train_batches": 0.5}, {"limit_train_batches": 3}),
+    *({"limit_val_batches": 0}, {"limit_val_batches": 1}, {"limit_test_batches": 1}),
+    *({"precision": value} for value in (32, "64-true", "bf16-true")),
+    *({"accumulate_grad_batches": 2}, {"gradient_clip_val": 1.0}),
+    {"gradient_clip_val": 1.0, "gradient_clip_algorithm": "value"},
+    *({"max_time": "00:00:10:00"}, {"max_time": {"minutes": 1}}, {"min_steps": 5, "max_steps": 7}),
+    *({"max_steps": 0}, {"max_epochs": 0}, {"max_epochs": -1, "max_steps": 5}, {"min_epochs": 1}),
+    *({"detect_anomaly": True}, {"profiler": "simple"}, {"profiler": "advanced"}),
+    *({"deterministic": value} for value in (True, "warn")),
+    *({"benchmark": True}, {"sync_batchnorm": True}, {"inference_mode": False}),
+    *({"enable_model_summary": True}, {"enable_progress_bar": True}, {"logger": True}),
+    *({"check_val_every_n_epoch": 2}, {"val_check_interval": 0.5}, {"val_check_interval": 5}),
+    *({"num_sanity_val_steps": value} for value in (2, -1)),
+    {"reload_dataloaders_every_n_epochs": 1},
+    *({"strategy": "auto"}, {"strategy": "ddp", "devices": 1}, {"use_distributed_sampler": False}),
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_an_option_of_the_trainer(data: TextDataModule, options: dict[str, Any]) -> None:
+    torch_settings = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    trainer(**{"max_epochs": 2, **options}).fit(module_of(data), data)
+    torch.use_deterministic_algorithms(torch_settings[0])
+    torch.backends.cudnn.benchmark = torch_settings[1]
+
+
+CALLBACKS: dict[str, dict[str, Any]] = {
+    "EarlyStopping": {"monitor": "val/loss"},
+    "ModelCheckpoint": {"monitor": "val/loss", "save_last": True, "save_top_k": 2},
+    "LearningRateMonitor": {"logging_interval": "step"},
+    "DeviceStatsMonitor": {"cpu_stats": False},
+    "Timer": {"duration": "00:00:10:00"},
+    "TQDMProgressBar": {"refresh_rate": 1},
+    "ModelSummary": {"max_depth": 2},
+    "GradientAccumulationScheduler": {"scheduling": {0: 2}},
+    "StochasticWeightAveraging": {"swa_lrs": 1e-2, "swa_epoch_start": 1},
+    "LambdaCallback": {"on_train_start": lambda *_: None},
+    "OnExceptionCheckpoint": {"dirpath": "."},
+    "ModelPruning": {"pruning_fn": "l1_unstructured"},
+    "BatchSizeFinder": {"max_trials": 1, "steps_per_trial": 1},
+}
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_a_callback_of_lightnings(data: TextDataModule, name: str) -> None:
+    callback = getattr(L.pytorch.callbacks, name)(**CALLBACKS[name])
+    shown = ("enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    run = trainer(callback, max_epochs=2, logger=CSVLogger("logs"), **dict.fromkeys(shown, True))
+    run.fit(module_of(data), data)
+
+
+class OwnOptimizer(LanguageModel):
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1)]
+
+
+class ByHand(OwnOptimizer):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        optimizer: Any = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(super().training_step(batch, batch_idx))
+        optimizer.step()
+
+
+@pytest.mark.parametrize("kind", [OwnOptimizer, ByHand])
+def test_a_trained_module_of_ones_own_is_copied(
+    data: TextDataModule, kind: type[LanguageModel]
+) -> None:
+    import torch._dynamo  # after which a validation is not compiled
+
+    module = module_of(data, kind)
+    trainer(max_epochs=1).fit(module, data)
+    for copied in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert torch.equal(copied.network.decoder.weight, module.network.decoder.weight)
+
+
+# -- the tests of lightning-hydra-template, in charrnn's words -------------------------------------
+
+COMMANDS = {
+    "+trainer.fast_dev_run=true": "",
+    "trainer.max_epochs=1 trainer=cpu logger=csv": "",
+    "trainer.max_epochs=1 trainer.devices=2 trainer.strategy=ddp_spawn": "one of auto, ddp",
+    "trainer.max_epochs=1 ++trainer.val_check_interval=0.5": "validate_every= sets",
+    "validate_every=10 trainer.max_epochs=1": "",
+    "trainer.precision=16": "must be one of auto, 32-true",
+    "++trainer.gpus=0": "lightning.Trainer takes no gpus",
+    "trainer=ddp_sim": "did you mean ddp?",
+    "debug=overfit": "",
+    "debug=profiler": "",
+    "debug=fast": "",
+    "debug=limit": "limit_train_batches=0.05",
+    "debug=step": "the choices are fast, limit, overfit, profiler",
+    "+trainer.limit_val_batches=0.1": 'validation="windows"',
+    "+trainer.overfit_batches=0.05": 'validation="windows"',
+    "-m optimizer.lr=0.005,0.01 +trainer.fast_dev_run=true hydra.sweep.dir=sweep": "",
+    "-m experiment=glob(*) +trainer.fast_dev_run=true hydra.sweep.dir=sweep": "",
+    "-m hparams_search=mnist_optuna": "no such option",
+    "trainer.max_epochs=1 logger=none": "",
+    "logger=many_loggers": "the choices are csv, default, mlflow, none, wandb",
+    "callbacks=none": "the choices are default, early_stopping, ema",
+    "trainer.max_epochs=1 callbacks=early_stopping seed=12345 tags=[dev]": "",
+    "ckpt_path=last.ckpt": "no such option",
+    "train=false test=true": "no such option",
+    "data.num_workers=0": "no such option",
+    "model.optimizer.lr=0.01": "did you mean optimizer.lr?",
+}
+
+
+SLOW = {word for word in COMMANDS if "profiler" in word or "glob" in word}
+
+
+@pytest.mark.parametrize(
+    "words", [pytest.param(w, marks=pytest.mark.slow) if w in SLOW else w for w in COMMANDS]
+)
+def test_a_command_works_or_is_refused_in_a_line(
+    workplace: Path, capfd: pytest.CaptureFixture[str], words: str
+) -> None:
+    code = main(["train", *SMALL, *words.split()])
+    err = capfd.readouterr().err
+    assert (code, "Traceback" in err) == (2 if COMMANDS[words] else 0, False), err
+    assert COMMANDS[words] in err.splitlines()[-1]
