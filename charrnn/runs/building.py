@@ -176,7 +176,7 @@ def build_trainer(
     arguments = {n: value for n, value in options.trainer.to_dict().items() if n != "threads"}
     arguments |= {n: -1 for n in ("max_epochs", "max_steps") if arguments[n] is None}
     if arguments["precision"] == "tf32-true":
-        arguments["precision"] = "32-true"  # `compute_reproducibly` turns TF32 on
+        arguments["precision"] = "32-true"  # `hardware.compute_reproducibly` turns TF32 on
     if options.validation_interval and data.split("val") is not None:
         windows = options.validation_interval * options.trainer.windows_per_step
         arguments["val_check_interval"] = windows

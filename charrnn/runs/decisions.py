@@ -26,7 +26,6 @@ from charrnn.plugins import CONF
 from charrnn.runs import hardware
 from charrnn.runs.building import build_module
 from charrnn.runs.freed_memory import keep_freed_memory
-from charrnn.runs.reproducible import compute_reproducibly
 from charrnn.runs.world import World
 from charrnn.say import format_duration
 from charrnn.text.vocabulary import Vocabulary
@@ -294,7 +293,7 @@ def measure_speed(options: DecidedOptions, seconds: float, vocabulary: Vocabular
         enabled=precision.endswith("mixed"),
     )
     threads = options.trainer.threads // module.num_batch_shards
-    with limit_threads(threads), compute_reproducibly(options.trainer):
+    with limit_threads(threads), hardware.compute_reproducibly(options.trainer):
         optimizer = build_optimizer(
             module.get_trained_parameters(), module.make_optimizer, is_scaled, num_shards
         )

@@ -1,15 +1,20 @@
-"""Decide the device, the precision and the threads of a run."""
+"""Decide the device, the precision and the threads of a run, and make a GPU reproducible."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
+import os
+from collections.abc import Iterator
 from typing import Any
 
+import lightning as L
 import torch
 
 from charrnn.errors import InputError
 from charrnn.models.trained import Architecture
+from charrnn.networks.float32 import set_float32_precision
 from charrnn.networks.network import Network
 from charrnn.options.training import (
     DecidedModel,
@@ -176,6 +181,47 @@ def count_batch_shards(options: DecidedOptions, streams: int) -> int:
         return 1
     planned = options.data.batch_size // options.trainer.num_processes
     return min(_count_shards(options.model, planned, options.trainer.threads), streams)
+
+
+@contextlib.contextmanager
+def compute_reproducibly(trainer: DecidedTrainer) -> Iterator[None]:
+    """Compute deterministically on a CUDA GPU, and use TF32 only if the precision says so.
+
+    cuBLAS, which cuDNN's recurrent layers use, is deterministic only with a fixed workspace size,
+    which it reads at the first use of the GPU. With TF32, which is on by default in cuDNN,
+    `charrnn evaluate` on a CPU would get another loss. torch's settings are restored at the end.
+    """
+    if trainer.accelerator != "gpu":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        with set_float32_precision(tf32=trainer.precision == "tf32-true"):
+            yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
+
+
+class ReproducibleSteps(L.Callback):
+    """Computes reproducibly while a batch is trained.
+
+    Lightning's set-up and the user's callbacks find torch's settings unchanged.
+    """
+
+    def __init__(self, trainer: DecidedTrainer) -> None:
+        self.trainer = trainer
+        self._settings = contextlib.ExitStack()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self._settings.enter_context(compute_reproducibly(self.trainer))
+
+    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+        self._settings.close()
+
+    on_exception = teardown = on_train_batch_end
 
 
 @functools.cache

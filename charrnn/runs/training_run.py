@@ -15,7 +15,6 @@ from charrnn.runs.decisions import TextSize
 from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.library_errors import explain, silence_libraries
 from charrnn.runs.plan import Result, RunPlan, RunRequest
-from charrnn.runs.reproducible import ReproducibleSteps
 from charrnn.runs.resume_point import ResumePoint, check_background, check_resume, find_resume_point
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
 from charrnn.training.batch_shards import limit_threads
@@ -119,7 +118,7 @@ def fit(
             )
             callbacks = building.build_callbacks(plan, data, signals)
             callbacks.insert(0, announcements.Announcement(plan))
-            callbacks.insert(0, ReproducibleSteps(options.trainer))
+            callbacks.insert(0, hardware.ReproducibleSteps(options.trainer))
             building.build_loggers(plan, loggers)
             trainer = building.build_trainer(plan, data, callbacks, loggers, world)
             with limit_threads(options.trainer.threads // module.num_batch_shards):

@@ -12,7 +12,7 @@ from torch.backends import cuda, cudnn
 
 import charrnn
 from charrnn import LanguageModel, TextDataModule
-from charrnn.runs.reproducible import ReproducibleSteps
+from charrnn.runs.hardware import ReproducibleSteps
 from tests.small_runs import Train, decided_options
 from tests.training.notebook import module_of, trainer
 
