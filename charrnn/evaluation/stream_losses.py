@@ -56,7 +56,7 @@ def compute_stream_loss(
     ids: Ids | SplitIds,
     *,
     threads: int | None = None,
-    report: Report | None = None,
+    report: Report = lambda done, total: None,
     losses: npt.NDArray[np.float32] | None = None,
 ) -> Score:
     """Return the loss of a text as one stream from the zero state, on the network's device.
@@ -89,7 +89,7 @@ def compute_rank_loss(
     world_size: int,
     *,
     threads: int | None = None,
-    report: Report | None = None,
+    report: Report = lambda done, total: None,
     losses: npt.NDArray[np.float32] | None = None,
     logits: npt.NDArray[np.float16] | None = None,
 ) -> float:
@@ -110,7 +110,7 @@ def compute_rank_loss(
     threads = (threads or torch.get_num_threads()) if on_cpu else 1
     max_rows = ROWS_PER_THREAD * threads if on_cpu else ROWS_ON_GPU
     rows = min(max_rows, (last - first) // SHORTEST_ROW)
-    scored, report = range(first + 1, last + 1), report or (lambda done, total: None)
+    scored = range(first + 1, last + 1)
     with use_eval_mode(network):
         if rows > 1:
             total, difference = _score_in_rows(
@@ -182,7 +182,7 @@ def compute_window_loss(
     ids: Ids | SplitIds,
     window: int,
     *,
-    report: Report | None = None,
+    report: Report = lambda done, total: None,
 ) -> Score:
     """Return the mean loss of all characters but the first, in independent windows.
 
@@ -214,13 +214,12 @@ def compute_window_loss(
         for number, batch in enumerate(batches[thread::threads]):
             for block in score_rows(network, ids, batch, columns, range(1, count + 1)):
                 yield block.total
-            if thread == 0 and report is not None:
+            if thread == 0:
                 report(min(count, (number + 1) * threads * batch_size * window), count)
 
     with use_eval_mode(network):
         total = sum_in_threads([score(thread) for thread in range(min(threads, len(batches)))])
-    if report is not None:
-        report(count, count)
+    report(count, count)
     return Score(total / count, count)
 
 
