@@ -24,9 +24,11 @@ from benchmarks.measuring import run
 from benchmarks.report import PAGE, write_table
 from benchmarks.workplace import CHARRNN, REPOSITORY
 from charrnn import Model
-from charrnn.counts.fitting import fit_weights
-from charrnn.data import SplitIds, open_data, translate_split
+from charrnn.counts.fitting import Fit, fit_weights
+from charrnn.counts.mixing import Counts
+from charrnn.data import Ids, SplitIds, open_data, translate_split
 from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
+from charrnn.models.trained import TrainedModel
 from charrnn.networks.ensemble import make_any_network
 from charrnn.runs.model_lookup import read_model
 
@@ -122,22 +124,26 @@ def compute_losses_with_counts(folder: Path) -> dict[str, float]:
     that are fitted on the other half.
     """
     trained = read_model(folder)
-    counts = trained.counts
-    assert counts is not None
+    assert trained.counts is not None
     data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
     ids = translate_split(data, "val", trained.vocabulary)[:]
     halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
-    model = Model(trained)
     totals = {"carried": 0.0, "cold": 0.0}
     for scored, other in (halves, halves[::-1]):
-        logits = model.logits(trained.vocabulary.decode(other), counts="none")[:-1]
-        states = counts.find_states(other[None, :-1], counts.zero_state(1))[0]
-        weights = fit_weights(logits, counts.observe(states), other[1:]).weights
-        both = replace(trained, counts=replace(counts, weights=weights))
+        weights = fit_counts(trained.counts, trained, other).weights
+        both = replace(trained, counts=replace(trained.counts, weights=weights))
         network, part = make_any_network(both), SplitIds(scored)
         totals["carried"] += compute_stream_loss(network, part).loss * len(scored)
         totals["cold"] += compute_window_loss(network, part, WINDOW).loss * len(scored)
     return {how: total / len(ids) for how, total in totals.items()}
+
+
+def fit_counts(counts: Counts, trained: TrainedModel, held_out: Ids) -> Fit:
+    """Fit the weights of counts and the network of a model to a held-out text (n,)."""
+    text = trained.vocabulary.decode(held_out[:-1].tolist())
+    logits = Model(trained).logits(text, counts="none")
+    states = counts.find_states(held_out[None, :-1], counts.zero_state(1))[0]
+    return fit_weights(logits, counts.observe(states), held_out[1:])
 
 
 def sample(folder: Path, temperature: float) -> str:

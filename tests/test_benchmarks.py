@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks import recipes
+from benchmarks import recipes, words
 from benchmarks.__main__ import main
 from benchmarks.measuring import Effort, measure_in_turns
 from benchmarks.report import format_table, make_ratio, make_row
 from benchmarks.sections import SECTIONS
 from charrnn.cli import conf
+from charrnn.text.training_text import TrainingText
 
 
 @pytest.mark.slow
@@ -19,8 +23,8 @@ from charrnn.cli import conf
 def test_every_section(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text, output = tmp_path / "text.txt", tmp_path / "found"
     text.write_text("ROMEO:\nTo be, or not to be, that is the question:\n" * 1500, encoding="utf-8")
-    words = [name, "--tiny", "--text", str(text), "--output", str(output)]
-    assert main([*words, "--folder", str(tmp_path)]) == 0
+    options = [name, "--tiny", "--text", str(text), "--output", str(output)]
+    assert main([*options, "--folder", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert f"### {SECTIONS[name]}" in printed
     assert (output / "benchmarks.md").read_text(encoding="utf-8") == printed
@@ -95,3 +99,19 @@ def test_the_table_has_means_and_how_far_seeds_are_from_them(
     assert text.count("```text\n---------- default\nTo be\n```") == 1
     last = readme.read_text(encoding="utf-8").splitlines()[-4]
     assert last == "| charrnn as it is | 0.00 million | 1:01 | 1.5000 | 1.3750 |"
+
+
+def test_words_of_samples(
+    trained: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference = tmp_path / "words.txt"
+    reference.write_text("whatsoever\n", encoding="utf-8")
+    run = str(trained())
+    assert words.main([run, run, "--length", "30", "--reference", str(reference)]) == 0
+    losses, samples, _ = capsys.readouterr().out.strip().split("\n\n")
+    assert re.search(r"^\| corpus \| [\d,]+ \|( [\d.-]+ \|){4} [02] of 2 \|$", losses, re.MULTILINE)
+    assert len(samples.splitlines()) == 2 + len(words.TEMPERATURES)
+    sample = ["to be or notto thrift"]  # its last word may be cut off
+    facts = words.measure_sample(sample, {"to", "be", "or", "not"}, TrainingText("be or not to be"))
+    assert facts["new words"] == 0.25
+    assert words.measure_copies(np.array([1, 2, 3, 1]), 2) == 0.75
