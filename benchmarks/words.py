@@ -46,7 +46,7 @@ TEMPERATURES = (0.5, 0.8, 1.0)
 MIN_P = 0.02
 LENGTH, SAMPLES = 1000, 20  # characters of a sample, and samples of a model and temperature
 COPIES = (20, 30, 40)  # characters
-WITHOUT, WITH, EQUAL = "without words", "with words", "without, equal entropy"
+WITHOUT, WITH, EQUAL = "without words", "with words", "equal entropy"
 _WORD = re.compile(r"[^\W\d_]+")
 _ROUNDS = 2  # samples with which the temperature of equal entropy is approached
 _HALVINGS = 12  # of the interval that contains it
@@ -86,8 +86,8 @@ def main(words: Sequence[str] | None = None) -> int:
         results.append(measure_run(run, reference, options.length))
         losses = ", ".join(f"{name} {loss:.4f}" for name, loss in results[-1].losses.items())
         print(f"{run}: {losses}", file=sys.stderr, flush=True)
-    print(f"{format_losses(results)}\n\n{format_samples(results)}\n")
-    print(f"Measured on {describe_machine()['processor']}.")
+    print(format_losses(results), format_new_words(results), format_copies(results), sep="\n\n")
+    print(f"\nMeasured on {describe_machine()['processor']}.")
     return 0
 
 
@@ -229,38 +229,50 @@ def find_words(text: str) -> set[str]:
 def format_losses(results: list[Result]) -> str:
     """Format a row per text with its mean losses over the runs."""
     lines = [
-        ["text", "characters", "network", WITHOUT, WITH, "gain", "used"],
-        ["---", *["---:"] * 6],
+        ["text", "characters", "runs", "network", WITHOUT, WITH, "gain", "used"],
+        ["---", *["---:"] * 7],
     ]
     for text, runs in _group_by_text(results).items():
         network, without, with_words = (
             mean(run.losses[name] for run in runs) for name in ("network", WITHOUT, WITH)
         )
-        gain, used = without - with_words, sum(run.is_used for run in runs)
-        losses = [f"{loss:.3f}" for loss in (network, without, with_words, gain)]
-        lines.append([text, f"{runs[0].characters:,}", *losses, f"{used} of {len(runs)}"])
+        losses = [f"{loss:.3f}" for loss in (network, without, with_words, without - with_words)]
+        size, used = f"{runs[0].characters:,}", sum(run.is_used for run in runs)
+        lines.append([text, size, f"{len(runs)}", *losses, f"{used}"])
     return format_markdown(lines)
 
 
-def format_samples(results: list[Result]) -> str:
-    """Format a row per text and temperature, with percentages of the samples."""
-    copies = [f"copies of {size}, without / with" for size in COPIES]
-    names = [f"words that do not exist, {WITHOUT}", WITH, EQUAL, "at temperature"]
-    lines = [["text", "temperature", *names, *copies], ["---", *["---:"] * 8]]
+def format_new_words(results: list[Result]) -> str:
+    """Format a row per text with the percentages of words that do not exist."""
+    names = [f"{t}: {WITHOUT} / with / {EQUAL}" for t in TEMPERATURES]
+    lines = [["text", *names], ["---", *["---:"] * len(names)]]
     for text, runs in _group_by_text(results).items():
-        for temperature in TEMPERATURES:
-
-            def average(model: str, name: str) -> float:
-                return mean(run.samples[model, temperature][name] for run in runs)  # noqa: B023
-
-            words = [f"{average(model, 'new words'):.1%}" for model in (WITHOUT, WITH, EQUAL)]
-            pairs = [
-                " / ".join(f"{average(model, str(size)):.1%}" for model in (WITHOUT, WITH))
-                for size in COPIES
-            ]
-            equal = f"{average(EQUAL, 'temperature'):.2f}"
-            lines.append([text, f"{temperature}", *words, equal, *pairs])
+        cells = [
+            _format_shares(runs, (WITHOUT, WITH, EQUAL), temperature, "new words")
+            for temperature in TEMPERATURES
+        ]
+        lines.append([text, *cells])
     return format_markdown(lines)
+
+
+def format_copies(results: list[Result]) -> str:
+    """Format a row per text with the percentages of copies, without words and with them."""
+    names = [f"{t}: {size}" for t in TEMPERATURES for size in COPIES]
+    lines = [["text", *names], ["---", *["---:"] * len(names)]]
+    for text, runs in _group_by_text(results).items():
+        cells = [
+            _format_shares(runs, (WITHOUT, WITH), temperature, str(size))
+            for temperature in TEMPERATURES
+            for size in COPIES
+        ]
+        lines.append([text, *cells])
+    return format_markdown(lines)
+
+
+def _format_shares(runs: list[Result], models: Sequence[str], temperature: float, name: str) -> str:
+    """Format the mean percentages of some models."""
+    shares = [mean(run.samples[model, temperature][name] for run in runs) for model in models]
+    return " / ".join(f"{100 * share:.1f}" for share in shares)
 
 
 def _group_by_text(results: list[Result]) -> dict[str, list[Result]]:
