@@ -107,9 +107,9 @@ def test_words_of_samples(
     reference = tmp_path / "words.txt"
     reference.write_text("whatsoever\n", encoding="utf-8")
     run = str(trained())
-    assert words.main([run, run, "--length", "30", "--reference", str(reference)]) == 0
+    assert words.main([run, "--length", "30", "--reference", str(reference)]) == 0
     losses, new_words, copies, _ = capsys.readouterr().out.strip().split("\n\n")
-    assert re.search(r"^\| corpus \| [\d,]+ \| 2 \|( [\d.-]+ \|){4} [02] \|$", losses, re.MULTILINE)
+    assert re.search(r"^\| corpus \| [\d,]+ \| 1 \|( [\d.-]+ \|){4} [01] \|$", losses, re.MULTILINE)
     assert [len(table.splitlines()) for table in (new_words, copies)] == [3, 3]
     sample = ["to be or notto thrift"]  # its last word may be cut off
     facts = words.measure_sample(sample, {"to", "be", "or", "not"}, TrainingText("be or not to be"))
