@@ -521,7 +521,7 @@ def _find_sorted(values, first, end, value):  # type: ignore[no-untyped-def]
     return first
 
 
-@_compile
+@_inline
 def _extend_state(counts, state, id_):  # type: ignore[no-untyped-def]
     """Update the counts' state (K + 2,) of one stream with one more character."""
     nodes, characters, starts = state[:-2], counts.characters, counts.starts
@@ -546,7 +546,7 @@ def _extend_state(counts, state, id_):  # type: ignore[no-untyped-def]
         state[-2] = place + 1 if is_known else UNKNOWN
 
 
-@_compile
+@_inline
 def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
     """Fill p (V,) with the counts' probabilities after the contexts (K,)."""
     p[:] = counts.unigram
@@ -560,7 +560,7 @@ def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
             p[counts.characters[child]] += counts.mass[child]
 
 
-@_compile
+@_inline
 def _mix(counts, state, p, logits):  # type: ignore[no-untyped-def]
     """Mix the counts into a network's logits (V,), in place, without normalization.
 
@@ -589,7 +589,7 @@ def _mix(counts, state, p, logits):  # type: ignore[no-untyped-def]
             logits[v] += weight * log(_ONE + counts.word_ratios[entry] / p[v])
 
 
-@_compile
+@_inline
 def _find_odds(counts, id_, length):  # type: ignore[no-untyped-def]
     """Return the odds that a run continues, like `RunLengths.find_odds`; 0 outside of runs."""
     if length < counts.least_run:
