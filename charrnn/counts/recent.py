@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
+from math import log1p
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,7 @@ from charrnn.counts.table import Ids, Nodes
 from charrnn.counts.words import UNKNOWN
 
 _MAX_CACHED = 1 << 21  # probabilities
-# Up to these numbers, a loop in Python is faster than NumPy.
-_FEW_CHILDREN, _FEW_SCORES = 32, 16
+_FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
 
 
 class RecentContexts:
@@ -33,10 +32,10 @@ class RecentContexts:
         self._mass, self._by_place = self._table.mass.data, counts.by_place.tolist()
         self._least_run, self._with_runs = counts.runs.least, counts.runs.with_runs
         self._predictions: dict[int, Floats] = {}
+        self._entries: dict[int, list[tuple[int, float]]] = {}  # of the word table's nodes
         if self._words is not None:
             self._letters, self._keys = self._words.letters.data, self._words.keys.data
-            self._entries, self._ratios = self._words.starts.data, self._words.ratios.data
-            self._followers, self._width = self._words.characters.data, self._words.width
+            self._width = self._words.width
 
     def read_next(self, ids: Ids, state: Nodes) -> tuple[Prediction, Nodes]:
         """Return the same as `Counts.read_next`; for a single stream without the first axis."""
@@ -107,18 +106,16 @@ class RecentContexts:
 
     def _add_words(self, scores: Floats, p: Floats, word: int) -> None:
         """Add the weighted scores of a word's node to scores (V,), in place."""
-        first, end = self._entries[word], self._entries[word + 1]
-        weight = self._counts.weights.words[end - first == 1]
-        if end - first > _FEW_SCORES:
+        if (entries := self._entries.get(word)) is None:
             assert self._words is not None
-            characters, ratios = self._words.characters[first:end], self._words.ratios[first:end]
-            scores[characters] += np.float32(weight) * np.log1p(ratios / p[characters])
-            return
+            part = slice(*self._words.starts[word : word + 2].tolist())
+            ids, ratios = self._words.characters[part], self._words.ratios[part]
+            entries = self._entries[word] = list(zip(ids.tolist(), ratios.tolist(), strict=True))
+        weight = self._counts.weights.words[len(entries) == 1]
         numbers: Any = scores.data
         probabilities = p.data
-        for entry in range(first, end):
-            id_ = self._followers[entry]
-            numbers[id_] += weight * math.log1p(self._ratios[entry] / probabilities[id_])
+        for id_, ratio in entries:
+            numbers[id_] += weight * log1p(ratio / probabilities[id_])
 
     def _interpolate_contexts(self, nodes: list[int]) -> Floats:
         """Return the probabilities (V,) after the known contexts of 1, 2, ... characters.
