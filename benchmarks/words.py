@@ -118,7 +118,7 @@ def make_models(trained: TrainedModel, data: EncodedText) -> tuple[dict[str, Tra
     size = len(trained.vocabulary)
     train = data.get_split("train")[:MAX_CHARACTERS]
     held_out = data.get_split("val")[: MAX_LOGITS // size + 1]
-    table, _ = count_with_best_context(train, held_out, size)
+    table = count_with_best_context(train, held_out, size)
     runs = count_runs([train], size, table.context)
     letters, max_bytes = number_letters(trained.vocabulary), measure_model_bytes(trained, table)
     words = count_words(train, letters, MAX_LETTERS, int(WORDS_SHARE * max_bytes))

@@ -22,10 +22,9 @@ from charrnn.counts.table import Ids
 
 PRIOR_CHARACTERS = 1000
 MAX_FITTED = 16_384  # places whose derivatives are computed
-# The weights of network, counts and words from which a fit can start. The first is the prior;
-# another must be better by this many nats, a random difference within 100 characters.
+# The weights of network, counts and words from which a fit can start. The first is the prior.
 _STARTS = ((0.6, 0.4, 0.2), (0.9, 0.1, 0.2), (0.1, 0.9, 0.2))
-_MIN_GAIN = 5.0
+_MIN_GAIN = 5.0  # nats, by which another start must be better; 100 characters can differ by chance
 _STEPS = 20
 _TOLERANCE = 1e-4
 _LOGITS_AT_ONCE = 1 << 17
@@ -89,13 +88,13 @@ def compute_loss(
     network_logits: Floats,
     places: Places | None,
     targets: Ids,
-    weights: Weights,
+    weights: Weights | None = None,
     rows: range | None = None,
 ) -> float:
-    """Return the loss of a mixture in nats per character.
+    """Return the loss of a mixture in nats per character; without places, the network's.
 
     Args:
-        places: None for the loss of the network.
+        weights: of the mixture.
         rows: the places whose loss is computed; by default all.
     """
     rows = range(len(targets)) if rows is None else rows
@@ -103,7 +102,7 @@ def compute_loss(
     for first in range(rows.start, rows.stop, size):
         part = np.arange(first, min(first + size, rows.stop))
         logits = network_logits[part].astype(np.float32)
-        if places is not None:
+        if places is not None and weights is not None:
             logits = places.select(part).weigh(weights).mix(logits)
         highest = logits.max(-1)
         sums = np.exp(logits - highest[:, None]).sum(-1)

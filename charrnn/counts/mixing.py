@@ -76,7 +76,7 @@ class Prediction(NamedTuple):
         """Return the logits (P, V) of the mixture.
 
         Args:
-            network_logits: (P, V); None if the network has no weight.
+            network_logits: (P, V); None if the network has no weight. Then `scores` may change.
         """
         logits = self.scores
         if network_logits is not None:
@@ -189,7 +189,8 @@ class Counts:
     def average(cls, counts: Sequence[Counts], shares: Sequence[float]) -> Counts | None:
         """Return counts with the mean weights of several, or None if their tables differ.
 
-        The word table is left out if only some of them have it.
+        The word table is left out if only some of them have it. Then the weights inside words and
+        between words are averaged, too.
         """
         arrays = [each.to_arrays() for each in counts]
         same = {
@@ -200,10 +201,13 @@ class Counts:
         contexts = {each.table.context for each in counts}
         if len(contexts) > 1 or not all(same[name] for name in tables):
             return None
-        has_words = all(same.values()) and all(len(each) == len(same) for each in arrays)
-        vectors = [each.weights.to_vector() for each in counts]
-        weights = Weights.from_vector(np.average(vectors, axis=0, weights=shares))
-        return replace(counts[0], words=counts[0].words if has_words else None, weights=weights)
+        have_same_words = all(same.values()) and all(len(each) == len(same) for each in arrays)
+        vector = np.average([each.weights.to_vector() for each in counts], axis=0, weights=shares)
+        if have_same_words:
+            return replace(counts[0], weights=Weights.from_vector(vector))
+        of_parts = vector[:8].reshape(2, 2, 2)  # network and counts, between and inside words
+        of_parts[:] = of_parts.mean(1, keepdims=True)
+        return replace(counts[0], words=None, weights=Weights.from_vector(vector))
 
     def zero_state(self, streams: int) -> Nodes:
         """Return the state (N, K + 2) of streams before their first character."""
@@ -240,7 +244,7 @@ class Counts:
         word_nodes[runs.rows] = 0  # no words in a run
         words = None if self.words is None else self.words.score(word_nodes, p)
         features = compute_features(np.count_nonzero(nodes, -1) / K, word_nodes != 0)
-        return Places(np.log(p), features, words, runs)
+        return Places(np.log(p, out=p), features, words, runs)
 
     def read(self, ids: Ids, state: Nodes) -> tuple[Prediction, Nodes]:
         """Read characters (N, T), and return the prediction after each, and the last state.

@@ -104,7 +104,7 @@ def count_passages(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -
 
 def count_with_best_context(
     ids: Ids, held_out: Ids, vocabulary_size: int, max_context: int = MAX_CONTEXT
-) -> tuple[CountTable, float]:
+) -> CountTable:
     """Count a text with the context, of 1 to `max_context`, that best predicts a held-out text.
 
     The first `TRIED` characters of the held-out text decide. Contexts of 2 and more are tried only
@@ -112,9 +112,6 @@ def count_with_best_context(
 
     Args:
         ids, held_out: the texts (n,) and (m,), m >= 2; ids count from 0.
-
-    Returns:
-        The table, and the loss of the complete held-out text as one stream, in nats per character.
     """
     levels: list[_Level] = []
     for level in _count_levels(ids, vocabulary_size, max(1, min(max_context, len(ids) - 1))):
@@ -123,18 +120,8 @@ def count_with_best_context(
             levels.pop()
             break
     tables = (_build_table(levels, vocabulary_size, context) for context in range(1, len(levels)))
-    tried = [(_compute_loss(table, held_out[: TRIED + 1]), table) for table in tables]
-    loss, best = min(tried, key=lambda pair: pair[0])
-    return best, loss if len(held_out) <= TRIED + 1 else _compute_loss(best, held_out)
-
-
-def _compute_loss(table: CountTable, ids: Ids) -> float:
-    """Return the loss of a text (n,), n >= 2, as one stream, in nats per character."""
-    total, nodes = 0.0, np.zeros((1, table.context), np.int32)
-    for first in range(0, len(ids) - 1, TRIED):
-        loss, nodes = table.compute_loss(ids[first : first + TRIED + 1], nodes)
-        total += loss
-    return total / (len(ids) - 1)
+    tried = held_out[: TRIED + 1]
+    return min(tables, key=lambda table: table.compute_loss(tried))
 
 
 def _count_nodes(levels: list[_Level]) -> int:

@@ -14,6 +14,7 @@ from charrnn.counts.table import Ids, Nodes
 from charrnn.counts.words import UNKNOWN
 
 _MAX_CACHED = 1 << 21  # probabilities
+_MAX_WORDS = 1 << 15  # nodes of the word table
 _FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
 
 
@@ -22,7 +23,8 @@ class RecentContexts:
 
     For the few numbers of a context, NumPy's calls would be slower than Python. So this class walks
     the tries in Python, and caches the predictions of recent contexts: a new prediction starts from
-    the longest cached context. It is safe to share between threads.
+    the longest cached context. It is safe to share between threads, because cached arrays and lists
+    never change.
     """
 
     def __init__(self, counts: Counts) -> None:
@@ -45,7 +47,7 @@ class RecentContexts:
         pairs = [self.read_next(*pair) for pair in zip(ids, state, strict=True)]
         predictions, states = zip(*pairs, strict=True)
         runs = None
-        if any(prediction.runs for prediction in predictions):
+        if any(prediction.runs is not None for prediction in predictions):
             runs = RunOdds(*map(np.concatenate, zip(*(
                 each.runs._replace(rows=each.runs.rows + n)
                 for n, each in enumerate(predictions) if each.runs is not None
@@ -108,6 +110,8 @@ class RecentContexts:
         """Add the weighted scores of a word's node to scores (V,), in place."""
         if (entries := self._entries.get(word)) is None:
             assert self._words is not None
+            if len(self._entries) >= _MAX_WORDS:
+                self._entries.clear()
             part = slice(*self._words.starts[word : word + 2].tolist())
             ids, ratios = self._words.characters[part], self._words.ratios[part]
             entries = self._entries[word] = list(zip(ids.tolist(), ratios.tolist(), strict=True))

@@ -1,8 +1,8 @@
 """The lengths of the runs of one character in a text, such as indentations.
 
 A context of K characters does not tell how long a run already is, and a mixture of network and
-counts writes blank pages. So in a run of K or more characters, the probability that it continues
-is taken from the lengths of the text's runs:
+counts writes blank pages. So in a run of K or more characters, and of 4 or more, the probability
+that it continues is taken from the lengths of the text's runs:
 
     p(one more) = (runs longer than L) / (runs of L or more)
 
@@ -59,7 +59,7 @@ class RunLengths:
     """How many runs of each length a text has, for the characters with long runs.
 
     Attributes:
-        least: the length from which a run counts, 4 or the context length K of the counts.
+        least: the length from which a run counts, the larger of 4 and the context length K.
         characters: (R,), ids in ascending order.
         lengths: (R,), ascending for each character.
         counts: (R,), the number of runs of this character and length.

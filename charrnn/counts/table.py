@@ -280,21 +280,13 @@ class CountTable:
         p = np.bincount(places, mass, len(nodes) * self.vocabulary_size).reshape(len(nodes), -1)
         return p + self.unigram * factors[:, :1]
 
-    def compute_loss(self, ids: Ids, state: Nodes) -> tuple[float, Nodes]:
-        """Return the summed loss of a text without its first character, in nats.
-
-        Args:
-            ids: (T,), T >= 2.
-            state: (1, K), the nodes before the first character.
-
-        Returns:
-            The loss, and the nodes before the last character.
-        """
-        contexts = self.find_contexts(ids[None], state)[0]
+    def compute_loss(self, ids: Ids) -> float:
+        """Return the summed loss of a text (T,), T >= 2, without its first character, in nats."""
+        contexts = self.find_contexts(ids[None], np.zeros((1, self.context), np.int32))[0]
         p = self.unigram[ids[1:]].astype(np.float64)
         for k in range(self.context):
             nodes, is_longest = contexts[:-1, k], k + 1 == self.context
             longer = self.find_children(nodes, ids[1:]) if is_longest else contexts[1:, k + 1]
             is_known = (nodes > 0) & (self.children[nodes] > 0)
             p = np.where(is_known, self.backoff[nodes] * p + self.mass[longer], p)
-        return -float(np.log(p).sum()), contexts[-2:-1]
+        return -float(np.log(p).sum())

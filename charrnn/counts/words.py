@@ -16,6 +16,7 @@ contains only these.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,7 +116,7 @@ class WordTable:
             raise ValueError("its words are not a trie")
         return table
 
-    @property
+    @cached_property
     def width(self) -> int:
         """The number of different letters, and one for all other characters."""
         return int(self.letters.max()) + 1
@@ -186,13 +187,14 @@ class WordTable:
 def number_letters(vocabulary: Vocabulary) -> Nodes:
     """Return the numbers (V,) of the letters in a vocabulary, as in `WordTable.letters`.
 
-    In a vocabulary of bytes, 0x80 to 0xFF are letters, and only ASCII has two cases.
+    Marks on letters, such as the vowel signs of Hindi, count as letters. In a vocabulary of bytes,
+    0x80 to 0xFF are letters, and only ASCII has two cases.
     """
     numbers: dict[str, int] = {}
     letters = np.zeros(len(vocabulary), np.int32)
     for id_, character in enumerate(vocabulary.characters):
         is_byte = vocabulary.is_bytes and not character.isascii()
-        if character.isalpha() or is_byte:
+        if is_byte or unicodedata.category(character)[0] in "LM":
             letters[id_] = numbers.setdefault(character.lower(), len(numbers) + 1)
     return letters
 
@@ -208,22 +210,28 @@ def count_words(ids: Ids, letters: Nodes, max_letters: int, max_bytes: int) -> W
 
     Returns:
         The table. If it would be larger than `max_bytes` or `MAX_ENTRIES`, as of a text without
-        spaces, it contains only shorter words. None if no table is small enough.
+        spaces, it contains only shorter words. None if no table is small enough, or the text has
+        no letters.
     """
+    if not letters[ids].any():
+        return None
     size, width = len(letters), int(letters.max(initial=0)) + 1
     # The nodes before each character, and after the last
-    nodes, levels = np.zeros(len(ids) + 1, np.int64), [0, 1]
-    of_text = letters[ids].astype(np.int64)
+    nodes, levels = np.zeros(len(ids) + 1, np.int32), [0, 1]
+    of_text = letters[ids]
     places = np.arange(len(ids))
     depths = places - np.maximum.accumulate(np.where(of_text > 0, -1, places))
     nodes[1:][depths > max_letters] = UNKNOWN
     for depth in range(1, max_letters + 1):
         here = np.flatnonzero(depths == depth)
-        keys, numbers = np.unique(nodes[here] * width + of_text[here], return_inverse=True)
+        keys, numbers = np.unique(
+            nodes[here] * np.int64(width) + of_text[here], return_inverse=True
+        )
         nodes[here + 1] = levels[-1] + numbers
         levels.append(levels[-1] + len(keys))
     is_counted = (nodes[:-1] > 0) | ((nodes[:-1] == 0) & (of_text > 0))
-    keys, counts = np.unique((nodes[:-1] * size + ids)[is_counted], return_counts=True)
+    entries = nodes[:-1][is_counted] * np.int64(size) + ids[is_counted]
+    keys, counts = np.unique(entries, return_counts=True)
     most = MAX_ENTRIES * -(-len(ids) // 100_000)
     for num_nodes in levels[:1:-1]:
         n = int(np.searchsorted(keys, num_nodes * size))

@@ -24,10 +24,10 @@ from charrnn.text.background import remove_shared_passages
 from charrnn.training.datamodule import TextDataModule, TextLoader
 
 LOSS = "val/loss_with_counts"
-# 16 MB of logits, and 16 MB of the counts' log-probabilities. With a vocabulary of 65, these are
-# 129,000 characters.
+# 16 MB of logits, and 16 MB of log-probabilities for each counted text. With a vocabulary of 65,
+# these are 129,000 characters.
 MAX_LOGITS = 1 << 23
-MAX_CHARACTERS = 2_000_000  # counting takes up to 45 bytes per character
+MAX_CHARACTERS = 2_000_000  # counting takes up to 60 bytes per character
 # From a shorter text, a network learns nothing that the counts lack. The losses of the network, the
 # counts and the mixture were 3.02, 2.42 and 2.62 for 400 characters, 2.37, 2.03 and 2.03 for 4,000.
 SHORT_TEXT = 3_000
@@ -38,7 +38,6 @@ class _CountedText(NamedTuple):
     """A counted text, and what its counts know of the start of the validation split."""
 
     counts: Counts  # with any weights
-    loss: float  # of the first `MAX_CHARACTERS` of the validation split, in nats per character
     places: Places  # (P,), before each character but the first
     facts: dict[str, Any]  # which background was counted, for the model file
 
@@ -95,6 +94,7 @@ class CharacterCounts(L.Callback):
         self._model_mixtures: list[_Mixture] = []  # of the validation whose network was saved
         self._ids: npt.NDArray[Any] = np.empty(0)  # (P + 1,), the start of the validation split
         self._is_short = False
+        self._is_part = False  # whether the validation split is longer than `_ids`
         self._logits: npt.NDArray[np.float16] | None = None
 
     @property
@@ -111,11 +111,14 @@ class CharacterCounts(L.Callback):
             words = "" if best.counts.words is None else " and a table of words"
             parts = f"both{words}"
             if self._is_short:
-                parts = f"the counts{words} only, because the text is short"
+                parts = f"only the counts{words}, because the text is short"
+        # best.network_loss, from float16 logits, could differ in the last digit.
+        name, network_loss = "val/loss", pl_module.best.loss
+        if self._is_part:
+            name, network_loss = f"the first {len(self._ids):,} characters", best.network_loss
         say(
-            # best.network_loss, from float16 logits, could differ in the last digit
-            f"val/loss: network {pl_module.best.loss:.4f}, counts {best.counts_loss:.4f}, both "
-            f"together {best.loss:.4f}; the model writes with {parts}"
+            f"{name}: network {network_loss:.4f}, counts {best.counts_loss:.4f}, both together "
+            f"{best.loss:.4f}; the model writes with {parts}"
         )
         if len(self._model_mixtures) > 1:
             without, mixture = self._model_mixtures
@@ -168,6 +171,7 @@ class CharacterCounts(L.Callback):
         dtype = np.min_scalar_type(size - 1)
         ids, held_out = train[: self.characters].astype(dtype), val[:MAX_CHARACTERS].astype(dtype)
         self._ids = held_out[: MAX_LOGITS // size + 1]
+        self._is_part = len(val) > len(self._ids)
         self._is_short = len(train) < SHORT_TEXT
         background = self._read_background(data, self.characters - len(ids)).astype(dtype)
         facts = {"background": str(data.background), "background_counted": len(background)}
@@ -178,7 +182,7 @@ class CharacterCounts(L.Callback):
         letters = number_letters(vocabulary)
         for parts, text_facts in texts:
             text = np.concatenate(parts)
-            table, loss = count_with_best_context(text, held_out, size, self.context)
+            table = count_with_best_context(text, held_out, size, self.context)
             runs = count_runs(parts[::-1], size, table.context)
             table_bytes = sum(array.nbytes for array in table.to_arrays().values())
             max_bytes = int(WORDS_SHARE * (weight_bytes + table_bytes))
@@ -187,7 +191,7 @@ class CharacterCounts(L.Callback):
             states = counts.find_states(self._ids[None, :-1], counts.zero_state(1))[0]
             places = counts.observe(states)
             places = places._replace(log_probs=places.log_probs.astype(np.float16))
-            self._counted_texts.append(_CountedText(counts, loss, places, text_facts))
+            self._counted_texts.append(_CountedText(counts, places, text_facts))
 
     def _read_background(self, data: TextDataModule, limit: int) -> Ids:
         """Return the ids (n,) of the background, n <= `limit`, without held-out passages."""
@@ -219,16 +223,17 @@ class CharacterCounts(L.Callback):
     def _fit_mixture(self, counted: _CountedText, logits: npt.NDArray[np.float16]) -> _Mixture:
         """Mix the network's logits (P, V) with counts, with or without words as predicts better."""
         targets = self._ids[1:].astype(np.int64)
-        network_loss = compute_loss(logits, None, targets, COUNTS_ONLY)
-        mixtures = []
-        for words in dict.fromkeys((None, counted.counts.words)):
+        network_loss = compute_loss(logits, None, targets)
+        counts_loss = compute_loss(logits, counted.places, targets, COUNTS_ONLY)
+        tables, mixtures = [None, counted.counts.words], []
+        for words in tables if counted.counts.words is not None else tables[:1]:
             places = counted.places if words is not None else counted.places._replace(words=None)
             if self._is_short:
                 fit = Fit(COUNTS_ONLY, compute_loss(logits, places, targets, COUNTS_ONLY))
             else:
                 fit = fit_weights(logits, places, targets)
             counts = replace(counted.counts, words=words, weights=fit.weights)
-            mixtures.append(_Mixture(counts, network_loss, counted.loss, fit.loss, counted.facts))
+            mixtures.append(_Mixture(counts, network_loss, counts_loss, fit.loss, counted.facts))
         return _find_best(mixtures)
 
 

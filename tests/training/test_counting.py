@@ -119,6 +119,6 @@ def test_a_text_of_a_few_lines_is_its_counts(
     """A network learns nothing of it that counts do not know."""
     (workplace / "short.txt").write_text("the cat sat on the mat\n" * 60)
     run = train("data.input_txt=short.txt", "trainer.max_steps=3", "logger=csv")
-    assert " only, because the text is short" in capfd.readouterr().err
+    assert "because the text is short" in capfd.readouterr().err
     model = charrnn.load(run)
     assert model.score("the cat sat") == model.score("the cat sat", counts="only")
