@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.runs import MAX_RUN, RunLengths, RunOdds
-from charrnn.counts.table import CountTable, Ids, Nodes
+from charrnn.counts.table import CountTable, Ids, Nodes, list_ranges
 from charrnn.counts.words import WordScores, WordTable
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -121,10 +121,9 @@ class Places(NamedTuple):
 
         def select_sparse(entries: Any) -> Any:
             firsts, ends = (np.searchsorted(entries.rows, rows, side) for side in ("left", "right"))
-            sizes = ends - firsts
-            selected = np.repeat(ends - sizes.cumsum(), sizes) + np.arange(sizes.sum())
+            selected = list_ranges(firsts, ends - firsts)
             selection = entries._make(values[selected] for values in entries)
-            return selection._replace(rows=np.repeat(np.arange(len(rows)), sizes))
+            return selection._replace(rows=np.repeat(np.arange(len(rows)), ends - firsts))
 
         words = None if self.words is None else select_sparse(self.words)
         return Places(self.log_probs[rows], self.features[rows], words, select_sparse(self.runs))

@@ -131,10 +131,10 @@ class RunLengths:
         keys = characters * (MAX_RUN + 1) + lengths[rows]
         # The last entry of a character is its longest run, so a shorter length finds a later one.
         places = np.searchsorted(self._keys, keys)
-        is_shorter = places < np.searchsorted(self.characters, characters, "right")
+        has_as_long = places < np.searchsorted(self.characters, characters, "right")
         entries = np.minimum(places, max(len(self.counts) - 1, 0))
-        is_exact = is_shorter & (self._keys[entries] == keys)
-        odds = np.where(is_shorter, np.float32(MAX_ODDS), np.float32(1 / MAX_ODDS))
+        is_exact = has_as_long & (self._keys[entries] == keys)
+        odds = np.where(has_as_long, np.float32(MAX_ODDS), np.float32(1 / MAX_ODDS))
         return RunOdds(rows, characters, np.where(is_exact, self.odds[entries], odds))
 
 

@@ -59,6 +59,12 @@ def find_in_trie(keys: npt.NDArray[Any], children: npt.NDArray[Any]) -> npt.NDAr
     return np.where(keys[places] == children, places + 1, 0)
 
 
+def list_ranges(firsts: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return the numbers of several ranges, one range after the other."""
+    offsets = sizes.cumsum(dtype=np.int64) - sizes
+    return np.repeat(firsts - offsets, sizes) + np.arange(sizes.sum())
+
+
 def to_smallest_type(values: npt.NDArray[Any]) -> npt.NDArray[np.unsignedinteger[Any]]:
     """Return numbers of 0 or more in the smallest unsigned type that fits."""
     return values.astype(np.min_scalar_type(int(values.max(initial=0))))
@@ -272,9 +278,7 @@ class CountTable:
         rows, columns = np.nonzero(is_known)
         known = nodes[rows, columns]
         num_children = self.children[known]
-        offsets = num_children.cumsum() - num_children
-        children = np.repeat(self.starts[known] - offsets, num_children)
-        children += np.arange(len(children), dtype=np.int32)
+        children = list_ranges(self.starts[known], num_children)
         mass = self.mass[children] * np.repeat(factors[rows, columns + 1], num_children)
         places = np.repeat(rows * self.vocabulary_size, num_children) + self.characters[children]
         p = np.bincount(places, mass, len(nodes) * self.vocabulary_size).reshape(len(nodes), -1)

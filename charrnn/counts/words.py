@@ -26,7 +26,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.table import MANY, Floats, Ids, Nodes, find_in_trie, to_smallest_type
+from charrnn.counts.table import (
+    MANY,
+    Floats,
+    Ids,
+    Nodes,
+    find_in_trie,
+    list_ranges,
+    to_smallest_type,
+)
 from charrnn.text.vocabulary import Vocabulary
 
 DISCOUNT = 0.1  # D, fitted on small texts in four languages
@@ -177,8 +185,7 @@ class WordTable:
         """
         places = np.flatnonzero(nodes > 0)
         sizes = self.sizes[nodes[places]]
-        rows, offsets = np.repeat(places, sizes), sizes.cumsum() - sizes
-        entries = np.repeat(self.starts[nodes[places]] - offsets, sizes) + np.arange(len(rows))
+        rows, entries = np.repeat(places, sizes), list_ranges(self.starts[nodes[places]], sizes)
         characters = self.characters[entries]
         values = np.log1p(self.ratios[entries] / p[rows, characters])
         return WordScores(rows, characters, values, np.repeat(sizes == 1, sizes))

@@ -20,7 +20,7 @@ HEAD = 1 << 16  # characters at the start of a text that decide whether it is a 
 MIN_LINES = 40  # fewer different lines are too few to tell
 # The largest means of a line. Full names have up to 3.2 words, the lines of songs 6. Chinese and
 # Japanese have no spaces between words, but their prose is wrapped after 35 characters or more.
-MAX_WORDS, MAX_CHARACTERS = 3.5, 30
+MAX_WORDS, MAX_LINE_CHARACTERS = 3.5, 30
 # The least fraction of the lines that are different. Events, such as notes or moves, repeat.
 MIN_DIFFERENT = 0.5
 # The largest fraction of the lines that are empty, indented or end in punctuation. The stanzas of
@@ -54,7 +54,7 @@ def is_list(head: str) -> bool:
     return (
         len(set(lines)) >= max(MIN_LINES, MIN_DIFFERENT * num_lines)
         and sum(len(line.split()) for line in lines) <= MAX_WORDS * num_lines
-        and len(text) <= MAX_CHARACTERS * num_lines
+        and len(text) <= MAX_LINE_CHARACTERS * num_lines
         and sum(not is_entry(line) for line in lines) <= MAX_UNLIKE * num_lines
         and sum(map(str.isdigit, text)) <= MAX_DIGITS * len(text)
     )

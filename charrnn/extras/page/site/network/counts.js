@@ -102,7 +102,8 @@ export class Counts {
     const [network, counts] = odds ? ofRun : this.byPlace[word ? 1 : 0][length];
     for (let id = 0; id < p.length; id++) {
       const logCounts = Math.fround(Math.fround(Math.log(p[id])) * counts);
-      logits[id] = logCounts + Math.fround(network * logits[id]);
+      // Without a weight, the network's logits may be infinite.
+      logits[id] = network ? logCounts + Math.fround(network * logits[id]) : logCounts;
     }
     if (odds) this.runs.apply(logits, this.characters[state[0]], odds);
     else if (word > 0) this.words.addScores(logits, word, p);
