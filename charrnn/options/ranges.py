@@ -168,6 +168,7 @@ def _are_devices(devices: Any) -> bool:
 _MAX_THREADS = 512  # torch crashes with far more
 THREADS = Range(lambda value: 1 <= value <= _MAX_THREADS, f"must be between 1 and {_MAX_THREADS}")
 LONGEST_CONTEXT = 64  # characters that the table of counts in a model file may look back
+WORD_LETTERS = Range(lambda value: 0 <= value <= 64, "must be between 0 and 64")
 CONTEXT = Range(
     lambda value: 1 <= value <= LONGEST_CONTEXT, f"must be between 1 and {LONGEST_CONTEXT}"
 )

@@ -18,7 +18,7 @@ from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.stream_losses import compute_rank_loss
 from charrnn.models.trained import LOSS_WITH_COUNTS
-from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, check_arguments
+from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, WORD_LETTERS, check_arguments
 from charrnn.say import say
 from charrnn.text.background import remove_shared_passages
 from charrnn.training.datamodule import TextDataModule, TextLoader
@@ -83,7 +83,7 @@ class CharacterCounts(L.Callback):
         self,
         context: Annotated[int, CONTEXT] = MAX_CONTEXT,
         characters: Annotated[int, NOT_NEGATIVE] = MAX_CHARACTERS,
-        words: Annotated[int, NOT_NEGATIVE] = MAX_LETTERS,
+        words: Annotated[int, WORD_LETTERS] = MAX_LETTERS,
     ) -> None:
         prefix, given = "callbacks.counts.", {"characters": characters, "words": words}
         check_arguments(CharacterCounts.__init__, prefix, context=context, **given)

@@ -107,6 +107,7 @@ def test_none_where_there_are_none(
     for words, line in (
         (["evaluate", f"checkpoint={run}", "split=test", "counts=only"], "counts=only: the model"),
         (["train", "callbacks.counts.context=65"], "context=65: must be between 1 and 64"),
+        (["train", "callbacks.counts.words=1000000000"], "must be between 0 and 64"),
     ):
         capfd.readouterr()
         assert main(words) == 2
