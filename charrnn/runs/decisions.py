@@ -56,19 +56,40 @@ MeasureSpeed = Callable[[DecidedOptions, float], float]
 
 
 @dataclass(frozen=True)
+class TextSize:
+    """The size of a text, and whether it is a list.
+
+    Attributes:
+        train, val: the characters of these splits; `val` is 0 without validation.
+    """
+
+    train: int
+    val: int
+    is_list: bool = False
+
+
+@dataclass(frozen=True)
 class Row:
-    """A network for a range of text lengths, and how long to train it: `passes` or `steps`."""
+    """A network for a range of text lengths, and how long to train it: `passes` or `steps`.
+
+    Attributes:
+        list_passes: the passes over a list; None if they are those over another text.
+    """
 
     hidden_size: int
     dropout: float
     batch_size: int
     passes: float = 0
+    list_passes: float | None = None
     steps: int = 0
     usual: bool = False
 
-    def count_trained(self, characters: int) -> float:
-        """Return the characters of a full training on a text of `characters`."""
-        return self.passes * characters + self.steps * self.batch_size * USUAL_SEQ_LENGTH
+    def count_trained(self, size: TextSize) -> float:
+        """Return the characters of a full training on a text."""
+        passes = self.passes
+        if size.is_list and self.list_passes is not None:
+            passes = self.list_passes
+        return passes * size.train + self.steps * self.batch_size * USUAL_SEQ_LENGTH
 
 
 @functools.cache
@@ -90,14 +111,6 @@ def select_row(characters: int, hidden_size: int | None = None) -> Row:
     if hidden_size is not None:
         return min(candidates, key=lambda row: abs(row.hidden_size - hidden_size))
     return next(row for row in candidates if row.usual)
-
-
-@dataclass(frozen=True)
-class TextSize:
-    """The characters of the training split and of the validation split (0: no validation)."""
-
-    train: int
-    val: int
 
 
 def check_machine(options: TrainOptions, world: World) -> None:
@@ -228,7 +241,7 @@ def _fit_budget(
     for larger_row in larger:
         candidate = _complete(options, larger_row, size, world)
         candidate_speed = measure(candidate, seconds)
-        if candidate_speed * training_seconds < LEAST_SHARE * larger_row.count_trained(size.train):
+        if candidate_speed * training_seconds < LEAST_SHARE * larger_row.count_trained(size):
             break
         row, decided, speed = larger_row, candidate, candidate_speed
     steps = _count_budget_steps(decided, size, training_seconds * speed)
@@ -263,7 +276,7 @@ def _choose_validation_interval(options: DecidedOptions, size: TextSize) -> int:
 
 
 def _count_row_steps(row: Row, options: DecidedOptions, size: TextSize) -> int:
-    return max(1, int(row.count_trained(size.train) / _count_step_characters(options, size)))
+    return max(1, int(row.count_trained(size) / _count_step_characters(options, size)))
 
 
 def _count_step_characters(options: DecidedOptions, size: TextSize) -> int:

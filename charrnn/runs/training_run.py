@@ -67,7 +67,7 @@ def plan_run(
     text = data.encoded
 
     val = data.split("val") if options.validate_every != 0 else None
-    size = TextSize(len(data.streams.ids), 0 if val is None else len(val))
+    size = TextSize(len(data.streams.ids), 0 if val is None else len(val), text.is_list)
     measure = partial(decisions.measure_speed, vocabulary=text.vocabulary)
     if initial is not None:
         options = decisions.adopt_architecture(options, initial, request.given)

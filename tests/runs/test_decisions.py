@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from charrnn.__main__ import main
 from charrnn.data import fit_sizes
 from charrnn.options.ranges import parse_duration
 from charrnn.options.training import DecidedOptions
@@ -52,7 +55,7 @@ def test_more_time_is_never_for_less_and_has_a_limit(characters: int) -> None:
     found = [chosen(characters, time) for time in TIMES]
     longest = (found[-1].trainer.max_steps or 0) * step_size(found[-1], characters)
     row = decisions.select_row(characters, found[-1].model.hidden_size)
-    assert longest <= decisions.MOST_SHARE * row.count_trained(characters)
+    assert longest <= decisions.MOST_SHARE * row.count_trained(decisions.TextSize(characters, 0))
     sizes = [each.model.hidden_size for each in found]
     assert sizes == sorted(sizes)
     steps = [chosen(characters, time, model__hidden_size=64) for time in TIMES]
@@ -81,6 +84,20 @@ def test_what_is_given_stays() -> None:
     assert found.trainer.max_steps is None
     values = (found.data.batch_size, found.model.hidden_size, found.model.dropout)
     assert (*values, found.checkpoint_every) == (20, 100, 0.1, 7)
+
+
+def test_a_list_is_read_less_often_than_another_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "x.txt"
+    text.write_text("".join(f"name {n}\n" for n in range(6_000)), "utf-8")
+    steps = []
+    for lines in ("keep", "shuffle"):
+        words = [f"data.lines={lines}", f"hydra.run.dir={tmp_path / lines}"]
+        assert main(["train", str(text), *words, "trainer=cpu", "debug=fast"]) == 0
+        (told,) = re.findall(r"text of this length: .* ([\d,]+) steps", capsys.readouterr().err)
+        steps.append(int(told.replace(",", "")))
+    assert 0 < steps[1] < steps[0]
 
 
 def test_the_table_reads_the_same_text_with_other_streams() -> None:
