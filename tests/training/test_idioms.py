@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,15 @@ from charrnn.__main__ import main
 from charrnn.errors import InputError
 from tests.small_runs import SMALL
 from tests.training.notebook import module_of, rows, trainer
+
+
+@pytest.fixture(autouse=True)
+def no_process_group() -> Iterator[None]:
+    """Lightning leaves the group of strategy="ddp" to the process, and the next test shares it."""
+    yield
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
 
 # -- another module, a part of the validation --------------------------------------------------
 
