@@ -29,7 +29,7 @@ from benchmarks.recipes import fit_counts, format_markdown
 from charrnn import Model
 from charrnn.counts.mixing import COUNTS_ONLY, Counts
 from charrnn.counts.passages import count_with_best_context
-from charrnn.counts.runs import count_runs
+from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.table import CountTable
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.data import EncodedText, open_training_data

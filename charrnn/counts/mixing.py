@@ -9,7 +9,8 @@ after a longer context. They change linearly with the length, and differ inside 
 words. g is one number, or another one if the table knows only one continuation of the word. These
 ten numbers minimize the loss of a held-out text (`charrnn.counts.fitting`).
 
-In a long run of one character, `charrnn.counts.runs` gives the probability that it continues.
+In a long run of one character, `charrnn.counts.run_lengths` gives the probability that it
+continues.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.runs import MAX_RUN, RunLengths, RunOdds
+from charrnn.counts.run_lengths import MAX_RUN, RunLengths, RunOdds
 from charrnn.counts.table import CountTable, Ids, Nodes, list_ranges
 from charrnn.counts.words import WordScores, WordTable
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.counts.mixing import Counts, Floats, Prediction
-from charrnn.counts.runs import MAX_RUN, RunOdds
+from charrnn.counts.run_lengths import MAX_RUN, RunOdds
 from charrnn.counts.table import Ids, Nodes
 from charrnn.counts.words import UNKNOWN
 

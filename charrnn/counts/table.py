@@ -20,7 +20,7 @@ numbered level by level; the children of a node are consecutive, and sorted by t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -65,6 +65,35 @@ def list_ranges(firsts: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> npt.NDArra
     return np.repeat(firsts - offsets, sizes) + np.arange(sizes.sum())
 
 
+def read_numbers(stored: Sequence[npt.NDArray[Any]], table: str) -> list[Nodes]:
+    """Return the arrays of a table in a file as int32.
+
+    Raises:
+        ValueError: they are not vectors of whole numbers of this size.
+    """
+    if any(v.ndim != 1 or v.dtype.kind != "u" or v.max(initial=0) > _LARGEST for v in stored):
+        raise ValueError(f"its {table} are not arrays of whole numbers")
+    return [np.array(values, np.int32) for values in stored]
+
+
+def split_counts(counts: Nodes) -> dict[str, Nodes]:
+    """Return counts as two arrays for a file: limited to `MANY`, and the large ones."""
+    return {"counts": np.minimum(counts, MANY), "many": counts[counts >= MANY]}
+
+
+def join_counts(counts: Nodes, many: Nodes, table: str) -> Nodes:
+    """Return the counts that `split_counts` split.
+
+    Raises:
+        ValueError: the arrays do not fit together.
+    """
+    is_many = counts >= MANY
+    if len(many) != is_many.sum() or many.min(initial=MANY) < MANY:
+        raise ValueError(f"its {table} are not a valid table")
+    counts[is_many] = many
+    return counts
+
+
 def to_smallest_type(values: npt.NDArray[Any]) -> npt.NDArray[np.unsignedinteger[Any]]:
     """Return numbers of 0 or more in the smallest unsigned type that fits."""
     return values.astype(np.min_scalar_type(int(values.max(initial=0))))
@@ -95,8 +124,7 @@ class CountTable:
         """Return the arrays for a file, each in the smallest unsigned type that fits."""
         arrays = {
             "characters": self.characters,
-            "counts": np.minimum(self.counts, MANY),
-            "many": self.counts[self.counts >= MANY],
+            **split_counts(self.counts),
             "children": self.children,
             "dropped": self.dropped,
         }
@@ -112,19 +140,15 @@ class CountTable:
             ValueError, KeyError: the arrays are not those of a table.
         """
         stored = [arrays[name] for name in _ARRAYS]
-        if any(v.ndim != 1 or v.dtype.kind != "u" or v.max(initial=0) > _LARGEST for v in stored):
-            raise ValueError("its counts are not arrays of whole numbers")
-        characters, counts, many, children, dropped = (np.array(v, np.int32) for v in stored)
-        nodes, inner, is_many = len(characters), len(children), counts >= MANY
+        characters, counts, many, children, dropped = read_numbers(stored, "counts")
+        counts = join_counts(counts, many, "counts")
+        nodes, inner = len(characters), len(children)
         if not (
             1 <= context <= LONGEST_CONTEXT
             and len(counts) == nodes == 1 + children.sum(dtype=np.int64)
             and 1 <= inner == len(dropped) <= nodes
-            and len(many) == is_many.sum()
-            and many.min(initial=MANY) >= MANY
         ):
             raise ValueError("its counts are not a valid table")
-        counts[is_many] = many
         table = cls(vocabulary_size, context, characters, counts, children, dropped)
         if not table._is_trie():
             raise ValueError("its counts are not from a text with its vocabulary")

@@ -27,12 +27,14 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.table import (
-    MANY,
     Floats,
     Ids,
     Nodes,
     find_in_trie,
+    join_counts,
     list_ranges,
+    read_numbers,
+    split_counts,
     to_smallest_type,
 )
 from charrnn.text.vocabulary import Vocabulary
@@ -79,14 +81,9 @@ class WordTable:
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays for a file."""
-        values = (
-            self.letters,
-            self.sizes,
-            self.characters,
-            np.minimum(self.counts, MANY),
-            self.counts[self.counts >= MANY],
-        )
-        return {f"word_{n}": to_smallest_type(v) for n, v in zip(_ARRAYS, values, strict=True)}
+        arrays = {name: getattr(self, name) for name in ("letters", "sizes", "characters")}
+        arrays |= split_counts(self.counts)
+        return {f"word_{name}": to_smallest_type(values) for name, values in arrays.items()}
 
     @classmethod
     def from_arrays(cls, vocabulary_size: int, arrays: Mapping[str, npt.NDArray[Any]]) -> WordTable:
@@ -96,22 +93,16 @@ class WordTable:
             ValueError, KeyError: the arrays are not those of a table.
         """
         stored = [arrays[f"word_{name}"] for name in _ARRAYS]
-        limit = np.iinfo(np.int32).max
-        if any(v.ndim != 1 or v.dtype.kind != "u" or v.max(initial=0) > limit for v in stored):
-            raise ValueError("its words are not arrays of whole numbers")
-        letters, sizes, characters, counts, many = (np.array(v, np.int32) for v in stored)
-        is_many = counts >= MANY
+        letters, sizes, characters, counts, many = read_numbers(stored, "words")
+        counts = join_counts(counts, many, "words")
         if not (
             len(letters) == vocabulary_size >= letters.max()
             and len(characters) == len(counts) == sizes.sum(dtype=np.int64)
             and len(sizes) > 0
-            and len(many) == is_many.sum()
-            and many.min(initial=MANY) >= MANY
             and counts.min(initial=1) > 0
             and characters.max(initial=0) < vocabulary_size
         ):
             raise ValueError("its words are not a valid table")
-        counts[is_many] = many
         table = cls(letters, sizes, characters, counts)
         is_first = np.zeros(len(characters) + 1, bool)
         is_first[table.starts] = True

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.mixing import Counts, Weights
-from charrnn.counts.runs import RunLengths
+from charrnn.counts.run_lengths import RunLengths
 from charrnn.counts.table import CountTable
 from charrnn.counts.words import WordTable
 from charrnn.errors import InputError, RunError, to_one_line

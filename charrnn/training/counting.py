@@ -13,7 +13,7 @@ import torch
 from charrnn.counts.fitting import Fit, compute_loss, fit_weights
 from charrnn.counts.mixing import COUNTS_ONLY, Counts, Places
 from charrnn.counts.passages import MAX_CONTEXT, count_with_best_context
-from charrnn.counts.runs import count_runs
+from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.stream_losses import compute_rank_loss
@@ -214,16 +214,25 @@ class CharacterCounts(L.Callback):
         self._mixtures = []
         if not np.isfinite(logits).all():
             return
-        self._mixtures = [self._fit_mixture(counted, logits) for counted in self._counted_texts]
+        targets = self._ids[1:].astype(np.int64)
+        network_loss = compute_loss(logits, None, targets)
+        self._mixtures = [
+            self._fit_mixture(counted, logits, targets, network_loss)
+            for counted in self._counted_texts
+        ]
         loss = _find_best(self._mixtures).loss
         for logger in trainer.loggers:
             logger.log_metrics({LOSS: loss}, trainer.global_step)
         self.log(LOSS, loss, logger=False, rank_zero_only=True)
 
-    def _fit_mixture(self, counted: _CountedText, logits: npt.NDArray[np.float16]) -> _Mixture:
+    def _fit_mixture(
+        self,
+        counted: _CountedText,
+        logits: npt.NDArray[np.float16],
+        targets: Ids,
+        network_loss: float,
+    ) -> _Mixture:
         """Mix the network's logits (P, V) with counts, with or without words as predicts better."""
-        targets = self._ids[1:].astype(np.int64)
-        network_loss = compute_loss(logits, None, targets)
         counts_loss = compute_loss(logits, counted.places, targets, COUNTS_ONLY)
         tables, mixtures = [None, counted.counts.words], []
         for words in tables if counted.counts.words is not None else tables[:1]:

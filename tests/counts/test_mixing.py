@@ -10,7 +10,7 @@ import pytest
 from charrnn.counts.fitting import compute_loss, fit_weights
 from charrnn.counts.mixing import COUNTS_ONLY, Places, Weights, compute_features
 from charrnn.counts.recent import RecentContexts
-from charrnn.counts.runs import RunOdds
+from charrnn.counts.run_lengths import RunOdds
 from charrnn.counts.words import WordScores
 from tests.generation.models import TEXT, WEIGHTS, counted
 

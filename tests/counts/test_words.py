@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from charrnn.counts.passages import count_passages
-from charrnn.counts.runs import RunLengths, count_runs
+from charrnn.counts.run_lengths import RunLengths, count_runs
 from charrnn.counts.words import WordTable, count_words, number_letters
 from charrnn.text.vocabulary import Vocabulary
+from tests.counts.damage import damaged
 from tests.generation.definition import odds_of_run, word_before, words_of
 from tests.generation.models import TEXT, trained_model
 
@@ -69,17 +70,7 @@ def test_arrays_there_and_back_and_hostile_ones() -> None:
     assert RunLengths.from_arrays(65, 5, arrays).odds.tolist() == runs.odds.tolist()
     refused = 0
     for name, values in arrays.items():
-        for change in (
-            values[:-1],
-            values[:0],
-            np.append(values, values[-1:]),
-            values[::-1].copy(),
-            values.astype(np.int8),
-            values[None],
-            np.full_like(values, 255),
-            np.zeros_like(values),
-            np.append(values.astype(np.uint32)[:-1], np.uint32(2**31)),
-        ):
+        for change in damaged(values):
             hostile = {**arrays, name: change}
             try:
                 table = WordTable.from_arrays(65, hostile)

@@ -10,7 +10,7 @@ import numpy as np
 
 from charrnn.counts.mixing import Counts, Weights
 from charrnn.counts.passages import count_passages
-from charrnn.counts.runs import count_runs
+from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import count_words, number_letters
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.options.sampling import SamplingParams

@@ -26,7 +26,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
-from charrnn.counts.runs import MAX_ODDS, MAX_RUN
+from charrnn.counts.run_lengths import MAX_ODDS, MAX_RUN
 from charrnn.counts.words import UNKNOWN
 from charrnn.generation.draw import RUN_LENGTH
 from charrnn.generation.int8_rows import INT8_MAX

@@ -1,4 +1,4 @@
-/** The lengths of the runs of one character in a text, as charrnn/counts/runs.py has them. */
+/** The lengths of the runs of one character in a text, as charrnn/counts/run_lengths.py has them. */
 
 import { findSorted } from "./sorted.js";
 
