@@ -19,6 +19,7 @@ from charrnn.cli.checked_options import UnknownOption
 from charrnn.cli.command_line import Line
 from charrnn.cli.overrides import Override
 from charrnn.errors import InputError, RunError, find_closest, shorten, suggest_name, to_one_line
+from charrnn.options.ranges import parse_duration
 
 # the names of options in other programs
 _FOREIGN_NAMES = {
@@ -112,6 +113,8 @@ def _find_problem(override: Override, page: conf.Page, multirun: bool) -> str:
         if value is None:
             if os.path.exists(name):
                 return "give several paths as a list: [one,two]"
+            if parse_duration(name) and "budget" in page.options:
+                return f"did you mean budget={name}?"
             return "write options as NAME=VALUE, with quotes around spaces; --help=all lists them"
         if value.lstrip("+-").isdigit():
             return "is too large a number"

@@ -114,6 +114,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     "sample temperature=0,5": "write a number with a decimal point: temperature=0.5",
     "sample temperature=0.2,0.5": "several values need -m",
     "sample length=3 foo": "foo: write options as NAME=VALUE",
+    "train a.txt 5m": "5m: did you mean budget=5m?",
     "train a.txt /usr": "/usr: give several paths as a list: [one,two]",
     "sample length=(3": "length=(3: is not valid in Hydra's grammar",
     "preprocess input_txt=[a(,c]": "input_txt=[a(,c]: is not valid in",
