@@ -54,6 +54,15 @@ def test_it_is_measured_chosen_told_and_recorded(
     assert tensors(run)["step"] == trainer["max_steps"]
 
 
+def test_a_busy_machine_is_measured_twice(
+    train: Train, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "other programs use the processor; measuring the speed again"
+    monkeypatch.setattr(decisions.time, "process_time", iter([0.0, 0.0, 1.0, 2.0] * 9).__next__)
+    train("budget=2s", "model.hidden_size=16", *TEXT, small=False)
+    assert capfd.readouterr().err.count(line) == 1
+
+
 def test_a_resume_goes_by_the_record_and_what_is_given_stays(train: Train, slow: list[Any]) -> None:
     given = {
         "model.kind": "gru", "model.dropout": 0.1, "optimizer.lr": 1e-3, "data.batch_size": 5,
