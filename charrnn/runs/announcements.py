@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import lightning as L
 
 from charrnn import plugins
-from charrnn.data import EncodedText
+from charrnn.data import EncodedText, find_training_data
 from charrnn.errors import Interrupted, RunError
 from charrnn.files import relative_path, shorten_path
 from charrnn.models.trained import LOSS_WITH_COUNTS, find_loss
@@ -25,12 +24,13 @@ from charrnn.runs.model_lookup import find_runs_by_age
 from charrnn.runs.plan import Result, RunPlan, RunRequest
 from charrnn.runs.summary import read_model_facts, summarize_run
 from charrnn.say import format_duration, say
+from charrnn.text.background import is_same_language
 from charrnn.training import TextDataModule
 from charrnn.training.checkpoints import MODEL
 
 # A text with fewer characters improves with another text. A model to start from should have been
-# trained on a text that is this many times as large.
-SMALL_TEXT, LARGER = 150_000, 2
+# trained on a text that is this many times as large, and is searched in this many other texts.
+SMALL_TEXT, LARGER, MOST_COMPARED = 150_000, 2, 10
 
 
 class Announcement(L.Callback):
@@ -113,14 +113,25 @@ def suggest_other_texts(plan: RunPlan, text: EncodedText) -> None:
     names = names if isinstance(paths, str) else f"[{names}]"
     command = f"charrnn train {shlex.quote(names)}"
     say(f"a text this small improves with another in its language: {command} data.background=FILE")
+    if folder := _find_similar_run(text):
+        base = shlex.quote(f"init_from={shorten_path(folder)}")
+        say(f"or from a model that knows its language: {command} experiment=small {base}")
+
+
+def _find_similar_run(text: EncodedText) -> Path | None:
+    """Return the newest run on a larger text in the language of `text`; None if there is none."""
+    compared = {text.fingerprint}
     for folder in find_runs_by_age():
-        path = str(read_model_facts(folder).get("input_h5"))
-        with contextlib.suppress(OSError):
-            if os.path.getsize(path) > LARGER * os.path.getsize(text.path):
-                base = shlex.quote(f"init_from={shorten_path(folder)}")
-                name = Path(path).stem
-                say(f"or, if {name} is in its language: {command} experiment=small {base}")
-                break
+        facts = read_model_facts(folder)
+        if facts.get("fingerprint") in compared or (other := find_training_data(facts)) is None:
+            continue
+        compared.add(other.fingerprint)
+        is_larger = len(other.splits["train"]) > LARGER * len(text.splits["train"])
+        if is_larger and is_same_language(text, other):
+            return folder
+        if len(compared) > MOST_COMPARED:
+            break
+    return None
 
 
 def say_finished(source: Path, folder: Path, step: int) -> None:
