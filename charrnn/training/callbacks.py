@@ -22,9 +22,9 @@ from charrnn.training.progress_bar import Progress
 class Samples(L.Callback):
     """Generates a text after each validation, and writes it into samples/ and to TensorBoard.
 
-    The progress bar shows the first lines of a sample from time to time. The text is generated
-    like the run's model generates it: with the counts of the preceding CharacterCounts callback,
-    if they help. The random numbers of the training are not used.
+    The text is generated like the run's model generates it: with the counts of the preceding
+    CharacterCounts callback, if they help. The random numbers of the training are not used. The
+    progress shows a line of the first text, of the second, the fourth, and so on.
 
     Args:
         length: characters of a sample; 0 turns samples off.

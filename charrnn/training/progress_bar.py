@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-import shutil
 import sys
-import time
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
-from charrnn.say import say
+from charrnn.say import get_terminal_width, say
 from charrnn.training.log import is_fitting, is_logged_step
 
 REDRAW_INTERVAL = 0.25  # seconds
-SAMPLE_INTERVAL, SAMPLE_LINES = 60.0, 3  # seconds between two samples, and lines of a sample
+LINE_WIDTH = 80  # characters of a sample's line in a log file
 
 
 class Progress(ProgressBar):
@@ -32,7 +30,7 @@ class Progress(ProgressBar):
         self._is_enabled = True
         self._bar: Any = None
         self._step = 0
-        self._sample_shown_at = -math.inf
+        self._num_samples = 0
 
     def disable(self) -> None:
         """Turn the output off. Lightning calls this in all processes but the first."""
@@ -87,13 +85,11 @@ class Progress(ProgressBar):
         self.print(f"validation after step {step:,}: loss {loss:.4f}, {note}")
 
     def show_sample(self, text: str) -> None:
-        """Show the first lines of a sample above the bar, at most once per `SAMPLE_INTERVAL`."""
-        now = time.monotonic()
-        if self._bar is None or now - self._sample_shown_at < SAMPLE_INTERVAL:
-            return
-        self._sample_shown_at = now
-        width = shutil.get_terminal_size().columns - 6
-        for line in [line for line in text.splitlines() if line.strip()][:SAMPLE_LINES]:
+        """Print the longest line of a sample, for the first sample, the second, the fourth, ..."""
+        self._num_samples += 1
+        line = max(text.splitlines(), key=len, default="").strip()
+        if line and self._num_samples.bit_count() == 1:
+            width = (get_terminal_width(sys.stderr) or LINE_WIDTH + 6) - 6
             self.print(f"    {line[:width]}")
 
     def print(self, *args: Any, **kwargs: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import re
 import shlex
@@ -78,10 +79,17 @@ def test_a_small_text_is_told_what_helps(
     said = capfd.readouterr().err
     assert "charrnn train corpus.txt data.background=FILE\n" in said
     train("trainer.max_steps=2", "data.input_txt=long.txt", folder="outputs/train/day/large")
+    # newer runs on larger texts: of other words, and a list
+    (workplace / "code.txt").write_text("".join(sorted(text)) * 30, encoding="utf-8")
+    names = (f"{word} {index}" for index, word in enumerate(text.split() * 30))
+    (workplace / "names.txt").write_text("\n".join(names), encoding="utf-8")
+    for name, lines in ("code", "keep"), ("names", "shuffle"):
+        words = f"data.input_txt={name}.txt", f"data.lines={lines}", "trainer.max_steps=2"
+        train(*words, folder=f"outputs/a/{name}")
     capfd.readouterr()
     train("trainer.max_steps=2", folder="outputs/train/day/again")
     command = re.search(
-        r"or, if long is .*: charrnn (train .*init_from=.*)", capfd.readouterr().err
+        r"or from a model that .*: charrnn (train .*init_from=.*)", capfd.readouterr().err
     )
     assert command is not None
     words = shlex.split(command[1])
@@ -89,6 +97,19 @@ def test_a_small_text_is_told_what_helps(
     few = [word for word in SMALL if not word.startswith(("model.", "data.input_txt"))]
     assert main([*words, *few, "trainer.max_steps=1", "model.dropout=0"]) == 0
     assert "so small a text" not in capfd.readouterr().err
+
+
+def test_a_training_shows_what_it_writes(
+    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=35")  # validations after 7, 14, 21, 28 and 35 steps
+    lines = capfd.readouterr().err.splitlines()
+    shown = [after for before, after in itertools.pairwise(lines) if "validation" in before]
+    written = [path.read_text(encoding="utf-8") for path in sorted((run / "samples").iterdir())]
+    expected = [max(text.splitlines(), key=len).strip() for text in written]
+    assert [line.strip() for line in shown if line.startswith("    ")] == [
+        expected[i] for i in (0, 1, 3)
+    ]
 
 
 def test_losses_of_other_texts_are_no_rank(
