@@ -33,5 +33,5 @@ def run(options: ConvertOptions) -> None:
     check_output(options.output, options.input)
     model, output = load(options.input), Path(options.output)
     model.save(output)
-    size = sum(weight.size for weight in model.trained.members[0].weights.values())
-    say(f"wrote {output}: {model}, {size:,} numbers")
+    size = model.trained.members[0].architecture.num_parameters
+    say(f"wrote {output}: {model}, {size:,} parameters")

@@ -23,6 +23,7 @@ from charrnn.text.vocabulary import Vocabulary
 
 # The weights with one row per character
 BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
+NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
 BATCHNORM_EPS = 1e-5  # the default of PyTorch and torch-rnn
 
 # The carried vectors (N, H) of each layer, one row per stream. An ensemble has the layers of all
@@ -87,6 +88,15 @@ class Architecture(NetworkOptions):
         shapes["decoder.weight"] = (V, H)
         shapes["decoder.bias"] = (V,)
         return shapes
+
+    @property
+    def num_parameters(self) -> int:
+        """The number of trained parameters, as torch-rnn counts them.
+
+        PyTorch's second bias is frozen at zero, and batch normalization measures its statistics.
+        """
+        shapes = self.shapes().items()
+        return sum(math.prod(shape) for name, shape in shapes if not name.endswith(NOT_TRAINED))
 
 
 @dataclass(frozen=True)

@@ -102,11 +102,6 @@ class Network(nn.Module):
         return self.architecture.dropout > 0
 
 
-def count_parameters(network: nn.Module) -> int:
-    """Return the number of trained parameters, as torch-rnn counts them."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
 def _to_module(layer_state: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
     """Convert tensors (N, H) to the (1, N, H) that PyTorch's modules take."""
     tensors = tuple(t.unsqueeze(0) for t in layer_state)

@@ -16,7 +16,6 @@ from charrnn.data import EncodedText, find_training_data
 from charrnn.errors import Interrupted, RunError
 from charrnn.files import relative_path, shorten_path
 from charrnn.models.trained import LOSS_WITH_COUNTS, find_loss
-from charrnn.networks.network import count_parameters
 from charrnn.options.training import DecidedOptions
 from charrnn.runs import hardware
 from charrnn.runs.folder import RECORDED, is_sweep, link_latest
@@ -52,7 +51,7 @@ class Announcement(L.Callback):
         say(
             f"model: {arch.kind}, {arch.num_layers} x {arch.hidden_size}, embedding "
             f"{arch.embedding_size}, dropout {arch.dropout:g}; "
-            f"{count_parameters(pl_module.network):,} parameters"
+            f"{arch.num_parameters:,} parameters"
         )
         if plan.options.init_from is not None and plan.checkpoint is None:
             say(f"init_from: {shorten_path(plan.options.init_from)}")

@@ -24,7 +24,7 @@ from torch.optim import Optimizer
 
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.networks.network import Network, State, copy_weights, count_parameters, detach_state
+from charrnn.networks.network import Network, State, copy_weights, detach_state
 from charrnn.options.networks import NetworkOptions
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import optimizers, restoring
@@ -273,7 +273,7 @@ class LanguageModel(L.LightningModule):
         data, step = getattr(self.trainer, "datamodule", None), self.trainer.global_step
         return {
             **(data.facts if isinstance(data, TextDataModule) else {}),
-            "parameters": count_parameters(self.network),
+            "parameters": self.network.architecture.num_parameters,
             "step": step,
             "epoch": step / self.steps_per_epoch if self.trainer.state.fn == "fit" else None,
             # known only if the latest validation was the best

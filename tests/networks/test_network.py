@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from charrnn.models.trained import Architecture, TrainedModel
-from charrnn.networks.network import Dropout, Network, copy_weights, count_parameters, make_network
+from charrnn.networks.network import Dropout, Network, copy_weights, make_network
 from charrnn.options.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
 
@@ -32,7 +32,7 @@ def network(kind: str, **changes: object) -> Network:
 
 def test_the_defaults_have_torch_rnns_parameters() -> None:
     values = {"vocabulary_size": 65, "embedding_size": 64, "hidden_size": 128}
-    assert count_parameters(network("lstm", **values)) == 242_945
+    assert network("lstm", **values).architecture.num_parameters == 242_945
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -41,6 +41,8 @@ def test_weights_are_those_of_the_architecture(kind: str, norm: dict[str, Any]) 
     net = network(kind, num_layers=3, **norm)
     shapes = {name: tuple(w.shape) for name, w in net.state_dict().items()}
     assert shapes == net.architecture.shapes()
+    trained = (p.numel() for p in net.parameters() if p.requires_grad)
+    assert net.architecture.num_parameters == sum(trained)
 
 
 @pytest.mark.parametrize("kind", [k for k, cell in CELLS.items() if cell.recurrent])

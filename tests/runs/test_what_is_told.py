@@ -49,6 +49,11 @@ def test_the_loss_of_a_model_is_one_number(
     page = html.unescape((workplace / "page.html").read_text())
     assert re.search(rf"Validation loss with its counts\W+{loss:.4f} nats", page)
 
+    parameters = re.findall(r"; ([\d,]+) parameters\n", said)[0]
+    assert f"{parameters} parameters of 8 bits" in page
+    assert main(["convert", str(run / "checkpoints/best.ckpt"), "output=best.safetensors"]) == 0
+    assert f" {parameters} parameters\n" in capfd.readouterr().err
+
     # and a sample of the training is what the model writes
     step = facts["step"]
     sample = (run / "samples" / f"step-{step:07d}.txt").read_text(encoding="utf-8")

@@ -188,11 +188,10 @@ def make_card(chosen: RoundedModel) -> list[tuple[str, str]]:
         network += ", batch normalization"
     if architecture.skip != "none":
         network += ", skip connections"
-    parameters = sum(weight.size for weight in model.weights.values())
     characters = "bytes" if model.vocabulary.is_bytes else "characters"
     rows = [
         ("Network", network),
-        ("Weights", f"{parameters:,} numbers of {chosen.bits} bits"),
+        ("Weights", f"{architecture.num_parameters:,} parameters of {chosen.bits} bits"),
         ("Knows", f"{len(model.vocabulary)} {characters}"),
     ]
     if name := get_corpus_name(model.facts):

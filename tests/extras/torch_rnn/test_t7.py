@@ -20,7 +20,7 @@ import charrnn
 from charrnn.__main__ import main
 from charrnn.extras.torch_rnn.torch_rnn_model import read_model
 from charrnn.models.trained import TrainedModel
-from charrnn.networks.network import count_parameters, make_network
+from charrnn.networks.network import make_network
 from tests.refusals import damage_is_noticed, refusal
 
 FOLDER = Path(__file__).parent / "data"
@@ -57,7 +57,7 @@ def test_torchs_own_scores(name: str, shared: Path) -> None:
     assert architecture.kind == expected["model_type"]
     assert architecture.dropout == expected["dropout"]
     assert architecture.batchnorm == bool(expected["batchnorm"])
-    assert count_parameters(network) == expected["num_parameters"]
+    assert network.architecture.num_parameters == expected["num_parameters"]
     assert model.facts["step"] == expected["i"]
     assert model.facts["val_loss"] == expected["val_loss_history"][-1]
 
