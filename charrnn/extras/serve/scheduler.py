@@ -1,17 +1,19 @@
 """Continuous batching: one thread per model reads prompts and writes completions in batches.
 
 The thread works in rounds. Each round reads a part of all unread prompts in one batch, and writes
-a chunk of all unfinished completions in another. A chunk takes about a twentieth of a second. Jobs
-join and leave between two rounds, so a short completion does not wait for a long one.
+a chunk of some unfinished completions in another. A chunk takes about a twentieth of a second. Jobs
+join and leave between two rounds, so a short completion does not wait for a long one. The jobs take
+turns for the streams of a round, so a job with many completions does not hold up the others.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -46,7 +48,7 @@ class Scheduler:
 
     Args:
         engine: writes the completions.
-        streams: the largest number of completions in a batch.
+        streams: the largest number of completions in a batch, and of jobs that have joined.
         queue: the number of completions that may wait for a stream.
     """
 
@@ -58,7 +60,7 @@ class Scheduler:
         # These attributes are shared with other threads, and guarded by the lock of `_changed`.
         self._waiting: deque[PromptTask] = deque()
         self._cancelled: set[Job] = set()
-        self._free_streams = streams
+        self._joined = 0  # completions of the jobs that have joined
         self._stopped = False
         # Only the scheduler's thread uses these attributes.
         self._cache = PromptCache()
@@ -89,9 +91,8 @@ class Scheduler:
             Refusal: too many completions are waiting.
         """
         with self._changed:
-            # Some of the waiting completions will take the free streams in the next round.
-            waiting = sum(task.job.request.n for task in self._waiting)
-            if waiting and waiting + job.request.n > self._free_streams + self._queue:
+            waiting = self._joined + _count_completions(self._waiting) - self._streams
+            if waiting > 0 and waiting + job.request.n > self._queue:
                 raise Refusal(429, "too many requests are waiting; try again in a moment")
             self._waiting.append(PromptTask(job))
             self._changed.notify()
@@ -114,7 +115,7 @@ class Scheduler:
                 self._run_step(self._read_prompts, unread)
             for task in [task for task in self._prompts if not len(task.unread)]:
                 self._start_completions(task)
-            self._run_step(self._write_chunk, self._completions)
+            self._run_step(self._write_chunk, self._select_completions())
             self._completions = [task for task in self._completions if task.remaining]
             post(self._outbox)
             self._outbox = []
@@ -122,6 +123,7 @@ class Scheduler:
     def _wait_for_round(self) -> list[PromptTask] | None:
         """Wait for work, remove cancelled jobs, and return the tasks that join; None: stop."""
         with self._changed:
+            self._joined = _count_completions(self._prompts) + len(self._completions)
             while not (
                 self._stopped
                 or self._waiting
@@ -135,12 +137,10 @@ class Scheduler:
             self._remove_jobs(self._cancelled)
             self._waiting = deque(t for t in self._waiting if t.job not in self._cancelled)
             self._cancelled = set()
-            used = sum(task.job.request.n for task in self._prompts) + len(self._completions)
-            self._free_streams = self._streams - used
-            joining = []
-            while self._waiting and self._waiting[0].job.request.n <= self._free_streams:
-                joining.append(self._waiting.popleft())
-                self._free_streams -= joining[-1].job.request.n
+            jobs = {task.job for task in self._prompts} | {task.job for task in self._completions}
+            num_joining = min(len(self._waiting), self._streams - len(jobs))
+            joining = [self._waiting.popleft() for _ in range(num_joining)]
+            self._joined += _count_completions(joining)
             return joining
 
     def _remove_jobs(self, jobs: set[Job]) -> None:
@@ -193,12 +193,18 @@ class Scheduler:
         self._outbox += [(job, piece) for piece in pieces if piece is not None]
         self._prompts.remove(prompt_task)
         self._completions += [task for task in tasks if task.remaining]
+
+    def _select_completions(self) -> list[CompletionTask]:
+        """Return the completions of a round: the first of each job, then the second, and so on."""
+        turns: defaultdict[Job, itertools.count[int]] = defaultdict(itertools.count)
+        by_turn = sorted(self._completions, key=lambda task: next(turns[task.job]))
         # Engines split the batch into groups of neighbours. Neighbours of similar length end
         # together, and the longest tasks come first so that the last group is short.
-        self._completions.sort(key=lambda task: task.remaining, reverse=True)
+        selected = by_turn[: self._streams]
+        return sorted(selected, key=lambda task: task.remaining, reverse=True)
 
     def _write_chunk(self, tasks: Sequence[CompletionTask]) -> None:
-        """Write the next characters of all completions."""
+        """Write the next characters of completions."""
         start_time = time.perf_counter()
         streams = [task.stream for task in tasks]
         scored = [n for n, task in enumerate(tasks) if task.job.request.logprobs is not None]
@@ -239,6 +245,10 @@ def _adjust_size(size: int, steps: int, start_time: float, largest: int) -> int:
     """Return the next size of chunks, after a chunk of this size or, at an end, of fewer steps."""
     adjusted = adjust_chunk_size(steps, time.perf_counter() - start_time)
     return min(adjusted, largest) if steps == size or adjusted < steps else size
+
+
+def _count_completions(tasks: Iterable[PromptTask]) -> int:
+    return sum(task.job.request.n for task in tasks)
 
 
 def _slice_row(state: State, n: int) -> State:
