@@ -34,7 +34,7 @@ from charrnn.say import say
 
 _LARGEST_WEIGHT = 1e30  # below it no sum of a network's numbers overflows
 _BLOCK = 16  # rows that are multiplied together
-_QUIET_SECONDS = 2.0  # in which kept machine code is loaded
+_QUIET_SECONDS = 2.0  # after which a line says that the loop is being compiled
 
 
 def fold_quantized(model: TrainedModel) -> FoldedWeights:
@@ -117,8 +117,9 @@ class Int8Engine:
         start, is_said = time.monotonic(), threading.Event()
 
         def announce() -> None:
-            say("precision=8: compiling, which takes some 15 seconds; kept for the next time")
-            is_said.set()
+            if self._loop.stats.cache_misses:  # numba counts a miss before it compiles
+                say("precision=8: compiling, which takes some 15 seconds; kept for the next time")
+                is_said.set()
 
         note = threading.Timer(_QUIET_SECONDS, announce)
         note.start()
@@ -126,7 +127,7 @@ class Int8Engine:
             self.write(np.zeros(1, np.int64), state, np.zeros((1, 1)), SamplingParams())
         finally:
             note.cancel()
-        if is_said.is_set() and not self._loop.stats.cache_hits:
+        if is_said.is_set():
             say(f"precision=8: compiled in {time.monotonic() - start:.0f} seconds")
 
     def write(

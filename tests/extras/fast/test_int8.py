@@ -200,6 +200,19 @@ def test_with_avx2_alone_the_text_is_the_same(tmp_path: Path) -> None:
     assert ran.stdout[:-1] == Model(model).generate(3000, seed=1, precision=8)
 
 
+def test_only_compiling_is_announced() -> None:
+    """Loading the kept code is not, however long it takes."""
+    program = (
+        "from charrnn.extras.fast import fast_engines\n"
+        "from tests.generation.models import trained_model\n"
+        "fast_engines._QUIET_SECONDS = 0\n"
+        "fast_engines.Int8Engine(trained_model())"
+    )
+    Int8Engine(trained_model())
+    again = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (again.returncode, again.stderr) == (0, "")
+
+
 def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     from numba.core.caching import FunctionCache, IndexDataCacheFile
 
