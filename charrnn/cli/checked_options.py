@@ -135,8 +135,6 @@ def _check_value(name: str, annotation: Any, value: Any) -> Any:
         value = _convert(get_types(annotation), value)
     except ValueError:
         raise make_option_error(name, value, _describe_types(annotation)) from None
-    if type(value) is int and not -(2**63) <= value < 2**63:
-        raise make_option_error(name, value, "is too large a number")
     if value is not None:
         check_value(annotation, name, value)
     return value

@@ -10,6 +10,7 @@ import codecs
 import functools
 import math
 import re
+import sys
 import typing
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
@@ -46,7 +47,10 @@ def require_paths(option: str, value: Any) -> None:
 
 
 class Range(NamedTuple):
-    """A set of valid values, and the words in which an error message describes it."""
+    """A set of valid values, and the words in which an error message describes it.
+
+    `check_value` also refuses all numbers that NumPy and torch do not have.
+    """
 
     accepts: Callable[[Any], bool]
     requirement: str
@@ -91,8 +95,11 @@ def _get_annotations(declaration: Any) -> dict[str, Any]:
     return {name: hint for name, hint in hints.items() if hasattr(hint, "__metadata__")}
 
 
+_LARGEST_INT = 2**63 - 1  # of NumPy and torch
+
+
 def check_value(hint: Any, option: str, value: Any) -> None:
-    """Raise InputError for a value that is out of its annotated range."""
+    """Raise InputError for a value that is out of its annotated range, or a number too large."""
     for extra in getattr(hint, "__metadata__", ()):
         if extra == PATH:
             require_paths(option, value)
@@ -102,6 +109,9 @@ def check_value(hint: Any, option: str, value: Any) -> None:
             except TypeError:
                 is_valid = False
             require(is_valid, option, value, extra.requirement)
+    if isinstance(value, int | float):
+        largest = _LARGEST_INT if isinstance(value, int) else sys.float_info.max
+        require(abs(value) <= largest, option, value, "is too large a number")
 
 
 def one_of(*names: str | int) -> Range:
@@ -109,13 +119,14 @@ def one_of(*names: str | int) -> Range:
 
 
 HTML = Range(lambda value: value.endswith(".html"), "must end in .html (a page)")
-POSITIVE = Range(lambda value: 0 < value < math.inf, "must be above 0")
-NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must be 0 or more")
-AT_LEAST_1 = Range(lambda value: 1 <= value < 2**63, "must be 1 or more")
+POSITIVE = Range(lambda value: value > 0, "must be above 0")
+NOT_NEGATIVE = Range(lambda value: value >= 0, "must be 0 or more")
+AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
 BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 POSITIVE_FRACTION = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
 WEIGHTS = Range(
-    lambda values: all(map(POSITIVE.accepts, values)), "must be numbers above 0: [0.7,0.3]"
+    lambda values: all(0 < value < math.inf for value in values),
+    "must be finite numbers above 0: [0.7,0.3]",
 )
 UNIT_INTERVAL = Range(lambda value: 0 <= value <= 1, "must be between 0 and 1")
 SEED = Range(

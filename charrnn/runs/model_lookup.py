@@ -46,17 +46,13 @@ def read_models(
         InputError: a path cannot be read, two vocabularies differ, or the weights are wrong.
     """
     from charrnn.models.trained import TrainedEnsemble
-    from charrnn.options.ranges import POSITIVE, require
+    from charrnn.options.ranges import WEIGHTS, require
 
     if weights is not None:
         count = 1 if paths is None or isinstance(paths, (str, os.PathLike)) else len(paths)
-        require(
-            len(weights) == count > 1 and all(map(POSITIVE.accepts, weights)),
-            "weights",
-            list(weights),
-            f"needs a number above 0 for each of several models, such as checkpoint=[a,b] "
-            f"({count} given)",
-        )
+        is_valid = len(weights) == count > 1 and WEIGHTS.accepts(weights)
+        several = f"each of several models, such as checkpoint=[a,b] ({count} given)"
+        require(is_valid, "weights", list(weights), f"needs a number above 0 for {several}")
     if paths is None or isinstance(paths, (str, os.PathLike)):
         return read_model(paths)
     if not paths:
