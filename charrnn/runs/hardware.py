@@ -106,9 +106,10 @@ def _choose_accelerator(accelerator: str) -> str:
         return "gpu" if torch.cuda.is_available() else "cpu"
     lacks_gpu = accelerator == "gpu" and not torch.cuda.is_available()
     if lacks_gpu or (accelerator == "mps" and not torch.backends.mps.is_available()):
+        other = "mps" if torch.backends.mps.is_available() else "cpu"
         raise InputError(
             f"trainer.accelerator={accelerator}: this machine has no such GPU that torch can use; "
-            f"use trainer.accelerator=cpu (a resume is then not bit-exact)"
+            f"use trainer.accelerator={other} (a resume is then not bit-exact)"
         )
     return accelerator
 

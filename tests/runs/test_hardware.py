@@ -145,3 +145,10 @@ def test_what_this_machine_lacks(
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InputError, match=line):
         decided(**given)
+
+
+def test_a_mac_without_cuda_names_mps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(InputError, match=r"accelerator=gpu: .*; use trainer.accelerator=mps"):
+        decided(accelerator="gpu")
