@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
+from charrnn.generation.device import choose_device
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
 from charrnn.models.trained import Trained, TrainedEnsemble, select_counts, zero_state
@@ -83,28 +84,28 @@ class Model:
         ids, sampler = self.vocabulary.encode(text)[None], self._sampler(counts)
         return sampler.reader.read(ids, zero_state(sampler.model, 1))[0][0]
 
-    def score(self, text: str, counts: str = "auto") -> float:
+    def score(self, text: str, counts: str = "auto", device: str = "auto") -> float:
         """Return the mean loss of all characters but the first, in nats per character.
 
         Args:
             counts: "auto" uses the network and the model's counts, if any; "none" uses only the
                 network; "only" uses only the counts.
+            device: "auto" (a CUDA GPU if there is one, else the CPU), "cpu", "cuda" or "mps".
 
         Raises:
-            InputError: a character is unknown, or there are fewer than two.
+            InputError: a character is unknown, there are fewer than two, or torch cannot use the
+                device here.
         """
-        return self._compute_losses(text, counts)[0]
+        return float(self.losses(text, counts, device).mean(dtype=np.float64))
 
-    def losses(self, text: str, counts: str = "auto") -> npt.NDArray[np.float32]:
+    def losses(
+        self, text: str, counts: str = "auto", device: str = "auto"
+    ) -> npt.NDArray[np.float32]:
         """Return the loss (T - 1,) of each of the T characters of a text but the first, in nats.
 
         Their mean is `score`. Divide by ln 2 for bits. The arguments and errors are those of
         `score`.
         """
-        return self._compute_losses(text, counts)[1]
-
-    def _compute_losses(self, text: str, counts: str) -> tuple[float, npt.NDArray[np.float32]]:
-        """Return the mean loss and all losses."""
         from charrnn.evaluation.stream_losses import compute_stream_loss
         from charrnn.networks.ensemble import make_any_network
 
@@ -112,8 +113,9 @@ class Model:
         if len(ids) < 2:
             raise InputError(f"a text of {len(ids)} characters has no loss; it needs two or more")
         losses = np.empty(len(ids) - 1, np.float32)
-        network = make_any_network(select_counts(self.trained, counts))
-        return compute_stream_loss(network, ids, losses=losses).loss, losses
+        network = make_any_network(select_counts(self.trained, counts)).to(choose_device(device))
+        compute_stream_loss(network, ids, losses=losses)
+        return losses
 
     @overload
     def generate(

@@ -114,6 +114,11 @@ BAD = {
     "sample model.safetensors output=-": "output=-: leave it out to write to",
     "sample model.safetensors mode=lines until=x": "until: a line ends at its newline",
     "sample model.safetensors min_p=2": "min_p=2.0: must be between 0 and 1",
+    "sample model.safetensors dry_base=0.9": "dry_base=0.9: must be 1 or more",
+    "sample model.safetensors dry_base=inf": "dry_base=inf: is too large a number",
+    "sample model.safetensors device=gpu": "device=gpu: must be one of auto, cpu, cuda, mps",
+    "sample model.safetensors device=cuda engine=numpy": "engine=numpy and precision=8",
+    "sample model.safetensors device=mps precision=8": "device=mps: engine=numpy and precision=8",
     "sample model.safetensors prime=never": "prime=never: must be one of text, none",
     # evaluation
     "evaluate model.safetensors": "data.input_txt",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,14 +15,8 @@ import numpy.typing as npt
 from charrnn.commands.output import open_output
 from charrnn.errors import InputError
 from charrnn.options.datasets import SourceOptions
-from charrnn.options.ranges import (
-    AT_LEAST_1,
-    COUNTS,
-    WEIGHTS,
-    Paths,
-    one_of,
-    require,
-)
+from charrnn.options.ranges import AT_LEAST_1, COUNTS, WEIGHTS, Paths, one_of, require
+from charrnn.options.sampling import DEVICE
 from charrnn.say import BITS_PER_NAT, ProgressDisplay, say
 
 if TYPE_CHECKING:
@@ -41,15 +35,12 @@ class EvaluateOptions:
     counts: Annotated[str, COUNTS]
     window: Annotated[int | None, AT_LEAST_1]
     by: Annotated[str, one_of("text", "line", "character")]
+    device: Annotated[str, DEVICE]
     json: bool
 
     def check(self) -> None:
-        require(
-            self.window is None or self.by == "text",
-            "window",
-            self.window,
-            f"needs by=text, not by={self.by}",
-        )
+        hint = f"needs by=text, not by={self.by}"
+        require(self.window is None or self.by == "text", "window", self.window, hint)
 
 
 OPTIONS = EvaluateOptions
@@ -60,10 +51,14 @@ Losses = npt.NDArray[np.float32]
 
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
+    from charrnn.generation.device import choose_device, print_device
     from charrnn.models.trained import select_counts
     from charrnn.runs.freed_memory import keep_freed_memory
     from charrnn.runs.model_lookup import read_models
 
+    device = choose_device(options.device)
+    print_device(device, options.device)
+    options = replace(options, device=device)
     keep_freed_memory()
     trained = select_counts(read_models(options.checkpoint, options.weights), options.counts)
     if options.data.input_txt == "-" and sys.stdin.isatty():
@@ -150,7 +145,7 @@ def _compute_score(
             f"unknown=skip: skipped {unknown} of {unknown + len(ids)} characters, because they are "
             f"not among the {len(trained.vocabulary)} characters of the model"
         )
-    network = make_any_network(trained)
+    network = make_any_network(trained).to(options.device)
     with ProgressDisplay("scoring", unit=" characters") as report:
         if options.window is None:
             return require_finite(compute_stream_loss(network, ids, report=report, losses=each))

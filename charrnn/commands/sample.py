@@ -16,16 +16,7 @@ from charrnn.cli.front import Job, current_job
 from charrnn.commands.output import Write, check_output, open_output
 from charrnn.errors import InputError
 from charrnn.files import add_number
-from charrnn.options.ranges import (
-    COUNTS,
-    PATH,
-    TEMPERATURE,
-    WEIGHTS,
-    Paths,
-    Range,
-    one_of,
-    require,
-)
+from charrnn.options.ranges import COUNTS, PATH, TEMPERATURE, WEIGHTS, Paths, Range, one_of, require
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import ProgressDisplay, escape_unprintable, say
 from charrnn.text.vocabulary import as_bytes
@@ -102,6 +93,7 @@ def run(options: SampleOptions) -> None:
     The sampler computes several samples in parallel. They are printed one after another, and the
     current one is printed while it is written.
     """
+    from charrnn.generation.device import print_device
     from charrnn.generation.sampler import Sampler, draw_seed, write_lines
     from charrnn.models.trained import select_counts
     from charrnn.runs.model_lookup import read_models
@@ -112,12 +104,14 @@ def run(options: SampleOptions) -> None:
     check_output(output, *_to_list(options.checkpoint))
     model = select_counts(read_models(options.checkpoint, options.weights), options.counts)
     sampler = Sampler(model, options.precision)
+    device = sampler.choose_device(options.engine, options.device, options.num_samples)
     novelty = _load_novelty(options, sampler)
     seed = draw_seed() if options.seed is None else options.seed
     start_text = _read_start_text(options, sampler.model)
     labels = isinstance(options.temperature, list)
     temperatures: Any = options.temperature if labels else [options.temperature]
-    runs = [replace(options, temperature=t, start_text=start_text, seed=seed) for t in temperatures]
+    given: Any = {"start_text": start_text, "seed": seed, "device": device}
+    runs = [replace(options, temperature=t, **given) for t in temperatures]
     is_visible = output is None and sys.stdout.isatty()
     progress = ProgressDisplay("writing", unit=" characters", quiet=is_visible)
     # The lists start every writer before the first text, so that errors come before any output.
@@ -130,6 +124,7 @@ def run(options: SampleOptions) -> None:
         texts = _split_samples(runs, [write_pieces(params) for params in runs], progress)
     if options.report:
         texts = novelty.copy_texts(texts)
+    print_device(device, options.device)
     if options.seed is None:
         say(f"seed={seed}")
 

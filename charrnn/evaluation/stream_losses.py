@@ -35,6 +35,7 @@ from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score
 from charrnn.generation.library_threads import get_torch_pool
 from charrnn.networks.ensemble import AnyNetwork
+from charrnn.networks.float32 import set_float32_precision
 from charrnn.networks.network import State
 
 CHUNK = 64  # the most columns of a network call
@@ -111,7 +112,7 @@ def compute_rank_loss(
     max_rows = ROWS_PER_THREAD * threads if on_cpu else ROWS_ON_GPU
     rows = min(max_rows, (last - first) // SHORTEST_ROW)
     scored = range(first + 1, last + 1)
-    with use_eval_mode(network):
+    with use_eval_mode(network), set_float32_precision(tf32=False):
         if rows > 1:
             total, difference = _score_in_rows(
                 network, ids, scored, rows, threads, report, losses, logits
@@ -217,7 +218,7 @@ def compute_window_loss(
             if thread == 0:
                 report(min(count, (number + 1) * threads * batch_size * window), count)
 
-    with use_eval_mode(network):
+    with use_eval_mode(network), set_float32_precision(tf32=False):
         total = sum_in_threads([score(thread) for thread in range(min(threads, len(batches)))])
     report(count, count)
     return Score(total / count, count)

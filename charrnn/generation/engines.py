@@ -209,11 +209,14 @@ def _restore_first_axis(state: State, streams: int) -> State:
     return [tuple(vectors.reshape(streams, -1) for vectors in layer) for layer in state]
 
 
-def make_engine(model: Trained, name: str = "auto", precision: int = 32) -> Engine:
+def make_engine(
+    model: Trained, name: str = "auto", precision: int = 32, device: str = "cpu"
+) -> Engine:
     """Return the engine of a name (auto, numpy or torch) for a model or an ensemble.
 
     Args:
         precision: bits of a weight: 32, or 8 (int8), which the extra ``fast`` computes.
+        device: cpu, or a device of torch, on which only torch computes.
 
     Raises:
         InputError: the engine cannot step the model, or is not installed.
@@ -222,10 +225,10 @@ def make_engine(model: Trained, name: str = "auto", precision: int = 32) -> Engi
         return _make_int8_engine(model, name)
     kinds = [m.architecture.kind for m in model.members if m.architecture.kind not in CELLS]
     normalizes = model.counts is not None
-    if name == "torch" or (name == "auto" and kinds):
+    if name == "torch" or (name == "auto" and (kinds or device != "cpu")):
         from charrnn.generation.torch_network import call_in_torch_thread, make_torch_step
 
-        step, call = make_torch_step(model), call_in_torch_thread
+        step, call = make_torch_step(model, device), call_in_torch_thread
     elif kinds:
         raise InputError(
             f"engine={name}: has no kernel for a model of kind {kinds[0]}; use torch, or leave the "

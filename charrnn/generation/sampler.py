@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError
+from charrnn.generation.device import choose_device
 from charrnn.generation.draw import RUN_LENGTH, Ids, find_banned_ids, log_softmax
 from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine, make_engine, select_streams
@@ -86,20 +87,32 @@ class Sampler:
     def __init__(self, model: Trained, precision: int = 32) -> None:
         self.model, self.precision = model, precision
         self.reader = make_engine(model, precision=precision)
-        self._engines: dict[str, Engine] = {"auto": self.reader}
+        self._engines: dict[tuple[str, str], Engine] = {("auto", "cpu"): self.reader}
         self._after_primer: StartState | None = None
         self._lock = threading.Lock()
 
-    def engine(self, name: str) -> Engine:
-        """Return the engine of a name: auto, numpy or torch.
+    def choose_device(self, engine: str, device: str, streams: int) -> str:
+        """Return the device on which an engine writes this number of streams.
 
         Raises:
-            InputError: the engine cannot step the model.
+            InputError: torch cannot use the device here.
         """
+        if engine == "numpy" or self.precision == 8:
+            return "cpu"
+        weights = sum(w.size for member in self.model.members for w in member.weights.values())
+        return choose_device(device, streams * weights)
+
+    def engine(self, name: str = "auto", device: str = "auto", streams: int = 1) -> Engine:
+        """Return the engine of a name (auto, numpy or torch) on the device for these streams.
+
+        Raises:
+            InputError: the engine cannot step the model, or torch cannot use the device here.
+        """
+        key = name, self.choose_device(name, device, streams)
         with self._lock:
-            if name not in self._engines:
-                self._engines[name] = make_engine(self.model, name, self.precision)
-            return self._engines[name]
+            if key not in self._engines:
+                self._engines[key] = make_engine(self.model, name, self.precision, key[1])
+            return self._engines[key]
 
     def write(self, params: SamplingParams, samples: range | None = None) -> Iterator[Piece]:
         """Write `params.num_samples` texts of `params.length` new characters.
@@ -112,14 +125,16 @@ class Sampler:
 
         Raises:
             InputError: immediately, not with the first piece: a character of start_text is
-                unknown, all characters are banned, or the engine has no kernel for the cell.
+                unknown, all characters are banned, the engine has no kernel for the cell, or torch
+                cannot use the device here.
             RunError: during writing: the logits are not finite.
         """
         if params.precision != self.precision:
             raise ValueError(f"precision={params.precision}: the sampler has {self.precision}")
         samples = range(params.num_samples) if samples is None else samples
         find_banned_ids(params, self.model.vocabulary)
-        return self._write(params, samples, self.engine(params.engine), self.read_start(params))
+        engine = self.engine(params.engine, params.device, params.num_samples)
+        return self._write(params, samples, engine, self.read_start(params))
 
     def _write(
         self, params: SamplingParams, samples: range, engine: Engine, start: StartState

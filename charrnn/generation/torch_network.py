@@ -1,4 +1,4 @@
-"""The step of a network in torch: on a CUDA GPU if there is one, and for all cells."""
+"""The step of a network in torch: on any device, and for all cells."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from charrnn.networks.ensemble import join_networks
 from charrnn.networks.float32 import set_float32_precision
 
 
-def make_torch_step(model: Trained) -> Step:
+def make_torch_step(model: Trained, device: str) -> Step:
     """Return the step of the network, or of an ensemble, without its counts.
 
     The state stays on the device. The logits of all streams are copied to the CPU at once.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     network = join_networks(model).eval().requires_grad_(False).to(device)
 
-    def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array, State]:
+    def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
         # A single stream gets its first axis back.
         N = ids.size
         characters = torch.as_tensor(ids.reshape(N, 1), device=device)
@@ -32,6 +31,8 @@ def make_torch_step(model: Trained) -> Step:
             for layer in state
         ]
         logits, layers = network(characters, layers)
+        if not needs_logits:
+            return None, layers
         return logits.cpu().numpy().reshape(*ids.shape, -1), layers
 
     return step

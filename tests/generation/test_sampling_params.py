@@ -27,6 +27,7 @@ OTHER: dict[str, Any] = {
     "prime": None,
     "num_samples": None,
     "engine": None,
+    "device": None,
     "precision": None,
     "seed": 2,
     "temperature": 0.3,

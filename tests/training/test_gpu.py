@@ -153,10 +153,12 @@ def test_a_model_from_the_gpu_writes_and_scores_on_the_cpu(fitted: Path) -> None
 def test_a_seed_gives_the_text_of_the_cpu(fitted: Path, counts: str) -> None:
     model = charrnn.load(fitted)
     texts = {
-        model.generate(length=60, seed=2, engine=engine, counts=counts)
-        for engine in ("torch", "numpy")
+        model.generate(length=60, seed=2, device=device, counts=counts)
+        for device in ("cuda", "cpu")
     }
     assert len(texts) == 1
+    on_gpu, on_cpu = (model.score("a text " * 2000, counts, device) for device in ("cuda", "cpu"))
+    assert on_gpu == pytest.approx(on_cpu, abs=1e-5)
 
 
 def test_a_run_may_move_between_gpu_and_cpu(

@@ -22,7 +22,7 @@ from charrnn.options.ranges import (
     Range,
     require,
 )
-from charrnn.options.sampling import ENGINE, PRECISION
+from charrnn.options.sampling import DEVICE, ENGINE, PRECISION, check_device
 
 MODELS = Range(
     lambda value: all(isinstance(paths, str | list) and paths for paths in value.values()),
@@ -46,6 +46,7 @@ class ServeOptions:
     corpus: Annotated[str | None, PATH]
     cors: Annotated[list[str] | None, ORIGINS]
     engine: Annotated[str, ENGINE]
+    device: Annotated[str, DEVICE]
     precision: Annotated[int, PRECISION]
     streams: Annotated[int, AT_LEAST_1]
     max_length: Annotated[int, AT_LEAST_1]
@@ -57,9 +58,6 @@ class ServeOptions:
     drain_seconds: Annotated[int, NOT_NEGATIVE]
 
     def check(self) -> None:
-        require(
-            not (self.weights and self.models),
-            "weights",
-            self.weights,
-            "is for checkpoint=[a,b]; the models of models.NAME=[a,b] have equal weights",
-        )
+        check_device(self.device, self.engine, self.precision)
+        hint = "is for checkpoint=[a,b]; the models of models.NAME=[a,b] have equal weights"
+        require(not (self.weights and self.models), "weights", self.weights, hint)

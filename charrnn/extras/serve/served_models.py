@@ -15,6 +15,7 @@ from charrnn.extras.serve.completion_job import Prompt
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
+from charrnn.generation.device import print_device
 from charrnn.generation.sampler import Sampler, to_vocabulary_characters
 from charrnn.models.trained import Trained
 from charrnn.options.datasets import SPLITS
@@ -38,7 +39,7 @@ class ServedModel:
         tokens: the vocabulary in OpenAI's notation.
 
     Raises:
-        InputError: the engine or the precision is not available.
+        InputError: the engine, the device or the precision is not available.
     """
 
     def __init__(self, name: str, model: Trained, options: ServeOptions) -> None:
@@ -46,7 +47,9 @@ class ServedModel:
         self.tokens = list(map(_format_token, self.vocabulary.characters))
         self.unknown, self._prime = options.unknown, options.prime
         self._sampler = Sampler(model, options.precision)
-        engine = self._sampler.engine(options.engine)
+        device = self._sampler.choose_device(options.engine, options.device, options.streams)
+        engine = self._sampler.engine(options.engine, device)
+        print_device(device, options.device)
         self.scheduler = Scheduler(
             self._sampler, engine, streams=options.streams, queue=options.max_queue
         )

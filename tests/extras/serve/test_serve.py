@@ -40,6 +40,7 @@ def test_what_cannot_be_served_is_told_in_one_line(
         ("cors=example.org",): "cors=['example.org']: takes origins with their scheme",
         ("cors=[https://example.org/]",): "cors=['https://example.org/']: takes origins",
         ("max_seconds=0",): "max_seconds=0.0: must be above 0",
+        ("device=cuda", "engine=numpy"): "device=cuda: engine=numpy and precision=8 compute",
         ("prot=80",): "prot=80: no such option; did you mean port?",
     }.items():
         assert refused(capfd, *words).startswith(what)
