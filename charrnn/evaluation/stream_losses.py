@@ -5,9 +5,9 @@ characters but the first, in nats, computed as one stream from the zero state.
 
 A single stream would use only a fraction of the machine. So the text is cut into rows that run in
 parallel. Each row starts `WARM_UP` characters early, and these are not counted. Whether this is
-early enough is measured: the last characters of the warm-up are also scored by the previous row,
-which has read thousands of characters more. If the two losses differ, the network remembers
-longer, and the text is run again as one row.
+early enough is measured: a row is also continued from the state in which the previous row ended,
+which has read thousands of characters more. If the losses differ, the network remembers longer.
+Then the new losses are counted, up to the character at which they agree with the old ones.
 
 `compute_window_loss` evaluates a network as nanoGPT evaluates a transformer: in windows of N
 characters, without the text before the window. Its results are comparable with transformers'.
@@ -23,6 +23,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ from charrnn.evaluation.losses import Score
 from charrnn.generation.library_threads import get_torch_pool
 from charrnn.networks.ensemble import AnyNetwork
 from charrnn.networks.float32 import set_float32_precision
-from charrnn.networks.network import State
+from charrnn.networks.network import State, concat_states, slice_state
 
 CHUNK = 64  # the most columns of a network call
 LOGITS_AT_ONCE = 1 << 21  # the most logits of a network call
@@ -46,6 +47,8 @@ SHORTEST_ROW = 2048  # characters
 MIN_ROWS_PER_THREAD = 2
 WARM_UP = 1024  # uncounted characters before a row, a multiple of `CHUNK`; 256 are often too few
 TOLERANCE = 1e-5  # nats per character
+MAX_CONTINUATIONS = 16  # each lets the rows depend on one more previous row
+REPORT_INTERVAL = 0.5  # seconds
 MAX_WINDOWS = 64  # of a network call on a CPU
 MAX_WINDOWS_ON_GPU = 1024
 
@@ -105,77 +108,132 @@ def compute_rank_loss(
     """
     ids = _as_split(ids)
     first, last = ((len(ids) - 1) * part // world_size for part in (rank, rank + 1))
-    if first == last:
-        return 0.0
+    scored, total = range(first + 1, last + 1), 0.0
     on_cpu = next(network.parameters()).device.type == "cpu"
     threads = (threads or torch.get_num_threads()) if on_cpu else 1
     max_rows = ROWS_PER_THREAD * threads if on_cpu else ROWS_ON_GPU
-    rows = min(max_rows, (last - first) // SHORTEST_ROW)
-    scored = range(first + 1, last + 1)
-    with use_eval_mode(network), set_float32_precision(tf32=False):
-        if rows > 1:
-            total, difference = _score_in_rows(
-                network, ids, scored, rows, threads, report, losses, logits
-            )
-            if not difference > TOLERANCE:  # also true for NaN, if the losses are NaN
-                return total
-        return _score_in_rows(network, ids, scored, 1, 1, report, losses, logits)[0]
+    num_rows = max(1, min(max_rows, len(scored) // SHORTEST_ROW))
+    if scored:
+        rows = _Rows(network, ids, scored, num_rows, threads, losses, logits)
+        with use_eval_mode(network), set_float32_precision(tf32=False):
+            total = rows.score(lambda: report(rows.num_done, len(scored)))
+    report(len(scored), len(scored))
+    return total
 
 
-def _score_in_rows(
-    network: AnyNetwork,
-    ids: SplitIds,
-    scored: range,
-    rows: int,
-    threads: int,
-    report: Report,
-    losses: npt.NDArray[np.float32] | None,
-    logits: npt.NDArray[np.float16] | None,
-) -> tuple[float, float]:
-    """Sum the loss of the characters at the positions `scored`, in several rows.
+class _Rows:
+    """A part of a text, cut into rows. Threads score groups of rows.
 
     A single row starts at position 0 of the text.
 
-    Returns:
-        The loss, and the mean difference in nats between the losses of two rows for the same
-        characters: the last ones of each row, which are also the end of the next row's warm-up.
+    Args:
+        scored: the positions of the characters of the part.
+        losses, logits: see `compute_rank_loss`.
+
+    Attributes:
+        num_done: the scored characters, less than all of them.
     """
-    chunk = choose_chunk_size(rows, network.architecture.vocabulary_size)
-    if rows == 1:
-        starts, columns = np.zeros(1, np.int64), range(0, scored[-1], chunk)
-    else:
-        length = -(-len(scored) // (rows * chunk)) * chunk
-        starts, columns = (
-            np.arange(scored[0] - 1, scored[-1], length),
-            range(-WARM_UP, length, chunk),
-        )
-    warm_up_losses, last_losses = np.zeros((2, len(starts), chunk), np.float32)
 
-    def score(span: slice) -> Iterator[float]:
-        """Score the rows `span`, fill the arrays, and yield the loss of each block."""
-        for block in score_rows(network, ids, starts[span], columns, scored):
-            end_column = block.column + chunk
-            if end_column == 0:
-                warm_up_losses[span] = block.losses
-            elif end_column == columns.stop:
-                last_losses[span] = block.losses
-            if losses is not None:
-                losses[block.positions[block.is_scored] - scored[0]] = block.losses[block.is_scored]
-            if logits is not None:
-                is_wanted = block.is_scored & (block.positions <= len(logits))
-                block_logits = block.logits[torch.from_numpy(is_wanted)].float()
-                # float16 is most precise near 0, so the largest logit becomes 0.
-                block_logits -= block_logits.amax(-1, keepdim=True)
-                logits[block.positions[is_wanted] - 1] = block_logits.half().cpu().numpy()
-            if span.start == 0 and end_column > 0:
-                report(min(end_column * len(scored) // columns.stop, len(scored)), len(scored))
+    def __init__(
+        self,
+        network: AnyNetwork,
+        ids: SplitIds,
+        scored: range,
+        num_rows: int,
+        threads: int,
+        losses: npt.NDArray[np.float32] | None,
+        logits: npt.NDArray[np.float16] | None,
+    ) -> None:
+        self.network, self.ids, self.scored = network, ids, scored
+        self.losses, self.logits = losses, logits
+        self.num_done = 0
+        chunk = choose_chunk_size(num_rows, network.architecture.vocabulary_size)
+        self.starts, self.columns = np.zeros(1, np.int64), range(0, scored[-1], chunk)
+        if num_rows > 1:
+            length = -(-len(scored) // (num_rows * chunk)) * chunk
+            # The first row of a later rank continues an uncounted row.
+            start = scored[0] - 1 - (length if scored[0] > 1 else 0)
+            self.starts = np.arange(start, scored[-1], length)
+            self.columns = range(-WARM_UP, length, chunk)
+        num_groups = max(1, min(threads, len(self.starts) // MIN_ROWS_PER_THREAD))
+        bounds = [len(self.starts) * i // num_groups for i in range(num_groups + 1)]
+        self.groups = [_Group(slice(*pair)) for pair in itertools.pairwise(bounds)]
+
+    def score(self, report: Callable[[], None]) -> float:
+        """Return the summed loss. Call `report` regularly."""
+        total = sum_in_threads([self._score_group(group) for group in self.groups], report)
+        for _ in range(MAX_CONTINUATIONS if len(self.starts) > 1 else 0):
+            first = concat_states([group.first for group in self.groups])
+            last = concat_states([group.last for group in self.groups])
+            # The first row has no previous row.
+            previous = concat_states([slice_state(first, slice(1)), slice_state(last, slice(-1))])
+            total += sum_in_threads([self._continue(g, previous) for g in self.groups], report)
+            if all(group.agrees for group in self.groups):
+                break
+        return total
+
+    def _score_group(self, group: _Group) -> Iterator[float]:
+        """Yield the loss of each block, and keep the states before column 0 and at the end."""
+        starts, columns = self.starts[group.rows], self.columns
+        for block in score_rows(self.network, self.ids, starts, columns, self.scored):
+            if block.end_column == 0:
+                group.first = block.state
+            if group.rows.start == 0 and block.end_column > 0:
+                share = min(block.end_column, columns.stop) / columns.stop
+                self.num_done = int(share * (len(self.scored) - 1))
+            self._store(block)
             yield block.total
+        group.last = block.state
 
-    num_spans = max(1, min(threads, len(starts) // MIN_ROWS_PER_THREAD))
-    bounds = [len(starts) * i // num_spans for i in range(num_spans + 1)]
-    total = sum_in_threads([score(slice(*pair)) for pair in itertools.pairwise(bounds)])
-    report(len(scored), len(scored))
-    return total, float(np.abs(last_losses[:-1] - warm_up_losses[1:]).mean()) if rows > 1 else 0.0
+    def _continue(self, group: _Group, previous: State) -> Iterator[float]:
+        """Yield the change in loss of each block if the rows continue the previous rows.
+
+        Args:
+            previous: the states in which the previous rows ended.
+        """
+        state = slice_state(previous, group.rows)
+        starts, columns = self.starts[group.rows], range(0, self.columns.stop, self.columns.step)
+        old_blocks, new_blocks = (
+            score_rows(self.network, self.ids, starts, columns, self.scored, each)
+            for each in (group.first, state)
+        )
+        group.first, group.agrees, last_difference = state, True, -WARM_UP
+        for old, new in zip(old_blocks, new_blocks, strict=True):
+            if np.abs(new.losses - old.losses).mean() > TOLERANCE:  # not true for NaN
+                last_difference = new.end_column
+            elif new.end_column - last_difference > WARM_UP:
+                return
+            self._store(new)
+            yield new.total - old.total
+        group.last, group.agrees = new.state, False
+
+    def _store(self, block: ScoredBlock) -> None:
+        """Fill the arrays of losses and logits."""
+        if self.losses is not None:
+            places = block.positions[block.is_scored] - self.scored[0]
+            self.losses[places] = block.losses[block.is_scored]
+        if self.logits is not None:
+            is_wanted = block.is_scored & (block.positions <= len(self.logits))
+            logits = block.logits[torch.from_numpy(is_wanted)].float()
+            # float16 is most precise near 0, so the largest logit becomes 0.
+            logits -= logits.amax(-1, keepdim=True)
+            self.logits[block.positions[is_wanted] - 1] = logits.half().cpu().numpy()
+
+
+@dataclass
+class _Group:
+    """The rows that a thread scores.
+
+    Attributes:
+        first: the states of the rows before column 0.
+        last: the states at their ends.
+        agrees: whether their ends are as if each row had continued the previous row.
+    """
+
+    rows: slice
+    first: State = field(default_factory=list)
+    last: State = field(default_factory=list)
+    agrees: bool = False
 
 
 def compute_window_loss(
@@ -211,15 +269,19 @@ def compute_window_loss(
     columns = range(0, min(window, count), chunk)
     batches = [starts[first : first + batch_size] for first in range(0, len(starts), batch_size)]
 
+    done = 0
+
     def score(thread: int) -> Iterator[float]:
-        for number, batch in enumerate(batches[thread::threads]):
+        nonlocal done
+        for batch in batches[thread::threads]:
+            if thread == 0:
+                done = int(batch[0])
             for block in score_rows(network, ids, batch, columns, range(1, count + 1)):
                 yield block.total
-            if thread == 0:
-                report(min(count, (number + 1) * threads * batch_size * window), count)
 
     with use_eval_mode(network), set_float32_precision(tf32=False):
-        total = sum_in_threads([score(thread) for thread in range(min(threads, len(batches)))])
+        tasks = [score(thread) for thread in range(min(threads, len(batches)))]
+        total = sum_in_threads(tasks, lambda: report(done, count))
     report(count, count)
     return Score(total / count, count)
 
@@ -228,18 +290,20 @@ class ScoredBlock(NamedTuple):
     """The scores of C consecutive columns of R rows.
 
     Attributes:
-        column: the first column.
+        end_column: the column after the last one.
         positions: the position (R, C) of each predicted character in the text.
         losses: the loss (R, C) of each character, float32.
         is_scored: whether the loss (R, C) counts; not in the warm-up and past the end.
         logits: (R, C, V).
+        state: the state of the network after the block.
     """
 
-    column: int
+    end_column: int
     positions: npt.NDArray[np.int64]
     losses: npt.NDArray[np.float32]
     is_scored: npt.NDArray[np.bool_]
     logits: Tensor
+    state: State
 
     @property
     def total(self) -> float:
@@ -247,9 +311,14 @@ class ScoredBlock(NamedTuple):
 
 
 def score_rows(
-    network: AnyNetwork, ids: SplitIds, starts: npt.NDArray[np.int64], columns: range, scored: range
+    network: AnyNetwork,
+    ids: SplitIds,
+    starts: npt.NDArray[np.int64],
+    columns: range,
+    scored: range,
+    state: State | None = None,
 ) -> Iterator[ScoredBlock]:
-    """Run rows from the zero state, and yield their blocks in order.
+    """Run rows, and yield their blocks in order.
 
     Args:
         starts: the position (R,) of each row's column 0, which predicts the next character.
@@ -257,8 +326,9 @@ def score_rows(
             are the warm-up. The row at the start of the text has no text for a warm-up, so its
             state is set to zero again in column 0.
         scored: the positions of the characters whose losses count.
+        state: the state before the first column; by default the zero state.
     """
-    device, state = next(network.parameters()).device, None
+    device = next(network.parameters()).device
     for column in columns:
         stop = min(column + columns.step, columns.stop)
         positions = starts[:, None] + np.arange(column, stop + 1)
@@ -268,11 +338,11 @@ def score_rows(
         logits, state = network(block[:, :-1], state)
         log_probs = F.log_softmax(logits.float(), -1).flatten(0, 1)
         targets = block[:, 1:].flatten()
-        losses = F.nll_loss(log_probs, targets, reduction="none").view(len(block), -1)
+        losses = F.nll_loss(log_probs, targets, reduction="none").view(len(block), -1).cpu().numpy()
         predicted = positions[:, 1:]
         is_scored = (predicted >= scored.start) & (predicted < scored.stop)
         is_scored[:, : max(0, -column)] = False
-        yield ScoredBlock(column, predicted, losses.cpu().numpy(), is_scored, logits)
+        yield ScoredBlock(column + columns.step, predicted, losses, is_scored, logits, state)
 
 
 def _reset_first_row(state: State) -> State:
@@ -285,11 +355,14 @@ def choose_chunk_size(rows: int, vocabulary_size: int) -> int:
     return 1 << (limit.bit_length() - 1)
 
 
-def sum_in_threads(tasks: Sequence[Iterable[float]]) -> float:
+def sum_in_threads(tasks: Sequence[Iterable[float]], report: Callable[[], None]) -> float:
     """Run each iterator in a thread, and return the sum of all values.
 
     A single iterator also runs in a thread, with one torch thread: several torch threads would
     wait for each other in each small product, on a busy machine for minutes.
+
+    Args:
+        report: called in this thread every `REPORT_INTERVAL`; its exception ends the threads.
     """
     stopped = threading.Event()
 
@@ -304,6 +377,9 @@ def sum_in_threads(tasks: Sequence[Iterable[float]]) -> float:
 
     futures = [get_torch_pool(len(tasks)).submit(run, task) for task in tasks]
     try:
+        for future in futures:
+            while not wait([future], REPORT_INTERVAL).done:
+                report()
         return sum(future.result() for future in futures)
     finally:
         stopped.set()  # only the main thread receives KeyboardInterrupt

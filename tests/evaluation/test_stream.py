@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -54,18 +53,11 @@ def one_stream(net: Network, ids: np.ndarray) -> float:
     return float(losses_of_one_stream(net, ids).mean())
 
 
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """In how many rows the texts were run, one run after the other."""
-    found: list[int] = []
-    inner = stream_losses._score_in_rows
-
-    def run(network: Any, ids: Any, scored: Any, rows: int, *rest: Any) -> Any:
-        found.append(rows)
-        return inner(network, ids, scored, rows, *rest)
-
-    monkeypatch.setattr(stream_losses, "_score_in_rows", run)
-    return found
+def record_calls(net: Network) -> list[torch.Size]:
+    """Return a list that is filled with the shape (rows, columns) of each call of a network."""
+    shapes: list[torch.Size] = []
+    net.register_forward_pre_hook(lambda _, arguments: shapes.append(arguments[0].shape))
+    return shapes
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -110,16 +102,21 @@ def learnt(net: Network, ids: np.ndarray) -> None:
         optimizer.step()
 
 
-def test_a_trained_network_in_rows(short_rows: None, runs: list[int]) -> None:
+def test_a_trained_network_in_rows(short_rows: None) -> None:
     words = [text(size) for size in (2, 3, 5, 8)]
     ids = np.concatenate([words[i] for i in text(2000) % 4])
     net = network("lstm")
     learnt(net, ids)
-    assert abs(compute_stream_loss(net, ids, threads=2).loss - one_stream(net, ids)) < 1e-6
-    assert [n > 1 for n in runs] == [True]
+    expected, calls = one_stream(net, ids), record_calls(net)
+    assert abs(compute_stream_loss(net, ids, threads=2).loss - expected) < 1e-6
+    # the rows, 1,024 characters before each, and two blocks that show that these are enough
+    size = sum(rows * columns for rows, columns in calls)
+    assert size < len(ids) + 12 * (1024 + 64 + 2 * 64)
 
 
-def test_saturated_gates_are_run_as_one_row(short_rows: None, runs: list[int]) -> None:
+def test_a_long_memory_is_never_run_as_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows continue the rows before them until this makes no difference."""
+    monkeypatch.setattr(stream_losses, "SHORTEST_ROW", 6000)
     # forget gates of 0.998: what was 300 characters ago still has half its weight
     net = network("lstm")
     with torch.no_grad():
@@ -127,14 +124,17 @@ def test_saturated_gates_are_run_as_one_row(short_rows: None, runs: list[int]) -
             layer.bias_ih_l0[16:32] = 6.2
             layer.weight_ih_l0 *= 0.3
             layer.weight_hh_l0 *= 0.3
-    ids = np.repeat(text(300), 40)
-    losses = np.zeros(len(ids) - 1, np.float32)
-    total = compute_rank_loss(net, ids, 0, 1, threads=3, losses=losses)
-    assert abs(total / len(losses) - one_stream(net, ids)) < 1e-5
-    np.testing.assert_allclose(losses, losses_of_one_stream(net, ids), atol=1e-3)
-    assert runs[0] > 1 == runs[1]
-    parts = [compute_rank_loss(net, ids, rank, 2) for rank in range(2)]
-    assert abs(sum(parts) / len(losses) - one_stream(net, ids)) < 1e-5
+    ids = np.repeat(text(300), 400)
+    losses, expected = np.zeros(len(ids) - 1, np.float32), losses_of_one_stream(net, ids)
+    calls, reports = record_calls(net), list[tuple[int, int]]()
+    compute_stream_loss(
+        net, ids, threads=3, losses=losses, report=lambda *numbers: reports.append(numbers)
+    )
+    np.testing.assert_allclose(losses, expected, atol=1e-3)
+    assert abs(losses.mean(dtype=np.float64) - expected.mean()) < 1e-6
+    assert min(rows for rows, _ in calls) > 1
+    assert sum(rows * columns for rows, columns in calls) < 10 * len(ids)
+    assert [done for done, total in reports if done == total] == [len(losses)]
 
 
 @pytest.mark.parametrize(("size", "world_size"), [(6_011, 3), (40, 50)])
