@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.plugins.io import CheckpointIO
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -72,16 +72,27 @@ class RunCheckpoints(Checkpoint):
         self.folder = checkpoint_context.folder / "checkpoints"
         self.keep_every = keep_every
         self._step = 0
+        self._needs_validation = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         # Lightning sets its signal handlers between this hook and on_train_start.
         self.context.signals.block()
+        if self._needs_validation and trainer.max_steps != -1:
+            # Lightning would skip all hooks of a run at its last step. The fraction prevents this,
+            # and is too small for other callbacks.
+            trainer.fit_loop.epoch_loop.max_steps += 0.001
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self.context.signals.start_deferring()
         self._step = trainer.global_step
         if trainer.is_global_zero and not trainer.fast_dev_run:
             make_folder(self.folder)
+        if self._needs_validation:
+            self._needs_validation = False
+            trainer.fit_loop.epoch_loop.max_steps = int(trainer.max_steps)
+            trainer.validating = True
+            trainer.fit_loop.epoch_loop.val_loop.run()
+            trainer.training = True
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -94,6 +105,26 @@ class RunCheckpoints(Checkpoint):
             trainer.should_stop = True  # Lightning then validates a last time
         if not self._is_validation_next(trainer):
             self._save(trainer, pl_module)
+
+    def on_scoring(self, trainer: L.Trainer, pl_module: Any, done: int, total: int) -> None:
+        """Save and stop after a signal in a validation. A resume begins with this validation.
+
+        A rank that is done waits here, because all ranks must stop together.
+        """
+        if not is_fitting(trainer):
+            return
+        received, is_scoring = self._reduce_signals(trainer, done < total)
+        while is_scoring and not received and done == total:
+            received, is_scoring = self._reduce_signals(trainer, False)
+        if is_scoring and received:
+            for callback in trainer.callbacks:
+                if isinstance(callback, WeightAveraging):
+                    callback.on_validation_epoch_end(trainer, pl_module)  # the trained weights
+            self._needs_validation = True
+            if not trainer.fast_dev_run:
+                self._write(trainer, pl_module, [LAST])
+            step = trainer.global_step
+            raise Interrupted(f"stopped in the validation after step {step:,}", received)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if is_fitting(trainer):
@@ -108,7 +139,7 @@ class RunCheckpoints(Checkpoint):
     def _save(self, trainer: L.Trainer, module: Any) -> None:
         """Write the checkpoints that are due at this step. Raise Interrupted after a signal."""
         step = trainer.global_step
-        received = self._reduce_signals(trainer)
+        received, _ = self._reduce_signals(trainer)
         is_end = received or _stops_early(trainer) or step >= trainer.estimated_stepping_batches
         is_kept = self.keep_every is not None and step % self.keep_every == 0
         is_due = is_end or is_kept or step % self.context.checkpoint_every == 0
@@ -149,18 +180,21 @@ class RunCheckpoints(Checkpoint):
         model = replace(model, counts=counts, facts={**model.facts, **facts})
         model_file.save(self.context.folder / MODEL, model)
 
-    def _reduce_signals(self, trainer: L.Trainer) -> int:
-        """Return the signal that any rank has received, or 0. All ranks stop at the same step."""
+    def _reduce_signals(self, trainer: L.Trainer, is_scoring: bool = False) -> tuple[int, bool]:
+        """Return the signal that any rank has received, or 0, and whether any rank is scoring.
+
+        So all ranks stop at the same step.
+        """
         signals = self.context.signals
         received = signals.received or 0
         if trainer.world_size > 1:
-            highest = torch.tensor(received)  # on the CPU, so that no rank waits for its GPU
+            highest = torch.tensor([received, is_scoring])  # on the CPU: no rank waits for its GPU
             torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
-            # A signal that arrives meanwhile has no effect before the next step.
-            received = int(highest.item())
+            # A signal that arrives meanwhile has no effect before the next call.
+            received, is_scoring = int(highest[0]), bool(highest[1])
         if received:
             signals.received = received
-        return received
+        return received, is_scoring
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
@@ -168,8 +202,12 @@ class RunCheckpoints(Checkpoint):
         callbacks: list[L.Callback] = trainer.callbacks
         has_stopped = any(getattr(callback, "has_stopped", False) for callback in callbacks)
         is_complete = trainer.global_step >= trainer.estimated_stepping_batches
-        finished = is_complete or (has_stopped and _stops_early(trainer))
-        checkpoint.setdefault(ENTRY, {}).update(self.context.entry, finished=finished)
+        is_end = is_complete or (has_stopped and _stops_early(trainer))
+        checkpoint.setdefault(ENTRY, {}).update(
+            self.context.entry,
+            finished=is_end and not self._needs_validation,
+            needs_validation=self._needs_validation,
+        )
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
@@ -177,6 +215,7 @@ class RunCheckpoints(Checkpoint):
         """Restore the files of the best model. If they are lost, forget its loss."""
         if trainer.state.fn != "fit" or not trainer.enable_validation:
             return
+        self._needs_validation = checkpoint[ENTRY].get("needs_validation", False)
         # Lightning has already restored the module.
         has_best = trainer.is_global_zero and self._restore_best(trainer, pl_module.best.step)
         if not trainer.strategy.broadcast(has_best):

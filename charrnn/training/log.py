@@ -86,7 +86,7 @@ class TrainingLog(L.Callback):
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not is_fitting(trainer):
             return
-        if (step := trainer.global_step) != self._logged_step:
+        if not is_logged_step(trainer, step := trainer.global_step):
             for logger in trainer.loggers:
                 logger.log_metrics({"epoch": step / pl_module.steps_per_epoch}, step)
 

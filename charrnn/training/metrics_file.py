@@ -47,6 +47,7 @@ class MetricsCSV(Logger):
         super().__init__()
         self.path = Path(save_dir) / "metrics.csv"
         self.last_step: int | None = last_step  # None after the first write
+        self._first_step = last_step
         self.columns: tuple[str, ...] = COLUMNS
         self._row: dict[str, Any] = {}
         # whether the file contains the row, and whether the row in it is complete
@@ -71,7 +72,8 @@ class MetricsCSV(Logger):
         if self._row.get("step") != step:
             if self._row:
                 self._write_row()
-            self._row, self._in_file = {"step": step}, False
+            # A resume that begins with a validation adds its values to the last row.
+            self._row, self._in_file = {"step": step}, step == self._first_step
         self._row.update(metrics)
         self._is_saved = False
 
@@ -107,12 +109,13 @@ class MetricsCSV(Logger):
             append_rows(self.path, _format_rows(new_rows, self.columns))
         else:
             rows = _read_rows(self.path, self.last_step)
-            old_rows = [row for row in rows if row["step"] != str(self._row.get("step"))]
-            names = (name for row in rows[:1] for name in row)
+            if rows and rows[-1]["step"] == str(self._row.get("step")):
+                new_rows = [{**rows.pop(), **self._row}]
+            names = (name for row in (rows + new_rows)[:1] for name in row)
             self.columns = tuple(dict.fromkeys((*COLUMNS, *names, *sorted(new_columns))))
             with replace_file(self.path) as temporary:
                 header = ",".join(self.columns) + "\n"
-                content = _format_rows([*old_rows, *new_rows], self.columns)
+                content = _format_rows([*rows, *new_rows], self.columns)
                 temporary.write_bytes(header.encode() + content)
             self.last_step = None
         self._in_file = bool(new_rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from typing import Any
 
 import lightning as L
@@ -15,6 +16,8 @@ from charrnn.training.log import is_fitting, is_logged_step
 
 REDRAW_INTERVAL = 0.25  # seconds
 LINE_WIDTH = 80  # characters of a sample's line in a log file
+# seconds until the progress of a validation is shown, and at most between two lines of it
+SCORING_DELAY, LINE_INTERVAL = 2.0, 60.0
 
 
 class Progress(ProgressBar):
@@ -31,6 +34,7 @@ class Progress(ProgressBar):
         self._bar: Any = None
         self._step = 0
         self._num_samples = 0
+        self._scoring_since = self._show_share_at = 0.0
 
     def disable(self) -> None:
         """Turn the output off. Lightning calls this in all processes but the first."""
@@ -73,6 +77,24 @@ class Progress(ProgressBar):
             total = trainer.estimated_stepping_batches
             end = "" if total == math.inf else f" / {int(total):,}"
             say(f"{epoch}, step {step:,}{end}, {loss}")
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._scoring_since = time.monotonic()
+        self._show_share_at = self._scoring_since + SCORING_DELAY
+
+    on_test_start = on_validation_start
+
+    def on_scoring(self, trainer: L.Trainer, pl_module: Any, done: int, total: int) -> None:
+        """Show the scored share of the text: on the bar, or in lines that become rarer."""
+        now = time.monotonic()
+        if not self._is_enabled or done == total or now < self._show_share_at:
+            return
+        share = f"scored {done / total:.0%} of the text"
+        if self._bar is not None:
+            self._bar.set_postfix_str(share)
+        else:
+            self._show_share_at = now + min(now - self._scoring_since, LINE_INTERVAL)
+            say(share)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not is_fitting(trainer) or "val/loss" not in trainer.callback_metrics:

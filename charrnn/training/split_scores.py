@@ -51,7 +51,7 @@ class SplitScores:
                 rank, world_size = self.trainer.global_rank, self.trainer.world_size
                 loss = compute_rank_loss(
                     self.network, batch.ids, rank, world_size,
-                    threads=self.threads, logits=self.logits,
+                    threads=self.threads, report=self._report, logits=self.logits,
                 )  # fmt: skip
                 count = len(batch.ids) - 1 if rank == 0 else 0
                 self.logits = None  # only the first text fills them
@@ -62,6 +62,12 @@ class SplitScores:
                 loss = F.cross_entropy(logits, targets.flatten(), reduction="sum").item()
                 count = targets.numel()
         self._sums.append((loss, count))
+
+    def _report(self, done: int, total: int) -> None:
+        """Call the hook `on_scoring` of the callbacks that have it."""
+        for callback in self.trainer.callbacks:
+            if hook := getattr(callback, "on_scoring", None):
+                hook(self.trainer, self.module, done, total)
 
     def log(self, split: str) -> float | None:
         """Log the mean loss (nats per character) and return it; None if there was no batch."""

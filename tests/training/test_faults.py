@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -117,6 +118,16 @@ def fills(size: int, phase: str, point: str, count: int) -> Fault:
     return Fault(phase, point, count, partial(limit_files, size))
 
 
+def send_and_wait(signum: int) -> None:
+    send(signum)
+    time.sleep(1.5)
+
+
+def sent_while_scoring(signum: int, count: int) -> Fault:
+    """Return a signal in a block of a validation that takes a while. Each has two blocks."""
+    return Fault("validation", "loss", count, partial(send_and_wait, signum))
+
+
 STEP = ("step", "forward", 9)
 STOPPED, BEFORE = "stopped after step 9; .* resume=run", "stopped before training began"
 FULL = r"written \(File too large\).*resume=run"
@@ -130,6 +141,12 @@ CASES: dict[str, tuple[list[Fault], int, str, set[int] | None]] = {
     # one that comes in the last write of a step is seen after the next one
     "SIGTERM in a write": (
         [sent(signal.SIGTERM, "checkpoint", "half", 2)], 143, "stopped after step", {7, 8},
+    ),
+    "SIGTERM while it scores": (
+        [sent_while_scoring(signal.SIGTERM, 1)], 143, "stopped in the validation after step 7", {7},
+    ),
+    "SIGINT while it scores after the last step, callbacks=ema": (
+        [sent_while_scoring(signal.SIGINT, 6)], 130, "in the validation after step 20", {20},
     ),
     "SIGTERM at the start": ([sent(signal.SIGTERM, "start", "record")], 143, BEFORE, None),
     # no fault of the user's: its own words and a traceback
@@ -149,6 +166,9 @@ SLOW: dict[str, tuple[list[Fault], int, str, set[int] | None]] = {
     "SIGHUP": ([sent(signal.SIGHUP, *STEP)], 143, STOPPED, {9}),
     "SIGUSR1": ([sent(signal.SIGUSR1, *STEP)], 143, STOPPED, {9}),
     "SIGUSR2": ([sent(signal.SIGUSR2, *STEP)], 143, STOPPED, {9}),
+    "SIGUSR1 while it scores": (
+        [sent_while_scoring(signal.SIGUSR1, 3)], 143, "in the validation after step 14", {14},
+    ),
     "SIGQUIT": ([sent(signal.SIGQUIT, *STEP)], -signal.SIGQUIT, "", {7}),
     **{
         f"SIGTERM in {phase}, {point}": ([sent(signal.SIGTERM, phase, point)], 143, said, steps)
