@@ -31,7 +31,9 @@ LOST = "the run is saved; to resume it: charrnn train resume=run"
 
 
 @contextlib.contextmanager
-def running(*words: str, program: tuple[str, ...] = ()) -> Iterator[tuple[Any, list[int]]]:
+def running(
+    *words: str, program: tuple[str, ...] = (), until: str = "step 105 /"
+) -> Iterator[tuple[Any, list[int]]]:
     """`charrnn train` with SMALL_DDP and more, at about step 105, and the ids of its ranks.
 
     Its steps have no end, so that it is still running. Its ranks are the command and its children,
@@ -48,7 +50,7 @@ def running(*words: str, program: tuple[str, ...] = ()) -> Iterator[tuple[Any, l
         for line in process.stderr:
             if "step 1 /" in line:
                 ranks = [*([] if program else [process.pid]), *children(process.pid)]
-            if "step 105 /" in line:
+            if until in line:
                 break
         assert len(ranks) == 2
         yield process, ranks
@@ -161,6 +163,45 @@ def test_a_signal_stops_all_at_the_same_step(
     assert match is not None, said
     assert f"{signum.name}: saving at the end of this step" in said
     assert tensors(workplace / "run")["step"] == int(match[1])
+
+
+SLOW = """
+import os, time
+from lightning.pytorch.callbacks import Callback
+class Slow(Callback):
+    def on_validation_start(self, trainer, module):
+        if trainer.global_step == 30 and trainer.global_rank == 1 and "SLOW" in os.environ:
+            print("rank 1 is slow", file=sys.stderr, flush=True)
+            module.network.register_forward_hook(lambda *_: time.sleep(3))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_signal_in_the_last_validation_stops_all(
+    train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch, victim: int
+) -> None:
+    """Rank 0 has scored its part and waits for rank 1. The resume begins with the validation."""
+    (workplace / "slow.py").write_text("import sys" + SLOW)
+    monkeypatch.syspath_prepend(workplace)
+    wanted = ["+callbacks.slow._target_=slow.Slow", "model.dropout=0.25", "trainer.max_steps=30"]
+    whole = train(*wanted, "trainer.devices=2", folder="whole")
+    monkeypatch.setenv("SLOW", "1")
+    with running(*wanted, "hydra.run.dir=run", until="rank 1 is slow") as (process, ranks):
+        time.sleep(1)
+        sent = time.monotonic()
+        os.kill(ranks[victim], signal.SIGTERM)
+        said = process.stderr.read()
+        assert process.wait() == 143, said
+    assert time.monotonic() - sent < 8
+    assert "stopped in the validation after step 30" in said
+    monkeypatch.delenv("SLOW")
+    run = workplace / "run"
+    assert tensors(run)["best"][1] < 30
+    train(f"resume={run}", "trust=true", small=False)
+    for name in ("last.ckpt", "best.ckpt"):
+        assert_same(tensors(run, name), tensors(whole, name), name)
+    assert metrics(run) == metrics(whole)
 
 
 def test_what_cannot_be_split_is_refused(
