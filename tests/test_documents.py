@@ -44,7 +44,7 @@ COMPOSED = {
     "charrnn train experiment=base": "fetches its corpus",
     "charrnn train logger=csv debug=fast": "trains on the default corpus, which is fetched",
     "charrnn train +trainer.accumulate_grad_batches=4 +trainer.profiler=simple": "likewise",
-    "charrnn train my.txt budget=10m": "measures the machine for seconds",
+    "charrnn train laws.txt data.background=shakespeare": "fetches a corpus",
 }
 # words of the extras, each of which may be deleted
 OF_EXTRAS = {
@@ -100,7 +100,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
     text = "".join(f"ROMEO: To be, or not to be, {n} times.\n" for n in range(40))
-    for name in ("my.txt", "corpus.txt"):
+    for name in ("my.txt", "corpus.txt", "names.txt", "laws.txt"):
         Path(name).write_text(text)
     Path("my_optimizers.py").write_text(OPTIMIZER)
     Path("my_callbacks.py").write_text(CALLBACK)
@@ -138,7 +138,7 @@ def small(words: list[str]) -> list[str]:
     if any(word.startswith("resume=") for word in words):
         # a resume keeps the network, and goes on for some steps at most
         return [*words, "trainer.max_steps=4"]
-    after = 1 + ("my.txt" in words[1:2])  # a first word stays the first
+    after = 1 + words[1].endswith(".txt") if words[1:] else 1  # a first word stays the first
     return [*words[:after], *SMALL.get(words[0], []), *words[after:]]
 
 
