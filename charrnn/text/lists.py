@@ -37,19 +37,20 @@ def resolve_lines(lines: str, pieces: Iterable[str]) -> tuple[str, Iterator[str]
     head: list[str] = []
     while sum(map(len, head)) < HEAD and (piece := next(pieces, None)) is not None:
         head.append(piece)
-    lines = "shuffle" if is_list("".join(head)[:HEAD]) else "keep"
-    return lines, itertools.chain(head, pieces)
+    text = "".join(head)
+    if len(text) >= HEAD:  # The last line may be incomplete.
+        text = text[:HEAD].rpartition("\n")[0]
+    return "shuffle" if is_list(text) else "keep", itertools.chain(head, pieces)
 
 
-def is_list(head: str) -> bool:
-    """Return whether the text with this head is a list.
+def is_list(text: str) -> bool:
+    """Return whether a text, or the first lines of a long text, is a list.
 
     A list has many short lines with few words in each. Most of them are different, and hardly any
     are empty, indented or end in punctuation. Equal neighbors count once.
     """
-    # The last line of the head may be incomplete.
-    whole_lines = head.rpartition("\n")[0].split("\n")
-    lines = [line for line, _ in itertools.groupby(map(str.rstrip, whole_lines))]
+    rows = text.removesuffix("\n").split("\n")
+    lines = [line for line, _ in itertools.groupby(map(str.rstrip, rows))]
     num_lines, text = len(lines), "".join(lines)
     return (
         len(set(lines)) >= max(MIN_LINES, MIN_DIFFERENT * num_lines)

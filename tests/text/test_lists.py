@@ -44,6 +44,7 @@ def repeat(line: str) -> str:
         ("".join(sorted(LIST.splitlines(True) * 4, key=str.casefold)), True),
         (LIST + "x" * HEAD, True),  # the last line is not whole
         (repeat("X\n"), True),
+        ("\n".join(sorted(MIXED)[:40]), True),  # no newline at its end
         (repeat("X\r\n") + "\r\n" * 9, True),
         (HEADER + repeat("X\n"), True),
         ("".join(f"{i:03} {name}\n" for i, name in enumerate(MIXED)), True),
