@@ -58,6 +58,7 @@ BAD = {
     "preprocess input_txt=good.txt val_frac=0.6 test_frac=0.4": "below 1",
     "train data.input_txt=missing.txt": "missing.txt",
     "train data.input_txt=empty.txt": "empty.txt",
+    "train one.txt": "one.txt: its training split has 1 characters, and training needs 2 or more",
     "train data.input_txt=binary.txt": "encoding=bytes",
     "train data.input_txt=-": "charrnn preprocess",
     "train data.corpus=shakespeare data.input_txt=good.txt": "already names a text",

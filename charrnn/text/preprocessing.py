@@ -83,6 +83,7 @@ def preprocess(
     output_json: Path | None,
     split: SplitOptions,
     report: Report = lambda done, total: None,
+    is_for_training: bool = False,
 ) -> PreprocessedText:
     """Write the ids of a text as HDF5 and its vocabulary as JSON, in torch-rnn's layout.
 
@@ -96,10 +97,11 @@ def preprocess(
         split: how the text is decoded and split. Lines are shuffled before the splits are cut
             (see `charrnn.text.lists`); ``auto`` shuffles the lines of a list only.
         report: called repeatedly with the bytes read and the total bytes (None if unknown).
+        is_for_training: whether the training split needs 2 or more characters.
 
     Raises:
-        InputError: the text is missing, empty, damaged or not in the encoding, or an output has
-            an invalid name.
+        InputError: the text is missing, empty, too short, damaged or not in the encoding, or an
+            output has an invalid name.
         RunError: an output cannot be written.
     """
     files = find_files(input_txt)
@@ -130,6 +132,8 @@ def preprocess(
         temporary.seek(0)
         vocabulary = assigner.make_vocabulary(split.encoding == "bytes")
         sizes = sizes or compute_split_sizes(num_ids, split)
+        if is_for_training:
+            require_pair(files[0], sizes["train"])
         dtype = "uint8" if len(vocabulary) <= 255 else "uint32"
         with replace_file(h5) as new_h5, replace_file(json_path) as new_json:
             vocabulary.write_json(new_json)
@@ -212,6 +216,15 @@ def compute_split_sizes(total: int, split: SplitOptions) -> dict[str, int]:
     return dict(zip(SPLITS, (total - val - test, val, test), strict=True))
 
 
+def require_pair(name: object, size: int) -> None:
+    """Raise InputError if the training split of a file has less than 2 characters."""
+    if size < 2:
+        raise InputError(
+            f"{name}: its training split has {size} characters, and training needs 2 or more; "
+            f"give a longer text, or smaller data.val_frac and data.test_frac"
+        )
+
+
 def describe_source(files: list[Path], split: SplitOptions) -> dict[str, Any]:
     """Return the source that a preprocessed file records: the options and a hash of the text."""
     options = {f.name: getattr(split, f.name) for f in dataclasses.fields(SplitOptions)}
@@ -276,7 +289,7 @@ def prepare_files(data: DataOptions, say: Say, next_to_text: bool = True) -> tup
                     return pair
                 if pair == in_cache or not any(map(os.path.lexists, pair)):
                     with ProgressDisplay(PROGRESS_LABEL) as report:
-                        result = preprocess(input_txt, h5, json_path, data, report)
+                        result = preprocess(input_txt, h5, json_path, data, report, True)
                     # Printed afterwards, so that an invalid text causes only an error message.
                     say(f"{h5}: preprocessed from {shorten(input_txt)}")
                     if result.is_list:

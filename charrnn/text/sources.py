@@ -41,6 +41,14 @@ _SIGNATURES = (
     (b"\x1f\x8b", "compressed by gzip", "rename it so that its name ends in .gz"),
 )
 
+# UTF-16 and UTF-32 without a byte-order mark, by those of four bytes that are often NUL
+_WITHOUT_MARK = {
+    (1, 3): "utf-16-le",
+    (0, 2): "utf-16-be",
+    (1, 2, 3): "utf-32-le",
+    (0, 1, 2): "utf-32-be",
+}
+
 
 def is_compressed(path: Path) -> bool:
     return path.suffix in _DECOMPRESS
@@ -123,7 +131,10 @@ def _decode_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str, 
             while data := file.read(PIECE_SIZE):
                 head += data[: 8 - len(head)]
                 done += len(data)
-                yield decoder.decode(data), done
+                text = decoder.decode(data)
+                if done == len(data) and "\0" in text and encoding != "bytes":
+                    _refuse_utf16(name, data, advice)
+                yield text, done
             yield decoder.decode(b"", True), done
     except UnicodeError as error:
         for signature, kind, hint in _SIGNATURES:
@@ -142,6 +153,14 @@ def _decode_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str, 
                 f"{name}: damaged, or not a {path.suffix} file ({error}); get a new copy"
             ) from None
         raise InputError(f"{name}: cannot be read ({format_reason(error)})") from None
+
+
+def _refuse_utf16(name: str, data: bytes, advice: str) -> None:
+    """Raise InputError if the first bytes of a text are UTF-16 without a byte-order mark."""
+    places = [data[place::4] for place in range(4)]
+    often_nul = tuple(i for i, part in enumerate(places) if part.count(0) * 10 > len(part))
+    if len(data) >= 100 and (guess := _WITHOUT_MARK.get(often_nul)):
+        raise InputError(f"{name}: lacks a byte-order mark (it is encoding={guess}); {advice}")
 
 
 def _open(path: Path) -> contextlib.AbstractContextManager[Any]:

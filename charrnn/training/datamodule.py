@@ -24,7 +24,7 @@ from charrnn.errors import InputError
 from charrnn.options.datasets import DataOptions, without_default_corpus
 from charrnn.say import say
 from charrnn.text.background import Background
-from charrnn.text.preprocessing import prepare_files
+from charrnn.text.preprocessing import prepare_files, require_pair
 from charrnn.text.prompt import PRIMER_FACT, choose_primer, get_primer_slice
 from charrnn.text.sources import as_name_list
 from charrnn.text.vocabulary import Vocabulary
@@ -131,13 +131,8 @@ class TextDataModule(L.LightningDataModule):
             InputError: the training split has less than 2 characters.
         """
         size = len(self.encoded.splits["train"])
-        try:
-            sizes = fit_sizes(size, self.batch_size, self.seq_length)
-        except ValueError:
-            raise InputError(
-                f"{self.encoded.path}: its training split has {size} characters, and training "
-                f"needs 2 or more; give a longer text, or smaller data.val_frac and data.test_frac"
-            ) from None
+        require_pair(self.encoded.path, size)
+        sizes = fit_sizes(size, self.batch_size, self.seq_length)
         return cut_streams(self.encoded, "train", *sizes)
 
     @property

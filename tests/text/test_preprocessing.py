@@ -299,6 +299,17 @@ class TestOutputs:
         [
             ("text".encode("utf-16"), "is UTF-16; give its encoding, such as encoding=utf-16"),
             (codecs.BOM_UTF16_BE + "text".encode("utf-16-be"), "is UTF-16; "),
+            *(
+                (
+                    ("Zoë ran. " * 20).encode(name),
+                    f"lacks a byte-order mark (it is encoding={name})",
+                )
+                for name in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+            ),
+            (
+                ("Я иду. " * 20).encode("utf-16-le"),
+                "lacks a byte-order mark (it is encoding=utf-16",
+            ),
             (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; convert it to text"),
             (
                 gzip.compress(b"text", mtime=0),
