@@ -111,6 +111,11 @@ def lead_ranks(run: RunPlan, world: World, explain_resume: Callable[[], str]) ->
 @contextlib.contextmanager
 def _start_ranks(count: int, explain_resume: Callable[[], str]) -> Iterator[World]:
     """Start ranks 1 to `count` - 1 on this machine, form the group, and end them."""
+    if dist.is_initialized():
+        raise InputError(
+            "trainer.devices: another training in this process has left its process group; end it "
+            "first: torch.distributed.destroy_process_group()"
+        )
     world = World("charrnn", 0, 0, count, count)
     # Port 0 selects a free port, and the store keeps it.
     store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
