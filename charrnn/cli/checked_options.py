@@ -75,6 +75,8 @@ def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
     for name, value in values.items():
         if name not in annotations:
             raise UnknownOption(f"{prefix}{name}", value, [prefix + known for known in annotations])
+    # Hydra composes no node of a group without a choice: ~logger or logger=[]
+    values = {n: {} for n, hint in annotations.items() if NODES in get_traits(hint)} | {**values}
     if missing := [name for name in annotations if name not in values]:
         raise InputError(f"{prefix}{missing[0]}: cannot be left out")
     order = sorted(annotations, key=lambda name: _needs_import(annotations[name]))

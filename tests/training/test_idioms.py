@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -211,31 +212,41 @@ def test_a_trained_module_of_ones_own_is_copied(
         assert torch.equal(copied.network.decoder.weight, module.network.decoder.weight)
 
 
-# -- the tests of lightning-hydra-template, in charrnn's words -------------------------------------
+# -- the commands of lightning-hydra-template's tests, in charrnn's words --------------------------
 
+SWEEP = "hydra.sweep.dir=sweep logger=[]"
+NEEDS_GPU = "" if torch.cuda.is_available() else "trainer.accelerator=gpu: "
 COMMANDS = {
     "+trainer.fast_dev_run=true": "",
-    "trainer.max_epochs=1 trainer=cpu logger=csv": "",
-    "trainer.max_epochs=1 trainer.devices=2 trainer.strategy=ddp_spawn": "one of auto, ddp",
-    "trainer.max_epochs=1 ++trainer.val_check_interval=0.5": "validate_every= sets",
-    "validate_every=10 trainer.max_epochs=1": "",
-    "trainer.precision=16": "must be one of auto, 32-true",
-    "++trainer.gpus=0": "lightning.Trainer takes no gpus",
-    "trainer=ddp_sim": "did you mean ddp?",
+    "trainer=gpu +trainer.fast_dev_run=true": NEEDS_GPU,
+    "trainer=gpu trainer.max_epochs=1": NEEDS_GPU,
+    "trainer=gpu trainer.max_epochs=1 trainer.precision=16-mixed": NEEDS_GPU,
+    "trainer.max_epochs=1 trainer=cpu": "",
+    "trainer.max_epochs=1 validate_every=10": "",
+    "trainer.max_epochs=2 trainer=ddp_sim": "",
+    "trainer.max_epochs=1 +trainer.accumulate_grad_batches=10": "",
+    "trainer.max_epochs=5 +trainer.limit_train_batches=5 logger=csv": "",
+    "trainer.max_epochs=5 +trainer.limit_train_batches=5 logger=default": "",
+    "+trainer.min_epochs=10 trainer.max_epochs=10 +trainer.overfit_batches=10": "",
+    "+trainer.limit_train_batches=0.25 +trainer.limit_val_batches=0.25": 'validation="windows"',
+    "trainer.max_epochs=1 callbacks=none ~logger": "",
+    "debug=fast": "",
+    "debug=limit": "",
     "debug=overfit": "",
     "debug=profiler": "",
-    "debug=fast": "",
-    "debug=limit": "limit_train_batches=0.05",
-    "debug=step": "the choices are fast, limit, overfit, profiler",
-    "+trainer.limit_val_batches=0.1": 'validation="windows"',
-    "+trainer.overfit_batches=0.05": 'validation="windows"',
-    "-m optimizer.lr=0.005,0.01 +trainer.fast_dev_run=true hydra.sweep.dir=sweep": "",
-    "-m experiment=glob(*) +trainer.fast_dev_run=true hydra.sweep.dir=sweep": "",
+    f"-m experiment=glob(*) +trainer.fast_dev_run=true {SWEEP}": "",
+    f"-m optimizer.lr=0.005,0.01 +trainer.fast_dev_run=true {SWEEP}": "",
+    f"-m optimizer.lr=0.005,0.01 trainer=ddp_sim {SWEEP}": "each job trains in one process",
+    f"sweep=tpe hydra.sweeper.n_trials=3 trainer.max_epochs=1 {SWEEP}": "",
+    f"sweep=tpe hydra.sweeper.n_trials=3 trainer=ddp_sim {SWEEP}": "each job trains in one process",
+    # in the template's words
+    "trainer.devices=2 trainer.strategy=ddp_spawn": "one of auto, ddp",
+    "++trainer.val_check_interval=0.5": "validate_every= sets",
+    "trainer.precision=16": "must be one of auto, 32-true",
+    "++trainer.gpus=0": "lightning.Trainer takes no gpus",
+    "debug=test_only": "the choices are fast, limit, overfit, profiler",
     "-m hparams_search=mnist_optuna": "no such option",
-    "trainer.max_epochs=1 logger=none": "",
     "logger=many_loggers": "the choices are csv, default, mlflow, none, wandb",
-    "callbacks=none": "the choices are default, early_stopping, ema",
-    "trainer.max_epochs=1 callbacks=early_stopping seed=12345 tags=[dev]": "",
     "ckpt_path=last.ckpt": "no such option",
     "train=false test=true": "no such option",
     "data.num_workers=0": "no such option",
@@ -243,7 +254,7 @@ COMMANDS = {
 }
 
 
-SLOW = {word for word in COMMANDS if "profiler" in word or "glob" in word}
+SLOW = {words for words in COMMANDS if re.search("profiler|glob|=ddp_sim$|=tpe .*epochs", words)}
 
 
 @pytest.mark.parametrize(
