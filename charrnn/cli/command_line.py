@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from charrnn import plugins
-from charrnn.cli.overrides import FOLDERS, Override, find_text_options, quote
+from charrnn.cli.overrides import Override, find_text_options
 from charrnn.errors import InputError
 from charrnn.plugins import Command
 
@@ -29,6 +28,13 @@ _FLAGS: dict[tuple[str, ...], dict[str, Any]] = {
     ("--config-dir", "-cd"): {},
     ("--config-name", "-cn"): {},
     ("--hydra-help",): {"action": "store_true"},
+}
+# Hydra's flags that charrnn lacks, and why
+_OWN_CONF = "the main folder is charrnn's conf/; --config-dir DIR adds one"
+_NO_COMPLETION = "the shell cannot complete the words of charrnn; --help=all lists the options"
+_MISSING_FLAGS = {
+    **dict.fromkeys(("--config-path", "-cp"), _OWN_CONF),
+    **dict.fromkeys(("--shell-completion", "-sc"), _NO_COMPLETION),
 }
 
 
@@ -50,6 +56,8 @@ def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
     # argparse would split -model into -m and -odel.
     for flag in (word.partition("=")[0] for word in words if word.startswith("-")):
         if not any(flag in names for names in _FLAGS):
+            if reason := _MISSING_FLAGS.get(flag):
+                raise InputError(f"{flag}: {reason}")
             modules = plugins.import_modules("words")
             translations = (module.translate_words(command, words) for module in modules)
             if overrides := next(filter(None, translations), None):
@@ -90,7 +98,7 @@ class Line:
         """Parse the words after the command's name, and call the command's `prepare_line`.
 
         Raises:
-            InputError: a flag is unknown, or Hydra cannot create a folder.
+            InputError: a flag is unknown.
         """
         flags, words = parse_flags(words, command.name)
         overrides = [Override.from_word(word) for word in words]
@@ -100,8 +108,6 @@ class Line:
         line = cls(command, flags, tuple(overrides), flags.config_name or command.name)
         kinds, multirun = find_text_options(command.name), line.multirun
         line = line.map_overrides(lambda o: o.read_texts(kinds.get(o.name), multirun))
-        for override in line.overrides:
-            _require_folder(override)
         _store(command)
         prepare_line = command.get("prepare_line")
         return prepare_line(line) if prepare_line else line
@@ -125,9 +131,13 @@ class Line:
         flags = Namespace(**(vars(self.flags) | {"multirun": False}))
         return replace(self, flags=flags, overrides=tuple(map(Override.from_word, words)))
 
+    def as_multirun(self) -> Line:
+        """Return the line with the flag -m."""
+        return replace(self, flags=Namespace(**(vars(self.flags) | {"multirun": True})))
+
     @property
     def multirun(self) -> bool:
-        """Whether the line is a sweep."""
+        """Whether the line is a sweep; a YAML file may make it one, too."""
         has_study = self.find_last("sweep").value is not None
         return self.flags.multirun or has_study or self.find_last("hydra.mode").value == "MULTIRUN"
 
@@ -159,28 +169,6 @@ class Line:
         """The folder of the main config, which Hydra does not search in hydra.searchpath."""
         folder = Path(self.flags.config_dir or os.devnull).absolute()
         return str(folder if (folder / f"{self.main_config}.yaml").is_file() else plugins.CONF)
-
-    def compose(self) -> DictConfig:
-        """Return the config of one run. Call this inside `initialize_hydra`."""
-        words = self.words
-        if self.flags.config_dir:
-            folders = (plugins.CONF, os.path.abspath(self.flags.config_dir))
-            urls = [quote(f"file://{f}") for f in folders if str(f) != self.main_folder]
-            words.append(f"hydra.searchpath=[{','.join(urls)}]")
-        return hydra.compose(self.main_config, words, return_hydra_config=True)
-
-
-def _require_folder(override: Override) -> None:
-    """Raise InputError if Hydra cannot create a folder, or if it would change the directory."""
-    if override.name == "hydra.job.chdir" and str(override.value).lower() != "false":
-        raise InputError(
-            f"{override.typed}: charrnn does not support changing the working directory; leave "
-            f"this option out"
-        )
-    if override.name in FOLDERS and any(not text or "${" in text for text in override.texts):
-        raise InputError(
-            f"{override.typed}: takes a folder; Hydra cannot create one with ${{ in its path"
-        )
 
 
 def _store(command: Command) -> None:

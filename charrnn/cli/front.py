@@ -21,6 +21,7 @@ from typing import Any
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from charrnn import plugins
@@ -28,11 +29,13 @@ from charrnn.cli import conf, exit_codes
 from charrnn.cli.checked_options import UnknownOption, build
 from charrnn.cli.command_line import Line
 from charrnn.cli.hydra_errors import translate_error
-from charrnn.cli.overrides import Override
+from charrnn.cli.overrides import Override, quote
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import OUTPUTS, make_folder
 from charrnn.plugins import Command
 from charrnn.say import say, shorten_numbers
+
+_ONLY_ON_COMMAND_LINE = "-m, --cfg and similar flags work only on the command line"
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,16 @@ def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> i
     line = Line.from_words(command, words)
     if line.prints_only:
         _print_hydra_output(line)
-    elif line.multirun:
-        _enable_garbage_collector()
-        sweep(line)
     elif line.needs_only_compose:
         _call(line)  # This is faster than hydra.main, which composes the config twice.
     else:
-        run_hydra_main(line, Task(line))
+        with initialize_hydra(line), translate_errors(line):
+            config = None if line.multirun else compose(line)
+        if config is None or config.hydra.mode == RunMode.MULTIRUN:
+            _enable_garbage_collector()
+            sweep(line.as_multirun())
+        else:
+            run_hydra_main(line, Task(line, Path(config.hydra.runtime.output_dir)))
     return 0
 
 
@@ -119,17 +125,18 @@ def call(command: Command, words: list[str]) -> Any:
     """
     line = Line.from_words(command, words)
     if line.multirun or line.prints_only:
-        raise InputError("-m, --cfg and similar flags work only on the command line")
+        raise InputError(_ONLY_ON_COMMAND_LINE)
     return _call(line)
 
 
 def _call(line: Line) -> Any:
     with initialize_hydra(line):
         with translate_errors(line):
-            config = line.compose()
-            with read_write(config.hydra), open_dict(config.hydra):
-                config.hydra.mode = "RUN"
-                config.hydra.runtime.output_dir = os.path.abspath(config.hydra.run.dir)
+            config = compose(line)
+            if config.hydra.mode == RunMode.MULTIRUN:
+                raise InputError(_ONLY_ON_COMMAND_LINE)
+            with read_write(config.hydra):
+                config.hydra.mode = RunMode.RUN
         with set_hydra_config(config):
             with translate_errors(line):
                 options = make_options(line, config)
@@ -164,14 +171,16 @@ class Task:
     """The function that hydra.main calls with the composed config of each job.
 
     Attributes:
+        folder: the folder of the run or of the sweep, which Hydra makes.
         num_jobs: the number of jobs of the sweep, if it is known.
         failures: the names and errors of the jobs that failed in this process.
         error: the last error in this process.
-        existing: the folder that exists before Hydra makes the run's or the sweep's below it.
+        existing: `folder`, or the nearest one above it that exists before Hydra makes `folder`.
         argv, full_error: sys.argv and HYDRA_FULL_ERROR before Hydra starts.
     """
 
     line: Line
+    folder: Path
     num_jobs: int | None = None
     failures: list[str] = field(default_factory=list)
     error: BaseException | None = None
@@ -180,15 +189,11 @@ class Task:
     existing: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        option = "hydra.sweep.dir" if self.line.multirun else "hydra.run.dir"
-        folder = os.path.abspath(self.line.find_last(option).text or OUTPUTS)
-        self.existing = _find_existing(Path(folder))
+        self.existing = _find_existing(self.folder.absolute())
 
     def __call__(self, config: DictConfig) -> Any:
         with _set_hydra_globals(self.argv, self.full_error):
             job = Job.from_config(HydraConfig.get())
-            if job.number is not None and not self.line.multirun:
-                raise InputError("hydra.mode: use -m on the command line to run several jobs")
             try:
                 with _remove_if_refused(job.folder, self.existing):
                     with translate_errors(self.line):
@@ -271,6 +276,47 @@ def set_hydra_config(config: DictConfig) -> Iterator[None]:
         instance.cfg = previous
 
 
+def compose(line: Line) -> DictConfig:
+    """Return the config of one run, with the run's folder. Call this inside `initialize_hydra`.
+
+    Raises:
+        InputError: Hydra would change the working directory, or the run has no folder.
+    """
+    words = [*_make_searchpath(line), *line.words]
+    config = hydra.compose(line.main_config, words, return_hydra_config=True)
+    if config.hydra.job.chdir:
+        raise InputError(
+            "hydra.job.chdir=true: charrnn does not change the working directory; leave this out"
+        )
+    folder = get_folder(config, "hydra.run.dir")
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.runtime.output_dir = str(folder)
+    return config
+
+
+def _make_searchpath(line: Line) -> list[str]:
+    """Return an override for --config-dir, which Hydra's compose API lacks."""
+    if not line.flags.config_dir:
+        return []
+    folders = (plugins.CONF, os.path.abspath(line.flags.config_dir))
+    urls = [f"file://{folder}" for folder in folders if str(folder) != line.main_folder]
+    given = line.find_last("hydra.searchpath").value
+    if given is None and line.main_folder != str(plugins.CONF):
+        main = OmegaConf.load(Path(line.main_folder, f"{line.main_config}.yaml"))
+        urls += OmegaConf.select(main, "hydra.searchpath") or []
+    more = [] if given is None else [given.strip("[]")]
+    return [f"hydra.searchpath=[{','.join([*map(quote, urls), *more])}]"]
+
+
+def get_folder(config: DictConfig, name: str) -> Path:
+    """Return hydra.run.dir or hydra.sweep.dir. Raise InputError if it is not set."""
+    with set_hydra_config(config):
+        folder = OmegaConf.select(config, name)
+    if not folder:
+        raise InputError(f"{name}=: takes a folder")
+    return Path(folder).absolute()
+
+
 def make_options(line: Line, config: DictConfig) -> Any:
     """Check a composed config, and build the command's options from it.
 
@@ -306,7 +352,7 @@ def _remove_if_refused(folder: Path, existing: Path) -> Iterator[None]:
 
 def _find_existing(folder: Path) -> Path:
     """Return a folder, or the nearest one above it that exists."""
-    return next(path for path in (folder, *folder.parents) if path.exists())
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))
 
 
 @contextlib.contextmanager
@@ -345,5 +391,5 @@ def _print_hydra_output(line: Line) -> None:
     """Print what the flags ask Hydra for, with the error handler of standard output."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
-        run_hydra_main(line, Task(line))
+        run_hydra_main(line, Task(line, OUTPUTS))
     print(output.getvalue().rstrip("\n"))

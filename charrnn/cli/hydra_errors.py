@@ -44,7 +44,7 @@ def translate_error(error: Exception, line: Line) -> InputError | RunError:
     if isinstance(error, UnknownOption):
         return _explain_unknown_option(error.name, page, overrides, str(error), error.names)
     for override in overrides:
-        if problem := _find_problem(override, page, line.multirun):
+        if problem := _find_problem(override, page, line):
             return InputError(f"{shorten(override.typed)}: {problem}")
     for cause in _walk_causes(error):
         if isinstance(cause, OSError) and cause.filename is not None:
@@ -86,7 +86,7 @@ def _explain_unknown_option(
     names = [*names, *page.list_names()]
     hint = _suggest_option(name, names)
     is_new = "." in name and find_closest(name, names, 0.85) is None
-    if is_new and typed and not typed[0].prefix and name.partition(".")[0] in page.groups:
+    if is_new and typed and not typed[0].prefix and name.split(".")[0] in (*page.groups, "hydra"):
         hint += f"; an option that is not in conf/ needs a plus: +{typed[0].typed}"
     return InputError(f"{shown}: no such option{hint}")
 
@@ -104,14 +104,19 @@ def _suggest_option(name: str, names: Sequence[str]) -> str:
     return "; --help=all lists the options"
 
 
-def _find_problem(override: Override, page: conf.Page, multirun: bool) -> str:
+def _find_problem(override: Override, page: conf.Page, line: Line) -> str:
     """Return a problem of an override that does not depend on other overrides, or ""."""
-    name, value = override.name, override.value
+    name, value, first = override.name, override.value, line.command.get("FIRST_WORD")
+    is_file = first is not None and os.path.exists(override.typed)
+    if is_file and value is not None and name not in page.list_names():
+        return f"no such option; if this is a file, write {first}={shorten(override.typed)}"
     try:
         parsed = OverridesParser.create().parse_override(override.word)
     except Exception:  # a syntax error, or a number that is too long for Python
         if value is None:
-            if os.path.exists(name):
+            if is_file and line.find_last(first).value is None:
+                return f"put it first, or write {first}={shorten(name)}"
+            if is_file:
                 return "give several paths as a list: [one,two]"
             if parse_duration(name) and "budget" in page.options:
                 return f"did you mean budget={name}?"
@@ -120,16 +125,20 @@ def _find_problem(override: Override, page: conf.Page, multirun: bool) -> str:
             return "is too large a number"
         quote = f"{override.prefix}{shorten(name)}=\"'...'\""
         return f"is not valid in Hydra's grammar; quote special characters: {quote}"
-    if parsed.is_sweep_override() and not multirun:
+    if parsed.is_sweep_override() and not line.multirun:
         # A whole number never has a decimal comma, so 8,16 is a sweep.
         default = page.options.get(name, conf.Option("", "")).default
         if re.fullmatch(r"-?0,\d+" if "." not in default else r"-?\d+,\d+", str(value)):
             return f"write a number with a decimal point: {name}={str(value).replace(',', '.')}"
         return "several values need -m, which runs each; write a list as [1,2]"
-    is_choice = parsed.is_sweep_override() or isinstance(parsed.value(), str | list | dict)
-    if name in page.groups and not is_choice:
+    is_node = isinstance(parsed.value(), str | list | dict) or parsed.is_delete()
+    if name in page.groups and not (parsed.is_sweep_override() or is_node):
         return f"takes one of {', '.join(page.groups[name])}"
-    if parsed.is_add() and parsed.key_or_group in (*page.options, *page.groups):
+    if (
+        parsed.is_add()
+        and not isinstance(parsed.value(), dict)
+        and parsed.key_or_group in (*page.options, *page.groups)
+    ):
         return "exists already; leave out the +"
     return ""
 

@@ -8,7 +8,8 @@ in Hydra's grammar:
 - one quoted string, in which Hydra resolves ``${...}``;
 - with ``-m``, quoted strings that commas separate: a sweep over texts;
 - a bracketed list, if the option takes one;
-- the bare word ``null``, if the option may be unset.
+- the bare word ``null``, if the option may be unset;
+- a folder of Hydra's (``hydra.run.dir``) with ``${...}``, which Hydra resolves in any case.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ class Override:
         value = self.value
         if kinds is None or value is None or self.prefix == "~":
             return self
+        if self.name in FOLDERS and "${" in value:
+            return self  # Hydra resolves it in any case.
         if (type(None) in kinds and value == "null") or (
             list[str] in kinds and value.startswith("[") and value.endswith("]")
         ):

@@ -20,6 +20,8 @@ from omegaconf import open_dict, read_write
 from charrnn.cli.command_line import Line
 from charrnn.cli.front import (
     Task,
+    compose,
+    get_folder,
     initialize_hydra,
     make_options,
     run_hydra_main,
@@ -41,7 +43,7 @@ def run(line: Line) -> None:
         RunError: a job failed; its error is already printed.
     """
     folder, naming, num_jobs = _check_jobs(line)
-    task = Task(line.with_text("hydra.sweep.dir", str(folder)), num_jobs=num_jobs)
+    task = Task(line, folder, num_jobs)
     if not line.command.get("MAKES_FOLDER"):
         # Hydra writes files even for jobs without a folder.
         with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:
@@ -98,7 +100,7 @@ def _check_jobs(line: Line) -> tuple[Path, str, int | None]:
     with translate_errors(line), initialize_hydra(line):
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())
         parsed = parser.parse_overrides(line.words)
-        config = line.as_job([_list_words(override)[0] for override in parsed]).compose()
+        config = compose(line.as_job([_list_words(override)[0] for override in parsed]))
         params = config.hydra.sweeper.get("params") or {}
         parsed = [*parser.parse_overrides([f"{n}={v}" for n, v in params.items()]), *parsed]
         overrides = {override.get_key_element(): override for override in parsed}.values()
@@ -113,7 +115,7 @@ def _check_jobs(line: Line) -> tuple[Path, str, int | None]:
                 swept = " ".join(itertools.compress(words, is_swept))
                 job = f"job {number} ({swept}): " if len(jobs) > 1 else ""
                 raise InputError(f"{shorten(job)}{error}") from error
-    folder = Path(config.hydra.sweep.dir).absolute()
+        folder = get_folder(config, "hydra.sweep.dir")
     resumes = line.find_last("resume").text is not None
     if line.command.get("MAKES_FOLDER") and not resumes and any(folder.glob("*/.hydra")):
         raise InputError(
@@ -128,7 +130,7 @@ def _check_jobs(line: Line) -> tuple[Path, str, int | None]:
 
 def _check_job(line: Line, number: int) -> None:
     with translate_errors(line):
-        config = line.compose()
+        config = compose(line)
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.job.num = number
         with set_hydra_config(config):

@@ -19,6 +19,7 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method
+from omegaconf import OmegaConf
 
 import charrnn
 from charrnn import plugins
@@ -51,6 +52,9 @@ OWN = {
     "data/mine.yaml": "defaults: [/base/data@_here_]\ninput_txt: mine.txt\nval_frac: 0.2",
     "experiment/slow.yaml": "# @package _global_\ndefaults: [override /schedule: step]\n"
     "schedule: {decay_every: 3}",
+    "experiment/chdir.yaml": "# @package _global_\nhydra: {job: {chdir: true}}",
+    "experiment/multirun.yaml": "# @package _global_\nhydra:\n  mode: MULTIRUN\n"
+    "  sweeper: {params: {seed: '1,2'}}",
     "nested.yaml": "defaults: [train, _self_]\nhydra: {searchpath: ['file://HERE/mine/far']}",
     "far/model/far.yaml": "defaults: [/base/model@_here_]\nkind: gru\nhidden_size: 9",
 }
@@ -73,6 +77,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     },
     "train 'optimizer.lr=${oc.env:LR}' seed=1 seed=2": {"optimizer.lr": 0.25, "seed": 2},
     "train -m 'my text.txt' seed=1": {"data.input_txt": "my text.txt"},
+    "train ~logger callbacks=[]": {"logger": {}, "callbacks": {}},
     "sample": {},
     "sample a.ckpt": {"checkpoint": "a.ckpt"},
     "sample length=3 'top_k=${length}'": {"length": 3, "top_k": 3},
@@ -90,7 +95,10 @@ LINES: dict[str, str | dict[str, Any]] = {
     },
     f"train {MINE} experiment=slow data.input_txt=x": {"schedule.decay_every": 3},
     f"train {MINE} --config-name nested model=far": {"model.hidden_size": 9},
-    f"train {MINE} hydra.searchpath=[file://HERE/mine/far] model=far": {"model.hidden_size": 9},
+    f"train {MINE} hydra.searchpath=[file://HERE/mine/far] model=far optimizer=mine": {
+        "model.hidden_size": 9,
+        "optimizer.lr": 0.1,
+    },
     # misspelt, or called as elsewhere
     "sample temprature=1": "temprature=1: no such option; did you mean temperature?",
     "sample prompt=abc": "in charrnn its name is start_text",
@@ -103,6 +111,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train data=usr/my.txt": "data=usr/my.txt: no such choice; the choices are shakespeare",
     "train model=null": f"model=null: takes one of {CHOICES}",
     "train +experiment=demo": "+experiment=demo: exists already",
+    "train a=b.txt": "a=b.txt: no such option; if this is a file, write data.input_txt=a=b.txt",
     "train callbacks.early_stopping.patience=3": "only callbacks=early_stopping has this option",
     # values
     "sample length=abc": "length=abc: takes a whole number",
@@ -116,6 +125,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     "sample length=3 foo": "foo: write options as NAME=VALUE",
     "train a.txt 5m": "5m: did you mean budget=5m?",
     "train a.txt /usr": "/usr: give several paths as a list: [one,two]",
+    "train seed=2 /usr": "/usr: put it first, or write data.input_txt=/usr",
     "sample length=(3": "length=(3: is not valid in Hydra's grammar",
     "preprocess input_txt=[a(,c]": "input_txt=[a(,c]: is not valid in",
     "preprocess": "input_txt is required",
@@ -124,16 +134,20 @@ LINES: dict[str, str | dict[str, Any]] = {
     "sample 'seed=${nope}'": "Interpolation key 'nope' not found",
     "sample 'seed=${oc.env:CHARRNN_NO_SUCH}'": "CHARRNN_NO_SUCH",
     "train resume=x init_from=y": "init_from=y: resume= restores everything",
-    "train hydra.job.chdir=true": "hydra.job.chdir=true: charrnn does not support changing",
+    "train hydra.job.chdir=true": "hydra.job.chdir=true: charrnn does not change the working",
     "train -m resume=x seed=1,2": "resume=x: to continue a sweep, give hydra.sweep.dir",
     "train resume=auto": "resume=auto: needs a folder; add hydra.run.dir=FOLDER",
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
     "train ++hydra.run.dir=''": "hydra.run.dir=: takes a folder",
-    "train 'hydra.run.dir=a${b}'": "hydra.run.dir=a${b}: takes a folder; Hydra cannot create one",
+    "train 'hydra.run.dir=a${b}'": "hydra.run.dir: Interpolation key 'b' not found",
     "train --config-dir no/such": "--config-dir no/such: is not a folder",
     "train --cfg jobs": "jobs",
     "train -p model": "--package and --resolve need --cfg",
+    "train -sc install=bash": "-sc: the shell cannot complete the words of charrnn",
+    "train --config-path=x": "--config-path: the main folder is charrnn's conf/; --config-dir",
+    f"train {MINE} experiment=chdir": "hydra.job.chdir=true: charrnn does not change the working",
+    f"train -m {MINE} experiment=chdir seed=1,2": "hydra.job.chdir=true: charrnn does not",
     "train -m --cfg job": "-m, --cfg, --info: give only one of them",
     "train --experimental-rerun x": "--experimental-rerun: no such flag",
     "sample --top_k 5": "--top_k: no such flag",
@@ -182,6 +196,7 @@ def own(door: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     counter = "class Counter:\n    def __init__(self, every=1):\n        self.every = every\n"
     (tmp_path / "own_parts.py").write_text(counter)
     (tmp_path / "bad_parts.py").write_text("1 / 0\n")
+    (tmp_path / "a=b.txt").touch()
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LR", "0.25")
     yield door
@@ -254,6 +269,8 @@ def test_the_folder_of_a_run(own: Any, tmp_path: Path) -> None:
     assert (asked.folder, asked.config.init_from) == (tmp_path / "my run", "${x} y")
     assert asked.job.overrides == (r"init_from='\${x} y'",)
     assert asked.job.hydra["run"]["dir"] == "my run"
+    assert own("train", "hydra.run.dir=r/${hydra.job.name}/x").code == 0
+    assert own.asked.pop().folder == tmp_path / "r" / "train" / "x"
     assert own("train").code == own("train").code == 0
     first, second = (own.asked.pop().folder for _ in range(2))
     shape = r"outputs/train/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-\d{6}"
@@ -264,6 +281,15 @@ def test_the_folder_of_a_run(own: Any, tmp_path: Path) -> None:
     assert own(*words).code == 0
     places = [asked.config.logger["plain"]["save_dir"] for asked in own.asked]
     assert places == [str(tmp_path / "out" / f"{n}_seed={n + 1}") for n in range(2)]
+    for words in (
+        ["-m", "+hydra.sweeper.params={seed:'1,2'}"],
+        [*MINE.split(), "experiment=multirun"],
+    ):
+        own.asked.clear()
+        assert own("train", "model=gru", *words).code == 0
+        assert [asked.folder.name for asked in own.asked] == ["0_seed=1", "1_seed=2"]
+    with pytest.raises(InputError, match="only on the command line"):
+        charrnn.train(*MINE.split(), "experiment=multirun")
 
 
 def test_what_is_refused_late_leaves_what_was_there(door: Any, tmp_path: Path) -> None:
@@ -358,6 +384,9 @@ def test_inside_of_somebodys_own_hydra_program(
 def test_from_python_one_run_is_composed(workplace: Path) -> None:
     with pytest.raises(InputError, match=r"^model.hidden_size=0: must be"):
         charrnn.train("model.hidden_size=0")
+    OmegaConf.register_new_resolver("minus", lambda n: -int(n), replace=True)
+    with pytest.raises(InputError, match=r"^model.hidden_size=-3: must be"):
+        charrnn.train("model.hidden_size=${minus:3}")
     for word in ("-m", "--cfg=job", "sweep=random"):
         with pytest.raises(InputError, match="command line"):
             charrnn.train(word)

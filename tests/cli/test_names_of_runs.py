@@ -63,7 +63,9 @@ def test_a_name_that_hydra_would_look_up(run: Path, door: Any, tmp_path: Path) -
         assert Path(door.asked.pop().config.init_from).resolve() == run
     before = sorted(tmp_path.rglob("*"))
     assert "resume=${x}: Hydra cannot use a folder" in door.refuses("train", "resume=${x}")
-    assert "sweep.dir=${x}: takes a folder" in door.refuses("train", "-m", "hydra.sweep.dir=${x}")
+    assert "sweep.dir: Interpolation key 'x' not found" in door.refuses(
+        "train", "-m", "hydra.sweep.dir=${x}"
+    )
     assert sorted(tmp_path.rglob("*")) == before
 
 
