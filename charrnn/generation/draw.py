@@ -40,6 +40,7 @@ Flags = npt.NDArray[np.bool_]
 _COLDEST = 1e260
 # The options of the filters, with the neutral value of each
 FILTERS = {"top_k": np.inf, "top_p": 1.0, "min_p": 0.0}
+COLUMNS = ("scale", *FILTERS)  # the columns of the arrays of `Limits`
 BLANKS = " \t"
 RUN_LENGTH = 3  # equal blanks, after which the limits are lifted
 
@@ -114,7 +115,7 @@ class Limits:
     """The temperatures and filters of N streams. They are lifted after equal blanks.
 
     Args:
-        ordinary: (N, 1 + F), the factor of the logits and the values of `FILTERS`.
+        ordinary: (N, 1 + F), the `COLUMNS`: the factor of the logits and the values of `FILTERS`.
         texts: the ids of each stream so far, at least the last `RUN_LENGTH`.
 
     Attributes:
@@ -181,15 +182,14 @@ class Batch:
         # Options that change nothing are skipped in `draw`.
         self.is_greedy = bool(self.greedy.all())
         ordinary = self.limits.ordinary_and_lifted[0]
-        top_k, top_p, min_p = (ordinary[:, 1:] != [*FILTERS.values()]).any(0)
-        self.ranks, has_min_p = bool(top_k or top_p), bool(min_p)
+        used = dict(zip(FILTERS, (ordinary[:, 1:] != [*FILTERS.values()]).any(0), strict=True))
+        self.ranks = bool(used["top_k"] or used["top_p"])
         # All these arrays are views of the current limits, which change in place.
-        is_single = self.greedy.ndim == 0
-        current = self.limits.current[0] if is_single else self.limits.current
-        scale, self.top_k, self.top_p, min_p = np.split(current, 1 + len(FILTERS), -1)
-        if is_single:
-            scale, min_p = scale.reshape(()), min_p.reshape(())
-        self.scale, self.min_p = scale, min_p if has_min_p else None
+        shape = () if self.greedy.ndim == 0 else (-1, 1)
+        parts = (column.reshape(shape) for column in self.limits.current.T)
+        limits = dict(zip(COLUMNS, parts, strict=True))
+        self.scale, self.top_k, self.top_p = (limits[n] for n in ("scale", "top_k", "top_p"))
+        self.min_p = limits["min_p"] if used["min_p"] else None
 
     @classmethod
     def of(

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby, takewhile
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,12 @@ from charrnn.text.vocabulary import Vocabulary
 from tests.textbook import EQUATIONS
 
 Array = np.ndarray
+# values of each filter: first the neutral one, then one that changes texts
+FILTERS: dict[str, tuple[Any, ...]] = {
+    "top_k": (None, 3, 1, 1000, 10**9),
+    "top_p": (None, 0.5, 1e-9, 0.9, 1.0),
+    "min_p": (0.0, 0.3, 0.02, 1.0),
+}
 
 
 def log_softmax(logits: Array) -> Array:
@@ -206,7 +213,7 @@ def probabilities(
         return [float(v == kept[0]) for v in range(len(scores))]
     if text.endswith(("   ", "\t\t\t")) and choice.top_k != 1:
         temperature = max(temperature, 1.0)
-        choice = replace(choice, top_k=None, top_p=None, min_p=0.0)
+        choice = replace(choice, **{name: values[0] for name, values in FILTERS.items()})
     # 1e260 as in `charrnn.generation.draw`: beyond it a float64 would overflow
     scale = min(1 / temperature, 1e260)
     weights = {v: math.exp((scores[v] - scores[kept[0]]) * scale) for v in kept}

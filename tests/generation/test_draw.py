@@ -12,7 +12,7 @@ from charrnn.errors import RunError
 from charrnn.generation.draw import Batch, draw
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.definition import drawn, probabilities
+from tests.generation.definition import FILTERS, drawn, probabilities
 from tests.generation.models import params
 
 LETTERS = Vocabulary(list("abcdefghijkl"))
@@ -20,22 +20,14 @@ CHOICES = [
     params(),
     params(temperature=0.3),
     params(temperature=7.0),
-    params(top_k=4),
-    params(top_k=1),
     params(temperature=0),
-    params(top_k=1000),
-    params(top_p=0.5),
-    params(top_p=1.0),
-    params(top_p=1e-9),
+    *(params(**{name: value}) for name, values in FILTERS.items() for value in values),
     params(temperature=1.7, top_k=6, top_p=0.8),
     params(temperature=1e-30),
     params(temperature=5e-324),
     params(temperature=1e30),
     params(temperature=1e300, top_p=0.4),
     params(temperature=1e-300, top_k=1),
-    params(min_p=0.05),
-    params(min_p=0.0),
-    params(min_p=1.0),
     params(temperature=2.5, top_k=7, top_p=0.95, min_p=0.2),
     params(ban="adl"),
     params(ban="f", temperature=0),

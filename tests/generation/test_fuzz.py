@@ -19,7 +19,7 @@ from charrnn.models.trained import Trained, TrainedEnsemble, zero_state
 from charrnn.options.cells import CELLS
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.definition import drawn, log_probabilities, probabilities
+from tests.generation.definition import FILTERS, drawn, log_probabilities, probabilities
 from tests.generation.models import counts_of, trained_model
 
 LENGTH = 40
@@ -86,10 +86,9 @@ class Case:
         how = {
             "temperature": float(pick([0, 0.3, 0.8, 1, 1.5, 4])),
             "sample": bool(self.numbers.random() < 0.9),
-            "top_k": pick([None, 1, 2, 5, len(letters), 10**9]),
-            "top_p": pick([None, None, 0.1, 0.5, 0.9, 1.0]),
-            "min_p": float(pick([0, 0, 0.02, 0.3])),
         }
+        for name, values in FILTERS.items():  # often the neutral one
+            how[name] = values[max(0, int(self.numbers.integers(-1, len(values))))]
         if self.numbers.random() < 0.3:
             how["logit_bias"] = {letters[-1]: -2.0, letters[0] + letters[1]: 1.5}
         if self.numbers.random() < 0.3:
@@ -107,7 +106,8 @@ def allowed(
 ) -> Iterator[int]:
     """The ids of a draw; one within rounding of a boundary may fall to its other side."""
     for nudge in (1, 1 - 1e-3, 1 + 1e-3):
-        nudged = {name: how[name] and min(how[name] * nudge, 1) for name in ("top_p", "min_p")}
+        floats = {name: how[name] for name in FILTERS if isinstance(how[name], float)}
+        nudged = {name: min(value * nudge, 1) for name, value in floats.items()}
         params = SamplingParams(**{**how, **nudged})
         each = probabilities(logs, params, case.vocabulary, text)
         yield from (drawn(each, max(u, 0)) for u in (uniform, uniform - 1e-4, uniform + 1e-4))

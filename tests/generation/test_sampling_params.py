@@ -15,7 +15,7 @@ from charrnn.errors import InputError
 from charrnn.generation import dry
 from charrnn.model import Model
 from charrnn.options.sampling import SamplingParams
-from tests.generation.definition import assert_follows, dry_penalties, probabilities
+from tests.generation.definition import FILTERS, assert_follows, dry_penalties, probabilities
 from tests.generation.models import blank_model, params, trained_model
 
 MODEL = Model(trained_model(conviction=3))
@@ -32,9 +32,7 @@ OTHER: dict[str, Any] = {
     "seed": 2,
     "temperature": 0.3,
     "sample": False,
-    "top_k": 3,
-    "top_p": 0.5,
-    "min_p": 0.3,
+    **{name: values[1] for name, values in FILTERS.items()},
     "dry_multiplier": 5.0,
     "dry_base": 3.0,
     "dry_allowed_length": 1,

@@ -28,7 +28,7 @@ from numba.extending import intrinsic, overload, register_jitable
 
 from charrnn.counts.run_lengths import MAX_ODDS, MAX_RUN
 from charrnn.counts.words import UNKNOWN
-from charrnn.generation.draw import RUN_LENGTH
+from charrnn.generation.draw import COLUMNS, RUN_LENGTH
 from charrnn.generation.int8_rows import INT8_MAX
 
 
@@ -99,6 +99,7 @@ KERNELS = {"lstm": 0, "gru": 1, "rnn": 2}
 GROUP_SIZE = 4  # streams that read the weights together
 # Compiled functions treat globals as constants.
 _LSTM, _GRU = KERNELS["lstm"], KERNELS["gru"]
+_SCALE, _TOP_K, _TOP_P, _MIN_P = map(COLUMNS.index, ("scale", "top_k", "top_p", "min_p"))
 
 F = np.float32
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
@@ -483,7 +484,7 @@ def draw(logits, weights, uniform, greedy, limits):  # type: ignore[no-untyped-d
         for v in range(len(logits)):
             if logits[v] == highest:
                 return v
-    scale, top_k, top_p, min_p = limits
+    scale, top_k, top_p, min_p = limits[_SCALE], limits[_TOP_K], limits[_TOP_P], limits[_MIN_P]
     total = 0.0
     for v in range(len(logits)):
         weights[v] = exp((np.float64(logits[v]) - highest) * scale)

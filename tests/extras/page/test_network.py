@@ -16,6 +16,7 @@ from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 from tests.extras.page.node import NETWORK, run, with_sampler
+from tests.generation.definition import FILTERS
 from tests.generation.models import blank_model, trained_model
 
 STACKS: list[dict[str, Any]] = [
@@ -35,12 +36,9 @@ VOCABULARIES = [
 HOW: list[dict[str, Any]] = [
     {"temperature": 1},
     {"temperature": 0},
-    {"top_k": 4},
-    {"top_k": 1},
-    {"top_p": 0.6},
-    {"top_p": 1, "top_k": 9},
+    *({name: value} for name, values in FILTERS.items() for value in values),
+    {"top_p": 0.9, "top_k": 9},
     {"min_p": 0.2, "temperature": 1.5},
-    {"min_p": 0},
     {"temperature": 0.3, "dry_multiplier": 0.8, "dry_base": 2, "dry_allowed_length": 2},
     {"temperature": 0, "dry_multiplier": 5, "dry_allowed_length": 3, "start_text": "abcdabc"},
     {"seed": 2**63 - 1},
