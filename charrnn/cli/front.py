@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -390,6 +390,8 @@ class _StreamWithoutHydraError:
 def _print_hydra_output(line: Line) -> None:
     """Print what the flags ask Hydra for, with the error handler of standard output."""
     output = io.StringIO()
+    if line.flags.hydra_help:  # for which Hydra composes no config
+        line = replace(line, overrides=())
     with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
         run_hydra_main(line, Task(line, OUTPUTS))
     print(output.getvalue().rstrip("\n"))

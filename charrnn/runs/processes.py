@@ -67,10 +67,20 @@ class LostProcess(RunError):
 # -- rank 0 --------------------------------------------------------------------------------
 
 
-def check_importable(options: DecidedOptions) -> None:
-    """Raise InputError for a class in the user's script, which other ranks cannot import."""
+def check_ranks(options: DecidedOptions, world: World) -> None:
+    """Raise InputError if this process cannot start the other ranks of a run.
+
+    They cannot import a class in the user's script, and a process has one process group.
+    """
+    if options.trainer.num_processes == 1:
+        return
+    if dist.is_initialized() and not world.launcher:
+        raise InputError(
+            "trainer.devices: another training in this process has left its process group; end it "
+            "first: torch.distributed.destroy_process_group()"
+        )
     for name in find_code(options):
-        if options.trainer.num_processes > 1 and (name.startswith("__main__.") or "<" in name):
+        if name.startswith("__main__.") or "<" in name:
             raise InputError(
                 f"trainer.devices: the other processes cannot import {shorten(name)} from the "
                 f"script that runs; put it into a module"
@@ -111,11 +121,6 @@ def lead_ranks(run: RunPlan, world: World, explain_resume: Callable[[], str]) ->
 @contextlib.contextmanager
 def _start_ranks(count: int, explain_resume: Callable[[], str]) -> Iterator[World]:
     """Start ranks 1 to `count` - 1 on this machine, form the group, and end them."""
-    if dist.is_initialized():
-        raise InputError(
-            "trainer.devices: another training in this process has left its process group; end it "
-            "first: torch.distributed.destroy_process_group()"
-        )
     world = World("charrnn", 0, 0, count, count)
     # Port 0 selects a free port, and the store keeps it.
     store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)

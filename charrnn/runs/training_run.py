@@ -73,7 +73,7 @@ def plan_run(
         options = decisions.adopt_architecture(options, initial, request.given)
     decided, reason = decisions.decide(options, size, world, measure)
     streams = decisions.cut_text(decided, text)
-    processes.check_importable(decided)
+    processes.check_ranks(decided, world)
 
     check_background(request, point, data.background)
     files = text.path.resolve(), text.json_path.resolve()

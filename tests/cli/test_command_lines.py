@@ -131,6 +131,8 @@ LINES: dict[str, str | dict[str, Any]] = {
     "preprocess": "input_txt is required",
     "convert input=x output=a.html": "output=a.html: must end in .safetensors",
     "sample ~length": "length: cannot be left out",
+    "sample ~seed": "seed: cannot be left out",
+    "sample model=gru": "model=gru: no such option",
     "sample 'seed=${nope}'": "Interpolation key 'nope' not found",
     "sample 'seed=${oc.env:CHARRNN_NO_SUCH}'": "CHARRNN_NO_SUCH",
     "train resume=x init_from=y": "init_from=y: resume= restores everything",
@@ -252,7 +254,7 @@ def test_showing_the_config_runs_nothing(door: Any, tmp_path: Path) -> None:
     assert (answer.code, answer.err) == (0, "")
     assert yaml.safe_load(answer.out)["kind"] == "gru"
     assert "model: gru" in door("train", "--info", "defaults-tree", "model=gru").out
-    assert "Hydra" in door("train", "--hydra-help").out
+    assert "Hydra" in door("train", "--hydra-help", "model=gru").out
     answer = door("sample", "--cfg=all", "--resolve", "length=7", "top_k=${length}")
     assert "hydra:" in answer.out
     assert "top_k: 7" in answer.out

@@ -182,6 +182,15 @@ def test_a_callback_of_lightnings(data: TextDataModule, name: str) -> None:
     run.fit(module_of(data), data)
 
 
+def test_a_process_group_of_another_training_is_named(
+    workplace: Path, data: TextDataModule
+) -> None:
+    trainer(max_steps=1, strategy="ddp", devices=1).fit(module_of(data), data)
+    with pytest.raises(InputError, match="destroy_process_group"):
+        charrnn.train(*SMALL, "trainer=ddp_sim")
+    assert not Path("outputs").exists()
+
+
 class OwnOptimizer(LanguageModel):
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
@@ -237,7 +246,7 @@ COMMANDS = {
     f"-m experiment=glob(*) +trainer.fast_dev_run=true {SWEEP}": "",
     f"-m optimizer.lr=0.005,0.01 +trainer.fast_dev_run=true {SWEEP}": "",
     f"-m optimizer.lr=0.005,0.01 trainer=ddp_sim {SWEEP}": "each job trains in one process",
-    f"sweep=tpe hydra.sweeper.n_trials=3 trainer.max_epochs=1 {SWEEP}": "",
+    f"sweep=tpe hydra.sweeper.n_trials=3 optimizer.lr=interval(0.001,0.01) {SWEEP}": "",
     f"sweep=tpe hydra.sweeper.n_trials=3 trainer=ddp_sim {SWEEP}": "each job trains in one process",
     # in the template's words
     "trainer.devices=2 trainer.strategy=ddp_spawn": "one of auto, ddp",
@@ -254,7 +263,7 @@ COMMANDS = {
 }
 
 
-SLOW = {words for words in COMMANDS if re.search("profiler|glob|=ddp_sim$|=tpe .*epochs", words)}
+SLOW = {words for words in COMMANDS if re.search("profiler|limit$|glob|=ddp_sim$|interval", words)}
 
 
 @pytest.mark.parametrize(
@@ -263,7 +272,8 @@ SLOW = {words for words in COMMANDS if re.search("profiler|glob|=ddp_sim$|=tpe .
 def test_a_command_works_or_is_refused_in_a_line(
     workplace: Path, capfd: pytest.CaptureFixture[str], words: str
 ) -> None:
-    code = main(["train", *SMALL, *words.split()])
+    small = [word for word in SMALL if "callbacks=none" not in words or "callbacks" not in word]
+    code = main(["train", *small, *words.split()])
     err = capfd.readouterr().err
     assert (code, "Traceback" in err) == (2 if COMMANDS[words] else 0, False), err
     assert COMMANDS[words] in err.splitlines()[-1]

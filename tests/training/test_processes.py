@@ -204,6 +204,21 @@ def test_a_signal_in_the_last_validation_stops_all(
     assert metrics(run) == metrics(whole)
 
 
+@pytest.mark.slow
+def test_ctrl_c_while_another_rank_imports(workplace: Path) -> None:
+    """The terminal sends it to both, and one of them has no handler yet."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "charrnn", "train", *SMALL_DDP],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    while not children(process.pid):
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in err) == (130, False), err
+
+
 def test_what_cannot_be_split_is_refused(
     train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
