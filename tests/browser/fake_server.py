@@ -114,7 +114,10 @@ class _Handler(BaseHTTPRequestHandler):
                 for index in range(body["n"]):
                     text = self.fake.texts[index % len(self.fake.texts)]
                     if place < len(text):
-                        self._event(_choice(index, place, text[place], self._logprob(place)))
+                        is_stopped = body.get("stop") and place == len(text) - 1
+                        choice = _choice(index, place, text[place], self._logprob(place))
+                        choice["finish_reason"] = "stop" if is_stopped else None
+                        self._event({"choices": [choice]})
                 if place + 1 == self.fake.breaks_after:
                     return
                 time.sleep(self.fake.delay)
@@ -169,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _choice(index: int, place: int, character: str, logprob: float) -> dict[str, Any]:
     logprobs = {"tokens": [character], "token_logprobs": [logprob], "text_offset": [place]}
-    return {"choices": [{"index": index, "text": character, "logprobs": logprobs}]}
+    return {"index": index, "text": character, "logprobs": logprobs}
 
 
 def _places(passage: str, text: str) -> list[list[int]]:

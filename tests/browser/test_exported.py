@@ -225,3 +225,17 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
             page.locator("#dials-toggle").click()
         page.get_by_role("button", name="Options").click()
         check()
+
+
+def test_options_for_the_text_do_what_they_do_in_python(chromium: Any, tmp_path: Path) -> None:
+    model = trained_model(conviction=2)
+    with opened(chromium, written(tmp_path, model)) as page:
+        cards(page)
+        fields = {"ban": "eE", "biased": "!?", "bias": "2", "stop": "!o", "seed": "5"}
+        for name, to in fields.items():
+            set_field(page, name, to)
+        slide(page, "Length", "7")
+        page.locator("#text").fill("Hm: ")
+        limits = {"ban": "eE", "logit_bias": {"!?": 2}, "until": "!o"}
+        texts = Model(model).generate(2000, "Hm: ", seed=5, num_samples=3, **limits)
+        until(lambda: cards(page) == texts)

@@ -99,3 +99,16 @@ def test_a_model_of_bytes(chromium: Any, tmp_path: Path) -> None:
         write(page, "é a")
         shown = "".join(page.locator("#alternatives .text").all_text_contents())
         assert set() < set(shown) <= set("a\n é\ufffd")
+
+
+def test_options_for_the_text_reach_the_model(chromium: Any, tmp_path: Path) -> None:
+    model = Model(trained_model(conviction=2))
+    with page_of(chromium, model, tmp_path) as page:
+        fields = {"ban": "eE", "biased": "!?", "bias": "2", "stop": "!o", "seed": "5"}
+        for name, to in fields.items():
+            set_field(page, name, to)
+        slide(page, "Length", "7")
+        write(page, "Hm: ")
+        limits = {"ban": "eE", "logit_bias": {"!?": 2}, "until": "!o"}
+        texts = model.generate(2000, "Hm: ", seed=5, num_samples=3, **limits)
+        until(lambda: page.locator("#alternatives .text").all_text_contents() == texts)

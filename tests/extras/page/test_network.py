@@ -44,6 +44,11 @@ HOW: list[dict[str, Any]] = [
     {"seed": 2**63 - 1},
     {"seed": 2**40, "prime": "none"},
     {"seed": 0, "start_text": "Hm: "},
+    {"ban": "eaoé "},
+    {"temperature": 0, "ban": "e", "logit_bias": {"e": 100, "aou": 1.37, "\n": -3}},
+    {"logit_bias": {"t": 2.3, "th": -1.1, "é": 5}, "dry_multiplier": 2, "dry_allowed_length": 2},
+    {"until": "e", "start_text": "The e"},
+    {"until": "never written"},
 ]
 REFUSED = [
     ({"length": -1}, "length: must be"),
@@ -56,6 +61,10 @@ REFUSED = [
     ({"dry_base": 0.5}, "dry_base: must be"),
     ({"dry_allowed_length": 0}, "dry_allowed_length: must be"),
     ({"prime": "nothing"}, "prime: must be"),
+    ({"logit_bias": {"e": 101}}, "logit_bias: must have"),
+    ({"logit_bias": {"": 1}}, "logit_bias: must have"),
+    ({"until": ""}, "until: must not"),
+    ({"ban": "\n" + "".join(map(chr, range(32, 127)))}, "ban: every character"),
     ({"seed": -1}, "seed: must be"),
     ({"start_text": "Zür"}, "U+00FC"),
 ]
@@ -114,6 +123,10 @@ def test_a_vocabulary_of_any_characters(vocabulary: Vocabulary) -> None:
     start = "Zür 漢🚀\n\udcff" if vocabulary.is_bytes else vocabulary.characters[3] * 2
     asked = [{}, {"start_text": start}]
     assert generate(model, *asked) == expected(model, *asked)
+    banned = vocabulary.decode(range(len(vocabulary) - 3))
+    limits = [{"ban": banned, "seed": seed} for seed in range(9)]
+    limits.append({"until": vocabulary.decode([5]), "logit_bias": {vocabulary.decode([6]): 3}})
+    assert generate(model, *limits) == expected(model, *limits)
 
 
 def test_what_is_out_of_its_range_or_unknown_is_refused() -> None:

@@ -63,10 +63,14 @@ export class Alternatives {
     this.#setPassage(card, card.passage.append(passage));
   }
 
-  /** Cut all continuations at a sentence or a word, because they are complete. */
-  complete() {
-    for (const card of this.cards) {
-      this.#setPassage(card, this.#trim(card));
+  /**
+   * Cut the continuations at a sentence or a word, because they are complete.
+   *
+   * @param {Set<number>} stopped  The indices of those that ended before `stop`; they are not cut.
+   */
+  complete(stopped) {
+    for (const [index, card] of this.cards.entries()) {
+      if (!stopped.has(index)) this.#setPassage(card, this.#trim(card));
       card.isComplete = true;
     }
   }

@@ -76,18 +76,20 @@ export class Generation {
       if (this.controller === controller) this.#addPassage(index, passage);
     });
     let failure = null;
+    let stopped = new Set(); // the indices of texts that ended before `stop`: they are not cut
     try {
-      await this.writer.complete(request, (index, characters) => pieces.add(index, characters));
+      stopped = await this.writer.complete(request,
+        (index, characters) => pieces.add(index, characters));
     } catch (error) {
       failure = error;
     }
     pieces.flush();
     if (this.controller !== controller) return; // a text was taken, or all were dismissed
     if (alternatives.isOpen) {
-      alternatives.complete();
+      alternatives.complete(stopped);
       if (!failure && textAfter.trim()) await this.#sort(request, textAfter.slice(0, COMPARED));
       if (this.controller !== controller) return;
-    } else {
+    } else if (!stopped.has(0)) {
       this.#trimInserted(textAfter);
     }
     this.#finish(pieces.count, performance.now() - startTime, isSuggestion);

@@ -3,7 +3,7 @@
 import { saveFile } from "./files.js";
 import { loadList, storeList } from "./storage.js";
 
-const MAX_LENGTH = 200; // bytes; a longer line is not an entry
+const MAX_LENGTH = 200; // tokens; a longer line is not an entry
 const MAX_BATCH = 50; // texts that are written at the same time
 const MIN_BATCH = 10; // texts, even if fewer entries are missing, because some are duplicates
 const MAX_USELESS = 100; // stop after this many texts without a new entry
@@ -136,11 +136,11 @@ export class List {
   async #writeLines({ prompt, ...request }) {
     const texts = Array(request.n).fill("");
     const options = { ...request, prompt, stop: "\n", max_tokens: MAX_LENGTH, logprobs: null };
-    await this.writer.complete(options, (index, characters) => {
+    const stopped = await this.writer.complete(options, (index, characters) => {
       for (const { text } of characters) texts[index] += text;
     });
-    const isComplete = (text) => new TextEncoder().encode(text).length < MAX_LENGTH;
-    return texts.filter(isComplete).map((text) => (prompt + text).trimEnd()).filter(Boolean);
+    const lines = texts.filter((_, index) => stopped.has(index));
+    return lines.map((text) => (prompt + text).trimEnd()).filter(Boolean);
   }
 
   #setItems(items) {

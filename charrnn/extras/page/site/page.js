@@ -17,6 +17,7 @@ const MAX_UNKNOWN = 3; // unknown characters that are named under the text
 
 const IS_MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
 const find = (selector) => document.querySelector(selector);
+const isField = (element) => element.matches("input:is([type=text], [type=number])");
 
 /** @param {import("./writer.js").Writer} writer */
 export async function openPage(writer) {
@@ -215,7 +216,7 @@ class Page {
     const digit = event.altKey && !mod && event.code.match(/^Digit([1-9])$/);
     const isOffered = alternatives.isOpen && digit && alternatives.cards[digit[1] - 1];
     if (isOffered) return () => alternatives.take(Number(digit[1]));
-    if (!mod || event.altKey || event.target.matches("#seed")) return null; // a field has its undo
+    if (!mod || event.altKey || isField(event.target)) return null; // it has its undo
     if (event.key === ".") return () => this.openCharacterMenu(editor.caret - 1, { byKey: true });
     const key = event.key.toLowerCase();
     if (key === "z") return () => this.undoOrRedo(event.shiftKey ? "redo" : "undo");

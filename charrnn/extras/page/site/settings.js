@@ -17,10 +17,12 @@ const SLIDERS = {
   top_p: { read: Number, format: (value) => Number(value).toFixed(2) },
   min_p: { read: Number, format: (value) => Number(value).toFixed(2) },
   dry_multiplier: { read: Number, format: (value) => (Number(value) || "off").toString() },
+  dry_allowed_length: { read: Number, format: (value) => `${value} characters` },
+  bias: { read: Number, format: (value) => Number(value).toFixed(1) },
 };
 
 /** Fields of SamplingParams (charrnn/options/sampling.py); the writer has their defaults. */
-const SAMPLING = ["temperature", "top_p", "min_p", "dry_multiplier"];
+const SAMPLING = ["temperature", "top_p", "min_p", "dry_multiplier", "dry_allowed_length"];
 
 export class Settings {
   /** @param {HTMLElement} root  Has a field for each setting; their ids are stored. */
@@ -111,7 +113,8 @@ export class Settings {
     const options = this.#readOptions();
     // at temperature 0 all continuations are equal
     const n = options.temperature === 0 ? 1 : this.#read("alternatives-count");
-    return { ...options, max_tokens: this.#read("length"), n };
+    const stop = this.#find("stop").value.replaceAll("\\n", "\n") || null;
+    return { ...options, max_tokens: this.#read("length"), n, stop };
   }
 
   /** Return the options of a list, with the start of each entry as the prompt. */
@@ -122,10 +125,13 @@ export class Settings {
 
   #readOptions() {
     const seed = this.#find("seed");
+    const biased = this.#find("biased").value;
     const hasSeed = seed.value !== "" && seed.checkValidity();
     return {
       model: this.chosenModel,
       ...Object.fromEntries(SAMPLING.map((name) => [name, this.#read(name)])),
+      ban: this.#find("ban").value || null,
+      logit_bias: biased ? { [biased]: this.#read("bias") } : null,
       seed: hasSeed ? Number(seed.value) : Math.floor(Math.random() * LARGEST_SEED),
     };
   }

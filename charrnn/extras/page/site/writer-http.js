@@ -51,15 +51,20 @@ export function createHttpWriter() {
 
     async complete({ signal, ...rest }, onPiece) {
       const body = { logprobs: 0, ...rest, stream: true };
+      const stopped = new Set();
       try {
         const response = await request("v1/completions", { body, signal });
         for await (const event of readEvents(response.body)) {
           if (event.error) throw new WriterError(event.error.message);
-          for (const choice of event.choices) onPiece(choice.index, toCharacters(choice));
+          for (const choice of event.choices) {
+            onPiece(choice.index, toCharacters(choice));
+            if (choice.finish_reason === "stop") stopped.add(choice.index);
+          }
         }
       } catch (error) {
         if (!signal.aborted) throw error;
       }
+      return stopped;
     },
 
     async findCopies(model, text) {

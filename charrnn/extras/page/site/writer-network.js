@@ -54,13 +54,15 @@ export function createNetworkWriter(sampler, lines) {
         const slices = new Slices();
         const ids = vocabulary.fit(prompt).flatMap((character) => character.ids);
         const start = await read(ids, slices, signal);
-        if (!start) return;
+        if (!start) return new Set();
         const continuations = Array.from({ length: n }, (_, index) => {
           const uniforms = new Uniforms(seed, index);
           const newIds = sampler.write(start, { ...sampling, ...params }, uniforms, ids);
           return new Continuation(sampler, start, newIds, index, params);
         });
         await write(continuations, slices, signal, onPiece);
+        const stopped = continuations.filter(({ isStopped }) => isStopped);
+        return new Set(stopped.map(({ index }) => index));
       } catch (error) {
         throw error instanceof RangeError ? new WriterError(error.message) : error;
       }
@@ -117,7 +119,9 @@ class Continuation {
     this.newIds = newIds;
     this.index = index;
     this.charactersLeft = max_tokens;
-    this.stop = stop;
+    this.stop = stop ?? "";
+    this.isStopped = false; // whether the text has ended before `stop`
+    this.held = []; // the last characters, which may be the start of `stop`
     this.lacksLogits = start.last === null; // see Sampler.write
     this.decode = sampler.vocabulary.makeDecoder();
     this.logprob = 0; // the sum over the bytes of an incomplete character
@@ -134,12 +138,27 @@ class Continuation {
       this.lacksLogits = false;
       const text = this.decode(id, this.charactersLeft === 0);
       if (text === "") continue;
-      if (text === this.stop) this.charactersLeft = 0;
-      if (text === this.stop) break;
-      characters.push({ text, logprob: this.logprob });
+      this.held.push({ text, logprob: this.logprob });
       this.logprob = 0;
+      characters.push(...this.#releaseHeld());
+      if (this.isStopped) return characters;
     }
-    return characters;
+    return this.charactersLeft ? characters : [...characters, ...this.held];
+  }
+
+  /** Remove and return the held characters that cannot be part of `stop`; end before `stop`. */
+  #releaseHeld() {
+    const text = this.held.map((character) => character.text).join("");
+    if (this.stop && text === this.stop) {
+      this.isStopped = true;
+      this.charactersLeft = 0;
+    }
+    let count = 0;
+    let start = 0;
+    while (start < text.length && !this.stop.startsWith(text.slice(start))) {
+      start += this.held[count++].text.length;
+    }
+    return this.held.splice(0, count);
   }
 }
 

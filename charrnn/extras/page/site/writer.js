@@ -9,11 +9,14 @@
  * @property {string} model  One of the names from `fetchModels`.
  * @property {string} prompt  The text to continue; may be empty.
  * @property {number} max_tokens  The number of characters to write.
- * @property {string} [stop]  A character before which a text ends.
+ * @property {string | null} [stop]  A text before which each text ends.
  * @property {number} temperature
  * @property {number} top_p
  * @property {number} min_p
  * @property {number} dry_multiplier
+ * @property {number} dry_allowed_length
+ * @property {string | null} ban
+ * @property {Record<string, number> | null} logit_bias
  * @property {null} [logprobs]  Null: leave out the probabilities, which is faster.
  * @property {number} n  The number of texts to write at the same time.
  * @property {number} seed
@@ -31,7 +34,8 @@
  * @property {Record<string, number>} sampling  Defaults of sampling, set by `fetchModels`.
  * @property {string[]} modelsOfLists  The models of lists, set by `fetchModels`.
  * @property {(request: Request, onPiece: (index: number, characters: Character[]) => void)
- *   => Promise<void>} complete  Calls `onPiece` with new text of each continuation.
+ *   => Promise<Set<number>>} complete  Calls `onPiece` with new text of each continuation. Returns
+ *   the indices of the texts that ended before `stop`.
  * @property {(model: string, text: string) => Promise<[number, number][] | null>} findCopies
  *   Returns the ranges of a text, in code units, that the training text contains; null if the
  *   writer has no training text.

@@ -10,6 +10,27 @@ const COLDEST = 1e260; // the largest inverse of a temperature
 const RUN_LENGTH = 3; // equal blanks, after which the limits are lifted
 
 /**
+ * Return the numbers (V,) that are added to the logits, minus infinity for banned characters; null
+ * if no character is banned or biased. Characters that the model does not know have no effect.
+ *
+ * @param {import("./vocabulary.js").Vocabulary} vocabulary
+ * @param {object} params
+ * @param {string | null} [params.ban]
+ * @param {Record<string, number> | null} [params.logit_bias]
+ * @throws {RangeError} All characters are banned.
+ */
+export function makeBias(vocabulary, { ban, logit_bias }) {
+  if (!ban && !logit_bias) return null;
+  const biases = new Float64Array(vocabulary.size);
+  for (const [characters, bias] of Object.entries(logit_bias ?? {})) {
+    for (const id of vocabulary.lookUp(characters)) biases[id] += bias;
+  }
+  for (const id of vocabulary.lookUp(ban ?? "")) biases[id] = -Infinity;
+  if (biases.some((bias) => bias > -Infinity)) return Float32Array.from(biases);
+  throw new RangeError("ban: every character that the model knows is banned; leave some");
+}
+
+/**
  * Return a function that draws the next id of a text for logits (V,) at a uniform number in [0, 1).
  *
  * @param {import("./vocabulary.js").Vocabulary} vocabulary

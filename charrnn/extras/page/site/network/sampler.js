@@ -5,7 +5,7 @@ import { DryPenalties } from "./dry.js";
 import { Network } from "./network.js";
 import { unpackModel } from "./packed.js";
 import { Uniforms } from "./random.js";
-import { computeLogProb, makeDraw } from "./draw.js";
+import { computeLogProb, makeBias, makeDraw } from "./draw.js";
 import { Vocabulary } from "./vocabulary.js";
 
 export const STRIDE = 256; // characters between two stored states
@@ -18,6 +18,8 @@ export const STRIDE = 256; // characters between two stored states
  * @property {number | null} [top_k]
  * @property {number | null} [top_p]
  * @property {number | null} [min_p]
+ * @property {string | null} [ban]
+ * @property {Record<string, number> | null} [logit_bias]
  * @property {number} [dry_multiplier]
  * @property {number} [dry_base]
  * @property {number} [dry_allowed_length]
@@ -96,16 +98,20 @@ export class Sampler {
     let { last } = start;
     const state = start.state.slice();
     const ids = [...startIds];
+    const bias = makeBias(this.vocabulary, params);
     if (last === null) { // the vocabulary has no newline: draw the first character evenly
-      last = Math.floor(uniforms.next() * this.vocabulary.size);
+      const allowed = [...this.vocabulary.characters.keys()]
+        .filter((id) => bias?.[id] !== -Infinity);
+      last = allowed[Math.floor(uniforms.next() * allowed.length)];
       ids.push(last);
       yield last;
     }
     const draw = makeDraw(this.vocabulary, params, ids);
     const dry = new DryPenalties(params, ids);
     while (true) {
-      const logits = dry.apply(this.network.step(last, state));
-      last = draw(logits, uniforms.next());
+      let logits = this.network.step(last, state);
+      if (bias) logits = logits.map((logit, id) => logit + bias[id]);
+      last = draw(dry.apply(logits), uniforms.next());
       dry.add(last);
       yield last;
     }
@@ -119,7 +125,7 @@ export class Sampler {
    */
   generate({ sample = 0, ...options } = {}) {
     const params = { ...this.model.facts.sampling, ...options };
-    const { length, start_text, temperature, seed, top_k, top_p, min_p, prime } = params;
+    const { length, start_text, temperature, seed, top_k, top_p, min_p, prime, until } = params;
     require(Number.isInteger(length) && length >= 0, "length: must be a whole number, 0 or more");
     require(temperature >= 0 && temperature < Infinity, "temperature: must be 0 or more");
     require(top_k === null || top_k >= 1, "top_k: must be 1 or more");
@@ -129,13 +135,21 @@ export class Sampler {
     require(params.dry_base >= 1, "dry_base: must be 1 or more");
     require(params.dry_allowed_length >= 1, "dry_allowed_length: must be 1 or more");
     require(["text", "none"].includes(prime), "prime: must be text or none");
+    const biases = Object.entries(params.logit_bias ?? {});
+    require(biases.every(([characters, bias]) => characters && Math.abs(bias) <= 100),
+      "logit_bias: must have a number from -100 to 100 for each text of characters");
+    require(until !== "", "until: must not be empty");
     const startIds = this.vocabulary.encode(start_text);
     const start = this.startState(startIds, prime === "text");
     const uniforms = new Uniforms(seed ?? Math.floor(Math.random() * 2 ** 32), sample);
     const newIds = this.write(start, params, uniforms, startIds);
-    const ids = [];
-    while (ids.length < length) ids.push(newIds.next().value);
-    return this.vocabulary.decode(ids);
+    const end = until && this.vocabulary.split(until);
+    let text = "";
+    for (let count = 0; count < length; count++) {
+      text += this.vocabulary.characters[newIds.next().value];
+      if (end && text.endsWith(end)) return text.slice(0, -end.length);
+    }
+    return text;
   }
 
   /** Return the mean loss, in nats per character, of a text without its first character. */
