@@ -141,3 +141,17 @@ def encode_primer(facts: dict[str, Any], vocabulary: Vocabulary) -> Sequence[int
     if ids and newline >= 0 and ids[-1] != newline:
         ids.append(newline)
     return ids
+
+
+_INDENTED_SHARE, _SIGNS_SHARE = 0.1, 0.03  # between prose with indented authors and code
+_SIGNS = frozenset("(){}[]<>=_+*/|\\&#$;")
+
+
+def is_code(facts: dict[str, Any]) -> bool:
+    """Return whether a model's primer looks like code: indented lines, and signs of code."""
+    text = str(facts.get(PRIMER_FACT) or "")
+    lines = [line for line in text.split("\n") if line.strip()]
+    indented = sum(line[0] in " \t" for line in lines)
+    characters = "".join(text.split())
+    signs = sum(character in _SIGNS for character in characters)
+    return indented > _INDENTED_SHARE * len(lines) and signs > _SIGNS_SHARE * len(characters)

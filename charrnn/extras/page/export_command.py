@@ -53,17 +53,19 @@ def run(options: ExportOptions) -> None:
 
 
 def _make_page(options: ExportOptions, chosen: RoundedModel) -> str:
-    from charrnn.extras.page.packing import is_indented, make_card
+    from charrnn.extras.page.packing import make_card
     from charrnn.extras.page.writing_page import About, make_writing_page
     from charrnn.options.datasets import SPLITS
+    from charrnn.text.prompt import is_code
     from charrnn.text.training_text import find_training_text, get_corpus_name
 
-    title = options.title or get_corpus_name(chosen.model.facts) or "charrnn"
-    is_list = chosen.model.facts.get("is_list") is True
-    about = About(title, make_card(chosen), options.licence, is_indented(chosen.model), is_list)
+    facts = chosen.model.facts
+    title = options.title or get_corpus_name(facts) or "charrnn"
+    is_list = facts.get("is_list") is True
+    about = About(title, make_card(chosen), options.licence, is_code(facts), is_list)
     text = None
     with contextlib.suppress(InputError):  # Without the text, the page cannot mark copied lines.
-        text = find_training_text(chosen.model.facts, chosen.model.encoding, splits=SPLITS).text
+        text = find_training_text(facts, chosen.model.encoding, splits=SPLITS).text
     page = make_writing_page(chosen, about, text)
     if chosen.model.counts is None or len(page) <= MAX_PAGE_BYTES:
         return page

@@ -28,7 +28,7 @@ from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
-from charrnn.text.prompt import PRIMER_FACT, encode_primer
+from charrnn.text.prompt import encode_primer
 from charrnn.text.training_text import get_corpus_name
 
 Array = npt.NDArray[np.float32]
@@ -167,16 +167,6 @@ def compute_divergence(model: TrainedModel, other: TrainedModel) -> float:
     engines = (make_engine(model), make_engine(other))
     log_p, log_q = (log_softmax(engine.read(ids[None], state)[0][0]) for engine in engines)
     return float((np.exp(log_p) * (log_p - log_q)).sum(-1).mean())
-
-
-_INDENTED_SHARE = 0.3  # A text with a larger share of indented lines counts as indented.
-
-
-def is_indented(model: TrainedModel) -> bool:
-    """Return whether the model's primer is indented, like code or tables."""
-    lines = [line for line in str(model.facts.get(PRIMER_FACT) or "").split("\n") if line.strip()]
-    indented = sum(line[0] in " \t" for line in lines)
-    return indented > len(lines) * _INDENTED_SHARE
 
 
 def make_card(chosen: RoundedModel) -> list[tuple[str, str]]:

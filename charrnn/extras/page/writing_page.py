@@ -23,14 +23,14 @@ class About:
 
     Attributes:
         card: names and values that describe the model.
-        even: whether the page shows texts in a monospaced font, as for code.
+        is_code: whether the page shows texts in a monospaced font.
         is_list: whether the training text is a list.
     """
 
     title: str
     card: list[tuple[str, str]]
     licence: str
-    even: bool = False
+    is_code: bool = False
     is_list: bool = False
 
 

@@ -19,7 +19,7 @@ from charrnn.generation.device import print_device
 from charrnn.generation.sampler import Sampler, to_vocabulary_characters
 from charrnn.models.trained import Trained
 from charrnn.options.datasets import SPLITS
-from charrnn.text.prompt import fit_text
+from charrnn.text.prompt import fit_text, is_code
 from charrnn.text.training_text import TrainingText, find_training_text
 
 MIN_COPY = 20  # the shortest passage, in characters, that counts as copied
@@ -122,7 +122,8 @@ class ServedModel:
 
     def to_card(self) -> dict[str, Any]:
         """Return the model's entry in the list of /v1/models."""
+        facts = self._sampler.model.facts
         return {
             "id": self.name, "object": "model", "created": self._created, "owned_by": "charrnn",
-            "is_list": self._sampler.model.facts.get("is_list") is True,
+            "is_list": facts.get("is_list") is True, "is_code": is_code(facts),
         }  # fmt: skip

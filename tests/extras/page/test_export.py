@@ -73,19 +73,20 @@ def packed_model(page: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("primer", "even"),
+    ("primer", "is_code"),
     [
         ("def f(x):\n    if x:\n        return\n", True),
         ("To be,\nor not\n\nto be\n", False),
+        ("To be or not\nto be.\n\t\t-- W. Shakespeare\n", False),
         ("", False),
     ],
 )
-def test_code_is_shown_as_code(tmp_path: Path, primer: str, even: bool) -> None:
+def test_code_is_shown_as_code(tmp_path: Path, primer: str, is_code: bool) -> None:
     model = replace(trained_model(), facts={"primer": primer})
     Model(model).save(tmp_path / "model.safetensors")
     run(tmp_path / "model.safetensors", tmp_path / "page.html")
     facts = packed_model((tmp_path / "page.html").read_text())["facts"]
-    assert facts["about"]["even"] is even  # type: ignore[index]
+    assert facts["about"]["is_code"] is is_code  # type: ignore[index]
 
 
 def test_weights_that_eight_bits_would_spoil_stay_as_they_are(tmp_path: Path) -> None:

@@ -93,14 +93,19 @@ def test_cors_of_all_admits_all_until_ctrl_c(models: Path) -> None:
         assert server.lines[1:] == ["charrnn serve: interrupted\n"]
 
 
-def test_the_page_is_told_which_models_learnt_from_lists(train: Train, workplace: Path) -> None:
+def test_the_page_is_told_which_models_learnt_from_lists_and_code(
+    train: Train, workplace: Path
+) -> None:
     names = [f"{a}{b}{c}ing" for a in "bcdfg" for b in "aeiouy" for c in "lmn"]
     Path("mixed.txt").write_text("".join(f"{names[i * 37 % 90]}\n" for i in range(90)))
     train("trainer.max_steps=1", "data.input_txt=mixed.txt", folder="list")
     train("trainer.max_steps=1", folder="text")
-    with serving("models.list=list", "models.text=text") as server:
+    Path("code.txt").write_text("def f(x):\n    return [g(x) + x for x in range(9)]\n" * 90)
+    train("trainer.max_steps=1", "data.input_txt=code.txt", folder="code")
+    with serving("models.list=list", "models.text=text", "models.code=code") as server:
         data = httpx.get(f"{server.url}/v1/models").json()["data"]
-    assert {model["id"]: model["is_list"] for model in data} == {"list": True, "text": False}
+    assert [model["id"] for model in data if model["is_list"]] == ["list"]
+    assert [model["id"] for model in data if model["is_code"]] == ["code"]
 
 
 def test_other_machines_may_call_it_by_any_name(models: Path) -> None:

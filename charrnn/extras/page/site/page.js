@@ -119,7 +119,10 @@ class Page {
       });
     }
     onClick("#retry", () => this.connect());
-    find("#model").addEventListener("input", () => this.resetAnnotations());
+    find("#model").addEventListener("input", () => {
+      this.settings.setFontDefault();
+      this.resetAnnotations();
+    });
     find("#show-typed").addEventListener("input", () => this.resetAnnotations());
     find("footer").addEventListener("input", ({ target }) => // other options change only the view
       target.closest(".dial, #suggest-choice") && this.suggest());
@@ -142,7 +145,6 @@ class Page {
     try {
       settings.setModels(await writer.fetchModels());
       settings.setSamplingDefaults(writer.sampling);
-      settings.setDefault("lists", writer.modelsOfLists.includes(settings.chosenModel));
       this.say("");
       await this.resetAnnotations();
     } catch (error) {
@@ -162,7 +164,6 @@ class Page {
     const { about, isFast } = this.writer;
     if (isFast) this.settings.showSuggestOption();
     if (!about) return;
-    this.settings.setDefault("even", about.even);
     for (const title of [find("h1"), find("#card h2")]) title.textContent = about.title;
     find("#model").hidden = true;
     find("#about").hidden = false;

@@ -39,12 +39,24 @@ export class Settings {
     this.#updateView();
   }
 
-  /** Offer the names of models for choice; a single model is only shown. */
+  /**
+   * Offer the models for choice; a single model is only shown.
+   *
+   * @param {import("./writer.js").ModelCard[]} models
+   */
   setModels(models) {
     const chosen = loadSettings().model;
-    this.model.replaceChildren(...models.map((name) => new Option(name, name)));
-    if (models.includes(chosen)) this.model.value = chosen;
+    this.model.replaceChildren(...models.map(({ id }) => new Option(id, id)));
+    if (models.some(({ id }) => id === chosen)) this.model.value = chosen;
     this.model.disabled = models.length < 2;
+    this.cards = new Map(models.map((card) => [card.id, card]));
+    this.setDefault("lists", this.cards.get(this.chosenModel).is_list);
+    this.setFontDefault();
+  }
+
+  /** Choose the font of the chosen model, unless the reader has chosen one. */
+  setFontDefault() {
+    this.setDefault("even", this.cards.get(this.chosenModel)?.is_code);
   }
 
   /** Set sampling options to these values, unless the reader has chosen others. */

@@ -39,14 +39,12 @@ export function createHttpWriter() {
 
   return {
     sampling: {},
-    modelsOfLists: [],
 
     async fetchModels() {
       const response = await request("v1/models");
       const { data, sampling } = await response.json();
       this.sampling = sampling;
-      this.modelsOfLists = data.filter((model) => model.is_list).map((model) => model.id);
-      return data.map((model) => model.id);
+      return data;
     },
 
     async complete({ signal, ...rest }, onPiece) {

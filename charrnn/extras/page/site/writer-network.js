@@ -42,11 +42,10 @@ export function createNetworkWriter(sampler, lines) {
   return {
     about,
     sampling,
-    modelsOfLists: about.is_list ? [about.title] : [],
     isFast: true,
 
     async fetchModels() {
-      return [about.title];
+      return [{ id: about.title, is_list: about.is_list, is_code: about.is_code }];
     },
 
     async complete({ prompt, n, seed, signal, ...params }, onPiece) {

@@ -26,13 +26,17 @@
  * @property {string} title
  * @property {[string, string][]} card  Names and values of facts about the model.
  * @property {string} licence
- * @property {boolean} even  Whether a fixed-width font is best for its text.
+ * @property {boolean} is_code  Whether a fixed-width font is best for its text.
  * @property {boolean} is_list  Whether the training text is a list.
  *
+ * @typedef {object} ModelCard
+ * @property {string} id  The name of the model.
+ * @property {boolean} is_list  Whether the training text is a list.
+ * @property {boolean} is_code  Whether a fixed-width font is best for its text.
+ *
  * @typedef {object} Writer
- * @property {() => Promise<string[]>} fetchModels  Returns the names of the models.
+ * @property {() => Promise<ModelCard[]>} fetchModels  Returns the models.
  * @property {Record<string, number>} sampling  Defaults of sampling, set by `fetchModels`.
- * @property {string[]} modelsOfLists  The models of lists, set by `fetchModels`.
  * @property {(request: Request, onPiece: (index: number, characters: Character[]) => void)
  *   => Promise<Set<number>>} complete  Calls `onPiece` with new text of each continuation. Returns
  *   the indices of the texts that ended before `stop`.
