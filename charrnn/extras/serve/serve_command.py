@@ -45,28 +45,28 @@ def run(options: ServeOptions) -> None:
 
 
 def _serve(options: ServeOptions) -> None:
-    try:
-        from charrnn.extras.serve.app import make_app
-        from charrnn.extras.serve.server import format_url, listen, serve
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"serve needs the package {error.name}: {format_install_command('serve')}"
-        ) from None
-    from charrnn.extras.serve.served_models import ServedModel
+    from charrnn.extras.serve.listening import format_url, listen
     from charrnn.text.sources import find_files
 
     if options.corpus is not None:
         find_files(options.corpus)  # Only check the path; the first request reads the text.
-    listen(options.host, options.port).close()  # Fail now, because loading models takes long.
-    models = {
-        name: ServedModel(name, model, options) for name, model in _read_models(options).items()
-    }
+    models = _read_models(options)
+    # Requests wait in the socket while the slow imports run and the engines are built.
     with listen(options.host, options.port) as listening:
+        try:
+            from charrnn.extras.serve.app import make_app
+            from charrnn.extras.serve.served_models import ServedModel
+            from charrnn.extras.serve.server import serve
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"serve needs the package {error.name}: {format_install_command('serve')}"
+            ) from None
         is_local = ipaddress.ip_address(listening.getsockname()[0]).is_loopback
         if options.token is None and not is_local:
             host = f"host={options.host}"
             say(f"{host}: anyone who can reach this machine can use the server; set token=")
-        app = make_app(models, options, address=format_url(listening), is_local=is_local)
+        served = {name: ServedModel(name, model, options) for name, model in models.items()}
+        app = make_app(served, options, address=format_url(listening), is_local=is_local)
         serve(app, listening, options.drain_seconds)
 
 

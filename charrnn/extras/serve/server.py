@@ -1,49 +1,16 @@
-"""Open the listening socket, and run the server."""
+"""Run the server on a listening socket."""
 
 from __future__ import annotations
 
-import errno
 import gc
-import os
 import socket
 import sys
 
 import uvicorn
 from fastapi import FastAPI
 
-from charrnn.errors import InputError, RunError, shorten
 from charrnn.extras.serve.limits import HEAD_BYTES, Connection
-
-_BACKLOG = 2048  # connections that may wait to be accepted
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open a socket. Clients can connect to it, and wait until `serve` runs.
-
-    Raises:
-        InputError: the host is not an address of this machine.
-        RunError: the port is in use.
-    """
-    try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        # Prefer IPv4 for a name with both, such as localhost, because older clients try it first.
-        family, _, _, _, address = min(addresses, key=lambda entry: entry[0] != socket.AF_INET)
-        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-    except (OSError, UnicodeError) as error:
-        reason, number = "is not a host name", getattr(error, "errno", None) or 0
-        if isinstance(error, OSError):  # str(error) would repeat the address.
-            reason = os.strerror(number) if number > 0 else error.strerror or reason
-        error_type = RunError if number == errno.EADDRINUSE else InputError
-        raise error_type(
-            f"host={shorten(host)} port={port}: {reason}; give a free port, and a name or address "
-            f"of this machine without brackets, or host=0.0.0.0 for all addresses"
-        ) from None
-
-
-def format_url(listening: socket.socket) -> str:
-    """Return the URL of the server."""
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+from charrnn.extras.serve.listening import BACKLOG
 
 
 def serve(app: FastAPI, listening: socket.socket, drain_seconds: int) -> None:
@@ -59,7 +26,7 @@ def serve(app: FastAPI, listening: socket.socket, drain_seconds: int) -> None:
         log_level="critical",  # Errors of clients are not logged; the app logs internal errors.
         access_log=False,
         server_header=False,
-        backlog=_BACKLOG,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=drain_seconds,
         ws="none",
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from charrnn.errors import InputError
-from charrnn.generation.sampler import Sampler
 from tests.extras.serve.servers import CORPUS, MODEL, request_of, serving_main, until
 
 PAGE = Path(charrnn.__file__).parent / "extras" / "page" / "site"
@@ -100,23 +97,40 @@ def test_what_is_copied_is_told_in_characters(http: Any) -> None:
 # Servers of their own
 
 
-def test_nobody_can_connect_before_it_can_answer(
-    models: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_a_wrong_model_or_port_is_refused_first_and_then_requests_wait(
+    models: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = free.getsockname()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = taken.getsockname()
+        words = ["serve", f"port={address[1]}"]
+        assert main([*words, f"checkpoint={models / 'corpus.txt'}"]) == 2
+        assert "corpus.txt" in capfd.readouterr().err
+        assert main([*words, f"checkpoint={models / 'main.safetensors'}"]) == 1
+        assert "give a free port" in capfd.readouterr().err
+    slow = (
+        "import time\n"
+        "from charrnn.generation.sampler import Sampler\n"
+        "engine = Sampler.engine\n"
+        "Sampler.engine = lambda *given: time.sleep(2) or engine(*given)"
+    )
 
-    def slow(*_: Any) -> None:
-        with socket.socket() as client:
-            raise InputError(f"while it compiles: {client.connect_ex(address)}")
+    answers: list[tuple[float, bytes]] = []
 
-    monkeypatch.setattr(Sampler, "engine", slow)
-    words = ["serve", f"checkpoint={models / 'main.safetensors'}", f"port={address[1]}"]
-    assert main(words) == 2
-    assert f"while it compiles: {errno.ECONNREFUSED}" in capfd.readouterr().err
-    with socket.create_server(address):
-        assert main(words) == 1
-    assert "give a free port" in capfd.readouterr().err  # before anything is compiled
+    def ask() -> bool:
+        with suppress(ConnectionRefusedError), socket.create_connection(address, 30) as client:
+            start = time.monotonic()
+            client.sendall(request_of({"max_tokens": 1}))
+            answers.append((start, client.recv(12)))
+        return bool(answers)
+
+    with ThreadPoolExecutor() as threads:
+        asking = threads.submit(until, ask)
+        with serving_main(models, f"port={address[1]}", patch=slow):
+            ready = time.monotonic()
+            asking.result()
+    [(start, answer)] = answers
+    assert ready - start > 1.5
+    assert answer == b"HTTP/1.1 200"
 
 
 def test_sigterm_lets_what_is_under_way_end_after_a_full_queue(models: Path) -> None:
