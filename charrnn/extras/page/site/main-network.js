@@ -1,5 +1,5 @@
 import { unpackCounts } from "./network/counts.js";
-import { Lines } from "./network/lines.js";
+import { unpackLines } from "./network/lines.js";
 import { Sampler } from "./network/sampler.js";
 import { openPage } from "./page.js";
 import { createNetworkWriter } from "./writer-network.js";
@@ -13,7 +13,7 @@ async function open() {
     showNotice("This browser is too old for the counts in this page: only the network writes.");
   }
   const sampler = new Sampler(readText("packed-model"), counts);
-  const lines = JSON.parse(readText("packed-lines"));
+  const lines = await unpackLines(readText("packed-lines"));
 
   /** The interface for scripts, with the methods of Model in Python. */
   window.charrnn = {
@@ -22,7 +22,7 @@ async function open() {
     generate: (options) => sampler.generate(options),
     score: (text) => sampler.score(text),
   };
-  await openPage(createNetworkWriter(sampler, lines && new Lines(lines)));
+  await openPage(createNetworkWriter(sampler, lines));
 }
 
 /** Show a message about the browser until the page is closed. */

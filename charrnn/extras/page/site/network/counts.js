@@ -6,6 +6,7 @@
  * the current word, and the length of the current run of one character.
  */
 
+import { decompress } from "./packed.js";
 import { RunLengths } from "./runs.js";
 import { findSorted, joinCounts } from "./sorted.js";
 import { WordTable } from "./words.js";
@@ -20,15 +21,13 @@ const MAX_RUN = 65535; // longer runs count as runs of this length
  */
 export async function unpackCounts(text) {
   const packed = JSON.parse(text);
-  if (!packed || typeof DecompressionStream === "undefined") return null;
-  const bytes = Uint8Array.from(atob(packed.data), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const buffer = await new Response(stream).arrayBuffer();
+  const bytes = packed && await decompress(packed.data);
+  if (!bytes) return null;
   const arrays = {};
   let start = 0;
   for (const [name, { type, length }] of Object.entries(packed.arrays)) { // in the bytes' order
     const end = start + length * TYPES[type].BYTES_PER_ELEMENT;
-    arrays[name] = new TYPES[type](buffer.slice(start, end));
+    arrays[name] = new TYPES[type](bytes.buffer.slice(start, end));
     start = end;
   }
   return new Counts(packed, arrays);

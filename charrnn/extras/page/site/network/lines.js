@@ -1,10 +1,30 @@
 /** The lines of the training text, stored as checksums. */
 
+import { decompress } from "./packed.js";
+
+/**
+ * Read the checksums that charrnn/extras/page/packing.py packed.
+ *
+ * @returns {Promise<Lines | null>} Null without checksums, or if the browser cannot unpack them.
+ */
+export async function unpackLines(text) {
+  const packed = JSON.parse(text);
+  const bytes = packed && await decompress(packed);
+  if (!bytes) return null;
+  // the differences of the sorted checksums: first the lowest byte of each, then the next bytes
+  const count = bytes.length / 4;
+  const checksums = new Uint32Array(count);
+  for (let i = 0, sum = 0; i < count; i++) {
+    for (let byte = 0; byte < 4; byte++) sum += bytes[byte * count + i] * 256 ** byte;
+    checksums[i] = sum;
+  }
+  return new Lines(checksums);
+}
+
 export class Lines {
-  /** @param {string} packed  CRC-32 of each line, packed by charrnn/extras/page/packing.py. */
-  constructor(packed) {
-    const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-    this.checksums = new Set(new Uint32Array(bytes.buffer));
+  /** @param {Uint32Array} checksums  CRC-32 of each line. */
+  constructor(checksums) {
+    this.checksums = new Set(checksums);
   }
 
   /** Return whether the text has a line; wrongly true for one other line in 80,000 at most. */

@@ -17,7 +17,7 @@
 /** @returns {Model} */
 export function unpackModel(text) {
   const { tensors, data, ...rest } = JSON.parse(text);
-  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)).buffer;
+  const bytes = decodeBase64(data).buffer;
   return {
     ...rest,
     weight(name) {
@@ -25,6 +25,18 @@ export function unpackModel(text) {
       return DECODERS[type](bytes, at, rows, columns);
     },
   };
+}
+
+/** Return the bytes, in base64, that Python's zlib compressed; null if the browser is too old. */
+export async function decompress(text) {
+  if (typeof DecompressionStream === "undefined") return null;
+  const stream = new Blob([decodeBase64(text)]).stream();
+  const response = new Response(stream.pipeThrough(new DecompressionStream("deflate")));
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+function decodeBase64(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
 /** Decoders by the type of the numbers. */
