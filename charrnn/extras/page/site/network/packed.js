@@ -36,7 +36,10 @@ export async function decompress(text) {
 }
 
 function decodeBase64(text) {
-  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i); // faster than `from`
+  return bytes;
 }
 
 /** Decoders by the type of the numbers. */

@@ -10,8 +10,12 @@ export function findSorted(numbers, first, end, value) {
 
 /** Return the counts of a file's array, in which counts of 255 and more are in another array. */
 export function joinCounts(counts, many) {
+  const joined = new Uint32Array(counts);
   let next = 0;
-  return Uint32Array.from(counts, (count) => (count === MANY ? many[next++] : count));
+  for (let i = 0; i < joined.length; i++) { // faster than `from`
+    if (joined[i] === MANY) joined[i] = many[next++];
+  }
+  return joined;
 }
 
 const MANY = 255;
