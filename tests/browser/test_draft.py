@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer
+from tests.browser.files import watched
 from tests.browser.steps import continue_text, highlighted, slide, text_of, until, write
 
 pytestmark = pytest.mark.browser
@@ -109,9 +110,9 @@ def test_a_saved_draft_keeps_who_wrote_what_and_opens_again(
         (
             "other.json",
             '{"pieces": [{"text": 1}]}',
-            "other.json is not a saved draft.",
+            "other.json is not a saved draft or an export of this page.",
         ),
-        ("long.txt", "x" * 2_000_001, "long.txt is larger than 2 MB."),
+        ("long.txt", "x" * 20_000_001, "long.txt is larger than 20 MB."),
     ):
         (tmp_path / name).write_text(content)
         page.locator("#file").set_input_files(tmp_path / name)
@@ -120,6 +121,84 @@ def test_a_saved_draft_keeps_who_wrote_what_and_opens_again(
     (tmp_path / "plain.txt").write_bytes(b"One\r\ntwo\n")
     page.locator("#file").set_input_files(tmp_path / "plain.txt")
     until(lambda: text_of(page) == "One\ntwo\n")
+
+
+def shelf(page: Any, button: str, exact: bool = True) -> None:
+    """Open the side list, and press one of its buttons."""
+    page.locator("#shelf-toggle").click()
+    page.locator("#shelf").get_by_role("button", name=button, exact=exact).click()
+
+
+def rename(page: Any, name: str) -> None:
+    page.locator("#shelf-toggle").click()
+    page.get_by_label("Name").fill(name)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+
+
+def names(page: Any) -> list[str]:
+    found: list[str] = page.locator("#shelf ol button").all_text_contents()
+    return found
+
+
+def test_several_drafts_are_created_renamed_opened_and_deleted(page: Any) -> None:
+    stored = '{"text": "As before.", "bits": "          ", "caret": 3}'
+    page.evaluate("(stored) => localStorage.setItem('charrnn.draft', stored)", stored)
+    page.reload()
+    assert text_of(page) == "As before."
+    rename(page, "Old <b>one</b>")
+    shelf(page, "New draft")
+    assert text_of(page) == ""
+    assert page.get_by_role("button", name="Undo").is_disabled()
+    page.keyboard.type("Mine.")
+    shelf(page, "Old <b>one</b>")
+    assert text_of(page) == "As before."
+    shelf(page, "New draft")
+    assert names(page) == ["Old <b>one</b>", "Draft 2", "Draft 3"]
+    shelf(page, "Draft 2")
+    page.reload()
+    assert text_of(page) == "Mine."
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    shelf(page, "Delete")
+    assert text_of(page) == "Mine."
+    for left in (["Old <b>one</b>", "Draft 3"], ["Draft 3"], ["Draft 1"]):
+        page.once("dialog", lambda dialog: dialog.accept())
+        shelf(page, "Delete")
+        assert names(page) == left
+    assert text_of(page) == ""
+    kept = page.evaluate("Object.keys(localStorage).filter((key) => /draft/.test(key))")
+    assert kept == ["charrnn.drafts"]
+
+
+def test_all_drafts_and_lists_move_to_another_browser(
+    chromium: Any, page: Any, server: FakeServer, tmp_path: Path
+) -> None:
+    server.texts = [" to be."]
+    write(page, "Or not")
+    page.keyboard.press("Alt+1")
+    shelf(page, "New draft")
+    page.locator("#text").fill("Zürich, 👩\u200d🚀\n")
+    page.get_by_role("switch", name="List").check()
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("1 entries").wait_for()
+    page.locator("#list li button").click()
+    with page.expect_download() as download:
+        shelf(page, "Export all", exact=False)
+    download.value.save_as(tmp_path / "charrnn.json")
+    with watched(chromium, server.address, base_url=server.address) as context:
+        other = context.new_page()
+        other.goto("/")
+        other.locator("#text").fill("Here.")
+        other.locator("#file").set_input_files(tmp_path / "charrnn.json")
+        other.get_by_text("Imported 2 drafts and 1 lists.").wait_for()
+        assert text_of(other) == "Zürich, 👩\u200d🚀\n"
+        assert names(other) == ["Draft 1", "Draft 1", "Draft 2"]
+        other.locator("#shelf-toggle").click()
+        other.locator("#shelf ol button").nth(1).click()
+        assert text_of(other) == "Or not to be."
+        assert highlighted(other, "surprise-1", ".mirror") != ""
+        other.get_by_role("switch", name="List").check()
+        assert other.get_by_role("button", pressed=True).all_inner_texts() == ["to be."]
 
 
 def test_a_draft_follows_from_another_window(context: Any, page: Any) -> None:

@@ -72,6 +72,26 @@ def test_entries_are_written_starred_kept_and_saved(page: Any, server: FakeServe
     assert starred.count() == 2
 
 
+def test_several_lists_are_kept(page: Any, server: FakeServer) -> None:
+    page.locator("#text").fill("Mine")
+    page.get_by_role("switch", name="List").check()
+    server.texts = ["tea"]
+    write_list(page, "1 entries")
+    page.locator("#shelf-toggle").click()
+    page.get_by_role("button", name="New list").click()
+    assert entries(page) == []
+    server.texts = ["sky"]
+    write_list(page, "1 entries")
+    page.reload()
+    until(lambda: entries(page) == ["sky"])
+    page.locator("#shelf-toggle").click()
+    page.locator("#shelf").get_by_role("button", name="List 1").click()
+    assert entries(page) == ["tea"]
+    page.get_by_role("switch", name="List").uncheck()
+    assert page.locator("#text").input_value() == "Mine"
+    assert page.locator("#open-name").text_content() == "Draft 1"
+
+
 def test_a_model_of_lists_opens_in_the_list(page: Any, server: FakeServer) -> None:
     switch = page.get_by_role("switch", name="List")
     assert not switch.is_checked()

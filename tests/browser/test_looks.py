@@ -51,8 +51,13 @@ def go_through(page: Any, width: int, height: int) -> None:
         page.locator("#dials-toggle").click()
     page.get_by_role("button", name="Options").click()
     check()
+    page.get_by_text("More options for the text").click()
+    check()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Draft", exact=True).click()
+    check()
+    page.keyboard.press("Escape")
+    page.locator("#shelf-toggle").click()
     check()
 
 

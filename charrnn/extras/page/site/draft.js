@@ -83,6 +83,13 @@ export class Draft {
     this.#apply(start, end, passage);
   }
 
+  /** Replace the whole text by another draft, without history. */
+  reset(passage) {
+    this.#apply(0, this.text.length, passage);
+    this.undoStack = [];
+    this.redoStack = [];
+  }
+
   /** Undo the last step. Return {step, place}: the step, if there was one, and where it was. */
   undo() {
     return this.#move(this.undoStack, this.redoStack, "inserted", "removed");

@@ -1,9 +1,10 @@
-/** Save drafts as files, and read them. */
+/** Save drafts and lists as files, and read them. */
 
 import { Passage } from "./draft.js";
 
-const LARGEST = 2_000_000; // bytes of a file that is opened as a draft
-const FORMAT = "charrnn draft";
+const LARGEST = 20_000_000; // bytes of a file; browsers store less
+const DRAFT = "charrnn draft"; // the format of a file with one draft
+const COLLECTIONS = "charrnn drafts and lists";
 
 /** Let the browser save a text as a file. */
 export function saveFile(name, text, type = "text/plain") {
@@ -14,8 +15,25 @@ export function saveFile(name, text, type = "text/plain") {
   URL.revokeObjectURL(link.href);
 }
 
-/** Return a draft as JSON: its pieces with their authors, the model's with their surprise. */
-export function draftToJson({ text, bits }) {
+/** Return a draft as JSON, on a line for each of its pieces. */
+export function draftToJson(passage) {
+  const lines = toPieces(passage).map((piece) => JSON.stringify(piece)).join(",\n");
+  return `{"format": "${DRAFT}", "pieces": [\n${lines}\n]}\n`;
+}
+
+/**
+ * Return all drafts and lists as JSON.
+ *
+ * @param {{name: string, passage: Passage}[]} drafts
+ * @param {{name: string, entries: import("./list.js").Entry[]}[]} lists
+ */
+export function collectionsToJson(drafts, lists) {
+  const withPieces = drafts.map(({ name, passage }) => ({ name, pieces: toPieces(passage) }));
+  return JSON.stringify({ format: COLLECTIONS, drafts: withPieces, lists }, null, 1);
+}
+
+/** Return the pieces of a draft with their authors, the model's with their surprise. */
+function toPieces({ text, bits }) {
   const pieces = [];
   for (let start = 0, end = 0; start < text.length; start = end) {
     const isTyped = isNaN(bits[start]);
@@ -24,30 +42,44 @@ export function draftToJson({ text, bits }) {
     if (!isTyped) piece.bits = Array.from(bits.slice(start, end), (b) => Number(b.toFixed(1)));
     pieces.push(piece);
   }
-  const lines = pieces.map((piece) => JSON.stringify(piece)).join(",\n");
-  return `{"format": "${FORMAT}", "pieces": [\n${lines}\n]}\n`;
+  return pieces;
 }
 
 /**
- * Return the draft in a file, as JSON or as plain text.
+ * Return the drafts and lists in a file: all of a browser, or one draft as JSON or plain text.
  *
  * @param {File} file
+ * @returns {Promise<{drafts: {name: string, passage: Passage}[],
+ *   lists: {name: string, entries: import("./list.js").Entry[]}[]}>}
  * @throws {Error} Says what is wrong with the file.
  */
-export async function readDraft(file) {
-  if (file.size > LARGEST) throw new Error(`${file.name} is larger than 2 MB.`);
+export async function readCollections(file) {
+  if (file.size > LARGEST) throw new Error(`${file.name} is larger than 20 MB.`);
   const bytes = await file.arrayBuffer();
   const isJson = file.name.endsWith(".json");
+  const name = file.name.replace(/\.[^.]*$/, "");
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/\r\n?/g, "\n");
-    if (!isJson) return new Passage(text);
-    const { format, pieces } = JSON.parse(text);
-    if (format !== FORMAT) throw new Error("another format");
-    return pieces.map(toPassage).reduce((draft, piece) => draft.append(piece), new Passage(""));
+    if (!isJson) return { drafts: [{ name, passage: new Passage(text) }], lists: [] };
+    const { format, pieces, drafts, lists } = JSON.parse(text);
+    if (format === DRAFT) return { drafts: [toDraft({ name, pieces })], lists: [] };
+    if (format === COLLECTIONS) return { drafts: drafts.map(toDraft), lists: lists.map(toList) };
+    throw new Error("another format");
   } catch {
-    const expected = isJson ? "a saved draft" : "text in UTF-8";
+    const expected = isJson ? "a saved draft or an export of this page" : "text in UTF-8";
     throw new Error(`${file.name} is not ${expected}.`);
   }
+}
+
+function toDraft({ name, pieces }) {
+  const passage = pieces.map(toPassage).reduce((all, piece) => all.append(piece), new Passage(""));
+  return { name: String(name), passage };
+}
+
+function toList({ name, entries }) {
+  const known = entries.map(({ text, isStarred, inText }) =>
+    ({ text: String(text), isStarred: isStarred === true, inText: inText ?? null }));
+  return { name: String(name), entries: known };
 }
 
 function toPassage({ text, bits }) {

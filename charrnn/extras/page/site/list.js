@@ -1,7 +1,7 @@
 /** A list of short texts, one on each line. Starred entries stay when the model writes more. */
 
 import { saveFile } from "./files.js";
-import { loadList, storeList } from "./storage.js";
+import { Collection, unpackList } from "./storage.js";
 
 const MAX_LENGTH = 200; // tokens; a longer line is not an entry
 const MAX_BATCH = 50; // texts that are written at the same time
@@ -34,7 +34,8 @@ export class List {
     this.writer = writer;
     this.page = page;
     this.controller = null; // aborts the running request
-    this.items = new Map(loadList().map((entry) => [entry, makeItem(entry)]));
+    this.collection = new Collection("list");
+    this.items = new Map(); // entry -> its element
     region.addEventListener("input", () => this.show());
     this.list.addEventListener("click", ({ target }) => this.#toggleStar(target.closest("button")));
     this.list.addEventListener("keydown", (event) => this.#moveFocus(event));
@@ -43,6 +44,15 @@ export class List {
 
   get isBusy() {
     return this.controller !== null;
+  }
+
+  /** Show the list that is open in the collection. */
+  reopen() {
+    this.stop();
+    const entries = unpackList(this.collection.load());
+    this.items = new Map(entries.map((entry) => [entry, makeItem(entry)]));
+    this.show();
+    this.page.showState();
   }
 
   /** @returns {Entry[]} */
@@ -122,14 +132,15 @@ export class List {
   }
 
   saveText() {
-    saveFile("list.txt", this.text);
+    saveFile(`${this.collection.name}.txt`, this.text);
   }
 
   saveCsv() {
     const rows = this.selectToSave().entries.map(({ text, isStarred, inText }) =>
       [`"${text.replaceAll('"', '""')}"`, isStarred, inText ?? ""]);
     const lines = [["entry", "starred", "in the training text"], ...rows];
-    saveFile("list.csv", lines.map((row) => `${row.join(",")}\r\n`).join(""), "text/csv");
+    const text = lines.map((row) => `${row.join(",")}\r\n`).join("");
+    saveFile(`${this.collection.name}.csv`, text, "text/csv");
   }
 
   /** Write texts until their first line break, and return the complete ones. */
@@ -150,7 +161,7 @@ export class List {
   }
 
   #store() {
-    if (storeList(this.entries)) return;
+    if (this.collection.store(this.entries)) return;
     this.page.fail(new Error("This browser cannot store the list: save it as a file."));
   }
 

@@ -5,11 +5,12 @@ import { Annotations } from "./annotations.js";
 import { CharacterMenu, formatPercent, nameCharacter, NAMES } from "./character-menu.js";
 import { Draft, Passage } from "./draft.js";
 import { Editor } from "./editor.js";
-import { draftToJson, readDraft, saveFile } from "./files.js";
+import { draftToJson, saveFile } from "./files.js";
 import { Generation } from "./generation.js";
 import { List } from "./list.js";
 import { Settings } from "./settings.js";
-import { loadDraft, onDraftStoredElsewhere, storeDraft } from "./storage.js";
+import { Shelf } from "./shelf.js";
+import { Collection, packDraft, unpackDraft } from "./storage.js";
 
 const SUGGEST_DELAY = 200; // milliseconds after a change
 const UPDATE_DELAY = 500; // milliseconds after a change until the draft is stored and annotated
@@ -22,7 +23,8 @@ const isField = (element) => element.matches("input:is([type=text], [type=number
 /** @param {import("./writer.js").Writer} writer */
 export async function openPage(writer) {
   const page = new Page(writer);
-  page.restore();
+  page.reopenDraft();
+  page.list.reopen();
   page.listen();
   page.describeModel();
   await page.connect();
@@ -32,6 +34,7 @@ export async function openPage(writer) {
 class Page {
   constructor(writer) {
     this.writer = writer;
+    this.drafts = new Collection("draft");
     this.draft = new Draft();
     this.editor = new Editor(find("#sheet"), this.draft);
     this.settings = new Settings(document);
@@ -41,24 +44,30 @@ class Page {
     this.annotations = new Annotations(writer, this);
     this.characterMenu = new CharacterMenu(find("#character-menu"), writer, this);
     this.list = new List(find("#list"), writer, this);
+    this.shelf = new Shelf(find("#shelf"), this);
     this.updateTimer = 0;
     this.suggestTimer = 0;
     this.isUnsaved = false; // whether the draft has changed since it was stored
   }
 
-  /** Show the draft that this browser stored. */
-  restore() {
-    const { passage, caret } = loadDraft() ?? { passage: new Passage(""), caret: 0 };
-    this.draft.replace(0, 0, passage);
-    this.draft.undoStack = [];
+  /** Show the draft that is open in its collection. */
+  reopenDraft() {
+    const { passage, caret } = unpackDraft(this.drafts.load());
+    this.generation.dismiss();
+    this.draft.reset(passage);
+    this.isUnsaved = false;
     this.editor.select(Math.min(caret, passage.length));
-    this.list.show();
     this.showState();
   }
 
   /** The active mode: the list, or the generation of continuations. */
   get mode() {
     return this.settings.isList ? this.list : this.generation;
+  }
+
+  /** The collection of the active mode. */
+  get collection() {
+    return this.settings.isList ? this.list.collection : this.drafts;
   }
 
   listen() {
@@ -85,7 +94,7 @@ class Page {
     document.addEventListener("visibilitychange", () => this.store());
     window.addEventListener("pagehide", () => this.store());
     window.addEventListener("resize", () => this.editor.showMarker(this.generation.anchor));
-    onDraftStoredElsewhere(() => this.reloadDraft());
+    this.drafts.onStoredElsewhere(() => this.reloadDraft());
 
     const onClick = (selector, act) => find(selector).addEventListener("click", act);
     onClick("#continue", (event) => {
@@ -101,13 +110,10 @@ class Page {
     onClick("#close", () => this.dismiss());
     onClick("#undo", () => this.undoOrRedo("undo"));
     onClick("#redo", () => this.undoOrRedo("redo"));
-    onClick("#new", () => this.startNew());
     onClick("#copy", () => this.copy(this.draft.text));
-    onClick("#save", () => saveFile("draft.txt", this.draft.text));
-    onClick("#save-json", () =>
-      saveFile("draft.json", draftToJson(this.draft.passage), "application/json"));
-    onClick("#open", () => find("#file").click());
-    find("#file").addEventListener("change", ({ target }) => this.open(target));
+    onClick("#save", () => saveFile(`${this.drafts.name}.txt`, this.draft.text));
+    onClick("#save-json", () => saveFile(`${this.drafts.name}.json`,
+      draftToJson(this.draft.passage), "application/json"));
     onClick("#list-copy", () => this.copy(this.list.text));
     onClick("#list-save", () => this.list.saveText());
     onClick("#list-csv", () => this.list.saveCsv());
@@ -144,6 +150,7 @@ class Page {
     const { settings, writer } = this;
     try {
       settings.setModels(await writer.fetchModels());
+      this.shelf.show(); // because the mode may have changed
       settings.setSamplingDefaults(writer.sampling);
       this.say("");
       await this.resetAnnotations();
@@ -187,6 +194,7 @@ class Page {
   switchMode() {
     this.list.stop();
     this.dismiss();
+    this.shelf.show();
     this.say("");
     this.suggest();
   }
@@ -284,13 +292,6 @@ class Page {
     if (this.generation.restoreChoice(direction, step)) clearTimeout(this.suggestTimer);
   }
 
-  startNew() {
-    this.generation.dismiss();
-    this.draft.replace(0, this.draft.text.length, new Passage(""));
-    this.focusText();
-    this.say("New draft. Undo restores the old one.");
-  }
-
   async copy(text) {
     try {
       await navigator.clipboard.writeText(text);
@@ -300,42 +301,33 @@ class Page {
     }
   }
 
-  /** Open the draft in a file. */
-  async open(field) {
-    const [file] = field.files;
-    field.value = ""; // so that the same file can be opened again
-    try {
-      const passage = await readDraft(file);
-      this.generation.dismiss();
-      this.draft.replace(0, this.draft.text.length, passage);
-      this.focusText();
-      this.say("Opened. Undo restores the old draft.");
-    } catch (error) {
-      this.fail(error);
-    }
-  }
-
   /** Store and annotate the draft. */
   async update() {
-    if (!this.store()) {
-      this.fail(new Error("This browser cannot store the draft: save it as a file."));
-    }
+    this.store();
     await this.annotations.update().catch((error) => this.fail(error));
     this.showCharacter();
     this.showUnknown();
   }
 
-  /** Store the draft if it has changed; otherwise it could overwrite another window's draft. */
+  /**
+   * Store the draft if it has changed; otherwise it could overwrite another window's draft.
+   *
+   * @returns {boolean} Whether the draft is stored.
+   */
   store() {
-    if (this.isUnsaved) this.isUnsaved = !storeDraft(this.draft.passage, this.editor.caret);
+    const { drafts, draft, editor } = this;
+    if (this.isUnsaved) this.isUnsaved = !drafts.store(packDraft(draft.passage, editor.caret));
+    if (this.isUnsaved) {
+      this.fail(new Error("This browser cannot store the draft: save it as a file."));
+    }
     return !this.isUnsaved;
   }
 
   /** Show the draft that another window stored, if this window is hidden. */
   reloadDraft() {
-    const stored = loadDraft();
-    if (!document.hidden || !stored || stored.passage.text === this.draft.text) return;
-    this.draft.replace(0, this.draft.text.length, stored.passage);
+    const { passage } = unpackDraft(this.drafts.load());
+    if (!document.hidden || passage.text === this.draft.text) return;
+    this.draft.replace(0, this.draft.text.length, passage);
     this.isUnsaved = false; // the other window has stored it
   }
 
@@ -345,7 +337,7 @@ class Page {
     find("#empty").hidden = !isEmpty || (generation.isBusy && !alternatives.isOpen);
     find("#undo").disabled = draft.undoStack.length === 0;
     find("#redo").disabled = draft.redoStack.length === 0;
-    for (const id of ["#new", "#copy", "#save", "#save-json"]) find(id).disabled = isEmpty;
+    for (const id of ["#copy", "#save", "#save-json"]) find(id).disabled = isEmpty;
     const { entries, note } = list.selectToSave();
     find("#list-note").textContent = note;
     for (const id of ["#list-copy", "#list-save", "#list-csv"]) find(id).disabled = !entries.length;

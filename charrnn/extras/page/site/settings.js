@@ -31,7 +31,8 @@ export class Settings {
     this.summary = root.querySelector("#summary");
     this.model = root.querySelector("#model");
     const stored = loadSettings();
-    for (const field of root.querySelectorAll("input:not([type=password], [type=file]), select")) {
+    const fields = "input:not([type=password], [type=file], #shelf-name), select";
+    for (const field of root.querySelectorAll(fields)) {
       if (field.type === "checkbox") field.checked = stored[field.id] ?? field.checked;
       else if (field.id in stored) field.value = stored[field.id];
       field.addEventListener("input", () => this.#store(field));

@@ -1,5 +1,5 @@
 /**
- * Store the draft, the list and the settings in this browser, so that they survive a reload.
+ * Store drafts, lists and settings in this browser, so that they survive a reload.
  *
  * Pages that are opened as files may share one storage, so each has a different `data-keep`
  * attribute, which is part of its keys.
@@ -8,33 +8,99 @@
 import { Passage } from "./draft.js";
 
 const PREFIX = document.documentElement.dataset.keep ?? "charrnn";
-const DRAFT = `${PREFIX}.draft`;
-const LIST = `${PREFIX}.list`;
 const SETTINGS = `${PREFIX}.settings`;
 
-/** Store the draft, and return whether the browser had room and allowed it. */
-export function storeDraft({ text, bits }, caret) {
-  return store(DRAFT, { text, bits: packBits(bits), caret });
+/** The named drafts, or the named lists, of this browser. One of them is open in this window. */
+export class Collection {
+  #index; // the key of its names and of the key that was opened last
+
+  /** @param {"draft" | "list"} kind  Also the key of the first draft or list. */
+  constructor(kind) {
+    this.kind = kind;
+    this.#index = `${PREFIX}.${kind}s`;
+    const { opened, names } = this.#loadIndex();
+    this.key = opened in names ? opened : Object.keys(names)[0];
+    this.name = names[this.key]; // of the open one
+  }
+
+  /** The names by key, in the order in which they were created. */
+  get names() {
+    return this.#loadIndex().names;
+  }
+
+  /** Open another one. */
+  open(key) {
+    this.key = key;
+    this.rename(this.names[key]);
+  }
+
+  /** Create one, and open it. */
+  create(name) {
+    const { names } = this;
+    let number = Object.keys(names).length + 1;
+    while (`${this.kind}.${number}` in names) number++;
+    this.key = `${this.kind}.${number}`;
+    this.rename(name ?? this.#makeName(number));
+  }
+
+  /** Rename the open one. */
+  rename(name) {
+    this.name = name;
+    store(this.#index, { opened: this.key, names: { ...this.names, [this.key]: name } });
+  }
+
+  /** Delete the open one, and open another. */
+  remove() {
+    const { [this.key]: _, ...names } = this.names;
+    store(this.#index, { names });
+    remove(`${PREFIX}.${this.key}`);
+    const [first] = Object.keys(names);
+    if (first) this.open(first);
+    else this.create();
+  }
+
+  /** Store the content of the open one; return whether the browser had room and allowed it. */
+  store(content) {
+    // another window may have deleted it
+    if (!(this.key in this.names)) this.rename(this.name);
+    return store(`${PREFIX}.${this.key}`, content);
+  }
+
+  load(key = this.key) {
+    return load(`${PREFIX}.${key}`);
+  }
+
+  /** Call `listener` when another window has stored the open one. */
+  onStoredElsewhere(listener) {
+    window.addEventListener("storage", (event) => {
+      if (event.key === `${PREFIX}.${this.key}`) listener();
+    });
+  }
+
+  #loadIndex() {
+    return load(this.#index) ?? { opened: this.kind, names: { [this.kind]: this.#makeName(1) } };
+  }
+
+  #makeName(number) {
+    return `${this.kind === "draft" ? "Draft" : "List"} ${number}`;
+  }
 }
 
-/** Return the stored draft as {passage, caret}, or null. */
-export function loadDraft() {
-  const { text, bits, caret } = load(DRAFT) ?? {};
-  if (typeof text !== "string" || typeof bits !== "string") return null;
-  if (bits.length !== text.length) return null;
+/** Return the content to store for a draft. */
+export function packDraft({ text, bits }, caret = 0) {
+  return { text, bits: packBits(bits), caret };
+}
+
+/** Return a stored draft as {passage, caret}; it is empty if nothing valid is stored. */
+export function unpackDraft(content) {
+  const { text, bits, caret } = content ?? {};
+  const isValid = typeof text === "string" && bits?.length === text.length;
+  if (!isValid) return { passage: new Passage(""), caret: 0 };
   return { passage: new Passage(text, unpackBits(bits)), caret: Number(caret) || 0 };
 }
 
-/** Call `listener` when another window of this browser has stored its draft. */
-export function onDraftStoredElsewhere(listener) {
-  window.addEventListener("storage", (event) => {
-    if (event.key === DRAFT) listener();
-  });
-}
-
-/** @param {import("./list.js").Entry[]} entries */
-export const storeList = (entries) => store(LIST, entries);
-export const loadList = () => [load(LIST) ?? []].flat();
+/** Return the entries of a stored list. */
+export const unpackList = (content) => [content ?? []].flat();
 export const storeSettings = (settings) => store(SETTINGS, settings);
 export const loadSettings = () => load(SETTINGS) ?? {};
 
@@ -48,6 +114,14 @@ function store(key, value, storage = "localStorage") {
     return true;
   } catch {
     return false; // the storage is full or switched off
+  }
+}
+
+function remove(key) {
+  try {
+    localStorage.removeItem(key);
+  } catch {
+    // the storage is switched off, so nothing is stored
   }
 }
 

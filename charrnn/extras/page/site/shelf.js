@@ -1,0 +1,111 @@
+/** The side list of drafts, or of lists: open, create, rename, delete, export and import them. */
+
+import { collectionsToJson, readCollections, saveFile } from "./files.js";
+import { packDraft, unpackDraft, unpackList } from "./storage.js";
+
+export class Shelf {
+  /**
+   * @param {HTMLElement} region  Has an `ol`, a field for the name, buttons and a file field.
+   * @param {object} page  Has `drafts`, `list`, `collection` (of the active mode), `store()`,
+   *   `reopenDraft()`, `focusText()`, `say(message)` and `fail(error)`.
+   */
+  constructor(region, page) {
+    this.region = region;
+    this.page = page;
+    this.list = region.querySelector("ol");
+    this.nameField = region.querySelector("#shelf-name");
+    const onClick = (id, act) => region.querySelector(id).addEventListener("click", act);
+    this.list.addEventListener("click", ({ target }) => {
+      const { key } = target.closest("button")?.dataset ?? {};
+      if (key) this.#change((collection) => collection.open(key));
+    });
+    this.nameField.addEventListener("change", () => this.#rename(this.nameField.value.trim()));
+    onClick("#shelf-new", () => this.#change((collection) => collection.create()));
+    onClick("#shelf-delete", () => this.#remove());
+    onClick("#shelf-export", () => this.#export());
+    onClick("#shelf-import", () => region.querySelector("#file").click());
+    region.querySelector("#file").addEventListener("change", ({ target }) => this.#import(target));
+    region.addEventListener("toggle", () => this.show());
+  }
+
+  /** Show the names of the collection. */
+  show() {
+    const { names, key, name } = this.page.collection;
+    document.querySelector("#open-name").textContent = name;
+    this.nameField.value = name;
+    this.list.replaceChildren(...Object.entries({ ...names, [key]: name }).map(([each, title]) => {
+      const item = document.createElement("li");
+      const button = item.appendChild(document.createElement("button"));
+      button.textContent = title;
+      button.dataset.key = each;
+      if (each === key) button.setAttribute("aria-current", "true");
+      return item;
+    }));
+  }
+
+  /** Store what is shown, change the collection, and show what is open then. */
+  #change(act) {
+    if (!this.page.store()) return;
+    act(this.page.collection);
+    this.#reopen();
+  }
+
+  #reopen() {
+    const { page } = this;
+    if (page.collection === page.drafts) page.reopenDraft();
+    else page.list.reopen();
+    this.#finish();
+  }
+
+  #finish() {
+    this.show();
+    this.page.focusText();
+  }
+
+  #rename(name) {
+    if (name) this.page.collection.rename(name);
+    this.show();
+  }
+
+  #remove() {
+    const { collection } = this.page;
+    if (!confirm(`Delete “${collection.name}”? This cannot be undone.`)) return;
+    collection.remove();
+    this.#reopen();
+  }
+
+  #export() {
+    if (!this.page.store()) return;
+    const { drafts, list: { collection: lists } } = this.page;
+    const read = (collection, unpack) => Object.entries(collection.names).map(([key, name]) =>
+      ({ name, ...unpack(collection.load(key)) }));
+    const json = collectionsToJson(read(drafts, unpackDraft),
+      read(lists, (content) => ({ entries: unpackList(content) })));
+    saveFile("charrnn.json", json, "application/json");
+  }
+
+  /** Add the drafts and lists of a file; the last of each is open then. */
+  async #import(field) {
+    const [file] = field.files;
+    field.value = ""; // so that the same file can be imported again
+    try {
+      const { drafts, lists } = await readCollections(file);
+      if (!this.page.store()) return;
+      for (const { name, passage } of drafts) this.#add(this.page.drafts, name, packDraft(passage));
+      for (const { name, entries } of lists) this.#add(this.page.list.collection, name, entries);
+      if (drafts.length) this.page.reopenDraft();
+      if (lists.length) this.page.list.reopen();
+      this.#finish();
+      this.page.say(`Imported ${drafts.length} drafts and ${lists.length} lists.`);
+    } catch (error) {
+      this.page.fail(error);
+    }
+  }
+
+  #add(collection, name, content) {
+    collection.create(name);
+    if (collection.store(content)) return;
+    collection.remove();
+    throw new Error("This browser has no room for the file.");
+  }
+}
