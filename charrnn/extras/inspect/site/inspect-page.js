@@ -271,7 +271,7 @@ export class InspectPage {
 
 /** Show the losses of the original passage with and without counts, and the weights. */
 function describeCounts({ weights, network: without, alone: countsOnly, both }) {
-  find("#by-counts").hidden = find("#counts-loss").hidden = false;
+  for (const part of ["#by-counts", "#counts-loss", "#counts-weights"]) find(part).hidden = false;
   const [network, counts, words] = weights;
   const describePlace = (unknown, known) => `${network[unknown]} and ${counts[unknown]} in contexts `
     + `that the training text lacks, ${network[known]} and ${counts[known]} in the longest known`;
@@ -281,8 +281,9 @@ function describeCounts({ weights, network: without, alone: countsOnly, both }) 
     : " contexts.";
   find("#counts-loss").textContent = "This page shows the network; the model also uses counts. "
     + `Loss of the original passage: ${both.toFixed(3)} with counts, ${without.toFixed(3)} without `
-    + `them, ${countsOnly.toFixed(3)} with counts only. Weights of the log-probabilities (network `
-    + `and counts): ${describePlace(0, 1)}${insideWords}`;
+    + `them, ${countsOnly.toFixed(3)} with counts only.`;
+  find("#counts-weights p").textContent = "Weights of the log-probabilities (network and counts): "
+    + `${describePlace(0, 1)}${insideWords}`;
 }
 
 /** Return the feature with the strongest correlation with a unit. */
