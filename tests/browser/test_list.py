@@ -72,6 +72,22 @@ def test_entries_are_written_starred_kept_and_saved(page: Any, server: FakeServe
     assert starred.count() == 2
 
 
+def test_new_entries_are_like_the_starred(page: Any, server: FakeServer) -> None:
+    page.get_by_role("switch", name="List").check()
+    server.texts = ["rosella", "marbel"]
+    write_list(page, "2 entries")
+    page.get_by_role("button", name="rosella").click()
+    page.get_by_label("More like the starred").check()
+    server.asked.clear()
+    server.texts = [f"{n}bort" for n in range(40)] + [f"{n}sella" for n in range(10)]
+    write_list(page, "50 entries")
+    assert entries(page)[0] == "rosella"
+    assert set(entries(page)[1:11]) == {f"{n}sella" for n in range(10)}
+    biases = [asked["logit_bias"] for asked in server.asked]
+    assert biases[0] is None
+    assert biases[1]["l"] > 0.2 > 0 > biases[1]["b"]
+
+
 def test_several_lists_are_kept(page: Any, server: FakeServer) -> None:
     page.locator("#text").fill("Mine")
     page.get_by_role("switch", name="List").check()

@@ -1,11 +1,13 @@
 /** A list of short texts, one on each line. Starred entries stay when the model writes more. */
 
 import { saveFile } from "./files.js";
+import { makeBiases, rateLikeness } from "./likeness.js";
 import { Collection, unpackList } from "./storage.js";
 
 const MAX_LENGTH = 200; // tokens; a longer line is not an entry
 const MAX_BATCH = 50; // texts that are written at the same time
 const MIN_BATCH = 10; // texts, even if fewer entries are missing, because some are duplicates
+const CANDIDATES = 4; // new entries, for each that is kept, that are compared with the starred ones
 const MAX_USELESS = 100; // stop after this many texts without a new entry
 
 const ORDERS = {
@@ -67,26 +69,36 @@ export class List {
     const { signal } = this.controller = new AbortController();
     const oldItems = this.items;
     const newItems = new Map();
+    const { likesStarred } = this.page.settings;
+    const liked = this.entries.filter((entry) => likesStarred && entry.isStarred)
+      .map(({ text }) => text);
+    const enough = liked.length ? wanted * CANDIDATES : wanted;
+    let kept = []; // of the new items
+    let { logit_bias } = request;
     this.page.say(`Writing ${wanted} entries …`);
     this.page.showState();
     let failure = null;
     try {
-      for (let useless = 0; newItems.size < wanted && useless < MAX_USELESS; request.seed++) {
-        const n = Math.min(MAX_BATCH, Math.max(MIN_BATCH, wanted - newItems.size));
-        const texts = [...new Set(await this.#writeLines({ ...request, n, signal }))];
+      for (let useless = 0; newItems.size < enough && useless < MAX_USELESS; request.seed++) {
+        const n = Math.min(MAX_BATCH, Math.max(MIN_BATCH, enough - newItems.size));
+        const texts = [...new Set(await this.#writeLines({ ...request, logit_bias, n, signal }))];
         if (signal.aborted) break;
         const trainingLines = await this.writer.findTrainingLines(request.model, texts);
         if (signal.aborted) break;
         const starred = [...oldItems].filter(([{ isStarred }]) => isStarred);
         const seen = new Set([...starred, ...newItems].map(([{ text }]) => text));
         const unseen = [...texts.entries()].filter(([, text]) => !seen.has(text));
-        for (const [index, text] of unseen.slice(0, wanted - newItems.size)) {
+        if (liked.length && !newItems.size && texts.length) { // written without biases
+          logit_bias = { ...makeBiases(liked, texts), ...logit_bias };
+        }
+        for (const [index, text] of unseen.slice(0, enough - newItems.size)) {
           const inText = trainingLines && trainingLines.has(index);
           const entry = { text, isStarred: false, inText };
           newItems.set(entry, makeItem(entry));
         }
         useless = unseen.length ? 0 : useless + n;
-        this.#setItems(new Map([...starred, ...newItems]));
+        kept = liked.length ? selectNearest(newItems, liked, wanted) : [...newItems];
+        this.#setItems(new Map([...starred, ...kept]));
       }
     } catch (error) {
       failure = error;
@@ -95,7 +107,7 @@ export class List {
     this.page.showState();
     if (failure) this.page.fail(failure);
     else if (signal.aborted) this.page.say("Stopped.");
-    else this.page.say(describe([...newItems.keys()]));
+    else this.page.say(describe(kept.map(([entry]) => entry)));
   }
 
   stop() {
@@ -214,6 +226,13 @@ function makeItem({ text, isStarred, inText }) {
     note.textContent = ", from the training text";
   }
   return item;
+}
+
+/** Return the items that are most like the liked texts, the most alike first. */
+function selectNearest(items, liked, count) {
+  const likeness = rateLikeness(liked, [...items.keys()].map(({ text }) => text));
+  const rate = ([{ text, isStarred }]) => isStarred * 1e9 + likeness.get(text);
+  return [...items].sort((a, b) => rate(b) - rate(a)).slice(0, count);
 }
 
 function describe(entries) {

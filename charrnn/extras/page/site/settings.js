@@ -101,6 +101,11 @@ export class Settings {
     return this.#find("order").value;
   }
 
+  /** Whether new entries of the list shall be like the starred ones. */
+  get likesStarred() {
+    return this.#find("like-starred").checked;
+  }
+
   /** Whether the list hides lines of the training text. */
   get hidesTrainingLines() {
     return this.#find("hide-known").checked;

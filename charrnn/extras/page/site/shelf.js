@@ -10,7 +10,6 @@ export class Shelf {
    *   `reopenDraft()`, `focusText()`, `say(message)` and `fail(error)`.
    */
   constructor(region, page) {
-    this.region = region;
     this.page = page;
     this.list = region.querySelector("ol");
     this.nameField = region.querySelector("#shelf-name");
@@ -36,6 +35,7 @@ export class Shelf {
     this.list.replaceChildren(...Object.entries({ ...names, [key]: name }).map(([each, title]) => {
       const item = document.createElement("li");
       const button = item.appendChild(document.createElement("button"));
+      button.className = "quiet";
       button.textContent = title;
       button.dataset.key = each;
       if (each === key) button.setAttribute("aria-current", "true");
@@ -54,12 +54,8 @@ export class Shelf {
     const { page } = this;
     if (page.collection === page.drafts) page.reopenDraft();
     else page.list.reopen();
-    this.#finish();
-  }
-
-  #finish() {
     this.show();
-    this.page.focusText();
+    page.focusText();
   }
 
   #rename(name) {
@@ -93,9 +89,9 @@ export class Shelf {
       if (!this.page.store()) return;
       for (const { name, passage } of drafts) this.#add(this.page.drafts, name, packDraft(passage));
       for (const { name, entries } of lists) this.#add(this.page.list.collection, name, entries);
-      if (drafts.length) this.page.reopenDraft();
-      if (lists.length) this.page.list.reopen();
-      this.#finish();
+      this.page.reopenDraft();
+      this.page.list.reopen();
+      this.show();
       this.page.say(`Imported ${drafts.length} drafts and ${lists.length} lists.`);
     } catch (error) {
       this.page.fail(error);

@@ -53,7 +53,7 @@ export class Collection {
   remove() {
     const { [this.key]: _, ...names } = this.names;
     store(this.#index, { names });
-    remove(`${PREFIX}.${this.key}`);
+    store(`${PREFIX}.${this.key}`, null);
     const [first] = Object.keys(names);
     if (first) this.open(first);
     else this.create();
@@ -108,20 +108,14 @@ export const loadSettings = () => load(SETTINGS) ?? {};
 export const storeToken = (token) => store("charrnn.token", token, "sessionStorage");
 export const loadToken = () => load("charrnn.token", "sessionStorage");
 
+/** Store a value (null: none), and return whether the browser had room and allowed it. */
 function store(key, value, storage = "localStorage") {
   try {
-    window[storage].setItem(key, JSON.stringify(value));
+    if (value === null) window[storage].removeItem(key);
+    else window[storage].setItem(key, JSON.stringify(value));
     return true;
   } catch {
     return false; // the storage is full or switched off
-  }
-}
-
-function remove(key) {
-  try {
-    localStorage.removeItem(key);
-  } catch {
-    // the storage is switched off, so nothing is stored
   }
 }
 
