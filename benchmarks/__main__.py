@@ -1,6 +1,6 @@
 """`python -m benchmarks [SECTION ...]`: measure, print the tables, and write them to a file.
 
-A run of all sections also writes them into docs/results.md.
+A run of all sections also writes them into docs/results.md, without the bars.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.machine import describe_machine
 from benchmarks.measuring import FULL, QUICK, TINY
-from benchmarks.report import PAGE, format_table, write_table
+from benchmarks.report import PAGE, format_table, remove_bars, write_table
 from benchmarks.sections import SECTIONS, get_section
 from benchmarks.workplace import REPOSITORY, Workplace
 
@@ -45,7 +45,7 @@ def main(words: list[str] | None = None) -> int:
             (options.output / "benchmarks.md").write_text(text + "\n", encoding="utf-8")
     print(text)
     if effort is FULL and not options.sections:
-        write_table(PAGE, "bench", text)
+        write_table(PAGE, "bench", remove_bars(text))
     return 0
 
 

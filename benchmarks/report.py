@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from statistics import median
 
@@ -58,6 +59,11 @@ def format_table(rows: list[Row] | str) -> str:
             bar += ", holds" if row.is_met else ", **missed**"
         lines.append(f"| {row.what} | {_format_number(row.value)} {row.unit} | {bar} |")
     return "\n".join(lines)
+
+
+def remove_bars(tables: str) -> str:
+    """Return tables without their last column. The bars are for developers."""
+    return re.sub(r"^(\|.*\|)[^|]*\|$", r"\1", tables, flags=re.MULTILINE)
 
 
 def write_table(page: Path, command: str, body: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import recipes, words
 from benchmarks.__main__ import main
 from benchmarks.measuring import Effort, measure_in_turns
-from benchmarks.report import format_table, make_ratio, make_row
+from benchmarks.report import Row, format_table, make_ratio, make_row, remove_bars
 from benchmarks.sections import SECTIONS
 from charrnn.cli import conf
 from charrnn.text.training_text import TrainingText
@@ -36,13 +36,16 @@ def test_a_whole_run_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
     page.write_text("before\n<!-- table: make bench -->\nold\n<!-- end of table -->\nafter\n")
     monkeypatch.setattr("benchmarks.__main__.PAGE", page)
     monkeypatch.setattr(
-        "benchmarks.__main__.get_section", lambda name: lambda workplace: f"no {name}"
+        "benchmarks.__main__.get_section",
+        lambda name: lambda workplace: [Row(name, 1, "s", "<= 2")],
     )
     assert main(["--output", str(tmp_path), "startup"]) == 0
     assert "old" in page.read_text()
     assert main(["--output", str(tmp_path)]) == 0
     table = (tmp_path / "benchmarks.md").read_text()
-    assert page.read_text().endswith(f"\n\n{table}\n<!-- end of table -->\nafter\n")
+    assert "must hold" in table
+    assert page.read_text().endswith(f"\n\n{remove_bars(table)}\n<!-- end of table -->\nafter\n")
+    assert "must hold" not in page.read_text()
 
 
 def test_parts_take_turns_and_medians_are_compared() -> None:
