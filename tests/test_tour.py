@@ -49,7 +49,7 @@ def test_the_cells_run(
             flags=re.M,
         )
         exec(compile(source, f"cell {number}", "exec"), names)
-    assert math.isfinite(names["result"].best_loss)
+    assert math.isfinite(names["result"].loss)
     assert "window.charrnn" in Path("tales.html").read_text("utf-8")
     assert sorted(names["reached"]) == ["Focal", "LanguageModel"]
     assert "said: " in capfd.readouterr().out  # a sample is as tales are, by the counts

@@ -203,7 +203,7 @@ class Task:
                         say(f"sweep: job {job.number}{of} ({shorten_numbers(job.swept)})")
                     result = execute(self.line.command.get("run"), options, job)
                 # A sweeper minimizes the loss of a training.
-                return getattr(result, "best_loss", result)
+                return getattr(result, "loss", result)
             except Interrupted as error:
                 name = f"{job.name}: " if job.name else ""
                 raise Interrupted(f"{name}{error}", error.signum) from None

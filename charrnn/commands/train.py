@@ -28,7 +28,7 @@ def train(*overrides: str) -> Result:
     """Train like `charrnn train`: ``charrnn.train("model=gru", "data.input_txt=my.txt")``.
 
     Returns:
-        The run's folder, its best loss and the step of this loss.
+        The run's folder, the losses of its best model, and the step of this model.
 
     Raises:
         InputError, RunError: the one-line error of the command.

@@ -101,10 +101,10 @@ def compute_rank_loss(
 
     Args:
         ids, threads, report: see `compute_stream_loss`; report counts the characters of this part.
-        losses: an array that is filled with the loss of each character of this part.
-        logits: an array (P, V) that is filled with the logits of the first P predicted characters
-            of the text, as far as they are in this part, minus the largest logit. float16 saves
-            memory, and changes a loss by some millionths of a nat.
+        losses: an array (P,) that is filled with the losses of the first P predicted characters of
+            the text, as far as they are in this part.
+        logits: an array (P, V) that is filled with their logits, minus the largest logit. float16
+            saves memory, and changes a loss by some millionths of a nat.
     """
     ids = _as_split(ids)
     first, last = ((len(ids) - 1) * part // world_size for part in (rank, rank + 1))
@@ -210,8 +210,8 @@ class _Rows:
     def _store(self, block: ScoredBlock) -> None:
         """Fill the arrays of losses and logits."""
         if self.losses is not None:
-            places = block.positions[block.is_scored] - self.scored[0]
-            self.losses[places] = block.losses[block.is_scored]
+            is_wanted = block.is_scored & (block.positions <= len(self.losses))
+            self.losses[block.positions[is_wanted] - 1] = block.losses[is_wanted]
         if self.logits is not None:
             is_wanted = block.is_scored & (block.positions <= len(self.logits))
             logits = block.logits[torch.from_numpy(is_wanted)].float()

@@ -122,8 +122,8 @@ class TrainedModel:
 
     @property
     def loss(self) -> float | None:
-        """The validation loss, including the counts, in nats per character; None if unknown."""
-        return find_loss(self.facts)
+        """The validation loss as it writes, in nats per character; None if unknown."""
+        return find_loss(self.facts, LOSS_AS_WRITTEN, LOSS)
 
     @property
     def encoding(self) -> str:
@@ -156,13 +156,14 @@ class TrainedModel:
                 raise InputError(f"its {name} contains a negative variance")
 
 
-LOSS_WITH_COUNTS = "val_loss_with_counts"  # the fact of a model with counts
+# facts of a model
+LOSS, LOSS_AS_WRITTEN, WITH_COUNTS = "val_loss", "val_loss_as_written", "with_counts"
 
 
-def find_loss(facts: Mapping[str, Any]) -> float | None:
-    """Return the validation loss in a model's facts, with its counts if it has any."""
-    loss = facts.get(LOSS_WITH_COUNTS, facts.get("val_loss"))
-    return loss if isinstance(loss, float) and math.isfinite(loss) else None
+def find_loss(facts: Mapping[str, Any], *names: str) -> float | None:
+    """Return the first validation loss of these names in a model's facts, which are not checked."""
+    losses = (facts.get(name) for name in names)
+    return next((v for v in losses if isinstance(v, float) and math.isfinite(v)), None)
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from charrnn import plugins
 from charrnn.data import EncodedText, find_training_data
 from charrnn.errors import Interrupted, RunError
 from charrnn.files import relative_path, shorten_path
-from charrnn.models.trained import LOSS_WITH_COUNTS, find_loss
+from charrnn.models.trained import WITH_COUNTS
 from charrnn.options.training import DecidedOptions
 from charrnn.runs import hardware
 from charrnn.runs.folder import RECORDED, is_sweep, link_latest
 from charrnn.runs.model_lookup import find_runs_by_age
 from charrnn.runs.plan import Result, RunPlan, RunRequest
-from charrnn.runs.summary import read_model_facts, summarize_run
+from charrnn.runs.summary import read_model_facts
 from charrnn.say import format_duration, say
 from charrnn.text.background import is_same_language
 from charrnn.training import TextDataModule
@@ -92,12 +92,10 @@ def say_decisions(options: DecidedOptions, reason: str) -> None:
 
 def say_result(result: Result) -> None:
     """Print the loss of the model, the training time, and the run's folder and files."""
-    numbers = summarize_run(result.folder).numbers
-    facts = read_model_facts(result.folder)
-    if (loss := find_loss(facts)) is not None:
-        counted = " (with its counts)" if LOSS_WITH_COUNTS in facts else ""
-        say(f"best validation loss {loss:.4f}, after step {result.step:,}{counted}")
-    say(f"trained in {format_duration(numbers['seconds'] or result.seconds)}")
+    if result.loss is not None:
+        counted = " (with its counts)" if WITH_COUNTS in read_model_facts(result.folder) else ""
+        say(f"best validation loss {result.loss:.4f}, after step {result.step:,}{counted}")
+    say(f"trained in {format_duration(result.seconds)}")
     _say_files(result.folder)
 
 

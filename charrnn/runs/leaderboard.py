@@ -20,9 +20,15 @@ from charrnn.runs.summary import Summary, summarize_runs
 from charrnn.say import escape_unprintable, format_duration, say, shorten_numbers
 
 # The headings of the table that differ from the names of the columns.
-_HEADINGS = {"val/loss": "network alone", "seconds": "time"}
+_HEADINGS = {
+    "network_loss": "network alone",
+    "network_mean": "network mean",
+    "network_deviation": "network deviation",
+    "seconds": "time",
+}
 _NOT_IN_TABLE = ("steps", "parameters", "characters_per_second", "text")
-_LOSSES = ("loss", "val/loss", "mean", "deviation")
+_LOSSES = ("loss", "mean", "deviation")
+_NETWORK_LOSSES = ("network_loss", "network_mean", "network_deviation")
 # Options that are not compared: the text is the table's title, and a resume adds the last two.
 _NOT_COMPARED = ("data", "data.input_txt", "data.corpus", "data.input_h5", "data.input_json",
                  "resume", "trust")  # fmt: skip
@@ -44,17 +50,20 @@ class Leaderboard:
             for name in options
             if name not in _NOT_COMPARED and len({run.options.get(name) for run in self.runs}) > 1
         ]
-        seeds = defaultdict(list)  # the losses of runs that differ only in their seed
+        seeds = defaultdict(list)  # the numbers of runs that differ only in their seed
         for run in self.runs:
             if run.numbers["loss"] is not None:
-                seeds[run.config_without_seed].append(run.numbers["loss"])
+                seeds[run.config_without_seed].append(run.numbers)
         rows = []
         for run in self.runs:
-            losses = seeds[run.config_without_seed]
-            row = {"run": os.path.relpath(run.folder, self.folder), **run.numbers}
-            row["mean"] = statistics.mean(losses) if losses else None
-            row["deviation"] = statistics.stdev(losses) if len(losses) > 1 else None
-            row |= {"seeds": len(losses), "text": run.text}
+            same = seeds[run.config_without_seed]
+            row: dict[str, Any] = {"run": os.path.relpath(run.folder, self.folder)}
+            for names in (_LOSSES, _NETWORK_LOSSES):
+                losses = [numbers[names[0]] for numbers in same]
+                mean = statistics.mean(losses) if losses else None
+                deviation = statistics.stdev(losses) if len(losses) > 1 else None
+                row |= dict(zip(names, (run.numbers[names[0]], mean, deviation), strict=True))
+            row |= {"seeds": len(same), **run.numbers, "text": run.text}
             rows.append({**row, **{name: run.options.get(name) for name in compared}})
         return rows
 
@@ -95,10 +104,10 @@ class Leaderboard:
     def _format(self) -> str:
         rows = self.rows
         hidden = {*_NOT_IN_TABLE}
-        if all(row["loss"] == row["val/loss"] for row in rows):
-            hidden.add("val/loss")  # Both losses are equal if no model has counts.
+        if all(row["loss"] == row["network_loss"] for row in rows):
+            hidden.update(_NETWORK_LOSSES)  # They are equal if no model has counts.
         if all(row["seeds"] <= 1 for row in rows):
-            hidden.update(("mean", "deviation", "seeds"))
+            hidden.update((*_LOSSES[1:], *_NETWORK_LOSSES[1:], "seeds"))
         names = [name for name in rows[0] if name not in hidden]
         lines = [[_HEADINGS.get(name, name) for name in names]]
         lines += [[_format_cell(name, row[name]) for name in names] for row in rows]
@@ -118,7 +127,8 @@ def rank_runs(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Lead
         InputError: no run has this column or option.
     """
     name = sort.removeprefix("-")
-    name = {heading: column for column, heading in _HEADINGS.items()}.get(name, name)
+    columns = {heading: column for column, heading in _HEADINGS.items()}
+    name = {"network": "network_loss", **columns}.get(name, name)
     rows = Leaderboard(folder, runs).rows
     rows = [{**run.options, **row} for run, row in zip(runs, rows, strict=True)]
     names = dict.fromkeys(name for row in rows for name in row)
@@ -162,4 +172,4 @@ def _format_cell(name: str, value: Any) -> str:
         return ""
     if name == "seconds":
         return format_duration(value)
-    return f"{value:.4f}" if name in _LOSSES else shorten_numbers(str(value))
+    return f"{value:.4f}" if name in _LOSSES + _NETWORK_LOSSES else shorten_numbers(str(value))

@@ -46,6 +46,6 @@ def find_best(rows: Sequence[Row]) -> Row | None:
     return min(validated, key=lambda row: row["val/loss"], default=None)
 
 
-def get_reported_loss(row: Row) -> float:
-    """Return the validation loss with counts if they lower it, otherwise the network's."""
-    return min(row["val/loss"], row.get("val/loss_with_counts", math.inf))
+def get_loss(row: Row) -> float:
+    """Return the loss as the model writes; the network's if only this one was measured."""
+    return row.get("val/loss_as_written", row["val/loss"])

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from charrnn.errors import InputError
 from charrnn.files import OUTPUTS, require_regular_file, resolve_run_path
 from charrnn.models import read_any_format
-from charrnn.runs import metrics_csv
 from charrnn.runs.folder import is_sweep
+from charrnn.runs.metrics_csv import read_rows
+from charrnn.runs.summary import find_best, read_model_facts
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -129,10 +130,10 @@ def find_runs_by_age() -> Iterator[Path]:
 
 
 def _find_best_run(sweep: Path) -> Path | None:
-    """Return the run with the lowest validation loss in a sweep's folder; None: no run."""
+    """Return the run with the lowest loss in a sweep's folder; None: no run."""
     folders = [folder for folder in sorted(sweep.iterdir()) if _find_best_file(folder) is not None]
-    best = {folder: metrics_csv.find_best(metrics_csv.read_rows(folder)) for folder in folders}
-    losses = {path: metrics_csv.get_reported_loss(row) for path, row in best.items() if row}
+    best = (find_best(read_model_facts(path), read_rows(path)) for path in folders)
+    losses = {path: b["loss"] for path, b in zip(folders, best, strict=True) if b["step"]}
     return min(losses, key=losses.__getitem__, default=None)
 
 

@@ -70,11 +70,14 @@ class Result:
     """The result of a run.
 
     Attributes:
-        best_loss: the lowest validation loss, in nats per character; None without validation.
-        step: the step of the best loss, or else the last step.
+        loss: the validation loss of the best model as it writes, in nats per character; None
+            without validation.
+        network_loss: its network's loss on the whole validation split, the lowest of the run.
+        step: the step of the best model, or else the last step.
     """
 
     folder: Path
-    best_loss: float | None
+    loss: float | None
+    network_loss: float | None
     step: int
     seconds: float

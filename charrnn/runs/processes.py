@@ -39,7 +39,7 @@ from torch.distributed import (  # type: ignore[attr-defined]
 from charrnn.errors import STOP_SIGNALS, InputError, Interrupted, RunError, shorten, to_one_line
 from charrnn.options.cells import CELLS, find_cell, register_cell
 from charrnn.options.training import DecidedOptions
-from charrnn.runs.plan import Result, RunPlan
+from charrnn.runs.plan import RunPlan
 from charrnn.runs.world import GRACE, PIPE, World
 from charrnn.say import say
 from charrnn.training.signals import Signals
@@ -57,7 +57,7 @@ from charrnn.commands.train import follow
 sys.exit(follow())
 """
 
-Fit = Callable[[RunPlan, Signals, World], Result]
+Fit = Callable[[RunPlan, Signals, World], int]
 
 
 class LostProcess(RunError):

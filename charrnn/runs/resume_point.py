@@ -45,12 +45,6 @@ class ResumePoint:
         is_same &= _find_early_stops(config["callbacks"]) == _find_early_stops(options.callbacks)
         return self.entry["finished"] and is_same
 
-    @property
-    def best(self) -> tuple[float | None, int]:
-        """The lowest validation loss and its step; without one, None and the last step."""
-        loss, step = self.entry["best_loss"], self.entry["best_step"]
-        return (loss, step) if step else (None, self.step)
-
 
 def find_resume_point(source: Path | None, folder: Path) -> ResumePoint | None:
     """Return the checkpoint from which a run resumes, or None if it starts at step 0.

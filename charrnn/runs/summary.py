@@ -20,6 +20,7 @@ from typing import Any
 
 from charrnn.errors import InputError
 from charrnn.models import model_file
+from charrnn.models.trained import LOSS, LOSS_AS_WRITTEN, find_loss
 from charrnn.runs import metrics_csv
 from charrnn.runs.folder import is_run, read_config, read_yaml, select
 from charrnn.say import say
@@ -34,8 +35,8 @@ class Summary:
     """The results of a run.
 
     Attributes:
-        numbers: `loss` of the best model in nats per character, with counts if they help;
-            `val/loss` of its network; its `step`; `steps`, the last logged step; `parameters`;
+        numbers: of the best model `loss`, as it writes, `network_loss` (both in nats per
+            character) and `step`; `steps`, the last logged step; `parameters`;
             `seconds` in training steps, resumes included; `characters_per_second` in these. A
             missing number, for example before the first model, is None.
         options: the overrides of the run's command line.
@@ -77,19 +78,13 @@ def summarize_run(folder: Path) -> Summary:
     Raises:
         InputError: its config cannot be read.
     """
-    config, facts, rows = (
-        read_config(folder),
-        read_model_facts(folder),
-        metrics_csv.read_rows(folder),
-    )
-    best = metrics_csv.find_best(rows)
+    config, facts = read_config(folder), read_model_facts(folder)
+    rows = metrics_csv.read_rows(folder)
     speed = _average_speed(rows)
     characters = _to_count(facts.get("characters_a_step"))
     steps = int(rows[-1]["step"]) if rows else 0
     numbers = {
-        "loss": metrics_csv.get_reported_loss(best) if best else None,
-        "val/loss": best["val/loss"] if best else None,
-        "step": int(best["step"]) if best else None,
+        **find_best(facts, rows),
         "steps": steps,
         "parameters": _to_count(facts.get("parameters")),
         "seconds": round(steps * characters / speed, 1) if characters and speed else None,
@@ -100,9 +95,25 @@ def summarize_run(folder: Path) -> Summary:
     options = {n: {"True": "true", "False": "false"}.get(v, v) for n, _, v in pairs}
     text, fingerprint = name_text(config), facts.get("fingerprint")
     scored_on = (text, *(str(select(config, name)) for name in _SCORE_OPTIONS))
-    without_seed = [{name: value for name, value in config.items() if name != "seed"}, fingerprint]
-    config_without_seed = json.dumps(without_seed, sort_keys=True, default=str)
+    without_seed = {**config, "seed": None, "trust": None}  # a resume can set trust
+    config_without_seed = json.dumps([without_seed, fingerprint], sort_keys=True, default=str)
+    # An option may contain the run's path, such as ${hydra:runtime.output_dir}/x.
+    config_without_seed = config_without_seed.replace(_read_first_path(folder), "")
     return Summary(folder, numbers, options, text, fingerprint, scored_on, config_without_seed)
+
+
+def find_best(facts: dict[str, Any], rows: Sequence[metrics_csv.Row]) -> dict[str, Any]:
+    """Return `loss`, `network_loss` and `step` of a run's best model; None without validation.
+
+    Args:
+        facts: of the model file. If the file was removed, the best row of metrics.csv counts.
+    """
+    loss, network_loss = find_loss(facts, LOSS_AS_WRITTEN, LOSS), find_loss(facts, LOSS)
+    step = _to_count(facts.get("step")) if loss is not None else None
+    if loss is None and (best := metrics_csv.find_best(rows)):
+        loss, network_loss = metrics_csv.get_loss(best), best["val/loss"]
+        step = int(best["step"])
+    return {"loss": loss, "network_loss": network_loss, "step": step}
 
 
 def name_text(config: dict[str, Any]) -> str:
@@ -126,6 +137,15 @@ def read_overrides(folder: Path) -> list[str]:
         lines = read_yaml(folder / ".hydra" / "overrides.yaml")
         return [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
     return []
+
+
+def _read_first_path(folder: Path) -> str:
+    """Return the path, as in JSON, that a run's folder had when the run started; "" if unknown."""
+    with contextlib.suppress(InputError):
+        hydra = read_yaml(folder / ".hydra" / "hydra.yaml")
+        if isinstance(path := select(hydra, "hydra.runtime.output_dir"), str):
+            return json.dumps(path)[1:-1]
+    return ""
 
 
 def _average_speed(rows: Sequence[metrics_csv.Row]) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from pathlib import Path
 
 import torch
 from lightning.pytorch.loggers import Logger
@@ -16,6 +17,7 @@ from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.library_errors import explain, silence_libraries
 from charrnn.runs.plan import Result, RunPlan, RunRequest
 from charrnn.runs.resume_point import ResumePoint, check_background, check_resume, find_resume_point
+from charrnn.runs.summary import summarize_run
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
 from charrnn.training.batch_shards import limit_threads
 from charrnn.training.signals import Signals
@@ -40,11 +42,13 @@ def train(request: RunRequest, signals: Signals) -> Result:
                 if world.launcher:
                     processes.send_run(None)
                 announcements.say_finished(request.source or folder, folder, point.step)
-                return Result(folder, *point.best, seconds=0.0)
+                return _read_result(folder, point.step, seconds=0.0)
             folders.record(folder, plan.options.to_dict(), request.overrides, request.hydra)
             explain_resume = partial(announcements.explain_resume, folder, request.resume_words)
+            start = time.perf_counter()
             with processes.lead_ranks(plan, world, explain_resume) as world:
-                result = fit(plan, signals, world, text)
+                step = fit(plan, signals, world, text)
+        result = _read_result(folder, step, time.perf_counter() - start)
         announcements.say_result(result)
         announcements.suggest_other_texts(plan, text)
         return result
@@ -94,18 +98,20 @@ def fit(
     signals: Signals,
     world: World = SINGLE_PROCESS,
     text: EncodedText | None = None,
-) -> Result:
+) -> int:
     """Train until the end, a signal, or a failure. All ranks call this with the same plan.
 
     Args:
         text: the encoded text, if it is already open.
+
+    Returns:
+        The number of trained steps.
 
     Raises:
         InputError: the data, the checkpoint or an option does not fit.
         RunError: training diverged, or a file could not be written.
         Interrupted: a signal ended the training, and the checkpoint is written.
     """
-    start = time.perf_counter()
     keep_freed_memory()
     options, trainer = plan.options, None
     loggers: list[Logger] = []
@@ -136,6 +142,10 @@ def fit(
         raise explanation from error
     finally:
         building.finish_loggers(loggers)
-    best = module.best
-    loss, step = (best.loss, best.step) if best.step else (None, trainer.global_step)
-    return Result(plan.folder, loss, step, time.perf_counter() - start)
+    return trainer.global_step
+
+
+def _read_result(folder: Path, last_step: int, seconds: float) -> Result:
+    numbers = summarize_run(folder).numbers
+    losses = numbers["loss"], numbers["network_loss"]
+    return Result(folder, *losses, numbers["step"] or last_step, numbers["seconds"] or seconds)

@@ -27,6 +27,7 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import make_folder
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
+from charrnn.models.trained import LOSS_AS_WRITTEN
 from charrnn.options.ranges import AT_LEAST_1, check_arguments
 from charrnn.say import say
 from charrnn.training.counting import CharacterCounts
@@ -177,6 +178,9 @@ class RunCheckpoints(Checkpoint):
         model = module.to_model().trained if is_changed else checkpoint.read_model(path)
         counting = (c for c in trainer.callbacks if isinstance(c, CharacterCounts))
         counts, facts = next((c.select_counts_for_model() for c in counting), (None, {}))
+        loss_as_written = trainer.callback_metrics.get("val/loss_as_written")
+        if loss_as_written is not None:
+            facts = {**facts, LOSS_AS_WRITTEN: float(loss_as_written)}
         model = replace(model, counts=counts, facts={**model.facts, **facts})
         model_file.save(self.context.folder / MODEL, model)
 

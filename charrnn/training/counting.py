@@ -17,16 +17,13 @@ from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.stream_losses import compute_rank_loss
-from charrnn.models.trained import LOSS_WITH_COUNTS
+from charrnn.models.trained import WITH_COUNTS
 from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, WORD_LETTERS, check_arguments
 from charrnn.say import say
 from charrnn.text.background import remove_shared_passages
 from charrnn.training.datamodule import TextDataModule, TextLoader
+from charrnn.training.split_scores import MAX_LOGITS
 
-LOSS = "val/loss_with_counts"
-# 16 MB of logits, and 16 MB of log-probabilities for each counted text. With a vocabulary of 65,
-# these are 129,000 characters.
-MAX_LOGITS = 1 << 23
 MAX_CHARACTERS = 2_000_000  # counting takes up to 60 bytes per character
 # From a shorter text, a network learns nothing that the counts lack. The losses of the network, the
 # counts and the mixture were 3.02, 2.42 and 2.62 for 400 characters, 2.37, 2.03 and 2.03 for 4,000.
@@ -60,10 +57,10 @@ class CharacterCounts(L.Callback):
     """Counts the training text before the first validation, and mixes the counts with the network.
 
     Each validation fits the weights of the mixture so that it best predicts the validation split
-    (at most its first `MAX_LOGITS` logits). It logs the loss of each half of the split with the
-    weights of the other half as val/loss_with_counts. If this loss is lower than the network's,
-    the model file contains the counts, and their word table if the loss is lower with it. Training,
-    best.ckpt and last.ckpt do not depend on them.
+    (at most its first `MAX_LOGITS` logits), and measures the loss of each half with the weights of
+    the other half. If this loss is lower than the network's, it is logged as val/loss_as_written,
+    and the model file contains the counts, and their word table if the loss is lower with it.
+    Training, best.ckpt and last.ckpt do not depend on them.
 
     The background (`TextDataModule.background`) is counted before the training text, in the same
     table, if the mixture predicts the validation split better with it than without it. The word
@@ -138,7 +135,7 @@ class CharacterCounts(L.Callback):
         if self.counts is None:
             return None, {}
         best = _find_best(self._mixtures)
-        return best.counts, {**best.facts, LOSS_WITH_COUNTS: best.loss}
+        return best.counts, {**best.facts, WITH_COUNTS: True}
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._logits = pl_module.validation_logits = None
@@ -170,7 +167,7 @@ class CharacterCounts(L.Callback):
         # Ids of 64 bits would take most of the memory of counting.
         dtype = np.min_scalar_type(size - 1)
         ids, held_out = train[: self.characters].astype(dtype), val[:MAX_CHARACTERS].astype(dtype)
-        self._ids = held_out[: MAX_LOGITS // size + 1]
+        self._ids = val[: MAX_LOGITS // size + 1].astype(dtype)
         self._is_part = len(val) > len(self._ids)
         self._is_short = len(train) < SHORT_TEXT
         background = self._read_background(data, self.characters - len(ids)).astype(dtype)
@@ -201,7 +198,7 @@ class CharacterCounts(L.Callback):
         return ids
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Fit the mixture to the logits of this validation, and log its loss.
+        """Fit the mixture to the logits of this validation.
 
         With one process, the validation filled the array that `on_validation_start` made.
         """
@@ -220,10 +217,8 @@ class CharacterCounts(L.Callback):
             self._fit_mixture(counted, logits, targets, network_loss)
             for counted in self._counted_texts
         ]
-        loss = _find_best(self._mixtures).loss
-        for logger in trainer.loggers:
-            logger.log_metrics({LOSS: loss}, trainer.global_step)
-        self.log(LOSS, loss, logger=False, rank_zero_only=True)
+        best = _find_best(self._mixtures)
+        pl_module.loss_with_counts = best.loss if best.helps else None  # the module logs it
 
     def _fit_mixture(
         self,

@@ -44,9 +44,9 @@ ADAM = functools.partial(torch.optim.Adam, lr=2e-3)
 class LanguageModel(L.LightningModule):
     """Trains a character-level network on windows ``(ids, targets, begins)``.
 
-    Loggers and ``trainer.callback_metrics`` receive train/loss, val/loss (nats per character) and
-    val/bits_per_character. A loader may leave out `begins`: then each window starts from the zero
-    state.
+    Loggers and ``trainer.callback_metrics`` receive train/loss, val/loss (nats per character),
+    val/bits_per_character and, of a `TextDataModule`, val/loss_as_written, the loss with counts if
+    they lower it. A loader may leave out `begins`: then each window starts from the zero state.
 
     Args:
         vocabulary: the characters, such as `TextDataModule.vocabulary`.
@@ -74,6 +74,8 @@ class LanguageModel(L.LightningModule):
         state: the hidden state after the last window.
         best: the lowest validation loss so far.
         validation_logits: an array that the next validation fills with its logits; or None.
+        loss_with_counts: the loss with counts, for the validation that ends; None if they do not
+            lower it.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class LanguageModel(L.LightningModule):
         self.last_lr = 0.0
         self.non_finite = NonFiniteGuard()
         self.validation_logits: npt.NDArray[np.float16] | None = None
+        self.loss_with_counts: float | None = None
         self._sharded_loss: BatchShardedLoss | None = None
         self._rank_state: dict[str, Any] | None = None  # restored at the first batch of a resume
         self._loaded_facts: dict[str, Any] = {}
@@ -241,7 +244,7 @@ class LanguageModel(L.LightningModule):
         self._scores = SplitScores(self)
 
     def on_validation_epoch_end(self) -> None:
-        loss = self._scores.log("val")
+        loss, self.loss_with_counts = self._scores.log("val", self.loss_with_counts), None
         del self._scores  # so that the module can be pickled
         if loss is not None and is_fitting(self.trainer):
             self.best.update(loss, self.trainer.global_step)

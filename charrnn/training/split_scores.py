@@ -11,11 +11,18 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
+from charrnn.data import SplitIds
 from charrnn.evaluation.stream_losses import compute_rank_loss
 from charrnn.networks.float32 import set_float32_precision
 from charrnn.networks.network import Network, State
 from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText, Window
+
+# The logits that are mixed with counts take 16 MB. With a vocabulary of 65, these are 129,000
+# characters.
+MAX_LOGITS = 1 << 23
+# The losses of all characters and of the first characters, and their numbers.
+Sums = tuple[float, float, int, int]
 
 
 def as_window(batch: Any) -> Window:
@@ -26,6 +33,9 @@ def as_window(batch: Any) -> Window:
 
 class SplitScores:
     """The loss of a split, over all batches, loaders and ranks, always computed in float32.
+
+    In a training, the loss as the model writes is logged too: the loss of the first characters,
+    with counts if they lower it. It is measured on the same characters for all runs of a text.
 
     Args:
         module: a `LanguageModel` with a trainer.
@@ -39,7 +49,7 @@ class SplitScores:
         self.threads = module.num_batch_shards * torch.get_num_threads()  # on a CPU
         self.logits = logits
         self._state: State | None = None
-        self._sums: list[tuple[float, int]] = []  # loss and number of characters of each batch
+        self._sums: list[Sums] = []  # of each batch
         if "torch._dynamo" in sys.modules:  # torch.compile does not support memory-mapped text
             self.add = torch.compiler.disable(self.add)  # type: ignore[method-assign]
 
@@ -48,20 +58,14 @@ class SplitScores:
         autocast = torch.autocast(self.module.device.type, enabled=False)
         with autocast, set_float32_precision(tf32=False):
             if isinstance(batch, WholeText):
-                rank, world_size = self.trainer.global_rank, self.trainer.world_size
-                loss = compute_rank_loss(
-                    self.network, batch.ids, rank, world_size,
-                    threads=self.threads, report=self._report, logits=self.logits,
-                )  # fmt: skip
-                count = len(batch.ids) - 1 if rank == 0 else 0
+                self._sums.append(self._score_text(batch.ids))
                 self.logits = None  # only the first text fills them
             else:
                 ids, targets, begins = as_window(batch)
                 logits, self._state = self.network(ids, None if begins else self._state)
                 logits = logits.flatten(0, 1).float()
                 loss = F.cross_entropy(logits, targets.flatten(), reduction="sum").item()
-                count = targets.numel()
-        self._sums.append((loss, count))
+                self._sums.append((loss, 0.0, targets.numel(), 0))
 
     def _report(self, done: int, total: int) -> None:
         """Call the hook `on_scoring` of the callbacks that have it."""
@@ -69,19 +73,39 @@ class SplitScores:
             if hook := getattr(callback, "on_scoring", None):
                 hook(self.trainer, self.module, done, total)
 
-    def log(self, split: str) -> float | None:
-        """Log the mean loss (nats per character) and return it; None if there was no batch."""
+    def _score_text(self, ids: SplitIds) -> Sums:
+        rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        count = len(ids) - 1
+        losses = np.zeros(min(count, MAX_LOGITS // len(self.module.vocabulary)), np.float32)
+        loss = compute_rank_loss(
+            self.network, ids, rank, world_size,
+            threads=self.threads, report=self._report, losses=losses, logits=self.logits,
+        )  # fmt: skip
+        counts = (0, 0) if rank else (count, len(losses))  # of all ranks
+        return loss, float(losses.sum(dtype=np.float64)), *counts
+
+    def log(self, split: str, loss_with_counts: float | None = None) -> float | None:
+        """Log the mean loss (nats per character) and return it; None if there was no batch.
+
+        Args:
+            loss_with_counts: of the first characters, on rank 0; None if counts do not lower it.
+        """
         trainer = self.trainer
-        total, count = (sum(values) for values in zip((0.0, 0), *self._sums, strict=True))
+        sums = torch.tensor(self._sums, dtype=torch.float64).reshape(-1, 4).sum(0)
         if trainer.world_size > 1:
-            sums = torch.tensor([total, count], dtype=torch.float64)
             sums = trainer.strategy.reduce(sums.to(trainer.strategy.root_device), reduce_op="sum")
-            total, count = sums.tolist()
+            loss_with_counts = trainer.strategy.broadcast(loss_with_counts)
+        total, first_total, count, first_count = sums.tolist()
         if not count:
             return None
         loss = total / count
         values = {f"{split}/loss": loss, f"{split}/bits_per_character": loss * BITS_PER_NAT}
         is_fitting = trainer.state.fn == "fit"
+        if is_fitting and first_count:
+            as_written = loss if first_count == count else first_total / first_count
+            if loss_with_counts is not None:
+                as_written = loss_with_counts
+            values["val/loss_as_written"] = as_written
         for name, value in values.items():
             # validate() and test() return only values with logger=True.
             self.module.log(name, torch.tensor(value, dtype=torch.float64), logger=not is_fitting)

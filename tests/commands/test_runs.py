@@ -50,9 +50,9 @@ def test_any_order(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert order(capsys, "sort=optimizer.lr") == ["b", "a", "c"]
     assert order(capsys, "sort=-optimizer.lr") == ["c", "a", "b"]
     assert order(capsys, "sort=-characters_per_second") == ["b", "c", "a"]
-    assert order(capsys, "sort=-network alone") == ["a", "b", "c"]  # as the table calls val/loss
+    assert order(capsys, "sort=-network") == ["a", "b", "c"]  # as the table calls it
     # those that lack the value come last either way
-    assert order(capsys, "sort=-val/loss") == ["a", "b", "c"]
+    assert order(capsys, "sort=-network_loss") == ["a", "b", "c"]
 
 
 def test_of_one_run_and_of_a_folder_between(
@@ -65,14 +65,14 @@ def test_of_one_run_and_of_a_folder_between(
 def test_csv(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", "csv=new/board.csv"]) == 0
     rows = list(csv.DictReader((place / "new" / "board.csv").read_text().splitlines()))
-    assert [row["val/loss"] for row in rows] == ["1.5", "1.75", ""]
+    assert [row["network_loss"] for row in rows] == ["1.5", "1.75", ""]
     assert [(row["mean"], row["seeds"]) for row in rows] == [("1.5", "1"), ("1.75", "1"), ("", "0")]
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["sort=val/los"], "sort=val/los: no such column or option; did you mean val/loss?"),
+        (["sort=los"], "sort=los: no such column or option; did you mean loss?"),
         (["csv=file/x.csv"], "file/x.csv: cannot be written"),
     ],
 )
@@ -103,7 +103,7 @@ def test_a_loss_on_another_text_is_no_rank(
     assert first.startswith("shakespeare:\n")
     assert "day/a" in first
     assert second.startswith("poems.txt:\n")
-    assert re.search(r"mean +deviation +seeds\n.*2.6250 +0.1768 +2\n", second)
+    assert re.search(r"mean +deviation +seeds .*\n.*2.6250 +0.1768 +2 ", second)
     assert "sample from the best on poems.txt: charrnn sample checkpoint=outputs/day/b" in err
 
 
@@ -177,7 +177,7 @@ def rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 def test_the_numbers_of_a_run(tmp_path: Path, rows: Any) -> None:
     write_run(tmp_path / "run", [(10, 2.5), (20, 1.5), (30, 1.75), (35, None)])
     (row,) = rows()
-    assert (row["run"], row["val/loss"], row["step"], row["steps"]) == ("run", 1.5, 20, 35)
+    assert (row["run"], row["network_loss"], row["step"], row["steps"]) == ("run", 1.5, 20, 35)
     # without a model
     assert (row["seconds"], row["characters_per_second"]) == (None, 1000)
     assert row["parameters"] is None
@@ -196,7 +196,7 @@ def test_rows_that_are_none_are_left_out(tmp_path: Path, rows: Any, line: str) -
     folder = write_run(tmp_path / "run", [(5, 2.0)])
     with open(folder / "metrics.csv", "a") as file:
         file.write(line + "\n")
-    assert rows()[0]["val/loss"] == 2.0
+    assert rows()[0]["loss"] == 2.0
 
 
 def test_a_run_that_cannot_be_read_is_named_and_left_out(
@@ -222,6 +222,38 @@ def test_seeds_have_a_mean_and_other_options_another(tmp_path: Path, rows: Any) 
     assert rows()[1]["deviation"] == pytest.approx(0.5**0.5)
 
 
+def test_the_loss_as_written_ranks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, network, written in (("a", 1.5, 1.25), ("b", 1.4, 1.3), ("c", 1.6, 1.6)):
+        folder = write_run(tmp_path / name, [])
+        row = f"10,1,2,{network},,0.1,1000,{written}\n"
+        (folder / "metrics.csv").write_text(f"{HEADER.strip()},val/loss_as_written\n{row}")
+    assert order(capsys, str(tmp_path)) == ["a", "b", "c"]
+    assert order(capsys, str(tmp_path), "sort=network") == ["b", "a", "c"]
+    assert main(["runs", str(tmp_path)]) == 0
+    assert capsys.readouterr().err.endswith(f"checkpoint={tmp_path / 'a'}\n")
+
+
+def test_seeds_of_runs_with_their_path_in_an_option_are_averaged(
+    workplace: Path, rows: Any
+) -> None:
+    folder = workplace / "mine" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "named.yaml").write_text(
+        "# @package _global_\ntags: ['in ${hydra:runtime.output_dir}']\n"
+    )
+    words = ["experiment=named", "--config-dir", "mine", "hydra.sweep.dir=sweep", "seed=1,2"]
+    assert main(["train", "-m", *SMALL, *words, "trainer.max_steps=7"]) == 0
+    found = rows(workplace / "sweep")
+    names = (("loss", "mean", "deviation"), ("network_loss", "network_mean", "network_deviation"))
+    for loss, mean, deviation in names:
+        one, other = (row[loss] for row in found)
+        assert [row[mean] for row in found] == [pytest.approx((one + other) / 2)] * 2
+        assert found[0][deviation] == pytest.approx(abs(one - other) / 2**0.5)
+    assert main(["train", f"resume={workplace / 'sweep' / '0_seed=1'}", "trust=true",
+                 "trainer.max_steps=7"]) == 0  # fmt: skip
+    assert [row["seeds"] for row in rows(workplace / "sweep")] == [2, 2]
+
+
 def test_the_leaderboard_is_what_the_runs_say(
     workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -234,14 +266,15 @@ def test_the_leaderboard_is_what_the_runs_say(
     board = list(csv.DictReader((sweep / "leaderboard.csv").read_text().splitlines()))
     assert len(board) == 3
     assert {row["optimizer.lr"] for row in board[:2]} == {"0.001", "0.02"}
-    assert [row["val/loss"] for row in board[2:]] == [""]
+    assert [row["loss"] for row in board[2:]] == [""]
     losses = [float(row["loss"]) for row in board[:2]]
     assert losses == sorted(losses)
     for row in board[:2]:
         written = (sweep / row["run"] / "metrics.csv").read_text()
         rows = list(csv.DictReader(written.splitlines()))
         best = min((r for r in rows if r["val/loss"]), key=lambda r: float(r["val/loss"]))
-        assert (row["val/loss"], row["step"]) == (best["val/loss"], best["step"])
+        losses = best["val/loss_as_written"], best["val/loss"]
+        assert (row["loss"], row["network_loss"], row["step"]) == (*losses, best["step"])
         assert row["steps"] == rows[-1]["step"] == "21"
         assert f"; {int(row['parameters']):,} parameters\n" in said
     # the same on standard error, and the winner's command works

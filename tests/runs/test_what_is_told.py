@@ -27,7 +27,7 @@ def test_the_loss_of_a_model_is_one_number(
     run = train("trainer.max_steps=40", "callbacks.samples.length=60", folder="outputs/train/a/b")
     said = capfd.readouterr().err
     facts = model_file.read_facts(run / "model.safetensors")
-    loss = facts["val_loss_with_counts"]
+    loss = facts["val_loss_as_written"]
     assert loss < facts["val_loss"]
     line = f"best validation loss {loss:.4f}, after step {facts['step']} (with its counts)\n"
     assert line in said
@@ -40,11 +40,11 @@ def test_the_loss_of_a_model_is_one_number(
     assert re.search(rf"loss +network alone .*\n.*a/b +{loss:.4f} +{facts['val_loss']:.4f}", table)
     assert main(["runs", "json=true"]) == 0
     (row,) = json.loads(capfd.readouterr().out)
-    assert (row["loss"], row["val/loss"]) == (pytest.approx(loss), facts["val_loss"])
+    assert (row["loss"], row["network_loss"]) == (pytest.approx(loss), facts["val_loss"])
     minutes, seconds = map(int, re.findall(r"trained in (\d+):(\d+)\n", said)[0])
     assert 60 * minutes + seconds == round(row["seconds"])
 
-    assert f"<b>{loss:.4f}</b> nats per character with counts" in (run / "report.html").read_text()
+    assert f"<b>{loss:.4f}</b> nats per character" in (run / "report.html").read_text()
     assert main(["export", f"checkpoint={run}", "output=page.html"]) == 0
     page = html.unescape((workplace / "page.html").read_text())
     assert re.search(rf"Validation loss with its counts\W+{loss:.4f} nats", page)
@@ -53,6 +53,10 @@ def test_the_loss_of_a_model_is_one_number(
     assert f"{parameters} parameters of 8 bits" in page
     assert main(["convert", str(run / "checkpoints/best.ckpt"), "output=best.safetensors"]) == 0
     assert f" {parameters} parameters\n" in capfd.readouterr().err
+
+    result = charrnn.train(f"resume={run}")  # which is finished
+    assert (result.loss, result.network_loss) == (loss, facts["val_loss"])
+    assert result.step == facts["step"]
 
     # and a sample of the training is what the model writes
     step = facts["step"]

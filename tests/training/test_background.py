@@ -76,8 +76,8 @@ def test_counted_before_the_text_in_one_table(
     np.testing.assert_equal(table, expected)
     assert facts["background_counted"] == len((texts / "other.txt").read_text("utf-8")) - 2
     before, after = metrics(plain), metrics(run)
-    assert float(after[-1].pop("val/loss_with_counts")) < float(
-        before[-1].pop("val/loss_with_counts")
+    assert float(after[-1].pop("val/loss_as_written")) < float(
+        before[-1].pop("val/loss_as_written")
     )
     assert before[-1] == after[-1]
     whole = (run / "model.safetensors").read_bytes()

@@ -14,6 +14,7 @@ from charrnn.__main__ import main
 from charrnn.counts.passages import count_passages
 from charrnn.data import open_data
 from charrnn.models import model_file
+from charrnn.training import counting, split_scores
 from tests.generation.definition import log_probabilities
 from tests.small_runs import Train, metrics
 
@@ -41,7 +42,7 @@ def test_counted_weighed_kept_and_used(
     run = train(*OPTIONS, "callbacks.checkpoints.keep_every=10")
     rows = [row for row in metrics(run) if row["val/loss"]]
     last = min(rows, key=lambda row: float(row["val/loss"]))
-    network, both = float(last["val/loss"]), float(last["val/loss_with_counts"])
+    network, both = float(last["val/loss"]), float(last["val/loss_as_written"])
     assert both < network - 0.1
     found = evaluated(capfd, f"checkpoint={run}")
     assert both - 0.02 < found["loss"] < both  # `both` is with the weights of the other half
@@ -76,7 +77,8 @@ def test_counted_weighed_kept_and_used(
     for name, weight in theirs.weights.items():
         np.testing.assert_array_equal(weight, trained.weights[name])
     for row, other in zip(metrics(without), metrics(run), strict=True):
-        other.pop("val/loss_with_counts")
+        assert row.pop("val/loss_as_written") == row["val/loss"]
+        other.pop("val/loss_as_written")
         assert row == other
     before = (run / "model.safetensors").read_bytes()
     point = run / "checkpoints" / "step-10.ckpt"
@@ -85,11 +87,28 @@ def test_counted_weighed_kept_and_used(
     assert (run / "model.safetensors").read_bytes() == before
 
 
+def test_of_a_long_split_the_same_characters_count_for_every_run(
+    train: Train, words: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (counting, split_scores):
+        monkeypatch.setattr(module, "MAX_LOGITS", 200 * 10)
+    with_counts, without = train(*OPTIONS), train(*OPTIONS, "~callbacks.counts", folder="without")
+    facts = [model_file.read_facts(run / "model.safetensors") for run in (with_counts, without)]
+    data = open_data(Path(facts[0]["input_h5"]), Path(facts[0]["input_json"]))
+    assert len(data.vocabulary) == 10
+    text = data.vocabulary.decode(data.get_split("val")[:201].tolist())
+    expected = charrnn.load(without).score(text)
+    assert facts[1]["val_loss_as_written"] == pytest.approx(expected, abs=1e-5)
+    assert abs(facts[1]["val_loss"] - expected) > 1e-4
+    written = charrnn.load(with_counts).score(text)
+    assert written < facts[0]["val_loss_as_written"] < min(written + 0.1, expected - 0.1)
+
+
 @pytest.mark.slow
 def test_two_processes_weigh_as_one_does(train: Train, words: Path) -> None:
     one, two = (train(*OPTIONS, f"trainer.devices={n}", folder=f"of-{n}") for n in (1, 2))
     losses = [
-        [float(row["val/loss_with_counts"] or 0) for row in metrics(run)] for run in (one, two)
+        [float(row["val/loss_as_written"] or 0) for row in metrics(run)] for run in (one, two)
     ]
     assert any(losses[0])
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
@@ -103,7 +122,6 @@ def test_none_where_there_are_none(
     run = train("trainer.max_steps=2", "data.val_frac=0", "data.test_frac=0.1")
     nothing = train("trainer.max_steps=2", "callbacks.counts.characters=0", folder="nothing")
     assert model_file.load(nothing / "model.safetensors").counts is None
-    assert "val/loss_with_counts" not in metrics(nothing)[0]
     for words, line in (
         (["evaluate", f"checkpoint={run}", "split=test", "counts=only"], "counts=only: the model"),
         (["train", "callbacks.counts.context=65"], "context=65: must be between 1 and 64"),

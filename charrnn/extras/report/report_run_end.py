@@ -35,6 +35,11 @@ SKIPPED_SHARE = 0.02  # The first steps are not drawn: their high losses would f
 SIZE = 1000  # the size of the drawing's coordinates
 MAX_SAMPLES = 6  # samples on the page, at even distances
 MANY_LINES, SHORT_LINE = 40, 24  # A text with more lines, mostly shorter, is shown in columns.
+_LEGEND = {
+    "train": "training loss",
+    "network": "validation loss of the network",
+    "val": "validation loss as the model writes, with a dot at the best model",
+}
 _SAMPLE = re.compile(r"step-(\d{1,15})\.txt")
 TEMPLATE = Path(__file__).with_name("run_report.html")
 
@@ -84,13 +89,10 @@ def _format_summary(rows: list[Row]) -> str:
     steps = f"{_count_steps(rows):,}"
     if (best := metrics_csv.find_best(rows)) is None:
         return f"{steps} steps, without validation."
-    loss = metrics_csv.get_reported_loss(best)
-    with_counts, network = "", ""
-    if loss < best["val/loss"]:
-        with_counts = " with counts"
-        network = f" The loss without counts is {best['val/loss']:.4f}."
+    loss, network_loss = metrics_csv.get_loss(best), best["val/loss"]
+    network = f" The loss of its network is {network_loss:.4f}." if network_loss != loss else ""
     return (
-        f"Best validation loss <b>{loss:.4f}</b> nats per character{with_counts} "
+        f"Validation loss of the best model <b>{loss:.4f}</b> nats per character "
         f"({loss * BITS_PER_NAT:.3f} bits), after step {best['step']:,.0f} of {steps}.{network}"
     )
 
@@ -101,13 +103,18 @@ def _count_steps(rows: list[Row]) -> int:
 
 def _format_chart(rows: list[Row]) -> str:
     best = metrics_csv.find_best(rows)
-    train, val = (_get_curve(rows, name) for name in ("train/loss", "val/loss"))
-    drawing = draw_chart(train, val, (best["step"], best["val/loss"]) if best else None)
+    curves = {"train": _get_curve(rows, "train/loss"), "network": _get_curve(rows, "val/loss")}
+    curves["val"] = [
+        (int(row["step"]), metrics_csv.get_loss(row)) for row in rows if "val/loss" in row
+    ]
+    if curves["network"] == curves["val"]:
+        del curves["network"]
+    drawing = draw_chart(curves, (best["step"], metrics_csv.get_loss(best)) if best else None)
     if not drawing:
         return ""
-    legend = '<span><i class="train"></i>training loss</span>'
-    if val:
-        legend += '<span><i class="val"></i>validation loss, with a dot at its best</span>'
+    legend = "".join(
+        f'<span><i class="{name}"></i>{_LEGEND[name]}</span>' for name in curves if curves[name]
+    )
     return f'<h2>Loss</h2>\n<p class="legend">{legend}</p>\n{drawing}'
 
 
@@ -137,7 +144,7 @@ def _list_facts(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[s
 
 
 def _format_samples(folder: Path, rows: list[Row]) -> list[str]:
-    losses = {row["step"]: metrics_csv.get_reported_loss(row) for row in rows if "val/loss" in row}
+    losses = {row["step"]: metrics_csv.get_loss(row) for row in rows if "val/loss" in row}
     parts = []
     for step, path in _thin_out(_find_samples(folder), MAX_SAMPLES):
         loss = f", validation loss {losses[step]:.4f}" if step in losses else ""
@@ -167,10 +174,9 @@ def _escape(text: str) -> str:
     return html.escape(text.encode("utf-8", "replace").decode("utf-8"))
 
 
-def draw_chart(train: Curve, val: Curve, best: tuple[float, float] | None) -> str:
-    """Return both curves with axes as HTML; "" if there are no points."""
-    curves = {"train": _thin_out(train, MAX_POINTS)}
-    curves["val"] = _thin_out(val, MAX_POINTS)
+def draw_chart(curves: dict[str, Curve], best: tuple[float, float] | None) -> str:
+    """Return curves with axes as HTML; "" if there are no points."""
+    curves = {name: _thin_out(curve, MAX_POINTS) for name, curve in curves.items()}
     points = [point for curve in curves.values() for point in curve]
     if len(points) < 2:
         return ""

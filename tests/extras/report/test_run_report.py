@@ -60,12 +60,12 @@ def test_a_run_leaves_one(train: Train, capfd: pytest.CaptureFixture[str]) -> No
     rows = metrics(run)
     validated = {int(row["step"]): row for row in rows if row["val/loss"]}
     assert page.curves["train"] == sum(bool(row["train/loss"]) for row in rows)
-    assert page.curves["val"] == len(validated) == 3
+    assert page.curves["val"] == page.curves["network"] == len(validated) == 3
     best = min(validated, key=lambda step: float(validated[step]["val/loss"]))
-    losses = {step: float(row["val/loss_with_counts"]) for step, row in validated.items()}
-    assert f"{losses[best]:.4f} nats per character with counts" in page.text
+    losses = {step: float(row["val/loss_as_written"]) for step, row in validated.items()}
+    assert f"{losses[best]:.4f} nats per character" in page.text
     assert f"after step {best} of 21" in page.text
-    assert f"The loss without counts is {float(validated[best]['val/loss']):.4f}" in page.text
+    assert f"The loss of its network is {float(validated[best]['val/loss']):.4f}" in page.text
     for step in losses:
         written = (run / "samples" / f"step-{step:07d}.txt").read_text()
         assert f"after step {step}, validation loss {losses[step]:.4f}{written}" in page.text
@@ -133,10 +133,10 @@ def test_a_run_does_not_fail_by_it(
 
 
 def test_a_long_curve_has_few_points_and_ends_where_it_ends() -> None:
-    drawn = draw_chart([(step, 2.0 + step % 2) for step in range(1, 4001)], [(4000, 2.0)], None)
+    drawn = draw_chart({"train": [(step, 2.0 + step % 2) for step in range(1, 4001)]}, None)
     curve = re.search(r'class="train" d="M([^"]+)"', drawn)
     assert curve is not None
     points = [tuple(map(float, point.split(","))) for point in curve[1].split("L")]
     assert len(points) == 400
     assert points[-1][0] == 1000
-    assert draw_chart([(1, 2.0)], [], None) == ""
+    assert draw_chart({"train": [(1, 2.0)]}, None) == ""

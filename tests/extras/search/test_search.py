@@ -95,7 +95,7 @@ def test_a_study_and_what_it_leaves(place: Path, capfd: pytest.CaptureFixture[st
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * 4
     with open(f"{study}/leaderboard.csv") as file:
         board = list(csv.DictReader(file))
-    losses = {int(row["run"].partition("_")[0]): float(row["val/loss"]) for row in board}
+    losses = {int(row["run"].partition("_")[0]): float(row["loss"]) for row in board}
     assert {trial.number: trial.value for trial in found} == losses
     for trial in found:
         run = run_of(trial.number, study)
