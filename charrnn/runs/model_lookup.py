@@ -12,8 +12,6 @@ from charrnn.errors import InputError
 from charrnn.files import OUTPUTS, require_regular_file, resolve_run_path
 from charrnn.models import read_any_format
 from charrnn.runs.folder import is_sweep
-from charrnn.runs.metrics_csv import read_rows
-from charrnn.runs.summary import find_best, read_model_facts
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -131,10 +129,13 @@ def find_runs_by_age() -> Iterator[Path]:
 
 def _find_best_run(sweep: Path) -> Path | None:
     """Return the run with the lowest loss in a sweep's folder; None: no run."""
+    from charrnn.runs.metrics_csv import read_rows
+    from charrnn.runs.summary import find_best, read_model_facts
+
     folders = [folder for folder in sorted(sweep.iterdir()) if _find_best_file(folder) is not None]
-    best = (find_best(read_model_facts(path), read_rows(path)) for path in folders)
-    losses = {path: b["loss"] for path, b in zip(folders, best, strict=True) if b["step"]}
-    return min(losses, key=losses.__getitem__, default=None)
+    best = (find_best(read_model_facts(path), read_rows(path))["loss"] for path in folders)
+    losses = [(loss, path) for loss, path in zip(best, folders, strict=True) if loss is not None]
+    return min(losses, default=(None, None))[1]
 
 
 @functools.cache

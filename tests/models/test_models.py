@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.model import Model, load
+from charrnn.models import model_file
 from charrnn.models.trained import Architecture
 from charrnn.runs.model_lookup import find_model, read_model
 
@@ -105,7 +107,8 @@ def test_a_sweep_stands_for_its_winner(tmp_path: Path, capfd: pytest.CaptureFixt
     for name, (kind, loss) in losses.items():
         folder = tmp_path / "sweep" / name
         folder.mkdir(parents=True)
-        shutil.copy(MODELS / f"{kind}.safetensors", folder / "model.safetensors")
+        model = model_file.load(MODELS / f"{kind}.safetensors")
+        model_file.save(folder / "model.safetensors", replace(model, facts={}))
         (folder / "metrics.csv").write_text(f"step,val/loss\n1,3.5\n2,\n3,{loss}\n")
     (tmp_path / "sweep" / "3_failed").mkdir()
 
