@@ -94,7 +94,7 @@ lint: setup-dev  ## ruff and mypy
 # the folders in outputs/ one by one: it follows links, and outputs/latest is a run again
 tensorboard: setup  ## every run below outputs/; ARGS="--port=6007 ..."
 	$(BIN)/tensorboard --samples_per_plugin=images=100,text=100 $(ARGS) \
-	  --logdir_spec=$$(find outputs -mindepth 1 -maxdepth 1 -type d | sort | paste -sd, -)
+	  --logdir_spec=$$(cd outputs; find * -maxdepth 0 -type d | sed 's#.*#&:outputs/&#' | paste -sd, -)
 
 docs: setup-dev  ## run the commands that the pages show, and write what they print there
 	PYTHONPATH=. $(BIN)/python docs/outputs.py $(ARGS)

@@ -159,7 +159,7 @@ def test_tensorboard_is_given_each_run_once(tmp_path: Path) -> None:
     (bin_folder / ".ready").touch()
     words = ["make", "-s", "-f", str(REPOSITORY / "Makefile"), f"BIN={bin_folder}", "tensorboard"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.split()[-1] == "--logdir_spec=outputs/sweeps,outputs/train"
+    assert done.stdout.split()[-1] == "--logdir_spec=sweeps:outputs/sweeps,train:outputs/train"
 
 
 def test_a_python_that_hydra_does_not_run_on_is_passed_over(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import lightning as L
 import torch
 import yaml
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from charrnn.training.hyperparameters import to_plain_hparams
 from charrnn.training.metrics_file import MetricsCSV
@@ -74,7 +74,7 @@ class TrainingLog(L.Callback):
         values["epoch"] = step / pl_module.steps_per_epoch
         norm = {} if pl_module.last_norm is None else {"grad_norm": pl_module.last_norm.item()}
         for logger in trainer.loggers:
-            logger.log_metrics(values if isinstance(logger, MetricsCSV) else values | norm, step)
+            _log(logger, values if isinstance(logger, MetricsCSV) else values | norm, step)
 
     def pause(self, seconds: float) -> None:
         """Exclude the last seconds, in which nothing was trained, from the speed."""
@@ -88,7 +88,7 @@ class TrainingLog(L.Callback):
             return
         if not is_logged_step(trainer, step := trainer.global_step):
             for logger in trainer.loggers:
-                logger.log_metrics({"epoch": step / pl_module.steps_per_epoch}, step)
+                _log(logger, {"epoch": step / pl_module.steps_per_epoch}, step)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not is_fitting(trainer):
@@ -100,6 +100,13 @@ class TrainingLog(L.Callback):
         validation_start, start = self._at_validation
         # This includes the pauses during the validation.
         self._start = start + time.perf_counter() - validation_start
+
+
+def _log(logger: Logger, values: dict[str, float], step: int) -> None:
+    """Log values. TensorBoard sorts its charts by name, and shall show the losses first."""
+    if isinstance(logger, TensorBoardLogger):
+        values = {n if "/" in n else f"vitals/{n}": value for n, value in values.items()}
+    logger.log_metrics(values, step)
 
 
 class StepNumber(L.Callback):

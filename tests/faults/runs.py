@@ -60,9 +60,9 @@ def _curves(folder: Path) -> dict[str, list[tuple[int, bytes]]]:
     It leaves out what a later start takes back (`purge_step`). Of a step's epoch both the loss and
     the validation tell, with the same value.
     """
-    if not (folder / "tensorboard").exists():
+    if not any(folder.glob("events.out.tfevents.*")):
         return {}
-    accumulator = EventAccumulator(str(folder / "tensorboard"), {"tensors": 0})
+    accumulator = EventAccumulator(str(folder), {"tensors": 0})
     accumulator.Reload()
     points = {
         tag: [(e.step, e.tensor_proto.SerializeToString()) for e in accumulator.Tensors(tag)]

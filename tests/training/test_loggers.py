@@ -71,14 +71,14 @@ def test_what_ones_own_code_logs_is_kept_at_its_step(train: Train) -> None:
     validated = {step: row["own/val"] for step, row in rows.items() if row["own/val"]}
     assert validated == {step: f"{step:.1f}" for step in (7, 14, 20)}
     assert {step for step, row in rows.items() if row["own/batch"]} == {7, 14, 20}
-    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    events = EventAccumulator(str(run)).Reload()
     assert [event.step for event in events.Scalars("own/step")] == [5, 10, 15, 20]
-    assert [event.step for event in events.Scalars("epoch")] == list(rows)
+    assert [event.step for event in events.Scalars("vitals/epoch")] == list(rows)
 
 
 def read_hparams(run: Path) -> tuple[dict[str, Any], list[float]]:
     """Return the options of a run in TensorBoard's HParams, and the values of its metric."""
-    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    events = EventAccumulator(str(run)).Reload()
     contents = events.PluginTagToContent("hparams")
     start = HParamsPluginData.FromString(contents["_hparams_/session_start_info"])
     metrics = HParamsPluginData.FromString(contents["_hparams_/experiment"]).experiment

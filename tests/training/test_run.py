@@ -43,13 +43,14 @@ def test_a_run_folder(train: Train, workplace: Path, capfd: pytest.CaptureFixtur
     train("trainer.max_steps=5", folder="short")
     assert "\n  reads 25 % of the text; budget=2h reads more\n" in capfd.readouterr().err
 
-    events = EventAccumulator(str(run / "tensorboard")).Reload()
-    norms = events.Scalars("grad_norm")
+    events = EventAccumulator(str(run)).Reload()
+    norms = events.Scalars("vitals/grad_norm")
     assert [event.step for event in norms] == [1, 5, 10, 15, 20, 25, 30]
     assert min(event.value for event in norms) > 1e-3  # as they were before clipping
     assert {e.step for e in events.Scalars("val/loss")} >= {7, 14, 21, 28, 30}
-    for name in ("train/loss", "val/bits_per_character", "lr", "characters_per_second"):
-        assert events.Scalars(name), name
+    names = {"hparams/best_val_loss", "train/loss", "val/loss", "val/loss_as_written"}
+    names |= {"val/bits_per_character", "vitals/lr", "vitals/characters_per_second"}
+    assert {*events.Tags()["scalars"]} == names | {"vitals/epoch", "vitals/grad_norm"}
     assert {e.step for e in events.Tensors("sample/text_summary")} == {7, 14, 21, 28, 30}
     config = events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
     assert "hidden_size: 16" in config

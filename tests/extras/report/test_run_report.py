@@ -112,7 +112,7 @@ def test_whatever_stands_in_metrics_csv(trained: Train, rows: str) -> None:
 
 def test_only_the_config_is_needed(trained: Train) -> None:
     run = trained("trainer.max_steps=5")
-    for name in ("checkpoints", "samples", "tensorboard"):
+    for name in ("checkpoints", "samples"):
         shutil.rmtree(run / name, ignore_errors=True)
     for name in ("metrics.csv", "model.safetensors", ".hydra/overrides.yaml"):
         (run / name).unlink()
