@@ -63,10 +63,10 @@ def translate_error(error: Exception, line: Line) -> InputError | RunError:
             if isinstance(cause, KeyError | AttributeError):
                 return _explain_unknown_option(cause.full_key, page, overrides)
             return InputError(f"{cause.full_key}: {to_one_line(str(cause).splitlines()[0])}")
-        if match := re.match(r"Could not (?:override|delete)\b.*?'(.*?)'", str(cause)):
-            if match[1] in page.options:  # its default is null
-                return InputError(f"{match[1]}: cannot be left out")
-            return _explain_unknown_option(match[1], page, overrides)
+    if match := re.match(r"Could not (?:override|delete)\b.*?'(.*?)'", str(error)):
+        if match[1] in page.options:  # its default is null
+            return InputError(f"{match[1]}: cannot be left out")
+        return _explain_unknown_option(match[1], page, overrides)
     return InputError(to_one_line(error, 500))
 
 

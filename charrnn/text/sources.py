@@ -129,12 +129,11 @@ def _decode_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str, 
     try:
         with _open(path) as file:
             while data := file.read(PIECE_SIZE):
+                if not done and not codec.startswith(("utf-16", "utf-32")) and encoding != "bytes":
+                    _refuse_utf16(name, data, advice)
                 head += data[: 8 - len(head)]
                 done += len(data)
-                text = decoder.decode(data)
-                if done == len(data) and "\0" in text and encoding != "bytes":
-                    _refuse_utf16(name, data, advice)
-                yield text, done
+                yield decoder.decode(data), done
             yield decoder.decode(b"", True), done
     except UnicodeError as error:
         for signature, kind, hint in _SIGNATURES:
