@@ -59,6 +59,9 @@ class Model:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a model file.
 
+        Args:
+            path: the file to write.
+
         Raises:
             InputError: the model is an ensemble.
             RunError: the file cannot be written.
@@ -76,6 +79,7 @@ class Model:
         """Return the logits (T, V) of the next character after each of the T characters of a text.
 
         Args:
+            text: the text, whose first character follows nothing.
             counts: like in `score`. With counts, or an ensemble, the logits are log-probabilities.
 
         Raises:
@@ -88,6 +92,7 @@ class Model:
         """Return the mean loss of all characters but the first, in nats per character.
 
         Args:
+            text: a text of at least two characters.
             counts: "auto" uses the network and the model's counts, if any; "none" uses only the
                 network; "only" uses only the counts.
             device: "auto" (a CUDA GPU if there is one, else the CPU), "cpu", "cuda" or "mps".
@@ -103,8 +108,7 @@ class Model:
     ) -> npt.NDArray[np.float32]:
         """Return the loss (T - 1,) of each of the T characters of a text but the first, in nats.
 
-        Their mean is `score`. Divide by ln 2 for bits. The arguments and errors are those of
-        `score`.
+        Their mean is `score`, which explains the arguments and errors. Divide by ln 2 for bits.
         """
         from charrnn.evaluation.stream_losses import compute_stream_loss
         from charrnn.networks.ensemble import make_any_network
@@ -144,8 +148,8 @@ class Model:
             start_text: the text to continue; the result does not repeat it.
             num_samples: the number of texts, which are written in batches.
             counts: like in `score`.
-            how: all other fields of `charrnn.SamplingParams`, which `charrnn sample --help`
-                explains: temperature=0.8, seed=1, min_p=0.05, until="\\n" and more.
+            how: all other fields of `charrnn.SamplingParams`: temperature=0.8, seed=1,
+                until="\\n" and more.
 
         Returns:
             The new text; with `num_samples` a list of new texts.
@@ -165,7 +169,7 @@ class Model:
     def stream(
         self, length: int = 2000, start_text: str = "", *, counts: str = "auto", **how: Any
     ) -> Iterator[str]:
-        """Yield the text that `generate` returns, in pieces while it is written."""
+        """Yield the text that `generate` returns for these arguments, while it is written."""
         params = SamplingParams(length=length, start_text=start_text, num_samples=1, **how)
         # Wrong arguments raise InputError here, not with the first piece.
         pieces = self._sampler(counts, params.precision).write(params)
@@ -175,13 +179,12 @@ class Model:
 def load(
     path: AnyPath | Sequence[AnyPath] | None = None, *, weights: Sequence[float] | None = None
 ) -> Model:
-    """Load a model: the best one of a run folder, a .ckpt, a model file (.safetensors) or a .t7.
-
-    Without a path, load the newest run below outputs/ that has a model, or the best of a sweep.
-    The content of a file decides its format. No code in it is executed. A list of several paths
-    gives an ensemble.
+    """Load a model. No code in its file is executed.
 
     Args:
+        path: a run folder, whose best model is loaded, or a file (.safetensors, .ckpt or .t7),
+            whose content decides its format. A list of several paths gives an ensemble. The
+            default is the newest run below outputs/ that has a model, or the best of a sweep.
         weights: the relative weight of each model of an ensemble; by default all are equal.
 
     Raises:

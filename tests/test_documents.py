@@ -6,6 +6,7 @@ tiny. What would take a network, minutes, or stay is composed and checked withou
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+import charrnn
 from charrnn import plugins
 from charrnn.__main__ import main
 from tests import REPOSITORY
@@ -212,6 +214,17 @@ def test_what_is_shown_as_printed_was_printed(monkeypatch: pytest.MonkeyPatch) -
             assert opened.count("") == sum(b.match["output"] is not None for b in shown), name
             by_hand = [block.match["commands"] for block in shown if not block.is_unchanged]
             assert by_hand == [], f"{name}: make docs ARGS={name}"
+
+
+def test_an_explanation_of_arguments_has_all_of_them() -> None:
+    public = [getattr(charrnn, name) for name in charrnn.__all__]
+    methods = [method for each in filter(inspect.isclass, public) for method in vars(each).values()]
+    for function in filter(inspect.isroutine, [*public, *methods]):
+        text = inspect.cleandoc(function.__doc__ or "") + "\n"
+        if args := re.search(r"\nArgs:\n((?: .*\n|\n)*)", text):
+            explained = re.findall(r"^ {4}(\w+):", args[1], re.MULTILINE)
+            arguments = [name for name in inspect.signature(function).parameters if name != "self"]
+            assert explained == arguments, function
 
 
 # what stands for a name, arguments of Python's, and options of somebody's own class

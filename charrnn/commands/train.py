@@ -27,6 +27,9 @@ MAKES_FOLDER = True
 def train(*overrides: str) -> Result:
     """Train like `charrnn train`: ``charrnn.train("model=gru", "data.input_txt=my.txt")``.
 
+    Args:
+        overrides: the options, as on the command line: NAME=VALUE.
+
     Returns:
         The run's folder, the losses of its best model, and the step of this model.
 

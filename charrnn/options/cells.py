@@ -106,6 +106,10 @@ _registered: dict[str, Cell] = {}
 def register_cell(name: str, cell: Cell) -> None:
     """Register a cell under a name, or replace the registered cell of this name.
 
+    Args:
+        name: the value of ``model.kind``; letters, digits, _ and -.
+        cell: the description of the cell.
+
     Raises:
         InputError: the name is invalid, or the name of a built-in cell.
         TypeError: `cell` is not a `charrnn.Cell`.
