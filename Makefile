@@ -99,8 +99,9 @@ tensorboard: setup  ## every run below outputs/; ARGS="--port=6007 ..."
 docs: setup-dev  ## run the commands that the pages show, and write what they print there
 	PYTHONPATH=. $(BIN)/python docs/outputs.py $(ARGS)
 
-site: setup-dev  ## the pages of docs/ and the API as a site, in build/site
+site: setup-dev  ## docs/, the API and the gallery's models as a site, in build/site; GALLERY=no trains none
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(if $(filter no,$(GALLERY)),,PYTHONPATH=. $(BIN)/python docs/gallery_pages.py $(GALLERY))
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: setup-dev  ## charrnn beside its peers, in one run, written on docs/results.md where it is whole

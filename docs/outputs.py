@@ -91,7 +91,7 @@ def update_page(name: str, by: str) -> None:
     page = REPOSITORY / name
 
     def replace_block(match: re.Match[str]) -> str:
-        printed = _run_commands(match["commands"], folder, "stdout" in match["words"])
+        printed = run_commands(match["commands"], folder, "stdout" in match["words"])
         limits = dict(re.findall(r"(first|last)=(\d+)", match["words"]))
         output = _shorten(printed, int(limits.get("first", 0)), int(limits.get("last", 0)))
         shown = "" if match["kind"] == "runs" else f"```\n{output}```\n"
@@ -108,10 +108,10 @@ def write_texts(folder: Path) -> None:
 
     corpus = fetch_corpus("shakespeare", print).read_text("utf-8")
     (folder / "my.txt").write_text(corpus[:100_000], "utf-8")
-    _run_commands(GET_TEXTS, folder, only_stdout=False)
+    run_commands(GET_TEXTS, folder, only_stdout=False)
 
 
-def _run_commands(commands: str, folder: Path, only_stdout: bool) -> str:
+def run_commands(commands: str, folder: Path, only_stdout: bool) -> str:
     for shown, run in REPLACEMENTS.items():
         commands = commands.replace(shown, run)
     print(f"{folder.name}: {commands.strip()}", flush=True)

@@ -1,40 +1,68 @@
-"""mkdocs hooks: add the pages at the top of the repository to the site, and fix their links."""
+"""mkdocs hooks: add the pages that docs/ lacks, and make each link lead to a page of the site."""
 
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-TOP = {
+# files of the repository that are pages of the site
+PAGES = {
     "README.md": "first-steps.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
+    "docs/README.md": "pages.md",
+    "docs/tour.ipynb": "tour.md",
 }
+LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
+
+
+def on_config(config: Any) -> Any:
+    """Set the site's address if the repository has one."""
+    if repository := os.environ.get("GITHUB_REPOSITORY"):
+        owner, name = repository.split("/")
+        config.site_url = f"https://{owner.lower()}.github.io/{name}/"
+    return config
 
 
 def on_files(files: Files, config: Any) -> Files:
-    for name, page in TOP.items():
-        text = (Path(config.config_file_path).parent / name).read_text("utf-8")
-        content = _rewrite_links(text, r"\]\(()", "](docs/")
-        files.append(File.generated(config, page, content=content))
+    repository = Path(config.config_file_path).parent
+    for name, page in PAGES.items():
+        if name.endswith(".md"):
+            text = (repository / name).read_text("utf-8")
+            content = adapt_links(text, posixpath.dirname(name))
+            files.append(File.generated(config, page, content=content))
+    home = format_home((repository / "README.md").read_text("utf-8"))
+    files.append(File.generated(config, "index.md", content=adapt_links(home, "")))
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    markdown = _rewrite_links(markdown, r"\]\(\.\./()", "](../docs/")
-    if repository := os.environ.get("GITHUB_REPOSITORY"):  # The notebook is not a page of the site.
-        colab = f"https://colab.research.google.com/github/{repository}/blob/main/docs"
-        markdown = markdown.replace("](tour.ipynb)", f"]({colab}/tour.ipynb)")
-    return markdown
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    return markdown if page.file.generated_by else adapt_links(markdown, "docs")
 
 
-def _rewrite_links(text: str, opening: str, docs: str) -> str:
-    """Rewrite links to pages at the top, and their links into docs/, for the site."""
-    for name, page in TOP.items():
-        text = re.sub(opening + re.escape(name), f"]({page}", text)
-    return text.replace(docs, "](")
+def adapt_links(text: str, folder: str) -> str:
+    """Make the links of a file in this folder of the repository links of the site."""
+
+    def adapt(match: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(folder, match[1]))
+        return "](" + PAGES.get(path, path.removeprefix("docs/"))
+
+    return LINK.sub(adapt, text)
+
+
+def format_home(readme: str) -> str:
+    """Return the home page: README's first screen, the live pages, and the two commands."""
+    first_screen, commands = readme.split("\n## ")[:2]
+    commands = "".join(commands.partition("make test\n```\n")[:2])
+    return f"""{first_screen}
+<!-- live pages -->
+
+## {commands}
+[First steps](first-steps.md) explains them. [The pages](pages.md) lists everything else.
+"""

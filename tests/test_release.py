@@ -142,6 +142,7 @@ def test_on_an_index_page_links_lead_to_the_repository(
     assert "](https://github.com/somebody/charrnn/raw/v9/docs/writing-page.png)" in text
     colab = "https://colab.research.google.com/github/somebody/charrnn/blob/v9/docs/tour.ipynb"
     assert f"]({colab})" in text
+    assert text.count("](https://somebody.github.io/charrnn/)") == 1
     for link in re.findall(r"\]\(([^)#][^)]*)\)", text):
         assert link.startswith(("https://", "http://")), link
     assert metadata["urls"]["Source"] == "https://github.com/somebody/charrnn"
