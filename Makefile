@@ -86,10 +86,11 @@ faults: setup-dev  ## training killed again and again in every phase, and what w
 mutants: setup-dev  ## whether the tests find faults that are put into the code; ARGS="numpy" those so named
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-lint: setup-dev  ## ruff and mypy
+lint: setup-dev  ## ruff, mypy, and zizmor for the workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet .github
 
 # the folders in outputs/ one by one: it follows links, and outputs/latest is a run again
 tensorboard: setup  ## every run below outputs/; ARGS="--port=6007 ..."
