@@ -73,6 +73,8 @@ def lock(folder: Path, name: str = LOCK) -> IO[str]:
 def claim(folder: Path, resumes: bool) -> Iterator[None]:
     """Lock a folder during a run. Remove a new folder in which no run starts.
 
+    A refused resume leaves the run's config as it was, so that its options do not stay.
+
     Args:
         resumes: whether the run resumes the folder's run.
 
@@ -82,12 +84,16 @@ def claim(folder: Path, resumes: bool) -> Iterator[None]:
     require_no_links(folder)
     with lock(folder):
         # Checked after locking, because another process may have started a run before.
-        is_new = _is_empty(folder)
+        is_new, path = _is_empty(folder), folder / RECORDED
+        recorded = path.read_bytes() if resumes else b""
         try:
             if not resumes:
                 require_no_run(folder)
             yield
         except InputError:
+            if resumes and path.read_bytes() != recorded:
+                with files.replace_file(path) as temporary:
+                    temporary.write_bytes(recorded)
             if is_new and not any(folder.glob("checkpoints/*.ckpt")):
                 _clear(folder)
             raise

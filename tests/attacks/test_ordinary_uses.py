@@ -147,3 +147,14 @@ def test_the_same_command_line_once_more(
     assert config_of(place / "run 1") == before
     assert main(words) == 0
     assert "this run is finished" in capfd.readouterr().err
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(place: Path) -> None:
+    """An option that Lightning refuses must not stay in the record, where it would stop all."""
+    assert main(["train", *LINE]) == 0
+    before = config_of(place / "run 1")
+    wrong = ["_target_=lightning.pytorch.callbacks.EarlyStopping", "monitor=nothing"]
+    longer = ["train", "resume=run 1", "trainer.max_steps=9"]
+    assert main([*longer, *(f"+callbacks.x.{word}" for word in wrong)]) == 2
+    assert config_of(place / "run 1") == before
+    assert main(longer) == 0
