@@ -49,10 +49,18 @@ def format_error(error: BaseException) -> str:
 
 def _explain(error: BaseException) -> InputError | RunError | Interrupted | None:
     """Return the error with its message and exit code; None for a bug in charrnn."""
-    if isinstance(error, (InputError, RunError, Interrupted)):
-        return error
     if isinstance(error, KeyboardInterrupt):
         return Interrupted("interrupted")
+    if isinstance(error, (RunError, Interrupted)):
+        return error
+    # A library that a signal interrupts can raise another error in its clean-up.
+    cause = error.__context__
+    while cause is not None:
+        if isinstance(cause, (KeyboardInterrupt, Interrupted)):
+            return _explain(cause)
+        cause = cause.__context__
+    if isinstance(error, InputError):
+        return error
     if isinstance(error, OSError) and error.strerror:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
         return RunError(f"{name}: {error.strerror}" if name else error.strerror)

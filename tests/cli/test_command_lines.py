@@ -331,6 +331,22 @@ def test_how_a_command_ends(error: BaseException, code: int, line: str, door: An
     assert door("sample") == (code, "", f"charrnn sample: {line}\n")
 
 
+def test_an_error_in_the_clean_up_after_a_signal_hides_no_signal(door: Any) -> None:
+    """OmegaConf, for example, fails when it is interrupted at some places."""
+
+    def fail(options: Any) -> None:
+        try:
+            try:
+                raise Interrupted("terminated", 15)
+            finally:
+                {}["a flag"]
+        except KeyError as error:
+            raise InputError("no such key") from error
+
+    door.action = fail
+    assert door("sample") == (143, "", "charrnn sample: terminated\n")
+
+
 def test_a_fault_is_told_as_whose_it_is(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     door.action = lambda options: format_duration("no number")  # type: ignore[arg-type]
     answer = door("sample")
