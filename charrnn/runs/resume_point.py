@@ -101,9 +101,10 @@ def check_resume(
     if max_steps is not None and point.step > max_steps:
         raise InputError(f"trainer.max_steps={max_steps}: {path} is at step {point.step} already")
     if entry["fingerprint"] != text.fingerprint:
+        name = shorten(options.data.input_txt or text.path)
         raise InputError(
-            f"{text.path}: the data is not what {path} was trained on; restore it to resume, or "
-            f"start a new run from its weights with init_from={path}"
+            f"{name}: the data is not what {path} was trained on; restore it to resume, or start a "
+            f"new run from its weights with init_from={path}"
         )
     batch_size, seq_length = entry["batch_size"], entry["seq_length"]
     if (batch_size, seq_length) != (streams.batch_size, streams.seq_length):

@@ -144,7 +144,7 @@ def test_a_finished_run_stays_as_it_is(
     text = (workplace / "corpus.txt").read_text("utf-8")
     assert "finished, at step 5" in says("corpus.txt", resume, code=0)
     (workplace / "corpus.txt").write_text(text.replace("cat", "act", 1), encoding="utf-8")
-    assert "the data is not what" in says(resume, "trainer.max_steps=9")
+    assert "corpus.txt: the data is not what" in says(resume, "trainer.max_steps=9")
     assert "the data is not what" in says("corpus.txt", resume)
     assert "the data is not what" in says("corpus.txt", *new)
     assert not (workplace / "new").exists()
