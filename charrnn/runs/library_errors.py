@@ -75,7 +75,7 @@ def explain(
 
     Args:
         folder: the run's folder.
-        checkpoint: the resumed checkpoint, if no step is trained since.
+        checkpoint: the resumed checkpoint, if at most one step is trained since.
         targets: as in `explain_user_code`.
     """
     from lightning.pytorch.utilities.exceptions import MisconfigurationException

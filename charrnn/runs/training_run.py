@@ -134,7 +134,8 @@ def fit(
     except Exception as error:
         if world.size > 1 and (lost := processes.to_lost_process(error)):
             raise lost from error
-        has_trained = trainer is not None and trainer.global_step > plan.first_step
+        # The first step uses the rest of a checkpoint, such as its counters.
+        has_trained = trainer is not None and trainer.global_step > plan.first_step + 1
         checkpoint = None if has_trained else plan.checkpoint
         explanation = explain(error, plan.folder, checkpoint, processes.find_code(options))
         if explanation is error:

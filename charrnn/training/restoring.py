@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -129,16 +128,11 @@ def set_progress(checkpoint: dict[str, Any], trainer: L.Trainer) -> None:
 
     Here, the counters depend only on the number of trained windows, in two cases: within an epoch,
     whose `on_train_epoch_end` Lightning still calls, or between two epochs.
-
-    Raises:
-        ValueError: a counter is not a whole number, so that Lightning would fail later.
     """
     loops = checkpoint["loops"]["fit_loop"]
     epochs, windows = loops["epoch_progress"], loops["epoch_loop.batch_progress"]
     validations = loops["epoch_loop.val_loop.batch_progress"]
     optimizer = loops["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]
-    _check_counts(epochs, windows, validations, loops["epoch_loop.scheduler_progress"])
-    _check_counts(*optimizer.values())
     total_windows, window = (windows[name]["processed"] for name in ("total", "current"))
     # Lightning completes a window before it validates.
     saved_before_validation = windows["total"]["completed"] < total_windows
@@ -177,12 +171,6 @@ def reset_validation_progress(checkpoint: dict[str, Any]) -> None:
     """Remove an unfinished validation from the counters, because a resume counts it again."""
     counts = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
     _set_all(counts, counts["completed"])
-
-
-def _check_counts(*progresses: dict[str, dict[str, Any]]) -> None:
-    counts = [progress[name].values() for progress in progresses for name in ("total", "current")]
-    if any(type(count) is not int or count < 0 for count in itertools.chain(*counts)):
-        raise ValueError("a counter of its progress is not a whole number")
 
 
 def _set_all(counts: dict[str, int], value: int) -> None:

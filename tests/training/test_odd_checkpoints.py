@@ -38,6 +38,7 @@ ODD: list[tuple[tuple[Any, ...], list[Any]]] = [
     ((*LOOPS, "epoch_progress"), [{}, ABSENT]),
     ((*LOOPS, "epoch_progress", "total", "started"), ["x", math.nan]),
     ((*LOOPS, "epoch_loop.scheduler_progress", "total", "completed"), ["x", -1, torch.zeros(3)]),
+    (("lr_schedulers", 0, "_step_count"), ["x", None]),
     (("optimizer_states",), [[{"state": {}}], [], [None], {}]),
     ((*STATE, "exp_avg"), [torch.zeros(3), ABSENT, "x"]),
     ((ENTRY, "best_loss"), ["x", torch.zeros(3), ABSENT]),
