@@ -13,7 +13,7 @@ from tests.small_runs import SMALL, assert_same, metrics
 
 # 50 steps of 20 windows an epoch, and dropout, so that random numbers count
 OPTIONS = (*SMALL, "trainer.max_steps=50", "model.dropout=0.25", "print_every=3")
-SPEED = "characters_per_second"
+SPEED = "vitals/characters_per_second"
 
 
 def start(name: str, *overrides: str) -> list[str]:
