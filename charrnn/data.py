@@ -123,11 +123,7 @@ class SplitIds:
 
 
 def from_file_ids(file_ids: FileIds, vocabulary_size: int, path: Path) -> Ids:
-    """Convert ids of a file, which count from 1, to ids from 0.
-
-    Raises:
-        InputError: an id is not in the vocabulary.
-    """
+    """Convert ids of a file to ids from 0. Raise InputError if the vocabulary lacks one."""
     ids = file_ids.astype(np.int64)
     ids -= FIRST_FILE_ID
     if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= vocabulary_size):
@@ -140,11 +136,7 @@ def from_file_ids(file_ids: FileIds, vocabulary_size: int, path: Path) -> Ids:
 
 
 def open_data(h5: Path, json: Path) -> EncodedText:
-    """Open an HDF5 file and the vocabulary that belongs to it.
-
-    Raises:
-        InputError: a file is missing or invalid.
-    """
+    """Open an HDF5 file and its vocabulary. Raise InputError if a file is missing or invalid."""
     vocabulary = Vocabulary.read_json(json)
     require_regular_file(h5, "`charrnn preprocess` makes it from a text")
     try:
@@ -221,10 +213,7 @@ def translate_split(
 ) -> SplitIds:
     """Return the ids (n,) of a split in another vocabulary.
 
-    Reading a character that the other vocabulary lacks raises InputError.
-
-    Args:
-        skip: remove such characters instead.
+    Reading a character that it lacks raises InputError, unless `skip` removes such characters.
     """
     ids = data.get_split(split)
     if data.vocabulary == vocabulary:
@@ -256,11 +245,7 @@ def encode_text(
 ) -> SplitIds:
     """Return the ids (n,) of a text (see `charrnn.text.sources.find_files`) in a vocabulary.
 
-    Args:
-        skip: remove the characters that the vocabulary lacks.
-
-    Raises:
-        InputError: the text cannot be read, is empty, or (without `skip`) has such a character.
+    A character that the vocabulary lacks raises InputError, unless `skip` removes it.
     """
 
     def encode(piece: str) -> Ids:
@@ -332,13 +317,7 @@ class Streams:
 
 
 def fit_sizes(size: int, batch_size: int, seq_length: int) -> tuple[int, int]:
-    """Reduce the batch size, then the window length, until `size` characters fill a window.
-
-    Raises:
-        ValueError: there is no pair of characters.
-    """
-    if size < 2:
-        raise ValueError("a training split needs at least 2 characters")
+    """Reduce the batch size, then the window length, until `size` >= 2 characters fill a window."""
     batch_size = min(batch_size, max(1, (size - 1) // seq_length))
     return batch_size, min(seq_length, (size - 1) // batch_size)
 

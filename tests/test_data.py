@@ -225,12 +225,6 @@ def test_torch_rnns_epoch_on_tiny_shakespeare() -> None:
     assert cut_streams(encoded, "train", 50, 50).num_windows == 356
 
 
-@pytest.mark.parametrize("size", [0, 1])
-def test_nothing_to_learn_from(size: int) -> None:
-    with pytest.raises(ValueError, match="2 characters"):
-        fit_sizes(size, 50, 50)
-
-
 def test_each_epoch_is_shuffled_anew_and_by_its_seed() -> None:
     _, streams = streams_of(1000, 6, 4)
     starts = {tuple(streams.shuffle(seed, epoch).starts) for seed in (1, 2) for epoch in range(9)}

@@ -214,12 +214,7 @@ class Counts:
         return np.zeros((streams, self.table.context + 2), np.int32)
 
     def find_states(self, ids: Ids, state: Nodes) -> Nodes:
-        """Return the state (N, T, K + 2) after each character.
-
-        Args:
-            ids: (N, T).
-            state: (N, K + 2), before the first character.
-        """
+        """Return the state (N, T, K + 2) after each of ids (N, T), from the state (N, K + 2)."""
         K = self.table.context
         states = np.zeros((*ids.shape, K + 2), np.int32)
         states[..., :K] = self.table.find_contexts(ids, state[:, :K])

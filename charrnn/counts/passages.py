@@ -73,14 +73,11 @@ def _count_levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[_Lev
 
 
 def _sort_positions(text: Ids, n: int, size: int, length: int) -> npt.NDArray[np.int64]:
-    """Sort the positions 0 to n - 1 of a text by the `length` characters from each position on.
+    """Sort the positions 0 to n - 1 by the `length` characters from each position on.
 
-    An integer of a sort key holds as many characters as fit.
-
-    Args:
-        text: numbers (n + length,) below `size`.
+    The characters of the text (n + length,) are numbers below `size`.
     """
-    keys, per_key = [], int(63 / math.log2(size))
+    keys, per_key = [], int(63 / math.log2(size))  # characters in an integer
     for first in range(0, length, per_key):
         key = np.zeros(n, np.int64)
         for k in range(first, min(first + per_key, length)):

@@ -79,11 +79,7 @@ class RunLengths:
     def from_arrays(
         cls, vocabulary_size: int, context: int, arrays: Mapping[str, npt.NDArray[Any]]
     ) -> RunLengths:
-        """Return the run lengths of the arrays in a file, for counts with K = `context`.
-
-        Raises:
-            ValueError, KeyError: the arrays are not those of run lengths.
-        """
+        """Return the run lengths in a file. Raise ValueError or KeyError if they are invalid."""
         stored = [arrays[f"run_{name}"] for name in ("characters", "lengths", "counts")]
         if any(array.ndim != 1 or array.dtype != np.uint32 for array in stored):
             raise ValueError("its runs are not arrays of whole numbers")

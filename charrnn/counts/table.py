@@ -66,11 +66,7 @@ def list_ranges(firsts: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> npt.NDArra
 
 
 def read_numbers(stored: Sequence[npt.NDArray[Any]], table: str) -> list[Nodes]:
-    """Return the arrays of a table in a file as int32.
-
-    Raises:
-        ValueError: they are not vectors of whole numbers of this size.
-    """
+    """Return the arrays of a table in a file as int32. Raise ValueError if they do not fit."""
     if any(v.ndim != 1 or v.dtype.kind != "u" or v.max(initial=0) > _LARGEST for v in stored):
         raise ValueError(f"its {table} are not arrays of whole numbers")
     return [np.array(values, np.int32) for values in stored]
@@ -82,11 +78,7 @@ def split_counts(counts: Nodes) -> dict[str, Nodes]:
 
 
 def join_counts(counts: Nodes, many: Nodes, table: str) -> Nodes:
-    """Return the counts that `split_counts` split.
-
-    Raises:
-        ValueError: the arrays do not fit together.
-    """
+    """Return the counts that `split_counts` split. Raise ValueError if the arrays do not match."""
     is_many = counts >= MANY
     if len(many) != is_many.sum() or many.min(initial=MANY) < MANY:
         raise ValueError(f"its {table} are not a valid table")
@@ -134,11 +126,7 @@ class CountTable:
     def from_arrays(
         cls, vocabulary_size: int, context: int, arrays: Mapping[str, npt.NDArray[Any]]
     ) -> CountTable:
-        """Return the table of the arrays in a file.
-
-        Raises:
-            ValueError, KeyError: the arrays are not those of a table.
-        """
+        """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
         stored = [arrays[name] for name in _ARRAYS]
         characters, counts, many, children, dropped = read_numbers(stored, "counts")
         counts = join_counts(counts, many, "counts")

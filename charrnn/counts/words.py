@@ -87,11 +87,7 @@ class WordTable:
 
     @classmethod
     def from_arrays(cls, vocabulary_size: int, arrays: Mapping[str, npt.NDArray[Any]]) -> WordTable:
-        """Return the table of the arrays in a file.
-
-        Raises:
-            ValueError, KeyError: the arrays are not those of a table.
-        """
+        """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
         stored = [arrays[f"word_{name}"] for name in _ARRAYS]
         letters, sizes, characters, counts, many = read_numbers(stored, "words")
         counts = join_counts(counts, many, "words")
@@ -169,11 +165,7 @@ class WordTable:
         return np.where(letters > 0, np.where(is_known, children, UNKNOWN), 0)
 
     def score(self, nodes: Nodes, p: npt.NDArray[np.floating[Any]]) -> WordScores:
-        """Return the scores of the characters in nodes (P,).
-
-        Args:
-            p: (P, V), the probabilities by the Kneser-Ney counts.
-        """
+        """Return the scores in nodes (P,), given the Kneser-Ney probabilities p (P, V)."""
         places = np.flatnonzero(nodes > 0)
         sizes = self.sizes[nodes[places]]
         rows, entries = np.repeat(places, sizes), list_ranges(self.starts[nodes[places]], sizes)

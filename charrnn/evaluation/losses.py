@@ -42,11 +42,7 @@ class Score:
 
 
 def require_finite(score: Score) -> Score:
-    """Return the score unchanged.
-
-    Raises:
-        RunError: its loss is not finite.
-    """
+    """Return the score unchanged. Raise RunError if its loss is not finite."""
     if not np.isfinite(score.loss):
         raise make_non_finite_error()
     return score

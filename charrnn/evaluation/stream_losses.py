@@ -72,12 +72,7 @@ def compute_stream_loss(
         threads: the CPU threads; torch's setting by default.
         report: called with the characters done and the total characters.
         losses: an array (n - 1,) that is filled with the loss of each character but the first.
-
-    Raises:
-        ValueError: the text has fewer than 2 characters.
     """
-    if len(ids) < 2:
-        raise ValueError("a loss needs at least 2 characters")
     total = compute_rank_loss(network, ids, 0, 1, threads=threads, report=report, losses=losses)
     return Score(total / (len(ids) - 1), len(ids) - 1)
 
@@ -186,11 +181,7 @@ class _Rows:
         group.last = block.state
 
     def _continue(self, group: _Group, previous: State) -> Iterator[float]:
-        """Yield the change in loss of each block if the rows continue the previous rows.
-
-        Args:
-            previous: the states in which the previous rows ended.
-        """
+        """Yield the change in loss of each block if the rows continue the `previous` states."""
         state = slice_state(previous, group.rows)
         starts, columns = self.starts[group.rows], range(0, self.columns.stop, self.columns.step)
         old_blocks, new_blocks = (
@@ -253,13 +244,8 @@ def compute_window_loss(
         ids: the text (n,), n >= 2; ids count from 0.
         window: N, 1 or more.
         report: called with the characters done and the total characters.
-
-    Raises:
-        ValueError: the text has fewer than 2 characters.
     """
     ids, count = _as_split(ids), len(ids) - 1
-    if count < 1:
-        raise ValueError("a loss needs at least 2 characters")
     on_cpu = next(network.parameters()).device.type == "cpu"
     threads = torch.get_num_threads() if on_cpu else 1
     starts = np.arange(0, count, window)

@@ -53,11 +53,7 @@ def resolve_temperature(params: SamplingParams) -> float:
 
 
 def find_banned_ids(params: SamplingParams, vocabulary: Vocabulary) -> list[int]:
-    """Return the ids that are never drawn.
-
-    Raises:
-        InputError: all ids are banned.
-    """
+    """Return the ids that are never drawn. Raise InputError if no other id is left."""
     banned = set(vocabulary.look_up(params.ban or "").tolist()) - {-1}
     if len(banned) == len(vocabulary):
         raise InputError("ban: every character that the model knows is banned; leave some")
@@ -68,9 +64,6 @@ def make_bias(params: SamplingParams, vocabulary: Vocabulary) -> Array:
     """Return the numbers (V,) that are added to the logits: minus infinity for banned characters.
 
     Characters that the model does not know have no effect.
-
-    Raises:
-        InputError: all characters are banned.
     """
     biases = np.zeros(len(vocabulary))
     for characters, bias in (params.logit_bias or {}).items():
@@ -254,8 +247,7 @@ class Batch:
 def draw(logits: npt.NDArray[Any], uniforms: Any, batch: Batch) -> Ids:
     """Return the ids (N,) that are drawn from logits (N, V) at uniforms (N,).
 
-    Raises:
-        RunError: the highest logit is not finite.
+    Raise RunError if the highest logit is not finite.
     """
     if batch.bias is not None:
         logits = logits + batch.bias

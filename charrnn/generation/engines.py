@@ -247,11 +247,7 @@ def _call(method: Callable[..., State], *arguments: Any) -> State:
 
 
 def _make_int8_engine(model: Trained, name: str) -> Engine:
-    """Return the engine of `precision=8`.
-
-    Raises:
-        InputError: the model or the installation has none.
-    """
+    """Return the engine of `precision=8`. Raise InputError if there is none for the model."""
     extras = plugins.import_modules("engines")
     if name != "auto":
         raise InputError(f"precision=8: engine={name} computes in float32 only; leave engine= out")

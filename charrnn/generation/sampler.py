@@ -59,11 +59,7 @@ class StartState(NamedTuple):
 
 
 def order_by_sample(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:
-    """Yield the pieces of a batch in the order of the samples, each as early as possible.
-
-    Args:
-        first: the number of the first sample.
-    """
+    """Yield the pieces in the order of the samples, from number `first`, as early as possible."""
     current = first
     waiting: dict[int, list[Piece]] = {}
     for new in pieces:
@@ -92,11 +88,7 @@ class Sampler:
         self._lock = threading.Lock()
 
     def choose_device(self, engine: str, device: str, streams: int) -> str:
-        """Return the device on which an engine writes this number of streams.
-
-        Raises:
-            InputError: torch cannot use the device here.
-        """
+        """Return the device on which an engine writes this number of streams."""
         if engine == "numpy" or self.precision == 8:
             return "cpu"
         weights = sum(w.size for member in self.model.members for w in member.weights.values())
@@ -161,11 +153,7 @@ class Sampler:
         )
 
     def read_start(self, params: SamplingParams) -> StartState:
-        """Read the primer and start_text, and return the state from which new texts continue.
-
-        Raises:
-            InputError: a character of start_text is unknown.
-        """
+        """Read the primer and start_text, and return the state from which new texts continue."""
         ids, state = self.prepare_prompt(self._fit_start_text(params), params.prime)
         return self.advance(StartState(None, state), ids.tolist())
 

@@ -15,11 +15,7 @@ _ZIP = b"PK\x03\x04"
 
 
 def read_any_format(path: Path) -> TrainedModel:
-    """Read a model file, a .ckpt or a .t7, as its content says. No code in the file is executed.
-
-    Raises:
-        InputError: the file cannot be read, or contains no model.
-    """
+    """Read a model file, a .ckpt or a .t7, as its content says. No code in the file is executed."""
     try:
         with path.open("rb") as file:
             start = file.read(9)

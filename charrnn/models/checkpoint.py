@@ -103,11 +103,7 @@ def _check_records(file: IO[bytes]) -> None:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint from which a run can resume.
-
-    Raises:
-        InputError: like `read`, or it contains only a model.
-    """
+    """Return the content like `read`. Raise InputError if it contains no run to resume."""
     content = read(path)
     values = {**content, **content[ENTRY]}
     missing = [name for name, type_ in _RUN_TYPES.items() if type(values.get(name)) is not type_]
@@ -120,11 +116,7 @@ def read_run(path: Path) -> dict[str, Any]:
 
 
 def parse_model(content: Mapping[str, Any]) -> TrainedModel:
-    """Return the trained model in the content of a checkpoint, as `read` returns it.
-
-    Raises:
-        InputError: it contains no valid model.
-    """
+    """Return the trained model in the result of `read`. Raise InputError if there is none."""
     entry = content[ENTRY]
     try:
         architecture = parse_architecture(entry["architecture"])
@@ -158,11 +150,7 @@ def _select_network_weights(state: dict[str, Any]) -> dict[str, np.ndarray[Any, 
 
 
 def read_model(path: Path) -> TrainedModel:
-    """Return the trained model of a .ckpt file.
-
-    Raises:
-        InputError: the file cannot be read, or contains no valid model.
-    """
+    """Return the trained model of a .ckpt file. Raise InputError if it contains no valid one."""
     content = read(path)
     try:
         return parse_model(content)

@@ -44,11 +44,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def save(path: Path, model: TrainedModel) -> None:
-    """Write a model file atomically.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
+    """Write a model file atomically. Raise RunError if it cannot be written."""
     from safetensors.numpy import save as to_bytes
 
     description = {
@@ -75,11 +71,7 @@ def save(path: Path, model: TrainedModel) -> None:
 
 
 def load(path: Path) -> TrainedModel:
-    """Read a model file.
-
-    Raises:
-        InputError: the file cannot be read, or is no valid model file.
-    """
+    """Read a model file. Raise InputError if it cannot be read or is not valid."""
     with _open(path) as (file, description):
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if description[_CHECKSUM] != _compute_checksum(description, arrays):

@@ -240,11 +240,7 @@ def select_counts(trained: Trained, counts: str) -> Trained:
 
 
 def parse_architecture(content: Mapping[str, Any]) -> Architecture:
-    """Return the architecture of the values in a file.
-
-    Raises:
-        ValueError, KeyError, InputError: a value is unknown, missing, of a wrong type or invalid.
-    """
+    """Return the architecture in a file. Raise ValueError, KeyError or InputError if invalid."""
     types = get_type_hints(Architecture)
     values = {"skip": "none", **content}
     for name in values:

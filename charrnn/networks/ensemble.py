@@ -23,9 +23,6 @@ class NetworkEnsemble(nn.Module):
 
     Args:
         shares: the weights of the mean, which sum to 1.
-
-    Attributes:
-        architecture: of the first member.
     """
 
     log_shares: Tensor

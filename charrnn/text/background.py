@@ -51,11 +51,7 @@ class Background:
 
     @cached_property
     def fingerprint(self) -> str | None:
-        """A hash of the named texts, all of which are read; None without names.
-
-        Raises:
-            InputError: a text is missing, empty, damaged or not in the encoding.
-        """
+        """A hash of the named texts, all of which are read; None without names."""
         digest = hashlib.sha256()
         for piece in self._read_named():
             digest.update(piece.encode("utf-8", "surrogatepass"))

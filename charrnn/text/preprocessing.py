@@ -183,11 +183,7 @@ class _IdAssigner:
 def resolve_output_paths(
     input_txt: str | list[str], output_h5: Path | None, output_json: Path | None
 ) -> tuple[Path, Path]:
-    """Return the paths of the HDF5 and JSON files that `preprocess` writes.
-
-    Raises:
-        InputError: there is no default for output_h5.
-    """
+    """Return the paths of the HDF5 and JSON files that `preprocess` writes."""
     if output_h5 is None:
         if not isinstance(input_txt, str) or not os.path.lexists(input_txt) or input_txt == "-":
             raise InputError(

@@ -55,21 +55,13 @@ def fit_text(text: str, vocabulary: Vocabulary, unknown: str) -> FittedText:
 
 
 def find_replacements(text: str, vocabulary: Vocabulary, unknown: str) -> dict[str, str | None]:
-    """Return the replacement of each unknown character of a text; "" if it is removed.
-
-    Args:
-        unknown: as for `fit_text`. With ``error``, a character without replacement maps to None.
-    """
+    """Return the text by which `fit_text` replaces each unknown character; None if it keeps it."""
     table = _build_replacement_table(text, vocabulary, unknown)
     return {c: table.get(ord(c)) for c in set(text) if (vocabulary.look_up(c) < 0).any()}
 
 
 def find_source_positions(text: str, vocabulary: Vocabulary, unknown: str) -> list[int]:
-    """Return, for each id of the fitted text, the index of its character in the original text.
-
-    Args:
-        unknown: as for `fit_text`.
-    """
+    """Return, for each id of the result of `fit_text`, the index of its original character."""
     table = _build_replacement_table(text, vocabulary, unknown)
     ids = {c: len(vocabulary.look_up(table.get(ord(c), c))) for c in set(text)}
     return [position for position, c in enumerate(text) for _ in range(ids[c])]

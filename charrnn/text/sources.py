@@ -176,13 +176,9 @@ def as_text(data: bytes) -> str:
 
 
 def read_pieces(input_txt: str | list[str], encoding: str) -> Iterator[str]:
-    """Yield a text in nonempty pieces that `Vocabulary.encode` can encode.
+    """Yield a text in nonempty pieces that a `Vocabulary` of this encoding can encode.
 
-    Args:
-        encoding: the encoding of the model that reads the text.
-
-    Raises:
-        InputError: the text is missing, empty, damaged or not in the encoding.
+    A text that is missing, empty, damaged or in another encoding raises InputError.
     """
     is_empty = True
     advice = f"the model reads {encoding}; save the text in this encoding"

@@ -65,11 +65,7 @@ class Vocabulary:
         return character in self._ids
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
-        """Return the ids (n,) of a text's n characters, counted from 0.
-
-        Raises:
-            InputError: the vocabulary lacks a character of the text.
-        """
+        """Return the ids (n,) of a text. Raise InputError if the vocabulary lacks a character."""
         text = self._as_tokens(text)
         try:
             return np.fromiter((self._ids[c] for c in text), np.int64, len(text))
@@ -116,11 +112,7 @@ class Vocabulary:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Vocabulary:
-        """Make a vocabulary from the result of `to_dict`.
-
-        Raises:
-            KeyError, ValueError, InputError: the content is not a vocabulary.
-        """
+        """Convert the result of `to_dict`. Raise KeyError, ValueError or InputError if invalid."""
         tokens, is_bytes = content["tokens"], content["bytes"]
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise ValueError("its tokens are not a list of texts")
@@ -144,11 +136,7 @@ class Vocabulary:
 
     @classmethod
     def read_json(cls, path: Path) -> Vocabulary:
-        """Read the JSON file of torch-rnn's format.
-
-        Raises:
-            InputError: the file is missing, or is not a vocabulary.
-        """
+        """Read the JSON file of torch-rnn's format. Raise InputError if it is not valid."""
         hint = "`charrnn preprocess` writes it next to the HDF5"
         size = require_regular_file(path, hint).st_size
         try:

@@ -253,10 +253,7 @@ def _stops_early(trainer: L.Trainer) -> bool:
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Lightning's checkpoint files with atomic, synced writes and checked reads.
-
-    Lightning's write is not atomic across file systems, and is not synced.
-    """
+    """Lightning's checkpoint files with atomic, synced writes and checked reads."""
 
     def save_checkpoint(
         self, content: dict[str, Any], path: Any, storage_options: Any = None

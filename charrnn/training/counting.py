@@ -155,11 +155,7 @@ class CharacterCounts(L.Callback):
             pl_module.validation_logits = self._logits
 
     def _count_texts(self, data: TextDataModule, val: SplitIds, weight_bytes: int) -> None:
-        """Count the training split without the background, and with it if there is one.
-
-        Args:
-            weight_bytes: the size of the network in a model file.
-        """
+        """Count the training split without the background, and with it if there is one."""
         vocabulary, train = data.vocabulary, data.encoded.get_split("train")
         if len(train) > self.characters:
             say(f"counts: of the first {self.characters:,} of {len(train):,} characters")

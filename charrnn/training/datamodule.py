@@ -125,11 +125,7 @@ class TextDataModule(L.LightningDataModule):
 
     @property
     def streams(self) -> Streams:
-        """The streams of the training split, for all ranks, before shuffling.
-
-        Raises:
-            InputError: the training split has less than 2 characters.
-        """
+        """The streams of the training split, for all ranks, before shuffling."""
         size = len(self.encoded.splits["train"])
         require_pair(self.encoded.path, size)
         sizes = fit_sizes(size, self.batch_size, self.seq_length)

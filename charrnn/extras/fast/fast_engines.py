@@ -38,11 +38,7 @@ _QUIET_SECONDS = 2.0  # after which a line says that the loop is being compiled
 
 
 def fold_quantized(model: TrainedModel) -> FoldedWeights:
-    """Return the folded weights of a model in int8: the same on every machine.
-
-    Raises:
-        RunError: the weights are too large to compute with.
-    """
+    """Return the folded weights of a model in int8: the same on every machine."""
     for weight in model.weights.values():
         if not (np.abs(weight) < _LARGEST_WEIGHT).all():
             raise make_non_finite_error()
@@ -314,11 +310,7 @@ def _cores() -> int:
 
 
 def compiles_vnni() -> bool:
-    """Return whether numba compiles for AVX-512 VNNI: 64 products of bytes per instruction.
-
-    Raises:
-        ImportError: numba is not installed.
-    """
+    """Return whether numba compiles for AVX-512 VNNI: 64 products of bytes per instruction."""
     import numba
     from llvmlite import binding
 

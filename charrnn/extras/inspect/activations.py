@@ -42,14 +42,7 @@ class Trace:
 
 
 def trace_passage(model: TrainedModel, ids: Ids) -> Trace:
-    """Read a passage character by character, with the network only.
-
-    Args:
-        ids: (T,) from 0.
-
-    Raises:
-        RunError: the model's logits are not finite.
-    """
+    """Read ids (T,) with the network only. Raise RunError if its logits are not finite."""
     step, state = make_network_step(model), zero_state(replace(model, counts=None), 1)
     states, logits = list[State](), np.empty((len(ids), len(model.vocabulary)), np.float32)
     with limit_blas_threads():
@@ -80,11 +73,7 @@ def choose_windows(length: int) -> npt.NDArray[np.int64]:
 
 
 def compute_mean_losses(model: TrainedModel, ids: Ids) -> Floats:
-    """Return the mean losses (D,) over windows, after 1, 2, ... D characters of context.
-
-    Args:
-        ids: (N, D + 1), the ids of the windows.
-    """
+    """Return the mean losses (D,) of windows (N, D + 1) after 1, 2, ... D characters of context."""
     reader, state = make_engine(model), zero_state(model, len(ids))
     chunk = max(1, _MAX_LOGITS // (len(ids) * len(model.vocabulary)))
     means = []

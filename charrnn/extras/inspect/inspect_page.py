@@ -16,11 +16,7 @@ SITE = Path(__file__).parent / "site"
 
 
 def make_page(chosen: RoundedModel, report: Mapping[str, Any]) -> str:
-    """Return the page of a model as HTML.
-
-    Args:
-        report: the result of `make_report`.
-    """
+    """Return the page of a model and the result of `make_report` as HTML."""
     title = f"Inside {get_corpus_name(chosen.model.facts) or 'a model'}"
     template = (SITE / "index.html").read_text(encoding="utf-8")
     for tag in ("title", "h1"):

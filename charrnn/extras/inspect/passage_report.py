@@ -105,11 +105,7 @@ def _measure_distance(model: TrainedModel, ids: Ids, counts: Counts | None) -> d
 def _measure_counts(
     model: TrainedModel, counts: Counts, ids: Ids, network_losses: Floats
 ) -> dict[str, Any]:
-    """Measure how counts change the losses, and encode the gain in bits of each character.
-
-    Args:
-        network_losses: (T - 1,), without counts.
-    """
+    """Measure how counts change the losses (T - 1,), and encode the gain of each in bits."""
     mixed_losses, counts_losses = (
         activations.compute_mean_losses(replace(model, counts=variant), ids[None])
         for variant in (counts, counts.only)

@@ -86,11 +86,7 @@ class Report:
 
 
 def report_on(text: str, training: TrainingText) -> Report:
-    """Measure how much of a text is copied.
-
-    Args:
-        text: in the tokens of the training text; for a vocabulary of bytes, its bytes.
-    """
+    """Measure how much of a text is copied. A text of bytes is compared as bytes."""
     matches = training.find_longest_matches(text)
     lengths = range(1, min(MAX_LENGTH, len(text)) + 1)
     words = _find_words(text)

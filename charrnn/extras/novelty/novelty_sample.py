@@ -19,11 +19,7 @@ from charrnn.text.training_text import find_training_text
 
 
 class Novelty:
-    """The training text of a model, with which its samples are compared.
-
-    Raises:
-        InputError: a package is not installed, or the training text is missing.
-    """
+    """The training text of a model, with which its samples are compared."""
 
     def __init__(self, options: SampleOptions, sampler: Sampler) -> None:
         self._options, self._sampler = options, sampler

@@ -45,12 +45,7 @@ TEMPLATE = Path(__file__).with_name("run_report.html")
 
 
 def write_report(folder: Path) -> Path:
-    """Write report.html into a run's folder, and return its path.
-
-    Raises:
-        InputError: the folder is not a run's folder.
-        RunError: the file cannot be written.
-    """
+    """Write report.html into a run's folder, and return its path."""
     config = folders.read_config(folder)
     rows = metrics_csv.read_rows(folder)
     values = {

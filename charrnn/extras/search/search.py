@@ -36,11 +36,7 @@ STUDY_NAME, JOURNAL = "charrnn", "study.journal"
 
 
 def import_optuna() -> Any:
-    """Import Optuna, and limit its log to warnings.
-
-    Raises:
-        InputError: Optuna is not installed.
-    """
+    """Import Optuna, and limit its log to warnings. Raise InputError if it is not installed."""
     with require_extra("a search (sweep=tpe and the like) needs optuna", "sweep"):
         import optuna
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -113,11 +109,7 @@ def search(
 
 
 def to_distribution(override: Override) -> BaseDistribution:
-    """Convert a sweep override of Hydra to a distribution of Optuna.
-
-    Raises:
-        InputError: the values do not form a distribution.
-    """
+    """Convert a sweep override to a distribution. Raise InputError if its values form none."""
     value, distributions = override.value(), import_optuna().distributions
     low: Any
     high: Any
