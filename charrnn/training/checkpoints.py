@@ -43,15 +43,12 @@ MODEL = "model.safetensors"
 
 @dataclass
 class CheckpointContext:
-    """The facts of a run that `RunCheckpoints` needs.
-
-    Attributes:
-        entry: plain values that every checkpoint contains, such as the config and the data.
-    """
+    """The facts of a run that `RunCheckpoints` needs."""
 
     folder: Path
     checkpoint_every: int
     signals: Signals
+    # plain values that every checkpoint contains, such as the config and the data
     entry: dict[str, Any] = field(default_factory=dict)
 
 

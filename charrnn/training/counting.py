@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from charrnn.counts.fitting import Fit, compute_loss, fit_weights
-from charrnn.counts.mixing import COUNTS_ONLY, Counts, Places
+from charrnn.counts.mixing import COUNTS_ONLY, Counts, Floats, Places
 from charrnn.counts.passages import MAX_CONTEXT, count_with_best_context
 from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
@@ -22,6 +22,7 @@ from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, WORD_LETTERS, check_ar
 from charrnn.say import say
 from charrnn.text.background import remove_shared_passages
 from charrnn.training.datamodule import TextDataModule, TextLoader
+from charrnn.training.log import is_fitting
 from charrnn.training.split_scores import MAX_LOGITS
 
 MAX_CHARACTERS = 2_000_000  # counting takes up to 60 bytes per character
@@ -139,17 +140,16 @@ class CharacterCounts(L.Callback):
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._logits = pl_module.validation_logits = None
-        if trainer.state.fn != "fit" or trainer.sanity_checking or trainer.fast_dev_run:
+        if not is_fitting(trainer) or trainer.fast_dev_run or not trainer.is_global_zero:
             return
-        data, text, size = trainer.datamodule, trainer.val_dataloaders, len(pl_module.vocabulary)
-        if not (isinstance(data, TextDataModule) and isinstance(text, TextLoader)):
-            return
-        if not trainer.is_global_zero or not self.characters:
+        data, text = trainer.datamodule, trainer.val_dataloaders
+        is_whole = isinstance(data, TextDataModule) and isinstance(text, TextLoader)
+        if not is_whole or not self.characters:
             return
         if not self._counted_texts:
             num_weights = sum(weight.numel() for weight in pl_module.network.parameters())
             self._count_texts(data, text.ids, 4 * num_weights)
-        shape = len(self._ids) - 1, size
+        shape = len(self._ids) - 1, len(pl_module.vocabulary)
         self._logits = np.full(shape, np.nan, np.float16)
         if trainer.world_size == 1:
             pl_module.validation_logits = self._logits
@@ -167,9 +167,9 @@ class CharacterCounts(L.Callback):
         self._is_part = len(val) > len(self._ids)
         self._is_short = len(train) < SHORT_TEXT
         background = self._read_background(data, self.characters - len(ids)).astype(dtype)
-        facts = {"background": str(data.background), "background_counted": len(background)}
         texts: list[tuple[list[npt.NDArray[Any]], dict[str, Any]]] = [([ids], {})]
         if len(background):
+            facts = {"background": str(data.background), "background_counted": len(background)}
             texts.append(([background, ids], facts))
         max_letters = 0 if data.encoded.is_list else self.words
         letters = number_letters(vocabulary)
@@ -217,16 +217,12 @@ class CharacterCounts(L.Callback):
         pl_module.loss_with_counts = best.loss if best.helps else None  # the module logs it
 
     def _fit_mixture(
-        self,
-        counted: _CountedText,
-        logits: npt.NDArray[np.float16],
-        targets: Ids,
-        network_loss: float,
+        self, counted: _CountedText, logits: Floats, targets: Ids, network_loss: float
     ) -> _Mixture:
         """Mix the network's logits (P, V) with counts, with or without words as predicts better."""
         counts_loss = compute_loss(logits, counted.places, targets, COUNTS_ONLY)
-        tables, mixtures = [None, counted.counts.words], []
-        for words in tables if counted.counts.words is not None else tables[:1]:
+        mixtures = []
+        for words in dict.fromkeys((None, counted.counts.words)):
             places = counted.places if words is not None else counted.places._replace(words=None)
             if self._is_short:
                 fit = Fit(COUNTS_ONLY, compute_loss(logits, places, targets, COUNTS_ONLY))

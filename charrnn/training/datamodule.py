@@ -22,7 +22,6 @@ from torch import Tensor
 from charrnn.data import EncodedText, SplitIds, Streams, cut_streams, fit_sizes, open_data
 from charrnn.errors import InputError
 from charrnn.options.datasets import DataOptions, without_default_corpus
-from charrnn.say import say
 from charrnn.text.background import Background
 from charrnn.text.preprocessing import prepare_files, require_pair
 from charrnn.text.prompt import PRIMER_FACT, choose_primer, get_primer_slice
@@ -109,7 +108,7 @@ class TextDataModule(L.LightningDataModule):
     @cached_property
     def _files(self) -> tuple[Path, Path]:
         """The HDF5 and JSON files of the text."""
-        return prepare_files(self.options, say, self._beside_the_text)
+        return prepare_files(self.options, self._beside_the_text)
 
     @property
     def encoded(self) -> EncodedText:

@@ -152,8 +152,7 @@ class LanguageModel(L.LightningModule):
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         self._scores.add(batch)
 
-    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._scores.add(batch)
+    test_step = validation_step
 
     def _get_sharded_loss(self) -> BatchShardedLoss:
         if self._sharded_loss is None or self._sharded_loss.network is not self.network:
@@ -175,7 +174,10 @@ class LanguageModel(L.LightningModule):
 
     def on_before_backward(self, loss: Tensor) -> None:
         require_scalar(loss)
-        self.last_loss = optimizers.unscale_loss(loss.detach().reshape(()), self.trainer)
+        # Undo Lightning's division and GradScaler's scaling.
+        loss = loss.detach().reshape(()) * self.trainer.accumulate_grad_batches
+        scaler = self.trainer.scaler
+        self.last_loss = loss if scaler is None else loss / scaler.scale(torch.ones_like(loss))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.state is not None:  # an overridden training_step may not have detached it
@@ -294,7 +296,6 @@ class LanguageModel(L.LightningModule):
         if self._rank_state is not None:  # the resume has not trained a window yet
             self.state = restoring.restore_rank_state(self._rank_state, self.device)
         checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = to_plain_hparams(self.hparams)
-        restoring.reset_validation_progress(checkpoint)
         checkpoint.setdefault(ENTRY, {}).update(
             version=FORMAT_VERSION,
             architecture=self.network.architecture.to_dict(),

@@ -8,8 +8,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import lightning as L
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -68,15 +66,6 @@ def build_scheduler(
         )
     options = {name: int(length) for name, length in options.items()}
     return _call_factory("schedule", make, optimizer, options)
-
-
-def unscale_loss(loss: Tensor, trainer: L.Trainer) -> Tensor:
-    """Return the loss () of training_step before Lightning's division and GradScaler's scaling."""
-    if trainer.accumulate_grad_batches != 1:
-        loss = loss * trainer.accumulate_grad_batches
-    if trainer.scaler is not None:
-        loss = loss / trainer.scaler.scale(torch.ones_like(loss))
-    return loss
 
 
 def clip_gradients(

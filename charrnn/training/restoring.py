@@ -91,10 +91,9 @@ def convert_optimizer_states(checkpoint: dict[str, Any], configured: Any) -> Non
         check_optimizer_state(optimizer, saved)
         if depend_on_step_only:
             saved["param_groups"] = optimizer.state_dict()["param_groups"]
-    if schedulers and depend_on_step_only:
-        states = checkpoint.get("lr_schedulers") or [{} for _ in schedulers]
+    if schedulers and depend_on_step_only and not checkpoint.get("lr_schedulers"):
         step = checkpoint["global_step"]
-        checkpoint["lr_schedulers"] = [{**state, "last_epoch": step} for state in states]
+        checkpoint["lr_schedulers"] = [{"last_epoch": step} for _ in schedulers]
 
 
 def _find_instances(cls: type, configured: Any) -> list[Any]:
@@ -132,7 +131,6 @@ def set_progress(checkpoint: dict[str, Any], trainer: L.Trainer) -> None:
     loops = checkpoint["loops"]["fit_loop"]
     epochs, windows = loops["epoch_progress"], loops["epoch_loop.batch_progress"]
     validations = loops["epoch_loop.val_loop.batch_progress"]
-    optimizer = loops["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]
     total_windows, window = (windows[name]["processed"] for name in ("total", "current"))
     # Lightning completes a window before it validates.
     saved_before_validation = windows["total"]["completed"] < total_windows
@@ -143,8 +141,6 @@ def set_progress(checkpoint: dict[str, Any], trainer: L.Trainer) -> None:
     ended_epochs = started_epochs if is_between_epochs else started_epochs - 1
     if is_between_epochs:
         window, saved_before_validation, windows["is_last_batch"] = 0, False, False
-        for progress in (loops["epoch_loop.scheduler_progress"], *optimizer.values()):
-            _set_all(progress["current"], 0)
 
     trainer.fit_loop.setup_data()
     is_due = is_validation_due(trainer, ended_epochs, window, total_windows)
@@ -165,12 +161,6 @@ def set_progress(checkpoint: dict[str, Any], trainer: L.Trainer) -> None:
     has_stepped = is_last or window % trainer.accumulate_grad_batches == 0
     steps = checkpoint["global_step"] - (counts_again and has_stepped)
     loops["epoch_loop.state_dict"]["_batches_that_stepped"] = steps
-
-
-def reset_validation_progress(checkpoint: dict[str, Any]) -> None:
-    """Remove an unfinished validation from the counters, because a resume counts it again."""
-    counts = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
-    _set_all(counts, counts["completed"])
 
 
 def _set_all(counts: dict[str, int], value: int) -> None:

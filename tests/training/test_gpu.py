@@ -108,10 +108,7 @@ CASES = {
     "lstm, shuffled": ["data.shuffle=true"],
     "lstm, with a GradScaler": ["trainer.precision=16-mixed"],
     "lstm, TF32": ["trainer.precision=tf32-true"],
-    "batchnorm, norm clipping": [
-        "model.batchnorm=true",
-        "trainer.gradient_clip_algorithm=norm",
-    ],
+    "batchnorm, norm clipping": ["model.batchnorm=true", "trainer.gradient_clip_algorithm=norm"],
 }
 
 

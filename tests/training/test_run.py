@@ -117,10 +117,7 @@ def test_looking_changes_nothing(train: Train) -> None:
 
 @pytest.mark.parametrize(
     ("text", "overrides"),
-    [
-        (None, ("data.val_frac=0",)),
-        ("tiny corpus", ("trainer.threads=2", "data.batch_size=32")),
-    ],
+    [(None, ("data.val_frac=0",)), ("tiny corpus", ("trainer.threads=2", "data.batch_size=32"))],
 )
 def test_however_little_there_is_of_a_text(
     train: Train, workplace: Path, text: str | None, overrides: tuple[str, ...],
