@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 from benchmarks.measuring import Effort, Ended, run
@@ -36,7 +36,7 @@ class Workplace:
         beside = REPOSITORY.parent / "shared" / "data" / "tiny-shakespeare.txt"
         if self.given_text is not None or beside.is_file():
             return self.given_text or beside
-        return fetch_corpus("shakespeare", partial(print, file=sys.stderr))
+        return fetch_corpus("shakespeare")
 
     @cached_property
     def data(self) -> tuple[Path, Path]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -42,18 +42,14 @@ BLOCK = 1 << 20  # ids
 
 @dataclass(frozen=True)
 class EncodedText:
-    """A preprocessed corpus: its vocabulary, and the ids of its splits as in the file.
-
-    Attributes:
-        splits: the ids (n,) of train, val and test, counted from 1, memory-mapped if possible.
-        is_list: whether the text is a list, whose lines were shuffled.
-    """
+    """A preprocessed corpus: its vocabulary, and the ids of its splits as in the file."""
 
     path: Path
     json_path: Path
     vocabulary: Vocabulary
+    # the ids (n,) of train, val and test, counted from 1, memory-mapped if possible
     splits: dict[str, FileIds]
-    is_list: bool = False
+    is_list: bool = False  # whether the text is a list, whose lines were shuffled
 
     @cached_property
     def fingerprint(self) -> str:
@@ -90,19 +86,23 @@ class EncodedText:
         size, path = len(self.vocabulary), self.path
         return SplitIds(self.splits[split], partial(from_file_ids, vocabulary_size=size, path=path))
 
+    def decode_split(self, split: str) -> Iterator[str]:
+        """Yield the text of a split in pieces."""
+        code_points = np.array([ord(c) for c in self.vocabulary.characters], "<u4")
+        ids = self.get_split(split)
+        for start in range(0, len(ids), BLOCK):
+            points = code_points[ids[start : start + BLOCK]]
+            yield points.tobytes().decode("utf-32-le", "surrogatepass")
+
 
 @dataclass(frozen=True)
 class SplitIds:
-    """Ids (n,) from 0 that are converted when they are read. They may exceed the memory.
+    """Ids (n,) from 0 that are converted when they are read. They may exceed the memory."""
 
-    Attributes:
-        stored: the ids (n,) as stored in a file or in memory.
-        convert: converts stored ids of any shape to ids from 0.
-        num_unknown: the number of characters that were removed, because the vocabulary lacks them.
-    """
-
-    stored: FileIds
+    stored: FileIds  # the ids (n,) as stored in a file or in memory
+    # converts stored ids of any shape to ids from 0
     convert: Callable[[FileIds], Ids] = lambda part: part.astype(np.int64)
+    # the number of characters that were removed, because the vocabulary lacks them
     num_unknown: int = 0
 
     @classmethod
@@ -266,18 +266,12 @@ class Streams:
     """A split as N parallel streams, which are divided into windows.
 
     A stream that reaches the end of the split continues at its start.
-
-    Attributes:
-        ids: the ids (n,) of the split as in the file. They are copied when a window is read.
-        starts: the position (N,) in `ids` at which each stream starts.
-        length: L, the input characters of a stream; its last target is one character later.
-        seq_length: T, the columns of a window.
     """
 
-    ids: FileIds
-    starts: Ids
-    length: int
-    seq_length: int
+    ids: FileIds  # the ids (n,) of the split as in the file. They are copied when a window is read.
+    starts: Ids  # the position (N,) in `ids` at which each stream starts
+    length: int  # L, the input characters of a stream; its last target is one character later
+    seq_length: int  # T, the columns of a window
     vocabulary_size: int
     path: Path
 

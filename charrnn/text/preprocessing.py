@@ -31,8 +31,8 @@ import numpy.typing as npt
 from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import convert_write_errors, hold_lock, replace_file, require_regular_file
 from charrnn.options.datasets import DEFAULT_SPLIT, SPLITS, DataOptions, SplitOptions
-from charrnn.say import ProgressDisplay
-from charrnn.text.corpora import CORPORA, Say, fetch_corpus, get_cache_folder
+from charrnn.say import ProgressDisplay, say
+from charrnn.text.corpora import CORPORA, fetch_corpus, get_cache_folder
 from charrnn.text.lists import LIST_MARK, resolve_lines, shuffle_lines
 from charrnn.text.sources import (
     STDIN,
@@ -58,23 +58,14 @@ SHUFFLE_NOTICE = (
 
 @dataclass(frozen=True)
 class PreprocessedText:
-    """The result of `preprocess`.
+    """The result of `preprocess`."""
 
-    Attributes:
-        h5: the file with the datasets ``/train``, ``/val`` and ``/test``.
-        json: the file with the vocabulary.
-        vocabulary: the characters, in the order in which the text first uses them.
-        sizes: characters in train, val and test.
-        dtype: the type of the ids, uint8 or uint32.
-        is_list: whether the text was recognized as a list and its lines were shuffled.
-    """
-
-    h5: Path
-    json: Path
-    vocabulary: Vocabulary
-    sizes: dict[str, int]
-    dtype: str
-    is_list: bool
+    h5: Path  # the file with the datasets ``/train``, ``/val`` and ``/test``
+    json: Path  # the file with the vocabulary
+    vocabulary: Vocabulary  # the characters, in the order in which the text first uses them
+    sizes: dict[str, int]  # characters in train, val and test
+    dtype: str  # the type of the ids, uint8 or uint32
+    is_list: bool  # whether the text was recognized as a list and its lines were shuffled
 
 
 def preprocess(
@@ -247,14 +238,13 @@ def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
             raise InputError(f"{option}={shorten(path)}: is not a regular file; give another name")
 
 
-def prepare_files(data: DataOptions, say: Say, next_to_text: bool = True) -> tuple[Path, Path]:
+def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, Path]:
     """Return the HDF5 and JSON files of a text. Download and preprocess it if necessary.
 
     A change of the text or the options makes this necessary. Of several jobs that start together,
     one preprocesses the text and the others wait.
 
     Args:
-        say: prints a message about each file that is made.
         next_to_text: whether files may be written next to the text. Existing ones are always used.
 
     Raises:
@@ -264,7 +254,7 @@ def prepare_files(data: DataOptions, say: Say, next_to_text: bool = True) -> tup
         return Path(data.input_h5), Path(data.input_json)
     input_txt = data.input_txt
     if data.corpus is not None:
-        input_txt = str(fetch_corpus(data.corpus, say))
+        input_txt = str(fetch_corpus(data.corpus))
     if input_txt is None:
         raise InputError(
             "data.input_txt=null: give a text, or the name of a corpus: "

@@ -94,10 +94,7 @@ def _find(name: str) -> list[Path]:
 
 
 def decode_files(
-    files: list[Path],
-    encoding: str,
-    advice: str,
-    report: Report = lambda done, total: None,
+    files: list[Path], encoding: str, advice: str, report: Report = lambda done, total: None
 ) -> Iterator[str]:
     """Yield the text of several files, one after the other, in pieces.
 

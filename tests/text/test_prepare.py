@@ -29,7 +29,7 @@ def _in_a_folder(folder: Path, cache: Path) -> None:
 
 
 def ready(input_txt: Any = "x.txt", **options: Any) -> tuple[Path, Path]:
-    return prepare_files(DataOptions(input_txt, **options), lambda line: None)
+    return prepare_files(DataOptions(input_txt, **options))
 
 
 def text_of(pair: tuple[Path, Path] = BESIDE) -> str:
@@ -42,30 +42,33 @@ def is_in_cache(pair: tuple[Path, Path], cache: Path) -> bool:
     return all(path.parent == cache / "prepared" for path in pair)
 
 
-def test_it_is_made_once_under_preprocess_own_names() -> None:
-    said: list[str] = []
+def test_it_is_made_once_under_preprocess_own_names(capsys: pytest.CaptureFixture[str]) -> None:
     Path("x.txt").write_bytes(b"one\r\ntwo")
-    assert prepare_files(DataOptions("x.txt"), said.append) == BESIDE
-    assert said == ["x.h5: preprocessed from x.txt"]
+    assert ready() == BESIDE
     assert text_of() == "one\r\ntwo"
     assert sorted(os.listdir()) == ["x.h5", "x.json", "x.txt"]
     before = BESIDE[0].stat()
     os.utime("x.txt", ns=(10**18, 10**18))
-    assert prepare_files(DataOptions("./x.txt"), pytest.fail) == BESIDE
+    assert ready("./x.txt") == BESIDE
     assert BESIDE[0].stat() == before
     Path("new").mkdir()
     for name in ("x.txt", *BESIDE):
         Path(name).rename(Path("new", name))
-    assert prepare_files(DataOptions("new/x.txt"), pytest.fail)[0] == Path("new/x.h5")
+    assert ready("new/x.txt")[0] == Path("new/x.h5")
+    assert capsys.readouterr().err == "x.h5: preprocessed from x.txt\n"
 
 
-def test_what_preprocess_made_is_used() -> None:
+def test_what_preprocess_made_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["preprocess", "input_txt=./x.txt", "encoding=utf8"]) == 0
-    assert prepare_files(DataOptions("x.txt"), pytest.fail) == BESIDE
+    capsys.readouterr()
+    assert ready() == BESIDE
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("text", ["another one", "the test"])
-def test_a_changed_text_is_done_again_and_the_old_ids_stay(text: str, cache: Path) -> None:
+def test_a_changed_text_is_done_again_and_the_old_ids_stay(
+    text: str, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     os.utime("x.txt", ns=(10**18, 10**18))
     ready()
     Path("x.txt").write_text(text)
@@ -73,7 +76,9 @@ def test_a_changed_text_is_done_again_and_the_old_ids_stay(text: str, cache: Pat
     pair = ready()
     assert is_in_cache(pair, cache)
     assert text_of(pair) == text
-    assert prepare_files(DataOptions("x.txt"), pytest.fail) == pair
+    capsys.readouterr()
+    assert ready() == pair
+    assert capsys.readouterr().err == ""
     assert text_of() == "the text"
     pair[1].unlink()
     assert ready() == pair
@@ -107,7 +112,7 @@ def test_other_options_have_files_of_their_own(cache: Path) -> None:
     assert len(pairs) == len(options)
     assert all(is_in_cache(pair, cache) for pair in pairs)
     assert BESIDE[0].read_bytes() == before
-    assert prepare_files(DataOptions("x.txt", val_frac=0.3), pytest.fail) in pairs
+    assert ready(val_frac=0.3) in pairs
 
 
 @pytest.mark.parametrize("name", ["x.h5", "x.json"])
@@ -151,12 +156,13 @@ def test_jobs_started_together_do_it_once() -> None:
     Path("x.txt").write_text("0123456789" * 500_000)
     program = (
         "from charrnn.text.preprocessing import *;"
-        "print(*prepare_files(DataOptions('x.txt'), print), sep=',')"
+        "print(*prepare_files(DataOptions('x.txt')), sep=',')"
     )
     jobs = [
         subprocess.Popen(
             [sys.executable, "-c", program],
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         )
