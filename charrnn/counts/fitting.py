@@ -91,11 +91,9 @@ def compute_loss(
     weights: Weights | None = None,
     rows: range | None = None,
 ) -> float:
-    """Return the loss of a mixture in nats per character; without places, the network's.
+    """Return the loss of a mixture at `rows` in nats per character; without places, the network's.
 
-    Args:
-        weights: of the mixture.
-        rows: the places whose loss is computed; by default all.
+    By default, `rows` are all places.
     """
     rows = range(len(targets)) if rows is None else rows
     total, size = 0.0, max(1, _LOGITS_AT_ONCE // network_logits.shape[1])

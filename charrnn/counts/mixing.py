@@ -62,22 +62,16 @@ class Prediction(NamedTuple):
     """The addition to a network's logits at P places.
 
     For a single place, the arrays have no first axis.
-
-    Attributes:
-        scores: (P, V), the weighted scores of counts and words.
-        network_weights: (P, 1).
-        runs: the places in a run; None if there are none.
     """
 
-    scores: Floats
-    network_weights: Any
-    runs: RunOdds | None
+    scores: Floats  # (P, V), the weighted scores of counts and words
+    network_weights: Any  # (P, 1)
+    runs: RunOdds | None  # the places in a run; None if there are none
 
     def mix(self, network_logits: Floats | None) -> Floats:
-        """Return the logits (P, V) of the mixture.
+        """Return the logits (P, V) of the mixture with the network's (P, V).
 
-        Args:
-            network_logits: (P, V); None if the network has no weight. Then `scores` may change.
+        They are None if the network has no weight. Then `scores` may change.
         """
         logits = self.scores
         if network_logits is not None:
@@ -88,19 +82,13 @@ class Prediction(NamedTuple):
 
 
 class Places(NamedTuple):
-    """The scores of counts at P places of a text, before they are weighted.
+    """The scores of counts at P places of a text, before they are weighted."""
 
-    Attributes:
-        log_probs: (P, V), by the Kneser-Ney counts.
-        features: (P, 4), the share of each of the four weights of network and counts (`Weights`).
-        words: the scores of a word table; None without one.
-        runs: the places in a run.
-    """
-
-    log_probs: Floats
+    log_probs: Floats  # (P, V), by the Kneser-Ney counts
+    # (P, 4), the share of each of the four weights of network and counts (`Weights`)
     features: npt.NDArray[np.float64]
-    words: WordScores | None
-    runs: RunOdds
+    words: WordScores | None  # the scores of a word table; None without one
+    runs: RunOdds  # the places in a run
 
     def weigh(self, weights: Weights) -> Prediction:
         """Return the prediction with these weights."""

@@ -22,18 +22,12 @@ TRIED = 1 << 17
 
 @dataclass
 class _Level:
-    """The M different passages of k + 1 characters of a text, sorted by their characters.
+    """The M different passages of k + 1 characters of a text, sorted by their characters."""
 
-    Attributes:
-        parents: the index (M,) of each passage's first k characters in the previous level.
-        characters: the last character (M,) of each passage.
-        occurrences: the number (M,) of times that each passage occurs.
-        num_preceding: the number (M,) of different preceding characters; None for the last level.
-    """
-
-    parents: Nodes
-    characters: Ids
-    occurrences: Nodes
+    parents: Nodes  # the index (M,) of each passage's first k characters in the previous level
+    characters: Ids  # the last character (M,) of each passage
+    occurrences: Nodes  # the number (M,) of times that each passage occurs
+    # the number (M,) of different preceding characters; None for the last level
     num_preceding: npt.NDArray[Any] | None = None
 
 

@@ -29,17 +29,11 @@ MAX_ODDS = 1e4  # no continuation is certain
 
 
 class RunOdds(NamedTuple):
-    """The places of a text that are in a run.
+    """The places of a text that are in a run."""
 
-    Attributes:
-        rows: (R,), the numbers of the places, in ascending order.
-        characters: (R,), the id of each run's character.
-        odds: (R,), p / (1 - p), where p is the probability that the run continues.
-    """
-
-    rows: Ids
-    characters: Ids
-    odds: Floats
+    rows: Ids  # (R,), the numbers of the places, in ascending order
+    characters: Ids  # (R,), the id of each run's character
+    odds: Floats  # (R,), p / (1 - p), where p is the probability that the run continues
 
     def apply(self, scores: npt.NDArray[Any]) -> None:
         """Set the score of each run's character in scores (P, V), in place.
@@ -56,19 +50,12 @@ class RunOdds(NamedTuple):
 
 @dataclass(frozen=True)
 class RunLengths:
-    """How many runs of each length a text has, for the characters with long runs.
+    """How many runs of each length a text has, for the characters with long runs."""
 
-    Attributes:
-        least: the length from which a run counts, the larger of 4 and the context length K.
-        characters: (R,), ids in ascending order.
-        lengths: (R,), ascending for each character.
-        counts: (R,), the number of runs of this character and length.
-    """
-
-    least: int
-    characters: npt.NDArray[np.int64]
-    lengths: npt.NDArray[np.int64]
-    counts: npt.NDArray[np.int64]
+    least: int  # the length from which a run counts, the larger of 4 and the context length K
+    characters: npt.NDArray[np.int64]  # (R,), ids in ascending order
+    lengths: npt.NDArray[np.int64]  # (R,), ascending for each character
+    counts: npt.NDArray[np.int64]  # (R,), the number of runs of this character and length
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays for a file."""

@@ -93,23 +93,15 @@ def to_smallest_type(values: npt.NDArray[Any]) -> npt.NDArray[np.unsignedinteger
 
 @dataclass(frozen=True)
 class CountTable:
-    """The counts of a text; the docstring of the module explains them.
+    """The counts of a text; the docstring of the module explains them."""
 
-    Attributes:
-        vocabulary_size: V.
-        context: K, the length of the longest context in characters.
-        characters: (M,), the last character of each node's passage; 0 for the root, node 0.
-        counts: (M,), n of each node after its parent; 0 for the root.
-        children: (I,), the number of children of the first I nodes: the contexts up to K.
-        dropped: (I,), the number of characters that follow a longest context only once and are
-            not stored; 0 for shorter contexts and for contexts without children.
-    """
-
-    vocabulary_size: int
-    context: int
-    characters: Nodes
-    counts: Nodes
-    children: Nodes
+    vocabulary_size: int  # V
+    context: int  # K, the length of the longest context in characters
+    characters: Nodes  # (M,), the last character of each node's passage; 0 for the root, node 0
+    counts: Nodes  # (M,), n of each node after its parent; 0 for the root
+    children: Nodes  # (I,), the number of children of the first I nodes: the contexts up to K
+    # (I,), the number of characters that follow a longest context only once and are not stored; 0
+    # for shorter contexts and for contexts without children
     dropped: Nodes
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -239,11 +231,9 @@ class CountTable:
     # -- prediction ------------------------------------------------------------------
 
     def find_children(self, nodes: npt.NDArray[Any], ids: Ids) -> npt.NDArray[np.int64]:
-        """Return the child of each node for a character; 0 if there is none.
+        """Return the child (...,) of each node (...,) for a character (...,); 0 if there is none.
 
-        Args:
-            nodes: of any shape. 0 is the root, so mask the zeros of an earlier result.
-            ids: of the same shape.
+        The node 0 is the root, so mask the zeros of an earlier result.
         """
         return find_in_trie(self.keys, nodes * np.int64(self.vocabulary_size) + ids)
 

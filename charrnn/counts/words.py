@@ -47,37 +47,25 @@ _ARRAYS = ("letters", "sizes", "characters", "counts", "many")
 
 
 class WordScores(NamedTuple):
-    """The scores of a word table at P places, of which only some characters have any.
+    """The scores of a word table at P places, of which only some characters have any."""
 
-    Attributes:
-        rows: (E,), the place of each score, in ascending order.
-        characters: (E,), its character.
-        values: (E,), the score.
-        is_single: (E,), whether only one character continues the word so far in the table.
-    """
-
-    rows: Ids
-    characters: Ids
-    values: npt.NDArray[np.floating[Any]]
+    rows: Ids  # (E,), the place of each score, in ascending order
+    characters: Ids  # (E,), its character
+    values: npt.NDArray[np.floating[Any]]  # (E,), the score
+    # (E,), whether only one character continues the word so far in the table
     is_single: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class WordTable:
-    """The characters that follow the letters of words.
+    """The characters that follow the letters of words."""
 
-    Attributes:
-        letters: (V,), the number of each letter, from 1; 0 for all other characters. Both cases of
-            a letter have the same number.
-        sizes: (M,), the number of different characters in each node.
-        characters: (E,), the characters of all nodes, in ascending order in each.
-        counts: (E,), how often each follows.
-    """
-
+    # (V,), the number of each letter, from 1; 0 for all other characters. Both cases of a letter
+    # have the same number.
     letters: Nodes
-    sizes: Nodes
-    characters: Nodes
-    counts: Nodes
+    sizes: Nodes  # (M,), the number of different characters in each node
+    characters: Nodes  # (E,), the characters of all nodes, in ascending order in each
+    counts: Nodes  # (E,), how often each follows
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays for a file."""

@@ -49,19 +49,12 @@ def require_finite(score: Score) -> Score:
 
 
 class LineLoss(NamedTuple):
-    """The loss of a line of a text.
+    """The loss of a line of a text."""
 
-    Attributes:
-        line: the line number, from 1.
-        characters: the number of characters with a loss, including the line end.
-        bits_per_character: the mean loss of these characters.
-        text: the line without its end.
-    """
-
-    line: int
-    characters: int
-    bits_per_character: float
-    text: str
+    line: int  # the line number, from 1
+    characters: int  # the number of characters with a loss, including the line end
+    bits_per_character: float  # the mean loss of these characters
+    text: str  # the line without its end
 
 
 def rank_lines_by_loss(text: str, losses: npt.NDArray[np.floating]) -> list[LineLoss]:

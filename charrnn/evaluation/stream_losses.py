@@ -213,18 +213,12 @@ class _Rows:
 
 @dataclass
 class _Group:
-    """The rows that a thread scores.
-
-    Attributes:
-        first: the states of the rows before column 0.
-        last: the states at their ends.
-        agrees: whether their ends are as if each row had continued the previous row.
-    """
+    """The rows that a thread scores."""
 
     rows: slice
-    first: State = field(default_factory=list)
-    last: State = field(default_factory=list)
-    agrees: bool = False
+    first: State = field(default_factory=list)  # the states of the rows before column 0
+    last: State = field(default_factory=list)  # the states at their ends
+    agrees: bool = False  # whether their ends are as if each row had continued the previous row
 
 
 def compute_window_loss(
@@ -273,23 +267,15 @@ def compute_window_loss(
 
 
 class ScoredBlock(NamedTuple):
-    """The scores of C consecutive columns of R rows.
+    """The scores of C consecutive columns of R rows."""
 
-    Attributes:
-        end_column: the column after the last one.
-        positions: the position (R, C) of each predicted character in the text.
-        losses: the loss (R, C) of each character, float32.
-        is_scored: whether the loss (R, C) counts; not in the warm-up and past the end.
-        logits: (R, C, V).
-        state: the state of the network after the block.
-    """
-
-    end_column: int
-    positions: npt.NDArray[np.int64]
-    losses: npt.NDArray[np.float32]
+    end_column: int  # the column after the last one
+    positions: npt.NDArray[np.int64]  # the position (R, C) of each predicted character in the text
+    losses: npt.NDArray[np.float32]  # the loss (R, C) of each character, float32
+    # whether the loss (R, C) counts; not in the warm-up and past the end
     is_scored: npt.NDArray[np.bool_]
-    logits: Tensor
-    state: State
+    logits: Tensor  # (R, C, V)
+    state: State  # the state of the network after the block
 
     @property
     def total(self) -> float:

@@ -61,14 +61,11 @@ def find_banned_ids(params: SamplingParams, vocabulary: Vocabulary) -> list[int]
 
 
 def make_bias(params: SamplingParams, vocabulary: Vocabulary) -> Array:
-    """Return the numbers (V,) that are added to the logits: minus infinity for banned characters.
-
-    Characters that the model does not know have no effect.
-    """
+    """Return the numbers (V,) that are added to the logits: minus infinity for banned ids."""
     biases = np.zeros(len(vocabulary))
     for characters, bias in (params.logit_bias or {}).items():
         for id_ in vocabulary.look_up(str(characters)).tolist():
-            if id_ >= 0:
+            if id_ >= 0:  # unknown characters have no effect
                 biases[id_] += bias
     biases[find_banned_ids(params, vocabulary)] = -np.inf
     return biases.astype(np.float32)
@@ -156,18 +153,12 @@ class Limits:
 
 @dataclass
 class Batch:
-    """The params of N streams as arrays. For a single stream they have no first axis.
+    """The params of N streams as arrays. For a single stream they have no first axis."""
 
-    Attributes:
-        greedy: (N,), whether the likeliest character is always drawn.
-        bias: (N, V), added to the logits; None if it is 0 everywhere.
-        limits: the temperatures and filters; neutral where `greedy`.
-        dry: the penalties of the streams that have some, by the number of the stream.
-    """
-
-    greedy: Flags
-    bias: Array | None
-    limits: Limits
+    greedy: Flags  # (N,), whether the likeliest character is always drawn
+    bias: Array | None  # (N, V), added to the logits; None if it is 0 everywhere
+    limits: Limits  # the temperatures and filters; neutral where `greedy`
+    # the penalties of the streams that have some, by the number of the stream
     dry: dict[int, DryPenalties]
 
     def __post_init__(self) -> None:
@@ -211,17 +202,10 @@ class Batch:
         is_neutral = np.isnan(filter_values) | greedy[:, None]
         filter_values = np.where(is_neutral, [*FILTERS.values()], filter_values)
         limits = np.column_stack([np.where(greedy, 1, scale), filter_values])
-        dry = [None] * len(rows) if dry is None else dry
-        return cls(
-            greedy,
-            bias,
-            Limits(limits, vocabulary, texts),
-            {
-                n: copy(dry[n] or DryPenalties(row))
-                for n, row in enumerate(rows)
-                if row.dry_multiplier
-            },
-        )
+        if dry is None:
+            dry = [DryPenalties(row) if row.dry_multiplier else None for row in rows]
+        penalties = {n: copy(each) for n, each in enumerate(dry) if each is not None}
+        return cls(greedy, bias, Limits(limits, vocabulary, texts), penalties)
 
     def squeeze(self) -> Batch:
         """Return the batch of a single stream without the first axis."""

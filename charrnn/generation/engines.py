@@ -224,7 +224,6 @@ def make_engine(
     if precision == 8:
         return _make_int8_engine(model, name)
     kinds = [m.architecture.kind for m in model.members if m.architecture.kind not in CELLS]
-    normalizes = model.counts is not None
     if name == "torch" or (name == "auto" and (kinds or device != "cpu")):
         from charrnn.generation.torch_network import call_in_torch_thread, make_torch_step
 
@@ -239,7 +238,7 @@ def make_engine(
         step = average_steps(steps, model) if isinstance(model, TrainedEnsemble) else steps[0]
     if model.counts is not None:
         step = mix_with_counts(step, model.counts)
-    return StepEngine(step, model.vocabulary, normalizes, call)
+    return StepEngine(step, model.vocabulary, model.counts is not None, call)
 
 
 def _call(method: Callable[..., State], *arguments: Any) -> State:

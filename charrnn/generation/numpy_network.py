@@ -33,36 +33,28 @@ Step = Callable[..., tuple[Any, State]]
 
 @dataclass(frozen=True)
 class FoldedWeights:
-    """The folded weights of a network, float32. The G gates are stacked in the cell's order.
-
-    Attributes:
-        table: (V, G*H), the input sums of the first layer for each character.
-        inputs: (G*H, H) for each layer but the first.
-        recurrent: (G*H, H) for each layer.
-        biases: (G*H,) for each layer but the first.
-        hidden_bias: (H,) for each layer of a gru: PyTorch's b_hn, which the reset gate multiplies
-            together with its recurrent sum. Empty for other cells.
-        scales: (H,) for each layer: the factor of its output in the sum of all outputs. Empty
-            without skip connections.
-        decoder: (V, H).
-        decoder_bias: (V,).
-    """
+    """The folded weights of a network, float32. The G gates are stacked in the cell's order."""
 
     architecture: Architecture
-    table: Array
-    inputs: list[Array]
-    recurrent: list[Array]
-    biases: list[Array]
+    table: Array  # (V, G*H), the input sums of the first layer for each character
+    inputs: list[Array]  # (G*H, H) for each layer but the first
+    recurrent: list[Array]  # (G*H, H) for each layer
+    biases: list[Array]  # (G*H,) for each layer but the first
+    # (H,) for each layer of a gru: PyTorch's b_hn, which the reset gate multiplies together with
+    # its recurrent sum. Empty for other cells.
     hidden_bias: list[Array]
+    # (H,) for each layer: the factor of its output in the sum of all outputs. Empty without skip
+    # connections.
     scales: list[Array]
-    decoder: Array
-    decoder_bias: Array
+    decoder: Array  # (V, H)
+    decoder_bias: Array  # (V,)
 
 
 def _multiply(left: Float64s, right: Float64s) -> Float64s:
     return left @ right.T
 
 
+@np.errstate(all="ignore")
 def fold_weights(model: TrainedModel, multiply: Product = _multiply) -> FoldedWeights:
     """Return the folded weights of a trained model.
 
@@ -72,11 +64,6 @@ def fold_weights(model: TrainedModel, multiply: Product = _multiply) -> FoldedWe
         multiply: returns the product of the embeddings (V, D) and the first layer's input
             weights (G*H, D).
     """
-    with np.errstate(all="ignore"):
-        return _fold_weights(model, multiply)
-
-
-def _fold_weights(model: TrainedModel, multiply: Product) -> FoldedWeights:
     architecture = model.architecture
     H, cell = architecture.hidden_size, architecture.cell
 
@@ -111,6 +98,7 @@ def _fold_weights(model: TrainedModel, multiply: Product) -> FoldedWeights:
                 shift = total_shift
 
     decoder = weight("decoder.weight")
+    decoder_bias = weight("decoder.bias") + _multiply_in_order(decoder, shift)
     return FoldedWeights(
         architecture=architecture,
         table=(multiply(weight("embedding.weight"), inputs[0]) + biases[0]).astype(np.float32),
@@ -120,9 +108,7 @@ def _fold_weights(model: TrainedModel, multiply: Product) -> FoldedWeights:
         hidden_bias=hidden_bias,
         scales=scales,
         decoder=(decoder * slope).astype(np.float32),
-        decoder_bias=(weight("decoder.bias") + _multiply_in_order(decoder, shift)).astype(
-            np.float32
-        ),
+        decoder_bias=decoder_bias.astype(np.float32),
     )
 
 
@@ -203,18 +189,12 @@ CELLS: dict[str, tuple[Callable[[Array, Array | None], Cell], str]] = {
 
 
 class _LayerWeights(NamedTuple):
-    """The weights of a layer, with the gates in the step's order.
+    """The weights of a layer, with the gates in the step's order."""
 
-    Attributes:
-        recurrent, inputs: (K, G, H). The first layer has no inputs.
-        bias: (G, H), of the inputs.
-        hidden_bias: (H,), only in a gru.
-    """
-
-    recurrent: Array
-    hidden_bias: Array | None
-    inputs: Array | None
-    bias: Array | None
+    recurrent: Array  # (K, G, H)
+    hidden_bias: Array | None  # (H,), only in a gru
+    inputs: Array | None  # (K, G, H); None in the first layer
+    bias: Array | None  # (G, H), of the inputs
 
 
 def _make_layer(kind: str, weights: _LayerWeights, streams: tuple[int, ...]) -> Cell:

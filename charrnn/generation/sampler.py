@@ -47,15 +47,10 @@ class Piece(NamedTuple):
 
 
 class StartState(NamedTuple):
-    """The state from which one stream continues.
+    """The state from which one stream continues."""
 
-    Attributes:
-        last: the id of the last character, which the model has not read; None if there is none.
-        state: the model's state before this character.
-    """
-
-    last: int | None
-    state: State
+    last: int | None  # the id of the last character, which the model has not read
+    state: State  # of the model before this character
 
 
 def order_by_sample(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:

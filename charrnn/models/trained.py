@@ -168,13 +168,10 @@ def find_loss(facts: Mapping[str, Any], *names: str) -> float | None:
 
 @dataclass(frozen=True)
 class TrainedEnsemble:
-    """Two or more models with one vocabulary.
-
-    Attributes:
-        weights: the relative weights of the members' probabilities; by default all are equal.
-    """
+    """Two or more models with one vocabulary."""
 
     members: tuple[TrainedModel, ...]
+    # the relative weights of the members' probabilities; by default all are equal
     weights: tuple[float, ...] | None = None
 
     @property
@@ -189,12 +186,11 @@ class TrainedEnsemble:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The facts of the first member, such as the data folder."""
+        """The facts of the first member, such as its data."""
         return self.members[0].facts
 
     @property
     def encoding(self) -> str:
-        """The encoding of the first member's training text."""
         return self.members[0].encoding
 
     @cached_property

@@ -75,10 +75,7 @@ class Network(nn.Module):
         nn.init.uniform_(self.decoder.bias, -bound, bound)
 
     def forward(
-        self,
-        ids: Tensor,
-        state: State | None = None,
-        generator: torch.Generator | None = None,
+        self, ids: Tensor, state: State | None = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, State]:
         a = self.architecture
         hidden = self.embedding(ids)  # (N, T, D)

@@ -507,10 +507,7 @@ DECLARED = {
     if dataclasses.is_dataclass(get_type(hint))
 }
 # what differs from Python's defaults, and why
-DIFFERENT = {
-    "model.kind": "each choice is one",
-    "data.corpus": "each choice is one",
-}
+DIFFERENT = {"model.kind": "each choice is one", "data.corpus": "each choice is one"}
 FILES = {
     (group, choice): folder / group / f"{choice}.yaml"
     for group in ("data", "model", "optimizer", "schedule", "callbacks", "logger")

@@ -108,10 +108,7 @@ def some_ids(model: TrainedModel, *shape: int, seed: int = 1) -> np.ndarray:
 
 
 def counted(
-    kind: str = "lstm",
-    weights: Weights = WEIGHTS,
-    text: str = TEXT,
-    **how: Any,
+    kind: str = "lstm", weights: Weights = WEIGHTS, text: str = TEXT, **how: Any
 ) -> TrainedModel:
     """A model with the counts of a text."""
     model = trained_model(kind, conviction=2.0, **how)

@@ -230,10 +230,7 @@ def test_weights_that_do_not_fit_are_named() -> None:
         ({n: w for n, w in weights.items() if n != bias}, r"decoder\.bias is missing"),
         ({**weights, "extra": np.zeros(3, np.float32)}, "extra does not fit"),
         ({**weights, bias: np.zeros(3, np.float32)}, r"decoder\.bias is \(3,\), not \(65,\)"),
-        (
-            {**weights, "decoder.weight": bad},
-            r"decoder\.weight contains numbers",
-        ),
+        ({**weights, "decoder.weight": bad}, r"decoder\.weight contains numbers"),
         ({**weights, variance: np.array([1, -0.1, 1], np.float32)}, "negative variance"),
     ):
         with pytest.raises(InputError, match=line):

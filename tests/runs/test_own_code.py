@@ -203,10 +203,7 @@ def test_a_schedule_of_torchs_resumes_to_the_bit(
 
 FAULTS = {
     "+callbacks.own._target_=own_code.Faulty": ("ZeroDivisionError: division by zero", "1 / (2 -"),
-    "model._target_=own_code.FaultyLoss": (
-        "ValueError: ",
-        "F.cross_entropy(logits, t",
-    ),
+    "model._target_=own_code.FaultyLoss": ("ValueError: ", "F.cross_entropy(logits, t"),
 }
 
 

@@ -79,27 +79,26 @@ class Int8Engine:
         architecture = folded.architecture
         L, H = architecture.num_layers, architecture.hidden_size
         GH = folded.table.shape[1]
-        inputs, biases = np.zeros((L, GH, H), np.float32), np.zeros((L, GH), np.float32)
-        for layer in range(1, L):
-            inputs[layer], biases[layer] = folded.inputs[layer - 1], folded.biases[layer - 1]
+        biases = np.stack([np.zeros(GH, np.float32), *folded.biases])
         hidden_bias = np.zeros((L, H), np.float32)
         if folded.hidden_bias:
             hidden_bias[:] = folded.hidden_bias
         output_scales = np.ones((L, H), np.float32)
         if folded.scales:
             output_scales[:] = folded.scales
-        matrices: list[npt.NDArray[Any]] = [
-            inputs,
+        stacks = (
+            np.stack([np.zeros((GH, H), np.float32), *folded.inputs]),
             np.stack(folded.recurrent),
             folded.decoder[None],
-        ]
+        )
         row_scales = np.zeros((2 * L + 1, _fill_up(max(GH, len(folded.decoder)))), np.float32)
         pack = pack_for_vnni if (compiles_vnni() if vnni is None else vnni) else _align
-        rows = [[quantize_rows(matrix) for matrix in stack] for stack in matrices]
-        matrices = [pack(np.stack([each.int8 for each in stack])) for stack in rows]
+        rows = [[quantize_rows(matrix) for matrix in stack] for stack in stacks]
+        inputs, recurrent, decoder = (
+            pack(np.stack([each.int8 for each in stack])) for stack in rows
+        )
         for row, each in zip(row_scales, itertools.chain(*rows), strict=True):
             row[: len(each.scales)] = each.scales
-        inputs, recurrent, decoder = matrices
         self.network = Network(
             KERNELS[kind], folded.table, inputs, recurrent, decoder, row_scales,
             biases, folded.decoder_bias, hidden_bias, architecture.skip == "sum", output_scales,
@@ -145,9 +144,8 @@ class Int8Engine:
         # A penalty depends on the text so far, so each character is a call.
         written, bias, one = np.zeros(uniforms.shape, np.int64), batch.bias, np.ones(N, np.int64)
         for t in range(uniforms.shape[1]):
-            batch.bias = (0 if bias is None else bias) - batch.compute_penalties((N, V)).astype(
-                np.float32
-            )
+            penalties = batch.compute_penalties((N, V)).astype(np.float32)
+            batch.bias = (0 if bias is None else bias) - penalties
             new, state = self._write(ids, state, uniforms[:, t : t + 1], batch, one)
             written[:, t] = ids = new[:, 0]
             batch.append(ids)
@@ -274,9 +272,8 @@ def _to_compiled_counts(counts: Counts | None) -> Any:
         )  # fmt: skip
     table, runs, words = counts.table, counts.runs, counts.words
     if words is None:
-        words = WordTable(
-            np.zeros(table.vocabulary_size, np.int32), np.zeros(1, np.int32), ids, ids
-        )
+        letters = np.zeros(table.vocabulary_size, np.int32)
+        words = WordTable(letters, np.zeros(1, np.int32), ids, ids)
     parents = np.arange(len(words.sizes) + 1)
     integers = (
         table.characters, table.starts, runs.characters, runs.lengths, words.letters, words.starts,
@@ -300,8 +297,7 @@ def call(function: Callable[..., bool], *arguments: object) -> bool:
     """Return a compiled function's value, whether or not its machine code can be kept."""
     try:
         return function(*arguments)
-    except OSError:
-        # The cache could not be written, but the machine code is in memory now.
+    except OSError:  # The cache could not be written, but the machine code is in memory now.
         return function(*arguments)
 
 

@@ -33,66 +33,46 @@ from charrnn.generation.int8_rows import INT8_MAX
 
 
 class Network(NamedTuple):
-    """The weights of a network with L layers. Matrices are int8, or `fast_engines.pack_for_vnni`.
+    """The weights of a network with L layers. Matrices are int8 or `pack_for_vnni`."""
 
-    Attributes:
-        kind: a value of `KERNELS`.
-        table: (V, G*H), the input sums of the first layer for each character.
-        inputs, recurrent: (L, G*H, H); the inputs of the first layer are unused.
-        decoder: (1, V, H).
-        row_scales: (2 L + 1, M), for inputs, recurrent weights and the decoder.
-        biases: (L, G*H); those of the first layer are unused.
-        decoder_bias: (V,).
-        hidden_bias: (L, H), the biases that a gru's r multiplies.
-        skip_sum: whether the decoder reads the sum of all layers' outputs.
-        output_scales: (L, H), the factors of the outputs in this sum.
-    """
-
-    kind: int
-    table: Any
-    inputs: Any
-    recurrent: Any
-    decoder: Any
-    row_scales: Any
-    biases: Any
-    decoder_bias: Any
-    hidden_bias: Any
-    skip_sum: bool
-    output_scales: Any
+    kind: int  # a value of `KERNELS`
+    table: Any  # (V, G*H), the input sums of the first layer for each character
+    inputs: Any  # (L, G*H, H); those of the first layer are unused
+    recurrent: Any  # (L, G*H, H)
+    decoder: Any  # (1, V, H)
+    row_scales: Any  # (2 L + 1, M), for inputs, recurrent weights and the decoder
+    biases: Any  # (L, G*H); those of the first layer are unused
+    decoder_bias: Any  # (V,)
+    hidden_bias: Any  # (L, H), the biases that a gru's r multiplies
+    skip_sum: bool  # whether the decoder reads the sum of all layers' outputs
+    output_scales: Any  # (L, H), the factors of the outputs in this sum
 
 
 class CompiledCounts(NamedTuple):
-    """The tables of counts, in the same types for all counts.
+    """The tables of counts, in the same types for all counts."""
 
-    Attributes:
-        characters, starts, mass, backoff, unigram: of the `CountTable`.
-        by_place, needs_network: of the `Counts`.
-        least_run, run_characters, run_lengths, run_odds: of the `RunLengths`.
-        letters, word_starts, word_characters, word_ratios: of the `WordTable`; without one, all
-            letters are 0.
-        word_children: (M + 1,), the number of nodes before the children of each node.
-        child_letters: (M - 1,), the last letter of each node but the first.
-        word_weights: (2,).
-    """
-
+    # of the `CountTable`
     characters: Any
     starts: Any
     mass: Any
     backoff: Any
     unigram: Any
+    # of the `Counts`
     by_place: Any
     needs_network: bool
+    # of the `RunLengths`
     least_run: int
     run_characters: Any
     run_lengths: Any
     run_odds: Any
+    # of the `WordTable`; without one, all letters are 0
     letters: Any
     word_starts: Any
     word_characters: Any
     word_ratios: Any
-    word_children: Any
-    child_letters: Any
-    word_weights: Any
+    word_children: Any  # (M + 1,), the number of nodes before the children of each node
+    child_letters: Any  # (M - 1,), the last letter of each node but the first
+    word_weights: Any  # (2,)
 
 
 KERNELS = {"lstm": 0, "gru": 1, "rnn": 2}
@@ -118,32 +98,21 @@ def keep_compiled(function: Callable[..., Any]) -> Any:
 
 
 # 2**f = 1 + f * q(f) for f in [-0.5, 0.5]: coefficients of q, fitted at Chebyshev points
-POWER_OF_TWO = tuple(
-    F(c)
-    for c in (
-        0.6931471880293426,
-        0.24022650922342706,
-        0.055503571042531036,
-        0.009618056669891782,
-        0.001339086735134184,
-        0.00015461447461418272,
-    )
-)
+_Q0, _Q1, _Q2, _Q3, _Q4, _Q5 = map(F, (
+    0.6931471880293426, 0.24022650922342706, 0.055503571042531036,
+    0.009618056669891782, 0.001339086735134184, 0.00015461447461418272,
+))  # fmt: skip
 LOG2_E = F(math.log2(math.e))
 LARGEST_POWER = F(100)  # of two
 # tanh(x) = x (a0 + a1 x**2 + a2 x**4) / (1 + b1 x**2 + b2 x**4 + b3 x**6) from -6 to 6, with an
 # error of at most 7e-6, a thousandth of a step of int8
-TANH_NUM = tuple(F(c) for c in (0.9999711563322369, 0.1144727688279115, 0.0014955564822588022))
-TANH_DEN = tuple(F(c) for c in (0.44771414092506084, 0.017487422700325637, 5.5186217111248396e-05))
+_A0, _A1, _A2 = map(F, (0.9999711563322369, 0.1144727688279115, 0.0014955564822588022))
+_B1, _B2, _B3 = map(F, (0.44771414092506084, 0.017487422700325637, 5.5186217111248396e-05))
 TANH_LIMIT = F(6)
-LOG_SERIES = tuple(F(2 / n) for n in (1, 3, 5, 7, 9))
+_L0, _L1, _L2, _L3, _L4 = (F(2 / n) for n in (1, 3, 5, 7, 9))
 LOG_TWO = F(math.log(2))
 SQRT_HALF_BITS = F(0.5**0.5).view(np.int32)
 WEIGHT_STEP = 2.0**-30  # the weights of a draw are multiples of it
-_Q0, _Q1, _Q2, _Q3, _Q4, _Q5 = POWER_OF_TWO
-_L0, _L1, _L2, _L3, _L4 = LOG_SERIES
-_A0, _A1, _A2 = TANH_NUM
-_B1, _B2, _B3 = TANH_DEN
 _ONE, _TWO, _HALF = F(1), F(2), F(0.5)
 _INT8_MAX, _MAX_ODDS = F(INT8_MAX), F(MAX_ODDS)
 

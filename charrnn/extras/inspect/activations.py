@@ -29,16 +29,12 @@ _MAX_LOGITS = 1 << 22
 
 @dataclass(frozen=True)
 class Trace:
-    """The states and losses of a network that read T characters from the zero state.
+    """The states and losses of a network that read T characters from the zero state."""
 
-    Attributes:
-        carried: per layer, the cell's state after each character: arrays (T, H) in the order of
-            the cell's `carried`.
-        losses: (T,), the loss of each character in nats; NaN for the first.
-    """
-
+    # per layer, the cell's state after each character: arrays (T, H) in the order of the cell's
+    # `carried`
     carried: State
-    losses: Floats
+    losses: Floats  # (T,), the loss of each character in nats; NaN for the first
 
 
 def trace_passage(model: TrainedModel, ids: Ids) -> Trace:

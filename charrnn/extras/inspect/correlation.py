@@ -10,7 +10,7 @@ S + 1 times, for any number of units (the maximum statistic of Westfall and Youn
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -48,12 +48,13 @@ def compute_correlations(
     if not features:
         return np.zeros((sum(vector.shape[1] for vector in vectors), 0)), np.zeros(0)
     columns = _standardize(np.stack(list(features.values()), 1))
-    blocks = []
-    chance = np.zeros(columns.shape[1])
+    least = int(MIN_SHIFT * length)
+    shifts = np.random.default_rng(_SEED).integers(least, max(least + 1, length - least), SHIFTS)
+    blocks, chance = [], np.zeros(columns.shape[1])
     for vector in vectors:
         units = _standardize(vector).T
         blocks.append(units @ columns / length)
-        for shift in _draw_shifts(length):
+        for shift in shifts:
             shifted = units @ np.roll(columns, shift, 0) / length
             chance = np.maximum(chance, np.abs(shifted).max(0))
     return np.concatenate(blocks).astype(np.float64), chance
@@ -62,13 +63,6 @@ def compute_correlations(
 def _varies(values: Values) -> bool:
     _, counts = np.unique(values, return_counts=True)
     return bool(len(values) - counts.max() >= MIN_CHARACTERS)
-
-
-def _draw_shifts(length: int) -> Iterator[int]:
-    rng = np.random.default_rng(_SEED)
-    least = int(MIN_SHIFT * length)
-    for _ in range(SHIFTS):
-        yield int(rng.integers(least, max(least + 1, length - least)))
 
 
 def _standardize(columns: Array) -> Array:

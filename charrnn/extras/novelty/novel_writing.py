@@ -55,23 +55,18 @@ def write_novel(
 
 @dataclass
 class _Writer:
-    """The writer of one sample.
-
-    Attributes:
-        savepoints: (number of characters, state after them) before each chunk; the last entry is
-            the end of the text.
-        ids: of the new text so far.
-        shown: the number of characters that were shown and cannot be removed.
-    """
+    """The writer of one sample."""
 
     sampler: Sampler
     engine: Engine
     stream: Stream
     training: Container[str]
     max_copy: int
+    # (number of characters, state after them) before each chunk; the last entry is the end of the
+    # text
     savepoints: list[tuple[int, StartState]]
-    ids: list[int] = field(default_factory=list)
-    shown: int = 0
+    ids: list[int] = field(default_factory=list)  # of the new text so far
+    shown: int = 0  # the number of characters that were shown and cannot be removed
 
     def write_pieces(self) -> Iterator[Piece]:
         """Write the sample to its end."""

@@ -20,41 +20,27 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 @dataclass(frozen=True)
 class Passage:
-    """A passage that both a text and the training text contain.
+    """A passage that both a text and the training text contain."""
 
-    Attributes:
-        text: the passage.
-        start: its position in the text, from 0.
-        place: its first position in the training text, from 0.
-        line: the line of that position, from 1.
-    """
-
-    text: str
-    start: int
-    place: int
-    line: int
+    text: str  # the passage
+    start: int  # its position in the text, from 0
+    place: int  # its first position in the training text, from 0
+    line: int  # the line of that position, from 1
 
 
 @dataclass(frozen=True)
 class Report:
-    """Numbers on how much of a text is copied.
+    """Numbers on how much of a text is copied."""
 
-    Attributes:
-        characters: the length of the text.
-        training_characters: the length of the training text.
-        copied: for each length from 1 up to `MAX_LENGTH`, the share of the text's substrings of
-            this length that the training text contains.
-        longest: the first of the longest passages that the training text contains.
-        words: the number of words, without a last word that may be cut off.
-        new_words: the distinct words that the training text does not contain in any case, in the
-            order of the text.
-    """
-
-    characters: int
-    training_characters: int
+    characters: int  # the length of the text
+    training_characters: int  # the length of the training text
+    # for each length from 1 up to `MAX_LENGTH`, the share of the text's substrings of this length
+    # that the training text contains
     copied: list[float]
-    longest: Passage | None
-    words: int
+    longest: Passage | None  # the first of the longest passages that the training text contains
+    words: int  # the number of words, without a last word that may be cut off
+    # the distinct words that the training text does not contain in any case, in the order of the
+    # text
     new_words: list[str]
 
     def __str__(self) -> str:

@@ -26,11 +26,7 @@ from tests.faults.runs import OPTIONS, differences
 if importlib.util.find_spec("optuna") is None:
     pytest.skip("needs optuna: pip install -e '.[sweep]'", allow_module_level=True)
 
-from optuna.distributions import (
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from charrnn.extras.search.search import open_study, to_distribution
