@@ -144,7 +144,7 @@ class Sampler:
             sample=sample,
             last=last,
             start=self._encode(self._fit_start_text(params)),
-            stops=() if until is None else (to_vocabulary_characters(vocabulary, until),),
+            stops=() if until is None else (vocabulary.as_tokens(until),),
         )
 
     def read_start(self, params: SamplingParams) -> StartState:
@@ -240,16 +240,6 @@ def draw_seed() -> int:
     return int.from_bytes(os.urandom(4), "little")
 
 
-def to_vocabulary_characters(vocabulary: Vocabulary, text: str) -> str:
-    """Convert a text to the vocabulary's characters: bytes, if it is a vocabulary of bytes."""
-    if not vocabulary.is_bytes:
-        return text
-    try:
-        return text.encode("utf-8", "surrogateescape").decode("ascii", "surrogateescape")
-    except UnicodeEncodeError:  # No text contains a surrogate that is not a byte.
-        return text
-
-
 def adjust_chunk_size(steps: int, seconds: float) -> int:
     """Return the size of the next chunk, if a chunk of `steps` characters took `seconds`."""
     if seconds > 2 * _CHUNK_SECONDS:
@@ -306,7 +296,7 @@ def _write_lines(sampler: Sampler, params: SamplingParams, known: Container[str]
         for sample, sample_pieces in itertools.groupby(pieces, lambda piece: piece.sample):
             new = "".join(piece.text for piece in sample_pieces)
             line = (params.start_text + new).rstrip()
-            is_known = to_vocabulary_characters(sampler.model.vocabulary, line) in known
+            is_known = sampler.model.vocabulary.as_tokens(line) in known
             num_rejected += 1
             if len(new) < params.length and line and line not in seen and not is_known:
                 seen.add(line)

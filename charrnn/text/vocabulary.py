@@ -66,7 +66,7 @@ class Vocabulary:
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
         """Return the ids (n,) of a text. Raise InputError if the vocabulary lacks a character."""
-        text = self._as_tokens(text)
+        text = self.as_tokens(text)
         try:
             return np.fromiter((self._ids[c] for c in text), np.int64, len(text))
         except KeyError as unknown:
@@ -78,10 +78,10 @@ class Vocabulary:
 
     def look_up(self, text: str) -> npt.NDArray[np.int64]:
         """Return the ids (n,) of a text, with -1 for characters that the vocabulary lacks."""
-        text = self._as_tokens(text)
+        text = self.as_tokens(text)
         return np.fromiter((self._ids.get(c, -1) for c in text), np.int64, len(text))
 
-    def _as_tokens(self, text: str) -> str:
+    def as_tokens(self, text: str) -> str:
         """Convert a text to its bytes, as surrogates, if this is a vocabulary of bytes."""
         if self.is_bytes:
             # Other surrogates represent no byte. The text then stays as it is, and is unknown.

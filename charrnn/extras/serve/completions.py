@@ -22,7 +22,7 @@ from charrnn.extras.serve.protocol import (
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import ServedModel
 from charrnn.generation.draw import Floats, Ids, find_banned_ids
-from charrnn.generation.sampler import draw_seed, to_vocabulary_characters
+from charrnn.generation.sampler import draw_seed
 from charrnn.text.prompt import find_source_positions
 
 # Log-probabilities in one response. They take a hundred times the memory of the text.
@@ -51,7 +51,7 @@ class Answer:
         params = request.to_sampling_params()
         find_banned_ids(params, served.vocabulary)  # Raises InputError for a wrong `ban`.
         seed = draw_seed() if params.seed is None else params.seed
-        stops = tuple(to_vocabulary_characters(served.vocabulary, stop) for stop in request.stop)
+        stops = tuple(served.vocabulary.as_tokens(stop) for stop in request.stop)
         self.is_stream = request.stream
         self._events: asyncio.Queue[Piece | Exception] = asyncio.Queue()
         self._job = Job(request, prompt, params, seed, stops, self._events.put_nowait)

@@ -16,7 +16,7 @@ from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.generation.device import print_device
-from charrnn.generation.sampler import Sampler, to_vocabulary_characters
+from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import Trained
 from charrnn.options.datasets import SPLITS
 from charrnn.text.prompt import fit_text, is_code
@@ -97,7 +97,7 @@ class ServedModel:
         Raises:
             Refusal: the training text is missing.
         """
-        lines = to_vocabulary_characters(self.vocabulary, text).split("\n")
+        lines = self.vocabulary.as_tokens(text).split("\n")
         return [number for number, line in enumerate(lines) if line.rstrip() in self._known_lines]
 
     def find_copied(self, text: str) -> list[list[int]]:
@@ -109,7 +109,7 @@ class ServedModel:
         Raises:
             Refusal: the training text is missing.
         """
-        tokens = [to_vocabulary_characters(self.vocabulary, character) for character in text]
+        tokens = [self.vocabulary.as_tokens(character) for character in text]
         lengths = self._training_text.find_longest_matches("".join(tokens)).tolist()
         # The position in `text` of each token; a character has several tokens if they are bytes.
         positions = np.repeat(np.arange(len(text)), list(map(len, tokens)))
