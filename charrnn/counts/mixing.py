@@ -136,14 +136,11 @@ class Counts:
     The state of a stream is K + 2 numbers: the nodes of the table's contexts of 1 to K characters
     (0 if the context is not in the table or not known), the node of the word, and the length of the
     run of one character.
-
-    Attributes:
-        words: None if the mixture has no word table.
     """
 
     table: CountTable
     runs: RunLengths
-    words: WordTable | None
+    words: WordTable | None  # None if the mixture has no word table
     weights: Weights
 
     @property

@@ -82,12 +82,7 @@ def _sort_positions(text: Ids, n: int, size: int, length: int) -> npt.NDArray[np
 
 
 def count_passages(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTable:
-    """Count the passages of a text.
-
-    Args:
-        ids: the text (n,); ids count from 0.
-        context: the longest context K, 1 or more. It is reduced to n - 1 for a shorter text.
-    """
+    """Count the passages of a text (n,), with contexts of up to `context` and up to n - 1."""
     context = max(1, min(context, len(ids) - 1))
     levels = list(_count_levels(ids, vocabulary_size, context))
     return _build_table(levels, vocabulary_size, context)
@@ -98,11 +93,8 @@ def count_with_best_context(
 ) -> CountTable:
     """Count a text with the context, of 1 to `max_context`, that best predicts a held-out text.
 
-    The first `TRIED` characters of the held-out text decide. Contexts of 2 and more are tried only
-    while the table has at most `MAX_NODES` nodes.
-
-    Args:
-        ids, held_out: the texts (n,) and (m,), m >= 2; ids count from 0.
+    The first `TRIED` characters of the held-out text, 2 or more, decide. Contexts of 2 and more are
+    tried only while the table has at most `MAX_NODES` nodes.
     """
     levels: list[_Level] = []
     for level in _count_levels(ids, vocabulary_size, max(1, min(max_context, len(ids) - 1))):

@@ -122,12 +122,9 @@ class RunLengths:
 
 
 def count_runs(texts: Sequence[Ids], vocabulary_size: int, context: int) -> RunLengths:
-    """Count the runs of texts, for counts with K = `context`.
+    """Count the runs of texts (n,), for counts with K = `context`.
 
     The runs of a character come from the first text that repeats it often enough.
-
-    Args:
-        texts: ids (n,) of each text.
     """
     least = max(context, _LEAST_RUN)
     found: dict[int, tuple[Any, Any]] = {}

@@ -124,12 +124,7 @@ class WordTable:
         return ((self.counts - DISCOUNT) / left).astype(np.float32)
 
     def find_nodes(self, ids: Ids, nodes: Nodes) -> Nodes:
-        """Return the nodes (N, T) after each character.
-
-        Args:
-            ids: (N, T).
-            nodes: (N,), the nodes before the first character; 0 between words.
-        """
+        """Return the nodes (N, T) after each of ids (N, T), from the nodes (N,) before them."""
         letters = self.letters[ids]
         after = np.concatenate([nodes[:, None], np.where(letters > 0, UNKNOWN, 0)], 1)
         columns = np.arange(ids.shape[1])

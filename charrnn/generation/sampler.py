@@ -70,9 +70,6 @@ class Sampler:
 
     Args:
         precision: bits of a weight, like `SamplingParams.precision`.
-
-    Raises:
-        InputError: the model cannot be used in this precision.
     """
 
     def __init__(self, model: Trained, precision: int = 32) -> None:
@@ -90,11 +87,7 @@ class Sampler:
         return choose_device(device, streams * weights)
 
     def engine(self, name: str = "auto", device: str = "auto", streams: int = 1) -> Engine:
-        """Return the engine of a name (auto, numpy or torch) on the device for these streams.
-
-        Raises:
-            InputError: the engine cannot step the model, or torch cannot use the device here.
-        """
+        """Return the engine of a name (auto, numpy or torch) on the device for these streams."""
         key = name, self.choose_device(name, device, streams)
         with self._lock:
             if key not in self._engines:
@@ -157,12 +150,6 @@ class Sampler:
 
         The ids are the last character of the primer, if there is one, and the start text. If both
         are empty, the ids are a newline, or nothing if the vocabulary has no newline.
-
-        Args:
-            prime: like `SamplingParams.prime`.
-
-        Raises:
-            InputError: a character of start_text is unknown.
         """
         ids, last, state = self._encode(start_text), None, zero_state(self.model, 1)
         if prime == "text":

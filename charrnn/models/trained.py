@@ -101,18 +101,15 @@ class Architecture(NetworkOptions):
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The weights of a network, its architecture and its vocabulary.
-
-    Attributes:
-        weights: float32 arrays with the names and shapes of `Architecture.shapes`.
-        facts: plain values about the training (step, val_loss, data, ...).
-        counts: of the training text, which are mixed with the network; None for the network only.
-    """
+    """The weights of a network, its architecture and its vocabulary."""
 
     architecture: Architecture
     vocabulary: Vocabulary
+    # float32 arrays with the names and shapes of `Architecture.shapes`
     weights: dict[str, npt.NDArray[np.float32]]
+    # plain values about the training (step, val_loss, data, ...)
     facts: dict[str, Any] = field(default_factory=dict)
+    # of the training text, which are mixed with the network; None for the network only
     counts: Counts | None = None
 
     @property
@@ -212,11 +209,7 @@ def zero_state(model: Trained, streams: int) -> State:
 
 
 def select_counts(trained: Trained, counts: str) -> Trained:
-    """Return the model with its counts ("auto"), without them ("none"), or only them ("only").
-
-    Raises:
-        InputError: `counts` has another value, or is "only" and the model has no counts.
-    """
+    """Return the model with its counts ("auto"), without them ("none"), or only them ("only")."""
     require(COUNTS.accepts(counts), "counts", counts, COUNTS.requirement)
     if counts == "auto":
         return trained

@@ -19,11 +19,7 @@ from charrnn.networks.network import Network, State, make_network
 
 
 class NetworkEnsemble(nn.Module):
-    """Several networks with the same vocabulary, always in evaluation mode.
-
-    Args:
-        shares: the weights of the mean, which sum to 1.
-    """
+    """Several networks, always in evaluation mode. `shares`, the weights of the mean, sum to 1."""
 
     log_shares: Tensor
 

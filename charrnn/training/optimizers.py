@@ -52,9 +52,6 @@ def build_scheduler(
 
     Args:
         lengths: computes the scheduler's arguments, such as `total_steps`, by their names.
-
-    Raises:
-        InputError: the scheduler cannot be made, or needs the length of an endless training.
     """
     accepted, given = _inspect_arguments(make)
     options = {name: lengths[name]() for name in lengths.keys() & (accepted - given)}
