@@ -90,11 +90,7 @@ STOP_SIGNALS = {
 
 
 def terminate(signum: int, frame: FrameType | None) -> None:
-    """Handle a stop signal that nothing else handles: let `with` blocks clean up.
-
-    Raises:
-        Interrupted: unless the clean-up after another Interrupted is under way.
-    """
+    """Raise Interrupted, so that `with` blocks clean up, unless they already do."""
     if not isinstance(sys.exc_info()[1], Interrupted):
         raise Interrupted("terminated", STOP_SIGNALS[signal.Signals(signum)])
 

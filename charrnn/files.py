@@ -31,9 +31,6 @@ def replace_file(path: Path) -> Iterator[Path]:
 
     The content is synced to the disk before the rename, so that neither a kill nor a power cut
     leaves an incomplete file. If the block raises, the temporary file is removed.
-
-    Raises:
-        RunError: `path` cannot be written (full disk, no permission).
     """
     path = Path(os.path.realpath(path))  # replaces the target of a link, not the link
     if path.exists() and not path.is_file():
@@ -87,13 +84,8 @@ def is_plain_file(path: Path) -> bool:
 def acquire_lock(path: Path, wait: bool) -> IO[str] | None:
     """Lock a lock file until the returned file is closed, and write this process's id into it.
 
-    The kernel releases the lock when the process ends in any way.
-
-    Returns:
-        The open lock file, or None if another process holds the lock and `wait` is false.
-
-    Raises:
-        RunError: the file cannot be written, or is a link to another file.
+    The kernel releases the lock when the process ends in any way. Return None if another process
+    holds the lock and `wait` is false.
     """
     with convert_write_errors(path), contextlib.ExitStack() as close_on_error:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,11 +121,7 @@ def hold_lock(path: Path) -> Iterator[None]:
 def require_regular_file(path: Path, hint: str) -> os.stat_result:
     """Return the status of a regular file. Reading a pipe or a device could block forever.
 
-    Args:
-        hint: the end of the message, which says what to do.
-
-    Raises:
-        InputError: the file is missing, a folder, a pipe or a device.
+    If there is none, the message of the InputError ends with `hint`, which says what to do.
     """
     try:
         status = path.stat()

@@ -80,12 +80,7 @@ def list_commands() -> dict[str, Command]:
 
 @cache
 def get_command(name: str) -> Command:
-    """Return a command of this or another distribution.
-
-    Raises:
-        InputError: there is no such command.
-        RunError: a command of another distribution cannot be imported.
-    """
+    """Return a command of this or another distribution. Raise InputError if there is none."""
     if name in list_commands():
         return list_commands()[name]
     from importlib.metadata import entry_points  # slow

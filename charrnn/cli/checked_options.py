@@ -48,11 +48,7 @@ _DESCRIPTIONS = {
 
 
 class UnknownOption(InputError):
-    """The error for an option that does not exist.
-
-    Attributes:
-        names: valid options, from which the hint is chosen.
-    """
+    """The error for an option that does not exist; the hint is chosen from `names`."""
 
     def __init__(self, name: str, value: object, names: list[str]) -> None:
         super().__init__(str(make_option_error(name, value, "no such option")))
@@ -63,14 +59,7 @@ class UnknownOption(InputError):
 
 
 def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
-    """Check plain values, and return them as an instance of the dataclass `schema`.
-
-    Args:
-        prefix: the path of the node in error messages, with a dot at its end.
-
-    Raises:
-        InputError: an option is invalid, unknown or missing.
-    """
+    """Check the values of the node `prefix`, and return an instance of the dataclass `schema`."""
     annotations = get_annotations(schema)
     for name, value in values.items():
         if name not in annotations:
@@ -149,11 +138,7 @@ def _require_dict(name: str, value: Any) -> dict[str, Any]:
 
 
 def _convert(kinds: tuple[Any, ...], value: Any) -> Any:
-    """Convert a value to the first of these types that OmegaConf accepts, unless it has one.
-
-    Raises:
-        ValueError: no type accepts the value.
-    """
+    """Return a value in the first of these types that accepts it. Raise ValueError if none does."""
     # A number from an environment variable is a string.
     is_numeric_text = isinstance(value, str) and int in kinds
     if (type(value) in kinds and not is_numeric_text) or (value is None and type(None) in kinds):
@@ -183,14 +168,10 @@ def _describe_types(annotation: Any) -> str:
 
 
 def _check_node(path: str, value: Any, schema: Any = None) -> Any:
-    """Check a node with a ``_target_``.
+    """Check the node at a dotted path, and return its plain values, or an instance of `schema`.
 
     Args:
-        path: the dotted path of the node.
         schema: a subclass of `Node`, all of whose options the node must have.
-
-    Returns:
-        An instance of `schema`, or plain values without a schema.
     """
     target = _require_dict(path, value).get("_target_")
     if not isinstance(target, str) or not target:
@@ -218,15 +199,9 @@ def _check_node(path: str, value: Any, schema: Any = None) -> Any:
 
 
 def check_arguments(path: str, target: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the arguments of a node against the signature of its target, and return them.
+    """Check the arguments of the node at `path` by the signature of its target, and return them.
 
     Missing arguments are no error, because training adds arguments when it builds the node.
-
-    Args:
-        path: the dotted path of the node.
-
-    Raises:
-        InputError: the target does not exist, or an argument is unknown or invalid.
     """
     checked = dict(arguments)
     called = _import_target(f"{path}._target_", target)
@@ -253,11 +228,7 @@ def check_arguments(path: str, target: str, arguments: Mapping[str, Any]) -> dic
 
 
 def _import_target(option: str, target: str) -> Any:
-    """Import the class or function with a dotted name.
-
-    Raises:
-        InputError: it cannot be imported or called.
-    """
+    """Return the class or function with a dotted name, the value of an option."""
     try:
         called = pkgutil.resolve_name(target)
     except AttributeError as error:

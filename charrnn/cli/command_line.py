@@ -44,11 +44,7 @@ class _Parser(ArgumentParser):
 
 
 def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
-    """Return the flags and the overrides.
-
-    Raises:
-        InputError: a flag is unknown, or flags exclude each other.
-    """
+    """Return the flags and the overrides. Raise InputError if a flag is unknown."""
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
     for names, settings in _FLAGS.items():
@@ -81,12 +77,7 @@ def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
 
 @dataclass(frozen=True)
 class Line:
-    """A command line.
-
-    Attributes:
-        overrides: the overrides in Hydra's order.
-        main_config: the name of the config that the overrides change.
-    """
+    """A command line: its overrides in Hydra's order, and the name of the config to change."""
 
     command: Command
     flags: Namespace
@@ -95,11 +86,7 @@ class Line:
 
     @classmethod
     def from_words(cls, command: Command, words: list[str]) -> Line:
-        """Parse the words after the command's name, and call the command's `prepare_line`.
-
-        Raises:
-            InputError: a flag is unknown.
-        """
+        """Parse the words after the command's name, and call the command's `prepare_line`."""
         flags, words = parse_flags(words, command.name)
         overrides = [Override.from_word(word) for word in words]
         option = command.get("FIRST_WORD")

@@ -19,13 +19,10 @@ from charrnn.say import escape_unprintable, say
 
 
 def end(label: str, error: BaseException) -> int:
-    """Print an error, and return the exit code.
+    """Print an error after a label, and return the exit code.
 
     Print a traceback only for a bug in charrnn or in the user's classes, and there without the
     frames of charrnn. HYDRA_FULL_ERROR=1 prints a traceback for every error.
-
-    Args:
-        label: the start of the line: the program, the command or the job.
     """
     if isinstance(error, BrokenPipeError):
         _discard_output()

@@ -118,11 +118,7 @@ def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> i
 
 
 def call(command: Command, words: list[str]) -> Any:
-    """Run a command from Python, and return its result.
-
-    Raises:
-        InputError, RunError: the command raised it, or the words are invalid.
-    """
+    """Run a command from Python, and return its result. Raise InputError or RunError."""
     line = Line.from_words(command, words)
     if line.multirun or line.prints_only:
         raise InputError(_ONLY_ON_COMMAND_LINE)
@@ -277,11 +273,7 @@ def set_hydra_config(config: DictConfig) -> Iterator[None]:
 
 
 def compose(line: Line) -> DictConfig:
-    """Return the config of one run, with the run's folder. Call this inside `initialize_hydra`.
-
-    Raises:
-        InputError: Hydra would change the working directory, or the run has no folder.
-    """
+    """Return the config of one run, with its folder. Call this inside `initialize_hydra`."""
     words = [*_make_searchpath(line), *line.words]
     config = hydra.compose(line.main_config, words, return_hydra_config=True)
     if config.hydra.job.chdir:
@@ -318,11 +310,7 @@ def get_folder(config: DictConfig, name: str) -> Path:
 
 
 def make_options(line: Line, config: DictConfig) -> Any:
-    """Check a composed config, and build the command's options from it.
-
-    Raises:
-        InputError: an option is missing, unknown or out of range.
-    """
+    """Check a composed config, and build the command's options from it."""
     name = line.command.name
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     schema = line.command.get("OPTIONS")

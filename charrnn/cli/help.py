@@ -31,12 +31,7 @@ def format_overview() -> str:
 
 
 def format_help(command: str, show_all: bool = True, width: int | None = None) -> str:
-    """Return the help of a command.
-
-    Args:
-        show_all: whether to list the options of a command that has groups.
-        width: the maximal length of a line.
-    """
+    """Return a command's help in lines of `width`; without its groups unless `show_all`."""
     page = conf.read_page(command)
     title = f"charrnn {command} [OPTION=VALUE ...]: {page.title}"
     lines = [textwrap.fill(title, width or 1000), ""]

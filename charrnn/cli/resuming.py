@@ -53,11 +53,7 @@ _LOCAL_LOGGERS = (
 
 
 def read_record(path: str) -> Config:
-    """Return the recorded config of a run folder or a checkpoint.
-
-    Raises:
-        InputError: the record is missing or damaged.
-    """
+    """Return the recorded config of a run folder or a checkpoint."""
     if os.path.isdir(path):
         return folders.read_config(Path(path))
     entry = checkpoint.read_run(Path(path))[ENTRY]
@@ -68,13 +64,9 @@ def read_record(path: str) -> Config:
 
 
 def compose_over_record(line: Line, source: str) -> Line:
-    """Store a record as Hydra's main config, and return the line that uses it.
+    """Store the record of a run folder or a checkpoint as Hydra's main config.
 
-    Args:
-        source: a run folder or a checkpoint.
-
-    Raises:
-        InputError: the record contains an untrusted value, without ``trust=true``.
+    Return the line that uses it. Raise InputError if the record needs ``trust=true``.
     """
     main: Any = OmegaConf.to_container(OmegaConf.load(plugins.CONF / "train.yaml"))
     groups = {override.key for override in line.overrides} & conf.read_page("train").groups.keys()
@@ -146,11 +138,7 @@ def _is_external(value: Any) -> bool:
 
 
 def prepare_run(config: TrainOptions, job: Job) -> RunRequest:
-    """Return the request for a new or resumed run, without writing a file.
-
-    Raises:
-        InputError: the run cannot start or resume.
-    """
+    """Return the request for a new or resumed run, without writing a file."""
     given = job.given
     source, folder, resume = None, job.folder, config.resume or ""
     if not resume and job.number is not None and world.is_restarted_by_slurm():
@@ -181,14 +169,7 @@ def prepare_run(config: TrainOptions, job: Job) -> RunRequest:
 
 
 def restore_options(config: TrainOptions, record: Config, given: Collection[str]) -> TrainOptions:
-    """Return the config of the command line with the decisions of the recorded run.
-
-    Args:
-        given: the options that the command line sets.
-
-    Raises:
-        InputError: the command line changes an option that must stay the same.
-    """
+    """Return the config of the command line with the decisions of the recorded run."""
     values = config.to_dict()
     _restore_decisions(values, record, given)
     values |= {key: record.get(key) for key in ("init_from", "budget")}
@@ -239,9 +220,6 @@ def resolve_paths(config: TrainOptions, given: Collection[str]) -> TrainOptions:
     """Return the config as a run records it, so that it can resume in another folder.
 
     All paths are absolute. There is no `resume`, and no default corpus beside another text.
-
-    Raises:
-        InputError: the user set both a corpus and another text.
     """
     values = config.to_dict()
     data = values["data"] = without_default_corpus(values["data"], given)

@@ -36,12 +36,7 @@ from charrnn.say import say
 
 
 def run(line: Line) -> None:
-    """Check every job, and run the jobs by Hydra.
-
-    Raises:
-        InputError: a job is invalid; no job has started.
-        RunError: a job failed; its error is already printed.
-    """
+    """Check every job, and run the jobs by Hydra. Raise RunError if a job failed."""
     folder, naming, num_jobs = _check_jobs(line)
     task = Task(line, folder, num_jobs)
     if not line.command.get("MAKES_FOLDER"):
@@ -93,9 +88,6 @@ def _check_jobs(line: Line) -> tuple[Path, str, int | None]:
     Returns:
         The sweep's folder; an override that excludes equal options from the names of jobs; the
         number of jobs, or None if the sweeper chooses it.
-
-    Raises:
-        InputError: a job is invalid.
     """
     with translate_errors(line), initialize_hydra(line):
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())

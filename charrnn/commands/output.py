@@ -22,9 +22,6 @@ def open_output(output: str | None) -> Iterator[Write]:
 
     The file appears only when it is complete. A terminal gets symbols instead of control
     characters and unencodable characters. A pipe or a file gets the exact text without delay.
-
-    Raises:
-        RunError: the output cannot be written.
     """
     if output is not None:
         with replace_file(Path(output)) as temporary, temporary.open("wb") as file:

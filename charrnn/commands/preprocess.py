@@ -25,11 +25,7 @@ FIRST_WORD = "input_txt"
 
 
 def run(options: PreprocessOptions) -> None:
-    """Run the preprocessing, and print the same lines as torch-rnn's script.
-
-    Raises:
-        InputError, RunError: like `preprocess`.
-    """
+    """Run the preprocessing, and print the same lines as torch-rnn's script."""
     with ProgressDisplay(PROGRESS_LABEL, quiet=options.quiet) as report:
         result = preprocess(
             options.input_txt,

@@ -63,11 +63,7 @@ def run(options: TrainOptions) -> Result:
 
 
 def follow() -> int | None:
-    """Train as a rank other than 0 of several processes.
-
-    Returns:
-        The exit code; None in a process that reads the command line.
-    """
+    """Train as a rank other than 0, and return the exit code. Return None in others."""
     this = world.detect_world()
     if not this.launcher:
         return None
@@ -94,11 +90,7 @@ def follow() -> int | None:
 
 
 def prepare_line(line: Line) -> Line:
-    """Return the line with the run's folder, and with the record of a resumed run as its config.
-
-    Raises:
-        InputError: the run cannot be resumed in this folder.
-    """
+    """Return the line with the run's folder, and with the config of a resumed run."""
     line = line.map_overrides(lambda override: _resolve_run_names(override, line.multirun))
     resume, given = line.find_last("resume").text, line.find_last("hydra.run.dir")
     is_auto, folder = resume == "auto", given.text or given.value

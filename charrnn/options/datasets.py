@@ -28,9 +28,6 @@ LINES = one_of("auto", "keep", "shuffle")
 class SourceOptions:
     """The files of a text: the text, or its HDF5 and JSON files from `charrnn preprocess`.
 
-    Raises:
-        InputError: a path is invalid, or the text and the encoded files are both set.
-
     Attributes:
         PREFIX: the config node of the options, with a dot.
     """
@@ -57,11 +54,7 @@ class SourceOptions:
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """The encoding and the splits of a text; ``conf/preprocess.yaml`` explains each field.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """The encoding and the splits of a text; ``conf/preprocess.yaml`` explains each field."""
 
     PREFIX: ClassVar[str] = ""
 
@@ -86,9 +79,6 @@ class DataOptions(SplitOptions, SourceOptions):
     """The options of a text for training: arguments of `TextDataModule`, and ``data.NAME=``.
 
     ``conf/base/data.yaml`` explains each field, and ``charrnn train --help=all`` prints it.
-
-    Raises:
-        InputError: a value is out of range, or options exclude each other.
     """
 
     PREFIX: ClassVar[str] = "data."
@@ -114,12 +104,8 @@ class DataOptions(SplitOptions, SourceOptions):
 def without_default_corpus(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
     """Return the data options without the default corpus if another text is set.
 
-    Args:
-        options: corpus, input_txt, input_h5 and any others.
-        given: dotted names of the options that the user set, such as ``data.corpus``.
-
-    Raises:
-        InputError: the user set both the corpus and another text.
+    Raise InputError if the user gives both. `given` has the dotted names of the options that the
+    user sets, such as ``data.corpus``.
     """
     corpus = options["corpus"]
     other = next((name for name in ("input_txt", "input_h5") if options[name] is not None), None)

@@ -31,9 +31,6 @@ class NetworkOptions:
     ``conf/base/model.yaml`` explains each field, and ``charrnn train --help=all`` prints it. For
     None, ``charrnn train`` chooses a value by the length of the text, and `LanguageModel` takes
     the default of `Architecture`. A model file contains these fields.
-
-    Raises:
-        InputError: a value is out of range.
     """
 
     kind: Annotated[str, KIND, FIXED] = "lstm"

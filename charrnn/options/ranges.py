@@ -19,11 +19,7 @@ from charrnn.errors import InputError, shorten
 
 
 def require(condition: bool, option: str, value: object, requirement: str) -> None:
-    """Raise InputError for the value of an option unless `condition` is true.
-
-    Args:
-        requirement: the end of the message, such as "must be above 0".
-    """
+    """Raise InputError for the value of an option unless `condition` is true."""
     if not condition:
         raise make_option_error(option, value, requirement)
 

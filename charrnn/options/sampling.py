@@ -41,9 +41,6 @@ class SamplingParams:
     filters (top-k, top-p, min-p) remove characters. At temperature 0, with ``sample=False`` or
     ``top_k=1``, the most likely character is chosen and no filter applies. Else, after three equal
     blanks or tabs, the temperature is at least 1 and no filter applies.
-
-    Raises:
-        InputError: a value is out of range.
     """
 
     length: Annotated[int, NOT_NEGATIVE] = 2000

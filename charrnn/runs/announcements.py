@@ -163,11 +163,7 @@ def add_resume_command(folder: Path, resume_words: str) -> Iterator[None]:
 
 
 def explain_resume(folder: Path, resume_words: str) -> str:
-    """Return a line that says how to resume a run that has ended early.
-
-    Args:
-        resume_words: the end of the command, such as " trust=true".
-    """
+    """Return how to resume a run that has ended early: a command with `resume_words`."""
     if not (folder / RECORDED).is_file():
         return "nothing was started" if folder.is_dir() else "the run's folder is gone"
     command = f"charrnn train resume={shlex.quote(relative_path(folder))}{resume_words}"

@@ -38,11 +38,7 @@ INEXACT = (
 
 
 def open_data_module(options: DataNode, beside_the_text: bool) -> TextDataModule:
-    """Return a data module with its text, which decides the sizes of the run.
-
-    Args:
-        beside_the_text: as in `TextDataModule`.
-    """
+    """Return a data module with its text, which decides the sizes of the run."""
     data: TextDataModule = build_node(
         "data", options.to_dict(), TextDataModule, beside_the_text=beside_the_text
     )
@@ -107,11 +103,7 @@ def _load_initial(trained: TrainedModel, module: LanguageModel) -> None:
 
 
 def build_callbacks(plan: RunPlan, data: TextDataModule, signals: Signals) -> list[L.Callback]:
-    """Return a `TrainingLog` and the callbacks of the config.
-
-    Raises:
-        InputError: a callback cannot be built, or does not resume exactly.
-    """
+    """Return a `TrainingLog` and the callbacks of the config."""
     options = plan.options
     entry = {
         "config": options.to_dict(),
@@ -134,11 +126,7 @@ def build_callbacks(plan: RunPlan, data: TextDataModule, signals: Signals) -> li
 
 
 def build_loggers(plan: RunPlan, loggers: list[Logger]) -> None:
-    """Start the loggers of the config, and append each to `loggers` before the next one starts.
-
-    Raises:
-        RunError: the server of a logger refuses.
-    """
+    """Start the loggers of the config, and append each to `loggers` before the next one starts."""
     for name, node in plan.options.logger.items():
         path = f"logger.{name}"
         if get_object(node["_target_"]) is TensorBoardLogger:
@@ -208,12 +196,7 @@ def build_node(path: str, node: dict[str, Any], base: type | None = None, **supp
     Args:
         path: the node's place in the config, for error messages.
         base: the public class of charrnn from which the target must derive.
-        supplied: additional arguments, for parameters with these names that the config does not
-            set.
-
-    Raises:
-        InputError: the object cannot be built.
-        UserCodeError: the user's code failed.
+        supplied: values for parameters of the target that the config does not set.
     """
     try:
         target = get_object(node["_target_"])

@@ -122,14 +122,7 @@ def check_machine(options: TrainOptions, world: World) -> None:
 def adopt_architecture(
     options: TrainOptions, trained: TrainedModel, given: Collection[str]
 ) -> TrainOptions:
-    """Return the options with the architecture of the model that `init_from` names.
-
-    Args:
-        given: as in `RunRequest`.
-
-    Raises:
-        InputError: a given option differs from the model's.
-    """
+    """Return the options with the initial model's architecture. Refuse a given other one."""
     given_names = {key.removeprefix("model.") for key in given if key.startswith("model.")}
     given_names |= {"kind"} if "model" in given else set()
     # The new run may have another dropout.
@@ -151,9 +144,6 @@ def decide(
 
     Args:
         measure: called if there is a budget and the options do not set the length.
-
-    Raises:
-        InputError: this machine does not support an option.
     """
     seconds = options.budget_seconds
     if seconds is None or options.trainer.has_length:
@@ -168,11 +158,7 @@ def decide(
 
 
 def cut_text(options: DecidedOptions, text: EncodedText) -> Streams:
-    """Return the training streams of a text, for all processes.
-
-    Raises:
-        InputError: the text is too short for the options.
-    """
+    """Return the training streams of a text, for all processes. Refuse a text that is too short."""
     sizes = options.data.batch_size, options.data.seq_length
     batch_size, seq_length = fit_sizes(len(text.splits["train"]), *sizes)
     streams = cut_streams(text, "train", batch_size, seq_length)
@@ -288,11 +274,7 @@ def _count_step_characters(options: DecidedOptions, size: TextSize) -> int:
 
 
 def measure_speed(options: DecidedOptions, seconds: float, vocabulary: Vocabulary) -> float:
-    """Train some steps on random text, and return the speed in characters per second.
-
-    Args:
-        seconds: the budget of the run; the measurement takes a small share of it.
-    """
+    """Return the characters per second of training, measured in a small share of the budget."""
     keep_freed_memory()  # as in training
     seconds = min(MOST_SECONDS, MEASURING_SHARE * seconds)
     num_processes = options.trainer.num_processes

@@ -74,12 +74,6 @@ def claim(folder: Path, resumes: bool) -> Iterator[None]:
     """Lock a folder during a run. Remove a new folder in which no run starts.
 
     A refused resume leaves the run's config as it was, so that its options do not stay.
-
-    Args:
-        resumes: whether the run resumes the folder's run.
-
-    Raises:
-        InputError: the folder contains a link or another run, or another process trains in it.
     """
     require_no_links(folder)
     with lock(folder):
@@ -119,11 +113,7 @@ def _clear(folder: Path) -> None:
 
 
 def prepare_sweep(folder: Path) -> None:
-    """Remove links in the place of the files that a sweep writes. ``cp -al`` makes hard links.
-
-    Raises:
-        InputError: the folder contains another link, a pipe or a device.
-    """
+    """Remove links in the place of the files that a sweep writes. ``cp -al`` makes hard links."""
     written = [folder / name for name in (SWEEP_CONFIG, LEADERBOARD)]
     require_no_links(folder, written)
     for path in written:
@@ -178,11 +168,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_config(folder: Path) -> Config:
-    """Return the config of a run folder as plain values, without resolving interpolations.
-
-    Raises:
-        InputError: it cannot be read, or contains other values.
-    """
+    """Return the config of a run folder as plain values, without resolving interpolations."""
     path = folder / RECORDED
     content = read_yaml(path)
     if not isinstance(content, dict):
@@ -203,12 +189,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def to_plain(value: Any, source: str) -> Any:
-    """Return a copy that consists of strings, numbers, lists and mappings.
-
-    Raises:
-        InputError: there are other values, or more than `LARGEST_RECORD` tokens of JSON, for
-            example because of a reference cycle.
-    """
+    """Return a copy of plain values. Raise InputError for others, for a cycle, and for too many."""
     try:
         tokens = itertools.islice(json.JSONEncoder().iterencode(value), LARGEST_RECORD)
         return json.loads("".join(tokens))  # fails if tokens are cut off
@@ -217,11 +198,7 @@ def to_plain(value: Any, source: str) -> Any:
 
 
 def escape_interpolations(value: Any, times: int = 1) -> Any:
-    """Escape plain values so that OmegaConf resolves them to the same values.
-
-    Args:
-        times: how often OmegaConf will resolve them.
-    """
+    """Escape plain values so that OmegaConf, which resolves them `times` times, returns them."""
     if isinstance(value, dict):
         return {name: escape_interpolations(item, times) for name, item in value.items()}
     if isinstance(value, list):

@@ -43,11 +43,7 @@ def decide_trainer(
 ) -> DecidedTrainer:
     """Return the options of the trainer with the decided device, precision and threads.
 
-    Args:
-        batch_size: the streams of all processes.
-
-    Raises:
-        InputError: this machine does not support an option, which may be from a resumed config.
+    Raise InputError if this machine does not support an option. `batch_size` is of all ranks.
     """
     accelerator = _choose_accelerator(trainer.accelerator)
     devices = _choose_devices(trainer.devices, accelerator, world)

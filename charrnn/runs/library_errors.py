@@ -74,7 +74,6 @@ def explain(
     """Return the error to raise for an error of a library or of the user's code in training.
 
     Args:
-        folder: the run's folder.
         checkpoint: the resumed checkpoint, if at most one step is trained since.
         targets: as in `explain_user_code`.
     """

@@ -99,15 +99,8 @@ def find_code(options: DecidedOptions) -> list[str]:
 def lead_ranks(run: RunPlan, world: World, explain_resume: Callable[[], str]) -> Iterator[World]:
     """Send the run to the other ranks, if it has any. Start and end them if no launcher does.
 
-    Args:
-        world: the world that the launcher describes.
-        explain_resume: returns the end of the message if this rank hangs after another one failed.
-
-    Yields:
-        The world, in which this process is rank 0.
-
-    Raises:
-        InputError, RunError: a rank that this process started has failed.
+    Yield the world in which this process is rank 0. If this rank hangs after another one failed,
+    `explain_resume` returns the end of the message.
     """
     count = run.options.trainer.num_processes
     with contextlib.ExitStack() as stack:
@@ -214,11 +207,7 @@ def send_run(run: RunPlan | None) -> None:
 def follow(fit: Fit, world: World, signals: Signals, rank_0: Connection | None) -> None:
     """Train as another rank, with the run from rank 0.
 
-    Args:
-        rank_0: the pipe to rank 0, if it started this process.
-
-    Raises:
-        LostProcess: rank 0 has ended, for example because of an error in the command line.
+    `rank_0` is the pipe to rank 0, if it started this process.
     """
     with contextlib.nullcontext() if rank_0 is None else _report_errors(rank_0):
         if rank_0 is not None:
@@ -259,9 +248,6 @@ def join_group(world: World, store: Store | None = None) -> None:
 
     Args:
         store: connects the ranks; by default, the environment has the address of rank 0.
-
-    Raises:
-        RunError: the ranks cannot connect.
     """
     if world.launcher == "srun":
         nodes = os.environ.get("SLURM_STEP_NODELIST", LOOPBACK)

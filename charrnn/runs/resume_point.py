@@ -47,15 +47,7 @@ class ResumePoint:
 
 
 def find_resume_point(source: Path | None, folder: Path) -> ResumePoint | None:
-    """Return the checkpoint from which a run resumes, or None if it starts at step 0.
-
-    Args:
-        source: as in `RunRequest`.
-        folder: the locked folder of the run.
-
-    Raises:
-        InputError: the checkpoint cannot be read, or a run cannot resume from it.
-    """
+    """Return the checkpoint from which a run in a locked folder resumes; None: start at step 0."""
     if source is None:
         return None
     path = find_checkpoint(folder) if source == folder else source

@@ -26,9 +26,7 @@ from charrnn.training.signals import Signals
 def train(request: RunRequest, signals: Signals) -> Result:
     """Train a run as rank 0, and return its result. A finished run is not trained again.
 
-    Raises:
-        InputError: an option or a file does not fit; no existing file is changed.
-        RunError, Interrupted: the message says how to resume.
+    InputError means that no existing file is changed; other errors say how to resume.
     """
     world = detect_world()
     folder = request.folder
@@ -57,11 +55,7 @@ def train(request: RunRequest, signals: Signals) -> Result:
 def plan_run(
     request: RunRequest, point: ResumePoint | None, world: World
 ) -> tuple[RunPlan, EncodedText]:
-    """Open the text of a run, and decide and check its options.
-
-    Raises:
-        InputError: an option or a file does not fit.
-    """
+    """Open the text of a run, and decide and check its options."""
     options, initial = request.options, None if point else request.initial
     decisions.check_machine(options, world)
     announcements.say_default_corpus(request)
@@ -99,18 +93,10 @@ def fit(
     world: World = SINGLE_PROCESS,
     text: EncodedText | None = None,
 ) -> int:
-    """Train until the end, a signal, or a failure. All ranks call this with the same plan.
+    """Train until the end, a signal, or a failure, and return the number of trained steps.
 
-    Args:
-        text: the encoded text, if it is already open.
-
-    Returns:
-        The number of trained steps.
-
-    Raises:
-        InputError: the data, the checkpoint or an option does not fit.
-        RunError: training diverged, or a file could not be written.
-        Interrupted: a signal ended the training, and the checkpoint is written.
+    All ranks call this with the same plan. `text` is the encoded text, if it is already open. A
+    signal raises Interrupted, after the checkpoint is written.
     """
     keep_freed_memory()
     options, trainer = plan.options, None

@@ -50,11 +50,7 @@ SINGLE_PROCESS = World()
 
 
 def detect_world() -> World:
-    """Return the world that the launcher describes; SINGLE_PROCESS without a launcher.
-
-    Raises:
-        InputError: a variable sets a rank, but there is no launcher.
-    """
+    """Return the world that the launcher describes; SINGLE_PROCESS without a launcher."""
     if PIPE in os.environ or "TORCHELASTIC_RUN_ID" in os.environ:
         launcher = "charrnn" if PIPE in os.environ else "torchrun"
         started = World(launcher, *(int(os.environ[name]) for name in TORCHRUN))
