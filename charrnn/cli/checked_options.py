@@ -21,14 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from charrnn.cli import conf
 from charrnn.errors import InputError, format_install_command, suggest_name, to_one_line
-from charrnn.options.ranges import (
-    NODE,
-    NODES,
-    Range,
-    check_value,
-    make_option_error,
-    require,
-)
+from charrnn.options.ranges import NODE, NODES, Range, check_value, make_option_error, require
 
 # Lightning imports the package of these targets only when it builds them.
 _EXTRAS = {
@@ -177,9 +170,8 @@ def _check_node(path: str, value: Any, schema: Any = None) -> Any:
     if not isinstance(target, str) or not target:
         raise make_option_error(f"{path}._target_", target, "takes the dotted name of a class")
     if (extra := _EXTRAS.get(target)) and importlib.util.find_spec(extra) is None:
-        raise InputError(
-            f"{path}: {target} needs the package {extra}: {format_install_command(extra)}"
-        )
+        install = format_install_command(extra)
+        raise InputError(f"{path}: {target} needs the package {extra}: {install}")
     hydra_keys = {name: item for name, item in value.items() if name in _HYDRA_KEYS}
     arguments = {str(name): item for name, item in value.items() if name not in _HYDRA_KEYS}
     if schema is None:
@@ -189,10 +181,8 @@ def _check_node(path: str, value: Any, schema: Any = None) -> Any:
     options = {name: arguments.pop(name) for name in [*names] if name in arguments}
     node = build(schema, options, f"{path}.")
     for name, reason in getattr(schema, "RESERVED", {}).items():
-        if name in arguments:
-            raise make_option_error(
-                f"{path}.{name}", arguments[name], f"cannot be set here: {reason}"
-            )
+        hint = f"cannot be set here: {reason}"
+        require(name not in arguments, f"{path}.{name}", arguments.get(name), hint)
     if arguments or target not in conf.read_page("train").targets[path]:
         arguments = check_arguments(path, target, arguments)
     return replace(node, rest={**hydra_keys, **arguments})

@@ -39,9 +39,8 @@ def format_help(command: str, show_all: bool = True, width: int | None = None) -
     lines += _format_table([(line.rstrip(), note.strip()) for line, _, note in examples], width, 60)
     if page.groups and not show_all:
         count = len(page.list_names())
-        return "\n".join(
-            [*lines, "", f"charrnn {command} --help=all explains all {count} options."]
-        )
+        lines += ["", f"charrnn {command} --help=all explains all {count} options."]
+        return "\n".join(lines)
     rows: list[tuple[str, str]] = []
     for group, choices in page.groups.items():
         for choice, explanation in choices.items():
@@ -49,14 +48,10 @@ def format_help(command: str, show_all: bool = True, width: int | None = None) -
             rows.append((f"{group}={choice}", explanation + default))
     if rows:
         lines += ["", "Choices (each sets a group of options):", "", *_format_table(rows, width)]
-    lines += [
-        "",
-        "Options and their defaults:",
-        "",
-        *_format_table(_make_rows(page.options), width),
-    ]
-    for choice, options in page.choice_options.items():
-        lines += ["", f"Options added by {choice}:", "", *_format_table(_make_rows(options), width)]
+    tables = {"Options and their defaults": page.options}
+    tables |= {f"Options added by {name}": added for name, added in page.choice_options.items()}
+    for heading, options in tables.items():
+        lines += ["", f"{heading}:", "", *_format_table(_make_rows(options), width)]
     unset = any(option.default == "null" for option in page.options.values())
     notes = _NOTES.format(
         unset="\nnull unsets an option whose default is null." if unset else "",
@@ -67,10 +62,10 @@ def format_help(command: str, show_all: bool = True, width: int | None = None) -
 
 def _make_rows(options: dict[str, conf.Option]) -> list[tuple[str, str]]:
     rows = []
-    for name, option in options.items():
-        required = option.default == "???"
-        value = "" if required else option.default
-        rows.append((f"{name}={value}", option.explanation + " (required)" * required))
+    for name, (default, explanation) in options.items():
+        if default == "???":
+            default, explanation = "", f"{explanation} (required)"
+        rows.append((f"{name}={default}", explanation))
     return rows
 
 

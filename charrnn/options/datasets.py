@@ -21,7 +21,6 @@ from charrnn.options.ranges import (
 
 SPLITS = ("train", "val", "test")
 DEFAULT_SPLIT = 0.1, 2_000_000  # share of the text, and characters at most
-LINES = one_of("auto", "keep", "shuffle")
 
 
 @dataclass(frozen=True)
@@ -61,17 +60,14 @@ class SplitOptions:
     val_frac: Annotated[float | None, BELOW_1, FIXED] = None
     test_frac: Annotated[float | None, BELOW_1, FIXED] = None
     encoding: Annotated[str, ENCODING, FIXED] = "utf-8"
-    lines: Annotated[str, LINES, FIXED] = "auto"
+    lines: Annotated[str, one_of("auto", "keep", "shuffle"), FIXED] = "auto"
 
     def __post_init__(self) -> None:
         check_ranges(self, self.PREFIX)
         val, test = (DEFAULT_SPLIT[0] if f is None else f for f in (self.val_frac, self.test_frac))
-        if val + test >= 1:
-            p = self.PREFIX
-            raise InputError(
-                f"{p}val_frac={val} {p}test_frac={test}: together they must be "
-                "below 1, so that a part is left to train on"
-            )
+        name = f"{self.PREFIX}val_frac={val} {self.PREFIX}test_frac"
+        hint = "together they must be below 1, so that a part is left to train on"
+        require(val + test < 1, name, test, hint)
 
 
 @dataclass(frozen=True)
@@ -90,13 +86,11 @@ class DataOptions(SplitOptions, SourceOptions):
     shuffle: Annotated[bool, FIXED] = True
 
     def __post_init__(self) -> None:
-        require(
-            self.input_txt != "-",
-            "data.input_txt",
-            "-",
+        hint = (
             "training reads its text more than once; first `charrnn preprocess input_txt=- "
-            "output_h5=FILE`, then give data.input_h5= and data.input_json=",
+            "output_h5=FILE`, then give data.input_h5= and data.input_json="
         )
+        require(self.input_txt != "-", "data.input_txt", "-", hint)
         super().__post_init__()
         self._require_one_source()
 

@@ -15,13 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from charrnn.options.cells import UNKNOWN, find_cell, is_cell
+from charrnn.options.cells import UNKNOWN, is_cell
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, FIXED, Range, check_ranges, one_of
 
-SKIP = one_of("none", "sum")
 PREFIX = "model."
-
-KIND = Range(is_cell, UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -33,14 +30,13 @@ class NetworkOptions:
     the default of `Architecture`. A model file contains these fields.
     """
 
-    kind: Annotated[str, KIND, FIXED] = "lstm"
+    kind: Annotated[str, Range(is_cell, UNKNOWN), FIXED] = "lstm"
     embedding_size: Annotated[int, AT_LEAST_1, FIXED] = 64
     hidden_size: Annotated[int | None, AT_LEAST_1, FIXED] = None
     num_layers: Annotated[int, AT_LEAST_1, FIXED] = 2
     dropout: Annotated[float | None, BELOW_1] = None
     batchnorm: Annotated[bool, FIXED] = False
-    skip: Annotated[str, SKIP, FIXED] = "sum"
+    skip: Annotated[str, one_of("none", "sum"), FIXED] = "sum"
 
     def __post_init__(self) -> None:
-        find_cell(self.kind)
         check_ranges(self, PREFIX)

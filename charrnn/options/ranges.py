@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import functools
+import json
 import math
 import re
 import sys
@@ -26,20 +27,9 @@ def require(condition: bool, option: str, value: object, requirement: str) -> No
 
 def make_option_error(option: str, value: object, requirement: str) -> InputError:
     """Return the error for an invalid value of an option."""
-    return InputError(f"{option}={format_override_value(value)}: {requirement}")
-
-
-def format_override_value(value: object) -> str:
-    """Format a value as in a Hydra override. Cut a very long value."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else shorten(value)
-
-
-def require_paths(option: str, value: Any) -> None:
-    """Raise InputError unless a value is a path or a list of paths."""
-    for path in value if isinstance(value, list | tuple) and value else [value]:
-        require(isinstance(path, str) and path != "", option, value, "takes a path")
+    # Hydra writes None, True and False like this.
+    shown = json.dumps(value) if value is None or isinstance(value, bool) else shorten(value)
+    return InputError(f"{option}={shown}: {requirement}")
 
 
 class Range(NamedTuple):
@@ -91,14 +81,12 @@ def _get_annotations(declaration: Any) -> dict[str, Any]:
     return {name: hint for name, hint in hints.items() if hasattr(hint, "__metadata__")}
 
 
-_LARGEST_INT = 2**63 - 1  # of NumPy and torch
-
-
 def check_value(hint: Any, option: str, value: Any) -> None:
     """Raise InputError for a value that is out of its annotated range, or a number too large."""
     for extra in getattr(hint, "__metadata__", ()):
         if extra == PATH:
-            require_paths(option, value)
+            for path in value if isinstance(value, list | tuple) and value else [value]:
+                require(isinstance(path, str) and path != "", option, value, "takes a path")
         elif isinstance(extra, Range):
             try:
                 is_valid = extra.accepts(value)
@@ -106,12 +94,16 @@ def check_value(hint: Any, option: str, value: Any) -> None:
                 is_valid = False
             require(is_valid, option, value, extra.requirement)
     if isinstance(value, int | float):
-        largest = _LARGEST_INT if isinstance(value, int) else sys.float_info.max
+        largest = 2**63 - 1 if isinstance(value, int) else sys.float_info.max  # of NumPy and torch
         require(abs(value) <= largest, option, value, "is too large a number")
 
 
 def one_of(*names: str | int) -> Range:
     return Range(lambda value: value in names, f"must be one of {', '.join(map(str, names))}")
+
+
+def between(least: int, most: int) -> Range:
+    return Range(lambda value: least <= value <= most, f"must be between {least} and {most}")
 
 
 HTML = Range(lambda value: value.endswith(".html"), "must end in .html (a page)")
@@ -124,7 +116,7 @@ WEIGHTS = Range(
     lambda values: all(0 < value < math.inf for value in values),
     "must be finite numbers above 0: [0.7,0.3]",
 )
-UNIT_INTERVAL = Range(lambda value: 0 <= value <= 1, "must be between 0 and 1")
+UNIT_INTERVAL = between(0, 1)
 SEED = Range(
     lambda value: hasattr(value, "__index__") and 0 <= value < 2**63,
     "must be between 0 and 2**63 - 1",
@@ -172,14 +164,11 @@ def _are_devices(devices: Any) -> bool:
     return devices == "auto" or (isinstance(devices, int) and devices >= 1)
 
 
-_MAX_THREADS = 512  # torch crashes with far more
-THREADS = Range(lambda value: 1 <= value <= _MAX_THREADS, f"must be between 1 and {_MAX_THREADS}")
+THREADS = between(1, 512)  # torch crashes with far more
 LONGEST_CONTEXT = 64  # characters that the table of counts in a model file may look back
-WORD_LETTERS = Range(lambda value: 0 <= value <= 64, "must be between 0 and 64")
-CONTEXT = Range(
-    lambda value: 1 <= value <= LONGEST_CONTEXT, f"must be between 1 and {LONGEST_CONTEXT}"
-)
-PORT = Range(lambda value: 0 <= value <= 65535, "must be between 0 and 65535")
+CONTEXT = between(1, LONGEST_CONTEXT)
+WORD_LETTERS = between(0, 64)
+PORT = between(0, 65535)
 ORIGINS = Range(
     lambda values: all(re.fullmatch(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+", value) for value in values),
     "takes origins with their scheme, such as [https://example.org], or ['*'] for all",
