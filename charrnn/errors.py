@@ -47,11 +47,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class UserCodeError(RunError):
-    """A failure in the user's code: in a callback, loss, optimizer or plugin.
-
-    Attributes:
-        lines: the part of the traceback that is in the user's code.
-    """
+    """A failure in the user's code, such as a callback, with its lines of the traceback."""
 
     def __init__(self, message: str, lines: str) -> None:
         super().__init__(message)
@@ -97,12 +93,7 @@ def terminate(signum: int, frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def require_extra(need: str, extra: str) -> Iterator[None]:
-    """Raise InputError if an import inside the `with` block fails.
-
-    Args:
-        need: the start of the message, such as "serving needs FastAPI".
-        extra: the extra of charrnn that installs the package.
-    """
+    """Raise InputError, "serving needs FastAPI (...); pip install ...", if an import fails."""
     try:
         yield
     except ImportError as error:
@@ -155,11 +146,7 @@ def shorten(value: object, limit: int = 300) -> str:
 
 
 def to_one_line(error: object, limit: int = 200, with_type: bool = False) -> str:
-    """Return an error's message as one line of about `limit` characters.
-
-    Args:
-        with_type: put the name of the error's type first. It replaces an empty message in any case.
-    """
+    """Return an error's message, or else its type, as one line of about `limit` characters."""
     text, name = " ".join(shorten(error, 100_000).split()), type(error).__name__
     if with_type or not text:
         text = f"{name}: {text}" if text else name

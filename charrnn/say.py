@@ -51,9 +51,6 @@ class ProgressDisplay:
     """A tqdm bar for a task that takes over two seconds. It is shown on terminals only.
 
     Use it in a ``with`` statement, and call it with (done, total); total may be None.
-
-    Args:
-        label: the name of the task, which the bar shows.
     """
 
     def __init__(self, label: str, unit: str = "B", quiet: bool = False) -> None:

@@ -7,13 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import replace_file
 from charrnn.text.vocabulary import TerminalEncoder, as_bytes
 
-Write = Callable[[str], None]
+Write = Callable[[str], object]
 
 
 @contextlib.contextmanager
@@ -25,7 +24,7 @@ def open_output(output: str | None) -> Iterator[Write]:
     """
     if output is not None:
         with replace_file(Path(output)) as temporary, temporary.open("wb") as file:
-            yield lambda text: _write(file, text)
+            yield lambda text: file.write(as_bytes(text))
     elif sys.stdout.isatty():
         terminal = TerminalEncoder(sys.stdout.encoding)
         yield lambda text: _print(terminal.encode(text))
@@ -43,10 +42,6 @@ def check_output(output: str | None, *models: str | Path | None) -> None:
     exists = output is not None and os.path.exists(output)
     if exists and any(os.path.samefile(str(output), find_model(model)) for model in models):
         raise InputError(f"output={shorten(output)}: is the model itself; name another file")
-
-
-def _write(file: BinaryIO, text: str) -> None:
-    file.write(as_bytes(text))
 
 
 def _print(content: bytes) -> None:

@@ -31,8 +31,6 @@ TEMPERATURES = Range(
     ),
     f"{TEMPERATURE.requirement}; [0.2,0.5] writes with each",
 )
-
-
 NOVEL = Range(
     lambda value: isinstance(value, bool) or value >= 1,
     "must be the largest number of characters that may be copied in a row, 1 or more",
@@ -67,8 +65,6 @@ class SampleOptions(SamplingParams):
 
 OPTIONS = SampleOptions
 FIRST_WORD = "checkpoint"
-
-RULE = "----------"
 
 
 @dataclass
@@ -273,7 +269,7 @@ def _print_texts(texts: Iterable[Text], show_labels: bool, job: Job) -> None:
             label = " ".join(job.overrides) if job.number is not None else ""
             label = f"{label} {_format_label(text)}".strip() if show_labels else label
             if number or label:
-                write(escape_unprintable(f"{RULE} {label}".rstrip()) + "\n")
+                write(escape_unprintable(f"---------- {label}".rstrip()) + "\n")
             _write_text(text, write)
         if on_terminal:
             write("\n")

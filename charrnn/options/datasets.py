@@ -25,13 +25,9 @@ DEFAULT_SPLIT = 0.1, 2_000_000  # share of the text, and characters at most
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """The files of a text: the text, or its HDF5 and JSON files from `charrnn preprocess`.
+    """The files of a text: the text, or its HDF5 and JSON files from `charrnn preprocess`."""
 
-    Attributes:
-        PREFIX: the config node of the options, with a dot.
-    """
-
-    PREFIX: ClassVar[str] = "data."
+    PREFIX: ClassVar[str] = "data."  # the config node of the options
 
     input_txt: Paths = None
     input_h5: Annotated[str | None, PATH] = None

@@ -33,10 +33,7 @@ def make_option_error(option: str, value: object, requirement: str) -> InputErro
 
 
 class Range(NamedTuple):
-    """A set of valid values, and the words in which an error message describes it.
-
-    `check_value` also refuses all numbers that NumPy and torch do not have.
-    """
+    """A set of valid values, and the words in which an error message describes it."""
 
     accepts: Callable[[Any], bool]
     requirement: str

@@ -58,11 +58,7 @@ MeasureSpeed = Callable[[DecidedOptions, float], float]
 
 @dataclass(frozen=True)
 class TextSize:
-    """The size of a text, and whether it is a list.
-
-    Attributes:
-        train, val: the characters of these splits; `val` is 0 without validation.
-    """
+    """The characters of a text's splits (`val` is 0 without validation). A text may be a list."""
 
     train: int
     val: int
@@ -185,11 +181,7 @@ def cut_text(options: DecidedOptions, text: EncodedText) -> Streams:
 def _complete(
     options: TrainOptions, row: Row, size: TextSize, world: World, max_steps: int | None = None
 ) -> DecidedOptions:
-    """Return the options, completed from a row, this machine and the text.
-
-    Args:
-        max_steps: the length if the options do not set it; by default, the row's.
-    """
+    """Return the options, completed from a row, this machine and the text, or with `max_steps`."""
     batch_size, hidden_size = options.data.batch_size, options.model.hidden_size
     dropout, seed, every = options.model.dropout, options.seed, options.checkpoint_every
     batch_size = row.batch_size if batch_size is None else batch_size
@@ -237,11 +229,7 @@ def _fit_budget(
 
 
 def _count_budget_steps(options: DecidedOptions, size: TextSize, characters: float) -> int:
-    """Return the steps in a budget, including the time of the validations.
-
-    Args:
-        characters: that could be trained in the time without validations.
-    """
+    """Return the steps in the time of training these characters, less that of the validations."""
     step_characters = _count_step_characters(options, size)
     last = min(SCORING_COST * size.val, characters / 2)  # the validation at the end of the run
     if options.validate_every:

@@ -73,9 +73,7 @@ def explain(
 ) -> Exception:
     """Return the error to raise for an error of a library or of the user's code in training.
 
-    Args:
-        checkpoint: the resumed checkpoint, if at most one step is trained since.
-        targets: as in `explain_user_code`.
+    `checkpoint` is the resumed checkpoint, if at most one step is trained since.
     """
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 

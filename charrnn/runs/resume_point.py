@@ -20,12 +20,7 @@ from charrnn.text.background import Background
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """The checkpoint from which a run resumes.
-
-    Attributes:
-        step: the number of trained steps.
-        entry: charrnn's entry in the checkpoint.
-    """
+    """A checkpoint from which a run resumes, its trained steps, and charrnn's entry in it."""
 
     path: Path
     step: int

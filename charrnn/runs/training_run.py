@@ -88,10 +88,7 @@ def plan_run(
 
 
 def fit(
-    plan: RunPlan,
-    signals: Signals,
-    world: World = SINGLE_PROCESS,
-    text: EncodedText | None = None,
+    plan: RunPlan, signals: Signals, world: World = SINGLE_PROCESS, text: EncodedText | None = None
 ) -> int:
     """Train until the end, a signal, or a failure, and return the number of trained steps.
 
