@@ -181,7 +181,7 @@ class Task:
     failures: list[str] = field(default_factory=list)
     error: BaseException | None = None
     argv: list[str] = field(default_factory=lambda: sys.argv)
-    full_error: str | None = field(default_factory=lambda: os.environ.get("HYDRA_FULL_ERROR"))
+    full_error: str = field(default_factory=lambda: os.environ.get("HYDRA_FULL_ERROR", "0"))
     existing: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -344,20 +344,14 @@ def _find_existing(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _set_hydra_globals(argv: list[str], full_error: str | None) -> Iterator[None]:
-    """Set sys.argv, which Hydra parses, and HYDRA_FULL_ERROR, with which Hydra raises errors."""
-
-    def assign(argv: list[str], full_error: str | None) -> None:
-        sys.argv = argv
-        os.environ.pop("HYDRA_FULL_ERROR", None)
-        os.environ.update({} if full_error is None else {"HYDRA_FULL_ERROR": full_error})
-
-    previous = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    assign(argv, full_error)
+def _set_hydra_globals(argv: list[str], full_error: str) -> Iterator[None]:
+    """Set sys.argv, which Hydra parses, and HYDRA_FULL_ERROR; Hydra raises errors if it is 1."""
+    previous = sys.argv, os.environ.get("HYDRA_FULL_ERROR", "0")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = argv, full_error
     try:
         yield
     finally:
-        assign(*previous)
+        sys.argv, os.environ["HYDRA_FULL_ERROR"] = previous
 
 
 class _StreamWithoutHydraError:

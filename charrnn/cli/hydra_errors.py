@@ -138,11 +138,8 @@ def _find_problem(override: Override, page: conf.Page, line: Line) -> str:
     is_node = isinstance(parsed.value(), str | list | dict) or parsed.is_delete()
     if name in page.groups and not (parsed.is_sweep_override() or is_node):
         return f"takes one of {', '.join(page.groups[name])}"
-    if (
-        parsed.is_add()
-        and not isinstance(parsed.value(), dict)
-        and parsed.key_or_group in (*page.options, *page.groups)
-    ):
+    exists = parsed.key_or_group in (*page.options, *page.groups)
+    if parsed.is_add() and exists and not isinstance(parsed.value(), dict):
         return "exists already; leave out the +"
     return ""
 

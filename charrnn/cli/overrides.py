@@ -111,10 +111,8 @@ class Override:
         if "${" in value:
             return self
         parser = OverridesParser.create()
-        strings = _ONE_QUOTED.findall(value)
-        return replace(
-            self, texts=tuple(str(parser.parse_override(f"x={s}").value()) for s in strings)
-        )
+        parsed = (parser.parse_override(f"x={quoted}") for quoted in _ONE_QUOTED.findall(value))
+        return replace(self, texts=tuple(str(override.value()) for override in parsed))
 
 
 def find_text_options(command: str) -> dict[str, tuple[Any, ...]]:

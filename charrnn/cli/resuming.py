@@ -56,10 +56,7 @@ def read_record(path: str) -> Config:
     """Return the recorded config of a run folder or a checkpoint."""
     if os.path.isdir(path):
         return folders.read_config(Path(path))
-    entry = checkpoint.read_run(Path(path))[ENTRY]
-    if not isinstance(entry["config"], dict):
-        raise InputError(f"{path}: contains no config of a run, so it cannot be resumed")
-    recorded: Config = to_plain(entry["config"], path)
+    recorded: Config = to_plain(checkpoint.read_run(Path(path))[ENTRY]["config"], path)
     return recorded
 
 

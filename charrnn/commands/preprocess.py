@@ -26,14 +26,9 @@ FIRST_WORD = "input_txt"
 
 def run(options: PreprocessOptions) -> None:
     """Run the preprocessing, and print the same lines as torch-rnn's script."""
+    h5, json = (None if p is None else Path(p) for p in (options.output_h5, options.output_json))
     with ProgressDisplay(PROGRESS_LABEL, quiet=options.quiet) as report:
-        result = preprocess(
-            options.input_txt,
-            None if options.output_h5 is None else Path(options.output_h5),
-            None if options.output_json is None else Path(options.output_json),
-            options,
-            report=report,
-        )
+        result = preprocess(options.input_txt, h5, json, options, report=report)
     if not options.quiet:
         if result.is_list:
             say(SHUFFLE_NOTICE.format(prefix=options.PREFIX))

@@ -31,7 +31,6 @@ from charrnn.options.ranges import (
     THREADS,
     Range,
     one_of,
-    parse_duration,
     require,
 )
 
@@ -151,11 +150,6 @@ class TrainOptions:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for the run's record."""
         return {n: v.to_dict() if isinstance(v, Node) else v for n, v in vars(self).items()}
-
-    @property
-    def budget_seconds(self) -> float | None:
-        """The time limit of the training; None without a budget."""
-        return None if self.budget is None else parse_duration(self.budget)
 
     def check(self) -> None:
         for name, why in (

@@ -21,6 +21,7 @@ from charrnn.data import EncodedText, Streams, cut_streams, fit_sizes
 from charrnn.errors import InputError
 from charrnn.models.trained import TrainedModel
 from charrnn.options.networks import NetworkOptions
+from charrnn.options.ranges import parse_duration
 from charrnn.options.training import DecidedData, DecidedModel, DecidedOptions, TrainOptions
 from charrnn.plugins import CONF
 from charrnn.runs import hardware
@@ -33,7 +34,6 @@ from charrnn.training import LanguageModel
 from charrnn.training.batch_shards import limit_threads
 from charrnn.training.optimizers import build_optimizer
 
-BY_LENGTH = CONF / "by_length.yaml"
 # The share of a budget for training and validation. The rest is for the measurement, checkpoints,
 # samples and other programs.
 TRAINING_SHARE = 0.85
@@ -92,7 +92,7 @@ class Row:
 @functools.cache
 def _read_table() -> dict[int, list[Row]]:
     """Return the networks, keyed by the characters of the shortest text for them."""
-    content: Any = OmegaConf.to_container(OmegaConf.load(BY_LENGTH))
+    content: Any = OmegaConf.to_container(OmegaConf.load(CONF / "by_length.yaml"))
     return {characters: [Row(**row) for row in rows] for characters, rows in content.items()}
 
 
@@ -141,16 +141,14 @@ def decide(
     Args:
         measure: called if there is a budget and the options do not set the length.
     """
-    seconds = options.budget_seconds
-    if seconds is None or options.trainer.has_length:
+    if options.budget is None or options.trainer.has_length:
         row = select_row(size.train, options.model.hidden_size)
         return _complete(options, row, size, world), "for a text of this length"
-    decided, speed = _fit_budget(options, seconds, size, world, measure)
+    budget = parse_duration(options.budget)
+    decided, speed = _fit_budget(options, budget, size, world, measure)
     seconds = (decided.trainer.max_steps or 0) * _count_step_characters(decided, size) / speed
-    reason = (
-        f"budget={options.budget}, about {format_duration(seconds)} at {speed:,.0f} characters/s"
-    )
-    return decided, reason
+    duration = f"about {format_duration(seconds)} at {speed:,.0f} characters/s"
+    return decided, f"budget={options.budget}, {duration}"
 
 
 def cut_text(options: DecidedOptions, text: EncodedText) -> Streams:
@@ -266,7 +264,7 @@ def measure_speed(options: DecidedOptions, seconds: float, vocabulary: Vocabular
     keep_freed_memory()  # as in training
     seconds = min(MOST_SECONDS, MEASURING_SHARE * seconds)
     num_processes = options.trainer.num_processes
-    streams = max(1, options.data.batch_size // num_processes)
+    streams = options.data.batch_size // num_processes
     device, precision = hardware.get_first_device(options.trainer), options.trainer.precision
     num_shards = hardware.count_batch_shards(options, streams)
     module = build_module(options, vocabulary, num_shards).to(device).train()

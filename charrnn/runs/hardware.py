@@ -132,7 +132,7 @@ def _choose_precision(precision: str, accelerator: str, model: DecidedModel, str
         return "bf16-mixed" if has_bf16 and can_train_in_bf16(model.kind, "cuda") else "tf32-true"
     if precision == "auto":
         min_streams, min_product = BF16_STREAMS_AND_PRODUCT.get(model.kind, (1, math.inf))
-        is_faster = streams >= min_streams and _count_products(model, streams) >= min_product
+        is_faster = streams >= min_streams and streams * model.hidden_size**2 >= min_product
         has_bf16 = accelerator == "cpu" and cpu_has_bf16()
         uses_bf16 = is_faster and has_bf16 and can_train_in_bf16(model.kind, "cpu")
         return "bf16-mixed" if uses_bf16 else "32-true"
@@ -149,16 +149,11 @@ def _choose_precision(precision: str, accelerator: str, model: DecidedModel, str
     return precision
 
 
-def _count_products(model: DecidedModel, streams: int) -> int:
-    """Return the number of multiplications in the matrix product of a time step."""
-    return streams * model.hidden_size**2
-
-
 def _choose_threads(model: DecidedModel, streams: int, available: int) -> int:
     """Return how many of the available threads of a CPU have enough work."""
     if model.hidden_size <= SHARDED_HIDDEN:
         return _count_shards(model, streams, available)
-    return max(1, min(available, _count_products(model, streams) // PRODUCT_PER_THREAD))
+    return max(1, min(available, streams * model.hidden_size**2 // PRODUCT_PER_THREAD))
 
 
 def _count_shards(model: DecidedModel, streams: int, threads: int) -> int:
