@@ -91,12 +91,7 @@ class Override:
         return f"{self.prefix}{self.name}={texts}" if self.texts else self.typed
 
     def read_texts(self, kinds: Collection[Any] | None, multirun: bool) -> Override:
-        """Return the override with its literal texts.
-
-        Args:
-            kinds: the types of a text or path option; None for other options.
-            multirun: whether the value may be a sweep.
-        """
+        """Return the override with its texts, if `kinds` are the types of a text option."""
         value = self.value
         if kinds is None or value is None or self.prefix == "~":
             return self

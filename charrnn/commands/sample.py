@@ -69,18 +69,12 @@ FIRST_WORD = "checkpoint"
 
 @dataclass
 class Text:
-    """A text whose pieces are still being written.
-
-    Attributes:
-        sample: its number among the samples of the same seed.
-        start: the text before the new text.
-        pieces: the pieces of the new text.
-    """
+    """A text whose pieces are still being written."""
 
     params: SamplingParams
-    sample: int
-    start: str
-    pieces: Iterator[str]
+    sample: int  # its number among the samples of the same seed
+    start: str  # the text before the new text
+    pieces: Iterator[str]  # of the new text
 
 
 def run(options: SampleOptions) -> None:

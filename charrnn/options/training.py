@@ -40,11 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """A node of the config whose options are typed.
-
-    Attributes:
-        rest: ``_target_``, other keys of Hydra, and arguments that no option declares.
-    """
+    """A node of the config. `rest` has the keys that no option declares, such as ``_target_``."""
 
     rest: Mapping[str, Any] = field(default_factory=dict, hash=False, metadata={"is_option": False})
 

@@ -67,17 +67,13 @@ class TextSize:
 
 @dataclass(frozen=True)
 class Row:
-    """A network for a range of text lengths, and how long to train it: `passes` or `steps`.
-
-    Attributes:
-        list_passes: the passes over a list; None if they are those over another text.
-    """
+    """A network for a range of text lengths, and how long to train it: `passes` or `steps`."""
 
     hidden_size: int
     dropout: float
     batch_size: int
     passes: float = 0
-    list_passes: float | None = None
+    list_passes: float | None = None  # over a list; None: as over another text
     steps: int = 0
     usual: bool = False
 
@@ -136,11 +132,7 @@ def adopt_architecture(
 def decide(
     options: TrainOptions, size: TextSize, world: World, measure: MeasureSpeed
 ) -> tuple[DecidedOptions, str]:
-    """Return the decided options, and the reason for the decisions as a text for the user.
-
-    Args:
-        measure: called if there is a budget and the options do not set the length.
-    """
+    """Return the decided options, and the reason for the decisions as a text for the user."""
     if options.budget is None or options.trainer.has_length:
         row = select_row(size.train, options.model.hidden_size)
         return _complete(options, row, size, world), "for a text of this length"

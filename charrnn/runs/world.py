@@ -23,13 +23,9 @@ GRACE = 5.0
 
 @dataclass(frozen=True)
 class World:
-    """The rank of this process and the number of ranks, in all and on this machine (local).
+    """The rank of this process and the number of ranks, in all and on this machine (local)."""
 
-    Attributes:
-        launcher: "torchrun", "srun" or "charrnn"; "" for a single process.
-    """
-
-    launcher: str = ""
+    launcher: str = ""  # "torchrun", "srun" or "charrnn"; "" for a single process
     rank: int = 0
     local_rank: int = 0
     size: int = 1
