@@ -25,8 +25,8 @@ def test_it_writes_a_model_file_and_says_so(
     assert output.read_bytes() == path.read_bytes()
     out, err = capfd.readouterr()
     assert out == ""
-    numbers = sum(w.size for w in load(path).trained.weights.values())
-    assert err == f"wrote {output}: lstm 2 x 24, 65 characters, {numbers:,} numbers\n"
+    size = load(path).trained.members[0].architecture.num_parameters
+    assert err == f"wrote {output}: lstm 2 x 24, 65 characters, {size:,} parameters\n"
 
 
 def test_the_input_is_not_overwritten(path: Path, tmp_path: Path) -> None:
