@@ -35,5 +35,6 @@ def read_any_format(path: Path) -> TrainedModel:
             return model
     raise InputError(
         f"{path}: {'is no model' if start else 'is empty'}; a model is a run folder, its .ckpt, "
-        f"a model file (.safetensors) or torch-rnn's .t7"
+        f"a model file (.safetensors) or torch-rnn's .t7 (`charrnn evaluate` takes a text as "
+        f"data.input_txt=)"
     )

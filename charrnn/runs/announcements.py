@@ -109,7 +109,7 @@ def suggest_other_texts(plan: RunPlan, text: EncodedText) -> None:
     names = ",".join(map(shorten_path, [paths] if isinstance(paths, str) else paths))
     names = names if isinstance(paths, str) else f"[{names}]"
     command = f"charrnn train {shlex.quote(names)}"
-    say(f"a text this small improves with another in its language: {command} data.background=FILE")
+    say(f"another text in its language may help this small one: {command} data.background=FILE")
     if folder := _find_similar_run(text):
         base = shlex.quote(f"init_from={shorten_path(folder)}")
         say(f"or from a model that knows its language: {command} experiment=small {base}")

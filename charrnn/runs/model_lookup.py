@@ -110,8 +110,8 @@ def _find_newest() -> Path:
             is_below = folder.is_relative_to(Path.cwd())
             return Path(os.path.relpath(folder)) if is_below else folder
     raise InputError(
-        f"checkpoint=null: no run in {OUTPUTS}/ has a model yet; `charrnn train` writes one at its "
-        f"first validation, or name a model: checkpoint=FILE"
+        f"no run in {OUTPUTS}/ has a model yet; `charrnn train` writes one at its first "
+        f"validation; or name a model: checkpoint=FILE"
     )
 
 

@@ -51,8 +51,8 @@ TEMPORARY_DTYPE = np.dtype("<u4")  # of the ids in the temporary file
 _BLOCK = 1 << 18  # ids copied at once
 
 SHUFFLE_NOTICE = (
-    "the text is a list, so its lines were shuffled before the splits were cut "
-    "({prefix}lines=shuffle); {prefix}lines=keep leaves them in order"
+    "the text is a list, so its lines are shuffled before it is split; the file stays as it is "
+    "({prefix}lines=keep leaves them in order)"
 )
 
 

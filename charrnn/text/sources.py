@@ -127,7 +127,7 @@ def _decode_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str, 
         with _open(path) as file:
             while data := file.read(PIECE_SIZE):
                 if not done and not codec.startswith(("utf-16", "utf-32")) and encoding != "bytes":
-                    _refuse_utf16(name, data, advice)
+                    _refuse_utf16(name, data)
                 head += data[: 8 - len(head)]
                 done += len(data)
                 yield decoder.decode(data), done
@@ -151,12 +151,17 @@ def _decode_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str, 
         raise InputError(f"{name}: cannot be read ({format_reason(error)})") from None
 
 
-def _refuse_utf16(name: str, data: bytes, advice: str) -> None:
+def _refuse_utf16(name: str, data: bytes) -> None:
     """Raise InputError if the first bytes of a text are UTF-16 without a byte-order mark."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return  # cannot be decoded, and gets another message
     places = [data[place::4] for place in range(4)]
     often_nul = tuple(i for i, part in enumerate(places) if part.count(0) * 10 > len(part))
     if len(data) >= 100 and (guess := _WITHOUT_MARK.get(often_nul)):
-        raise InputError(f"{name}: lacks a byte-order mark (it is encoding={guess}); {advice}")
+        raise InputError(
+            f"{name}: is {guess} without a byte-order mark; give encoding={guess}, or save it "
+            f"as UTF-8"
+        )
 
 
 def _open(path: Path) -> contextlib.AbstractContextManager[Any]:

@@ -87,9 +87,9 @@ class Progress(ProgressBar):
     def on_scoring(self, trainer: L.Trainer, pl_module: Any, done: int, total: int) -> None:
         """Show the scored share of the text: on the bar, or in lines that become rarer."""
         now = time.monotonic()
-        if not self._is_enabled or done == total or now < self._show_share_at:
+        if not self._is_enabled or done == total or now < self._show_share_at or 100 * done < total:
             return
-        share = f"scored {done / total:.0%} of the text"
+        share = f"validating: {done / total:.0%} of the text"
         if self._bar is not None:
             self._bar.set_postfix_str(share)
         else:

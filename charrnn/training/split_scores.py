@@ -91,9 +91,10 @@ class SplitScores:
             loss_with_counts: of the first characters, on rank 0; None if counts do not lower it.
         """
         trainer = self.trainer
-        sums = torch.tensor(self._sums, dtype=torch.float64).reshape(-1, 4).sum(0)
+        sums = np.array(self._sums, np.float64).reshape(-1, 4).sum(0)
         if trainer.world_size > 1:
-            sums = trainer.strategy.reduce(sums.to(trainer.strategy.root_device), reduce_op="sum")
+            sums = torch.tensor(sums, device=trainer.strategy.root_device)
+            sums = trainer.strategy.reduce(sums, reduce_op="sum")
             loss_with_counts = trainer.strategy.broadcast(loss_with_counts)
         total, first_total, count, first_count = sums.tolist()
         if not count:

@@ -298,17 +298,18 @@ class TestOutputs:
         ("content", "what"),
         [
             ("text".encode("utf-16"), "is UTF-16; give its encoding, such as encoding=utf-16"),
+            (("Zoë ran. " * 20).encode("utf-16"), "is UTF-16; "),
             (codecs.BOM_UTF16_BE + "text".encode("utf-16-be"), "is UTF-16; "),
             *(
                 (
                     ("Zoë ran. " * 20).encode(name),
-                    f"lacks a byte-order mark (it is encoding={name})",
+                    f"is {name} without a byte-order mark; give encoding={name}, ",
                 )
                 for name in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
             ),
             (
                 ("Я иду. " * 20).encode("utf-16-le"),
-                "lacks a byte-order mark (it is encoding=utf-16",
+                "is utf-16-le without a byte-order mark",
             ),
             (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; convert it to text"),
             (

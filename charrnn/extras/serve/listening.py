@@ -27,11 +27,12 @@ def listen(host: str, port: int) -> socket.socket:
         reason, number = "is not a host name", getattr(error, "errno", None) or 0
         if isinstance(error, OSError):  # str(error) would repeat the address.
             reason = os.strerror(number) if number > 0 else error.strerror or reason
-        error_type = RunError if number == errno.EADDRINUSE else InputError
-        raise error_type(
-            f"host={shorten(host)} port={port}: {reason}; give a free port, and a name or address "
-            f"of this machine without brackets, or host=0.0.0.0 for all addresses"
-        ) from None
+        where = f"host={shorten(host)} port={port}: {reason}"
+        if number == errno.EADDRINUSE:
+            hint = f"another server may use it; choose another port: port={port + 1}"
+            raise RunError(f"{where}; {hint}") from None
+        hint = "give a name or address of this machine, without brackets"
+        raise InputError(f"{where}; {hint}") from None
 
 
 def format_url(listening: socket.socket) -> str:
