@@ -84,7 +84,7 @@ class Signals:
             os._exit(128 + signum)
         if self.received is None:
             self.received, self._first_signal = stop_signal, signum
-            self._write_message(f"{name}: saving at the end of this step")
+            self._write_message(f"{name}: saving the run")
 
     def _write_message(self, message: str) -> None:
         # print() is not reentrant, and the signal may have interrupted it.

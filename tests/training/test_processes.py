@@ -162,7 +162,7 @@ def test_a_signal_stops_all_at_the_same_step(
         assert process.wait() == code, said
     match = re.search(rf"charrnn train: stopped after step (\d+); {LOST}\n$", said)
     assert match is not None, said
-    assert f"{signum.name}: saving at the end of this step" in said
+    assert f"{signum.name}: saving the run" in said
     assert tensors(workplace / "run")["step"] == int(match[1])
 
 
