@@ -41,9 +41,9 @@ def train(request: RunRequest, signals: Signals) -> Result:
                     processes.send_run(None)
                 announcements.say_finished(request.source or folder, folder, point.step)
                 home = point.path.parents[1]
-                has_record = folders.is_run(home)  # a checkpoint may have been moved elsewhere
-                unknown = Result(folder, None, None, point.step, seconds=0.0)
-                return _read_result(home, point.step, seconds=0.0) if has_record else unknown
+                if not folders.is_run(home):  # The checkpoint was moved elsewhere.
+                    return Result(folder, None, None, point.step, seconds=0.0)
+                return _read_result(home, point.step, seconds=0.0)
             folders.record(folder, plan.options.to_dict(), request.overrides, request.hydra)
             explain_resume = partial(announcements.explain_resume, folder, request.resume_words)
             start = time.perf_counter()
