@@ -54,7 +54,7 @@ def test_what_cannot_be_served_is_told_in_one_line(
         taken.listen()
         port = taken.getsockname()[1]
         line = refused(capfd, f"checkpoint={path}", f"port={port}")
-        assert f" port={port}: Address already in use; give" in line
+        assert f" port={port}: Address already in use; another server" in line
 
 
 def test_what_is_not_installed_is_named(path: Path) -> None:
