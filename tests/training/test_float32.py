@@ -71,8 +71,8 @@ class Module(LanguageModel):
 def test_a_gpu_computes_as_decided_between_callbacks(
     data: TextDataModule, monkeypatch: pytest.MonkeyPatch, name: str, expected: str
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with monkeypatch.context() as patch:  # a GPU, played by the CPU
+        patch.setattr(torch.cuda, "device_count", lambda: 1)
         patch.setattr(torch.cuda, "is_available", lambda: True)
         options = decided_options(trainer__accelerator="gpu", trainer__precision=name)
     module, seen, before = module_of(data, Module), Settings(), settings()
