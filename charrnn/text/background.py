@@ -73,8 +73,8 @@ def is_same_language(text: EncodedText, other: EncodedText) -> bool:
     """Return whether `other` is in the language of `text`, and a list only if `text` is one."""
     if text.is_list != other.is_list:
         return False
-    heads = (t.vocabulary.decode(t.get_split("train")[:COMPARED].tolist()) for t in (text, other))
-    head, other_head = map(str.lower, heads)
+    pieces = (next(t.decode_split("train"), "") for t in (text, other))
+    head, other_head = (piece[:COMPARED].lower() for piece in pieces)
     words, other_words = (re.findall(r"[^\W\d_]{2,}", h) for h in (head, other_head))
     least = SAME_LIST_WORDS if text.is_list else SAME_WORDS
     same_characters = _compute_share(head, set(other_head))
