@@ -99,9 +99,7 @@ def _count_steps(rows: list[Row]) -> int:
 def _format_chart(rows: list[Row]) -> str:
     best = metrics_csv.find_best(rows)
     curves = {"train": _get_curve(rows, "train/loss"), "network": _get_curve(rows, "val/loss")}
-    curves["val"] = [
-        (int(row["step"]), metrics_csv.get_loss(row)) for row in rows if "val/loss" in row
-    ]
+    curves["val"] = _get_losses(rows)
     if curves["network"] == curves["val"]:
         del curves["network"]
     drawing = draw_chart(curves, (best["step"], metrics_csv.get_loss(best)) if best else None)
@@ -116,6 +114,11 @@ def _format_chart(rows: list[Row]) -> str:
 def _get_curve(rows: list[Row], name: str) -> Curve:
     """Return a column of the metrics over the steps that have it."""
     return [(int(row["step"]), row[name]) for row in rows if name in row]
+
+
+def _get_losses(rows: list[Row]) -> Curve:
+    """Return the validation losses of the model as it writes."""
+    return [(int(row["step"]), metrics_csv.get_loss(row)) for row in rows if "val/loss" in row]
 
 
 def _list_facts(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
@@ -139,7 +142,7 @@ def _list_facts(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[s
 
 
 def _format_samples(folder: Path, rows: list[Row]) -> list[str]:
-    losses = {row["step"]: metrics_csv.get_loss(row) for row in rows if "val/loss" in row}
+    losses = dict(_get_losses(rows))
     parts = []
     for step, path in _thin_out(_find_samples(folder), MAX_SAMPLES):
         loss = f", validation loss {losses[step]:.4f}" if step in losses else ""
