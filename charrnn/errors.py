@@ -85,6 +85,13 @@ STOP_SIGNALS = {
 }
 
 
+def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, the error that it was raised from or during, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def terminate(signum: int, frame: FrameType | None) -> None:
     """Raise Interrupted, so that `with` blocks clean up, unless they already do."""
     if not isinstance(sys.exc_info()[1], Interrupted):

@@ -14,6 +14,7 @@ from charrnn.errors import (
     UserCodeError,
     is_out_of_memory,
     shorten,
+    walk_causes,
 )
 from charrnn.say import escape_unprintable, say
 
@@ -46,16 +47,14 @@ def format_error(error: BaseException) -> str:
 
 def _explain(error: BaseException) -> InputError | RunError | Interrupted | None:
     """Return the error with its message and exit code; None for a bug in charrnn."""
-    if isinstance(error, KeyboardInterrupt):
-        return Interrupted("interrupted")
-    if isinstance(error, (RunError, Interrupted)):
+    if isinstance(error, RunError):
         return error
     # A library that a signal interrupts can raise another error in its clean-up.
-    cause = error.__context__
-    while cause is not None:
-        if isinstance(cause, (KeyboardInterrupt, Interrupted)):
-            return _explain(cause)
-        cause = cause.__context__
+    for cause in walk_causes(error):
+        if isinstance(cause, KeyboardInterrupt):
+            return Interrupted("interrupted")
+        if isinstance(cause, Interrupted):
+            return cause
     if isinstance(error, InputError):
         return error
     if isinstance(error, OSError) and error.strerror:

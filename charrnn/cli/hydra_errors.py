@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException
@@ -18,7 +18,15 @@ from charrnn.cli import conf
 from charrnn.cli.checked_options import UnknownOption
 from charrnn.cli.command_line import Line
 from charrnn.cli.overrides import Override
-from charrnn.errors import InputError, RunError, find_closest, shorten, suggest_name, to_one_line
+from charrnn.errors import (
+    InputError,
+    RunError,
+    find_closest,
+    shorten,
+    suggest_name,
+    to_one_line,
+    walk_causes,
+)
 from charrnn.options.ranges import parse_duration
 
 # the names of options in other programs
@@ -46,7 +54,7 @@ def translate_error(error: Exception, line: Line) -> InputError | RunError:
     for override in overrides:
         if problem := _find_problem(override, page, line):
             return InputError(f"{shorten(override.typed)}: {problem}")
-    for cause in _walk_causes(error):
+    for cause in walk_causes(error):
         if isinstance(cause, OSError) and cause.filename is not None:
             kind = InputError if cause.errno == errno.ENAMETOOLONG else RunError
             return kind(f"{shorten(cause.filename)}: cannot be written ({cause.strerror})")
@@ -142,9 +150,3 @@ def _find_problem(override: Override, page: conf.Page, line: Line) -> str:
     if parsed.is_add() and exists and not isinstance(parsed.value(), dict):
         return "exists already; leave out the +"
     return ""
-
-
-def _walk_causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
