@@ -38,8 +38,10 @@ class StudySweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run trials until the study has `n_trials`."""
-        from charrnn.extras.search.search import search
+        from charrnn.errors import require_extra
 
+        with require_extra("a search (sweep=tpe and the like) needs optuna", "sweep"):
+            from charrnn.extras.search.search import search
         assert self.config is not None
         assert self.hydra_context is not None
         assert self.launcher is not None

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from charrnn.extras.page.packing import choose_precision
-from charrnn.extras.page.writing_page import About, make_writing_page
+from charrnn.extras.page.writing_page import make_writing_page
 from charrnn.generation.sampler import Sampler, write_lines
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
+from charrnn.text.training_text import get_corpus_name
 from charrnn.text.vocabulary import Vocabulary
 from tests.browser.files import opened
 from tests.browser.steps import highlighted, looks_right, set_field, slide, text_of, until
@@ -23,12 +24,18 @@ from tests.generation.models import counted, trained_model
 pytestmark = pytest.mark.browser
 
 HOSTILE = "</script><script>window.broken = 1</script><!-- \0\u2028\u2029'\"`${x}&lt;\\u003c\n"
-ABOUT = About("Verse", [("Network", "small")], "Nobody's")
 
 
-def written(folder: Path, model: TrainedModel, about: About = ABOUT) -> Path:
+def written(
+    folder: Path,
+    model: TrainedModel,
+    title: str = "Verse",
+    licence: str = "Nobody's",
+    text: str | None = None,
+) -> Path:
     path = folder / "page.html"
-    path.write_text(make_writing_page(choose_precision(model, 32), about), encoding="utf-8")
+    page = make_writing_page(choose_precision(model, 32), title, licence, text)
+    path.write_text(page, encoding="utf-8")
     return path
 
 
@@ -83,9 +90,9 @@ def test_an_old_browser_says_that_it_has_no_counts(chromium: Any, tmp_path: Path
 
 def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
     vocabulary = Vocabulary(sorted(set(HOSTILE)))
-    model = replace(trained_model(vocabulary=vocabulary), facts={"primer": HOSTILE})
-    about = About(HOSTILE, [(HOSTILE, HOSTILE)], HOSTILE)
-    with opened(chromium, written(tmp_path, model, about=about)) as page:
+    facts = {"primer": HOSTILE, "input_h5": HOSTILE}
+    model = replace(trained_model(vocabulary=vocabulary), facts=facts)
+    with opened(chromium, written(tmp_path, model, HOSTILE, HOSTILE)) as page:
         assert page.evaluate("window.charrnn.vocabulary") == vocabulary.characters
         asked = {"length": 300, "seed": 3, "start_text": HOSTILE}
         assert generated(page, **asked) == Model(model).generate(**asked)
@@ -93,7 +100,7 @@ def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
         page.locator("#text").press("Control+Enter")
         assert len(cards(page)) == 3
         page.get_by_role("button", name="About").click()
-        assert page.locator("#card dd").text_content() == HOSTILE
+        assert page.locator("#card dd").first.text_content() == get_corpus_name(facts)
         assert page.locator("script").count() == 4
         assert page.evaluate("window.broken") is None
 
@@ -101,14 +108,11 @@ def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
 def test_a_list_is_that_of_python_and_lines_of_the_text_are_struck_out(
     chromium: Any, tmp_path: Path
 ) -> None:
-    model = trained_model()
+    model = replace(trained_model(), facts={"is_list": True})
     how = SamplingParams(length=199, num_samples=3, seed=5, min_p=0)
     expected = [line.text for line in write_lines(Sampler(model), how)]
-    path = tmp_path / "page.html"
     text = f"Ein anderes.\n{expected[1]} \n"
-    about = replace(ABOUT, is_list=True)
-    path.write_text(make_writing_page(choose_precision(model, 32), about, text), encoding="utf-8")
-    with opened(chromium, path) as page:
+    with opened(chromium, written(tmp_path, model, text=text)) as page:
         page.get_by_role("button", name="Write a list").wait_for()
         set_field(page, "seed", "5")
         set_field(page, "min_p", "0")
@@ -198,10 +202,8 @@ def test_the_draft_is_kept_by_each_page_for_itself(chromium: Any, tmp_path: Path
 def test_axe_finds_nothing_and_nothing_is_cut_off(
     chromium: Any, tmp_path: Path, width: int, scheme: str
 ) -> None:
-    about = About(
-        "A title of some length, of a model of verse", ABOUT.card * 8, "Made by nobody " * 4
-    )
-    path = written(tmp_path, trained_model(), about=about)
+    title, licence = "A title of some length, of a model of verse", "Made by nobody " * 4
+    path = written(tmp_path, trained_model(), title, licence)
     how = {"viewport": {"width": width, "height": 740}, "color_scheme": scheme, "bypass_csp": True}
     with opened(chromium, path, **how) as page:
 

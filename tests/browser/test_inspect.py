@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.extras.inspect.inspect_page import make_page
-from charrnn.extras.inspect.passage_report import make_report
+from charrnn.extras.inspect.passage_report import make_page
 from charrnn.extras.page.packing import choose_precision
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
@@ -28,9 +27,8 @@ TEXT = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 1500))
 
 def written(folder: Path, model: TrainedModel, text: str = TEXT) -> Path:
     alone = replace(model, counts=None)
-    seen = make_report(alone, model.vocabulary.encode(text), model.counts)
     path = folder / "inspect.html"
-    content = make_page(choose_precision(alone, 32), seen)
+    content = make_page(choose_precision(alone, 32), model.vocabulary.encode(text), model.counts)
     path.write_text(content, encoding="utf-8", newline="")
     return path
 

@@ -9,6 +9,7 @@ folder cannot be written. If neither can be written, each process compiles anew.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import threading
@@ -186,9 +187,6 @@ class Int8Engine:
             following: (N, T), characters that are read instead of written.
             logits: (N, T, V), filled with the logits after each character that is read; or
                 (N, 0, V).
-
-        Raises:
-            RunError: the logits are not finite.
         """
         N, V = len(ids), len(self._vocabulary)
         bias = np.zeros((N, V), np.float32) if batch.bias is None else batch.bias
@@ -274,21 +272,14 @@ def _to_compiled_counts(counts: Counts | None) -> Any:
     if words is None:
         letters = np.zeros(table.vocabulary_size, np.int32)
         words = WordTable(letters, np.zeros(1, np.int32), ids, ids)
-    parents = np.arange(len(words.sizes) + 1)
-    integers = (
-        table.characters, table.starts, runs.characters, runs.lengths, words.letters, words.starts,
-        words.characters, np.searchsorted(words.keys, parents * words.width),
-        words.keys % words.width,
-    )  # fmt: skip
-    (
-        characters, starts, run_characters, run_lengths, letters, word_starts, word_characters,
-        word_children, child_letters,
-    ) = (np.array(each, np.int32) for each in integers)  # fmt: skip
+    children = np.searchsorted(words.keys, np.arange(len(words.sizes) + 1) * words.width)
+    int32 = functools.partial(np.array, dtype=np.int32)
     return CompiledCounts(
-        characters, starts, table.mass, table.backoff, table.unigram,
+        int32(table.characters), int32(table.starts), table.mass, table.backoff, table.unigram,
         counts.by_place, counts.needs_network,
-        runs.least, run_characters, run_lengths, runs.odds,
-        letters, word_starts, word_characters, words.ratios, word_children, child_letters,
+        runs.least, int32(runs.characters), int32(runs.lengths), runs.odds,
+        int32(words.letters), int32(words.starts), int32(words.characters), words.ratios,
+        int32(children), int32(words.keys % words.width),
         np.array(counts.weights.words, np.float32),
     )  # fmt: skip
 

@@ -24,7 +24,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload, register_jitable
+from numba.extending import intrinsic, register_jitable
 
 from charrnn.counts.run_lengths import MAX_ODDS, MAX_RUN
 from charrnn.counts.words import UNKNOWN
@@ -85,8 +85,7 @@ F = np.float32
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _compile = register_jitable
 # Inlined calls do not count the references to each array argument.
-_INLINE: Any = {"forceinline": True}
-_inline = register_jitable(**_INLINE)
+_inline = register_jitable(forceinline=True)
 
 
 def keep_compiled(function: Callable[..., Any]) -> Any:
@@ -163,7 +162,7 @@ def add_products(  # type: ignore[no-untyped-def]
     for first in range(0, B, group):
         for b in range(group):
             scales[b] = _quantize(vectors, place, first + b, bounded, bytes_, b)
-        add_dots(weights, layer, row_scales, row, zs, first, group, bytes_, scales)
+        _add_dots(weights, layer, row_scales, row, zs, first, group, bytes_, scales)
 
 
 @_inline
@@ -181,18 +180,17 @@ def _quantize(vectors, place, stream, bounded, bytes_, b):  # type: ignore[no-un
     return largest / _INT8_MAX
 
 
-def add_dots(  # type: ignore[no-untyped-def]
-    weights, layer, row_scales, row, zs, first, group, bytes_, scales
-):
-    """Compute zs[first : first + group] += bytes_ @ weights[layer].T, scaled; `group` is 1 or 4."""
-    raise NotImplementedError  # numba compiles the function that `_add_dots` returns
-
-
-@overload(add_dots, jit_options=_INLINE)
+@_inline
 def _add_dots(  # type: ignore[no-untyped-def]
     weights, layer, row_scales, row, zs, first, group, bytes_, scales
 ):
-    return _add_dots_portably if weights.ndim == 3 else _add_dots_by_vnni
+    """Compute zs[first : first + group] += bytes_ @ weights[layer].T, scaled; `group` is 1 or 4."""
+    if weights.ndim == 3:  # numba compiles only one branch, because a type has one ndim.
+        _add_dots_portably(weights, layer, row_scales, row, zs, first, group, bytes_, scales)
+    elif group == GROUP_SIZE:
+        _add_group_by_vnni(weights, layer, row_scales, row, zs, first, bytes_, scales)
+    else:
+        _add_one_by_vnni(weights, layer, row_scales, row, zs, first, bytes_, scales)
 
 
 @_inline
@@ -209,18 +207,8 @@ def _add_dots_portably(  # type: ignore[no-untyped-def]
             zs[first + b, m] += F(total) * (row_scales[row, m] * scales[b])
 
 
-@_inline
-def _add_dots_by_vnni(  # type: ignore[no-untyped-def]
-    weights, layer, row_scales, row, zs, first, group, bytes_, scales
-):
-    if group == GROUP_SIZE:
-        _add_group_by_vnni(weights, layer, row_scales, row, zs, first, bytes_, scales)
-    else:
-        _add_one_by_vnni(weights, layer, row_scales, row, zs, first, bytes_, scales)
-
-
 def _make_vnni_dots(streams: int) -> Any:
-    """Return `add_dots` by AVX-512 VNNI, for 1 or 4 streams and `fast_engines.pack_for_vnni`.
+    """Return `_add_dots` by AVX-512 VNNI, for 1 or 4 streams and `fast_engines.pack_for_vnni`.
 
     An instruction multiplies 4 neighbours in each of 16 rows with 4 bytes of a vector, and adds the
     products to 16 sums. It takes four cycles, so four independent instructions run at the same

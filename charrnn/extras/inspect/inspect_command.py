@@ -39,8 +39,7 @@ def run(options: InspectOptions) -> None:
         raise InputError(
             "inspect: needs charrnn.extras.page, which is not installed; reinstall charrnn"
         )
-    from charrnn.extras.inspect.inspect_page import make_page
-    from charrnn.extras.inspect.passage_report import make_report
+    from charrnn.extras.inspect.passage_report import make_page
     from charrnn.extras.page.packing import choose_precision, require_page_support
     from charrnn.files import replace_file
     from charrnn.runs.model_lookup import find_model, read_model
@@ -51,8 +50,7 @@ def run(options: InspectOptions) -> None:
     require_page_support(model)
     ids, source = _read_passage(options, model)
     chosen = choose_precision(replace(model, counts=None))
-    report = make_report(chosen.model, ids, model.counts)
-    content = make_page(chosen, report).encode("utf-8", "replace")
+    content = make_page(chosen, ids, model.counts).encode("utf-8", "replace")
     with replace_file(output) as temporary:
         temporary.write_bytes(content)
     say(

@@ -1,14 +1,17 @@
-"""The report on a model and a passage that the page shows, as values for JSON.
+"""The page of `charrnn inspect`: a report on a model and a passage, and the network itself.
 
-Units are numbered in the order of the network's state: layer by layer, then the vectors of a cell,
-then H units. For an LSTM's c, the report has tanh(c), because the output gate reads that. Arrays
-are encoded as base64 of little-endian numbers.
+The report is values for JSON. Units are numbered in the order of the network's state: layer by
+layer, then the vectors of a cell, then H units. For an LSTM's c, the report has tanh(c), because
+the output gate reads that. Arrays are encoded as base64 of little-endian numbers.
 """
 
 from __future__ import annotations
 
 import base64
+import html
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +21,37 @@ from charrnn.counts.mixing import Counts
 from charrnn.data import Ids
 from charrnn.extras.inspect import activations, correlation
 from charrnn.extras.inspect.features import FEATURES, Values
+from charrnn.extras.page.packing import RoundedModel, make_card, pack_model
+from charrnn.extras.page.single_file import join_modules, make_single_file, read_style, replace_once
 from charrnn.generation.draw import Array, Floats
 from charrnn.models.trained import TrainedModel
 from charrnn.say import BITS_PER_NAT
+from charrnn.text.training_text import get_corpus_name
 from charrnn.text.vocabulary import to_readable
 
+SITE = Path(__file__).parent / "site"
 # The gain of the counts is rounded to a sixteenth of a bit, and cut off at 8 bits.
 _STEPS_PER_BIT = 16
 _MAX_STEPS = 127
+
+
+def make_page(chosen: RoundedModel, ids: Ids, counts: Counts | None = None) -> str:
+    """Return the page about a model without counts, its counts, and a passage (T,) as HTML."""
+    title = f"Inside {get_corpus_name(chosen.model.facts) or 'a model'}"
+    template = (SITE / "index.html").read_text(encoding="utf-8")
+    for tag in ("title", "h1"):
+        element = f"<{tag}>{html.escape(title)}</{tag}>"
+        template = replace_once(template, f"<{tag}></{tag}>", element)
+    report = {**make_report(chosen.model, ids, counts), "card": make_card(chosen)}
+    return make_single_file(
+        template,
+        style=read_style(SITE),
+        script=join_modules(SITE / "main.js"),
+        data={
+            "packed-model": pack_model(chosen.model, chosen.bits),
+            "report": json.dumps(report, separators=(",", ":")),
+        },
+    )
 
 
 def make_report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> dict[str, Any]:
@@ -35,9 +61,6 @@ def make_report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> 
         model: without counts.
         ids: (T,) from 0, T >= 2.
         counts: the counts of the model, which have separate sections in the report.
-
-    Raises:
-        RunError: the model's logits are not finite.
     """
     trace = activations.trace_passage(model, ids)
     text = model.vocabulary.decode(ids)

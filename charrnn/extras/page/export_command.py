@@ -53,25 +53,20 @@ def run(options: ExportOptions) -> None:
 
 
 def _make_page(options: ExportOptions, chosen: RoundedModel) -> str:
-    from charrnn.extras.page.packing import make_card
-    from charrnn.extras.page.writing_page import About, make_writing_page
+    from charrnn.extras.page.writing_page import make_writing_page
     from charrnn.options.datasets import SPLITS
-    from charrnn.text.prompt import is_code
-    from charrnn.text.training_text import find_training_text, get_corpus_name
+    from charrnn.text.training_text import find_training_text
 
-    facts = chosen.model.facts
-    title = options.title or get_corpus_name(facts) or "charrnn"
-    is_list = facts.get("is_list") is True
-    about = About(title, make_card(chosen), options.licence, is_code(facts), is_list)
     text = None
     with contextlib.suppress(InputError):  # Without the text, the page cannot mark copied lines.
-        text = find_training_text(facts, chosen.model.encoding, splits=SPLITS).text
-    page = make_writing_page(chosen, about, text)
+        model = chosen.model
+        text = find_training_text(model.facts, model.encoding, splits=SPLITS).text
+    page = make_writing_page(chosen, options.title, options.licence, text)
     if chosen.model.counts is None or len(page) <= MAX_PAGE_BYTES:
         return page
     say(
         f"{options.output}: contains the network without the model's counts, because the page "
         f"would be larger than 3 MB"
     )
-    without_counts = chosen._replace(model=replace(chosen.model, counts=None))
-    return make_writing_page(without_counts, about, text)
+    chosen = chosen._replace(model=replace(chosen.model, counts=None))
+    return make_writing_page(chosen, options.title, options.licence, text)

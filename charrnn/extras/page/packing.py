@@ -25,7 +25,7 @@ from charrnn.generation.draw import log_softmax
 from charrnn.generation.engines import make_engine
 from charrnn.generation.int8_rows import quantize_model, quantize_rows
 from charrnn.generation.sampler import Sampler
-from charrnn.models.trained import TrainedModel
+from charrnn.models.trained import LOSS, TrainedModel, find_loss
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.prompt import encode_primer
@@ -187,13 +187,14 @@ def make_card(chosen: RoundedModel) -> list[tuple[str, str]]:
         ("Weights", f"{architecture.num_parameters:,} parameters of {chosen.bits} bits"),
         ("Knows", f"{len(model.vocabulary)} {characters}"),
     ]
-    if name := get_corpus_name(model.facts):
-        rows.insert(0, ("Learnt from", name))
-    loss, step = model.loss, facts.get("step")
+    if corpus := get_corpus_name(facts):
+        rows.insert(0, ("Learnt from", corpus))
+    name, loss = "Validation loss with its counts", model.loss
+    if model.counts is None:
+        name, loss = "Validation loss", find_loss(facts, LOSS)
     if loss is not None:
-        name = "Validation loss" + ("" if model.counts is None else " with its counts")
         rows.append((name, f"{loss:.4f} nats, {loss * BITS_PER_NAT:.3f} bits a character"))
-    if isinstance(step, int):
+    if isinstance(step := facts.get("step"), int):
         rows.append(("Trained for", f"{step:,} steps"))
     if chosen.cost:
         rows.append(("Rounded weights", f"make the loss {chosen.cost:.5f} higher"))

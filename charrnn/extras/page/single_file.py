@@ -33,7 +33,9 @@ def make_single_file(html: str, *, style: str, script: str, data: Mapping[str, s
         data: JSON in ASCII, by the id of its element.
     """
     script = f'"use strict";\n{script}'
-    _check_script(script)
+    for ending in ("</script", "<!--"):
+        if ending in script.lower():
+            raise ValueError(f"the script contains {ending!r}, which would end it")
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -48,25 +50,17 @@ def make_single_file(html: str, *, style: str, script: str, data: Mapping[str, s
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f'<meta name="referrer" content="no-referrer">\n<style>{style}</style>'
     )
+    escaped = r"\u003c"  # In JSON, `<` occurs only in strings.
     end = "\n".join(
-        f'<script type="application/json" id="{name}">{escape_json(json)}</script>'
+        f'<script type="application/json" id="{name}">{json.replace("<", escaped)}</script>'
         for name, json in data.items()
     )
     html = replace_once(html, _HEAD, f"{_HEAD}\n{head}")
     return replace_once(html, _END, f"{end}\n<script>{script}</script>\n{_END}")
 
 
-def escape_json(json: str) -> str:
-    """Escape JSON for the text of an element. In JSON, `<` occurs only in strings."""
-    return json.replace("<", r"\u003c")
-
-
 def replace_once(html: str, old: str, new: str) -> str:
-    """Replace a part of a page.
-
-    Raises:
-        ValueError: the page does not contain `old` exactly once.
-    """
+    """Replace a part of a page. Raise ValueError unless the page contains it once."""
     if html.count(old) != 1:
         raise ValueError(f"the page contains {old!r} {html.count(old)} times, not once")
     return html.replace(old, new)
@@ -75,13 +69,6 @@ def replace_once(html: str, old: str, new: str) -> str:
 def _hash_for_policy(text: str) -> str:
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"'sha256-{digest}'"
-
-
-def _check_script(script: str) -> None:
-    """Raise ValueError if the script contains text that ends its element."""
-    for ending in ("</script", "<!--"):
-        if ending in script.lower():
-            raise ValueError(f"the script contains {ending!r}, which would end it")
 
 
 # -- Join JavaScript modules into one script. Browsers do not load modules from file://, and an
@@ -98,18 +85,16 @@ def join_modules(*modules: Path) -> str:
     """Return one script that runs these modules, each after its imports."""
     scripts: dict[Path, str] = {}
     for module in modules:
-        _add_module(module.resolve(), scripts, ())
+        _add_module(module.resolve(), scripts)
     return "\n".join(scripts.values())
 
 
-def _add_module(path: Path, scripts: dict[Path, str], importers: tuple[Path, ...]) -> None:
+def _add_module(path: Path, scripts: dict[Path, str]) -> None:
     if path in scripts:
         return
-    if path in importers:
-        raise ValueError(f"{path} imports itself through {importers[-1]}")
     text = path.read_text(encoding="utf-8")
     for _, name in _IMPORT.findall(text):
-        _add_module((path.parent / name).resolve(), scripts, (*importers, path))
+        _add_module((path.parent / name).resolve(), scripts)
 
     def to_assignment(match: re.Match[str]) -> str:
         return f"const {{{match[1]}}} = {_make_variable_name((path.parent / match[2]).resolve())};"

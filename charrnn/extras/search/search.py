@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import optuna
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.core.utils import JobReturn, JobStatus
@@ -19,40 +20,33 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.storages import JournalStorage
+from optuna.trial import BaseTrial, TrialState, create_trial
 
 from charrnn import files
 from charrnn.cli import checked_options
-from charrnn.errors import InputError, WriteError, require_extra, shorten, to_one_line
+from charrnn.errors import InputError, WriteError, shorten, to_one_line
+from charrnn.extras.search.journal import Journal
 from charrnn.options.ranges import AT_LEAST_1, SEED, require
 from charrnn.runs.folder import STUDY_LOCK, SWEEP_CONFIG
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.distributions import BaseDistribution
-
-    from charrnn.extras.search.journal import Journal
 
 STUDY_NAME, JOURNAL = "charrnn", "study.journal"
 
 
-def import_optuna() -> Any:
-    """Import Optuna, and limit its log to warnings. Raise InputError if it is not installed."""
-    with require_extra("a search (sweep=tpe and the like) needs optuna", "sweep"):
-        import optuna
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
-
-
 def open_study(folder: Path) -> tuple[optuna.Study, Journal]:
     """Open the study in a sweep's folder, or create it. Raise InputError for a damaged journal."""
-    module, path = import_optuna(), folder / JOURNAL
-    from charrnn.extras.search.journal import Journal
-
+    path = folder / JOURNAL
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         journal = Journal(path)
-        storage = module.storages.JournalStorage(journal)
-        study: optuna.Study = module.create_study(
-            storage=storage, study_name=STUDY_NAME, direction="minimize", load_if_exists=True
+        study = optuna.create_study(
+            storage=JournalStorage(journal), study_name=STUDY_NAME, load_if_exists=True
         )
     except Exception as error:  # A damaged journal can raise any exception.
         raise InputError(f"{path}: is no journal of a study ({to_one_line(error)})") from None
@@ -110,7 +104,7 @@ def search(
 
 def to_distribution(override: Override) -> BaseDistribution:
     """Convert a sweep override to a distribution. Raise InputError if its values form none."""
-    value, distributions = override.value(), import_optuna().distributions
+    value = override.value()
     low: Any
     high: Any
     try:
@@ -120,16 +114,12 @@ def to_distribution(override: Override) -> BaseDistribution:
             numbers = [*value.range()]  # As in Python, the range excludes its end.
             low, high, step = min(numbers), max(numbers), abs(value.step)
         else:
-            choices = list(override.sweep_string_iterator())
-            result: BaseDistribution = distributions.CategoricalDistribution(choices)
-            return result
+            return CategoricalDistribution(list(override.sweep_string_iterator()))
         log = "log" in value.tags
         if isinstance(low, int) and isinstance(high, int):
-            result = distributions.IntDistribution(low, high, log, 1 if step is None else int(step))
-        else:
-            spacing = None if step is None else float(step)
-            result = distributions.FloatDistribution(float(low), float(high), log, spacing)
-        return result
+            return IntDistribution(low, high, log, 1 if step is None else int(step))
+        spacing = None if step is None else float(step)
+        return FloatDistribution(float(low), float(high), log, spacing)
     except (ValueError, TypeError) as error:
         raise InputError(f"{shorten(override.input_line)}: {error}") from None
 
@@ -153,16 +143,13 @@ def _check_settings(config: DictConfig, settings: Any, space: dict[str, BaseDist
 
 def _ask_for_trials(
     study: optuna.Study, settings: Any, space: dict[str, BaseDistribution], folder: Path
-) -> Sequence[optuna.trial.BaseTrial]:
+) -> Sequence[BaseTrial]:
     """Return the next trials, with consecutive numbers; none if the study is complete."""
-    module = import_optuna()
-    for running in study.get_trials(deepcopy=False, states=(module.trial.TrialState.RUNNING,)):
+    for running in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         # An interrupted process left this trial. The file is not trusted: its trial must not set an
         # option outside of the search space.
         try:
-            module.trial.create_trial(
-                state=running.state, params=running.params, distributions=dict(space)
-            )
+            create_trial(state=running.state, params=running.params, distributions=dict(space))
         except ValueError:
             raise InputError(
                 f"{folder / JOURNAL}: trial {running.number} has values outside of the search "
@@ -178,7 +165,7 @@ def _ask_for_trials(
     return trials
 
 
-def _make_overrides(trial: optuna.trial.BaseTrial, sweep: Path) -> list[str]:
+def _make_overrides(trial: BaseTrial, sweep: Path) -> list[str]:
     resume = ["resume=auto"] if any(sweep.glob(f"{trial.number}_*")) else []
     return [*resume, *(f"{name}={value}" for name, value in trial.params.items())]
 
@@ -188,16 +175,15 @@ def _record_result(study: optuna.Study, number: int, result: JobReturn) -> None:
 
     A full disk says nothing about the trial's values. The trial stays unfinished, for a resume.
     """
-    states = import_optuna().trial.TrialState
     if result.status != JobStatus.COMPLETED:
         try:
             result.return_value  # noqa: B018  (raises the job's error)
         except WriteError:
             raise
         except Exception:
-            study.tell(number, state=states.FAIL)
+            study.tell(number, state=TrialState.FAIL)
     elif result.return_value is None:
-        study.tell(number, state=states.FAIL)
+        study.tell(number, state=TrialState.FAIL)
         raise InputError(
             f"data.val_frac: job {number} has no validation loss, but a study needs one; use a "
             f"larger validation split"

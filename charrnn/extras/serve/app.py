@@ -28,7 +28,6 @@ from starlette.types import Scope
 from charrnn import __version__
 from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.extras.serve.completions import Answer, check_limits
-from charrnn.extras.serve.limits import LimitRequests
 from charrnn.extras.serve.protocol import (
     ASCIIJSONResponse,
     CompletionRequest,
@@ -39,6 +38,7 @@ from charrnn.extras.serve.protocol import (
 from charrnn.extras.serve.scheduler import Outbox
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import ServedModel
+from charrnn.extras.serve.server import LimitRequests
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
 from charrnn.text.prompt import find_replacements

@@ -36,11 +36,7 @@ class Score(NamedTuple):
 
 
 def compute_scores(logits: Array, ids: Ids, top: int) -> list[Score]:
-    """Return the log-probability of each id (T,) by its logits (T, V), and the `top` likeliest.
-
-    Raises:
-        RunError: a logit is not finite.
-    """
+    """Return the log-probability of each id (T,) by its logits (T, V), and the `top` likeliest."""
     if not np.isfinite(logits).all():
         raise make_non_finite_error()
     log_probs = log_softmax(logits)

@@ -39,10 +39,6 @@ class Answer:
 
     Attributes:
         is_stream: whether the client wants `stream`; otherwise call `collect`.
-
-    Raises:
-        InputError: a value of the request is wrong.
-        Refusal: too many requests are waiting.
     """
 
     def __init__(
@@ -112,11 +108,7 @@ class Answer:
         return {"prompt_tokens": prompt, "completion_tokens": new, "total_tokens": prompt + new}
 
     async def _receive_pieces(self) -> AsyncIterator[Piece]:
-        """Yield the pieces of all completions; each completion is one piece without streaming.
-
-        Raises:
-            Refusal: a timeout, or the model failed.
-        """
+        """Yield the pieces of all completions; each completion is one piece without streaming."""
         unfinished = len(self._choices)
         while unfinished:
             event = await self._events.get()

@@ -108,11 +108,7 @@ class CompletionRequest(_SamplingRequest):
     frequency_penalty: Zero = 0
 
     def to_sampling_params(self) -> SamplingParams:
-        """Return the sampling parameters of the request.
-
-        Raises:
-            InputError: a value is out of its range.
-        """
+        """Return the sampling parameters. Raise InputError if a value is out of its range."""
         if any(len(key) > 1 and key.isdecimal() for key in self.logit_bias or ()):
             raise InputError('logit_bias: takes characters, such as {"e": -2}, not token ids')
         values = {name: getattr(self, name) for name in (*SAMPLING, "temperature")}

@@ -85,11 +85,7 @@ class Scheduler:
         self._thread.join()
 
     def submit(self, job: Job) -> None:
-        """Put a job into the queue; its `receive` gets the completions.
-
-        Raises:
-            Refusal: too many completions are waiting.
-        """
+        """Put a job into the queue. Raise Refusal if too many completions are waiting."""
         with self._changed:
             waiting = self._joined + _count_completions(self._waiting) - self._streams
             if waiting > 0 and waiting + job.request.n > self._queue:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
+import os
 import signal
+import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from charrnn.errors import STOP_SIGNALS, InputError, Interrupted, format_install_command, terminate
+from charrnn.errors import (
+    STOP_SIGNALS,
+    InputError,
+    Interrupted,
+    RunError,
+    format_install_command,
+    shorten,
+    terminate,
+)
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.say import say
 
@@ -19,6 +30,7 @@ if TYPE_CHECKING:
 
 OPTIONS = ServeOptions
 FIRST_WORD = "checkpoint"
+_BACKLOG = 2048  # connections that may wait to be accepted
 
 
 def prepare_line(line: Line) -> Line:
@@ -45,14 +57,13 @@ def run(options: ServeOptions) -> None:
 
 
 def _serve(options: ServeOptions) -> None:
-    from charrnn.extras.serve.listening import format_url, listen
     from charrnn.text.sources import find_files
 
     if options.corpus is not None:
         find_files(options.corpus)  # Only check the path; the first request reads the text.
     models = _read_models(options)
     # Requests wait in the socket while the slow imports run and the engines are built.
-    with listen(options.host, options.port) as listening:
+    with _listen(options.host, options.port) as listening:
         try:
             from charrnn.extras.serve.app import make_app
             from charrnn.extras.serve.served_models import ServedModel
@@ -61,13 +72,34 @@ def _serve(options: ServeOptions) -> None:
             raise InputError(
                 f"serve needs the package {error.name}: {format_install_command('serve')}"
             ) from None
-        is_local = ipaddress.ip_address(listening.getsockname()[0]).is_loopback
+        host, port = listening.getsockname()[:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        is_local = ipaddress.ip_address(host).is_loopback
         if options.token is None and not is_local:
-            host = f"host={options.host}"
-            say(f"{host}: anyone who can reach this machine can use the server; set token=")
+            who = "anyone who can reach this machine can use the server"
+            say(f"host={options.host}: {who}; set token=")
         served = {name: ServedModel(name, model, options) for name, model in models.items()}
-        app = make_app(served, options, address=format_url(listening), is_local=is_local)
+        app = make_app(served, options, address=address, is_local=is_local)
         serve(app, listening, options.drain_seconds)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open a socket, to which clients can connect before the server runs, and wait."""
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # Prefer IPv4 for a name with both, such as localhost, because older clients try it first.
+        family, _, _, _, address = min(addresses, key=lambda entry: entry[0] != socket.AF_INET)
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except (OSError, UnicodeError) as error:
+        number, reason = getattr(error, "errno", None) or 0, getattr(error, "strerror", None)
+        if number > 0:  # The error's text would repeat the address.
+            reason = os.strerror(number)
+        where = f"host={shorten(host)} port={port}: {reason or 'is not a host name'}"
+        if number == errno.EADDRINUSE:
+            hint = f"another server may use it; choose another port: port={port + 1}"
+            raise RunError(f"{where}; {hint}") from None
+        hint = "give a name or address of this machine, without brackets"
+        raise InputError(f"{where}; {hint}") from None
 
 
 def _read_models(options: ServeOptions) -> dict[str, Trained]:

@@ -33,18 +33,11 @@ def _format_token(character: str) -> str:
 
 
 class ServedModel:
-    """A model of the server.
-
-    Attributes:
-        tokens: the vocabulary in OpenAI's notation.
-
-    Raises:
-        InputError: the engine, the device or the precision is not available.
-    """
+    """A model of the server."""
 
     def __init__(self, name: str, model: Trained, options: ServeOptions) -> None:
         self.name, self.vocabulary, self._corpus = name, model.vocabulary, options.corpus
-        self.tokens = list(map(_format_token, self.vocabulary.characters))
+        self.tokens = list(map(_format_token, self.vocabulary.characters))  # as OpenAI writes them
         self.unknown, self._prime = options.unknown, options.prime
         self._sampler = Sampler(model, options.precision)
         device = self._sampler.choose_device(options.engine, options.device, options.streams)
@@ -56,12 +49,7 @@ class ServedModel:
         self._created = int(time.time())
 
     def prepare_prompt(self, text: str) -> Prompt:
-        """Encode a prompt.
-
-        Raises:
-            InputError: the model does not know a character and `unknown` is "error", or there is
-                nothing to read.
-        """
+        """Encode a prompt. Raise InputError for an unknown character or if nothing is to read."""
         known_text = fit_text(text, self.vocabulary, self.unknown).text
         try:
             ids = self.vocabulary.encode(known_text)
@@ -85,6 +73,7 @@ class ServedModel:
         return {line.rstrip() for line in self._open_training_text(SPLITS).text.split("\n")}
 
     def _open_training_text(self, splits: Sequence[str] = ("train",)) -> TrainingText:
+        """Read the training text. Raise Refusal if it is missing."""
         try:
             model = self._sampler.model
             return find_training_text(model.facts, model.encoding, self._corpus, splits)
@@ -92,11 +81,7 @@ class ServedModel:
             raise Refusal(404, str(error)) from None
 
     def find_known_lines(self, text: str) -> list[int]:
-        """Return the numbers (from 0) of the lines that the training text contains.
-
-        Raises:
-            Refusal: the training text is missing.
-        """
+        """Return the numbers (from 0) of the lines that the training text contains."""
         lines = self.vocabulary.as_tokens(text).split("\n")
         return [number for number, line in enumerate(lines) if line.rstrip() in self._known_lines]
 
@@ -105,9 +90,6 @@ class ServedModel:
 
         Returns:
             ranges of characters [start, end] with gaps between them.
-
-        Raises:
-            Refusal: the training text is missing.
         """
         tokens = [self.vocabulary.as_tokens(character) for character in text]
         lengths = self._training_text.find_longest_matches("".join(tokens)).tolist()

@@ -1,16 +1,33 @@
-"""Run the server on a listening socket."""
+"""Run the server, and limit its connections and the host, the size and the time of a request.
+
+uvicorn rejects requests above its limit of connections, but waits without a timeout for the rest
+of a request. A few hundred clients that send nothing would block the server. Here a new connection
+replaces the oldest idle one, and a client that disconnects cancels its request.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import re
 import socket
 import sys
+from typing import Any
 
+import anyio
 import uvicorn
 from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from charrnn.extras.serve.limits import HEAD_BYTES, Connection
-from charrnn.extras.serve.listening import BACKLOG
+from charrnn.errors import shorten
+from charrnn.extras.serve.protocol import make_error_response
+from charrnn.extras.serve.serve_options import ServeOptions
+
+_HEAD_BYTES = 64 << 10  # the largest head of a request
+_SLACK = 2.0  # seconds for a response to end after its timeout
 
 
 def serve(app: FastAPI, listening: socket.socket, drain_seconds: int) -> None:
@@ -20,13 +37,12 @@ def serve(app: FastAPI, listening: socket.socket, drain_seconds: int) -> None:
     """
     config = uvicorn.Config(
         app,
-        http=Connection,  # type: ignore[arg-type]  # __getattr__ provides the protocol's methods
-        h11_max_incomplete_event_size=HEAD_BYTES,
+        http=Connection,
+        h11_max_incomplete_event_size=_HEAD_BYTES,
         log_config=None,
         log_level="critical",  # Errors of clients are not logged; the app logs internal errors.
         access_log=False,
         server_header=False,
-        backlog=BACKLOG,
         timeout_graceful_shutdown=drain_seconds,
         ws="none",
     )
@@ -35,3 +51,86 @@ def serve(app: FastAPI, listening: socket.socket, drain_seconds: int) -> None:
     sys.setswitchinterval(0.0005)
     gc.set_threshold(20_000)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+class Connection(H11Protocol):
+    """A connection, and its current request.
+
+    The application's state contains `options` and `connections`. That dict maps each open
+    connection to whether it is idle, and the longest idle connection is first.
+    """
+
+    request: anyio.CancelScope | None = None
+
+    def __init__(self, *, app_state: dict[str, Any], **arguments: Any) -> None:
+        super().__init__(app_state={**app_state, "connection": self}, **arguments)
+        self._all: dict[Connection, bool] = app_state["connections"]
+
+    def set_idle(self, idle: bool) -> None:
+        if self._all.pop(self, None) is not None:  # None if it was closed
+            self._all[self] = idle
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        idle = [connection for connection, is_idle in self._all.items() if is_idle]
+        if idle and len(self._all) >= self.app_state["options"].max_connections:
+            del self._all[idle[0]]
+            idle[0].transport.abort()
+        self._all[self] = True
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._all.pop(self, None)
+        super().connection_lost(exc)
+        if self.request is not None:
+            self.request.cancel()
+
+
+class LimitRequests:
+    """ASGI middleware: 400 for a host (without port) that is not among `hosts`, 408 or 503 for a
+    late request, 413 for a large one, 503 without a connection.
+    """
+
+    def __init__(self, app: ASGIApp, options: ServeOptions, hosts: frozenset[str] | None) -> None:
+        self._app, self._options, self._hosts = app, options, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        connection: Connection = scope["state"]["connection"]
+        if len(scope["state"]["connections"]) > self._options.max_connections:
+            full = HTTPException(503, "all connections are in use", {"Connection": "close"})
+            await make_error_response(full)(scope, receive, send)
+            return
+        host = Headers(scope=scope).get("host", "")
+        if self._hosts is not None and re.sub(r":\d*$", "", host.lower()) not in self._hosts:
+            known = ", ".join(sorted(self._hosts))
+            wrong = HTTPException(400, f"Host: {shorten(host)!r} is none of {known}")
+            await make_error_response(wrong)(scope, receive, send)
+            return
+        size, arrived, started, limit = 0, False, False, self._options.max_body
+
+        async def receive_within_limit() -> Message:
+            nonlocal size, arrived
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > limit:
+                raise HTTPException(413, f"the request is larger than {limit:,} bytes")
+            if not arrived and not message.get("more_body"):
+                arrived = True
+                connection.set_idle(False)
+            return message
+
+        async def note_start_and_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            with anyio.move_on_after(self._options.max_seconds + _SLACK) as connection.request:
+                await self._app(scope, receive_within_limit, note_start_and_send)
+            if connection.request.cancelled_caught and not started:
+                late = HTTPException(503 if arrived else 408, "timeout; send or ask for less")
+                await make_error_response(late)(scope, receive, send)
+        finally:
+            connection.set_idle(True)

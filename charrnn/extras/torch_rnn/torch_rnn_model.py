@@ -214,10 +214,6 @@ def _read_table(path: Path) -> Table:
 
     Its values are None, bool, float, bytes (a Lua string), Table, Object, and arrays for tensors
     and storages (n,). A tensor that is empty or does not fit its storage becomes None.
-
-    Raises:
-        ValueError: the format is wrong.
-        OSError: the file cannot be read.
     """
     data = path.read_bytes()
     if not data.startswith(_STARTS[0]):
