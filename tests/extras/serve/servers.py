@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -11,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,13 +26,10 @@ from tests.generation.models import trained_model
 PRIMED = {PRIMER_FACT: "Before all,\nthere was this.\n"}
 MODEL = Model(replace(trained_model(), facts=PRIMED))
 OTHER = Model(trained_model("gru", seed=4))
-BYTES = Model(
-    trained_model(
-        vocabulary=Vocabulary.from_tokens(["a", "\n", " ", "[195]", "[169]", "[255]"]), conviction=1
-    )
-)
+_TOKENS = Vocabulary.from_tokens(["a", "\n", " ", "[195]", "[169]", "[255]"])
+BYTES = Model(replace(trained_model(vocabulary=_TOKENS, conviction=1), facts={"is_list": True}))
+CODE = {PRIMER_FACT: "def f(x):\n    if x:\n        return\n"}
 CORPUS = "It was a dark and stormy night; the rain fell in torrents. Café 😀 au lait!"
-_NOTHING: Mapping[str, str] = {}
 
 
 def _faulty() -> Model:
@@ -47,7 +43,7 @@ def _faulty() -> Model:
         weights[f"recurrent.0.{name}_l0"][units] = 0
     weights["recurrent.0.weight_ih_l0"][units, 0] = 10
     weights["decoder.weight"][:, :8] = 3e38
-    return Model(replace(trained, weights=weights))
+    return Model(replace(trained, weights=weights, facts=CODE))
 
 
 FAULTY = _faulty()
@@ -64,15 +60,11 @@ class Server:
         lines: of standard error, so far.
     """
 
-    def __init__(
-        self, *options: str, environment: Mapping[str, str] = _NOTHING, patch: str = ""
-    ) -> None:
+    def __init__(self, *options: str, patch: str = "") -> None:
         code = f"{patch}\nfrom charrnn.__main__ import main\nraise SystemExit(main())"
         program = ["-c", code] if patch else ["-m", "charrnn"]
         command = [sys.executable, *program, "serve", "port=0", *options]
-        self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
-        )
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         self.lines: list[str] = []
         found = None
@@ -107,10 +99,8 @@ class Server:
 
 
 @contextmanager
-def serving(
-    *options: str, environment: Mapping[str, str] = _NOTHING, patch: str = ""
-) -> Iterator[Server]:
-    server = Server(*options, environment=environment, patch=patch)
+def serving(*options: str, patch: str = "") -> Iterator[Server]:
+    server = Server(*options, patch=patch)
     try:
         yield server
     finally:
@@ -120,15 +110,13 @@ def serving(
 
 
 @contextmanager
-def serving_main(
-    models: Path, *options: str, environment: Mapping[str, str] = _NOTHING, patch: str = ""
-) -> Iterator[tuple[Server, Any]]:
+def serving_main(models: Path, *options: str, patch: str = "") -> Iterator[tuple[Server, Any]]:
     """Yield a server of the main model and an HTTP client of it."""
     import httpx
 
     path = f"checkpoint={models}/main.safetensors"
     with (
-        serving(path, *options, environment=environment, patch=patch) as server,
+        serving(path, *options, patch=patch) as server,
         httpx.Client(base_url=server.url, timeout=60) as client,
     ):
         yield server, client

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from charrnn.model import Model
-from tests.extras.serve.servers import FAULTY, MODEL, request_of, serving_main
+from tests.extras.serve.servers import FAULTY, MODEL, serving_main
 
 
 def expected(asked: dict[str, Any], model: Model = MODEL, **how: Any) -> list[str]:
@@ -51,18 +51,6 @@ def test_in_int8_too(models: Path) -> None:
     pytest.importorskip("numba", reason="the extra fast is not installed")
     with serving_main(models, "precision=8", "streams=8") as (_, http):
         require_own_texts(http, precision=8)
-
-
-def test_requests_take_turns_for_the_streams(models: Path) -> None:
-    asked = {"prompt": "A", "max_tokens": 300, "n": 2, "seed": 1}
-    endless = {"max_tokens": 1_000_000_000, "n": 2, "stream": True}
-    with (
-        serving_main(models, "streams=2", "max_length=1000000000") as (server, http),
-        server.connected(request_of(endless)) as first,
-    ):
-        assert first.recv(12) == b"HTTP/1.1 200"
-        answer = http.post("/v1/completions", json=asked).json()
-        assert [choice["text"] for choice in answer["choices"]] == expected(asked)
 
 
 def test_a_prompt_that_shares_its_beginning_gives_the_same_text(http: Any) -> None:

@@ -22,7 +22,10 @@ def client(server: Server) -> openai.OpenAI:
 
 
 def test_the_models_are_listed(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["main", "bytes", "faulty", "both"]
+    models: Any = list(client.models.list())
+    assert [model.id for model in models] == ["main", "bytes", "faulty", "both"]
+    assert [model.id for model in models if model.is_list] == ["bytes"]
+    assert [model.id for model in models if model.is_code] == ["faulty"]
     assert client.models.retrieve("bytes").owned_by == "charrnn"
 
 

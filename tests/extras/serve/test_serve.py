@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -57,13 +56,11 @@ def test_what_cannot_be_served_is_told_in_one_line(
         assert f" port={port}: Address already in use; another server" in line
 
 
-def test_what_is_not_installed_is_named(path: Path) -> None:
-    script = (
-        "import sys; sys.modules['fastapi_offline'] = None\n"
-        f"from charrnn.__main__ import main; sys.exit(main(['serve', 'checkpoint={path}']))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "pip install " in done.stderr
-    assert "'fastapi-offline" in done.stderr
+def test_what_is_not_installed_is_named(
+    path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fastapi_offline", None)
+    monkeypatch.delitem(sys.modules, "charrnn.extras.serve.app", raising=False)
+    line = refused(capfd, f"checkpoint={path}")
+    assert "pip install " in line
+    assert "'fastapi-offline" in line

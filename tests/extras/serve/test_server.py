@@ -97,9 +97,8 @@ def test_what_is_copied_is_told_in_characters(http: Any) -> None:
 # Servers of their own
 
 
-def test_a_wrong_model_or_port_is_refused_first_and_then_requests_wait(
-    models: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_slow_start_and_a_stuck_thread(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A wrong model or port is refused first. Then requests wait. SIGTERM ends a busy server."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = taken.getsockname()
         words = ["serve", f"port={address[1]}"]
@@ -107,13 +106,17 @@ def test_a_wrong_model_or_port_is_refused_first_and_then_requests_wait(
         assert "corpus.txt" in capfd.readouterr().err
         assert main([*words, f"checkpoint={models / 'main.safetensors'}"]) == 1
         assert "another server may use it" in capfd.readouterr().err
-    slow = (
+    patch = (
         "import time\n"
+        "from charrnn.generation.engines import StepEngine\n"
         "from charrnn.generation.sampler import Sampler\n"
-        "engine = Sampler.engine\n"
-        "Sampler.engine = lambda *given: time.sleep(2) or engine(*given)"
+        "engine, write = Sampler.engine, StepEngine.write\n"
+        "Sampler.engine = lambda *given: time.sleep(2) or engine(*given)\n"
+        "def write_one(self, ids, *more):\n"
+        "    while len(ids) > 1: pass\n"
+        "    return write(self, ids, *more)\n"
+        "StepEngine.write = write_one"
     )
-
     answers: list[tuple[float, bytes]] = []
 
     def ask() -> bool:
@@ -125,17 +128,31 @@ def test_a_wrong_model_or_port_is_refused_first_and_then_requests_wait(
 
     with ThreadPoolExecutor() as threads:
         asking = threads.submit(until, ask)
-        with serving_main(models, f"port={address[1]}", patch=slow):
+        options = [f"port={address[1]}", "drain_seconds=1"]
+        with serving_main(models, *options, patch=patch) as (server, http):
             ready = time.monotonic()
             asking.result()
-    [(start, answer)] = answers
-    assert ready - start > 1.5
-    assert answer == b"HTTP/1.1 200"
+            [(start, answer)] = answers
+            assert ready - start > 1.5
+            assert answer == b"HTTP/1.1 200"
+            with server.connected(request_of({"n": 2})):
+                assert http.get("/health").status_code == 200
+                start = time.monotonic()
+                assert server.stop() == 0
+            assert time.monotonic() - start < 6
+            assert "still busy" in server.lines[-1]
 
 
-def test_sigterm_lets_what_is_under_way_end_after_a_full_queue(models: Path) -> None:
+def test_requests_take_turns_and_sigterm_lets_them_end(models: Path) -> None:
     options = ["streams=2", "max_queue=1", "max_length=1000000000"]
     with serving_main(models, *options) as (server, http), ThreadPoolExecutor() as threads:
+        with server.connected(request_of({**ENDLESS, "n": 2, "stream": True})) as first:
+            assert first.recv(12) == b"HTTP/1.1 200"
+            asked = {"prompt": "A", "max_tokens": 300, "n": 2, "seed": 1}
+            answer = http.post("/v1/completions", json=asked).json()
+            texts = MODEL.generate(300, "A", num_samples=2, seed=1, temperature=1, engine="numpy")
+            assert [choice["text"] for choice in answer["choices"]] == texts
+        until(lambda: http.post("/v1/completions", json={"n": 2}).status_code == 200)
         with ExitStack() as opened:
             for _ in range(3):
                 begun = opened.enter_context(
@@ -191,22 +208,6 @@ def test_limits_are_kept_and_it_ends_although_one_is_not_done(models: Path) -> N
             assert server.stop(signal.SIGHUP) == 0  # the terminal was closed
             list(lines)
         assert len(server.lines) == 1, server.lines
-
-
-def test_sigterm_ends_it_although_a_thread_is_stuck(models: Path) -> None:
-    stuck = (
-        "from charrnn.generation.engines import StepEngine\n"
-        "def write(*_):\n"
-        "    while True: pass\n"
-        "StepEngine.write = write"
-    )
-    with serving_main(models, "drain_seconds=1", patch=stuck) as (server, http):
-        with server.connected(request_of({"prompt": "A"})):
-            assert http.get("/health").status_code == 200
-            start = time.monotonic()
-            assert server.stop() == 0
-        assert time.monotonic() - start < 6
-        assert "still busy" in server.lines[-1]
 
 
 def test_long_prompts_are_read_in_short_rounds(models: Path) -> None:

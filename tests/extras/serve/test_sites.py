@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.extras.serve.servers import serving, serving_main
-from tests.small_runs import Train
-
-httpx = pytest.importorskip("httpx")
+from tests.extras.serve.servers import serving_main
 
 ELSEWHERE = ["https://evil.example", "null", "http://localhost:3000"]
 ROUTES = {
@@ -59,11 +56,13 @@ def test_what_another_site_may_send_without_asking_is_refused(http: Any) -> None
             assert admitted(http.get("/v1/models", headers={"Origin": origin}).headers) is None
 
 
-def test_cors_admits_pages_and_names_and_a_token_is_asked_for(models: Path) -> None:
+def test_cors_admits_pages_and_names_and_a_token_is_asked_for(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     origins = ["https://write.example.org", "app://obsidian.md"]
     token = {"Authorization": "Bearer sésame".encode()}
-    options, environment = f"cors=[{','.join(origins)}]", {"CHARRNN_TOKEN": "sésame"}
-    with serving_main(models, options, environment=environment) as (_, http):
+    monkeypatch.setenv("CHARRNN_TOKEN", "sésame")
+    with serving_main(models, f"cors=[{','.join(origins)}]") as (_, http):
         for origin in [*origins, *ELSEWHERE]:
             expected = origin if origin in origins else None
             asked = http.options("/v1/completions", headers={"Origin": origin, **ASKED})
@@ -93,24 +92,7 @@ def test_cors_of_all_admits_all_until_ctrl_c(models: Path) -> None:
         assert server.lines[1:] == ["charrnn serve: interrupted\n"]
 
 
-def test_the_page_is_told_which_models_learnt_from_lists_and_code(
-    train: Train, workplace: Path
-) -> None:
-    names = [f"{a}{b}{c}ing" for a in "bcdfg" for b in "aeiouy" for c in "lmn"]
-    Path("mixed.txt").write_text("".join(f"{names[i * 37 % 90]}\n" for i in range(90)))
-    train("trainer.max_steps=1", "data.input_txt=mixed.txt", folder="list")
-    train("trainer.max_steps=1", folder="text")
-    Path("code.txt").write_text("def f(x):\n    return [g(x) + x for x in range(9)]\n" * 90)
-    train("trainer.max_steps=1", "data.input_txt=code.txt", folder="code")
-    with serving("models.list=list", "models.text=text", "models.code=code") as server:
-        data = httpx.get(f"{server.url}/v1/models").json()["data"]
-    assert [model["id"] for model in data if model["is_list"]] == ["list"]
-    assert [model["id"] for model in data if model["is_code"]] == ["code"]
-
-
 def test_other_machines_may_call_it_by_any_name(models: Path) -> None:
-    with serving(f"checkpoint={models}/main.safetensors", "host=0.0.0.0") as server:
+    with serving_main(models, "host=0.0.0.0") as (server, http):
         assert "anyone who can reach this machine can use the server" in server.lines[0]
-        url = server.url.replace("0.0.0.0", "127.0.0.1")
-        answer = httpx.get(f"{url}/v1/models", headers={"Host": "box.example"})
-        assert answer.status_code == 200
+        assert http.get("/v1/models", headers={"Host": "box.example"}).status_code == 200
