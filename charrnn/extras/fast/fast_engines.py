@@ -81,12 +81,8 @@ class Int8Engine:
         L, H = architecture.num_layers, architecture.hidden_size
         GH = folded.table.shape[1]
         biases = np.stack([np.zeros(GH, np.float32), *folded.biases])
-        hidden_bias = np.zeros((L, H), np.float32)
-        if folded.hidden_bias:
-            hidden_bias[:] = folded.hidden_bias
-        output_scales = np.ones((L, H), np.float32)
-        if folded.scales:
-            output_scales[:] = folded.scales
+        hidden_bias = np.array(folded.hidden_bias or np.zeros((L, H)), np.float32)
+        output_scales = np.array(folded.scales or np.ones((L, H)), np.float32)
         stacks = (
             np.stack([np.zeros((GH, H), np.float32), *folded.inputs]),
             np.stack(folded.recurrent),
