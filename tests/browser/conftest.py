@@ -9,9 +9,19 @@ from typing import Any
 
 import pytest
 
-from tests.browser.chromium import ARGUMENTS
 from tests.browser.fake_server import FakeServer, serving
-from tests.browser.files import watched
+from tests.browser.steps import watched
+
+_ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 @pytest.fixture(scope="package")
@@ -27,7 +37,7 @@ def chromium() -> Iterator[Any]:
     how: dict[str, Any] = {}
     if name == "chromium":
         path = shutil.which("chromium") or shutil.which("chromium-browser")
-        how = {"executable_path": path, "args": list(ARGUMENTS)}
+        how = {"executable_path": path, "args": list(_ARGUMENTS)}
     with sync_playwright() as driver:
         try:
             browser = getattr(driver, name).launch(**how)
@@ -55,3 +65,16 @@ def page(context: Any) -> Any:
     page.goto("/")
     page.locator("#model option").first.wait_for(state="attached")
     return page
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    value: str = request.param
+    return value
+
+
+@pytest.fixture(params=[(360, 740), (768, 740), (1280, 740)])
+def look(request: pytest.FixtureRequest, scheme: str) -> dict[str, Any]:
+    """A window of some size and scheme, into which axe is put as a script."""
+    size = dict(zip(("width", "height"), request.param, strict=True))
+    return {"viewport": size, "color_scheme": scheme, "bypass_csp": True}

@@ -1,10 +1,56 @@
-"""What tests of the page do again and again."""
+"""What tests of the pages do again and again, in windows in which nothing may go wrong."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+
+@contextmanager
+def watched(chromium: Any, address: str, **how: Any) -> Iterator[Any]:
+    """A window with a storage of its own, for pages of one address.
+
+    Nothing is asked of another, nothing breaks the page's policy, no error is uncaught.
+
+    Args:
+        how: as of Playwright's `new_context`.
+    """
+    context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **how})
+    context.set_default_timeout(10_000)
+    wrong: list[str] = []
+
+    def on_request(request: Any) -> None:
+        if not request.url.startswith((address, "data:", "blob:")):
+            wrong.append(f"asked for {request.url}")
+
+    def on_console(message: Any) -> None:
+        if address.startswith("file:") or "Content Security Policy" in message.text:
+            wrong.append(message.text)
+
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("request", on_request)
+    context.on("console", on_console)
+    yield context
+    context.close()
+    assert wrong == []
+
+
+@contextmanager
+def opened(chromium: Any, path: Path, *, first: str = "", **how: Any) -> Iterator[Any]:
+    """A page that is a file, opened as by a double click.
+
+    Args:
+        first: a script that runs before those of the page.
+    """
+    address = path.resolve().as_uri()
+    with watched(chromium, address, **how) as context:
+        page = context.new_page()
+        page.add_init_script(first)
+        page.goto(address)
+        yield page
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -56,6 +102,20 @@ def set_field(page: Any, name: str, to: str) -> None:
     page.locator(f"#{name}").evaluate("(field, to) => { field.value = to; }", to)
 
 
+# of a sampler, and what `set_options` does
+OPTIONS: dict[str, Any] = {
+    "ban": "eE", "logit_bias": {"!?": 2}, "until": "!o", "seed": 5, "num_samples": 3,
+}  # fmt: skip
+
+
+def set_options(page: Any) -> None:
+    """Fill in the fields of texts that `OPTIONS` describes, and ask for 2000 characters."""
+    fields = {"ban": "eE", "biased": "!?", "bias": "2", "stop": "!o", "seed": "5"}
+    for name, to in fields.items():
+        set_field(page, name, to)
+    slide(page, "Length", "7")
+
+
 def click_character(page: Any, place: int) -> None:
     """Click the middle of a character of the draft."""
     box = page.evaluate(
@@ -75,11 +135,17 @@ def click_character(page: Any, place: int) -> None:
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
-def looks_right(page: Any) -> None:
-    """axe finds nothing, and nothing is wider than the window."""
+def looks_right(page: Any, *whole: str) -> None:
+    """axe finds nothing, nothing is wider than the window, and some elements are whole in it."""
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(page).response["violations"]
     assert [(rule["id"], rule["nodes"]) for rule in found] == []
     wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
     assert not page.evaluate(wide)
+    for selector in whole:
+        for element in page.locator(selector).all():
+            box = element.bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= page.viewport_size["width"]
+            assert box["y"] + box["height"] <= page.viewport_size["height"]

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer
-from tests.browser.files import watched
-from tests.browser.steps import continue_text, highlighted, slide, text_of, until, write
+from tests.browser.steps import continue_text, highlighted, slide, text_of, until, watched, write
 
 pytestmark = pytest.mark.browser
 

@@ -17,8 +17,17 @@ from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.training_text import get_corpus_name
 from charrnn.text.vocabulary import Vocabulary
-from tests.browser.files import opened
-from tests.browser.steps import highlighted, looks_right, set_field, slide, text_of, until
+from tests.browser.steps import (
+    OPTIONS,
+    highlighted,
+    looks_right,
+    opened,
+    set_field,
+    set_options,
+    slide,
+    text_of,
+    until,
+)
 from tests.generation.models import counted, trained_model
 
 pytestmark = pytest.mark.browser
@@ -197,47 +206,31 @@ def test_the_draft_is_kept_by_each_page_for_itself(chromium: Any, tmp_path: Path
         assert text_of(page) == ""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 768, 1280])
 def test_axe_finds_nothing_and_nothing_is_cut_off(
-    chromium: Any, tmp_path: Path, width: int, scheme: str
+    chromium: Any, tmp_path: Path, look: dict[str, Any]
 ) -> None:
     title, licence = "A title of some length, of a model of verse", "Made by nobody " * 4
-    path = written(tmp_path, trained_model(), title, licence)
-    how = {"viewport": {"width": width, "height": 740}, "color_scheme": scheme, "bypass_csp": True}
-    with opened(chromium, path, **how) as page:
-
-        def check() -> None:
-            looks_right(page)
-            for name in ("#continue", "#about button"):
-                box = page.locator(name).bounding_box()
-                assert box["x"] >= 0
-                assert box["x"] + box["width"] <= width
-                assert box["y"] + box["height"] <= 740
-
+    buttons = ("#continue", "#about button")
+    with opened(chromium, written(tmp_path, trained_model(), title, licence), **look) as page:
         cards(page)
-        check()
+        looks_right(page, *buttons)
         page.locator("#text").fill("It is ")
         cards(page)
-        check()
+        looks_right(page, *buttons)
         page.get_by_role("button", name="About").click()
-        check()
+        looks_right(page, *buttons)
         page.keyboard.press("Escape")
-        if width == 360:
+        if look["viewport"]["width"] == 360:
             page.locator("#dials-toggle").click()
         page.get_by_role("button", name="Options").click()
-        check()
+        looks_right(page, *buttons)
 
 
 def test_options_for_the_text_do_what_they_do_in_python(chromium: Any, tmp_path: Path) -> None:
     model = trained_model(conviction=2)
     with opened(chromium, written(tmp_path, model)) as page:
         cards(page)
-        fields = {"ban": "eE", "biased": "!?", "bias": "2", "stop": "!o", "seed": "5"}
-        for name, to in fields.items():
-            set_field(page, name, to)
-        slide(page, "Length", "7")
+        set_options(page)
         page.locator("#text").fill("Hm: ")
-        limits = {"ban": "eE", "logit_bias": {"!?": 2}, "until": "!o"}
-        texts = Model(model).generate(2000, "Hm: ", seed=5, num_samples=3, **limits)
+        texts = Model(model).generate(2000, "Hm: ", **OPTIONS)
         until(lambda: cards(page) == texts)

@@ -14,8 +14,7 @@ from charrnn.extras.page.packing import choose_precision
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
-from tests.browser.files import opened
-from tests.browser.steps import looks_right, until
+from tests.browser.steps import looks_right, opened, until
 from tests.generation.models import CHARACTERS, counted, trained_model
 from tests.generation.models import TEXT as COUNTED
 
@@ -195,13 +194,10 @@ def test_pointing_tells_what_was_expected(chromium: Any, tmp_path: Path) -> None
         until(lambda: page.evaluate("charrnn.place") == 0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 768, 1280])
 def test_axe_finds_nothing_and_nothing_is_cut_off(
-    chromium: Any, tmp_path: Path, width: int, scheme: str
+    chromium: Any, tmp_path: Path, look: dict[str, Any]
 ) -> None:
-    how = {"viewport": {"width": width, "height": 740}, "color_scheme": scheme, "bypass_csp": True}
-    with opened(chromium, written(tmp_path, trained_model()), **how) as page:
+    with opened(chromium, written(tmp_path, trained_model()), **look) as page:
         settled(page)
         looks_right(page)
         page.locator("#features summary").first.click()

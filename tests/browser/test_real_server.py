@@ -3,50 +3,67 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from charrnn.model import Model
-from charrnn.text.vocabulary import Vocabulary
-from tests.browser.files import watched
-from tests.browser.steps import highlighted, set_field, slide, text_of, until, write
+from tests.browser.steps import (
+    OPTIONS,
+    highlighted,
+    set_field,
+    set_options,
+    slide,
+    text_of,
+    until,
+    watched,
+    write,
+)
+from tests.extras.serve.servers import BYTES, Server, serving
 from tests.generation.models import trained_model
 
 pytestmark = pytest.mark.browser
 
 
-@contextmanager
-def page_of(chromium: Any, model: Model, folder: Path, *options: str) -> Iterator[Any]:
-    """The page at / of `charrnn serve`, with one text of 20 characters as its settings."""
+MODELS = {
+    "plain": Model(trained_model()),
+    "sure": Model(trained_model(conviction=2.0)),
+    "bytes": BYTES,
+}
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     pytest.importorskip("fastapi", reason="needs the extra serve")
-    model.save(folder / "random.safetensors")
-    command = [sys.executable, "-m", "charrnn", "serve", "port=0", "engine=numpy", "unknown=error"]
-    command += [f"checkpoint={folder / 'random.safetensors'}", *options]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            found = re.search(r"http://\S+", process.stderr.readline())
-            assert found is not None
-            with watched(chromium, found[0], base_url=found[0]) as context:
-                page = context.new_page()
-                page.goto("/")
-                page.locator("#model option").first.wait_for(state="attached")
-                slide(page, "Length", "0")
-                yield page
-        finally:
-            process.terminate()
+    folder = tmp_path_factory.mktemp("models")
+    corpus = "It was a dark and stormy night; the rain fell in torrents."
+    (folder / "corpus.txt").write_text(corpus)
+    options = ["engine=numpy", "unknown=error", f"corpus={folder / 'corpus.txt'}"]
+    for name, model in MODELS.items():
+        model.save(folder / f"{name}.safetensors")
+        options.append(f"models.{name}={folder / name}.safetensors")
+    with serving(*options) as server:
+        yield server
 
 
-def test_what_the_page_writes_is_what_the_model_writes(chromium: Any, tmp_path: Path) -> None:
-    model = Model(trained_model(conviction=2.0))
-    with page_of(chromium, model, tmp_path) as page:
+@contextmanager
+def page_of(chromium: Any, server: Server, name: str) -> Iterator[Any]:
+    """The page at / with a model of the server, and texts of 20 characters."""
+    address = f"{server.url}/"
+    with watched(chromium, address, base_url=address) as context:
+        page = context.new_page()
+        page.goto("/")
+        page.get_by_label("Model").select_option(name)
+        slide(page, "Length", "0")
+        yield page
+
+
+def test_what_the_page_writes_is_what_the_model_writes(chromium: Any, real: Server) -> None:
+    model = MODELS["sure"]
+    with page_of(chromium, real, "sure") as page:
         slide(page, "Texts", "1")
         slide(page, "Temperature", "0.7")
         set_field(page, "seed", "7")
@@ -67,9 +84,9 @@ def test_what_the_page_writes_is_what_the_model_writes(chromium: Any, tmp_path: 
         assert shown == pytest.approx(bits.tolist(), abs=0.06)
 
 
-def test_what_is_typed_is_as_surprising_as_the_model_says(chromium: Any, tmp_path: Path) -> None:
-    model = Model(trained_model())
-    with page_of(chromium, model, tmp_path) as page:
+def test_what_is_typed_is_as_surprising_as_the_model_says(chromium: Any, real: Server) -> None:
+    model = MODELS["plain"]
+    with page_of(chromium, real, "plain") as page:
         page.locator("#text").fill("It was a dark and stormy night")
         page.locator("#show-typed").evaluate("box => box.click()")
         page.locator("#character").get_by_text("was").wait_for()
@@ -81,34 +98,23 @@ def test_what_is_typed_is_as_surprising_as_the_model_says(chromium: Any, tmp_pat
         assert float(told[1]) == pytest.approx(share, rel=0.06, abs=0.5)
 
 
-def test_what_stands_in_the_training_text_is_underlined(chromium: Any, tmp_path: Path) -> None:
-    (tmp_path / "corpus.txt").write_text(
-        "It was a dark and stormy night; the rain fell in torrents."
-    )
-    corpus = f"corpus={tmp_path / 'corpus.txt'}"
-    with page_of(chromium, Model(trained_model()), tmp_path, corpus) as page:
+def test_what_stands_in_the_training_text_is_underlined(chromium: Any, real: Server) -> None:
+    with page_of(chromium, real, "plain") as page:
         page.locator("#text").fill("We say: a dark and stormy night, and the rain fell.")
         until(lambda: highlighted(page, "copied", ".mirror") == "a dark and stormy night")
 
 
-def test_a_model_of_bytes(chromium: Any, tmp_path: Path) -> None:
+def test_a_model_of_bytes(chromium: Any, real: Server) -> None:
     """Its bytes come one by one and are shown as characters, also where they make none."""
-    tokens = ["a", "\n", " ", "[195]", "[169]", "[255]"]
-    model = Model(trained_model(vocabulary=Vocabulary.from_tokens(tokens), conviction=1))
-    with page_of(chromium, model, tmp_path) as page:
+    with page_of(chromium, real, "bytes") as page:
         write(page, "é a")
         shown = "".join(page.locator("#alternatives .text").all_text_contents())
         assert set() < set(shown) <= set("a\n é\ufffd")
 
 
-def test_options_for_the_text_reach_the_model(chromium: Any, tmp_path: Path) -> None:
-    model = Model(trained_model(conviction=2))
-    with page_of(chromium, model, tmp_path) as page:
-        fields = {"ban": "eE", "biased": "!?", "bias": "2", "stop": "!o", "seed": "5"}
-        for name, to in fields.items():
-            set_field(page, name, to)
-        slide(page, "Length", "7")
+def test_options_for_the_text_reach_the_model(chromium: Any, real: Server) -> None:
+    with page_of(chromium, real, "sure") as page:
+        set_options(page)
         write(page, "Hm: ")
-        limits = {"ban": "eE", "logit_bias": {"!?": 2}, "until": "!o"}
-        texts = model.generate(2000, "Hm: ", seed=5, num_samples=3, **limits)
+        texts = MODELS["sure"].generate(2000, "Hm: ", **OPTIONS)
         until(lambda: page.locator("#alternatives .text").all_text_contents() == texts)

@@ -35,8 +35,7 @@ def write_novel(
         training: tells whether the training text contains a passage.
 
     Raises:
-        InputError: immediately, like `Sampler.write`.
-        RunError: during writing, like `Sampler.write`, or if every try copies too much.
+        RunError: during writing, if every try copies too much.
     """
     sampler.write(params, range(0))  # Raises InputError for wrong parameters.
     seed = draw_seed() if params.seed is None else params.seed

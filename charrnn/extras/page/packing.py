@@ -132,15 +132,11 @@ _DIVERGENCE_CHARACTERS = 2000  # the length of the text for the measurement
 
 
 class RoundedModel(NamedTuple):
-    """A model with weights of 8 or 32 bits.
-
-    Attributes:
-        cost: the added loss, in nats per character.
-    """
+    """A model with weights of 8 or 32 bits."""
 
     bits: int
     model: TrainedModel
-    cost: float
+    cost: float  # the added loss, in nats per character
 
 
 def choose_precision(model: TrainedModel, bits: int | None = None) -> RoundedModel:

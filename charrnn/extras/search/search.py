@@ -8,6 +8,7 @@ study resumes exactly. Stored values are used only if they belong to the current
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,16 +28,54 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import BaseTrial, TrialState, create_trial
 
 from charrnn import files
 from charrnn.cli import checked_options
 from charrnn.errors import InputError, WriteError, shorten, to_one_line
-from charrnn.extras.search.journal import Journal
 from charrnn.options.ranges import AT_LEAST_1, SEED, require
 from charrnn.runs.folder import STUDY_LOCK, SWEEP_CONFIG
+from charrnn.say import say
 
 STUDY_NAME, JOURNAL = "charrnn", "study.journal"
+
+
+class Journal(BaseJournalBackend):
+    """Optuna's operations in memory, which `save` writes to a file: a line of JSON for each.
+
+    Optuna's JournalFileBackend locks the file by a link, which a kill leaves behind, and cannot
+    read an incomplete line. The process that uses this journal holds the study's lock.
+
+    Operations that are saved together belong together: each of their lines but the last ends with a
+    blank, which JSON ignores. An incomplete end of a damaged file is left out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        count = len(lines)
+        while count and (lines[count - 1].endswith(b" \n") or lines[count - 1][-1:] != b"\n"):
+            count -= 1
+        if count < len(lines):
+            say(f"{path}: its last operation is incomplete and is left out")
+        self._content = b"".join(lines[:count])
+        self._operations: list[Any] = [json.loads(line) for line in lines[:count]]
+        self._num_saved = count
+
+    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        return self._operations[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self._operations += json.loads(json.dumps(logs))
+
+    def save(self) -> None:
+        """Replace the file atomically. Raise WriteError if it cannot be written."""
+        if new := [json.dumps(operation) for operation in self._operations[self._num_saved :]]:
+            self._content += (" \n".join(new) + "\n").encode()
+            self._num_saved = len(self._operations)
+            with files.replace_file(self._path) as temporary:
+                temporary.write_bytes(self._content)
 
 
 def open_study(folder: Path) -> tuple[optuna.Study, Journal]:
@@ -56,17 +95,11 @@ def open_study(folder: Path) -> tuple[optuna.Study, Journal]:
 def search(
     config: DictConfig, context: HydraContext, launcher: Launcher, arguments: Sequence[str]
 ) -> list[JobReturn]:
-    """Run trials until the study has `n_trials`.
+    """Run trials until the study has `n_trials`, and return the results of their jobs.
 
     Args:
         config: of the sweep.
         arguments: the sweep's overrides.
-
-    Returns:
-        The results of the jobs that this call ran.
-
-    Raises:
-        InputError: the search space or the stored study is wrong, or another process uses it.
     """
     folder = Path(config.hydra.sweep.dir)
     settings: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)

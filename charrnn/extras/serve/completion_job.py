@@ -22,16 +22,11 @@ _CACHED_PROMPTS = 64
 
 
 class Score(NamedTuple):
-    """The log-probability of a character at temperature 1, without filters.
-
-    Attributes:
-        logprob: None for the first character of a prompt without a primer.
-        top: the ids (K,) of the likeliest characters at its position, and their
-            log-probabilities (K,); None like `logprob`.
-    """
+    """The log-probability of a character at temperature 1, without filters."""
 
     id: int
-    logprob: float | None
+    logprob: float | None  # None for the first character of a prompt without a primer
+    # the ids (K,) of the likeliest characters at its position, and their log-probabilities (K,)
     top: tuple[Ids, Floats] | None
 
 
@@ -48,53 +43,34 @@ def compute_scores(logits: Array, ids: Ids, top: int) -> list[Score]:
 
 
 class Piece(NamedTuple):
-    """A part of one completion, in the vocabulary's characters.
+    """A part of one completion, in the vocabulary's characters."""
 
-    Attributes:
-        number: the index of the completion in the request.
-        scores: of the characters of `text`; empty without `logprobs`.
-        prompt_scores: of the prompt's characters after the first; only in the first piece.
-        finish_reason: "stop" or "length" in the last piece; None in all other pieces.
-    """
-
-    number: int
+    number: int  # the index of the completion in the request
     text: str
-    scores: list[Score]
-    prompt_scores: list[Score]
-    finish_reason: str | None
+    scores: list[Score]  # of the characters of `text`; empty without `logprobs`
+    prompt_scores: list[Score]  # of the prompt without its first character; in the first piece
+    finish_reason: str | None  # "stop" or "length" in the last piece; None in all other pieces
 
 
 class Prompt(NamedTuple):
-    """A prompt, encoded for one model.
+    """A prompt, encoded for one model."""
 
-    Attributes:
-        text: the prompt of the request.
-        ids: its characters (T,), without the unknown ones.
-        input_ids: the ids that the model reads, one or more, with a primer if there is one.
-        state: the state before `input_ids`.
-    """
-
-    text: str
-    ids: Ids
-    input_ids: Ids
-    state: State
+    text: str  # the prompt of the request
+    ids: Ids  # its characters (T,), without the unknown ones
+    input_ids: Ids  # the ids that the model reads, one or more, with a primer if there is one
+    state: State  # before `input_ids`
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """The completions of one request.
-
-    Attributes:
-        stops: stop strings, in the vocabulary's characters.
-        receive: gets each piece, or the error that ended the job.
-    """
+    """The completions of one request."""
 
     request: CompletionRequest
     prompt: Prompt
     params: SamplingParams
     seed: int
-    stops: tuple[str, ...]
-    receive: Callable[[Piece | Exception], None]
+    stops: tuple[str, ...]  # in the vocabulary's characters
+    receive: Callable[[Piece | Exception], None]  # gets each piece, or the error that ends the job
 
 
 class PromptCache:
@@ -121,19 +97,14 @@ class PromptCache:
 
 
 class PromptTask:
-    """The reading of a prompt, without its last character: the first step of writing reads that.
-
-    Attributes:
-        unread: the ids that are still to be read.
-        state: of one stream, after the ids that are read.
-        scores: of the characters after the first; empty unless `needs_scores`.
-    """
+    """The reading of a prompt, without its last character: the first step of writing reads that."""
 
     def __init__(self, job: Job) -> None:
         self.job, self.prompt = job, job.prompt
-        self.unread, self.state = job.prompt.input_ids[:-1], job.prompt.state
+        self.unread = job.prompt.input_ids[:-1]  # the ids that are still to be read
+        self.state = job.prompt.state  # of one stream, after the ids that are read
         self.needs_scores = job.request.echo and job.request.logprobs is not None
-        self.scores: list[Score] = []
+        self.scores: list[Score] = []  # of the characters after the first, if they are needed
 
     def skip_cached_prefix(self, cache: PromptCache) -> None:
         """Start after the longest prefix of the prompt in the cache."""
@@ -149,19 +120,11 @@ class PromptTask:
 
 
 class CompletionTask:
-    """The writing of one completion.
-
-    Args:
-        number: the index of the completion in the request.
-
-    Attributes:
-        state: of one stream, before the last character.
-        remaining: the number of characters to write; 0 when the completion has ended.
-    """
+    """The writing of one completion; `number` is its index in the request."""
 
     def __init__(self, prompt_task: PromptTask, number: int, vocabulary: Vocabulary) -> None:
-        self.job, self.state, prompt = prompt_task.job, prompt_task.state, prompt_task.prompt
-        self.number = number
+        self.job, self.number, prompt = prompt_task.job, number, prompt_task.prompt
+        self.state = prompt_task.state  # of one stream, before the last character
         self.stream = Stream(
             self.job.params,
             vocabulary,
@@ -171,7 +134,7 @@ class CompletionTask:
             start=prompt.ids,
             stops=self.job.stops,
         )
-        self.remaining = self.stream.num_left
+        self.remaining = self.stream.num_left  # characters to write; 0 when it has ended
         # The text and scores that no piece contains yet.
         self._text, self._scores, self._prompt_scores = "", list[Score](), prompt_task.scores
 

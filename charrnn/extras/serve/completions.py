@@ -35,11 +35,7 @@ _BUILDER = ThreadPoolExecutor(1, "builder")
 
 
 class Answer:
-    """The completions of one request. The constructor submits the job; call `close` afterwards.
-
-    Attributes:
-        is_stream: whether the client wants `stream`; otherwise call `collect`.
-    """
+    """The completions of one request. The constructor submits the job; call `close` afterwards."""
 
     def __init__(
         self, request: CompletionRequest, prompt: Prompt, served: ServedModel, options: ServeOptions
@@ -48,7 +44,7 @@ class Answer:
         find_banned_ids(params, served.vocabulary)  # Raises InputError for a wrong `ban`.
         seed = draw_seed() if params.seed is None else params.seed
         stops = tuple(served.vocabulary.as_tokens(stop) for stop in request.stop)
-        self.is_stream = request.stream
+        self.is_stream = request.stream  # whether to call `stream` or `collect`
         self._events: asyncio.Queue[Piece | Exception] = asyncio.Queue()
         self._job = Job(request, prompt, params, seed, stops, self._events.put_nowait)
         self._choices = [_Choice(served, prompt, request) for _ in range(request.n)]

@@ -32,12 +32,7 @@ IGNORED = (
 
 
 class Refusal(HTTPException):
-    """An error response.
-
-    Args:
-        param: the field of the request that is wrong.
-        code: OpenAI's code of the error, if it has one.
-    """
+    """An error response: which field of the request is wrong, and OpenAI's code of the error."""
 
     def __init__(
         self, status: int, message: str, *, param: str | None = None, code: str | None = None

@@ -47,7 +47,6 @@ class Scheduler:
     """The thread that writes completions for many clients.
 
     Args:
-        engine: writes the completions.
         streams: the largest number of completions in a batch, and of jobs that have joined.
         queue: the number of completions that may wait for a stream.
     """

@@ -88,8 +88,7 @@ class ServedModel:
     def find_copied(self, text: str) -> list[list[int]]:
         """Find the passages of `MIN_COPY` or more characters that the training text contains.
 
-        Returns:
-            ranges of characters [start, end] with gaps between them.
+        They are ranges of characters [start, end] with gaps between them.
         """
         tokens = [self.vocabulary.as_tokens(character) for character in text]
         lengths = self._training_text.find_longest_matches("".join(tokens)).tolist()

@@ -76,14 +76,10 @@ def reads(start: bytes, path: Path) -> bool:
 
 
 def read_model(path: Path) -> TrainedModel:
-    """Read a .t7 checkpoint of torch-rnn without running code in it.
+    """Read a .t7 checkpoint of torch-rnn. Raise InputError if it is none.
 
-    Returns:
-        The model. Its facts are `source` and, if the file has them, `step`, `val_loss`,
-        `input_h5` and `input_json`.
-
-    Raises:
-        InputError: the file is not a checkpoint of torch-rnn; the message says why.
+    The model's facts are `source` and, if the file has them, `step`, `val_loss`, `input_h5` and
+    `input_json`.
     """
     try:
         root = _read_table(path)

@@ -14,9 +14,10 @@ from charrnn.extras.inspect.passage_report import make_report
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.networks.network import make_network
-from tests.extras.inspect.planted import UNIT, planted
-from tests.generation.models import counted, trained_model
+from charrnn.text.vocabulary import Vocabulary
+from tests.generation.models import CHARACTERS, counted, trained_model
 
+UNIT = 11  # of the network in which it is known what a unit does
 TEXT = "ROMEO: What's here? A cup, closed in my true love's hand?\n" * 3
 
 
@@ -47,6 +48,31 @@ def test_of_a_model_with_counts_the_network_is_traced() -> None:
     assert list_hidden(trace)[1].shape == (len(TEXT), model.architecture.hidden_size)
     expected = Model(model).losses(TEXT, counts="none")
     np.testing.assert_allclose(trace.losses[1:], expected, atol=2e-4)
+
+
+def planted() -> TrainedModel:
+    """An LSTM one of whose units is set by hand to be positive inside quotes, else negative.
+
+    Its gates open at a quote alone; the cell then becomes the opposite of what the unit was.
+    """
+    vocabulary = Vocabulary([*CHARACTERS, '"'])
+    model = trained_model("lstm", vocabulary=vocabulary, num_layers=1, hidden_size=16)
+    weights = {name: weight * 0.3 for name, weight in model.weights.items()}
+    H, unit, quote = 16, UNIT, len(vocabulary) - 1
+    embedding = weights["embedding.weight"]
+    embedding[:, 0], embedding[quote, 0] = -1.0, 1.0  # the first number says what is a quote
+    read, own = weights["recurrent.0.weight_ih_l0"], weights["recurrent.0.weight_hh_l0"]
+    bias = weights["recurrent.0.bias_ih_l0"]
+    weights["recurrent.0.bias_hh_l0"][:] = 0
+    # c' = f c + i g: at a quote f is shut and i open, elsewhere the other way round
+    gain = 20.0
+    for gate, slope, offset in (("i", gain, 0), ("f", -gain, 0), ("o", 0, gain), ("g", 0, 0)):
+        row = "ifgo".index(gate) * H + unit
+        read[row], own[row], bias[row] = 0, 0, offset
+        read[row, 0] = slope
+    row = "ifgo".index("g") * H + unit
+    own[row, unit], bias[row] = -gain, 2.0  # g is 1 after 0 or less, else -1
+    return TrainedModel(model.architecture, vocabulary, weights)
 
 
 def test_the_planted_unit_follows_quotes() -> None:
