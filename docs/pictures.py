@@ -23,8 +23,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from tests.browser.chromium import ARGUMENTS
-from tests.browser.steps import set_field
+from tests.browser.steps import ARGUMENTS, set_field
 
 BEGINNING = """MENENIUS:
 I tell you, friends, most charitable care

@@ -10,18 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer, serving
-from tests.browser.steps import watched
-
-_ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from tests.browser.steps import ARGUMENTS, watched
 
 
 @pytest.fixture(scope="package")
@@ -37,7 +26,7 @@ def chromium() -> Iterator[Any]:
     how: dict[str, Any] = {}
     if name == "chromium":
         path = shutil.which("chromium") or shutil.which("chromium-browser")
-        how = {"executable_path": path, "args": list(_ARGUMENTS)}
+        how = {"executable_path": path, "args": list(ARGUMENTS)}
     with sync_playwright() as driver:
         try:
             browser = getattr(driver, name).launch(**how)

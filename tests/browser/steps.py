@@ -8,6 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# how a Chromium without a window is started
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
 
 @contextmanager
 def watched(chromium: Any, address: str, **how: Any) -> Iterator[Any]:

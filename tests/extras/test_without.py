@@ -46,8 +46,8 @@ for words in (
     print(flush=True)
 print(*(name for name in sys.modules if name.startswith("charrnn.extras.")))
 """
-CORE = ("tests/test_main.py", "tests/test_imports.py")
-MORE = ("tests/cli", "tests/commands", "tests/test_documents.py")
+CORE = ("tests/test_imports.py",)
+MORE = ("tests/cli", "tests/commands", "tests/test_documents.py", "tests/test_main.py")
 
 
 def copied(to: Path, without: Sequence[str]) -> Path:
