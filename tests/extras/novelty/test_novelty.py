@@ -16,6 +16,7 @@ from charrnn.model import Model, load
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.training_text import TrainingText, find_training_text
+from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import trained_model
 
 pytest.importorskip("pydivsufsort", reason="the extra novelty is not installed")
@@ -27,12 +28,10 @@ Capture = pytest.CaptureFixture[str]
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model that has its own text, of the seed 1, for a part of its training text."""
     monkeypatch.chdir(tmp_path)
-    words = random.Random(0).choices(["red", "sea", "Zoë's", "blue", "\n"], k=100)
-    Path("text.txt").write_text(" ".join(words) + "\n", encoding="utf-8")
-    made = preprocess("text.txt", None, None, SplitOptions(val_frac=0, test_frac=0))
-    trained = trained_model(vocabulary=made.vocabulary, conviction=2)
+    text = " ".join(random.Random(0).choices(["red", "sea", "Zoë's", "blue", "\n"], k=100)) + "\n"
+    trained = trained_model(vocabulary=Vocabulary(list(dict.fromkeys(text))), conviction=2)
     own = Model(trained).generate(300, seed=1)
-    Path("text.txt").write_text(" ".join(words) + "\n" + own[100:200], encoding="utf-8")
+    Path("text.txt").write_text(text + own[100:200], encoding="utf-8")
     made = preprocess("text.txt", None, None, SplitOptions(val_frac=0, test_frac=0))
     facts = open_data(made.h5, made.json).facts
     Model(replace(trained, facts=facts)).save(tmp_path / "model.safetensors")
