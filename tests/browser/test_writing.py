@@ -97,8 +97,7 @@ def test_a_part_is_taken(page: Any, server: FakeServer) -> None:
     page.get_by_role("button", name="Take the first sentence of continuation 1").click()
     assert text_of(page) == 'So "One two."'
     page.keyboard.press("Control+z")
-    page.keyboard.press("Control+Enter")
-    page.get_by_text("characters a second").wait_for()
+    continue_text(page)
     box = page.locator("#alternatives .text").first.evaluate(
         """element => {
             const range = document.createRange();
@@ -209,8 +208,7 @@ def test_a_long_draft_is_shown_at_the_cursor(page: Any, server: FakeServer) -> N
         }"""
     )
     page.locator("#text").press("Control+End")
-    page.keyboard.press("Control+Enter")
-    page.get_by_text("characters a second").wait_for()
+    continue_text(page)
     prompt = server.asked[0]["prompt"]
     assert 4096 <= len(prompt) <= 8192
     assert ("A line of the draft.\n" * 2000).endswith(prompt)

@@ -28,7 +28,7 @@ from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, log_softm
 from charrnn.generation.dry import DryPenalties
 from charrnn.generation.engines import concat_states
 from charrnn.generation.int8_rows import quantize_model, quantize_rows
-from charrnn.generation.numpy_network import FoldedWeights, fold_weights
+from charrnn.generation.numpy_network import fold_weights
 from charrnn.models.trained import State, TrainedModel, zero_state
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
@@ -36,14 +36,6 @@ from charrnn.say import say
 _LARGEST_WEIGHT = 1e30  # below it no sum of a network's numbers overflows
 _BLOCK = 16  # rows that are multiplied together
 _QUIET_SECONDS = 2.0  # after which a line says that the loop is being compiled
-
-
-def fold_quantized(model: TrainedModel) -> FoldedWeights:
-    """Return the folded weights of a model in int8: the same on every machine."""
-    for weight in model.weights.values():
-        if not (np.abs(weight) < _LARGEST_WEIGHT).all():
-            raise make_non_finite_error()
-    return fold_weights(quantize_model(model), _multiply_quantized)
 
 
 def _multiply_quantized(left: Any, right: Any) -> npt.NDArray[np.float64]:
@@ -76,7 +68,9 @@ class Int8Engine:
                 f"precision=8: has no kernel for a model of kind {kind}; leave the option out"
             )
         self._loop, self._group_size = write, GROUP_SIZE
-        folded = fold_quantized(model)
+        if any(not (np.abs(weight) < _LARGEST_WEIGHT).all() for weight in model.weights.values()):
+            raise make_non_finite_error()
+        folded = fold_weights(quantize_model(model), _multiply_quantized)
         architecture = folded.architecture
         L, H = architecture.num_layers, architecture.hidden_size
         GH = folded.table.shape[1]

@@ -42,14 +42,15 @@ def make_page(chosen: RoundedModel, ids: Ids, counts: Counts | None = None) -> s
     for tag in ("title", "h1"):
         element = f"<{tag}>{html.escape(title)}</{tag}>"
         template = replace_once(template, f"<{tag}></{tag}>", element)
-    report = {**make_report(chosen.model, ids, counts), "card": make_card(chosen)}
+    report = make_report(chosen.model, ids, counts)
+    card = make_card(chosen._replace(model=replace(chosen.model, counts=counts)))
     return make_single_file(
         template,
         style=read_style(SITE),
         script=join_modules(SITE / "main.js"),
         data={
             "packed-model": pack_model(chosen.model, chosen.bits),
-            "report": json.dumps(report, separators=(",", ":")),
+            "report": json.dumps({**report, "card": card}, separators=(",", ":")),
         },
     )
 

@@ -70,23 +70,20 @@ Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Zero = Annotated[float, Field(ge=0, le=0)]
 
 
-def _unwrap_single(value: Any) -> Any:
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+# OpenAI's clients may send one prompt as a list, and one stop string as a text.
+_unwrap_single = BeforeValidator(lambda v: v[0] if isinstance(v, list) and len(v) == 1 else v)
+_as_list = BeforeValidator(lambda v: [v] if isinstance(v, str) else v)
 
 
 class CompletionRequest(_SamplingRequest):
     """The body of `POST /v1/completions`."""
 
     model: str | None = Field(default=None, description="one of /v1/models; null: the first")
-    prompt: Annotated[str, BeforeValidator(_unwrap_single)] = ""
+    prompt: Annotated[str, _unwrap_single] = ""
     max_tokens: int = Field(default=16, ge=0, description="new characters, at most")
     temperature: float = Field(default=1.0, description="0: always the likeliest character")
     n: int = Field(default=1, ge=1, description="number of completions")
-    stop: Annotated[list[Stop], BeforeValidator(_as_list)] = Field(
+    stop: Annotated[list[Stop], _as_list] = Field(
         default=[], max_length=16, description="end before the first of these texts"
     )
     echo: bool = Field(default=False, description="return the prompt before the completion")

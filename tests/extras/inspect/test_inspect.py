@@ -45,16 +45,10 @@ def inspect(capfd: Capture, *words: str) -> dict[str, Any]:
     assert main(["inspect", *words]) == 0
     out, err = capfd.readouterr()
     assert out == ""
-    output = next((w.partition("=")[2] for w in words if w.startswith("output=")), "inspect.html")
-    page = Path(output).read_text(encoding="utf-8")
-    assert re.search(
-        rf"^wrote {output}: [\d,]+ characters of .*, {len(page.encode()) / 1e6:.2f} MB; ", err, re.M
-    )
-    return data(page, "report")
-
-
-def data(page: str, name: str) -> dict[str, Any]:
-    [content] = re.findall(rf'<script type="application/json" id="{name}">([^<]*)</script>', page)
+    page = Path("inspect.html").read_text(encoding="utf-8")
+    size = f"{len(page.encode()) / 1e6:.2f} MB"
+    assert re.search(rf"^wrote inspect.html: [\d,]+ characters of .*, {size}; ", err, re.M)
+    [content] = re.findall('<script type="application/json" id="report">([^<]*)</script>', page)
     found: dict[str, Any] = json.loads(content)
     return found
 

@@ -95,13 +95,8 @@ def test_weights_that_eight_bits_would_spoil_stay_as_they_are(tmp_path: Path) ->
     assert compute_divergence(model, quantize_model(model)) > TOLERANCE
     Model(model).save(tmp_path / "model.safetensors")
     run(tmp_path / "model.safetensors", tmp_path / "page.html")
-    assert types_of(tmp_path / "page.html") == {"float32"}
-
-
-def types_of(path: Path) -> set[str]:
-    """The types of the weights in a page."""
-    tensors: Any = packed_model(path.read_text())["tensors"]
-    return {tensor["type"] for tensor in tensors.values()}
+    tensors: Any = packed_model((tmp_path / "page.html").read_text())["tensors"]
+    assert {tensor["type"] for tensor in tensors.values()} == {"float32"}
 
 
 def test_the_model_is_not_overwritten(path: Path, tmp_path: Path) -> None:
