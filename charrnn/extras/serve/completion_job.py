@@ -100,7 +100,7 @@ class PromptTask:
     """The reading of a prompt, without its last character: the first step of writing reads that."""
 
     def __init__(self, job: Job) -> None:
-        self.job, self.prompt = job, job.prompt
+        self.job = job
         self.unread = job.prompt.input_ids[:-1]  # the ids that are still to be read
         self.state = job.prompt.state  # of one stream, after the ids that are read
         self.needs_scores = job.request.echo and job.request.logprobs is not None
@@ -114,7 +114,7 @@ class PromptTask:
     def advance(self, state: State, steps: int, logits: Array | None) -> None:
         """Record that the model read `steps` ids, with logits (steps, V) after each."""
         if logits is not None and self.needs_scores:
-            targets = self.prompt.input_ids[-len(self.unread) :]
+            targets = self.job.prompt.input_ids[-len(self.unread) :]
             self.scores += compute_scores(logits, targets[:steps], self.job.request.logprobs or 0)
         self.unread, self.state = self.unread[steps:], state
 
@@ -123,7 +123,7 @@ class CompletionTask:
     """The writing of one completion; `number` is its index in the request."""
 
     def __init__(self, prompt_task: PromptTask, number: int, vocabulary: Vocabulary) -> None:
-        self.job, self.number, prompt = prompt_task.job, number, prompt_task.prompt
+        self.job, self.number, prompt = prompt_task.job, number, prompt_task.job.prompt
         self.state = prompt_task.state  # of one stream, before the last character
         self.stream = Stream(
             self.job.params,

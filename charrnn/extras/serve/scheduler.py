@@ -119,14 +119,10 @@ class Scheduler:
         """Wait for work, remove cancelled jobs, and return the tasks that join; None: stop."""
         with self._changed:
             self._joined = _count_completions(self._prompts) + len(self._completions)
-            while not (
-                self._stopped
-                or self._waiting
-                or self._cancelled
-                or self._prompts
-                or self._completions
-            ):
-                self._changed.wait()
+            has_work = bool(self._prompts or self._completions)
+            self._changed.wait_for(
+                lambda: has_work or self._waiting or self._cancelled or self._stopped
+            )
             if self._stopped:
                 return None
             self._remove_jobs(self._cancelled)
@@ -182,7 +178,7 @@ class Scheduler:
     def _start_completions(self, prompt_task: PromptTask) -> None:
         """Replace the task of a prompt by the tasks of its completions."""
         job = prompt_task.job
-        self._cache.add(prompt_task.prompt.input_ids[:-1], prompt_task.state)
+        self._cache.add(job.prompt.input_ids[:-1], prompt_task.state)
         tasks = [CompletionTask(prompt_task, n, self._vocabulary) for n in range(job.request.n)]
         pieces = [task.append([], []) for task in tasks if not task.remaining]
         self._outbox += [(job, piece) for piece in pieces if piece is not None]

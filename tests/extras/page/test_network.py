@@ -7,7 +7,6 @@ import string
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from charrnn.extras.page.packing import list_page_kinds, pack_model
@@ -147,9 +146,6 @@ def test_rounded_weights_are_those_of_the_rounded_model(bits: int) -> None:
     model = trained_model(batchnorm=True)
     same = quantize_model(model) if bits == 8 else model
     assert generate(model, {}, bits=bits) == expected(same, {})
-    for name, weight in model.weights.items():
-        worst = np.abs(weight).max() / 254 if bits == 8 else 1e-3 * np.abs(weight).max()
-        assert np.abs(same.weights[name] - weight).max() <= worst * 1.001
     assert (same.weights["decoder.bias"] == model.weights["decoder.bias"]).all()
 
 
