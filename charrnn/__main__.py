@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
 
 from charrnn import plugins
 from charrnn.cli import exit_codes
@@ -42,9 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 command = plugins.get_command(words[0])
                 label = f"charrnn {command.name}"
-                from charrnn.cli import front
-
-                code = front.main(command, words[1:], _sweep)
+                code = _run(command, words[1:])
     except BaseException as error:
         code = exit_codes.end(label, error)
     if arguments is None and "torch" not in sys.modules:
@@ -52,6 +50,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # print warnings about objects that are not freed.
         gc.freeze()
     return exit_codes.flush(label, code)
+
+
+def _run(command: plugins.Command, words: list[str]) -> int:
+    """Run a command with the words after its name, and return the exit code."""
+    if (follow := command.get("follow")) and (code := follow()) is not None:
+        return int(code)
+    from hydra.types import RunMode
+
+    from charrnn.cli import front
+    from charrnn.cli.command_line import Line
+
+    line = Line.from_words(command, words)
+    if line.prints_only:
+        front.print_hydra_output(line)
+    elif line.needs_only_compose:
+        front.call_composed(line)
+    else:
+        with front.initialize_hydra(line), front.translate_errors(line):
+            config = None if line.multirun else front.compose(line)
+        if config is None or config.hydra.mode == RunMode.MULTIRUN:
+            from charrnn.cli import sweep
+
+            front.enable_garbage_collector()
+            sweep.run(line.with_multirun(True))
+        else:
+            front.run_hydra_main(line, front.Task(line, Path(config.hydra.runtime.output_dir)))
+    return 0
 
 
 def _open_standard_streams() -> None:
@@ -78,11 +103,11 @@ def _format_output(words: list[str]) -> str | None:
         return f"charrnn {__version__}"
     is_help = {"-h", "--help", "--help=all"} & {*rest}
     if first in ("-h", "--help") or is_help:
-        from charrnn.cli import help
+        from charrnn.cli import help_page
 
         if not is_help:
-            return help.format_overview()
-        return help.format_help(
+            return help_page.format_overview()
+        return help_page.format_help(
             plugins.get_command(first).name, "--help=all" in rest, get_terminal_width(sys.stdout)
         )
     if first.startswith("-") or "=" in first:
@@ -106,12 +131,6 @@ def _raise_on_stop_signals() -> Iterator[None]:
     finally:
         for signum in handled:
             signal.signal(signum, signal.SIG_DFL)
-
-
-def _sweep(line: Any) -> None:
-    from charrnn.cli import sweep
-
-    sweep.run(line)
 
 
 if __name__ == "__main__":

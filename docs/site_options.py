@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 import charrnn
-from charrnn.cli.conf import read_page
+from charrnn.cli.help_page import read_page
 
 MARK = re.compile(r"<!-- options: (\w+) = charrnn (\w+)(?: (\w+\.))? -->")
 

@@ -14,7 +14,7 @@ from benchmarks.__main__ import main
 from benchmarks.measuring import Effort, measure_in_turns
 from benchmarks.report import Row, format_table, make_ratio, make_row, remove_bars
 from benchmarks.sections import SECTIONS
-from charrnn.cli import conf
+from charrnn.cli import help_page
 from charrnn.text.training_text import TrainingText
 
 
@@ -64,7 +64,7 @@ def test_parts_take_turns_and_medians_are_compared() -> None:
 
 def test_every_recipe_is_an_experiment() -> None:
     named = set(recipes.RECIPES) - {recipes.DEFAULT}
-    assert named <= set(conf.read_page("train").groups["experiment"])
+    assert named <= set(help_page.read_page("train").groups["experiment"])
 
 
 def test_the_table_has_means_and_how_far_seeds_are_from_them(

@@ -7,9 +7,9 @@ node are the parameters of its target, which is imported last because imports ar
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import inspect
 import pkgutil
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -19,15 +19,11 @@ from typing import Any
 from omegaconf import ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from charrnn.cli import conf
-from charrnn.errors import InputError, format_install_command, suggest_name, to_one_line
+from charrnn.cli import help_page
+from charrnn.errors import InputError, suggest_name, to_one_line
 from charrnn.options.ranges import NODE, NODES, Range, check_value, make_option_error, require
+from charrnn.say import say
 
-# Lightning imports the package of these targets only when it builds them.
-_EXTRAS = {
-    "lightning.pytorch.loggers.WandbLogger": "wandb",
-    "lightning.pytorch.loggers.MLFlowLogger": "mlflow",
-}
 # keys of a node that are not arguments of its target
 _HYDRA_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
 _DESCRIPTIONS = {
@@ -169,9 +165,6 @@ def _check_node(path: str, value: Any, schema: Any = None) -> Any:
     target = _require_dict(path, value).get("_target_")
     if not isinstance(target, str) or not target:
         raise make_option_error(f"{path}._target_", target, "takes the dotted name of a class")
-    if (extra := _EXTRAS.get(target)) and importlib.util.find_spec(extra) is None:
-        install = format_install_command(extra)
-        raise InputError(f"{path}: {target} needs the package {extra}: {install}")
     hydra_keys = {name: item for name, item in value.items() if name in _HYDRA_KEYS}
     arguments = {str(name): item for name, item in value.items() if name not in _HYDRA_KEYS}
     if schema is None:
@@ -183,7 +176,7 @@ def _check_node(path: str, value: Any, schema: Any = None) -> Any:
     for name, reason in getattr(schema, "RESERVED", {}).items():
         hint = f"cannot be set here: {reason}"
         require(name not in arguments, f"{path}.{name}", arguments.get(name), hint)
-    if arguments or target not in conf.read_page("train").targets[path]:
+    if arguments or target not in help_page.read_page("train").targets[path]:
         arguments = check_arguments(path, target, arguments)
     return replace(node, rest={**hydra_keys, **arguments})
 
@@ -219,6 +212,9 @@ def check_arguments(path: str, target: str, arguments: Mapping[str, Any]) -> dic
 
 def _import_target(option: str, target: str) -> Any:
     """Return the class or function with a dotted name, the value of an option."""
+    is_slow = target.startswith("charrnn.training.") and "torch" not in sys.modules
+    if is_slow and sys.stderr.isatty():
+        say("loading PyTorch ...")  # which takes some seconds
     try:
         called = pkgutil.resolve_name(target)
     except AttributeError as error:

@@ -1,7 +1,4 @@
-"""Run a command: compose its config with Hydra, check its options, and create its folder.
-
-The command line calls `main`, and Python programs call `call`. Both run a command by `execute`.
-"""
+"""Run a command: compose its config with Hydra, check its options, and create its folder."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -25,11 +22,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from charrnn import plugins
-from charrnn.cli import conf, exit_codes
+from charrnn.cli import exit_codes, help_page
 from charrnn.cli.checked_options import UnknownOption, build
-from charrnn.cli.command_line import Line
+from charrnn.cli.command_line import Line, Override, quote
 from charrnn.cli.hydra_errors import translate_error
-from charrnn.cli.overrides import Override, quote
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import OUTPUTS, make_folder
 from charrnn.plugins import Command
@@ -93,39 +89,16 @@ def _format_job_folder(number: int, overrides: str) -> str:
 OmegaConf.register_new_resolver("charrnn.job_folder", _format_job_folder, replace=True)
 
 
-def main(command: Command, words: list[str], sweep: Callable[[Line], None]) -> int:
-    """Run a command with the words after its name, and return the exit code.
-
-    Args:
-        sweep: `charrnn.cli.sweep.run`, which imports this module.
-    """
-    if (follow := command.get("follow")) and (code := follow()) is not None:
-        return int(code)
-    line = Line.from_words(command, words)
-    if line.prints_only:
-        _print_hydra_output(line)
-    elif line.needs_only_compose:
-        _call(line)  # This is faster than hydra.main, which composes the config twice.
-    else:
-        with initialize_hydra(line), translate_errors(line):
-            config = None if line.multirun else compose(line)
-        if config is None or config.hydra.mode == RunMode.MULTIRUN:
-            _enable_garbage_collector()
-            sweep(line.as_multirun())
-        else:
-            run_hydra_main(line, Task(line, Path(config.hydra.runtime.output_dir)))
-    return 0
-
-
 def call(command: Command, words: list[str]) -> Any:
     """Run a command from Python, and return its result. Raise InputError or RunError."""
     line = Line.from_words(command, words)
     if line.multirun or line.prints_only:
         raise InputError(_ONLY_ON_COMMAND_LINE)
-    return _call(line)
+    return call_composed(line)
 
 
-def _call(line: Line) -> Any:
+def call_composed(line: Line) -> Any:
+    """Run a command once without hydra.main, which composes the config twice."""
     with initialize_hydra(line):
         with translate_errors(line):
             config = compose(line)
@@ -134,26 +107,13 @@ def _call(line: Line) -> Any:
             with read_write(config.hydra):
                 config.hydra.mode = RunMode.RUN
         with set_hydra_config(config):
-            with translate_errors(line):
-                options = make_options(line, config)
             job = Job.from_config(config.hydra)
-            existing = _find_existing(job.folder)
+            task = Task(line, job.folder)
             make_folder(job.folder)
-            with _remove_if_refused(job.folder, existing):
-                return execute(line.command.get("run"), options, job)
+            return task.run(config, job)
 
 
-def execute(run: Callable[[Any], Any], options: Any, job: Job) -> Any:
-    """Run a command with its options as the current job."""
-    _enable_garbage_collector()
-    token = current_job.set(job)
-    try:
-        return run(options)
-    finally:
-        current_job.reset(token)
-
-
-def _enable_garbage_collector() -> None:
+def enable_garbage_collector() -> None:
     """Turn the garbage collector on again after the imports (see `charrnn.__main__`)."""
     if not gc.isenabled():
         # This moves the imported objects to the oldest generation, which is rarely searched.
@@ -171,8 +131,8 @@ class Task:
         num_jobs: the number of jobs of the sweep, if it is known.
         failures: the names and errors of the jobs that failed in this process.
         error: the last error in this process.
-        existing: `folder`, or the nearest one above it that exists before Hydra makes `folder`.
         argv, full_error: sys.argv and HYDRA_FULL_ERROR before Hydra starts.
+        existing: `folder`, or the nearest one above it that exists before Hydra makes `folder`.
     """
 
     line: Line
@@ -185,19 +145,14 @@ class Task:
     existing: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        self.existing = _find_existing(self.folder.absolute())
+        folder = self.folder.absolute()
+        self.existing = next(p for p in (folder, *folder.parents) if os.path.exists(p))
 
     def __call__(self, config: DictConfig) -> Any:
         with _set_hydra_globals(self.argv, self.full_error):
             job = Job.from_config(HydraConfig.get())
             try:
-                with _remove_if_refused(job.folder, self.existing):
-                    with translate_errors(self.line):
-                        options = make_options(self.line, config)
-                    if job.number is not None and self.line.command.get("MAKES_FOLDER"):
-                        of = f", {job.number + 1} of {self.num_jobs}" if self.num_jobs else ""
-                        say(f"sweep: job {job.number}{of} ({shorten_numbers(job.swept)})")
-                    result = execute(self.line.command.get("run"), options, job)
+                result = self.run(config, job)
                 # A sweeper minimizes the loss of a training.
                 return getattr(result, "loss", result)
             except Interrupted as error:
@@ -209,6 +164,21 @@ class Task:
                     self.failures.append(f"{job.name}: {exit_codes.format_error(error)}")
                     exit_codes.end(f"charrnn {self.line.command.name}: {job.name}", error)
                 raise
+
+    def run(self, config: DictConfig, job: Job) -> Any:
+        """Check the options of a job, run the command with them, and return its result."""
+        with _remove_if_refused(job.folder, self.existing):
+            with translate_errors(self.line):
+                options = make_options(self.line, config)
+            if job.number is not None and self.line.command.get("MAKES_FOLDER"):
+                of = f", {job.number + 1} of {self.num_jobs}" if self.num_jobs else ""
+                say(f"sweep: job {job.number}{of} ({shorten_numbers(job.swept)})")
+            enable_garbage_collector()
+            token = current_job.set(job)
+            try:
+                return self.line.command.get("run")(options)
+            finally:
+                current_job.reset(token)
 
 
 def run_hydra_main(line: Line, task: Any, *more: str) -> None:
@@ -320,7 +290,7 @@ def make_options(line: Line, config: DictConfig) -> Any:
     # An unknown option is reported first: it may be the missing option, misspelled.
     if missing and values.keys() <= known:
         key = min(missing)
-        option = conf.read_page(name).options.get(key, conf.Option("", "a value"))
+        option = help_page.read_page(name).options.get(key, help_page.Option("", "a value"))
         raise InputError(f"{key} is required: {key}=VALUE, {option.explanation}")
     return build(schema, values)
 
@@ -336,11 +306,6 @@ def _remove_if_refused(folder: Path, existing: Path) -> Iterator[None]:
                 folder.rmdir()
                 folder = folder.parent
         raise
-
-
-def _find_existing(folder: Path) -> Path:
-    """Return a folder, or the nearest one above it that exists."""
-    return next(path for path in (folder, *folder.parents) if os.path.exists(path))
 
 
 @contextlib.contextmanager
@@ -369,7 +334,7 @@ class _StreamWithoutHydraError:
         return getattr(self._stream, name)
 
 
-def _print_hydra_output(line: Line) -> None:
+def print_hydra_output(line: Line) -> None:
     """Print what the flags ask Hydra for, with the error handler of standard output."""
     output = io.StringIO()
     if line.flags.hydra_help:  # for which Hydra composes no config

@@ -14,10 +14,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
-from charrnn.cli import conf
+from charrnn.cli import help_page
 from charrnn.cli.checked_options import UnknownOption
-from charrnn.cli.command_line import Line
-from charrnn.cli.overrides import Override
+from charrnn.cli.command_line import Line, Override
 from charrnn.errors import (
     InputError,
     RunError,
@@ -48,7 +47,7 @@ _FOREIGN_NAMES = {
 
 def translate_error(error: Exception, line: Line) -> InputError | RunError:
     """Return the one-line error for an exception that the overrides of a command line cause."""
-    page, overrides = conf.read_page(line.command.name), line.overrides
+    page, overrides = help_page.read_page(line.command.name), line.overrides
     if isinstance(error, UnknownOption):
         return _explain_unknown_option(error.name, page, overrides, str(error), error.names)
     for override in overrides:
@@ -80,7 +79,7 @@ def translate_error(error: Exception, line: Line) -> InputError | RunError:
 
 def _explain_unknown_option(
     name: str,
-    page: conf.Page,
+    page: help_page.Page,
     overrides: Sequence[Override],
     message: str = "",
     names: Sequence[str] = (),
@@ -90,7 +89,7 @@ def _explain_unknown_option(
     typed = [o for o in overrides if f"{o.key}.".startswith(f"{name}.")]
     shown = shorten(typed[0].typed) if typed else message.partition(":")[0] or name
     name = typed[0].key if typed else name
-    if name in conf.WITHOUT_A_NODE and name in page.groups:
+    if name in help_page.WITHOUT_A_NODE and name in page.groups:
         return InputError(f"{shown}: the first line of its file must be # @package _global_")
     for choice, options in page.choice_options.items():
         if name in options:
@@ -116,7 +115,7 @@ def _suggest_option(name: str, names: Sequence[str]) -> str:
     return "; --help=all lists the options"
 
 
-def _find_problem(override: Override, page: conf.Page, line: Line) -> str:
+def _find_problem(override: Override, page: help_page.Page, line: Line) -> str:
     """Return a problem of an override that does not depend on other overrides, or ""."""
     name, value, first = override.name, override.value, line.command.get("FIRST_WORD")
     is_file = first is not None and os.path.exists(override.typed)
@@ -139,7 +138,7 @@ def _find_problem(override: Override, page: conf.Page, line: Line) -> str:
         return f"is not valid in Hydra's grammar; quote special characters: {quote}"
     if parsed.is_sweep_override() and not line.multirun:
         # A whole number never has a decimal comma, so 8,16 is a sweep.
-        default = page.options.get(name, conf.Option("", "")).default
+        default = page.options.get(name, help_page.Option("", "")).default
         if re.fullmatch(r"-?0,\d+" if "." not in default else r"-?\d+,\d+", str(value)):
             return f"write a number with a decimal point: {name}={str(value).replace(',', '.')}"
         return "several values need -m, which runs each; write a list as [1,2]"

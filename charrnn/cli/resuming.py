@@ -23,7 +23,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from charrnn import plugins
-from charrnn.cli import conf
+from charrnn.cli import help_page
 from charrnn.cli.checked_options import build, get_traits, list_options
 from charrnn.cli.command_line import Line
 from charrnn.cli.front import Job
@@ -66,7 +66,8 @@ def compose_over_record(line: Line, source: str) -> Line:
     Return the line that uses it. Raise InputError if the record needs ``trust=true``.
     """
     main: Any = OmegaConf.to_container(OmegaConf.load(plugins.CONF / "train.yaml"))
-    groups = {override.key for override in line.overrides} & conf.read_page("train").groups.keys()
+    given = {override.key for override in line.overrides}
+    groups = given & help_page.read_page("train").groups.keys()
     record = {name: node for name, node in read_record(source).items() if name not in groups}
     if unknown := sorted(record.keys() - {option.name for option in fields(TrainOptions)}):
         raise InputError(f"{source}: {shorten(unknown[0])} is not an option of charrnn train")
@@ -81,7 +82,7 @@ def compose_over_record(line: Line, source: str) -> Line:
         *(f"/base/{name}@{name}" for name in _TYPED_NODES),
         *({group: None} for group in _GROUPS),
         "_self_",
-        *({group: None} for group in conf.WITHOUT_A_NODE),
+        *({group: None} for group in help_page.WITHOUT_A_NODE),
         *({f"override hydra/{name}_logging": "stderr"} for name in ("job", "hydra")),
     ]
     # The resumed run keeps init_from and budget of its record (see `restore_options`).
@@ -96,7 +97,7 @@ def compose_over_record(line: Line, source: str) -> Line:
 def find_untrusted(record: Config) -> Iterator[str]:
     """Yield the values of a record that could run code or access other files."""
     arguments_of: dict[tuple[str, str], set[str]] = {}  # group and target -> the target's arguments
-    for path, targets in conf.read_page("train").targets.items():
+    for path, targets in help_page.read_page("train").targets.items():
         for target, arguments in targets.items():
             arguments_of.setdefault((path.partition(".")[0], target), set()).update(arguments)
     for path, node in _list_nodes(record):

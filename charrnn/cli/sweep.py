@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import IntervalSweep
 from hydra.core.override_parser.types import Override as ParsedOverride
 from omegaconf import open_dict, read_write
 
-from charrnn.cli.command_line import Line
+from charrnn.cli.command_line import Line, quote
 from charrnn.cli.front import (
     Task,
     compose,
@@ -28,7 +28,6 @@ from charrnn.cli.front import (
     set_hydra_config,
     translate_errors,
 )
-from charrnn.cli.overrides import quote
 from charrnn.errors import InputError, RunError, shorten, to_one_line
 from charrnn.files import shorten_path
 from charrnn.runs.folder import prepare_sweep

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn import plugins
-from charrnn.cli.overrides import Override
+from charrnn.cli.command_line import Line, Override
 from charrnn.errors import InputError, Interrupted
 from charrnn.files import resolve_run_path
 from charrnn.options.training import TrainOptions, count_devices
 from charrnn.runs import world
 from charrnn.runs.folder import RECORDED, is_run, require_no_run
+from charrnn.say import ignore_output_errors, say
 
 if TYPE_CHECKING:
-    from charrnn.cli.command_line import Line
     from charrnn.runs.plan import Result
 
 OPTIONS = TrainOptions
@@ -50,7 +50,6 @@ def run(options: TrainOptions) -> Result:
     from charrnn.cli.front import current_job
     from charrnn.cli.resuming import prepare_run
     from charrnn.runs import training_run as runs
-    from charrnn.say import ignore_output_errors, say
     from charrnn.training.signals import Signals
 
     with ignore_output_errors(), Signals() as signals:
@@ -72,7 +71,6 @@ def follow() -> int | None:
     from charrnn.cli import exit_codes
     from charrnn.runs import processes
     from charrnn.runs.training_run import fit
-    from charrnn.say import ignore_output_errors
     from charrnn.training.signals import Signals
 
     gc.enable()

@@ -8,7 +8,6 @@ import logging
 import re
 import shlex
 import sys
-import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,21 +22,16 @@ from omegaconf import OmegaConf
 
 import charrnn
 from charrnn import plugins
-from charrnn.__main__ import main
-from charrnn.cli import conf, help
+from charrnn.cli import help_page
 from charrnn.cli.checked_options import get_annotations, get_type
 from charrnn.errors import InputError, Interrupted, RunError
-from charrnn.models import model_file
 from charrnn.options.cells import CELLS
-from charrnn.options.ranges import NODE, NODES
 from charrnn.options.training import TrainOptions
 from charrnn.say import format_duration
-from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import trained_model
 from tests.small_runs import SMALL
 
 COMMANDS = list(plugins.list_commands())
-PAGE = conf.read_page("train")
+PAGE = help_page.read_page("train")
 CHOICES = ", ".join(PAGE.groups["model"])
 DIGITS = "9" * 5000
 
@@ -146,7 +140,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train --config-dir no/such": "--config-dir no/such: is not a folder",
     "train --cfg jobs": "jobs",
     "train -p model": "--package and --resolve need --cfg",
-    "train -sc install=bash": "-sc: the shell cannot complete the words of charrnn",
+    "train --shell-completion install=bash": "--shell-completion: the shell cannot",
     "train --config-path=x": "--config-path: the main folder is charrnn's conf/; --config-dir",
     f"train {MINE} experiment=chdir": "hydra.job.chdir=true: charrnn does not change the working",
     f"train -m {MINE} experiment=chdir seed=1,2": "hydra.job.chdir=true: charrnn does not",
@@ -245,8 +239,7 @@ def test_every_choice_composes(door: Any) -> None:
     together = {name: [*choices] for name, choices in PAGE.groups.items() if name != "sweep"}
     for n in range(max(map(len, together.values()))):
         words = [f"{name}={choices[n % len(choices)]}" for name, choices in together.items()]
-        answer = door("train", *words)  # loggers need packages
-        assert answer.code == 0 or re.search("needs the package .*pip install", answer.err), answer
+        assert door("train", *words).code == 0
 
 
 def test_showing_the_config_runs_nothing(door: Any, tmp_path: Path) -> None:
@@ -292,21 +285,6 @@ def test_the_folder_of_a_run(own: Any, tmp_path: Path) -> None:
         assert [asked.folder.name for asked in own.asked] == ["0_seed=1", "1_seed=2"]
     with pytest.raises(InputError, match="only on the command line"):
         charrnn.train(*MINE.split(), "experiment=multirun")
-
-
-def test_what_is_refused_late_leaves_what_was_there(door: Any, tmp_path: Path) -> None:
-    door.action = lambda asked: (_ for _ in ()).throw(InputError("a.txt: no such file"))
-    assert door("train", "hydra.run.dir=new/run") == (2, "", "charrnn train: a.txt: no such file\n")
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "file").touch()
-    assert door("train", "hydra.run.dir=old/run").code == 2
-    assert [path.name for path in tmp_path.rglob("*")] == ["old", "file"]
-    (tmp_path / "file").touch()
-    for words in (["hydra.run.dir=file/run"], ["-m", "hydra.sweep.dir=file/runs"]):
-        answer = door("train", *words)
-        assert answer.code == 1
-        assert re.fullmatch(r"charrnn train: .*file/runs?: .*\n", answer.err)
 
 
 # How a command ends
@@ -411,23 +389,6 @@ def test_from_python_one_run_is_composed(workplace: Path) -> None:
     assert [path.name for path in workplace.iterdir()] == ["corpus.txt"]
 
 
-def test_marks_of_typography_are_read_as_a_keyboards(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    vocabulary = Vocabulary(list("ab'- \n"))
-    model_file.save(Path("model.safetensors"), trained_model(vocabulary=vocabulary))
-    words = ["sample", "checkpoint=model.safetensors", "length=20", "seed=1"]
-    assert main([*words, "start_text=a’b – a"]) == 0
-    out, err = capsys.readouterr()
-    assert err.count("reads similar punctuation instead") == 1
-    assert main([*words, "start_text=a'b - a"]) == 0
-    assert capsys.readouterr().out.removeprefix("a'b - a") == out.removeprefix("a’b – a")
-    for character in "…語":
-        assert main([*words, f"start_text=a{character}"]) == 2
-        assert f"'{character}'" in capsys.readouterr().err
-
-
 # conf/, as a person reads it, as Hydra composes it, as --help prints it, and Python's defaults
 
 
@@ -445,21 +406,21 @@ def assert_same(shown: dict[str, Any], values: dict[str, Any]) -> None:
         assert value == shown[name] or float(value) == float(shown[name]), name
 
 
-def defaults_of(options: dict[str, conf.Option]) -> dict[str, Any]:
+def defaults_of(options: dict[str, help_page.Option]) -> dict[str, Any]:
     return {name: yaml.safe_load(option.default) for name, option in options.items()}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command(command: str, door: Any) -> None:
-    page = conf.read_page(command)
+    page = help_page.read_page(command)
     assert page.title
     assert all(f"charrnn {command} " in example for example in page.examples)
     composed = flat(yaml.safe_load(door(command, "--cfg", "job").out))
     shown = {n: v for n, v in defaults_of(page.options).items() if not n.startswith("hydra.")}
     assert_same(shown, {n: v for n, v in composed.items() if n.rpartition(".")[2][0] != "_"})
     # printed
-    assert f"  {command:<12}{page.title}" in help.format_overview().splitlines()
-    lines = help.format_help(command).splitlines()
+    assert f"  {command:<12}{page.title}" in help_page.format_overview().splitlines()
+    lines = help_page.format_help(command).splitlines()
     for name, option in page.options.items():
         [line] = [line for line in lines if line.startswith(f"  {name}=")]
         default = "" if option.default == "???" else f"{option.default} "
@@ -471,7 +432,7 @@ def test_a_command(command: str, door: Any) -> None:
         for place, (choice, explanation) in enumerate(choices.items()):
             is_default = page.defaults[group] == choice
             assert explanation
-            assert is_default == (place == 0 and group not in conf.WITHOUT_A_NODE)
+            assert is_default == (place == 0 and group not in help_page.WITHOUT_A_NODE)
             [line] = [line for line in lines if line.startswith(f"  {group}={choice} ")]
             assert line.endswith(explanation + " (the default)" * is_default)
 
@@ -498,7 +459,7 @@ def test_reading_lines_agrees_with_a_yaml_parser(path: Path) -> None:
     parsed.pop("defaults", None)
     # what a sweep goes through is no option
     expected = {n: v for n, v in flat(parsed).items() if not n.startswith("hydra.sweeper.params.")}
-    assert defaults_of(conf._read(path)[2]) == expected
+    assert defaults_of(help_page._read(path)[2]) == expected
 
 
 DECLARED = {
@@ -517,41 +478,29 @@ FILES = {
 }
 
 
-def python_defaults(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The defaults of a schema, dotted, but for nodes."""
-    for field in dataclasses.fields(schema):
-        hint = get_annotations(schema).get(field.name)
-        if hint is None or {NODE, NODES} & set(typing.get_args(hint)[1:]):
-            continue
-        if dataclasses.is_dataclass(kind := get_type(hint)):
-            yield from python_defaults(kind, f"{prefix}{field.name}.")
-        elif field.default is not dataclasses.MISSING:
-            yield prefix + field.name, field.default
-        elif field.default_factory is not dataclasses.MISSING:
-            yield prefix + field.name, field.default_factory()
+def python_defaults(called: Any, prefix: str = "") -> dict[str, Any]:
+    parameters = inspect.signature(called).parameters.items()
+    return {prefix + n: p.default for n, p in parameters if p.default is not p.empty}
 
 
 def compare_defaults() -> Iterator[tuple[str, Any, Any]]:
     """Yield each option that has a default in YAML and in Python: its name and both defaults."""
     for command in COMMANDS:
-        shown = defaults_of(conf.read_page(command).options)
-        for option, default in python_defaults(plugins.get_command(command).get("OPTIONS")):
-            yield option, shown[option], default
+        schema = plugins.get_command(command).get("OPTIONS")
+        known, shown = python_defaults(schema), defaults_of(help_page.read_page(command).options)
+        for name, hint in get_annotations(schema).items():
+            if dataclasses.is_dataclass(kind := get_type(hint)):
+                known |= python_defaults(kind, f"{name}.")
+        yield from ((option, shown[option], known[option]) for option in known.keys() & shown)
     for (group, _), file in FILES.items():
-        given = {
-            f"{group}.{name}": value for name, value in defaults_of(conf._read_choice(file)).items()
-        }
-        targets = {
-            n.removesuffix("._target_"): t for n, t in given.items() if n.endswith("_target_")
-        }
-        for path, target in targets.items():
-            known = dict(python_defaults(DECLARED[path], f"{path}.")) if path in DECLARED else {}
+        choice = defaults_of(help_page._read_choice(file))
+        given = {f"{group}.{name}": value for name, value in choice.items()}
+        for name in [name for name in given if name.endswith("._target_")]:
+            path, target = name.removesuffix("._target_"), given[name]
+            known = python_defaults(DECLARED[path], f"{path}.") if path in DECLARED else {}
             if target.startswith("charrnn."):
-                for name, parameter in inspect.signature(get_method(target)).parameters.items():
-                    if parameter.default is not parameter.empty:
-                        known[f"{path}.{name}"] = parameter.default
-            for option in known.keys() & given.keys():
-                yield option, given[option], known[option]
+                known |= python_defaults(get_method(target), f"{path}.")
+            yield from ((option, given[option], known[option]) for option in known.keys() & given)
 
 
 def test_a_default_is_the_same_in_yaml_and_in_python() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from charrnn.cli.overrides import Override
+from charrnn.cli.command_line import Override
 
 NASTY = [
     "", " ", "What's", 'She said "no"', "Zür", "(hi)", "O Romeo, Romeo", "a=b", "123", "1e3",
@@ -122,5 +123,6 @@ def test_what_is_in_hydras_grammar(
 def test_texts_are_swept_over_in_quotes_only(door: Any) -> None:
     assert door("sample", "-m", "until=\"it's\" , 'b', '${oc.env:HOME}'").code == 0
     assert [options.until for options in door.asked] == ["it's", "b", os.environ["HOME"]]
+    assert not any(Path().iterdir())
     assert door("preprocess", "-m", "input_txt=[a,b],[c]", "output_h5=x,y").code == 0
     assert [options.input_txt for options in door.asked[3:]] == [["a", "b"], ["c"]]

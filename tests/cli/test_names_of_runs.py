@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from charrnn.__main__ import main
-from charrnn.cli.overrides import quote
+from charrnn.cli.command_line import quote
 
-NAMES = ["What's", "two words", "a,b=c", "[a]", "a\nb", "null", "{é: (1)}"]
+NAMES = ["What's", "a,b=c", "[a]", "two\nlines, one", "null", "{é: (1)}"]
 LAST = "checkpoints/last.ckpt"
 Trained = Callable[..., Path]
 

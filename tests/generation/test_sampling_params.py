@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from charrnn.cli import conf
+from charrnn.cli import help_page
 from charrnn.errors import InputError
 from charrnn.generation import dry
 from charrnn.model import Model
@@ -48,7 +48,7 @@ def test_an_option_that_there_is_not_is_named() -> None:
 
 
 def test_the_command_line_has_the_same_defaults() -> None:
-    page = conf.read_page("sample").options
+    page = help_page.read_page("sample").options
     assert {f.name for f in fields(SamplingParams)} == OTHER.keys() <= page.keys()
     for name, value in vars(SamplingParams()).items():
         assert yaml.safe_load(page[name].default) == value, name

@@ -24,8 +24,7 @@ from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.say import say
 
 if TYPE_CHECKING:
-    from charrnn.cli.command_line import Line
-    from charrnn.cli.overrides import Override
+    from charrnn.cli.command_line import Line, Override
     from charrnn.models.trained import Trained
 
 OPTIONS = ServeOptions
