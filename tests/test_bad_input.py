@@ -145,6 +145,7 @@ BAD = {
     "convert input=model.safetensors output=model.safetensors": "output=model.safetensors",
     "convert missing output=x.safetensors": "missing: no such file",
     "convert model.safetensors output=folder.safetensors": "folder.safetensors: is a folder",
+    "runs": "outputs/: no run exists yet; `charrnn train my.txt` starts one",
     "runs nowhere": "folder=nowhere: no such folder",
     "runs 'folder=no texts'": "folder=no texts: contains no run",
     "export": "output is required",
@@ -186,6 +187,7 @@ def test_refused_in_one_line(folder: Path, capfd: pytest.CaptureFixture[str], li
         "sample checkpoint=model.safetensors length=5 output=file/x.txt",
         "convert input=model.safetensors output=file/x.safetensors",
         f"train {PAIR} hydra.run.dir=file/run",
+        f"train -m {PAIR} seed=1,2 hydra.sweep.dir=file/runs",
     ],
 )
 def test_what_cannot_be_written(folder: Path, capfd: pytest.CaptureFixture[str], line: str) -> None:

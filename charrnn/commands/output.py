@@ -33,15 +33,17 @@ def open_output(output: str | None) -> Iterator[Write]:
         yield lambda text: _print(as_bytes(text))
 
 
-def check_output(output: str | None, *models: str | Path | None) -> None:
+def check_output(output: str | None, models: str | Path | list[str] | None) -> None:
     """Raise InputError if the output is a folder or one of the models that the command reads."""
     from charrnn.runs.model_lookup import find_model
 
-    if output is not None and os.path.isdir(output):
+    if output is None or not os.path.exists(output):
+        return
+    if os.path.isdir(output):
         raise InputError(f"output={shorten(output)}: is a folder; name a file")
-    exists = output is not None and os.path.exists(output)
-    if exists and any(os.path.samefile(str(output), find_model(model)) for model in models):
-        raise InputError(f"output={shorten(output)}: is the model itself; name another file")
+    for model in models if isinstance(models, list) else [models]:
+        if os.path.samefile(output, find_model(model)):
+            raise InputError(f"output={shorten(output)}: is the model itself; name another file")
 
 
 def _print(content: bytes) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Annotated
 
 from charrnn.errors import InputError, RunError, shorten
+from charrnn.files import OUTPUTS, is_plain_file, resolve_run_path, shorten_path
 from charrnn.options.ranges import NOT_EMPTY, PATH, TEXT
+from charrnn.runs import folder as folders
 from charrnn.say import say
 
 
@@ -33,15 +35,15 @@ def run(options: RunsOptions) -> None:
     if options.remove is not None:
         _remove(options.remove)
         return
-    from charrnn.files import OUTPUTS
     from charrnn.runs.leaderboard import rank_runs
     from charrnn.runs.summary import summarize_runs
 
     folder = Path(options.folder)
-    if not folder.is_dir():
-        raise InputError(f"folder={shorten(folder)}: no such folder; the default is outputs")
     if not (runs := summarize_runs(folder)):
-        raise InputError(f"folder={shorten(folder)}: contains no run")
+        if folder == OUTPUTS:
+            raise InputError(f"{OUTPUTS}/: no run exists yet; `charrnn train my.txt` starts one")
+        problem = "contains no run" if folder.is_dir() else "no such folder"
+        raise InputError(f"folder={shorten(folder)}: {problem}; the default is {OUTPUTS}")
     # Show paths that checkpoint=, resume= and remove= accept.
     bases = (OUTPUTS.absolute(), Path.cwd(), folder.absolute())
     base = next(base for base in bases if folder.absolute().is_relative_to(base))
@@ -58,23 +60,16 @@ def run(options: RunsOptions) -> None:
 
 
 def _remove(name: str) -> None:
-    """Delete the folder of a run or a sweep.
-
-    Raises:
-        InputError: it is neither a run nor a sweep, or a process is training in it.
-    """
-    from charrnn.files import OUTPUTS, is_plain_file, resolve_run_path, shorten_path
-    from charrnn.runs import folder as run_folder
-
+    """Delete the folder of a run or a sweep, unless a process is training in it."""
     folder = Path(os.path.realpath(resolve_run_path(name)))
-    if not run_folder.is_run(folder) and not run_folder.is_sweep(folder):
+    if not folders.is_run(folder) and not folders.is_sweep(folder):
         raise InputError(f"remove={shorten(name)}: is not the folder of a run or a sweep")
     if Path.cwd().is_relative_to(folder):
         raise InputError(f"remove={shorten(name)}: contains the current folder; leave it first")
     with contextlib.ExitStack() as locks:
-        for path in (*folder.rglob(run_folder.LOCK), *folder.rglob(run_folder.STUDY_LOCK)):
+        for path in (*folder.rglob(folders.LOCK), *folder.rglob(folders.STUDY_LOCK)):
             if is_plain_file(path):
-                locks.enter_context(run_folder.lock(path.parent, path.name))
+                locks.enter_context(folders.lock(path.parent, path.name))
         try:
             shutil.rmtree(folder)
         except OSError as error:

@@ -91,7 +91,7 @@ def run(options: SampleOptions) -> None:
     job, output = current_job.get(), options.output
     if output is not None and job.number is not None:
         output = add_number(output, job.number)
-    check_output(output, *_to_list(options.checkpoint))
+    check_output(output, options.checkpoint)
     model = select_counts(read_models(options.checkpoint, options.weights), options.counts)
     sampler = Sampler(model, options.precision)
     device = sampler.choose_device(options.engine, options.device, options.num_samples)
@@ -172,10 +172,6 @@ def _read_start_text(options: SampleOptions, model: Trained) -> str:
         }[options.unknown]
         say(f"{name}: the model does not know {unknown!r} and {action}")
     return text
-
-
-def _to_list(checkpoint: str | list[str] | None) -> Sequence[str | None]:
-    return checkpoint if isinstance(checkpoint, list) else [checkpoint]
 
 
 def _split_samples(
@@ -275,7 +271,7 @@ def _write_files(
     """Write each text to a file with its number before the extension."""
     for number, text in enumerate(texts):
         path = add_number(output, number)
-        check_output(path, *_to_list(checkpoint))
+        check_output(path, checkpoint)
         with open_output(path) as write:
             _write_text(text, write)
         say(f"wrote {path}: {_format_label(text)}" if show_labels else f"wrote {path}")

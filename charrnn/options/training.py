@@ -53,10 +53,7 @@ class Node:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for `instantiate` and for the run's record."""
-        hydra_keys = {name: value for name, value in self.rest.items() if name[:1] == "_"}
-        options = {option.name: getattr(self, option.name) for option in fields(self)}
-        del options["rest"]
-        return {**hydra_keys, **options, **self.rest}
+        return {**self.rest, **{n: value for n, value in vars(self).items() if n != "rest"}}
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import lightning as L
 
 from charrnn import plugins
 from charrnn.data import EncodedText, find_training_data
-from charrnn.errors import Interrupted, RunError
 from charrnn.files import relative_path, shorten_path
 from charrnn.models.trained import WITH_COUNTS
 from charrnn.options.training import DecidedOptions
@@ -150,16 +147,6 @@ def _say_files(folder: Path) -> None:
         say(f"sample from it: charrnn sample checkpoint={shlex.quote(path)}")
     else:
         say("no model was saved")
-
-
-@contextlib.contextmanager
-def add_resume_command(folder: Path, resume_words: str) -> Iterator[None]:
-    """Add the command that resumes a run to an error that ends it, as `explain_resume` does."""
-    try:
-        yield
-    except (Interrupted, RunError) as error:
-        error.args = (f"{error}; {explain_resume(folder, resume_words)}",)
-        raise
 
 
 def explain_resume(folder: Path, resume_words: str) -> str:

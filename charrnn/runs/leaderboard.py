@@ -15,8 +15,7 @@ from typing import Any
 from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.files import replace_file, shorten_path
 from charrnn.runs.folder import LEADERBOARD
-from charrnn.runs.metrics_csv import to_number
-from charrnn.runs.summary import Summary, summarize_runs
+from charrnn.runs.summary import Summary, summarize_runs, to_number
 from charrnn.say import escape_unprintable, format_duration, say, shorten_numbers
 
 # The headings of the table that differ from the names of the columns.
@@ -117,14 +116,11 @@ class Leaderboard:
 
 
 def rank_runs(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Leaderboard:
-    """Sort runs; runs without the value are last.
+    """Sort runs by a column or an option; runs without the value are last.
 
     Args:
         folder: the paths in the table are relative to this folder.
-        sort: a column or an option; a minus before it sorts in descending order.
-
-    Raises:
-        InputError: no run has this column or option.
+        sort: the column or option; a minus before it sorts in descending order.
     """
     name = sort.removeprefix("-")
     columns = {heading: column for column, heading in _HEADINGS.items()}
@@ -136,10 +132,9 @@ def rank_runs(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Lead
         hint = suggest_name(name, names)
         raise InputError(f"sort={shorten(name)}: no such column or option{hint}")
     pairs = [(row.get(name), run) for row, run in zip(rows, runs, strict=True)]
-    ranked = [pair for pair in pairs if pair[0] is not None]
-    ranked.sort(key=lambda pair: _sort_key(pair[0]), reverse=sort.startswith("-"))
-    unranked = [pair for pair in pairs if pair[0] is None]
-    return Leaderboard(folder, [run for _, run in ranked + unranked])
+    pairs.sort(key=lambda pair: _sort_key(pair[0]), reverse=sort.startswith("-"))
+    pairs.sort(key=lambda pair: pair[0] is None)
+    return Leaderboard(folder, [run for _, run in pairs])
 
 
 def report_sweep(folder: Path, resume_command: str = "") -> None:

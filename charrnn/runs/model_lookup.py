@@ -24,11 +24,7 @@ MODEL_FILES = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.c
 
 
 def read_model(path: AnyPath | None) -> TrainedModel:
-    """Read the model at a path: a run folder, a .ckpt, a model file, or a .t7.
-
-    Raises:
-        InputError: there is no readable model; the message says why.
-    """
+    """Read the model at a path: a run folder, a .ckpt, a model file, or a .t7."""
     return read_any_format(find_model(path))
 
 
@@ -40,9 +36,6 @@ def read_models(
     Args:
         paths: None: the newest model (see `find_model`).
         weights: one positive weight per model of an ensemble; None: equal weights.
-
-    Raises:
-        InputError: a path cannot be read, two vocabularies differ, or the weights are wrong.
     """
     from charrnn.models.trained import TrainedEnsemble
     from charrnn.options.ranges import WEIGHTS, require
@@ -69,15 +62,12 @@ def read_models(
 
 
 def find_model(path: AnyPath | None) -> Path:
-    """Return the file of a model.
+    """Return the file of a model. Raise InputError if there is none.
 
     Args:
         path: a file; a run's folder: its best model; a sweep's folder: the model of the run with
             the lowest validation loss; None: the newest run or sweep in outputs/ with a model. A
             line on standard error names the choice in the last two cases.
-
-    Raises:
-        InputError: there is no model.
     """
     if path is None:
         path = _find_newest()
@@ -129,8 +119,7 @@ def find_runs_by_age() -> Iterator[Path]:
 
 def _find_best_run(sweep: Path) -> Path | None:
     """Return the run with the lowest loss in a sweep's folder; None: no run."""
-    from charrnn.runs.metrics_csv import read_rows
-    from charrnn.runs.summary import find_best, read_model_facts
+    from charrnn.runs.summary import find_best, read_model_facts, read_rows
 
     folders = [folder for folder in sorted(sweep.iterdir()) if _find_best_file(folder) is not None]
     best = (find_best(read_model_facts(path), read_rows(path))["loss"] for path in folders)

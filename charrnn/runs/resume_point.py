@@ -26,12 +26,6 @@ class ResumePoint:
     step: int
     entry: Mapping[str, Any]
 
-    @classmethod
-    def read(cls, path: Path) -> ResumePoint:
-        """Read a checkpoint; raises InputError if a run cannot resume from it."""
-        content = checkpoint.read_run(path)
-        return cls(path, int(content["global_step"]), content[ENTRY])
-
     def is_end_of(self, options: TrainOptions) -> bool:
         """Return whether the run is finished, and the options set the same length as before."""
         config, trainer = self.entry["config"], options.trainer
@@ -46,10 +40,11 @@ def find_resume_point(source: Path | None, folder: Path) -> ResumePoint | None:
     if source is None:
         return None
     path = find_checkpoint(folder) if source == folder else source
-    if path is not None:
-        return ResumePoint.read(path)
-    say(f"{folder}: has no checkpoint yet; the run starts from its beginning")
-    return None
+    if path is None:
+        say(f"{folder}: has no checkpoint yet; the run starts from its beginning")
+        return None
+    content = checkpoint.read_run(path)
+    return ResumePoint(path, int(content["global_step"]), content[ENTRY])
 
 
 def _find_early_stops(callbacks: Mapping[str, Any]) -> list[Any]:

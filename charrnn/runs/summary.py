@@ -1,6 +1,6 @@
 """Read the results of a run from the files of its folder.
 
-metrics.csv         losses, speed, and the time that follows from them
+metrics.csv         losses, speed, and the time that follows from them; bad rows are skipped
 .hydra/             the config and the overrides
 model.safetensors   its header has the number of parameters, and the characters per step
 
@@ -11,7 +11,9 @@ None.
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +23,12 @@ from typing import Any
 from charrnn.errors import InputError
 from charrnn.models import model_file
 from charrnn.models.trained import LOSS, LOSS_AS_WRITTEN, find_loss
-from charrnn.runs import metrics_csv
 from charrnn.runs.folder import is_run, read_config, read_yaml, select
 from charrnn.say import say
 
+METRICS = "metrics.csv"
+Row = dict[str, float]  # of metrics.csv
+_NOT_IN_LOSS = ("seed", "trust", "logger", "tags")
 # The options that determine the characters of the validation split.
 _SCORE_OPTIONS = ("data.input_txt", "data.input_h5", "data.val_frac", "data.test_frac",
               "data.encoding", "data.lines")  # fmt: skip
@@ -43,7 +47,7 @@ class Summary:
         text: the name of its text.
         fingerprint: of its text; None before the first model.
         scored_on: equal for two runs whose losses are comparable.
-        config_without_seed: equal for two runs that differ only in their seed.
+        config_without_seed: equal for two runs that differ only in their seed, loggers and tags.
     """
 
     folder: Path
@@ -73,13 +77,9 @@ def summarize_runs(folder: Path) -> list[Summary]:
 
 
 def summarize_run(folder: Path) -> Summary:
-    """Read one run.
-
-    Raises:
-        InputError: its config cannot be read.
-    """
+    """Read one run. Raise InputError if its config cannot be read."""
     config, facts = read_config(folder), read_model_facts(folder)
-    rows = metrics_csv.read_rows(folder)
+    rows = read_rows(folder)
     speed = _average_speed(rows)
     characters = _to_count(facts.get("characters_a_step"))
     steps = int(rows[-1]["step"]) if rows else 0
@@ -95,14 +95,13 @@ def summarize_run(folder: Path) -> Summary:
     options = {n: {"True": "true", "False": "false"}.get(v, v) for n, _, v in pairs}
     text, fingerprint = name_text(config), facts.get("fingerprint")
     scored_on = (text, *(str(select(config, name)) for name in _SCORE_OPTIONS))
-    without_seed = {**config, "seed": None, "trust": None}  # a resume can set trust
+    # Loggers and tags change no loss, and may contain the run's path. A resume can set trust.
+    without_seed = {n: v for n, v in config.items() if n not in _NOT_IN_LOSS}
     config_without_seed = json.dumps([without_seed, fingerprint], sort_keys=True, default=str)
-    # An option may contain the run's path, such as ${hydra:runtime.output_dir}/x.
-    config_without_seed = config_without_seed.replace(_read_first_path(folder), "")
     return Summary(folder, numbers, options, text, fingerprint, scored_on, config_without_seed)
 
 
-def find_best(facts: dict[str, Any], rows: Sequence[metrics_csv.Row]) -> dict[str, Any]:
+def find_best(facts: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     """Return `loss`, `network_loss` and `step` of a run's best model; None without validation.
 
     Args:
@@ -110,10 +109,48 @@ def find_best(facts: dict[str, Any], rows: Sequence[metrics_csv.Row]) -> dict[st
     """
     loss, network_loss = find_loss(facts, LOSS_AS_WRITTEN, LOSS), find_loss(facts, LOSS)
     step = _to_count(facts.get("step")) if loss is not None else None
-    if loss is None and (best := metrics_csv.find_best(rows)):
-        loss, network_loss = metrics_csv.get_loss(best), best["val/loss"]
+    if loss is None and (best := find_best_row(rows)):
+        loss, network_loss = get_loss(best), best["val/loss"]
         step = int(best["step"])
     return {"loss": loss, "network_loss": network_loss, "step": step}
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """Return the rows of metrics.csv that have a step; each has only its finite numbers."""
+    rows: list[Row] = []
+    if not (folder / METRICS).is_file():
+        return rows  # Opening a named pipe would block.
+    with (
+        contextlib.suppress(OSError, csv.Error),
+        open(folder / METRICS, newline="", encoding="utf-8", errors="replace") as file,
+    ):
+        for line in csv.DictReader(file):
+            if None in line.values():
+                continue  # The row is incomplete, because the run is writing it.
+            numbers = ((name, to_number(text)) for name, text in line.items())
+            row = {name: n for name, n in numbers if n is not None and math.isfinite(n)}
+            if "step" in row:
+                rows.append(row)
+    return rows
+
+
+def to_number(value: Any) -> float | None:
+    """Return a value as a number, or None if it is no number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def find_best_row(rows: Sequence[Row]) -> Row | None:
+    """Return the row of the lowest validation loss, or None without validation."""
+    validated = [row for row in rows if "val/loss" in row]
+    return min(validated, key=lambda row: row["val/loss"], default=None)
+
+
+def get_loss(row: Row) -> float:
+    """Return the loss as the model writes; the network's if only this one was measured."""
+    return row.get("val/loss_as_written", row["val/loss"])
 
 
 def name_text(config: dict[str, Any]) -> str:
@@ -139,16 +176,7 @@ def read_overrides(folder: Path) -> list[str]:
     return []
 
 
-def _read_first_path(folder: Path) -> str:
-    """Return the path, as in JSON, that a run's folder had when the run started; "" if unknown."""
-    with contextlib.suppress(InputError):
-        hydra = read_yaml(folder / ".hydra" / "hydra.yaml")
-        if isinstance(path := select(hydra, "hydra.runtime.output_dir"), str):
-            return json.dumps(path)[1:-1]
-    return ""
-
-
-def _average_speed(rows: Sequence[metrics_csv.Row]) -> float | None:
+def _average_speed(rows: Sequence[Row]) -> float | None:
     """Return the characters per second over all steps with a logged speed."""
     step = inverse = 0.0  # the sum over the steps of 1 / speed
     for row in rows:

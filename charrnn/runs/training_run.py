@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 
 from charrnn.data import EncodedText
+from charrnn.errors import Interrupted, RunError
 from charrnn.runs import announcements, building, decisions, hardware, processes
 from charrnn.runs import folder as folders
 from charrnn.runs.decisions import TextSize
@@ -30,8 +31,9 @@ def train(request: RunRequest, signals: Signals) -> Result:
     """
     world = detect_world()
     folder = request.folder
+    explain_resume = partial(announcements.explain_resume, folder, request.resume_words)
     with folders.claim(folder, resumes=request.source == folder):
-        with announcements.add_resume_command(folder, request.resume_words):
+        try:
             point = find_resume_point(request.source, folder)
             is_finished = point is not None and point.is_end_of(request.options)
             if not is_finished or request.gives_data:  # check that it is the run's text
@@ -45,10 +47,12 @@ def train(request: RunRequest, signals: Signals) -> Result:
                     return Result(folder, None, None, point.step, seconds=0.0)
                 return _read_result(home, point.step, seconds=0.0)
             folders.record(folder, plan.options.to_dict(), request.overrides, request.hydra)
-            explain_resume = partial(announcements.explain_resume, folder, request.resume_words)
             start = time.perf_counter()
             with processes.lead_ranks(plan, world, explain_resume) as world:
                 step = fit(plan, signals, world, text)
+        except (Interrupted, RunError) as error:
+            error.args = (f"{error}; {explain_resume()}",)
+            raise
         result = _read_result(folder, step, time.perf_counter() - start)
         announcements.say_result(result)
         announcements.suggest_other_texts(plan, text)
@@ -78,13 +82,13 @@ def plan_run(
 
     check_background(request, point, data.background)
     files = text.path.resolve(), text.json_path.resolve()
-    if point is not None:
-        check_resume(point, decided, text, streams)
-        earlier_facts = point.entry["earlier"]
-        plan = RunPlan(decided, request.folder, files, earlier_facts, point.path, point.step)
-    else:
+    if point is None:
         earlier_facts = {} if initial is None else initial.facts
         plan = RunPlan(decided, request.folder, files, earlier_facts, initial=initial)
+    else:
+        check_resume(point, decided, text, streams)
+        entry = point.entry
+        plan = RunPlan(decided, request.folder, files, entry["earlier"], point.path, point.step)
     if not options.trainer.has_length:
         announcements.say_decisions(decided, reason)
     return plan, text

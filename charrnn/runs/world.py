@@ -87,11 +87,10 @@ def is_restarted_by_slurm() -> bool:
 
 def get_slurm_folder() -> str | None:
     """Return a folder for this step of a SLURM batch job and its restarts; None without a job."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None or _show_slurm_job(job).get("BatchFlag") != "1":
+    if (job := _show_batch_job()) is None:
         return None
     step = os.environ.get("SLURM_STEP_ID")
-    return f"outputs/train/slurm/{job}" + (f"-{step}" if step else "")
+    return f"outputs/train/slurm/{job['JobId']}" + (f"-{step}" if step else "")
 
 
 def requeue_slurm_job() -> str | None:
@@ -99,22 +98,25 @@ def requeue_slurm_job() -> str | None:
 
     A job that SLURM is ending, because it is cancelled or its time is up, is not requeued.
     """
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None or (state := _show_slurm_job(job)).get("BatchFlag") != "1":
+    if (job := _show_batch_job()) is None:
         return None
-    if state.get("JobState") != "RUNNING":
-        return f"SLURM is already ending job {job}, so it is not queued again"
-    completed = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
+    number = job["JobId"]
+    if job["JobState"] != "RUNNING":
+        return f"SLURM is already ending job {number}, so it is not queued again"
+    completed = subprocess.run(["scontrol", "requeue", number], capture_output=True, text=True)
     if completed.returncode == 0:
-        return f"SLURM job {job} is queued again"
-    return f"SLURM job {job} could not be queued again: {to_one_line(completed.stderr)}"
+        return f"SLURM job {number} is queued again"
+    return f"SLURM job {number} could not be queued again: {to_one_line(completed.stderr)}"
 
 
-def _show_slurm_job(job: str) -> dict[str, str]:
-    """Return the properties of a SLURM job, such as JobState; {} if scontrol fails."""
-    command = ["scontrol", "--oneliner", "show", "job", job]
+def _show_batch_job() -> dict[str, str] | None:
+    """Return the properties of this SLURM batch job, such as JobState; None if there is none."""
+    if (number := os.environ.get("SLURM_JOB_ID")) is None:
+        return None
+    command = ["scontrol", "--oneliner", "show", "job", number]
     try:
         output = subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
     except (OSError, subprocess.TimeoutExpired):
-        return {}
-    return dict(field.split("=", 1) for field in output.split() if "=" in field)
+        return None
+    job = dict(field.split("=", 1) for field in output.split() if "=" in field)
+    return job if job.get("BatchFlag") == "1" else None

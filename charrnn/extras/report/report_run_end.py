@@ -20,10 +20,17 @@ import yaml
 from charrnn.errors import to_one_line
 from charrnn.files import replace_file
 from charrnn.runs import folder as folders
-from charrnn.runs import metrics_csv
 from charrnn.runs.folder import select
-from charrnn.runs.metrics_csv import Row
-from charrnn.runs.summary import name_text, read_overrides, summarize_run
+from charrnn.runs.summary import (
+    METRICS,
+    Row,
+    find_best_row,
+    get_loss,
+    name_text,
+    read_overrides,
+    read_rows,
+    summarize_run,
+)
 from charrnn.say import BITS_PER_NAT, say
 
 T = TypeVar("T")
@@ -47,7 +54,7 @@ TEMPLATE = Path(__file__).with_name("run_report.html")
 def write_report(folder: Path) -> Path:
     """Write report.html into a run's folder, and return its path."""
     config = folders.read_config(folder)
-    rows = metrics_csv.read_rows(folder)
+    rows = read_rows(folder)
     values = {
         "title": _escape(_format_title(config)),
         "lead": _format_summary(rows),
@@ -65,7 +72,7 @@ def write_report(folder: Path) -> Path:
 
 def at_end(folder: Path) -> Path | None:
     """Write the report when a run has ended. An error must not make the run fail."""
-    if not (folder / folders.RECORDED).is_file() or not (folder / metrics_csv.NAME).is_file():
+    if not (folder / folders.RECORDED).is_file() or not (folder / METRICS).is_file():
         return None
     try:
         return write_report(folder)
@@ -82,9 +89,9 @@ def _format_title(config: dict[str, Any]) -> str:
 
 def _format_summary(rows: list[Row]) -> str:
     steps = f"{_count_steps(rows):,}"
-    if (best := metrics_csv.find_best(rows)) is None:
+    if (best := find_best_row(rows)) is None:
         return f"{steps} steps, without validation."
-    loss, network_loss = metrics_csv.get_loss(best), best["val/loss"]
+    loss, network_loss = get_loss(best), best["val/loss"]
     network = f" The loss of its network is {network_loss:.4f}." if network_loss != loss else ""
     return (
         f"Validation loss of the best model <b>{loss:.4f}</b> nats per character "
@@ -97,12 +104,12 @@ def _count_steps(rows: list[Row]) -> int:
 
 
 def _format_chart(rows: list[Row]) -> str:
-    best = metrics_csv.find_best(rows)
+    best = find_best_row(rows)
     curves = {"train": _get_curve(rows, "train/loss"), "network": _get_curve(rows, "val/loss")}
     curves["val"] = _get_losses(rows)
     if curves["network"] == curves["val"]:
         del curves["network"]
-    drawing = draw_chart(curves, (best["step"], metrics_csv.get_loss(best)) if best else None)
+    drawing = draw_chart(curves, (best["step"], get_loss(best)) if best else None)
     if not drawing:
         return ""
     legend = "".join(
@@ -118,7 +125,7 @@ def _get_curve(rows: list[Row], name: str) -> Curve:
 
 def _get_losses(rows: list[Row]) -> Curve:
     """Return the validation losses of the model as it writes."""
-    return [(int(row["step"]), metrics_csv.get_loss(row)) for row in rows if "val/loss" in row]
+    return [(int(row["step"]), get_loss(row)) for row in rows if "val/loss" in row]
 
 
 def _list_facts(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
