@@ -37,10 +37,11 @@ FILES = {
     ),
 }
 USES = {
-    "a callback of one's own": ["--config-dir", "my own", "callbacks=mine", "+callbacks.c.every=2"],
+    "parts of one's own": [
+        *("--config-dir", "my own", "callbacks=mine", "+callbacks.c.every=2"),
+        *("+optimizer.amsgrad=true", "+trainer.profiler=simple"),  # which conf/ lacks
+    ],
     "two experiments": ["--config-dir", "my own", "experiment=[a,b]"],
-    "accumulation": ["+trainer.accumulate_grad_batches=4"],
-    "an argument that is not conf/'s": ["+optimizer.amsgrad=true", "+trainer.profiler=simple"],
     "a schedule of torch's": [
         "schedule=constant",
         "schedule._target_=torch.optim.lr_scheduler.StepLR",
@@ -51,12 +52,13 @@ USES = {
         "callbacks=['ema','early_stopping']",
         "~callbacks.progress",
         """tags=['it is',"what's"]""",
+        "+trainer.accumulate_grad_batches=4",
     ],
     "a budget": ["budget=1m", "trainer.max_epochs=null", "trainer.max_steps=null"],
 }
 
 # by its record alone, whoever made it
-PLAIN = ("accumulation", "quoted lists", "a budget")
+PLAIN = ("quoted lists", "a budget")
 
 
 @pytest.fixture
@@ -129,7 +131,7 @@ def test_by_the_printed_line(
         after["trainer"]["max_steps"] = before["trainer"]["max_steps"]
     assert after == before
     assert step_of(place / "run 1") >= 6
-    if "callback" in use or "experiments" in use:
+    if "own" in use or "experiments" in use:
         assert "6" in next(place.rglob("counted")).read_text().split()
 
 

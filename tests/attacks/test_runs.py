@@ -73,7 +73,7 @@ def test_a_config(where: str, gift: Path, refused: Refused, listener: Listener) 
     assert line in said
     assert "could run" not in line or "if you trust this run, add trust=true" in said
     # in a sweep, and started again, too: its jobs' records are held to today's command
-    if where.startswith(("callbacks", "optimizer._", "logger.x")):
+    if where in ("callbacks.x", "optimizer._target_", "logger.x"):
         again = [*TINY, LONGER, "hydra.run.dir=gift", "resume=auto"]
         assert main(["train", *again]) == (2 if where == "optimizer._target_" else 0)
         assert not Path("canary").exists()
@@ -185,11 +185,10 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 def test_a_billion_laughs(gift: Path, refused: Refused, capfd: pytest.CaptureFixture[str]) -> None:
-    for name in ("hydra", "config"):
-        path = gift / ".hydra" / f"{name}.yaml"
-        path.write_text(path.read_text() + LAUGHS)
-        assert main(["runs", "."]) == (0 if name != "config" else 2)
-        assert "Traceback" not in capfd.readouterr().err
+    path = gift / ".hydra" / "config.yaml"
+    path.write_text(path.read_text() + LAUGHS)
+    assert main(["runs", "."]) == 2
+    assert "Traceback" not in capfd.readouterr().err
     assert "aliases are not allowed" in refused("train", "resume=gift", LONGER)
 
 

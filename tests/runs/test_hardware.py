@@ -13,6 +13,8 @@ from charrnn.runs import hardware
 from charrnn.runs.world import SINGLE_PROCESS, World
 from tests.small_runs import decided_options
 
+FOUR = World("torchrun", 0, 0, 4, 2)
+
 
 def decided(
     batch_size: int = 50,
@@ -136,6 +138,10 @@ def test_a_launchers_processes_are_the_devices() -> None:
         ({"precision": "16-mixed"}, "^trainer.precision=16-mixed: needs a CUDA GPU"),
         ({"accelerator": "gpu"}, "^trainer.accelerator=gpu: this machine has no such GPU"),
         ({"accelerator": "mps"}, "^trainer.accelerator=mps: this machine has no such GPU"),
+        # what a launcher started, and what only a launcher starts
+        ({"num_nodes": 2}, "^trainer.num_nodes=2: .* with torchrun or srun"),
+        ({"world": FOUR}, "torchrun started others; give trainer.devices=2 trainer.num_nodes=2"),
+        ({"world": FOUR, "devices": 4}, "give trainer.devices=2 trainer.num_nodes=2"),
     ],
 )
 def test_what_this_machine_lacks(

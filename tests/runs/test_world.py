@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from typing import Any
 
@@ -13,7 +14,6 @@ from charrnn.cli.command_line import Line
 from charrnn.errors import InputError
 from charrnn.runs import world as worlds
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
-from tests.small_runs import decided_options
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1"}
 SRUN = {
@@ -65,34 +65,6 @@ def test_what_torch_is_told(environment: Any) -> None:
     assert detect_world() == World("torchrun", 5, 1, 8, 4)
 
 
-FOUR = World("torchrun", 0, 0, 4, 2)
-
-
-@pytest.mark.parametrize(
-    ("trainer", "place", "line"),
-    [
-        ({}, SINGLE_PROCESS, None),
-        ({"devices": 3}, SINGLE_PROCESS, None),
-        ({"devices": "auto"}, SINGLE_PROCESS, None),
-        ({"devices": 2, "num_nodes": 2}, FOUR, None),
-        ({"devices": "auto", "num_nodes": 2}, FOUR, None),
-        ({"num_nodes": 2}, SINGLE_PROCESS, "trainer.num_nodes=2: .* with torchrun or srun"),
-        ({}, FOUR, "torchrun started others; give trainer.devices=2 trainer.num_nodes=2"),
-        ({"devices": 4}, FOUR, "give trainer.devices=2 trainer.num_nodes=2"),
-    ],
-)
-def test_what_several_processes_can_do(
-    trainer: dict[str, Any], place: World, line: str | None
-) -> None:
-    given = {f"trainer__{name}": value for name, value in trainer.items()}
-    given |= {"data__batch_size": 48, "model__hidden_size": 16, "trainer__accelerator": "cpu"}
-    if line is None:
-        decided_options(place, **given)
-        return
-    with pytest.raises(InputError, match=line):
-        decided_options(place, **given)
-
-
 class Slurm:
     """Stands in for scontrol."""
 
@@ -132,7 +104,7 @@ def test_a_job_finds_its_folder_again(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     environment(SRUN)
-    monkeypatch.setattr(worlds.subprocess, "run", Slurm("JobState=RUNNING BatchFlag=1"))
+    monkeypatch.setattr(worlds.subprocess, "run", Slurm("JobId=12 JobState=RUNNING BatchFlag=1"))
     folder = "outputs/train/slurm/12-0"
     command, given = plugins.get_command("train"), ["model=gru", "tags=[a]"]
     where = f"hydra.run.dir='{folder}'"
@@ -146,17 +118,19 @@ def test_a_job_finds_its_folder_again(
     assert again.find_last("resume").text == folder
 
 
-@pytest.mark.parametrize("value", ["1", "-1", "x", ""])
-@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID"])
 def test_a_rank_that_no_launcher_gave(
-    environment: Any, capsys: pytest.CaptureFixture[str], name: str, value: str
+    environment: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    environment({name: value})
+    environment({"SLURM_PROCID": "0"})
+    one_task = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"}
+    for name in worlds.RANKS:
+        for value in ("1", "-1", "x", ""):
+            for more in ({}, one_task):
+                with monkeypatch.context() as patch:
+                    for variable, text in {name: value, **more}.items():
+                        patch.setenv(variable, text)
+                    with pytest.raises(InputError, match=f"^{name}={value}: "):
+                        detect_world()
+    environment({"RANK": "1"})
     assert main(["train"]) == 2
-    err = capsys.readouterr().err
-    assert err.startswith(f"charrnn train: {name}={value}: ")
-    assert err.count("\n") == 1
-    with pytest.raises(InputError, match=f"^{name}={value}: "):  # of a task of its own, too
-        environment({**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"})
-        environment({"SLURM_PROCID": "0", name: value})
-        detect_world()
+    assert re.fullmatch("charrnn train: RANK=1: .*\n", capsys.readouterr().err)
