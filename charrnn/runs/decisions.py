@@ -172,27 +172,24 @@ def _complete(
     options: TrainOptions, row: Row, size: TextSize, world: World, max_steps: int | None = None
 ) -> DecidedOptions:
     """Return the options, completed from a row, this machine and the text, or with `max_steps`."""
-    batch_size, hidden_size = options.data.batch_size, options.model.hidden_size
-    dropout, seed, every = options.model.dropout, options.seed, options.checkpoint_every
-    batch_size = row.batch_size if batch_size is None else batch_size
-    hidden_size = row.hidden_size if hidden_size is None else hidden_size
-    dropout = row.dropout if dropout is None else dropout
-    model = DecidedModel(**{**vars(options.model), "hidden_size": hidden_size, "dropout": dropout})
-    choices = {
-        "data": DecidedData(**{**vars(options.data), "batch_size": batch_size}),
-        "model": model,
-        "trainer": hardware.decide_trainer(options.trainer, model, batch_size, world),
-        "seed": secrets.randbelow(2**31) if seed is None else seed,
-        "checkpoint_every": 1 if every is None else every,
-        "resume": None,
-    }
-    decided = DecidedOptions(**{**vars(options), **choices})
+    data = DecidedData(**_fill(options.data, batch_size=row.batch_size))
+    model = DecidedModel(**_fill(options.model, hidden_size=row.hidden_size, dropout=row.dropout))
+    trainer = hardware.decide_trainer(options.trainer, model, data.batch_size, world)
+    values = _fill(options, seed=secrets.randbelow(2**31), checkpoint_every=1)
+    nodes = {"data": data, "model": model, "trainer": trainer}
+    decided = DecidedOptions(**{**values, **nodes, "resume": None})
     if not options.trainer.has_length:
         steps = _count_row_steps(row, decided, size) if max_steps is None else max_steps
         decided = replace(decided, trainer=replace(decided.trainer, max_steps=steps))
-    if every is None:
+    if options.checkpoint_every is None:
         decided = replace(decided, checkpoint_every=_choose_validation_interval(decided, size))
     return decided
+
+
+def _fill(options: Any, **defaults: Any) -> dict[str, Any]:
+    """Return the values of a dataclass, with defaults for those that are None."""
+    values = vars(options)
+    return {**values, **{name: v for name, v in defaults.items() if values[name] is None}}
 
 
 def _fit_budget(
