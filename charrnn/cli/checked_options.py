@@ -212,8 +212,8 @@ def check_arguments(path: str, target: str, arguments: Mapping[str, Any]) -> dic
 
 def _import_target(option: str, target: str) -> Any:
     """Return the class or function with a dotted name, the value of an option."""
-    is_slow = target.startswith("charrnn.training.") and "torch" not in sys.modules
-    if is_slow and sys.stderr.isatty():
+    loads_torch = target.startswith(("charrnn.", "torch.")) and "torch" not in sys.modules
+    if loads_torch and sys.stderr.isatty():
         say("loading PyTorch ...")  # which takes some seconds
     try:
         called = pkgutil.resolve_name(target)
