@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from charrnn.__main__ import main
-from tests.attacks.stranger import SECRET, TINY, Listener, Refused, content_of
-from tests.conftest import write_corpus
+from tests.attacks.stranger import LITTLE, SECRET, Listener, Refused, content_of
+from tests.small_runs import Train
 
 
 @pytest.fixture
@@ -48,19 +47,8 @@ def refused(
     return run
 
 
-@pytest.fixture(scope="session")
-def given_away(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a text and a run of it, `gift`."""
-    place = tmp_path_factory.mktemp("stranger")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        write_corpus(place)
-        assert main(["train", *TINY, "hydra.run.dir=gift"]) == 0
-    return place
-
-
 @pytest.fixture
-def gift(given_away: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """That run, as a stranger gives it away."""
+def gift(trained: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run, as a stranger gives it away."""
     monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))
-    return Path(shutil.copytree(given_away / "gift", workplace / "gift"))
+    return trained(*LITTLE, folder="gift")

@@ -13,8 +13,9 @@ import yaml
 from tests.small_runs import SMALL
 
 SECRET = "hunter2"
-TINY = (*SMALL, "model.hidden_size=4", "model.embedding_size=4", "callbacks.samples.length=0",
-        "trainer.max_steps=3")  # fmt: skip
+LITTLE = ("model.hidden_size=4", "model.embedding_size=4", "callbacks.samples.length=0",
+          "trainer.max_steps=3")  # fmt: skip
+TINY = (*SMALL, *LITTLE)
 # what runs in these attacks, if anything does
 CANARY = {"_target_": "os.mkdir", "path": "canary"}
 

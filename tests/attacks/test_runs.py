@@ -161,16 +161,20 @@ def test_links_and_pipes_in_a_sweep(workplace: Path, refused: Refused) -> None:
     sweep.mkdir()
     private.mkdir()
     (private / "diary").write_text("a poem")
-    for name in ("study.journal", "study.journal.lock", "0_seed=1", ".study.lock"):
-        path = sweep / name
-        path.symlink_to(private / "nothing" if "lock" in name else private)
+    for name, target in (("study.journal", private), (".study.lock", private / "nothing")):
+        (sweep / name).symlink_to(target)
         assert "is a link; a run does not write through it" in refused(*words)
-        path.unlink()
-        os.mkfifo(path)
+        (sweep / name).unlink()
+    for name in ("study.journal.lock", "0_seed=1"):
+        os.mkfifo(sweep / name)
         assert "is not a regular file" in refused(*words)
-        path.unlink()
-    for make in (os.symlink, os.link, lambda _, path: os.mkfifo(path)):
-        for name in ("multirun.yaml", "leaderboard.csv"):
+        (sweep / name).unlink()
+
+    def make_pipe(_: Path, path: Path) -> None:
+        os.mkfifo(path)
+
+    for makes in ((os.symlink, make_pipe), (os.link, os.symlink)):
+        for name, make in zip(("multirun.yaml", "leaderboard.csv"), makes, strict=True):
             (sweep / name).unlink(missing_ok=True)
             make(private / "diary", sweep / name)
         assert main(words) == 0
