@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,6 +48,7 @@ OPTIONS = EvaluateOptions
 FIRST_WORD = "checkpoint"
 
 Losses = npt.NDArray[np.float32]
+Facts = dict[str, Any]  # which JSON prints
 
 
 def run(options: EvaluateOptions) -> None:
@@ -63,63 +65,53 @@ def run(options: EvaluateOptions) -> None:
     trained = select_counts(read_models(options.checkpoint, options.weights), options.counts)
     if options.data.input_txt == "-" and sys.stdin.isatty():
         say("data.input_txt=-: type or paste the text, then press Ctrl-D on an empty line")
-    if options.by == "text":
-        _print_loss(options, trained)
-    else:
-        _print_losses(options, trained)
+    score = _score_text if options.by == "text" else _score_parts
+    facts, lines = score(options, trained)
+    if options.json:
+        print(json.dumps(facts))
+        return
+    with open_output(None) as write:
+        write("".join(f"{line}\n" for line in lines))
 
 
-def _print_loss(options: EvaluateOptions, trained: Trained) -> None:
+def _score_text(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Iterable[str]]:
+    """Return the loss of a split or a text, as JSON values and as lines."""
     split, ids = _read_ids(options, trained)
     score = _compute_score(options, trained, split, ids, ids.num_unknown)
-    details: dict[str, Any] = {}
+    facts: Facts = {"split": split, "characters": score.characters, **score.to_dict()}
     heading = f"{split}: {score.characters} characters"
     if options.unknown == "skip":
-        details["unknown"] = ids.num_unknown
-    if (members := len(trained.members)) > 1:
-        details["model"] = f"ensemble of {members}"
+        facts["unknown"] = ids.num_unknown
     if options.window is not None:
-        details["window"] = options.window
+        facts["window"] = options.window
         heading += f", in windows of {options.window} from the zero state"
-    if options.json:
-        _print_json(split, score, details)
-    else:
-        print(heading + (f", {details['model']}" if members > 1 else ""))
-        print("\n".join(score.format_lines()))
+    if (members := len(trained.members)) > 1:
+        facts["model"] = f"ensemble of {members}"
+        heading += f", {facts['model']}"
+    return facts, [heading, *score.format_lines()]
 
 
-def _print_losses(options: EvaluateOptions, trained: Trained) -> None:
-    """Print bits per character: of lines, the worst first, or of each character."""
+def _score_parts(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Iterable[str]]:
+    """Return bits per character: of lines, the worst first, or of each character."""
     from charrnn.evaluation.losses import rank_lines_by_loss
 
     split, text, ids, unknown = _read_text(options, trained)
     known_positions = np.flatnonzero(ids >= 0)
     scored: Losses = np.empty(max(0, len(known_positions) - 1), np.float32)
     score = _compute_score(options, trained, split, ids[known_positions], unknown, scored)
+    facts: Facts = {"split": split, "characters": score.characters, **score.to_dict()}
     losses: Losses = np.full(len(text), np.nan, np.float32)
     losses[known_positions[1:]] = scored
     if options.by == "line":
         lines = rank_lines_by_loss(text, losses)
-        details: dict[str, Any] = {"lines": [line._asdict() for line in lines]}
-        printed = (f"{x.bits_per_character:7.3f}  {x.line:>6}  {x.text}" for x in lines)
-    else:
-        values = (losses.astype(np.float64) * BITS_PER_NAT).tolist()
-        bits = [None if math.isnan(value) else value for value in values]
-        details = {"text": text, "bits": bits}
-        printed = (
-            f"{'' if value is None else f'{value:.3f}':>7}  {character!r}"
-            for character, value in zip(text, bits, strict=True)
-        )
-    if options.json:
-        _print_json(split, score, details)
-        return
-    with open_output(None) as write:
-        write("".join(f"{line}\n" for line in printed))
-
-
-def _print_json(split: str, score: Score, details: dict[str, Any]) -> None:
-    values = {"split": split, "characters": score.characters, **score.to_dict(), **details}
-    print(json.dumps(values))
+        facts["lines"] = [line._asdict() for line in lines]
+        return facts, (f"{x.bits_per_character:7.3f}  {x.line:>6}  {x.text}" for x in lines)
+    values = (losses.astype(np.float64) * BITS_PER_NAT).tolist()
+    bits = [None if math.isnan(value) else value for value in values]
+    return {**facts, "text": text, "bits": bits}, (
+        f"{'' if value is None else f'{value:.3f}':>7}  {character!r}"
+        for character, value in zip(text, bits, strict=True)
+    )
 
 
 def _compute_score(
