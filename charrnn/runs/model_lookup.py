@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from charrnn.errors import InputError
 from charrnn.files import OUTPUTS, require_regular_file, resolve_run_path
 from charrnn.models import read_any_format
+from charrnn.options.ranges import WEIGHTS, require
 from charrnn.runs.folder import is_sweep
 from charrnn.say import say
 
@@ -38,22 +39,19 @@ def read_models(
         weights: one positive weight per model of an ensemble; None: equal weights.
     """
     from charrnn.models.trained import TrainedEnsemble
-    from charrnn.options.ranges import WEIGHTS, require
 
+    names = [paths] if paths is None or isinstance(paths, (str, os.PathLike)) else paths
     if weights is not None:
-        count = 1 if paths is None or isinstance(paths, (str, os.PathLike)) else len(paths)
-        is_valid = len(weights) == count > 1 and WEIGHTS.accepts(weights)
-        several = f"each of several models, such as checkpoint=[a,b] ({count} given)"
+        is_valid = len(weights) == len(names) > 1 and WEIGHTS.accepts(weights)
+        several = f"each of several models, such as checkpoint=[a,b] ({len(names)} given)"
         require(is_valid, "weights", list(weights), f"needs a number above 0 for {several}")
-    if paths is None or isinstance(paths, (str, os.PathLike)):
-        return read_model(paths)
-    if not paths:
+    if not names:
         raise InputError("an ensemble needs one path or more")
-    models = tuple(read_model(path) for path in paths)
-    for path, model in zip(paths, models, strict=True):
+    models = tuple(map(read_model, names))
+    for name, model in zip(names, models, strict=True):
         if model.vocabulary != models[0].vocabulary:
             raise InputError(
-                f"{path}: its vocabulary differs from that of {paths[0]}; train the models of an "
+                f"{name}: its vocabulary differs from that of {names[0]}; train the models of an "
                 f"ensemble on the same text"
             )
     if len(models) == 1:
