@@ -38,18 +38,25 @@ def test_any_name(name: str, run: Path, door: Any, tmp_path: Path) -> None:
     asked = door.asked.pop()
     assert asked.config.model.hidden_size == 16
     assert tmp_path / "outputs" in asked.folder.parents
-    # a sweep, begun and gone on with; its jobs start from the same model
-    sweep = ["-m", f"hydra.sweep.dir=s/{name}", "seed=1,2"]
-    for more in ([], ["resume=auto"]):
-        assert door("train", *sweep, f"init_from={path}", *more).code == 0
-        asked = [door.asked.pop() for _ in range(2)]
-        assert {a.folder.parent for a in asked} == {tmp_path / "s" / name}
-        assert {a.config.init_from for a in asked} == {str(run)}
     # as `charrnn runs` prints it
     (tmp_path / "outputs" / "b").mkdir()
     run.rename(tmp_path / "outputs" / "b" / name)
     assert door("train", f"resume=b/{name}").code == 0
     assert door.asked.pop().folder == tmp_path / "outputs" / "b" / name
+
+
+@pytest.mark.parametrize("name", NAMES[1:4])
+def test_any_name_in_a_sweep(name: str, run: Path, door: Any, tmp_path: Path) -> None:
+    """Begun, and gone on with; its jobs start from the same model."""
+    run = run.rename(tmp_path / name)
+    sweep = ["-m", f"hydra.sweep.dir=s/{name}", "seed=1,2"]
+    for more in ([], ["resume=auto"]):
+        assert door("train", *sweep, f"init_from={name}", *more).code == 0
+        asked = [door.asked.pop() for _ in range(2)]
+        assert {a.folder.parent for a in asked} == {tmp_path / "s" / name}
+        assert {a.config.init_from for a in asked} == {str(run)}
+    (tmp_path / "outputs" / "b").mkdir(parents=True)
+    run.rename(tmp_path / "outputs" / "b" / name)
     assert door("train", "-m", f"init_from={quote(f'b/{name}')},'other'").code == 0
     assert door.asked[0].config.init_from == str(tmp_path / "outputs" / "b" / name)
 
