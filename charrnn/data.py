@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +83,25 @@ class EncodedText:
 
         Reading an id that is not in the vocabulary raises InputError.
         """
-        size, path = len(self.vocabulary), self.path
-        return SplitIds(self.splits[split], partial(from_file_ids, vocabulary_size=size, path=path))
+        return SplitIds(self.splits[split], self._from_file_ids)
+
+    def _from_file_ids(self, file_ids: FileIds) -> Ids:
+        ids = file_ids.astype(np.int64)
+        ids -= FIRST_FILE_ID
+        size = len(self.vocabulary)
+        if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= size):
+            invalid = ids[(ids < 0) | (ids >= size)][0] + FIRST_FILE_ID
+            raise InputError(
+                f"{self.path}: contains the id {invalid}, but its vocabulary has the ids 1 to "
+                f"{size}; preprocess the text again, or give the JSON that belongs to it"
+            )
+        return ids
 
     def decode_split(self, split: str) -> Iterator[str]:
         """Yield the text of a split in pieces."""
         code_points = np.array([ord(c) for c in self.vocabulary.characters], "<u4")
-        ids = self.get_split(split)
-        for start in range(0, len(ids), BLOCK):
-            points = code_points[ids[start : start + BLOCK]]
-            yield points.tobytes().decode("utf-32-le", "surrogatepass")
+        for ids in self.get_split(split).read_blocks():
+            yield code_points[ids].tobytes().decode("utf-32-le", "surrogatepass")
 
 
 @dataclass(frozen=True)
@@ -118,21 +127,13 @@ class SplitIds:
     def __len__(self) -> int:
         return len(self.stored)
 
-    def __getitem__(self, part: slice) -> Ids:
+    def __getitem__(self, part: slice | npt.NDArray[np.int64]) -> Ids:
         return self.convert(self.stored[part])
 
-
-def from_file_ids(file_ids: FileIds, vocabulary_size: int, path: Path) -> Ids:
-    """Convert ids of a file to ids from 0. Raise InputError if the vocabulary lacks one."""
-    ids = file_ids.astype(np.int64)
-    ids -= FIRST_FILE_ID
-    if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= vocabulary_size):
-        invalid = ids[(ids < 0) | (ids >= vocabulary_size)][0] + FIRST_FILE_ID
-        raise InputError(
-            f"{path}: contains the id {invalid}, but its vocabulary has the ids 1 to "
-            f"{vocabulary_size}; preprocess the text again, or give the JSON that belongs to it"
-        )
-    return ids
+    def read_blocks(self) -> Iterator[Ids]:
+        """Yield all ids in blocks of `BLOCK`."""
+        for start in range(0, len(self), BLOCK):
+            yield self[start : start + BLOCK]
 
 
 def open_data(h5: Path, json: Path) -> EncodedText:
@@ -148,11 +149,12 @@ def open_data(h5: Path, json: Path) -> EncodedText:
         raise InputError(
             f"{shorten(h5)}: not a preprocessed text ({reason}); `charrnn preprocess` makes one"
         ) from None
+    text = EncodedText(h5, json, vocabulary, splits, is_list)
     if sum(len(ids) for ids in splits.values()) <= MAX_CHECKED:
-        for ids in splits.values():
-            for start in range(0, len(ids), BLOCK):
-                from_file_ids(ids[start : start + BLOCK], len(vocabulary), h5)
-    return EncodedText(h5, json, vocabulary, splits, is_list)
+        for name in SPLITS:
+            for _ in text.get_split(name).read_blocks():  # Reading checks the ids.
+                pass
+    return text
 
 
 def open_training_data(facts: Mapping[str, Any]) -> EncodedText:
@@ -235,8 +237,7 @@ def translate_split(
 
     if skip and (table < 0).any():
         # from_pieces drops the -1 of unknown characters
-        blocks = (table[ids[start : start + BLOCK]] for start in range(0, len(ids), BLOCK))
-        return SplitIds.from_pieces(blocks, len(vocabulary))
+        return SplitIds.from_pieces((table[block] for block in ids.read_blocks()), len(vocabulary))
     return SplitIds(ids.stored, convert)
 
 
@@ -268,12 +269,10 @@ class Streams:
     A stream that reaches the end of the split continues at its start.
     """
 
-    ids: FileIds  # the ids (n,) of the split as in the file. They are copied when a window is read.
+    ids: SplitIds  # the ids (n,) of the split
     starts: Ids  # the position (N,) in `ids` at which each stream starts
     length: int  # L, the input characters of a stream; its last target is one character later
     seq_length: int  # T, the columns of a window
-    vocabulary_size: int
-    path: Path
 
     @property
     def batch_size(self) -> int:
@@ -287,13 +286,14 @@ class Streams:
     def read_windows(self, first: int, last: int) -> Ids:
         """Return the windows `first` to `last` - 1 of an epoch: (N, (last - first) * T + 1)."""
         offset, width = first * self.seq_length, (last - first) * self.seq_length + 1
-        windows = np.empty((self.batch_size, width), self.ids.dtype)
+        stored = self.ids.stored
+        windows = np.empty((self.batch_size, width), stored.dtype)
         for row, start in zip(windows, self.starts, strict=True):
-            position = (start + offset) % len(self.ids)
-            until_end = self.ids[position : position + width]
+            position = (start + offset) % len(stored)
+            until_end = stored[position : position + width]
             row[: len(until_end)] = until_end
-            row[len(until_end) :] = self.ids[: width - len(until_end)]
-        return from_file_ids(windows, self.vocabulary_size, self.path)
+            row[len(until_end) :] = stored[: width - len(until_end)]
+        return self.ids.convert(windows)
 
     def shuffle(self, seed: int, epoch: int) -> Streams:
         """Return other streams of the same split: cut at a random offset, in a random order.
@@ -318,7 +318,6 @@ def fit_sizes(size: int, batch_size: int, seq_length: int) -> tuple[int, int]:
 
 def cut_streams(data: EncodedText, split: str, batch_size: int, seq_length: int) -> Streams:
     """Cut a split into `batch_size` streams with windows of `seq_length` characters."""
-    ids = data.splits[split]
+    ids = data.get_split(split)
     length = (len(ids) - 1) // batch_size
-    starts = np.arange(batch_size) * length
-    return Streams(ids, starts, length, seq_length, len(data.vocabulary), data.path)
+    return Streams(ids, np.arange(batch_size) * length, length, seq_length)

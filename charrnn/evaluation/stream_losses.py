@@ -77,10 +77,6 @@ def compute_stream_loss(
     return Score(total / (len(ids) - 1), len(ids) - 1)
 
 
-def _as_split(ids: Ids | SplitIds) -> SplitIds:
-    return SplitIds(np.ascontiguousarray(ids)) if isinstance(ids, np.ndarray) else ids
-
-
 def compute_rank_loss(
     network: AnyNetwork,
     ids: Ids | SplitIds,
@@ -101,7 +97,6 @@ def compute_rank_loss(
         logits: an array (P, V) that is filled with their logits, minus the largest logit. float16
             saves memory, and changes a loss by some millionths of a nat.
     """
-    ids = _as_split(ids)
     first, last = ((len(ids) - 1) * part // world_size for part in (rank, rank + 1))
     scored, total = range(first + 1, last + 1), 0.0
     on_cpu = next(network.parameters()).device.type == "cpu"
@@ -132,7 +127,7 @@ class _Rows:
     def __init__(
         self,
         network: AnyNetwork,
-        ids: SplitIds,
+        ids: Ids | SplitIds,
         scored: range,
         num_rows: int,
         threads: int,
@@ -239,7 +234,7 @@ def compute_window_loss(
         window: N, 1 or more.
         report: called with the characters done and the total characters.
     """
-    ids, count = _as_split(ids), len(ids) - 1
+    count = len(ids) - 1
     on_cpu = next(network.parameters()).device.type == "cpu"
     threads = torch.get_num_threads() if on_cpu else 1
     starts = np.arange(0, count, window)
@@ -284,7 +279,7 @@ class ScoredBlock(NamedTuple):
 
 def score_rows(
     network: AnyNetwork,
-    ids: SplitIds,
+    ids: Ids | SplitIds,
     starts: npt.NDArray[np.int64],
     columns: range,
     scored: range,
@@ -304,7 +299,8 @@ def score_rows(
     for column in columns:
         stop = min(column + columns.step, columns.stop)
         positions = starts[:, None] + np.arange(column, stop + 1)
-        block = torch.from_numpy(ids.convert(ids.stored[positions.clip(0, scored[-1])])).to(device)
+        block_ids = ids[positions.clip(0, scored[-1])].astype(np.int64, copy=False)
+        block = torch.from_numpy(block_ids).to(device)
         if column == 0 and starts[0] == 0 and state is not None:
             state = _reset_first_row(state)
         logits, state = network(block[:, :-1], state)

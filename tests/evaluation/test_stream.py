@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from charrnn.data import SplitIds, from_file_ids
+from charrnn.data import EncodedText
 from charrnn.errors import InputError
 from charrnn.evaluation import stream_losses
 from charrnn.evaluation.stream_losses import compute_rank_loss, compute_stream_loss
 from charrnn.models.trained import Architecture
 from charrnn.networks.network import Network
 from charrnn.options.cells import CELLS
+from charrnn.text.vocabulary import Vocabulary
 
 
 @pytest.fixture
@@ -148,8 +149,8 @@ def test_parts_of_several_processes_are_the_whole(
 
 def test_ids_that_are_read_piece_by_piece(tmp_path: Path) -> None:
     stored = np.random.default_rng(5).integers(1, 12, 40_003).astype("u1")
-    unread = SplitIds(stored, lambda part: from_file_ids(part, 11, tmp_path))
-    net = network("gru")
+    encoded = EncodedText(tmp_path, tmp_path, Vocabulary(list("abcdefghijk")), {"val": stored})
+    unread, net = encoded.get_split("val"), network("gru")
     reports: list[tuple[int, int]] = []
     score = compute_stream_loss(net, unread, report=lambda *numbers: reports.append(numbers))
     assert score == compute_stream_loss(net, stored.astype(np.int64) - 1)
