@@ -17,8 +17,7 @@ lower id is first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from copy import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,8 +42,6 @@ FILTERS = {"top_k": np.inf, "top_p": 1.0, "min_p": 0.0}
 COLUMNS = ("scale", *FILTERS)  # the columns of the arrays of `Limits`
 BLANKS = " \t"
 RUN_LENGTH = 3  # equal blanks, after which the limits are lifted
-
-Params = SamplingParams | Sequence[SamplingParams]  # for all streams of a batch, or for each
 
 
 def resolve_temperature(params: SamplingParams) -> float:
@@ -116,7 +113,7 @@ class Limits:
     """
 
     def __init__(
-        self, ordinary: Floats, vocabulary: Vocabulary, texts: Sequence[Ids] | Ids
+        self, ordinary: Floats, vocabulary: Vocabulary, texts: Sequence[Sequence[int]] | Ids
     ) -> None:
         lifted = np.tile([1, *FILTERS.values()], (len(ordinary), 1))
         lifted[:, 0] = np.minimum(ordinary[:, 0], 1)
@@ -129,8 +126,8 @@ class Limits:
         self._last = [-1] * len(texts)
         if self.blanks:
             for n, text in enumerate(texts):
-                for id_ in text[-RUN_LENGTH:].tolist():
-                    self._append(n, id_)
+                for id_ in text[-RUN_LENGTH:]:
+                    self._append(n, int(id_))
 
     def append(self, ids: Ids) -> None:
         """Append drawn ids (N,) to the texts."""
@@ -153,7 +150,10 @@ class Limits:
 
 @dataclass
 class Batch:
-    """The params of N streams as arrays. For a single stream they have no first axis."""
+    """The params of N streams as arrays. For a single stream they have no first axis.
+
+    `limits` and `dry` change with the texts.
+    """
 
     greedy: Flags  # (N,), whether the likeliest character is always drawn
     bias: Array | None  # (N, V), added to the logits; None if it is 0 everywhere
@@ -178,34 +178,30 @@ class Batch:
     @classmethod
     def of(
         cls,
-        params: Params,
+        params: Sequence[SamplingParams],
         vocabulary: Vocabulary,
-        texts: Sequence[Ids] | Ids,
-        dry: Sequence[DryPenalties | None] | None = None,
+        texts: Sequence[Sequence[int]] | Ids,
+        dry: Mapping[int, DryPenalties] | None = None,
     ) -> Batch:
-        """Return the batch of streams with these params.
+        """Return the batch of N streams with these params.
 
         Args:
-            texts: the last ids (T,) of each stream, at least `RUN_LENGTH` if there are so many.
-            dry: the penalties of each stream; None: no text so far counts.
+            texts: the last ids of each stream, at least `RUN_LENGTH` if the text has as many.
+            dry: the penalties after the texts of the streams that have some, by their number.
         """
-        rows = [params] * len(texts) if isinstance(params, SamplingParams) else list(params)
-        temperatures = np.array([resolve_temperature(row) for row in rows])
+        temperatures = np.array([resolve_temperature(row) for row in params])
         greedy = temperatures == 0
         with np.errstate(divide="ignore", over="ignore"):
             scale = np.minimum(1 / temperatures, _COLDEST)
         bias = None
-        if any(row.ban or row.logit_bias for row in rows):
-            bias = np.stack([make_bias(row, vocabulary) for row in rows])
-        values = [[getattr(row, name) for name in FILTERS] for row in rows]
+        if any(row.ban or row.logit_bias for row in params):
+            bias = np.stack([make_bias(row, vocabulary) for row in params])
+        values = [[getattr(row, name) for name in FILTERS] for row in params]
         filter_values = np.array(values, np.float64).reshape(-1, len(FILTERS))
         is_neutral = np.isnan(filter_values) | greedy[:, None]
         filter_values = np.where(is_neutral, [*FILTERS.values()], filter_values)
         limits = np.column_stack([np.where(greedy, 1, scale), filter_values])
-        if dry is None:
-            dry = [DryPenalties(row) if row.dry_multiplier else None for row in rows]
-        penalties = {n: copy(each) for n, each in enumerate(dry) if each is not None}
-        return cls(greedy, bias, Limits(limits, vocabulary, texts), penalties)
+        return cls(greedy, bias, Limits(limits, vocabulary, texts), dict(dry or {}))
 
     def squeeze(self) -> Batch:
         """Return the batch of a single stream without the first axis."""

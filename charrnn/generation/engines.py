@@ -18,12 +18,10 @@ from charrnn import plugins
 from charrnn.counts.mixing import Counts
 from charrnn.counts.recent import RecentContexts
 from charrnn.errors import InputError, format_install_command
-from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, draw, log_softmax
-from charrnn.generation.dry import DryPenalties
+from charrnn.generation.draw import Array, Batch, Floats, Ids, draw, log_softmax
 from charrnn.generation.library_threads import limit_blas_threads
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
 from charrnn.models.trained import State, Trained, TrainedEnsemble
-from charrnn.text.vocabulary import Vocabulary
 
 _FEW = 4  # up to this number of streams, the counts are read stream by stream
 Call = Callable[..., State]  # calls a method with its arguments, and returns its result
@@ -108,14 +106,7 @@ class Engine(Protocol):
         """Return the state after known characters (N, T)."""
 
     def write(
-        self,
-        ids: Ids,
-        state: State,
-        uniforms: Floats,
-        params: Params,
-        needed: Ids | None = None,
-        texts: Sequence[Ids] | None = None,
-        dry: Sequence[DryPenalties | None] | None = None,
+        self, ids: Ids, state: State, uniforms: Floats, batch: Batch, needed: Ids | None = None
     ) -> tuple[Ids, State]:
         """Write new characters.
 
@@ -123,13 +114,9 @@ class Engine(Protocol):
             ids: (N,), the last character of each stream, which is not read yet.
             state: before this character. It is not changed.
             uniforms: (N, T), in [0, 1): a random number for each new character.
-            params: for all streams, or for each.
+            batch: the params of the streams. It is changed.
             needed: (N,), the number of characters that each stream needs; by default T. Further
                 characters and the state of such a stream are undefined.
-            texts: the last ids of each stream, at least `RUN_LENGTH` if there are so many; by
-                default the last character.
-            dry: the penalties of each stream after its last character. They are not changed. By
-                default no text so far counts.
 
         Returns:
             The ids (N, T) of the new characters, and the state before the last of them.
@@ -147,29 +134,20 @@ class StepEngine:
         call: calls a method with its arguments where the step can run.
     """
 
-    def __init__(self, step: Step, vocabulary: Vocabulary, normalizes: bool, call: Call) -> None:
-        self._step, self._vocabulary = step, vocabulary
+    def __init__(self, step: Step, vocabulary_size: int, normalizes: bool, call: Call) -> None:
+        self._step, self._vocabulary_size = step, vocabulary_size
         self._normalizes, self._call = normalizes, call
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
-        logits = np.empty((*ids.shape, len(self._vocabulary)), np.float32)
+        logits = np.empty((*ids.shape, self._vocabulary_size), np.float32)
         return logits, self._call(self._read, ids, state, logits)
 
     def advance(self, ids: Ids, state: State) -> State:
         return self._call(self._read, ids, state)
 
     def write(
-        self,
-        ids: Ids,
-        state: State,
-        uniforms: Floats,
-        params: Params,
-        needed: Ids | None = None,
-        texts: Sequence[Ids] | None = None,
-        dry: Sequence[DryPenalties | None] | None = None,
+        self, ids: Ids, state: State, uniforms: Floats, batch: Batch, needed: Ids | None = None
     ) -> tuple[Ids, State]:
-        last_ids = ids[:, None] if texts is None else texts
-        batch = Batch.of(params, self._vocabulary, last_ids, dry)
         written = np.empty(uniforms.shape, np.int64)
         return written, self._call(self._write, ids, state, uniforms, batch, written)
 
@@ -238,7 +216,7 @@ def make_engine(
         step = average_steps(steps, model) if isinstance(model, TrainedEnsemble) else steps[0]
     if model.counts is not None:
         step = mix_with_counts(step, model.counts)
-    return StepEngine(step, model.vocabulary, model.counts is not None, call)
+    return StepEngine(step, len(model.vocabulary), model.counts is not None, call)
 
 
 def _call(method: Callable[..., State], *arguments: Any) -> State:

@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Container, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from charrnn.errors import InputError
 from charrnn.generation.device import choose_device
-from charrnn.generation.draw import RUN_LENGTH, Ids, find_banned_ids, log_softmax
+from charrnn.generation.draw import RUN_LENGTH, Batch, Ids, find_banned_ids, log_softmax
 from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine, make_engine, select_streams
 from charrnn.models.trained import State, Trained, zero_state
@@ -114,16 +115,16 @@ class Sampler:
         samples = range(params.num_samples) if samples is None else samples
         find_banned_ids(params, self.model.vocabulary)
         engine = self.engine(params.engine, params.device, params.num_samples)
-        return self._write(params, samples, engine, self.read_start(params))
-
-    def _write(
-        self, params: SamplingParams, samples: range, engine: Engine, start: StartState
-    ) -> Iterator[Piece]:
+        start = self.read_start(params)
         seed = draw_seed() if params.seed is None else params.seed
-        for first in range(0, len(samples), STREAMS_TOGETHER):
-            numbers = samples[first : first + STREAMS_TOGETHER]
-            streams = [self.make_stream(params, seed, sample, start.last) for sample in numbers]
-            yield from _write_batch(streams, engine, start.state)
+
+        def write_batches() -> Iterator[Piece]:
+            for first in range(0, len(samples), STREAMS_TOGETHER):
+                numbers = samples[first : first + STREAMS_TOGETHER]
+                streams = [self.make_stream(params, seed, sample, start.last) for sample in numbers]
+                yield from _write_batch(streams, engine, start.state)
+
+        return write_batches()
 
     def make_stream(
         self, params: SamplingParams, seed: int, sample: int, last: int | None
@@ -268,29 +269,29 @@ def write_lines(
     # The newline at the end is one more character.
     params = replace(params, until=NEWLINE, length=params.length + 1, seed=seed)
     sampler.write(params, range(0))  # Raises InputError for wrong parameters.
-    return _write_lines(sampler, params, known)
 
+    def write_usable() -> Iterator[Line]:
+        seen: set[str] = set()
+        next_sample, num_rejected = 0, 0
+        while num_rejected < MAX_REJECTED:
+            missing = params.num_samples - len(seen)
+            batch_size = min(max(_MIN_LINES, missing + missing // 4), _MAX_LINES)
+            samples = range(next_sample, next_sample + batch_size)
+            next_sample = samples.stop
+            pieces = order_by_sample(sampler.write(params, samples), samples.start)
+            for sample, sample_pieces in itertools.groupby(pieces, lambda piece: piece.sample):
+                new = "".join(piece.text for piece in sample_pieces)
+                line = (params.start_text + new).rstrip()
+                is_known = sampler.model.vocabulary.as_tokens(line) in known
+                num_rejected += 1
+                if len(new) < params.length and line and line not in seen and not is_known:
+                    seen.add(line)
+                    num_rejected = 0
+                    yield Line(line, sample)
+                if len(seen) == params.num_samples or num_rejected == MAX_REJECTED:
+                    return
 
-def _write_lines(sampler: Sampler, params: SamplingParams, known: Container[str]) -> Iterator[Line]:
-    seen: set[str] = set()
-    next_sample, num_rejected = 0, 0
-    while num_rejected < MAX_REJECTED:
-        missing = params.num_samples - len(seen)
-        batch_size = min(max(_MIN_LINES, missing + missing // 4), _MAX_LINES)
-        samples = range(next_sample, next_sample + batch_size)
-        next_sample = samples.stop
-        pieces = order_by_sample(sampler.write(params, samples), samples.start)
-        for sample, sample_pieces in itertools.groupby(pieces, lambda piece: piece.sample):
-            new = "".join(piece.text for piece in sample_pieces)
-            line = (params.start_text + new).rstrip()
-            is_known = sampler.model.vocabulary.as_tokens(line) in known
-            num_rejected += 1
-            if len(new) < params.length and line and line not in seen and not is_known:
-                seen.add(line)
-                num_rejected = 0
-                yield Line(line, sample)
-            if len(seen) == params.num_samples or num_rejected == MAX_REJECTED:
-                return
+    return write_usable()
 
 
 class StopStrings:
@@ -314,7 +315,8 @@ class StopStrings:
         if matches:
             _, start = min(matches)
             return text[:start], True
-        shown = len(text) - max((_measure_overlap(text, s) for s in self._stops), default=0)
+        starts = (s[:n] for s in self._stops for n in range(1, min(len(s), len(text) + 1)))
+        shown = len(text) - max((len(start) for start in starts if text.endswith(start)), default=0)
         self._held = text[shown:]
         return text[:shown], False
 
@@ -322,12 +324,6 @@ class StopStrings:
         """Return the text that was held back, because the text has ended."""
         held, self._held = self._held, ""
         return held
-
-
-def _measure_overlap(text: str, stop: str) -> int:
-    """Return the length of the longest end of `text` with which `stop` starts."""
-    longest = min(len(text), len(stop) - 1)
-    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
 
 
 class Stream:
@@ -423,10 +419,13 @@ def write_chunk(
     T = min(steps, int(num_left.max()))
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
-    params = [stream.params for stream in streams]
-    texts = [np.array(stream.text[-RUN_LENGTH:], np.int64) for stream in streams]
-    dry = [stream.dry for stream in streams]
-    return engine.write(last, state, uniforms, params, np.minimum(num_left, T), texts, dry)
+    batch = Batch.of(
+        [stream.params for stream in streams],
+        streams[0].vocabulary,
+        [stream.text[-RUN_LENGTH:] for stream in streams],
+        {n: copy(stream.dry) for n, stream in enumerate(streams) if stream.dry is not None},
+    )
+    return engine.write(last, state, uniforms, batch, np.minimum(num_left, T))
 
 
 def _draw_first_id(stream: Stream) -> int:

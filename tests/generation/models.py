@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,8 @@ from charrnn.counts.mixing import Counts, Weights
 from charrnn.counts.passages import count_passages
 from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import count_words, number_letters
+from charrnn.generation.draw import Batch
+from charrnn.generation.dry import DryPenalties
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.prompt import PRIMER_FACT
@@ -98,6 +101,15 @@ CHOICES = [
     params(dry_multiplier=2.0, dry_base=1.5, dry_allowed_length=1),
     params(1.7, top_k=6, top_p=0.8, min_p=0.01),
 ]
+
+
+def batch_of(
+    choices: SamplingParams | Sequence[SamplingParams], texts: Any, vocabulary: Vocabulary
+) -> Batch:
+    """Streams after texts of ids, with one choice for all or one for each."""
+    each = [choices] * len(texts) if isinstance(choices, SamplingParams) else choices
+    dry = {n: DryPenalties(p, texts[n]) for n, p in enumerate(each) if p.dry_multiplier}
+    return Batch.of(each, vocabulary, texts, dry)
 
 
 def some_ids(model: TrainedModel, *shape: int, seed: int = 1) -> np.ndarray:

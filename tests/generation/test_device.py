@@ -19,7 +19,7 @@ from charrnn.generation.engines import make_engine
 from charrnn.model import Model
 from charrnn.models.trained import Trained, TrainedEnsemble, zero_state
 from charrnn.networks.ensemble import make_any_network
-from tests.generation.models import counted, params, some_ids, trained_model
+from tests.generation.models import batch_of, counted, params, some_ids, trained_model
 
 MODEL = trained_model()
 WEIGHTS = sum(weight.size for weight in MODEL.weights.values())
@@ -128,7 +128,8 @@ def test_no_tensor_is_on_the_wrong_device(model: Trained, monkeypatch: pytest.Mo
     for N in (1, 3):
         ids, uniforms = some_ids(model, N, 4), np.random.default_rng(9).random((N, 5))
         _, state = engine.read(ids, zero_state(model, N))
-        written, _ = engine.write(ids[:, -1], engine.advance(ids, state), uniforms, params())
+        batch, state = batch_of(params(), ids, model.vocabulary), engine.advance(ids, state)
+        written, _ = engine.write(ids[:, -1], state, uniforms, batch)
         assert written.shape == (N, 5)
     monkeypatch.setattr(stream_losses, "SHORTEST_ROW", 64)  # so that there are two rows
     monkeypatch.setattr(stream_losses, "WARM_UP", 64)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from charrnn.errors import RunError
-from charrnn.generation.draw import Batch, draw
+from charrnn.generation.draw import draw
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import FILTERS, drawn, probabilities
-from tests.generation.models import params
+from tests.generation.models import batch_of, params
 
 LETTERS = Vocabulary(list("abcdefghijkl"))
 CHOICES = [
@@ -44,20 +44,18 @@ def some_logits(seed: int, rows: int) -> np.ndarray:
     return logits
 
 
-def batch_of(choices: Any, streams: int) -> Batch:
-    return Batch.of(choices, LETTERS, [None] * streams)
-
-
 def with_numpy(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     with np.errstate(all="raise", under="ignore"):
-        return draw(logits, uniforms, batch_of(choices, len(logits)))
+        return draw(logits, uniforms, batch_of(choices, [[]] * len(logits), LETTERS))
 
 
 def with_numpy_alone(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     each = choices if isinstance(choices, list) else [choices] * len(logits)
     with np.errstate(all="raise", under="ignore"):
         rows = zip(logits, uniforms.tolist(), each, strict=True)
-        return np.array([draw(row, u, batch_of(one, 1).squeeze()) for row, u, one in rows])
+        return np.array(
+            [draw(row, u, batch_of(one, [[]], LETTERS).squeeze()) for row, u, one in rows]
+        )
 
 
 def with_int8(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
@@ -68,7 +66,7 @@ def with_int8(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndar
     def compiled(*arguments: Any) -> int:
         return draw(*arguments)
 
-    batch, room = batch_of(choices, len(logits)), np.empty(logits.shape[1])
+    batch, room = batch_of(choices, [[]] * len(logits), LETTERS), np.empty(logits.shape[1])
     if batch.bias is not None:
         logits = logits + batch.bias
     each = zip(uniforms, batch.greedy, batch.limits.current, strict=True)
@@ -105,12 +103,8 @@ def assert_as_defined(choice: Any, draws: Any, tolerance: float = 0.0) -> None:
 def test_logits_that_are_no_numbers_are_told_of(choice: SamplingParams, bad: list[float]) -> None:
     vocabulary = Vocabulary(["a", "b"])
     for logits in ([bad], [[1, 2], bad]):
-        uniforms, batch = (
-            np.full(len(logits), 0.5),
-            Batch.of(choice, vocabulary, [None] * len(logits)),
-        )
+        batch = batch_of(choice, [[]] * len(logits), vocabulary)
         with np.errstate(all="ignore"), pytest.raises(RunError, match="not numbers"):
-            draw(np.array(logits, np.float32), uniforms, batch)
+            draw(np.array(logits, np.float32), np.full(len(logits), 0.5), batch)
     with np.errstate(all="ignore"), pytest.raises(RunError, match="not numbers"):
-        single = Batch.of(choice, vocabulary, [None]).squeeze()
-        draw(np.array(bad, np.float32), 0.5, single)
+        draw(np.array(bad, np.float32), 0.5, batch_of(choice, [[]], vocabulary).squeeze())

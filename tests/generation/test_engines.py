@@ -14,16 +14,21 @@ import torch
 
 from charrnn import plugins
 from charrnn.errors import InputError, RunError
-from charrnn.generation import numpy_network
-from charrnn.generation.dry import DryPenalties
+from charrnn.generation import library_threads, numpy_network
 from charrnn.generation.engines import make_engine
-from charrnn.generation.library_threads import limit_blas_threads
 from charrnn.model import Model
 from charrnn.models.trained import zero_state
 from charrnn.options.cells import CELLS
-from charrnn.options.sampling import SamplingParams
 from tests.generation.definition import drawn, log_probabilities, probabilities
-from tests.generation.models import CHOICES, TEXT, counted, params, some_ids, trained_model
+from tests.generation.models import (
+    CHOICES,
+    TEXT,
+    batch_of,
+    counted,
+    params,
+    some_ids,
+    trained_model,
+)
 
 
 def test_without_a_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,10 +63,10 @@ def test_each_stream_is_written_in_its_own_way(engine: str) -> None:
     writer, N, T = make_engine(model, engine), len(CHOICES), 40
     uniforms = np.random.default_rng(9).random((N, T))
     last = some_ids(model, N, seed=4)
-    dry = list(map(DryPenalties, CHOICES, last[:, None]))
-    first, state = writer.write(last, zero_state(model, N), uniforms[:, :15], CHOICES, dry=dry)
-    dry = list(map(DryPenalties, CHOICES, np.column_stack([last, first])))
-    rest, _ = writer.write(first[:, -1], state, uniforms[:, 15:], CHOICES, dry=dry)
+    batch = batch_of(CHOICES, last[:, None], model.vocabulary)
+    first, state = writer.write(last, zero_state(model, N), uniforms[:, :15], batch)
+    batch = batch_of(CHOICES, np.column_stack([last, first]), model.vocabulary)
+    rest, _ = writer.write(first[:, -1], state, uniforms[:, 15:], batch)
     written = np.concatenate([last[:, None], first, rest], 1)
     counted_ids = model.vocabulary.encode(TEXT).tolist()
     for n, choice in enumerate(CHOICES):
@@ -72,8 +77,10 @@ def test_each_stream_is_written_in_its_own_way(engine: str) -> None:
             # a draw within rounding of a boundary may fall to its other side
             allowed = {drawn(each, u) for u in (uniform, max(uniform - 1e-4, 0), uniform + 1e-4)}
             assert written[n, t + 1] in allowed, (choice, t)
-        how = last[[n]], zero_state(model, 1), uniforms[[n]], choice
-        np.testing.assert_array_equal(writer.write(*how)[0][0], written[n, 1:])
+        how = uniforms[[n]], batch_of(choice, last[[n], None], model.vocabulary)
+        np.testing.assert_array_equal(
+            writer.write(last[[n]], zero_state(model, 1), *how)[0][0], written[n, 1:]
+        )
 
 
 @pytest.mark.parametrize("how", [{}, {"engine": "torch"}, {"precision": 8}])
@@ -108,6 +115,7 @@ def blas_threads() -> Iterator[Callable[[], set[int]]]:
     """How many threads NumPy's BLAS would use: two, to begin with."""
     from threadpoolctl import ThreadpoolController
 
+    library_threads._get_controller.cache_clear()  # other tests may have loaded another BLAS
     blas = ThreadpoolController().select(user_api="blas")
     with blas.limit(limits=2):
         yield lambda: {pool["num_threads"] for pool in blas.info()}
@@ -150,7 +158,8 @@ def test_eight_threads_share_a_model_and_leave_the_process_as_it_was(
 
 
 def test_blas_has_one_thread_until_the_last_has_left(blas_threads: Callable[[], set[int]]) -> None:
-    first, second, before = limit_blas_threads(), limit_blas_threads(), blas_threads()
+    limit = library_threads.limit_blas_threads
+    first, second, before = limit(), limit(), blas_threads()
     with first:
         second.__enter__()
         assert blas_threads() <= {1}
@@ -166,10 +175,12 @@ def test_a_gpu_writes_the_same() -> None:
     for kind in CELLS:
         model = trained_model(kind, batchnorm=True)
         uniforms, last = np.random.default_rng(9).random((64, 100)), some_ids(model, 64)
-        how: tuple[Any, SamplingParams] = (uniforms, params(top_p=0.9))
         expected, got = (
-            make_engine(model, device=device).write(last, zero_state(model, 64), *how)[0]
+            make_engine(model, device=device).write(
+                last, zero_state(model, 64), uniforms,
+                batch_of(params(top_p=0.9), last[:, None], model.vocabulary),
+            )[0]
             for device in ("cpu", "cuda")
-        )
+        )  # fmt: skip
         # a draw within float32's rounding of a boundary may fall to its other side
         assert (got == expected).all(axis=1).mean() > 0.9

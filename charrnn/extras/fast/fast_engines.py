@@ -14,7 +14,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,8 +24,7 @@ import numpy.typing as npt
 from charrnn.counts.mixing import Counts
 from charrnn.counts.words import WordTable
 from charrnn.errors import InputError, make_non_finite_error
-from charrnn.generation.draw import Array, Batch, Floats, Ids, Params, log_softmax
-from charrnn.generation.dry import DryPenalties
+from charrnn.generation.draw import Array, Batch, Floats, Ids, log_softmax
 from charrnn.generation.engines import concat_states
 from charrnn.generation.int8_rows import quantize_model, quantize_rows
 from charrnn.generation.numpy_network import fold_weights
@@ -110,25 +109,17 @@ class Int8Engine:
         note = threading.Timer(_QUIET_SECONDS, announce)
         note.start()
         try:
-            self.write(np.zeros(1, np.int64), state, np.zeros((1, 1)), SamplingParams())
+            batch = Batch.of([SamplingParams()], self._vocabulary, [[]])
+            self.write(np.zeros(1, np.int64), state, np.zeros((1, 1)), batch)
         finally:
             note.cancel()
         if is_said.is_set():
             say(f"precision=8: compiled in {time.monotonic() - start:.0f} seconds")
 
     def write(
-        self,
-        ids: Ids,
-        state: State,
-        uniforms: Floats,
-        params: Params,
-        needed: Ids | None = None,
-        texts: Sequence[Ids] | None = None,
-        dry: Sequence[DryPenalties | None] | None = None,
+        self, ids: Ids, state: State, uniforms: Floats, batch: Batch, needed: Ids | None = None
     ) -> tuple[Ids, State]:
         N, V = len(ids), len(self._vocabulary)
-        last_ids = ids[:, None] if texts is None else texts
-        batch = Batch.of(params, self._vocabulary, last_ids, dry)
         lengths = np.full(N, uniforms.shape[1]) if needed is None else needed
         if not batch.dry:
             return self._write(ids, state, uniforms, batch, lengths)
@@ -155,7 +146,7 @@ class Int8Engine:
             return state
         following = np.zeros(ids.shape, np.int64)
         following[:, :-1] = ids[:, 1:]
-        batch = Batch.of(SamplingParams(), self._vocabulary, ids)
+        batch = Batch.of([SamplingParams()] * len(ids), self._vocabulary, ids)
         lengths = np.full(len(ids), ids.shape[1])
         uniforms = np.zeros(ids.shape)
         return self._write(ids[:, 0], state, uniforms, batch, lengths, following, logits)[1]

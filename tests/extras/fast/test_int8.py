@@ -24,9 +24,17 @@ from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
 from charrnn.models.trained import TrainedEnsemble, TrainedModel, zero_state
 from charrnn.options.cells import CELLS
-from charrnn.options.sampling import SamplingParams
 from tests.generation.definition import log_probabilities
-from tests.generation.models import CHOICES, NETWORKS, TEXT, counted, some_ids, trained_model
+from tests.generation.models import (
+    CHOICES,
+    NETWORKS,
+    TEXT,
+    batch_of,
+    counted,
+    params,
+    some_ids,
+    trained_model,
+)
 
 pytest.importorskip("numba", reason="the extra fast is not installed")
 
@@ -35,6 +43,8 @@ import numba
 from charrnn.extras.fast import fast_engines, int8_loop
 from charrnn.extras.fast.fast_engines import Int8Engine
 
+# what is written by these seven was recorded
+VOCABULARY = trained_model().vocabulary
 # what is written by these seven was recorded
 WITHOUT_DRY = [choice for choice in CHOICES if not choice.dry_multiplier][:7]
 
@@ -50,6 +60,11 @@ def of_small_integers(kind: str, **how: Any) -> TrainedModel:
         weights[name] *= 8 if name in ("decoder.weight", "embedding.weight") else 1
         weights[name] = np.abs(weights[name]) if name.endswith("running_var") else weights[name]
     return replace(model, weights={n: w.astype(np.float32) for n, w in weights.items()})
+
+
+def write(engine: Int8Engine, ids: np.ndarray, state: Any, uniforms: np.ndarray) -> Any:
+    batch = batch_of(WITHOUT_DRY[: len(ids)], ids[:, None], VOCABULARY)
+    return engine.write(ids, state, uniforms, batch)
 
 
 def assert_same_bits(one: Any, other: Any) -> None:
@@ -148,11 +163,10 @@ def test_it_writes_the_same_on_every_machine(kind: str, expected: str, vnni: boo
         model = of_small_integers(kind, **how)
         engine, numbers = Int8Engine(model, vnni=vnni), np.random.default_rng(9)
         last, uniforms = numbers.integers(0, 65, 7), numbers.random((7, 100))
-        written, state = engine.write(last, zero_state(model, 7), uniforms, WITHOUT_DRY)
+        written, state = write(engine, last, zero_state(model, 7), uniforms)
         for N in (1, 4):
-            begun = last[:N], zero_state(model, N), uniforms[:N, :30], WITHOUT_DRY[:N]
-            first, after = engine.write(*begun)
-            rest, after = engine.write(first[:, -1], after, uniforms[:N, 30:], WITHOUT_DRY[:N])
+            first, after = write(engine, last[:N], zero_state(model, N), uniforms[:N, :30])
+            rest, after = write(engine, first[:, -1], after, uniforms[:N, 30:])
             assert np.array_equal(np.concatenate([first, rest], 1), written[:N])
             assert_same_bits(after, select_streams(state, range(N)))
         for array in (written, *(vectors for layer in state for vectors in layer)):
@@ -239,7 +253,7 @@ def test_what_is_read_is_what_is_written() -> None:
     """The logits after each character are those by which it was drawn."""
     for model in (counted("gru", skip="sum"), trained_model(conviction=3)):
         engine, ids = Int8Engine(model), some_ids(model, 5)
-        greedy = [SamplingParams(temperature=0)] * 5
+        greedy = batch_of(params(temperature=0), ids[:, None], model.vocabulary)
         written, end = engine.write(ids, zero_state(model, 5), np.zeros((5, 30)), greedy)
         read = np.concatenate([ids[:, None], written[:, :-1]], 1)
         logits, state = engine.read(read, zero_state(model, 5))
