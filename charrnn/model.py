@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
-from charrnn.generation.device import choose_device
+from charrnn.generation.processors import choose_device
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
 from charrnn.models.trained import Trained, TrainedEnsemble, select_counts, zero_state

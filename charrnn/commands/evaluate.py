@@ -53,7 +53,7 @@ Facts = dict[str, Any]  # which JSON prints
 
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
-    from charrnn.generation.device import choose_device, print_device
+    from charrnn.generation.processors import choose_device, print_device
     from charrnn.models.trained import select_counts
     from charrnn.runs.freed_memory import keep_freed_memory
     from charrnn.runs.model_lookup import read_models

@@ -83,7 +83,7 @@ def run(options: SampleOptions) -> None:
     The sampler computes several samples in parallel. They are printed one after another, and the
     current one is printed while it is written.
     """
-    from charrnn.generation.device import print_device
+    from charrnn.generation.processors import print_device
     from charrnn.generation.sampler import Sampler, draw_seed, write_lines
     from charrnn.models.trained import select_counts
     from charrnn.runs.model_lookup import read_models

@@ -11,7 +11,7 @@ were fitted to the other half of the text.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -62,21 +62,19 @@ def fit_weights(network_logits: Floats, places: Places, targets: Ids) -> Fit:
     samples = usable[usable < middle], usable[usable >= middle]
     experts = [_make_experts(network_logits, places, rows) for rows in samples]
 
-    def derive_half(half: int, vector: Vector) -> Derivatives:
-        return _compute_derivatives(experts[half], targets[samples[half]], vector)
+    @cache  # The fits start from the same weights.
+    def derive_half(half: int, *weights: float) -> Derivatives:
+        return _compute_derivatives(experts[half], targets[samples[half]], np.array(weights))
+
+    def derive(halves: Sequence[int], weights: Vector) -> Derivatives:
+        return reduce(_add, (derive_half(half, *weights) for half in halves))
 
     sizes = [expert.features.shape[1] for expert in experts[0]]
     starts = [np.repeat(numbers[: len(sizes)], sizes) for numbers in _STARTS]
-    at_starts = [[derive_half(half, start) for start in starts] for half in (0, 1)]
-    at_starts.append([_add(*pair) for pair in zip(*at_starts, strict=True)])
-    first, second = (
-        _minimize(partial(derive_half, half), starts, at_starts[half], samples[half])
-        for half in (0, 1)
+    first, second, both = (
+        _minimize(partial(derive, halves), starts, sum(len(samples[half]) for half in halves))
+        for halves in ((0,), (1,), (0, 1))
     )
-    both = _minimize(
-        lambda vector: _add(derive_half(0, vector), derive_half(1, vector)),
-        starts, at_starts[2], usable,
-    )  # fmt: skip
     losses = (
         compute_loss(network_logits, places, targets, _to_weights(vector), rows) * len(rows)
         for vector, rows in ((second, range(middle)), (first, range(middle, len(targets))))
@@ -136,23 +134,20 @@ def _add(one: Derivatives, other: Derivatives) -> Derivatives:
 
 
 def _minimize(
-    derive: Callable[[Vector], Derivatives],
-    starts: Sequence[Vector],
-    at_starts: Sequence[Derivatives],
-    rows: Ids,
+    derive: Callable[[Vector], Derivatives], starts: Sequence[Vector], num_places: int
 ) -> Vector:
     """Return the weights with the lowest sum of loss and penalty.
 
     Args:
-        derive: computes the derivatives of the summed loss of `rows`.
+        derive: computes the derivatives of the summed loss of `num_places`.
         starts: weights that the penalty may prefer; the first, if no other is clearly better.
-        at_starts: the derivatives there.
     """
-    if not len(rows):
+    if not num_places:
         return starts[0]
+    at_starts = [derive(start) for start in starts]
     losses = [loss + _MIN_GAIN * (n > 0) for n, (loss, _, _) in enumerate(at_starts)]
     best = int(np.argmin(losses))
-    prior = at_starts[best][2] * PRIOR_CHARACTERS / len(rows)
+    prior = at_starts[best][2] * PRIOR_CHARACTERS / num_places
 
     def add_penalty(derivatives: Derivatives, weights: Vector) -> Derivatives:
         offset = weights - starts[best]

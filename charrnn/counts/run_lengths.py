@@ -19,8 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Ids = npt.NDArray[np.integer[Any]]
-Floats = npt.NDArray[np.float32]
+from charrnn.counts.table import Floats, Ids, read_numbers
 
 MAX_RUN = 65_535  # longer runs count as runs of this length
 _LEAST_RUN = 4  # no word repeats a character more often
@@ -68,9 +67,8 @@ class RunLengths:
     ) -> RunLengths:
         """Return the run lengths in a file. Raise ValueError or KeyError if they are invalid."""
         stored = [arrays[f"run_{name}"] for name in ("characters", "lengths", "counts")]
-        if any(array.ndim != 1 or array.dtype != np.uint32 for array in stored):
-            raise ValueError("its runs are not arrays of whole numbers")
-        characters, lengths, counts = (array.astype(np.int64) for array in stored)
+        numbers = read_numbers(stored, "runs")
+        characters, lengths, counts = (array.astype(np.int64) for array in numbers)
         runs = cls(max(context, _LEAST_RUN), characters, lengths, counts)
         if not (
             len(characters) == len(lengths) == len(counts)

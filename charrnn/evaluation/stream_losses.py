@@ -34,7 +34,7 @@ from torch.nn import functional as F
 
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score
-from charrnn.generation.library_threads import get_torch_pool
+from charrnn.generation.processors import get_torch_pool
 from charrnn.networks.ensemble import AnyNetwork
 from charrnn.networks.float32 import set_float32_precision
 from charrnn.networks.network import State, concat_states, slice_state
@@ -99,91 +99,101 @@ def compute_rank_loss(
     """
     first, last = ((len(ids) - 1) * part // world_size for part in (rank, rank + 1))
     scored, total = range(first + 1, last + 1), 0.0
-    on_cpu = next(network.parameters()).device.type == "cpu"
-    threads = (threads or torch.get_num_threads()) if on_cpu else 1
-    max_rows = ROWS_PER_THREAD * threads if on_cpu else ROWS_ON_GPU
-    num_rows = max(1, min(max_rows, len(scored) // SHORTEST_ROW))
     if scored:
-        rows = _Rows(network, ids, scored, num_rows, threads, losses, logits)
-        with use_eval_mode(network), set_float32_precision(tf32=False):
-            total = rows.score(lambda: report(rows.num_done, len(scored)))
+        on_cpu = next(network.parameters()).device.type == "cpu"
+        threads = (threads or torch.get_num_threads()) if on_cpu else 1
+        max_rows = ROWS_PER_THREAD * threads if on_cpu else ROWS_ON_GPU
+        num_rows = max(1, min(max_rows, len(scored) // SHORTEST_ROW))
+        chunk = choose_chunk_size(num_rows, network.architecture.vocabulary_size)
+        starts, columns = np.zeros(1, np.int64), range(0, last, chunk)  # the whole text as one row
+        if num_rows > 1:
+            length = -(-len(scored) // (num_rows * chunk)) * chunk
+            # The first row of a later rank continues an uncounted row.
+            starts = np.arange(first - (length if first else 0), last, length)
+            columns = range(-WARM_UP, length, chunk)
+        num_groups = max(1, min(threads, len(starts) // MIN_ROWS_PER_THREAD))
+        bounds = [len(starts) * i // num_groups for i in range(num_groups + 1)]
+        groups = [
+            _Rows(network, ids, scored, starts[slice(*pair)], columns, losses, logits)
+            for pair in itertools.pairwise(bounds)
+        ]
+        with use_eval_mode(network):
+            total = _score_groups(groups, lambda: report(groups[0].num_done, len(scored)))
     report(len(scored), len(scored))
     return total
 
 
+def _score_groups(groups: list[_Rows], report: Callable[[], None]) -> float:
+    """Return the summed loss of groups of rows, each in a thread. Call `report` regularly."""
+    total = sum_in_threads([group.score() for group in groups], report)
+    sizes = [len(group.starts) for group in groups]
+    parts = [slice(end - size, end) for size, end in zip(sizes, np.cumsum(sizes), strict=True)]
+    for _ in range(MAX_CONTINUATIONS if sum(sizes) > 1 else 0):
+        first_row = slice_state(groups[0].first, slice(1))  # has no previous row
+        last = concat_states([group.last for group in groups])
+        previous = concat_states([first_row, slice_state(last, slice(-1))])
+        states = [slice_state(previous, part) for part in parts]
+        tasks = [group.rescore(state) for group, state in zip(groups, states, strict=True)]
+        total += sum_in_threads(tasks, report)
+        if all(group.agrees for group in groups):
+            break
+    return total
+
+
+class ScoredBlock(NamedTuple):
+    """The scores of C consecutive columns of R rows."""
+
+    end_column: int  # the column after the last one
+    positions: npt.NDArray[np.int64]  # the position (R, C) of each predicted character in the text
+    losses: npt.NDArray[np.float32]  # the loss (R, C) of each character, float32
+    # whether the loss (R, C) counts; not in the warm-up and past the end
+    is_scored: npt.NDArray[np.bool_]
+    logits: Tensor  # (R, C, V)
+    state: State  # the state of the network after the block
+
+    @property
+    def total(self) -> float:
+        return float(self.losses[self.is_scored].sum(dtype=np.float64))
+
+
+@dataclass
 class _Rows:
-    """A part of a text, cut into rows. Threads score groups of rows.
+    """Rows of a text that a thread scores."""
 
-    A single row starts at position 0 of the text.
+    network: AnyNetwork
+    ids: Ids | SplitIds
+    scored: range  # the positions of the characters whose losses count
+    starts: npt.NDArray[np.int64]  # the position (R,) of column 0, which predicts the next one
+    # the first column of each block; the step is the size of a block. Columns below 0 are the
+    # warm-up.
+    columns: range
+    losses: npt.NDArray[np.float32] | None = None  # see `compute_rank_loss`
+    logits: npt.NDArray[np.float16] | None = None
+    first: State = field(default_factory=list)  # the states before column 0
+    last: State = field(default_factory=list)  # the states at the ends of the rows
+    agrees: bool = False  # whether the ends are as if each row had continued the previous row
+    num_done: int = 0  # characters, if all groups are as far as this one; less than all
 
-    Args:
-        scored: the positions of the characters of the part.
-        losses, logits: see `compute_rank_loss`.
-
-    Attributes:
-        num_done: the scored characters, less than all of them.
-    """
-
-    def __init__(
-        self,
-        network: AnyNetwork,
-        ids: Ids | SplitIds,
-        scored: range,
-        num_rows: int,
-        threads: int,
-        losses: npt.NDArray[np.float32] | None,
-        logits: npt.NDArray[np.float16] | None,
-    ) -> None:
-        self.network, self.ids, self.scored = network, ids, scored
-        self.losses, self.logits = losses, logits
-        self.num_done = 0
-        chunk = choose_chunk_size(num_rows, network.architecture.vocabulary_size)
-        self.starts, self.columns = np.zeros(1, np.int64), range(0, scored[-1], chunk)
-        if num_rows > 1:
-            length = -(-len(scored) // (num_rows * chunk)) * chunk
-            # The first row of a later rank continues an uncounted row.
-            start = scored[0] - 1 - (length if scored[0] > 1 else 0)
-            self.starts = np.arange(start, scored[-1], length)
-            self.columns = range(-WARM_UP, length, chunk)
-        num_groups = max(1, min(threads, len(self.starts) // MIN_ROWS_PER_THREAD))
-        bounds = [len(self.starts) * i // num_groups for i in range(num_groups + 1)]
-        self.groups = [_Group(slice(*pair)) for pair in itertools.pairwise(bounds)]
-
-    def score(self, report: Callable[[], None]) -> float:
-        """Return the summed loss. Call `report` regularly."""
-        total = sum_in_threads([self._score_group(group) for group in self.groups], report)
-        for _ in range(MAX_CONTINUATIONS if len(self.starts) > 1 else 0):
-            first = concat_states([group.first for group in self.groups])
-            last = concat_states([group.last for group in self.groups])
-            # The first row has no previous row.
-            previous = concat_states([slice_state(first, slice(1)), slice_state(last, slice(-1))])
-            total += sum_in_threads([self._continue(g, previous) for g in self.groups], report)
-            if all(group.agrees for group in self.groups):
-                break
-        return total
-
-    def _score_group(self, group: _Group) -> Iterator[float]:
+    def score(self) -> Iterator[float]:
         """Yield the loss of each block, and keep the states before column 0 and at the end."""
-        starts, columns = self.starts[group.rows], self.columns
-        for block in score_rows(self.network, self.ids, starts, columns, self.scored):
+        for block in self.read_blocks(self.columns):
             if block.end_column == 0:
-                group.first = block.state
-            if group.rows.start == 0 and block.end_column > 0:
-                share = min(block.end_column, columns.stop) / columns.stop
+                self.first = block.state
+            if block.end_column > 0:
+                share = min(block.end_column, self.columns.stop) / self.columns.stop
                 self.num_done = int(share * (len(self.scored) - 1))
             self._store(block)
             yield block.total
-        group.last = block.state
+        self.last = block.state
 
-    def _continue(self, group: _Group, previous: State) -> Iterator[float]:
-        """Yield the change in loss of each block if the rows continue the `previous` states."""
-        state = slice_state(previous, group.rows)
-        starts, columns = self.starts[group.rows], range(0, self.columns.stop, self.columns.step)
+    def rescore(self, state: State) -> Iterator[float]:
+        """Yield the change in loss of each block if the rows continue from another state."""
+        columns = range(0, self.columns.stop, self.columns.step)
         old_blocks, new_blocks = (
-            score_rows(self.network, self.ids, starts, columns, self.scored, each)
-            for each in (group.first, state)
+            self.read_blocks(columns, self.first),
+            self.read_blocks(columns, state),
         )
-        group.first, group.agrees, last_difference = state, True, -WARM_UP
+        self.first, self.agrees, last_difference = state, True, -WARM_UP
         for old, new in zip(old_blocks, new_blocks, strict=True):
             if np.abs(new.losses - old.losses).mean() > TOLERANCE:  # not true for NaN
                 last_difference = new.end_column
@@ -191,7 +201,35 @@ class _Rows:
                 return
             self._store(new)
             yield new.total - old.total
-        group.last, group.agrees = new.state, False
+        self.last, self.agrees = new.state, False
+
+    def read_blocks(self, columns: range, state: State | None = None) -> Iterator[ScoredBlock]:
+        """Run the rows over some columns, from the zero state by default, and yield the blocks.
+
+        The row at the start of the text has no text for a warm-up, so its state is set to zero
+        again in column 0.
+        """
+        device = next(self.network.parameters()).device
+        for column in columns:
+            stop = min(column + columns.step, columns.stop)
+            positions = self.starts[:, None] + np.arange(column, stop + 1)
+            ids = self.ids[positions.clip(0, self.scored[-1])].astype(np.int64, copy=False)
+            block = torch.from_numpy(ids).to(device)
+            if column == 0 and self.starts[0] == 0 and state is not None:
+                state = [
+                    tuple(torch.cat([torch.zeros_like(p[:1]), p[1:]]) for p in layer)
+                    for layer in state
+                ]
+            logits, state = self.network(block[:, :-1], state)
+            log_probs, targets = F.log_softmax(logits.float(), -1), block[:, 1:]
+            losses = F.nll_loss(log_probs.flatten(0, 1), targets.flatten(), reduction="none")
+            predicted = positions[:, 1:]
+            is_scored = (predicted >= self.scored.start) & (predicted < self.scored.stop)
+            is_scored[:, : max(0, -column)] = False
+            yield ScoredBlock(
+                column + columns.step, predicted, losses.view(targets.shape).cpu().numpy(),
+                is_scored, logits, state,
+            )  # fmt: skip
 
     def _store(self, block: ScoredBlock) -> None:
         """Fill the arrays of losses and logits."""
@@ -204,16 +242,6 @@ class _Rows:
             # float16 is most precise near 0, so the largest logit becomes 0.
             logits -= logits.amax(-1, keepdim=True)
             self.logits[block.positions[is_wanted] - 1] = logits.half().cpu().numpy()
-
-
-@dataclass
-class _Group:
-    """The rows that a thread scores."""
-
-    rows: slice
-    first: State = field(default_factory=list)  # the states of the rows before column 0
-    last: State = field(default_factory=list)  # the states at their ends
-    agrees: bool = False  # whether their ends are as if each row had continued the previous row
 
 
 def compute_window_loss(
@@ -251,70 +279,15 @@ def compute_window_loss(
         for batch in batches[thread::threads]:
             if thread == 0:
                 done = int(batch[0])
-            for block in score_rows(network, ids, batch, columns, range(1, count + 1)):
+            rows = _Rows(network, ids, range(1, count + 1), batch, columns)
+            for block in rows.read_blocks(columns):
                 yield block.total
 
-    with use_eval_mode(network), set_float32_precision(tf32=False):
+    with use_eval_mode(network):
         tasks = [score(thread) for thread in range(min(threads, len(batches)))]
         total = sum_in_threads(tasks, lambda: report(done, count))
     report(count, count)
     return Score(total / count, count)
-
-
-class ScoredBlock(NamedTuple):
-    """The scores of C consecutive columns of R rows."""
-
-    end_column: int  # the column after the last one
-    positions: npt.NDArray[np.int64]  # the position (R, C) of each predicted character in the text
-    losses: npt.NDArray[np.float32]  # the loss (R, C) of each character, float32
-    # whether the loss (R, C) counts; not in the warm-up and past the end
-    is_scored: npt.NDArray[np.bool_]
-    logits: Tensor  # (R, C, V)
-    state: State  # the state of the network after the block
-
-    @property
-    def total(self) -> float:
-        return float(self.losses[self.is_scored].sum(dtype=np.float64))
-
-
-def score_rows(
-    network: AnyNetwork,
-    ids: Ids | SplitIds,
-    starts: npt.NDArray[np.int64],
-    columns: range,
-    scored: range,
-    state: State | None = None,
-) -> Iterator[ScoredBlock]:
-    """Run rows, and yield their blocks in order.
-
-    Args:
-        starts: the position (R,) of each row's column 0, which predicts the next character.
-        columns: the first column of each block; its step is the size of a block. Columns below 0
-            are the warm-up. The row at the start of the text has no text for a warm-up, so its
-            state is set to zero again in column 0.
-        scored: the positions of the characters whose losses count.
-        state: the state before the first column; by default the zero state.
-    """
-    device = next(network.parameters()).device
-    for column in columns:
-        stop = min(column + columns.step, columns.stop)
-        positions = starts[:, None] + np.arange(column, stop + 1)
-        block_ids = ids[positions.clip(0, scored[-1])].astype(np.int64, copy=False)
-        block = torch.from_numpy(block_ids).to(device)
-        if column == 0 and starts[0] == 0 and state is not None:
-            state = _reset_first_row(state)
-        logits, state = network(block[:, :-1], state)
-        log_probs = F.log_softmax(logits.float(), -1).flatten(0, 1)
-        targets = block[:, 1:].flatten()
-        losses = F.nll_loss(log_probs, targets, reduction="none").view(len(block), -1).cpu().numpy()
-        predicted = positions[:, 1:]
-        is_scored = (predicted >= scored.start) & (predicted < scored.stop)
-        is_scored[:, : max(0, -column)] = False
-        yield ScoredBlock(column + columns.step, predicted, losses, is_scored, logits, state)
-
-
-def _reset_first_row(state: State) -> State:
-    return [tuple(torch.cat([torch.zeros_like(p[:1]), p[1:]]) for p in layer) for layer in state]
 
 
 def choose_chunk_size(rows: int, vocabulary_size: int) -> int:
@@ -356,10 +329,11 @@ def sum_in_threads(tasks: Sequence[Iterable[float]], report: Callable[[], None])
 
 @contextmanager
 def use_eval_mode(network: AnyNetwork) -> Iterator[None]:
-    """Put a network into evaluation mode, and restore its mode afterwards."""
+    """Let a network compute without dropout and TF32. Restore its mode afterwards."""
     was_training = network.training
     network.eval()
     try:
-        yield
+        with set_float32_precision(tf32=False):
+            yield
     finally:
         network.train(was_training)

@@ -200,7 +200,7 @@ class _LayerWeights(NamedTuple):
 def _make_layer(kind: str, weights: _LayerWeights, streams: tuple[int, ...]) -> Cell:
     """Return the step of a layer for streams of this shape: (N,), or () for a single one.
 
-    The step owns its working memory, so every thread makes its own. It takes the output (N, K) of
+    The step has working memory, so every thread makes another step. It takes the output (N, K) of
     the layer below, and the layer's state. Instead of an output the first layer takes its input
     sums (G, N, H).
 

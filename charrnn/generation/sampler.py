@@ -20,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.generation.device import choose_device
 from charrnn.generation.draw import RUN_LENGTH, Batch, Ids, find_banned_ids, log_softmax
 from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine, make_engine, select_streams
+from charrnn.generation.processors import choose_device
 from charrnn.models.trained import State, Trained, zero_state
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.prompt import encode_primer, fit_text

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from charrnn.generation.library_threads import get_torch_pool
 from charrnn.generation.numpy_network import Array, Ids, Step
+from charrnn.generation.processors import get_torch_pool
 from charrnn.models.trained import State, Trained
 from charrnn.networks.ensemble import join_networks
 from charrnn.networks.float32 import set_float32_precision

@@ -120,12 +120,9 @@ def parse_model(content: Mapping[str, Any]) -> TrainedModel:
     entry = content[ENTRY]
     try:
         architecture = parse_architecture(entry["architecture"])
-        tokens, facts = entry["tokens"], entry["facts"]
-        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-            raise ValueError("its tokens are no texts")
+        vocabulary, facts = Vocabulary.from_tokens(entry["tokens"]), entry["facts"]
         if not all(isinstance(fact, str | int | float | None) for fact in facts.values()):
             raise ValueError("its facts are no plain values")
-        vocabulary = Vocabulary.from_tokens(tokens)
         weights = _select_network_weights(content["state_dict"])
         return TrainedModel(architecture, vocabulary, weights, facts)
     except KeyError as error:

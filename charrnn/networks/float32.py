@@ -12,7 +12,7 @@ from torch.backends import cuda, cudnn
 
 @contextlib.contextmanager
 def set_float32_precision(*, tf32: bool) -> Iterator[None]:
-    """Let cuDNN's recurrent layers and cuBLAS compute in TF32 or in full precision.
+    """Set whether cuDNN's recurrent layers and cuBLAS compute in TF32 or in full precision.
 
     TF32 rounds the 23 bits of a float32's mantissa to 10. torch's settings are restored at the end
     of the context.

@@ -14,7 +14,7 @@ import codecs
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,10 @@ class Vocabulary:
         return [c if c < "\x80" else f"[{ord(c) - 0xDC00}]" for c in self.characters]
 
     @classmethod
-    def from_tokens(cls, tokens: Sequence[str]) -> Vocabulary:
-        """Make a vocabulary from the result of `to_tokens`."""
+    def from_tokens(cls, tokens: Any) -> Vocabulary:
+        """Convert the result of `to_tokens`. Raise ValueError or InputError if it is invalid."""
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise ValueError("its tokens are not a list of texts")
         is_bytes = any(len(t) > 1 and _BYTE_TOKEN.fullmatch(t) for t in tokens)
         return cls([_parse_token(t) for t in tokens], is_bytes)
 
@@ -113,13 +115,9 @@ class Vocabulary:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Vocabulary:
         """Convert the result of `to_dict`. Raise KeyError, ValueError or InputError if invalid."""
-        tokens, is_bytes = content["tokens"], content["bytes"]
-        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-            raise ValueError("its tokens are not a list of texts")
+        characters, is_bytes = cls.from_tokens(content["tokens"]).characters, content["bytes"]
         if not isinstance(is_bytes, bool):
             raise ValueError(f"its bytes is {is_bytes!r}")
-        vocabulary = cls.from_tokens(tokens)
-        characters = vocabulary.characters
         if is_bytes and not all(c < "\x80" or "\udc80" <= c <= "\udcff" for c in characters):
             raise ValueError("its tokens are not bytes")
         # from_tokens does not recognize a vocabulary of bytes if all bytes are below 128.
@@ -145,7 +143,7 @@ class Vocabulary:
             # float() cannot fail on a number of thousands of digits, as int() does.
             content = json.loads(path.read_bytes(), parse_int=float)
             table = content["idx_to_token"]
-            if not isinstance(table, dict) or not all(isinstance(t, str) for t in table.values()):
+            if not isinstance(table, dict):
                 raise ValueError("idx_to_token is not a table of characters")
             tokens = [table[str(i)] for i in range(FIRST_FILE_ID, FIRST_FILE_ID + len(table))]
             return cls.from_tokens(tokens)

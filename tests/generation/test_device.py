@@ -13,8 +13,7 @@ from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.evaluation import stream_losses
 from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
-from charrnn.generation import device as devices
-from charrnn.generation import sampler
+from charrnn.generation import processors, sampler
 from charrnn.generation.engines import make_engine
 from charrnn.model import Model
 from charrnn.models.trained import Trained, TrainedEnsemble, zero_state
@@ -43,7 +42,7 @@ def used(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.chdir(path.parent)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
-    monkeypatch.setattr(devices, "GPU_PRODUCTS", 20 * WEIGHTS)
+    monkeypatch.setattr(processors, "GPU_PRODUCTS", 20 * WEIGHTS)
     monkeypatch.setattr(sampler, "make_engine", make_cpu_engine)
     monkeypatch.setattr(torch.nn.Module, "to", stay)
     return found

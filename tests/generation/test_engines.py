@@ -14,7 +14,7 @@ import torch
 
 from charrnn import plugins
 from charrnn.errors import InputError, RunError
-from charrnn.generation import library_threads, numpy_network
+from charrnn.generation import numpy_network, processors
 from charrnn.generation.engines import make_engine
 from charrnn.model import Model
 from charrnn.models.trained import zero_state
@@ -115,7 +115,7 @@ def blas_threads() -> Iterator[Callable[[], set[int]]]:
     """How many threads NumPy's BLAS would use: two, to begin with."""
     from threadpoolctl import ThreadpoolController
 
-    library_threads._get_controller.cache_clear()  # other tests may have loaded another BLAS
+    processors._get_controller.cache_clear()  # other tests may have loaded another BLAS
     blas = ThreadpoolController().select(user_api="blas")
     with blas.limit(limits=2):
         yield lambda: {pool["num_threads"] for pool in blas.info()}
@@ -158,7 +158,7 @@ def test_eight_threads_share_a_model_and_leave_the_process_as_it_was(
 
 
 def test_blas_has_one_thread_until_the_last_has_left(blas_threads: Callable[[], set[int]]) -> None:
-    limit = library_threads.limit_blas_threads
+    limit = processors.limit_blas_threads
     first, second, before = limit(), limit(), blas_threads()
     with first:
         second.__enter__()

@@ -17,8 +17,8 @@ from charrnn.data import Ids
 from charrnn.errors import make_non_finite_error
 from charrnn.generation.draw import Array, Floats, log_softmax
 from charrnn.generation.engines import concat_states, make_engine
-from charrnn.generation.library_threads import limit_blas_threads
 from charrnn.generation.numpy_network import make_network_step
+from charrnn.generation.processors import limit_blas_threads
 from charrnn.models.trained import State, TrainedModel, zero_state
 
 _CHUNK = 1024  # characters per batch of losses

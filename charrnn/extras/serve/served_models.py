@@ -15,7 +15,7 @@ from charrnn.extras.serve.completion_job import Prompt
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
-from charrnn.generation.device import print_device
+from charrnn.generation.processors import print_device
 from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import Trained
 from charrnn.options.datasets import SPLITS
