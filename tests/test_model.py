@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 from charrnn.errors import InputError, RunError
 from charrnn.model import Model, load
+from charrnn.text.vocabulary import Vocabulary
+from tests.generation.models import trained_model
 
 # What a model can do
 
@@ -23,12 +26,9 @@ def test_logits(model: Model) -> None:
         model.logits("é")
 
 
-def test_score_is_the_mean_loss_of_the_logits(model: Model) -> None:
+def test_score_is_the_mean_loss(model: Model) -> None:
     text = "To be, or not to be: that is the question"
-    logits, ids = model.logits(text).astype(np.float64), model.vocabulary.encode(text)
-    log_sums = np.log(np.exp(logits).sum(-1))[:-1]
-    losses = log_sums - logits[np.arange(len(ids) - 1), ids[1:]]
-    assert model.score(text) == pytest.approx(losses.mean(), abs=1e-4)
+    assert model.score(text) == pytest.approx(model.losses(text).mean(dtype=np.float64))
     for short in ("", "A"):
         with pytest.raises(InputError, match="two or more"):
             model.score(short)
@@ -68,3 +68,50 @@ def test_save(path: Path, model: Model) -> None:
     assert again.read_bytes() == path.read_bytes()
     with pytest.raises(RunError, match="cannot be written"):
         model.save(path / "below")
+
+
+# Several models as one; tests/generation/test_fuzz.py has what they predict and write
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[str]:
+    models = [trained_model(kind, seed=n) for n, kind in enumerate(("lstm", "gru", "rnn"))]
+    for n, model in enumerate(models):
+        Model(model).save(tmp_path / f"{n}.safetensors")
+    return [str(tmp_path / f"{n}.safetensors") for n in range(3)]
+
+
+def test_a_model_of_twice_the_weight_counts_as_two(paths: list[str]) -> None:
+    how = {"seed": 3, "temperature": 0.8}
+    a, b, c = paths
+    thrice = load(paths, weights=[2, 1, 1]).generate(300, "Hm: ", **how)
+    assert len(thrice) == 300
+    assert thrice == load([a, a, b, c]).generate(300, "Hm: ", **how)
+    assert thrice != load(paths).generate(300, "Hm: ", **how)
+    assert repr(load(paths)).startswith("Model(ensemble of 3: lstm 2 x 24")
+    again = load([a])
+    assert isinstance(again, Model)
+    assert again.generate(100, seed=1) == load(a).generate(100, seed=1)
+
+
+def test_what_cannot_be_an_ensemble_is_refused(paths: list[str], tmp_path: Path) -> None:
+    for wrong in ([1, 1], [1, 1, 0], [1, 1, -1], [1, 1, float("nan")], []):
+        with pytest.raises(InputError, match=r"weights=.*\(3 given\)"):
+            load(paths, weights=wrong)
+    with pytest.raises(InputError, match=r"needs a number above 0 for each"):
+        load(paths[0], weights=[1])  # type: ignore[call-overload]
+    with pytest.raises(InputError, match="needs one path"):
+        load([])
+    for name, characters in (("a", "a\n"), ("ab", "a\nb"), ("ba", "b\na")):
+        Model(trained_model(vocabulary=Vocabulary(list(characters)))).save(tmp_path / name)
+    for one, other in itertools.permutations(("a", "ab", "ba"), 2):
+        with pytest.raises(InputError, match=f"{other}: its vocabulary differs from .*{one}"):
+            load([str(tmp_path / one), str(tmp_path / other)])
+
+
+def test_counts_that_are_not_there() -> None:
+    model = Model(trained_model())
+    assert model.generate(50, seed=1, counts="none") == model.generate(50, seed=1)
+    for counts in ("only", "some"):
+        with pytest.raises(InputError, match=f"counts={counts}: "):
+            model.generate(50, counts=counts)

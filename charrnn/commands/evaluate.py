@@ -16,8 +16,7 @@ import numpy.typing as npt
 from charrnn.commands.output import open_output
 from charrnn.errors import InputError
 from charrnn.options.datasets import SourceOptions
-from charrnn.options.ranges import AT_LEAST_1, COUNTS, WEIGHTS, Paths, one_of, require
-from charrnn.options.sampling import DEVICE
+from charrnn.options.ranges import AT_LEAST_1, COUNTS, DEVICE, WEIGHTS, Paths, one_of, require
 from charrnn.say import BITS_PER_NAT, ProgressDisplay, say
 
 if TYPE_CHECKING:

@@ -34,9 +34,8 @@ from torch.nn import functional as F
 
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score
-from charrnn.generation.processors import get_torch_pool
+from charrnn.generation.processors import get_torch_pool, set_float32_precision
 from charrnn.networks.ensemble import AnyNetwork
-from charrnn.networks.float32 import set_float32_precision
 from charrnn.networks.network import State, concat_states, slice_state
 
 CHUNK = 64  # the most columns of a network call

@@ -166,14 +166,13 @@ class Batch:
         # Options that change nothing are skipped in `draw`.
         self.is_greedy = bool(self.greedy.all())
         ordinary = self.limits.ordinary_and_lifted[0]
-        used = dict(zip(FILTERS, (ordinary[:, 1:] != [*FILTERS.values()]).any(0), strict=True))
-        self.ranks = bool(used["top_k"] or used["top_p"])
+        uses_top_k, uses_top_p, uses_min_p = (ordinary[:, 1:] != [*FILTERS.values()]).any(0)
+        self.ranks = bool(uses_top_k or uses_top_p)
         # All these arrays are views of the current limits, which change in place.
         shape = () if self.greedy.ndim == 0 else (-1, 1)
-        parts = (column.reshape(shape) for column in self.limits.current.T)
-        limits = dict(zip(COLUMNS, parts, strict=True))
-        self.scale, self.top_k, self.top_p = (limits[n] for n in ("scale", "top_k", "top_p"))
-        self.min_p = limits["min_p"] if used["min_p"] else None
+        views = (column.reshape(shape) for column in self.limits.current.T)
+        self.scale, self.top_k, self.top_p, min_p = views
+        self.min_p = min_p if uses_min_p else None
 
     @classmethod
     def of(

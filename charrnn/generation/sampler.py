@@ -201,9 +201,6 @@ class Sampler:
 
 def _write_batch(streams: list[Stream], engine: Engine, state: State) -> Iterator[Piece]:
     """Write streams with the same start state (one stream) until each has ended."""
-    if not streams[0].num_left:  # params.length is 0
-        yield from (Piece(stream.sample, "", True) for stream in streams)
-        return
     state = select_streams(state, [0] * len(streams))
     steps = _FIRST_CHUNK
     while streams:

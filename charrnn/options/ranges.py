@@ -125,6 +125,7 @@ PRIMES = one_of("text", "none")
 # auto mixes a model's counts with its network, none ignores them, only ignores the network
 COUNTS = one_of("auto", "none", "only")
 UNKNOWN = one_of("error", "skip", "replace")
+DEVICE = one_of("auto", "cpu", "cuda", "mps")
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from charrnn.options.ranges import (
     AT_LEAST_1,
+    DEVICE,
     NOT_EMPTY,
     NOT_NEGATIVE,
     POSITIVE_FRACTION,
@@ -23,7 +24,6 @@ from charrnn.options.ranges import (
 )
 
 ENGINE = one_of("auto", "numpy", "torch")
-DEVICE = one_of("auto", "cpu", "cuda", "mps")
 PRECISION = one_of(32, 8)  # bits of a weight
 BIASES = Range(
     lambda value: all(map(str, value)) and all(abs(bias) <= 100 for bias in value.values()),

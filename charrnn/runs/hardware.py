@@ -13,8 +13,8 @@ import lightning as L
 import torch
 
 from charrnn.errors import InputError
+from charrnn.generation.processors import set_float32_precision
 from charrnn.models.trained import Architecture
-from charrnn.networks.float32 import set_float32_precision
 from charrnn.networks.network import Network
 from charrnn.options.training import (
     DecidedModel,

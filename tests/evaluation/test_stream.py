@@ -117,15 +117,16 @@ def test_a_trained_network_in_rows(short_rows: None) -> None:
 
 def test_a_long_memory_is_never_run_as_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rows continue the rows before them until this makes no difference."""
-    monkeypatch.setattr(stream_losses, "SHORTEST_ROW", 6000)
-    # forget gates of 0.998: what was 300 characters ago still has half its weight
+    monkeypatch.setattr(stream_losses, "SHORTEST_ROW", 1500)
+    monkeypatch.setattr(stream_losses, "WARM_UP", 256)
+    # forget gates of 0.992: what was 85 characters ago still has half its weight
     net = network("lstm")
     with torch.no_grad():
         for layer in net.recurrent:
-            layer.bias_ih_l0[16:32] = 6.2
+            layer.bias_ih_l0[16:32] = 4.8
             layer.weight_ih_l0 *= 0.3
             layer.weight_hh_l0 *= 0.3
-    ids = np.repeat(text(300), 400)
+    ids = np.repeat(text(300), 100)
     losses, expected = np.zeros(len(ids) - 1, np.float32), losses_of_one_stream(net, ids)
     calls, reports = record_calls(net), list[tuple[int, int]]()
     compute_stream_loss(
@@ -147,16 +148,16 @@ def test_parts_of_several_processes_are_the_whole(
     assert abs(sum(parts) / (size - 1) - one_stream(net, ids)) < 1e-5
 
 
-def test_ids_that_are_read_piece_by_piece(tmp_path: Path) -> None:
-    stored = np.random.default_rng(5).integers(1, 12, 40_003).astype("u1")
+def test_ids_that_are_read_piece_by_piece(short_rows: None, tmp_path: Path) -> None:
+    stored = np.random.default_rng(5).integers(1, 12, 10_003).astype("u1")
     encoded = EncodedText(tmp_path, tmp_path, Vocabulary(list("abcdefghijk")), {"val": stored})
     unread, net = encoded.get_split("val"), network("gru")
     reports: list[tuple[int, int]] = []
     score = compute_stream_loss(net, unread, report=lambda *numbers: reports.append(numbers))
     assert score == compute_stream_loss(net, stored.astype(np.int64) - 1)
     assert reports == sorted(reports)
-    assert reports[-1] == (40_002, 40_002)
-    stored[39_999] = 12
+    assert reports[-1] == (10_002, 10_002)
+    stored[9_999] = 12
     before = torch.get_num_threads()
     with pytest.raises(InputError, match="contains the id 12"):
         compute_stream_loss(net, unread)

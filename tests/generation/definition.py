@@ -1,7 +1,7 @@
 """The definition of a model's predictions and of a draw, in float64 and plain Python.
 
-The cells' equations are those of the papers (`tests.textbook`), Kneser-Ney's those of Chen and
-Goodman 1999.
+The cells' equations are those of the papers: Hochreiter and Schmidhuber 1997 (with forget gates),
+Cho et al. 2014. Kneser-Ney's are those of Chen and Goodman 1999.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby, takewhile
 from typing import Any
@@ -19,15 +19,42 @@ import numpy as np
 from charrnn.models.trained import Trained, TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.textbook import EQUATIONS
 
 Array = np.ndarray
+Step = Callable[[Array, Array, Array, Array], tuple[Array, Array]]
 # values of each filter: first the neutral one, then one that changes texts
 FILTERS: dict[str, tuple[Any, ...]] = {
     "top_k": (None, 3, 1, 1000, 10**9),
     "top_p": (None, 0.5, 1e-9, 0.9, 1.0),
     "min_p": (0.0, 0.3, 0.02, 1.0),
 }
+
+
+# A cell takes what its gates read (..., G H), their recurrent sums in the order of its gates, and
+# h and c (..., H). It returns the next h and c.
+
+
+def sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm(read: Array, own: Array, h: Array, c: Array) -> tuple[Array, Array]:
+    i, f, g, o = np.split(read + own, 4, -1)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def gru(read: Array, own: Array, h: Array, c: Array) -> tuple[Array, Array]:
+    (ar, az, an), (br, bz, bn) = np.split(read, 3, -1), np.split(own, 3, -1)
+    r, z = sigmoid(ar + br), sigmoid(az + bz)
+    return (1 - z) * np.tanh(an + r * bn) + z * h, c
+
+
+def rnn(read: Array, own: Array, h: Array, c: Array) -> tuple[Array, Array]:
+    return np.tanh(read + own), c
+
+
+EQUATIONS: dict[str, Step] = {"lstm": lstm, "gru": gru, "rnn": rnn}
 
 
 def log_softmax(logits: Array) -> Array:

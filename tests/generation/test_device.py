@@ -130,8 +130,8 @@ def test_no_tensor_is_on_the_wrong_device(model: Trained, monkeypatch: pytest.Mo
         batch, state = batch_of(params(), ids, model.vocabulary), engine.advance(ids, state)
         written, _ = engine.write(ids[:, -1], state, uniforms, batch)
         assert written.shape == (N, 5)
-    monkeypatch.setattr(stream_losses, "SHORTEST_ROW", 64)  # so that there are two rows
-    monkeypatch.setattr(stream_losses, "WARM_UP", 64)
-    network, ids = make_any_network(model).to("meta"), some_ids(model, 130)
-    for score in (compute_stream_loss(network, ids), compute_window_loss(network, ids, 50)):
-        assert score.characters == 129
+    for name in ("SHORTEST_ROW", "WARM_UP", "CHUNK"):  # so that there are two short rows
+        monkeypatch.setattr(stream_losses, name, 8)
+    network, ids = make_any_network(model).to("meta"), some_ids(model, 18)
+    for score in (compute_stream_loss(network, ids), compute_window_loss(network, ids, 9)):
+        assert score.characters == 17

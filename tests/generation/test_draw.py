@@ -59,18 +59,16 @@ def with_numpy_alone(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> 
 
 
 def with_int8(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-    numba = pytest.importorskip("numba", reason="the extra fast is not installed")
+    """The draw of the loop in Python; the texts in tests/extras/fast show that it is compiled."""
+    pytest.importorskip("numba", reason="the extra fast is not installed")
     from charrnn.extras.fast.int8_loop import draw
-
-    @numba.njit(error_model="numpy")  # as the loop is compiled
-    def compiled(*arguments: Any) -> int:
-        return draw(*arguments)
 
     batch, room = batch_of(choices, [[]] * len(logits), LETTERS), np.empty(logits.shape[1])
     if batch.bias is not None:
         logits = logits + batch.bias
-    each = zip(uniforms, batch.greedy, batch.limits.current, strict=True)
-    return np.array([compiled(row, room, *how) for row, how in zip(logits, each, strict=True)])
+    each = zip(logits, uniforms, batch.greedy, batch.limits.current, strict=True)
+    with np.errstate(over="ignore"):
+        return np.array([draw(row, room, *how) for row, *how in each])
 
 
 @pytest.mark.parametrize("choice", [*CHOICES, CHOICES * 5], ids=lambda choice: str(choice)[:99])

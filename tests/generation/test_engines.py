@@ -51,11 +51,6 @@ def test_without_the_extra_fast_int8_is_refused(monkeypatch: pytest.MonkeyPatch)
         Model(trained_model()).generate(precision=8)
 
 
-def test_the_compiled_float32_engine_is_gone() -> None:
-    with pytest.raises(InputError, match="engine=numba: must be one of auto, numpy, torch"):
-        Model(trained_model()).generate(engine="numba")
-
-
 @pytest.mark.parametrize("engine", ["numpy", "torch"])
 def test_each_stream_is_written_in_its_own_way(engine: str) -> None:
     """In two calls, beside others; and by itself."""

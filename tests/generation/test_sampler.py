@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,11 @@ from hypothesis import strategies as st
 from charrnn.errors import InputError
 from charrnn.generation import sampler
 from charrnn.generation.sampler import Piece, Sampler, Stream, order_by_sample
-from charrnn.models.trained import TrainedModel
-from charrnn.options.cells import CELLS
+from charrnn.model import Model
+from charrnn.models.trained import TrainedEnsemble, TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.definition import drawn, log_probabilities, probabilities
-from tests.generation.models import blank_model, params, trained_model
+from tests.generation.models import blank_model, trained_model
 
 
 def options(**given: Any) -> SamplingParams:
@@ -33,20 +33,6 @@ def texts(model: TrainedModel, **given: Any) -> list[str]:
             not p.last for p in pieces if p.sample == n
         )
     return ["".join(p.text for p in pieces if p.sample == n) for n in range(wanted.num_samples)]
-
-
-@pytest.mark.parametrize("kind", CELLS)
-def test_samples_are_those_of_the_definition(kind: str) -> None:
-    """Every character from the whole text before it, read anew."""
-    model = trained_model(kind)
-    got = texts(model, length=40, start_text="Hm, ", temperature=0.8, num_samples=3, seed=7)
-    for n, text in enumerate(got):
-        seeds = np.random.SeedSequence(7, spawn_key=(n,))
-        uniforms = np.random.Generator(np.random.PCG64(seeds))
-        ids = model.vocabulary.encode("Hm, " + text)
-        for logs, id_ in zip(log_probabilities(model, ids)[3:-1], ids[4:], strict=True):
-            each = probabilities(logs, params(0.8), model.vocabulary)
-            assert drawn(each, uniforms.random()) == id_
 
 
 def test_a_seed_says_everything() -> None:
@@ -170,3 +156,50 @@ def test_pieces_are_ordered_by_sample() -> None:
     assert [p.sample for p in ordered] == sorted(p.sample for p in pieces)
     # what can be shown is shown
     assert [p.text for p in order_by_sample(pieces[:6])] == ["a", "b", "c.", "x", "y.", "p"]
+
+
+# -- what a model has read before it writes ------------------------------------------------------
+
+PRIMER = "Some words that it knows.\n"
+PRIMED = replace(trained_model(), facts={"primer": PRIMER})
+
+
+def test_a_text_goes_on_from_the_primer_and_the_start() -> None:
+    primed, plain = Model(PRIMED), Model(trained_model())
+    for start in ("", "A", "Hm: "):
+        text = primed.generate(80, start, seed=1)
+        assert text == plain.generate(80, PRIMER + start, seed=1)
+        assert text != plain.generate(80, start, seed=1)
+        assert primed.generate(80, start, seed=1, prime="none") == plain.generate(80, start, seed=1)
+    assert primed.generate(80, seed=1, num_samples=3) == plain.generate(
+        80, PRIMER, seed=1, num_samples=3
+    )
+    # what is scored begins at the zero state
+    assert np.array_equal(primed.logits("Hm"), plain.logits("Hm"))
+
+
+def test_an_ensemble_has_the_first_ones() -> None:
+    members = (PRIMED, trained_model(seed=4))
+    ensemble = Model(TrainedEnsemble(members))
+    without = Model(TrainedEnsemble((trained_model(), members[1])))
+    assert ensemble.generate(40, seed=1) == without.generate(40, PRIMER, seed=1)
+
+
+@pytest.mark.parametrize("prime", ["text", "none"])
+@pytest.mark.parametrize("start", ["", "Hm: "])
+def test_the_log_probability_of_new_text(prime: str, start: str) -> None:
+    model = Model(PRIMED)
+    text = model.generate(30, start, seed=1, prime=prime)
+    before = (PRIMER if prime == "text" else "" if start else "\n") + start
+    logits = model.logits(before + text)[len(before) - 1 : -1].astype(np.float64)
+    logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    expected = logs[np.arange(30), model.vocabulary.encode(text)].sum()
+    asked = SamplingParams(30, start_text=start, prime=prime, temperature=0.3)
+    assert Sampler(PRIMED).compute_log_prob(asked, text) == pytest.approx(expected, abs=1e-3)
+    assert Sampler(PRIMED).compute_log_prob(asked, "") == 0
+
+
+def test_unknown_characters_of_the_start() -> None:
+    model = Model(PRIMED)
+    assert model.generate(20, "né", seed=1, unknown="skip") == model.generate(20, "n", seed=1)
+    assert model.generate(20, "né", seed=1, unknown="replace") == model.generate(20, "ne", seed=1)

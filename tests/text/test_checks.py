@@ -9,7 +9,7 @@ import pytest
 
 from charrnn import TextDataModule
 from charrnn.errors import InputError
-from charrnn.options.datasets import DataOptions, without_default_corpus
+from charrnn.options.datasets import DataOptions
 
 
 def refusal(check: Callable[[], Any]) -> str:
@@ -57,13 +57,3 @@ def test_values_out_of_range(option: str, value: Any, line: str) -> None:
 )
 def test_sources_that_contradict(options: dict[str, Any], line: str) -> None:
     assert line in refusal(lambda: TextDataModule(**options))
-
-
-def test_a_default_corpus_gives_way_to_what_is_asked_for() -> None:
-    data = {"corpus": "other", "input_txt": None, "input_h5": None, "x": 1}
-    chosen = without_default_corpus
-    assert chosen(data, ()) == data
-    for other in ("input_txt", "input_h5"):
-        assert chosen({**data, other: "a"}, [])["corpus"] is None
-        line = refusal(lambda other=other: chosen({**data, other: "a"}, ["data.corpus"]))
-        assert line.startswith(f"data.corpus=other: data.{other} already names a text")

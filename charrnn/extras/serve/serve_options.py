@@ -8,6 +8,7 @@ from typing import Annotated
 from charrnn.options.ranges import (
     AT_LEAST_1,
     COUNTS,
+    DEVICE,
     NOT_EMPTY,
     NOT_NEGATIVE,
     ORIGINS,
@@ -22,7 +23,7 @@ from charrnn.options.ranges import (
     Range,
     require,
 )
-from charrnn.options.sampling import DEVICE, ENGINE, PRECISION, check_device
+from charrnn.options.sampling import ENGINE, PRECISION, check_device
 
 MODELS = Range(
     lambda value: all(isinstance(paths, str | list) and paths for paths in value.values()),
