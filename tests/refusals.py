@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from charrnn.errors import InputError
@@ -75,3 +76,17 @@ def damage_is_noticed(
             check(content)
     path.write_bytes(whole)
     return refused
+
+
+def damaged_arrays(values: np.ndarray) -> Iterator[np.ndarray]:
+    """A table's array shorter, longer, in another order or type, too large, and wrapped around."""
+    yield values[:-1]
+    yield values[:0]
+    yield np.append(values, values[-1:])
+    yield values[::-1].copy()
+    yield values.astype(np.int8)
+    yield values[None]
+    yield np.full_like(values, 255)
+    yield np.zeros_like(values)
+    yield np.append(values.astype(np.uint64)[:-1], np.uint64(2**64 - 1))
+    yield np.append(values.astype(np.uint32)[:-1], np.uint32(2**31))

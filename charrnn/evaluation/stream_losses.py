@@ -58,7 +58,6 @@ def compute_stream_loss(
     network: AnyNetwork,
     ids: Ids | SplitIds,
     *,
-    threads: int | None = None,
     report: Report = lambda done, total: None,
     losses: npt.NDArray[np.float32] | None = None,
 ) -> Score:
@@ -68,11 +67,10 @@ def compute_stream_loss(
 
     Args:
         ids: the text (n,), n >= 2; ids count from 0.
-        threads: the CPU threads; torch's setting by default.
         report: called with the characters done and the total characters.
         losses: an array (n - 1,) that is filled with the loss of each character but the first.
     """
-    total = compute_rank_loss(network, ids, 0, 1, threads=threads, report=report, losses=losses)
+    total = compute_rank_loss(network, ids, 0, 1, report=report, losses=losses)
     return Score(total / (len(ids) - 1), len(ids) - 1)
 
 
@@ -90,7 +88,8 @@ def compute_rank_loss(
     """Return the summed loss of this rank's part of a text. The parts of all ranks are equal.
 
     Args:
-        ids, threads, report: see `compute_stream_loss`; report counts the characters of this part.
+        ids, report: see `compute_stream_loss`; report counts the characters of this part.
+        threads: the CPU threads; torch's setting by default.
         losses: an array (P,) that is filled with the losses of the first P predicted characters of
             the text, as far as they are in this part.
         logits: an array (P, V) that is filled with their logits, minus the largest logit. float16
@@ -328,7 +327,7 @@ def sum_in_threads(tasks: Sequence[Iterable[float]], report: Callable[[], None])
 
 @contextmanager
 def use_eval_mode(network: AnyNetwork) -> Iterator[None]:
-    """Let a network compute without dropout and TF32. Restore its mode afterwards."""
+    """Put a network into evaluation mode, without TF32, and restore its mode afterwards."""
     was_training = network.training
     network.eval()
     try:

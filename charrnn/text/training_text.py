@@ -36,11 +36,7 @@ class TrainingText:
         self._lock = threading.Lock()
 
     def __contains__(self, passage: object) -> bool:
-        return isinstance(passage, str) and self.count(passage) > 0
-
-    def count(self, passage: str) -> int:
-        """Return how often the text contains a passage; occurrences may overlap."""
-        return self._count(_encode_utf8(passage))
+        return isinstance(passage, str) and self._contains_bytes(_encode_utf8(passage))
 
     def find_longest_matches(self, text: str) -> npt.NDArray[np.int64]:
         """Return the lengths (n,) of the longest matches that end at each character of `text`.
@@ -54,20 +50,20 @@ class TrainingText:
         match, first = bytearray(), 0  # the match, and the index of its first character
         for last, character in enumerate(text):
             match += _encode_utf8(character)
-            while match and not self._count(bytes(match)):
+            while match and not self._contains_bytes(bytes(match)):
                 del match[: sizes[first]]
                 first += 1
             lengths[last] = last + 1 - first
         return lengths
 
-    def _count(self, passage: bytes) -> int:
+    def _contains_bytes(self, passage: bytes) -> bool:
         if not 0 < len(passage) <= len(self._bytes):
-            return 0
+            return False
         with self._lock:
             suffixes = self._suffixes
         from pydivsufsort import sa_search
 
-        return int(sa_search(self._bytes, suffixes, passage)[0])
+        return bool(sa_search(self._bytes, suffixes, passage)[0])
 
     @cached_property
     def _suffixes(self) -> npt.NDArray[np.int32]:

@@ -10,8 +10,8 @@ import pytest
 from charrnn.counts import passages
 from charrnn.counts.passages import count_passages, count_with_best_context
 from charrnn.counts.table import CountTable
-from tests.counts.damage import damaged
 from tests.generation.definition import KneserNey
+from tests.refusals import damaged_arrays
 
 RNG = np.random.default_rng(0)
 TEXTS = {
@@ -56,7 +56,7 @@ def test_as_defined(name, context):
 def test_arrays_that_are_no_table_are_refused():
     arrays = count_passages(TEXTS["words"], 29, 4).to_arrays()
     for name, values in arrays.items():
-        for change in damaged(values):
+        for change in damaged_arrays(values):
             try:
                 made = CountTable.from_arrays(29, 4, {**arrays, name: change})
             except ValueError:

@@ -9,9 +9,9 @@ from charrnn.counts.passages import count_passages
 from charrnn.counts.run_lengths import RunLengths, count_runs
 from charrnn.counts.words import WordTable, count_words, number_letters
 from charrnn.text.vocabulary import Vocabulary
-from tests.counts.damage import damaged
 from tests.generation.definition import odds_of_run, word_before, words_of
 from tests.generation.models import TEXT, trained_model
+from tests.refusals import damaged_arrays
 
 RNG = np.random.default_rng(4)
 VOCABULARY = trained_model().vocabulary
@@ -70,7 +70,7 @@ def test_arrays_there_and_back_and_hostile_ones() -> None:
     assert RunLengths.from_arrays(65, 5, arrays).odds.tolist() == runs.odds.tolist()
     refused = 0
     for name, values in arrays.items():
-        for change in damaged(values):
+        for change in damaged_arrays(values):
             hostile = {**arrays, name: change}
             try:
                 table = WordTable.from_arrays(65, hostile)

@@ -1,24 +1,214 @@
-"""Units, lines, cold windows, ensembles."""
+"""The loss in parallel rows is that of one stream; cold windows, ensembles, units and lines."""
 
 from __future__ import annotations
 
+import copy
 import math
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
-from charrnn.errors import RunError
+from charrnn.data import EncodedText
+from charrnn.errors import InputError, RunError
+from charrnn.evaluation import stream_losses
 from charrnn.evaluation.losses import LineLoss, Score, rank_lines_by_loss, require_finite
 from charrnn.evaluation.stream_losses import (
     compute_rank_loss,
     compute_stream_loss,
     compute_window_loss,
 )
+from charrnn.models.trained import Architecture
 from charrnn.networks.ensemble import NetworkEnsemble
 from charrnn.networks.network import Network
 from charrnn.options.cells import CELLS
-from tests.evaluation.test_stream import in_float64, network, one_stream, text
+from charrnn.text.vocabulary import Vocabulary
+
+
+@pytest.fixture
+def short_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several rows in each of several threads, of a text that one stream reads in no time."""
+    monkeypatch.setattr(stream_losses, "SHORTEST_ROW", 600)
+
+
+def text(size: int) -> np.ndarray:
+    return np.random.default_rng(size).integers(0, 11, size)
+
+
+def network(kind: str, dropout: float = 0.0, batchnorm: bool = False) -> Network:
+    torch.manual_seed(3)
+    return Network(Architecture(kind, 8, 16, 2, dropout, batchnorm, vocabulary_size=11))
+
+
+def in_float64(net: Network) -> Network:
+    weights = net.state_dict()
+    net = Network(net.architecture).double().eval()
+    net.load_state_dict(weights)
+    return net
+
+
+def losses_of_one_stream(net: Network, ids: np.ndarray) -> np.ndarray:
+    """The definition: character by character in float64, from the zero state."""
+    with torch.no_grad():
+        logits, _ = in_float64(net)(torch.from_numpy(ids[None, :-1]))
+    return -torch.log_softmax(logits[0], -1)[torch.arange(len(ids) - 1), ids[1:]].numpy()
+
+
+def one_stream(net: Network, ids: np.ndarray) -> float:
+    return float(losses_of_one_stream(net, ids).mean())
+
+
+def record_calls(net: Network) -> list[torch.Size]:
+    """Return a list that is filled with the shape (rows, columns) of each call of a network."""
+    shapes: list[torch.Size] = []
+    net.register_forward_pre_hook(lambda _, arguments: shapes.append(arguments[0].shape))
+    return shapes
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("size", [2, 4097])
+def test_agrees_with_one_stream(kind: str, size: int) -> None:
+    ids, net = text(size), network(kind)
+    score = compute_stream_loss(net, ids)
+    assert score.characters == size - 1
+    assert abs(score.loss - one_stream(net, ids)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("most", "at_once", "threads"), [(1, 1 << 21, 1), (7, 3000, 3), (40, 100, 1)]
+)
+def test_any_number_of_rows_and_threads(
+    monkeypatch: pytest.MonkeyPatch, short_rows: None, most: int, at_once: int, threads: int
+) -> None:
+    monkeypatch.setattr(stream_losses, "ROWS_PER_THREAD", most)
+    monkeypatch.setattr(stream_losses, "LOGITS_AT_ONCE", at_once)
+    ids, net, before = text(6_011), network("lstm"), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        losses = np.empty(len(ids) - 1, np.float32)
+        compute_stream_loss(net, ids, losses=losses)
+        assert torch.get_num_threads() == threads
+        loss = compute_stream_loss(net, ids).loss
+    finally:
+        torch.set_num_threads(before)
+    assert abs(loss - one_stream(net, ids)) < 1e-5
+    assert losses.mean(dtype=np.float64) == pytest.approx(loss, abs=1e-6)
+    np.testing.assert_allclose(losses, losses_of_one_stream(net, ids), atol=1e-4)
+
+
+def learnt(net: Network, ids: np.ndarray) -> None:
+    """Train a network a little."""
+    optimizer = torch.optim.Adam(net.parameters(), 1e-2)
+    windows = torch.from_numpy(ids[: len(ids) // 64 * 64].reshape(-1, 64))
+    for _ in range(40):
+        logits, _ = net(windows[:, :-1])
+        optimizer.zero_grad()
+        F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()).backward()
+        optimizer.step()
+
+
+def test_a_trained_network_in_rows(short_rows: None) -> None:
+    words = [text(size) for size in (2, 3, 5, 8)]
+    ids = np.concatenate([words[i] for i in text(2000) % 4])
+    net = network("lstm")
+    learnt(net, ids)
+    expected, calls = one_stream(net, ids), record_calls(net)
+    loss = compute_rank_loss(net, ids, 0, 1, threads=2) / (len(ids) - 1)
+    assert abs(loss - expected) < 1e-6
+    # the rows, 1,024 characters before each, and two blocks that show that these are enough
+    size = sum(rows * columns for rows, columns in calls)
+    assert size < len(ids) + 12 * (1024 + 64 + 2 * 64)
+
+
+def test_a_long_memory_is_never_run_as_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows continue the rows before them until this makes no difference."""
+    monkeypatch.setattr(stream_losses, "SHORTEST_ROW", 1500)
+    monkeypatch.setattr(stream_losses, "WARM_UP", 256)
+    # forget gates of 0.992: what was 85 characters ago still has half its weight
+    net = network("lstm")
+    with torch.no_grad():
+        for layer in net.recurrent:
+            layer.bias_ih_l0[16:32] = 4.8
+            layer.weight_ih_l0 *= 0.3
+            layer.weight_hh_l0 *= 0.3
+    ids = np.repeat(text(300), 100)
+    losses, expected = np.zeros(len(ids) - 1, np.float32), losses_of_one_stream(net, ids)
+    calls, reports = record_calls(net), list[tuple[int, int]]()
+    compute_rank_loss(
+        net, ids, 0, 1, threads=3, losses=losses, report=lambda *numbers: reports.append(numbers)
+    )
+    np.testing.assert_allclose(losses, expected, atol=1e-3)
+    assert abs(losses.mean(dtype=np.float64) - expected.mean()) < 1e-6
+    assert min(rows for rows, _ in calls) > 1
+    assert sum(rows * columns for rows, columns in calls) < 10 * len(ids)
+    assert [done for done, total in reports if done == total] == [len(losses)]
+
+
+@pytest.mark.parametrize(("size", "world_size"), [(6_011, 3), (40, 50)])
+def test_parts_of_several_processes_are_the_whole(
+    short_rows: None, size: int, world_size: int
+) -> None:
+    ids, net = text(size), network("lstm")
+    parts = [compute_rank_loss(net, ids, rank, world_size) for rank in range(world_size)]
+    assert abs(sum(parts) / (size - 1) - one_stream(net, ids)) < 1e-5
+
+
+def test_ids_that_are_read_piece_by_piece(short_rows: None, tmp_path: Path) -> None:
+    stored = np.random.default_rng(5).integers(1, 12, 10_003).astype("u1")
+    encoded = EncodedText(tmp_path, tmp_path, Vocabulary(list("abcdefghijk")), {"val": stored})
+    unread, net = encoded.get_split("val"), network("gru")
+    reports: list[tuple[int, int]] = []
+    score = compute_stream_loss(net, unread, report=lambda *numbers: reports.append(numbers))
+    assert score == compute_stream_loss(net, stored.astype(np.int64) - 1)
+    assert reports == sorted(reports)
+    assert reports[-1] == (10_002, 10_002)
+    stored[9_999] = 12
+    before = torch.get_num_threads()
+    with pytest.raises(InputError, match="contains the id 12"):
+        compute_stream_loss(net, unread)
+    assert torch.get_num_threads() == before
+
+
+def test_disturbs_nothing() -> None:
+    """Not the network, no random number, and no thread's number of threads."""
+    net, ids, threads = network("lstm", dropout=0.5, batchnorm=True), text(3000), []
+    before = {name: w.clone() for name, w in net.state_dict().items()}
+    random, number = torch.get_rng_state(), torch.get_num_threads()
+
+    def score(_: int) -> float:
+        loss = compute_stream_loss(copy.deepcopy(net), ids).loss
+        threads.append(torch.get_num_threads())
+        return loss
+
+    compute_stream_loss(net, ids)  # the threads that torch works in begin once, and stay
+    with ThreadPoolExecutor(3) as pool:  # side by side
+        assert len({*pool.map(score, range(6)), compute_stream_loss(net, ids).loss}) == 1
+    assert {*threads, torch.get_num_threads()} == {number}
+    assert net.training
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(torch.equal(w, before[name]) for name, w in net.state_dict().items())
+
+
+@pytest.mark.parametrize(("room", "most"), [(6_010, 32), (900, 1)])
+def test_logits_that_are_kept(
+    monkeypatch: pytest.MonkeyPatch, short_rows: None, room: int, most: int
+) -> None:
+    """Those of the text's beginning, or of all of it; they may be far from 0."""
+    monkeypatch.setattr(stream_losses, "ROWS_PER_THREAD", most)
+    net, ids, logits = network("gru"), text(6_011), np.full((room, 11), np.nan, np.float16)
+    with torch.no_grad():
+        net.decoder.bias += 1000
+    losses = np.zeros(6_010, np.float32)
+    compute_rank_loss(net, ids, 0, 1, threads=2, losses=losses, logits=logits)
+    targets = torch.from_numpy(ids[1 : room + 1])
+    found = F.cross_entropy(torch.from_numpy(logits).float(), targets, reduction="none")
+    np.testing.assert_allclose(found.numpy(), losses[:room], atol=3e-3)
+
+
+# -- windows, ensembles, units and lines -------------------------------------------------------
 
 SHARES = [0.5, 0.2, 0.3]
 

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+from charrnn import TextDataModule
 from charrnn.__main__ import main
 from charrnn.data import open_data
 from charrnn.errors import InputError, RunError
@@ -172,3 +173,42 @@ def test_jobs_started_together_do_it_once() -> None:
     assert sorted(lines) == ["x.h5,x.json"] * 3 + ["x.h5: preprocessed from x.txt"]
     assert sorted(os.listdir()) == ["x.h5", "x.json", "x.txt"]
     assert json.loads(BESIDE[1].read_text())["token_to_idx"]["9"] == 10
+
+
+# -- what may be asked for, before anything is read ----------------------------------------------
+
+BAD_ENCODINGS = ["utf-9", "", "hex", "rot13", "zip", "undefined", "utf-8\0", "x" * 10_000, None, 8]
+BAD_FRACTIONS = [-0.1, 1, float("nan"), float("inf"), "0.1"]
+BAD_PATHS = ["", [], [""], ["a", 3], 5]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "line"),
+    [
+        *(("encoding", value, "latin-1") for value in BAD_ENCODINGS),
+        *(("val_frac", value, "must be at least 0 and below 1") for value in BAD_FRACTIONS),
+        *(("test_frac", value, "must be at least 0 and below 1") for value in BAD_FRACTIONS),
+        *(("input_txt", value, "") for value in BAD_PATHS),
+        ("lines", "sort", "must be one of auto, keep, shuffle"),
+        ("batch_size", 0, "must be 1 or more"),
+        ("seq_length", -1, "must be 1 or more"),
+    ],
+)
+def test_values_out_of_range(option: str, value: Any, line: str) -> None:
+    with pytest.raises(InputError, match=rf"^data\.{option}=.*{line}") as refused:
+        DataOptions(**{option: value})
+    assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"corpus": "x", "input_txt": "x"}, "data.corpus=x: data.input_txt already names a text"),
+        ({"input_h5": "x"}, "data.input_h5 and data.input_json belong together"),
+        ({"input_json": "x"}, "data.input_h5 and data.input_json belong together"),
+        ({"input_h5": "x", "input_json": "x", "input_txt": "x"}, "not both"),
+    ],
+)
+def test_sources_that_contradict(options: dict[str, Any], line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        TextDataModule(**options)

@@ -32,7 +32,6 @@ def test_it_has_what_python_finds(training: str, text: str, copied: int) -> None
     ]
     if passage := text[:3]:
         assert (passage in whole) == (passage in training)
-        assert whole.count(passage) == sum(training.startswith(passage, at) for at in range(99))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "bytes"])
