@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from charrnn.training.bf16 import cpu_has_bf16
+from charrnn.networks.precision import cpu_has_bf16
 
 PACKAGES = ("torch", "lightning", "numpy", "numba")
 

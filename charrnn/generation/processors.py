@@ -1,4 +1,4 @@
-"""The processors that compute: a device, its precision, and the threads of NumPy and torch."""
+"""The processors that compute: a device, and the threads of NumPy and torch."""
 
 from __future__ import annotations
 
@@ -59,35 +59,6 @@ def print_device(device: str, option: str) -> None:
         say(f"device: {torch.cuda.get_device_name()}")
     elif option != "auto":
         say("device: Apple GPU" if device == "mps" else "device: CPU")
-
-
-@contextlib.contextmanager
-def set_float32_precision(*, tf32: bool) -> Iterator[None]:
-    """Set whether cuDNN's recurrent layers and cuBLAS compute in TF32 or in full precision.
-
-    TF32 rounds the 23 bits of a float32's mantissa to 10. torch's settings are restored at the end
-    of the context.
-    """
-    import torch
-    from torch.backends import cuda, cudnn
-
-    name: str = "allow_tf32"
-    value: bool | str = tf32
-    places: list[Any] = [cudnn, cuda.matmul]
-    if hasattr(torch.backends, "fp32_precision"):  # since torch 2.9; the older names may fail
-        name, value = "fp32_precision", "tf32" if tf32 else "ieee"
-        # Each place inherits from the ones before it, until it is set itself.
-        places = [torch.backends, cudnn, cudnn.rnn, cuda.matmul]
-    changed = []
-    for place in places:
-        if (before := getattr(place, name)) != value:
-            changed.append((place, before))
-            setattr(place, name, value)
-    try:
-        yield
-    finally:
-        for place, before in reversed(changed):
-            setattr(place, name, before)
 
 
 @contextlib.contextmanager

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from charrnn.generation.numpy_network import Array, Ids, Step
-from charrnn.generation.processors import get_torch_pool, set_float32_precision
+from charrnn.generation.processors import get_torch_pool
 from charrnn.models.trained import State, Trained
 from charrnn.networks.ensemble import join_networks
+from charrnn.networks.precision import set_float32_precision
 
 
 def make_torch_step(model: Trained, device: str) -> Step:

@@ -13,9 +13,9 @@ import lightning as L
 import torch
 
 from charrnn.errors import InputError
-from charrnn.generation.processors import set_float32_precision
 from charrnn.models.trained import Architecture
 from charrnn.networks.network import Network
+from charrnn.networks.precision import cpu_has_bf16, set_float32_precision
 from charrnn.options.training import (
     DecidedModel,
     DecidedOptions,
@@ -24,7 +24,6 @@ from charrnn.options.training import (
     count_devices,
 )
 from charrnn.runs.world import World
-from charrnn.training.bf16 import cpu_has_bf16
 
 # Up to this hidden size, threads share the batch (see charrnn.training.batch_shards), with at least
 # this many streams each. A step of two layers of 128 units with 16 streams, on two busy cores, took

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 
@@ -18,15 +17,11 @@ class NonFiniteGuard:
     def __init__(self) -> None:
         self._first: Tensor | None = None
 
-    def record(self, loss: Tensor | None, norm: Tensor | None, step: int) -> None:
-        """Record the loss () and the gradient norm () of a step. None is ignored."""
-        values = [value for value in (loss, norm) if value is not None]
-        if not values:
-            return
+    def record(self, value: Tensor, step: int) -> None:
+        """Record the loss () or the gradient norm () of a step."""
         if self._first is None:
-            self._first = torch.full((), torch.inf, device=values[0].device)
-        is_finite = functools.reduce(torch.logical_and, map(torch.isfinite, values))
-        self._first = torch.where(is_finite, self._first, self._first.clamp(max=step))
+            self._first = torch.full((), torch.inf, device=value.device)
+        self._first = torch.where(value.isfinite(), self._first, self._first.clamp(max=step))
 
     def check(self, network: nn.Module, step: int, world_size: int) -> None:
         """Raise RunError if a recorded value, or a weight after `step`, is not finite.
@@ -35,11 +30,10 @@ class NonFiniteGuard:
         """
         if self._first is None:
             return
-        first = self._first.clone()
         if world_size > 1:
             # The loss may be infinite on one rank only, and all ranks must stop.
-            torch.distributed.all_reduce(first, torch.distributed.ReduceOp.MIN)
-        first_step = first.item()
+            torch.distributed.all_reduce(self._first, torch.distributed.ReduceOp.MIN)
+        first_step = self._first.item()
         weights = torch.stack([p.detach().abs().sum() for p in network.parameters()])
         if first_step == torch.inf and not torch.isfinite(weights).all():
             first_step = step

@@ -11,7 +11,6 @@ import torch
 import yaml
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
-from charrnn.training.hyperparameters import to_plain_hparams
 from charrnn.training.metrics_file import MetricsCSV
 
 BEST_LOSS = "hparams/best_val_loss"
@@ -41,8 +40,7 @@ class TrainingLog(L.Callback):
         self._logged_step, self._start = trainer.global_step, time.perf_counter()
         values = self.hyperparameters
         if values is None:
-            vocabulary_size = len(pl_module.vocabulary)
-            values = {**to_plain_hparams(pl_module.hparams), "vocabulary": vocabulary_size}
+            values = {**pl_module.hparams_initial, "vocabulary": len(pl_module.vocabulary)}
         for logger in trainer.loggers:
             if not isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(_replace_surrogates(values))
@@ -84,9 +82,8 @@ class TrainingLog(L.Callback):
         self._at_validation = time.perf_counter(), self._start
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if not is_fitting(trainer):
-            return
-        if not is_logged_step(trainer, step := trainer.global_step):
+        step = trainer.global_step
+        if is_fitting(trainer) and not is_logged_step(trainer, step):
             for logger in trainer.loggers:
                 _log(logger, {"epoch": step / pl_module.steps_per_epoch}, step)
 

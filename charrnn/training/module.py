@@ -31,8 +31,8 @@ from charrnn.training import optimizers, restoring
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, require_scalar
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.divergence import BestValidation, NonFiniteGuard
-from charrnn.training.hyperparameters import describe_callable, to_plain_hparams
 from charrnn.training.log import StepNumber, TrainingLog, is_fitting
+from charrnn.training.optimizers import to_plain_hparams
 from charrnn.training.split_scores import SplitScores, as_window
 
 if TYPE_CHECKING:
@@ -98,12 +98,14 @@ class LanguageModel(L.LightningModule):
         self.make_optimizer = optimizer if callable(optimizer) else ADAM
         self.make_schedule = schedule if callable(schedule) else None
         self.save_hyperparameters(
-            {
-                "vocabulary": vocabulary.to_dict(),
-                **{n: v for n, v in asdict(architecture).items() if n != "vocabulary_size"},
-                "optimizer": describe_callable(self.make_optimizer),
-                "schedule": self.make_schedule and describe_callable(self.make_schedule),
-            },
+            to_plain_hparams(
+                {
+                    "vocabulary": vocabulary,
+                    **{n: v for n, v in asdict(architecture).items() if n != "vocabulary_size"},
+                    "optimizer": self.make_optimizer,
+                    "schedule": self.make_schedule,
+                }
+            ),
             logger=False,
         )
         self.vocabulary = vocabulary
@@ -192,11 +194,25 @@ class LanguageModel(L.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        norm = optimizers.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        self.last_norm = norm
+        """Clip the gradients, whose norm is logged.
+
+        Lightning's clipping rejects fused optimizers, which unscale gradients under a GradScaler.
+        This is safe, because `build_optimizer` uses no fused optimizer with a GradScaler.
+        """
+        trained = (p for group in optimizer.param_groups for p in group["params"])
+        parameters = [p for p in trained if p.grad is not None]
+        norm = self.last_norm = nn.utils.get_total_norm([p.grad for p in parameters])
+        if gradient_clip_val is not None and gradient_clip_val > 0:
+            if gradient_clip_algorithm == "value":
+                nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+            else:
+                nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
+        step = self.trainer.global_step + 1
+        if self.last_loss is not None:
+            self.non_finite.record(self.last_loss, step)
         # A GradScaler skips steps with infinite gradients, so they do not mean divergence.
-        checked_norm = norm if self.trainer.scaler is None else None
-        self.non_finite.record(self.last_loss, checked_norm, self.trainer.global_step + 1)
+        if self.trainer.scaler is None:
+            self.non_finite.record(norm, step)
 
     def check_finite(self) -> None:
         """Raise RunError if a loss or gradient since the start, or a weight, is not finite."""

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from charrnn.networks.precision import device_has_bf16
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, BETAS, NOT_NEGATIVE, POSITIVE
-from charrnn.training.bf16 import device_has_bf16
 
 # Coefficients a, b, c of the polynomials a s + b s^3 + c s^5, which are applied one after another
 # and move singular values s between 0.02 and 1 towards 1. Each polynomial is optimal for the range

@@ -1,19 +1,21 @@
-"""Build the optimizer and the scheduler of a module, and clip gradients."""
+"""Build the optimizer and the scheduler of a module, and describe them in its hyperparameters."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from charrnn.errors import InputError
-from charrnn.training.hyperparameters import describe_callable
+from charrnn.text.vocabulary import Vocabulary
 
 MakeOptimizer = Callable[..., Optimizer]
 MakeSchedule = Callable[..., LRScheduler]
@@ -34,15 +36,16 @@ def build_optimizer(
     Raises:
         InputError: the optimizer cannot be made with these arguments.
     """
-    accepted, given = _inspect_arguments(make)
+    function, given = _unwrap(make)
+    accepted = inspect.signature(function).parameters
     options: dict[str, Any] = {}
     can_fuse = not scaled and all(p.device.type in ("cpu", "cuda") for _, p in named)
-    if can_fuse and "fused" in accepted - given and "foreach" not in given:
+    if can_fuse and "fused" in accepted and not {"fused", "foreach"} & given.keys():
         options["fused"] = True
-    if "threads" in accepted - given:
+    if "threads" in accepted and "threads" not in given:
         options["threads"] = threads
     parameters = named if "named_parameters" in accepted else [p for _, p in named]
-    return _call_factory("optimizer", make, parameters, options)
+    return _call("optimizer", make, parameters, options)
 
 
 def build_scheduler(
@@ -53,56 +56,67 @@ def build_scheduler(
     Args:
         lengths: computes the scheduler's arguments, such as `total_steps`, by their names.
     """
-    accepted, given = _inspect_arguments(make)
-    options = {name: lengths[name]() for name in lengths.keys() & (accepted - given)}
+    function, given = _unwrap(make)
+    missing = inspect.signature(function).parameters.keys() - given.keys()
+    options = {name: lengths[name]() for name in lengths.keys() & missing}
     if math.inf in options.values():
         name = describe_callable(make)["name"]
         raise InputError(
             f"schedule: {name} asks for total_steps, and the training has no end; give the trainer "
             f"max_steps or max_epochs"
         )
-    options = {name: int(length) for name, length in options.items()}
-    return _call_factory("schedule", make, optimizer, options)
+    return _call("schedule", make, optimizer, {name: int(n) for name, n in options.items()})
 
 
-def clip_gradients(
-    optimizer: Optimizer, bound: float | None, algorithm: str | None = None
-) -> Tensor:
-    """Clip the gradients of an optimizer's parameters and return their norm () before clipping.
+def describe_callable(make: Any) -> dict[str, Any]:
+    """Return the name of a callable, and the keyword arguments if it is a partial."""
+    function, keywords = _unwrap(make)
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return {"name": f"{function.__module__}.{name}", **keywords}
 
-    Lightning's clipping rejects fused optimizers, which unscale gradients under a GradScaler. This
-    is safe, because `build_optimizer` uses no fused optimizer with a GradScaler.
 
-    Args:
-        bound: the limit of the norm of all gradients, or with ``algorithm="value"`` of each
-            element. None or 0 turns clipping off.
+def to_plain_hparams(hparams: Mapping[str, Any]) -> dict[str, Any]:
+    """Return hyperparameters as plain values, so that weights_only=True loads the checkpoint.
+
+    Optimizer and schedule are described. Values that cannot be converted are left out.
     """
-    trained = (p for group in optimizer.param_groups for p in group["params"])
-    parameters = [p for p in trained if p.grad is not None]
-    norm: Tensor = nn.utils.get_total_norm([p.grad for p in parameters])
-    if bound is not None and bound > 0:
-        if algorithm == "value":
-            nn.utils.clip_grad_value_(parameters, bound)
-        else:
-            nn.utils.clip_grads_with_norm_(parameters, bound, norm)
-    return norm
+    factories = [name for name in ("optimizer", "schedule") if callable(hparams.get(name))]
+    described = {name: describe_callable(hparams[name]) for name in factories}
+    plain: dict[str, Any] = _to_plain({**hparams, **described})
+    return plain
 
 
-def _inspect_arguments(make: Callable[..., Any]) -> tuple[set[str], set[str]]:
-    """Return the names of a callable's arguments, and the names that a partial already sets."""
-    given: set[str] = set()
+def _to_plain(value: Any) -> Any:
+    """Return a copy that consists of plain values. Raise TypeError if this is impossible."""
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, Vocabulary):
+        return value.to_dict()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        converted = {}
+        for name, item in value.items():
+            with contextlib.suppress(TypeError):
+                converted[name] = _to_plain(item)
+        return converted
+    if isinstance(value, (list, tuple)):
+        return type(value)(_to_plain(item) for item in value)
+    raise TypeError(f"{type(value).__name__} is not a plain value")
+
+
+def _unwrap(make: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """Return the callable that nested partials wrap, and the keyword arguments that they set."""
+    given: dict[str, Any] = {}
     while isinstance(make, functools.partial):
-        given |= set(make.keywords)
+        given = {**make.keywords, **given}
         make = make.func
-    return set(inspect.signature(make).parameters), given
+    return make, given
 
 
-def _call_factory(
-    option: str, make: Callable[..., Any], target: Any, options: dict[str, Any]
-) -> Any:
+def _call(option: str, make: Callable[..., Any], target: Any, options: dict[str, Any]) -> Any:
     try:
         return make(target, **options)
     except (TypeError, ValueError, LookupError, RuntimeError) as error:
-        raise InputError(
-            f"{option}: {describe_callable(make)['name']} cannot be made: {error}"
-        ) from error
+        name = describe_callable(make)["name"]
+        raise InputError(f"{option}: {name} cannot be made: {error}") from error

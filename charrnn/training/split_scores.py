@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from charrnn.data import SplitIds
 from charrnn.evaluation.stream_losses import compute_rank_loss
-from charrnn.generation.processors import set_float32_precision
 from charrnn.networks.network import Network, State
+from charrnn.networks.precision import set_float32_precision
 from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText, Window
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.training.bf16 import cpu_has_bf16
+from charrnn.networks.precision import cpu_has_bf16
 from tests import REPOSITORY
 from tests.small_runs import SMALL, Train, metrics, skip_without_bf16
 

@@ -1,0 +1,48 @@
+"""Set the precision of float32 on a CUDA GPU, and detect bf16."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.backends import cuda, cudnn
+
+
+@contextlib.contextmanager
+def set_float32_precision(*, tf32: bool) -> Iterator[None]:
+    """Set whether cuDNN's recurrent layers and cuBLAS compute in TF32 or in full precision.
+
+    TF32 rounds the 23 bits of a float32's mantissa to 10. torch's settings are restored at the end
+    of the context.
+    """
+    name: str = "allow_tf32"
+    value: bool | str = tf32
+    places: list[Any] = [cudnn, cuda.matmul]
+    if hasattr(torch.backends, "fp32_precision"):  # since torch 2.9; the older names may fail
+        name, value = "fp32_precision", "tf32" if tf32 else "ieee"
+        # Each place inherits from the ones before it, until it is set itself.
+        places = [torch.backends, cudnn, cudnn.rnn, cuda.matmul]
+    changed = []
+    for place in places:
+        if (before := getattr(place, name)) != value:
+            changed.append((place, before))
+            setattr(place, name, value)
+    try:
+        yield
+    finally:
+        for place, before in reversed(changed):
+            setattr(place, name, before)
+
+
+def cpu_has_bf16() -> bool:
+    """Return whether the CPU has instructions for products in bf16 (AVX-512 BF16 or AMX)."""
+    # torch before 2.11 has no public function for it; the safe answer is False.
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) is True for name in ("avx512_bf16", "amx_bf16"))
+
+
+def device_has_bf16(device: torch.device) -> bool:
+    """Return whether a device is a GPU, or a CPU with instructions for products in bf16."""
+    return device.type == "cuda" or (device.type == "cpu" and cpu_has_bf16())
