@@ -79,6 +79,8 @@ class EarlyStopping(callbacks.EarlyStopping):
         min_delta: the smallest decrease that counts.
     """
 
+    state_key = "EarlyStopping"  # Lightning's key contains options that a resume may change
+
     def __init__(
         self,
         monitor: Annotated[str, NOT_EMPTY] = "val/loss",
@@ -91,11 +93,6 @@ class EarlyStopping(callbacks.EarlyStopping):
     def has_stopped(self) -> bool:
         """Whether `patience` validations have passed without a decrease."""
         return self.wait_count >= self.patience
-
-    @property
-    def state_key(self) -> str:
-        # Lightning's key contains options that a resume may change.
-        return "EarlyStopping"
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({**state_dict, "patience": self.patience})

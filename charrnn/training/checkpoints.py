@@ -92,9 +92,7 @@ class RunCheckpoints(Checkpoint):
             trainer.fit_loop.epoch_loop.val_loop.run()
             trainer.training = True
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         step, previous_step = trainer.global_step, self._step
         self._step = step
         if step == previous_step:

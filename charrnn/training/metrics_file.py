@@ -43,6 +43,8 @@ class MetricsCSV(Logger):
         RunError: in every method, if the file cannot be written.
     """
 
+    name = version = ""
+
     def __init__(self, save_dir: str | os.PathLike[str], last_step: int = 0) -> None:
         super().__init__()
         self.path = Path(save_dir) / "metrics.csv"
@@ -52,14 +54,6 @@ class MetricsCSV(Logger):
         self._row: dict[str, Any] = {}
         # whether the file contains the row, and whether the row in it is complete
         self._in_file = self._is_saved = False
-
-    @property
-    def name(self) -> str:
-        return ""
-
-    @property
-    def version(self) -> str:
-        return ""
 
     @property
     def save_dir(self) -> str:
@@ -127,7 +121,7 @@ def append_rows(path: Path, rows: bytes) -> None:
         file.write(rows)
 
 
-def _read_rows(path: Path, last_step: int | None = None) -> list[dict[str, str]]:
+def _read_rows(path: Path, last_step: int | None) -> list[dict[str, str]]:
     """Read the complete rows of a metrics.csv up to `last_step`."""
     try:
         text = path.read_bytes().decode("utf-8", "replace")

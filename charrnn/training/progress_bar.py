@@ -57,9 +57,7 @@ class Progress(ProgressBar):
                 bar_format=f"{{desc}} |{{bar}}| {{n:,}}/{end}, {{remaining}} left{{postfix}}",
             )
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         step, previous_step = trainer.global_step, self._step
         self._step = step
         if self._bar is not None:
@@ -119,16 +117,12 @@ class Progress(ProgressBar):
         if self._is_enabled:
             say(*" ".join(map(str, args)).split("\n"))
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._close()
-
-    def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
-        self._close()
-
-    def _close(self) -> None:
+    def on_train_end(self, *_: Any) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+    on_exception = on_train_end
 
 
 def _format_epoch(trainer: L.Trainer, module: Any) -> str:

@@ -58,12 +58,12 @@ class Signals:
             raise Interrupted("stopped when the run had ended", self.received)
 
     def block(self) -> None:
-        """Block the signals while Lightning sets its handlers, until `start_deferring`."""
+        """Keep signals blocked while Lightning sets its handlers, until `start_deferring`."""
         if self._previous:  # another thread keeps Lightning's handlers
             signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
     def start_deferring(self) -> None:
-        """Unblock the signals. From now on, a signal waits for the end of the step."""
+        """Accept signals again. From now on, a signal waits for the end of the step."""
         if self._previous:
             self._is_training = True
             self._set_handlers()
