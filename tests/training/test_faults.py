@@ -132,46 +132,54 @@ STEP = ("step", "forward", 9)
 STOPPED, BEFORE = "stopped after step 9; .* resume=run", "stopped before training began"
 FULL = r"written \(File too large\).*resume=run"
 at_the_start = partial(Fault, "start", "data", 1)
-# what happens -> the exit code, a pattern of the last line, the steps that may be saved then
-CASES: dict[str, tuple[list[Fault], int, str, set[int] | None]] = {
-    "SIGTERM": ([sent(signal.SIGTERM, *STEP)], 143, STOPPED, {9}),
-    "two Ctrl-C": (
-        [sent(signal.SIGINT, *STEP), sent(signal.SIGINT, "step", "backward", 9)], 130, "", {7},
-    ),
-    # one that comes in the last write of a step is seen after the next one
-    "SIGTERM in a write": (
-        [sent(signal.SIGTERM, "checkpoint", "half", 2)], 143, "stopped after step", {7, 8},
-    ),
-    "SIGTERM while it scores": (
-        [sent_while_scoring(signal.SIGTERM, 1)], 143, "stopped in the validation after step 7", {7},
-    ),
-    "SIGINT while it scores after the last step, callbacks=ema": (
-        [sent_while_scoring(signal.SIGINT, 6)], 130, "in the validation after step 20", {20},
-    ),
-    "SIGTERM at the start": ([sent(signal.SIGTERM, "start", "record")], 143, BEFORE, None),
-    # no fault of the user's: its own words and a traceback
-    "an exception": (
-        [Fault("step", "backward", 10, fail)], 1, "RuntimeError: an injected fault", {7},
-    ),
-    "no room for a checkpoint": (
-        [fills(30_000, "checkpoint", "begin", 4)], 1, "run/checkpoints/last.ckpt.*" + FULL, {7},
-    ),
-    "the terminal closes": (
-        [at_the_start(on_a_terminal), Fault(*STEP, close_the_terminal)], 143, "", {9},
-    ),
-    "nobody reads": ([at_the_start(to_a_pipe_that_nobody_reads)], 0, "", {20}),
+killed = -signal.SIGKILL
+# what happens in a process, its exit code, a pattern of its last line (None: it may leave half a
+# file), and the steps that may be saved then
+Event = tuple[list[Fault], int, str | None, set[int] | None]
+# One process after the other, each of which resumes the run; overrides are in the name.
+CASES: dict[str, list[Event]] = {
+    "kills": [
+        ([Fault("metrics", "half", 2)], killed, None, None),
+        # the model file is newer than all checkpoints
+        ([Fault("export", "replaced")], killed, None, None),
+        ([Fault("checkpoint", "half")], killed, None, None),
+        # best.ckpt is there, and no last.ckpt
+        ([Fault("checkpoint", "replaced")], killed, None, None),
+    ],
+    "signals, a full disk, terminals": [
+        ([sent(signal.SIGTERM, "start", "record")], 143, BEFORE, None),
+        ([sent_while_scoring(signal.SIGTERM, 1)], 143, "in the validation after step 7", {7}),
+        # one that comes in the last write of a step is seen after the next one
+        ([sent(signal.SIGTERM, "checkpoint", "half", 2)], 143, "stopped after step 8", {8}),
+        ([sent(signal.SIGTERM, "step", "forward")], 143, STOPPED, {9}),
+        (
+            [sent(signal.SIGINT, "step", "forward", 2), sent(signal.SIGINT, "step", "backward", 2)],
+            130, "", {9},
+        ),
+        # no fault of the user's: its own words and a traceback
+        ([Fault("step", "backward", 2, fail)], 1, "RuntimeError: an injected fault", {9}),
+        (
+            [at_the_start(on_a_terminal), Fault("step", "forward", 2, close_the_terminal)],
+            143, "", {11},
+        ),
+        ([fills(30_000, "checkpoint", "begin", 2)], 1, "run/checkpoints/last.ckpt.*" + FULL, {11}),
+        ([at_the_start(to_a_pipe_that_nobody_reads)], 0, "", {20}),
+    ],
+    "SIGINT while it scores after the last step, callbacks=ema": [
+        ([sent_while_scoring(signal.SIGINT, 6)], 130, "in the validation after step 20", {20}),
+    ],
 }  # fmt: skip
-SLOW: dict[str, tuple[list[Fault], int, str, set[int] | None]] = {
-    "SIGINT": ([sent(signal.SIGINT, *STEP)], 130, STOPPED, {9}),
-    "SIGHUP": ([sent(signal.SIGHUP, *STEP)], 143, STOPPED, {9}),
-    "SIGUSR1": ([sent(signal.SIGUSR1, *STEP)], 143, STOPPED, {9}),
-    "SIGUSR2": ([sent(signal.SIGUSR2, *STEP)], 143, STOPPED, {9}),
-    "SIGUSR1 while it scores": (
-        [sent_while_scoring(signal.SIGUSR1, 3)], 143, "in the validation after step 14", {14},
-    ),
-    "SIGQUIT": ([sent(signal.SIGQUIT, *STEP)], -signal.SIGQUIT, "", {7}),
+SLOW: dict[str, list[Event]] = {
     **{
-        f"SIGTERM in {phase}, {point}": ([sent(signal.SIGTERM, phase, point)], 143, said, steps)
+        name: [([sent(getattr(signal, name), *STEP)], code, STOPPED, {9})]
+        for name, code in (("SIGINT", 130), ("SIGHUP", 143), ("SIGUSR1", 143), ("SIGUSR2", 143))
+    },
+    "SIGUSR1 while it scores": [
+        ([sent_while_scoring(signal.SIGUSR1, 3)], 143, "in the validation after step 14", {14}),
+    ],
+    "SIGQUIT": [([sent(signal.SIGQUIT, *STEP)], -signal.SIGQUIT, "", {7})],
+    **{
+        f"SIGTERM in {phase}, {point}": [([sent(signal.SIGTERM, phase, point)], 143, said, steps)]
         for phase, point, said, steps in (
             ("validation", "loss", "stopped after step", {7, 8}),
             ("sample", "sync", "stopped after step", {7, 8}),
@@ -181,73 +189,52 @@ SLOW: dict[str, tuple[list[Fault], int, str, set[int] | None]] = {
             ("start", "fit", f"stopped after step 1|{BEFORE}", None),
         )
     },
-    "no room for a model": (
-        [fills(10_000, "export", "begin", 2)], 1, "run/model.safetensors.*" + FULL, {7},
-    ),
+    "no room for a model": [
+        ([fills(10_000, "export", "begin", 2)], 1, "run/model.safetensors.*" + FULL, {7}),
+    ],
     # TensorBoard's file has no name there
-    "no room for curves": ([fills(700, "step", "backward", 10)], 1, "/run: .*" + FULL, {7}),
+    "no room for curves": [([fills(700, "step", "backward", 10)], 1, "/run: .*" + FULL, {7})],
     # TensorBoard, whose file would be too large first, writes from a thread of its own
-    "no room for metrics, logger=csv": (
-        [fills(100, "step", "backward", 10)], 1, "run/metrics.csv.*" + FULL, {7},
-    ),
-    "no room for a sample, logger=csv": (
-        [fills(10, "sample", "begin", 2)], 1, "run/samples/step-0000014.txt.*" + FULL, {7},
-    ),
-    "the terminal closes at the start": (
-        [at_the_start(on_a_terminal), Fault("start", "record", 1, close_the_terminal)],
-        143, "", None,
-    ),
-    "the terminal closes in a write": (
-        [at_the_start(on_a_terminal), Fault("checkpoint", "half", 2, close_the_terminal)],
-        143, "", {7, 8},
-    ),
-    "the log's disk is full": ([at_the_start(to_a_full_disk)], 0, "", {20}),
-    "the terminal is gone": ([at_the_start(to_a_terminal_that_is_gone)], 0, "", {20}),
+    "no room for metrics or a sample, logger=csv": [
+        ([fills(100, "step", "backward", 10)], 1, "run/metrics.csv.*" + FULL, {7}),
+        ([fills(10, "sample", "begin", 1)], 1, "run/samples/step-0000014.txt.*" + FULL, {7}),
+    ],
+    "the terminal closes at the start": [
+        ([at_the_start(on_a_terminal), Fault("start", "record", 1, close_the_terminal)],
+         143, "", None),
+    ],
+    "the terminal closes in a write": [
+        ([at_the_start(on_a_terminal), Fault("checkpoint", "half", 2, close_the_terminal)],
+         143, "", {7, 8}),
+    ],
+    "the log's disk is full": [([at_the_start(to_a_full_disk)], 0, "", {20})],
+    "the terminal is gone": [([at_the_start(to_a_terminal_that_is_gone)], 0, "", {20})],
+    "kills, trainer.max_steps=50 callbacks.checkpoints.keep_every=9": [
+        ([Fault(*kill)], killed, None, None)
+        for kill in (
+            ("start", "record"), ("validation", "loss"), ("metrics", "half", 2),
+            ("export", "replaced"), ("checkpoint", "half"), ("checkpoint", "replaced"),
+            ("start", "read"), ("sample", "half", 2), ("step", "backward", 2),
+            ("checkpoint", "sync", 3), ("export", "half", 2),
+        )
+    ],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", [*CASES, *(pytest.param(c, marks=pytest.mark.slow) for c in SLOW)])
 def test_what_happens_is_told_and_nothing_is_lost(place: Path, case: str) -> None:
-    faults, code, said, steps = {**CASES, **SLOW}[case]
     overrides = tuple(re.findall(r"\S+=\S+", case))
-    run(start("run", *SHORT, *overrides), place, *faults, code=code)
-    ends_with(place, said)
-    if steps is not None:
-        last = checkpoint.read(place / "run" / "checkpoints" / "last.ckpt")
-        assert last["global_step"] in steps
+    for faults, code, said, steps in {**CASES, **SLOW}[case]:
+        (place / "log.txt").unlink(missing_ok=True)
+        run(go_on(place, "run", *SHORT, *overrides), place, *faults, code=code)
+        if said is not None:
+            ends_with(place, said)
+        if steps is not None:
+            last = checkpoint.read(place / "run" / "checkpoints" / "last.ckpt")
+            assert last["global_step"] in steps, said
     if code != 0:
         run(go_on(place, "run", *SHORT, *overrides), place)
     assert differences(whole(place, *overrides), place / "run") == []
-
-
-KILLED = [
-    ("metrics", "half", 2),
-    ("export", "replaced", 1),  # the model file is newer than all checkpoints
-    ("checkpoint", "half", 1),
-    ("checkpoint", "replaced", 1),  # best.ckpt is, and there is no last.ckpt
-]
-KILLED_SLOW = [
-    ("start", "record", 1),
-    ("validation", "loss", 1),
-    *KILLED,
-    ("start", "read", 1),
-    ("sample", "half", 2),
-    ("step", "backward", 2),
-    ("checkpoint", "sync", 3),
-    ("export", "half", 2),
-]
-
-
-@pytest.mark.parametrize("kills", [KILLED, pytest.param(KILLED_SLOW, marks=pytest.mark.slow)])
-def test_killed_in_every_phase_nothing_is_lost(
-    place: Path, kills: list[tuple[str, str, int]]
-) -> None:
-    more = () if kills is KILLED else ("trainer.max_steps=50", "callbacks.checkpoints.keep_every=9")
-    for kill in kills:
-        words = go_on(place, "run", *SHORT, *more)
-        assert run(words, place, Fault(*kill), code=None) == -signal.SIGKILL, kill
-    run(go_on(place, "run", *SHORT, *more), place)
-    assert differences(whole(place, *more), place / "run") == []
 
 
 def test_a_difference_would_be_found(place: Path) -> None:

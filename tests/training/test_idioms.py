@@ -129,56 +129,61 @@ def test_a_composed_config_builds_its_model_and_is_no_override(data: TextDataMod
 
 # -- Lightning's Trainer ---------------------------------------------------------------------------
 
+# options of which each may stand beside the others of its line
 OPTIONS: list[dict[str, Any]] = [
     *({"fast_dev_run": value} for value in (True, 3)),
-    *({"overfit_batches": 2}, {"limit_train_batches": 0.5}, {"limit_train_batches": 3}),
-    *({"limit_val_batches": 0}, {"limit_val_batches": 1}, {"limit_test_batches": 1}),
-    *({"precision": value} for value in (32, "64-true", "bf16-true")),
-    *({"accumulate_grad_batches": 2}, {"gradient_clip_val": 1.0}),
-    {"gradient_clip_val": 1.0, "gradient_clip_algorithm": "value"},
-    *({"max_time": "00:00:10:00"}, {"max_time": {"minutes": 1}}, {"min_steps": 5, "max_steps": 7}),
-    *({"max_steps": 0}, {"max_epochs": 0}, {"max_epochs": -1, "max_steps": 5}, {"min_epochs": 1}),
-    *({"detect_anomaly": True}, {"profiler": "simple"}, {"profiler": "advanced"}),
-    *({"deterministic": value} for value in (True, "warn")),
-    *({"benchmark": True}, {"sync_batchnorm": True}, {"inference_mode": False}),
-    *({"enable_model_summary": True}, {"enable_progress_bar": True}, {"logger": True}),
-    *({"check_val_every_n_epoch": 2}, {"val_check_interval": 0.5}, {"val_check_interval": 5}),
-    *({"num_sanity_val_steps": value} for value in (2, -1)),
-    {"reload_dataloaders_every_n_epochs": 1},
-    *({"strategy": "auto"}, {"strategy": "ddp", "devices": 1}, {"use_distributed_sampler": False}),
-]
+    {"overfit_batches": 2, "precision": 32, "benchmark": True, "enable_model_summary": True},
+    {"limit_train_batches": 0.5, "limit_val_batches": 0, "precision": "64-true",
+     "accumulate_grad_batches": 2, "detect_anomaly": True},
+    {"limit_train_batches": 3, "limit_val_batches": 1, "limit_test_batches": 1,
+     "precision": "bf16-true", "gradient_clip_val": 1.0, "num_sanity_val_steps": 2},
+    {"gradient_clip_val": 1.0, "gradient_clip_algorithm": "value", "max_time": "00:00:10:00",
+     "profiler": "simple", "inference_mode": False, "deterministic": True},
+    {"max_time": {"minutes": 1}, "min_steps": 5, "max_steps": 7, "profiler": "advanced",
+     "num_sanity_val_steps": -1, "deterministic": "warn"},
+    *({"max_steps": 0}, {"max_epochs": 0}),
+    {"max_epochs": -1, "max_steps": 5, "enable_progress_bar": True, "logger": True},
+    {"min_epochs": 1, "check_val_every_n_epoch": 2, "strategy": "auto",
+     "reload_dataloaders_every_n_epochs": 1, "sync_batchnorm": True},
+    {"val_check_interval": 0.5, "strategy": "ddp", "devices": 1},
+    {"val_check_interval": 5, "use_distributed_sampler": False},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_an_option_of_the_trainer(data: TextDataModule, options: dict[str, Any]) -> None:
+def test_options_of_the_trainer(data: TextDataModule, options: dict[str, Any]) -> None:
     torch_settings = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     trainer(**{"max_epochs": 2, **options}).fit(module_of(data), data)
     torch.use_deterministic_algorithms(torch_settings[0])
     torch.backends.cudnn.benchmark = torch_settings[1]
 
 
-CALLBACKS: dict[str, dict[str, Any]] = {
-    "EarlyStopping": {"monitor": "val/loss"},
-    "ModelCheckpoint": {"monitor": "val/loss", "save_last": True, "save_top_k": 2},
-    "LearningRateMonitor": {"logging_interval": "step"},
-    "DeviceStatsMonitor": {"cpu_stats": False},
-    "Timer": {"duration": "00:00:10:00"},
-    "TQDMProgressBar": {"refresh_rate": 1},
-    "ModelSummary": {"max_depth": 2},
-    "GradientAccumulationScheduler": {"scheduling": {0: 2}},
-    "StochasticWeightAveraging": {"swa_lrs": 1e-2, "swa_epoch_start": 1},
-    "LambdaCallback": {"on_train_start": lambda *_: None},
-    "OnExceptionCheckpoint": {"dirpath": "."},
-    "ModelPruning": {"pruning_fn": "l1_unstructured"},
-    "BatchSizeFinder": {"max_trials": 1, "steps_per_trial": 1},
-}
+CALLBACKS: list[dict[str, dict[str, Any]]] = [
+    {
+        "EarlyStopping": {"monitor": "val/loss"},
+        "ModelCheckpoint": {"monitor": "val/loss", "save_last": True, "save_top_k": 2},
+        "LearningRateMonitor": {"logging_interval": "step"},
+        "DeviceStatsMonitor": {"cpu_stats": False},
+        "Timer": {"duration": "00:00:10:00"},
+        "TQDMProgressBar": {"refresh_rate": 1},
+        "ModelSummary": {"max_depth": 2},
+        "LambdaCallback": {"on_train_start": lambda *_: None},
+        "OnExceptionCheckpoint": {"dirpath": "."},
+    },
+    {
+        "GradientAccumulationScheduler": {"scheduling": {0: 2}},
+        "StochasticWeightAveraging": {"swa_lrs": 1e-2, "swa_epoch_start": 1},
+    },
+    {"ModelPruning": {"pruning_fn": "l1_unstructured"}},
+    {"BatchSizeFinder": {"max_trials": 1, "steps_per_trial": 1}},
+]
 
 
-@pytest.mark.parametrize("name", CALLBACKS)
-def test_a_callback_of_lightnings(data: TextDataModule, name: str) -> None:
-    callback = getattr(L.pytorch.callbacks, name)(**CALLBACKS[name])
+@pytest.mark.parametrize("names", CALLBACKS, ids=lambda names: next(iter(names)))
+def test_callbacks_of_lightning(data: TextDataModule, names: dict[str, dict[str, Any]]) -> None:
+    callbacks = [getattr(L.pytorch.callbacks, n)(**options) for n, options in names.items()]
     shown = ("enable_checkpointing", "enable_progress_bar", "enable_model_summary")
-    run = trainer(callback, max_epochs=2, logger=CSVLogger("logs"), **dict.fromkeys(shown, True))
+    run = trainer(*callbacks, max_epochs=2, logger=CSVLogger("logs"), **dict.fromkeys(shown, True))
     run.fit(module_of(data), data)
 
 
@@ -230,18 +235,14 @@ COMMANDS = {
     "trainer=gpu +trainer.fast_dev_run=true": NEEDS_GPU,
     "trainer=gpu trainer.max_epochs=1": NEEDS_GPU,
     "trainer=gpu trainer.max_epochs=1 trainer.precision=16-mixed": NEEDS_GPU,
-    "trainer.max_epochs=1 trainer=cpu": "",
-    "trainer.max_epochs=1 validate_every=10": "",
+    "trainer.max_epochs=1 trainer=cpu validate_every=10 +trainer.accumulate_grad_batches=10": "",
     "trainer.max_epochs=2 trainer=ddp_sim": "",
-    "trainer.max_epochs=1 +trainer.accumulate_grad_batches=10": "",
-    "trainer.max_epochs=5 +trainer.limit_train_batches=5 logger=csv": "",
     "trainer.max_epochs=5 +trainer.limit_train_batches=5 logger=default": "",
-    "+trainer.min_epochs=10 trainer.max_epochs=10 +trainer.overfit_batches=10": "",
+    "+trainer.min_epochs=2 trainer.max_epochs=2 +trainer.overfit_batches=10 logger=csv": "",
     "+trainer.limit_train_batches=0.25 +trainer.limit_val_batches=0.25": 'validation="windows"',
     "trainer.max_epochs=1 callbacks=none ~logger": "",
-    "debug=fast": "",
     "debug=limit": "",
-    "debug=overfit": "",
+    "debug=overfit trainer.max_steps=9": "",
     "debug=profiler": "",
     f"-m experiment=glob(*) +trainer.fast_dev_run=true {SWEEP}": "",
     f"-m optimizer.lr=0.005,0.01 +trainer.fast_dev_run=true {SWEEP}": "",
