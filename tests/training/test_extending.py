@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
+import runpy
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
 from lightning.pytorch.callbacks import EarlyStopping
 from torch.nn.utils.parametrize import register_parametrization
 
@@ -61,17 +62,23 @@ def test_the_classes_of_the_page_train_as_they_are_printed(data: TextDataModule)
         assert 0 < run.callback_metrics["train/loss"] < 4
 
 
-def test_the_script_of_the_page_trains_as_it_is_printed(workplace: Path) -> None:
+def test_the_script_of_the_page_trains_as_it_is_printed(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
     [(script, command)] = re.findall(
         r"```python\n# fit\.py\n(.*?)```\n\n```sh\npython fit\.py (.*?)```", page, re.DOTALL
     )
     Path("fit.py").write_text(script)
     Path("corpus.txt").rename("my.txt")
-    small = ["model.hidden_size=8", "data.batch_size=4", "data.seq_length=10", "trainer=cpu"]
-    steps = ["trainer.max_steps=6", "validate_every=3", "hydra.run.dir=out"]
     words = shlex.split(command.replace("\\\n", " "))
-    subprocess.run([sys.executable, "fit.py", *words, *small, *steps], check=True)
+    words += ["model.hidden_size=8", "data.batch_size=4", "data.seq_length=10", "trainer=cpu",
+              "trainer.max_steps=6", "validate_every=3", "hydra.run.dir=out",
+              "hydra/job_logging=none", "hydra/hydra_logging=none"]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["fit.py", *words])
+    monkeypatch.setenv("PL_GLOBAL_SEED", "1")  # the script sets it
+    monkeypatch.setattr(GlobalHydra.instance(), "hydra", None)
+    runpy.run_path("fit.py", run_name="__main__")
     rows = metrics(Path("out"))
     assert [row["step"] for row in rows if row["val/loss"]] == ["3", "6"]
     model = charrnn.load("out/best.ckpt")

@@ -7,45 +7,47 @@ import os
 import pty
 import re
 import struct
-import subprocess
 import sys
 import termios
+import threading
 from pathlib import Path
 
-from tests.small_runs import SMALL, metrics
+import pytest
+
+from tests.small_runs import Train, metrics
 
 COLUMNS = 80
 
 
-def on_a_terminal(*words: str) -> str:
-    """All that `charrnn train` wrote to a terminal of so many columns."""
+def on_a_terminal(train: Train, *words: str) -> tuple[Path, str]:
+    """Return the run of `train`, and all that it wrote to a terminal of so many columns."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
-    repository = str(Path(__file__).resolve().parents[2])
-    settings = {"PYTHONPATH": repository, "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "charrnn", "train", *SMALL, *words],
-        env={**os.environ, **settings, "COLUMNS": str(COLUMNS), "LINES": "40"},
-        stdin=subprocess.DEVNULL,
-        stderr=follower,
-    ) as process:
-        os.close(follower)
-        read = b""
+    written: list[bytes] = []
+
+    def read() -> None:
         try:
             while piece := os.read(leader, 1 << 16):
-                read += piece
+                written.append(piece)
         except OSError:  # how Linux ends a terminal that nobody holds open
             pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with pytest.MonkeyPatch.context() as patch, open(follower, "w", encoding="utf-8") as terminal:
+        patch.setenv("COLUMNS", str(COLUMNS))
+        patch.setattr(sys, "stderr", terminal)
+        run = train(*words)
+    reader.join()
     os.close(leader)
-    assert process.returncode == 0, read.decode()
-    return read.decode("utf-8")
+    return run, b"".join(written).decode("utf-8")
 
 
-def test_a_bar_each_validation_and_a_sample_now_and_then(workplace: Path) -> None:
+def test_a_bar_each_validation_and_a_sample_now_and_then(train: Train) -> None:
     # a rate at which the loss soon gets worse again
     words = ["print_every=1", "optimizer.lr=0.3", "schedule=constant", "trainer.max_steps=60"]
     words += ["callbacks=early_stopping", "callbacks.early_stopping.patience=2"]
-    output = on_a_terminal("hydra.run.dir=run", "callbacks.samples.length=300", *words)
+    run, output = on_a_terminal(train, "callbacks.samples.length=300", *words)
     how = r"epoch \d\.\d\d / 3\.00 \|.+\| +\d+/60, [\d:?]+ left(, loss \d\.\d{3}, \S+k/s)?"
     bar = re.compile(how)
     assert output.startswith("loading PyTorch ...\r\n")
@@ -55,7 +57,7 @@ def test_a_bar_each_validation_and_a_sample_now_and_then(workplace: Path) -> Non
 
     # what the bar left on a line is wiped before another stands there
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in output.split("\n")]
-    rows = metrics(workplace / "run")
+    rows = metrics(run)
     losses = {int(row["step"]): float(row["val/loss"]) for row in rows if row["val/loss"]}
     best = min(losses, key=losses.__getitem__)
     last = max(losses)
@@ -66,7 +68,7 @@ def test_a_bar_each_validation_and_a_sample_now_and_then(workplace: Path) -> Non
         f"after step {best}"
     ) in lines
     assert "stopping: val/loss has not decreased for 2 validations" in lines
-    samples = [path.read_text("utf-8") for path in sorted((workplace / "run/samples").iterdir())]
+    samples = [path.read_text("utf-8") for path in sorted((run / "samples").iterdir())]
     longest = [max(sample.splitlines(), key=len).strip() for sample in samples]
     shown = [longest[i] for i in (0, 1, 3, 7) if i < len(longest)]
     assert [line for line in lines if line.startswith("    ")] == [
