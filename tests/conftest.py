@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import hashlib
 import logging
 import os
@@ -11,8 +13,10 @@ import signal
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from charrnn import plugins
 from charrnn.__main__ import main
@@ -30,6 +34,30 @@ for _signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
 # Several processes of tests share the cores: a thread that waits must not keep one from another.
 # It is read once, when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def yaml_is_parsed_once() -> Iterator[None]:
+    """Hydra parses conf/ three times for each command, a seventh of the time of a small run."""
+    load, loaders = yaml.load, {}
+
+    @functools.cache
+    def parse(text: str | bytes, loader: str) -> Any:
+        return load(text, loaders[loader])
+
+    def load_a_copy(stream: Any, Loader: Any) -> Any:
+        text = stream if isinstance(stream, str | bytes) else stream.read()
+        loaders[Loader.__qualname__] = Loader  # OmegaConf makes a new one for each text
+        try:
+            return copy.deepcopy(parse(text, Loader.__qualname__))
+        except yaml.YAMLError:  # it names the file
+            if text is not stream:
+                stream.seek(0)
+            return load(stream, Loader)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "load", load_a_copy)
+        yield
 
 
 def write_corpus(folder: Path) -> None:

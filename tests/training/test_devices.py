@@ -1,7 +1,10 @@
-"""What is assumed of a device is looked at: held by devices that the CPU plays."""
+"""What is assumed of a device is looked at, on devices that the CPU plays; and bf16 of a CPU."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +16,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from charrnn import TextDataModule
 from charrnn.errors import InputError
+from charrnn.networks.precision import cpu_has_bf16
 from charrnn.runs import hardware
 from charrnn.training import restoring
-from tests.small_runs import decided_options
+from tests import REPOSITORY
+from tests.small_runs import SMALL, Train, decided_options, metrics, skip_without_bf16
 from tests.training.notebook import module_of, trainer
 
 
@@ -88,3 +93,54 @@ def test_random_numbers_of_every_device_are_saved(monkeypatch: pytest.MonkeyPatc
         restoring.restore_rank_state(saved, torch.device(kind))
         again = torch.rand(3), torch.rand(3, generator=numbers)
         assert all(map(torch.equal, drawn, again))
+
+
+# -- bf16 ---
+
+
+STEPS = 3 * 356  # three epochs of the default recipe
+
+
+@pytest.mark.slow
+def test_bf16_reaches_the_validation_loss_of_float32(train: Train, workplace: Path) -> None:
+    if not cpu_has_bf16():
+        pytest.skip("this CPU has no bf16 of its own, and emulating it takes very long")
+    losses = {}
+    for precision in ("32-true", "bf16-mixed"):
+        run = train(
+            *("trainer=cpu", f"trainer.precision={precision}"),
+            *("data=shakespeare", f"trainer.max_steps={STEPS}"),
+            folder=precision,
+            small=False,
+        )
+        losses[precision] = float(metrics(run)[-1]["val/loss"])
+    assert losses["32-true"] < 1.75, "it learned nothing much"
+    assert abs(losses["bf16-mixed"] - losses["32-true"]) <= 0.01
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    # the lock names the process that holds or held it
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.slow
+def test_bf16_without_avx512(train: Train, workplace: Path) -> None:
+    """A CPU with AVX2 only trains no LSTM in bf16: one line, at a resume too."""
+    skip_without_bf16("bf16-mixed")
+    run = train("trainer.precision=bf16-mixed", "trainer.max_steps=5")
+    before = content(run)
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    for words in (["resume=run", "trainer.max_steps=9"], [*SMALL, "trainer.precision=bf16-mixed"]):
+        command = [sys.executable, "-m", "charrnn", "train", *words]
+        ended = subprocess.run(command, cwd=workplace, env=env, capture_output=True, text=True)
+        assert ended.returncode == 2
+        assert ended.stdout == ""
+        *lines, last = ended.stderr.splitlines()
+        assert lines == [], ended.stderr
+        assert last.startswith("charrnn train: trainer.precision=bf16-mixed: this CPU cannot")
+    assert content(run) == before
+    words = [*SMALL, "trainer.precision=auto", "trainer.max_steps=3", "hydra.run.dir=auto"]
+    command = [sys.executable, "-m", "charrnn", "train", *words, "data.batch_size=20"]
+    ended = subprocess.run(command, cwd=workplace, env=env, capture_output=True, text=True)
+    assert "precision 32-true" in ended.stderr

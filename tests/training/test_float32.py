@@ -37,7 +37,7 @@ def precision(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def test_training_and_writing_leave_the_precision(train: Train, precision: str) -> None:
     before = settings()
-    run = train("trainer.max_steps=8")
+    run = train("trainer.max_steps=2")
     assert settings() == before
     assert "val/loss" in (run / "metrics.csv").read_text()
     model = charrnn.load(run)

@@ -1,14 +1,18 @@
-"""charrnn's optimizers beside torch's own and the definitions that they are made from."""
+"""charrnn's optimizers and schedules beside torch's own, and the definitions of both."""
 
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 
-from charrnn.training import Muon
+from charrnn.training import Muon, schedules
 from charrnn.training.muon import ADAMW_RMS, QUINTICS, orthogonalize
 
 
@@ -92,3 +96,61 @@ def test_threads_share_out_muons_matrices_to_the_bit() -> None:
     for one, other in zip(ours, theirs, strict=True):
         assert torch.equal(one, other)
     copied.step()
+
+
+# -- schedules ---
+
+
+Make = Callable[[torch.optim.Optimizer], LRScheduler]
+# a schedule, and the factor of the rate at some steps
+cosine_at_99 = 0.1 + 0.45 * (1 + math.cos(math.pi * 0.99))
+SCHEDULES: list[tuple[Make, dict[int, float]]] = [
+    # halved when every fifth epoch ends
+    (partial(schedules.step, steps_per_epoch=6), {0: 1, 29: 1, 30: 0.5, 59: 0.5, 299: 2**-9}),
+    (partial(schedules.cosine, total_steps=100),
+     {0: 1, 50: 0.55, 99: cosine_at_99, 100: 0.1, 1000: 0.1}),
+    (partial(schedules.cosine, total_steps=110, warmup_steps=10),
+     {9: 1, 10: 1, 60: 0.55, 110: 0.1}),
+    (partial(schedules.linear, total_steps=110, warmup_steps=10),
+     {9: 1, 10: 1, 60: 0.5, 110: 0, 119: 0}),
+    (partial(schedules.linear, total_steps=100, final_factor=0.25), {24: 0.5, 49: 1, 100: 0.25}),
+    (partial(schedules.constant, warmup_steps=4), {0: 0.25, 1: 0.5, 2: 0.75, 3: 1, 7: 1}),
+]  # fmt: skip
+
+
+def begun(make: Make, lr: float = 2e-3) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr)
+    return optimizer, make(optimizer)
+
+
+@pytest.mark.parametrize(("make", "factors"), SCHEDULES)
+def test_the_rate_that_each_step_is_trained_with(make: Make, factors: dict[int, float]) -> None:
+    optimizer, scheduler = begun(make)
+    for step in range(max(factors) + 1):
+        if step in factors:
+            rate = optimizer.param_groups[0]["lr"]
+            assert rate == pytest.approx(2e-3 * factors[step], rel=1e-12), step
+        optimizer.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize("step", [0, 1, 9, 10, 25])
+def test_a_restored_schedule_goes_on_with_todays_rate_and_options(step: int) -> None:
+    old = partial(schedules.step, steps_per_epoch=5, decay_every=1)
+    new = partial(schedules.step, steps_per_epoch=5, decay_every=2, warmup_steps=3)
+    optimizer, scheduler = begun(old, lr=1.0)
+    for _ in range(step):
+        optimizer.step()
+        scheduler.step()
+    restored, again = begun(new, lr=0.5)
+    again.load_state_dict(scheduler.state_dict())
+    expected, whole = begun(new, lr=0.5)
+    for _ in range(step):
+        expected.step()
+        whole.step()
+    for _ in range(12):
+        assert restored.param_groups[0]["lr"] == expected.param_groups[0]["lr"]
+        assert again.get_last_lr() == whole.get_last_lr()
+        for optimizer, scheduler in ((restored, again), (expected, whole)):
+            optimizer.step()
+            scheduler.step()
