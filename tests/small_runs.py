@@ -12,6 +12,7 @@ from typing import Any
 import hydra
 import pytest
 import torch
+import yaml
 from omegaconf import OmegaConf
 
 from charrnn import plugins
@@ -109,3 +110,14 @@ def metrics(run: Path) -> list[dict[str, str]]:
     for row in rows:
         del row["characters_per_second"]
     return rows
+
+
+def column(run: Path, name: str) -> dict[int, float]:
+    """The values of a column of metrics.csv, by their steps."""
+    return {int(row["step"]): float(row[name]) for row in metrics(run) if row[name]}
+
+
+def recorded(run: Path) -> dict[str, Any]:
+    """The options that a run's folder records."""
+    config: dict[str, Any] = yaml.safe_load((run / ".hydra" / "config.yaml").read_text("utf-8"))
+    return config

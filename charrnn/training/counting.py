@@ -75,6 +75,9 @@ class CharacterCounts(L.Callback):
             the first ones of the background. 0 turns counting off.
         words: the most letters of a word in the word table. 0: no word table. Lists have none,
             because it would write fewer new lines.
+
+    Attributes:
+        counts: the counts of the last validation; None if they do not help.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class CharacterCounts(L.Callback):
         prefix, given = "callbacks.counts.", {"characters": characters, "words": words}
         check_arguments(CharacterCounts.__init__, prefix, context=context, **given)
         self.context, self.characters, self.words = context, characters, words
+        self.counts: Counts | None = None
         # without the background, and with it if there is one
         self._counted_texts: list[_CountedText] = []
         self._mixtures: list[_Mixture] = []  # of the last validation
@@ -94,12 +98,6 @@ class CharacterCounts(L.Callback):
         self._is_short = False
         self._is_part = False  # whether the validation split is longer than `_ids`
         self._logits: npt.NDArray[np.float16] | None = None
-
-    @property
-    def counts(self) -> Counts | None:
-        """The counts of the last validation; None if they do not help."""
-        best = _find_best(self._mixtures) if self._mixtures else None
-        return best.counts if best is not None and best.helps else None
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not self._model_mixtures:
@@ -135,8 +133,7 @@ class CharacterCounts(L.Callback):
         self._model_mixtures = self._mixtures
         if self.counts is None:
             return None, {}
-        best = _find_best(self._mixtures)
-        return best.counts, {**best.facts, WITH_COUNTS: True}
+        return self.counts, {**_find_best(self._mixtures).facts, WITH_COUNTS: True}
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._logits = pl_module.validation_logits = None
@@ -204,7 +201,7 @@ class CharacterCounts(L.Callback):
         if trainer.world_size > 1:  # in validation, each rank has scored only its part
             with torch.autocast(pl_module.device.type, enabled=False):
                 compute_rank_loss(pl_module.network, self._ids, 0, 1, logits=logits)
-        self._mixtures = []
+        self._mixtures, self.counts = [], None
         if not np.isfinite(logits).all():
             return
         targets = self._ids[1:].astype(np.int64)
@@ -214,7 +211,8 @@ class CharacterCounts(L.Callback):
             for counted in self._counted_texts
         ]
         best = _find_best(self._mixtures)
-        pl_module.loss_with_counts = best.loss if best.helps else None  # the module logs it
+        if best.helps:
+            self.counts, pl_module.loss_with_counts = best.counts, best.loss
 
     def _fit_mixture(
         self, counted: _CountedText, logits: Floats, targets: Ids, network_loss: float

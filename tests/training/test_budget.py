@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from charrnn.__main__ import main
 from charrnn.runs import decisions
-from tests.small_runs import Train, tensors
+from tests.small_runs import Train, recorded, tensors
 
 # a machine like any other, so that the same is chosen everywhere
 CPU = ("trainer=cpu", "trainer.threads=1", "trainer.precision=32-true")
@@ -30,11 +30,6 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(decisions, "measure_speed", measure)
     return tried
-
-
-def recorded(run: Path) -> dict[str, Any]:
-    config: dict[str, Any] = yaml.safe_load((run / ".hydra" / "config.yaml").read_text())
-    return config
 
 
 def test_it_is_measured_chosen_told_and_recorded(

@@ -11,12 +11,12 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from charrnn.counts.passages import count_passages
 from charrnn.data import open_data
 from charrnn.models import model_file
 from charrnn.training import counting, split_scores
 from tests.generation.definition import log_probabilities
-from tests.small_runs import Train, metrics
+from tests.small_runs import Train, column, metrics
+from tests.training.test_background import counted
 
 OPTIONS = ("trainer.max_steps=20", "validate_every=10")
 
@@ -52,12 +52,10 @@ def test_counted_weighed_kept_and_used(
 
     # by the definition: the counts of the training split, mixed with the network's own logits
     trained = model_file.load(run / "model.safetensors")
-    assert trained.counts is not None
+    table, _, by_definition = counted(run)
+    np.testing.assert_equal(table, by_definition)
     data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
     ids, held_out = (data.get_split(split)[:] for split in ("train", "val"))
-    table = count_passages(ids, len(trained.vocabulary), trained.counts.table.context)
-    for name, values in table.to_arrays().items():
-        np.testing.assert_array_equal(values, trained.counts.table.to_arrays()[name])
     model = charrnn.load(run)
     text = trained.vocabulary.decode(held_out.tolist())
     logs = log_probabilities(trained, held_out[:-1], ids.tolist(), longest=12)
@@ -107,10 +105,8 @@ def test_of_a_long_split_the_same_characters_count_for_every_run(
 @pytest.mark.slow
 def test_two_processes_weigh_as_one_does(train: Train, words: Path) -> None:
     one, two = (train(*OPTIONS, f"trainer.devices={n}", folder=f"of-{n}") for n in (1, 2))
-    losses = [
-        [float(row["val/loss_as_written"] or 0) for row in metrics(run)] for run in (one, two)
-    ]
-    assert any(losses[0])
+    losses = [column(run, "val/loss_as_written") for run in (one, two)]
+    assert losses[0]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
     weights = [charrnn.load(run).trained.counts.weights.to_vector() for run in (one, two)]
     assert weights[0] == pytest.approx(weights[1], abs=1e-2)

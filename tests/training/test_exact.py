@@ -54,11 +54,6 @@ def short_text(workplace: Path) -> None:
     (workplace / "corpus.txt").write_text(text, encoding="utf-8")
 
 
-def random_cuts(case: str, count: int) -> list[list[int]]:
-    generator = random.Random(case)
-    return [sorted(generator.sample(range(1, STEPS), 2)) for _ in range(count)]
-
-
 def killed_at(run: Path, step: int) -> Path:
     """Return a copy of a run as if it had been killed right after the checkpoint of a step.
 
@@ -80,9 +75,11 @@ def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
     skip_without_bf16("bf16-mixed" if "bf16" in case else "", case.split(",")[0])
     whole = train(*OPTIONS, *{**CASES, **SLOW}[case], folder="whole")
     assert tensors(whole)["step"] == STEPS
-    for cuts in [*random_cuts(case, 3 if case in SLOW else 1), EPOCH_ENDS]:
+    dice = random.Random(case)
+    chains = [set(dice.sample(range(1, STEPS), 2)) for _ in range(3 if case in SLOW else 0)]
+    for cuts in [{*EPOCH_ENDS, dice.randrange(2 * WINDOWS + 1, STEPS)}, *chains]:
         part = whole
-        for step in cuts:
+        for step in sorted(cuts):
             part = killed_at(part, step)
             train(f"resume={part}", small=False)
         for name in ("last.ckpt", "best.ckpt"):

@@ -25,7 +25,7 @@ from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError, RunError
 from charrnn.training.progress_bar import Progress
 from tests import REPOSITORY
-from tests.small_runs import assert_same, metrics
+from tests.small_runs import assert_same, column
 from tests.training.notebook import SIZES, WINDOWS, Seen, module_of, rows, state_of, trainer
 
 
@@ -83,14 +83,13 @@ def test_the_script_of_the_page_trains_as_it_is_printed(
     monkeypatch.setenv("PL_GLOBAL_SEED", "1")  # the script sets it
     monkeypatch.setattr(GlobalHydra.instance(), "hydra", None)
     runpy.run_path("fit.py", run_name="__main__")
-    rows = metrics(Path("out"))
-    assert [row["step"] for row in rows if row["val/loss"]] == ["3", "6"]
+    losses = column(Path("out"), "val/loss")
+    assert list(losses) == [3, 6]
     model = charrnn.load("out/best.ckpt")
     assert (model.trained.architecture.kind, model.trained.architecture.hidden_size) == ("gru", 8)
     text = Path("my.txt").read_text(encoding="utf-8")
-    losses = [float(row["val/loss"]) for row in rows if row["val/loss"]]
     val = text[int(0.8 * len(text)) : int(0.9 * len(text))]
-    assert model.score(val) == pytest.approx(min(losses), rel=0.01)
+    assert model.score(val) == pytest.approx(min(losses.values()), rel=0.01)
     assert any(Path("out/samples").iterdir())
     assert any(Path("out").glob("events.out.tfevents.*"))
 

@@ -6,12 +6,10 @@ Everything here is skipped on a machine without one.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import pytest
 import torch
-import yaml
 
 import charrnn
 from charrnn.data import open_data
@@ -19,7 +17,7 @@ from charrnn.models import checkpoint
 from charrnn.runs.hardware import can_train_in_bf16
 from charrnn.training import LanguageModel, TextDataModule
 from charrnn.training.datamodule import Windows
-from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
+from tests.small_runs import SMALL, Train, assert_same, column, recorded, tensors
 
 pytestmark = [
     pytest.mark.gpu,
@@ -31,13 +29,8 @@ AUTO = ("trainer=auto", *(o for o in SMALL[1:] if not o.startswith("trainer.prec
 STEPS = "trainer.max_steps=50"
 
 
-def recorded(run: Path) -> dict[str, Any]:
-    config: dict[str, Any] = yaml.safe_load((run / ".hydra" / "config.yaml").read_text())
-    return config
-
-
 def losses(run: Path) -> list[float]:
-    return [float(row["train/loss"]) for row in metrics(run) if row["train/loss"]]
+    return list(column(run, "train/loss").values())
 
 
 @pytest.fixture
@@ -141,7 +134,7 @@ def test_a_model_from_the_gpu_writes_and_scores_on_the_cpu(fitted: Path) -> None
     facts = content[checkpoint.ENTRY]["facts"]
     data = open_data(Path(facts["input_h5"]), Path(facts["input_json"]))
     model = charrnn.load(fitted)
-    loss = min(float(row["val/loss"]) for row in metrics(fitted) if row["val/loss"])
+    loss = min(column(fitted, "val/loss").values())
     text = model.vocabulary.decode(data.get_split("val")[:])
     assert abs(model.score(text, counts="none") - loss) < 1e-4
 

@@ -233,7 +233,6 @@ NEEDS_GPU = "" if torch.cuda.is_available() else "trainer.accelerator=gpu: "
 COMMANDS = {
     "+trainer.fast_dev_run=true": "",
     "trainer=gpu +trainer.fast_dev_run=true": NEEDS_GPU,
-    "trainer=gpu trainer.max_epochs=1": NEEDS_GPU,
     "trainer=gpu trainer.max_epochs=1 trainer.precision=16-mixed": NEEDS_GPU,
     "trainer.max_epochs=1 trainer=cpu validate_every=10 +trainer.accumulate_grad_batches=10": "",
     "trainer.max_epochs=2 trainer=ddp_sim": "",
@@ -254,10 +253,7 @@ COMMANDS = {
     "++trainer.val_check_interval=0.5": "validate_every= sets",
     "trainer.precision=16": "must be one of auto, 32-true",
     "++trainer.gpus=0": "lightning.Trainer takes no gpus",
-    "debug=test_only": "the choices are fast, limit, overfit, profiler",
-    "-m hparams_search=mnist_optuna": "no such option",
     "logger=many_loggers": "the choices are csv, default, mlflow, none, wandb",
-    "ckpt_path=last.ckpt": "no such option",
     "train=false test=true": "no such option",
     "data.num_workers=0": "no such option",
     "model.optimizer.lr=0.01": "did you mean optimizer.lr?",

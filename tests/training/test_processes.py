@@ -22,7 +22,7 @@ import torch
 
 from charrnn.models import checkpoint
 from charrnn.training.restoring import select_rank_state
-from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
+from tests.small_runs import SMALL, Train, assert_same, column, metrics, tensors
 
 SMALL_DDP = ("trainer=ddp", *SMALL[1:])
 LONG = ("trainer.max_steps=100000", "checkpoint_every=50", "logger=csv")
@@ -73,10 +73,6 @@ def is_there(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def column(run: Path, name: str) -> dict[int, float]:
-    return {int(row["step"]): float(row[name]) for row in metrics(run) if row[name]}
 
 
 def assert_near(one: dict[int, float], other: dict[int, float]) -> None:

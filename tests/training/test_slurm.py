@@ -19,11 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_runs import SMALL, Train, assert_same, metrics, tensors
+from tests.small_runs import Train, assert_same, metrics, tensors
+from tests.training.test_processes import SMALL_DDP
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
-SMALL_DDP = ("trainer=ddp", *SMALL[1:])
 CONFIG = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)

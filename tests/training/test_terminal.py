@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_runs import Train, metrics
+from tests.small_runs import Train, column
 
 COLUMNS = 80
 
@@ -57,8 +57,7 @@ def test_a_bar_each_validation_and_a_sample_now_and_then(train: Train) -> None:
 
     # what the bar left on a line is wiped before another stands there
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in output.split("\n")]
-    rows = metrics(run)
-    losses = {int(row["step"]): float(row["val/loss"]) for row in rows if row["val/loss"]}
+    losses = column(run, "val/loss")
     best = min(losses, key=losses.__getitem__)
     last = max(losses)
     assert best < last < 60
