@@ -31,8 +31,7 @@ def settings() -> list[Any]:
 @pytest.fixture(params=["none", "ieee", "tf32"])
 def precision(request: pytest.FixtureRequest) -> Iterator[str]:
     backends.fp32_precision = request.param
-    for part in parts:
-        part.fp32_precision = "none"  # torch.compile in another test fixes what it inherits
+    cuda.matmul.fp32_precision = "none"  # torch.compile in another test sets what it inherits
     yield request.param
     backends.fp32_precision = "none"
 
