@@ -105,14 +105,14 @@ def get_primer_slice(size: int) -> slice:
 def choose_primer(text: str) -> str:
     """Return the best primer, of at most `PRIMER_CHARACTERS`, in the middle part of a text.
 
-    The primer ends at the end of a paragraph, or else of a line, and starts with a line, unless
-    this would make it too short.
+    The primer ends at the end of a paragraph, or else of a line, a sentence or a word. It starts
+    with a line, unless this would make it too short.
     """
     half = PRIMER_CHARACTERS // 2
-    for end in ("\n\n", "\n"):
+    for end in ("\n\n", "\n", ". ", " "):
         position = text.rfind(end)
-        if position >= min(half, len(text) // 2):
-            text = text[: position + len(end)]
+        if position >= max(1, min(half, len(text) // 2)):
+            text = text[: position + len(end.rstrip(" "))]
             break
     text = text[-PRIMER_CHARACTERS:]
     start = text.find("\n", 0, min(half, len(text) // 2)) + 1

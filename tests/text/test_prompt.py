@@ -88,6 +88,11 @@ def test_the_primer_is_whole_lines_of_the_middle_and_ends_with_a_paragraph() -> 
     assert choose_primer(LINES[: LINES.index("line 20")] + "\n" + LINES[:120]).endswith("\n\n")
 
 
+@pytest.mark.parametrize(("text", "end"), [("night. Then ca", "night."), ("a night ca", "a night")])
+def test_the_primer_of_one_paragraph_ends_with_a_sentence_or_a_word(text: str, end: str) -> None:
+    assert choose_primer("many words " * 40 + text).endswith(end)
+
+
 @given(st.text("ab \n", max_size=1000))
 def test_the_primer_is_a_part_of_any_text(text: str) -> None:
     chosen = choose_primer(text)
