@@ -110,7 +110,11 @@ def test_several_lists_are_kept(page: Any, server: FakeServer) -> None:
 def test_a_model_of_lists_opens_in_the_list(page: Any, server: FakeServer) -> None:
     switch = page.get_by_role("switch", name="List")
     assert not switch.is_checked()
-    server.lists = server.models
+    server.models = ("plays", "names")
+    server.lists = ("names",)
+    page.reload()
+    page.locator("#model").select_option("names")
+    page.get_by_role("button", name="Write a list").wait_for()
     page.reload()
     page.get_by_role("button", name="Write a list").wait_for()
     switch.uncheck()  # which is remembered

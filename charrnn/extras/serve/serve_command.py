@@ -72,13 +72,14 @@ def _serve(options: ServeOptions) -> None:
                 f"serve needs the package {error.name}: {format_install_command('serve')}"
             ) from None
         host, port = listening.getsockname()[:2]
-        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        is_local = ipaddress.ip_address(host).is_loopback
-        if options.token is None and not is_local:
+        ip = ipaddress.ip_address(host)
+        name = socket.gethostname() if ip.is_unspecified else f"[{host}]" if ":" in host else host
+        if options.token is None and not ip.is_loopback:
             who = "anyone who can reach this machine can use the server"
-            say(f"host={options.host}: {who}; set token=")
+            say(f"host={options.host}: {who}; CHARRNN_TOKEN=WORD charrnn serve asks them for WORD")
         served = {name: ServedModel(name, model, options) for name, model in models.items()}
-        app = make_app(served, options, address=address, is_local=is_local)
+        address = f"http://{name}:{port}"
+        app = make_app(served, options, address=address, is_local=ip.is_loopback)
         serve(app, listening, options.drain_seconds)
 
 

@@ -126,7 +126,9 @@ class Page {
     }
     onClick("#retry", () => this.connect());
     find("#model").addEventListener("input", () => {
-      this.settings.setFontDefault();
+      const { mode } = this;
+      this.settings.setModelDefaults();
+      if (this.mode !== mode) this.switchMode();
       this.resetAnnotations();
     });
     find("#show-typed").addEventListener("input", () => this.resetAnnotations());

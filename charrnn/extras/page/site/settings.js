@@ -51,13 +51,14 @@ export class Settings {
     if (models.some(({ id }) => id === chosen)) this.model.value = chosen;
     this.model.disabled = models.length < 2;
     this.cards = new Map(models.map((card) => [card.id, card]));
-    this.setDefault("lists", this.cards.get(this.chosenModel).is_list);
-    this.setFontDefault();
+    this.setModelDefaults();
   }
 
-  /** Choose the font of the chosen model, unless the reader has chosen one. */
-  setFontDefault() {
-    this.setDefault("even", this.cards.get(this.chosenModel)?.is_code);
+  /** Choose list or text, and the font, by the chosen model, unless the reader has done so. */
+  setModelDefaults() {
+    const card = this.cards.get(this.chosenModel);
+    this.setDefault("lists", card?.is_list);
+    this.setDefault("even", card?.is_code);
   }
 
   /** Set sampling options to these values, unless the reader has chosen others. */
