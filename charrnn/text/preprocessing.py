@@ -100,12 +100,7 @@ def preprocess(
     _check_outputs(h5, json_path, files)
     # Hash the text before reading it, so that a change during the reading is noticed later.
     source = describe_source(files, split)
-    option = f"{split.PREFIX}encoding="
-    advice = (
-        f"give its encoding, such as {option}utf-16 or {option}latin-1, or {option}bytes to use "
-        "each byte as a character"
-    )
-    text = decode_files(files, split.encoding, advice, report)
+    text = decode_files(files, split.encoding, f"{split.PREFIX}encoding", report)
     lines, text = resolve_lines(split.lines, text)
     sizes: dict[str, int] = {}
     if lines == "shuffle" and (full_text := "".join(text)):

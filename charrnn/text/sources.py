@@ -31,16 +31,13 @@ STDIN = Path("-")  # compared by identity, because the path "-" can also be a fi
 PIECE_SIZE = 1 << 15
 _DECOMPRESS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
-# (first bytes, kind, hint) of files that are often given by mistake. Without a hint, the error
-# message suggests another encoding.
+# (first bytes, kind, what to do) of files that are often given by mistake
 _SIGNATURES = (
-    (b"\xff\xfe", "UTF-16", None),
-    (b"\xfe\xff", "UTF-16", None),
     (b"%PDF-", "a PDF", "convert it to text, for example with pdftotext"),
     (b"PK\x03\x04", "a zip archive, like .docx, .odt and .epub files", "save it as plain text"),
+    (b"{\\rtf", "RTF, the format of a word processor", "save it as plain text"),
     (b"\x1f\x8b", "compressed by gzip", "rename it so that its name ends in .gz"),
 )
-
 # UTF-16 and UTF-32 without a byte-order mark, by those of four bytes that are often NUL
 _WITHOUT_MARK = {
     (1, 3): "utf-16-le",
@@ -94,13 +91,16 @@ def _find(name: str) -> list[Path]:
 
 
 def decode_files(
-    files: list[Path], encoding: str, advice: str, report: Report = lambda done, total: None
+    files: list[Path],
+    encoding: str,
+    option: str | None = None,
+    report: Report = lambda done, total: None,
 ) -> Iterator[str]:
     """Yield the text of several files, one after the other, in pieces.
 
     Args:
         encoding: a text encoding, or ``bytes``, which decodes each byte to U+0000 to U+00FF.
-        advice: the end of the message for a text in another encoding.
+        option: the option that sets the encoding; None if the encoding is that of a model.
         report: called with the bytes read and the total bytes. The total is None for standard
             input and compressed files.
 
@@ -111,37 +111,42 @@ def decode_files(
     total = sum(path.stat().st_size for path in files) if has_size else None
     previous = done = 0
     for path in files:
-        for piece, done in _decode_file(path, encoding, advice):
+        for piece, done in _decode_file(path, encoding, option):
             report(previous + done, total)
             yield piece
         previous += done
 
 
-def _decode_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str, int]]:
+def _decode_file(path: Path, encoding: str, option: str | None) -> Iterator[tuple[str, int]]:
     """Yield the pieces of a file, each with the total number of bytes decoded so far."""
     name = "standard input" if path is STDIN else str(path)
     codec = "latin-1" if encoding == "bytes" else codecs.lookup(encoding).name
     decoder = codecs.getincrementaldecoder("utf-8-sig" if codec == "utf-8" else codec)()
-    done, head = 0, b""
+    advice = f"the model reads {encoding}; save the text in this encoding"
+    done = 0
     try:
         with _open(path) as file:
             while data := file.read(PIECE_SIZE):
-                if not done and not codec.startswith(("utf-16", "utf-32")) and encoding != "bytes":
-                    _refuse_utf16(name, data)
-                head += data[: 8 - len(head)]
+                if not done and encoding != "bytes":
+                    _check_kind(name, data)
+                    guess = _guess_utf(data)
+                    if guess and not codec.startswith(("utf-16", "utf-32")):
+                        hint = f"give {option}={guess}, or save it as UTF-8" if option else advice
+                        raise InputError(f"{name}: is {guess}; {hint}")
                 done += len(data)
                 yield decoder.decode(data), done
             yield decoder.decode(b"", True), done
     except UnicodeError as error:
-        for signature, kind, hint in _SIGNATURES:
-            # A file with UTF-16's mark that was decoded as UTF-16 is just damaged.
-            if head.startswith(signature) and not codec.startswith("utf-16"):
-                raise InputError(f"{name}: is {kind}; {hint or advice}") from None
         where, reason = "", str(error)
         if isinstance(error, UnicodeDecodeError):
             # error.object ends with the last byte that was given to the decoder.
             offset = done - len(error.object) + error.start
             where, reason = f" at byte {offset} (0x{error.object[error.start]:02x})", error.reason
+        if option:
+            advice = (
+                f"give its encoding, such as {option}=cp1252 for a text from Windows, or "
+                f"{option}=bytes to use each byte as a character"
+            )
         raise InputError(f"{name}: not {encoding}{where}: {reason}; {advice}") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         if is_compressed(path) and getattr(error, "errno", None) is None:
@@ -151,17 +156,20 @@ def _decode_file(path: Path, encoding: str, advice: str) -> Iterator[tuple[str, 
         raise InputError(f"{name}: cannot be read ({format_reason(error)})") from None
 
 
-def _refuse_utf16(name: str, data: bytes) -> None:
-    """Raise InputError if the first bytes of a text are UTF-16 without a byte-order mark."""
+def _check_kind(name: str, data: bytes) -> None:
+    """Raise InputError if a file starts like one that is not plain text."""
+    for signature, kind, hint in _SIGNATURES:
+        if data.startswith(signature):
+            raise InputError(f"{name}: is {kind}; {hint}")
+
+
+def _guess_utf(data: bytes) -> str | None:
+    """Return utf-16 or utf-32, with the order of bytes, if the first bytes of a text are that."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return  # cannot be decoded, and gets another message
+        return "utf-32" if data.startswith(codecs.BOM_UTF32_LE) else "utf-16"
     places = [data[place::4] for place in range(4)]
     often_nul = tuple(i for i, part in enumerate(places) if part.count(0) * 10 > len(part))
-    if len(data) >= 100 and (guess := _WITHOUT_MARK.get(often_nul)):
-        raise InputError(
-            f"{name}: is {guess} without a byte-order mark; give encoding={guess}, or save it "
-            f"as UTF-8"
-        )
+    return _WITHOUT_MARK.get(often_nul) if len(data) >= 100 else None
 
 
 def _open(path: Path) -> contextlib.AbstractContextManager[Any]:
@@ -183,8 +191,7 @@ def read_pieces(input_txt: str | list[str], encoding: str) -> Iterator[str]:
     A text that is missing, empty, damaged or in another encoding raises InputError.
     """
     is_empty = True
-    advice = f"the model reads {encoding}; save the text in this encoding"
-    for piece in filter(None, decode_files(find_files(input_txt), encoding, advice)):
+    for piece in filter(None, decode_files(find_files(input_txt), encoding)):
         yield as_text(piece.encode("latin-1")) if encoding == "bytes" else piece
         is_empty = False
     if is_empty:

@@ -220,7 +220,7 @@ def test_a_start_from_a_file(path: Path, tmp_path: Path, capfd: pytest.CaptureFi
     with pytest.raises(InputError, match=r"not utf-8 at byte 0 .*; the model reads utf-8;"):
         run(path, start_file=str(start))
     start.write_bytes("né".encode("utf-16"))
-    with pytest.raises(InputError, match="is UTF-16; the model reads utf-8; save the"):
+    with pytest.raises(InputError, match="is utf-16; the model reads utf-8; save the"):
         run(path, start_file=str(start))
     start.write_bytes(b"")
     with pytest.raises(InputError, match="the text is empty; give another text"):

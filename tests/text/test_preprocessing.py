@@ -14,6 +14,7 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -298,14 +299,24 @@ class TestOutputs:
     @pytest.mark.parametrize(
         ("content", "what"),
         [
-            ("text".encode("utf-16"), "is UTF-16; give its encoding, such as encoding=utf-16"),
-            (RAN.encode("utf-16"), "is UTF-16; "),
-            (codecs.BOM_UTF16_BE + "text".encode("utf-16-be"), "is UTF-16; "),
             *(
-                (RAN.encode(name), f"is {name} without a byte-order mark; give encoding={name}, ")
-                for name in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+                (text.encode(name), f"is {name}; give encoding={name}, or save it as UTF-8")
+                for text, name in [
+                    ("text", "utf-16"),
+                    ("text", "utf-32"),
+                    *product(
+                        [RAN, "Я иду. " * 20],
+                        ["utf-16", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"],
+                    ),
+                ]
             ),
-            (("Я иду. " * 20).encode("utf-16-le"), "is utf-16-le without a byte-order mark"),
+            (codecs.BOM_UTF16_BE + "text".encode("utf-16-be"), "is utf-16; "),
+            (b"{\\rtf1\\ansi Plain text.\\par}", "is RTF, the format of a word processor; save it"),
+            (
+                b"a \x93quote\x94",
+                "not utf-8 at byte 2 (0x93): invalid start byte; give its encoding, "
+                "such as encoding=cp1252 for a text from Windows, or encoding=bytes",
+            ),
             (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; convert it to text"),
             (gzip.compress(b"text", mtime=0), "is compressed by gzip; rename it so that its name"),
             (b"PK\x03\x04\xff", "is a zip archive, like .docx"),
