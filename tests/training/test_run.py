@@ -68,7 +68,7 @@ def test_without_a_text_the_first_line_says_so(
     train(*words, "trainer.max_steps=1", small=False)
     err = capfd.readouterr().err
     assert err.startswith(line)
-    assert "\n  reads 5 % of the text; budget=2h reads more\n" in err
+    assert "\n  reads 5 % of the text; a larger trainer.max_steps or budget reads more\n" in err
     train(*words, "trainer.max_steps=1", "data=shakespeare", small=False, folder="asked")
     train("resume=run", "trainer.max_steps=2", small=False)
     assert "no text was given" not in capfd.readouterr().err
