@@ -211,7 +211,7 @@ def test_a_server_that_fails(
             free.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{free.getsockname()[1]}/"
     named(monkeypatch, "tiny_shakespeare", CONTENT + b"!" * (page == "short"), url=url)
-    with pytest.raises(RunError, match=f"(?:{reason}).*data\\.input_txt=") as refused:
+    with pytest.raises(RunError, match=f"(?:{reason}).*charrnn train my.txt") as refused:
         fetch_corpus("tiny_shakespeare")
     assert "\n" not in str(refused.value)
     assert kept(cache) == []
