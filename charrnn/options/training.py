@@ -71,7 +71,7 @@ class TrainerNode(Node):
     """Lightning's Trainer."""
 
     # arguments of lightning.Trainer that an option of charrnn replaces
-    RESERVED: ClassVar = {
+    RESERVED: ClassVar[dict[str, str]] = {
         "callbacks": "callbacks=NAME chooses them; +callbacks.NAME._target_=CLASS adds one",
         "logger": "logger=NAME chooses it; +logger.NAME._target_=CLASS adds one",
         "log_every_n_steps": "print_every= sets it",
