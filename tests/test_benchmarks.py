@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import recipes, words
+from benchmarks import large_text, recipes, words
 from benchmarks.__main__ import main
 from benchmarks.measuring import Effort, measure_in_turns
 from benchmarks.report import Row, format_table, make_ratio, make_row, remove_bars
@@ -29,6 +29,15 @@ def test_every_section(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert f"### {SECTIONS[name]}" in printed
     assert (output / "benchmarks.md").read_text(encoding="utf-8") == printed
     assert not list(tmp_path.glob("charrnn-bench-*"))
+
+
+@pytest.mark.slow
+def test_large_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert large_text.main(["--bytes", "30000", "--steps", "1", "--folder", str(tmp_path)]) == 0
+    table, machine = capsys.readouterr().out.split("\n\n")
+    assert len(table.splitlines()) == 12
+    assert "at load" in machine
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_whole_run_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
