@@ -51,10 +51,13 @@ train: setup  ## fetch the default corpus, train the default recipe, print a sam
 demo: setup  ## the same way in about a minute
 	$(call train_and_sample,experiment=demo)
 
+# the checker of the action that uploads them (v1.12.4 in release.yml)
+CHECKER = twine==6.1.0 packaging==24.2
+
 dist:  ## the wheel and the sdist of a release, checked, in dist/
 	rm -rf dist
 	$(PYTHON) -m venv build/release
-	build/release/bin/python -m pip install --quiet --disable-pip-version-check build twine
+	build/release/bin/python -m pip install --quiet --disable-pip-version-check build $(CHECKER)
 	build/release/bin/python -m build
 	build/release/bin/python -m twine check --strict dist/*
 

@@ -33,7 +33,9 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("release")
     venv.create(folder / "builder", with_pip=True)
     python = folder / "builder" / "bin" / "python"
-    packages = ("build", "hatchling", "twine")
+    makefile = (REPOSITORY / "Makefile").read_text()
+    (checker,) = re.findall(r"^CHECKER = (.*)", makefile, re.MULTILINE)
+    packages = ("build", "hatchling", *checker.split())
     fetched = run(python, "-m", "pip", "install", "--quiet", *packages, check=False)
     if fetched.returncode:
         pytest.skip("the tools that build cannot be fetched here")
