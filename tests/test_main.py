@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -131,7 +132,7 @@ def test_streams_that_do_not_take_it() -> None:
 
 
 def test_standard_streams_that_are_closed(tmp_path: Path) -> None:
-    line = f"{sys.executable} -m charrnn preprocess text.txt <&- >&- 2>&-"
+    line = f"{shlex.quote(sys.executable)} -m charrnn preprocess text.txt <&- >&- 2>&-"
     (tmp_path / "text.txt").write_text("some text\n" * 9)
     assert subprocess.run(["sh", "-c", line], cwd=tmp_path).returncode == 0
     assert {path.name for path in tmp_path.iterdir()} == {"text.txt", "text.h5", "text.json"}
