@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from charrnn import plugins
 from charrnn.__main__ import main
@@ -34,6 +35,10 @@ for _signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
 # Several processes of tests share the cores: a thread that waits must not keep one from another.
 # It is read once, when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# On a busy machine an example of Hypothesis may take long.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session", autouse=True)
