@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.extras.torch_rnn.torch_rnn_model import Object, Table
-from tests.textbook import EQUATIONS, Array
+from tests.generation.definition import EQUATIONS, Array
 
 EMBEDDING, HIDDEN, NUMBERS = 3, 5, 600
 # the order of the gates in torch-rnn, and the cell of the textbook
