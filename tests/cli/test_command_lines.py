@@ -153,7 +153,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train +trainer.callbacks=[]": "+callbacks.NAME._target_=CLASS adds one",
     "train trainer.profiler=simple": "not in conf/ needs a plus: +trainer.profiler=simple",
     "train optimizer=adam +optimizer.momentum=0.5": "torch.optim.Adam takes no momentum",
-    "train optimizer._target_=torch.optim.Mon": "torch.optim has no Mon; did you mean Muon?",
+    "train optimizer._target_=torch.optim.Adm": "torch.optim has no Adm; did you mean Adam?",
     "train optimizer._target_=trch.SGD": "No module named 'trch'",
     "train +callbacks.mine.x=1": "callbacks.mine._target_=null: takes the dotted name",
     # what only a hostile person writes
