@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import shlex
 import shutil
@@ -137,6 +138,16 @@ def test_standard_streams_that_are_closed(tmp_path: Path) -> None:
     assert subprocess.run(["sh", "-c", line], cwd=tmp_path).returncode == 0
     assert {path.name for path in tmp_path.iterdir()} == {"text.txt", "text.h5", "text.json"}
     assert subprocess.run(["sh", "-c", line.replace("text.txt", "no.txt")]).returncode == 2
+
+
+def test_a_terminal_shows_that_torch_is_loaded(tmp_path: Path) -> None:
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "charrnn", "train", "no.txt"]
+    assert subprocess.run(command, stderr=follower, cwd=tmp_path).returncode == 2
+    os.close(follower)
+    shown = os.read(leader, 1 << 12).decode()
+    assert shown.startswith("loading PyTorch ...\r\ncharrnn train: no.txt: no such file")
+    os.close(leader)
 
 
 @pytest.mark.parametrize(
