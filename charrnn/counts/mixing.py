@@ -69,9 +69,9 @@ class Prediction(NamedTuple):
     runs: RunOdds | None  # the places in a run; None if there are none
 
     def mix(self, network_logits: Floats | None) -> Floats:
-        """Return the logits (P, V) of the mixture with the network's (P, V).
+        """Return the logits (P, V) of the mixture.
 
-        They are None if the network has no weight. Then `scores` may change.
+        The network's logits (P, V) are None if it has no weight. Then `scores` may change.
         """
         logits = self.scores
         if network_logits is not None:

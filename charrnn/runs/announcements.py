@@ -92,11 +92,12 @@ def say_decisions(options: DecidedOptions, reason: str) -> None:
 
 def say_result(result: Result) -> None:
     """Print the loss of the model, the training time, and the run's folder and files."""
+    facts = read_model_facts(result.folder)
     if result.loss is not None:
-        counted = " (with its counts)" if WITH_COUNTS in read_model_facts(result.folder) else ""
+        counted = " (with its counts)" if WITH_COUNTS in facts else ""
         say(f"best validation loss {result.loss:.4f}, after step {result.step:,}{counted}")
     say(f"trained in {format_duration(result.seconds)}")
-    _say_files(result.folder)
+    _say_files(result.folder, facts)
 
 
 def suggest_other_texts(plan: RunPlan, text: EncodedText) -> None:
@@ -136,10 +137,10 @@ def say_finished(source: Path, folder: Path, step: int) -> None:
     hint = "to continue it, give a larger trainer.max_epochs or trainer.max_steps"
     say(f"{shorten_path(source)}: this run is finished, at step {step:,}; {hint}")
     if source == folder:
-        _say_files(folder)
+        _say_files(folder, read_model_facts(folder))
 
 
-def _say_files(folder: Path) -> None:
+def _say_files(folder: Path, facts: dict[str, Any]) -> None:
     """Print the run's folder, the files that extras make at its end, and how to sample."""
     path = shorten_path(folder)
     say(f"run folder: {path}")
@@ -148,7 +149,7 @@ def _say_files(folder: Path) -> None:
             say(f"{file.stem}: {shorten_path(file)}")
     if (folder / MODEL).is_file():
         lines = " mode=lines novel=true num_samples=20"
-        words = lines if read_model_facts(folder).get("is_list") is True else ""
+        words = lines if facts.get("is_list") is True else ""
         say(f"sample from it: charrnn sample checkpoint={shlex.quote(path)}{words}")
     else:
         say("no model was saved")

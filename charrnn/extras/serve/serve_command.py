@@ -73,13 +73,15 @@ def _serve(options: ServeOptions) -> None:
             ) from None
         host, port = listening.getsockname()[:2]
         ip = ipaddress.ip_address(host)
-        name = socket.gethostname() if ip.is_unspecified else f"[{host}]" if ":" in host else host
+        if ip.is_unspecified:
+            host = socket.gethostname()  # Other computers cannot open 0.0.0.0.
+        elif ip.version == 6:
+            host = f"[{host}]"
         if options.token is None and not ip.is_loopback:
             who = "anyone who can reach this machine can use the server"
             say(f"host={options.host}: {who}; CHARRNN_TOKEN=WORD charrnn serve asks them for WORD")
         served = {name: ServedModel(name, model, options) for name, model in models.items()}
-        address = f"http://{name}:{port}"
-        app = make_app(served, options, address=address, is_local=ip.is_loopback)
+        app = make_app(served, options, address=f"http://{host}:{port}", is_local=ip.is_loopback)
         serve(app, listening, options.drain_seconds)
 
 
