@@ -1,7 +1,8 @@
 """The definition of a model's predictions and of a draw, in float64 and plain Python.
 
 The cells' equations are those of the papers: Hochreiter and Schmidhuber 1997 (with forget gates),
-Cho et al. 2014. Kneser-Ney's are those of Chen and Goodman 1999.
+Cho et al. 2014 (but r multiplies the product of h, not h, as in PyTorch). Kneser-Ney's are those of
+Chen and Goodman 1999.
 """
 
 from __future__ import annotations
