@@ -75,28 +75,20 @@ def fit_weights(network_logits: Floats, places: Places, targets: Ids) -> Fit:
         _minimize(partial(derive, halves), starts, sum(len(samples[half]) for half in halves))
         for halves in ((0,), (1,), (0, 1))
     )
-    losses = (
-        compute_loss(network_logits, places, targets, _to_weights(vector), rows) * len(rows)
-        for vector, rows in ((second, range(middle)), (first, range(middle, len(targets))))
-    )
-    return Fit(_to_weights(both), sum(losses) / max(1, len(targets)))
+    rows, total = np.arange(len(targets)), 0.0
+    for vector, half in ((second, rows[:middle]), (first, rows[middle:])):
+        other_half = network_logits[half], places.select(half), targets[half]
+        total += compute_loss(*other_half, _to_weights(vector)) * len(half)
+    return Fit(_to_weights(both), total / max(1, len(targets)))
 
 
 def compute_loss(
-    network_logits: Floats,
-    places: Places | None,
-    targets: Ids,
-    weights: Weights | None = None,
-    rows: range | None = None,
+    network_logits: Floats, places: Places | None, targets: Ids, weights: Weights | None = None
 ) -> float:
-    """Return the loss of a mixture at `rows` in nats per character; without places, the network's.
-
-    By default, `rows` are all places.
-    """
-    rows = range(len(targets)) if rows is None else rows
-    total, size = 0.0, max(1, _LOGITS_AT_ONCE // network_logits.shape[1])
-    for first in range(rows.start, rows.stop, size):
-        part = np.arange(first, min(first + size, rows.stop))
+    """Return the loss of a mixture in nats per character; without places, the network's."""
+    n, total, size = len(targets), 0.0, max(1, _LOGITS_AT_ONCE // network_logits.shape[1])
+    for first in range(0, n, size):
+        part = np.arange(first, min(first + size, n))
         logits = network_logits[part].astype(np.float32)
         if places is not None and weights is not None:
             logits = places.select(part).weigh(weights).mix(logits)
@@ -104,7 +96,7 @@ def compute_loss(
         sums = np.exp(logits - highest[:, None]).sum(-1)
         losses = np.log(sums) + highest - logits[np.arange(len(part)), targets[part]]
         total += float(losses.sum(dtype=np.float64))
-    return total / max(1, len(rows))
+    return total / max(1, n)
 
 
 def _make_experts(network_logits: Floats, places: Places, rows: Ids) -> list[_Expert]:

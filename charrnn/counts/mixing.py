@@ -129,6 +129,15 @@ def compute_features(depths: Floats, is_inside: npt.NDArray[Any]) -> npt.NDArray
     return np.concatenate([shares * (is_inside == where)[:, None] for where in (False, True)], 1)
 
 
+def _are_equal(tables: Sequence[CountTable | RunLengths | WordTable | None]) -> bool:
+    """Return whether the arrays of all tables are the same."""
+    stored = [
+        {} if table is None else {n: (a.dtype, a.tobytes()) for n, a in table.to_arrays().items()}
+        for table in tables
+    ]
+    return all(arrays == stored[0] for arrays in stored)
+
+
 @dataclass(frozen=True)
 class Counts:
     """The counts of a model's training text, and the weights of the mixture.
@@ -177,18 +186,12 @@ class Counts:
         The word table is left out if only some of them have it. Then the weights inside words and
         between words are averaged, too.
         """
-        arrays = [each.to_arrays() for each in counts]
-        same = {
-            name: all(name in other and np.array_equal(values, other[name]) for other in arrays)
-            for name, values in arrays[0].items()
-        }
-        tables = {**counts[0].table.to_arrays(), **counts[0].runs.to_arrays()}
-        contexts = {each.table.context for each in counts}
-        if len(contexts) > 1 or not all(same[name] for name in tables):
+        tables, runs, words = zip(*((c.table, c.runs, c.words) for c in counts), strict=True)
+        contexts = {table.context for table in tables}
+        if len(contexts) > 1 or not (_are_equal(tables) and _are_equal(runs)):
             return None
-        have_same_words = all(same.values()) and all(len(each) == len(same) for each in arrays)
         vector = np.average([each.weights.to_vector() for each in counts], axis=0, weights=shares)
-        if have_same_words:
+        if _are_equal(words):
             return replace(counts[0], weights=Weights.from_vector(vector))
         of_parts = vector[:8].reshape(2, 2, 2)  # network and counts, between and inside words
         of_parts[:] = of_parts.mean(1, keepdims=True)

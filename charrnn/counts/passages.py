@@ -21,7 +21,7 @@ TRIED = 1 << 17
 
 
 @dataclass
-class _Level:
+class Level:
     """The M different passages of k + 1 characters of a text, sorted by their characters."""
 
     parents: Nodes  # the index (M,) of each passage's first k characters in the previous level
@@ -31,13 +31,14 @@ class _Level:
     num_preceding: npt.NDArray[Any] | None = None
 
 
-def _count_levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[_Level]:
-    """Yield the passages of 1 to `context` + 1 characters, as far as the text is long enough.
+def count_levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[Level]:
+    """Yield the passages of a text (n,) of 1 to `context` + 1 characters, and at most n.
 
     The `num_preceding` of a level is set when the next level is yielded. All positions of the text
     are sorted once. A passage is new if it differs from the previous position's in this order.
     """
     n = len(ids)
+    context = max(1, min(context, n - 1))
     # Characters count from 1 here. 0 is the end of the text, which is smaller than all of them.
     text = np.zeros(n + context + 1, np.min_scalar_type(vocabulary_size))
     text[:n] = ids
@@ -46,7 +47,7 @@ def _count_levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[_Lev
     is_first = np.zeros(n, bool)
     is_first[:1] = True
     numbers = np.zeros(n, np.int32)  # the number of the k-character passage at each position
-    shorter: _Level | None = None
+    shorter: Level | None = None
     for k in range(context + 1):
         last = text[k:][order]
         is_first[1:] |= last[1:] != last[:-1]
@@ -61,7 +62,7 @@ def _count_levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[_Lev
             shorter.num_preceding = np.bincount(rest, minlength=len(shorter.parents))
             if n >= k:
                 shorter.num_preceding[numbers[0]] += 1
-        shorter = _Level(numbers[positions], last[firsts] - 1, occurrences)
+        shorter = Level(numbers[positions], last[firsts] - 1, occurrences)
         numbers[order] = np.cumsum(is_first & (last > 0), dtype=np.int32) - 1
         yield shorter
 
@@ -81,13 +82,6 @@ def _sort_positions(text: Ids, n: int, size: int, length: int) -> npt.NDArray[np
     return keys[0].argsort() if len(keys) == 1 else np.lexsort(keys[::-1])
 
 
-def count_passages(ids: Ids, vocabulary_size: int, context: int = MAX_CONTEXT) -> CountTable:
-    """Count the passages of a text (n,), with contexts of up to `context` and up to n - 1."""
-    context = max(1, min(context, len(ids) - 1))
-    levels = list(_count_levels(ids, vocabulary_size, context))
-    return _build_table(levels, vocabulary_size, context)
-
-
 def count_with_best_context(
     ids: Ids, held_out: Ids, vocabulary_size: int, max_context: int = MAX_CONTEXT
 ) -> CountTable:
@@ -96,32 +90,27 @@ def count_with_best_context(
     The first `TRIED` characters of the held-out text, 2 or more, decide. Contexts of 2 and more are
     tried only while the table has at most `MAX_NODES` nodes.
     """
-    levels: list[_Level] = []
-    for level in _count_levels(ids, vocabulary_size, max(1, min(max_context, len(ids) - 1))):
-        levels.append(level)
-        if len(levels) > 2 and _count_nodes(levels) > MAX_NODES:
-            levels.pop()
+    levels, num_nodes = list[Level](), 1  # the root, and the passages of all levels so far
+    for level in count_levels(ids, vocabulary_size, max_context):
+        num_repeated = int((level.occurrences > 1).sum())  # the nodes of a last level
+        if len(levels) > 1 and num_nodes + num_repeated > MAX_NODES:
             break
-    tables = (_build_table(levels, vocabulary_size, context) for context in range(1, len(levels)))
+        levels.append(level)
+        num_nodes += len(level.parents)
+    tables = (build_table(levels[: k + 1], vocabulary_size) for k in range(1, len(levels)))
     tried = held_out[: TRIED + 1]
     return min(tables, key=lambda table: table.compute_loss(tried))
 
 
-def _count_nodes(levels: list[_Level]) -> int:
-    """Return the number of nodes of the table whose longest passages are in the last level."""
-    num_repeated = int((levels[-1].occurrences > 1).sum())
-    return 1 + sum(len(level.parents) for level in levels[:-1]) + num_repeated
-
-
-def _build_table(levels: list[_Level], vocabulary_size: int, context: int) -> CountTable:
-    """Build the table of K = `context` from the levels of this or a longer context."""
+def build_table(levels: list[Level], vocabulary_size: int) -> CountTable:
+    """Build the table of the passages of 1 to K + 1 characters, where K is the longest context."""
     root: npt.NDArray[Any] = np.zeros(1, np.int32)
     characters, counts, children, dropped = [root], [root], [], []
     num_parents = 1
-    for k, level in enumerate(levels[: context + 1]):
+    for level in levels:
         parents, last, level_counts = level.parents, level.characters, level.num_preceding
         num_singles: npt.NDArray[Any] = np.zeros(num_parents, np.int32)
-        if k == context:
+        if level is levels[-1]:
             is_repeated = level.occurrences > 1
             num_singles = np.bincount(parents[~is_repeated], minlength=num_parents)
             parents, last = parents[is_repeated], last[is_repeated]
@@ -135,4 +124,4 @@ def _build_table(levels: list[_Level], vocabulary_size: int, context: int) -> Co
         num_parents = len(level.parents)
     columns = (characters, counts, children, dropped)
     arrays = (np.concatenate(column).astype(np.int32) for column in columns)
-    return CountTable(vocabulary_size, context, *arrays)
+    return CountTable(vocabulary_size, len(levels) - 1, *arrays)

@@ -1,4 +1,4 @@
-"""Counts for a few streams that are written character by character."""
+"""Counts for a stream that is written character by character."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.counts.mixing import Counts, Floats, Prediction
-from charrnn.counts.run_lengths import MAX_RUN, RunOdds
+from charrnn.counts.run_lengths import MAX_RUN
 from charrnn.counts.table import Ids, Nodes
 from charrnn.counts.words import UNKNOWN
 
@@ -19,7 +19,7 @@ _FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
 
 
 class RecentContexts:
-    """Predicts like `Counts.read_next`, but faster for a few streams.
+    """Predicts like `Counts`, but faster for one stream.
 
     For the few numbers of a context, NumPy's calls would be slower than Python. So this class walks
     the tries in Python, and caches the predictions of recent contexts: a new prediction starts from
@@ -32,53 +32,39 @@ class RecentContexts:
         # Python reads single numbers from a memoryview faster than from an array.
         self._characters, self._starts = self._table.characters.data, self._table.starts.data
         self._mass, self._by_place = self._table.mass.data, counts.by_place.tolist()
-        self._least_run, self._with_runs = counts.runs.least, counts.runs.with_runs
+        self._least_run, self._with_runs = counts.runs.least, {*counts.runs.characters.tolist()}
         self._predictions: dict[int, Floats] = {}
         self._entries: dict[int, list[tuple[int, float]]] = {}  # of the word table's nodes
         if self._words is not None:
             self._letters, self._keys = self._words.letters.data, self._words.keys.data
             self._width = self._words.width
 
-    def read_next(self, ids: Ids, state: Nodes) -> tuple[Prediction, Nodes]:
-        """Return the same as `Counts.read_next`; for a single stream without the first axis."""
-        if ids.ndim == 0:
-            numbers = self._extend(int(ids), state.tolist())
-            return self._predict(numbers), np.array(numbers, np.int32)
-        pairs = [self.read_next(*pair) for pair in zip(ids, state, strict=True)]
-        predictions, states = zip(*pairs, strict=True)
-        runs = None
-        if any(prediction.runs is not None for prediction in predictions):
-            runs = RunOdds(*map(np.concatenate, zip(*(
-                each.runs._replace(rows=each.runs.rows + n)
-                for n, each in enumerate(predictions) if each.runs is not None
-            ), strict=True)))  # fmt: skip
-        scores = np.array([prediction.scores for prediction in predictions])
-        weights = np.array([[prediction.network_weights] for prediction in predictions], np.float32)
-        return Prediction(scores, weights, runs), np.array(states)
+    def read_next(self, id_: Ids, state: Nodes) -> tuple[Prediction, Nodes]:
+        """Read one character (), and return the prediction and the state (K + 2,) after it."""
+        state = self.extend(id_, state)
+        return self._predict(state.tolist()), state
 
     def extend(self, ids: Ids, state: Nodes) -> Nodes:
-        """Return the same as `Counts.extend`; for a single stream without the first axis."""
-        if ids.ndim == 0:
-            return np.array(self._extend(int(ids), state.tolist()), np.int32)
-        return np.array(list(map(self.extend, ids, state)), np.int32)
-
-    def _extend(self, id_: int, state: list[int]) -> list[int]:
-        """Return the state (K + 2,) of a stream after one more character."""
-        *nodes, word, run = state
+        """Return the state after one more character; also of several streams, like `Counts`."""
+        if ids.ndim:
+            return np.array(list(map(self.extend, ids, state)), np.int32)
+        character = int(ids)
+        *nodes, word, run = state.tolist()
         characters, starts = self._characters, self._starts
         after = [0] * len(nodes)
         shorter = 0
         for k, node in enumerate(nodes):
             end = starts[shorter + 1]
-            child = bisect_left(characters, id_, starts[shorter], end)
-            if child == end or characters[child] != id_:
+            child = bisect_left(characters, character, starts[shorter], end)
+            if child == end or characters[child] != character:
                 break
             after[k] = child
             if not node:
                 break
             shorter = node
         is_repeated = after[0] == nodes[0] != 0
-        return [*after, self._extend_word(id_, word), min(run + 1, MAX_RUN) if is_repeated else 1]
+        run = min(run + 1, MAX_RUN) if is_repeated else 1
+        return np.array([*after, self._extend_word(character, word), run], np.int32)
 
     def _extend_word(self, id_: int, word: int) -> int:
         """Return the node of the current word after one more character."""
@@ -94,17 +80,17 @@ class RecentContexts:
         *nodes, word, run = state
         length = nodes.index(0) if nodes[-1] == 0 else len(nodes)
         p = self._interpolate_contexts(nodes[:length])
+        of_network, of_counts = self._by_place[word != 0][length]
+        runs = None
         if run >= self._least_run and (id_ := self._characters[nodes[0]]) in self._with_runs:
             runs = self._counts.runs.find_odds(np.array([id_]), np.array([run]))
-            if self._counts.needs_network:
-                return Prediction(np.zeros_like(p), 1.0, runs)
-            return Prediction(np.log(p), 0.0, runs)
-        of_network, of_counts = self._by_place[word != 0][length]
+            needs_network, word = self._counts.needs_network, 0  # no words in a run
+            of_network, of_counts = float(needs_network), float(not needs_network)
         scores = np.log(p)
         scores *= of_counts
         if word > 0:
             self._add_words(scores, p, word)
-        return Prediction(scores, of_network, None)
+        return Prediction(scores, of_network, runs)
 
     def _add_words(self, scores: Floats, p: Floats, word: int) -> None:
         """Add the weighted scores of a word's node to scores (V,), in place."""

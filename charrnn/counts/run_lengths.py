@@ -66,8 +66,8 @@ class RunLengths:
         cls, vocabulary_size: int, context: int, arrays: Mapping[str, npt.NDArray[Any]]
     ) -> RunLengths:
         """Return the run lengths in a file. Raise ValueError or KeyError if they are invalid."""
-        stored = [arrays[f"run_{name}"] for name in ("characters", "lengths", "counts")]
-        numbers = read_numbers(stored, "runs")
+        names = ("run_characters", "run_lengths", "run_counts")
+        numbers = read_numbers(arrays, names, "runs")
         characters, lengths, counts = (array.astype(np.int64) for array in numbers)
         runs = cls(max(context, _LEAST_RUN), characters, lengths, counts)
         if not (
@@ -84,11 +84,6 @@ class RunLengths:
     @cached_property
     def _keys(self) -> npt.NDArray[np.int64]:
         return self.characters * (MAX_RUN + 1) + self.lengths
-
-    @cached_property
-    def with_runs(self) -> frozenset[int]:
-        """The characters that have runs."""
-        return frozenset(self.characters.tolist())
 
     @cached_property
     def odds(self) -> Floats:
@@ -110,13 +105,12 @@ class RunLengths:
         rows = rows[np.isin(characters[rows], self.characters)]
         characters = characters[rows].astype(np.int64)
         keys = characters * (MAX_RUN + 1) + lengths[rows]
-        # The last entry of a character is its longest run, so a shorter length finds a later one.
-        places = np.searchsorted(self._keys, keys)
-        has_as_long = places < np.searchsorted(self.characters, characters, "right")
-        entries = np.minimum(places, max(len(self.counts) - 1, 0))
-        is_exact = has_as_long & (self._keys[entries] == keys)
-        odds = np.where(has_as_long, np.float32(MAX_ODDS), np.float32(1 / MAX_ODDS))
-        return RunOdds(rows, characters, np.where(is_exact, self.odds[entries], odds))
+        firsts, ends = (np.searchsorted(self._keys, keys, side) for side in ("left", "right"))
+        has_longer = ends < np.searchsorted(self.characters, characters, "right")
+        odds = np.where(has_longer, np.float32(MAX_ODDS), np.float32(1 / MAX_ODDS))
+        is_known = firsts < ends  # whether the text has runs of exactly this length
+        odds[is_known] = self.odds[firsts[is_known]]
+        return RunOdds(rows, characters, odds)
 
 
 def count_runs(texts: Sequence[Ids], vocabulary_size: int, context: int) -> RunLengths:
@@ -125,7 +119,7 @@ def count_runs(texts: Sequence[Ids], vocabulary_size: int, context: int) -> RunL
     The runs of a character come from the first text that repeats it often enough.
     """
     least = max(context, _LEAST_RUN)
-    found: dict[int, tuple[Any, Any]] = {}
+    found: dict[int, npt.NDArray[np.int64]] = {}  # character, length and count (3, R)
     for ids in texts if vocabulary_size > 1 else ():
         firsts = np.flatnonzero(np.append(True, np.diff(ids) != 0)) if len(ids) else np.arange(0)
         lengths = np.diff(firsts, append=len(ids))
@@ -134,10 +128,7 @@ def count_runs(texts: Sequence[Ids], vocabulary_size: int, context: int) -> RunL
         for character in set(characters.tolist()) - found.keys():
             of_character = lengths[characters == character]
             if (of_character - least).sum() >= _MIN_REPEATS:
-                found[character] = np.unique(of_character, return_counts=True)
-    entries = [
-        (character, *pair)
-        for character in sorted(found)
-        for pair in zip(*found[character], strict=True)
-    ]
-    return RunLengths(least, *np.array(entries, np.int64).reshape(-1, 3).T)
+                pair = np.unique(of_character, return_counts=True)
+                found[character] = np.stack([np.full(len(pair[0]), character), *pair])
+    parts = [np.zeros((3, 0), np.int64), *(found[character] for character in sorted(found))]
+    return RunLengths(least, *np.concatenate(parts, 1))

@@ -40,7 +40,6 @@ DISCOUNTS = (0.8, 1.15, 1.4)
 DISCOUNTS_BELOW_TOP = (0.9, 1.4, 1.65)
 DISCOUNTS_TOP = (1.0, 1.5, 2.0)
 MANY = 255  # counts from here on are in another array of a file
-_ARRAYS = ("characters", "counts", "many", "children", "dropped")
 _LARGEST = np.iinfo(np.int32).max
 _PROBABILITIES_AT_ONCE = 1 << 18
 
@@ -65,8 +64,11 @@ def list_ranges(firsts: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> npt.NDArra
     return np.repeat(firsts - offsets, sizes) + np.arange(sizes.sum())
 
 
-def read_numbers(stored: Sequence[npt.NDArray[Any]], table: str) -> list[Nodes]:
-    """Return the arrays of a table in a file as int32. Raise ValueError if they do not fit."""
+def read_numbers(
+    arrays: Mapping[str, npt.NDArray[Any]], names: Sequence[str], table: str
+) -> list[Nodes]:
+    """Return arrays in a file as int32. Raise KeyError if one is missing, ValueError if invalid."""
+    stored = [arrays[name] for name in names]
     if any(v.ndim != 1 or v.dtype.kind != "u" or v.max(initial=0) > _LARGEST for v in stored):
         raise ValueError(f"its {table} are not arrays of whole numbers")
     return [np.array(values, np.int32) for values in stored]
@@ -119,8 +121,8 @@ class CountTable:
         cls, vocabulary_size: int, context: int, arrays: Mapping[str, npt.NDArray[Any]]
     ) -> CountTable:
         """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
-        stored = [arrays[name] for name in _ARRAYS]
-        characters, counts, many, children, dropped = read_numbers(stored, "counts")
+        names = ("characters", "counts", "many", "children", "dropped")
+        characters, counts, many, children, dropped = read_numbers(arrays, names, "counts")
         counts = join_counts(counts, many, "counts")
         nodes, inner = len(characters), len(children)
         if not (

@@ -43,7 +43,6 @@ DISCOUNT = 0.1  # D, fitted on small texts in four languages
 MAX_LETTERS = 12
 MAX_ENTRIES = 30_000  # for each started 100,000 characters of the text
 UNKNOWN = -1  # the node of a word that is not in the table
-_ARRAYS = ("letters", "sizes", "characters", "counts", "many")
 
 
 class WordScores(NamedTuple):
@@ -76,8 +75,8 @@ class WordTable:
     @classmethod
     def from_arrays(cls, vocabulary_size: int, arrays: Mapping[str, npt.NDArray[Any]]) -> WordTable:
         """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
-        stored = [arrays[f"word_{name}"] for name in _ARRAYS]
-        letters, sizes, characters, counts, many = read_numbers(stored, "words")
+        names = [f"word_{name}" for name in ("letters", "sizes", "characters", "counts", "many")]
+        letters, sizes, characters, counts, many = read_numbers(arrays, names, "words")
         counts = join_counts(counts, many, "words")
         if not (
             len(letters) == vocabulary_size >= letters.max()
@@ -130,15 +129,14 @@ class WordTable:
         columns = np.arange(ids.shape[1])
         depths = columns - np.maximum.accumulate(np.where(letters > 0, -1, columns), 1)
         for depth in count(1):
-            rows, places = np.nonzero(depths == depth)
-            parents = after[rows, places]  # `after` has one column more on the left
-            is_known = parents != UNKNOWN
-            if not is_known.any():
-                return after[:, 1:]
-            rows, places, parents = rows[is_known], places[is_known], parents[is_known]
-            children = find_in_trie(self.keys, parents * self.width + letters[rows, places])
+            # `after` has one column more on the left, so this is the node before each character.
+            rows, places = np.nonzero((depths == depth) & (after[:, :-1] != UNKNOWN))
+            if not len(rows):
+                break
+            keys = after[rows, places] * self.width + letters[rows, places]
+            children = find_in_trie(self.keys, keys)
             after[rows, places + 1] = np.where(children > 0, children, UNKNOWN)
-        raise AssertionError
+        return after[:, 1:]
 
     def extend(self, ids: Ids, nodes: Nodes) -> Nodes:
         """Return the nodes (N,) after one more character (N,)."""

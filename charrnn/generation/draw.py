@@ -18,7 +18,7 @@ lower id is first.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ Flags = npt.NDArray[np.bool_]
 _COLDEST = 1e260
 # The options of the filters, with the neutral value of each
 FILTERS = {"top_k": np.inf, "top_p": 1.0, "min_p": 0.0}
-COLUMNS = ("scale", *FILTERS)  # the columns of the arrays of `Limits`
+COLUMNS = ("scale", *FILTERS)  # the columns of `Batch.limits`
 BLANKS = " \t"
 RUN_LENGTH = 3  # equal blanks, after which the limits are lifted
 
@@ -98,114 +98,73 @@ def log_softmax(logits: npt.NDArray[Any]) -> Floats:
     return scores
 
 
-class Limits:
-    """The temperatures and filters of N streams. They are lifted after equal blanks.
+class Batch:
+    """The params of N streams as arrays, and how they depend on the texts so far.
+
+    A single stream can have arrays without the first axis (`squeeze`).
 
     Args:
-        ordinary: (N, 1 + F), the `COLUMNS`: the factor of the logits and the values of `FILTERS`.
         texts: the ids of each stream so far, at least the last `RUN_LENGTH`.
+        dry: the penalties after the texts of the streams that have some, by their number.
 
     Attributes:
-        ordinary_and_lifted: (2, N, 1 + F).
+        greedy: (N,), whether the likeliest character is always drawn.
+        bias: (N, V), added to the logits; None if it is 0 everywhere.
+        limits: (2, N, 1 + F), the `COLUMNS`: the factor of the logits and the values of `FILTERS`,
+            ordinary and lifted. They are neutral where `greedy`.
         current: (N, 1 + F), the limits of the next draw; changed in place.
         blanks: the ids of `BLANKS`; empty if there is nothing to lift.
         runs: the number of equal blanks at the end of each stream.
     """
 
     def __init__(
-        self, ordinary: Floats, vocabulary: Vocabulary, texts: Sequence[Sequence[int]] | Ids
-    ) -> None:
-        lifted = np.tile([1, *FILTERS.values()], (len(ordinary), 1))
-        lifted[:, 0] = np.minimum(ordinary[:, 0], 1)
-        self.ordinary_and_lifted = np.stack([ordinary, lifted])
-        self.current = ordinary.copy()
-        self.blanks: frozenset[int] = frozenset()
-        if (lifted != ordinary).any():
-            self.blanks = frozenset(vocabulary.look_up(BLANKS).tolist()) - {-1}
-        self.runs = [0] * len(texts)
-        self._last = [-1] * len(texts)
-        if self.blanks:
-            for n, text in enumerate(texts):
-                for id_ in text[-RUN_LENGTH:]:
-                    self._append(n, int(id_))
-
-    def append(self, ids: Ids) -> None:
-        """Append drawn ids (N,) to the texts."""
-        if ids.ndim:
-            for n, id_ in enumerate(ids.tolist()):
-                if self.runs[n] or id_ in self.blanks:
-                    self._append(n, id_)
-        elif self.runs[0] or ids in self.blanks:
-            self._append(0, int(ids))
-
-    def _append(self, n: int, id_: int) -> None:
-        """Append an id to the text of one stream."""
-        before, run = self.runs[n], int(id_ in self.blanks)
-        if run and id_ == self._last[n]:
-            run += before
-        self.runs[n], self._last[n] = run, id_
-        if (run >= RUN_LENGTH) != (before >= RUN_LENGTH):
-            self.current[n] = self.ordinary_and_lifted[int(run >= RUN_LENGTH), n]
-
-
-@dataclass
-class Batch:
-    """The params of N streams as arrays. For a single stream they have no first axis.
-
-    `limits` and `dry` change with the texts.
-    """
-
-    greedy: Flags  # (N,), whether the likeliest character is always drawn
-    bias: Array | None  # (N, V), added to the logits; None if it is 0 everywhere
-    limits: Limits  # the temperatures and filters; neutral where `greedy`
-    # the penalties of the streams that have some, by the number of the stream
-    dry: dict[int, DryPenalties]
-
-    def __post_init__(self) -> None:
-        self.depends_on_text = bool(self.dry or self.limits.blanks)
-        # Options that change nothing are skipped in `draw`.
-        self.is_greedy = bool(self.greedy.all())
-        ordinary = self.limits.ordinary_and_lifted[0]
-        uses_top_k, uses_top_p, uses_min_p = (ordinary[:, 1:] != [*FILTERS.values()]).any(0)
-        self.ranks = bool(uses_top_k or uses_top_p)
-        # All these arrays are views of the current limits, which change in place.
-        shape = () if self.greedy.ndim == 0 else (-1, 1)
-        views = (column.reshape(shape) for column in self.limits.current.T)
-        self.scale, self.top_k, self.top_p, min_p = views
-        self.min_p = min_p if uses_min_p else None
-
-    @classmethod
-    def of(
-        cls,
+        self,
         params: Sequence[SamplingParams],
         vocabulary: Vocabulary,
         texts: Sequence[Sequence[int]] | Ids,
         dry: Mapping[int, DryPenalties] | None = None,
-    ) -> Batch:
-        """Return the batch of N streams with these params.
-
-        Args:
-            texts: the last ids of each stream, at least `RUN_LENGTH` if the text has as many.
-            dry: the penalties after the texts of the streams that have some, by their number.
-        """
+    ) -> None:
         temperatures = np.array([resolve_temperature(row) for row in params])
-        greedy = temperatures == 0
+        self.greedy: Flags = temperatures == 0
+        self.bias: Array | None = None
+        if any(row.ban or row.logit_bias for row in params):
+            self.bias = np.stack([make_bias(row, vocabulary) for row in params])
         with np.errstate(divide="ignore", over="ignore"):
             scale = np.minimum(1 / temperatures, _COLDEST)
-        bias = None
-        if any(row.ban or row.logit_bias for row in params):
-            bias = np.stack([make_bias(row, vocabulary) for row in params])
+        neutral = np.array([1, *FILTERS.values()])
         values = [[getattr(row, name) for name in FILTERS] for row in params]
-        filter_values = np.array(values, np.float64).reshape(-1, len(FILTERS))
-        is_neutral = np.isnan(filter_values) | greedy[:, None]
-        filter_values = np.where(is_neutral, [*FILTERS.values()], filter_values)
-        limits = np.column_stack([np.where(greedy, 1, scale), filter_values])
-        return cls(greedy, bias, Limits(limits, vocabulary, texts), dict(dry or {}))
+        ordinary = np.column_stack([scale, np.array(values, np.float64).reshape(-1, len(FILTERS))])
+        ordinary = np.where(np.isnan(ordinary) | self.greedy[:, None], neutral, ordinary)
+        lifted = np.tile(neutral, (len(ordinary), 1))
+        lifted[:, 0] = np.minimum(ordinary[:, 0], 1)
+        self.limits, self.current = np.stack([ordinary, lifted]), ordinary.copy()
+        self.dry = dict(dry or {})
+        self.blanks: frozenset[int] = frozenset()
+        if (lifted != ordinary).any():
+            self.blanks = frozenset(vocabulary.look_up(BLANKS).tolist()) - {-1}
+        self.depends_on_text = bool(self.dry or self.blanks)
+        self.runs, self._last = [0] * len(texts), [-1] * len(texts)
+        for n, text in enumerate(texts if self.blanks else ()):
+            for id_ in text[-RUN_LENGTH:]:
+                self._count_blank(n, int(id_))
+        # Options that change nothing are skipped in `draw`.
+        self.is_greedy = bool(self.greedy.all())
+        uses_top_k, uses_top_p, self._uses_min_p = (ordinary != neutral).any(0)[1:].tolist()
+        self.ranks = uses_top_k or uses_top_p
+        self._view_limits((-1, 1))
+
+    def _view_limits(self, shape: tuple[int, ...]) -> None:
+        """Set views (N, 1) of the current limits, which change in place."""
+        views = (column.reshape(shape) for column in self.current.T)
+        self.scale, self.top_k, self.top_p, min_p = views
+        self.min_p = min_p if self._uses_min_p else None
 
     def squeeze(self) -> Batch:
-        """Return the batch of a single stream without the first axis."""
-        bias = None if self.bias is None else self.bias[0]
-        return replace(self, greedy=self.greedy[0], bias=bias)
+        """Return the batch of a single stream without the first axis. Both change together."""
+        single = copy(self)
+        single.greedy, single.bias = self.greedy[0], None if self.bias is None else self.bias[0]
+        single._view_limits(())
+        return single
 
     def compute_penalties(self, shape: tuple[int, ...]) -> Floats:
         """Return the penalties (N, V), which are subtracted from the logits."""
@@ -217,10 +176,20 @@ class Batch:
 
     def append(self, ids: Ids) -> None:
         """Append drawn ids (N,) to the texts."""
-        for n, dry in self.dry.items():
-            dry.append(int(np.atleast_1d(ids)[n]))
-        if self.limits.blanks:
-            self.limits.append(ids)
+        for n, id_ in enumerate(ids.reshape(-1).tolist()):
+            if n in self.dry:
+                self.dry[n].append(id_)
+            if self.runs[n] or id_ in self.blanks:
+                self._count_blank(n, id_)
+
+    def _count_blank(self, n: int, id_: int) -> None:
+        """Update the run of blanks of one stream, and lift its limits or restore them."""
+        before, run = self.runs[n], int(id_ in self.blanks)
+        if run and id_ == self._last[n]:
+            run += before
+        self.runs[n], self._last[n] = run, id_
+        if (run >= RUN_LENGTH) != (before >= RUN_LENGTH):
+            self.current[n] = self.limits[int(run >= RUN_LENGTH), n]
 
 
 def draw(logits: npt.NDArray[Any], uniforms: Any, batch: Batch) -> Ids:

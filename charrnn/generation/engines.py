@@ -2,8 +2,8 @@
 
     logits, state = step(ids, state)
 
-The step of a network is in `charrnn.generation.numpy_network`, and in `torch_network` for GPUs and
-other cells. Functions make new steps from it: the mean of several networks, and the mixture with
+The step of a network is in `charrnn.generation.numpy_network`; here is one in torch, for GPUs and
+other cells. Functions make new steps from them: the mean of several networks, and the mixture with
 counts. The extra ``fast`` adds a compiled engine in int8.
 """
 
@@ -20,11 +20,10 @@ from charrnn.counts.recent import RecentContexts
 from charrnn.errors import InputError, format_install_command
 from charrnn.generation.draw import Array, Batch, Floats, Ids, draw, log_softmax
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
-from charrnn.generation.processors import limit_blas_threads
+from charrnn.generation.processors import get_torch_pool, limit_blas_threads
 from charrnn.models.trained import State, Trained, TrainedEnsemble
 
 _FEW = 4  # up to this number of streams, the counts are read stream by stream
-Call = Callable[..., State]  # calls a method with its arguments, and returns its result
 
 
 def select_streams(state: State, streams: Sequence[int]) -> State:
@@ -40,7 +39,32 @@ def concat_states(states: Sequence[State]) -> State:
     ]
 
 
-# -- steps made from other steps -------------------------------------------------------------------
+# -- steps -----------------------------------------------------------------------------------------
+
+
+def make_torch_step(model: Trained, device: str) -> Step:
+    """Return the step in torch of a network or an ensemble, for all cells, without its counts.
+
+    The state stays on the device. The logits of all streams are copied to the CPU at once.
+    """
+    import torch
+
+    from charrnn.networks.ensemble import join_networks
+
+    network = join_networks(model).eval().requires_grad_(False).to(device)
+
+    def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
+        # A single stream gets its first axis back.
+        N = ids.size
+        characters = torch.as_tensor(ids.reshape(N, 1), device=device)
+        layers = [
+            tuple(torch.as_tensor(vectors, device=device).reshape(N, -1) for vectors in layer)
+            for layer in state
+        ]
+        logits, layers = network(characters, layers)
+        return logits.cpu().numpy().reshape(*ids.shape, -1) if needs_logits else None, layers
+
+    return step
 
 
 def average_steps(steps: Sequence[Step], model: TrainedEnsemble) -> Step:
@@ -71,15 +95,23 @@ def mix_with_counts(network: Step, counts: Counts) -> Step:
     """
     recent = RecentContexts(counts)
 
+    def mix(reader: Any, ids: Ids, contexts: Any, network_logits: Any) -> tuple[Array, Any]:
+        prediction, contexts = reader.read_next(ids, contexts)
+        return prediction.mix(network_logits), contexts
+
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
         *layers, (contexts,) = state
-        network_logits, reader = None, recent if ids.size <= _FEW else counts
+        logits, reader = None, recent if ids.size <= _FEW else counts
         if counts.needs_network:
-            network_logits, layers = network(ids, layers, needs_logits)
+            logits, layers = network(ids, layers, needs_logits)
         if not needs_logits:
-            return None, [*layers, (reader.extend(ids, contexts),)]
-        prediction, contexts = reader.read_next(ids, contexts)
-        return prediction.mix(network_logits), [*layers, (contexts,)]
+            contexts = reader.extend(ids, contexts)
+        elif reader is counts or ids.ndim == 0:
+            logits, contexts = mix(reader, ids, contexts, logits)
+        else:
+            rows = zip(ids, contexts, [None] * ids.size if logits is None else logits, strict=True)
+            logits, contexts = map(np.stack, zip(*(mix(recent, *row) for row in rows), strict=True))
+        return logits, [*layers, (contexts,)]
 
     return step
 
@@ -127,29 +159,26 @@ class Engine(Protocol):
 
 
 class StepEngine:
-    """The engine of a step.
+    """The engine of a step in NumPy. `normalizes`: whether `read` returns log-probabilities."""
 
-    Args:
-        normalizes: whether `read` returns log-probabilities.
-        call: calls a method with its arguments where the step can run.
-    """
-
-    def __init__(self, step: Step, vocabulary_size: int, normalizes: bool, call: Call) -> None:
-        self._step, self._vocabulary_size = step, vocabulary_size
-        self._normalizes, self._call = normalizes, call
+    def __init__(self, step: Step, vocabulary_size: int, normalizes: bool) -> None:
+        self._step, self._vocabulary_size, self._normalizes = step, vocabulary_size, normalizes
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         logits = np.empty((*ids.shape, self._vocabulary_size), np.float32)
-        return logits, self._call(self._read, ids, state, logits)
+        return logits, self._run(self._read, ids, state, logits)
 
     def advance(self, ids: Ids, state: State) -> State:
-        return self._call(self._read, ids, state)
+        return self._run(self._read, ids, state)
 
     def write(
         self, ids: Ids, state: State, uniforms: Floats, batch: Batch, needed: Ids | None = None
     ) -> tuple[Ids, State]:
         written = np.empty(uniforms.shape, np.int64)
-        return written, self._call(self._write, ids, state, uniforms, batch, written)
+        return written, self._run(self._write, ids, state, uniforms, batch, written)
+
+    def _run(self, method: Callable[..., State], *arguments: Any) -> State:
+        return method(*arguments)
 
     @limit_blas_threads()
     @np.errstate(all="ignore")
@@ -187,6 +216,25 @@ def _restore_first_axis(state: State, streams: int) -> State:
     return [tuple(vectors.reshape(streams, -1) for vectors in layer) for layer in state]
 
 
+class TorchEngine(StepEngine):
+    """The engine of a step in torch. It runs in a thread in which torch uses one core."""
+
+    def _run(self, method: Callable[..., State], *arguments: Any) -> State:
+        import torch
+
+        from charrnn.networks.precision import set_float32_precision
+
+        def call() -> State:
+            with torch.inference_mode(), set_float32_precision(tf32=False):
+                return method(*arguments)
+
+        state = get_torch_pool(1).submit(call).result()
+        return [
+            tuple(v.cpu().numpy() if isinstance(v, torch.Tensor) else v for v in layer)
+            for layer in state
+        ]
+
+
 def make_engine(
     model: Trained, name: str = "auto", precision: int = 32, device: str = "cpu"
 ) -> Engine:
@@ -201,26 +249,21 @@ def make_engine(
     """
     if precision == 8:
         return _make_int8_engine(model, name)
+    engine = StepEngine
     kinds = [m.architecture.kind for m in model.members if m.architecture.kind not in CELLS]
     if name == "torch" or (name == "auto" and (kinds or device != "cpu")):
-        from charrnn.generation.torch_network import call_in_torch_thread, make_torch_step
-
-        step, call = make_torch_step(model, device), call_in_torch_thread
+        step, engine = make_torch_step(model, device), TorchEngine
     elif kinds:
         raise InputError(
             f"engine={name}: has no kernel for a model of kind {kinds[0]}; use torch, or leave the "
             f"option out"
         )
     else:
-        steps, call = [make_network_step(member) for member in model.members], _call
+        steps = [make_network_step(member) for member in model.members]
         step = average_steps(steps, model) if isinstance(model, TrainedEnsemble) else steps[0]
     if model.counts is not None:
         step = mix_with_counts(step, model.counts)
-    return StepEngine(step, len(model.vocabulary), model.counts is not None, call)
-
-
-def _call(method: Callable[..., State], *arguments: Any) -> State:
-    return method(*arguments)
+    return engine(step, len(model.vocabulary), model.counts is not None)
 
 
 def _make_int8_engine(model: Trained, name: str) -> Engine:

@@ -50,12 +50,8 @@ class FoldedWeights:
     decoder_bias: Array  # (V,)
 
 
-def _multiply(left: Float64s, right: Float64s) -> Float64s:
-    return left @ right.T
-
-
 @np.errstate(all="ignore")
-def fold_weights(model: TrainedModel, multiply: Product = _multiply) -> FoldedWeights:
+def fold_weights(model: TrainedModel, multiply: Product = np.inner) -> FoldedWeights:
     """Return the folded weights of a trained model.
 
     Weights that are too large become infinite without a warning. The draw then refuses the logits.

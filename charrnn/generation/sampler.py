@@ -137,22 +137,22 @@ class Sampler:
             seed=seed,
             sample=sample,
             last=last,
-            start=self._encode(self._fit_start_text(params)),
+            start=self._encode_start_text(params),
             stops=() if until is None else (vocabulary.as_tokens(until),),
         )
 
     def read_start(self, params: SamplingParams) -> StartState:
         """Read the primer and start_text, and return the state from which new texts continue."""
-        ids, state = self.prepare_prompt(self._fit_start_text(params), params.prime)
+        ids, state = self.prepare_prompt(self._encode_start_text(params), params.prime)
         return self.advance(StartState(None, state), ids.tolist())
 
-    def prepare_prompt(self, start_text: str = "", prime: str = "text") -> tuple[Ids, State]:
+    def prepare_prompt(self, ids: Ids, prime: str = "text") -> tuple[Ids, State]:
         """Return the ids (T,) that are read before a text is written, and the state before them.
 
-        The ids are the last character of the primer, if there is one, and the start text. If both
-        are empty, the ids are a newline, or nothing if the vocabulary has no newline.
+        They are the last character of the primer, if there is one, and the ids of the start text.
+        If both are empty, they are a newline, or nothing if the vocabulary has no newline.
         """
-        ids, last, state = self._encode(start_text), None, zero_state(self.model, 1)
+        last, state = None, zero_state(self.model, 1)
         if prime == "text":
             if self._after_primer is None:
                 primer = encode_primer(self.model.facts, self.model.vocabulary)
@@ -171,13 +171,11 @@ class Sampler:
         unread = [*ids[:-1]] if start.last is None else [start.last, *ids[:-1]]
         return StartState(ids[-1], self.reader.advance(np.array([unread], np.int64), start.state))
 
-    def _fit_start_text(self, params: SamplingParams) -> str:
-        """Return start_text in characters that the model knows, as `unknown` says."""
-        return fit_text(params.start_text, self.model.vocabulary, params.unknown).text
-
-    def _encode(self, start_text: str) -> Ids:
+    def _encode_start_text(self, params: SamplingParams) -> Ids:
+        """Return the ids of start_text, in characters that the model knows, as `unknown` says."""
+        text = fit_text(params.start_text, self.model.vocabulary, params.unknown).text
         try:
-            return self.model.vocabulary.encode(start_text)
+            return self.model.vocabulary.encode(text)
         except InputError as error:
             raise InputError(f"start_text: {error}") from None
 
@@ -418,7 +416,7 @@ def write_chunk(
     T = min(steps, int(num_left.max()))
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
-    batch = Batch.of(
+    batch = Batch(
         [stream.params for stream in streams],
         streams[0].vocabulary,
         [stream.text[-RUN_LENGTH:] for stream in streams],

@@ -137,8 +137,13 @@ def test_every_way_of_reading_is_the_same(weights):
         for t in range(200):
             reader = readers[t % len(readers)]
             extended = reader.extend(ids[:, t], extended)
-            prediction, state = reader.read_next(ids[:, t], state)
-            mixed = prediction.mix(network[:, t])
+            if reader is recent:  # reads one stream
+                each = [recent.read_next(*pair) for pair in zip(ids[:, t], state, strict=True)]
+                mixed = np.stack([p.mix(network[n, t]) for n, (p, _) in enumerate(each)])
+                state = np.stack([after for _, after in each])
+            else:
+                prediction, state = counts.read_next(ids[:, t], state)
+                mixed = prediction.mix(network[:, t])
             np.testing.assert_allclose(mixed, whole[:, t], atol=1e-4)
             np.testing.assert_array_equal(state, states[:, t])
             np.testing.assert_array_equal(extended, state)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from charrnn.counts import passages
-from charrnn.counts.passages import count_passages, count_with_best_context
+from charrnn.counts.passages import count_with_best_context
 from charrnn.counts.table import CountTable
 from tests.generation.definition import KneserNey
+from tests.generation.models import count_passages
 from tests.refusals import damaged_arrays
 
 RNG = np.random.default_rng(0)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from charrnn.counts.mixing import Counts, Weights
-from charrnn.counts.passages import count_passages
+from charrnn.counts.passages import build_table, count_levels
 from charrnn.counts.run_lengths import count_runs
+from charrnn.counts.table import CountTable
 from charrnn.counts.words import count_words, number_letters
 from charrnn.generation.draw import Batch
 from charrnn.generation.dry import DryPenalties
@@ -109,7 +110,7 @@ def batch_of(
     """Streams after texts of ids, with one choice for all or one for each."""
     each = [choices] * len(texts) if isinstance(choices, SamplingParams) else choices
     dry = {n: DryPenalties(p, texts[n]) for n, p in enumerate(each) if p.dry_multiplier}
-    return Batch.of(each, vocabulary, texts, dry)
+    return Batch(each, vocabulary, texts, dry)
 
 
 def some_ids(model: TrainedModel, *shape: int, seed: int = 1) -> np.ndarray:
@@ -126,6 +127,11 @@ def counted(
     model = trained_model(kind, conviction=2.0, **how)
     counts = counts_of(model.vocabulary.encode(text), model.vocabulary, 5, weights)
     return replace(model, counts=counts)
+
+
+def count_passages(ids: np.ndarray, vocabulary_size: int, context: int) -> CountTable:
+    """The counts of all passages of a text, with contexts of up to `context`."""
+    return build_table(list(count_levels(ids, vocabulary_size, context)), vocabulary_size)
 
 
 def counts_of(ids: np.ndarray, vocabulary: Vocabulary, context: int, weights: Weights) -> Counts:

@@ -66,7 +66,7 @@ def with_int8(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndar
     batch, room = batch_of(choices, [[]] * len(logits), LETTERS), np.empty(logits.shape[1])
     if batch.bias is not None:
         logits = logits + batch.bias
-    each = zip(logits, uniforms, batch.greedy, batch.limits.current, strict=True)
+    each = zip(logits, uniforms, batch.greedy, batch.current, strict=True)
     with np.errstate(over="ignore"):
         return np.array([draw(row, room, *how) for row, *how in each])
 

@@ -14,12 +14,12 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from charrnn.counts.passages import count_passages
 from charrnn.data import find_training_data, open_data
 from charrnn.models import model_file
 from charrnn.text.background import PASSAGE, Background, remove_shared_passages
 from charrnn.text.vocabulary import Vocabulary
 from tests.attacks.stranger import tampered
+from tests.generation.models import count_passages
 from tests.small_runs import Train, metrics
 
 OPTIONS = ("trainer.max_steps=20", "validate_every=10", "callbacks.samples.length=0")

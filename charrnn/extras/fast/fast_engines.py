@@ -109,7 +109,7 @@ class Int8Engine:
         note = threading.Timer(_QUIET_SECONDS, announce)
         note.start()
         try:
-            batch = Batch.of([SamplingParams()], self._vocabulary, [[]])
+            batch = Batch([SamplingParams()], self._vocabulary, [[]])
             self.write(np.zeros(1, np.int64), state, np.zeros((1, 1)), batch)
         finally:
             note.cancel()
@@ -146,7 +146,7 @@ class Int8Engine:
             return state
         following = np.zeros(ids.shape, np.int64)
         following[:, :-1] = ids[:, 1:]
-        batch = Batch.of([SamplingParams()] * len(ids), self._vocabulary, ids)
+        batch = Batch([SamplingParams()] * len(ids), self._vocabulary, ids)
         lengths = np.full(len(ids), ids.shape[1])
         uniforms = np.zeros(ids.shape)
         return self._write(ids[:, 0], state, uniforms, batch, lengths, following, logits)[1]
@@ -171,8 +171,7 @@ class Int8Engine:
         """
         N, V = len(ids), len(self._vocabulary)
         bias = np.zeros((N, V), np.float32) if batch.bias is None else batch.bias
-        limits = batch.limits
-        blanks, runs = np.array([*limits.blanks], np.int64), np.array(limits.runs)
+        blanks, runs = np.array([*batch.blanks], np.int64), np.array(batch.runs)
         # Characters past a stream's length may stay unwritten, and the server reads them again to
         # score the others. So they are 0, which is a valid id.
         written = np.zeros(uniforms.shape, np.int64) if following is None else following
@@ -192,7 +191,7 @@ class Int8Engine:
                 self._loop, self.network, self._counts, carried[0], carried[-1], contexts,
                 ids[streams].astype(np.int64), np.ascontiguousarray(uniforms[streams], np.float64),
                 bias[streams], batch.greedy[streams],
-                np.ascontiguousarray(limits.ordinary_and_lifted[:, streams]), blanks, runs[streams],
+                np.ascontiguousarray(batch.limits[:, streams]), blanks, runs[streams],
                 lengths[streams], written[streams], following is not None, logits[streams],
             )  # fmt: skip
             if not is_finite:

@@ -586,9 +586,7 @@ def write(  # type: ignore[no-untyped-def]
         contexts: (B, K + 2), the state of the counts at the same place; (B, 0) without counts.
         ids: (B,), the last characters; afterwards the last new characters.
         bias: (B, V), added to the logits; minus infinity for banned characters.
-        greedy: (B,), like in `draw.Batch`.
-        limits: (2, B, 1 + F), `ordinary_and_lifted` of `draw.Limits`.
-        blanks, runs: like in `draw.Limits`; the runs (B,) are changed in place.
+        greedy, limits, blanks, runs: like in `draw.Batch`; the runs (B,) are changed in place.
         needed: (B,), the number of characters that each stream needs.
         written: (B, T), filled with the new characters.
         reads: whether the characters in `written` are read, and nothing is written.

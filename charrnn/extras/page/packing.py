@@ -162,7 +162,7 @@ def compute_divergence(model: TrainedModel, other: TrainedModel) -> float:
     sampler = Sampler(model)
     params = SamplingParams(_DIVERGENCE_CHARACTERS, temperature=1.0, min_p=0, seed=0)
     text = "".join(piece.text for piece in sampler.write(params))
-    ids, state = sampler.prepare_prompt(text)
+    ids, state = sampler.prepare_prompt(model.vocabulary.encode(text))
     engines = (make_engine(model), make_engine(other))
     log_p, log_q = (log_softmax(engine.read(ids[None], state)[0][0]) for engine in engines)
     return float((np.exp(log_p) * (log_p - log_q)).sum(-1).mean())

@@ -55,7 +55,7 @@ class ServedModel:
             ids = self.vocabulary.encode(known_text)
         except InputError as error:
             raise InputError(f"prompt: {error}") from None
-        input_ids, state = self._sampler.prepare_prompt(known_text, self._prime)
+        input_ids, state = self._sampler.prepare_prompt(ids, self._prime)
         if not len(input_ids):
             raise InputError("prompt: is empty, and the model knows no newline to start after")
         return Prompt(text, ids, input_ids, state)
