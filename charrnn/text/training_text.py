@@ -96,13 +96,11 @@ def find_training_text(
             data = open_data(Path(corpus), Path(corpus).with_suffix(".json"))
         return TrainingText("".join(piece for s in splits for piece in data.decode_split(s)))
     except InputError as error:
+        name, reason = shorten(corpus), str(error).removeprefix(f"{corpus}: ")
         if corpus is None:
-            raise InputError(
-                f"corpus=null: the model's training text is not available ({error}); "
-                f"name it: corpus=FILE"
-            ) from None
-        reason = str(error).removeprefix(f"{corpus}: ")
-        raise InputError(f"corpus={shorten(corpus)}: {reason}") from None
+            name = "null"
+            reason = f"the model's training text is not available ({error}); name it: corpus=FILE"
+        raise InputError(f"corpus={name}: {reason}") from None
 
 
 def get_corpus_name(facts: Mapping[str, Any]) -> str | None:

@@ -66,15 +66,14 @@ class Vocabulary:
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
         """Return the ids (n,) of a text. Raise InputError if the vocabulary lacks a character."""
-        text = self.as_tokens(text)
-        try:
-            return np.fromiter((self._ids[c] for c in text), np.int64, len(text))
-        except KeyError as unknown:
-            character = unknown.args[0]
+        ids = self.look_up(text)
+        if (ids < 0).any():
+            character = self.as_tokens(text)[ids.argmin()]
             raise InputError(
                 f"the character {character!r} (U+{ord(character):04X}) is not among the "
                 f"{len(self)} that this model was trained on; change the text"
-            ) from None
+            )
+        return ids
 
     def look_up(self, text: str) -> npt.NDArray[np.int64]:
         """Return the ids (n,) of a text, with -1 for characters that the vocabulary lacks."""

@@ -9,7 +9,6 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,7 +151,7 @@ def kept(cache: Path) -> list[str]:
 def named(monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, **changes: str) -> None:
     """Let a small text stand for a corpus."""
     digest = hashlib.sha256(content).hexdigest()
-    monkeypatch.setitem(CORPORA, name, replace(CORPORA[name], sha256=digest, **changes))
+    monkeypatch.setitem(CORPORA, name, CORPORA[name]._replace(sha256=digest, **changes))
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +175,7 @@ def test_the_names_are_those_of_the_configs() -> None:
 def test_a_file_of_a_server_is_fetched_once(
     server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named(monkeypatch, "tiny_shakespeare", CONTENT, url=f"{server.address}/text")
+    named(monkeypatch, "tiny_shakespeare", CONTENT, source=f"{server.address}/text")
     found: list[Path] = []
     jobs = [
         threading.Thread(target=lambda: found.append(fetch_corpus("tiny_shakespeare")))
@@ -210,7 +209,7 @@ def test_a_server_that_fails(
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{free.getsockname()[1]}/"
-    named(monkeypatch, "tiny_shakespeare", CONTENT + b"!" * (page == "short"), url=url)
+    named(monkeypatch, "tiny_shakespeare", CONTENT + b"!" * (page == "short"), source=url)
     with pytest.raises(RunError, match=f"(?:{reason}).*charrnn train my.txt") as refused:
         fetch_corpus("tiny_shakespeare")
     assert "\n" not in str(refused.value)
