@@ -178,9 +178,8 @@ class _Rows:
         for block in self.read_blocks(self.columns):
             if block.end_column == 0:
                 self.first = block.state
-            if block.end_column > 0:
-                share = min(block.end_column, self.columns.stop) / self.columns.stop
-                self.num_done = int(share * (len(self.scored) - 1))
+            share = max(0, min(block.end_column / self.columns.stop, 1))
+            self.num_done = int(share * (len(self.scored) - 1))
             self._store(block)
             yield block.total
         self.last = block.state
@@ -188,10 +187,7 @@ class _Rows:
     def rescore(self, state: State) -> Iterator[float]:
         """Yield the change in loss of each block if the rows continue from another state."""
         columns = range(0, self.columns.stop, self.columns.step)
-        old_blocks, new_blocks = (
-            self.read_blocks(columns, self.first),
-            self.read_blocks(columns, state),
-        )
+        old_blocks, new_blocks = (self.read_blocks(columns, each) for each in (self.first, state))
         self.first, self.agrees, last_difference = state, True, -WARM_UP
         for old, new in zip(old_blocks, new_blocks, strict=True):
             if np.abs(new.losses - old.losses).mean() > TOLERANCE:  # not true for NaN
@@ -279,8 +275,7 @@ def compute_window_loss(
             if thread == 0:
                 done = int(batch[0])
             rows = _Rows(network, ids, range(1, count + 1), batch, columns)
-            for block in rows.read_blocks(columns):
-                yield block.total
+            yield from rows.score()
 
     with use_eval_mode(network):
         tasks = [score(thread) for thread in range(min(threads, len(batches)))]

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charrnn.errors import InputError, is_out_of_memory, shorten, to_one_line
+from charrnn.errors import InputError, is_out_of_memory, to_one_line
 from charrnn.files import replace_file, require_regular_file
 from charrnn.models.trained import TrainedModel, parse_architecture
 from charrnn.text.vocabulary import Vocabulary
@@ -55,8 +55,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
 def read(path: Path) -> dict[str, Any]:
     """Return the content of a checkpoint, on the CPU.
 
-    Raises:
-        InputError: it is damaged, cannot be read, or was written by another program or version.
+    Raise InputError if it cannot be read, is damaged, or is another program's or version's.
     """
     require_regular_file(path, "give a run folder or a checkpoint; `charrnn runs` lists the runs")
     try:
@@ -82,10 +81,10 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(entry, dict) or not isinstance(content.get("state_dict"), dict):
         raise InputError(f"{path}: a checkpoint of another program, not of charrnn")
     version = entry.get("version")
-    if version != FORMAT_VERSION:
-        other = shorten(version, 20) if isinstance(version, int | str) else type(version).__name__
+    if type(version) is not int or version != FORMAT_VERSION:
         raise InputError(
-            f"{path}: a checkpoint of version {other}, and this charrnn reads {FORMAT_VERSION}"
+            f"{path}: a checkpoint of version {to_one_line(version, 20)}, and this charrnn reads "
+            f"{FORMAT_VERSION}"
         )
     return {**content, "state_dict": dict(content["state_dict"])}
 
@@ -115,7 +114,12 @@ def read_run(path: Path) -> dict[str, Any]:
     return content
 
 
-def parse_model(content: Mapping[str, Any]) -> TrainedModel:
+def read_model(path: Path) -> TrainedModel:
+    """Return the trained model of a .ckpt file. Raise InputError if it contains no valid one."""
+    return parse_model(path, read(path))
+
+
+def parse_model(path: Path, content: Mapping[str, Any]) -> TrainedModel:
     """Return the trained model in the result of `read`. Raise InputError if there is none."""
     entry = content[ENTRY]
     try:
@@ -125,31 +129,21 @@ def parse_model(content: Mapping[str, Any]) -> TrainedModel:
             raise ValueError("its facts are no plain values")
         weights = _select_network_weights(content["state_dict"])
         return TrainedModel(architecture, vocabulary, weights, facts)
-    except KeyError as error:
-        raise InputError(f"contains no model (its entry {to_one_line(error)} is missing)") from None
     except Exception as error:  # The types of these values are not checked.
-        raise InputError(f"contains no model ({to_one_line(error)})") from None
+        reason = f"its entry {error} is missing" if isinstance(error, KeyError) else error
+        raise InputError(f"{path}: contains no model ({to_one_line(reason)})") from None
 
 
 def _select_network_weights(state: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
     """Return the network's weights as float32, without the other weights of a user's module."""
-    weights = {
-        str(name).removeprefix(NETWORK_PREFIX): tensor
-        for name, tensor in state.items()
-        if str(name).startswith(NETWORK_PREFIX)
-    }
-    for name, tensor in weights.items():
+    weights = {}
+    for key, tensor in state.items():
+        if not str(key).startswith(NETWORK_PREFIX):
+            continue
+        name = str(key).removeprefix(NETWORK_PREFIX)
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             raise ValueError(f"its {name} is no tensor of floating-point numbers")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise ValueError(f"its {name} is longer than its data")
-    return {name: np.array(t.float().numpy(), np.float32) for name, t in weights.items()}
-
-
-def read_model(path: Path) -> TrainedModel:
-    """Return the trained model of a .ckpt file. Raise InputError if it contains no valid one."""
-    content = read(path)
-    try:
-        return parse_model(content)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        weights[name] = np.array(tensor.float().numpy(), np.float32)
+    return weights

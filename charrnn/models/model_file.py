@@ -126,10 +126,9 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
 
 def _parse_counts(values: dict[str, Any], arrays: Arrays, vocabulary_size: int) -> Counts:
     context, weights = values["context"], [values[name] for name in Weights._fields]
-    if type(context) is not int or list(map(len, weights)) != _WEIGHT_COUNTS:
-        raise ValueError("its counts are not described by numbers")
     numbers = [weight for part in weights for weight in part]
-    if not all(type(w) is float and 0 <= w < 100 for w in numbers):
+    are_valid = all(type(weight) is float and 0 <= weight < 100 for weight in numbers)
+    if type(context) is not int or list(map(len, weights)) != _WEIGHT_COUNTS or not are_valid:
         raise ValueError("its counts are not described by numbers")
     return Counts(
         CountTable.from_arrays(vocabulary_size, context, arrays),

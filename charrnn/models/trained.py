@@ -78,16 +78,13 @@ class Architecture(NetworkOptions):
         """
         V, D, H = self.vocabulary_size, self.embedding_size, self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, D)}
-        for layer in range(self.num_layers):
-            for name, shape in self.cell.shapes(H if layer else D, H).items():
-                shapes[f"recurrent.{layer}.{name}"] = shape
+        layers = range(self.num_layers)
+        for layer in layers:
+            cell_shapes = self.cell.shapes(H if layer else D, H)
+            shapes |= {f"recurrent.{layer}.{name}": shape for name, shape in cell_shapes.items()}
         norm = ("weight", "bias", "running_mean", "running_var") if self.batchnorm else ()
-        for layer in range(self.num_layers):
-            for name in norm:
-                shapes[f"norms.{layer}.{name}"] = (H,)
-        shapes["decoder.weight"] = (V, H)
-        shapes["decoder.bias"] = (V,)
-        return shapes
+        shapes |= {f"norms.{layer}.{name}": (H,) for layer in layers for name in norm}
+        return {**shapes, "decoder.weight": (V, H), "decoder.bias": (V,)}
 
     @property
     def num_parameters(self) -> int:

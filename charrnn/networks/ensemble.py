@@ -19,7 +19,7 @@ from charrnn.networks.network import Network, State, make_network
 
 
 class NetworkEnsemble(nn.Module):
-    """Several networks, always in evaluation mode. `shares`, the weights of the mean, sum to 1."""
+    """Several networks. `shares`, the weights of the mean, sum to 1."""
 
     log_shares: Tensor
 
@@ -28,11 +28,7 @@ class NetworkEnsemble(nn.Module):
         self.register_buffer("log_shares", torch.tensor(shares).log(), persistent=False)
         self.members = nn.ModuleList(networks)
         self.architecture = networks[0].architecture
-        self.sizes = [len(network.architecture.zero_state(0)) for network in networks]
-        self.eval()
-
-    def train(self, mode: bool = True) -> NetworkEnsemble:
-        return super().train(False)
+        self.sizes = [network.architecture.num_layers for network in networks]
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         log_probs, carried, first = [], [], 0

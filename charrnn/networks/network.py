@@ -93,11 +93,6 @@ class Network(nn.Module):
             hidden = functools.reduce(torch.add, outputs)
         return self.decoder(self.dropout(hidden, generator)), next_state
 
-    @property
-    def has_dropout(self) -> bool:
-        """Whether a training step draws random numbers."""
-        return self.architecture.dropout > 0
-
 
 def _to_module(layer_state: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
     """Convert tensors (N, H) to the (1, N, H) that PyTorch's modules take."""
@@ -111,25 +106,20 @@ def _from_module(carried: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 class Dropout(nn.Dropout):
-    """Dropout that can draw from a given generator.
+    """Dropout that, on a CPU, can draw from a given generator.
 
-    On a CPU each random integer gives four numbers of 16 bits, in a fifth of bernoulli_'s time.
+    There each random integer gives four numbers of 16 bits, in a fifth of bernoulli_'s time.
     """
 
     def forward(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        if not self.training or not self.p:
-            return hidden
-        if hidden.device.type == "cpu":
-            count, keep = hidden.numel(), 1 - self.p
-            integers = torch.empty(-(-count // 4), dtype=torch.int64)
-            integers.random_(-(2**63), None, generator=generator)
-            numbers = integers.view(torch.int16)[:count].view(hidden.shape)  # from -2^15 on
-            mask = numbers <= round(keep * 2**16) - 1 - 2**15
-            return hidden * mask.to(hidden.dtype).div_(keep)
-        if generator is None:
+        if not self.training or not self.p or hidden.device.type != "cpu":
             return super().forward(hidden)
-        mask = torch.empty_like(hidden).bernoulli_(1 - self.p, generator=generator)
-        return hidden * mask.div_(1 - self.p)
+        count, keep = hidden.numel(), 1 - self.p
+        integers = torch.empty(-(-count // 4), dtype=torch.int64)
+        integers.random_(-(2**63), None, generator=generator)
+        numbers = integers.view(torch.int16)[:count].view(hidden.shape)  # from -2^15 on
+        mask = numbers <= round(keep * 2**16) - 1 - 2**15
+        return hidden * mask.to(hidden.dtype).div_(keep)
 
 
 class BatchNorm(nn.Module):

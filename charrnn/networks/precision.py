@@ -41,8 +41,3 @@ def cpu_has_bf16() -> bool:
     # torch before 2.11 has no public function for it; the safe answer is False.
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) is True for name in ("avx512_bf16", "amx_bf16"))
-
-
-def device_has_bf16(device: torch.device) -> bool:
-    """Return whether a device is a GPU, or a CPU with instructions for products in bf16."""
-    return device.type == "cuda" or (device.type == "cpu" and cpu_has_bf16())

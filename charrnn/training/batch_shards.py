@@ -83,7 +83,7 @@ class BatchShardedLoss:
 
     def __call__(self, ids: Tensor, targets: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Return the mean loss of ids and targets (N, T), and the detached state after them."""
-        if self.network.has_dropout:
+        if self.network.architecture.dropout:
             seed = int(torch.randint(MAX_SEED, ()))
             for i, generator in enumerate(self.generators):
                 generator.manual_seed(seed + i)

@@ -31,10 +31,10 @@ from charrnn.models.trained import LOSS_AS_WRITTEN
 from charrnn.options.ranges import AT_LEAST_1, check_arguments
 from charrnn.say import say
 from charrnn.training.counting import CharacterCounts
-from charrnn.training.divergence import BestValidation
 from charrnn.training.log import TrainingLog, is_fitting
 from charrnn.training.restoring import is_validation_due
 from charrnn.training.signals import Signals
+from charrnn.training.split_scores import BestValidation
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
@@ -234,7 +234,7 @@ class RunCheckpoints(Checkpoint):
                 content = checkpoint.read(source)
                 if content["global_step"] == step:
                     checkpoint.write(self.folder / BEST, content)
-                    model_file.save(model, checkpoint.parse_model(content))
+                    model_file.save(model, checkpoint.parse_model(source, content))
                     return True
         say(f"the best model so far, of step {step:,}, is lost; the next validation writes another")
         return False

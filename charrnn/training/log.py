@@ -34,7 +34,7 @@ class TrainingLog(L.Callback):
         self._logged_step = 0
         # The start time of the steps whose speed is logged next, plus all pauses since.
         self._start = 0.0
-        self._at_validation = (0.0, 0.0)  # the time at its start, and `_start` at this time
+        self._validation_start = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._logged_step, self._start = trainer.global_step, time.perf_counter()
@@ -79,7 +79,7 @@ class TrainingLog(L.Callback):
         self._start += seconds
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._at_validation = time.perf_counter(), self._start
+        self._validation_start = time.perf_counter()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         step = trainer.global_step
@@ -94,9 +94,7 @@ class TrainingLog(L.Callback):
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoardLogger):
                     logger.log_metrics({BEST_LOSS: pl_module.best.loss}, trainer.global_step)
-        validation_start, start = self._at_validation
-        # This includes the pauses during the validation.
-        self._start = start + time.perf_counter() - validation_start
+        self.pause(time.perf_counter() - self._validation_start)
 
 
 def _log(logger: Logger, values: dict[str, float], step: int) -> None:

@@ -49,11 +49,10 @@ class MetricsCSV(Logger):
         super().__init__()
         self.path = Path(save_dir) / "metrics.csv"
         self.last_step: int | None = last_step  # None after the first write
-        self._first_step = last_step
+        self._step_in_file: Any = last_step  # of the last row in the file
         self.columns: tuple[str, ...] = COLUMNS
         self._row: dict[str, Any] = {}
-        # whether the file contains the row, and whether the row in it is complete
-        self._in_file = self._is_saved = False
+        self._is_saved = False  # whether the file has all values of the row
 
     @property
     def save_dir(self) -> str:
@@ -66,8 +65,7 @@ class MetricsCSV(Logger):
         if self._row.get("step") != step:
             if self._row:
                 self._write_row()
-            # A resume that begins with a validation adds its values to the last row.
-            self._row, self._in_file = {"step": step}, step == self._first_step
+            self._row = {"step": step}
         self._row.update(metrics)
         self._is_saved = False
 
@@ -99,7 +97,9 @@ class MetricsCSV(Logger):
         new_columns = self._row.keys() - set(self.columns)
         # If the user removed the folder, fail instead of making a new one.
         can_append = self.path.exists() or not self.path.parent.exists()
-        if self.last_step is None and not new_columns and not self._in_file and can_append:
+        # A resume that begins with a validation adds its values to the last row.
+        is_in_file = self._row.get("step") == self._step_in_file
+        if self.last_step is None and not new_columns and not is_in_file and can_append:
             append_rows(self.path, _format_rows(new_rows, self.columns))
         else:
             rows = _read_rows(self.path, self.last_step)
@@ -112,7 +112,7 @@ class MetricsCSV(Logger):
                 content = _format_rows([*rows, *new_rows], self.columns)
                 temporary.write_bytes(header.encode() + content)
             self.last_step = None
-        self._in_file = bool(new_rows)
+        self._step_in_file = self._row.get("step", self._step_in_file)
 
 
 def append_rows(path: Path, rows: bytes) -> None:

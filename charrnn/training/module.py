@@ -22,6 +22,7 @@ from lightning.pytorch.utilities.parsing import AttributeDict
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from charrnn.errors import RunError
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.networks.network import Network, State, copy_weights, detach_state
@@ -30,10 +31,9 @@ from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import optimizers, restoring
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, require_scalar
 from charrnn.training.datamodule import TextDataModule
-from charrnn.training.divergence import BestValidation, NonFiniteGuard
 from charrnn.training.log import StepNumber, TrainingLog, is_fitting
 from charrnn.training.optimizers import to_plain_hparams
-from charrnn.training.split_scores import SplitScores, as_window
+from charrnn.training.split_scores import BestValidation, SplitScores, as_window
 
 if TYPE_CHECKING:
     from charrnn.model import Model
@@ -97,17 +97,10 @@ class LanguageModel(L.LightningModule):
         # A checkpoint has only descriptions (mappings) of them, which cannot be called.
         self.make_optimizer = optimizer if callable(optimizer) else ADAM
         self.make_schedule = schedule if callable(schedule) else None
-        self.save_hyperparameters(
-            to_plain_hparams(
-                {
-                    "vocabulary": vocabulary,
-                    **{n: v for n, v in asdict(architecture).items() if n != "vocabulary_size"},
-                    "optimizer": self.make_optimizer,
-                    "schedule": self.make_schedule,
-                }
-            ),
-            logger=False,
-        )
+        factories = {"optimizer": self.make_optimizer, "schedule": self.make_schedule}
+        values = {"vocabulary": vocabulary, **asdict(architecture), **factories}
+        del values["vocabulary_size"]  # follows from the vocabulary
+        self.save_hyperparameters(to_plain_hparams(values), logger=False)
         self.vocabulary = vocabulary
         self.network = Network(architecture)
         self.num_batch_shards = num_batch_shards
@@ -116,7 +109,8 @@ class LanguageModel(L.LightningModule):
         self.last_loss: Tensor | None = None
         self.last_norm: Tensor | None = None  # gradient norm before clipping
         self.last_lr = 0.0
-        self.non_finite = NonFiniteGuard()
+        # the first step () with a loss or a gradient that is not finite; infinite if there is none
+        self._first_non_finite = torch.tensor(torch.inf)
         self.validation_logits: npt.NDArray[np.float16] | None = None
         self.loss_with_counts: float | None = None
         self._sharded_loss: BatchShardedLoss | None = None
@@ -165,7 +159,7 @@ class LanguageModel(L.LightningModule):
         return self._sharded_loss
 
     def on_fit_start(self) -> None:
-        self.non_finite = NonFiniteGuard()
+        self._first_non_finite = torch.full((), torch.inf, device=self.device)
         if self._rank_state is None and not self.trainer.global_step:
             self.best = BestValidation()  # another Trainer may have trained this module
 
@@ -207,16 +201,32 @@ class LanguageModel(L.LightningModule):
                 nn.utils.clip_grad_value_(parameters, gradient_clip_val)
             else:
                 nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
-        step = self.trainer.global_step + 1
-        if self.last_loss is not None:
-            self.non_finite.record(self.last_loss, step)
+        values = [] if self.last_loss is None else [self.last_loss]
         # A GradScaler skips steps with infinite gradients, so they do not mean divergence.
         if self.trainer.scaler is None:
-            self.non_finite.record(norm, step)
+            values.append(norm)
+        for value in values:
+            first = self._first_non_finite
+            step = first.clamp(max=self.trainer.global_step + 1)
+            self._first_non_finite = torch.where(value.isfinite(), first, step)
 
     def check_finite(self) -> None:
-        """Raise RunError if a loss or gradient since the start, or a weight, is not finite."""
-        self.non_finite.check(self.network, self.trainer.global_step, self.trainer.world_size)
+        """Raise RunError if a loss or gradient since the start, or a weight, is not finite.
+
+        This waits for the device, so it is called on logged steps only.
+        """
+        if self.trainer.world_size > 1:
+            # The loss may be infinite on one rank only, and all ranks must stop.
+            torch.distributed.all_reduce(self._first_non_finite, torch.distributed.ReduceOp.MIN)
+        step = self._first_non_finite.item()
+        weights = torch.stack([p.detach().abs().sum() for p in self.network.parameters()])
+        if step == torch.inf and not torch.isfinite(weights).all():
+            step = self.trainer.global_step
+        if step != torch.inf:
+            raise RunError(
+                f"training diverged: the loss or a gradient of step {int(step):,} is not finite; "
+                f"try a smaller optimizer.lr or trainer.gradient_clip_val"
+            )
 
     def configure_optimizers(self) -> Any:
         parameters, is_scaled = self.get_trained_parameters(), self.trainer.scaler is not None

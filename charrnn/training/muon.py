@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from charrnn.networks.precision import device_has_bf16
+from charrnn.networks.precision import cpu_has_bf16
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, BETAS, NOT_NEGATIVE, POSITIVE
 
 # Coefficients a, b, c of the polynomials a s + b s^3 + c s^5, which are applied one after another
@@ -126,7 +126,8 @@ def orthogonalize(matrix: Tensor, iterations: int) -> Tensor:
     has bf16.
     """
     is_wide = matrix.shape[0] <= matrix.shape[1]
-    update = matrix.bfloat16() if device_has_bf16(matrix.device) else matrix
+    has_bf16 = matrix.is_cuda or (matrix.is_cpu and cpu_has_bf16())
+    update = matrix.bfloat16() if has_bf16 else matrix
     update = update / (update.norm() + 1e-7)
     gram = update @ update.mT if is_wide else update.mT @ update
     product = None

@@ -24,7 +24,7 @@ MakeSchedule = Callable[..., LRScheduler]
 def build_optimizer(
     named: list[tuple[str, nn.Parameter]], make: MakeOptimizer, scaled: bool, threads: int
 ) -> Optimizer:
-    """Return the optimizer of the named parameters.
+    """Return the optimizer of the named parameters. Raise InputError if it cannot be made.
 
     Args:
         named: pairs of a name and a trained parameter.
@@ -32,9 +32,6 @@ def build_optimizer(
         scaled: whether a GradScaler is used. Without one, the fused version of the optimizer is
             the default. With one, a fused optimizer unscales the gradients only after clipping.
         threads: the CPU threads, for an optimizer with the argument `threads`.
-
-    Raises:
-        InputError: the optimizer cannot be made with these arguments.
     """
     function, given = _unwrap(make)
     accepted = inspect.signature(function).parameters

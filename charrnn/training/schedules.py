@@ -18,7 +18,19 @@ from charrnn.options.ranges import AT_LEAST_1, NOT_NEGATIVE, POSITIVE_FRACTION, 
 
 
 class StepSchedule(LambdaLR):
-    """The optimizer's initial learning rate, multiplied by a factor that depends on the step."""
+    """The optimizer's initial learning rate, multiplied by a factor that depends on the step.
+
+    The factor also rises from 0 in the first `warmup_steps`.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, warmup_steps: int, factor: Callable[[int], float]
+    ) -> None:
+        def factor_with_warmup(step: int) -> float:
+            warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+            return warmup * factor(step)
+
+        super().__init__(optimizer, factor_with_warmup)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         # LambdaLR expects an entry for each function; None keeps the current function.
@@ -48,7 +60,7 @@ def step(
         # Epochs count from 0, because torch-rnn decays at the end of an epoch.
         return float(decay_factor ** (step // steps_per_epoch // decay_every))
 
-    return _add_warmup(optimizer, warmup_steps, factor)
+    return StepSchedule(optimizer, warmup_steps, factor)
 
 
 def cosine(
@@ -65,7 +77,7 @@ def cosine(
         cosine_factor = (1 + math.cos(math.pi * min(1.0, max(0.0, progress)))) / 2
         return final_factor + (1 - final_factor) * cosine_factor
 
-    return _add_warmup(optimizer, warmup_steps, factor)
+    return StepSchedule(optimizer, warmup_steps, factor)
 
 
 def linear(
@@ -81,21 +93,11 @@ def linear(
         progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
         return 1 - (1 - final_factor) * min(1.0, max(0.0, progress))
 
-    return _add_warmup(optimizer, warmup_steps, factor)
+    return StepSchedule(optimizer, warmup_steps, factor)
 
 
 def constant(
     optimizer: Optimizer, *, warmup_steps: Annotated[int, NOT_NEGATIVE] = 0
 ) -> StepSchedule:
     """Keep the learning rate constant after the warm-up."""
-    return _add_warmup(optimizer, warmup_steps, lambda step: 1.0)
-
-
-def _add_warmup(
-    optimizer: Optimizer, warmup_steps: int, factor: Callable[[int], float]
-) -> StepSchedule:
-    def factor_with_warmup(step: int) -> float:
-        warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
-        return warmup * factor(step)
-
-    return StepSchedule(optimizer, factor_with_warmup)
+    return StepSchedule(optimizer, warmup_steps, lambda step: 1.0)

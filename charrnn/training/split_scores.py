@@ -1,8 +1,10 @@
-"""Compute the loss of a split in validation and test."""
+"""Compute the loss of a split in validation and test, and keep the best of the validations."""
 
 from __future__ import annotations
 
+import math
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
@@ -12,6 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from charrnn.data import SplitIds
+from charrnn.errors import RunError
 from charrnn.evaluation.stream_losses import compute_rank_loss
 from charrnn.networks.network import Network, State
 from charrnn.networks.precision import set_float32_precision
@@ -21,8 +24,25 @@ from charrnn.training.datamodule import WholeText, Window
 # The logits that are mixed with counts take 16 MB. With a vocabulary of 65, these are 129,000
 # characters.
 MAX_LOGITS = 1 << 23
-# The losses of all characters and of the first characters, and their numbers.
-Sums = tuple[float, float, int, int]
+MAX_LOSS = 20.0  # nats per character; a higher validation loss means that training diverged
+
+
+@dataclass
+class BestValidation:
+    """The lowest validation loss so far (nats per character), and its step; step 0 means none."""
+
+    loss: float = math.inf
+    step: int = 0
+
+    def update(self, loss: float, step: int) -> None:
+        """Record a validation. Raise RunError if the loss is above `MAX_LOSS` or NaN."""
+        if not loss <= MAX_LOSS:
+            raise RunError(
+                f"training diverged: after step {step:,} the validation loss is {loss:.4g} nats "
+                f"per character; try a smaller optimizer.lr or trainer.gradient_clip_val"
+            )
+        if loss < self.loss:
+            self.loss, self.step = loss, step
 
 
 def as_window(batch: Any) -> Window:
@@ -49,7 +69,8 @@ class SplitScores:
         self.threads = module.num_batch_shards * torch.get_num_threads()  # on a CPU
         self.logits = logits
         self._state: State | None = None
-        self._sums: list[Sums] = []  # of each batch
+        # the losses of all characters and of the first characters, and their numbers
+        self._sums = np.zeros(4)
         if "torch._dynamo" in sys.modules:  # torch.compile does not support memory-mapped text
             self.add = torch.compiler.disable(self.add)  # type: ignore[method-assign]
 
@@ -58,14 +79,14 @@ class SplitScores:
         autocast = torch.autocast(self.module.device.type, enabled=False)
         with autocast, set_float32_precision(tf32=False):
             if isinstance(batch, WholeText):
-                self._sums.append(self._score_text(batch.ids))
+                self._sums += self._score_text(batch.ids)
                 self.logits = None  # only the first text fills them
             else:
                 ids, targets, begins = as_window(batch)
                 logits, self._state = self.network(ids, None if begins else self._state)
                 logits = logits.flatten(0, 1).float()
                 loss = F.cross_entropy(logits, targets.flatten(), reduction="sum").item()
-                self._sums.append((loss, 0.0, targets.numel(), 0))
+                self._sums += (loss, 0, targets.numel(), 0)
 
     def _report(self, done: int, total: int) -> None:
         """Call the hook `on_scoring` of the callbacks that have it."""
@@ -73,7 +94,7 @@ class SplitScores:
             if hook := getattr(callback, "on_scoring", None):
                 hook(self.trainer, self.module, done, total)
 
-    def _score_text(self, ids: SplitIds) -> Sums:
+    def _score_text(self, ids: SplitIds) -> tuple[float, ...]:
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         count = len(ids) - 1
         losses = np.zeros(min(count, MAX_LOGITS // len(self.module.vocabulary)), np.float32)
@@ -91,7 +112,7 @@ class SplitScores:
             loss_with_counts: of the first characters, on rank 0; None if counts do not lower it.
         """
         trainer = self.trainer
-        sums = np.array(self._sums, np.float64).reshape(-1, 4).sum(0)
+        sums: Any = self._sums
         if trainer.world_size > 1:
             sums = torch.tensor(sums, device=trainer.strategy.root_device)
             sums = trainer.strategy.reduce(sums, reduce_op="sum")

@@ -268,8 +268,8 @@ def mean_loss(nets: list[Network], ids: np.ndarray) -> float:
 
 def test_an_ensemble_is_scored_by_the_mean_of_its_probabilities() -> None:
     nets, ids = networks(), text(4_001)
-    ensemble = NetworkEnsemble(nets, SHARES).train()
-    assert not any(module.training for module in ensemble.modules())
+    ensemble = NetworkEnsemble(nets, SHARES)
+    assert all(module.training for module in ensemble.modules())
     expected = mean_loss(nets, ids)
     assert compute_stream_loss(ensemble, ids).loss == pytest.approx(expected, abs=1e-5)
     parts = [compute_rank_loss(ensemble, ids, rank, 3) for rank in range(3)]

@@ -208,7 +208,7 @@ ODD_MODELS: list[tuple[tuple[Any, ...], list[Any]]] = [
     (BIAS, [ABSENT, "x", torch.zeros(()), torch.zeros(1).expand(16)]),
     (BIAS, [torch.zeros(16, dtype=torch.int64), torch.full((16,), math.nan)]),
     ((ENTRY,), [ABSENT, [], {}]),
-    ((ENTRY, "version"), [ABSENT, "x", endless()]),
+    ((ENTRY, "version"), [ABSENT, "x", endless(), torch.zeros(2)]),
     ((ENTRY, "architecture"), [ABSENT, [], endless()]),
     ((ENTRY, "architecture", "kind"), [ABSENT, 5, "x\ny" * 999]),
     ((ENTRY, "architecture", "num_layers"), [0, 3, 2**70, True, 1.0]),

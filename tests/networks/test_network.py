@@ -81,11 +81,6 @@ def test_a_share_is_dropped_at_every_place_and_the_rest_scaled_up(share: float) 
         assert (apart.abs() < 4 / rows**0.5).all()
 
 
-def test_random_numbers_are_drawn_for_dropout_alone() -> None:
-    assert not network("lstm").has_dropout
-    assert network("lstm", dropout=0.1).has_dropout
-
-
 @pytest.mark.parametrize("kind", CELLS)
 def test_to_a_trained_model_and_back(kind: str) -> None:
     net = network(kind, batchnorm=True)

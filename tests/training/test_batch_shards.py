@@ -46,8 +46,9 @@ def unsharded(net: Network) -> object:
 @pytest.mark.parametrize("kind", CELLS)
 def test_it_is_the_step_of_one_thread_in_float64(kind: str, shares: int) -> None:
     net = network(kind).double()
-    expected = step(net, unsharded(net))
+    expected, random_state = step(net, unsharded(net)), torch.get_rng_state()
     found = step(net, BatchShardedLoss(net, shares))
+    assert torch.equal(torch.get_rng_state(), random_state)  # without dropout, none are drawn
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 
