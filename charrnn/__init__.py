@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from charrnn.commands.train import train
     from charrnn.model import Model, load
-    from charrnn.options.cells import Cell, register_cell
+    from charrnn.options.cells import Cell, NetworkOptions, register_cell
     from charrnn.options.datasets import DataOptions
-    from charrnn.options.networks import NetworkOptions
     from charrnn.options.sampling import SamplingParams
     from charrnn.training import LanguageModel, TextDataModule
 
@@ -34,7 +33,7 @@ _MODULES = {
     "load": "charrnn.model",
     "Model": "charrnn.model",
     "DataOptions": "charrnn.options.datasets",
-    "NetworkOptions": "charrnn.options.networks",
+    "NetworkOptions": "charrnn.options.cells",
     "SamplingParams": "charrnn.options.sampling",
     "LanguageModel": "charrnn.training",
     "TextDataModule": "charrnn.training",

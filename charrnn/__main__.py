@@ -107,9 +107,7 @@ def _format_output(words: list[str]) -> str | None:
 
         if not is_help:
             return help_page.format_overview()
-        return help_page.format_help(
-            plugins.get_command(first).name, "--help=all" in rest, get_terminal_width(sys.stdout)
-        )
+        return help_page.format_help(first, "--help=all" in rest, get_terminal_width(sys.stdout))
     if first.startswith("-") or "=" in first:
         raise InputError(f"{first}: put the command first: charrnn COMMAND {first}")
     return None

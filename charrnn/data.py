@@ -162,9 +162,7 @@ def open_training_data(facts: Mapping[str, Any]) -> EncodedText:
 
     The paths are not trusted: the author of a model file could name any file of this machine. They
     are used only if the fingerprint matches, which the author can know only with the same text.
-
-    Raises:
-        InputError: the facts lack a path or the fingerprint, or the text is missing or another.
+    Otherwise, and if a path or the text is missing, raise InputError.
     """
     h5, json, fingerprint = map(facts.get, ("input_h5", "input_json", "fingerprint"))
     if not (isinstance(h5, str) and isinstance(json, str) and isinstance(fingerprint, str)):
@@ -206,8 +204,7 @@ def _open_split(file: h5py.File, name: str, h5: Path) -> FileIds:
     # deflate compresses to a thousandth at best, so a larger size is a damaged header.
     if dataset.nbytes > 2000 * h5.stat().st_size:
         raise ValueError(f"/{name} has {len(dataset)} ids, more than fit into the file")
-    ids: FileIds = dataset[:]
-    return ids
+    return dataset[:]
 
 
 def translate_split(

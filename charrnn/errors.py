@@ -13,7 +13,6 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator
 from types import FrameType
-from typing import Any
 
 
 class InputError(Exception):
@@ -49,12 +48,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 class UserCodeError(RunError):
     """A failure in the user's code, such as a callback, with its lines of the traceback."""
 
-    def __init__(self, message: str, lines: str) -> None:
+    # Only the message has no default, because pickle creates an error from its message.
+    def __init__(self, message: str, lines: str = "") -> None:
         super().__init__(message)
         self.lines = lines
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (str(self), self.lines)
 
 
 class Interrupted(BaseException):
@@ -68,9 +65,6 @@ class Interrupted(BaseException):
         super().__init__(message)
         self.signum = int(signum)
         self.exit_code = 128 + signum
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (str(self), self.signum)
 
 
 # Signals that ask a command to stop, and the signal that determines the exit code. Clusters and

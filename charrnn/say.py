@@ -47,7 +47,7 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-class ProgressDisplay:
+class ProgressDisplay(contextlib.AbstractContextManager["ProgressDisplay"]):
     """A tqdm bar for a task that takes over two seconds. It is shown on terminals only.
 
     Use it in a ``with`` statement, and call it with (done, total); total may be None.
@@ -58,9 +58,6 @@ class ProgressDisplay:
         self._unit = unit
         self._is_shown = not quiet and sys.stderr.isatty()
         self._bar: Any = None
-
-    def __enter__(self) -> ProgressDisplay:
-        return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:

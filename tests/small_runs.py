@@ -16,6 +16,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from charrnn import plugins
+from charrnn.cli.checked_options import build
 from charrnn.models import checkpoint
 from charrnn.options.training import DecidedOptions, TrainOptions
 from charrnn.runs import decisions
@@ -60,8 +61,8 @@ def train_options(**changes: Any) -> TrainOptions:
     config = copy.deepcopy(_defaults())
     for name, value in changes.items():
         OmegaConf.update(config, name.replace("__", "."), value, force_add=True)
-    values: Any = OmegaConf.to_container(config)
-    return TrainOptions.from_dict(values)
+    options: TrainOptions = build(TrainOptions, OmegaConf.to_container(config))
+    return options
 
 
 def decided_options(world: World = SINGLE_PROCESS, **changes: Any) -> DecidedOptions:

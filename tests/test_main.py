@@ -69,6 +69,7 @@ def test_nothing_heavy_is_imported_for_it() -> None:
         "": HEAVY,
         "sample --help": HEAVY,
         "train model.dropout=1": {"numpy", "torch", "lightning"},
+        "train no.txt": {"numpy", "torch", "lightning"},
     }
     code = """
 import sys
@@ -83,6 +84,7 @@ for line in sys.argv[1:]:
     for heavy, names in zip(lines.values(), imported, strict=True):
         assert not heavy & set(names.split())
     assert "train: model.dropout=1" in done.stderr
+    assert "train: no.txt: no such file" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -142,12 +144,12 @@ def test_standard_streams_that_are_closed(tmp_path: Path) -> None:
 
 def test_a_terminal_shows_that_torch_is_loaded(tmp_path: Path) -> None:
     leader, follower = pty.openpty()
-    command = [sys.executable, "-m", "charrnn", "train", "no.txt"]
+    command = [sys.executable, "-m", "charrnn", "train", "init_from=no.ckpt"]
     assert subprocess.run(command, stderr=follower, cwd=tmp_path).returncode == 2
     os.close(follower)
     shown = os.read(leader, 1 << 12).decode()
     assert shown.startswith("loading PyTorch ...\r\ncharrnn train: ")
-    assert "no.txt: no such file" in shown
+    assert "no.ckpt: no such file" in shown
     os.close(leader)
 
 

@@ -10,9 +10,8 @@ import contextlib
 import inspect
 import pkgutil
 import sys
-import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -21,7 +20,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from charrnn.cli import help_page
 from charrnn.errors import InputError, suggest_name, to_one_line
-from charrnn.options.ranges import NODE, NODES, Range, check_value, make_option_error, require
+from charrnn.options.ranges import (
+    NODE,
+    NODES,
+    Range,
+    check_value,
+    get_traits,
+    get_type,
+    get_types,
+    make_option_error,
+    require,
+)
 from charrnn.say import say
 
 # keys of a node that are not arguments of its target
@@ -39,12 +48,9 @@ _DESCRIPTIONS = {
 class UnknownOption(InputError):
     """The error for an option that does not exist; the hint is chosen from `names`."""
 
-    def __init__(self, name: str, value: object, names: list[str]) -> None:
-        super().__init__(str(make_option_error(name, value, "no such option")))
-        self.name, self.value, self.names = name, value, names
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.name, self.value, self.names)
+    def __init__(self, message: str, name: str = "", names: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.name, self.names = name, names
 
 
 def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
@@ -52,7 +58,8 @@ def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
     annotations = get_annotations(schema)
     for name, value in values.items():
         if name not in annotations:
-            raise UnknownOption(f"{prefix}{name}", value, [prefix + known for known in annotations])
+            error = make_option_error(prefix + name, value, "no such option")
+            raise UnknownOption(str(error), prefix + name, [prefix + n for n in annotations])
     # Hydra composes no node of a group without a choice: ~logger or logger=[]
     values = {n: {} for n, hint in annotations.items() if NODES in get_traits(hint)} | {**values}
     if missing := [name for name in annotations if name not in values]:
@@ -85,22 +92,6 @@ def get_annotations(schema: Any) -> dict[str, Any]:
     return {option.name: annotations[option.name] for option in options}
 
 
-def get_type(annotation: Any) -> Any:
-    """Return the type of an annotation without its ranges and traits."""
-    return annotation.__origin__ if get_traits(annotation) else annotation
-
-
-def get_types(annotation: Any) -> tuple[Any, ...]:
-    """Return the types of a union, or the only type of an annotation."""
-    kind = get_type(annotation)
-    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-
-
-def get_traits(annotation: Any) -> tuple[Any, ...]:
-    """Return the ranges and traits of an annotation."""
-    return getattr(annotation, "__metadata__", ())
-
-
 def _check_value(name: str, annotation: Any, value: Any) -> Any:
     """Return the value of an option, converted to its annotation. Raise InputError if invalid."""
     kind, traits = get_type(annotation), get_traits(annotation)
@@ -128,9 +119,8 @@ def _require_dict(name: str, value: Any) -> dict[str, Any]:
 
 def _convert(kinds: tuple[Any, ...], value: Any) -> Any:
     """Return a value in the first of these types that accepts it. Raise ValueError if none does."""
-    # A number from an environment variable is a string.
-    is_numeric_text = isinstance(value, str) and int in kinds
-    if (type(value) in kinds and not is_numeric_text) or (value is None and type(None) in kinds):
+    # A number from an environment variable is a string, also where a text is valid.
+    if type(value) in kinds and not (isinstance(value, str) and int in kinds):
         return value
     for kind in kinds:
         with contextlib.suppress(ValueError, OmegaConfBaseException):
@@ -157,31 +147,27 @@ def _describe_types(annotation: Any) -> str:
 
 
 def _check_node(path: str, value: Any, schema: Any = None) -> Any:
-    """Check the node at a dotted path, and return its plain values, or an instance of `schema`.
-
-    Args:
-        schema: a subclass of `Node`, all of whose options the node must have.
-    """
+    """Check the node at a path; return its plain values, or an instance of a subclass of `Node`."""
     target = _require_dict(path, value).get("_target_")
     if not isinstance(target, str) or not target:
         raise make_option_error(f"{path}._target_", target, "takes the dotted name of a class")
     hydra_keys = {name: item for name, item in value.items() if name in _HYDRA_KEYS}
     arguments = {str(name): item for name, item in value.items() if name not in _HYDRA_KEYS}
     if schema is None:
-        return {**hydra_keys, **check_arguments(path, target, arguments)}
-    # A user's class may have parameters that the schema does not declare.
+        return {**hydra_keys, **check_target(path, target, arguments)}
+    # Another class may have parameters that the schema does not declare.
     names = arguments if target.startswith("charrnn.") else get_annotations(schema)
-    options = {name: arguments.pop(name) for name in [*names] if name in arguments}
-    node = build(schema, options, f"{path}.")
-    for name, reason in getattr(schema, "RESERVED", {}).items():
-        hint = f"cannot be set here: {reason}"
-        require(name not in arguments, f"{path}.{name}", arguments.get(name), hint)
-    if arguments or target not in help_page.read_page("train").targets[path]:
-        arguments = check_arguments(path, target, arguments)
-    return replace(node, rest={**hydra_keys, **arguments})
+    rest = {name: item for name, item in arguments.items() if name not in names}
+    node = build(schema, {n: v for n, v in arguments.items() if n not in rest}, f"{path}.")
+    for name, item in rest.items():
+        reason = f"cannot be set here: {schema.RESERVED.get(name)}"
+        require(name not in schema.RESERVED, f"{path}.{name}", item, reason)
+    if rest or target not in help_page.read_page("train").targets[path]:
+        rest = check_target(path, target, rest)
+    return replace(node, rest={**hydra_keys, **rest})
 
 
-def check_arguments(path: str, target: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def check_target(path: str, target: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Check the arguments of the node at `path` by the signature of its target, and return them.
 
     Missing arguments are no error, because training adds arguments when it builds the node.

@@ -28,10 +28,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from charrnn import plugins
-from charrnn.cli.checked_options import get_traits, get_types, list_options
+from charrnn.cli.checked_options import list_options
 from charrnn.errors import InputError
-from charrnn.options.ranges import PATH, TEXT
-from charrnn.plugins import Command
+from charrnn.options.ranges import PATH, TEXT, get_traits, get_types
 from charrnn.runs.folder import escape_interpolations
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # path options of every command
@@ -133,20 +132,17 @@ class Override:
         return replace(self, texts=tuple(str(override.value()) for override in parsed))
 
 
-def find_text_options(command: str) -> dict[str, tuple[Any, ...]]:
+def find_text_options(command: plugins.Command) -> dict[str, tuple[Any, ...]]:
     """Return the text and path options of a command, each with its possible types."""
     return dict.fromkeys(FOLDERS, (str,)) | {
         name: get_types(annotation)
-        for name, annotation in list_options(plugins.get_command(command).get("OPTIONS"))
+        for name, annotation in list_options(command.get("OPTIONS"))
         if {TEXT, PATH} & {*get_traits(annotation)}
     }
 
 
 def quote(text: str) -> str:
     """Quote `text` so that Hydra and OmegaConf together read it back unchanged."""
-    if text == "???":
-        # OmegaConf's mark for a missing value has no escape.
-        return r"""'${oc.decode:"\'???\'"}'"""
     # Both grammars unescape a backslash only before a quote or an interpolation.
     text = escape_interpolations(text)
     text = re.sub(r"(\\*)'", lambda run: run[1] * 2 + r"\'", text)
@@ -195,13 +191,13 @@ def parse_flags(words: list[str], command: str) -> tuple[Namespace, list[str]]:
 class Line:
     """A command line: its overrides in Hydra's order, and the name of the config to change."""
 
-    command: Command
+    command: plugins.Command
     flags: Namespace
     overrides: tuple[Override, ...]
     main_config: str
 
     @classmethod
-    def from_words(cls, command: Command, words: list[str]) -> Line:
+    def from_words(cls, command: plugins.Command, words: list[str]) -> Line:
         """Parse the words after the command's name, and call the command's `prepare_line`."""
         flags, words = parse_flags(words, command.name)
         overrides = [Override.from_word(word) for word in words]
@@ -209,7 +205,7 @@ class Line:
         if option and overrides and overrides[0].is_bare_word:
             overrides[0] = Override("", option, overrides[0].name)
         line = cls(command, flags, tuple(overrides), flags.config_name or command.name)
-        kinds, multirun = find_text_options(command.name), line.multirun
+        kinds, multirun = find_text_options(command), line.multirun
         line = line.map_overrides(lambda o: o.read_texts(kinds.get(o.name), multirun))
         _store(command)
         prepare_line = command.get("prepare_line")
@@ -274,7 +270,7 @@ class Line:
         return str(folder if (folder / f"{self.main_config}.yaml").is_file() else plugins.CONF)
 
 
-def _store(command: Command) -> None:
+def _store(command: plugins.Command) -> None:
     """Put the YAML files of extras and other packages into Hydra's ConfigStore."""
     store = ConfigStore.instance().store
     for folder in plugins.list_conf_folders(command.name):

@@ -28,7 +28,6 @@ from charrnn.cli.command_line import Line, Override, quote
 from charrnn.cli.hydra_errors import translate_error
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import OUTPUTS, make_folder
-from charrnn.plugins import Command
 from charrnn.say import say, shorten_numbers
 
 _ONLY_ON_COMMAND_LINE = "-m, --cfg and similar flags work only on the command line"
@@ -89,7 +88,7 @@ def _format_job_folder(number: int, overrides: str) -> str:
 OmegaConf.register_new_resolver("charrnn.job_folder", _format_job_folder, replace=True)
 
 
-def call(command: Command, words: list[str]) -> Any:
+def call(command: plugins.Command, words: list[str]) -> Any:
     """Run a command from Python, and return its result. Raise InputError or RunError."""
     line = Line.from_words(command, words)
     if line.multirun or line.prints_only:
@@ -181,7 +180,7 @@ class Task:
                 current_job.reset(token)
 
 
-def run_hydra_main(line: Line, task: Any, *more: str) -> None:
+def run_hydra_main(line: Line, task: Task, *more: str) -> None:
     """Call hydra.main with a line. Raise a job's error unchanged, and translate Hydra's errors."""
     words = [*line.to_hydra_flags(), *line.words, *more]
     root, holder = logging.root, GlobalHydra.instance()
@@ -195,7 +194,7 @@ def run_hydra_main(line: Line, task: Any, *more: str) -> None:
         ):
             hydra_main(task)()
     except Exception as error:
-        if error is getattr(task, "error", None):
+        if error is task.error:
             raise
         with translate_errors(line):
             raise

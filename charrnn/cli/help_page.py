@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from charrnn import plugins
-from charrnn.plugins import CONF
 
 # groups without a config node: their choices set options of other groups
 WITHOUT_A_NODE = ("experiment", "debug", "sweep")
@@ -112,7 +111,7 @@ def _read_choice(path: Path) -> dict[str, Option]:
     options: dict[str, Option] = {}
     for name in defaults:  # such as /base/model@_here_, or another choice of the same group
         name, _, _ = name.partition("@")
-        base = CONF / name[1:] if name.startswith("/") else path.parent / name
+        base = plugins.CONF / name[1:] if name.startswith("/") else path.parent / name
         options |= _read_choice(base.with_suffix(".yaml"))
     for name, option in choice.items():
         inherited = options[name].explanation if name in options else ""

@@ -48,10 +48,10 @@ _FOREIGN_NAMES = {
 
 def translate_error(error: Exception, line: Line) -> InputError | RunError:
     """Return the one-line error for an exception that the overrides of a command line cause."""
-    page, overrides = help_page.read_page(line.command.name), line.overrides
+    page = help_page.read_page(line.command.name)
     if isinstance(error, UnknownOption):
-        return _explain_unknown_option(error.name, page, overrides, str(error), error.names)
-    for override in overrides:
+        return _explain_unknown_option(error.name, page, line, str(error), error.names)
+    for override in line.overrides:
         if problem := _find_problem(override, page, line):
             return InputError(f"{shorten(override.typed)}: {problem}")
     for cause in walk_causes(error):
@@ -62,32 +62,28 @@ def translate_error(error: Exception, line: Line) -> InputError | RunError:
             group, _, choice = str(cause.missing_cfg_file).rpartition("/")
             hint = suggest_name(choice, cause.options or ())
             hint += f"; the choices are {', '.join(cause.options)}" if cause.options else ""
-            typed = [o for o in overrides if f"{o.name}/{o.value}" == cause.missing_cfg_file]
+            typed = [o for o in line.overrides if f"{o.name}/{o.value}" == cause.missing_cfg_file]
             if typed and os.path.exists(str(typed[0].value)):
                 hint += f"; to train on this text, set data.input_txt={shorten(typed[0].value)}"
             shown = typed[0].typed if typed else f"{group}={choice}" if group else choice
             return InputError(f"{shorten(shown)}: no such choice{hint}")
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             if isinstance(cause, KeyError | AttributeError):
-                return _explain_unknown_option(cause.full_key, page, overrides)
+                return _explain_unknown_option(cause.full_key, page, line)
             return InputError(f"{cause.full_key}: {to_one_line(str(cause).splitlines()[0])}")
     if match := re.match(r"Could not (?:override|delete)\b.*?'(.*?)'", str(error)):
         if match[1] in page.options:  # its default is null
             return InputError(f"{match[1]}: cannot be left out")
-        return _explain_unknown_option(match[1], page, overrides)
+        return _explain_unknown_option(match[1], page, line)
     return InputError(to_one_line(error, 500))
 
 
 def _explain_unknown_option(
-    name: str,
-    page: help_page.Page,
-    overrides: Sequence[Override],
-    message: str = "",
-    names: Sequence[str] = (),
+    name: str, page: help_page.Page, line: Line, message: str = "", names: Sequence[str] = ()
 ) -> InputError:
     """Return the error for an unknown option, with the most similar name as a hint."""
     # Hydra reports only the first unknown part of a dotted name.
-    typed = [o for o in overrides if f"{o.key}.".startswith(f"{name}.")]
+    typed = [o for o in line.overrides if f"{o.key}.".startswith(f"{name}.")]
     shown = shorten(typed[0].typed) if typed else message.partition(":")[0] or name
     name = typed[0].key if typed else name
     if name in help_page.WITHOUT_A_NODE and name in page.groups:
@@ -120,23 +116,14 @@ def _find_problem(override: Override, page: help_page.Page, line: Line) -> str:
     """Return a problem of an override that does not depend on other overrides, or ""."""
     name, value, first = override.name, override.value, line.command.get("FIRST_WORD")
     is_file = first is not None and os.path.exists(override.typed)
-    if is_file and value is not None and name not in page.list_names():
+    if value is None and override.prefix != "~":
+        return _explain_bare_word(name, is_file, page, line)
+    if is_file and name not in page.list_names():
         return f"no such option; if this is a file, write {first}={shorten(override.typed)}"
     try:
         parsed = OverridesParser.create().parse_override(override.word)
     except Exception:  # a syntax error, or a number that is too long for Python
-        if value is None:
-            if is_file and line.find_last(first).value is None:
-                return f"put it first, or write {first}={shorten(name)}"
-            if is_file:
-                return 'give several paths as a list: "[one,two]"'
-            bare = [o.name for o in line.overrides if o.is_bare_word]
-            if os.path.exists(path := " ".join([line.find_last(first or "").value or "", *bare])):
-                return f"put a name with spaces in quotes: {shlex.quote(path)}"
-            if parse_duration(name) and "budget" in page.options:
-                return f"did you mean budget={name}?"
-            return "write options as NAME=VALUE, with quotes around spaces; --help=all lists them"
-        if value.lstrip("+-").isdigit():
+        if str(value).lstrip("+-").isdigit():
             return "is too large a number"
         quote = f"{override.prefix}{shorten(name)}=\"'...'\""
         return f"is not valid in Hydra's grammar; quote special characters: {quote}"
@@ -153,3 +140,19 @@ def _find_problem(override: Override, page: help_page.Page, line: Line) -> str:
     if parsed.is_add() and exists and not isinstance(parsed.value(), dict):
         return "exists already; leave out the +"
     return ""
+
+
+def _explain_bare_word(word: str, is_file: bool, page: help_page.Page, line: Line) -> str:
+    """Return what to write instead of a word without an equals sign."""
+    first = line.command.get("FIRST_WORD") or ""
+    before = line.find_last(first).value
+    if is_file and before is None:
+        return f"put it first, or write {first}={shorten(word)}"
+    if is_file:
+        return 'give several paths as a list: "[one,two]"'
+    bare_words = [override.name for override in line.overrides if override.is_bare_word]
+    if os.path.exists(path := " ".join([before or "", *bare_words])):
+        return f"put a name with spaces in quotes: {shlex.quote(path)}"
+    if parse_duration(word) and "budget" in page.options:
+        return f"did you mean budget={word}?"
+    return "write options as NAME=VALUE, with quotes around spaces; --help=all lists them"

@@ -24,14 +24,13 @@ from omegaconf import OmegaConf
 
 from charrnn import plugins
 from charrnn.cli import help_page
-from charrnn.cli.checked_options import build, get_traits, list_options
+from charrnn.cli.checked_options import build, list_options
 from charrnn.cli.command_line import Line
 from charrnn.cli.front import Job
 from charrnn.errors import InputError, shorten
 from charrnn.models import checkpoint
-from charrnn.models.checkpoint import ENTRY
 from charrnn.options.datasets import without_default_corpus
-from charrnn.options.ranges import FIXED
+from charrnn.options.ranges import FIXED, get_traits
 from charrnn.options.training import TrainOptions
 from charrnn.runs import folder as folders
 from charrnn.runs import world
@@ -56,8 +55,7 @@ def read_record(path: str) -> Config:
     """Return the recorded config of a run folder or a checkpoint."""
     if os.path.isdir(path):
         return folders.read_config(Path(path))
-    recorded: Config = to_plain(checkpoint.read_run(Path(path))[ENTRY]["config"], path)
-    return recorded
+    return to_plain(checkpoint.read_run(Path(path))[checkpoint.ENTRY]["config"], path)
 
 
 def compose_over_record(line: Line, source: str) -> Line:
@@ -65,6 +63,8 @@ def compose_over_record(line: Line, source: str) -> Line:
 
     Return the line that uses it. Raise InputError if the record needs ``trust=true``.
     """
+    if not os.path.isfile(source) and not os.path.lexists(Path(source) / folders.RECORDED):
+        return line  # `prepare_run` raises the error.
     main: Any = OmegaConf.to_container(OmegaConf.load(plugins.CONF / "train.yaml"))
     given = {override.key for override in line.overrides}
     groups = given & help_page.read_page("train").groups.keys()
@@ -219,8 +219,7 @@ def resolve_paths(config: TrainOptions, given: Collection[str]) -> TrainOptions:
 
     All paths are absolute. There is no `resume`, and no default corpus beside another text.
     """
-    values = config.to_dict()
-    data = values["data"] = without_default_corpus(values["data"], given)
+    data, init_from = without_default_corpus(vars(config.data), given), config.init_from
     for name in ("input_txt", "input_h5", "input_json"):
         path = data[name]
         is_list = isinstance(path, list)
@@ -228,7 +227,6 @@ def resolve_paths(config: TrainOptions, given: Collection[str]) -> TrainOptions:
     if data["background"] is not None:
         names = as_name_list(data["background"])
         data["background"] = [n if n in CORPORA else os.path.abspath(n) for n in names]
-    if config.init_from is not None:
-        # outputs/latest will be a link to the new run.
-        values["init_from"] = os.path.realpath(config.init_from)
-    return TrainOptions.from_dict({**values, "resume": None})
+    if init_from is not None:
+        init_from = os.path.realpath(init_from)  # outputs/latest will be a link to the new run.
+    return replace(config, data=replace(config.data, **data), init_from=init_from, resume=None)

@@ -17,17 +17,8 @@ from hydra.core.override_parser.types import IntervalSweep
 from hydra.core.override_parser.types import Override as ParsedOverride
 from omegaconf import open_dict, read_write
 
+from charrnn.cli import front
 from charrnn.cli.command_line import Line, quote
-from charrnn.cli.front import (
-    Task,
-    compose,
-    get_folder,
-    initialize_hydra,
-    make_options,
-    run_hydra_main,
-    set_hydra_config,
-    translate_errors,
-)
 from charrnn.errors import InputError, RunError, shorten, to_one_line
 from charrnn.files import shorten_path
 from charrnn.runs.folder import prepare_sweep
@@ -37,7 +28,7 @@ from charrnn.say import say
 def run(line: Line) -> None:
     """Check every job, and run the jobs by Hydra. Raise RunError if a job failed."""
     folder, naming, num_jobs = _check_jobs(line)
-    task = Task(line, folder, num_jobs)
+    task = front.Task(line, folder, num_jobs)
     if not line.command.get("MAKES_FOLDER"):
         # Hydra writes files even for jobs without a folder.
         with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:
@@ -52,10 +43,10 @@ def run(line: Line) -> None:
         _report(line, folder, is_complete)
 
 
-def _run_jobs(line: Line, task: Task, folder: Path, naming: str) -> None:
+def _run_jobs(line: Line, task: front.Task, folder: Path, naming: str) -> None:
     raised: Exception | None = None
     try:
-        run_hydra_main(line.with_text("hydra.sweep.dir", str(folder)), task, naming)
+        front.run_hydra_main(line.with_text("hydra.sweep.dir", str(folder)), task, naming)
     except Exception as error:  # the error of the first job that failed
         raised = error
     for failure in task.failures:
@@ -88,10 +79,10 @@ def _check_jobs(line: Line) -> tuple[Path, str, int | None]:
         The sweep's folder; an override that excludes equal options from the names of jobs; the
         number of jobs, or None if the sweeper chooses it.
     """
-    with translate_errors(line), initialize_hydra(line):
+    with front.translate_errors(line), front.initialize_hydra(line):
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())
         parsed = parser.parse_overrides(line.words)
-        config = compose(line.as_job([_list_words(override)[0] for override in parsed]))
+        config = front.compose(line.as_job([_list_words(override)[0] for override in parsed]))
         params = config.hydra.sweeper.get("params") or {}
         parsed = [*parser.parse_overrides([f"{n}={v}" for n, v in params.items()]), *parsed]
         overrides = {override.get_key_element(): override for override in parsed}.values()
@@ -106,7 +97,7 @@ def _check_jobs(line: Line) -> tuple[Path, str, int | None]:
                 swept = " ".join(itertools.compress(words, is_swept))
                 job = f"job {number} ({swept}): " if len(jobs) > 1 else ""
                 raise InputError(f"{shorten(job)}{error}") from error
-        folder = get_folder(config, "hydra.sweep.dir")
+        folder = front.get_folder(config, "hydra.sweep.dir")
     resumes = line.find_last("resume").text is not None
     if line.command.get("MAKES_FOLDER") and not resumes and any(folder.glob("*/.hydra")):
         raise InputError(
@@ -120,12 +111,12 @@ def _check_jobs(line: Line) -> tuple[Path, str, int | None]:
 
 
 def _check_job(line: Line, number: int) -> None:
-    with translate_errors(line):
-        config = compose(line)
+    with front.translate_errors(line):
+        config = front.compose(line)
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.job.num = number
-        with set_hydra_config(config):
-            options = make_options(line, config)
+        with front.set_hydra_config(config):
+            options = front.make_options(line, config)
     if check := line.command.get("check_in_sweep"):
         check(options)
 

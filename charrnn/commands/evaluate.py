@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.commands.output import open_output
-from charrnn.errors import InputError
+from charrnn.commands.output import write_output
+from charrnn.errors import InputError, make_non_finite_error
 from charrnn.options.datasets import SourceOptions
 from charrnn.options.ranges import AT_LEAST_1, COUNTS, DEVICE, WEIGHTS, Paths, one_of, require
 from charrnn.say import BITS_PER_NAT, ProgressDisplay, say
 
 if TYPE_CHECKING:
-    from charrnn.data import Ids, SplitIds
+    from charrnn.data import SplitIds
     from charrnn.evaluation.losses import Score
     from charrnn.models.trained import Trained
 
@@ -52,9 +52,8 @@ Facts = dict[str, Any]  # which JSON prints
 
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
-    from charrnn.generation.processors import choose_device, print_device
+    from charrnn.generation.processors import choose_device, keep_freed_memory, print_device
     from charrnn.models.trained import select_counts
-    from charrnn.runs.freed_memory import keep_freed_memory
     from charrnn.runs.model_lookup import read_models
 
     device = choose_device(options.device)
@@ -68,16 +67,14 @@ def run(options: EvaluateOptions) -> None:
     facts, lines = score(options, trained)
     if options.json:
         print(json.dumps(facts))
-        return
-    with open_output(None) as write:
-        write("".join(f"{line}\n" for line in lines))
+    else:
+        write_output(["".join(f"{line}\n" for line in lines)])
 
 
 def _score_text(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Iterable[str]]:
     """Return the loss of a split or a text, as JSON values and as lines."""
     split, ids = _read_ids(options, trained)
-    score = _compute_score(options, trained, split, ids, ids.num_unknown)
-    facts: Facts = {"split": split, "characters": score.characters, **score.to_dict()}
+    score, facts = _compute_score(options, trained, split, ids)
     heading = f"{split}: {score.characters} characters"
     if options.unknown == "skip":
         facts["unknown"] = ids.num_unknown
@@ -92,15 +89,24 @@ def _score_text(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Iter
 
 def _score_parts(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Iterable[str]]:
     """Return bits per character: of lines, the worst first, or of each character."""
+    from charrnn.data import SplitIds
     from charrnn.evaluation.losses import rank_lines_by_loss
+    from charrnn.text.sources import read_pieces
 
-    split, text, ids, unknown = _read_text(options, trained)
-    known_positions = np.flatnonzero(ids >= 0)
-    scored: Losses = np.empty(max(0, len(known_positions) - 1), np.float32)
-    score = _compute_score(options, trained, split, ids[known_positions], unknown, scored)
-    facts: Facts = {"split": split, "characters": score.characters, **score.to_dict()}
+    source = options.data.input_txt
+    if source is not None and options.unknown == "skip":
+        # Unknown characters stay in the text, without a loss.
+        split, text, removed = "text", "".join(read_pieces(source, trained.encoding)), 0
+    else:
+        split, split_ids = _read_ids(options, trained)
+        text, removed = trained.vocabulary.decode(split_ids[:].tolist()), split_ids.num_unknown
+    ids = trained.vocabulary.look_up(text)
+    places = np.flatnonzero(ids >= 0)  # of known characters
+    known = SplitIds(ids[places], num_unknown=removed + len(ids) - len(places))
+    scored: Losses = np.empty(max(0, len(places) - 1), np.float32)
+    _, facts = _compute_score(options, trained, split, known, scored)
     losses: Losses = np.full(len(text), np.nan, np.float32)
-    losses[known_positions[1:]] = scored
+    losses[places[1:]] = scored
     if options.by == "line":
         lines = rank_lines_by_loss(text, losses)
         facts["lines"] = [line._asdict() for line in lines]
@@ -114,15 +120,9 @@ def _score_parts(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Ite
 
 
 def _compute_score(
-    options: EvaluateOptions,
-    trained: Trained,
-    split: str,
-    ids: Ids | SplitIds,
-    unknown: int,
-    each: Losses | None = None,
-) -> Score:
-    """Return the loss of ids (n,); fill `each` (n - 1,) with the losses of the characters."""
-    from charrnn.evaluation.losses import require_finite
+    options: EvaluateOptions, trained: Trained, split: str, ids: SplitIds, out: Losses | None = None
+) -> tuple[Score, Facts]:
+    """Return the loss of ids (n,), also as JSON values; fill `out` (n - 1,) with each loss."""
     from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
     from charrnn.networks.ensemble import make_any_network
 
@@ -131,7 +131,7 @@ def _compute_score(
         raise InputError(
             f"{where}: the model knows {len(ids)} of its characters, but a loss needs 2 or more"
         )
-    if unknown:
+    if unknown := ids.num_unknown:
         say(
             f"unknown=skip: skipped {unknown} of {unknown + len(ids)} characters, because they are "
             f"not among the {len(trained.vocabulary)} characters of the model"
@@ -139,22 +139,12 @@ def _compute_score(
     network = make_any_network(trained).to(options.device)
     with ProgressDisplay("scoring", unit=" characters") as report:
         if options.window is None:
-            return require_finite(compute_stream_loss(network, ids, report=report, losses=each))
-        return require_finite(compute_window_loss(network, ids, options.window, report=report))
-
-
-def _read_text(options: EvaluateOptions, trained: Trained) -> tuple[str, str, Ids, int]:
-    """Return the split's name, its text (n,), ids (n,) and number of unknown ids, which are -1."""
-    from charrnn.text.sources import read_pieces
-
-    source = options.data.input_txt
-    if source is not None and options.unknown == "skip":
-        text = "".join(read_pieces(source, trained.encoding))
-        ids = trained.vocabulary.look_up(text)
-        return "text", text, ids, int((ids < 0).sum())
-    split, split_ids = _read_ids(options, trained)
-    text = trained.vocabulary.decode(split_ids[:].tolist())
-    return split, text, split_ids[:], split_ids.num_unknown
+            score = compute_stream_loss(network, ids, report=report, losses=out)
+        else:
+            score = compute_window_loss(network, ids, options.window, report=report)
+    if not math.isfinite(score.loss):
+        raise make_non_finite_error()
+    return score, {"split": split, "characters": score.characters, **score.to_dict()}
 
 
 def _read_ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import replace_file
 from charrnn.text.vocabulary import TerminalEncoder, as_bytes
 
-Write = Callable[[str], object]
 
-
-@contextlib.contextmanager
-def open_output(output: str | None) -> Iterator[Write]:
-    """Yield a function that writes text to standard output (None) or to a file.
+def write_output(pieces: Iterable[str], output: str | None = None) -> None:
+    """Write the pieces of a text to standard output (None) or to a file.
 
     The file appears only when it is complete. A terminal gets symbols instead of control
     characters and unencodable characters. A pipe or a file gets the exact text without delay.
     """
     if output is not None:
         with replace_file(Path(output)) as temporary, temporary.open("wb") as file:
-            yield lambda text: file.write(as_bytes(text))
+            file.writelines(map(as_bytes, pieces))
     elif sys.stdout.isatty():
         terminal = TerminalEncoder(sys.stdout.encoding)
-        yield lambda text: _print(terminal.encode(text))
+        for piece in pieces:
+            _print(terminal.encode(piece))
         _print(terminal.encode("", last=True))
     else:
-        yield lambda text: _print(as_bytes(text))
+        for piece in pieces:
+            _print(as_bytes(piece))
 
 
 def check_output(output: str | None, models: str | Path | list[str] | None) -> None:

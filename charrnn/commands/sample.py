@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 from charrnn import plugins
 from charrnn.cli.front import Job, current_job
-from charrnn.commands.output import Write, check_output, open_output
+from charrnn.commands.output import check_output, write_output
 from charrnn.errors import InputError
 from charrnn.files import add_number
 from charrnn.options.ranges import COUNTS, PATH, TEMPERATURE, WEIGHTS, Paths, Range, one_of, require
@@ -69,12 +69,16 @@ FIRST_WORD = "checkpoint"
 
 @dataclass
 class Text:
-    """A text whose pieces are still being written."""
+    """A text whose pieces are still being written. It iterates over its start and its pieces."""
 
     params: SamplingParams
     sample: int  # its number among the samples of the same seed
     start: str  # the text before the new text
     pieces: Iterator[str]  # of the new text
+
+    def __iter__(self) -> Iterator[str]:
+        yield self.start
+        yield from self.pieces
 
 
 def run(options: SampleOptions) -> None:
@@ -120,17 +124,13 @@ def run(options: SampleOptions) -> None:
 
     with progress:
         if options.json:
-            with open_output(output) as write:
-                for text in texts:
-                    write(json.dumps(_to_dict(text, sampler)) + "\n")
+            write_output((json.dumps(_to_dict(text, sampler)) + "\n" for text in texts), output)
         elif output is None:
-            _print_texts(texts, labels, job)
+            write_output(_separate_texts(texts, labels, job))
         elif labels or (options.num_samples > 1 and options.mode == "text"):
             _write_files(texts, labels, output, options.checkpoint)
         else:
-            with open_output(output) as write:
-                for text in texts:
-                    _write_text(text, write)
+            write_output(chain.from_iterable(texts), output)  # a single text
     if options.report:
         novelty.report()
 
@@ -147,7 +147,7 @@ def _load_novelty(options: SampleOptions, sampler: Sampler) -> Any:
 
 
 def _read_start_text(options: SampleOptions, model: Trained) -> str:
-    """Return the start text; replace or remove unknown characters as `unknown` says."""
+    """Return the start text. Print what the model reads instead of unknown characters."""
     from charrnn.text.prompt import fit_text
 
     text, name = options.start_text, "start_text"
@@ -238,31 +238,23 @@ def _to_dict(text: Text, sampler: Sampler) -> dict[str, Any]:
     }
 
 
-def _write_text(text: Text, write: Write) -> None:
-    write(text.start)
-    for piece in text.pieces:
-        write(piece)
-
-
 def _format_label(text: Text) -> str:
     return f"temperature={text.params.temperature}"
 
 
-def _print_texts(texts: Iterable[Text], show_labels: bool, job: Job) -> None:
-    """Print texts with a line before each; the line names the temperature and the sweep's job."""
-    on_terminal = sys.stdout.isatty()
-    with open_output(None) as write:
-        for number, text in enumerate(texts):
-            of_another_job = number == 0 and bool(job.number)
-            if number or (of_another_job and not on_terminal):
-                write("\n")
-            label = " ".join(job.overrides) if job.number is not None else ""
-            label = f"{label} {_format_label(text)}".strip() if show_labels else label
-            if number or label:
-                write(escape_unprintable(f"---------- {label}".rstrip()) + "\n")
-            _write_text(text, write)
-        if on_terminal:
-            write("\n")
+def _separate_texts(texts: Iterable[Text], show_labels: bool, job: Job) -> Iterator[str]:
+    """Yield texts with a line before each; the line names the temperature and the sweep's job."""
+    on_terminal = sys.stdout.isatty()  # where each job ends with a newline
+    for number, text in enumerate(texts):
+        if number or (job.number and not on_terminal):
+            yield "\n"
+        label = " ".join(job.overrides) if job.number is not None else ""
+        label = f"{label} {_format_label(text)}".strip() if show_labels else label
+        if number or label:
+            yield escape_unprintable(f"---------- {label}".rstrip()) + "\n"
+        yield from text
+    if on_terminal:
+        yield "\n"
 
 
 def _write_files(
@@ -272,6 +264,5 @@ def _write_files(
     for number, text in enumerate(texts):
         path = add_number(output, number)
         check_output(path, checkpoint)
-        with open_output(path) as write:
-            _write_text(text, write)
+        write_output(text, path)
         say(f"wrote {path}: {_format_label(text)}" if show_labels else f"wrote {path}")

@@ -13,8 +13,9 @@ from charrnn.errors import InputError, Interrupted
 from charrnn.files import resolve_run_path
 from charrnn.options.training import TrainOptions, count_devices
 from charrnn.runs import world
-from charrnn.runs.folder import RECORDED, is_run, require_no_run
+from charrnn.runs.folder import is_run, require_no_run
 from charrnn.say import ignore_output_errors, say
+from charrnn.text.sources import find_files
 
 if TYPE_CHECKING:
     from charrnn.runs.plan import Result
@@ -40,8 +41,7 @@ def train(*overrides: str) -> Result:
         raise TypeError('give texts, not a config: charrnn.train("model=gru", "seed=1")')
     from charrnn.cli import front
 
-    result: Result = front.call(plugins.list_commands()["train"], list(overrides))
-    return result
+    return front.call(plugins.list_commands()["train"], list(overrides))
 
 
 def run(options: TrainOptions) -> Result:
@@ -89,6 +89,9 @@ def follow() -> int | None:
 
 def prepare_line(line: Line) -> Line:
     """Return the line with the run's folder, and with the config of a resumed run."""
+    text = line.find_last(FIRST_WORD).text
+    if text and not any(override.is_bare_word for override in line.overrides):
+        find_files(text)  # A missing file is reported before torch is imported.
     line = line.map_overrides(lambda override: _resolve_run_names(override, line.multirun))
     resume, given = line.find_last("resume").text, line.find_last("hydra.run.dir")
     is_auto, folder = resume == "auto", given.text or given.value
@@ -120,9 +123,10 @@ def prepare_line(line: Line) -> Line:
     if folder is not None and not is_auto and is_run(Path(folder)):
         if not world.is_restarted_by_slurm():
             require_no_run(Path(folder))
-        # SLURM restarted the job, so it resumes the run.
-        line = line.with_text("resume", "auto" if source is None else folder)
-        source = source and folder
+        # SLURM restarted the job, so it resumes the run, also instead of the .ckpt of the line.
+        if source is None:
+            return line.with_text("resume", "auto")
+        line, source = line.with_text("resume", folder), folder
     return line if source is None else _compose_over_record(line, source)
 
 
@@ -138,8 +142,6 @@ def _resolve_run_names(override: Override, multirun: bool) -> Override:
 
 
 def _compose_over_record(line: Line, source: str) -> Line:
-    if not os.path.isfile(source) and not os.path.lexists(Path(source) / RECORDED):
-        return line  # `prepare_run` raises the error.
     from charrnn.cli.resuming import compose_over_record
 
     return compose_over_record(line, source)

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import make_non_finite_error
 from charrnn.say import BITS_PER_NAT
 
 
@@ -39,13 +38,6 @@ class Score:
             f"{self.bits_per_character:.4f} bits per character",
             f"perplexity {self.perplexity:.4f}",
         ]
-
-
-def require_finite(score: Score) -> Score:
-    """Return the score unchanged. Raise RunError if its loss is not finite."""
-    if not np.isfinite(score.loss):
-        raise make_non_finite_error()
-    return score
 
 
 class LineLoss(NamedTuple):

@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
-from charrnn.options.cells import Cell, find_cell
-from charrnn.options.networks import NetworkOptions
+from charrnn.options.cells import Cell, NetworkOptions, find_cell
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, COUNTS, ENCODING, require
 from charrnn.text.vocabulary import Vocabulary
 

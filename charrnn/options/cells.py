@@ -1,4 +1,4 @@
-"""The recurrent cells. A `Cell` describes everything in which they differ.
+"""The options of a network, and the recurrent cells, which differ in what a `Cell` describes.
 
     built-in cells            entries of `CELLS`
     cells from Python         `register_cell`
@@ -14,12 +14,13 @@ sampled without torch.
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from charrnn.errors import InputError, shorten, to_one_line
+from charrnn.options.ranges import AT_LEAST_1, BELOW_1, FIXED, Range, check_ranges, one_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,13 +56,13 @@ class Cell:
     def shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """Return the name and shape of each weight, like in the module's ``state_dict``."""
         rows = len(self.gates) * hidden_size
-        shapes: dict[str, tuple[int, ...]] = {"weight_ih_l0": (rows, input_size)}
-        if self.recurrent:
-            shapes["weight_hh_l0"] = (rows, hidden_size)
-        shapes["bias_ih_l0"] = (rows,)
-        if self.recurrent:
-            shapes["bias_hh_l0"] = (rows,)
-        return shapes
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih_l0": (rows, input_size),
+            "weight_hh_l0": (rows, hidden_size),
+            "bias_ih_l0": (rows,),
+            "bias_hh_l0": (rows,),
+        }
+        return {n: shape for n, shape in shapes.items() if self.recurrent or "_hh_" not in n}
 
     def rows(self, gate: str, hidden_size: int) -> slice:
         """Return the rows of a gate in the stacked weights."""
@@ -70,12 +71,8 @@ class Cell:
 
     def layer(self, input_size: int, hidden_size: int) -> nn.Module:
         """Create the torch module of a layer, with torch's initial weights."""
-        make = self.module
-        if isinstance(make, str):
-            module, _, name = make.rpartition(".")
-            make = getattr(import_module(module), name)
-        layer: nn.Module = make(input_size, hidden_size, batch_first=True)
-        return layer
+        make = pkgutil.resolve_name(self.module) if isinstance(self.module, str) else self.module
+        return make(input_size, hidden_size, batch_first=True)
 
 
 CELLS: dict[str, Cell] = {
@@ -96,7 +93,7 @@ CELLS: dict[str, Cell] = {
     "rnn": Cell(gates="h", carried=("h",), module="torch.nn.RNN"),
 }
 
-UNKNOWN = (
+UNKNOWN_CELL = (
     f"is neither built in ({', '.join(CELLS)}) nor registered; correct the name, or install the "
     f"package of this cell"
 )
@@ -134,7 +131,7 @@ def is_cell(name: str) -> bool:
 def find_cell(name: str) -> Cell:
     """Return the cell of a name; raise InputError if there is none."""
     if not isinstance(name, str) or not is_cell(name):
-        raise InputError(f"model.kind={shorten(name, 60)}: {UNKNOWN}")
+        raise InputError(f"model.kind={shorten(name, 60)}: {UNKNOWN_CELL}")
     return CELLS.get(name) or _registered[name]
 
 
@@ -149,3 +146,24 @@ def _register_installed(name: str) -> None:
                 f"model.kind={name}: cannot load this cell from {point.value} of an installed "
                 f"package ({to_one_line(error, with_type=True)})"
             ) from error
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """The options of a network: arguments of `LanguageModel`, and ``model.NAME=``.
+
+    ``conf/base/model.yaml`` explains each field, and ``charrnn train --help=all`` prints it. For
+    None, ``charrnn train`` chooses a value by the length of the text, and `LanguageModel` takes
+    the default of `Architecture`. A model file contains these fields.
+    """
+
+    kind: Annotated[str, Range(is_cell, UNKNOWN_CELL), FIXED] = "lstm"
+    embedding_size: Annotated[int, AT_LEAST_1, FIXED] = 64
+    hidden_size: Annotated[int | None, AT_LEAST_1, FIXED] = None
+    num_layers: Annotated[int, AT_LEAST_1, FIXED] = 2
+    dropout: Annotated[float | None, BELOW_1] = None
+    batchnorm: Annotated[bool, FIXED] = False
+    skip: Annotated[str, one_of("none", "sum"), FIXED] = "sum"
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "model.")

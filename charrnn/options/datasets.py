@@ -35,10 +35,6 @@ class SourceOptions:
 
     def __post_init__(self) -> None:
         check_ranges(self, self.PREFIX)
-        self._require_one_source()
-
-    def _require_one_source(self) -> None:
-        """Raise InputError unless HDF5 and JSON are set together and without a text."""
         h5, json = self.input_h5, self.input_json
         name, value = ("input_h5", h5) if json is None else ("input_json", json)
         both = "data.input_h5 and data.input_json belong together; give both"
@@ -87,8 +83,8 @@ class DataOptions(SplitOptions, SourceOptions):
             "output_h5=FILE`, then give data.input_h5= and data.input_json="
         )
         require(self.input_txt != "-", "data.input_txt", "-", hint)
-        super().__post_init__()
-        self._require_one_source()
+        SplitOptions.__post_init__(self)
+        SourceOptions.__post_init__(self)
 
 
 def without_default_corpus(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import json
 import math
 import re
 import sys
+import types
 import typing
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
@@ -45,8 +46,14 @@ class Trait(NamedTuple):
     name: str
 
 
+def _are_paths(value: Any) -> bool:
+    """Return whether `value` is a path, or a list of one or more paths."""
+    paths = [value] if isinstance(value, str) else value
+    return len(paths) > 0 and all(isinstance(path, str) and path != "" for path in paths)
+
+
 TEXT = Trait("a text, used literally")
-PATH = Trait("a path, used literally")
+PATH = Range(_are_paths, "takes a path")  # used literally
 FIXED = Trait("an option that a resume cannot change")
 NODE = Trait("a config node with a _target_")
 NODES = Trait("named config nodes, each with a _target_")
@@ -54,37 +61,43 @@ NODES = Trait("named config nodes, each with a _target_")
 Paths = Annotated[str | list[str] | None, PATH]
 
 
+def get_traits(annotation: Any) -> tuple[Any, ...]:
+    """Return the ranges and traits of an annotation."""
+    return getattr(annotation, "__metadata__", ())
+
+
+def get_type(annotation: Any) -> Any:
+    """Return the type of an annotation without its ranges and traits."""
+    return annotation.__origin__ if get_traits(annotation) else annotation
+
+
+def get_types(annotation: Any) -> tuple[Any, ...]:
+    """Return the types of a union, or the only type of an annotation."""
+    kind = get_type(annotation)
+    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+
+
 def check_ranges(options: object, prefix: str = "") -> None:
     """Raise InputError for the first field of a dataclass that is out of its annotated range."""
-    schema: Any = type(options)
-    for name, hint in _get_annotations(schema).items():
-        value = getattr(options, name, None)
-        allows_none = type(None) in typing.get_args(typing.get_args(hint)[0])
-        if value is not None or not allows_none:
-            check_value(hint, prefix + name, value)
+    check_arguments(type(options), prefix, **vars(options))
 
 
-def check_arguments(function: Callable[..., Any], prefix: str, **values: Any) -> None:
+def check_arguments(declaration: Callable[..., Any], prefix: str, **values: Any) -> None:
     """Raise InputError for the first argument that is out of its annotated range."""
-    for name, hint in _get_annotations(function).items():
-        if values.get(name) is not None:
-            check_value(hint, prefix + name, values[name])
+    for name, annotation in _get_annotations(declaration).items():
+        value = values.get(name)
+        if name in values and (value is not None or type(None) not in get_types(annotation)):
+            check_value(annotation, prefix + name, value)
 
 
-@functools.cache
-def _get_annotations(declaration: Any) -> dict[str, Any]:
-    """Return the ``Annotated`` types of a dataclass or a function by name."""
-    hints = typing.get_type_hints(declaration, include_extras=True)
-    return {name: hint for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+# cached, because Python evaluates the annotations at each call
+_get_annotations = functools.cache(functools.partial(typing.get_type_hints, include_extras=True))
 
 
-def check_value(hint: Any, option: str, value: Any) -> None:
+def check_value(annotation: Any, option: str, value: Any) -> None:
     """Raise InputError for a value that is out of its annotated range, or a number too large."""
-    for extra in getattr(hint, "__metadata__", ()):
-        if extra == PATH:
-            for path in value if isinstance(value, list | tuple) and value else [value]:
-                require(isinstance(path, str) and path != "", option, value, "takes a path")
-        elif isinstance(extra, Range):
+    for extra in get_traits(annotation):
+        if isinstance(extra, Range):
             try:
                 is_valid = extra.accepts(value)
             except TypeError:
@@ -155,14 +168,6 @@ def _is_encoding(name: Any) -> bool:
     return True
 
 
-def _are_devices(devices: Any) -> bool:
-    """Return whether `devices` is auto, a number of devices, or a list of different indices."""
-    if isinstance(devices, list):
-        return all(d >= 0 for d in devices) and 0 < len(devices) == len(set(devices))
-    return devices == "auto" or (isinstance(devices, int) and devices >= 1)
-
-
-THREADS = between(1, 512)  # torch crashes with far more
 LONGEST_CONTEXT = 64  # characters that the table of counts in a model file may look back
 CONTEXT = between(1, LONGEST_CONTEXT)
 WORD_LETTERS = between(0, 64)
@@ -173,7 +178,6 @@ ORIGINS = Range(
 )
 NOT_EMPTY = Range(lambda value: value != "", "must not be empty")
 ENCODING = Range(_is_encoding, "is not a text encoding; try utf-8, latin-1 or bytes")
-DEVICES = Range(_are_devices, "must be auto, a number of devices or a list of their indices")
 BETAS = Range(
     lambda value: len(value) == 2 and all(map(BELOW_1.accepts, value)),
     "must be two numbers, each at least 0 and below 1: [0.9,0.999]",

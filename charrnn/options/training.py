@@ -11,14 +11,13 @@ decides the open values once, and a run trains with the resulting `DecidedOption
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
 
+from charrnn.options.cells import NetworkOptions
 from charrnn.options.datasets import DataOptions
-from charrnn.options.networks import NetworkOptions
 from charrnn.options.ranges import (
     AT_LEAST_1,
-    DEVICES,
     DURATION,
     FIXED,
     NODE,
@@ -28,28 +27,29 @@ from charrnn.options.ranges import (
     POSITIVE,
     SEED,
     TEXT,
-    THREADS,
     Range,
+    between,
     one_of,
     require,
 )
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+
+def _are_devices(devices: Any) -> bool:
+    """Return whether `devices` is auto, a number of devices, or a list of different indices."""
+    if isinstance(devices, list):
+        return all(d >= 0 for d in devices) and 0 < len(devices) == len(set(devices))
+    return devices == "auto" or (isinstance(devices, int) and devices >= 1)
+
+
+DEVICES = Range(_are_devices, "must be auto, a number of devices or a list of their indices")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
     """A node of the config. `rest` has the keys that no option declares, such as ``_target_``."""
 
+    RESERVED: ClassVar[Mapping[str, str]] = {}  # keys that `rest` must not have, and the reason
     rest: Mapping[str, Any] = field(default_factory=dict, hash=False, metadata={"is_option": False})
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the node of plain values."""
-        names = {option.name for option in fields(cls)}
-        rest = {name: value for name, value in values.items() if name not in names}
-        return cls(**{name: value for name, value in values.items() if name in names}, rest=rest)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for `instantiate` and for the run's record."""
@@ -71,7 +71,7 @@ class TrainerNode(Node):
     """Lightning's Trainer."""
 
     # arguments of lightning.Trainer that an option of charrnn replaces
-    RESERVED: ClassVar[dict[str, str]] = {
+    RESERVED: ClassVar[Mapping[str, str]] = {
         "callbacks": "callbacks=NAME chooses them; +callbacks.NAME._target_=CLASS adds one",
         "logger": "logger=NAME chooses it; +logger.NAME._target_=CLASS adds one",
         "log_every_n_steps": "print_every= sets it",
@@ -91,7 +91,7 @@ class TrainerNode(Node):
     num_nodes: Annotated[int, AT_LEAST_1]
     strategy: Annotated[str, one_of("auto", "ddp")]
     precision: Annotated[str, one_of("auto", "32-true", "tf32-true", "bf16-mixed", "16-mixed")]
-    threads: Annotated[int | None, THREADS]
+    threads: Annotated[int | None, between(1, 512)]  # torch crashes with far more
     max_epochs: Annotated[int | None, AT_LEAST_1]
     max_steps: Annotated[int | None, AT_LEAST_1]
     gradient_clip_val: Annotated[
@@ -133,28 +133,19 @@ class TrainOptions:
     init_from: Annotated[str | None, PATH, FIXED]
     tags: Annotated[list[str] | None, TEXT]
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrainOptions:
-        """Return the options of a checked config."""
-        data, model = DataNode.from_dict(values["data"]), ModelNode.from_dict(values["model"])
-        trainer = TrainerNode.from_dict(values["trainer"])
-        return cls(**{**values, "data": data, "model": model, "trainer": trainer})
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for the run's record."""
         return {n: v.to_dict() if isinstance(v, Node) else v for n, v in vars(self).items()}
 
     def check(self) -> None:
-        for name, why in (
-            ("init_from", "resume= restores everything, init_from= only the weights"),
-            ("budget", "a resume keeps the size that the first budget chose"),
-        ):
-            is_new = self.resume in (None, "auto")
-            value = getattr(self, name)
-            require(is_new or value is None, name, value, f"{why}; leave one out")
+        is_new = self.resume in (None, "auto")
+        why = "resume= restores everything, init_from= only the weights; leave one out"
+        require(is_new or self.init_from is None, "init_from", self.init_from, why)
+        why = "a resume keeps the size that the first budget chose; leave one out"
+        require(is_new or self.budget is None, "budget", self.budget, why)
+        why = f"budget={self.budget} chooses the length; give only one of them"
         for name in ("max_epochs", "max_steps"):
             length = getattr(self.trainer, name)
-            why = f"budget={self.budget} chooses the length; give only one of them"
             require(self.budget is None or length is None, f"trainer.{name}", length, why)
         windows = self.trainer.rest.get("accumulate_grad_batches", 1)
         is_count = type(windows) is int and windows >= 1

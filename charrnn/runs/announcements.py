@@ -30,54 +30,48 @@ VERY_SMALL_TEXT = 2_000  # Of a text with fewer characters, a model learns only 
 SMALL_TEXT, LARGER, MOST_COMPARED = 150_000, 2, 10
 
 
-class Announcement(L.Callback):
-    """Prints what is trained when training starts, and links outputs/latest to the run."""
-
-    def __init__(self, plan: RunPlan) -> None:
-        self.plan = plan
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if not trainer.is_global_zero:
-            return
-        plan, steps = self.plan, trainer.estimated_stepping_batches
-        data: TextDataModule = getattr(trainer, "datamodule")  # noqa: B009
-        encoded, streams, arch = data.encoded, data.streams, pl_module.network.architecture
-        sizes = {name: len(ids) for name, ids in encoded.splits.items()}
-        say(f"corpus: {encoded.path}")
-        say(f"  {sum(sizes.values()):,} characters, {len(data.vocabulary):,} different ones")
-        say("  " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
+def announce(plan: RunPlan, data: TextDataModule, trainer: L.Trainer, pl_module: Any) -> None:
+    """Print what is trained when training starts, and link outputs/latest to the run."""
+    if not trainer.is_global_zero:
+        return
+    steps = trainer.estimated_stepping_batches
+    encoded, streams, arch = data.encoded, data.streams, pl_module.network.architecture
+    sizes = {name: len(ids) for name, ids in encoded.splits.items()}
+    say(f"corpus: {encoded.path}")
+    say(f"  {sum(sizes.values()):,} characters, {len(data.vocabulary):,} different ones")
+    say("  " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
+    say(
+        f"model: {arch.kind}, {arch.num_layers} x {arch.hidden_size}, embedding "
+        f"{arch.embedding_size}, dropout {arch.dropout:g}; "
+        f"{arch.num_parameters:,} parameters"
+    )
+    if sum(sizes.values()) < VERY_SMALL_TEXT:
+        say("  very little text, so expect fragments and copies of it; 15 kB are a good start")
+    if plan.options.init_from is not None and plan.checkpoint is None:
+        say(f"init_from: {shorten_path(plan.options.init_from)}")
+    if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
         say(
-            f"model: {arch.kind}, {arch.num_layers} x {arch.hidden_size}, embedding "
-            f"{arch.embedding_size}, dropout {arch.dropout:g}; "
-            f"{arch.num_parameters:,} parameters"
+            f"little text: data.batch_size is {streams.batch_size} and data.seq_length "
+            f"{streams.seq_length} here, not {data.batch_size} and {data.seq_length}"
         )
-        if sum(sizes.values()) < VERY_SMALL_TEXT:
-            say("  very little text, so expect fragments and copies of it; 15 kB are a good start")
-        if plan.options.init_from is not None and plan.checkpoint is None:
-            say(f"init_from: {shorten_path(plan.options.init_from)}")
-        if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
-            say(
-                f"little text: data.batch_size is {streams.batch_size} and data.seq_length "
-                f"{streams.seq_length} here, not {data.batch_size} and {data.seq_length}"
-            )
-        total = "" if steps == math.inf else f", {pl_module.format_epochs(steps)} epochs in all"
-        say(
-            f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
-            f"{pl_module.steps_per_epoch:,} steps an epoch{total}"
-        )
-        if (percent := 100 * steps / pl_module.steps_per_epoch) < 100:
-            share = f"{percent:.2g}" if percent < 1 else int(percent)
-            say(f"  reads {share} % of the text; a larger trainer.max_steps or budget reads more")
-        say(f"device: {hardware.describe(plan.options.trainer)}")
-        if plan.checkpoint is not None:
-            say(f"resuming from {shorten_path(plan.checkpoint)}, step {plan.first_step:,}")
-        link_latest(plan.folder)
+    total = "" if steps == math.inf else f", {pl_module.format_epochs(steps)} epochs in all"
+    say(
+        f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
+        f"{pl_module.steps_per_epoch:,} steps an epoch{total}"
+    )
+    if (percent := 100 * steps / pl_module.steps_per_epoch) < 100:
+        share = f"{percent:.2g}" if percent < 1 else int(percent)
+        say(f"  reads {share} % of the text; a larger trainer.max_steps or budget reads more")
+    say(f"device: {hardware.describe(plan.options.trainer)}")
+    if plan.checkpoint is not None:
+        say(f"resuming from {shorten_path(plan.checkpoint)}, step {plan.first_step:,}")
+    link_latest(plan.folder)
 
 
 def say_default_corpus(request: RunRequest) -> None:
     """Print the default corpus if the user gives no text, and how to give one."""
     corpus = request.options.data.corpus
-    if corpus is not None and request.source is None and not request.gives("data", "data.corpus"):
+    if corpus is not None and request.source is None and not request.gives("data.corpus"):
         say(f"no text was given, so the corpus is {corpus}; yours: charrnn train my.txt")
 
 

@@ -20,7 +20,7 @@ from charrnn.errors import InputError, RunError, is_out_of_memory, to_one_line
 from charrnn.models.trained import BY_CHARACTER, TrainedModel
 from charrnn.options.training import DataNode, DecidedOptions
 from charrnn.runs.folder import escape_interpolations
-from charrnn.runs.library_errors import TOO_LITTLE_MEMORY, explain_user_code
+from charrnn.runs.library_errors import explain_user_code
 from charrnn.runs.plan import RunPlan
 from charrnn.runs.world import World
 from charrnn.say import say
@@ -175,7 +175,7 @@ def build_trainer(
     environment = TorchElasticEnvironment() if world.size > 1 else LightningEnvironment()
     if world.size > 1:  # Lightning would set another number of threads
         os.environ["OMP_NUM_THREADS"] = str(options.trainer.threads)
-    trainer: L.Trainer = build_node(
+    return build_node(
         "trainer",
         {"enable_model_summary": False, **arguments},
         callbacks=callbacks,
@@ -187,7 +187,6 @@ def build_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-    return trainer
 
 
 def build_node(path: str, node: dict[str, Any], base: type | None = None, **supplied: Any) -> Any:
@@ -212,21 +211,15 @@ def build_node(path: str, node: dict[str, Any], base: type | None = None, **supp
         # Hydra would convert some of the supplied objects to configs.
         make = functools.partial(make, **arguments)
         return make if node.get("_partial_") else make()
-    except (InputError, RunError):
-        raise
     except Exception as error:
         cause: BaseException = error
         while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
             cause = cause.__cause__
-        if isinstance(cause, OSError):
-            raise RunError(f"{path}: cannot be made ({cause.strerror or cause})") from cause
-        if is_out_of_memory(cause):
-            raise InputError(f"{path}: {TOO_LITTLE_MEMORY}") from cause
-        if user_error := explain_user_code(cause):
-            raise user_error from cause
-        raise InputError(
-            f"{path}: {node['_target_']} cannot be made: {to_one_line(cause)}"
-        ) from cause
+        is_explained = isinstance(cause, InputError | RunError | OSError) or is_out_of_memory(cause)
+        if not is_explained and explain_user_code(cause) is None:
+            reason = f"{node['_target_']} cannot be made: {to_one_line(cause)}"
+            raise InputError(f"{path}: {reason}") from cause
+    raise cause  # after the block, in which Hydra's exception would become its context
 
 
 def _find_parameters(target: Any) -> set[str]:

@@ -19,14 +19,14 @@ from omegaconf import OmegaConf
 
 from charrnn.data import EncodedText, Streams, cut_streams, fit_sizes
 from charrnn.errors import InputError
+from charrnn.generation.processors import keep_freed_memory
 from charrnn.models.trained import TrainedModel
-from charrnn.options.networks import NetworkOptions
+from charrnn.options.cells import NetworkOptions
 from charrnn.options.ranges import parse_duration
 from charrnn.options.training import DecidedData, DecidedModel, DecidedOptions, TrainOptions
 from charrnn.plugins import CONF
 from charrnn.runs import hardware
 from charrnn.runs.building import build_module
-from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.world import World
 from charrnn.say import format_duration, say
 from charrnn.text.vocabulary import Vocabulary
@@ -175,6 +175,7 @@ def _complete(
     data = DecidedData(**_fill(options.data, batch_size=row.batch_size))
     model = DecidedModel(**_fill(options.model, hidden_size=row.hidden_size, dropout=row.dropout))
     trainer = hardware.decide_trainer(options.trainer, model, data.batch_size, world)
+    # checkpoint_every depends on the number of steps, which is decided below.
     values = _fill(options, seed=secrets.randbelow(2**31), checkpoint_every=1)
     nodes = {"data": data, "model": model, "trainer": trainer}
     decided = DecidedOptions(**{**values, **nodes, "resume": None})

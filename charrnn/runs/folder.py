@@ -114,14 +114,13 @@ def _clear(folder: Path) -> None:
 
 def prepare_sweep(folder: Path) -> None:
     """Remove links in the place of the files that a sweep writes. ``cp -al`` makes hard links."""
-    written = [folder / name for name in (SWEEP_CONFIG, LEADERBOARD)]
-    require_no_links(folder, written)
-    for path in written:
+    for path in (folder / SWEEP_CONFIG, folder / LEADERBOARD):
         if os.path.lexists(path) and not files.is_plain_file(path):
             path.unlink()
+    require_no_links(folder)
 
 
-def require_no_links(folder: Path, ignored: Sequence[Path] = ()) -> None:
+def require_no_links(folder: Path) -> None:
     """Raise InputError if a folder contains a link, a pipe or a device.
 
     Through a link, an untrusted folder could make a run overwrite other files. The folder itself
@@ -130,7 +129,7 @@ def require_no_links(folder: Path, ignored: Sequence[Path] = ()) -> None:
     for parent, folders, names in os.walk(folder):
         for path in (Path(parent, name) for name in (*folders, *names)):
             mode = path.lstat().st_mode
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) and path not in ignored:
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 kind = "a link" if stat.S_ISLNK(mode) else "not a regular file"
                 raise InputError(f"{path}: is {kind}; a run does not write through it; remove it")
         folders[:] = [name for name in folders if name not in _FOREIGN_FOLDERS]
@@ -144,8 +143,8 @@ def record(
     contents = {"hydra": {"hydra": hydra}, "overrides": list(overrides), "config": config}
     for name, content in contents.items():
         path = folder / ".hydra" / f"{name}.yaml"
-        if name in ("hydra", "overrides") and path.exists():
-            continue  # a resume does not overwrite these files of the first start
+        if name != "config" and path.exists():
+            continue  # a resume does not overwrite the other files of the first start
         copy = json.loads(json.dumps(content))  # without shared objects, which YAML would alias
         text = yaml.safe_dump(copy, sort_keys=False, allow_unicode=True)
         with files.replace_file(path) as temporary:
@@ -173,8 +172,7 @@ def read_config(folder: Path) -> Config:
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: cannot be read (it is no mapping)")
-    config: Config = to_plain({shorten(name): value for name, value in content.items()}, str(path))
-    return config
+    return to_plain({shorten(name): value for name, value in content.items()}, str(path))
 
 
 def read_yaml(path: Path) -> Any:
@@ -203,7 +201,7 @@ def escape_interpolations(value: Any, times: int = 1) -> Any:
         return {name: escape_interpolations(item, times) for name, item in value.items()}
     if isinstance(value, list):
         return [escape_interpolations(item, times) for item in value]
-    if value == "???":
+    if value == "???":  # OmegaConf's mark of a missing value, which has no escape
         return "${oc.decode:\"'???'\"}"
     if isinstance(value, str):
         for _ in range(times):

@@ -119,8 +119,7 @@ def _choose_devices(devices: Any, accelerator: str, world: World) -> int | list[
             raise InputError(f"trainer.devices={devices}: this machine has {gpus} GPU(s)")
     elif isinstance(devices, list):
         raise InputError(f"trainer.devices={devices}: give a number of processes, not a list")
-    decided: int | list[int] = devices
-    return decided
+    return devices
 
 
 def _choose_precision(precision: str, accelerator: str, model: DecidedModel, streams: int) -> str:
@@ -163,11 +162,7 @@ def _count_shards(model: DecidedModel, streams: int, threads: int) -> int:
 
 
 def count_batch_shards(options: DecidedOptions, streams: int) -> int:
-    """Return the number of shards into which a process divides its streams.
-
-    Args:
-        streams: the streams of this process, which are fewer than planned for a short text.
-    """
+    """Return the number of shards of this process's streams, which a short text may reduce."""
     if options.trainer.accelerator != "cpu":
         return 1
     planned = options.data.batch_size // options.trainer.num_processes

@@ -116,11 +116,9 @@ class Leaderboard:
 
 
 def rank_runs(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Leaderboard:
-    """Sort runs by a column or an option; runs without the value are last.
+    """Sort runs by a column or an option, with a minus before it in descending order.
 
-    Args:
-        folder: the paths in the table are relative to this folder.
-        sort: the column or option; a minus before it sorts in descending order.
+    Runs without the value are last.
     """
     name = sort.removeprefix("-")
     columns = {heading: column for column, heading in _HEADINGS.items()}
@@ -138,11 +136,7 @@ def rank_runs(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Lead
 
 
 def report_sweep(folder: Path, resume_command: str = "") -> None:
-    """Print the leaderboard of a sweep, and write leaderboard.csv into the sweep's folder.
-
-    Args:
-        resume_command: the command that resumes the sweep, if it is not finished.
-    """
+    """Print the leaderboard of a sweep and how to resume it; write leaderboard.csv."""
     if not (runs := summarize_runs(folder)):
         return
     board = rank_runs(folder, runs)

@@ -21,6 +21,7 @@ from charrnn.errors import (
     RunError,
     UserCodeError,
     WriteError,
+    format_reason,
     is_out_of_memory,
     to_one_line,
 )
@@ -30,14 +31,10 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # Hydra requires that its plugins are next to the package.
 CHARRNN = (PACKAGE, PACKAGE.parent / "hydra_plugins")
 PYTHON = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
+OURS = "charrnn"
 
 # The packages that run the user's code, and whose classes the default config names
 LIBRARIES = {"charrnn", "lightning", "torch"}
-
-TOO_LITTLE_MEMORY = (
-    "there is too little memory; try a smaller data.batch_size, data.seq_length or "
-    "model.hidden_size"
-)
 
 
 @contextlib.contextmanager
@@ -80,7 +77,8 @@ def explain(
     if isinstance(error, (InputError, RunError)):
         return error
     if is_out_of_memory(error):
-        return RunError(TOO_LITTLE_MEMORY)
+        smaller = "try a smaller data.batch_size, data.seq_length or model.hidden_size"
+        return RunError(f"there is too little memory; {smaller}")
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     is_callback = str(frame.f_globals.get("__name__")).startswith("lightning.pytorch.callbacks.")
     if is_callback and isinstance(error, (MisconfigurationException, RuntimeError)):
@@ -93,8 +91,7 @@ def explain(
     if isinstance(error, OSError):
         has_name = isinstance(error.filename, (str, bytes))
         path = os.fsdecode(error.filename) if has_name else folder
-        reason = error.strerror or to_one_line(error)
-        return WriteError(f"{path}: cannot be read or written ({reason})")
+        return WriteError(f"{path}: cannot be read or written ({format_reason(error)})")
     if checkpoint is not None:
         # The run could train before, so the checkpoint is the likely cause.
         reason = f"{type(error).__name__}: {to_one_line(error)}"
@@ -106,40 +103,30 @@ def explain_user_code(error: BaseException, targets: Iterable[str] = ()) -> User
     """Return the error to raise for an error of the user's code; None if it is not theirs.
 
     A user's callback, loss or optimizer runs between frames of Lightning, torch and Hydra. The
-    innermost frame that belongs neither to Python nor to another installed package decides.
-
-    Args:
-        targets: dotted names of classes in the config; their packages are the user's, too.
+    innermost frame that belongs neither to Python nor to another installed package decides. The
+    packages of `targets`, the dotted names of classes in the config, are the user's, too.
     """
     packages = {target.partition(".")[0] for target in targets} - LIBRARIES
     stack = traceback.extract_tb(error.__traceback__)
-    frames = [f for f in stack if _is_charrnn(f.filename) or _is_users(f.filename, packages)]
-    if not frames or _is_charrnn(frames[-1].filename):
+    owned = [(f, owner) for f in stack if (owner := _find_owner(f.filename, packages)) is not None]
+    if not owned or owned[-1][1] == OURS:
         return None
-    user_frames = [frame for frame in frames if not _is_charrnn(frame.filename)]
     head = "Traceback (without the lines of charrnn and of libraries):\n"
+    user_frames = [frame for frame, owner in owned if owner != OURS]
     lines = "".join([head, *traceback.format_list(user_frames)])
-    place = f"{shorten_path(frames[-1].filename)}:{frames[-1].lineno}"
+    frame, owner = owned[-1]
+    place = f"{shorten_path(frame.filename)}:{frame.lineno}"
     cause = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
-    package = _get_package(frames[-1].filename)
-    owner = f"the package {package}" if package else "your own code"
     return UserCodeError(f"{place}: {cause} (in {owner}, not in charrnn)", lines)
 
 
-def _is_charrnn(filename: str) -> bool:
-    return any(Path(filename).resolve().is_relative_to(folder) for folder in CHARRNN)
-
-
-def _get_package(filename: str) -> str | None:
-    """Return the name of the installed package to which a file belongs."""
-    parts = Path(filename).resolve().parts
-    names = (b for a, b in pairwise(parts) if a in ("site-packages", "dist-packages"))
-    return next((name.removesuffix(".py") for name in names), None)
-
-
-def _is_users(filename: str, packages: set[str]) -> bool:
-    """Return whether a file is neither generated, nor of Python, nor of another package."""
-    if package := _get_package(filename):
-        return package in packages
+def _find_owner(filename: str, packages: set[str]) -> str | None:
+    """Return whose code a file contains; None for Python's and for other packages than these."""
     path = Path(filename).resolve()
-    return not filename.startswith("<") and not any(map(path.is_relative_to, PYTHON))
+    if any(map(path.is_relative_to, CHARRNN)):
+        return OURS
+    names = (b for a, b in pairwise(path.parts) if a in ("site-packages", "dist-packages"))
+    if package := next((name.removesuffix(".py") for name in names), None):
+        return f"the package {package}" if package in packages else None
+    is_python = filename.startswith("<") or any(map(path.is_relative_to, PYTHON))
+    return None if is_python else "your own code"

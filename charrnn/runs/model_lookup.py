@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charrnn import plugins
 from charrnn.errors import InputError
-from charrnn.files import OUTPUTS, require_regular_file, resolve_run_path
-from charrnn.models import read_any_format
+from charrnn.files import OUTPUTS, require_regular_file, resolve_run_path, shorten_path
 from charrnn.options.ranges import WEIGHTS, require
 from charrnn.runs.folder import is_sweep
 from charrnn.say import say
@@ -25,8 +25,32 @@ MODEL_FILES = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.c
 
 
 def read_model(path: AnyPath | None) -> TrainedModel:
-    """Read the model at a path: a run folder, a .ckpt, a model file, or a .t7."""
-    return read_any_format(find_model(path))
+    """Read the model at a path: a run folder, a .ckpt, a model file, or a .t7.
+
+    The content of the file decides its format. No code in it is executed.
+    """
+    file = find_model(path)
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(9)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+    if start[8:] == b"{" or file.suffix == ".safetensors":
+        from charrnn.models import model_file
+
+        return model_file.load(file)
+    if start.startswith(b"PK\x03\x04") or file.suffix == ".ckpt":  # a zip archive
+        from charrnn.models import checkpoint
+
+        return checkpoint.read_model(file)
+    for reader in plugins.import_modules("model"):
+        if reader.reads(start, file):
+            return reader.read_model(file)
+    raise InputError(
+        f"{file}: {'is no model' if start else 'is empty'}; a model is a run folder, its .ckpt, "
+        f"a model file (.safetensors) or torch-rnn's .t7 (`charrnn evaluate` takes a text as "
+        f"data.input_txt=)"
+    )
 
 
 def read_models(
@@ -90,13 +114,11 @@ def _find_best_file(folder: Path) -> Path | None:
     return next((folder / name for name in MODEL_FILES if (folder / name).is_file()), None)
 
 
-def _find_newest() -> Path:
+def _find_newest() -> str:
     """Return the newest run with a model, or its sweep if it is part of one."""
     for run in find_runs_by_age():
         if _find_best_file(run) is not None:
-            folder = run.parent if is_sweep(run.parent) else run
-            is_below = folder.is_relative_to(Path.cwd())
-            return Path(os.path.relpath(folder)) if is_below else folder
+            return shorten_path(run.parent if is_sweep(run.parent) else run)
     raise InputError(
         f"no run in {OUTPUTS}/ has a model yet; `charrnn train` writes one at its first "
         f"validation; or name a model: checkpoint=FILE"

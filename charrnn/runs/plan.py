@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +27,16 @@ class RunRequest:
 
     options: TrainOptions
     folder: Path
-    source: Path | None = None
-    given: tuple[str, ...] = ()
-    overrides: tuple[str, ...] = ()
-    hydra: Mapping[str, Any] = field(default_factory=dict)
-    initial: TrainedModel | None = None
-    resume_words: str = ""
+    source: Path | None
+    given: tuple[str, ...]
+    overrides: tuple[str, ...]
+    hydra: Mapping[str, Any]
+    initial: TrainedModel | None
+    resume_words: str
 
-    def gives(self, *names: str) -> bool:
-        """Return whether the command line sets one of these options or groups."""
-        return any(name in self.given for name in names)
-
-    @property
-    def gives_data(self) -> bool:
-        """Whether the command line sets an option of the data."""
-        return any(name.partition(".")[0] == "data" for name in self.given)
+    def gives(self, name: str) -> bool:
+        """Return whether the command line sets an option, or its group."""
+        return name in self.given or name.partition(".")[0] in self.given
 
 
 @dataclass(frozen=True)

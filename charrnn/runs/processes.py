@@ -103,9 +103,9 @@ def lead_ranks(run: RunPlan, world: World, explain_resume: Callable[[], str]) ->
     `explain_resume` returns the end of the message.
     """
     count = run.options.trainer.num_processes
-    with contextlib.ExitStack() as stack:
-        if count > 1 and not world.launcher:
-            world = stack.enter_context(_start_ranks(count, explain_resume))
+    starts_ranks = count > 1 and not world.launcher
+    ranks = _start_ranks(count, explain_resume) if starts_ranks else contextlib.nullcontext(world)
+    with ranks as world:
         if count > 1:
             send_run(run)
         yield world
@@ -246,8 +246,7 @@ def _report_errors(rank_0: Connection) -> Iterator[None]:
 def join_group(world: World, store: Store | None = None) -> None:
     """Wait for all ranks, and form torch's default process group, which Lightning then uses.
 
-    Args:
-        store: connects the ranks; by default, the environment has the address of rank 0.
+    `store` connects the ranks; by default, the environment has the address of rank 0.
     """
     if world.launcher == "srun":
         nodes = os.environ.get("SLURM_STEP_NODELIST", LOOPBACK)

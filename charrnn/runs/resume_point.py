@@ -10,7 +10,6 @@ from typing import Any
 from charrnn.data import EncodedText, Streams
 from charrnn.errors import InputError, shorten
 from charrnn.models import checkpoint
-from charrnn.models.checkpoint import ENTRY
 from charrnn.options.training import DecidedOptions, TrainOptions
 from charrnn.runs.folder import find_checkpoint, select
 from charrnn.runs.plan import RunRequest
@@ -44,7 +43,7 @@ def find_resume_point(source: Path | None, folder: Path) -> ResumePoint | None:
         say(f"{folder}: has no checkpoint yet; the run starts from its beginning")
         return None
     content = checkpoint.read_run(path)
-    return ResumePoint(path, int(content["global_step"]), content[ENTRY])
+    return ResumePoint(path, int(content["global_step"]), content[checkpoint.ENTRY])
 
 
 def _find_early_stops(callbacks: Mapping[str, Any]) -> list[Any]:

@@ -104,8 +104,7 @@ def summarize_run(folder: Path) -> Summary:
 def find_best(facts: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     """Return `loss`, `network_loss` and `step` of a run's best model; None without validation.
 
-    Args:
-        facts: of the model file. If the file was removed, the best row of metrics.csv counts.
+    Without facts, because the model file was removed, the best row of metrics.csv counts.
     """
     loss, network_loss = find_loss(facts, LOSS_AS_WRITTEN, LOSS), find_loss(facts, LOSS)
     step = _to_count(facts.get("step")) if loss is not None else None

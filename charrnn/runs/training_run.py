@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.loggers import Logger
 
 from charrnn.data import EncodedText
 from charrnn.errors import Interrupted, RunError
+from charrnn.generation.processors import keep_freed_memory
 from charrnn.runs import announcements, building, decisions, hardware, processes
 from charrnn.runs import folder as folders
-from charrnn.runs.decisions import TextSize
-from charrnn.runs.freed_memory import keep_freed_memory
 from charrnn.runs.library_errors import explain, silence_libraries
 from charrnn.runs.plan import Result, RunPlan, RunRequest
 from charrnn.runs.resume_point import ResumePoint, check_background, check_resume, find_resume_point
@@ -36,7 +36,8 @@ def train(request: RunRequest, signals: Signals) -> Result:
         try:
             point = find_resume_point(request.source, folder)
             is_finished = point is not None and point.is_end_of(request.options)
-            if not is_finished or request.gives_data:  # check that it is the run's text
+            # Also a finished run does not accept another text.
+            if not is_finished or request.gives("data.input_txt") or request.gives("data.input_h5"):
                 plan, text = plan_run(request, point, world)
             if point is not None and is_finished:
                 if world.launcher:
@@ -67,12 +68,12 @@ def plan_run(
     decisions.check_machine(options, world)
     announcements.say_default_corpus(request)
     # Do not write next to a text that only a config names, which may be untrusted.
-    may_write = request.source is None or request.gives("data", "data.input_txt")
+    may_write = request.source is None or request.gives("data.input_txt")
     data = building.open_data_module(options.data, beside_the_text=may_write)
     text = data.encoded
 
     val = data.split("val") if options.validate_every != 0 else None
-    size = TextSize(len(data.streams.ids), 0 if val is None else len(val), text.is_list)
+    size = decisions.TextSize(len(data.streams.ids), 0 if val is None else len(val), text.is_list)
     measure = partial(decisions.measure_speed, vocabulary=text.vocabulary)
     if initial is not None:
         options = decisions.adopt_architecture(options, initial, request.given)
@@ -112,9 +113,11 @@ def fit(
             module = building.build_module(
                 options, data.vocabulary, num_shards, world.rank, plan.initial
             )
-            callbacks = building.build_callbacks(plan, data, signals)
-            callbacks.insert(0, announcements.Announcement(plan))
-            callbacks.insert(0, hardware.ReproducibleSteps(options.trainer))
+            callbacks = [
+                hardware.ReproducibleSteps(options.trainer),
+                LambdaCallback(on_train_start=partial(announcements.announce, plan, data)),
+                *building.build_callbacks(plan, data, signals),
+            ]
             building.build_loggers(plan, loggers)
             trainer = building.build_trainer(plan, data, callbacks, loggers, world)
             with limit_threads(options.trainer.threads // module.num_batch_shards):

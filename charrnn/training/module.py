@@ -26,7 +26,7 @@ from charrnn.errors import RunError
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.networks.network import Network, State, copy_weights, detach_state
-from charrnn.options.networks import NetworkOptions
+from charrnn.options.cells import NetworkOptions
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import optimizers, restoring
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, require_scalar

@@ -23,9 +23,10 @@ from omegaconf import OmegaConf
 import charrnn
 from charrnn import plugins
 from charrnn.cli import help_page
-from charrnn.cli.checked_options import get_annotations, get_type
+from charrnn.cli.checked_options import get_annotations
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.options.cells import CELLS
+from charrnn.options.ranges import get_type
 from charrnn.options.training import TrainOptions
 from charrnn.say import format_duration
 from tests.small_runs import SMALL
@@ -70,7 +71,7 @@ LINES: dict[str, str | dict[str, Any]] = {
         "data.input_txt": ["a", "b"],
     },
     "train 'optimizer.lr=${oc.env:LR}' seed=1 seed=2": {"optimizer.lr": 0.25, "seed": 2},
-    "train -m 'my text.txt' seed=1": {"data.input_txt": "my text.txt"},
+    "train -m 'my novel.txt' seed=1": {"data.input_txt": "my novel.txt"},
     "train ~logger callbacks=[]": {"logger": {}, "callbacks": {}},
     "sample": {},
     "sample a.ckpt": {"checkpoint": "a.ckpt"},
@@ -87,7 +88,7 @@ LINES: dict[str, str | dict[str, Any]] = {
         "schedule.step_size": 10,
         "data.input_txt": "mine.txt",
     },
-    f"train {MINE} experiment=slow data.input_txt=x": {"schedule.decay_every": 3},
+    f"train {MINE} experiment=slow data.input_txt=a=b.txt": {"schedule.decay_every": 3},
     f"train {MINE} --config-name nested model=far": {"model.hidden_size": 9},
     f"train {MINE} hydra.searchpath=[file://HERE/mine/far] model=far optimizer=mine": {
         "model.hidden_size": 9,

@@ -81,7 +81,7 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
 
 @pytest.mark.parametrize(
     "error",
-    [InputError("a"), RunError("a"), Interrupted("saved", 15), UnknownOption("a", 3, ["b"])],
+    [InputError("a"), RunError("a"), Interrupted("saved", 15), UnknownOption("a=3", "a", ["b"])],
     ids=lambda error: type(error).__name__,
 )
 def test_errors_come_through_between_processes(error: BaseException) -> None:

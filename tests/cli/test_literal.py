@@ -112,6 +112,7 @@ def test_what_is_in_hydras_grammar(
     line: str, door: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.setenv("LR", "0.25")
+    Path("What's (this), ${x}=?").touch()
     command, _, word = line.partition(" ")
     for flags in ([], ["-m"] * ("','" not in word)):
         assert door(command, word, *flags).code == 0
