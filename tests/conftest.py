@@ -10,7 +10,7 @@ import os
 import random
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,14 @@ def write_corpus(folder: Path) -> None:
     generator = random.Random(1)
     text = " ".join(generator.choice(words) for _ in range(270))
     (folder / "corpus.txt").write_text(text, encoding="utf-8")
+
+
+def write_files(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write each text into the file of this name, below a folder."""
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,7 @@ def decided_options(world: World = SINGLE_PROCESS, **changes: Any) -> DecidedOpt
 
 
 Train = Callable[..., Path]  # the fixture `train`
+Capture = pytest.CaptureFixture[str]
 
 
 def tensors(path: Path, name: str = "last.ckpt") -> dict[str, Any]:
