@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,21 +82,6 @@ def test_wrong_files_are_named(tmp_path: Path, datasets: dict[str, object], what
         open_data(h5, json)
     assert str(h5) in str(refused.value)
     assert "\n" not in str(refused.value)
-
-
-def test_other_files_are_refused_unopened(tmp_path: Path) -> None:
-    h5, json = write(tmp_path)
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "text").write_bytes(b"not HDF5, just text")
-    for path, what in (
-        (tmp_path / "pipe", "is not a regular file"),
-        (Path("/dev/zero"), "is not a regular file"),
-        (tmp_path / "nowhere", "no such file"),
-        (tmp_path / "text", r"text: not a (preprocessed text|vocabulary)"),
-    ):
-        for pair in ((path, json), (h5, path)):
-            with pytest.raises(InputError, match=what):
-                open_data(*pair)
 
 
 def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:

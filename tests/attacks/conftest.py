@@ -9,7 +9,7 @@ import pytest
 
 from charrnn.__main__ import main
 from tests.attacks.stranger import LITTLE, SECRET, Listener, Refused, content_of
-from tests.small_runs import Train
+from tests.small_runs import Capture, Train
 
 
 @pytest.fixture
@@ -23,10 +23,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
 
 @pytest.fixture
 def refused(
-    workplace: Path,
-    listener: Listener,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    workplace: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> Refused:
     """Run a command line that is refused in one line; nothing runs, is sent or written."""
     monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))

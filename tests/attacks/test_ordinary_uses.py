@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from charrnn.__main__ import main
-from charrnn.models import checkpoint
 from charrnn.training import MetricsCSV
 from tests.attacks.stranger import TINY
+from tests.conftest import write_files
+from tests.small_runs import Capture, recorded, tensors
 
 MODULE = """
 import lightning as L
@@ -42,12 +42,6 @@ USES = {
         *("+optimizer.amsgrad=true", "+trainer.profiler=simple"),  # which conf/ lacks
     ],
     "two experiments": ["--config-dir", "my own", "experiment=[a,b]"],
-    "a schedule of torch's": [
-        "schedule=constant",
-        "schedule._target_=torch.optim.lr_scheduler.StepLR",
-        "~schedule.warmup_steps",
-        "+schedule.step_size=3",
-    ],
     "quoted lists": [
         "callbacks=['ema','early_stopping']",
         "~callbacks.progress",
@@ -65,11 +59,8 @@ PLAIN = ("quoted lists", "a budget")
 def place(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with YAML files and a module of one's own."""
     monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))
-    for name, content in FILES.items():
-        path = workplace / "my own" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-    (workplace / "own_counts.py").write_text(MODULE, encoding="utf-8")
+    write_files(workplace / "my own", FILES)
+    write_files(workplace, {"own_counts.py": MODULE})
     monkeypatch.syspath_prepend(str(workplace))
     return workplace
 
@@ -99,54 +90,43 @@ def printed(err: str) -> list[str]:
     return shlex.split(found[1])
 
 
-def config_of(run: Path) -> Any:
-    return yaml.safe_load((run / ".hydra" / "config.yaml").read_text("utf-8"))
-
-
-def step_of(run: Path) -> int:
-    return int(checkpoint.read(run / "checkpoints" / "last.ckpt")["global_step"])
-
-
 LINE = (*TINY, "logger=csv", "print_every=1", "trainer.max_steps=6", "hydra.run.dir=run 1")
 
 
 @pytest.mark.parametrize("use", USES)
 def test_by_the_printed_line(
-    use: str,
-    place: Path,
-    stop_at: Callable[[int], None],
-    capfd: pytest.CaptureFixture[str],
+    use: str, place: Path, stop_at: Callable[[int], None], capfd: Capture
 ) -> None:
     stop_at(2)
     assert main(["train", *LINE, *USES[use]]) == 143
-    before = config_of(place / "run 1")
+    before = recorded(place / "run 1")
     again = printed(capfd.readouterr().err)
     assert again[1] == "resume=run 1"
     assert again[2:] == ([] if use in PLAIN else ["trust=true"])
     assert main([*again, *["trainer.max_steps=6"] * ("budget" in use)]) == 0
-    after = config_of(place / "run 1")
+    after = recorded(place / "run 1")
     assert after.pop("trust") == (use not in PLAIN)
     before.pop("trust")
     if "budget" in use:
         after["trainer"]["max_steps"] = before["trainer"]["max_steps"]
     assert after == before
-    assert step_of(place / "run 1") >= 6
+    assert tensors(place / "run 1")["step"] >= 6
     if "own" in use or "experiments" in use:
         assert "6" in next(place.rglob("counted")).read_text().split()
 
 
 def test_the_same_command_line_once_more(
-    place: Path, stop_at: Callable[[int], None], capfd: pytest.CaptureFixture[str]
+    place: Path, stop_at: Callable[[int], None], capfd: Capture
 ) -> None:
     """As a scheduler starts a job again."""
     words = ["train", *LINE, "--config-dir", "my own", "experiment=[a,b]", "+callbacks.c.every=3",
              "schedule.decay_every=2", "resume=auto"]  # fmt: skip
     stop_at(2)
     assert main(words) == 143
-    before = config_of(place / "run 1")
+    before = recorded(place / "run 1")
     assert main(words) == 0, capfd.readouterr().err
-    assert step_of(place / "run 1") == 6
-    assert config_of(place / "run 1") == before
+    assert tensors(place / "run 1")["step"] == 6
+    assert recorded(place / "run 1") == before
     assert main(words) == 0
     assert "this run is finished" in capfd.readouterr().err
 
@@ -154,9 +134,9 @@ def test_the_same_command_line_once_more(
 def test_a_refused_resume_leaves_the_run_as_it_was(place: Path) -> None:
     """An option that Lightning refuses must not stay in the record, where it would stop all."""
     assert main(["train", *LINE]) == 0
-    before = config_of(place / "run 1")
+    before = recorded(place / "run 1")
     wrong = ["_target_=lightning.pytorch.callbacks.EarlyStopping", "monitor=nothing"]
     longer = ["train", "resume=run 1", "trainer.max_steps=9"]
     assert main([*longer, *(f"+callbacks.x.{word}" for word in wrong)]) == 2
-    assert config_of(place / "run 1") == before
+    assert recorded(place / "run 1") == before
     assert main(longer) == 0

@@ -29,6 +29,7 @@ from charrnn.options.cells import CELLS
 from charrnn.options.ranges import get_type
 from charrnn.options.training import TrainOptions
 from charrnn.say import format_duration
+from tests.conftest import write_files
 from tests.small_runs import SMALL
 
 COMMANDS = list(plugins.list_commands())
@@ -76,7 +77,6 @@ LINES: dict[str, str | dict[str, Any]] = {
     "sample": {},
     "sample a.ckpt": {"checkpoint": "a.ckpt"},
     "sample length=3 'top_k=${length}'": {"length": 3, "top_k": 3},
-    "evaluate": {},
     "preprocess input_txt=a --config-dir=.": {"input_txt": "a"},
     "preprocess 'input_txt=[a'": {"input_txt": "[a"},
     "convert input=a output=b.safetensors hydra.verbose=false": {"input": "a"},
@@ -110,7 +110,6 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train callbacks.early_stopping.patience=3": "only callbacks=early_stopping has this option",
     # values
     "sample length=abc": "length=abc: takes a whole number",
-    "sample length=null": "length=null: takes a whole number",
     "train model.dropout=x": "model.dropout=x: takes a number",
     "train model.skip=all": "model.skip=all: must be one of none, ",
     "train trainer.max_steps=x": "trainer.max_steps=x: takes a whole number or null",
@@ -123,31 +122,27 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train my novel.txt": "put a name with spaces in quotes: 'my novel.txt'",
     "train seed=2 /usr": "/usr: put it first, or write data.input_txt=/usr",
     "sample length=(3": "length=(3: is not valid in Hydra's grammar",
-    "preprocess input_txt=[a(,c]": "input_txt=[a(,c]: is not valid in",
     "preprocess": "input_txt is required",
     "convert input=x output=a.html": "output=a.html: must end in .safetensors",
     "sample ~length": "length: cannot be left out",
-    "sample ~seed": "seed: cannot be left out",
-    "sample model=gru": "model=gru: no such option",
     "sample 'seed=${nope}'": "Interpolation key 'nope' not found",
-    "sample 'seed=${oc.env:CHARRNN_NO_SUCH}'": "CHARRNN_NO_SUCH",
+    "train resume=": "resume=: takes a path",
+    "train init_from=": "init_from=: takes a path",
+    "train callbacks.counts.context=65": "context=65: must be between 1 and 64",
     "train resume=x init_from=y": "init_from=y: resume= restores everything",
     "train hydra.job.chdir=true": "hydra.job.chdir=true: charrnn does not change the working",
     "train -m resume=x seed=1,2": "resume=x: to continue a sweep, give hydra.sweep.dir",
     "train resume=auto": "resume=auto: needs a folder; add hydra.run.dir=FOLDER",
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
-    "train ++hydra.run.dir=''": "hydra.run.dir=: takes a folder",
     "train 'hydra.run.dir=a${b}'": "hydra.run.dir: Interpolation key 'b' not found",
     "train --config-dir no/such": "--config-dir no/such: is not a folder",
     "train --cfg jobs": "jobs",
     "train -p model": "--package and --resolve need --cfg",
     "train --shell-completion install=bash": "--shell-completion: the shell cannot",
     "train --config-path=x": "--config-path: the main folder is charrnn's conf/; --config-dir",
-    f"train {MINE} experiment=chdir": "hydra.job.chdir=true: charrnn does not change the working",
     f"train -m {MINE} experiment=chdir seed=1,2": "hydra.job.chdir=true: charrnn does not",
     "train -m --cfg job": "-m, --cfg, --info: give only one of them",
-    "train --experimental-rerun x": "--experimental-rerun: no such flag",
     "sample --top_k 5": "--top_k: no such flag",
     # what is built
     "train +trainer.max_stepss=2": "did you mean max_steps?",
@@ -171,12 +166,10 @@ GLOBAL = "# @package _global_\n"
 BROKEN = {
     ("experiment", GLOBAL + "model: {hidden_size: many}"): "model.hidden_size=many: takes a whole",
     ("experiment", GLOBAL + "model: {hiden_size: 3}"): "did you mean model.hidden_size?",
-    ("experiment", GLOBAL + "sed: 3"): "sed=3: no such option; did you mean seed?",
     ("experiment", GLOBAL + "model: [unclosed"): "broken.yaml",
     ("experiment", GLOBAL + "defaults: [override /model: lsm]"): "did you mean lstm?",
     ("experiment", "model: {hidden_size: 3}"): "of its file must be # @package _global_",
     ("callbacks", "c: {_target_: own_parts.Conter}"): "did you mean Counter?",
-    ("callbacks", "c: {_target_: ownparts.Counter}"): "is it installed, or on PYTHONPATH?",
     ("callbacks", "c: {_target_: bad_parts.C}"): "bad_parts.C: cannot be imported (ZeroDivision",
     ("schedule", STEP_LR.replace("size", "sise")): "did you mean step_size?",
     ("data", OWN["data/mine.yaml"].replace("0.2", "2")): "data.val_frac=2",
@@ -187,15 +180,11 @@ BROKEN = {
 @pytest.fixture
 def own(door: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The door, in a folder with a --config-dir `mine` and modules on PYTHONPATH."""
-    for name, text in OWN.items():
-        path = tmp_path / "mine" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace("HERE", str(tmp_path)))
+    mine = {name: text.replace("HERE", str(tmp_path)) for name, text in OWN.items()}
+    write_files(tmp_path / "mine", mine)
     counter = "class Counter:\n    def __init__(self, every=1):\n        self.every = every\n"
-    (tmp_path / "own_parts.py").write_text(counter)
-    (tmp_path / "bad_parts.py").write_text("1 / 0\n")
-    for name in ("a=b.txt", "my novel.txt"):
-        (tmp_path / name).touch()
+    write_files(tmp_path, {"own_parts.py": counter, "bad_parts.py": "1 / 0\n"})
+    write_files(tmp_path, {"a=b.txt": "", "my novel.txt": ""})
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LR", "0.25")
     yield door
@@ -292,6 +281,10 @@ def test_the_folder_of_a_run(own: Any, tmp_path: Path) -> None:
 
 # How a command ends
 
+# OmegaConf, for example, may fail where a signal interrupts it
+HIDDEN = InputError("no such key")
+HIDDEN.__context__ = Interrupted("terminated", 15)
+
 
 @pytest.mark.parametrize(
     ("error", "code", "line"),
@@ -299,6 +292,7 @@ def test_the_folder_of_a_run(own: Any, tmp_path: Path) -> None:
         (InputError("a: b"), 2, "a: b"),
         (RunError("disk\x1b[31m\nfull"), 1, r"disk\x1b[31m\nfull"),
         (Interrupted("saved", 15), 143, "saved"),
+        (HIDDEN, 143, "terminated"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (FileNotFoundError(2, "No such file", "x y"), 1, "x y: No such file"),
         (MemoryError(), 1, "there is too little memory"),
@@ -312,35 +306,12 @@ def test_how_a_command_ends(error: BaseException, code: int, line: str, door: An
     assert door("sample") == (code, "", f"charrnn sample: {line}\n")
 
 
-def test_an_error_in_the_clean_up_after_a_signal_hides_no_signal(door: Any) -> None:
-    """OmegaConf, for example, fails when it is interrupted at some places."""
-
-    def fail(options: Any) -> None:
-        try:
-            try:
-                raise Interrupted("terminated", 15)
-            finally:
-                {}["a flag"]
-        except KeyError as error:
-            raise InputError("no such key") from error
-
-    door.action = fail
-    assert door("sample") == (143, "", "charrnn sample: terminated\n")
-
-
-def test_a_fault_is_told_as_whose_it_is(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_charrnns_is_told_as_that(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     door.action = lambda options: format_duration("no number")  # type: ignore[arg-type]
     answer = door("sample")
     assert answer.code == 1
     assert "say.py" in answer.err
     assert answer.err.splitlines()[-1].startswith("charrnn sample: this is a bug in charrnn")
-    door.action = lambda options: 1 / 0
-    answer = door("sample")
-    assert answer.code == 1
-    assert "front.py" not in answer.err
-    said = answer.err.splitlines()[-1]
-    assert f"{Path(__file__).name}:" in said
-    assert "ZeroDivisionError: division by zero (in your own code, not in charrnn)" in said
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     answer = door("train", "model.hiden_size=3")
     assert answer.code == 2
@@ -425,18 +396,15 @@ def test_a_command(command: str, door: Any) -> None:
     assert f"  {command:<12}{page.title}" in help_page.format_overview().splitlines()
     lines = help_page.format_help(command).splitlines()
     for name, option in page.options.items():
-        [line] = [line for line in lines if line.startswith(f"  {name}=")]
         default = "" if option.default == "???" else f"{option.default} "
-        assert line.startswith(f"  {name}={default}")
+        [line] = [line for line in lines if line.startswith(f"  {name}={default}")]
         assert option.explanation
         assert option.explanation in line
-        assert line.endswith("(required)") == (option.default == "???")
     for group, choices in page.groups.items():
-        for place, (choice, explanation) in enumerate(choices.items()):
+        for choice, explanation in choices.items():
             is_default = page.defaults[group] == choice
-            assert explanation
-            assert is_default == (place == 0 and group not in help_page.WITHOUT_A_NODE)
             [line] = [line for line in lines if line.startswith(f"  {group}={choice} ")]
+            assert explanation
             assert line.endswith(explanation + " (the default)" * is_default)
 
 
@@ -472,13 +440,7 @@ DECLARED = {
 }
 # what differs from Python's defaults, and why
 DIFFERENT = {"model.kind": "each choice is one", "data.corpus": "each choice is one"}
-FILES = {
-    (group, choice): folder / group / f"{choice}.yaml"
-    for group in ("data", "model", "optimizer", "schedule", "callbacks", "logger")
-    for choice in PAGE.groups[group]
-    for folder in reversed(plugins.list_conf_folders("train"))
-    if (folder / group / f"{choice}.yaml").is_file()
-}
+BUILT = ("data", "model", "optimizer", "schedule", "callbacks", "logger")
 
 
 def python_defaults(called: Any, prefix: str = "") -> dict[str, Any]:
@@ -495,9 +457,9 @@ def compare_defaults() -> Iterator[tuple[str, Any, Any]]:
             if dataclasses.is_dataclass(kind := get_type(hint)):
                 known |= python_defaults(kind, f"{name}.")
         yield from ((option, shown[option], known[option]) for option in known.keys() & shown)
-    for (group, _), file in FILES.items():
+    for file in (path for path in YAML if path.parent.name in BUILT):
         choice = defaults_of(help_page._read_choice(file))
-        given = {f"{group}.{name}": value for name, value in choice.items()}
+        given = {f"{file.parent.name}.{name}": value for name, value in choice.items()}
         for name in [name for name in given if name.endswith("._target_")]:
             path, target = name.removesuffix("._target_"), given[name]
             known = python_defaults(DECLARED[path], f"{path}.") if path in DECLARED else {}

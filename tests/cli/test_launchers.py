@@ -10,16 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from charrnn.cli.checked_options import UnknownOption
 from charrnn.errors import InputError, Interrupted, RunError
 from tests import REPOSITORY
+from tests.small_runs import SMALL, recorded
 
-TINY = (
-    *("data.input_txt=corpus.txt", "data.batch_size=4", "data.seq_length=10"),
-    *("model.embedding_size=8", "trainer=cpu", "trainer.threads=1", "trainer.precision=32-true"),
-)
 PACKAGES = {"joblib": "hydra-joblib-launcher", "submitit_local": "hydra-submitit-launcher"}
 
 
@@ -39,7 +35,7 @@ def launcher(request: pytest.FixtureRequest) -> str:
 def sweep(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     return subprocess.run(
-        [sys.executable, "-m", "charrnn", "train", *TINY, "-m", "hydra.sweep.dir=sweep", *words],
+        [sys.executable, "-m", "charrnn", "train", *SMALL, "-m", "hydra.sweep.dir=sweep", *words],
         env={**environment, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
@@ -70,9 +66,7 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
     if launcher == "joblib":
         # they share the threads out, and a thread has eight streams or more
         threads = max(1, min(importlib.import_module("joblib").cpu_count() // 2, 64 // 8))
-        for path in trained:
-            config = yaml.safe_load((path / ".hydra/config.yaml").read_text())
-            assert config["trainer"]["threads"] == threads
+        assert {recorded(path)["trainer"]["threads"] for path in trained} == {threads}
     (workplace / "no.txt").write_text((workplace / "corpus.txt").read_text())
     done = sweep(*words, "resume=auto")
     assert done.returncode == 0, done.stderr

@@ -81,10 +81,8 @@ def test_names_that_are_no_unicode(door: Any) -> None:
 VALUES = {
     # in Hydra's grammar
     r"sample start_text='What\'s'": "What's",
-    'sample start_text="it\'s"': "it's",
     "sample until='${oc.env:LR}'": "0.25",
     r"sample until='\${x}'": "${x}",
-    "sample until=null": None,
     "sample checkpoint=null": None,
     "sample checkpoint='null'": "null",
     "sample checkpoint=[a,'b c']": ["a", "b c"],
@@ -92,17 +90,12 @@ VALUES = {
     # which only looks like that
     "sample start_text=null": "null",
     "sample start_text=[a,b]": "[a,b]",
-    "sample start_text='What's'": "'What's'",
     "sample start_text='a' b": "'a' b",
     r"sample start_text='a\'": r"'a\'",
     "sample start_text='a','b'": "'a','b'",
-    "sample checkpoint=a,b": "a,b",
-    "preprocess input_txt=[a": "[a",
     "preprocess input_txt={a: 1}": "{a: 1}",
     # below a group, and with other prefixes
     "train data.input_txt=What's (this), ${x}=?": "What's (this), ${x}=?",
-    "sample output=[a,b]": "[a,b]",
-    "sample ++until=a b": "a b",
     "sample ++until='a b'": "a b",
 }
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from charrnn.__main__ import main
 from charrnn.cli.command_line import quote
+from tests.small_runs import Capture, Train, recorded
 
 NAMES = ["What's", "a,b=c", "[a]", "two\nlines, one", "null", "{é: (1)}"]
 LAST = "checkpoints/last.ckpt"
-Trained = Callable[..., Path]
 
 
 @pytest.fixture
-def run(trained: Trained) -> Path:
+def run(trained: Train) -> Path:
     """A run that is finished; made before `door`, which trains nothing."""
     return trained("trainer.max_steps=2")
 
@@ -38,14 +36,9 @@ def test_any_name(name: str, run: Path, door: Any, tmp_path: Path) -> None:
     asked = door.asked.pop()
     assert asked.config.model.hidden_size == 16
     assert tmp_path / "outputs" in asked.folder.parents
-    # as `charrnn runs` prints it
-    (tmp_path / "outputs" / "b").mkdir()
-    run.rename(tmp_path / "outputs" / "b" / name)
-    assert door("train", f"resume=b/{name}").code == 0
-    assert door.asked.pop().folder == tmp_path / "outputs" / "b" / name
 
 
-@pytest.mark.parametrize("name", NAMES[1:4])
+@pytest.mark.parametrize("name", NAMES[1:3])
 def test_any_name_in_a_sweep(name: str, run: Path, door: Any, tmp_path: Path) -> None:
     """Begun, and gone on with; its jobs start from the same model."""
     run = run.rename(tmp_path / name)
@@ -76,35 +69,17 @@ def test_a_name_that_hydra_would_look_up(run: Path, door: Any, tmp_path: Path) -
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def config_of(run: Path) -> Any:
-    return yaml.safe_load((run / ".hydra" / "config.yaml").read_text("utf-8"))
-
-
-def test_a_run_goes_on_as_itself(trained: Trained, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_goes_on_as_itself(trained: Train, capfd: Capture) -> None:
     """Of several values of an option, the last decides."""
     words = ("trainer.max_steps=2", "optimizer.lr=1e-3", "schedule=constant")
     run, other = trained(*words, folder="Gregor's"), trained("trainer.max_steps=2", folder="other")
-    before = config_of(run)
+    before = recorded(run)
     for resume in (["resume=Gregor's"], ["resume=other", r"resume='Gregor\'s'"]):
         before["trainer"]["max_steps"] += 1
         assert main(["train", *resume, f"trainer.max_steps={before['trainer']['max_steps']}"]) == 0
-        assert config_of(run) == before
-    assert config_of(other)["trainer"]["max_steps"] == 2
+        assert recorded(run) == before
+    assert recorded(other)["trainer"]["max_steps"] == 2
     assert "resuming from Gregor's" in capfd.readouterr().err
-
-
-def test_a_resume_that_is_read_too_late(
-    run: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
-) -> None:
-    """Its record could not be composed any more."""
-    (workplace / "experiment").mkdir()
-    (workplace / "experiment" / "on.yaml").write_text("# @package _global_\nresume: run\n")
-    monkeypatch.setenv("RUN", "run")
-    before = config_of(run)
-    for word in ("resume='${oc.env:RUN}'", "experiment=on"):
-        assert main(["train", "corpus.txt", word, "--config-dir", "."]) == 2
-        assert "resume=run: set resume= on the command line" in capfd.readouterr().err
-    assert config_of(run) == before
 
 
 def test_a_resume_goes_by_its_record_whatever_the_main_config(
@@ -114,10 +89,3 @@ def test_a_resume_goes_by_its_record_whatever_the_main_config(
     mine = ["--config-dir", ".", "--config-name", "mine"]
     assert door("train", *mine).code == door("train", *mine, "resume=run").code == 0
     assert [asked.config.print_every for asked in door.asked] == [3, 5]
-
-
-@pytest.mark.parametrize("word", ["resume=", "init_from="])
-def test_an_empty_name_is_no_run(word: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("outputs").mkdir(exist_ok=True)
-    assert main(["train", word]) == 2
-    assert f"{word}: takes a path" in capsys.readouterr().err
