@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from charrnn.__main__ import main
 from charrnn.model import load
+from tests.small_runs import Capture
 
 
-def test_it_writes_a_model_file_and_says_so(
-    path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_it_writes_a_model_file_and_says_so(path: Path, tmp_path: Path, capfd: Capture) -> None:
     output = tmp_path / "new" / "other.safetensors"
     assert main(["convert", str(path), f"output={output}"]) == 0
     assert output.read_bytes() == path.read_bytes()
@@ -22,9 +19,7 @@ def test_it_writes_a_model_file_and_says_so(
     assert err == f"wrote {output}: lstm 2 x 24, 65 characters, {size:,} parameters\n"
 
 
-def test_the_input_is_not_overwritten(
-    path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_input_is_not_overwritten(path: Path, tmp_path: Path, capfd: Capture) -> None:
     before = path.read_bytes()
     (tmp_path / "link.safetensors").symlink_to(path)
     (tmp_path / "run").mkdir()

@@ -16,9 +16,7 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from tests.small_runs import Train, metrics
-
-Capture = pytest.CaptureFixture[str]
+from tests.small_runs import Capture, Train, metrics
 
 
 def print_evaluation(capfd: Capture, *overrides: str) -> str:
@@ -77,11 +75,7 @@ def test_unknown_characters_are_skipped(trained: Train, workplace: Path, capfd: 
     assert main(["evaluate", f"checkpoint={run}", "unknown=skip", *pair]) == 0
     out, err = capfd.readouterr()
     assert out.startswith("train: 13 characters\n")
-    size = len(charrnn.load(run).vocabulary)
-    assert err == (
-        f"unknown=skip: skipped 4 of 18 characters, because they are not among the {size} "
-        "characters of the model\n"
-    )
+    assert err.startswith("unknown=skip: skipped 4 of 18 characters, ")
     assert evaluate(capfd, f"checkpoint={run}", "unknown=skip")["unknown"] == 0
     assert "unknown" not in evaluate(capfd, f"checkpoint={run}")
 
@@ -99,12 +93,6 @@ def test_cold_windows(trained: Train, capfd: Capture) -> None:
     each = [model.score(part) * (len(part) - 1) for part in parts]
     assert found["loss"] == pytest.approx(sum(each) / (len(text) - 1), abs=1e-5)
     assert found["loss"] > stream["loss"]
-    capfd.readouterr()
-    assert main(["evaluate", f"checkpoint={run}", "window=50"]) == 0
-    assert (
-        capfd.readouterr().out.splitlines()[0]
-        == "val: 104 characters, in windows of 50 from the zero state"
-    )
 
 
 def test_an_ensemble(trained: Train, workplace: Path, capfd: Capture) -> None:
@@ -120,12 +108,8 @@ def test_an_ensemble(trained: Train, workplace: Path, capfd: Capture) -> None:
         assert found["model"] == "ensemble of 2"
         chosen = np.average(each, 0, weights)[np.arange(len(ids) - 1), ids[1:]]
         assert found["loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
-    assert main(["evaluate", both, "window=9", "split=test"]) == 0
-    line = capfd.readouterr().out.splitlines()[0]
+    line = print_evaluation(capfd, both, "window=9", "split=test").splitlines()[0]
     assert line == "test: 104 characters, in windows of 9 from the zero state, ensemble of 2"
-    assert main(["evaluate", both, "weights=[0.7]"]) == 2
-    assert "weights=[0.7]: needs a number above 0 for each" in capfd.readouterr().err
-    assert evaluate(capfd, f"checkpoint=[{paths[0]}]") == evaluate(capfd, f"checkpoint={paths[0]}")
 
 
 # -- by=line and by=character --------------------------------------------------------------
@@ -178,10 +162,6 @@ def test_by_line(model_and_text: Path, capfd: Capture) -> None:
 
 def test_what_the_model_does_not_know(model_and_text: Path, capfd: Capture) -> None:
     Path("odd.txt").write_text("To é be,\nü\n", encoding="utf-8")
-    assert main(["evaluate", *ODD, "by=line"]) == 2
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert err.startswith("charrnn evaluate: data.input_txt=odd.txt: the character 'é' (U+00E9)")
     found = evaluate(capfd, *ODD, "unknown=skip", "by=character")
     rest = charrnn.load(model_and_text).losses("To  be,\n\n") / np.log(2)
     assert [b for b in found["bits"] if b is not None] == pytest.approx(rest, rel=1e-5)

@@ -14,7 +14,7 @@ from charrnn.options.ranges import parse_duration
 from charrnn.options.training import DecidedOptions
 from charrnn.runs import decisions
 from charrnn.runs.world import SINGLE_PROCESS
-from tests.small_runs import train_options
+from tests.small_runs import Capture, train_options
 
 LENGTHS = (20, 1_000, 5_000, 24_000, 80_000, 240_000, 900_000, 5_000_000, 90_000_000)
 TIMES = ("3s", "30s", "90s", "10m", "1h", "30h")
@@ -86,9 +86,7 @@ def test_what_is_given_stays() -> None:
     assert (*values, found.checkpoint_every) == (20, 100, 0.1, 7)
 
 
-def test_a_list_is_read_less_often_than_another_text(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_list_is_read_less_often_than_another_text(tmp_path: Path, capsys: Capture) -> None:
     text = tmp_path / "x.txt"
     text.write_text("".join(f"name {n}\n" for n in range(6_000)), "utf-8")
     words = ["data.lines=shuffle", f"hydra.run.dir={tmp_path / 'run'}", "trainer=cpu"]

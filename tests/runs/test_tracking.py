@@ -43,15 +43,6 @@ def test_wandb(train: Train, wandb: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("words", "code"), [(["+trainer.profiler=none_of_these"], 2), (["debug=fast"], 0)]
-)
-def test_no_run_of_wandb_stays_open(words: list[str], code: int, train: Train, wandb: Any) -> None:
-    train("logger=wandb", "logger.wandb.offline=true", *words, code=code)
-    assert wandb.run is None
-
-
-@pytest.mark.slow
 def test_wandb_refuses(tmp_path: Path) -> None:
     skip_without("wandb")
     write_corpus(tmp_path)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import html
-import itertools
 import json
 import re
 import shlex
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,12 +15,11 @@ import charrnn
 from charrnn.__main__ import main
 from charrnn.models import model_file
 from charrnn.runs.folder import is_run
-from tests.small_runs import SMALL, Train, tensors
+from tests.faults import child
+from tests.small_runs import SMALL, Capture, Train, tensors
 
 
-def test_the_loss_of_a_model_is_one_number(
-    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_loss_of_a_model_is_one_number(train: Train, workplace: Path, capfd: Capture) -> None:
     """As it writes: at the end of the training, in the table, the report and the page's About."""
     run = train("trainer.max_steps=40", "callbacks.samples.length=60", folder="outputs/train/a/b")
     said = capfd.readouterr().err
@@ -49,31 +46,18 @@ def test_the_loss_of_a_model_is_one_number(
     page = html.unescape((workplace / "page.html").read_text())
     assert re.search(rf"Validation loss with its counts\W+{loss:.4f} nats", page)
 
-    parameters = re.findall(r"; ([\d,]+) parameters\n", said)[0]
-    assert f"{parameters} parameters of 8 bits" in page
-    assert main(["convert", str(run / "checkpoints/best.ckpt"), "output=best.safetensors"]) == 0
-    assert f" {parameters} parameters\n" in capfd.readouterr().err
-
     result = charrnn.train(f"resume={run}")  # which is finished
     assert (result.loss, result.network_loss) == (loss, facts["val_loss"])
     assert result.step == facts["step"]
 
-    # a line of text after some of the validations
-    lines = said.splitlines()
-    shown = [after for before, after in itertools.pairwise(lines) if "validation" in before]
-    written = [path.read_text(encoding="utf-8") for path in sorted((run / "samples").iterdir())]
-    expected = [max(text.splitlines(), key=len).strip() for text in written]
-    assert [line.strip() for line in shown if line.startswith("    ")] == [
-        expected[i] for i in (0, 1, 3)
-    ]
-    # and a sample of the training is what the model writes
+    # a sample of the training is what the model writes
     step = facts["step"]
     sample = (run / "samples" / f"step-{step:07d}.txt").read_text(encoding="utf-8")
     assert sample == charrnn.load(run).generate(length=60, temperature=0.8, seed=step)
 
 
 def test_commands_take_the_names_that_runs_prints(
-    train: Train, trained: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
+    train: Train, trained: Train, workplace: Path, capfd: Capture
 ) -> None:
     trained("trainer.max_steps=2", folder="outputs/train/day/a=1,b")
     assert main(["runs", "json=true"]) == 0
@@ -87,20 +71,14 @@ def test_commands_take_the_names_that_runs_prints(
     assert not is_run(workplace / "outputs" / name)
 
 
-def test_a_small_text_is_told_what_helps(
-    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_small_text_is_told_what_helps(train: Train, workplace: Path, capfd: Capture) -> None:
     text = (workplace / "corpus.txt").read_text(encoding="utf-8")
     (workplace / "long.txt").write_text(text * 30, encoding="utf-8")
     train("trainer.max_steps=2", "data.input_txt=long.txt", folder="outputs/train/day/large")
     assert "charrnn train long.txt data.background=FILE\n" in capfd.readouterr().err
-    # newer runs on larger texts: of other words, and a list
+    # a newer run on a larger text of other words
     (workplace / "code.txt").write_text("".join(sorted(text)) * 30, encoding="utf-8")
-    names = (f"{word} {index}" for index, word in enumerate(text.split() * 30))
-    (workplace / "names.txt").write_text("\n".join(names), encoding="utf-8")
-    for name, lines in ("code", "keep"), ("names", "shuffle"):
-        words = f"data.input_txt={name}.txt", f"data.lines={lines}", "trainer.max_steps=2"
-        train(*words, folder=f"outputs/a/{name}")
+    train("trainer.max_steps=2", "data.input_txt=code.txt", folder="outputs/a/code")
     capfd.readouterr()
     train("trainer.max_steps=2", folder="outputs/train/day/again")
     command = re.search(
@@ -114,9 +92,7 @@ def test_a_small_text_is_told_what_helps(
     assert "so small a text" not in capfd.readouterr().err
 
 
-def test_losses_of_other_texts_are_no_rank(
-    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_losses_of_other_texts_are_no_rank(train: Train, workplace: Path, capfd: Capture) -> None:
     """Of a text that changed under its name, too."""
     train("trainer.max_steps=2", folder="outputs/a/whole")
     text = (workplace / "corpus.txt").read_text(encoding="utf-8")
@@ -132,13 +108,11 @@ def test_losses_of_other_texts_are_no_rank(
 def test_of_two_runs_begun_at_once_in_one_folder_one_lives(workplace: Path, pairs: int) -> None:
     for pair in range(pairs):
         words = ["train", *SMALL, "trainer.max_steps=20", f"hydra.run.dir=run-{pair}"]
-        command = [sys.executable, "-m", "charrnn", *words]
-        both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-        said = [process.communicate(timeout=240)[1] for process in both]
-        assert sorted(process.returncode for process in both) == [0, 2], said
-        refused = said[[process.returncode for process in both].index(2)]
-        assert re.search(r"is training in it|holds a run already", refused)
-        assert refused.count("\n") == 1
-        run = workplace / f"run-{pair}"
-        assert tensors(run)["step"] == 20
-        assert (run / "model.safetensors").is_file()
+        with ThreadPoolExecutor() as both:
+            ends = both.map(lambda words: child.run(words, workplace, code=None), [words] * 2)
+        said = (workplace / "log.txt").read_text("utf-8")
+        assert sorted(ends) == [0, 2], said
+        refused = r"^charrnn train: .*(?:is training in it|holds a run already)"
+        assert len(re.findall(refused, said, re.M)) == pair + 1
+        assert tensors(workplace / f"run-{pair}")["step"] == 20
+        assert (workplace / f"run-{pair}" / "model.safetensors").is_file()

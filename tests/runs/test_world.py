@@ -78,25 +78,24 @@ class Slurm:
 
 
 @pytest.mark.parametrize(
-    ("state", "line", "requeued"),
+    ("state", "line"),
     [
-        ("JobId=12 JobState=RUNNING BatchFlag=1", "SLURM job 12 is queued again", True),
+        ("JobId=12 JobState=RUNNING BatchFlag=1", "SLURM job 12 is queued again"),
         # cancelled, or out of time: it must not come back from the dead
-        ("JobId=12 JobState=COMPLETING BatchFlag=1", "SLURM is already ending job 12", False),
-        ("JobId=12 JobState=RUNNING BatchFlag=0", None, False),
-        ("", None, False),
+        ("JobId=12 JobState=COMPLETING BatchFlag=1", "SLURM is already ending job 12"),
+        ("JobId=12 JobState=RUNNING BatchFlag=0", None),
+        ("", None),
     ],
 )
 def test_requeue(
-    environment: Any, monkeypatch: pytest.MonkeyPatch, state: str, line: str | None, requeued: bool
+    environment: Any, monkeypatch: pytest.MonkeyPatch, state: str, line: str | None
 ) -> None:
     environment(SRUN)
     slurm = Slurm(state)
     monkeypatch.setattr(worlds.subprocess, "run", slurm)
     answer = worlds.requeue_slurm_job()
-    assert (answer or "").startswith(line or "")
-    assert (answer is None) == (line is None)
-    assert (["scontrol", "requeue", "12"] in slurm.commands) == requeued
+    assert answer is line is None or str(answer).startswith(str(line))
+    assert (["scontrol", "requeue", "12"] in slurm.commands) == ("queued again" in str(line))
 
 
 def test_a_job_finds_its_folder_again(
@@ -122,15 +121,12 @@ def test_a_rank_that_no_launcher_gave(
     environment: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment({"SLURM_PROCID": "0"})
-    one_task = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"}
     for name in worlds.RANKS:
         for value in ("1", "-1", "x", ""):
-            for more in ({}, one_task):
-                with monkeypatch.context() as patch:
-                    for variable, text in {name: value, **more}.items():
-                        patch.setenv(variable, text)
-                    with pytest.raises(InputError, match=f"^{name}={value}: "):
-                        detect_world()
+            with monkeypatch.context() as patch:
+                patch.setenv(name, value)
+                with pytest.raises(InputError, match=f"^{name}={value}: "):
+                    detect_world()
     environment({"RANK": "1"})
     assert main(["train"]) == 2
     assert re.fullmatch("charrnn train: RANK=1: .*\n", capsys.readouterr().err)
