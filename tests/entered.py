@@ -6,20 +6,24 @@ step, before the loss is computed.
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from types import CodeType, ModuleType
+import threading
+from types import FrameType
 
+from tests import REPOSITORY
+
+PACKAGE = f"{REPOSITORY / 'charrnn'}/"
 FILES: set[str] = set()
 
 
-def enter(file: str, name: str) -> None:
-    FILES.add(file[file.rindex("/charrnn/") + 1 :])
-    if name == "training_step":
-        stop(0)
+def enter(frame: FrameType, event: str, argument: object) -> None:
+    """See that a function or the body of a class or a module begins."""
+    code = frame.f_code
+    if code.co_filename.startswith(PACKAGE) and code.co_name[0] != "<":  # "<module>", "<lambda>"
+        FILES.add(code.co_filename.removeprefix(f"{REPOSITORY}/"))
+        if code.co_name == "training_step":
+            stop(0)
 
 
 def stop(code: int) -> None:
@@ -29,32 +33,9 @@ def stop(code: int) -> None:
     os._exit(code)
 
 
-class Loader(SourceFileLoader):
-    """Lets each function and class of a file say that it is entered."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        tree = ast.parse(self.get_data(self.path))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                call = ast.parse(f"__import__('sys').enter(__file__, {node.name!r})").body
-                node.body[1 if ast.get_docstring(node) else 0 : 0] = call
-        return compile(tree, self.path, "exec", dont_inherit=True)  # type: ignore[no-any-return]
-
-
-class Finder:
-    @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        found = PathFinder.find_spec(name, path) if name.split(".")[0] == "charrnn" else None
-        if found is not None and isinstance(found.loader, SourceFileLoader):
-            found.loader = Loader(found.name, found.loader.path)
-        return found
-
-
 if __name__ == "__main__":
-    sys.enter = enter  # type: ignore[attr-defined]
-    sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]
+    sys.settrace(enter)
+    threading.settrace(enter)
     from charrnn.__main__ import main
 
     stop(main(sys.argv[1:]))

@@ -1,16 +1,14 @@
 """Run the fast tests with the oldest versions that pyproject.toml admits.
 
-    python tests/oldest.py [--but NAME ...] [-- arguments of pytest]
+    python tests/oldest.py [arguments of pytest]
 
 It makes an environment in .venv-oldest, with every package that pyproject.toml names at the
-lower end of its range, and everything that those need as pip chooses it. ``--but torch`` leaves
-the choice of that package to pip, too: its oldest versions come as CUDA builds of gigabytes.
-It runs with the Python that it is started with; the oldest is the one that CI takes for it.
+lower end of its range, and everything that those need as pip chooses it. It runs with the Python
+that it is started with; the oldest is the one that CI takes for it.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
 import sys
@@ -22,14 +20,12 @@ ENVIRONMENT = REPOSITORY / ".venv-oldest"
 LOWER_BOUND = re.compile(r'"([A-Za-z0-9_-]+)(?:\[[^]]*\])?>=([0-9][^",;\s]*)')
 
 
-def lower_bounds(but: list[str]) -> list[str]:
+def lower_bounds() -> list[str]:
     """Every requirement at its lowest, as lines of a constraints file."""
     found = LOWER_BOUND.findall((REPOSITORY / "pyproject.toml").read_text())
     # a package may be named twice, with an extra; what counts is the higher bound
     bounds = dict(sorted(found, key=lambda f: _numbers(f[1])))
-    if unknown := set(but) - set(bounds):
-        sys.exit(f"--but {' '.join(sorted(unknown))}: pyproject.toml names no such package")
-    return [f"{name}=={version}" for name, version in sorted(bounds.items()) if name not in but]
+    return [f"{name}=={version}" for name, version in sorted(bounds.items())]
 
 
 def _numbers(version: str) -> list[int]:
@@ -37,11 +33,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--but", nargs="+", default=[], metavar="NAME")
-    parser.add_argument("pytest", nargs="*", default=["-q", "-n", "2", "--dist", "worksteal"])
-    arguments = parser.parse_args()
-    bounds = lower_bounds(arguments.but)
+    bounds = lower_bounds()
     print(*bounds, sep="\n", flush=True)
     python = str(ENVIRONMENT / "bin" / "python")
     subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
@@ -51,7 +43,8 @@ def main() -> int:
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         packages = ["--constraint", constraints.name, "--editable", f"{REPOSITORY}[dev]"]
         subprocess.run([*pip, *packages], check=True)
-    return subprocess.run([python, "-m", "pytest", *arguments.pytest], cwd=REPOSITORY).returncode
+    arguments = sys.argv[1:] or ["-q", "-n", "2", "--dist", "worksteal"]
+    return subprocess.run([python, "-m", "pytest", *arguments], cwd=REPOSITORY).returncode
 
 
 if __name__ == "__main__":

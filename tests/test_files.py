@@ -11,7 +11,6 @@ import pytest
 from charrnn.errors import InputError, RunError
 from charrnn.files import (
     acquire_lock,
-    add_number,
     remove_temporary_files,
     replace_file,
     require_regular_file,
@@ -45,23 +44,6 @@ def test_the_content_is_on_the_disk_before_its_name(
         temporary.write_text("x")
         inode = temporary.stat().st_ino
     assert synced == [(inode, False), (tmp_path.stat().st_ino, True)]
-
-
-@pytest.mark.parametrize(
-    ("path", "what"),
-    [
-        ("file/x", "file/x: cannot be written"),
-        ("/dev/null", "is not a regular file"),
-    ],
-)
-def test_a_place_that_cannot_be_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, what: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("file").touch()
-    with pytest.raises(RunError, match=what), replace_file(Path(path)):
-        pass
-    assert names(tmp_path) == ["file"]
 
 
 def test_a_link_stays_a_link_and_permissions_are_the_usual_ones(tmp_path: Path) -> None:
@@ -112,9 +94,3 @@ def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".hidden").touch()
     remove_temporary_files(tmp_path)
     assert {p.name for p in tmp_path.rglob("*")} == {"checkpoints", ".y.part", ".hidden"}
-
-
-def test_numbers_stand_before_the_ending() -> None:
-    assert add_number("new.txt", 3) == "new-3.txt"
-    assert add_number("a.b/new", 1) == "a.b/new-1"
-    assert add_number("a/.hidden", 1) == "a/.hidden-1"

@@ -31,13 +31,9 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def build(checkout: Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "mkdocs", "build", "--strict"]
-    return subprocess.run(words, cwd=checkout, capture_output=True, text=True)
-
-
 def test_the_models_the_api_and_the_notebook_are_on_the_site(checkout: Path) -> None:
-    done = build(checkout)
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict"]
+    done = subprocess.run(words, cwd=checkout, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     site = checkout / "build" / "site"
     home, gallery, api, tour = (
@@ -52,11 +48,3 @@ def test_the_models_the_api_and_the_notebook_are_on_the_site(checkout: Path) -> 
         assert f'id="{name}"' in api
     assert "dry_multiplier=0.0" in api
     assert tour.count('src="data:image/png') == 2
-
-
-def test_a_dead_link_fails_the_build(checkout: Path) -> None:
-    with open(checkout / "docs" / "inspect.md", "a") as page:
-        page.write('\n<img src="nowhere.png"> <a href="api.html#charrnn.lode">load</a>\n')
-    done = build(checkout)
-    assert done.returncode != 0
-    assert "inspect.html: nowhere.png\ninspect.html: api.html#charrnn.lode\n" in done.stderr
