@@ -41,12 +41,10 @@ CASES = {
         "trainer.max_steps=null", "trainer.max_epochs=3",
     ),
     "lstm, step, saved on epoch ends": ("schedule.decay_every=1", *ON_ENDS),
-    "lstm, cosine, bf16": ("schedule=cosine", BF16),
     "gru, constant, bf16, norm clipping": (
         "model=gru", "schedule=constant", BF16,
         "trainer.gradient_clip_val=1", "trainer.gradient_clip_algorithm=norm",
     ),
-    "rnn, step, adamw, bf16": ("model=rnn", "schedule.decay_every=1", "optimizer=adamw", BF16),
     "best before the first last": ("checkpoint_every=40", "validate_every=6"),
     "every 9th kept, batchnorm": ("callbacks.checkpoints.keep_every=9", "model.batchnorm=true"),
     "no validation": ("validate_every=0",),

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from omegaconf import OmegaConf
 
 from charrnn.__main__ import main
 from charrnn.runs import decisions
-from tests.small_runs import Train, recorded, tensors
+from tests.small_runs import Capture, Train, recorded, tensors
 
 # a machine like any other, so that the same is chosen everywhere
 CPU = ("trainer=cpu", "trainer.threads=1", "trainer.precision=32-true")
@@ -33,7 +32,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_it_is_measured_chosen_told_and_recorded(
-    train: Train, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    train: Train, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a busy machine, on which it is measured twice."""
     monkeypatch.setattr(decisions.time, "process_time", iter([0.0, 0.0, 1.0, 2.0] * 9).__next__)
@@ -81,13 +80,14 @@ def test_a_resume_goes_by_the_record_and_what_is_given_stays(train: Train, slow:
 def test_a_sweep_over_budgets_on_top_of_a_model(
     made: Train, workplace: Path, slow: list[Any]
 ) -> None:
-    base = made("trainer.max_steps=5")
+    base = made("model=gru", "trainer.max_steps=3")
     words = ["-m", "budget=1s,2s", *TEXT, f"init_from={base}", "hydra.sweep.dir=sweep"]
     assert main(["train", *words]) == 0
     configs = [recorded(workplace / "sweep" / name) for name in ("0_budget=1s", "1_budget=2s")]
     steps = [config["trainer"]["max_steps"] for config in configs]
     assert steps[0] < steps[1]
-    assert {config["model"]["hidden_size"] for config in configs} == {16}
+    models = [config["model"] for config in configs]
+    assert {(model["kind"], model["hidden_size"]) for model in models} == {("gru", 16)}
 
 
 @pytest.mark.slow
@@ -97,16 +97,3 @@ def test_all_processes_train_what_the_first_chose(train: Train, slow: list[Any])
     assert config["trainer"]["strategy"] == "ddp"
     assert tensors(run)["step"] == config["trainer"]["max_steps"]
     assert {each.trainer.devices for each in slow} == {2}
-
-
-def test_a_text_gets_the_same_everywhere_without_a_budget(
-    train: Train, capfd: pytest.CaptureFixture[str]
-) -> None:
-    words = ("--cfg", "job")
-    assert main(["train", "data.input_txt=corpus.txt", *words]) == 0
-    shown = yaml.safe_load(capfd.readouterr().out)
-    assert shown["model"]["hidden_size"] is shown["trainer"]["max_steps"] is None
-    config = recorded(train(*TEXT, "trainer.max_epochs=3", small=False))
-    assert config["model"]["hidden_size"] == 64
-    assert config["trainer"]["max_epochs"] == 3
-    assert config["data"]["batch_size"] == 8

@@ -9,7 +9,7 @@ import pytest
 
 from charrnn.__main__ import main
 from charrnn.models import model_file
-from tests.small_runs import Train, assert_same, tensors
+from tests.small_runs import Capture, Train, assert_same, tensors
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def damage(path: Path) -> None:
 
 
 def test_a_damaged_last_checkpoint_is_named_and_the_best_goes_on_without_it(
-    train: Train, run: Path, capfd: pytest.CaptureFixture[str]
+    train: Train, run: Path, capfd: Capture
 ) -> None:
     last = run / "checkpoints" / "last.ckpt"
     shutil.copy(last, run / "checkpoints" / "best.ckpt")
@@ -53,7 +53,7 @@ def files_of_the_best(folder: Path) -> tuple[int, int]:
 
 
 def test_a_model_file_that_is_gone_is_made_again_or_the_next_one_counts(
-    train: Train, run: Path, capfd: pytest.CaptureFixture[str]
+    train: Train, run: Path, capfd: Capture
 ) -> None:
     """And training goes on as if none had been better: at such a rate it only gets worse."""
     shutil.copy(run / "checkpoints" / "step-8.ckpt", run / "checkpoints" / "last.ckpt")

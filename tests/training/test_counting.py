@@ -15,7 +15,7 @@ from charrnn.data import open_data
 from charrnn.models import model_file
 from charrnn.training import counting, split_scores
 from tests.generation.definition import log_probabilities
-from tests.small_runs import Train, column, metrics
+from tests.small_runs import Capture, Train, metrics
 from tests.training.test_background import counted
 
 OPTIONS = ("trainer.max_steps=20", "validate_every=10")
@@ -30,15 +30,13 @@ def words(workplace: Path) -> Path:
     return workplace
 
 
-def evaluated(capfd: pytest.CaptureFixture[str], *overrides: str) -> dict:
+def evaluated(capfd: Capture, *overrides: str) -> dict:
     capfd.readouterr()
     assert main(["evaluate", *overrides, "json=true"]) == 0
     return json.loads(capfd.readouterr().out)
 
 
-def test_counted_weighed_kept_and_used(
-    train: Train, words: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_counted_weighed_kept_and_used(train: Train, words: Path, capfd: Capture) -> None:
     run = train(*OPTIONS, "callbacks.checkpoints.keep_every=10")
     rows = [row for row in metrics(run) if row["val/loss"]]
     last = min(rows, key=lambda row: float(row["val/loss"]))
@@ -102,35 +100,16 @@ def test_of_a_long_split_the_same_characters_count_for_every_run(
     assert written < facts[0]["val_loss_as_written"] < min(written + 0.1, expected - 0.1)
 
 
-@pytest.mark.slow
-def test_two_processes_weigh_as_one_does(train: Train, words: Path) -> None:
-    one, two = (train(*OPTIONS, f"trainer.devices={n}", folder=f"of-{n}") for n in (1, 2))
-    losses = [column(run, "val/loss_as_written") for run in (one, two)]
-    assert losses[0]
-    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
-    weights = [charrnn.load(run).trained.counts.weights.to_vector() for run in (one, two)]
-    assert weights[0] == pytest.approx(weights[1], abs=1e-2)
-
-
-def test_none_where_there_are_none(
-    train: Train, words: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_none_where_there_are_none(train: Train, words: Path, capfd: Capture) -> None:
     run = train("trainer.max_steps=2", "data.val_frac=0", "data.test_frac=0.1")
     nothing = train("trainer.max_steps=2", "callbacks.counts.characters=0", folder="nothing")
     assert model_file.load(nothing / "model.safetensors").counts is None
-    for words, line in (
-        (["evaluate", f"checkpoint={run}", "split=test", "counts=only"], "counts=only: the model"),
-        (["train", "callbacks.counts.context=65"], "context=65: must be between 1 and 64"),
-        (["train", "callbacks.counts.words=1000000000"], "must be between 0 and 64"),
-    ):
-        capfd.readouterr()
-        assert main(words) == 2
-        assert line in capfd.readouterr().err
+    capfd.readouterr()
+    assert main(["evaluate", f"checkpoint={run}", "split=test", "counts=only"]) == 2
+    assert "counts=only: the model" in capfd.readouterr().err
 
 
-def test_a_text_of_a_few_lines_is_its_counts(
-    workplace: Path, train: Train, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_text_of_a_few_lines_is_its_counts(workplace: Path, train: Train, capfd: Capture) -> None:
     """A network learns nothing of it that counts do not know."""
     (workplace / "short.txt").write_text("the cat sat on the mat\n" * 60)
     run = train("data.input_txt=short.txt", "trainer.max_steps=3", "logger=csv")

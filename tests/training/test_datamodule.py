@@ -21,19 +21,14 @@ N, T = 19, 4
 
 
 @pytest.mark.parametrize(
-    ("dtype", "chunked", "shuffle", "copied", "first"),
-    [
-        ("u1", False, True, 3 * N * T, 8),
-        ("u4", True, True, 3 * N * T, 11),
-        ("u4", False, True, 1 << 20, 17),
-    ],
+    ("dtype", "chunked", "copied", "first"),
+    [("u1", False, 3 * N * T, 8), ("u4", True, 3 * N * T, 11), ("u4", False, 1 << 20, 17)],
 )
 def test_windows_are_those_of_the_streams(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     dtype: str,
     chunked: bool,
-    shuffle: bool,
     copied: int,
     first: int,
 ) -> None:
@@ -47,24 +42,15 @@ def test_windows_are_those_of_the_streams(
     streams = cut_streams(encoded, "train", N, T)
     assert streams.num_windows == 11
     monkeypatch.setattr(datamodule, "BLOCK_IDS", copied)
-    data = TextDataModule(
-        input_h5=str(tmp_path / "x.h5"),
-        input_json=str(tmp_path / "x.json"),
-        batch_size=N,
-        seq_length=T,
-        shuffle=shuffle,
-        seed=5,
-    )
-    seen = Seen()
+    pair = {"input_h5": str(tmp_path / "x.h5"), "input_json": str(tmp_path / "x.json")}
+    data = TextDataModule(**pair, batch_size=N, seq_length=T, shuffle=True, seed=5)
     # a resume in the middle of an epoch begins where Lightning's own count stands
-    saved = tmp_path / "part.ckpt"
-    if first:
-        trainer(SaveAt(first, saved), max_steps=first, limit_val_batches=0).fit(Seen(), data)
-    trainer(max_epochs=3, limit_val_batches=0).fit(seen, data, ckpt_path=saved if first else None)
+    seen, saved = Seen(), tmp_path / "part.ckpt"
+    trainer(SaveAt(first, saved), max_steps=first, limit_val_batches=0).fit(Seen(), data)
+    trainer(max_epochs=3, limit_val_batches=0).fit(seen, data, ckpt_path=saved)
     assert [index for index, _ in seen.batches] == [i % 11 for i in range(first, 33)]
     for step, (index, (inputs, targets, begins)) in enumerate(seen.batches, first):
-        of_epoch = streams.shuffle(5, step // 11) if shuffle else streams
-        expected = of_epoch.read_windows(index, index + 1)
+        expected = streams.shuffle(5, step // 11).read_windows(index, index + 1)
         assert np.array_equal(inputs, expected[:, :-1])
         assert np.array_equal(targets, expected[:, 1:])
         assert begins == (index == 0)
@@ -98,6 +84,8 @@ class SaveAt(L.Callback):
 
 
 def test_it_says_what_is_wrong_with_its_data(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="must be text or windows"):
+        TextDataModule("corpus.txt", validation="window")  # type: ignore[arg-type]
     data = TextDataModule("my.txt")
     for name in ("vocabulary", "encoded", "streams", "facts", "val_dataloader"):
         with pytest.raises(InputError, match=r"prepare_data\(\) and setup\(\) first"):

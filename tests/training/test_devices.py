@@ -16,11 +16,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from charrnn import TextDataModule
 from charrnn.errors import InputError
-from charrnn.networks.precision import cpu_has_bf16
 from charrnn.runs import hardware
 from charrnn.training import restoring
 from tests import REPOSITORY
-from tests.small_runs import SMALL, Train, decided_options, metrics, skip_without_bf16
+from tests.small_runs import SMALL, Train, decided_options, skip_without_bf16
 from tests.training.notebook import module_of, trainer
 
 
@@ -96,26 +95,6 @@ def test_random_numbers_of_every_device_are_saved(monkeypatch: pytest.MonkeyPatc
 
 
 # -- bf16 ---
-
-
-STEPS = 3 * 356  # three epochs of the default recipe
-
-
-@pytest.mark.slow
-def test_bf16_reaches_the_validation_loss_of_float32(train: Train, workplace: Path) -> None:
-    if not cpu_has_bf16():
-        pytest.skip("this CPU has no bf16 of its own, and emulating it takes very long")
-    losses = {}
-    for precision in ("32-true", "bf16-mixed"):
-        run = train(
-            *("trainer=cpu", f"trainer.precision={precision}"),
-            *("data=shakespeare", f"trainer.max_steps={STEPS}"),
-            folder=precision,
-            small=False,
-        )
-        losses[precision] = float(metrics(run)[-1]["val/loss"])
-    assert losses["32-true"] < 1.75, "it learned nothing much"
-    assert abs(losses["bf16-mixed"] - losses["32-true"]) <= 0.01
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -13,7 +13,6 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
-import charrnn
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError
 from charrnn.evaluation.stream_losses import compute_stream_loss
@@ -191,23 +190,6 @@ def test_a_compiled_network(data: TextDataModule, tmp_path: Path, how: str, back
 
 
 # -- checkpoints -------------------------------------------------------------------------
-
-
-def test_a_checkpoint_is_all_that_a_model_needs(data: TextDataModule, tmp_path: Path) -> None:
-    module = module_of(data, kind="gru", dropout=0.3, num_layers=2)
-    assert len(module.to_model().generate(20, seed=1)) == 20
-    run = trainer(max_steps=5)
-    run.fit(module, data)
-    run.save_checkpoint(tmp_path / "a.ckpt")
-    module.eval()
-    loaded = LanguageModel.load_from_checkpoint(tmp_path / "a.ckpt").eval()
-    ids = torch.randint(len(data.vocabulary), (2, 7))
-    assert torch.equal(loaded(ids)[0], module(ids)[0])
-    model = charrnn.load(tmp_path / "a.ckpt")
-    sampled = model.generate(40, seed=3)
-    assert sampled == module.to_model().generate(40, seed=3)
-    assert sampled == loaded.to_model().generate(40, seed=3)
-    assert model.trained.facts["step"] == 5
 
 
 EPOCHS, WINDOWS = 3, 3

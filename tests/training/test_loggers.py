@@ -9,11 +9,9 @@ from typing import Any
 import lightning as L
 import pytest
 from google.protobuf import json_format
-from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from charrnn.errors import RunError
 from charrnn.training import MetricsCSV
 from tests.small_runs import Train, column, metrics
 
@@ -76,27 +74,19 @@ def test_what_ones_own_code_logs_is_kept_at_its_step(train: Train) -> None:
     assert [event.step for event in events.Scalars("vitals/epoch")] == list(rows)
 
 
-def read_hparams(run: Path) -> tuple[dict[str, Any], list[float]]:
-    """Return the options of a run in TensorBoard's HParams, and the values of its metric."""
+def test_hparams_have_the_options_and_the_best_loss(train: Train) -> None:
+    run = train("logger=default", "validate_every=6", "trainer.max_steps=12")
+    train("resume=run", "trainer.max_steps=18", small=False)
     events = EventAccumulator(str(run)).Reload()
     contents = events.PluginTagToContent("hparams")
     start = HParamsPluginData.FromString(contents["_hparams_/session_start_info"])
+    options = json_format.MessageToDict(start.session_start_info)["hparams"]
+    assert (options["model/hidden_size"], options["model/kind"]) == (16, "lstm")
     metrics = HParamsPluginData.FromString(contents["_hparams_/experiment"]).experiment
     assert [info.name.tag for info in metrics.metric_infos] == ["hparams/best_val_loss"]
-    options = json_format.MessageToDict(start.session_start_info)["hparams"]
-    return options, [event.value for event in events.Scalars("hparams/best_val_loss")]
-
-
-def test_hparams_have_the_options_and_the_best_loss(train: Train, workplace: Path) -> None:
-    words = ("logger=default", "validate_every=6")
-    run = train(*words, "trainer.max_steps=12")
-    train("resume=run", "trainer.max_steps=18", small=False)
-    train("-m", *words, "model.hidden_size=8,12", "trainer.max_steps=6", "hydra.sweep.dir=sweep")
-    for folder, size in ((run, 16), *zip(sorted(workplace.glob("sweep/*/")), (8, 12), strict=True)):
-        options, losses = read_hparams(folder)
-        assert (options["model/hidden_size"], options["model/kind"]) == (size, "lstm")
-        assert losses[0] == math.inf
-        assert losses[-1] == pytest.approx(min(column(folder, "val/loss").values()))
+    losses = [event.value for event in events.Scalars("hparams/best_val_loss")]
+    assert losses[0] == math.inf
+    assert losses[-1] == pytest.approx(min(column(run, "val/loss").values()))
 
 
 class Logs(L.Callback):
@@ -136,25 +126,3 @@ def test_whatever_stands_there(tmp_path: Path, content: str) -> None:
     (tmp_path / "metrics.csv").write_text(content, encoding="latin-1")
     write(tmp_path, 5, 6)
     assert steps(tmp_path)[-1] == "6"
-
-
-def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "metrics.csv").mkdir()
-    logger = MetricsCSV(tmp_path, last_step=3)
-    logger.log_metrics({"train/loss": 1.0}, 4)
-    with pytest.raises(RunError, match=r"metrics\.csv: "):
-        logger.save()
-    logger.log_metrics({"train/loss": 1.0}, 5)
-    # what ended the run is told, and not that this fails as well
-    logger.finalize("failed")
-    logger.log_metrics({"train/loss": 1.0}, 6)
-    with pytest.raises(RunError, match=r"metrics\.csv: "):
-        logger.finalize("success")
-
-
-def test_rows_that_are_not_a_ranks_own_to_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rank_zero_only, "rank", 1, raising=False)
-    write(tmp_path, 0, 3)
-    assert not list(tmp_path.iterdir())

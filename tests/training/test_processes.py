@@ -19,10 +19,12 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 
 from charrnn.models import checkpoint
 from charrnn.training.restoring import select_rank_state
-from tests.small_runs import SMALL, Train, assert_same, column, metrics, tensors
+from tests import REPOSITORY
+from tests.small_runs import SMALL, Capture, Train, assert_same, column, metrics, tensors
 
 SMALL_DDP = ("trainer=ddp", *SMALL[1:])
 LONG = ("trainer.max_steps=100000", "checkpoint_every=50", "logger=csv")
@@ -40,7 +42,7 @@ def running(
     or the children of another program that starts them.
     """
     command = [*(program or (sys.executable, "-m", "charrnn")), "train", *SMALL_DDP, *words]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True
     )
@@ -83,9 +85,7 @@ def assert_near(one: dict[int, float], other: dict[int, float]) -> None:
 # -- one training ----------------------------------------------------------------------
 
 
-def test_two_processes_train_as_one_does(
-    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_two_processes_train_as_one_does(train: Train, workplace: Path, capfd: Capture) -> None:
     wanted = ["trainer.max_steps=40", "print_every=1", "callbacks.checkpoints.keep_every=20"]
     one = train(*wanted, folder="one")
     capfd.readouterr()
@@ -96,6 +96,7 @@ def test_two_processes_train_as_one_does(
     assert len(checkpoint.read(two / "checkpoints" / "last.ckpt")[checkpoint.ENTRY]["ranks"]) == 2
     for name in ("train/loss", "val/loss"):
         assert_near(column(one, name), column(two, name))
+    assert len(metrics(one)) == len(metrics(two))
 
     # the second rank neither speaks nor leaves anything behind
     assert out == ""
@@ -162,15 +163,13 @@ def test_a_signal_stops_all_at_the_same_step(
     assert tensors(workplace / "run")["step"] == int(match[1])
 
 
-SLOW = """
-import os, time
-from lightning.pytorch.callbacks import Callback
 class Slow(Callback):
-    def on_validation_start(self, trainer, module):
+    """Makes the last validation of rank 1 slow, where the environment says so."""
+
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.global_step == 30 and trainer.global_rank == 1 and "SLOW" in os.environ:
             print("rank 1 is slow", file=sys.stderr, flush=True)
-            module.network.register_forward_hook(lambda *_: time.sleep(3))
-"""
+            pl_module.network.register_forward_hook(lambda *_: time.sleep(3))
 
 
 @pytest.mark.slow
@@ -179,9 +178,8 @@ def test_a_signal_in_the_last_validation_stops_all(
     train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch, victim: int
 ) -> None:
     """Rank 0 has scored its part and waits for rank 1. The resume begins with the validation."""
-    (workplace / "slow.py").write_text("import sys" + SLOW)
-    monkeypatch.syspath_prepend(workplace)
-    wanted = ["+callbacks.slow._target_=slow.Slow", "model.dropout=0.25", "trainer.max_steps=30"]
+    wanted = [f"+callbacks.slow._target_={__name__}.Slow"]
+    wanted += ["model.dropout=0.25", "trainer.max_steps=30"]
     whole = train(*wanted, "trainer.devices=2", folder="whole")
     monkeypatch.setenv("SLOW", "1")
     with running(*wanted, "hydra.run.dir=run", until="rank 1 is slow") as (process, ranks):
@@ -201,24 +199,7 @@ def test_a_signal_in_the_last_validation_stops_all(
     assert metrics(run) == metrics(whole)
 
 
-@pytest.mark.slow
-def test_ctrl_c_while_another_rank_imports(workplace: Path) -> None:
-    """The terminal sends it to both, and one of them has no handler yet."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "charrnn", "train", *SMALL_DDP],
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    while not children(process.pid):
-        time.sleep(0.05)
-    time.sleep(0.5)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, "Traceback" in err) == (130, False), err
-
-
-def test_what_cannot_be_split_is_refused(
-    train: Train, workplace: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_split_is_refused(train: Train, workplace: Path, capfd: Capture) -> None:
     for option in ("data.batch_size=5", "model.batchnorm=true", "trainer.num_nodes=2"):
         train("trainer.devices=2", option, code=2)
         assert capfd.readouterr().err.startswith(f"charrnn train: {option}: ")
@@ -227,24 +208,22 @@ def test_what_cannot_be_split_is_refused(
     assert not (workplace / "run").exists()
 
 
-STUCK = """
-import time
-from lightning.pytorch.callbacks import Callback
 class Stuck(Callback):
-    def __init__(self, rank):
+    """Never lets one of the ranks begin step 107."""
+
+    def __init__(self, rank: int) -> None:
         self.rank = rank
-    def on_train_batch_end(self, trainer, *_):
+
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
         if trainer.global_rank == self.rank and trainer.global_step == 106:
             time.sleep(600)
-"""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_rank_that_waits_for_a_killed_one_ends(workplace: Path, victim: int) -> None:
     """NCCL waits for an hour, here a callback does."""
-    (workplace / "stuck.py").write_text(STUCK)
-    stuck = ["+callbacks.stuck._target_=stuck.Stuck", f"+callbacks.stuck.rank={1 - victim}"]
+    stuck = [f"+callbacks.stuck={{_target_:{__name__}.Stuck,rank:{1 - victim}}}"]
     with running(*LONG, *stuck, "hydra.run.dir=run") as (process, ranks):
         time.sleep(1)
         os.kill(ranks[victim], signal.SIGKILL)
