@@ -259,7 +259,9 @@ def _make_searchpath(line: Line) -> list[str]:
     """Return an override for --config-dir, which Hydra's compose API lacks."""
     if not line.flags.config_dir:
         return []
-    folders = (plugins.CONF, os.path.abspath(line.flags.config_dir))
+    folders = (plugins.CONF, Path(line.flags.config_dir).absolute())
+    if line.main_folder == str(plugins.CONF):
+        _require_new_names(folders[1])
     urls = [f"file://{folder}" for folder in folders if str(folder) != line.main_folder]
     given = line.find_last("hydra.searchpath").value
     if given is None and line.main_folder != str(plugins.CONF):
@@ -267,6 +269,14 @@ def _make_searchpath(line: Line) -> list[str]:
         urls += OmegaConf.select(main, "hydra.searchpath") or []
     more = [] if given is None else [given.strip("[]")]
     return [f"hydra.searchpath=[{','.join([*map(quote, urls), *more])}]"]
+
+
+def _require_new_names(config_dir: Path) -> None:
+    """Raise InputError if a file has the name of one in conf/, which Hydra would take instead."""
+    for path in plugins.CONF.rglob("*.yaml"):
+        mine = config_dir / path.relative_to(plugins.CONF)
+        if mine.is_file() and not mine.samefile(path):
+            raise InputError(f"{mine}: charrnn's file of this name would be taken; rename yours")
 
 
 def get_folder(config: DictConfig, name: str) -> Path:

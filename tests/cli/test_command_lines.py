@@ -52,6 +52,7 @@ OWN = {
     "experiment/multirun.yaml": "# @package _global_\nhydra:\n  mode: MULTIRUN\n"
     "  sweeper: {params: {seed: '1,2'}}",
     "nested.yaml": "defaults: [train, _self_]\nhydra: {searchpath: ['file://HERE/mine/far']}",
+    "hidden/model/gru.yaml": "defaults: [lstm]",
     "far/model/far.yaml": "defaults: [/base/model@_here_]\nkind: gru\nhidden_size: 9",
 }
 MINE = "--config-dir mine"
@@ -136,6 +137,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
     "train 'hydra.run.dir=a${b}'": "hydra.run.dir: Interpolation key 'b' not found",
+    "train model=gru --config-dir mine/hidden": "mine/hidden/model/gru.yaml: charrnn's file of ",
     "train --config-dir no/such": "--config-dir no/such: is not a folder",
     "train --cfg jobs": "jobs",
     "train -p model": "--package and --resolve need --cfg",
