@@ -234,7 +234,7 @@ class Windows:
     Args:
         streams: the streams of all ranks.
         trainer: the data module's trainer; None if the loader is used without the data module.
-            Then each iteration is a new epoch.
+            Then, and when this trainer is not training, each iteration is a new epoch.
         seed: shuffles the streams in each epoch; None: no shuffling.
     """
 
@@ -244,7 +244,7 @@ class Windows:
         self.streams = streams
         self.trainer = trainer
         self.seed = seed
-        self._epoch = 0  # the next epoch without a trainer
+        self._epoch = 0  # the next epoch outside of a training of the trainer
 
     def __len__(self) -> int:
         group = _count_accumulated_windows(self.trainer)
@@ -262,7 +262,7 @@ class Windows:
             )
 
     def __iter__(self) -> Iterator[Window]:
-        if self.trainer is None:
+        if self.trainer is None or not self.trainer.training:
             start, end, epoch, device = 0, len(self), self._epoch, torch.device("cpu")
             self._epoch += 1
         else:

@@ -54,6 +54,12 @@ def test_windows_are_those_of_the_streams(
         assert np.array_equal(inputs, expected[:, :-1])
         assert np.array_equal(targets, expected[:, 1:])
         assert begins == (index == 0)
+    # afterwards its loader serves any other code, from its first epoch
+    loader, other = data.train_dataloader(), Seen()
+    assert len(list(loader)) == 11
+    trainer(max_epochs=1).fit(other, loader)
+    assert len(other.batches) == 11
+    assert np.array_equal(other.batches[0][1][0], streams.shuffle(5, 1).read_windows(0, 1)[:, :-1])
 
 
 class Seen(L.LightningModule):
