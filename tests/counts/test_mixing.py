@@ -90,31 +90,6 @@ def test_the_loss_of_a_fit_is_that_of_the_halves_that_it_did_not_see():
     assert fit.loss == pytest.approx(expected, abs=2e-3)
 
 
-def test_a_model_that_knows_nothing_has_no_say():
-    network, places, targets = two_models(20_000)
-    noise = RNG.normal(size=places.log_probs.shape).astype(np.float32) * 3
-    weights = fit_weights(network, places._replace(log_probs=noise), targets).weights
-    assert weights.counts == pytest.approx((0, 0, 0, 0), abs=0.03)
-    assert min(weights.counts) >= 0
-
-
-@pytest.mark.parametrize("n", [5, 50, 500])
-def test_not_worse_than_the_better_of_the_two(n):
-    """A network that has hardly begun, counts of another text, and neither: but for 5 nats."""
-    for spoilt in range(3):
-        network, places, targets = two_models(n)
-        if spoilt == 0:
-            network = 3 * RNG.normal(size=network.shape).astype(np.float32)
-        if spoilt == 1:
-            noise = RNG.normal(size=network.shape).astype(np.float32) * 3
-            noise -= np.log(np.exp(noise).sum(-1, keepdims=True))
-            places = places._replace(log_probs=noise)
-        fitted = fit_weights(network, places, targets).weights
-        alone = (Weights((1.0,) * 4, (0.0,) * 4), Weights((0.0,) * 4, (1.0,) * 4))
-        best = min(loss(network, places, targets, weights) for weights in alone)
-        assert loss(network, places, targets, fitted) <= best + 5 / n + 1e-6
-
-
 @pytest.mark.parametrize("weights", [WEIGHTS, COUNTS_ONLY])
 def test_every_way_of_reading_is_the_same(weights):
     """In pieces, character by character, one stream alone: the state and what is predicted."""

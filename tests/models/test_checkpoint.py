@@ -76,8 +76,12 @@ def test_values_come_back_as_they_were(path: Path, content: Content) -> None:
 
 
 def test_a_model_of_lightnings_own(path: Path, last: Path, content: Content) -> None:
-    """As ModelCheckpoint writes it in a script: what the module adds, but no run's entries."""
-    state = OrderedDict(content["state_dict"])
+    """As ModelCheckpoint writes it in a script: what the module adds, but no run's entries.
+
+    Weights of another type, and others beside them, do no harm.
+    """
+    weights = {name: weight.double() for name, weight in content["state_dict"].items()}
+    state = OrderedDict({**weights, "head.weight": torch.zeros(3)})
     state._metadata = OrderedDict({"": {"version": 1}})  # type: ignore[attr-defined]
     kept = ("version", "architecture", "tokens", "facts", "ranks")
     entry = {name: content[ENTRY][name] for name in kept}
@@ -89,15 +93,6 @@ def test_a_model_of_lightnings_own(path: Path, last: Path, content: Content) -> 
     )
 
 
-def test_weights_of_another_type_and_others_beside(
-    path: Path, last: Path, content: Content
-) -> None:
-    weights = {name: weight.double() for name, weight in content["state_dict"].items()}
-    checkpoint.write(path, {**content, "state_dict": {**weights, "head.weight": torch.zeros(3)}})
-    expected = charrnn.load(last)
-    assert np.array_equal(charrnn.load(path).logits("the cat"), expected.logits("the cat"))
-
-
 # -- damaged ones ----------------------------------------------------------------------
 
 
@@ -106,7 +101,6 @@ def test_what_cannot_be_read(path: Path, content: Content) -> None:
     checkpoint.write(path.with_name("other"), {**content, ENTRY: {**content[ENTRY], "version": 2}})
     for name, words in (
         (path, "no such file"),
-        (path.parent, "not a regular file"),
         (path.with_name("fifo"), "not a regular file"),
         (path.with_name("other"), "a checkpoint of version 2, and this charrnn reads 1"),
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,17 +17,8 @@ from charrnn.text.vocabulary import Vocabulary
 
 def network(kind: str, **changes: object) -> Network:
     torch.manual_seed(1)
-    values: dict = {
-        "kind": kind,
-        "vocabulary_size": 7,
-        "embedding_size": 5,
-        "hidden_size": 6,
-        "num_layers": 2,
-        "dropout": 0.0,
-        "batchnorm": False,
-        "skip": "none",
-    }
-    return Network(Architecture(**{**values, **changes}))
+    architecture = Architecture(kind, 5, 6, 2, 0.0, False, vocabulary_size=7)
+    return Network(replace(architecture, **changes))  # type: ignore[arg-type]
 
 
 def test_the_defaults_have_torch_rnns_parameters() -> None:
@@ -36,9 +27,8 @@ def test_the_defaults_have_torch_rnns_parameters() -> None:
 
 
 @pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("norm", [{}, {"batchnorm": True}, {"batchnorm": True, "skip": "sum"}])
-def test_weights_are_those_of_the_architecture(kind: str, norm: dict[str, Any]) -> None:
-    net = network(kind, num_layers=3, **norm)
+def test_weights_are_those_of_the_architecture(kind: str) -> None:
+    net = network(kind, num_layers=3, batchnorm=True)
     shapes = {name: tuple(w.shape) for name, w in net.state_dict().items()}
     assert shapes == net.architecture.shapes()
     trained = (p.numel() for p in net.parameters() if p.requires_grad)
@@ -87,20 +77,11 @@ def test_to_a_trained_model_and_back(kind: str) -> None:
     net(torch.randint(0, 7, (4, 5)))
     trained = TrainedModel(net.architecture, Vocabulary(list("abcdefg")), copy_weights(net))
     before = torch.get_rng_state()
-    again = make_network(trained)
+    with ThreadPoolExecutor(8) as pool:  # which all leave the random state
+        again = list(pool.map(lambda _: make_network(trained), range(40)))[-1]
     assert torch.equal(torch.get_rng_state(), before)
     ids = torch.randint(0, 7, (2, 5))
     assert torch.equal(net.eval()(ids)[0], again.eval()(ids)[0])
-
-
-def test_threads_that_make_networks_leave_the_random_state() -> None:
-    net = network("lstm")
-    trained = TrainedModel(net.architecture, Vocabulary(list("abcdefg")), copy_weights(net))
-    before = torch.get_rng_state()
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: make_network(trained), range(200)))
-    assert torch.equal(torch.get_rng_state(), before)
-    assert not make_network(trained).recurrent[0].bias_hh_l0.requires_grad
 
 
 def test_batch_normalization_is_torchs() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import codecs
 import gzip
 import io
 import json
@@ -14,7 +13,6 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -33,7 +31,6 @@ from tests import REPOSITORY
 
 PACK: dict[str, Callable[[bytes], bytes]]
 PACK = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
-RAN = "Zoë ran. " * 20
 FRACTIONS = [(0.1, 0.1), (0.0, 0.0), (0.0, 0.3), (0.5, 0.0), (0.33, 0.66)]
 # little of everything, so that characters come back; anything at all; and more than 255
 TEXTS = st.one_of(
@@ -101,54 +98,54 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., s
     return refused
 
 
-class TestIds:
-    @settings(max_examples=40)
-    @given(TEXTS, st.sampled_from(FRACTIONS), st.sampled_from([1, 3, 7, 1 << 15]))
-    def test_are_those_of_torch_rnn(
-        self, text: str, fractions: tuple[float, float], piece: int
-    ) -> None:
-        # a mark that begins a file in UTF-8 is not part of its text
-        data = text.encode("utf-8-sig" if text[0] == "\ufeff" else "utf-8")
-        with tempfile.TemporaryDirectory() as folder:
-            made = from_stdin(data, folder, piece, *fractions)
-            assert contents(made) == by_torch_rnn(text, *fractions)
-            assert text_of(made) == text
+@settings(max_examples=40)
+@given(TEXTS, st.sampled_from(FRACTIONS), st.sampled_from([1, 3, 7, 1 << 15]))
+def test_ids_are_those_of_torch_rnn(text: str, fractions: tuple[float, float], piece: int) -> None:
+    # a mark that begins a file in UTF-8 is not part of its text
+    data = text.encode("utf-8-sig" if text[0] == "\ufeff" else "utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        made = from_stdin(data, folder, piece, *fractions)
+        assert contents(made) == by_torch_rnn(text, *fractions)
+        assert text_of(made) == text
 
-    @settings(max_examples=20)
-    @given(st.binary(min_size=1, max_size=600), st.sampled_from([1, 7, 1 << 15]))
-    def test_of_bytes_are_those_of_torch_rnn(self, data: bytes, piece: int) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            made = from_stdin(data, folder, piece, encoding="bytes")
-            expected = by_torch_rnn(data)
-            tokens = [chr(b) if b < 128 else f"[{b}]" for b in expected["tokens"]]
-            assert contents(made) == {**expected, "tokens": tokens}
-            decoded = text_of(made).encode("ascii", "surrogateescape")
-            assert decoded == data
 
-    @pytest.mark.parametrize("count", [254, 255])
-    def test_take_one_byte_up_to_255_characters(self, folder: Path, count: int) -> None:
-        text = "".join(chr(0x4E00 + i) for i in range(count)) * 300
-        Path("x.txt").write_text("a" * 9000 + text, encoding="utf-8")
-        run("x.txt")
-        assert contents() == by_torch_rnn("a" * 9000 + text)
-        assert contents()["dtype"] == ("uint8" if count < 255 else "uint32")
+@settings(max_examples=20)
+@given(st.binary(min_size=1, max_size=600), st.sampled_from([1, 7, 1 << 15]))
+def test_ids_of_bytes_are_those_of_torch_rnn(data: bytes, piece: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        made = from_stdin(data, folder, piece, encoding="bytes")
+        expected = by_torch_rnn(data)
+        tokens = [chr(b) if b < 128 else f"[{b}]" for b in expected["tokens"]]
+        assert contents(made) == {**expected, "tokens": tokens}
+        decoded = text_of(made).encode("ascii", "surrogateescape")
+        assert decoded == data
 
-    def test_are_told_as_torch_rnns_script_does(
-        self, folder: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        Path("x.txt").write_bytes(b"to be or not \n" * 50)
-        assert main(["preprocess", "input_txt=x.txt"]) == 0
-        out, err = capsys.readouterr()
-        assert out == (
-            "Total vocabulary size: 8\n"
-            "Total tokens in file: 700\n"
-            "  Training size: 560\n"
-            "  Val size: 70\n"
-            "  Test size: 70\n"
-            "Using dtype uint8\n"
-            "Wrote x.h5 and x.json\n"
-        )
-        assert err == ""
+
+@pytest.mark.parametrize("count", [254, 255])
+def test_ids_take_one_byte_up_to_255_characters(folder: Path, count: int) -> None:
+    text = "".join(chr(0x4E00 + i) for i in range(count)) * 300
+    Path("x.txt").write_text("a" * 9000 + text, encoding="utf-8")
+    run("x.txt")
+    assert contents() == by_torch_rnn("a" * 9000 + text)
+    assert contents()["dtype"] == ("uint8" if count < 255 else "uint32")
+
+
+def test_ids_are_told_as_torch_rnns_script_does(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("x.txt").write_bytes(b"to be or not \n" * 50)
+    assert main(["preprocess", "input_txt=x.txt"]) == 0
+    out, err = capsys.readouterr()
+    assert out == (
+        "Total vocabulary size: 8\n"
+        "Total tokens in file: 700\n"
+        "  Training size: 560\n"
+        "  Val size: 70\n"
+        "  Test size: 70\n"
+        "Using dtype uint8\n"
+        "Wrote x.h5 and x.json\n"
+    )
+    assert err == ""
 
 
 def from_stdin(
@@ -163,191 +160,177 @@ def from_stdin(
         return preprocessing.preprocess("-", Path(folder, "x.h5"), None, split).h5
 
 
-class TestFiles:
-    """Which files are a text, and how they are read."""
+@pytest.mark.parametrize(
+    ("input_txt", "expected"),
+    [
+        ("t", ["t/a/g.txt", "t/a/z.txt", "t/a-b/y.txt", "t/b.txt"]),
+        ("t/*", ["t/b.txt", "t/c.TXT", "t/d.md"]),
+        ("**/?.md", ["m/2.md", "t/d.md"]),
+        ("[t/d.md,m/*,t/d.md]", ["t/d.md", "m/10.md", "m/2.md", "t/d.md"]),
+        ("[m].txt", ["[m].txt"]),
+        ("./-", ["-"]),
+    ],
+)
+def test_which_files_in_which_order(folder: Path, input_txt: str, expected: list[str]) -> None:
+    names = ["t/b.txt", "t/a/z.txt", "t/a-b/y.txt", "t/c.TXT", "t/d.md", "t/.e.txt"]
+    for name in [*names, "t/.git/f.txt", "t/a/g.txt", "m/2.md", "m/10.md", "[m].txt", "-"]:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(f"<{name}>")
+    assert run(input_txt, "output_h5=x.h5", "lines=keep") == 0
+    assert text_of() == "".join(f"<{name}>" for name in expected)
 
-    @pytest.mark.parametrize(
-        ("input_txt", "expected"),
-        [
-            ("t", ["t/a/g.txt", "t/a/z.txt", "t/a-b/y.txt", "t/b.txt"]),
-            ("t/*", ["t/b.txt", "t/c.TXT", "t/d.md"]),
-            ("**/?.md", ["m/2.md", "t/d.md"]),
-            ("[t/d.md,m/*,t/d.md]", ["t/d.md", "m/10.md", "m/2.md", "t/d.md"]),
-            ("[m].txt", ["[m].txt"]),
-            ("./-", ["-"]),
-        ],
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32-be", "gb18030", "utf-7"])
+def test_pieces_may_end_within_a_character(folder: Path, encoding: str) -> None:
+    text = "x" + "漢é🎭\r" * 30_000
+    Path("x.txt").write_bytes(text.encode(encoding))
+    assert run("x.txt", f"encoding={encoding}") == 0
+    assert text_of() == text
+
+
+@pytest.mark.parametrize("suffix", PACK)
+def test_packed(folder: Path, suffix: str) -> None:
+    pack = PACK[suffix]
+    Path(f"x.txt{suffix}").write_bytes(pack("Zoë ".encode() * 50_000) + pack(b"end"))
+    assert run(f"x.txt{suffix}") == 0
+    assert text_of() == "Zoë " * 50_000 + "end"
+
+
+@pytest.mark.parametrize("suffix", PACK)
+def test_damage_is_told(refusal: Callable[..., str], suffix: str) -> None:
+    whole = PACK[suffix](os.urandom(100_000))
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0xFF
+    for damaged in (whole[:-20], flipped, b"plain"):
+        Path(f"a{suffix}").write_bytes(damaged)
+        line = refusal(f"a{suffix}", "encoding=bytes")
+        assert f"a{suffix}: damaged, or not a {suffix}" in line
+
+
+def test_each_has_its_mark(folder: Path) -> None:
+    Path("a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\xef\xbb\xbf\r")
+    Path("b.txt").write_bytes(b"\xef\xbb\xbf\nthree\x00\r\r\n")
+    for words, expected in {
+        (): "one\r\ntwo\ufeff\r\nthree\0\r\r\n",
+        ("encoding=latin-1",): "ï»¿one\r\ntwoï»¿\rï»¿\nthree\0\r\r\n",
+    }.items():
+        assert run("[a.txt,b.txt]", "output_h5=x.h5", *words) == 0
+        assert text_of() == expected
+    assert run("a.txt", "encoding=bytes") == 0
+    assert contents("a.h5")["tokens"][:3] == ["[239]", "[187]", "[191]"]
+
+
+def test_memory_does_not_grow_with_the_text(folder: Path) -> None:
+    line = "Ὦ ξεῖν', ἀγγέλλειν Λακεδαιμονίοις ὅτι τῇδε κείμεθα, 漢字 🎭\n"
+    Path("x.txt").write_text(line * 100_000, encoding="utf-8")
+    size = Path("x.txt").stat().st_size
+    tracemalloc.start()
+    run("x.txt")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.7 * size
+
+
+@pytest.mark.parametrize(
+    ("text", "h5"),
+    [
+        ("a.b/x.y.txt", "a.b/x.y.h5"),
+        ("x.md.xz", "x.h5"),
+        ("[x].txt", "[x].h5"),
+        ("./v1.2/.", "v1.2.h5"),
+    ],
+)
+def test_outputs_stand_beside_the_text(folder: Path, text: str, h5: str) -> None:
+    file = Path(text, "a.txt") if "v1" in text else Path(text)
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(PACK.get(file.suffix, bytes)(b"some text"))
+    assert run(text) == 0
+    assert text_of(h5) == "some text"
+
+
+def test_outputs_go_where_they_are_sent(folder: Path) -> None:
+    Path("x.txt").write_text("text")
+    Path("far").mkdir()
+    Path("link.h5").symlink_to("far/x.h5")
+    assert run("x.txt", "output_h5=link.h5", "output_json=new/below/x.json") == 0
+    assert Path("link.h5").is_symlink()
+    assert Path("new/below/x.json").is_file()
+    assert Path("far/x.h5").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["-"], "output_h5=null: "),
+        (["*.txt"], "output_h5=null: "),
+        (["x.h5"], "output_h5=x.h5: would overwrite the text"),
+        (["link", "output_h5=y.txt"], "output_h5=y.txt: would overwrite the text"),
+        (["y.txt", "output_h5=z", "output_json=z"], "is the same file as output_h5"),
+        (["y.txt", "output_h5=/dev/null"], "output_h5=/dev/null: is not a regular file"),
+        (["y.txt", "output_h5=."], "output_h5=.: is a folder"),
+        (["missing.txt"], "missing.txt: no such file"),
+        (["*.md"], "*.md: no file matches this pattern"),
+        (["pipes"], "pipes/pipe.txt: is not a regular file"),
+        (["[y.txt,-]", "output_h5=z.h5"], "-: no such file; name a file, a folder or a glob"),
+        (["x" * 5000], "cannot be read"),
+        (["void.txt"], "void.txt: the text is empty"),
+        (["[void.txt,bad.txt]", "output_h5=new/z.h5"], "bad.txt: not utf-8 at byte 108000"),
+        (["cut.txt"], "cut.txt: not utf-8 at byte 1 (0xc3)"),
+        (["y.txt", "encoding=utf-16"], "y.txt: not utf-16"),
+    ],
+)
+def test_what_is_refused(refusal: Callable[..., str], words: Sequence[str], line: str) -> None:
+    for name in ("x.h5", "x.json", "y.txt"):
+        Path(name).write_text("tex")
+    Path("void.txt").touch()
+    Path("bad.txt").write_bytes(b"fine so far " * 9000 + b"\xff")
+    Path("cut.txt").write_bytes("aé".encode()[:-1])
+    Path("link").symlink_to("y.txt")
+    Path("pipes").mkdir()
+    os.mkfifo("pipes/pipe.txt")
+    assert line in refusal(*words)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        *(
+            (("Я иду. Zoë ran. " * 9).encode(name), f"is {name}; give encoding={name}, or save it")
+            for name in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
+        ),
+        (b"{\\rtf1\\ansi Plain text.\\par}", "is RTF, the format of a word processor; save it"),
+        (b"a \x93quote\x94", "not utf-8 at byte 2 (0x93): "),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; convert it to text"),
+        (gzip.compress(b"text", mtime=0), "is compressed by gzip; rename it so that its name"),
+        (b"PK\x03\x04\xff", "is a zip archive, like .docx"),
+    ],
+)
+def test_files_of_other_kinds_are_named(
+    refusal: Callable[..., str], content: bytes, what: str
+) -> None:
+    Path("a.txt").write_bytes(content)
+    assert f"a.txt: {what}" in refusal("a.txt")
+
+
+def test_a_full_disk_keeps_the_old_files(folder: Path) -> None:
+    """At whatever point the space ends: in the spool, the JSON, the HDF5, its attributes."""
+    Path("x.txt").write_text("the text of before")
+    run("x.txt")
+    Path("x.txt").write_text("0123456789" * 10_000)
+    before = listing()
+    program = (
+        "import resource; from charrnn.__main__ import main\n"
+        "for limit in 40_000, 102_500:\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, 102_500))\n"
+        "    print(main(['preprocess', 'input_txt=x.txt']))"
     )
-    def test_in_which_order(self, folder: Path, input_txt: str, expected: list[str]) -> None:
-        names = ["t/b.txt", "t/a/z.txt", "t/a-b/y.txt", "t/c.TXT", "t/d.md", "t/.e.txt"]
-        for name in [*names, "t/.git/f.txt", "t/a/g.txt", "m/2.md", "m/10.md", "[m].txt", "-"]:
-            Path(name).parent.mkdir(parents=True, exist_ok=True)
-            Path(name).write_text(f"<{name}>")
-        assert run(input_txt, "output_h5=x.h5", "lines=keep") == 0
-        assert text_of() == "".join(f"<{name}>" for name in expected)
-
-    @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32-be", "gb18030", "utf-7"])
-    def test_pieces_may_end_within_a_character(self, folder: Path, encoding: str) -> None:
-        text = "x" + "漢é🎭\r" * 30_000
-        Path("x.txt").write_bytes(text.encode(encoding))
-        assert run("x.txt", f"encoding={encoding}") == 0
-        assert text_of() == text
-
-    @pytest.mark.parametrize("suffix", PACK)
-    def test_packed(self, folder: Path, suffix: str) -> None:
-        pack = PACK[suffix]
-        Path(f"x.txt{suffix}").write_bytes(pack("Zoë ".encode() * 50_000) + pack(b"end"))
-        assert run(f"x.txt{suffix}") == 0
-        assert text_of() == "Zoë " * 50_000 + "end"
-
-    @pytest.mark.parametrize("suffix", PACK)
-    @pytest.mark.parametrize("damage", ["truncated", "flipped", "another format"])
-    def test_damage_is_told(self, refusal: Callable[..., str], suffix: str, damage: str) -> None:
-        whole = bytearray(PACK[suffix](os.urandom(100_000)))
-        whole[len(whole) // 2] ^= 0xFF * (damage == "flipped")
-        truncated = whole[:-20] if damage == "truncated" else whole
-        Path(f"a{suffix}").write_bytes(b"plain" if damage == "another format" else truncated)
-        assert f"a{suffix}: damaged, or not a {suffix}" in refusal(f"a{suffix}", "encoding=bytes")
-
-    def test_each_has_its_mark(self, folder: Path) -> None:
-        Path("a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\xef\xbb\xbf\r")
-        Path("b.txt").write_bytes(b"\xef\xbb\xbf\nthree\x00\r\r\n")
-        for words, expected in {
-            (): "one\r\ntwo\ufeff\r\nthree\0\r\r\n",
-            ("encoding=latin-1",): "ï»¿one\r\ntwoï»¿\rï»¿\nthree\0\r\r\n",
-        }.items():
-            assert run("[a.txt,b.txt]", "output_h5=x.h5", *words) == 0
-            assert text_of() == expected
-        assert run("a.txt", "encoding=bytes") == 0
-        assert contents("a.h5")["tokens"][:3] == ["[239]", "[187]", "[191]"]
-
-    def test_memory_does_not_grow_with_the_text(self, folder: Path) -> None:
-        line = "Ὦ ξεῖν', ἀγγέλλειν Λακεδαιμονίοις ὅτι τῇδε κείμεθα, 漢字 🎭\n"
-        Path("x.txt").write_text(line * 100_000, encoding="utf-8")
-        size = Path("x.txt").stat().st_size
-        tracemalloc.start()
-        run("x.txt")
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak < 0.7 * size
-
-
-class TestOutputs:
-    @pytest.mark.parametrize(
-        ("text", "h5"),
-        [
-            ("a.b/x.y.txt", "a.b/x.y.h5"),
-            ("x.md.xz", "x.h5"),
-            ("x", "x.h5"),
-            ("[x].txt", "[x].h5"),
-            ("v1.2", "v1.2.h5"),
-            ("./v1.2/.", "v1.2.h5"),
-        ],
-    )
-    def test_stand_beside_the_text(self, folder: Path, text: str, h5: str) -> None:
-        file = Path(text, "a.txt") if "v1" in text else Path(text)
-        file.parent.mkdir(exist_ok=True)
-        file.write_bytes(PACK.get(file.suffix, bytes)(b"some text"))
-        assert run(text) == 0
-        assert text_of(h5) == "some text"
-
-    def test_go_where_they_are_sent(self, folder: Path) -> None:
-        Path("x.txt").write_text("text")
-        Path("far").mkdir()
-        Path("link.h5").symlink_to("far/x.h5")
-        assert run("x.txt", "output_h5=link.h5", "output_json=new/below/x.json") == 0
-        assert Path("link.h5").is_symlink()
-        assert Path("new/below/x.json").is_file()
-        assert Path("far/x.h5").is_file()
-
-    @pytest.mark.parametrize(
-        ("words", "line"),
-        [
-            (["-"], "output_h5=null: "),
-            (["*.txt"], "output_h5=null: "),
-            (["x.h5"], "output_h5=x.h5: would overwrite the text"),
-            (["x.json"], "output_json=x.json: would overwrite the text"),
-            (["link", "output_h5=y.txt"], "output_h5=y.txt: would overwrite the text"),
-            (["y.txt", "output_h5=z", "output_json=z"], "is the same file as output_h5"),
-            (["y.txt", "output_h5=/dev/null"], "output_h5=/dev/null: is not a regular file"),
-            (["y.txt", "output_h5=."], "output_h5=.: is a folder"),
-            (["missing.txt"], "missing.txt: no such file"),
-            (["*.md"], "*.md: no file matches this pattern"),
-            (["broken"], "broken: no such file"),
-            (["pipes"], "pipes/pipe.txt: is not a regular file"),
-            (["[y.txt,-]", "output_h5=z.h5"], "-: no such file; name a file, a folder or a glob"),
-            (["x" * 5000], "cannot be read"),
-            (["void.txt"], "void.txt: the text is empty"),
-            (["[void.txt,bad.txt]", "output_h5=new/z.h5"], "bad.txt: not utf-8 at byte 108000"),
-            (["cut.txt"], "cut.txt: not utf-8 at byte 1 (0xc3)"),
-            (["y.txt", "encoding=utf-16"], "y.txt: not utf-16"),
-        ],
-    )
-    def test_what_is_refused(
-        self, refusal: Callable[..., str], words: Sequence[str], line: str
-    ) -> None:
-        for name in ("x.h5", "x.json", "y.txt"):
-            Path(name).write_text("tex")
-        Path("void.txt").touch()
-        Path("bad.txt").write_bytes(b"fine so far " * 9000 + b"\xff")
-        Path("cut.txt").write_bytes("aé".encode()[:-1])
-        Path("link").symlink_to("y.txt")
-        Path("broken").symlink_to("nowhere")
-        Path("pipes").mkdir()
-        os.mkfifo("pipes/pipe.txt")
-        assert line in refusal(*words)
-
-    @pytest.mark.parametrize(
-        ("content", "what"),
-        [
-            *(
-                (text.encode(name), f"is {name}; give encoding={name}, or save it as UTF-8")
-                for text, name in [
-                    ("text", "utf-16"),
-                    ("text", "utf-32"),
-                    *product(
-                        [RAN, "Я иду. " * 20],
-                        ["utf-16", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"],
-                    ),
-                ]
-            ),
-            (codecs.BOM_UTF16_BE + "text".encode("utf-16-be"), "is utf-16; "),
-            (b"{\\rtf1\\ansi Plain text.\\par}", "is RTF, the format of a word processor; save it"),
-            (
-                b"a \x93quote\x94",
-                "not utf-8 at byte 2 (0x93): invalid start byte; give its encoding, "
-                "such as encoding=cp1252 for a text from Windows, or encoding=bytes",
-            ),
-            (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; convert it to text"),
-            (gzip.compress(b"text", mtime=0), "is compressed by gzip; rename it so that its name"),
-            (b"PK\x03\x04\xff", "is a zip archive, like .docx"),
-            (b"Zo\xeb", "not utf-8 at byte 2 (0xeb): "),
-        ],
-    )
-    def test_files_of_other_kinds_are_named(
-        self, refusal: Callable[..., str], content: bytes, what: str
-    ) -> None:
-        Path("a.txt").write_bytes(content)
-        assert f"a.txt: {what}" in refusal("a.txt")
-
-    def test_a_full_disk_keeps_the_old_files(self, folder: Path) -> None:
-        """At whatever point the space ends: in the spool, the JSON, the HDF5, its attributes."""
-        Path("x.txt").write_text("the text of before")
-        run("x.txt")
-        Path("x.txt").write_text("0123456789" * 10_000)
-        before = listing()
-        program = (
-            "import resource; from charrnn.__main__ import main\n"
-            "for limit in 40_000, 102_500:\n"
-            "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, 102_500))\n"
-            "    print(main(['preprocess', 'input_txt=x.txt']))"
-        )
-        result = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=False,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"},
-        )  # fmt: skip
-        line = "charrnn preprocess: x.h5: cannot be written (File too large)\n"
-        assert (result.stdout, result.stderr) == ("1\n1\n", 2 * line)
-        assert listing() == before
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    line = "charrnn preprocess: x.h5: cannot be written (File too large)\n"
+    assert (result.stdout, result.stderr) == ("1\n1\n", 2 * line)
+    assert listing() == before
 
 
 def test_the_splits_of_a_long_text() -> None:

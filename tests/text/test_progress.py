@@ -11,41 +11,23 @@ from tqdm import tqdm
 from charrnn.say import ProgressDisplay, say
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def read(monkeypatch: pytest.MonkeyPatch, delay: float, quiet: bool = False) -> str:
-    """What a terminal gets of 0.1 s of work, where a bar comes after `delay`."""
-    terminal = Terminal()
+def test_a_bar_is_one_line_that_goes_away_and_a_line_beside_it_stands_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr(
-        "tqdm.tqdm", lambda **options: tqdm(**{**options, "delay": delay, "mininterval": 0})
-    )
-    with ProgressDisplay("reading", quiet=quiet) as report:
+    monkeypatch.setattr("tqdm.tqdm", lambda **how: tqdm(**{**how, "delay": 0.01, "mininterval": 0}))
+    with ProgressDisplay("reading") as report:
         for done in range(5):
             report(done, 4)
             time.sleep(0.02)
-    return terminal.getvalue()
-
-
-def test_a_terminal_has_one_line_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = read(monkeypatch, 0.01)
+    text = terminal.getvalue()
     assert "\n" not in text
     assert "\rreading: " in text
     assert not text.rsplit("\r", 2)[1].strip()  # blank
     assert text.endswith("\r")
-
-
-def test_elsewhere_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Terminal, "isatty", lambda self: False)
-    assert read(monkeypatch, 0.01) == ""
-
-
-def test_a_line_beside_a_bar_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("tqdm.tqdm", tqdm)
     with tqdm(total=2, file=terminal, mininterval=0) as bar:
         bar.update()
         say("a file's name\x1b[2J")

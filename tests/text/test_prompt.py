@@ -34,11 +34,9 @@ def test_a_keyboards_quotes_in_a_text_of_curly_ones() -> None:
         ("Zoë", "Zo", "Zoe"),
         ("don’t “go”", 'don\'t "go"', 'don\'t "go"'),
         ("a—b…", "a-b...", "a-b..."),
-        ("a\tb\u00a0c", "abc", "a b c"),
-        ("ﬁn Straße", "n Strae", "fin Strasse"),
-        ("a\r\nb", "a\nb", "a\nb"),
+        ("a\tb\u00a0c\r\nd", "abc\nd", "a b c\nd"),
+        ("ﬁn Straße Ⅷ", "n Strae ", "fin Strasse VIII"),
         ("smile 😀שלום\ud800", "smile ", "smile "),
-        ("Ⅷ", "", "VIII"),
     ],
 )
 def test_left_out_or_replaced(text: str, skipped: str, replaced: str) -> None:
@@ -56,19 +54,11 @@ def test_what_is_unknown_is_told_once_each() -> None:
     assert fit_text("ea", Vocabulary(list("EA")), "replace").text == "EA"
 
 
-@pytest.mark.parametrize("unknown", ["skip", "replace"])
-def test_each_id_has_the_place_of_what_it_was_read_for(unknown: str) -> None:
-    text = "a😀b…c\ud800é"
-    read = fit_text(text, ASCII, unknown).text
-    places = find_source_positions(text, ASCII, unknown)
-    assert len(places) == len(ASCII.encode(read))
-    known = {"a": 0, "b": 2, "c": 4}
-    assert {c: p for c, p in zip(read, places, strict=True) if c in known} == known
-    assert places == ([0, 2, 3, 3, 3, 4] if unknown == "skip" else [0, 2, 3, 3, 3, 4, 6])
-    assert find_source_positions("ab", ASCII, "error") == [0, 1]
-
-
-def test_bytes_know_a_character_by_its_bytes_which_have_its_place() -> None:
+def test_each_id_has_the_place_of_what_it_was_read_for() -> None:
+    text, places = "a😀b…c\ud800é", [0, 2, 3, 3, 3, 4, 6]
+    for unknown, count in (("skip", 6), ("replace", 7)):
+        assert find_source_positions(text, ASCII, unknown) == places[:count]
+        assert len(ASCII.encode(fit_text(text, ASCII, unknown).text)) == count
     vocabulary = Vocabulary.from_tokens(["a", "[195]", "[169]"])
     assert fit_text("aéè", vocabulary, "skip") == ("aé", "è")
     assert find_source_positions("aéèa", vocabulary, "skip") == [0, 1, 1, 3]
@@ -106,11 +96,9 @@ def test_the_primer_is_a_part_of_any_text(text: str) -> None:
     ("primer", "tokens", "ids"),
     [
         ("a?b", ["a", "b", "\n"], [0, 1, 2]),
-        ("ab", ["a", "b"], [0, 1]),
         ("\udcc3\udca9", ["[195]", "[169]"], [0, 1]),
         ("a" * 10**6, ["a"], [0] * PRIMER_CHARACTERS),
         ("???", ["a"], []),
-        (None, ["a"], []),
     ],
 )
 def test_the_model_reads_what_it_knows_of_it(

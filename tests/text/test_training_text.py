@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,10 +62,3 @@ def test_what_is_not_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydivsufsort", None)
     with pytest.raises(InputError, match=r"pip install 'pydiv"):
         TrainingText("red").find_longest_matches("red")
-
-
-def test_a_long_text_that_is_all_copied() -> None:
-    pytest.importorskip("pydivsufsort", reason="needs the extra novelty")
-    training = "".join(np.random.default_rng(0).choice(list("abcd \n"), 20_000))
-    matches = TrainingText(training).find_longest_matches("X" + training[5000:9000])
-    assert matches.tolist() == list(range(4001))

