@@ -2,28 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from charrnn.__main__ import main
-from tests.attacks.stranger import LITTLE, SECRET, Listener, Refused, content_of
-from tests.small_runs import Capture, Train
+from tests.small_runs import SMALL, Capture, Train
+
+SECRET = "hunter2"
+LITTLE = ("model.hidden_size=4", "model.embedding_size=4", "callbacks.samples.length=0",
+          "trainer.max_steps=3")  # fmt: skip
+TINY = (*SMALL, *LITTLE)
+# what runs in these attacks, if anything does
+CANARY = {"_target_": "os.mkdir", "path": "canary"}
+
+
+def content_of(folder: Path) -> dict[str, bytes | str]:
+    """Every file and link in a folder."""
+    found: dict[str, bytes | str] = {}
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            found[str(path)] = str(path.readlink())
+        elif path.is_file():
+            found[str(path)] = path.read_bytes()
+    return found
+
+
+Refused = Callable[..., str]
+
+
+def tampered(folder: Path, where: str, value: Any) -> None:
+    """Put a value at a dotted place of a run's config."""
+    path = folder / ".hydra" / "config.yaml"
+    content = node = yaml.safe_load(path.read_text("utf-8"))
+    *parents, last = where.split(".")
+    for parent in parents:
+        node = node.setdefault(parent, {})
+    node[last] = value
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
 @pytest.fixture
-def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server on loopback that nobody must talk to."""
     monkeypatch.setenv("SECRET", SECRET)
-    made = Listener()
-    yield made
-    made.server.close()
-    assert made.heard == []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 @pytest.fixture
 def refused(
-    workplace: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+    workplace: Path,
+    listener: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: Capture,
 ) -> Refused:
     """Run a command line that is refused in one line; nothing runs, is sent or written."""
     monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))

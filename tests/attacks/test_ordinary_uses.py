@@ -14,7 +14,7 @@ import pytest
 
 from charrnn.__main__ import main
 from charrnn.training import MetricsCSV
-from tests.attacks.stranger import TINY
+from tests.attacks.conftest import TINY
 from tests.conftest import write_files
 from tests.small_runs import Capture, recorded, tensors
 
@@ -33,15 +33,16 @@ FILES = {
     "callbacks/mine.yaml": "defaults: [default]\nc: {_target_: own_counts.Counts, path: counted}\n",
     "experiment/a.yaml": "# @package _global_\nseed: 5\n",
     "experiment/b.yaml": (
-        "# @package _global_\ncallbacks:\n  c: {_target_: own_counts.Counts, path: counted}\n"
+        "# @package _global_\ncallbacks:\n  d: {_target_: own_counts.Counts, path: again}\n"
     ),
 }
 USES = {
-    "parts of one's own": [
-        *("--config-dir", "my own", "callbacks=mine", "+callbacks.c.every=2"),
+    "parts of one's own, two experiments, a schedule of torch's": [
+        *("--config-dir", "my own", "callbacks=mine", "+callbacks.c.every=2", "experiment=[a,b]"),
         *("+optimizer.amsgrad=true", "+trainer.profiler=simple"),  # which conf/ lacks
+        *("schedule=constant", "schedule._target_=torch.optim.lr_scheduler.StepLR"),
+        *("~schedule.warmup_steps", "+schedule.step_size=3"),
     ],
-    "two experiments": ["--config-dir", "my own", "experiment=[a,b]"],
     "quoted lists": [
         "callbacks=['ema','early_stopping']",
         "~callbacks.progress",
@@ -111,15 +112,16 @@ def test_by_the_printed_line(
         after["trainer"]["max_steps"] = before["trainer"]["max_steps"]
     assert after == before
     assert tensors(place / "run 1")["step"] >= 6
-    if "own" in use or "experiments" in use:
-        assert "6" in next(place.rglob("counted")).read_text().split()
+    if use not in PLAIN:
+        for name in ("counted", "again"):
+            assert "6" in next(place.rglob(name)).read_text().split()
 
 
 def test_the_same_command_line_once_more(
     place: Path, stop_at: Callable[[int], None], capfd: Capture
 ) -> None:
     """As a scheduler starts a job again."""
-    words = ["train", *LINE, "--config-dir", "my own", "experiment=[a,b]", "+callbacks.c.every=3",
+    words = ["train", *LINE, "--config-dir", "my own", "experiment=[a,b]", "+callbacks.d.every=3",
              "schedule.decay_every=2", "resume=auto"]  # fmt: skip
     stop_at(2)
     assert main(words) == 143

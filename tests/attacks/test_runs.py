@@ -13,74 +13,68 @@ import yaml
 from charrnn.__main__ import main
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
-from tests.attacks.stranger import CANARY, SECRET, TINY, Listener, Refused, content_of, tampered
+from tests.attacks.conftest import CANARY, SECRET, TINY, Refused, content_of, tampered
 
 LONGER = "trainer.max_steps=6"
 LOOKED_UP = "\\\\${oc.env:SECRET}"  # two backslashes: an escape of an escape
 
 
-WANDB = {
-    "_target_": "lightning.pytorch.loggers.WandbLogger",
-    "project": "mine",
-    "name": None,
-    "offline": False,
-    "settings": {"base_url": "URL", "api_key": "0" * 40},
+WANDB = {"_target_": "lightning.pytorch.loggers.WandbLogger", "settings": {"base_url": "URL"}}
+# where something is put -> what
+CONFIGS: dict[str, Any] = {
+    "callbacks.x": CANARY,
+    "logger.x": CANARY,
+    "logger": "os.mkdir",
+    "optimizer._target_": "os.mkdir",
+    "data._target_": "os.mkdir",
+    "callbacks.samples._target_": ["os.mkdir"],
+    "optimizer": "charrnn.LanguageModel",
+    "trainer._target_": "charrnn.LanguageModel",
+    "callbacks.y": {"_target_": "charrnn.training.MetricsCSV"},
+    "optimizer.lr": CANARY,
+    "optimizer.betas": [CANARY, 0.9],
+    "data.batch_size": CANARY,
+    "tags": {"a": CANARY},
+    "optimizer._args_": ["x"],
+    "optimizer.amsgrad": True,
+    "trainer.profiler": "simple",
+    "trainer.plugins": CANARY,
+    "trainer.default_root_dir": "canary",
+    "hydra": {"job": {"env_set": {"A": "b"}}},
+    "defaults": [{"override /callbacks": "evil"}],
+    "logger.wandb": WANDB,
+    "logger.tensorboard.name": "/canary",
+    "logger.tensorboard.version": "../../canary",
+    "data.url": f"URL/{LOOKED_UP}",
+    "optimizer.weight_decay": LOOKED_UP,
+    "data.input_txt": "/dev/zero",
+    "trust": CANARY,
 }
-# where something is put -> what, and what the line says of it
-CONFIGS = {
-    "callbacks.x": (CANARY, "its recorded callbacks.x._target_=os.mkdir could run foreign code"),
-    "logger.x": (CANARY, "its recorded logger.x._target_=os.mkdir could run foreign code"),
-    "logger": ("os.mkdir", "its recorded logger=os.mkdir could run foreign code"),
-    "optimizer._target_": ("os.mkdir", "its recorded optimizer._target_=os.mkdir could run"),
-    "data._target_": ("os.mkdir", "its recorded data._target_=os.mkdir could run foreign code"),
-    "callbacks.samples._target_": (["os.mkdir"], "its recorded callbacks.samples._target_="),
-    "optimizer": ("charrnn.LanguageModel", "its recorded optimizer=charrnn.LanguageModel could"),
-    "trainer._target_": ("charrnn.LanguageModel", "its recorded trainer._target_=charrnn.Lang"),
-    "callbacks.y": (
-        {"_target_": "charrnn.training.MetricsCSV"},
-        "its recorded callbacks.y._target_=",
-    ),
-    "optimizer.lr": (CANARY, "its recorded optimizer.lr="),
-    "optimizer.betas": ([CANARY, 0.9], "its recorded optimizer.betas="),
-    "data.batch_size": (CANARY, "its recorded data.batch_size="),
-    "tags": ({"a": CANARY}, "its recorded tags could run foreign code"),
-    "optimizer._args_": (["x"], "its recorded optimizer._args_="),
-    "optimizer.amsgrad": (True, "its recorded optimizer.amsgrad=True could run foreign code"),
-    "trainer.profiler": ("simple", "its recorded trainer.profiler=simple could run foreign code"),
-    "trainer.plugins": (CANARY, "its recorded trainer.plugins="),
-    "trainer.default_root_dir": ("canary", "its recorded trainer.default_root_dir=canary"),
-    "hydra": ({"job": {"env_set": {"A": "b"}}}, "hydra is not an option of charrnn train"),
-    "defaults": ([{"override /callbacks": "evil"}], "is not an option"),
-    "logger.wandb": (WANDB, "its recorded logger.wandb._target_="),
-    "logger.tensorboard.name": ("/canary", "its recorded logger.tensorboard.name=/canary"),
-    "logger.tensorboard.version": ("../../canary", "its recorded logger.tensorboard.version="),
-    "data.url": (f"URL/{LOOKED_UP}", "its recorded data.url="),
-    "optimizer.weight_decay": (LOOKED_UP, "optimizer.weight_decay="),
-    "data.input_txt": ("/dev/zero", "/dev/zero"),
-    "trust": (CANARY, "its recorded trust could run foreign code"),
+# what the line says of it, where it is not that trust=true lets it through
+LINES = {
+    "hydra": "hydra is not an option of charrnn train",
+    "defaults": "is not an option",
+    "optimizer.weight_decay": "optimizer.weight_decay=",
+    "data.input_txt": "/dev/zero",
 }
 
 
 @pytest.mark.parametrize("where", CONFIGS)
-def test_a_config(where: str, gift: Path, refused: Refused, listener: Listener) -> None:
-    value, line = CONFIGS[where]
-    tampered(gift, where, addressed(value, listener))
+def test_a_config(where: str, gift: Path, refused: Refused, listener: str) -> None:
+    value = yaml.safe_load(yaml.safe_dump(CONFIGS[where]).replace("URL", listener))
+    tampered(gift, where, value)
     if where == "data.url":
         tampered(gift, "data.input_txt", None)
     if where != "trust":
         tampered(gift, "trust", True)
     said = refused("train", "resume=gift", LONGER)
-    assert line in said
-    assert "could run" not in line or "if you trust this run, add trust=true" in said
+    assert LINES.get(where, f"its recorded {where}") in said
+    assert where in LINES or "if you trust this run, add trust=true" in said
     # in a sweep, and started again, too: its jobs' records are held to today's command
     if where in ("callbacks.x", "optimizer._target_", "logger.x"):
         again = [*TINY, LONGER, "hydra.run.dir=gift", "resume=auto"]
         assert main(["train", *again]) == (2 if where == "optimizer._target_" else 0)
         assert not Path("canary").exists()
-
-
-def addressed(value: Any, listener: Listener) -> Any:
-    return yaml.safe_load(yaml.safe_dump(value).replace("URL", listener.address))
 
 
 def test_a_checkpoint(gift: Path, refused: Refused) -> None:
@@ -109,7 +103,7 @@ def test_files_and_choices_that_lie_in_the_run(gift: Path, refused: Refused) -> 
     assert not Path("canary").exists()
 
 
-def test_a_text_is_a_text(gift: Path, workplace: Path, listener: Listener) -> None:
+def test_a_text_is_a_text(gift: Path, workplace: Path, listener: str) -> None:
     """${...} in a record stands for itself, however many backslashes are before it."""
     texts = ["${oc.env:SECRET}", "\\${oc.env:SECRET}", LOOKED_UP, "???"]
     tampered(gift, "tags", texts)
@@ -119,35 +113,26 @@ def test_a_text_is_a_text(gift: Path, workplace: Path, listener: Listener) -> No
     assert not any(SECRET.encode() in c for c in content_of(gift).values() if type(c) is bytes)
 
 
-LINKED = (".lock", "metrics.csv", ".hydra/config.yaml", "samples")
-
-
 def test_links_and_pipes(gift: Path, workplace: Path, refused: Refused) -> None:
     """Nothing is written through them, and none is waited for."""
     (gift / "samples").mkdir(exist_ok=True)
-    for name in LINKED:
-        path, kept = gift / name, workplace / "kept"
+    words = "train", "resume=gift", LONGER
+    for name in ("metrics.csv", ".hydra/config.yaml", "samples", ".lock"):
+        path, target = gift / name, workplace / "outside"
         if path.exists():
-            path.rename(kept)
-        (workplace / "outside").mkdir(exist_ok=True)
-        if kept.is_dir() or name.startswith(".hydra"):
-            path.symlink_to(kept)
-        else:
-            path.symlink_to(workplace / "outside" / "file")
-        assert "is a link; a run does not write through it" in refused(
-            "train", "resume=gift", LONGER
-        )
+            path.rename(target)
+        path.symlink_to(target)
+        assert "is a link; a run does not write through it" in refused(*words)
         path.unlink()
-        if kept.exists():
-            kept.rename(path)
-    (gift / "metrics.csv").rename(workplace / "kept")
+        if target.exists():
+            target.rename(path)
+    (gift / "metrics.csv").rename(workplace / "outside")
     os.mkfifo(gift / "metrics.csv")
-    assert "is not a regular file" in refused("train", "resume=gift", LONGER)
+    assert "is not a regular file" in refused(*words)
     # those who only read do not wait for it either
     assert main(["runs", str(workplace)]) == 0
     (gift / "metrics.csv").unlink()
-    (workplace / "kept").rename(gift / "metrics.csv")
-    assert list((workplace / "outside").iterdir()) == []
+    (workplace / "outside").rename(gift / "metrics.csv")
     # what the user links is the user's
     gift.rename(workplace / "real")
     gift.symlink_to(workplace / "real")

@@ -16,7 +16,7 @@ from charrnn.data import find_training_data, open_data
 from charrnn.models import model_file
 from charrnn.text.background import PASSAGE, Background, remove_shared_passages
 from charrnn.text.vocabulary import Vocabulary
-from tests.attacks.stranger import tampered
+from tests.attacks.conftest import tampered
 from tests.conftest import write_files
 from tests.generation.models import count_passages
 from tests.small_runs import Capture, Train, column, metrics
