@@ -55,16 +55,8 @@ def trained_model(
         conviction: the larger, the more its probabilities differ.
     """
     vocabulary = vocabulary or Vocabulary(list(CHARACTERS))
-    architecture = Architecture(
-        kind=kind,
-        embedding_size=embedding_size,
-        hidden_size=hidden_size,
-        num_layers=num_layers,
-        dropout=0.0,
-        batchnorm=batchnorm,
-        vocabulary_size=len(vocabulary),
-        skip=skip,
-    )
+    sizes = embedding_size, hidden_size, num_layers
+    architecture = Architecture(kind, *sizes, 0.0, batchnorm, skip, vocabulary_size=len(vocabulary))
     numbers = np.random.default_rng(seed)
     weights: dict[str, Any] = {}
     for name, shape in architecture.shapes().items():
@@ -99,7 +91,6 @@ CHOICES = [
     params(1.5, min_p=0.1, ban="abi"),
     params(2.0, top_p=0.7),
     params(3.0, ban="\n", logit_bias={"e": -4.0, "aou": 1.5}),
-    params(dry_multiplier=2.0, dry_base=1.5, dry_allowed_length=1),
     params(1.7, top_k=6, top_p=0.8, min_p=0.01),
 ]
 

@@ -19,16 +19,7 @@ from charrnn.generation.engines import make_engine
 from charrnn.model import Model
 from charrnn.models.trained import zero_state
 from charrnn.options.cells import CELLS
-from tests.generation.definition import drawn, log_probabilities, probabilities
-from tests.generation.models import (
-    CHOICES,
-    TEXT,
-    batch_of,
-    counted,
-    params,
-    some_ids,
-    trained_model,
-)
+from tests.generation.models import batch_of, counted, params, some_ids, trained_model
 
 
 def test_without_a_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,33 +40,6 @@ def test_without_the_extra_fast_int8_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(plugins, "import_modules", lambda ending: [])
     with pytest.raises(InputError, match="precision=8: needs the extra fast"):
         Model(trained_model()).generate(precision=8)
-
-
-@pytest.mark.parametrize("engine", ["numpy", "torch"])
-def test_each_stream_is_written_in_its_own_way(engine: str) -> None:
-    """In two calls, beside others; and by itself."""
-    model = counted()
-    writer, N, T = make_engine(model, engine), len(CHOICES), 40
-    uniforms = np.random.default_rng(9).random((N, T))
-    last = some_ids(model, N, seed=4)
-    batch = batch_of(CHOICES, last[:, None], model.vocabulary)
-    first, state = writer.write(last, zero_state(model, N), uniforms[:, :15], batch)
-    batch = batch_of(CHOICES, np.column_stack([last, first]), model.vocabulary)
-    rest, _ = writer.write(first[:, -1], state, uniforms[:, 15:], batch)
-    written = np.concatenate([last[:, None], first, rest], 1)
-    counted_ids = model.vocabulary.encode(TEXT).tolist()
-    for n, choice in enumerate(CHOICES):
-        text = model.vocabulary.decode(written[n])
-        logs = log_probabilities(model, written[n, :-1], counted_ids)
-        for t, uniform in enumerate(uniforms[n]):
-            each = probabilities(logs[t], choice, model.vocabulary, text[: t + 1])
-            # a draw within rounding of a boundary may fall to its other side
-            allowed = {drawn(each, u) for u in (uniform, max(uniform - 1e-4, 0), uniform + 1e-4)}
-            assert written[n, t + 1] in allowed, (choice, t)
-        how = uniforms[[n]], batch_of(choice, last[[n], None], model.vocabulary)
-        np.testing.assert_array_equal(
-            writer.write(last[[n]], zero_state(model, 1), *how)[0][0], written[n, 1:]
-        )
 
 
 @pytest.mark.parametrize("how", [{}, {"engine": "torch"}, {"precision": 8}])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from charrnn.errors import InputError
 from charrnn.generation import sampler
-from charrnn.generation.sampler import Piece, Sampler, Stream, order_by_sample
+from charrnn.generation.sampler import Piece, Sampler, Stream, order_by_sample, write_lines
 from charrnn.model import Model
 from charrnn.models.trained import TrainedEnsemble, TrainedModel
 from charrnn.options.sampling import SamplingParams
@@ -40,6 +40,7 @@ def test_a_seed_says_everything() -> None:
     assert texts(model, seed=3) == texts(model, seed=3)
     assert texts(model, seed=3) != texts(model, seed=4)
     assert texts(model, seed=None) != texts(model, seed=None)
+    assert texts(model) == texts(model, start_text="\n")
     five = texts(model, num_samples=5)
     assert len(set(five)) == 5
     assert texts(model, num_samples=9)[:5] == five
@@ -58,11 +59,6 @@ def test_batches_and_pieces_change_nothing(
     assert texts(model, num_samples=11, until="b") == expected
 
 
-def test_without_a_start_text_it_starts_a_line() -> None:
-    model = trained_model()
-    assert texts(model) == texts(model, start_text="\n")
-
-
 def test_without_a_newline_the_first_character_is_drawn_evenly() -> None:
     model = trained_model(vocabulary=Vocabulary(list("abcde")), conviction=20)
     drawn = texts(model, length=1, num_samples=500)
@@ -75,20 +71,13 @@ def test_without_a_newline_the_first_character_is_drawn_evenly() -> None:
         assert len(text) == 30
         greedy = texts(model, length=30, num_samples=n + 1, sample=False)[n]
         assert greedy == text[0] + texts(model, length=29, start_text=text[0], sample=False)[0]
-
-
-def test_without_a_newline_what_is_banned_is_not_the_first_either() -> None:
-    model = trained_model(vocabulary=Vocabulary(list("abcde")))
-    drawn = texts(model, length=2, num_samples=300, ban="ad")
-    assert {text[0] for text in drawn} == set("bce")
-    assert not set("ad") & set("".join(drawn))
+    assert set(texts(model, length=1, num_samples=300, ban="ad")) == set("bce")
 
 
 def test_length() -> None:
     model = trained_model()
-    for length in (0, 1, 2, 15, 16, 17, 333):
+    for length in (0, 1, 16, 333):
         assert [len(t) for t in texts(model, length=length, num_samples=2)] == [length] * 2
-    assert texts(model, length=0, start_text="A") == [""]
     without_newline = trained_model(vocabulary=Vocabulary(list("abc")))
     assert texts(without_newline, length=0) == [""]
 
@@ -144,8 +133,8 @@ def test_an_unknown_character_is_refused_at_once() -> None:
     model = trained_model()
     with pytest.raises(InputError, match=r"start_text: .*'é' \(U\+00E9\)"):
         Sampler(model).write(options(start_text="né"))
-    with pytest.raises(InputError, match="start_text"):
-        Sampler(model).write(options(start_text="\ud800"))
+    for unknown, read in (("skip", "n"), ("replace", "ne")):
+        assert texts(model, start_text="né", unknown=unknown) == texts(model, start_text=read)
 
 
 def test_pieces_are_ordered_by_sample() -> None:
@@ -171,18 +160,14 @@ def test_a_text_goes_on_from_the_primer_and_the_start() -> None:
         assert text == plain.generate(80, PRIMER + start, seed=1)
         assert text != plain.generate(80, start, seed=1)
         assert primed.generate(80, start, seed=1, prime="none") == plain.generate(80, start, seed=1)
-    assert primed.generate(80, seed=1, num_samples=3) == plain.generate(
-        80, PRIMER, seed=1, num_samples=3
+    ensemble, without = (
+        Model(TrainedEnsemble((first, trained_model(seed=4))))
+        for first in (PRIMED, trained_model())
     )
+    how = {"seed": 1, "num_samples": 3}
+    assert ensemble.generate(80, **how) == without.generate(80, PRIMER, **how)
     # what is scored begins at the zero state
     assert np.array_equal(primed.logits("Hm"), plain.logits("Hm"))
-
-
-def test_an_ensemble_has_the_first_ones() -> None:
-    members = (PRIMED, trained_model(seed=4))
-    ensemble = Model(TrainedEnsemble(members))
-    without = Model(TrainedEnsemble((trained_model(), members[1])))
-    assert ensemble.generate(40, seed=1) == without.generate(40, PRIMER, seed=1)
 
 
 @pytest.mark.parametrize("prime", ["text", "none"])
@@ -199,7 +184,66 @@ def test_the_log_probability_of_new_text(prime: str, start: str) -> None:
     assert Sampler(PRIMED).compute_log_prob(asked, "") == 0
 
 
-def test_unknown_characters_of_the_start() -> None:
-    model = Model(PRIMED)
-    assert model.generate(20, "né", seed=1, unknown="skip") == model.generate(20, "n", seed=1)
-    assert model.generate(20, "né", seed=1, unknown="replace") == model.generate(20, "ne", seed=1)
+# -- lists of lines --------------------------------------------------------------------------------
+
+SHORT = Vocabulary(list("\nab "))  # whose lines are short, and often empty or the same
+
+
+def short_model(vocabulary: Vocabulary = SHORT) -> TrainedModel:
+    return trained_model(vocabulary=vocabulary, conviction=1)
+
+
+def lines_of(known: Any = (), vocabulary: Vocabulary = SHORT, **given: Any) -> list[str]:
+    how = options(**{"length": 30, "num_samples": 40, **given})
+    return [line.text for line in write_lines(Sampler(short_model(vocabulary)), how, known)]
+
+
+def test_each_line_is_the_next_sample_that_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    got, expected = lines_of(), list[str]()
+    assert len(got) == 40
+    for text in texts(short_model(), length=30, num_samples=200):
+        line, newline, _ = text.partition("\n")
+        if newline and line.strip() and line.rstrip() not in expected:
+            expected.append(line.rstrip())
+    assert got == expected[:40]
+    assert lines_of(num_samples=9) == expected[:9]
+    monkeypatch.setattr(sampler, "_MAX_LINES", 5)
+    monkeypatch.setattr(sampler, "_MIN_LINES", 1)
+    assert lines_of() == got
+
+
+def test_known_lines_are_left_out_after_a_start() -> None:
+    """The known lines are bytes, the start is text."""
+    vocabulary = Vocabulary.from_tokens(["a", "\n", "[195]", "[169]"])
+    how: dict[str, Any] = {"vocabulary": vocabulary, "start_text": "é", "num_samples": 10}
+    got = lines_of(**how)
+    known = {line.encode("utf-8", "surrogateescape").decode("ascii", "surrogateescape")
+             for line in got[:5]}  # fmt: skip
+    others = lines_of(known, **how)
+    assert others[:5] == got[5:]
+    assert all(line.startswith("é") for line in others)
+    assert len(set(got)) == 10
+
+
+def test_lines_end_when_there_are_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    got = lines_of(length=2, num_samples=1000)
+    assert sorted(got) == [" a", " b", "a", "aa", "ab", "b", "ba", "bb"]
+    assert len(lines_of(sample=False)) <= 1
+    monkeypatch.setattr(sampler, "MAX_REJECTED", 20)
+    assert lines_of(length=0) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"vocabulary": Vocabulary(list("ab"))}, "mode=lines: the model knows no newline"),
+        ({"until": "b"}, "until: a line ends"),
+        ({"start_text": "a\nb"}, "start_text: starts each line"),
+        ({"start_text": "c"}, "start_text: the character 'c'"),
+        ({"ban": "ab \n"}, "ban: every character"),
+    ],
+)
+def test_lines_that_cannot_be_are_refused_at_once(given: Any, line: str) -> None:
+    model = short_model(given.pop("vocabulary", SHORT))
+    with pytest.raises(InputError, match=line):
+        write_lines(Sampler(model), options(**given))

@@ -16,7 +16,7 @@ import pytest
 
 from charrnn.__main__ import main
 from charrnn.counts.mixing import COUNTS_ONLY
-from charrnn.errors import InputError, RunError
+from charrnn.errors import InputError
 from charrnn.generation.draw import log_softmax
 from charrnn.generation.engines import select_streams
 from charrnn.generation.int8_rows import quantize_model, quantize_rows
@@ -43,10 +43,7 @@ import numba
 from charrnn.extras.fast import fast_engines, int8_loop
 from charrnn.extras.fast.fast_engines import Int8Engine
 
-# what is written by these seven was recorded
 VOCABULARY = trained_model().vocabulary
-# what is written by these seven was recorded
-WITHOUT_DRY = [choice for choice in CHOICES if not choice.dry_multiplier][:7]
 
 
 def of_small_integers(kind: str, **how: Any) -> TrainedModel:
@@ -63,7 +60,7 @@ def of_small_integers(kind: str, **how: Any) -> TrainedModel:
 
 
 def write(engine: Int8Engine, ids: np.ndarray, state: Any, uniforms: np.ndarray) -> Any:
-    batch = batch_of(WITHOUT_DRY[: len(ids)], ids[:, None], VOCABULARY)
+    batch = batch_of(CHOICES[: len(ids)], ids[:, None], VOCABULARY)
     return engine.write(ids, state, uniforms, batch)
 
 
@@ -82,8 +79,6 @@ def test_rows_are_rounded_to_int8() -> None:
     rows = quantize_rows(matrix)
     assert np.abs(rows.int8).max(1)[[0, 3, 4]].tolist() == [127, 0, 127]
     assert (np.abs(rows.values - matrix) <= 0.5001 * rows.scales[:, None]).all()
-    exact = rows.int8.astype(np.float64) * rows.scales.astype(np.float64)[:, None]
-    assert np.array_equal(rows.values, exact)
     assert_same_bits([quantize_rows(rows.values)], [rows])
 
 
@@ -141,17 +136,8 @@ def test_functions_are_near_the_real_ones() -> None:
 # -- the whole -----------------------------------------------------------------------------
 
 
-@pytest.fixture(
-    # which a processor without it has in the fast tests
-    params=[None, pytest.param(False, marks=pytest.mark.slow)],
-    ids=["as-it-is", "without-vnni"],
-)
-def vnni(request: pytest.FixtureRequest) -> bool | None:
-    """Whether VNNI multiplies: where there is such a thing, or nowhere."""
-    found: bool | None = request.param
-    return found
-
-
+# with VNNI where there is such a thing, or nowhere
+@pytest.mark.parametrize("vnni", [None, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [("lstm", "b4aff13aca56f9c2"), ("gru", "ce7b63bd90e5ece7"), ("rnn", "9ea4daff02145432")],
@@ -214,19 +200,6 @@ def test_with_avx2_alone_the_text_is_the_same(tmp_path: Path) -> None:
     assert ran.stdout[:-1] == Model(model).generate(3000, seed=1, precision=8)
 
 
-def test_only_compiling_is_announced() -> None:
-    """Loading the kept code is not, however long it takes."""
-    program = (
-        "from charrnn.extras.fast import fast_engines\n"
-        "from tests.generation.models import trained_model\n"
-        "fast_engines._QUIET_SECONDS = 0\n"
-        "fast_engines.Int8Engine(trained_model())"
-    )
-    Int8Engine(trained_model())
-    again = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (again.returncode, again.stderr) == (0, "")
-
-
 def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     from numba.core.caching import FunctionCache, IndexDataCacheFile
 
@@ -278,7 +251,7 @@ def test_the_command_writes_in_int8(tmp_path: Path, capfd: pytest.CaptureFixture
     assert len(lines) == 3
 
 
-def test_what_cannot_be_had_is_refused_in_a_line() -> None:
+def test_what_cannot_be_had_is_refused_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     model = trained_model()
     with pytest.raises(InputError, match=r"precision=16: must be one of 32, 8"):
         Model(model).generate(precision=16)
@@ -288,19 +261,10 @@ def test_what_cannot_be_had_is_refused_in_a_line() -> None:
     several = TrainedEnsemble((model, trained_model("gru")))
     with pytest.raises(InputError, match="precision=8: writes with one model"):
         Model(several).generate(5, precision=8)
-    weights = {**model.weights, "decoder.weight": np.full((65, 24), 3e38, np.float32)}
-    with pytest.raises(RunError, match="not numbers"):
-        Model(replace(model, weights=weights)).generate(precision=8)
-
-
-def test_a_numba_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(int8_loop.KERNELS, "gru")
+    with pytest.raises(InputError, match="precision=8: has no kernel for a model of kind gru"):
+        Model(trained_model("gru")).generate(10, precision=8)
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "charrnn.extras.fast.int8_loop", raising=False)
     with pytest.raises(InputError, match=r"precision=8: needs numba .*pip install 'numba"):
         Sampler(trained_model(), 8)
-
-
-def test_a_cell_without_a_kernel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(int8_loop.KERNELS, "gru")
-    with pytest.raises(InputError, match="precision=8: has no kernel for a model of kind gru"):
-        Model(trained_model("gru")).generate(10, precision=8)

@@ -14,15 +14,9 @@ from charrnn.extras.inspect.passage_report import make_report
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.networks.network import make_network
-from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import CHARACTERS, counted, trained_model
+from tests.generation.models import counted, trained_model
 
-UNIT = 11  # of the network in which it is known what a unit does
 TEXT = "ROMEO: What's here? A cup, closed in my true love's hand?\n" * 3
-
-
-def list_hidden(trace: activations.Trace) -> list[np.ndarray]:
-    return [layer[0] for layer in trace.carried]
 
 
 def ids_of(model: TrainedModel, text: str = TEXT) -> np.ndarray:
@@ -37,55 +31,9 @@ def test_the_trace_is_what_torch_computes(kind: str) -> None:
     below = network.embedding(torch.tensor(ids)[None])
     for layer, module in enumerate(network.recurrent):
         below, _ = module(below, None)
-        np.testing.assert_allclose(list_hidden(trace)[layer], below[0].detach(), atol=2e-5)
+        np.testing.assert_allclose(trace.carried[layer][0], below[0].detach(), atol=2e-5)
     np.testing.assert_allclose(trace.losses[1:], Model(model).losses(TEXT), atol=2e-4)
     assert np.isnan(trace.losses[0])
-
-
-def test_of_a_model_with_counts_the_network_is_traced() -> None:
-    model = counted()
-    trace = activations.trace_passage(model, ids_of(model))
-    assert list_hidden(trace)[1].shape == (len(TEXT), model.architecture.hidden_size)
-    expected = Model(model).losses(TEXT, counts="none")
-    np.testing.assert_allclose(trace.losses[1:], expected, atol=2e-4)
-
-
-def planted() -> TrainedModel:
-    """An LSTM one of whose units is set by hand to be positive inside quotes, else negative.
-
-    Its gates open at a quote alone; the cell then becomes the opposite of what the unit was.
-    """
-    vocabulary = Vocabulary([*CHARACTERS, '"'])
-    model = trained_model("lstm", vocabulary=vocabulary, num_layers=1, hidden_size=16)
-    weights = {name: weight * 0.3 for name, weight in model.weights.items()}
-    H, unit, quote = 16, UNIT, len(vocabulary) - 1
-    embedding = weights["embedding.weight"]
-    embedding[:, 0], embedding[quote, 0] = -1.0, 1.0  # the first number says what is a quote
-    read, own = weights["recurrent.0.weight_ih_l0"], weights["recurrent.0.weight_hh_l0"]
-    bias = weights["recurrent.0.bias_ih_l0"]
-    weights["recurrent.0.bias_hh_l0"][:] = 0
-    # c' = f c + i g: at a quote f is shut and i open, elsewhere the other way round
-    gain = 20.0
-    for gate, slope, offset in (("i", gain, 0), ("f", -gain, 0), ("o", 0, gain), ("g", 0, 0)):
-        row = "ifgo".index(gate) * H + unit
-        read[row], own[row], bias[row] = 0, 0, offset
-        read[row, 0] = slope
-    row = "ifgo".index("g") * H + unit
-    own[row, unit], bias[row] = -gain, 2.0  # g is 1 after 0 or less, else -1
-    return TrainedModel(model.architecture, vocabulary, weights)
-
-
-def test_the_planted_unit_follows_quotes() -> None:
-    model = planted()
-    text = 'He said "come here" and went on; "not yet", she said, "no".\n' * 20
-    trace = activations.trace_passage(model, ids_of(model, text))
-    features = correlation.compute_features(text)
-    assert "inside quotes" not in correlation.compute_features("abc def\n" * 30)  # it does not vary
-    r, chance = correlation.compute_correlations(list_hidden(trace), features)
-    quotes = list(features).index("inside quotes")
-    assert r[UNIT, quotes] > 0.95 > chance[quotes]
-    assert np.delete(np.abs(r[:, quotes]), UNIT).max() < 0.8
-    assert np.abs(r[UNIT]).argmax() == quotes
 
 
 def test_a_correlation_is_pearsons_and_chance_is_that_of_slow_units() -> None:
@@ -129,12 +77,10 @@ def test_the_loss_by_distance_is_that_of_windows_from_the_zero_state(length: int
 
 
 CASES = [
-    ("inside quotes", 'a "bc" d', "00111000"),
     ("inside quotes", 'a "b\nc\n\nd "e" f', "001111100011000"),
     ("inside quotes", "“a “b” c „d“ «e»", "1111100001100110"),
     ("inside single quotes", "it's 'so' 'tis", "00000111001111"),
     ("inside brackets", "a(b[c])d)e", "0112210000"),
-    ("inside brackets", "(a\n\nb", "11100"),
     ("position in the line", "ab\ncd", "12012"),
     ("position in the word", "ab-cde f", "12012301"),
     ("word ends", "ab c, d", "0101001"),
@@ -161,3 +107,5 @@ def test_any_text_has_a_number_for_each_character() -> None:
     for feature in FEATURES.values():
         for text in ("", "a", "\n", "\"('#:", "\udcff\0\u2028", "\n\n\n"):
             assert len(feature.compute(text)) == len(text)
+    # a feature that does not vary is left out
+    assert "inside quotes" not in correlation.compute_features("abc def\n" * 30)

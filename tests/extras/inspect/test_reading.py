@@ -33,12 +33,9 @@ def read(model: TrainedModel, script: str, text: str = TEXT, **given: Any) -> An
     """What the body of a function returns that sees `made()`, a reading of the text."""
     trace = activations.trace_passage(model, model.vocabulary.encode(text))
     parts, _ = report.list_vectors(model, trace)
-    return run(
-        MADE + script,
-        NETWORK / "sampler.js",
-        INSPECT / "reading.js",
-        given={"model": pack_model(model, 32), "parts": parts, "text": text, **given},
-    )
+    given |= {"model": pack_model(model, 32), "parts": parts, "text": text}
+    modules = (NETWORK / "sampler.js", INSPECT / "reading.js", INSPECT / "writing.js")
+    return run(MADE + script, *modules, given=given)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
@@ -140,11 +137,7 @@ def test_writing_is_that_of_python_and_with_a_held_unit_another() -> None:
       return writing.texts;
     """
     model = trained_model()
-    given = {"model": pack_model(model, 32), "text": "Ah,   ", "parts": []}
-    trace = activations.trace_passage(model, model.vocabulary.encode("Ah,   "))
-    given["parts"], _ = report.list_vectors(model, trace)
-    modules = (NETWORK / "sampler.js", INSPECT / "reading.js", INSPECT / "writing.js")
-    free, held = run(MADE + script, *modules, given=given)
+    free, held = read(model, script, "Ah,   ")
     expected = Model(model).generate(100, "Ah,   ", temperature=0.8, seed=5, prime="none")
     assert free == expected
     assert len(held) == 100

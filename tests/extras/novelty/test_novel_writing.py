@@ -36,12 +36,14 @@ def copies(text: str, training: str, length: int) -> bool:
     return any(text[at : at + length] in training for at in range(len(text) - length + 1))
 
 
-@pytest.mark.parametrize("longest", [1, 4, 20])
+@pytest.mark.parametrize("longest", [1, 20])
 def test_no_run_is_longer_than_allowed(longest: int) -> None:
     model, options = trained_model("gru"), SamplingParams(LENGTH, seed=1)
     # at the third of it, so that there is something that may be copied and something that may not
     training = plain(model, options)[LENGTH // 3 : LENGTH // 3 + (2 if longest == 1 else LENGTH)]
-    [text] = texts(model, options, training, longest)
+    pieces = list(write_novel(Sampler(model), options, training, longest))
+    assert [piece.last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+    text = "".join(piece.text for piece in pieces)
     assert len(text) == LENGTH
     assert not copies(text, training, longest + 1)
     assert [text] == texts(model, options, training, longest)
@@ -103,12 +105,3 @@ def test_it_ends_where_the_model_has_nothing_else() -> None:
     # but what comes before is whole where the text ends there
     until = training[8]
     assert texts(model, replace(options, until=until), training, 10) == [training.split(until)[0]]
-
-
-def test_what_is_shown_stands() -> None:
-    model, options = trained_model(), SamplingParams(LENGTH, seed=1)
-    training = plain(model, options)
-    pieces = list(write_novel(Sampler(model), options, training, 5))
-    assert len(pieces) > 5
-    assert [piece.last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
-    assert sum(len(piece.text) for piece in pieces) == LENGTH
