@@ -15,7 +15,7 @@ from tests.extras.serve.servers import FAULTY, MODEL, serving_main
 
 def expected(asked: dict[str, Any], model: Model = MODEL, **how: Any) -> list[str]:
     given = {"temperature": 1.0, **asked}
-    names = ("seed", "temperature", "top_k", "ban")
+    names = ("seed", "temperature", "top_k", "ban", "dry_multiplier")
     how |= {name: given[name] for name in names if given.get(name) is not None}
     texts = model.generate(
         asked["max_tokens"], asked["prompt"], num_samples=asked["n"], until=asked.get("stop"), **how
@@ -32,7 +32,8 @@ def require_own_texts(http: Any, **how: Any) -> None:
             "max_tokens": numbers.choice([0, 1, 30, 400]), "n": numbers.choice([1, 1, 3]),
             "seed": seed, "temperature": numbers.choice([0, 0.5, 1.0, 2.0]),
             "top_k": numbers.choice([None, 3]), "stop": numbers.choice([None, "e", "tt"]),
-            "logprobs": numbers.choice([None, 2]),
+            "logprobs": numbers.choice([None, 2]), "ban": numbers.choice([None, "ab"]),
+            "dry_multiplier": numbers.choice([0, 1.5]),
         }
         for seed in range(40)
     ]  # fmt: skip

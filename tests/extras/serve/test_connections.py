@@ -84,10 +84,10 @@ def test_clients_that_leave_leave_nothing_in_the_log(server: Server) -> None:
         get.format("/").encode(),
         get.format("/page/none").encode() + get.format("/docs").encode(),
     ]
-    for attempt in range(4):
+    for attempt in range(2):
         for data in sent:
             with server.connected(data) as connection:
-                if attempt % 2 == 0:
+                if attempt == 0:
                     connection.shutdown(socket.SHUT_WR)
                 # a reset, which comes while an answer is on its way
                 reset = struct.pack("ii", 1, 0)

@@ -14,11 +14,9 @@ from typing import Any
 
 import pytest
 
-import charrnn
 from charrnn.__main__ import main
 from tests.extras.serve.servers import CORPUS, MODEL, request_of, serving_main, until
 
-PAGE = Path(charrnn.__file__).parent / "extras" / "page" / "site"
 ENDLESS = {"max_tokens": 1_000_000_000}
 
 
@@ -34,23 +32,15 @@ def refused(capfd: pytest.CaptureFixture[str], *words: str) -> str:
     return err.removeprefix("charrnn serve: ")
 
 
-def test_a_models_path_is_taken_literally(capfd: pytest.CaptureFixture[str]) -> None:
-    assert refused(capfd, "models.bard=what's, (this)=?").startswith("what's, (this)=?: no such")
-
-
 def test_what_cannot_be_served_is_told_in_one_line(
     path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for words, what in {
-        ("checkpoint=/no/such",): "/no/such: no such file",
-        (f"models.a={path}", "models.b=/no/such"): "/no/such: no such file",
+        (f"models.a={path}", "models.b=what's, (this)=?"): "what's, (this)=?: no such file",
         (f"checkpoint={path}", "models.b=x"): "checkpoint: give either checkpoint=",
         ("models.a=",): "models={'a': ''}: takes a path",
-        ("models.llama-3.2=x",): "models={",
-        ("models=5",): "models=5: ",
         ("port=65536",): "port=65536: must be between 0 and 65535",
         ("token=",): "token=: must not be empty",
-        ("cors=example.org",): "cors=['example.org']: takes origins with their scheme",
         ("cors=[https://example.org/]",): "cors=['https://example.org/']: takes origins",
         ("max_seconds=0",): "max_seconds=0.0: must be above 0",
         ("device=cuda", "engine=numpy"): "device=cuda: engine=numpy and precision=8 compute",
@@ -59,15 +49,8 @@ def test_what_cannot_be_served_is_told_in_one_line(
         assert refused(capfd, *words).startswith(what)
     pytest.importorskip("fastapi_offline")
     assert refused(capfd, f"checkpoint={path}", "corpus=none.txt").startswith("none.txt: no such")
-    assert refused(capfd, f"checkpoint={path}", "host=no.such.host.invalid").startswith("host=no")
-    for host in ("1.2.3.4", "[::1]", "127.0.0.1:80", "a" * 70, "a\0b", "\udcff"):
+    for host in ("no.such.host.invalid", "1.2.3.4", "127.0.0.1:80", "a\0b"):
         assert refused(capfd, f"checkpoint={path}", f"host={host}").startswith("host=")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        line = refused(capfd, f"checkpoint={path}", f"port={port}")
-        assert f" port={port}: Address already in use; another server" in line
 
 
 def test_what_is_not_installed_is_named(
@@ -117,23 +100,18 @@ def test_every_error_has_the_same_shape(
     assert words in error["message"]
 
 
-@pytest.mark.parametrize("prompt", ["😀", "\u202eabc", "a\x00b", "“quoted” — and é", "ab " * 3_333])
-def test_odd_and_long_prompts(http: Any, prompt: str) -> None:
-    answer = http.post("/v1/completions", json={"prompt": prompt, "echo": True, "seed": 1})
-    (choice,) = answer.json()["choices"]
-    expected = MODEL.generate(16, prompt, seed=1, temperature=1, unknown="replace")
-    assert choice["text"] == prompt + expected
+def test_odd_and_long_prompts(http: Any) -> None:
+    for prompt in ("\u202e😀a\x00b", "“quoted” — and é", "ab " * 3_333):
+        answer = http.post("/v1/completions", json={"prompt": prompt, "echo": True, "seed": 1})
+        expected = MODEL.generate(16, prompt, seed=1, temperature=1, unknown="replace")
+        assert answer.json()["choices"][0]["text"] == prompt + expected
     assert http.post("/v1/completions", json={"prompt": "ab " * 33_334}).status_code == 400
-
-
-def test_what_unknown_characters_are_read_as(http: Any) -> None:
-    answer = http.post("/v1/read_as", json={"text": "é, €"}).json()["read_as"]
-    assert answer == {"é": "e", "€": ""}
+    read_as = http.post("/v1/read_as", json={"text": "é, €"}).json()["read_as"]
+    assert read_as == {"é": "e", "€": ""}
 
 
 def test_the_page_loads_nothing_from_elsewhere(http: Any) -> None:
-    if not PAGE.is_dir():
-        pytest.skip("there is no page in this checkout")
+    pytest.importorskip("charrnn.extras.page", reason="there is no page in this checkout")
     for path in ("/", "/page/main.js"):
         page = http.get(path)
         assert page.status_code == 200
@@ -173,7 +151,7 @@ def test_a_slow_start_and_a_stuck_thread(models: Path, capfd: pytest.CaptureFixt
         "from charrnn.generation.engines import StepEngine\n"
         "from charrnn.generation.sampler import Sampler\n"
         "engine, write = Sampler.engine, StepEngine.write\n"
-        "Sampler.engine = lambda *given: time.sleep(2) or engine(*given)\n"
+        "Sampler.engine = lambda *given: time.sleep(1) or engine(*given)\n"
         "def write_one(self, ids, *more):\n"
         "    while len(ids) > 1: pass\n"
         "    return write(self, ids, *more)\n"
@@ -195,7 +173,7 @@ def test_a_slow_start_and_a_stuck_thread(models: Path, capfd: pytest.CaptureFixt
             ready = time.monotonic()
             asking.result()
             [(start, answer)] = answers
-            assert ready - start > 1.5
+            assert ready - start > 0.2
             assert answer == b"HTTP/1.1 200"
             with server.connected(request_of({"n": 2})):
                 assert http.get("/health").status_code == 200
