@@ -43,8 +43,9 @@ def server() -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def context(chromium: Any, server: FakeServer) -> Iterator[Any]:
-    with watched(chromium, server.address, base_url=server.address) as context:
+def context(chromium: Any, server: FakeServer, request: pytest.FixtureRequest) -> Iterator[Any]:
+    look = getattr(request, "param", {})
+    with watched(chromium, server.address, base_url=server.address, **look) as context:
         yield context
 
 
@@ -54,16 +55,3 @@ def page(context: Any) -> Any:
     page.goto("/")
     page.locator("#model option").first.wait_for(state="attached")
     return page
-
-
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest) -> str:
-    value: str = request.param
-    return value
-
-
-@pytest.fixture(params=[(360, 740), (768, 740), (1280, 740)])
-def look(request: pytest.FixtureRequest, scheme: str) -> dict[str, Any]:
-    """A window of some size and scheme, into which axe is put as a script."""
-    size = dict(zip(("width", "height"), request.param, strict=True))
-    return {"viewport": size, "color_scheme": scheme, "bypass_csp": True}

@@ -29,8 +29,7 @@ class FakeServer:
     delay: float = 0.0  # seconds between characters
     models: tuple[str, ...] = ("verse",)
     lists: tuple[str, ...] = ()  # the models that learnt from lists
-    copied: str | None = "copied from the training text"  # None: it cannot tell
-    tells_copies: tuple[str, ...] = ("verse",)  # the models of which it can
+    copied: str = "copied from the training text"  # as it tells of its first model
     likeliest: dict[str, float] = field(default_factory=lambda: {"e": -0.5, " ": -1.5, "a": -3.0})
     read_as: dict[str, str | None] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=lambda: {"temperature": 0.8, "min_p": 0.07})
@@ -83,9 +82,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self._allowed():
             return
-        if self.path == "/v1/copied" and self.fake.copied is not None:
-            if body["model"] in self.fake.tells_copies:
-                self._json(200, {"ranges": _places(self.fake.copied, body["text"])})
+        if self.path == "/v1/copied":
+            if body["model"] == self.fake.models[0]:
+                start, length = body["text"].find(self.fake.copied), len(self.fake.copied)
+                self._json(200, {"ranges": [] if start < 0 else [[start, start + length]]})
             else:
                 self._error(501, "there is no training text of this model")
         elif self.path == "/v1/lines" and self.fake.lines is not None:
@@ -115,8 +115,14 @@ class _Handler(BaseHTTPRequestHandler):
                     text = self.fake.texts[index % len(self.fake.texts)]
                     if place < len(text):
                         is_stopped = body.get("stop") and place == len(text) - 1
-                        choice = _choice(index, place, text[place], self._logprob(place))
-                        choice["finish_reason"] = "stop" if is_stopped else None
+                        choice = {
+                            "index": index, "text": text[place],
+                            "finish_reason": "stop" if is_stopped else None,
+                            "logprobs": {
+                                "tokens": [text[place]], "text_offset": [place],
+                                "token_logprobs": [self._logprob(place)],
+                            },
+                        }  # fmt: skip
                         self._event({"choices": [choice]})
                 if place + 1 == self.fake.breaks_after:
                     return
@@ -168,13 +174,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments: Any) -> None:
         """Say nothing."""
-
-
-def _choice(index: int, place: int, character: str, logprob: float) -> dict[str, Any]:
-    logprobs = {"tokens": [character], "token_logprobs": [logprob], "text_offset": [place]}
-    return {"index": index, "text": character, "logprobs": logprobs}
-
-
-def _places(passage: str, text: str) -> list[list[int]]:
-    start = text.find(passage)
-    return [] if start < 0 else [[start, start + len(passage)]]

@@ -20,6 +20,12 @@ ARGUMENTS = (
     "--disable-sync",
 )
 
+# windows into which axe is put as a script
+SIZES = ((360, 400), (360, 740), (768, 740), (1280, 740))
+LOOKS: list[dict[str, Any]] = [
+    {"viewport": {"width": width, "height": height}, "bypass_csp": True} for width, height in SIZES
+]
+
 
 @contextmanager
 def watched(chromium: Any, address: str, **how: Any) -> Iterator[Any]:
@@ -97,6 +103,11 @@ def slide(page: Any, name: str, to: str) -> None:
     page.get_by_role("slider", name=name).fill(to)
 
 
+def press(page: Any, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
 def continue_text(page: Any) -> None:
     """Ask for continuations, and wait until they are written."""
     page.locator("#text").press("Control+Enter")
@@ -107,6 +118,13 @@ def write(page: Any, text: str) -> None:
     """Type a text and have it continued, until the writing has ended."""
     page.locator("#text").press_sequentially(text)
     continue_text(page)
+
+
+def open_options(page: Any) -> None:
+    """Open the panel of the options, which a narrow window has behind another button."""
+    if page.locator("#dials-toggle").is_visible():
+        page.locator("#dials-toggle").click()
+    page.get_by_role("button", name="Options").click()
 
 
 def set_field(page: Any, name: str, to: str) -> None:
@@ -128,12 +146,20 @@ def set_options(page: Any) -> None:
     slide(page, "Length", "7")
 
 
-def click_character(page: Any, place: int) -> None:
-    """Click the middle of a character of the draft."""
+def save(page: Any, button: str, path: Path) -> Path:
+    """Click a button that saves a file, and return the file."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button).click()
+    download.value.save_as(path)
+    return path
+
+
+def click_character(page: Any, place: int, selector: str = ".mirror") -> None:
+    """Click the middle of a character of the draft, or of another text."""
     box = page.evaluate(
-        """place => {
+        """([place, selector]) => {
             const range = document.createRange();
-            for (const node of document.querySelector(".mirror").childNodes) {
+            for (const node of document.querySelector(selector).childNodes) {
                 if (place < node.length) {
                     range.setStart(node, place);
                     range.setEnd(node, place + 1);
@@ -142,17 +168,21 @@ def click_character(page: Any, place: int) -> None:
                 place -= node.length;
             }
         }""",
-        place,
+        [place, selector],
     )
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
 def looks_right(page: Any, *whole: str) -> None:
-    """axe finds nothing, nothing is wider than the window, and some elements are whole in it."""
+    """Light and dark, axe finds nothing; nothing is cut off, and some elements are whole."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page).response["violations"]
-    assert [(rule["id"], rule["nodes"]) for rule in found] == []
+    for scheme, background in (("light", "rgb(251, 250, 246)"), ("dark", "rgb(25, 24, 22)")):
+        page.emulate_media(color_scheme=scheme)
+        colour = "getComputedStyle(document.body).backgroundColor"
+        assert page.evaluate(colour) == background
+        found = Axe().run(page).response["violations"]
+        assert [(rule["id"], rule["nodes"]) for rule in found] == []
     wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
     assert not page.evaluate(wide)
     for selector in whole:

@@ -18,9 +18,11 @@ from charrnn.options.sampling import SamplingParams
 from charrnn.text.training_text import get_corpus_name
 from charrnn.text.vocabulary import Vocabulary
 from tests.browser.steps import (
+    LOOKS,
     OPTIONS,
     highlighted,
     looks_right,
+    open_options,
     opened,
     set_field,
     set_options,
@@ -42,15 +44,20 @@ def written(
     licence: str = "Nobody's",
     text: str | None = None,
 ) -> Path:
-    path = folder / "page.html"
     page = make_writing_page(choose_precision(model, 32), title, licence, text)
-    path.write_text(page, encoding="utf-8")
-    return path
+    (folder / "page.html").write_text(page, encoding="utf-8")
+    return folder / "page.html"
 
 
 def generated(page: Any, **asked: Any) -> str:
     text: str = page.evaluate("(asked) => window.charrnn.generate(asked)", asked)
     return text
+
+
+def offered(page: Any) -> list[str]:
+    """The continuations as they are."""
+    texts: list[str] = page.locator("#alternatives .text").all_text_contents()
+    return texts
 
 
 def cards(page: Any) -> list[str]:
@@ -59,42 +66,23 @@ def cards(page: Any) -> list[str]:
     return offered(page)
 
 
-def are_beginnings(found: list[str], texts: list[str]) -> bool:
-    """Whether each is one of these texts, but for a word or a sentence at its end."""
-    return len(found) == len(texts) and all(
-        len(text) - 70 < len(one) and text.startswith(one)
-        for one, text in zip(found, texts, strict=True)
-    )
-
-
-def offered(page: Any) -> list[str]:
-    """The continuations as they are."""
-    return [str(node.text_content()) for node in page.locator("#alternatives .text").all()]
-
-
 def test_the_same_seed_gives_the_same_text(chromium: Any, tmp_path: Path) -> None:
-    model = trained_model(num_layers=3, skip="sum", batchnorm=True)
-    with opened(chromium, written(tmp_path, model)) as page:
+    model = counted(num_layers=3, skip="sum", batchnorm=True)
+    path, text = written(tmp_path, model), "The cat on the mat"
+    with opened(chromium, path) as page:
         assert page.evaluate("window.charrnn.ready")
         for asked in ({}, {"temperature": 0.5, "top_k": 9}, {"top_p": 0.7, "start_text": "Ah"}):
             expected = Model(model).generate(length=400, seed=7, **asked)
             assert generated(page, length=400, seed=7, **asked) == expected
-        text = "Once more unto the breach"
         score = page.evaluate("(text) => window.charrnn.score(text)", text)
         assert score == pytest.approx(Model(model).score(text), abs=1e-5)
-
-
-def test_an_old_browser_says_that_it_has_no_counts(chromium: Any, tmp_path: Path) -> None:
-    model = counted()
-    path = written(tmp_path, model)
-    for first, counts in (("", "auto"), ("delete globalThis.DecompressionStream", "none")):
-        with opened(chromium, path, first=first) as page:
-            assert generated(page, length=60, seed=3) == Model(model).generate(
-                60, seed=3, counts=counts
-            )
-            said = page.locator("#notice")
-            assert said.is_visible() == bool(first)
-            assert ("only the network writes" in said.text_content()) == bool(first)
+        assert not page.locator("#notice").is_visible()
+    with opened(chromium, path, first="delete globalThis.DecompressionStream") as page:
+        expected = Model(model).generate(60, seed=3, counts="none")
+        assert generated(page, length=60, seed=3) == expected
+        page.get_by_text("only the network writes").wait_for()
+    with opened(chromium, path, first="delete window.atob") as page:
+        page.get_by_text("cannot run the page: atob").wait_for()
 
 
 def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
@@ -131,12 +119,6 @@ def test_a_list_is_that_of_python_and_lines_of_the_text_are_struck_out(
         assert page.locator("#list s").all_text_contents() == [expected[1]]
 
 
-def test_a_browser_that_cannot_run_it_says_so(chromium: Any, tmp_path: Path) -> None:
-    path = written(tmp_path, trained_model())
-    with opened(chromium, path, first="delete window.atob") as page:
-        page.get_by_text("cannot run the page: atob").wait_for()
-
-
 def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_path: Path) -> None:
     model = trained_model()
     with opened(chromium, written(tmp_path, model)) as page:
@@ -144,10 +126,18 @@ def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_p
         assert page.get_by_text("Nobody's").is_visible()
         first = cards(page)
         assert all(130 < len(text) <= 200 for text in first)
-        page.locator("#seed").evaluate("(field) => { field.value = 5; }")
+        set_field(page, "seed", "5")
         page.locator("#text").press_sequentially("Hm: ")
         texts = Model(model).generate(200, "Hm: ", seed=5, num_samples=3)
-        until(lambda: are_beginnings(cards(page), texts))
+
+        def are_written() -> bool:
+            """But for a word or a sentence at the end of each."""
+            each = zip(cards(page), texts, strict=False)
+            return [text.startswith(one) and len(text) - 70 < len(one) for one, text in each] == (
+                [True] * 3
+            )
+
+        until(are_written)
         expected = cards(page)
         page.keyboard.press("Alt+2")
         until(lambda: text_of(page) == "Hm: " + expected[1])
@@ -161,7 +151,7 @@ def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_p
         slide(page, "Texts", "1")
         until(lambda: len(cards(page)) == 1 and page.locator("html.writing").count() == 0)
         page.keyboard.press("Escape")
-        page.get_by_role("button", name="Options").click()
+        open_options(page)
         page.get_by_label("Write as I type").uncheck()
         page.keyboard.press("Escape")
         page.locator("#text").press_sequentially(" and")
@@ -169,17 +159,17 @@ def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_p
         assert not page.locator("#alternatives").is_visible()
 
 
-@pytest.mark.parametrize("quotes", ['"', "“”"])
 def test_what_a_model_does_not_know_is_read_as_what_is_nearest(
-    chromium: Any, tmp_path: Path, quotes: str
+    chromium: Any, tmp_path: Path
 ) -> None:
-    model = trained_model(vocabulary=Vocabulary([*string.ascii_lowercase, " ", *quotes]))
-    with opened(chromium, written(tmp_path, model)) as page:
-        page.locator("#seed").evaluate("(field) => { field.value = 5; }")
-        page.locator("#text").fill('"É漢 Zoë" ' if quotes == "“”" else "“É漢 Zoë” ")
-        start = f"{quotes[0]}e zoe{quotes[-1]} "
-        expected = Model(model).generate(200, start, seed=5, num_samples=3, prime="text")
-        until(lambda: cards(page) == expected)
+    for quotes, text in (('"', "“É漢 Zoë” "), ("“”", '"É漢 Zoë" ')):
+        model = trained_model(vocabulary=Vocabulary([*string.ascii_lowercase, " ", *quotes]))
+        with opened(chromium, written(tmp_path, model)) as page:
+            set_field(page, "seed", "5")
+            page.locator("#text").fill(text)
+            start = f"{quotes[0]}e zoe{quotes[-1]} "
+            expected = Model(model).generate(200, start, seed=5, num_samples=3)
+            until(lambda: cards(page) == expected)  # noqa: B023
 
 
 def test_it_stops(chromium: Any, tmp_path: Path) -> None:
@@ -206,6 +196,7 @@ def test_the_draft_is_kept_by_each_page_for_itself(chromium: Any, tmp_path: Path
         assert text_of(page) == ""
 
 
+@pytest.mark.parametrize("look", LOOKS[1:])
 def test_axe_finds_nothing_and_nothing_is_cut_off(
     chromium: Any, tmp_path: Path, look: dict[str, Any]
 ) -> None:
@@ -220,9 +211,7 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
         page.get_by_role("button", name="About").click()
         looks_right(page, *buttons)
         page.keyboard.press("Escape")
-        if look["viewport"]["width"] == 360:
-            page.locator("#dials-toggle").click()
-        page.get_by_role("button", name="Options").click()
+        open_options(page)
         looks_right(page, *buttons)
 
 

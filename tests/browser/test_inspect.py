@@ -14,7 +14,7 @@ from charrnn.extras.page.packing import choose_precision
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
-from tests.browser.steps import looks_right, opened, until
+from tests.browser.steps import LOOKS, looks_right, opened, until
 from tests.generation.models import CHARACTERS, counted, trained_model
 from tests.generation.models import TEXT as COUNTED
 
@@ -161,18 +161,6 @@ def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
         assert page.evaluate("window.broken") is None
 
 
-@pytest.mark.parametrize("kind", ["gru", "rnn"])
-def test_a_passage_of_a_few_characters(chromium: Any, tmp_path: Path, kind: str) -> None:
-    model = trained_model(kind, num_layers=1, hidden_size=5)
-    with opened(chromium, written(tmp_path, model, "ab")) as page:
-        settled(page)
-        assert bits(page) == pytest.approx([Model(model).losses("ab")[0] / np.log(2)], abs=1e-3)
-        assert page.locator("#features details").count() == 0
-        page.get_by_role("button", name="Switch off").click()
-        settled(page)
-        assert len(page.locator("#writing .text").nth(1).text_content()) > 300
-
-
 def test_pointing_tells_what_was_expected(chromium: Any, tmp_path: Path) -> None:
     model = trained_model()
     with opened(chromium, written(tmp_path, model)) as page:
@@ -194,6 +182,7 @@ def test_pointing_tells_what_was_expected(chromium: Any, tmp_path: Path) -> None
         until(lambda: page.evaluate("charrnn.place") == 0)
 
 
+@pytest.mark.parametrize("look", LOOKS[1:])
 def test_axe_finds_nothing_and_nothing_is_cut_off(
     chromium: Any, tmp_path: Path, look: dict[str, Any]
 ) -> None:

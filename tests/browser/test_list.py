@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer
-from tests.browser.steps import looks_right, until, watched
+from tests.browser.steps import LOOKS, looks_right, press, save, until
 
 pytestmark = pytest.mark.browser
 
@@ -23,14 +23,13 @@ def write_list(page: Any, says: str) -> None:
     page.get_by_text(says, exact=True).wait_for()
 
 
-def saved(page: Any, how: str) -> str:
-    page.get_by_role("button", name="Save", exact=True).click()
-    with page.expect_download() as download:
-        page.get_by_role("button", name=how).click()
-    return Path(download.value.path()).read_bytes().decode()
+def test_entries_are_written_starred_kept_and_saved(
+    page: Any, server: FakeServer, tmp_path: Path
+) -> None:
+    def saved(how: str) -> str:
+        page.get_by_role("button", name="Save", exact=True).click()
+        return save(page, how, tmp_path / "list").read_bytes().decode()
 
-
-def test_entries_are_written_starred_kept_and_saved(page: Any, server: FakeServer) -> None:
     server.texts = ["tea", "deep sea", "tea ", 'a "rose", red']
     server.lines = ("dark deep sea",)
     page.get_by_role("switch", name="List").check()
@@ -45,18 +44,17 @@ def test_entries_are_written_starred_kept_and_saved(page: Any, server: FakeServe
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_text("All new entries (2): none is starred").wait_for()
     page.keyboard.press("Escape")
-    assert saved(page, "Save as text") == 'dark tea\ndark a "rose", red\n'
+    assert saved("Save as text") == 'dark tea\ndark a "rose", red\n'
     page.locator("#list li button").first.focus()  # by keyboard from here on
-    for key in ("ArrowRight", "Space", "End", "Space", "Home", "Tab"):
-        page.keyboard.press(key)
+    press(page, "ArrowRight", "Space", "End", "Space", "Home", "Tab")
     starred = page.get_by_role("button", pressed=True)
     assert starred.count() == 2
     assert not page.evaluate("document.activeElement.closest('#list')")
     page.get_by_label("Sort").select_option("A to Z")
     assert entries(page) == ['dark a "rose", red', "dark deep sea", "dark tea"]
-    assert saved(page, "Save as text") == 'dark a "rose", red\ndark deep sea\n'
+    assert saved("Save as text") == 'dark a "rose", red\ndark deep sea\n'
     page.get_by_label("Hide lines of the training text").check()
-    assert saved(page, "Save as CSV") == (
+    assert saved("Save as CSV") == (
         'entry,starred,in the training text\r\n"dark a ""rose"", red",true,false\r\n'
     )
     page.get_by_label("Hide lines of the training text").uncheck()
@@ -146,19 +144,14 @@ def test_the_list_stops_and_the_text_stays(page: Any, server: FakeServer) -> Non
     assert page.locator("#text").input_value() == "Mine"
 
 
-@pytest.mark.parametrize("look", [(360, 400), (360, 740), (1280, 740)], indirect=True)
-def test_it_is_accessible_and_nothing_is_cut_off(
-    chromium: Any, server: FakeServer, look: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("context", LOOKS, indirect=True)
+def test_it_is_accessible_and_nothing_is_cut_off(page: Any, server: FakeServer) -> None:
     server.texts = [f"an entry that is longer than some, {n}" for n in range(40)]
     server.lines = (server.texts[3],)
-    with watched(chromium, server.address, base_url=server.address, **look) as context:
-        page = context.new_page()
-        page.goto("/")
-        page.get_by_role("switch", name="List").check()
-        looks_right(page)
-        write_list(page, "40 entries, 1 from the training text")
-        page.locator("#list li button").nth(1).click()
-        looks_right(page, "#continue")
-        page.get_by_role("button", name="Save", exact=True).click()
-        looks_right(page)
+    page.get_by_role("switch", name="List").check()
+    looks_right(page)
+    write_list(page, "40 entries, 1 from the training text")
+    page.locator("#list li button").nth(1).click()
+    looks_right(page, "#continue")
+    page.get_by_role("button", name="Save", exact=True).click()
+    looks_right(page)
