@@ -46,6 +46,11 @@ def test_the_splits_of_its_own_data(
         assert evaluate(capfd, f"checkpoint={run / name}", "counts=none") == val
     assert evaluate(capfd, f"checkpoint={run}", "split=test")["split"] == "test"
     assert evaluate(capfd, f"checkpoint={run}", "split=train")["characters"] == 839
+    model = charrnn.load(run).trained
+    large = {name: np.sign(weights) * 3e38 for name, weights in model.weights.items()}
+    charrnn.Model(replace(model, weights=large)).save("large.safetensors")
+    assert main(["evaluate", "large.safetensors", "counts=none"]) == 1
+    assert "not numbers" in capfd.readouterr().err
 
 
 def test_ids_that_are_gone_or_of_another_text(trained: Train, capfd: Capture) -> None:
