@@ -217,6 +217,8 @@ def translate_errors(line: Line) -> Iterator[None]:
 @contextlib.contextmanager
 def initialize_hydra(line: Line) -> Iterator[None]:
     """Initialize Hydra's compose API for conf/, and restore the caller's Hydra afterwards."""
+    if line.flags.config_dir and line.main_folder == str(plugins.CONF):
+        _require_new_names(Path(line.flags.config_dir).absolute())
     holder = GlobalHydra.instance()
     running = holder.hydra
     holder.clear()
@@ -227,6 +229,14 @@ def initialize_hydra(line: Line) -> Iterator[None]:
             yield
     finally:
         GlobalHydra.instance().hydra = running
+
+
+def _require_new_names(config_dir: Path) -> None:
+    """Raise InputError if a file has the name of one in conf/, which Hydra would take instead."""
+    for path in plugins.CONF.rglob("*.yaml"):
+        mine = config_dir / path.relative_to(plugins.CONF)
+        if mine.is_file() and not mine.samefile(path):
+            raise InputError(f"{mine}: charrnn's file of this name would be taken; rename yours")
 
 
 @contextlib.contextmanager
@@ -259,9 +269,7 @@ def _make_searchpath(line: Line) -> list[str]:
     """Return an override for --config-dir, which Hydra's compose API lacks."""
     if not line.flags.config_dir:
         return []
-    folders = (plugins.CONF, Path(line.flags.config_dir).absolute())
-    if line.main_folder == str(plugins.CONF):
-        _require_new_names(folders[1])
+    folders = (plugins.CONF, os.path.abspath(line.flags.config_dir))
     urls = [f"file://{folder}" for folder in folders if str(folder) != line.main_folder]
     given = line.find_last("hydra.searchpath").value
     if given is None and line.main_folder != str(plugins.CONF):
@@ -269,14 +277,6 @@ def _make_searchpath(line: Line) -> list[str]:
         urls += OmegaConf.select(main, "hydra.searchpath") or []
     more = [] if given is None else [given.strip("[]")]
     return [f"hydra.searchpath=[{','.join([*map(quote, urls), *more])}]"]
-
-
-def _require_new_names(config_dir: Path) -> None:
-    """Raise InputError if a file has the name of one in conf/, which Hydra would take instead."""
-    for path in plugins.CONF.rglob("*.yaml"):
-        mine = config_dir / path.relative_to(plugins.CONF)
-        if mine.is_file() and not mine.samefile(path):
-            raise InputError(f"{mine}: charrnn's file of this name would be taken; rename yours")
 
 
 def get_folder(config: DictConfig, name: str) -> Path:
