@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from charrnn.options.cells import Cell, NetworkOptions, register_cell
     from charrnn.options.datasets import DataOptions
     from charrnn.options.sampling import SamplingParams
+    from charrnn.runs.decisions import decide
     from charrnn.training import LanguageModel, TextDataModule
 
 __version__ = "0.2.0"
@@ -24,6 +25,7 @@ __all__ = [
     "SamplingParams",
     "TextDataModule",
     "__version__",
+    "decide",
     "load",
     "register_cell",
     "train",
@@ -38,6 +40,7 @@ _MODULES = {
     "LanguageModel": "charrnn.training",
     "TextDataModule": "charrnn.training",
     "train": "charrnn.commands.train",
+    "decide": "charrnn.runs.decisions",
     "Cell": "charrnn.options.cells",
     "register_cell": "charrnn.options.cells",
 }

@@ -13,19 +13,17 @@ import hydra
 import pytest
 import torch
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
-from charrnn.cli.checked_options import build
 from charrnn.models import checkpoint
-from charrnn.options.training import DecidedOptions, TrainOptions
 from charrnn.runs import decisions
 from charrnn.runs.hardware import can_train_in_bf16
 from charrnn.runs.world import SINGLE_PROCESS, World
 
 SMALL = (
     "trainer=cpu",
-    "trainer.threads=1",
+    "threads=1",
     "trainer.precision=32-true",
     "trainer.max_epochs=50",
     "optimizer=adam",
@@ -56,19 +54,19 @@ def _defaults() -> Any:
         return hydra.compose("train")
 
 
-def train_options(**changes: Any) -> TrainOptions:
-    """What `charrnn train` goes by, its defaults but for these: data__batch_size=50."""
-    config = copy.deepcopy(_defaults())
+def train_config(**changes: Any) -> DictConfig:
+    """Return the composed config of `charrnn train`, with changes such as data__batch_size=50."""
+    config: DictConfig = copy.deepcopy(_defaults())
     for name, value in changes.items():
         OmegaConf.update(config, name.replace("__", "."), value, force_add=True)
-    options: TrainOptions = build(TrainOptions, OmegaConf.to_container(config))
-    return options
+    return config
 
 
-def decided_options(world: World = SINGLE_PROCESS, **changes: Any) -> DecidedOptions:
-    """Return the options of a run on a text of a million characters, decided on this machine."""
+def decided_config(world: World = SINGLE_PROCESS, **changes: Any) -> DictConfig:
+    """Return the config of a run on a text of a million characters, decided on this machine."""
     size = decisions.TextSize(1_000_000, 100_000)
-    return decisions.decide(train_options(**changes), size, world, lambda options, seconds: 1e4)[0]
+    config = train_config(**changes)
+    return decisions.decide_sizes(config, size, world, lambda options, seconds: 1e4)[0]
 
 
 Train = Callable[..., Path]  # the fixture `train`

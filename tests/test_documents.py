@@ -32,7 +32,7 @@ _PRINTED = re.compile(
 TINY = [
     *("model.hidden_size=8", "model.num_layers=1", "model.embedding_size=4"),
     *("data.batch_size=2", "data.seq_length=10"),
-    *("trainer.threads=1", "trainer.precision=32-true", "trainer.max_steps=2"),
+    *("threads=1", "trainer.precision=32-true", "trainer.max_steps=2"),
 ]
 # options before those that are printed, which hold where both are given
 SMALL = {

@@ -1,7 +1,7 @@
 """Check a composed config, and build the options of a command from it.
 
-A dataclass declares the options of the nodes data, model and trainer. The options of every other
-node are the parameters of its target, which is imported last because imports are slow.
+A schema, a dataclass, declares the options of the nodes data, model and trainer. The options of
+every other node are the parameters of its target, which is imported last because imports are slow.
 """
 
 from __future__ import annotations
@@ -11,30 +11,33 @@ import inspect
 import pkgutil
 import sys
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 from omegaconf import ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from charrnn.cli import help_page
 from charrnn.errors import InputError, suggest_name, to_one_line
 from charrnn.options.ranges import (
-    NODE,
     NODES,
     Range,
     check_value,
+    get_annotations,
+    get_schema,
     get_traits,
     get_type,
     get_types,
     make_option_error,
     require,
 )
+from charrnn.options.training import INSTEAD
 from charrnn.say import say
 
 # keys of a node that are not arguments of its target
 _HYDRA_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
+# the classes of the nodes data, model and trainer in conf/, which a schema describes
+_KNOWN_TARGETS = ("charrnn.TextDataModule", "charrnn.LanguageModel", "lightning.Trainer")
 _DESCRIPTIONS = {
     int: "a whole number",
     float: "a number",
@@ -53,8 +56,16 @@ class UnknownOption(InputError):
         self.name, self.names = name, names
 
 
-def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
-    """Check the values of the node `prefix`, and return an instance of the dataclass `schema`."""
+def build(schema: Any, values: Mapping[str, Any]) -> Any:
+    """Check the values of a config, and return an instance of the dataclass `schema`."""
+    options = schema(**_check_values(schema, values))
+    if hasattr(options, "check"):
+        options.check()
+    return options
+
+
+def _check_values(schema: Any, values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of the node `prefix`, converted to the annotations of a schema."""
     annotations = get_annotations(schema)
     for name, value in values.items():
         if name not in annotations:
@@ -65,43 +76,26 @@ def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
     if missing := [name for name in annotations if name not in values]:
         raise InputError(f"{prefix}{missing[0]}: cannot be left out")
     order = sorted(annotations, key=lambda name: _needs_import(annotations[name]))
-    options = schema(**{n: _check_value(prefix + n, annotations[n], values[n]) for n in order})
-    if hasattr(options, "check"):
-        options.check()
-    return options
+    return {n: _check_value(prefix + n, annotations[n], values[n]) for n in order}
 
 
 def _needs_import(annotation: Any) -> bool:
-    traits = get_traits(annotation)
-    return NODES in traits or (NODE in traits and not is_dataclass(get_type(annotation)))
-
-
-def list_options(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted name and the annotation of each option of a dataclass."""
-    for name, annotation in get_annotations(schema).items():
-        if is_dataclass(nested := get_type(annotation)):
-            yield from list_options(nested, f"{prefix}{name}.")
-        else:
-            yield prefix + name, annotation
-
-
-def get_annotations(schema: Any) -> dict[str, Any]:
-    """Return the annotation of each option of a dataclass, without those of nested options."""
-    annotations = typing.get_type_hints(schema, include_extras=True)
-    options = [field for field in fields(schema) if field.metadata.get("is_option", True)]
-    return {option.name: annotations[option.name] for option in options}
+    schema = get_schema(annotation)
+    return NODES in get_traits(annotation) or (schema is not None and not is_dataclass(schema))
 
 
 def _check_value(name: str, annotation: Any, value: Any) -> Any:
     """Return the value of an option, converted to its annotation. Raise InputError if invalid."""
-    kind, traits = get_type(annotation), get_traits(annotation)
-    if NODE in traits:
-        return _check_node(name, value, kind if is_dataclass(kind) else None)
-    if NODES in traits:
-        nodes = {key: node for key, node in _require_dict(name, value).items() if node is not None}
+    kind = get_type(annotation)
+    if schema := get_schema(annotation):
+        return _check_node(name, value, schema if is_dataclass(schema) else None)
+    if NODES in get_traits(annotation):
+        value = {} if value is None else _require_dict(name, value)
+        nodes = {key: node for key, node in value.items() if node is not None}
         return {key: _check_node(f"{name}.{key}", node) for key, node in nodes.items()}
     if is_dataclass(kind):
-        return build(kind, _require_dict(name, value), f"{name}.")
+        make: Any = kind
+        return make(**_check_values(kind, _require_dict(name, value), f"{name}."))
     try:
         value = _convert(get_types(annotation), value)
     except ValueError:
@@ -119,6 +113,8 @@ def _require_dict(name: str, value: Any) -> dict[str, Any]:
 
 def _convert(kinds: tuple[Any, ...], value: Any) -> Any:
     """Return a value in the first of these types that accepts it. Raise ValueError if none does."""
+    if Any in kinds:
+        return value
     # A number from an environment variable is a string, also where a text is valid.
     if type(value) in kinds and not (isinstance(value, str) and int in kinds):
         return value
@@ -146,31 +142,31 @@ def _describe_types(annotation: Any) -> str:
     return f"takes {' or '.join([*words, *['null'] * (type(None) in kinds)])}"
 
 
-def _check_node(path: str, value: Any, schema: Any = None) -> Any:
-    """Check the node at a path; return its plain values, or an instance of a subclass of `Node`."""
+def _check_node(path: str, value: Any, schema: Any = None) -> dict[str, Any]:
+    """Check the node at a path, and return its values."""
     target = _require_dict(path, value).get("_target_")
     if not isinstance(target, str) or not target:
         raise make_option_error(f"{path}._target_", target, "takes the dotted name of a class")
-    hydra_keys = {name: item for name, item in value.items() if name in _HYDRA_KEYS}
-    arguments = {str(name): item for name, item in value.items() if name not in _HYDRA_KEYS}
-    if schema is None:
-        return {**hydra_keys, **check_target(path, target, arguments)}
-    # Another class may have parameters that the schema does not declare.
-    names = arguments if target.startswith("charrnn.") else get_annotations(schema)
-    rest = {name: item for name, item in arguments.items() if name not in names}
-    node = build(schema, {n: v for n, v in arguments.items() if n not in rest}, f"{path}.")
-    for name, item in rest.items():
-        reason = f"cannot be set here: {schema.RESERVED.get(name)}"
-        require(name not in schema.RESERVED, f"{path}.{name}", item, reason)
-    if rest or target not in help_page.read_page("train").targets[path]:
-        rest = check_target(path, target, rest)
-    return replace(node, rest={**hydra_keys, **rest})
+    checked = {name: item for name, item in value.items() if name in _HYDRA_KEYS}
+    rest = {str(name): item for name, item in value.items() if name not in _HYDRA_KEYS}
+    if schema is not None:
+        annotations = get_annotations(schema)
+        # Another class may have parameters that the schema does not declare.
+        names = rest if target.startswith("charrnn.") else annotations
+        declared = {name: item for name, item in rest.items() if name in names}
+        declared = _check_values(schema, declared, f"{path}.")
+        schema(**declared)  # checks the rules between the options of a node
+        checked |= declared
+        rest = {name: item for name, item in rest.items() if name not in names}
+        if not rest and target in _KNOWN_TARGETS:
+            return checked
+    return {**checked, **check_target(path, target, rest)}
 
 
 def check_target(path: str, target: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Check the arguments of the node at `path` by the signature of its target, and return them.
 
-    Missing arguments are no error, because training adds arguments when it builds the node.
+    Missing arguments are no error, because a run adds some when it builds the node.
     """
     checked = dict(arguments)
     called = _import_target(f"{path}._target_", target)
@@ -182,6 +178,7 @@ def check_target(path: str, target: str, arguments: Mapping[str, Any]) -> dict[s
     if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
         for name in arguments:
             hint = f"{target} takes no {name}{suggest_name(name, parameters)}"
+            hint = INSTEAD.get(f"{path}.{name}", hint)
             require(name in parameters, f"{path}.{name}", arguments[name], hint)
     for name, value in arguments.items():
         default = parameters[name].default if name in parameters else None

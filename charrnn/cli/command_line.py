@@ -28,9 +28,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from charrnn import plugins
-from charrnn.cli.checked_options import list_options
-from charrnn.errors import InputError
-from charrnn.options.ranges import PATH, TEXT, get_traits, get_types
+from charrnn.errors import InputError, shorten
+from charrnn.options.ranges import PATH, TEXT, get_traits, get_types, list_options
 from charrnn.runs.folder import escape_interpolations
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # path options of every command
@@ -108,9 +107,11 @@ class Override:
 
     @property
     def word(self) -> str:
-        """The word in Hydra's grammar."""
-        texts = ",".join(map(quote, self.texts))
-        return f"{self.prefix}{self.name}={texts}" if self.texts else self.typed
+        """The word in Hydra's grammar. A plus also sets an option that exists."""
+        is_option = "." in self.name and not {"/", "@"} & {*self.name}
+        prefix = "++" if self.prefix == "+" and is_option else self.prefix
+        value = ",".join(map(quote, self.texts)) if self.texts else self.value
+        return prefix + self.name + ("" if value is None else f"={value}")
 
     def read_texts(self, kinds: Collection[Any] | None, multirun: bool) -> Override:
         """Return the override with its texts, if `kinds` are the types of a text option."""
@@ -204,6 +205,7 @@ class Line:
         option = command.get("FIRST_WORD")
         if option and overrides and overrides[0].is_bare_word:
             overrides[0] = Override("", option, overrides[0].name)
+        overrides = [_replace_old_word(override, command) for override in overrides]
         line = cls(command, flags, tuple(overrides), flags.config_name or command.name)
         kinds, multirun = find_text_options(command), line.multirun
         line = line.map_overrides(lambda o: o.read_texts(kinds.get(o.name), multirun))
@@ -220,6 +222,10 @@ class Line:
         """Return the line with an option set to a text."""
         others = (override for override in self.overrides if override.name != name)
         return replace(self, overrides=(*others, Override.from_texts(name, text)))
+
+    def with_override(self, override: Override) -> Line:
+        """Return the line with one more override."""
+        return replace(self, overrides=(*self.overrides, override))
 
     def map_overrides(self, change: Callable[[Override], Override]) -> Line:
         """Return the line with each override changed."""
@@ -268,6 +274,17 @@ class Line:
         """The folder of the main config, which Hydra does not search in hydra.searchpath."""
         folder = Path(self.flags.config_dir or os.devnull).absolute()
         return str(folder if (folder / f"{self.main_config}.yaml").is_file() else plugins.CONF)
+
+
+def _replace_old_word(override: Override, command: plugins.Command) -> Override:
+    """Return the override of which a word is another form; refuse an option that does not exist."""
+    word = f"{override.name}={override.value}"
+    if same := (command.get("SAME") or {}).get(word):
+        return Override.from_word(same)
+    for name, instead in (command.get("INSTEAD") or {}).items():
+        if word == name or f"{override.name}.".startswith(f"{name}."):
+            raise InputError(f"{shorten(override.typed)}: {instead}")
+    return override
 
 
 def _store(command: plugins.Command) -> None:

@@ -7,7 +7,6 @@ import gc
 import io
 import logging
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
@@ -43,6 +42,7 @@ class Job:
         folder: the absolute path of the run's folder.
         overrides: the overrides in Hydra's grammar, without ``hydra.*``.
         hydra: the node `hydra` of the config, unresolved.
+        config: the composed config without it, unresolved.
     """
 
     number: int | None = None
@@ -50,10 +50,11 @@ class Job:
     folder: Path = Path()
     overrides: tuple[str, ...] = ()
     hydra: Mapping[str, Any] = field(default_factory=dict)
+    config: DictConfig = field(default_factory=lambda: DictConfig({}))
 
     @classmethod
-    def from_config(cls, hydra: Any) -> Job:
-        """Return the job of the node `hydra` of a config."""
+    def from_config(cls, hydra: Any, config: DictConfig) -> Job:
+        """Return the job of a config, and of its node `hydra`."""
         values: Any = OmegaConf.to_container(hydra, resolve=False, enum_to_str=True)
         return cls(
             number=int(hydra.job.num) if values["mode"] == "MULTIRUN" else None,
@@ -61,6 +62,7 @@ class Job:
             folder=Path(hydra.runtime.output_dir),
             overrides=tuple(values["overrides"]["task"]),
             hydra=values,
+            config=OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]),
         )
 
     @property
@@ -69,23 +71,19 @@ class Job:
         return tuple(dict.fromkeys(Override.from_word(word).key for word in self.overrides))
 
     @property
+    def swept_options(self) -> tuple[str, ...]:
+        """The given options that differ between the jobs of the sweep."""
+        excluded = self.hydra.get("job", {}).get("config", {}).get("override_dirname", {})
+        equal = {Override.from_word(str(name)).key for name in excluded.get("exclude_keys", ())}
+        return tuple(n for n in self.given if n not in equal) if self.number is not None else ()
+
+    @property
     def name(self) -> str:
         """The job's number and swept overrides; "" outside a sweep."""
         return "" if self.number is None else f"job {self.number} ({self.swept})"
 
 
 current_job: ContextVar[Job] = ContextVar("charrnn_job", default=Job())  # noqa: B039  (frozen)
-
-
-def _format_job_folder(number: int, overrides: str) -> str:
-    """Return the name of a job's folder: the job's number, and its swept overrides, truncated."""
-    unquoted = re.sub(r"[\\'\"\[\]{}]", "", shorten_numbers(overrides))
-    suffix = re.sub(r"[^A-Za-z0-9._=+,-]+", "-", unquoted)
-    # Many file systems limit a name to 255 bytes.
-    return f"{number}_{suffix[:120]}" if suffix else str(number)
-
-
-OmegaConf.register_new_resolver("charrnn.job_folder", _format_job_folder, replace=True)
 
 
 def call(command: plugins.Command, words: list[str]) -> Any:
@@ -106,7 +104,7 @@ def call_composed(line: Line) -> Any:
             with read_write(config.hydra):
                 config.hydra.mode = RunMode.RUN
         with set_hydra_config(config):
-            job = Job.from_config(config.hydra)
+            job = Job.from_config(config.hydra, config)
             task = Task(line, job.folder)
             make_folder(job.folder)
             return task.run(config, job)
@@ -149,11 +147,11 @@ class Task:
 
     def __call__(self, config: DictConfig) -> Any:
         with _set_hydra_globals(self.argv, self.full_error):
-            job = Job.from_config(HydraConfig.get())
+            job = Job.from_config(HydraConfig.get(), config)
             try:
                 result = self.run(config, job)
-                # A sweeper minimizes the loss of a training.
-                return getattr(result, "loss", result)
+                # A sweeper minimizes the objective of a training.
+                return getattr(result, "objective", result)
             except Interrupted as error:
                 name = f"{job.name}: " if job.name else ""
                 raise Interrupted(f"{name}{error}", error.signum) from None

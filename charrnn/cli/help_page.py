@@ -1,8 +1,8 @@
 """The help page of a command: read from the comments in YAML files, and formatted for `--help`.
 
 Only comments in conf/, and in the YAML files of extras, explain an option. A YAML parser drops
-comments and is slow to import, so this file reads ``name: value  # explanation`` line by line.
-A name with a leading underscore (``_target_``) is not an option.
+comments and is slow to import, so this file reads ``name: value  # explanation`` line by line. A
+line without an explanation is not an option for users. Nothing but help and hints depends on it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,6 @@ class Page:
         defaults: group -> its default choice, or "null".
         options: dotted name -> Option, with the default choices.
         choice_options: "group=choice" -> the options that the default choice lacks.
-        targets: dotted name of a node -> each ``_target_`` of its choices -> its arguments.
     """
 
     title: str
@@ -59,7 +58,6 @@ class Page:
     defaults: dict[str, str] = field(default_factory=dict)
     options: dict[str, Option] = field(default_factory=dict)
     choice_options: dict[str, dict[str, Option]] = field(default_factory=dict)
-    targets: dict[str, dict[str, set[str]]] = field(default_factory=dict)
 
     def list_names(self) -> list[str]:
         """Return every group and option."""
@@ -83,11 +81,12 @@ def read_page(command: str) -> Page:
         for name in sorted(paths, key=lambda name: (name != default, name)):
             page.groups[group][name] = " ".join(_read(paths[name])[0])
             if group in WITHOUT_A_NODE:
-                _add_targets(page.targets, _read(paths[name])[2])
                 continue
-            choice = {f"{group}.{n}": option for n, option in _read_choice(paths[name]).items()}
-            _add_targets(page.targets, choice)
-            choice = {n: o for n, o in choice.items() if not n.rpartition(".")[2].startswith("_")}
+            choice = {
+                f"{group}.{n}": option
+                for n, option in _read_choice(paths[name]).items()
+                if option.explanation
+            }
             if name == default:
                 page.options |= choice
             elif new := {n: option for n, option in choice.items() if n not in page.options}:
@@ -95,14 +94,6 @@ def read_page(command: str) -> Page:
     hydra_options = {n: options.pop(n) for n in [*options] if n.startswith("hydra.")}
     page.options = {**options, **page.options, **hydra_options}
     return page
-
-
-def _add_targets(targets: dict[str, dict[str, set[str]]], options: dict[str, Option]) -> None:
-    for name, option in options.items():
-        node, _, key = name.rpartition(".")
-        if key == "_target_":
-            arguments = targets.setdefault(node, {}).setdefault(option.default, set())
-            arguments |= {n[len(node) + 1 :] for n in options if n.startswith(f"{node}.")}
 
 
 def _read_choice(path: Path) -> dict[str, Option]:

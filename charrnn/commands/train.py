@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from charrnn import plugins
 from charrnn.cli.command_line import Line, Override
-from charrnn.errors import InputError, Interrupted
+from charrnn.errors import STOP_SIGNALS, InputError, Interrupted
 from charrnn.files import resolve_run_path
-from charrnn.options.training import TrainOptions, count_devices
+from charrnn.options.training import INSTEAD, SAME, TrainOptions, count_devices
 from charrnn.runs import world
-from charrnn.runs.folder import is_run, require_no_run
+from charrnn.runs.folder import require_no_run
 from charrnn.say import ignore_output_errors, say
-from charrnn.text.sources import find_files
+from charrnn.text.corpora import CORPORA, require_text
+from charrnn.text.sources import as_name_list
 
 if TYPE_CHECKING:
-    from charrnn.runs.plan import Result
+    from charrnn.cli.front import Job
+    from charrnn.runs.run import Result, Run
 
+__all__ = ["INSTEAD", "SAME"]
 OPTIONS = TrainOptions
 FIRST_WORD = "data.input_txt"
 MAKES_FOLDER = True
@@ -48,13 +53,11 @@ def run(options: TrainOptions) -> Result:
     """Train, print where the run is, and return its result."""
     world.detect_world()  # before Lightning reads the same environment variables
     from charrnn.cli.front import current_job
-    from charrnn.cli.resuming import prepare_run
-    from charrnn.runs import training_run as runs
-    from charrnn.training.signals import Signals
+    from charrnn.runs import training_run
 
-    with ignore_output_errors(), Signals() as signals:
+    with ignore_output_errors():
         try:
-            return runs.train(prepare_run(options, current_job.get()), signals)
+            return training_run.train(prepare_run(options, current_job.get()))
         except Interrupted:
             if line := world.requeue_slurm_job():
                 say(line)
@@ -71,15 +74,15 @@ def follow() -> int | None:
     from charrnn.cli import exit_codes
     from charrnn.runs import processes
     from charrnn.runs.training_run import fit
-    from charrnn.training.signals import Signals
 
     gc.enable()
     if this.rank == 0:
         processes.join_group(this)  # early, because the other ranks wait
         return None
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until training starts
     try:
-        with ignore_output_errors(), Signals(verbose=False) as signals:
-            processes.follow(fit, this, signals, rank_0)
+        with ignore_output_errors():
+            processes.follow(fit, this, rank_0)
     except (processes.LostProcess, Interrupted) as ended:
         return ended.exit_code  # Rank 0 prints the error.
     except Exception as error:
@@ -88,46 +91,44 @@ def follow() -> int | None:
 
 
 def prepare_line(line: Line) -> Line:
-    """Return the line with the run's folder, and with the config of a resumed run."""
+    """Return the line with the run's folder, and with the record of a resumed run."""
     text = line.find_last(FIRST_WORD).text
     if text and not any(override.is_bare_word for override in line.overrides):
-        find_files(text)  # A missing file is reported before torch is imported.
+        require_text(text)  # A missing file is reported before torch is imported.
+    if line.find_last("data.input_h5").value and line.find_last(FIRST_WORD).value is None:
+        line = line.with_override(Override("", FIRST_WORD, "null"))  # not the default corpus
     line = line.map_overrides(lambda override: _resolve_run_names(override, line.multirun))
     resume, given = line.find_last("resume").text, line.find_last("hydra.run.dir")
-    is_auto, folder = resume == "auto", given.text or given.value
-    source = None if is_auto else resume
-    if line.multirun:
-        if source is not None:
+    if resume not in (None, "auto"):
+        if line.multirun:
             raise InputError(
-                f"resume={source}: to continue a sweep, give hydra.sweep.dir=FOLDER resume=auto; "
+                f"resume={resume}: to continue a sweep, give hydra.sweep.dir=FOLDER resume=auto; "
                 f"to continue one run, leave -m out"
             )
+        for name, why in _NOT_IN_A_RESUME.items():
+            if line.find_last(name).value is not None:
+                raise InputError(f"{line.find_last(name).typed}: {why}; leave one out")
+    if line.multirun:
         return line
-    if source is not None and os.path.isdir(source):
-        if folder is not None and os.path.realpath(folder) != os.path.realpath(source):
-            raise InputError(
-                f"hydra.run.dir={folder}: resume={source} continues in the run's folder; leave "
-                f"one out, or resume a .ckpt of the run in a new folder"
-            )
-        if "${" in source:
-            raise InputError(f"resume={source}: Hydra cannot use a folder with ${{ in its path")
-        return _compose_over_record(line.with_text("hydra.run.dir", source), source)
-    if folder is None:
-        if folder := world.get_slurm_folder():
-            line = line.with_text("hydra.run.dir", folder)
-        elif is_auto:
-            raise InputError(
-                "resume=auto: needs a folder; add hydra.run.dir=FOLDER, or give "
-                "resume=outputs/latest to continue the newest run"
-            )
-    if folder is not None and not is_auto and is_run(Path(folder)):
-        if not world.is_restarted_by_slurm():
-            require_no_run(Path(folder))
-        # SLURM restarted the job, so it resumes the run, also instead of the .ckpt of the line.
-        if source is None:
-            return line.with_text("resume", "auto")
-        line, source = line.with_text("resume", folder), folder
-    return line if source is None else _compose_over_record(line, source)
+    from charrnn.runs.resuming import find_start
+
+    folder = given.text or given.value
+    start = find_start(resume, folder)
+    if start.folder is not None and start.folder != folder:
+        line = line.with_text("hydra.run.dir", start.folder)
+    if start.resume is not None and start.resume != resume:
+        line = line.with_text("resume", start.resume)
+    if start.resume in (None, "auto"):
+        return line
+    from charrnn.cli.resuming import compose_over_record
+
+    return compose_over_record(line, start.resume)
+
+
+_NOT_IN_A_RESUME = {
+    "init_from": "resume= restores everything, init_from= only the weights",
+    "budget": "a resume keeps the size that the first budget chose",
+}
 
 
 def _resolve_run_names(override: Override, multirun: bool) -> Override:
@@ -141,16 +142,61 @@ def _resolve_run_names(override: Override, multirun: bool) -> Override:
     return override if paths == override.texts else Override.from_texts(override.name, *paths)
 
 
-def _compose_over_record(line: Line, source: str) -> Line:
-    from charrnn.cli.resuming import compose_over_record
+def prepare_run(options: TrainOptions, job: Job) -> Run:
+    """Return the new or resumed run of checked options, without writing a file."""
+    from charrnn.cli.resuming import MAIN_CONFIG
+    from charrnn.runs import folder as folders
+    from charrnn.runs import resuming
+    from charrnn.runs.model_lookup import read_model
+    from charrnn.runs.run import Run
+    from charrnn.runs.trusted import find_untrusted, keep_interpolations
 
-    return compose_over_record(line, source)
+    values, resume = _resolve_paths(vars(options)), options.resume
+    if resume is None and job.number is not None and world.is_restarted_by_slurm():
+        resume = "auto"
+    config = keep_interpolations({**values, "resume": resume}, job.config)
+    run = Run(config, job.folder, job.given, job.swept_options, job.overrides, job.hydra)
+    if resume == "auto" and (job.folder / folders.RECORDED).is_file():
+        run = resuming.restore_record(run, job.folder)
+    elif resume in (None, "auto"):
+        require_no_run(job.folder)
+    else:
+        path = Path(resume).resolve()
+        if path.is_dir() and not (path / folders.RECORDED).is_file():
+            raise InputError(
+                f"{resume}: is not a run folder (it has no {folders.RECORDED}); "
+                f"name a folder that `charrnn train` created, or a .ckpt"
+            )
+        run = resuming.restore_record(run, path)
+        if job.hydra["job"]["config_name"] != MAIN_CONFIG:
+            raise InputError(f"resume={resume}: set resume= on the command line, without ${{...}}")
+        run = replace(run, folder=path) if path.is_dir() else run
+    run.config.resume = None
+    words = " trust=true" if any(find_untrusted(run.record)) else ""
+    # A run that has a checkpoint no longer needs the model from which it started.
+    source, name = run.source, run.config.init_from
+    has_checkpoint = source is not None and (source.is_file() or folders.find_checkpoint(source))
+    initial = None if name is None or has_checkpoint else read_model(name)
+    return replace(run, resume_words=words, initial=initial)
+
+
+def _resolve_paths(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the options with absolute paths, so that the run can resume in another folder."""
+    data, init_from = dict(values["data"]), values["init_from"]
+    for name in ("input_txt", "background", "input_h5", "input_json"):
+        if data[name] is not None:
+            names = [n if n in CORPORA else os.path.abspath(n) for n in as_name_list(data[name])]
+            data[name] = names[0] if isinstance(data[name], str) else names
+    if init_from is not None:
+        init_from = os.path.realpath(init_from)  # outputs/latest will be a link to the new run.
+    return {**values, "data": data, "init_from": init_from}
 
 
 def check_in_sweep(options: TrainOptions) -> None:
     """Raise InputError if a job of a sweep needs several processes."""
     trainer = options.trainer
-    if count_devices(trainer.devices) != 1 or trainer.num_nodes != 1 or trainer.strategy == "ddp":
+    several = count_devices(trainer["devices"]) != 1 or trainer["num_nodes"] != 1
+    if several or trainer["strategy"] == "ddp":
         raise InputError(
             "trainer.devices, num_nodes, strategy: in a sweep (-m), each job trains in one "
             "process; start runs with several processes one by one"

@@ -41,6 +41,7 @@ _RUN_TYPES = {
     "global_step": int, "optimizer_states": list, "loops": dict,
     "config": dict, "fingerprint": str, "finished": bool, "earlier": dict, "ranks": list,
     "batch_size": int, "seq_length": int, "best_loss": float, "best_step": int,
+    "best_loss_as_written": float,
 }  # fmt: skip
 
 

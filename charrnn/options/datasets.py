@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from charrnn.errors import InputError, shorten
 from charrnn.options.ranges import (
     AT_LEAST_1,
     BELOW_1,
     ENCODING,
     FIXED,
     PATH,
+    SEED,
     Paths,
     check_ranges,
     one_of,
@@ -39,7 +38,7 @@ class SourceOptions:
         name, value = ("input_h5", h5) if json is None else ("input_json", json)
         both = "data.input_h5 and data.input_json belong together; give both"
         require((h5 is None) == (json is None), f"data.{name}", value, both)
-        one = "give either this pair or data.input_txt, not both"
+        one = "give either this pair or data.input_txt, not both (data.input_txt=null unsets it)"
         require(h5 is None or self.input_txt is None, "data.input_h5", h5, one)
 
 
@@ -71,11 +70,11 @@ class DataOptions(SplitOptions, SourceOptions):
 
     PREFIX: ClassVar[str] = "data."
 
-    corpus: Annotated[str | None, FIXED] = None
     background: Annotated[str | list[str] | None, PATH, FIXED] = None
     batch_size: Annotated[int | None, AT_LEAST_1, FIXED] = None
     seq_length: Annotated[int, AT_LEAST_1, FIXED] = 64
     shuffle: Annotated[bool, FIXED] = True
+    seed: Annotated[int | None, SEED, FIXED] = 0
 
     def __post_init__(self) -> None:
         hint = (
@@ -85,21 +84,3 @@ class DataOptions(SplitOptions, SourceOptions):
         require(self.input_txt != "-", "data.input_txt", "-", hint)
         SplitOptions.__post_init__(self)
         SourceOptions.__post_init__(self)
-
-
-def without_default_corpus(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
-    """Return the data options without the default corpus if another text is set.
-
-    Raise InputError if the user gives both. `given` has the dotted names of the options that the
-    user sets, such as ``data.corpus``.
-    """
-    corpus = options["corpus"]
-    other = next((name for name in ("input_txt", "input_h5") if options[name] is not None), None)
-    if other is None or corpus is None:
-        return dict(options)
-    if "data.corpus" in given or {"data", f"data.{other}"} <= {*given}:
-        raise InputError(
-            f"data.corpus={shorten(corpus)}: data.{other} already names a text; give only one of "
-            f"the two"
-        )
-    return {**options, "corpus": None}

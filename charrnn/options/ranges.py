@@ -14,7 +14,8 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, NamedTuple
 
 from charrnn.errors import InputError, shorten
@@ -46,6 +47,12 @@ class Trait(NamedTuple):
     name: str
 
 
+class Node(NamedTuple):
+    """The trait of a config node with a _target_, and a dataclass that declares its options."""
+
+    schema: type | None = None
+
+
 def _are_paths(value: Any) -> bool:
     """Return whether `value` is a path, or a list of one or more paths."""
     paths = [value] if isinstance(value, str) else value
@@ -55,7 +62,7 @@ def _are_paths(value: Any) -> bool:
 TEXT = Trait("a text, used literally")
 PATH = Range(_are_paths, "takes a path")  # used literally
 FIXED = Trait("an option that a resume cannot change")
-NODE = Trait("a config node with a _target_")
+NODE = Node()
 NODES = Trait("named config nodes, each with a _target_")
 
 Paths = Annotated[str | list[str] | None, PATH]
@@ -64,6 +71,28 @@ Paths = Annotated[str | list[str] | None, PATH]
 def get_traits(annotation: Any) -> tuple[Any, ...]:
     """Return the ranges and traits of an annotation."""
     return getattr(annotation, "__metadata__", ())
+
+
+def get_schema(annotation: Any) -> Any:
+    """Return the schema of a node, object for a node without one, or None for other options."""
+    nodes = (trait for trait in get_traits(annotation) if isinstance(trait, Node))
+    return next((node.schema or object for node in nodes), None)
+
+
+def list_options(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the annotation of each option of a schema."""
+    for name, annotation in get_annotations(schema).items():
+        nested = get_schema(annotation) or get_type(annotation)
+        if is_dataclass(nested):
+            yield from list_options(nested, f"{prefix}{name}.")
+        else:
+            yield prefix + name, annotation
+
+
+def get_annotations(schema: Any) -> dict[str, Any]:
+    """Return the annotation of each option of a dataclass, without those of nested options."""
+    annotations = typing.get_type_hints(schema, include_extras=True)
+    return {option.name: annotations[option.name] for option in fields(schema)}
 
 
 def get_type(annotation: Any) -> Any:

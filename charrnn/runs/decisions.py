@@ -1,38 +1,42 @@
-"""Decide the options that the user does not set: size, dropout, streams, steps and hardware.
+"""Decide the options that are open: size, dropout, streams, steps and hardware.
 
 conf/by_length.yaml has networks for each length of text. With `budget=10m`, a run takes the largest
-one that this machine can train in that time, by its measured speed. Only a new run decides; a
-resume uses the config of its folder.
+one that this machine can train in that time, by its measured speed. A resume has nothing open,
+because its record is a decided config.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import secrets
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
+from hydra.utils import get_object
+from lightning.pytorch.callbacks import ProgressBar
+from omegaconf import DictConfig, OmegaConf
 
-from charrnn.data import EncodedText, Streams, cut_streams, fit_sizes
+from charrnn.data import fit_sizes
 from charrnn.errors import InputError
 from charrnn.generation.processors import keep_freed_memory
 from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import NetworkOptions
 from charrnn.options.ranges import parse_duration
-from charrnn.options.training import DecidedData, DecidedModel, DecidedOptions, TrainOptions
+from charrnn.options.training import has_length
 from charrnn.plugins import CONF
 from charrnn.runs import hardware
 from charrnn.runs.building import build_module
-from charrnn.runs.world import World
+from charrnn.runs.world import SINGLE_PROCESS, World
 from charrnn.say import format_duration, say
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training import LanguageModel
+from charrnn.training import LanguageModel, TextDataModule
 from charrnn.training.batch_shards import limit_threads
 from charrnn.training.optimizers import build_optimizer
+from charrnn.training.reproducible import compute_reproducibly
 
 # The share of a budget for training and validation. The rest is for the measurement, checkpoints,
 # samples and other programs.
@@ -52,8 +56,15 @@ WARMUP_STEPS = 2
 LEAST_PROCESSOR_SHARE = 0.9  # of the measured time, else the measurement is repeated
 SPEED_KEPT = 0.8  # with several processes, which wait for each other
 
-# Takes options and the seconds of the budget, and returns the measured characters per second.
-MeasureSpeed = Callable[[DecidedOptions, float], float]
+# The decisions that one compares between runs.
+DECIDED = (
+    *("model.hidden_size", "model.dropout", "data.batch_size", "trainer.max_steps"),
+    *("trainer.precision", "seed"),
+)
+
+# Takes a decided config and the seconds of the budget, and returns the measured characters per
+# second.
+MeasureSpeed = Callable[[DictConfig, float], float]
 
 
 @dataclass(frozen=True)
@@ -106,171 +117,211 @@ def select_row(characters: int, hidden_size: int | None = None) -> Row:
     return next(row for row in candidates if row.usual)
 
 
-def check_machine(options: TrainOptions, world: World) -> None:
+def decide(config: DictConfig, data: TextDataModule, world: World = SINGLE_PROCESS) -> DictConfig:
+    """Return the config with a value for every option that is open (null, -1 or auto).
+
+    The values follow from the length of the text, from ``budget=`` and from this machine. Other
+    options stay as they are, also their interpolations. What is chosen is printed if the config
+    does not say how long to train. Tell the data module its size afterwards:
+    ``data.batch_size = config.data.batch_size``.
+
+    Args:
+        config: conf/train.yaml, composed by Hydra.
+        data: a data module that is set up; its text decides.
+        world: the processes that a launcher has started.
+
+    Raises:
+        InputError: the text is too short, or this machine does not support an option.
+    """
+    val = data.split("val") if config.validate_every != 0 else None
+    size = TextSize(
+        len(data.streams.ids), 0 if val is None else len(val), is_list=data.encoded.is_list
+    )
+    measure = functools.partial(measure_speed, vocabulary=data.vocabulary)
+    decided, reason = decide_sizes(config, size, world, measure)
+    _check_text(decided, size, str(data.encoded.path))
+    if not has_length(config.trainer):
+        model, sizes = decided.model, decided.data
+        say(
+            f"{reason}: {model.hidden_size} units, dropout {model.dropout:g}, "
+            f"{decided.trainer.max_steps:,} steps of {sizes.batch_size} x {sizes.seq_length} "
+            f"characters"
+        )
+    return decided
+
+
+def decide_sizes(
+    config: DictConfig, size: TextSize, world: World, measure: MeasureSpeed
+) -> tuple[DictConfig, str]:
+    """Return the decided config, and the reason for its sizes as a text for the user."""
+    if config.budget is None or has_length(config.trainer):
+        row = select_row(size.train, config.model.hidden_size)
+        return _complete(config, row, size, world), "for a text of this length"
+    budget = parse_duration(config.budget)
+    decided, speed = _fit_budget(config, budget, size, world, measure)
+    seconds = decided.trainer.max_steps * _count_step_characters(decided, size) / speed
+    duration = f"about {format_duration(seconds)} at {speed:,.0f} characters/s"
+    return decided, f"budget={config.budget}, {duration}"
+
+
+def check_machine(config: DictConfig, world: World) -> None:
     """Raise InputError if this machine does not support an option, before the text is read."""
-    _complete(options, select_row(GUESS_CHARACTERS), TextSize(GUESS_CHARACTERS, 0), world)
+    _complete(config, select_row(GUESS_CHARACTERS), TextSize(GUESS_CHARACTERS, 0), world)
 
 
 def adopt_architecture(
-    options: TrainOptions, trained: TrainedModel, given: Collection[str]
-) -> TrainOptions:
-    """Return the options with the initial model's architecture. Refuse a given other one."""
+    config: DictConfig, trained: TrainedModel, given: Collection[str]
+) -> DictConfig:
+    """Return the config with the initial model's architecture. Refuse a given other one."""
+    config = copy.deepcopy(config)
     given_names = {key.removeprefix("model.") for key in given if key.startswith("model.")}
     given_names |= {"kind"} if "model" in given else set()
     # The new run may have another dropout.
-    names = {field.name for field in fields(NetworkOptions)} - {"dropout"}
-    values = {name: getattr(trained.architecture, name) for name in names}
-    for name in given_names & names:
-        if (value := getattr(options.model, name)) != values[name]:
+    for name in [field.name for field in fields(NetworkOptions) if field.name != "dropout"]:
+        theirs, ours = getattr(trained.architecture, name), config.model[name]
+        if name in given_names and ours != theirs:
             raise InputError(
-                f"model.{name}={value}: {options.init_from} has {values[name]}; "
+                f"model.{name}={ours}: {config.init_from} has {theirs}; "
                 f"leave the option out to start from its weights"
             )
-    return replace(options, model=replace(options.model, **values))
+        config.model[name] = theirs
+    return config
 
 
-def decide(
-    options: TrainOptions, size: TextSize, world: World, measure: MeasureSpeed
-) -> tuple[DecidedOptions, str]:
-    """Return the decided options, and the reason for the decisions as a text for the user."""
-    if options.budget is None or options.trainer.has_length:
-        row = select_row(size.train, options.model.hidden_size)
-        return _complete(options, row, size, world), "for a text of this length"
-    budget = parse_duration(options.budget)
-    decided, speed = _fit_budget(options, budget, size, world, measure)
-    seconds = (decided.trainer.max_steps or 0) * _count_step_characters(decided, size) / speed
-    duration = f"about {format_duration(seconds)} at {speed:,.0f} characters/s"
-    return decided, f"budget={options.budget}, {duration}"
-
-
-def cut_text(options: DecidedOptions, text: EncodedText) -> Streams:
-    """Return the training streams of a text, for all processes. Refuse a text that is too short."""
-    sizes = options.data.batch_size, options.data.seq_length
-    batch_size, seq_length = fit_sizes(len(text.splits["train"]), *sizes)
-    streams = cut_streams(text, "train", batch_size, seq_length)
-    if batch_size % options.trainer.num_processes:
+def _check_text(config: DictConfig, size: TextSize, name: str) -> None:
+    """Raise InputError if a text is too short for the decided options."""
+    batch_size, seq_length = fit_sizes(size.train, config.data.batch_size, config.data.seq_length)
+    processes = hardware.count_processes(config.trainer)
+    if batch_size % processes:
         raise InputError(
-            f"{text.path}: has text for {batch_size} stream(s) of data.seq_length={seq_length}, "
-            f"which cannot be split evenly over {options.trainer.num_processes} processes; give a "
-            f"longer text, or a smaller data.seq_length, or another trainer.devices"
+            f"{name}: has text for {batch_size} stream(s) of data.seq_length={seq_length}, "
+            f"which cannot be split evenly over {processes} processes; give a longer text, or a "
+            f"smaller data.seq_length, or another trainer.devices"
         )
-    if options.model.batchnorm and batch_size * seq_length == 1:
+    if config.model.batchnorm and batch_size * seq_length == 1:
         raise InputError(
             "model.batchnorm=true: needs more than one character in a window; give a longer text, "
             "or a larger data.batch_size or data.seq_length"
         )
-    group = options.trainer.windows_per_step
-    if group > streams.num_windows:
+    group, windows = config.trainer.accumulate_grad_batches, (size.train - 1) // batch_size
+    windows //= seq_length
+    if group > windows:
         raise InputError(
-            f"trainer.accumulate_grad_batches={group}: the text has {streams.num_windows} "
-            f"window(s) an epoch; give a longer text, or smaller data.batch_size or data.seq_length"
+            f"trainer.accumulate_grad_batches={group}: the text has {windows} window(s) an epoch; "
+            f"give a longer text, or smaller data.batch_size or data.seq_length"
         )
-    return streams
 
 
 def _complete(
-    options: TrainOptions, row: Row, size: TextSize, world: World, max_steps: int | None = None
-) -> DecidedOptions:
-    """Return the options, completed from a row, this machine and the text, or with `max_steps`."""
-    data = DecidedData(**_fill(options.data, batch_size=row.batch_size))
-    model = DecidedModel(**_fill(options.model, hidden_size=row.hidden_size, dropout=row.dropout))
-    trainer = hardware.decide_trainer(options.trainer, model, data.batch_size, world)
-    # checkpoint_every depends on the number of steps, which is decided below.
-    values = _fill(options, seed=secrets.randbelow(2**31), checkpoint_every=1)
-    nodes = {"data": data, "model": model, "trainer": trainer}
-    decided = DecidedOptions(**{**values, **nodes, "resume": None})
-    if not options.trainer.has_length:
-        steps = _count_row_steps(row, decided, size) if max_steps is None else max_steps
-        decided = replace(decided, trainer=replace(decided.trainer, max_steps=steps))
-    if options.checkpoint_every is None:
-        decided = replace(decided, checkpoint_every=_choose_validation_interval(decided, size))
-    return decided
+    config: DictConfig, row: Row, size: TextSize, world: World, max_steps: int | None = None
+) -> DictConfig:
+    """Return the config, completed from a row, this machine and the text, or with `max_steps`."""
+    config = copy.deepcopy(config)
+    _fill(config, "seed", secrets.randbelow(2**31))
+    _fill(config, "data.batch_size", row.batch_size)
+    _fill(config, "model.hidden_size", row.hidden_size)
+    _fill(config, "model.dropout", row.dropout)
+    streams, _ = fit_sizes(size.train, config.data.batch_size, config.data.seq_length)
+    hardware.decide_hardware(config, streams, world)
+    trainer = config.trainer
+    if not has_length(trainer):
+        trainer.max_steps = max_steps or _count_row_steps(row, config, size)
+    if config.checkpoint_every is None:
+        config.checkpoint_every = _choose_validation_interval(config, size)
+    if isinstance(trainer.val_check_interval, float):  # a share of an epoch
+        _fill(config, "trainer.check_val_every_n_epoch", 1)
+    _fill(config, "trainer.limit_val_batches", 1.0 if size.val and config.validate_every else 0)
+    targets = (get_object(node["_target_"]) for node in config.callbacks.values())
+    has_bar = any(isinstance(t, type) and issubclass(t, ProgressBar) for t in targets)
+    _fill(config, "trainer.enable_progress_bar", has_bar)
+    return config
 
 
-def _fill(options: Any, **defaults: Any) -> dict[str, Any]:
-    """Return the values of a dataclass, with defaults for those that are None."""
-    values = vars(options)
-    return {**values, **{name: v for name, v in defaults.items() if values[name] is None}}
+def _fill(config: DictConfig, name: str, value: Any) -> None:
+    """Set an option that is null."""
+    if OmegaConf.select(config, name) is None:
+        OmegaConf.update(config, name, value)
 
 
 def _fit_budget(
-    options: TrainOptions, seconds: float, size: TextSize, world: World, measure: MeasureSpeed
-) -> tuple[DecidedOptions, float]:
-    """Return the options for a budget, and their training speed in characters per second.
+    config: DictConfig, seconds: float, size: TextSize, world: World, measure: MeasureSpeed
+) -> tuple[DictConfig, float]:
+    """Return the config for a budget, and its training speed in characters per second.
 
     The network is the largest one that can be trained for long enough, or else the smallest.
     """
-    training_seconds, hidden_size = TRAINING_SHARE * seconds, options.model.hidden_size
+    training_seconds, hidden_size = TRAINING_SHARE * seconds, config.model.hidden_size
     given = [select_row(size.train, hidden_size)] if hidden_size is not None else None
     row, *larger = given or get_rows(size.train)
-    decided = _complete(options, row, size, world)
+    decided = _complete(config, row, size, world)
     speed = measure(decided, seconds)
     for larger_row in larger:
-        candidate = _complete(options, larger_row, size, world)
+        candidate = _complete(config, larger_row, size, world)
         candidate_speed = measure(candidate, seconds)
         if candidate_speed * training_seconds < LEAST_SHARE * larger_row.count_trained(size):
             break
         row, decided, speed = larger_row, candidate, candidate_speed
     steps = _count_budget_steps(decided, size, training_seconds * speed)
     steps = min(steps, max(1, int(MOST_SHARE * _count_row_steps(row, decided, size))))
-    return _complete(options, row, size, world, steps), speed
+    return _complete(config, row, size, world, steps), speed
 
 
-def _count_budget_steps(options: DecidedOptions, size: TextSize, characters: float) -> int:
+def _count_budget_steps(config: DictConfig, size: TextSize, characters: float) -> int:
     """Return the steps in the time of training these characters, less that of the validations."""
-    step_characters = _count_step_characters(options, size)
+    step_characters = _count_step_characters(config, size)
     last = min(SCORING_COST * size.val, characters / 2)  # the validation at the end of the run
-    if options.validate_every:
-        cost = SCORING_COST * size.val / options.validate_every
-    else:
+    if OmegaConf.is_interpolation(config, "validate_every"):  # not given
         cost = VALIDATION_SHARE * step_characters if size.val else 0.0
+    else:
+        cost = SCORING_COST * size.val / (config.validate_every or 1)
     return max(1, int((characters - last) / (step_characters + cost)))
 
 
-def _choose_validation_interval(options: DecidedOptions, size: TextSize) -> int:
+def _choose_validation_interval(config: DictConfig, size: TextSize) -> int:
     """Return the steps between two validations, which write checkpoints as well."""
-    step_characters = _count_step_characters(options, size)
-    epochs, steps = options.trainer.max_epochs, options.trainer.max_steps
-    bounds = [epochs * max(1, size.train // step_characters)] if epochs is not None else []
-    steps = min(bounds if steps is None else [*bounds, steps])
+    step_characters = _count_step_characters(config, size)
+    epochs, steps = config.trainer.max_epochs, config.trainer.max_steps
+    bounds = [steps] if steps != -1 else []
+    if epochs not in (None, -1):
+        bounds.append(epochs * max(1, size.train // step_characters))
+    steps = min(bounds)
     most = VALIDATION_SHARE * steps * step_characters / max(1.0, SCORING_COST * size.val)
     count = min(VALIDATIONS, max(1, int(most)))
     return max(LEAST_STEPS_BETWEEN, -(-steps // count))
 
 
-def _count_row_steps(row: Row, options: DecidedOptions, size: TextSize) -> int:
-    return max(1, int(row.count_trained(size) / _count_step_characters(options, size)))
+def _count_row_steps(row: Row, config: DictConfig, size: TextSize) -> int:
+    return max(1, int(row.count_trained(size) / _count_step_characters(config, size)))
 
 
-def _count_step_characters(options: DecidedOptions, size: TextSize) -> int:
+def _count_step_characters(config: DictConfig, size: TextSize) -> int:
     """Return the number of characters in a training step."""
-    data = options.data
+    data = config.data
     streams, length = fit_sizes(size.train, data.batch_size, data.seq_length)
-    return streams * length * options.trainer.windows_per_step
+    return int(streams * length * config.trainer.accumulate_grad_batches)
 
 
-def measure_speed(options: DecidedOptions, seconds: float, vocabulary: Vocabulary) -> float:
+def measure_speed(config: DictConfig, seconds: float, vocabulary: Vocabulary) -> float:
     """Return the characters per second of training, measured in a small share of the budget."""
     keep_freed_memory()  # as in training
     seconds = min(MOST_SECONDS, MEASURING_SHARE * seconds)
-    num_processes = options.trainer.num_processes
-    streams = options.data.batch_size // num_processes
-    device, precision = hardware.get_first_device(options.trainer), options.trainer.precision
-    num_shards = hardware.count_batch_shards(options, streams)
-    module = build_module(options, vocabulary, num_shards).to(device).train()
+    num_processes = hardware.count_processes(config.trainer)
+    streams = config.data.batch_size // num_processes
+    device, precision = hardware.get_first_device(config.trainer), config.trainer.precision
+    module = build_module(config, vocabulary).to(device).train()
     is_scaled = precision == "16-mixed"
     autocast = torch.autocast(
         device.type,
         dtype=torch.float16 if is_scaled else torch.bfloat16,
         enabled=precision.endswith("mixed"),
     )
-    threads = options.trainer.threads // module.num_batch_shards
-    with limit_threads(threads), hardware.compute_reproducibly(options.trainer):
+    shards = module.num_batch_shards
+    with limit_threads(max(1, config.threads // shards)), compute_reproducibly(config.tf32):
         optimizer = build_optimizer(
-            module.get_trained_parameters(), module.make_optimizer, is_scaled, num_shards
+            module.get_trained_parameters(), module.make_optimizer, is_scaled, shards
         )
         random = torch.Generator().manual_seed(0)
-        size = (streams, options.data.seq_length + 1)
+        size = (streams, config.data.seq_length + 1)
         ids = torch.randint(len(vocabulary), size, generator=random).to(device)
 
         def train_step() -> None:
@@ -285,7 +336,7 @@ def measure_speed(options: DecidedOptions, seconds: float, vocabulary: Vocabular
 
         steps_per_second = _measure_rate(train_step, seconds)
     kept = SPEED_KEPT * num_processes if num_processes > 1 else 1
-    return steps_per_second * streams * options.data.seq_length * kept
+    return steps_per_second * streams * config.data.seq_length * kept
 
 
 def _measure_rate(train_step: Callable[[], None], seconds: float) -> float:

@@ -30,11 +30,13 @@ from charrnn.say import say
 
 Config = dict[str, Any]
 RECORDED = Path(".hydra") / "config.yaml"
+RESULT = "result.json"
 LATEST = files.OUTPUTS / "latest"
 LOCK, STUDY_LOCK = ".lock", ".study.lock"
 SWEEP_CONFIG, LEADERBOARD = "multirun.yaml", "leaderboard.csv"  # in a sweep's folder
 LARGEST_CONFIG, LARGEST_RECORD = 1 << 22, 100_000  # bytes, tokens of JSON
 MISSING = object()
+MISSING_TEXT = "${oc.decode:\"'???'\"}"  # the text "???", in OmegaConf's syntax
 # Loggers and launchers have links in these folders, and charrnn does not write into them.
 _FOREIGN_FOLDERS = ("wandb", "mlruns", ".submitit")
 
@@ -71,23 +73,16 @@ def lock(folder: Path, name: str = LOCK) -> IO[str]:
 
 @contextlib.contextmanager
 def claim(folder: Path, resumes: bool) -> Iterator[None]:
-    """Lock a folder during a run. Remove a new folder in which no run starts.
-
-    A refused resume leaves the run's config as it was, so that its options do not stay.
-    """
+    """Lock a folder during a run. Remove a new folder in which no run starts."""
     require_no_links(folder)
     with lock(folder):
         # Checked after locking, because another process may have started a run before.
-        is_new, path = _is_empty(folder), folder / RECORDED
-        recorded = path.read_bytes() if resumes else b""
+        is_new = _is_empty(folder)
         try:
             if not resumes:
                 require_no_run(folder)
             yield
         except InputError:
-            if resumes and path.read_bytes() != recorded:
-                with files.replace_file(path) as temporary:
-                    temporary.write_bytes(recorded)
             if is_new and not any(folder.glob("checkpoints/*.ckpt")):
                 _clear(folder)
             raise
@@ -151,6 +146,23 @@ def record(
             temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
+def write_result(folder: Path, metric: str | None, value: float | None) -> None:
+    """Write the metric that a sweep minimizes, and its value in this run."""
+    with files.replace_file(folder / RESULT) as temporary:
+        temporary.write_text(json.dumps({"optimized_metric": metric, "value": value}) + "\n")
+
+
+def read_result(folder: Path) -> tuple[str | None, float | None]:
+    """Return the metric that a sweep minimizes and its value; None before the run's end."""
+    with contextlib.suppress(OSError, ValueError):
+        if files.is_plain_file(folder / RESULT) and (folder / RESULT).stat().st_size < 10_000:
+            content = json.loads((folder / RESULT).read_text("utf-8"))
+            metric, value = content["optimized_metric"], content["value"]
+            if isinstance(metric, str) and isinstance(value, int | float | None):
+                return metric, value
+    return None, None
+
+
 def find_checkpoint(folder: Path) -> Path | None:
     """Return the checkpoint from which a folder's run resumes, or None."""
     paths = [folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt")]
@@ -202,11 +214,16 @@ def escape_interpolations(value: Any, times: int = 1) -> Any:
     if isinstance(value, list):
         return [escape_interpolations(item, times) for item in value]
     if value == "???":  # OmegaConf's mark of a missing value, which has no escape
-        return "${oc.decode:\"'???'\"}"
+        return MISSING_TEXT
     if isinstance(value, str):
         for _ in range(times):
             value = re.sub(r"(\\*)\$\{", lambda run: run[1] * 2 + r"\${", value)
     return value
+
+
+def unescape_interpolations(text: str) -> str:
+    """Return the text that OmegaConf reads in a record, in which no interpolation is left."""
+    return re.sub(r"(\\+)\$\{", lambda run: run[1][: len(run[1]) // 2] + "${", text)
 
 
 def select(config: Any, key: str) -> Any:

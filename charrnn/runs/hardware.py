@@ -1,28 +1,19 @@
-"""Decide the device, the precision and the threads of a run, and make a GPU reproducible."""
+"""Decide the device, the processes, the precision and the threads of a run."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
-import os
-from collections.abc import Iterator
 from typing import Any
 
-import lightning as L
 import torch
+from omegaconf import DictConfig
 
 from charrnn.errors import InputError
 from charrnn.models.trained import Architecture
 from charrnn.networks.network import Network
-from charrnn.networks.precision import cpu_has_bf16, set_float32_precision
-from charrnn.options.training import (
-    DecidedModel,
-    DecidedOptions,
-    DecidedTrainer,
-    TrainerNode,
-    count_devices,
-)
+from charrnn.networks.precision import cpu_has_bf16
+from charrnn.options.training import PRECISIONS, count_devices
 from charrnn.runs.world import World
 
 # Up to this hidden size, threads share the batch (see charrnn.training.batch_shards), with at least
@@ -37,36 +28,47 @@ PRODUCT_PER_THREAD = 32_000
 BF16_STREAMS_AND_PRODUCT = {"lstm": (8, 0), "gru": (1, 800_000), "rnn": (1, 1_600_000)}
 
 
-def decide_trainer(
-    trainer: TrainerNode, model: DecidedModel, batch_size: int, world: World
-) -> DecidedTrainer:
-    """Return the options of the trainer with the decided device, precision and threads.
+def decide_hardware(config: DictConfig, streams: int, world: World) -> None:
+    """Write what is open about the device, the processes, the precision and the threads.
 
-    Raise InputError if this machine does not support an option. `batch_size` is of all ranks.
+    Raise InputError if this machine does not support an option.
+
+    Args:
+        config: its network and `data.batch_size`, the streams of all ranks, are decided.
+        streams: at most as many, because a short text has fewer.
     """
-    accelerator = _choose_accelerator(trainer.accelerator)
-    devices = _choose_devices(trainer.devices, accelerator, world)
+    trainer, model = config.trainer, config.model
+    trainer.accelerator = accelerator = _choose_accelerator(trainer.accelerator)
+    trainer.devices = devices = _choose_devices(trainer.devices, accelerator, world)
     num_processes = _count_processes(devices, trainer.num_nodes, world)
-    _check_split(batch_size, model.batchnorm, num_processes)
-    streams = batch_size // num_processes
-    threads = trainer.threads
-    if threads is None:
+    _check_split(config.data.batch_size, model.batchnorm, num_processes)
+    if num_processes > 1:
+        trainer.strategy = "ddp"
+    planned = config.data.batch_size // num_processes
+    if config.tf32 and accelerator != "gpu":
+        raise InputError("tf32=true: needs a CUDA GPU; leave it out")
+    precision = _choose_precision(trainer.precision, accelerator, model, planned)
+    if config.tf32 is None:
+        is_open = trainer.precision is None and accelerator == "gpu"
+        config.tf32 = is_open and precision == "32-true"
+    trainer.precision = precision
+    if config.threads is None:
         # A launcher has already divided the cores among its processes.
         threads = torch.get_num_threads() // (1 if world.launcher else count_devices(devices))
         if accelerator == "cpu":
-            threads = _choose_threads(model, streams, threads)
-        threads = max(1, threads)
-    choices = {
-        "accelerator": accelerator,
-        "devices": devices,
-        "strategy": "ddp" if num_processes > 1 else "auto",
-        "precision": _choose_precision(trainer.precision, accelerator, model, streams),
-        "threads": threads,
-    }
-    return DecidedTrainer(**{**vars(trainer), **choices})
+            threads = _choose_threads(model, planned, threads)
+        config.threads = max(1, threads)
+    if model.num_batch_shards is None:
+        shards = _count_shards(model, planned, config.threads) if accelerator == "cpu" else 1
+        model.num_batch_shards = max(1, min(shards, streams // num_processes))
 
 
-def _count_processes(devices: int | list[int], num_nodes: int, world: World) -> int:
+def count_processes(trainer: DictConfig) -> int:
+    """Return the number of processes on all machines, of a decided trainer."""
+    return count_devices(trainer.devices) * int(trainer.num_nodes)
+
+
+def _count_processes(devices: Any, num_nodes: int, world: World) -> int:
     """Return the number of all processes. Raise InputError if the launcher started others."""
     local = count_devices(devices)
     if world.launcher and (local, num_nodes) != (world.local_size, world.nodes):
@@ -96,8 +98,8 @@ def _check_split(batch_size: int, has_batchnorm: bool, num_processes: int) -> No
         )
 
 
-def _choose_accelerator(accelerator: str) -> str:
-    if accelerator == "auto":
+def _choose_accelerator(accelerator: str | None) -> str:
+    if accelerator in (None, "auto"):
         return "gpu" if torch.cuda.is_available() else "cpu"
     lacks_gpu = accelerator == "gpu" and not torch.cuda.is_available()
     if lacks_gpu or (accelerator == "mps" and not torch.backends.mps.is_available()):
@@ -109,8 +111,9 @@ def _choose_accelerator(accelerator: str) -> str:
     return accelerator
 
 
-def _choose_devices(devices: Any, accelerator: str, world: World) -> int | list[int]:
+def _choose_devices(devices: Any, accelerator: str, world: World) -> Any:
     gpus = torch.cuda.device_count()
+    devices = devices if isinstance(devices, int | str) else list(devices)
     if devices == "auto":
         available = gpus if accelerator == "gpu" else 1
         devices = world.local_size if world.launcher else available
@@ -122,22 +125,22 @@ def _choose_devices(devices: Any, accelerator: str, world: World) -> int | list[
     return devices
 
 
-def _choose_precision(precision: str, accelerator: str, model: DecidedModel, streams: int) -> str:
-    """Return the precision; auto is bf16-mixed if it is native and faster for these streams."""
+def _choose_precision(
+    precision: str | None, accelerator: str, model: DictConfig, streams: int
+) -> str:
+    """Return the precision; by default bf16-mixed if it is native and faster for these streams."""
     device_type = "cuda" if accelerator == "gpu" else accelerator
-    if precision == "auto" and accelerator == "gpu":
-        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        return "bf16-mixed" if has_bf16 and can_train_in_bf16(model.kind, "cuda") else "tf32-true"
-    if precision == "auto":
+    if precision is None:
         min_streams, min_product = BF16_STREAMS_AND_PRODUCT.get(model.kind, (1, math.inf))
         is_faster = streams >= min_streams and streams * model.hidden_size**2 >= min_product
-        has_bf16 = accelerator == "cpu" and cpu_has_bf16()
-        uses_bf16 = is_faster and has_bf16 and can_train_in_bf16(model.kind, "cpu")
+        has_bf16 = accelerator == "cpu" and is_faster and cpu_has_bf16()
+        if accelerator == "gpu":
+            has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        uses_bf16 = has_bf16 and can_train_in_bf16(model.kind, device_type)
         return "bf16-mixed" if uses_bf16 else "32-true"
-    if precision in ("16-mixed", "tf32-true") and accelerator != "gpu":
-        raise InputError(
-            f"trainer.precision={precision}: needs a CUDA GPU; use bf16-mixed or 32-true"
-        )
+    precision = PRECISIONS.get(precision, precision)
+    if precision == "16-mixed" and accelerator != "gpu":
+        raise InputError("trainer.precision=16-mixed: needs a CUDA GPU; use bf16-mixed or 32-true")
     if precision == "bf16-mixed" and not can_train_in_bf16(model.kind, device_type):
         raise InputError(
             f"trainer.precision=bf16-mixed: this {'CPU' if accelerator == 'cpu' else 'GPU'} cannot "
@@ -147,67 +150,18 @@ def _choose_precision(precision: str, accelerator: str, model: DecidedModel, str
     return precision
 
 
-def _choose_threads(model: DecidedModel, streams: int, available: int) -> int:
+def _choose_threads(model: DictConfig, streams: int, available: int) -> int:
     """Return how many of the available threads of a CPU have enough work."""
     if model.hidden_size <= SHARDED_HIDDEN:
         return _count_shards(model, streams, available)
     return max(1, min(available, streams * model.hidden_size**2 // PRODUCT_PER_THREAD))
 
 
-def _count_shards(model: DecidedModel, streams: int, threads: int) -> int:
+def _count_shards(model: DictConfig, streams: int, threads: int) -> int:
     """Return the number of shards of the batch; 1: the threads share the matrix products."""
     if model.batchnorm or model.hidden_size > SHARDED_HIDDEN:
         return 1
     return max(1, min(threads, streams // SHARD_STREAMS))
-
-
-def count_batch_shards(options: DecidedOptions, streams: int) -> int:
-    """Return the number of shards of this process's streams, which a short text may reduce."""
-    if options.trainer.accelerator != "cpu":
-        return 1
-    planned = options.data.batch_size // options.trainer.num_processes
-    return min(_count_shards(options.model, planned, options.trainer.threads), streams)
-
-
-@contextlib.contextmanager
-def compute_reproducibly(trainer: DecidedTrainer) -> Iterator[None]:
-    """Compute deterministically on a CUDA GPU, and use TF32 only if the precision says so.
-
-    cuBLAS, which cuDNN's recurrent layers use, is deterministic only with a fixed workspace size,
-    which it reads at the first use of the GPU. With TF32, which is on by default in cuDNN,
-    `charrnn evaluate` on a CPU would get another loss. torch's settings are restored at the end.
-    """
-    if trainer.accelerator != "gpu":
-        yield
-        return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    cudnn = torch.backends.cudnn
-    before = cudnn.deterministic, cudnn.benchmark
-    cudnn.deterministic, cudnn.benchmark = True, False
-    try:
-        with set_float32_precision(tf32=trainer.precision == "tf32-true"):
-            yield
-    finally:
-        cudnn.deterministic, cudnn.benchmark = before
-
-
-class ReproducibleSteps(L.Callback):
-    """Computes reproducibly while a batch is trained.
-
-    Lightning's set-up and the user's callbacks find torch's settings unchanged.
-    """
-
-    def __init__(self, trainer: DecidedTrainer) -> None:
-        self.trainer = trainer
-        self._settings = contextlib.ExitStack()
-
-    def on_train_batch_start(self, *_: Any) -> None:
-        self._settings.enter_context(compute_reproducibly(self.trainer))
-
-    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
-        self._settings.close()
-
-    on_exception = teardown = on_train_batch_end
 
 
 @functools.cache
@@ -232,20 +186,9 @@ def can_train_in_bf16(kind: str, device_type: str) -> bool:
     return all(part.dtype != torch.float16 for layer in state for part in layer)
 
 
-def describe(trainer: DecidedTrainer) -> str:
-    """Describe the device, the processes and the precision in a line."""
-    if trainer.accelerator == "cpu":
-        name = f"CPU, {trainer.threads} thread" + "s" * (trainer.threads != 1)
-    else:
-        is_gpu = trainer.accelerator == "gpu"
-        name = torch.cuda.get_device_name(get_first_device(trainer)) if is_gpu else "Apple GPU"
-    several = f", {count} processes" if (count := trainer.num_processes) > 1 else ""
-    return f"{name}{several}, precision {trainer.precision}"
-
-
-def get_first_device(trainer: DecidedTrainer) -> torch.device:
-    """Return the first device of the trainer."""
+def get_first_device(trainer: DictConfig) -> torch.device:
+    """Return the first device of a decided trainer."""
     if trainer.accelerator != "gpu":
         return torch.device(trainer.accelerator)
     devices = trainer.devices
-    return torch.device("cuda", devices[0] if isinstance(devices, list) else 0)
+    return torch.device("cuda", 0 if isinstance(devices, int) else devices[0])

@@ -15,7 +15,7 @@ from typing import Any
 from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.files import replace_file, shorten_path
 from charrnn.runs.folder import LEADERBOARD
-from charrnn.runs.summary import Summary, summarize_runs, to_number
+from charrnn.runs.summary import Summary, name_ranking, summarize_runs, to_number
 from charrnn.say import escape_unprintable, format_duration, say, shorten_numbers
 
 # The headings of the table that differ from the names of the columns.
@@ -25,11 +25,12 @@ _HEADINGS = {
     "network_deviation": "network deviation",
     "seconds": "time",
 }
-_NOT_IN_TABLE = ("steps", "parameters", "characters_per_second", "text")
+_NOT_IN_TABLE = ("steps", "parameters", "characters_per_second", "text", "metric", "objective")
 _LOSSES = ("loss", "mean", "deviation")
 _NETWORK_LOSSES = ("network_loss", "network_mean", "network_deviation")
+BEST_LOSS, BEST_LOSS_AS_WRITTEN = "val/best_loss", "val/best_loss_as_written"
 # Options that are not compared: the text is the table's title, and a resume adds the last two.
-_NOT_COMPARED = ("data", "data.input_txt", "data.corpus", "data.input_h5", "data.input_json",
+_NOT_COMPARED = ("data", "data.input_txt", "data.input_h5", "data.input_json",
                  "resume", "trust")  # fmt: skip
 
 
@@ -94,8 +95,11 @@ class Leaderboard:
             name = escape_unprintable(text)
             title, of_text = (f"{name}:\n", f" on {name}") if len(groups) > 1 else ("", "")
             tables.append(title + Leaderboard(self.folder, runs)._format())
-            validated = [run for run in runs if run.numbers["loss"] is not None]
-            if best := min(validated, key=lambda run: run.numbers["loss"], default=None):
+            ranking = name_ranking([run.numbers for run in runs])
+            ranked = [
+                (n, i) for i, run in enumerate(runs) if (n := run.numbers[ranking]) is not None
+            ]
+            if best := runs[min(ranked)[1]] if ranked else None:
                 path = shlex.quote(shorten_path(best.folder))
                 lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
         return "\n\n".join(tables), lines
@@ -139,15 +143,29 @@ def report_sweep(folder: Path, resume_command: str = "") -> None:
     """Print the leaderboard of a sweep and how to resume it; write leaderboard.csv."""
     if not (runs := summarize_runs(folder)):
         return
-    board = rank_runs(folder, runs)
+    ranking = name_ranking([run.numbers for run in runs])
+    metric = BEST_LOSS_AS_WRITTEN if ranking == "loss" else runs[0].numbers["metric"]
+    board = rank_runs(folder, runs, ranking)
     table, sample_lines = board.describe()
-    say(*table.split("\n"))
+    say(f"the lowest {metric} first:", *table.split("\n"))
     say(f"sweep folder: {shorten_path(folder)}")
     if resume_command:
         say(f"some jobs are not finished; to resume the sweep: {resume_command}")
-    for line in sample_lines:
+    for line in [*sample_lines, *_compare_winners(folder, runs)]:
         say(line)
     board.write_csv(folder / LEADERBOARD)
+
+
+def _compare_winners(folder: Path, runs: Sequence[Summary]) -> list[str]:
+    """Return a line if the network's loss and the loss as written have different best runs."""
+    names = []
+    for number in ("loss", "network_loss"):
+        validated = [run for run in runs if run.numbers[number] is not None]
+        best = min(validated, key=lambda run: run.numbers[number], default=None)
+        names += [] if best is None else [os.path.relpath(best.folder, folder)]
+    if len({*names}) < 2 or len({run.fingerprint for run in runs}) > 1:
+        return []
+    return [f"{BEST_LOSS_AS_WRITTEN} is lowest in {names[0]}, {BEST_LOSS} in {names[1]}"]
 
 
 def _sort_key(value: Any) -> tuple[bool, float, str]:

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from charrnn.errors import (
     InputError,
@@ -26,6 +27,12 @@ from charrnn.errors import (
     to_one_line,
 )
 from charrnn.files import shorten_path
+
+if TYPE_CHECKING:
+    import lightning as L
+
+    from charrnn.runs.run import Run
+    from charrnn.runs.world import World
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # Hydra requires that its plugins are next to the package.
@@ -65,10 +72,35 @@ def silence_libraries() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def explain(
+@contextlib.contextmanager
+def explain_errors(run: Run, world: World) -> Iterator[list[L.Trainer]]:
+    """Raise the error that explains an error of a library or of the user's code in training.
+
+    Yield a list, to which the trainer is appended once it exists.
+    """
+    from charrnn.runs import processes
+
+    trainers: list[L.Trainer] = []
+    try:
+        yield trainers
+        if world.size > 1:  # not after a failure, because it may wait for a failed rank
+            processes.leave_group()
+    except Exception as error:
+        if world.size > 1 and (lost := processes.to_lost_process(error)):
+            raise lost from error
+        # The first step uses the rest of a checkpoint, such as its counters.
+        has_trained = any(t.global_step > run.first_step + 1 for t in trainers)
+        checkpoint = None if has_trained else run.checkpoint
+        explanation = _explain(error, run.folder, checkpoint, processes.find_code(run.config))
+        if explanation is error:
+            raise
+        raise explanation from error
+
+
+def _explain(
     error: Exception, folder: Path, checkpoint: Path | None, targets: Iterable[str]
 ) -> Exception:
-    """Return the error to raise for an error of a library or of the user's code in training.
+    """Return the error to raise for an error in training.
 
     `checkpoint` is the resumed checkpoint, if at most one step is trained since.
     """

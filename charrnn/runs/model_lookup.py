@@ -88,7 +88,7 @@ def find_model(path: AnyPath | None) -> Path:
 
     Args:
         path: a file; a run's folder: its best model; a sweep's folder: the model of the run with
-            the lowest validation loss; None: the newest run or sweep in outputs/ with a model. A
+            the lowest objective; None: the newest run or sweep in outputs/ with a model. A
             line on standard error names the choice in the last two cases.
     """
     if path is None:
@@ -138,13 +138,13 @@ def find_runs_by_age() -> Iterator[Path]:
 
 
 def _find_best_run(sweep: Path) -> Path | None:
-    """Return the run with the lowest loss in a sweep's folder; None: no run."""
-    from charrnn.runs.summary import find_best, read_model_facts, read_rows
+    """Return the run of a sweep with the lowest objective or loss; None: no run."""
+    from charrnn.runs.summary import name_ranking, read_numbers
 
     folders = [folder for folder in sorted(sweep.iterdir()) if _find_best_file(folder) is not None]
-    best = (find_best(read_model_facts(path), read_rows(path))["loss"] for path in folders)
-    losses = [(loss, path) for loss, path in zip(best, folders, strict=True) if loss is not None]
-    return min(losses, default=(None, None))[1]
+    numbers = [*map(read_numbers, folders)]
+    ranked = [(n[name_ranking(numbers)], path) for n, path in zip(numbers, folders, strict=True)]
+    return min((pair for pair in ranked if pair[0] is not None), default=(None, None))[1]
 
 
 @functools.cache

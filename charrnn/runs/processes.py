@@ -22,6 +22,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
@@ -29,6 +30,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from lightning.fabric.plugins.environments import SLURMEnvironment
+from omegaconf import DictConfig, OmegaConf
 from torch.distributed import (  # type: ignore[attr-defined]
     PrefixStore,
     Store,
@@ -38,11 +40,11 @@ from torch.distributed import (  # type: ignore[attr-defined]
 
 from charrnn.errors import STOP_SIGNALS, InputError, Interrupted, RunError, shorten, to_one_line
 from charrnn.options.cells import CELLS, find_cell, register_cell
-from charrnn.options.training import DecidedOptions
-from charrnn.runs.plan import RunPlan
+from charrnn.runs.folder import escape_interpolations
+from charrnn.runs.hardware import count_processes
+from charrnn.runs.run import Run
 from charrnn.runs.world import GRACE, PIPE, World
 from charrnn.say import say
-from charrnn.training.signals import Signals
 
 ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"  # torch's variables for the address of rank 0
 LOOPBACK = "127.0.0.1"
@@ -57,7 +59,7 @@ from charrnn.commands.train import follow
 sys.exit(follow())
 """
 
-Fit = Callable[[RunPlan, Signals, World], int]
+Fit = Callable[[Run, World], Any]
 
 
 class LostProcess(RunError):
@@ -67,19 +69,19 @@ class LostProcess(RunError):
 # -- rank 0 --------------------------------------------------------------------------------
 
 
-def check_ranks(options: DecidedOptions, world: World) -> None:
+def check_ranks(config: DictConfig, world: World) -> None:
     """Raise InputError if this process cannot start the other ranks of a run.
 
     They cannot import a class in the user's script, and a process has one process group.
     """
-    if options.trainer.num_processes == 1:
+    if count_processes(config.trainer) == 1:
         return
     if dist.is_initialized() and not world.launcher:
         raise InputError(
             "trainer.devices: another training in this process has left its process group; end it "
             "first: torch.distributed.destroy_process_group()"
         )
-    for name in find_code(options):
+    for name in find_code(config):
         if name.startswith("__main__.") or "<" in name:
             raise InputError(
                 f"trainer.devices: the other processes cannot import {shorten(name)} from the "
@@ -87,32 +89,31 @@ def check_ranks(options: DecidedOptions, world: World) -> None:
             )
 
 
-def find_code(options: DecidedOptions) -> list[str]:
+def find_code(config: DictConfig) -> list[str]:
     """Return the dotted names of the classes of the config, and of the cell."""
-    module = find_cell(options.model.kind).module
+    module = find_cell(config.model.kind).module
     if not isinstance(module, str):
         module = f"{module.__module__}.{getattr(module, '__qualname__', '')}"
-    return [module, *re.findall('"_target_": "([^"]*)"', json.dumps(options.to_dict()))]
+    values = json.dumps(OmegaConf.to_container(config))
+    return [module, *re.findall('"_target_": "([^"]*)"', values)]
 
 
 @contextlib.contextmanager
-def lead_ranks(run: RunPlan, world: World, explain_resume: Callable[[], str]) -> Iterator[World]:
+def lead_ranks(run: Run, world: World) -> Iterator[World]:
     """Send the run to the other ranks, if it has any. Start and end them if no launcher does.
 
-    Yield the world in which this process is rank 0. If this rank hangs after another one failed,
-    `explain_resume` returns the end of the message.
+    Yield the world in which this process is rank 0.
     """
-    count = run.options.trainer.num_processes
+    count = count_processes(run.config.trainer)
     starts_ranks = count > 1 and not world.launcher
-    ranks = _start_ranks(count, explain_resume) if starts_ranks else contextlib.nullcontext(world)
+    ranks = _start_ranks(count, run) if starts_ranks else contextlib.nullcontext(world)
     with ranks as world:
-        if count > 1:
-            send_run(run)
+        send_run(run, world)
         yield world
 
 
 @contextlib.contextmanager
-def _start_ranks(count: int, explain_resume: Callable[[], str]) -> Iterator[World]:
+def _start_ranks(count: int, run: Run) -> Iterator[World]:
     """Start ranks 1 to `count` - 1 on this machine, form the group, and end them."""
     world = World("charrnn", 0, 0, count, count)
     # Port 0 selects a free port, and the store keeps it.
@@ -131,7 +132,7 @@ def _start_ranks(count: int, explain_resume: Callable[[], str]) -> Iterator[Worl
         if process.wait():
             events.put(failure := _describe_failure(rank, process, error))
             if not is_over.wait(GRACE):  # NCCL waits for the rank until TIMEOUT
-                say(f"charrnn train: {failure}; {explain_resume()}")
+                say(f"charrnn train: {failure}; {run.explain_resume()}")
                 os._exit(1)
 
     try:
@@ -195,32 +196,36 @@ def _describe_failure(
     return RunError(f"rank {rank} (process {process.pid}) {cause}")
 
 
-def send_run(run: RunPlan | None) -> None:
+def send_run(run: Run | None, world: World) -> None:
     """Send the run to all other ranks, with its registered cell. None: there is no training."""
-    kind = None if run is None else run.options.model.kind
+    if world.size == 1:
+        return
+    kind = None if run is None else run.config.model.kind
+    if run is not None:  # The other ranks have no Hydra that resolves ${hydra:...}.
+        values = escape_interpolations(OmegaConf.to_container(run.config, resolve=True))
+        run = replace(run, config=OmegaConf.create(values))
     _broadcast([run, None if kind is None or kind in CELLS else find_cell(kind)])
 
 
 # -- the other ranks -----------------------------------------------------------------------
 
 
-def follow(fit: Fit, world: World, signals: Signals, rank_0: Connection | None) -> None:
+def follow(fit: Fit, world: World, rank_0: Connection | None) -> None:
     """Train as another rank, with the run from rank 0.
 
     `rank_0` is the pipe to rank 0, if it started this process.
     """
     with contextlib.nullcontext() if rank_0 is None else _report_errors(rank_0):
         if rank_0 is not None:
-            signals.start_deferring()  # rank 0 decides when to stop
             rank_0.send(None)
         join_group(world)
         objects: list[Any] = [None, None]
         _broadcast(objects)
         run, cell = objects
         if cell is not None:
-            register_cell(run.options.model.kind, cell)
+            register_cell(run.config.model.kind, cell)
         if run is not None:
-            fit(run, signals, world)
+            fit(run, world)
 
 
 @contextlib.contextmanager
@@ -270,6 +275,11 @@ def join_group(world: World, store: Store | None = None) -> None:
         raise RunError(
             f"{world.launcher}: its processes cannot connect at {address} ({to_one_line(error)})"
         ) from error
+
+
+def leave_group() -> None:
+    """Leave the process group after a training."""
+    dist.destroy_process_group()
 
 
 def _broadcast(objects: list[Any]) -> None:

@@ -23,7 +23,14 @@ from typing import Any
 from charrnn.errors import InputError
 from charrnn.models import model_file
 from charrnn.models.trained import LOSS, LOSS_AS_WRITTEN, find_loss
-from charrnn.runs.folder import is_run, read_config, read_yaml, select
+from charrnn.runs.folder import (
+    is_run,
+    read_config,
+    read_result,
+    read_yaml,
+    select,
+    unescape_interpolations,
+)
 from charrnn.say import say
 
 METRICS = "metrics.csv"
@@ -84,12 +91,13 @@ def summarize_run(folder: Path) -> Summary:
     characters = _to_count(facts.get("characters_a_step"))
     steps = int(rows[-1]["step"]) if rows else 0
     numbers = {
-        **find_best(facts, rows),
+        **_find_best(facts, rows),
         "steps": steps,
         "parameters": _to_count(facts.get("parameters")),
         "seconds": round(steps * characters / speed, 1) if characters and speed else None,
         "characters_per_second": round(speed) if speed else None,
     }
+    numbers["metric"], numbers["objective"] = read_result(folder)
     pairs = (line.lstrip("+~").partition("=") for line in read_overrides(folder))
     # Hydra writes True in the overrides of a sweep's jobs, and true in those of a run.
     options = {n: {"True": "true", "False": "false"}.get(v, v) for n, _, v in pairs}
@@ -98,10 +106,19 @@ def summarize_run(folder: Path) -> Summary:
     # Loggers and tags change no loss, and may contain the run's path. A resume can set trust.
     without_seed = {n: v for n, v in config.items() if n not in _NOT_IN_LOSS}
     config_without_seed = json.dumps([without_seed, fingerprint], sort_keys=True, default=str)
+    # A place in the run's own folder is the same place.
+    config_without_seed = config_without_seed.replace(json.dumps(str(folder.absolute()))[1:-1], "")
     return Summary(folder, numbers, options, text, fingerprint, scored_on, config_without_seed)
 
 
-def find_best(facts: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+def read_numbers(folder: Path) -> dict[str, Any]:
+    """Return the losses of a run's best model, and the objective of its sweep."""
+    numbers = _find_best(read_model_facts(folder), read_rows(folder))
+    numbers["metric"], numbers["objective"] = read_result(folder)
+    return numbers
+
+
+def _find_best(facts: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     """Return `loss`, `network_loss` and `step` of a run's best model; None without validation.
 
     Without facts, because the model file was removed, the best row of metrics.csv counts.
@@ -112,6 +129,12 @@ def find_best(facts: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
         loss, network_loss = get_loss(best), best["val/loss"]
         step = int(best["step"])
     return {"loss": loss, "network_loss": network_loss, "step": step}
+
+
+def name_ranking(runs: Sequence[dict[str, Any]]) -> str:
+    """Return the number by which runs are ranked, "loss" or the "objective" of their sweep."""
+    metrics = {numbers["metric"] for numbers in runs}
+    return "objective" if len(metrics) == 1 and None not in metrics else "loss"
 
 
 def read_rows(folder: Path) -> list[Row]:
@@ -156,8 +179,9 @@ def name_text(config: dict[str, Any]) -> str:
     """Return the name of a run's text: its files or its corpus."""
     data = select(config, "data")
     data = data if isinstance(data, dict) else {}
-    text = data.get("input_txt") or data.get("corpus") or data.get("input_h5") or "?"
-    return ", ".join(Path(str(path)).name for path in (text if isinstance(text, list) else [text]))
+    text = data.get("input_txt") or data.get("input_h5") or "?"
+    paths = text if isinstance(text, list) else [text]
+    return ", ".join(Path(unescape_interpolations(str(path))).name for path in paths)
 
 
 def read_model_facts(folder: Path) -> dict[str, Any]:

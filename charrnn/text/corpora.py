@@ -31,7 +31,7 @@ from typing import NamedTuple
 from charrnn.errors import InputError, RunError, format_reason, shorten, suggest_name
 from charrnn.files import hold_lock, replace_file
 from charrnn.say import say
-from charrnn.text.sources import compute_sha256
+from charrnn.text.sources import compute_sha256, find_files
 
 _HINT = "to train on a text of yours: charrnn train my.txt"
 _TIMEOUT = 30  # seconds without a response
@@ -174,7 +174,7 @@ def fetch_corpus(name: str) -> Path:
     corpus = CORPORA.get(name)
     if corpus is None:
         hint = suggest_name(name, CORPORA, f"; there are {', '.join(CORPORA)}")
-        raise InputError(f"data.corpus={shorten(name)}: no such corpus{hint}")
+        raise InputError(f"{shorten(name)}: no such corpus{hint}")
     path = get_cache_folder() / "corpora" / f"{name}.txt"
     if path.is_file():
         return path
@@ -192,6 +192,22 @@ def fetch_corpus(name: str) -> Path:
                         f"{corpus.sha256}); {_HINT}"
                     )
     return path
+
+
+def fetch_corpora(input_txt: str | list[str]) -> str | list[str]:
+    """Return the names of a text, with the file of a corpus in the place of its name."""
+    if isinstance(input_txt, str):
+        return str(fetch_corpus(input_txt)) if input_txt in CORPORA else input_txt
+    return [str(fetch_corpora(name)) for name in input_txt]
+
+
+def require_text(input_txt: str) -> None:
+    """Raise InputError if there is neither a corpus nor a file of this name."""
+    if input_txt not in CORPORA:
+        try:
+            find_files(input_txt)
+        except InputError as error:
+            raise InputError(f"{error}{suggest_name(input_txt, CORPORA)}") from None
 
 
 def _download(url: str, output: Path) -> None:

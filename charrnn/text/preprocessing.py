@@ -32,7 +32,7 @@ from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import convert_write_errors, hold_lock, replace_file, require_regular_file
 from charrnn.options.datasets import DEFAULT_SPLIT, SPLITS, DataOptions, SplitOptions
 from charrnn.say import ProgressDisplay, say
-from charrnn.text.corpora import CORPORA, fetch_corpus, get_cache_folder
+from charrnn.text.corpora import CORPORA, fetch_corpora, get_cache_folder
 from charrnn.text.lists import LIST_MARK, resolve_lines, shuffle_lines
 from charrnn.text.sources import (
     STDIN,
@@ -244,14 +244,11 @@ def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, P
     """
     if data.input_h5 is not None and data.input_json is not None:
         return Path(data.input_h5), Path(data.input_json)
-    input_txt = data.input_txt
-    if data.corpus is not None:
-        input_txt = str(fetch_corpus(data.corpus))
-    if input_txt is None:
+    if data.input_txt is None:
         raise InputError(
-            "data.input_txt=null: give a text, or the name of a corpus: "
-            + ", ".join(f"data={name}" for name in CORPORA)
+            f"data.input_txt=null: give a text, or the name of a corpus: {', '.join(CORPORA)}"
         )
+    input_txt = fetch_corpora(data.input_txt)
     source = describe_source(find_files(input_txt), data)
     candidates = _list_candidates(input_txt, source)
     for pair in candidates:

@@ -1,5 +1,6 @@
 """The public Lightning classes: a module, a data module, callbacks, a logger and more."""
 
+from charrnn.training.announcement import Announcement
 from charrnn.training.callbacks import EarlyStopping, Samples
 from charrnn.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from charrnn.training.counting import CharacterCounts
@@ -9,8 +10,10 @@ from charrnn.training.metrics_file import MetricsCSV
 from charrnn.training.module import LanguageModel
 from charrnn.training.muon import Muon
 from charrnn.training.progress_bar import Progress
+from charrnn.training.reproducible import ReproducibleSteps
 
 __all__ = [
+    "Announcement",
     "AtomicCheckpointIO",
     "CharacterCounts",
     "EarlyStopping",
@@ -18,6 +21,7 @@ __all__ = [
     "MetricsCSV",
     "Muon",
     "Progress",
+    "ReproducibleSteps",
     "RunCheckpoints",
     "Samples",
     "TextDataModule",

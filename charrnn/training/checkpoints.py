@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import lightning as L
 import torch
+from lightning.pytorch import callbacks as ready_made
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.plugins.io import CheckpointIO
 from torch.nn.utils.parametrize import is_parametrized
@@ -31,6 +32,7 @@ from charrnn.models.trained import LOSS_AS_WRITTEN
 from charrnn.options.ranges import AT_LEAST_1, check_arguments
 from charrnn.say import say
 from charrnn.training.counting import CharacterCounts
+from charrnn.training.datamodule import TextDataModule
 from charrnn.training.log import TrainingLog, is_fitting
 from charrnn.training.restoring import is_validation_due
 from charrnn.training.signals import Signals
@@ -41,47 +43,67 @@ BEST = "best.ckpt"
 MODEL = "model.safetensors"
 
 
-@dataclass
-class CheckpointContext:
-    """The facts of a run that `RunCheckpoints` needs."""
-
-    folder: Path
-    checkpoint_every: int
-    signals: Signals
-    # plain values that every checkpoint contains, such as the config and the data
-    entry: dict[str, Any] = field(default_factory=dict)
+# These callbacks change the training at the start of an epoch, and checkpoints do not contain it.
+# The values say what to use instead of them.
+INEXACT: dict[type, str] = {
+    ready_made.StochasticWeightAveraging: " (callbacks=ema averages the weights, and resumes)",
+    ready_made.GradientAccumulationScheduler: " (trainer.accumulate_grad_batches= resumes)",
+    **dict.fromkeys((ready_made.BaseFinetuning, ready_made.ModelPruning), ""),
+    **dict.fromkeys((ready_made.BatchSizeFinder, ready_made.LearningRateFinder), ""),
+}
 
 
 class RunCheckpoints(Checkpoint):
     """Writes checkpoints and the model file, and ends the run after a signal.
 
+    The files are written into the Trainer's `default_root_dir`. A resume is exact, so in a training
+    callbacks are refused that no checkpoint contains (`INEXACT`).
+
     Args:
-        checkpoint_context: facts of the run, from `charrnn train`.
+        every: steps between checkpoints; None: only at a validation with the lowest loss, and at
+            the end.
         keep_every: also write a checkpoint every `keep_every` steps that is never overwritten.
     """
 
     def __init__(
         self,
-        checkpoint_context: CheckpointContext,
+        every: Annotated[int | None, AT_LEAST_1] = None,
         keep_every: Annotated[int | None, AT_LEAST_1] = None,
     ) -> None:
-        check_arguments(RunCheckpoints.__init__, "callbacks.checkpoints.", keep_every=keep_every)
-        self.context = checkpoint_context
-        self.folder = checkpoint_context.folder / "checkpoints"
-        self.keep_every = keep_every
+        values = {"every": every, "keep_every": keep_every}
+        check_arguments(RunCheckpoints.__init__, "callbacks.checkpoints.", **values)
+        self.every, self.keep_every = every, keep_every
+        self.root = Path()
+        self._signals = Signals()
         self._step = 0
         self._needs_validation = False
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.root / "checkpoints"
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        self.root = Path(trainer.default_root_dir)
+        for callback in trainer.callbacks if stage == "fit" else ():
+            for kind, hint in INEXACT.items():
+                if isinstance(callback, kind):
+                    raise InputError(
+                        f"callbacks: {type(callback).__name__} does not resume exactly; leave it "
+                        f"out{hint}"
+                    )
+
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         # Lightning sets its signal handlers between this hook and on_train_start.
-        self.context.signals.block()
+        self._signals = Signals(verbose=trainer.is_global_zero)
+        self._signals.block()
         if self._needs_validation and trainer.max_steps != -1:
             # Lightning would skip all hooks of a run at its last step. The fraction prevents this,
             # and is too small for other callbacks.
             trainer.fit_loop.epoch_loop.max_steps += 0.001
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self.context.signals.start_deferring()
+        self._signals.start()
         self._step = trainer.global_step
         if trainer.is_global_zero and not trainer.fast_dev_run:
             make_folder(self.folder)
@@ -101,6 +123,13 @@ class RunCheckpoints(Checkpoint):
             trainer.should_stop = True  # Lightning then validates a last time
         if not self._is_validation_next(trainer):
             self._save(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._signals.stop()
+        self._signals.raise_received()
+
+    def on_exception(self, *_: Any) -> None:
+        self._signals.stop()
 
     def on_scoring(self, trainer: L.Trainer, pl_module: Any, done: int, total: int) -> None:
         """Save and stop after a signal in a validation. A resume begins with this validation.
@@ -138,7 +167,7 @@ class RunCheckpoints(Checkpoint):
         received, _ = self._reduce_signals(trainer)
         is_end = received or _stops_early(trainer) or step >= trainer.estimated_stepping_batches
         is_kept = self.keep_every is not None and step % self.keep_every == 0
-        is_due = is_end or is_kept or step % self.context.checkpoint_every == 0
+        is_due = is_end or is_kept or (self.every is not None and step % self.every == 0)
         is_best = module.best.step == step or (is_due and not trainer.enable_validation)
         names = [BEST] if is_best else []
         names += [f"step-{step}.ckpt"] if is_kept else []
@@ -177,14 +206,14 @@ class RunCheckpoints(Checkpoint):
         if loss_as_written is not None:
             facts = {**facts, LOSS_AS_WRITTEN: float(loss_as_written)}
         model = replace(model, counts=counts, facts={**model.facts, **facts})
-        model_file.save(self.context.folder / MODEL, model)
+        model_file.save(self.root / MODEL, model)
 
     def _reduce_signals(self, trainer: L.Trainer, is_scoring: bool = False) -> tuple[int, bool]:
         """Return the signal that any rank has received, or 0, and whether any rank is scoring.
 
         So all ranks stop at the same step.
         """
-        signals = self.context.signals
+        signals = self._signals
         received = signals.received or 0
         if trainer.world_size > 1:
             highest = torch.tensor([received, is_scoring])  # on the CPU: no rank waits for its GPU
@@ -203,7 +232,7 @@ class RunCheckpoints(Checkpoint):
         is_complete = trainer.global_step >= trainer.estimated_stepping_batches
         is_end = is_complete or (has_stopped and _stops_early(trainer))
         checkpoint.setdefault(ENTRY, {}).update(
-            self.context.entry,
+            _describe_data(trainer),
             finished=is_end and not self._needs_validation,
             needs_validation=self._needs_validation,
         )
@@ -225,7 +254,7 @@ class RunCheckpoints(Checkpoint):
 
         A new folder gets them from the resumed checkpoint, or from the best.ckpt next to it.
         """
-        model = self.context.folder / MODEL
+        model = self.root / MODEL
         if not step or model.exists():
             return True
         resumed = Path(str(trainer.ckpt_path))
@@ -238,6 +267,20 @@ class RunCheckpoints(Checkpoint):
                     return True
         say(f"the best model so far, of step {step:,}, is lost; the next validation writes another")
         return False
+
+
+def _describe_data(trainer: L.Trainer) -> dict[str, Any]:
+    """Return the facts of the data that a resume compares."""
+    data = trainer.datamodule
+    if not isinstance(data, TextDataModule):
+        return {}
+    return {
+        "fingerprint": data.encoded.fingerprint,
+        "background": data.background.fingerprint,
+        "earlier": {} if data.earlier is None else data.earlier.facts,
+        "batch_size": data.streams.batch_size,
+        "seq_length": data.streams.seq_length,
+    }
 
 
 def _stops_early(trainer: L.Trainer) -> bool:

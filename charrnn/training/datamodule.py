@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning as L
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from charrnn.data import EncodedText, SplitIds, Streams, cut_streams, fit_sizes, open_data
 from charrnn.errors import InputError
-from charrnn.options.datasets import DataOptions, without_default_corpus
+from charrnn.options.datasets import DataOptions
 from charrnn.text.background import Background
 from charrnn.text.preprocessing import prepare_files, require_pair
 from charrnn.text.prompt import PRIMER_FACT, choose_primer, get_primer_slice
@@ -29,11 +29,6 @@ from charrnn.text.sources import as_name_list
 from charrnn.text.vocabulary import Vocabulary
 
 BLOCK_IDS = 1 << 20  # ids that are copied from the file, and to a GPU, at once
-
-NEEDS_WINDOWS = (
-    "the text is one batch, a WholeText for LanguageModel; for a part of it, or for other code, "
-    'use TextDataModule(..., validation="windows") or data.validation=windows'
-)
 
 # ids (N, T), targets (N, T), and whether it is the first window of the text
 Window = tuple[Tensor, Tensor, bool]
@@ -47,21 +42,23 @@ class TextDataModule(L.LightningDataModule):
         data.setup("fit")
 
     Args:
-        input_txt: the text: a file, a list of files, a folder (its *.txt) or a glob. It is
-            preprocessed once, beside the text or in the cache, and again when it changes.
-        seed: shuffles the text, together with the number of the epoch.
-        validation: the batches of validation and test: ``text``, a `WholeText`, for
-            `LanguageModel`; or ``windows``, as in training, for other modules.
+        input_txt: the text: a file, a list of files, a folder (its *.txt), a glob, or the name of
+            a corpus. It is preprocessed once, beside the text or in the cache, and again when it
+            changes.
         encoded: the text, if it is already open; then nothing is preprocessed.
         earlier: the text of the model from which training starts; it is counted too.
         beside_the_text: whether the preprocessed text may be stored beside the text, or only in
             the cache.
         options: other fields of `charrnn.DataOptions`, as `charrnn train --help=all` explains them:
             val_frac=0.2, encoding="bytes", or input_h5= and input_json= instead of the text.
-            `batch_size` is the total of all ranks; None means 32.
+            `batch_size` is the total of all ranks; None means 32. `seed` shuffles the text,
+            together with the number of the epoch.
 
-    ``charrnn train`` creates one data module whose text decides the sizes, and trains on a second
-    one with these sizes.
+    Validation and test have a single batch, a `WholeText`, where a `LanguageModel` scores the whole
+    split. Other modules, loops without a Trainer, and limits such as ``limit_val_batches=0.1`` get
+    windows, as in training.
+
+    `batch_size` may be set until training starts, as `charrnn.decide` chooses it.
 
     Raises:
         InputError: a value is out of its range, or (in `setup`) the text cannot be used.
@@ -72,25 +69,19 @@ class TextDataModule(L.LightningDataModule):
         self,
         input_txt: str | os.PathLike[str] | list[str] | None = None,
         *,
-        seed: int = 0,
-        validation: Literal["text", "windows"] = "text",
         encoded: EncodedText | None = None,
         earlier: EncodedText | None = None,
         beside_the_text: bool = True,
         **options: Any,
     ) -> None:
         super().__init__()
-        if validation not in ("text", "windows"):
-            raise InputError(f"data.validation={validation!r}: must be text or windows")
-        self.validation = validation
         options["input_txt"] = input_txt
         plain = {n: os.fspath(v) if isinstance(v, os.PathLike) else v for n, v in options.items()}
         self.options = DataOptions(**plain)
-        without_default_corpus(vars(self.options), ["data.corpus"])
         self.batch_size = self.options.batch_size or 32
         self.seq_length = self.options.seq_length
         self.shuffle = self.options.shuffle
-        self.seed = seed
+        self.seed = self.options.seed or 0
         self.earlier = earlier
         self._beside_the_text = beside_the_text
         self._encoded = encoded
@@ -180,37 +171,34 @@ class TextDataModule(L.LightningDataModule):
     def _build_loader(self, name: str) -> TextLoader | Windows | list[Any]:
         if (ids := self.split(name)) is None:
             return []
-        if self.validation == "text":
-            limit = getattr(self.trainer, f"limit_{name}_batches", 1)
-            if isinstance(limit, float) and 0 < limit < 1:
-                raise InputError(f"limit_{name}_batches={limit}: {NEEDS_WINDOWS}")
+        module = None if self.trainer is None else self.trainer.lightning_module
+        limit = getattr(self.trainer, f"limit_{name}_batches", None)
+        is_whole = isinstance(limit, float) and limit == 1.0
+        if is_whole and getattr(module, "scores_whole_text", False):
             return TextLoader(ids)
         sizes = fit_sizes(len(ids), self.batch_size, self.seq_length)
         return Windows(cut_streams(self.encoded, name, *sizes))
 
 
 class WholeText:
-    """A batch that is a whole text, which all ranks score together."""
+    """A batch that is a whole text, as the window (ids, targets, begins) of a single stream.
+
+    ids and targets are (1, n - 1). `LanguageModel` reads the text from `ids` instead, in blocks,
+    and all ranks score it together.
+    """
 
     def __init__(self, ids: SplitIds) -> None:
         self.ids = ids
 
-    def __iter__(self) -> Iterator[Tensor]:
-        # Lightning infers a batch size of 1 from them; other code means a window.
-        return iter([torch.empty(1).as_subclass(_NoWindow)] * 3)
+    def __len__(self) -> int:
+        return 3
 
-    def __getitem__(self, index: Any) -> Any:
-        raise InputError(f"validation, test: {NEEDS_WINDOWS}")
+    def __iter__(self) -> Iterator[Any]:
+        return (self[index] for index in range(3))
 
-
-class _NoWindow(Tensor):
-    """A tensor of which only the size can be read."""
-
-    @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (Tensor.size, Tensor.ndim.__get__):  # type: ignore[attr-defined]
-            return super().__torch_function__(func, types, args, kwargs)
-        raise InputError(f"validation, test: {NEEDS_WINDOWS}")
+    def __getitem__(self, index: int) -> Any:
+        ids = torch.from_numpy(self.ids[:])[None]
+        return (ids[:, :-1], ids[:, 1:], True)[index]
 
 
 class TextLoader:

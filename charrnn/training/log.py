@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
 import torch
 import yaml
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from omegaconf import DictConfig, OmegaConf
 
+from charrnn.models.checkpoint import ENTRY
 from charrnn.training.metrics_file import MetricsCSV
 
-BEST_LOSS = "hparams/best_val_loss"
 LAYOUT = {"loss": {"training and validation": ["Multiline", ["train/loss", "val/loss"]]}}
 
 
@@ -26,32 +28,63 @@ class TrainingLog(L.Callback):
     mean of all ranks.
 
     Args:
-        hyperparameters: nested plain values for the loggers; by default, the module's.
+        config: the config of the run, for loggers and for `charrnn train resume=`: checkpoints
+            contain it as it is, and loggers get the resolved values. None: loggers get the module's
+            hyperparameters.
+        hparams: the options for TensorBoard's HParams, in the order of its columns; a resume shows
+            those of the run's start. None: all options.
     """
 
-    def __init__(self, hyperparameters: dict[str, Any] | None = None) -> None:
-        self.hyperparameters = hyperparameters
+    def __init__(
+        self,
+        config: DictConfig | Mapping[str, Any] | None = None,
+        hparams: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._record: Any = config
+        self._values: Any = config
+        if isinstance(config, DictConfig):
+            self._record = OmegaConf.to_container(config)
+            self._values = OmegaConf.to_container(config, resolve=True)
+        self._hparams = None if hparams is None else dict(hparams)
+        self._has_hparams = False  # whether TensorBoard has them since the start or the resume
         self._logged_step = 0
         # The start time of the steps whose speed is logged next, plus all pauses since.
         self._start = 0.0
         self._validation_start = 0.0
 
+    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if self._values is None:
+            self._values = {**pl_module.hparams_initial, "vocabulary": len(pl_module.vocabulary)}
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                # Lightning writes them into hparams.yaml before the first step.
+                logger.hparams.update(_replace_surrogates(self._values))
+
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._logged_step, self._start = trainer.global_step, time.perf_counter()
-        values = self.hyperparameters
-        if values is None:
-            values = {**pl_module.hparams_initial, "vocabulary": len(pl_module.vocabulary)}
+        values = _replace_surrogates(self._values)
         for logger in trainer.loggers:
+            if isinstance(logger, MetricsCSV):
+                logger.last_step = trainer.global_step
             if not isinstance(logger, TensorBoardLogger):
-                logger.log_hyperparams(_replace_surrogates(values))
-                continue
-            # TensorBoard's HParams lists only runs that have a metric.
-            best = {BEST_LOSS: pl_module.best.loss}
-            logger.log_hyperparams(_replace_surrogates(values), best, trainer.global_step)
-            if trainer.is_global_zero:
+                logger.log_hyperparams(values)
+            elif trainer.is_global_zero:
                 text = as_markdown(yaml.safe_dump(values, sort_keys=False))
                 logger.experiment.add_text("config", text, trainer.global_step + 1)
                 logger.experiment.add_custom_scalars(LAYOUT)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"hparams": self._hparams}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self._hparams is not None:
+            self._hparams = state_dict["hparams"]
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        if self._record is not None:
+            checkpoint.setdefault(ENTRY, {})["config"] = self._record
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -90,10 +123,15 @@ class TrainingLog(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not is_fitting(trainer):
             return
-        if pl_module.best.step == trainer.global_step:
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.log_metrics({BEST_LOSS: pl_module.best.loss}, trainer.global_step)
+        losses, step = pl_module.best.losses, trainer.global_step
+        for logger in trainer.loggers if pl_module.best.step else ():
+            if isinstance(logger, TensorBoardLogger) and self._has_hparams:
+                logger.log_metrics(losses, step)
+            elif isinstance(logger, TensorBoardLogger):
+                # TensorBoard's HParams lists only runs that have a metric.
+                shown = self._values if self._hparams is None else self._hparams
+                logger.log_hyperparams(_replace_surrogates(shown), losses, step)
+        self._has_hparams = True
         self.pause(time.perf_counter() - self._validation_start)
 
 

@@ -37,7 +37,10 @@ class MetricsCSV(Logger):
 
     Args:
         save_dir: the folder.
-        last_step: rows after this step are removed; 0 for a new run.
+
+    Attributes:
+        last_step: rows after this step are removed at the first write. `TrainingLog` sets it to
+            the step from which a training starts.
 
     Raises:
         RunError: in every method, if the file cannot be written.
@@ -45,11 +48,11 @@ class MetricsCSV(Logger):
 
     name = version = ""
 
-    def __init__(self, save_dir: str | os.PathLike[str], last_step: int = 0) -> None:
+    def __init__(self, save_dir: str | os.PathLike[str]) -> None:
         super().__init__()
         self.path = Path(save_dir) / "metrics.csv"
-        self.last_step: int | None = last_step  # None after the first write
-        self._step_in_file: Any = last_step  # of the last row in the file
+        self.last_step: int | None = -1  # None after the first write
+        self._step_in_file: Any = None  # of the last row in the file
         self.columns: tuple[str, ...] = COLUMNS
         self._row: dict[str, Any] = {}
         self._is_saved = False  # whether the file has all values of the row
@@ -76,6 +79,8 @@ class MetricsCSV(Logger):
     @rank_zero_only
     def save(self) -> None:
         """Write all values to the disk. A checkpoint calls this, because a resume needs them."""
+        if self.last_step == -1:
+            return  # Lightning also saves before a training, when no step is known
         self._write_row()
         with convert_write_errors(self.path), open(self.path, "rb") as file:
             os.fsync(file.fileno())

@@ -24,7 +24,7 @@ from torch.optim import Optimizer
 
 from charrnn.errors import RunError
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
-from charrnn.models.trained import Architecture, TrainedModel
+from charrnn.models.trained import BY_CHARACTER, Architecture, TrainedModel
 from charrnn.networks.network import Network, State, copy_weights, detach_state
 from charrnn.options.cells import NetworkOptions
 from charrnn.text.vocabulary import Vocabulary
@@ -46,7 +46,9 @@ class LanguageModel(L.LightningModule):
 
     Loggers and ``trainer.callback_metrics`` receive train/loss, val/loss (nats per character),
     val/bits_per_character and, of a `TextDataModule`, val/loss_as_written, the loss with counts if
-    they lower it. A loader may leave out `begins`: then each window starts from the zero state.
+    they lower it. val/best_loss is the lowest val/loss so far, and val/best_loss_as_written is the
+    other loss of the same network. A loader may leave out `begins`: then each window starts from
+    the zero state.
 
     Args:
         vocabulary: the characters, such as `TextDataModule.vocabulary`.
@@ -57,7 +59,7 @@ class LanguageModel(L.LightningModule):
         schedule: returns a torch scheduler for the optimizer, which is stepped after each
             training step. It receives `total_steps` and `steps_per_epoch` if it has them.
         num_batch_shards: CPU threads over which the streams of a training step are sharded. Each
-            thread computes with torch's number of threads (`torch.set_num_threads`).
+            thread computes with torch's number of threads (`torch.set_num_threads`). None means 1.
         network: fields of `charrnn.NetworkOptions`, as `charrnn train --help=all` explains them:
             kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
             `charrnn.options.cells.CELLS`, or a registered cell (`charrnn.register_cell`).
@@ -84,13 +86,14 @@ class LanguageModel(L.LightningModule):
         *,
         optimizer: optimizers.MakeOptimizer | Mapping[str, Any] | None = None,
         schedule: optimizers.MakeSchedule | Mapping[str, Any] | None = None,
-        num_batch_shards: int = 1,
+        num_batch_shards: int | None = None,
         **network: Any,
     ) -> None:
         super().__init__()
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary.from_dict(vocabulary)
-        architecture = Architecture.of(NetworkOptions(**network), len(vocabulary))
+        given = {name: value for name, value in network.items() if value is not None}
+        architecture = Architecture.of(NetworkOptions(**given), len(vocabulary))
         for name, make in (("optimizer", optimizer), ("schedule", schedule)):
             if not (make is None or callable(make) or isinstance(make, Mapping)):
                 raise TypeError(f"{name}={make!r}: takes a functools.partial(CLASS, ...)")
@@ -103,7 +106,7 @@ class LanguageModel(L.LightningModule):
         self.save_hyperparameters(to_plain_hparams(values), logger=False)
         self.vocabulary = vocabulary
         self.network = Network(architecture)
-        self.num_batch_shards = num_batch_shards
+        self.num_batch_shards = num_batch_shards or 1
         self.state: State | None = None
         self.best = BestValidation()
         self.last_loss: Tensor | None = None
@@ -149,6 +152,28 @@ class LanguageModel(L.LightningModule):
         self._scores.add(batch)
 
     test_step = validation_step
+
+    @property
+    def scores_whole_text(self) -> bool:
+        """Whether `validation_step` takes a `WholeText`; a subclass with its own takes windows."""
+        return type(self).validation_step is LanguageModel.validation_step
+
+    def load_initial(self, trained: TrainedModel) -> None:
+        """Load the weights of a model whose vocabulary may differ.
+
+        A character in both vocabularies gets the model's rows of the embedding and the decoder. A
+        new character keeps its random rows, and the rows of other characters are dropped.
+        """
+        characters = self.vocabulary.characters
+        ids = {c: i for i, c in enumerate(trained.vocabulary.characters)}
+        shared = [i for i, c in enumerate(characters) if c in ids]
+        weights = {name: torch.tensor(w) for name, w in trained.weights.items()}
+        random_weights = self.network.state_dict()
+        for name in BY_CHARACTER:
+            rows = random_weights[name].clone()
+            rows[shared] = weights[name][[ids[characters[i]] for i in shared]]
+            weights[name] = rows
+        self.network.load_state_dict(weights)
 
     def _get_sharded_loss(self) -> BatchShardedLoss:
         if self._sharded_loss is None or self._sharded_loss.network is not self.network:
@@ -272,10 +297,12 @@ class LanguageModel(L.LightningModule):
         self._scores = SplitScores(self)
 
     def on_validation_epoch_end(self) -> None:
-        loss, self.loss_with_counts = self._scores.log("val", self.loss_with_counts), None
+        losses, self.loss_with_counts = self._scores.log("val", self.loss_with_counts), None
         del self._scores  # so that the module can be pickled
-        if loss is not None and is_fitting(self.trainer):
-            self.best.update(loss, self.trainer.global_step)
+        if losses and is_fitting(self.trainer):
+            self.best.update(*losses, self.trainer.global_step)
+            for name, loss in self.best.losses.items():
+                self.log(name, torch.tensor(loss, dtype=torch.float64), logger=False)
 
     def on_test_epoch_end(self) -> None:
         self._scores.log("test")
@@ -328,6 +355,7 @@ class LanguageModel(L.LightningModule):
             tokens=self.vocabulary.to_tokens(),
             facts=self.facts,
             best_loss=self.best.loss,
+            best_loss_as_written=self.best.loss_as_written,
             best_step=self.best.step,
             ranks=restoring.collect_rank_states(self.state, self.device, self.trainer.world_size),
         )
@@ -339,7 +367,9 @@ class LanguageModel(L.LightningModule):
             return
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         self._rank_state = restoring.select_rank_state(entry["ranks"], rank, world_size)
-        self.best = BestValidation(float(entry["best_loss"]), int(entry["best_step"]))
+        self.best = BestValidation(
+            float(entry["best_loss"]), float(entry["best_loss_as_written"]), int(entry["best_step"])
+        )
         if isinstance(self.trainer.datamodule, TextDataModule):
             restoring.set_progress(checkpoint, self.trainer)
         restoring.convert_optimizer_states(checkpoint, self.configure_optimizers())

@@ -1,7 +1,7 @@
-"""Handle the signals that stop a run.
+"""Handle the signals that stop a training.
 
-During training, a handler only records the signal, and the run stops after the step: a checkpoint
-that a handler writes would be inconsistent. Before training, a signal ends the command at once.
+A handler only records the signal, and the run stops after the step: a checkpoint that a handler
+writes would be inconsistent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from charrnn.errors import STOP_SIGNALS, Interrupted, terminate
 
 
 class Signals:
-    """Handlers of the stop signals (`STOP_SIGNALS`) during a run.
+    """Handlers of the stop signals (`STOP_SIGNALS`) while Lightning trains.
 
     Args:
         verbose: print a message for a signal; only one of several processes does.
@@ -30,55 +30,49 @@ class Signals:
         self.verbose = verbose
         self.received: int | None = None
         self._first_signal: int | None = None
-        self._is_training = False
         self._previous: dict[int, Any] = {}
 
-    def __enter__(self) -> Signals:
-        # Python allows only the main thread to set handlers.
+    def block(self) -> None:
+        """Keep signals blocked while Lightning sets its handlers, until `start`."""
+        # Python allows only the main thread to set handlers; another thread keeps Lightning's.
         if threading.current_thread() is threading.main_thread():
-            self._previous = {s: signal.getsignal(s) for s in STOP_SIGNALS}
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+    def start(self) -> None:
+        """Set the handlers, and accept signals again. Now a signal waits for the end of a step."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._previous = {s: signal.getsignal(s) for s in STOP_SIGNALS}
         # nohup ignores SIGHUP on purpose. An ignored SIGINT is handled, because a shell without a
         # terminal starts all background jobs with it.
-        if self._previous.get(signal.SIGHUP) == signal.SIG_IGN:
+        if self._previous[signal.SIGHUP] == signal.SIG_IGN:
             del self._previous[signal.SIGHUP]
-        self._set_handlers()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        for signum, handler in self._previous.items():
-            signal.signal(signum, handler)
+        for signum in self._previous:
+            signal.signal(signum, self._handle)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+    def stop(self) -> None:
+        """Restore the previous handlers, and pass SIGUSR1 or SIGUSR2 on to a launcher's."""
+        previous, self._previous = self._previous, {}
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+        if threading.current_thread() is threading.main_thread():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         if self._first_signal in (signal.SIGUSR1, signal.SIGUSR2):
-            handler = self._previous[self._first_signal]
+            handler = previous.get(self._first_signal)
             if callable(handler) and handler is not terminate:
                 # A launcher such as submitit then puts its job into the queue again.
                 signal.raise_signal(self._first_signal)
-        if self.received is not None and kind is None:
-            # The signal arrived after the last step. Do not start the next run of a sweep.
+
+    def raise_received(self) -> None:
+        """Raise Interrupted after a signal, so that the next run of a sweep does not start."""
+        if self.received is not None:
             raise Interrupted("stopped when the run had ended", self.received)
-
-    def block(self) -> None:
-        """Keep signals blocked while Lightning sets its handlers, until `start_deferring`."""
-        if self._previous:  # another thread keeps Lightning's handlers
-            signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-
-    def start_deferring(self) -> None:
-        """Accept signals again. From now on, a signal waits for the end of the step."""
-        if self._previous:
-            self._is_training = True
-            self._set_handlers()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-
-    def _set_handlers(self) -> None:
-        for signum in self._previous:
-            signal.signal(signum, self._handle)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         # stop_signal is SIGINT or SIGTERM, and determines the exit code.
         name, stop_signal = signal.Signals(signum).name, STOP_SIGNALS[signal.Signals(signum)]
-        if not self._is_training:
-            raise Interrupted("stopped before training began", stop_signal)
-        if signum == signal.SIGINT and self.received == signal.SIGINT:
+        if signum == signal.SIGINT and self.received is not None:
             # All files are complete at any time, so the process can end now.
             self._write_message("ended at once")
             os._exit(128 + signum)

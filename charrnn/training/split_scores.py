@@ -24,17 +24,27 @@ from charrnn.training.datamodule import WholeText, Window
 # The logits that are mixed with counts take 16 MB. With a vocabulary of 65, these are 129,000
 # characters.
 MAX_LOGITS = 1 << 23
+BEST_LOSS, BEST_LOSS_AS_WRITTEN = "val/best_loss", "val/best_loss_as_written"
 MAX_LOSS = 20.0  # nats per character; a higher validation loss means that training diverged
 
 
 @dataclass
 class BestValidation:
-    """The lowest validation loss so far (nats per character), and its step; step 0 means none."""
+    """The lowest validation loss so far (nats per character), and its step; step 0 means none.
+
+    `loss_as_written` is the loss of the same network as the model writes.
+    """
 
     loss: float = math.inf
+    loss_as_written: float = math.inf
     step: int = 0
 
-    def update(self, loss: float, step: int) -> None:
+    @property
+    def losses(self) -> dict[str, float]:
+        """The two losses by the names under which they are logged."""
+        return {BEST_LOSS: self.loss, BEST_LOSS_AS_WRITTEN: self.loss_as_written}
+
+    def update(self, loss: float, loss_as_written: float, step: int) -> None:
         """Record a validation. Raise RunError if the loss is above `MAX_LOSS` or NaN."""
         if not loss <= MAX_LOSS:
             raise RunError(
@@ -42,7 +52,7 @@ class BestValidation:
                 f"per character; try a smaller optimizer.lr or trainer.gradient_clip_val"
             )
         if loss < self.loss:
-            self.loss, self.step = loss, step
+            self.loss, self.loss_as_written, self.step = loss, loss_as_written, step
 
 
 def as_window(batch: Any) -> Window:
@@ -105,8 +115,10 @@ class SplitScores:
         counts = (0, 0) if rank else (count, len(losses))  # of all ranks
         return loss, float(losses.sum(dtype=np.float64)), *counts
 
-    def log(self, split: str, loss_with_counts: float | None = None) -> float | None:
-        """Log the mean loss (nats per character) and return it; None if there was no batch.
+    def log(self, split: str, loss_with_counts: float | None = None) -> tuple[float, float] | None:
+        """Log the mean losses (nats per character); return the network's and the loss as written.
+
+        Return None if there was no batch.
 
         Args:
             loss_with_counts: of the first characters, on rank 0; None if counts do not lower it.
@@ -122,7 +134,7 @@ class SplitScores:
             return None
         loss = total / count
         values = {f"{split}/loss": loss, f"{split}/bits_per_character": loss * BITS_PER_NAT}
-        is_fitting = trainer.state.fn == "fit"
+        is_fitting, as_written = trainer.state.fn == "fit", loss
         if is_fitting and first_count:
             as_written = loss if first_count == count else first_total / first_count
             if loss_with_counts is not None:
@@ -135,4 +147,4 @@ class SplitScores:
             # Logged directly, because Lightning would log another step number.
             for logger in trainer.loggers:
                 logger.log_metrics(values, trainer.global_step)
-        return loss
+        return loss, as_written

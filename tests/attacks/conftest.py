@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from charrnn.__main__ import main
+from charrnn.models import checkpoint
+from charrnn.models.checkpoint import ENTRY
 from tests.small_runs import SMALL, Capture, Train
 
 SECRET = "hunter2"
@@ -35,15 +37,24 @@ def content_of(folder: Path) -> dict[str, bytes | str]:
 Refused = Callable[..., str]
 
 
-def tampered(folder: Path, where: str, value: Any) -> None:
-    """Put a value at a dotted place of a run's config."""
+def tampered(folder: Path, where: str, value: Any, in_checkpoint: bool = False) -> None:
+    """Put a value at a dotted place of a run's config, and of the config in last.ckpt."""
     path = folder / ".hydra" / "config.yaml"
-    content = node = yaml.safe_load(path.read_text("utf-8"))
+    content = yaml.safe_load(path.read_text("utf-8"))
+    put(content, where, value)
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    if in_checkpoint:
+        path = folder / "checkpoints" / "last.ckpt"
+        saved = checkpoint.read(path)
+        put(saved[ENTRY]["config"], where, value)
+        checkpoint.write(path, saved)
+
+
+def put(node: Any, where: str, value: Any) -> None:
     *parents, last = where.split(".")
     for parent in parents:
         node = node.setdefault(parent, {})
     node[last] = value
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
 @pytest.fixture

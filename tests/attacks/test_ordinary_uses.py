@@ -49,7 +49,7 @@ USES = {
         """tags=['it is',"what's"]""",
         "+trainer.accumulate_grad_batches=4",
     ],
-    "a budget": ["budget=1m", "trainer.max_epochs=null", "trainer.max_steps=null"],
+    "a budget": ["budget=1m", "trainer.max_epochs=null", "trainer.max_steps=-1"],
 }
 
 # by its record alone, whoever made it

@@ -13,7 +13,9 @@ import yaml
 from charrnn.__main__ import main
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
+from charrnn.runs.folder import MISSING_TEXT
 from tests.attacks.conftest import CANARY, SECRET, TINY, Refused, content_of, tampered
+from tests.small_runs import recorded
 
 LONGER = "trainer.max_steps=6"
 LOOKED_UP = "\\\\${oc.env:SECRET}"  # two backslashes: an escape of an escape
@@ -47,15 +49,17 @@ CONFIGS: dict[str, Any] = {
     "logger.tensorboard.version": "../../canary",
     "data.url": f"URL/{LOOKED_UP}",
     "optimizer.weight_decay": LOOKED_UP,
-    "data.input_txt": "/dev/zero",
     "trust": CANARY,
+    "seed": "${oc.env:SECRET}",
+    "vars": {"x": ["${oc.env:SECRET}", CANARY]},
+    "trainer.log_every_n_steps": "${oc.env:SECRET}",
+    "model.optimizer": {"_target_": "os.mkdir", "path": "canary"},
+    "logger.csv.save_dir": "canary",
 }
 # what the line says of it, where it is not that trust=true lets it through
 LINES = {
     "hydra": "hydra is not an option of charrnn train",
     "defaults": "is not an option",
-    "optimizer.weight_decay": "optimizer.weight_decay=",
-    "data.input_txt": "/dev/zero",
 }
 
 
@@ -96,20 +100,24 @@ def test_files_and_choices_that_lie_in_the_run(gift: Path, refused: Refused) -> 
     for name in ("sweep.json", "multirun.yaml", ".hydra/hydra.yaml"):
         (gift / name).write_text(yaml.safe_dump(evil))
     (gift / ".hydra" / "overrides.yaml").write_text("['+callbacks.x._target_=os.mkdir']\n")
+    before = recorded(gift)["callbacks"]
     tampered(gift, "callbacks", "evil")
     refused("train", "resume=gift", LONGER)
-    tampered(gift, "callbacks", {})
+    tampered(gift, "callbacks", before)
     assert main(["train", "resume=gift", LONGER]) == 0
     assert not Path("canary").exists()
 
 
 def test_a_text_is_a_text(gift: Path, workplace: Path, listener: str) -> None:
-    """${...} in a record stands for itself, however many backslashes are before it."""
-    texts = ["${oc.env:SECRET}", "\\${oc.env:SECRET}", LOOKED_UP, "???"]
-    tampered(gift, "tags", texts)
-    assert main(["train", "resume=gift", LONGER]) == 0
-    recorded = yaml.safe_load((gift / ".hydra" / "config.yaml").read_text())
-    assert recorded["tags"] == texts
+    """${...} in a record stands for itself if it is escaped, and is refused otherwise."""
+    texts = ["\\${oc.env:SECRET}", "\\\\\\${oc.env:SECRET}", MISSING_TEXT]
+    for tags in (texts, ["${oc.env:SECRET}"], [LOOKED_UP]):
+        tampered(gift, "tags", tags)
+        assert main(["train", "resume=gift", LONGER, "tags=null"]) == (0 if tags is texts else 2)
+    words = [*TINY, r"tags=['\${oc.env:SECRET}']", "hydra.run.dir=own"]
+    assert main(["train", *words]) == 0
+    assert main(["train", "resume=own", LONGER]) == 0
+    assert recorded(workplace / "own")["tags"] == texts[:1]
     assert not any(SECRET.encode() in c for c in content_of(gift).values() if type(c) is bytes)
 
 
@@ -185,7 +193,7 @@ def test_a_recorded_text_is_prepared_in_the_cache(gift: Path, workplace: Path) -
     secret = workplace / "elsewhere"
     secret.mkdir()
     shutil.copy(gift.parent / "corpus.txt", secret)
-    tampered(gift, "data.input_txt", str(secret / "corpus.txt"))
+    tampered(gift, "data.input_txt", str(secret / "corpus.txt"), in_checkpoint=True)
     assert main(["train", "resume=gift", LONGER]) == 0
     assert [path.name for path in secret.iterdir()] == ["corpus.txt"]
     assert list((workplace / "cache" / "prepared").glob("*.h5"))

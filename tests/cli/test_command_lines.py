@@ -23,10 +23,9 @@ from omegaconf import OmegaConf
 import charrnn
 from charrnn import plugins
 from charrnn.cli import help_page
-from charrnn.cli.checked_options import get_annotations
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.options.cells import CELLS
-from charrnn.options.ranges import get_type
+from charrnn.options.ranges import get_annotations, get_schema, get_type
 from charrnn.options.training import TrainOptions
 from charrnn.say import format_duration
 from tests.conftest import write_files
@@ -60,7 +59,7 @@ MINE = "--config-dir mine"
 # the line -> a part of the one line that refuses it; or some options with their values
 LINES: dict[str, str | dict[str, Any]] = {
     # what people write
-    "train": {"data.corpus": "shakespeare", "model.kind": "lstm"},
+    "train": {"data.input_txt": "shakespeare", "model.kind": "lstm"},
     "train model=gru experiment=torch_rnn callbacks=early_stopping logger=none model.dropout=0": {
         "model.kind": "gru",
         "model.dropout": 0,
@@ -68,13 +67,23 @@ LINES: dict[str, str | dict[str, Any]] = {
         "callbacks.early_stopping.patience": 5,
     },
     "train +trainer.accumulate_grad_batches=2 trainer.devices=[0,1] data.input_txt=[a,b]": {
-        "trainer.rest.accumulate_grad_batches": 2,
+        "trainer.accumulate_grad_batches": 2,
         "trainer.devices": [0, 1],
         "data.input_txt": ["a", "b"],
     },
     "train 'optimizer.lr=${oc.env:LR}' seed=1 seed=2": {"optimizer.lr": 0.25, "seed": 2},
     "train -m 'my novel.txt' seed=1": {"data.input_txt": "my novel.txt"},
     "train ~logger callbacks=[]": {"logger": {}, "callbacks": {}},
+    "train logger=null callbacks=null +vars.x=3": {"logger": {}, "callbacks": {}, "vars.x": 3},
+    "train data.input_h5=a data.input_json=b": {"data.input_txt": None, "data.input_h5": "a"},
+    "train trainer.precision=16 +trainer.max_steps=7": {
+        "trainer.precision": "16",
+        "trainer.max_steps": 7,
+    },
+    "train trainer.precision=auto trainer.val_check_interval=0.5": {
+        "trainer.precision": None,
+        "trainer.val_check_interval": 0.5,
+    },
     "sample": {},
     "sample a.ckpt": {"checkpoint": "a.ckpt"},
     "sample length=3 'top_k=${length}'": {"length": 3, "top_k": 3},
@@ -113,7 +122,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     "sample length=abc": "length=abc: takes a whole number",
     "train model.dropout=x": "model.dropout=x: takes a number",
     "train model.skip=all": "model.skip=all: must be one of none, ",
-    "train trainer.max_steps=x": "trainer.max_steps=x: takes a whole number or null",
+    "train trainer.max_steps=x": "trainer.max_steps=x: takes a whole number",
     "evaluate json=maybe": "json=maybe: takes true or false",
     "sample temperature=0,5": "write a number with a decimal point: temperature=0.5",
     "sample temperature=0.2,0.5": "several values need -m",
@@ -130,6 +139,15 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train resume=": "resume=: takes a path",
     "train init_from=": "init_from=: takes a path",
     "train callbacks.counts.context=65": "context=65: must be between 1 and 64",
+    # words of earlier days, and those that Lightning's users try
+    "train trainer.threads=2": "trainer.threads=2: write threads=",
+    "train data.corpus=x": "data.corpus=x: write data.input_txt=",
+    "train trainer.max_steps=null": "trainer.max_steps=null: write trainer.max_steps=-1",
+    "train trainer.precision=tf32-true": "write trainer.precision=32-true tf32=true",
+    "train model.optimizer.lr=1": "model.optimizer.lr=1: write optimizer.NAME=",
+    "train +model.optimizer.lr=1": "+model.optimizer.lr=1: write optimizer.NAME=",
+    "train ++model.optimizer.lr=1": "++model.optimizer.lr=1: write optimizer.NAME=",
+    "train -m model.schedule=1,2": "model.schedule=1,2: write schedule.NAME=",
     "train resume=x init_from=y": "init_from=y: resume= restores everything",
     "train hydra.job.chdir=true": "hydra.job.chdir=true: charrnn does not change the working",
     "train -m resume=x seed=1,2": "resume=x: to continue a sweep, give hydra.sweep.dir",
@@ -382,6 +400,10 @@ def assert_same(shown: dict[str, Any], values: dict[str, Any]) -> None:
         assert value == shown[name] or float(value) == float(shown[name]), name
 
 
+def is_reference(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("${")
+
+
 def defaults_of(options: dict[str, help_page.Option]) -> dict[str, Any]:
     return {name: yaml.safe_load(option.default) for name, option in options.items()}
 
@@ -393,6 +415,8 @@ def test_a_command(command: str, door: Any) -> None:
     assert all(f"charrnn {command} " in example for example in page.examples)
     composed = flat(yaml.safe_load(door(command, "--cfg", "job").out))
     shown = {n: v for n, v in defaults_of(page.options).items() if not n.startswith("hydra.")}
+    # what refers to another option of the page needs no line of its own
+    composed = {n: v for n, v in composed.items() if n in shown or not is_reference(v)}
     assert_same(shown, {n: v for n, v in composed.items() if n.rpartition(".")[2][0] != "_"})
     # printed
     assert f"  {command:<12}{page.title}" in help_page.format_overview().splitlines()
@@ -436,12 +460,15 @@ def test_reading_lines_agrees_with_a_yaml_parser(path: Path) -> None:
 
 
 DECLARED = {
-    name: get_type(hint)
+    name: get_schema(hint)
     for name, hint in get_annotations(TrainOptions).items()
-    if dataclasses.is_dataclass(get_type(hint))
+    if dataclasses.is_dataclass(get_schema(hint))
 }
 # what differs from Python's defaults, and why
-DIFFERENT = {"model.kind": "each choice is one", "data.corpus": "each choice is one"}
+DIFFERENT = {
+    "model.kind": "each choice is one",
+    "data.input_txt": "each choice is one",
+}
 BUILT = ("data", "model", "optimizer", "schedule", "callbacks", "logger")
 
 
@@ -456,7 +483,7 @@ def compare_defaults() -> Iterator[tuple[str, Any, Any]]:
         schema = plugins.get_command(command).get("OPTIONS")
         known, shown = python_defaults(schema), defaults_of(help_page.read_page(command).options)
         for name, hint in get_annotations(schema).items():
-            if dataclasses.is_dataclass(kind := get_type(hint)):
+            if dataclasses.is_dataclass(kind := get_schema(hint) or get_type(hint)):
                 known |= python_defaults(kind, f"{name}.")
         yield from ((option, shown[option], known[option]) for option in known.keys() & shown)
     for file in (path for path in YAML if path.parent.name in BUILT):
@@ -474,5 +501,7 @@ def test_a_default_is_the_same_in_yaml_and_in_python() -> None:
     compared = list(compare_defaults())
     assert len(compared) > 100
     for option, shown, default in compared:
+        if is_reference(shown):
+            continue
         same = shown == (list(default) if isinstance(default, tuple) else default)
         assert same or option in DIFFERENT or float(shown) == float(default), option

@@ -47,7 +47,7 @@ def sweep(*words: str) -> subprocess.CompletedProcess[str]:
 def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> None:
     words = [f"hydra/launcher={launcher}", "trainer.max_steps=2", "data.batch_size=64"]
     words += ["model.hidden_size=8,9", "data.input_txt='no.txt','corpus.txt'"]
-    words += ["trainer.threads=null"]
+    words += ["threads=null"]
     words += ["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []
     done = sweep(*words)
     assert (done.returncode, done.stdout) == (1, ""), done.stderr

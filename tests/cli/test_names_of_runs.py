@@ -31,10 +31,10 @@ def test_any_name(name: str, run: Path, door: Any, tmp_path: Path) -> None:
         assert door("train", word, "seed=3").code == 0, word
         asked = door.asked.pop()
         assert os.path.samefile(asked.folder, run)
-        assert (asked.config.model.hidden_size, asked.config.seed) == (16, 3)  # its record's
+        assert (asked.config.model["hidden_size"], asked.config.seed) == (16, 3)  # its record's
     assert door("train", f"resume={path}/{LAST}").code == 0
     asked = door.asked.pop()
-    assert asked.config.model.hidden_size == 16
+    assert asked.config.model["hidden_size"] == 16
     assert tmp_path / "outputs" in asked.folder.parents
 
 
@@ -57,7 +57,7 @@ def test_any_name_in_a_sweep(name: str, run: Path, door: Any, tmp_path: Path) ->
 def test_a_name_that_hydra_would_look_up(run: Path, door: Any, tmp_path: Path) -> None:
     run = run.rename(tmp_path / "${x}")
     assert door("train", f"resume=${{x}}/{LAST}").code == 0
-    assert door.asked.pop().config.model.hidden_size == 16
+    assert door.asked.pop().config.model["hidden_size"] == 16
     for words in (["init_from=${x}"], [r"init_from='\${x}'"], ["-m", "init_from=${x}"]):
         assert door("train", *words).code == 0
         assert Path(door.asked.pop().config.init_from).resolve() == run

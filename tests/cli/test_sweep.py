@@ -24,7 +24,7 @@ def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> 
     texts = r"""data.input_txt='../a b.txt','Zür/x;$(rm).txt'"""
     answer = door("train", "-m", "model=gru", texts, f"tags=[{'a' * 300}],[b]")
     assert (answer.code, answer.out) == (0, "")
-    found = [(asked.config.data.input_txt, len(asked.config.tags[0])) for asked in door.asked]
+    found = [(asked.config.data["input_txt"], len(asked.config.tags[0])) for asked in door.asked]
     assert found == [(text, n) for text in ("../a b.txt", "Zür/x;$(rm).txt") for n in (300, 1)]
     names = [asked.folder.name for asked in door.asked]
     assert names[1] == "1_data.input_txt=..-a-b.txt,tags=b"
@@ -37,7 +37,7 @@ def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> 
 
 def test_choices(door: Any) -> None:
     assert door("train", "model=glob(*)", "--multirun").code == 0
-    assert {*CELLS} <= {asked.config.model.kind for asked in door.asked}
+    assert {*CELLS} <= {asked.config.model["kind"] for asked in door.asked}
 
 
 def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:

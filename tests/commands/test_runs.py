@@ -95,8 +95,8 @@ def test_a_loss_on_another_text_is_no_rank(
     monkeypatch.chdir(tmp_path)
     day = tmp_path / "outputs" / "day"
     sizes = {"batch_size": 2, "seq_length": 10}
-    poems = {**sizes, "input_txt": "/texts/poems.txt", "corpus": "shakespeare"}
-    write_run(day / "a", [(10, 1.5)], data={**sizes, "corpus": "shakespeare"}, seed=1)
+    poems = {**sizes, "input_txt": "/texts/poems.txt"}
+    write_run(day / "a", [(10, 1.5)], data={**sizes, "input_txt": "shakespeare"}, seed=1)
     write_run(day / "b", [(10, 2.5)], data=poems, seed=1)
     write_run(day / "c", [(10, 2.75)], data=poems, seed=2)
     assert main(["runs"]) == 0

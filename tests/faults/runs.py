@@ -43,7 +43,8 @@ def _outcome(folder: Path) -> dict[str, Any]:
         "optimizer": last["optimizer_states"],
         "carried state and random numbers": last[ENTRY]["ranks"],
         "schedule": last["lr_schedulers"],
-        "callbacks": last["callbacks"],
+        # the log's are the words of the first start
+        "callbacks": {n: v for n, v in last["callbacks"].items() if n != "TrainingLog"},
         "best so far": (last[ENTRY]["best_loss"], last[ENTRY]["best_step"]),
         "step": last["global_step"],
         "best.ckpt": (best["state_dict"], best["optimizer_states"], best[ENTRY]["ranks"]),

@@ -38,7 +38,7 @@ CASES = {
     ),
     "shuffled, by epochs": (
         SHUFFLED, "checkpoint_every=20", "validate_every=15",
-        "trainer.max_steps=null", "trainer.max_epochs=3",
+        "trainer.max_steps=-1", "trainer.max_epochs=3",
     ),
     "lstm, step, saved on epoch ends": ("schedule.decay_every=1", *ON_ENDS),
     "gru, constant, bf16, norm clipping": (

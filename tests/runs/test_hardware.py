@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 import torch
+from omegaconf import DictConfig
 
 from charrnn.errors import InputError
-from charrnn.options.training import DecidedOptions
 from charrnn.runs import hardware
 from charrnn.runs.world import SINGLE_PROCESS, World
-from tests.small_runs import decided_options
+from tests.small_runs import decided_config
 
 FOUR = World("torchrun", 0, 0, 4, 2)
 
@@ -21,10 +22,11 @@ def decided(
     model: dict[str, Any] | None = None,
     world: World = SINGLE_PROCESS,
     **trainer: Any,
-) -> DecidedOptions:
+) -> DictConfig:
     given = {"model__hidden_size": 128, **{f"model__{n}": v for n, v in (model or {}).items()}}
+    top = {n: trainer.pop(n) for n in ("threads", "tf32") if n in trainer}
     given |= {"trainer__accelerator": "cpu", **{f"trainer__{n}": v for n, v in trainer.items()}}
-    return decided_options(world, data__batch_size=batch_size, **given)
+    return decided_config(world, data__batch_size=batch_size, **top, **given)
 
 
 @pytest.fixture(autouse=True)
@@ -36,17 +38,20 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int | None]:
-    options = decided(batch_size, model)
+    config = decided(batch_size, model)
     # a resume decides the same by what is recorded
-    recorded = hardware.decide_trainer(options.trainer, options.model, batch_size, SINGLE_PROCESS)
-    assert recorded == options.trainer
-    return recorded.precision, recorded.threads
+    recorded = copy.deepcopy(config)
+    hardware.decide_hardware(recorded, batch_size, SINGLE_PROCESS)
+    assert recorded == config
+    return recorded.trainer.precision, recorded.threads
 
 
 def test_a_choice_leaves_the_settings_of_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    assert decided(accelerator="gpu").tf32
     resolved = decided(accelerator="gpu", precision="32-true", threads=1).trainer
     assert (resolved.devices, torch.backends.cudnn.deterministic) == (1, False)
 
@@ -82,8 +87,7 @@ def test_what_is_small_is_left_on_one_thread_in_float32(
 def test_streams_are_shared_out_where_each_thread_gets_enough(
     streams: int, model: dict[str, Any], threads: int, shares: int
 ) -> None:
-    options = decided(streams, model, threads=threads)
-    assert hardware.count_batch_shards(options, streams) == shares
+    assert decided(streams, model, threads=threads).model.num_batch_shards == shares
 
 
 def test_a_cpu_without_bf16_or_without_it_for_an_lstm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,15 +115,15 @@ def test_processes_that_charrnn_starts_divide_the_threads(
     """Those that a launcher starts have their own."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
     world = World(launcher, 0, 0, 2, 2) if launcher else World()
-    resolved = decided(192, world=world, devices=2).trainer
-    assert (resolved.threads, resolved.strategy) == (threads, "ddp")
+    resolved = decided(192, world=world, devices=2)
+    assert (resolved.threads, resolved.trainer.strategy) == (threads, "ddp")
 
 
 def test_a_launchers_processes_are_the_devices() -> None:
     world = World("srun", 3, 1, 4, 2)
     resolved = decided(48, world=world, devices="auto", num_nodes=2).trainer
     assert (resolved.devices, resolved.strategy) == (2, "ddp")
-    assert resolved.num_processes == 4
+    assert hardware.count_processes(resolved) == 4
 
 
 @pytest.mark.parametrize(
@@ -127,7 +131,8 @@ def test_a_launchers_processes_are_the_devices() -> None:
     [
         ({"devices": [0, 1]}, r"^trainer.devices=\[0, 1\]: give a number of processes"),
         ({"devices": 3}, "^data.batch_size=50: cannot be split evenly over 3 processes"),
-        ({"precision": "16-mixed"}, "^trainer.precision=16-mixed: needs a CUDA GPU"),
+        ({"precision": "16"}, "^trainer.precision=16-mixed: needs a CUDA GPU"),
+        ({"tf32": True}, "^tf32=true: needs a CUDA GPU"),
         ({"accelerator": "gpu"}, "^trainer.accelerator=gpu: this machine has no such GPU"),
         ({"accelerator": "mps"}, "^trainer.accelerator=mps: this machine has no such GPU"),
         # what a launcher started, and what only a launcher starts

@@ -139,8 +139,8 @@ REFUSED = {
     "model._target_=lightning.LightningModule": "must be charrnn.LanguageModel",
     "data._target_=own_code.Data": "must be charrnn.TextDataModule or derive from it",
     # what no resume could repeat
-    added("LearningRateFinder"): "callbacks.x: LearningRate",
-    added("StochasticWeightAveraging,swa_lrs:0.01"): "callbacks.x: StochasticWeightAveraging ",
+    added("LearningRateFinder"): "callbacks: LearningRateFinder does not resume",
+    added("StochasticWeightAveraging,swa_lrs:0.01"): "callbacks=ema averages the weights",
     # a monitor that there is not
     "callbacks=early_stopping callbacks.early_stopping.monitor=val_loss": "val/loss",
     added("ModelCheckpoint,monitor:val_loss"): "val/loss",

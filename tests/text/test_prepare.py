@@ -185,8 +185,7 @@ def test_what_is_refused() -> None:
                 DataOptions(**{option: value})
             assert len(str(refused.value)) < 1000
     for options, line in (
-        ({}, "data=shakespeare"),
-        ({"corpus": "x", "input_txt": "x"}, "data.corpus=x: data.input_txt already names a text"),
+        ({}, "the name of a corpus: shakespeare"),
         ({"input_json": "x"}, "data.input_h5 and data.input_json belong together"),
         ({"input_h5": "x", "input_json": "x", "input_txt": "x"}, "not both"),
     ):

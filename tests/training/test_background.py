@@ -163,7 +163,7 @@ def test_a_record_names_no_text_that_no_checkpoint_knows(
     """As somebody else's could, to have it counted into a model that is given back."""
     run = train(*OPTIONS, "trainer.max_steps=3")
     secret = [str(texts / "other.txt")]
-    tampered(run, "data.background", secret)
+    tampered(run, "data.background", secret, in_checkpoint=True)
     longer = ("resume=run", "trainer.max_steps=9")
 
     def refused(*words: str) -> str:

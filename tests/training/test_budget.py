@@ -13,7 +13,7 @@ from charrnn.runs import decisions
 from tests.small_runs import Capture, Train, recorded, tensors
 
 # a machine like any other, so that the same is chosen everywhere
-CPU = ("trainer=cpu", "trainer.threads=1", "trainer.precision=32-true")
+CPU = ("trainer=cpu", "threads=1", "trainer.precision=32-true")
 TEXT = (*CPU, "data.input_txt=corpus.txt", "logger=csv", "callbacks.samples.length=0")
 SMALL = ("model.hidden_size=16", "model.embedding_size=8")
 

@@ -19,7 +19,7 @@ from charrnn.errors import InputError
 from charrnn.runs import hardware
 from charrnn.training import restoring
 from tests import REPOSITORY
-from tests.small_runs import SMALL, Train, decided_options, skip_without_bf16
+from tests.small_runs import SMALL, Train, decided_config, skip_without_bf16
 from tests.training.notebook import module_of, trainer
 
 
@@ -43,22 +43,24 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "can_train_in_bf16", lambda kind, device_type: probe(kind, "cpu"))
 
 
-def precision_of(precision: str, kind: str) -> str:
-    options = decided_options(
+def precision_of(precision: str | None, kind: str) -> tuple[str, bool]:
+    """Return the precision on a GPU, and whether it uses TF32."""
+    config = decided_config(
         data__batch_size=50, model__hidden_size=128, model__kind=kind,
         trainer__accelerator="gpu", trainer__precision=precision,
     )  # fmt: skip
-    return options.trainer.precision
+    return config.trainer.precision, config.tf32
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
 def test_a_gpu_whose_bf16_is_float16_trains_in_tf32(gpu: None, kind: str) -> None:
     with HalfUnderAutocast():
-        assert precision_of("auto", kind) == "tf32-true"
+        assert precision_of(None, kind) == ("32-true", True)
+        assert precision_of("32-true", kind) == ("32-true", False)
         with pytest.raises(InputError, match=r"bf16-mixed: this GPU cannot train a .* float16"):
             precision_of("bf16-mixed", kind)
     if hardware.can_train_in_bf16(kind, "cpu"):
-        assert precision_of("auto", kind) == "bf16-mixed"
+        assert precision_of(None, kind) == ("bf16-mixed", False)
 
 
 class NoFloat64(TorchDispatchMode):

@@ -16,7 +16,7 @@ from tests.small_runs import SMALL, Capture, Train, assert_same, metrics, skip_w
 EPOCHS, WINDOWS = 4, 3
 STEPS = EPOCHS * WINDOWS
 OPTIONS = (
-    f"trainer.max_epochs={EPOCHS}", "trainer.max_steps=null", "data.shuffle=true",
+    f"trainer.max_epochs={EPOCHS}", "trainer.max_steps=-1", "data.shuffle=true",
     "model.dropout=0.25", "model.hidden_size=4", "model.embedding_size=2",
     # epochs end with and without a validation
     "validate_every=2", "checkpoint_every=1", "callbacks.checkpoints.keep_every=1",
@@ -25,7 +25,7 @@ OPTIONS = (
 IN_STEPS = (f"trainer.max_steps={STEPS}", "trainer.max_epochs=null")
 IN_GROUPS = ("+trainer.accumulate_grad_batches=2", "data.seq_length=5")
 BF16 = "trainer.precision=bf16-mixed"
-THREADS = ("data.batch_size=24", "data.seq_length=2", "trainer.threads=2", *IN_STEPS)
+THREADS = ("data.batch_size=24", "data.seq_length=2", "threads=2", *IN_STEPS)
 CASES = {
     "lstm, step": ("schedule.decay_every=1", *IN_STEPS),
     "gru, average": ("model=gru", "callbacks=ema", "callbacks.ema.decay=0.9", *IN_GROUPS),
@@ -39,7 +39,7 @@ SLOW = {
     "lstm, adamw, bf16, one layer": ("optimizer=adamw", BF16, "model.num_layers=1"),
     "gru, batchnorm": ("model=gru", "model.batchnorm=true"),
     "lstm, muon, warmup": ("optimizer=muon", "schedule=constant", "schedule.warmup_steps=9"),
-    "two processes": ("trainer=ddp", "trainer.devices=2", "trainer.threads=1"),
+    "two processes": ("trainer=ddp", "trainer.devices=2", "threads=1"),
 }
 # A wrong count after a cut on an epoch's last step shows only when the run is resumed again.
 EPOCH_ENDS = [WINDOWS, 2 * WINDOWS]

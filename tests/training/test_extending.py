@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 import runpy
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from torch.nn.utils.parametrize import register_parametrization
 
 import charrnn
 from charrnn import LanguageModel, TextDataModule
+from charrnn.__main__ import main
 from charrnn.errors import InputError, RunError
 from charrnn.training.module import ADAM
 from charrnn.training.progress_bar import Progress
 from tests import REPOSITORY
-from tests.small_runs import assert_same, column
+from tests.small_runs import Capture, assert_same, column, metrics, tensors
 from tests.training.notebook import SIZES, WINDOWS, Seen, module_of, rows, state_of, trainer
 
 
@@ -65,32 +66,59 @@ def test_the_classes_of_the_page_train_as_they_are_printed(data: TextDataModule)
         assert 0 < run.callback_metrics["train/loss"] < 4
 
 
-def test_the_script_of_the_page_trains_as_it_is_printed(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch
+PAGE = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
+CHOICES = {
+    "the defaults": [],
+    "other kinds": ["model=gru", "optimizer=adamw", "schedule=cosine", "logger=csv"],
+    "averaged": ["model=rnn", "optimizer=rmsprop", "schedule=constant", "callbacks=ema"],
+    "stopped early": ["optimizer=sgd", "schedule=step", "callbacks=early_stopping"],
+    "bare": ["optimizer=adam", "callbacks=none", "logger=none", "threads=2"],
+    "two windows a step": ["trainer.accumulate_grad_batches=2", "threads=2", "seed=3"],
+}
+
+
+def run_script(name: str, words: list[str], patch: pytest.MonkeyPatch) -> Any:
+    """Run a script of the page, and return the names that it defines."""
+    (script,) = re.findall(rf"```python\n# {name}\.py\n(.*?)```", PAGE, re.DOTALL)
+    Path(f"{name}.py").write_text(script)
+    patch.setattr(sys, "argv", [f"{name}.py", *words, "hydra/job_logging=none"])
+    patch.setattr(GlobalHydra.instance(), "hydra", None)
+    return runpy.run_path(f"{name}.py", run_name="__main__")
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_the_script_of_the_page_trains_as_the_command(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, choice: str
 ) -> None:
-    page = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
-    [(script, command)] = re.findall(
-        r"```python\n# fit\.py\n(.*?)```\n\n```sh\npython fit\.py (.*?)```", page, re.DOTALL
-    )
-    Path("fit.py").write_text(script)
-    Path("corpus.txt").rename("my.txt")
-    words = shlex.split(command.replace("\\\n", " "))
-    words += ["model.hidden_size=8", "data.batch_size=4", "data.seq_length=10", "trainer=cpu",
-              "trainer.max_steps=6", "validate_every=3", "hydra.run.dir=out",
-              "hydra/job_logging=none", "hydra/hydra_logging=none"]  # fmt: skip
-    monkeypatch.setattr(sys, "argv", ["fit.py", *words])
-    monkeypatch.setenv("PL_GLOBAL_SEED", "1")  # the script sets it
-    monkeypatch.setattr(GlobalHydra.instance(), "hydra", None)
-    runpy.run_path("fit.py", run_name="__main__")
-    losses = column(Path("out"), "val/loss")
-    assert list(losses) == [3, 6]
-    model = charrnn.load("out/best.ckpt")
-    assert (model.trained.architecture.kind, model.trained.architecture.hidden_size) == ("gru", 8)
-    text = Path("my.txt").read_text(encoding="utf-8")
-    val = text[int(0.8 * len(text)) : int(0.9 * len(text))]
-    assert model.score(val) == pytest.approx(min(losses.values()), rel=0.01)
-    assert any(Path("out/samples").iterdir())
-    assert any(Path("out").glob("events.out.tfevents.*"))
+    """Every loss is equal to the last digit, and so are the weights."""
+    words = ["data.input_txt=corpus.txt", "model.hidden_size=8", "data.seq_length=10",
+             "trainer=cpu", "trainer.max_steps=7", "validate_every=3", "print_every=2",
+             "model.dropout=0.2", *CHOICES[choice]]  # fmt: skip
+    assert main(["train", *words, "hydra.run.dir=command"]) == 0
+    run_script("fit", [*words, "hydra.run.dir=script"], monkeypatch)
+    if choice == "bare":
+        return  # it keeps nothing
+    one, other = Path("command"), Path("script")
+    assert metrics(one) == metrics(other)
+    assert list(column(one, "val/loss")) == [3, 6, 7]
+    for part in ("weights", "optimizer", "ranks", "best"):
+        assert_same(tensors(one)[part], tensors(other)[part], part)
+    samples = [[p.read_text() for p in sorted(run.glob("samples/*"))] for run in (one, other)]
+    assert samples[0] == samples[1]
+    # the script resumes, and the other script scores
+    longer = [*words, "trainer.max_steps=9", "hydra.run.dir=longer"]
+    run_script("fit", [*longer, "+ckpt_path=script/checkpoints/last.ckpt"], monkeypatch)
+    assert main(["train", "resume=command", "trainer.max_steps=9"]) == 0
+    assert_same(tensors(Path("longer"))["weights"], tensors(one)["weights"])
+    capsys.readouterr()
+    run_script("score", [*words, "+ckpt_path=command/checkpoints/best.ckpt"], monkeypatch)
+    table = capsys.readouterr().out
+    for split in ("val", "test"):
+        assert main(["evaluate", "checkpoint=command", f"split={split}", "counts=none",
+                     "json=true"]) == 0  # fmt: skip
+        loss = json.loads(capsys.readouterr().out)["loss"]
+        (shown,) = re.findall(rf"{split}/loss\W+([\d.]+)", table)
+        assert float(shown) == pytest.approx(loss, abs=1e-5)
 
 
 # -- loaders and what else a Trainer does ------------------------------------------------

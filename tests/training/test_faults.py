@@ -128,7 +128,7 @@ def sent_while_scoring(signum: int, count: int) -> Fault:
 
 
 STEP = ("step", "forward", 9)
-STOPPED, BEFORE = "stopped after step 9; .* resume=run", "stopped before training began"
+STOPPED, BEFORE = "stopped after step 9; .* resume=run", "(terminated|interrupted); "
 FULL = r"written \(File too large\).*resume=run"
 at_the_start = partial(Fault, "start", "data", 1)
 killed = -signal.SIGKILL

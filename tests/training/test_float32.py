@@ -12,8 +12,8 @@ from torch.backends import cuda, cudnn
 
 import charrnn
 from charrnn import LanguageModel, TextDataModule
-from charrnn.runs.hardware import ReproducibleSteps
-from tests.small_runs import Train, decided_options
+from charrnn.training import ReproducibleSteps
+from tests.small_runs import Train
 from tests.training.notebook import module_of, trainer
 
 backends: Any = torch.backends
@@ -68,16 +68,12 @@ class Module(LanguageModel):
         return super().training_step(batch, batch_idx)
 
 
-@pytest.mark.parametrize(("name", "expected"), [("32-true", "ieee"), ("tf32-true", "tf32")])
+@pytest.mark.parametrize(("tf32", "expected"), [(False, "ieee"), (True, "tf32")])
 def test_a_gpu_computes_as_decided_between_callbacks(
-    data: TextDataModule, monkeypatch: pytest.MonkeyPatch, name: str, expected: str
+    data: TextDataModule, tf32: bool, expected: str
 ) -> None:
-    with monkeypatch.context() as patch:  # a GPU, played by the CPU
-        patch.setattr(torch.cuda, "device_count", lambda: 1)
-        patch.setattr(torch.cuda, "is_available", lambda: True)
-        options = decided_options(trainer__accelerator="gpu", trainer__precision=name)
     module, seen, before = module_of(data, Module), Settings(), settings()
-    run = trainer(ReproducibleSteps(options.trainer), seen, max_steps=9, val_check_interval=2)
+    run = trainer(ReproducibleSteps(tf32=tf32), seen, max_steps=9, val_check_interval=2)
     with pytest.raises(ValueError, match="a fault in a step"):
         run.fit(module, data)
     assert module.during == [expected, expected, True, False]

@@ -42,7 +42,8 @@ def test_the_gpu_is_taken_without_a_flag(train: Train, capfd: Capture) -> None:
     assert trainer["accelerator"] == "gpu"
     native = torch.cuda.is_bf16_supported(including_emulation=False)
     bf16 = native and can_train_in_bf16("lstm", "cuda")
-    assert trainer["precision"] == ("bf16-mixed" if bf16 else "tf32-true")
+    assert trainer["precision"] == ("bf16-mixed" if bf16 else "32-true")
+    assert recorded(run)["tf32"] == (not bf16)
     assert f"device: {torch.cuda.get_device_name(0)}" in capfd.readouterr().err
 
 
@@ -57,11 +58,12 @@ def test_float32_is_the_cpus(made: Train, kind: str) -> None:
     assert losses(on_gpu)[0] == pytest.approx(losses(on_cpu)[0], abs=1e-5)
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "tf32-true"])
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "32-true"])
 def test_half_precision_learns_as_well(made: Train, fitted: Path, precision: str) -> None:
+    tf32 = ("tf32=true",) if precision == "32-true" else ()
     if precision == "bf16-mixed" and not can_train_in_bf16("lstm", "cuda"):
         pytest.skip("torch has no bf16 for this GPU")
-    half = made(*GPU, STEPS, f"trainer.precision={precision}")
+    half = made(*GPU, STEPS, f"trainer.precision={precision}", *tf32)
     # a GradScaler's first steps may be skipped ones, until its scale fits
     assert losses(half)[-1] == pytest.approx(losses(fitted)[-1], abs=0.3)
     assert losses(half)[-1] < losses(half)[0] - 0.1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pytest
+import yaml
 from google.protobuf import json_format
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -24,7 +24,8 @@ HEADER = ",".join(COLUMNS) + "\n"
 
 def write(folder: Path, first: int, last: int) -> None:
     """What a run writes that begins after step `first` and is killed after step `last`."""
-    logger = MetricsCSV(folder, last_step=first)
+    logger = MetricsCSV(folder)
+    logger.last_step = first
     for step in range(first + 1, last + 1):
         logger.log_metrics({"epoch": step / 10, "train/loss": step + first / 100}, step)
     logger.save()
@@ -52,7 +53,9 @@ def test_values_of_a_step_are_one_row_and_new_names_new_columns(tmp_path: Path) 
     logger.finalize("success")
     header = HEADER.strip() + ",some/other\n"
     assert path.read_text() == header + first + ",\n4,0.75,2.0,,,,,7.0\n"
-    again = MetricsCSV(tmp_path, last_step=3)
+    again = MetricsCSV(tmp_path)
+    again.save()  # as Lightning does before the first step is known
+    again.last_step = 3
     again.log_metrics({"train/loss": 1.0}, 4)
     again.finalize("success")
     assert path.read_text() == header + first + ",\n4,,1.0,,,,,\n"
@@ -81,12 +84,16 @@ def test_hparams_have_the_options_and_the_best_loss(train: Train) -> None:
     contents = events.PluginTagToContent("hparams")
     start = HParamsPluginData.FromString(contents["_hparams_/session_start_info"])
     options = json_format.MessageToDict(start.session_start_info)["hparams"]
-    assert (options["model/hidden_size"], options["model/kind"]) == (16, "lstm")
+    assert (options["model.hidden_size"], options["optimizer"]) == (16, "adam")
+    assert "model.kind" not in options  # neither given, swept nor decided
     metrics = HParamsPluginData.FromString(contents["_hparams_/experiment"]).experiment
-    assert [info.name.tag for info in metrics.metric_infos] == ["hparams/best_val_loss"]
-    losses = [event.value for event in events.Scalars("hparams/best_val_loss")]
-    assert losses[0] == math.inf
+    names = [info.name.tag for info in metrics.metric_infos]
+    assert names == ["val/best_loss", "val/best_loss_as_written"]
+    steps = [event.step for event in events.Scalars("val/best_loss")]
+    losses = [event.value for event in events.Scalars("val/best_loss")]
+    assert steps == [6, 12, 18]  # a resume continues the curve
     assert losses[-1] == pytest.approx(min(column(run, "val/loss").values()))
+    assert yaml.safe_load((run / "hparams.yaml").read_text())["model"]["hidden_size"] == 16
 
 
 class Logs(L.Callback):

@@ -43,7 +43,8 @@ def test_a_run_folder(train: Train, workplace: Path, capfd: Capture) -> None:
     assert [event.step for event in norms] == [1, 5, 10, 15, 20, 25, 30]
     assert min(event.value for event in norms) > 1e-3  # as they were before clipping
     assert {e.step for e in events.Scalars("val/loss")} >= {7, 14, 21, 28, 30}
-    names = {"hparams/best_val_loss", "train/loss", "val/loss", "val/loss_as_written"}
+    names = {"val/best_loss", "val/best_loss_as_written", "train/loss", "val/loss"}
+    names |= {"val/loss_as_written"}
     names |= {"val/bits_per_character", "vitals/lr", "vitals/characters_per_second"}
     assert {*events.Tags()["scalars"]} == names | {"vitals/epoch", "vitals/grad_norm"}
     assert {e.step for e in events.Tensors("sample/text_summary")} == {7, 14, 21, 28, 30}
@@ -104,7 +105,7 @@ def test_looking_changes_nothing(train: Train) -> None:
 
 @pytest.mark.parametrize(
     ("text", "overrides"),
-    [(None, ("data.val_frac=0",)), ("tiny corpus", ("trainer.threads=2", "data.batch_size=32"))],
+    [(None, ("data.val_frac=0",)), ("tiny corpus", ("threads=2", "data.batch_size=32"))],
 )
 def test_however_little_there_is_of_a_text(
     train: Train, workplace: Path, text: str | None, overrides: tuple[str, ...],

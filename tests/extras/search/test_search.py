@@ -80,7 +80,9 @@ def test_a_study_and_what_it_leaves(workplace: Path, capfd: pytest.CaptureFixtur
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * 2
     with open(f"{study}/leaderboard.csv") as file:
         board = list(csv.DictReader(file))
-    losses = {int(row["run"].partition("_")[0]): float(row["loss"]) for row in board}
+    assert {row["metric"] for row in board} == {"val/best_loss"}
+    assert all(row["objective"] == row["network_loss"] for row in board)
+    losses = {int(row["run"].partition("_")[0]): float(row["objective"]) for row in board}
     assert {trial.number: trial.value for trial in found} == losses
     for trial in found:
         run = run_of(trial.number, study)
@@ -203,7 +205,7 @@ def test_what_is_refused(door: Any, workplace: Path) -> None:
 def test_a_stored_trial_sets_no_option_that_is_not_searched(door: Any, workplace: Path) -> None:
     Path("sweep").mkdir()
     study, journal = open_study(Path("sweep"))
-    study.ask({"trainer.threads": IntDistribution(2, 9)})
+    study.ask({"threads": IntDistribution(2, 9)})
     journal.save()
     answer = door(*words("sweep=tpe", "resume=auto"))
     assert (answer.code, door.asked) == (2, [])
@@ -215,7 +217,7 @@ def test_a_space_in_an_experiment_file(door: Any, workplace: Path) -> None:
     more = ["sweep=random", "model.dropout=interval(0.2,0.3)", "hydra.sweeper.n_trials=3"]
     assert door("train", "-m", "experiment=search", *more, "hydra.sweep.dir=sweep").code == 0
     configs = [asked.config for asked in door.asked]
-    seen = [(config.optimizer["weight_decay"], config.model.dropout) for config in configs]
+    seen = [(config.optimizer["weight_decay"], config.model["dropout"]) for config in configs]
     assert [0.2 <= dropout <= 0.3 for _, dropout in seen] == [True] * 3
     assert {decay for decay, _ in seen} <= {0.1, 0.3, 0.6, 1.0}
     found = [trial.params for trial in trials()]

@@ -1,0 +1,60 @@
+"""Record a run in its folder while it trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+from omegaconf import DictConfig, OmegaConf
+
+from charrnn.errors import InputError
+from charrnn.runs import folder as folders
+from charrnn.runs.decisions import DECIDED
+from charrnn.runs.resuming import flatten
+from charrnn.runs.run import Run
+from charrnn.runs.summary import read_overrides
+from charrnn.training.log import is_fitting
+
+
+class RunRecorder(L.Callback):
+    """Links outputs/latest to a run, and replaces the record of a resumed run.
+
+    The record is replaced just after the first checkpoint that has it, so that a resume which
+    saves nothing changes nothing. If a kill comes between the two, the next resume takes the
+    record of the checkpoint.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._is_due = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if trainer.is_global_zero:
+            folders.link_latest(self.run.folder)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, *_: Any) -> None:
+        self._is_due = trainer.is_global_zero and self.run.is_in_place
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        if self._is_due:
+            self._is_due = False
+            run = self.run
+            folders.record(run.folder, run.record, run.overrides, run.hydra)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        metric = self.run.config.optimized_metric
+        if is_fitting(trainer) and metric is not None and metric not in trainer.callback_metrics:
+            names = ", ".join(sorted(map(str, trainer.callback_metrics)))
+            raise InputError(f"optimized_metric={metric}: is not logged; there are {names}")
+
+    on_exception = on_validation_start = on_fit_end = on_train_batch_start
+
+
+def collect_hparams(run: Run, decided: DictConfig) -> dict[str, Any]:
+    """Return the options that were swept, given or decided, in this order, with their values."""
+    choices = run.hydra.get("runtime", {}).get("choices", {})
+    values = {**choices, **flatten(OmegaConf.to_container(decided, resolve=True))}
+    words = read_overrides(run.folder) if run.is_in_place else run.overrides
+    given = [word.lstrip("+~").partition("=")[0] for word in words]
+    names = dict.fromkeys((*run.swept, *given, *DECIDED))
+    return {n: values[n] for n in names if n in values and n not in ("resume", "trust")}

@@ -1,0 +1,70 @@
+"""Use the threads and the precision of the config, and make the steps on a GPU reproducible."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import lightning as L
+import torch
+
+from charrnn.networks.precision import set_float32_precision
+from charrnn.options.ranges import AT_LEAST_1, check_arguments
+from charrnn.training.batch_shards import limit_threads
+
+
+@contextlib.contextmanager
+def compute_reproducibly(tf32: bool) -> Iterator[None]:
+    """Compute deterministically on a CUDA GPU, and in TF32 only if `tf32` is true.
+
+    cuBLAS, which cuDNN's recurrent layers use, is deterministic only with a fixed workspace size,
+    which it reads at the first use of the GPU. With TF32, which is on by default in cuDNN,
+    `charrnn evaluate` on a CPU would get another loss. torch's settings are restored at the end.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        with set_float32_precision(tf32=tf32):
+            yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
+
+
+class ReproducibleSteps(L.Callback):
+    """Trains with a number of CPU threads, and computes reproducibly while a batch is trained.
+
+    Lightning's set-up and the user's callbacks find torch's settings for GPUs unchanged.
+
+    Args:
+        threads: CPU threads, which the shards of a batch divide; None: torch's number.
+        tf32: on a CUDA GPU, compute float32 products in TF32.
+    """
+
+    def __init__(
+        self, threads: Annotated[int | None, AT_LEAST_1] = None, tf32: bool | None = None
+    ) -> None:
+        check_arguments(ReproducibleSteps.__init__, "callbacks.reproducible.", threads=threads)
+        self.threads, self.tf32 = threads, bool(tf32)
+        self._threads_limit = contextlib.ExitStack()
+        self._settings = contextlib.ExitStack()
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        shards = getattr(pl_module, "num_batch_shards", 1)
+        threads = self.threads or torch.get_num_threads()
+        self._threads_limit.enter_context(limit_threads(max(1, threads // shards)))
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self._settings.enter_context(compute_reproducibly(self.tf32))
+
+    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+        self._settings.close()
+
+    def teardown(self, *_: Any, **__: Any) -> None:
+        self._settings.close()
+        self._threads_limit.close()
+
+    on_exception = teardown

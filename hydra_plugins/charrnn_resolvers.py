@@ -1,0 +1,39 @@
+"""Resolvers of conf/, which Hydra finds here also for a script that only uses hydra.main.
+
+Hydra imports every plugin at each start, so this file imports nothing slow.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from omegaconf import OmegaConf
+
+
+def format_job_folder(number: int, overrides: str) -> str:
+    """Return the name of a job's folder: the job's number, and its swept overrides, truncated."""
+    from charrnn.say import shorten_numbers
+
+    unquoted = re.sub(r"[\\'\"\[\]{}]", "", shorten_numbers(overrides))
+    suffix = re.sub(r"[^A-Za-z0-9._=+,-]+", "-", unquoted)
+    # Many file systems limit a name to 255 bytes.
+    return f"{number}_{suffix[:120]}" if suffix else str(number)
+
+
+def format_run_name(folder: str) -> str:
+    """Return the name that `charrnn runs` gives to a run."""
+    return os.path.relpath(folder, "outputs")
+
+
+def multiply(steps: int | None, windows: int) -> int | None:
+    """Return the windows of a number of steps; None as long as the number is open."""
+    return None if steps is None else steps * windows
+
+
+for _name, _resolver in (
+    ("job_folder", format_job_folder),
+    ("run_name", format_run_name),
+    ("multiply", multiply),
+):
+    OmegaConf.register_new_resolver(f"charrnn.{_name}", _resolver, replace=True)
