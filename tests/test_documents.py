@@ -6,6 +6,7 @@ tiny. What would take a network, minutes, or stay is composed and checked withou
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import shlex
@@ -234,7 +235,9 @@ NO_OPTIONS = {
 }
 
 
-def test_every_option_that_is_named_exists(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def options(capfd: pytest.CaptureFixture[str]) -> set[str]:
+    """Every option and group of every command."""
     if {*OF_EXTRAS.values()} - EXTRAS:
         pytest.skip("an extra is deleted, and the pages name its options")
     commands = plugins.list_commands()
@@ -247,6 +250,31 @@ def test_every_option_that_is_named_exists(capfd: pytest.CaptureFixture[str]) ->
     for command in commands:
         assert main([command, "--cfg", "job"]) == 0
         options |= {*dotted(yaml.safe_load(capfd.readouterr().out))}
+    return options
+
+
+def test_every_option_that_a_message_recommends_exists(options: set[str]) -> None:
+    """With its value, where the value is a word."""
+    choices = {f"{path.parent.name}={path.stem}" for path in plugins.CONF.glob("*/*.yaml")}
+    groups, unknown = {choice.partition("=")[0] for choice in choices}, set()
+    for path in (REPOSITORY / "charrnn").rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        documents = {node.body[0].value for node in ast.walk(tree)
+                     if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+                     and isinstance(node.body[0], ast.Expr)}  # fmt: skip
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+                continue
+            pairs = re.findall(r"(?<![\w./+~-])([a-z_]+(?:\.[a-z_]+)+|[a-z_]+)=(\w*)", node.value)
+            for name, value in pairs if node not in documents else ():
+                is_choice = name in groups and value.islower() and value != "null"
+                known = f"{name}={value}" in choices if is_choice else name in options
+                if not known and ("." in name or is_choice) and not name.startswith("hydra."):
+                    unknown.add(f"{path.name}: {name}={value}")
+    assert unknown == set()
+
+
+def test_every_option_that_is_named_exists(options: set[str]) -> None:
     for page in (*map(REPOSITORY.joinpath, PAGES), *(REPOSITORY / "docs").glob("*.md")):
         named = re.findall(r"`([^`\n]+)`", page.read_text("utf-8"))
         words = {word for code in named for word in re.findall(r"(?:^|\s)([a-z_./]+)=", code)}

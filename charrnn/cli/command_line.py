@@ -28,6 +28,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from charrnn import plugins
+from charrnn.cli import help_page
 from charrnn.errors import InputError, shorten
 from charrnn.options.ranges import PATH, TEXT, get_traits, get_types, list_options
 from charrnn.runs.folder import escape_interpolations
@@ -279,6 +280,8 @@ class Line:
 def _replace_old_word(override: Override, command: plugins.Command) -> Override:
     """Return the override of which a word is another form; refuse an option that does not exist."""
     word = f"{override.name}={override.value}"
+    if override.prefix == "+" and override.name in help_page.read_page(command.name).groups:
+        override = replace(override, prefix="")  # the group is in the defaults list
     if same := (command.get("SAME") or {}).get(word):
         return Override.from_word(same)
     for name, instead in (command.get("INSTEAD") or {}).items():

@@ -25,6 +25,7 @@ from charrnn.cli import exit_codes, help_page
 from charrnn.cli.checked_options import UnknownOption, build
 from charrnn.cli.command_line import Line, Override, quote
 from charrnn.cli.hydra_errors import translate_error
+from charrnn.cli.workers import end_with_command
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import OUTPUTS, make_folder
 from charrnn.say import say, shorten_numbers
@@ -129,6 +130,7 @@ class Task:
         failures: the names and errors of the jobs that failed in this process.
         error: the last error in this process.
         argv, full_error: sys.argv and HYDRA_FULL_ERROR before Hydra starts.
+        pid: the process of the command.
         existing: `folder`, or the nearest one above it that exists before Hydra makes `folder`.
     """
 
@@ -139,6 +141,7 @@ class Task:
     error: BaseException | None = None
     argv: list[str] = field(default_factory=lambda: sys.argv)
     full_error: str = field(default_factory=lambda: os.environ.get("HYDRA_FULL_ERROR", "0"))
+    pid: int = field(default_factory=os.getpid)
     existing: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -146,7 +149,7 @@ class Task:
         self.existing = next(p for p in (folder, *folder.parents) if os.path.exists(p))
 
     def __call__(self, config: DictConfig) -> Any:
-        with _set_hydra_globals(self.argv, self.full_error):
+        with _set_hydra_globals(self.argv, self.full_error), end_with_command(self.pid):
             job = Job.from_config(HydraConfig.get(), config)
             try:
                 result = self.run(config, job)

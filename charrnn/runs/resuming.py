@@ -197,14 +197,21 @@ def _adopt_record(run: Run, path: Path, record: Config) -> DictConfig:
             continue
         used = theirs.get(name, "nothing")
         say(f"{file}: {name} is {ours[name]} there and {used} in {path.name}, which is used")
-        group, _, option = name.rpartition(".")
-        with open_dict(config):
-            node = OmegaConf.select(config, group) if group else config
-            if name in theirs:
-                node[option] = theirs[name]
-            else:
-                del node[option]
+        _set(config, name, theirs.get(name, MISSING))
     return config
+
+
+def _set(config: DictConfig, name: str, value: Any) -> None:
+    """Set an option to a value. For MISSING, remove it, and a node that is empty then."""
+    group, _, option = name.rpartition(".")
+    node = OmegaConf.select(config, group) if group else config
+    with open_dict(node):
+        if value is not MISSING:
+            node[option] = value
+            return
+        del node[option]
+    if group and not node:
+        _set(config, group, MISSING)
 
 
 def flatten(values: Any, prefix: str = "") -> dict[str, Any]:

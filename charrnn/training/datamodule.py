@@ -18,6 +18,7 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor
+from torch.utils.data import IterableDataset
 
 from charrnn.data import EncodedText, SplitIds, Streams, cut_streams, fit_sizes, open_data
 from charrnn.errors import InputError
@@ -164,6 +165,13 @@ class TextDataModule(L.LightningDataModule):
     def test_dataloader(self) -> TextLoader | Windows | list[Any]:
         return self._build_loader("test")
 
+    def __str__(self) -> str:
+        """Return the text and the sizes of its splits, in place of Lightning's table of loaders."""
+        if self._encoded is None:
+            return f"{type(self).__name__}(no text is set up)"
+        sizes = ", ".join(f"{name} {len(ids):,}" for name, ids in self._encoded.splits.items())
+        return f"{type(self).__name__}({self._encoded.path}: {sizes})"
+
     def __getstate__(self) -> dict[str, Any]:
         # An open file cannot be pickled. Another process opens it again in `setup`.
         return {**self.__dict__, "_encoded": None, "earlier": None}
@@ -214,8 +222,11 @@ class TextLoader:
         yield WholeText(self.ids)
 
 
-class Windows:
+class Windows(IterableDataset[Window]):
     """A loader of this rank's windows of an epoch. A resume starts from the next window.
+
+    It is also a dataset, for code that requires torch's loader: ``DataLoader(windows,
+    batch_size=None)``.
 
     With gradient accumulation, incomplete groups of windows at the end of an epoch are skipped.
 

@@ -75,6 +75,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train -m 'my novel.txt' seed=1": {"data.input_txt": "my novel.txt"},
     "train ~logger callbacks=[]": {"logger": {}, "callbacks": {}},
     "train logger=null callbacks=null +vars.x=3": {"logger": {}, "callbacks": {}, "vars.x": 3},
+    "train +experiment=demo": {"trainer.max_steps": 1000, "model.hidden_size": 128},
     "train data.input_h5=a data.input_json=b": {"data.input_txt": None, "data.input_h5": "a"},
     "train trainer.precision=16 +trainer.max_steps=7": {
         "trainer.precision": "16",
@@ -115,7 +116,6 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train hydra/launcher=jobli": "hydra/launcher=jobli: no such choice",
     "train data=usr/my.txt": "data=usr/my.txt: no such choice; the choices are shakespeare",
     "train model=null": f"model=null: takes one of {CHOICES}",
-    "train +experiment=demo": "+experiment=demo: exists already",
     "train a=b.txt": "a=b.txt: no such option; if this is a file, write data.input_txt=a=b.txt",
     "train callbacks.early_stopping.patience=3": "only callbacks=early_stopping has this option",
     # values

@@ -7,6 +7,8 @@ import os
 import pickle
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,8 @@ import pytest
 from charrnn.cli.checked_options import UnknownOption
 from charrnn.errors import InputError, Interrupted, RunError
 from tests import REPOSITORY
-from tests.small_runs import SMALL, recorded
+from tests.small_runs import SMALL, recorded, tensors
+from tests.training.test_processes import children
 
 PACKAGES = {"joblib": "hydra-joblib-launcher", "submitit_local": "hydra-submitit-launcher"}
 
@@ -30,6 +33,13 @@ def launcher(request: pytest.FixtureRequest) -> str:
     if found is None:
         pytest.skip(f"needs {package}: pip install -e '.[launchers]'")
     return str(request.param)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def sweep(*words: str) -> subprocess.CompletedProcess[str]:
@@ -66,11 +76,34 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
     if launcher == "joblib":
         # they share the threads out, and a thread has eight streams or more
         threads = max(1, min(importlib.import_module("joblib").cpu_count() // 2, 64 // 8))
-        assert {recorded(path)["trainer"]["threads"] for path in trained} == {threads}
+        assert {recorded(path)["threads"] for path in trained} == {threads}
     (workplace / "no.txt").write_text((workplace / "corpus.txt").read_text())
     done = sweep(*words, "resume=auto")
     assert done.returncode == 0, done.stderr
     assert len((workplace / "sweep" / "leaderboard.csv").read_text().splitlines()) == 5
+
+
+@pytest.mark.slow
+def test_joblibs_workers_end_with_the_command(workplace: Path) -> None:
+    """A command that is killed leaves no worker, and its jobs go on where they were saved."""
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    words = ["hydra/launcher=joblib", "seed=1,2", "hydra.launcher.n_jobs=2"]
+    words += ["trainer.max_steps=100000", "trainer.max_epochs=null", "validate_every=50000"]
+    command = subprocess.Popen(
+        [sys.executable, "-m", "charrnn", "train", *SMALL, "-m", "hydra.sweep.dir=sweep", *words],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    runs = [workplace / "sweep" / f"{n}_seed={n + 1}" for n in range(2)]
+    wait_for(lambda: all((run / "checkpoints" / "last.ckpt").exists() for run in runs))
+    workers = children(command.pid)
+    assert len(workers) >= 2
+    command.kill()
+    command.wait()
+    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    steps = [tensors(run)["step"] for run in runs]
+    done = sweep(*words, f"trainer.max_steps={max(steps) + 7}", "resume=auto")
+    assert done.returncode == 0, done.stderr
+    assert {tensors(run)["step"] for run in runs} == {max(steps) + 7}
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,15 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+import torchmetrics
+from lightning.fabric import Fabric
 from lightning.pytorch.callbacks import ThroughputMonitor
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.tuner import Tuner
+from lightning.pytorch.utilities.combined_loader import CombinedLoader
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from charrnn import LanguageModel, TextDataModule
 from charrnn.__main__ import main
@@ -86,6 +91,62 @@ def test_other_code_gets_windows_of_the_validation(
     if case == "unpacks":
         ids = len(data.encoded.get_split("val"))
         assert run.lightning_module.validated == (ids - 1) // 4 // 10 * 40
+
+
+class Perplexity(LanguageModel):
+    """A module whose validation is a metric of torchmetrics."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.perplexity = torchmetrics.text.Perplexity()
+
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        ids, targets, _ = batch
+        self.perplexity(self(ids)[0], targets)
+        self.log("val/perplexity", self.perplexity)
+
+
+class Accuracy(L.Callback):
+    def __init__(self) -> None:
+        self.metric = torchmetrics.MeanMetric()
+
+    def on_validation_batch_end(
+        self, trainer: Any, module: Any, _: Any, batch: Any, *rest: Any
+    ) -> None:
+        ids, targets, _ = batch
+        self.metric.update((module(ids)[0].argmax(-1) == targets).float())
+
+
+class Combined(Bigrams):
+    """A module that trains on two loaders at once."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return sum((super(Combined, self).training_step(b, 0) for b in batch), torch.zeros(()))
+
+
+def test_metrics_combined_loaders_fabric_and_lr_find_work(data: TextDataModule) -> None:
+    assert str(data).startswith("TextDataModule(")
+    assert "train 840, val 105, test 105" in str(data)
+    accuracy, interval = Accuracy(), {"max_steps": 4, "val_check_interval": 4}
+    trainer(accuracy, **interval).fit(module_of(data), data)
+    assert 0 < accuracy.metric.compute() < 1
+    run = trainer(**interval)
+    run.fit(module_of(data, Perplexity), data)
+    assert 2 < run.callback_metrics["val/perplexity"] < 30
+    two = CombinedLoader([data.val_dataloader(), data.val_dataloader()], "sequential")
+    run = trainer(**interval)
+    run.fit(module_of(data), data.train_dataloader(), two)
+    assert 0 < run.callback_metrics["val/loss"] < 5
+    trainer(max_steps=2).fit(Combined(data), [data.train_dataloader(), data.train_dataloader()])
+    loader = DataLoader(data.train_dataloader(), batch_size=None)
+    ids, targets, begins = next(
+        iter(Fabric(accelerator="cpu", devices=1).setup_dataloaders(loader))
+    )
+    assert (ids.shape, targets.shape, begins) == ((4, 10), (4, 10), True)
+    tuner = Tuner(trainer(max_steps=50, enable_checkpointing=True))
+    found = tuner.lr_find(module_of(data), datamodule=data, update_attr=False, num_training=20)
+    assert found is not None
+    assert 1e-8 <= found.suggestion(skip_begin=1, skip_end=1) <= 1
 
 
 # -- loggers ----------------------------------------------------------------------------

@@ -1,0 +1,164 @@
+"""The record of a run is its decided config, in its folder and in its checkpoints."""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from charrnn.models import checkpoint
+from charrnn.models.checkpoint import ENTRY
+from charrnn.runs.resuming import flatten
+from tests.attacks.conftest import tampered
+from tests.faults.child import Fault, run
+from tests.small_runs import SMALL, Capture, Train, assert_same, column, recorded, tensors
+
+REFERENCES = {
+    "model.optimizer": "${optimizer}",
+    "model.schedule": "${schedule}",
+    "data.seed": "${seed}",
+    "validate_every": "${checkpoint_every}",
+    "trainer.log_every_n_steps": "${print_every}",
+    "trainer.default_root_dir": "${hydra:runtime.output_dir}",
+    "callbacks.checkpoints.every": "${checkpoint_every}",
+    "callbacks.reproducible.threads": "${threads}",
+    "logger.csv.save_dir": "${hydra:runtime.output_dir}",
+}
+
+
+def in_checkpoint(run: Path, name: str = "last.ckpt") -> Any:
+    return checkpoint.read(run / "checkpoints" / name)[ENTRY]["config"]
+
+
+def test_a_record_keeps_only_the_interpolations_of_conf(
+    made: Train, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RATE", "0.25")
+    rate, place = "optimizer.lr=${oc.env:RATE}", "+vars.note=${hydra:runtime.output_dir}/x"
+    run = train(rate, place, "model.dropout=${oc.env:RATE}", "trainer.max_steps=1")
+    record = flatten(recorded(run))
+    kept = {name: value for name, value in record.items() if "${" in str(value)}
+    assert REFERENCES.items() <= kept.items()
+    assert {value for name, value in kept.items() if name not in REFERENCES} <= {
+        "${tf32}", "${hydra:runtime.output_dir}",
+        "${charrnn.multiply:${validate_every},${.accumulate_grad_batches}}",
+    }  # fmt: skip
+    assert (record["optimizer.lr"], record["model.dropout"]) == (0.25, 0.25)
+    assert record["vars.note"] == f"{run}/x"
+    assert not [name for name, value in record.items() if value is None and name in _OPEN]
+    assert in_checkpoint(run) == recorded(run)
+    # loggers get the values
+    values = yaml.safe_load((run / "hparams.yaml").read_text())
+    assert values["model"]["optimizer"]["lr"] == 0.25
+    assert values["trainer"]["default_root_dir"] == str(run)
+
+
+_OPEN = ("threads", "tf32", "seed", "checkpoint_every", "data.batch_size", "trainer.precision",
+         "model.hidden_size", "trainer.accelerator", "trainer.limit_val_batches")  # fmt: skip
+
+
+def test_a_resume_changes_one_place_and_all_follow(train: Train) -> None:
+    run = train("trainer.max_steps=5")
+    words = ("optimizer.lr=1e-4", "checkpoint_every=2", "print_every=1", "validate_every=3")
+    train("resume=run", *words, "trainer.max_steps=9", small=False)
+    record = recorded(run)
+    assert record["model"]["optimizer"] == "${optimizer}"
+    assert record["optimizer"]["lr"] == 1e-4
+    groups = tensors(run)["optimizer"][0]["param_groups"]
+    assert groups[0]["initial_lr"] == 1e-4
+    assert list(column(run, "train/loss")) == [1, 5, 6, 7, 8, 9]
+    assert [step for step in column(run, "val/loss") if step > 5] == [6, 9]
+    train("resume=run", "validate_every=0", "threads=2", "trainer.max_steps=12", small=False)
+    record = recorded(run)
+    assert (record["trainer"]["limit_val_batches"], record["threads"]) == (0, 2)
+    assert max(column(run, "val/loss")) == 9
+    train("resume=run", "validate_every=3", "trainer.max_steps=15", small=False)
+    assert max(column(run, "val/loss")) == 15
+
+
+def test_a_record_that_lacks_an_option_is_refused(
+    trained: Train, train: Train, capfd: Capture
+) -> None:
+    """As a file that was cut: it would resume as another run."""
+    run = trained("trainer.max_steps=5")
+    path = run / ".hydra" / "config.yaml"
+    whole = path.read_text("utf-8")
+    for cut in ("callbacks:", "gradient_clip_val", "  every: ", "optimized_metric"):
+        capfd.readouterr()
+        path.write_text(whole[: whole.index(cut)])
+        train("resume=run", "trainer.max_steps=9", small=False, code=2)
+        line = capfd.readouterr().err
+        assert "lacks" in line or "cannot be read" in line or "required" in line
+        assert line.count("\n") == 1
+        assert path.read_text() == whole[: whole.index(cut)]
+    assert tensors(run)["step"] == 5
+
+
+def test_the_checkpoint_decides_where_the_file_differs(
+    trained: Train, train: Train, capfd: Capture
+) -> None:
+    run = trained("trainer.max_steps=5")
+    tampered(run, "optimizer.lr", 0.5)
+    tampered(run, "optimizer.eps", 0.5)
+    tampered(run, "callbacks.extra", {"_target_": "charrnn.training.Samples", "length": 0})
+    capfd.readouterr()
+    train("resume=run", "optimizer.eps=1e-7", "trainer.max_steps=9", small=False)
+    err = capfd.readouterr().err
+    assert "optimizer.lr is 0.5 there and 0.002 in last.ckpt, which is used" in err
+    assert "callbacks.extra.length is 0 there and nothing in last.ckpt" in err
+    assert "optimizer.eps" not in err  # today's word decides
+    record = recorded(run)
+    assert (record["optimizer"]["lr"], record["optimizer"]["eps"]) == (0.002, 1e-7)
+    assert "extra" not in record["callbacks"]
+    assert in_checkpoint(run) == record
+
+
+WORDS = (*SMALL, "model.dropout=0.25", "print_every=1", "schedule=constant")
+
+
+def test_a_chain_of_kills_with_changed_options_is_the_run_without_kills(
+    workplace: Path, train: Train
+) -> None:
+    """The record is replaced just after the first checkpoint that has it."""
+
+    def record_of(name: str) -> Any:
+        config = recorded(workplace / name)
+        return config["optimizer"]["lr"], config["trainer"]["max_steps"], config["print_every"]
+
+    start = ["train", *WORDS, "trainer.max_steps=20"]
+    run([*start, "hydra.run.dir=broken"], workplace, Fault("step", "forward", 10), code=-9)
+    assert record_of("broken") == (0.002, 20, 1)
+    changed = ["train", "resume=broken", "optimizer.lr=1e-3", "trainer.max_steps=25"]
+    # killed before its first checkpoint, the resume changes nothing
+    run(changed, workplace, Fault("step", "forward", 3), code=-9)
+    assert record_of("broken") == (0.002, 20, 1)
+    # killed between the checkpoint and the record, it is continued from the checkpoint's
+    run(changed, workplace, Fault("checkpoint", "end", 2), code=-9)
+    assert in_checkpoint(workplace / "broken")["optimizer"]["lr"] == 1e-3
+    run(
+        ["train", "resume=broken", "print_every=2"], workplace, Fault("step", "forward", 4), code=-9
+    )
+    run(["train", "resume=broken"], workplace)
+    assert record_of("broken") == (1e-3, 25, 1)
+    assert in_checkpoint(workplace / "broken") == recorded(workplace / "broken")
+    # the same changes at the same step, without a kill
+    run([*start, "hydra.run.dir=whole", "callbacks.checkpoints.keep_every=7"], workplace)
+    point = workplace / "whole" / "checkpoints" / "step-7.ckpt"
+    point.replace(point.with_name("last.ckpt"))
+    run(["train", "resume=whole", *changed[2:]], workplace)
+    broken, whole = (tensors(workplace / name) for name in ("broken", "whole"))
+    for part in ("weights", "optimizer", "ranks", "best", "step"):
+        assert_same(broken[part], whole[part], part)
+
+
+def test_a_stop_at_the_first_checkpoint_keeps_the_new_record(workplace: Path) -> None:
+    run(["train", *WORDS, "trainer.max_steps=8", "hydra.run.dir=run"], workplace)
+    stop = Fault("step", "forward", 2, partial(signal.raise_signal, signal.SIGTERM))
+    changed = ["train", "resume=run", "optimizer.lr=1e-3", "trainer.max_steps=20"]
+    run(changed, workplace, stop, code=143)
+    assert recorded(workplace / "run")["optimizer"]["lr"] == 1e-3
+    assert in_checkpoint(workplace / "run") == recorded(workplace / "run")
