@@ -168,3 +168,12 @@ def has_length(trainer: Mapping[str, Any]) -> bool:
 def count_devices(devices: Any) -> int:
     """Return the number of devices of a value of `trainer.devices`; 1 for auto."""
     return len(devices) if isinstance(devices, list) else 1 if devices == "auto" else int(devices)
+
+
+def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the options of nested values by their dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        is_node = isinstance(value, dict) and value
+        flat |= flatten(value, f"{prefix}{name}.") if is_node else {f"{prefix}{name}": value}
+    return flat

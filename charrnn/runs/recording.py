@@ -8,9 +8,9 @@ import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn.errors import InputError
+from charrnn.options.training import flatten
 from charrnn.runs import folder as folders
 from charrnn.runs.decisions import DECIDED
-from charrnn.runs.resuming import flatten
 from charrnn.runs.run import Run
 from charrnn.runs.summary import read_overrides
 from charrnn.training.log import is_fitting

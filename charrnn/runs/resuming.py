@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charrnn.errors import InputError, shorten
 from charrnn.options.ranges import FIXED, get_traits, list_options
-from charrnn.options.training import TrainOptions
+from charrnn.options.training import TrainOptions, flatten
 from charrnn.runs import folder as folders
 from charrnn.runs import world
 from charrnn.runs.folder import MISSING, Config, select, to_plain
@@ -212,15 +212,6 @@ def _set(config: DictConfig, name: str, value: Any) -> None:
         del node[option]
     if group and not node:
         _set(config, group, MISSING)
-
-
-def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the options of nested values by their dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        is_node = isinstance(value, dict) and value
-        flat |= flatten(value, f"{prefix}{name}.") if is_node else {f"{prefix}{name}": value}
-    return flat
 
 
 def is_finished(run: Run) -> bool:

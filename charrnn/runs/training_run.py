@@ -91,7 +91,7 @@ def fit(
         module = building.build_module(config, data.vocabulary, world.rank)
         if run.initial is not None:
             module.load_initial(run.initial)
-        callbacks = [TrainingLog(config, run.hparams), RunRecorder(run)]
+        callbacks = [TrainingLog(config, run.hparams, run.swept), RunRecorder(run)]
         callbacks += [building.build(config, f"callbacks.{name}") for name in config.callbacks]
         plugins = building.list_plugins(config, world.size)
         trainer = building.build(

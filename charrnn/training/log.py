@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import lightning as L
@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn.models.checkpoint import ENTRY
+from charrnn.options.training import flatten
 from charrnn.training.metrics_file import MetricsCSV
 
 LAYOUT = {"loss": {"training and validation": ["Multiline", ["train/loss", "val/loss"]]}}
@@ -31,14 +32,16 @@ class TrainingLog(L.Callback):
         config: the config of the run, for loggers and for `charrnn train resume=`: checkpoints
             contain it as it is, and loggers get the resolved values. None: loggers get the module's
             hyperparameters.
-        hparams: the options for TensorBoard's HParams, in the order of its columns; a resume shows
-            those of the run's start. None: all options.
+        hparams: the options for TensorBoard's HParams; a resume shows those of the run's start.
+            None: all options.
+        swept: the options that differ between the jobs of a sweep; HParams shows them first.
     """
 
     def __init__(
         self,
         config: DictConfig | Mapping[str, Any] | None = None,
         hparams: Mapping[str, Any] | None = None,
+        swept: Collection[str] = (),
     ) -> None:
         self._record: Any = config
         self._values: Any = config
@@ -46,6 +49,7 @@ class TrainingLog(L.Callback):
             self._record = OmegaConf.to_container(config)
             self._values = OmegaConf.to_container(config, resolve=True)
         self._hparams = None if hparams is None else dict(hparams)
+        self._swept = swept
         self._has_hparams = False  # whether TensorBoard has them since the start or the resume
         self._logged_step = 0
         # The start time of the steps whose speed is logged next, plus all pauses since.
@@ -125,14 +129,32 @@ class TrainingLog(L.Callback):
             return
         losses, step = pl_module.best.losses, trainer.global_step
         for logger in trainer.loggers if pl_module.best.step else ():
-            if isinstance(logger, TensorBoardLogger) and self._has_hparams:
+            if isinstance(logger, TensorBoardLogger):
                 logger.log_metrics(losses, step)
-            elif isinstance(logger, TensorBoardLogger):
-                # TensorBoard's HParams lists only runs that have a metric.
-                shown = self._values if self._hparams is None else self._hparams
-                logger.log_hyperparams(_replace_surrogates(shown), losses, step)
+                if trainer.is_global_zero and not self._has_hparams:
+                    self._add_hparams(logger, losses)
         self._has_hparams = True
         self.pause(time.perf_counter() - self._validation_start)
+
+    def _add_hparams(self, logger: TensorBoardLogger, losses: dict[str, float]) -> None:
+        """Add the hyperparameters to TensorBoard's HParams, with the swept ones first.
+
+        Lightning's `log_hyperparams` does not say which options differ between the runs.
+        """
+        from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+        from torch.utils.tensorboard.summary import hparams
+
+        values = self._values if self._hparams is None else self._hparams
+        plain = flatten(_replace_surrogates(values))
+        shown = {n: v if isinstance(v, bool | int | float) else str(v) for n, v in plain.items()}
+        experiment, start, end = hparams(shown, losses)
+        plugin = experiment.value[0].metadata.plugin_data
+        columns = HParamsPluginData.FromString(plugin.content)
+        for column in columns.experiment.hparam_infos:
+            column.differs = column.name in self._swept
+        plugin.content = columns.SerializeToString()
+        for summary in (experiment, start, end):
+            logger.experiment.file_writer.add_summary(summary)
 
 
 def _log(logger: Logger, values: dict[str, float], step: int) -> None:

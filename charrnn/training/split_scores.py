@@ -42,7 +42,7 @@ class BestValidation:
     @property
     def losses(self) -> dict[str, float]:
         """The two losses by the names under which they are logged."""
-        return {BEST_LOSS: self.loss, BEST_LOSS_AS_WRITTEN: self.loss_as_written}
+        return {BEST_LOSS_AS_WRITTEN: self.loss_as_written, BEST_LOSS: self.loss}
 
     def update(self, loss: float, loss_as_written: float, step: int) -> None:
         """Record a validation. Raise RunError if the loss is above `MAX_LOSS` or NaN."""

@@ -12,7 +12,7 @@ import yaml
 
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
-from charrnn.runs.resuming import flatten
+from charrnn.options.training import flatten
 from tests.attacks.conftest import tampered
 from tests.faults.child import Fault, run
 from tests.small_runs import SMALL, Capture, Train, assert_same, column, recorded, tensors

@@ -39,6 +39,7 @@ def test_wandb(train: Train, wandb: Any) -> None:
     content = written.read_bytes()
     assert b"val/loss" in content
     assert b"hidden_size" in content
+    assert b"../run" in content  # the name that `charrnn runs` prints
     assert metrics(folder)[-1]["step"] == "8"
 
 

@@ -88,7 +88,7 @@ def test_hparams_have_the_options_and_the_best_loss(train: Train) -> None:
     assert "model.kind" not in options  # neither given, swept nor decided
     metrics = HParamsPluginData.FromString(contents["_hparams_/experiment"]).experiment
     names = [info.name.tag for info in metrics.metric_infos]
-    assert names == ["val/best_loss", "val/best_loss_as_written"]
+    assert names == ["val/best_loss_as_written", "val/best_loss"]
     steps = [event.step for event in events.Scalars("val/best_loss")]
     losses = [event.value for event in events.Scalars("val/best_loss")]
     assert steps == [6, 12, 18]  # a resume continues the curve
