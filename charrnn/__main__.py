@@ -17,7 +17,7 @@ from pathlib import Path
 
 from charrnn import plugins
 from charrnn.cli import exit_codes
-from charrnn.errors import STOP_SIGNALS, InputError, terminate
+from charrnn.errors import STOP_SIGNALS, InputError, received_signals, terminate
 from charrnn.say import get_terminal_width, ignore_write_errors
 
 
@@ -119,6 +119,7 @@ def _raise_on_stop_signals() -> Iterator[None]:
 
     Existing handlers stay: Python's for Ctrl-C, and nohup's for SIGHUP.
     """
+    received_signals.clear()
     handled = [s for s in STOP_SIGNALS if signal.getsignal(s) == signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
         handled = []  # Only the main thread can set handlers.

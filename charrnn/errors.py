@@ -46,12 +46,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class UserCodeError(RunError):
-    """A failure in the user's code, such as a callback, with its lines of the traceback."""
+    """A failure in a class of the user, such as a callback. Its cause has the traceback."""
 
-    # Only the message has no default, because pickle creates an error from its message.
-    def __init__(self, message: str, lines: str = "") -> None:
-        super().__init__(message)
-        self.lines = lines
+
+class NodeError(InputError):
+    """A node of the config whose object cannot be made, because of the error's cause."""
 
 
 class Interrupted(BaseException):
@@ -86,8 +85,13 @@ def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+received_signals: list[int] = []  # by `terminate`, since the command started
+
+
 def terminate(signum: int, frame: FrameType | None) -> None:
     """Raise Interrupted, so that `with` blocks clean up, unless they already do."""
+    # Code that is imported meanwhile may turn the exception into another one.
+    received_signals.append(STOP_SIGNALS[signal.Signals(signum)])
     if not isinstance(sys.exc_info()[1], Interrupted):
         raise Interrupted("terminated", STOP_SIGNALS[signal.Signals(signum)])
 

@@ -46,7 +46,7 @@ COMPOSED = {
     "charrnn serve": "stays",
     "charrnn train experiment=base": "fetches its corpus",
     "charrnn train logger=csv debug=fast": "trains on the default corpus, which is fetched",
-    "charrnn train +trainer.accumulate_grad_batches=4 +trainer.profiler=simple": "likewise",
+    "charrnn train trainer.accumulate_grad_batches=4 +trainer.profiler=simple": "likewise",
     "charrnn train laws.txt data.background=shakespeare": "fetches a corpus",
 }
 # words of the extras, each of which may be deleted

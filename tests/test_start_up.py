@@ -18,7 +18,7 @@ from tests.small_runs import SMALL
 @pytest.mark.parametrize(
     ("words", "most", "libraries"),
     [
-        (["train", *SMALL, "hydra.run.dir=run"], 66, {"torch", "lightning"}),
+        (["train", *SMALL, "hydra.run.dir=run"], 68, {"torch", "lightning"}),
         (["sample", "checkpoint=model.safetensors", "length=1", "seed=1"], 37, set()),
     ],
     ids=["until the first step of a training", "until the first character of a sample"],

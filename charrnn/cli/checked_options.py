@@ -75,13 +75,16 @@ def _check_values(schema: Any, values: Mapping[str, Any], prefix: str = "") -> d
     values = {n: {} for n, hint in annotations.items() if NODES in get_traits(hint)} | {**values}
     if missing := [name for name in annotations if name not in values]:
         raise InputError(f"{prefix}{missing[0]}: cannot be left out")
-    order = sorted(annotations, key=lambda name: _needs_import(annotations[name]))
+    order = sorted(annotations, key=lambda name: _rank(annotations[name]))
     return {n: _check_value(prefix + n, annotations[n], values[n]) for n in order}
 
 
-def _needs_import(annotation: Any) -> bool:
+def _rank(annotation: Any) -> int:
+    """Return when to check an option: nodes refer to other options, and some import classes."""
     schema = get_schema(annotation)
-    return NODES in get_traits(annotation) or (schema is not None and not is_dataclass(schema))
+    if NODES in get_traits(annotation) or (schema is not None and not is_dataclass(schema)):
+        return 2
+    return int(schema is not None)
 
 
 def _check_value(name: str, annotation: Any, value: Any) -> Any:

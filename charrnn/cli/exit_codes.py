@@ -7,34 +7,27 @@ import re
 import sys
 import traceback
 
-from charrnn.errors import (
-    InputError,
-    Interrupted,
-    RunError,
-    UserCodeError,
-    is_out_of_memory,
-    shorten,
-    walk_causes,
-)
+from charrnn.errors import UserCodeError, shorten
+from charrnn.explanations import explain
 from charrnn.say import escape_unprintable, say
 
 
 def end(label: str, error: BaseException) -> int:
     """Print an error after a label, and return the exit code.
 
-    Print a traceback only for a bug in charrnn or in the user's classes, and there without the
-    frames of charrnn. HYDRA_FULL_ERROR=1 prints a traceback for every error.
+    Print a traceback only for a bug in charrnn and for a failure in the user's classes.
+    HYDRA_FULL_ERROR=1 prints a traceback for every error.
     """
     if isinstance(error, BrokenPipeError):
         _discard_output()
         return 0
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
-    explained = _explain(error)
+    explained = explain(error)
     if explained is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(type(error), error, error.__traceback__)
-    elif isinstance(explained, UserCodeError):
-        print(explained.lines, end="", file=sys.stderr)
+    elif isinstance(explained, UserCodeError) and explained.__cause__ is not None:
+        traceback.print_exception(explained.__cause__)
     if explained is None:
         return _say_error(label, "this is a bug in charrnn; please report it with the lines above")
     return _say_error(label, str(explained), explained.exit_code)
@@ -42,29 +35,7 @@ def end(label: str, error: BaseException) -> int:
 
 def format_error(error: BaseException) -> str:
     """Return an error as one line."""
-    return escape_unprintable(str(_explain(error) or f"{type(error).__name__}: {error}"))
-
-
-def _explain(error: BaseException) -> InputError | RunError | Interrupted | None:
-    """Return the error with its message and exit code; None for a bug in charrnn."""
-    if isinstance(error, RunError):
-        return error
-    # A library that a signal interrupts can raise another error in its clean-up.
-    for cause in walk_causes(error):
-        if isinstance(cause, KeyboardInterrupt):
-            return Interrupted("interrupted")
-        if isinstance(cause, Interrupted):
-            return cause
-    if isinstance(error, InputError):
-        return error
-    if isinstance(error, OSError) and error.strerror:
-        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
-        return RunError(f"{name}: {error.strerror}" if name else error.strerror)
-    if is_out_of_memory(error):
-        return RunError("there is too little memory")
-    from charrnn.runs import library_errors
-
-    return library_errors.explain_user_code(error)
+    return escape_unprintable(str(explain(error) or f"{type(error).__name__}: {error}"))
 
 
 def flush(label: str, code: int) -> int:

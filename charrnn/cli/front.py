@@ -307,10 +307,10 @@ def make_options(line: Line, config: DictConfig) -> Any:
 
 @contextlib.contextmanager
 def _remove_if_refused(folder: Path, existing: Path) -> Iterator[None]:
-    """Remove a run's empty folder and empty parents below `existing` if InputError is raised."""
+    """Remove a run's folder, and parents below `existing`, if it is empty after an error."""
     try:
         yield
-    except InputError:
+    except BaseException:
         with contextlib.suppress(OSError):
             while existing in folder.parents:
                 folder.rmdir()
@@ -321,12 +321,15 @@ def _remove_if_refused(folder: Path, existing: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _set_hydra_globals(argv: list[str], full_error: str) -> Iterator[None]:
     """Set sys.argv, which Hydra parses, and HYDRA_FULL_ERROR; Hydra raises errors if it is 1."""
-    previous = sys.argv, os.environ.get("HYDRA_FULL_ERROR", "0")
+    previous_argv, previous = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv, os.environ["HYDRA_FULL_ERROR"] = argv, full_error
     try:
         yield
     finally:
-        sys.argv, os.environ["HYDRA_FULL_ERROR"] = previous
+        sys.argv = previous_argv
+        del os.environ["HYDRA_FULL_ERROR"]
+        if previous is not None:
+            os.environ["HYDRA_FULL_ERROR"] = previous
 
 
 class _StreamWithoutHydraError:

@@ -91,6 +91,9 @@ def _explain_unknown_option(
     for choice, options in page.choice_options.items():
         if name in options:
             return InputError(f"{shown}: only {choice} has this option")
+    if name in page.options and "." in name:
+        group = name.partition(".")[0]
+        return InputError(f"{shown}: the chosen {group}= has no such option; +{shown} adds it")
     names = [*names, *page.list_names()]
     hint = _suggest_option(name, names)
     is_new = "." in name and find_closest(name, names, 0.85) is None
@@ -104,6 +107,7 @@ def _suggest_option(name: str, names: Sequence[str]) -> str:
     for option, foreign_names in _FOREIGN_NAMES.items():
         if name.lower() in foreign_names.split() and option in names:
             return f"; in charrnn its name is {option}"
+    names = [full for full in names if full != name]  # a choice of groups lacks it
     options = {full.rpartition(".")[2]: full for full in reversed(names)}
     options |= {full: full for full in names}
     for wanted in (name, name.rpartition(".")[2]):

@@ -120,7 +120,7 @@ def prepare_line(line: Line) -> Line:
         line = line.with_text("resume", start.resume)
     if start.resume in (None, "auto"):
         return line
-    from charrnn.cli.resuming import compose_over_record
+    from charrnn.cli.recorded_config import compose_over_record
 
     return compose_over_record(line, start.resume)
 
@@ -144,7 +144,7 @@ def _resolve_run_names(override: Override, multirun: bool) -> Override:
 
 def prepare_run(options: TrainOptions, job: Job) -> Run:
     """Return the new or resumed run of checked options, without writing a file."""
-    from charrnn.cli.resuming import MAIN_CONFIG
+    from charrnn.cli.recorded_config import MAIN_CONFIG
     from charrnn.runs import folder as folders
     from charrnn.runs import resuming
     from charrnn.runs.model_lookup import read_model

@@ -57,6 +57,7 @@ INSTEAD = {
     "trainer.threads": "write threads=",
     "trainer.callbacks": "callbacks=NAME chooses them; +callbacks.NAME._target_=CLASS adds one",
     "trainer.logger": "logger=NAME chooses it; +logger.NAME._target_=CLASS adds one",
+    "trainer.default_root_dir": "write hydra.run.dir=, which is the run's folder",
     "trainer.max_steps=null": "write trainer.max_steps=-1",
     "trainer.precision=tf32-true": "write trainer.precision=32-true tf32=true",
     "data.corpus": "write data.input_txt=, which also takes the name of a corpus",
@@ -145,6 +146,16 @@ class TrainOptions:
             closest = find_closest(metric, METRICS, 0.8)
             hint = f"no such metric; did you mean {closest}?"
             require(closest is None, "optimized_metric", metric, hint)
+        for name in ("optimizer", "schedule"):
+            is_partial = getattr(self, name).get("_partial_")
+            why = "must be true, because training adds arguments"
+            require(is_partial is True, f"{name}._partial_", is_partial, why)
+        interval, limit = (self.trainer[n] for n in ("val_check_interval", "limit_val_batches"))
+        why = "must be above 0; validate_every=0 turns validation off"
+        require(interval != 0 or self.validate_every == 0, "trainer.val_check_interval", 0, why)
+        why = "validate_every=0 turns validation off; leave one out"
+        is_off = self.validate_every == 0
+        require(not is_off or limit in (None, 0), "trainer.limit_val_batches", limit, why)
         is_new = self.resume in (None, "auto")
         why = f"budget={self.budget} chooses the length; give only one of them"
         for name, unset in UNLIMITED.items():
@@ -153,9 +164,10 @@ class TrainOptions:
 
 
 # what charrnn logs at each validation
+BEST_LOSS, BEST_LOSS_AS_WRITTEN = "val/best_loss", "val/best_loss_as_written"
 METRICS = (
     *("val/loss", "val/bits_per_character", "val/loss_as_written"),
-    *("val/best_loss", "val/best_loss_as_written"),
+    *(BEST_LOSS, BEST_LOSS_AS_WRITTEN),
 )
 UNLIMITED = {"max_epochs": (None, -1), "max_steps": (-1,)}
 

@@ -13,12 +13,17 @@ from lightning.fabric.plugins.environments import LightningEnvironment, TorchEla
 from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
-from charrnn.errors import InputError, RunError, is_out_of_memory, to_one_line
+from charrnn.errors import InputError, NodeError, RunError, to_one_line
+from charrnn.options.cells import find_cell
+from charrnn.options.training import flatten
 from charrnn.runs.folder import escape_interpolations
-from charrnn.runs.library_errors import explain_user_code
+from charrnn.runs.run import Run
 from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training import LanguageModel
+from charrnn.training import LanguageModel, TextDataModule
+
+# the packages whose classes conf/ names
+LIBRARIES = ("charrnn", "lightning", "torch")
 
 
 def build(config: DictConfig, name: str, base: type | None = None, **arguments: Any) -> Any:
@@ -29,30 +34,57 @@ def build(config: DictConfig, name: str, base: type | None = None, **arguments: 
         base: the public class of charrnn from which the node's class must derive.
         arguments: more arguments of the class, such as objects.
     """
-    # The whole config is resolved, because a node may refer to others.
-    values: Any = OmegaConf.to_container(config, resolve=True)
-    for part in name.split("."):
-        values = values[int(part) if isinstance(values, list) else part]
+    node: Any = OmegaConf.to_container(OmegaConf.select(config, name), resolve=True)
+    values = {key: value for key, value in node.items() if key not in arguments}
+    target = get_object(values["_target_"])
+    if base is not None and isinstance(target, type) and not issubclass(target, base):
+        raise _make_class_error(name, values["_target_"], base)
     try:
-        target = get_object(values["_target_"])
-        if base is not None and not (isinstance(target, type) and issubclass(target, base)):
-            raise InputError(
-                f"{name}._target_={values['_target_']}: must be charrnn.{base.__name__} or derive "
-                f"from it"
-            )
         # Hydra resolves the node as a whole, and then each value.
-        node = escape_interpolations({"_convert_": "all", **values}, times=2)
+        values = escape_interpolations({"_convert_": "all", **values}, times=2)
         # Called afterwards, because Hydra would convert some of the objects to configs.
-        return instantiate(node, _partial_=True)(**arguments)
+        made = instantiate(values, _partial_=True)
+        made = made if values.get("_partial_") else made(**arguments)
     except Exception as error:
         cause: BaseException = error
         while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
             cause = cause.__cause__
-        is_explained = isinstance(cause, InputError | RunError | OSError) or is_out_of_memory(cause)
-        if not is_explained and explain_user_code(cause) is None:
+        if not isinstance(cause, InputError | RunError):
             reason = f"{values['_target_']} cannot be made: {to_one_line(cause)}"
-            raise InputError(f"{name}: {reason}") from cause
+            raise NodeError(f"{name}: {reason}") from cause
+    else:
+        if base is not None and not isinstance(made, base):
+            raise _make_class_error(name, values["_target_"], base)
+        return made
     raise cause  # after the block, in which Hydra's exception would become its context
+
+
+def _make_class_error(name: str, target: str, base: type) -> InputError:
+    package = base.__module__.partition(".")[0]
+    return InputError(
+        f"{name}._target_={target}: must make a {package}.{base.__name__}, or derive from it"
+    )
+
+
+def find_user_classes(config: DictConfig) -> dict[str, str]:
+    """Return the classes of a config that are no library's, by the options that name them."""
+    values = flatten(OmegaConf.to_container(config))
+    targets = {n.removesuffix("._target_"): v for n, v in values.items() if "_target_" in n}
+    module = find_cell(config.model.kind).module
+    if not isinstance(module, str):
+        module = f"{module.__module__}.{getattr(module, '__qualname__', '')}"
+    targets["model.kind"] = module
+    return {n: str(v) for n, v in targets.items() if str(v).split(".")[0] not in LIBRARIES}
+
+
+def open_data(run: Run) -> TextDataModule:
+    """Return the data module of a run, with its text."""
+    # Do not write next to a text that only a record names, which may be untrusted.
+    may_write = run.source is None or run.gives("data.input_txt")
+    data: TextDataModule = build(run.config, "data", TextDataModule, beside_the_text=may_write)
+    data.prepare_data()
+    data.setup("fit")
+    return data
 
 
 def build_module(config: DictConfig, vocabulary: Vocabulary, rank: int = 0) -> LanguageModel:
@@ -72,7 +104,7 @@ def open_loggers(config: DictConfig, first_step: int) -> Iterator[list[Logger]]:
         for name, node in config.logger.items():
             # TensorBoard hides the values of an interrupted run that follow the resumed step.
             marks: dict[str, Any] = {"purge_step": first_step + 1} if "purge_step" in node else {}
-            loggers.append(build(config, f"logger.{name}", **marks))
+            loggers.append(build(config, f"logger.{name}", Logger, **marks))
             if isinstance(loggers[-1], (WandbLogger, MLFlowLogger)):
                 try:
                     _ = loggers[-1].experiment  # this contacts the server

@@ -122,12 +122,12 @@ def decide(config: DictConfig, data: TextDataModule, world: World = SINGLE_PROCE
 
     The values follow from the length of the text, from ``budget=`` and from this machine. Other
     options stay as they are, also their interpolations. What is chosen is printed if the config
-    does not say how long to train. Tell the data module its size afterwards:
-    ``data.batch_size = config.data.batch_size``.
+    does not say how long to train.
 
     Args:
         config: conf/train.yaml, composed by Hydra.
-        data: a data module that is set up; its text decides.
+        data: a data module that is set up. Its text decides, and it is told the decided batch size
+            and seed.
         world: the processes that a launcher has started.
 
     Raises:
@@ -140,6 +140,7 @@ def decide(config: DictConfig, data: TextDataModule, world: World = SINGLE_PROCE
     measure = functools.partial(measure_speed, vocabulary=data.vocabulary)
     decided, reason = decide_sizes(config, size, world, measure)
     _check_text(decided, size, str(data.encoded.path))
+    data.batch_size, data.seed = decided.data.batch_size, decided.data.seed
     if not has_length(config.trainer):
         model, sizes = decided.model, decided.data
         say(
@@ -316,7 +317,7 @@ def measure_speed(config: DictConfig, seconds: float, vocabulary: Vocabulary) ->
         enabled=precision.endswith("mixed"),
     )
     shards = module.num_batch_shards
-    with limit_threads(max(1, config.threads // shards)), compute_reproducibly(config.tf32):
+    with limit_threads(config.threads, shards), compute_reproducibly(config.tf32):
         optimizer = build_optimizer(
             module.get_trained_parameters(), module.make_optimizer, is_scaled, shards
         )

@@ -3,10 +3,11 @@
 .hydra/config.yaml      the decided config, which a resume uses
 .hydra/hydra.yaml, overrides.yaml   as Hydra writes them
 .lock                   locked by the process that trains here; contains its process id
-checkpoints/ model.safetensors samples/ metrics.csv events.out.tfevents.*
+result.json             the metric that a sweep minimizes, and its value
+checkpoints/ model.safetensors samples/ metrics.csv events.out.tfevents.* hparams.yaml report.html
 
 The folder may come from an untrusted person. So nothing in its config is interpolated, imported or
-fetched here; `charrnn.cli.resuming` decides which parts a run may build.
+fetched here; `charrnn.runs.trusted` decides which parts a run may build.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ def decide_hardware(config: DictConfig, streams: int, world: World) -> None:
     trainer, model = config.trainer, config.model
     trainer.accelerator = accelerator = _choose_accelerator(trainer.accelerator)
     trainer.devices = devices = _choose_devices(trainer.devices, accelerator, world)
-    num_processes = _count_processes(devices, trainer.num_nodes, world)
+    _check_launcher(devices, trainer.num_nodes, world)
+    num_processes = count_processes(trainer)
     _check_split(config.data.batch_size, model.batchnorm, num_processes)
     if num_processes > 1:
         trainer.strategy = "ddp"
@@ -68,8 +69,8 @@ def count_processes(trainer: DictConfig) -> int:
     return count_devices(trainer.devices) * int(trainer.num_nodes)
 
 
-def _count_processes(devices: Any, num_nodes: int, world: World) -> int:
-    """Return the number of all processes. Raise InputError if the launcher started others."""
+def _check_launcher(devices: Any, num_nodes: int, world: World) -> None:
+    """Raise InputError if the launcher started other processes, or if one is needed."""
     local = count_devices(devices)
     if world.launcher and (local, num_nodes) != (world.local_size, world.nodes):
         raise InputError(
@@ -81,7 +82,6 @@ def _count_processes(devices: Any, num_nodes: int, world: World) -> int:
             f"trainer.num_nodes={num_nodes}: charrnn starts processes on one machine only; for "
             f"several machines start it with torchrun or srun"
         )
-    return int(local) * num_nodes
 
 
 def _check_split(batch_size: int, has_batchnorm: bool, num_processes: int) -> None:

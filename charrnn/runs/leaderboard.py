@@ -14,6 +14,7 @@ from typing import Any
 
 from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.files import replace_file, shorten_path
+from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
 from charrnn.runs.folder import LEADERBOARD
 from charrnn.runs.summary import Summary, name_ranking, summarize_runs, to_number
 from charrnn.say import escape_unprintable, format_duration, say, shorten_numbers
@@ -28,7 +29,6 @@ _HEADINGS = {
 _NOT_IN_TABLE = ("steps", "parameters", "characters_per_second", "text", "metric", "objective")
 _LOSSES = ("loss", "mean", "deviation")
 _NETWORK_LOSSES = ("network_loss", "network_mean", "network_deviation")
-BEST_LOSS, BEST_LOSS_AS_WRITTEN = "val/best_loss", "val/best_loss_as_written"
 # Options that are not compared: the text is the table's title, and a resume adds the last two.
 _NOT_COMPARED = ("data", "data.input_txt", "data.input_h5", "data.input_json",
                  "resume", "trust")  # fmt: skip

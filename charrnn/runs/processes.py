@@ -12,10 +12,8 @@ seconds to write its checkpoint after a signal (torch 2.13).
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
-import re
 import signal
 import subprocess
 import sys
@@ -40,6 +38,7 @@ from torch.distributed import (  # type: ignore[attr-defined]
 
 from charrnn.errors import STOP_SIGNALS, InputError, Interrupted, RunError, shorten, to_one_line
 from charrnn.options.cells import CELLS, find_cell, register_cell
+from charrnn.runs.building import find_user_classes
 from charrnn.runs.folder import escape_interpolations
 from charrnn.runs.hardware import count_processes
 from charrnn.runs.run import Run
@@ -81,21 +80,12 @@ def check_ranks(config: DictConfig, world: World) -> None:
             "trainer.devices: another training in this process has left its process group; end it "
             "first: torch.distributed.destroy_process_group()"
         )
-    for name in find_code(config):
+    for name in find_user_classes(config).values():
         if name.startswith("__main__.") or "<" in name:
             raise InputError(
                 f"trainer.devices: the other processes cannot import {shorten(name)} from the "
                 f"script that runs; put it into a module"
             )
-
-
-def find_code(config: DictConfig) -> list[str]:
-    """Return the dotted names of the classes of the config, and of the cell."""
-    module = find_cell(config.model.kind).module
-    if not isinstance(module, str):
-        module = f"{module.__module__}.{getattr(module, '__qualname__', '')}"
-    values = json.dumps(OmegaConf.to_container(config))
-    return [module, *re.findall('"_target_": "([^"]*)"', values)]
 
 
 @contextlib.contextmanager

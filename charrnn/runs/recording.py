@@ -1,4 +1,4 @@
-"""Record a run in its folder while it trains."""
+"""Record a run in its folder while it trains, and what of it is compared with other runs."""
 
 from __future__ import annotations
 
@@ -41,13 +41,20 @@ class RunRecorder(L.Callback):
             run = self.run
             folders.record(run.folder, run.record, run.overrides, run.hydra)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        metric = self.run.config.optimized_metric
-        if is_fitting(trainer) and metric is not None and metric not in trainer.callback_metrics:
-            names = ", ".join(sorted(map(str, trainer.callback_metrics)))
-            raise InputError(f"optimized_metric={metric}: is not logged; there are {names}")
-
     on_exception = on_validation_start = on_fit_end = on_train_batch_start
+
+
+class MetricCheck(L.Callback):
+    """Refuses an `optimized_metric` that is not logged at the first validation."""
+
+    def __init__(self, metric: str | None) -> None:
+        self.metric = metric
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        metrics = trainer.callback_metrics
+        if is_fitting(trainer) and self.metric is not None and self.metric not in metrics:
+            names = ", ".join(sorted(map(str, metrics)))
+            raise InputError(f"optimized_metric={self.metric}: is not logged; there are {names}")
 
 
 def collect_hparams(run: Run, decided: DictConfig) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def _refuse_changes(record: Config, config: Any, given: Collection[str]) -> None
     """Raise InputError if an option changed that a resume cannot change."""
     options = list_options(TrainOptions)
     fixed = {name for name, annotation in options if FIXED in get_traits(annotation)}
-    fixed |= {"optimizer._target_", "model._target_"}
+    fixed |= {"data._target_", "model._target_", "optimizer._target_"}
     # A different kind of network is reported before its different size.
     for key in sorted(fixed, key=lambda name: (not name.endswith(("kind", "_target_")), name)):
         if (old := select(record, key)) is not MISSING and old != select(config, key):

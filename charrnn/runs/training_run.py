@@ -11,11 +11,11 @@ from charrnn.data import find_training_data
 from charrnn.generation.processors import keep_freed_memory
 from charrnn.runs import announcements, building, decisions, hardware, processes, resuming
 from charrnn.runs import folder as folders
-from charrnn.runs.library_errors import explain_errors, silence_libraries
-from charrnn.runs.recording import RunRecorder, collect_hparams
+from charrnn.runs.recording import MetricCheck, RunRecorder, collect_hparams
 from charrnn.runs.run import Result, Run
+from charrnn.runs.surroundings import explain_errors, silence_libraries
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
-from charrnn.training import LanguageModel, TextDataModule, TrainingLog
+from charrnn.training import LanguageModel, ReproducibleSteps, TextDataModule, TrainingLog
 
 
 def train(run: Run) -> Result:
@@ -52,26 +52,14 @@ def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
     if run.initial is not None:
         config = decisions.adopt_architecture(config, run.initial, run.given)
         facts = run.initial.facts
-    data = open_data(run)
+    data = building.open_data(run)
     resuming.check_background(run, data.background)
     config = decisions.decide(config, data, world)
-    data.batch_size, data.earlier = config.data.batch_size, find_training_data(facts)
+    data.earlier = find_training_data(facts)
     processes.check_ranks(config, world)
     run = replace(run, config=config, hparams=collect_hparams(run, config))
     resuming.check_resume(run, data, hardware.count_processes(config.trainer))
     return run, data
-
-
-def open_data(run: Run) -> TextDataModule:
-    """Return the data module of a run, with its text."""
-    # Do not write next to a text that only a record names, which may be untrusted.
-    may_write = run.source is None or run.gives("data.input_txt")
-    data: TextDataModule = building.build(
-        run.config, "data", TextDataModule, beside_the_text=may_write
-    )
-    data.prepare_data()
-    data.setup("fit")
-    return data
 
 
 def fit(
@@ -82,7 +70,7 @@ def fit(
     A signal raises Interrupted, after the checkpoint is written.
     """
     keep_freed_memory()
-    data, config = data or open_data(run), run.config
+    data, config = data or building.open_data(run), run.config
     with (
         silence_libraries(),
         explain_errors(run, world) as trainers,
@@ -92,7 +80,12 @@ def fit(
         if run.initial is not None:
             module.load_initial(run.initial)
         callbacks = [TrainingLog(config, run.hparams, run.swept), RunRecorder(run)]
-        callbacks += [building.build(config, f"callbacks.{name}") for name in config.callbacks]
+        callbacks += [MetricCheck(config.optimized_metric)]
+        callbacks += [
+            building.build(config, f"callbacks.{name}", L.Callback) for name in config.callbacks
+        ]
+        if not any(isinstance(callback, ReproducibleSteps) for callback in callbacks):
+            callbacks.append(ReproducibleSteps(config.threads, config.tf32))
         plugins = building.list_plugins(config, world.size)
         trainer = building.build(
             config, "trainer", callbacks=callbacks, logger=loggers, plugins=plugins

@@ -36,10 +36,10 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def limit_threads(count: int) -> Iterator[None]:
+def limit_threads(threads: int, num_batch_shards: int) -> Iterator[None]:
     """Set the number of threads with which torch computes an operation, in every shard."""
     previous = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(max(1, threads // num_batch_shards))
     try:
         yield
     finally:

@@ -187,7 +187,7 @@ class RunCheckpoints(Checkpoint):
         for logger in trainer.loggers:
             logger.save()
         for name in names:
-            trainer.save_checkpoint(self.folder / name)
+            trainer.save_checkpoint(self.folder / name, weights_only=False)
             if name == BEST and trainer.is_global_zero:
                 self._export_model(trainer, module)
         for callback in trainer.callbacks:

@@ -55,7 +55,7 @@ class ReproducibleSteps(L.Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         shards = getattr(pl_module, "num_batch_shards", 1)
         threads = self.threads or torch.get_num_threads()
-        self._threads_limit.enter_context(limit_threads(max(1, threads // shards)))
+        self._threads_limit.enter_context(limit_threads(threads, shards))
 
     def on_train_batch_start(self, *_: Any) -> None:
         self._settings.enter_context(compute_reproducibly(self.tf32))

@@ -18,13 +18,13 @@ from charrnn.errors import RunError
 from charrnn.evaluation.stream_losses import compute_rank_loss
 from charrnn.networks.network import Network, State
 from charrnn.networks.precision import set_float32_precision
+from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
 from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText, Window
 
 # The logits that are mixed with counts take 16 MB. With a vocabulary of 65, these are 129,000
 # characters.
 MAX_LOGITS = 1 << 23
-BEST_LOSS, BEST_LOSS_AS_WRITTEN = "val/best_loss", "val/best_loss_as_written"
 MAX_LOSS = 20.0  # nats per character; a higher validation loss means that training diverged
 
 

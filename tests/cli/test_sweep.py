@@ -52,7 +52,7 @@ def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:
     assert [o.length for o in door.asked] == [1, 2, 3]
     assert answer.code == 1
     assert "charrnn sample: job 0 (length=1): x.ckpt: no such file\n" in answer.err
-    assert "ZeroDivisionError (in your own code, not in charrnn)\n" in answer.err
+    assert "job 1 (length=2): this is a bug in charrnn" in answer.err
     listed = answer.err.splitlines()[-3:]
     assert listed[0] == "failed: job 0 (length=1): x.ckpt: no such file"
     assert listed[1].startswith("failed: job 1 (length=2): ")

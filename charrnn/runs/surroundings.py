@@ -1,0 +1,70 @@
+"""Surround a training: hide the messages of libraries, and explain their errors."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+
+import lightning as L
+
+from charrnn.errors import NodeError
+from charrnn.explanations import explain_training
+from charrnn.runs import processes
+from charrnn.runs.building import find_user_classes
+from charrnn.runs.run import Run
+from charrnn.runs.world import World
+
+
+@contextlib.contextmanager
+def silence_libraries() -> Iterator[None]:
+    """Hide the messages and warnings of Lightning and TensorBoard."""
+    loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric", "lightning")]
+    levels, hook = [logger.level for logger in loggers], threading.excepthook
+
+    def ignore_write_errors(failure: threading.ExceptHookArgs) -> None:
+        # If a thread cannot write, such as TensorBoard's, the run itself fails with a message.
+        if not isinstance(failure.exc_value, OSError):
+            hook(failure)
+
+    threading.excepthook = ignore_write_errors
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # print profiles
+    try:
+        with warnings.catch_warnings():
+            for pattern in (r"lightning(\.|$)", r"torch\.utils\.tensorboard"):
+                warnings.filterwarnings("ignore", module=pattern)
+            message = ".*isinstance\\(treespec, LeafSpec\\).*"
+            warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        threading.excepthook = hook
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def explain_errors(run: Run, world: World) -> Iterator[list[L.Trainer]]:
+    """Raise the error that explains an error of a library or of the user's code in training.
+
+    Yield a list, to which the trainer is appended once it exists.
+    """
+    trainers: list[L.Trainer] = []
+    try:
+        yield trainers
+        if world.size > 1:  # not after a failure, because it may wait for a failed rank
+            processes.leave_group()
+    except Exception as error:
+        if world.size > 1 and (lost := processes.to_lost_process(error)):
+            raise lost from error
+        # The first step uses the rest of a checkpoint, such as its counters.
+        has_trained = any(t.global_step > run.first_step + 1 for t in trainers)
+        checkpoint = None if has_trained else run.checkpoint
+        targets = find_user_classes(run.config)
+        explained = explain_training(error, targets, run.folder, checkpoint)
+        if explained is error:
+            raise
+        raise explained from (error.__cause__ if isinstance(error, NodeError) else error)
