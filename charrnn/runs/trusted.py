@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
-from charrnn.runs.folder import MISSING_TEXT, Config, escape_interpolations
+from charrnn.runs.folder import MISSING_TEXT, Config, escape_interpolations, select
 
 GROUPS = ("data", "model", "trainer", "optimizer", "schedule", "callbacks", "logger")
 # loggers that write only into the run's folder
@@ -28,29 +28,40 @@ LOCAL_LOGGERS = (
 # ${...} after an even number of backslashes, which escape it
 _INTERPOLATION = re.compile(r"(?<!\\)(?:\\\\)*\$\{")
 
-# group and target -> each option of the target -> its values, which are not resolved
-Trusted = dict[tuple[str, str], dict[str, list[Any]]]
+# the options of a target -> the values that they have in conf/, which are not resolved
+Options = dict[str, list[Any]]
 
 
 @functools.cache
-def read_trusted() -> Trusted:
-    """Return what conf/ names. The options of train.yaml itself have the key ("", "")."""
-    trusted: Trusted = {}
+def read_trusted() -> dict[tuple[str, str], Options]:
+    """Return what the nodes of conf/ name, by their group and target."""
+    trusted: dict[tuple[str, str], Options] = {}
     for folder in plugins.list_conf_folders("train"):
         for path in folder.rglob("*.yaml"):
             group = path.parent.relative_to(folder).as_posix()
             content: Any = OmegaConf.to_container(OmegaConf.load(path))
-            if group == "base":  # such as base/data.yaml
+            if group in GROUPS:
+                content = {group: content}
+            elif group == "base":  # such as base/data.yaml
                 content = {path.stem: content}
-            nodes = [*list_nodes({group: content} if group in GROUPS else content)]
-            if path == plugins.CONF / "train.yaml":
-                nodes.append(("", {"_target_": "", **content}))
-            for name, node in nodes:
+            for name, node in list_nodes(content):
                 if isinstance(node, dict) and "_target_" in node:
-                    options = trusted.setdefault((name.partition(".")[0], node["_target_"]), {})
-                    for option, value in node.items():
-                        options.setdefault(option, []).append(value)
+                    key = name.partition(".")[0], node["_target_"]
+                    _add_values(trusted.setdefault(key, {}), node)
     return trusted
+
+
+@functools.cache
+def read_top_level() -> Options:
+    """Return the options of conf/train.yaml itself."""
+    options: Options = {}
+    _add_values(options, OmegaConf.to_container(OmegaConf.load(plugins.CONF / "train.yaml")))
+    return options
+
+
+def _add_values(options: Options, node: Any) -> None:
+    for option, value in node.items():
+        options.setdefault(option, []).append(value)
 
 
 def list_nodes(config: Config) -> Iterator[tuple[str, Any]]:
@@ -64,41 +75,48 @@ def list_nodes(config: Config) -> Iterator[tuple[str, Any]]:
 
 def find_untrusted(record: Config) -> Iterator[str]:
     """Yield the values of a record that could run code or access other files."""
-    trusted = read_trusted()
-    for path, node in list_nodes(record):
-        group = path.partition(".")[0]
-        target = str(node.get("_target_")) if isinstance(node, dict) else ""
-        known = trusted.get((group, target))
-        if known is None or (group == "logger" and target not in LOCAL_LOGGERS):
-            yield f"{path}._target_={target}" if target else f"{path}={node}"
-            continue
-        for key, value in node.items():
-            is_number = group == "trainer" and isinstance(value, int | float)  # +trainer.NAME=
-            if value in known.get(key, ()) or (is_number and key not in known):
-                continue
-            # Where conf/ refers to the run's folder, no other place is trusted.
-            is_place = isinstance(value, str) and any(map(has_interpolation, known.get(key, ())))
-            if key not in known or is_place or _is_unsafe(value, may_be_path=group == "data"):
-                yield f"{path}.{key}={value}"
-    known = trusted["", ""]
+    for name, node in list_nodes(record):
+        yield from _find_untrusted_options(name, node)
     for name, value in record.items():
-        if name not in GROUPS and value not in known.get(name, ()):
-            is_nested = isinstance(value, dict) and name != "vars"
-            if is_nested or _is_unsafe(value, may_be_path=True, may_be_dict=True):
-                yield f"{name}={value}"
+        is_known = name in GROUPS or value in read_top_level().get(name, ())
+        is_nested = isinstance(value, dict) and name != "vars"
+        if not is_known and (is_nested or _is_active(value)):
+            yield f"{name}={value}"
 
 
-def _is_unsafe(value: Any, may_be_path: bool, may_be_dict: bool = False) -> bool:
-    """Return whether a value has an interpolation, a node, a URL or a path outside the folder."""
+def _find_untrusted_options(name: str, node: Any) -> Iterator[str]:
+    """Yield the target of a node, or else its options, as far as conf/ does not name them."""
+    group = name.partition(".")[0]
+    target = str(node.get("_target_")) if isinstance(node, dict) else ""
+    known = read_trusted().get((group, target))
+    if known is None or (group == "logger" and target not in LOCAL_LOGGERS):
+        yield f"{name}._target_={target}" if target else f"{name}={node}"
+        return
+    for option, value in node.items():
+        values = known.get(option, [])
+        is_trusted = not isinstance(value, dict) and not _is_active(value)
+        if group != "data":  # which names its text
+            # Where conf/ refers to the run's folder, no other place is trusted.
+            is_place = isinstance(value, str) and any(map(has_interpolation, values))
+            is_trusted = is_trusted and not is_place and not _is_outside(value)
+        # +trainer.NAME=3
+        is_declared = option in known or (group == "trainer" and isinstance(value, int | float))
+        if value not in values and not (is_declared and is_trusted):
+            yield f"{name}.{option}={value}"
+
+
+def _is_active(value: Any) -> bool:
+    """Return whether a value has an interpolation, or a node that could be built."""
     if isinstance(value, dict):
-        if not may_be_dict or "_target_" in value:
-            return True
-        value = list(value.values())
+        return "_target_" in value or any(map(_is_active, value.values()))
     if isinstance(value, list):
-        return any(_is_unsafe(item, may_be_path, may_be_dict) for item in value)
-    if not isinstance(value, str):
-        return False
-    return has_interpolation(value) or (not may_be_path and is_outside(value))
+        return any(isinstance(item, dict) or _is_active(item) for item in value)
+    return has_interpolation(value)
+
+
+def _is_outside(value: Any) -> bool:
+    """Return whether a value is a place outside of the run's folder, or has one."""
+    return any(map(_is_outside, value)) if isinstance(value, list) else is_outside(value)
 
 
 def has_interpolation(value: Any) -> bool:
@@ -107,8 +125,10 @@ def has_interpolation(value: Any) -> bool:
     return is_text and _INTERPOLATION.search(value) is not None
 
 
-def is_outside(value: str) -> bool:
+def is_outside(value: Any) -> bool:
     """Return whether a value is a URL, or a path outside the folder in which it is used."""
+    if not isinstance(value, str):
+        return False
     parts = re.split(r"[/\\]", value)
     return "://" in value or os.path.isabs(value) or value[:1] == "~" or ".." in parts
 
@@ -116,19 +136,19 @@ def is_outside(value: str) -> bool:
 def keep_interpolations(values: Mapping[str, Any], composed: DictConfig) -> DictConfig:
     """Return the checked values of a composed config, with the interpolations that conf/ has.
 
-    A resume that changes ``optimizer.lr`` or ``checkpoint_every`` so changes a single place.
+    So ``model.optimizer`` stays ``${optimizer}``, and a resume that changes ``optimizer.lr``
+    changes a single place. Every other interpolation is resolved.
     """
-    raw: Any = OmegaConf.to_container(composed, resolve=False)
+    raw: Any = OmegaConf.to_container(composed)
     kept: Config = escape_interpolations(dict(values))
-    trusted = read_trusted()
-    places = [(kept, raw, trusted["", ""])]
-    for path, node in list_nodes(kept):
-        group, _, name = path.partition(".")
-        source = raw[group][name] if name else raw[group]
-        known = trusted.get((group, str(node["_target_"])), {})
-        places.append((node, source, known))
-    for node, source, known in places:
-        for key, value in source.items() if isinstance(source, dict) else ():
-            if isinstance(value, str) and has_interpolation(value) and value in known.get(key, ()):
-                node[key] = value
+    _keep(kept, raw, read_top_level())
+    for name, node in list_nodes(kept):
+        known = read_trusted().get((name.partition(".")[0], str(node["_target_"])), {})
+        _keep(node, select(raw, name), known)
     return OmegaConf.create(kept)
+
+
+def _keep(node: Config, raw: Any, known: Options) -> None:
+    for name, value in raw.items() if isinstance(raw, dict) else ():
+        if has_interpolation(value) and value in known.get(name, ()):
+            node[name] = value
