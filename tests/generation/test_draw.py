@@ -52,7 +52,7 @@ def with_numpy(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.nda
 def with_int8(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     """The draw of the loop in Python; the texts in tests/extras/fast show that it is compiled."""
     pytest.importorskip("numba", reason="the extra fast is not installed")
-    from charrnn.extras.fast.int8_loop import draw
+    from charrnn.extras.fast.compiled_draw import draw
 
     batch, room = batch_of(choices, [[]] * len(logits), LETTERS), np.empty(logits.shape[1])
     if batch.bias is not None:

@@ -60,7 +60,8 @@ class Int8Engine:
     """
 
     def __init__(self, model: TrainedModel, *, vnni: bool | None = None) -> None:
-        from charrnn.extras.fast.int8_loop import GROUP_SIZE, KERNELS, Network, write
+        from charrnn.extras.fast.int8_loop import GROUP_SIZE, write
+        from charrnn.extras.fast.int8_network import KERNELS, Network
 
         if (kind := model.architecture.kind) not in KERNELS:
             raise InputError(
@@ -239,7 +240,7 @@ def _align(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _to_compiled_counts(counts: Counts | None) -> Any:
     """Return counts as the loop takes them, in the same types for all counts."""
-    from charrnn.extras.fast.int8_loop import CompiledCounts
+    from charrnn.extras.fast.compiled_counts import CompiledCounts
 
     ids, shares = np.zeros(0, np.int32), np.zeros(0, np.float32)
     if counts is None:

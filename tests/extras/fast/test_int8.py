@@ -40,7 +40,7 @@ pytest.importorskip("numba", reason="the extra fast is not installed")
 
 import numba
 
-from charrnn.extras.fast import fast_engines, int8_loop
+from charrnn.extras.fast import compiling, fast_engines, int8_network, rounded_math
 from charrnn.extras.fast.fast_engines import Int8Engine
 
 VOCABULARY = trained_model().vocabulary
@@ -84,7 +84,7 @@ def test_rows_are_rounded_to_int8() -> None:
 
 @numba.njit
 def add_products(weights, steps, bounded, vectors, zs, bytes_, sizes):  # type: ignore[no-untyped-def]
-    int8_loop.add_products(weights, 0, steps, 0, bounded, vectors, 0, zs, bytes_, sizes)
+    int8_network.add_products(weights, 0, steps, 0, bounded, vectors, 0, zs, bytes_, sizes)
 
 
 @pytest.mark.parametrize("vnni", [False, True])
@@ -115,9 +115,9 @@ def test_products_are_those_of_whole_numbers(columns: int, streams: int, vnni: b
 @numba.njit(error_model="numpy")
 def functions(x, tanh, sigmoid, log, exp):  # type: ignore[no-untyped-def]
     for n in range(len(x)):
-        tanh[n], sigmoid[n] = int8_loop.tanh(x[n]), int8_loop.sigmoid(x[n])
-        log[n] = int8_loop.log(np.float32(np.exp(x[n])))
-        exp[n] = int8_loop.exp(-np.float64(abs(x[n])))
+        tanh[n], sigmoid[n] = rounded_math.tanh(x[n]), rounded_math.sigmoid(x[n])
+        log[n] = rounded_math.log(np.float32(np.exp(x[n])))
+        exp[n] = rounded_math.exp(-np.float64(abs(x[n])))
 
 
 def test_functions_are_near_the_real_ones() -> None:
@@ -211,12 +211,12 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
 
     with monkeypatch.context() as patch:
         patch.setattr(FunctionCache._impl_class, "_locator_classes", [])
-        assert int8_loop.keep_compiled(double)(21) == 42  # no folder at all
+        assert compiling.keep_compiled(double)(21) == 42  # no folder at all
     monkeypatch.setattr(IndexDataCacheFile, "save", full)
-    compiled = int8_loop.keep_compiled(double)
+    compiled = compiling.keep_compiled(double)
     with pytest.raises(OSError, match="No space"):
         compiled(21)
-    assert fast_engines.call(int8_loop.keep_compiled(double), 21) == 42
+    assert fast_engines.call(compiling.keep_compiled(double), 21) == 42
 
 
 # -- what it can be asked -------------------------------------------------------------------
@@ -261,7 +261,7 @@ def test_what_cannot_be_had_is_refused_in_a_line(monkeypatch: pytest.MonkeyPatch
     several = TrainedEnsemble((model, trained_model("gru")))
     with pytest.raises(InputError, match="precision=8: writes with one model"):
         Model(several).generate(5, precision=8)
-    monkeypatch.delitem(int8_loop.KERNELS, "gru")
+    monkeypatch.delitem(int8_network.KERNELS, "gru")
     with pytest.raises(InputError, match="precision=8: has no kernel for a model of kind gru"):
         Model(trained_model("gru")).generate(10, precision=8)
     monkeypatch.setitem(sys.modules, "numba", None)

@@ -1,0 +1,148 @@
+"""Counts in the compiled loop."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from charrnn.counts.run_lengths import MAX_ODDS, MAX_RUN
+from charrnn.counts.words import UNKNOWN
+from charrnn.extras.fast.compiling import F, compile_apart, inline
+from charrnn.extras.fast.rounded_math import exp, log
+
+
+class CompiledCounts(NamedTuple):
+    """The tables of counts, in the same types for all counts."""
+
+    # of the `CountTable`
+    characters: Any
+    starts: Any
+    mass: Any
+    backoff: Any
+    unigram: Any
+    # of the `Counts`
+    by_place: Any
+    needs_network: bool
+    # of the `RunLengths`
+    least_run: int
+    run_characters: Any
+    run_lengths: Any
+    run_odds: Any
+    # of the `WordTable`; without one, all letters are 0
+    letters: Any
+    word_starts: Any
+    word_characters: Any
+    word_ratios: Any
+    word_children: Any  # (M + 1,), the number of nodes before the children of each node
+    child_letters: Any  # (M - 1,), the last letter of each node but the first
+    word_weights: Any  # (2,)
+
+
+_ONE, _MAX_ODDS = F(1), F(MAX_ODDS)
+
+
+@inline
+def find_sorted(values, first, end, value):  # type: ignore[no-untyped-def]
+    """Return the first place from `first` to `end` whose number is not below a value."""
+    while first < end:
+        middle = (first + end) // 2
+        if values[middle] < value:
+            first = middle + 1
+        else:
+            end = middle
+    return first
+
+
+@inline
+def extend_state(counts, state, id_):  # type: ignore[no-untyped-def]
+    """Update the counts' state (K + 2,) of one stream with one more character."""
+    nodes, characters, starts = state[:-2], counts.characters, counts.starts
+    last, shorter = nodes[0], 0
+    for k in range(len(nodes)):
+        end = starts[shorter + 1]
+        child = find_sorted(characters, starts[shorter], end, id_)
+        shorter = nodes[k]
+        nodes[k] = child if child < end and characters[child] == id_ else 0
+        if nodes[k] == 0 or shorter == 0:
+            nodes[k + 1 :] = 0
+            break
+    is_repeated = nodes[0] == last and last > 0
+    state[-1] = min(state[-1] + 1, MAX_RUN) if is_repeated else 1
+    letter = counts.letters[id_]
+    if letter == 0:
+        state[-2] = 0
+    elif state[-2] != UNKNOWN:
+        first, end = counts.word_children[state[-2]], counts.word_children[state[-2] + 1]
+        place = find_sorted(counts.child_letters, first, end, letter)
+        is_known = place < end and counts.child_letters[place] == letter
+        state[-2] = place + 1 if is_known else UNKNOWN
+
+
+@inline
+def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
+    """Fill p (V,) with the counts' probabilities after the contexts (K,)."""
+    p[:] = counts.unigram
+    for node in nodes:
+        if node == 0:
+            break
+        factor = counts.backoff[node]
+        for v in range(len(p)):
+            p[v] *= factor
+        for child in range(counts.starts[node], counts.starts[node + 1]):
+            p[counts.characters[child]] += counts.mass[child]
+
+
+@inline
+def mix(counts, state, p, logits):  # type: ignore[no-untyped-def]
+    """Mix the counts into a network's logits (V,), in place, without normalization.
+
+    Args:
+        state: (K + 2,), of the counts.
+        p: (V,), working memory.
+    """
+    nodes, word = state[:-2], state[-2]
+    of_network, of_counts = counts.by_place[1 if word else 0, np.count_nonzero(nodes)]
+    odds = _find_odds(counts, counts.characters[nodes[0]], state[-1])
+    if odds > F(0):
+        of_network, of_counts = (F(1), F(0)) if counts.needs_network else (F(0), F(1))
+    _predict(counts, nodes, p)
+    for v in range(len(p)):
+        logit = of_counts * log(p[v])
+        if of_network != F(0):  # otherwise the network's logits may not be finite
+            logit += of_network * logits[v]
+        logits[v] = logit
+    if odds > F(0):
+        _continue_run(logits, counts.characters[nodes[0]], odds)
+    elif word > 0:
+        first, end = counts.word_starts[word], counts.word_starts[word + 1]
+        weight = counts.word_weights[1 if end - first == 1 else 0]
+        for entry in range(first, end):
+            v = counts.word_characters[entry]
+            logits[v] += weight * log(_ONE + counts.word_ratios[entry] / p[v])
+
+
+@inline
+def _find_odds(counts, id_, length):  # type: ignore[no-untyped-def]
+    """Return the odds that a run continues, like `RunLengths.find_odds`; 0 outside of runs."""
+    if length < counts.least_run:
+        return F(0)
+    first = find_sorted(counts.run_characters, 0, len(counts.run_characters), id_)
+    end = find_sorted(counts.run_characters, first, len(counts.run_characters), id_ + 1)
+    if first == end:
+        return F(0)
+    entry = find_sorted(counts.run_lengths, first, end, length)
+    if entry < end and counts.run_lengths[entry] == length:
+        return counts.run_odds[entry]
+    return _MAX_ODDS if entry < end else _ONE / _MAX_ODDS
+
+
+@compile_apart
+def _continue_run(logits, id_, odds):  # type: ignore[no-untyped-def]
+    """Set the logit with which the run of a character has these odds, like `RunOdds.apply`."""
+    logits[id_] = -np.inf
+    highest, total = logits.max(), 0.0
+    for v in range(len(logits)):
+        if v != id_:
+            total += exp(logits[v] - highest)
+    logits[id_] = log(F(total)) + highest + log(odds)

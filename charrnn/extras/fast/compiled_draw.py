@@ -1,0 +1,76 @@
+"""The draw in the compiled loop."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from charrnn.extras.fast.compiling import F, compile_apart, inline
+from charrnn.extras.fast.rounded_math import exp
+from charrnn.generation.draw import COLUMNS
+
+_SCALE, _TOP_K, _TOP_P, _MIN_P = map(COLUMNS.index, ("scale", "top_k", "top_p", "min_p"))
+
+
+@compile_apart
+def _filter_weights(logits, weights, top_k, top_p):  # type: ignore[no-untyped-def]
+    """Set to 0 the weights (V,) that top_k and top_p remove, like `draw.keep_likeliest`."""
+    ranked = np.argsort(-logits, kind="mergesort")  # the lower of equally likely ids is first
+    num_kept = len(ranked) if top_k >= len(ranked) else int(top_k)
+    if top_p < 1:
+        total, kept, limit, num_kept = 0.0, 0.0, num_kept, 0
+        for rank in range(limit):
+            total += weights[ranked[rank]]
+        while num_kept < limit and kept < top_p * total:
+            kept += weights[ranked[num_kept]]
+            num_kept += 1
+    for rank in range(num_kept, len(ranked)):
+        weights[ranked[rank]] = 0.0
+
+
+@inline
+def _convert_order(bits):  # type: ignore[no-untyped-def]
+    """Convert the bits of a float32 to an integer with the same order, and such an integer back.
+
+    A maximum of integers is vectorized. For floats it would not be, because of NaNs.
+    """
+    return np.int32(bits ^ np.int32(np.int32(bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+
+
+@inline
+def draw(logits, weights, uniform, greedy, limits):  # type: ignore[no-untyped-def]
+    """Return the id that `charrnn.generation.draw` draws, or -1 if the logits are not finite."""
+    top, has_no_nan = np.int32(-(2**31)), True
+    for v in range(len(logits)):
+        top = max(top, _convert_order(F(logits[v]).view(np.int32)))
+        has_no_nan &= logits[v] == logits[v]
+    highest = np.float64(np.int32(_convert_order(top)).view(np.float32))
+    if not has_no_nan or not -np.inf < highest < np.inf:
+        return -1
+    if greedy:
+        for v in range(len(logits)):
+            if logits[v] == highest:
+                return v
+    scale, top_k, top_p, min_p = limits[_SCALE], limits[_TOP_K], limits[_TOP_P], limits[_MIN_P]
+    total = 0.0
+    for v in range(len(logits)):
+        weights[v] = exp((np.float64(logits[v]) - highest) * scale)
+    if top_k < len(logits) or top_p < 1:
+        _filter_weights(logits, weights, top_k, top_p)
+    for v in range(len(logits)):
+        if weights[v] >= min_p:
+            total += weights[v]
+        weights[v] = total
+    limit = uniform * total
+    for v in range(len(logits)):
+        if weights[v] > limit:
+            return v
+    return -1
+
+
+@inline
+def count_blanks(run, last, id_, blanks):  # type: ignore[no-untyped-def]
+    """Return the number of equal blanks at the end of a text to which an id was appended."""
+    for blank in blanks:
+        if id_ == blank:
+            return run + 1 if id_ == last else 1
+    return 0
