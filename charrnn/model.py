@@ -18,7 +18,7 @@ from charrnn.errors import InputError
 from charrnn.generation.processors import choose_device
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
-from charrnn.models.trained import Trained, TrainedEnsemble, select_counts, zero_state
+from charrnn.models.trained import State, Trained, TrainedEnsemble, select_counts, zero_state
 from charrnn.options.sampling import SamplingParams
 from charrnn.runs.model_lookup import AnyPath, read_models
 from charrnn.text.vocabulary import Vocabulary
@@ -87,6 +87,28 @@ class Model:
         """
         ids, sampler = self.vocabulary.encode(text)[None], self._sampler(counts)
         return sampler.reader.read(ids, zero_state(sampler.model, 1))[0][0]
+
+    def step(
+        self, ids: npt.ArrayLike, state: State | None = None, counts: str = "auto"
+    ) -> tuple[npt.NDArray[np.float32], State]:
+        """Return the logits (N, V) after one more character of N streams, and their state.
+
+        It is a step of the sampler, for a filter or a decoder of your own.
+
+        Args:
+            ids: (N,), a character of each stream, such as ``model.vocabulary.encode("a")``.
+            state: the state that the last step returned; None for the beginning. It is not changed.
+            counts: like in `score`. With counts, or an ensemble, the logits are log-probabilities.
+
+        Raises:
+            InputError: an id is not in the vocabulary.
+        """
+        ids = np.asarray(ids, np.int64)
+        if ids.ndim != 1 or not len(ids) or not 0 <= ids.min() <= ids.max() < len(self.vocabulary):
+            size = len(self.vocabulary)
+            raise InputError(f"ids={ids.tolist()}: must be one or more ids below {size}")
+        sampler = self._sampler(counts)
+        return sampler.reader.step(ids, state or zero_state(sampler.model, len(ids)))
 
     def score(self, text: str, counts: str = "auto", device: str = "auto") -> float:
         """Return the mean loss of all characters but the first, in nats per character.

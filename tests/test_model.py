@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from charrnn.errors import InputError
 from charrnn.model import Model, load
+from charrnn.models.trained import TrainedEnsemble
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import trained_model
+from tests.generation.models import counted, trained_model
 
 # What a model can do
 
@@ -24,6 +26,38 @@ def test_logits(model: Model) -> None:
     assert model.logits("").shape == (0, 65)
     with pytest.raises(InputError, match="U\\+00E9"):
         model.logits("é")
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn", "counted", "ensemble"])
+def test_a_step_is_the_models_and_a_loop_over_it_writes_as_the_sampler(kind: str) -> None:
+    trained: Any = trained_model("lstm" if kind in ("counted", "ensemble") else kind)
+    if kind == "counted":
+        trained = counted()
+    if kind == "ensemble":
+        trained = TrainedEnsemble((trained, trained_model("gru")), (0.3, 0.7))
+    model = Model(trained)
+    texts = ["To be, or not", "ROMEO: a rose"]
+    expected = np.stack([model.logits(text) for text in texts], 1)
+    alone, together = None, None
+    for t, ids in enumerate(zip(*map(model.vocabulary.encode, texts), strict=True)):
+        before = together
+        logits, together = model.step(ids, together)
+        assert np.abs(logits - expected[t]).max() < 1e-5
+        again, _ = model.step(ids, before)  # a step changes no state
+        assert (again == logits).all()
+        single, alone = model.step(ids[:1], alone)
+        assert np.abs(single - logits[:1]).max() < 1e-5
+    ids, state, written = model.vocabulary.encode("To be"), None, []
+    for n in range(5):
+        logits, state = model.step(ids[n : n + 1], state)
+    for _ in range(40):
+        written.append(int(logits.argmax()))
+        logits, state = model.step(written[-1:], state)
+    text = model.generate(40, "To be", temperature=0)
+    assert model.vocabulary.decode(written) == text
+    for wrong in ([], [[1]], [-1], [len(model.vocabulary)]):
+        with pytest.raises(InputError, match="ids="):
+            model.step(wrong)
 
 
 def test_score_is_the_mean_loss(model: Model) -> None:

@@ -134,6 +134,9 @@ class Engine(Protocol):
             The logits of an ensemble or a mixture with counts are log-probabilities.
         """
 
+    def step(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """Read one more character ids (N,) of each stream; return like `read`, without the T."""
+
     def advance(self, ids: Ids, state: State) -> State:
         """Return the state after known characters (N, T)."""
 
@@ -177,8 +180,20 @@ class StepEngine:
         written = np.empty(uniforms.shape, np.int64)
         return written, self._run(self._write, ids, state, uniforms, batch, written)
 
+    def step(self, ids: Ids, state: State) -> tuple[Array, State]:
+        logits = np.empty((len(ids), self._vocabulary_size), np.float32)
+        return logits, self._run(self._read_one, ids, state, logits)
+
     def _run(self, method: Callable[..., State], *arguments: Any) -> State:
         return method(*arguments)
+
+    @np.errstate(all="ignore")
+    def _read_one(self, ids: Ids, state: State, logits: Array) -> State:
+        streams = _select_all(len(ids))
+        state = [tuple(vectors[streams] for vectors in layer) for layer in state]
+        scores, state = self._step(ids[streams], state)
+        logits[streams] = log_softmax(scores) if self._normalizes else scores
+        return _restore_first_axis(state, len(ids))
 
     @limit_blas_threads()
     @np.errstate(all="ignore")

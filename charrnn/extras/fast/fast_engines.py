@@ -60,8 +60,9 @@ class Int8Engine:
     """
 
     def __init__(self, model: TrainedModel, *, vnni: bool | None = None) -> None:
-        from charrnn.extras.fast.int8_loop import GROUP_SIZE, write
+        from charrnn.extras.fast.int8_loop import write
         from charrnn.extras.fast.int8_network import KERNELS, Network
+        from charrnn.extras.fast.vnni import GROUP_SIZE
 
         if (kind := model.architecture.kind) not in KERNELS:
             raise InputError(
@@ -133,6 +134,10 @@ class Int8Engine:
             written[:, t] = ids = new[:, 0]
             batch.append(ids)
         return written, state
+
+    def step(self, ids: Ids, state: State) -> tuple[Array, State]:
+        logits, state = self.read(ids[:, None], state)
+        return logits[:, 0], state
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         logits = np.zeros((*ids.shape, len(self._vocabulary)), np.float32)
