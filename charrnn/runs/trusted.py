@@ -36,15 +36,12 @@ Options = dict[str, list[Any]]
 def read_trusted() -> dict[tuple[str, str], Options]:
     """Return what the nodes of conf/ name, by their group and target."""
     trusted: dict[tuple[str, str], Options] = {}
-    for folder in plugins.list_conf_folders("train"):
-        for path in folder.rglob("*.yaml"):
-            group = path.parent.relative_to(folder).as_posix()
+    folders = plugins.list_conf_folders("train")
+    for group in (*GROUPS, "base"):
+        for path in (path for folder in folders for path in (folder / group).glob("*.yaml")):
             content: Any = OmegaConf.to_container(OmegaConf.load(path))
-            if group in GROUPS:
-                content = {group: content}
-            elif group == "base":  # such as base/data.yaml
-                content = {path.stem: content}
-            for name, node in list_nodes(content):
+            # base/data.yaml is a node of the group data.
+            for name, node in list_nodes({path.stem if group == "base" else group: content}):
                 if isinstance(node, dict) and "_target_" in node:
                     key = name.partition(".")[0], node["_target_"]
                     _add_values(trusted.setdefault(key, {}), node)
