@@ -30,6 +30,7 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import OUTPUTS, make_folder
 from charrnn.say import say, shorten_numbers
 
+RECORDED_CONFIG = "charrnn_recorded_run"  # the name in Hydra's ConfigStore of a run's record
 _ONLY_ON_COMMAND_LINE = "-m, --cfg and similar flags work only on the command line"
 
 
@@ -210,9 +211,17 @@ def translate_errors(line: Line) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, InputError | RunError) and not isinstance(error, UnknownOption):
+        explained = error
+        if not isinstance(error, InputError | RunError) or isinstance(error, UnknownOption):
+            explained = translate_error(error, line)
+        if line.main_config == RECORDED_CONFIG and isinstance(explained, InputError):
+            option = str(explained).partition(":")[0].partition("=")[0]
+            if not any(override.key == option for override in line.overrides):
+                source = line.find_last("resume").text
+                explained = InputError(f"{source}: its recorded {explained}")
+        if explained is error:
             raise
-        raise translate_error(error, line) from error
+        raise explained from error
 
 
 @contextlib.contextmanager

@@ -11,12 +11,12 @@ from omegaconf import OmegaConf
 from charrnn import plugins
 from charrnn.cli import help_page
 from charrnn.cli.command_line import Line
+from charrnn.cli.front import RECORDED_CONFIG
 from charrnn.errors import InputError, shorten
 from charrnn.options.training import TrainOptions
 from charrnn.runs import resuming
 from charrnn.runs.trusted import GROUPS
 
-MAIN_CONFIG = "charrnn_recorded_run"  # its name in Hydra's ConfigStore
 _WITH_BASE = ("data", "model", "trainer")  # Options that a record lacks get their defaults.
 
 
@@ -45,5 +45,5 @@ def compose_over_record(line: Line, source: str) -> Line:
     ]
     record = resuming.reopen_decisions(record, given)
     content = {**main, **record, "resume": None, "trust": False}
-    ConfigStore.instance().store(MAIN_CONFIG, OmegaConf.create(content))
-    return replace(line, main_config=MAIN_CONFIG)
+    ConfigStore.instance().store(RECORDED_CONFIG, OmegaConf.create(content))
+    return replace(line, main_config=RECORDED_CONFIG)

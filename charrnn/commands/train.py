@@ -144,7 +144,7 @@ def _resolve_run_names(override: Override, multirun: bool) -> Override:
 
 def prepare_run(options: TrainOptions, job: Job) -> Run:
     """Return the new or resumed run of checked options, without writing a file."""
-    from charrnn.cli.recorded_config import MAIN_CONFIG
+    from charrnn.cli.front import RECORDED_CONFIG
     from charrnn.runs import folder as folders
     from charrnn.runs import resuming
     from charrnn.runs.model_lookup import read_model
@@ -168,7 +168,7 @@ def prepare_run(options: TrainOptions, job: Job) -> Run:
                 f"name a folder that `charrnn train` created, or a .ckpt"
             )
         run = resuming.restore_record(run, path)
-        if job.hydra["job"]["config_name"] != MAIN_CONFIG:
+        if job.hydra["job"]["config_name"] != RECORDED_CONFIG:
             raise InputError(f"resume={resume}: set resume= on the command line, without ${{...}}")
         run = replace(run, folder=path) if path.is_dir() else run
     run.config.resume = None

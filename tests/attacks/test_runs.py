@@ -81,6 +81,19 @@ def test_a_config(where: str, gift: Path, refused: Refused, listener: str) -> No
         assert not Path("canary").exists()
 
 
+def test_an_edited_record_is_named(gift: Path, refused: Refused) -> None:
+    for where, value, line in (
+        ("seed", 1.5, "seed=1.5: takes a whole number"),
+        ("print_every", [1], "print_every=[1]: takes a whole number"),
+        ("threads", "inf", "threads=inf: takes a whole number or null"),
+    ):
+        before = recorded(gift)[where]
+        tampered(gift, where, value)
+        assert f"gift: its recorded {line}" in refused("train", "resume=gift", LONGER)
+        tampered(gift, where, before)
+    assert "trainer.max_steps=x: takes" in refused("train", "resume=gift", "trainer.max_steps=x")
+
+
 def test_a_checkpoint(gift: Path, refused: Refused) -> None:
     path = gift / "checkpoints" / "last.ckpt"
     content = checkpoint.read(path)
