@@ -66,17 +66,13 @@ def explain_training(
         smaller = "try a smaller data.batch_size, data.seq_length or model.hidden_size"
         return RunError(f"there is too little memory; {smaller}")
     modules = [str(f.f_globals.get("__name__")) for f, _ in traceback.walk_tb(cause.__traceback__)]
-    is_callback = modules[-1:] and modules[-1].startswith("lightning.pytorch.callbacks.")
+    raised_in = modules[-1] if modules else ""
+    is_callback = raised_in.startswith("lightning.pytorch.callbacks.")
     if is_callback and isinstance(cause, (MisconfigurationException, RuntimeError)):
         # For example, a monitor does not exist. Lightning's message names the existing ones.
         return InputError(f"callbacks: {to_one_line(cause, 500)}")
-    if isinstance(cause, MisconfigurationException):
-        return InputError(f"trainer: {to_one_line(cause, 500)}")
-    if (
-        checkpoint is None
-        and isinstance(cause, ValueError)
-        and modules[-1].startswith("lightning.")
-    ):
+    is_refused = isinstance(cause, ValueError) and raised_in.startswith("lightning.")
+    if isinstance(cause, MisconfigurationException) or (is_refused and checkpoint is None):
         return InputError(f"trainer: {to_one_line(cause, 500)}")
     for option, target in targets.items():
         if any(target.startswith(f"{module}.") for module in modules):

@@ -64,7 +64,7 @@ class Job:
             folder=Path(hydra.runtime.output_dir),
             overrides=tuple(values["overrides"]["task"]),
             hydra=values,
-            config=OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]),
+            config=_remove_hydra(config),
         )
 
     @property
@@ -109,7 +109,7 @@ def call_composed(line: Line) -> Any:
             job = Job.from_config(config.hydra, config)
             task = Task(line, job.folder)
             make_folder(job.folder)
-            return task.run(config, job)
+            return task.run(job)
 
 
 def enable_garbage_collector() -> None:
@@ -153,7 +153,7 @@ class Task:
         with _set_hydra_globals(self.argv, self.full_error), end_with_command(self.pid):
             job = Job.from_config(HydraConfig.get(), config)
             try:
-                result = self.run(config, job)
+                result = self.run(job)
                 # A sweeper minimizes the objective of a training.
                 return getattr(result, "objective", result)
             except Interrupted as error:
@@ -166,11 +166,11 @@ class Task:
                     exit_codes.end(f"charrnn {self.line.command.name}: {job.name}", error)
                 raise
 
-    def run(self, config: DictConfig, job: Job) -> Any:
+    def run(self, job: Job) -> Any:
         """Check the options of a job, run the command with them, and return its result."""
         with _remove_if_refused(job.folder, self.existing):
             with translate_errors(self.line):
-                options = make_options(self.line, config)
+                options = make_options(self.line, job.config)
             if job.number is not None and self.line.command.get("MAKES_FOLDER"):
                 of = f", {job.number + 1} of {self.num_jobs}" if self.num_jobs else ""
                 say(f"sweep: job {job.number}{of} ({shorten_numbers(job.swept)})")
@@ -298,10 +298,15 @@ def get_folder(config: DictConfig, name: str) -> Path:
     return Path(folder).absolute()
 
 
+def _remove_hydra(config: DictConfig) -> DictConfig:
+    """Return a copy of a composed config without its node `hydra`."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+
+
 def make_options(line: Line, config: DictConfig) -> Any:
     """Check a composed config, and build the command's options from it."""
     name = line.command.name
-    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    config = _remove_hydra(config)
     schema = line.command.get("OPTIONS")
     known = {option.name for option in fields(schema)}
     values: Any = OmegaConf.to_container(config, resolve=True)

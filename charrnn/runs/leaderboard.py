@@ -16,7 +16,7 @@ from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.files import replace_file, shorten_path
 from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
 from charrnn.runs.folder import LEADERBOARD
-from charrnn.runs.summary import Summary, name_ranking, summarize_runs, to_number
+from charrnn.runs.summary import Summary, find_best_run, name_ranking, summarize_runs, to_number
 from charrnn.say import escape_unprintable, format_duration, say, shorten_numbers
 
 # The headings of the table that differ from the names of the columns.
@@ -78,6 +78,11 @@ class Leaderboard:
             writer.writeheader()
             writer.writerows(rows)
 
+    @property
+    def numbers(self) -> dict[Path, dict[str, Any]]:
+        """The numbers of each run, by its folder."""
+        return {run.folder: run.numbers for run in self.runs}
+
     def describe(self) -> tuple[str, list[str]]:
         """Return a table and a command line that samples from the best run, for each text.
 
@@ -94,13 +99,10 @@ class Leaderboard:
             text = runs[0].text
             name = escape_unprintable(text)
             title, of_text = (f"{name}:\n", f" on {name}") if len(groups) > 1 else ("", "")
-            tables.append(title + Leaderboard(self.folder, runs)._format())
-            ranking = name_ranking([run.numbers for run in runs])
-            ranked = [
-                (n, i) for i, run in enumerate(runs) if (n := run.numbers[ranking]) is not None
-            ]
-            if best := runs[min(ranked)[1]] if ranked else None:
-                path = shlex.quote(shorten_path(best.folder))
+            board = Leaderboard(self.folder, runs)
+            tables.append(title + board._format())
+            if best := find_best_run(board.numbers, name_ranking(board.numbers)):
+                path = shlex.quote(shorten_path(best))
                 lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
         return "\n\n".join(tables), lines
 
@@ -143,7 +145,7 @@ def report_sweep(folder: Path, resume_command: str = "") -> None:
     """Print the leaderboard of a sweep and how to resume it; write leaderboard.csv."""
     if not (runs := summarize_runs(folder)):
         return
-    ranking = name_ranking([run.numbers for run in runs])
+    ranking = name_ranking(Leaderboard(folder, runs).numbers)
     metric = BEST_LOSS_AS_WRITTEN if ranking == "loss" else runs[0].numbers["metric"]
     board = rank_runs(folder, runs, ranking)
     table, sample_lines = board.describe()
@@ -151,21 +153,20 @@ def report_sweep(folder: Path, resume_command: str = "") -> None:
     say(f"sweep folder: {shorten_path(folder)}")
     if resume_command:
         say(f"some jobs are not finished; to resume the sweep: {resume_command}")
-    for line in [*sample_lines, *_compare_winners(folder, runs)]:
+    for line in [*sample_lines, *_compare_winners(Leaderboard(folder, runs))]:
         say(line)
     board.write_csv(folder / LEADERBOARD)
 
 
-def _compare_winners(folder: Path, runs: Sequence[Summary]) -> list[str]:
+def _compare_winners(board: Leaderboard) -> list[str]:
     """Return a line if the network's loss and the loss as written have different best runs."""
-    names = []
-    for number in ("loss", "network_loss"):
-        validated = [run for run in runs if run.numbers[number] is not None]
-        best = min(validated, key=lambda run: run.numbers[number], default=None)
-        names += [] if best is None else [os.path.relpath(best.folder, folder)]
-    if len({*names}) < 2 or len({run.fingerprint for run in runs}) > 1:
+    names = ("loss", "network_loss")
+    as_written, network = (find_best_run(board.numbers, name) for name in names)
+    is_one_text = len({run.fingerprint for run in board.runs}) == 1
+    if as_written is None or network is None or as_written == network or not is_one_text:
         return []
-    return [f"{BEST_LOSS_AS_WRITTEN} is lowest in {names[0]}, {BEST_LOSS} in {names[1]}"]
+    first, second = (os.path.relpath(run, board.folder) for run in (as_written, network))
+    return [f"{BEST_LOSS_AS_WRITTEN} is lowest in {first}, {BEST_LOSS} in {second}"]
 
 
 def _sort_key(value: Any) -> tuple[bool, float, str]:

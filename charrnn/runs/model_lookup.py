@@ -139,12 +139,11 @@ def find_runs_by_age() -> Iterator[Path]:
 
 def _find_best_run(sweep: Path) -> Path | None:
     """Return the run of a sweep with the lowest objective or loss; None: no run."""
-    from charrnn.runs.summary import name_ranking, read_numbers
+    from charrnn.runs.summary import find_best_run, name_ranking, read_numbers
 
     folders = [folder for folder in sorted(sweep.iterdir()) if _find_best_file(folder) is not None]
-    numbers = [*map(read_numbers, folders)]
-    ranked = [(n[name_ranking(numbers)], path) for n, path in zip(numbers, folders, strict=True)]
-    return min((pair for pair in ranked if pair[0] is not None), default=(None, None))[1]
+    runs = {folder: read_numbers(folder) for folder in folders}
+    return find_best_run(runs, name_ranking(runs))
 
 
 @functools.cache

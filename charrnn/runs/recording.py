@@ -12,7 +12,7 @@ from charrnn.options.training import flatten
 from charrnn.runs import folder as folders
 from charrnn.runs.decisions import DECIDED
 from charrnn.runs.run import Run
-from charrnn.runs.summary import read_overrides
+from charrnn.runs.summary import read_overrides, split_overrides
 from charrnn.training.log import is_fitting
 
 
@@ -62,6 +62,5 @@ def collect_hparams(run: Run, decided: DictConfig) -> dict[str, Any]:
     choices = run.hydra.get("runtime", {}).get("choices", {})
     values = {**choices, **flatten(OmegaConf.to_container(decided, resolve=True))}
     words = read_overrides(run.folder) if run.is_in_place else run.overrides
-    given = [word.lstrip("+~").partition("=")[0] for word in words]
-    names = dict.fromkeys((*run.swept, *given, *DECIDED))
+    names = dict.fromkeys((*run.swept, *split_overrides(words), *DECIDED))
     return {n: values[n] for n in names if n in values and n not in ("resume", "trust")}

@@ -15,7 +15,7 @@ import csv
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,15 +92,15 @@ def summarize_run(folder: Path) -> Summary:
     steps = int(rows[-1]["step"]) if rows else 0
     numbers = {
         **_find_best(facts, rows),
+        **_read_objective(folder),
         "steps": steps,
         "parameters": _to_count(facts.get("parameters")),
         "seconds": round(steps * characters / speed, 1) if characters and speed else None,
         "characters_per_second": round(speed) if speed else None,
     }
-    numbers["metric"], numbers["objective"] = read_result(folder)
-    pairs = (line.lstrip("+~").partition("=") for line in read_overrides(folder))
+    given = split_overrides(read_overrides(folder))
     # Hydra writes True in the overrides of a sweep's jobs, and true in those of a run.
-    options = {n: {"True": "true", "False": "false"}.get(v, v) for n, _, v in pairs}
+    options = {n: {"True": "true", "False": "false"}.get(v, v) for n, v in given.items()}
     text, fingerprint = name_text(config), facts.get("fingerprint")
     scored_on = (text, *(str(select(config, name)) for name in _SCORE_OPTIONS))
     # Loggers and tags change no loss, and may contain the run's path. A resume can set trust.
@@ -113,9 +113,14 @@ def summarize_run(folder: Path) -> Summary:
 
 def read_numbers(folder: Path) -> dict[str, Any]:
     """Return the losses of a run's best model, and the objective of its sweep."""
-    numbers = _find_best(read_model_facts(folder), read_rows(folder))
-    numbers["metric"], numbers["objective"] = read_result(folder)
-    return numbers
+    best = _find_best(read_model_facts(folder), read_rows(folder))
+    return {**best, **_read_objective(folder)}
+
+
+def _read_objective(folder: Path) -> dict[str, Any]:
+    """Return the `metric` that the run's sweep minimizes, and its value, the `objective`."""
+    metric, objective = read_result(folder)
+    return {"metric": metric, "objective": objective}
 
 
 def _find_best(facts: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
@@ -131,10 +136,16 @@ def _find_best(facts: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     return {"loss": loss, "network_loss": network_loss, "step": step}
 
 
-def name_ranking(runs: Sequence[dict[str, Any]]) -> str:
+def name_ranking(runs: Mapping[Path, dict[str, Any]]) -> str:
     """Return the number by which runs are ranked, "loss" or the "objective" of their sweep."""
-    metrics = {numbers["metric"] for numbers in runs}
+    metrics = {numbers["metric"] for numbers in runs.values()}
     return "objective" if len(metrics) == 1 and None not in metrics else "loss"
+
+
+def find_best_run(runs: Mapping[Path, dict[str, Any]], ranking: str) -> Path | None:
+    """Return the folder with the lowest number of this name, or None if no run has one."""
+    folders = [folder for folder, numbers in runs.items() if numbers[ranking] is not None]
+    return min(folders, key=lambda folder: runs[folder][ranking], default=None)
 
 
 def read_rows(folder: Path) -> list[Row]:
@@ -197,6 +208,12 @@ def read_overrides(folder: Path) -> list[str]:
         lines = read_yaml(folder / ".hydra" / "overrides.yaml")
         return [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
     return []
+
+
+def split_overrides(words: Sequence[str]) -> dict[str, str]:
+    """Return the options of overrides, and their values as they were written."""
+    parts = (word.lstrip("+~").partition("=") for word in words)
+    return {name: value for name, _, value in parts}
 
 
 def _average_speed(rows: Sequence[Row]) -> float | None:

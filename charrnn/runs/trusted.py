@@ -43,8 +43,7 @@ def read_trusted() -> dict[tuple[str, str], Options]:
             # base/data.yaml is a node of the group data.
             for name, node in list_nodes({path.stem if group == "base" else group: content}):
                 if isinstance(node, dict) and "_target_" in node:
-                    key = name.partition(".")[0], node["_target_"]
-                    _add_values(trusted.setdefault(key, {}), node)
+                    _add_values(trusted.setdefault(_make_key(name, node), {}), node)
     return trusted
 
 
@@ -54,6 +53,11 @@ def read_top_level() -> Options:
     options: Options = {}
     _add_values(options, OmegaConf.to_container(OmegaConf.load(plugins.CONF / "train.yaml")))
     return options
+
+
+def _make_key(name: str, node: Config) -> tuple[str, str]:
+    """Return the group and the target of a node."""
+    return name.partition(".")[0], str(node.get("_target_"))
 
 
 def _add_values(options: Options, node: Any) -> None:
@@ -83,8 +87,7 @@ def find_untrusted(record: Config) -> Iterator[str]:
 
 def _find_untrusted_options(name: str, node: Any) -> Iterator[str]:
     """Yield the target of a node, or else its options, as far as conf/ does not name them."""
-    group = name.partition(".")[0]
-    target = str(node.get("_target_")) if isinstance(node, dict) else ""
+    group, target = _make_key(name, node if isinstance(node, dict) else {"_target_": ""})
     known = read_trusted().get((group, target))
     if known is None or (group == "logger" and target not in LOCAL_LOGGERS):
         yield f"{name}._target_={target}" if target else f"{name}={node}"
@@ -140,8 +143,7 @@ def keep_interpolations(values: Mapping[str, Any], composed: DictConfig) -> Dict
     kept: Config = escape_interpolations(dict(values))
     _keep(kept, raw, read_top_level())
     for name, node in list_nodes(kept):
-        known = read_trusted().get((name.partition(".")[0], str(node["_target_"])), {})
-        _keep(node, select(raw, name), known)
+        _keep(node, select(raw, name), read_trusted().get(_make_key(name, node), {}))
     return OmegaConf.create(kept)
 
 

@@ -202,9 +202,9 @@ class WholeText:
         return 3
 
     def __iter__(self) -> Iterator[Any]:
-        return (self[index] for index in range(3))
+        return iter(self[:])  # which reads the text once
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int | slice) -> Any:
         ids = torch.from_numpy(self.ids[:])[None]
         return (ids[:, :-1], ids[:, 1:], True)[index]
 
