@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from charrnn import plugins
 from charrnn.cli import exit_codes
@@ -56,26 +55,9 @@ def _run(command: plugins.Command, words: list[str]) -> int:
     """Run a command with the words after its name, and return the exit code."""
     if (follow := command.get("follow")) and (code := follow()) is not None:
         return int(code)
-    from hydra.types import RunMode
-
     from charrnn.cli import front
-    from charrnn.cli.command_line import Line
 
-    line = Line.from_words(command, words)
-    if line.prints_only:
-        front.print_hydra_output(line)
-    elif line.needs_only_compose:
-        front.call_composed(line)
-    else:
-        with front.initialize_hydra(line), front.translate_errors(line):
-            config = None if line.multirun else front.compose(line)
-        if config is None or config.hydra.mode == RunMode.MULTIRUN:
-            from charrnn.cli import sweep
-
-            front.enable_garbage_collector()
-            sweep.run(line.with_multirun(True))
-        else:
-            front.run_hydra_main(line, front.Task(line, Path(config.hydra.runtime.output_dir)))
+    front.run(command, words)
     return 0
 
 
@@ -95,12 +77,16 @@ def _open_standard_streams() -> None:
 
 
 def _format_output(words: list[str]) -> str | None:
-    """Return the help or the version that the words ask for, or None if they name a command."""
+    """Return the help, the version or the completion, or None if the words run a command."""
     first, *rest = words or ["--help"]
     if "--version" in words[:2]:
         from charrnn import __version__
 
         return f"charrnn {__version__}"
+    if {"-sc", "--shell-completion"} & {*words[:2]}:
+        from charrnn.cli import completion
+
+        return completion.complete(words)
     is_help = {"-h", "--help", "--help=all"} & {*rest}
     if first in ("-h", "--help") or is_help:
         from charrnn.cli import help_page

@@ -5,8 +5,10 @@ A command is a module with ``OPTIONS``, the dataclass of its options, and ``run(
 names. It may also have
 
 FIRST_WORD                 the option that a first word without ``=`` sets
-MAKES_FOLDER               True if Hydra's folder is a run's folder, which is kept
-prepare_line(line)         returns the line that Hydra composes, made from the typed line
+MAKES_FOLDER               True if Hydra's folder is a run's folder, which is kept; the command is
+                           then ``run(options, config)``, with the composed config
+prepare_words(words)       returns the overrides that Hydra composes, made from the typed ones
+choose_main_config(words)  returns the name of another main config than NAME.yaml, or None
 INSTEAD, SAME              words that are answered with others, or read as others
 check_in_sweep(options)    checks the options of each job of a sweep before the first job starts
 follow()                   runs a process without a command line, and returns its exit code

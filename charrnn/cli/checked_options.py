@@ -123,14 +123,21 @@ def _convert(kinds: tuple[Any, ...], value: Any) -> Any:
         return value
     for kind in kinds:
         with contextlib.suppress(ValueError, OmegaConfBaseException):
-            if typing.get_origin(kind) is list:
-                items = value if isinstance(value, list) else [value]
-                return [_convert(get_types(typing.get_args(kind)[0]), item) for item in items]
-            if kind in _DESCRIPTIONS:
-                typed: Any = OmegaConf.to_container(ListConfig([value], element_type=kind))
-                if type(typed[0]) is kind:
-                    return typed[0]
+            return _convert_to(kind, value)
     raise ValueError
+
+
+def _convert_to(kind: Any, value: Any) -> Any:
+    """Convert a value to a type as OmegaConf does. Raise an error if this fails."""
+    if typing.get_origin(kind) is list:
+        items = value if isinstance(value, list) else [value]
+        return [_convert(get_types(typing.get_args(kind)[0]), item) for item in items]
+    if kind not in _DESCRIPTIONS:
+        raise ValueError
+    typed: Any = OmegaConf.to_container(ListConfig([value], element_type=kind))
+    if type(typed[0]) is not kind:
+        raise ValueError
+    return typed[0]
 
 
 def _describe_types(annotation: Any) -> str:
@@ -146,24 +153,25 @@ def _describe_types(annotation: Any) -> str:
 
 
 def _check_node(path: str, value: Any, schema: Any = None) -> dict[str, Any]:
-    """Check the node at a path, and return its values."""
+    """Check the node at a path, and return its values.
+
+    The schema checks the options that it declares, and the signature of the target the others.
+    """
     target = _require_dict(path, value).get("_target_")
     if not isinstance(target, str) or not target:
         raise make_option_error(f"{path}._target_", target, "takes the dotted name of a class")
     checked = {name: item for name, item in value.items() if name in _HYDRA_KEYS}
     rest = {str(name): item for name, item in value.items() if name not in _HYDRA_KEYS}
     if schema is not None:
-        annotations = get_annotations(schema)
-        # Another class may have parameters that the schema does not declare.
-        names = rest if target.startswith("charrnn.") else annotations
-        declared = {name: item for name, item in rest.items() if name in names}
+        # Another class may have parameters that the schema does not declare, and lack others.
+        names = rest if target.startswith("charrnn.") else get_annotations(schema)
+        declared = {name: rest.pop(name) for name in [*rest] if name in names}
         declared = _check_values(schema, declared, f"{path}.")
         schema(**declared)  # checks the rules between the options of a node
         checked |= declared
-        rest = {name: item for name, item in rest.items() if name not in names}
-        if not rest and target in _KNOWN_TARGETS:
-            return checked
-    return {**checked, **check_target(path, target, rest)}
+    if rest or schema is None or target not in _KNOWN_TARGETS:
+        checked |= check_target(path, target, rest)
+    return checked
 
 
 def check_target(path: str, target: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,16 @@ from charrnn.explanations import explain
 from charrnn.say import escape_unprintable, say
 
 
-def end(label: str, error: BaseException) -> int:
+def shows_tracebacks() -> bool:
+    """Return whether the user asks for a traceback for every error."""
+    return os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+def end(label: str, error: BaseException, show_traceback: bool | None = None) -> int:
     """Print an error after a label, and return the exit code.
 
-    Print a traceback only for a bug in charrnn and for a failure in the user's classes.
-    HYDRA_FULL_ERROR=1 prints a traceback for every error.
+    Print a traceback only for a bug in charrnn and for a failure in the user's classes, unless
+    `show_traceback` (by default `shows_tracebacks`).
     """
     if isinstance(error, BrokenPipeError):
         _discard_output()
@@ -24,7 +29,7 @@ def end(label: str, error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     explained = explain(error)
-    if explained is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+    if explained is None or (shows_tracebacks() if show_traceback is None else show_traceback):
         traceback.print_exception(type(error), error, error.__traceback__)
     elif isinstance(explained, UserCodeError) and explained.__cause__ is not None:
         traceback.print_exception(explained.__cause__)

@@ -29,6 +29,7 @@ shell: start_text="What's (this), Romeo?". Give several paths as a list:
 -c, --cfg job       print the options without running the command
 -p, --package NAME  with --cfg: print only this group
 --config-dir DIR    add a folder with {files}
+-cp DIR             take the main config, {command}.yaml, from a folder
 --info, --hydra-help and the grammar of overrides: https://hydra.cc/docs/intro"""
 
 
@@ -167,6 +168,7 @@ def format_help(command: str, show_all: bool = True, width: int | None = None) -
     unset = any(option.default == "null" for option in page.options.values())
     notes = _NOTES.format(
         unset="\nnull unsets an option whose default is null." if unset else "",
+        command=command,
         files="your choices (GROUP/NAME.yaml)" if page.groups else "YAML files",
     )
     return "\n".join([*lines, "", notes])

@@ -5,19 +5,29 @@ Their messages describe config nodes in several lines. A user needs the typed op
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
 from charrnn.cli import help_page
 from charrnn.cli.checked_options import UnknownOption
-from charrnn.cli.command_line import Line, Override
+from charrnn.cli.words import (
+    CommandLine,
+    find_word,
+    get_key,
+    is_bare,
+    is_multirun,
+    parse,
+    read_text,
+    show,
+    split,
+)
 from charrnn.errors import (
     InputError,
     RunError,
@@ -28,6 +38,8 @@ from charrnn.errors import (
     walk_causes,
 )
 from charrnn.options.ranges import parse_duration
+
+RECORDED_CONFIG = "charrnn_recorded_run"  # the name in Hydra's ConfigStore of a run's record
 
 # the names of options in other programs
 _FOREIGN_NAMES = {
@@ -46,46 +58,76 @@ _FOREIGN_NAMES = {
 }
 
 
-def translate_error(error: Exception, line: Line) -> InputError | RunError:
+@contextlib.contextmanager
+def translate_errors(line: CommandLine) -> Iterator[None]:
+    """Raise InputError or RunError for an error in the overrides of a command line."""
+    try:
+        yield
+    except Exception as error:
+        explained = error
+        if not isinstance(error, InputError | RunError) or isinstance(error, UnknownOption):
+            explained = _translate_error(error, line)
+        if line.main_config.stem == RECORDED_CONFIG and isinstance(explained, InputError):
+            option = str(explained).partition(":")[0].partition("=")[0]
+            if option not in map(get_key, line.words):
+                source = read_text(line.words, "resume")
+                explained = InputError(f"{source}: its recorded {explained}")
+        if explained is error:
+            raise
+        raise explained from error
+
+
+def _translate_error(error: Exception, line: CommandLine) -> InputError | RunError:
     """Return the one-line error for an exception that the overrides of a command line cause."""
-    page = help_page.read_page(line.command.name)
+    page, words = help_page.read_page(line.command.name), line.words
     if isinstance(error, UnknownOption):
-        return _explain_unknown_option(error.name, page, line, str(error), error.names)
-    for override in line.overrides:
-        if problem := _find_problem(override, page, line):
-            return InputError(f"{shorten(override.typed)}: {problem}")
+        return _explain_unknown_option(error.name, page, words, str(error), error.names)
+    for word in words:
+        if problem := _find_problem(word, page, line):
+            return InputError(f"{shorten(show(word))}: {problem}")
     for cause in walk_causes(error):
         if isinstance(cause, OSError) and cause.filename is not None:
             kind = InputError if cause.errno == errno.ENAMETOOLONG else RunError
             return kind(f"{shorten(cause.filename)}: cannot be written ({cause.strerror})")
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
-            group, _, choice = str(cause.missing_cfg_file).rpartition("/")
-            hint = suggest_name(choice, cause.options or ())
-            hint += f"; the choices are {', '.join(cause.options)}" if cause.options else ""
-            typed = [o for o in line.overrides if f"{o.name}/{o.value}" == cause.missing_cfg_file]
-            if typed and os.path.exists(str(typed[0].value)):
-                hint += f"; to train on this text, set data.input_txt={shorten(typed[0].value)}"
-            shown = typed[0].typed if typed else f"{group}={choice}" if group else choice
-            return InputError(f"{shorten(shown)}: no such choice{hint}")
+            return _explain_missing_choice(cause, words)
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             if isinstance(cause, KeyError | AttributeError):
-                return _explain_unknown_option(cause.full_key, page, line)
+                return _explain_unknown_option(cause.full_key, page, words)
             return InputError(f"{cause.full_key}: {to_one_line(str(cause).splitlines()[0])}")
     if match := re.match(r"Could not (?:override|delete)\b.*?'(.*?)'", str(error)):
         if match[1] in page.options:  # its default is null
             return InputError(f"{match[1]}: cannot be left out")
-        return _explain_unknown_option(match[1], page, line)
+        return _explain_unknown_option(match[1], page, words)
     return InputError(to_one_line(error, 500))
 
 
+def _explain_missing_choice(error: MissingConfigException, words: list[str]) -> InputError:
+    """Return the error for a choice that a group does not have."""
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    hint = suggest_name(choice, error.options or ())
+    hint += f"; the choices are {', '.join(error.options)}" if error.options else ""
+    shown = f"{group}={choice}" if group else choice
+    for prefix, name, value in map(split, words):
+        if f"{name}/{value}" == error.missing_cfg_file:
+            shown = f"{prefix}{name}={value}"
+            if os.path.exists(choice):
+                hint += f"; to train on this text, set data.input_txt={shorten(choice)}"
+    return InputError(f"{shorten(shown)}: no such choice{hint}")
+
+
 def _explain_unknown_option(
-    name: str, page: help_page.Page, line: Line, message: str = "", names: Sequence[str] = ()
+    name: str,
+    page: help_page.Page,
+    words: list[str],
+    message: str = "",
+    names: Sequence[str] = (),
 ) -> InputError:
     """Return the error for an unknown option, with the most similar name as a hint."""
     # Hydra reports only the first unknown part of a dotted name.
-    typed = [o for o in line.overrides if f"{o.key}.".startswith(f"{name}.")]
-    shown = shorten(typed[0].typed) if typed else message.partition(":")[0] or name
-    name = typed[0].key if typed else name
+    typed = [word for word in words if f"{get_key(word)}.".startswith(f"{name}.")]
+    shown = shorten(show(typed[0])) if typed else message.partition(":")[0] or name
+    name = get_key(typed[0]) if typed else name
     if name in help_page.WITHOUT_A_NODE and name in page.groups:
         return InputError(f"{shown}: the first line of its file must be # @package _global_")
     for choice, options in page.choice_options.items():
@@ -97,8 +139,9 @@ def _explain_unknown_option(
     names = [*names, *page.list_names()]
     hint = _suggest_option(name, names)
     is_new = "." in name and find_closest(name, names, 0.85) is None
-    if is_new and typed and not typed[0].prefix and name.split(".")[0] in (*page.groups, "hydra"):
-        hint += f"; an option that is not in conf/ needs a plus: +{typed[0].typed}"
+    has_plus = bool(typed) and typed[0].startswith("+")
+    if is_new and typed and not has_plus and name.split(".")[0] in (*page.groups, "hydra"):
+        hint += f"; an option that is not in conf/ needs a plus: +{show(typed[0])}"
     return InputError(f"{shown}: no such option{hint}")
 
 
@@ -116,46 +159,52 @@ def _suggest_option(name: str, names: Sequence[str]) -> str:
     return "; --help=all lists the options"
 
 
-def _find_problem(override: Override, page: help_page.Page, line: Line) -> str:
+def _find_problem(word: str, page: help_page.Page, line: CommandLine) -> str:
     """Return a problem of an override that does not depend on other overrides, or ""."""
-    name, value, first = override.name, override.value, line.command.get("FIRST_WORD")
-    is_file = first is not None and os.path.exists(override.typed)
-    if value is None and override.prefix != "~":
-        return _explain_bare_word(name, is_file, page, line)
+    prefix, name, value = split(word)
+    first = line.command.get("FIRST_WORD")
+    is_file = first is not None and os.path.exists(word)
+    if value is None and prefix != "~":
+        return _explain_bare_word(word, is_file, first or "", page, line.words)
     if is_file and name not in page.list_names():
-        return f"no such option; if this is a file, write {first}={shorten(override.typed)}"
+        return f"no such option; if this is a file, write {first}={shorten(word)}"
     try:
-        parsed = OverridesParser.create().parse_override(override.word)
+        [override] = parse([word])
     except Exception:  # a syntax error, or a number that is too long for Python
         if str(value).lstrip("+-").isdigit():
             return "is too large a number"
-        quote = f"{override.prefix}{shorten(name)}=\"'...'\""
-        return f"is not valid in Hydra's grammar; quote special characters: {quote}"
-    if parsed.is_sweep_override() and not line.multirun:
+        quoted = f"{prefix}{shorten(name)}=\"'...'\""
+        return f"is not valid in Hydra's grammar; quote special characters: {quoted}"
+    if override.is_sweep_override() and not is_multirun(line.words):
         # A whole number never has a decimal comma, so 8,16 is a sweep.
         default = page.options.get(name, help_page.Option("", "")).default
         if re.fullmatch(r"-?0,\d+" if "." not in default else r"-?\d+,\d+", str(value)):
             return f"write a number with a decimal point: {name}={str(value).replace(',', '.')}"
         return "several values need -m, which runs each; write a list as [1,2]"
-    is_node = isinstance(parsed.value(), str | list | dict) or parsed.is_delete()
-    if name in page.groups and not (parsed.is_sweep_override() or is_node):
+    is_node = isinstance(override.value(), str | list | dict) or override.is_delete()
+    if name in page.groups and not (override.is_sweep_override() or is_node):
         return f"takes one of {', '.join(page.groups[name])}"
-    exists = parsed.key_or_group in (*page.options, *page.groups)
-    if parsed.is_add() and exists and not isinstance(parsed.value(), dict):
+    exists = override.key_or_group in (*page.options, *page.groups)
+    if override.is_add() and exists and not isinstance(override.value(), dict):
         return "exists already; leave out the +"
     return ""
 
 
-def _explain_bare_word(word: str, is_file: bool, page: help_page.Page, line: Line) -> str:
-    """Return what to write instead of a word without an equals sign."""
-    first = line.command.get("FIRST_WORD") or ""
-    before = line.find_last(first).value
+def _explain_bare_word(
+    word: str, is_file: bool, first: str, page: help_page.Page, words: list[str]
+) -> str:
+    """Return what to write instead of a word without an equals sign.
+
+    Args:
+        first: the option that the first word sets; "" if there is none.
+    """
+    typed = find_word(words, first)
+    before = None if typed is None else show(typed).partition("=")[2]
     if is_file and before is None:
         return f"put it first, or write {first}={shorten(word)}"
     if is_file:
         return 'give several paths as a list: "[one,two]"'
-    bare_words = [override.name for override in line.overrides if override.is_bare_word]
-    if os.path.exists(path := " ".join([before or "", *bare_words])):
+    if os.path.exists(path := " ".join([before or "", *filter(is_bare, words)])):
         return f"put a name with spaces in quotes: {shlex.quote(path)}"
     if parse_duration(word) and "budget" in page.options:
         return f"did you mean budget={word}?"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from charrnn import plugins
 from charrnn.cli import help_page
-from charrnn.cli.command_line import Line
-from charrnn.cli.front import RECORDED_CONFIG
+from charrnn.cli.hydra_errors import RECORDED_CONFIG
+from charrnn.cli.words import get_key, read_value
 from charrnn.errors import InputError, shorten
 from charrnn.options.training import TrainOptions
 from charrnn.runs import resuming
@@ -20,20 +20,21 @@ from charrnn.runs.trusted import GROUPS
 _WITH_BASE = ("data", "model", "trainer")  # Options that a record lacks get their defaults.
 
 
-def compose_over_record(line: Line, source: str) -> Line:
+def store_record(source: str, words: list[str]) -> str | None:
     """Store the record of a run folder or a checkpoint as Hydra's main config.
 
-    Return the line that uses it. Raise InputError if the record needs ``trust=true``.
+    Return the name of this config, or None if there is no record. Raise InputError if the record
+    needs ``trust=true``.
     """
     if not resuming.has_record(source):
-        return line  # `charrnn.commands.train` raises the error.
+        return None  # `charrnn.commands.train` raises the error.
     main: Any = OmegaConf.to_container(OmegaConf.load(plugins.CONF / "train.yaml"))
-    given = {override.key for override in line.overrides}
+    given = {get_key(word) for word in words}
     groups = given & help_page.read_page("train").groups.keys()
     record = {n: node for n, node in resuming.read_record(source).items() if n not in groups}
     if unknown := sorted(record.keys() - {option.name for option in fields(TrainOptions)}):
         raise InputError(f"{source}: {shorten(unknown[0])} is not an option of charrnn train")
-    if str(line.find_last("trust").value).lower() != "true":
+    if read_value(words, "trust") is not True:
         resuming.require_trusted(source, record)
     main["defaults"] = [
         "base/run_folder",
@@ -46,4 +47,4 @@ def compose_over_record(line: Line, source: str) -> Line:
     record = resuming.reopen_decisions(record, given)
     content = {**main, **record, "resume": None, "trust": False}
     ConfigStore.instance().store(RECORDED_CONFIG, OmegaConf.create(content))
-    return replace(line, main_config=RECORDED_CONFIG)
+    return RECORDED_CONFIG

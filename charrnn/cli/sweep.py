@@ -9,119 +9,132 @@ from __future__ import annotations
 import itertools
 import shlex
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep
-from hydra.core.override_parser.types import Override as ParsedOverride
+from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import open_dict, read_write
 
-from charrnn.cli import front
-from charrnn.cli.command_line import Line, quote
+from charrnn.cli import exit_codes, hydra_runs
+from charrnn.cli.hydra_errors import translate_errors
+from charrnn.cli.words import MULTIRUN, CommandLine, get_key, quote, read_text, set_text
 from charrnn.errors import InputError, RunError, shorten, to_one_line
 from charrnn.files import shorten_path
 from charrnn.runs.folder import prepare_sweep
 from charrnn.say import say
 
 
-def run(line: Line) -> None:
-    """Check every job, and run the jobs by Hydra. Raise RunError if a job failed."""
+def run(line: CommandLine, typed: Sequence[str]) -> None:
+    """Check every job, and run the jobs by Hydra. Raise RunError if a job failed.
+
+    Args:
+        typed: the words of the command line, with which the sweep can be repeated.
+    """
+    hydra_runs.enable_garbage_collector()
     folder, naming, num_jobs = _check_jobs(line)
-    task = front.Task(line, folder, num_jobs)
+    words = [*line.words, naming, *([] if MULTIRUN in line.words else [MULTIRUN])]
     if not line.command.get("MAKES_FOLDER"):
         # Hydra writes files even for jobs without a folder.
         with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:
-            _run_jobs(line, task, Path(temporary), naming)
+            _run_jobs(line._replace(words=words), Path(temporary), num_jobs)
         return
     prepare_sweep(folder)
     is_complete = False
     try:
-        _run_jobs(line, task, folder, naming)
+        _run_jobs(line._replace(words=words), folder, num_jobs)
         is_complete = True
     finally:
-        _report(line, folder, is_complete)
+        _report(folder, typed, is_complete)
 
 
-def _run_jobs(line: Line, task: front.Task, folder: Path, naming: str) -> None:
+def _run_jobs(line: CommandLine, folder: Path, num_jobs: int | None) -> None:
+    line = line._replace(words=set_text(line.words, "hydra.sweep.dir", str(folder)))
     raised: Exception | None = None
+    failures: dict[str, Exception] = {}
     try:
-        front.run_hydra_main(line.with_text("hydra.sweep.dir", str(folder)), task, naming)
+        hydra_runs.run_main(line, folder, failures, num_jobs)
     except Exception as error:  # the error of the first job that failed
         raised = error
-    for failure in task.failures:
-        say(f"failed: {failure}")
-    if task.failures:
-        of = f" of {task.num_jobs}" if task.num_jobs else ""
-        raise RunError(f"{len(task.failures)}{of} jobs failed") from raised
+    for name, failure in failures.items():
+        say(f"failed: {name}: {exit_codes.format_error(failure)}")
+    if failures:
+        of = f" of {num_jobs}" if num_jobs else ""
+        raise RunError(f"{len(failures)}{of} jobs failed") from raised
     if raised is not None:
         is_input_error = isinstance(raised, InputError)
         # A sweeper that chooses the jobs raises InputError itself; the jobs' errors do not end it.
-        if isinstance(raised, RunError) or (is_input_error and task.num_jobs is None):
+        if isinstance(raised, RunError) or (is_input_error and num_jobs is None):
             raise raised
         # A job in another process failed.
         reason = to_one_line(raised, 500, with_type=not is_input_error)
         raise RunError(f"a job failed: {reason}") from raised
 
 
-def _report(line: Line, folder: Path, is_complete: bool) -> None:
+def _report(folder: Path, typed: Sequence[str], is_complete: bool) -> None:
     from charrnn.runs import leaderboard
 
-    line = line.with_text("hydra.sweep.dir", shorten_path(folder)).with_text("resume", "auto")
-    words = [*line.to_hydra_flags(), *(override.typed for override in line.overrides)]
+    kept = [word for word in typed if get_key(word) not in ("hydra.sweep.dir", "resume")]
+    words = [*kept, f"hydra.sweep.dir={shorten_path(folder)}", "resume=auto"]
     leaderboard.report_sweep(folder, "" if is_complete else f"charrnn train {shlex.join(words)}")
 
 
-def _check_jobs(line: Line) -> tuple[Path, str, int | None]:
+def _check_jobs(line: CommandLine) -> tuple[Path, str, int | None]:
     """Check every job; if the sweeper chooses the jobs, check one.
 
     Returns:
         The sweep's folder; an override that excludes equal options from the names of jobs; the
         number of jobs, or None if the sweeper chooses it.
     """
-    with front.translate_errors(line), front.initialize_hydra(line):
+    with hydra_runs.initialize(line):
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())
-        parsed = parser.parse_overrides(line.words)
-        config = front.compose(line.as_job([_list_words(override)[0] for override in parsed]))
+        parsed = parser.parse_overrides([word for word in line.words if word != MULTIRUN])
+        first = [_list_words(override)[0] for override in parsed]
+        config = hydra_runs.compose(line._replace(words=first))
         params = config.hydra.sweeper.get("params") or {}
         parsed = [*parser.parse_overrides([f"{n}={v}" for n, v in params.items()]), *parsed]
-        overrides = {override.get_key_element(): override for override in parsed}.values()
+        overrides = [*{override.get_key_element(): override for override in parsed}.values()]
         is_swept = [override.is_sweep_override() for override in overrides]
         is_grid = config.hydra.sweeper._target_.endswith(".BasicSweeper")
         grid = itertools.product(*map(_list_words, overrides))
         jobs = list(itertools.islice(grid, None if is_grid else 1))
-        for number, words in enumerate(jobs):
+        for number, job in enumerate(jobs):
             try:
-                _check_job(line.as_job(words), number)
+                with translate_errors(line):
+                    _check_job(line._replace(words=[*job]), number)
             except InputError as error:
-                swept = " ".join(itertools.compress(words, is_swept))
-                job = f"job {number} ({swept}): " if len(jobs) > 1 else ""
-                raise InputError(f"{shorten(job)}{error}") from error
-        folder = front.get_folder(config, "hydra.sweep.dir")
-    resumes = line.find_last("resume").text is not None
+                swept = " ".join(itertools.compress(job, is_swept))
+                name = f"job {number} ({swept}): " if len(jobs) > 1 else ""
+                raise InputError(f"{shorten(name)}{error}") from error
+        folder = hydra_runs.get_folder(config, "hydra.sweep.dir")
+    resumes = read_text(line.words, "resume") is not None
     if line.command.get("MAKES_FOLDER") and not resumes and any(folder.glob("*/.hydra")):
         raise InputError(
             f"hydra.sweep.dir={shorten_path(folder)}: contains runs; to resume them, repeat their "
             f"command with resume=auto, or name another folder"
         )
+    return folder, _name_by_differences(overrides), len(jobs) if is_grid else None
+
+
+def _name_by_differences(overrides: Sequence[Override]) -> str:
+    """Return an override that leaves equal options out of the names of the jobs."""
     equal = [o.key_or_group for o in overrides if not o.is_sweep_override()]
     names = ",".join(map(quote, dict.fromkeys([*equal, "resume", "trust"])))
-    naming = f"hydra.job.config.override_dirname.exclude_keys=[{names}]"
-    return folder, naming, len(jobs) if is_grid else None
+    return f"hydra.job.config.override_dirname.exclude_keys=[{names}]"
 
 
-def _check_job(line: Line, number: int) -> None:
-    with front.translate_errors(line):
-        config = front.compose(line)
-        with read_write(config.hydra), open_dict(config.hydra):
-            config.hydra.job.num = number
-        with front.set_hydra_config(config):
-            options = front.make_options(line, config)
+def _check_job(line: CommandLine, number: int) -> None:
+    config = hydra_runs.compose(line)
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.job.num = number
+    with hydra_runs.set_hydra_config(config):
+        options = hydra_runs.make_options(line.command, hydra_runs.remove_hydra(config))
     if check := line.command.get("check_in_sweep"):
         check(options)
 
 
-def _list_words(override: ParsedOverride) -> list[str]:
+def _list_words(override: Override) -> list[str]:
     """Return an override for each value of a sweep."""
     key = override.get_key_element()
     if isinstance(value := override.value(), IntervalSweep):

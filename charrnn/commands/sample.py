@@ -12,7 +12,7 @@ from itertools import chain, groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 from charrnn import plugins
-from charrnn.cli.front import Job, current_job
+from charrnn.cli import current_job
 from charrnn.commands.output import check_output, write_output
 from charrnn.errors import InputError
 from charrnn.files import add_number
@@ -92,9 +92,9 @@ def run(options: SampleOptions) -> None:
     from charrnn.models.trained import select_counts
     from charrnn.runs.model_lookup import read_models
 
-    job, output = current_job.get(), options.output
-    if output is not None and job.number is not None:
-        output = add_number(output, job.number)
+    job, output = current_job.get_number(), options.output
+    if output is not None and job is not None:
+        output = add_number(output, job)
     check_output(output, options.checkpoint)
     model = select_counts(read_models(options.checkpoint, options.weights), options.counts)
     sampler = Sampler(model, options.precision)
@@ -242,13 +242,13 @@ def _format_label(text: Text) -> str:
     return f"temperature={text.params.temperature}"
 
 
-def _separate_texts(texts: Iterable[Text], show_labels: bool, job: Job) -> Iterator[str]:
+def _separate_texts(texts: Iterable[Text], show_labels: bool, job: int | None) -> Iterator[str]:
     """Yield texts with a line before each; the line names the temperature and the sweep's job."""
     on_terminal = sys.stdout.isatty()  # where each job ends with a newline
     for number, text in enumerate(texts):
-        if number or (job.number and not on_terminal):
+        if number or (job and not on_terminal):
             yield "\n"
-        label = " ".join(job.overrides) if job.number is not None else ""
+        label = " ".join(current_job.list_overrides()) if job is not None else ""
         label = f"{label} {_format_label(text)}".strip() if show_labels else label
         if number or label:
             yield escape_unprintable(f"---------- {label}".rstrip()) + "\n"

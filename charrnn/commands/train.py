@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charrnn import plugins
-from charrnn.cli.command_line import Line, Override
+from charrnn.cli import current_job
+from charrnn.cli.words import (
+    find_word,
+    is_bare,
+    is_multirun,
+    read_text,
+    read_texts,
+    read_value,
+    set_text,
+    show,
+)
 from charrnn.errors import STOP_SIGNALS, InputError, Interrupted
 from charrnn.files import resolve_run_path
 from charrnn.options.training import INSTEAD, SAME, TrainOptions, count_devices
@@ -21,7 +31,8 @@ from charrnn.text.corpora import CORPORA, require_text
 from charrnn.text.sources import as_name_list
 
 if TYPE_CHECKING:
-    from charrnn.cli.front import Job
+    from omegaconf import DictConfig
+
     from charrnn.runs.run import Result, Run
 
 __all__ = ["INSTEAD", "SAME"]
@@ -49,15 +60,14 @@ def train(*overrides: str) -> Result:
     return front.call(plugins.list_commands()["train"], list(overrides))
 
 
-def run(options: TrainOptions) -> Result:
+def run(options: TrainOptions, config: DictConfig) -> Result:
     """Train, print where the run is, and return its result."""
     world.detect_world()  # before Lightning reads the same environment variables
-    from charrnn.cli.front import current_job
     from charrnn.runs import training_run
 
     with ignore_output_errors():
         try:
-            return training_run.train(prepare_run(options, current_job.get()))
+            return training_run.train(prepare_run(options, config))
         except Interrupted:
             if line := world.requeue_slurm_job():
                 say(line)
@@ -90,39 +100,38 @@ def follow() -> int | None:
     return 0
 
 
-def prepare_line(line: Line) -> Line:
-    """Return the line with the run's folder, and with the record of a resumed run."""
-    text = line.find_last(FIRST_WORD).text
-    if text and not any(override.is_bare_word for override in line.overrides):
+def prepare_words(words: list[str]) -> list[str]:
+    """Return the words with the run's folder, and with paths for the names of runs."""
+    text = read_text(words, FIRST_WORD)
+    if text and not any(map(is_bare, words)):
         require_text(text)  # A missing file is reported before torch is imported.
-    if line.find_last("data.input_h5").value and line.find_last(FIRST_WORD).value is None:
-        line = line.with_override(Override("", FIRST_WORD, "null"))  # not the default corpus
-    line = line.map_overrides(lambda override: _resolve_run_names(override, line.multirun))
-    resume, given = line.find_last("resume").text, line.find_last("hydra.run.dir")
+    if find_word(words, "data.input_h5") and find_word(words, FIRST_WORD) is None:
+        words = [*words, f"{FIRST_WORD}=null"]  # not the default corpus
+    words = _resolve_run_names(words)
+    resume = read_text(words, "resume")
     if resume not in (None, "auto"):
-        if line.multirun:
-            raise InputError(
-                f"resume={resume}: to continue a sweep, give hydra.sweep.dir=FOLDER resume=auto; "
-                f"to continue one run, leave -m out"
-            )
-        for name, why in _NOT_IN_A_RESUME.items():
-            if line.find_last(name).value is not None:
-                raise InputError(f"{line.find_last(name).typed}: {why}; leave one out")
-    if line.multirun:
-        return line
+        _check_resume_words(str(resume), words)
+    if is_multirun(words):
+        return words
     from charrnn.runs.resuming import find_start
 
-    folder = given.text or given.value
+    folder = read_text(words, "hydra.run.dir") or read_value(words, "hydra.run.dir")
     start = find_start(resume, folder)
     if start.folder is not None and start.folder != folder:
-        line = line.with_text("hydra.run.dir", start.folder)
+        words = set_text(words, "hydra.run.dir", start.folder)
     if start.resume is not None and start.resume != resume:
-        line = line.with_text("resume", start.resume)
-    if start.resume in (None, "auto"):
-        return line
-    from charrnn.cli.recorded_config import compose_over_record
+        words = set_text(words, "resume", start.resume)
+    return words
 
-    return compose_over_record(line, start.resume)
+
+def choose_main_config(words: list[str]) -> str | None:
+    """Return the name of the config that has the record of a resumed run, or None."""
+    resume = read_text(words, "resume")
+    if resume in (None, "auto") or is_multirun(words):
+        return None
+    from charrnn.cli.recorded_config import store_record
+
+    return store_record(str(resume), words)
 
 
 _NOT_IN_A_RESUME = {
@@ -131,20 +140,38 @@ _NOT_IN_A_RESUME = {
 }
 
 
-def _resolve_run_names(override: Override, multirun: bool) -> Override:
-    """Return an override of resume= or init_from= with paths for the names of `charrnn runs`."""
-    if override.name not in ("resume", "init_from") or override.text == "auto":
-        return override
-    paths = tuple(map(resolve_run_path, override.texts))
-    if multirun and override.name == "init_from":
-        # outputs/latest changes when the first job starts.
-        paths = tuple(map(os.path.realpath, paths))
-    return override if paths == override.texts else Override.from_texts(override.name, *paths)
+def _check_resume_words(resume: str, words: list[str]) -> None:
+    """Raise InputError if other words do not fit the run that `resume` names."""
+    if is_multirun(words):
+        raise InputError(
+            f"resume={resume}: to continue a sweep, give hydra.sweep.dir=FOLDER resume=auto; "
+            f"to continue one run, leave -m out"
+        )
+    for name, why in _NOT_IN_A_RESUME.items():
+        if word := find_word(words, name):
+            raise InputError(f"{show(word)}: {why}; leave one out")
 
 
-def prepare_run(options: TrainOptions, job: Job) -> Run:
-    """Return the new or resumed run of checked options, without writing a file."""
-    from charrnn.cli.front import RECORDED_CONFIG
+def _resolve_run_names(words: list[str]) -> list[str]:
+    """Return the words with paths in resume= and init_from= for the names of `charrnn runs`."""
+    for name in ("resume", "init_from"):
+        texts = read_texts(find_word(words, name) or "")
+        paths = texts if texts == ["auto"] else [*map(resolve_run_path, texts)]
+        if is_multirun(words) and name == "init_from":
+            # outputs/latest changes when the first job starts.
+            paths = [*map(os.path.realpath, paths)]
+        if paths != texts:
+            words = set_text(words, name, *paths)
+    return words
+
+
+def prepare_run(options: TrainOptions, composed: DictConfig) -> Run:
+    """Return the new or resumed run of checked options, without writing a file.
+
+    Args:
+        composed: the config from which the options were made.
+    """
+    from charrnn.cli.hydra_errors import RECORDED_CONFIG
     from charrnn.runs import folder as folders
     from charrnn.runs import resuming
     from charrnn.runs.model_lookup import read_model
@@ -152,14 +179,16 @@ def prepare_run(options: TrainOptions, job: Job) -> Run:
     from charrnn.runs.trusted import find_untrusted, keep_interpolations
 
     values, resume = _resolve_paths(vars(options)), options.resume
-    if resume is None and job.number is not None and world.is_restarted_by_slurm():
+    if resume is None and current_job.get_number() is not None and world.is_restarted_by_slurm():
         resume = "auto"
-    config = keep_interpolations({**values, "resume": resume}, job.config)
-    run = Run(config, job.folder, job.given, job.swept_options, job.overrides, job.hydra)
-    if resume == "auto" and (job.folder / folders.RECORDED).is_file():
-        run = resuming.restore_record(run, job.folder)
+    config = keep_interpolations({**values, "resume": resume}, composed)
+    folder, hydra = current_job.get_folder(), current_job.read_node()
+    given, swept = current_job.list_given()
+    run = Run(config, folder, given, swept, current_job.list_overrides(), hydra)
+    if resume == "auto" and (folder / folders.RECORDED).is_file():
+        run = resuming.restore_record(run, folder)
     elif resume in (None, "auto"):
-        require_no_run(job.folder)
+        require_no_run(folder)
     else:
         path = Path(resume).resolve()
         if path.is_dir() and not (path / folders.RECORDED).is_file():
@@ -168,7 +197,7 @@ def prepare_run(options: TrainOptions, job: Job) -> Run:
                 f"name a folder that `charrnn train` created, or a .ckpt"
             )
         run = resuming.restore_record(run, path)
-        if job.hydra["job"]["config_name"] != RECORDED_CONFIG:
+        if hydra["job"]["config_name"] != RECORDED_CONFIG:
             raise InputError(f"resume={resume}: set resume= on the command line, without ${{...}}")
         run = replace(run, folder=path) if path.is_dir() else run
     run.config.resume = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,9 +39,9 @@ class Run:
 
     config: DictConfig
     folder: Path
-    given: tuple[str, ...] = ()
-    swept: tuple[str, ...] = ()
-    overrides: tuple[str, ...] = ()
+    given: Sequence[str] = ()
+    swept: Sequence[str] = ()
+    overrides: Sequence[str] = ()
     hydra: Mapping[str, Any] = field(default_factory=dict)
     source: Path | None = None
     resume_words: str = ""

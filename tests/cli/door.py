@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 
 from charrnn.__main__ import main
-from charrnn.cli.front import current_job
 from charrnn.options.training import TrainOptions
 
 
@@ -19,14 +20,14 @@ class Answer(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What `charrnn train` is asked for: its options, and where."""
+    """What `charrnn train` is asked for: its options, and Hydra's config."""
 
     config: TrainOptions
-    job: Any
+    hydra: Any
 
     @property
-    def folder(self) -> Any:
-        return self.job.folder
+    def folder(self) -> Path:
+        return Path(self.hydra.runtime.output_dir)
 
 
 class Door:
@@ -42,9 +43,9 @@ class Door:
         self.action: Callable[[Any], Any] = lambda options: None
         self._capsys = capsys
 
-    def run(self, options: Any) -> Any:
+    def run(self, options: Any, config: Any = None) -> Any:
         if isinstance(options, TrainOptions):
-            options = Asked(options, current_job.get())
+            options = Asked(options, HydraConfig.get())
         self.asked.append(options)
         return self.action(options)
 

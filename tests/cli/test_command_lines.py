@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
+import os
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +53,8 @@ OWN = {
     "experiment/chdir.yaml": "# @package _global_\nhydra: {job: {chdir: true}}",
     "experiment/multirun.yaml": "# @package _global_\nhydra:\n  mode: MULTIRUN\n"
     "  sweeper: {params: {seed: '1,2'}}",
+    "main/train.yaml": (plugins.CONF / "train.yaml").read_text() + "\n  job: {name: other}",
+    "main/model/mine.yaml": "defaults: [lstm, _self_]\nhidden_size: 9",
     "nested.yaml": "defaults: [train, _self_]\nhydra: {searchpath: ['file://HERE/mine/far']}",
     "hidden/model/gru.yaml": "defaults: [lstm]",
     "far/model/far.yaml": "defaults: [/base/model@_here_]\nkind: gru\nhidden_size: 9",
@@ -104,6 +109,10 @@ LINES: dict[str, str | dict[str, Any]] = {
     f"train {MINE} hydra.searchpath=[file://HERE/mine/far] model=far optimizer=mine": {
         "model.hidden_size": 9,
         "optimizer.lr": 0.1,
+    },
+    "train -cp mine/main model=mine hydra.run.dir=outputs/${hydra.job.name}": {
+        "model.hidden_size": 9,
+        "model.kind": "lstm",
     },
     # misspelt, or called as elsewhere
     "sample temprature=1": "temprature=1: no such option; did you mean temperature?",
@@ -165,8 +174,8 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train --config-dir no/such": "--config-dir no/such: is not a folder",
     "train --cfg jobs": "jobs",
     "train -p model": "--package and --resolve need --cfg",
-    "train --shell-completion install=bash": "--shell-completion: the shell cannot",
-    "train --config-path=x": "--config-path: the main folder is charrnn's conf/; --config-dir",
+    "train --config-path=x": "--config-path x: is not a folder",
+    "train -cp mine": "--config-path mine: has no train.yaml",
     f"train -m {MINE} experiment=chdir seed=1,2": "hydra.job.chdir=true: charrnn does not",
     "train -m --cfg job": "-m, --cfg, --info: give only one of them",
     "sample --top_k 5": "--top_k: no such flag",
@@ -273,6 +282,43 @@ def test_showing_the_config_runs_nothing(door: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_bash_completes_commands_options_and_choices(tmp_path: Path) -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("needs bash")
+    scripts = Path(sys.executable).parent
+    complete = """
+        eval "$(charrnn -sc install=bash)"
+        for line in "$@"; do
+            COMP_LINE=$line words=($line)
+            COMP_CWORD=$(( ${#words[@]} - 1 ))
+            hydra_bash_completion
+            echo "${COMPREPLY[*]}"
+        done
+    """
+    asked = {
+        "charrnn tr": "train",
+        "charrnn train model=": " ".join(f"model={name}" for name in sorted(PAGE.groups["model"])),
+        "charrnn train model=gru model.hid": "model.hidden_size=",
+        "charrnn sample temp": "temperature=",
+        "charrnn train start_text=What's model.hid": "",
+        "charrnn tra model=": "",
+    }
+    done = subprocess.run(
+        [bash, "-c", complete, "bash", *asked], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert (done.stdout.splitlines(), done.stderr) == ([*asked.values()], "")
+
+
+@pytest.mark.parametrize("words", [["-sc"], ["train", "-sc", "install=ksh"]])
+def test_completion_of_an_unknown_shell_is_refused(words: list[str], door: Any) -> None:
+    assert door(*words)[::2] == (
+        2,
+        "charrnn: -sc: takes install=bash or uninstall=bash, or the same with fish or zsh\n",
+    )
+
+
 # The folder of a run
 
 
@@ -280,8 +326,8 @@ def test_the_folder_of_a_run(own: Any, tmp_path: Path) -> None:
     assert own("train", "init_from=${x} y", "hydra.run.dir=my run").code == 0
     asked = own.asked.pop()
     assert (asked.folder, asked.config.init_from) == (tmp_path / "my run", "${x} y")
-    assert asked.job.overrides == (r"init_from='\${x} y'",)
-    assert asked.job.hydra["run"]["dir"] == "my run"
+    assert asked.hydra.overrides.task == [r"init_from='\${x} y'"]
+    assert asked.hydra.run.dir == "my run"
     assert own("train", "hydra.run.dir=r/${hydra.job.name}/x").code == 0
     assert own.asked.pop().folder == tmp_path / "r" / "train" / "x"
     assert own("train").code == own("train").code == 0

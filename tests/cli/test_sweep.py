@@ -32,7 +32,7 @@ def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> 
     assert max(map(len, names)) == len("0_") + 120
     [sweep] = {asked.folder.parent for asked in door.asked}
     assert sweep.parents[1] == tmp_path / "outputs" / "sweeps"
-    assert [asked.job.number for asked in door.asked] == [0, 1, 2, 3]
+    assert [asked.hydra.job.num for asked in door.asked] == [0, 1, 2, 3]
 
 
 def test_choices(door: Any) -> None:

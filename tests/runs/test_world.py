@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from charrnn import plugins
 from charrnn.__main__ import main
-from charrnn.cli.command_line import Line
+from charrnn.cli.words import read_text
+from charrnn.commands.train import prepare_words
 from charrnn.errors import InputError
 from charrnn.runs import world as worlds
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
@@ -105,16 +105,15 @@ def test_a_job_finds_its_folder_again(
     environment(SRUN)
     monkeypatch.setattr(worlds.subprocess, "run", Slurm("JobId=12 JobState=RUNNING BatchFlag=1"))
     folder = "outputs/train/slurm/12-0"
-    command, given = plugins.get_command("train"), ["model=gru", "tags=[a]"]
+    given = ["model=gru", "tags=[a]"]
     where = f"hydra.run.dir='{folder}'"
-    assert Line.from_words(command, given).words == [*given, where]
+    assert prepare_words(given) == [*given, where]
     (tmp_path / folder / "checkpoints").mkdir(parents=True)
     with pytest.raises(InputError, match="holds a run already"):
-        Line.from_words(command, given)
+        prepare_words(given)
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    assert Line.from_words(command, given).words == [*given, where, "resume='auto'"]
-    again = Line.from_words(command, [*given, "resume=other.ckpt"])
-    assert again.find_last("resume").text == folder
+    assert prepare_words(given) == [*given, where, "resume='auto'"]
+    assert read_text(prepare_words([*given, "resume='other.ckpt'"]), "resume") == folder
 
 
 def test_a_rank_that_no_launcher_gave(

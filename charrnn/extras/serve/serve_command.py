@@ -8,9 +8,9 @@ import ipaddress
 import os
 import signal
 import socket
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from charrnn.cli.words import find_word, get_key, quote_path
 from charrnn.errors import (
     STOP_SIGNALS,
     InputError,
@@ -24,7 +24,6 @@ from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.say import say
 
 if TYPE_CHECKING:
-    from charrnn.cli.command_line import Line, Override
     from charrnn.models.trained import Trained
 
 OPTIONS = ServeOptions
@@ -32,18 +31,16 @@ FIRST_WORD = "checkpoint"
 _BACKLOG = 2048  # connections that may wait to be accepted
 
 
-def prepare_line(line: Line) -> Line:
-    """Return a line in which each `models.NAME=PATH` adds a model with a literal path."""
-    if line.find_last("checkpoint").value is not None and any(map(_is_model, line.overrides)):
+def prepare_words(words: list[str]) -> list[str]:
+    """Return words in which each `models.NAME=PATH` adds a model with a literal path."""
+    has_models = any(map(_is_model, words))
+    if find_word(words, "checkpoint") and has_models:
         raise InputError("checkpoint: give either checkpoint=PATH or models.NAME=PATH, not both")
-    kinds = (str, list[str])
-    return line.map_overrides(
-        lambda o: replace(o, prefix="+").read_texts(kinds, line.multirun) if _is_model(o) else o
-    )
+    return [quote_path(word) if _is_model(word) else word for word in words]
 
 
-def _is_model(override: Override) -> bool:
-    return override.key.startswith("models.") and override.prefix != "~"
+def _is_model(word: str) -> bool:
+    return get_key(word).startswith("models.") and not word.startswith("~")
 
 
 def run(options: ServeOptions) -> None:
