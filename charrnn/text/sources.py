@@ -15,6 +15,7 @@ import gzip
 import hashlib
 import lzma
 import os
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ Report = Callable[[int, "int | None"], None]
 STDIN = Path("-")  # compared by identity, because the path "-" can also be a file, ./-
 # bytes read at once. Decoded pieces of this size stay in the cache, which is twice as fast.
 PIECE_SIZE = 1 << 15
+_LEAST_BYTES = 100  # by which an encoding is guessed
 _DECOMPRESS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 # (first bytes, kind, what to do) of files that are often given by mistake
@@ -139,11 +141,8 @@ def _decode_file(path: Path, encoding: str, option: str | None) -> Iterator[tupl
             # error.object ends with the last byte that was given to the decoder.
             offset = done - len(error.object) + error.start
             where, reason = f" at byte {offset} (0x{error.object[error.start]:02x})", error.reason
-        if option:
-            advice = (
-                f"give its encoding, such as {option}=cp1252 for a text from Windows, or "
-                f"{option}=bytes to use each byte as a character"
-            )
+        if option and isinstance(error, UnicodeDecodeError):
+            advice = _advise_encoding(option, error.object)
         raise InputError(f"{name}: not {encoding}{where}: {reason}; {advice}") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         if is_compressed(path) and getattr(error, "errno", None) is None:
@@ -151,6 +150,25 @@ def _decode_file(path: Path, encoding: str, option: str | None) -> Iterator[tupl
                 f"{name}: damaged, or not a {path.suffix} file ({error}); get a new copy"
             ) from None
         raise InputError(f"{name}: cannot be read ({format_reason(error)})") from None
+
+
+def _advise_encoding(option: str, data: bytes) -> str:
+    """Return what to do with bytes that are in another encoding.
+
+    A guess may be wrong for some languages, so words are shown in which this can be seen.
+    """
+    from charset_normalizer import from_bytes  # slow
+
+    advice = f"or {option}=bytes to use each byte as a character"
+    guess = from_bytes(data).best() if len(data) >= _LEAST_BYTES else None
+    if guess is None or guess.encoding in ("ascii", "utf_8"):
+        return f"give its encoding, such as {option}=cp1252 for a text from Windows, {advice}"
+    accented = re.findall(r"[^\W_]*[^\x00-\x7f]\w*", str(guess))
+    words = ", ".join(list(dict.fromkeys(accented))[:4])
+    return (
+        f"it looks like {guess.encoding}, if these are its words: {shorten(words)}; give "
+        f"{option}={guess.encoding}, {advice}"
+    )
 
 
 def _check_kind(name: str, data: bytes) -> None:

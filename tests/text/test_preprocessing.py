@@ -292,6 +292,23 @@ def test_what_is_refused(refusal: Callable[..., str], words: Sequence[str], line
 
 
 @pytest.mark.parametrize(
+    ("encoding", "text", "advice"),
+    [
+        ("cp1250", "Když se vrátil domů, zjistil, že je pozdě. ", "Když, vrátil, domů, že; give"),
+        ("cp1251", "Все счастливые семьи похожи. ", "Все, счастливые, семьи, похожи; give"),
+    ],
+)
+def test_an_error_names_the_encoding_that_a_text_looks_like(
+    refusal: Callable[..., str], encoding: str, text: str, advice: str
+) -> None:
+    Path("a.txt").write_bytes(text.encode(encoding) * 9)
+    said = f"it looks like {encoding}, if these are its words: {advice} encoding={encoding}, or"
+    assert said in refusal("a.txt")
+    Path("a.txt").write_bytes(text.encode(encoding))  # too short for a guess
+    assert "give its encoding, such as encoding=cp1252" in refusal("a.txt")
+
+
+@pytest.mark.parametrize(
     ("content", "what"),
     [
         *(
