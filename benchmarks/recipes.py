@@ -142,7 +142,7 @@ def fit_counts(counts: Counts, trained: TrainedModel, held_out: Ids) -> Fit:
     """Fit the weights of counts and the network of a model to a held-out text (n,)."""
     text = trained.vocabulary.decode(held_out[:-1].tolist())
     logits = Model(trained).logits(text, counts="none")
-    states = counts.find_states(held_out[None, :-1], counts.zero_state(1))[0]
+    states = counts.find_states(held_out[None, :-1], counts.zero_state(1))
     return fit_weights(logits, counts.observe(states), held_out[1:])
 
 

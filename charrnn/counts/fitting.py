@@ -91,7 +91,7 @@ def compute_loss(
         part = np.arange(first, min(first + size, n))
         logits = network_logits[part].astype(np.float32)
         if places is not None and weights is not None:
-            logits = places.select(part).weigh(weights).mix(logits)
+            logits = places.select(part).mix(weights, logits)
         highest = logits.max(-1)
         sums = np.exp(logits - highest[:, None]).sum(-1)
         losses = np.log(sums) + highest - logits[np.arange(len(part)), targets[part]]

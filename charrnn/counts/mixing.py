@@ -58,27 +58,12 @@ class Weights(NamedTuple):
 COUNTS_ONLY = Weights((0.0,) * 4, (1.0,) * 4, (0.2, 0.2))
 
 
-class Prediction(NamedTuple):
-    """The addition to a network's logits at P places.
+class CountState(NamedTuple):
+    """The state of counts after the text so far: of N streams (N,), or at their places (N, T)."""
 
-    For a single place, the arrays have no first axis.
-    """
-
-    scores: Floats  # (P, V), the weighted scores of counts and words
-    network_weights: Any  # (P, 1)
-    runs: RunOdds | None  # the places in a run; None if there are none
-
-    def mix(self, network_logits: Floats | None) -> Floats:
-        """Return the logits (P, V) of the mixture.
-
-        The network's logits (P, V) are None if it has no weight. Then `scores` may change.
-        """
-        logits = self.scores
-        if network_logits is not None:
-            logits = logits + self.network_weights * network_logits
-        if self.runs is not None:
-            self.runs.apply(np.atleast_2d(logits))
-        return logits
+    nodes: Nodes  # (..., K), of the contexts of 1 to K characters; 0 if unknown or not in the text
+    word: Nodes  # (...,), the node of the current word in the word table
+    run: Nodes  # (...,), the length of the run of one character
 
 
 class Places(NamedTuple):
@@ -90,20 +75,27 @@ class Places(NamedTuple):
     words: WordScores | None  # the scores of a word table; None without one
     runs: RunOdds  # the places in a run
 
-    def weigh(self, weights: Weights) -> Prediction:
-        """Return the prediction with these weights."""
+    def mix(self, weights: Weights, network_logits: Floats | None) -> Floats:
+        """Return the logits (P, V) of the mixture with these weights.
+
+        The network's logits (P, V) may be None if it has no weight.
+        """
         of_network, of_counts = (
             (self.features @ numbers).astype(np.float32)[:, None]
             for numbers in (weights.network, weights.counts)
         )
         needs_network, in_run = any(weights.network), self.runs.rows
         of_network[in_run], of_counts[in_run] = needs_network, not needs_network
-        scores = of_counts * self.log_probs
+        logits = of_counts * self.log_probs
         if self.words is not None and any(weights.words):
             rows, characters, values, is_single = self.words
             factors = np.array(weights.words, np.float32)[is_single.astype(np.int64)]
-            scores[rows, characters] += factors * values
-        return Prediction(scores, of_network, self.runs if len(in_run) else None)
+            logits[rows, characters] += factors * values
+        if network_logits is not None:
+            logits = logits + of_network * network_logits
+        if len(in_run):
+            self.runs.apply(logits)
+        return logits
 
     def select(self, rows: Ids) -> Places:
         """Return some of the places, in ascending order."""
@@ -140,12 +132,7 @@ def _are_equal(tables: Sequence[CountTable | RunLengths | WordTable | None]) -> 
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of a model's training text, and the weights of the mixture.
-
-    The state of a stream is K + 2 numbers: the nodes of the table's contexts of 1 to K characters
-    (0 if the context is not in the table or not known), the node of the word, and the length of the
-    run of one character.
-    """
+    """The counts of a model's training text, and the weights of the mixture."""
 
     table: CountTable
     runs: RunLengths
@@ -197,58 +184,51 @@ class Counts:
         of_parts[:] = of_parts.mean(1, keepdims=True)
         return replace(counts[0], words=None, weights=Weights.from_vector(vector))
 
-    def zero_state(self, streams: int) -> Nodes:
-        """Return the state (N, K + 2) of streams before their first character."""
-        return np.zeros((streams, self.table.context + 2), np.int32)
+    def zero_state(self, streams: int) -> CountState:
+        """Return the state of N streams before their first character."""
+        nodes = np.zeros((streams, self.table.context), np.int32)
+        return CountState(nodes, *np.zeros((2, streams), np.int32))
 
-    def find_states(self, ids: Ids, state: Nodes) -> Nodes:
-        """Return the state (N, T, K + 2) after each of ids (N, T), from the state (N, K + 2)."""
-        K = self.table.context
-        states = np.zeros((*ids.shape, K + 2), np.int32)
-        states[..., :K] = self.table.find_contexts(ids, state[:, :K])
+    def find_states(self, ids: Ids, state: CountState) -> CountState:
+        """Return the states (N, T) after each of ids (N, T), from the state (N,) before them."""
+        nodes, word = self.table.find_contexts(ids, state.nodes), np.zeros(ids.shape, np.int32)
         if self.words is not None:
-            states[..., K] = self.words.find_nodes(ids, state[:, K])
+            word = self.words.find_nodes(ids, state.word)
         # The node of a context of one character tells the character.
-        characters = np.concatenate([state[:, :1], states[..., 0]], 1)
+        characters = np.concatenate([state.nodes[:, :1], nodes[..., 0]], 1)
         is_new = (characters[:, 1:] != characters[:, :-1]) | (characters[:, 1:] == 0)
         columns = np.arange(ids.shape[1])
         firsts = np.maximum.accumulate(np.where(is_new, columns, -1), 1)
-        earlier = np.where(firsts < 0, state[:, K + 1 :], 0)
+        earlier = np.where(firsts < 0, state.run[:, None], 0)
         lengths = columns - np.maximum(firsts, 0) + 1 + earlier
-        states[..., K + 1] = np.minimum(lengths, MAX_RUN)
-        return states
+        return CountState(nodes, word, np.minimum(lengths, MAX_RUN).astype(np.int32))
 
-    def observe(self, states: Nodes) -> Places:
-        """Return the scores at places with the states (P, K + 2)."""
-        K = self.table.context
-        nodes, word_nodes = states[:, :K], states[:, K].copy()
+    def observe(self, states: CountState) -> Places:
+        """Return the scores at the P places of states (...,)."""
+        nodes, word = states.nodes.reshape(-1, self.table.context), states.word.flatten()
         p = self.table.predict(nodes)
-        runs = self.runs.find_odds(self.table.characters[nodes[:, 0]], states[:, K + 1])
-        word_nodes[runs.rows] = 0  # no words in a run
-        words = None if self.words is None else self.words.score(word_nodes, p)
-        features = compute_features(np.count_nonzero(nodes, -1) / K, word_nodes != 0)
+        runs = self.runs.find_odds(self.table.characters[nodes[:, 0]], states.run.ravel())
+        word[runs.rows] = 0  # no words in a run
+        words = None if self.words is None else self.words.score(word, p)
+        features = compute_features(np.count_nonzero(nodes, -1) / self.table.context, word != 0)
         return Places(np.log(p, out=p), features, words, runs)
 
-    def read(self, ids: Ids, state: Nodes) -> tuple[Prediction, Nodes]:
-        """Read characters (N, T), and return the prediction after each, and the last state.
-
-        The places of the prediction are (N * T,).
-        """
-        states = self.find_states(ids, state)
-        prediction = self.observe(states.reshape(-1, states.shape[-1])).weigh(self.weights)
-        return prediction, states[:, -1] if ids.shape[1] else state
-
-    def read_next(self, ids: Ids, state: Nodes) -> tuple[Prediction, Nodes]:
-        """Read one character (N,) per stream, and return the prediction and the state after it."""
-        state = self.extend(ids, state)
-        return self.observe(state).weigh(self.weights), state
-
-    def extend(self, ids: Ids, state: Nodes) -> Nodes:
-        """Return the state after one more character (N,) per stream."""
-        K, after = self.table.context, np.zeros_like(state)
-        after[:, :K] = self.table.extend(ids, state[:, :K])
+    def extend(self, ids: Ids, state: CountState) -> CountState:
+        """Return the state (N,) after one more character (N,) per stream."""
+        nodes, word = self.table.extend(ids, state.nodes), np.zeros_like(state.word)
         if self.words is not None:
-            after[:, K] = self.words.extend(ids, state[:, K])
-        is_repeated = (after[:, 0] == state[:, 0]) & (after[:, 0] > 0)
-        after[:, K + 1] = np.where(is_repeated, np.minimum(state[:, K + 1] + 1, MAX_RUN), 1)
-        return after
+            word = self.words.extend(ids, state.word)
+        is_repeated = (nodes[:, 0] == state.nodes[:, 0]) & (nodes[:, 0] > 0)
+        return CountState(
+            nodes, word, np.where(is_repeated, np.minimum(state.run + 1, MAX_RUN), np.int32(1))
+        )
+
+    def mix(self, states: CountState, network_logits: Floats | None) -> Floats:
+        """Return the logits (..., V) of the mixture after states (...,).
+
+        The network's logits (..., V) may be None if it has no weight.
+        """
+        size = self.table.vocabulary_size
+        logits = None if network_logits is None else network_logits.reshape(-1, size)
+        mixed = self.observe(states).mix(self.weights, logits)
+        return mixed.reshape(*states.word.shape, size)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import partial
 from math import log1p
 from typing import Any
 
 import numpy as np
 
-from charrnn.counts.mixing import Counts, Floats, Prediction
+from charrnn.counts.mixing import Counts, CountState, Floats
 from charrnn.counts.run_lengths import MAX_RUN
-from charrnn.counts.table import Ids, Nodes
+from charrnn.counts.table import Ids
 from charrnn.counts.words import UNKNOWN
 
 _MAX_CACHED = 1 << 21  # probabilities
@@ -18,8 +19,13 @@ _MAX_WORDS = 1 << 15  # nodes of the word table
 _FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
 
 
+_as_int32 = partial(np.array, dtype=np.int32)
+
+
 class RecentContexts:
-    """Predicts like `Counts`, but faster for one stream.
+    """Extends and mixes like `Counts`, but faster for a few streams.
+
+    The arrays of a single stream may have no first axis.
 
     For the few numbers of a context, NumPy's calls would be slower than Python. So this class walks
     the tries in Python, and caches the predictions of recent contexts: a new prediction starts from
@@ -39,24 +45,35 @@ class RecentContexts:
             self._letters, self._keys = self._words.letters.data, self._words.keys.data
             self._width = self._words.width
 
-    def read_next(self, id_: Ids, state: Nodes) -> tuple[Prediction, Nodes]:
-        """Read one character (), and return the prediction and the state (K + 2,) after it."""
-        state = self.extend(id_, state)
-        return self._predict(state.tolist()), state
+    def extend(self, ids: Ids, state: CountState) -> CountState:
+        """Return the state after one more character per stream."""
+        nodes, word, run = state
+        if not ids.ndim:
+            after = self._extend(int(ids), nodes.tolist(), int(word), int(run))
+            return CountState(*map(_as_int32, after))
+        lists = (numbers.tolist() for numbers in (ids, nodes, word, run))
+        return CountState(*map(_as_int32, zip(*map(self._extend, *lists), strict=True)))
 
-    def extend(self, ids: Ids, state: Nodes) -> Nodes:
-        """Return the state after one more character; also of several streams, like `Counts`."""
-        if ids.ndim:
-            return np.array(list(map(self.extend, ids, state)), np.int32)
-        character = int(ids)
-        *nodes, word, run = state.tolist()
+    def mix(self, states: CountState, network_logits: Floats | None) -> Floats:
+        """Return the logits (N, V) of the mixture. The network's may be None without weight."""
+        nodes, word, run = states
+        if not word.ndim:
+            return self._mix(nodes.tolist(), int(word), int(run), network_logits)
+        logits = [None] * len(word) if network_logits is None else network_logits
+        lists = (numbers.tolist() for numbers in states)
+        return np.stack(list(map(self._mix, *lists, logits)))
+
+    def _extend(
+        self, id_: int, nodes: list[int], word: int, run: int
+    ) -> tuple[list[int], int, int]:
+        """Return the `CountState` of one stream after one more character, as numbers."""
         characters, starts = self._characters, self._starts
         after = [0] * len(nodes)
         shorter = 0
         for k, node in enumerate(nodes):
             end = starts[shorter + 1]
-            child = bisect_left(characters, character, starts[shorter], end)
-            if child == end or characters[child] != character:
+            child = bisect_left(characters, id_, starts[shorter], end)
+            if child == end or characters[child] != id_:
                 break
             after[k] = child
             if not node:
@@ -64,7 +81,7 @@ class RecentContexts:
             shorter = node
         is_repeated = after[0] == nodes[0] != 0
         run = min(run + 1, MAX_RUN) if is_repeated else 1
-        return np.array([*after, self._extend_word(character, word), run], np.int32)
+        return after, self._extend_word(id_, word), run
 
     def _extend_word(self, id_: int, word: int) -> int:
         """Return the node of the current word after one more character."""
@@ -75,9 +92,8 @@ class RecentContexts:
         place = bisect_left(self._keys, key)
         return place + 1 if place < len(self._keys) and self._keys[place] == key else UNKNOWN
 
-    def _predict(self, state: list[int]) -> Prediction:
-        """Return the prediction for a stream with the state (K + 2,)."""
-        *nodes, word, run = state
+    def _mix(self, nodes: list[int], word: int, run: int, network_logits: Floats | None) -> Floats:
+        """Return the logits (V,) of the mixture for one stream."""
         length = nodes.index(0) if nodes[-1] == 0 else len(nodes)
         p = self._interpolate_contexts(nodes[:length])
         of_network, of_counts = self._by_place[word != 0][length]
@@ -86,11 +102,15 @@ class RecentContexts:
             runs = self._counts.runs.find_odds(np.array([id_]), np.array([run]))
             needs_network, word = self._counts.needs_network, 0  # no words in a run
             of_network, of_counts = float(needs_network), float(not needs_network)
-        scores = np.log(p)
-        scores *= of_counts
+        logits = np.log(p)
+        logits *= of_counts
         if word > 0:
-            self._add_words(scores, p, word)
-        return Prediction(scores, of_network, runs)
+            self._add_words(logits, p, word)
+        if network_logits is not None:
+            logits = logits + of_network * network_logits
+        if runs is not None:
+            runs.apply(logits[None])
+        return logits
 
     def _add_words(self, scores: Floats, p: Floats, word: int) -> None:
         """Add the weighted scores of a word's node to scores (V,), in place."""

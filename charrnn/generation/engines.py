@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from charrnn import plugins
-from charrnn.counts.mixing import Counts
+from charrnn.counts.mixing import Counts, CountState
 from charrnn.counts.recent import RecentContexts
 from charrnn.errors import InputError, format_install_command
 from charrnn.generation.draw import Array, Batch, Floats, Ids, draw, log_softmax
@@ -62,7 +62,8 @@ def make_torch_step(model: Trained, device: str) -> Step:
             for layer in state
         ]
         logits, layers = network(characters, layers)
-        return logits.cpu().numpy().reshape(*ids.shape, -1) if needs_logits else None, layers
+        after = [tuple(vectors.reshape(*ids.shape, -1) for vectors in layer) for layer in layers]
+        return logits.cpu().numpy().reshape(*ids.shape, -1) if needs_logits else None, after
 
     return step
 
@@ -90,28 +91,18 @@ def average_steps(steps: Sequence[Step], model: TrainedEnsemble) -> Step:
 def mix_with_counts(network: Step, counts: Counts) -> Step:
     """Return the step of a mixture with counts (`charrnn.counts.mixing`).
 
-    The last entry of its state is the counts' state (N, K + 2). The network's step is not called if
-    its weight is always 0.
+    The last entry of its state is the counts' state. The network's step is not called if its weight
+    is always 0.
     """
     recent = RecentContexts(counts)
 
-    def mix(reader: Any, ids: Ids, contexts: Any, network_logits: Any) -> tuple[Array, Any]:
-        prediction, contexts = reader.read_next(ids, contexts)
-        return prediction.mix(network_logits), contexts
-
-    def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
-        *layers, (contexts,) = state
+    def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Any, State]:
+        *layers, before = state
         logits, reader = None, recent if ids.size <= _FEW else counts
         if counts.needs_network:
             logits, layers = network(ids, layers, needs_logits)
-        if not needs_logits:
-            contexts = reader.extend(ids, contexts)
-        elif reader is counts or ids.ndim == 0:
-            logits, contexts = mix(reader, ids, contexts, logits)
-        else:
-            rows = zip(ids, contexts, [None] * ids.size if logits is None else logits, strict=True)
-            logits, contexts = map(np.stack, zip(*(mix(recent, *row) for row in rows), strict=True))
-        return logits, [*layers, (contexts,)]
+        after = reader.extend(ids, CountState(*before))
+        return reader.mix(after, logits) if needs_logits else None, [*layers, after]
 
     return step
 
@@ -228,7 +219,7 @@ def _select_all(streams: int) -> Any:
 
 
 def _restore_first_axis(state: State, streams: int) -> State:
-    return [tuple(vectors.reshape(streams, -1) for vectors in layer) for layer in state]
+    return [tuple(v[None] for v in layer) for layer in state] if streams == 1 else state
 
 
 class TorchEngine(StepEngine):

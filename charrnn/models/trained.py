@@ -26,7 +26,7 @@ NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
 BATCHNORM_EPS = 1e-5  # the default of PyTorch and torch-rnn
 
 # The carried vectors (N, H) of each layer, one row per stream. An ensemble has the layers of all
-# members in order. With counts, the last entry is their state (N, K + 2).
+# members in order. With counts, the last entry is their `CountState`.
 State = list[tuple[npt.NDArray[Any], ...]]
 
 
@@ -201,7 +201,7 @@ def zero_state(model: Trained, streams: int) -> State:
     layers = [layer for m in model.members for layer in m.architecture.zero_state(streams)]
     if model.counts is None:
         return layers
-    return [*layers, (model.counts.zero_state(streams),)]
+    return [*layers, model.counts.zero_state(streams)]
 
 
 def select_counts(trained: Trained, counts: str) -> Trained:

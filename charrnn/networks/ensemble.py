@@ -2,7 +2,7 @@
 
 The logits of an ensemble are the logarithms of the weighted mean of its members' probabilities. Its
 state is the members' layers, one member after the other. The logits of a mixture with counts are
-its log-probabilities, and the last entry of its state is the counts' state (N, K + 2).
+its log-probabilities, and the last entry of its state is the counts' state.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from charrnn.counts.mixing import Counts
+from charrnn.counts.mixing import Counts, CountState
 from charrnn.models.trained import Trained, TrainedEnsemble
 from charrnn.networks.network import Network, State, make_network
 
@@ -54,16 +54,18 @@ class CountedNetwork(nn.Module):
         self.architecture = network.architecture
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        contexts = self.counts.zero_state(len(ids)) if state is None else state[-1][0].cpu().numpy()
-        prediction, contexts = self.counts.read(ids.cpu().numpy(), contexts)
+        before = self.counts.zero_state(len(ids))
+        if state is not None:
+            before = CountState(*(part.cpu().numpy() for part in state[-1]))
+        states = self.counts.find_states(ids.cpu().numpy(), before)
         carried: State = [] if state is None else state[:-1]
         network_logits = None
         if self.counts.needs_network:
             logits, carried = self.network(ids, carried or None)
-            network_logits = logits.float().flatten(0, 1).cpu().numpy()
-        mixed = torch.from_numpy(prediction.mix(network_logits)).to(ids.device)
-        after = torch.from_numpy(contexts).to(ids.device)
-        return F.log_softmax(mixed.unflatten(0, ids.shape), -1), [*carried, (after,)]
+            network_logits = logits.float().cpu().numpy()
+        mixed = torch.from_numpy(self.counts.mix(states, network_logits)).to(ids.device)
+        after = tuple(torch.from_numpy(part[:, -1]).to(ids.device) for part in states)
+        return F.log_softmax(mixed, -1), [*carried, after]
 
 
 AnyNetwork = Network | NetworkEnsemble | CountedNetwork

@@ -178,7 +178,7 @@ class CharacterCounts(L.Callback):
             max_bytes = int(WORDS_SHARE * (weight_bytes + table_bytes))
             words = count_words(ids, letters, max_letters, max_bytes)
             counts = Counts(table, runs, words, COUNTS_ONLY)
-            states = counts.find_states(self._ids[None, :-1], counts.zero_state(1))[0]
+            states = counts.find_states(self._ids[None, :-1], counts.zero_state(1))
             places = counts.observe(states)
             places = places._replace(log_probs=places.log_probs.astype(np.float16))
             self._counted_texts.append(_CountedText(counts, places, text_facts))

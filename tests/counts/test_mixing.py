@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from charrnn.counts.fitting import compute_loss, fit_weights
-from charrnn.counts.mixing import COUNTS_ONLY, Places, Weights, compute_features
+from charrnn.counts.mixing import COUNTS_ONLY, CountState, Places, Weights, compute_features
 from charrnn.counts.recent import RecentContexts
 from charrnn.counts.run_lengths import RunOdds
 from charrnn.counts.words import WordScores
@@ -98,30 +98,28 @@ def test_every_way_of_reading_is_the_same(weights):
     ids = np.stack([text[-220:-20], text[-200:]])
     network = RNG.normal(size=(*ids.shape, len(model.vocabulary))).astype(np.float32)
     states = counts.find_states(ids, counts.zero_state(2))
-    prediction, end = counts.read(ids, counts.zero_state(2))
-    whole = prediction.mix(network.reshape(-1, network.shape[-1])).reshape(network.shape)
-    state, parts = counts.zero_state(2), []
+    whole = counts.mix(states, network)
+
+    def at(place, streams=slice(None)):
+        return CountState(*(field[streams, place] for field in states))
+
     for first, last in ((0, 1), (1, 3), (3, 3), (3, 120), (120, 200)):
-        parts.append(counts.find_states(ids[:, first:last], state))
-        state = parts[-1][:, -1] if last > first else state
-    np.testing.assert_array_equal(np.concatenate(parts, 1), states)
-    np.testing.assert_array_equal(state, end)
-    recent = RecentContexts(counts)
-    for readers in ((counts,), (recent,), (recent, counts)):
-        state = extended = counts.zero_state(2)
+        before = at(first - 1) if first else counts.zero_state(2)
+        part = counts.find_states(ids[:, first:last], before)
+        for field, expected in zip(part, at(slice(first, last)), strict=True):
+            np.testing.assert_array_equal(field, expected)
+    for reader in (counts, recent := RecentContexts(counts)):
+        state, alone = counts.zero_state(2), at(0, 1)
         for t in range(200):
-            reader = readers[t % len(readers)]
-            extended = reader.extend(ids[:, t], extended)
-            if reader is recent:  # reads one stream
-                each = [recent.read_next(*pair) for pair in zip(ids[:, t], state, strict=True)]
-                mixed = np.stack([p.mix(network[n, t]) for n, (p, _) in enumerate(each)])
-                state = np.stack([after for _, after in each])
-            else:
-                prediction, state = counts.read_next(ids[:, t], state)
-                mixed = prediction.mix(network[:, t])
-            np.testing.assert_allclose(mixed, whole[:, t], atol=1e-4)
-            np.testing.assert_array_equal(state, states[:, t])
-            np.testing.assert_array_equal(extended, state)
+            state = reader.extend(ids[:, t], state)
+            np.testing.assert_allclose(reader.mix(state, network[:, t]), whole[:, t], atol=1e-4)
+            if t:
+                alone = recent.extend(ids[1, t], alone)
+            np.testing.assert_allclose(recent.mix(alone, network[1, t]), whole[1, t], atol=1e-4)
+            for field, of_one, expected in zip(state, alone, at(t), strict=True):
+                assert field.dtype == of_one.dtype == expected.dtype == np.int32
+                np.testing.assert_array_equal(field, expected)
+                np.testing.assert_array_equal(of_one, expected[1])
 
 
 def test_an_ensemble_has_the_words_that_all_members_have():

@@ -55,9 +55,9 @@ def find_sorted(values, first, end, value):  # type: ignore[no-untyped-def]
 
 
 @inline
-def extend_state(counts, state, id_):  # type: ignore[no-untyped-def]
-    """Update the counts' state (K + 2,) of one stream with one more character."""
-    nodes, characters, starts = state[:-2], counts.characters, counts.starts
+def extend_state(counts, state, b, id_):  # type: ignore[no-untyped-def]
+    """Update the `CountState` of stream b with one more character."""
+    nodes, characters, starts = state.nodes[b], counts.characters, counts.starts
     last, shorter = nodes[0], 0
     for k in range(len(nodes)):
         end = starts[shorter + 1]
@@ -68,15 +68,15 @@ def extend_state(counts, state, id_):  # type: ignore[no-untyped-def]
             nodes[k + 1 :] = 0
             break
     is_repeated = nodes[0] == last and last > 0
-    state[-1] = min(state[-1] + 1, MAX_RUN) if is_repeated else 1
-    letter = counts.letters[id_]
+    state.run[b] = min(state.run[b] + 1, MAX_RUN) if is_repeated else 1
+    letter, word = counts.letters[id_], state.word[b]
     if letter == 0:
-        state[-2] = 0
-    elif state[-2] != UNKNOWN:
-        first, end = counts.word_children[state[-2]], counts.word_children[state[-2] + 1]
+        state.word[b] = 0
+    elif word != UNKNOWN:
+        first, end = counts.word_children[word], counts.word_children[word + 1]
         place = find_sorted(counts.child_letters, first, end, letter)
         is_known = place < end and counts.child_letters[place] == letter
-        state[-2] = place + 1 if is_known else UNKNOWN
+        state.word[b] = place + 1 if is_known else UNKNOWN
 
 
 @inline
@@ -94,16 +94,16 @@ def _predict(counts, nodes, p):  # type: ignore[no-untyped-def]
 
 
 @inline
-def mix(counts, state, p, logits):  # type: ignore[no-untyped-def]
+def mix(counts, state, b, p, logits):  # type: ignore[no-untyped-def]
     """Mix the counts into a network's logits (V,), in place, without normalization.
 
     Args:
-        state: (K + 2,), of the counts.
+        state: the `CountState`, of which stream b is mixed.
         p: (V,), working memory.
     """
-    nodes, word = state[:-2], state[-2]
+    nodes, word = state.nodes[b], state.word[b]
     of_network, of_counts = counts.by_place[1 if word else 0, np.count_nonzero(nodes)]
-    odds = _find_odds(counts, counts.characters[nodes[0]], state[-1])
+    odds = _find_odds(counts, counts.characters[nodes[0]], state.run[b])
     if odds > F(0):
         of_network, of_counts = (F(1), F(0)) if counts.needs_network else (F(0), F(1))
     _predict(counts, nodes, p)

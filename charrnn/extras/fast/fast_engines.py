@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.mixing import Counts
+from charrnn.counts.mixing import Counts, CountState
 from charrnn.counts.words import WordTable
 from charrnn.errors import InputError, make_non_finite_error
 from charrnn.generation.draw import Array, Batch, Floats, Ids, log_softmax
@@ -34,6 +34,7 @@ from charrnn.say import say
 
 _LARGEST_WEIGHT = 1e30  # below it no sum of a network's numbers overflows
 _BLOCK = 16  # rows that are multiplied together
+_NO_STATE = CountState(np.zeros((0, 0), np.int32), *np.zeros((2, 0), np.int32))
 _QUIET_SECONDS = 2.0  # after which a line says that the loop is being compiled
 
 
@@ -190,11 +191,11 @@ class Int8Engine:
                 np.stack([vector[streams] for vector in vectors])  # (L, B, H)
                 for vectors in zip(*state[: self._layers], strict=True)
             ]
-            contexts = np.zeros((len(ids[streams]), 0), np.int32)
+            count_state = _NO_STATE
             if self._has_counts:
-                contexts = np.array(state[-1][0][streams], np.int32)
+                count_state = CountState(*(np.array(v[streams], np.int32) for v in state[-1]))
             is_finite = call(
-                self._loop, self.network, self._counts, carried[0], carried[-1], contexts,
+                self._loop, self.network, self._counts, carried[0], carried[-1], count_state,
                 ids[streams].astype(np.int64), np.ascontiguousarray(uniforms[streams], np.float64),
                 bias[streams], batch.greedy[streams],
                 np.ascontiguousarray(batch.limits[:, streams]), blanks, runs[streams],
@@ -203,7 +204,7 @@ class Int8Engine:
             if not is_finite:
                 raise make_non_finite_error()
             layers: State = list(zip(*carried, strict=True))
-            return [*layers, (contexts,)] if self._has_counts else layers
+            return [*layers, count_state] if self._has_counts else layers
 
         parts = [slice(n, n + self._group_size) for n in range(0, N, self._group_size)]
         if len(parts) == 1:

@@ -29,8 +29,8 @@ from charrnn.generation.draw import RUN_LENGTH
 def _make_write(sources: str) -> Any:
     @keep_compiled
     def write(  # type: ignore[no-untyped-def]
-        network, counts, hidden, cell, contexts, ids, uniforms, bias, greedy, limits, blanks, runs,
-        needed, written, reads, read_logits,
+        network, counts, hidden, cell, count_state, ids, uniforms, bias, greedy, limits, blanks,
+        runs, needed, written, reads, read_logits,
     ):  # fmt: skip
         """Write T characters in each of B streams, B <= 4. All states are changed in place.
 
@@ -38,7 +38,7 @@ def _make_write(sources: str) -> Any:
             counts: a `CompiledCounts`.
             hidden, cell: (L, B, H), the state before `ids`; afterwards before the last new
                 character.
-            contexts: (B, K + 2), the state of the counts at the same place; (B, 0) without counts.
+            count_state: the `CountState` at the same place; its nodes are (B, 0) without counts.
             ids: (B,), the last characters; afterwards the last new characters.
             bias: (B, V), added to the logits; minus infinity for banned characters.
             greedy, limits, blanks, runs: like in `draw.Batch`; the runs (B,) are changed in place.
@@ -59,7 +59,7 @@ def _make_write(sources: str) -> Any:
         scales = np.zeros(GROUP_SIZE, np.float32)
         outputs = np.empty_like(hidden) if network.skip_sum else hidden
         logits, weights = np.zeros((B, width), np.float32), np.empty(V, np.float64)
-        has_counts, p = contexts.shape[1] > 0, np.empty(V, np.float32)
+        has_counts, p = count_state.nodes.shape[1] > 0, np.empty(V, np.float32)
         needs_network = not has_counts or counts.needs_network
         needs_logits = not reads or read_logits.shape[1] > 0
         for t in range(needed.max()):
@@ -75,9 +75,9 @@ def _make_write(sources: str) -> Any:
                 )  # fmt: skip
             for b in range(B):
                 if has_counts:
-                    extend_state(counts, contexts[b], ids[b])
+                    extend_state(counts, count_state, b, ids[b])
                 if has_counts and needs_logits:
-                    mix(counts, contexts[b], p, logits[b, :V])
+                    mix(counts, count_state, b, p, logits[b, :V])
                 if reads:
                     if needs_logits:
                         read_logits[b, t] = logits[b, :V]
