@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
-from charrnn.generation.processors import choose_device
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
 from charrnn.models.trained import State, Trained, TrainedEnsemble, select_counts, zero_state
 from charrnn.options.sampling import SamplingParams
+from charrnn.processors import choose_device
 from charrnn.runs.model_lookup import AnyPath, read_models
 from charrnn.text.vocabulary import Vocabulary
 

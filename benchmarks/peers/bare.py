@@ -14,9 +14,9 @@ import torch
 from torch.nn import functional as F
 
 from charrnn.data import cut_streams, open_data
-from charrnn.generation.processors import keep_freed_memory
 from charrnn.models.trained import Architecture
 from charrnn.networks.network import Network, State, detach_state
+from charrnn.processors import keep_freed_memory
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ from benchmarks.report import Row, make_ratio, make_row
 from benchmarks.workplace import LENGTH, REPOSITORY, STREAMS, Workplace, measure_step
 from charrnn.data import open_data
 from charrnn.evaluation.stream_losses import compute_stream_loss
-from charrnn.generation.processors import keep_freed_memory
 from charrnn.networks.network import make_network
+from charrnn.processors import keep_freed_memory
 from charrnn.runs.model_lookup import read_model
 
 

@@ -18,9 +18,9 @@ from benchmarks.measuring import measure_in_turns, time_call
 from benchmarks.report import Row, make_ratio, make_row
 from benchmarks.sections.training import find_choices, run_peer
 from benchmarks.workplace import Workplace, measure_step
-from charrnn.generation.processors import keep_freed_memory
 from charrnn.models.trained import Architecture
 from charrnn.networks.network import Network
+from charrnn.processors import keep_freed_memory
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy
 
 RECIPE = "two_minutes"

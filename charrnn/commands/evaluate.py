@@ -52,8 +52,8 @@ Facts = dict[str, Any]  # which JSON prints
 
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
-    from charrnn.generation.processors import choose_device, keep_freed_memory, print_device
     from charrnn.models.trained import select_counts
+    from charrnn.processors import choose_device, keep_freed_memory, print_device
     from charrnn.runs.model_lookup import read_models
 
     device = choose_device(options.device)

@@ -87,9 +87,9 @@ def run(options: SampleOptions) -> None:
     The sampler computes several samples in parallel. They are printed one after another, and the
     current one is printed while it is written.
     """
-    from charrnn.generation.processors import print_device
     from charrnn.generation.sampler import Sampler, draw_seed, write_lines
     from charrnn.models.trained import select_counts
+    from charrnn.processors import print_device
     from charrnn.runs.model_lookup import read_models
 
     job, output = current_job.get_number(), options.output

@@ -34,10 +34,10 @@ from torch.nn import functional as F
 
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score
-from charrnn.generation.processors import get_torch_pool
 from charrnn.networks.ensemble import AnyNetwork
 from charrnn.networks.network import State, concat_states, slice_state
 from charrnn.networks.precision import set_float32_precision
+from charrnn.processors import get_torch_pool
 
 CHUNK = 64  # the most columns of a network call
 LOGITS_AT_ONCE = 1 << 21  # the most logits of a network call

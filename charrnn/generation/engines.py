@@ -20,8 +20,8 @@ from charrnn.counts.recent import RecentContexts
 from charrnn.errors import InputError, format_install_command
 from charrnn.generation.draw import Array, Batch, Floats, Ids, draw, log_softmax
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
-from charrnn.generation.processors import get_torch_pool, limit_blas_threads
 from charrnn.models.trained import State, Trained, TrainedEnsemble
+from charrnn.processors import get_torch_pool, limit_blas_threads
 
 _FEW = 4  # up to this number of streams, the counts are read stream by stream
 

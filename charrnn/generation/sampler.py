@@ -23,9 +23,9 @@ from charrnn.errors import InputError
 from charrnn.generation.draw import RUN_LENGTH, Batch, Ids, find_banned_ids, log_softmax
 from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine, make_engine, select_streams
-from charrnn.generation.processors import choose_device
 from charrnn.models.trained import State, Trained, zero_state
 from charrnn.options.sampling import SamplingParams
+from charrnn.processors import choose_device
 from charrnn.text.prompt import encode_primer, fit_text
 from charrnn.text.vocabulary import Vocabulary
 

@@ -22,12 +22,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn.data import fit_sizes
 from charrnn.errors import InputError
-from charrnn.generation.processors import keep_freed_memory
 from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import NetworkOptions
 from charrnn.options.ranges import parse_duration
 from charrnn.options.training import has_length
 from charrnn.plugins import CONF
+from charrnn.processors import keep_freed_memory
 from charrnn.runs import hardware
 from charrnn.runs.building import build_module
 from charrnn.runs.world import SINGLE_PROCESS, World

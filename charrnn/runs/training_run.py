@@ -8,7 +8,7 @@ from dataclasses import replace
 import lightning as L
 
 from charrnn.data import find_training_data
-from charrnn.generation.processors import keep_freed_memory
+from charrnn.processors import keep_freed_memory
 from charrnn.runs import announcements, building, decisions, hardware, processes, resuming
 from charrnn.runs import folder as folders
 from charrnn.runs.recording import MetricCheck, RunRecorder, collect_hparams

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from charrnn import processors
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.evaluation import stream_losses
 from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
-from charrnn.generation import processors, sampler
+from charrnn.generation import sampler
 from charrnn.generation.engines import make_engine
 from charrnn.model import Model
 from charrnn.models.trained import Trained, TrainedEnsemble, zero_state

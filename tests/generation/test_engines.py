@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn import plugins
+from charrnn import plugins, processors
 from charrnn.errors import InputError, RunError
-from charrnn.generation import numpy_network, processors
+from charrnn.generation import numpy_network
 from charrnn.generation.engines import make_engine
 from charrnn.model import Model
 from charrnn.models.trained import zero_state

@@ -18,8 +18,8 @@ from charrnn.errors import make_non_finite_error
 from charrnn.generation.draw import Array, Floats, log_softmax
 from charrnn.generation.engines import concat_states, make_engine
 from charrnn.generation.numpy_network import make_network_step
-from charrnn.generation.processors import limit_blas_threads
 from charrnn.models.trained import State, TrainedModel, zero_state
+from charrnn.processors import limit_blas_threads
 
 _CHUNK = 1024  # characters per batch of losses
 MAX_WINDOW = 256  # characters

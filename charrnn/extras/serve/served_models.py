@@ -15,10 +15,10 @@ from charrnn.extras.serve.completion_job import Prompt
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
-from charrnn.generation.processors import print_device
 from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import Trained
 from charrnn.options.datasets import SPLITS
+from charrnn.processors import print_device
 from charrnn.text.prompt import fit_text, is_code
 from charrnn.text.training_text import TrainingText, find_training_text
 
