@@ -22,7 +22,8 @@ from charrnn.say import ProgressDisplay, escape_unprintable, say
 from charrnn.text.vocabulary import as_bytes
 
 if TYPE_CHECKING:
-    from charrnn.generation.sampler import Line, Piece, Sampler
+    from charrnn.generation.lines import Line
+    from charrnn.generation.sampler import Piece, Sampler
     from charrnn.models.trained import Trained
 
 TEMPERATURES = Range(
@@ -87,7 +88,8 @@ def run(options: SampleOptions) -> None:
     The sampler computes several samples in parallel. They are printed one after another, and the
     current one is printed while it is written.
     """
-    from charrnn.generation.sampler import Sampler, draw_seed, write_lines
+    from charrnn.generation.lines import write_lines
+    from charrnn.generation.sampler import Sampler, draw_seed
     from charrnn.models.trained import select_counts
     from charrnn.processors import print_device
     from charrnn.runs.model_lookup import read_models
@@ -210,7 +212,7 @@ def _join_lines(
 
 def _report_missing(lines: Iterable[Line], params: SamplingParams) -> Iterator[Line]:
     """Yield the lines, and print a note at the end if there are fewer than num_samples."""
-    from charrnn.generation.sampler import MAX_REJECTED
+    from charrnn.generation.lines import MAX_REJECTED
 
     number = 0
     for line in lines:

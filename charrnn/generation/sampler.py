@@ -1,33 +1,27 @@
 """Write text: from a start text, a seed and sampling params to pieces of new text.
 
-The random numbers of a sample depend only on the seed and the sample's number. So its text depends
-neither on the other samples of the batch, nor on the engine, nor on the size of the pieces. A chunk
-of characters is one call of an engine. The first chunks are short, so that text appears
+A chunk of characters is one call of an engine. The first chunks are short, so that text appears
 immediately; later chunks take about a twentieth of a second.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
-from collections.abc import Container, Iterable, Iterator, Sequence
-from copy import copy
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.generation.draw import RUN_LENGTH, Batch, Ids, find_banned_ids, log_softmax
-from charrnn.generation.dry import LOOK_BACK, DryPenalties
+from charrnn.generation.draw import Ids, find_banned_ids, log_softmax
 from charrnn.generation.engines import Engine, make_engine, select_streams
+from charrnn.generation.streams import Stream, write_chunk
 from charrnn.models.trained import State, Trained, zero_state
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.text.prompt import encode_primer, fit_text
-from charrnn.text.vocabulary import Vocabulary
 
 NEWLINE = "\n"
 STREAMS_TOGETHER = 512  # a larger batch is not faster, and takes memory
@@ -35,8 +29,6 @@ _FIRST_CHUNK = 16  # characters
 _LONGEST_CHUNK = 16384
 _CHUNK_SECONDS = 0.05
 _READ_AT_ONCE = 4096  # characters
-MAX_REJECTED = 1000  # unusable lines in a row, after which the model is taken to have no more
-_MIN_LINES, _MAX_LINES = 16, 256  # of a batch
 
 
 class Piece(NamedTuple):
@@ -228,210 +220,3 @@ def adjust_chunk_size(steps: int, seconds: float) -> int:
     if seconds > 2 * _CHUNK_SECONDS:
         return max(steps // 2, 1)
     return min(steps * 2, _LONGEST_CHUNK) if seconds < _CHUNK_SECONDS / 2 else steps
-
-
-class Line(NamedTuple):
-    """A line, including start_text, and the number of its sample."""
-
-    text: str
-    sample: int
-
-
-def write_lines(
-    sampler: Sampler, params: SamplingParams, known: Container[str] = ()
-) -> Iterator[Line]:
-    """Write up to `params.num_samples` different lines, each after a newline.
-
-    The lines are the first usable samples of the seed: not empty, new, not in `known`, and complete
-    within `params.length` characters. White space at the end of a line is removed. After
-    `MAX_REJECTED` unusable samples in a row, no more lines are written.
-
-    Args:
-        known: lines in the vocabulary's characters.
-
-    Raises:
-        InputError: immediately: `params.until` is set, the model knows no newline, or as
-            `Sampler.write`.
-        RunError: as `Sampler.write`.
-    """
-    if NEWLINE not in sampler.model.vocabulary:
-        raise InputError(
-            "mode=lines: the model knows no newline; train on a text with one entry in each line"
-        )
-    if params.until is not None:
-        raise InputError("until: a line ends at its newline; leave until= or mode=lines out")
-    if NEWLINE in params.start_text:
-        raise InputError("start_text: starts each line, so it must not contain a line break")
-    seed = draw_seed() if params.seed is None else params.seed
-    # The newline at the end is one more character.
-    params = replace(params, until=NEWLINE, length=params.length + 1, seed=seed)
-    sampler.write(params, range(0))  # Raises InputError for wrong parameters.
-
-    def write_usable() -> Iterator[Line]:
-        seen: set[str] = set()
-        next_sample, num_rejected = 0, 0
-        while num_rejected < MAX_REJECTED:
-            missing = params.num_samples - len(seen)
-            batch_size = min(max(_MIN_LINES, missing + missing // 4), _MAX_LINES)
-            samples = range(next_sample, next_sample + batch_size)
-            next_sample = samples.stop
-            pieces = order_by_sample(sampler.write(params, samples), samples.start)
-            for sample, sample_pieces in itertools.groupby(pieces, lambda piece: piece.sample):
-                new = "".join(piece.text for piece in sample_pieces)
-                line = (params.start_text + new).rstrip()
-                is_known = sampler.model.vocabulary.as_tokens(line) in known
-                num_rejected += 1
-                if len(new) < params.length and line and line not in seen and not is_known:
-                    seen.add(line)
-                    num_rejected = 0
-                    yield Line(line, sample)
-                if len(seen) == params.num_samples or num_rejected == MAX_REJECTED:
-                    return
-
-    return write_usable()
-
-
-class StopStrings:
-    """Ends one text before the first stop string that is complete in it.
-
-    Text that may be the start of a stop string is held back. So the size of the pieces in which the
-    text arrives makes no difference.
-
-    Args:
-        stops: texts of one or more characters; if there are none, the text is never ended.
-    """
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = stops
-        self._held = ""
-
-    def push(self, text: str) -> tuple[str, bool]:
-        """Add text. Return the text that can be shown now, and whether a stop string ends it."""
-        text = self._held + text
-        matches = [(at + len(s), at) for s in self._stops if (at := text.find(s)) >= 0]
-        if matches:
-            _, start = min(matches)
-            return text[:start], True
-        starts = (s[:n] for s in self._stops for n in range(1, min(len(s), len(text) + 1)))
-        shown = len(text) - max((len(start) for start in starts if text.endswith(start)), default=0)
-        self._held = text[shown:]
-        return text[:shown], False
-
-    def flush(self) -> str:
-        """Return the text that was held back, because the text has ended."""
-        held, self._held = self._held, ""
-        return held
-
-
-class Stream:
-    """A text that is being written.
-
-    Args:
-        seed, sample: select the random numbers.
-        last: the id of the last character before the new text; None if there is none.
-        start: the ids before the new text that count for penalties and runs of blanks.
-        stops: texts, in the vocabulary's characters, before which the new text ends.
-
-    Attributes:
-        last: the id of the newest character, which the model has not read.
-        num_written: the number of new characters.
-        text: the ids of start and new text; only the last few unless `keeps_text`.
-        keeps_text: whether `text` is complete, as `remove` needs it.
-        dry: the penalties after the text; None without penalties.
-    """
-
-    def __init__(
-        self,
-        params: SamplingParams,
-        vocabulary: Vocabulary,
-        *,
-        seed: int,
-        sample: int,
-        last: int | None,
-        start: Sequence[int] | Ids = (),
-        stops: Sequence[str] = (),
-    ) -> None:
-        self.params, self.vocabulary, self.sample = params, vocabulary, sample
-        self.uniforms = make_rng(seed, sample)
-        self.last, self.num_written = last, 0
-        self.text, self.keeps_text = np.array(start[-LOOK_BACK:]).tolist(), False
-        self.dry = DryPenalties(params, self.text) if params.dry_multiplier > 0 else None
-        self.stops = StopStrings(stops)
-
-    @property
-    def num_left(self) -> int:
-        """The number of characters that are not yet written."""
-        return self.params.length - self.num_written
-
-    def append(self, ids: list[int]) -> list[int]:
-        """Append new ids up to the requested length. Return the ids that were appended."""
-        ids = ids[: self.num_left]
-        if ids:
-            self.last = ids[-1]
-            self.num_written += len(ids)
-            self.text += ids
-            if not self.keeps_text:
-                del self.text[:-RUN_LENGTH]
-            if self.dry is not None:
-                for id_ in ids:
-                    self.dry.append(id_)
-        return ids
-
-    def remove(self, characters: int) -> None:
-        """Remove the last characters. The caller sets `last` to the new last character."""
-        self.num_written -= characters
-        if characters:
-            del self.text[-characters:]
-            if self.dry is not None:
-                self.dry = DryPenalties(self.params, self.text)
-
-    def append_and_show(self, ids: list[int]) -> tuple[str, str | None]:
-        """Append new ids. Return the text that can be shown now, and the reason if it has ended.
-
-        The reason is "stop" after a stop string, and "length" after the requested length.
-        """
-        text, is_stopped = self.stops.push(self.vocabulary.decode(self.append(ids)))
-        if is_stopped:
-            return text, "stop"
-        if self.num_left:
-            return text, None
-        return text + self.stops.flush(), "length"
-
-
-def write_chunk(
-    engine: Engine, streams: Sequence[Stream], state: State, steps: int
-) -> tuple[Ids, State]:
-    """Return the next characters of unfinished streams.
-
-    Args:
-        state: before the last character of each stream. Either all streams have one, or none.
-        steps: the most characters. Without a last character, only one is drawn.
-
-    Returns:
-        The ids (N, T), of which a stream needs at most `num_left`, and the state before the last.
-    """
-    if streams[0].last is None:
-        return np.array([[_draw_first_id(stream)] for stream in streams]), state
-    num_left = np.array([stream.num_left for stream in streams])
-    T = min(steps, int(num_left.max()))
-    uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
-    last = np.array([stream.last for stream in streams])
-    batch = Batch(
-        [stream.params for stream in streams],
-        streams[0].vocabulary,
-        [stream.text[-RUN_LENGTH:] for stream in streams],
-        {n: copy(stream.dry) for n, stream in enumerate(streams) if stream.dry is not None},
-    )
-    return engine.write(last, state, uniforms, batch, np.minimum(num_left, T))
-
-
-def _draw_first_id(stream: Stream) -> int:
-    """Draw the first character of a text: all that are not banned are equally likely."""
-    banned = find_banned_ids(stream.params, stream.vocabulary)
-    allowed = np.delete(np.arange(len(stream.vocabulary)), banned)
-    return int(allowed[int(stream.uniforms.random() * len(allowed))])
-
-
-def make_rng(seed: int, sample: int) -> np.random.Generator:
-    """Return the random numbers of a sample. Each character takes one."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(sample,))))

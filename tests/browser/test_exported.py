@@ -11,7 +11,8 @@ import pytest
 
 from charrnn.extras.page.packing import choose_precision
 from charrnn.extras.page.writing_page import make_writing_page
-from charrnn.generation.sampler import Sampler, write_lines
+from charrnn.generation.lines import write_lines
+from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams

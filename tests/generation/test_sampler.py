@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrnn.errors import InputError
-from charrnn.generation import sampler
-from charrnn.generation.sampler import Piece, Sampler, Stream, order_by_sample, write_lines
+from charrnn.generation import lines, sampler
+from charrnn.generation.lines import write_lines
+from charrnn.generation.sampler import Piece, Sampler, order_by_sample
+from charrnn.generation.streams import Stream
 from charrnn.model import Model
 from charrnn.models.trained import TrainedEnsemble, TrainedModel
 from charrnn.options.sampling import SamplingParams
@@ -207,8 +209,8 @@ def test_each_line_is_the_next_sample_that_can_be_used(monkeypatch: pytest.Monke
             expected.append(line.rstrip())
     assert got == expected[:40]
     assert lines_of(num_samples=9) == expected[:9]
-    monkeypatch.setattr(sampler, "_MAX_LINES", 5)
-    monkeypatch.setattr(sampler, "_MIN_LINES", 1)
+    monkeypatch.setattr(lines, "_MAX_LINES", 5)
+    monkeypatch.setattr(lines, "_MIN_LINES", 1)
     assert lines_of() == got
 
 
@@ -229,7 +231,7 @@ def test_lines_end_when_there_are_no_more(monkeypatch: pytest.MonkeyPatch) -> No
     got = lines_of(length=2, num_samples=1000)
     assert sorted(got) == [" a", " b", "a", "aa", "ab", "b", "ba", "bb"]
     assert len(lines_of(sample=False)) <= 1
-    monkeypatch.setattr(sampler, "MAX_REJECTED", 20)
+    monkeypatch.setattr(lines, "MAX_REJECTED", 20)
     assert lines_of(length=0) == []
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from charrnn.errors import RunError
 from charrnn.generation.draw import resolve_temperature
 from charrnn.generation.engines import Engine
-from charrnn.generation.sampler import Piece, Sampler, StartState, Stream, draw_seed, write_chunk
+from charrnn.generation.sampler import Piece, Sampler, StartState, draw_seed
+from charrnn.generation.streams import Stream, write_chunk
 from charrnn.options.sampling import SamplingParams
 
 _CHUNK = 16  # characters

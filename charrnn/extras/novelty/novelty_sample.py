@@ -11,7 +11,8 @@ from charrnn.commands.sample import SampleOptions, Text
 from charrnn.errors import InputError, format_install_command
 from charrnn.extras.novelty.novel_writing import write_novel
 from charrnn.extras.novelty.novelty_report import report_on
-from charrnn.generation.sampler import Line, Piece, Sampler, write_lines
+from charrnn.generation.lines import Line, write_lines
+from charrnn.generation.sampler import Piece, Sampler
 from charrnn.options.datasets import SPLITS
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say

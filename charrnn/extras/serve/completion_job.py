@@ -13,7 +13,7 @@ from charrnn.errors import make_non_finite_error
 from charrnn.extras.serve.protocol import CompletionRequest
 from charrnn.generation.draw import Array, Floats, Ids, log_softmax, rank_ids
 from charrnn.generation.engines import select_streams
-from charrnn.generation.sampler import Stream
+from charrnn.generation.streams import Stream
 from charrnn.models.trained import State
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary

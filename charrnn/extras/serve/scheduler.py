@@ -31,7 +31,8 @@ from charrnn.extras.serve.completion_job import (
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.generation.draw import Ids
 from charrnn.generation.engines import Engine, concat_states, select_streams
-from charrnn.generation.sampler import Sampler, adjust_chunk_size, write_chunk
+from charrnn.generation.sampler import Sampler, adjust_chunk_size
+from charrnn.generation.streams import write_chunk
 from charrnn.models.trained import State
 
 Outbox = list[tuple[Job, Piece | Exception]]
