@@ -20,7 +20,13 @@ from charrnn.counts.recent import RecentContexts
 from charrnn.errors import InputError, format_install_command
 from charrnn.generation.draw import Array, Batch, Floats, Ids, draw, log_softmax
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
-from charrnn.models.trained import State, Trained, TrainedEnsemble
+from charrnn.models.trained import (
+    State,
+    Trained,
+    TrainedEnsemble,
+    TrainedModel,
+    average_log_probs,
+)
 from charrnn.processors import get_torch_pool, limit_blas_threads
 
 _FEW = 4  # up to this number of streams, the counts are read stream by stream
@@ -42,16 +48,16 @@ def concat_states(states: Sequence[State]) -> State:
 # -- steps -----------------------------------------------------------------------------------------
 
 
-def make_torch_step(model: Trained, device: str) -> Step:
-    """Return the step in torch of a network or an ensemble, for all cells, without its counts.
+def make_torch_step(model: TrainedModel, device: str) -> Step:
+    """Return the step of one network in torch, for all cells.
 
     The state stays on the device. The logits of all streams are copied to the CPU at once.
     """
     import torch
 
-    from charrnn.networks.ensemble import join_networks
+    from charrnn.networks.network import make_network
 
-    network = join_networks(model).eval().requires_grad_(False).to(device)
+    network = make_network(model).eval().requires_grad_(False).to(device)
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
         # A single stream gets its first axis back.
@@ -69,21 +75,17 @@ def make_torch_step(model: Trained, device: str) -> Step:
 
 
 def average_steps(steps: Sequence[Step], model: TrainedEnsemble) -> Step:
-    """Return the step of an ensemble from those of its members.
-
-    Its logits are the logarithms of the weighted mean of the members' probabilities.
-    """
+    """Return the step of an ensemble, whose logits are log-probabilities, from its members'."""
     ends = np.cumsum([member.architecture.num_layers for member in model.members]).tolist()
     parts = list(map(slice, [0, *ends], ends))
-    log_shares = np.log(model.shares)
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Floats | None, State]:
         results = [f(ids, state[part], needs_logits) for f, part in zip(steps, parts, strict=True)]
         after = [layer for _, layers in results for layer in layers]
         if not needs_logits:
             return None, after
-        weighted = [log_softmax(results[n][0]) + share for n, share in enumerate(log_shares)]
-        return np.logaddexp.reduce(weighted), after
+        log_probs = [log_softmax(logits) for logits, _ in results]
+        return average_log_probs(log_probs, model.shares), after
 
     return step
 
@@ -258,7 +260,7 @@ def make_engine(
     engine = StepEngine
     kinds = [m.architecture.kind for m in model.members if m.architecture.kind not in CELLS]
     if name == "torch" or (name == "auto" and (kinds or device != "cpu")):
-        step, engine = make_torch_step(model, device), TorchEngine
+        engine, steps = TorchEngine, [make_torch_step(member, device) for member in model.members]
     elif kinds:
         raise InputError(
             f"engine={name}: has no kernel for a model of kind {kinds[0]}; use torch, or leave the "
@@ -266,7 +268,7 @@ def make_engine(
         )
     else:
         steps = [make_network_step(member) for member in model.members]
-        step = average_steps(steps, model) if isinstance(model, TrainedEnsemble) else steps[0]
+    step = average_steps(steps, model) if isinstance(model, TrainedEnsemble) else steps[0]
     if model.counts is not None:
         step = mix_with_counts(step, model.counts)
     return engine(step, len(model.vocabulary), model.counts is not None)

@@ -6,7 +6,7 @@ This module does not import torch, so that sampling from a model file starts qui
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, get_type_hints
@@ -194,6 +194,14 @@ class TrainedEnsemble:
 
 
 Trained = TrainedModel | TrainedEnsemble
+
+
+def average_log_probs(
+    log_probs: Sequence[npt.NDArray[np.floating[Any]]], shares: Sequence[float]
+) -> npt.NDArray[Any]:
+    """Return the logarithms of the weighted mean of the members' probabilities."""
+    pairs = zip(log_probs, np.log(shares), strict=True)
+    return np.logaddexp.reduce([each + each.dtype.type(log_share) for each, log_share in pairs])
 
 
 def zero_state(model: Trained, streams: int) -> State:

@@ -14,31 +14,30 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charrnn.counts.mixing import Counts, CountState
-from charrnn.models.trained import Trained, TrainedEnsemble
+from charrnn.models.trained import Trained, TrainedEnsemble, average_log_probs
 from charrnn.networks.network import Network, State, make_network
 
 
 class NetworkEnsemble(nn.Module):
     """Several networks. `shares`, the weights of the mean, sum to 1."""
 
-    log_shares: Tensor
-
     def __init__(self, networks: Sequence[Network], shares: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer("log_shares", torch.tensor(shares).log(), persistent=False)
+        self.shares = shares
         self.members = nn.ModuleList(networks)
         self.architecture = networks[0].architecture
         self.sizes = [network.architecture.num_layers for network in networks]
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         log_probs, carried, first = [], [], 0
-        for network, layers, share in zip(self.members, self.sizes, self.log_shares, strict=True):
+        for network, layers in zip(self.members, self.sizes, strict=True):
             before = None if state is None else state[first : first + layers]
             logits, after = network(ids, before)
-            log_probs.append(F.log_softmax(logits.float(), -1) + share)
+            log_probs.append(F.log_softmax(logits.float(), -1).cpu().numpy())
             carried += after
             first += layers
-        return torch.stack(log_probs).logsumexp(0), carried
+        mean = torch.from_numpy(average_log_probs(log_probs, self.shares))
+        return mean.to(ids.device), carried
 
 
 class CountedNetwork(nn.Module):
@@ -71,14 +70,11 @@ class CountedNetwork(nn.Module):
 AnyNetwork = Network | NetworkEnsemble | CountedNetwork
 
 
-def join_networks(trained: Trained) -> Network | NetworkEnsemble:
-    """Return the network of a trained model or an ensemble, without its counts, on the CPU."""
-    if isinstance(trained, TrainedEnsemble):
-        return NetworkEnsemble([make_network(m) for m in trained.members], trained.shares)
-    return make_network(trained)
-
-
 def make_any_network(trained: Trained) -> AnyNetwork:
     """Return the network of a trained model or an ensemble, with its counts, on the CPU."""
-    network = join_networks(trained)
+    network: Network | NetworkEnsemble
+    if isinstance(trained, TrainedEnsemble):
+        network = NetworkEnsemble(list(map(make_network, trained.members)), trained.shares)
+    else:
+        network = make_network(trained)
     return network if trained.counts is None else CountedNetwork(network, trained.counts)
