@@ -276,17 +276,16 @@ def make_engine(
 
 def _make_int8_engine(model: Trained, name: str) -> Engine:
     """Return the engine of `precision=8`. Raise InputError if there is none for the model."""
-    extras = plugins.import_modules("engines")
     if name != "auto":
         raise InputError(f"precision=8: engine={name} computes in float32 only; leave engine= out")
     if len(model.members) > 1:
         problem = "writes with one model, not with an ensemble; "
-    elif not extras:
-        problem = "needs the extra fast, which is not installed; "
     else:
         try:
-            engine: Engine = extras[0].Int8Engine(model)
-            return engine
+            for extra in plugins.import_modules("engines"):
+                engine: Engine = extra.Int8Engine(model)
+                return engine
+            problem = "needs the extra fast, which is not installed; "
         except ImportError as error:
             problem = f"needs numba ({error}); {format_install_command('fast')}, or "
     raise InputError(f"precision=8: {problem}leave the option out")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from charrnn.counts.mixing import Counts
 from charrnn.counts.run_lengths import MAX_ODDS, MAX_RUN
-from charrnn.counts.words import UNKNOWN
+from charrnn.counts.words import UNKNOWN, WordTable
 from charrnn.extras.fast.compiling import F, compile_apart, inline
 from charrnn.extras.fast.rounded_math import exp, log
 
@@ -39,6 +41,31 @@ class CompiledCounts(NamedTuple):
     word_weights: Any  # (2,)
 
 
+def compile_counts(counts: Counts | None) -> CompiledCounts:
+    """Return the tables of counts; without counts, empty ones of the same types."""
+    ids, shares = np.zeros(0, np.int32), np.zeros(0, np.float32)
+    if counts is None:
+        by_place = np.zeros((2, 1, 2), np.float32)
+        return CompiledCounts(
+            ids, ids, shares, shares, shares, by_place, False, 0, ids, ids, shares,
+            ids, ids, ids, shares, ids, ids, shares,
+        )  # fmt: skip
+    table, runs, words = counts.table, counts.runs, counts.words
+    if words is None:
+        letters = np.zeros(table.vocabulary_size, np.int32)
+        words = WordTable(letters, np.zeros(1, np.int32), ids, ids)
+    children = np.searchsorted(words.keys, np.arange(len(words.sizes) + 1) * words.width)
+    int32 = partial(np.array, dtype=np.int32)
+    return CompiledCounts(
+        int32(table.characters), int32(table.starts), table.mass, table.backoff, table.unigram,
+        counts.by_place, counts.needs_network,
+        runs.least, int32(runs.characters), int32(runs.lengths), runs.odds,
+        int32(words.letters), int32(words.starts), int32(words.characters), words.ratios,
+        int32(children), int32(words.keys % words.width),
+        np.array(counts.weights.words, np.float32),
+    )  # fmt: skip
+
+
 _ONE, _MAX_ODDS = F(1), F(MAX_ODDS)
 
 
@@ -57,7 +84,8 @@ def find_sorted(values, first, end, value):  # type: ignore[no-untyped-def]
 @inline
 def extend_state(counts, state, b, id_):  # type: ignore[no-untyped-def]
     """Update the `CountState` of stream b with one more character."""
-    nodes, characters, starts = state.nodes[b], counts.characters, counts.starts
+    all_nodes, words, runs = state
+    nodes, characters, starts = all_nodes[b], counts.characters, counts.starts
     last, shorter = nodes[0], 0
     for k in range(len(nodes)):
         end = starts[shorter + 1]
@@ -68,15 +96,15 @@ def extend_state(counts, state, b, id_):  # type: ignore[no-untyped-def]
             nodes[k + 1 :] = 0
             break
     is_repeated = nodes[0] == last and last > 0
-    state.run[b] = min(state.run[b] + 1, MAX_RUN) if is_repeated else 1
-    letter, word = counts.letters[id_], state.word[b]
+    runs[b] = min(runs[b] + 1, MAX_RUN) if is_repeated else 1
+    letter, word = counts.letters[id_], words[b]
     if letter == 0:
-        state.word[b] = 0
+        words[b] = 0
     elif word != UNKNOWN:
         first, end = counts.word_children[word], counts.word_children[word + 1]
         place = find_sorted(counts.child_letters, first, end, letter)
         is_known = place < end and counts.child_letters[place] == letter
-        state.word[b] = place + 1 if is_known else UNKNOWN
+        words[b] = place + 1 if is_known else UNKNOWN
 
 
 @inline
@@ -101,9 +129,10 @@ def mix(counts, state, b, p, logits):  # type: ignore[no-untyped-def]
         state: the `CountState`, of which stream b is mixed.
         p: (V,), working memory.
     """
-    nodes, word = state.nodes[b], state.word[b]
+    all_nodes, words, runs = state
+    nodes, word = all_nodes[b], words[b]
     of_network, of_counts = counts.by_place[1 if word else 0, np.count_nonzero(nodes)]
-    odds = _find_odds(counts, counts.characters[nodes[0]], state.run[b])
+    odds = _find_odds(counts, counts.characters[nodes[0]], runs[b])
     if odds > F(0):
         of_network, of_counts = (F(1), F(0)) if counts.needs_network else (F(0), F(1))
     _predict(counts, nodes, p)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from charrnn.extras.fast.compiling import F, compile_apart, inline
 from charrnn.extras.fast.rounded_math import exp
-from charrnn.generation.draw import COLUMNS
+from charrnn.generation.draw import COLUMNS, RUN_LENGTH
 
 _SCALE, _TOP_K, _TOP_P, _MIN_P = map(COLUMNS.index, ("scale", "top_k", "top_p", "min_p"))
+
+
+class Draws(NamedTuple):
+    """The random numbers and params of B streams, like in `draw.Batch`."""
+
+    uniforms: Any  # (B, T), a random number for each new character
+    bias: Any  # (B, V), added to the logits; minus infinity for banned characters
+    greedy: Any  # (B,)
+    limits: Any  # (2, B, 1 + F), ordinary and lifted
+    blanks: Any  # (_,), ids
+    runs: Any  # (B,), the number of equal blanks at the end of each stream
 
 
 @compile_apart
@@ -37,7 +50,25 @@ def _convert_order(bits):  # type: ignore[no-untyped-def]
 
 
 @inline
-def draw(logits, weights, uniform, greedy, limits):  # type: ignore[no-untyped-def]
+def draw_next(draws, b, t, last, logits, weights):  # type: ignore[no-untyped-def]
+    """Return character t of stream b, or -1 if the logits (V,) are not finite.
+
+    Args:
+        last: the character before it.
+        logits: without the bias, which is added in place.
+        weights: (V,), working memory.
+    """
+    uniforms, bias, greedy, limits, blanks, runs = draws
+    for v in range(len(logits)):
+        logits[v] += bias[b, v]
+    is_lifted = 1 if runs[b] >= RUN_LENGTH else 0
+    id_ = _draw(logits, weights, uniforms[b, t], greedy[b], limits[is_lifted, b])
+    runs[b] = _count_blanks(runs[b], last, id_, blanks)
+    return id_
+
+
+@inline
+def _draw(logits, weights, uniform, greedy, limits):  # type: ignore[no-untyped-def]
     """Return the id that `charrnn.generation.draw` draws, or -1 if the logits are not finite."""
     top, has_no_nan = np.int32(-(2**31)), True
     for v in range(len(logits)):
@@ -68,7 +99,7 @@ def draw(logits, weights, uniform, greedy, limits):  # type: ignore[no-untyped-d
 
 
 @inline
-def count_blanks(run, last, id_, blanks):  # type: ignore[no-untyped-def]
+def _count_blanks(run, last, id_, blanks):  # type: ignore[no-untyped-def]
     """Return the number of equal blanks at the end of a text to which an id was appended."""
     for blank in blanks:
         if id_ == blank:

@@ -32,3 +32,11 @@ def keep_compiled(function: Callable[..., Any]) -> Any:
         return numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # "no locator available": no cache folder is writable
         return numba.njit(**_OPTIONS)(function)
+
+
+def call(function: Callable[..., bool], *arguments: object) -> bool:
+    """Return a compiled function's value, whether or not its machine code can be kept."""
+    try:
+        return function(*arguments)
+    except OSError:  # The cache could not be written, but the machine code is in memory now.
+        return function(*arguments)

@@ -9,7 +9,6 @@ operations, because libraries differ between machines. The weights of a draw are
 
 A chunk of characters is one call, which releases Python's lock. Reading the weights limits the
 speed of one stream, so four streams read them together.
-
 """
 
 from __future__ import annotations
@@ -19,29 +18,23 @@ from typing import Any
 import numpy as np
 
 from charrnn.extras.fast.compiled_counts import extend_state, mix
-from charrnn.extras.fast.compiled_draw import count_blanks, draw
+from charrnn.extras.fast.compiled_draw import draw_next
 from charrnn.extras.fast.compiling import SOURCES, keep_compiled
-from charrnn.extras.fast.int8_network import add_products, step
-from charrnn.extras.fast.vnni import GROUP_SIZE
-from charrnn.generation.draw import RUN_LENGTH
+from charrnn.extras.fast.int8_network import decode, make_memory, step
 
 
 def _make_write(sources: str) -> Any:
     @keep_compiled
     def write(  # type: ignore[no-untyped-def]
-        network, counts, hidden, cell, count_state, ids, uniforms, bias, greedy, limits, blanks,
-        runs, needed, written, reads, read_logits,
-    ):  # fmt: skip
-        """Write T characters in each of B streams, B <= 4. All states are changed in place.
+        network, counts, streams, draws, needed, written, reads, read_logits
+    ):
+        """Write T characters in each of B streams, B <= 4.
 
         Args:
             counts: a `CompiledCounts`.
-            hidden, cell: (L, B, H), the state before `ids`; afterwards before the last new
-                character.
-            count_state: the `CountState` at the same place; its nodes are (B, 0) without counts.
-            ids: (B,), the last characters; afterwards the last new characters.
-            bias: (B, V), added to the logits; minus infinity for banned characters.
-            greedy, limits, blanks, runs: like in `draw.Batch`; the runs (B,) are changed in place.
+            streams: the `Streams`, changed in place; afterwards their ids are the last new
+                characters.
+            draws: the `Draws`; its runs are changed in place.
             needed: (B,), the number of characters that each stream needs.
             written: (B, T), filled with the new characters.
             reads: whether the characters in `written` are read, and nothing is written.
@@ -52,44 +45,30 @@ def _make_write(sources: str) -> Any:
             False if the logits are not finite.
         """
         sources  # noqa: B018  (part of the key in numba's cache)
-        L, B, H = hidden.shape
-        V, width = len(network.decoder_bias), network.row_scales.shape[1]
-        z, hidden_z = np.zeros((B, width), np.float32), np.zeros((B, width), np.float32)
-        bytes_ = np.zeros((GROUP_SIZE, H + 16), np.uint8)
-        scales = np.zeros(GROUP_SIZE, np.float32)
-        outputs = np.empty_like(hidden) if network.skip_sum else hidden
-        logits, weights = np.zeros((B, width), np.float32), np.empty(V, np.float64)
-        has_counts, p = count_state.nodes.shape[1] > 0, np.empty(V, np.float32)
+        ids, _, _, state = streams
+        memory, V = make_memory(network, streams), len(network.decoder_bias)
+        logits, weights = np.zeros_like(memory.z), np.empty(V, np.float64)
+        has_counts, p = state.nodes.shape[1] > 0, np.empty(V, np.float32)
         needs_network = not has_counts or counts.needs_network
         needs_logits = not reads or read_logits.shape[1] > 0
         for t in range(needed.max()):
             if needs_network:
-                step(network, ids, hidden, cell, outputs, z, hidden_z, bytes_, scales)
+                step(network, streams, memory)
             if needs_network and needs_logits:
-                for b in range(B):
-                    for v in range(V):
-                        logits[b, v] = network.decoder_bias[v]
-                add_products(
-                    network.decoder, 0, network.row_scales, 2 * L, not network.skip_sum, outputs,
-                    L - 1, logits, bytes_, scales,
-                )  # fmt: skip
-            for b in range(B):
+                decode(network, memory, logits)
+            for b in range(len(ids)):
                 if has_counts:
-                    extend_state(counts, count_state, b, ids[b])
+                    extend_state(counts, state, b, ids[b])
                 if has_counts and needs_logits:
-                    mix(counts, count_state, b, p, logits[b, :V])
+                    mix(counts, state, b, p, logits[b, :V])
                 if reads:
                     if needs_logits:
                         read_logits[b, t] = logits[b, :V]
                     ids[b] = written[b, t]
                     continue
-                for v in range(V):
-                    logits[b, v] += bias[b, v]
-                is_lifted = 1 if runs[b] >= RUN_LENGTH else 0
-                id_ = draw(logits[b, :V], weights, uniforms[b, t], greedy[b], limits[is_lifted, b])
+                id_ = draw_next(draws, b, t, ids[b], logits[b, :V], weights)
                 if id_ < 0:
                     return False
-                runs[b] = count_blanks(runs[b], ids[b], id_, blanks)
                 written[b, t] = ids[b] = id_
         return True
 

@@ -1,31 +1,81 @@
-"""Products of int8 by AVX-512 VNNI, written in LLVM's instructions."""
+"""Products of int8 by AVX-512 VNNI, written in LLVM's instructions.
+
+Four bytes of a vector and the same four columns of 16 rows are one instruction, vpdpbusd. It
+multiplies unsigned by signed bytes, and adds each row's four products to the row's sum in int32:
+
+    dot(sums, four, rows): sums[r] += sum(four[i] * rows[r, i] for i in range(4)), r in range(16)
+
+So a vector's numbers are stored plus 128, and the sums start at -128 times the sum of each row:
+
+    for block in range(M / 16):
+        sums = weights[block, 0]                                # the starts, int32
+        for k in range(K / 4):
+            dot(sums, bytes[4 * k : 4 * k + 4], weights[block, 1 + k])
+        z[16 * block : 16 * block + 16] += float(sums) * (row_scales * vector_scale)
+
+An instruction takes four cycles, so four independent ones run at the same time: for four streams,
+or for four parts of one stream, whose sums are added at the end. The tests have this in NumPy.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
+import numba
+import numpy as np
+import numpy.typing as npt
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 GROUP_SIZE = 4  # streams that read the weights together
+_BLOCK = 16  # rows that are multiplied together
+
+
+def compiles_vnni() -> bool:
+    """Return whether numba compiles for AVX-512 VNNI: 64 products of bytes per instruction.
+
+    AVX-VNNI, which multiplies half as many, is not used.
+    """
+    config: Any = numba.config
+    if config.CPU_FEATURES is not None:  # set by NUMBA_CPU_FEATURES
+        return "+avx512vnni" in config.CPU_FEATURES.split(",")
+    if config.CPU_NAME is not None or not config.ENABLE_AVX:
+        return False
+    return bool(binding.get_host_cpu_features().get("avx512vnni"))
+
+
+def fill_up(size: int) -> int:
+    """Return a number of rows or columns, filled up to whole blocks."""
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def pack_for_vnni(matrices: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """Return int8 (L, M, K) in the order in which they are multiplied.
+
+    Returns:
+        (L, M/16, 1 + K/4, 16, 4): blocks of 16 rows, each with the starts of its sums (int32) and
+        then its columns in groups of four. Rows and columns are filled up to multiples of 16.
+    """
+    L, M, K = matrices.shape
+    filled = np.zeros((L, fill_up(M), fill_up(K)), np.int8)
+    filled[:, :M, :K] = matrices
+    begin = -128 * filled.sum(2, dtype=np.int32)
+    blocks = filled.reshape(L, -1, _BLOCK, filled.shape[2] // 4, 4).swapaxes(2, 3)
+    begin_bytes = begin.view(np.int8).reshape(L, -1, 1, _BLOCK, 4)
+    return np.ascontiguousarray(np.concatenate([begin_bytes, blocks], axis=2))
 
 
 def _make_vnni_dots(streams: int) -> Any:
-    """Return `add_dots` by AVX-512 VNNI, for 1 or 4 streams and `fast_engines.pack_for_vnni`.
-
-    An instruction multiplies 4 neighbours in each of 16 rows with 4 bytes of a vector, and adds the
-    products to 16 sums. It takes four cycles, so four independent instructions run at the same
-    time: for four streams, or for four parts of one stream.
-    """
+    """Return the `_add_dots` of `int8_products` for 1 or 4 streams and `pack_for_vnni`."""
     i32, i64 = ir.IntType(32), ir.IntType(64)
     vector, floats = ir.VectorType(i32, 16), ir.VectorType(ir.FloatType(), 16)
     name = "llvm.x86.avx512.vpdpbusd.512"
     parts, line = GROUP_SIZE // streams, 64  # bytes
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        weights, layer, row_scales, row, zs, first, bytes_, scales = (
+        weights, row_scales, layer, zs, first, bytes_, scales = (
             context.make_array(kind)(context, builder, value)
             if isinstance(kind, types.Array)
             else value
@@ -63,7 +113,7 @@ def _make_vnni_dots(streams: int) -> Any:
             broadcast(floats, load(ir.FloatType(), at(scales, number(b)), number(0)))
             for b in streams_
         ]
-        row_scale = at(row_scales, row)
+        row_scale = at(row_scales, layer)
         lines = builder.extract_value(weights.shape, 2)
         rounds = builder.udiv(builder.sub(lines, number(1)), number(parts))
         totals = [cgutils.alloca_once(builder, vector) for _ in range(GROUP_SIZE)]
@@ -95,10 +145,10 @@ def _make_vnni_dots(streams: int) -> Any:
         return context.get_dummy_value()
 
     def infer_types(  # type: ignore[no-untyped-def]
-        typing, weights, layer, row_scales, row, zs, first, bytes_, scales
+        typing, weights, row_scales, layer, zs, first, bytes_, scales
     ):
         i64_ = types.int64
-        return types.void(weights, i64_, row_scales, i64_, zs, i64_, bytes_, scales), emit
+        return types.void(weights, row_scales, i64_, zs, i64_, bytes_, scales), emit
 
     return intrinsic(infer_types)
 

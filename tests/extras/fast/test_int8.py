@@ -40,8 +40,9 @@ pytest.importorskip("numba", reason="the extra fast is not installed")
 
 import numba
 
-from charrnn.extras.fast import compiling, fast_engines, int8_network, rounded_math
+from charrnn.extras.fast import compiling, int8_network, int8_products, rounded_math
 from charrnn.extras.fast.fast_engines import Int8Engine
+from charrnn.extras.fast.vnni import compiles_vnni, pack_for_vnni
 
 VOCABULARY = trained_model().vocabulary
 
@@ -82,34 +83,47 @@ def test_rows_are_rounded_to_int8() -> None:
     assert_same_bits([quantize_rows(rows.values)], [rows])
 
 
+def dots_in_numpy(packed: np.ndarray, bytes_: np.ndarray) -> np.ndarray:
+    """The sums (M,) of `pack_for_vnni` (1, M/16, 1 + K/4, 16, 4) and a vector's bytes (K,)."""
+    sums = packed[0, :, 0].copy().view(np.int32)[..., 0]  # (M/16, 16)
+    for k, columns in enumerate(packed[0, :, 1:].swapaxes(0, 1)):  # (M/16, 16, 4)
+        sums += columns.astype(np.int32) @ bytes_[4 * k : 4 * k + 4].astype(np.int32)
+    return sums.ravel()
+
+
 @numba.njit
-def add_products(weights, steps, bounded, vectors, zs, bytes_, sizes):  # type: ignore[no-untyped-def]
-    int8_network.add_products(weights, 0, steps, 0, bounded, vectors, 0, zs, bytes_, sizes)
+def add_products(matrices, vectors, bounded, zs, rounded):  # type: ignore[no-untyped-def]
+    int8_products.add_products(matrices, 0, vectors, 0, bounded, zs, rounded)
 
 
-@pytest.mark.parametrize("vnni", [False, True])
+@pytest.mark.parametrize("by_vnni", [False, True])
 @pytest.mark.parametrize(("columns", "streams"), [(7, 4), (1041, 3)])
-def test_products_are_those_of_whole_numbers(columns: int, streams: int, vnni: bool) -> None:
-    if vnni and not fast_engines.compiles_vnni():
+def test_products_are_those_of_whole_numbers(columns: int, streams: int, by_vnni: bool) -> None:
+    """In the layout of VNNI too, as its instructions are written in NumPy."""
+    if by_vnni and not compiles_vnni():
         pytest.skip("this processor has no AVX-512 VNNI")
     numbers = np.random.default_rng(2)
     weight = numbers.normal(0, 1, (9, columns)).astype(np.float32)
     weight[0] = 1
-    rows, steps = quantize_rows(weight), np.zeros((1, 16), np.float32)
-    steps[0, :9] = rows.scales
-    packed = (fast_engines.pack_for_vnni if vnni else np.ascontiguousarray)(rows.int8[None])
+    rows, scales = quantize_rows(weight), np.zeros((1, 16), np.float32)
+    scales[0, :9] = rows.scales
+    packed = pack_for_vnni(rows.int8[None])
+    matrices = int8_products.Matrices(packed if by_vnni else rows.int8[None], scales)
     for bounded in (True, False):
         x = numbers.uniform(-1, 1, (1, streams, columns)).astype(np.float32)
         x[0, 0] = 1  # the largest sums that there can be
         x[0, 1] *= bounded  # or nothing
         got = np.zeros((streams, 16), np.float32)
-        bytes_, sizes = np.zeros((4, columns + 16), np.uint8), np.zeros(4, np.float32)
-        add_products(packed, steps, bounded, x, got, bytes_, sizes)
+        sizes, bytes_ = np.zeros(4, np.float32), np.zeros((4, columns + 16), np.uint8)
+        add_products(matrices, x, bounded, got, int8_products.Rounded(bytes_, sizes))
         for n, vector in enumerate(x[0]):
             largest = np.float32(1) if bounded else np.abs(vector).max()
             whole = np.rint(vector * (np.float32(127) / largest)) if largest else 0 * vector
-            sums = (rows.int8.astype(np.int64) @ whole.astype(np.int64)).astype(np.float32)
-            assert np.array_equal(got[n, :9], sums * (rows.scales * (largest / np.float32(127))))
+            sums = rows.int8.astype(np.int64) @ whole.astype(np.int64)
+            vector_bytes = np.pad(whole + 128, (0, 16)).astype(np.uint8)
+            assert np.array_equal(dots_in_numpy(packed, vector_bytes)[:9], sums)
+            factors = rows.scales * (largest / np.float32(127))
+            assert np.array_equal(got[n, :9], sums.astype(np.float32) * factors)
 
 
 @numba.njit(error_model="numpy")
@@ -187,7 +201,7 @@ def test_with_avx2_alone_the_text_is_the_same(tmp_path: Path) -> None:
     model = of_small_integers("lstm", hidden_size=72)
     Model(model).save(tmp_path / "model.safetensors")
     program = (
-        "import charrnn, sys; from charrnn.extras.fast.fast_engines import compiles_vnni\n"
+        "import charrnn, sys; from charrnn.extras.fast.vnni import compiles_vnni\n"
         "assert not compiles_vnni()\n"
         "print(charrnn.load(sys.argv[1]).generate(3000, seed=1, precision=8))"
     )
@@ -216,7 +230,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
     compiled = compiling.keep_compiled(double)
     with pytest.raises(OSError, match="No space"):
         compiled(21)
-    assert fast_engines.call(compiling.keep_compiled(double), 21) == 42
+    assert compiling.call(compiling.keep_compiled(double), 21) == 42
 
 
 # -- what it can be asked -------------------------------------------------------------------
@@ -265,6 +279,7 @@ def test_what_cannot_be_had_is_refused_in_a_line(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(InputError, match="precision=8: has no kernel for a model of kind gru"):
         Model(trained_model("gru")).generate(10, precision=8)
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "charrnn.extras.fast.int8_loop", raising=False)
+    for name in [name for name in sys.modules if name.startswith("charrnn.extras.fast.")]:
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(InputError, match=r"precision=8: needs numba .*pip install 'numba"):
         Sampler(trained_model(), 8)
