@@ -36,7 +36,7 @@ Flags = npt.NDArray[np.bool_]
 
 # The largest inverse of a temperature: its product with a float32 logit is finite in float64, and
 # only the likeliest character has a probability above 0.
-_COLDEST = 1e260
+COLDEST = 1e260
 # The options of the filters, with the neutral value of each
 FILTERS = {"top_k": np.inf, "top_p": 1.0, "min_p": 0.0}
 COLUMNS = ("scale", *FILTERS)  # the columns of `Batch.limits`
@@ -130,7 +130,7 @@ class Batch:
         if any(row.ban or row.logit_bias for row in params):
             self.bias = np.stack([make_bias(row, vocabulary) for row in params])
         with np.errstate(divide="ignore", over="ignore"):
-            scale = np.minimum(1 / temperatures, _COLDEST)
+            scale = np.minimum(1 / temperatures, COLDEST)
         neutral = np.array([1, *FILTERS.values()])
         values = [[getattr(row, name) for name in FILTERS] for row in params]
         ordinary = np.column_stack([scale, np.array(values, np.float64).reshape(-1, len(FILTERS))])

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from charrnn.options.sampling import SamplingParams
 
 LOOK_BACK = 16384  # characters that count; they bound the time for a character
-_LARGEST_PENALTY = 1e30  # the sum of all penalties is still finite
+LARGEST_PENALTY = 1e30  # the sum of all penalties is still finite
 
 
 class DryPenalties:
@@ -30,7 +30,7 @@ class DryPenalties:
         factors = np.full(LOOK_BACK, params.dry_base, np.float64)
         factors[0] = params.dry_multiplier
         with np.errstate(over="ignore"):
-            self._by_excess = np.minimum(np.multiply.accumulate(factors), _LARGEST_PENALTY)
+            self._by_excess = np.minimum(np.multiply.accumulate(factors), LARGEST_PENALTY)
 
     def append(self, id_: int) -> None:
         """Append an id to the text."""

@@ -1,8 +1,8 @@
 """Pack a model for a page: its weights, counts and lines as JSON, and its description.
 
-The JSON of a model contains its architecture, vocabulary, facts, and all weights in base64;
-`site/network/packed.js` reads it. Matrices are float32, or int8 with a scale per row. Vectors are
-always float32, because they are small.
+The JSON of a model contains its architecture, vocabulary, facts, the constants of the formulas, and
+all weights in base64; `site/network/packed.js` reads it. Matrices are float32, or int8 with a scale
+per row. Vectors are always float32, because they are small.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ import numpy.typing as npt
 
 from charrnn import __version__
 from charrnn.counts.mixing import Counts
+from charrnn.counts.run_lengths import MAX_ODDS, MAX_RUN
+from charrnn.counts.table import MANY
+from charrnn.counts.words import DISCOUNT
 from charrnn.errors import InputError
 from charrnn.extras.page.single_file import SITE
-from charrnn.generation.draw import log_softmax
+from charrnn.generation.draw import COLDEST, RUN_LENGTH, log_softmax
+from charrnn.generation.dry import LARGEST_PENALTY, LOOK_BACK
 from charrnn.generation.engines import make_engine
 from charrnn.generation.int8_rows import quantize_model, quantize_rows
 from charrnn.generation.sampler import Sampler
-from charrnn.models.trained import LOSS, TrainedModel, find_loss
+from charrnn.models.trained import BATCHNORM_EPS, LOSS, TrainedModel, find_loss
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.prompt import encode_primer
@@ -36,6 +40,14 @@ Array = npt.NDArray[np.float32]
 # This file has one step function for each kind of cell.
 _CELLS = SITE / "network" / "cells.js"
 _STEP = re.compile(r"^  (\w+)\(kernel\b", re.MULTILINE)
+# of the formulas that a page computes too
+_CONSTANTS = {
+    "batchnorm_eps": BATCHNORM_EPS,
+    "coldest": COLDEST,
+    "run_length": RUN_LENGTH,
+    "look_back": LOOK_BACK,
+    "largest_penalty": LARGEST_PENALTY,
+}
 _ALIGNMENT = 4  # bytes; JavaScript's Float32Array needs it
 
 
@@ -83,6 +95,7 @@ def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = No
             "primer": list(encode_primer(model.facts, model.vocabulary)),
             "sampling": asdict(SamplingParams()),
         },
+        "constants": _CONSTANTS,
         "tensors": tensors,
         "data": base64.b64encode(data).decode("ascii"),
     }
@@ -101,8 +114,12 @@ def pack_counts(counts: Counts) -> str:
         "by_place": counts.by_place.tolist(),
         "needs_network": counts.needs_network,
         "least_run": counts.runs.least,
+        "max_run": MAX_RUN,
+        "max_odds": MAX_ODDS,
         "word_weights": counts.weights.words,
+        "word_discount": DISCOUNT,
         "discounts": table.discounts.tolist(),
+        "many": MANY,
         "arrays": {name: {"type": a.dtype.name, "length": len(a)} for name, a in arrays.items()},
         "data": base64.b64encode(zlib.compress(data, 9)).decode("ascii"),
     }

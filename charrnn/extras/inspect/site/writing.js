@@ -9,6 +9,7 @@ export class Writing {
   /** @param {import("../../page/site/network/sampler.js").Sampler} sampler */
   constructor({ vocabulary, network, model }) {
     this.sampling = model.facts.sampling;
+    this.constants = model.constants;
     this.vocabulary = vocabulary;
     this.network = network;
     this.samples = [];
@@ -28,7 +29,7 @@ export class Writing {
       setUnits,
       length,
       state: state.slice(),
-      draw: makeDraw(this.vocabulary, { ...this.sampling, temperature }, ids),
+      draw: makeDraw(this.vocabulary, { ...this.sampling, temperature }, ids, this.constants),
       uniforms: new Uniforms(seed),
       ids: [],
     }));

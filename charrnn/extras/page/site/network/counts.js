@@ -12,7 +12,6 @@ import { findSorted, joinCounts } from "./sorted.js";
 import { WordTable } from "./words.js";
 
 const TYPES = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
-const MAX_RUN = 65535; // longer runs count as runs of this length
 
 /**
  * Read the counts that charrnn/extras/page/packing.py packed.
@@ -42,10 +41,14 @@ export class Counts {
    *   and inside words, by the length of the longest known context.
    * @param {boolean} packed.needs_network  Whether the network has a weight.
    * @param {number} packed.least_run  The length from which a run counts.
+   * @param {number} packed.max_run  Longer runs count as runs of this length.
+   * @param {number} packed.max_odds  Of a run; no continuation is certain.
    * @param {[number, number]} packed.word_weights  The weights of a word's continuations: of
    *   several, and of a single one.
+   * @param {number} packed.word_discount  The discount of a word's continuations.
    * @param {[number, number, number][]} packed.discounts  The discounts of counts of 1, 2, and 3
    *   or more, by the length of the context.
+   * @param {number} packed.many  Counts from here on are in another array.
    * @param {object} arrays  The arrays of Counts.to_arrays in Python.
    */
   constructor(packed, arrays) {
@@ -54,12 +57,13 @@ export class Counts {
     this.context = context;
     this.byPlace = byPlace;
     this.needsNetwork = packed.needs_network;
-    this.runs = new RunLengths(packed.least_run, arrays);
-    this.words = arrays.word_sizes ? new WordTable(packed.word_weights, arrays) : null;
+    this.runs = new RunLengths(packed, arrays);
+    this.maxRun = packed.max_run;
+    this.words = arrays.word_sizes ? new WordTable(packed, arrays) : null;
     this.discounts = discounts;
     this.characters = characters;
     this.dropped = dropped;
-    this.counts = joinCounts(arrays.counts, arrays.many);
+    this.counts = joinCounts(arrays.counts, arrays.many, packed.many);
     this.starts = new Uint32Array(children.length + 1); // the first child of each node
     this.starts[0] = 1;
     for (let node = 0; node < children.length; node++) {
@@ -84,7 +88,7 @@ export class Counts {
       shorter = node;
     }
     state[K] = this.words ? this.words.extend(state[K], id) : 0;
-    state[K + 1] = state[0] === last && last > 0 ? Math.min(state[K + 1] + 1, MAX_RUN) : 1;
+    state[K + 1] = state[0] === last && last > 0 ? Math.min(state[K + 1] + 1, this.maxRun) : 1;
   }
 
   /** Replace a network's logits (V,) by the logits of the mix, after the state (K + 2,). */

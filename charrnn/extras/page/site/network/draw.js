@@ -6,9 +6,6 @@
  * After three equal blanks or tabs these limits are lifted, so that a run of blanks can end.
  */
 
-const COLDEST = 1e260; // the largest inverse of a temperature
-const RUN_LENGTH = 3; // equal blanks, after which the limits are lifted
-
 /**
  * Return the numbers (V,) that are added to the logits, minus infinity for banned characters; null
  * if no character is banned or biased. Characters that the model does not know have no effect.
@@ -42,12 +39,14 @@ export function makeBias(vocabulary, { ban, logit_bias }) {
  * @param {number | null} [params.min_p]  Leave out characters with less than this times the
  *   probability of the likeliest.
  * @param {ArrayLike<number>} ids  The ids of the text so far.
+ * @param {Record<string, number>} constants  Of the model.
  */
-export function makeDraw(vocabulary, params, ids) {
+export function makeDraw(vocabulary, params, ids, { coldest, run_length: runLength }) {
   const { temperature, top_k } = params;
   const isGreedy = temperature === 0 || top_k === 1;
-  const drawLimited = makeLimitedDraw(vocabulary.size, params);
-  const drawFreely = makeLimitedDraw(vocabulary.size, { temperature: Math.max(temperature, 1) });
+  const drawLimited = makeLimitedDraw(vocabulary.size, params, coldest);
+  const free = { temperature: Math.max(temperature, 1) };
+  const drawFreely = makeLimitedDraw(vocabulary.size, free, coldest);
   const blanks = vocabulary.lookUp(" \t");
   let run = 0; // equal blanks at the end of the text
   let last = -1;
@@ -57,18 +56,18 @@ export function makeDraw(vocabulary, params, ids) {
     last = id;
     return id;
   };
-  ids.slice(-RUN_LENGTH).forEach(append);
+  ids.slice(-runLength).forEach(append);
 
   return (logits, uniform) => {
-    const isFree = run >= RUN_LENGTH && !isGreedy;
+    const isFree = run >= runLength && !isGreedy;
     return append((isFree ? drawFreely : drawLimited)(logits, uniform));
   };
 }
 
 /** Return a function that draws as `makeDraw`, but does not lift the limits. */
-function makeLimitedDraw(size, { temperature, top_k, top_p, min_p }) {
+function makeLimitedDraw(size, { temperature, top_k, top_p, min_p }, coldest) {
   const greedy = temperature === 0 || top_k === 1;
-  const scale = greedy ? 1 : Math.min(1 / temperature, COLDEST);
+  const scale = greedy ? 1 : Math.min(1 / temperature, coldest);
   const topK = Math.min(top_k ?? size, size);
   const topP = top_p ?? 1;
   const minP = min_p ?? 0;

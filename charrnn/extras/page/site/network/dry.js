@@ -3,23 +3,23 @@
  * the text becomes less likely.
  */
 
-const LOOK_BACK = 16384; // characters that count; they bound the time for a character
-const LARGEST_PENALTY = 1e30; // the sum of all penalties must be finite
-
 export class DryPenalties {
   /**
    * @param {import("./sampler.js").SamplingParams} params
    * @param {number[]} ids  The ids of the text so far.
+   * @param {Record<string, number>} constants  Of the model.
    */
-  constructor({ dry_multiplier, dry_base, dry_allowed_length }, ids) {
+  constructor({ dry_multiplier, dry_base, dry_allowed_length }, ids, constants) {
+    this.lookBack = constants.look_back; // characters that count
+    this.largestPenalty = constants.largest_penalty;
     this.multiplier = dry_multiplier ?? 0;
     this.base = dry_base;
     this.allowedLength = dry_allowed_length;
-    this.ids = new Int32Array(LOOK_BACK + 1);
+    this.ids = new Int32Array(this.lookBack + 1);
     // for each id: how many ids before it equal the end of the text
-    this.lengths = new Int32Array(LOOK_BACK + 1);
+    this.lengths = new Int32Array(this.lookBack + 1);
     this.size = 0;
-    if (this.multiplier) this.#start(Array.from(ids).slice(-LOOK_BACK));
+    if (this.multiplier) this.#start(Array.from(ids).slice(-this.lookBack));
   }
 
   #start(text) {
@@ -40,7 +40,7 @@ export class DryPenalties {
       lengths[place] = ids[place - 1] === id ? lengths[place - 1] + 1 : 0;
     }
     ids[this.size++] = id;
-    if (this.size > LOOK_BACK) {
+    if (this.size > this.lookBack) {
       ids.copyWithin(0, 1);
       lengths.copyWithin(0, 1);
       this.size--;
@@ -51,12 +51,13 @@ export class DryPenalties {
   apply(logits) {
     if (!this.multiplier) return logits;
     const scores = Float64Array.from(logits);
+    const { largestPenalty } = this;
     for (const [id, length] of this.#findLongestMatches()) {
       let penalty = this.multiplier;
-      for (let n = this.allowedLength; n < length && penalty < LARGEST_PENALTY; n++) {
+      for (let n = this.allowedLength; n < length && penalty < largestPenalty; n++) {
         penalty *= this.base;
       }
-      scores[id] -= Math.min(penalty, LARGEST_PENALTY);
+      scores[id] -= Math.min(penalty, largestPenalty);
     }
     return scores;
   }

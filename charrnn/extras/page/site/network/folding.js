@@ -4,8 +4,6 @@
  * and all are added.
  */
 
-const BATCHNORM_EPS = 1e-5; // PyTorch's default
-
 /** @param {import("./packed.js").Model} model */
 export function fold(model) {
   const { architecture, cell } = model;
@@ -58,7 +56,8 @@ function readNormalization(model, layer) {
   const read = (name) => Float64Array.from(model.weight(`norms.${layer}.${name}`));
   const variance = read("running_var");
   const mean = read("running_mean");
-  const slope = read("weight").map((value, i) => value / Math.sqrt(variance[i] + BATCHNORM_EPS));
+  const { batchnorm_eps: epsilon } = model.constants;
+  const slope = read("weight").map((value, i) => value / Math.sqrt(variance[i] + epsilon));
   return { slope, shift: read("bias").map((value, i) => value - mean[i] * slope[i]) };
 }
 

@@ -2,23 +2,23 @@
 
 import { findSorted } from "./sorted.js";
 
-const MAX_ODDS = 1e4; // no continuation is certain
-
 export class RunLengths {
   /**
-   * @param {number} least  The length from which a run counts.
+   * @param {object} packed  The packed counts (`Counts`).
    * @param {object} arrays  The characters, in ascending order, the lengths of their runs, and the
    *   number of runs of each length.
    */
-  constructor(least, { run_characters: characters, run_lengths: lengths, run_counts: counts }) {
-    this.least = least;
+  constructor({ least_run, max_odds: maxOdds },
+    { run_characters: characters, run_lengths: lengths, run_counts: counts }) {
+    this.least = least_run;
+    this.maxOdds = maxOdds;
     this.characters = characters;
     this.lengths = lengths;
     this.odds = new Float32Array(counts.length); // that a run of an entry's length continues
     for (let entry = counts.length - 1, longer = 0; entry >= 0; entry--) {
       if (characters[entry] !== characters[entry + 1]) longer = 0;
       const odds = Math.fround(longer) / Math.fround(counts[entry]);
-      this.odds[entry] = Math.min(Math.max(odds, 1 / MAX_ODDS), MAX_ODDS);
+      this.odds[entry] = Math.min(Math.max(odds, 1 / maxOdds), maxOdds);
       longer += counts[entry];
     }
   }
@@ -31,8 +31,8 @@ export class RunLengths {
     const end = findSorted(characters, first, characters.length, id + 1);
     if (first === end) return 0;
     const entry = findSorted(lengths, first, end, length);
-    if (entry === end) return 1 / MAX_ODDS;
-    return lengths[entry] === length ? this.odds[entry] : MAX_ODDS;
+    if (entry === end) return 1 / this.maxOdds;
+    return lengths[entry] === length ? this.odds[entry] : this.maxOdds;
   }
 
   /** Set the logit of a character so that its run continues with these odds. */

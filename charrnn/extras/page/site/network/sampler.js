@@ -106,8 +106,8 @@ export class Sampler {
       ids.push(last);
       yield last;
     }
-    const draw = makeDraw(this.vocabulary, params, ids);
-    const dry = new DryPenalties(params, ids);
+    const draw = makeDraw(this.vocabulary, params, ids, this.model.constants);
+    const dry = new DryPenalties(params, ids, this.model.constants);
     while (true) {
       let logits = this.network.step(last, state);
       if (bias) logits = logits.map((logit, id) => logit + bias[id]);

@@ -8,14 +8,12 @@ export function findSorted(numbers, first, end, value) {
   return first;
 }
 
-/** Return the counts of a file's array, in which counts of 255 and more are in another array. */
-export function joinCounts(counts, many) {
+/** Return the counts of a file's array, in which those of `least` and more are in another array. */
+export function joinCounts(counts, many, least) {
   const joined = new Uint32Array(counts);
   let next = 0;
   for (let i = 0; i < joined.length; i++) { // faster than `from`
-    if (joined[i] === MANY) joined[i] = many[next++];
+    if (joined[i] === least) joined[i] = many[next++];
   }
   return joined;
 }
-
-const MANY = 255;

@@ -2,20 +2,20 @@
 
 import { findSorted, joinCounts } from "./sorted.js";
 
-const DISCOUNT = 0.1;
 const UNKNOWN = -1; // the node of a word that is not in the table
 
 export class WordTable {
   /**
-   * @param {[number, number]} weights  Of the scores of several continuations, and of a single one.
+   * @param {object} packed  The packed counts (`Counts`).
    * @param {object} arrays  The arrays of WordTable.to_arrays in Python.
    */
-  constructor(weights, { word_letters: letters, word_sizes: sizes, word_characters: characters,
+  constructor(packed, { word_letters: letters, word_sizes: sizes, word_characters: characters,
     word_counts: counts, word_many: many }) {
-    this.weights = weights;
+    this.weights = packed.word_weights; // of several continuations, and of a single one
+    this.discount = packed.word_discount;
     this.letters = letters;
     this.characters = characters;
-    this.counts = joinCounts(counts, many);
+    this.counts = joinCounts(counts, many, packed.many);
     this.width = Math.max(...letters) + 1;
     this.starts = new Uint32Array(sizes.length + 1);
     const keys = [];
@@ -48,7 +48,7 @@ export class WordTable {
     const weight = this.weights[size === 1 ? 1 : 0];
     for (let entry = first; entry < first + size; entry++) {
       const id = this.characters[entry];
-      const ratio = Math.fround((this.counts[entry] - DISCOUNT) / (DISCOUNT * size));
+      const ratio = Math.fround((this.counts[entry] - this.discount) / (this.discount * size));
       logits[id] += weight * Math.log1p(ratio / p[id]);
     }
   }
