@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import string
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,15 +25,18 @@ from charrnn.evaluation.stream_losses import (
 )
 from charrnn.models.trained import Architecture
 from charrnn.networks.ensemble import NetworkEnsemble
-from charrnn.networks.network import Network
+from charrnn.networks.network import Network, State, detach_state
 from charrnn.options.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture
 def short_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several rows in each of several threads, of a text that one stream reads in no time."""
     monkeypatch.setattr(stream_losses, "SHORTEST_ROW", 600)
+    monkeypatch.setattr(stream_losses, "WARM_UP", 300)
 
 
 def text(size: int) -> np.ndarray:
@@ -89,28 +95,66 @@ def test_any_number_of_rows_and_threads(
     np.testing.assert_allclose(losses, losses_of_one_stream(net, ids), atol=1e-4)
 
 
-def test_a_long_memory_is_never_run_as_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rows continue the rows before them until this makes no difference."""
-    monkeypatch.setattr(stream_losses, "SHORTEST_ROW", 1500)
-    monkeypatch.setattr(stream_losses, "WARM_UP", 256)
-    # forget gates of 0.992: what was 85 characters ago still has half its weight
+def train_network(text: str, **options: Any) -> tuple[Network, np.ndarray]:
+    """Train a small network on a text for a moment. Return it with the ids of the text."""
+    characters, ids = np.unique(list(text), return_inverse=True)
+    torch.manual_seed(3)
+    net = Network(Architecture(**options, vocabulary_size=len(characters)))
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, 200)
+    streams = torch.from_numpy(ids[: len(ids) // 16 * 16].reshape(16, -1))
+    state: State | None = None
+    for first in range(0, 200 * 32, 32):
+        window = streams[:, first : first + 33]
+        logits, state = net(window[:, :-1], state and detach_state(state))
+        loss = F.cross_entropy(logits.flatten(0, 1), window[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    assert loss < 2.7  # the frequencies of the letters give about 2.9
+    return net, ids
+
+
+@pytest.mark.parametrize("skip", ["none", "sum"])
+@pytest.mark.parametrize(("kind", "embedding_size"), [("lstm", 8), ("gru", 64), ("rnn", 24)])
+def test_trained_networks_agree_with_one_stream(kind: str, embedding_size: int, skip: str) -> None:
+    """The docs of this project are read in four rows with the usual warm-up."""
+    text = "".join(path.read_text("utf-8") for path in sorted(DOCS.glob("*.md")))
+    text = "".join(c for c in text.lower() if c in string.ascii_lowercase + " ")
+    net, ids = train_network(
+        text, kind=kind, embedding_size=embedding_size, hidden_size=32, num_layers=2, skip=skip
+    )
+    ids, calls = ids[-16_400:], list[torch.Size]()
+    expected = losses_of_one_stream(net, ids)
+    net.register_forward_pre_hook(lambda _, arguments: calls.append(arguments[0].shape))
+    losses = np.zeros(len(ids) - 1, np.float32)
+    compute_rank_loss(net, ids, 0, 1, threads=1, losses=losses)
+    assert {rows for rows, _ in calls} == {4}
+    assert abs(losses.mean(dtype=np.float64) - expected.mean()) < 1e-5
+    np.testing.assert_allclose(losses, expected, atol=1e-3)
+
+
+def test_each_row_begins_with_a_warm_up() -> None:
+    """A network whose memory is longer than it gets another loss, which the docs tell."""
     net = network("lstm")
-    with torch.no_grad():
+    with torch.no_grad():  # forget gates of 0.9999
         for layer in net.recurrent:
-            layer.bias_ih_l0[16:32] = 4.8
+            layer.bias_ih_l0[16:32] = 9.0
             layer.weight_ih_l0 *= 0.3
             layer.weight_hh_l0 *= 0.3
-    ids = np.repeat(text(300), 100)
+    ids, calls, reports = text(30_000), list[torch.Size](), list[tuple[int, int]]()
     losses, expected = np.zeros(len(ids) - 1, np.float32), losses_of_one_stream(net, ids)
-    calls, reports = list[torch.Size](), list[tuple[int, int]]()
     net.register_forward_pre_hook(lambda _, arguments: calls.append(arguments[0].shape))
     compute_rank_loss(
         net, ids, 0, 1, threads=3, losses=losses, report=lambda *numbers: reports.append(numbers)
     )
-    np.testing.assert_allclose(losses, expected, atol=1e-3)
-    assert abs(losses.mean(dtype=np.float64) - expected.mean()) < 1e-6
-    assert min(rows for rows, _ in calls) > 1
-    assert sum(rows * columns for rows, columns in calls) < 10 * len(ids)
+    length = -(-(29_999 - 2048) // 6)  # of the rows of each of three threads
+    assert {rows for rows, _ in calls} == {2}
+    assert sum(rows * columns for rows, columns in calls) == 6 * (2048 + length)
+    np.testing.assert_allclose(losses[: 2048 + length], expected[: 2048 + length], atol=1e-4)
+    assert np.abs(losses - expected)[2048 + length :].mean() > 1e-3
     assert [done for done, total in reports if done == total] == [len(losses)]
 
 
@@ -119,7 +163,14 @@ def test_parts_of_several_processes_are_the_whole(
     short_rows: None, size: int, world_size: int
 ) -> None:
     ids, net = text(size), network("lstm")
-    parts = [compute_rank_loss(net, ids, rank, world_size) for rank in range(world_size)]
+    reports: list[tuple[int, int]] = []
+    parts = [
+        compute_rank_loss(net, ids, rank, world_size, report=lambda *both: reports.append(both))
+        for rank in range(world_size)
+    ]
+    ends = [(size - 1) * part // world_size for part in range(world_size + 1)]
+    counts = [last - first for first, last in itertools.pairwise(ends)]
+    assert [total for done, total in reports if done == total] == counts  # ranks without a part too
     assert abs(sum(parts) / (size - 1) - one_stream(net, ids)) < 1e-5
 
 

@@ -123,7 +123,7 @@ def send_and_wait(signum: int) -> None:
 
 
 def sent_while_scoring(signum: int, count: int) -> Fault:
-    """Return a signal in a block of a validation that takes a while. Each has two blocks."""
+    """Return a signal in a block of a validation that takes a while. Each has one block."""
     return Fault("validation", "loss", count, partial(send_and_wait, signum))
 
 
@@ -165,7 +165,7 @@ CASES: dict[str, list[Event]] = {
         ([at_the_start(to_a_pipe_that_nobody_reads)], 0, "", {20}),
     ],
     "SIGINT while it scores after the last step, callbacks=ema": [
-        ([sent_while_scoring(signal.SIGINT, 6)], 130, "in the validation after step 20", {20}),
+        ([sent_while_scoring(signal.SIGINT, 3)], 130, "in the validation after step 20", {20}),
     ],
 }  # fmt: skip
 SLOW: dict[str, list[Event]] = {
