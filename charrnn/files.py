@@ -33,8 +33,7 @@ def replace_file(path: Path) -> Iterator[Path]:
     leaves an incomplete file. If the block raises, the temporary file is removed.
     """
     path = Path(os.path.realpath(path))  # replaces the target of a link, not the link
-    if path.exists() and not path.is_file():
-        raise RunError(f"{path}: is not a regular file and is not replaced; give another name")
+    require_replaceable(path)
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_TEMPORARY_SUFFIX}")
     with convert_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +45,13 @@ def replace_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # some file systems cannot sync a folder
             _sync(path.parent)
+
+
+def require_replaceable(path: Path) -> None:
+    """Raise RunError if `replace_file` would refuse a path, for example a folder."""
+    if path.exists() and not path.is_file():
+        hint = "remove it, or give another name"
+        raise RunError(f"{path}: is not a regular file and is not replaced; {hint}")
 
 
 def _sync(path: Path) -> None:

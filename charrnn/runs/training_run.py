@@ -8,6 +8,7 @@ from dataclasses import replace
 import lightning as L
 
 from charrnn.data import find_training_data
+from charrnn.files import require_replaceable
 from charrnn.processors import keep_freed_memory
 from charrnn.runs import announcements, building, decisions, hardware, processes, resuming
 from charrnn.runs import folder as folders
@@ -33,6 +34,7 @@ def train(run: Run) -> Result:
         if is_finished:
             processes.send_run(None, world)
             return announcements.say_finished(run)
+        require_replaceable(run.folder / folders.RESULT)  # which is written at the end
         if not run.is_in_place or run.checkpoint is None:
             folders.record(run.folder, run.record, run.overrides, run.hydra)
         with processes.lead_ranks(run, world) as world:

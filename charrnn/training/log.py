@@ -69,7 +69,7 @@ class TrainingLog(L.Callback):
         values = _replace_surrogates(self._values)
         for logger in trainer.loggers:
             if isinstance(logger, MetricsCSV):
-                logger.last_step = trainer.global_step
+                logger.start(trainer.global_step)
             if not isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(values)
             elif trainer.is_global_zero:

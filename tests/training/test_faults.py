@@ -285,6 +285,7 @@ def test_a_full_disk(place: Path) -> None:
         ("run", "run: cannot be written ("),
         ("run/samples", "run/samples"),
         ("run/metrics.csv", "run/metrics.csv: cannot be read"),
+        ("run/result.json", "run/result.json: is not a regular file"),
     ],
 )
 def test_a_file_or_folder_in_the_way(
@@ -292,7 +293,8 @@ def test_a_file_or_folder_in_the_way(
 ) -> None:
     path = workplace / blocked
     path.parent.mkdir(exist_ok=True)
-    if blocked == "run/metrics.csv":
+    is_folder = blocked in ("run/metrics.csv", "run/result.json")
+    if is_folder:
         path.mkdir()
     else:
         path.touch()
@@ -300,6 +302,9 @@ def test_a_file_or_folder_in_the_way(
     err = capfd.readouterr().err
     assert named in err.splitlines()[-1]
     assert "Traceback" not in err
+    if is_folder:  # told before the first step
+        assert "loss" not in err
+        assert not [*workplace.glob("run/checkpoints/*")]
 
 
 def test_no_link_to_the_latest_run_is_no_failure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from google.protobuf import json_format
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from charrnn.training import MetricsCSV
+from charrnn.training import MetricsCSV, metrics_file
 from tests.small_runs import Train, column, metrics
 
 COLUMNS = (
@@ -25,7 +26,7 @@ HEADER = ",".join(COLUMNS) + "\n"
 def write(folder: Path, first: int, last: int) -> None:
     """What a run writes that begins after step `first` and is killed after step `last`."""
     logger = MetricsCSV(folder)
-    logger.last_step = first
+    logger.start(first)
     for step in range(first + 1, last + 1):
         logger.log_metrics({"epoch": step / 10, "train/loss": step + first / 100}, step)
     logger.save()
@@ -38,7 +39,10 @@ def steps(folder: Path) -> list[str]:
     return [line.split(",")[0] for line in lines]
 
 
-def test_values_of_a_step_are_one_row_and_new_names_new_columns(tmp_path: Path) -> None:
+def test_values_of_a_step_are_one_row_and_new_names_new_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_file, "WRITE_INTERVAL", 0.0)
     logger = MetricsCSV(tmp_path)
     path = tmp_path / "metrics.csv"
     logger.log_metrics({"epoch": 0.5, "train/loss": 2.5, "lr": 0.1}, 3)
@@ -55,10 +59,40 @@ def test_values_of_a_step_are_one_row_and_new_names_new_columns(tmp_path: Path) 
     assert path.read_text() == header + first + ",\n4,0.75,2.0,,,,,7.0\n"
     again = MetricsCSV(tmp_path)
     again.save()  # as Lightning does before the first step is known
-    again.last_step = 3
+    again.start(3)
     again.log_metrics({"train/loss": 1.0}, 4)
     again.finalize("success")
     assert path.read_text() == header + first + ",\n4,,1.0,,,,,\n"
+
+
+def test_rows_are_appended_at_most_once_a_second(tmp_path: Path) -> None:
+    logger = MetricsCSV(tmp_path)
+    logger.start(0)
+    assert steps(tmp_path) == []
+    for step in range(1, 5):
+        logger.log_metrics({"train/loss": 2.0}, step)
+    assert steps(tmp_path) == ["1"]
+    time.sleep(1.01)
+    logger.log_metrics({"train/loss": 2.0}, 5)
+    assert steps(tmp_path) == ["1", "2", "3", "4"]
+    logger.save()
+    assert steps(tmp_path) == ["1", "2", "3", "4", "5"]
+
+
+def test_a_resume_keeps_the_order_of_the_columns(tmp_path: Path) -> None:
+    def log(logger: MetricsCSV, *rows: int) -> bytes:
+        for step in rows:
+            logger.log_metrics({"b/second" if step == 2 else "a/third": 1.0, "lr": 0.5}, step)
+        logger.finalize("success")
+        return (tmp_path / "metrics.csv").read_bytes()
+
+    logger = MetricsCSV(tmp_path)
+    logger.start(0)
+    whole = log(logger, 2, 3, 4, 5)
+    assert whole.startswith(HEADER.strip().encode() + b",b/second,a/third\n")
+    logger = MetricsCSV(tmp_path)
+    logger.start(3)
+    assert log(logger, 4, 5) == whole
 
 
 def test_what_ones_own_code_logs_is_kept_at_its_step(train: Train) -> None:
