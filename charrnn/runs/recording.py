@@ -13,7 +13,7 @@ from charrnn.runs import folder as folders
 from charrnn.runs.decisions import DECIDED
 from charrnn.runs.run import Run
 from charrnn.runs.summary import read_overrides, split_overrides
-from charrnn.training.log import is_fitting
+from charrnn.training.validation import is_fitting
 
 
 class RunRecorder(L.Callback):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,17 +13,16 @@ from charrnn.files import replace_file
 from charrnn.options.ranges import AT_LEAST_1, NOT_EMPTY, NOT_NEGATIVE, check_arguments
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
-from charrnn.training.counting import CharacterCounts
-from charrnn.training.log import as_markdown, is_fitting
-from charrnn.training.progress_bar import Progress
+from charrnn.training.log import as_markdown
+from charrnn.training.validation import Validation
 
 
 class Samples(L.Callback):
     """Generates a text after each validation, and writes it into samples/ and to TensorBoard.
 
-    The text is generated like the run's model generates it: with the counts of the preceding
-    CharacterCounts callback, if they help. The random numbers of the training are not used. The
-    progress shows a line of the first text, of the second, the fourth, and so on.
+    The text is generated like the run's model generates it: with the counts, if they help. The
+    random numbers of the training are not used. The progress shows a line of the first text, of the
+    second, the fourth, and so on.
 
     Args:
         length: characters of a sample; 0 turns samples off.
@@ -40,34 +38,25 @@ class Samples(L.Callback):
         check_arguments(Samples.__init__, prefix, length=length, temperature=temperature)
         self.length = length
         self.temperature = temperature
-        self._text: str | None = None
 
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        # In this hook, averaged weights (callbacks=ema) still replace the trained weights.
-        self._text = None
-        is_due = self.length and trainer.is_global_zero and not trainer.fast_dev_run
-        if is_due and is_fitting(trainer):
-            from charrnn.model import Model  # for a fast start: not needed before the first step
+    def write_sample(
+        self, trainer: L.Trainer, pl_module: Any, validation: Validation
+    ) -> str | None:
+        """Write and return a text of the validated model. Return None if samples are off."""
+        if validation.model is None or not self.length or trainer.fast_dev_run:
+            return None
+        from charrnn.model import Model  # for a fast start: not needed before the first step
 
-            counts = (c.counts for c in trainer.callbacks if isinstance(c, CharacterCounts))
-            trained = replace(pl_module.to_model().trained, counts=next(counts, None))
-            self._text = Model(trained).generate(
-                length=self.length, temperature=self.temperature, seed=trainer.global_step
-            )
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if self._text is None:
-            return
-        step = trainer.global_step
-        folder = Path(trainer.default_root_dir)
+        step, folder = validation.step, Path(trainer.default_root_dir)
+        text = Model(validation.model).generate(
+            length=self.length, temperature=self.temperature, seed=step
+        )
         with replace_file(folder / "samples" / f"step-{step:07d}.txt") as temporary:
-            temporary.write_bytes(as_bytes(self._text))
+            temporary.write_bytes(as_bytes(text))
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_text("sample", as_markdown(self._text), step)
-        for callback in trainer.callbacks:
-            if isinstance(callback, Progress):
-                callback.show_sample(self._text)
+                logger.experiment.add_text("sample", as_markdown(text), step)
+        return text
 
 
 class EarlyStopping(callbacks.EarlyStopping):
@@ -88,6 +77,7 @@ class EarlyStopping(callbacks.EarlyStopping):
         min_delta: Annotated[float, NOT_NEGATIVE] = 0.0,
     ) -> None:
         super().__init__(monitor, patience=patience, min_delta=min_delta)
+        self._has_news = False  # to print with the validation's losses
 
     @property
     def has_stopped(self) -> bool:
@@ -101,5 +91,8 @@ class EarlyStopping(callbacks.EarlyStopping):
         waited = self.wait_count
         super().on_validation_end(trainer, pl_module)
         # Printed once: more validations may follow, because of min_steps or at the end.
-        if waited < self.patience <= self.wait_count and trainer.is_global_zero:
+        self._has_news = waited < self.patience <= self.wait_count
+
+    def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
+        if self._has_news and trainer.is_global_zero:
             say(f"stopping: {self.monitor} has not decreased for {self.wait_count} validations")

@@ -12,8 +12,6 @@ callback after all others. So a resume repeats either all of a step or none of i
 from __future__ import annotations
 
 import contextlib
-import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,15 +26,13 @@ from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.files import make_folder
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
-from charrnn.models.trained import LOSS_AS_WRITTEN
+from charrnn.models.trained import TrainedModel
 from charrnn.options.ranges import AT_LEAST_1, check_arguments
 from charrnn.say import say
-from charrnn.training.counting import CharacterCounts
 from charrnn.training.datamodule import TextDataModule
-from charrnn.training.log import TrainingLog, is_fitting
 from charrnn.training.restoring import is_validation_due
 from charrnn.training.signals import Signals
-from charrnn.training.split_scores import BestValidation
+from charrnn.training.validation import BestValidation, Validation, is_fitting
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
@@ -151,9 +147,8 @@ class RunCheckpoints(Checkpoint):
             step = trainer.global_step
             raise Interrupted(f"stopped in the validation after step {step:,}", received)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if is_fitting(trainer):
-            self._save(trainer, pl_module)
+    def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
+        self._save(trainer, pl_module, validation)
 
     def _is_validation_next(self, trainer: L.Trainer) -> bool:
         loop = trainer.fit_loop
@@ -161,25 +156,31 @@ class RunCheckpoints(Checkpoint):
         is_last = _stops_early(trainer) and trainer.enable_validation
         return is_last or is_validation_due(trainer, trainer.current_epoch, window, total_windows)
 
-    def _save(self, trainer: L.Trainer, module: Any) -> None:
+    def _save(self, trainer: L.Trainer, module: Any, validation: Validation | None = None) -> None:
         """Write the checkpoints that are due at this step. Raise Interrupted after a signal."""
         step = trainer.global_step
         received, _ = self._reduce_signals(trainer)
         is_end = received or _stops_early(trainer) or step >= trainer.estimated_stepping_batches
         is_kept = self.keep_every is not None and step % self.keep_every == 0
         is_due = is_end or is_kept or (self.every is not None and step % self.every == 0)
-        is_best = module.best.step == step or (is_due and not trainer.enable_validation)
+        is_best = is_due and not trainer.enable_validation
+        is_best = is_best if validation is None else validation.is_best
         names = [BEST] if is_best else []
         names += [f"step-{step}.ckpt"] if is_kept else []
         names += [LAST] if is_due else []
         if names and not trainer.fast_dev_run:
-            self._write(trainer, module, names)
+            self._write(trainer, module, names, validation)
         if received:
             # With `should_stop`, Lightning would validate first.
             raise Interrupted(f"stopped after step {step:,}", received)
 
-    def _write(self, trainer: L.Trainer, module: Any, names: list[str]) -> None:
-        start = time.perf_counter()
+    def _write(
+        self,
+        trainer: L.Trainer,
+        module: Any,
+        names: list[str],
+        validation: Validation | None = None,
+    ) -> None:
         module.check_finite()
         if trainer.is_global_zero and not self.folder.is_dir():
             # Writing would create the folder again.
@@ -189,24 +190,16 @@ class RunCheckpoints(Checkpoint):
         for name in names:
             trainer.save_checkpoint(self.folder / name, weights_only=False)
             if name == BEST and trainer.is_global_zero:
-                self._export_model(trainer, module)
-        for callback in trainer.callbacks:
-            if isinstance(callback, TrainingLog):
-                callback.pause(time.perf_counter() - start)
+                model = None if validation is None else validation.model
+                model_file.save(self.root / MODEL, model or self._read_model(module))
 
-    def _export_model(self, trainer: L.Trainer, module: Any) -> None:
-        """Write the model file, from best.ckpt because its weights may be averaged."""
+    def _read_model(self, module: Any) -> TrainedModel:
+        """Return the model without a validation: from best.ckpt, where averaged weights are."""
         # In a checkpoint, parametrized weights have other names.
         is_changed = any(map(is_parametrized, module.network.modules()))
-        path = self.folder / BEST
-        model = module.to_model().trained if is_changed else checkpoint.read_model(path)
-        counting = (c for c in trainer.callbacks if isinstance(c, CharacterCounts))
-        counts, facts = next((c.select_counts_for_model() for c in counting), (None, {}))
-        loss_as_written = trainer.callback_metrics.get("val/loss_as_written")
-        if loss_as_written is not None:
-            facts = {**facts, LOSS_AS_WRITTEN: float(loss_as_written)}
-        model = replace(model, counts=counts, facts={**model.facts, **facts})
-        model_file.save(self.root / MODEL, model)
+        return (
+            module.to_model().trained if is_changed else checkpoint.read_model(self.folder / BEST)
+        )
 
     def _reduce_signals(self, trainer: L.Trainer, is_scoring: bool = False) -> tuple[int, bool]:
         """Return the signal that any rank has received, or 0, and whether any rank is scoring.

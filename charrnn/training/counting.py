@@ -17,13 +17,12 @@ from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.stream_losses import compute_rank_loss
-from charrnn.models.trained import WITH_COUNTS
 from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, WORD_LETTERS, check_arguments
 from charrnn.say import say
 from charrnn.text.background import remove_shared_passages
 from charrnn.training.datamodule import TextDataModule, TextLoader
-from charrnn.training.log import is_fitting
 from charrnn.training.split_scores import MAX_LOGITS
+from charrnn.training.validation import Mixture, Validation
 
 MAX_CHARACTERS = 2_000_000  # counting takes up to 60 bytes per character
 # From a shorter text, a network learns nothing that the counts lack. The losses of the network, the
@@ -38,20 +37,6 @@ class _CountedText(NamedTuple):
     counts: Counts  # with any weights
     places: Places  # (P,), before each character but the first
     facts: dict[str, Any]  # which background was counted, for the model file
-
-
-class _Mixture(NamedTuple):
-    """The mixture of network and counts at a validation. Losses are in nats per character."""
-
-    counts: Counts
-    network_loss: float
-    counts_loss: float
-    loss: float
-    facts: dict[str, Any]
-
-    @property
-    def helps(self) -> bool:
-        return self.loss < self.network_loss
 
 
 class CharacterCounts(L.Callback):
@@ -75,9 +60,6 @@ class CharacterCounts(L.Callback):
             the first ones of the background. 0 turns counting off.
         words: the most letters of a word in the word table. 0: no word table. Lists have none,
             because it would write fewer new lines.
-
-    Attributes:
-        counts: the counts of the last validation; None if they do not help.
     """
 
     def __init__(
@@ -89,20 +71,18 @@ class CharacterCounts(L.Callback):
         prefix, given = "callbacks.counts.", {"characters": characters, "words": words}
         check_arguments(CharacterCounts.__init__, prefix, context=context, **given)
         self.context, self.characters, self.words = context, characters, words
-        self.counts: Counts | None = None
         # without the background, and with it if there is one
         self._counted_texts: list[_CountedText] = []
-        self._mixtures: list[_Mixture] = []  # of the last validation
-        self._model_mixtures: list[_Mixture] = []  # of the validation whose network was saved
+        self._mixtures: list[Mixture] = []  # of the last validation, one for each counted text
+        self._best_mixtures: list[Mixture] = []  # of the best validation
         self._ids: npt.NDArray[Any] = np.empty(0)  # (P + 1,), the start of the validation split
         self._is_short = False
         self._is_part = False  # whether the validation split is longer than `_ids`
-        self._logits: npt.NDArray[np.float16] | None = None
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if not self._model_mixtures:
+        if not self._best_mixtures:
             return
-        best, parts = _find_best(self._model_mixtures), "the network only"
+        best, parts = _find_best(self._best_mixtures), "the network only"
         if best.helps:
             words = "" if best.counts.words is None else " and a table of words"
             parts = f"both{words}"
@@ -116,8 +96,8 @@ class CharacterCounts(L.Callback):
             f"{name}: network {network_loss:.4f}, counts {best.counts_loss:.4f}, both together "
             f"{best.loss:.4f}; the model writes with {parts}"
         )
-        if len(self._model_mixtures) > 1:
-            without, mixture = self._model_mixtures
+        if len(self._best_mixtures) > 1:
+            without, mixture = self._best_mixtures
             decision = "is counted too" if mixture is best else "does not help and is not counted"
             say(
                 f"other text {mixture.facts['background']}, "
@@ -125,31 +105,20 @@ class CharacterCounts(L.Callback):
                 f"{mixture.loss:.4f} with it, {without.loss:.4f} without"
             )
 
-    def select_counts_for_model(self) -> tuple[Counts | None, dict[str, Any]]:
-        """Return the counts and the facts for the model file of the last validated network.
+    def make_logits(self, trainer: L.Trainer, pl_module: Any) -> npt.NDArray[np.float16] | None:
+        """Return an array (P, V) for the network's logits of the first validation characters.
 
-        The counts are None if they do not help. The end of training prints these losses.
+        Before the first validation, count the text. Return None where no counts can be mixed.
         """
-        self._model_mixtures = self._mixtures
-        if self.counts is None:
-            return None, {}
-        return self.counts, {**_find_best(self._mixtures).facts, WITH_COUNTS: True}
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._logits = pl_module.validation_logits = None
-        if not is_fitting(trainer) or trainer.fast_dev_run or not trainer.is_global_zero:
-            return
         data, text = trainer.datamodule, trainer.val_dataloaders
         is_whole = isinstance(data, TextDataModule) and isinstance(text, TextLoader)
-        if not is_whole or not self.characters:
-            return
+        is_off = not self.characters or trainer.fast_dev_run or not trainer.is_global_zero
+        if is_off or not is_whole:
+            return None
         if not self._counted_texts:
             num_weights = sum(weight.numel() for weight in pl_module.network.parameters())
             self._count_texts(data, text.ids, 4 * num_weights)
-        shape = len(self._ids) - 1, len(pl_module.vocabulary)
-        self._logits = np.full(shape, np.nan, np.float16)
-        if trainer.world_size == 1:
-            pl_module.validation_logits = self._logits
+        return np.full((len(self._ids) - 1, len(pl_module.vocabulary)), np.nan, np.float16)
 
     def _count_texts(self, data: TextDataModule, val: SplitIds, weight_bytes: int) -> None:
         """Count the training split without the background, and with it if there is one."""
@@ -190,33 +159,34 @@ class CharacterCounts(L.Callback):
             ids = remove_shared_passages(ids, data.encoded.get_split(split)[: self.characters])
         return ids
 
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Fit the mixture to the logits of this validation.
+    def mix_counts(
+        self, trainer: L.Trainer, pl_module: Any, logits: npt.NDArray[np.float16]
+    ) -> Mixture | None:
+        """Return the mixture of the network's logits (P, V) with the counts that predicts best.
 
-        With one process, the validation filled the array that `on_validation_start` made.
+        With several processes, each one has scored only its part, and the logits are computed here.
         """
-        logits, self._logits, pl_module.validation_logits = self._logits, None, None
-        if logits is None:
-            return
-        if trainer.world_size > 1:  # in validation, each rank has scored only its part
+        if trainer.world_size > 1:
             with torch.autocast(pl_module.device.type, enabled=False):
                 compute_rank_loss(pl_module.network, self._ids, 0, 1, logits=logits)
-        self._mixtures, self.counts = [], None
+        self._mixtures = []
         if not np.isfinite(logits).all():
-            return
+            return None
         targets = self._ids[1:].astype(np.int64)
         network_loss = compute_loss(logits, None, targets)
         self._mixtures = [
             self._fit_mixture(counted, logits, targets, network_loss)
             for counted in self._counted_texts
         ]
-        best = _find_best(self._mixtures)
-        if best.helps:
-            self.counts, pl_module.loss_with_counts = best.counts, best.loss
+        return _find_best(self._mixtures)
+
+    def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
+        if validation.is_best:
+            self._best_mixtures = self._mixtures
 
     def _fit_mixture(
         self, counted: _CountedText, logits: Floats, targets: Ids, network_loss: float
-    ) -> _Mixture:
+    ) -> Mixture:
         """Mix the network's logits (P, V) with counts, with or without words as predicts better."""
         counts_loss = compute_loss(logits, counted.places, targets, COUNTS_ONLY)
         mixtures = []
@@ -227,9 +197,9 @@ class CharacterCounts(L.Callback):
             else:
                 fit = fit_weights(logits, places, targets)
             counts = replace(counted.counts, words=words, weights=fit.weights)
-            mixtures.append(_Mixture(counts, network_loss, counts_loss, fit.loss, counted.facts))
+            mixtures.append(Mixture(counts, network_loss, counts_loss, fit.loss, counted.facts))
         return _find_best(mixtures)
 
 
-def _find_best(mixtures: list[_Mixture]) -> _Mixture:
+def _find_best(mixtures: list[Mixture]) -> Mixture:
     return min(mixtures, key=lambda mixture: mixture.loss)

@@ -12,10 +12,13 @@ import torch
 import yaml
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
+from torch.optim import Optimizer
 
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.training import flatten
 from charrnn.training.metrics_file import MetricsCSV
+from charrnn.training.optimizers import compute_gradient_norm
+from charrnn.training.validation import Validation, is_fitting
 
 LAYOUT = {"loss": {"training and validation": ["Multiline", ["train/loss", "val/loss"]]}}
 
@@ -51,10 +54,14 @@ class TrainingLog(L.Callback):
         self._hparams = None if hparams is None else dict(hparams)
         self._swept = swept
         self._has_hparams = False  # whether TensorBoard has them since the start or the resume
+        self._loss: Any = None  # of the last window that was not skipped
+        self._norm: Any = None  # of the last logged step's gradient, before clipping
+        self._lr = 0.0
         self._logged_step = 0
-        # The start time of the steps whose speed is logged next, plus all pauses since.
+        # The start time of the steps whose speed is logged next, plus all pauses since, in which
+        # nothing was trained: validations and the writing of checkpoints.
         self._start = 0.0
-        self._validation_start = 0.0
+        self._pause_start: float | None = None
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         if self._values is None:
@@ -66,6 +73,7 @@ class TrainingLog(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._logged_step, self._start = trainer.global_step, time.perf_counter()
+        self._pause_start = None
         values = _replace_surrogates(self._values)
         for logger in trainer.loggers:
             if isinstance(logger, MetricsCSV):
@@ -87,54 +95,65 @@ class TrainingLog(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
+        self._pause(trainer)
         if self._record is not None:
             checkpoint.setdefault(ENTRY, {})["config"] = self._record
+
+    def _pause(self, *_: Any) -> None:
+        """Exclude the time from now to the next batch from the speed."""
+        if self._pause_start is None:
+            self._pause_start = time.perf_counter()
+
+    on_validation_start = _pause
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        if self._pause_start is not None:
+            self._start += time.perf_counter() - self._pause_start
+            self._pause_start = None
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: Any, optimizer: Optimizer
+    ) -> None:
+        self._lr = optimizer.param_groups[0]["lr"]
+        if is_logged_step(trainer, trainer.global_step + 1):
+            self._norm = compute_gradient_norm(optimizer)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if outputs and outputs.get("loss") is not None:
+            self._loss = outputs["loss"].reshape(())
         step = trainer.global_step
         is_due = is_logged_step(trainer, step)
-        if not is_due or step == self._logged_step or pl_module.last_loss is None:
+        if not is_due or step == self._logged_step or self._loss is None:
             return
         pl_module.check_finite()
-        loss = trainer.strategy.reduce(pl_module.last_loss.clone(), reduce_op="mean").item()
+        # Lightning has divided the loss by the number of windows whose gradients are accumulated.
+        loss = self._loss * trainer.accumulate_grad_batches
+        loss = trainer.strategy.reduce(loss, reduce_op="mean").item()
         characters = batch[0].numel() * trainer.world_size * trainer.accumulate_grad_batches
         now, steps = time.perf_counter(), step - self._logged_step
         speed = round(steps * characters / max(now - self._start, 1e-9), 1)
         self._start, self._logged_step = now, step
-        values = {"train/loss": loss, "lr": pl_module.last_lr, "characters_per_second": speed}
+        values = {"train/loss": loss, "lr": self._lr, "characters_per_second": speed}
         for name, value in values.items():
             self.log(name, value, prog_bar=name == "train/loss", logger=False)
         values["epoch"] = step / pl_module.steps_per_epoch
-        norm = {} if pl_module.last_norm is None else {"grad_norm": pl_module.last_norm.item()}
+        norm = {} if self._norm is None else {"grad_norm": self._norm.item()}
         for logger in trainer.loggers:
             _log(logger, values if isinstance(logger, MetricsCSV) else values | norm, step)
 
-    def pause(self, seconds: float) -> None:
-        """Exclude the last seconds, in which nothing was trained, from the speed."""
-        self._start += seconds
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._validation_start = time.perf_counter()
-
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        step = trainer.global_step
-        if is_fitting(trainer) and not is_logged_step(trainer, step):
-            for logger in trainer.loggers:
+    def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
+        step, best = validation.step, validation.best
+        for logger in trainer.loggers:
+            if not is_logged_step(trainer, step):
                 _log(logger, {"epoch": step / pl_module.steps_per_epoch}, step)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if not is_fitting(trainer):
-            return
-        losses, step = pl_module.best.losses, trainer.global_step
-        for logger in trainer.loggers if pl_module.best.step else ():
-            if isinstance(logger, TensorBoardLogger):
-                logger.log_metrics(losses, step)
+            logger.log_metrics(validation.losses, step)
+            if isinstance(logger, TensorBoardLogger) and best.step:
+                logger.log_metrics(best.losses, step)
                 if trainer.is_global_zero and not self._has_hparams:
-                    self._add_hparams(logger, losses)
+                    self._add_hparams(logger, best.losses)
         self._has_hparams = True
-        self.pause(time.perf_counter() - self._validation_start)
 
     def _add_hparams(self, logger: TensorBoardLogger, losses: dict[str, float]) -> None:
         """Add the hyperparameters to TensorBoard's HParams, with the swept ones first.
@@ -182,11 +201,6 @@ class StepNumber(L.Callback):
             self.log("step", torch.tensor(float(trainer.global_step), dtype=torch.float64))
 
     on_validation_epoch_end = on_train_epoch_end = on_train_batch_end
-
-
-def is_fitting(trainer: L.Trainer) -> bool:
-    """Return whether a trainer fits, and does not only check the validation before."""
-    return trainer.state.fn == "fit" and not trainer.sanity_checking
 
 
 def is_logged_step(trainer: L.Trainer, step: int) -> bool:

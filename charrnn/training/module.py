@@ -14,13 +14,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
-import numpy as np
-import numpy.typing as npt
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.parsing import AttributeDict
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from charrnn.errors import RunError
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
@@ -31,9 +28,10 @@ from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import optimizers, restoring
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, require_scalar
 from charrnn.training.datamodule import TextDataModule
-from charrnn.training.log import StepNumber, TrainingLog, is_fitting
-from charrnn.training.optimizers import to_plain_hparams
-from charrnn.training.split_scores import BestValidation, SplitScores, as_window
+from charrnn.training.log import StepNumber, TrainingLog
+from charrnn.training.optimizers import compute_gradient_norm, to_plain_hparams
+from charrnn.training.split_scores import as_window
+from charrnn.training.validation import BestValidation, Validator
 
 if TYPE_CHECKING:
     from charrnn.model import Model
@@ -75,9 +73,6 @@ class LanguageModel(L.LightningModule):
     Attributes:
         state: the hidden state after the last window.
         best: the lowest validation loss so far.
-        validation_logits: an array that the next validation fills with its logits; or None.
-        loss_with_counts: the loss with counts, for the validation that ends; None if they do not
-            lower it.
     """
 
     def __init__(
@@ -109,13 +104,10 @@ class LanguageModel(L.LightningModule):
         self.num_batch_shards = num_batch_shards or 1
         self.state: State | None = None
         self.best = BestValidation()
-        self.last_loss: Tensor | None = None
-        self.last_norm: Tensor | None = None  # gradient norm before clipping
-        self.last_lr = 0.0
+        self._validator: Validator | None = None  # of the present validation or test
+        self._loss: Tensor | None = None  # of the last window, to check that it is finite
         # the first step () with a loss or a gradient that is not finite; infinite if there is none
         self._first_non_finite = torch.tensor(torch.inf)
-        self.validation_logits: npt.NDArray[np.float16] | None = None
-        self.loss_with_counts: float | None = None
         self._sharded_loss: BatchShardedLoss | None = None
         self._rank_state: dict[str, Any] | None = None  # restored at the first batch of a resume
         self._loaded_facts: dict[str, Any] = {}
@@ -149,7 +141,8 @@ class LanguageModel(L.LightningModule):
         return cross_entropy(logits, targets)
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._scores.add(batch)
+        assert self._validator is not None
+        self._validator.score(batch)
 
     test_step = validation_step
 
@@ -195,17 +188,11 @@ class LanguageModel(L.LightningModule):
 
     def on_before_backward(self, loss: Tensor) -> None:
         require_scalar(loss)
-        # Undo Lightning's division and GradScaler's scaling.
-        loss = loss.detach().reshape(()) * self.trainer.accumulate_grad_batches
-        scaler = self.trainer.scaler
-        self.last_loss = loss if scaler is None else loss / scaler.scale(torch.ones_like(loss))
+        self._loss = loss.detach().reshape(())
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.state is not None:  # an overridden training_step may not have detached it
             self.state = detach_state(self.state)
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        self.last_lr = optimizer.param_groups[0]["lr"]
 
     def configure_gradient_clipping(
         self,
@@ -213,20 +200,20 @@ class LanguageModel(L.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the gradients, whose norm is logged.
+        """Clip the gradients, and remember the first step whose loss or gradient is not finite.
 
         Lightning's clipping rejects fused optimizers, which unscale gradients under a GradScaler.
         This is safe, because `build_optimizer` uses no fused optimizer with a GradScaler.
         """
         trained = (p for group in optimizer.param_groups for p in group["params"])
         parameters = [p for p in trained if p.grad is not None]
-        norm = self.last_norm = nn.utils.get_total_norm([p.grad for p in parameters])
+        norm = compute_gradient_norm(optimizer)
         if gradient_clip_val is not None and gradient_clip_val > 0:
             if gradient_clip_algorithm == "value":
                 nn.utils.clip_grad_value_(parameters, gradient_clip_val)
             else:
                 nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
-        values = [] if self.last_loss is None else [self.last_loss]
+        values = [] if self._loss is None else [self._loss]
         # A GradScaler skips steps with infinite gradients, so they do not mean divergence.
         if self.trainer.scaler is None:
             values.append(norm)
@@ -289,24 +276,22 @@ class LanguageModel(L.LightningModule):
         return f"{int(100 * steps) // self.steps_per_epoch / 100:,.2f}"
 
     def on_validation_epoch_start(self) -> None:
-        if is_fitting(self.trainer):
-            self.check_finite()  # before scoring and sampling fail with another error
-        self._scores = SplitScores(self, self.validation_logits)
-
-    def on_test_epoch_start(self) -> None:
-        self._scores = SplitScores(self)
+        self._validator = Validator(self, "val")
 
     def on_validation_epoch_end(self) -> None:
-        losses, self.loss_with_counts = self._scores.log("val", self.loss_with_counts), None
-        del self._scores  # so that the module can be pickled
-        if losses and is_fitting(self.trainer):
-            self.best.update(*losses, self.trainer.global_step)
-            for name, loss in self.best.losses.items():
-                self.log(name, torch.tensor(loss, dtype=torch.float64), logger=False)
+        assert self._validator is not None
+        self._validator.decide()
 
-    def on_test_epoch_end(self) -> None:
-        self._scores.log("test")
-        del self._scores
+    def on_validation_end(self) -> None:
+        # In this hook, all callbacks have finished their part of the validation.
+        assert self._validator is not None
+        validator, self._validator = self._validator, None  # so that the module can be pickled
+        validator.finish()
+
+    def on_test_epoch_start(self) -> None:
+        self._validator = Validator(self, "test")
+
+    on_test_epoch_end, on_test_end = on_validation_epoch_end, on_validation_end
 
     def configure_callbacks(self) -> list[Callback]:
         """Add a `TrainingLog` and a `StepNumber` to the trainer if it has none."""

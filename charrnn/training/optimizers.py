@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -43,6 +43,12 @@ def build_optimizer(
         options["threads"] = threads
     parameters = named if "named_parameters" in accepted else [p for _, p in named]
     return _call("optimizer", make, parameters, options)
+
+
+def compute_gradient_norm(optimizer: Optimizer) -> Tensor:
+    """Return the norm () of all gradients of an optimizer's parameters together."""
+    parameters = (p for group in optimizer.param_groups for p in group["params"])
+    return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 
 def build_scheduler(

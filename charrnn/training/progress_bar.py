@@ -12,7 +12,8 @@ from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
 from charrnn.say import get_terminal_width, say
-from charrnn.training.log import is_fitting, is_logged_step
+from charrnn.training.log import is_logged_step
+from charrnn.training.validation import Validation
 
 REDRAW_INTERVAL = 0.25  # seconds
 LINE_WIDTH = 80  # characters of a sample's line in a log file
@@ -63,9 +64,9 @@ class Progress(ProgressBar):
         if self._bar is not None:
             self._bar.update(step - previous_step)
         is_due = step > previous_step and self._is_enabled and is_logged_step(trainer, step)
-        if not is_due or pl_module.last_loss is None:  # None if all windows so far were skipped
-            return
         metrics, epoch = trainer.callback_metrics, _format_epoch(trainer, pl_module)
+        if not is_due or "train/loss" not in metrics:  # not if all windows so far were skipped
+            return
         loss = f"loss {float(metrics['train/loss']):.3f}"
         if self._bar is not None:
             speed = f"{float(metrics['characters_per_second']) / 1000:.3g}k/s"
@@ -94,17 +95,17 @@ class Progress(ProgressBar):
             self._show_share_at = now + min(now - self._scoring_since, LINE_INTERVAL)
             say(share)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if not is_fitting(trainer) or "val/loss" not in trainer.callback_metrics:
-            return
-        step, best = trainer.global_step, pl_module.best
-        loss = float(trainer.callback_metrics["val/loss"])
-        note = "the best so far"
-        if best.step != step:
+    def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
+        best, note = validation.best, "the best so far"
+        if not validation.is_best:
             note = f"the best is {best.loss:.4f} after step {best.step:,}"
-        self.print(f"validation after step {step:,}: loss {loss:.4f}, {note}")
+        if validation.loss is not None:
+            loss = f"loss {validation.loss:.4f}"
+            self.print(f"validation after step {validation.step:,}: {loss}, {note}")
+        if validation.sample is not None:
+            self._show_sample(validation.sample)
 
-    def show_sample(self, text: str) -> None:
+    def _show_sample(self, text: str) -> None:
         """Print the longest line of a sample, for the first sample, the second, the fourth, ..."""
         self._num_samples += 1
         line = max(text.splitlines(), key=len, default="").strip()

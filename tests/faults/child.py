@@ -190,7 +190,7 @@ class _Injection:
             phase="checkpoint", before="begin", after="end",
         )  # fmt: skip
         self._wrap(model_file, "save", phase="export", before="begin", after="end")
-        self._wrap(Samples, "on_validation_end", phase="sample", before="begin", after="end")
+        self._wrap(Samples, "write_sample", phase="sample", before="begin", after="end")
         self._wrap(MetricsCSV, "log_metrics", phase="metrics")
         self._wrap(MetricsCSV, "save", phase="metrics", after="flush")
         self._wrap(files, "_sync", before="sync")

@@ -1,0 +1,216 @@
+"""A validation in a training, on one page.
+
+1. Score the text with the network.
+2. Mix the network with the counts of the training text, where they help.
+3. Decide whether this network is the best so far.
+4. Write a sample.
+5. Write best.ckpt and model.safetensors if it is the best, and then last.ckpt.
+
+A kill in between repeats the whole validation, because the checkpoints come last. Nothing here
+changes the training: not its state, not its random numbers.
+
+The callbacks take part through methods, which any callback may have:
+
+    on_scoring(trainer, module, done, total)     called while a text is scored, every half second
+    make_logits(trainer, module)                 returns the array for the logits that are mixed
+    mix_counts(trainer, module, logits)          returns the mixture of the network and counts
+    write_sample(trainer, module, validation)    returns the text of a sample
+    on_validated(trainer, module, validation)    called after a validation in a training
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import lightning as L
+import torch
+
+from charrnn.counts.mixing import Counts
+from charrnn.errors import RunError
+from charrnn.models.trained import LOSS_AS_WRITTEN, WITH_COUNTS, TrainedModel
+from charrnn.networks.network import copy_weights
+from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
+from charrnn.say import BITS_PER_NAT
+from charrnn.training.datamodule import WholeText
+from charrnn.training.split_scores import SplitScores
+
+MAX_LOSS = 20.0  # nats per character; a higher validation loss means that training diverged
+
+
+class Mixture(NamedTuple):
+    """The network mixed with counts. Losses are in nats per character, on the same characters."""
+
+    counts: Counts
+    network_loss: float
+    counts_loss: float
+    loss: float
+    facts: dict[str, Any]  # what was counted, for the model file
+
+    @property
+    def helps(self) -> bool:
+        return self.loss < self.network_loss
+
+
+@dataclass(frozen=True)
+class BestValidation:
+    """The lowest validation loss so far (nats per character), and its step; step 0 means none.
+
+    `loss_as_written` is the loss of the same network as the model writes.
+    """
+
+    loss: float = math.inf
+    loss_as_written: float = math.inf
+    step: int = 0
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The two losses by the names under which they are logged."""
+        return {BEST_LOSS_AS_WRITTEN: self.loss_as_written, BEST_LOSS: self.loss}
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The result of a validation in a training. Losses are in nats per character.
+
+    Attributes:
+        step: the number of trained steps.
+        loss: the network's, on the whole validation split; None if the module does not compute it.
+        loss_as_written: the model's as it writes, on the first characters of the split; None if
+            the split is not scored as a whole.
+        best: the lowest loss so far, including this one.
+        model: the network as it was scored, with its counts if they help; None on other ranks.
+        sample: a text of the model; None if none was written.
+    """
+
+    step: int
+    loss: float | None
+    loss_as_written: float | None
+    best: BestValidation
+    model: TrainedModel | None
+    sample: str | None = None
+
+    @property
+    def is_best(self) -> bool:
+        return self.best.step == self.step
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The losses by the names under which they are logged."""
+        return name_losses("val", self.loss, self.loss_as_written)
+
+
+class Validator:
+    """Validates a `LanguageModel`. The module's hooks call the methods in their order.
+
+    Outside of a training, it only scores and logs a split.
+    """
+
+    def __init__(self, module: Any, split: str = "val") -> None:
+        self.module, self.split, self.trainer = module, split, module.trainer
+        self.is_fitting = is_fitting(self.trainer)
+        self.scores = SplitScores(module, self._report)
+        self.mixture: Mixture | None = None
+        self.weights: dict[str, Any] | None = None
+        if self.is_fitting:
+            module.check_finite()  # before scoring and sampling fail with another error
+            if self.trainer.is_global_zero:
+                # Averaged weights (callbacks=ema) are in place only while the text is scored.
+                self.weights = copy_weights(module.network)
+        if "torch._dynamo" in sys.modules:  # torch.compile does not support memory-mapped text
+            self.score = torch.compiler.disable(self.score)  # type: ignore[method-assign]
+
+    def score(self, batch: Any) -> None:
+        """Score a batch. After a whole text in a training, mix the network with the counts."""
+        if not (self.is_fitting and isinstance(batch, WholeText)):
+            self.scores.add(batch)
+            return
+        logits = call_hook(self.trainer, "make_logits")
+        # Each of several ranks scores only a part, so that rank 0 computes the logits again.
+        self.scores.add(batch, logits if self.trainer.world_size == 1 else None)
+        if logits is not None:
+            self.mixture = call_hook(self.trainer, "mix_counts", logits)
+
+    def decide(self) -> None:
+        """Log the losses. In a training, decide whether this network is the best so far."""
+        loss, as_written = self.scores.reduce()
+        if self.mixture is not None and self.mixture.helps:
+            as_written = self.mixture.loss
+        # Rank 0 has the counts. Without a training, nothing is written.
+        as_written = self.trainer.strategy.broadcast(as_written) if self.is_fitting else None
+        self._log(name_losses(self.split, loss, as_written))
+        if self.is_fitting:
+            best = choose_best(self.module.best, loss, as_written, self.trainer.global_step)
+            self.module.best = best
+            self._log(best.losses if best.step else {})
+            self.validation = Validation(
+                self.trainer.global_step, loss, as_written, best, self._make_model(as_written)
+            )
+
+    def finish(self) -> None:
+        """Write the sample, and tell the callbacks: the log, the progress, then the checkpoints."""
+        if self.is_fitting:
+            sample = call_hook(self.trainer, "write_sample", self.validation)
+            # `RunCheckpoints` is the last one: it is a `Checkpoint`, which Lightning calls last.
+            call_hook(self.trainer, "on_validated", replace(self.validation, sample=sample))
+
+    def _report(self, done: int, total: int) -> None:
+        call_hook(self.trainer, "on_scoring", done, total)
+
+    def _log(self, losses: dict[str, float]) -> None:
+        # validate() and test() return only values with logger=True. Those of a training are logged
+        # by `TrainingLog`, because Lightning would log them under another step.
+        has_logger = self.trainer.state.fn != "fit"
+        for name, loss in losses.items():
+            self.module.log(name, torch.tensor(loss, dtype=torch.float64), logger=has_logger)
+
+    def _make_model(self, loss_as_written: float | None) -> TrainedModel | None:
+        """Return the model as it writes, with the facts for its file."""
+        if self.weights is None:
+            return None
+        facts, counts = self.module.facts, None
+        if self.mixture is not None and self.mixture.helps:
+            counts, facts = self.mixture.counts, {**facts, **self.mixture.facts, WITH_COUNTS: True}
+        if loss_as_written is not None:
+            facts = {**facts, LOSS_AS_WRITTEN: loss_as_written}
+        architecture, vocabulary = self.module.network.architecture, self.module.vocabulary
+        return TrainedModel(architecture, vocabulary, self.weights, facts, counts)
+
+
+def name_losses(split: str, loss: float | None, as_written: float | None) -> dict[str, float]:
+    """Return the losses of a split by the names under which they are logged."""
+    if loss is None:
+        return {}
+    losses = {f"{split}/loss": loss, f"{split}/bits_per_character": loss * BITS_PER_NAT}
+    return losses if as_written is None else {**losses, f"{split}/loss_as_written": as_written}
+
+
+def choose_best(
+    best: BestValidation, loss: float | None, loss_as_written: float | None, step: int
+) -> BestValidation:
+    """Return the best validation so far. Raise RunError if the loss is above `MAX_LOSS` or NaN."""
+    if loss is None:
+        return best
+    if not loss <= MAX_LOSS:
+        raise RunError(
+            f"training diverged: after step {step:,} the validation loss is {loss:.4g} nats "
+            f"per character; try a smaller optimizer.lr or trainer.gradient_clip_val"
+        )
+    if loss < best.loss:
+        return BestValidation(loss, loss if loss_as_written is None else loss_as_written, step)
+    return best
+
+
+def call_hook(trainer: L.Trainer, name: str, *arguments: Any) -> Any:
+    """Call a method in all callbacks that have it. Return the first result, or None."""
+    hooks = [getattr(callback, name, None) for callback in trainer.callbacks]
+    module = trainer.lightning_module
+    results = [hook(trainer, module, *arguments) for hook in hooks if hook is not None]
+    return next((result for result in results if result is not None), None)
+
+
+def is_fitting(trainer: L.Trainer) -> bool:
+    """Return whether a trainer fits, and does not only check the validation before."""
+    return trainer.state.fn == "fit" and not trainer.sanity_checking
