@@ -55,7 +55,7 @@ def make_result(run: Run, trainer: L.Trainer, module: LanguageModel, seconds: fl
     """Return the result of a training."""
     best, name = module.best, run.config.optimized_metric
     loss, network_loss = (best.loss_as_written, best.loss) if best.step else (None, None)
-    objective = trainer.callback_metrics.get(name)
+    objective: Any = trainer.callback_metrics.get(name)
     if objective is None and best.step:  # a resume without a validation
         objective = best.losses.get(name)
     step, numbers = best.step or trainer.global_step, summarize_run(run.folder).numbers

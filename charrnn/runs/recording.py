@@ -35,7 +35,7 @@ class RunRecorder(L.Callback):
     def on_save_checkpoint(self, trainer: L.Trainer, *_: Any) -> None:
         self._is_due = trainer.is_global_zero and self.run.is_in_place
 
-    def on_train_batch_start(self, *_: Any) -> None:
+    def on_train_batch_start(self, *_: Any, **__: Any) -> None:
         if self._is_due:
             self._is_due = False
             run = self.run

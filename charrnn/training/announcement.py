@@ -18,7 +18,7 @@ VERY_SMALL_TEXT = 2_000  # Of a text with fewer characters, a model learns only 
 class Announcement(L.Callback):
     """Prints the text, the network, the streams and the device of a `LanguageModel`."""
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         data = trainer.datamodule
         if not trainer.is_global_zero or not isinstance(data, TextDataModule):
             return

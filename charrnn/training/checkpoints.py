@@ -7,18 +7,23 @@ model.safetensors           the best model, ready to sample
 
 A checkpoint is the last action of a step, after its validation: Lightning calls a `Checkpoint`
 callback after all others. So a resume repeats either all of a step or none of it.
+
+Nothing is saved within a validation: after a signal, a resume repeats the steps since last.ckpt.
+So one is written a step before a validation that may take long. From one at the validation's step,
+a resume might log the validation twice, and after the last step Lightning would not validate.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import lightning as L
 import torch
 from lightning.pytorch import callbacks as ready_made
-from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -30,13 +35,18 @@ from charrnn.models.trained import TrainedModel
 from charrnn.options.ranges import AT_LEAST_1, check_arguments
 from charrnn.say import say
 from charrnn.training.datamodule import TextDataModule
-from charrnn.training.restoring import is_validation_due
+from charrnn.training.lightning_loops import (
+    count_windows,
+    is_validation_due,
+    validates_after_next_step,
+)
 from charrnn.training.signals import Signals
-from charrnn.training.validation import BestValidation, Validation, is_fitting
+from charrnn.training.validation import BestValidation, Validation
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 MODEL = "model.safetensors"
+LONG = 30.0  # seconds of a validation, before which a checkpoint is written
 
 
 # These callbacks change the training at the start of an epoch, and checkpoints do not contain it.
@@ -56,8 +66,8 @@ class RunCheckpoints(Checkpoint):
     callbacks are refused that no checkpoint contains (`INEXACT`).
 
     Args:
-        every: steps between checkpoints; None: only at a validation with the lowest loss, and at
-            the end.
+        every: steps between checkpoints; None: only at a validation with the lowest loss, before a
+            validation that may take over `LONG` seconds, and at the end.
         keep_every: also write a checkpoint every `keep_every` steps that is never overwritten.
     """
 
@@ -72,14 +82,17 @@ class RunCheckpoints(Checkpoint):
         self.root = Path()
         self._signals = Signals()
         self._step = 0
-        self._needs_validation = False
+        # Of the checkpoint from which a resume would continue: the step, and when it was written
+        self._saved_step, self._saved_at = 0, 0.0
+        self._validation_start = 0.0
+        self._may_take_long = True  # the next validation; the first one is unknown
 
     @property
     def folder(self) -> Path:
         """The folder of the checkpoints."""
         return self.root / "checkpoints"
 
-    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         self.root = Path(trainer.default_root_dir)
         for callback in trainer.callbacks if stage == "fit" else ():
             for kind, hint in INEXACT.items():
@@ -93,22 +106,13 @@ class RunCheckpoints(Checkpoint):
         # Lightning sets its signal handlers between this hook and on_train_start.
         self._signals = Signals(verbose=trainer.is_global_zero)
         self._signals.block()
-        if self._needs_validation and trainer.max_steps != -1:
-            # Lightning would skip all hooks of a run at its last step. The fraction prevents this,
-            # and is too small for other callbacks.
-            trainer.fit_loop.epoch_loop.max_steps += 0.001
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self._signals.start()
-        self._step = trainer.global_step
+        self._step = self._saved_step = trainer.global_step
+        self._saved_at = time.monotonic()
         if trainer.is_global_zero and not trainer.fast_dev_run:
             make_folder(self.folder)
-        if self._needs_validation:
-            self._needs_validation = False
-            trainer.fit_loop.epoch_loop.max_steps = int(trainer.max_steps)
-            trainer.validating = True
-            trainer.fit_loop.epoch_loop.val_loop.run()
-            trainer.training = True
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         step, previous_step = trainer.global_step, self._step
@@ -119,6 +123,8 @@ class RunCheckpoints(Checkpoint):
             trainer.should_stop = True  # Lightning then validates a last time
         if not self._is_validation_next(trainer):
             self._save(trainer, pl_module)
+        elif not _stops_early(trainer):
+            self._stop_before_validation(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._signals.stop()
@@ -127,42 +133,51 @@ class RunCheckpoints(Checkpoint):
     def on_exception(self, *_: Any) -> None:
         self._signals.stop()
 
-    def on_scoring(self, trainer: L.Trainer, pl_module: Any, done: int, total: int) -> None:
-        """Save and stop after a signal in a validation. A resume begins with this validation.
+    def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._validation_start = time.monotonic()
 
-        A rank that is done waits here, because all ranks must stop together.
+    def check_stop(self, trainer: L.Trainer, pl_module: Any, is_working: bool) -> None:
+        """Raise Interrupted after a signal in a validation.
+
+        A rank that is not working waits here for the others, because all ranks stop together.
         """
-        if not is_fitting(trainer):
-            return
-        received, is_scoring = self._reduce_signals(trainer, done < total)
-        while is_scoring and not received and done == total:
-            received, is_scoring = self._reduce_signals(trainer, False)
-        if is_scoring and received:
-            for callback in trainer.callbacks:
-                if isinstance(callback, WeightAveraging):
-                    callback.on_validation_epoch_end(trainer, pl_module)  # the trained weights
-            self._needs_validation = True
-            if not trainer.fast_dev_run:
-                self._write(trainer, pl_module, [LAST])
-            step = trainer.global_step
-            raise Interrupted(f"stopped in the validation after step {step:,}", received)
+        received, others_work = self._reduce_signals(trainer, is_working)
+        while others_work and not received and not is_working:
+            received, others_work = self._reduce_signals(trainer, False)
+        if others_work and received:
+            step, steps = trainer.global_step, trainer.global_step - self._saved_step
+            message = f"stopped in the validation after step {step:,}"
+            if steps:
+                seconds = max(0.0, self._validation_start - self._saved_at)
+                unit = "step" if steps == 1 else "steps"
+                message += f"; {steps:,} {unit}, {seconds:.0f} s, will be repeated"
+            raise Interrupted(message, received)
 
     def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
+        took_long = time.monotonic() - self._validation_start > LONG
+        self._may_take_long = trainer.strategy.broadcast(took_long)
         self._save(trainer, pl_module, validation)
 
     def _is_validation_next(self, trainer: L.Trainer) -> bool:
-        loop = trainer.fit_loop
-        window, total_windows = loop.batch_idx + 1, loop.total_batch_idx + 1
         is_last = _stops_early(trainer) and trainer.enable_validation
-        return is_last or is_validation_due(trainer, trainer.current_epoch, window, total_windows)
+        return is_last or is_validation_due(trainer, trainer.current_epoch, *count_windows(trainer))
 
-    def _save(self, trainer: L.Trainer, module: Any, validation: Validation | None = None) -> None:
+    def _stop_before_validation(self, trainer: Any, module: Any) -> None:
+        """Write last.ckpt and raise Interrupted after a signal. The resume validates first."""
+        received, _ = self._reduce_signals(trainer)
+        if received:
+            if not trainer.fast_dev_run:
+                self._write(trainer, module, [LAST])
+            raise Interrupted(f"stopped after step {trainer.global_step:,}", received)
+
+    def _save(self, trainer: Any, module: Any, validation: Validation | None = None) -> None:
         """Write the checkpoints that are due at this step. Raise Interrupted after a signal."""
         step = trainer.global_step
         received, _ = self._reduce_signals(trainer)
         is_end = received or _stops_early(trainer) or step >= trainer.estimated_stepping_batches
         is_kept = self.keep_every is not None and step % self.keep_every == 0
         is_due = is_end or is_kept or (self.every is not None and step % self.every == 0)
+        is_due = is_due or (self._may_take_long and validates_after_next_step(trainer))
         is_best = is_due and not trainer.enable_validation
         is_best = is_best if validation is None else validation.is_best
         names = [BEST] if is_best else []
@@ -192,6 +207,8 @@ class RunCheckpoints(Checkpoint):
             if name == BEST and trainer.is_global_zero:
                 model = None if validation is None else validation.model
                 model_file.save(self.root / MODEL, model or self._read_model(module))
+        if LAST in names or not (self.folder / LAST).exists():
+            self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
 
     def _read_model(self, module: Any) -> TrainedModel:
         """Return the model without a validation: from best.ckpt, where averaged weights are."""
@@ -201,33 +218,30 @@ class RunCheckpoints(Checkpoint):
             module.to_model().trained if is_changed else checkpoint.read_model(self.folder / BEST)
         )
 
-    def _reduce_signals(self, trainer: L.Trainer, is_scoring: bool = False) -> tuple[int, bool]:
-        """Return the signal that any rank has received, or 0, and whether any rank is scoring.
+    def _reduce_signals(self, trainer: L.Trainer, is_working: bool = False) -> tuple[int, bool]:
+        """Return the signal that any rank has received, or 0, and whether any rank is working.
 
         So all ranks stop at the same step.
         """
         signals = self._signals
         received = signals.received or 0
         if trainer.world_size > 1:
-            highest = torch.tensor([received, is_scoring])  # on the CPU: no rank waits for its GPU
+            highest = torch.tensor([received, is_working])  # on the CPU: no rank waits for its GPU
             torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
             # A signal that arrives meanwhile has no effect before the next call.
-            received, is_scoring = int(highest[0]), bool(highest[1])
+            received, is_working = int(highest[0]), bool(highest[1])
         if received:
             signals.received = received
-        return received, is_scoring
+        return received, is_working
 
-    def on_save_checkpoint(
-        self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         callbacks: list[L.Callback] = trainer.callbacks
         has_stopped = any(getattr(callback, "has_stopped", False) for callback in callbacks)
         is_complete = trainer.global_step >= trainer.estimated_stepping_batches
         is_end = is_complete or (has_stopped and _stops_early(trainer))
         checkpoint.setdefault(ENTRY, {}).update(
             _describe_data(trainer),
-            finished=is_end and not self._needs_validation,
-            needs_validation=self._needs_validation,
+            finished=is_end,
         )
 
     def on_load_checkpoint(
@@ -236,7 +250,6 @@ class RunCheckpoints(Checkpoint):
         """Restore the files of the best model. If they are lost, forget its loss."""
         if trainer.state.fn != "fit" or not trainer.enable_validation:
             return
-        self._needs_validation = checkpoint[ENTRY].get("needs_validation", False)
         # Lightning has already restored the module.
         has_best = trainer.is_global_zero and self._restore_best(trainer, pl_module.best.step)
         if not trainer.strategy.broadcast(has_best):
@@ -262,7 +275,7 @@ class RunCheckpoints(Checkpoint):
         return False
 
 
-def _describe_data(trainer: L.Trainer) -> dict[str, Any]:
+def _describe_data(trainer: Any) -> dict[str, Any]:
     """Return the facts of the data that a resume compares."""
     data = trainer.datamodule
     if not isinstance(data, TextDataModule):

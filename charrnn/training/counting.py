@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import lightning as L
@@ -21,6 +23,7 @@ from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, WORD_LETTERS, check_ar
 from charrnn.say import say
 from charrnn.text.background import remove_shared_passages
 from charrnn.training.datamodule import TextDataModule, TextLoader
+from charrnn.training.signals import run_in_thread
 from charrnn.training.split_scores import MAX_LOGITS
 from charrnn.training.validation import Mixture, Validation
 
@@ -105,7 +108,9 @@ class CharacterCounts(L.Callback):
                 f"{mixture.loss:.4f} with it, {without.loss:.4f} without"
             )
 
-    def make_logits(self, trainer: L.Trainer, pl_module: Any) -> npt.NDArray[np.float16] | None:
+    def make_logits(
+        self, trainer: Any, pl_module: Any, check_stop: Callable[[], None]
+    ) -> npt.NDArray[np.float16] | None:
         """Return an array (P, V) for the network's logits of the first validation characters.
 
         Before the first validation, count the text. Return None where no counts can be mixed.
@@ -117,10 +122,13 @@ class CharacterCounts(L.Callback):
             return None
         if not self._counted_texts:
             num_weights = sum(weight.numel() for weight in pl_module.network.parameters())
-            self._count_texts(data, text.ids, 4 * num_weights)
+            count = partial(self._count_texts, data, text.ids, 4 * num_weights)
+            self._counted_texts = run_in_thread(count, check_stop)
         return np.full((len(self._ids) - 1, len(pl_module.vocabulary)), np.nan, np.float16)
 
-    def _count_texts(self, data: TextDataModule, val: SplitIds, weight_bytes: int) -> None:
+    def _count_texts(
+        self, data: TextDataModule, val: SplitIds, weight_bytes: int
+    ) -> list[_CountedText]:
         """Count the training split without the background, and with it if there is one."""
         vocabulary, train = data.vocabulary, data.encoded.get_split("train")
         if len(train) > self.characters:
@@ -139,6 +147,7 @@ class CharacterCounts(L.Callback):
             texts.append(([background, ids], facts))
         max_letters = 0 if data.encoded.is_list else self.words
         letters = number_letters(vocabulary)
+        counted = []
         for parts, text_facts in texts:
             text = np.concatenate(parts)
             table = count_with_best_context(text, held_out, size, self.context)
@@ -150,7 +159,8 @@ class CharacterCounts(L.Callback):
             states = counts.find_states(self._ids[None, :-1], counts.zero_state(1))
             places = counts.observe(states)
             places = places._replace(log_probs=places.log_probs.astype(np.float16))
-            self._counted_texts.append(_CountedText(counts, places, text_facts))
+            counted.append(_CountedText(counts, places, text_facts))
+        return counted
 
     def _read_background(self, data: TextDataModule, limit: int) -> Ids:
         """Return the ids (n,) of the background, n <= `limit`, without held-out passages."""
@@ -160,7 +170,11 @@ class CharacterCounts(L.Callback):
         return ids
 
     def mix_counts(
-        self, trainer: L.Trainer, pl_module: Any, logits: npt.NDArray[np.float16]
+        self,
+        trainer: L.Trainer,
+        pl_module: Any,
+        check_stop: Callable[[], None],
+        logits: npt.NDArray[np.float16],
     ) -> Mixture | None:
         """Return the mixture of the network's logits (P, V) with the counts that predicts best.
 
@@ -168,15 +182,24 @@ class CharacterCounts(L.Callback):
         """
         if trainer.world_size > 1:
             with torch.autocast(pl_module.device.type, enabled=False):
-                compute_rank_loss(pl_module.network, self._ids, 0, 1, logits=logits)
+                compute_rank_loss(
+                    pl_module.network,
+                    self._ids,
+                    0,
+                    1,
+                    report=lambda *_: check_stop(),
+                    logits=logits,
+                )
         self._mixtures = []
         if not np.isfinite(logits).all():
             return None
         targets = self._ids[1:].astype(np.int64)
         network_loss = compute_loss(logits, None, targets)
         self._mixtures = [
-            self._fit_mixture(counted, logits, targets, network_loss)
-            for counted in self._counted_texts
+            run_in_thread(
+                partial(self._fit_mixture, text, logits, targets, network_loss), check_stop
+            )
+            for text in self._counted_texts
         ]
         return _find_best(self._mixtures)
 

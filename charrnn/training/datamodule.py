@@ -28,6 +28,7 @@ from charrnn.text.preprocessing import prepare_files, require_pair
 from charrnn.text.prompt import PRIMER_FACT, choose_primer, get_primer_slice
 from charrnn.text.sources import as_name_list
 from charrnn.text.vocabulary import Vocabulary
+from charrnn.training.lightning_loops import count_windows
 
 BLOCK_IDS = 1 << 20  # ids that are copied from the file, and to a GPU, at once
 
@@ -266,10 +267,10 @@ class Windows(IterableDataset[Window]):
             self._epoch += 1
         else:
             # Lightning has restored its counts when it requests the first window.
-            start = self.trainer.fit_loop.batch_idx + 1
+            start, _ = count_windows(self.trainer)
             end = int(min(len(self), self.trainer.num_training_batches))
             epoch, device = self.trainer.current_epoch, self.trainer.strategy.root_device
-            if self.trainer.overfit_batches:
+            if getattr(self.trainer, "overfit_batches", 0):
                 epoch = 0  # the same windows in each epoch
         streams, width = self._select_streams(epoch), self.streams.seq_length
         block_windows = max(1, BLOCK_IDS // (streams.batch_size * width))

@@ -99,7 +99,7 @@ class TrainingLog(L.Callback):
         if self._record is not None:
             checkpoint.setdefault(ENTRY, {})["config"] = self._record
 
-    def _pause(self, *_: Any) -> None:
+    def _pause(self, *_: Any, **__: Any) -> None:
         """Exclude the time from now to the next batch from the speed."""
         if self._pause_start is None:
             self._pause_start = time.perf_counter()
@@ -137,7 +137,7 @@ class TrainingLog(L.Callback):
         self._start, self._logged_step = now, step
         values = {"train/loss": loss, "lr": self._lr, "characters_per_second": speed}
         for name, value in values.items():
-            self.log(name, value, prog_bar=name == "train/loss", logger=False)
+            pl_module.log(name, value, prog_bar=name == "train/loss", logger=False)
         values["epoch"] = step / pl_module.steps_per_epoch
         norm = {} if self._norm is None else {"grad_norm": self._norm.item()}
         for logger in trainer.loggers:
@@ -184,26 +184,34 @@ def _log(logger: Logger, values: dict[str, float], step: int) -> None:
 
 
 class StepNumber(L.Callback):
-    """Gives the metrics of the user's code the same step as those of `TrainingLog`.
+    """Logs the number of trained steps as `step`, if the user's code has logged metrics.
 
-    Lightning counts steps from 0, unless a metric is called `step`. Without metrics of the user,
-    which the callbacks before this one log, `step` would be a row without values.
+    Lightning then logs these metrics under this number, like those of `TrainingLog`. Otherwise it
+    counts steps from 0. Without metrics of the user, it would log an empty row.
     """
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        logged = dict(trainer.logged_metrics)
-        if not logged or not is_fitting(trainer):
-            return
-        trainer.logged_metrics.clear()
-        names = set(trainer.logged_metrics)  # only those of the present loop
-        trainer.logged_metrics.update(logged)
-        if names - {"step"}:
-            self.log("step", torch.tensor(float(trainer.global_step), dtype=torch.float64))
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any, **__: Any) -> None:
+        if is_fitting(trainer) and _list_new_metrics(trainer) - {"step"}:
+            pl_module.log("step", torch.tensor(float(trainer.global_step), dtype=torch.float64))
 
     on_validation_epoch_end = on_train_epoch_end = on_train_batch_end
 
 
-def is_logged_step(trainer: L.Trainer, step: int) -> bool:
+def _list_new_metrics(trainer: L.Trainer) -> set[str]:
+    """Return the metrics that were logged in the present step, validation or epoch.
+
+    `trainer.logged_metrics` has those of all earlier ones, and adds the new ones when it is read.
+    """
+    earlier = dict(trainer.logged_metrics)
+    if not earlier:
+        return set()
+    trainer.logged_metrics.clear()
+    new = set(trainer.logged_metrics)
+    trainer.logged_metrics.update(earlier)
+    return new
+
+
+def is_logged_step(trainer: Any, step: int) -> bool:
     """Return whether a step, counted from 1, is logged.
 
     Logged are the first step, every ``trainer.log_every_n_steps``-th step (0: no others), and the

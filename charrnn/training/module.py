@@ -25,7 +25,7 @@ from charrnn.models.trained import BY_CHARACTER, Architecture, TrainedModel
 from charrnn.networks.network import Network, State, copy_weights, detach_state
 from charrnn.options.cells import NetworkOptions
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training import optimizers, restoring
+from charrnn.training import lightning_loops, optimizers, restoring
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, require_scalar
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.log import StepNumber, TrainingLog
@@ -265,7 +265,7 @@ class LanguageModel(L.LightningModule):
     @property
     def steps_per_epoch(self) -> int:
         """The number of training steps per epoch, once the trainer has a loader."""
-        self.trainer.fit_loop.setup_data()
+        lightning_loops.set_up_training_data(self.trainer)
         batches = self.trainer.num_training_batches
         if batches == math.inf:  # the loader has no length
             return sys.maxsize
@@ -295,7 +295,8 @@ class LanguageModel(L.LightningModule):
 
     def configure_callbacks(self) -> list[Callback]:
         """Add a `TrainingLog` and a `StepNumber` to the trainer if it has none."""
-        callbacks: list[Callback] = self.trainer.callbacks
+        trainer: Any = self.trainer
+        callbacks: list[Callback] = trainer.callbacks
         if not any(isinstance(c, TrainingLog) for c in callbacks):
             callbacks.insert(0, TrainingLog())  # the other callbacks read the logged values
         return [] if any(isinstance(c, StepNumber) for c in callbacks) else [StepNumber()]
@@ -355,6 +356,6 @@ class LanguageModel(L.LightningModule):
         self.best = BestValidation(
             float(entry["best_loss"]), float(entry["best_loss_as_written"]), int(entry["best_step"])
         )
-        if isinstance(self.trainer.datamodule, TextDataModule):
-            restoring.set_progress(checkpoint, self.trainer)
+        if isinstance(getattr(self.trainer, "datamodule", None), TextDataModule):
+            lightning_loops.set_progress(checkpoint, self.trainer)
         restoring.convert_optimizer_states(checkpoint, self.configure_optimizers())

@@ -118,7 +118,7 @@ class Progress(ProgressBar):
         if self._is_enabled:
             say(*" ".join(map(str, args)).split("\n"))
 
-    def on_train_end(self, *_: Any) -> None:
+    def on_train_end(self, *_: Any, **__: Any) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None

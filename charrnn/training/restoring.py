@@ -1,11 +1,10 @@
-"""Restore hidden state, random-number states, optimizers and progress for an exact resume."""
+"""Restore hidden state, random-number states and optimizers for an exact resume."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -104,64 +103,3 @@ def _find_instances(cls: type, configured: Any) -> list[Any]:
         configured = list(configured.values())
     parts = configured if isinstance(configured, (list, tuple)) else ()
     return [instance for part in parts for instance in _find_instances(cls, part)]
-
-
-def is_validation_due(trainer: L.Trainer, epoch: int, window: int, total_windows: int) -> bool:
-    """Return whether Lightning validates after `window` windows of `epoch`, counted from 0."""
-    every_n_epochs = trainer.check_val_every_n_epoch
-    skips_epoch = every_n_epochs is not None and (epoch + 1) % every_n_epochs
-    if skips_epoch or not trainer.enable_validation:
-        return False
-    interval = trainer.val_check_batch  # None if a time interval decides
-    count = total_windows if every_n_epochs is None else window
-    return bool(interval) and count % interval == 0
-
-
-def set_progress(checkpoint: dict[str, Any], trainer: L.Trainer) -> None:
-    """Set the progress counters in a checkpoint to their values in an uninterrupted run.
-
-    Lightning saves a checkpoint after a window, after a validation, after an epoch or after a fit,
-    and resumes differently from each. Some of its counters then differ from an uninterrupted run,
-    and select another shuffle of the text at the next resume: a run that is stopped at the last
-    batch of an epoch, resumed, stopped again and resumed again would end with other weights.
-
-    Here, the counters depend only on the number of trained windows, in two cases: within an epoch,
-    whose `on_train_epoch_end` Lightning still calls, or between two epochs.
-    """
-    loops = checkpoint["loops"]["fit_loop"]
-    epochs, windows = loops["epoch_progress"], loops["epoch_loop.batch_progress"]
-    validations = loops["epoch_loop.val_loop.batch_progress"]
-    total_windows, window = (windows[name]["processed"] for name in ("total", "current"))
-    # Lightning completes a window before it validates.
-    saved_before_validation = windows["total"]["completed"] < total_windows
-    started_epochs, is_last = epochs["total"]["started"], windows["is_last_batch"]
-    # Lightning also counts an epoch as processed if fit ends before its last window.
-    is_processed = epochs["total"]["processed"] == started_epochs
-    is_between_epochs = is_processed and (is_last or not window)
-    ended_epochs = started_epochs if is_between_epochs else started_epochs - 1
-    if is_between_epochs:
-        window, saved_before_validation, windows["is_last_batch"] = 0, False, False
-
-    trainer.fit_loop.setup_data()
-    is_due = is_validation_due(trainer, ended_epochs, window, total_windows)
-    for name in ("total", "current"):
-        epochs[name].update(ready=started_epochs, started=started_epochs)
-        epochs[name].update(processed=ended_epochs, completed=ended_epochs)
-    _set_all(windows["total"], total_windows)
-    _set_all(windows["current"], window)
-    num_validations = 0 if is_between_epochs else validations["total"]["completed"]
-    _set_all(validations["total"], num_validations)
-    if is_due and saved_before_validation:
-        # Lightning starts the validation that these counters describe as interrupted.
-        validations["total"].update(ready=num_validations + 1, started=num_validations + 1)
-        _set_all(validations["current"], 0)
-    # Lightning counts a step after the validation. If one is due, the resume counts this step,
-    # except between epochs if only max_epochs limits the training.
-    counts_again = is_due and not (is_between_epochs and trainer.max_steps == -1)
-    has_stepped = is_last or window % trainer.accumulate_grad_batches == 0
-    steps = checkpoint["global_step"] - (counts_again and has_stepped)
-    loops["epoch_loop.state_dict"]["_batches_that_stepped"] = steps
-
-
-def _set_all(counts: dict[str, int], value: int) -> None:
-    counts.update(dict.fromkeys(counts, value))

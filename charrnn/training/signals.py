@@ -8,12 +8,40 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from charrnn.errors import STOP_SIGNALS, Interrupted, terminate
+
+CHECK_INTERVAL = 0.5  # seconds between two looks for a signal
+T = TypeVar("T")
+
+
+def run_in_thread(work: Callable[[], T], check_stop: Callable[[], None]) -> T:
+    """Return the result of work in a thread, and call `check_stop` every half second meanwhile.
+
+    If `check_stop` raises, the thread is left to itself, and does not outlive the process.
+    """
+    results: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
+
+    def run() -> None:
+        future: Future[T] = Future()
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+        results.put(future)
+
+    threading.Thread(target=run, daemon=True).start()
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return results.get(timeout=CHECK_INTERVAL).result()
+        check_stop()
 
 
 class Signals:

@@ -142,17 +142,22 @@ CASES: dict[str, list[Event]] = {
         # the model file is newer than all checkpoints
         ([Fault("export", "replaced")], killed, None, None),
         ([Fault("checkpoint", "half")], killed, None, None),
-        # best.ckpt is there, and no last.ckpt
+        # last.ckpt is there, and no best.ckpt
         ([Fault("checkpoint", "replaced")], killed, None, None),
     ],
     "signals, a full disk, terminals": [
         ([sent(signal.SIGTERM, "start", "record")], 143, BEFORE, None),
-        ([sent_while_scoring(signal.SIGTERM, 1)], 143, "in the validation after step 7", {7}),
+        ([sent_while_scoring(signal.SIGTERM, 1)], 143, "1 step, 0 s, will be repeated", {6}),
         # one that comes in the last write of a step is seen after the next one
         ([sent(signal.SIGTERM, "checkpoint", "half", 2)], 143, "stopped after step 8", {8}),
         ([sent(signal.SIGTERM, "step", "forward")], 143, STOPPED, {9}),
         (
             [sent(signal.SIGINT, "step", "forward", 2), sent(signal.SIGINT, "step", "backward", 2)],
+            130, "", {9},
+        ),
+        # a Ctrl-C after any signal ends the run at once
+        (
+            [sent(signal.SIGHUP, "step", "forward", 2), sent(signal.SIGINT, "step", "backward", 2)],
             130, "", {9},
         ),
         # no fault of the user's, nor of the checkpoint, with which steps were trained
@@ -161,11 +166,19 @@ CASES: dict[str, list[Event]] = {
             [at_the_start(on_a_terminal), Fault("step", "forward", 2, close_the_terminal)],
             143, "", {11},
         ),
-        ([fills(30_000, "checkpoint", "begin", 2)], 1, "run/checkpoints/last.ckpt.*" + FULL, {11}),
+        ([fills(30_000, "checkpoint", "begin", 3)], 1, "run/checkpoints/last.ckpt.*" + FULL, {13}),
         ([at_the_start(to_a_pipe_that_nobody_reads)], 0, "", {20}),
     ],
+    # The first validation of a process may take long, so it has a checkpoint a step before. The
+    # other checkpoints are those of every 7th step.
+    "SIGTERM in each of five validations, validate_every=4": [
+        ([sent_while_scoring(signal.SIGTERM, count)], 143, f"step {step}; {steps} step", {saved})
+        for count, step, steps, saved in (
+            (1, 4, 1, 3), (3, 8, 1, 7), (3, 12, 5, 7), (5, 16, 2, 14), (3, 20, 5, 15)
+        )
+    ],
     "SIGINT while it scores after the last step, callbacks=ema": [
-        ([sent_while_scoring(signal.SIGINT, 3)], 130, "in the validation after step 20", {20}),
+        ([sent_while_scoring(signal.SIGINT, 6)], 130, "20; 6 steps, 0 s, will be repeated", {14}),
     ],
 }  # fmt: skip
 SLOW: dict[str, list[Event]] = {
@@ -223,6 +236,15 @@ def test_a_difference_would_be_found(place: Path) -> None:
 
 def _reseed() -> None:
     torch.manual_seed(7)
+
+
+def test_a_signal_stops_a_long_sample(place: Path) -> None:
+    """The sample would take minutes."""
+    words = start("run", *SHORT, "callbacks.samples.length=10000000")
+    run(words, place, sent(signal.SIGTERM, "sample", "begin"), code=143)
+    ends_with(
+        place, "stopped in the validation after step 7; 1 step, 0 s, will be repeated; .*run$"
+    )
 
 
 @pytest.mark.slow

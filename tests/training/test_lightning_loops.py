@@ -1,0 +1,158 @@
+"""What charrnn reads and sets of Lightning's loops, each alone: a new version may change it."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+
+from charrnn import LanguageModel, TextDataModule
+from charrnn.training import lightning_loops
+from charrnn.training.lightning_loops import (
+    count_windows,
+    is_validation_due,
+    set_progress,
+    validates_after_next_step,
+)
+from tests.small_runs import assert_same
+from tests.training.notebook import WINDOWS, module_of, trainer
+
+
+class Predictions(L.Callback):
+    """The windows as they are counted, and the validations as they are predicted and come."""
+
+    def __init__(self) -> None:
+        self.windows: list[tuple[int, int]] = []
+        self.predicted: list[int] = []  # the numbers of windows after which it validates
+        self.validated: list[int] = []
+        self.steps_predicted: list[int] = []
+        self.steps_validated: list[int] = []
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+        window, total = count_windows(trainer)
+        if self.windows and self.windows[-1][1] == total:
+            return
+        self.windows.append((window, total))
+        if is_validation_due(trainer, trainer.current_epoch, window, total):
+            self.predicted.append(total)
+        is_step = total % trainer.accumulate_grad_batches == 0
+        if is_step and validates_after_next_step(trainer):
+            self.steps_predicted.append(trainer.global_step + 1)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if not trainer.sanity_checking:
+            self.validated.append(count_windows(trainer)[1])
+            self.steps_validated.append(trainer.global_step)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"val_check_interval": 7},
+        {"val_check_interval": 0.25},
+        {"check_val_every_n_epoch": 2},
+        {"val_check_interval": 9, "check_val_every_n_epoch": None},
+        {"val_check_interval": 4, "accumulate_grad_batches": 2},
+        {"limit_val_batches": 0},
+    ],
+    ids=str,
+)
+def test_windows_are_counted_and_validations_predicted(
+    data: TextDataModule, options: dict[str, Any]
+) -> None:
+    seen = Predictions()
+    trainer(seen, max_epochs=3, **options).fit(module_of(data), data)
+    assert seen.windows == [(i % WINDOWS + 1, i + 1) for i in range(3 * WINDOWS)]
+    assert seen.predicted == seen.validated
+    last = 3 * WINDOWS // options.get("accumulate_grad_batches", 1)
+    expected = [step for step in seen.steps_validated if step > 1]
+    assert [step for step in seen.steps_predicted if step < last] == [
+        step for step in expected if step < last
+    ]
+
+
+def test_the_last_step_is_followed_by_a_validation(data: TextDataModule) -> None:
+    seen = Predictions()
+    trainer(seen, max_steps=13, val_check_interval=5).fit(module_of(data), data)
+    assert 13 in seen.steps_predicted
+
+
+def test_the_number_of_steps_is_known_before_the_first(data: TextDataModule) -> None:
+    """And the loader is requested once."""
+    requests = []
+
+    class Asks(LanguageModel):
+        def configure_optimizers(self) -> Any:
+            assert self.steps_per_epoch == WINDOWS
+            return super().configure_optimizers()
+
+    loader = data.train_dataloader
+    data.train_dataloader = lambda: requests.append(1) or loader()  # type: ignore[method-assign]
+    trainer(max_steps=2).fit(module_of(data, Asks), data)
+    assert requests == [1]
+
+
+class Saves(L.Callback):
+    """Saves after a window, after its validation, and after its epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        trainer.save_checkpoint(self.folder / f"{trainer.global_step}-window.ckpt")
+
+    def on_validation_end(self, trainer: L.Trainer, *_: Any) -> None:
+        trainer.save_checkpoint(self.folder / f"{trainer.global_step}-validation.ckpt")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        trainer.save_checkpoint(self.folder / f"{trainer.global_step}-epoch.ckpt")
+
+
+def test_the_progress_depends_only_on_the_trained_windows(
+    data: TextDataModule, tmp_path: Path
+) -> None:
+    """Each counter that is set exists; those of other times of a step become equal."""
+    run = trainer(Saves(tmp_path), max_epochs=3, val_check_interval=10, num_sanity_val_steps=0)
+    run.fit(module_of(data), data)
+
+    def progress(name: str) -> dict[str, Any]:
+        content = torch.load(tmp_path / f"{name}.ckpt", weights_only=True)
+        before = copy.deepcopy(content["loops"])
+        set_progress(content, run)
+        _assert_same_keys(before, content["loops"])
+        loops: dict[str, Any] = content["loops"]["fit_loop"]
+        return loops
+
+    window = progress("13-window")
+    assert window["epoch_progress"]["total"]["started"] == 1
+    assert window["epoch_loop.batch_progress"]["current"]["completed"] == 13
+    before, after = progress("10-window"), progress("10-validation")
+    batches = "epoch_loop.val_loop.batch_progress"
+    # the validation after window 10 has begun in one, and has ended in the other
+    assert before[batches]["total"]["started"] == before[batches]["total"]["completed"] + 1
+    assert after[batches]["total"]["started"] == after[batches]["total"]["completed"]
+    epoch = progress("20-epoch")
+    assert epoch["epoch_progress"]["current"]["completed"] == 1
+    assert epoch["epoch_loop.batch_progress"]["current"]["completed"] == 0
+    assert_same(progress("40-epoch")["epoch_loop.batch_progress"]["current"],
+                epoch["epoch_loop.batch_progress"]["current"])  # fmt: skip
+
+
+def _assert_same_keys(one: Any, other: Any) -> None:
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            _assert_same_keys(one[key], other[key])
+
+
+def test_no_other_file_knows_the_loops() -> None:
+    folder = Path(lightning_loops.__file__).parents[1]
+    insides = ("fit_loop", "epoch_loop", "val_loop", "trainer._", "_batches_that_stepped")
+    for path in folder.rglob("*.py"):
+        if path.name != "lightning_loops.py":
+            text = path.read_text("utf-8")
+            assert not [name for name in insides if name in text], path
