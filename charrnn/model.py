@@ -103,9 +103,8 @@ class Model:
         Raises:
             InputError: an id is not in the vocabulary.
         """
-        ids = np.asarray(ids, np.int64)
-        if ids.ndim != 1 or not len(ids) or not 0 <= ids.min() <= ids.max() < len(self.vocabulary):
-            size = len(self.vocabulary)
+        ids, size = np.asarray(ids, np.int64), len(self.vocabulary)
+        if ids.ndim != 1 or not len(ids) or not all(0 <= id_ < size for id_ in ids.tolist()):
             raise InputError(f"ids={ids.tolist()}: must be one or more ids below {size}")
         sampler = self._sampler(counts)
         return sampler.reader.step(ids, state or zero_state(sampler.model, len(ids)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from charrnn.errors import InputError
 from charrnn.model import Model, load
 from charrnn.models.trained import TrainedEnsemble
 from charrnn.text.vocabulary import Vocabulary
+from tests import REPOSITORY
 from tests.generation.models import counted, trained_model
 
 # What a model can do
@@ -58,6 +60,19 @@ def test_a_step_is_the_models_and_a_loop_over_it_writes_as_the_sampler(kind: str
     for wrong in ([], [[1]], [-1], [len(model.vocabulary)]):
         with pytest.raises(InputError, match="ids="):
             model.step(wrong)
+
+
+def test_a_decoder_of_your_own_is_the_loop_of_the_page(
+    model: Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(next(block for block in blocks if "model.step(" in block), {"model": model})
+    written = capsys.readouterr().out
+    likeliest = model.logits("\n" + written[:-1]).argsort()[:, -2:]
+    assert [*map(len, (written, likeliest))] == [300, 300]
+    for id_, two in zip(model.vocabulary.encode(written), likeliest, strict=True):
+        assert id_ in two
 
 
 def test_score_is_the_mean_loss(model: Model) -> None:
