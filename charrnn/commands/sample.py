@@ -143,9 +143,7 @@ def _load_novelty(options: SampleOptions, sampler: Sampler) -> Any:
         return None
     for module in plugins.import_modules("sample"):
         return module.Novelty(options, sampler)
-    raise InputError(
-        "novel, report: need charrnn.extras.novelty, which is not installed; reinstall charrnn"
-    )
+    raise InputError("novel, report: this charrnn was installed without them; reinstall charrnn")
 
 
 def _read_start_text(options: SampleOptions, model: Trained) -> str:

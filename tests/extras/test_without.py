@@ -19,7 +19,10 @@ HELP = {"page": "  export  ", "inspect": "  inspect  ", "search": "sweep=tpe", "
 REFUSED = {
     "page": ("export output=x.html", "export: no such command"),
     "inspect": ("inspect", "inspect: no such command"),
-    "novelty": ("sample checkpoint=run novel=40", "need charrnn.extras.novelty"),
+    "novelty": (
+        "sample checkpoint=run novel=40",
+        "novel, report: this charrnn was installed without",
+    ),
     "search": ("train -m sweep=tpe model.dropout=interval(0,0.5)", "sweep=tpe: no such "),
     "serve": ("serve", "serve: no such command"),
     "torch_rnn": ("train -rnn_size 256", "-rnn_size: no such flag"),

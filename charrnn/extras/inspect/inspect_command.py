@@ -36,9 +36,7 @@ FIRST_WORD = "checkpoint"
 def run(options: InspectOptions) -> None:
     """Write a page about `checkpoint` and a passage to `output`."""
     if find_spec("charrnn.extras.page") is None:
-        raise InputError(
-            "inspect: needs charrnn.extras.page, which is not installed; reinstall charrnn"
-        )
+        raise InputError("inspect: this charrnn was installed without its pages; reinstall charrnn")
     from charrnn.extras.inspect.passage_report import make_page
     from charrnn.extras.page.packing import choose_precision, require_page_support
     from charrnn.files import replace_file
