@@ -20,7 +20,7 @@ from charrnn.runs.model_lookup import find_runs_by_age
 from charrnn.runs.run import Result, Run
 from charrnn.runs.summary import read_model_facts, summarize_run
 from charrnn.say import format_duration, say
-from charrnn.text.background import is_same_language
+from charrnn.text.background import is_prose, is_same_language
 from charrnn.text.corpora import CORPORA
 from charrnn.training import LanguageModel
 from charrnn.training.checkpoints import MODEL
@@ -73,8 +73,8 @@ def say_result(result: Result) -> None:
     _say_files(result.folder, facts)
 
 
-def suggest_other_texts(run: Run, text: EncodedText) -> None:
-    """Print the commands that would improve the model of a small text."""
+def suggest_other_text(run: Run, text: EncodedText) -> None:
+    """Print a command that would improve the model of a small text."""
     config, paths = run.config, run.config.data.input_txt
     has_other_text = config.init_from is not None or config.data.background
     characters = sum(map(len, text.splits.values()))
@@ -83,10 +83,11 @@ def suggest_other_texts(run: Run, text: EncodedText) -> None:
     names = ",".join(map(shorten_path, [paths] if isinstance(paths, str) else paths))
     names = names if isinstance(paths, str) else f"[{names}]"
     command = f"charrnn train {shlex.quote(names)}"
-    say(f"another text in its language may help this small one: {command} data.background=FILE")
     if folder := _find_similar_run(text):
         base = shlex.quote(f"init_from={shorten_path(folder)}")
-        say(f"or from a model that knows its language: {command} experiment=small {base}")
+        say(f"better from a model that knows its language: {command} experiment=small {base}")
+    elif is_prose(text):
+        say(f"better with another text in its language: {command} data.background=FILE")
 
 
 def _find_similar_run(text: EncodedText) -> Path | None:
@@ -129,15 +130,15 @@ def say_finished(run: Run) -> Result:
 
 
 def _say_files(folder: Path, facts: dict[str, Any]) -> None:
-    """Print the run's folder, the files that extras make at its end, and how to sample."""
+    """Print the run's folder, the files that extras make at its end, and how to write with it."""
     path = shorten_path(folder)
-    say(f"run folder: {path}")
-    for module in plugins.import_modules("run_end"):
-        if (file := module.at_end(folder)) is not None:
-            say(f"{file.stem}: {shorten_path(file)}")
-    if (folder / MODEL).is_file():
-        lines = " mode=lines novel=true num_samples=20"
-        words = lines if facts.get("is_list") is True else ""
-        say(f"sample from it: charrnn sample checkpoint={shlex.quote(path)}{words}")
-    else:
+    files = [module.at_end(folder) for module in plugins.import_modules("run_end")]
+    say(", with ".join([f"run folder: {path}", *(file.name for file in files if file is not None)]))
+    if not (folder / MODEL).is_file():
         say("no model was saved")
+        return
+    checkpoint = f"checkpoint={shlex.quote(path)}"
+    words = " mode=lines novel=true num_samples=20" if facts.get("is_list") is True else ""
+    say(f"sample from it: charrnn sample {checkpoint}{words}")
+    if "serve" in plugins.list_commands():
+        say(f"write with it in a browser: charrnn serve {checkpoint}")

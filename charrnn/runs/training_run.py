@@ -42,7 +42,7 @@ def train(run: Run) -> Result:
         result = announcements.make_result(run, trainer, module, time.perf_counter() - start)
         folders.write_result(run.folder, run.config.optimized_metric, result.objective)
         announcements.say_result(result)
-        announcements.suggest_other_texts(run, data.encoded)
+        announcements.suggest_other_text(run, data.encoded)
         return result
 
 

@@ -26,6 +26,8 @@ PASSAGE = 32
 # characters). Lists of names share 0.1 to 0.6 of their words, and less than 0.1 across languages.
 SAME_CHARACTERS, SAME_WORDS, SAME_LIST_WORDS = 0.98, 0.65, 0.1
 COMPARED = 1_000_000  # the characters of a text that are compared
+# Code has 3.6 to 14 % of these characters, prose at most 0.2 %, without spaces.
+SIGNS, MAX_SIGNS = frozenset("={}[]<>_\\/|+*#$&@^~`"), 0.02
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -79,6 +81,12 @@ def is_same_language(text: EncodedText, other: EncodedText) -> bool:
     least = SAME_LIST_WORDS if text.is_list else SAME_WORDS
     same_characters = _compute_share(head, set(other_head))
     return same_characters >= SAME_CHARACTERS and _compute_share(words, set(other_words)) >= least
+
+
+def is_prose(text: EncodedText) -> bool:
+    """Return whether a text is neither a list nor code, in which signs are frequent."""
+    head = "".join(next(text.decode_split("train"), "")[:COMPARED].split())
+    return not text.is_list and _compute_share(head, SIGNS) <= MAX_SIGNS
 
 
 def _compute_share(items: Sequence[str], others: Collection[str]) -> float:

@@ -75,14 +75,23 @@ def test_a_small_text_is_told_what_helps(train: Train, workplace: Path, capfd: C
     text = (workplace / "corpus.txt").read_text(encoding="utf-8")
     (workplace / "long.txt").write_text(text * 30, encoding="utf-8")
     train("trainer.max_steps=2", "data.input_txt=long.txt", folder="outputs/train/day/large")
-    assert "charrnn train long.txt data.background=FILE\n" in capfd.readouterr().err
+    last = capfd.readouterr().err.splitlines()[-6:]
+    name = "outputs/train/day/large"
+    assert last[0].startswith("best validation loss ")
+    assert last[1].startswith("trained in ")
+    assert last[2:] == [
+        f"run folder: {name}, with report.html",
+        f"sample from it: charrnn sample checkpoint={name}",
+        f"write with it in a browser: charrnn serve checkpoint={name}",
+        "better with another text in its language: charrnn train long.txt data.background=FILE",
+    ]
     # a newer run on a larger text of other words
     (workplace / "code.txt").write_text("".join(sorted(text)) * 30, encoding="utf-8")
     train("trainer.max_steps=2", "data.input_txt=code.txt", folder="outputs/a/code")
     capfd.readouterr()
     train("trainer.max_steps=2", folder="outputs/train/day/again")
     command = re.search(
-        r"or from a model that .*: charrnn (train .*init_from=.*)", capfd.readouterr().err
+        r"better from a model that .*: charrnn (train .*init_from=.*)", capfd.readouterr().err
     )
     assert command is not None
     words = shlex.split(command[1])
@@ -90,6 +99,15 @@ def test_a_small_text_is_told_what_helps(train: Train, workplace: Path, capfd: C
     few = [word for word in SMALL if not word.startswith(("model.", "data.input_txt"))]
     assert main([*words, *few, "trainer.max_steps=1", "model.dropout=0"]) == 0
     assert "so small a text" not in capfd.readouterr().err
+
+
+def test_code_and_lists_are_told_of_no_other_text(train: Train, capfd: Capture) -> None:
+    code = Path(charrnn.__file__).with_name("data.py").read_text("utf-8")
+    for name, text in (("code", code), ("names", "".join(f"{n:x} smith\n" for n in range(999)))):
+        Path(f"{name}.txt").write_text(text, encoding="utf-8")
+        train("trainer.max_steps=2", f"data.input_txt={name}.txt", folder=f"outputs/{name}/run")
+        last = capfd.readouterr().err.splitlines()[-1]
+        assert last.startswith("write with it in a browser: charrnn serve checkpoint="), name
 
 
 def test_losses_of_other_texts_are_no_rank(train: Train, workplace: Path, capfd: Capture) -> None:

@@ -29,7 +29,7 @@ class Page:
 def test_a_run_leaves_one(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     run = train("trainer.max_steps=21", "tags=['for <me>']", "model.batchnorm=true")
     said = capfd.readouterr().err
-    assert "report: run/report.html" in said
+    assert "run folder: run, with report.html" in said
     page = Page(run / "report.html")
     told = re.search(r"[\d,]+ parameters", said)
     assert told is not None
