@@ -27,6 +27,7 @@ _HEADINGS = {
     "seconds": "time",
 }
 _NOT_IN_TABLE = ("steps", "parameters", "characters_per_second", "text", "metric", "objective")
+MAX_WIDTH = 120  # characters of a table
 _LOSSES = ("loss", "mean", "deviation")
 _NETWORK_LOSSES = ("network_loss", "network_mean", "network_deviation")
 # Options that are not compared: the text is the table's title, and a resume adds the last two.
@@ -84,7 +85,7 @@ class Leaderboard:
         return {run.folder: run.numbers for run in self.runs}
 
     def describe(self) -> tuple[str, list[str]]:
-        """Return a table and a command line that samples from the best run, for each text.
+        """Return a table for each text, and lines about hidden options and about the best run.
 
         Losses on different texts, or on different splits of a text, are not comparable.
         """
@@ -95,30 +96,48 @@ class Leaderboard:
             fingerprint = run.fingerprint or fingerprints.get(run.scored_on)
             groups[run.scored_on, fingerprint].append(run)
         tables, lines = [], []
+        all_hidden: dict[str, None] = {}
         for runs in groups.values():
             text = runs[0].text
             name = escape_unprintable(text)
             title, of_text = (f"{name}:\n", f" on {name}") if len(groups) > 1 else ("", "")
             board = Leaderboard(self.folder, runs)
-            tables.append(title + board._format())
+            table, hidden = board._format()
+            tables.append(title + table)
+            all_hidden |= dict.fromkeys(hidden)
             if best := find_best_run(board.numbers, name_ranking(board.numbers)):
                 path = shlex.quote(shorten_path(best))
                 lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
+        if all_hidden:
+            names = shorten(", ".join(all_hidden))
+            lines.insert(0, f"too wide for the table: {names}; json=true and csv=FILE have them")
         return "\n\n".join(tables), lines
 
-    def _format(self) -> str:
+    def _format(self) -> tuple[str, list[str]]:
+        """Return a table of at most `MAX_WIDTH` columns, and the options that it lacks.
+
+        The widest options are left out. The name of a run is never cut, because commands take it.
+        """
         rows = self.rows
         hidden = {*_NOT_IN_TABLE}
         if all(row["loss"] == row["network_loss"] for row in rows):
             hidden.update(_NETWORK_LOSSES)  # They are equal if no model has counts.
         if all(row["seeds"] <= 1 for row in rows):
             hidden.update((*_LOSSES[1:], *_NETWORK_LOSSES[1:], "seeds"))
-        names = [name for name in rows[0] if name not in hidden]
-        lines = [[_HEADINGS.get(name, name) for name in names]]
-        lines += [[_format_cell(name, row[name]) for name in names] for row in rows]
-        lines = [[*map(escape_unprintable, line)] for line in lines]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join("  ".join(map(str.rjust, line, widths)) for line in lines)
+        columns: dict[str, list[str]] = {}
+        for name in (name for name in rows[0] if name not in hidden):
+            cells = [_HEADINGS.get(name, name), *(_format_cell(name, row[name]) for row in rows)]
+            columns[name] = [*map(escape_unprintable, cells)]
+        widths = {name: max(map(len, column)) for name, column in columns.items()}
+        fixed = ("run", "seeds", *_LOSSES, *_NETWORK_LOSSES, *self.runs[0].numbers)
+        options = sorted(widths.keys() - {*fixed}, key=lambda name: (widths[name], name))
+        dropped = []
+        while options and sum(widths.values()) + 2 * (len(widths) - 1) > MAX_WIDTH:
+            dropped.append(options.pop())
+            del widths[dropped[-1]], columns[dropped[-1]]
+        lines = zip(*columns.values(), strict=True)
+        table = "\n".join("  ".join(map(str.rjust, line, widths.values())) for line in lines)
+        return table, dropped
 
 
 def rank_runs(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Leaderboard:

@@ -68,6 +68,27 @@ def test_the_table(place: Path, capsys: Capture) -> None:
     assert err == ("sample from the best: charrnn sample checkpoint=outputs/train/day/b\n")
 
 
+def test_wide_options_are_left_out_of_the_table(place: Path, capsys: Capture) -> None:
+    own = "+callbacks.own"
+    words = (f"{own}._target_=my_package." + 60 * "w", f"{own}.path=" + 80 * "x", f"{own}.n=3")
+    write_run(place / "outputs" / "train" / "day" / "d", [(10, 2.5)], 200, (*words, "seed=3"))
+    assert main(["runs"]) == 0
+    out, err = capsys.readouterr()
+    header, *_, last = out.splitlines()
+    assert header.split() == [
+        *("run", "loss", "step", "time", "optimizer.lr", "model", "callbacks.own.n", "seed")
+    ]
+    assert max(map(len, out.splitlines())) <= 120
+    assert last.split() == ["train/day/c", "0.1"]
+    names = "callbacks.own.path, callbacks.own._target_"
+    assert err.splitlines()[0] == (
+        f"too wide for the table: {names}; json=true and csv=FILE have them"
+    )
+    assert main(["runs", "json=true"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[2]["callbacks.own.path"] == 80 * "x"
+
+
 def test_any_order(place: Path, capsys: Capture) -> None:
     assert order(capsys, "sort=optimizer.lr") == ["b", "a", "c"]
     assert order(capsys, "sort=-optimizer.lr") == ["c", "a", "b"]
