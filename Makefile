@@ -8,19 +8,29 @@ ARGS ?=
 .DEFAULT_GOAL := help
 
 # the run that this makes, and no other that begins meanwhile; with ARGS="resume=..." the newest
+# After Ctrl-C charrnn has said how to go on; make ends by the same signal, without words of its own.
 define train_and_sample
-@run=outputs/train/$$(date +%Y-%m-%d/%H-%M-%S); \
+@trap : INT; run=outputs/train/$$(date +%Y-%m-%d/%H-%M-%S); \
 $(BIN)/charrnn train $(1) $(if $(findstring resume=,$(ARGS)),,hydra.run.dir=$$run hydra.sweep.dir=$$run) $(ARGS) && \
-$(BIN)/charrnn sample length=500 $$(test -d $$run && echo checkpoint=$$run)
+$(BIN)/charrnn sample length=500 $$(test -d $$run && echo checkpoint=$$run) || \
+{ code=$$?; test $$code = 130 || exit $$code; }
 endef
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
-# pip's words go into a log, which is shown where it fails
+# pip's words go into a log, which is shown where it fails. What it works on is named meanwhile.
+# A shell without job control starts pip deaf to Ctrl-C, so the shell ends it.
 define pip_install
-@$(BIN)/python -m pip install --disable-pip-version-check --editable '.[$(EXTRAS)]' \
-  >.venv/pip.log 2>&1 || { cat .venv/pip.log; echo "setup: pip failed; it says why above"; exit 1; }
+@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+  --editable '.[$(EXTRAS)]' >.venv/pip.log 2>&1 & pip=$$!; last=; \
+trap 'kill $$pip; exit 130' INT TERM HUP; \
+while kill -0 $$pip 2>/dev/null; do \
+  sleep 2; \
+  now=$$(sed -nE 's,^ *(Collecting|Downloading) ([^ ]*/)?([^][ ;<>=!~(]*).*,\1 \3,p; s,^(Installing) collected.*,\1 the packages,p' .venv/pip.log | tail -n 1); \
+  test "$$now" = "$$last" || echo "setup: $$now"; last=$$now; \
+done; \
+wait $$pip || { cat .venv/pip.log; echo "setup: pip failed; it says why above"; exit 1; }
 endef
 
 setup: $(BIN)/.ready  ## make .venv with what README uses (nothing to do when nothing changed)
