@@ -81,10 +81,27 @@ def _score_text(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Iter
     if options.window is not None:
         facts["window"] = options.window
         heading += f", in windows of {options.window} from the zero state"
+    _explain_difference(options, trained, score)
     if (members := len(trained.members)) > 1:
         facts["model"] = f"ensemble of {members}"
         heading += f", {facts['model']}"
     return facts, [heading, *score.format_lines()]
+
+
+def _explain_difference(options: EvaluateOptions, trained: Trained, score: Score) -> None:
+    """Print why the loss is not the one in the table of `charrnn runs`, if both are of a run."""
+    data, (model, *others) = options.data, trained.members
+    is_own_split = data.input_txt is None and data.input_h5 is None and options.split == "val"
+    if others or not is_own_split or options.window is not None or model.loss is None:
+        return
+    if abs(score.loss - model.loss) <= 1e-4:
+        return
+    reason = "the loss of the first characters of the split"
+    if options.counts != "auto":
+        reason = "the loss with counts=auto"
+    elif trained.counts is not None:
+        reason += ", each half mixed with its counts as the other half fits best"
+    say(f"`charrnn runs` has {model.loss:.4f}, {reason}")
 
 
 def _score_parts(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Iterable[str]]:
