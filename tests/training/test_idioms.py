@@ -253,6 +253,11 @@ COMMANDS = {
     # in the template's words
     "trainer.devices=2 trainer.strategy=ddp_spawn": "one of auto, ddp",
     "++trainer.val_check_interval=0.5 trainer.max_epochs=2": "",
+    "trainer.val_check_interval=10 trainer.max_steps=20": "",
+    "+trainer.val_check_interval=30 trainer.max_steps=30": "",
+    "trainer.val_check_interval=10 trainer.check_val_every_n_epoch=2": "",
+    "trainer.val_check_interval=0": "validate_every=0 turns validation off",
+    "trainer.val_check_interval=0 validate_every=0 trainer.max_steps=3": "",
     "++trainer.gpus=0": "lightning.Trainer takes no gpus",
     "model.optimizer.lr=0.01": "write optimizer.NAME=",
 }
