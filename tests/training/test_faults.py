@@ -174,11 +174,11 @@ CASES: dict[str, list[Event]] = {
     "SIGTERM in each of five validations, validate_every=4": [
         ([sent_while_scoring(signal.SIGTERM, count)], 143, f"step {step}; {steps} step", {saved})
         for count, step, steps, saved in (
-            (1, 4, 1, 3), (3, 8, 1, 7), (3, 12, 5, 7), (5, 16, 2, 14), (3, 20, 5, 15)
+            (1, 4, 1, 3), (2, 8, 1, 7), (2, 12, 5, 7), (3, 16, 2, 14), (2, 20, 5, 15)
         )
     ],
     "SIGINT while it scores after the last step, callbacks=ema": [
-        ([sent_while_scoring(signal.SIGINT, 6)], 130, "20; 6 steps, 0 s, will be repeated", {14}),
+        ([sent_while_scoring(signal.SIGINT, 3)], 130, "20; 6 steps, 0 s, will be repeated", {14}),
     ],
 }  # fmt: skip
 SLOW: dict[str, list[Event]] = {
