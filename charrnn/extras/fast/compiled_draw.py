@@ -62,13 +62,13 @@ def draw_next(draws, b, t, last, logits, weights):  # type: ignore[no-untyped-de
     for v in range(len(logits)):
         logits[v] += bias[b, v]
     is_lifted = 1 if runs[b] >= RUN_LENGTH else 0
-    id_ = _draw(logits, weights, uniforms[b, t], greedy[b], limits[is_lifted, b])
+    id_ = draw(logits, weights, uniforms[b, t], greedy[b], limits[is_lifted, b])
     runs[b] = _count_blanks(runs[b], last, id_, blanks)
     return id_
 
 
 @inline
-def _draw(logits, weights, uniform, greedy, limits):  # type: ignore[no-untyped-def]
+def draw(logits, weights, uniform, greedy, limits):  # type: ignore[no-untyped-def]
     """Return the id that `charrnn.generation.draw` draws, or -1 if the logits are not finite."""
     top, has_no_nan = np.int32(-(2**31)), True
     for v in range(len(logits)):
