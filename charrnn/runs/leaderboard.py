@@ -105,7 +105,7 @@ class Leaderboard:
             table, hidden = board._format()
             tables.append(title + table)
             all_hidden |= dict.fromkeys(hidden)
-            if best := find_best_run(board.numbers, name_ranking(board.numbers)):
+            if best := find_best_run(board.numbers):
                 path = shlex.quote(shorten_path(best))
                 lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
         if all_hidden:

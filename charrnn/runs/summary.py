@@ -91,8 +91,7 @@ def summarize_run(folder: Path) -> Summary:
     characters = _to_count(facts.get("characters_a_step"))
     steps = int(rows[-1]["step"]) if rows else 0
     numbers = {
-        **_find_best(facts, rows),
-        **_read_objective(folder),
+        **_find_best(folder, facts, rows),
         "steps": steps,
         "parameters": _to_count(facts.get("parameters")),
         "seconds": round(steps * characters / speed, 1) if characters and speed else None,
@@ -113,27 +112,23 @@ def summarize_run(folder: Path) -> Summary:
 
 def read_numbers(folder: Path) -> dict[str, Any]:
     """Return the losses of a run's best model, and the objective of its sweep."""
-    best = _find_best(read_model_facts(folder), read_rows(folder))
-    return {**best, **_read_objective(folder)}
+    return _find_best(folder, read_model_facts(folder), read_rows(folder))
 
 
-def _read_objective(folder: Path) -> dict[str, Any]:
-    """Return the `metric` that the run's sweep minimizes, and its value, the `objective`."""
-    metric, objective = read_result(folder)
-    return {"metric": metric, "objective": objective}
-
-
-def _find_best(facts: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+def _find_best(folder: Path, facts: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     """Return `loss`, `network_loss` and `step` of a run's best model; None without validation.
 
-    Without facts, because the model file was removed, the best row of metrics.csv counts.
+    Without facts, because the model file was removed, the best row of metrics.csv counts. The
+    `objective` is the value of the `metric` that the run's sweep minimizes.
     """
     loss, network_loss = find_loss(facts, LOSS_AS_WRITTEN, LOSS), find_loss(facts, LOSS)
     step = _to_count(facts.get("step")) if loss is not None else None
     if loss is None and (best := find_best_row(rows)):
         loss, network_loss = get_loss(best), best["val/loss"]
         step = int(best["step"])
-    return {"loss": loss, "network_loss": network_loss, "step": step}
+    metric, objective = read_result(folder)
+    numbers = {"loss": loss, "network_loss": network_loss, "step": step}
+    return {**numbers, "metric": metric, "objective": objective}
 
 
 def name_ranking(runs: Mapping[Path, dict[str, Any]]) -> str:
@@ -142,10 +137,14 @@ def name_ranking(runs: Mapping[Path, dict[str, Any]]) -> str:
     return "objective" if len(metrics) == 1 and None not in metrics else "loss"
 
 
-def find_best_run(runs: Mapping[Path, dict[str, Any]], ranking: str) -> Path | None:
-    """Return the folder with the lowest number of this name, or None if no run has one."""
-    folders = [folder for folder, numbers in runs.items() if numbers[ranking] is not None]
-    return min(folders, key=lambda folder: runs[folder][ranking], default=None)
+def find_best_run(runs: Mapping[Path, dict[str, Any]], ranking: str = "") -> Path | None:
+    """Return the folder with the lowest number of this name, or None if no run has one.
+
+    By default, this is the number of `name_ranking`.
+    """
+    name = ranking or name_ranking(runs)
+    folders = [folder for folder, numbers in runs.items() if numbers[name] is not None]
+    return min(folders, key=lambda folder: runs[folder][name], default=None)
 
 
 def read_rows(folder: Path) -> list[Row]:
