@@ -130,10 +130,9 @@ class CharacterCounts(L.Callback):
         self, data: TextDataModule, val: SplitIds, weight_bytes: int
     ) -> list[_CountedText]:
         """Count the training split without the background, and with it if there is one."""
-        vocabulary, train = data.vocabulary, data.encoded.get_split("train")
+        train, size = data.encoded.get_split("train"), len(data.vocabulary)
         if len(train) > self.characters:
             say(f"counts: of the first {self.characters:,} of {len(train):,} characters")
-        size = len(vocabulary)
         # Ids of 64 bits would take most of the memory of counting.
         dtype = np.min_scalar_type(size - 1)
         ids, held_out = train[: self.characters].astype(dtype), val[:MAX_CHARACTERS].astype(dtype)
@@ -141,26 +140,28 @@ class CharacterCounts(L.Callback):
         self._is_part = len(val) > len(self._ids)
         self._is_short = len(train) < SHORT_TEXT
         background = self._read_background(data, self.characters - len(ids)).astype(dtype)
-        texts: list[tuple[list[npt.NDArray[Any]], dict[str, Any]]] = [([ids], {})]
+        backgrounds = [background[:0], background] if len(background) else [background]
+        return [self._count_text(data, ids, each, held_out, weight_bytes) for each in backgrounds]
+
+    def _count_text(
+        self, data: TextDataModule, ids: Ids, background: Ids, held_out: Ids, weight_bytes: int
+    ) -> _CountedText:
+        """Count the ids of a text after those of its background, which may be empty."""
+        size, facts = len(data.vocabulary), {}
         if len(background):
             facts = {"background": str(data.background), "background_counted": len(background)}
-            texts.append(([background, ids], facts))
+        text = np.concatenate([background, ids])
+        table = count_with_best_context(text, held_out, size, self.context)
+        runs = count_runs([ids, background] if len(background) else [ids], size, table.context)
+        table_bytes = sum(array.nbytes for array in table.to_arrays().values())
+        max_bytes = int(WORDS_SHARE * (weight_bytes + table_bytes))
         max_letters = 0 if data.encoded.is_list else self.words
-        letters = number_letters(vocabulary)
-        counted = []
-        for parts, text_facts in texts:
-            text = np.concatenate(parts)
-            table = count_with_best_context(text, held_out, size, self.context)
-            runs = count_runs(parts[::-1], size, table.context)
-            table_bytes = sum(array.nbytes for array in table.to_arrays().values())
-            max_bytes = int(WORDS_SHARE * (weight_bytes + table_bytes))
-            words = count_words(ids, letters, max_letters, max_bytes)
-            counts = Counts(table, runs, words, COUNTS_ONLY)
-            states = counts.find_states(self._ids[None, :-1], counts.zero_state(1))
-            places = counts.observe(states)
-            places = places._replace(log_probs=places.log_probs.astype(np.float16))
-            counted.append(_CountedText(counts, places, text_facts))
-        return counted
+        words = count_words(ids, number_letters(data.vocabulary), max_letters, max_bytes)
+        counts = Counts(table, runs, words, COUNTS_ONLY)
+        states = counts.find_states(self._ids[None, :-1], counts.zero_state(1))
+        places = counts.observe(states)
+        places = places._replace(log_probs=places.log_probs.astype(np.float16))
+        return _CountedText(counts, places, facts)
 
     def _read_background(self, data: TextDataModule, limit: int) -> Ids:
         """Return the ids (n,) of the background, n <= `limit`, without held-out passages."""
@@ -183,24 +184,17 @@ class CharacterCounts(L.Callback):
         if trainer.world_size > 1:
             with torch.autocast(pl_module.device.type, enabled=False):
                 compute_rank_loss(
-                    pl_module.network,
-                    self._ids,
-                    0,
-                    1,
-                    report=lambda *_: check_stop(),
-                    logits=logits,
-                )
+                    pl_module.network, self._ids, 0, 1,
+                    report=lambda *_: check_stop(), logits=logits,
+                )  # fmt: skip
         self._mixtures = []
         if not np.isfinite(logits).all():
             return None
         targets = self._ids[1:].astype(np.int64)
         network_loss = compute_loss(logits, None, targets)
-        self._mixtures = [
-            run_in_thread(
-                partial(self._fit_mixture, text, logits, targets, network_loss), check_stop
-            )
-            for text in self._counted_texts
-        ]
+        for text in self._counted_texts:
+            fit = partial(self._fit_mixture, text, logits, targets, network_loss)
+            self._mixtures.append(run_in_thread(fit, check_stop))
         return _find_best(self._mixtures)
 
     def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
