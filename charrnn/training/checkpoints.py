@@ -1,6 +1,7 @@
 """Write the checkpoints and the model file of a run.
 
-checkpoints/last.ckpt       every `checkpoint_every` steps and at the end, for an exact resume
+checkpoints/last.ckpt       every `checkpoint_every` steps, with each best.ckpt and at the end, for
+                            an exact resume
 checkpoints/best.ckpt       at the lowest validation loss
 checkpoints/step-N.ckpt     every `keep_every` steps; never overwritten
 model.safetensors           the best model, ready to sample
@@ -82,7 +83,7 @@ class RunCheckpoints(Checkpoint):
         self.root = Path()
         self._signals = Signals()
         self._step = 0
-        # Of the checkpoint from which a resume would continue: the step, and when it was written
+        # of last.ckpt: the step, and when it was written
         self._saved_step, self._saved_at = 0, 0.0
         self._validation_start = 0.0
         self._may_take_long = True  # the next validation; the first one is unknown
@@ -123,8 +124,6 @@ class RunCheckpoints(Checkpoint):
             trainer.should_stop = True  # Lightning then validates a last time
         if not self._is_validation_next(trainer):
             self._save(trainer, pl_module)
-        elif not _stops_early(trainer):
-            self._stop_before_validation(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._signals.stop()
@@ -162,14 +161,6 @@ class RunCheckpoints(Checkpoint):
         is_last = _stops_early(trainer) and trainer.enable_validation
         return is_last or is_validation_due(trainer, trainer.current_epoch, *count_windows(trainer))
 
-    def _stop_before_validation(self, trainer: Any, module: Any) -> None:
-        """Write last.ckpt and raise Interrupted after a signal. The resume validates first."""
-        received, _ = self._reduce_signals(trainer)
-        if received:
-            if not trainer.fast_dev_run:
-                self._write(trainer, module, [LAST])
-            raise Interrupted(f"stopped after step {trainer.global_step:,}", received)
-
     def _save(self, trainer: Any, module: Any, validation: Validation | None = None) -> None:
         """Write the checkpoints that are due at this step. Raise Interrupted after a signal."""
         step = trainer.global_step
@@ -182,7 +173,7 @@ class RunCheckpoints(Checkpoint):
         is_best = is_best if validation is None else validation.is_best
         names = [BEST] if is_best else []
         names += [f"step-{step}.ckpt"] if is_kept else []
-        names += [LAST] if is_due else []
+        names += [LAST] if is_due or is_best else []
         if names and not trainer.fast_dev_run:
             self._write(trainer, module, names, validation)
         if received:
@@ -207,8 +198,7 @@ class RunCheckpoints(Checkpoint):
             if name == BEST and trainer.is_global_zero:
                 model = None if validation is None else validation.model
                 model_file.save(self.root / MODEL, model or self._read_model(module))
-        if LAST in names or not (self.folder / LAST).exists():
-            self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
 
     def _read_model(self, module: Any) -> TrainedModel:
         """Return the model without a validation: from best.ckpt, where averaged weights are."""

@@ -170,11 +170,11 @@ CASES: dict[str, list[Event]] = {
         ([at_the_start(to_a_pipe_that_nobody_reads)], 0, "", {20}),
     ],
     # The first validation of a process may take long, so it has a checkpoint a step before. The
-    # other checkpoints are those of every 7th step.
+    # others are those of every 7th step, and of each best validation.
     "SIGTERM in each of five validations, validate_every=4": [
         ([sent_while_scoring(signal.SIGTERM, count)], 143, f"step {step}; {steps} step", {saved})
         for count, step, steps, saved in (
-            (1, 4, 1, 3), (2, 8, 1, 7), (2, 12, 5, 7), (3, 16, 2, 14), (2, 20, 5, 15)
+            (1, 4, 1, 3), (2, 8, 1, 7), (2, 12, 4, 8), (2, 16, 2, 14), (2, 20, 4, 16)
         )
     ],
     "SIGINT while it scores after the last step, callbacks=ema": [
