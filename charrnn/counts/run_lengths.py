@@ -4,9 +4,14 @@ A context of K characters does not tell how long a run already is, and a mixture
 counts writes blank pages. So in a run of K or more characters, and of 4 or more, the probability
 that it continues is taken from the lengths of the text's runs:
 
-    p(one more) = (runs longer than L) / (runs of L or more)
+    p(one more) = (runs longer than L + 0.9) / (runs of L or more + 1)
 
-for a run of L characters so far. The model's probabilities are only used for the other characters.
+for a run of L characters so far, as if one more run had continued with a probability of 0.9. So a
+length at which no run ended is no surprise of nine nats. Beyond the longest run, one more character
+has a probability of 1/4. The model's probabilities are only used for the other characters.
+
+From the longest run on, another character is always likelier than one more. Otherwise a greedy text
+would never leave a run of a text with few of them.
 """
 
 from __future__ import annotations
@@ -24,7 +29,10 @@ from charrnn.counts.table import Floats, Ids, read_numbers
 MAX_RUN = 65_535  # longer runs count as runs of this length
 _LEAST_RUN = 4  # no word repeats a character more often
 _MIN_REPEATS = 2  # characters of a text that must follow a run of the least length
-MAX_ODDS = 1e4  # no continuation is certain
+# the probability with which one additional run continues, fitted on code, tables and prose
+CONTINUES = 0.9
+ODDS_BEYOND = np.float32(1 / 3)  # that a run continues that is longer than all known ones
+MARGIN = np.float32(0.01)  # of the likeliest other character from the longest run on, in nats
 
 
 class RunOdds(NamedTuple):
@@ -33,18 +41,21 @@ class RunOdds(NamedTuple):
     rows: Ids  # (R,), the numbers of the places, in ascending order
     characters: Ids  # (R,), the id of each run's character
     odds: Floats  # (R,), p / (1 - p), where p is the probability that the run continues
+    may_end: npt.NDArray[np.bool_]  # (R,), whether no known run is longer
 
     def apply(self, scores: npt.NDArray[Any]) -> None:
         """Set the score of each run's character in scores (P, V), in place.
 
-        The result is the logits with which each run continues with its probability. The ratios
-        between all other characters stay the same.
+        The result is the logits with which each run continues with its probability, which is
+        limited where `may_end`. The ratios between all other characters stay the same.
         """
         others, n = scores[self.rows], np.arange(len(self.rows))
         others[n, self.characters] = -np.inf
         highest = others.max(-1, keepdims=True)
         sums = np.exp(others - highest).sum(-1)
-        scores[self.rows, self.characters] = np.log(sums) + highest[:, 0] + np.log(self.odds)
+        continued = np.log(sums) + highest[:, 0] + np.log(self.odds)
+        limited = np.minimum(continued, highest[:, 0] - MARGIN)
+        scores[self.rows, self.characters] = np.where(self.may_end, limited, continued)
 
 
 @dataclass(frozen=True)
@@ -86,13 +97,17 @@ class RunLengths:
         return self.characters * (MAX_RUN + 1) + self.lengths
 
     @cached_property
-    def odds(self) -> Floats:
-        """The odds (R,) that a run continues after each of the lengths."""
+    def odds(self) -> tuple[Floats, Floats]:
+        """The odds (R,) that a run continues after each length, and after one just below it.
+
+        The second are for lengths that no known run has.
+        """
         sums = np.append(self.counts[::-1].cumsum()[::-1], 0)  # the runs from an entry to the end
         ends = np.searchsorted(self.characters, self.characters, "right")
         longer = sums[1:] - sums[ends]
-        odds = longer.astype(np.float32) / self.counts.astype(np.float32)
-        return odds.clip(1 / MAX_ODDS, MAX_ODDS).astype(np.float32)
+        after = (longer + CONTINUES) / (self.counts + 1 - CONTINUES)
+        below = (longer + self.counts + CONTINUES) / (1 - CONTINUES)
+        return after.astype(np.float32), below.astype(np.float32)
 
     def find_odds(self, characters: Ids, lengths: Ids) -> RunOdds:
         """Return the places (P,) with runs of `least` characters or more, and their odds.
@@ -107,10 +122,12 @@ class RunLengths:
         keys = characters * (MAX_RUN + 1) + lengths[rows]
         firsts, ends = (np.searchsorted(self._keys, keys, side) for side in ("left", "right"))
         has_longer = ends < np.searchsorted(self.characters, characters, "right")
-        odds = np.where(has_longer, np.float32(MAX_ODDS), np.float32(1 / MAX_ODDS))
         is_known = firsts < ends  # whether the text has runs of exactly this length
-        odds[is_known] = self.odds[firsts[is_known]]
-        return RunOdds(rows, characters, odds)
+        is_below = has_longer & ~is_known
+        odds = np.full(len(rows), ODDS_BEYOND)
+        for has_entry, of_entry in zip((is_known, is_below), self.odds, strict=True):
+            odds[has_entry] = of_entry[firsts[has_entry]]
+        return RunOdds(rows, characters, odds, ~has_longer)
 
 
 def count_runs(texts: Sequence[Ids], vocabulary_size: int, context: int) -> RunLengths:

@@ -35,7 +35,7 @@ def two_models(n, size=7, words=False):
     ids = np.where(RNG.random(len(rows)) < 0.5, targets[rows], RNG.integers(0, size, len(rows)))
     scores = WordScores(rows, ids, RNG.random(len(rows)) * 3, RNG.random(len(rows)) < 0.3)
     features = compute_features(depths, is_inside)
-    runs = RunOdds(no_ids, no_ids, np.zeros(0, np.float32))
+    runs = RunOdds(no_ids, no_ids, np.zeros(0, np.float32), np.zeros(0, bool))
     return (
         network,
         Places(counts.astype(np.float32), features, scores if words else None, runs),

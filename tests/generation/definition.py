@@ -142,8 +142,13 @@ class KneserNey:
         return max(k for k in range(min(K, end) + 1) if tuple(before[end - k :]) in self.known)
 
 
-def odds_of_run(text: Sequence[int], before: Sequence[int], context: int) -> float | None:
-    """Odds that the run at the end of `before` goes on; None outside of a long run."""
+def odds_of_run(
+    text: Sequence[int], before: Sequence[int], context: int
+) -> tuple[float, bool] | None:
+    """Odds that the run at the end of `before` goes on, and whether no run of the text is longer.
+
+    None outside of a long run.
+    """
     least = max(context, 4)
     runs = [(c, len(list(same))) for c, same in groupby(text)]
     character, length = before[-1], len(list(takewhile(before[-1].__eq__, reversed(before))))
@@ -151,9 +156,9 @@ def odds_of_run(text: Sequence[int], before: Sequence[int], context: int) -> flo
     if length < least or sum(n - least for n in lengths) < 2:
         return None
     longer, equal = (sum(f(n, length) for n in lengths) for f in (operator.gt, operator.eq))
-    if not longer:
-        return 1e-4
-    return min(longer / equal, 1e4) if equal else 1e4
+    if not longer and not equal:
+        return 1 / 3, True
+    return (longer + 0.9) / (equal + 0.1), not longer
 
 
 def word_before(before: Sequence[int], vocabulary: Vocabulary) -> str:
@@ -189,13 +194,15 @@ def log_probabilities(
     words = words_of(counted, model.vocabulary, longest) if model.counts.words is not None else {}
     for t in range(len(ids)):
         before = ids[: t + 1].tolist()
-        p, odds = counts.probabilities(before), odds_of_run(counted, before, counts.context)
-        if odds is not None:
+        p, run = counts.probabilities(before), odds_of_run(counted, before, counts.context)
+        if run is not None:
             rest = logs[t] if any(weights.network) else np.log(p)
-            going_on = odds / (1 + odds)
             rest[before[-1]] = -np.inf
-            logs[t] = log_softmax(rest) + math.log(1 - going_on)
-            logs[t][before[-1]] = math.log(going_on)
+            rest = log_softmax(rest)
+            odds, is_longest = run
+            going_on = min(math.log(odds), rest.max() - 0.01) if is_longest else math.log(odds)
+            rest[before[-1]] = going_on
+            logs[t] = log_softmax(rest)
             continue
         depth, word = counts.length(before) / counts.context, word_before(before, model.vocabulary)
         place = 2 if word and model.counts.words is not None else 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import fields
+from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -11,12 +13,14 @@ import pytest
 import yaml
 
 from charrnn.cli import help_page
+from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.errors import InputError
 from charrnn.generation import dry
 from charrnn.model import Model
 from charrnn.options.sampling import SamplingParams
+from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import FILTERS, assert_follows, dry_penalties, probabilities
-from tests.generation.models import blank_model, params, trained_model
+from tests.generation.models import blank_model, counted, params, trained_model
 
 MODEL = Model(trained_model(conviction=3))
 # what each field is given below, so that it changes the text; None: what is no matter of the draw
@@ -146,3 +150,20 @@ def test_dry_takes_no_longer_after_one_character_repeated() -> None:
             penalties.fill(np.zeros(60))
         seconds.append(process_time() - start)
     assert seconds[0] < 10 * seconds[1] < 5
+
+
+@pytest.mark.parametrize("name", ["argparse", "statistics"])
+@pytest.mark.parametrize("precision", [32, 8])
+def test_a_greedy_text_leaves_each_run(name: str, precision: int) -> None:
+    if precision == 8:
+        pytest.importorskip("numba", reason="the extra fast is not installed")
+    text = Path(str(importlib.import_module(name).__file__)).read_text("utf-8")
+    model = Model(counted(text=text, weights=COUNTS_ONLY, vocabulary=Vocabulary(sorted({*text}))))
+    assert model.trained.counts is not None
+    runs = model.trained.counts.runs
+    assert len(runs.lengths)
+    for id_ in {*runs.characters.tolist()}:
+        longest = int(runs.lengths[runs.characters == id_].max())
+        character = model.trained.vocabulary.decode([id_])
+        asked: Any = {"start_text": 9 * character, "temperature": 0, "precision": precision}
+        assert model.generate(longest, **asked) != character * longest

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from charrnn.counts.mixing import Counts
-from charrnn.counts.run_lengths import MAX_ODDS, MAX_RUN
+from charrnn.counts.run_lengths import MARGIN, MAX_RUN, ODDS_BEYOND
 from charrnn.counts.words import UNKNOWN, WordTable
 from charrnn.extras.fast.compiling import F, compile_apart, inline
 from charrnn.extras.fast.rounded_math import exp, log
@@ -31,6 +31,7 @@ class CompiledCounts(NamedTuple):
     run_characters: Any
     run_lengths: Any
     run_odds: Any
+    run_odds_below: Any
     # of the `WordTable`; without one, all letters are 0
     letters: Any
     word_starts: Any
@@ -47,7 +48,7 @@ def compile_counts(counts: Counts | None) -> CompiledCounts:
     if counts is None:
         by_place = np.zeros((2, 1, 2), np.float32)
         return CompiledCounts(
-            ids, ids, shares, shares, shares, by_place, False, 0, ids, ids, shares,
+            ids, ids, shares, shares, shares, by_place, False, 0, ids, ids, shares, shares,
             ids, ids, ids, shares, ids, ids, shares,
         )  # fmt: skip
     table, runs, words = counts.table, counts.runs, counts.words
@@ -59,14 +60,14 @@ def compile_counts(counts: Counts | None) -> CompiledCounts:
     return CompiledCounts(
         int32(table.characters), int32(table.starts), table.mass, table.backoff, table.unigram,
         counts.by_place, counts.needs_network,
-        runs.least, int32(runs.characters), int32(runs.lengths), runs.odds,
+        runs.least, int32(runs.characters), int32(runs.lengths), *runs.odds,
         int32(words.letters), int32(words.starts), int32(words.characters), words.ratios,
         int32(children), int32(words.keys % words.width),
         np.array(counts.weights.words, np.float32),
     )  # fmt: skip
 
 
-_ONE, _MAX_ODDS = F(1), F(MAX_ODDS)
+_ONE = F(1)
 
 
 @inline
@@ -132,7 +133,7 @@ def mix(counts, state, b, p, logits):  # type: ignore[no-untyped-def]
     all_nodes, words, runs = state
     nodes, word = all_nodes[b], words[b]
     of_network, of_counts = counts.by_place[1 if word else 0, np.count_nonzero(nodes)]
-    odds = _find_odds(counts, counts.characters[nodes[0]], runs[b])
+    odds, may_end = _find_odds(counts, counts.characters[nodes[0]], runs[b])
     if odds > F(0):
         of_network, of_counts = (F(1), F(0)) if counts.needs_network else (F(0), F(1))
     _predict(counts, nodes, p)
@@ -142,7 +143,7 @@ def mix(counts, state, b, p, logits):  # type: ignore[no-untyped-def]
             logit += of_network * logits[v]
         logits[v] = logit
     if odds > F(0):
-        _continue_run(logits, counts.characters[nodes[0]], odds)
+        _continue_run(logits, counts.characters[nodes[0]], odds, may_end)
     elif word > 0:
         first, end = counts.word_starts[word], counts.word_starts[word + 1]
         weight = counts.word_weights[1 if end - first == 1 else 0]
@@ -153,25 +154,31 @@ def mix(counts, state, b, p, logits):  # type: ignore[no-untyped-def]
 
 @inline
 def _find_odds(counts, id_, length):  # type: ignore[no-untyped-def]
-    """Return the odds that a run continues, like `RunLengths.find_odds`; 0 outside of runs."""
+    """Return the odds that a run continues, and whether no known run is longer.
+
+    These are the results of `RunLengths.find_odds`; the odds are 0 outside of runs.
+    """
     if length < counts.least_run:
-        return F(0)
+        return F(0), False
     first = find_sorted(counts.run_characters, 0, len(counts.run_characters), id_)
     end = find_sorted(counts.run_characters, first, len(counts.run_characters), id_ + 1)
     if first == end:
-        return F(0)
+        return F(0), False
     entry = find_sorted(counts.run_lengths, first, end, length)
-    if entry < end and counts.run_lengths[entry] == length:
-        return counts.run_odds[entry]
-    return _MAX_ODDS if entry < end else _ONE / _MAX_ODDS
+    if entry == end:
+        return ODDS_BEYOND, True
+    if counts.run_lengths[entry] == length:
+        return counts.run_odds[entry], entry == end - 1
+    return counts.run_odds_below[entry], False
 
 
 @compile_apart
-def _continue_run(logits, id_, odds):  # type: ignore[no-untyped-def]
+def _continue_run(logits, id_, odds, may_end):  # type: ignore[no-untyped-def]
     """Set the logit with which the run of a character has these odds, like `RunOdds.apply`."""
     logits[id_] = -np.inf
     highest, total = logits.max(), 0.0
     for v in range(len(logits)):
         if v != id_:
             total += exp(logits[v] - highest)
-    logits[id_] = log(F(total)) + highest + log(odds)
+    logit = log(F(total)) + highest + log(odds)
+    logits[id_] = min(logit, highest - MARGIN) if may_end else logit

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from charrnn import __version__
 from charrnn.counts.mixing import Counts
-from charrnn.counts.run_lengths import MAX_ODDS, MAX_RUN
+from charrnn.counts.run_lengths import CONTINUES, MARGIN, MAX_RUN, ODDS_BEYOND
 from charrnn.counts.table import MANY
 from charrnn.counts.words import DISCOUNT
 from charrnn.errors import InputError
@@ -115,7 +115,9 @@ def pack_counts(counts: Counts) -> str:
         "needs_network": counts.needs_network,
         "least_run": counts.runs.least,
         "max_run": MAX_RUN,
-        "max_odds": MAX_ODDS,
+        "continues": CONTINUES,
+        "odds_beyond": float(ODDS_BEYOND),
+        "margin": float(MARGIN),
         "word_weights": counts.weights.words,
         "word_discount": DISCOUNT,
         "discounts": table.discounts.tolist(),

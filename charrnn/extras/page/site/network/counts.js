@@ -42,7 +42,7 @@ export class Counts {
    * @param {boolean} packed.needs_network  Whether the network has a weight.
    * @param {number} packed.least_run  The length from which a run counts.
    * @param {number} packed.max_run  Longer runs count as runs of this length.
-   * @param {number} packed.max_odds  Of a run; no continuation is certain.
+   * @param {number} packed.continues, packed.odds_beyond, packed.margin  As in run_lengths.py.
    * @param {[number, number]} packed.word_weights  The weights of a word's continuations: of
    *   several, and of a single one.
    * @param {number} packed.word_discount  The discount of a word's continuations.
@@ -100,15 +100,15 @@ export class Counts {
       this.#interpolate(p, state[length], length + 1);
     }
     const word = state[K];
-    const odds = this.runs.findOdds(this.characters[state[0]], state[K + 1]);
+    const run = this.runs.findOdds(this.characters[state[0]], state[K + 1]);
     const ofRun = this.needsNetwork ? [1, 0] : [0, 1];
-    const [network, counts] = odds ? ofRun : this.byPlace[word ? 1 : 0][length];
+    const [network, counts] = run.odds ? ofRun : this.byPlace[word ? 1 : 0][length];
     for (let id = 0; id < p.length; id++) {
       const logCounts = Math.fround(Math.fround(Math.log(p[id])) * counts);
       // Without a weight, the network's logits may be infinite.
       logits[id] = network ? logCounts + Math.fround(network * logits[id]) : logCounts;
     }
-    if (odds) this.runs.apply(logits, this.characters[state[0]], odds);
+    if (run.odds) this.runs.apply(logits, this.characters[state[0]], run);
     else if (word > 0) this.words.addScores(logits, word, p);
   }
 
