@@ -31,7 +31,7 @@ from charrnn.networks.network import State
 from charrnn.networks.precision import set_float32_precision
 
 WARM_UP = 2048  # the characters that a row reads before its first counted one
-CHUNK = 128  # the most columns of a network call
+CHUNK = 256  # the most columns of a network call
 LOGITS_AT_ONCE = 1 << 21  # the most logits of a network call
 # Fewer rows repeat fewer characters, but use a processor less. On a CPU, a column of R rows takes
 # the time of R + 4 single rows (2 x 128 and 2 x 256); a GPU is faster with many rows.
