@@ -102,6 +102,8 @@ def make_options(command: plugins.Command, config: DictConfig) -> Any:
     # An unknown option is reported first: it may be the missing option, misspelled.
     if missing and values.keys() <= known:
         key, unknown = min(missing), help_page.Option("", "a value")
+        if "[" in key:
+            raise InputError(f"{key}=???: this text means a missing value; write another one")
         option = help_page.read_page(command.name).options.get(key, unknown)
         raise InputError(f"{key} is required: {key}=VALUE, {option.explanation}")
     return build(schema, values)

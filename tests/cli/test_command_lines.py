@@ -128,6 +128,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train a=b.txt": "a=b.txt: no such option; if this is a file, write data.input_txt=a=b.txt",
     "train callbacks.early_stopping.patience=3": "only callbacks=early_stopping has this option",
     # values
+    'train tags=["???"]': "tags[0]=???: this text means a missing value; write another one",
     "sample length=abc": "length=abc: takes a whole number",
     "train model.dropout=x": "model.dropout=x: takes a number",
     "train model.skip=all": "model.skip=all: must be one of none, ",
