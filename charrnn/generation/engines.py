@@ -77,7 +77,7 @@ def make_torch_step(model: TrainedModel, device: str) -> Step:
 def average_steps(steps: Sequence[Step], model: TrainedEnsemble) -> Step:
     """Return the step of an ensemble, whose logits are log-probabilities, from its members'."""
     ends = np.cumsum([member.architecture.num_layers for member in model.members]).tolist()
-    parts = list(map(slice, [0, *ends], ends))
+    parts, log_shares = list(map(slice, [0, *ends], ends)), np.log(model.shares)
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Floats | None, State]:
         results = [f(ids, state[part], needs_logits) for f, part in zip(steps, parts, strict=True)]
@@ -85,7 +85,7 @@ def average_steps(steps: Sequence[Step], model: TrainedEnsemble) -> Step:
         if not needs_logits:
             return None, after
         log_probs = [log_softmax(logits) for logits, _ in results]
-        return average_log_probs(log_probs, model.shares), after
+        return average_log_probs(log_probs, log_shares), after
 
     return step
 

@@ -197,11 +197,15 @@ Trained = TrainedModel | TrainedEnsemble
 
 
 def average_log_probs(
-    log_probs: Sequence[npt.NDArray[np.floating[Any]]], shares: Sequence[float]
+    log_probs: Sequence[npt.NDArray[Any]], log_shares: npt.NDArray[Any]
 ) -> npt.NDArray[Any]:
-    """Return the logarithms of the weighted mean of the members' probabilities."""
-    pairs = zip(log_probs, np.log(shares), strict=True)
-    return np.logaddexp.reduce([each + each.dtype.type(log_share) for each, log_share in pairs])
+    """Return the logarithms of the weighted mean of the members' probabilities.
+
+    Args:
+        log_shares: (M,), the logarithms of `TrainedEnsemble.shares`.
+    """
+    pairs = zip(log_probs, log_shares, strict=True)
+    return np.logaddexp.reduce([each + log_share for each, log_share in pairs])
 
 
 def zero_state(model: Trained, streams: int) -> State:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,7 +24,7 @@ class NetworkEnsemble(nn.Module):
 
     def __init__(self, networks: Sequence[Network], shares: Sequence[float]) -> None:
         super().__init__()
-        self.shares = shares
+        self.log_shares = np.log(shares).astype(np.float32)
         self.members = nn.ModuleList(networks)
         self.architecture = networks[0].architecture
         self.sizes = [network.architecture.num_layers for network in networks]
@@ -36,7 +37,7 @@ class NetworkEnsemble(nn.Module):
             log_probs.append(F.log_softmax(logits.float(), -1).cpu().numpy())
             carried += after
             first += layers
-        mean = torch.from_numpy(average_log_probs(log_probs, self.shares))
+        mean = torch.from_numpy(average_log_probs(log_probs, self.log_shares))
         return mean.to(ids.device), carried
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from charrnn.extras.fast.compiling import F, compile_apart, inline
 from charrnn.extras.fast.rounded_math import exp
-from charrnn.generation.draw import COLUMNS, RUN_LENGTH
+from charrnn.generation.draw import COLUMNS
 
 _SCALE, _TOP_K, _TOP_P, _MIN_P = map(COLUMNS.index, ("scale", "top_k", "top_p", "min_p"))
 
@@ -50,24 +50,6 @@ def _convert_order(bits):  # type: ignore[no-untyped-def]
 
 
 @inline
-def draw_next(draws, b, t, last, logits, weights):  # type: ignore[no-untyped-def]
-    """Return character t of stream b, or -1 if the logits (V,) are not finite.
-
-    Args:
-        last: the character before it.
-        logits: without the bias, which is added in place.
-        weights: (V,), working memory.
-    """
-    uniforms, bias, greedy, limits, blanks, runs = draws
-    for v in range(len(logits)):
-        logits[v] += bias[b, v]
-    is_lifted = 1 if runs[b] >= RUN_LENGTH else 0
-    id_ = draw(logits, weights, uniforms[b, t], greedy[b], limits[is_lifted, b])
-    runs[b] = _count_blanks(runs[b], last, id_, blanks)
-    return id_
-
-
-@inline
 def draw(logits, weights, uniform, greedy, limits):  # type: ignore[no-untyped-def]
     """Return the id that `charrnn.generation.draw` draws, or -1 if the logits are not finite."""
     top, has_no_nan = np.int32(-(2**31)), True
@@ -99,7 +81,7 @@ def draw(logits, weights, uniform, greedy, limits):  # type: ignore[no-untyped-d
 
 
 @inline
-def _count_blanks(run, last, id_, blanks):  # type: ignore[no-untyped-def]
+def count_blanks(run, last, id_, blanks):  # type: ignore[no-untyped-def]
     """Return the number of equal blanks at the end of a text to which an id was appended."""
     for blank in blanks:
         if id_ == blank:

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from charrnn.extras.fast.compiled_counts import extend_state, mix
-from charrnn.extras.fast.compiled_draw import draw_next
+from charrnn.extras.fast.compiled_draw import count_blanks, draw
 from charrnn.extras.fast.compiling import SOURCES, keep_compiled
 from charrnn.extras.fast.int8_network import decode, make_memory, step
+from charrnn.generation.draw import RUN_LENGTH
 
 
 def _make_write(sources: str) -> Any:
@@ -46,6 +47,7 @@ def _make_write(sources: str) -> Any:
         """
         sources  # noqa: B018  (part of the key in numba's cache)
         ids, _, _, state = streams
+        uniforms, bias, greedy, limits, blanks, runs = draws
         memory, V = make_memory(network, streams), len(network.decoder_bias)
         logits, weights = np.zeros_like(memory.z), np.empty(V, np.float64)
         has_counts, p = state.nodes.shape[1] > 0, np.empty(V, np.float32)
@@ -66,9 +68,13 @@ def _make_write(sources: str) -> Any:
                         read_logits[b, t] = logits[b, :V]
                     ids[b] = written[b, t]
                     continue
-                id_ = draw_next(draws, b, t, ids[b], logits[b, :V], weights)
+                for v in range(V):
+                    logits[b, v] += bias[b, v]
+                is_lifted = 1 if runs[b] >= RUN_LENGTH else 0
+                id_ = draw(logits[b, :V], weights, uniforms[b, t], greedy[b], limits[is_lifted, b])
                 if id_ < 0:
                     return False
+                runs[b] = count_blanks(runs[b], ids[b], id_, blanks)
                 written[b, t] = ids[b] = id_
         return True
 

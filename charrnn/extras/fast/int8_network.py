@@ -65,7 +65,7 @@ def make_memory(network, streams):  # type: ignore[no-untyped-def]
 @inline
 def step(network, streams, memory):  # type: ignore[no-untyped-def]
     """Read one character per stream. The streams' states and memory.outputs are changed."""
-    ids, hidden, cell, _ = streams
+    ids, hidden, cell = streams.ids, streams.hidden, streams.cell
     outputs, z, hidden_z, rounded = memory
     table, inputs, recurrent = network.table, network.inputs, network.recurrent
     L, B, H = hidden.shape
@@ -106,12 +106,13 @@ def step(network, streams, memory):  # type: ignore[no-untyped-def]
 @inline
 def decode(network, memory, logits):  # type: ignore[no-untyped-def]
     """Fill the logits (B, V or more) after a step."""
-    L, B, _ = memory.outputs.shape
+    outputs, bias = memory.outputs, network.decoder_bias
+    L, B, _ = outputs.shape
     for b in range(B):
-        for v in range(len(network.decoder_bias)):
-            logits[b, v] = network.decoder_bias[v]
+        for v in range(len(bias)):
+            logits[b, v] = bias[v]
     bounded = not network.skip_sum
-    add_products(network.decoder, 0, memory.outputs, L - 1, bounded, logits, memory.rounded)
+    add_products(network.decoder, 0, outputs, L - 1, bounded, logits, memory.rounded)
 
 
 @inline
