@@ -84,7 +84,10 @@ def test_a_metric_that_does_not_exist_is_refused(workplace: Path, capfd: Capture
     line = capfd.readouterr().err.splitlines()[-1]
     assert "optimized_metric=own/metric: is not logged; there are " in line
     assert "val/best_loss" in line
-    assert not (workplace / "run").exists()
+    # the steps before the first validation are saved, and a metric that exists continues from them
+    words = ["train", "resume=run", "optimized_metric=val/best_loss", "trainer.max_steps=8"]
+    assert main(words) == 0
+    assert "resuming from run/checkpoints/last.ckpt, step 6" in capfd.readouterr().err
 
 
 def test_a_run_without_a_validation_is_last(workplace: Path, capfd: Capture) -> None:

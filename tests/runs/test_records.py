@@ -137,7 +137,7 @@ def test_a_chain_of_kills_with_changed_options_is_the_run_without_kills(
     run(changed, workplace, Fault("step", "forward", 3), code=-9)
     assert record_of("broken") == (0.002, 20, 1)
     # killed between the checkpoint and the record, it is continued from the checkpoint's
-    run(changed, workplace, Fault("checkpoint", "end", 2), code=-9)
+    run(changed, workplace, Fault("checkpoint", "end", 3), code=-9)
     assert in_checkpoint(workplace / "broken")["optimizer"]["lr"] == 1e-3
     run(
         ["train", "resume=broken", "print_every=2"], workplace, Fault("step", "forward", 4), code=-9
