@@ -69,16 +69,18 @@ class RecentContexts:
         """Return the `CountState` of one stream after one more character, as numbers."""
         characters, starts = self._characters, self._starts
         after = [0] * len(nodes)
-        shorter = 0
+        # nodes[k] is the node of the last k + 1 characters. The new context of k + 1 characters is
+        # the old one of k characters and id_, so it is a child of the old one.
+        parent = 0
         for k, node in enumerate(nodes):
-            end = starts[shorter + 1]
-            child = bisect_left(characters, id_, starts[shorter], end)
+            end = starts[parent + 1]
+            child = bisect_left(characters, id_, starts[parent], end)
             if child == end or characters[child] != id_:
-                break
+                break  # Longer contexts do not exist either.
             after[k] = child
             if not node:
                 break
-            shorter = node
+            parent = node
         is_repeated = after[0] == nodes[0] != 0
         run = min(run + 1, MAX_RUN) if is_repeated else 1
         return after, self._extend_word(id_, word), run

@@ -181,36 +181,50 @@ def count_words(ids: Ids, letters: Nodes, max_letters: int, max_bytes: int) -> W
         max_bytes: of the table in a file.
 
     Returns:
-        The table. If it would be larger than `max_bytes` or `MAX_ENTRIES`, as of a text without
-        spaces, it contains only shorter words. None if no table is small enough, or the text has
-        no letters.
+        The table. If it would be larger than `max_bytes`, or than `MAX_ENTRIES` per 100,000
+        characters, as of a text without spaces, it contains only shorter words. None if no table is
+        small enough, or the text has no letters.
     """
     if not letters[ids].any():
         return None
-    size, width = len(letters), int(letters.max(initial=0)) + 1
-    # The nodes before each character, and after the last
-    nodes, levels = np.zeros(len(ids) + 1, np.int32), [0, 1]
-    of_text = letters[ids]
-    places = np.arange(len(ids))
-    depths = places - np.maximum.accumulate(np.where(of_text > 0, -1, places))
-    nodes[1:][depths > max_letters] = UNKNOWN
-    for depth in range(1, max_letters + 1):
-        here = np.flatnonzero(depths == depth)
-        keys, numbers = np.unique(
-            nodes[here] * np.int64(width) + of_text[here], return_inverse=True
-        )
-        nodes[here + 1] = levels[-1] + numbers
-        levels.append(levels[-1] + len(keys))
-    is_counted = (nodes[:-1] > 0) | ((nodes[:-1] == 0) & (of_text > 0))
+    size = len(letters)
+    nodes, num_nodes = _number_nodes(letters[ids], max_letters)
+    # inside known words, and at the first letter of a word
+    is_counted = (nodes[:-1] > 0) | ((nodes[:-1] == 0) & (letters[ids] > 0))
     entries = nodes[:-1][is_counted] * np.int64(size) + ids[is_counted]
     keys, counts = np.unique(entries, return_counts=True)
     most = MAX_ENTRIES * -(-len(ids) // 100_000)
-    for num_nodes in levels[:1:-1]:
-        n = int(np.searchsorted(keys, num_nodes * size))
-        sizes = np.bincount(keys[:n] // size, minlength=num_nodes)
+    # Leave out the longest beginnings until the table is small enough.
+    for num in num_nodes[:0:-1]:
+        n = int(np.searchsorted(keys, num * size))
+        sizes = np.bincount(keys[:n] // size, minlength=num)
         arrays = (array.astype(np.int32) for array in (sizes, keys[:n] % size, counts[:n]))
         table = WordTable(letters, *arrays)
         num_bytes = sum(array.nbytes for array in table.to_arrays().values())
         if n <= most and num_bytes <= max_bytes:
             return table
     return None
+
+
+def _number_nodes(letters: Nodes, max_letters: int) -> tuple[Nodes, list[int]]:
+    """Number the beginnings of the words of a text, the shorter ones first.
+
+    Args:
+        letters: (n,), the letters of the text, or 0 for other characters.
+
+    Returns:
+        The node (n + 1,) before each character and after the last one: 0 outside of words, UNKNOWN
+        after more than `max_letters`; and the number of nodes with at most 0, 1, 2, ... letters.
+    """
+    nodes, num_nodes = np.zeros(len(letters) + 1, np.int32), [1]
+    width, places = int(letters.max(initial=0)) + 1, np.arange(len(letters))
+    # the number of letters since the last other character; 0 at that character
+    depths = places - np.maximum.accumulate(np.where(letters > 0, -1, places))
+    nodes[1:][depths > max_letters] = UNKNOWN
+    for depth in range(1, max_letters + 1):
+        here = np.flatnonzero(depths == depth)
+        parents = nodes[here] * np.int64(width)
+        keys, numbers = np.unique(parents + letters[here], return_inverse=True)
+        nodes[here + 1] = num_nodes[-1] + numbers
+        num_nodes.append(num_nodes[-1] + len(keys))
+    return nodes, num_nodes

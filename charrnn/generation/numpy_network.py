@@ -246,6 +246,7 @@ def make_network_step(model: TrainedModel) -> Step:
     H, L, cell = architecture.hidden_size, architecture.num_layers, architecture.cell
     kind, gates = architecture.kind, CELLS[architecture.kind][1]
     rows = np.concatenate([np.r_[cell.rows(gate, H)] for gate in gates])
+    # sigmoid(x) = (1 + tanh(x / 2)) / 2: the weights include the inner half
     halves = np.repeat([_HALF if gate in cell.sigmoids else _ONE for gate in gates], H)
 
     def in_order(weights: Array) -> Array:
@@ -274,8 +275,9 @@ def make_network_step(model: TrainedModel) -> Step:
         if local.streams != streams:
             local.streams = streams
             local.layers = [_make_layer(kind, layer, streams) for layer in weights]
-        below, after = table[ids].swapaxes(0, -2), []
-        for step_layer, before in zip(local.layers, state, strict=False):
+        after: State = []
+        below = table[ids].swapaxes(0, -2)  # (N, G, H) to (G, N, H); (G, H) stays
+        for step_layer, before in zip(local.layers, state, strict=True):
             after.append(step_layer(below, before))
             below = after[-1][0]
         if not needs_logits:

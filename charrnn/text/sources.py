@@ -180,8 +180,10 @@ def _check_kind(name: str, data: bytes) -> None:
 
 def _guess_utf(data: bytes) -> str | None:
     """Return utf-16 or utf-32, with the order of bytes, if the first bytes of a text are that."""
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-32" if data.startswith(codecs.BOM_UTF32_LE) else "utf-16"
+        return "utf-16"
     places = [data[place::4] for place in range(4)]
     often_nul = tuple(i for i, part in enumerate(places) if part.count(0) * 10 > len(part))
     return _WITHOUT_MARK.get(often_nul) if len(data) >= 100 else None

@@ -33,13 +33,14 @@ _ONE, _TWO, _HALF = F(1), F(2), F(0.5)
 
 @inline
 def _exp2(power):  # type: ignore[no-untyped-def]
-    """Return two numbers whose sum is 2**power. The first is the nearest power of two."""
+    """Return 2**power: the nearest power of two, and a polynomial of the rest."""
     power = min(max(power, -LARGEST_POWER), LARGEST_POWER)
     integer = np.floor(power + _HALF)
     f = power - integer
     rest = f * (_Q0 + f * (_Q1 + f * (_Q2 + f * (_Q3 + f * (_Q4 + f * _Q5)))))
+    # A float32 has the exponent of two, plus 127, above its 23 lower bits.
     scale = np.int32((np.int32(integer) + np.int32(127)) << np.int32(23)).view(np.float32)
-    return scale, scale * rest
+    return scale + scale * rest
 
 
 @inline
@@ -59,8 +60,8 @@ def sigmoid(x):  # type: ignore[no-untyped-def]
 @inline
 def exp(x):  # type: ignore[no-untyped-def]
     """Return e**x for x <= 0, as a multiple of `WEIGHT_STEP`."""
-    scale, rest = _exp2(F(x) * LOG2_E)
-    return np.rint(np.float64(scale + rest) / WEIGHT_STEP) * WEIGHT_STEP
+    power = _exp2(F(x) * LOG2_E)
+    return np.rint(np.float64(power) / WEIGHT_STEP) * WEIGHT_STEP
 
 
 @inline

@@ -73,6 +73,8 @@ def _make_vnni_dots(streams: int) -> Any:
     vector, floats = ir.VectorType(i32, 16), ir.VectorType(ir.FloatType(), 16)
     name = "llvm.x86.avx512.vpdpbusd.512"
     parts, line = GROUP_SIZE // streams, 64  # bytes
+    # Shapes: weights as packed, row_scales (L, M), zs (rows, M), bytes_ (streams, K), scales
+    # (streams,). The streams are 0, 1, ... in bytes_ and scales, and first, first + 1, ... in zs.
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         weights, row_scales, layer, zs, first, bytes_, scales = (
