@@ -229,6 +229,7 @@ def test_an_explanation_of_arguments_has_all_of_them() -> None:
 
 # what stands for a name, arguments of Python's, and options of somebody's own class
 NO_OPTIONS = {
+    "install",
     *("name", "group", "what", "trainer.NAME", "model.gamma", "model.weight"),
     *("skip", "weights_only", "limit_val_batches", "datamodule", "update_attr", "validation"),
 }

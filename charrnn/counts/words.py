@@ -207,7 +207,7 @@ def count_words(ids: Ids, letters: Nodes, max_letters: int, max_bytes: int) -> W
 
 
 def _number_nodes(letters: Nodes, max_letters: int) -> tuple[Nodes, list[int]]:
-    """Number the beginnings of the words of a text, the shorter ones first.
+    """Return a number for each beginning of a word in a text, lower for shorter ones.
 
     Args:
         letters: (n,), the letters of the text, or 0 for other characters.
