@@ -31,7 +31,6 @@ from charrnn.options.ranges import (
     make_option_error,
     require,
 )
-from charrnn.options.training import INSTEAD
 from charrnn.say import say
 
 # keys of a node that are not arguments of its target
@@ -186,6 +185,8 @@ def check_target(path: str, target: str, arguments: Mapping[str, Any]) -> dict[s
     except (TypeError, ValueError):  # Some functions that are written in C have no signature.
         return checked
     parameters = signature.parameters
+    from charrnn.options.training import INSTEAD  # only a training has nodes
+
     if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
         for name in arguments:
             hint = f"{target} takes no {name}{suggest_name(name, parameters)}"

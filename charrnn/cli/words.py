@@ -26,8 +26,11 @@ from charrnn import plugins
 from charrnn.cli import help_page
 from charrnn.errors import InputError, shorten
 from charrnn.options.ranges import PATH, TEXT, get_traits, get_types, list_options
-from charrnn.runs.folder import escape_interpolations, unescape_interpolations
-from charrnn.runs.trusted import has_interpolation
+from charrnn.runs.folder import (
+    escape_interpolations,
+    has_interpolation,
+    unescape_interpolations,
+)
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # path options of every command
 MULTIRUN = "hydra.mode=MULTIRUN"  # the flag -m as an override

@@ -222,6 +222,13 @@ def escape_interpolations(value: Any, times: int = 1) -> Any:
     return value
 
 
+def has_interpolation(value: Any) -> bool:
+    """Return whether a value is a text in which OmegaConf resolves ``${...}``."""
+    is_text = isinstance(value, str) and value != MISSING_TEXT
+    # after an even number of backslashes, which escape it
+    return is_text and re.search(r"(?<!\\)(?:\\\\)*\$\{", value) is not None
+
+
 def unescape_interpolations(text: str) -> str:
     """Return the text that OmegaConf reads in a record, in which no interpolation is left."""
     return re.sub(r"(\\+)\$\{", lambda run: run[1][: len(run[1]) // 2] + "${", text)

@@ -25,9 +25,9 @@ from charrnn.options.ranges import FIXED, get_traits, list_options
 from charrnn.options.training import TrainOptions, flatten
 from charrnn.runs import folder as folders
 from charrnn.runs import world
-from charrnn.runs.folder import MISSING, Config, select, to_plain
+from charrnn.runs.folder import MISSING, Config, has_interpolation, select, to_plain
 from charrnn.runs.run import Run
-from charrnn.runs.trusted import find_untrusted, has_interpolation, is_outside
+from charrnn.runs.trusted import find_untrusted, is_outside
 from charrnn.say import say
 
 if TYPE_CHECKING:
