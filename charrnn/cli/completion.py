@@ -17,9 +17,9 @@ from charrnn.errors import InputError
 _REQUEST = re.compile("(install|uninstall|query)=(bash|fish|zsh)")
 
 
-def complete(words: Sequence[str]) -> str:
+def complete(typed: Sequence[str]) -> str:
     """Return Hydra's answer to ``-sc install=SHELL``, ``uninstall=SHELL`` or ``query=SHELL``."""
-    request = words[-1]
+    request = typed[-1]
     if not _REQUEST.fullmatch(request):
         raise InputError("-sc: takes install=bash or uninstall=bash, or the same with fish or zsh")
     if not request.startswith("query="):
@@ -29,9 +29,13 @@ def complete(words: Sequence[str]) -> str:
     command, blank, line = line.lstrip().partition(" ")
     if not blank:
         return " ".join(plugins.list_commands())
-    os.environ["COMP_LINE"] = f"{program} {line}"
     # An error would be printed into the line that is being typed.
     with contextlib.suppress(Exception):
+        from charrnn.cli.words import quote_literals
+
+        *words, last = line.split(" ")
+        words = quote_literals([*filter(None, words)], plugins.get_command(command))
+        os.environ["COMP_LINE"] = " ".join([program, *words, last])
         return _ask_hydra(command, request)
     return ""
 

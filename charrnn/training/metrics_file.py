@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -15,6 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from charrnn.errors import RunError
 from charrnn.files import convert_write_errors, replace_file
+from charrnn.say import say
 
 # the columns of every run; columns for other values are added when they are logged
 COLUMNS = (
@@ -139,13 +141,19 @@ def _read_rows(path: Path) -> list[Row]:
         raise RunError(f"{path}: cannot be read ({error.strerror})") from error
     # A last line without a line end may lack digits, even of its step.
     lines, _, _ = text.rpartition("\n")
-    rows = []
-    for row in csv.DictReader(lines.replace("\0", "").split("\n")):
-        step = row.get("step") or ""
-        is_complete = None not in row and None not in row.values()
-        if is_complete and step.isdecimal() and len(step) < 20:
-            rows.append(row)
+    header, *others = map(_split_row, lines.split("\n"))
+    rows = [dict(zip(header, row, strict=True)) for row in others if len(row) == len(header)]
+    rows = [row for row in rows if row.get("step", "").isdecimal() and len(row["step"]) < 20]
+    if len(rows) < len(others):
+        say(f"{path}: left out rows that cannot be read: {len(others) - len(rows)}")
     return rows
+
+
+def _split_row(line: str) -> list[str]:
+    """Return the values of a row, or none if it is damaged."""
+    with contextlib.suppress(csv.Error, StopIteration):
+        return next(csv.reader([line.replace("\0", "")]))
+    return []
 
 
 def _format_rows(rows: Sequence[Row], columns: Sequence[str]) -> bytes:

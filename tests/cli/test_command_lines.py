@@ -302,6 +302,7 @@ def test_bash_completes_commands_options_and_choices(tmp_path: Path) -> None:
         "charrnn train model=": " ".join(f"model={name}" for name in sorted(PAGE.groups["model"])),
         "charrnn train model=gru model.hid": "model.hidden_size=",
         "charrnn sample temp": "temperature=",
+        "charrnn train What's.txt model.hid": "model.hidden_size=",
         "charrnn train start_text=What's model.hid": "",
         "charrnn tra model=": "",
     }

@@ -167,3 +167,15 @@ def test_whatever_stands_there(tmp_path: Path, content: str) -> None:
     (tmp_path / "metrics.csv").write_text(content, encoding="latin-1")
     write(tmp_path, 5, 6)
     assert steps(tmp_path)[-1] == "6"
+
+
+@pytest.mark.parametrize("damage", ["2,\r0.1,2.3,,,,", "2,0.1," + 200_000 * "9" + ",,,,", "x"])
+def test_damaged_rows_are_left_out_and_named(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "metrics.csv"
+    good = [",".join(COLUMNS), "1,0.05,4.1,,,,", "3,0.15,4.0,,,,"]
+    path.write_text("\n".join([good[0], good[1], damage, good[2], ""]))
+    MetricsCSV(tmp_path).start(last_step=3)
+    assert path.read_text().splitlines() == good
+    assert capsys.readouterr().err == f"{path}: left out rows that cannot be read: 1\n"
