@@ -101,12 +101,14 @@ def _format_output(words: list[str]) -> str | None:
 
 @contextlib.contextmanager
 def _raise_on_stop_signals() -> Iterator[None]:
-    """Raise an exception on a stop signal until the command installs its handlers.
+    """Raise Interrupted on a stop signal until the command installs its handlers.
 
-    Existing handlers stay: Python's for Ctrl-C, and nohup's for SIGHUP.
+    Existing handlers stay, such as nohup's for SIGHUP.
     """
     received_signals.clear()
-    handled = [s for s in STOP_SIGNALS if signal.getsignal(s) == signal.SIG_DFL]
+    previous = {signum: signal.getsignal(signum) for signum in STOP_SIGNALS}
+    replaced = (signal.SIG_DFL, signal.default_int_handler)
+    handled = [signum for signum in previous if previous[signum] in replaced]
     if threading.current_thread() is not threading.main_thread():
         handled = []  # Only the main thread can set handlers.
     for signum in handled:
@@ -115,7 +117,7 @@ def _raise_on_stop_signals() -> Iterator[None]:
         yield
     finally:
         for signum in handled:
-            signal.signal(signum, signal.SIG_DFL)
+            signal.signal(signum, previous[signum])
 
 
 if __name__ == "__main__":

@@ -85,15 +85,25 @@ def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-received_signals: list[int] = []  # by `terminate`, since the command started
+received_signals: list[int] = []  # by `terminate`, since the command started: SIGINT or SIGTERM
 
 
 def terminate(signum: int, frame: FrameType | None) -> None:
     """Raise Interrupted, so that `with` blocks clean up, unless they already do."""
-    # Code that is imported meanwhile may turn the exception into another one.
     received_signals.append(STOP_SIGNALS[signal.Signals(signum)])
     if not isinstance(sys.exc_info()[1], Interrupted):
-        raise Interrupted("terminated", STOP_SIGNALS[signal.Signals(signum)])
+        raise_received()
+
+
+def raise_received() -> None:
+    """Raise Interrupted if a signal was received.
+
+    Code that is imported meanwhile may turn the exception of `terminate` into another one, and a
+    library may drop it.
+    """
+    if received_signals:
+        signum = received_signals[0]
+        raise Interrupted("interrupted" if signum == signal.SIGINT else "terminated", signum)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from charrnn.errors import (
     WriteError,
     format_reason,
     is_out_of_memory,
-    received_signals,
+    raise_received,
     to_one_line,
     walk_causes,
 )
@@ -37,8 +37,10 @@ def explain(error: BaseException) -> Explained | None:
             return Interrupted("interrupted")
         if isinstance(cause, Interrupted):
             return cause
-    if received_signals:
-        return Interrupted("terminated", received_signals[0])
+    try:
+        raise_received()
+    except Interrupted as received:
+        return received
     if isinstance(error, InputError):
         return error
     if isinstance(error, OSError) and error.strerror:

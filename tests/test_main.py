@@ -139,7 +139,7 @@ def test_standard_streams_that_are_closed(tmp_path: Path) -> None:
     ("number", "code", "line"),
     [
         (signal.SIGTERM, 143, "job 0 (length=1): terminated"),
-        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGINT, 130, "job 0 (length=1): interrupted"),
     ],
 )
 def test_a_signal_unwinds(number: int, code: int, line: str, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from charrnn.cli.words import (
     quote,
     quote_literals,
 )
-from charrnn.errors import InputError
+from charrnn.errors import InputError, received_signals
 
 
 def run(command: plugins.Command, typed: Sequence[str]) -> None:
@@ -52,6 +52,7 @@ def run(command: plugins.Command, typed: Sequence[str]) -> None:
 
 def call(command: plugins.Command, typed: Sequence[str]) -> Any:
     """Run a command from Python, and return its result. Raise InputError or RunError."""
+    received_signals.clear()  # of an earlier command in this process
     flags, line = read_line(command, typed)
     if flags.printing or is_multirun(line.words):
         raise InputError(hydra_runs.ONLY_ON_COMMAND_LINE)

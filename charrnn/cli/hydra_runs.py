@@ -25,7 +25,7 @@ from charrnn.cli.checked_options import build
 from charrnn.cli.hydra_errors import translate_errors
 from charrnn.cli.words import CommandLine
 from charrnn.cli.workers import end_with_command
-from charrnn.errors import InputError, Interrupted
+from charrnn.errors import InputError, Interrupted, raise_received
 from charrnn.files import OUTPUTS, make_folder
 from charrnn.say import say, shorten_numbers
 
@@ -178,6 +178,7 @@ def _run_job(
     with _remove_if_refused(folder, existing):
         with translate_errors(line):
             options = make_options(line.command, config)
+        raise_received()  # because the imports may drop its exception
         enable_garbage_collector()
         if not line.command.get("MAKES_FOLDER"):
             return run(options)
@@ -191,8 +192,12 @@ def _run_job(
 def read_output(line: CommandLine) -> str:
     """Return what Hydra prints for flags such as --cfg, instead of running the command."""
     output = io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
-        run_main(line, OUTPUTS, {})
+    with contextlib.redirect_stdout(output):
+        try:
+            run_main(line, OUTPUTS, {})
+        except SystemExit as end:
+            if end.code:  # Hydra has printed its error.
+                raise
     return output.getvalue().rstrip("\n")
 
 

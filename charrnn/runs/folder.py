@@ -87,7 +87,7 @@ def claim(folder: Path, resumes: bool) -> Iterator[None]:
             if is_new and not any(folder.glob("checkpoints/*.ckpt")):
                 _clear(folder)
             raise
-        else:
+        finally:
             with contextlib.suppress(OSError):
                 if is_new and _is_empty(folder):
                     (folder / LOCK).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from types import FrameType
 from typing import Any, TypeVar
 
-from charrnn.errors import STOP_SIGNALS, Interrupted, terminate
+from charrnn.errors import STOP_SIGNALS, Interrupted, raise_received, terminate
 
 CHECK_INTERVAL = 0.5  # seconds between two looks for a signal
 T = TypeVar("T")
@@ -78,6 +78,7 @@ class Signals:
         for signum in self._previous:
             signal.signal(signum, self._handle)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        raise_received()
 
     def stop(self) -> None:
         """Restore the previous handlers, and pass SIGUSR1 or SIGUSR2 on to a launcher's."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import ipaddress
 import os
@@ -46,10 +45,13 @@ def _is_model(word: str) -> bool:
 def run(options: ServeOptions) -> None:
     """Serve until SIGTERM, and finish the requests that have started."""
     for signum in STOP_SIGNALS:  # Other stop signals act like SIGTERM; Ctrl-C keeps its handler.
-        if signum != signal.SIGTERM and signal.getsignal(signum) is terminate:
+        if signum not in (signal.SIGTERM, signal.SIGINT) and signal.getsignal(signum) is terminate:
             signal.signal(signum, lambda *_: signal.raise_signal(signal.SIGTERM))
-    with contextlib.suppress(Interrupted):  # A stop signal is a normal end.
+    try:
         _serve(options)
+    except Interrupted as stop:  # which is a normal end, but for Ctrl-C
+        if stop.signum == signal.SIGINT:
+            raise
 
 
 def _serve(options: ServeOptions) -> None:
