@@ -204,7 +204,7 @@ SLOW: dict[str, list[Event]] = {
     # TensorBoard, whose file would be too large first, writes from a thread of its own
     "no room for metrics or a sample, logger=csv": [
         ([fills(100, "step", "backward", 10)], 1, "run/metrics.csv.*" + FULL, {7}),
-        ([fills(10, "sample", "begin", 1)], 1, "run/samples/step-0000014.txt.*" + FULL, {7}),
+        ([fills(10, "sample", "begin", 1)], 1, "run/samples/step-0000014.txt.*" + FULL, {13}),
     ],
     "the log's disk is full": [([at_the_start(to_a_full_disk)], 0, "", {20})],
     "the terminal is gone": [([at_the_start(to_a_terminal_that_is_gone)], 0, "", {20})],
