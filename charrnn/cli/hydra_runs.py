@@ -224,7 +224,8 @@ def _remove_if_refused(folder: Path, existing: Path) -> Iterator[None]:
     except BaseException:
         with contextlib.suppress(OSError):
             while existing in folder.parents:
-                folder.rmdir()
+                if folder.exists():  # The run may have removed it.
+                    folder.rmdir()
                 folder = folder.parent
         raise
 
