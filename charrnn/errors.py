@@ -101,9 +101,16 @@ def raise_received() -> None:
     Code that is imported meanwhile may turn the exception of `terminate` into another one, and a
     library may drop it.
     """
-    if received_signals:
-        signum = received_signals[0]
-        raise Interrupted("interrupted" if signum == signal.SIGINT else "terminated", signum)
+    if received := explain_received():
+        raise received
+
+
+def explain_received() -> Interrupted | None:
+    """Return the exception for the first signal that was received, or None."""
+    if not received_signals:
+        return None
+    signum = received_signals[0]
+    return Interrupted("interrupted" if signum == signal.SIGINT else "terminated", signum)
 
 
 @contextlib.contextmanager

@@ -17,9 +17,9 @@ from charrnn.errors import (
     RunError,
     UserCodeError,
     WriteError,
+    explain_received,
     format_reason,
     is_out_of_memory,
-    raise_received,
     to_one_line,
     walk_causes,
 )
@@ -37,9 +37,7 @@ def explain(error: BaseException) -> Explained | None:
             return Interrupted("interrupted")
         if isinstance(cause, Interrupted):
             return cause
-    try:
-        raise_received()
-    except Interrupted as received:
+    if received := explain_received():
         return received
     if isinstance(error, InputError):
         return error

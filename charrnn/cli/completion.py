@@ -31,7 +31,7 @@ def complete(typed: Sequence[str]) -> str:
         return " ".join(plugins.list_commands())
     # An error would be printed into the line that is being typed.
     with contextlib.suppress(Exception):
-        from charrnn.cli.words import quote_literals
+        from charrnn.cli.overrides import quote_literals
 
         *words, last = line.split(" ")
         words = quote_literals([*filter(None, words)], plugins.get_command(command))
@@ -42,7 +42,7 @@ def complete(typed: Sequence[str]) -> str:
 
 def _ask_hydra(name: str, request: str) -> str:
     from charrnn.cli import front, hydra_runs  # slow
-    from charrnn.cli.words import CommandLine
+    from charrnn.cli.overrides import CommandLine
 
     command = plugins.get_command(name)
     front.store_configs(command)

@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from charrnn.cli.words import get_key
+from charrnn.cli.overrides import get_key
 
 
 def get_number() -> int | None:

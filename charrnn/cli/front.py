@@ -15,7 +15,7 @@ from charrnn import plugins
 from charrnn.cli import hydra_runs
 from charrnn.cli.flags import parse_flags
 from charrnn.cli.hydra_errors import translate_errors
-from charrnn.cli.words import (
+from charrnn.cli.overrides import (
     MULTIRUN,
     CommandLine,
     find_word,

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from charrnn.cli import help_page
 from charrnn.cli.checked_options import UnknownOption
-from charrnn.cli.words import (
+from charrnn.cli.overrides import (
     CommandLine,
     find_word,
     get_key,

@@ -23,7 +23,7 @@ from charrnn import plugins
 from charrnn.cli import current_job, exit_codes, help_page
 from charrnn.cli.checked_options import build
 from charrnn.cli.hydra_errors import translate_errors
-from charrnn.cli.words import CommandLine
+from charrnn.cli.overrides import CommandLine
 from charrnn.cli.workers import end_with_command
 from charrnn.errors import InputError, Interrupted, raise_received
 from charrnn.files import OUTPUTS, make_folder

@@ -19,7 +19,7 @@ from omegaconf import open_dict, read_write
 
 from charrnn.cli import exit_codes, hydra_runs
 from charrnn.cli.hydra_errors import translate_errors
-from charrnn.cli.words import MULTIRUN, CommandLine, get_key, quote, read_text, set_text
+from charrnn.cli.overrides import MULTIRUN, CommandLine, get_key, quote, read_text, set_text
 from charrnn.errors import InputError, RunError, shorten, to_one_line
 from charrnn.files import shorten_path
 from charrnn.runs.folder import prepare_sweep

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from charrnn import plugins
 from charrnn.cli import current_job
-from charrnn.cli.words import (
+from charrnn.cli.overrides import (
     find_word,
     is_bare,
     is_multirun,

@@ -47,5 +47,5 @@ def sum_in_threads(tasks: Sequence[Iterable[float]], report: Callable[[int], Non
                 report(sum(numbers))
         return sum(future.result() for future in futures)
     finally:
-        stopped.set()  # only the main thread receives KeyboardInterrupt
+        stopped.set()  # only the main thread receives the exception of a signal
         wait(futures)

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from charrnn.cli.words import quote
+from charrnn.cli.overrides import quote
 
 NASTY = [
     "", " ", "What's", 'She said "no"', "Zür", "(hi)", "O Romeo, Romeo", "a=b", "123", "1e3",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.cli.words import quote
+from charrnn.cli.overrides import quote
 from tests.small_runs import Capture, Train, recorded
 
 NAMES = ["What's", "a,b=c", "[a]", "two\nlines, one", "null", "{é: (1)}"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.cli.words import read_text
+from charrnn.cli.overrides import read_text
 from charrnn.commands.train import prepare_words
 from charrnn.errors import InputError
 from charrnn.runs import world as worlds

@@ -9,7 +9,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
-from charrnn.cli.words import find_word, get_key, quote_path
+from charrnn.cli.overrides import find_word, get_key, quote_path
 from charrnn.errors import (
     STOP_SIGNALS,
     InputError,
