@@ -16,7 +16,24 @@ from charrnn.text.vocabulary import Vocabulary
 
 PRIMER_CHARACTERS = 300  # an LSTM's state hardly depends on earlier characters
 PRIMER_FACT = "primer"  # the key of the primer in a model's facts
-_CANDIDATES = 2 * PRIMER_CHARACTERS
+_WINDOW = 40_000  # characters, from which the primer is chosen; few Python classes are longer
+
+_BLANKS = r"[^\S\n]*"
+_NEW_LINE = rf"\n(?={_BLANKS}[^\s)\]}}])"  # no line that only closes a block follows
+# Marks that end a sentence, with closing quotes and brackets. Before a blank, a period after fewer
+# than four letters may belong to an abbreviation.
+_SENTENCE = (
+    r"(?:[^\s.]{4}[.!?…؟۔։።।॥]+[\"'”’»)\]]*(?=\s)"
+    r"|[。．！？｡]+[\"”’»」』）]*)"
+)
+# after which a primer may end, the best first
+_PRIMER_ENDS = (
+    rf"\n{_BLANKS}{_NEW_LINE}",  # an empty line
+    rf"{_SENTENCE}{_BLANKS}{_NEW_LINE}",  # a sentence at the end of a line
+    _SENTENCE,
+    _NEW_LINE,
+    r"\S(?=\s)",  # a word
+)
 
 # typographic marks, and the keyboard's characters for them
 KEYBOARD_MARKS = {
@@ -98,25 +115,39 @@ def _find_nearest(character: str, vocabulary: Vocabulary) -> str:
 
 def get_primer_slice(size: int) -> slice:
     """Return the middle part of a text of `size` characters, from which the primer is chosen."""
-    start = max(0, (size - _CANDIDATES) // 2)
-    return slice(start, start + _CANDIDATES)
+    start = max(0, (size - _WINDOW) // 2)
+    return slice(start, start + _WINDOW)
 
 
-def choose_primer(text: str) -> str:
-    """Return the best primer, of at most `PRIMER_CHARACTERS`, in the middle part of a text.
+def choose_primer(*texts: str) -> str:
+    """Return the best primer, of at most `PRIMER_CHARACTERS`, in the middle parts of texts.
 
-    The primer ends at the end of a paragraph, or else of a line, a sentence or a word. It starts
-    with a line, unless this would make it too short.
+    What the model writes looks like what follows the primer. So the primer ends where a text might
+    begin: after an empty line, a sentence, a line or a word, in this order of preference, before
+    the least indented line, and near the middle. Of equally good texts, the first is used. The
+    primer starts with a line, unless this would make it too short.
     """
-    half = PRIMER_CHARACTERS // 2
-    for end in ("\n\n", "\n", ". ", " "):
-        position = text.rfind(end)
-        if position >= max(1, min(half, len(text) // 2)):
-            text = text[: position + len(end.rstrip(" "))]
-            break
-    text = text[-PRIMER_CHARACTERS:]
-    start = text.find("\n", 0, min(half, len(text) // 2)) + 1
+    ends = map(_find_best_end, texts)
+    (*_, end), text = min(zip(ends, texts, strict=True), key=lambda pair: pair[0][:2])
+    text = text[:end][-PRIMER_CHARACTERS:]
+    start = text.find("\n", 0, min(PRIMER_CHARACTERS // 2, len(text) // 2)) + 1
     return text[start:] or text
+
+
+def _find_best_end(text: str) -> tuple[int, int, int, int]:
+    """Return the best end of a primer in a text, with the values by which ends are compared.
+
+    They are the place in `_PRIMER_ENDS`, the indentation of the text that follows, the distance
+    from the middle, and the position of the end.
+    """
+    least = max(1, min(PRIMER_CHARACTERS, len(text)) // 2)
+    middle = max(PRIMER_CHARACTERS, len(text) // 2)
+    for kind, pattern in enumerate(_PRIMER_ENDS):
+        matches = re.finditer(f"{pattern}(?=({_BLANKS}))", text)
+        ends = [(len(match[1]), match.end()) for match in matches if match.end() >= least]
+        if ends:
+            return min((kind, indentation, abs(end - middle), end) for indentation, end in ends)
+    return len(_PRIMER_ENDS), 0, 0, len(text)
 
 
 def encode_primer(facts: dict[str, Any], vocabulary: Vocabulary) -> Sequence[int]:

@@ -138,12 +138,10 @@ class TextDataModule(L.LightningDataModule):
 
     @cached_property
     def _primer(self) -> str:
-        """A short text from the validation split, or else the training split, to start samples."""
-        for name in ("val", "train"):
-            if (ids := self.split(name)) is not None:
-                text = self.vocabulary.decode(ids[get_primer_slice(len(ids))].tolist())
-                return choose_primer(text)
-        return ""
+        """A short text to start samples, if possible from the validation split."""
+        splits = (ids for name in ("val", "train") if (ids := self.split(name)) is not None)
+        parts = (ids[get_primer_slice(len(ids))].tolist() for ids in splits)
+        return choose_primer(*map(self.vocabulary.decode, parts))
 
     @property
     def background(self) -> Background:

@@ -67,29 +67,58 @@ def test_each_id_has_the_place_of_what_it_was_read_for() -> None:
 # -- the primer --------------------------------------------------------------------------
 
 LINES = "".join(f"line {n} of this text\n" for n in range(100))
+PROSE = "The sun was not yet\nup. They went out into the\nnight. Then nobody spoke for\na mile.\n"
+METHOD = "    def show(self):\n        x = 1\n\n        return x\n\n"
+CODE = "class Long:\n" + 40 * METHOD + "\ndef main():\n" + METHOD[20:]
 
 
-def test_the_primer_is_whole_lines_of_the_middle_and_ends_with_a_paragraph() -> None:
+def test_the_primer_is_whole_lines_near_the_middle_of_a_text() -> None:
     chosen = choose_primer(LINES[get_primer_slice(len(LINES))])
     assert chosen in LINES
     assert chosen.startswith("line")
-    assert chosen.endswith("\n")
+    assert chosen.endswith("line 49 of this text\n")
     assert PRIMER_CHARACTERS // 2 < len(chosen) <= PRIMER_CHARACTERS
-    assert choose_primer(LINES[: LINES.index("line 20")] + "\n" + LINES[:120]).endswith("\n\n")
 
 
-@pytest.mark.parametrize(("text", "end"), [("night. Then ca", "night."), ("a night ca", "a night")])
-def test_the_primer_of_one_paragraph_ends_with_a_sentence_or_a_word(text: str, end: str) -> None:
-    assert choose_primer("many words " * 40 + text).endswith(end)
+@pytest.mark.parametrize(
+    ("text", "next_text"),
+    [
+        (20 * PROSE + "\nA paragraph. It\n" + 20 * PROSE, "A paragraph."),
+        (20 * PROSE, "The sun"),
+        (20 * PROSE.replace("mile", "Mr"), " Then nobody"),
+        (20 * PROSE.replace("\n", "\r\n"), "The sun"),
+        (20 * PROSE.replace("mile.", "“mile.”)"), "The sun"),
+        ("    " + "    ".join((20 * PROSE).splitlines(keepends=True)), "    The sun"),
+        (20 * "He came to them.\tHe saw\nmany e.g. us\n", "\tHe saw"),
+        (20 * PROSE.replace("\n", " "), " The"),
+        (CODE, "def main"),
+        (CODE.replace("def main", "    def main"), "    def "),
+        (40 * "main {\n  a: b;\n  c: d;\n}\n", "main {"),
+        (90 * "Jan St. Clair\nEva Hahn Jr.\n", ("Jan", "Eva")),
+        (90 * "今天天气很好。“我们去公园！”散步", ("今天", "散步")),
+        (90 * "हम बगीचे में टहलने गए।\nवह सो गया। यह\n", "हम"),
+        (90 * "و سأل: هل تسمع؟\nأحمد و\n", "أحمد"),
+        (90 * "no end ", " "),
+    ],
+)
+def test_a_text_begins_after_the_primer(text: str, next_text: str | tuple[str, ...]) -> None:
+    chosen = choose_primer(text)
+    after = [text[at:] for at in range(len(text)) if text[:at].endswith(chosen)]
+    assert any(each.startswith(next_text) for each in after)
 
 
-@given(st.text("ab \n", max_size=1000))
+def test_a_later_text_is_used_only_if_an_end_in_it_is_better() -> None:
+    assert choose_primer(20 * PROSE, 30 * LINES) in 20 * PROSE
+    assert choose_primer(20 * METHOD, 20 * METHOD[:-20]) in 20 * METHOD
+    assert choose_primer(20 * METHOD, CODE).endswith("\n\n\n")
+
+
+@given(st.text("ab. \n", max_size=1000))
 def test_the_primer_is_a_part_of_any_text(text: str) -> None:
     chosen = choose_primer(text)
     assert chosen in text
     assert bool(chosen) == bool(text)
     assert len(chosen) <= PRIMER_CHARACTERS
-    assert len(text[get_primer_slice(len(text))]) == min(len(text), 2 * PRIMER_CHARACTERS)
 
 
 @pytest.mark.parametrize(
