@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
+from charrnn.generation.next_words import NextWord, find_next_words
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
 from charrnn.models.trained import State, Trained, TrainedEnsemble, select_counts, zero_state
+from charrnn.options.ranges import require
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.runs.model_lookup import AnyPath, read_models
@@ -108,6 +110,28 @@ class Model:
             raise InputError(f"ids={ids.tolist()}: must be one or more ids below {size}")
         sampler = self._sampler(counts)
         return sampler.reader.step(ids, state or zero_state(sampler.model, len(ids)))
+
+    def next_words(self, start_text: str = "", k: int = 5, counts: str = "auto") -> list[NextWord]:
+        """Return the k likeliest next words and marks after a start text, with probabilities.
+
+        After a part of a word, they are its possible ends. `charrnn.generation.next_words` defines
+        them, and finds them for the logits and the state that `step` returns, too.
+
+        Args:
+            start_text: the text to continue, like in `generate`.
+            k: the largest number of results.
+            counts: like in `score`.
+
+        Raises:
+            InputError: `k` is below 1, or start_text contains an unknown character.
+        """
+        require(k >= 1, "k", k, "must be 1 or more")
+        sampler = self._sampler(counts)
+        last, state = sampler.read_start(SamplingParams(start_text=start_text))
+        if last is None:  # no character precedes the text
+            return []
+        logits, state = sampler.reader.step(np.array([last]), state)
+        return find_next_words(sampler.reader.step, self.vocabulary, logits, state, k)
 
     def score(self, text: str, counts: str = "auto", device: str = "auto") -> float:
         """Return the mean loss of all characters but the first, in nats per character.

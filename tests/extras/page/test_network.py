@@ -222,3 +222,55 @@ def test_the_writing_page_shows_the_chances_of_the_mix() -> None:
     # a page reads a newline before a text
     for place, id_ in enumerate(model.vocabulary.encode(text[1:])):
         assert scored[place]["logprob"] == pytest.approx(float(p[place][id_]), abs=1e-4)
+
+
+# -- next words ----------------------------------------------------------------------------------
+
+UNCOUNTED = """const { findNextWords } = module_next_words;
+return given.map(([model, ids, k]) => {
+  const { network, vocabulary } = new module_sampler.Sampler(model);
+"""
+COUNTED = """const { findNextWords } = module_next_words;
+const { unpackCounts } = module_counts;
+const counts = await Promise.all(given.map(([model, ids, k, packed]) => unpackCounts(packed)));
+return given.map(([model, ids, k], n) => {
+  const { network, vocabulary } = new module_sampler.Sampler(model, counts[n]);
+"""
+FIND = """
+  const state = network.zeroState();
+  let logits;
+  for (const id of ids) logits = network.step(id, state);
+  const before = state.slice();
+  const words = findNextWords(network, vocabulary, logits, state, k);
+  if (before.some((value, place) => value !== state[place])) throw new Error("a changed state");
+  return words;
+});"""
+NAMES = "Anna Abel\nBerta Brandt\nEmil Ebert\nHans Abel\n" * 20
+
+
+@pytest.mark.parametrize(
+    ("script", "model", "start_text", "k"),
+    [
+        *((UNCOUNTED, trained_model(kind), start, 5)
+          for kind in list_page_kinds() for start in ("th", "the", "the ")),
+        *((COUNTED, counted(kind), start, 8)
+          for kind in ("lstm", "gru") for start in ("Th", "The", "The ", "What ", ";")),
+        (COUNTED, counted(text=NAMES), "\n", 6),
+        (UNCOUNTED, trained_model(vocabulary=VOCABULARIES[0]), "é", 6),
+        (UNCOUNTED, trained_model(vocabulary=VOCABULARIES[1]), "a", 6),
+        (UNCOUNTED, trained_model(vocabulary=VOCABULARIES[2], conviction=2.0), "a", 6),
+        (UNCOUNTED, trained_model(vocabulary=Vocabulary(list(" 12"))), "1", 99),
+        (UNCOUNTED, trained_model(conviction=2.0), "a", 500),  # reads no more than 200 prefixes
+    ],
+)  # fmt: skip
+def test_the_next_words_are_pythons(
+    script: str, model: TrainedModel, start_text: str, k: int
+) -> None:
+    ids = model.vocabulary.encode(start_text).tolist()
+    counts = [pack_counts(model.counts)] if model.counts else []
+    modules = [NETWORK / name for name in ("sampler.js", "counts.js", "next-words.js")]
+    [found] = run(script + FIND, *modules, given=[(pack_model(model, 32), ids, k, *counts)])
+    expected = Model(model).next_words(start_text, k)
+    assert [one["text"] for one in found] == [word for word, _ in expected]
+    for one, (_, p) in zip(found, expected, strict=True):
+        assert one["probability"] == pytest.approx(p, abs=1e-4)

@@ -1,0 +1,140 @@
+"""The likeliest next words and marks, beside all that there are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn.errors import InputError
+from charrnn.generation.draw import log_softmax
+from charrnn.generation.next_words import MAX_STEPS, find_next_words
+from charrnn.model import Model
+from charrnn.models.trained import TrainedEnsemble, TrainedModel
+from charrnn.text.vocabulary import Vocabulary
+from tests.generation.models import counted, trained_model
+
+DEPTH = 8  # letters of the longest words that `list_all` lists
+TINY = Vocabulary(list("ab .\n"))
+TINY_TEXT = "ab ba b. aab.\nbab abb a ba.\n" * 20
+# the same for all that follows
+UNIFORM = trained_model("rnn", vocabulary=Vocabulary(list("ba.")))
+UNIFORM = replace(UNIFORM, weights={n: np.zeros_like(w) for n, w in UNIFORM.weights.items()})
+
+
+def list_all(model: Model, start_text: str) -> tuple[dict[str, float], float]:
+    """The probabilities of all words and marks, and the sum of those of longer words."""
+    found: dict[str, float] = {}
+    longer = 0.0
+    characters = model.vocabulary.characters
+
+    def read(text: str, p: float, logits: Any, state: Any) -> None:
+        nonlocal longer
+        for id_, q in enumerate(np.exp(log_softmax(logits[0]))):
+            character = characters[id_]
+            if character.isalpha() and len(text) == DEPTH:
+                longer += p * q
+            elif character.isalpha() or (character == " " and text == ""):
+                read(text + character, p * q, *model.step([id_], state))
+            elif text in ("", " "):
+                found[text + character] = p * q
+            else:  # however the word ends
+                found[text] = found.get(text, 0) + p * q
+
+    state = None
+    for id_ in model.vocabulary.encode(start_text):
+        logits, state = model.step([id_], state)
+    read("", 1.0, logits, state)
+    return found, longer
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn", "counted", "ensemble"])
+@pytest.mark.parametrize("start_text", ["ab", "ab ", "a.\n"])
+def test_they_are_the_likeliest_of_all(kind: str, start_text: str) -> None:
+    trained: Any = trained_model("lstm" if kind in ("counted", "ensemble") else kind,
+                                 vocabulary=TINY, conviction=2.0)  # fmt: skip
+    if kind == "counted":
+        trained = counted(text=TINY_TEXT, vocabulary=TINY)
+    if kind == "ensemble":
+        trained = TrainedEnsemble((trained, trained_model("gru", vocabulary=TINY)), (0.3, 0.7))
+    model = Model(trained)
+    every, longer = list_all(model, start_text)
+    assert sum(every.values()) + longer == pytest.approx(1, abs=1e-5)
+    expected = sorted(every.items(), key=lambda item: -item[1])[:8]
+    assert longer < expected[-1][1]
+    for k in (1, 5, 8):
+        found = model.next_words(start_text, k)
+        assert [word for word, _ in found] == [word for word, _ in expected[:k]]
+        assert [p for _, p in found] == pytest.approx([p for _, p in expected[:k]], abs=1e-5)
+    assert model.next_words(start_text) == model.next_words(start_text, 5)
+
+
+def test_from_a_step_and_after_the_primer() -> None:
+    trained = counted()
+    model = Model(trained)
+    state = None
+    for id_ in model.vocabulary.encode("The c"):
+        logits, state = model.step([id_], state)
+    assert state is not None
+    found = find_next_words(model.step, model.vocabulary, logits, state, 3)
+    assert found == model.next_words("The c", 3)
+    assert found[0].text == "at"
+    primed = Model(replace(trained, facts={"primer": "The c"}))
+    for (word, p), (expected_word, expected_p) in zip(primed.next_words("", 3),
+                                                      model.next_words("The c\n", 3),
+                                                      strict=True):  # fmt: skip
+        assert word == expected_word
+        assert p == pytest.approx(expected_p, abs=1e-5)
+
+
+def test_fewer_than_k_exist() -> None:
+    marks = Model(trained_model(vocabulary=Vocabulary(list(" 12"))))
+    found = marks.next_words("1", 100)
+    assert {word for word, _ in found} == {"1", "2", " 1", " 2", "  "}
+    assert sum(p for _, p in found) == pytest.approx(1, abs=1e-5)
+    letters = Model(trained_model(vocabulary=Vocabulary(list("abc"))))
+    assert letters.next_words("a", 3) == []
+    assert letters.next_words("", 3) == []  # no character precedes the first
+    with pytest.raises(InputError, match=r"k=0: must be 1 or more"):
+        letters.next_words("a", 0)
+
+
+def test_equal_ones_are_sorted_by_text() -> None:
+    found = Model(UNIFORM).next_words("a", 7)
+    assert [word for word, _ in found] == [".", "a", "b", "aa", "ab", "ba", "bb"]
+    assert [p for _, p in found] == pytest.approx([1 / 3, *[1 / 9] * 2, *[1 / 27] * 4])
+
+
+@pytest.mark.parametrize("model", [UNIFORM, trained_model(conviction=0.0)])
+def test_the_network_reads_at_most_200_prefixes(model: TrainedModel) -> None:
+    model_ = Model(model)
+    read = []
+
+    def step(ids: Any, state: Any) -> Any:
+        read.append(len(ids))
+        return model_.step(ids, state)
+
+    logits, state = model_.step([0])
+    found = find_next_words(step, model.vocabulary, logits, state, 1000)
+    assert sum(read) == MAX_STEPS == 200
+    assert max(read) == 16
+    assert sum(p for _, p in found) < 1
+
+
+def test_bytes_above_127_and_marks_on_letters_are_letters() -> None:
+    text = "übel Äpfel. öde\n" * 20
+    characters = sorted({*text.encode().decode("ascii", "surrogateescape")})
+    model = Model(counted(text=text, vocabulary=Vocabulary(characters, is_bytes=True)))
+    found = model.next_words("übel ", 2)
+    assert found[0].text.encode("ascii", "surrogateescape").decode() == "Äpfel"
+    text = "हिन्दी में लिखो। " * 20
+    model = Model(counted(text=text, vocabulary=Vocabulary(sorted({*text}))))
+    assert model.next_words("हिन्दी ", 1)[0].text == "में"
+
+
+def test_scores_that_are_not_numbers_give_no_words() -> None:
+    model = trained_model()
+    weights = {n: np.full(w.shape, 3e38, np.float32) for n, w in model.weights.items()}
+    assert Model(replace(model, weights=weights)).next_words("The c") == []
