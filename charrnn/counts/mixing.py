@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.counts.known_words import KnownWords
 from charrnn.counts.run_lengths import MAX_RUN, RunLengths, RunOdds
 from charrnn.counts.table import CountTable, Ids, Nodes, list_ranges
 from charrnn.counts.words import WordScores, WordTable
@@ -121,7 +122,7 @@ def compute_features(depths: Floats, is_inside: npt.NDArray[Any]) -> npt.NDArray
     return np.concatenate([shares * (is_inside == where)[:, None] for where in (False, True)], 1)
 
 
-def _are_equal(tables: Sequence[CountTable | RunLengths | WordTable | None]) -> bool:
+def _are_equal(tables: Sequence[CountTable | RunLengths | WordTable | KnownWords | None]) -> bool:
     """Return whether the arrays of all tables are the same."""
     stored = [
         {} if table is None else {n: (a.dtype, a.tobytes()) for n, a in table.to_arrays().items()}
@@ -138,6 +139,15 @@ class Counts:
     runs: RunLengths
     words: WordTable | None  # None if the mixture has no word table
     weights: Weights
+    # the words of the text and its background, for writing only; None without a background
+    background_words: KnownWords | None = None
+
+    @cached_property
+    def known_words(self) -> KnownWords | None:
+        """The words that are known in writing; None if there are neither these nor a word table."""
+        if self.background_words is None and self.words is not None:
+            return KnownWords.from_table(self.words)
+        return self.background_words
 
     @property
     def only(self) -> Counts:
@@ -163,8 +173,8 @@ class Counts:
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays of all tables for a file."""
-        words = {} if self.words is None else self.words.to_arrays()
-        return {**self.table.to_arrays(), **self.runs.to_arrays(), **words}
+        parts = (self.table, self.runs, self.words, self.background_words)
+        return {n: a for part in parts if part is not None for n, a in part.to_arrays().items()}
 
     @classmethod
     def average(cls, counts: Sequence[Counts], shares: Sequence[float]) -> Counts | None:
@@ -173,16 +183,19 @@ class Counts:
         The word table is left out if only some of them have it. Then the weights inside words and
         between words are averaged, too.
         """
-        tables, runs, words = zip(*((c.table, c.runs, c.words) for c in counts), strict=True)
+        tables, runs, words, known = zip(
+            *((c.table, c.runs, c.words, c.background_words) for c in counts), strict=True
+        )
         contexts = {table.context for table in tables}
         if len(contexts) > 1 or not (_are_equal(tables) and _are_equal(runs)):
             return None
         vector = np.average([each.weights.to_vector() for each in counts], axis=0, weights=shares)
+        first = counts[0] if _are_equal(known) else replace(counts[0], background_words=None)
         if _are_equal(words):
-            return replace(counts[0], weights=Weights.from_vector(vector))
+            return replace(first, weights=Weights.from_vector(vector))
         of_parts = vector[:8].reshape(2, 2, 2)  # network and counts, between and inside words
         of_parts[:] = of_parts.mean(1, keepdims=True)
-        return replace(counts[0], words=None, weights=Weights.from_vector(vector))
+        return replace(first, words=None, weights=Weights.from_vector(vector))
 
     def zero_state(self, streams: int) -> CountState:
         """Return the state of N streams before their first character."""

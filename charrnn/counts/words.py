@@ -188,7 +188,7 @@ def count_words(ids: Ids, letters: Nodes, max_letters: int, max_bytes: int) -> W
     if not letters[ids].any():
         return None
     size = len(letters)
-    nodes, num_nodes = _number_nodes(letters[ids], max_letters)
+    nodes, num_nodes = number_nodes(letters[ids], max_letters)
     # inside known words, and at the first letter of a word
     is_counted = (nodes[:-1] > 0) | ((nodes[:-1] == 0) & (letters[ids] > 0))
     entries = nodes[:-1][is_counted] * np.int64(size) + ids[is_counted]
@@ -206,7 +206,7 @@ def count_words(ids: Ids, letters: Nodes, max_letters: int, max_bytes: int) -> W
     return None
 
 
-def _number_nodes(letters: Nodes, max_letters: int) -> tuple[Nodes, list[int]]:
+def number_nodes(letters: Nodes, max_letters: int) -> tuple[Nodes, list[int]]:
     """Return a number for each beginning of a word in a text, lower for shorter ones.
 
     Args:

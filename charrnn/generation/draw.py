@@ -1,11 +1,13 @@
 """Draw the next character from the network's logits.
 
 The steps, in this order: a bias is added to the logits, minus infinity for banned characters. DRY
-lowers the logits of characters that would repeat the text. The temperature divides the logits.
-top_k, top_p and min_p remove characters. The drawn id is the inverse of the cumulative
-distribution at a uniform random number in [0, 1). So the same numbers give the same text in every
-engine, except for draws within rounding of a boundary. The sums are in float64, because float32
-would move these boundaries a billion times as far.
+lowers the logits of characters that would repeat the text, `new_words` those of characters that
+leave the known words. Below a temperature of 1, debts are added to the logits of the characters
+that end lines and sentences. The temperature divides the logits. top_k, top_p and min_p remove
+characters. The drawn id is the inverse of the cumulative distribution at a uniform random number in
+[0, 1). So the same numbers give the same text in every engine, except for draws within rounding of
+a boundary. The sums are in float64, because float32 would move these boundaries a billion times as
+far.
 
 After three equal blanks or tabs, the next character is drawn at a temperature of at least 1 and
 without the filters, so that the length of an indentation follows the model. A temperature below 1
@@ -25,7 +27,9 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError, make_non_finite_error
+from charrnn.generation.debts import Debts, find_payback
 from charrnn.generation.dry import DryPenalties
+from charrnn.generation.new_words import WordCosts
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
@@ -39,7 +43,7 @@ Flags = npt.NDArray[np.bool_]
 COLDEST = 1e260
 # The options of the filters, with the neutral value of each
 FILTERS = {"top_k": np.inf, "top_p": 1.0, "min_p": 0.0}
-COLUMNS = ("scale", *FILTERS)  # the columns of `Batch.limits`
+COLUMNS = ("scale", "payback", *FILTERS)  # the columns of `Batch.limits`
 BLANKS = " \t"
 RUN_LENGTH = 3  # equal blanks, after which the limits are lifted
 
@@ -106,13 +110,15 @@ class Batch:
     Args:
         texts: the ids of each stream so far, at least the last `RUN_LENGTH`.
         dry: the penalties after the texts of the streams that have some, by their number.
+        words: what it costs the streams to leave the known words; None if there are none.
+        debts: of the streams; None if they pay none.
 
     Attributes:
         greedy: (N,), whether the likeliest character is always drawn.
         bias: (N, V), added to the logits; None if it is 0 everywhere.
-        limits: (2, N, 1 + F), the `COLUMNS`: the factor of the logits and the values of `FILTERS`,
-            ordinary and lifted. They are neutral where `greedy`.
-        current: (N, 1 + F), the limits of the next draw; changed in place.
+        limits: (2, N, 2 + F), the `COLUMNS`: the factors of the logits and of the debts, and the
+            values of `FILTERS`, ordinary and lifted. They are neutral where `greedy`.
+        current: (N, 2 + F), the limits of the next draw; changed in place.
         blanks: the ids of `BLANKS`; empty if there is nothing to lift.
         runs: the number of equal blanks at the end of each stream.
     """
@@ -123,6 +129,8 @@ class Batch:
         vocabulary: Vocabulary,
         texts: Sequence[Sequence[int]] | Ids,
         dry: Mapping[int, DryPenalties] | None = None,
+        words: WordCosts | None = None,
+        debts: Debts | None = None,
     ) -> None:
         temperatures = np.array([resolve_temperature(row) for row in params])
         self.greedy: Flags = temperatures == 0
@@ -131,38 +139,39 @@ class Batch:
             self.bias = np.stack([make_bias(row, vocabulary) for row in params])
         with np.errstate(divide="ignore", over="ignore"):
             scale = np.minimum(1 / temperatures, COLDEST)
-        neutral = np.array([1, *FILTERS.values()])
-        values = [[getattr(row, name) for name in FILTERS] for row in params]
-        ordinary = np.column_stack([scale, np.array(values, np.float64).reshape(-1, len(FILTERS))])
+        neutral = np.array([1, 0, *FILTERS.values()])
+        filters = np.array([[getattr(row, name) for name in FILTERS] for row in params], np.float64)
+        ordinary = np.column_stack([scale, find_payback(scale), filters])
         ordinary = np.where(np.isnan(ordinary) | self.greedy[:, None], neutral, ordinary)
         lifted = np.tile(neutral, (len(ordinary), 1))
-        lifted[:, 0] = np.minimum(ordinary[:, 0], 1)
+        lifted[:, 0] = np.minimum(ordinary[:, 0], 1)  # and then no debt is paid
         self.limits, self.current = np.stack([ordinary, lifted]), ordinary.copy()
-        self.dry = dict(dry or {})
+        self.dry, self.words, self.debts = dict(dry or {}), words, debts
         self.blanks: frozenset[int] = frozenset()
         if (lifted != ordinary).any():
             self.blanks = frozenset(vocabulary.look_up(BLANKS).tolist()) - {-1}
-        self.depends_on_text = bool(self.dry or self.blanks)
+        self.depends_on_text = bool(self.dry or self.blanks or words)
         self.runs, self._last = [0] * len(texts), [-1] * len(texts)
         for n, text in enumerate(texts if self.blanks else ()):
             for id_ in text[-RUN_LENGTH:]:
                 self._count_blank(n, int(id_))
         # Options that change nothing are skipped in `draw`.
         self.is_greedy = bool(self.greedy.all())
-        uses_top_k, uses_top_p, self._uses_min_p = (ordinary != neutral).any(0)[1:].tolist()
+        uses_top_k, uses_top_p, self._uses_min_p = (ordinary != neutral).any(0)[2:].tolist()
         self.ranks = uses_top_k or uses_top_p
         self._view_limits((-1, 1))
 
     def _view_limits(self, shape: tuple[int, ...]) -> None:
         """Set views (N, 1) of the current limits, which change in place."""
         views = (column.reshape(shape) for column in self.current.T)
-        self.scale, self.top_k, self.top_p, min_p = views
+        self.scale, self.payback, self.top_k, self.top_p, min_p = views
         self.min_p = min_p if self._uses_min_p else None
 
     def squeeze(self) -> Batch:
         """Return the batch of a single stream without the first axis. Both change together."""
         single = copy(self)
         single.greedy, single.bias = self.greedy[0], None if self.bias is None else self.bias[0]
+        single.debts = None if self.debts is None else self.debts.squeeze()
         single._view_limits(())
         return single
 
@@ -179,6 +188,8 @@ class Batch:
         for n, id_ in enumerate(ids.reshape(-1).tolist()):
             if n in self.dry:
                 self.dry[n].append(id_)
+            if self.words is not None:
+                self.words.append(n, id_)
             if self.runs[n] or id_ in self.blanks:
                 self._count_blank(n, id_)
 
@@ -201,6 +212,8 @@ def draw(logits: npt.NDArray[Any], uniforms: Any, batch: Batch) -> Ids:
         logits = logits + batch.bias
     if batch.dry:
         logits = logits - batch.compute_penalties(logits.shape)
+    if batch.words is not None:
+        logits = batch.words.subtract(logits)
     ids: Ids = logits.argmax(-1)
     if is_single := logits.ndim == 1:
         highest = logits[ids]
@@ -214,6 +227,11 @@ def draw(logits: npt.NDArray[Any], uniforms: Any, batch: Batch) -> Ids:
         return ids
     weights: Floats = logits.astype(np.float64)
     weights -= highest
+    if batch.debts is not None:
+        batch.debts.repay(weights, batch.payback)
+        # For a single stream, this is faster than a maximum.
+        weights -= weights[weights.argmax()] if is_single else weights.max(-1, keepdims=True)
+        logits = weights.copy() if batch.ranks else logits
     weights *= batch.scale
     np.exp(weights, weights)
     if batch.ranks:
@@ -224,6 +242,10 @@ def draw(logits: npt.NDArray[Any], uniforms: Any, batch: Batch) -> Ids:
         weights *= weights >= batch.min_p
     sums = np.add.accumulate(weights, -1, None, weights)
     if is_single:
-        return sums.searchsorted(uniforms * sums[-1], "right")
-    drawn = (sums <= uniforms[:, None] * sums[:, -1:]).sum(1)
-    return np.where(batch.greedy, ids, drawn)
+        ids = sums.searchsorted(uniforms * sums[-1], "right")
+    else:
+        drawn = (sums <= uniforms[:, None] * sums[:, -1:]).sum(1)
+        ids = np.where(batch.greedy, ids, drawn)
+    if batch.debts is not None:
+        batch.debts.pay(ids)
+    return ids

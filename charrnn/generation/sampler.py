@@ -18,7 +18,7 @@ from charrnn.errors import InputError
 from charrnn.generation.draw import Ids, find_banned_ids, log_softmax
 from charrnn.generation.engines import Engine, make_engine, select_streams
 from charrnn.generation.streams import Stream, write_chunk
-from charrnn.models.trained import State, Trained, zero_state
+from charrnn.models.trained import State, Trained, find_known_words, zero_state
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.text.prompt import encode_primer, fit_text
@@ -131,6 +131,7 @@ class Sampler:
             last=last,
             start=self._encode_start_text(params),
             stops=() if until is None else (vocabulary.as_tokens(until),),
+            known=find_known_words(self.model),
         )
 
     def read_start(self, params: SamplingParams) -> StartState:

@@ -11,12 +11,17 @@ from copy import copy
 
 import numpy as np
 
-from charrnn.generation.draw import RUN_LENGTH, Batch, Ids, find_banned_ids
+from charrnn.counts.known_words import KnownWords
+from charrnn.generation import new_words
+from charrnn.generation.debts import Debts, find_ends
+from charrnn.generation.draw import RUN_LENGTH, Batch, Ids, find_banned_ids, resolve_temperature
 from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine
 from charrnn.models.trained import State
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
+
+_TAIL = max(RUN_LENGTH, new_words.LOOK_BACK)  # characters of the text that the next one depends on
 
 
 class StopStrings:
@@ -59,6 +64,7 @@ class Stream:
         last: the id of the last character before the new text; None if there is none.
         start: the ids before the new text that count for penalties and runs of blanks.
         stops: texts, in the vocabulary's characters, before which the new text ends.
+        known: the known words, which `new_words` refers to; None without any.
 
     Attributes:
         last: the id of the newest character, which the model has not read.
@@ -66,6 +72,7 @@ class Stream:
         text: the ids of start and new text; only the last few unless `keeps_text`.
         keeps_text: whether `text` is complete, as `remove` needs it.
         dry: the penalties after the text; None without penalties.
+        debts: (E,), of the characters of `find_ends`, after the text.
     """
 
     def __init__(
@@ -78,12 +85,14 @@ class Stream:
         last: int | None,
         start: Sequence[int] | Ids = (),
         stops: Sequence[str] = (),
+        known: KnownWords | None = None,
     ) -> None:
-        self.params, self.vocabulary, self.sample = params, vocabulary, sample
+        self.params, self.vocabulary, self.sample, self.known = params, vocabulary, sample, known
         self.uniforms = make_rng(seed, sample)
         self.last, self.num_written = last, 0
         self.text, self.keeps_text = np.array(start[-LOOK_BACK:]).tolist(), False
         self.dry = DryPenalties(params, self.text) if params.dry_multiplier > 0 else None
+        self.debts = np.zeros(len(find_ends(vocabulary).ids))
         self.stops = StopStrings(stops)
 
     @property
@@ -99,15 +108,19 @@ class Stream:
             self.num_written += len(ids)
             self.text += ids
             if not self.keeps_text:
-                del self.text[:-RUN_LENGTH]
+                del self.text[:-_TAIL]
             if self.dry is not None:
                 for id_ in ids:
                     self.dry.append(id_)
         return ids
 
     def remove(self, characters: int) -> None:
-        """Remove the last characters. The caller sets `last` to the new last character."""
+        """Remove the last characters. The caller sets `last` to the new last character.
+
+        The debts are forgotten.
+        """
         self.num_written -= characters
+        self.debts = np.zeros_like(self.debts)
         if characters:
             del self.text[-characters:]
             if self.dry is not None:
@@ -144,13 +157,28 @@ def write_chunk(
     T = min(steps, int(num_left.max()))
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
-    batch = Batch(
-        [stream.params for stream in streams],
-        streams[0].vocabulary,
-        [stream.text[-RUN_LENGTH:] for stream in streams],
-        {n: copy(stream.dry) for n, stream in enumerate(streams) if stream.dry is not None},
-    )
-    return engine.write(last, state, uniforms, batch, np.minimum(num_left, T))
+    batch = _make_batch(streams)
+    written = engine.write(last, state, uniforms, batch, np.minimum(num_left, T))
+    if batch.debts is not None:
+        for stream, values in zip(streams, batch.debts.values, strict=True):
+            stream.debts = values
+    return written
+
+
+def _make_batch(streams: Sequence[Stream]) -> Batch:
+    """Return the params of unfinished streams of one model, and how they depend on the texts."""
+    params, texts = ([getattr(stream, name) for stream in streams] for name in ("params", "text"))
+    temperatures = np.array([resolve_temperature(each) for each in params])
+    vocabulary, known, words, debts = streams[0].vocabulary, streams[0].known, None, None
+    if known is not None:
+        is_started = [stream.num_written > 0 for stream in streams]
+        words = new_words.WordCosts(known, params, temperatures, texts, is_started)
+    if ((temperatures > 0) & (temperatures < 1)).any() and len(streams[0].debts):
+        last = np.array([text[-1] if text else -1 for text in texts])
+        values = np.stack([stream.debts for stream in streams])
+        debts = Debts(find_ends(vocabulary), values, last)
+    dry = {n: copy(stream.dry) for n, stream in enumerate(streams) if stream.dry is not None}
+    return Batch(params, vocabulary, texts, dry, words, debts)
 
 
 def _draw_first_id(stream: Stream) -> int:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import Counts, Weights
 from charrnn.counts.run_lengths import RunLengths
 from charrnn.counts.table import CountTable
@@ -30,7 +31,7 @@ from charrnn.models.trained import TrainedModel, parse_architecture
 from charrnn.text.vocabulary import Vocabulary
 
 FORMAT = "charrnn model"
-FORMAT_VERSIONS = {False: 1, True: 4}  # by whether the file contains counts
+FORMAT_VERSIONS = {False: 1, True: 5}  # by whether the file contains counts
 # A vocabulary of all assigned characters of Unicode takes half of it. Parsing the most hostile
 # header of this size takes a third of a second.
 MAX_HEADER_BYTES = 4 << 20
@@ -135,6 +136,7 @@ def _parse_counts(values: dict[str, Any], arrays: Arrays, vocabulary_size: int) 
         RunLengths.from_arrays(vocabulary_size, context, arrays),
         WordTable.from_arrays(vocabulary_size, arrays) if "word_sizes" in arrays else None,
         Weights.from_vector(np.array(numbers)),
+        KnownWords.from_arrays(vocabulary_size, arrays) if "known_is_word" in arrays else None,
     )
 
 

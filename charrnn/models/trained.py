@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
 from charrnn.options.cells import Cell, NetworkOptions, find_cell
@@ -214,6 +215,11 @@ def zero_state(model: Trained, streams: int) -> State:
     if model.counts is None:
         return layers
     return [*layers, model.counts.zero_state(streams)]
+
+
+def find_known_words(model: Trained) -> KnownWords | None:
+    """Return the known words of a model; None without counts, or if it has none."""
+    return None if model.counts is None else model.counts.known_words
 
 
 def select_counts(trained: Trained, counts: str) -> Trained:

@@ -53,6 +53,7 @@ class SamplingParams:
     top_k: Annotated[int | None, AT_LEAST_1] = None
     top_p: Annotated[float | None, POSITIVE_FRACTION] = None
     min_p: Annotated[float, UNIT_INTERVAL] = 0.02
+    new_words: Annotated[float | None, UNIT_INTERVAL] = None
     dry_multiplier: Annotated[float, NOT_NEGATIVE] = 0.0
     dry_base: Annotated[float, AT_LEAST_1] = 1.75
     dry_allowed_length: Annotated[int, AT_LEAST_1] = 20

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from charrnn.counts.fitting import Fit, compute_loss, fit_weights
+from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import COUNTS_ONLY, Counts, Floats, Places
 from charrnn.counts.passages import MAX_CONTEXT, count_with_best_context
 from charrnn.counts.run_lengths import count_runs
@@ -156,8 +157,11 @@ class CharacterCounts(L.Callback):
         table_bytes = sum(array.nbytes for array in table.to_arrays().values())
         max_bytes = int(WORDS_SHARE * (weight_bytes + table_bytes))
         max_letters = 0 if data.encoded.is_list else self.words
-        words = count_words(ids, number_letters(data.vocabulary), max_letters, max_bytes)
-        counts = Counts(table, runs, words, COUNTS_ONLY)
+        letters = number_letters(data.vocabulary)
+        words, known = count_words(ids, letters, max_letters, max_bytes), None
+        if len(background) and max_letters:
+            known = KnownWords.from_texts([ids, background], letters)
+        counts = Counts(table, runs, words, COUNTS_ONLY, known)
         states = counts.find_states(self._ids[None, :-1], counts.zero_state(1))
         places = counts.observe(states)
         places = places._replace(log_probs=places.log_probs.astype(np.float16))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, takewhile
 from typing import Any
@@ -229,10 +229,88 @@ def dry_penalties(text: str, multiplier: float, base: float, allowed: int) -> di
     return result
 
 
-def probabilities(
-    logits: Array, choice: SamplingParams, vocabulary: Vocabulary, text: str = ""
+class Words:
+    """The words of texts. A text's last word has an end only where another character follows it.
+
+    Args:
+        longest: the most letters of a beginning whose continuations are all known.
+    """
+
+    def __init__(self, texts: Sequence[str], longest: int = 12) -> None:
+        self.longest = longest
+        self.beginnings: set[str] = set()
+        self.ended: set[str] = set()
+        for text in texts:
+            words = "".join(c.lower() if c.isalpha() else " " for c in text).split(" ")
+            self.beginnings |= {word[:n] for word in words for n in range(1, len(word) + 1)}
+            self.ended |= {*words[:-1]} - {""}
+        if all(len(word) <= longest for word in self.beginnings):
+            self.longest = 12
+
+    def costs(
+        self, text: str, new: int, factor: float, characters: Sequence[str]
+    ) -> dict[str, float]:
+        """What each character that leaves the words loses, `new` characters after the prompt."""
+        word = "".join(takewhile(str.isalpha, reversed(text)))[::-1].lower()
+        if not new and word and word[: self.longest] not in self.beginnings:
+            return {c: 1e4 for c in characters if c.isalpha()}
+        if not 0 < len(word) < self.longest or word not in self.beginnings:
+            return {}
+        cost = -math.log(factor) if factor else 1e4
+        return {
+            c: cost
+            for c in characters
+            if (word + c.lower() not in self.beginnings if c.isalpha() else word not in self.ended)
+        }
+
+
+def new_words_of(choice: SamplingParams) -> float:
+    """The factor of the odds of leaving the known words."""
+    if choice.new_words is not None:
+        return choice.new_words
+    greedy = not choice.sample or choice.top_k == 1
+    temperature = 0 if greedy else choice.temperature
+    return 0.3 if temperature <= 0.8 else min(0.3 + 3.5 * (temperature - 0.8), 1)
+
+
+MARKS = ".!?…。！？؟۔।॥։።፧။។"
+
+
+class Debts:
+    """What a text owes of each end of a line or sentence, and where it is paid."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.owed = {c: 0.0 for c in "\n" + MARKS if c in vocabulary}
+        self.characters = vocabulary.characters
+
+    def add_to(self, scores: list[float], text: str, temperature: float) -> list[float]:
+        """The scores (V,) with the debts that are paid after a text."""
+        scores = [*scores]
+        for c, debt in self.owed.items():
+            is_blocked = text.endswith("\n") or (text.endswith(tuple(MARKS)) and c != "\n")
+            if debt < 0 or not is_blocked:
+                factor = 2 * min(max(1 / temperature - 1, 0), 1e30)
+                scores[self.characters.index(c)] += factor * debt
+        return scores
+
+    def update(self, scores: list[float], drawn: str) -> None:
+        """After scores (V,) without debts, and the character that was drawn."""
+        total = sum(math.exp(score - max(scores)) for score in scores)
+        for c in self.owed:
+            p = math.exp(scores[self.characters.index(c)] - max(scores)) / total
+            self.owed[c] = min(self.owed[c] + p, 3)
+            if c == drawn:
+                self.owed[c] = max(self.owed[c] - 1, -1)
+
+
+def scores_of(
+    logits: Array,
+    choice: SamplingParams,
+    vocabulary: Vocabulary,
+    text: str = "",
+    costs: Mapping[str, float] | None = None,
 ) -> list[float]:
-    """What a character is drawn by, in Python's own numbers, of its logits (V,), after a text."""
+    """Logits (V,) with biases, penalties and costs, in Python's own numbers."""
     scores = [float(logit) for logit in logits]
     for characters, bias in (choice.logit_bias or {}).items():
         for v in vocabulary.look_up(characters).tolist():
@@ -241,14 +319,33 @@ def probabilities(
         how = choice.dry_multiplier, choice.dry_base, choice.dry_allowed_length
         for character, penalty in dry_penalties(text, *how).items():
             scores[vocabulary.characters.index(character)] -= penalty
-    banned = vocabulary.look_up(choice.ban or "").tolist()
-    kept = sorted((v for v in range(len(scores)) if v not in banned), key=lambda v: -scores[v])
-    temperature = float(choice.temperature) if choice.sample else 0.0
-    if temperature == 0:
-        return [float(v == kept[0]) for v in range(len(scores))]
-    if text.endswith(("   ", "\t\t\t")) and choice.top_k != 1:
+    for character, cost in (costs or {}).items():
+        scores[vocabulary.characters.index(character)] -= cost
+    for v in vocabulary.look_up(choice.ban or "").tolist():
+        scores[v] = -math.inf
+    return scores
+
+
+def probabilities(
+    logits: Array,
+    choice: SamplingParams,
+    vocabulary: Vocabulary,
+    text: str = "",
+    costs: Mapping[str, float] | None = None,
+    debts: Debts | None = None,
+) -> list[float]:
+    """What a character is drawn by, of its logits (V,), after a text."""
+    scores = scores_of(logits, choice, vocabulary, text, costs)
+    temperature = float(choice.temperature) if choice.sample and choice.top_k != 1 else 0.0
+    if temperature and text.endswith(("   ", "\t\t\t")):
         temperature = max(temperature, 1.0)
         choice = replace(choice, **{name: values[0] for name, values in FILTERS.items()})
+    if debts is not None and temperature:
+        scores = debts.add_to(scores, text, temperature)
+    banned = [v for v, score in enumerate(scores) if score == -math.inf]
+    kept = sorted((v for v in range(len(scores)) if v not in banned), key=lambda v: -scores[v])
+    if temperature == 0:
+        return [float(v == kept[0]) for v in range(len(scores))]
     # 1e260 as in `charrnn.generation.draw`: beyond it a float64 would overflow
     scale = min(1 / temperature, 1e260)
     weights = {v: math.exp((scores[v] - scores[kept[0]]) * scale) for v in kept}

@@ -73,7 +73,7 @@ def trained_model(
 
 def blank_model(blank: str = " ") -> TrainedModel:
     """A model to which a blank is likelier by e than each other character. Its primer is blank."""
-    model = trained_model(vocabulary=Vocabulary(list("ab\n \t")))
+    model = trained_model(vocabulary=Vocabulary(list("abc \t")))
     weights = {name: np.zeros_like(weight) for name, weight in model.weights.items()}
     weights["decoder.bias"][model.vocabulary.encode(blank)] = 1
     return replace(model, weights=weights, facts={PRIMER_FACT: "a" + 5 * blank})

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from charrnn.errors import RunError
+from charrnn.generation.debts import find_ends
 from charrnn.generation.draw import draw
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -57,9 +58,9 @@ def with_int8(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndar
     batch, room = batch_of(choices, [[]] * len(logits), LETTERS), np.empty(logits.shape[1])
     if batch.bias is not None:
         logits = logits + batch.bias
-    each = zip(logits, uniforms, batch.greedy, batch.current, strict=True)
+    each, ends = zip(logits, uniforms, batch.greedy, batch.current, strict=True), find_ends(LETTERS)
     with np.errstate(over="ignore"):
-        return np.array([draw(row, room, *how) for row, *how in each])
+        return np.array([draw(row, room, *how, ends, np.zeros(0), 0) for row, *how in each])
 
 
 @pytest.mark.parametrize("choice", [*CHOICES, CHOICES * 5], ids=lambda choice: str(choice)[:99])

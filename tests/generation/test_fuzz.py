@@ -12,14 +12,25 @@ from typing import Any
 import numpy as np
 import pytest
 
+from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import COUNTS_ONLY, Counts, Weights
+from charrnn.counts.words import number_letters
 from charrnn.generation.engines import make_engine
 from charrnn.model import Model
 from charrnn.models.trained import Trained, TrainedEnsemble, zero_state
 from charrnn.options.cells import CELLS
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.definition import FILTERS, drawn, log_probabilities, probabilities
+from tests.generation.definition import (
+    FILTERS,
+    Debts,
+    Words,
+    drawn,
+    log_probabilities,
+    new_words_of,
+    probabilities,
+    scores_of,
+)
 from tests.generation.models import counts_of, trained_model
 
 LENGTH = 40
@@ -30,6 +41,7 @@ class Case:
 
     Attributes:
         counted: ids of the text that the model's counts are of; [] where it has none.
+        words: the known words.
     """
 
     def __init__(self, seed: int) -> None:
@@ -37,9 +49,10 @@ class Case:
         size = int(numbers.choice([2, 3, 7, 7, 40, 40, 65, 65, 300, 1000]))
         # the newline is the first, so that a text without a start has one before it
         letters = (chr(0x100 + n if n % 3 else 0x2500 + n) for n in range(size - 1))
-        self.vocabulary = Vocabulary(["\n", *" \t", *letters][:size])
+        self.vocabulary = Vocabulary(["\n", *" \t.!", *letters][:size])
         self.loves_blanks = seed % 2
         self.counted: list[int] = []
+        self.words: Words | None = None
         counts = self._counts(size) if numbers.random() < 0.5 else None
         several = numbers.random() < 0.25
         members = tuple(
@@ -72,7 +85,16 @@ class Case:
         if self.numbers.random() < 0.2:
             weights = COUNTS_ONLY
         context = int(self.numbers.integers(1, 8))
-        return counts_of(np.array(self.counted), self.vocabulary, context, weights)
+        counts = counts_of(np.array(self.counted), self.vocabulary, context, weights)
+        decode, letters = self.vocabulary.decode, number_letters(self.vocabulary)
+        if self.numbers.random() < 0.4:
+            background = self.ids(100)
+            known = KnownWords.from_texts([np.array(self.counted), background], letters)
+            # Each text is taken to end with its last word.
+            self.words = Words([decode(self.counted) + "\n", decode(background) + "\n"])
+            return replace(counts, background_words=known)
+        self.words = None if counts.words is None else Words([decode(self.counted)], 6)
+        return counts
 
     def ids(self, length: int) -> np.ndarray:
         """Random characters, or a few of them, or runs."""
@@ -87,6 +109,7 @@ class Case:
             "temperature": float(pick([0, 0.3, 0.8, 1, 1.5, 4])),
             "sample": bool(self.numbers.random() < 0.9),
         }
+        how["new_words"] = pick([None, 0, 0.3, 1])
         for name, values in FILTERS.items():  # often the neutral one
             how[name] = values[max(0, int(self.numbers.integers(-1, len(values))))]
         if self.numbers.random() < 0.3:
@@ -102,14 +125,20 @@ class Case:
 
 
 def allowed(
-    logs: np.ndarray, uniform: float, how: dict[str, Any], case: Case, text: str
+    logs: np.ndarray,
+    uniform: float,
+    how: dict[str, Any],
+    case: Case,
+    text: str,
+    costs: Any,
+    debts: Debts,
 ) -> Iterator[int]:
     """The ids of a draw; one within rounding of a boundary may fall to its other side."""
     for nudge in (1, 1 - 1e-3, 1 + 1e-3):
         floats = {name: how[name] for name in FILTERS if isinstance(how[name], float)}
         nudged = {name: min(value * nudge, 1) for name, value in floats.items()}
         params = SamplingParams(**{**how, **nudged})
-        each = probabilities(logs, params, case.vocabulary, text)
+        each = probabilities(logs, params, case.vocabulary, text, costs, debts)
         yield from (drawn(each, max(u, 0)) for u in (uniform, uniform - 1e-4, uniform + 1e-4))
 
 
@@ -143,9 +172,14 @@ def test_engines_are_the_definition(seed: int) -> None:
             read = np.concatenate([ids[1:20], new])
             predicted = case.log_probabilities(read)[18:-1]
             uniforms = uniforms_of(seed, sample, LENGTH)
+            params, debts, costs = SamplingParams(**how), Debts(case.vocabulary), {}
             for t, (row, uniform) in enumerate(zip(predicted, uniforms, strict=True)):
-                ids_allowed = allowed(row, uniform, how, case, start + text[:t])
+                before, characters = start + text[:t], case.vocabulary.characters
+                if case.words is not None:
+                    costs = case.words.costs(before, t, new_words_of(params), characters)
+                ids_allowed = allowed(row, uniform, how, case, before, costs, debts)
                 assert new[t] in ids_allowed, (engine, sample, t, how)
+                debts.update(scores_of(row, params, case.vocabulary, before, costs), text[t])
 
 
 @pytest.mark.parametrize("engine", ["numpy", "torch"])

@@ -6,11 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from charrnn.extras.fast.compiled_debts import pay, repay
 from charrnn.extras.fast.compiling import F, compile_apart, inline
 from charrnn.extras.fast.rounded_math import exp
 from charrnn.generation.draw import COLUMNS
 
-_SCALE, _TOP_K, _TOP_P, _MIN_P = map(COLUMNS.index, ("scale", "top_k", "top_p", "min_p"))
+_SCALE, _PAYBACK, _TOP_K, _TOP_P, _MIN_P = map(
+    COLUMNS.index, ("scale", "payback", "top_k", "top_p", "min_p")
+)
 
 
 class Draws(NamedTuple):
@@ -19,9 +22,13 @@ class Draws(NamedTuple):
     uniforms: Any  # (B, T), a random number for each new character
     bias: Any  # (B, V), added to the logits; minus infinity for banned characters
     greedy: Any  # (B,)
-    limits: Any  # (2, B, 1 + F), ordinary and lifted
+    limits: Any  # (2, B, 2 + F), ordinary and lifted
     blanks: Any  # (_,), ids
     runs: Any  # (B,), the number of equal blanks at the end of each stream
+    nodes: Any  # (B,), of the current words in the known words
+    costs: Any  # (B,), of leaving the known words
+    ends: Any  # the `debts.Ends`
+    debts: Any  # (B, E), changed in place
 
 
 @compile_apart
@@ -50,19 +57,34 @@ def _convert_order(bits):  # type: ignore[no-untyped-def]
 
 
 @inline
-def draw(logits, weights, uniform, greedy, limits):  # type: ignore[no-untyped-def]
-    """Return the id that `charrnn.generation.draw` draws, or -1 if the logits are not finite."""
+def _find_highest(logits):  # type: ignore[no-untyped-def]
+    """Return the highest of logits (V,); NaN if one is NaN."""
     top, has_no_nan = np.int32(-(2**31)), True
     for v in range(len(logits)):
         top = max(top, _convert_order(F(logits[v]).view(np.int32)))
         has_no_nan &= logits[v] == logits[v]
-    highest = np.float64(np.int32(_convert_order(top)).view(np.float32))
-    if not has_no_nan or not -np.inf < highest < np.inf:
+    return np.float64(np.int32(_convert_order(top)).view(np.float32)) if has_no_nan else np.nan
+
+
+@inline
+def draw(logits, weights, uniform, greedy, limits, ends, debts, last):  # type: ignore[no-untyped-def]
+    """Return the id that `charrnn.generation.draw` draws, or -1 if the logits are not finite.
+
+    Args:
+        weights: (V,), working memory.
+        debts: (E,), changed in place; empty if there are none.
+        last: the last character of the text.
+    """
+    highest = _find_highest(logits)
+    if not -np.inf < highest < np.inf:
         return -1
     if greedy:
         for v in range(len(logits)):
             if logits[v] == highest:
                 return v
+    if len(debts) > 0:
+        repay(ends, debts, last, limits[_PAYBACK], logits, highest)
+        highest = _find_highest(logits)
     scale, top_k, top_p, min_p = limits[_SCALE], limits[_TOP_K], limits[_TOP_P], limits[_MIN_P]
     total = 0.0
     for v in range(len(logits)):
@@ -76,6 +98,7 @@ def draw(logits, weights, uniform, greedy, limits):  # type: ignore[no-untyped-d
     limit = uniform * total
     for v in range(len(logits)):
         if weights[v] > limit:
+            pay(ends, debts, v)
             return v
     return -1
 

@@ -20,14 +20,16 @@ from charrnn.counts.mixing import CountState
 from charrnn.errors import make_non_finite_error
 from charrnn.extras.fast.compiled_counts import compile_counts
 from charrnn.extras.fast.compiled_draw import Draws
+from charrnn.extras.fast.compiled_words import compile_words
 from charrnn.extras.fast.compiling import call
 from charrnn.extras.fast.int8_loop import write
 from charrnn.extras.fast.int8_network import Streams
 from charrnn.extras.fast.int8_weights import make_int8_network
 from charrnn.extras.fast.vnni import GROUP_SIZE
+from charrnn.generation.debts import find_ends
 from charrnn.generation.draw import Array, Batch, Floats, Ids, log_softmax
 from charrnn.generation.engines import concat_states
-from charrnn.models.trained import State, TrainedModel, zero_state
+from charrnn.models.trained import State, TrainedModel, find_known_words, zero_state
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
 
@@ -52,6 +54,8 @@ class Int8Engine:
     def __init__(self, model: TrainedModel, *, vnni: bool | None = None) -> None:
         self.network, self._counts = make_int8_network(model, vnni), compile_counts(model.counts)
         self._vocabulary, self._layers = model.vocabulary, model.architecture.num_layers
+        self._words = compile_words(find_known_words(model), len(model.vocabulary))
+        self._ends = find_ends(model.vocabulary)
         self._has_counts = model.counts is not None
         self._compile(zero_state(model, 1))
 
@@ -134,6 +138,10 @@ class Int8Engine:
         N, V = len(ids), len(self._vocabulary)
         bias = np.zeros((N, V), np.float32) if batch.bias is None else batch.bias
         blanks, runs = np.array([*batch.blanks], np.int64), np.array(batch.runs)
+        nodes, costs = np.zeros(N, np.int64), np.zeros(N, np.float32)
+        if batch.words is not None:
+            nodes[:], costs[:] = batch.words.nodes, batch.words.costs
+        debts = np.zeros((N, 0)) if batch.debts is None else batch.debts.values
         # Characters past a stream's length may stay unwritten, and the server reads them again to
         # score the others. So they are 0, which is a valid id.
         written = np.zeros(uniforms.shape, np.int64) if following is None else following
@@ -146,10 +154,11 @@ class Int8Engine:
             draws = Draws(
                 np.ascontiguousarray(uniforms[part], np.float64), bias[part], batch.greedy[part],
                 np.ascontiguousarray(batch.limits[:, part]), blanks, runs[part],
+                nodes[part], costs[part], self._ends, debts[part],
             )  # fmt: skip
             if not call(
-                write, self.network, self._counts, streams, draws, lengths[part], written[part],
-                following is not None, logits[part],
+                write, self.network, self._counts, self._words, streams, draws, lengths[part],
+                written[part], following is not None, logits[part],
             ):  # fmt: skip
                 raise make_non_finite_error()
             vectors = (streams.hidden, streams.cell)[: len(state[0])]

@@ -19,6 +19,7 @@ import numpy as np
 
 from charrnn.extras.fast.compiled_counts import extend_state, mix
 from charrnn.extras.fast.compiled_draw import count_blanks, draw
+from charrnn.extras.fast.compiled_words import extend_word, subtract_costs
 from charrnn.extras.fast.compiling import SOURCES, keep_compiled
 from charrnn.extras.fast.int8_network import decode, make_memory, step
 from charrnn.generation.draw import RUN_LENGTH
@@ -27,15 +28,16 @@ from charrnn.generation.draw import RUN_LENGTH
 def _make_write(sources: str) -> Any:
     @keep_compiled
     def write(  # type: ignore[no-untyped-def]
-        network, counts, streams, draws, needed, written, reads, read_logits
+        network, counts, words, streams, draws, needed, written, reads, read_logits
     ):
         """Write T characters in each of B streams, B <= 4.
 
         Args:
             counts: a `CompiledCounts`.
+            words: the `CompiledWords`.
             streams: the `Streams`, changed in place; afterwards their ids are the last new
                 characters.
-            draws: the `Draws`; its runs are changed in place.
+            draws: the `Draws`; its runs, nodes and debts are changed in place.
             needed: (B,), the number of characters that each stream needs.
             written: (B, T), filled with the new characters.
             reads: whether the characters in `written` are read, and nothing is written.
@@ -47,9 +49,10 @@ def _make_write(sources: str) -> Any:
         """
         sources  # noqa: B018  (part of the key in numba's cache)
         ids, _, _, state = streams
-        uniforms, bias, greedy, limits, blanks, runs = draws
+        uniforms, bias, greedy, limits, blanks, runs, nodes, costs, ends, debts = draws
         memory, V = make_memory(network, streams), len(network.decoder_bias)
         logits, weights = np.zeros_like(memory.z), np.empty(V, np.float64)
+        by_letter = np.empty(words.width, np.float32)
         has_counts, p = state.nodes.shape[1] > 0, np.empty(V, np.float32)
         needs_network = not has_counts or counts.needs_network
         needs_logits = not reads or read_logits.shape[1] > 0
@@ -70,11 +73,16 @@ def _make_write(sources: str) -> Any:
                     continue
                 for v in range(V):
                     logits[b, v] += bias[b, v]
-                is_lifted = 1 if runs[b] >= RUN_LENGTH else 0
-                id_ = draw(logits[b, :V], weights, uniforms[b, t], greedy[b], limits[is_lifted, b])
+                subtract_costs(words, nodes[b], costs[b], by_letter, logits[b, :V])
+                limits_of_stream = limits[1 if runs[b] >= RUN_LENGTH else 0, b]
+                id_ = draw(
+                    logits[b, :V], weights, uniforms[b, t], greedy[b], limits_of_stream,
+                    ends, debts[b], ids[b],
+                )  # fmt: skip
                 if id_ < 0:
                     return False
                 runs[b] = count_blanks(runs[b], ids[b], id_, blanks)
+                nodes[b] = extend_word(words, nodes[b], id_)
                 written[b, t] = ids[b] = id_
         return True
 

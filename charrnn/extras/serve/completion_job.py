@@ -14,9 +14,8 @@ from charrnn.extras.serve.protocol import CompletionRequest
 from charrnn.generation.draw import Array, Floats, Ids, log_softmax, rank_ids
 from charrnn.generation.engines import select_streams
 from charrnn.generation.streams import Stream
-from charrnn.models.trained import State
+from charrnn.models.trained import State, Trained, find_known_words
 from charrnn.options.sampling import SamplingParams
-from charrnn.text.vocabulary import Vocabulary
 
 _CACHED_PROMPTS = 64
 
@@ -122,17 +121,18 @@ class PromptTask:
 class CompletionTask:
     """The writing of one completion; `number` is its index in the request."""
 
-    def __init__(self, prompt_task: PromptTask, number: int, vocabulary: Vocabulary) -> None:
+    def __init__(self, prompt_task: PromptTask, number: int, model: Trained) -> None:
         self.job, self.number, prompt = prompt_task.job, number, prompt_task.job.prompt
         self.state = prompt_task.state  # of one stream, before the last character
         self.stream = Stream(
             self.job.params,
-            vocabulary,
+            model.vocabulary,
             seed=self.job.seed,
             sample=number,
             last=int(prompt.input_ids[-1]),
             start=prompt.ids,
             stops=self.job.stops,
+            known=find_known_words(model),
         )
         self.remaining = self.stream.num_left  # characters to write; 0 when it has ended
         # The text and scores that no piece contains yet.

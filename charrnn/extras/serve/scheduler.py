@@ -54,7 +54,7 @@ class Scheduler:
 
     def __init__(self, sampler: Sampler, engine: Engine, *, streams: int, queue: int) -> None:
         self._streams, self._queue = streams, queue
-        self._vocabulary, self._engine = sampler.model.vocabulary, engine
+        self._model, self._engine = sampler.model, engine
         self._reader = sampler.reader
         self._changed = threading.Condition()
         # These attributes are shared with other threads, and guarded by the lock of `_changed`.
@@ -174,13 +174,13 @@ class Scheduler:
 
     def _limit_logits(self, steps: int, streams: int) -> int:
         """Return at most `steps`, so that the logits of these streams fit into memory."""
-        return min(steps, _MAX_LOGITS // (streams * len(self._vocabulary)) + 1)
+        return min(steps, _MAX_LOGITS // (streams * len(self._model.vocabulary)) + 1)
 
     def _start_completions(self, prompt_task: PromptTask) -> None:
         """Replace the task of a prompt by the tasks of its completions."""
         job = prompt_task.job
         self._cache.add(job.prompt.input_ids[:-1], prompt_task.state)
-        tasks = [CompletionTask(prompt_task, n, self._vocabulary) for n in range(job.request.n)]
+        tasks = [CompletionTask(prompt_task, n, self._model) for n in range(job.request.n)]
         pieces = [task.append([], []) for task in tasks if not task.remaining]
         self._outbox += [(job, piece) for piece in pieces if piece is not None]
         self._prompts.remove(prompt_task)
@@ -205,13 +205,13 @@ class Scheduler:
             steps = self._limit_logits(steps, len(scored))
         state_before = concat_states([task.state for task in tasks])
         last = np.array([stream.last for stream in streams])
-        rng_states = [stream.uniforms.bit_generator.state for stream in streams]
+        before = [(stream.uniforms.bit_generator.state, stream.debts) for stream in streams]
         try:
             ids, state = write_chunk(self._engine, streams, state_before, steps)
             scores = self._compute_scores(tasks, scored, last, ids, state_before)
-        except Exception:  # `_run_step` tries again, and must draw the same random numbers.
-            for stream, rng_state in zip(streams, rng_states, strict=True):
-                stream.uniforms.bit_generator.state = rng_state
+        except Exception:  # `_run_step` tries again, and must write the same text.
+            for stream, (rng_state, debts) in zip(streams, before, strict=True):
+                stream.uniforms.bit_generator.state, stream.debts = rng_state, debts
             raise
         for n, (task, row) in enumerate(zip(tasks, ids.tolist(), strict=True)):
             task.state = _slice_row(state, n)

@@ -1,0 +1,92 @@
+"""Known words against a plain definition, from a word table and from texts; and hostile arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from charrnn.counts.known_words import KnownWords
+from charrnn.counts.words import UNKNOWN, count_words, number_letters
+from charrnn.generation.new_words import STRANGE, find_first_node
+from tests.generation.definition import Words
+from tests.generation.models import TEXT, trained_model
+from tests.refusals import damaged_arrays
+
+RNG = np.random.default_rng(4)
+VOCABULARY = trained_model().vocabulary
+LETTERS = number_letters(VOCABULARY)
+OTHER = "Hats! extraordinarily extraordinary mats 'n' rats\n"
+TEXTS = [VOCABULARY.encode(text) for text in (TEXT, OTHER)]
+ASKED = "thE mat's zebras xcats rat extraordinaril extraordinarily- Wha ha, q " + TEXT[:200]
+
+
+def of_table(longest: int) -> tuple[KnownWords, Words]:
+    ids = np.concatenate(TEXTS)
+    table = count_words(ids, LETTERS, longest, 10**6)
+    assert table is not None
+    return KnownWords.from_table(table), Words([TEXT + OTHER], longest)
+
+
+KNOWN = {
+    "texts": (KnownWords.from_texts(TEXTS, LETTERS), Words([TEXT, OTHER])),
+    "a table": of_table(12),
+    "a table of few letters": of_table(2),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_leaves_the_words_is_their_definition(name: str) -> None:
+    known, words = KNOWN[name]
+    characters, text = VOCABULARY.characters, ASKED
+    node, limited = 0, 0
+    for end, id_ in enumerate(VOCABULARY.encode(text).tolist(), 1):
+        node = known.extend(id_, node)
+        assert node == known.find_node(VOCABULARY.encode(text[:end]).tolist()[-13:])
+        costs = known.make_costs(node, 2.0)
+        expected = words.costs(text[:end], 1, np.exp(-2.0), characters)
+        got = {} if costs is None else dict(zip(characters, costs.tolist(), strict=True))
+        assert {c for c, cost in got.items() if cost} == expected.keys(), text[:end]
+        assert set(got.values()) <= {0.0, 2.0}
+        limited += bool(expected)
+    assert limited > 50
+
+
+def test_a_word_that_none_begins_with_is_strange() -> None:
+    for name, (known, words) in KNOWN.items():
+        for end in range(len(ASKED)):
+            node = find_first_node(known, VOCABULARY.encode(ASKED[:end]).tolist())
+            costs = words.costs(ASKED[:end], 0, 1.0, "a")
+            assert (node == STRANGE) == (costs.get("a") == 1e4), (name, ASKED[:end])
+    known, _ = KNOWN["texts"]
+    nodes = [find_first_node(known, VOCABULARY.encode(t).tolist()) for t in ("xca", "the", "a x ")]
+    assert nodes[0] == STRANGE
+    assert nodes[1] > 0
+    assert nodes[2] == 0
+    assert known.extend(int(VOCABULARY.encode("s")[0]), STRANGE) == UNKNOWN
+
+
+def test_arrays_there_and_back_and_hostile_ones() -> None:
+    """What is accepted can be walked."""
+    known, _ = KNOWN["texts"]
+    arrays = known.to_arrays()
+    same = KnownWords.from_arrays(65, arrays)
+    assert same.num_complete == known.num_complete < len(known.num_children)
+    for name in ("letters", "last_letters", "num_children", "is_word"):
+        assert np.array_equal(getattr(same, name), getattr(known, name))
+    refused = 0
+    for name, values in arrays.items():
+        for change in damaged_arrays(values):
+            try:
+                hostile = KnownWords.from_arrays(65, {**arrays, name: change})
+            except ValueError:
+                refused += 1
+                continue
+            node = 0
+            for id_ in RNG.integers(0, 65, 300).tolist():
+                node = hostile.extend(id_, node)
+                assert UNKNOWN <= node < len(hostile.num_children)
+                hostile.make_costs(node, 1.0)
+    assert refused > 10
+    for name in arrays:
+        with pytest.raises(KeyError):
+            KnownWords.from_arrays(65, {n: v for n, v in arrays.items() if n != name})
