@@ -18,15 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.text.sentences import SPACED_MARKS, UNSPACED_MARKS
 from charrnn.text.vocabulary import Vocabulary
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 
 NEWLINE = "\n"
-# Marks that end a sentence: of Latin, Greek and Cyrillic, Chinese and Japanese, Arabic, Urdu,
-# Hindi, Armenian, Ethiopic, Burmese and Khmer
-MARKS = ".!?…。！？؟۔।॥։።፧။។"
+MARKS = SPACED_MARKS + UNSPACED_MARKS
 LOWEST, HIGHEST = -1.0, 3.0  # of a debt
 PAYBACK = 2.0  # the factor of a debt is this times 1 / temperature - 1
 # The product of the factor and the largest scale of the logits must be finite.

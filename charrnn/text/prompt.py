@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from charrnn.text.sentences import SPACED_MARKS, UNSPACED_MARKS
 from charrnn.text.vocabulary import Vocabulary
 
 PRIMER_CHARACTERS = 300  # an LSTM's state hardly depends on earlier characters
@@ -20,11 +21,11 @@ _WINDOW = 40_000  # characters, from which the primer is chosen; few Python clas
 
 _BLANKS = r"[^\S\n]*"
 _NEW_LINE = rf"\n(?={_BLANKS}[^\s)\]}}])"  # no line that only closes a block follows
-# Marks that end a sentence, with closing quotes and brackets. Before a blank, a period after fewer
-# than four letters may belong to an abbreviation.
+# The end of a sentence, with closing quotes and brackets. A period after fewer than four letters may
+# belong to an abbreviation.
 _SENTENCE = (
-    r"(?:[^\s.]{4}[.!?…؟۔։።।॥]+[\"'”’»)\]]*(?=\s)"
-    r"|[。．！？｡]+[\"”’»」』）]*)"
+    rf"(?:[^\s.]{{4}}[{SPACED_MARKS}]+[\"'”’»)\]]*(?=\s)"
+    rf"|[{UNSPACED_MARKS}]+[\"”’»」』）]*)"
 )
 # after which a primer may end, the best first
 _PRIMER_ENDS = (

@@ -273,7 +273,7 @@ def new_words_of(choice: SamplingParams) -> float:
     return 0.3 if temperature <= 0.8 else min(0.3 + 3.5 * (temperature - 0.8), 1)
 
 
-MARKS = ".!?…。！？؟۔।॥։።፧။។"
+MARKS = ".!?…؟۔։।॥።፧။។。．！？｡"
 
 
 class Debts:
