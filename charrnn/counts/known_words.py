@@ -1,11 +1,11 @@
 """The words of a text, and of its background: a trie of letters, without regard to case.
 
 While a text is written, the letters of the current word are a node of the trie, or UNKNOWN if no
-word begins so. The known characters of a node are the letters with which a word goes on, and if a
+word starts so. The known characters of a node are the letters with which a word continues, and if a
 word ends there, all characters that are no letters. Any other character leaves the known words.
 
-Node 0 is the start of a word. Nodes are numbered level by level, and the children of a node are
-consecutive, in the order of their letters.
+Node 0 is between words, where a word may start. Nodes are numbered level by level, and the children
+of a node are consecutive, in the order of their letters.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class KnownWords:
         letters: (V,), the number of each letter, as in `WordTable`.
         last_letters: (M - 1,), the last letter of each node but the first.
         num_children: (M,), of each node.
-        is_word: (M,), whether a word ends after the letters of each node.
+        is_word: (M,), whether a word ends after the letters of each node; True for node 0.
         num_complete: the number of nodes whose continuations are all in the trie; they are the
             first nodes. Longer beginnings of words are not told apart.
     """
@@ -55,6 +55,7 @@ class KnownWords:
         ends = table.letters[table.characters] == 0
         owners = np.repeat(np.arange(len(table.sizes)), table.sizes)
         is_word = np.bincount(owners[ends], minlength=len(table.sizes)) > 0
+        is_word[0] = True
         # A table that would be too large lacks its longest words.
         last_level = _list_levels(num_children)[-1]
         is_cut = (table.letters[table.characters[table.starts[last_level] :]] > 0).any()
@@ -80,7 +81,7 @@ class KnownWords:
             numbers[is_child],
         )
         is_word = np.zeros(M, bool)
-        is_word[before[is_end]] = True
+        is_word[before[is_end]] = is_word[0] = True
         num_children = np.bincount(parents[1:], minlength=M).astype(np.int32)
         return cls(letters, last_letters[1:], num_children, is_word, _count_complete(num_children))
 
@@ -121,6 +122,11 @@ class KnownWords:
         """The first child (M + 1,) of each node, and the end of the last."""
         return np.append(1, 1 + self.num_children.cumsum()).astype(np.int32)
 
+    @cached_property
+    def width(self) -> int:
+        """The number of different letters, and one for all other characters."""
+        return int(self.letters.max()) + 1
+
     def find_node(self, ids: Sequence[int]) -> int:
         """Return the node of the word at the end of a text.
 
@@ -147,17 +153,18 @@ class KnownWords:
 
         Return None if all characters are free. The caller must not change the result.
         """
-        if not 0 < node < self.num_complete:
+        if not 0 <= node < self.num_complete:
             return None
         costs = self._costs.get((node, cost))
         if costs is None:
             start, end = self.starts[node : node + 2].tolist()
-            stays = np.isin(self.letters, self.last_letters[start - 1 : end - 1])
+            by_letter = np.full(self.width, cost, np.float32)
+            by_letter[self.last_letters[start - 1 : end - 1]] = 0
             if self.is_word[node]:
-                stays |= self.letters == 0
-            if len(self._costs) * len(stays) >= _MAX_CACHED:
+                by_letter[0] = 0
+            if len(self._costs) * len(self.letters) >= _MAX_CACHED:
                 self._costs.clear()
-            costs = self._costs[node, cost] = np.where(stays, 0, cost).astype(np.float32)
+            costs = self._costs[node, cost] = by_letter[self.letters]
         return costs
 
     @cached_property

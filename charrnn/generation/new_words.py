@@ -1,8 +1,8 @@
 """How freely words are invented: the odds of leaving the known words, times `new_words`.
 
-A low factor gives fewer words that neither the text nor its background has. It applies inside
-a word, not to its first letter. If the last word of a prompt is not the beginning of a known word,
-the first new character is no letter, so that no letters are added to the user's word.
+A low factor gives fewer words that neither the text nor its background has. If the last word of a
+prompt is not the beginning of a known word, the first new character is no letter, so that no
+letters are added to the user's word.
 """
 
 from __future__ import annotations

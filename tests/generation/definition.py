@@ -238,12 +238,11 @@ class Words:
 
     def __init__(self, texts: Sequence[str], longest: int = 12) -> None:
         self.longest = longest
-        self.beginnings: set[str] = set()
-        self.ended: set[str] = set()
+        self.beginnings, self.ended = {""}, {""}
         for text in texts:
             words = "".join(c.lower() if c.isalpha() else " " for c in text).split(" ")
             self.beginnings |= {word[:n] for word in words for n in range(1, len(word) + 1)}
-            self.ended |= {*words[:-1]} - {""}
+            self.ended |= {*words[:-1]}
         if all(len(word) <= longest for word in self.beginnings):
             self.longest = 12
 
@@ -254,7 +253,7 @@ class Words:
         word = "".join(takewhile(str.isalpha, reversed(text)))[::-1].lower()
         if not new and word and word[: self.longest] not in self.beginnings:
             return {c: 1e4 for c in characters if c.isalpha()}
-        if not 0 < len(word) < self.longest or word not in self.beginnings:
+        if len(word) >= self.longest or word not in self.beginnings:
             return {}
         cost = -math.log(factor) if factor else 1e4
         return {

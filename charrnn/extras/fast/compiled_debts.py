@@ -10,19 +10,22 @@ from charrnn.generation.debts import HIGHEST, LOWEST
 
 
 @inline
-def repay(ends, debts, last, factor, logits, highest):  # type: ignore[no-untyped-def]
+def repay(ends, debts, last, factor, logits, highest, weights):  # type: ignore[no-untyped-def]
     """Add multiples of the debts (E,) to logits (V,), like `Debts.repay`.
 
     Args:
         last: the last character of the text.
         highest: the highest logit.
+        weights: (V,), working memory.
     """
     total, place_of_last = 0.0, ends.places[last]
+    for v in range(len(logits)):  # This loop is vectorized, the next one is not.
+        weights[v] = exp(logits[v] - highest)
     for v in range(len(logits)):
-        total += exp(logits[v] - highest)
+        total += weights[v]
     for place in range(len(debts)):
         id_, debt = ends.ids[place], debts[place]
-        p = np.rint(exp(logits[id_] - highest) / total / WEIGHT_STEP) * WEIGHT_STEP
+        p = np.rint(weights[id_] / total / WEIGHT_STEP) * WEIGHT_STEP
         debts[place] = min(debt + p, HIGHEST)
         if debt < 0 or ends.pays[place_of_last, place]:
             logits[id_] += F(factor * debt)

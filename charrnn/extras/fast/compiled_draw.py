@@ -83,7 +83,7 @@ def draw(logits, weights, uniform, greedy, limits, ends, debts, last):  # type: 
             if logits[v] == highest:
                 return v
     if len(debts) > 0:
-        repay(ends, debts, last, limits[_PAYBACK], logits, highest)
+        repay(ends, debts, last, limits[_PAYBACK], logits, highest, weights)
         highest = _find_highest(logits)
     scale, top_k, top_p, min_p = limits[_SCALE], limits[_TOP_K], limits[_TOP_P], limits[_MIN_P]
     total = 0.0

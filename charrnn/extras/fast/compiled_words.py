@@ -34,7 +34,7 @@ def compile_words(words: KnownWords | None, vocabulary_size: int) -> CompiledWor
         words = KnownWords(letters, nothing, np.zeros(1, np.int32), one, 0)
     return CompiledWords(
         words.letters, words.starts, words.last_letters, words.is_word, words.num_complete,
-        int(words.letters.max()) + 1,
+        words.width,
     )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def subtract_costs(words, node, cost, costs, logits):  # type: ignore[no-untyped
     """
     if node == STRANGE:
         costs[:], costs[0] = _NEVER, F(0)
-    elif 0 < node < words.num_complete and cost > F(0):
+    elif 0 <= node < words.num_complete and cost > F(0):
         costs[:], costs[0] = cost, F(0) if words.is_word[node] else cost
         for child in range(words.starts[node] - 1, words.starts[node + 1] - 1):
             costs[words.last_letters[child]] = F(0)

@@ -1,0 +1,123 @@
+"""Debts and new words in written text: NumPy's, torch's and the compiled loop's."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn.counts.known_words import KnownWords
+from charrnn.counts.words import number_letters
+from charrnn.generation.engines import make_engine
+from charrnn.generation.int8_rows import quantize_model
+from charrnn.generation.sampler import Sampler
+from charrnn.model import Model
+from charrnn.models.trained import TrainedModel, zero_state
+from charrnn.options.sampling import SamplingParams
+from tests.generation.definition import Debts, Words, drawn, new_words_of, probabilities, scores_of
+from tests.generation.models import TEXT, counted, trained_model
+
+OTHER = "A dog, a frog! No hog... Which?\n"
+HOW: list[dict[str, Any]] = [
+    {"temperature": 0.3},
+    {"temperature": 0.5, "new_words": 0},
+    {"temperature": 0.8, "top_k": 8, "top_p": 0.9},
+    {"temperature": 0.9, "dry_multiplier": 1, "dry_allowed_length": 3, "ban": "."},
+    {"temperature": 0.5, "new_words": 1, "logit_bias": {"\n": 1.5, "e": -2}},
+    {"temperature": 0, "start_text": "The hogw"},
+    {"temperature": 0.6, "start_text": "xyzzy"},
+]
+
+
+def with_background() -> TrainedModel:
+    model = counted()
+    assert model.counts is not None
+    encode, letters = model.vocabulary.encode, number_letters(model.vocabulary)
+    known = KnownWords.from_texts([encode(TEXT), encode(OTHER)], letters)
+    return replace(model, counts=replace(model.counts, background_words=known))
+
+
+@pytest.mark.parametrize("how", HOW, ids=str)
+def test_the_compiled_loop_writes_as_defined(how: dict[str, Any]) -> None:
+    """In chunks, four streams and one more, each character is the definition's."""
+    pytest.importorskip("numba", reason="the extra fast is not installed")
+    model = quantize_model(with_background())
+    params = SamplingParams(120, **how, seed=3, num_samples=5, prime="none", precision=8)
+    engine, words = make_engine(model, precision=8), Words([TEXT, OTHER])
+    pieces = list(Sampler(model, 8).write(params))
+    vocabulary, decode = model.vocabulary, model.vocabulary.decode
+    start = params.start_text or "\n"
+    for sample in range(5):
+        new = vocabulary.encode("".join(p.text for p in pieces if p.sample == sample))
+        ids = np.concatenate([vocabulary.encode(start), new])
+        logits = engine.read(ids[None], zero_state(model, 1))[0][0][len(ids) - len(new) - 1 :]
+        seeds = np.random.SeedSequence(3, spawn_key=(sample,))
+        uniforms = np.random.Generator(np.random.PCG64(seeds)).random(len(new))
+        debts = Debts(vocabulary)
+        for t, id_ in enumerate(new.tolist()):
+            text = params.start_text + decode(new[:t])
+            costs = words.costs(text, t, new_words_of(params), vocabulary.characters)
+            each = probabilities(logits[t], params, vocabulary, text, costs, debts)
+            near = {drawn(each, max(uniforms[t] + nudge, 0)) for nudge in (0, -1e-4, 1e-4)}
+            assert id_ in near, (sample, t)
+            scores = scores_of(logits[t], params, vocabulary, text, costs)
+            debts.update(scores, vocabulary.characters[id_])
+
+
+@pytest.mark.parametrize("engine", ["numpy", "torch", "int8"])
+def test_a_cold_text_ends_its_lines_and_sentences(engine: str) -> None:
+    """Each character is independent of the others, so a cold text has as many ends as expected."""
+    asked: dict[str, Any] = {"engine": engine}
+    if engine == "int8":
+        pytest.importorskip("numba", reason="the extra fast is not installed")
+        asked = {"precision": 8}
+    model = trained_model()
+    weights = {name: np.zeros_like(weight) for name, weight in model.weights.items()}
+    p = np.full(len(model.vocabulary), 0.9 / (len(model.vocabulary) - 3))
+    for character, probability in {"\n": 0.03, ".": 0.05, "?": 0.02}.items():
+        p[model.vocabulary.encode(character)] = probability
+    p[model.vocabulary.encode("e")] += 0.5
+    weights["decoder.bias"] = np.log(p).astype(np.float32)
+    flat, p = Model(replace(model, weights=weights)), p / p.sum()
+    text = flat.generate(20_000, temperature=0.5, min_p=0, seed=1, **asked)
+    for character in "\n.?":
+        expected = p[model.vocabulary.encode(character)][0] * len(text)
+        assert 0.85 * expected < text.count(character) < 1.1 * expected
+    assert not re.search(r"[.?\n]{3}", text)
+    assert flat.generate(20_000, temperature=0.5, ban=".?\n", seed=1).count("e") > 18_000
+
+
+def test_nothing_is_invented_with_new_words_of_0() -> None:
+    """The word table of these models has up to six letters."""
+    words = {*re.findall("[a-z]+", (TEXT + OTHER).lower())}
+    for model in (with_background(), counted()):
+        for temperature in (0.5, 1.0, 2.0):
+            asked = {"temperature": temperature, "seed": 2, "num_samples": 3}
+            texts = Model(model).generate(600, new_words=0, **asked)
+            written = [re.findall("[a-z]+", text.lower())[:-1] for text in texts]
+            known = {word for text in written for word in text if len(word) < 6}
+            assert known <= words
+            assert known
+            assert Model(model).generate(600, new_words=1, **asked) != texts
+    # without known words, at temperature 1, and without counts there is nothing to do
+    plain = Model(trained_model())
+    assert plain.generate(200, seed=1, new_words=0) == plain.generate(200, seed=1, new_words=1)
+    both = Model(with_background())
+    warm = {"temperature": 1.0, "seed": 1}
+    assert both.generate(300, **warm) == both.generate(300, new_words=1, **warm)
+    asked = {"seed": 1, "counts": "none"}
+    assert both.generate(200, new_words=0, **asked) == both.generate(200, new_words=1, **asked)
+
+
+def test_no_letter_is_added_to_an_unknown_word() -> None:
+    model = Model(with_background())
+    for start in ("hello", "The Zcat", "xyzzy " * 3 + "q"):
+        firsts = {model.generate(1, start, seed=seed, temperature=1.5)[0] for seed in range(30)}
+        assert not any(map(str.isalpha, firsts))
+    begun = {model.generate(1, "The ca", seed=seed)[0] for seed in range(9)}
+    assert any(map(str.isalpha, begun))
+    letters = "".join(c for c in model.vocabulary.characters if not c.isalpha())
+    assert model.generate(5, "hello", seed=1, ban=letters).isalpha()  # nothing else is allowed
