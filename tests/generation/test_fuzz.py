@@ -116,6 +116,8 @@ class Case:
             how["logit_bias"] = {letters[-1]: -2.0, letters[0] + letters[1]: 1.5}
         if self.numbers.random() < 0.3:
             how["ban"] = letters[int(self.numbers.integers(len(letters)))]
+        if self.numbers.random() < 0.2:
+            how["until"] = letters[int(self.numbers.integers(len(letters)))]
         if self.numbers.random() < 0.3:
             how |= {"dry_multiplier": 2.0, "dry_base": 1.5, "dry_allowed_length": int(pick([1, 3]))}
         return how
@@ -169,11 +171,14 @@ def test_engines_are_the_definition(seed: int) -> None:
                 continue
             checked.add((sample, text))
             new = case.vocabulary.encode(text)
+            if len(text) < LENGTH:  # `until` was drawn
+                new = np.append(new, case.vocabulary.encode(how["until"]))
+                text += how["until"]
             read = np.concatenate([ids[1:20], new])
             predicted = case.log_probabilities(read)[18:-1]
             uniforms = uniforms_of(seed, sample, LENGTH)
             params, debts, costs = SamplingParams(**how), Debts(case.vocabulary), {}
-            for t, (row, uniform) in enumerate(zip(predicted, uniforms, strict=True)):
+            for t, (row, uniform) in enumerate(zip(predicted, uniforms, strict=False)):
                 before, characters = start + text[:t], case.vocabulary.characters
                 if case.words is not None:
                     costs = case.words.costs(before, t, new_words_of(params), characters)

@@ -91,6 +91,21 @@ def test_counted_before_the_text_in_one_table(train: Train, texts: Path, capfd: 
     assert "restore it to resume" in capfd.readouterr().err
 
 
+def test_the_words_of_both_texts_are_known(train: Train, texts: Path) -> None:
+    run = train("data.background=other.txt", *OPTIONS)
+    trained = charrnn.load(run).trained
+    known = trained.counts.known_words
+    assert known is trained.counts.background_words
+    words = {*(texts / "other.txt").read_text("utf-8").strip("ÄÖ").split()}
+    assert not words <= {*(texts / "corpus.txt").read_text("utf-8").split()}
+    for word in words:
+        node = known.find_node(trained.vocabulary.encode(word).tolist())
+        assert node > 0
+        assert known.is_word[node]
+    alone = charrnn.load(train(*OPTIONS, folder="alone")).trained.counts
+    assert alone.background_words is None
+
+
 def test_the_limit_cuts_the_background(train: Train, texts: Path) -> None:
     size = len(words(400, 1))
     own = size - 2 * int(0.1 * size)
