@@ -24,10 +24,12 @@ from charrnn.counts.table import MANY
 from charrnn.counts.words import DISCOUNT
 from charrnn.errors import InputError
 from charrnn.extras.page.single_file import SITE
+from charrnn.generation.debts import HIGHEST, LOWEST, PAYBACK, find_ends, find_payback
 from charrnn.generation.draw import COLDEST, RUN_LENGTH, log_softmax
 from charrnn.generation.dry import LARGEST_PENALTY, LOOK_BACK
 from charrnn.generation.engines import make_engine
 from charrnn.generation.int8_rows import quantize_model, quantize_rows
+from charrnn.generation.new_words import COLD, COLD_FACTOR, NEVER
 from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import BATCHNORM_EPS, LOSS, TrainedModel, find_loss
 from charrnn.options.sampling import SamplingParams
@@ -47,6 +49,13 @@ _CONSTANTS = {
     "run_length": RUN_LENGTH,
     "look_back": LOOK_BACK,
     "largest_penalty": LARGEST_PENALTY,
+    "lowest_debt": LOWEST,
+    "highest_debt": HIGHEST,
+    "payback": PAYBACK,
+    "largest_payback": float(find_payback(np.array(COLDEST))),
+    "never": NEVER,
+    "cold": COLD,
+    "cold_factor": COLD_FACTOR,
 }
 _ALIGNMENT = 4  # bytes; JavaScript's Float32Array needs it
 
@@ -85,7 +94,7 @@ def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = No
         else:
             data += weight.astype("<f4").tobytes()
         data += bytes(-len(data) % _ALIGNMENT)
-    cell = model.architecture.cell
+    cell, ends = model.architecture.cell, find_ends(model.vocabulary)
     content = {
         "architecture": asdict(model.architecture),
         "cell": {"gates": cell.gates, "carried": cell.carried, "separate_sums": cell.separate_sums},
@@ -95,7 +104,10 @@ def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = No
             "primer": list(encode_primer(model.facts, model.vocabulary)),
             "sampling": asdict(SamplingParams()),
         },
-        "constants": _CONSTANTS,
+        "constants": {
+            **_CONSTANTS,
+            "ends": {"ids": ends.ids.tolist(), "pays": ends.pays.tolist()},
+        },
         "tensors": tensors,
         "data": base64.b64encode(data).decode("ascii"),
     }
@@ -104,7 +116,7 @@ def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = No
 
 def pack_counts(counts: Counts) -> str:
     """Return counts as JSON in ASCII; `site/network/counts.js` reads it."""
-    table = counts.table
+    table, known = counts.table, counts.known_words
     arrays = counts.to_arrays()
     # Arrays of larger types are little-endian.
     data = b"".join(a.astype(a.dtype.newbyteorder("<")).tobytes() for a in arrays.values())
@@ -120,6 +132,7 @@ def pack_counts(counts: Counts) -> str:
         "margin": float(MARGIN),
         "word_weights": counts.weights.words,
         "word_discount": DISCOUNT,
+        "num_complete": 0 if known is None else known.num_complete,
         "discounts": table.discounts.tolist(),
         "many": MANY,
         "arrays": {name: {"type": a.dtype.name, "length": len(a)} for name, a in arrays.items()},

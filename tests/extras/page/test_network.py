@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import Weights
+from charrnn.counts.words import number_letters
 from charrnn.extras.page.packing import list_page_kinds, pack_counts, pack_model
 from charrnn.generation.int8_rows import quantize_model
 from charrnn.model import Model
@@ -56,7 +58,8 @@ REFUSED = [
         ({name: value}, f"{name}: must be")
         for name, value in {
             "length": 1.5, "temperature": -1, "top_k": 0, "top_p": 1.1, "min_p": -0.1,
-            "dry_multiplier": -1, "dry_base": 0.5, "dry_allowed_length": 0, "prime": "nothing",
+            "new_words": 1.01, "dry_multiplier": -1, "dry_base": 0.5, "dry_allowed_length": 0,
+            "prime": "nothing",
         }.items()
     ),
     ({"logit_bias": {"e": 101}}, "logit_bias: must have"),
@@ -169,7 +172,10 @@ const [sampler] = samplers;
 
 def with_samplers(script: str, *models: TrainedModel) -> Any:
     """What the body of a function returns that sees the `samplers` of models with counts."""
-    given = [(pack_model(m, 32, {"about": {}}), pack_counts(m.counts)) for m in models]  # type: ignore[arg-type]
+    given = [
+        (pack_model(m, 32, {"about": {}}), pack_counts(m.counts) if m.counts else "null")
+        for m in models
+    ]
     modules = (NETWORK / "sampler.js", NETWORK / "counts.js", PAGE / "writer-network.js")
     return run(SAMPLER + script, *modules, given=given)
 
@@ -204,6 +210,97 @@ def test_with_counts_the_text_and_the_score_are_the_same() -> None:
         assert more == python.generate(200, temperature=1.0, **asked)
         assert score == pytest.approx(python.score(start), abs=1e-5)
         assert score != pytest.approx(python.score(start, counts="none"), abs=1e-3)
+
+
+# -- known words and debts ------------------------------------------------------------------------
+
+BACKGROUND = "The cats congratulate; a hat congratulates Constantinople? A cathedral that is it!\n"
+ALL_BYTES = VOCABULARIES[2]
+OF_WORDS = [
+    "", "The cat sat on the xqkw", "What a mat", "The ca", "Caaaaaaa", "The congratulate",
+    "The congratulates", "Caaaaa", "The hat, \n", "What!", "a mat   ",
+]  # fmt: skip
+OPTIONS: list[dict[str, Any]] = [
+    *({"temperature": t, "new_words": w} for t in (0.3, 0.5, 0.8, 0.9, 1.0)
+      for w in (None, 0, 0.3, 1)),
+    {"temperature": 0, "new_words": 0},
+    *({"top_k": 1, "temperature": 1, "start_text": s} for s in ("", "That c", "Wh", "s", "f")),
+    {"temperature": 1.5},
+    {"temperature": 0.4, "top_k": 5, "ban": "ae.", "dry_multiplier": 2, "dry_allowed_length": 2},
+    {"temperature": 0.5, "new_words": 0, "ban": " \n,.;!?'", "logit_bias": {"t": 3}},
+    {"temperature": 0.7, "top_p": 0.6, "top_k": 4, "min_p": 0.1, "logit_bias": {"\n .!": -1}},
+    {"temperature": 0.2, "until": "\n", "new_words": 0.01, "prime": "none"},
+    {"temperature": 1e-300},
+    {"temperature": 1e-300, "logit_bias": {"\n.!?": -100}},
+    *({"start_text": s, "new_words": 0, "seed": n} for n, s in enumerate(["", "congratulate"] * 5)),
+]  # fmt: skip
+
+
+def with_background(model: TrainedModel, background: str = BACKGROUND) -> TrainedModel:
+    """The model with the words of the text and of its background."""
+    assert model.counts is not None
+    encode, letters = model.vocabulary.encode, number_letters(model.vocabulary)
+    known = KnownWords.from_texts([encode(TEXT), encode(background)], letters)
+    return replace(model, counts=replace(model.counts, background_words=known))
+
+
+def known_word_models() -> list[TrainedModel]:
+    """Models that know words, of a table or of a background too, with one that ends in a debt."""
+    bytes_text = ALL_BYTES.as_tokens("Żółw ma żółtą łódź. Jaź!\n" * 40)
+    letters = counted(text="thecatsatonthemat" * 20, vocabulary=VOCABULARIES[1])
+    return [
+        counted(),
+        with_background(counted("gru")),
+        with_background(counted(weights=Weights((0.5,) * 4, (0.5,) * 4))),  # without a table
+        counted(text=bytes_text, vocabulary=ALL_BYTES),
+        letters,  # no newline: the first character is drawn evenly
+        trained_model(conviction=2.0),
+    ]
+
+
+def test_words_are_invented_and_ends_are_owed_as_in_python() -> None:
+    models = known_word_models()
+    asked: list[dict[str, Any]] = []
+    for n, model in enumerate(models):
+        for m, options in enumerate(OPTIONS):
+            start = OF_WORDS[(m + 3 * n) % len(OF_WORDS)]
+            each = {"length": 150, "seed": m, "start_text": start, **options}
+            known = [c for c in each["start_text"] if c in model.vocabulary]
+            asked.append({**each, "start_text": "".join(known)})
+    found = with_samplers(
+        f"""const asked = {json.dumps(asked)};
+        return asked.map((each, n) => samplers[Math.floor(n / {len(OPTIONS)})].generate(each));""",
+        *models,
+    )
+    assert len(asked) > 150
+    for n, (options, text) in enumerate(zip(asked, found, strict=True)):
+        assert text == Model(models[n // len(OPTIONS)]).generate(**options), (n, options)
+
+
+@pytest.mark.parametrize("choice", [{}, {"temperature": 0.95, "top_k": 2, "new_words": 0}])
+def test_a_long_text_is_the_same_as_in_python(choice: dict[str, Any]) -> None:
+    options = {"length": 4000, "seed": 3, "temperature": 0.5, **choice}
+    model = with_background(counted())
+    [text] = with_samplers(f"return [sampler.generate({json.dumps(options)})];", model)
+    assert text == Model(model).generate(**options)
+
+
+@pytest.mark.parametrize("start", ["The ca", "The xqkw", "What a mat"])
+def test_the_continuations_of_the_page_are_the_samples_of_python(start: str) -> None:
+    model = with_background(counted())
+    options = {"temperature": 0.5, "new_words": 0, "top_k": 20}
+    found = with_samplers(
+        f"""const writer = module_writer_network.createNetworkWriter(sampler);
+        const texts = ["", "", ""];
+        const request = {{ prompt: {start!r}, n: 3, seed: 5, max_tokens: 100,
+          signal: new AbortController().signal, ...{json.dumps(options)} }};
+        await writer.complete(request, (index, characters) => {{
+          for (const {{ text }} of characters) texts[index] += text;
+        }});
+        return texts;""",
+        model,
+    )
+    assert found == Model(model).generate(100, start, seed=5, num_samples=3, **options)
 
 
 def test_the_writing_page_shows_the_chances_of_the_mix() -> None:

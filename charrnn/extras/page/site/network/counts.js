@@ -6,6 +6,7 @@
  * the current word, and the length of the current run of one character.
  */
 
+import { KnownWords } from "./known-words.js";
 import { decompress } from "./packed.js";
 import { RunLengths } from "./runs.js";
 import { findSorted, joinCounts } from "./sorted.js";
@@ -46,6 +47,7 @@ export class Counts {
    * @param {[number, number]} packed.word_weights  The weights of a word's continuations: of
    *   several, and of a single one.
    * @param {number} packed.word_discount  The discount of a word's continuations.
+   * @param {number} packed.num_complete  Of the known words.
    * @param {[number, number, number][]} packed.discounts  The discounts of counts of 1, 2, and 3
    *   or more, by the length of the context.
    * @param {number} packed.many  Counts from here on are in another array.
@@ -60,6 +62,9 @@ export class Counts {
     this.runs = new RunLengths(packed, arrays);
     this.maxRun = packed.max_run;
     this.words = arrays.word_sizes ? new WordTable(packed, arrays) : null;
+    this.knownWords = arrays.known_letters ? new KnownWords(arrays.known_letters,
+      arrays.known_num_children, arrays.known_last_letters, packed.num_complete,
+      arrays.known_is_word) : this.words?.known ?? null;
     this.discounts = discounts;
     this.characters = characters;
     this.dropped = dropped;
@@ -87,7 +92,7 @@ export class Counts {
       isInTrie = state[k] > 0 && node > 0;
       shorter = node;
     }
-    state[K] = this.words ? this.words.extend(state[K], id) : 0;
+    state[K] = this.words ? this.words.known.extend(state[K], id) : 0;
     state[K + 1] = state[0] === last && last > 0 ? Math.min(state[K + 1] + 1, this.maxRun) : 1;
   }
 

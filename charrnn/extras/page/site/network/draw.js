@@ -3,8 +3,11 @@
  *
  * The probabilities are the softmax at a temperature, limited by top_k, top_p and min_p. A draw is
  * the inverse of their cumulative sum at one uniform number. All sums are in double precision.
+ * Below a temperature of 1, debts are added to the logits of line ends and sentence ends.
  * After three equal blanks or tabs these limits are lifted, so that a run of blanks can end.
  */
+
+import { Debts } from "./debts.js";
 
 /**
  * Return the numbers (V,) that are added to the logits, minus infinity for banned characters; null
@@ -39,14 +42,15 @@ export function makeBias(vocabulary, { ban, logit_bias }) {
  * @param {number | null} [params.min_p]  Leave out characters with less than this times the
  *   probability of the likeliest.
  * @param {ArrayLike<number>} ids  The ids of the text so far.
- * @param {Record<string, number>} constants  Of the model.
+ * @param {object} constants  Of the model.
  */
-export function makeDraw(vocabulary, params, ids, { coldest, run_length: runLength }) {
+export function makeDraw(vocabulary, params, ids, constants) {
   const { temperature, top_k } = params;
   const isGreedy = temperature === 0 || top_k === 1;
-  const drawLimited = makeLimitedDraw(vocabulary.size, params, coldest);
+  const debts = !isGreedy && temperature < 1 ? new Debts(constants) : null;
+  const drawLimited = makeLimitedDraw(vocabulary.size, params, debts, constants);
   const free = { temperature: Math.max(temperature, 1) };
-  const drawFreely = makeLimitedDraw(vocabulary.size, free, coldest);
+  const drawFreely = makeLimitedDraw(vocabulary.size, free, debts, constants);
   const blanks = vocabulary.lookUp(" \t");
   let run = 0; // equal blanks at the end of the text
   let last = -1;
@@ -56,18 +60,21 @@ export function makeDraw(vocabulary, params, ids, { coldest, run_length: runLeng
     last = id;
     return id;
   };
-  ids.slice(-runLength).forEach(append);
+  ids.slice(-constants.run_length).forEach(append);
 
   return (logits, uniform) => {
-    const isFree = run >= runLength && !isGreedy;
-    return append((isFree ? drawFreely : drawLimited)(logits, uniform));
+    const isFree = run >= constants.run_length && !isGreedy;
+    const id = (isFree ? drawFreely : drawLimited)(logits, uniform);
+    debts?.pay(id);
+    return append(id);
   };
 }
 
 /** Return a function that draws as `makeDraw`, but does not lift the limits. */
-function makeLimitedDraw(size, { temperature, top_k, top_p, min_p }, coldest) {
+function makeLimitedDraw(size, { temperature, top_k, top_p, min_p }, debts, constants) {
   const greedy = temperature === 0 || top_k === 1;
-  const scale = greedy ? 1 : Math.min(1 / temperature, coldest);
+  const scale = greedy ? 1 : Math.min(1 / temperature, constants.coldest);
+  const payback = Math.min(constants.payback * Math.max(scale - 1, 0), constants.largest_payback);
   const topK = Math.min(top_k ?? size, size);
   const topP = top_p ?? 1;
   const minP = min_p ?? 0;
@@ -80,8 +87,10 @@ function makeLimitedDraw(size, { temperature, top_k, top_p, min_p }, coldest) {
       throw new RangeError("the model's scores are not numbers: its weights are too large");
     }
     if (greedy) return likeliest;
-    for (let id = 0; id < size; id++) sums[id] = Math.exp((logits[id] - highest) * scale);
-    if (topK < size || topP < 1) keepLikeliest(sums, rankIds(logits), topK, topP);
+    const scores = debts ? debts.repay(logits, highest, payback) : logits;
+    const top = debts ? scores[argmax(scores)] : highest;
+    for (let id = 0; id < size; id++) sums[id] = Math.exp((scores[id] - top) * scale);
+    if (topK < size || topP < 1) keepLikeliest(sums, rankIds(scores), topK, topP);
     let sum = 0;
     for (let id = 0; id < size; id++) {
       if (sums[id] >= minP) sum += sums[id];

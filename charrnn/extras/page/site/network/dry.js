@@ -7,7 +7,7 @@ export class DryPenalties {
   /**
    * @param {import("./sampler.js").SamplingParams} params
    * @param {number[]} ids  The ids of the text so far.
-   * @param {Record<string, number>} constants  Of the model.
+   * @param {object} constants  Of the model.
    */
   constructor({ dry_multiplier, dry_base, dry_allowed_length }, ids, constants) {
     this.lookBack = constants.look_back; // characters that count

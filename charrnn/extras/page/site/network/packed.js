@@ -10,7 +10,7 @@
  * @property {object} architecture  As in a model file: `kind`, `hidden_size`, `num_layers`, ...
  * @property {Cell} cell
  * @property {{tokens: string[], bytes: boolean}} vocabulary
- * @property {Record<string, number>} constants  Of the formulas, from Python.
+ * @property {object} constants  Of the formulas, and `ends`, both from Python.
  * @property {object} facts  Facts about its training; `primer` has the ids of its primer.
  * @property {(name: string) => Float32Array} weight  Returns a weight, row by row.
  */

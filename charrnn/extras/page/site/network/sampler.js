@@ -3,6 +3,7 @@
 import { CountedNetwork } from "./counts.js";
 import { DryPenalties } from "./dry.js";
 import { Network } from "./network.js";
+import { WordCosts } from "./new-words.js";
 import { unpackModel } from "./packed.js";
 import { Uniforms } from "./random.js";
 import { computeLogProb, makeBias, makeDraw } from "./draw.js";
@@ -18,6 +19,7 @@ export const STRIDE = 256; // characters between two stored states
  * @property {number | null} [top_k]
  * @property {number | null} [top_p]
  * @property {number | null} [min_p]
+ * @property {number | null} [new_words]
  * @property {string | null} [ban]
  * @property {Record<string, number> | null} [logit_bias]
  * @property {number} [dry_multiplier]
@@ -43,6 +45,7 @@ export class Sampler {
     this.vocabulary = new Vocabulary(model.vocabulary, model.facts.marks, model.facts.curly);
     const network = new Network(model);
     this.network = counts ? new CountedNetwork(network, counts) : network;
+    this.knownWords = counts?.knownWords ?? null;
     this.cache = { primes: null, ids: [], states: [] }; // the last start text and its states
   }
 
@@ -98,21 +101,25 @@ export class Sampler {
     let { last } = start;
     const state = start.state.slice();
     const ids = [...startIds];
+    const { constants } = this.model;
+    const words = new WordCosts(this.knownWords, params, ids, constants);
     const bias = makeBias(this.vocabulary, params);
     if (last === null) { // the vocabulary has no newline: draw the first character evenly
       const allowed = [...this.vocabulary.characters.keys()]
         .filter((id) => bias?.[id] !== -Infinity);
       last = allowed[Math.floor(uniforms.next() * allowed.length)];
       ids.push(last);
+      words.append(last);
       yield last;
     }
-    const draw = makeDraw(this.vocabulary, params, ids, this.model.constants);
-    const dry = new DryPenalties(params, ids, this.model.constants);
+    const draw = makeDraw(this.vocabulary, params, ids, constants);
+    const dry = new DryPenalties(params, ids, constants);
     while (true) {
       let logits = this.network.step(last, state);
       if (bias) logits = logits.map((logit, id) => logit + bias[id]);
-      last = draw(dry.apply(logits), uniforms.next());
+      last = draw(words.subtract(dry.apply(logits)), uniforms.next());
       dry.add(last);
+      words.append(last);
       yield last;
     }
   }
@@ -131,6 +138,8 @@ export class Sampler {
     require(top_k === null || top_k >= 1, "top_k: must be 1 or more");
     require(top_p === null || (top_p > 0 && top_p <= 1), "top_p: must be above 0 and at most 1");
     require(min_p === null || (min_p >= 0 && min_p <= 1), "min_p: must be between 0 and 1");
+    const newWords = params.new_words ?? 1;
+    require(newWords >= 0 && newWords <= 1, "new_words: must be between 0 and 1");
     require(params.dry_multiplier >= 0, "dry_multiplier: must be 0 or more");
     require(params.dry_base >= 1, "dry_base: must be 1 or more");
     require(params.dry_allowed_length >= 1, "dry_allowed_length: must be 1 or more");
