@@ -29,6 +29,7 @@ class FakeServer:
     delay: float = 0.0  # seconds between characters
     models: tuple[str, ...] = ("verse",)
     lists: tuple[str, ...] = ()  # the models that learnt from lists
+    knows_words: bool = True  # whether a choice of invented words is offered
     copied: str = "copied from the training text"  # as it tells of its first model
     likeliest: dict[str, float] = field(default_factory=lambda: {"e": -0.5, " ": -1.5, "a": -3.0})
     read_as: dict[str, str | None] = field(default_factory=dict)
@@ -71,7 +72,10 @@ class _Handler(BaseHTTPRequestHandler):
         name = "index.html" if self.path == "/" else self.path.removeprefix("/page/")
         if self.path == "/v1/models":
             if self._allowed():
-                data = [{"id": m, "is_list": m in self.fake.lists} for m in self.fake.models]
+                about = {"knows_words": self.fake.knows_words}
+                data = [
+                    {"id": m, "is_list": m in self.fake.lists, **about} for m in self.fake.models
+                ]
                 self._json(200, {"data": data, "sampling": self.fake.sampling})
         elif "/" not in name and (PAGE / name).is_file():
             self._answer(200, TYPES[Path(name).suffix], (PAGE / name).read_bytes())

@@ -160,6 +160,21 @@ def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_p
         assert not page.locator("#alternatives").is_visible()
 
 
+def test_invented_words_are_those_of_python(chromium: Any, tmp_path: Path) -> None:
+    model, options = counted(), {**OPTIONS, "until": "!"}
+    with opened(chromium, written(tmp_path, model)) as page:
+        set_options(page)
+        set_field(page, "stop", "!")
+        page.locator("#text").fill("The ca")
+        for to, new_words in (("0", 0), ("2", 1), ("1", None)):
+            slide(page, "Invented words", to)
+            texts = Model(model).generate(2000, "The ca", new_words=new_words, **options)
+            until(lambda: cards(page) == texts)  # noqa: B023
+    with opened(chromium, written(tmp_path, trained_model())) as page:
+        cards(page)
+        assert not page.get_by_role("slider", name="Invented words").is_visible()
+
+
 def test_what_a_model_does_not_know_is_read_as_what_is_nearest(
     chromium: Any, tmp_path: Path
 ) -> None:

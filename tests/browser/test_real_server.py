@@ -24,7 +24,7 @@ from tests.browser.steps import (
     write,
 )
 from tests.extras.serve.servers import BYTES, Server, serving
-from tests.generation.models import trained_model
+from tests.generation.models import counted, trained_model
 
 pytestmark = pytest.mark.browser
 
@@ -32,6 +32,7 @@ pytestmark = pytest.mark.browser
 MODELS = {
     "plain": Model(trained_model()),
     "sure": Model(trained_model(conviction=2.0)),
+    "counted": Model(counted()),
     "bytes": Model(replace(BYTES.trained, facts={})),  # no list
 }
 
@@ -106,4 +107,15 @@ def test_options_for_the_text_reach_the_model(chromium: Any, real: Server) -> No
         set_options(page)
         write(page, "Hm: ")
         texts = MODELS["sure"].generate(2000, "Hm: ", **OPTIONS)
+        until(lambda: page.locator("#alternatives .text").all_text_contents() == texts)
+
+
+def test_the_choice_of_invented_words_reaches_the_model(chromium: Any, real: Server) -> None:
+    with page_of(chromium, real, "counted") as page:
+        set_options(page)
+        set_field(page, "stop", "!")
+        slide(page, "Invented words", "0")
+        write(page, "The ca")
+        options = {**OPTIONS, "until": "!", "new_words": 0}
+        texts = MODELS["counted"].generate(2000, "The ca", **options)
         until(lambda: page.locator("#alternatives .text").all_text_contents() == texts)

@@ -46,6 +46,21 @@ def test_several_continuations_are_written_and_one_is_taken_and_undone(
     assert page.locator("#alternatives").is_hidden()
 
 
+def test_invented_words_are_a_choice_where_the_model_knows_words(
+    page: Any, server: FakeServer
+) -> None:
+    for to, told in (("1", "few"), ("0", "none"), ("2", "free")):
+        slide(page, "Invented words", to)
+        assert page.locator("output[for=new_words]").text_content() == told
+        write(page, "Once ")
+    assert [asked["new_words"] for asked in server.asked] == [None, 0, 1]
+    server.knows_words = False
+    page.reload()
+    page.locator("#model option").first.wait_for(state="attached")
+    assert page.get_by_role("slider", name="Temperature").is_visible()
+    assert not page.get_by_role("slider", name="Invented words").is_visible()
+
+
 def test_stop_keeps_what_was_written(page: Any, server: FakeServer) -> None:
     server.texts, server.delay = ["la " * 60], 0.02
     page.locator("#text").fill("Sing: ")

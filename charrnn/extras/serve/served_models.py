@@ -16,7 +16,7 @@ from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.generation.sampler import Sampler
-from charrnn.models.trained import Trained
+from charrnn.models.trained import Trained, find_known_words
 from charrnn.options.datasets import SPLITS
 from charrnn.processors import print_device
 from charrnn.text.prompt import fit_text, is_code
@@ -107,4 +107,5 @@ class ServedModel:
         return {
             "id": self.name, "object": "model", "created": self._created, "owned_by": "charrnn",
             "is_list": facts.get("is_list") is True, "is_code": is_code(facts),
+            "knows_words": find_known_words(self._sampler.model) is not None,
         }  # fmt: skip

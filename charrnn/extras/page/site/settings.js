@@ -8,6 +8,7 @@ const LARGEST_SEED = 2 ** 31 - 1;
 /** The sliders: how to read their values, and how to show the values. */
 const SLIDERS = {
   temperature: { read: Number, format: (value) => Number(value).toFixed(2) },
+  new_words: { read: (i) => [0, null, 1][i], format: (i) => ["none", "few", "free"][i] },
   length: {
     read: (index) => LENGTHS[index],
     format: (index) => `${LENGTHS[index].toLocaleString("en")} characters`,
@@ -22,7 +23,9 @@ const SLIDERS = {
 };
 
 /** Fields of SamplingParams (charrnn/options/sampling.py); the writer has their defaults. */
-const SAMPLING = ["temperature", "top_p", "min_p", "dry_multiplier", "dry_allowed_length"];
+const SAMPLING = [
+  "temperature", "new_words", "top_p", "min_p", "dry_multiplier", "dry_allowed_length",
+];
 
 export class Settings {
   /** @param {HTMLElement} root  Has a field for each setting; their ids are stored. */
@@ -54,9 +57,10 @@ export class Settings {
     this.setModelDefaults();
   }
 
-  /** Choose list or text, and the font, by the chosen model, unless the reader has done so. */
+  /** Show the options of the chosen model, and set those that the reader has not set. */
   setModelDefaults() {
     const card = this.cards.get(this.chosenModel);
+    this.#find("new-words-choice").hidden = !card?.knows_words;
     this.setDefault("lists", card?.is_list);
     this.setDefault("even", card?.is_code);
   }

@@ -45,7 +45,8 @@ export function createNetworkWriter(sampler, lines) {
     isFast: true,
 
     async fetchModels() {
-      return [{ id: about.title, is_list: about.is_list, is_code: about.is_code }];
+      const { title: id, is_list, is_code } = about;
+      return [{ id, is_list, is_code, knows_words: sampler.knownWords !== null }];
     },
 
     async complete({ prompt, n, seed, signal, ...params }, onPiece) {

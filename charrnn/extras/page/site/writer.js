@@ -13,6 +13,7 @@
  * @property {number} temperature
  * @property {number} top_p
  * @property {number} min_p
+ * @property {number | null} new_words
  * @property {number} dry_multiplier
  * @property {number} dry_allowed_length
  * @property {string | null} ban
@@ -33,6 +34,7 @@
  * @property {string} id  The name of the model.
  * @property {boolean} is_list  Whether the training text is a list.
  * @property {boolean} is_code  Whether a fixed-width font is best for its text.
+ * @property {boolean} knows_words  Whether `new_words` makes a difference.
  *
  * @typedef {object} Writer
  * @property {() => Promise<ModelCard[]>} fetchModels  Returns the models.
