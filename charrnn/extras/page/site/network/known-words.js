@@ -43,11 +43,11 @@ export class KnownWords {
    * they leave the known words. Return null if all characters are free.
    */
   makeCosts(node, cost) {
-    if (node <= 0 || node >= this.numComplete) return null;
+    if (node < 0 || node >= this.numComplete) return null;
     const costs = new Float32Array(this.width).fill(cost);
     const followers = this.followers.subarray(this.starts[node], this.starts[node + 1]);
     for (const letter of followers) costs[letter] = 0;
-    if ((this.ends[node >> 3] << node % 8) & 0x80) costs[0] = 0;
+    if (node === 0 || (this.ends[node >> 3] << node % 8) & 0x80) costs[0] = 0;
     return costs;
   }
 }
