@@ -100,9 +100,11 @@ def get_torch_pool(count: int) -> ThreadPoolExecutor:
     """
     import torch
 
-    pool = ThreadPoolExecutor(
-        count, "charrnn-torch", initializer=torch.set_num_threads, initargs=(1,)
-    )
+    def use_one_core() -> None:
+        torch.get_num_threads()  # The first use in a thread would replace a number set before it.
+        torch.set_num_threads(1)
+
+    pool = ThreadPoolExecutor(count, "charrnn-torch", initializer=use_one_core)
     started = threading.Barrier(count + 1)
     with _lock:
         before = torch.get_num_threads()

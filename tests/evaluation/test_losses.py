@@ -27,6 +27,7 @@ from charrnn.models.trained import Architecture
 from charrnn.networks.ensemble import NetworkEnsemble
 from charrnn.networks.network import Network, State, detach_state
 from charrnn.options.cells import CELLS
+from charrnn.processors import get_torch_pool
 from charrnn.text.vocabulary import Vocabulary
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -208,6 +209,19 @@ def test_disturbs_nothing() -> None:
     assert net.training
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(w, before[name]) for name, w in net.state_dict().items())
+
+
+def test_a_thread_computes_on_one_core() -> None:
+    """Several cores would wait for each other: 20 s of 100 ms beside other programs."""
+    net, seen, number = network("lstm"), [], torch.get_num_threads()
+    net.decoder.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    torch.set_num_threads(2)
+    try:
+        get_torch_pool.cache_clear()
+        compute_stream_loss(net, text(9_000))
+    finally:
+        torch.set_num_threads(number)
+    assert {*seen} == {1}
 
 
 @pytest.mark.parametrize(("room", "most"), [(6_010, 32), (900, 1)])
