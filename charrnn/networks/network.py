@@ -17,12 +17,14 @@ import functools
 import math
 import operator
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
 from charrnn.options.cells import CELLS
@@ -164,11 +166,23 @@ def detach_state(state: Iterable[tuple[Tensor, ...]]) -> State:
     return [tuple(part.detach() for part in layer) for layer in state]
 
 
+class _WithoutInitialWeights(TorchFunctionMode):
+    """A context in which `torch.nn.init` does nothing.
+
+    On torch's device "meta", `nn.init.normal_` imports torch._dynamo, which takes two seconds.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return None
+        return func(*args, **(kwargs or {}))
+
+
 def make_network(trained: TrainedModel) -> Network:
     """Return the network of a trained model, on the CPU."""
     # Initial weights would draw random numbers. A registered cell may compute other tensors.
     is_built_in = trained.architecture.kind in CELLS
-    with torch.device("meta") if is_built_in else torch.random.fork_rng(devices=[]):
+    with _WithoutInitialWeights() if is_built_in else torch.random.fork_rng(devices=[]):
         network = Network(trained.architecture)
     weights = {name: torch.tensor(w) for name, w in trained.weights.items()}
     network.load_state_dict(weights, assign=True)
