@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -26,9 +27,9 @@ def format_run_name(folder: str) -> str:
     return os.path.relpath(folder, "outputs")
 
 
-def multiply(steps: int | None, windows: int) -> int | None:
-    """Return the windows of a number of steps; None as long as the number is open."""
-    return None if steps is None else steps * windows
+def multiply(steps: Any, windows: Any) -> int | None:
+    """Return the windows of a number of steps; None while it is open, or no number (an error)."""
+    return steps * windows if isinstance(steps, int) and isinstance(windows, int) else None
 
 
 for _name, _resolver in (

@@ -101,6 +101,7 @@ BAD = {
     "sample model.safetensors temperature=[0.2,abc]": "temperature=[0.2, 'abc']: takes a number",
     "sample model.safetensors start_text=a start_file=b": "start_file=b: replaces start_text",
     "sample model.safetensors output=-": "output=-: leave it out to write to",
+    "sample model.safetensors mode=lines length=0": "length=0: must be 1 or more with mode=lines",
     "sample model.safetensors mode=lines until=x": "until: a line ends at its newline",
     "sample model.safetensors min_p=2": "min_p=2.0: must be between 0 and 1",
     "sample model.safetensors dry_base=inf": "dry_base=inf: is too large a number",

@@ -164,6 +164,10 @@ def _find_problem(word: str, page: help_page.Page, line: CommandLine) -> str:
     prefix, name, value = split(word)
     first = line.command.get("FIRST_WORD")
     is_file = first is not None and os.path.exists(word)
+    if prefix == "~" and value is None and "." not in name and name in page.options:
+        return "cannot be left out"
+    if len(words := _split_options(word, page)) > 1:
+        return f"holds several options; write each as a word of its own: {' '.join(words)}"
     if value is None and prefix != "~":
         return _explain_bare_word(word, is_file, first or "", page, line.words)
     if is_file and name not in page.list_names():
@@ -188,6 +192,14 @@ def _find_problem(word: str, page: help_page.Page, line: CommandLine) -> str:
     if override.is_add() and exists and not isinstance(override.value(), dict):
         return "exists already; leave out the +"
     return ""
+
+
+def _split_options(word: str, page: help_page.Page) -> list[str]:
+    """Return the options in a word, which are several if they were quoted together."""
+    if (split(word)[2] or "")[:1] in ("'", '"'):
+        return [word]  # one text, which may contain anything
+    names = "|".join(map(re.escape, page.list_names()))
+    return re.split(rf"[\s,;]+(?=[+~]{{0,2}}(?:{names})=)", word)
 
 
 def _explain_bare_word(

@@ -163,8 +163,9 @@ def set_text(words: Iterable[str], name: str, *texts: str) -> list[str]:
 
 
 def show(word: str) -> str:
-    """Return an override as a user types it: a literal text without its quotes."""
+    """Return an override as a user types it: a literal text without its quotes, and one plus."""
     prefix, name, value = split(word)
+    prefix = prefix.replace("++", "+")  # `_replace_old_word` adds the other one
     if value is not None and _ONE_QUOTED.fullmatch(value):
         value = unescape_interpolations(str(parse([f"x={value}"])[0].value()))
     return prefix + name + ("" if value is None else f"={value}")

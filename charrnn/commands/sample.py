@@ -55,6 +55,8 @@ class SampleOptions(SamplingParams):
 
     def check(self) -> None:
         is_list = self.mode == "lines"
+        hint = "must be 1 or more with mode=lines, where it is the longest line"
+        require(not is_list or self.length > 0, "length", self.length, hint)
         one_start = self.start_file is None or not self.start_text
         require(one_start, "start_file", self.start_file, "replaces start_text; give only one")
         require(self.output != "-", "output", "-", "leave it out to write to standard output")

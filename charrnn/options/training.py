@@ -64,6 +64,7 @@ INSTEAD = {
     "data.validation": "leave it out: the data module chooses what its module needs",
     "model.optimizer": "write optimizer.NAME=",
     "model.schedule": "write schedule.NAME=",
+    "hydra.output_subdir": "leave it out; a run's record is in .hydra/, where a resume reads it",
 }
 # two ways to write it
 SAME = {
