@@ -7,6 +7,7 @@ and says what to do. `charrnn.__main__` prints it and exits.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -29,6 +30,25 @@ class RunError(Exception):
 
 class WriteError(RunError):
     """A file that cannot be written, for example on a full disk."""
+
+
+class PlaceError(WriteError):
+    """A file or folder that cannot be written because of its name, or of what is in its place."""
+
+    exit_code = 2
+
+
+def make_write_error(path: object, error: OSError) -> WriteError:
+    """Return the error for a file or folder that cannot be written."""
+    kind = choose_write_error(error)
+    hint = "; give another name, or remove what is in its place" if kind is PlaceError else ""
+    return kind(f"{shorten(path)}: cannot be written ({format_reason(error)}){hint}")
+
+
+def choose_write_error(error: OSError) -> type[WriteError]:
+    """Return PlaceError if the user can mend the system's error, otherwise WriteError."""
+    mended = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
+    return PlaceError if error.errno in mended else WriteError
 
 
 def make_non_finite_error() -> RunError:

@@ -16,7 +16,7 @@ from charrnn.errors import (
     NodeError,
     RunError,
     UserCodeError,
-    WriteError,
+    choose_write_error,
     explain_received,
     format_reason,
     is_out_of_memory,
@@ -43,7 +43,8 @@ def explain(error: BaseException) -> Explained | None:
         return error
     if isinstance(error, OSError) and error.strerror:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
-        return RunError(f"{name}: {error.strerror}" if name else error.strerror)
+        kind = choose_write_error(error)
+        return kind(f"{name}: {error.strerror}" if name else error.strerror)
     return RunError("there is too little memory") if is_out_of_memory(error) else None
 
 
@@ -81,7 +82,8 @@ def explain_training(
     if isinstance(cause, OSError):
         has_name = isinstance(cause.filename, (str, bytes))
         path = os.fsdecode(cause.filename) if has_name else folder
-        return WriteError(f"{path}: cannot be read or written ({format_reason(cause)})")
+        kind = choose_write_error(cause)
+        return kind(f"{path}: cannot be read or written ({format_reason(cause)})")
     if cause is not error:
         return error
     if checkpoint is not None:

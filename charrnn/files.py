@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from charrnn.errors import InputError, RunError, WriteError, format_reason, shorten
+from charrnn.errors import (
+    InputError,
+    PlaceError,
+    RunError,
+    format_reason,
+    make_write_error,
+    shorten,
+)
 
 OUTPUTS = Path("outputs")  # the default folder of runs
 _TEMPORARY_SUFFIX = ".charrnn.part"
@@ -22,7 +29,7 @@ def convert_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise WriteError(f"{shorten(path)}: cannot be written ({format_reason(error)})") from error
+        raise make_write_error(path, error) from error
 
 
 @contextlib.contextmanager
@@ -48,10 +55,10 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 def require_replaceable(path: Path) -> None:
-    """Raise RunError if `replace_file` would refuse a path, for example a folder."""
+    """Raise PlaceError if `replace_file` would refuse a path, for example a folder."""
     if path.exists() and not path.is_file():
         hint = "remove it, or give another name"
-        raise RunError(f"{path}: is not a regular file and is not replaced; {hint}")
+        raise PlaceError(f"{path}: is not a regular file and is not replaced; {hint}")
 
 
 def _sync(path: Path) -> None:

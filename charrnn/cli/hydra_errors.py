@@ -6,7 +6,6 @@ Their messages describe config nodes in several lines. A user needs the typed op
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import shlex
@@ -32,6 +31,7 @@ from charrnn.errors import (
     InputError,
     RunError,
     find_closest,
+    make_write_error,
     shorten,
     suggest_name,
     to_one_line,
@@ -87,8 +87,7 @@ def _translate_error(error: Exception, line: CommandLine) -> InputError | RunErr
             return InputError(f"{shorten(show(word))}: {problem}")
     for cause in walk_causes(error):
         if isinstance(cause, OSError) and cause.filename is not None:
-            kind = InputError if cause.errno == errno.ENAMETOOLONG else RunError
-            return kind(f"{shorten(cause.filename)}: cannot be written ({cause.strerror})")
+            return make_write_error(cause.filename, cause)
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             return _explain_missing_choice(cause, words)
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:

@@ -31,14 +31,16 @@ def write_output(pieces: Iterable[str], output: str | None = None) -> None:
             _print(as_bytes(piece))
 
 
-def check_output(output: str | None, models: str | Path | list[str] | None) -> None:
+def check_output(
+    output: str | None, models: str | Path | list[str] | None, option: str = "output"
+) -> None:
     """Raise InputError if the output is a folder or one of the models that the command reads."""
     from charrnn.runs.model_lookup import find_model
 
     if output is None or not os.path.exists(output):
         return
     if os.path.isdir(output):
-        raise InputError(f"output={shorten(output)}: is a folder; name a file")
+        raise InputError(f"{option}={shorten(output)}: is a folder; name a file")
     for model in models if isinstance(models, list) else [models]:
         if os.path.samefile(output, find_model(model)):
             raise InputError(f"output={shorten(output)}: is the model itself; name another file")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from charrnn.commands.output import check_output
 from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import OUTPUTS, is_plain_file, resolve_run_path, shorten_path
 from charrnn.options.ranges import NOT_EMPTY, PATH, TEXT
@@ -38,6 +39,7 @@ def run(options: RunsOptions) -> None:
     from charrnn.runs.leaderboard import rank_runs
     from charrnn.runs.summary import summarize_runs
 
+    check_output(options.csv, models=[], option="csv")
     folder = Path(options.folder)
     if not (runs := summarize_runs(folder)):
         if folder == OUTPUTS:

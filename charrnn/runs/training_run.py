@@ -12,8 +12,10 @@ from charrnn.files import require_replaceable
 from charrnn.processors import keep_freed_memory
 from charrnn.runs import announcements, building, decisions, hardware, processes, resuming
 from charrnn.runs import folder as folders
+from charrnn.runs.model_lookup import MODEL_FILES
 from charrnn.runs.recording import MetricCheck, RunRecorder, collect_hparams
 from charrnn.runs.run import Result, Run
+from charrnn.runs.summary import METRICS
 from charrnn.runs.surroundings import explain_errors, silence_libraries
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
 from charrnn.training import LanguageModel, ReproducibleSteps, TextDataModule, TrainingLog
@@ -34,7 +36,8 @@ def train(run: Run) -> Result:
         if is_finished:
             processes.send_run(None, world)
             return announcements.say_finished(run)
-        require_replaceable(run.folder / folders.RESULT)  # which is written at the end
+        for name in (folders.RESULT, METRICS, *MODEL_FILES):  # which are written later
+            require_replaceable(run.folder / name)
         if not run.is_in_place or run.checkpoint is None:
             folders.record(run.folder, run.record, run.overrides, run.hydra)
         with processes.lead_ranks(run, world) as world:
