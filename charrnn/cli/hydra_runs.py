@@ -84,13 +84,14 @@ def set_hydra_config(config: DictConfig) -> Iterator[None]:
         instance.cfg = previous
 
 
-def get_folder(config: DictConfig, name: str) -> Path:
-    """Return hydra.run.dir or hydra.sweep.dir. Raise InputError if it is not set."""
+def get_folder(config: DictConfig, *names: str) -> Path:
+    """Return the folder that options such as hydra.run.dir name. Raise InputError without one."""
     with set_hydra_config(config):
-        folder = OmegaConf.select(config, name)
-    if not folder:
-        raise InputError(f"{name}=: takes a folder")
-    return Path(folder).absolute()
+        parts = {name: OmegaConf.select(config, name) for name in names}
+    for name, part in parts.items():
+        if not part:
+            raise InputError(f"{name}=: takes a folder")
+    return Path(*parts.values()).absolute()
 
 
 def make_options(command: plugins.Command, config: DictConfig) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.types import RunMode
 from omegaconf import open_dict, read_write
 
 from charrnn.cli import exit_codes, hydra_runs
@@ -99,10 +100,11 @@ def _check_jobs(line: CommandLine) -> tuple[Path, str, int | None]:
         is_grid = config.hydra.sweeper._target_.endswith(".BasicSweeper")
         grid = itertools.product(*map(_list_words, overrides))
         jobs = list(itertools.islice(grid, None if is_grid else 1))
+        naming = _name_by_differences(overrides)
         for number, job in enumerate(jobs):
             try:
                 with translate_errors(line):
-                    _check_job(line._replace(words=[*job]), number)
+                    _check_job(line._replace(words=[*job, naming]), number)
             except InputError as error:
                 swept = " ".join(itertools.compress(job, is_swept))
                 name = f"job {number} ({swept}): " if len(jobs) > 1 else ""
@@ -114,7 +116,7 @@ def _check_jobs(line: CommandLine) -> tuple[Path, str, int | None]:
             f"hydra.sweep.dir={shorten_path(folder)}: contains runs; to resume them, repeat their "
             f"command with resume=auto, or name another folder"
         )
-    return folder, _name_by_differences(overrides), len(jobs) if is_grid else None
+    return folder, naming, len(jobs) if is_grid else None
 
 
 def _name_by_differences(overrides: Sequence[Override]) -> str:
@@ -125,13 +127,18 @@ def _name_by_differences(overrides: Sequence[Override]) -> str:
 
 
 def _check_job(line: CommandLine, number: int) -> None:
+    """Check the options of a job, and whether it can resume the run in its folder."""
     config = hydra_runs.compose(line)
     with read_write(config.hydra), open_dict(config.hydra):
-        config.hydra.job.num = number
+        config.hydra.job.num, config.hydra.mode = number, RunMode.MULTIRUN
+    folder = hydra_runs.get_folder(config, "hydra.sweep.dir", "hydra.sweep.subdir")
+    with read_write(config.hydra):
+        config.hydra.runtime.output_dir = str(folder)
+    job = hydra_runs.remove_hydra(config)
     with hydra_runs.set_hydra_config(config):
-        options = hydra_runs.make_options(line.command, hydra_runs.remove_hydra(config))
-    if check := line.command.get("check_in_sweep"):
-        check(options)
+        options = hydra_runs.make_options(line.command, job)
+        if check := line.command.get("check_in_sweep"):
+            check(options, job)
 
 
 def _list_words(override: Override) -> list[str]:

@@ -221,8 +221,8 @@ def _resolve_paths(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "data": data, "init_from": init_from}
 
 
-def check_in_sweep(options: TrainOptions) -> None:
-    """Raise InputError if a job of a sweep needs several processes."""
+def check_in_sweep(options: TrainOptions, config: DictConfig) -> None:
+    """Raise InputError if a job needs several processes, or cannot resume the run in its folder."""
     trainer = options.trainer
     several = count_devices(trainer["devices"]) != 1 or trainer["num_nodes"] != 1
     if several or trainer["strategy"] == "ddp":
@@ -230,3 +230,5 @@ def check_in_sweep(options: TrainOptions) -> None:
             "trainer.devices, num_nodes, strategy: in a sweep (-m), each job trains in one "
             "process; start runs with several processes one by one"
         )
+    if options.resume == "auto":
+        prepare_run(options, config)
