@@ -142,11 +142,15 @@ class TrainOptions:
 
     def check(self) -> None:
         metric = self.optimized_metric
-        if metric is not None and metric not in METRICS:
-            # A metric of the user's code is checked at the first validation.
+        if metric is not None and metric not in (*METRICS, *TRAINING_METRICS):
             closest = find_closest(metric, METRICS, 0.8)
-            hint = f"no such metric; did you mean {closest}?"
-            require(closest is None, "optimized_metric", metric, hint)
+            hint = f"did you mean {closest}?" if closest else f"there are {', '.join(METRICS)}"
+            # A metric of the user's code is checked at the first validation.
+            nodes = (self.data, self.model, self.trainer, *self.callbacks.values())
+            ours = ("charrnn.", "lightning.Trainer")
+            may_exist = not all(node["_target_"].startswith(ours) for node in nodes)
+            why = f"no such metric; {hint}"
+            require(may_exist and closest is None, "optimized_metric", metric, why)
         for name in ("optimizer", "schedule"):
             is_partial = getattr(self, name).get("_partial_")
             why = "must be true, because training adds arguments"
@@ -170,6 +174,7 @@ METRICS = (
     *("val/loss", "val/bits_per_character", "val/loss_as_written"),
     *(BEST_LOSS, BEST_LOSS_AS_WRITTEN),
 )
+TRAINING_METRICS = ("train/loss", "lr", "characters_per_second")  # logged at steps
 UNLIMITED = {"max_epochs": (None, -1), "max_steps": (-1,)}
 
 

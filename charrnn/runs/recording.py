@@ -47,14 +47,17 @@ class RunRecorder(L.Callback):
 class MetricCheck(L.Callback):
     """Refuses an `optimized_metric` that is not logged at the first validation."""
 
-    def __init__(self, metric: str | None) -> None:
-        self.metric = metric
+    def __init__(self, run: Run) -> None:
+        self.run = run
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        metrics = trainer.callback_metrics
-        if is_fitting(trainer) and self.metric is not None and self.metric not in metrics:
-            names = ", ".join(sorted(map(str, metrics)))
-            raise InputError(f"optimized_metric={self.metric}: is not logged; there are {names}")
+        metric, metrics = self.run.config.optimized_metric, trainer.callback_metrics
+        if is_fitting(trainer) and metric is not None and metric not in metrics:
+            message = f"optimized_metric={metric}: is not logged; there are "
+            message += ", ".join(sorted(map(str, metrics)))
+            if folders.find_checkpoint(self.run.folder):
+                message += f"; {self.run.explain_resume()} optimized_metric=NAME"
+            raise InputError(message)
 
 
 def collect_hparams(run: Run, decided: DictConfig) -> dict[str, Any]:

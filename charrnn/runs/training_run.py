@@ -84,8 +84,8 @@ def fit(
         module = building.build_module(config, data.vocabulary, world.rank)
         if run.initial is not None:
             module.load_initial(run.initial)
-        callbacks = [TrainingLog(config, run.hparams, run.swept), RunRecorder(run)]
-        callbacks += [MetricCheck(config.optimized_metric)]
+        log = TrainingLog(config, run.hparams, run.swept)
+        callbacks = [log, RunRecorder(run), MetricCheck(run)]
         callbacks += [
             building.build(config, f"callbacks.{name}", L.Callback) for name in config.callbacks
         ]

@@ -79,13 +79,19 @@ def test_a_metric_that_does_not_exist_is_refused(workplace: Path, capfd: Capture
     assert main(["train", *SMALL, "optimized_metric=val/best_los"]) == 2
     assert "did you mean val/best_loss?" in capfd.readouterr().err
     assert sorted(workplace.iterdir()) == before
-    words = ["train", *SMALL, "hydra.run.dir=run", "optimized_metric=own/metric"]
+    assert main(["train", *SMALL, "optimized_metric=own/metric"]) == 2
+    assert "own/metric: no such metric; there are val/loss, " in capfd.readouterr().err
+    assert sorted(workplace.iterdir()) == before
+    # of a class of the user
+    words = ["train", *SMALL, "hydra.run.dir=run", CALLBACK, "optimized_metric=own/metric"]
     assert main(words) == 2
     line = capfd.readouterr().err.splitlines()[-1]
     assert "optimized_metric=own/metric: is not logged; there are " in line
     assert "val/best_loss" in line
+    assert line.endswith("to resume it: charrnn train resume=run trust=true optimized_metric=NAME")
     # the steps before the first validation are saved, and a metric that exists continues from them
-    words = ["train", "resume=run", "optimized_metric=val/best_loss", "trainer.max_steps=8"]
+    words = ["train", "resume=run", "trust=true", "optimized_metric=val/best_loss"]
+    words += ["trainer.max_steps=8"]
     assert main(words) == 0
     assert "resuming from run/checkpoints/last.ckpt, step 6" in capfd.readouterr().err
 
