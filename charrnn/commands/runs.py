@@ -36,12 +36,11 @@ def run(options: RunsOptions) -> None:
     if options.remove is not None:
         _remove(options.remove)
         return
-    from charrnn.runs.leaderboard import rank_runs
-    from charrnn.runs.summary import summarize_runs
+    from charrnn.runs.leaderboard import describe_runs, find_runs, make_rows, rank_runs, write_csv
 
     check_output(options.csv, models=[], option="csv")
     folder = Path(options.folder)
-    if not (runs := summarize_runs(folder)):
+    if not (runs := find_runs(folder)):
         if folder == OUTPUTS:
             raise InputError(f"{OUTPUTS}/: no run exists yet; `charrnn train my.txt` starts one")
         problem = "contains no run" if folder.is_dir() else "no such folder"
@@ -49,15 +48,12 @@ def run(options: RunsOptions) -> None:
     # Show paths that checkpoint=, resume= and remove= accept.
     bases = (OUTPUTS.absolute(), Path.cwd(), folder.absolute())
     base = next(base for base in bases if folder.absolute().is_relative_to(base))
-    board = rank_runs(base, runs, options.sort)
-    table, sample_lines = board.describe()
-    if options.json:
-        print(json.dumps(board.rows, indent=1))
-    else:
-        print(table)
+    runs = rank_runs(runs, base, options.sort)
+    table, lines = describe_runs(runs, base)
+    print(json.dumps(make_rows(runs, base), indent=1) if options.json else table)
     if options.csv is not None:
-        board.write_csv(Path(options.csv))
-    for line in sample_lines:
+        write_csv(make_rows(runs, base), Path(options.csv))
+    for line in lines:
         say(line)
 
 

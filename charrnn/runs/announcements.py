@@ -18,7 +18,7 @@ from charrnn.models.trained import WITH_COUNTS
 from charrnn.runs.folder import is_run, is_sweep
 from charrnn.runs.model_lookup import find_runs_by_age
 from charrnn.runs.run import Result, Run
-from charrnn.runs.summary import read_model_facts, summarize_run
+from charrnn.runs.summary import Summary
 from charrnn.say import format_duration, say
 from charrnn.text.background import is_prose, is_same_language
 from charrnn.text.corpora import CORPORA
@@ -58,14 +58,14 @@ def make_result(run: Run, trainer: L.Trainer, module: LanguageModel, seconds: fl
     objective: Any = trainer.callback_metrics.get(name)
     if objective is None and best.step:  # a resume without a validation
         objective = best.losses.get(name)
-    step, numbers = best.step or trainer.global_step, summarize_run(run.folder).numbers
+    step, numbers = best.step or trainer.global_step, Summary(run.folder).numbers
     value = None if objective is None else float(objective)
     return Result(run.folder, loss, network_loss, step, numbers["seconds"] or seconds, value)
 
 
 def say_result(result: Result) -> None:
     """Print the loss of the model, the training time, and the run's folder and files."""
-    facts = read_model_facts(result.folder)
+    facts = Summary(result.folder).facts
     if result.loss is not None:
         counted = " (with its counts)" if WITH_COUNTS in facts else ""
         say(f"best validation loss {result.loss:.4f}, after step {result.step:,}{counted}")
@@ -94,7 +94,7 @@ def _find_similar_run(text: EncodedText) -> Path | None:
     """Return the newest run on a larger text in the language of `text`; None if there is none."""
     compared = {text.fingerprint}
     for folder in find_runs_by_age():
-        facts = read_model_facts(folder)
+        facts = Summary(folder).facts
         if facts.get("fingerprint") in compared or (other := find_training_data(facts)) is None:
             continue
         compared.add(other.fingerprint)
@@ -114,11 +114,11 @@ def say_finished(run: Run) -> Result:
     hint = "to continue it, give a larger trainer.max_epochs or trainer.max_steps"
     say(f"{shorten_path(source)}: this run is finished, at step {run.first_step:,}; {hint}")
     if run.is_in_place:
-        _say_files(run.folder, read_model_facts(run.folder))
+        _say_files(run.folder, Summary(run.folder).facts)
     home = checkpoint.parents[1]
     if not is_run(home):  # The checkpoint was moved elsewhere.
         return Result(run.folder, None, None, run.first_step, seconds=0.0)
-    numbers = summarize_run(home).numbers
+    numbers = Summary(home).numbers
     return Result(
         home,
         numbers["loss"],

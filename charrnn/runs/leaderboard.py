@@ -8,16 +8,17 @@ import shlex
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.files import replace_file, shorten_path
 from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
-from charrnn.runs.folder import LEADERBOARD
-from charrnn.runs.summary import Summary, find_best_run, name_ranking, summarize_runs, to_number
+from charrnn.runs.folder import LEADERBOARD, is_run
+from charrnn.runs.summary import Summary, find_best_run, name_ranking, to_number
 from charrnn.say import escape_unprintable, format_duration, say, shorten_numbers
+
+Row = dict[str, Any]  # of a run
 
 # The headings of the table that differ from the names of the columns.
 _HEADINGS = {
@@ -35,112 +36,26 @@ _NOT_COMPARED = ("data", "data.input_txt", "data.input_h5", "data.input_json",
                  "resume", "trust")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Leaderboard:
-    """Ranked runs, named by their paths relative to a folder."""
+def find_runs(folder: Path) -> list[Summary]:
+    """Return the runs in or below a folder, sorted by path, without following links.
 
-    folder: Path
-    runs: Sequence[Summary]
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """A row for each run: its numbers, their mean over seeds, and the options that differ."""
-        options = dict.fromkeys(name for run in self.runs for name in run.options)
-        compared = [
-            name
-            for name in options
-            if name not in _NOT_COMPARED and len({run.options.get(name) for run in self.runs}) > 1
-        ]
-        seeds = defaultdict(list)  # the numbers of runs that differ only in their seed
-        for run in self.runs:
-            if run.numbers["loss"] is not None:
-                seeds[run.config_without_seed].append(run.numbers)
-        rows = []
-        for run in self.runs:
-            same = seeds[run.config_without_seed]
-            row: dict[str, Any] = {"run": os.path.relpath(run.folder, self.folder)}
-            for names in (_LOSSES, _NETWORK_LOSSES):
-                losses = [numbers[names[0]] for numbers in same]
-                mean = statistics.mean(losses) if losses else None
-                deviation = statistics.stdev(losses) if len(losses) > 1 else None
-                row |= dict(zip(names, (run.numbers[names[0]], mean, deviation), strict=True))
-            row |= {"seeds": len(same), **run.numbers, "text": run.text}
-            rows.append({**row, **{name: run.options.get(name) for name in compared}})
-        return rows
-
-    def write_csv(self, path: Path) -> None:
-        """Write the rows, sorted by mean so that runs with the same config are neighbours."""
-        rows = sorted(self.rows, key=lambda row: (row["mean"] is None, row["mean"] or 0.0))
-        with (
-            replace_file(path) as temporary,
-            open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-        ):
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-    @property
-    def numbers(self) -> dict[Path, dict[str, Any]]:
-        """The numbers of each run, by its folder."""
-        return {run.folder: run.numbers for run in self.runs}
-
-    def describe(self) -> tuple[str, list[str]]:
-        """Return a table for each text, and lines about hidden options and about the best run.
-
-        Losses on different texts, or on different splits of a text, are not comparable.
-        """
-        # A run without a model has no fingerprint; it gets the one of runs with the same options.
-        fingerprints = {run.scored_on: run.fingerprint for run in self.runs if run.fingerprint}
-        groups = defaultdict(list)
-        for run in self.runs:
-            fingerprint = run.fingerprint or fingerprints.get(run.scored_on)
-            groups[run.scored_on, fingerprint].append(run)
-        tables, lines = [], []
-        all_hidden: dict[str, None] = {}
-        for runs in groups.values():
-            text = runs[0].text
-            name = escape_unprintable(text)
-            title, of_text = (f"{name}:\n", f" on {name}") if len(groups) > 1 else ("", "")
-            board = Leaderboard(self.folder, runs)
-            table, hidden = board._format()
-            tables.append(title + table)
-            all_hidden |= dict.fromkeys(hidden)
-            if best := find_best_run(board.numbers):
-                path = shlex.quote(shorten_path(best))
-                lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
-        if all_hidden:
-            names = shorten(", ".join(all_hidden))
-            lines.insert(0, f"too wide for the table: {names}; json=true and csv=FILE have them")
-        return "\n\n".join(tables), lines
-
-    def _format(self) -> tuple[str, list[str]]:
-        """Return a table of at most `MAX_WIDTH` columns, and the options that it lacks.
-
-        The widest options are left out. The name of a run is never cut, because commands take it.
-        """
-        rows = self.rows
-        hidden = {*_NOT_IN_TABLE}
-        if all(row["loss"] == row["network_loss"] for row in rows):
-            hidden.update(_NETWORK_LOSSES)  # They are equal if no model has counts.
-        if all(row["seeds"] <= 1 for row in rows):
-            hidden.update((*_LOSSES[1:], *_NETWORK_LOSSES[1:], "seeds"))
-        columns: dict[str, list[str]] = {}
-        for name in (name for name in rows[0] if name not in hidden):
-            cells = [_HEADINGS.get(name, name), *(_format_cell(name, row[name]) for row in rows)]
-            columns[name] = [*map(escape_unprintable, cells)]
-        widths = {name: max(map(len, column)) for name, column in columns.items()}
-        fixed = ("run", "seeds", *_LOSSES, *_NETWORK_LOSSES, *self.runs[0].numbers)
-        options = sorted(widths.keys() - {*fixed}, key=lambda name: (widths[name], name))
-        dropped = []
-        while options and sum(widths.values()) + 2 * (len(widths) - 1) > MAX_WIDTH:
-            dropped.append(options.pop())
-            del widths[dropped[-1]], columns[dropped[-1]]
-        lines = zip(*columns.values(), strict=True)
-        table = "\n".join("  ".join(map(str.rjust, line, widths.values())) for line in lines)
-        return table, dropped
+    Skip unreadable runs, and print their names on standard error.
+    """
+    runs = []
+    for place, folders, _ in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if is_run(Path(place)):
+            folders.clear()
+            runs.append(Summary(Path(place)))
+            try:
+                _ = runs[-1].config
+            except InputError as error:
+                say(f"skipped a run: {error}")
+                runs.pop()
+    return runs
 
 
-def rank_runs(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Leaderboard:
+def rank_runs(runs: Sequence[Summary], base: Path, sort: str = "loss") -> list[Summary]:
     """Sort runs by a column or an option, with a minus before it in descending order.
 
     Runs without the value are last.
@@ -148,50 +63,118 @@ def rank_runs(folder: Path, runs: Sequence[Summary], sort: str = "loss") -> Lead
     name = sort.removeprefix("-")
     columns = {heading: column for column, heading in _HEADINGS.items()}
     name = {"network": "network_loss", **columns}.get(name, name)
-    rows = Leaderboard(folder, runs).rows
-    rows = [{**run.options, **row} for run, row in zip(runs, rows, strict=True)]
+    rows = [{**run.options, **row} for run, row in zip(runs, make_rows(runs, base), strict=True)]
     names = dict.fromkeys(name for row in rows for name in row)
     if name not in names:
         hint = suggest_name(name, names)
         raise InputError(f"sort={shorten(name)}: no such column or option{hint}")
     pairs = [(row.get(name), run) for row, run in zip(rows, runs, strict=True)]
-    pairs.sort(key=lambda pair: _sort_key(pair[0]), reverse=sort.startswith("-"))
+    pairs.sort(key=lambda pair: _make_sort_key(pair[0]), reverse=sort.startswith("-"))
     pairs.sort(key=lambda pair: pair[0] is None)
-    return Leaderboard(folder, [run for _, run in pairs])
+    return [run for _, run in pairs]
 
 
-def report_sweep(folder: Path, resume_command: str = "") -> None:
-    """Print the leaderboard of a sweep and how to resume it; write leaderboard.csv."""
-    if not (runs := summarize_runs(folder)):
-        return
-    ranking = name_ranking(Leaderboard(folder, runs).numbers)
-    metric = BEST_LOSS_AS_WRITTEN if ranking == "loss" else runs[0].numbers["metric"]
-    board = rank_runs(folder, runs, ranking)
-    table, sample_lines = board.describe()
-    say(f"the lowest {metric} first:", *table.split("\n"))
-    say(f"sweep folder: {shorten_path(folder)}")
-    if resume_command:
-        say(f"some jobs are not finished; to resume the sweep: {resume_command}")
-    for line in [*sample_lines, *_compare_winners(Leaderboard(folder, runs))]:
-        say(line)
-    board.write_csv(folder / LEADERBOARD)
-
-
-def _compare_winners(board: Leaderboard) -> list[str]:
-    """Return a line if the network's loss and the loss as written have different best runs."""
-    names = ("loss", "network_loss")
-    as_written, network = (find_best_run(board.numbers, name) for name in names)
-    is_one_text = len({run.fingerprint for run in board.runs}) == 1
-    if as_written is None or network is None or as_written == network or not is_one_text:
-        return []
-    first, second = (os.path.relpath(run, board.folder) for run in (as_written, network))
-    return [f"{BEST_LOSS_AS_WRITTEN} is lowest in {first}, {BEST_LOSS} in {second}"]
-
-
-def _sort_key(value: Any) -> tuple[bool, float, str]:
+def _make_sort_key(value: Any) -> tuple[bool, float, str]:
     """Return a key that sorts numbers by value, and other values alphabetically after them."""
     number = to_number(value)
     return number is None, number or 0.0, str(value)
+
+
+def make_rows(runs: Sequence[Summary], base: Path) -> list[Row]:
+    """Return a row for each run: its path from `base`, its numbers and their mean over seeds.
+
+    The options that differ between the runs follow the column `text`.
+    """
+    given = {run.folder: run.options for run in runs}
+    names = dict.fromkeys(name for options in given.values() for name in options)
+    different = [n for n in names if len({options.get(n) for options in given.values()}) > 1]
+    # The runs that differ only in their seed. Of several with one seed, which may be copies, the
+    # longest counts.
+    seeds: dict[str, dict[str, Row]] = defaultdict(dict)
+    for run in sorted(runs, key=lambda run: run.numbers["steps"]):
+        if run.numbers["loss"] is not None:
+            seeds[run.config_without_seed][str(run.config.get("seed"))] = run.numbers
+    rows = []
+    for run in runs:
+        same = seeds[run.config_without_seed].values()
+        row: Row = {"run": os.path.relpath(run.folder, base)}
+        for names_of_losses in (_LOSSES, _NETWORK_LOSSES):
+            name = names_of_losses[0]
+            losses = [numbers[name] for numbers in same]
+            mean = statistics.mean(losses) if losses else None
+            deviation = statistics.stdev(losses) if len(losses) > 1 else None
+            values = (run.numbers[name], mean, deviation)
+            row |= dict(zip(names_of_losses, values, strict=True))
+        row |= {"seeds": len(same), **run.numbers, "text": run.text}
+        options = {n: given[run.folder].get(n) for n in different if n not in _NOT_COMPARED}
+        rows.append({**row, **options})
+    return rows
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """Write the rows, sorted by mean so that runs with the same config are neighbours."""
+    with (
+        replace_file(path) as temporary,
+        open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(sorted(rows, key=lambda row: (row["mean"] is None, row["mean"] or 0.0)))
+
+
+def describe_runs(runs: Sequence[Summary], base: Path) -> tuple[str, list[str]]:
+    """Return a table for each text, and lines about hidden options and about the best run.
+
+    Losses on different texts, or on different splits of a text, are not comparable.
+    """
+    # A run without a model has no fingerprint; it gets the one of runs with the same options.
+    fingerprints = {run.scored_on: f for run in runs if (f := run.facts.get("fingerprint"))}
+    groups = defaultdict(list)
+    for run in runs:
+        fingerprint = run.facts.get("fingerprint") or fingerprints.get(run.scored_on)
+        groups[run.scored_on, fingerprint].append(run)
+    tables, lines = [], []
+    hidden: dict[str, None] = {}
+    for group in groups.values():
+        name = escape_unprintable(group[0].text)
+        title, of_text = (f"{name}:\n", f" on {name}") if len(groups) > 1 else ("", "")
+        table, too_wide = _format_table(make_rows(group, base))
+        tables.append(title + table)
+        hidden |= dict.fromkeys(too_wide)
+        if best := find_best_run(group):
+            path = shlex.quote(shorten_path(best))
+            lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
+    if hidden:
+        names = shorten(", ".join(hidden))
+        lines.insert(0, f"too wide for the table: {names}; json=true and csv=FILE have them")
+    return "\n\n".join(tables), lines
+
+
+def _format_table(rows: Sequence[Row]) -> tuple[str, list[str]]:
+    """Return a table of at most `MAX_WIDTH` columns, and the options that it lacks.
+
+    The widest options are left out. The name of a run is never cut, because commands take it.
+    """
+    hidden = {*_NOT_IN_TABLE}
+    if all(row["loss"] == row["network_loss"] for row in rows):
+        hidden.update(_NETWORK_LOSSES)  # They are equal if no model has counts.
+    if all(row["seeds"] <= 1 for row in rows):
+        hidden.update((*_LOSSES[1:], *_NETWORK_LOSSES[1:], "seeds"))
+    columns: dict[str, list[str]] = {}
+    for name in (name for name in rows[0] if name not in hidden):
+        cells = [_HEADINGS.get(name, name), *(_format_cell(name, row[name]) for row in rows)]
+        columns[name] = [*map(escape_unprintable, cells)]
+    widths = {name: max(map(len, column)) for name, column in columns.items()}
+    names = [*rows[0]]
+    options = columns.keys() & {*names[names.index("text") + 1 :]}
+    widest_last = sorted(options, key=lambda name: (widths[name], name))
+    too_wide = []
+    while widest_last and sum(widths.values()) + 2 * (len(widths) - 1) > MAX_WIDTH:
+        too_wide.append(widest_last.pop())
+        del widths[too_wide[-1]], columns[too_wide[-1]]
+    lines = zip(*columns.values(), strict=True)
+    table = "\n".join("  ".join(map(str.rjust, line, widths.values())) for line in lines)
+    return table, too_wide
 
 
 def _format_cell(name: str, value: Any) -> str:
@@ -200,3 +183,25 @@ def _format_cell(name: str, value: Any) -> str:
     if name == "seconds":
         return format_duration(value)
     return f"{value:.4f}" if name in _LOSSES + _NETWORK_LOSSES else shorten_numbers(str(value))
+
+
+def report_sweep(folder: Path, resume_command: str = "") -> None:
+    """Print the leaderboard of a sweep and how to resume it; write leaderboard.csv."""
+    if not (runs := find_runs(folder)):
+        return
+    ranking = name_ranking(runs)
+    metric = BEST_LOSS_AS_WRITTEN if ranking == "loss" else runs[0].best["metric"]
+    runs = rank_runs(runs, folder, ranking)
+    table, sample_lines = describe_runs(runs, folder)
+    say(f"the lowest {metric} first:", *table.split("\n"))
+    say(f"sweep folder: {shorten_path(folder)}")
+    if resume_command:
+        say(f"some jobs are not finished; to resume the sweep: {resume_command}")
+    for line in sample_lines:
+        say(line)
+    best, best_network = (find_best_run(runs, name) for name in ("loss", "network_loss"))
+    is_one_text = len({run.facts.get("fingerprint") for run in runs}) == 1
+    if best and best_network and best != best_network and is_one_text:
+        first, second = (os.path.relpath(run, folder) for run in (best, best_network))
+        say(f"{BEST_LOSS_AS_WRITTEN} is lowest in {first}, {BEST_LOSS} in {second}")
+    write_csv(make_rows(runs, folder), folder / LEADERBOARD)

@@ -139,10 +139,9 @@ def find_runs_by_age() -> Iterator[Path]:
 
 def _find_best_run(sweep: Path) -> Path | None:
     """Return the run of a sweep with the lowest objective or loss; None: no run."""
-    from charrnn.runs.summary import find_best_run, read_numbers
+    from charrnn.runs.summary import Summary, find_best_run
 
-    folders = filter(_find_best_file, sorted(sweep.iterdir()))
-    return find_best_run({folder: read_numbers(folder) for folder in folders})
+    return find_best_run([Summary(run) for run in sorted(sweep.iterdir()) if _find_best_file(run)])
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from charrnn.options.training import flatten
 from charrnn.runs import folder as folders
 from charrnn.runs.decisions import DECIDED
 from charrnn.runs.run import Run
-from charrnn.runs.summary import read_overrides, split_overrides
+from charrnn.runs.summary import Summary, split_overrides
 from charrnn.training.validation import is_fitting
 
 
@@ -64,6 +64,6 @@ def collect_hparams(run: Run, decided: DictConfig) -> dict[str, Any]:
     """Return the options that were swept, given or decided, in this order, with their values."""
     choices = run.hydra.get("runtime", {}).get("choices", {})
     values = {**choices, **flatten(OmegaConf.to_container(decided, resolve=True))}
-    words = read_overrides(run.folder) if run.is_in_place else run.overrides
+    words = Summary(run.folder).overrides if run.is_in_place else run.overrides
     names = dict.fromkeys((*run.swept, *split_overrides(words), *DECIDED))
     return {n: values[n] for n in names if n in values and n not in ("resume", "trust")}

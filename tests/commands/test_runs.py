@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,9 @@ def test_seeds_have_a_mean_and_other_options_another(tmp_path: Path, rows: Any) 
         write_run(tmp_path / str(number), [(5, loss)], overrides=overrides, **free)
     found = {row["run"]: (row["mean"], row["network_mean"], row["seeds"]) for row in rows()}
     assert found == {"0": (2.5, 2.5, 2), "1": (2.5, 2.5, 2), "2": (1.0, 1.0, 1)}
+    shutil.copytree(tmp_path / "0", tmp_path / "copy")  # is no other seed
+    found = {row["run"]: (row["mean"], row["network_mean"], row["seeds"]) for row in rows()}
+    assert {found[name] for name in ("0", "1", "copy")} == {(2.5, 2.5, 2)}
     assert rows()[0]["deviation"] is None
     assert rows()[1]["deviation"] == pytest.approx(0.5**0.5)
 

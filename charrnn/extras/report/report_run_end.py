@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 
@@ -21,16 +21,7 @@ from charrnn.errors import to_one_line
 from charrnn.files import replace_file
 from charrnn.runs import folder as folders
 from charrnn.runs.folder import select
-from charrnn.runs.summary import (
-    METRICS,
-    Row,
-    find_best_row,
-    get_loss,
-    name_text,
-    read_overrides,
-    read_rows,
-    summarize_run,
-)
+from charrnn.runs.summary import METRICS, Row, Summary, find_best_row, get_loss
 from charrnn.say import BITS_PER_NAT, say
 
 T = TypeVar("T")
@@ -53,13 +44,13 @@ TEMPLATE = Path(__file__).with_name("run_report.html")
 
 def write_report(folder: Path) -> Path:
     """Write report.html into a run's folder, and return its path."""
-    config = folders.read_config(folder)
-    rows = read_rows(folder)
+    summary = Summary(folder)
+    config, rows = summary.config, summary.rows
     values = {
-        "title": _escape(_format_title(config)),
+        "title": _escape(_format_title(summary)),
         "lead": _format_summary(rows),
         "chart": _format_chart(rows),
-        "card": "\n".join(_list_facts(folder, config, rows)),
+        "card": "\n".join(_list_facts(summary)),
         "samples": "\n".join(_format_samples(folder, rows)),
         "config": _escape(yaml.safe_dump(config, sort_keys=False, allow_unicode=True)),
     }
@@ -81,10 +72,10 @@ def at_end(folder: Path) -> Path | None:
         return None
 
 
-def _format_title(config: dict[str, Any]) -> str:
-    model = config["model"]
+def _format_title(summary: Summary) -> str:
+    model = summary.config["model"]
     size = f"{model['num_layers']} x {model['hidden_size']} {model['kind']}"
-    return f"{size} on {name_text(config)}"
+    return f"{size} on {summary.text}"
 
 
 def _format_summary(rows: list[Row]) -> str:
@@ -128,19 +119,20 @@ def _get_losses(rows: list[Row]) -> Curve:
     return [(int(row["step"]), get_loss(row)) for row in rows if "val/loss" in row]
 
 
-def _list_facts(folder: Path, config: dict[str, Any], rows: list[Row]) -> list[str]:
+def _list_facts(summary: Summary) -> list[str]:
+    config, rows = summary.config, summary.rows
     optimizer = str(select(config, "optimizer._target_")).rpartition(".")[2]
-    size = summarize_run(folder).numbers["parameters"]
+    size = summary.numbers["parameters"]
     speeds = [value for _, value in _get_curve(rows, "characters_per_second")]
     speed = f", {statistics.median(speeds):,.0f} characters/s" if speeds else ""
     facts = {
-        "text": name_text(config),
+        "text": summary.text,
         "model": f"{size:,} parameters" if size else "",
         "optimizer": f"{optimizer}, learning rate {select(config, 'optimizer.lr')}",
         "trained": f"{_count_steps(rows):,} steps{speed}",
         "seed": str(select(config, "seed")),
-        "options": " ".join(read_overrides(folder)),
-        "sample": f"charrnn sample checkpoint={shlex.quote(str(folder))}",
+        "options": " ".join(summary.overrides),
+        "sample": f"charrnn sample checkpoint={shlex.quote(str(summary.folder))}",
     }
     cells = {name: _escape(fact) for name, fact in facts.items() if fact}
     for name in cells.keys() & {"options", "sample"}:
