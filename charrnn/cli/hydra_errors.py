@@ -1,6 +1,9 @@
 """Translate errors of Hydra and OmegaConf into one line.
 
 Their messages describe config nodes in several lines. A user needs the typed option and a hint.
+
+Only these lines are not in `charrnn.explanations`: they need the words of the command line, and
+that file also explains errors where there is none, without importing Hydra.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from charrnn.cli import help_page
 from charrnn.cli.checked_options import UnknownOption
 from charrnn.cli.overrides import (
+    RECORDED_CONFIG,
     CommandLine,
     find_word,
     get_key,
@@ -38,8 +42,6 @@ from charrnn.errors import (
     walk_causes,
 )
 from charrnn.options.ranges import parse_duration
-
-RECORDED_CONFIG = "charrnn_recorded_run"  # the name in Hydra's ConfigStore of a run's record
 
 # the names of options in other programs
 _FOREIGN_NAMES = {

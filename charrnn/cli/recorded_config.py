@@ -10,8 +10,7 @@ from omegaconf import OmegaConf
 
 from charrnn import plugins
 from charrnn.cli import help_page
-from charrnn.cli.hydra_errors import RECORDED_CONFIG
-from charrnn.cli.overrides import get_key, read_value
+from charrnn.cli.overrides import RECORDED_CONFIG, get_key, read_value
 from charrnn.errors import InputError, shorten
 from charrnn.options.training import TrainOptions
 from charrnn.runs import resuming

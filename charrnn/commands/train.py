@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from charrnn import plugins
 from charrnn.cli import current_job
 from charrnn.cli.overrides import (
+    RECORDED_CONFIG,
     find_word,
     is_bare,
     is_multirun,
@@ -171,7 +172,6 @@ def prepare_run(options: TrainOptions, composed: DictConfig) -> Run:
     Args:
         composed: the config from which the options were made.
     """
-    from charrnn.cli.hydra_errors import RECORDED_CONFIG
     from charrnn.runs import folder as folders
     from charrnn.runs import resuming
     from charrnn.runs.model_lookup import read_model
