@@ -19,18 +19,21 @@ endef
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
+# A shell without job control starts a job deaf to Ctrl-C, so the shell ends it. If the shell ends
+# before make has got the signal, make complains.
+end_job = trap 'kill $$job; echo "setup: interrupted; the same command continues it"; sleep 1; exit 0' INT; \
+  trap 'kill $$job; exit 143' TERM HUP
+
 # pip's words go into a log, which is shown where it fails. What it works on is named meanwhile.
-# A shell without job control starts pip deaf to Ctrl-C, so the shell ends it.
 define pip_install
 @$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
-  --editable '.[$(EXTRAS)]' >.venv/pip.log 2>&1 & pip=$$!; last=; \
-trap 'kill $$pip; exit 130' INT TERM HUP; \
-while kill -0 $$pip 2>/dev/null; do \
+  --editable '.[$(EXTRAS)]' >.venv/pip.log 2>&1 & job=$$!; last=; $(end_job); \
+while kill -0 $$job 2>/dev/null; do \
   sleep 2; \
   now=$$(sed -nE 's,^ *(Collecting|Downloading) ([^ ]*/)?([^][ ;<>=!~(]*).*,\1 \3,p; s,^(Installing) collected.*,\1 the packages,p' .venv/pip.log | tail -n 1); \
   test "$$now" = "$$last" || echo "setup: $$now"; last=$$now; \
 done; \
-wait $$pip || { cat .venv/pip.log; echo "setup: pip failed; it says why above"; exit 1; }
+wait $$job || { cat .venv/pip.log; echo "setup: pip failed; it says why above"; exit 1; }
 endef
 
 setup: $(BIN)/.ready  ## make .venv with what README uses (nothing to do when nothing changed)
@@ -42,7 +45,7 @@ $(BIN)/.ready: pyproject.toml
 	@echo "  Lightning and the rest there, once: some minutes, 1.1 GB with the CPU build of torch"
 	@test "$$(uname)" != Linux || command -v nvidia-smi >/dev/null || \
 	  echo "  (pip's torch for Linux brings CUDA, 5.5 GB; there is no NVIDIA GPU here: README, CPU build)"
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv & job=$$!; $(end_job); wait $$job
 	$(pip_install)
 	@$(BIN)/charrnn --version
 	@touch $@

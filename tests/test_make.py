@@ -63,18 +63,28 @@ def test_setup_names_the_package_in_work(folder: Path, code: int) -> None:
     assert (folder / ".venv" / "bin" / ".ready").exists() == (code == 0)
 
 
-def test_ctrl_c_ends_a_training_with_its_own_line(folder: Path) -> None:
-    (folder / ".venv" / "bin" / ".ready").touch()
+@pytest.mark.parametrize(
+    ("target", "begins", "ends"),
+    [
+        ("train", "training", "the run is saved"),
+        ("setup", "setup: Collecting torch", "setup: interrupted; the same command continues it"),
+    ],
+)
+def test_ctrl_c_ends_with_charrnns_line(folder: Path, target: str, begins: str, ends: str) -> None:
+    ready = folder / ".venv" / "bin" / ".ready"
+    if target == "train":
+        ready.touch()
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(folder)
-        os.execvp("make", ["make", "train", "PYTHON=./python"])
+        os.execvp("make", ["make", target, "PYTHON=./python"])
     said = b""
-    while b"training" not in said:
+    while begins.encode() not in said:
         said += os.read(terminal, 1000)
     time.sleep(0.2)
     os.write(terminal, b"\x03")
     _, status = os.waitpid(process, 0)
     said += os.read(terminal, 1000)
-    assert said.decode().split("\r\n") == ["training", "^Cthe run is saved", ""]
+    assert said.decode().split("\r\n")[-3:] == [begins, f"^C{ends}", ""]
     assert os.waitstatus_to_exitcode(status) == -2  # by the signal, so that a shell says 130
+    assert ready.exists() == (target == "train")
