@@ -17,7 +17,6 @@ from torch.optim import Optimizer
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.training import flatten
 from charrnn.training.metrics_file import MetricsCSV
-from charrnn.training.optimizers import compute_gradient_norm
 from charrnn.training.validation import Validation, is_fitting
 
 LAYOUT = {"loss": {"training and validation": ["Multiline", ["train/loss", "val/loss"]]}}
@@ -55,7 +54,6 @@ class TrainingLog(L.Callback):
         self._swept = swept
         self._has_hparams = False  # whether TensorBoard has them since the start or the resume
         self._loss: Any = None  # of the last window that was not skipped
-        self._norm: Any = None  # of the last logged step's gradient, before clipping
         self._lr = 0.0
         self._logged_step = 0
         # The start time of the steps whose speed is logged next, plus all pauses since, in which
@@ -115,8 +113,6 @@ class TrainingLog(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, optimizer: Optimizer
     ) -> None:
         self._lr = optimizer.param_groups[0]["lr"]
-        if is_logged_step(trainer, trainer.global_step + 1):
-            self._norm = compute_gradient_norm(optimizer)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -139,7 +135,7 @@ class TrainingLog(L.Callback):
         for name, value in values.items():
             pl_module.log(name, value, prog_bar=name == "train/loss", logger=False)
         values["epoch"] = step / pl_module.steps_per_epoch
-        norm = {} if self._norm is None else {"grad_norm": self._norm.item()}
+        norm = {"grad_norm": pl_module.gradient_norm.item()}
         for logger in trainer.loggers:
             _log(logger, values if isinstance(logger, MetricsCSV) else values | norm, step)
 
