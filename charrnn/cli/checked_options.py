@@ -23,6 +23,7 @@ from charrnn.options.ranges import (
     NODES,
     Range,
     check_value,
+    format_option,
     get_annotations,
     get_schema,
     get_traits,
@@ -48,11 +49,20 @@ _DESCRIPTIONS = {
 
 
 class UnknownOption(InputError):
-    """The error for an option that does not exist; the hint is chosen from `names`."""
+    """The error for an option that does not exist.
 
-    def __init__(self, message: str, name: str = "", names: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.name, self.names = name, names
+    Attributes:
+        shown: the option, with its value if that is known.
+        name: its dotted name.
+        names: the options beside it, one of which may be meant.
+    """
+
+    def __init__(self, shown: str, name: str = "", names: Sequence[str] = ()) -> None:
+        super().__init__(shown)
+        self.shown, self.name, self.names = shown, name or shown, names
+
+    def __str__(self) -> str:
+        return f"{self.shown}: no such option"
 
 
 def build(schema: Any, values: Mapping[str, Any]) -> Any:
@@ -68,8 +78,8 @@ def _check_values(schema: Any, values: Mapping[str, Any], prefix: str = "") -> d
     annotations = get_annotations(schema)
     for name, value in values.items():
         if name not in annotations:
-            error = make_option_error(prefix + name, value, "no such option")
-            raise UnknownOption(str(error), prefix + name, [prefix + n for n in annotations])
+            shown = format_option(prefix + name, value)
+            raise UnknownOption(shown, prefix + name, [prefix + n for n in annotations])
     # Hydra composes no node of a group without a choice: ~logger or logger=[]
     values = {n: {} for n, hint in annotations.items() if NODES in get_traits(hint)} | {**values}
     if missing := [name for name in annotations if name not in values]:

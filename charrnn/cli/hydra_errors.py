@@ -83,7 +83,7 @@ def _translate_error(error: Exception, line: CommandLine) -> InputError | RunErr
     """Return the one-line error for an exception that the overrides of a command line cause."""
     page, words = help_page.read_page(line.command.name), line.words
     if isinstance(error, UnknownOption):
-        return _explain_unknown_option(error.name, page, words, str(error), error.names)
+        return _explain_unknown_option(error, page, words)
     for word in words:
         if problem := _find_problem(word, page, line):
             return InputError(f"{shorten(show(word))}: {problem}")
@@ -94,12 +94,12 @@ def _translate_error(error: Exception, line: CommandLine) -> InputError | RunErr
             return _explain_missing_choice(cause, words)
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             if isinstance(cause, KeyError | AttributeError):
-                return _explain_unknown_option(cause.full_key, page, words)
+                return _explain_unknown_option(UnknownOption(cause.full_key), page, words)
             return InputError(f"{cause.full_key}: {to_one_line(str(cause).splitlines()[0])}")
     if match := re.match(r"Could not (?:override|delete)\b.*?'(.*?)'", str(error)):
         if match[1] in page.options:  # its default is null
             return InputError(f"{match[1]}: cannot be left out")
-        return _explain_unknown_option(match[1], page, words)
+        return _explain_unknown_option(UnknownOption(match[1]), page, words)
     return InputError(to_one_line(error, 500))
 
 
@@ -118,17 +118,13 @@ def _explain_missing_choice(error: MissingConfigException, words: list[str]) -> 
 
 
 def _explain_unknown_option(
-    name: str,
-    page: help_page.Page,
-    words: list[str],
-    message: str = "",
-    names: Sequence[str] = (),
+    error: UnknownOption, page: help_page.Page, words: list[str]
 ) -> InputError:
     """Return the error for an unknown option, with the most similar name as a hint."""
     # Hydra reports only the first unknown part of a dotted name.
-    typed = [word for word in words if f"{get_key(word)}.".startswith(f"{name}.")]
-    shown = shorten(show(typed[0])) if typed else message.partition(":")[0] or name
-    name = get_key(typed[0]) if typed else name
+    typed = [word for word in words if f"{get_key(word)}.".startswith(f"{error.name}.")]
+    shown = shorten(show(typed[0])) if typed else error.shown
+    name = get_key(typed[0]) if typed else error.name
     if name in help_page.WITHOUT_A_NODE and name in page.groups:
         return InputError(f"{shown}: the first line of its file must be # @package _global_")
     for choice, options in page.choice_options.items():
@@ -137,7 +133,7 @@ def _explain_unknown_option(
     if name in page.options and "." in name:
         group = name.partition(".")[0]
         return InputError(f"{shown}: the chosen {group}= has no such option; +{shown} adds it")
-    names = [*names, *page.list_names()]
+    names = [*error.names, *page.list_names()]
     hint = _suggest_option(name, names)
     is_new = "." in name and find_closest(name, names, 0.85) is None
     has_plus = bool(typed) and typed[0].startswith("+")

@@ -29,9 +29,13 @@ def require(condition: bool, option: str, value: object, requirement: str) -> No
 
 def make_option_error(option: str, value: object, requirement: str) -> InputError:
     """Return the error for an invalid value of an option."""
-    # Hydra writes None, True and False like this.
-    shown = json.dumps(value) if value is None or isinstance(value, bool) else shorten(value)
-    return InputError(f"{option}={shown}: {requirement}")
+    return InputError(f"{format_option(option, value)}: {requirement}")
+
+
+def format_option(option: str, value: object) -> str:
+    """Return an option and its value as Hydra writes them: tf32=null."""
+    is_word = value is None or isinstance(value, bool)
+    return f"{option}={json.dumps(value) if is_word else shorten(value)}"
 
 
 class Range(NamedTuple):

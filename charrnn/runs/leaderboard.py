@@ -98,13 +98,11 @@ def make_rows(runs: Sequence[Summary], base: Path) -> list[Row]:
     for run in runs:
         same = seeds[run.config_without_seed].values()
         row: Row = {"run": os.path.relpath(run.folder, base)}
-        for names_of_losses in (_LOSSES, _NETWORK_LOSSES):
-            name = names_of_losses[0]
-            losses = [numbers[name] for numbers in same]
-            mean = statistics.mean(losses) if losses else None
-            deviation = statistics.stdev(losses) if len(losses) > 1 else None
-            values = (run.numbers[name], mean, deviation)
-            row |= dict(zip(names_of_losses, values, strict=True))
+        for loss, mean, deviation in (_LOSSES, _NETWORK_LOSSES):
+            losses = [numbers[loss] for numbers in same]
+            row[loss] = run.numbers[loss]
+            row[mean] = statistics.mean(losses) if losses else None
+            row[deviation] = statistics.stdev(losses) if len(losses) > 1 else None
         row |= {"seeds": len(same), **run.numbers, "text": run.text}
         options = {n: given[run.folder].get(n) for n in different if n not in _NOT_COMPARED}
         rows.append({**row, **options})
