@@ -21,8 +21,8 @@ _WINDOW = 40_000  # characters, from which the primer is chosen; few Python clas
 
 _BLANKS = r"[^\S\n]*"
 _NEW_LINE = rf"\n(?={_BLANKS}[^\s)\]}}])"  # no line that only closes a block follows
-# The end of a sentence, with closing quotes and brackets. A period after fewer than four letters may
-# belong to an abbreviation.
+# The end of a sentence, with closing quotes and brackets. A period after fewer than four letters
+# may belong to an abbreviation.
 _SENTENCE = (
     rf"(?:[^\s.]{{4}}[{SPACED_MARKS}]+[\"'”’»)\]]*(?=\s)"
     rf"|[{UNSPACED_MARKS}]+[\"”’»」』）]*)"

@@ -135,9 +135,10 @@ class TrainingLog(L.Callback):
         for name, value in values.items():
             pl_module.log(name, value, prog_bar=name == "train/loss", logger=False)
         values["epoch"] = step / pl_module.steps_per_epoch
-        norm = {"grad_norm": pl_module.gradient_norm.item()}
+        norm = pl_module.gradient_norm
+        of_gradient = {} if norm is None else {"grad_norm": norm.item()}
         for logger in trainer.loggers:
-            _log(logger, values if isinstance(logger, MetricsCSV) else values | norm, step)
+            _log(logger, values if isinstance(logger, MetricsCSV) else values | of_gradient, step)
 
     def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
         step, best = validation.step, validation.best

@@ -73,7 +73,8 @@ class LanguageModel(L.LightningModule):
     Attributes:
         state: the hidden state after the last window.
         best: the lowest validation loss so far.
-        gradient_norm: the norm () of the last step's gradients together, before clipping.
+        gradient_norm: the norm () of the last step's gradients together, before clipping; None
+            before the first step.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class LanguageModel(L.LightningModule):
         self.num_batch_shards = num_batch_shards or 1
         self.state: State | None = None
         self.best = BestValidation()
-        self.gradient_norm = torch.zeros(())
+        self.gradient_norm: Tensor | None = None
         self._validator: Validator | None = None  # of the present validation or test
         self._loss: Tensor | None = None  # of the last window, to check that it is finite
         # the first step () with a loss or a gradient that is not finite; infinite if there is none
@@ -196,9 +197,6 @@ class LanguageModel(L.LightningModule):
         if self.state is not None:  # an overridden training_step may not have detached it
             self.state = detach_state(self.state)
 
-    def on_before_optimizer_step(self, optimizer: Any) -> None:
-        self.gradient_norm = compute_gradient_norm(optimizer)
-
     def configure_gradient_clipping(
         self,
         optimizer: Any,
@@ -212,7 +210,7 @@ class LanguageModel(L.LightningModule):
         """
         trained = (p for group in optimizer.param_groups for p in group["params"])
         parameters = [p for p in trained if p.grad is not None]
-        norm = self.gradient_norm
+        self.gradient_norm = norm = compute_gradient_norm(optimizer)
         if gradient_clip_val is not None and gradient_clip_val > 0:
             if gradient_clip_algorithm == "value":
                 nn.utils.clip_grad_value_(parameters, gradient_clip_val)
