@@ -20,7 +20,7 @@ from charrnn.counts.mixing import CountState
 from charrnn.errors import make_non_finite_error
 from charrnn.extras.fast.compiled_counts import compile_counts
 from charrnn.extras.fast.compiled_draw import Draws
-from charrnn.extras.fast.compiled_words import compile_words
+from charrnn.extras.fast.compiled_trie import compile_words
 from charrnn.extras.fast.compiling import call
 from charrnn.extras.fast.int8_loop import write
 from charrnn.extras.fast.int8_network import Streams

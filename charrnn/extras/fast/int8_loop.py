@@ -19,7 +19,7 @@ import numpy as np
 
 from charrnn.extras.fast.compiled_counts import extend_state, mix
 from charrnn.extras.fast.compiled_draw import count_blanks, draw
-from charrnn.extras.fast.compiled_words import extend_word, subtract_costs
+from charrnn.extras.fast.compiled_trie import extend_word, subtract_costs
 from charrnn.extras.fast.compiling import SOURCES, keep_compiled
 from charrnn.extras.fast.int8_network import decode, make_memory, step
 from charrnn.generation.draw import RUN_LENGTH
