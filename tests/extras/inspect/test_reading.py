@@ -18,7 +18,7 @@ from tests.generation.models import CHARACTERS, trained_model
 INSPECT = PAGE.parents[1] / "inspect" / "site"
 TEXT = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 1200))
 MADE = """
-const sampler = new module_sampler.Sampler(given.model);
+const sampler = module_network_sampler.createSampler(given.model);
 const ids = sampler.vocabulary.lookUp(given.text);
 const made = () => {
   const reading = new module_reading.Reading(sampler.network, given.parts);
@@ -34,7 +34,7 @@ def read(model: TrainedModel, script: str, text: str = TEXT, **given: Any) -> An
     trace = activations.trace_passage(model, model.vocabulary.encode(text))
     parts, _ = report.list_vectors(model, trace)
     given |= {"model": pack_model(model, 32), "parts": parts, "text": text}
-    modules = (NETWORK / "sampler.js", INSPECT / "reading.js", INSPECT / "writing.js")
+    modules = (NETWORK / "network-sampler.js", INSPECT / "reading.js", INSPECT / "writing.js")
     return run(MADE + script, *modules, given=given)
 
 

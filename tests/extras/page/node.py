@@ -42,5 +42,5 @@ def run(script: str, *modules: Path, given: Any = None) -> Any:
 
 def with_sampler(model: TrainedModel, script: str, bits: int = 32) -> Any:
     """What the body of a function returns that sees `sampler`, one of this model."""
-    made = "const sampler = new module_sampler.Sampler(given);"
-    return run(made + script, NETWORK / "sampler.js", given=pack_model(model, bits))
+    made = "const sampler = module_network_sampler.createSampler(given);"
+    return run(made + script, NETWORK / "network-sampler.js", given=pack_model(model, bits))

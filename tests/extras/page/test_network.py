@@ -92,8 +92,8 @@ def test_the_same_seed_gives_the_same_text(kind: str) -> None:
     models = [trained_model(kind, **stack) for stack in STACKS]
     found = run(
         """return given.map((packed) =>
-          new module_sampler.Sampler(packed).generate({ length: 300, seed: 3 }));""",
-        NETWORK / "sampler.js",
+          module_network_sampler.createSampler(packed).generate({ length: 300, seed: 3 }));""",
+        NETWORK / "network-sampler.js",
         given=[pack_model(model, 32) for model in models],
     )
     for stack, model, text in zip(STACKS, models, found, strict=True):
@@ -150,12 +150,13 @@ def test_without_webassembly() -> None:
     packed_model = pack_model(model, 32)
     found = run(
         "const { WebAssembly } = globalThis;"
-        "const text = () => new module_sampler.Sampler(given).generate({ length: 300, seed: 3 });"
-        "const fast = new module_sampler.Sampler(given).network.kernel.usesWebAssembly;"
+        "const { createSampler } = module_network_sampler;"
+        "const text = () => createSampler(given).generate({ length: 300, seed: 3 });"
+        "const fast = createSampler(given).network.kernel.usesWebAssembly;"
         "delete globalThis.WebAssembly;"
-        "const slow = new module_sampler.Sampler(given).network.kernel.usesWebAssembly;"
+        "const slow = createSampler(given).network.kernel.usesWebAssembly;"
         "return { fast, slow, text: text() };",
-        NETWORK / "sampler.js",
+        NETWORK / "network-sampler.js",
         given=packed_model,
     )
     assert found == {"fast": True, "slow": False, "text": expected(model, {})[0]}
@@ -165,7 +166,8 @@ def test_without_webassembly() -> None:
 
 SAMPLER = """const { unpackCounts } = module_counts;
 const unpacked = await Promise.all(given.map(([_, counts]) => unpackCounts(counts)));
-const samplers = given.map(([model], n) => new module_sampler.Sampler(model, unpacked[n]));
+const { createSampler } = module_network_sampler;
+const samplers = given.map(([model], n) => createSampler(model, unpacked[n]));
 const [sampler] = samplers;
 """
 
@@ -176,7 +178,7 @@ def with_samplers(script: str, *models: TrainedModel) -> Any:
         (pack_model(m, 32, {"about": {}}), pack_counts(m.counts) if m.counts else "null")
         for m in models
     ]
-    modules = (NETWORK / "sampler.js", NETWORK / "counts.js", PAGE / "writer-network.js")
+    modules = (NETWORK / "network-sampler.js", NETWORK / "counts.js", PAGE / "writer-network.js")
     return run(SAMPLER + script, *modules, given=given)
 
 
@@ -325,13 +327,13 @@ def test_the_writing_page_shows_the_chances_of_the_mix() -> None:
 
 UNCOUNTED = """const { findNextWords } = module_next_words;
 return given.map(([model, ids, k]) => {
-  const { network, vocabulary } = new module_sampler.Sampler(model);
+  const { network, vocabulary } = module_network_sampler.createSampler(model);
 """
 COUNTED = """const { findNextWords } = module_next_words;
 const { unpackCounts } = module_counts;
 const counts = await Promise.all(given.map(([model, ids, k, packed]) => unpackCounts(packed)));
 return given.map(([model, ids, k], n) => {
-  const { network, vocabulary } = new module_sampler.Sampler(model, counts[n]);
+  const { network, vocabulary } = module_network_sampler.createSampler(model, counts[n]);
 """
 FIND = """
   const state = network.zeroState();
@@ -365,7 +367,7 @@ def test_the_next_words_are_pythons(
 ) -> None:
     ids = model.vocabulary.encode(start_text).tolist()
     counts = [pack_counts(model.counts)] if model.counts else []
-    modules = [NETWORK / name for name in ("sampler.js", "counts.js", "next-words.js")]
+    modules = [NETWORK / name for name in ("network-sampler.js", "counts.js", "next-words.js")]
     [found] = run(script + FIND, *modules, given=[(pack_model(model, 32), ids, k, *counts)])
     expected = Model(model).next_words(start_text, k)
     assert [one["text"] for one in found] == [word for word, _ in expected]

@@ -1,6 +1,6 @@
 import { unpackCounts } from "./network/counts.js";
 import { unpackLines } from "./network/lines.js";
-import { Sampler } from "./network/sampler.js";
+import { createSampler } from "./network/network-sampler.js";
 import { openPage } from "./page.js";
 import { createNetworkWriter } from "./writer-network.js";
 
@@ -12,7 +12,7 @@ async function open() {
   if (!counts && readText("packed-counts") !== "null") {
     showNotice("This browser is too old for the counts in this page: only the network writes.");
   }
-  const sampler = new Sampler(readText("packed-model"), counts);
+  const sampler = createSampler(readText("packed-model"), counts);
   const lines = await unpackLines(readText("packed-lines"));
 
   /** The interface for scripts, with the methods of Model in Python. */

@@ -1,10 +1,7 @@
 /** Write text like charrnn/generation/sampler.py: the same seed gives the same text. */
 
-import { CountedNetwork } from "./counts.js";
 import { DryPenalties } from "./dry.js";
-import { Network } from "./network.js";
 import { WordCosts } from "./new-words.js";
-import { unpackModel } from "./packed.js";
 import { Uniforms } from "./random.js";
 import { computeLogProb, makeBias, makeDraw } from "./draw.js";
 import { Vocabulary } from "./vocabulary.js";
@@ -36,16 +33,14 @@ export const STRIDE = 256; // characters between two stored states
 
 export class Sampler {
   /**
-   * @param {string} text  A packed model.
-   * @param {import("./counts.js").Counts | null} [counts]  Mixed with the network.
+   * @param {object} model  Its vocabulary, facts and constants.
+   * @param {import("./network.js").Network | import("./counts.js").CountedNetwork} network
    */
-  constructor(text, counts = null) {
-    const model = unpackModel(text);
+  constructor(model, network) {
     this.model = model;
     this.vocabulary = new Vocabulary(model.vocabulary, model.facts.marks, model.facts.curly);
-    const network = new Network(model);
-    this.network = counts ? new CountedNetwork(network, counts) : network;
-    this.knownWords = counts?.knownWords ?? null;
+    this.network = network;
+    this.knownWords = network.counts?.knownWords ?? null;
     this.cache = { primes: null, ids: [], states: [] }; // the last start text and its states
   }
 
