@@ -27,8 +27,8 @@ import numpy.typing as npt
 from charrnn.counts.table import Floats, Ids, read_numbers
 
 MAX_RUN = 65_535  # longer runs count as runs of this length
-_LEAST_RUN = 4  # no word repeats a character more often
-_MIN_REPEATS = 2  # characters of a text that must follow a run of the least length
+LEAST_RUN = 4  # no word repeats a character more often
+MIN_REPEATS = 2  # characters of a text that must follow a run of the least length
 # the probability with which one additional run continues, fitted on code, tables and prose
 CONTINUES = 0.9
 ODDS_BEYOND = np.float32(1 / 3)  # that a run continues that is longer than all known ones
@@ -80,7 +80,7 @@ class RunLengths:
         names = ("run_characters", "run_lengths", "run_counts")
         numbers = read_numbers(arrays, names, "runs")
         characters, lengths, counts = (array.astype(np.int64) for array in numbers)
-        runs = cls(max(context, _LEAST_RUN), characters, lengths, counts)
+        runs = cls(max(context, LEAST_RUN), characters, lengths, counts)
         if not (
             len(characters) == len(lengths) == len(counts)
             and (not len(characters) or 1 < vocabulary_size > characters.max())
@@ -135,7 +135,7 @@ def count_runs(texts: Sequence[Ids], vocabulary_size: int, context: int) -> RunL
 
     The runs of a character come from the first text that repeats it often enough.
     """
-    least = max(context, _LEAST_RUN)
+    least = max(context, LEAST_RUN)
     found: dict[int, npt.NDArray[np.int64]] = {}  # character, length and count (3, R)
     for ids in texts if vocabulary_size > 1 else ():
         firsts = np.flatnonzero(np.append(True, np.diff(ids) != 0)) if len(ids) else np.arange(0)
@@ -144,7 +144,7 @@ def count_runs(texts: Sequence[Ids], vocabulary_size: int, context: int) -> RunL
         characters, lengths = ids[firsts[is_long]], np.minimum(lengths[is_long], MAX_RUN)
         for character in set(characters.tolist()) - found.keys():
             of_character = lengths[characters == character]
-            if (of_character - least).sum() >= _MIN_REPEATS:
+            if (of_character - least).sum() >= MIN_REPEATS:
                 pair = np.unique(of_character, return_counts=True)
                 found[character] = np.stack([np.full(len(pair[0]), character), *pair])
     parts = [np.zeros((3, 0), np.int64), *(found[character] for character in sorted(found))]

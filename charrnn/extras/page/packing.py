@@ -24,7 +24,7 @@ from charrnn.counts.table import MANY
 from charrnn.counts.words import DISCOUNT
 from charrnn.errors import InputError
 from charrnn.extras.page.single_file import SITE
-from charrnn.generation.debts import HIGHEST, LOWEST, PAYBACK, find_ends, find_payback
+from charrnn.generation.debts import HIGHEST, LOWEST, MARKS, NEWLINE, PAYBACK, find_payback
 from charrnn.generation.draw import COLDEST, RUN_LENGTH, log_softmax
 from charrnn.generation.dry import LARGEST_PENALTY, LOOK_BACK
 from charrnn.generation.engines import make_engine
@@ -43,12 +43,13 @@ Array = npt.NDArray[np.float32]
 _CELLS = SITE / "network" / "cells.js"
 _STEP = re.compile(r"^  (\w+)\(kernel\b", re.MULTILINE)
 # of the formulas that a page computes too
-_CONSTANTS = {
+MODEL_CONSTANTS = {
     "batchnorm_eps": BATCHNORM_EPS,
     "coldest": COLDEST,
     "run_length": RUN_LENGTH,
     "look_back": LOOK_BACK,
     "largest_penalty": LARGEST_PENALTY,
+    "ends": NEWLINE + MARKS,
     "lowest_debt": LOWEST,
     "highest_debt": HIGHEST,
     "payback": PAYBACK,
@@ -56,6 +57,15 @@ _CONSTANTS = {
     "never": NEVER,
     "cold": COLD,
     "cold_factor": COLD_FACTOR,
+}
+# of the formulas of counts
+COUNTS_CONSTANTS = {
+    "max_run": MAX_RUN,
+    "continues": CONTINUES,
+    "odds_beyond": float(ODDS_BEYOND),
+    "margin": float(MARGIN),
+    "word_discount": DISCOUNT,
+    "many": MANY,
 }
 _ALIGNMENT = 4  # bytes; JavaScript's Float32Array needs it
 
@@ -94,7 +104,7 @@ def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = No
         else:
             data += weight.astype("<f4").tobytes()
         data += bytes(-len(data) % _ALIGNMENT)
-    cell, ends = model.architecture.cell, find_ends(model.vocabulary)
+    cell = model.architecture.cell
     content = {
         "architecture": asdict(model.architecture),
         "cell": {"gates": cell.gates, "carried": cell.carried, "separate_sums": cell.separate_sums},
@@ -104,10 +114,7 @@ def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = No
             "primer": list(encode_primer(model.facts, model.vocabulary)),
             "sampling": asdict(SamplingParams()),
         },
-        "constants": {
-            **_CONSTANTS,
-            "ends": {"ids": ends.ids.tolist(), "pays": ends.pays.tolist()},
-        },
+        "constants": MODEL_CONSTANTS,
         "tensors": tensors,
         "data": base64.b64encode(data).decode("ascii"),
     }
@@ -126,15 +133,10 @@ def pack_counts(counts: Counts) -> str:
         "by_place": counts.by_place.tolist(),
         "needs_network": counts.needs_network,
         "least_run": counts.runs.least,
-        "max_run": MAX_RUN,
-        "continues": CONTINUES,
-        "odds_beyond": float(ODDS_BEYOND),
-        "margin": float(MARGIN),
         "word_weights": counts.weights.words,
-        "word_discount": DISCOUNT,
         "num_complete": 0 if known is None else known.num_complete,
         "discounts": table.discounts.tolist(),
-        "many": MANY,
+        **COUNTS_CONSTANTS,
         "arrays": {name: {"type": a.dtype.name, "length": len(a)} for name, a in arrays.items()},
         "data": base64.b64encode(zlib.compress(data, 9)).decode("ascii"),
     }

@@ -3,10 +3,10 @@
 import { Uniforms } from "./network/random.js";
 import { STRIDE } from "./network/sampler.js";
 import { computeLogProb, rankIds } from "./network/draw.js";
+import { Slices } from "./slices.js";
 import { WriterError } from "./writer.js";
 
 const LIKELIEST = 20; // characters to return at a place
-const SLICE = 16; // milliseconds of work between two updates of the page
 const PIECE = 32; // characters of a continuation before the next one continues
 
 /**
@@ -160,28 +160,4 @@ class Continuation {
     }
     return this.held.splice(0, count);
   }
-}
-
-/** Slices of work; between them the browser updates the page and handles events. */
-class Slices {
-  #end = performance.now() + SLICE;
-
-  /** Let the browser handle pending events if the slice is over. */
-  async pause() {
-    if (performance.now() < this.#end) return;
-    await handleEvents();
-    this.#end = performance.now() + SLICE;
-  }
-}
-
-/** Resolve after the pending events. A timer would wait some milliseconds longer. */
-function handleEvents() {
-  return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(null);
-  });
 }

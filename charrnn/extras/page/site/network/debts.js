@@ -1,11 +1,14 @@
 /** Debts of line ends and sentence ends, as in charrnn/generation/debts.py. */
 
 export class Debts {
-  /** @param {object} constants  Of the model; `ends` are as `Ends` in Python. */
-  constructor({ ends, lowest_debt: lowest, highest_debt: highest }) {
-    Object.assign(this, { ends, lowest, highest });
-    this.values = new Float64Array(ends.ids.length);
-    this.pays = ends.pays.at(-1); // at first, there are no debts
+  /**
+   * @param {import("./vocabulary.js").Vocabulary} vocabulary
+   * @param {object} constants  Of the model; `ends` has the characters that have debts.
+   */
+  constructor(vocabulary, { ends, lowest_debt: lowest, highest_debt: highest }) {
+    Object.assign(this, { ends: findEnds(vocabulary, ends), lowest, highest });
+    this.values = new Float64Array(this.ends.ids.length);
+    this.pays = this.ends.pays.at(-1); // at first, there are no debts
   }
 
   /** Return the logits (V,) less the highest, with multiples of the debts; let the debts grow. */
@@ -30,4 +33,12 @@ export class Debts {
     this.pays = this.ends.pays.at(place); // the last row is that of all other characters
     if (place >= 0) this.values[place] = Math.max(this.values[place] - 1, this.lowest);
   }
+}
+
+/** Return the ids of ends, and whether a positive debt of each is paid after each, or after others. */
+function findEnds(vocabulary, characters) {
+  const ends = [...characters].filter((end) => vocabulary.ids.has(end));
+  // of two ends in a row, the second is a newline
+  const pays = ends.map((last) => ends.map((end) => end === "\n" && last !== "\n"));
+  return { ids: ends.map((end) => vocabulary.ids.get(end)), pays: [...pays, ends.map(() => true)] };
 }

@@ -47,7 +47,7 @@ export function makeBias(vocabulary, { ban, logit_bias }) {
 export function makeDraw(vocabulary, params, ids, constants) {
   const { temperature, top_k } = params;
   const isGreedy = temperature === 0 || top_k === 1;
-  const debts = !isGreedy && temperature < 1 ? new Debts(constants) : null;
+  const debts = !isGreedy && temperature < 1 ? new Debts(vocabulary, constants) : null;
   const drawLimited = makeLimitedDraw(vocabulary.size, params, debts, constants);
   const free = { temperature: Math.max(temperature, 1) };
   const drawFreely = makeLimitedDraw(vocabulary.size, free, debts, constants);

@@ -33,6 +33,12 @@ export class Lines {
   }
 }
 
+/** Return the checksum of each line. */
+export function listChecksums(lines) {
+  const encoder = new TextEncoder();
+  return lines.map((line) => computeCrc32(encoder.encode(line)));
+}
+
 function computeCrc32(bytes) {
   let sum = -1;
   for (const byte of bytes) {

@@ -1,0 +1,59 @@
+"""The facts with which a page learns a text, and writes with its counts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from charrnn.counts import passages, run_lengths, table, words
+from charrnn.counts.mixing import COUNTS_ONLY
+from charrnn.extras.page.packing import COUNTS_CONSTANTS, MODEL_CONSTANTS
+from charrnn.options.datasets import DEFAULT_SPLIT
+from charrnn.options.sampling import SamplingParams
+from charrnn.text import lists
+from charrnn.text.prompt import CURLY_QUOTES, KEYBOARD_MARKS
+
+MAX_CHARACTERS = 1_000_000  # a phone counts them in ten seconds
+
+
+def list_learning_facts() -> dict[str, Any]:
+    """Return the facts that `site/main-network.js` needs to learn a text."""
+    facts = {"marks": KEYBOARD_MARKS, "curly": CURLY_QUOTES, "sampling": asdict(SamplingParams())}
+    return {
+        "max_characters": MAX_CHARACTERS,
+        "counting": list_counting_constants(),
+        "model": {"facts": facts, "constants": MODEL_CONSTANTS},
+    }
+
+
+def list_counting_constants() -> dict[str, Any]:
+    """Return the constants of the files that count a text, which have the same names there."""
+    share, largest_split = DEFAULT_SPLIT
+    return {
+        "share": share,
+        "largest_split": largest_split,
+        "counts": {
+            "discounts": table.DISCOUNTS,
+            "discounts_below_top": table.DISCOUNTS_BELOW_TOP,
+            "discounts_top": table.DISCOUNTS_TOP,
+            "many": table.MANY,
+            "max_context": passages.MAX_CONTEXT,
+            "max_nodes": passages.MAX_NODES,
+            "tried": passages.TRIED,
+            "max_letters": words.MAX_LETTERS,
+            "max_entries": words.MAX_ENTRIES,
+            "max_run": run_lengths.MAX_RUN,
+            "least_run": run_lengths.LEAST_RUN,
+            "min_repeats": run_lengths.MIN_REPEATS,
+        },
+        "lists": {
+            "head": lists.HEAD,
+            "min_lines": lists.MIN_LINES,
+            "min_different": lists.MIN_DIFFERENT,
+            "max_words": lists.MAX_WORDS,
+            "max_line_characters": lists.MAX_LINE_CHARACTERS,
+            "max_unlike": lists.MAX_UNLIKE,
+            "max_digits": lists.MAX_DIGITS,
+        },
+        "packed": {**COUNTS_CONSTANTS, "word_weights": COUNTS_ONLY.words},
+    }

@@ -1,0 +1,74 @@
+/** Recognize lists, and shuffle their lines, as charrnn/text/lists.py does. */
+
+import { Uniforms } from "./random.js";
+import { PART } from "./sorting.js";
+
+const count = (text) => [...text].length;
+
+/**
+ * Return whether a text is a list: many short, different lines.
+ *
+ * @param {string} text
+ * @param {Record<string, number>} constants  Of charrnn/text/lists.py.
+ */
+export function isList(text, { head, min_lines, min_different, max_words, max_line_characters,
+  max_unlike, max_digits }) {
+  // the last line of the head may be incomplete
+  const end = text.length < head ? text.length : Math.max(0, text.lastIndexOf("\n", head - 1));
+  const rows = text.slice(0, end).replace(/\n$/, "").split("\n").map((row) => row.trimEnd());
+  const lines = rows.filter((line, i) => i === 0 || line !== rows[i - 1]);
+  const joined = lines.join("");
+  const sum = (measure) => lines.reduce((total, line) => total + measure(line), 0);
+  return new Set(lines).size >= Math.max(min_lines, min_different * lines.length)
+    && sum((line) => line.match(/\S+/gu)?.length ?? 0) <= max_words * lines.length
+    && count(joined) <= max_line_characters * lines.length
+    && sum((line) => Number(!isEntry(line))) <= max_unlike * lines.length
+    && (joined.match(/\p{Nd}/gu)?.length ?? 0) <= max_digits * count(joined);
+}
+
+/** Return whether the line is not empty or indented, and does not end in punctuation. */
+function isEntry(line) {
+  return /^\S/u.test(line) && !/\p{P}$/u.test(line);
+}
+
+/**
+ * Shuffle the lines of a text, and put all copies of a line into the same split.
+ *
+ * @param {string} text
+ * @param {{val: number, test: number}} sizes  The wanted characters of the splits at the end.
+ * @param {ArrayLike<number> | null} order  Of the lines; null: an order of the page.
+ * @returns {Generator<undefined, {joined: string, heldOut: {val: number, test: number}}>}
+ */
+export function* shuffleLines(text, sizes, order) {
+  const lines = text.replace(/\n$/, "").split("\n");
+  const copies = new Map();
+  for (const line of lines) copies.set(line, (copies.get(line) ?? 0) + 1);
+  yield;
+  const room = { ...sizes };
+  const splits = { train: [], val: [], test: [] };
+  const splitOf = new Map();
+  for (const index of order ?? (yield* drawOrder(lines.length))) {
+    const line = lines[index];
+    if (!splitOf.has(line)) {
+      const size = copies.get(line) * (count(line) + 1);
+      const name = ["val", "test"].find((each) => size <= room[each]) ?? "train";
+      splitOf.set(line, name);
+      if (name !== "train") room[name] -= size;
+    }
+    splits[splitOf.get(line)].push(`${line}\n`);
+  }
+  const heldOut = { val: sizes.val - room.val, test: sizes.test - room.test };
+  return { joined: Object.values(splits).flat().join(""), heldOut };
+}
+
+/** Return the numbers from 0 to n - 1 in an order that is the same each time. */
+function* drawOrder(n) {
+  const order = Array.from({ length: n }, (_, i) => i);
+  const uniforms = new Uniforms(0);
+  for (let i = n - 1; i > 0; i--) { // Fisher and Yates
+    if (i % (PART / 4) === 0) yield;
+    const j = Math.floor(uniforms.next() * (i + 1));
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}

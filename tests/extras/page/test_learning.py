@@ -1,0 +1,155 @@
+"""A text that the page learns by counting has the counts that Python counts."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn.counts.mixing import COUNTS_ONLY, Counts
+from charrnn.counts.passages import build_table, count_levels, count_with_best_context
+from charrnn.counts.run_lengths import count_runs
+from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
+from charrnn.extras.page.learning import list_counting_constants, list_learning_facts
+from charrnn.extras.page.packing import pack_counts
+from charrnn.model import Model
+from charrnn.models.trained import Architecture, TrainedModel
+from charrnn.options.datasets import SplitOptions
+from charrnn.text.lists import is_list, shuffle_lines
+from charrnn.text.preprocessing import compute_split_sizes
+from charrnn.text.vocabulary import Vocabulary
+from tests import REPOSITORY
+from tests.extras.page.node import NETWORK, PAGE, run
+
+SHAKESPEARE = REPOSITORY.parent / "shared" / "data" / "tiny-shakespeare.txt"
+RANDOM = random.Random(0)
+WORDS = [
+    "L'été", "où", "naïveté", "garçon", "İstanbul", "ışık", "ΟΔΟΣ", "οδός", "Straße", "STRASSE",
+    "ẞ", "e\u0301te\u0301", "हिन्दी", "かな", "🙂", "👩\u200d👩\u200d👧", "🇫🇷", "𝔘𝔫𝔦", "\xa0", "—",
+    "«", "»", "“no”", "ﬁn", "ǅ", "\ufeff", "x\0y", "donaudampfschifffahrt",
+]  # fmt: skip
+
+
+def write_lines(words: list[str], *ends: str) -> str:
+    text = ""
+    for _ in range(300):
+        line = " ".join(RANDOM.choices(words, k=RANDOM.randint(2, 14)))
+        text += " " * RANDOM.choice((0, 0, 4, 8, 12)) + line + RANDOM.choice(ends)
+    return text
+
+
+SIGNS = [chr(0x4E00 + n) for n in range(600)]
+TEXTS = {
+    "accents and emoji": write_lines(WORDS, "\n", "\r\n", "\n\n", "-----------\n"),
+    "Chinese": "".join(RANDOM.choices(SIGNS, [1 / (n + 1) for n in range(600)], k=9000)),
+    "runs": write_lines(["x = 1", "aaaa", "if"], "\n", "\n" + "=" * 300 + "\n", "\t\t\t\t\n"),
+    "two characters": "ab" * 20 + "a" * 20_000 + "b" * 700 + "a" * 90 + "b" * 5000,
+    "a list": "".join(
+        f"{a}{b}{c}\n" for a in ("Ann", "Bo", "Ün") for b in "aeiou" for c in ("ka", "lo", "mus")
+    )
+    + "Annaka\nBolo\nÜnumus\n" * 6,
+}
+
+
+@pytest.fixture(params=[*TEXTS, "Shakespeare"])
+def text(request: pytest.FixtureRequest) -> str:
+    if request.param in TEXTS:
+        return TEXTS[request.param]
+    if not SHAKESPEARE.is_file():
+        pytest.skip(f"there is no {SHAKESPEARE}")
+    return SHAKESPEARE.read_text("utf-8")[:100_000]
+
+
+def count(text: str) -> tuple[Vocabulary, Counts]:
+    """The counts of a text's training split."""
+    sizes = compute_split_sizes(len(text), SplitOptions())
+    if is_list(text):
+        splits = shuffle_lines(text, sizes)
+        text, sizes = "".join(splits.values()), {name: len(part) for name, part in splits.items()}
+    vocabulary = Vocabulary([*dict.fromkeys(text)])
+    ids = vocabulary.encode(text)
+    train, val, _ = np.split(ids, [sizes["train"], sizes["train"] + sizes["val"]])
+    table = count_with_best_context(train, val, len(vocabulary))
+    runs = count_runs([train], len(vocabulary), table.context)
+    max_letters = 0 if is_list(text) else MAX_LETTERS
+    words = count_words(train, number_letters(vocabulary), max_letters, sys.maxsize)
+    return vocabulary, Counts(table, runs, words, COUNTS_ONLY)
+
+
+LEARN = """
+function finish(learning) {
+  while (true) {
+    const { done, value } = learning.next();
+    if (done) return value;
+  }
+}
+"""
+
+
+def learn(text: str, script: str) -> Any:
+    """What a script returns that sees `learnt`, with the training split counted as in Python."""
+    order = np.random.default_rng(0).permutation(text.count("\n")).tolist()
+    given = {"text": text, "order": order, **list_learning_facts()}
+    learnt = """const options = { countsAll: false, order: given.order };
+    const learnt = finish(module_learn.learn(given.text, given.counting, options));
+    """
+    modules = (NETWORK / "learn.js", NETWORK / "counts.js", PAGE / "learnt.js")
+    return run(LEARN + learnt + script, *modules, given=given)
+
+
+def test_vocabulary_and_counts_are_pythons(text: str) -> None:
+    found = learn(
+        text,
+        """const arrays = Object.entries(learnt.arrays).map(([name, values]) =>
+          [name, [values.constructor.name.toLowerCase().replace("array", ""), [...values]]]);
+        return { ...learnt, arrays: Object.fromEntries(arrays) };""",
+    )
+    vocabulary, counts = count(text)
+    assert found["tokens"] == vocabulary.characters
+    assert found["isList"] == is_list(text)
+    packed = json.loads(pack_counts(counts))
+    del packed["arrays"], packed["data"]
+    assert found["packed"] == packed
+    expected = counts.to_arrays()
+    assert found["arrays"].keys() == expected.keys()
+    for name, values in expected.items():
+        assert found["arrays"][name] == [values.dtype.name, values.tolist()], name
+
+
+def test_the_written_text_is_pythons(text: str) -> None:
+    found = learn(
+        text,
+        """const counts = new module_counts.Counts(learnt.packed, learnt.arrays);
+        const sampler = module_learnt.makeSampler({ name: "", ...learnt, counts }, given.model);
+        return [0, 1, 2, 3, 4].map((seed) => sampler.generate({ seed, length: 300 }));""",
+    )
+    vocabulary, counts = count(text)
+    architecture = Architecture("rnn", 1, 1, 1, vocabulary_size=len(vocabulary))
+    weights = {name: np.zeros(s, np.float32) for name, s in architecture.shapes().items()}
+    model = Model(TrainedModel(architecture, vocabulary, weights, {}, counts))
+    assert found == [model.generate(300, seed=seed) for seed in range(5)]
+
+
+def test_the_page_counts_the_whole_text() -> None:
+    text = TEXTS["accents and emoji"]
+    script = """const { packed, arrays } = finish(module_learn.learn(given.text, given.constants));
+    return [packed.context, [...arrays.characters], [...arrays.counts], [...arrays.dropped]];"""
+    given = {"text": text, "constants": list_counting_constants()}
+    context, *found = run(LEARN + script, NETWORK / "learn.js", given=given)
+    vocabulary, counts = count(text)
+    assert context == counts.table.context
+    ids = vocabulary.encode(text)
+    expected = build_table(list(count_levels(ids, len(vocabulary), context)), len(vocabulary))
+    arrays = expected.to_arrays()
+    assert found == [arrays[name].tolist() for name in ("characters", "counts", "dropped")]
+
+
+def test_lists_are_recognized_as_in_python() -> None:
+    texts = [*TEXTS.values(), "", "\n" * 99, "no line end" * 9000, "1\n2\n3\n" * 40]
+    given = {"texts": texts, "constants": list_counting_constants()["lists"]}
+    script = "return given.texts.map((text) => module_list_text.isList(text, given.constants));"
+    assert run(script, NETWORK / "list-text.js", given=given) == [is_list(text) for text in texts]
