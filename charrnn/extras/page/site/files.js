@@ -61,14 +61,19 @@ export async function readCollections(file) {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/\r\n?/g, "\n");
     if (!isJson) return { drafts: [{ name, passage: new Passage(text) }], lists: [] };
-    const { format, pieces, drafts, lists } = JSON.parse(text);
-    if (format === DRAFT) return { drafts: [toDraft({ name, pieces })], lists: [] };
-    if (format === COLLECTIONS) return { drafts: drafts.map(toDraft), lists: lists.map(toList) };
-    throw new Error("another format");
+    const content = JSON.parse(text);
+    if (content.format === DRAFT) return { drafts: [toDraft({ ...content, name })], lists: [] };
+    return parseCollections(content);
   } catch {
     const expected = isJson ? "a saved draft or an export of this page" : "text in UTF-8";
     throw new Error(`${file.name} is not ${expected}.`);
   }
+}
+
+/** Return the drafts and lists in the parsed JSON of `collectionsToJson`. */
+export function parseCollections({ format, drafts, lists }) {
+  if (format !== COLLECTIONS) throw new Error("another format");
+  return { drafts: drafts.map(toDraft), lists: lists.map(toList) };
 }
 
 function toDraft({ name, pieces }) {

@@ -20,18 +20,22 @@ const IS_MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
 const find = (selector) => document.querySelector(selector);
 const isField = (element) => element.matches("input:is([type=text], [type=number])");
 
-/** @param {import("./writer.js").Writer} writer */
+/**
+ * Open the page, and return it.
+ *
+ * @param {import("./writer.js").Writer} writer
+ */
 export async function openPage(writer) {
   const page = new Page(writer);
   page.reopenDraft();
   page.list.reopen();
   page.listen();
-  page.describeModel();
-  await page.connect();
-  page.suggest();
+  await page.start();
+  return page;
 }
 
 class Page {
+  /** @param {import("./writer.js").Writer} writer  Its parts are replaced by `changeWriter`. */
   constructor(writer) {
     this.writer = writer;
     this.drafts = new Collection("draft");
@@ -48,6 +52,31 @@ class Page {
     this.updateTimer = 0;
     this.suggestTimer = 0;
     this.isUnsaved = false; // whether the draft has changed since it was stored
+  }
+
+  /** Ask the writer for its models, and write. */
+  async start() {
+    this.describeModel();
+    await this.connect();
+    this.suggest();
+  }
+
+  /**
+   * Write with another writer, and open its drafts and lists.
+   *
+   * @param {import("./writer.js").Writer} writer
+   * @param {string} keep  The prefix of the stored drafts and lists.
+   */
+  async changeWriter(writer, keep) {
+    this.store();
+    this.list.stop();
+    this.dismiss();
+    document.documentElement.dataset.keep = keep;
+    Object.assign(this.writer, writer);
+    for (const collection of [this.drafts, this.list.collection]) collection.reopen();
+    this.reopenDraft();
+    this.list.reopen();
+    await this.start();
   }
 
   /** Show the draft that is open in its collection. */
@@ -173,10 +202,12 @@ class Page {
     const { about, isFast } = this.writer;
     if (isFast) this.settings.showSuggestOption();
     if (!about) return;
+    document.title = about.title;
     for (const title of [find("h1"), find("#card h2")]) title.textContent = about.title;
     find("#model").hidden = true;
     find("#about").hidden = false;
     find("#licence").textContent = about.licence;
+    find("#card dl").replaceChildren();
     for (const row of about.card) {
       const [name, value] = ["dt", "dd"].map((tag) => document.createElement(tag));
       [name.textContent, value.textContent] = row;

@@ -21,7 +21,9 @@ export class Shelf {
     this.nameField.addEventListener("change", () => this.#rename(this.nameField.value.trim()));
     onClick("#shelf-new", () => this.#change((collection) => collection.create()));
     onClick("#shelf-delete", () => this.#remove());
-    onClick("#shelf-export", () => this.#export());
+    onClick("#shelf-export", () => {
+      if (this.page.store()) saveFile("charrnn.json", this.toJson(), "application/json");
+    });
     onClick("#shelf-import", () => region.querySelector("#file").click());
     region.querySelector("#file").addEventListener("change", ({ target }) => this.#import(target));
     region.addEventListener("toggle", () => this.show());
@@ -70,14 +72,13 @@ export class Shelf {
     this.#reopen();
   }
 
-  #export() {
-    if (!this.page.store()) return;
+  /** Return all stored drafts and lists as JSON. */
+  toJson() {
     const { drafts, list: { collection: lists } } = this.page;
     const read = (collection, unpack) => Object.entries(collection.names).map(([key, name]) =>
       ({ name, ...unpack(collection.load(key)) }));
-    const json = collectionsToJson(read(drafts, unpackDraft),
+    return collectionsToJson(read(drafts, unpackDraft),
       read(lists, (content) => ({ entries: unpackList(content) })));
-    saveFile("charrnn.json", json, "application/json");
   }
 
   /** Add the drafts and lists of a file; the last of each is open then. */
@@ -87,19 +88,31 @@ export class Shelf {
     try {
       const { drafts, lists } = await readCollections(file);
       if (!this.page.store()) return;
-      for (const { name, passage } of drafts) this.#add(this.page.drafts, name, packDraft(passage));
-      for (const { name, entries } of lists) this.#add(this.page.list.collection, name, entries);
-      this.page.reopenDraft();
-      this.page.list.reopen();
-      this.show();
+      this.add({ drafts, lists });
       this.page.say(`Imported ${drafts.length} drafts and ${lists.length} lists.`);
     } catch (error) {
       this.page.fail(error);
     }
   }
 
+  /** Add drafts and lists, and open the last of each. */
+  add({ drafts, lists }) {
+    for (const { name, passage } of drafts) this.#add(this.page.drafts, name, packDraft(passage));
+    for (const { name, entries } of lists) this.#add(this.page.list.collection, name, entries);
+    this.page.reopenDraft();
+    this.page.list.reopen();
+    this.show();
+  }
+
+  /** Add those that a file was saved with, unless this browser has stored some, which are newer. */
+  addIfNew({ drafts, lists }) {
+    const { drafts: ownDrafts, list: { collection } } = this.page;
+    this.add({ drafts: ownDrafts.isNew ? drafts : [], lists: collection.isNew ? lists : [] });
+  }
+
   #add(collection, name, content) {
-    collection.create(name);
+    if (collection.isNew) collection.rename(name);
+    else collection.create(name);
     if (collection.store(content)) return;
     collection.remove();
     throw new Error("This browser has no room for the file.");

@@ -2,25 +2,33 @@
  * Store drafts, lists and settings in this browser, so that they survive a reload.
  *
  * Pages that are opened as files may share one storage, so each has a different `data-keep`
- * attribute, which is part of its keys.
+ * attribute, which is part of its keys. A page that learns texts changes it for each text, so that
+ * each has drafts and lists for itself; the settings stay those of the page.
  */
 
 import { Passage } from "./draft.js";
 
-const PREFIX = document.documentElement.dataset.keep ?? "charrnn";
-const SETTINGS = `${PREFIX}.settings`;
+const getPrefix = () => document.documentElement.dataset.keep ?? "charrnn";
+const SETTINGS = `${getPrefix()}.settings`;
 
 /** The named drafts, or the named lists, of this browser. One of them is open in this window. */
 export class Collection {
-  #index; // the key of its names and of the key that was opened last
-
   /** @param {"draft" | "list"} kind  Also the key of the first draft or list. */
   constructor(kind) {
     this.kind = kind;
-    this.#index = `${PREFIX}.${kind}s`;
+    this.reopen();
+  }
+
+  /** Open the one that was opened last under the page's present prefix. */
+  reopen() {
     const { opened, names } = this.#loadIndex();
     this.key = opened in names ? opened : Object.keys(names)[0];
     this.name = names[this.key]; // of the open one
+  }
+
+  /** Whether nothing of it is stored. */
+  get isNew() {
+    return load(this.#index) === null && this.load() === null;
   }
 
   /** The names by key, in the order in which they were created. */
@@ -53,7 +61,7 @@ export class Collection {
   remove() {
     const { [this.key]: _, ...names } = this.names;
     store(this.#index, { names });
-    store(`${PREFIX}.${this.key}`, null);
+    store(`${getPrefix()}.${this.key}`, null);
     const [first] = Object.keys(names);
     if (first) this.open(first);
     else this.create();
@@ -63,18 +71,23 @@ export class Collection {
   store(content) {
     // another window may have deleted it
     if (!(this.key in this.names)) this.rename(this.name);
-    return store(`${PREFIX}.${this.key}`, content);
+    return store(`${getPrefix()}.${this.key}`, content);
   }
 
   load(key = this.key) {
-    return load(`${PREFIX}.${key}`);
+    return load(`${getPrefix()}.${key}`);
   }
 
   /** Call `listener` when another window has stored the open one. */
   onStoredElsewhere(listener) {
     window.addEventListener("storage", (event) => {
-      if (event.key === `${PREFIX}.${this.key}`) listener();
+      if (event.key === `${getPrefix()}.${this.key}`) listener();
     });
+  }
+
+  /** The key of its names and of the key that was opened last. */
+  get #index() {
+    return `${getPrefix()}.${this.kind}s`;
   }
 
   #loadIndex() {
