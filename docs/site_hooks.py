@@ -10,6 +10,8 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
+from charrnn.extras.page.writing_page import make_learning_page
+
 # files of the repository that are pages of the site
 PAGES = {
     "README.md": "first-steps.md",
@@ -19,6 +21,7 @@ PAGES = {
     "docs/README.md": "pages.md",
     "docs/tour.ipynb": "tour.md",
 }
+LEARNING_PAGE = "learn.html"
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 
 
@@ -39,6 +42,7 @@ def on_files(files: Files, config: Any) -> Files:
             files.append(File.generated(config, page, content=content))
     home = format_home((repository / "README.md").read_text("utf-8"))
     files.append(File.generated(config, "index.md", content=adapt_links(home, "")))
+    files.append(File.generated(config, LEARNING_PAGE, content=make_learning_page()))
     return files
 
 
@@ -61,6 +65,11 @@ def format_home(readme: str) -> str:
     first_screen, commands = readme.split("\n## ")[:2]
     commands = "".join(commands.partition("make test\n```\n")[:2])
     return f"""{first_screen}
+## Try it with your own text
+
+[**Write with your own text**]({LEARNING_PAGE}): give this page a text of 400 characters or more,
+and it writes more like it, in your browser. Your text does not leave it.
+
 <!-- live pages -->
 
 ## {commands}

@@ -40,6 +40,8 @@ def test_the_models_the_api_and_the_notebook_are_on_the_site(checkout: Path) -> 
         (site / f"{name}.html").read_text("utf-8") for name in ("index", "gallery", "api", "tour")
     )
     assert home.count('href="gallery/') == 3
+    assert home.count('href="learn.html"') == 1
+    assert "data-keep" in (site / "learn.html").read_text("utf-8")
     for name in PAGES:
         assert gallery.count(f'href="gallery/{name}.html"') == 2  # the picture, and the words
         assert (site / "gallery" / f"{name}.html").read_text() == "<p>a page"

@@ -22,6 +22,7 @@ BITS = Range(lambda value: value in (8, 32), "must be 8 or 32 bits")
 @dataclass
 class ExportOptions:
     checkpoint: Annotated[str | None, PATH]
+    learn: bool
     output: Annotated[str, PATH, HTML]
     precision: Annotated[int | None, BITS]
     title: Annotated[str | None, TEXT]
@@ -33,7 +34,10 @@ FIRST_WORD = "checkpoint"
 
 
 def run(options: ExportOptions) -> None:
-    """Write a page with the model of `checkpoint` to `output`."""
+    """Write a page with the model of `checkpoint`, or one that learns texts, to `output`."""
+    if options.learn:
+        _export_learning_page(options)
+        return
     from charrnn.extras.page.packing import choose_precision, require_page_support
     from charrnn.files import replace_file
     from charrnn.runs.model_lookup import find_model, read_model
@@ -50,6 +54,19 @@ def run(options: ExportOptions) -> None:
     say(
         f"wrote {output}: {output.stat().st_size / 1e6:.2f} MB; weights of {chosen.bits} bits{cost}"
     )
+
+
+def _export_learning_page(options: ExportOptions) -> None:
+    from charrnn.extras.page.writing_page import make_learning_page
+    from charrnn.files import replace_file
+
+    if options.checkpoint is not None:
+        raise InputError("learn=true: makes a page without a model; leave out checkpoint")
+    check_output(options.output, [])
+    with replace_file(Path(options.output)) as temporary:
+        temporary.write_text(make_learning_page(), "utf-8")
+    size = Path(options.output).stat().st_size / 1e6
+    say(f"wrote {options.output}: {size:.2f} MB; it learns a text by counting, in the browser")
 
 
 def _make_page(options: ExportOptions, chosen: RoundedModel) -> str:

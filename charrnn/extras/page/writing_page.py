@@ -1,10 +1,12 @@
-"""The writing page of `charrnn serve`, with a model in it instead of a server."""
+"""The writing page of `charrnn serve`, with a model in it or none, instead of a server."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from html import escape
 
+from charrnn.extras.page.learning import list_learning_facts
 from charrnn.extras.page.packing import (
     RoundedModel,
     make_card,
@@ -21,6 +23,9 @@ from charrnn.extras.page.single_file import (
 )
 from charrnn.text.prompt import CURLY_QUOTES, KEYBOARD_MARKS, is_code
 from charrnn.text.training_text import get_corpus_name
+
+# the ids of elements with a model, and with a text that the page learnt before it was saved
+_MODEL_DATA = ("packed-model", "packed-counts", "packed-lines", "packed-learnt")
 
 
 def make_writing_page(
@@ -46,22 +51,44 @@ def make_writing_page(
     model = pack_model(chosen.model, chosen.bits, facts)
     # Pages from file:// may share one storage, so the key of a draft contains a hash of the model.
     name = hashlib.sha256(model.encode()).hexdigest()[:12]
+    data = {"packed-model": model}
+    if counts is not None:
+        data["packed-counts"] = pack_counts(counts)
+    if text is not None:
+        data["packed-lines"] = pack_lines(text)
+    return _make_page(title, name, data)
+
+
+def make_learning_page() -> str:
+    """Return a page without a model, which learns a text by counting, as HTML."""
+    return _make_page("Write with your own text", "learn", {})
+
+
+def _make_page(title: str, name: str, data: dict[str, str]) -> str:
+    """Return a page that writes with the model in its data, or with texts that it learns.
+
+    Args:
+        name: the key under which the page stores its settings, and the drafts of its model.
+        data: JSON by the id of its element.
+    """
     html = (SITE / "index.html").read_text(encoding="utf-8")
+    card = (SITE / "learning-card.html").read_text(encoding="utf-8")
     for old, new in (
         ('<html lang="en">', f'<html lang="en" data-keep="charrnn.{name}">'),
         ("<title>Write with charrnn</title>", f"<title>{escape(title)}</title>"),
         ('  <link rel="stylesheet" href="page/shared.css">\n', ""),
         ('  <link rel="stylesheet" href="page/style.css">\n', ""),
         ('  <script type="module" src="page/main.js"></script>\n', ""),
+        ("  <main>\n", f"  <main>\n{card}"),
     ):
         html = replace_once(html, old, new)
     return make_single_file(
         html,
-        style=read_style(SITE),
+        style=read_style(SITE) + (SITE / "learning.css").read_text(encoding="utf-8"),
         script=join_modules(SITE / "main-network.js"),
         data={
-            "packed-model": model,
-            "packed-counts": "null" if counts is None else pack_counts(counts),
-            "packed-lines": "null" if text is None else pack_lines(text),
+            **dict.fromkeys(_MODEL_DATA, "null"),
+            **data,
+            "learning": json.dumps(list_learning_facts()),
         },
     )

@@ -53,7 +53,9 @@ export async function learnText({ name, text }, constants, report) {
     "packed-lines": await packLines(checksums),
   });
   const keep = `charrnn.text.${hashText(text)}`;
+  await slices.pause();
   const counts = new Counts(packed, arrays);
+  await slices.pause();
   return { name, keep, tokens, isList, counts, lines: new Lines(checksums), pack };
 }
 

@@ -233,7 +233,7 @@ class Page {
   }
 
   handleKey(event) {
-    if (event.isComposing || find("dialog[open]")) return;
+    if (event.isComposing || find("dialog[open], html.learning")) return;
     const act = this.findShortcut(event);
     if (!act) return;
     event.preventDefault();

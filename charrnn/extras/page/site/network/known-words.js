@@ -19,10 +19,10 @@ export class KnownWords {
     const keys = [];
     for (let node = 0; node < sizes.length; node++) {
       this.starts[node + 1] = this.starts[node] + sizes[node];
-      const children = new Set(followers.subarray(this.starts[node], this.starts[node + 1]));
-      children.delete(0);
-      for (const letter of [...children].sort((a, b) => a - b)) {
-        keys.push(node * this.width + letter);
+      let last = 0;
+      for (const letter of followers.slice(this.starts[node], this.starts[node + 1]).sort()) {
+        if (letter > last) keys.push(node * this.width + letter);
+        last = letter;
       }
     }
     this.keys = Float64Array.from(keys.slice(0, sizes.length - 1)); // of all nodes but the first

@@ -31,13 +31,13 @@ export function* learn(text, constants, { countsAll = true, order = null } = {})
   const { tokens, ids } = yield* encode(joined);
   const numTrain = ids.length - heldOut.val - heldOut.test;
   const train = ids.subarray(0, numTrain);
-  yield "Counting passages";
+  yield "Sorting passages";
   const tried = yield* countLevels(train, tokens.length, counts.max_context, counts.max_nodes);
   yield "Choosing the length of passages";
   const val = ids.subarray(numTrain, numTrain + heldOut.val);
   const context = yield* chooseContext(tried, val, tokens.length, counts);
   const known = countsAll ? ids : train;
-  if (countsAll) yield `Counting passages of up to ${context + 1} characters`;
+  yield `Sorting passages of up to ${context + 1} characters`;
   const levels = countsAll ? yield* countLevels(ids, tokens.length, context) : tried;
   // The last level has no level after it that counts its preceding characters.
   const kept = levels.slice(0, context + 1).map((level, k) =>

@@ -1,7 +1,8 @@
 /**
  * Count the passages of a text, and build a table of the counts, as charrnn/counts/passages.py does.
  *
- * The generators of this file yield after each part of their work, so that the browser can pause.
+ * The generators of this file yield after each part of their work, so that the page can pause, and
+ * sometimes what they do next, for readers.
  */
 
 import { PART, sortByKey } from "./sorting.js";
@@ -25,7 +26,7 @@ import { PART, sortByKey } from "./sorting.js";
  * @param {number} size  V; ids that count from 1 fit into the type of `ids`.
  * @param {number} context  The longest passages have one character more.
  * @param {number} [maxNodes]  The limit of a table's nodes, for contexts of 2 and more.
- * @returns {Generator<undefined, Level[]>}
+ * @returns {Generator<string | undefined, Level[]>}
  */
 export function* countLevels(ids, size, context, maxNodes = Infinity) {
   const n = ids.length;
@@ -37,6 +38,7 @@ export function* countLevels(ids, size, context, maxNodes = Infinity) {
   const levels = [];
   let numbers = new Int32Array(n + 1); // of the k-character passage at each position
   for (let k = 0, numNodes = 1; k <= longest; k++) {
+    yield k ? `Counting passages of ${k + 1} characters` : "Counting characters";
     const count = yield* markFirst(text, order, k, isFirst);
     const level = {
       parents: new Int32Array(count),

@@ -1,0 +1,77 @@
+/** The card on which the reader gives a text: a file, dropped or chosen, or a pasted text. */
+
+import { readPastedText, readTextFile } from "./text-file.js";
+
+export class LearningCard {
+  /**
+   * @param {HTMLElement} region
+   * @param {number} most  The most characters that are learnt.
+   * @param {(given: {name: string, text: string}, report: (step: string) => void)
+   *   => Promise<void>} onText  Learns a text, and writes with it.
+   */
+  constructor(region, most, onText) {
+    this.region = region;
+    this.onText = onText;
+    this.isBusy = false;
+    this.hasModel = false; // to go back to
+    const file = region.querySelector("#learn-file");
+    const pasted = region.querySelector("#learn-text");
+    const learnFile = (given) => given && this.#learn(() => readTextFile(given, most));
+    region.querySelector("#learn-choose").addEventListener("click", () => file.click());
+    region.querySelector("#learn-close").addEventListener("click", () => this.close());
+    region.querySelector("#learn-pasted").addEventListener("click", () =>
+      this.#learn(() => readPastedText(pasted.value, most)));
+    file.addEventListener("change", () => {
+      learnFile(file.files[0]);
+      file.value = ""; // so that the same file can be chosen again
+    });
+    document.addEventListener("dragover", (event) => {
+      if (!event.dataTransfer.types.includes("Files")) return; // a dragged text is moved as ever
+      event.preventDefault();
+      event.dataTransfer.dropEffect = "copy";
+    });
+    document.addEventListener("drop", (event) => {
+      if (!event.dataTransfer.files.length) return;
+      event.preventDefault();
+      learnFile(event.dataTransfer.files[0]);
+    });
+  }
+
+  open() {
+    this.region.querySelector("#learn-close").hidden = !this.hasModel;
+    document.documentElement.classList.add("learning");
+    // the browser refuses a focus while it opens the page
+    if (this.hasModel) this.region.querySelector("#learn-choose").focus();
+  }
+
+  close() {
+    document.documentElement.classList.remove("learning");
+    this.#show("", "");
+    // a focus on the text would open the keyboard of a touch screen
+    const isTouch = matchMedia("(pointer: coarse)").matches;
+    document.querySelector(isTouch ? "#continue" : "#text").focus();
+  }
+
+  async #learn(read) {
+    if (this.isBusy) return;
+    this.isBusy = true;
+    this.open();
+    this.#show("Reading the text …", "");
+    this.region.classList.add("busy");
+    try {
+      await this.onText(await read(), (step) => this.#show(`${step} …`, ""));
+      this.region.querySelector("#learn-text").value = "";
+      this.hasModel = true;
+      this.close();
+    } catch (error) {
+      this.#show("", error.message);
+    }
+    this.region.classList.remove("busy");
+    this.isBusy = false;
+  }
+
+  #show(step, error) {
+    this.region.querySelector("#learn-step").textContent = step;
+    this.region.querySelector("#learn-error").textContent = error;
+  }
+}

@@ -1,0 +1,186 @@
+"""A page that learns a text in the browser, writes with it, and is saved with it."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import charrnn
+from charrnn.errors import InputError
+from charrnn.extras.page.packing import choose_precision
+from charrnn.extras.page.writing_page import make_learning_page, make_writing_page
+from tests.browser.steps import LOOKS, looks_right, opened, save, text_of, until
+from tests.browser.test_exported import cards, generated
+from tests.generation.models import trained_model
+
+pytestmark = pytest.mark.browser
+
+TEXT = "The cat sat on the mat; the rat sat on the cat.\n" * 40
+OTHER = "Ein Anderer, ein Älterer, saß am Ufer und aß.\r\n" * 40
+NAMES = "".join(f"{a}{b}{c}ing\n" for a in ("An", "Bo", "Ün") for b in "aeiouy" for c in "klmn")
+
+
+@pytest.fixture
+def learner(tmp_path: Path) -> Path:
+    path = tmp_path / "learn.html"
+    path.write_text(make_learning_page(), "utf-8")
+    return path
+
+
+def choose(page: Any, name: str, text: str | bytes) -> None:
+    content = text.encode() if isinstance(text, str) else text
+    file = {"name": name, "mimeType": "text/plain", "buffer": content}
+    page.locator("#learn-file").set_input_files(file)
+
+
+def drop(page: Any, name: str, text: str) -> None:
+    """Drop a file on the page, wherever the pointer is."""
+    script = """([name, text]) => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([text], name));
+        return transfer;
+    }"""
+    transfer = page.evaluate_handle(script, [name, text])
+    for event in ("dragover", "drop"):
+        page.dispatch_event("body", event, {"dataTransfer": transfer})
+
+
+def title_is(page: Any, title: str) -> None:
+    page.locator("h1").get_by_text(title, exact=True).wait_for()
+
+
+def test_a_text_is_pasted_and_it_writes(chromium: Any, learner: Path) -> None:
+    with opened(chromium, learner) as page:
+        assert not page.locator("#text").is_visible()
+        page.get_by_label("Or paste a text").fill(TEXT)
+        page.get_by_role("button", name="Write with this text").click()
+        title_is(page, "The cat sat on the mat; the")
+        assert all(set(text) <= set(TEXT) for text in cards(page))
+        page.get_by_text("Counted in this browser; with a network (charrnn train)").wait_for()
+        page.locator("#text").press_sequentially("The c")
+        until(lambda: all(text.startswith("at") for text in cards(page)))
+        page.get_by_role("button", name="About").click()
+        assert page.locator("#card dd").all_text_contents()[1] == f"{len(set(TEXT))} characters"
+
+
+def test_each_text_has_its_drafts_and_is_not_stored(chromium: Any, learner: Path) -> None:
+    with opened(chromium, learner) as page:
+        drop(page, "cats.txt", TEXT)
+        title_is(page, "cats")
+        page.locator("#text").fill("The mat")
+        page.wait_for_timeout(700)
+        drop(page, "Ufer.md", OTHER)
+        title_is(page, "Ufer")
+        assert page.title() == "Ufer"
+        assert text_of(page) == ""
+        assert all(set(text) <= set(OTHER) for text in cards(page))
+        page.locator("#text").fill("Ein Älterer")
+        page.get_by_role("button", name="Another text").click()
+        page.get_by_label("Or paste a text").press_sequentially("No")
+        for keys in ("Control+Enter", "Control+z"):  # of the text area, not of the draft
+            page.keyboard.press(keys)
+        page.get_by_role("button", name="Back").click()
+        assert text_of(page) == "Ein Älterer"
+        page.get_by_role("button", name="Another text").click()
+        choose(page, "cats.txt", TEXT)
+        title_is(page, "cats")
+        assert text_of(page) == "The mat"
+        stored = page.evaluate("Object.values(localStorage).join()")
+        assert "The mat" in stored
+        assert "cat sat" not in stored
+
+
+def test_a_list_is_shuffled_and_written_as_a_list(chromium: Any, learner: Path) -> None:
+    with opened(chromium, learner) as page:
+        choose(page, "names.txt", NAMES)
+        page.get_by_role("button", name="Write a list").click()
+        page.get_by_text("from the training text").first.wait_for()
+        entries = page.locator("#list s").all_text_contents()
+        assert entries
+        assert {*entries} <= {*NAMES.split("\n")}
+
+
+REFUSED = {
+    "scan.pdf": (b"%PDF-1.7 " * 99, "is a PDF: copy its text and paste it here."),
+    "book.rtf": (rb"{\rtf1 text" * 99, "is in RTF"),
+    "book.docx": (b"PK\x03\x04" * 200, "is a ZIP archive"),
+    "utf16.txt": (TEXT.encode("utf-16-le"), "is not a text in UTF-8: save it as plain text"),
+    "latin.txt": (OTHER.encode("latin-1"), "is not a text in UTF-8"),
+    "empty.txt": (b" \n", "is empty: choose a text."),
+    "short.txt": (b"a b" * 100, "has only 300 characters: take one of 400 or more."),
+    "one.txt": (b"a" * 500, "repeats one character"),
+    "long.txt": (b"a b\n" * 250_001, "is longer than 1,000,000 characters: take a part of it."),
+}
+
+
+def test_a_file_that_is_no_text_is_refused_in_a_line(chromium: Any, learner: Path) -> None:
+    with opened(chromium, learner) as page:
+        for name, (content, part) in REFUSED.items():
+            choose(page, name, content)
+            page.get_by_role("alert").get_by_text(f"{name} {part}").wait_for()
+        assert not page.get_by_role("button", name="Back").is_visible()
+        choose(page, "utf16.txt", codecs.BOM_UTF16_LE + TEXT.encode("utf-16-le"))
+        title_is(page, "utf16")
+        drop(page, "<b>.txt", "")
+        page.get_by_role("alert").get_by_text("<b>.txt is empty").wait_for()
+        page.get_by_role("button", name="Back").click()
+        assert len(cards(page)) == 3
+
+
+def test_it_is_taken_home_with_its_drafts(chromium: Any, learner: Path, tmp_path: Path) -> None:
+    with opened(chromium, learner) as page:
+        choose(page, "cats.txt", TEXT)
+        title_is(page, "cats")
+        page.locator("#text").fill("The </script> & <b>")
+        expected = generated(page, length=300, seed=3)
+        saved = save(page, "Take home", tmp_path / "cats.html")
+    assert "at sat on the mat; the rat" not in saved.read_text("utf-8")
+    for _ in range(2):  # it can be taken home from there
+        with opened(chromium, saved) as page:
+            title_is(page, "cats")
+            until(lambda: text_of(page) == "The </script> & <b>")
+            assert generated(page, length=300, seed=3) == expected
+            choose(page, "Ufer.txt", OTHER)
+            title_is(page, "Ufer")
+            choose(page, "cats.txt", TEXT)
+            title_is(page, "cats")
+            saved = save(page, "Take home", tmp_path / "again.html")
+    with pytest.raises(InputError, match=r"again\.html: is no model; a model is a run folder"):
+        charrnn.load(saved)
+
+
+def test_every_exported_page_learns_texts(chromium: Any, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    model = choose_precision(trained_model(), 32)
+    path.write_text(make_writing_page(model, "Verse", "Nobody's"), "utf-8")
+    with opened(chromium, path) as page:
+        cards(page)
+        page.locator("#text").fill("Mine")
+        page.get_by_role("button", name="Write with your own text").click()
+        choose(page, "cats.txt", TEXT)
+        title_is(page, "cats")
+        assert text_of(page) == ""
+        home = save(page, "Take home", tmp_path / "cats.html")
+        page.reload()
+        title_is(page, "Verse")
+        assert text_of(page) == "Mine"
+    assert home.stat().st_size < path.stat().st_size
+    with opened(chromium, home) as page:
+        title_is(page, "cats")
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_axe_finds_nothing_and_nothing_is_cut_off(
+    chromium: Any, learner: Path, look: dict[str, Any]
+) -> None:
+    with opened(chromium, learner, **look) as page:
+        looks_right(page)
+        choose(page, "empty.txt", "")
+        page.get_by_role("alert").get_by_text("empty.txt is empty").wait_for()
+        looks_right(page)
+        choose(page, "A text with a name of some length.txt", TEXT)
+        cards(page)
+        looks_right(page, "#continue")
