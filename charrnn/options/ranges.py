@@ -150,6 +150,10 @@ def between(least: int, most: int) -> Range:
 
 
 HTML = Range(lambda value: value.endswith(".html"), "must end in .html (a page)")
+HTML_OR_JS = Range(
+    lambda value: value.endswith((".html", ".js")),
+    "must end in .html (a page) or .js (a module)",
+)
 POSITIVE = Range(lambda value: value > 0, "must be above 0")
 NOT_NEGATIVE = Range(lambda value: value >= 0, "must be 0 or more")
 AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")

@@ -1,4 +1,4 @@
-"""`charrnn export`: write a model into an HTML page that runs it."""
+"""`charrnn export`: write a model into an HTML page, or an ES module, that runs it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from charrnn.commands.output import check_output
 from charrnn.errors import InputError
-from charrnn.options.ranges import HTML, PATH, TEXT, Range
+from charrnn.options.ranges import HTML_OR_JS, PATH, TEXT, Range
 from charrnn.say import say
 
 if TYPE_CHECKING:
     from charrnn.extras.page.packing import RoundedModel
 
-MAX_PAGE_BYTES = 3_000_000  # a larger page is written without counts
+MAX_PAGE_BYTES = 3_000_000  # a larger page or module is written without counts
 BITS = Range(lambda value: value in (8, 32), "must be 8 or 32 bits")
 
 
@@ -23,7 +23,7 @@ BITS = Range(lambda value: value in (8, 32), "must be 8 or 32 bits")
 class ExportOptions:
     checkpoint: Annotated[str | None, PATH]
     learn: bool
-    output: Annotated[str, PATH, HTML]
+    output: Annotated[str, PATH, HTML_OR_JS]
     precision: Annotated[int | None, BITS]
     title: Annotated[str | None, TEXT]
     licence: Annotated[str, TEXT]
@@ -47,9 +47,9 @@ def run(options: ExportOptions) -> None:
     model = read_model(source)
     require_page_support(model)
     chosen = choose_precision(model, options.precision)
-    page = _make_page(options, chosen)
+    content = _make_script_or_page(options, chosen)
     with replace_file(output) as temporary:
-        temporary.write_text(page, "utf-8", "replace")
+        temporary.write_text(content, "utf-8", "replace")
     cost = f", which adds {chosen.cost:.5f} nats per character to the loss" if chosen.cost else ""
     say(
         f"wrote {output}: {output.stat().st_size / 1e6:.2f} MB; weights of {chosen.bits} bits{cost}"
@@ -62,6 +62,8 @@ def _export_learning_page(options: ExportOptions) -> None:
 
     if options.checkpoint is not None:
         raise InputError("learn=true: makes a page without a model; leave out checkpoint")
+    if not options.output.endswith(".html"):
+        raise InputError(f"output={options.output}: learn=true makes a page; it must end in .html")
     check_output(options.output, [])
     with replace_file(Path(options.output)) as temporary:
         temporary.write_text(make_learning_page(), "utf-8")
@@ -69,7 +71,8 @@ def _export_learning_page(options: ExportOptions) -> None:
     say(f"wrote {options.output}: {size:.2f} MB; it learns a text by counting, in the browser")
 
 
-def _make_page(options: ExportOptions, chosen: RoundedModel) -> str:
+def _make_script_or_page(options: ExportOptions, chosen: RoundedModel) -> str:
+    from charrnn.extras.page.script_module import make_script_module
     from charrnn.extras.page.writing_page import make_writing_page
     from charrnn.options.datasets import SPLITS
     from charrnn.text.training_text import find_training_text
@@ -78,12 +81,13 @@ def _make_page(options: ExportOptions, chosen: RoundedModel) -> str:
     with contextlib.suppress(InputError):  # Without the text, the page cannot mark copied lines.
         model = chosen.model
         text = find_training_text(model.facts, model.encoding, splits=SPLITS).text
-    page = make_writing_page(chosen, options.title, options.licence, text)
-    if chosen.model.counts is None or len(page) <= MAX_PAGE_BYTES:
-        return page
+    make = make_script_module if options.output.endswith(".js") else make_writing_page
+    content = make(chosen, options.title, options.licence, text)
+    if chosen.model.counts is None or len(content) <= MAX_PAGE_BYTES:
+        return content
     say(
-        f"{options.output}: contains the network without the model's counts, because the page "
+        f"{options.output}: contains the network without the model's counts, because the file "
         f"would be larger than 3 MB"
     )
     chosen = chosen._replace(model=replace(chosen.model, counts=None))
-    return make_writing_page(chosen, options.title, options.licence, text)
+    return make(chosen, options.title, options.licence, text)
