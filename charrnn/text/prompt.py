@@ -167,8 +167,8 @@ def encode_primer(facts: dict[str, Any], vocabulary: Vocabulary) -> Sequence[int
     return ids
 
 
-_INDENTED_SHARE, _SIGNS_SHARE = 0.1, 0.03  # between prose with indented authors and code
-_SIGNS = frozenset("(){}[]<>=_+*/|\\&#$;")
+INDENTED_SHARE, SIGNS_SHARE = 0.1, 0.03  # between prose with indented authors and code
+SIGNS = frozenset("(){}[]<>=_+*/|\\&#$;")
 
 
 def is_code(facts: dict[str, Any]) -> bool:
@@ -177,5 +177,5 @@ def is_code(facts: dict[str, Any]) -> bool:
     lines = [line for line in text.split("\n") if line.strip()]
     indented = sum(line[0] in " \t" for line in lines)
     characters = "".join(text.split())
-    signs = sum(character in _SIGNS for character in characters)
-    return indented > _INDENTED_SHARE * len(lines) and signs > _SIGNS_SHARE * len(characters)
+    signs = sum(character in SIGNS for character in characters)
+    return indented > INDENTED_SHARE * len(lines) and signs > SIGNS_SHARE * len(characters)

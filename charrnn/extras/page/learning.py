@@ -10,15 +10,18 @@ from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.extras.page.packing import COUNTS_CONSTANTS, MODEL_CONSTANTS
 from charrnn.options.datasets import DEFAULT_SPLIT
 from charrnn.options.sampling import SamplingParams
-from charrnn.text import lists
-from charrnn.text.prompt import CURLY_QUOTES, KEYBOARD_MARKS
+from charrnn.text import lists, prompt
 
 MAX_CHARACTERS = 1_000_000  # a phone counts them in ten seconds
 
 
 def list_learning_facts() -> dict[str, Any]:
     """Return the facts that `site/main-network.js` needs to learn a text."""
-    facts = {"marks": KEYBOARD_MARKS, "curly": CURLY_QUOTES, "sampling": asdict(SamplingParams())}
+    facts = {
+        "marks": prompt.KEYBOARD_MARKS,
+        "curly": prompt.CURLY_QUOTES,
+        "sampling": asdict(SamplingParams()),
+    }
     return {
         "max_characters": MAX_CHARACTERS,
         "counting": list_counting_constants(),
@@ -54,6 +57,11 @@ def list_counting_constants() -> dict[str, Any]:
             "max_line_characters": lists.MAX_LINE_CHARACTERS,
             "max_unlike": lists.MAX_UNLIKE,
             "max_digits": lists.MAX_DIGITS,
+        },
+        "code": {
+            "indented_share": prompt.INDENTED_SHARE,
+            "signs_share": prompt.SIGNS_SHARE,
+            "signs": "".join(sorted(prompt.SIGNS)),
         },
         "packed": {**COUNTS_CONSTANTS, "word_weights": COUNTS_ONLY.words},
     }

@@ -21,6 +21,7 @@ from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.lists import is_list, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
+from charrnn.text.prompt import PRIMER_FACT, is_code
 from charrnn.text.vocabulary import Vocabulary
 from tests import REPOSITORY
 from tests.extras.page.node import NETWORK, PAGE, run
@@ -148,8 +149,13 @@ def test_the_page_counts_the_whole_text() -> None:
     assert found == [arrays[name].tolist() for name in ("characters", "counts", "dropped")]
 
 
-def test_lists_are_recognized_as_in_python() -> None:
-    texts = [*TEXTS.values(), "", "\n" * 99, "no line end" * 9000, "1\n2\n3\n" * 40]
-    given = {"texts": texts, "constants": list_counting_constants()["lists"]}
-    script = "return given.texts.map((text) => module_list_text.isList(text, given.constants));"
-    assert run(script, NETWORK / "list-text.js", given=given) == [is_list(text) for text in texts]
+def test_lists_and_code_are_recognized_as_in_python() -> None:
+    code = "def f(x):\n    if x:\n        return {}\n"
+    texts = [*TEXTS.values(), "", "\n" * 99, "no line end" * 9000, "1\n2\n3\n" * 40, code]
+    given = {"texts": texts, "constants": list_counting_constants()}
+    script = """const { isCode, isList } = module_text_kinds;
+    const { constants } = given;
+    return given.texts.map((text) => [isList(text, constants.lists), isCode(text, constants)]);"""
+    found = run(script, NETWORK / "text-kinds.js", given=given)
+    assert found == [[is_list(text), is_code({PRIMER_FACT: text})] for text in texts]
+    assert found[-1] == [False, True]

@@ -19,6 +19,7 @@ const ADVICE = "Counted in this browser; with a network (charrnn train) it write
  * @property {string} name
  * @property {string} keep  The prefix of the stored drafts and lists.
  * @property {string[]} tokens
+ * @property {boolean} isCode
  * @property {boolean} isList
  * @property {Counts} counts
  * @property {Lines} lines
@@ -47,7 +48,7 @@ export async function learnText({ name, text }, constants, report) {
     checksums.push(...listChecksums(lines.slice(first, first + LINES)));
     await slices.pause();
   }
-  const { packed, arrays, tokens, isList } = step.value;
+  const { packed, arrays, ...rest } = step.value;
   const pack = async () => ({
     "packed-counts": await packCounts(packed, arrays),
     "packed-lines": await packLines(checksums),
@@ -56,17 +57,17 @@ export async function learnText({ name, text }, constants, report) {
   await slices.pause();
   const counts = new Counts(packed, arrays);
   await slices.pause();
-  return { name, keep, tokens, isList, counts, lines: new Lines(checksums), pack };
+  return { name, keep, ...rest, counts, lines: new Lines(checksums), pack };
 }
 
 /** Return a sampler that writes with the counts. `given` has the facts and constants of a model. */
-export function makeSampler({ name, tokens, isList, counts }, { facts, constants }) {
+export function makeSampler({ name, tokens, isCode, isList, counts }, { facts, constants }) {
   const card = [
     ["Learnt from", name],
     ["Knows", `${tokens.length} characters`],
     ["Model", `counts of up to ${counts.context + 1} characters in a row, without a network`],
   ];
-  const about = { title: name, card, licence: ADVICE, is_code: false, is_list: isList };
+  const about = { title: name, card, licence: ADVICE, is_code: isCode, is_list: isList };
   const vocabulary = { tokens, bytes: false };
   const network = new CountedNetwork(new NoNetwork(tokens.length), counts);
   return new Sampler({ vocabulary, facts: { ...facts, about }, constants }, network);
@@ -78,8 +79,8 @@ export function makeSampler({ name, tokens, isList, counts }, { facts, constants
  * @param {Learnt} learnt
  * @param {string} saved  Drafts and lists as JSON.
  */
-export async function packLearnt({ name, keep, tokens, isList, pack }, saved) {
-  const description = { name, keep, tokens, isList, saved: JSON.parse(saved) };
+export async function packLearnt({ name, keep, tokens, isCode, isList, pack }, saved) {
+  const description = { name, keep, tokens, isCode, isList, saved: JSON.parse(saved) };
   return { "packed-learnt": JSON.stringify(description), ...await pack() };
 }
 

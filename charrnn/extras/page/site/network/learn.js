@@ -5,9 +5,9 @@
  */
 
 import { chooseContext, listDiscounts } from "./context-choice.js";
-import { isList, shuffleLines } from "./list-text.js";
 import { buildTable, countLevels } from "./passages.js";
 import { PART } from "./sorting.js";
+import { isCode, isList, shuffleLines } from "./text-kinds.js";
 import { countRuns, countWords, numberLetters } from "./word-counts.js";
 
 /**
@@ -19,7 +19,7 @@ import { countRuns, countWords, numberLetters } from "./word-counts.js";
  * @param {boolean} [options.countsAll]  Whether the whole text is counted once the length of
  *   contexts is chosen, and not only its training split, as in Python.
  * @param {ArrayLike<number> | null} [options.order]  The order of the lines of a list.
- * @returns {Generator<string | undefined, {tokens: string[], isList: boolean, packed: object,
+ * @returns {Generator<string | undefined, {tokens: string[], isCode: boolean, isList: boolean, packed: object,
  *   arrays: Record<string, Uint8Array | Uint16Array | Uint32Array>}>}
  *   The characters, and the arguments of `Counts` (counts.js).
  */
@@ -51,6 +51,7 @@ export function* learn(text, constants, { countsAll = true, order = null } = {})
   const place = Array(context + 1).fill([0, 1]); // the counts only
   return {
     tokens,
+    isCode: isCode(text, constants),
     isList: isShuffled,
     packed: {
       ...constants.packed,

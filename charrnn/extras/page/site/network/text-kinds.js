@@ -1,4 +1,4 @@
-/** Recognize lists, and shuffle their lines, as charrnn/text/lists.py does. */
+/** Recognize code and lists, and shuffle the lines of lists, as charrnn/text does. */
 
 import { Uniforms } from "./random.js";
 import { PART } from "./sorting.js";
@@ -29,6 +29,15 @@ export function isList(text, { head, min_lines, min_different, max_words, max_li
 /** Return whether the line is not empty or indented, and does not end in punctuation. */
 function isEntry(line) {
   return /^\S/u.test(line) && !/\p{P}$/u.test(line);
+}
+
+/** Return whether a text, by its first lines, looks like code: indented, with signs of code. */
+export function isCode(text, { code: { indented_share, signs_share, signs }, lists }) {
+  const head = text.slice(0, lists.head);
+  const lines = head.split("\n").filter((line) => line.trim());
+  const characters = [...head.replace(/\s/gu, "")];
+  return lines.filter((line) => /^[ \t]/.test(line)).length > indented_share * lines.length
+    && characters.filter((each) => signs.includes(each)).length > signs_share * characters.length;
 }
 
 /**
