@@ -126,13 +126,16 @@ def test_the_written_text_is_pythons(text: str) -> None:
         text,
         """const counts = new module_counts.Counts(learnt.packed, learnt.arrays);
         const sampler = module_learnt.makeSampler({ name: "", ...learnt, counts }, given.model);
-        return [0, 1, 2, 3, 4].map((seed) => sampler.generate({ seed, length: 300 }));""",
+        const texts = [0, 1, 2, 3, 4].map((seed) => sampler.generate({ seed, length: 300 }));
+        return { primer: learnt.primer, texts };""",
     )
+    assert found["primer"] in text
     vocabulary, counts = count(text)
     architecture = Architecture("rnn", 1, 1, 1, vocabulary_size=len(vocabulary))
     weights = {name: np.zeros(s, np.float32) for name, s in architecture.shapes().items()}
-    model = Model(TrainedModel(architecture, vocabulary, weights, {}, counts))
-    assert found == [model.generate(300, seed=seed) for seed in range(5)]
+    facts = {PRIMER_FACT: found["primer"]}
+    model = Model(TrainedModel(architecture, vocabulary, weights, facts, counts))
+    assert found["texts"] == [model.generate(300, seed=seed) for seed in range(5)]
 
 
 def test_the_page_counts_the_whole_text() -> None:

@@ -21,6 +21,7 @@ const ADVICE = "Counted in this browser; with a network (charrnn train) it write
  * @property {string[]} tokens
  * @property {boolean} isCode
  * @property {boolean} isList
+ * @property {string} primer
  * @property {Counts} counts
  * @property {Lines} lines
  * @property {() => Promise<Record<string, string>>} pack  Returns the counts and lines as JSON.
@@ -61,7 +62,9 @@ export async function learnText({ name, text }, constants, report) {
 }
 
 /** Return a sampler that writes with the counts. `given` has the facts and constants of a model. */
-export function makeSampler({ name, tokens, isCode, isList, counts }, { facts, constants }) {
+export function makeSampler(learnt, { facts, constants }) {
+  const { name, tokens, isCode, isList, counts } = learnt;
+  const primer = [...learnt.primer].map((character) => tokens.indexOf(character));
   const card = [
     ["Learnt from", name],
     ["Knows", `${tokens.length} characters`],
@@ -70,7 +73,7 @@ export function makeSampler({ name, tokens, isCode, isList, counts }, { facts, c
   const about = { title: name, card, licence: ADVICE, is_code: isCode, is_list: isList };
   const vocabulary = { tokens, bytes: false };
   const network = new CountedNetwork(new NoNetwork(tokens.length), counts);
-  return new Sampler({ vocabulary, facts: { ...facts, about }, constants }, network);
+  return new Sampler({ vocabulary, facts: { ...facts, about, primer }, constants }, network);
 }
 
 /**
@@ -79,8 +82,8 @@ export function makeSampler({ name, tokens, isCode, isList, counts }, { facts, c
  * @param {Learnt} learnt
  * @param {string} saved  Drafts and lists as JSON.
  */
-export async function packLearnt({ name, keep, tokens, isCode, isList, pack }, saved) {
-  const description = { name, keep, tokens, isCode, isList, saved: JSON.parse(saved) };
+export async function packLearnt({ counts, lines, pack, ...learnt }, saved) {
+  const description = { ...learnt, saved: JSON.parse(saved) };
   return { "packed-learnt": JSON.stringify(description), ...await pack() };
 }
 

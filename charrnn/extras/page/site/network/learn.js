@@ -7,7 +7,7 @@
 import { chooseContext, listDiscounts } from "./context-choice.js";
 import { buildTable, countLevels } from "./passages.js";
 import { PART } from "./sorting.js";
-import { isCode, isList, shuffleLines } from "./text-kinds.js";
+import { findPrimer, isCode, isList, shuffleLines } from "./text-kinds.js";
 import { countRuns, countWords, numberLetters } from "./word-counts.js";
 
 /**
@@ -19,8 +19,8 @@ import { countRuns, countWords, numberLetters } from "./word-counts.js";
  * @param {boolean} [options.countsAll]  Whether the whole text is counted once the length of
  *   contexts is chosen, and not only its training split, as in Python.
  * @param {ArrayLike<number> | null} [options.order]  The order of the lines of a list.
- * @returns {Generator<string | undefined, {tokens: string[], isCode: boolean, isList: boolean, packed: object,
- *   arrays: Record<string, Uint8Array | Uint16Array | Uint32Array>}>}
+ * @returns {Generator<string | undefined, {tokens: string[], isCode: boolean, isList: boolean,
+ *   primer: string, packed: object, arrays: Record<string, Uint8Array | Uint16Array | Uint32Array>}>}
  *   The characters, and the arguments of `Counts` (counts.js).
  */
 export function* learn(text, constants, { countsAll = true, order = null } = {}) {
@@ -53,6 +53,7 @@ export function* learn(text, constants, { countsAll = true, order = null } = {})
     tokens,
     isCode: isCode(text, constants),
     isList: isShuffled,
+    primer: findPrimer(joined),
     packed: {
       ...constants.packed,
       vocabulary_size: tokens.length,

@@ -31,6 +31,19 @@ function isEntry(line) {
   return /^\S/u.test(line) && !/\p{P}$/u.test(line);
 }
 
+/**
+ * Return what a text has before its paragraphs, or else before its lines. The counts read it first,
+ * so that what they write begins with a sentence. They know no earlier characters.
+ */
+export function findPrimer(text) {
+  const ends = [/\n\n(?=\S)/u, /[.!?…؟۔।。！？]["'”’»)]?\n(?=\S)/u, /\n(?=\S)/u];
+  for (const end of ends) {
+    const found = text.match(end);
+    if (found) return found[0];
+  }
+  return "";
+}
+
 /** Return whether a text, by its first lines, looks like code: indented, with signs of code. */
 export function isCode(text, { code: { indented_share, signs_share, signs }, lists }) {
   const head = text.slice(0, lists.head);
