@@ -28,8 +28,9 @@ NEWLINE = "\n"
 MARKS = SPACED_MARKS + UNSPACED_MARKS
 LOWEST, HIGHEST = -1.0, 3.0  # of a debt
 PAYBACK = 2.0  # the factor of a debt is this times 1 / temperature - 1
-# The product of the factor and the largest scale of the logits must be finite.
-_LARGEST_FACTOR = 1e30
+# The largest factor, which is that of a temperature of 0.25. With a larger one, a small debt would
+# be paid where the model gives its character no probability.
+LARGEST_PAYBACK = 6.0
 
 
 def find_payback(scale: Floats) -> Floats:
@@ -37,7 +38,7 @@ def find_payback(scale: Floats) -> Floats:
 
     They are 0 from a temperature of 1 on.
     """
-    return PAYBACK * np.clip(scale - 1, 0, _LARGEST_FACTOR)
+    return np.clip(PAYBACK * (scale - 1), 0, LARGEST_PAYBACK)
 
 
 class Ends(NamedTuple):

@@ -288,7 +288,7 @@ class Debts:
         for c, debt in self.owed.items():
             is_blocked = text.endswith("\n") or (text.endswith(tuple(MARKS)) and c != "\n")
             if debt < 0 or not is_blocked:
-                factor = 2 * min(max(1 / temperature - 1, 0), 1e30)
+                factor = min(2 * max(1 / temperature - 1, 0), 6)
                 scores[self.characters.index(c)] += factor * debt
         return scores
 

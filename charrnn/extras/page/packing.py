@@ -24,7 +24,7 @@ from charrnn.counts.table import MANY
 from charrnn.counts.words import DISCOUNT
 from charrnn.errors import InputError
 from charrnn.extras.page.single_file import SITE
-from charrnn.generation.debts import HIGHEST, LOWEST, MARKS, NEWLINE, PAYBACK, find_payback
+from charrnn.generation.debts import HIGHEST, LARGEST_PAYBACK, LOWEST, MARKS, NEWLINE, PAYBACK
 from charrnn.generation.draw import COLDEST, RUN_LENGTH, log_softmax
 from charrnn.generation.dry import LARGEST_PENALTY, LOOK_BACK
 from charrnn.generation.engines import make_engine
@@ -53,7 +53,7 @@ MODEL_CONSTANTS = {
     "lowest_debt": LOWEST,
     "highest_debt": HIGHEST,
     "payback": PAYBACK,
-    "largest_payback": float(find_payback(np.array(COLDEST))),
+    "largest_payback": LARGEST_PAYBACK,
     "never": NEVER,
     "cold": COLD,
     "cold_factor": COLD_FACTOR,
