@@ -1,7 +1,7 @@
 """Compile the functions of this folder.
 
-numba's cache knows only the file of the function that is called from Python. So this function has
-a closure with a hash of all files of the folder, and a change in any of them compiles it again.
+numba's cache knows only the name and the file of the function that is called from Python. So its
+name gets a hash of all files of the folder, and a change in any of them compiles it again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ compile_apart = register_jitable
 # Inlined calls do not count the references to each array argument.
 inline = register_jitable(forceinline=True)
 # of the files of this folder
-SOURCES = hashlib.sha256(
+_SOURCES = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
 ).hexdigest()
 
 
 def keep_compiled(function: Callable[..., Any]) -> Any:
     """Compile a function and its callees, and store the machine code if possible."""
+    function.__qualname__ += f"_{_SOURCES[:16]}"
     try:
         return numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # "no locator available": no cache folder is writable
