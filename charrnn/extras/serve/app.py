@@ -9,7 +9,8 @@ import logging
 import os
 import re
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,7 +42,6 @@ from charrnn.extras.serve.served_models import ServedModel
 from charrnn.extras.serve.server import LimitRequests
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
-from charrnn.text.prompt import find_replacements
 
 PAGE = Path(__file__).parents[1] / "page" / "site"
 # The page loads files only from this folder, and connects only to this server.
@@ -55,6 +55,7 @@ _PAGE_HEADERS = {
     "Cache-Control": "no-cache",
 }
 _GRACE = 4.0  # seconds for the threads to end after `drain_seconds`
+_READER = ThreadPoolExecutor(1, "reader")  # reads a training text once, when it is first needed
 _ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"description": "an error in OpenAI's format"}}
 _BEARER = HTTPBearer(auto_error=False, description="required if the server has a token")
 
@@ -99,12 +100,29 @@ async def show_model(request: Request, name: str) -> Response:
     return ASCIIJSONResponse(_get_model(request, name).to_card())
 
 
+@contextlib.contextmanager
+def _take_places(request: Request, number: int) -> Iterator[None]:
+    """Take places in the queue, one for each completion. Raise Refusal if it has too few."""
+    state = request.app.state
+    waiting = state.num_taken - state.options.streams
+    if waiting > 0 and waiting + number > state.options.max_queue:
+        raise Refusal(429, "too many requests are waiting; try again in a moment")
+    state.num_taken += number
+    try:
+        yield
+    finally:
+        state.num_taken -= number
+
+
 async def _start_answer(request: Request, body: CompletionRequest) -> AsyncIterator[Answer]:
     """Start the completions, and cancel them when the response is sent or the client leaves."""
     served, options = _get_model(request, body.model), request.app.state.options
     check_limits(body, options)
-    prompt = await asyncio.to_thread(served.prepare_prompt, body.prompt)
-    with contextlib.closing(Answer(body, prompt, served, options)) as answer:
+    with (
+        _take_places(request, body.n),
+        contextlib.closing(Answer(body, served, options)) as answer,
+    ):
+        await answer.prepare()
         yield answer
 
 
@@ -120,40 +138,49 @@ async def create_completion(answer: Annotated[Answer, Depends(_start_answer)]) -
     return StreamingResponse(answer.stream(), headers=headers, media_type="text/event-stream")
 
 
-async def _get_model_for_text(request: Request, body: TextRequest) -> ServedModel:
+async def _open_text(request: Request, body: TextRequest) -> AsyncIterator[ServedModel]:
+    """Return the model of a request, which has a place in the queue."""
     limit = request.app.state.options.max_prompt
     if len(body.text) > limit:
         raise InputError(f"text: has {len(body.text):,} characters; at most {limit:,} are allowed")
-    return _get_model(request, body.model)
+    served = _get_model(request, body.model)
+    with _take_places(request, 1):
+        yield served
 
 
-ModelForText = Annotated[ServedModel, Depends(_get_model_for_text)]
+ModelForText = Annotated[ServedModel, Depends(_open_text)]
+
+
+async def _respond(served: ServedModel, blocks: Generator[None, None, bytes]) -> Response:
+    return Response(await served.scheduler.run(blocks), media_type="application/json")
 
 
 @routes.post("/v1/copied")
-def list_copied(served: ModelForText, body: TextRequest) -> Response:
+async def list_copied(served: ModelForText, body: TextRequest) -> Response:
     """List the passages that the training text contains, as ranges of characters.
 
     The status is 404 if the server does not find the training text.
     """
-    return ASCIIJSONResponse({"ranges": served.find_copied(body.text)})
+    loop = asyncio.get_running_loop()
+    training_text = await loop.run_in_executor(_READER, lambda: served.training_text)
+    return await _respond(served, served.find_copied(body.text, training_text))
 
 
 @routes.post("/v1/lines")
-def list_known_lines(served: ModelForText, body: TextRequest) -> Response:
+async def list_known_lines(served: ModelForText, body: TextRequest) -> Response:
     """List the lines that the training text contains, as line numbers from 0.
 
     The status is 404 if the server does not find the training text.
     """
-    return ASCIIJSONResponse({"lines": served.find_known_lines(body.text)})
+    loop = asyncio.get_running_loop()
+    known_lines = await loop.run_in_executor(_READER, lambda: served.known_lines)
+    return await _respond(served, served.find_known_lines(body.text, known_lines))
 
 
 @routes.post("/v1/read_as")
-def list_replacements(served: ModelForText, body: TextRequest) -> Response:
+async def list_replacements(served: ModelForText, body: TextRequest) -> Response:
     """List the characters that the model does not know, each with its replacement."""
-    return ASCIIJSONResponse(
-        {"read_as": find_replacements(body.text, served.vocabulary, served.unknown)}
-    )
+    return await _respond(served, served.find_replacements(body.text))
 
 
 async def check_health() -> dict[str, str]:
@@ -208,6 +235,7 @@ def make_app(
         },
     )
     app.state.models, app.state.options = models, options
+    app.state.num_taken = 0  # places in the queue
     app.include_router(routes)
     app.get("/health", tags=["server"])(check_health)
     if cors := options.cors or []:

@@ -1,11 +1,11 @@
-"""The tasks of one request in the scheduler: its prompt, then its completions."""
+"""The tasks of one request in the scheduler: blocks of its text, its prompt, its completions."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,18 +58,32 @@ class Prompt(NamedTuple):
     ids: Ids  # its characters (T,), without the unknown ones
     input_ids: Ids  # the ids that the model reads, one or more, with a primer if there is one
     state: State  # before `input_ids`
+    positions: Ids  # of `ids` in `text`, as (T,); empty unless the response contains them
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Job:
-    """The completions of one request."""
+    """The work of one request.
+
+    Args:
+        blocks: the work, which takes a few milliseconds between two yields, and returns its result.
+        receive: gets the result, or the error that ends the job.
+    """
+
+    blocks: Generator[None, None, Any]
+    receive: Callable[[Any], None]
+    seconds: float = field(default=0.0, init=False)  # the time that the blocks have taken
+
+
+@dataclass(eq=False)
+class CompletionJob(Job):
+    """The completions of one request. Its blocks return the prompt; then it receives pieces."""
 
     request: CompletionRequest
-    prompt: Prompt
     params: SamplingParams
     seed: int
     stops: tuple[str, ...]  # in the vocabulary's characters
-    receive: Callable[[Piece | Exception], None]  # gets each piece, or the error that ends the job
+    num_written: int = field(default=0, init=False)  # characters, in all completions
 
 
 class PromptCache:
@@ -98,10 +112,11 @@ class PromptCache:
 class PromptTask:
     """The reading of a prompt, without its last character: the first step of writing reads that."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.unread = job.prompt.input_ids[:-1]  # the ids that are still to be read
-        self.state = job.prompt.state  # of one stream, after the ids that are read
+    def __init__(self, job: CompletionJob, prompt: Prompt) -> None:
+        self.job, self.prompt = job, prompt
+        self.unread = prompt.input_ids[:-1]  # the ids that are still to be read
+        self.state = prompt.state  # of one stream, after the ids that are read
+        self.num_read = 0  # ids that the model has read, without those in the cache
         self.needs_scores = job.request.echo and job.request.logprobs is not None
         self.scores: list[Score] = []  # of the characters after the first, if they are needed
 
@@ -113,16 +128,17 @@ class PromptTask:
     def advance(self, state: State, steps: int, logits: Array | None) -> None:
         """Record that the model read `steps` ids, with logits (steps, V) after each."""
         if logits is not None and self.needs_scores:
-            targets = self.job.prompt.input_ids[-len(self.unread) :]
+            targets = self.prompt.input_ids[-len(self.unread) :]
             self.scores += compute_scores(logits, targets[:steps], self.job.request.logprobs or 0)
         self.unread, self.state = self.unread[steps:], state
+        self.num_read += steps
 
 
 class CompletionTask:
     """The writing of one completion; `number` is its index in the request."""
 
     def __init__(self, prompt_task: PromptTask, number: int, model: Trained) -> None:
-        self.job, self.number, prompt = prompt_task.job, number, prompt_task.job.prompt
+        self.job, self.number, prompt = prompt_task.job, number, prompt_task.prompt
         self.state = prompt_task.state  # of one stream, before the last character
         self.stream = Stream(
             self.job.params,

@@ -7,50 +7,50 @@ import codecs
 import time
 import uuid
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from charrnn.errors import InputError, RunError
-from charrnn.extras.serve.completion_job import Job, Piece, Prompt, Score
+from charrnn.errors import InputError
+from charrnn.extras.serve.completion_job import CompletionJob, Piece, Prompt, Score
 from charrnn.extras.serve.protocol import (
     CompletionRequest,
     Refusal,
     as_json,
+    encode_in_blocks,
     format_error,
 )
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import ServedModel
 from charrnn.generation.draw import Floats, Ids, find_banned_ids
 from charrnn.generation.sampler import draw_seed
-from charrnn.text.prompt import find_source_positions
 
 # Log-probabilities in one response. They take a hundred times the memory of the text.
 _MAX_SCORES = 500_000
 # Characters of `ban` and of `logit_bias`. Each chunk looks them up for each completion.
 _MAX_BANNED, _MAX_BIASED = 10_000, 1_000
-# One thread builds large responses, so that the event loop competes with no more than one.
-_LARGE = 5_000  # log-probabilities; they take some 8 ms
-_BUILDER = ThreadPoolExecutor(1, "builder")
+# The scheduler's thread encodes larger responses in blocks.
+_SMALL_SCORES, _SMALL_TEXT = 5_000, 500_000  # log-probabilities, characters; they take 8 ms
 
 
 class Answer:
     """The completions of one request. The constructor submits the job; call `close` afterwards."""
 
     def __init__(
-        self, request: CompletionRequest, prompt: Prompt, served: ServedModel, options: ServeOptions
+        self, request: CompletionRequest, served: ServedModel, options: ServeOptions
     ) -> None:
         params = request.to_sampling_params()
         find_banned_ids(params, served.vocabulary)  # Raises InputError for a wrong `ban`.
         seed = draw_seed() if params.seed is None else params.seed
         stops = tuple(served.vocabulary.as_tokens(stop) for stop in request.stop)
         self.is_stream = request.stream  # whether to call `stream` or `collect`
-        self._events: asyncio.Queue[Piece | Exception] = asyncio.Queue()
-        self._job = Job(request, prompt, params, seed, stops, self._events.put_nowait)
-        self._choices = [_Choice(served, prompt, request) for _ in range(request.n)]
-        self._scheduler = served.scheduler
+        self._events: asyncio.Queue[Prompt | Piece | Exception] = asyncio.Queue()
+        blocks = served.prepare_prompt(
+            request.prompt, request.echo and request.logprobs is not None
+        )
+        self._job = CompletionJob(blocks, self._events.put_nowait, request, params, seed, stops)
+        self._served, self._scheduler = served, served.scheduler
         self._sends_usage = request.stream_options.get("include_usage") is True
-        self._prompt_tokens, self._completion_tokens = len(prompt.ids), 0
+        self._completion_tokens = 0
         self._head = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
@@ -65,6 +65,12 @@ class Answer:
         )
         loop = asyncio.get_running_loop()
         self._alarm = loop.call_later(seconds, self._events.put_nowait, late)
+
+    async def prepare(self) -> None:
+        """Wait until the prompt is prepared. Raise InputError if it has an unknown character."""
+        prompt, request = await self._receive(), self._job.request
+        self._prompt_tokens = len(prompt.ids)
+        self._choices = [_Choice(self._served, prompt, request) for _ in range(request.n)]
 
     def close(self) -> None:
         """Stop the unfinished completions."""
@@ -89,15 +95,14 @@ class Answer:
             yield _format_event(as_json(format_error(error)))
 
     async def _encode(self, pieces: list[Piece], **fields: Any) -> bytes:
-        def encode() -> bytes:
-            choices = [self._choices[piece.number].format(piece) for piece in pieces]
-            return as_json({**self._head, "choices": choices, **fields})
-
         request = self._job.request
-        scored = sum(len(piece.text) for piece in pieces) + request.echo * len(request.prompt)
-        if request.logprobs is None or scored * (1 + request.logprobs) <= _LARGE:
-            return encode()
-        return await asyncio.get_running_loop().run_in_executor(_BUILDER, encode)
+        choices = [partial(self._choices[piece.number].format, piece) for piece in pieces]
+        value = {**self._head, "choices": choices, **fields}
+        size = sum(len(piece.text) + request.echo * len(request.prompt) for piece in pieces)
+        scores = 0 if request.logprobs is None else size * (1 + request.logprobs)
+        if scores > _SMALL_SCORES or size > _SMALL_TEXT:
+            return await self._scheduler.run(encode_in_blocks(value))
+        return as_json(value)
 
     def _count_usage(self) -> dict[str, int]:
         prompt, new = self._prompt_tokens, self._completion_tokens
@@ -107,15 +112,15 @@ class Answer:
         """Yield the pieces of all completions; each completion is one piece without streaming."""
         unfinished = len(self._choices)
         while unfinished:
-            event = await self._events.get()
-            if isinstance(event, Refusal):
-                raise event
-            if isinstance(event, Exception):
-                internal = "internal server error; see the log of the server"
-                raise Refusal(500, str(event) if isinstance(event, RunError) else internal)
-            unfinished -= event.finish_reason is not None
-            self._completion_tokens += len(event.text)
-            yield event
+            piece = await self._receive()
+            unfinished -= piece.finish_reason is not None
+            self._completion_tokens += len(piece.text)
+            yield piece
+
+    async def _receive(self) -> Any:
+        if isinstance(event := await self._events.get(), Exception):
+            raise event
+        return event
 
 
 def check_limits(request: CompletionRequest, options: ServeOptions) -> None:
@@ -155,13 +160,12 @@ class _Choice:
         if self._needs_echo:
             text, self._needs_echo = self._prompt.text + text, False
             if self._has_logprobs:
-                prompt, served = self._prompt, self._served
+                prompt = self._prompt
                 # The first character has no score if no primer precedes it.
                 unscored = prompt.ids[: len(prompt.ids) - len(piece.prompt_scores)].tolist()
                 scores = [*(Score(id_, None, None) for id_ in unscored), *piece.prompt_scores]
                 scores += piece.scores
-                places = find_source_positions(prompt.text, served.vocabulary, served.unknown)
-                offsets = [*places, *offsets]
+                offsets = [*prompt.positions.tolist(), *offsets]
         return {
             "index": piece.number,
             "text": text,

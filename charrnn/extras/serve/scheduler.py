@@ -1,28 +1,31 @@
-"""Continuous batching: one thread per model reads prompts and writes completions in batches.
+"""Continuous batching: one thread per model does whatever a request costs, a part at a time.
 
-The thread works in rounds. Each round reads a part of all unread prompts in one batch, and writes
-a chunk of some unfinished completions in another. A chunk takes about a twentieth of a second. Jobs
-join and leave between two rounds, so a short completion does not wait for a long one. The jobs take
-turns for the streams of a round, so a job with many completions does not hold up the others.
+The thread works in rounds. A round runs some blocks of the jobs (they prepare prompts, compare
+texts and encode large responses), reads a part of unread prompts in one batch, and writes a chunk
+of unfinished completions in another. A chunk takes about a twentieth of a second. All jobs join,
+and leave, between two rounds. Each round serves the jobs that have got least, so a short job waits
+for no long one, and a job with many completions does not hold up the others.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import threading
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from starlette.exceptions import HTTPException
 
-from charrnn.errors import RunError
+from charrnn.errors import InputError, RunError
 from charrnn.extras.serve.completion_job import (
+    CompletionJob,
     CompletionTask,
     Job,
-    Piece,
     PromptCache,
     PromptTask,
     Score,
@@ -35,35 +38,30 @@ from charrnn.generation.sampler import Sampler, adjust_chunk_size
 from charrnn.generation.streams import write_chunk
 from charrnn.models.trained import State
 
-Outbox = list[tuple[Job, Piece | Exception]]
+Outbox = list[tuple[Job, Any]]  # results, pieces, or the error that ends a job
 Item = TypeVar("Item", PromptTask, CompletionTask)
 
-_READING_SECONDS = 0.02  # the time for prompts in a round
+_BLOCKS_SECONDS = _READING_SECONDS = 0.02  # the time for blocks and for prompts in a round
 _MAX_READ_STEPS = 64  # characters of a prompt per call; they take 2 ms with a 2 x 256 network
 _MAX_CHUNK = 256  # characters per stream and round
 _MAX_LOGITS = 1 << 24  # numbers that are kept to compute scores, 64 MB
 
 
 class Scheduler:
-    """The thread that writes completions for many clients.
+    """The thread that works for many clients; `streams` is the largest size of a batch."""
 
-    Args:
-        streams: the largest number of completions in a batch, and of jobs that have joined.
-        queue: the number of completions that may wait for a stream.
-    """
-
-    def __init__(self, sampler: Sampler, engine: Engine, *, streams: int, queue: int) -> None:
-        self._streams, self._queue = streams, queue
+    def __init__(self, sampler: Sampler, engine: Engine, *, streams: int) -> None:
+        self._streams = streams
         self._model, self._engine = sampler.model, engine
         self._reader = sampler.reader
         self._changed = threading.Condition()
         # These attributes are shared with other threads, and guarded by the lock of `_changed`.
-        self._waiting: deque[PromptTask] = deque()
+        self._joining: list[Job] = []
         self._cancelled: set[Job] = set()
-        self._joined = 0  # completions of the jobs that have joined
         self._stopped = False
         # Only the scheduler's thread uses these attributes.
         self._cache = PromptCache()
+        self._jobs: list[Job] = []  # whose blocks are not done
         self._prompts: list[PromptTask] = []
         self._completions: list[CompletionTask] = []
         self._outbox: Outbox = []
@@ -84,13 +82,22 @@ class Scheduler:
             self._changed.notify()
         self._thread.join()
 
+    async def run(self, blocks: Generator[None, None, bytes]) -> bytes:
+        """Return the result of blocks. The thread drops their rest if the caller is cancelled."""
+        done: asyncio.Queue[bytes | Exception] = asyncio.Queue()
+        self.submit(job := Job(blocks, done.put_nowait))
+        try:
+            result = await done.get()
+        finally:
+            self.cancel(job)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
     def submit(self, job: Job) -> None:
-        """Put a job into the queue. Raise Refusal if too many completions are waiting."""
+        """Add a job, which joins at the next round."""
         with self._changed:
-            waiting = self._joined + _count_completions(self._waiting) - self._streams
-            if waiting > 0 and waiting + job.request.n > self._queue:
-                raise Refusal(429, "too many requests are waiting; try again in a moment")
-            self._waiting.append(PromptTask(job))
+            self._joining.append(job)
             self._changed.notify()
 
     def cancel(self, job: Job) -> None:
@@ -100,14 +107,12 @@ class Scheduler:
             self._changed.notify()
 
     def _run(self, post: Callable[[Outbox], None]) -> None:
-        while (joining := self._wait_for_round()) is not None:
-            for task in joining:
-                task.skip_cached_prefix(self._cache)
-            self._prompts += joining
+        while self._wait_for_round():
+            deadline = time.perf_counter() + _BLOCKS_SECONDS
+            while self._jobs and time.perf_counter() < deadline:
+                self._run_block(min(self._jobs, key=lambda job: job.seconds))
             deadline = time.perf_counter() + _READING_SECONDS
-            while (unread := [task for task in self._prompts if len(task.unread)]) and (
-                time.perf_counter() < deadline
-            ):
+            while (unread := self._select_prompts()) and time.perf_counter() < deadline:
                 self._run_step(self._read_prompts, unread)
             for task in [task for task in self._prompts if not len(task.unread)]:
                 self._start_completions(task)
@@ -116,28 +121,48 @@ class Scheduler:
             post(self._outbox)
             self._outbox = []
 
-    def _wait_for_round(self) -> list[PromptTask] | None:
-        """Wait for work, remove cancelled jobs, and return the tasks that join; None: stop."""
+    def _wait_for_round(self) -> bool:
+        """Wait for work, and let jobs join and leave. Return False when the thread must end."""
         with self._changed:
-            self._joined = _count_completions(self._prompts) + len(self._completions)
-            has_work = bool(self._prompts or self._completions)
+            has_work = bool(self._jobs or self._prompts or self._completions)
             self._changed.wait_for(
-                lambda: has_work or self._waiting or self._cancelled or self._stopped
+                lambda: has_work or self._joining or self._cancelled or self._stopped
             )
-            if self._stopped:
-                return None
+            self._jobs += self._joining
             self._remove_jobs(self._cancelled)
-            self._waiting = deque(t for t in self._waiting if t.job not in self._cancelled)
-            self._cancelled = set()
-            jobs = {task.job for task in self._prompts} | {task.job for task in self._completions}
-            num_joining = min(len(self._waiting), self._streams - len(jobs))
-            joining = [self._waiting.popleft() for _ in range(num_joining)]
-            self._joined += _count_completions(joining)
-            return joining
+            self._joining, self._cancelled = [], set()
+            return not self._stopped
 
     def _remove_jobs(self, jobs: set[Job]) -> None:
+        self._jobs = [job for job in self._jobs if job not in jobs]
         self._prompts = [task for task in self._prompts if task.job not in jobs]
         self._completions = [task for task in self._completions if task.job not in jobs]
+
+    def _run_block(self, job: Job) -> None:
+        """Run the next block of a job; after the last, post its result, and read its prompt."""
+        start_time = time.perf_counter()
+        try:
+            next(job.blocks)
+        except StopIteration as end:
+            self._jobs.remove(job)
+            self._outbox.append((job, end.value))
+            if isinstance(job, CompletionJob):
+                task = PromptTask(job, end.value)
+                task.skip_cached_prefix(self._cache)
+                self._prompts.append(task)
+        except Exception as error:
+            self._fail(job, error)
+        job.seconds += time.perf_counter() - start_time
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        """End a job with an error that its client may read."""
+        self._remove_jobs({job})
+        if isinstance(error, RunError):
+            error = Refusal(500, str(error))
+        elif not isinstance(error, InputError | HTTPException):
+            logging.getLogger(__name__).error("a request failed", exc_info=error)
+            error = Refusal(500, "internal server error; see the log of the server")
+        self._outbox.append((job, error))
 
     def _run_step(self, step: Callable[[Sequence[Item]], None], tasks: Sequence[Item]) -> None:
         """Run a step for all tasks. If it fails, run it for each, and end the jobs that fail."""
@@ -149,10 +174,12 @@ class Scheduler:
                 for task in tasks:
                     self._run_step(step, [task])
                 return
-            if not isinstance(error, RunError):
-                logging.getLogger(__name__).exception("a completion failed")
-            self._remove_jobs({tasks[0].job})
-            self._outbox.append((tasks[0].job, error))
+            self._fail(tasks[0].job, error)
+
+    def _select_prompts(self) -> list[PromptTask]:
+        """Return the unread prompts of a batch: those of which least is read."""
+        unread = [task for task in self._prompts if len(task.unread)]
+        return sorted(unread, key=lambda task: task.num_read)[: self._streams]
 
     def _read_prompts(self, tasks: Sequence[PromptTask]) -> None:
         """Read the next characters of all prompts, up to the end of the shortest."""
@@ -179,7 +206,7 @@ class Scheduler:
     def _start_completions(self, prompt_task: PromptTask) -> None:
         """Replace the task of a prompt by the tasks of its completions."""
         job = prompt_task.job
-        self._cache.add(job.prompt.input_ids[:-1], prompt_task.state)
+        self._cache.add(prompt_task.prompt.input_ids[:-1], prompt_task.state)
         tasks = [CompletionTask(prompt_task, n, self._model) for n in range(job.request.n)]
         pieces = [task.append([], []) for task in tasks if not task.remaining]
         self._outbox += [(job, piece) for piece in pieces if piece is not None]
@@ -187,12 +214,18 @@ class Scheduler:
         self._completions += [task for task in tasks if task.remaining]
 
     def _select_completions(self) -> list[CompletionTask]:
-        """Return the completions of a round: the first of each job, then the second, and so on."""
+        """Return the completions of a round: those of the jobs for which least is written.
+
+        A job's second completion counts as if a chunk of the first were written, and so on.
+        """
         turns: defaultdict[Job, itertools.count[int]] = defaultdict(itertools.count)
-        by_turn = sorted(self._completions, key=lambda task: next(turns[task.job]))
+        by_share = sorted(
+            self._completions,
+            key=lambda task: task.job.num_written + next(turns[task.job]) * self._chunk,
+        )
         # Engines split the batch into groups of neighbours. Neighbours of similar length end
         # together, and the longest tasks come first so that the last group is short.
-        selected = by_turn[: self._streams]
+        selected = by_share[: self._streams]
         return sorted(selected, key=lambda task: task.remaining, reverse=True)
 
     def _write_chunk(self, tasks: Sequence[CompletionTask]) -> None:
@@ -215,6 +248,7 @@ class Scheduler:
             raise
         for n, (task, row) in enumerate(zip(tasks, ids.tolist(), strict=True)):
             task.state = _slice_row(state, n)
+            task.job.num_written += len(row)
             if (piece := task.append(row, scores.get(n, []))) is not None:
                 self._outbox.append((task.job, piece))
         self._chunk = _adjust_size(self._chunk, ids.shape[1], start_time, _MAX_CHUNK)
@@ -237,10 +271,6 @@ def _adjust_size(size: int, steps: int, start_time: float, largest: int) -> int:
     """Return the next size of chunks, after a chunk of this size or, at an end, of fewer steps."""
     adjusted = adjust_chunk_size(steps, time.perf_counter() - start_time)
     return min(adjusted, largest) if steps == size or adjusted < steps else size
-
-
-def _count_completions(tasks: Iterable[PromptTask]) -> int:
-    return sum(task.job.request.n for task in tasks)
 
 
 def _slice_row(state: State, n: int) -> State:

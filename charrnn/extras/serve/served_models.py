@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
@@ -12,17 +13,20 @@ import numpy as np
 
 from charrnn.errors import InputError, format_install_command
 from charrnn.extras.serve.completion_job import Prompt
-from charrnn.extras.serve.protocol import Refusal
+from charrnn.extras.serve.protocol import Refusal, as_json
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import Trained, find_known_words
 from charrnn.options.datasets import SPLITS
 from charrnn.processors import print_device
-from charrnn.text.prompt import fit_text, is_code
+from charrnn.text import prompt
 from charrnn.text.training_text import TrainingText, find_training_text
 
 MIN_COPY = 20  # the shortest passage, in characters, that counts as copied
+_BLOCK = 256  # characters; they take some 5 ms if the model knows none of them
+# A quote's replacement depends on the character before it, so no block begins with one.
+_BLOCKS = re.compile(rf"(?s:.{{1,{_BLOCK}}})[{''.join(prompt.CURLY_QUOTES)}]*")
 
 
 def _format_token(character: str) -> str:
@@ -33,7 +37,7 @@ def _format_token(character: str) -> str:
 
 
 class ServedModel:
-    """A model of the server."""
+    """A model of the server. Its generators are blocks of its scheduler's jobs."""
 
     def __init__(self, name: str, model: Trained, options: ServeOptions) -> None:
         self.name, self.vocabulary, self._corpus = name, model.vocabulary, options.corpus
@@ -43,32 +47,41 @@ class ServedModel:
         device = self._sampler.choose_device(options.engine, options.device, options.streams)
         engine = self._sampler.engine(options.engine, device)
         print_device(device, options.device)
-        self.scheduler = Scheduler(
-            self._sampler, engine, streams=options.streams, queue=options.max_queue
-        )
+        self.scheduler = Scheduler(self._sampler, engine, streams=options.streams)
         self._created = int(time.time())
 
-    def prepare_prompt(self, text: str) -> Prompt:
+    def prepare_prompt(self, text: str, needs_positions: bool) -> Generator[None, None, Prompt]:
         """Encode a prompt. Raise InputError for an unknown character or if nothing is to read."""
-        known_text = fit_text(text, self.vocabulary, self.unknown).text
-        try:
-            ids = self.vocabulary.encode(known_text)
-        except InputError as error:
-            raise InputError(f"prompt: {error}") from None
+        vocabulary, unknown = self.vocabulary, self.unknown
+        parts, positions, start = [np.array([], int)], [np.array([], int)], 0
+        for block in _BLOCKS.findall(text):
+            try:
+                parts.append(vocabulary.encode(prompt.fit_text(block, vocabulary, unknown).text))
+            except InputError as error:
+                raise InputError(f"prompt: {error}") from None
+            if needs_positions:
+                found = prompt.find_source_positions(block, vocabulary, unknown)
+                positions.append(np.array(found, int) + start)
+                start += len(block)
+            yield
+        ids = np.concatenate(parts)
         input_ids, state = self._sampler.prepare_prompt(ids, self._prime)
         if not len(input_ids):
             raise InputError("prompt: is empty, and the model knows no newline to start after")
-        return Prompt(text, ids, input_ids, state)
+        return Prompt(text, ids, input_ids, state, np.concatenate(positions))
 
     @cached_property
-    def _training_text(self) -> TrainingText:
+    def training_text(self) -> TrainingText:
         """The training text, read when a request first needs it."""
         if find_spec("pydivsufsort") is None:
             raise Refusal(404, f"copied: needs pydivsufsort; {format_install_command('novelty')}")
-        return self._open_training_text()
+        training_text = self._open_training_text()
+        _ = "\n" in training_text  # The first search builds the suffix array, without the GIL.
+        return training_text
 
     @cached_property
-    def _known_lines(self) -> set[str]:
+    def known_lines(self) -> set[str]:
+        """The lines of the training text."""
         # A generated line is new only if no split contains it.
         return {line.rstrip() for line in self._open_training_text(SPLITS).text.split("\n")}
 
@@ -80,32 +93,51 @@ class ServedModel:
         except InputError as error:
             raise Refusal(404, str(error)) from None
 
-    def find_known_lines(self, text: str) -> list[int]:
-        """Return the numbers (from 0) of the lines that the training text contains."""
-        lines = self.vocabulary.as_tokens(text).split("\n")
-        return [number for number, line in enumerate(lines) if line.rstrip() in self._known_lines]
+    def find_known_lines(self, text: str, known: set[str]) -> Generator[None, None, bytes]:
+        """Return the numbers (from 0) of the lines that the training text contains, as JSON."""
+        lines, parts = self.vocabulary.as_tokens(text).split("\n"), list[bytes]()
+        for start in range(0, len(lines), _BLOCK):
+            block = enumerate(lines[start : start + _BLOCK], start)
+            parts.append(as_json([n for n, line in block if line.rstrip() in known])[1:-1])
+            yield
+        return b'{"lines":[' + b",".join(filter(None, parts)) + b"]}"
 
-    def find_copied(self, text: str) -> list[list[int]]:
-        """Find the passages of `MIN_COPY` or more characters that the training text contains.
+    def find_copied(self, text: str, training: TrainingText) -> Generator[None, None, bytes]:
+        """Return the passages of `MIN_COPY` or more tokens that the training text contains.
 
-        They are ranges of characters [start, end] with gaps between them.
+        They are, as JSON, ranges of characters [start, end] with gaps between them.
         """
-        tokens = [self.vocabulary.as_tokens(character) for character in text]
-        lengths = self._training_text.find_longest_matches("".join(tokens)).tolist()
-        # The position in `text` of each token; a character has several tokens if they are bytes.
-        positions = np.repeat(np.arange(len(text)), list(map(len, tokens)))
+        passage, sizes = "", bytearray()  # a character has several tokens if they are bytes
+        for block in _BLOCKS.findall(text):
+            tokens = list(map(self.vocabulary.as_tokens, block))
+            passage += "".join(tokens)
+            sizes += bytes(map(len, tokens))
+            yield
+        # the position in `text` of each token
+        positions = np.repeat(np.arange(len(text), dtype=np.int32), np.frombuffer(sizes, np.uint8))
         is_copied = np.zeros(len(text) + 2, bool)
-        for last, length in enumerate(lengths):
-            if length >= MIN_COPY:
-                is_copied[positions[last + 1 - length] + 1 : positions[last] + 2] = True
-        ranges: list[list[int]] = np.flatnonzero(np.diff(is_copied)).reshape(-1, 2).tolist()
-        return ranges
+        for start in range(len(passage) - MIN_COPY + 1):
+            if passage[start : start + MIN_COPY] in training:
+                is_copied[positions[start] + 1 : positions[start + MIN_COPY - 1] + 2] = True
+            if start % _BLOCK == 0:
+                yield
+        ranges = np.flatnonzero(np.diff(is_copied)).reshape(-1, 2).tolist()
+        return as_json({"ranges": ranges})
+
+    def find_replacements(self, text: str) -> Generator[None, None, bytes]:
+        """Return the text by which the model replaces each unknown character, as JSON."""
+        parts = []
+        for block in _BLOCKS.findall("".join(dict.fromkeys(text))):
+            found = prompt.find_replacements(block, self.vocabulary, self.unknown)
+            parts.append(as_json(found)[1:-1])
+            yield
+        return b'{"read_as":{' + b",".join(filter(None, parts)) + b"}}"
 
     def to_card(self) -> dict[str, Any]:
         """Return the model's entry in the list of /v1/models."""
         facts = self._sampler.model.facts
         return {
             "id": self.name, "object": "model", "created": self._created, "owned_by": "charrnn",
-            "is_list": facts.get("is_list") is True, "is_code": is_code(facts),
+            "is_list": facts.get("is_list") is True, "is_code": prompt.is_code(facts),
             "knows_words": find_known_words(self._sampler.model) is not None,
         }  # fmt: skip
