@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import re
 import socket
 import sys
 from typing import Any
 
 import anyio
+import h11
 import uvicorn
 from fastapi import FastAPI
 from starlette.datastructures import Headers
@@ -23,10 +25,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from charrnn.errors import shorten
-from charrnn.extras.serve.protocol import make_error_response
+from charrnn.extras.serve.protocol import as_json, format_error, make_error_response
 from charrnn.extras.serve.serve_options import ServeOptions
 
-_HEAD_BYTES = 64 << 10  # the largest head of a request
+_HEAD_BYTES = 64 << 10  # the largest head of a request: its first line and its headers
 _SLACK = 2.0  # seconds for a response to end after its timeout
 
 
@@ -84,10 +86,22 @@ class Connection(H11Protocol):
         if self.request is not None:
             self.request.cancel()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what h11 cannot parse, in OpenAI's format, and close the connection."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):  # No response has started.
+            wrong = f"no valid HTTP/1.1 request, or a head of more than {_HEAD_BYTES:,} bytes"
+            body = as_json(format_error(HTTPException(400, wrong)))
+            headers = [("Content-Type", "application/json"), ("Connection", "close")]
+            head = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+            for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
 
 class LimitRequests:
     """ASGI middleware: 400 for a host (without port) that is not among `hosts`, 408 or 503 for a
-    late request, 413 for a large one, 503 without a connection.
+    late request, 413 for a large one, 431 for a large head, 503 without a connection or at the end
+    of the server.
     """
 
     def __init__(self, app: ASGIApp, options: ServeOptions, hosts: frozenset[str] | None) -> None:
@@ -101,6 +115,11 @@ class LimitRequests:
         if len(scope["state"]["connections"]) > self._options.max_connections:
             full = HTTPException(503, "all connections are in use", {"Connection": "close"})
             await make_error_response(full)(scope, receive, send)
+            return
+        head = [scope["raw_path"], scope["query_string"], *itertools.chain(*scope["headers"])]
+        if sum(map(len, head)) > _HEAD_BYTES:
+            large = HTTPException(431, f"the head is larger than {_HEAD_BYTES:,} bytes")
+            await make_error_response(large)(scope, receive, send)
             return
         host = Headers(scope=scope).get("host", "")
         if self._hosts is not None and re.sub(r":\d*$", "", host.lower()) not in self._hosts:
@@ -132,5 +151,10 @@ class LimitRequests:
             if connection.request.cancelled_caught and not started:
                 late = HTTPException(503 if arrived else 408, "timeout; send or ask for less")
                 await make_error_response(late)(scope, receive, send)
+        except asyncio.CancelledError:  # by uvicorn, `drain_seconds` after SIGTERM
+            if not started:
+                end = HTTPException(503, "the server ends")
+                await make_error_response(end)(scope, receive, send)
+            raise
         finally:
             connection.set_idle(True)

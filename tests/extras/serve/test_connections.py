@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import select
 import socket
 import struct
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +64,45 @@ def test_connections_without_a_request_make_room(models: Path) -> None:
         assert len(server.lines) == 1, server.lines
 
 
+def read_error(connection: socket.socket) -> tuple[int, str]:
+    """Return the status and the message of an answer, after which the connection is closed."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response.status, json.loads(response.read())["error"]["message"]
+
+
 @pytest.mark.parametrize("line", [b"a: b\r\n" * 100, b"a"], ids=["many headers", "a long one"])
 def test_a_head_has_64_kilobytes(server: Server, line: bytes) -> None:
     with server.connected(HEALTH[:-2] + b"a: " + b"b" * 60_000 + b"\r\n\r\n") as large:
         assert large.recv(12) == b"HTTP/1.1 200"
+    for head in (
+        HEALTH[:-2] + b"a: " + b"b" * 100_000 + b"\r\n\r\n",
+        HEALTH[:-2] + b"a: b\r\n" * 40_000 + b"\r\n",
+        HEALTH.replace(b"/health", b"/health?" + b"b" * 100_000),
+    ):
+        # a reset if the end of the head is still on its way
+        with server.connected(head) as larger, suppress(ConnectionError):
+            status, message = read_error(larger)
+            assert (status in (400, 431), "65,536 bytes" in message) == (True, True)
     with server.connected(HEALTH[:-2]) as endless, pytest.raises(ConnectionError):
         sent = 0
         while sent < 5_000_000:
             sent += endless.send(line * 100)
             time.sleep(0.001)
+
+
+def test_errors_of_transport_have_the_same_shape(server: Server) -> None:
+    chunked = request_of({})[:-2].replace(b"content-length: 2", b"transfer-encoding: chunked")
+    for data in (b"hello\r\n\r\n", b"GET /health HTTP/1.1\r\n\r\n", chunked + b"xyz\r\n"):
+        with server.connected(data) as connection:
+            status, message = read_error(connection)
+            assert (status, message[:26]) == (400, "no valid HTTP/1.1 request,")
+            until(lambda: is_closed(connection))
+    # after an answer, which is not followed by another
+    with server.connected(chunked + b"200000\r\n" + b"x" * 0x200000 + b"\r\nxyz\r\n") as large:
+        assert read_error(large)[0] == 413
+        until(lambda: is_closed(large))
+    assert len(server.lines) == 1, server.lines
 
 
 def test_clients_that_leave_leave_nothing_in_the_log(server: Server) -> None:

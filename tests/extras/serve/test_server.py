@@ -250,6 +250,18 @@ def test_limits_are_kept_and_it_ends_although_one_is_not_done(models: Path) -> N
         assert len(server.lines) == 1, server.lines
 
 
+def test_requests_that_outlast_the_server_are_told_so(models: Path) -> None:
+    options = ["max_length=1000000000", "drain_seconds=1"]
+    with serving_main(models, *options) as (server, http), ThreadPoolExecutor() as threads:
+        asked = threads.submit(http.post, "/v1/completions", json=ENDLESS)
+        time.sleep(0.5)  # until it has come
+        assert server.stop() == 0
+        answer = asked.result()
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.json()["error"]["message"] == "the server ends"
+        assert len(server.lines) == 1, server.lines
+
+
 def test_long_prompts_are_read_in_short_rounds(models: Path) -> None:
     """However slow the model is."""
     slow = (
