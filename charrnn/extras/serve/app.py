@@ -32,6 +32,7 @@ from charrnn.extras.serve.completions import Answer, check_limits
 from charrnn.extras.serve.protocol import (
     ASCIIJSONResponse,
     CompletionRequest,
+    JSONRoute,
     Refusal,
     TextRequest,
     make_error_response,
@@ -71,7 +72,12 @@ async def _authorize(
         raise Refusal(401, "this server requires a token: Authorization: Bearer TOKEN")
 
 
-routes = APIRouter(dependencies=[Depends(_authorize)], responses=_ERRORS, tags=["completions"])
+routes = APIRouter(
+    dependencies=[Depends(_authorize)],
+    responses=_ERRORS,
+    tags=["completions"],
+    route_class=JSONRoute,
+)
 
 
 def _get_model(request: Request, name: str | None) -> ServedModel:
@@ -300,11 +306,13 @@ async def _refuse_input(request: Request, error: Any) -> Response:
 
 async def _refuse_validation(request: Request, error: Any) -> Response:
     first = error.errors()[0]
-    # loc is ("body", field, pydantic's types ...), or ("body", position) if the JSON is invalid.
+    # loc is ("body", field, pydantic's types ...), or ("body",) for the body as a whole.
     param = next((part for part in first["loc"][1:2] if isinstance(part, str)), None)
     message = first["msg"]
     if isinstance(error.body, bytes):  # The Content-Type is not JSON, as in a foreign page's form.
         message = "send JSON, with Content-Type: application/json"
+    elif error.body is None and first["type"] == "missing":
+        message = "is empty; send a JSON object"
     elif first["type"] == "extra_forbidden":
         hint = suggest_name(str(param), CompletionRequest.model_fields, "; /docs lists them")
         message = f"there is no such field{hint}"

@@ -79,7 +79,14 @@ def test_the_routes_are_documented_without_any_outside_address(http: Any) -> Non
         ("GET", "/nothing", None, 404, "/docs lists"), ("PUT", "/v1/models", None, 405, ""),
         ("GET", "/v1/completions", None, 405, ""), ("GET", "/v1/models/none", None, 404, "main"),
         ("POST", "/v1/chat/completions", b"{}", 404, "/v1/completions"),
-        ("POST", "/v1/completions", b'{"prompt":', 400, "JSON decode error"),
+        ("POST", "/v1/completions", b'{"prompt":', 400, "is not JSON: Expecting value: line 1"),
+        ("POST", "/v1/completions", b'{"prompt": "\xe9"}', 400, "byte 0xe9 in position 12"),
+        ("POST", "/v1/completions", '{"n": 1}'.encode("utf-16"), 400, "byte 0xff in position 0"),
+        ("POST", "/v1/completions", b'{"n": ' + b"[" * 4_000, 400, "recursion depth exceeded"),
+        ("POST", "/v1/completions", b'{"n": ' + b"1" * 9_999 + b"}", 400, "limit (4300 digits)"),
+        ("POST", "/v1/completions", b'{"stop": [' + b'"",' * 9_999 + b'""]}', 400, "5,000 values"),
+        ("POST", "/v1/completions", b"", 400, "is empty; send a JSON object"),
+        ("POST", "/v1/completions", b"null", 400, "body: "),
         ("POST", "/v1/completions", b'{"stop": ""}', 400, "stop: "),
         ("POST", "/v1/completions", b"[]", 400, "body: "),
         ("POST", "/v1/completions", b"[" * 100_000, 400, ""),
@@ -98,6 +105,13 @@ def test_every_error_has_the_same_shape(
     error = answer.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert words in error["message"]
+
+
+def test_marks_in_a_text_are_no_values_and_a_mark_of_utf_8_is_accepted(http: Any) -> None:
+    text = json.dumps({"prompt": ',[{\\"' * 16_000, "max_tokens": 0})
+    for body in (b"\xef\xbb\xbf{}", text.encode()):
+        headers = {"content-type": "application/json"}
+        assert http.post("/v1/completions", content=body, headers=headers).status_code == 200
 
 
 def test_odd_and_long_prompts(http: Any) -> None:
