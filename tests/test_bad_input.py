@@ -56,6 +56,7 @@ BAD = {
     "train one.txt": "one.txt: its training split has 1 characters, and training needs 2 or more",
     "train data.input_txt=binary.txt": "encoding=bytes",
     "train data.input_txt=-": "charrnn preprocess",
+    "train good.txt hydra.run.dir=caf\udce9": "its name is not UTF-8",
     "train data.input_txt=tinyshakespeare": "did you mean tiny_shakespeare?",
     f"train {PAIR} 'data.background=no texts'": "no texts: this folder contains no *.txt file",
     f"train {PAIR} data.background=binary.txt": "binary.txt: not utf-8 at byte 17",

@@ -25,7 +25,7 @@ from charrnn.cli.checked_options import build
 from charrnn.cli.hydra_errors import translate_errors
 from charrnn.cli.overrides import CommandLine
 from charrnn.cli.workers import end_with_command
-from charrnn.errors import InputError, Interrupted, raise_received
+from charrnn.errors import InputError, Interrupted, raise_received, shorten
 from charrnn.files import OUTPUTS, make_folder
 from charrnn.say import say, shorten_numbers
 
@@ -91,7 +91,19 @@ def get_folder(config: DictConfig, *names: str) -> Path:
     for name, part in parts.items():
         if not part:
             raise InputError(f"{name}=: takes a folder")
-    return Path(*parts.values()).absolute()
+    folder = Path(*parts.values()).absolute()
+    if not is_utf8(folder):
+        hint = "its name is not UTF-8, which TensorBoard requires; choose another folder"
+        raise InputError(f"{next(iter(names))}={shorten(folder)}: {hint}")
+    return folder
+
+
+def is_utf8(path: Path) -> bool:
+    """Return whether the bytes of a path are UTF-8; others are lone surrogates in Python."""
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def make_options(command: plugins.Command, config: DictConfig) -> Any:

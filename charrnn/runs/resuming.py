@@ -27,7 +27,7 @@ from charrnn.runs import folder as folders
 from charrnn.runs import world
 from charrnn.runs.folder import MISSING, Config, has_interpolation, select, to_plain
 from charrnn.runs.run import Run
-from charrnn.runs.trusted import find_untrusted, is_outside
+from charrnn.runs.trusted import find_unknown, find_untrusted, is_outside
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -89,7 +89,12 @@ def read_record(source: str | os.PathLike[str]) -> Config:
 
 
 def require_trusted(source: object, record: Config) -> None:
-    """Raise InputError if a record needs ``trust=true``."""
+    """Raise InputError if a record is of another version, or needs ``trust=true``."""
+    if name := next(find_unknown(record), None):
+        raise InputError(
+            f"{source}: its record has {shorten(name)}, which this charrnn does not have: it is of "
+            f"another version; train again"
+        )
     if value := next(find_untrusted(record), None):
         raise InputError(
             f"{source}: its recorded {shorten(value)} could run foreign code or reach other "

@@ -77,6 +77,15 @@ def list_nodes(config: Config) -> Iterator[tuple[str, Any]]:
         yield from ((name, node) for name, node in nodes.items() if node is not None)
 
 
+def find_unknown(record: Config) -> Iterator[str]:
+    """Yield the options of a record that charrnn's classes do not have."""
+    for name, node in list_nodes(record):
+        group, target = _make_key(name, node if isinstance(node, dict) else {"_target_": ""})
+        known = read_trusted().get((group, target))
+        if known is not None and target.startswith("charrnn."):
+            yield from (f"{name}.{option}" for option in node if option not in known)
+
+
 def find_untrusted(record: Config) -> Iterator[str]:
     """Yield the values of a record that could run code or access other files."""
     for name, node in list_nodes(record):

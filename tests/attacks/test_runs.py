@@ -60,6 +60,7 @@ CONFIGS: dict[str, Any] = {
 LINES = {
     "hydra": "hydra is not an option of charrnn train",
     "defaults": "is not an option",
+    "data.url": "its record has data.url, which this charrnn does not have",
 }
 
 
