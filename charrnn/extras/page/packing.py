@@ -34,7 +34,7 @@ from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import BATCHNORM_EPS, LOSS, TrainedModel, find_loss
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
-from charrnn.text.prompt import encode_primer
+from charrnn.text.prompt import CURLY_QUOTES, KEYBOARD_MARKS, encode_primer
 from charrnn.text.training_text import get_corpus_name
 
 Array = npt.NDArray[np.float32]
@@ -111,6 +111,8 @@ def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = No
         "vocabulary": model.vocabulary.to_dict(),
         "facts": {
             **(facts or {}),
+            "marks": KEYBOARD_MARKS,
+            "curly": CURLY_QUOTES,
             "primer": list(encode_primer(model.facts, model.vocabulary)),
             "sampling": asdict(SamplingParams()),
         },

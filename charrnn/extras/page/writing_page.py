@@ -21,7 +21,7 @@ from charrnn.extras.page.single_file import (
     read_style,
     replace_once,
 )
-from charrnn.text.prompt import CURLY_QUOTES, KEYBOARD_MARKS, is_code
+from charrnn.text.prompt import is_code
 from charrnn.text.training_text import get_corpus_name
 
 # the ids of elements with a model, and with a text that the page learnt before it was saved
@@ -47,7 +47,7 @@ def make_writing_page(
         "is_code": is_code(model_facts),
         "is_list": model_facts.get("is_list") is True,
     }
-    facts = {"about": about, "marks": KEYBOARD_MARKS, "curly": CURLY_QUOTES}
+    facts = {"about": about}
     model = pack_model(chosen.model, chosen.bits, facts)
     # Pages from file:// may share one storage, so the key of a draft contains a hash of the model.
     name = hashlib.sha256(model.encode()).hexdigest()[:12]

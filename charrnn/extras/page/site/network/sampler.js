@@ -126,7 +126,9 @@ export class Sampler {
    * @throws {RangeError} Names the option that is out of range, or an unknown character.
    */
   generate({ sample = 0, ...options } = {}) {
-    const params = { ...this.model.facts.sampling, ...options };
+    const { sampling } = this.model.facts;
+    for (const name of Object.keys(options)) require(name in sampling, `${name}: no such option`);
+    const params = { ...sampling, ...options };
     const { length, start_text, temperature, seed, top_k, top_p, min_p, prime, until } = params;
     require(Number.isInteger(length) && length >= 0, "length: must be a whole number, 0 or more");
     require(temperature >= 0 && temperature < Infinity, "temperature: must be 0 or more");
@@ -143,7 +145,7 @@ export class Sampler {
     require(biases.every(([characters, bias]) => characters && Math.abs(bias) <= 100),
       "logit_bias: must have a number from -100 to 100 for each text of characters");
     require(until !== "", "until: must not be empty");
-    const startIds = this.vocabulary.encode(start_text);
+    const startIds = this.vocabulary.encodePrompt(start_text);
     const start = this.startState(startIds, prime === "text");
     const uniforms = new Uniforms(seed ?? Math.floor(Math.random() * 2 ** 32), sample);
     const newIds = this.write(start, params, uniforms, startIds);

@@ -59,6 +59,18 @@ export class Vocabulary {
     });
   }
 
+  /**
+   * Return the ids of a text to continue. Unknown typographic marks become a keyboard's, or the
+   * reverse.
+   *
+   * @throws {RangeError} Names the first other unknown character.
+   */
+  encodePrompt(text) {
+    const isMark = (character) => this.marks.has(character) || this.curly.has(character);
+    return this.fit(text).flatMap(({ text: character, ids }) =>
+      (ids.length && isMark(character) ? ids : Array.from(this.encode(character))));
+  }
+
   #findNearest(character, isClosing) {
     const keyboard = this.marks.get(character) ?? character;
     const withoutAccents = keyboard.normalize("NFKD").replace(/\p{M}/gu, "");
