@@ -163,6 +163,8 @@ def _find_problem(word: str, page: help_page.Page, line: CommandLine) -> str:
     is_file = first is not None and os.path.exists(word)
     if prefix == "~" and value is None and "." not in name and name in page.options:
         return "cannot be left out"
+    if word[:1].isspace():
+        return "starts with a blank; leave it out"
     if len(words := _split_options(word, page)) > 1:
         return f"holds several options; write each as a word of its own: {' '.join(words)}"
     if value is None and prefix != "~":
@@ -174,6 +176,8 @@ def _find_problem(word: str, page: help_page.Page, line: CommandLine) -> str:
     except Exception:  # a syntax error, or a number that is too long for Python
         if str(value).lstrip("+-").isdigit():
             return "is too large a number"
+        if str(value).startswith("{"):
+            return "is not valid in Hydra's grammar; write its names without quotes: {.:2,e:-1}"
         quoted = f"{prefix}{shorten(name)}=\"'...'\""
         return f"is not valid in Hydra's grammar; quote special characters: {quoted}"
     if override.is_sweep_override() and not is_multirun(line.words):
@@ -212,7 +216,7 @@ def _explain_bare_word(
     if is_file and before is None:
         return f"put it first, or write {first}={shorten(word)}"
     if is_file:
-        return 'give several paths as a list: "[one,two]"'
+        return 'give several paths as a list, if it takes them: "[one,two]"'
     if os.path.exists(path := " ".join([before or "", *filter(is_bare, words)])):
         return f"put a name with spaces in quotes: {shlex.quote(path)}"
     if parse_duration(word) and "budget" in page.options:
