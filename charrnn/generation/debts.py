@@ -113,13 +113,13 @@ class SingleDebts:
 
     def repay(self, scores: Floats, payback: Floats) -> None:
         weights = np.exp(scores)
-        total, factor = float(np.add.reduce(weights)), float(payback)
+        total, factor, values = weights.sum().item(), payback.item(), self._values
         numbers, probabilities = scores.data, weights.data
         for id_, place in self._places.items():
-            debt = self._values[place]
+            debt = values[place]
             if debt < 0 or self._pays[place]:
                 numbers[id_] += factor * debt
-            self._values[place] = min(debt + probabilities[id_] / total, HIGHEST)
+            values[place] = min(debt + probabilities[id_] / total, HIGHEST)
 
     def pay(self, id_: int) -> None:
         place = self._places.get(id_, -1)  # The last row is that of all other characters.

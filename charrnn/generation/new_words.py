@@ -77,10 +77,11 @@ class WordCosts:
 
     def subtract(self, logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the logits (N, V) less the costs. A single stream may have no first axis."""
-        costs = [*map(self._make_costs, self.nodes, self.costs)]
         if logits.ndim == 1:
-            return logits if costs[0] is None else logits - costs[0]
-        return logits - np.stack([self._free if row is None else row for row in costs])
+            costs = self._make_costs(self.nodes[0], self.costs[0])
+            return logits if costs is None else logits - costs
+        rows = map(self._make_costs, self.nodes, self.costs)
+        return logits - np.stack([self._free if row is None else row for row in rows])
 
     def _make_costs(self, node: int, cost: float) -> npt.NDArray[np.float32] | None:
         if node == STRANGE:
