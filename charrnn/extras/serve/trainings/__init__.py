@@ -1,0 +1,1 @@
+"""Networks that the server trains on texts of its clients."""

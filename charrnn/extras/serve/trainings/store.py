@@ -1,0 +1,182 @@
+"""The texts that a server trains on, on disk below outputs/serve/.
+
+ID/training.json   the name of the training, its state, and whose it is
+ID/NAME.txt        its text, beside which `charrnn train` writes the ids
+ID/run/            an ordinary run of `charrnn train`
+ID/log             the messages of its last process
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO
+
+from charrnn import files
+from charrnn.errors import to_one_line
+from charrnn.extras.serve.trainings.texts import check_name, read_text_facts
+from charrnn.runs.folder import LATEST
+from charrnn.say import say
+
+ROOT = files.OUTPUTS / "serve"
+RECORD, PART = "training.json", ".part"
+# The states of a training. A deleted one is no longer in the store.
+WAITING, TRAINING, STOPPED = "waiting", "training", "stopped"
+FAILED, READY, DELETED = "failed", "ready", "deleted"
+
+
+@dataclass
+class Training:
+    """A text and its network, as training.json has it.
+
+    Attributes:
+        file: the name of its text's file.
+        name: of the text and of the model.
+        owner: see `charrnn.extras.serve.trainings.clients`.
+        minutes: the time that training may take; None: chosen by the length of the text.
+        characters: of the text.
+        kind: "text", "list" or "code".
+        created: seconds since 1970.
+        seconds: that it has trained in all its turns.
+        is_shared: whether all clients may write with the model.
+        error: the line that says why it failed.
+    """
+
+    file: str
+    name: str
+    owner: str
+    minutes: float | None
+    characters: int
+    kind: str
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    created: float = field(default_factory=time.time)
+    state: str = WAITING
+    seconds: float = 0.0
+    is_shared: bool = False
+    error: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / self.id
+
+    @property
+    def text(self) -> Path:
+        return self.folder / self.file
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    @property
+    def model(self) -> Path:
+        """The model file, which is there after the first validation."""
+        return self.run / "model.safetensors"
+
+
+class Store:
+    """The trainings of a server. Its methods may be called in any thread.
+
+    Attributes:
+        changed: the condition that is notified when a training changes.
+    """
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition(threading.RLock())
+        self._trainings: dict[str, Training] = {}
+        self._lock: IO[str] | None = None  # of the folder, which belongs to one server at a time
+
+    def open(self, *, make: bool) -> bool:
+        """Read the trainings on disk. Return False if another server has the folder.
+
+        Args:
+            make: make the folder if it does not exist; otherwise there is nothing to read.
+        """
+        with self.changed:
+            if self._lock is not None or not (make or ROOT.is_dir()):
+                return True
+            self._lock = files.acquire_lock(ROOT / ".lock", wait=False)
+            if self._lock is None:
+                return False
+            for folder in sorted(ROOT.iterdir()):
+                if folder.suffix == PART:
+                    shutil.rmtree(folder, ignore_errors=True)
+                elif (folder / RECORD).is_file():
+                    self._read(folder)
+            self.changed.notify_all()
+            return True
+
+    def _read(self, folder: Path) -> None:
+        try:
+            training = Training(**json.loads((folder / RECORD).read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
+            say(f"skipped a training: {folder / RECORD}: cannot be read ({to_one_line(error)})")
+            return
+        self._trainings[folder.name] = training
+
+    def list_all(self) -> list[Training]:
+        """Return the trainings, with the oldest first."""
+        with self.changed:
+            return sorted(self._trainings.values(), key=lambda training: training.created)
+
+    def list_waiting(self) -> list[Training]:
+        """Return the waiting trainings, with the next one first: the one that has trained least."""
+        waiting = [training for training in self.list_all() if training.state == WAITING]
+        return sorted(waiting, key=lambda training: training.seconds)
+
+    def find(self, id_: str) -> Training | None:
+        with self.changed:
+            return self._trainings.get(id_)
+
+    @contextmanager
+    def receive_text(self) -> Iterator[Path]:
+        """Yield the path of a new text, which `add` takes. It is removed after the block."""
+        folder = ROOT / f"{secrets.token_hex(8)}{PART}"
+        files.make_folder(folder)
+        try:
+            yield folder / "text"
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def add(self, text: Path, name: str, owner: str, minutes: float | None) -> Training:
+        """Add a training to the queue. Raise InputError if its file is no text."""
+        name = check_name(name)
+        training = Training(f"{name}.txt", name, owner, minutes, *read_text_facts(text, name))
+        with self.changed, files.convert_write_errors(training.folder):
+            os.replace(text, text.with_name(training.file))
+            os.replace(text.parent, training.folder)
+            self.update(training)
+            self._trainings[training.id] = training
+        return training
+
+    def update(self, training: Training, **values: object) -> None:
+        """Change a training, and write it to the disk."""
+        with self.changed:
+            if training.state == DELETED:
+                return
+            vars(training).update(values)
+            with files.replace_file(training.folder / RECORD) as temporary:
+                temporary.write_text(json.dumps(asdict(training)))
+            self.changed.notify_all()
+
+    def remove(self, training: Training) -> None:
+        """Delete a training with all its files. Its process must have ended."""
+        with self.changed:
+            training.state = DELETED
+            self._trainings.pop(training.id, None)
+            self.changed.notify_all()
+        shutil.rmtree(training.folder, ignore_errors=True)
+        with suppress(OSError):
+            if LATEST.is_symlink() and not LATEST.exists():
+                LATEST.unlink()

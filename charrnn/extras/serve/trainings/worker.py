@@ -1,0 +1,155 @@
+"""Train the waiting texts in turn, each in a separate process."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from charrnn.errors import RunError
+from charrnn.extras.serve.trainings.store import (
+    DELETED,
+    FAILED,
+    READY,
+    ROOT,
+    TRAINING,
+    WAITING,
+    Store,
+    Training,
+)
+from charrnn.say import say
+
+WORDS: Sequence[str] = ()  # more words for each `charrnn train`
+TURN = 60.0  # seconds of training after which the next one has its turn
+_LOOK = 0.3  # seconds between two looks at the process
+_RETRY = 5.0  # seconds between two looks at a full disk
+_SIGNALLED = (143, 130, -15, -2)  # exit codes after SIGTERM and SIGINT
+# the end of an error's line, which has a command for a terminal
+_ADVICE = re.compile(r"; (the run is saved|there is no checkpoint yet|nothing was started).*")
+
+
+class Worker:
+    """The thread that trains.
+
+    Args:
+        min_free: bytes; no training starts if the disk has fewer.
+    """
+
+    def __init__(self, store: Store, min_free: int) -> None:
+        self._store, self._min_free = store, min_free
+        self._current: Training | None = None  # guarded by `store.changed`
+
+    def start(self) -> None:
+        # The thread need not be stopped: if the server ends, the process of a training ends too.
+        threading.Thread(target=self._run, name="trainings", daemon=True).start()
+
+    def has_space(self) -> bool:
+        """Return whether the disk has room for a training."""
+        with suppress(OSError):
+            return shutil.disk_usage(ROOT if ROOT.is_dir() else ".").free >= self._min_free
+        return False
+
+    def delete(self, training: Training) -> None:
+        """End a training at once, and delete all its files."""
+        changed = self._store.changed
+        with changed:
+            training.state = DELETED
+            changed.notify_all()
+            changed.wait_for(lambda: self._current is not training)
+        self._store.remove(training)
+
+    def _run(self) -> None:
+        while True:
+            training = self._wait_for_next()
+            try:
+                code = self._train(training)
+                self._settle(training, code)
+            except (OSError, RunError) as error:  # a full disk
+                say(f"{training.folder}: {error}")
+                time.sleep(_RETRY)
+            finally:
+                with self._store.changed:
+                    if training.state == TRAINING:
+                        training.state = WAITING
+                    self._current = None
+                    self._store.changed.notify_all()
+
+    def _wait_for_next(self) -> Training:
+        with self._store.changed:
+            while not (waiting := self._store.list_waiting()) or not self.has_space():
+                self._store.changed.wait(_RETRY if waiting else None)
+            # The record on the disk still says that it waits, for the next start of the server.
+            waiting[0].state, self._current = TRAINING, waiting[0]
+            return waiting[0]
+
+    def _train(self, training: Training) -> int:
+        """Train until the end, a stop, or the end of the turn. Return the exit code."""
+        started, began, had_model = time.time(), None, training.model.exists()
+        words = [f"data.input_txt={training.text}", *WORDS]
+        if training.minutes is not None:
+            words.append(f"budget={round(training.minutes * 60)}s")
+        command = [sys.executable, "-m", "charrnn.extras.serve.trainings.child"]
+        with (
+            open(training.log, "wb") as log,
+            subprocess.Popen(
+                [*command, str(training.run), *words],
+                stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+            ) as child,
+        ):  # fmt: skip
+            while child.poll() is None and training.state == TRAINING:
+                if began is None and _is_training_since(training, started):
+                    began = time.monotonic()
+                seconds = 0.0 if began is None else time.monotonic() - began
+                if began is not None and self._is_turn_over(training, seconds, had_model):
+                    break
+                with self._store.changed:
+                    self._store.changed.wait(_LOOK)
+            if training.state == DELETED:
+                child.kill()
+            assert child.stdin is not None
+            child.stdin.close()
+            code = child.wait()
+        training.seconds += 0.0 if began is None else time.monotonic() - began
+        return code
+
+    def _is_turn_over(self, training: Training, seconds: float, had_model: bool) -> bool:
+        """Return whether another training waits for its turn.
+
+        A turn also ends with the first network, if another training has none yet.
+        """
+        waiting = self._store.list_waiting()
+        is_first = not had_model and training.model.exists()
+        return any(seconds > TURN or (is_first and not other.model.exists()) for other in waiting)
+
+    def _settle(self, training: Training, code: int) -> None:
+        """Record how a process ended. The state has changed already if it was stopped."""
+        with self._store.changed:
+            if code == 0:
+                self._store.update(training, state=READY)
+            elif training.state != TRAINING:  # A client has stopped it.
+                self._store.update(training)
+            elif code in _SIGNALLED or not self.has_space():
+                self._store.update(training, state=WAITING)
+            else:
+                self._store.update(training, state=FAILED, error=_read_error(training, code))
+
+
+def _is_training_since(training: Training, started: float) -> bool:
+    """Return whether the first step is near: the run then starts to write metrics.csv."""
+    with suppress(OSError):
+        return (training.run / "metrics.csv").stat().st_mtime > started
+    return False
+
+
+def _read_error(training: Training, code: int) -> str:
+    """Return the last line of a process, which says why it ended."""
+    if code < 0:
+        return f"the training was killed (signal {-code}), perhaps for lack of memory"
+    lines = training.log.read_text("utf-8", "replace").strip().splitlines()
+    line = lines[-1] if lines else f"the training ended with exit code {code}"
+    return _ADVICE.sub("", line.removeprefix("charrnn train: "))
