@@ -41,6 +41,7 @@ from charrnn.extras.serve.scheduler import Outbox
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import ServedModel
 from charrnn.extras.serve.server import LimitRequests
+from charrnn.extras.serve.trainings import routes as trainings
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
 
@@ -209,6 +210,9 @@ def make_app(
         is_local: only this machine can connect; the server then checks the header `Host`.
     """
 
+    learn = is_local if options.learn is None else options.learn
+    learned = trainings.Trainings(options, is_local) if learn else None
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         loop = asyncio.get_running_loop()
@@ -219,6 +223,8 @@ def make_app(
 
         for served in models.values():
             served.scheduler.start(post)
+        if learned is not None:
+            learned.start()
         say(f"serving {', '.join(models)} at {address}")
         yield {"connections": {}, "options": options}
         end = threading.Timer(_GRACE, _end_process)
@@ -242,7 +248,11 @@ def make_app(
     )
     app.state.models, app.state.options = models, options
     app.state.num_taken = 0  # places in the queue
+    app.state.trainings = learned
     app.include_router(routes)
+    if learned is not None:
+        access: Any = {"dependencies": [Depends(_authorize)], "responses": _ERRORS}
+        app.include_router(trainings.routes, **access)
     app.get("/health", tags=["server"])(check_health)
     if cors := options.cors or []:
         app.add_middleware(
@@ -311,7 +321,7 @@ async def _refuse_validation(request: Request, error: Any) -> Response:
     message = first["msg"]
     if isinstance(error.body, bytes):  # The Content-Type is not JSON, as in a foreign page's form.
         message = "send JSON, with Content-Type: application/json"
-    elif error.body is None and first["type"] == "missing":
+    elif error.body is None and (first["type"], first["loc"][0]) == ("missing", "body"):
         message = "is empty; send a JSON object"
     elif first["type"] == "extra_forbidden":
         hint = suggest_name(str(param), CompletionRequest.model_fields, "; /docs lists them")

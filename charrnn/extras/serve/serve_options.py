@@ -29,6 +29,7 @@ MODELS = Range(
     lambda value: all(isinstance(paths, str | list) and paths for paths in value.values()),
     "takes a path for each name, or a list of paths for an ensemble",
 )
+AT_LEAST_HALF = Range(lambda value: value >= 0.5, "must be 0.5 or more")
 
 
 @dataclass(kw_only=True)
@@ -57,6 +58,11 @@ class ServeOptions:
     max_seconds: Annotated[float, POSITIVE]
     max_connections: Annotated[int, AT_LEAST_1]
     drain_seconds: Annotated[int, NOT_NEGATIVE]
+    learn: bool | None
+    max_text: Annotated[int, AT_LEAST_1]
+    max_trainings: Annotated[int, AT_LEAST_1]
+    max_minutes: Annotated[float | None, AT_LEAST_HALF]
+    min_free: Annotated[int, NOT_NEGATIVE]
 
     def check(self) -> None:
         check_device(self.device, self.engine, self.precision)

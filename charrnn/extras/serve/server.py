@@ -127,7 +127,9 @@ class LimitRequests:
             wrong = HTTPException(400, f"Host: {shorten(host)!r} is none of {known}")
             await make_error_response(wrong)(scope, receive, send)
             return
-        size, arrived, started, limit = 0, False, False, self._options.max_body
+        size, arrived, started = 0, False, False
+        is_text = scope["path"] == "/v1/trainings"
+        limit = self._options.max_text if is_text else self._options.max_body
 
         async def receive_within_limit() -> Message:
             nonlocal size, arrived

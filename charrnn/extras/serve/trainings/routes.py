@@ -1,0 +1,192 @@
+"""The routes below /v1/trainings: the server learns the texts of its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
+
+from charrnn.errors import RunError
+from charrnn.extras.serve.protocol import ASCIIJSONResponse, Refusal, RequestBody, as_json
+from charrnn.extras.serve.serve_options import ServeOptions
+from charrnn.extras.serve.trainings.progress import describe, describe_progress, stamp_files
+from charrnn.extras.serve.trainings.store import (
+    FAILED,
+    ROOT,
+    STOPPED,
+    TRAINING,
+    WAITING,
+    Store,
+    Training,
+)
+from charrnn.extras.serve.trainings.texts import check_name
+from charrnn.extras.serve.trainings.worker import Worker
+
+_MINUTES_ELSEWHERE = 2.0  # the default of `max_minutes` if other machines can reach the server
+_LOOK = 0.5  # seconds between two looks at the files of a training
+_LONGEST_STREAM = 25.0  # seconds of events; an EventSource then connects again
+_TEXT_BODY = {"requestBody": {"required": True, "content": {"text/plain": {}}}}
+
+
+class Trainings:
+    """The trainings of a server, and their limits."""
+
+    def __init__(self, options: ServeOptions, is_local: bool) -> None:
+        self.store = Store()
+        self.worker = Worker(self.store, options.min_free)
+        self.max_waiting = options.max_trainings
+        self.max_minutes = options.max_minutes or (None if is_local else _MINUTES_ELSEWHERE)
+        self.arriving = 0  # texts, which count as waiting
+
+    def start(self) -> None:
+        """Continue the trainings of the last server, if there are any."""
+        self.store.open(make=False)
+        self.worker.start()
+
+    def require_room(self) -> None:
+        """Raise Refusal if no further text can wait."""
+        if not self.store.open(make=True):
+            raise Refusal(503, f"another server of this machine trains in {ROOT}")
+        if len(self.store.list_waiting()) + self.arriving >= self.max_waiting:
+            raise Refusal(429, "too many texts are waiting; try again when one is ready")
+        if not self.worker.has_space():
+            raise Refusal(507, "the disk of the server is nearly full")
+
+
+def _get_trainings(request: Request) -> Trainings:
+    trainings: Trainings = request.app.state.trainings
+    return trainings
+
+
+def _find_training(request: Request, id: str) -> Training:
+    training = _get_trainings(request).store.find(id)
+    if training is None:
+        raise Refusal(404, "there is no such training", param="id")
+    return training
+
+
+def _refuse_foreign_origin(request: Request) -> None:
+    """Raise Refusal for a request of another website: a browser may send it without asking."""
+    origin, host = request.headers.get("origin"), request.headers.get("host")
+    if origin is not None and origin.partition("://")[2] != host:
+        raise Refusal(403, "Origin: another website may not change the trainings of this server")
+
+
+Found = Annotated[Training, Depends(_find_training)]
+_IS_WRITING = [Depends(_refuse_foreign_origin)]
+routes = APIRouter(prefix="/v1/trainings", tags=["trainings"])
+
+
+@routes.post("", status_code=201, dependencies=_IS_WRITING, openapi_extra=_TEXT_BODY)
+async def create_training(
+    request: Request,
+    name: Annotated[str, Query(description="of the text and of the model")],
+    minutes: Annotated[float | None, Query(ge=0.5, le=10_080, description="time to train")] = None,
+) -> Response:
+    """Add a text to the queue. The body of the request is the text, in UTF-8."""
+    trainings, name = _get_trainings(request), check_name(name)
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        raise Refusal(415, "send the text alone, as the body of the request")
+    try:
+        trainings.require_room()
+        trainings.arriving += 1
+        try:
+            training = await _receive(request, trainings, name, minutes)
+        finally:
+            trainings.arriving -= 1
+    except ClientDisconnect:
+        raise Refusal(400, "the end of the text is missing") from None
+    except (OSError, RunError) as error:
+        raise Refusal(507, f"the text cannot be stored: {error}") from None
+    return ASCIIJSONResponse(describe(training, trainings.store), 201)
+
+
+async def _receive(
+    request: Request, trainings: Trainings, name: str, minutes: float | None
+) -> Training:
+    """Write the body to the disk while it arrives, and add it to the queue."""
+    with trainings.store.receive_text() as path:
+        with open(path, "wb") as file:
+            async for piece in request.stream():
+                file.write(piece)
+        limit = trainings.max_minutes
+        minutes = min(minutes or limit, limit) if limit is not None else minutes
+        return await asyncio.to_thread(trainings.store.add, path, name, "", minutes)
+
+
+@routes.get("")
+def list_trainings(request: Request) -> Response:
+    """List the trainings."""
+    trainings = _get_trainings(request)
+    listed = [describe(training, trainings.store) for training in trainings.store.list_all()]
+    return ASCIIJSONResponse({"data": listed, "max_minutes": trainings.max_minutes})
+
+
+@routes.get("/{id}")
+async def show_training(request: Request, training: Found) -> Response:
+    """Show a training, its network, its losses, and the samples of its validations.
+
+    With `Accept: text/event-stream`, as an EventSource sends it, the response is a stream of
+    server-sent events. Each event is the whole description, after a change.
+    """
+    store = _get_trainings(request).store
+    if "text/event-stream" in request.headers.get("accept", ""):
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        events = _stream_events(request, training, store)
+        return StreamingResponse(events, headers=headers, media_type="text/event-stream")
+    return ASCIIJSONResponse(await asyncio.to_thread(_describe_all, training, store))
+
+
+def _describe_all(training: Training, store: Store) -> dict[str, Any]:
+    return {**describe(training, store), **describe_progress(training)}
+
+
+async def _stream_events(
+    request: Request, training: Training, store: Store
+) -> AsyncIterator[bytes]:
+    sent, end = None, time.monotonic() + _LONGEST_STREAM
+    # A server that was told to stop waits for its open requests, and says so here.
+    cycle = request.scope["state"]["connection"].cycle
+    keeps_alive = cycle.keep_alive
+    while time.monotonic() < end and cycle.keep_alive == keeps_alive:
+        if store.find(training.id) is None:
+            return
+        stamp = (describe(training, store), stamp_files(training))
+        if stamp != sent:
+            sent = stamp
+            body = await asyncio.to_thread(_describe_all, training, store)
+            yield b"data: " + as_json(body) + b"\n\n"
+        await asyncio.sleep(_LOOK)
+
+
+class TrainingChange(RequestBody):
+    """The body of `PATCH /v1/trainings/{id}`."""
+
+    state: Literal["stopped", "waiting"] | None = None
+    name: str | None = None
+
+
+@routes.patch("/{id}", dependencies=_IS_WRITING)
+def change_training(request: Request, training: Found, body: TrainingChange) -> Response:
+    """Stop a training (`stopped`), let it continue (`waiting`), or give it another name."""
+    store = _get_trainings(request).store
+    if body.name is not None:
+        store.update(training, name=check_name(body.name))
+    with store.changed:
+        if body.state == STOPPED and training.state in (WAITING, TRAINING):
+            store.update(training, state=STOPPED)
+        if body.state == WAITING and training.state in (STOPPED, FAILED):
+            store.update(training, state=WAITING, error=None)
+    return ASCIIJSONResponse(describe(training, store))
+
+
+@routes.delete("/{id}", status_code=204, dependencies=_IS_WRITING)
+def delete_training(request: Request, training: Found) -> Response:
+    """Delete a training: its text, its model, and all other files."""
+    _get_trainings(request).worker.delete(training)
+    return Response(status_code=204)
