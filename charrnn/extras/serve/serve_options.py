@@ -59,6 +59,7 @@ class ServeOptions:
     max_connections: Annotated[int, AT_LEAST_1]
     drain_seconds: Annotated[int, NOT_NEGATIVE]
     learn: bool | None
+    teacher_token: Annotated[str | None, TEXT, NOT_EMPTY]
     max_text: Annotated[int, AT_LEAST_1]
     max_trainings: Annotated[int, AT_LEAST_1]
     max_minutes: Annotated[float | None, AT_LEAST_HALF]

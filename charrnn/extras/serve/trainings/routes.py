@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from charrnn.errors import RunError
 from charrnn.extras.serve.protocol import ASCIIJSONResponse, Refusal, RequestBody, as_json
 from charrnn.extras.serve.serve_options import ServeOptions
+from charrnn.extras.serve.trainings.clients import Client, identify
 from charrnn.extras.serve.trainings.progress import describe, describe_progress, stamp_files
 from charrnn.extras.serve.trainings.store import (
     FAILED,
@@ -63,9 +64,13 @@ def _get_trainings(request: Request) -> Trainings:
     return trainings
 
 
-def _find_training(request: Request, id: str) -> Training:
+Identified = Annotated[Client, Depends(identify)]
+
+
+def _find_training(request: Request, client: Identified, id: str) -> Training:
+    """Return a training. Raise Refusal if there is none, or if it is another client's."""
     training = _get_trainings(request).store.find(id)
-    if training is None:
+    if training is None or not client.may_change(training):
         raise Refusal(404, "there is no such training", param="id")
     return training
 
@@ -85,6 +90,7 @@ routes = APIRouter(prefix="/v1/trainings", tags=["trainings"])
 @routes.post("", status_code=201, dependencies=_IS_WRITING, openapi_extra=_TEXT_BODY)
 async def create_training(
     request: Request,
+    client: Identified,
     name: Annotated[str, Query(description="of the text and of the model")],
     minutes: Annotated[float | None, Query(ge=0.5, le=10_080, description="time to train")] = None,
 ) -> Response:
@@ -96,39 +102,58 @@ async def create_training(
         trainings.require_room()
         trainings.arriving += 1
         try:
-            training = await _receive(request, trainings, name, minutes)
+            training = await _receive(request, client, name, minutes)
         finally:
             trainings.arriving -= 1
     except ClientDisconnect:
         raise Refusal(400, "the end of the text is missing") from None
     except (OSError, RunError) as error:
         raise Refusal(507, f"the text cannot be stored: {error}") from None
-    return ASCIIJSONResponse(describe(training, trainings.store), 201)
+    return _respond(client, _describe_for(client, training, trainings.store), 201)
 
 
-async def _receive(
-    request: Request, trainings: Trainings, name: str, minutes: float | None
-) -> Training:
+def _respond(client: Client, content: dict[str, Any], status: int = 200) -> Response:
+    response = ASCIIJSONResponse(content, status)
+    client.remember(response)
+    return response
+
+
+def _describe_for(client: Client, training: Training, store: Store) -> dict[str, Any]:
+    return {**describe(training, store), "is_mine": client.owns(training)}
+
+
+async def _receive(request: Request, client: Client, name: str, minutes: float | None) -> Training:
     """Write the body to the disk while it arrives, and add it to the queue."""
+    trainings = _get_trainings(request)
     with trainings.store.receive_text() as path:
         with open(path, "wb") as file:
             async for piece in request.stream():
                 file.write(piece)
         limit = trainings.max_minutes
-        minutes = min(minutes or limit, limit) if limit is not None else minutes
-        return await asyncio.to_thread(trainings.store.add, path, name, "", minutes)
+        if limit is not None and (minutes is None or not client.is_teacher):
+            minutes = min(minutes or limit, limit)
+        return await asyncio.to_thread(trainings.store.add, path, name, client.owner, minutes)
 
 
 @routes.get("")
-def list_trainings(request: Request) -> Response:
-    """List the trainings."""
+def list_trainings(request: Request, client: Identified) -> Response:
+    """List the trainings of this browser, or all for the teacher.
+
+    The browser gets a cookie with three words. With `Charrnn-Words: THREE WORDS`, another browser
+    gets the same trainings.
+    """
     trainings = _get_trainings(request)
-    listed = [describe(training, trainings.store) for training in trainings.store.list_all()]
-    return ASCIIJSONResponse({"data": listed, "max_minutes": trainings.max_minutes})
+    listed = [
+        _describe_for(client, training, trainings.store)
+        for training in trainings.store.list_all()
+        if client.may_change(training)
+    ]
+    facts = {"words": client.words, "is_teacher": client.is_teacher}
+    return _respond(client, {"data": listed, "max_minutes": trainings.max_minutes, **facts})
 
 
 @routes.get("/{id}")
-async def show_training(request: Request, training: Found) -> Response:
+async def show_training(request: Request, client: Identified, training: Found) -> Response:
     """Show a training, its network, its losses, and the samples of its validations.
 
     With `Accept: text/event-stream`, as an EventSource sends it, the response is a stream of
@@ -137,18 +162,20 @@ async def show_training(request: Request, training: Found) -> Response:
     store = _get_trainings(request).store
     if "text/event-stream" in request.headers.get("accept", ""):
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        events = _stream_events(request, training, store)
+        events = _stream_events(request, client, training)
         return StreamingResponse(events, headers=headers, media_type="text/event-stream")
-    return ASCIIJSONResponse(await asyncio.to_thread(_describe_all, training, store))
+    content = await asyncio.to_thread(_describe_all, client, training, store)
+    return _respond(client, content)
 
 
-def _describe_all(training: Training, store: Store) -> dict[str, Any]:
-    return {**describe(training, store), **describe_progress(training)}
+def _describe_all(client: Client, training: Training, store: Store) -> dict[str, Any]:
+    return {**_describe_for(client, training, store), **describe_progress(training)}
 
 
 async def _stream_events(
-    request: Request, training: Training, store: Store
+    request: Request, client: Client, training: Training
 ) -> AsyncIterator[bytes]:
+    store = _get_trainings(request).store
     sent, end = None, time.monotonic() + _LONGEST_STREAM
     # A server that was told to stop waits for its open requests, and says so here.
     cycle = request.scope["state"]["connection"].cycle
@@ -159,7 +186,7 @@ async def _stream_events(
         stamp = (describe(training, store), stamp_files(training))
         if stamp != sent:
             sent = stamp
-            body = await asyncio.to_thread(_describe_all, training, store)
+            body = await asyncio.to_thread(_describe_all, client, training, store)
             yield b"data: " + as_json(body) + b"\n\n"
         await asyncio.sleep(_LOOK)
 
@@ -169,20 +196,25 @@ class TrainingChange(RequestBody):
 
     state: Literal["stopped", "waiting"] | None = None
     name: str | None = None
+    is_shared: bool | None = None
 
 
 @routes.patch("/{id}", dependencies=_IS_WRITING)
-def change_training(request: Request, training: Found, body: TrainingChange) -> Response:
-    """Stop a training (`stopped`), let it continue (`waiting`), or give it another name."""
+def change_training(
+    request: Request, client: Identified, training: Found, body: TrainingChange
+) -> Response:
+    """Stop a training (`stopped`), let it continue (`waiting`), rename it, or share its model."""
     store = _get_trainings(request).store
     if body.name is not None:
         store.update(training, name=check_name(body.name))
+    if body.is_shared is not None:
+        store.update(training, is_shared=body.is_shared)
     with store.changed:
         if body.state == STOPPED and training.state in (WAITING, TRAINING):
             store.update(training, state=STOPPED)
         if body.state == WAITING and training.state in (STOPPED, FAILED):
             store.update(training, state=WAITING, error=None)
-    return ASCIIJSONResponse(describe(training, store))
+    return _respond(client, _describe_for(client, training, store))
 
 
 @routes.delete("/{id}", status_code=204, dependencies=_IS_WRITING)

@@ -175,6 +175,7 @@ def test_other_machines_need_leave_to_let_it_learn(
         url = f"http://127.0.0.1:{http.base_url.port}{URL}"
         assert http.get(url).status_code == 401
         http.headers["Authorization"] = "Bearer sesame"
-        assert http.get(url).json() == {"data": [], "max_minutes": 2}
+        listed = http.get(url).json()
+        assert (listed["data"], listed["max_minutes"], listed["is_teacher"]) == ([], 2, True)
         refused = http.post(url, params={"name": "x"}, content=b"text")
         assert (refused.status_code, "disk" in refused.text) == (507, True)
