@@ -42,6 +42,8 @@ from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import ServedModel
 from charrnn.extras.serve.server import LimitRequests
 from charrnn.extras.serve.trainings import routes as trainings
+from charrnn.extras.serve.trainings.clients import identify
+from charrnn.extras.serve.trainings.teaching import Trainings
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
 
@@ -81,21 +83,27 @@ routes = APIRouter(
 )
 
 
-def _get_model(request: Request, name: str | None) -> ServedModel:
+async def _get_model(request: Request, name: str | None) -> ServedModel:
     """Return the model with this name, or the first model if the name is None."""
     models: dict[str, ServedModel] = request.app.state.models
-    if name is None:
+    if name is None and models:
         return next(iter(models.values()))
-    if name not in models:
-        message = f"there is no model {shorten(name)!r}; this server has {', '.join(models)}"
-        raise Refusal(404, message, param="model", code="model_not_found")
-    return models[name]
+    if name in models:
+        return models[name]
+    if (learned := request.app.state.trainings) is not None:
+        served = await asyncio.to_thread(learned.find_model, identify(request), name)
+        if served is not None:
+            return served
+    message = f"there is no model {shorten(name)!r}; this server has {', '.join(models) or 'none'}"
+    raise Refusal(404, message, param="model", code="model_not_found")
 
 
 @routes.get("/v1/models")
 async def list_models(request: Request) -> Response:
     """List the models of this server, and the default sampling parameters."""
     cards = [served.to_card() for served in request.app.state.models.values()]
+    if (learned := request.app.state.trainings) is not None:
+        cards += await asyncio.to_thread(learned.list_cards, identify(request))
     return ASCIIJSONResponse(
         {"object": "list", "data": cards, "sampling": asdict(SamplingParams())}
     )
@@ -104,7 +112,7 @@ async def list_models(request: Request) -> Response:
 @routes.get("/v1/models/{name:path}")
 async def show_model(request: Request, name: str) -> Response:
     """Show one model."""
-    return ASCIIJSONResponse(_get_model(request, name).to_card())
+    return ASCIIJSONResponse((await _get_model(request, name)).to_card())
 
 
 @contextlib.contextmanager
@@ -123,7 +131,7 @@ def _take_places(request: Request, number: int) -> Iterator[None]:
 
 async def _start_answer(request: Request, body: CompletionRequest) -> AsyncIterator[Answer]:
     """Start the completions, and cancel them when the response is sent or the client leaves."""
-    served, options = _get_model(request, body.model), request.app.state.options
+    served, options = await _get_model(request, body.model), request.app.state.options
     check_limits(body, options)
     with (
         _take_places(request, body.n),
@@ -150,7 +158,7 @@ async def _open_text(request: Request, body: TextRequest) -> AsyncIterator[Serve
     limit = request.app.state.options.max_prompt
     if len(body.text) > limit:
         raise InputError(f"text: has {len(body.text):,} characters; at most {limit:,} are allowed")
-    served = _get_model(request, body.model)
+    served = await _get_model(request, body.model)
     with _take_places(request, 1):
         yield served
 
@@ -210,8 +218,7 @@ def make_app(
         is_local: only this machine can connect; the server then checks the header `Host`.
     """
 
-    learn = is_local if options.learn is None else options.learn
-    learned = trainings.Trainings(options, is_local) if learn else None
+    learned = Trainings(options, is_local, models) if options.learn else None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -224,8 +231,8 @@ def make_app(
         for served in models.values():
             served.scheduler.start(post)
         if learned is not None:
-            learned.start()
-        say(f"serving {', '.join(models)} at {address}")
+            learned.start(post)
+        say(f"serving {', '.join(models) or 'no model yet'} at {address}")
         yield {"connections": {}, "options": options}
         end = threading.Timer(_GRACE, _end_process)
         end.daemon = True

@@ -20,6 +20,7 @@ from charrnn.errors import (
     terminate,
 )
 from charrnn.extras.serve.serve_options import ServeOptions
+from charrnn.files import shorten_path
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -79,6 +80,12 @@ def _serve(options: ServeOptions) -> None:
         if options.token is None and not ip.is_loopback:
             who = "anyone who can reach this machine can use the server"
             say(f"host={options.host}: {who}; CHARRNN_TOKEN=WORD charrnn serve asks them for WORD")
+        options.learn = ip.is_loopback if options.learn is None else options.learn
+        if not models and not options.learn:
+            raise InputError(
+                "there is no model yet: train one (charrnn train my.txt), name one "
+                "(checkpoint=FILE), or let the server learn texts (learn=true)"
+            )
         served = {name: ServedModel(name, model, options) for name, model in models.items()}
         app = make_app(served, options, address=f"http://{host}:{port}", is_local=ip.is_loopback)
         serve(app, listening, options.drain_seconds)
@@ -104,6 +111,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _read_models(options: ServeOptions) -> dict[str, Trained]:
+    """Return the models by their names; none if no run has a model yet."""
     from charrnn.models.trained import select_counts
     from charrnn.runs.model_lookup import read_models
     from charrnn.text.training_text import get_corpus_name
@@ -111,6 +119,24 @@ def _read_models(options: ServeOptions) -> dict[str, Trained]:
     if options.models:
         models = {name: read_models(path) for name, path in options.models.items()}
     else:
-        model = read_models(options.checkpoint, options.weights)
+        path = options.checkpoint or _find_newest()
+        if path is None:
+            return {}
+        model = read_models(path, options.weights)
         models = {get_corpus_name(model.facts) or "charrnn": model}
     return {name: select_counts(model, options.counts) for name, model in models.items()}
+
+
+def _find_newest() -> str | None:
+    """Return the newest run with a model, or its sweep. Models of clients are private."""
+    from charrnn.extras.serve.trainings.store import ROOT
+    from charrnn.runs.folder import is_sweep
+    from charrnn.runs.model_lookup import MODEL_FILES, find_runs_by_age
+
+    learned = ROOT.resolve()
+    for run in find_runs_by_age():
+        if learned not in run.parents and any((run / name).is_file() for name in MODEL_FILES):
+            path = shorten_path(run.parent if is_sweep(run.parent) else run)
+            say(f"the newest model: {path}")
+            return path
+    return None

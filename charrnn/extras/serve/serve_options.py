@@ -64,6 +64,7 @@ class ServeOptions:
     max_trainings: Annotated[int, AT_LEAST_1]
     max_minutes: Annotated[float | None, AT_LEAST_HALF]
     min_free: Annotated[int, NOT_NEGATIVE]
+    max_loaded: Annotated[int, AT_LEAST_1]
 
     def check(self) -> None:
         check_device(self.device, self.engine, self.precision)

@@ -13,50 +13,22 @@ from starlette.requests import ClientDisconnect
 
 from charrnn.errors import RunError
 from charrnn.extras.serve.protocol import ASCIIJSONResponse, Refusal, RequestBody, as_json
-from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.trainings.clients import Client, identify
 from charrnn.extras.serve.trainings.progress import describe, describe_progress, stamp_files
 from charrnn.extras.serve.trainings.store import (
     FAILED,
-    ROOT,
     STOPPED,
     TRAINING,
     WAITING,
     Store,
     Training,
 )
+from charrnn.extras.serve.trainings.teaching import Trainings
 from charrnn.extras.serve.trainings.texts import check_name
-from charrnn.extras.serve.trainings.worker import Worker
 
-_MINUTES_ELSEWHERE = 2.0  # the default of `max_minutes` if other machines can reach the server
 _LOOK = 0.5  # seconds between two looks at the files of a training
 _LONGEST_STREAM = 25.0  # seconds of events; an EventSource then connects again
 _TEXT_BODY = {"requestBody": {"required": True, "content": {"text/plain": {}}}}
-
-
-class Trainings:
-    """The trainings of a server, and their limits."""
-
-    def __init__(self, options: ServeOptions, is_local: bool) -> None:
-        self.store = Store()
-        self.worker = Worker(self.store, options.min_free)
-        self.max_waiting = options.max_trainings
-        self.max_minutes = options.max_minutes or (None if is_local else _MINUTES_ELSEWHERE)
-        self.arriving = 0  # texts, which count as waiting
-
-    def start(self) -> None:
-        """Continue the trainings of the last server, if there are any."""
-        self.store.open(make=False)
-        self.worker.start()
-
-    def require_room(self) -> None:
-        """Raise Refusal if no further text can wait."""
-        if not self.store.open(make=True):
-            raise Refusal(503, f"another server of this machine trains in {ROOT}")
-        if len(self.store.list_waiting()) + self.arriving >= self.max_waiting:
-            raise Refusal(429, "too many texts are waiting; try again when one is ready")
-        if not self.worker.has_space():
-            raise Refusal(507, "the disk of the server is nearly full")
 
 
 def _get_trainings(request: Request) -> Trainings:
@@ -205,8 +177,8 @@ def change_training(
 ) -> Response:
     """Stop a training (`stopped`), let it continue (`waiting`), rename it, or share its model."""
     store = _get_trainings(request).store
-    if body.name is not None:
-        store.update(training, name=check_name(body.name))
+    if body.name is not None and (name := check_name(body.name)) != training.name:
+        store.update(training, name=store.find_free_name(name))
     if body.is_shared is not None:
         store.update(training, is_shared=body.is_shared)
     with store.changed:
@@ -220,5 +192,7 @@ def change_training(
 @routes.delete("/{id}", status_code=204, dependencies=_IS_WRITING)
 def delete_training(request: Request, training: Found) -> Response:
     """Delete a training: its text, its model, and all other files."""
-    _get_trainings(request).worker.delete(training)
+    trainings = _get_trainings(request)
+    trainings.worker.delete(training)
+    trainings.models.forget(training)
     return Response(status_code=204)

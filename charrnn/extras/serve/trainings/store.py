@@ -8,13 +8,14 @@ ID/log             the messages of its last process
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,7 +34,7 @@ WAITING, TRAINING, STOPPED = "waiting", "training", "stopped"
 FAILED, READY, DELETED = "failed", "ready", "deleted"
 
 
-@dataclass
+@dataclass(eq=False)
 class Training:
     """A text and its network, as training.json has it.
 
@@ -88,11 +89,15 @@ class Training:
 class Store:
     """The trainings of a server. Its methods may be called in any thread.
 
+    Args:
+        reserved: names that no training may have.
+
     Attributes:
         changed: the condition that is notified when a training changes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reserved: Collection[str] = ()) -> None:
+        self._reserved = reserved
         self.changed = threading.Condition(threading.RLock())
         self._trainings: dict[str, Training] = {}
         self._lock: IO[str] | None = None  # of the folder, which belongs to one server at a time
@@ -154,11 +159,19 @@ class Store:
         name = check_name(name)
         training = Training(f"{name}.txt", name, owner, minutes, *read_text_facts(text, name))
         with self.changed, files.convert_write_errors(training.folder):
+            training.name = self.find_free_name(name)
             os.replace(text, text.with_name(training.file))
             os.replace(text.parent, training.folder)
             self.update(training)
             self._trainings[training.id] = training
         return training
+
+    def find_free_name(self, name: str) -> str:
+        """Return a name, with a number if a model or another training has it."""
+        with self.changed:
+            taken = {training.name for training in self._trainings.values()} | {*self._reserved}
+        numbered = (f"{name} {number}" for number in itertools.count(2))
+        return name if name not in taken else next(n for n in numbered if n not in taken)
 
     def update(self, training: Training, **values: object) -> None:
         """Change a training, and write it to the disk."""

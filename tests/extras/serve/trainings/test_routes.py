@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.extras.serve.servers import Server, serving_main, until
-from tests.extras.serve.trainings.tiny import TINY, write_text
+from tests.extras.serve.servers import Server, serving_main
+from tests.extras.serve.trainings.tiny import TINY, until, write_text
 
 PATCH = f"""
 import charrnn.extras.serve.trainings.worker as workers
-workers.WORDS, workers.TURN = {TINY!r}, 3
+workers.WORDS = {TINY!r}
 """
 URL = "/v1/trainings"
 

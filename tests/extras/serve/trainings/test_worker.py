@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,7 @@ import pytest
 from charrnn.errors import InputError
 from charrnn.extras.serve.trainings.texts import check_name, read_text_facts
 from charrnn.runs.summary import Summary
-from tests.extras.serve.trainings.tiny import SENTENCE, TINY, training_in, write_text
-
-
-def until(holds: Callable[[], object], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+from tests.extras.serve.trainings.tiny import SENTENCE, TINY, training_in, until, write_text
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

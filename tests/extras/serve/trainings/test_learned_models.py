@@ -1,0 +1,105 @@
+"""Writing with learned models, on a server that starts without any."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charrnn.__main__ import main
+from charrnn.model import Model
+from charrnn.runs.model_lookup import read_model
+from tests.extras.serve.servers import serving
+from tests.extras.serve.trainings.test_routes import PATCH, URL, add
+from tests.extras.serve.trainings.tiny import until, write_text
+
+NEEDED = ("fastapi", "uvicorn", "fastapi_offline")
+TEACHER = {"Charrnn-Teacher": "t"}
+OPTIONS = ("max_loaded=1", "min_free=0", "teacher_token=t")
+
+
+def complete(http: Any, **body: Any) -> Any:
+    return http.post("/v1/completions", json={"prompt": "the", "seed": 1, **body})
+
+
+def list_models(http: Any, **options: Any) -> list[str]:
+    return [card["id"] for card in http.get("/v1/models", **options).json()["data"]]
+
+
+def test_learned_models_write_for_those_who_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    httpx = pytest.importorskip("httpx")
+    for name in NEEDED:
+        pytest.importorskip(name)
+    monkeypatch.chdir(tmp_path)
+    with serving(*OPTIONS, patch=PATCH) as server:
+        anna, ben = (httpx.Client(base_url=server.url, timeout=60) for _ in range(2))
+        anna.get(URL)
+        assert "serving no model yet at" in server.lines[0]
+        assert list_models(anna) == []
+        assert complete(anna).json()["error"]["code"] == "model_not_found"
+        ids = [add(anna, "cats", write_text(n)).json()["id"] for n in (1, 2)]
+        until(lambda: anna.get(f"{URL}/{ids[0]}").json()["has_model"])
+        assert complete(anna, model="cats").status_code == 200  # while it trains
+        until(lambda: {t["state"] for t in anna.get(URL).json()["data"]} == {"ready"}, 240)
+        # The text is that of the model file, also in a stream that outlives the model in memory.
+        files = [read_model(f"outputs/serve/{id_}/run") for id_ in ids]
+        first, second = (Model(f).generate(500, "the", seed=1, temperature=1) for f in files)
+        assert first != second
+        body = {"model": "cats", "max_tokens": 500, "prompt": "the", "seed": 1, "stream": True}
+        with anna.stream("POST", "/v1/completions", json=body) as answer:
+            lines = answer.iter_lines()
+            begun = [next(lines)]
+            other = complete(anna, model="cats 2", max_tokens=500).json()
+            events = [line for line in [*begun, *lines] if line.startswith("data: {")]
+        written = [json.loads(event[6:])["choices"][0]["text"] for event in events]
+        assert ("".join(written), other["choices"][0]["text"]) == (first, second)
+        assert anna.post("/v1/lines", json={"text": "x", "model": "cats"}).json() == {"lines": []}
+        # A removed model leaves no thread behind.
+        threads = Path(f"/proc/{server.process.pid}/task")
+        complete(anna, model="cats")
+        before = len([*threads.iterdir()])
+        for n in range(10):
+            complete(anna, model=("cats", "cats 2")[n % 2])
+        until(lambda: len([*threads.iterdir()]) <= before + 1)
+        # Others need the owner's leave.
+        assert (list_models(anna), list_models(ben)) == (["cats 2", "cats"], [])
+        assert list_models(ben, headers=TEACHER) == ["cats 2", "cats"]
+        assert complete(ben, model="cats").status_code == 404
+        assert complete(ben).status_code == 404
+        anna.patch(f"{URL}/{ids[0]}", json={"is_shared": True, "name": "Katzen"})
+        assert list_models(ben) == ["Katzen"]
+        shared = complete(ben).json()
+        assert (shared["model"], complete(ben, model="cats 2").status_code) == ("Katzen", 404)
+        assert ben.delete(f"{URL}/{ids[0]}").status_code == 404
+        renamed = anna.patch(f"{URL}/{ids[1]}", json={"name": "Katzen"}).json()
+        assert renamed["name"] == "Katzen 2"
+        assert anna.delete(f"{URL}/{ids[1]}").status_code == 204
+        assert complete(anna, model="Katzen 2").status_code == 404
+        assert "libtorch" not in Path(f"/proc/{server.process.pid}/maps").read_text()
+        cookies = dict(anna.cookies)
+        assert server.stop() == 0
+        assert len(server.lines) == 1, server.lines
+        anna.close()
+        ben.close()
+    # A new server does not offer a learned model as its own, but to its owner.
+    with serving(*OPTIONS) as server, httpx.Client(base_url=server.url, cookies=cookies) as anna:
+        assert "serving no model yet at" in server.lines[0]
+        assert anna.get(URL).json()["data"][0]["name"] == "Katzen"
+        assert complete(anna).json()["model"] == "Katzen"
+
+
+def test_without_a_model_it_needs_leave_to_learn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in NEEDED:
+        pytest.importorskip(name)
+    monkeypatch.chdir(tmp_path)
+    for words in (("learn=false",), ("host=0.0.0.0", "token=x")):
+        assert main(["serve", "port=0", *words]) == 2
+        line = capfd.readouterr().err
+        assert line.startswith("charrnn serve: there is no model yet: train one")
+        assert line.count("\n") == 1
