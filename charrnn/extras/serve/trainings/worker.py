@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
 import subprocess
@@ -130,13 +132,15 @@ class Worker:
         """Record how a process ended. The state has changed already if it was stopped."""
         with self._store.changed:
             if code == 0:
-                self._store.update(training, state=READY)
+                self._store.update(training, state=READY, error=None)
             elif training.state != TRAINING:  # A client has stopped it.
                 self._store.update(training)
-            elif code in _SIGNALLED or not self.has_space():
-                self._store.update(training, state=WAITING)
+            elif code in _SIGNALLED:
+                self._store.update(training, state=WAITING, error=None)
             else:
-                self._store.update(training, state=FAILED, error=_read_error(training, code))
+                error = _read_error(training, code)
+                is_full = os.strerror(errno.ENOSPC) in error or not self.has_space()
+                self._store.update(training, state=WAITING if is_full else FAILED, error=error)
 
 
 def _is_training_since(training: Training, started: float) -> bool:

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from charrnn.errors import InputError
+from charrnn.extras.serve.trainings.progress import describe_progress
+from charrnn.extras.serve.trainings.store import Training
 from charrnn.extras.serve.trainings.texts import check_name, read_text_facts
 from charrnn.runs.summary import Summary
 from tests.extras.serve.trainings.tiny import SENTENCE, TINY, training_in, until, write_text
+from tests.training.test_faults import fill, mounted
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -81,6 +84,24 @@ def test_a_training_ends_when_its_server_is_gone(tmp_path: Path) -> None:
     assert (run_of(tmp_path) / "checkpoints/last.ckpt").exists()
 
 
+@pytest.mark.slow
+def test_a_training_waits_for_room_on_the_disk(tmp_path: Path) -> None:
+    small, whole = tmp_path / "small", tmp_path / "whole"
+    whole.mkdir()
+    with mounted(small, "-t", "tmpfs", "-o", "size=4m", "none"):
+        with training_in(small, min_free=100_000) as trainer, training_in(whole) as other:
+            for each in (trainer, other):
+                each.do(f"add('cats', {write_text()!r})")
+            until(lambda: len(Summary(run_of(small)).rows) > 20)
+            fill(small)
+            log = run_of(small).parent / "log"
+            until(lambda: "No space left on device" in log.read_text())
+            assert states(small) == ["waiting"]
+            (small / "ballast").unlink()
+            until(lambda: states(small) == states(whole) == ["ready"])
+        assert results(run_of(small)) == results(run_of(whole))
+
+
 def test_trainings_take_turns_and_a_failed_one_holds_up_nobody(tmp_path: Path) -> None:
     with training_in(tmp_path, turn=4) as trainer:
         trainer.do(f"with store.changed: add('cats0', {write_text()!r}).file = 'none.txt'")
@@ -146,3 +167,20 @@ def test_kinds_of_text_and_names(tmp_path: Path) -> None:
     for name in ("", " ", "../x", "a/b", "a\\b", ".", "<b>", "a&b", "a\0", "a\u202eb", "x" * 51):
         with pytest.raises(InputError, match="name: "):
             check_name(name)
+
+
+def test_the_time_that_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told after ten seconds of training."""
+    monkeypatch.chdir(tmp_path)
+    training = Training("cats.txt", "cats", "me", None, 1000, "text")
+    (training.run / ".hydra").mkdir(parents=True)
+    assert describe_progress(training)["seconds_left"] is None
+    model = "{kind: gru, num_layers: 2, hidden_size: 8}"
+    config = f"model: {model}\ndata: {{batch_size: 5, seq_length: 20}}\ntrainer: {{max_steps: 300}}"
+    (training.run / ".hydra/config.yaml").write_text(config)
+    for step, left in ((1, None), (99, None), (100, 20.0), (300, 0.0)):
+        rows = f"step,train/loss,characters_per_second\n1,4.5,1000\n{step},2.5,1000\n"
+        (training.run / "metrics.csv").write_text(rows)
+        assert describe_progress(training)["seconds_left"] == left
+    network = {"kind": "gru", "num_layers": 2, "hidden_size": 8, "steps": 300}
+    assert describe_progress(training)["network"] == {**network, "characters_a_step": 100}

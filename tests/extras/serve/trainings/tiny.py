@@ -23,10 +23,10 @@ import sys
 from pathlib import Path
 from charrnn.extras.serve.trainings import worker as workers
 from charrnn.extras.serve.trainings.store import Store
-workers.WORDS, workers.TURN = sys.argv[2:], float(sys.argv[1])
+workers.WORDS, workers.TURN = sys.argv[3:], float(sys.argv[1])
 store = Store()
 assert store.open(make=True)
-worker = workers.Worker(store, 0)
+worker = workers.Worker(store, int(sys.argv[2]))
 
 def add(name, text):
     with store.receive_text() as path:
@@ -56,8 +56,8 @@ def until(holds: Callable[[], object], seconds: float = 120) -> None:
 class Trainer:
     """A process that trains in a folder."""
 
-    def __init__(self, folder: Path, *words: str, turn: float = 1e9) -> None:
-        program = [sys.executable, "-c", _PROGRAM, str(turn), *(words or TINY)]
+    def __init__(self, folder: Path, *words: str, turn: float, min_free: int) -> None:
+        program = [sys.executable, "-c", _PROGRAM, str(turn), str(min_free), *(words or TINY)]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(program, stdin=pipe, stdout=pipe, text=True, cwd=folder)
 
@@ -74,8 +74,10 @@ class Trainer:
 
 
 @contextmanager
-def training_in(folder: Path, *words: str, turn: float = 1e9) -> Iterator[Trainer]:
-    trainer = Trainer(folder, *words, turn=turn)
+def training_in(
+    folder: Path, *words: str, turn: float = 1e9, min_free: int = 0
+) -> Iterator[Trainer]:
+    trainer = Trainer(folder, *words, turn=turn, min_free=min_free)
     try:
         yield trainer
     finally:
