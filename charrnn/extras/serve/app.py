@@ -95,6 +95,8 @@ async def _get_model(request: Request, name: str | None) -> ServedModel:
         if served is not None:
             return served
     message = f"there is no model {shorten(name)!r}; this server has {', '.join(models) or 'none'}"
+    if name is None:
+        message = "there is no model yet; POST /v1/trainings learns a text"
     raise Refusal(404, message, param="model", code="model_not_found")
 
 

@@ -128,6 +128,7 @@ class Store:
         except (OSError, ValueError, TypeError) as error:
             say(f"skipped a training: {folder / RECORD}: cannot be read ({to_one_line(error)})")
             return
+        training.name = self.find_free_name(training.name)  # A served model may have its name now.
         self._trainings[folder.name] = training
 
     def list_all(self) -> list[Training]:

@@ -135,6 +135,15 @@ def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
         trainer.do("assert not Store().open(make=True)")
 
 
+def test_a_served_model_keeps_its_name(tmp_path: Path) -> None:
+    with training_in(tmp_path) as trainer:
+        trainer.do("import os, shutil; other = Store({'cats'})")
+        copy = "shutil.copytree('outputs', 'other/outputs')"
+        trainer.do(f"with store.changed: add('cats', {write_text()!r}); {copy}")
+        trainer.do("worker.delete(store.list_all()[0]); os.chdir('other'); other.open(make=False)")
+        trainer.do("assert [t.name for t in other.list_all()] == ['cats 2']")
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
