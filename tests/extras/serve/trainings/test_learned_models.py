@@ -28,6 +28,7 @@ def list_models(http: Any, **options: Any) -> list[str]:
     return [card["id"] for card in http.get("/v1/models", **options).json()["data"]]
 
 
+@pytest.mark.slow
 def test_learned_models_write_for_those_who_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

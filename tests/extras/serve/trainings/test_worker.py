@@ -102,6 +102,7 @@ def test_a_training_waits_for_room_on_the_disk(tmp_path: Path) -> None:
         assert results(run_of(small)) == results(run_of(whole))
 
 
+@pytest.mark.slow
 def test_trainings_take_turns_and_a_failed_one_holds_up_nobody(tmp_path: Path) -> None:
     with training_in(tmp_path, turn=4) as trainer:
         trainer.do(f"with store.changed: add('cats0', {write_text()!r}).file = 'none.txt'")
