@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
@@ -282,6 +282,7 @@ def make_app(
         # An app mounted at / would also handle requests with a wrong method to any route.
         app.mount("/page", _Page(directory=PAGE))
         app.add_route("/", _send_page, include_in_schema=False)
+        app.add_route("/learn", _send_learning_page, include_in_schema=False)
     return app
 
 
@@ -297,6 +298,14 @@ def _deliver(outbox: Outbox) -> None:
 
 async def _send_page(request: Request) -> Response:
     return FileResponse(PAGE / "index.html", headers=_PAGE_HEADERS)
+
+
+def _send_learning_page(request: Request) -> Response:
+    from charrnn.extras.page.writing_page import make_learning_page  # noqa: PLC0415  (see PAGE)
+
+    # The policy of the page itself allows only its script and its style.
+    policy = {"Content-Security-Policy": "frame-ancestors 'none'"}
+    return HTMLResponse(make_learning_page(), headers={**_PAGE_HEADERS, **policy})
 
 
 class _Page(StaticFiles):

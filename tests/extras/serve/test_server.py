@@ -295,3 +295,11 @@ def test_long_prompts_are_read_in_short_rounds(models: Path) -> None:
         start = time.monotonic()
         assert http.post("/v1/completions", json={"prompt": "A"}).status_code == 200
         assert time.monotonic() - start < 1
+
+
+def test_the_server_has_the_page_that_learns_a_text(http: Any) -> None:
+    response = http.get("/learn")
+    assert response.status_code == 200
+    assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
+    assert "Write with your own text" in response.text
+    assert 'href="learn"' in http.get("/").text

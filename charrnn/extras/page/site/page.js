@@ -180,11 +180,14 @@ class Page {
   async connect() {
     const { settings, writer } = this;
     try {
-      settings.setModels(await writer.fetchModels());
+      const models = await writer.fetchModels();
+      for (const id of ["#how", "#begin"]) find(id).hidden = !models.length;
+      find("#no-model").hidden = models.length > 0;
+      settings.setModels(models);
       this.shelf.show(); // because the mode may have changed
       settings.setSamplingDefaults(writer.sampling);
       this.say("");
-      await this.resetAnnotations();
+      if (models.length) await this.resetAnnotations();
     } catch (error) {
       this.fail(error);
     }
