@@ -13,7 +13,7 @@ import numpy as np
 
 from charrnn.counts.known_words import KnownWords
 from charrnn.generation import new_words
-from charrnn.generation.debts import Debts, find_ends
+from charrnn.generation.debts import Debts, Floats, find_ends
 from charrnn.generation.draw import RUN_LENGTH, Batch, Ids, find_banned_ids, resolve_temperature
 from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine
@@ -72,7 +72,7 @@ class Stream:
         text: the ids of start and new text; only the last few unless `keeps_text`.
         keeps_text: whether `text` is complete, as `remove` needs it.
         dry: the penalties after the text; None without penalties.
-        debts: (E,), of the characters of `find_ends`, after the text.
+        debts: (E,), of the characters of `find_ends`, after the text; None if all are 0.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Stream:
         self.last, self.num_written = last, 0
         self.text, self.keeps_text = np.array(start[-LOOK_BACK:]).tolist(), False
         self.dry = DryPenalties(params, self.text) if params.dry_multiplier > 0 else None
-        self.debts = np.zeros(len(find_ends(vocabulary).ids))
+        self.debts: Floats | None = None
         self.stops = StopStrings(stops)
 
     @property
@@ -120,7 +120,7 @@ class Stream:
         The debts are forgotten.
         """
         self.num_written -= characters
-        self.debts = np.zeros_like(self.debts)
+        self.debts = None
         if characters:
             del self.text[-characters:]
             if self.dry is not None:
@@ -173,10 +173,13 @@ def _make_batch(streams: Sequence[Stream]) -> Batch:
     if known is not None:
         is_started = [stream.num_written > 0 for stream in streams]
         words = new_words.WordCosts(known, params, temperatures, texts, is_started)
-    if ((temperatures > 0) & (temperatures < 1)).any() and len(streams[0].debts):
+    if ((temperatures > 0) & (temperatures < 1)).any():
+        ends = find_ends(vocabulary)
         last = np.array([text[-1] if text else -1 for text in texts])
-        values = np.stack([stream.debts for stream in streams])
-        debts = Debts(find_ends(vocabulary), values, last)
+        values = np.zeros((len(streams), len(ends.ids)))
+        for row, stream in zip(values, streams, strict=True):
+            row[:] = 0 if stream.debts is None else stream.debts
+        debts = Debts(ends, values, last) if len(ends.ids) else None
     dry = {n: copy(stream.dry) for n, stream in enumerate(streams) if stream.dry is not None}
     return Batch(params, vocabulary, texts, dry, words, debts)
 
