@@ -23,7 +23,7 @@ from charrnn import plugins
 from charrnn.__main__ import main
 from tests import REPOSITORY
 
-PAGES = ("README.md", "docs/texts.md", "docs/hydra.md", "CONTRIBUTING.md")
+PAGES = ("README.md", "docs/texts.md", "docs/options.md", "CONTRIBUTING.md")
 # a fenced block with its language, or a command in the text
 _PRINTED = re.compile(
     r"^( *)```(?P<language>\w*)\n(?P<block>.*?)^ *```|`(?P<inline>(?:charrnn|make) [^`]+)`",
