@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-dev train demo dist test test-slow test-browser test-gpu test-slurm test-oldest faults mutants lint tensorboard docs site bench results clean
+.PHONY: help setup setup-dev train demo dist test test-slow test-browser test-gpu test-slurm test-oldest faults mutants fmt lint tensorboard docs site bench results clean
 .DEFAULT_GOAL := help
 
 # the run that this makes, and no other that begins meanwhile; with ARGS="resume=..." the newest
@@ -64,8 +64,8 @@ train: setup  ## fetch the default corpus, train the default recipe, print a sam
 demo: setup  ## the same way in about a minute
 	$(call train_and_sample,experiment=demo)
 
-# the checker of the action that uploads them (v1.12.4 in release.yml)
-CHECKER = twine==6.1.0 packaging==24.2
+# the checker of the action that uploads them (v1.14.2 in release.yml)
+CHECKER = twine==7.0.0 packaging==26.2
 
 dist:  ## the wheel and the sdist of a release, checked, in dist/
 	rm -rf dist
@@ -102,10 +102,15 @@ faults: setup-dev  ## training killed again and again in every phase, and what w
 mutants: setup-dev  ## whether the tests find faults that are put into the code; ARGS="numpy" those so named
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-lint: setup-dev  ## ruff, mypy, and zizmor for the workflows
+fmt: setup-dev  ## let ruff format the code, and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lint: setup-dev  ## ruff, mypy for the oldest and the newest Python, and zizmor for the workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.10
+	$(BIN)/mypy --python-version 3.13
 	$(BIN)/zizmor --offline --quiet .github
 
 # the folders in outputs/ one by one: it follows links, and outputs/latest is a run again
