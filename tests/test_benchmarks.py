@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import large_text, recipes, words
+from benchmarks import large_text, recipes, unknown_words
 from benchmarks.__main__ import main
 from benchmarks.measuring import Effort, measure_in_turns
 from benchmarks.report import format_table, make_ratio, make_row
@@ -87,11 +87,13 @@ def test_words_of_samples(
     reference = tmp_path / "words.txt"
     reference.write_text("whatsoever\n", encoding="utf-8")
     run = str(trained("trainer.max_steps=2"))
-    assert words.main([run, "--length", "30", "--reference", str(reference)]) == 0
+    assert unknown_words.main([run, "--length", "30", "--reference", str(reference)]) == 0
     losses, new_words, copies, _ = capsys.readouterr().out.strip().split("\n\n")
     assert re.search(r"^\| corpus \| [\d,]+ \| 1 \|( [\d.-]+ \|){4} [01] \|$", losses, re.MULTILINE)
     assert [len(table.splitlines()) for table in (new_words, copies)] == [3, 3]
     sample = ["to be or notto thrift"]  # its last word may be cut off
-    facts = words.measure_sample(sample, {"to", "be", "or", "not"}, TrainingText("be or not to be"))
+    facts = unknown_words.measure_sample(
+        sample, {"to", "be", "or", "not"}, TrainingText("be or not to be")
+    )
     assert facts["new words"] == 0.25
-    assert words.measure_copies(np.array([1, 2, 3, 1]), 2) == 0.75
+    assert unknown_words.measure_copies(np.array([1, 2, 3, 1]), 2) == 0.75

@@ -13,11 +13,11 @@ from benchmarks.workplace import Workplace
 
 SECTIONS = {
     "startup": "Start-up",
-    "training": "Training, with torch-rnn's recipe",
+    "steps": "Training, with torch-rnn's recipe",
     "two_minutes": "Training, with the recipe two_minutes",
-    "sampling": "Sampling",
+    "writing": "Sampling",
     "serving": "Serving",
-    "preprocessing": "Preprocessing",
+    "reading": "Preprocessing",
     "gpu": "On a GPU",
 }
 

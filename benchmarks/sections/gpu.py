@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.measuring import Ended, measure_in_turns
 from benchmarks.report import Row, make_ratio, make_row
-from benchmarks.sections.training import run_bare_loop
+from benchmarks.sections.steps import run_bare_loop
 from benchmarks.workplace import Workplace, measure_step
 from charrnn.runs.hardware import can_train_in_bf16
 

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.measuring import measure_in_turns, time_call
 from benchmarks.report import Row, make_ratio, make_row
-from benchmarks.sections.training import find_choices, run_peer
+from benchmarks.sections.steps import find_choices, run_peer
 from benchmarks.workplace import Workplace, measure_step
 from charrnn.models.trained import Architecture
 from charrnn.networks.network import Network

@@ -1,4 +1,4 @@
-"""Measure the gain of the word table: `python -m benchmarks.words RUN ... [--reference FILE ...]`.
+"""Measure the gain of the word table: `python -m benchmarks.unknown_words RUN ...`.
 
 The training text of each run is counted again. The counts are mixed with the run's network twice:
 without the word table, and with it. The tables compare both models:
@@ -74,7 +74,7 @@ class Result:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Measure all runs. Print the tables to standard output, and progress to standard error."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.words", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.unknown_words", description=__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders")
     parser.add_argument("--reference", nargs="*", default=[], metavar="FILE", help="more words")
     parser.add_argument("--length", type=int, default=LENGTH, help="characters of a sample")
