@@ -43,7 +43,7 @@ settings.load_profile("patient")
 
 @pytest.fixture(scope="session", autouse=True)
 def yaml_is_parsed_once() -> Iterator[None]:
-    """Hydra parses conf/ three times for each command, a seventh of the time of a small run."""
+    """Cache the YAML files, which Hydra parses three times for each command."""
     load, loaders = yaml.load, {}
 
     @functools.cache
@@ -82,7 +82,7 @@ def write_files(folder: Path, texts: Mapping[str, str]) -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of reference data that stands beside the checkout, where there is one."""
+    """Return the folder of reference data beside the checkout. Skip the test if there is none."""
     folder = REPOSITORY.parent / "shared"
     if not folder.is_dir():
         pytest.skip("the reference data beside the checkout (../shared) is missing")
@@ -91,7 +91,7 @@ def shared() -> Path:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to stand in, with a corpus of 20 windows an epoch (of SMALL)."""
+    """Enter an empty folder with a corpus of 20 windows an epoch (of SMALL)."""
     monkeypatch.chdir(tmp_path)
     write_corpus(tmp_path)
     return tmp_path
@@ -99,7 +99,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def model() -> Model:
-    """One whose weights are random."""
+    """Make a model whose weights are random."""
     from tests.generation.models import trained_model
 
     return Model(trained_model())
@@ -107,7 +107,7 @@ def model() -> Model:
 
 @pytest.fixture
 def path(tmp_path: Path, model: Model) -> Path:
-    """A file with it."""
+    """Write the model into a file."""
     model.save(tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"
 
@@ -153,7 +153,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture
 def trained(made: Callable[..., Path], workplace: Path) -> Callable[..., Path]:
-    """A run folder as `train` leaves it: a copy of one that other tests may have as well."""
+    """Return a copy of the folder of a trained run."""
 
     def copied(*overrides: str, folder: str = "run") -> Path:
         return Path(shutil.copytree(made(*overrides), workplace / folder))
@@ -165,7 +165,7 @@ def trained(made: Callable[..., Path], workplace: Path) -> Callable[..., Path]:
 def door(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Door]:
-    """The door, standing in an empty folder."""
+    """Return the door in an empty folder."""
     result = Door(capsys)
     for command in plugins.list_commands().values():
         monkeypatch.setattr(import_module(command.module), "run", result.run)

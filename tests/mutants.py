@@ -58,7 +58,7 @@ def tests_pass(tree: Path, tests: str) -> bool | None:
 
 
 def outcome(mutant: Mutant, tree: Path, healthy: dict[str, bool | None]) -> str:
-    """What becomes of a mutant; `healthy` keeps which tests pass without one."""
+    """Return the result of a mutant; `healthy` caches the tests that pass without one."""
     found = [path for path in tree.glob(mutant.file) if mutant.old in path.read_text("utf-8")]
     if len(found) != 1 or found[0].read_text("utf-8").count(mutant.old) != 1:
         return "stale"

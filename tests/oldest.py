@@ -21,7 +21,7 @@ LOWER_BOUND = re.compile(r'"([A-Za-z0-9_-]+)(?:\[[^]]*\])?>=([0-9][^",;\s]*)')
 
 
 def lower_bounds() -> list[str]:
-    """Every requirement at its lowest, as lines of a constraints file."""
+    """List every requirement at its lowest version, as lines of a constraints file."""
     found = LOWER_BOUND.findall((REPOSITORY / "pyproject.toml").read_text())
     # a package may be named twice, with an extra; what counts is the higher bound
     bounds = dict(sorted(found, key=lambda f: _numbers(f[1])))

@@ -17,7 +17,7 @@ ABSENT = Ellipsis  # whose repr, in the name of a test, is the same in every pro
 
 
 def refusal(path: Path, read: Callable[[Path], object]) -> str:
-    """The line that refuses to read a file, without the file's name, with which it begins."""
+    """Return the line that refuses a file, without the name of the file at its start."""
     with pytest.raises(InputError) as refused:
         read(path)
     line = str(refused.value)
@@ -28,7 +28,7 @@ def refusal(path: Path, read: Callable[[Path], object]) -> str:
 
 
 def changed(content: Any, keys: tuple[Any, ...], value: Any) -> Any:
-    """A copy of nested dicts and lists with another value at a place, or without it (ABSENT)."""
+    """Copy nested dicts and lists with another value at a place, or without it (ABSENT)."""
     content = copy.deepcopy(content)
     node = content
     for key in keys[:-1]:
@@ -41,7 +41,7 @@ def changed(content: Any, keys: tuple[Any, ...], value: Any) -> Any:
 
 
 def damaged(dice: random.Random, data: bytes, end: int) -> bytes:
-    """A bit is flipped before `end`, or bytes are others, cut off, left out or there twice."""
+    """Flip a bit before `end`, or replace, cut off, leave out or repeat bytes."""
     result = bytearray(data)
     at, size, kind = dice.randrange(end), dice.choice((1, 1, 2, 4, 8, 64)), dice.randrange(6)
     if kind < 2:
@@ -79,7 +79,7 @@ def damage_is_noticed(
 
 
 def damaged_arrays(values: np.ndarray) -> Iterator[np.ndarray]:
-    """A table's array shorter, longer, in another order or type, too large, and wrapped around."""
+    """Yield a table's array shorter, longer, in another order or type, too large, wrapped."""
     yield values[:-1]
     yield values[:0]
     yield np.append(values, values[-1:])

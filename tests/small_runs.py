@@ -87,7 +87,7 @@ def tensors(path: Path, name: str = "last.ckpt") -> dict[str, Any]:
 
 
 def assert_same(one: Any, other: Any, where: str = "") -> None:
-    """Equal to the bit, whatever is nested in it."""
+    """Check that nested values are equal to the bit."""
     if isinstance(one, torch.Tensor):
         assert one.dtype == other.dtype, where
         assert torch.equal(one, other), where
@@ -104,7 +104,7 @@ def assert_same(one: Any, other: Any, where: str = "") -> None:
 
 
 def metrics(run: Path) -> list[dict[str, str]]:
-    """The rows of metrics.csv, all but the speed."""
+    """Read the rows of metrics.csv, except the speed."""
     with open(run / "metrics.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -113,11 +113,11 @@ def metrics(run: Path) -> list[dict[str, str]]:
 
 
 def column(run: Path, name: str) -> dict[int, float]:
-    """The values of a column of metrics.csv, by their steps."""
+    """Read a column of metrics.csv, by steps."""
     return {int(row["step"]): float(row[name]) for row in metrics(run) if row[name]}
 
 
 def recorded(run: Path) -> dict[str, Any]:
-    """The options that a run's folder records."""
+    """Read the options that a run's folder records."""
     config: dict[str, Any] = yaml.safe_load((run / ".hydra" / "config.yaml").read_text("utf-8"))
     return config

@@ -21,7 +21,7 @@ PAIR = "data.input_h5=good.h5 data.input_json=good.json"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with good and bad files of every kind."""
+    """Make a folder with good and bad files of every kind."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "good.txt").write_text("to be or not to be, that is the question " * 20)
     (tmp_path / "empty.txt").touch()

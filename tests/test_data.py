@@ -159,7 +159,7 @@ def test_ids_in_other_files_are_refused(
 
 
 def streams_of(size: int, batch: int, seq: int) -> tuple[np.ndarray, Streams]:
-    """Ids that are all different, and their streams."""
+    """Make ids that are all different, and their streams."""
     ids = np.arange(size, dtype="u4") + 1
     splits = {"train": ids, "val": ids[:0], "test": ids[:0]}
     vocabulary = Vocabulary([chr(0x4E00 + i) for i in range(size)])

@@ -81,7 +81,7 @@ class Lion(torch.optim.SGD):
 
 
 def printed(page: str, language: str) -> Iterator[str]:
-    """The blocks in a language; of sh each command, those within the text among them."""
+    """Yield the blocks in a language; of sh each command, also those within the text."""
     for match in _PRINTED.finditer((REPOSITORY / page).read_text("utf-8")):
         if match["language"] == language:
             block = re.sub(f"^{match[1]}", "", match["block"], flags=re.MULTILINE)
@@ -100,7 +100,7 @@ def require_make(words: list[str]) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that the pages speak of, in which the commands are run."""
+    """Enter a folder with the files that the pages name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
     text = "".join(f"ROMEO: To be, or not to be, {n} times.\n" for n in range(40))
@@ -114,7 +114,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_yaml(page: str, folder: Path) -> None:
-    """The YAML files of a page, where their first comment says."""
+    """Write the YAML files of a page to the paths in their first comments."""
     for block in printed(page, "yaml"):
         if block.startswith("# charrnn "):
             continue  # the options of somebody's own command
@@ -136,7 +136,7 @@ def run(capfd: pytest.CaptureFixture[str], words: list[str]) -> str:
 
 
 def small(words: list[str]) -> list[str]:
-    """The words of a command line with what keeps it short."""
+    """Return the words of a command line with options that keep it short."""
     if "--help" in words or "--cfg" in words or words[0] == "--help":
         return words
     if any(word.startswith("resume=") for word in words):
@@ -200,7 +200,7 @@ def test_no_install_line_asks_an_index_for_charrnn() -> None:
 
 
 def test_what_is_shown_as_printed_was_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By `make docs`, which leaves a hash of the commands and of what they printed."""
+    """Check the hash that `make docs` leaves, of the commands and their output."""
     monkeypatch.syspath_prepend(REPOSITORY / "docs")
     import outputs
 
@@ -237,7 +237,7 @@ NO_OPTIONS = {
 
 @pytest.fixture
 def options(capfd: pytest.CaptureFixture[str]) -> set[str]:
-    """Every option and group of every command."""
+    """List every option and group of every command."""
     if {name for _, name in OF_EXTRAS} - EXTRAS:
         pytest.skip("an extra is deleted, and the pages name its options")
     commands = plugins.list_commands()
@@ -254,7 +254,7 @@ def options(capfd: pytest.CaptureFixture[str]) -> set[str]:
 
 
 def test_every_option_that_a_message_recommends_exists(options: set[str]) -> None:
-    """With its value, where the value is a word."""
+    """Check the option, and its value where that is a word."""
     choices = {f"{path.parent.name}={path.stem}" for path in plugins.CONF.glob("*/*.yaml")}
     groups, unknown = {choice.partition("=")[0] for choice in choices}, set()
     for path in (REPOSITORY / "charrnn").rglob("*.py"):

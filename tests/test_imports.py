@@ -22,7 +22,7 @@ ABOVE = {"__init__.py", "__main__.py", "plugins.py"}
 
 
 def named(path: Path) -> Iterator[str]:
-    """The modules of charrnn that a file imports or names as a text."""
+    """Yield the modules of charrnn that a file imports or names as a text."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
@@ -40,7 +40,7 @@ def rooms(path: Path) -> Iterator[str]:
 
 
 def test_folders_import_from_those_below_them_only() -> None:
-    """What lies beside the folders imports no command and no extra."""
+    """Check that files beside the folders import no command and no extra."""
     beside = {path for path in PACKAGE.glob("*.py") if path.name not in ABOVE}
     above = dict.fromkeys(beside, ("cli", "commands", "extras"))
     for height, folder in enumerate(ORDER):
@@ -78,7 +78,7 @@ def test_no_circle_of_files() -> None:
 
 
 def test_no_two_files_share_a_name() -> None:
-    """A traceback, a search and a tab of an editor then name one file."""
+    """Check the names, so that a traceback, a search and a tab of an editor name one file."""
     repository = PACKAGE.parent
     folders = (PACKAGE, repository / "benchmarks", repository / "hydra_plugins")
     names = [path.name for folder in folders for path in folder.rglob("*.py")]

@@ -25,13 +25,13 @@ def prose(page: Path) -> str:
 
 
 def links(page: Path) -> list[str]:
-    """The links of a page to files of the project."""
+    """List the links of a page to files of the project."""
     found = (match[1] or match[2] for match in _LINK.finditer(prose(page)))
     return [link for link in found if not _ADDRESS.match(link)]
 
 
 def anchors(page: Path) -> set[str]:
-    """What GitHub makes of the headings of a page."""
+    """Return the anchors that GitHub makes of the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

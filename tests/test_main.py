@@ -61,7 +61,7 @@ def test_help_and_version_stand_anywhere(words: list[str], said: str, capsys: Ca
 
 
 def test_nothing_heavy_is_imported_for_it() -> None:
-    """Nor for an option that is refused. What is imported later is collected as ever."""
+    """Check that a refused option waits for nothing, too. Later imports are collected as usual."""
     lines = {
         "": HEAVY,
         "sample --help": HEAVY,
@@ -110,7 +110,7 @@ def test_a_wrong_first_word(words: list[str], line: str, capsys: Capture) -> Non
 
 
 def test_streams_that_do_not_take_it() -> None:
-    """A reader that leaves early, letters that a terminal has not."""
+    """Write to a reader that leaves early, and to a terminal without the letters."""
     command = [sys.executable, "-m", "charrnn", "train", "--help"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -159,7 +159,7 @@ def test_a_signal_unwinds(number: int, code: int, line: str, tmp_path: Path) -> 
 
 
 def test_conf_is_found_inside_the_package(tmp_path: Path) -> None:
-    """An installed wheel has conf/ as charrnn/conf, with nothing beside the package."""
+    """Look for conf/ as an installed wheel has it: charrnn/conf."""
     installed = tmp_path / "site packages"
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPOSITORY / "charrnn", installed / "charrnn", ignore=ignore)

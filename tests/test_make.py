@@ -31,7 +31,7 @@ while true; do sleep 0.1; done
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the Makefile, whose Python and charrnn are scripts of the shell."""
+    """Make a folder with the Makefile, whose Python and charrnn are shell scripts."""
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # of a make that runs the tests
         monkeypatch.delenv(name, raising=False)
     shutil.copy(REPOSITORY / "Makefile", tmp_path)

@@ -96,7 +96,7 @@ def test_generate(model: Model) -> None:
 
 
 def test_values_out_of_range_are_refused_at_once(model: Model) -> None:
-    """The ranges of the others are in test_bad_input.py."""
+    """Check the ranges; those of other options are in test_bad_input.py."""
     for values in ({"length": -1}, {"temperature": "warm"}, {"engine": "abacus"},
                    {"start_text": "é"}):  # fmt: skip
         [named] = values

@@ -27,7 +27,7 @@ SMALL = ("trainer.max_steps=3", "model.hidden_size=16", "model.num_layers=1", "d
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with both: that which CHARRNN_DIST names, or built as `make dist` does."""
+    """Return the folder with both: CHARRNN_DIST, or built as `make dist` does."""
     if made := os.environ.get("CHARRNN_DIST"):
         return Path(made)
     folder = tmp_path_factory.mktemp("release")

@@ -18,7 +18,7 @@ PAGES = ("plays", "laws", "code", "names", "recipes", "poems")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what the site is made of."""
+    """Copy the sources of the site."""
     shutil.copytree(REPOSITORY / "docs", tmp_path / "docs")
     for path in (REPOSITORY / "mkdocs.yml", *REPOSITORY.glob("*.md")):
         shutil.copy(path, tmp_path)

@@ -24,7 +24,7 @@ SHORTER = {
 
 
 def cells() -> list[dict[str, Any]]:
-    """Those of code, but for the first, which installs the package."""
+    """Read the cells of code, except the first, which installs the package."""
     cells = json.loads(TOUR.read_text("utf-8"))["cells"]
     install, *code = [cell for cell in cells if cell["cell_type"] == "code"]
     assert "".join(install["source"]).count("%pip install") == 2  # in Colab, and elsewhere

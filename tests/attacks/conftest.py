@@ -24,7 +24,7 @@ CANARY = {"_target_": "os.mkdir", "path": "canary"}
 
 
 def content_of(folder: Path) -> dict[str, bytes | str]:
-    """Every file and link in a folder."""
+    """List every file and link in a folder."""
     found: dict[str, bytes | str] = {}
     for path in folder.rglob("*"):
         if path.is_symlink():
@@ -59,7 +59,7 @@ def put(node: Any, where: str, value: Any) -> None:
 
 @pytest.fixture
 def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a server on loopback that nobody must talk to."""
+    """Listen on loopback. Fail if a client connects."""
     monkeypatch.setenv("SECRET", SECRET)
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -96,6 +96,6 @@ def refused(
 
 @pytest.fixture
 def gift(trained: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run, as a stranger gives it away."""
+    """Train a run that a stranger could give away."""
     monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))
     return trained(*LITTLE, folder="gift")

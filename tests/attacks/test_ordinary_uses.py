@@ -1,4 +1,4 @@
-"""What people do, each stopped and gone on with by the printed line alone."""
+"""Stop what people do, and continue it by the printed line."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ PLAIN = ("quoted lists", "a budget")
 
 @pytest.fixture
 def place(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with YAML files and a module of one's own."""
+    """Make a folder with YAML files and a module of a user."""
     monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))
     write_files(workplace / "my own", FILES)
     write_files(workplace, {"own_counts.py": MODULE})
@@ -68,7 +68,7 @@ def place(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 @pytest.fixture
 def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let SIGTERM come after a step, once."""
+    """Send SIGTERM after a step, once."""
 
     def at(step: int) -> None:
         write, pending = MetricsCSV.log_metrics, [step]
@@ -85,7 +85,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 def printed(err: str) -> list[str]:
-    """The words that a line says go on with a run from its checkpoint."""
+    """Return the words of the line that says how to resume."""
     found = re.search(r"to resume it: charrnn (train .*)$", err.strip(), re.M)
     assert found is not None, err
     return shlex.split(found[1])
@@ -120,7 +120,7 @@ def test_by_the_printed_line(
 def test_the_same_command_line_once_more(
     place: Path, stop_at: Callable[[int], None], capfd: Capture
 ) -> None:
-    """As a scheduler starts a job again."""
+    """Start a job again, as a scheduler does."""
     words = ["train", *LINE, "--config-dir", "my own", "experiment=[a,b]", "+callbacks.d.every=3",
              "schedule.decay_every=2", "resume=auto"]  # fmt: skip
     stop_at(2)
@@ -134,7 +134,7 @@ def test_the_same_command_line_once_more(
 
 
 def test_a_refused_resume_leaves_the_run_as_it_was(place: Path) -> None:
-    """An option that Lightning refuses must not stay in the record, where it would stop all."""
+    """Check that the record has no option that Lightning refuses: it would stop each resume."""
     assert main(["train", *LINE]) == 0
     before = recorded(place / "run 1")
     wrong = ["_target_=lightning.pytorch.callbacks.EarlyStopping", "monitor=nothing"]

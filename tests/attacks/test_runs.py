@@ -105,7 +105,7 @@ def test_a_checkpoint(gift: Path, refused: Refused) -> None:
 
 
 def test_files_and_choices_that_lie_in_the_run(gift: Path, refused: Refused) -> None:
-    """None of them is a word of today's command line, nor a file that it searches."""
+    """Check that no file is a word of the command line, or searched by it."""
     (gift / "callbacks").mkdir()
     for name in ("evil", "default"):
         (gift / "callbacks" / f"{name}.yaml").write_text(yaml.safe_dump({"x": CANARY}))
@@ -123,7 +123,7 @@ def test_files_and_choices_that_lie_in_the_run(gift: Path, refused: Refused) -> 
 
 
 def test_a_text_is_a_text(gift: Path, workplace: Path, listener: str) -> None:
-    """${...} in a record stands for itself if it is escaped, and is refused otherwise."""
+    """Check that an escaped ${...} in a record is a text, and that any other is refused."""
     texts = ["\\${oc.env:SECRET}", "\\\\\\${oc.env:SECRET}", MISSING_TEXT]
     for tags in (texts, ["${oc.env:SECRET}"], [LOOKED_UP]):
         tampered(gift, "tags", tags)
@@ -136,7 +136,7 @@ def test_a_text_is_a_text(gift: Path, workplace: Path, listener: str) -> None:
 
 
 def test_links_and_pipes(gift: Path, workplace: Path, refused: Refused) -> None:
-    """Nothing is written through them, and none is waited for."""
+    """Check that charrnn writes through none of them, and waits for none."""
     (gift / "samples").mkdir(exist_ok=True)
     words = "train", "resume=gift", LONGER
     for name in ("metrics.csv", ".hydra/config.yaml", "samples", ".lock"):
@@ -162,7 +162,7 @@ def test_links_and_pipes(gift: Path, workplace: Path, refused: Refused) -> None:
 
 
 def test_links_and_pipes_in_a_sweep(workplace: Path, refused: Refused) -> None:
-    """The sweep's files take the place of links and pipes; others are refused."""
+    """Check that the sweep's files replace links and pipes, and that others are refused."""
     sweep, private = workplace / "sweep", workplace / "private"
     words = ["train", "-m", *TINY, "seed=1,2", "hydra.sweep.dir=sweep", "resume=auto"]
     sweep.mkdir()

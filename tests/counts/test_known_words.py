@@ -66,7 +66,7 @@ def test_a_word_that_none_begins_with_is_strange() -> None:
 
 
 def test_arrays_there_and_back_and_hostile_ones() -> None:
-    """What is accepted can be walked."""
+    """Check that an accepted table can be walked."""
     known, _ = KNOWN["texts"]
     arrays = known.to_arrays()
     same = KnownWords.from_arrays(65, arrays)

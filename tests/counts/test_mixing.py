@@ -19,7 +19,7 @@ PRIOR = (0.6, 0.6, 0.6, 0.6, 0.4, 0.4, 0.4, 0.4, 0, 0)
 
 
 def two_models(n, size=7, words=False):
-    """Logits of a model that is too sure of itself, and ln p of one that knows less or more.
+    """Make logits of a model that is too sure, and ln p of one that knows less or more.
 
     Returns:
         network, places, targets.
@@ -44,7 +44,7 @@ def two_models(n, size=7, words=False):
 
 
 def loss(network, places, targets, weights):
-    """By the definition, in float64."""
+    """Compute by the definition, in float64."""
     a, b = (places.features @ np.array(each) for each in weights[:2])
     scores = a[:, None] * network.astype(np.float64) + b[:, None] * places.log_probs
     if places.words is not None:
@@ -92,7 +92,7 @@ def test_the_loss_of_a_fit_is_that_of_the_halves_that_it_did_not_see():
 
 @pytest.mark.parametrize("weights", [WEIGHTS, COUNTS_ONLY])
 def test_every_way_of_reading_is_the_same(weights):
-    """In pieces, character by character, one stream alone: the state and what is predicted."""
+    """Compare state and prediction in pieces, by character, and of one stream."""
     model = counted(weights=weights)
     counts, text = model.counts, model.vocabulary.encode(TEXT + "  " * 20 + "zq Cats ''")
     ids = np.stack([text[-220:-20], text[-200:]])

@@ -27,7 +27,7 @@ TEXTS = {
 
 
 def read_text(table, ids):
-    """p (N, T, V) of the next character, and the nodes (N, T, K) of the contexts before it."""
+    """Compute p (N, T, V) of the next character, and the nodes (N, T, K) of its contexts."""
     nodes = table.find_contexts(ids, np.zeros((len(ids), table.context), np.int32))
     p = table.predict(nodes.reshape(-1, table.context))
     return p.reshape(*ids.shape, table.vocabulary_size), nodes
@@ -70,7 +70,7 @@ def test_arrays_that_are_no_table_are_refused():
 
 
 def test_a_passage_whose_end_is_no_passage_is_refused():
-    """Each node's character in turn is one that the text has nowhere else, or drops some more."""
+    """Replace each node's character in turn by one that the text has nowhere else, or drop more."""
     table = count_passages(TEXTS["words"], 29, 4)
     arrays, unseen = table.to_arrays(), int(TEXTS["words"].max()) + 1
     for last in table.starts[1:][table.children > 0] - 1:

@@ -59,7 +59,7 @@ def test_a_text_without_spaces_has_shorter_words_or_none() -> None:
 
 
 def test_arrays_there_and_back_and_hostile_ones() -> None:
-    """What is accepted can be walked and predicts finite numbers."""
+    """Check that an accepted table can be walked and predicts finite numbers."""
     words = count_words(IDS, LETTERS, 6, 10**6)
     runs = count_runs([IDS], 65, 5)
     assert words is not None

@@ -35,7 +35,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.fixture
 def short_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several rows in each of several threads, of a text that one stream reads in no time."""
+    """Score several rows in each of several threads."""
     monkeypatch.setattr(stream_losses, "SHORTEST_ROW", 600)
     monkeypatch.setattr(stream_losses, "WARM_UP", 300)
 
@@ -57,7 +57,7 @@ def in_float64(net: Network) -> Network:
 
 
 def losses_of_one_stream(net: Network, ids: np.ndarray) -> np.ndarray:
-    """The definition: character by character in float64, from the zero state."""
+    """Compute by the definition: by character in float64, from the zero state."""
     with torch.no_grad():
         logits, _ = in_float64(net)(torch.from_numpy(ids[None, :-1]))
     return -torch.log_softmax(logits[0], -1)[torch.arange(len(ids) - 1), ids[1:]].numpy()
@@ -121,7 +121,7 @@ def train_network(text: str, **options: Any) -> tuple[Network, np.ndarray]:
 @pytest.mark.parametrize("skip", ["none", "sum"])
 @pytest.mark.parametrize(("kind", "embedding_size"), [("lstm", 8), ("gru", 64), ("rnn", 24)])
 def test_trained_networks_agree_with_one_stream(kind: str, embedding_size: int, skip: str) -> None:
-    """The docs of this project are read in four rows with the usual warm-up."""
+    """Read the docs of this project in four rows with the usual warm-up."""
     text = "".join(path.read_text("utf-8") for path in sorted(DOCS.glob("*.md")))
     text = "".join(c for c in text.lower() if c in string.ascii_lowercase + " ")
     net, ids = train_network(
@@ -138,7 +138,7 @@ def test_trained_networks_agree_with_one_stream(kind: str, embedding_size: int, 
 
 
 def test_each_row_begins_with_a_warm_up() -> None:
-    """A network whose memory is longer than it gets another loss, which the docs tell."""
+    """Check that a memory longer than the warm-up gets another loss, as the docs say."""
     net = network("lstm")
     with torch.no_grad():  # forget gates of 0.9999
         for layer in net.recurrent:
@@ -192,7 +192,7 @@ def test_ids_that_are_read_piece_by_piece(short_rows: None, tmp_path: Path) -> N
 
 
 def test_disturbs_nothing() -> None:
-    """Not the network, no random number, and no thread's number of threads."""
+    """Check that network, random numbers and threads do not change."""
     net, ids, threads = network("lstm", dropout=0.5, batchnorm=True), text(3000), []
     before = {name: w.clone() for name, w in net.state_dict().items()}
     random, number = torch.get_rng_state(), torch.get_num_threads()
@@ -212,7 +212,7 @@ def test_disturbs_nothing() -> None:
 
 
 def test_a_thread_computes_on_one_core() -> None:
-    """Several cores would wait for each other: 20 s of 100 ms beside other programs."""
+    """Check that one thread scores: several would wait for each other beside other programs."""
     net, seen, number = network("lstm"), [], torch.get_num_threads()
     net.decoder.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
     torch.set_num_threads(2)
@@ -228,7 +228,7 @@ def test_a_thread_computes_on_one_core() -> None:
 def test_logits_that_are_kept(
     monkeypatch: pytest.MonkeyPatch, short_rows: None, room: int, most: int
 ) -> None:
-    """Those of the text's beginning, or of all of it; they may be far from 0."""
+    """Compute the losses of the start of the text, or of all of it; they may be far from 0."""
     monkeypatch.setattr(stream_losses, "ROWS_PER_THREAD", most)
     net, ids, logits = network("gru"), text(6_011), np.full((room, 11), np.nan, np.float16)
     with torch.no_grad():
@@ -289,7 +289,7 @@ def networks() -> list[Network]:
 
 
 def mean_loss(nets: list[Network], ids: np.ndarray) -> float:
-    """The definition, in float64."""
+    """Compute by the definition, in float64."""
     with torch.no_grad():
         each = [in_float64(net)(torch.from_numpy(ids[None, :-1]))[0][0] for net in nets]
     mean = sum(share * logits.softmax(-1) for share, logits in zip(SHARES, each, strict=True))

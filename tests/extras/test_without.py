@@ -71,7 +71,7 @@ def python(tree: Path, place: Path, *words: str) -> subprocess.CompletedProcess[
 
 
 def check(tree: Path, place: Path, without: Sequence[str], tests: Sequence[str]) -> None:
-    """What a copy shows, trains, writes and refuses, and that tests of the core pass in it."""
+    """Check what a copy shows, trains, writes and refuses. The core's tests pass in it."""
     place.mkdir()
     (place / "my.txt").write_text("a text of one's own, again and again. " * 40)
     refusals = [REFUSED[extra] for extra in without if extra in REFUSED]

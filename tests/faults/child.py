@@ -70,7 +70,7 @@ def fail() -> None:
 
 
 def limit_files(size: int) -> None:
-    """Let every write beyond `size` bytes of a file fail."""
+    """Make every write beyond `size` bytes of a file fail."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
@@ -207,7 +207,7 @@ class _Injection:
         before: str | None = None,
         after: str | None = None,
     ) -> None:
-        """Let a function set the phase while it runs, and tell of points before and after it."""
+        """Wrap a function to set the phase while it runs, and report points around it."""
         function: Callable[..., Any] = getattr(owner, name)
 
         @functools.wraps(function)
@@ -227,7 +227,7 @@ class _Injection:
         setattr(owner, name, wrapped)
 
     def _write_in_halves(self) -> None:
-        """Let files grow in two steps, with a point between them."""
+        """Write files in two steps, with a point between them."""
         save, write_bytes = checkpoints.torch.save, Path.write_bytes
         append = metrics_file.append_rows
 

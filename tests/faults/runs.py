@@ -21,14 +21,14 @@ def start(name: str, *overrides: str) -> list[str]:
 
 
 def go_on(folder: Path, name: str, *overrides: str) -> list[str]:
-    """The command line after a kill: a resume, or the start again where nothing had begun."""
+    """Return the command line after a kill: a resume, or the first start again."""
     if not (folder / name / ".hydra" / "config.yaml").is_file():
         return start(name, *overrides)
     return ["train", f"resume={name}", *(o for o in overrides if o.startswith("trainer.max"))]
 
 
 def differences(whole: Path, broken: Path) -> list[str]:
-    """What a broken run lost, by name; nothing, if all is well."""
+    """Describe what a broken run lost, by name; nothing if all is well."""
     one, other = _outcome(whole), _outcome(broken)
     lost = [name for name in one if not _same(one[name], other[name])]
     lost += [f"left behind: {path}" for path in sorted(broken.rglob("*.part"))]
@@ -56,7 +56,7 @@ def _outcome(folder: Path) -> dict[str, Any]:
 
 
 def _curves(folder: Path) -> dict[str, list[tuple[int, bytes]]]:
-    """What TensorBoard itself makes of the event files: all that they hold are tensors to it.
+    """Read the event files with TensorBoard, to which everything in them is a tensor.
 
     It leaves out what a later start takes back (`purge_step`). Of a step's epoch both the loss and
     the validation tell, with the same value.

@@ -62,7 +62,7 @@ CASES = {
 
 
 def faults(dice: random.Random) -> Iterator[Fault | None]:
-    """For ever: every phase in turn, with signals and (None) kills from outside between them."""
+    """Yield faults without end: every phase in turn, with signals and (None) kills from outside."""
     while True:
         for phase, names in POINTS.items():
             yield Fault(phase, dice.choice(names), dice.randint(1, 6))

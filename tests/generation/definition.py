@@ -64,7 +64,7 @@ def log_softmax(logits: Array) -> Array:
 
 
 def textbook_logits(model: TrainedModel, ids: Array) -> Array:
-    """Logits (T, V) of one stream from the zero state: a cell's equations, a vector at a time."""
+    """Compute logits (T, V) of one stream from the zero state, by the equations of a cell."""
     a = model.architecture
     w = {name: weight.astype(np.float64) for name, weight in model.weights.items()}
     hidden = [np.zeros(a.hidden_size) for _ in range(a.num_layers)]
@@ -118,7 +118,7 @@ class KneserNey:
                 self.counts[passage[1:-1]][passage[-1]] += 1
 
     def probabilities(self, before: Sequence[int]) -> Array:
-        """p (V,) of the next character."""
+        """Compute p (V,) of the next character."""
         p = np.full(self.size, 1 / self.size)
         for k in range(min(self.context, len(before)) + 1):
             after = self.counts.get(tuple(before[len(before) - k :]))
@@ -137,7 +137,7 @@ class KneserNey:
         return (0.9, 1.4, 1.65) if 0 < k == self.context - 1 else (0.8, 1.15, 1.4)
 
     def length(self, before: Sequence[int]) -> int:
-        """Length of the longest known context."""
+        """Return the length of the longest known context."""
         K, end = self.context, len(before)
         return max(k for k in range(min(K, end) + 1) if tuple(before[end - k :]) in self.known)
 
@@ -145,7 +145,7 @@ class KneserNey:
 def odds_of_run(
     text: Sequence[int], before: Sequence[int], context: int
 ) -> tuple[float, bool] | None:
-    """Odds that the run at the end of `before` goes on, and whether no run of the text is longer.
+    """Compute the odds that the run at the end of `before` continues.
 
     None outside of a long run.
     """
@@ -162,13 +162,13 @@ def odds_of_run(
 
 
 def word_before(before: Sequence[int], vocabulary: Vocabulary) -> str:
-    """The letters at the end of a text, in small letters."""
+    """Return the letters at the end of a text, in lower case."""
     letters = [*takewhile(str.isalpha, reversed(vocabulary.decode(before)))]
     return "".join(reversed(letters)).lower()
 
 
 def words_of(text: Sequence[int], vocabulary: Vocabulary, longest: int) -> dict[str, Counter[int]]:
-    """What follows each beginning of a word, up to a number of letters."""
+    """Count what follows each beginning of a word, up to a number of letters."""
     follows: dict[str, Counter[int]] = defaultdict(Counter)
     for end in range(1, len(text)):
         word = word_before(text[:end], vocabulary)
@@ -180,7 +180,7 @@ def words_of(text: Sequence[int], vocabulary: Vocabulary, longest: int) -> dict[
 def log_probabilities(
     model: Trained, ids: Array, counted: Sequence[int] = (), longest: int = 6
 ) -> Array:
-    """ln p (T, V) of an ensemble, or a model, mixed with its counts of the text `counted`.
+    """Compute ln p (T, V) of an ensemble, or a model, mixed with its counts of the text `counted`.
 
     `longest` is the most letters of a word in its table.
     """
@@ -217,7 +217,7 @@ def log_probabilities(
 
 
 def dry_penalties(text: str, multiplier: float, base: float, allowed: int) -> dict[str, float]:
-    """Of each character that would go on with a sequence that `text` has before its end."""
+    """Penalize each character that would continue a sequence that `text` has before its end."""
     result: dict[str, float] = {}
     for place in range(1, len(text)):
         n = 0
@@ -249,7 +249,7 @@ class Words:
     def costs(
         self, text: str, new: int, factor: float, characters: Sequence[str]
     ) -> dict[str, float]:
-        """What each character that leaves the words loses, `new` characters after the prompt."""
+        """Compute what characters that leave the words lose, `new` characters after the prompt."""
         word = "".join(takewhile(str.isalpha, reversed(text)))[::-1].lower()
         if not new and word and word[: self.longest] not in self.beginnings:
             return {c: 1e4 for c in characters if c.isalpha()}
@@ -264,7 +264,7 @@ class Words:
 
 
 def new_words_of(choice: SamplingParams) -> float:
-    """The factor of the odds of leaving the known words."""
+    """Return the factor of the odds of leaving the known words."""
     if choice.new_words is not None:
         return choice.new_words
     greedy = not choice.sample or choice.top_k == 1
@@ -276,14 +276,14 @@ MARKS = ".!?…؟۔։।॥።፧။។。．！？｡"
 
 
 class Debts:
-    """What a text owes of each end of a line or sentence, and where it is paid."""
+    """Track what a text owes of each end of a line or sentence, and where it is paid."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.owed = {c: 0.0 for c in "\n" + MARKS if c in vocabulary}
         self.characters = vocabulary.characters
 
     def add_to(self, scores: list[float], text: str, temperature: float) -> list[float]:
-        """The scores (V,) with the debts that are paid after a text."""
+        """Add the debts that are paid after a text to scores (V,)."""
         scores = [*scores]
         for c, debt in self.owed.items():
             is_blocked = text.endswith("\n") or (text.endswith(tuple(MARKS)) and c != "\n")
@@ -293,7 +293,7 @@ class Debts:
         return scores
 
     def update(self, scores: list[float], drawn: str) -> None:
-        """After scores (V,) without debts, and the character that was drawn."""
+        """Update the debts by scores (V,) without debts, and the drawn character."""
         total = sum(math.exp(score - max(scores)) for score in scores)
         for c in self.owed:
             p = math.exp(scores[self.characters.index(c)] - max(scores)) / total
@@ -309,7 +309,7 @@ def scores_of(
     text: str = "",
     costs: Mapping[str, float] | None = None,
 ) -> list[float]:
-    """Logits (V,) with biases, penalties and costs, in Python's own numbers."""
+    """Add biases, penalties and costs to logits (V,), in Python's numbers."""
     scores = [float(logit) for logit in logits]
     for characters, bias in (choice.logit_bias or {}).items():
         for v in vocabulary.look_up(characters).tolist():
@@ -333,7 +333,7 @@ def probabilities(
     costs: Mapping[str, float] | None = None,
     debts: Debts | None = None,
 ) -> list[float]:
-    """What a character is drawn by, of its logits (V,), after a text."""
+    """Compute the scores (V,) of the draw from logits (V,), after a text."""
     scores = scores_of(logits, choice, vocabulary, text, costs)
     temperature = float(choice.temperature) if choice.sample and choice.top_k != 1 else 0.0
     if temperature and text.endswith(("   ", "\t\t\t")):
@@ -362,7 +362,7 @@ def probabilities(
 
 
 def drawn(each: list[float], uniform: float) -> int:
-    """The inverse of the cumulated probabilities."""
+    """Invert the cumulated probabilities."""
     sums = np.cumsum(each)
     return int(np.searchsorted(sums, uniform * sums[-1], "right"))
 
@@ -372,7 +372,7 @@ _QUANTILES = (0, 10.83, 13.82, 16.27, 18.47, 20.52, 22.46, 24.32, 26.12, 27.88, 
 
 
 def assert_follows(counts: Array, expected: Array) -> None:
-    """Chi-squared of counts (V,) of draws, the rare taken together; what cannot be never is."""
+    """Check counts (V,) of draws by chi-squared, with the rare ones as one."""
     expected = np.asarray(expected)
     assert counts[expected == 0].sum() == 0
     expected = expected * counts.sum()

@@ -49,7 +49,7 @@ def trained_model(
     seed: int = 0,
     conviction: float = 6.0,
 ) -> TrainedModel:
-    """A model all of whose weights are random, PyTorch's second bias among them.
+    """Make a model whose weights are all random, PyTorch's second bias too.
 
     Args:
         conviction: the larger, the more its probabilities differ.
@@ -72,7 +72,7 @@ def trained_model(
 
 
 def blank_model(blank: str = " ") -> TrainedModel:
-    """A model to which a blank is likelier by e than each other character. Its primer is blank."""
+    """Make a model to which a blank is likelier by e than others. Its primer is blank."""
     model = trained_model(vocabulary=Vocabulary(list("abc \t")))
     weights = {name: np.zeros_like(weight) for name, weight in model.weights.items()}
     weights["decoder.bias"][model.vocabulary.encode(blank)] = 1
@@ -80,7 +80,7 @@ def blank_model(blank: str = " ") -> TrainedModel:
 
 
 def params(temperature: float = 1.0, **how: Any) -> SamplingParams:
-    """SamplingParams at the model's own temperature."""
+    """Make SamplingParams at the temperature of the model."""
     return SamplingParams(temperature=temperature, **how)
 
 
@@ -105,7 +105,7 @@ def batch_of(
 
 
 def some_ids(model: TrainedModel, *shape: int, seed: int = 1) -> np.ndarray:
-    """Random characters, with a run of blanks among them."""
+    """Draw random characters, with a run of blanks among them."""
     ids = np.random.default_rng(seed).integers(0, len(model.vocabulary), shape)
     ids[..., 10:20] = model.vocabulary.encode(" ")[0]
     return ids
@@ -114,19 +114,19 @@ def some_ids(model: TrainedModel, *shape: int, seed: int = 1) -> np.ndarray:
 def counted(
     kind: str = "lstm", weights: Weights = WEIGHTS, text: str = TEXT, **how: Any
 ) -> TrainedModel:
-    """A model with the counts of a text."""
+    """Add the counts of a text to a model."""
     model = trained_model(kind, conviction=2.0, **how)
     counts = counts_of(model.vocabulary.encode(text), model.vocabulary, 5, weights)
     return replace(model, counts=counts)
 
 
 def count_passages(ids: np.ndarray, vocabulary_size: int, context: int) -> CountTable:
-    """The counts of all passages of a text, with contexts of up to `context`."""
+    """Count all passages of a text, with contexts of up to `context`."""
     return build_table(list(count_levels(ids, vocabulary_size, context)), vocabulary_size)
 
 
 def counts_of(ids: np.ndarray, vocabulary: Vocabulary, context: int, weights: Weights) -> Counts:
-    """The counts of a text, and its words if they have a weight."""
+    """Count a text, and its words if they have a weight."""
     table = count_passages(ids, len(vocabulary), context)
     runs = count_runs([ids], len(vocabulary), table.context)
     letters = number_letters(vocabulary)

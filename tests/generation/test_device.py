@@ -1,4 +1,4 @@
-"""Where a network scores and writes: GPUs are played by patches and by the meta device."""
+"""Test devices of scoring and writing: patches and the meta device simulate GPUs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WEIGHTS = sum(weight.size for weight in MODEL.weights.values())
 
 @pytest.fixture
 def used(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The devices that are used, in the folder of a model, on a machine with a CUDA GPU."""
+    """Record the devices that are used, in the folder of a model, on a machine with a CUDA GPU."""
     found: list[str] = []
 
     def make_cpu_engine(
@@ -107,7 +107,7 @@ def test_a_gpu_that_there_is_not_is_refused(
     "model", [trained_model("rnn", batchnorm=True), TrainedEnsemble((counted(), counted("gru")))]
 )
 def test_no_tensor_is_on_the_wrong_device(model: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Operations of the meta device refuse a tensor of the CPU, and it has no numbers."""
+    """Check with the meta device, whose operations refuse a tensor of the CPU."""
     to_cpu = torch.Tensor.cpu
 
     def copy(tensor: torch.Tensor) -> torch.Tensor:

@@ -38,7 +38,7 @@ CHOICES = [
 
 
 def some_logits(seed: int, rows: int) -> np.ndarray:
-    """Rows of logits, some of them with ties."""
+    """Make rows of logits, some of them with ties."""
     logits = np.random.default_rng(seed).normal(0, 3, (rows, len(LETTERS))).astype(np.float32)
     logits[::3] = logits[::3].round()
     logits[1::3, [0, -1]] = -1000  # the first and the last character never
@@ -51,7 +51,7 @@ def with_numpy(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.nda
 
 
 def with_int8(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-    """The draw of the loop in Python; the texts in tests/extras/fast show that it is compiled."""
+    """Compare the draw of the loop in Python; tests/extras/fast has compiled texts."""
     pytest.importorskip("numba", reason="the extra fast is not installed")
     from charrnn.extras.fast.compiled_draw import draw
 

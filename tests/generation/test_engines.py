@@ -63,7 +63,7 @@ def test_weights_too_large_are_told_of_without_a_warning(kind: str, how: Any) ->
 
 @pytest.fixture
 def blas_threads() -> Iterator[Callable[[], set[int]]]:
-    """How many threads NumPy's BLAS would use: two, to begin with."""
+    """Return the number of threads of NumPy's BLAS, which is two at first."""
     from threadpoolctl import ThreadpoolController
 
     processors._get_controller.cache_clear()  # other tests may have loaded another BLAS

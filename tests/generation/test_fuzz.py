@@ -37,7 +37,7 @@ LENGTH = 40
 
 
 class Case:
-    """What one seed stands for.
+    """Make everything that one seed stands for.
 
     Attributes:
         counted: ids of the text that the model's counts are of; [] where it has none.
@@ -97,7 +97,7 @@ class Case:
         return counts
 
     def ids(self, length: int) -> np.ndarray:
-        """Random characters, or a few of them, or runs."""
+        """Draw random characters, or a few of them, or runs."""
         size, style = len(self.vocabulary), self.numbers.integers(3)
         if style == 2:
             return np.repeat(self.numbers.integers(0, size, length // 6 + 1), 6)[:length]
@@ -135,7 +135,7 @@ def allowed(
     costs: Any,
     debts: Debts,
 ) -> Iterator[int]:
-    """The ids of a draw; one within rounding of a boundary may fall to its other side."""
+    """List the ids that a draw may have: near a boundary, rounding may change it."""
     for nudge in (1, 1 - 1e-3, 1 + 1e-3):
         floats = {name: how[name] for name in FILTERS if isinstance(how[name], float)}
         nudged = {name: min(value * nudge, 1) for name, value in floats.items()}
@@ -190,7 +190,7 @@ def test_engines_are_the_definition(seed: int) -> None:
 @pytest.mark.parametrize("engine", ["numpy", "torch"])
 @pytest.mark.parametrize("seed", range(60, 72))
 def test_a_state_is_all_that_is_carried(seed: int, engine: str) -> None:
-    """In parts, beside others and by itself; and a state that is given stays as it is."""
+    """Compare in parts, in batches and as one stream. A given state does not change."""
     case = Case(seed)
     reader, N = make_engine(case.model, engine), int(case.numbers.choice([1, 3, 6]))
     ids = np.stack([case.ids(LENGTH) for _ in range(N)])

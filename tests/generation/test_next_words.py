@@ -25,7 +25,7 @@ UNIFORM = replace(UNIFORM, weights={n: np.zeros_like(w) for n, w in UNIFORM.weig
 
 
 def list_all(model: Model, start_text: str) -> tuple[dict[str, float], float]:
-    """The probabilities of all words and marks, and the sum of those of longer words."""
+    """Compute the probabilities of all words and marks, and the sum of those of longer words."""
     found: dict[str, float] = {}
     longer = 0.0
     characters = model.vocabulary.characters

@@ -1,4 +1,4 @@
-"""What a sample is: the text of its seed, whatever else happens around it."""
+"""Test that a sample is the text of its seed, whatever happens around it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def options(**given: Any) -> SamplingParams:
 
 
 def texts(model: TrainedModel, **given: Any) -> list[str]:
-    """The samples, after a look at their pieces: each sample has one last one."""
+    """Collect the samples, and check that each has one last piece."""
     wanted = options(**given)
     pieces = list(Sampler(model).write(wanted))
     for n in range(wanted.num_samples):
@@ -215,7 +215,7 @@ def test_each_line_is_the_next_sample_that_can_be_used(monkeypatch: pytest.Monke
 
 
 def test_known_lines_are_left_out_after_a_start() -> None:
-    """The known lines are bytes, the start is text."""
+    """Compare lines of bytes with a start that is text."""
     vocabulary = Vocabulary.from_tokens(["a", "\n", "[195]", "[169]"])
     how: dict[str, Any] = {"vocabulary": vocabulary, "start_text": "é", "num_samples": 10}
     got = lines_of(**how)

@@ -1,4 +1,4 @@
-"""What a sampler can be asked, and that every engine does it."""
+"""Test the sampling parameters, which every engine obeys."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_command_line_has_the_same_defaults() -> None:
 
 @pytest.mark.parametrize("name", [name for name, value in OTHER.items() if value is not None])
 def test_no_engine_ignores_what_is_asked_for(name: str) -> None:
-    """Every field changes the text, and gives in torch what it does in NumPy."""
+    """Check that every field changes the text, and that torch and NumPy agree."""
     asked = {"length": 150, "seed": 1, "temperature": 1.0}
     if name.startswith("dry_"):
         off = name == "dry_multiplier"
@@ -87,7 +87,7 @@ RUNS = ("   ", "\t\t\t")
 def test_after_three_equal_blanks_nothing_is_limited(
     precision: int, limits: dict[str, Any], blank: str
 ) -> None:
-    """Elsewhere only the blank is likely enough; the primer's blanks do not count."""
+    """Check that the primer's blanks do not count; elsewhere only the blank is likely enough."""
     if precision == 8:
         pytest.importorskip("numba", reason="the extra fast is not installed")
     limits = {**limits, "precision": precision}
@@ -126,7 +126,7 @@ def test_in_a_run_of_blanks_the_other_options_mean_what_they_say() -> None:
     "text", ["", "a", "abcabcab", "aaaaaa", "to be or not to be or", "xyzxy", "zabcyabczab"]
 )
 def test_dry_is_its_definition(text: str, allowed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a text that arrives whole or in two parts, with and without a shorter look-back."""
+    """Compare after a text in one or two parts, with and without a shorter look-back."""
     params = SamplingParams(dry_multiplier=0.7, dry_base=1.5, dry_allowed_length=allowed)
     for look_back in (len(text) + 1, 5):
         monkeypatch.setattr(dry, "LOOK_BACK", look_back)
@@ -140,7 +140,7 @@ def test_dry_is_its_definition(text: str, allowed: int, monkeypatch: pytest.Monk
 
 
 def test_dry_takes_no_longer_after_one_character_repeated() -> None:
-    """The end of the text is repeated at each of 16,384 places, or at one in 60."""
+    """Repeat the end of the text at each of 16,384 places, or at one in 60."""
     params = SamplingParams(dry_multiplier=1, dry_base=1, dry_allowed_length=1)
     seconds = []
     for ids in (np.zeros(100_000, int), np.random.default_rng(1).integers(0, 60, 100_000)):

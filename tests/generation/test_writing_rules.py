@@ -42,7 +42,7 @@ def with_background() -> TrainedModel:
 
 @pytest.mark.parametrize("how", HOW, ids=str)
 def test_the_compiled_loop_writes_as_defined(how: dict[str, Any]) -> None:
-    """In chunks, four streams and one more, each character is the definition's."""
+    """Compare each character with the definition, in chunks, of four streams and one more."""
     pytest.importorskip("numba", reason="the extra fast is not installed")
     model = quantize_model(with_background())
     params = SamplingParams(120, **how, seed=3, num_samples=5, prime="none", precision=8)
@@ -69,7 +69,7 @@ def test_the_compiled_loop_writes_as_defined(how: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("engine", ["numpy", "torch", "int8"])
 def test_a_cold_text_ends_its_lines_and_sentences(engine: str) -> None:
-    """Each character is independent of the others, so a cold text has as many ends as expected."""
+    """Check that a cold text of independent characters has as many ends as expected."""
     asked: dict[str, Any] = {"engine": engine}
     if engine == "int8":
         pytest.importorskip("numba", reason="the extra fast is not installed")
@@ -91,7 +91,7 @@ def test_a_cold_text_ends_its_lines_and_sentences(engine: str) -> None:
 
 
 def test_nothing_is_invented_with_new_words_of_0() -> None:
-    """The word table of these models has up to six letters."""
+    """Check with word tables of up to six letters."""
     words = {*re.findall("[a-z]+", (TEXT + OTHER).lower())}
     for model in (with_background(), counted()):
         for temperature in (0.5, 1.0, 2.0):

@@ -44,7 +44,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def craft(path: Path, pickled: bytes) -> None:
-    """A zip as torch.save writes it around a pickle."""
+    """Write a zip as torch.save does around a pickle."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", pickled)
         archive.writestr("archive/byteorder", "little")
@@ -76,7 +76,7 @@ def test_values_come_back_as_they_were(path: Path, content: Content) -> None:
 
 
 def test_a_model_of_lightnings_own(path: Path, last: Path, content: Content) -> None:
-    """As ModelCheckpoint writes it in a script: what the module adds, but no run's entries.
+    """Write a checkpoint as ModelCheckpoint does in a script: without the entries of a run.
 
     Weights of another type, and others beside them, do no harm.
     """
@@ -109,7 +109,7 @@ def test_what_cannot_be_read(path: Path, content: Content) -> None:
 
 @pytest.mark.parametrize("count", [300, pytest.param(4000, marks=pytest.mark.slow)])
 def test_damage_anywhere_is_noticed(path: Path, content: Content, count: int) -> None:
-    """What the zip's checksums do not hold (padding, dates) changes nothing."""
+    """Check that bytes outside of the zip's checksums (padding, dates) change nothing."""
     checkpoint.write(path, content)
 
     def check(found: Content) -> None:
@@ -134,7 +134,7 @@ class Reduced:
 
 
 def calls(marker: Path) -> Iterator[bytes]:
-    """Pickles that would make a file."""
+    """List pickles that would create a file."""
     text = f"touch {marker}".encode()
     for protocol in range(6):
         yield pickle.dumps(Reduced(os.system, text.decode()), protocol)
@@ -146,7 +146,7 @@ def calls(marker: Path) -> Iterator[bytes]:
 
 
 def old_format(pickled: bytes) -> bytes:
-    """What torch.save wrote before it wrote zips."""
+    """Write a file as torch.save did before it wrote zips."""
     return pickle.dumps(0x1950A86A20F9469CFC6C) + pickle.dumps(1001) + pickle.dumps({}) + pickled
 
 

@@ -173,7 +173,7 @@ def test_other_files_are_refused(path: Path) -> None:
 
 
 def test_damage_anywhere_is_noticed(path: Path) -> None:
-    """Flipped, cut, inserted, repeated, exchanged: refused, or read as what it was."""
+    """Flip, cut, insert, repeat and exchange bytes: the file is refused, or read as before."""
     model = small_model(num_layers=1)
     model_file.save(path, model)
     # half of it in the header, which is a small part of the file

@@ -59,7 +59,7 @@ def test_what_is_no_model_is_said_to_be_none(tmp_path: Path) -> None:
 
 
 def run_with_model(path: Path, folder: str, begun: int) -> Path:
-    """A run folder that began so many seconds after the others, with a model or (None) without."""
+    """Make a run folder that began some seconds after others, with a model or (None) without."""
     run = path.parent / "outputs" / folder
     (run / ".hydra").mkdir(parents=True)
     (run / ".hydra" / "overrides.yaml").write_text("[]")

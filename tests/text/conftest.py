@@ -18,7 +18,7 @@ def _no_fsync() -> Iterator[None]:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of this test's own."""
+    """Use an empty cache."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("CHARRNN_CACHE", str(folder))
     return folder
@@ -26,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to stand in."""
+    """Enter an empty folder."""
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)

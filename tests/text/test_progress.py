@@ -1,4 +1,4 @@
-"""What is said while something takes long."""
+"""Test the messages during long work."""
 
 from __future__ import annotations
 

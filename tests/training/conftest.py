@@ -16,7 +16,7 @@ from tests.training.notebook import WINDOWS
 
 @pytest.fixture
 def data(workplace: Path) -> Iterator[TextDataModule]:
-    """A text of 20 windows an epoch, on one thread, with Lightning quiet."""
+    """Make a text of 20 windows an epoch, on one thread, with Lightning quiet."""
     logger, threads = logging.getLogger("lightning.pytorch"), torch.get_num_threads()
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What tests in a notebook's manner share: a small module, a plain Trainer, and what it does."""
+"""Share a small module, a plain Trainer and its log between tests in a notebook's manner."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def trainer(*callbacks: L.Callback, **options: Any) -> L.Trainer:
 
 
 class Seen(L.Callback):
-    """What a run does: windows trained (their place, whether they begin the text), validations."""
+    """Record the trained windows (place, whether they start the text) and validations."""
 
     def __init__(self) -> None:
         self.trained: list[tuple[int, bool]] = []
@@ -65,7 +65,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def state_of(path: Path) -> dict[str, Any]:
-    """All that is in a checkpoint, but the paths of Lightning's `ModelCheckpoint`."""
+    """Return everything in a checkpoint except the paths of `ModelCheckpoint`."""
     content: dict[str, Any] = torch.load(path, weights_only=True)
     content["callbacks"] = {
         name: state

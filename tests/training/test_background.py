@@ -26,7 +26,7 @@ LETTERS = "abcdefghij "
 
 
 def words(count: int, seed: int) -> str:
-    """Some of two hundred words, of which a short text does not have each often."""
+    """Draw from two hundred words, most of which are rare in a short text."""
     draws, language = random.Random(seed), random.Random(0)
     words = ["".join(language.choices(LETTERS[:-1], k=6)) for _ in range(200)]
     return " ".join(draws.choices(words, k=count))
@@ -34,7 +34,7 @@ def words(count: int, seed: int) -> str:
 
 @pytest.fixture
 def texts(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A short text, a long one of the same words with other characters in it, and noise."""
+    """Write a short text, a long one of the same words with other characters in it, and noise."""
     monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))
     (workplace / "corpus.txt").write_text(words(400, 1), encoding="utf-8")
     (workplace / "other.txt").write_text(f"Ä{words(5000, 2)}Ö", encoding="utf-8")
@@ -44,7 +44,7 @@ def texts(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def counted(run: Path) -> tuple[Any, dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
-    """The table of a run's model, what it says of that, and the table by its definition."""
+    """Return the table of a run's model, its facts about it, and the table by definition."""
     trained = model_file.load(run / "model.safetensors")
     assert trained.counts is not None
     data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
@@ -58,7 +58,7 @@ def counted(run: Path) -> tuple[Any, dict[str, Any], dict[str, np.ndarray[Any, A
 
 
 def test_counted_before_the_text_in_one_table(train: Train, texts: Path, capfd: Capture) -> None:
-    """The network and what is said of it alone are the same; a resume counts the same.
+    """Check that the network and its loss are the same, and that a resume counts the same.
 
     What does not help is left out.
     """
@@ -119,7 +119,7 @@ def test_the_limit_cuts_the_background(train: Train, texts: Path) -> None:
 
 
 def test_what_is_held_out_of_the_text_is_not_counted() -> None:
-    """Where the background holds the text itself, or parts of it."""
+    """Check a background that contains the text, or parts of it."""
     draws = np.random.default_rng(1)
     other, ids = draws.integers(0, 3, 300), draws.integers(0, 3, 900)
     ids[100:200], ids[500:540], ids[850:881] = other[:100], other[200:240], other[:31]
@@ -149,7 +149,7 @@ def test_folders_globs_and_corpora(texts: Path) -> None:
 
 
 def test_the_text_of_the_model_that_it_starts_from(train: Train, texts: Path) -> None:
-    """Where it is what the model was trained on; a resume does without the model."""
+    """Check a background that the model was trained on; a resume needs no model."""
     base = train("data.input_txt=other.txt", *OPTIONS, folder="base")
     options = ("init_from=base", *OPTIONS, "callbacks.checkpoints.keep_every=10")
     run = train(*options)
@@ -175,7 +175,7 @@ def test_the_text_of_the_model_that_it_starts_from(train: Train, texts: Path) ->
 def test_a_record_names_no_text_that_no_checkpoint_knows(
     train: Train, texts: Path, capfd: Capture
 ) -> None:
-    """As somebody else's could, to have it counted into a model that is given back."""
+    """Name a file as a stranger's record could, to get it counted into a model."""
     run = train(*OPTIONS, "trainer.max_steps=3")
     secret = [str(texts / "other.txt")]
     tampered(run, "data.background", secret, in_checkpoint=True)

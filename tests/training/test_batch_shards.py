@@ -26,7 +26,7 @@ def window() -> tuple[Tensor, Tensor]:
 
 
 def step(net: Network, loss_of: object) -> tuple[Tensor, list[Tensor], State]:
-    """Loss, gradients and state of a second window, after a first one from the zero state."""
+    """Compute loss, gradients and state of a second window, after one from the zero state."""
     _, state = loss_of(*window(), None)  # type: ignore[operator]
     net.zero_grad()
     loss, state = loss_of(*window(), state)  # type: ignore[operator]

@@ -20,7 +20,7 @@ SMALL = ("model.hidden_size=16", "model.embedding_size=8")
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """A machine that trains 6,000 characters a second, and what was measured on it."""
+    """Simulate a machine that trains 6,000 characters a second. Record the measurements."""
     tried: list[Any] = []
 
     def measure(options: Any, *args: Any, **named: Any) -> float:
@@ -34,7 +34,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_it_is_measured_chosen_told_and_recorded(
     train: Train, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a busy machine, on which it is measured twice."""
+    """Check a busy machine, on which charrnn measures twice."""
     monkeypatch.setattr(decisions.time, "process_time", iter([0.0, 0.0, 1.0, 2.0] * 9).__next__)
     run = train("budget=3s", *TEXT, small=False)
     lines = capfd.readouterr().err.splitlines()

@@ -14,7 +14,7 @@ from tests.small_runs import Capture, Train, assert_same, tensors
 
 @pytest.fixture
 def run(trained: Train) -> Path:
-    """20 steps with kept checkpoints at 8 and 16; the best is of step 20 or before."""
+    """Train 20 steps with kept checkpoints at 8 and 16; the best is of step 20 or before."""
     return trained("trainer.max_steps=20", "callbacks.checkpoints.keep_every=8")
 
 
@@ -41,13 +41,13 @@ def test_a_damaged_last_checkpoint_is_named_and_the_best_goes_on_without_it(
 
 
 def best_of(folder: Path) -> tuple[float, int]:
-    """Loss and step, as the last checkpoint has them."""
+    """Read loss and step from the last checkpoint."""
     loss, step = tensors(folder)["best"]
     return loss, step
 
 
 def files_of_the_best(folder: Path) -> tuple[int, int]:
-    """The steps of best.ckpt and of the model file."""
+    """Read the steps of best.ckpt and of the model file."""
     facts = model_file.load(folder / "model.safetensors").facts
     return tensors(folder, "best.ckpt")["step"], facts["step"]
 
@@ -55,7 +55,7 @@ def files_of_the_best(folder: Path) -> tuple[int, int]:
 def test_a_model_file_that_is_gone_is_made_again_or_the_next_one_counts(
     train: Train, run: Path, capfd: Capture
 ) -> None:
-    """And training goes on as if none had been better: at such a rate it only gets worse."""
+    """Check that training continues as if no model was better: at such a rate it gets worse."""
     shutil.copy(run / "checkpoints" / "step-8.ckpt", run / "checkpoints" / "last.ckpt")
     loss, step = best_of(run)
     assert step < 8

@@ -23,7 +23,7 @@ OPTIONS = ("trainer.max_steps=20", "validate_every=10")
 
 @pytest.fixture
 def words(workplace: Path) -> Path:
-    """A text of a few words in any order, which counts know after a thousand characters."""
+    """Draw a text of a few words in any order, which counts know after a thousand characters."""
     draws = random.Random(3)
     text = " ".join(draws.choice(("the", "cat", "sat", "on", "a", "mat")) for _ in range(1500))
     (workplace / "corpus.txt").write_text(text, encoding="utf-8")
@@ -110,7 +110,7 @@ def test_none_where_there_are_none(train: Train, words: Path, capfd: Capture) ->
 
 
 def test_a_text_of_a_few_lines_is_its_counts(workplace: Path, train: Train, capfd: Capture) -> None:
-    """A network learns nothing of it that counts do not know."""
+    """Train on a text of which a network learns nothing that counts do not know."""
     (workplace / "short.txt").write_text("the cat sat on the mat\n" * 60)
     run = train("data.input_txt=short.txt", "trainer.max_steps=3", "logger=csv")
     assert "because the text is short" in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""What is assumed of a device is looked at, on devices that the CPU plays; and bf16 of a CPU."""
+"""Test the assumptions about devices on simulated devices, and bf16 of a CPU."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.training.notebook import module_of, trainer
 
 
 class HalfUnderAutocast(TorchFunctionMode):
-    """As cuDNN's layers under autocast, whatever its type."""
+    """Compute like cuDNN's layers under autocast of any type."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -35,7 +35,7 @@ class HalfUnderAutocast(TorchFunctionMode):
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CUDA GPU with bf16, played by the CPU."""
+    """Simulate a CUDA GPU with bf16 on the CPU."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
@@ -64,7 +64,7 @@ def test_a_gpu_whose_bf16_is_float16_trains_in_tf32(gpu: None, kind: str) -> Non
 
 
 class NoFloat64(TorchDispatchMode):
-    """As an Apple GPU; single numbers may lie on the CPU beside it, where they are logged."""
+    """Simulate an Apple GPU, beside which single numbers may be on the CPU."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -107,7 +107,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_bf16_without_avx512(train: Train, workplace: Path) -> None:
-    """A CPU with AVX2 only trains no LSTM in bf16: one line, at a resume too."""
+    """Check that a CPU with only AVX2 refuses bf16 for an LSTM in one line, at a resume too."""
     skip_without_bf16("bf16-mixed")
     run = train("trainer.precision=bf16-mixed", "trainer.max_steps=5")
     before = content(run)

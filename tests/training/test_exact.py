@@ -53,7 +53,7 @@ EPOCH_ENDS = [WINDOWS, 2 * WINDOWS]
 
 @pytest.fixture
 def short_text(workplace: Path) -> None:
-    """Three steps an epoch."""
+    """Make three steps an epoch."""
     generator = random.Random(1)
     words = ["the", "cat", "sat", "on", "a", "mat.\n"]
     text = " ".join(generator.choice(words) for _ in range(200))[:200]
@@ -94,7 +94,7 @@ def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
 
 
 def test_from_a_model_with_other_characters(train: Train, made: Train, workplace: Path) -> None:
-    """New characters begin from the seed; a resume needs the model no more."""
+    """Check that new characters start from the seed, and that a resume does not need the model."""
     base = Path(shutil.copytree(made("trainer.max_steps=5"), workplace / "base"))
     text = (workplace / "corpus.txt").read_text("utf-8").replace("Zoë", "Jürgen")
     (workplace / "corpus.txt").write_text(text, encoding="utf-8")

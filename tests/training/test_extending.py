@@ -90,7 +90,7 @@ def run_script(name: str, words: list[str], patch: pytest.MonkeyPatch) -> Any:
 def test_the_script_of_the_page_trains_as_the_command(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, choice: str
 ) -> None:
-    """Every loss is equal to the last digit, and so are the weights."""
+    """Check that every loss and all weights are equal to the last digit."""
     words = ["data.input_txt=corpus.txt", "model.hidden_size=8", "data.seq_length=10",
              "trainer=cpu", "trainer.max_steps=7", "validate_every=3", "print_every=2",
              "model.dropout=0.2", *CHOICES[choice]]  # fmt: skip
@@ -125,7 +125,7 @@ def test_the_script_of_the_page_trains_as_the_command(
 
 
 def test_loaders_that_are_given_alone(data: TextDataModule) -> None:
-    """The same windows, with a Trainer and without; in the middle of an epoch none knows."""
+    """Compare the windows with a Trainer and without."""
     free = TextDataModule("corpus.txt", batch_size=4, seq_length=10, shuffle=True)
     free.setup()
     data.shuffle = True
@@ -216,7 +216,7 @@ def test_a_loss_is_trained_with_all_its_parameters_and_val_loss_stays_the_texts(
 def test_its_checkpoint_holds_its_plain_hyperparameters_and_is_all_that_it_needs(
     data: TextDataModule, tmp_path: Path
 ) -> None:
-    """Its optimizer and schedule are described there, and not made of the file."""
+    """Check that the file describes optimizer and schedule, and builds neither."""
     how = {
         "optimizer": functools.partial(torch.optim.AdamW, lr=3e-3, betas=(0.9, 0.98)),
         "schedule": functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1),
@@ -242,7 +242,7 @@ def test_its_checkpoint_holds_its_plain_hyperparameters_and_is_all_that_it_needs
 
 
 def test_a_step_of_ones_own_is_the_step_that_there_is(data: TextDataModule, tmp_path: Path) -> None:
-    """Trained, clipped and logged alike, and resumed to the bit from the middle of an epoch."""
+    """Train, clip and log alike, and resume to the bit from the middle of an epoch."""
 
     def run(kind: type[LanguageModel], name: str, start: Path | None = None) -> Path:
         saved = ModelCheckpoint(

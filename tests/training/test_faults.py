@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(folder: Path) -> Iterator[Path]:
-    """A folder with a corpus, in which the runs that nothing happens to stay."""
+    """Make a folder with a corpus, for the undisturbed runs."""
     yield folder
     for path in folder.iterdir():
         if path.is_dir() and not path.name.startswith("whole"):
@@ -53,7 +53,7 @@ def place(folder: Path) -> Iterator[Path]:
 
 
 def whole(place: Path, *overrides: str) -> Path:
-    """A run that nothing happens to."""
+    """Train an undisturbed run."""
     name = "-".join(["whole", *overrides])
     if not (place / name).exists():
         run(start(name, *SHORT, *overrides), place)
@@ -61,7 +61,7 @@ def whole(place: Path, *overrides: str) -> Path:
 
 
 def ends_with(place: Path, pattern: str) -> None:
-    """The last line; and there was no traceback, and nothing half-written is left."""
+    """Return the last line. Check that there is no traceback and no half-written file."""
     log = (place / "log.txt").read_text("utf-8")
     assert re.search(pattern, (log.splitlines() or [""])[-1])
     assert ("Traceback" in log) == ("bug" in pattern)
@@ -103,7 +103,7 @@ def to_a_full_disk() -> None:
 
 
 def to_a_terminal_that_is_gone() -> None:
-    """As under nohup, which has SIGHUP ignored."""
+    """Start as under nohup, which ignores SIGHUP."""
     leader, follower = pty.openpty()
     os.close(leader)
     speak_to(follower)
@@ -228,7 +228,7 @@ def test_what_happens_is_told_and_nothing_is_lost(place: Path, case: str) -> Non
 
 
 def test_a_difference_would_be_found(place: Path) -> None:
-    """The comparison itself: with other random numbers in one step it is another run."""
+    """Test the comparison: with other random numbers in one step it is another run."""
     run(start("run", *SHORT), place, Fault(*STEP, _reseed))
     lost = differences(whole(place), place / "run")
     assert {"weights", "optimizer", "metrics.csv", "model file", "TensorBoard"} <= set(lost)
@@ -239,7 +239,7 @@ def _reseed() -> None:
 
 
 def test_a_signal_stops_a_long_sample(place: Path) -> None:
-    """The sample would take minutes."""
+    """Stop a sample that would take minutes."""
     words = start("run", *SHORT, "callbacks.samples.length=10000000")
     run(words, place, sent(signal.SIGTERM, "sample", "begin"), code=143)
     ends_with(

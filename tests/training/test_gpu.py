@@ -32,7 +32,7 @@ def losses(run: Path) -> list[float]:
 
 @pytest.fixture
 def fitted(made: Train) -> Path:
-    """A run on the GPU, which no test changes."""
+    """Train a run on the GPU, which no test changes."""
     return made(*GPU, STEPS, "callbacks.checkpoints.keep_every=20", "print_every=1")
 
 

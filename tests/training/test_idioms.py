@@ -1,4 +1,4 @@
-"""What users of Lightning and Hydra write works, or is refused in a line."""
+"""Test what users of Lightning and Hydra write: it works, or is refused in a line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.training.notebook import module_of, rows, trainer
 
 @pytest.fixture(autouse=True)
 def no_process_group() -> Iterator[None]:
-    """Lightning leaves the group of strategy="ddp" to the process, and the next test shares it."""
+    """Remove the process group of strategy="ddp", which the next test would share."""
     yield
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -25,7 +25,7 @@ from tests.training.notebook import Seen, module_of, rows, trainer
 
 
 def test_a_notebook(data: TextDataModule, tmp_path: Path) -> None:
-    """Nothing of charrnn's but the two: Lightning's defaults, and Lightning's own logger."""
+    """Fit the two with Lightning's defaults and its logger."""
     logger = CSVLogger(tmp_path, name="", version="")
     run = L.Trainer(
         accelerator="cpu", max_steps=25, logger=logger, log_every_n_steps=5,
@@ -84,7 +84,7 @@ def test_overfit_batches_are_the_same_windows_in_each_epoch(data: TextDataModule
 def stepped_by_hand(
     module: LanguageModel, data: TextDataModule, windows: list[int], optimizer: Any, group: int = 1
 ) -> list[float]:
-    """Losses of an optimizer of torch's own in a loop of one's own, the state carried."""
+    """Compute the losses of an optimizer of torch in a plain loop, with the state carried."""
     network, losses, state = module.network, [], None
     for number, index in enumerate(windows, 1):
         block = torch.from_numpy(data.streams.read_windows(index, index + 1))
@@ -122,7 +122,7 @@ def test_gradients_are_clipped_as_lightning_clips_them(
     data: TextDataModule, bound: float, algorithm: str | None
 ) -> None:
     def gradient(**options: Any) -> torch.Tensor:
-        """What a step of plain gradient descent took, in one vector."""
+        """Return the gradient of a step of plain gradient descent, in one vector."""
         module = module_of(data, optimizer=functools.partial(torch.optim.SGD, lr=1.0))
         before = torch.nn.utils.parameters_to_vector(module.parameters()).detach()
         trainer(max_steps=1, limit_val_batches=0, **options).fit(module, data)
@@ -160,7 +160,7 @@ def test_a_training_without_a_known_end(
 @pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("how", ["in place", "whole"])
 def test_a_compiled_network(data: TextDataModule, tmp_path: Path, how: str, backend: str) -> None:
-    """It trains, validates and resumes like a plain one, each from the checkpoint of the other."""
+    """Check that it trains, validates and resumes like a plain one, from either checkpoint."""
 
     def compiled() -> Any:
         module = module_of(data)
@@ -223,7 +223,7 @@ def record_events(log: list[Any]) -> LambdaCallback:
 def test_a_run_that_is_cut_twice_goes_on_bit_for_bit(
     data: TextDataModule, tmp_path: Path, name: str, chains: int
 ) -> None:
-    """Random cuts, of which half are on the last window of an epoch or on the next one's first."""
+    """Resume at random cuts, half of which are at the end of an epoch."""
     options, group = dict(CUT_RUNS[name]), CUT_RUNS[name].get("accumulate_grad_batches", 1)
     of_module = {key: options.pop(key) for key in ("kind", "num_layers") if key in options}
     schedule = options.pop("schedule", functools.partial(schedules.step, decay_every=1))
@@ -270,7 +270,7 @@ def test_a_run_that_is_cut_twice_goes_on_bit_for_bit(
 def test_fits_that_go_on_from_one_another_are_one_fit(
     data: TextDataModule, tmp_path: Path, limit: str, ends: tuple[int, ...]
 ) -> None:
-    """They end within an epoch, on its end and beyond it; after the end nothing is trained."""
+    """Check that they end within an epoch, at its end and beyond it; then nothing is trained."""
 
     def run(name: str, end: int, start: Path | None = None) -> tuple[Path, Seen]:
         seen = Seen()

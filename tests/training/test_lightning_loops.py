@@ -1,4 +1,4 @@
-"""What charrnn reads and sets of Lightning's loops, each alone: a new version may change it."""
+"""Test each value of Lightning's loops that charrnn reads or sets: a new version may change it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_last_step_is_followed_by_a_validation(data: TextDataModule) -> None
 
 
 def test_the_number_of_steps_is_known_before_the_first(data: TextDataModule) -> None:
-    """And the loader is requested once."""
+    """Check the counts, and that the loader is requested once."""
     requests = []
 
     class Asks(LanguageModel):
@@ -115,7 +115,7 @@ class Saves(L.Callback):
 def test_the_progress_depends_only_on_the_trained_windows(
     data: TextDataModule, tmp_path: Path
 ) -> None:
-    """Each counter that is set exists; those of other times of a step become equal."""
+    """Check that each counter that is set exists; those of other times of a step become equal."""
     run = trainer(Saves(tmp_path), max_epochs=3, val_check_interval=10, num_sanity_val_steps=0)
     run.fit(module_of(data), data)
 

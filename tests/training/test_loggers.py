@@ -24,7 +24,7 @@ HEADER = ",".join(COLUMNS) + "\n"
 
 
 def write(folder: Path, first: int, last: int) -> None:
-    """What a run writes that begins after step `first` and is killed after step `last`."""
+    """Write what a run writes that starts after step `first` and is killed after step `last`."""
     logger = MetricsCSV(folder)
     logger.start(first)
     for step in range(first + 1, last + 1):
@@ -96,7 +96,7 @@ def test_a_resume_keeps_the_order_of_the_columns(tmp_path: Path) -> None:
 
 
 def test_what_ones_own_code_logs_is_kept_at_its_step(train: Train) -> None:
-    """In metrics.csv and TensorBoard, each once, in the row of charrnn's own values."""
+    """Check metrics.csv and TensorBoard: each value once, in the row of charrnn's values."""
     callback = "+callbacks.own._target_=tests.training.test_loggers.Logs"
     run = train(callback, "trainer.max_steps=20", "print_every=5", "logger=default")
     rows = {int(row["step"]): row for row in metrics(run)}
@@ -150,7 +150,7 @@ class Logs(L.Callback):
 
 @pytest.mark.parametrize("torn", ["", "1", "12,1.2", "12,1.2,1", "\0", "12,1.2,2.5,,,,"])
 def test_later_and_torn_rows_are_cut_off(tmp_path: Path, torn: str) -> None:
-    """Such as the 1 of a 12, which would pass for step 1."""
+    """Check a cut number, such as the 1 of a 12, which would look like step 1."""
     write(tmp_path, 0, 11)
     with open(tmp_path / "metrics.csv", "a") as file:
         file.write(torn)

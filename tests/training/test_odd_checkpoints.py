@@ -57,13 +57,13 @@ ODD: list[tuple[tuple[Any, ...], list[Any]]] = [
 
 @pytest.fixture(params=["one of each", pytest.param("all", marks=pytest.mark.slow)])
 def chosen(request: pytest.FixtureRequest) -> slice:
-    """Which of the values that stand at a place."""
+    """Return the values that a place may have."""
     return slice(None) if request.param == "all" else slice(1)
 
 
 @pytest.fixture
 def content(trained: Train) -> Content:
-    """A run of 14 steps, whose checkpoint is made odd."""
+    """Train a run of 14 steps, whose checkpoint the tests change."""
     trained("trainer.max_steps=14", "callbacks.samples.length=0", "logger=none")
     content = checkpoint.read_run(Path("run/checkpoints/last.ckpt"))
     for rank in content[ENTRY]["ranks"]:
@@ -104,7 +104,7 @@ def test_a_run_that_is_odd(content: Content, answers: Callable[..., int], chosen
 
 
 def test_the_whole_one_goes_on(content: Content, answers: Callable[..., int]) -> None:
-    """What the others differ from is taken by every command, and no model by none."""
+    """Check that every command accepts the unchanged checkpoint, and none accepts a missing one."""
     checkpoint.write(HERE, content)
     every = (
         RESUME,

@@ -32,7 +32,7 @@ NAMES = ("recurrent.0.weight_ih_l0", "recurrent.0.weight_hh_l0", "recurrent.0.bi
 
 
 def test_muon_takes_adamws_step_for_all_but_the_recurrent_matrices() -> None:
-    """Which alone decay, and a closure gives the loss."""
+    """Check that only the matrices decay, and that a closure returns the loss."""
     ours, theirs = tensors(), tensors()
     before = [p.detach().clone() for p in ours[:2]]
     named = list(zip(NAMES, ours, strict=True))

@@ -61,7 +61,7 @@ def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def installed(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The package `own_kinds`, as pip leaves it; gone when its folder is taken off the path."""
+    """Install the package `own_kinds` as pip does, for one test."""
     where = workplace / "site"
     texts = {
         "own_kinds.py": MODULE,
@@ -138,7 +138,7 @@ def test_a_cell_that_cannot_be_loaded(installed: Path, train: Train, capfd: Capt
 
 
 def test_the_mingru_of_the_docs(workplace: Path) -> None:
-    """It trains, and its network is (1 - z) h + z h~, step by step."""
+    """Check that it trains, and that its network is (1 - z) h + z h~, step by step."""
     page = Path(__file__).parents[2].joinpath("docs", "lightning.md").read_text()
     [code] = [c for c in re.findall(r"```python\n(.*?)```", page, re.S) if "class MinGRU" in c]
     names: dict[str, Any] = {}

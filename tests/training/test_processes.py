@@ -36,7 +36,7 @@ LOST = "the run is saved; to resume it: charrnn train resume=run"
 def running(
     *words: str, program: tuple[str, ...] = (), until: str = "step 105 /"
 ) -> Iterator[tuple[Any, list[int]]]:
-    """`charrnn train` with SMALL_DDP and more, at about step 105, and the ids of its ranks.
+    """Start `charrnn train` with SMALL_DDP. Yield it at about step 105, with the ids of its ranks.
 
     Its steps have no end, so that it is still running. Its ranks are the command and its children,
     or the children of another program that starts them.
@@ -222,7 +222,7 @@ class Stuck(Callback):
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_rank_that_waits_for_a_killed_one_ends(workplace: Path, victim: int) -> None:
-    """NCCL waits for an hour, here a callback does."""
+    """Wait in a callback for an hour, as NCCL does."""
     stuck = [f"+callbacks.stuck={{_target_:{__name__}.Stuck,rank:{1 - victim}}}"]
     with running(*LONG, *stuck, "hydra.run.dir=run") as (process, ranks):
         time.sleep(1)
@@ -266,7 +266,7 @@ class Faulty(Callback):
 
 @pytest.mark.slow
 def test_a_script_without_a_main_guard(workplace: Path) -> None:
-    """A training that fails is an exception like any other, after which the next one trains."""
+    """Check that a failed training raises an exception, after which the next one trains."""
     (workplace / "script.py").write_text(SCRIPT)
     (workplace / "own.py").write_text(OWN)
     command = [sys.executable, "script.py", *SMALL_DDP, "trainer.devices=2", "trainer.max_steps=5"]
@@ -288,7 +288,7 @@ def torchrun(*words: str) -> tuple[str, ...]:
 
 @pytest.mark.slow
 def test_torchrun_on_two_machines(made: Train, workplace: Path) -> None:
-    """Two torchruns meet over the network, here over the loopback device."""
+    """Start two torchruns, which meet over the loopback device."""
     one = made("trainer.max_steps=30")
     where = ["--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1",
              f"--master-port={20000 + os.getpid() % 10000}"]  # fmt: skip

@@ -87,7 +87,7 @@ def test_the_best_validation_is_that_of_the_exported_model(
 
 
 def test_looking_changes_nothing(train: Train) -> None:
-    """And without validation the last weights are exported."""
+    """Check that without validation the last weights are exported."""
     options = ["trainer.max_steps=15", "model.dropout=0.3"]
     looking = {
         "never": ["validate_every=0", "print_every=1000", "logger=none",
@@ -123,7 +123,7 @@ def test_one_batch_to_see_that_everything_runs(train: Train) -> None:
 
 
 def test_early_stopping(train: Train, capfd: Capture) -> None:
-    """Of any name; with more patience a run that it stopped goes on."""
+    """Check early stopping of any name; with more patience a stopped run continues."""
     stop = "+callbacks.stop={_target_:charrnn.training.EarlyStopping,min_delta:100,patience:%d}"
     run = train(stop % 2, "trainer.max_steps=100", "validate_every=3")
     # the first validation is better than none, the next two are not better by 100
@@ -140,7 +140,7 @@ def test_early_stopping(train: Train, capfd: Capture) -> None:
 
 
 def test_init_from_with_other_characters(train: Train, made: Train, workplace: Path) -> None:
-    """Each row of a character that both have is that model's, and one of a new one is drawn."""
+    """Check that rows of known characters are the model's, and that those of new ones are drawn."""
     base = made("trainer.max_steps=5")
     text = (workplace / "corpus.txt").read_text("utf-8")[::-1]
     text = text.replace("Z", "ß").replace("was", "ßas").replace("tac", "taK")
@@ -188,7 +188,7 @@ RED = "red\x1b[31m"
 def test_a_text_and_a_folder_with_odd_names(
     train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    """In a batch job, too, in which srun did not start this process."""
+    """Check a batch job, too, in which srun did not start this process."""
     monkeypatch.setenv("SLURM_JOB_ID", "twelve")
     monkeypatch.setenv("SLURM_NTASKS", "4")
     text, folder = r"${x}\${oc.env:HOME}'" + os.fsdecode(b"Z\xfcrich") + RED + ".txt", RED
@@ -213,7 +213,7 @@ def test_a_text_and_a_folder_with_odd_names(
 def test_a_training_that_diverges_is_named_and_never_saved(
     train: Train, absurd: tuple[str, ...], capfd: Capture
 ) -> None:
-    """It is no success, and torch's threads stay as they were."""
+    """Check that it is no success, and that torch's threads stay the same."""
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
     run = train(*absurd, "trainer.max_steps=40", code=1)

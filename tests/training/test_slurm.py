@@ -134,7 +134,7 @@ class Job:
         return self.log.read_text()
 
     def release(self) -> None:
-        """Do not wait the two minutes that SLURM keeps a requeued job back."""
+        """Release a requeued job, which SLURM keeps back for two minutes."""
         self.wait_until("PENDING")
         time.sleep(3)  # within the same second, slurmd takes the new start for the killed one
         subprocess.run(["scontrol", "update", f"JobId={self.number}", "StartTime=now"], check=True)
@@ -149,7 +149,7 @@ LONG = ("checkpoint_every=50", "logger=csv", "model.dropout=0.25")
 def test_a_preempted_job_is_queued_again_and_goes_on(
     cluster: None, train: Train, workplace: Path, launcher: str, signal: list[str]
 ) -> None:
-    """Without srun the job starts its processes itself."""
+    """Start the processes of the job without srun."""
     whole = train(*LONG, "trainer.max_steps=1000", "trainer.devices=2", folder="whole")
     job = Job(*SMALL_DDP, *LONG, "trainer.max_steps=1000", launcher=launcher)
     job.wait_for("step 105 /")

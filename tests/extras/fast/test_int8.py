@@ -48,7 +48,7 @@ VOCABULARY = trained_model().vocabulary
 
 
 def of_small_integers(kind: str, **how: Any) -> TrainedModel:
-    """A model whose weights no library has a part in: the same on every machine."""
+    """Make a model whose weights are the same on every machine, by no library."""
     model, numbers = trained_model(kind, **how), np.random.default_rng(0)
     weights = {
         name: (numbers.integers(-128, 128, weight.shape) / (800 if weight.ndim == 2 else 256))
@@ -84,7 +84,7 @@ def test_rows_are_rounded_to_int8() -> None:
 
 
 def dots_in_numpy(packed: np.ndarray, bytes_: np.ndarray) -> np.ndarray:
-    """The sums (M,) of `pack_for_vnni` (1, M/16, 1 + K/4, 16, 4) and a vector's bytes (K,)."""
+    """Multiply weights of `pack_for_vnni` (1, M/16, 1 + K/4, 16, 4) by a vector's bytes (K,)."""
     sums = packed[0, :, 0].copy().view(np.int32)[..., 0]  # (M/16, 16)
     for k, columns in enumerate(packed[0, :, 1:].swapaxes(0, 1)):  # (M/16, 16, 4)
         sums += columns.astype(np.int32) @ bytes_[4 * k : 4 * k + 4].astype(np.int32)
@@ -99,7 +99,7 @@ def add_products(matrices, vectors, bounded, zs, rounded):  # type: ignore[no-un
 @pytest.mark.parametrize("by_vnni", [False, True])
 @pytest.mark.parametrize(("columns", "streams"), [(7, 4), (1041, 3)])
 def test_products_are_those_of_whole_numbers(columns: int, streams: int, by_vnni: bool) -> None:
-    """In the layout of VNNI too, as its instructions are written in NumPy."""
+    """Compare with the instructions of VNNI in NumPy, in their layout."""
     if by_vnni and not compiles_vnni():
         pytest.skip("this processor has no AVX-512 VNNI")
     numbers = np.random.default_rng(2)
@@ -157,7 +157,7 @@ def test_functions_are_near_the_real_ones() -> None:
     [("lstm", "b4aff13aca56f9c2"), ("gru", "ce7b63bd90e5ece7"), ("rnn", "9ea4daff02145432")],
 )
 def test_it_writes_the_same_on_every_machine(kind: str, expected: str, vnni: bool | None) -> None:
-    """These were written once; and alone, in other company and in pieces it writes the same."""
+    """Compare with stored texts. In other batches and in pieces it writes the same."""
     bits = hashlib.sha256()
     for how in NETWORKS.values():
         model = of_small_integers(kind, **how)
@@ -197,7 +197,7 @@ def test_it_predicts_nearly_as_the_textbook(name: str) -> None:
 
 @pytest.mark.slow
 def test_with_avx2_alone_the_text_is_the_same(tmp_path: Path) -> None:
-    """Compiled for another processor: narrower vectors, and other instructions."""
+    """Compare with the code for another processor: narrower vectors, and other instructions."""
     model = of_small_integers("lstm", hidden_size=72)
     Model(model).save(tmp_path / "model.safetensors")
     program = (
@@ -237,7 +237,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
 
 
 def test_what_is_read_is_what_is_written() -> None:
-    """The logits after each character are those by which it was drawn."""
+    """Check that the logits after each character are those of its draw."""
     for model in (counted("gru", skip="sum"), trained_model(conviction=3)):
         engine, ids = Int8Engine(model), some_ids(model, 5)
         greedy = batch_of(params(temperature=0), ids[:, None], model.vocabulary)

@@ -1,4 +1,4 @@
-"""What is computed of a model and a passage, beside what it must be."""
+"""Compare the numbers about a model and a passage with their definitions."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ TEXT = "To be, or not to be: that is the question.\n" * 100 + VALIDATION
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run folder with a model, and its text."""
+    """Make a run folder with a model, and its text."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "verse.txt").write_text(TEXT, encoding="utf-8")
     share = len(VALIDATION) / len(TEXT)
@@ -41,7 +41,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def inspect(capfd: Capture, *words: str) -> dict[str, Any]:
-    """The report in the page that the command wrote."""
+    """Read the report in the page that the command wrote."""
     assert main(["inspect", *words]) == 0
     out, err = capfd.readouterr()
     assert out == ""

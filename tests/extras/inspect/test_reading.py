@@ -30,7 +30,7 @@ const plain = ({ bits, activations }) => ({ bits: [...bits], activations: [...ac
 
 
 def read(model: TrainedModel, script: str, text: str = TEXT, **given: Any) -> Any:
-    """What the body of a function returns that sees `made()`, a reading of the text."""
+    """Return the result of a JavaScript body that sees `made()`, a reading of the text."""
     trace = activations.trace_passage(model, model.vocabulary.encode(text))
     parts, _ = report.list_vectors(model, trace)
     given |= {"model": pack_model(model, 32), "parts": parts, "text": text}

@@ -50,7 +50,7 @@ def test_no_run_is_longer_than_allowed(longest: int) -> None:
 
 
 def test_what_is_removed_leaves_no_run_of_blanks() -> None:
-    """Elsewhere only a blank can be drawn, so a wrong run never ends, or too soon."""
+    """Check the rule for runs: elsewhere only a blank can be drawn, so a wrong run never ends."""
     options = SamplingParams(LENGTH, seed=2, ban="\tbc", min_p=1.0)
     assert texts(blank_model(), options, "    ", 3) == ["   a" * (LENGTH // 4)]
 
@@ -70,7 +70,7 @@ def test_what_is_drawn_again_follows_the_rest_of_the_distribution() -> None:
 
 
 def probability(logits: np.ndarray) -> np.ndarray:
-    """That of the character after the last."""
+    """Predict the character after the last."""
     return np.array(probabilities(logits[-1], params(), LETTERS))
 
 
@@ -86,7 +86,7 @@ def test_nothing_to_copy_is_as_without() -> None:
 
 
 def test_it_goes_back_to_where_the_model_had_a_choice() -> None:
-    """So sure a model leaves its text only where it comes to a place with two ways."""
+    """Check that such a sure model leaves its text only at a place with two ways."""
     tokens = [bytes([b]).decode("ascii", "surrogateescape") for b in (97, 98, 32, 195, 169, 164)]
     bytes_ = trained_model(vocabulary=Vocabulary(tokens, is_bytes=True), conviction=1)
     for model, temperature, longest in ((trained_model(conviction=14), 0.5, 30), (bytes_, 1.0, 6)):

@@ -1,4 +1,4 @@
-"""What `charrnn sample` does about copying, through the command line."""
+"""Test copying with `charrnn sample`, through the command line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model that has its own text, of the seed 1, for a part of its training text."""
+    """Make a model whose training text contains its text of seed 1."""
     monkeypatch.chdir(tmp_path)
     text = " ".join(random.Random(0).choices(["red", "sea", "Zoë's", "blue", "\n"], k=100)) + "\n"
     trained = trained_model(vocabulary=Vocabulary(list(dict.fromkeys(text))), conviction=2)

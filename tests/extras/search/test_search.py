@@ -44,7 +44,7 @@ def trials(folder: str = "sweep") -> list[FrozenTrial]:
 
 
 def what(trial: FrozenTrial) -> tuple[Any, ...]:
-    """All of a trial but its times."""
+    """Return everything of a trial except its times."""
     return trial.number, trial.state, trial.params, trial.value
 
 
@@ -116,7 +116,7 @@ def test_one_process_works_on_a_study(workplace: Path, capfd: pytest.CaptureFixt
 
 
 def test_a_torn_journal(door: Any, workplace: Path) -> None:
-    """The last line is a result; the three before it are the values of a trial."""
+    """Cut the journal, whose last line is a result after three lines of values of a trial."""
     door.action = lambda asked: asked.config.optimizer["lr"]
     assert door(*words("sweep=random", trials=2)).code == 0
     journal, expected = workplace / "sweep" / "study.journal", list(map(what, trials()))

@@ -48,7 +48,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_scores(name: str, tmp_path: Path) -> None:
-    """Of the network and of the engine that samples, by the definitions in float64."""
+    """Compare network and sampling engine with the definitions in float64."""
     path, checkpoint = tmp_path / "x.t7", make_checkpoint(*CHECKPOINTS[name])
     path.write_bytes(to_torch7(checkpoint, {}))
     model, loaded, tokens = read_model(path), charrnn.load(path), CHECKPOINTS[name][2]
@@ -75,7 +75,7 @@ def test_scores(name: str, tmp_path: Path) -> None:
 
 
 def test_files_of_torch_rnn(shared: Path) -> None:
-    """By what Torch computed with checkpoints that torch-rnn wrote."""
+    """Compare with the numbers that Torch computed with checkpoints of torch-rnn."""
     paths = [shared / "torch7" / f"{name}.t7" for name in ("lstm", "lstm_bn", "rnn")]
     if not all(path.is_file() for path in paths):
         pytest.skip(f"the checkpoints of torch-rnn in {shared / 'torch7'} are missing")
@@ -146,7 +146,7 @@ def test_other_files(content: bytes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [60, pytest.param(1500, marks=pytest.mark.slow)])
 def test_damaged(count: int, path: Path) -> None:
-    """In little memory, each damaged file is refused, or read but for some numbers."""
+    """Check that each damaged file is refused, or read with other numbers, in little memory."""
     shapes = read_model(path).architecture.shapes()
 
     def read(path: Path) -> TrainedModel:
