@@ -147,7 +147,7 @@ def odds_of_run(
 ) -> tuple[float, bool] | None:
     """Compute the odds that the run at the end of `before` continues.
 
-    None outside of a long run.
+    The second value is whether no run of the text is longer. None outside of a long run.
     """
     least = max(context, 4)
     runs = [(c, len(list(same))) for c, same in groupby(text)]
