@@ -165,7 +165,9 @@ def test_refused_in_one_line(folder: Path, capfd: pytest.CaptureFixture[str], li
         f"train -m {PAIR} seed=1,2 hydra.sweep.dir=file/runs",
     ],
 )
-def test_what_cannot_be_written(folder: Path, capfd: pytest.CaptureFixture[str], line: str) -> None:
+def test_a_file_that_cannot_be_written_is_refused_in_one_line(
+    folder: Path, capfd: pytest.CaptureFixture[str], line: str
+) -> None:
     before = sorted(folder.rglob("*"))
     capfd.readouterr()
     assert main(line.split()) == 2

@@ -39,7 +39,7 @@ def write(folder: Path, characters: str = "abc", **datasets: object) -> tuple[Pa
     return h5, json
 
 
-def test_however_ids_are_stored_they_read_the_same(
+def test_ids_read_the_same_in_every_storage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = np.random.default_rng(1).integers(1, 4, 5000).astype("u1")

@@ -199,7 +199,7 @@ def test_no_install_line_asks_an_index_for_charrnn() -> None:
                 assert {*re.findall(r"\[(\w+)\]", line)} <= {*extras}, line
 
 
-def test_what_is_shown_as_printed_was_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shown_outputs_were_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Check the hash that `make docs` leaves, of the commands and their output."""
     monkeypatch.syspath_prepend(REPOSITORY / "docs")
     import outputs

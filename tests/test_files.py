@@ -86,7 +86,7 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
             require_regular_file(tmp_path / name, "make one")
 
 
-def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
+def test_the_remains_of_a_kill_are_removed(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     context = replace_file(tmp_path / "checkpoints" / "x")
     context.__enter__().write_text("half")

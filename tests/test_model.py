@@ -129,7 +129,7 @@ def test_a_model_of_twice_the_weight_counts_as_two(paths: list[str]) -> None:
     assert load([a]).generate(100, seed=1) == load(a).generate(100, seed=1)
 
 
-def test_what_cannot_be_an_ensemble_is_refused(paths: list[str], tmp_path: Path) -> None:
+def test_an_ensemble_refuses_other_models_and_weights(paths: list[str], tmp_path: Path) -> None:
     for wrong in ([1, 1], [1, 1, 0], [1, 1, -1], [1, 1, float("nan")], []):
         with pytest.raises(InputError, match=r"weights=.*\(3 given\)"):
             load(paths, weights=wrong)

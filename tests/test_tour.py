@@ -55,7 +55,7 @@ def test_the_cells_run(
     assert "said: " in capfd.readouterr().out  # a sample is as tales are, by the counts
 
 
-def test_what_it_keeps() -> None:
+def test_the_notebook_keeps_small_outputs() -> None:
     assert TOUR.stat().st_size < 80_000
     for cell in cells():
         assert cell["outputs"], "".join(cell["source"])

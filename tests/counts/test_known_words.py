@@ -35,7 +35,7 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_what_leaves_the_words_is_their_definition(name: str) -> None:
+def test_known_words_leave_words_by_the_definition(name: str) -> None:
     known, words = KNOWN[name]
     characters, text = VOCABULARY.characters, ASKED
     node, limited = 0, 0
@@ -65,7 +65,7 @@ def test_a_word_that_none_begins_with_is_strange() -> None:
     assert known.extend(int(VOCABULARY.encode("s")[0]), STRANGE) == UNKNOWN
 
 
-def test_arrays_there_and_back_and_hostile_ones() -> None:
+def test_known_words_survive_packing_and_refuse_wrong_arrays() -> None:
     """Check that an accepted table can be walked."""
     known, _ = KNOWN["texts"]
     arrays = known.to_arrays()

@@ -58,7 +58,7 @@ def test_a_text_without_spaces_has_shorter_words_or_none() -> None:
     assert count_words(IDS, LETTERS, 0, 10**6) is None
 
 
-def test_arrays_there_and_back_and_hostile_ones() -> None:
+def test_a_word_table_survives_packing_and_refuses_wrong_arrays() -> None:
     """Check that an accepted table can be walked and predicts finite numbers."""
     words = count_words(IDS, LETTERS, 6, 10**6)
     runs = count_runs([IDS], 65, 5)

@@ -137,7 +137,7 @@ def test_trained_networks_agree_with_one_stream(kind: str, embedding_size: int, 
     np.testing.assert_allclose(losses, expected, atol=1e-3)
 
 
-def test_each_row_begins_with_a_warm_up() -> None:
+def test_a_row_starts_with_a_warm_up() -> None:
     """Check that a memory longer than the warm-up gets another loss, as the docs say."""
     net = network("lstm")
     with torch.no_grad():  # forget gates of 0.9999

@@ -200,7 +200,7 @@ def lines_of(known: Any = (), vocabulary: Vocabulary = SHORT, **given: Any) -> l
     return [line.text for line in write_lines(Sampler(short_model(vocabulary)), how, known)]
 
 
-def test_each_line_is_the_next_sample_that_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_is_the_next_usable_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     got, expected = lines_of(), list[str]()
     assert len(got) == 40
     for text in texts(short_model(), length=30, num_samples=200):

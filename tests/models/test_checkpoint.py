@@ -96,7 +96,7 @@ def test_a_model_of_lightnings_own(path: Path, last: Path, content: Content) -> 
 # -- damaged ones ----------------------------------------------------------------------
 
 
-def test_what_cannot_be_read(path: Path, content: Content) -> None:
+def test_other_files_are_no_checkpoint(path: Path, content: Content) -> None:
     os.mkfifo(path.with_name("fifo"))
     checkpoint.write(path.with_name("other"), {**content, ENTRY: {**content[ENTRY], "version": 2}})
     for name, words in (
@@ -108,7 +108,9 @@ def test_what_cannot_be_read(path: Path, content: Content) -> None:
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(4000, marks=pytest.mark.slow)])
-def test_damage_anywhere_is_noticed(path: Path, content: Content, count: int) -> None:
+def test_damage_of_a_checkpoint_is_noticed_anywhere(
+    path: Path, content: Content, count: int
+) -> None:
     """Check that bytes outside of the zip's checksums (padding, dates) change nothing."""
     checkpoint.write(path, content)
 

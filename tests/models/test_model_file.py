@@ -57,7 +57,7 @@ MODELS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("form", MODELS, ids=lambda form: repr(form)[:40])
-def test_what_is_written_is_read_and_written_again(path: Path, form: dict[str, Any]) -> None:
+def test_a_model_file_is_read_as_it_was_written(path: Path, form: dict[str, Any]) -> None:
     model = small_model(**form)
     model_file.save(path, model)
     assert_same(loaded := model_file.load(path), model)
@@ -172,7 +172,7 @@ def test_other_files_are_refused(path: Path) -> None:
     assert "not a regular file" in refusal(path, model_file.load)
 
 
-def test_damage_anywhere_is_noticed(path: Path) -> None:
+def test_damage_of_a_model_file_is_noticed_anywhere(path: Path) -> None:
     """Flip, cut, insert, repeat and exchange bytes: the file is refused, or read as before."""
     model = small_model(num_layers=1)
     model_file.save(path, model)

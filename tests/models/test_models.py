@@ -46,7 +46,7 @@ def test_a_run_folder_is_its_best_model(path: Path, model: Model) -> None:
     assert load(path.parent / "latest").generate(50, seed=1) == model.generate(50, seed=1)
 
 
-def test_what_is_no_model_is_said_to_be_none(tmp_path: Path) -> None:
+def test_a_path_without_a_model_is_refused_with_its_reason(tmp_path: Path) -> None:
     assert "no such file; `charrnn runs`" in refusal(tmp_path / "none")
     assert "is not a run folder" in refusal(tmp_path)
     assert "cannot be read" in refusal("a\0b")

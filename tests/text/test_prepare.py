@@ -43,7 +43,9 @@ def is_in_cache(pair: tuple[Path, Path], cache: Path) -> bool:
     return all(path.parent == cache / "prepared" for path in pair)
 
 
-def test_it_is_made_once_under_preprocess_own_names(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ids_are_made_once_under_the_names_of_preprocess(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     Path("x.txt").write_bytes(b"one\r\ntwo")
     assert main(["preprocess", "input_txt=./x.txt", "encoding=utf8"]) == 0
     assert capsys.readouterr().err == ""
@@ -114,7 +116,7 @@ def test_other_options_have_files_of_their_own(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x.h5", "x.json"])
-def test_what_is_not_ours_is_left_alone(cache: Path, name: str) -> None:
+def test_files_of_others_are_not_changed(cache: Path, name: str) -> None:
     Path(name).write_bytes(b'{"mine": 1}')
     pair = ready()
     assert is_in_cache(pair, cache)
@@ -125,7 +127,7 @@ def test_what_is_not_ours_is_left_alone(cache: Path, name: str) -> None:
     assert ready() == pair
 
 
-def test_whatever_a_file_says_of_itself() -> None:
+def test_wrong_attributes_of_a_file_make_the_ids_again() -> None:
     ready()
     for value in (b"bytes", [1, 2], h5py.Empty("f4"), "null", "[" * 30_000, "9" * 30_000):
         with h5py.File("x.h5", "a") as file:
@@ -178,7 +180,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
 }
 
 
-def test_what_is_refused() -> None:
+def test_data_options_out_of_range_are_refused() -> None:
     for option, values in OUT_OF_RANGE.items():
         for value in values:
             with pytest.raises(InputError, match=rf"^data\.{option}=") as refused:

@@ -171,7 +171,7 @@ def from_stdin(
         ("./-", ["-"]),
     ],
 )
-def test_which_files_in_which_order(folder: Path, input_txt: str, expected: list[str]) -> None:
+def test_input_txt_names_files_in_order(folder: Path, input_txt: str, expected: list[str]) -> None:
     names = ["t/b.txt", "t/a/z.txt", "t/a-b/y.txt", "t/c.TXT", "t/d.md", "t/.e.txt"]
     for name in [*names, "t/.git/f.txt", "t/a/g.txt", "m/2.md", "m/10.md", "[m].txt", "-"]:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -207,7 +207,7 @@ def test_damage_is_told(refusal: Callable[..., str], suffix: str) -> None:
         assert f"a{suffix}: damaged, or not a {suffix}" in line
 
 
-def test_each_has_its_mark(folder: Path) -> None:
+def test_every_file_may_have_a_byte_order_mark(folder: Path) -> None:
     Path("a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\xef\xbb\xbf\r")
     Path("b.txt").write_bytes(b"\xef\xbb\xbf\nthree\x00\r\r\n")
     for words, expected in {
@@ -279,7 +279,9 @@ def test_outputs_go_where_they_are_sent(folder: Path) -> None:
         (["y.txt", "encoding=utf-16"], "y.txt: not utf-16"),
     ],
 )
-def test_what_is_refused(refusal: Callable[..., str], words: Sequence[str], line: str) -> None:
+def test_preprocess_refuses_wrong_files_and_options(
+    refusal: Callable[..., str], words: Sequence[str], line: str
+) -> None:
     for name in ("x.h5", "x.json", "y.txt"):
         Path(name).write_text("tex")
     Path("void.txt").touch()

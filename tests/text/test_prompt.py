@@ -46,7 +46,7 @@ def test_left_out_or_replaced(text: str, skipped: str, replaced: str) -> None:
     assert marks or fit_text(text, ASCII, "error") == (text, "")
 
 
-def test_what_is_unknown_is_told_once_each() -> None:
+def test_every_unknown_character_is_named_once() -> None:
     assert fit_text("ëaëé", ASCII, "skip").unknown == "ëé"
     assert fit_text("plain", ASCII, "replace") == ("plain", "")
     # the other case is nearer than nothing
@@ -54,7 +54,7 @@ def test_what_is_unknown_is_told_once_each() -> None:
     assert fit_text("ea", Vocabulary(list("EA")), "replace").text == "EA"
 
 
-def test_each_id_has_the_place_of_what_it_was_read_for() -> None:
+def test_an_id_has_the_place_of_its_character() -> None:
     text, places = "a😀b…c\ud800é", [0, 2, 3, 3, 3, 4, 6]
     for unknown, count in (("skip", 6), ("replace", 7)):
         assert find_source_positions(text, ASCII, unknown) == places[:count]

@@ -22,7 +22,7 @@ TEXT = "one\ntwo, zwölf 東\n" * 5
 
 @settings(deadline=None)
 @given(texts, texts, st.integers(0, 30))
-def test_it_has_what_python_finds(training: str, text: str, copied: int) -> None:
+def test_the_suffix_array_finds_what_python_finds(training: str, text: str, copied: int) -> None:
     pytest.importorskip("pydivsufsort", reason="needs the extra novelty")
     text, whole = training[copied:] + text, TrainingText(training)
     assert whole.find_longest_matches(text).tolist() == [
@@ -34,7 +34,7 @@ def test_it_has_what_python_finds(training: str, text: str, copied: int) -> None
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "bytes"])
-def test_where_it_is_found(tmp_path: Path, encoding: str) -> None:
+def test_the_training_text_is_found_by_its_facts(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
     made = preprocess(str(tmp_path / "text.txt"), None, None, SplitOptions(0.2, 0.2, encoding))
     facts = open_data(made.h5, made.json).facts
@@ -52,7 +52,7 @@ def test_where_it_is_found(tmp_path: Path, encoding: str) -> None:
         find_training_text(facts, encoding)
 
 
-def test_what_is_not_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_training_text_is_refused_by_option(monkeypatch: pytest.MonkeyPatch) -> None:
     for facts in ({}, {"input_h5": "gone.h5", "input_json": "gone.json"}):
         with pytest.raises(InputError, match=r"^corpus=null: .* name it: corpus="):
             find_training_text(facts, "utf-8")

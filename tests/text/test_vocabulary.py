@@ -77,7 +77,7 @@ def test_an_unknown_character_is_named() -> None:
         1 << 33,
     ],
 )
-def test_what_is_no_vocabulary_is_refused_by_name(tmp_path: Path, content: str | int) -> None:
+def test_a_wrong_vocabulary_is_refused_by_name(tmp_path: Path, content: str | int) -> None:
     path = tmp_path / "v.json"
     if isinstance(content, int):  # bytes, which are not read
         path.touch()

@@ -118,7 +118,7 @@ def test_the_limit_cuts_the_background(train: Train, texts: Path) -> None:
     assert "background" not in model_file.read_facts(run / "model.safetensors")
 
 
-def test_what_is_held_out_of_the_text_is_not_counted() -> None:
+def test_held_out_passages_of_a_background_are_not_counted() -> None:
     """Check a background that contains the text, or parts of it."""
     draws = np.random.default_rng(1)
     other, ids = draws.integers(0, 3, 300), draws.integers(0, 3, 900)

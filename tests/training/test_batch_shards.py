@@ -44,7 +44,7 @@ def unsharded(net: Network) -> object:
 
 @pytest.mark.parametrize("shares", [2, 3, N])
 @pytest.mark.parametrize("kind", CELLS)
-def test_it_is_the_step_of_one_thread_in_float64(kind: str, shares: int) -> None:
+def test_a_sharded_step_is_the_step_of_one_thread_in_float64(kind: str, shares: int) -> None:
     net = network(kind).double()
     expected, random_state = step(net, unsharded(net)), torch.get_rng_state()
     found = step(net, BatchShardedLoss(net, shares))

@@ -31,7 +31,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return tried
 
 
-def test_it_is_measured_chosen_told_and_recorded(
+def test_a_budget_measures_chooses_and_records_the_training(
     train: Train, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Check a busy machine, on which charrnn measures twice."""

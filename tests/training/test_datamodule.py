@@ -89,7 +89,7 @@ class SaveAt(L.Callback):
             trainer.save_checkpoint(self.path)
 
 
-def test_it_says_what_is_wrong_with_its_data(tmp_path: Path) -> None:
+def test_a_data_module_says_what_is_wrong_with_its_data(tmp_path: Path) -> None:
     data = TextDataModule("my.txt")
     for name in ("vocabulary", "encoded", "streams", "facts", "val_dataloader"):
         with pytest.raises(InputError, match=r"prepare_data\(\) and setup\(\) first"):

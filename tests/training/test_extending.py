@@ -213,7 +213,7 @@ def test_a_loss_is_trained_with_all_its_parameters_and_val_loss_stays_the_texts(
     assert float(module.scale) != 1
 
 
-def test_its_checkpoint_holds_its_plain_hyperparameters_and_is_all_that_it_needs(
+def test_a_subclass_loads_from_the_plain_hyperparameters_of_its_checkpoint(
     data: TextDataModule, tmp_path: Path
 ) -> None:
     """Check that the file describes optimizer and schedule, and builds neither."""
@@ -271,7 +271,7 @@ def test_a_step_of_ones_own_is_the_step_that_there_is(data: TextDataModule, tmp_
     assert_same(state_of(again / "end.ckpt"), state_of(own / "end.ckpt"))
 
 
-def test_what_a_step_returns_is_logged_and_watched_and_may_be_none(data: TextDataModule) -> None:
+def test_the_loss_of_a_training_step_is_logged_and_may_be_none(data: TextDataModule) -> None:
     class Changes(LanguageModel):
         loss: Any = None
 

@@ -212,7 +212,7 @@ SLOW: dict[str, list[Event]] = {
 
 
 @pytest.mark.parametrize("case", [*CASES, *(pytest.param(c, marks=pytest.mark.slow) for c in SLOW)])
-def test_what_happens_is_told_and_nothing_is_lost(place: Path, case: str) -> None:
+def test_a_fault_is_reported_and_loses_nothing(place: Path, case: str) -> None:
     overrides = tuple(re.findall(r"\S+=\S+", case))
     for faults, code, said, steps in {**CASES, **SLOW}[case]:
         (place / "log.txt").unlink(missing_ok=True)

@@ -81,7 +81,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
+def test_a_resume_on_a_gpu_equals_the_uninterrupted_run(train: Train, case: str) -> None:
     if "bf16" in case and not can_train_in_bf16("gru", "cuda"):
         pytest.skip("torch has no bf16 for this GPU")
     wanted = (*GPU, *CASES[case], "model.dropout=0.25", "validate_every=11")

@@ -64,7 +64,7 @@ def test_a_notebook(data: TextDataModule, tmp_path: Path) -> None:
         ({"max_epochs": 2, "accumulate_grad_batches": 50}, [1, 1], [1, 2]),
     ],
 )
-def test_which_windows_are_trained_and_when_it_validates(
+def test_a_plain_trainer_trains_the_windows_and_validates_on_time(
     data: TextDataModule, options: dict[str, Any], windows: list[int], validated: list[int]
 ) -> None:
     seen = Seen()

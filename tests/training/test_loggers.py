@@ -95,7 +95,7 @@ def test_a_resume_keeps_the_order_of_the_columns(tmp_path: Path) -> None:
     assert log(logger, 4, 5) == whole
 
 
-def test_what_ones_own_code_logs_is_kept_at_its_step(train: Train) -> None:
+def test_values_that_users_log_are_kept_at_their_step(train: Train) -> None:
     """Check metrics.csv and TensorBoard: each value once, in the row of charrnn's values."""
     callback = "+callbacks.own._target_=tests.training.test_loggers.Logs"
     run = train(callback, "trainer.max_steps=20", "print_every=5", "logger=default")
@@ -163,7 +163,7 @@ def test_later_and_torn_rows_are_cut_off(tmp_path: Path, torn: str) -> None:
 @pytest.mark.parametrize(
     "content", ["", "\n", "x\n", "a,b\n1,2\n", "\0\0\n\0", "step\n1\n2\n", "\xff"]
 )
-def test_whatever_stands_there(tmp_path: Path, content: str) -> None:
+def test_a_run_adds_rows_to_any_old_metrics_file(tmp_path: Path, content: str) -> None:
     (tmp_path / "metrics.csv").write_text(content, encoding="latin-1")
     write(tmp_path, 5, 6)
     assert steps(tmp_path)[-1] == "6"

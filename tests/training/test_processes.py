@@ -199,7 +199,9 @@ def test_a_signal_in_the_last_validation_stops_all(
     assert metrics(run) == metrics(whole)
 
 
-def test_what_cannot_be_split_is_refused(train: Train, workplace: Path, capfd: Capture) -> None:
+def test_several_processes_refuse_what_they_cannot_split(
+    train: Train, workplace: Path, capfd: Capture
+) -> None:
     for option in ("data.batch_size=5", "model.batchnorm=true", "trainer.num_nodes=2"):
         train("trainer.devices=2", option, code=2)
         assert capfd.readouterr().err.startswith(f"charrnn train: {option}: ")

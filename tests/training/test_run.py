@@ -107,7 +107,7 @@ def test_looking_changes_nothing(train: Train) -> None:
     ("text", "overrides"),
     [(None, ("data.val_frac=0",)), ("tiny corpus", ("threads=2", "data.batch_size=32"))],
 )
-def test_however_little_there_is_of_a_text(
+def test_a_text_of_any_length_trains_or_is_refused(
     train: Train, workplace: Path, text: str | None, overrides: tuple[str, ...],
     capfd: Capture
 ) -> None:  # fmt: skip
@@ -166,7 +166,7 @@ def test_init_from_with_other_characters(train: Train, made: Train, workplace: P
             )
 
 
-def test_what_cannot_be_trained_is_refused(
+def test_a_run_refuses_what_it_cannot_train(
     train: Train, made: Train, workplace: Path, capfd: Capture
 ) -> None:
     base = made("trainer.max_steps=5")

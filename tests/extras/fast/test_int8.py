@@ -156,7 +156,9 @@ def test_functions_are_near_the_real_ones() -> None:
     ("kind", "expected"),
     [("lstm", "b4aff13aca56f9c2"), ("gru", "ce7b63bd90e5ece7"), ("rnn", "9ea4daff02145432")],
 )
-def test_it_writes_the_same_on_every_machine(kind: str, expected: str, vnni: bool | None) -> None:
+def test_int8_writes_the_same_text_on_every_machine(
+    kind: str, expected: str, vnni: bool | None
+) -> None:
     """Compare with stored texts. In other batches and in pieces it writes the same."""
     bits = hashlib.sha256()
     for how in NETWORKS.values():
@@ -187,7 +189,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_it_predicts_nearly_as_the_textbook(name: str) -> None:
+def test_int8_predicts_nearly_as_the_definition(name: str) -> None:
     model = MODELS[name]
     ids, text = some_ids(model, 5, 40), model.vocabulary.encode(TEXT).tolist()
     logits, _ = Int8Engine(model).read(ids, zero_state(model, 5))
@@ -236,7 +238,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
 # -- what it can be asked -------------------------------------------------------------------
 
 
-def test_what_is_read_is_what_is_written() -> None:
+def test_int8_reads_as_it_writes() -> None:
     """Check that the logits after each character are those of its draw."""
     for model in (counted("gru", skip="sum"), trained_model(conviction=3)):
         engine, ids = Int8Engine(model), some_ids(model, 5)
@@ -265,7 +267,7 @@ def test_the_command_writes_in_int8(tmp_path: Path, capfd: pytest.CaptureFixture
     assert len(lines) == 3
 
 
-def test_what_cannot_be_had_is_refused_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_refuses_other_models_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     model = trained_model()
     with pytest.raises(InputError, match=r"precision=16: must be one of 32, 8"):
         Model(model).generate(precision=16)

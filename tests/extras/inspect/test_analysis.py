@@ -98,7 +98,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), CASES)
-def test_each_feature(name: str, text: str, expected: str) -> None:
+def test_a_feature_marks_its_characters(name: str, text: str, expected: str) -> None:
     assert "".join(str(int(value)) for value in FEATURES[name].compute(text)) == expected
 
 

@@ -81,7 +81,7 @@ def test_a_model_alone(run: Path, capfd: Capture) -> None:
     assert "counts" not in seen["distance"]
 
 
-def test_what_the_model_does_not_know(run: Path, capfd: Capture) -> None:
+def test_inspect_treats_unknown_characters_as_told(run: Path, capfd: Capture) -> None:
     Path("odd.txt").write_text("Zür “ok”, 漢 no\n", encoding="utf-8")
     words = (f"checkpoint={run}", "input_txt=odd.txt")
     assert main(["inspect", *words]) == 2

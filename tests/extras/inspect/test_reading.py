@@ -39,7 +39,7 @@ def read(model: TrainedModel, script: str, text: str = TEXT, **given: Any) -> An
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
-def test_it_is_what_python_computes(kind: str) -> None:
+def test_the_page_computes_what_python_computes(kind: str) -> None:
     model = trained_model(kind, skip="sum" if kind == "gru" else "none")
     script = """
       const [one, slices] = [made(), made()];

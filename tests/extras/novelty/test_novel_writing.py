@@ -49,13 +49,13 @@ def test_no_run_is_longer_than_allowed(longest: int) -> None:
     assert [text] == texts(model, options, training, longest)
 
 
-def test_what_is_removed_leaves_no_run_of_blanks() -> None:
+def test_a_removed_passage_leaves_no_run_of_blanks() -> None:
     """Check the rule for runs: elsewhere only a blank can be drawn, so a wrong run never ends."""
     options = SamplingParams(LENGTH, seed=2, ban="\tbc", min_p=1.0)
     assert texts(blank_model(), options, "    ", 3) == ["   a" * (LENGTH // 4)]
 
 
-def test_what_is_drawn_again_follows_the_rest_of_the_distribution() -> None:
+def test_a_second_draw_follows_the_rest_of_the_distribution() -> None:
     model = Model(trained_model(vocabulary=LETTERS, conviction=2, seed=3))
     options = SamplingParams(2, start_text="abc", seed=4, temperature=1.0, num_samples=2000)
     refused = {first + "b" for first in "abcdef"} | {first + "\n" for first in "ghijk"}
@@ -85,7 +85,7 @@ def test_nothing_to_copy_is_as_without() -> None:
         assert texts(model, options, "", 3) == [plain(model, options)]
 
 
-def test_it_goes_back_to_where_the_model_had_a_choice() -> None:
+def test_novel_goes_back_to_where_the_model_had_a_choice() -> None:
     """Check that such a sure model leaves its text only at a place with two ways."""
     tokens = [bytes([b]).decode("ascii", "surrogateescape") for b in (97, 98, 32, 195, 169, 164)]
     bytes_ = trained_model(vocabulary=Vocabulary(tokens, is_bytes=True), conviction=1)
@@ -97,7 +97,7 @@ def test_it_goes_back_to_where_the_model_had_a_choice() -> None:
         assert not copies(text, training, longest + 1)
 
 
-def test_it_ends_where_the_model_has_nothing_else() -> None:
+def test_novel_ends_if_the_model_has_no_other_choice() -> None:
     model, options = trained_model(), SamplingParams(LENGTH, seed=1, temperature=0)
     training = plain(model, options)
     with pytest.raises(RunError, match=r"^novel=10: after [0-9]+ characters, every try copied"):

@@ -58,7 +58,7 @@ def test_the_report(path: Path, capfd: Capture) -> None:
     assert err == f"{report}\n"
 
 
-def test_each_of_several_texts_has_a_report(path: Path, capfd: Capture) -> None:
+def test_every_text_has_a_report(path: Path, capfd: Capture) -> None:
     words = ("report=true", "num_samples=2", "temperature=[0.5,1.0]", "output=new.txt")
     sample(path, *words, "corpus=text.txt")
     training, err = training_text(path, "text.txt"), capfd.readouterr().err
@@ -115,7 +115,7 @@ def test_refused_before_anything_is_written(path: Path, capfd: Capture) -> None:
         assert sorted(Path().iterdir()) == before
 
 
-def test_what_a_person_reads() -> None:
+def test_the_report_for_people_names_copies_and_new_words() -> None:
     training = TrainingText("one two three four five six seven eight nine ten\n" * 3)
     lines = str(report_on("xxx three four five six zzz.", training)).splitlines()
     assert [" ".join(line.split()) for line in lines] == [

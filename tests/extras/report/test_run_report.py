@@ -53,7 +53,7 @@ def test_a_run_leaves_one(train: Train, capfd: pytest.CaptureFixture[str]) -> No
     assert not re.search(r"(src|href)=|https?:|@import|url\(", page.content)
 
 
-def test_it_is_made_again_without_validation_and_samples(train: Train) -> None:
+def test_a_resume_makes_the_report_without_validation_and_samples(train: Train) -> None:
     run = train("trainer.max_steps=5", "validate_every=0")
     first = (run / "report.html").read_bytes()
     (run / "report.html").unlink()

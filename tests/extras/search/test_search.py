@@ -189,7 +189,7 @@ def test_trials_side_by_side(workplace: Path) -> None:
     assert len((workplace / "sweep" / "leaderboard.csv").read_text().splitlines()) == 4
 
 
-def test_what_is_refused(door: Any, workplace: Path) -> None:
+def test_a_search_refuses_wrong_options_in_one_line(door: Any, workplace: Path) -> None:
     for word, line in (
         ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0: must be 1 or more"),
         ("hydra.sweeper.n_trials=x", "hydra.sweeper.n_trials=x: takes a whole number"),

@@ -123,7 +123,9 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("old", "new", "line"), CHANGES)
-def test_what_is_refused(old: bytes, new: bytes, line: str, path: Path) -> None:
+def test_a_t7_with_other_content_is_refused_by_name(
+    old: bytes, new: bytes, line: str, path: Path
+) -> None:
     whole = path.read_bytes()
     assert old in whole
     path.write_bytes(whole.replace(old, new, 1))
