@@ -107,7 +107,8 @@ def _open(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
         if length > MAX_HEADER_BYTES:  # parsing it could take long
             raise ValueError(f"its header would be {length} bytes long")
         with safe_open(path, framework="np") as tensors:
-            description = json.loads((tensors.metadata() or {})[_ENTRY])
+            metadata = tensors.metadata() or {}
+            description = _get_object({"description": json.loads(metadata[_ENTRY])}, "description")
             if description["format"] != FORMAT:
                 raise ValueError("it is another program's file")
             if description["version"] != (version := FORMAT_VERSIONS["counts" in description]):

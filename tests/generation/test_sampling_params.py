@@ -19,7 +19,13 @@ from charrnn.generation import dry
 from charrnn.model import Model
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.definition import FILTERS, assert_follows, dry_penalties, probabilities
+from tests.generation.definition import (
+    FILTERS,
+    assert_follows,
+    drawn,
+    dry_penalties,
+    probabilities,
+)
 from tests.generation.models import blank_model, counted, params
 
 MODEL = Model(counted())
@@ -104,6 +110,26 @@ def test_after_three_equal_blanks_nothing_is_limited(
     temperature = max(1.0, limits.get("temperature", 0.8))
     logits = model.trained.weights["decoder.bias"]
     assert_follows(counts, probabilities(logits, params(temperature, min_p=0), model.vocabulary))
+
+
+@pytest.mark.parametrize("how", [{}, {"engine": "torch"}, {"precision": 8}], ids=str)
+def test_runs_of_1_to_40_blanks_are_written_as_defined(how: dict[str, Any]) -> None:
+    if how.get("precision"):
+        pytest.importorskip("numba", reason="the extra fast is not installed")
+    # long runs of new blanks, too
+    limits: dict[str, Any] = {"temperature": 0.5, "min_p": 0.9, "logit_bias": {" ": 3}}
+    model, choice = Model(blank_model()), params(**limits)
+    characters = model.vocabulary.characters
+    logits = model.trained.weights["decoder.bias"]
+    starts = ["a" + length * " " + end for length in range(1, 41) for end in ("", "b")]
+    for seed, start in enumerate(starts):
+        expected = start
+        seeds = np.random.SeedSequence(seed, spawn_key=(0,))
+        for uniform in np.random.Generator(np.random.PCG64(seeds)).random(40):
+            each = probabilities(logits, choice, model.vocabulary, expected)
+            expected += characters[drawn(each, uniform)]
+        text = model.generate(40, start, seed=seed, **limits, **how)
+        assert start + text == expected
 
 
 def test_in_a_run_of_blanks_the_other_options_mean_what_they_say() -> None:

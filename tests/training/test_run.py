@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import charrnn
 from charrnn.__main__ import main
 from charrnn.data import open_data
+from charrnn.errors import Interrupted
 from charrnn.models import checkpoint, model_file
 from tests.small_runs import SMALL, Capture, Train, assert_same, metrics, tensors
 
@@ -226,3 +229,28 @@ def test_a_training_that_diverges_is_named_and_never_saved(
     for path in (run / "checkpoints").glob("*.ckpt"):
         weights = checkpoint.read(path)["state_dict"].values()
         assert all(torch.isfinite(w).all() for w in weights)
+
+
+def test_a_resume_continues_with_the_new_weight_decay(train: Train) -> None:
+    run = train("trainer.max_steps=3")
+    train("resume=run", "trainer.max_steps=5", "optimizer.weight_decay=0.25")
+    (optimizer,) = tensors(run)["optimizer"]
+    assert {group["weight_decay"] for group in optimizer["param_groups"]} == {0.25}
+
+
+class SignalsItself(L.Callback):
+    def on_train_batch_end(self, *_: object) -> None:
+        signal.raise_signal(signal.SIGUSR1)
+
+
+def test_a_signal_of_a_launcher_is_passed_on_after_the_run_is_saved(workplace: Path) -> None:
+    received: list[int] = []
+    previous = signal.signal(signal.SIGUSR1, lambda signum, _: received.append(signum))
+    try:
+        name = f"{SignalsItself.__module__}.{SignalsItself.__qualname__}"
+        with pytest.raises(Interrupted):
+            charrnn.train(*SMALL, f"+callbacks.mine._target_={name}", "hydra.run.dir=run")
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert received == [signal.SIGUSR1]
+    assert tensors(workplace / "run")["step"] == 1

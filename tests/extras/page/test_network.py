@@ -113,6 +113,7 @@ def test_runs_of_blanks_end_as_in_python() -> None:
     starts = ("", "a  ", "a   ", "a\t\t\t", " \t ")
     limits = ({}, {"min_p": 1}, {"top_k": 1}, {"temperature": 2, "top_p": 0.1}, {"temperature": 0})
     asked = [{"start_text": start, **each} for start in starts for each in limits]
+    asked += [{"start_text": "a" + n * " ", "min_p": 1, "seed": n} for n in range(1, 41)]
     for model in (blank_model(), blank_model("\t")):
         assert generate(model, *asked) == expected(model, *asked)
 
