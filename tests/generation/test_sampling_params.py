@@ -121,7 +121,8 @@ def test_runs_of_1_to_40_blanks_are_written_as_defined(how: dict[str, Any]) -> N
     model, choice = Model(blank_model()), params(**limits)
     characters = model.vocabulary.characters
     logits = model.trained.weights["decoder.bias"]
-    starts = ["a" + length * " " + end for length in range(1, 41) for end in ("", "b")]
+    step = 4 if how.get("engine") else 1  # torch is slow
+    starts = ["a" + n * " " + end for n in range(1, 41, step) for end in ("", "b")]
     for seed, start in enumerate(starts):
         expected = start
         seeds = np.random.SeedSequence(seed, spawn_key=(0,))
