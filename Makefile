@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-dev train demo dist test test-slow test-browser test-gpu test-slurm test-oldest faults mutants fmt lint tensorboard docs site bench results clean
+.PHONY: help setup setup-dev train demo release-check dist test test-slow test-browser test-gpu test-slurm test-oldest faults mutants fmt lint tensorboard docs site bench results clean
 .DEFAULT_GOAL := help
 
 # the run that this makes, and no other that begins meanwhile; with ARGS="resume=..." the newest
@@ -67,7 +67,10 @@ demo: setup  ## the same way in about a minute
 # the checker of the action that uploads them (v1.14.2 in release.yml)
 CHECKER = twine==7.0.0 packaging==26.2
 
-dist:  ## the wheel and the sdist of a release, checked, in dist/
+release-check:  ## whether the blocks that commands made are as new as the code (docs/marks.py)
+	$(PYTHON) docs/marks.py
+
+dist: release-check  ## the wheel and the sdist of a release, checked, in dist/
 	rm -rf dist
 	$(PYTHON) -m venv build/release
 	build/release/bin/python -m pip install --quiet --disable-pip-version-check build $(CHECKER)

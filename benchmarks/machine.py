@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def describe_machine() -> dict[str, str]:
         "Python": platform.python_version(),
         **{name: installed.get(name, "not installed") for name in PACKAGES},
     }
+
+
+def describe_origin() -> str:
+    """Return the commit and the machine, as marks in the pages name them (docs/marks.py)."""
+    words = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.check_output(words, cwd=Path(__file__).parent, text=True)
+    return f"{commit.strip()} on {describe_machine()['processor']}"
 
 
 def _name_processor() -> str:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from statistics import median
 
+from benchmarks.machine import describe_origin
 from benchmarks.workplace import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "results.md"
@@ -67,11 +68,11 @@ def remove_bars(tables: str) -> str:
 
 
 def write_table(page: Path, command: str, body: str) -> None:
-    """Replace the text between the two marks of `make COMMAND` in a page."""
-    begin = f"<!-- table: make {command} -->"
-    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    """Replace the text between the two marks of `make COMMAND` in a page (docs/marks.py)."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(f"<!-- table: make {command}")
     _, _, after = rest.partition(END)
-    page.write_text(f"{before}{begin}\n\n{body}\n\n{END}{after}", encoding="utf-8")
+    mark = f"{begin} | {describe_origin()} -->"
+    page.write_text(f"{before}{mark}\n\n{body}\n\n{END}{after}", encoding="utf-8")
 
 
 def _format_number(value: float) -> str:

@@ -28,7 +28,7 @@ SOURCES = (
 
 def list_commands(options: str) -> list[str]:
     """Return the blocks of commands, which begin with the training of README."""
-    page = [block.match["commands"] for block in find_blocks(REPOSITORY / "docs" / "gallery.md")]
+    page = [block["commands"] for block in find_blocks(REPOSITORY / "docs" / "gallery.md")]
     commands = ["charrnn train", *(each for each in page if not each.startswith("charrnn sample"))]
     return [re.sub(r"^charrnn train.*", rf"\g<0> {options}", each) for each in commands]
 

@@ -9,23 +9,20 @@
     ```
 
 The comment has options: `prints stdout` leaves out standard error, `prints first=9 last=7` keeps
-only these lines, and `runs` shows no output. `make docs` adds the commit, the machine and a hash of
-commands and output to the comment; a test finds blocks that were edited by hand. README.md runs
-first, in a folder with the texts of `write_texts`. Every other page runs in a copy of README's
-folder, with its last model as the newest. To run only some pages:
-`make docs ARGS="docs/sampling.md"`.
+only these lines, and `runs` shows no output. `make docs` adds the commit and the machine
+(marks.py), and says which blocks have changed. README.md runs first, in a folder with the texts of
+`write_texts`. Every other page runs in a copy of README's folder, with its last model as the
+newest. To run only some pages: `make docs ARGS="docs/sampling.md"`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -53,24 +50,9 @@ BLOCK = re.compile(
 )
 
 
-@dataclass
-class Block:
-    """A block of commands and their output in a page."""
-
-    match: re.Match[str]
-
-    @property
-    def hash(self) -> str:
-        shown = self.match["commands"] + (self.match["output"] or "")
-        return hashlib.sha256(shown.encode()).hexdigest()[:12]
-
-    @property
-    def is_unchanged(self) -> bool:
-        return (self.match["made"] or "").endswith(self.hash)
-
-
-def find_blocks(page: Path) -> Iterator[Block]:
-    return map(Block, BLOCK.finditer(page.read_text("utf-8")))
+def find_blocks(page: Path) -> Iterator[re.Match[str]]:
+    """Yield the blocks of commands in a page, with the groups of `BLOCK`."""
+    return BLOCK.finditer(page.read_text("utf-8"))
 
 
 def find_pages() -> list[str]:
@@ -94,10 +76,12 @@ def update_page(name: str, by: str) -> None:
         printed = run_commands(match["commands"], folder, "stdout" in match["words"])
         limits = dict(re.findall(r"(first|last)=(\d+)", match["words"]))
         output = _shorten(printed, int(limits.get("first", 0)), int(limits.get("last", 0)))
-        shown = "" if match["kind"] == "runs" else f"```\n{output}```\n"
+        output = "" if match["kind"] == "runs" else output
+        shown = output and f"```\n{output}```\n"
+        if output != (match["output"] or ""):
+            print(f"{name}: the output has changed", flush=True)
         head = f"```sh\n{match['commands']}```\n<!-- {match['kind']}{match['words']}"
-        (block,) = map(Block, BLOCK.finditer(f"{head} | new -->\n{shown}"))
-        return f"{head} | {by}, {block.hash} -->\n{shown}"
+        return f"{head} | {by} -->\n{shown}"
 
     page.write_text(BLOCK.sub(replace_block, page.read_text("utf-8")), "utf-8")
 
@@ -138,13 +122,11 @@ def _shorten(text: str, first: int, last: int) -> str:
 
 
 def main(named: list[str]) -> None:
-    from benchmarks.machine import describe_machine
+    from benchmarks.machine import describe_origin
 
-    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY)
-    by = f"{commit.decode().strip()} on {describe_machine()['processor']}"
     for name in find_pages():
         if not named or name in named or (name == FIRST and not (WORK / "README").is_dir()):
-            update_page(name, by)
+            update_page(name, describe_origin())
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from charrnn import plugins
 from charrnn.__main__ import main
 from tests import REPOSITORY
 
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
 PAGES = ("README.md", "docs/texts.md", "docs/options.md", "CONTRIBUTING.md")
 # a fenced block with its language, or a command in the text
 _PRINTED = re.compile(
@@ -95,7 +96,7 @@ def printed(page: str, language: str) -> Iterator[str]:
 
 
 def require_make(words: list[str]) -> None:
-    assert re.search(rf"^{words[1]}:", (REPOSITORY / "Makefile").read_text(), re.MULTILINE), words
+    assert re.search(rf"^{words[1]}:", MAKEFILE, re.MULTILINE), words
 
 
 @pytest.fixture
@@ -199,21 +200,32 @@ def test_no_install_line_asks_an_index_for_charrnn() -> None:
                 assert {*re.findall(r"\[(\w+)\]", line)} <= {*extras}, line
 
 
-def test_shown_outputs_were_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check the hash that `make docs` leaves, of the commands and their output."""
+def test_every_made_block_names_its_command_commit_and_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.syspath_prepend(REPOSITORY / "docs")
+    import marks
+
     import outputs
 
     assert outputs.find_pages()[0] == "README.md"
-    for name in (str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("**/*.md")):
-        if not name.startswith((".", "build", "outputs")):
-            shown = [*outputs.find_blocks(REPOSITORY / name)]
-            text = (REPOSITORY / name).read_text("utf-8")
-            opened = re.findall(r"^```(\w*)\n.*?^```$", text, re.DOTALL | re.MULTILINE)
-            # what another program prints, or this one over many machines, is ```text
-            assert opened.count("") == sum(b.match["output"] is not None for b in shown), name
-            by_hand = [block.match["commands"] for block in shown if not block.is_unchanged]
-            assert by_hand == [], f"{name}: make docs ARGS={name}"
+    targets = {f"make {name}" for name in re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)}
+    known = targets | plugins.list_commands().keys()
+    for page in marks.find_pages():
+        found = [*marks.find_marks(page)]
+        text = page.read_text("utf-8")
+        opened = re.findall(r"^```(\w*)\n.*?^```$", text, re.DOTALL | re.MULTILINE)
+        # what another program prints, or this one over many machines, is ```text
+        shown = sum(block["output"] is not None for block in outputs.find_blocks(page))
+        assert opened.count("") == shown, page
+        assert len(re.findall("^<!-- (?:prints|runs|table:)", text, re.MULTILINE)) == len(found)
+        for mark in found:
+            assert {*mark.commands} <= known, mark
+            assert {*mark.commands} <= marks.DEPENDS_ON.keys(), mark
+            assert re.fullmatch("[0-9a-f]{7,40}", mark.commit), mark
+            assert mark.machine, mark
+    for paths in marks.DEPENDS_ON.values():
+        assert all((REPOSITORY / path).exists() for path in paths), paths
 
 
 def test_an_explanation_of_arguments_has_all_of_them() -> None:
