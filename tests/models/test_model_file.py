@@ -16,10 +16,12 @@ from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
 from charrnn.errors import InputError
+from charrnn.model import Model
 from charrnn.models import model_file
 from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
+from tests import REPOSITORY
 from tests.generation.models import counted, trained_model
 from tests.refusals import ABSENT, changed, damage_is_noticed, refusal
 
@@ -69,6 +71,20 @@ def test_a_model_file_is_read_as_it_was_written(path: Path, form: dict[str, Any]
         n: w.shape for n, w in model.weights.items()
     }
     assert model_file.read_facts(path) == FACTS
+
+
+@pytest.mark.parametrize("skip", ["none", "sum"])
+def test_the_reader_in_the_docs_computes_the_logits(
+    path: Path, skip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (REPOSITORY / "docs" / "model-file.md").read_text("utf-8")
+    reader = page.partition("```python\n")[2].partition("```")[0]
+    model_file.save(path.with_name("model.safetensors"), counted(skip=skip))
+    monkeypatch.chdir(path.parent)
+    found: dict[str, Any] = {}
+    exec(reader, found)
+    logits = Model(counted(skip=skip)).logits("\n" + found["text"][:-1], counts="none")
+    assert np.abs(logits[-1] - found["logits"].numpy().ravel()).max() < 1e-5
 
 
 # -- files that are none ---------------------------------------------------------------
