@@ -36,23 +36,23 @@ def run(options: RunsOptions) -> None:
     if options.remove is not None:
         _remove(options.remove)
         return
-    from charrnn.runs.leaderboard import describe_runs, find_runs, make_rows, rank_runs, write_csv
+    from charrnn.runs.leaderboard import describe_rows, list_rows, read_rows, sort_rows, write_csv
 
     check_output(options.csv, models=[], option="csv")
     folder = Path(options.folder)
-    if not (runs := find_runs(folder)):
+    # Show paths that checkpoint=, resume= and remove= accept.
+    bases = (OUTPUTS.absolute(), Path.cwd(), folder.absolute())
+    base = next(base for base in bases if folder.absolute().is_relative_to(base))
+    if not (rows := read_rows(folder, base)):
         if folder == OUTPUTS:
             raise InputError(f"{OUTPUTS}/: no run exists yet; `charrnn train my.txt` starts one")
         problem = "contains no run" if folder.is_dir() else "no such folder"
         raise InputError(f"folder={shorten(folder)}: {problem}; the default is {OUTPUTS}")
-    # Show paths that checkpoint=, resume= and remove= accept.
-    bases = (OUTPUTS.absolute(), Path.cwd(), folder.absolute())
-    base = next(base for base in bases if folder.absolute().is_relative_to(base))
-    runs = rank_runs(runs, base, options.sort)
-    table, lines = describe_runs(runs, base)
-    print(json.dumps(make_rows(runs, base), indent=1) if options.json else table)
+    rows = sort_rows(rows, options.sort)
+    table, lines = describe_rows(rows)
+    print(json.dumps(list_rows(rows), indent=1) if options.json else table)
     if options.csv is not None:
-        write_csv(make_rows(runs, base), Path(options.csv))
+        write_csv(rows, Path(options.csv))
     for line in lines:
         say(line)
 

@@ -32,6 +32,8 @@ from charrnn.say import say
 Config = dict[str, Any]
 RECORDED = Path(".hydra") / "config.yaml"
 RESULT = "result.json"
+# The model files of a run, the best first.
+MODEL_FILES = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
 LATEST = files.OUTPUTS / "latest"
 LOCK, STUDY_LOCK = ".lock", ".study.lock"
 SWEEP_CONFIG, LEADERBOARD = "multirun.yaml", "leaderboard.csv"  # in a sweep's folder

@@ -7,7 +7,6 @@ import os
 import shlex
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,60 +17,77 @@ from charrnn.runs.folder import LEADERBOARD, is_run
 from charrnn.runs.summary import Summary, find_best_run, name_ranking, to_number
 from charrnn.say import escape_unprintable, format_duration, say, shorten_numbers
 
-Row = dict[str, Any]  # of a run
+Row = dict[str, Any]
+Rows = dict[Summary, Row]  # of each run: the COLUMNS, and the options of its command line
 
-# The headings of the table that differ from the names of the columns.
+# The columns of the table, with their headings, and those that only JSON and CSV have as well.
 _HEADINGS = {
-    "network_loss": "network alone",
-    "network_mean": "network mean",
+    "run": "run",
+    "loss": "loss", "mean": "mean", "deviation": "deviation",
+    "network_loss": "network alone", "network_mean": "network mean",
     "network_deviation": "network deviation",
-    "seconds": "time",
-}
-_NOT_IN_TABLE = ("steps", "parameters", "characters_per_second", "text", "metric", "objective")
+    "seeds": "seeds", "step": "step", "seconds": "time",
+}  # fmt: skip
+COLUMNS = (*_HEADINGS, "steps", "parameters", "characters_per_second", "metric", "objective",
+           "text")  # fmt: skip
+_LOSSES, _NETWORK_LOSSES, _OVER_SEEDS = COLUMNS[1:4], COLUMNS[4:7], (*COLUMNS[2:4], *COLUMNS[5:8])
 MAX_WIDTH = 120  # characters of a table
-_LOSSES = ("loss", "mean", "deviation")
-_NETWORK_LOSSES = ("network_loss", "network_mean", "network_deviation")
 # Options that are not compared: the text is the table's title, and a resume adds the last two.
 _NOT_COMPARED = ("data", "data.input_txt", "data.input_h5", "data.input_json",
                  "resume", "trust")  # fmt: skip
 
 
-def find_runs(folder: Path) -> list[Summary]:
-    """Return the runs in or below a folder, sorted by path, without following links.
+def read_rows(folder: Path, base: Path) -> Rows:
+    """Read the runs in or below a folder, without following links; name them from `base`.
 
     Skip unreadable runs, and print their names on standard error.
     """
-    runs = []
+    rows: Rows = {}
     for place, folders, _ in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if is_run(Path(place)):
             folders.clear()
-            runs.append(Summary(Path(place)))
+            run, name = Summary(Path(place)), os.path.relpath(place, base)
             try:
-                _ = runs[-1].config
+                row = {**run.options, **run.numbers, "run": name, "text": run.text}
+                rows[run] = {**dict.fromkeys(COLUMNS), **row}
             except InputError as error:
                 say(f"skipped a run: {error}")
-                runs.pop()
-    return runs
+    _add_means(rows)
+    return rows
 
 
-def rank_runs(runs: Sequence[Summary], base: Path, sort: str = "loss") -> list[Summary]:
-    """Sort runs by a column or an option, with a minus before it in descending order.
+def _add_means(rows: Rows) -> None:
+    """Add the mean and the deviation over the runs that differ only in their seed."""
+    groups: dict[str, dict[str, Row]] = defaultdict(dict)
+    # Of several runs with one seed, which may be copies, the longest counts.
+    for run, row in sorted(rows.items(), key=lambda item: item[1]["steps"]):
+        if row["loss"] is not None:
+            groups[run.config_without_seed][str(run.config.get("seed"))] = row
+    for run, row in rows.items():
+        same = groups[run.config_without_seed].values()
+        row["seeds"] = len(same)
+        for prefix in ("", "network_"):
+            losses = [loss for other in same if (loss := other[f"{prefix}loss"]) is not None]
+            row[f"{prefix}mean"] = statistics.mean(losses) if losses else None
+            row[f"{prefix}deviation"] = statistics.stdev(losses) if len(losses) > 1 else None
+
+
+def sort_rows(rows: Rows, sort: str) -> Rows:
+    """Sort by a column or an option, with a minus before it in descending order.
 
     Runs without the value are last.
     """
+    columns = {heading: name for name, heading in _HEADINGS.items()}
     name = sort.removeprefix("-")
-    columns = {heading: column for column, heading in _HEADINGS.items()}
-    name = {"network": "network_loss", **columns}.get(name, name)
-    rows = [{**run.options, **row} for run, row in zip(runs, make_rows(runs, base), strict=True)]
-    names = dict.fromkeys(name for row in rows for name in row)
+    name = {**columns, "network": "network_loss"}.get(name, name)
+    names = {name for row in rows.values() for name in row}
     if name not in names:
-        hint = suggest_name(name, names)
+        hint = suggest_name(name, sorted(names))
         raise InputError(f"sort={shorten(name)}: no such column or option{hint}")
-    pairs = [(row.get(name), run) for row, run in zip(rows, runs, strict=True)]
-    pairs.sort(key=lambda pair: _make_sort_key(pair[0]), reverse=sort.startswith("-"))
-    pairs.sort(key=lambda pair: pair[0] is None)
-    return [run for _, run in pairs]
+    runs = [run for run, row in rows.items() if row.get(name) is not None]
+    runs.sort(key=lambda run: _make_sort_key(rows[run][name]), reverse=sort.startswith("-"))
+    return {run: rows[run] for run in (*runs, *rows)}
 
 
 def _make_sort_key(value: Any) -> tuple[bool, float, str]:
@@ -80,67 +96,39 @@ def _make_sort_key(value: Any) -> tuple[bool, float, str]:
     return number is None, number or 0.0, str(value)
 
 
-def make_rows(runs: Sequence[Summary], base: Path) -> list[Row]:
-    """Return a row for each run: its path from `base`, its numbers and their mean over seeds.
-
-    The options that differ between the runs follow the column `text`.
-    """
-    given = {run.folder: run.options for run in runs}
-    names = dict.fromkeys(name for options in given.values() for name in options)
-    different = [n for n in names if len({options.get(n) for options in given.values()}) > 1]
-    # The runs that differ only in their seed. Of several with one seed, which may be copies, the
-    # longest counts.
-    seeds: dict[str, dict[str, Row]] = defaultdict(dict)
-    for run in sorted(runs, key=lambda run: run.numbers["steps"]):
-        if run.numbers["loss"] is not None:
-            seeds[run.config_without_seed][str(run.config.get("seed"))] = run.numbers
-    rows = []
-    for run in runs:
-        same = seeds[run.config_without_seed].values()
-        row: Row = {"run": os.path.relpath(run.folder, base)}
-        for loss, mean, deviation in (_LOSSES, _NETWORK_LOSSES):
-            losses = [numbers[loss] for numbers in same]
-            row[loss] = run.numbers[loss]
-            row[mean] = statistics.mean(losses) if losses else None
-            row[deviation] = statistics.stdev(losses) if len(losses) > 1 else None
-        row |= {"seeds": len(same), **run.numbers, "text": run.text}
-        options = {n: given[run.folder].get(n) for n in different if n not in _NOT_COMPARED}
-        rows.append({**row, **options})
-    return rows
+def list_rows(rows: Rows) -> list[Row]:
+    """Return the rows with the `COLUMNS`, and with the options that differ between them."""
+    values, names = rows.values(), dict.fromkeys(name for row in rows.values() for name in row)
+    options = [name for name in names if name not in (*COLUMNS, *_NOT_COMPARED)]
+    different = [name for name in options if len({row.get(name) for row in values}) > 1]
+    return [{name: row.get(name) for name in (*COLUMNS, *different)} for row in values]
 
 
-def write_csv(rows: Sequence[Row], path: Path) -> None:
+def write_csv(rows: Rows, path: Path) -> None:
     """Write the rows, sorted by mean so that runs with the same config are neighbours."""
     with (
         replace_file(path) as temporary,
         open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        listed = list_rows(sort_rows(rows, "mean"))
+        writer = csv.DictWriter(file, list(listed[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(sorted(rows, key=lambda row: (row["mean"] is None, row["mean"] or 0.0)))
+        writer.writerows(listed)
 
 
-def describe_runs(runs: Sequence[Summary], base: Path) -> tuple[str, list[str]]:
-    """Return a table for each text, and lines about hidden options and about the best run.
-
-    Losses on different texts, or on different splits of a text, are not comparable.
-    """
-    # A run without a model has no fingerprint; it gets the one of runs with the same options.
-    fingerprints = {run.scored_on: f for run in runs if (f := run.facts.get("fingerprint"))}
-    groups = defaultdict(list)
-    for run in runs:
-        fingerprint = run.facts.get("fingerprint") or fingerprints.get(run.scored_on)
-        groups[run.scored_on, fingerprint].append(run)
+def describe_rows(rows: Rows) -> tuple[str, list[str]]:
+    """Return a table for each text, and lines about hidden options and about the best run."""
+    groups = _group_by_text(rows)
     tables, lines = [], []
     hidden: dict[str, None] = {}
-    for group in groups.values():
-        name = escape_unprintable(group[0].text)
+    for group in groups:
+        name = escape_unprintable(next(iter(group)).text)
         title, of_text = (f"{name}:\n", f" on {name}") if len(groups) > 1 else ("", "")
-        table, too_wide = _format_table(make_rows(group, base))
+        table, too_wide = _format_table(list_rows(group))
         tables.append(title + table)
         hidden |= dict.fromkeys(too_wide)
-        if best := find_best_run(group):
-            path = shlex.quote(shorten_path(best))
+        if best := find_best_run([run for run in group if run.is_readable]):
+            path = shlex.quote(shorten_path(best.folder))
             lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
     if hidden:
         names = shorten(", ".join(hidden))
@@ -148,24 +136,32 @@ def describe_runs(runs: Sequence[Summary], base: Path) -> tuple[str, list[str]]:
     return "\n\n".join(tables), lines
 
 
-def _format_table(rows: Sequence[Row]) -> tuple[str, list[str]]:
+def _group_by_text(rows: Rows) -> list[Rows]:
+    """Return the rows whose losses are comparable: those on equal splits of one text."""
+    # A run without a model has no fingerprint; it gets the one of a text with the same name.
+    fingerprints = {run.text: run.fingerprint for run in rows if run.fingerprint}
+    groups: dict[str, Rows] = defaultdict(dict)
+    for run, row in rows.items():
+        groups[run.fingerprint or fingerprints.get(run.text, run.text)][run] = row
+    return list(groups.values())
+
+
+def _format_table(rows: list[Row]) -> tuple[str, list[str]]:
     """Return a table of at most `MAX_WIDTH` columns, and the options that it lacks.
 
     The widest options are left out. The name of a run is never cut, because commands take it.
     """
-    hidden = {*_NOT_IN_TABLE}
+    hidden = {*COLUMNS} - _HEADINGS.keys()
     if all(row["loss"] == row["network_loss"] for row in rows):
         hidden.update(_NETWORK_LOSSES)  # They are equal if no model has counts.
     if all(row["seeds"] <= 1 for row in rows):
-        hidden.update((*_LOSSES[1:], *_NETWORK_LOSSES[1:], "seeds"))
-    columns: dict[str, list[str]] = {}
+        hidden.update(_OVER_SEEDS)
+    columns = {}
     for name in (name for name in rows[0] if name not in hidden):
         cells = [_HEADINGS.get(name, name), *(_format_cell(name, row[name]) for row in rows)]
         columns[name] = [*map(escape_unprintable, cells)]
     widths = {name: max(map(len, column)) for name, column in columns.items()}
-    names = [*rows[0]]
-    options = columns.keys() & {*names[names.index("text") + 1 :]}
-    widest_last = sorted(options, key=lambda name: (widths[name], name))
+    widest_last = sorted(columns.keys() - {*COLUMNS}, key=lambda name: (widths[name], name))
     too_wide = []
     while widest_last and sum(widths.values()) + 2 * (len(widths) - 1) > MAX_WIDTH:
         too_wide.append(widest_last.pop())
@@ -180,26 +176,26 @@ def _format_cell(name: str, value: Any) -> str:
         return ""
     if name == "seconds":
         return format_duration(value)
-    return f"{value:.4f}" if name in _LOSSES + _NETWORK_LOSSES else shorten_numbers(str(value))
+    return f"{value:.4f}" if name in (*_LOSSES, *_NETWORK_LOSSES) else shorten_numbers(str(value))
 
 
 def report_sweep(folder: Path, resume_command: str = "") -> None:
     """Print the leaderboard of a sweep and how to resume it; write leaderboard.csv."""
-    if not (runs := find_runs(folder)):
+    if not (rows := read_rows(folder, folder)):
         return
-    ranking = name_ranking(runs)
-    metric = BEST_LOSS_AS_WRITTEN if ranking == "loss" else runs[0].best["metric"]
-    runs = rank_runs(runs, folder, ranking)
-    table, sample_lines = describe_runs(runs, folder)
+    ranking = name_ranking(rows)
+    metric = BEST_LOSS_AS_WRITTEN if ranking == "loss" else next(iter(rows)).best["metric"]
+    rows = sort_rows(rows, ranking)
+    table, sample_lines = describe_rows(rows)
     say(f"the lowest {metric} first:", *table.split("\n"))
     say(f"sweep folder: {shorten_path(folder)}")
     if resume_command:
         say(f"some jobs are not finished; to resume the sweep: {resume_command}")
     for line in sample_lines:
         say(line)
-    best, best_network = (find_best_run(runs, name) for name in ("loss", "network_loss"))
-    is_one_text = len({run.facts.get("fingerprint") for run in runs}) == 1
+    best, best_network = (find_best_run(rows, name) for name in ("loss", "network_loss"))
+    is_one_text = len(_group_by_text(rows)) == 1
     if best and best_network and best != best_network and is_one_text:
-        first, second = (os.path.relpath(run, folder) for run in (best, best_network))
+        first, second = (rows[run]["run"] for run in (best, best_network))
         say(f"{BEST_LOSS_AS_WRITTEN} is lowest in {first}, {BEST_LOSS} in {second}")
-    write_csv(make_rows(runs, folder), folder / LEADERBOARD)
+    write_csv(rows, folder / LEADERBOARD)

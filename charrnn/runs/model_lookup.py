@@ -12,16 +12,13 @@ from charrnn import plugins
 from charrnn.errors import InputError
 from charrnn.files import OUTPUTS, require_regular_file, resolve_run_path, shorten_path
 from charrnn.options.ranges import WEIGHTS, require
-from charrnn.runs.folder import is_sweep
+from charrnn.runs.folder import MODEL_FILES, is_sweep
 from charrnn.say import say
 
 if TYPE_CHECKING:
     from charrnn.models.trained import Trained, TrainedModel
 
 AnyPath = str | os.PathLike[str]
-
-# The model files of a run folder, the best first.
-MODEL_FILES = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
 
 
 def read_model(path: AnyPath | None) -> TrainedModel:
@@ -91,18 +88,23 @@ def find_model(path: AnyPath | None) -> Path:
             the lowest objective; None: the newest run or sweep in outputs/ with a model. A
             line on standard error names the choice in the last two cases.
     """
-    if path is None:
-        path = _find_newest()
-        _say_once(f"the newest model: {path}")
+    if path is None and (path := find_newest()) is None:
+        raise InputError(
+            f"no run in {OUTPUTS}/ has a model yet; `charrnn train` writes one at its first "
+            f"validation; or name a model: checkpoint=FILE"
+        )
     path = Path(resolve_run_path(os.fspath(path)))
     if not os.path.isdir(path):
         require_regular_file(path, "`charrnn runs` lists the runs")
         return path
     if (model := _find_best_file(path)) is not None:
         return model
-    if winner := _find_best_run(path):
-        _say_once(f"the best run of {winner.parent}: {winner.name}")
-        return find_model(winner)
+    from charrnn.runs.summary import Summary, find_best_run
+
+    runs = [Summary(run) for run in sorted(path.iterdir()) if _find_best_file(run)]
+    if (winner := find_best_run(runs)) is not None:
+        _say_once(f"the best run of {path}: {winner.folder.name}")
+        return find_model(winner.folder)
     if (path / ".hydra").is_dir():
         raise InputError(
             f"{path}: has no model yet; the run writes it at its first validation or when it ends"
@@ -114,15 +116,19 @@ def _find_best_file(folder: Path) -> Path | None:
     return next((folder / name for name in MODEL_FILES if (folder / name).is_file()), None)
 
 
-def _find_newest() -> str:
-    """Return the newest run with a model, or its sweep if it is part of one."""
+def find_newest(excluded: Path | None = None) -> str | None:
+    """Return and print the newest run in outputs/ with a model; its sweep, if it is part of one.
+
+    Args:
+        excluded: a folder, in which no run counts.
+    """
     for run in find_runs_by_age():
-        if _find_best_file(run) is not None:
-            return shorten_path(run.parent if is_sweep(run.parent) else run)
-    raise InputError(
-        f"no run in {OUTPUTS}/ has a model yet; `charrnn train` writes one at its first "
-        f"validation; or name a model: checkpoint=FILE"
-    )
+        is_excluded = excluded is not None and excluded.resolve() in run.parents
+        if not is_excluded and _find_best_file(run) is not None:
+            path = shorten_path(run.parent if is_sweep(run.parent) else run)
+            _say_once(f"the newest model: {path}")
+            return path
+    return None
 
 
 def find_runs_by_age() -> Iterator[Path]:
@@ -135,13 +141,6 @@ def find_runs_by_age() -> Iterator[Path]:
     records = [p for depth in depths for p in OUTPUTS.glob(f"{depth}/.hydra/overrides.yaml")]
     records.sort(key=lambda record: record.stat().st_mtime_ns, reverse=True)
     yield from (record.parent.parent.resolve() for record in records)
-
-
-def _find_best_run(sweep: Path) -> Path | None:
-    """Return the run of a sweep with the lowest objective or loss; None: no run."""
-    from charrnn.runs.summary import Summary, find_best_run
-
-    return find_best_run([Summary(run) for run in sorted(sweep.iterdir()) if _find_best_file(run)])
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 metrics.csv         losses, speed, and the time that follows from them; bad rows are skipped
 .hydra/             the config and the overrides
 model.safetensors   its header has the number of parameters, and the characters per step
+result.json         the metric that a sweep minimizes, and its value
 
 The run may still be training, and the files are not trusted. Missing or unreadable values become
 None.
@@ -14,7 +15,7 @@ import contextlib
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from charrnn.errors import InputError
 from charrnn.models import model_file
 from charrnn.models.trained import LOSS, LOSS_AS_WRITTEN, find_loss
 from charrnn.runs.folder import (
+    MODEL_FILES,
     read_config,
     read_result,
     read_yaml,
@@ -34,9 +36,6 @@ from charrnn.runs.folder import (
 METRICS = "metrics.csv"
 Row = dict[str, float]  # of metrics.csv
 _NOT_IN_LOSS = ("seed", "trust", "logger", "tags")
-# The options that determine the characters of the validation split.
-_SCORE_OPTIONS = ("data.input_txt", "data.input_h5", "data.val_frac", "data.test_frac",
-              "data.encoding", "data.lines")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,13 @@ class Summary:
     def facts(self) -> dict[str, Any]:
         """The facts of the model file; {} before the first model."""
         with contextlib.suppress(InputError):
-            return model_file.read_facts(self.folder / "model.safetensors")
+            return model_file.read_facts(self.folder / MODEL_FILES[0])
         return {}
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the model file can be read, if there is one."""
+        return bool(self.facts) or not (self.folder / MODEL_FILES[0]).exists()
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -100,15 +104,13 @@ class Summary:
         the best row of metrics.csv counts. The `objective` is the value of the `metric` that the
         run's sweep minimizes.
         """
-        facts = self.facts
+        facts, (metric, objective) = self.facts, read_result(self.folder)
         loss, network_loss = find_loss(facts, LOSS_AS_WRITTEN, LOSS), find_loss(facts, LOSS)
         step = _to_count(facts.get("step")) if loss is not None else None
-        if loss is None and (best := find_best_row(self.rows)):
-            loss, network_loss = get_loss(best), best["val/loss"]
-            step = int(best["step"])
-        metric, objective = read_result(self.folder)
-        numbers = {"loss": loss, "network_loss": network_loss, "step": step}
-        return {**numbers, "metric": metric, "objective": objective}
+        if loss is None and (row := find_best_row(self.rows)):
+            loss, network_loss, step = get_loss(row), row["val/loss"], int(row["step"])
+        return {"loss": loss, "network_loss": network_loss, "step": step, "metric": metric,
+                "objective": objective}  # fmt: skip
 
     @cached_property
     def numbers(self) -> dict[str, Any]:
@@ -146,35 +148,36 @@ class Summary:
         return ", ".join(Path(unescape_interpolations(str(path))).name for path in paths)
 
     @property
-    def scored_on(self) -> tuple[str, ...]:
-        """The options of the validation split: equal for runs whose losses are comparable."""
-        return (self.text, *(str(select(self.config, name)) for name in _SCORE_OPTIONS))
+    def fingerprint(self) -> str | None:
+        """The hash of all splits, equal for runs whose losses are comparable; None: no model."""
+        fingerprint = self.facts.get("fingerprint")
+        return fingerprint if isinstance(fingerprint, str) else None
 
     @cached_property
     def config_without_seed(self) -> str:
         """The config and the text: equal for runs that differ only in seed, loggers and tags."""
         # Loggers and tags change no loss, and may contain the run's path. A resume can set trust.
         values = {n: v for n, v in self.config.items() if n not in _NOT_IN_LOSS}
-        content = json.dumps([values, self.facts.get("fingerprint")], sort_keys=True, default=str)
+        content = json.dumps([values, self.fingerprint], sort_keys=True, default=str)
         # A place in the run's own folder is the same place.
         return content.replace(json.dumps(str(self.folder.absolute()))[1:-1], "")
 
 
-def name_ranking(runs: Sequence[Summary]) -> str:
+def name_ranking(runs: Collection[Summary]) -> str:
     """Return the number by which runs are ranked, "loss" or the "objective" of their sweep."""
     metrics = {run.best["metric"] for run in runs}
     return "objective" if len(metrics) == 1 and None not in metrics else "loss"
 
 
-def find_best_run(runs: Sequence[Summary], number: str = "") -> Path | None:
-    """Return the folder of the run with the lowest number; None if no run has it.
+def find_best_run(runs: Collection[Summary], number: str = "") -> Summary | None:
+    """Return the run with the lowest number; None if no run has it.
 
     Args:
         number: the name of the number; by default, that of `name_ranking`.
     """
     number = number or name_ranking(runs)
     ranked = [run for run in runs if run.best[number] is not None]
-    return min(ranked, key=lambda run: run.best[number]).folder if ranked else None
+    return min(ranked, key=lambda run: run.best[number], default=None)
 
 
 def find_best_row(rows: Sequence[Row]) -> Row | None:

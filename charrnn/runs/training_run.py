@@ -12,7 +12,6 @@ from charrnn.files import require_replaceable
 from charrnn.processors import keep_freed_memory
 from charrnn.runs import announcements, building, decisions, hardware, processes, resuming
 from charrnn.runs import folder as folders
-from charrnn.runs.model_lookup import MODEL_FILES
 from charrnn.runs.recording import MetricCheck, RunRecorder, collect_hparams
 from charrnn.runs.run import Result, Run
 from charrnn.runs.summary import METRICS
@@ -36,7 +35,7 @@ def train(run: Run) -> Result:
         if is_finished:
             processes.send_run(None, world)
             return announcements.say_finished(run)
-        for name in (folders.RESULT, METRICS, *MODEL_FILES):  # which are written later
+        for name in (folders.RESULT, METRICS, *folders.MODEL_FILES):  # which are written later
             require_replaceable(run.folder / name)
         if not run.is_in_place or run.checkpoint is None:
             folders.record(run.folder, run.record, run.overrides, run.hydra)

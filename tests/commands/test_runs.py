@@ -131,6 +131,14 @@ def test_a_loss_on_another_text_is_no_rank(
     assert "sample from the best on poems.txt: charrnn sample checkpoint=outputs/day/b" in err
 
 
+def test_a_model_that_cannot_be_read_is_not_recommended(place: Path, capsys: Capture) -> None:
+    (place / "outputs" / "train" / "day" / "b" / "model.safetensors").write_bytes(b"old")
+    assert main(["runs"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].split()[:2] == ["train/day/b", "1.5000"]
+    assert err == "sample from the best: charrnn sample checkpoint=outputs/train/day/a\n"
+
+
 def test_removing(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     runs = place / "outputs" / "train" / "day"
     for age, name in enumerate("abc"):

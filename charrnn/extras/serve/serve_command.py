@@ -20,7 +20,6 @@ from charrnn.errors import (
     terminate,
 )
 from charrnn.extras.serve.serve_options import ServeOptions
-from charrnn.files import shorten_path
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -112,31 +111,17 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _read_models(options: ServeOptions) -> dict[str, Trained]:
     """Return the models by their names; none if no run has a model yet."""
+    from charrnn.extras.serve.trainings.store import ROOT
     from charrnn.models.trained import select_counts
-    from charrnn.runs.model_lookup import read_models
+    from charrnn.runs.model_lookup import find_newest, read_models
     from charrnn.text.training_text import get_corpus_name
 
     if options.models:
         models = {name: read_models(path) for name, path in options.models.items()}
     else:
-        path = options.checkpoint or _find_newest()
+        path = options.checkpoint or find_newest(excluded=ROOT)  # Models of clients are private.
         if path is None:
             return {}
         model = read_models(path, options.weights)
         models = {get_corpus_name(model.facts) or "charrnn": model}
     return {name: select_counts(model, options.counts) for name, model in models.items()}
-
-
-def _find_newest() -> str | None:
-    """Return the newest run with a model, or its sweep. Models of clients are private."""
-    from charrnn.extras.serve.trainings.store import ROOT
-    from charrnn.runs.folder import is_sweep
-    from charrnn.runs.model_lookup import MODEL_FILES, find_runs_by_age
-
-    learned = ROOT.resolve()
-    for run in find_runs_by_age():
-        if learned not in run.parents and any((run / name).is_file() for name in MODEL_FILES):
-            path = shorten_path(run.parent if is_sweep(run.parent) else run)
-            say(f"the newest model: {path}")
-            return path
-    return None
