@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, overload
+from typing import Annotated, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, suggest_name
 from charrnn.generation.next_words import NextWord, find_next_words
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
 from charrnn.models.trained import State, Trained, TrainedEnsemble, select_counts, zero_state
-from charrnn.options.ranges import require
+from charrnn.options.ranges import AT_LEAST_1, check_arguments
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.runs.model_lookup import AnyPath, read_models
@@ -111,7 +112,9 @@ class Model:
         sampler = self._sampler(counts)
         return sampler.reader.step(ids, state or zero_state(sampler.model, len(ids)))
 
-    def next_words(self, start_text: str = "", k: int = 5, counts: str = "auto") -> list[NextWord]:
+    def next_words(
+        self, start_text: str = "", k: Annotated[int, AT_LEAST_1] = 5, counts: str = "auto"
+    ) -> list[NextWord]:
         """Return the k likeliest next words and marks after a start text, with probabilities.
 
         After a part of a word, they are its possible ends. `charrnn.generation.next_words` defines
@@ -123,9 +126,9 @@ class Model:
             counts: like in `score`.
 
         Raises:
-            InputError: `k` is below 1, or start_text contains an unknown character.
+            InputError: a value is out of range, or start_text contains an unknown character.
         """
-        require(k >= 1, "k", k, "must be 1 or more")
+        check_arguments(Model.next_words, "", k=k)
         sampler = self._sampler(counts)
         last, state = sampler.read_start(SamplingParams(start_text=start_text))
         if last is None:  # no character precedes the text
@@ -204,7 +207,7 @@ class Model:
             TypeError: an argument is unknown.
         """
         number = 1 if num_samples is None else num_samples
-        params = SamplingParams(length=length, start_text=start_text, num_samples=number, **how)
+        params = _make_params(length=length, start_text=start_text, num_samples=number, **how)
         pieces: list[list[str]] = [[] for _ in range(number)]
         for piece in self._sampler(counts, params.precision).write(params):
             pieces[piece.sample].append(piece.text)
@@ -215,10 +218,19 @@ class Model:
         self, length: int = 2000, start_text: str = "", *, counts: str = "auto", **how: Any
     ) -> Iterator[str]:
         """Yield the text that `generate` returns for these arguments, while it is written."""
-        params = SamplingParams(length=length, start_text=start_text, num_samples=1, **how)
+        params = _make_params(length=length, start_text=start_text, num_samples=1, **how)
         # Wrong arguments raise InputError here, not with the first piece.
         pieces = self._sampler(counts, params.precision).write(params)
         return (piece.text for piece in pieces if piece.text)
+
+
+def _make_params(**values: Any) -> SamplingParams:
+    """Return the parameters. Raise TypeError for an unknown one, with the most similar name."""
+    names = [option.name for option in fields(SamplingParams)]
+    for name in values:
+        if name not in names:
+            raise TypeError(f"{name}: no such argument{suggest_name(name, names)}")
+    return SamplingParams(**values)
 
 
 def load(

@@ -108,6 +108,21 @@ def test_values_out_of_range_are_refused_at_once(model: Model) -> None:
         model.generate(num_samples=0)
 
 
+def test_values_of_another_type_are_refused_in_a_line(model: Model) -> None:
+    wrong: dict[str, Any] = {"length": 2.5, "start_text": 5, "ban": 5, "until": b"a",
+                             "top_k": 1.5, "logit_bias": "e"}  # fmt: skip
+    for name, value in wrong.items():
+        with pytest.raises(InputError, match=f"^{name}="):
+            model.generate(**{name: value})
+    for start_text, k in ((5, 1), ("a", "5"), ("a", 2.5), (None, 1)):
+        with pytest.raises(InputError, match=r"^(k|start_text)="):
+            model.next_words(start_text, k)  # type: ignore[arg-type]
+    assert len(model.next_words("a", np.int64(2))) == 2  # type: ignore[arg-type]
+    for write in (model.generate, model.stream):
+        with pytest.raises(TypeError, match=r"^temprature: no such argument; did you mean temp"):
+            write(temprature=1)
+
+
 # Several models as one; tests/generation/test_fuzz.py has what they predict and write
 
 
@@ -129,6 +144,22 @@ def test_a_model_of_twice_the_weight_counts_as_two(paths: list[str]) -> None:
     assert load([a]).generate(100, seed=1) == load(a).generate(100, seed=1)
 
 
+def test_an_ensemble_without_the_counts_of_a_model_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = {"a": counted(), "b": trained_model("gru"), "c": counted(text="To be, or not" * 9)}
+    for name, model in models.items():
+        Model(model).save(tmp_path / name)
+    a, b, c = (str(tmp_path / name) for name in "abc")
+    for paths, line in (
+        ([a, b], f"the ensemble has no counts, because {b} has none\n"),
+        ([a, c], "the ensemble has no counts, because they are not of the same text\n"),
+        ([a, a], ""),
+    ):
+        assert (load(paths).trained.counts is None) == bool(line)
+        assert capsys.readouterr().err == line
+
+
 def test_an_ensemble_refuses_other_models_and_weights(paths: list[str], tmp_path: Path) -> None:
     for wrong in ([1, 1], [1, 1, 0], [1, 1, -1], [1, 1, float("nan")], []):
         with pytest.raises(InputError, match=r"weights=.*\(3 given\)"):
@@ -137,6 +168,8 @@ def test_an_ensemble_refuses_other_models_and_weights(paths: list[str], tmp_path
         load(paths[0], weights=[1])  # type: ignore[call-overload]
     with pytest.raises(InputError, match="needs one path"):
         load([])
+    with pytest.raises(InputError, match=r"^\[a,b\]: no such file; this command takes one model$"):
+        load("[a,b]")
     for name, characters in (("a", "a\n"), ("ab", "a\nb"), ("ba", "b\na")):
         Model(trained_model(vocabulary=Vocabulary(list(characters)))).save(tmp_path / name)
     for one, other in itertools.permutations(("a", "ab", "ba"), 2):

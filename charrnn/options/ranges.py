@@ -128,14 +128,22 @@ _get_annotations = functools.cache(functools.partial(typing.get_type_hints, incl
 
 
 def check_value(annotation: Any, option: str, value: Any) -> None:
-    """Raise InputError for a value that is out of its annotated range, or a number too large."""
+    """Raise InputError for a value that is out of its annotated range, or a number too large.
+
+    Users of Python can give any type, so a text and a whole number are checked to be one.
+    """
     for extra in get_traits(annotation):
         if isinstance(extra, Range):
             try:
                 is_valid = extra.accepts(value)
-            except TypeError:
+            except (TypeError, AttributeError):  # of another type
                 is_valid = False
             require(is_valid, option, value, extra.requirement)
+    kinds, texts = {*get_types(annotation)}, value if isinstance(value, list) else [value]
+    if TEXT in get_traits(annotation):
+        require(all(isinstance(text, str) for text in texts), option, value, "takes a text")
+    if int in kinds and kinds <= {int, type(None)}:
+        require(hasattr(value, "__index__"), option, value, "takes a whole number")
     if isinstance(value, int | float):
         largest = 2**63 - 1 if isinstance(value, int) else sys.float_info.max  # of NumPy and torch
         require(abs(value) <= largest, option, value, "is too large a number")

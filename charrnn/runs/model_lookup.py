@@ -77,7 +77,12 @@ def read_models(
             )
     if len(models) == 1:
         return models[0]
-    return TrainedEnsemble(models, None if weights is None else tuple(weights))
+    ensemble = TrainedEnsemble(models, None if weights is None else tuple(weights))
+    if ensemble.counts is None and any(model.counts is not None for model in models):
+        lacking = [name for name, m in zip(names, models, strict=True) if m.counts is None]
+        why = f"{lacking[0]} has none" if lacking else "they are not of the same text"
+        _say_once(f"the ensemble has no counts, because {why}")
+    return ensemble
 
 
 def find_model(path: AnyPath | None) -> Path:
@@ -95,7 +100,9 @@ def find_model(path: AnyPath | None) -> Path:
         )
     path = Path(resolve_run_path(os.fspath(path)))
     if not os.path.isdir(path):
-        require_regular_file(path, "`charrnn runs` lists the runs")
+        is_list = str(path).startswith("[")
+        hint = "this command takes one model" if is_list else "`charrnn runs` lists the runs"
+        require_regular_file(path, hint)
         return path
     if (model := _find_best_file(path)) is not None:
         return model

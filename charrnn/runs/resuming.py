@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charrnn.errors import InputError, shorten
-from charrnn.options.ranges import FIXED, get_traits, list_options
+from charrnn.options.ranges import FIXED, format_option, get_traits, list_options
 from charrnn.options.training import TrainOptions, flatten
 from charrnn.runs import folder as folders
 from charrnn.runs import world
@@ -147,8 +147,9 @@ def _refuse_changes(record: Config, config: Any, given: Collection[str]) -> None
     for key in sorted(fixed, key=lambda name: (not name.endswith(("kind", "_target_")), name)):
         if (old := select(record, key)) is not MISSING and old != select(config, key):
             raise InputError(
-                f"{key}={select(config, key)}: a resume cannot change it (the run has {old}); "
-                f"leave it out, or start a new run from the weights with init_from="
+                f"{format_option(key, select(config, key))}: a resume cannot change it (the run "
+                f"has {format_option(key, old)}); leave it out, or start a new run from the "
+                f"weights with init_from="
             )
     # Schedules of other packages resume as they were saved, with their learning rate.
     target = str(select(config, "schedule._target_"))
