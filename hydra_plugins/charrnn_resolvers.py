@@ -13,9 +13,13 @@ from omegaconf import OmegaConf
 
 
 def format_job_folder(number: int, overrides: str) -> str:
-    """Return the name of a job's folder: the job's number, and its swept overrides, truncated."""
+    """Return the name of a job's folder: the job's number, and its swept overrides, truncated.
+
+    A text has its file's name only.
+    """
     from charrnn.say import shorten_numbers
 
+    overrides = re.sub(r"\bdata\.input_txt='(?:[^',]*/)?", "", overrides)
     unquoted = re.sub(r"[\\'\"\[\]{}]", "", shorten_numbers(overrides))
     suffix = re.sub(r"[^A-Za-z0-9._=+,-]+", "-", unquoted)
     # Many file systems limit a name to 255 bytes.

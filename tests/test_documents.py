@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import re
 import shlex
 import shutil
@@ -105,7 +106,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
     text = "".join(f"ROMEO: To be, or not to be, {n} times.\n" for n in range(40))
-    for name in ("my.txt", "corpus.txt", "names.txt", "laws.txt"):
+    for name in ("my.txt", "anna.txt", "ben.txt", "corpus.txt", "names.txt", "laws.txt"):
         Path(name).write_text(text)
     Path("my_optimizers.py").write_text(OPTIMIZER)
     Path("my_callbacks.py").write_text(CALLBACK)
@@ -143,8 +144,8 @@ def small(words: list[str]) -> list[str]:
     if any(word.startswith("resume=") for word in words):
         # a resume keeps the network, and goes on for some steps at most
         return [*words, "trainer.max_steps=4"]
-    after = 1 + words[1].endswith(".txt") if words[1:] else 1  # a first word stays the first
-    return [*words[:after], *SMALL.get(words[0], []), *words[after:]]
+    texts = [*itertools.takewhile(lambda word: word == "-m" or word.endswith(".txt"), words[1:])]
+    return [words[0], *texts, *SMALL.get(words[0], []), *words[1 + len(texts) :]]  # first, as typed
 
 
 def test_the_commands_run_as_printed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

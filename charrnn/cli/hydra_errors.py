@@ -216,7 +216,7 @@ def _explain_bare_word(
     if is_file and before is None:
         return f"put it first, or write {first}={shorten(word)}"
     if is_file:
-        return 'give several paths as a list, if it takes them: "[one,two]"'
+        return 'give several paths as a list, if it takes them: "[one,two]"; -m runs each'
     if os.path.exists(path := " ".join([before or "", *filter(is_bare, words)])):
         return f"put a name with spaces in quotes: {shlex.quote(path)}"
     if parse_duration(word) and "budget" in page.options:

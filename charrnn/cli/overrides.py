@@ -6,7 +6,8 @@ quoted for Hydra, and its ``${`` is escaped for OmegaConf. Only these values of 
 in Hydra's grammar:
 
 - one quoted string, in which Hydra resolves ``${...}``;
-- with ``-m``, quoted strings that commas separate: a sweep over texts;
+- with ``-m``, quoted strings that commas separate: a sweep over texts, which several bare words
+  at the start also are;
 - a bracketed list, if the option takes one;
 - the bare word ``null``, if the option may be unset;
 - a folder of Hydra's (``hydra.run.dir``) with ``${...}``, which Hydra resolves in any case.
@@ -14,6 +15,7 @@ in Hydra's grammar:
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -56,10 +58,13 @@ class CommandLine(NamedTuple):
 
 
 def quote_literals(words: list[str], command: plugins.Command) -> list[str]:
-    """Return the words in Hydra's grammar: name the first bare word, and quote literal texts."""
-    first = command.get("FIRST_WORD")
-    if first and words and is_bare(words[0]):
-        words = [f"{first}={words[0]}", *words[1:]]
+    """Return the words in Hydra's grammar: name the first bare words, and quote literal texts."""
+    first, multirun = command.get("FIRST_WORD"), is_multirun(words)
+    texts = list(itertools.takewhile(is_bare, words)) if first else []
+    if multirun and len(texts) > 1:
+        words = [*set_text([], first, *texts), *words[len(texts) :]]
+    elif texts:
+        words = [f"{first}={texts[0]}", *words[1:]]
     words = [_replace_old_word(word, command) for word in words]
     # the text and path options of the command, each with its possible types
     kinds = dict.fromkeys(FOLDERS, (str,)) | {
@@ -67,7 +72,6 @@ def quote_literals(words: list[str], command: plugins.Command) -> list[str]:
         for name, annotation in list_options(command.get("OPTIONS"))
         if {TEXT, PATH} & {*get_traits(annotation)}
     }
-    multirun = is_multirun(words)
     return [_quote_word(word, kinds.get(get_key(word)), multirun) for word in words]
 
 

@@ -20,7 +20,16 @@ from omegaconf import open_dict, read_write
 
 from charrnn.cli import exit_codes, hydra_runs
 from charrnn.cli.hydra_errors import translate_errors
-from charrnn.cli.overrides import MULTIRUN, CommandLine, get_key, quote, read_text, set_text
+from charrnn.cli.overrides import (
+    MULTIRUN,
+    CommandLine,
+    find_word,
+    get_key,
+    quote,
+    read_text,
+    read_texts,
+    set_text,
+)
 from charrnn.errors import InputError, RunError, shorten, to_one_line
 from charrnn.files import shorten_path
 from charrnn.runs.folder import prepare_sweep
@@ -41,6 +50,10 @@ def run(line: CommandLine, typed: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory(prefix="charrnn-") as temporary:
             _run_jobs(line._replace(words=words), Path(temporary), num_jobs)
         return
+    texts = read_texts(find_word(line.words, line.command.get("FIRST_WORD")) or "")
+    if num_jobs and len(texts) > 1:
+        each = num_jobs // len(texts)
+        say(f"{num_jobs} trainings, {'one' if each == 1 else each} for each text")
     prepare_sweep(folder)
     is_complete = False
     try:

@@ -103,9 +103,9 @@ def follow() -> int | None:
 
 def prepare_words(words: list[str]) -> list[str]:
     """Return the words with the run's folder, and with paths for the names of runs."""
-    text = read_text(words, FIRST_WORD)
-    if text and not any(map(is_bare, words)):
-        require_text(text)  # A missing file is reported before torch is imported.
+    if not any(map(is_bare, words)):
+        for text in filter(None, read_texts(find_word(words, FIRST_WORD) or "")):
+            require_text(text)  # A missing file is reported before torch is imported.
     if find_word(words, "data.input_h5") and find_word(words, FIRST_WORD) is None:
         words = [*words, f"{FIRST_WORD}=null"]  # not the default corpus
     words = _resolve_run_names(words)

@@ -21,18 +21,60 @@ from tests.small_runs import Capture
 
 def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> None:
     """Whose name is safe anywhere."""
+    for text in ("../a b.txt", "Zür/x;$(rm).txt"):
+        Path(text).parent.mkdir(exist_ok=True)
+        Path(text).touch()
     texts = r"""data.input_txt='../a b.txt','Zür/x;$(rm).txt'"""
     answer = door("train", "-m", "model=gru", texts, f"tags=[{'a' * 300}],[b]")
     assert (answer.code, answer.out) == (0, "")
     found = [(asked.config.data["input_txt"], len(asked.config.tags[0])) for asked in door.asked]
     assert found == [(text, n) for text in ("../a b.txt", "Zür/x;$(rm).txt") for n in (300, 1)]
     names = [asked.folder.name for asked in door.asked]
-    assert names[1] == "1_data.input_txt=..-a-b.txt,tags=b"
-    assert names[3] == "3_data.input_txt=Z-r-x-rm-.txt,tags=b"
+    assert names[1] == "1_a-b.txt,tags=b"
+    assert names[3] == "3_x-rm-.txt,tags=b"
     assert max(map(len, names)) == len("0_") + 120
     [sweep] = {asked.folder.parent for asked in door.asked}
     assert sweep.parents[1] == tmp_path / "outputs" / "sweeps"
     assert [asked.hydra.job.num for asked in door.asked] == [0, 1, 2, 3]
+
+
+def test_several_first_words_are_a_sweep_over_texts(door: Any, tmp_path: Path) -> None:
+    texts = ["anna.txt", "a,b.txt", "sub/anna.txt", "'x','y'", "$(rm) ${x}.txt"]
+    Path("sub").mkdir()
+    for text in texts:
+        Path(text).write_text("x")
+    answer = door("train", "-m", *texts, "budget=2m,3m", "hydra.sweep.dir=s")
+    assert answer.code == 0
+    assert answer.err.startswith("10 trainings, 2 for each text\n")
+    found = [(asked.config.data["input_txt"], asked.config.budget) for asked in door.asked]
+    assert found == [(text, budget) for text in texts for budget in ("2m", "3m")]
+    names = ["anna.txt", "a,b.txt", "anna.txt", "x,y", "-rm-x.txt"]
+    folders = [f"{2 * i}_budget=2m,{name}" for i, name in enumerate(names)]
+    assert [asked.folder.name for asked in door.asked[::2]] == folders
+    assert door("train", *texts[:2], "-m").err.startswith("2 trainings, one for each text\n")
+    assert "trainings" not in door("train", "-m", "anna.txt", "seed=1,2").err
+    door.asked.clear()
+    assert door("preprocess", "-m", *texts[:3], "output_h5=x.h5").code == 0
+    assert [options.input_txt for options in door.asked] == texts[:3]
+
+
+def test_a_sweep_over_texts_is_refused_once(door: Any, tmp_path: Path) -> None:
+    Path("anna.txt").touch()
+    refused = door.refuses("train", "-m", "anna.txt", "no.txt", "none.txt")
+    assert refused == "charrnn train: no.txt: no such file; name a file, a folder or a glob\n"
+    assert "anna.txt,no.txt: no such file" in door.refuses("train", "-m", "anna.txt,no.txt")
+    assert "shakespear: no such file" in door.refuses("train", "-m", "anna.txt", "shakespear")
+    assert [path.name for path in tmp_path.iterdir()] == ["anna.txt"]
+
+
+def test_a_search_chooses_among_the_texts(door: Any) -> None:
+    pytest.importorskip("optuna")
+    for text in ("anna.txt", "ben.txt"):
+        Path(text).touch()
+    door.action = lambda asked: 1.0
+    words = ["sweep=random", "hydra.sweeper.n_trials=8", "optimizer.lr=interval(1e-3,1e-2)"]
+    assert door("train", "anna.txt", "ben.txt", *words).code == 0
+    assert {asked.config.data["input_txt"] for asked in door.asked} == {"anna.txt", "ben.txt"}
 
 
 def test_choices(door: Any) -> None:
