@@ -262,6 +262,9 @@ def make_app(
     if learned is not None:
         access: Any = {"dependencies": [Depends(_authorize)], "responses": _ERRORS}
         app.include_router(trainings.routes, **access)
+        if PAGE.is_dir():
+            app.add_route("/learn", _send_learning_page, include_in_schema=False)
+            app.get("/v1/learning", tags=["trainings"], **access)(list_learning_facts)
     app.get("/health", tags=["server"])(check_health)
     if cors := options.cors or []:
         app.add_middleware(
@@ -282,7 +285,6 @@ def make_app(
         # An app mounted at / would also handle requests with a wrong method to any route.
         app.mount("/page", _Page(directory=PAGE))
         app.add_route("/", _send_page, include_in_schema=False)
-        app.add_route("/learn", _send_learning_page, include_in_schema=False)
     return app
 
 
@@ -306,6 +308,13 @@ def _send_learning_page(request: Request) -> Response:
     # The policy of the page itself allows only its script and its style.
     policy = {"Content-Security-Policy": "frame-ancestors 'none'"}
     return HTMLResponse(make_learning_page(), headers={**_PAGE_HEADERS, **policy})
+
+
+def list_learning_facts() -> Response:
+    """List the facts with which a page counts a text."""
+    from charrnn.extras.page import learning  # noqa: PLC0415  (see PAGE)
+
+    return ASCIIJSONResponse(learning.list_learning_facts())
 
 
 class _Page(StaticFiles):

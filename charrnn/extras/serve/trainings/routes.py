@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from charrnn.errors import RunError
@@ -24,7 +24,7 @@ from charrnn.extras.serve.trainings.store import (
     Training,
 )
 from charrnn.extras.serve.trainings.teaching import Trainings
-from charrnn.extras.serve.trainings.texts import check_name
+from charrnn.extras.serve.trainings.texts import can_read_documents, check_name
 
 _LOOK = 0.5  # seconds between two looks at the files of a training
 _LONGEST_STREAM = 25.0  # seconds of events; an EventSource then connects again
@@ -120,8 +120,14 @@ def list_trainings(request: Request, client: Identified) -> Response:
         for training in trainings.store.list_all()
         if client.may_change(training)
     ]
-    facts = {"words": client.words, "is_teacher": client.is_teacher}
-    return _respond(client, {"data": listed, "max_minutes": trainings.max_minutes, **facts})
+    facts = {
+        "max_minutes": trainings.max_minutes,
+        "max_text": request.app.state.options.max_text,
+        "documents": can_read_documents(),
+        "words": client.words,
+        "is_teacher": client.is_teacher,
+    }
+    return _respond(client, {"data": listed, **facts})
 
 
 @routes.get("/{id}")
@@ -138,6 +144,15 @@ async def show_training(request: Request, client: Identified, training: Found) -
         return StreamingResponse(events, headers=headers, media_type="text/event-stream")
     content = await asyncio.to_thread(_describe_all, client, training, store)
     return _respond(client, content)
+
+
+@routes.get("/{id}/text")
+def send_text(training: Found) -> Response:
+    """Send the text of a training."""
+    if not training.text.is_file():
+        raise Refusal(404, "the text is missing", param="id")
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return FileResponse(training.text, media_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _describe_all(client: Client, training: Training, store: Store) -> dict[str, Any]:

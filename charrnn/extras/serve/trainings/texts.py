@@ -23,6 +23,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def can_read_documents() -> bool:
+    """Return whether a client may send a document of a word processor in place of a text."""
+    return False
+
+
 def read_text_facts(path: Path, name: str) -> tuple[int, str]:
     """Return the number of characters of a text, and its kind: "text", "list" or "code".
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.extras.serve.servers import serving_main
 from tests.extras.serve.trainings.test_routes import PATCH, URL, add
+from tests.extras.serve.trainings.tiny import write_text
 
 
 def test_trainings_answer_their_owner_and_the_teacher_only(
@@ -38,11 +39,12 @@ def test_trainings_answer_their_owner_and_the_teacher_only(
             requests: tuple[Any, ...] = (
                 client.get(path, headers=headers),
                 client.get(path, headers={"Accept": "text/event-stream", **headers}),
+                client.get(f"{path}/text", headers=headers),
                 client.patch(path, json={"name": "mine"}, headers=headers),
                 client.patch(path, json={"is_shared": True}, headers=headers),
                 client.delete(path, headers=headers),
             )
-            assert [answer.status_code for answer in requests] == [404] * 5
+            assert [answer.status_code for answer in requests] == [404] * 6
         # Another browser of the same pupil, once.
         typed = {"Charrnn-Words": f"{words.upper().replace('-', ' ')}."}
         assert [t["name"] for t in tablet.get(URL, headers=typed).json()["data"]] == ["diary"]
@@ -58,6 +60,7 @@ def test_trainings_answer_their_owner_and_the_teacher_only(
         longer = teacher.post(URL, params={"name": "long", "minutes": 30}, content=b"text")
         assert longer.json()["minutes"] == 30
         assert [t["name"] for t in anna.get(URL).json()["data"]] == ["diary"]
+        assert teacher.get(f"{path}/text").content == write_text()
         assert teacher.delete(path).status_code == 204
         assert anna.get(path).status_code == 404
         records = [*tmp_path.glob("outputs/serve/*/training.json")]

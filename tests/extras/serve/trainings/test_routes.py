@@ -148,6 +148,10 @@ def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(
     paths = http.get("/openapi.json").json()["paths"]
     assert [*paths[URL]] == ["post", "get"]
     assert [*paths[URL + "/{id}"]] == ["get", "patch", "delete"]
+    listed = http.get(URL).json()
+    facts = {name: listed[name] for name in ("max_text", "max_minutes", "documents", "is_teacher")}
+    expected = {"max_text": 5000, "max_minutes": None, "documents": False, "is_teacher": True}
+    assert facts == expected
     ids = [add(http, "x", headers={"Origin": server_origin(http)}).json()["id"]]
     until(lambda: http.get(f"{URL}/{ids[0]}").json()["state"] == "training")
     ids += [add(http, "x").json()["id"] for _ in range(2)]
@@ -156,6 +160,20 @@ def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     for id_ in ids:
         assert http.delete(f"{URL}/{id_}").status_code == 204
+
+
+def test_a_page_gets_the_text_and_the_facts_to_count_it(learning: tuple[Server, Any]) -> None:
+    pytest.importorskip("charrnn.extras.page", reason="there is no page in this checkout")
+    from charrnn.extras.page.learning import list_learning_facts
+
+    _, http = learning
+    path = f"{URL}/{add(http, 'cats').json()['id']}"
+    text = http.get(f"{path}/text")
+    assert (text.content, text.status_code) == (write_text(), 200)
+    assert text.headers["content-type"] == "text/plain; charset=utf-8"
+    assert http.delete(path).status_code == 204
+    assert http.get(f"{path}/text").status_code == 404
+    assert http.get("/v1/learning").json() == json.loads(json.dumps(list_learning_facts()))
 
 
 def server_origin(http: Any) -> str:
@@ -168,7 +186,8 @@ def test_other_machines_need_leave_to_let_it_learn(
     monkeypatch.chdir(tmp_path)
     with serving_main(models, "host=0.0.0.0") as (_, http):
         port = http.base_url.port
-        assert http.get(f"http://127.0.0.1:{port}{URL}").status_code == 404
+        for path in (URL, "/learn", "/v1/learning"):
+            assert http.get(f"http://127.0.0.1:{port}{path}").status_code == 404
     monkeypatch.setenv("CHARRNN_TOKEN", "sesame")
     options = ("host=0.0.0.0", "learn=true", f"min_free={10**18}")
     with serving_main(models, *options) as (_, http):
