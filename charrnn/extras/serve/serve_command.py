@@ -23,6 +23,8 @@ from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.say import say
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from charrnn.models.trained import Trained
 
 OPTIONS = ServeOptions
@@ -85,7 +87,7 @@ def _serve(options: ServeOptions) -> None:
                 "there is no model yet: train one (charrnn train my.txt), name one "
                 "(checkpoint=FILE), or let the server learn texts (learn=true)"
             )
-        served = {name: ServedModel(name, model, options) for name, model in models.items()}
+        served = {name: ServedModel(name, model, options, f) for name, (model, f) in models.items()}
         app = make_app(served, options, address=f"http://{host}:{port}", is_local=ip.is_loopback)
         serve(app, listening, options.drain_seconds)
 
@@ -109,19 +111,20 @@ def _listen(host: str, port: int) -> socket.socket:
         raise InputError(f"{where}; {hint}") from None
 
 
-def _read_models(options: ServeOptions) -> dict[str, Trained]:
-    """Return the models by their names; none if no run has a model yet."""
+def _read_models(options: ServeOptions) -> dict[str, tuple[Trained, Path | None]]:
+    """Return the models by their names, with their files; none if no run has a model yet."""
     from charrnn.extras.serve.trainings.store import ROOT
     from charrnn.models.trained import select_counts
-    from charrnn.runs.model_lookup import find_newest, read_models
+    from charrnn.runs.model_lookup import find_model, find_newest, read_models
     from charrnn.text.training_text import get_corpus_name
 
-    if options.models:
-        models = {name: read_models(path) for name, path in options.models.items()}
-    else:
-        path = options.checkpoint or find_newest(excluded=ROOT)  # Models of clients are private.
-        if path is None:
-            return {}
-        model = read_models(path, options.weights)
-        models = {get_corpus_name(model.facts) or "charrnn": model}
-    return {name: select_counts(model, options.counts) for name, model in models.items()}
+    models = {}
+    # Models of clients are private.
+    newest = None if options.models or options.checkpoint else find_newest(excluded=ROOT)
+    for name, paths in (options.models or {None: options.checkpoint or newest}).items():
+        if paths is not None:
+            single = [paths] if isinstance(paths, str) else paths
+            file = find_model(single[0]) if len(single) == 1 else None
+            model = select_counts(read_models(file or paths, options.weights), options.counts)
+            models[name or get_corpus_name(model.facts) or "charrnn"] = (model, file)
+    return models

@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Sequence
 from functools import cached_property
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,15 @@ def _format_token(character: str) -> str:
 
 
 class ServedModel:
-    """A model of the server. Its generators are blocks of its scheduler's jobs."""
+    """A model of the server. Its generators are blocks of its scheduler's jobs.
 
-    def __init__(self, name: str, model: Trained, options: ServeOptions) -> None:
-        self.name, self.vocabulary, self._corpus = name, model.vocabulary, options.corpus
+    Attributes:
+        file: of the model; None for an ensemble.
+    """
+
+    def __init__(self, name: str, model: Trained, options: ServeOptions, file: Path | None) -> None:
+        self.name, self.file, self._corpus = name, file, options.corpus
+        self.vocabulary = model.vocabulary
         self.tokens = list(map(_format_token, self.vocabulary.characters))  # as OpenAI writes them
         self.unknown, self._prime = options.unknown, options.prime
         self._sampler = Sampler(model, options.precision)

@@ -20,7 +20,7 @@ _LEAST_SECONDS = 10.0  # of training, after which its length can be estimated
 def describe(training: Training, store: Store) -> dict[str, Any]:
     """Return the facts of a training that a list shows. `position` is its place in the queue."""
     names = ("id", "name", "state", "error", "kind", "characters", "minutes", "created",
-             "is_shared")  # fmt: skip
+             "is_shared", "background", "start_from", "missing")  # fmt: skip
     with store.changed:
         is_waiting = training.state == WAITING
         position = store.list_waiting().index(training) + 1 if is_waiting else None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -65,16 +67,26 @@ async def create_training(
     client: Identified,
     name: Annotated[str, Query(description="of the text and of the model")],
     minutes: Annotated[float | None, Query(ge=0.5, le=10_080, description="time to train")] = None,
+    background: Annotated[str | None, Query(description="training whose text helps")] = None,
+    start_from: Annotated[str | None, Query(description="model to start from")] = None,
+    copy: Annotated[str | None, Query(description="training whose text to learn again")] = None,
 ) -> Response:
     """Add a text to the queue. The body of the request is the text, in UTF-8."""
     trainings, name = _get_trainings(request), check_name(name)
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise Refusal(415, "send the text alone, as the body of the request")
+    copied = None if copy is None else _find_training(request, client, copy)
+    sources = trainings.find_sources(client, background, start_from)
+    minutes = trainings.limit_minutes(client, minutes)
     try:
         trainings.require_room()
         trainings.arriving += 1
         try:
-            training = await _receive(request, client, name, minutes)
+            with trainings.store.receive_text() as path:
+                await _receive(request, path, copied)
+                training = await asyncio.to_thread(
+                    trainings.store.add, path, name, client.owner, minutes, **sources
+                )
         finally:
             trainings.arriving -= 1
     except ClientDisconnect:
@@ -94,17 +106,15 @@ def _describe_for(client: Client, training: Training, store: Store) -> dict[str,
     return {**describe(training, store), "is_mine": client.owns(training)}
 
 
-async def _receive(request: Request, client: Client, name: str, minutes: float | None) -> Training:
-    """Write the body to the disk while it arrives, and add it to the queue."""
-    trainings = _get_trainings(request)
-    with trainings.store.receive_text() as path:
-        with open(path, "wb") as file:
-            async for piece in request.stream():
-                file.write(piece)
-        limit = trainings.max_minutes
-        if limit is not None and (minutes is None or not client.is_teacher):
-            minutes = min(minutes or limit, limit)
-        return await asyncio.to_thread(trainings.store.add, path, name, client.owner, minutes)
+async def _receive(request: Request, path: Path, copied: Training | None) -> None:
+    """Write the body, or the text of another training, to the disk while it arrives."""
+    with open(path, "wb") as file:
+        async for piece in request.stream():
+            if piece and copied is not None:
+                raise Refusal(400, "send either a text or the training to copy", param="copy")
+            file.write(piece)
+    if copied is not None:
+        await asyncio.to_thread(shutil.copyfile, copied.text, path)
 
 
 @routes.get("")

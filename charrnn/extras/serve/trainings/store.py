@@ -49,6 +49,9 @@ class Training:
         seconds: that it has trained in all its turns.
         is_shared: whether all clients may write with the model.
         error: the line that says why it failed.
+        background: the id of a training whose text it counts too.
+        start_from, start_file: the name and the file of the model from whose weights it starts.
+        missing: "background" or "start_from", if it was deleted and the training does without it.
     """
 
     file: str
@@ -63,6 +66,10 @@ class Training:
     seconds: float = 0.0
     is_shared: bool = False
     error: str | None = None
+    background: str | None = None
+    start_from: str | None = None
+    start_file: str | None = None
+    missing: list[str] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -155,10 +162,17 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def add(self, text: Path, name: str, owner: str, minutes: float | None) -> Training:
-        """Add a training to the queue. Raise InputError if its file is no text."""
-        name = check_name(name)
-        training = Training(f"{name}.txt", name, owner, minutes, *read_text_facts(text, name))
+    def add(
+        self, text: Path, name: str, owner: str, minutes: float | None, **sources: str | None
+    ) -> Training:
+        """Add a training to the queue. Raise InputError if its file is no text.
+
+        Args:
+            sources: `background`, `start_from` and `start_file`.
+        """
+        name, file = check_name(name), f"{name}.txt"
+        facts = read_text_facts(text, name)
+        training = Training(file, name, owner, minutes, *facts, **sources)  # type: ignore[arg-type]
         with self.changed, files.convert_write_errors(training.folder):
             training.name = self.find_free_name(name)
             os.replace(text, text.with_name(training.file))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from charrnn.extras.serve.protocol import Refusal
@@ -18,10 +19,16 @@ _MINUTES_ELSEWHERE = 2.0  # the default of `max_minutes` if other machines can r
 
 
 class Trainings:
-    """The trainings of a server, and their limits."""
+    """The trainings of a server, and their limits.
 
-    def __init__(self, options: ServeOptions, is_local: bool, reserved: Collection[str]) -> None:
-        self.store = Store(reserved)
+    Args:
+        served: the other models of the server, whose names no training may have.
+    """
+
+    def __init__(
+        self, options: ServeOptions, is_local: bool, served: Mapping[str, ServedModel]
+    ) -> None:
+        self.store, self._served = Store(served), served
         self.models = LearnedModels(options)
         self.worker = Worker(self.store, options.min_free)
         self.max_waiting = options.max_trainings
@@ -43,6 +50,13 @@ class Trainings:
         if not self.worker.has_space():
             raise Refusal(507, "the disk of the server is nearly full")
 
+    def limit_minutes(self, client: Client, minutes: float | None) -> float | None:
+        """Return the minutes that a training of this client may take."""
+        limit = self.max_minutes
+        if limit is None or (minutes is not None and client.is_teacher):
+            return minutes
+        return min(minutes or limit, limit)
+
     def list_usable(self, client: Client) -> list[Training]:
         """Return the trainings with whose models a client may write, with the newest first."""
         trainings = reversed(self.store.list_all())
@@ -58,3 +72,26 @@ class Trainings:
             if name in (None, training.name):
                 return self.models.load(training)
         return None
+
+    def find_sources(
+        self, client: Client, background: str | None, start_from: str | None
+    ) -> dict[str, str | None]:
+        """Return the fields of a new training that name its sources.
+
+        Raise Refusal if there is no such text or model, or if the client may not use it.
+        """
+        other = None if background is None else self.store.find(background)
+        if background is not None and (other is None or not client.may_write_with(other)):
+            raise Refusal(404, "there is no such text to learn from, too", param="background")
+        file = None if start_from is None else self._find_file(client, start_from)
+        if start_from is not None and file is None:
+            raise Refusal(404, "there is no such model to start from", param="start_from")
+        start_file = None if file is None else str(file)
+        return {"background": background, "start_from": start_from, "start_file": start_file}
+
+    def _find_file(self, client: Client, name: str) -> Path | None:
+        """Return the file of the model with this name; None for an ensemble too."""
+        if name in self._served:
+            return self._served[name].file
+        usable = self.list_usable(client)
+        return next((training.model for training in usable if training.name == name), None)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from charrnn.errors import RunError
 from charrnn.extras.serve.trainings.store import (
@@ -24,6 +25,7 @@ from charrnn.extras.serve.trainings.store import (
     Store,
     Training,
 )
+from charrnn.runs.folder import find_checkpoint
 from charrnn.say import say
 
 WORDS: Sequence[str] = ()  # more words for each `charrnn train`
@@ -91,10 +93,9 @@ class Worker:
 
     def _train(self, training: Training) -> int:
         """Train until the end, a stop, or the end of the turn. Return the exit code."""
+        self._drop_missing(training)
         started, began, had_model = time.time(), None, training.model.exists()
-        words = [f"data.input_txt={training.text}", *WORDS]
-        if training.minutes is not None:
-            words.append(f"budget={round(training.minutes * 60)}s")
+        words = [f"data.input_txt={training.text}", *WORDS, *self._list_words(training)]
         command = [sys.executable, "-m", "charrnn.extras.serve.trainings.child"]
         with (
             open(training.log, "wb") as log,
@@ -119,6 +120,38 @@ class Worker:
         training.seconds += 0.0 if began is None else time.monotonic() - began
         return code
 
+    def _list_words(self, training: Training) -> list[str]:
+        """Return the words of `charrnn train` for the options of a training."""
+        words = []
+        if training.minutes is not None:
+            words.append(f"budget={round(training.minutes * 60)}s")
+        if text := self._find_background(training):
+            words.append(f"data.background={text}")
+        if training.start_file is not None and "start_from" not in training.missing:
+            words.append(f"init_from={training.start_file}")
+        return words
+
+    def _find_background(self, training: Training) -> Path | None:
+        other = None if training.background is None else self._store.find(training.background)
+        return None if other is None or "background" in training.missing else other.text
+
+    def _list_missing(self, training: Training) -> list[str]:
+        """Return those of `background` and `start_from` that the training needs and nobody has."""
+        missing, start = [], training.start_file
+        if training.background is not None and self._find_background(training) is None:
+            missing.append("background")
+        # A run that has a checkpoint no longer needs the model from which it started.
+        begins = bool(missing) or find_checkpoint(training.run) is None
+        if start is not None and begins and not os.path.exists(start):
+            missing.append("start_from")
+        return [name for name in missing if name not in training.missing]
+
+    def _drop_missing(self, training: Training) -> None:
+        """Do without a deleted background or model. A resume cannot, so the run begins anew."""
+        if missing := self._list_missing(training):
+            shutil.rmtree(training.run, ignore_errors=True)
+            self._store.update(training, missing=[*training.missing, *missing])
+
     def _is_turn_over(self, training: Training, seconds: float, had_model: bool) -> bool:
         """Return whether another training waits for its turn.
 
@@ -135,7 +168,7 @@ class Worker:
                 self._store.update(training, state=READY, error=None)
             elif training.state != TRAINING:  # A client has stopped it.
                 self._store.update(training)
-            elif code in _SIGNALLED:
+            elif code in _SIGNALLED or self._list_missing(training):
                 self._store.update(training, state=WAITING, error=None)
             else:
                 error = _read_error(training, code)

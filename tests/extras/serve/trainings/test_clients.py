@@ -45,11 +45,22 @@ def test_trainings_answer_their_owner_and_the_teacher_only(
                 client.delete(path, headers=headers),
             )
             assert [answer.status_code for answer in requests] == [404] * 6
+        # A text that is not shared helps nobody else.
+        for name in ("background", "copy"):
+            refused = add(ben, "x", params={name: created["id"]})
+            assert (refused.status_code, refused.json()["error"]["param"]) == (
+                404,
+                {"copy": "id"}.get(name, name),
+            )
         # Another browser of the same pupil, once.
         typed = {"Charrnn-Words": f"{words.upper().replace('-', ' ')}."}
         assert [t["name"] for t in tablet.get(URL, headers=typed).json()["data"]] == ["diary"]
         assert [t["name"] for t in tablet.get(URL).json()["data"]] == ["diary"]
         assert tablet.patch(path, json={"is_shared": True}).json()["is_shared"] is True
+        helped = add(ben, "x", params={"background": created["id"]}).json()
+        assert helped["background"] == created["id"]
+        assert add(ben, "x", b"", params={"copy": created["id"]}).status_code == 404
+        assert ben.delete(f"{URL}/{helped['id']}").status_code == 204
         wrong = tablet.get(URL, headers={"Charrnn-Words": "open sesame"})
         assert (wrong.status_code, "three words" in wrong.text) == (400, True)
         # The teacher.

@@ -37,7 +37,8 @@ def learning(
 
 def add(http: Any, name: str, text: bytes | None = None, **options: Any) -> Any:
     content = write_text() if text is None else text
-    return http.post(URL, params={"name": name}, content=content, **options)
+    params = {"name": name, **options.pop("params", {})}
+    return http.post(URL, params=params, content=content, **options)
 
 
 def read_events(http: Any, id_: str, last: str) -> list[dict[str, Any]]:
@@ -122,6 +123,9 @@ def test_bad_requests_are_refused_in_a_line(learning: tuple[Server, Any]) -> Non
         (http.post(URL, params={"name": "x"}, files={"f": b"text"}), 415, "the text alone"),
         (add(http, "x", headers=foreign), 403, "Origin: "),
         (add(http, "x", headers={"Origin": "null"}), 403, "Origin: "),
+        (add(http, "x", params={"background": "0123"}), 404, "no such text"),
+        (add(http, "x", params={"start_from": "../x"}), 404, "no such model"),
+        (add(http, "x", params={"copy": "0123"}), 404, "no such training"),
         (http.delete(none, headers=foreign), 403, "Origin: "),
         (http.patch(none, json={"state": "stopped"}, headers=foreign), 403, "Origin: "),
         (http.get(none), 404, "no such training"),
@@ -159,6 +163,27 @@ def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(
     refused = add(http, "x")
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     for id_ in ids:
+        assert http.delete(f"{URL}/{id_}").status_code == 204
+
+
+def test_a_text_is_learned_again_with_another_and_from_a_model(
+    learning: tuple[Server, Any],
+) -> None:
+    _, http = learning
+    first = add(http, "cats").json()
+    assert (first["background"], first["start_from"], first["missing"]) == (None, None, [])
+    until(lambda: http.get(f"{URL}/{first['id']}").json()["has_model"])
+    sources = {"background": first["id"], "start_from": first["name"]}
+    params = {"copy": first["id"], **sources}
+    assert add(http, "again", params=params).status_code == 400  # with a text
+    again = add(http, "again", b"", params=params).json()
+    path = f"{URL}/{again['id']}"
+    assert {name: again[name] for name in sources} == sources
+    assert http.get(f"{path}/text").content == write_text()
+    until(lambda: http.get(path).json()["state"] in ("ready", "failed"))
+    last = http.get(path).json()
+    assert (last["error"], last["network"]["hidden_size"]) == (None, 16)
+    for id_ in (first["id"], again["id"]):
         assert http.delete(f"{URL}/{id_}").status_code == 204
 
 

@@ -32,6 +32,11 @@ def run_of(folder: Path, number: int = 0) -> Path:
     return folder / "outputs/serve" / records(folder)[number]["id"] / "run"
 
 
+def find_sentence(folder: Path, sentence: str) -> list[Path]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in files if sentence.encode() in path.read_bytes()]
+
+
 def is_locked(folder: Path) -> bool:
     """Whether a process trains in a run's folder."""
     try:
@@ -119,8 +124,7 @@ def test_trainings_take_turns_and_a_failed_one_holds_up_nobody(tmp_path: Path) -
 
 def test_deleting_leaves_no_sentence_on_the_disk(tmp_path: Path) -> None:
     def holds_sentence() -> list[Path]:
-        files = [path for path in tmp_path.rglob("*") if path.is_file()]
-        return [path for path in files if SENTENCE.encode() in path.read_bytes()]
+        return find_sentence(tmp_path, SENTENCE)
 
     with training_in(tmp_path, *TINY, "trainer.max_steps=1000000") as trainer:
         trainer.do(f"add('cats', {write_text()!r})")
@@ -129,6 +133,36 @@ def test_deleting_leaves_no_sentence_on_the_disk(tmp_path: Path) -> None:
         trainer.do("worker.delete(store.list_all()[0])")
         left = [path.name for path in (tmp_path / "outputs").rglob("*")]
         assert (holds_sentence(), left) == ([], ["serve", ".lock"])
+
+
+@pytest.mark.slow
+def test_a_training_outlives_the_text_and_the_model_that_helped_it(tmp_path: Path) -> None:
+    """One counts the other text and begins anew, one only started from its model and resumes."""
+    secret = "Zoë met the cat at noon."
+    with training_in(tmp_path) as trainer:
+        trainer.do(f"add('old', {f'{secret} '.encode() + write_text()!r})")
+        until(lambda: states(tmp_path) == ["ready"])
+        trainer.do("old = store.list_all()[0]; start = dict(start_from='old')")
+        trainer.do("start['start_file'] = str(old.model)")
+        for number, more in ((1, "background=old.id, **start"), (2, "**start")):
+            trainer.do(f"new = add('new', {write_text(number)!r}, {more})")
+            until(lambda number=number: len(Summary(run_of(tmp_path, number)).rows) > 20)
+            trainer.do("store.update(new, state='stopped')")
+            until(lambda number=number: not is_locked(run_of(tmp_path, number)))
+        config = Summary(run_of(tmp_path, 1)).config
+        text, model = (str(path) for path in (run_of(tmp_path).parent, run_of(tmp_path)))
+        assert config["data"]["background"] == f"{text}/old.txt"
+        assert config["init_from"] == f"{model}/model.safetensors"
+        assert find_sentence(tmp_path, secret)
+        trainer.do("worker.delete(old)")
+        assert find_sentence(tmp_path, secret) == []
+        trainer.do("for t in store.list_all(): store.update(t, state='waiting')")
+        until(lambda: states(tmp_path) == ["ready", "ready"], 240)
+        assert find_sentence(tmp_path, secret) == []
+    found = records(tmp_path)
+    assert [record["missing"] for record in found] == [["background", "start_from"], []]
+    logs = [(run_of(tmp_path, number).parent / "log").read_text() for number in (0, 1)]
+    assert ["resuming from" in log for log in logs] == [False, True]
 
 
 def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:

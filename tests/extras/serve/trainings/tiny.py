@@ -28,10 +28,10 @@ store = Store()
 assert store.open(make=True)
 worker = workers.Worker(store, int(sys.argv[2]))
 
-def add(name, text):
+def add(name, text, **sources):
     with store.receive_text() as path:
         path.write_bytes(text)
-        return store.add(path, name, "me", None)
+        return store.add(path, name, "me", None, **sources)
 
 worker.start()
 for line in sys.stdin:
