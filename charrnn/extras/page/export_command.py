@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from charrnn.commands.output import check_output
 from charrnn.errors import InputError
 from charrnn.options.ranges import HTML_OR_JS, PATH, TEXT, Range
 from charrnn.say import say
 
-if TYPE_CHECKING:
-    from charrnn.extras.page.packing import RoundedModel
-
-MAX_PAGE_BYTES = 3_000_000  # a larger page or module is written without counts
 BITS = Range(lambda value: value in (8, 32), "must be 8 or 32 bits")
 
 
@@ -38,16 +33,24 @@ def run(options: ExportOptions) -> None:
     if options.learn:
         _export_learning_page(options)
         return
-    from charrnn.extras.page.packing import choose_precision, require_page_support
+    from charrnn.extras.page.content import make_content
+    from charrnn.extras.page.script_module import make_script_module
+    from charrnn.extras.page.writing_page import make_writing_page
     from charrnn.files import replace_file
     from charrnn.runs.model_lookup import find_model, read_model
 
     source, output = find_model(options.checkpoint), Path(options.output)
     check_output(options.output, source)
     model = read_model(source)
-    require_page_support(model)
-    chosen = choose_precision(model, options.precision)
-    content = _make_script_or_page(options, chosen)
+    make = make_script_module if options.output.endswith(".js") else make_writing_page
+    content, chosen = make_content(
+        make, model, options.title, options.licence, bits=options.precision
+    )
+    if chosen.model.counts is None and model.counts is not None:
+        say(
+            f"{options.output}: contains the network without the model's counts, because the file "
+            f"would be larger than 3 MB"
+        )
     with replace_file(output) as temporary:
         temporary.write_text(content, "utf-8", "replace")
     cost = f", which adds {chosen.cost:.5f} nats per character to the loss" if chosen.cost else ""
@@ -69,25 +72,3 @@ def _export_learning_page(options: ExportOptions) -> None:
         temporary.write_text(make_learning_page(), "utf-8")
     size = Path(options.output).stat().st_size / 1e6
     say(f"wrote {options.output}: {size:.2f} MB; it learns a text by counting, in the browser")
-
-
-def _make_script_or_page(options: ExportOptions, chosen: RoundedModel) -> str:
-    from charrnn.extras.page.script_module import make_script_module
-    from charrnn.extras.page.writing_page import make_writing_page
-    from charrnn.options.datasets import SPLITS
-    from charrnn.text.training_text import find_training_text
-
-    text = None
-    with contextlib.suppress(InputError):  # Without the text, the page cannot mark copied lines.
-        model = chosen.model
-        text = find_training_text(model.facts, model.encoding, splits=SPLITS).text
-    make = make_script_module if options.output.endswith(".js") else make_writing_page
-    content = make(chosen, options.title, options.licence, text)
-    if chosen.model.counts is None or len(content) <= MAX_PAGE_BYTES:
-        return content
-    say(
-        f"{options.output}: contains the network without the model's counts, because the file "
-        f"would be larger than 3 MB"
-    )
-    chosen = chosen._replace(model=replace(chosen.model, counts=None))
-    return make(chosen, options.title, options.licence, text)

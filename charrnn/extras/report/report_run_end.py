@@ -44,6 +44,14 @@ TEMPLATE = Path(__file__).with_name("run_report.html")
 
 def write_report(folder: Path) -> Path:
     """Write report.html into a run's folder, and return its path."""
+    page, path = make_report(folder), folder / NAME
+    with replace_file(path) as temporary:
+        temporary.write_bytes(page.encode("utf-8", "replace"))
+    return path
+
+
+def make_report(folder: Path) -> str:
+    """Return the page about a run, as HTML."""
     summary = Summary(folder)
     config, rows = summary.config, summary.rows
     values = {
@@ -54,11 +62,7 @@ def write_report(folder: Path) -> Path:
         "samples": "\n".join(_format_samples(folder, rows)),
         "config": _escape(yaml.safe_dump(config, sort_keys=False, allow_unicode=True)),
     }
-    page = Template(TEMPLATE.read_text("utf-8")).substitute(values)
-    path = folder / NAME
-    with replace_file(path) as temporary:
-        temporary.write_bytes(page.encode("utf-8", "replace"))
-    return path
+    return Template(TEMPLATE.read_text("utf-8")).substitute(values)
 
 
 def at_end(folder: Path) -> Path | None:

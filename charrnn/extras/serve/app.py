@@ -12,11 +12,12 @@ import threading
 from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
@@ -29,6 +30,15 @@ from starlette.types import Scope
 from charrnn import __version__
 from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.extras.serve.completions import Answer, check_limits
+from charrnn.extras.serve.downloads import (
+    MAKER,
+    MODEL,
+    FileName,
+    list_files,
+    make_file,
+    make_headers,
+)
+from charrnn.extras.serve.lazy_models import LazyModel, LoadedModels
 from charrnn.extras.serve.protocol import (
     ASCIIJSONResponse,
     CompletionRequest,
@@ -83,7 +93,7 @@ routes = APIRouter(
 )
 
 
-async def _get_model(request: Request, name: str | None) -> ServedModel:
+async def _find_model(request: Request, name: str | None) -> ServedModel | LazyModel:
     """Return the model with this name, or the first model if the name is None."""
     models: dict[str, ServedModel] = request.app.state.models
     if name is None and models:
@@ -91,21 +101,30 @@ async def _get_model(request: Request, name: str | None) -> ServedModel:
     if name in models:
         return models[name]
     if (learned := request.app.state.trainings) is not None:
-        served = await asyncio.to_thread(learned.find_model, identify(request), name)
-        if served is not None:
-            return served
+        found = await asyncio.to_thread(learned.find_model, identify(request), name)
+        if found is not None:
+            return found
     message = f"there is no model {shorten(name)!r}; this server has {', '.join(models) or 'none'}"
     if name is None:
         message = "there is no model yet; POST /v1/trainings learns a text"
     raise Refusal(404, message, param="model", code="model_not_found")
 
 
+async def _get_model(request: Request, name: str | None) -> ServedModel:
+    """Return the model with this name, which is read if it is not in memory."""
+    found = await _find_model(request, name)
+    if isinstance(found, ServedModel):
+        return found
+    return await asyncio.to_thread(request.app.state.loaded.load, found)
+
+
 @routes.get("/v1/models")
 async def list_models(request: Request) -> Response:
     """List the models of this server, and the default sampling parameters."""
-    cards = [served.to_card() for served in request.app.state.models.values()]
+    models = [*request.app.state.models.values()]
     if (learned := request.app.state.trainings) is not None:
-        cards += await asyncio.to_thread(learned.list_cards, identify(request))
+        models += learned.list_models(identify(request))
+    cards = await asyncio.to_thread(lambda: [model.to_card() for model in models])
     return ASCIIJSONResponse(
         {"object": "list", "data": cards, "sampling": asdict(SamplingParams())}
     )
@@ -114,7 +133,25 @@ async def list_models(request: Request) -> Response:
 @routes.get("/v1/models/{name:path}")
 async def show_model(request: Request, name: str) -> Response:
     """Show one model."""
-    return ASCIIJSONResponse((await _get_model(request, name)).to_card())
+    return ASCIIJSONResponse((await _find_model(request, name)).to_card())
+
+
+ModelName = Annotated[str | None, Query(description="one of /v1/models; null: the first")]
+
+
+@routes.get("/v1/files/{name}", tags=["models"])
+async def send_file(request: Request, name: FileName, model: ModelName = None) -> Response:
+    """Send a page with a model in it, the model file, or the report of its run."""
+    found = await _find_model(request, model)
+    if found.file is None or name not in list_files(found.file):
+        raise Refusal(404, "this model has no such file", param="name")
+    headers = make_headers(name, found.name)
+    if name == MODEL:
+        return FileResponse(found.file, headers=headers, media_type="application/octet-stream")
+    make = partial(make_file, name, found.file, found.name, knows_lines=not found.has_private_text)
+    with _take_places(request, 1):
+        content = await asyncio.get_running_loop().run_in_executor(MAKER, make)
+    return Response(content, media_type="text/html; charset=utf-8", headers=headers)
 
 
 @contextlib.contextmanager
@@ -220,6 +257,7 @@ def make_app(
         is_local: only this machine can connect; the server then checks the header `Host`.
     """
 
+    loaded = LoadedModels(options)
     learned = Trainings(options, is_local, models) if options.learn else None
 
     @contextlib.asynccontextmanager
@@ -232,8 +270,9 @@ def make_app(
 
         for served in models.values():
             served.scheduler.start(post)
+        loaded.start(post)
         if learned is not None:
-            learned.start(post)
+            learned.start()
         say(f"serving {', '.join(models) or 'no model yet'} at {address}")
         yield {"connections": {}, "options": options}
         end = threading.Timer(_GRACE, _end_process)
@@ -257,7 +296,7 @@ def make_app(
     )
     app.state.models, app.state.options = models, options
     app.state.num_taken = 0  # places in the queue
-    app.state.trainings = learned
+    app.state.loaded, app.state.trainings = loaded, learned
     app.include_router(routes)
     if learned is not None:
         access: Any = {"dependencies": [Depends(_authorize)], "responses": _ERRORS}

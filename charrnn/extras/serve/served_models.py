@@ -14,6 +14,7 @@ import numpy as np
 
 from charrnn.errors import InputError, format_install_command
 from charrnn.extras.serve.completion_job import Prompt
+from charrnn.extras.serve.downloads import list_files
 from charrnn.extras.serve.protocol import Refusal, as_json
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
@@ -43,6 +44,8 @@ class ServedModel:
     Attributes:
         file: of the model; None for an ensemble.
     """
+
+    has_private_text = False  # see LazyModel
 
     def __init__(self, name: str, model: Trained, options: ServeOptions, file: Path | None) -> None:
         self.name, self.file, self._corpus = name, file, options.corpus
@@ -146,4 +149,5 @@ class ServedModel:
             "id": self.name, "object": "model", "created": self._created, "owned_by": "charrnn",
             "is_list": facts.get("is_list") is True, "is_code": prompt.is_code(facts),
             "knows_words": find_known_words(self._sampler.model) is not None,
+            "files": list_files(self.file),
         }  # fmt: skip

@@ -48,7 +48,7 @@ def test_a_module_has_the_network_only_where_the_counts_are_large(
     Model(model).save(workplace / "model.safetensors")
     Model(replace(model, counts=None)).save(workplace / "network.safetensors")
     assert main(["export", "network.safetensors", "output=network.js"]) == 0
-    monkeypatch.setattr("charrnn.extras.page.export_command.MAX_PAGE_BYTES", 10)
+    monkeypatch.setattr("charrnn.extras.page.content.MAX_PAGE_BYTES", 10)
     assert main(["export", "model.safetensors", "output=model.js"]) == 0
     assert "model.js: contains the network without the model's counts" in capfd.readouterr().err
     assert (workplace / "model.js").read_text() == (workplace / "network.js").read_text()

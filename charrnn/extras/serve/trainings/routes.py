@@ -217,7 +217,6 @@ def change_training(
 @routes.delete("/{id}", status_code=204, dependencies=_IS_WRITING)
 def delete_training(request: Request, training: Found) -> Response:
     """Delete a training: its text, its model, and all other files."""
-    trainings = _get_trainings(request)
-    trainings.worker.delete(training)
-    trainings.models.forget(training)
+    _get_trainings(request).worker.delete(training)
+    request.app.state.loaded.forget(training.model)
     return Response(status_code=204)

@@ -67,6 +67,14 @@ def test_learned_models_write_for_those_who_may(
         for n in range(10):
             complete(anna, model=("cats", "cats 2")[n % 2])
         until(lambda: len([*threads.iterdir()]) <= before + 1)
+        card = anna.get("/v1/models").json()["data"][1]
+        assert card["files"] == ["page.html", "model.safetensors", "report.html"]
+        assert card["training"] == ids[0]
+        for name, content in (("page.html", "packed-lines"), ("report.html", "Validation loss")):
+            taken = anna.get(f"/v1/files/{name}", params={"model": "cats"})
+            assert content in taken.text
+            assert 'id="packed-lines">null<' not in taken.text
+            assert ben.get(f"/v1/files/{name}", params={"model": "cats"}).status_code == 404
         # Others need the owner's leave.
         assert (list_models(anna), list_models(ben)) == (["cats 2", "cats"], [])
         assert list_models(ben, headers=TEACHER) == ["cats 2", "cats"]
@@ -75,6 +83,9 @@ def test_learned_models_write_for_those_who_may(
         anna.patch(f"{URL}/{ids[0]}", json={"is_shared": True, "name": "Katzen"})
         assert list_models(ben) == ["Katzen"]
         shared = complete(ben).json()
+        page = ben.get("/v1/files/page.html")
+        assert '<script type="application/json" id="packed-lines">null<' in page.text
+        assert page.headers["content-disposition"].endswith("Katzen.html")
         assert (shared["model"], complete(ben, model="cats 2").status_code) == ("Katzen", 404)
         assert ben.delete(f"{URL}/{ids[0]}").status_code == 404
         renamed = anna.patch(f"{URL}/{ids[1]}", json={"name": "Katzen"}).json()

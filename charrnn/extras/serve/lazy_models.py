@@ -1,0 +1,116 @@
+"""Models that are read when a request first needs them."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from charrnn.extras.serve.downloads import list_files
+from charrnn.extras.serve.scheduler import Outbox, Scheduler
+from charrnn.extras.serve.serve_options import ServeOptions
+from charrnn.extras.serve.served_models import ServedModel
+from charrnn.models.trained import WITH_COUNTS, select_counts
+from charrnn.runs.model_lookup import read_model
+from charrnn.runs.summary import Summary
+from charrnn.text.prompt import is_code
+
+
+@dataclass(frozen=True)
+class LazyModel:
+    """The model of a run.
+
+    Attributes:
+        file: model.safetensors.
+        created: seconds since 1970.
+        training: the id of the training, if the server has learned it.
+        has_private_text: whether the client may use the model, but not see its training text.
+    """
+
+    name: str
+    file: Path
+    created: float
+    training: str | None = None
+    has_private_text: bool = False
+
+    def to_card(self) -> dict[str, Any]:
+        """Return the entry of the model in /v1/models, without reading the whole model."""
+        more = {} if self.training is None else {"training": self.training}
+        return {
+            "id": self.name, "object": "model", "created": int(self.created),
+            "owned_by": "charrnn", **_read_facts(self.file, stamp(self.file)),
+            "files": list_files(self.file), **more,
+        }  # fmt: skip
+
+
+def stamp(file: Path) -> int:
+    """Return the time of a file in nanoseconds; 0 if it is missing."""
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
+@lru_cache(maxsize=1024)
+def _read_facts(file: Path, time: int) -> dict[str, bool]:
+    facts = Summary(file.parent).facts
+    is_list, knows_words = facts.get("is_list") is True, WITH_COUNTS in facts
+    return {"is_list": is_list, "is_code": is_code(facts), "knows_words": knows_words}
+
+
+_Key = tuple[Path, str, int]  # the file, the name, and the time of the file
+
+
+class LoadedModels:
+    """The models in memory, at most `options.max_loaded`. Its methods may be called in any thread.
+
+    A model is read again after each validation that has improved it. A request keeps the model
+    with which it began.
+    """
+
+    def __init__(self, options: ServeOptions) -> None:
+        self._options = replace(options, corpus=None)  # Each model has another text.
+        self._post: Callable[[Outbox], None] | None = None
+        self._lock = threading.Lock()
+        self._loaded: OrderedDict[_Key, ServedModel] = OrderedDict()
+
+    def start(self, post: Callable[[Outbox], None]) -> None:
+        """Send the events of all schedulers to `post`."""
+        self._post = post
+
+    def load(self, model: LazyModel) -> ServedModel:
+        """Return the model, which is read if it is not in memory."""
+        key = (model.file, model.name, stamp(model.file))
+        with self._lock:
+            if key not in self._loaded:
+                self._remove(model.file)
+                self._loaded[key] = self._read(model)
+            self._loaded.move_to_end(key)
+            while len(self._loaded) > self._options.max_loaded:
+                self._loaded.popitem(last=False)
+            return self._loaded[key]
+
+    def forget(self, file: Path) -> None:
+        """Remove a deleted model from memory."""
+        with self._lock:
+            self._remove(file)
+
+    def _remove(self, file: Path) -> None:
+        for key in [key for key in self._loaded if key[0] == file]:
+            del self._loaded[key]
+
+    def _read(self, model: LazyModel) -> ServedModel:
+        trained = select_counts(read_model(model.file), self._options.counts)
+        served = ServedModel(model.name, trained, self._options, model.file)
+        assert self._post is not None
+        served.scheduler.start(self._post)
+        # The answers of open requests still refer to a model that was removed from the dict.
+        weakref.finalize(served, _stop, served.scheduler).atexit = False
+        return served
+
+
+def _stop(scheduler: Scheduler) -> None:
+    # Not in this thread, which may hold any lock while Python frees the model.
+    threading.Thread(target=scheduler.stop, daemon=True).start()
