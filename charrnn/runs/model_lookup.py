@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Iterator, Sequence
@@ -138,16 +139,22 @@ def find_newest(excluded: Path | None = None) -> str | None:
     return None
 
 
-def find_runs_by_age() -> Iterator[Path]:
-    """Yield the run folders in outputs/, including runs of sweeps; the newest is first."""
-    latest = OUTPUTS / "latest"
+def find_runs_by_age(folder: Path = OUTPUTS) -> Iterator[Path]:
+    """Yield the run folders in a folder, including runs of sweeps; the newest is first."""
+    latest = folder / "latest"
     if latest.exists():  # Usually this run has a model, and no other folder must be searched.
         yield latest.resolve()
-    # Hydra writes overrides.yaml when a run starts, so its time is the time of the start.
     depths = ("*", "*/*", "*/*/*", "*/*/*/*")  # named runs or sweeps, and the default folders
-    records = [p for depth in depths for p in OUTPUTS.glob(f"{depth}/.hydra/overrides.yaml")]
-    records.sort(key=lambda record: record.stat().st_mtime_ns, reverse=True)
+    records = [p for depth in depths for p in folder.glob(f"{depth}/.hydra/overrides.yaml")]
+    records.sort(key=_get_time, reverse=True)
     yield from (record.parent.parent.resolve() for record in records)
+
+
+def _get_time(record: Path) -> int:
+    # Hydra writes overrides.yaml when a run starts, so its time is the time of the start.
+    with contextlib.suppress(OSError):  # The run has just been deleted.
+        return record.stat().st_mtime_ns
+    return 0
 
 
 @functools.cache

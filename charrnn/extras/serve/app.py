@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -39,6 +39,7 @@ from charrnn.extras.serve.downloads import (
     make_headers,
 )
 from charrnn.extras.serve.lazy_models import LazyModel, LoadedModels
+from charrnn.extras.serve.model_folder import ModelFolder
 from charrnn.extras.serve.protocol import (
     ASCIIJSONResponse,
     CompletionRequest,
@@ -93,18 +94,25 @@ routes = APIRouter(
 )
 
 
+Models = Mapping[str, ServedModel | LazyModel]
+
+
+def _list_names(models: Models) -> str:
+    return shorten(", ".join(models) or "no model yet")
+
+
 async def _find_model(request: Request, name: str | None) -> ServedModel | LazyModel:
     """Return the model with this name, or the first model if the name is None."""
-    models: dict[str, ServedModel] = request.app.state.models
+    models: Models = request.app.state.models
     if name is None and models:
         return next(iter(models.values()))
-    if name in models:
+    if name is not None and name in models:
         return models[name]
     if (learned := request.app.state.trainings) is not None:
         found = await asyncio.to_thread(learned.find_model, identify(request), name)
         if found is not None:
             return found
-    message = f"there is no model {shorten(name)!r}; this server has {', '.join(models) or 'none'}"
+    message = f"there is no model {shorten(name)!r}; this server has {_list_names(models)}"
     if name is None:
         message = "there is no model yet; POST /v1/trainings learns a text"
     raise Refusal(404, message, param="model", code="model_not_found")
@@ -121,7 +129,10 @@ async def _get_model(request: Request, name: str | None) -> ServedModel:
 @routes.get("/v1/models")
 async def list_models(request: Request) -> Response:
     """List the models of this server, and the default sampling parameters."""
-    models = [*request.app.state.models.values()]
+    served: Models = request.app.state.models
+    if isinstance(served, ModelFolder):
+        await asyncio.to_thread(served.update)
+    models = [*served.values()]
     if (learned := request.app.state.trainings) is not None:
         models += learned.list_models(identify(request))
     cards = await asyncio.to_thread(lambda: [model.to_card() for model in models])
@@ -243,7 +254,7 @@ async def check_health() -> dict[str, str]:
 
 
 def make_app(
-    models: dict[str, ServedModel],
+    models: Models,
     options: ServeOptions,
     *,
     address: str,
@@ -252,7 +263,7 @@ def make_app(
     """Create the ASGI application.
 
     Args:
-        models: name -> model. The first is the default of a request.
+        models: by their names. The first is the default of a request.
         address: the URL of the server.
         is_local: only this machine can connect; the server then checks the header `Host`.
     """
@@ -268,17 +279,18 @@ def make_app(
             with contextlib.suppress(RuntimeError):  # The loop is closed when the server ends.
                 loop.call_soon_threadsafe(_deliver, outbox)
 
-        for served in models.values():
+        read = [served for served in models.values() if isinstance(served, ServedModel)]
+        for served in read:
             served.scheduler.start(post)
         loaded.start(post)
         if learned is not None:
             learned.start()
-        say(f"serving {', '.join(models) or 'no model yet'} at {address}")
+        say(f"serving {_list_names(models)} at {address}")
         yield {"connections": {}, "options": options}
         end = threading.Timer(_GRACE, _end_process)
         end.daemon = True
         end.start()
-        for served in models.values():
+        for served in read:
             served.scheduler.stop()
 
     app = FastAPIOffline(

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import signal
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn.cli.overrides import find_word, get_key, quote_path
@@ -20,11 +21,11 @@ from charrnn.errors import (
     terminate,
 )
 from charrnn.extras.serve.serve_options import ServeOptions
+from charrnn.files import resolve_run_path
+from charrnn.options.ranges import require
 from charrnn.say import say
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from charrnn.models.trained import Trained
 
 OPTIONS = ServeOptions
@@ -59,13 +60,15 @@ def run(options: ServeOptions) -> None:
 def _serve(options: ServeOptions) -> None:
     from charrnn.text.sources import find_files
 
+    folder = _find_folder(options)
     if options.corpus is not None:
         find_files(options.corpus)  # Only check the path; the first request reads the text.
-    models = _read_models(options)
+    models = {} if folder else _read_models(options)
     # Requests wait in the socket while the slow imports run and the engines are built.
     with _listen(options.host, options.port) as listening:
         try:
             from charrnn.extras.serve.app import make_app
+            from charrnn.extras.serve.model_folder import ModelFolder
             from charrnn.extras.serve.served_models import ServedModel
             from charrnn.extras.serve.server import serve
         except ModuleNotFoundError as error:
@@ -82,13 +85,14 @@ def _serve(options: ServeOptions) -> None:
             who = "anyone who can reach this machine can use the server"
             say(f"host={options.host}: {who}; CHARRNN_TOKEN=WORD charrnn serve asks them for WORD")
         options.learn = ip.is_loopback if options.learn is None else options.learn
-        if not models and not options.learn:
+        if not models and not folder and not options.learn:
             raise InputError(
                 "there is no model yet: train one (charrnn train my.txt), name one "
                 "(checkpoint=FILE), or let the server learn texts (learn=true)"
             )
         served = {name: ServedModel(name, model, options, f) for name, (model, f) in models.items()}
-        app = make_app(served, options, address=f"http://{host}:{port}", is_local=ip.is_loopback)
+        found = served if folder is None else ModelFolder(folder)
+        app = make_app(found, options, address=f"http://{host}:{port}", is_local=ip.is_loopback)
         serve(app, listening, options.drain_seconds)
 
 
@@ -128,3 +132,20 @@ def _read_models(options: ServeOptions) -> dict[str, tuple[Trained, Path | None]
             model = select_counts(read_models(file or paths, options.weights), options.counts)
             models[name or get_corpus_name(model.facts) or "charrnn"] = (model, file)
     return models
+
+
+def _find_folder(options: ServeOptions) -> Path | None:
+    """Return the folder of `checkpoint` if it is neither a run nor a sweep."""
+    from charrnn.runs.folder import is_run, is_sweep
+    from charrnn.runs.model_lookup import MODEL_FILES
+
+    if options.models or not isinstance(options.checkpoint, str):
+        return None
+    folder = Path(resolve_run_path(options.checkpoint))
+    has_model = any((folder / name).is_file() for name in MODEL_FILES)
+    if not folder.is_dir() or is_run(folder) or is_sweep(folder) or has_model:
+        return None
+    for name in ("weights", "corpus"):
+        hint = f"is for one model, and {folder} may have several below it; leave it out"
+        require(getattr(options, name) is None, name, getattr(options, name), hint)
+    return folder

@@ -8,7 +8,6 @@ ID/log             the messages of its last process
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import secrets
@@ -23,7 +22,7 @@ from typing import IO
 
 from charrnn import files
 from charrnn.errors import to_one_line
-from charrnn.extras.serve.trainings.texts import check_name, read_text_facts
+from charrnn.extras.serve.trainings.texts import check_name, number_name, read_text_facts
 from charrnn.runs.folder import LATEST
 from charrnn.say import say
 
@@ -91,6 +90,11 @@ class Training:
     def model(self) -> Path:
         """The model file, which is there after the first validation."""
         return self.run / "model.safetensors"
+
+
+def is_learned(run: Path) -> bool:
+    """Return whether a run is a training of a client, whose model is private."""
+    return (run.parent / RECORD).is_file()
 
 
 class Store:
@@ -185,8 +189,7 @@ class Store:
         """Return a name, with a number if a model or another training has it."""
         with self.changed:
             taken = {training.name for training in self._trainings.values()} | {*self._reserved}
-        numbered = (f"{name} {number}" for number in itertools.count(2))
-        return name if name not in taken else next(n for n in numbered if n not in taken)
+        return number_name(name, taken)
 
     def update(self, training: Training, **values: object) -> None:
         """Change a training, and write it to the disk."""

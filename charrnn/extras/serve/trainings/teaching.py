@@ -23,7 +23,7 @@ class Trainings:
     """
 
     def __init__(
-        self, options: ServeOptions, is_local: bool, served: Mapping[str, ServedModel]
+        self, options: ServeOptions, is_local: bool, served: Mapping[str, ServedModel | LazyModel]
     ) -> None:
         self.store, self._served = Store(served), served
         self.worker = Worker(self.store, options.min_free)

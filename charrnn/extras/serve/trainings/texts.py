@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Collection
 from pathlib import Path
 
 from charrnn.errors import InputError
@@ -21,6 +23,12 @@ def check_name(name: str) -> str:
     if name.startswith(".") or _MARKUP & {*name} or not name.isprintable():
         raise InputError('name: may have letters, digits and blanks, but none of < > & " / \\')
     return name
+
+
+def number_name(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: the name itself, or with a number."""
+    numbered = (f"{name} {number}" for number in itertools.count(2))
+    return name if name not in taken else next(each for each in numbered if each not in taken)
 
 
 def can_read_documents() -> bool:

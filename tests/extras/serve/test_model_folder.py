@@ -1,0 +1,116 @@
+"""All models below a folder: their names, when they are read, and what is left out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from charrnn.__main__ import main
+from charrnn.extras.serve.model_folder import ModelFolder
+from charrnn.model import Model
+from tests.extras.serve.servers import serving
+from tests.generation.models import trained_model
+
+MODEL, OTHER = (trained_model(kind, seed=4) for kind in ("lstm", "gru"))
+Add = Callable[..., Path]
+
+
+@pytest.fixture
+def add(tmp_path: Path) -> Add:
+    """Add a run that is newer than the last one."""
+    times = iter(range(1, 100))
+
+    def add(name: str, text: str | None = None, model: Any = MODEL) -> Path:
+        folder = tmp_path / "outputs" / name
+        (folder / ".hydra").mkdir(parents=True)
+        record = folder / ".hydra/overrides.yaml"
+        record.write_text("[]")
+        os.utime(record, (next(times),) * 2)
+        facts = {} if text is None else {"input_h5": f"/texts/{text}.h5"}
+        Model(replace(model, facts=facts)).save(folder / "model.safetensors")
+        return folder
+
+    return add
+
+
+def test_models_are_named_by_their_texts_or_folders_and_keep_their_names(
+    tmp_path: Path, add: Add
+) -> None:
+    first = add("train/2026-01-01/10-00", "bard")
+    add("mine")
+    add("sweeps/1/lr=1", "bard")
+    private = add("serve/0123/run", "diary")
+    (private.parent / "training.json").write_text("{}")
+    (tmp_path / "outputs/latest").symlink_to(private)
+    (add("no model") / "model.safetensors").unlink()
+    models = ModelFolder(tmp_path / "outputs")
+    assert [*models] == ["bard 2", "mine", "bard"]
+    assert models["bard"].file == first / "model.safetensors"
+    shutil.rmtree(first)
+    add("new", "bard")
+    add("newer", "bard")
+    models.update()
+    assert [*models] == ["bard 3", "bard", "bard 2", "mine"]
+
+
+def test_a_server_reads_them_when_they_are_used(
+    tmp_path: Path, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    httpx = pytest.importorskip("httpx")
+    monkeypatch.chdir(tmp_path)
+    add("a", "bard")
+    broken = add("broken") / "model.safetensors"
+    broken.write_bytes(b"no model")
+    add("b", "cook", OTHER)
+    texts = [Model(m).generate(300, "A", seed=1, temperature=1) for m in (MODEL, OTHER)]
+    body = {"prompt": "A", "seed": 1, "max_tokens": 300}
+    with (
+        serving("checkpoint=outputs", "max_loaded=1", "learn=false") as server,
+        httpx.Client(base_url=server.url, timeout=60) as http,
+    ):
+        assert "serving cook, broken, bard at" in server.lines[0]
+        request = {**body, "model": "bard", "stream": True}
+        with http.stream("POST", "/v1/completions", json=request) as answer:
+            lines = answer.iter_lines()
+            begun = [next(lines)]
+            cook = http.post("/v1/completions", json=body).json()  # the newest
+            events = [line for line in [*begun, *lines] if line.startswith("data: {")]
+        written = "".join(json.loads(event[6:])["choices"][0]["text"] for event in events)
+        assert (written, cook["choices"][0]["text"], cook["model"]) == (*texts, "cook")
+        refused = http.post("/v1/completions", json={**body, "model": "broken"})
+        assert (refused.status_code, str(broken) in refused.text) == (400, True)
+        add("c", "bard")
+        cards = http.get("/v1/models").json()["data"]
+        assert [card["id"] for card in cards] == ["bard 2", "cook", "broken", "bard"]
+        shutil.rmtree(tmp_path / "outputs/c")
+        assert http.get("/v1/models").json()["data"][0]["id"] == "cook"
+        assert http.post("/v1/completions", json={**body, "model": "bard 2"}).status_code == 404
+        assert server.stop() == 0
+        assert len(server.lines) == 1, server.lines
+
+
+def test_a_folder_without_models_is_refused(
+    tmp_path: Path, add: Add, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    run = add("serve/0123/run")
+    (run.parent / "training.json").write_text("{}")
+    for folder, words, start in (
+        ("empty", [], f"{tmp_path}/empty: is no run, and no run below it has a model yet"),
+        ("outputs", [], f"{tmp_path}/outputs: is no run, and no run below it has a model yet"),
+        ("outputs", ["corpus=x.txt"], "corpus=x.txt: is for one model"),
+        ("outputs", ["weights=[1,2]"], "weights=[1.0, 2.0]: is for one model"),
+    ):
+        assert main(["serve", str(tmp_path / folder), "port=0", *words]) == 2
+        lines = capfd.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith(f"charrnn serve: {start}"), lines
