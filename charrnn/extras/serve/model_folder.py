@@ -9,7 +9,8 @@ from charrnn.errors import InputError
 from charrnn.extras.serve.lazy_models import LazyModel
 from charrnn.extras.serve.trainings.store import is_learned
 from charrnn.extras.serve.trainings.texts import number_name
-from charrnn.runs.model_lookup import MODEL_FILES, find_runs_by_age
+from charrnn.runs.folder import MODEL_FILES
+from charrnn.runs.model_lookup import find_runs_by_age
 from charrnn.runs.summary import Summary
 from charrnn.text.training_text import get_corpus_name
 

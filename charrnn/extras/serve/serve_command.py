@@ -136,8 +136,7 @@ def _read_models(options: ServeOptions) -> dict[str, tuple[Trained, Path | None]
 
 def _find_folder(options: ServeOptions) -> Path | None:
     """Return the folder of `checkpoint` if it is neither a run nor a sweep."""
-    from charrnn.runs.folder import is_run, is_sweep
-    from charrnn.runs.model_lookup import MODEL_FILES
+    from charrnn.runs.folder import MODEL_FILES, is_run, is_sweep
 
     if options.models or not isinstance(options.checkpoint, str):
         return None
