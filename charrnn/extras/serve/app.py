@@ -131,7 +131,7 @@ async def list_models(request: Request) -> Response:
     """List the models of this server, and the default sampling parameters."""
     served: Models = request.app.state.models
     if isinstance(served, ModelFolder):
-        await asyncio.to_thread(served.update)
+        await asyncio.to_thread(served.search)
     models = [*served.values()]
     if (learned := request.app.state.trainings) is not None:
         models += learned.list_models(identify(request))

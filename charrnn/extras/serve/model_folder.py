@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import UserDict
 from pathlib import Path
 
 from charrnn.errors import InputError
@@ -15,7 +15,7 @@ from charrnn.runs.summary import Summary
 from charrnn.text.training_text import get_corpus_name
 
 
-class ModelFolder(Mapping[str, LazyModel]):
+class ModelFolder(UserDict[str, LazyModel]):
     """The models of the runs below a folder, by their names. The newest run is first.
 
     A model has the name of its training text, or of its folder; of equal names, the later ones
@@ -23,31 +23,23 @@ class ModelFolder(Mapping[str, LazyModel]):
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._models = path, dict[str, LazyModel]()
-        self.update()
-        if not self._models:
+        super().__init__()
+        self._path = path
+        self.search()
+        if not self.data:
             raise InputError(
                 f"{path}: is no run, and no run below it has a model yet; `charrnn train` writes "
                 f"one at its first validation"
             )
 
-    def update(self) -> None:
+    def search(self) -> None:
         """Search the folder again. Models of clients are private, and left out."""
         runs = [run for run in dict.fromkeys(find_runs_by_age(self._path)) if not is_learned(run)]
         files = [file for run in runs if (file := run / MODEL_FILES[0]).is_file()]
-        named = {model.file: model for model in self._models.values() if model.file in files}
+        named = {model.file: model for model in self.data.values() if model.file in files}
         for file in reversed(files):
             if file not in named:
                 name = get_corpus_name(Summary(file.parent).facts) or file.parent.name
                 name = number_name(name, [model.name for model in named.values()])
                 named[file] = LazyModel(name, file, file.stat().st_mtime)
-        self._models = {named[file].name: named[file] for file in files}
-
-    def __getitem__(self, name: str) -> LazyModel:
-        return self._models[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._models)
-
-    def __len__(self) -> int:
-        return len(self._models)
+        self.data = {named[file].name: named[file] for file in files}

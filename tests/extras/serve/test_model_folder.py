@@ -58,7 +58,7 @@ def test_models_are_named_by_their_texts_or_folders_and_keep_their_names(
     shutil.rmtree(first)
     add("new", "bard")
     add("newer", "bard")
-    models.update()
+    models.search()
     assert [*models] == ["bard 3", "bard", "bard 2", "mine"]
 
 

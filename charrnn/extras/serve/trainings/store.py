@@ -93,8 +93,8 @@ class Training:
 
 
 def is_learned(run: Path) -> bool:
-    """Return whether a run is a training of a client, whose model is private."""
-    return (run.parent / RECORD).is_file()
+    """Return whether a run is a training of a client, of this server or another: it is private."""
+    return ROOT.resolve() in run.parents or (run.parent / RECORD).is_file()
 
 
 class Store:

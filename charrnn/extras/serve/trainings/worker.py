@@ -147,7 +147,7 @@ class Worker:
         return [name for name in missing if name not in training.missing]
 
     def _drop_missing(self, training: Training) -> None:
-        """Do without a deleted background or model. A resume cannot, so the run begins anew."""
+        """Note which sources were deleted. A resume needs them, so the run starts again."""
         if missing := self._list_missing(training):
             shutil.rmtree(training.run, ignore_errors=True)
             self._store.update(training, missing=[*training.missing, *missing])
