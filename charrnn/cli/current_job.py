@@ -24,6 +24,11 @@ def get_folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
+def get_sweep_folder() -> Path | None:
+    """Return the absolute path of the sweep's folder; None outside a sweep."""
+    return None if get_number() is None else Path(HydraConfig.get().sweep.dir).absolute()
+
+
 def describe_sweep() -> str:
     """Return the overrides that differ between the jobs of the sweep, in a line."""
     return str(HydraConfig.get().job.override_dirname).replace(",", " ")

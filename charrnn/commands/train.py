@@ -182,7 +182,7 @@ def prepare_run(options: TrainOptions, composed: DictConfig) -> Run:
     if resume is None and current_job.get_number() is not None and world.is_restarted_by_slurm():
         resume = "auto"
     config = keep_interpolations({**values, "resume": resume}, composed)
-    folder, hydra = current_job.get_folder(), current_job.read_node()
+    folder, hydra = _get_folder(), current_job.read_node()
     given, swept = current_job.list_given()
     run = Run(config, folder, given, swept, current_job.list_overrides(), hydra)
     if resume == "auto" and (folder / folders.RECORDED).is_file():
@@ -209,6 +209,16 @@ def prepare_run(options: TrainOptions, composed: DictConfig) -> Run:
     return replace(run, resume_words=words, initial=initial)
 
 
+def _get_folder() -> Path:
+    """Return the job's folder. In a folder of another person, a link could lead to it."""
+    from charrnn.runs.folder import require_no_link_below
+
+    folder = current_job.get_folder()
+    if (sweep := current_job.get_sweep_folder()) is not None:
+        require_no_link_below(sweep, folder)
+    return folder
+
+
 def _resolve_paths(values: dict[str, Any]) -> dict[str, Any]:
     """Return the options with absolute paths, so that the run can resume in another folder."""
     data, init_from = dict(values["data"]), values["init_from"]
@@ -222,7 +232,7 @@ def _resolve_paths(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_in_sweep(options: TrainOptions, config: DictConfig) -> None:
-    """Raise InputError if a job needs several processes, or cannot resume the run in its folder."""
+    """Raise InputError if a job needs several processes, or cannot write into its folder."""
     trainer = options.trainer
     several = count_devices(trainer["devices"]) != 1 or trainer["num_nodes"] != 1
     if several or trainer["strategy"] == "ddp":
@@ -230,5 +240,6 @@ def check_in_sweep(options: TrainOptions, config: DictConfig) -> None:
             "trainer.devices, num_nodes, strategy: in a sweep (-m), each job trains in one "
             "process; start runs with several processes one by one"
         )
+    _get_folder()
     if options.resume == "auto":
         prepare_run(options, config)

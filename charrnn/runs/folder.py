@@ -118,6 +118,15 @@ def prepare_sweep(folder: Path) -> None:
     require_no_links(folder)
 
 
+def require_no_link_below(root: Path, folder: Path) -> None:
+    """Raise InputError if a folder below `root`, or a folder between them, is a link."""
+    path = root
+    for name in folder.relative_to(root).parts if root in folder.parents else ():
+        path /= name
+        if path.is_symlink():
+            raise InputError(f"{path}: is a link; a sweep does not write through it; remove it")
+
+
 def require_no_links(folder: Path) -> None:
     """Raise InputError if a folder contains a link, a pipe or a device.
 

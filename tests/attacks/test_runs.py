@@ -172,6 +172,9 @@ def test_links_and_pipes_in_a_sweep(workplace: Path, refused: Refused) -> None:
         (sweep / name).symlink_to(target)
         assert "is a link; a run does not write through it" in refused(*words)
         (sweep / name).unlink()
+    (sweep / "wandb").mkdir()  # whose links are a logger's
+    (sweep / "wandb/x").symlink_to(private)
+    assert "x: is a link; a sweep does not" in refused(*words, "hydra.sweep.subdir=wandb/x")
     for name in ("study.journal.lock", "0_seed=1"):
         os.mkfifo(sweep / name)
         assert "is not a regular file" in refused(*words)
