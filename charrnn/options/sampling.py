@@ -26,7 +26,10 @@ from charrnn.options.ranges import (
 ENGINE = one_of("auto", "numpy", "torch")
 PRECISION = one_of(32, 8)  # bits of a weight
 BIASES = Range(
-    lambda value: all(map(str, value)) and all(abs(bias) <= 100 for bias in value.values()),
+    lambda value: (
+        all(map(str, value))
+        and all(type(bias) is not bool and abs(bias) <= 100 for bias in value.values())
+    ),
     "takes a number from -100 to 100 for each character, or for several at once: {e:-2,aou:1.5}",
 )
 

@@ -213,14 +213,21 @@ async def _open_text(request: Request, body: TextRequest) -> AsyncIterator[Serve
         yield served
 
 
+async def _require_text(request: Request, body: TextRequest) -> None:
+    """Raise Refusal if the client may use the model, but not see its training text."""
+    if (await _find_model(request, body.model)).has_private_text:
+        raise Refusal(404, "the training text of this model is private", param="model")
+
+
 ModelForText = Annotated[ServedModel, Depends(_open_text)]
+_NEEDS_TEXT = [Depends(_require_text)]
 
 
 async def _respond(served: ServedModel, blocks: Generator[None, None, bytes]) -> Response:
     return Response(await served.scheduler.run(blocks), media_type="application/json")
 
 
-@routes.post("/v1/copied")
+@routes.post("/v1/copied", dependencies=_NEEDS_TEXT)
 async def list_copied(served: ModelForText, body: TextRequest) -> Response:
     """List the passages that the training text contains, as ranges of characters.
 
@@ -231,7 +238,7 @@ async def list_copied(served: ModelForText, body: TextRequest) -> Response:
     return await _respond(served, served.find_copied(body.text, training_text))
 
 
-@routes.post("/v1/lines")
+@routes.post("/v1/lines", dependencies=_NEEDS_TEXT)
 async def list_known_lines(served: ModelForText, body: TextRequest) -> Response:
     """List the lines that the training text contains, as line numbers from 0.
 

@@ -150,6 +150,7 @@ HUGE = 10**400
         ("suffix", {"suffix": "and then"}), ("frequency_penalty", {"frequency_penalty": 1}),
         ("seed", {"seed": HUGE}), ("ban", {"ban": "".join(MODEL.vocabulary.characters)}),
         ("ban", {"ban": "x" * 10_001}), ("logit_bias", {"logit_bias": {"e": HUGE}}),
+        ("logit_bias", {"logit_bias": {"e": True}}), ("device", {"device": "cpu"}),
         ("logit_bias", {"logit_bias": {"50256": -100}}), ("top_k", {"top_k": str(HUGE)}),
         ("dry_base", {"dry_base": HUGE}), ("min_p", {"min_p": 2}), ("stream", {"stream": "yes"}),
         ("temprature", {"temprature": 1}), ("engine", {"engine": "numpy"}),

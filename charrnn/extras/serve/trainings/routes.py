@@ -79,16 +79,17 @@ async def create_training(
     sources = trainings.find_sources(client, background, start_from)
     minutes = trainings.limit_minutes(client, minutes)
     try:
-        trainings.require_room()
-        trainings.arriving += 1
-        try:
-            with trainings.store.receive_text() as path:
+        size = _compute_size(request, copied)
+        trainings.require_room(size)
+        with trainings.store.receive_text() as path:
+            trainings.arriving[path] = size
+            try:
                 await _receive(request, path, copied)
                 training = await asyncio.to_thread(
                     trainings.store.add, path, name, client.owner, minutes, **sources
                 )
-        finally:
-            trainings.arriving -= 1
+            finally:
+                del trainings.arriving[path]
     except ClientDisconnect:
         raise Refusal(400, "the end of the text is missing") from None
     except (OSError, RunError) as error:
@@ -106,13 +107,23 @@ def _describe_for(client: Client, training: Training, store: Store) -> dict[str,
     return {**describe(training, store), "is_mine": client.owns(training)}
 
 
+def _compute_size(request: Request, copied: Training | None) -> int:
+    """Return the bytes that a new text may take."""
+    if copied is not None:
+        return copied.text.stat().st_size
+    limit: int = request.app.state.options.max_text
+    return min(int(request.headers.get("content-length", limit)), limit)
+
+
 async def _receive(request: Request, path: Path, copied: Training | None) -> None:
     """Write the body, or the text of another training, to the disk while it arrives."""
+    arriving = _get_trainings(request).arriving
     with open(path, "wb") as file:
         async for piece in request.stream():
             if piece and copied is not None:
                 raise Refusal(400, "send either a text or the training to copy", param="copy")
             file.write(piece)
+            arriving[path] -= len(piece)
     if copied is not None:
         await asyncio.to_thread(shutil.copyfile, copied.text, path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from charrnn.extras.serve.lazy_models import LazyModel
 from charrnn.extras.serve.protocol import Refusal
@@ -29,20 +30,21 @@ class Trainings:
         self.worker = Worker(self.store, options.min_free)
         self.max_waiting = options.max_trainings
         self.max_minutes = options.max_minutes or (None if is_local else _MINUTES_ELSEWHERE)
-        self.arriving = 0  # texts, which count as waiting
+        # the texts that arrive, which count as waiting, and the bytes that they lack at most
+        self.arriving: dict[Path, int] = {}
 
     def start(self) -> None:
         """Continue the trainings of the last server, if there are any."""
         self.store.open(make=False)
         self.worker.start()
 
-    def require_room(self) -> None:
-        """Raise Refusal if no further text can wait."""
+    def require_room(self, size: int) -> None:
+        """Raise Refusal if no further text, of so many bytes, can wait."""
         if not self.store.open(make=True):
             raise Refusal(503, f"another server of this machine trains in {ROOT}")
-        if len(self.store.list_waiting()) + self.arriving >= self.max_waiting:
+        if len(self.store.list_waiting()) + len(self.arriving) >= self.max_waiting:
             raise Refusal(429, "too many texts are waiting; try again when one is ready")
-        if not self.worker.has_space():
+        if not self.worker.has_space(size + sum(self.arriving.values())):
             raise Refusal(507, "the disk of the server is nearly full")
 
     def limit_minutes(self, client: Client, minutes: float | None) -> float | None:

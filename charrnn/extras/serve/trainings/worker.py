@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from charrnn.errors import RunError
+from charrnn.errors import STOP_SIGNALS, RunError
 from charrnn.extras.serve.trainings.store import (
     DELETED,
     FAILED,
@@ -32,7 +32,9 @@ WORDS: Sequence[str] = ()  # more words for each `charrnn train`
 TURN = 60.0  # seconds of training after which the next one has its turn
 _LOOK = 0.3  # seconds between two looks at the process
 _RETRY = 5.0  # seconds between two looks at a full disk
-_SIGNALLED = (143, 130, -15, -2)  # exit codes after SIGTERM and SIGINT
+GIVE_UP = 600.0  # seconds after which a training fails for which the disk was always too full
+# exit codes after a signal to stop: of the command, and before the command handles signals
+_SIGNALLED = (143, 130, *(-signum for signum in STOP_SIGNALS))
 # the end of an error's line, which has a command for a terminal
 _ADVICE = re.compile(r"; (the run is saved|there is no checkpoint yet|nothing was started).*")
 
@@ -47,15 +49,17 @@ class Worker:
     def __init__(self, store: Store, min_free: int) -> None:
         self._store, self._min_free = store, min_free
         self._current: Training | None = None  # guarded by `store.changed`
+        self._full_since: dict[str, float] = {}  # by the ids of trainings that did not fit
 
     def start(self) -> None:
         # The thread need not be stopped: if the server ends, the process of a training ends too.
         threading.Thread(target=self._run, name="trainings", daemon=True).start()
 
-    def has_space(self) -> bool:
-        """Return whether the disk has room for a training."""
+    def has_space(self, size: int = 0) -> bool:
+        """Return whether the disk has room for a training, beside so many other bytes."""
         with suppress(OSError):
-            return shutil.disk_usage(ROOT if ROOT.is_dir() else ".").free >= self._min_free
+            free = shutil.disk_usage(ROOT if ROOT.is_dir() else ".").free
+            return free - size >= self._min_free
         return False
 
     def delete(self, training: Training) -> None:
@@ -76,6 +80,9 @@ class Worker:
             except (OSError, RunError) as error:  # a full disk
                 say(f"{training.folder}: {error}")
                 time.sleep(_RETRY)
+                with self._store.changed:
+                    if training.state in (TRAINING, WAITING) and self._gives_up(training):
+                        training.state, training.error = FAILED, str(error)
             finally:
                 with self._store.changed:
                     if training.state == TRAINING:
@@ -173,7 +180,20 @@ class Worker:
             else:
                 error = _read_error(training, code)
                 is_full = os.strerror(errno.ENOSPC) in error or not self.has_space()
-                self._store.update(training, state=WAITING if is_full else FAILED, error=error)
+                state = WAITING if is_full and not self._gives_up(training) else FAILED
+                # It has had its turn, so that others are not held up.
+                seconds = training.seconds + (TURN if is_full else 0)
+                self._store.update(training, state=state, error=error, seconds=seconds)
+                return
+        self._full_since.pop(training.id, None)
+
+    def _gives_up(self, training: Training) -> bool:
+        """Return whether the disk has been too full for a training for a long time."""
+        since = self._full_since.setdefault(training.id, time.monotonic())
+        if time.monotonic() - since < GIVE_UP:
+            return False
+        del self._full_since[training.id]  # Its client may let it continue.
+        return True
 
 
 def _is_training_since(training: Training, started: float) -> bool:

@@ -83,6 +83,9 @@ def test_learned_models_write_for_those_who_may(
         anna.patch(f"{URL}/{ids[0]}", json={"is_shared": True, "name": "Katzen"})
         assert list_models(ben) == ["Katzen"]
         shared = complete(ben).json()
+        for path, status in (("copied", 404), ("lines", 404), ("read_as", 200)):
+            answer = ben.post(f"/v1/{path}", json={"text": "the cat", "model": "Katzen"})
+            assert answer.status_code == status
         page = ben.get("/v1/files/page.html")
         assert '<script type="application/json" id="packed-lines">null<' in page.text
         assert page.headers["content-disposition"].endswith("Katzen.html")

@@ -201,6 +201,22 @@ def test_a_page_gets_the_text_and_the_facts_to_count_it(learning: tuple[Server, 
     assert http.get("/v1/learning").json() == json.loads(json.dumps(list_learning_facts()))
 
 
+def test_texts_that_arrive_count_against_the_free_disk(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = (
+        "import shutil, types\nshutil.disk_usage = lambda path: types.SimpleNamespace(free=10000)"
+    )
+    with serving_main(models, "min_free=0", "max_text=9000", patch=small) as (server, http):
+        head = f"POST {URL}?name=x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 6000\r\n\r\n"
+        with server.connected(head.encode() + b"a" * 3000):
+            until(lambda: [*Path("outputs/serve").glob("*.part/text")])
+            time.sleep(0.2)  # until the bytes are read
+            assert [add(http, "x", b"a" * size).status_code for size in (7001, 7000)] == [507, 201]
+        until(lambda: add(http, "x", b"a" * 7001).status_code == 201)
+
+
 def server_origin(http: Any) -> str:
     return str(http.base_url).rstrip("/")
 

@@ -107,6 +107,25 @@ def test_a_training_waits_for_room_on_the_disk(tmp_path: Path) -> None:
         assert results(run_of(small)) == results(run_of(whole))
 
 
+def test_a_training_that_never_fits_on_the_disk_fails_in_the_end(tmp_path: Path) -> None:
+    """Others have their turns meanwhile, and its client can let it continue."""
+    full = "charrnn train: x.h5: No space left on device; the run is saved"
+    with training_in(tmp_path) as trainer:
+        trainer.do(f"full = lambda training: (training.log.write_text({full!r}), 1)[1]")
+        trainer.do(
+            "result = lambda self, training: 0 if training.name == 'small' else full(training)"
+        )
+        trainer.do("workers.GIVE_UP, workers.Worker._train = 5.0, result")
+        for name in ("large", "small"):
+            trainer.do(f"add({name!r}, b'some text')")
+        until(lambda: states(tmp_path)[1] == "ready")
+        assert states(tmp_path)[0] == "waiting"
+        for _ in range(2):
+            until(lambda: states(tmp_path)[0] == "failed")
+            assert records(tmp_path)[0]["error"] == "x.h5: No space left on device"
+            trainer.do("workers.GIVE_UP = 0.1; store.update(store.list_all()[0], state='waiting')")
+
+
 @pytest.mark.slow
 def test_trainings_take_turns_and_a_failed_one_holds_up_nobody(tmp_path: Path) -> None:
     with training_in(tmp_path, turn=4) as trainer:
