@@ -228,6 +228,22 @@ def change_training(
 @routes.delete("/{id}", status_code=204, dependencies=_IS_WRITING)
 def delete_training(request: Request, training: Found) -> Response:
     """Delete a training: its text, its model, and all other files."""
-    _get_trainings(request).worker.delete(training)
-    request.app.state.loaded.forget(training.model)
+    return _delete(request, training)
+
+
+@routes.delete("", status_code=204, dependencies=_IS_WRITING)
+def delete_all_trainings(request: Request, client: Identified) -> Response:
+    """Delete all trainings of all clients, with all their files. Only the teacher may."""
+    if not client.is_teacher:
+        raise Refusal(403, "only the teacher may delete all trainings")
+    store = _get_trainings(request).store
+    response = _delete(request, *store.list_all())
+    store.remove_rest()
+    return response
+
+
+def _delete(request: Request, *trainings: Training) -> Response:
+    _get_trainings(request).worker.delete(*trainings)
+    for training in trainings:
+        request.app.state.loaded.forget(training.model)
     return Response(status_code=204)

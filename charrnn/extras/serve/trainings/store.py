@@ -2,6 +2,7 @@
 
 ID/training.json   the name of the training, its state, and whose it is
 ID/NAME.txt        its text, beside which `charrnn train` writes the ids
+ID/cache/          or the ids, if the names of their files are taken
 ID/run/            an ordinary run of `charrnn train`
 ID/log             the messages of its last process
 """
@@ -211,3 +212,10 @@ class Store:
         with suppress(OSError):
             if LATEST.is_symlink() and not LATEST.exists():
                 LATEST.unlink()
+
+    def remove_rest(self) -> None:
+        """Delete the files of trainings whose record could not be read."""
+        with self.changed:
+            for folder in ROOT.glob("*/") if self._lock is not None else ():
+                if folder.suffix != PART and folder.name not in self._trainings:
+                    shutil.rmtree(folder, ignore_errors=True)

@@ -62,14 +62,16 @@ class Worker:
             return free - size >= self._min_free
         return False
 
-    def delete(self, training: Training) -> None:
-        """End a training at once, and delete all its files."""
+    def delete(self, *trainings: Training) -> None:
+        """End trainings at once, and delete all their files."""
         changed = self._store.changed
         with changed:
-            training.state = DELETED
+            for training in trainings:
+                training.state = DELETED
             changed.notify_all()
-            changed.wait_for(lambda: self._current is not training)
-        self._store.remove(training)
+            changed.wait_for(lambda: self._current not in trainings)
+        for training in trainings:
+            self._store.remove(training)
 
     def _run(self) -> None:
         while True:
@@ -104,11 +106,14 @@ class Worker:
         started, began, had_model = time.time(), None, training.model.exists()
         words = [f"data.input_txt={training.text}", *WORDS, *self._list_words(training)]
         command = [sys.executable, "-m", "charrnn.extras.serve.trainings.child"]
+        # It stores the ids here if it cannot write them beside the text, so that they are deleted.
+        cache = {"CHARRNN_CACHE": str((training.folder / "cache").absolute())}
         with (
             open(training.log, "wb") as log,
             subprocess.Popen(
                 [*command, str(training.run), *words],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+                env=os.environ | cache,
             ) as child,
         ):  # fmt: skip
             while child.poll() is None and training.state == TRAINING:

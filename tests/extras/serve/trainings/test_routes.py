@@ -150,7 +150,7 @@ def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(
     with http.stream("GET", "/docs") as answer:
         assert answer.status_code == 200
     paths = http.get("/openapi.json").json()["paths"]
-    assert [*paths[URL]] == ["post", "get"]
+    assert [*paths[URL]] == ["post", "get", "delete"]
     assert [*paths[URL + "/{id}"]] == ["get", "patch", "delete"]
     listed = http.get(URL).json()
     facts = {name: listed[name] for name in ("max_text", "max_minutes", "documents", "is_teacher")}
