@@ -38,13 +38,13 @@ endef
 
 setup: $(BIN)/.ready  ## make .venv with what README uses (nothing to do when nothing changed)
 
-$(BIN)/.ready: EXTRAS = serve,novelty
+$(BIN)/.ready: EXTRAS = serve,novelty,documents
 $(BIN)/.ready: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "setup: needs Python 3.10 to 3.13: install one, or name it: make setup PYTHON=/path/to/python3.13"; exit 2; }
 	@echo "setup: $$($(PYTHON) --version) makes .venv, for this folder only, and pip installs torch,"
-	@echo "  Lightning and the rest there, once: some minutes, 1.1 GB with the CPU build of torch"
+	@echo "  Lightning and the rest there, once: some minutes, 1.3 GB with the CPU build of torch"
 	@test "$$(uname)" != Linux || command -v nvidia-smi >/dev/null || \
-	  echo "  (pip's torch for Linux brings CUDA, 5.5 GB; there is no NVIDIA GPU here: README, CPU build)"
+	  echo "  (pip's torch for Linux brings CUDA, 5.7 GB; there is no NVIDIA GPU here: README, CPU build)"
 	@$(PYTHON) -m venv .venv & job=$$!; $(end_job); wait $$job
 	$(pip_install)
 	@$(BIN)/charrnn --version

@@ -2,7 +2,8 @@
 
 The pieces are small, so that memory does not grow with the text. Each file is decoded separately.
 Line ends are kept. A byte-order mark at the start of a UTF-8 file is dropped, because it is not a
-character of the text; encoding=bytes keeps its three bytes.
+character of the text; encoding=bytes keeps its three bytes. Documents of word processors are read
+whole, by an extra.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from charrnn import plugins
 from charrnn.errors import InputError, format_reason, shorten
 from charrnn.files import require_regular_file
 
@@ -36,10 +38,14 @@ _DECOMPRESS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open
 # (first bytes, kind, what to do) of files that are often given by mistake
 _SIGNATURES = (
     (b"%PDF-", "a PDF", "convert it to text, for example with pdftotext"),
+    (b"\xd0\xcf\x11\xe0", "an old document, or one with a password", "save it as plain text"),
     (b"PK\x03\x04", "a zip archive, like .docx, .odt and .epub files", "save it as plain text"),
     (b"{\\rtf", "RTF, the format of a word processor", "save it as plain text"),
     (b"\x1f\x8b", "compressed by gzip", "rename it so that its name ends in .gz"),
 )
+# the first bytes of the documents that an extra may read, such as .docx, and of RTF
+DOCUMENT_STARTS = (b"PK\x03\x04", b"{\\rtf")
+LARGEST_DOCUMENT = 100_000_000  # bytes, also unpacked
 # UTF-16 and UTF-32 without a byte-order mark, by those of four bytes that are often NUL
 _WITHOUT_MARK = {
     (1, 3): "utf-16-le",
@@ -127,6 +133,12 @@ def _decode_file(path: Path, encoding: str, option: str | None) -> Iterator[tupl
         with _open(path) as file:
             while data := file.read(PIECE_SIZE):
                 if not done and encoding != "bytes":
+                    if data.startswith(DOCUMENT_STARTS):
+                        data += file.read(LARGEST_DOCUMENT + 1 - len(data))
+                        if (text := _read_document(name, data)) is not None:
+                            for start in range(0, len(text), PIECE_SIZE):
+                                yield text[start : start + PIECE_SIZE], len(data)
+                            return
                     _check_kind(name, data)
                     guess = _guess_utf(data)
                     if guess and not codec.startswith(("utf-16", "utf-32")):
@@ -150,6 +162,23 @@ def _decode_file(path: Path, encoding: str, option: str | None) -> Iterator[tupl
                 f"{name}: damaged, or not a {path.suffix} file ({error}); get a new copy"
             ) from None
         raise InputError(f"{name}: cannot be read ({format_reason(error)})") from None
+
+
+def can_read_documents() -> bool:
+    """Return whether an extra for documents is there, with the packages that it needs."""
+    return any(module.can_read_documents() for module in plugins.import_modules("documents"))
+
+
+def _read_document(name: str, data: bytes) -> str | None:
+    """Return the text of a document, or None if no extra reads it."""
+    try:
+        for module in plugins.import_modules("documents"):
+            text: str | None = module.read_document(data)
+            if text is not None:
+                return text
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    return None
 
 
 def _advise_encoding(option: str, data: bytes) -> str:

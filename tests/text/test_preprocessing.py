@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charrnn import plugins
 from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
 from charrnn.text import preprocessing, sources
@@ -322,11 +323,13 @@ def test_an_error_names_the_encoding_that_a_text_looks_like(
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; convert it to text"),
         (gzip.compress(b"text", mtime=0), "is compressed by gzip; rename it so that its name"),
         (b"PK\x03\x04\xff", "is a zip archive, like .docx"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "is an old document, or one with a password; save it"),
     ],
 )
 def test_files_of_other_kinds_are_named(
-    refusal: Callable[..., str], content: bytes, what: str
+    refusal: Callable[..., str], content: bytes, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(plugins, "import_modules", lambda ending: [])  # without extras
     Path("a.txt").write_bytes(content)
     assert f"a.txt: {what}" in refusal("a.txt")
 

@@ -26,7 +26,8 @@ from charrnn.extras.serve.trainings.store import (
     Training,
 )
 from charrnn.extras.serve.trainings.teaching import Trainings
-from charrnn.extras.serve.trainings.texts import can_read_documents, check_name
+from charrnn.extras.serve.trainings.texts import check_name, convert_document
+from charrnn.text.sources import can_read_documents
 
 _LOOK = 0.5  # seconds between two looks at the files of a training
 _LONGEST_STREAM = 25.0  # seconds of events; an EventSource then connects again
@@ -71,7 +72,7 @@ async def create_training(
     start_from: Annotated[str | None, Query(description="model to start from")] = None,
     copy: Annotated[str | None, Query(description="training whose text to learn again")] = None,
 ) -> Response:
-    """Add a text to the queue. The body of the request is the text, in UTF-8."""
+    """Add a text to the queue. The body of the request is the text, in UTF-8, or a document."""
     trainings, name = _get_trainings(request), check_name(name)
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise Refusal(415, "send the text alone, as the body of the request")
@@ -85,6 +86,8 @@ async def create_training(
             trainings.arriving[path] = size
             try:
                 await _receive(request, path, copied)
+                max_text = request.app.state.options.max_text
+                await asyncio.to_thread(convert_document, path, name, max_text)
                 training = await asyncio.to_thread(
                     trainings.store.add, path, name, client.owner, minutes, **sources
                 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from charrnn.errors import InputError
+from charrnn.extras.serve.protocol import Refusal
 from charrnn.text.lists import HEAD, is_list
 from charrnn.text.prompt import PRIMER_FACT, is_code
-from charrnn.text.sources import decode_files
+from charrnn.text.sources import DOCUMENT_STARTS, can_read_documents, decode_files
 
 LONGEST_NAME = 50  # characters
+_ADVICE = "save it as plain text in UTF-8"
 _MARKUP = set('<>&"/\\')
 
 
@@ -31,9 +33,32 @@ def number_name(name: str, taken: Collection[str]) -> str:
     return name if name not in taken else next(each for each in numbered if each not in taken)
 
 
-def can_read_documents() -> bool:
-    """Return whether a client may send a document of a word processor in place of a text."""
-    return False
+def convert_document(path: Path, name: str, max_text: int) -> None:
+    """Replace a document of a word processor by its text in UTF-8. Leave other files as they are.
+
+    Raise Refusal or InputError if it cannot be read, or if its text is larger than `max_text`.
+    """
+    with open(path, "rb") as file:
+        if not file.read(8).startswith(DOCUMENT_STARTS):
+            return
+    if not can_read_documents():
+        raise Refusal(415, f"{name}: this server does not read documents; {_ADVICE}")
+    text = "".join(_decode(path, name)).encode()
+    if len(text) > max_text:
+        raise Refusal(413, f"{name}: the text is larger than {max_text:,} bytes")
+    path.write_bytes(text)
+
+
+def _decode(path: Path, name: str) -> Iterator[str]:
+    """Yield the pieces of a text. Raise InputError, without the name of an option, for no text."""
+    try:
+        for piece in decode_files([path], "utf-8"):
+            if "\0" in piece:
+                raise InputError(f"{path}: is not a text")
+            yield piece
+    except InputError as error:
+        reason = str(error).removeprefix(f"{path}: ").partition("; ")[0]
+        raise InputError(f"{name}: {reason}; {_ADVICE}") from None
 
 
 def read_text_facts(path: Path, name: str) -> tuple[int, str]:
@@ -42,16 +67,10 @@ def read_text_facts(path: Path, name: str) -> tuple[int, str]:
     Raise InputError for a file that is no text in UTF-8. Its line names no option.
     """
     characters, head = 0, ""
-    try:
-        for piece in decode_files([path], "utf-8"):
-            characters += len(piece)
-            if len(head) < HEAD:
-                head = (head + piece)[:HEAD]
-            if "\0" in piece:
-                raise InputError(f"{path}: is not a text")
-    except InputError as error:
-        reason = str(error).removeprefix(f"{path}: ").partition("; ")[0]
-        raise InputError(f"{name}: {reason}; save it as plain text in UTF-8") from None
+    for piece in _decode(path, name):
+        characters += len(piece)
+        if len(head) < HEAD:
+            head = (head + piece)[:HEAD]
     if characters < 2:
         raise InputError(f"{name}: the text is {'too short' if characters else 'empty'}")
     if is_list(head.rpartition("\n")[0] if characters > HEAD else head):

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from charrnn import plugins
+from charrnn.extras.serve.protocol import Refusal
+from charrnn.extras.serve.trainings.texts import convert_document
 from tests.extras.serve.servers import Server, serving_main
 from tests.extras.serve.trainings.tiny import TINY, until, write_text
 
@@ -143,6 +146,32 @@ def test_bad_requests_are_refused_in_a_line(learning: tuple[Server, Any]) -> Non
     until(lambda: [path.name for path in Path("outputs/serve").iterdir()] == [".lock"])
 
 
+def test_a_document_is_read(
+    learning: tuple[Server, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pypandoc")
+    pytest.importorskip("striprtf")
+    _, http = learning
+    text = "Zoë wrote a letter, and then another one.\n" * 30
+    body = rb"{\rtf1\ansi\ansicpg1252 " + text.encode("cp1252").replace(b"\n", rb"\par ") + b"}"
+    answer = add(http, "letters", body)
+    assert (answer.status_code, answer.json()["characters"]) == (201, len(text))
+    path = f"{URL}/{answer.json()['id']}"
+    assert http.get(f"{path}/text").text == text
+    assert http.delete(path).status_code == 204
+    assert http.get(URL).json()["documents"] is True
+    refused = add(http, "x", rb"{\rtf1 }")
+    line = "x: is a document without text; save it as plain text in UTF-8"
+    assert (refused.status_code, refused.json()["error"]["message"]) == (400, line)
+    (tmp_path / "x").write_bytes(body)
+    with pytest.raises(Refusal, match="x: the text is larger than 1,000 bytes"):
+        convert_document(tmp_path / "x", "x", 1000)
+    monkeypatch.setattr(plugins, "import_modules", lambda ending: [])
+    with pytest.raises(Refusal, match="x: this server does not read documents; save it") as error:
+        convert_document(tmp_path / "x", "x", 10**6)
+    assert error.value.status_code == 415
+
+
 def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(
     learning: tuple[Server, Any],
 ) -> None:
@@ -153,8 +182,8 @@ def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(
     assert [*paths[URL]] == ["post", "get", "delete"]
     assert [*paths[URL + "/{id}"]] == ["get", "patch", "delete"]
     listed = http.get(URL).json()
-    facts = {name: listed[name] for name in ("max_text", "max_minutes", "documents", "is_teacher")}
-    expected = {"max_text": 5000, "max_minutes": None, "documents": False, "is_teacher": True}
+    facts = {name: listed[name] for name in ("max_text", "max_minutes", "is_teacher")}
+    expected = {"max_text": 5000, "max_minutes": None, "is_teacher": True}
     assert facts == expected
     ids = [add(http, "x", headers={"Origin": server_origin(http)}).json()["id"]]
     until(lambda: http.get(f"{URL}/{ids[0]}").json()["state"] == "training")
