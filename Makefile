@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-dev train demo release-check dist test test-slow test-browser test-gpu test-slurm test-oldest faults mutants fmt lint tensorboard docs site bench results clean
+.PHONY: help setup setup-dev train demo serve release-check dist test test-slow test-browser test-gpu test-slurm test-oldest faults mutants fmt lint tensorboard docs site bench results clean
 .DEFAULT_GOAL := help
 
 # the run that this makes, and no other that begins meanwhile; with ARGS="resume=..." the newest
@@ -63,6 +63,9 @@ train: setup  ## fetch the default corpus, train the default recipe, print a sam
 
 demo: setup  ## the same way in about a minute
 	$(call train_and_sample,experiment=demo)
+
+serve: setup  ## open a page to write on, which learns texts too; for a class ARGS="host=0.0.0.0 learn=true"
+	@trap : INT; $(BIN)/charrnn serve $(ARGS) || { code=$$?; test $$code = 130 || exit $$code; }
 
 # the checker of the action that uploads them (v1.14.2 in release.yml)
 CHECKER = twine==7.0.0 packaging==26.2

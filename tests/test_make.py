@@ -88,3 +88,11 @@ def test_ctrl_c_ends_with_charrnns_line(folder: Path, target: str, begins: str, 
     assert said.decode().split("\r\n")[-3:] == [begins, f"^C{ends}", ""]
     assert os.waitstatus_to_exitcode(status) == -2  # by the signal, so that a shell says 130
     assert ready.exists() == (target == "train")
+
+
+def test_serve_sets_up_and_passes_the_options_on(folder: Path) -> None:
+    (folder / "code").write_text("0")
+    (folder / ".venv/bin/charrnn").write_text('#!/bin/sh\necho charrnn "$@"\n')
+    words = ["make", "serve", "PYTHON=./python", "ARGS=host=0.0.0.0 learn=true"]
+    make = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True)
+    assert make.stdout.endswith("charrnn --version\ncharrnn serve host=0.0.0.0 learn=true\n")

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -29,6 +29,7 @@ from starlette.types import Scope
 
 from charrnn import __version__
 from charrnn.errors import InputError, shorten, suggest_name
+from charrnn.extras.serve.addresses import show_code
 from charrnn.extras.serve.completions import Answer, check_limits
 from charrnn.extras.serve.downloads import (
     MAKER,
@@ -265,6 +266,7 @@ def make_app(
     options: ServeOptions,
     *,
     address: str,
+    notes: Sequence[str] = (),
     is_local: bool,
 ) -> FastAPI:
     """Create the ASGI application.
@@ -272,6 +274,7 @@ def make_app(
     Args:
         models: by their names. The first is the default of a request.
         address: the URL of the server.
+        notes: lines to say below it.
         is_local: only this machine can connect; the server then checks the header `Host`.
     """
 
@@ -292,7 +295,9 @@ def make_app(
         loaded.start(post)
         if learned is not None:
             learned.start()
-        say(f"serving {_list_names(models)} at {address}")
+        say(f"serving {_list_names(models)} at {address}", *notes)
+        if not is_local:
+            show_code(address)
         yield {"connections": {}, "options": options}
         end = threading.Timer(_GRACE, _end_process)
         end.daemon = True

@@ -67,6 +67,7 @@ def _serve(options: ServeOptions) -> None:
     # Requests wait in the socket while the slow imports run and the engines are built.
     with _listen(options.host, options.port) as listening:
         try:
+            from charrnn.extras.serve.addresses import find_network_address
             from charrnn.extras.serve.app import make_app
             from charrnn.extras.serve.model_folder import ModelFolder
             from charrnn.extras.serve.served_models import ServedModel
@@ -76,9 +77,10 @@ def _serve(options: ServeOptions) -> None:
                 f"serve needs the package {error.name}: {format_install_command('serve')}"
             ) from None
         host, port = listening.getsockname()[:2]
-        ip = ipaddress.ip_address(host)
-        if ip.is_unspecified:
-            host = socket.gethostname()  # Other computers cannot open 0.0.0.0.
+        ip, notes = ipaddress.ip_address(host), []
+        if ip.is_unspecified:  # Other computers cannot open 0.0.0.0.
+            host = find_network_address() if ip.version == 4 else socket.gethostname()
+            notes = [f"on this machine: http://127.0.0.1:{port}"]
         elif ip.version == 6:
             host = f"[{host}]"
         if options.token is None and not ip.is_loopback:
@@ -92,7 +94,8 @@ def _serve(options: ServeOptions) -> None:
             )
         served = {name: ServedModel(name, model, options, f) for name, (model, f) in models.items()}
         found = served if folder is None else ModelFolder(folder)
-        app = make_app(found, options, address=f"http://{host}:{port}", is_local=ip.is_loopback)
+        url = f"http://{host}:{port}"
+        app = make_app(found, options, address=url, notes=notes, is_local=ip.is_loopback)
         serve(app, listening, options.drain_seconds)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import ipaddress
 import json
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from charrnn.extras.serve.addresses import find_network_address, show_code
 from tests.extras.serve.servers import serving_main
 
 ELSEWHERE = ["https://evil.example", "null", "http://localhost:3000"]
@@ -97,6 +101,30 @@ def test_other_machines_may_call_it_by_any_name(models: Path) -> None:
     with serving_main(models, "host=0.0.0.0") as (server, http):
         assert "anyone who can reach this machine can use the server" in server.lines[0]
         name, _, port = server.url.removeprefix("http://").rpartition(":")
-        assert name == socket.gethostname()
+        assert name == find_network_address()
+        assert name == socket.gethostname() or ipaddress.ip_address(name)  # of no network
+        assert f"on this machine: http://127.0.0.1:{port}\n" in server.lines
         url = f"http://127.0.0.1:{port}/v1/models"  # the name need not resolve here
         assert http.get(url, headers={"Host": "box.example"}).status_code == 200
+
+
+def test_an_address_for_cameras_is_shown_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    pytest.importorskip("segno")
+    for stream, is_shown in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        show_code("http://192.168.1.20:8080")
+        assert (len(stream.getvalue().splitlines()) > 10) == is_shown
+    monkeypatch.setitem(sys.modules, "segno", None)
+    show_code("http://192.168.1.20:8080")
+
+    def refuse(*_: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    assert find_network_address() == socket.gethostname()
