@@ -39,7 +39,7 @@ class Trainings:
         self.worker.start()
 
     def require_room(self, size: int) -> None:
-        """Raise Refusal if no further text, of so many bytes, can wait."""
+        """Raise Refusal if no further text can wait, or if the disk lacks `size` bytes."""
         if not self.store.open(make=True):
             raise Refusal(503, f"another server of this machine trains in {ROOT}")
         if len(self.store.list_waiting()) + len(self.arriving) >= self.max_waiting:

@@ -56,7 +56,7 @@ class Worker:
         threading.Thread(target=self._run, name="trainings", daemon=True).start()
 
     def has_space(self, size: int = 0) -> bool:
-        """Return whether the disk has room for a training, beside so many other bytes."""
+        """Return whether the disk has room for a training and for `size` bytes."""
         with suppress(OSError):
             free = shutil.disk_usage(ROOT if ROOT.is_dir() else ".").free
             return free - size >= self._min_free
@@ -148,18 +148,19 @@ class Worker:
         return None if other is None or "background" in training.missing else other.text
 
     def _list_missing(self, training: Training) -> list[str]:
-        """Return those of `background` and `start_from` that the training needs and nobody has."""
-        missing, start = [], training.start_file
-        if training.background is not None and self._find_background(training) is None:
+        """Return the sources that the training needs, but that were deleted lately."""
+        missing, known, start = [], training.missing, training.start_file
+        needs_background = training.background is not None and "background" not in known
+        if needs_background and self._find_background(training) is None:
             missing.append("background")
         # A run that has a checkpoint no longer needs the model from which it started.
         begins = bool(missing) or find_checkpoint(training.run) is None
-        if start is not None and begins and not os.path.exists(start):
+        if start and begins and "start_from" not in known and not os.path.exists(start):
             missing.append("start_from")
-        return [name for name in missing if name not in training.missing]
+        return missing
 
     def _drop_missing(self, training: Training) -> None:
-        """Note which sources were deleted. A resume needs them, so the run starts again."""
+        """Remove a run whose sources were deleted, because a resume would need them."""
         if missing := self._list_missing(training):
             shutil.rmtree(training.run, ignore_errors=True)
             self._store.update(training, missing=[*training.missing, *missing])

@@ -91,6 +91,8 @@ def test_learned_models_write_for_those_who_may(
         assert page.headers["content-disposition"].endswith("Katzen.html")
         assert (shared["model"], complete(ben, model="cats 2").status_code) == ("Katzen", 404)
         assert ben.delete(f"{URL}/{ids[0]}").status_code == 404
+        ben.patch(f"{URL}/{ids[0]}", json={"is_shared": False}, headers=TEACHER)
+        assert list_models(ben) == []
         renamed = anna.patch(f"{URL}/{ids[1]}", json={"name": "Katzen"}).json()
         assert renamed["name"] == "Katzen 2"
         assert anna.delete(f"{URL}/{ids[1]}").status_code == 204
