@@ -159,7 +159,8 @@ def click_character(page: Any, place: int, selector: str = ".mirror") -> None:
     box = page.evaluate(
         """([place, selector]) => {
             const range = document.createRange();
-            for (const node of document.querySelector(selector).childNodes) {
+            const nodes = document.createTreeWalker(document.querySelector(selector), 4); // texts
+            for (let node = nodes.nextNode(); node; node = nodes.nextNode()) {
                 if (place < node.length) {
                     range.setStart(node, place);
                     range.setEnd(node, place + 1);

@@ -217,8 +217,13 @@ def test_random_edits_against_plain_strings(page: Any) -> None:
                 if ([...draft.passage.bits].map(toUnit).join("") !== text) return "marks";
                 if (draft.copied.length !== text.length) return "copied";
                 const lines = text.split(/(?<=\\n)/).filter(Boolean);
-                const shown = [...mirror.element.childNodes].map((node) => node.data);
-                if (shown.join("|") !== [...lines, "\\u200b"].join("|")) return "lines";
+                const blocks = [...mirror.element.childNodes];
+                const shown = blocks.flatMap((block) => [...block.childNodes]);
+                if (shown.map(({ data }) => data).join("|") !== [...lines, "\\u200b"].join("|")) {
+                    return "lines";
+                }
+                const sizes = blocks.map((block) => block.childNodes.length);
+                if (Math.min(...sizes) < 1 || Math.max(...sizes) > 16) return "blocks";
                 const ranges = [...CSS.highlights.get("surprise-5") ?? []];
                 const tinted = ranges.map(({ startContainer, startOffset, endOffset }) =>
                     startContainer.data.slice(startOffset, endOffset)).join("");

@@ -136,12 +136,22 @@ export function movePlace(place, start, removedLength, insertedText) {
  */
 export function findChange(before, after, caret) {
   const shorter = Math.min(before.length, after.length);
-  let tail = 0;
-  const longestTail = Math.min(shorter, after.length - caret);
-  while (tail < longestTail && before.at(-1 - tail) === after.at(-1 - tail)) tail++;
-  let start = 0;
-  while (start < shorter - tail && before[start] === after[start]) start++;
+  const tail = countEqual(Math.min(shorter, after.length - caret), (from, to) =>
+    before.slice(before.length - to, before.length - from)
+      === after.slice(after.length - to, after.length - from));
+  const start = countEqual(shorter - tail, (from, to) =>
+    before.slice(from, to) === after.slice(from, to));
   return [start, before.length - tail, after.slice(start, after.length - tail)];
+}
+
+/** Return the largest number, at most `most`, up to which all parts are equal. */
+function countEqual(most, isEqual) {
+  let count = 0;
+  // Browsers compare strings much faster than a loop over their units.
+  for (let size = most; size >= 1; size = Math.floor(size / 2)) {
+    while (count + size <= most && isEqual(count, count + size)) count += size;
+  }
+  return count;
 }
 
 /** Return a copy of a typed array with the part from `start` to `end` replaced. */

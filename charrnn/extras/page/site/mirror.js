@@ -3,9 +3,12 @@
  * because the text in a text area cannot have them, and it gives both elements their height.
  *
  * Each line is a separate text node, so that a change costs as much as the lines that it changes.
+ * Some lines together are a block, because a browser lays out the whole block of a changed line.
  */
 
 import { paint, unpaint } from "./tint.js";
+
+const LONGEST_BLOCK = 16; // lines
 
 export class Mirror {
   /** @param {HTMLElement} element @param {import("./draft.js").Draft} draft */
@@ -14,7 +17,8 @@ export class Mirror {
     this.draft = draft;
     this.lines = []; // text nodes; all except the last end with a line break
     // Without a character an empty last line would have no height.
-    this.end = element.appendChild(document.createTextNode("\u200b"));
+    this.end = document.createTextNode("\u200b");
+    element.appendChild(document.createElement("div")).append(this.end);
   }
 
   /** Apply a change of the draft; see `Draft.onChange`. */
@@ -32,11 +36,14 @@ export class Mirror {
     const texts = text.split(/(?<=\n)/).filter(Boolean);
     const lines = texts.map((line) => document.createTextNode(line));
     const after = this.lines[from.index + count] ?? this.end;
+    after.before(...lines);
     for (const node of this.lines.splice(from.index, count, ...lines)) {
+      const block = node.parentNode;
       unpaint(node);
       node.remove();
+      if (!block.hasChildNodes()) block.remove();
     }
-    after.before(...lines);
+    splitBlock(after.parentNode);
     let lineStart = start - head.length;
     for (const node of lines) {
       this.#paint(node, lineStart);
@@ -77,5 +84,14 @@ export class Mirror {
       offset -= length;
     }
     return { index: this.lines.length, offset };
+  }
+}
+
+/** Move lines of a long block into blocks before it. */
+function splitBlock(block) {
+  while (block.childNodes.length > LONGEST_BLOCK) {
+    const first = document.createElement("div");
+    block.before(first);
+    while (first.childNodes.length < LONGEST_BLOCK) first.append(block.firstChild);
   }
 }
