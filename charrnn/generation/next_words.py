@@ -13,7 +13,7 @@ So after a part of a word, the words are its possible ends. The letters are thos
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +46,6 @@ class _Prefix(NamedTuple):
     stream: int  # whose state it is
 
 
-@np.errstate(divide="ignore", invalid="ignore")
 def find_next_words(
     step: Callable[[Ids, State], tuple[Array, State]],
     vocabulary: Vocabulary,
@@ -64,6 +63,23 @@ def find_next_words(
         step: `Model.step`, or the method `step` of an engine.
         logits, state: the result of `step` for the last character of the text, in one stream.
     """
+    search = search_next_words(step, vocabulary, logits, state, k)
+    while True:
+        try:
+            next(search)
+        except StopIteration as end:
+            words: list[NextWord] = end.value
+            return words
+
+
+def search_next_words(
+    step: Callable[[Ids, State], tuple[Array, State]],
+    vocabulary: Vocabulary,
+    logits: Array,
+    state: State,
+    k: int,
+) -> Generator[None, None, list[NextWord]]:
+    """Return the same as `find_next_words`, in blocks of one step each."""
     is_letter = number_letters(vocabulary) > 0
     is_blank = np.array([character == BLANK for character in vocabulary.characters])
     batch, steps_left = [_Prefix(0.0, "", -1, state, 0)], MAX_STEPS
@@ -71,24 +87,28 @@ def find_next_words(
     words: list[tuple[float, str]] = []  # losses and texts
     largest = np.inf  # the loss of the k-th word
     while batch:
-        for stream, (prefix, log_probs) in enumerate(zip(batch, log_softmax(logits), strict=True)):
-            losses = prefix.loss - log_probs
-            continues = is_letter if prefix.text else is_letter | is_blank
-            has_letters = prefix.text not in ("", BLANK)
-            for id_ in np.flatnonzero(losses < largest).tolist():
-                loss, text = float(losses[id_]), prefix.text + vocabulary.characters[id_]
-                if continues[id_]:
-                    prefixes.append(_Prefix(loss, text, id_, state, stream))
-                elif not has_letters:
-                    words.append((loss, text))
-            if has_letters:
-                words.append((-float(np.logaddexp.reduce(-losses[~is_letter])), prefix.text))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for stream, (prefix, log_probs) in enumerate(
+                zip(batch, log_softmax(logits), strict=True)
+            ):
+                losses = prefix.loss - log_probs
+                continues = is_letter if prefix.text else is_letter | is_blank
+                has_letters = prefix.text not in ("", BLANK)
+                for id_ in np.flatnonzero(losses < largest).tolist():
+                    loss, text = float(losses[id_]), prefix.text + vocabulary.characters[id_]
+                    if continues[id_]:
+                        prefixes.append(_Prefix(loss, text, id_, state, stream))
+                    elif not has_letters:
+                        words.append((loss, text))
+                if has_letters:
+                    words.append((-float(np.logaddexp.reduce(-losses[~is_letter])), prefix.text))
         words = sorted(word for word in words if word[0] < np.inf)[:k]
         largest = words[-1][0] if len(words) == k else np.inf
         prefixes = sorted(prefix for prefix in prefixes if prefix.loss < largest)
         batch = prefixes[: min(_TOGETHER, steps_left)]
         prefixes, steps_left = prefixes[len(batch) :], steps_left - len(batch)
         if batch:
+            yield
             states = [select_streams(prefix.state, [prefix.stream]) for prefix in batch]
             logits, state = step(np.array([prefix.last for prefix in batch]), concat_states(states))
     return [NextWord(text, float(np.exp(-loss))) for loss, text in words]

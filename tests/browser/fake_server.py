@@ -32,6 +32,9 @@ class FakeServer:
     knows_words: bool = True  # whether a choice of invented words is offered
     copied: str = "copied from the training text"  # as it tells of its first model
     likeliest: dict[str, float] = field(default_factory=lambda: {"e": -0.5, " ": -1.5, "a": -3.0})
+    words: dict[str, float] = field(
+        default_factory=lambda: {" second": 0.6, ",": 0.2, " sad": 0.05}
+    )
     read_as: dict[str, str | None] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=lambda: {"temperature": 0.8, "min_p": 0.07})
     lines: tuple[str, ...] | None = None  # of the training text; None: it cannot tell
@@ -40,7 +43,9 @@ class FakeServer:
     refusal: tuple[int, str] | None = None  # status and message, of the next completions
     breaks_after: int | None = None  # characters after which the connection is cut
     asked: list[dict[str, Any]] = field(default_factory=list)
-    looked_at: list[str] = field(default_factory=list)  # prompts whose likeliest were asked
+    looked_at: list[str] = field(
+        default_factory=list
+    )  # prompts whose likeliest characters or words were asked
     dropped: int = 0  # completions that the page went away from
     address: str = ""
 
@@ -97,6 +102,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, {"lines": [number for number, line in each if line in self.fake.lines]})
         elif self.path == "/v1/read_as":
             self._json(200, {"read_as": self.fake.read_as})
+        elif self.path == "/v1/next_words":
+            self.fake.looked_at.append(body["prompt"])
+            words = [{"text": text, "probability": p} for text, p in self.fake.words.items()]
+            self._json(200, {"words": words})
         elif self.path == "/v1/completions" and body.get("logprobs"):
             self.fake.looked_at.append(body["prompt"])
             self._json(200, {"choices": [{"logprobs": {"top_logprobs": [self.fake.likeliest]}}]})

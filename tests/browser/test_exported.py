@@ -21,6 +21,7 @@ from charrnn.text.vocabulary import Vocabulary
 from tests.browser.steps import (
     LOOKS,
     OPTIONS,
+    click_character,
     highlighted,
     looks_right,
     open_options,
@@ -239,3 +240,18 @@ def test_options_for_the_text_do_what_they_do_in_python(chromium: Any, tmp_path:
         page.locator("#text").fill("Hm: ")
         texts = Model(model).generate(2000, "Hm: ", **OPTIONS)
         until(lambda: cards(page) == texts)
+
+
+def test_words_of_a_click_are_those_of_python(chromium: Any, tmp_path: Path) -> None:
+    model = counted()
+    with opened(chromium, written(tmp_path, model)) as page:
+        page.locator("#text").fill("What a mat!")
+        click_character(page, 8)
+        page.locator("#character-menu li").first.wait_for()
+        words = [word.text.strip() for word in Model(model).next_words("What a", 9)]
+        shown = page.locator("#character-menu b").all_inner_texts()
+        assert [text.strip("“…”") for text in shown if text.startswith("“")] == [
+            word for word in words if word not in ("mat", "")
+        ][: len([text for text in shown if text.startswith("“")])]
+        page.get_by_role("button", name="Characters").click()
+        page.get_by_role("button", name="Words").wait_for()

@@ -14,6 +14,7 @@ import pytest
 from charrnn.model import Model
 from tests.browser.steps import (
     OPTIONS,
+    click_character,
     highlighted,
     set_field,
     set_options,
@@ -100,6 +101,23 @@ def test_a_model_of_bytes(chromium: Any, real: Server) -> None:
         write(page, "é a")
         shown = "".join(page.locator("#alternatives .text").all_text_contents())
         assert set() < set(shown) <= set("a\n é\ufffd")
+
+
+def test_the_words_of_a_click_are_those_of_the_model(chromium: Any, real: Server) -> None:
+    with page_of(chromium, real, "counted") as page:
+        page.locator("#text").fill("What a mat!")
+        click_character(page, 8)
+        page.locator("#character-menu li").first.wait_for()
+        words = [word.text for word in MODELS["counted"].next_words("What a", 9)]
+        shown = page.locator("#character-menu b").all_inner_texts()
+        assert [name for name in map(name_word, words) if name != "“mat”"][:8] == shown
+
+
+def name_word(word: str) -> str:
+    """The name of a word or mark after a part of a word."""
+    names = {" ": "space", "\n": "line break"}
+    shown = word.strip() or word[-1]
+    return names.get(shown, f"“{'…' if word[0].isalpha() else ''}{shown}”")
 
 
 def test_options_for_the_text_reach_the_model(chromium: Any, real: Server) -> None:

@@ -274,14 +274,25 @@ def test_a_click_shows_the_others_and_one_branches(page: Any, server: FakeServer
     page.keyboard.press("Alt+2")
     page.keyboard.type(" And")
     click_character(page, 6)
+    page.get_by_text("“second” was 60 % likely").wait_for()
+    others = page.locator("#character-menu li").all_inner_texts()
+    assert [text.split() for text in others] == [["“,”", "20", "%"], ["“sad”", "5", "%"]]
+    page.get_by_role("button", name="“sad”").click()
+    assert text_of(page) == "Once sad And"  # what was typed stays
+    page.get_by_text("characters a second").wait_for()
+    page.keyboard.press("Control+z")
+    click_character(page, 6)
+    page.get_by_role("button", name="Characters").click()
     page.get_by_text("“e” was 61 % likely").wait_for()
-    assert server.looked_at == ["Once s"]
-    others = page.locator("#character-menu button").all_inner_texts()
+    assert server.looked_at == ["Once", "Once", "Once s"]
+    others = page.locator("#character-menu li").all_inner_texts()
     assert [text.split() for text in others] == [["space", "22", "%"], ["“a”", "5", "%"]]
     page.get_by_role("button", name="“a”").click()
-    assert text_of(page) == "Once sa And"  # what was typed stays
+    assert text_of(page) == "Once sa And"
     page.get_by_text("characters a second").wait_for()
-    assert [asked["prompt"] for asked in server.asked if "n" in asked] == ["Once", "Once sa"]
+    assert [asked["prompt"] for asked in server.asked if "n" in asked] == [
+        "Once", "Once sad", "Once sa",
+    ]  # fmt: skip
     page.keyboard.press("Alt+1")
     until(lambda: text_of(page) == "Once sa first words. And")
     press(page, "Control+z", "Control+z")
@@ -291,14 +302,30 @@ def test_a_click_shows_the_others_and_one_branches(page: Any, server: FakeServer
     page.keyboard.type("x")
     assert page.locator("#character-menu").is_hidden()
     open_options(page)
-    page.get_by_label("Click to change a character").uncheck()
+    page.get_by_label("Click to change a word").uncheck()
     page.keyboard.press("Escape")
     click_character(page, 6)
     page.wait_for_timeout(300)
     assert page.locator("#character-menu").is_hidden()
 
 
+def test_another_word_by_keyboard(page: Any, server: FakeServer) -> None:
+    page.locator("#alternatives-count").evaluate("field => { field.value = 1; }")
+    server.texts = [" end. "]
+    page.keyboard.type("The old")
+    page.keyboard.press("Control+.")
+    page.get_by_text("“old” was unlikely here").wait_for()
+    press(page, "ArrowDown", "ArrowDown", "Enter")
+    page.get_by_text("characters a second").wait_for()
+    assert (server.looked_at, text_of(page)) == (["The"], "The sad end.")
+    page.keyboard.press("Control+z")
+    assert text_of(page) == "The old"
+
+
 def test_another_character_by_keyboard(page: Any, server: FakeServer) -> None:
+    server.knows_words = False
+    page.reload()
+    page.locator("#model option").first.wait_for(state="attached")
     page.locator("#alternatives-count").evaluate("field => { field.value = 1; }")
     server.texts = ["e end. "]
     page.keyboard.type("The")

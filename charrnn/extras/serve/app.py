@@ -45,6 +45,7 @@ from charrnn.extras.serve.protocol import (
     ASCIIJSONResponse,
     CompletionRequest,
     JSONRoute,
+    NextWordsRequest,
     Refusal,
     TextRequest,
     make_error_response,
@@ -204,11 +205,15 @@ async def create_completion(answer: Annotated[Answer, Depends(_start_answer)]) -
     return StreamingResponse(answer.stream(), headers=headers, media_type="text/event-stream")
 
 
+def _check_length(request: Request, name: str, text: str) -> None:
+    limit = request.app.state.options.max_prompt
+    if len(text) > limit:
+        raise InputError(f"{name}: has {len(text):,} characters; at most {limit:,} are allowed")
+
+
 async def _open_text(request: Request, body: TextRequest) -> AsyncIterator[ServedModel]:
     """Return the model of a request, which has a place in the queue."""
-    limit = request.app.state.options.max_prompt
-    if len(body.text) > limit:
-        raise InputError(f"text: has {len(body.text):,} characters; at most {limit:,} are allowed")
+    _check_length(request, "text", body.text)
     served = await _get_model(request, body.model)
     with _take_places(request, 1):
         yield served
@@ -254,6 +259,18 @@ async def list_known_lines(served: ModelForText, body: TextRequest) -> Response:
 async def list_replacements(served: ModelForText, body: TextRequest) -> Response:
     """List the characters that the model does not know, each with its replacement."""
     return await _respond(served, served.find_replacements(body.text))
+
+
+@routes.post("/v1/next_words")
+async def list_next_words(request: Request, body: NextWordsRequest) -> Response:
+    """List the likeliest next words and marks after a prompt, with their probabilities.
+
+    After a part of a word, they are its possible ends.
+    """
+    _check_length(request, "prompt", body.prompt)
+    served = await _get_model(request, body.model)
+    with _take_places(request, 1):
+        return await _respond(served, served.find_next_words(body.prompt, body.k))
 
 
 async def check_health() -> dict[str, str]:

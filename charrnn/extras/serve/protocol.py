@@ -153,6 +153,14 @@ class TextRequest(RequestBody):
     model: str | None = Field(default=None, description="one of /v1/models; null: the first")
 
 
+class NextWordsRequest(RequestBody):
+    """The body of `POST /v1/next_words`."""
+
+    prompt: str = ""
+    k: int = Field(default=5, ge=1, le=50, description="number of words, at most")
+    model: str | None = Field(default=None, description="one of /v1/models; null: the first")
+
+
 _RETRY_LATER = {"Retry-After": "1"}
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: _RETRY_LATER, 503: _RETRY_LATER}
 

@@ -26,6 +26,7 @@ from charrnn.extras.serve.completion_job import (
     CompletionJob,
     CompletionTask,
     Job,
+    Prompt,
     PromptCache,
     PromptTask,
     Score,
@@ -43,6 +44,7 @@ Item = TypeVar("Item", PromptTask, CompletionTask)
 
 _BLOCKS_SECONDS = _READING_SECONDS = 0.02  # the time for blocks and for prompts in a round
 _MAX_READ_STEPS = 64  # characters of a prompt per call; they take 2 ms with a 2 x 256 network
+_BLOCK_STEPS = 16  # characters of a prompt per block
 _MAX_CHUNK = 256  # characters per stream and round
 _MAX_LOGITS = 1 << 24  # numbers that are kept to compute scores, 64 MB
 
@@ -93,6 +95,17 @@ class Scheduler:
         if isinstance(result, Exception):
             raise result
         return result
+
+    def read_prompt(self, prompt: Prompt) -> Generator[None, None, State]:
+        """Return the state before the last character of a prompt. Run it in a job's blocks."""
+        ids, state, start = prompt.input_ids[:-1], prompt.state, 0
+        if (prefix := self._cache.find_longest_prefix(ids)) is not None:
+            start, state = prefix
+        for place in range(start, len(ids), _BLOCK_STEPS):
+            state = self._reader.advance(ids[None, place : place + _BLOCK_STEPS], state)
+            yield
+        self._cache.add(ids, state)
+        return state
 
     def submit(self, job: Job) -> None:
         """Add a job, which joins at the next round."""

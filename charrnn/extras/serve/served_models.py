@@ -18,6 +18,7 @@ from charrnn.extras.serve.downloads import list_files
 from charrnn.extras.serve.protocol import Refusal, as_json
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
+from charrnn.generation.next_words import search_next_words
 from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import Trained, find_known_words
 from charrnn.options.datasets import SPLITS
@@ -141,6 +142,22 @@ class ServedModel:
             parts.append(as_json(found)[1:-1])
             yield
         return b'{"read_as":{' + b",".join(filter(None, parts)) + b"}}"
+
+    def find_next_words(self, text: str, k: int) -> Generator[None, None, bytes]:
+        """Return the k likeliest next words and marks after a prompt, as JSON."""
+        prepared = yield from self.prepare_prompt(text, needs_positions=False)
+        state = yield from self.scheduler.read_prompt(prepared)
+        step = self._sampler.reader.step
+        logits, state = step(prepared.input_ids[-1:], state)
+        found = yield from search_next_words(step, self.vocabulary, logits, state, k)
+        words = [{"text": self._decode(text), "probability": share} for text, share in found]
+        return as_json({"words": words})
+
+    def _decode(self, text: str) -> str:
+        """Return a text of this vocabulary as characters."""
+        if not self.vocabulary.is_bytes:
+            return text
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
     def to_card(self) -> dict[str, Any]:
         """Return the model's entry in the list of /v1/models."""

@@ -71,6 +71,7 @@ def test_texts_and_completions_share_a_bounded_queue(models: Path) -> None:
             until(is_full)
             for path, body in {
                 "/v1/completions": SHORT, "/v1/copied": LONG, "/v1/lines": LONG,
+                "/v1/next_words": {},
             }.items():  # fmt: skip
                 refused = http.post(path, json=body)
                 assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
@@ -142,3 +143,37 @@ def test_copied_passages_are_those_of_a_plain_search(http: Any) -> None:
             text = "".join(CORPUS[start : start + numbers.randint(10, 40)] for start in starts)
             answer = http.post("/v1/copied", json={"text": text, "model": name})
             assert json.loads(answer.content)["ranges"] == find_copied_plainly(text, model)
+
+
+def test_next_words_are_those_of_the_model(http: Any) -> None:
+    for prompt in ("", "The", "The ", "It was a dark and stormy night; " * 40, "café"):
+        answer = http.post("/v1/next_words", json={"prompt": prompt, "k": 8}).json()
+        expected = MODEL.next_words(prompt.replace("é", "e"), 8)
+        assert [word["text"] for word in answer["words"]] == [word for word, _ in expected]
+        shares = [word["probability"] for word in answer["words"]]
+        assert shares == pytest.approx([share for _, share in expected], rel=1e-4)
+    assert http.post("/v1/next_words", json={"prompt": "é", "model": "bytes"}).json()["words"]
+    for name, value in (("prompt", "x" * 100_001), ("k", 51), ("k", 0)):
+        refused = http.post("/v1/next_words", json={name: value})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, name)
+
+
+def test_next_words_delay_no_completion_and_end_with_their_clients(models: Path) -> None:
+    slow = (
+        "import time\n"
+        "from charrnn.generation.engines import StepEngine\n"
+        "step = StepEngine.step\n"
+        "StepEngine.step = lambda *given: time.sleep(0.05) or step(*given)"
+    )
+    asked = request_of({"prompt": "The", "k": 50}, "/v1/next_words")
+    options = ["streams=1", "max_queue=30", "drain_seconds=0"]
+    with serving_main(models, *options, patch=slow) as (server, http), ExitStack() as stack:
+        measure_completion(http)
+        for _ in range(20):
+            stack.enter_context(server.connected(asked))
+        time.sleep(0.3)  # until they have come
+        assert measure_completion(http) < 1.5
+        stack.close()
+        start = time.monotonic()
+        assert http.post("/v1/next_words", json={"prompt": "The", "k": 1}).is_success
+        assert time.monotonic() - start < 1.5

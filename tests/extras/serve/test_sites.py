@@ -21,6 +21,7 @@ ROUTES = {
     "/v1/completions": {"prompt": "A", "max_tokens": 1},
     "/v1/copied": {"text": "A"},
     "/v1/read_as": {"text": "A"},
+    "/v1/next_words": {"prompt": "A"},
 }
 ASKED = {
     "Access-Control-Request-Method": "POST",

@@ -1,22 +1,30 @@
-/** A menu of the likeliest characters at a place; the text branches at the chosen character. */
+/** A menu of the likeliest words or characters at a place; the text branches at the chosen one. */
 
 import { selectPrompt } from "./generation.js";
+import { findWordPlace, isWordEnd } from "./word-place.js";
 
-const MAX_SHOWN = 8; // characters in the menu
+const MAX_SHOWN = 8; // words or characters in the menu
 const GAP = 6; // pixels between the character and the menu
 
 export class CharacterMenu {
   /**
-   * @param {HTMLElement} panel  A popover with a `p` and a `ul`.
+   * @param {HTMLElement} panel  A popover with a `p`, a `ul` and a button that changes the unit.
    * @param {import("./writer.js").Writer} writer
-   * @param {object} page  Has `draft`, `editor`, `settings` and `branch(place, character)`.
+   * @param {object} page  Has `draft`, `editor`, `settings` and `branch(start, end, choice)`.
    */
   constructor(panel, writer, page) {
     this.panel = panel;
     this.writer = writer;
     this.page = page;
+    this.place = 0; // of the character for which the menu is open
+    this.offersWords = false; // and not characters
     this.title = panel.querySelector("p");
     this.list = panel.querySelector("ul");
+    this.change = panel.querySelector("ul ~ button");
+    this.change.addEventListener("click", () => {
+      this.offersWords = !this.offersWords;
+      page.reportFailure(this.#show());
+    });
     page.draft.onChange(() => this.close());
     panel.addEventListener("keydown", (event) => {
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -30,51 +38,68 @@ export class CharacterMenu {
   }
 
   /**
-   * Show the menu for the character at a place.
+   * Show the words for the place of a character; if the model knows no words, the characters.
    *
    * @param {boolean} byKey  Whether to focus the first entry.
    */
   async open(place, byKey) {
-    const { draft, editor, settings } = this.page;
-    const { text } = draft;
+    const { draft: { text }, settings } = this.page;
     place -= /[\udc00-\udfff]/.test(text[place] ?? "") ? 1 : 0; // the second half of an emoji
     if (place < 0 || place >= text.length) return;
-    const prompt = selectPrompt(text, place);
-    const likeliest = await this.writer.findLikeliest(settings.chosenModel, prompt);
-    if (draft.text !== text || likeliest.length === 0) return;
-    const current = String.fromCodePoint(text.codePointAt(place));
-    const listed = likeliest.find((character) => character.text === current);
-    const bits = draft.getMarks(place, place + 1).bits[0];
-    const probability = listed ? Math.exp(listed.logprob) : 2 ** -bits;
-    this.title.textContent = isNaN(probability)
-      ? `${nameCharacter(current)} was unlikely here`
-      : `${nameCharacter(current)} was ${formatPercent(probability)} likely`;
-    const others = likeliest.filter((character) => character !== listed).slice(0, MAX_SHOWN);
-    this.list.replaceChildren(...others.map((character) => this.#makeItem(place, character)));
-    this.panel.showPopover();
-    this.#moveTo(editor.mirror.findBox(place));
-    if (byKey) this.#moveFocus(1);
+    this.place = place;
+    this.offersWords = settings.knowsWords;
+    if (await this.#show() && byKey) this.#moveFocus(1);
   }
 
-  #makeItem(place, character) {
+  /** Show what is likeliest at the place. Return whether there is something to show. */
+  async #show() {
+    const { draft, editor, settings } = this.page;
+    const { place, writer, offersWords } = this;
+    const { text } = draft;
+    const end = place + String.fromCodePoint(text.codePointAt(place)).length;
+    const [from, to] = offersWords ? findWordPlace(text, place) : [place, end];
+    const prompt = selectPrompt(text, from);
+    const likeliest = await (offersWords ? writer.findNextWords(settings.chosenModel, prompt)
+      : writer.findLikeliest(settings.chosenModel, prompt));
+    if (draft.text !== text || likeliest.length === 0) return false;
+    const current = text.slice(from, to);
+    const listed = likeliest.find((choice) => choice.text === current);
+    const bits = draft.getMarks(from, to).bits.reduce((sum, value) => sum + value, 0);
+    const probability = listed ? Math.exp(listed.logprob) : 2 ** -bits;
+    this.title.textContent = isNaN(probability)
+      ? `${nameText(current)} was unlikely here`
+      : `${nameText(current)} was ${formatPercent(probability)} likely`;
+    const others = likeliest.filter((choice) => choice !== listed).slice(0, MAX_SHOWN);
+    this.list.replaceChildren(...others.map((choice) => {
+      const name = nameText(choice.text, offersWords && isWordEnd(prompt, choice.text) ? "…" : "");
+      return this.#makeItem(name, choice, () => this.page.branch(from, to, choice));
+    }));
+    this.change.textContent = offersWords ? "Characters" : "Words";
+    this.change.hidden = !settings.knowsWords;
+    this.panel.showPopover();
+    this.#moveTo(editor.mirror.findBox(place));
+    return true;
+  }
+
+  #makeItem(name, { logprob }, choose) {
     const item = document.createElement("li");
     const button = item.appendChild(document.createElement("button"));
-    const [name, bar, percent] = ["b", "i", "span"].map((tag) =>
+    const [label, bar, percent] = ["b", "i", "span"].map((tag) =>
       button.appendChild(document.createElement(tag)));
-    const probability = Math.exp(character.logprob);
+    const probability = Math.exp(logprob);
     button.className = "quiet";
-    name.textContent = nameCharacter(character.text);
+    label.textContent = name;
     percent.textContent = formatPercent(probability);
     bar.appendChild(document.createElement("i")).style.width = `${100 * probability}%`;
     button.addEventListener("click", () => {
       this.close();
-      this.page.branch(place, character);
+      choose();
     });
     return item;
   }
 
   #moveFocus(step) {
-    const buttons = [...this.list.querySelectorAll("button")];
+    const buttons = [...this.panel.querySelectorAll("button:not([hidden])")];
     const index = buttons.indexOf(document.activeElement) + step;
     buttons.at(index % buttons.length)?.focus();
   }
@@ -92,9 +117,10 @@ export class CharacterMenu {
 
 export const NAMES = { " ": "space", "\n": "line break", "\t": "tab" };
 
-/** Return a character as the page shows it. */
-export function nameCharacter(character) {
-  return NAMES[character] ?? `“${character}”`;
+/** Return a character, or a word without the blank before it, as the page shows it. */
+export function nameText(text, before = "") {
+  const shown = text.trim() || text.at(-1);
+  return NAMES[shown] ?? `“${before}${shown}”`;
 }
 
 /** Return a probability as the page shows it. */

@@ -2,7 +2,7 @@
 
 import { Alternatives } from "./alternatives.js";
 import { Annotations } from "./annotations.js";
-import { CharacterMenu, formatPercent, nameCharacter, NAMES } from "./character-menu.js";
+import { CharacterMenu, formatPercent, nameText, NAMES } from "./character-menu.js";
 import { Draft, Passage } from "./draft.js";
 import { Editor } from "./editor.js";
 import { draftToJson, saveFile } from "./files.js";
@@ -282,17 +282,23 @@ class Page {
   }
 
   async openCharacterMenu(place, { byKey = false } = {}) {
-    await this.characterMenu.open(place, byKey).catch((error) => this.fail(error));
+    await this.reportFailure(this.characterMenu.open(place, byKey));
   }
 
-  /** Replace the model's text from a place on by another character, and continue after it. */
-  branch(place, { text, logprob }) {
+  /** Wait for a promise, and show its error. */
+  async reportFailure(promise) {
+    await promise.catch((error) => this.fail(error));
+  }
+
+  /** Replace a word or character, and the model's text after it, and continue after the choice. */
+  branch(place, end, { text, logprob }) {
     const { draft, generation } = this;
     if (generation.anchor !== null) generation.dismiss();
-    let end = place + String.fromCodePoint(draft.text.codePointAt(place)).length;
     while (end < draft.text.length && !isNaN(draft.passage.bits[end])) end++;
     const step = {};
-    draft.replace(place, end, Passage.fromCharacters([{ text, logprob }]), step);
+    const characters = [...text]; // of which only the product of the probabilities is known
+    draft.replace(place, end, Passage.fromCharacters(characters.map((character) =>
+      ({ text: character, logprob: logprob / characters.length }))), step);
     clearTimeout(this.suggestTimer);
     this.editor.select(place + text.length);
     this.focusText();
@@ -387,9 +393,9 @@ class Page {
   showCharacter() {
     const { text } = this.draft;
     const place = this.editor.caret - 1;
-    const last = [...text.slice(Math.max(0, place - 1), place + 1)].at(-1); // emoji have two units
+    const last = [...text.slice(Math.max(0, place - 1), place + 1)].at(-1) ?? ""; // emoji have two units
     const probability = 2 ** -this.draft.getMarks(place, place + 1).bits[0];
-    const message = `${nameCharacter(last)} was ${formatPercent(probability)} likely`;
+    const message = `${nameText(last)} was ${formatPercent(probability)} likely`;
     find("#character").textContent = isNaN(probability) ? "" : message;
   }
 

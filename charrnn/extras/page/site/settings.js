@@ -60,7 +60,7 @@ export class Settings {
   /** Show the options of the chosen model, and set those that the reader has not set. */
   setModelDefaults() {
     const card = this.cards.get(this.chosenModel);
-    this.#find("new-words-choice").hidden = !card?.knows_words;
+    this.#find("new-words-choice").hidden = !this.knowsWords;
     this.setDefault("lists", card?.is_list);
     this.setDefault("even", card?.is_code);
   }
@@ -121,12 +121,17 @@ export class Settings {
     return this.model.value || undefined;
   }
 
+  /** Whether the chosen model knows words. */
+  get knowsWords() {
+    return Boolean(this.cards?.get(this.chosenModel)?.knows_words);
+  }
+
   /** Whether to tint typed text, too. */
   get scoresTyped() {
     return this.#find("show-typed").checked;
   }
 
-  /** Whether a click on a character opens the menu of other characters. */
+  /** Whether a click on a character opens the menu of other words. */
   get opensCharacterMenu() {
     return this.#find("show-others").checked;
   }

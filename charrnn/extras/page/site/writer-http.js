@@ -4,6 +4,7 @@ import { loadToken, storeToken } from "./storage.js";
 import { WriterError } from "./writer.js";
 
 const LIKELIEST = 20; // characters to request at a place
+const WORDS = 9; // words to request at a place
 
 /** @returns {import("./writer.js").Writer} */
 export function createHttpWriter() {
@@ -89,6 +90,12 @@ export function createHttpWriter() {
         .filter(([text]) => !text.startsWith("bytes:")) // a part of a character
         .map(([text, logprob]) => ({ text, logprob }))
         .sort((a, b) => b.logprob - a.logprob);
+    },
+
+    async findNextWords(model, prompt) {
+      const response = await request("v1/next_words", { body: { model, prompt, k: WORDS } });
+      const { words } = await response.json();
+      return words.map(({ text, probability }) => ({ text, logprob: Math.log(probability) }));
     },
 
     async findReplacements(model, characters) {

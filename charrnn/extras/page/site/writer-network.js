@@ -3,10 +3,12 @@
 import { Uniforms } from "./network/random.js";
 import { STRIDE } from "./network/sampler.js";
 import { computeLogProb, rankIds } from "./network/draw.js";
+import { findNextWords } from "./network/next-words.js";
 import { Slices } from "./slices.js";
 import { WriterError } from "./writer.js";
 
 const LIKELIEST = 20; // characters to return at a place
+const WORDS = 9; // words to return at a place
 const PIECE = 32; // characters of a continuation before the next one continues
 
 /**
@@ -84,6 +86,15 @@ export function createNetworkWriter(sampler, lines) {
       return [...rankIds(logits).subarray(0, LIKELIEST)]
         .map((id) => ({ text: vocabulary.characters[id], logprob: computeLogProb(logits, id) }))
         .filter(({ text: character }) => character.isWellFormed()); // without parts of characters
+    },
+
+    async findNextWords(_, text) {
+      const ids = vocabulary.fit(text).flatMap((character) => character.ids);
+      const { last, state } = await read(ids, new Slices(), new AbortController().signal);
+      if (last === null) return [];
+      const { network } = sampler;
+      return findNextWords(network, vocabulary, network.step(last, state), state, WORDS)
+        .map((word) => ({ text: vocabulary.join(word.text), logprob: Math.log(word.probability) }));
     },
 
     async findReplacements(_, characters) {

@@ -51,6 +51,8 @@
  *   of a text, each with its probability after the text before it.
  * @property {(model: string, text: string) => Promise<Character[]>} findLikeliest  Returns the
  *   likeliest characters after a text, the likeliest first.
+ * @property {(model: string, text: string) => Promise<Character[]>} findNextWords  Returns the
+ *   likeliest words and marks after a text, the likeliest first, as `Model.next_words` in Python.
  * @property {(model: string, characters: string[]) => Promise<Record<string, string | null>>}
  *   findReplacements  Returns the replacements of unknown characters: other characters, "" if the
  *   model skips them, or null if it refuses a text with them.

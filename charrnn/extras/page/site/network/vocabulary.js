@@ -104,6 +104,13 @@ export class Vocabulary {
     return Array.from(ids, (id) => this.characters[id]).join("");
   }
 
+  /** Return the text whose characters in this vocabulary are these, the reverse of `split`. */
+  join(characters) {
+    const decode = this.makeDecoder();
+    const ids = Array.from(characters, (character) => this.ids.get(character));
+    return ids.map((id, place) => decode(id, place === ids.length - 1)).join("");
+  }
+
   /** Return a text as characters of this vocabulary: with a vocabulary of bytes, its bytes. */
   split(text) {
     if (!this.isBytes) return text;
