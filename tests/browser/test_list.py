@@ -30,21 +30,20 @@ def test_entries_are_written_starred_kept_and_saved(
         page.get_by_role("button", name="Save", exact=True).click()
         return save(page, how, tmp_path / "list").read_bytes().decode()
 
-    server.texts = ["tea", "deep sea", "tea ", 'a "rose", red']
-    server.lines = ("dark deep sea",)
+    server.texts = ["tea", "deep sea", "tea ", 'a "rose", red', "sea", "moss"]
+    server.lines = ("dark sea", "dark moss")
     page.get_by_role("switch", name="List").check()
     page.get_by_label("Start of each entry").fill("dark ")
-    write_list(page, "3 entries, 1 from the training text")
+    write_list(page, "3 entries; 2 lines of the training text left out")
     asked = server.asked[0]
     assert (asked["prompt"], asked["stop"], asked["n"]) == ("dark ", "\n", 50)
     assert asked["min_p"] == server.sampling["min_p"]
     assert entries(page) == ["dark tea", "dark deep sea", 'dark a "rose", red']
-    assert page.locator("#list s").all_inner_texts() == ["dark deep sea"]
 
     page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_text("All new entries (2): none is starred").wait_for()
+    page.get_by_text("All entries (3): none is starred").wait_for()
     page.keyboard.press("Escape")
-    assert saved("Save as text") == 'dark tea\ndark a "rose", red\n'
+    assert saved("Save as text") == 'dark tea\ndark deep sea\ndark a "rose", red\n'
     page.locator("#list li button").first.focus()  # by keyboard from here on
     press(page, "ArrowRight", "Space", "End", "Space", "Home", "Tab")
     starred = page.get_by_role("button", pressed=True)
@@ -53,11 +52,9 @@ def test_entries_are_written_starred_kept_and_saved(
     page.get_by_label("Sort").select_option("A to Z")
     assert entries(page) == ['dark a "rose", red', "dark deep sea", "dark tea"]
     assert saved("Save as text") == 'dark a "rose", red\ndark deep sea\n'
-    page.get_by_label("Hide lines of the training text").check()
     assert saved("Save as CSV") == (
-        'entry,starred,in the training text\r\n"dark a ""rose"", red",true,false\r\n'
+        'entry,starred\r\n"dark a ""rose"", red",true\r\n"dark deep sea",true\r\n'
     )
-    page.get_by_label("Hide lines of the training text").uncheck()
     page.get_by_label("Sort").select_option("as written")
 
     server.texts, server.lines = ["tea", "sky"], None
@@ -132,10 +129,10 @@ def test_the_list_stops_and_the_text_stays(page: Any, server: FakeServer) -> Non
     assert entries(page) == []
     until(lambda: server.dropped == 1)
     server.delay, server.texts, server.lines = 0, ["la"], ("la",)  # nothing of it is worth saving
-    write_list(page, "1 entries, 1 from the training text")
+    write_list(page, "No entries; 1 line of the training text left out")
     page.get_by_role("button", name="Save", exact=True).click()
     assert page.get_by_role("button", name="Save as text").is_disabled()
-    assert page.get_by_role("button", name="Empty the list").is_enabled()
+    assert page.get_by_role("button", name="Empty the list").is_disabled()
     page.keyboard.press("Escape")
     server.refusal = (400, "n: 50 completions; this server allows at most 8")
     page.keyboard.press("Control+Enter")
@@ -150,7 +147,7 @@ def test_it_is_accessible_and_nothing_is_cut_off(page: Any, server: FakeServer) 
     server.lines = (server.texts[3],)
     page.get_by_role("switch", name="List").check()
     looks_right(page)
-    write_list(page, "40 entries, 1 from the training text")
+    write_list(page, "39 entries; 1 line of the training text left out")
     page.locator("#list li button").nth(1).click()
     looks_right(page, "#continue")
     page.get_by_role("button", name="Save", exact=True).click()

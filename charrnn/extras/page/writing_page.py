@@ -36,7 +36,7 @@ def make_writing_page(
     Args:
         title: None: the name of the training text.
         licence: the line at the bottom of the page.
-        text: the training text. The page marks lines that it contains in new lists.
+        text: the training text. The page leaves its lines out of new lists.
     """
     model_facts, counts = chosen.model.facts, chosen.model.counts
     title = title or get_corpus_name(model_facts) or "charrnn"

@@ -82,8 +82,8 @@ function toDraft({ name, pieces }) {
 }
 
 function toList({ name, entries }) {
-  const known = entries.map(({ text, isStarred, inText }) =>
-    ({ text: String(text), isStarred: isStarred === true, inText: inText ?? null }));
+  const known = entries.map(({ text, isStarred }) =>
+    ({ text: String(text), isStarred: isStarred === true }));
   return { name: String(name), entries: known };
 }
 

@@ -21,12 +21,11 @@ const ORDERS = {
  * @typedef {object} Entry
  * @property {string} text
  * @property {boolean} isStarred
- * @property {boolean | null} inText  Whether it is a line of the training text; null if unknown.
  */
 
 export class List {
   /**
-   * @param {HTMLElement} region  Has an `ol` and the fields that sort and filter it.
+   * @param {HTMLElement} region  Has an `ol` and the field that sorts it.
    * @param {import("./writer.js").Writer} writer
    * @param {object} page  Has `settings`, `say(message)`, `fail(error)` and `showState()`.
    */
@@ -73,6 +72,7 @@ export class List {
     const liked = this.entries.filter((entry) => likesStarred && entry.isStarred)
       .map(({ text }) => text);
     const enough = liked.length ? wanted * CANDIDATES : wanted;
+    const leftOut = new Set(); // new texts that are lines of the training text
     let kept = []; // of the new items
     let { logit_bias } = request;
     this.page.say(`Writing ${wanted} entries …`);
@@ -87,13 +87,14 @@ export class List {
         if (signal.aborted) break;
         const starred = [...oldItems].filter(([{ isStarred }]) => isStarred);
         const seen = new Set([...starred, ...newItems].map(([{ text }]) => text));
-        const unseen = [...texts.entries()].filter(([, text]) => !seen.has(text));
+        const isKnown = (index) => trainingLines?.has(index);
+        for (const text of texts.filter((_, index) => isKnown(index))) leftOut.add(text);
+        const unseen = texts.filter((text, index) => !seen.has(text) && !isKnown(index));
         if (liked.length && !newItems.size && texts.length) { // written without biases
           logit_bias = { ...makeBiases(liked, texts), ...logit_bias };
         }
-        for (const [index, text] of unseen.slice(0, enough - newItems.size)) {
-          const inText = trainingLines && trainingLines.has(index);
-          const entry = { text, isStarred: false, inText };
+        for (const text of unseen.slice(0, enough - newItems.size)) {
+          const entry = { text, isStarred: false };
           newItems.set(entry, makeItem(entry));
         }
         useless = unseen.length ? 0 : useless + n;
@@ -107,7 +108,7 @@ export class List {
     this.page.showState();
     if (failure) this.page.fail(failure);
     else if (signal.aborted) this.page.say("Stopped.");
-    else this.page.say(describe(kept.map(([entry]) => entry)));
+    else this.page.say(describe(kept.length, leftOut.size));
   }
 
   stop() {
@@ -119,24 +120,21 @@ export class List {
     this.#setItems(new Map());
   }
 
-  /** Show the visible entries in the chosen order. */
+  /** Show the entries in the chosen order. */
   show() {
-    const visible = this.#selectVisible();
     const focused = this.list.querySelector(":focus");
-    this.list.replaceChildren(...visible.map((entry) => this.items.get(entry)));
+    this.list.replaceChildren(...this.#sortEntries().map((entry) => this.items.get(entry)));
     this.region.querySelector("#list-empty").hidden = this.items.size > 0;
     this.#setTabStop(this.list.querySelector("button"));
     focused?.focus({ preventScroll: true }); // replaceChildren removed the focus
   }
 
-  /** Return the entries to save: the starred ones or, without stars, all that are new. */
+  /** Return the entries to save: the starred ones or, without stars, all. */
   selectToSave() {
-    const visible = this.#selectVisible();
-    const starred = visible.filter(({ isStarred }) => isStarred);
+    const entries = this.#sortEntries();
+    const starred = entries.filter(({ isStarred }) => isStarred);
     if (starred.length) return { entries: starred, note: `Starred entries (${starred.length})` };
-    const entries = visible.filter(({ inText }) => !inText);
-    const name = entries.length < visible.length ? "All new entries" : "All entries";
-    return { entries, note: `${name} (${entries.length}): none is starred` };
+    return { entries, note: `All entries (${entries.length}): none is starred` };
   }
 
   get text() {
@@ -148,9 +146,9 @@ export class List {
   }
 
   saveCsv() {
-    const rows = this.selectToSave().entries.map(({ text, isStarred, inText }) =>
-      [`"${text.replaceAll('"', '""')}"`, isStarred, inText ?? ""]);
-    const lines = [["entry", "starred", "in the training text"], ...rows];
+    const rows = this.selectToSave().entries.map(({ text, isStarred }) =>
+      [`"${text.replaceAll('"', '""')}"`, isStarred]);
+    const lines = [["entry", "starred"], ...rows];
     const text = lines.map((row) => `${row.join(",")}\r\n`).join("");
     saveFile(`${this.collection.name}.csv`, text, "text/csv");
   }
@@ -177,10 +175,8 @@ export class List {
     this.page.fail(new Error("This browser cannot store the list: save it as a file."));
   }
 
-  #selectVisible() {
-    const { order, hidesTrainingLines } = this.page.settings;
-    const visible = this.entries.filter(({ inText }) => !(inText && hidesTrainingLines));
-    return visible.toSorted(ORDERS[order]);
+  #sortEntries() {
+    return this.entries.toSorted(ORDERS[this.page.settings.order]);
   }
 
   #toggleStar(button) {
@@ -214,17 +210,12 @@ export class List {
 }
 
 /** @param {Entry} entry */
-function makeItem({ text, isStarred, inText }) {
+function makeItem({ text, isStarred }) {
   const item = document.createElement("li");
   const button = item.appendChild(document.createElement("button"));
   button.ariaPressed = String(isStarred);
   button.tabIndex = -1;
-  button.appendChild(document.createElement(inText ? "s" : "span")).textContent = text;
-  if (inText) {
-    const note = button.appendChild(document.createElement("span"));
-    note.className = "hidden";
-    note.textContent = ", from the training text";
-  }
+  button.appendChild(document.createElement("span")).textContent = text;
   return item;
 }
 
@@ -235,8 +226,7 @@ function selectNearest(items, liked, count) {
   return [...items].sort((a, b) => rate(b) - rate(a)).slice(0, count);
 }
 
-function describe(entries) {
-  if (!entries.length) return "The model wrote no entries.";
-  const fromText = entries.filter(({ inText }) => inText).length;
-  return `${entries.length} entries${fromText ? `, ${fromText} from the training text` : ""}`;
+function describe(count, leftOut) {
+  const lines = `${leftOut} ${leftOut === 1 ? "line" : "lines"} of the training text left out`;
+  return `${count || "No"} entries${leftOut ? `; ${lines}` : ""}`;
 }

@@ -111,11 +111,6 @@ export class Settings {
     return this.#find("like-starred").checked;
   }
 
-  /** Whether the list hides lines of the training text. */
-  get hidesTrainingLines() {
-    return this.#find("hide-known").checked;
-  }
-
   /** The chosen model; undefined while no models are known, which asks for the first. */
   get chosenModel() {
     return this.model.value || undefined;
