@@ -185,12 +185,12 @@ def test_a_long_draft_is_shown_at_the_cursor(page: Any, server: FakeServer) -> N
     assert ("A line of the draft.\n" * 2000).endswith(prompt)
     wrong = page.evaluate(
         """async () => {
-            const { selectPrompt } = await import("/page/generation.js");
+            const { selectBefore } = await import("/page/prompt.js");
             const units = Array.from({length: 30000}, (_, i) => String.fromCharCode(32 + i));
             const text = units.join("");
             const starts = new Set();
             for (let place = 0; place <= text.length; place += 7) {
-                const prompt = selectPrompt(text, place);
+                const prompt = selectBefore(text, place);
                 const start = place - prompt.length;
                 if (prompt !== text.slice(start, place)) return "not the text before";
                 if (prompt.length > 8192) return "too long";
@@ -204,6 +204,41 @@ def test_a_long_draft_is_shown_at_the_cursor(page: Any, server: FakeServer) -> N
     room = page.locator(".room")
     from_end = "room => room.scrollHeight - room.clientHeight - room.scrollTop"
     assert room.evaluate(from_end) < 100
+
+
+def test_a_text_is_read_first_and_kept_with_the_draft(page: Any, server: FakeServer) -> None:
+    def read_first(text: str) -> None:
+        page.get_by_role("button", name="Options").click()
+        page.get_by_label("Read this first").fill(text)
+        page.keyboard.press("Escape")
+
+    server.score_of = lambda prompt: -1.0
+    page.locator("#show-typed").evaluate("box => box.click()")
+    page.locator("#text").fill("It was old.")
+    read_first("A ship.")
+    page.locator("#text").evaluate("field => field.setSelectionRange(2, 2)")
+    continue_text(page)
+    click_character(page, 4)
+    page.locator("#character-menu li").first.wait_for()
+    page.keyboard.press("Escape")
+    scored = [asked["prompt"] for asked in server.asked if asked.get("echo")]
+    assert next(a["prompt"] for a in server.asked if "n" in a) == "A ship.\nIt"
+    assert server.looked_at == ["A ship.\nIt"]  # before the word “was”
+    assert "A ship.\nIt first words. was old." in scored  # to sort
+    until(lambda: "A ship.\nIt was old." in [a["prompt"] for a in server.asked])  # to tint
+    page.reload()
+    page.locator("#model option").first.wait_for(state="attached")
+    assert page.locator("#read-first").input_value() == "A ship."
+    page.locator("#shelf-toggle").click()
+    page.get_by_role("button", name="New draft").click()
+    assert page.locator("#read-first").input_value() == ""
+    read_first("x" * 4000)
+    page.locator("#text").fill("y" * 9000)
+    server.asked.clear()
+    continue_text(page)
+    prompt = next(asked["prompt"] for asked in server.asked if "n" in asked)
+    assert 6000 < len(prompt) <= 8192
+    assert prompt == "x" * 4000 + "\n" + "y" * (len(prompt) - 4001)
 
 
 def test_what_goes_on_from_another_text_cannot_be_taken(page: Any, server: FakeServer) -> None:

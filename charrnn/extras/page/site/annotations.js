@@ -1,5 +1,6 @@
 /** Mark the copied parts of the draft, its unknown characters, and the surprise of typed text. */
 import { Passage } from "./draft.js";
+import { makePrompt } from "./prompt.js";
 
 const HEADING = /^[^\n]{1,40}:[ \t]*\n?|\n/gm; // a speaker's name, or an empty line
 const SHORTEST_COPY = 20; // characters outside of headings
@@ -56,12 +57,12 @@ export class Annotations {
     }
     if (settings.scoresTyped) {
       await this.#annotate(SCORED, async (text, start, end) => {
-        const from = Math.max(0, start - WARM_UP);
-        const scored = await this.writer.score(model, text.slice(from, end));
+        const before = makePrompt(draft, start, WARM_UP);
+        const scored = await this.writer.score(model, before + text.slice(start, end));
         const { bits } = Passage.fromCharacters(scored);
         return () => {
-          if (!settings.scoresTyped || bits.length !== end - from) return;
-          draft.typedBits.set(bits.subarray(start - from), start);
+          if (!settings.scoresTyped || bits.length !== before.length + end - start) return;
+          draft.typedBits.set(bits.subarray(before.length), start);
         };
       });
     }

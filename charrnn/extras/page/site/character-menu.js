@@ -1,6 +1,6 @@
 /** A menu of the likeliest words or characters at a place; the text branches at the chosen one. */
 
-import { selectPrompt } from "./generation.js";
+import { makePrompt } from "./prompt.js";
 import { findWordPlace, isWordEnd } from "./word-place.js";
 
 const MAX_SHOWN = 8; // words or characters in the menu
@@ -58,7 +58,7 @@ export class CharacterMenu {
     const { text } = draft;
     const end = place + String.fromCodePoint(text.codePointAt(place)).length;
     const [from, to] = offersWords ? findWordPlace(text, place) : [place, end];
-    const prompt = selectPrompt(text, from);
+    const prompt = makePrompt(draft, from);
     const likeliest = await (offersWords ? writer.findNextWords(settings.chosenModel, prompt)
       : writer.findLikeliest(settings.chosenModel, prompt));
     if (draft.text !== text || likeliest.length === 0) return false;

@@ -43,6 +43,7 @@ export class Passage {
 export class Draft {
   constructor() {
     this.passage = new Passage("");
+    this.readFirst = ""; // the text that the model reads before the draft; it has no history
     // These marks are computed again after changes, so the history does not contain them:
     this.copied = new Uint8Array(0); // 1 if the unit is part of a copy of the training text
     this.typedBits = new Float32Array(0); // the surprise of typed units, NaN if it is unknown

@@ -16,19 +16,21 @@ export function saveFile(name, text, type = "text/plain") {
 }
 
 /** Return a draft as JSON, on a line for each of its pieces. */
-export function draftToJson(passage) {
+export function draftToJson({ passage, readFirst }) {
   const lines = toPieces(passage).map((piece) => JSON.stringify(piece)).join(",\n");
-  return `{"format": "${DRAFT}", "pieces": [\n${lines}\n]}\n`;
+  const first = JSON.stringify(readFirst);
+  return `{"format": "${DRAFT}", "read_first": ${first}, "pieces": [\n${lines}\n]}\n`;
 }
 
 /**
  * Return all drafts and lists as JSON.
  *
- * @param {{name: string, passage: Passage}[]} drafts
+ * @param {{name: string, passage: Passage, readFirst: string}[]} drafts
  * @param {{name: string, entries: import("./list.js").Entry[]}[]} lists
  */
 export function collectionsToJson(drafts, lists) {
-  const withPieces = drafts.map(({ name, passage }) => ({ name, pieces: toPieces(passage) }));
+  const withPieces = drafts.map(({ name, passage, readFirst }) =>
+    ({ name, read_first: readFirst, pieces: toPieces(passage) }));
   return JSON.stringify({ format: COLLECTIONS, drafts: withPieces, lists }, null, 1);
 }
 
@@ -49,7 +51,7 @@ function toPieces({ text, bits }) {
  * Return the drafts and lists in a file: all of a browser, or one draft as JSON or plain text.
  *
  * @param {File} file
- * @returns {Promise<{drafts: {name: string, passage: Passage}[],
+ * @returns {Promise<{drafts: {name: string, passage: Passage, readFirst?: string}[],
  *   lists: {name: string, entries: import("./list.js").Entry[]}[]}>}
  * @throws {Error} Says what is wrong with the file.
  */
@@ -76,9 +78,9 @@ export function parseCollections({ format, drafts, lists }) {
   return { drafts: drafts.map(toDraft), lists: lists.map(toList) };
 }
 
-function toDraft({ name, pieces }) {
+function toDraft({ name, pieces, read_first: readFirst = "" }) {
   const passage = pieces.map(toPassage).reduce((all, piece) => all.append(piece), new Passage(""));
-  return { name: String(name), passage };
+  return { name: String(name), passage, readFirst: String(readFirst) };
 }
 
 function toList({ name, entries }) {

@@ -2,21 +2,12 @@
 
 import { movePlace, Passage } from "./draft.js";
 import { trimEnd } from "./ending.js";
+import { makePrompt } from "./prompt.js";
 
 const SHOW_INTERVAL = 33; // milliseconds
 const COPY_START = 60; // characters before a continuation in which a copy may start
 const COMPARED = 40; // characters after the caret by which continuations are compared
 const WARM_UP = 400; // characters before a continuation that the model reads to compare it
-const MAX_PROMPT = 8192; // characters
-
-/**
- * Return the text before a place, or the last part of a long text. The start of that part moves in
- * large steps, so that a server with a cache of prompts reads little text again.
- */
-export function selectPrompt(text, place) {
-  const step = MAX_PROMPT / 2;
-  return text.slice(Math.max(0, Math.ceil((place - MAX_PROMPT) / step) * step), place);
-}
 
 export class Generation {
   /**
@@ -61,7 +52,7 @@ export class Generation {
     this.step = step;
     this.inserted = new Passage(""); // the text that was written into the draft
     const textAfter = draft.text.slice(this.anchor);
-    request.prompt = selectPrompt(draft.text, this.anchor);
+    request.prompt = makePrompt(draft, this.anchor);
     if (isSuggestion || request.n > 1) alternatives.show(request.n, textAfter);
     else alternatives.close();
     this.#updateView();
@@ -176,12 +167,13 @@ export class Generation {
   }
 
   /** Sort the continuations by the probability that the model gives the text after them. */
-  async #sort({ model, prompt, signal }, textAfter) {
-    const { alternatives } = this.page;
+  async #sort({ model, signal }, textAfter) {
+    const { alternatives, draft } = this.page;
+    const before = makePrompt(draft, this.anchor, WARM_UP);
     const surprise = new Map();
     try {
       for (const card of alternatives.cards) {
-        const text = prompt.slice(-WARM_UP) + card.passage.text + textAfter;
+        const text = before + card.passage.text + textAfter;
         const { bits } = Passage.fromCharacters(await this.writer.score(model, text));
         const known = bits.slice(-textAfter.length).filter((value) => !isNaN(value));
         surprise.set(card, known.reduce((sum, value) => sum + value, 0));

@@ -18,7 +18,7 @@ const MAX_UNKNOWN = 3; // unknown characters that are named under the text
 
 const IS_MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
 const find = (selector) => document.querySelector(selector);
-const isField = (element) => element.matches("input:is([type=text], [type=number])");
+const isField = (element) => element.matches("input:is([type=text], [type=number]), #read-first");
 
 /**
  * Open the page, and return it.
@@ -81,8 +81,9 @@ class Page {
 
   /** Show the draft that is open in its collection. */
   reopenDraft() {
-    const { passage, caret } = unpackDraft(this.drafts.load());
+    const { passage, caret, readFirst } = unpackDraft(this.drafts.load());
     this.generation.dismiss();
+    this.setReadFirst(readFirst);
     this.draft.reset(passage);
     this.isUnsaved = false;
     this.editor.select(Math.min(caret, passage.length));
@@ -100,13 +101,10 @@ class Page {
   }
 
   listen() {
-    this.draft.onChange(() => {
-      this.isUnsaved = true;
-      this.showState();
-      clearTimeout(this.updateTimer);
-      this.updateTimer = setTimeout(() => this.update(), UPDATE_DELAY);
-      clearTimeout(this.suggestTimer);
-      this.suggestTimer = setTimeout(() => this.suggest(), SUGGEST_DELAY);
+    this.draft.onChange(() => this.followChange());
+    find("#read-first").addEventListener("input", ({ target }) => {
+      this.draft.readFirst = target.value;
+      this.followChange();
     });
     const textarea = this.editor.textarea;
     textarea.addEventListener("beforeinput", (event) => {
@@ -142,7 +140,7 @@ class Page {
     onClick("#copy", () => this.copy(this.draft.text));
     onClick("#save", () => saveFile(`${this.drafts.name}.txt`, this.draft.text));
     onClick("#save-json", () => saveFile(`${this.drafts.name}.json`,
-      draftToJson(this.draft.passage), "application/json"));
+      draftToJson(this.draft), "application/json"));
     onClick("#list-copy", () => this.copy(this.list.text));
     onClick("#list-save", () => this.list.saveText());
     onClick("#list-csv", () => this.list.saveCsv());
@@ -174,6 +172,22 @@ class Page {
     if (!IS_MAC) return;
     for (const key of document.querySelectorAll(".ctrl")) key.textContent = "⌘";
     for (const key of document.querySelectorAll(".alt, .by-word")) key.textContent = "⌥";
+  }
+
+  /** Store and annotate the draft, and write on, some time after its last change. */
+  followChange() {
+    this.isUnsaved = true;
+    this.showState();
+    clearTimeout(this.updateTimer);
+    this.updateTimer = setTimeout(() => this.update(), UPDATE_DELAY);
+    clearTimeout(this.suggestTimer);
+    this.suggestTimer = setTimeout(() => this.suggest(), SUGGEST_DELAY);
+  }
+
+  /** Let the model read a text before the draft. */
+  setReadFirst(text) {
+    this.draft.readFirst = text;
+    find("#read-first").value = text;
   }
 
   /** Ask the writer for its models and their defaults. */
@@ -357,8 +371,8 @@ class Page {
    * @returns {boolean} Whether the draft is stored.
    */
   store() {
-    const { drafts, draft, editor } = this;
-    if (this.isUnsaved) this.isUnsaved = !drafts.store(packDraft(draft.passage, editor.caret));
+    const { drafts, draft: { passage, readFirst }, editor: { caret } } = this;
+    if (this.isUnsaved) this.isUnsaved = !drafts.store(packDraft(passage, { caret, readFirst }));
     if (this.isUnsaved) {
       this.fail(new Error("This browser cannot store the draft: save it as a file."));
     }
@@ -367,8 +381,10 @@ class Page {
 
   /** Show the draft that another window stored, if this window is hidden. */
   reloadDraft() {
-    const { passage } = unpackDraft(this.drafts.load());
-    if (!document.hidden || passage.text === this.draft.text) return;
+    const { passage, readFirst } = unpackDraft(this.drafts.load());
+    if (!document.hidden) return;
+    this.setReadFirst(readFirst);
+    if (passage.text === this.draft.text) return;
     this.draft.replace(0, this.draft.text.length, passage);
     this.isUnsaved = false; // the other window has stored it
   }

@@ -97,7 +97,9 @@ export class Shelf {
 
   /** Add drafts and lists, and open the last of each. */
   add({ drafts, lists }) {
-    for (const { name, passage } of drafts) this.#add(this.page.drafts, name, packDraft(passage));
+    for (const { name, passage, readFirst } of drafts) {
+      this.#add(this.page.drafts, name, packDraft(passage, { readFirst }));
+    }
     for (const { name, entries } of lists) this.#add(this.page.list.collection, name, entries);
     this.page.reopenDraft();
     this.page.list.reopen();

@@ -100,16 +100,17 @@ export class Collection {
 }
 
 /** Return the content to store for a draft. */
-export function packDraft({ text, bits }, caret = 0) {
-  return { text, bits: packBits(bits), caret };
+export function packDraft({ text, bits }, { caret = 0, readFirst = "" } = {}) {
+  return { text, bits: packBits(bits), caret, readFirst };
 }
 
-/** Return a stored draft as {passage, caret}; it is empty if nothing valid is stored. */
+/** Return a stored draft as {passage, caret, readFirst}; it is empty if nothing valid is stored. */
 export function unpackDraft(content) {
-  const { text, bits, caret } = content ?? {};
+  const { text, bits, caret, readFirst } = content ?? {};
   const isValid = typeof text === "string" && bits?.length === text.length;
-  if (!isValid) return { passage: new Passage(""), caret: 0 };
-  return { passage: new Passage(text, unpackBits(bits)), caret: Number(caret) || 0 };
+  if (!isValid) return { passage: new Passage(""), caret: 0, readFirst: "" };
+  const passage = new Passage(text, unpackBits(bits));
+  return { passage, caret: Number(caret) || 0, readFirst: String(readFirst ?? "") };
 }
 
 /** Return the entries of a stored list. */
