@@ -198,6 +198,27 @@ def test_a_draft_follows_from_another_window(context: Any, page: Any) -> None:
     until(lambda: text_of(other) == "Written here.")
 
 
+def test_words_and_characters_are_counted(page: Any) -> None:
+    count = page.locator("#count")
+    assert count.text_content() == ""
+    page.locator("#text").fill("Don’t be well-known,\n¡Olé! 👩 2")
+    page.get_by_text("5 words · 30 characters").wait_for()
+    page.locator("#text").evaluate("field => field.setSelectionRange(0, 5)")
+    page.get_by_text("selected: 1 word · 5 characters").wait_for()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("5 words · 30 characters", exact=True).wait_for()
+    page.reload()
+    assert count.text_content() == "5 words · 30 characters"
+
+
+def test_the_browser_finds_a_text_in_the_draft_once(page: Any) -> None:
+    page.locator("#text").fill("A line.\n" * 300 + "Here is a needle.\n")
+    page.evaluate("document.activeElement.blur(); getSelection().removeAllRanges()")
+    assert page.evaluate("window.find('needle')")
+    assert page.locator("#text").evaluate("field => field.selectionStart") == 2410
+    assert not page.evaluate("window.find('needle')")
+
+
 def test_random_edits_against_plain_strings(page: Any) -> None:
     """Text, marks, history, and the mirror: each line is a node, and has the tints of its text."""
     wrong = page.evaluate(

@@ -69,6 +69,7 @@ export class CharacterMenu {
     this.title.textContent = isNaN(probability)
       ? `${nameText(current)} was unlikely here`
       : `${nameText(current)} was ${formatPercent(probability)} likely`;
+    if (offersWords && current === " ") this.title.textContent = "The next word"; // at the end
     const others = likeliest.filter((choice) => choice !== listed).slice(0, MAX_SHOWN);
     this.list.replaceChildren(...others.map((choice) => {
       const name = nameText(choice.text, offersWords && isWordEnd(prompt, choice.text) ? "…" : "");

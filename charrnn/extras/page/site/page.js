@@ -7,6 +7,7 @@ import { Draft, Passage } from "./draft.js";
 import { Editor } from "./editor.js";
 import { draftToJson, saveFile } from "./files.js";
 import { Generation } from "./generation.js";
+import { describeLength } from "./length-count.js";
 import { List } from "./list.js";
 import { Settings } from "./settings.js";
 import { Shelf } from "./shelf.js";
@@ -51,6 +52,7 @@ class Page {
     this.shelf = new Shelf(find("#shelf"), this);
     this.updateTimer = 0;
     this.suggestTimer = 0;
+    this.countsSelection = false; // whether the length of the selection is shown
     this.isUnsaved = false; // whether the draft has changed since it was stored
   }
 
@@ -88,6 +90,7 @@ class Page {
     this.isUnsaved = false;
     this.editor.select(Math.min(caret, passage.length));
     this.showState();
+    this.showCount();
   }
 
   /** The active mode: the list, or the generation of continuations. */
@@ -116,7 +119,12 @@ class Page {
       const place = this.settings.opensCharacterMenu ? this.editor.findCharacter(event) : null;
       if (place !== null) this.openCharacterMenu(place);
     });
-    document.addEventListener("selectionchange", () => this.showCharacter());
+    document.addEventListener("selectionchange", () => {
+      this.showCharacter();
+      // the count of a long draft takes too long for each key, so that it waits for `update`
+      const { selectionStart, selectionEnd } = this.editor.textarea;
+      if (this.countsSelection || selectionStart < selectionEnd) this.showCount();
+    });
     document.addEventListener("keydown", (event) => this.handleKey(event));
     document.addEventListener("visibilitychange", () => this.store());
     window.addEventListener("pagehide", () => this.store());
@@ -360,6 +368,7 @@ class Page {
   /** Store and annotate the draft. */
   async update() {
     this.store();
+    this.showCount();
     await this.annotations.update().catch((error) => this.fail(error));
     this.showCharacter();
     this.showUnknown();
@@ -409,10 +418,21 @@ class Page {
   showCharacter() {
     const { text } = this.draft;
     const place = this.editor.caret - 1;
-    const last = [...text.slice(Math.max(0, place - 1), place + 1)].at(-1) ?? ""; // emoji have two units
+    const units = text.slice(Math.max(0, place - 1), place + 1); // an emoji has two
+    const last = [...units].at(-1) ?? "";
     const probability = 2 ** -this.draft.getMarks(place, place + 1).bits[0];
     const message = `${nameText(last)} was ${formatPercent(probability)} likely`;
     find("#character").textContent = isNaN(probability) ? "" : message;
+  }
+
+  /** Show the length of the selection or, without one, of the draft. */
+  showCount() {
+    const { selectionStart, selectionEnd } = this.editor.textarea;
+    const { text } = this.draft;
+    const selected = text.slice(selectionStart, selectionEnd);
+    this.countsSelection = selected !== "";
+    const count = describeLength(selected || text);
+    find("#count").textContent = selected ? `selected: ${count}` : text && count;
   }
 
   /** Show the unknown characters of the draft, and what the model reads for them. */
