@@ -419,3 +419,51 @@ def test_a_token_is_asked_for(page: Any, server: FakeServer) -> None:
     write(page, "So")
     assert page.locator("dialog").is_hidden()
     assert "sesame" not in page.evaluate("JSON.stringify(localStorage)")
+
+
+def past(page: Any) -> list[str]:
+    """What is offered of the earlier texts of the draft, without its times."""
+    page.get_by_role("button", name="Draft", exact=True).click()
+    page.get_by_role("button", name="Earlier texts").click()
+    texts: list[str] = page.locator("#not-taken button").all_inner_texts()
+    return [text.split(" · ", 1)[1] for text in texts]
+
+
+def test_continuations_that_were_not_taken_are_kept(page: Any, server: FakeServer) -> None:
+    write(page, "Once")
+    page.keyboard.press("Alt+1")
+    server.texts = [" upon a time."]
+    continue_text(page)
+    page.keyboard.press("Escape")
+    page.reload()
+    assert past(page) == ["upon a time.", "second one."]
+    page.locator("#not-taken button").last.click()
+    offered = page.locator("#alternatives .text").all_text_contents()
+    assert offered == [" second one.", " a third!"]
+    page.keyboard.press("Alt+2")
+    assert text_of(page) == "Once first words. a third!"
+    assert past(page) == ["upon a time.", "second one."]
+    page.keyboard.press("Escape")
+    page.locator("#shelf-toggle").click()
+    page.get_by_role("button", name="New draft").click()
+    assert past(page) == []
+    assert page.get_by_text("There are none yet.").is_visible()
+
+
+def test_a_draft_has_room_before_what_is_kept_with_it(page: Any, server: FakeServer) -> None:
+    write(page, "Once")
+    page.evaluate(
+        """() => {
+            const room = (length) => localStorage.setItem("charrnn.room", "x".repeat(length));
+            let most = 0;
+            for (let step = 2 ** 23; step >= 1; step /= 2) {
+                try { room(most + step); most += step; } catch { /* too much */ }
+            }
+        }"""
+    )
+    page.keyboard.type(", and more.")
+    page.wait_for_timeout(700)
+    assert page.get_by_role("alert").is_hidden()
+    page.reload()
+    assert text_of(page) == "Once, and more."
+    assert past(page) == []

@@ -124,6 +124,15 @@ export class Alternatives {
     return 1 + this.cards.findIndex(({ item }) => item.contains(document.activeElement));
   }
 
+  /** Return cards with complete texts. */
+  makeCards(passages) {
+    return passages.map((passage) => {
+      const card = Object.assign(this.#makeCard(), { isComplete: true });
+      this.#setPassage(card, passage);
+      return card;
+    });
+  }
+
   /** Return cards with the texts after a word: first of `first`, then of others with that word. */
   #makeRestCards(word, first) {
     const others = this.cards.filter((card) => card !== first);

@@ -12,7 +12,7 @@ const WARM_UP = 400; // characters before a continuation that the model reads to
 export class Generation {
   /**
    * @param {import("./writer.js").Writer} writer
-   * @param {object} page  Has `draft`, `editor`, `settings`, `alternatives`, `annotations`,
+   * @param {object} page  Has `draft`, `editor`, `settings`, `alternatives`, `annotations`, `past`,
    *   `say(message)`, `fail(error)` and `showState()`.
    */
   constructor(writer, page) {
@@ -20,6 +20,7 @@ export class Generation {
     this.page = page;
     this.anchor = null; // the place of the new text, while it is written or offered
     this.draftText = ""; // the text of the draft that the continuations belong to
+    this.isKept = true; // whether the continuations are among the past ones of the draft
     this.controller = null; // aborts the running request
     this.choices = new WeakMap(); // undo step of a taken text -> its place and all cards
     page.draft.onChange((...change) => {
@@ -43,12 +44,14 @@ export class Generation {
   async start({ isSuggestion = false, step = {} } = {}) {
     if (this.isBusy && !isSuggestion) return;
     this.stop();
+    if (!isSuggestion) this.keepOffered();
     const { draft, editor, settings, alternatives } = this.page;
     const controller = new AbortController();
     const request = { ...settings.makeRequest(), signal: controller.signal };
     this.controller = controller;
     this.anchor = editor.caret;
     this.draftText = draft.text;
+    this.isKept = false;
     this.step = step;
     this.inserted = new Passage(""); // the text that was written into the draft
     const textAfter = draft.text.slice(this.anchor);
@@ -111,10 +114,27 @@ export class Generation {
   take(passage) {
     const place = this.anchor;
     const step = {};
+    this.keepOffered();
+    this.page.past.removeTaken(passage);
     this.choices.set(step, { place, cards: this.page.alternatives.cards });
     this.dismiss();
     this.page.draft.replace(place, place, passage, step);
     this.page.editor.select(place + passage.length);
+  }
+
+  /** Keep the continuations on offer for later, unless they are kept. */
+  keepOffered() {
+    const { alternatives, past } = this.page;
+    if (this.isKept || !alternatives.isOpen) return;
+    this.isKept = true;
+    past.addOffered(alternatives.cards.map(({ passage }) => passage));
+  }
+
+  /** Offer past continuations at the caret. */
+  offerPast(passages) {
+    this.dismiss();
+    this.isKept = true;
+    this.#offer(this.page.alternatives.makeCards(passages), this.page.editor.caret);
   }
 
   /** Insert a word into the draft, and offer the rest of the continuations with that word. */
@@ -200,6 +220,7 @@ export class Generation {
     this.controller = null;
     if (!count) alternatives.close();
     if (!alternatives.isOpen) this.anchor = null;
+    if (!quietly) this.keepOffered();
     this.#updateView();
     const speed = Math.round((count / milliseconds) * 1000).toLocaleString("en");
     const { length } = alternatives.cards;

@@ -9,6 +9,7 @@ import { draftToJson, saveFile } from "./files.js";
 import { Generation } from "./generation.js";
 import { describeLength } from "./length-count.js";
 import { List } from "./list.js";
+import { Past } from "./past.js";
 import { Settings } from "./settings.js";
 import { Shelf } from "./shelf.js";
 import { Collection, packDraft, unpackDraft } from "./storage.js";
@@ -49,6 +50,7 @@ class Page {
     this.annotations = new Annotations(writer, this);
     this.characterMenu = new CharacterMenu(find("#character-menu"), writer, this);
     this.list = new List(find("#list"), writer, this);
+    this.past = new Past(find("#past"), this);
     this.shelf = new Shelf(find("#shelf"), this);
     this.updateTimer = 0;
     this.suggestTimer = 0;
@@ -142,7 +144,7 @@ class Page {
       this.generation.start();
     });
     find("#lists").addEventListener("input", () => this.switchMode());
-    onClick("#close", () => this.dismiss());
+    onClick("#close", () => this.closeAlternatives());
     onClick("#undo", () => this.undoOrRedo("undo"));
     onClick("#redo", () => this.undoOrRedo("redo"));
     onClick("#copy", () => this.copy(this.draft.text));
@@ -272,7 +274,7 @@ class Page {
     if (mod && event.key === "Enter") return () => mode.start();
     if (event.key === "Escape" && !find(":popover-open")) {
       if (mode.isBusy) return () => this.stop();
-      return alternatives.isOpen ? () => this.dismiss() : null;
+      return alternatives.isOpen ? () => this.closeAlternatives() : null;
     }
     if (mode === this.list) return null;
     if (event.key === "ArrowRight" && (IS_MAC ? event.altKey : event.ctrlKey) && !event.shiftKey) {
@@ -303,6 +305,13 @@ class Page {
     if (rest.length) clearTimeout(this.suggestTimer);
   }
 
+  /** Offer past continuations at the caret. */
+  offer(passages) {
+    clearTimeout(this.suggestTimer);
+    this.generation.offerPast(passages);
+    this.focusText();
+  }
+
   async openCharacterMenu(place, { byKey = false } = {}) {
     await this.reportFailure(this.characterMenu.open(place, byKey));
   }
@@ -330,6 +339,12 @@ class Page {
   stop() {
     clearTimeout(this.suggestTimer);
     this.mode.stop();
+  }
+
+  /** Close the continuations, which the reader may want later. */
+  closeAlternatives() {
+    this.generation.keepOffered();
+    this.dismiss();
   }
 
   dismiss() {

@@ -9,6 +9,7 @@
 import { Passage } from "./draft.js";
 
 const getPrefix = () => document.documentElement.dataset.keep ?? "charrnn";
+const EXTRA = ".extra."; // a part of the keys of what belongs to a draft
 const SETTINGS = `${getPrefix()}.settings`;
 
 /** The named drafts, or the named lists, of this browser. One of them is open in this window. */
@@ -62,6 +63,7 @@ export class Collection {
     const { [this.key]: _, ...names } = this.names;
     store(this.#index, { names });
     store(`${getPrefix()}.${this.key}`, null);
+    removeExtras(this.#extras);
     const [first] = Object.keys(names);
     if (first) this.open(first);
     else this.create();
@@ -71,7 +73,17 @@ export class Collection {
   store(content) {
     // another window may have deleted it
     if (!(this.key in this.names)) this.rename(this.name);
-    return store(`${getPrefix()}.${this.key}`, content);
+    const key = `${getPrefix()}.${this.key}`;
+    return store(key, content) || (removeExtras("charrnn.") && store(key, content));
+  }
+
+  /** Store something that belongs to the open one; it is removed when a draft needs its room. */
+  storeExtra(name, content) {
+    store(this.#extras + name, content);
+  }
+
+  loadExtra(name) {
+    return load(this.#extras + name);
   }
 
   load(key = this.key) {
@@ -83,6 +95,11 @@ export class Collection {
     window.addEventListener("storage", (event) => {
       if (event.key === `${getPrefix()}.${this.key}`) listener();
     });
+  }
+
+  /** The start of the keys of what belongs to the open one. */
+  get #extras() {
+    return `${getPrefix()}.${this.key}${EXTRA}`;
   }
 
   /** The key of its names and of the key that was opened last. */
@@ -130,6 +147,17 @@ function store(key, value, storage = "localStorage") {
     return true;
   } catch {
     return false; // the storage is full or switched off
+  }
+}
+
+/** Remove what belongs to drafts whose keys start so, and return whether the browser allowed it. */
+function removeExtras(start) {
+  try {
+    const keys = Object.keys(localStorage).filter((key) => key.startsWith(start));
+    for (const key of keys.filter((each) => each.includes(EXTRA))) localStorage.removeItem(key);
+    return true;
+  } catch {
+    return false; // the storage is switched off
   }
 }
 
