@@ -12,6 +12,7 @@ from tests.browser.fake_server import FakeServer
 from tests.browser.steps import (
     continue_text,
     highlighted,
+    press,
     save,
     slide,
     text_of,
@@ -91,7 +92,7 @@ def test_a_saved_draft_keeps_who_wrote_what_and_opens_again(
     page.keyboard.press("Alt+1")
     page.keyboard.type(", é")
     for button, name in (("Save as text", "draft.txt"), ("Save with authors", "draft.json")):
-        page.get_by_role("button", name="Draft", exact=True).click()
+        page.get_by_role("button", name="Menu", exact=True).click()
         path = save(page, button, tmp_path / name)
     assert (tmp_path / "draft.txt").read_bytes().decode() == "Or not to be., é"
     pieces = json.loads(path.read_text("utf-8"))["pieces"]
@@ -196,6 +197,27 @@ def test_a_draft_follows_from_another_window(context: Any, page: Any) -> None:
     other.evaluate("Object.defineProperty(document, 'hidden', {value: true})")
     page.locator("#text").fill("Written here.")
     until(lambda: text_of(other) == "Written here.")
+
+
+def test_a_copy_from_before_each_session_is_one_click_back(page: Any) -> None:
+    for text in ("One.", "One. Two.", "One. Two. Three."):
+        page.locator("#text").fill(text)
+        page.reload()
+    page.locator("#text").fill("Four.")
+    page.get_by_role("button", name="Menu", exact=True).click()
+    page.get_by_role("button", name="Earlier texts").click()
+    copies = page.locator("#copies button")
+    assert [text.split(" · ")[1] for text in copies.all_inner_texts()] == [
+        "3 words", "2 words", "1 word",
+    ]  # fmt: skip
+    until(lambda: page.evaluate("document.activeElement.closest('#copies') !== null"))
+    press(page, "Tab", "Enter")
+    assert text_of(page) == "One. Two."
+    page.keyboard.press("Control+z")
+    assert text_of(page) == "Four."
+    page.reload()
+    page.evaluate("document.querySelector('#past').showPopover()")
+    assert copies.count() == 4
 
 
 def test_words_and_characters_are_counted(page: Any) -> None:

@@ -423,7 +423,7 @@ def test_a_token_is_asked_for(page: Any, server: FakeServer) -> None:
 
 def past(page: Any) -> list[str]:
     """What is offered of the earlier texts of the draft, without its times."""
-    page.get_by_role("button", name="Draft", exact=True).click()
+    page.get_by_role("button", name="Menu", exact=True).click()
     page.get_by_role("button", name="Earlier texts").click()
     texts: list[str] = page.locator("#not-taken button").all_inner_texts()
     return [text.split(" · ", 1)[1] for text in texts]

@@ -10,7 +10,8 @@ export class CharacterMenu {
   /**
    * @param {HTMLElement} panel  A popover with a `p`, a `ul` and a button that changes the unit.
    * @param {import("./writer.js").Writer} writer
-   * @param {object} page  Has `draft`, `editor`, `settings` and `branch(start, end, choice)`.
+   * @param {object} page  Has `draft`, `editor`, `settings`, `branch(start, end, choice)`
+   *   and `reportFailure(promise)`.
    */
   constructor(panel, writer, page) {
     this.panel = panel;

@@ -93,6 +93,7 @@ class Page {
     this.editor.select(Math.min(caret, passage.length));
     this.showState();
     this.showCount();
+    this.past.addCopy(); // a session begins
   }
 
   /** The active mode: the list, or the generation of continuations. */
@@ -310,6 +311,16 @@ class Page {
     clearTimeout(this.suggestTimer);
     this.generation.offerPast(passages);
     this.focusText();
+  }
+
+  /** Replace the draft by a copy. */
+  restore(passage) {
+    const { past, draft, editor } = this;
+    past.addCopy();
+    draft.replace(0, draft.text.length, passage);
+    editor.select(passage.length);
+    this.focusText();
+    this.say("The draft is again as it was. Undo takes this back.");
   }
 
   async openCharacterMenu(place, { byKey = false } = {}) {

@@ -1,20 +1,28 @@
-/** The earlier texts of a draft: continuations that the reader has not taken. */
+/** The earlier texts of a draft: its copies, and continuations that the reader has not taken. */
 
+import { describeLength } from "./length-count.js";
 import { packDraft, unpackDraft } from "./storage.js";
 
 const LISTS = {
+  copies: { maxEntries: 5, maxCharacters: 500_000 },
   "not-taken": { maxEntries: 20, maxCharacters: 50_000 },
 };
 
 export class Past {
   /**
    * @param {HTMLElement} panel  A popover with an `ol` for each of LISTS, and a `p` without any.
-   * @param {object} page  Has `drafts` and `offer(passages)`.
+   * @param {object} page  Has `draft`, `drafts`, `offer(passages)` and `restore(passage)`.
    */
   constructor(panel, page) {
     this.panel = panel;
     this.page = page;
     panel.addEventListener("beforetoggle", () => this.#show());
+    panel.addEventListener("toggle", () => panel.querySelector("button")?.focus());
+  }
+
+  /** Keep a copy of the draft, which the reader may change. */
+  addCopy() {
+    this.#add("copies", [this.page.draft.passage].filter(({ length }) => length));
   }
 
   /** Keep continuations, of which the reader may take one. */
@@ -55,12 +63,18 @@ export class Past {
   }
 
   #show() {
-    const offered = this.#load("not-taken").map(({ time, texts }) => {
-      const passages = texts.map((packed) => unpackDraft(packed).passage);
-      return this.#makeItem(time, passages[0].text, () => this.page.offer(passages));
-    });
+    const { page } = this;
+    const copies = this.#makeItems("copies", describeLength, ([copy]) => page.restore(copy));
+    const offered = this.#makeItems("not-taken", String, (passages) => page.offer(passages));
+    this.panel.querySelector("#copies").replaceChildren(...copies);
     this.panel.querySelector("#not-taken").replaceChildren(...offered);
-    this.panel.querySelector("p").hidden = offered.length > 0;
+    this.panel.querySelector("p").hidden = copies.length + offered.length > 0;
+  }
+
+  #makeItems(name, describe, choose) {
+    return this.#load(name).map(({ time, texts }) =>
+      this.#makeItem(time, describe(texts[0].text), () =>
+        choose(texts.map((packed) => unpackDraft(packed).passage))));
   }
 
   #makeItem(time, description, choose) {
