@@ -33,3 +33,18 @@ def test_a_command_imports_no_library_that_it_does_not_use(
         check=True,
     )  # fmt: skip
     assert {*done.stderr.splitlines()[-1].split()} == libraries
+
+
+@pytest.mark.parametrize("word", ["optimized_metric=nope", "data.background=nope.txt"])
+def test_a_name_that_does_not_exist_is_refused_before_slow_imports(
+    word: str, workplace: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.imported", "train", *SMALL, word],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    line, libraries = done.stderr.splitlines()
+    assert line.startswith("charrnn train: ")
+    assert "nope" in line
+    assert libraries == ""

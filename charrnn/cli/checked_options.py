@@ -67,6 +67,8 @@ class UnknownOption(InputError):
 
 def build(schema: Any, values: Mapping[str, Any]) -> Any:
     """Check the values of a config, and return an instance of the dataclass `schema`."""
+    if hasattr(schema, "check_first"):  # before classes are imported
+        schema.check_first(values)
     options = schema(**_check_values(schema, values))
     if hasattr(options, "check"):
         options.check()

@@ -104,8 +104,10 @@ def follow() -> int | None:
 def prepare_words(words: list[str]) -> list[str]:
     """Return the words with the run's folder, and with paths for the names of runs."""
     if not any(map(is_bare, words)):
-        for text in filter(None, read_texts(find_word(words, FIRST_WORD) or "")):
-            require_text(text)  # A missing file is reported before torch is imported.
+        # A missing file is reported before torch is imported.
+        for word in (find_word(words, name) or "" for name in (FIRST_WORD, "data.background")):
+            for text in filter(None, read_texts(word)):
+                require_text(text)
     if find_word(words, "data.input_h5") and find_word(words, FIRST_WORD) is None:
         words = [*words, f"{FIRST_WORD}=null"]  # not the default corpus
     words = _resolve_run_names(words)
@@ -242,4 +244,6 @@ def check_in_sweep(options: TrainOptions, config: DictConfig) -> None:
         )
     _get_folder()
     if options.resume == "auto":
-        prepare_run(options, config)
+        from charrnn.runs import training_run
+
+        training_run.check_changes(prepare_run(options, config))

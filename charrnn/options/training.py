@@ -140,17 +140,24 @@ class TrainOptions:
     tags: Annotated[list[str] | None, TEXT]
     vars: Any
 
-    def check(self) -> None:
-        metric = self.optimized_metric
+    @staticmethod
+    def check_first(values: Mapping[str, Any]) -> None:
+        """Raise InputError for an `optimized_metric` that nothing can log."""
+        metric = values.get("optimized_metric")
         if metric is not None and metric not in (*METRICS, *TRAINING_METRICS):
-            closest = find_closest(metric, METRICS, 0.8)
+            closest = find_closest(str(metric), METRICS, 0.8)
             hint = f"did you mean {closest}?" if closest else f"there are {', '.join(METRICS)}"
             # A metric of the user's code is checked at the first validation.
-            nodes = (self.data, self.model, self.trainer, *self.callbacks.values())
+            callbacks = values.get("callbacks")
+            nodes = [values.get(name) for name in ("data", "model", "trainer")]
+            nodes += callbacks.values() if isinstance(callbacks, dict) else []
+            targets = [str(node.get("_target_")) for node in nodes if isinstance(node, dict)]
             ours = ("charrnn.", "lightning.Trainer")
-            may_exist = not all(node["_target_"].startswith(ours) for node in nodes)
+            may_exist = not all(target.startswith(ours) for target in targets)
             why = f"no such metric; {hint}"
             require(may_exist and closest is None, "optimized_metric", metric, why)
+
+    def check(self) -> None:
         for name in ("optimizer", "schedule"):
             is_partial = getattr(self, name).get("_partial_")
             why = "must be true, because training adds arguments"

@@ -237,14 +237,20 @@ def _find_early_stops(config: Mapping[str, Any]) -> list[Any]:
     return [node for node in nodes if isinstance(node, dict) and "patience" in node]
 
 
+def check_length(run: Run) -> None:
+    """Raise InputError if the checkpoint is of a later step than `trainer.max_steps`."""
+    max_steps, step = run.config.trainer.max_steps, run.first_step
+    if max_steps != -1 and step > max_steps:
+        path = run.checkpoint
+        raise InputError(f"trainer.max_steps={max_steps}: {path} is at step {step} already")
+
+
 def check_resume(run: Run, data: TextDataModule, num_processes: int) -> None:
     """Raise InputError if a checkpoint does not fit the decided options, the text and the ranks."""
     if run.checkpoint is None:
         return
-    path, entry, max_steps = run.checkpoint, run.entry, run.config.trainer.max_steps
-    if max_steps != -1 and run.first_step > max_steps:
-        step = run.first_step
-        raise InputError(f"trainer.max_steps={max_steps}: {path} is at step {step} already")
+    check_length(run)
+    path, entry = run.checkpoint, run.entry
     if entry["fingerprint"] != data.encoded.fingerprint:
         name = shorten(run.config.data.input_txt or data.encoded.path)
         raise InputError(

@@ -175,9 +175,17 @@ def test_a_sweep_that_was_ended_goes_on_exactly(
     assert main([*sweep, long]) == 2
     assert "contains runs; to resume them" in capfd.readouterr().err
     files = {path: path.stat().st_mtime_ns for path in (workplace / "sweep").rglob("*")}
-    assert main([*sweep, long, "resume=auto", "model.num_layers=1"]) == 2
-    refused = "job 0 (seed=null): model.num_layers=1: a resume cannot change it (the run has model."
-    assert f"charrnn train: {refused}num_layers=2); leave it out" in capfd.readouterr().err
+    Path("other.txt").write_text(200 * "a cat. ")
+    last, had = "sweep/0_seed=null/checkpoints/last.ckpt", "the run has model.num_layers=2"
+    for change, problem in (
+        ("model.num_layers=1", f"a resume cannot change it ({had}); leave it out, or start"),
+        ("trainer.max_steps=10", f"{last} is at step 14 already"),
+        ("data.input_txt=other.txt", f"the data is not what {last} was trained on; restore it"),
+    ):
+        assert main([*sweep, "resume=auto", change]) == 2
+        line = capfd.readouterr().err.splitlines()[-1]
+        assert line.startswith("charrnn train: job 0 (seed=null): ")
+        assert problem in line.replace(f"{workplace}/", "")
     assert {path: path.stat().st_mtime_ns for path in (workplace / "sweep").rglob("*")} == files
     assert main([*sweep, long, "resume=auto"]) == 0
     assert capfd.readouterr().err.count("resuming from") == 2
@@ -185,8 +193,7 @@ def test_a_sweep_that_was_ended_goes_on_exactly(
     with open("sweep/leaderboard.csv") as file:
         assert [row["steps"] for row in csv.DictReader(file)] == ["15"] * 3
     # what is finished stays as it is, and is no other run
-    last = Path("sweep", FINISHED, "checkpoints", "last.ckpt")
-    before = last.stat().st_mtime_ns
+    before = Path(last).stat().st_mtime_ns
     assert main([*sweep, long, "resume=auto"]) == 0
     assert capfd.readouterr().err.count("this run is finished, at step 15") == 3
-    assert last.stat().st_mtime_ns == before
+    assert Path(last).stat().st_mtime_ns == before
