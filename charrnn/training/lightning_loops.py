@@ -64,6 +64,10 @@ def set_progress(checkpoint: dict[str, Any], trainer: L.Trainer) -> None:
 
     Here, the counters depend only on the number of trained windows, in two cases: within an epoch,
     whose `on_train_epoch_end` Lightning still calls, or between two epochs.
+
+    A count of charrnn's own could replace only the two numbers of windows that are read here.
+    Lightning alone knows whether an epoch's end or a validation has run, and it resumes from these
+    counters.
     """
     loops = checkpoint["loops"]["fit_loop"]
     epochs, windows = loops["epoch_progress"], loops["epoch_loop.batch_progress"]
