@@ -41,6 +41,7 @@ class FakeServer:
     score_of: Callable[[str], float] | None = None  # log-probability of each character of a prompt
     token: str | None = None
     refusal: tuple[int, str] | None = None  # status and message, of the next completions
+    busy: int = 0  # texts that are refused before one is compared
     breaks_after: int | None = None  # characters after which the connection is cut
     asked: list[dict[str, Any]] = field(default_factory=list)
     looked_at: list[str] = field(
@@ -82,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
                     {"id": m, "is_list": m in self.fake.lists, **about} for m in self.fake.models
                 ]
                 self._json(200, {"data": data, "sampling": self.fake.sampling})
-        elif "/" not in name and (PAGE / name).is_file():
+        elif ".." not in name and (PAGE / name).is_file():
             self._answer(200, TYPES[Path(name).suffix], (PAGE / name).read_bytes())
         else:
             self._error(404, "no such page")
@@ -91,7 +92,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self._allowed():
             return
-        if self.path == "/v1/copied":
+        if self.fake.busy and self.path in ("/v1/copied", "/v1/lines", "/v1/read_as"):
+            self.fake.busy -= 1
+            self._error(429, "slow down")
+        elif self.path == "/v1/copied":
             if body["model"] == self.fake.models[0]:
                 start, length = body["text"].find(self.fake.copied), len(self.fake.copied)
                 self._json(200, {"ranges": [] if start < 0 else [[start, start + length]]})

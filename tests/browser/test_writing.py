@@ -396,6 +396,16 @@ def test_a_refusal_is_said_plainly(page: Any, server: FakeServer) -> None:
     assert page.get_by_role("alert").is_hidden()
 
 
+def test_a_busy_server_is_asked_again_without_a_word(page: Any, server: FakeServer) -> None:
+    server.busy = 2
+    page.locator("#text").fill("Copied, copied from the training text.")
+    until(lambda: highlighted(page, "copied", ".mirror") == "copied from the training text")
+    server.busy = 9
+    page.locator("#text").press_sequentially(" ß")
+    until(lambda: server.busy == 6)  # it was asked thrice
+    assert page.get_by_role("alert").is_hidden()
+
+
 def test_a_connection_that_breaks_keeps_what_came(page: Any, server: FakeServer) -> None:
     server.breaks_after = 5
     page.locator("#text").fill("So")

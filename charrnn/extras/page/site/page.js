@@ -482,6 +482,7 @@ class Page {
   }
 
   fail(error) {
+    if (error.isQuiet) return;
     find("#status").textContent = "";
     find("#error").hidden = false;
     find("#retry").hidden = Boolean(this.settings.chosenModel); // a failed connection has no models

@@ -1,38 +1,24 @@
 /** A writer that asks the server of `charrnn serve`, by OpenAI's completions. */
 
-import { loadToken, storeToken } from "./storage.js";
 import { WriterError } from "./writer.js";
 
 const LIKELIEST = 20; // characters to request at a place
 const WORDS = 9; // words to request at a place
 
-/** @returns {import("./writer.js").Writer} */
-export function createHttpWriter() {
-  let token = loadToken();
+/**
+ * @param {import("./connection.js").Connection} connection
+ * @returns {import("./writer.js").Writer}
+ */
+export function createHttpWriter(connection) {
   const unavailable = new Set(); // paths and models for which the server has no training text
-
-  /** Return the response to a request. Throw the server's error unless its status is `allowed`. */
-  async function request(path, { body, signal, allowed = [] } = {}) {
-    const headers = { Accept: "application/json, text/event-stream" };
-    const bytes = new TextEncoder().encode(token ?? ""); // a header has bytes, not characters
-    if (token) headers.Authorization = `Bearer ${String.fromCharCode(...bytes)}`;
-    if (body) headers["Content-Type"] = "application/json";
-    const method = body ? "POST" : "GET";
-    // a relative path also works behind a proxy that serves the page from a folder
-    const options = { method, headers, signal, body: body && JSON.stringify(body) };
-    const response = await fetch(path, options).catch((error) => {
-      if (signal?.aborted) throw error;
-      throw new WriterError("The server does not answer. Is “charrnn serve” still running?");
-    });
-    if (!response.ok && !allowed.includes(response.status)) throw await toError(response);
-    return response;
-  }
+  const request = (...given) => connection.request(...given);
 
   /** Compare a text with a model's training text; null if the server does not have it. */
   async function compare(path, model, text) {
     const key = `${path} ${model}`;
     if (unavailable.has(key)) return null;
-    const response = await request(path, { body: { model, text }, allowed: [404, 405, 501] });
+    const options = { body: { model, text }, allowed: [404, 405, 501] };
+    const response = await connection.requestQuietly(path, options);
     if (response.ok) return response.json();
     unavailable.add(key);
     return null;
@@ -72,7 +58,10 @@ export function createHttpWriter() {
     },
 
     async findTrainingLines(model, lines) {
-      const answer = await compare("v1/lines", model, lines.join("\n"));
+      const answer = await compare("v1/lines", model, lines.join("\n")).catch((error) => {
+        if (!error.isQuiet) throw error;
+        return null; // the list is written without this knowledge
+      });
       return answer && new Set(answer.lines);
     },
 
@@ -99,28 +88,15 @@ export function createHttpWriter() {
     },
 
     async findReplacements(model, characters) {
-      const response = await request("v1/read_as", { body: { model, text: characters.join("") } });
+      const body = { model, text: characters.join("") };
+      const response = await connection.requestQuietly("v1/read_as", { body });
       return (await response.json()).read_as;
     },
 
-    useToken(newToken) {
-      token = newToken;
-      storeToken(newToken);
+    useToken(token) {
+      connection.useSecret("token", token);
     },
   };
-}
-
-/** Return the error of a response without success. */
-async function toError(response) {
-  if (response.status === 401) {
-    return new WriterError("This server needs a token.", { needsToken: true });
-  }
-  if (response.status === 429 || response.status === 503) {
-    return new WriterError("The server is busy. Try again in a moment.");
-  }
-  const answer = await response.json().catch(() => null);
-  const message = answer?.error?.message;
-  return new WriterError(message || `The server cannot do this (status ${response.status}).`);
 }
 
 /** Yield the content of each server-sent event, until [DONE]. */

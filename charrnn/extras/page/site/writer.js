@@ -64,9 +64,11 @@
 
 /** An error with a message for the reader. */
 export class WriterError extends Error {
-  /** @param {string} message @param {{needsToken?: boolean}} [options] */
-  constructor(message, { needsToken = false } = {}) {
+  /** @param {string} message @param {{status?: number}} [options]  The status of HTTP. */
+  constructor(message, { status } = {}) {
     super(message);
-    this.needsToken = needsToken;
+    this.status = status;
+    this.needsToken = status === 401;
+    this.isQuiet = false; // whether the page keeps it from the reader, who has asked for nothing
   }
 }
