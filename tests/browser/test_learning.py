@@ -103,15 +103,15 @@ def test_a_list_is_shuffled_and_written_as_a_list(chromium: Any, learner: Path) 
 
 
 REFUSED = {
-    "scan.pdf": (b"%PDF-1.7 " * 99, "is a PDF: copy its text and paste it here."),
-    "book.rtf": (rb"{\rtf1 text" * 99, "is in RTF"),
-    "book.docx": (b"PK\x03\x04" * 200, "is a ZIP archive"),
-    "utf16.txt": (TEXT.encode("utf-16-le"), "is not a text in UTF-8: save it as plain text"),
-    "latin.txt": (OTHER.encode("latin-1"), "is not a text in UTF-8"),
-    "empty.txt": (b" \n", "is empty: choose a text."),
-    "short.txt": (b"a b" * 100, "has only 300 characters: take one of 400 or more."),
-    "one.txt": (b"a" * 500, "repeats one character"),
-    "long.txt": (b"a b\n" * 250_001, "is longer than 1,000,000 characters: take a part of it."),
+    "scan.pdf": (b"%PDF-1.7 " * 99, "scan.pdf is a PDF: copy its text and paste it here."),
+    "book.rtf": (rb"{\rtf1 text" * 99, "This page cannot read .rtf files. Save the text as plain"),
+    "book.docx": (b"PK\x03\x04" * 200, "This page cannot read .docx files. Save the text as plain"),
+    "texts.zip": (b"PK\x03\x04" * 200, "texts.zip is a ZIP archive: unpack it first."),
+    "noise.txt": (bytes(range(256)) * 9, "noise.txt is not a text: choose a text file."),
+    "empty.txt": (b" \n", "empty.txt is empty: choose a text."),
+    "short.txt": (b"a b" * 100, "short.txt has only 300 characters: take one of 400 or more."),
+    "one.txt": (b"a" * 500, "one.txt repeats one character"),
+    "long.txt": (b"a b\n" * 250_001, "long.txt is longer than 1,000,000 characters: take a part"),
 }
 
 
@@ -119,7 +119,7 @@ def test_a_file_that_is_no_text_is_refused_in_a_line(chromium: Any, learner: Pat
     with opened(chromium, learner) as page:
         for name, (content, part) in REFUSED.items():
             choose(page, name, content)
-            page.get_by_role("alert").get_by_text(f"{name} {part}").wait_for()
+            page.get_by_role("alert").get_by_text(part).wait_for()
         assert not page.get_by_role("button", name="Back").is_visible()
         choose(page, "utf16.txt", codecs.BOM_UTF16_LE + TEXT.encode("utf-16-le"))
         title_is(page, "utf16")
@@ -127,6 +127,40 @@ def test_a_file_that_is_no_text_is_refused_in_a_line(chromium: Any, learner: Pat
         page.get_by_role("alert").get_by_text("<b>.txt is empty").wait_for()
         page.get_by_role("button", name="Back").click()
         assert len(cards(page)) == 3
+
+
+OLD = {
+    "Fluss.txt": (OTHER.encode("cp1252"), "windows-1252", "ein Älterer, saß"),
+    "smok.txt": (
+        ("Był późny wieczór, świeciły gwiazdy.\n" * 20).encode("cp1250"),
+        "windows-1250",
+        "późny",
+    ),
+    "wind.txt": (("Ветер, ветер, ты могуч.\n" * 30).encode("koi8-r"), "koi8-r", "ветер"),
+    "neko.txt": (
+        ("吾輩は猫である。名前はまだ無い。\n" * 40).encode("shift_jis"),
+        "shift_jis",
+        "猫",
+    ),
+    "said.txt": ("“It’s late,” he said…\n".encode("cp1252") * 40, "windows-1252", "It’s"),
+    "utf16.txt": (TEXT.encode("utf-16-le"), "utf-16le", "The cat"),
+}
+
+
+def test_the_encoding_of_an_old_file_is_asked_for(chromium: Any, learner: Path) -> None:
+    with opened(chromium, learner) as page:
+        for name, (content, encoding, part) in OLD.items():
+            choose(page, name, content)
+            page.get_by_text(f"{name} is not in UTF-8. Are these lines right?").wait_for()
+            assert page.get_by_label("Encoding").input_value() == encoding
+            assert part in page.locator("#learn-encoding pre").text_content()
+            page.keyboard.press("Enter")
+            title_is(page, name.removesuffix(".txt"))
+        choose(page, "Fluss.txt", OLD["Fluss.txt"][0])
+        page.get_by_label("Encoding").select_option("windows-1251")
+        assert "ein Дlterer" in page.locator("#learn-encoding pre").text_content()
+        page.get_by_role("button", name="None is right").click()
+        page.get_by_role("alert").get_by_text("Fluss.txt was not read.").wait_for()
 
 
 def test_it_is_taken_home_with_its_drafts(chromium: Any, learner: Path, tmp_path: Path) -> None:
@@ -180,6 +214,10 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
         choose(page, "empty.txt", "")
         page.get_by_role("alert").get_by_text("empty.txt is empty").wait_for()
         looks_right(page)
+        choose(page, "Fluss.txt", OLD["Fluss.txt"][0])
+        page.get_by_text("Are these lines right?").wait_for()
+        looks_right(page)
+        page.get_by_role("button", name="None is right").click()
         choose(page, "A text with a name of some length.txt", TEXT)
         cards(page)
         looks_right(page, "#continue")

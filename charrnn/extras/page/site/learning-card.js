@@ -1,6 +1,9 @@
 /** The card on which the reader gives a text: a file, dropped or chosen, or a pasted text. */
 
-import { readPastedText, readTextFile } from "./text-file.js";
+import { listEncodings } from "./encodings.js";
+import { findDocumentKind, readPastedText, readTextFile } from "./text-file.js";
+
+const LINES = 3; // of a text, which show whether its encoding is right
 
 export class LearningCard {
   /**
@@ -8,15 +11,18 @@ export class LearningCard {
    * @param {number} most  The most characters that are learnt.
    * @param {(given: {name: string, text: string}, report: (step: string) => void)
    *   => Promise<void>} onText  Learns a text, and writes with it.
+   * @param {((file: File) => Promise<{name: string, text: string}>) | null} readDocument  Reads
+   *   documents of word processors.
    */
-  constructor(region, most, onText) {
+  constructor(region, most, onText, readDocument = null) {
     this.region = region;
     this.onText = onText;
+    this.readDocument = readDocument;
     this.isBusy = false;
     this.hasModel = false; // to go back to
     const file = region.querySelector("#learn-file");
     const pasted = region.querySelector("#learn-text");
-    const learnFile = (given) => given && this.#learn(() => readTextFile(given, most));
+    const learnFile = (given) => given && this.#learn(() => this.#readFile(given, most));
     region.querySelector("#learn-choose").addEventListener("click", () => file.click());
     region.querySelector("#learn-close").addEventListener("click", () => this.close());
     region.querySelector("#learn-pasted").addEventListener("click", () =>
@@ -70,8 +76,48 @@ export class LearningCard {
     this.isBusy = false;
   }
 
+  async #readFile(file, most) {
+    if (this.readDocument && await findDocumentKind(file)) return this.readDocument(file);
+    return readTextFile(file, most, (...given) => this.#askEncoding(...given));
+  }
+
+  /** Return the text of bytes in the encoding that the reader finds right. */
+  async #askEncoding(name, bytes, likely) {
+    const find = (id) => this.region.querySelector(`#learn-${id}`);
+    const menu = find("encodings");
+    menu.replaceChildren(...listEncodings().map(([encoding, languages]) =>
+      new Option(`${languages} (${encoding})`, encoding)));
+    menu.value = likely;
+    const decode = () => new TextDecoder(menu.value).decode(bytes);
+    const show = () => {
+      find("encoding").querySelector("pre").textContent = selectTelling(decode()).join("\n");
+    };
+    show();
+    menu.oninput = show;
+    find("question").textContent = `${name} is not in UTF-8. Are these lines right?`;
+    this.#show("", "");
+    this.region.classList.add("asking");
+    find("encoding").hidden = false;
+    find("right").focus();
+    const isRight = await new Promise((resolve) => {
+      find("right").onclick = () => resolve(true);
+      find("wrong").onclick = () => resolve(false);
+    });
+    this.region.classList.remove("asking");
+    find("encoding").hidden = true;
+    if (isRight) return decode();
+    throw new Error(`${name} was not read. Save it as plain text in UTF-8, then choose it again.`);
+  }
+
   #show(step, error) {
     this.region.querySelector("#learn-step").textContent = step;
     this.region.querySelector("#learn-error").textContent = error;
   }
+}
+
+/** Return the lines with most characters beyond ASCII, which differ between encodings. */
+function selectTelling(text) {
+  const lines = text.split(/\r?\n|\r/).slice(0, 1000).map((line) => line.slice(0, 200));
+  const count = (line) => line.match(/[^\0-\x7f]/gu)?.length ?? 0;
+  return lines.toSorted((a, b) => count(b) - count(a)).slice(0, LINES);
 }

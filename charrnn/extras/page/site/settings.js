@@ -35,7 +35,7 @@ export class Settings {
     this.model = root.querySelector("#model");
     const stored = loadSettings();
     const fields = "input:not([type=password], [type=file], #shelf-name), select";
-    for (const field of root.querySelectorAll(fields)) {
+    for (const field of root.querySelectorAll(`:is(${fields}):not(#learn *)`)) {
       if (field.type === "checkbox") field.checked = stored[field.id] ?? field.checked;
       else if (field.id in stored) field.value = stored[field.id];
       field.addEventListener("input", () => this.#store(field));
