@@ -303,4 +303,4 @@ def test_the_server_has_the_page_that_learns_a_text(http: Any) -> None:
     assert response.status_code == 200
     assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
     assert "Write with your own text" in response.text
-    assert 'id="learn-link"' in http.get("/").text
+    assert "Write with your own text" in http.get("/page/learning-card.html").text

@@ -28,7 +28,7 @@ export class Connection {
     const isJson = body && !(body instanceof Blob);
     const options = {
       method: method ?? (body ? "POST" : "GET"),
-      headers: { Accept: "application/json, text/event-stream", ...listSecrets(), ...headers },
+      headers: { ...listSecrets(), ...headers },
       body: isJson ? JSON.stringify(body) : body,
       signal,
     };

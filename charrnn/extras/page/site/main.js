@@ -1,6 +1,12 @@
 import { Connection } from "./connection.js";
 import { openPage } from "./page.js";
-import { createHttpWriter } from "./writer-http.js";
+import { createServedWriter } from "./served-writer.js";
+import { Trainings } from "./trainings/trainings.js";
 
-document.querySelector("#learn-link").href = "learn"; // only a server has this page
-openPage(createHttpWriter(new Connection()));
+const connection = new Connection();
+const trainings = new Trainings(connection);
+const writer = createServedWriter(connection, trainings);
+const page = await openPage(writer);
+await trainings.offered;
+const { openDesk } = await import("./trainings/desk.js");
+await openDesk(page, writer, trainings).catch((error) => page.fail(error));

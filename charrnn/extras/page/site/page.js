@@ -206,16 +206,26 @@ class Page {
     const { settings, writer } = this;
     try {
       const models = await writer.fetchModels();
-      for (const id of ["#how", "#begin"]) find(id).hidden = !models.length;
-      find("#no-model").hidden = models.length > 0;
-      settings.setModels(models);
-      this.shelf.show(); // because the mode may have changed
+      this.showModels(models);
       settings.setSamplingDefaults(writer.sampling);
       this.say("");
       if (models.length) await this.resetAnnotations();
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  /** Offer models for choice. */
+  showModels(models) {
+    for (const id of ["#how", "#begin"]) find(id).hidden = !models.length;
+    this.settings.setModels(models);
+    this.shelf.show(); // because the mode may have changed
+  }
+
+  /** Choose a model, as the reader does in the menu. */
+  chooseModel(id) {
+    find("#model").value = id;
+    find("#model").dispatchEvent(new Event("input"));
   }
 
   /** Annotate the draft by the chosen model. */
