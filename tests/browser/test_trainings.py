@@ -158,7 +158,7 @@ def test_it_is_watched_stopped_and_continued(chromium: Any, learning: Server) ->
         assert re.match(pattern, curve.get_attribute("aria-label"))
         assert len(item.locator("polyline.train").get_attribute("points").split()) > 3
         item.get_by_role("button", name="Go on").click()
-        item.get_by_text(re.compile("Begins|Trains:")).wait_for(timeout=SLOW)
+        item.get_by_text(re.compile("Starts|Trains:")).wait_for(timeout=SLOW)
         confirm(item, "Delete")
         item.wait_for(state="detached")
 

@@ -1,7 +1,7 @@
 /** What the page says about a training, in plain words. */
 
 const KINDS = { text: "A text", list: "A list", code: "Code" };
-const STATES = { waiting: "Waits", training: "Begins", stopped: "Stopped", ready: "Ready" };
+const STATES = { waiting: "Waits", training: "Starts", stopped: "Stopped", ready: "Ready" };
 const format = (number) => number.toLocaleString("en");
 
 /** Return what kind of text it is, how long it is, and what network it gets. */
