@@ -15,7 +15,7 @@ from tests.browser.steps import ARGUMENTS, watched
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
-    """The system's Chromium, or else Playwright's own browser, driven by Playwright.
+    """Start the system's Chromium, or else the browser of Playwright.
 
     Playwright keeps an event loop running in the main thread, under which nothing of another folder
     may run: it ends with the last test of this one.

@@ -22,7 +22,7 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 @dataclass
 class FakeServer:
-    """What it answers, which a test may change at any time, and what it was asked."""
+    """Hold the answers of the server, which a test may change, and its requests."""
 
     texts: list[str] = field(default_factory=lambda: [" first words.", " second one.", " a third!"])
     logprobs: tuple[float, ...] = (-0.1, -1.0, -2.0, -3.5, -5.0, -8.0)  # in turn
@@ -190,4 +190,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *arguments: Any) -> None:
-        """Say nothing."""
+        """Print no messages."""

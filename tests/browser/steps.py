@@ -1,4 +1,4 @@
-"""What tests of the pages do again and again, in windows in which nothing may go wrong."""
+"""Share the steps of page tests, in windows in which no error may happen."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOOKS: list[dict[str, Any]] = [
 
 @contextmanager
 def watched(chromium: Any, address: str, **how: Any) -> Iterator[Any]:
-    """A window with a storage of its own, for pages of one address.
+    """Open a window with a separate storage, for pages of one address.
 
     Nothing is asked of another, nothing breaks the page's policy, no error is uncaught.
 
@@ -58,7 +58,7 @@ def watched(chromium: Any, address: str, **how: Any) -> Iterator[Any]:
 
 @contextmanager
 def opened(chromium: Any, path: Path, *, first: str = "", **how: Any) -> Iterator[Any]:
-    """A page that is a file, opened as by a double click.
+    """Open a page that is a file, as by a double click.
 
     Args:
         first: a script that runs before those of the page.
@@ -85,7 +85,7 @@ def text_of(page: Any) -> str:
 
 
 def highlighted(page: Any, name: str, selector: str) -> str:
-    """What is shown with a highlight in the element, in the order of the text."""
+    """Return the highlighted texts of an element, in their order."""
     found: str = page.evaluate(
         """([name, selector]) => [...CSS.highlights.get(name) ?? []]
             .filter((range) => range.startContainer.parentElement.closest(selector))
@@ -115,7 +115,7 @@ def continue_text(page: Any) -> None:
 
 
 def write(page: Any, text: str) -> None:
-    """Type a text and have it continued, until the writing has ended."""
+    """Write a text and its continuation, until the page has finished."""
     page.locator("#text").press_sequentially(text)
     continue_text(page)
 
@@ -147,7 +147,7 @@ def set_options(page: Any) -> None:
 
 
 def save(page: Any, button: str, path: Path) -> Path:
-    """Click a button that saves a file, and return the file."""
+    """Save a file by a button, and return it."""
     with page.expect_download() as download:
         page.get_by_role("button", name=button).click()
     download.value.save_as(path)
@@ -155,7 +155,7 @@ def save(page: Any, button: str, path: Path) -> Path:
 
 
 def click_character(page: Any, place: int, selector: str = ".mirror") -> None:
-    """Click the middle of a character of the draft, or of another text."""
+    """Touch the middle of a character of the draft, or of another text."""
     box = page.evaluate(
         """([place, selector]) => {
             const range = document.createRange();
@@ -175,7 +175,7 @@ def click_character(page: Any, place: int, selector: str = ".mirror") -> None:
 
 
 def looks_right(page: Any, *whole: str) -> None:
-    """Light and dark, axe finds nothing; nothing is cut off, and some elements are whole."""
+    """Check in light and dark that axe finds nothing, and that nothing is cut off."""
     from axe_playwright_python.sync_playwright import Axe
 
     for scheme, background in (("light", "rgb(251, 250, 246)"), ("dark", "rgb(25, 24, 22)")):

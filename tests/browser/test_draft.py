@@ -242,7 +242,7 @@ def test_the_browser_finds_a_text_in_the_draft_once(page: Any) -> None:
 
 
 def test_random_edits_against_plain_strings(page: Any) -> None:
-    """Text, marks, history, and the mirror: each line is a node, and has the tints of its text."""
+    """Check text, marks, history and mirror: each line is a node with the tints of its text."""
     wrong = page.evaluate(
         """async () => {
             const { Draft, Passage, findChange, movePlace } = await import("/page/draft.js");

@@ -57,13 +57,13 @@ def generated(page: Any, **asked: Any) -> str:
 
 
 def offered(page: Any) -> list[str]:
-    """The continuations as they are."""
+    """Return the continuations as they are."""
     texts: list[str] = page.locator("#alternatives .text").all_text_contents()
     return texts
 
 
 def cards(page: Any) -> list[str]:
-    """The continuations that are offered, once they are whole."""
+    """Wait until the continuations are complete, and return them."""
     page.get_by_text("characters a second").wait_for()
     return offered(page)
 
@@ -133,7 +133,7 @@ def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_p
         texts = Model(model).generate(200, "Hm: ", seed=5, num_samples=3)
 
         def are_written() -> bool:
-            """But for a word or a sentence at the end of each."""
+            """Compare, except for a word or a sentence at the end of each."""
             each = zip(cards(page), texts, strict=False)
             return [text.startswith(one) and len(text) - 70 < len(one) for one, text in each] == (
                 [True] * 3

@@ -44,7 +44,7 @@ def bits(page: Any) -> list[float]:
 
 
 def tinted(page: Any, name: str) -> str:
-    """The text in view whose tint has a class."""
+    """Return the visible text whose tint has a class."""
     texts = page.locator(f"#sheet .mirror .{name}").all_text_contents()
     return "".join(texts)
 

@@ -47,7 +47,7 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(page: Any, server: FakeServer)
 
 
 def test_the_mirror_lies_under_the_text(page: Any) -> None:
-    """Both wrap their lines at the same places, so that tints lie under their characters."""
+    """Check that both wrap their lines alike, so that tints are under their characters."""
     page.set_viewport_size({"width": 360, "height": 740})
     words = "Wörter von verschiedener Länge, \t tabs,  two  blanks, 👩\u200d🚀 and שלום עולם. "
     text = (words * 12 + "\n\n" + "unbroken" * 30 + "\n") * 3

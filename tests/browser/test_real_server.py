@@ -54,7 +54,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @contextmanager
 def page_of(chromium: Any, server: Server, name: str) -> Iterator[Any]:
-    """The page at / with a model of the server, and texts of 20 characters."""
+    """Open the page at / with a model of the server, and texts of 20 characters."""
     address = f"{server.url}/"
     with watched(chromium, address, base_url=address) as context:
         page = context.new_page()
@@ -96,7 +96,7 @@ def test_what_stands_in_the_training_text_is_underlined(chromium: Any, real: Ser
 
 
 def test_a_model_of_bytes(chromium: Any, real: Server) -> None:
-    """Its bytes come one by one and are shown as characters, also where they make none."""
+    """Check that bytes arrive one by one and are shown as characters, also invalid ones."""
     with page_of(chromium, real, "bytes") as page:
         write(page, "é a")
         shown = "".join(page.locator("#alternatives .text").all_text_contents())

@@ -273,7 +273,7 @@ def test_they_end_at_a_sentence_or_a_word(page: Any, server: FakeServer) -> None
 
 
 def test_what_follows_is_respected(page: Any, server: FakeServer) -> None:
-    """Blanks are not doubled, and what leads best into the rest comes first."""
+    """Check that blanks are not doubled, and that the best continuation is first."""
     server.texts = ["far away over th", "at last to the isl", "nowhere "]
     server.score_of = lambda prompt: -1.0 if "at last to the and" in prompt else -3.0
     page.locator("#text").fill("They sailed and were happy.")

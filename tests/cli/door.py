@@ -20,7 +20,7 @@ class Answer(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What `charrnn train` is asked for: its options, and Hydra's config."""
+    """Record what `charrnn train` gets: its options, and Hydra's config."""
 
     config: TrainOptions
     hydra: Any
@@ -54,7 +54,7 @@ class Door:
         return Answer(code, *self._capsys.readouterr())
 
     def refuses(self, *words: str) -> str:
-        """The one line with which a command line is refused before anything runs."""
+        """Return the line that refuses a command line before anything runs."""
         answer = self(*words)
         assert answer.code == 2, answer
         assert answer.out == ""

@@ -226,7 +226,7 @@ BROKEN = {
 
 @pytest.fixture
 def own(door: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The door, in a folder with a --config-dir `mine` and modules on PYTHONPATH."""
+    """Return the door in a folder with a --config-dir `mine` and modules on PYTHONPATH."""
     mine = {name: text.replace("HERE", str(tmp_path)) for name, text in OWN.items()}
     write_files(tmp_path / "mine", mine)
     counter = "class Counter:\n    def __init__(self, every=1):\n        self.every = every\n"
@@ -274,7 +274,7 @@ def test_a_fault_in_a_file_of_ones_own(group: str, text: str, own: Any, tmp_path
 
 
 def test_every_choice_composes(door: Any) -> None:
-    """The first of each group together, then the second of each, and so on."""
+    """Yield the first of each group together, then the second of each, and so on."""
     together = {name: [*choices] for name, choices in PAGE.groups.items() if name != "sweep"}
     for n in range(max(map(len, together.values()))):
         words = [f"{name}={choices[n % len(choices)]}" for name, choices in together.items()]

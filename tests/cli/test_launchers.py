@@ -24,7 +24,7 @@ PACKAGES = {"joblib": "hydra-joblib-launcher", "submitit_local": "hydra-submitit
 
 @pytest.fixture(params=["joblib", "submitit_local"])
 def launcher(request: pytest.FixtureRequest) -> str:
-    """The launcher's name; its package must be there."""
+    """Return the launcher's name. Skip the test if its package is missing."""
     package = PACKAGES[request.param]
     try:
         found = importlib.util.find_spec(f"hydra_plugins.{package.replace('-', '_')}")
@@ -85,7 +85,7 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
 
 @pytest.mark.slow
 def test_joblibs_workers_end_with_the_command(workplace: Path) -> None:
-    """A command that is killed leaves no worker, and its jobs go on where they were saved."""
+    """Kill the command: no worker stays, and its jobs continue where they were saved."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     words = ["hydra/launcher=joblib", "seed=1,2", "hydra.launcher.n_jobs=2"]
     words += ["trainer.max_steps=100000", "trainer.max_epochs=null", "validate_every=50000"]

@@ -31,7 +31,7 @@ texts = st.one_of(
 
 
 def read_back(word: str) -> Any:
-    """What Hydra, and then OmegaConf, make of an override's value."""
+    """Return what Hydra, and then OmegaConf, make of an override's value."""
     parsed = OverridesParser.create().parse_override(word)
     assert not parsed.is_sweep_override()
     config = OmegaConf.create({"value": parsed.value()})

@@ -18,7 +18,7 @@ LAST = "checkpoints/last.ckpt"
 
 @pytest.fixture
 def run(trained: Train) -> Path:
-    """A run that is finished; made before `door`, which trains nothing."""
+    """Train a finished run, before `door`, which trains nothing."""
     return trained("trainer.max_steps=2")
 
 
@@ -40,7 +40,7 @@ def test_any_name(name: str, run: Path, door: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES[1:3])
 def test_any_name_in_a_sweep(name: str, run: Path, door: Any, tmp_path: Path) -> None:
-    """Begun, and gone on with; its jobs start from the same model."""
+    """Start a sweep and continue it; its jobs start from the same model."""
     run = run.rename(tmp_path / name)
     sweep = ["-m", f"hydra.sweep.dir=s/{name}", "seed=1,2"]
     for more in ([], ["resume=auto"]):
@@ -70,7 +70,7 @@ def test_a_name_that_hydra_would_look_up(run: Path, door: Any, tmp_path: Path) -
 
 
 def test_a_run_goes_on_as_itself(trained: Train, capfd: Capture) -> None:
-    """Of several values of an option, the last decides."""
+    """Check that the last of several values of an option decides."""
     words = ("trainer.max_steps=2", "optimizer.lr=1e-3", "schedule=constant")
     run, other = trained(*words, folder="Gregor's"), trained("trainer.max_steps=2", folder="other")
     before = recorded(run)

@@ -20,7 +20,7 @@ from tests.small_runs import Capture
 
 
 def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> None:
-    """Whose name is safe anywhere."""
+    """Make an option with a value whose name is safe anywhere."""
     for text in ("../a b.txt", "Zür/x;$(rm).txt"):
         Path(text).parent.mkdir(exist_ok=True)
         Path(text).touch()
@@ -160,7 +160,7 @@ FINISHED, CUT, MISSING = "0_seed=null", "1_seed=1", "2_seed=2"
 def test_a_sweep_that_was_ended_goes_on_exactly(
     workplace: Path, signum: int, capfd: Capture
 ) -> None:
-    """And longer: what may change in a resume changes in each."""
+    """Resume for longer: an option that a resume may change changes in each job."""
     short, long = "trainer.max_steps=14", "trainer.max_steps=15"
     assert main(["train", *OPTIONS, "seed=1", long, "hydra.run.dir=whole"]) == 0
     sweep = [*SWEEP, "hydra.sweep.dir=sweep"]

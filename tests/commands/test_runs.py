@@ -28,7 +28,7 @@ def write_run(
     overrides: tuple[str, ...] = (),
     **config: Any,
 ) -> Path:
-    """A run of 2 x 10 characters a step, with (step, validation loss) as it logged them."""
+    """Write a run of 2 x 10 characters a step, with rows of (step, validation loss)."""
     (folder / ".hydra").mkdir(parents=True)
     known = {"data": {"batch_size": 2, "seq_length": 10}, "trainer": {}, **config}
     for name, _, value in (override.partition("=") for override in overrides):
@@ -163,7 +163,7 @@ def test_removing(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture)
 
 @pytest.mark.parametrize("lock", ["1_job/.lock", ".study.lock"])
 def test_a_sweep_with_a_lock_is_not_removed(place: Path, lock: str, capsys: Capture) -> None:
-    """The job prepares: it has no other file yet."""
+    """Write the files of a job that prepares."""
     sweep = place / "sweep"
     write_run(sweep / "0_job", [(10, 1.5)])
     (sweep / "multirun.yaml").touch()

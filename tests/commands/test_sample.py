@@ -25,7 +25,7 @@ from tests.small_runs import Capture
 
 
 def run(path: Path, **given: Any) -> None:
-    """The command with its defaults in conf/, but for these."""
+    """Run the command with its defaults in conf/, except these."""
     schema, page = sample.SampleOptions, help_page.read_page("sample").options
     values = {f.name: yaml.safe_load(page[f.name].default) for f in fields(schema)}
     sample.run(schema(**{**values, "checkpoint": str(path), "length": 100, "seed": 1, **given}))

@@ -1,4 +1,4 @@
-"""What is chosen for a text's length and for a time, with speeds that are made up."""
+"""Test the choices for a length of text and for a time, with given speeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is chosen for a run, and that it depends on nothing but the config and the machine."""
+"""Test the choices for a run, which depend only on the config and the machine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def decided(
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two cores with bf16, and an environment that asks for nothing."""
+    """Simulate two cores with bf16, and an environment without settings."""
     monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: True)
     monkeypatch.setattr(hardware, "can_train_in_bf16", lambda kind, device_type: True)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
@@ -112,7 +112,7 @@ def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch)
 def test_processes_that_charrnn_starts_divide_the_threads(
     monkeypatch: pytest.MonkeyPatch, launcher: str, threads: int
 ) -> None:
-    """Those that a launcher starts have their own."""
+    """Check that jobs of a launcher have their own number."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
     world = World(launcher, 0, 0, 2, 2) if launcher else World()
     resolved = decided(192, world=world, devices=2)

@@ -1,4 +1,4 @@
-"""What a sweep minimizes has a name, which its leaderboard and its studies tell."""
+"""Test the name of what a sweep minimizes, in its leaderboard and its studies."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_two_losses_have_their_best_runs(workplace: Path, capfd: Capture) ->
 
 
 def test_runs_that_differ_below_their_own_folder_are_averaged(workplace: Path) -> None:
-    """And by their seeds, as ever."""
+    """Group runs by their seeds, as before."""
     note = "+callbacks.own.path=${hydra:runtime.output_dir}/note.txt"
     assert main(["train", *SWEEP, "seed=1,2", CALLBACK, note]) == 0
     assert len([*(workplace / "sweep").glob("*/note.txt")]) == 2

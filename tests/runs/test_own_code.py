@@ -95,7 +95,7 @@ OWN = ("--config-dir", "own")
 
 @pytest.fixture(autouse=True)
 def own(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A module of one's own in the folder that one stands in, and YAML files beside it."""
+    """Make a module of a user in the current folder, and YAML files beside it."""
     write_files(workplace / "own", FILES)
     write_files(workplace, {OWN_CODE: MODULE, PACKAGE: FAULTY_PACKAGE})
     for name, folder in (("own_code", "."), ("faulty_package", "site-packages")):
@@ -108,7 +108,7 @@ def own(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_model_of_ones_own(train: Train, capfd: Capture) -> None:
-    """By a YAML file and typed: it is the run without it, and resumes to the bit."""
+    """Compare, by a YAML file and typed: it is the run without it, and resumes to the bit."""
     plain = train("model.dropout=0.2", "trainer.max_steps=12", folder="plain")
     run = train(*OWN, "model=mine", "model.dropout=0.2", "trainer.max_steps=8")
     train("resume=run", "trust=true", "trainer.max_steps=12", small=False)
@@ -123,7 +123,7 @@ def test_a_model_of_ones_own(train: Train, capfd: Capture) -> None:
 
 
 def test_a_data_module_of_ones_own(train: Train, workplace: Path) -> None:
-    """Its own text decides the sizes that are left open, and it trains with these."""
+    """Check that the text of a user's data module decides the open sizes."""
     (workplace / "long.txt").write_text("abc, def. " * 12_000, encoding="utf-8")
     words = ("data.input_txt=long.txt", "data.batch_size=null", "data.seq_length=64",
              "validate_every=0", "~callbacks.counts", "trainer.max_steps=1")  # fmt: skip
@@ -230,6 +230,6 @@ def test_a_fault_in_a_class_of_the_user_has_its_traceback(
 
 
 def test_a_line_of_a_users_class_is_a_line(train: Train, capfd: Capture) -> None:
-    """An InputError, which a class of the user may raise, has no traceback."""
+    """Check that an InputError of a user's class has no traceback."""
     train("model._target_=own_code.Picky", "trainer.max_steps=9", code=2)
     assert capfd.readouterr().err.splitlines()[-1].startswith("charrnn train: model.color=red: no")

@@ -83,7 +83,7 @@ def test_a_resume_changes_one_place_and_all_follow(train: Train) -> None:
 def test_a_record_that_lacks_an_option_is_refused(
     trained: Train, train: Train, capfd: Capture
 ) -> None:
-    """As a file that was cut: it would resume as another run."""
+    """Check a cut file, which would resume as another run."""
     run = trained("trainer.max_steps=5")
     path = run / ".hydra" / "config.yaml"
     whole = path.read_text("utf-8")
@@ -123,7 +123,7 @@ WORDS = (*SMALL, "model.dropout=0.25", "print_every=1", "schedule=constant")
 def test_a_chain_of_kills_with_changed_options_is_the_run_without_kills(
     workplace: Path, train: Train
 ) -> None:
-    """The record is replaced just after the first checkpoint that has it."""
+    """Replace the record just after the first checkpoint that has it."""
 
     def record_of(name: str) -> Any:
         config = recorded(workplace / name)

@@ -23,7 +23,7 @@ def skip_without(package: str) -> None:
 
 @pytest.fixture
 def wandb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The package, offline; the service that it starts ends with the test."""
+    """Import the package, offline. Its service ends with the test."""
     skip_without("wandb")
     import wandb
 

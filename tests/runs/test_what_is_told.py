@@ -1,4 +1,4 @@
-"""What a person is told of a finished run: one loss everywhere, names that commands take."""
+"""Test what a finished run reports: one loss everywhere, names that commands take."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.small_runs import SMALL, Capture, Train, tensors
 
 
 def test_the_loss_of_a_model_is_one_number(train: Train, workplace: Path, capfd: Capture) -> None:
-    """As it writes: at the end of the training, in the table, the report and the page's About."""
+    """Check the loss as written: at the end of the training, in table, report and page."""
     run = train("trainer.max_steps=40", "callbacks.samples.length=60", folder="outputs/train/a/b")
     said = capfd.readouterr().err
     facts = model_file.read_facts(run / "model.safetensors")
@@ -111,7 +111,7 @@ def test_code_and_lists_are_told_of_no_other_text(train: Train, capfd: Capture) 
 
 
 def test_losses_of_other_texts_are_no_rank(train: Train, workplace: Path, capfd: Capture) -> None:
-    """Of a text that changed under its name, too."""
+    """Check a text that changed under its name, too."""
     train("trainer.max_steps=2", folder="outputs/a/whole")
     text = (workplace / "corpus.txt").read_text(encoding="utf-8")
     (workplace / "corpus.txt").write_text(text[::-1], encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the environment tells about the processes beside this one."""
+"""Test what the environment tells about the processes beside this one."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ NETWORK = PAGE / "network"
 
 
 def run(script: str, *modules: Path, given: Any = None) -> Any:
-    """What the body of a function returns.
+    """Return the result of the body of a JavaScript function.
 
     Args:
         script: it sees what the modules export as `module_NAME`, and `given`.
@@ -41,6 +41,6 @@ def run(script: str, *modules: Path, given: Any = None) -> Any:
 
 
 def with_sampler(model: TrainedModel, script: str, bits: int = 32) -> Any:
-    """What the body of a function returns that sees `sampler`, one of this model."""
+    """Return the result of a JavaScript body that sees `sampler`, one of this model."""
     made = "const sampler = module_network_sampler.createSampler(given);"
     return run(made + script, NETWORK / "network-sampler.js", given=pack_model(model, bits))

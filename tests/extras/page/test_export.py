@@ -88,7 +88,7 @@ def test_code_is_shown_as_code() -> None:
 
 
 def test_weights_that_eight_bits_would_spoil_stay_as_they_are(tmp_path: Path) -> None:
-    """One large number in a row, which all characters have in common, takes all the steps."""
+    """Check a row with one large number, which takes all the steps."""
     model = trained_model()
     model.weights["decoder.weight"][:, 0] = 100
     assert compute_divergence(model, quantize_model(model)) > TOLERANCE

@@ -66,7 +66,7 @@ def text(request: pytest.FixtureRequest) -> str:
 
 
 def count(text: str) -> tuple[Vocabulary, Counts]:
-    """The counts of a text's training split."""
+    """Count the training split of a text."""
     sizes = compute_split_sizes(len(text), SplitOptions())
     if is_list(text):
         splits = shuffle_lines(text, sizes)
@@ -92,7 +92,7 @@ function finish(learning) {
 
 
 def learn(text: str, script: str) -> Any:
-    """What a script returns that sees `learnt`, with the training split counted as in Python."""
+    """Return the result of a script that sees `learnt`, with the training split of Python."""
     order = np.random.default_rng(0).permutation(text.count("\n")).tolist()
     given = {"text": text, "order": order, **list_learning_facts()}
     learnt = """const options = { countsAll: false, order: given.order };

@@ -73,7 +73,7 @@ REFUSED = [
 
 
 def generate(model: TrainedModel, *asked: dict[str, Any], bits: int = 32) -> Any:
-    """The texts that the page's network writes; in JavaScript large seeds are BigInts."""
+    """Generate texts with the page's network. In JavaScript large seeds are BigInts."""
     each = [
         json.dumps({"length": 300, "seed": 3, **one}).replace(
             f'"seed": {one.get("seed", 3)}', f'"seed": {one.get("seed", 3)}n'
@@ -176,7 +176,7 @@ const [sampler] = samplers;
 
 
 def with_samplers(script: str, *models: TrainedModel) -> Any:
-    """What the body of a function returns that sees the `samplers` of models with counts."""
+    """Return the result of a JavaScript body that sees the `samplers` of models with counts."""
     given = [
         (pack_model(m, 32, {"about": {}}), pack_counts(m.counts) if m.counts else "null")
         for m in models
@@ -242,7 +242,7 @@ OPTIONS: list[dict[str, Any]] = [
 
 
 def with_background(model: TrainedModel, background: str = BACKGROUND) -> TrainedModel:
-    """The model with the words of the text and of its background."""
+    """Make a model with the words of the text and of its background."""
     assert model.counts is not None
     encode, letters = model.vocabulary.encode, number_letters(model.vocabulary)
     known = KnownWords.from_texts([encode(TEXT), encode(background)], letters)
@@ -250,7 +250,7 @@ def with_background(model: TrainedModel, background: str = BACKGROUND) -> Traine
 
 
 def known_word_models() -> list[TrainedModel]:
-    """Models that know words, of a table or of a background too, with one that ends in a debt."""
+    """Make models that know words, of a table or of a background too."""
     bytes_text = ALL_BYTES.as_tokens("Żółw ma żółtą łódź. Jaź!\n" * 40)
     letters = counted(text="thecatsatonthemat" * 20, vocabulary=VOCABULARIES[1])
     return [

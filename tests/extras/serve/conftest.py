@@ -15,7 +15,7 @@ NEEDED = ("fastapi", "uvicorn", "fastapi_offline", "httpx", "openai")
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with main, other, bytes and faulty.safetensors, and corpus.txt."""
+    """Make a folder with main, other, bytes and faulty.safetensors, and corpus.txt."""
     for name in NEEDED:
         pytest.importorskip(name)
     folder = tmp_path_factory.mktemp("models")
@@ -27,7 +27,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(models: Path) -> Iterator[Server]:
-    """One server for all tests that leave it as it was; it must be silent, and end well."""
+    """Start a server for all tests that do not change it. It must be silent, and end well."""
     path = {name: f"{models}/{name}.safetensors" for name in ("main", "other", "bytes", "faulty")}
     options = [f"models.{name}={path[name]}" for name in ("main", "bytes", "faulty")]
     options += [f"models.both=[{path['main']},{path['other']}]", f"corpus={models}/corpus.txt"]

@@ -33,7 +33,7 @@ CORPUS = "It was a dark and stormy night; the rain fell in torrents. Café 😀 
 
 
 def _faulty() -> Model:
-    """A model that has no numbers for what follows a $."""
+    """Make a model that has no numbers for the character after a $."""
     trained = trained_model(num_layers=1)
     weights = {name: np.array(weight) for name, weight in trained.weights.items()}
     # eight units that are 0 until a $ comes, and then too large for the decoder
@@ -123,7 +123,7 @@ def serving_main(models: Path, *options: str, patch: str = "") -> Iterator[tuple
 
 
 def request_of(body: object, path: str = "/v1/completions") -> bytes:
-    """The bytes of a request, for a completion or with another path."""
+    """Return the bytes of a request, for a completion or with another path."""
     data = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(data)}\r\n\r\n".encode() + data

@@ -1,4 +1,4 @@
-"""What is written together is what the sampler writes alone."""
+"""Test that texts of a batch equal the texts of the sampler."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def is_closed(connection: socket.socket) -> bool:
 
 
 def test_connections_without_a_request_make_room(models: Path) -> None:
-    """But those with one under way do not."""
+    """Check that connections with an open request stay."""
     import httpx
 
     options = ["streams=6", "max_length=1000000000", "max_connections=6"]
@@ -129,7 +129,7 @@ def test_clients_that_leave_leave_nothing_in_the_log(server: Server) -> None:
 
 
 def measure_longest_wait(http: Any, connections: list[socket.socket]) -> float:
-    """The longest time of a short request, until all connections have an answer, and a second."""
+    """Measure the longest short request, until a second after all connections have an answer."""
     waits, end = [], time.monotonic() + 1
     while time.monotonic() < end:
         start = time.monotonic()

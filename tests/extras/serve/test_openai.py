@@ -1,4 +1,4 @@
-"""What OpenAI's own clients get, and what others do who send anything."""
+"""Test the server with OpenAI's clients, and with clients that send anything."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_stream_says_the_same(client: openai.OpenAI) -> None:
 
 
 def scores_of(text: str) -> list[list[float]]:
-    """The log-probabilities in each character's place, after the primer."""
+    """Compute the log-probabilities in each character's place, after the primer."""
     primer = PRIMED[PRIMER_FACT]
     scores = MODEL.logits(primer + text)[len(primer) - 1 : -1].astype(np.float64)
     return (scores - np.log(np.exp(scores).sum(-1, keepdims=True))).tolist()

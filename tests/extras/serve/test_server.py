@@ -152,7 +152,7 @@ def test_what_is_copied_is_told_in_characters(http: Any) -> None:
 
 
 def test_a_slow_start_and_a_stuck_thread(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A wrong model or port is refused first. Then requests wait. SIGTERM ends a busy server."""
+    """Refuse a wrong model or port first, let requests wait, and end a busy server by SIGTERM."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = taken.getsockname()
         words = ["serve", f"port={address[1]}"]
@@ -277,7 +277,7 @@ def test_requests_that_outlast_the_server_are_told_so(models: Path) -> None:
 
 
 def test_long_prompts_are_read_in_short_rounds(models: Path) -> None:
-    """However slow the model is."""
+    """Test with a slow model."""
     slow = (
         "import time\n"
         "from charrnn.generation.engines import StepEngine\n"

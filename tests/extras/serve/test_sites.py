@@ -30,7 +30,7 @@ ASKED = {
 
 
 def admitted(headers: Any) -> str | None:
-    """The site whose page may read an answer."""
+    """Return the site whose page may read an answer."""
     found: str | None = headers.get("access-control-allow-origin")
     return found
 

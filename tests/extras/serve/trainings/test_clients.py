@@ -1,4 +1,4 @@
-"""Whose trainings are whose: words, cookies, the teacher."""
+"""Test who owns a training: words, cookies, the teacher."""
 
 from __future__ import annotations
 

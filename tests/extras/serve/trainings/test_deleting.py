@@ -25,7 +25,7 @@ def test_a_deleted_text_is_not_on_the_disk(
     monkeypatch.chdir(tmp_path)
 
     def find(name: str) -> set[str]:
-        """The ids of the trainings in whose files a text is."""
+        """List the ids of the trainings in whose files a text is."""
         found = {path.relative_to(tmp_path).parts for path in find_sentence(tmp_path, secret(name))}
         assert {parts[:2] for parts in found} <= {("outputs", "serve")}
         return {parts[2] for parts in found}

@@ -28,7 +28,7 @@ URL = "/v1/trainings"
 def learning(
     models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Any]]:
-    """A server that learns small texts, and a client of it."""
+    """Start a server that learns small texts, and a client of it."""
     options = ("max_text=5000", "max_trainings=2", "min_free=0")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("learning"))
@@ -45,7 +45,7 @@ def add(http: Any, name: str, text: bytes | None = None, **options: Any) -> Any:
 
 
 def read_events(http: Any, id_: str, last: str) -> list[dict[str, Any]]:
-    """The events of a training until it has a state, read like an EventSource."""
+    """Read the events of a training until it has a state, like an EventSource."""
     events: list[dict[str, Any]] = []
     while not events or events[-1]["state"] != last:
         headers = {"Accept": "text/event-stream"}

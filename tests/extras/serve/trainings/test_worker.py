@@ -50,7 +50,7 @@ def is_locked(folder: Path) -> bool:
 
 
 def results(run: Path) -> tuple[Any, list[dict[str, str]]]:
-    """The last weights, and the rows of metrics.csv without the speed."""
+    """Read the last weights, and the rows of metrics.csv without the speed."""
     import torch
 
     last = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
@@ -62,7 +62,7 @@ def results(run: Path) -> tuple[Any, list[dict[str, str]]]:
 
 
 def test_a_kill_of_the_server_loses_nothing(tmp_path: Path) -> None:
-    """Its process is killed with -9 in the middle, the training ends itself, and goes on."""
+    """Kill the server with -9: the training ends itself, and continues with the next server."""
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     for folder in (cut, whole):
         folder.mkdir()
@@ -108,7 +108,7 @@ def test_a_training_waits_for_room_on_the_disk(tmp_path: Path) -> None:
 
 
 def test_a_training_that_never_fits_on_the_disk_fails_in_the_end(tmp_path: Path) -> None:
-    """Others have their turns meanwhile, and its client can let it continue."""
+    """Check that others have their turns meanwhile, and that its client can let it continue."""
     full = "charrnn train: x.h5: No space left on device; the run is saved"
     with training_in(tmp_path) as trainer:
         trainer.do(f"full = lambda training: (training.log.write_text({full!r}), 1)[1]")
@@ -156,7 +156,7 @@ def test_deleting_leaves_no_sentence_on_the_disk(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_training_outlives_the_text_and_the_model_that_helped_it(tmp_path: Path) -> None:
-    """One counts the other text and begins anew, one only started from its model and resumes."""
+    """Check two trainings: one counts the other text and starts anew, one resumes."""
     secret = "Zoë met the cat at noon."
     with training_in(tmp_path) as trainer:
         trainer.do(f"add('old', {f'{secret} '.encode() + write_text()!r})")
@@ -233,7 +233,7 @@ def test_kinds_of_text_and_names(tmp_path: Path) -> None:
 
 
 def test_the_time_that_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told after ten seconds of training."""
+    """Check that the time is known after ten seconds of training."""
     monkeypatch.chdir(tmp_path)
     training = Training("cats.txt", "cats", "me", None, 1000, "text")
     (training.run / ".hydra").mkdir(parents=True)
