@@ -81,7 +81,7 @@ def write_files(folder: Path, texts: Mapping[str, str]) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
+def reference_data() -> Path:
     """Return the folder of reference data beside the checkout. Skip the test if there is none."""
     folder = REPOSITORY.parent / "shared"
     if not folder.is_dir():
@@ -100,9 +100,9 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def model() -> Model:
     """Make a model whose weights are random."""
-    from tests.generation.models import trained_model
+    from tests.generation.models import make_model
 
-    return Model(trained_model())
+    return Model(make_model())
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def train(workplace: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def cached_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Run `charrnn train` with SMALL and more, once for the same options in all processes."""
     from tests.small_runs import SMALL  # imports torch
 
@@ -152,13 +152,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def trained(made: Callable[..., Path], workplace: Path) -> Callable[..., Path]:
+def run_copy(cached_run: Callable[..., Path], workplace: Path) -> Callable[..., Path]:
     """Return a copy of the folder of a trained run."""
 
-    def copied(*overrides: str, folder: str = "run") -> Path:
-        return Path(shutil.copytree(made(*overrides), workplace / folder))
+    def copy_run(*overrides: str, folder: str = "run") -> Path:
+        return Path(shutil.copytree(cached_run(*overrides), workplace / folder))
 
-    return copied
+    return copy_run
 
 
 @pytest.fixture

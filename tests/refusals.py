@@ -27,7 +27,7 @@ def refusal(path: Path, read: Callable[[Path], object]) -> str:
     return line.removeprefix(f"{path}: ")
 
 
-def changed(content: Any, keys: tuple[Any, ...], value: Any) -> Any:
+def replace_at(content: Any, keys: tuple[Any, ...], value: Any) -> Any:
     """Copy nested dicts and lists with another value at a place, or without it (ABSENT)."""
     content = copy.deepcopy(content)
     node = content
@@ -40,7 +40,7 @@ def changed(content: Any, keys: tuple[Any, ...], value: Any) -> Any:
     return content
 
 
-def damaged(dice: random.Random, data: bytes, end: int) -> bytes:
+def damage(dice: random.Random, data: bytes, end: int) -> bytes:
     """Flip a bit before `end`, or replace, cut off, leave out or repeat bytes."""
     result = bytearray(data)
     at, size, kind = dice.randrange(end), dice.choice((1, 1, 2, 4, 8, 64)), dice.randrange(6)
@@ -66,7 +66,7 @@ def damage_is_noticed(
     """
     whole, dice, refused = path.read_bytes(), random.Random(count), 0
     for trial in range(count):
-        path.write_bytes(damaged(dice, whole, len(whole) if trial % 2 else head))
+        path.write_bytes(damage(dice, whole, len(whole) if trial % 2 else head))
         try:
             content = read(path)
         except InputError:
@@ -78,7 +78,7 @@ def damage_is_noticed(
     return refused
 
 
-def damaged_arrays(values: np.ndarray) -> Iterator[np.ndarray]:
+def damage_arrays(values: np.ndarray) -> Iterator[np.ndarray]:
     """Yield a table's array shorter, longer, in another order or type, too large, wrapped."""
     yield values[:-1]
     yield values[:0]

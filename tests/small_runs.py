@@ -62,7 +62,7 @@ def train_config(**changes: Any) -> DictConfig:
     return config
 
 
-def decided_config(world: World = SINGLE_PROCESS, **changes: Any) -> DictConfig:
+def decide_config(world: World = SINGLE_PROCESS, **changes: Any) -> DictConfig:
     """Return the config of a run on a text of a million characters, decided on this machine."""
     size = decisions.TextSize(1_000_000, 100_000)
     config = train_config(**changes)
@@ -117,7 +117,7 @@ def column(run: Path, name: str) -> dict[int, float]:
     return {int(row["step"]): float(row[name]) for row in metrics(run) if row[name]}
 
 
-def recorded(run: Path) -> dict[str, Any]:
+def read_record(run: Path) -> dict[str, Any]:
     """Read the options that a run's folder records."""
     config: dict[str, Any] = yaml.safe_load((run / ".hydra" / "config.yaml").read_text("utf-8"))
     return config

@@ -82,11 +82,11 @@ def test_the_table_has_means_and_how_far_seeds_are_from_them() -> None:
 
 
 def test_words_of_samples(
-    trained: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run_copy: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reference = tmp_path / "words.txt"
     reference.write_text("whatsoever\n", encoding="utf-8")
-    run = str(trained("trainer.max_steps=2"))
+    run = str(run_copy("trainer.max_steps=2"))
     assert unknown_words.main([run, "--length", "30", "--reference", str(reference)]) == 0
     losses, new_words, copies, _ = capsys.readouterr().out.strip().split("\n\n")
     assert re.search(r"^\| corpus \| [\d,]+ \| 1 \|( [\d.-]+ \|){4} [01] \|$", losses, re.MULTILINE)

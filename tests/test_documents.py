@@ -82,7 +82,7 @@ class Lion(torch.optim.SGD):
 """
 
 
-def printed(page: str, language: str) -> Iterator[str]:
+def find_printed(page: str, language: str) -> Iterator[str]:
     """Yield the blocks in a language; of sh each command, also those within the text."""
     for match in _PRINTED.finditer((REPOSITORY / page).read_text("utf-8")):
         if match["language"] == language:
@@ -117,7 +117,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write_yaml(page: str, folder: Path) -> None:
     """Write the YAML files of a page to the paths in their first comments."""
-    for block in printed(page, "yaml"):
+    for block in find_printed(page, "yaml"):
         if block.startswith("# charrnn "):
             continue  # the options of somebody's own command
         named = re.match(r"(?:# @package .*\n)?# ([\w/]+\.yaml)\b", block)
@@ -155,7 +155,7 @@ def test_the_commands_run_as_printed(folder: Path, capfd: pytest.CaptureFixture[
         write_yaml(page, folder)
     failed, composed = [], set()
     for page in PAGES:
-        for command in printed(page, "sh"):
+        for command in find_printed(page, "sh"):
             program, *words = shlex.split(command, comments=True)
             if program == "make":
                 require_make([program, *words])
@@ -262,7 +262,7 @@ def options(capfd: pytest.CaptureFixture[str]) -> set[str]:
     }
     for command in commands:
         assert main([command, "--cfg", "job"]) == 0
-        options |= {*dotted(yaml.safe_load(capfd.readouterr().out))}
+        options |= {*list_dotted_names(yaml.safe_load(capfd.readouterr().out))}
     return options
 
 
@@ -295,8 +295,8 @@ def test_every_option_that_is_named_exists(options: set[str]) -> None:
         assert unknown <= NO_OPTIONS, page.name
 
 
-def dotted(config: dict[str, Any], prefix: str = "") -> Iterator[str]:
+def list_dotted_names(config: dict[str, Any], prefix: str = "") -> Iterator[str]:
     for name, value in config.items():
         yield prefix + name
         if isinstance(value, dict):
-            yield from dotted(value, f"{prefix}{name}.")
+            yield from list_dotted_names(value, f"{prefix}{name}.")

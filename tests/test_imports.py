@@ -21,7 +21,7 @@ ORDER = (
 ABOVE = {"__init__.py", "__main__.py", "plugins.py"}
 
 
-def named(path: Path) -> Iterator[str]:
+def list_named_modules(path: Path) -> Iterator[str]:
     """Yield the modules of charrnn that a file imports or names as a text."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -33,7 +33,7 @@ def named(path: Path) -> Iterator[str]:
 
 
 def rooms(path: Path) -> Iterator[str]:
-    for name in named(path):
+    for name in list_named_modules(path):
         package, _, rest = f"{name}.".partition(".")
         if package == "charrnn" and (room := rest.partition(".")[0]) in ORDER:
             yield room
@@ -52,7 +52,7 @@ def test_folders_import_from_those_below_them_only() -> None:
 
 @pytest.mark.parametrize("name", ["plugins.py", "__init__.py", "__main__.py"])
 def test_the_front_doors_name_no_extra(name: str) -> None:
-    found = {n for n in named(PACKAGE / name) if n.startswith("charrnn.extras")}
+    found = {n for n in list_named_modules(PACKAGE / name) if n.startswith("charrnn.extras")}
     assert found <= {"charrnn.extras."}  # and what is found below it
 
 

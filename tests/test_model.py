@@ -15,7 +15,7 @@ from charrnn.model import Model, load
 from charrnn.models.trained import TrainedEnsemble
 from charrnn.text.vocabulary import Vocabulary
 from tests import REPOSITORY
-from tests.generation.models import counted, trained_model
+from tests.generation.models import make_counted_model, make_model
 
 # What a model can do
 
@@ -32,11 +32,11 @@ def test_logits(model: Model) -> None:
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn", "counted", "ensemble"])
 def test_a_step_is_the_models_and_a_loop_over_it_writes_as_the_sampler(kind: str) -> None:
-    trained: Any = trained_model("lstm" if kind in ("counted", "ensemble") else kind)
+    trained: Any = make_model("lstm" if kind in ("counted", "ensemble") else kind)
     if kind == "counted":
-        trained = counted()
+        trained = make_counted_model()
     if kind == "ensemble":
-        trained = TrainedEnsemble((trained, trained_model("gru")), (0.3, 0.7))
+        trained = TrainedEnsemble((trained, make_model("gru")), (0.3, 0.7))
     model = Model(trained)
     texts = ["To be, or not", "ROMEO: a rose"]
     expected = np.stack([model.logits(text) for text in texts], 1)
@@ -128,7 +128,7 @@ def test_values_of_another_type_are_refused_in_a_line(model: Model) -> None:
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[str]:
-    models = [trained_model(kind, seed=n) for n, kind in enumerate(("lstm", "gru", "rnn"))]
+    models = [make_model(kind, seed=n) for n, kind in enumerate(("lstm", "gru", "rnn"))]
     for n, model in enumerate(models):
         Model(model).save(tmp_path / f"{n}.safetensors")
     return [str(tmp_path / f"{n}.safetensors") for n in range(3)]
@@ -147,7 +147,11 @@ def test_a_model_of_twice_the_weight_counts_as_two(paths: list[str]) -> None:
 def test_an_ensemble_without_the_counts_of_a_model_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    models = {"a": counted(), "b": trained_model("gru"), "c": counted(text="To be, or not" * 9)}
+    models = {
+        "a": make_counted_model(),
+        "b": make_model("gru"),
+        "c": make_counted_model(text="To be, or not" * 9),
+    }
     for name, model in models.items():
         Model(model).save(tmp_path / name)
     a, b, c = (str(tmp_path / name) for name in "abc")
@@ -171,7 +175,7 @@ def test_an_ensemble_refuses_other_models_and_weights(paths: list[str], tmp_path
     with pytest.raises(InputError, match=r"^\[a,b\]: no such file; this command takes one model$"):
         load("[a,b]")
     for name, characters in (("a", "a\n"), ("ab", "a\nb"), ("ba", "b\na")):
-        Model(trained_model(vocabulary=Vocabulary(list(characters)))).save(tmp_path / name)
+        Model(make_model(vocabulary=Vocabulary(list(characters)))).save(tmp_path / name)
     for one, other in itertools.permutations(("a", "ab", "ba"), 2):
         with pytest.raises(InputError, match=f"{other}: its vocabulary differs from .*{one}"):
             load([str(tmp_path / one), str(tmp_path / other)])

@@ -11,7 +11,7 @@ import pytest
 
 from charrnn.model import Model
 from tests import REPOSITORY
-from tests.generation.models import trained_model
+from tests.generation.models import make_model
 from tests.small_runs import SMALL
 
 
@@ -26,7 +26,7 @@ from tests.small_runs import SMALL
 def test_a_command_imports_no_library_that_it_does_not_use(
     words: list[str], libraries: set[str], workplace: Path
 ) -> None:
-    Model(trained_model()).save(workplace / "model.safetensors")
+    Model(make_model()).save(workplace / "model.safetensors")
     done = subprocess.run(
         [sys.executable, "-m", "tests.imported", *words],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,

@@ -37,7 +37,7 @@ def content_of(folder: Path) -> dict[str, bytes | str]:
 Refused = Callable[..., str]
 
 
-def tampered(folder: Path, where: str, value: Any, in_checkpoint: bool = False) -> None:
+def tamper(folder: Path, where: str, value: Any, in_checkpoint: bool = False) -> None:
     """Put a value at a dotted place of a run's config, and of the config in last.ckpt."""
     path = folder / ".hydra" / "config.yaml"
     content = yaml.safe_load(path.read_text("utf-8"))
@@ -69,7 +69,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def refused(
+def refusal_line(
     workplace: Path,
     listener: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -95,7 +95,7 @@ def refused(
 
 
 @pytest.fixture
-def gift(trained: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def gift(run_copy: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Train a run that a stranger could give away."""
     monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))
-    return trained(*LITTLE, folder="gift")
+    return run_copy(*LITTLE, folder="gift")

@@ -16,7 +16,7 @@ from charrnn.__main__ import main
 from charrnn.training import MetricsCSV
 from tests.attacks.conftest import TINY
 from tests.conftest import write_files
-from tests.small_runs import Capture, recorded, tensors
+from tests.small_runs import Capture, read_record, tensors
 
 MODULE = """
 import lightning as L
@@ -84,7 +84,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return at
 
 
-def printed(err: str) -> list[str]:
+def read_resume_words(err: str) -> list[str]:
     """Return the words of the line that says how to resume."""
     found = re.search(r"to resume it: charrnn (train .*)$", err.strip(), re.M)
     assert found is not None, err
@@ -100,12 +100,12 @@ def test_by_the_printed_line(
 ) -> None:
     stop_at(2)
     assert main(["train", *LINE, *USES[use]]) == 143
-    before = recorded(place / "run 1")
-    again = printed(capfd.readouterr().err)
+    before = read_record(place / "run 1")
+    again = read_resume_words(capfd.readouterr().err)
     assert again[1] == "resume=run 1"
     assert again[2:] == ([] if use in PLAIN else ["trust=true"])
     assert main([*again, *["trainer.max_steps=6"] * ("budget" in use)]) == 0
-    after = recorded(place / "run 1")
+    after = read_record(place / "run 1")
     assert after.pop("trust") == (use not in PLAIN)
     before.pop("trust")
     if "budget" in use:
@@ -125,10 +125,10 @@ def test_the_same_command_line_once_more(
              "schedule.decay_every=2", "resume=auto"]  # fmt: skip
     stop_at(2)
     assert main(words) == 143
-    before = recorded(place / "run 1")
+    before = read_record(place / "run 1")
     assert main(words) == 0, capfd.readouterr().err
     assert tensors(place / "run 1")["step"] == 6
-    assert recorded(place / "run 1") == before
+    assert read_record(place / "run 1") == before
     assert main(words) == 0
     assert "this run is finished" in capfd.readouterr().err
 
@@ -136,9 +136,9 @@ def test_the_same_command_line_once_more(
 def test_a_refused_resume_leaves_the_run_as_it_was(place: Path) -> None:
     """Check that the record has no option that Lightning refuses: it would stop each resume."""
     assert main(["train", *LINE]) == 0
-    before = recorded(place / "run 1")
+    before = read_record(place / "run 1")
     wrong = ["_target_=lightning.pytorch.callbacks.EarlyStopping", "monitor=nothing"]
     longer = ["train", "resume=run 1", "trainer.max_steps=9"]
     assert main([*longer, *(f"+callbacks.x.{word}" for word in wrong)]) == 2
-    assert recorded(place / "run 1") == before
+    assert read_record(place / "run 1") == before
     assert main(longer) == 0

@@ -14,8 +14,8 @@ from charrnn.__main__ import main
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.runs.folder import MISSING_TEXT
-from tests.attacks.conftest import CANARY, SECRET, TINY, Refused, content_of, tampered
-from tests.small_runs import recorded
+from tests.attacks.conftest import CANARY, SECRET, TINY, Refused, content_of, tamper
+from tests.small_runs import read_record
 
 LONGER = "trainer.max_steps=6"
 LOOKED_UP = "\\\\${oc.env:SECRET}"  # two backslashes: an escape of an escape
@@ -65,14 +65,14 @@ LINES = {
 
 
 @pytest.mark.parametrize("where", CONFIGS)
-def test_a_config(where: str, gift: Path, refused: Refused, listener: str) -> None:
+def test_a_config(where: str, gift: Path, refusal_line: Refused, listener: str) -> None:
     value = yaml.safe_load(yaml.safe_dump(CONFIGS[where]).replace("URL", listener))
-    tampered(gift, where, value)
+    tamper(gift, where, value)
     if where == "data.url":
-        tampered(gift, "data.input_txt", None)
+        tamper(gift, "data.input_txt", None)
     if where != "trust":
-        tampered(gift, "trust", True)
-    said = refused("train", "resume=gift", LONGER)
+        tamper(gift, "trust", True)
+    said = refusal_line("train", "resume=gift", LONGER)
     assert LINES.get(where, f"its recorded {where}") in said
     assert where in LINES or "if you trust this run, add trust=true" in said
     # in a sweep, and started again, too: its jobs' records are held to today's command
@@ -82,29 +82,31 @@ def test_a_config(where: str, gift: Path, refused: Refused, listener: str) -> No
         assert not Path("canary").exists()
 
 
-def test_an_edited_record_is_named(gift: Path, refused: Refused) -> None:
+def test_an_edited_record_is_named(gift: Path, refusal_line: Refused) -> None:
     for where, value, line in (
         ("seed", 1.5, "seed=1.5: takes a whole number"),
         ("print_every", [1], "print_every=[1]: takes a whole number"),
         ("threads", "inf", "threads=inf: takes a whole number or null"),
     ):
-        before = recorded(gift)[where]
-        tampered(gift, where, value)
-        assert f"gift: its recorded {line}" in refused("train", "resume=gift", LONGER)
-        tampered(gift, where, before)
-    assert "trainer.max_steps=x: takes" in refused("train", "resume=gift", "trainer.max_steps=x")
+        before = read_record(gift)[where]
+        tamper(gift, where, value)
+        assert f"gift: its recorded {line}" in refusal_line("train", "resume=gift", LONGER)
+        tamper(gift, where, before)
+    assert "trainer.max_steps=x: takes" in refusal_line(
+        "train", "resume=gift", "trainer.max_steps=x"
+    )
 
 
-def test_a_checkpoint(gift: Path, refused: Refused) -> None:
+def test_a_checkpoint(gift: Path, refusal_line: Refused) -> None:
     path = gift / "checkpoints" / "last.ckpt"
     content = checkpoint.read(path)
     content[ENTRY]["config"]["callbacks"]["x"] = CANARY
     checkpoint.write(path, content)
-    line = refused("train", f"resume={path}", LONGER, "hydra.run.dir=new")
+    line = refusal_line("train", f"resume={path}", LONGER, "hydra.run.dir=new")
     assert "its recorded callbacks.x._target_=os.mkdir could run foreign code" in line
 
 
-def test_files_and_choices_that_lie_in_the_run(gift: Path, refused: Refused) -> None:
+def test_files_and_choices_that_lie_in_the_run(gift: Path, refusal_line: Refused) -> None:
     """Check that no file is a word of the command line, or searched by it."""
     (gift / "callbacks").mkdir()
     for name in ("evil", "default"):
@@ -114,10 +116,10 @@ def test_files_and_choices_that_lie_in_the_run(gift: Path, refused: Refused) -> 
     for name in ("sweep.json", "multirun.yaml", ".hydra/hydra.yaml"):
         (gift / name).write_text(yaml.safe_dump(evil))
     (gift / ".hydra" / "overrides.yaml").write_text("['+callbacks.x._target_=os.mkdir']\n")
-    before = recorded(gift)["callbacks"]
-    tampered(gift, "callbacks", "evil")
-    refused("train", "resume=gift", LONGER)
-    tampered(gift, "callbacks", before)
+    before = read_record(gift)["callbacks"]
+    tamper(gift, "callbacks", "evil")
+    refusal_line("train", "resume=gift", LONGER)
+    tamper(gift, "callbacks", before)
     assert main(["train", "resume=gift", LONGER]) == 0
     assert not Path("canary").exists()
 
@@ -126,16 +128,16 @@ def test_a_text_is_a_text(gift: Path, workplace: Path, listener: str) -> None:
     """Check that an escaped ${...} in a record is a text, and that any other is refused."""
     texts = ["\\${oc.env:SECRET}", "\\\\\\${oc.env:SECRET}", MISSING_TEXT]
     for tags in (texts, ["${oc.env:SECRET}"], [LOOKED_UP]):
-        tampered(gift, "tags", tags)
+        tamper(gift, "tags", tags)
         assert main(["train", "resume=gift", LONGER, "tags=null"]) == (0 if tags is texts else 2)
     words = [*TINY, r"tags=['\${oc.env:SECRET}']", "hydra.run.dir=own"]
     assert main(["train", *words]) == 0
     assert main(["train", "resume=own", LONGER]) == 0
-    assert recorded(workplace / "own")["tags"] == texts[:1]
+    assert read_record(workplace / "own")["tags"] == texts[:1]
     assert not any(SECRET.encode() in c for c in content_of(gift).values() if type(c) is bytes)
 
 
-def test_links_and_pipes(gift: Path, workplace: Path, refused: Refused) -> None:
+def test_links_and_pipes(gift: Path, workplace: Path, refusal_line: Refused) -> None:
     """Check that charrnn writes through none of them, and waits for none."""
     (gift / "samples").mkdir(exist_ok=True)
     words = "train", "resume=gift", LONGER
@@ -144,13 +146,13 @@ def test_links_and_pipes(gift: Path, workplace: Path, refused: Refused) -> None:
         if path.exists():
             path.rename(target)
         path.symlink_to(target)
-        assert "is a link; a run does not write through it" in refused(*words)
+        assert "is a link; a run does not write through it" in refusal_line(*words)
         path.unlink()
         if target.exists():
             target.rename(path)
     (gift / "metrics.csv").rename(workplace / "outside")
     os.mkfifo(gift / "metrics.csv")
-    assert "is not a regular file" in refused(*words)
+    assert "is not a regular file" in refusal_line(*words)
     # those who only read do not wait for it either
     assert main(["runs", str(workplace)]) == 0
     (gift / "metrics.csv").unlink()
@@ -161,7 +163,7 @@ def test_links_and_pipes(gift: Path, workplace: Path, refused: Refused) -> None:
     assert main(["train", "resume=gift", LONGER]) == 0
 
 
-def test_links_and_pipes_in_a_sweep(workplace: Path, refused: Refused) -> None:
+def test_links_and_pipes_in_a_sweep(workplace: Path, refusal_line: Refused) -> None:
     """Check that the sweep's files replace links and pipes, and that others are refused."""
     sweep, private = workplace / "sweep", workplace / "private"
     words = ["train", "-m", *TINY, "seed=1,2", "hydra.sweep.dir=sweep", "resume=auto"]
@@ -170,14 +172,14 @@ def test_links_and_pipes_in_a_sweep(workplace: Path, refused: Refused) -> None:
     (private / "diary").write_text("a poem")
     for name, target in (("study.journal", private), (".study.lock", private / "nothing")):
         (sweep / name).symlink_to(target)
-        assert "is a link; a run does not write through it" in refused(*words)
+        assert "is a link; a run does not write through it" in refusal_line(*words)
         (sweep / name).unlink()
     (sweep / "wandb").mkdir()  # whose links are a logger's
     (sweep / "wandb/x").symlink_to(private)
-    assert "x: is a link; a sweep does not" in refused(*words, "hydra.sweep.subdir=wandb/x")
+    assert "x: is a link; a sweep does not" in refusal_line(*words, "hydra.sweep.subdir=wandb/x")
     for name in ("study.journal.lock", "0_seed=1"):
         os.mkfifo(sweep / name)
-        assert "is not a regular file" in refused(*words)
+        assert "is not a regular file" in refusal_line(*words)
         (sweep / name).unlink()
 
     def make_pipe(_: Path, path: Path) -> None:
@@ -198,19 +200,21 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 
 
-def test_a_billion_laughs(gift: Path, refused: Refused, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_billion_laughs(
+    gift: Path, refusal_line: Refused, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = gift / ".hydra" / "config.yaml"
     path.write_text(path.read_text() + LAUGHS)
     assert main(["runs", "."]) == 2
     assert "Traceback" not in capfd.readouterr().err
-    assert "aliases are not allowed" in refused("train", "resume=gift", LONGER)
+    assert "aliases are not allowed" in refusal_line("train", "resume=gift", LONGER)
 
 
 def test_a_recorded_text_is_prepared_in_the_cache(gift: Path, workplace: Path) -> None:
     secret = workplace / "elsewhere"
     secret.mkdir()
     shutil.copy(gift.parent / "corpus.txt", secret)
-    tampered(gift, "data.input_txt", str(secret / "corpus.txt"), in_checkpoint=True)
+    tamper(gift, "data.input_txt", str(secret / "corpus.txt"), in_checkpoint=True)
     assert main(["train", "resume=gift", LONGER]) == 0
     assert [path.name for path in secret.iterdir()] == ["corpus.txt"]
     assert list((workplace / "cache" / "prepared").glob("*.h5"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer, serving
-from tests.browser.steps import ARGUMENTS, watched
+from tests.browser.steps import ARGUMENTS, watch_window
 
 
 @pytest.fixture(scope="package")
@@ -45,7 +45,7 @@ def server() -> Iterator[FakeServer]:
 @pytest.fixture
 def context(chromium: Any, server: FakeServer, request: pytest.FixtureRequest) -> Iterator[Any]:
     look = getattr(request, "param", {})
-    with watched(chromium, server.address, base_url=server.address, **look) as context:
+    with watch_window(chromium, server.address, base_url=server.address, **look) as context:
         yield context
 
 

@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         name = "index.html" if self.path == "/" else self.path.removeprefix("/page/")
         if self.path == "/v1/models":
-            if self._allowed():
+            if self._is_allowed():
                 about = {"knows_words": self.fake.knows_words}
                 data = [
                     {"id": m, "is_list": m in self.fake.lists, **about} for m in self.fake.models
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self._allowed():
+        if not self._is_allowed():
             return
         if self.fake.busy and self.path in ("/v1/copied", "/v1/lines", "/v1/read_as"):
             self.fake.busy -= 1
@@ -116,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/v1/completions":
             self.fake.asked.append(body)
             if body.get("echo"):
-                self._json(200, {"choices": [self._scored(body["prompt"])]})
+                self._json(200, {"choices": [self._score_prompt(body["prompt"])]})
             elif self.fake.refusal:
                 self._error(*self.fake.refusal)
             else:
@@ -148,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.fake.dropped += 1
 
-    def _scored(self, prompt: str) -> dict[str, Any]:
+    def _score_prompt(self, prompt: str) -> dict[str, Any]:
         score = self.fake.score_of
         values = [
             None,
@@ -165,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"data: {text}\n\n".encode())
         self.wfile.flush()
 
-    def _allowed(self) -> bool:
+    def _is_allowed(self) -> bool:
         if self.fake.token in (None, self.headers.get("Authorization", "").removeprefix("Bearer ")):
             return True
         self._error(401, "a token is needed")

@@ -28,7 +28,7 @@ LOOKS: list[dict[str, Any]] = [
 
 
 @contextmanager
-def watched(chromium: Any, address: str, **how: Any) -> Iterator[Any]:
+def watch_window(chromium: Any, address: str, **how: Any) -> Iterator[Any]:
     """Open a window with a separate storage, for pages of one address.
 
     Nothing is asked of another, nothing breaks the page's policy, no error is uncaught.
@@ -57,14 +57,14 @@ def watched(chromium: Any, address: str, **how: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def opened(chromium: Any, path: Path, *, first: str = "", **how: Any) -> Iterator[Any]:
+def open_file(chromium: Any, path: Path, *, first: str = "", **how: Any) -> Iterator[Any]:
     """Open a page that is a file, as by a double click.
 
     Args:
         first: a script that runs before those of the page.
     """
     address = path.resolve().as_uri()
-    with watched(chromium, address, **how) as context:
+    with watch_window(chromium, address, **how) as context:
         page = context.new_page()
         page.add_init_script(first)
         page.goto(address)
@@ -84,7 +84,7 @@ def text_of(page: Any) -> str:
     return value
 
 
-def highlighted(page: Any, name: str, selector: str) -> str:
+def list_highlighted(page: Any, name: str, selector: str) -> str:
     """Return the highlighted texts of an element, in their order."""
     found: str = page.evaluate(
         """([name, selector]) => [...CSS.highlights.get(name) ?? []]

@@ -11,13 +11,13 @@ import pytest
 from tests.browser.fake_server import FakeServer
 from tests.browser.steps import (
     continue_text,
-    highlighted,
+    list_highlighted,
     press,
     save,
     slide,
     text_of,
     until,
-    watched,
+    watch_window,
     write,
 )
 
@@ -34,19 +34,19 @@ def test_surprise_is_tinted_and_copies_are_underlined(page: Any, server: FakeSer
     server.logprobs = (-0.1, -9.0)
     write(page, "It is ")
     first = "#alternatives li:first-child"
-    until(lambda: highlighted(page, "copied", first) == "copied from the training text")
-    assert highlighted(page, "surprise-5", first).startswith("o|i|d|f")
+    until(lambda: list_highlighted(page, "copied", first) == "copied from the training text")
+    assert list_highlighted(page, "surprise-5", first).startswith("o|i|d|f")
     page.keyboard.press("Alt+1")
-    assert highlighted(page, "surprise-5", ".mirror").startswith("o|i|d|f")
-    assert highlighted(page, "surprise-1", ".mirror") == ""
-    until(lambda: highlighted(page, "copied", ".mirror") == "copied from the training text")
+    assert list_highlighted(page, "surprise-5", ".mirror").startswith("o|i|d|f")
+    assert list_highlighted(page, "surprise-1", ".mirror") == ""
+    until(lambda: list_highlighted(page, "copied", ".mirror") == "copied from the training text")
     assert page.locator("#character").text_content() == "“.” was 0.012 % likely"
 
     # marks stay with their characters when text before them changes
     page.locator("#text").press("Control+Home")
     page.locator("#text").press_sequentially("And so ")
-    assert highlighted(page, "surprise-5", ".mirror").startswith("o|i|d|f")
-    assert highlighted(page, "copied", ".mirror") == "copied from the training text"
+    assert list_highlighted(page, "surprise-5", ".mirror").startswith("o|i|d|f")
+    assert list_highlighted(page, "copied", ".mirror") == "copied from the training text"
 
     page.get_by_role("button", name="Options").click()
     colour = """getComputedStyle(document.querySelector(".mirror"), "::highlight(surprise-5)")
@@ -79,7 +79,7 @@ def test_the_draft_and_the_settings_outlive_a_reload(page: Any, server: FakeServ
     page.keyboard.press("Alt+3")
     page.reload()  # at once: it is kept when the page goes
     assert text_of(page) == "Kept  a third!"
-    assert highlighted(page, "surprise-5", ".mirror") == " a third!"
+    assert list_highlighted(page, "surprise-5", ".mirror") == " a third!"
     assert page.locator("output[for=length]").text_content() == "20 characters"
     assert page.get_by_role("button", name="Undo").is_disabled()
 
@@ -100,11 +100,11 @@ def test_a_saved_draft_keeps_who_wrote_what_and_opens_again(
         ("you", "Or not"), ("model", " to be."), ("you", ", é"),
     ]  # fmt: skip
     assert pieces[1]["bits"] == [13, 0.4] * 3 + [13]
-    tinted = highlighted(page, "surprise-5", ".mirror")
+    tinted = list_highlighted(page, "surprise-5", ".mirror")
     page.locator("#text").fill("Another.")
     page.locator("#file").set_input_files(path)
     until(lambda: text_of(page) == "Or not to be., é")
-    assert highlighted(page, "surprise-5", ".mirror") == tinted
+    assert list_highlighted(page, "surprise-5", ".mirror") == tinted
     for content, shown in (
         ('{"pieces": [{"text": 1}]}', "x.json is not a saved draft or an export of this page."),
         ("x" * 20_000_001, "x.json is larger than 20 MB."),
@@ -175,7 +175,7 @@ def test_all_drafts_and_lists_move_to_another_browser(
     page.locator("#list li button").click()
     page.locator("#shelf-toggle").click()
     exported = save(page, "Export all", tmp_path / "charrnn.json")
-    with watched(chromium, server.address, base_url=server.address) as context:
+    with watch_window(chromium, server.address, base_url=server.address) as context:
         other = context.new_page()
         other.goto("/")
         other.locator("#text").fill("Here.")
@@ -186,7 +186,7 @@ def test_all_drafts_and_lists_move_to_another_browser(
         other.locator("#shelf-toggle").click()
         other.locator("#shelf ol button").nth(1).click()
         assert text_of(other) == "Or not to be."
-        assert highlighted(other, "surprise-1", ".mirror") != ""
+        assert list_highlighted(other, "surprise-1", ".mirror") != ""
         other.get_by_role("switch", name="List").check()
         assert other.get_by_role("button", pressed=True).all_inner_texts() == ["to be."]
 

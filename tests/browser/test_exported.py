@@ -22,24 +22,24 @@ from tests.browser.steps import (
     LOOKS,
     OPTIONS,
     click_character,
-    highlighted,
+    list_highlighted,
     looks_right,
+    open_file,
     open_options,
-    opened,
     set_field,
     set_options,
     slide,
     text_of,
     until,
 )
-from tests.generation.models import counted, trained_model
+from tests.generation.models import make_counted_model, make_model
 
 pytestmark = pytest.mark.browser
 
 HOSTILE = "</script><script>window.broken = 1</script><!-- \0\u2028\u2029'\"`${x}&lt;\\u003c\n"
 
 
-def written(
+def write_page(
     folder: Path,
     model: TrainedModel,
     title: str = "Verse",
@@ -51,12 +51,12 @@ def written(
     return folder / "page.html"
 
 
-def generated(page: Any, **asked: Any) -> str:
+def generate(page: Any, **asked: Any) -> str:
     text: str = page.evaluate("(asked) => window.charrnn.generate(asked)", asked)
     return text
 
 
-def offered(page: Any) -> list[str]:
+def list_offered(page: Any) -> list[str]:
     """Return the continuations as they are."""
     texts: list[str] = page.locator("#alternatives .text").all_text_contents()
     return texts
@@ -65,36 +65,36 @@ def offered(page: Any) -> list[str]:
 def cards(page: Any) -> list[str]:
     """Wait until the continuations are complete, and return them."""
     page.get_by_text("characters a second").wait_for()
-    return offered(page)
+    return list_offered(page)
 
 
 def test_the_same_seed_gives_the_same_text(chromium: Any, tmp_path: Path) -> None:
-    model = counted(num_layers=3, skip="sum", batchnorm=True)
-    path, text = written(tmp_path, model), "The cat on the mat"
-    with opened(chromium, path) as page:
+    model = make_counted_model(num_layers=3, skip="sum", batchnorm=True)
+    path, text = write_page(tmp_path, model), "The cat on the mat"
+    with open_file(chromium, path) as page:
         assert page.evaluate("window.charrnn.ready")
         for asked in ({}, {"temperature": 0.5, "top_k": 9}, {"top_p": 0.7, "start_text": "Ah"}):
             expected = Model(model).generate(length=400, seed=7, **asked)
-            assert generated(page, length=400, seed=7, **asked) == expected
+            assert generate(page, length=400, seed=7, **asked) == expected
         score = page.evaluate("(text) => window.charrnn.score(text)", text)
         assert score == pytest.approx(Model(model).score(text), abs=1e-5)
         assert not page.locator("#notice").is_visible()
-    with opened(chromium, path, first="delete globalThis.DecompressionStream") as page:
+    with open_file(chromium, path, first="delete globalThis.DecompressionStream") as page:
         expected = Model(model).generate(60, seed=3, counts="none")
-        assert generated(page, length=60, seed=3) == expected
+        assert generate(page, length=60, seed=3) == expected
         page.get_by_text("only the network writes").wait_for()
-    with opened(chromium, path, first="delete window.atob") as page:
+    with open_file(chromium, path, first="delete window.atob") as page:
         page.get_by_text("cannot run the page: atob").wait_for()
 
 
 def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
     vocabulary = Vocabulary(sorted(set(HOSTILE)))
     facts = {"primer": HOSTILE, "input_h5": HOSTILE}
-    model = replace(trained_model(vocabulary=vocabulary), facts=facts)
-    with opened(chromium, written(tmp_path, model, HOSTILE, HOSTILE)) as page:
+    model = replace(make_model(vocabulary=vocabulary), facts=facts)
+    with open_file(chromium, write_page(tmp_path, model, HOSTILE, HOSTILE)) as page:
         assert page.evaluate("window.charrnn.vocabulary") == vocabulary.characters
         asked = {"length": 300, "seed": 3, "start_text": HOSTILE}
-        assert generated(page, **asked) == Model(model).generate(**asked)
+        assert generate(page, **asked) == Model(model).generate(**asked)
         page.locator("#text").fill(HOSTILE)
         page.locator("#text").press("Control+Enter")
         assert len(cards(page)) == 3
@@ -107,11 +107,11 @@ def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
 def test_a_list_is_that_of_python_and_lines_of_the_text_are_left_out(
     chromium: Any, tmp_path: Path
 ) -> None:
-    model = replace(trained_model(), facts={"is_list": True})
+    model = replace(make_model(), facts={"is_list": True})
     how = SamplingParams(length=199, num_samples=3, seed=5, min_p=0)
     expected = [line.text for line in write_lines(Sampler(model), how)]
     text = f"Ein anderes.\n{expected[1]} \n"
-    with opened(chromium, written(tmp_path, model, text=text)) as page:
+    with open_file(chromium, write_page(tmp_path, model, text=text)) as page:
         page.get_by_role("button", name="Write a list").wait_for()
         set_field(page, "seed", "5")
         set_field(page, "min_p", "0")
@@ -122,8 +122,8 @@ def test_a_list_is_that_of_python_and_lines_of_the_text_are_left_out(
 
 
 def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_path: Path) -> None:
-    model = trained_model()
-    with opened(chromium, written(tmp_path, model)) as page:
+    model = make_model()
+    with open_file(chromium, write_page(tmp_path, model)) as page:
         assert page.locator("h1").text_content() == page.title() == "Verse"
         assert page.get_by_text("Nobody's").is_visible()
         first = cards(page)
@@ -143,11 +143,11 @@ def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_p
         expected = cards(page)
         page.keyboard.press("Alt+2")
         until(lambda: text_of(page) == "Hm: " + expected[1])
-        assert highlighted(page, "surprise-2", ".mirror") != ""
+        assert list_highlighted(page, "surprise-2", ".mirror") != ""
         until(lambda: cards(page)[0] not in expected)
         page.keyboard.press("Control+z")
         page.wait_for_timeout(500)
-        assert (offered(page), text_of(page)) == (expected, "Hm: ")
+        assert (list_offered(page), text_of(page)) == (expected, "Hm: ")
         page.keyboard.press("Alt+2")
         until(lambda: text_of(page) == "Hm: " + expected[1])
         slide(page, "Texts", "1")
@@ -162,8 +162,8 @@ def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_p
 
 
 def test_invented_words_are_those_of_python(chromium: Any, tmp_path: Path) -> None:
-    model, options = counted(), {**OPTIONS, "until": "!"}
-    with opened(chromium, written(tmp_path, model)) as page:
+    model, options = make_counted_model(), {**OPTIONS, "until": "!"}
+    with open_file(chromium, write_page(tmp_path, model)) as page:
         set_options(page)
         set_field(page, "stop", "!")
         page.locator("#text").fill("The ca")
@@ -171,7 +171,7 @@ def test_invented_words_are_those_of_python(chromium: Any, tmp_path: Path) -> No
             slide(page, "Invented words", to)
             texts = Model(model).generate(2000, "The ca", new_words=new_words, **options)
             until(lambda: cards(page) == texts)  # noqa: B023
-    with opened(chromium, written(tmp_path, trained_model())) as page:
+    with open_file(chromium, write_page(tmp_path, make_model())) as page:
         cards(page)
         assert not page.get_by_role("slider", name="Invented words").is_visible()
 
@@ -180,8 +180,8 @@ def test_what_a_model_does_not_know_is_read_as_what_is_nearest(
     chromium: Any, tmp_path: Path
 ) -> None:
     for quotes, text in (('"', "“É漢 Zoë” "), ("“”", '"É漢 Zoë" ')):
-        model = trained_model(vocabulary=Vocabulary([*string.ascii_lowercase, " ", *quotes]))
-        with opened(chromium, written(tmp_path, model)) as page:
+        model = make_model(vocabulary=Vocabulary([*string.ascii_lowercase, " ", *quotes]))
+        with open_file(chromium, write_page(tmp_path, model)) as page:
             set_field(page, "seed", "5")
             page.locator("#text").fill(text)
             start = f"{quotes[0]}e zoe{quotes[-1]} "
@@ -190,8 +190,8 @@ def test_what_a_model_does_not_know_is_read_as_what_is_nearest(
 
 
 def test_it_stops(chromium: Any, tmp_path: Path) -> None:
-    model = trained_model(hidden_size=320)
-    with opened(chromium, written(tmp_path, model)) as page:
+    model = make_model(hidden_size=320)
+    with open_file(chromium, write_page(tmp_path, model)) as page:
         cards(page)
         slide(page, "Length", "7")
         until(lambda: page.locator("html.writing").count() == 1)
@@ -201,15 +201,15 @@ def test_it_stops(chromium: Any, tmp_path: Path) -> None:
 
 
 def test_the_draft_is_kept_by_each_page_for_itself(chromium: Any, tmp_path: Path) -> None:
-    first = written(tmp_path, trained_model())
+    first = write_page(tmp_path, make_model())
     (tmp_path / "other").mkdir()
-    other = written(tmp_path / "other", trained_model(seed=1))
-    with opened(chromium, first) as page:
+    other = write_page(tmp_path / "other", make_model(seed=1))
+    with open_file(chromium, first) as page:
         page.locator("#text").fill("Mine")
         page.wait_for_timeout(700)
         page.reload()
         until(lambda: text_of(page) == "Mine")
-    with opened(chromium, other) as page:
+    with open_file(chromium, other) as page:
         assert text_of(page) == ""
 
 
@@ -219,7 +219,7 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
 ) -> None:
     title, licence = "A title of some length, of a model of verse", "Made by nobody " * 4
     buttons = ("#continue", "#about button:not([hidden])")
-    with opened(chromium, written(tmp_path, trained_model(), title, licence), **look) as page:
+    with open_file(chromium, write_page(tmp_path, make_model(), title, licence), **look) as page:
         cards(page)
         looks_right(page, *buttons)
         page.locator("#text").fill("It is ")
@@ -233,8 +233,8 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
 
 
 def test_options_for_the_text_do_what_they_do_in_python(chromium: Any, tmp_path: Path) -> None:
-    model = trained_model(conviction=2)
-    with opened(chromium, written(tmp_path, model)) as page:
+    model = make_model(conviction=2)
+    with open_file(chromium, write_page(tmp_path, model)) as page:
         cards(page)
         set_options(page)
         page.locator("#text").fill("Hm: ")
@@ -243,8 +243,8 @@ def test_options_for_the_text_do_what_they_do_in_python(chromium: Any, tmp_path:
 
 
 def test_words_of_a_click_are_those_of_python(chromium: Any, tmp_path: Path) -> None:
-    model = counted()
-    with opened(chromium, written(tmp_path, model)) as page:
+    model = make_counted_model()
+    with open_file(chromium, write_page(tmp_path, model)) as page:
         page.locator("#text").fill("What a mat!")
         click_character(page, 8)
         page.locator("#character-menu li").first.wait_for()

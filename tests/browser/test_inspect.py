@@ -14,8 +14,8 @@ from charrnn.extras.page.packing import choose_precision
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
-from tests.browser.steps import LOOKS, looks_right, opened, until
-from tests.generation.models import CHARACTERS, counted, trained_model
+from tests.browser.steps import LOOKS, looks_right, open_file, until
+from tests.generation.models import CHARACTERS, make_counted_model, make_model
 from tests.generation.models import TEXT as COUNTED
 
 pytestmark = pytest.mark.browser
@@ -24,7 +24,7 @@ HOSTILE = "</script><script>window.broken = 1</script><!-- \0\u2028\u2029'\"`${x
 TEXT = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 1500))
 
 
-def written(folder: Path, model: TrainedModel, text: str = TEXT) -> Path:
+def write_page(folder: Path, model: TrainedModel, text: str = TEXT) -> Path:
     alone = replace(model, counts=None)
     path = folder / "inspect.html"
     content = make_page(choose_precision(alone, 32), model.vocabulary.encode(text), model.counts)
@@ -32,7 +32,7 @@ def written(folder: Path, model: TrainedModel, text: str = TEXT) -> Path:
     return path
 
 
-def settled(page: Any) -> None:
+def wait_until_settled(page: Any) -> None:
     """Wait until all is read and written."""
     done = "charrnn.ready && charrnn.reading.isDone && charrnn.writing.isDone && !charrnn.isBusy"
     until(lambda: page.evaluate(done))
@@ -43,16 +43,16 @@ def bits(page: Any) -> list[float]:
     return found[1:]
 
 
-def tinted(page: Any, name: str) -> str:
+def list_tinted(page: Any, name: str) -> str:
     """Return the visible text whose tint has a class."""
     texts = page.locator(f"#sheet .mirror .{name}").all_text_contents()
     return "".join(texts)
 
 
 def test_the_passage_is_scored_as_in_python(chromium: Any, tmp_path: Path) -> None:
-    model = trained_model()
-    with opened(chromium, written(tmp_path, model)) as page:
-        settled(page)
+    model = make_model()
+    with open_file(chromium, write_page(tmp_path, model)) as page:
+        wait_until_settled(page)
         expected = Model(model).losses(TEXT)
         np.testing.assert_allclose(bits(page), expected / np.log(2), atol=1e-3)
         told = page.locator("#passage-loss").text_content()
@@ -60,23 +60,23 @@ def test_the_passage_is_scored_as_in_python(chromium: Any, tmp_path: Path) -> No
             f"1,500 characters, loss {expected.mean():.3f} nats per character, "
             f"as uncertain as a choice among {np.exp(expected.mean()):.1f}"
         )
-        assert tinted(page, "level-5") != ""
+        assert list_tinted(page, "level-5") != ""
         assert page.title() == page.locator("h1").text_content() == "Inside a model"
 
 
 def test_where_counts_decided(chromium: Any, tmp_path: Path) -> None:
-    model = counted()
+    model = make_counted_model()
     text = COUNTED[:600]
     both, network, counts = (Model(model).losses(text, counts=c) for c in ("auto", "none", "only"))
-    with opened(chromium, written(tmp_path, model, text)) as page:
-        settled(page)
+    with open_file(chromium, write_page(tmp_path, model, text)) as page:
+        wait_until_settled(page)
         np.testing.assert_allclose(bits(page), network / np.log(2), atol=1e-3)
         told = page.locator("#counts-loss").text_content()
         assert f"{both.mean():.3f} with counts, {network.mean():.3f} without" in told
         assert f"{counts.mean():.3f} with counts only" in told
         page.locator("#tint-counts").check()
         gain = (network - both) / np.log(2)
-        better = tinted(page, "n5") + tinted(page, "n4")
+        better = list_tinted(page, "n5") + list_tinted(page, "n4")
         is_letter = np.array([character != "\n" for character in text[1:]])
         assert len(better) == pytest.approx(np.sum(is_letter & (gain >= 4)), abs=3)
         at = int(gain.argmax())
@@ -92,38 +92,38 @@ def test_where_counts_decided(chromium: Any, tmp_path: Path) -> None:
 
 
 def test_an_edit_is_followed(chromium: Any, tmp_path: Path) -> None:
-    model = trained_model()
-    with opened(chromium, written(tmp_path, model)) as page:
-        settled(page)
+    model = make_model()
+    with open_file(chromium, write_page(tmp_path, model)) as page:
+        wait_until_settled(page)
         page.locator("textarea").evaluate("(area) => area.setSelectionRange(40, 45)")
         page.locator("textarea").press_sequentially("To be, or not")
-        settled(page)
+        wait_until_settled(page)
         text = TEXT[:40] + "To be, or not" + TEXT[45:]
         assert page.locator("textarea").input_value() == text
         expected = Model(model).losses(text) / np.log(2)
         np.testing.assert_allclose(bits(page), expected, atol=1e-3)
         page.locator("textarea").fill("Short: é")
-        settled(page)
+        wait_until_settled(page)
         expected = Model(model).losses("Short: ") / np.log(2)
         np.testing.assert_allclose(bits(page)[:6], expected, atol=1e-3)
-        assert tinted(page, "unknown") == "é"
+        assert list_tinted(page, "unknown") == "é"
         page.locator("textarea").fill("")
-        settled(page)
+        wait_until_settled(page)
         assert "0 characters" in page.locator("#passage-loss").text_content()
 
 
 def test_a_unit_that_is_switched_off_changes_what_is_read_and_written(
     chromium: Any, tmp_path: Path
 ) -> None:
-    with opened(chromium, written(tmp_path, trained_model())) as page:
-        settled(page)
+    with open_file(chromium, write_page(tmp_path, make_model())) as page:
+        wait_until_settled(page)
         free = bits(page)
         texts = page.locator("#writing .text")
         before = texts.nth(0).text_content()
         assert not page.get_by_label("Effect of held units").is_enabled()
         page.locator("#value").fill("1")
         page.get_by_role("button", name="Switch off").click()
-        settled(page)
+        wait_until_settled(page)
         assert bits(page) != free
         assert page.get_by_label("Effect of held units").is_checked()
         held = texts.nth(1).text_content()
@@ -131,14 +131,14 @@ def test_a_unit_that_is_switched_off_changes_what_is_read_and_written(
         assert held
         assert held != before
         page.locator("#value").fill("-1")
-        settled(page)
+        wait_until_settled(page)
         assert texts.nth(1).text_content() != held
         worse = np.array(bits(page)) - free
-        assert (worse.max() > 0.5) == (tinted(page, "p1") != "")
-        assert (worse.min() < -0.5) == (tinted(page, "n1") != "")
+        assert (worse.max() > 0.5) == (list_tinted(page, "p1") != "")
+        assert (worse.min() < -0.5) == (list_tinted(page, "n1") != "")
         assert np.abs(worse).max() > 0.5
         page.locator("#held button").click()
-        settled(page)
+        wait_until_settled(page)
         assert bits(page) == free
         assert not texts.nth(1).is_visible()
 
@@ -146,25 +146,25 @@ def test_a_unit_that_is_switched_off_changes_what_is_read_and_written(
 def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
     vocabulary = Vocabulary(sorted(set(HOSTILE)))
     model = replace(
-        trained_model(vocabulary=vocabulary), facts={"primer": HOSTILE, "input_h5": HOSTILE}
+        make_model(vocabulary=vocabulary), facts={"primer": HOSTILE, "input_h5": HOSTILE}
     )
     text = HOSTILE * 5
-    with opened(chromium, written(tmp_path, model, text)) as page:
-        settled(page)
+    with open_file(chromium, write_page(tmp_path, model, text)) as page:
+        wait_until_settled(page)
         expected = Model(model).losses(text) / np.log(2)
         np.testing.assert_allclose(bits(page), expected, atol=1e-3)
         assert page.evaluate("charrnn.reading.ids.length") == len(text)
         page.locator("textarea").press_sequentially("</script>")
         page.get_by_role("button", name="Switch off").click()
-        settled(page)
+        wait_until_settled(page)
         assert page.locator("script").count() == 3
         assert page.evaluate("window.broken") is None
 
 
 def test_pointing_tells_what_was_expected(chromium: Any, tmp_path: Path) -> None:
-    model = trained_model()
-    with opened(chromium, written(tmp_path, model)) as page:
-        settled(page)
+    model = make_model()
+    with open_file(chromium, write_page(tmp_path, model)) as page:
+        wait_until_settled(page)
         page.locator("textarea").evaluate(
             "(area) => { area.focus(); area.setSelectionRange(70, 70); }"
         )
@@ -186,10 +186,10 @@ def test_pointing_tells_what_was_expected(chromium: Any, tmp_path: Path) -> None
 def test_axe_finds_nothing_and_nothing_is_cut_off(
     chromium: Any, tmp_path: Path, look: dict[str, Any]
 ) -> None:
-    with opened(chromium, written(tmp_path, trained_model()), **look) as page:
-        settled(page)
+    with open_file(chromium, write_page(tmp_path, make_model()), **look) as page:
+        wait_until_settled(page)
         looks_right(page)
         page.locator("#features summary").first.click()
         page.get_by_role("button", name="Switch off").click()
-        settled(page)
+        wait_until_settled(page)
         looks_right(page)

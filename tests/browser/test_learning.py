@@ -12,9 +12,9 @@ import charrnn
 from charrnn.errors import InputError
 from charrnn.extras.page.packing import choose_precision
 from charrnn.extras.page.writing_page import make_learning_page, make_writing_page
-from tests.browser.steps import LOOKS, looks_right, opened, save, text_of, until
-from tests.browser.test_exported import cards, generated
-from tests.generation.models import trained_model
+from tests.browser.steps import LOOKS, looks_right, open_file, save, text_of, until
+from tests.browser.test_exported import cards, generate
+from tests.generation.models import make_model
 
 pytestmark = pytest.mark.browser
 
@@ -53,7 +53,7 @@ def title_is(page: Any, title: str) -> None:
 
 
 def test_a_text_is_pasted_and_it_writes(chromium: Any, learner: Path) -> None:
-    with opened(chromium, learner) as page:
+    with open_file(chromium, learner) as page:
         assert not page.locator("#text").is_visible()
         page.get_by_label("Or paste a text").fill(TEXT)
         page.get_by_role("button", name="Write with this text").click()
@@ -67,7 +67,7 @@ def test_a_text_is_pasted_and_it_writes(chromium: Any, learner: Path) -> None:
 
 
 def test_each_text_has_its_drafts_and_is_not_stored(chromium: Any, learner: Path) -> None:
-    with opened(chromium, learner) as page:
+    with open_file(chromium, learner) as page:
         drop(page, "cats.txt", TEXT)
         title_is(page, "cats")
         page.locator("#text").fill("The mat")
@@ -94,7 +94,7 @@ def test_each_text_has_its_drafts_and_is_not_stored(chromium: Any, learner: Path
 
 
 def test_a_list_is_shuffled_and_written_as_a_list(chromium: Any, learner: Path) -> None:
-    with opened(chromium, learner) as page:
+    with open_file(chromium, learner) as page:
         choose(page, "names.txt", NAMES)
         page.get_by_role("button", name="Write a list").click()
         page.get_by_text("of the training text left out").wait_for()
@@ -116,7 +116,7 @@ REFUSED = {
 
 
 def test_a_file_that_is_no_text_is_refused_in_a_line(chromium: Any, learner: Path) -> None:
-    with opened(chromium, learner) as page:
+    with open_file(chromium, learner) as page:
         for name, (content, part) in REFUSED.items():
             choose(page, name, content)
             page.get_by_role("alert").get_by_text(part).wait_for()
@@ -148,7 +148,7 @@ OLD = {
 
 
 def test_the_encoding_of_an_old_file_is_asked_for(chromium: Any, learner: Path) -> None:
-    with opened(chromium, learner) as page:
+    with open_file(chromium, learner) as page:
         for name, (content, encoding, part) in OLD.items():
             choose(page, name, content)
             page.get_by_text(f"{name} is not in UTF-8. Are these lines right?").wait_for()
@@ -164,18 +164,18 @@ def test_the_encoding_of_an_old_file_is_asked_for(chromium: Any, learner: Path) 
 
 
 def test_it_is_taken_home_with_its_drafts(chromium: Any, learner: Path, tmp_path: Path) -> None:
-    with opened(chromium, learner) as page:
+    with open_file(chromium, learner) as page:
         choose(page, "cats.txt", TEXT)
         title_is(page, "cats")
         page.locator("#text").fill("The </script> & <b>")
-        expected = generated(page, length=300, seed=3)
+        expected = generate(page, length=300, seed=3)
         saved = save(page, "Take home", tmp_path / "cats.html")
     assert "at sat on the mat; the rat" not in saved.read_text("utf-8")
     for _ in range(2):  # it can be taken home from there
-        with opened(chromium, saved) as page:
+        with open_file(chromium, saved) as page:
             title_is(page, "cats")
             until(lambda: text_of(page) == "The </script> & <b>")
-            assert generated(page, length=300, seed=3) == expected
+            assert generate(page, length=300, seed=3) == expected
             choose(page, "Ufer.txt", OTHER)
             title_is(page, "Ufer")
             choose(page, "cats.txt", TEXT)
@@ -187,9 +187,9 @@ def test_it_is_taken_home_with_its_drafts(chromium: Any, learner: Path, tmp_path
 
 def test_every_exported_page_learns_texts(chromium: Any, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
-    model = choose_precision(trained_model(), 32)
+    model = choose_precision(make_model(), 32)
     path.write_text(make_writing_page(model, "Verse", "Nobody's"), "utf-8")
-    with opened(chromium, path) as page:
+    with open_file(chromium, path) as page:
         cards(page)
         page.locator("#text").fill("Mine")
         page.get_by_role("button", name="Write with your own text").click()
@@ -201,7 +201,7 @@ def test_every_exported_page_learns_texts(chromium: Any, tmp_path: Path) -> None
         title_is(page, "Verse")
         assert text_of(page) == "Mine"
     assert home.stat().st_size < path.stat().st_size
-    with opened(chromium, home) as page:
+    with open_file(chromium, home) as page:
         title_is(page, "cats")
 
 
@@ -209,7 +209,7 @@ def test_every_exported_page_learns_texts(chromium: Any, tmp_path: Path) -> None
 def test_axe_finds_nothing_and_nothing_is_cut_off(
     chromium: Any, learner: Path, look: dict[str, Any]
 ) -> None:
-    with opened(chromium, learner, **look) as page:
+    with open_file(chromium, learner, **look) as page:
         looks_right(page)
         choose(page, "empty.txt", "")
         page.get_by_role("alert").get_by_text("empty.txt is empty").wait_for()

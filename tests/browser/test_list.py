@@ -26,7 +26,7 @@ def write_list(page: Any, says: str) -> None:
 def test_entries_are_written_starred_kept_and_saved(
     page: Any, server: FakeServer, tmp_path: Path
 ) -> None:
-    def saved(how: str) -> str:
+    def save_list(how: str) -> str:
         page.get_by_role("button", name="Save", exact=True).click()
         return save(page, how, tmp_path / "list").read_bytes().decode()
 
@@ -43,7 +43,7 @@ def test_entries_are_written_starred_kept_and_saved(
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_text("All entries (3): none is starred").wait_for()
     page.keyboard.press("Escape")
-    assert saved("Save as text") == 'dark tea\ndark deep sea\ndark a "rose", red\n'
+    assert save_list("Save as text") == 'dark tea\ndark deep sea\ndark a "rose", red\n'
     page.locator("#list li button").first.focus()  # by keyboard from here on
     press(page, "ArrowRight", "Space", "End", "Space", "Home", "Tab")
     starred = page.get_by_role("button", pressed=True)
@@ -51,8 +51,8 @@ def test_entries_are_written_starred_kept_and_saved(
     assert not page.evaluate("document.activeElement.closest('#list')")
     page.get_by_label("Sort").select_option("A to Z")
     assert entries(page) == ['dark a "rose", red', "dark deep sea", "dark tea"]
-    assert saved("Save as text") == 'dark a "rose", red\ndark deep sea\n'
-    assert saved("Save as CSV") == (
+    assert save_list("Save as text") == 'dark a "rose", red\ndark deep sea\n'
+    assert save_list("Save as CSV") == (
         'entry,starred\r\n"dark a ""rose"", red",true\r\n"dark deep sea",true\r\n'
     )
     page.get_by_label("Sort").select_option("as written")

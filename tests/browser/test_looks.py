@@ -9,7 +9,7 @@ import pytest
 
 from charrnn.extras.report.report_run_end import write_report
 from tests.browser.fake_server import FakeServer
-from tests.browser.steps import LOOKS, continue_text, looks_right, open_options, opened, write
+from tests.browser.steps import LOOKS, continue_text, looks_right, open_file, open_options, write
 
 pytestmark = pytest.mark.browser
 
@@ -91,7 +91,7 @@ def test_a_report_is_accessible_and_nothing_is_cut_off(chromium: Any, tmp_path: 
         text = "A line of it,\n" + "unbroken" * 40 + "\n<script>alert(1)</script>"
         (tmp_path / "samples" / f"step-{step:07d}.txt").write_text(text)
     (tmp_path / "metrics.csv").write_text("\n".join(rows) + "\n")
-    with opened(chromium, write_report(tmp_path), bypass_csp=True) as page:
+    with open_file(chromium, write_report(tmp_path), bypass_csp=True) as page:
         for width in (360, 768, 1280):
             page.set_viewport_size({"width": width, "height": 2000})
             looks_right(page, ".plot span")

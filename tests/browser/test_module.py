@@ -15,8 +15,8 @@ import pytest
 from charrnn.extras.page.packing import choose_precision
 from charrnn.extras.page.script_module import make_script_module
 from tests import REPOSITORY
-from tests.browser.steps import until, watched
-from tests.generation.models import counted
+from tests.browser.steps import until, watch_window
+from tests.generation.models import make_counted_model
 
 pytestmark = pytest.mark.browser
 
@@ -41,14 +41,14 @@ def test_the_sketch_of_the_docs_draws_words(chromium: Any, tmp_path: Path, addre
     [sketch] = re.findall(r"^```html\n(.*?)^```$", page_of_docs, re.DOTALL | re.MULTILINE)
     assert len(sketch.splitlines()) == 15
     (tmp_path / "sketch.html").write_text(sketch, "utf-8")
-    module = make_script_module(choose_precision(counted(), 32), None, "")
+    module = make_script_module(choose_precision(make_counted_model(), 32), None, "")
     (tmp_path / "model.js").write_text(module, "utf-8")
     drawn = """() => {
         const { width, height } = document.querySelector("canvas");
         const pen = document.querySelector("canvas").getContext("2d");
         return pen.getImageData(0, 0, width, height).data.some((value) => value > 0);
     }"""
-    with watched(chromium, address) as context:
+    with watch_window(chromium, address) as context:
         page = context.new_page()
         page.goto(f"{address}sketch.html")
         until(lambda: page.evaluate(drawn))

@@ -15,25 +15,25 @@ from charrnn.model import Model
 from tests.browser.steps import (
     OPTIONS,
     click_character,
-    highlighted,
+    list_highlighted,
     set_field,
     set_options,
     slide,
     text_of,
     until,
-    watched,
+    watch_window,
     write,
 )
 from tests.extras.serve.servers import BYTES, Server, serving
-from tests.generation.models import counted, trained_model
+from tests.generation.models import make_counted_model, make_model
 
 pytestmark = pytest.mark.browser
 
 
 MODELS = {
-    "plain": Model(trained_model()),
-    "sure": Model(trained_model(conviction=2.0)),
-    "counted": Model(counted()),
+    "plain": Model(make_model()),
+    "sure": Model(make_model(conviction=2.0)),
+    "counted": Model(make_counted_model()),
     "bytes": Model(replace(BYTES.trained, facts={})),  # no list
 }
 
@@ -56,7 +56,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def page_of(chromium: Any, server: Server, name: str) -> Iterator[Any]:
     """Open the page at / with a model of the server, and texts of 20 characters."""
     address = f"{server.url}/"
-    with watched(chromium, address, base_url=address) as context:
+    with watch_window(chromium, address, base_url=address) as context:
         page = context.new_page()
         page.goto("/")
         page.get_by_label("Model").select_option(name)
@@ -92,7 +92,7 @@ def test_what_is_typed_is_as_surprising_as_the_model_says(chromium: Any, real: S
 def test_what_stands_in_the_training_text_is_underlined(chromium: Any, real: Server) -> None:
     with page_of(chromium, real, "plain") as page:
         page.locator("#text").fill("We say: a dark and stormy night, and the rain fell.")
-        until(lambda: highlighted(page, "copied", ".mirror") == "a dark and stormy night")
+        until(lambda: list_highlighted(page, "copied", ".mirror") == "a dark and stormy night")
 
 
 def test_a_model_of_bytes(chromium: Any, real: Server) -> None:

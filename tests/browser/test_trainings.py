@@ -16,12 +16,12 @@ from tests.browser.steps import (
     LOOKS,
     continue_text,
     looks_right,
-    opened,
+    open_file,
     save,
     slide,
     text_of,
     until,
-    watched,
+    watch_window,
 )
 from tests.browser.test_learning import choose, drop
 from tests.extras.serve.servers import Server, serving
@@ -64,7 +64,7 @@ def learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def browser_of(chromium: Any, server: Server, **how: Any) -> Iterator[Any]:
     """The page in a browser that the server has not seen."""
     address = f"{server.url}/"
-    with watched(chromium, address, base_url=address, **how) as context:
+    with watch_window(chromium, address, base_url=address, **how) as context:
         page = context.new_page()
         page.goto("/")
         page.locator("#learn").wait_for(state="attached")
@@ -134,7 +134,7 @@ def test_a_text_is_counted_until_its_network_is_there(
         confirm(item, "Delete")
         item.wait_for(state="detached")
         until(lambda: menu(page) == [])
-    with opened(chromium, home) as page:
+    with open_file(chromium, home) as page:
         continue_text(page)
         assert page.title() == "cats"
 

@@ -10,7 +10,7 @@ from tests.browser.fake_server import FakeServer
 from tests.browser.steps import (
     click_character,
     continue_text,
-    highlighted,
+    list_highlighted,
     open_options,
     press,
     slide,
@@ -130,9 +130,9 @@ def test_a_model_is_chosen_of_several(page: Any, server: FakeServer) -> None:
     server.models = ("verse", "<b>prose</b>")
     page.reload()
     page.locator("#text").fill("It is copied from the training text, ")
-    until(lambda: highlighted(page, "copied", ".mirror") == server.copied)
+    until(lambda: list_highlighted(page, "copied", ".mirror") == server.copied)
     page.get_by_label("Model").select_option("<b>prose</b>")
-    until(lambda: highlighted(page, "copied", ".mirror") == "")
+    until(lambda: list_highlighted(page, "copied", ".mirror") == "")
     page.reload()
     write(page, "So")
     assert server.asked[0]["model"] == "<b>prose</b>"
@@ -399,7 +399,7 @@ def test_a_refusal_is_said_plainly(page: Any, server: FakeServer) -> None:
 def test_a_busy_server_is_asked_again_without_a_word(page: Any, server: FakeServer) -> None:
     server.busy = 2
     page.locator("#text").fill("Copied, copied from the training text.")
-    until(lambda: highlighted(page, "copied", ".mirror") == "copied from the training text")
+    until(lambda: list_highlighted(page, "copied", ".mirror") == "copied from the training text")
     server.busy = 9
     page.locator("#text").press_sequentially(" ß")
     until(lambda: server.busy == 6)  # it was asked thrice

@@ -16,7 +16,7 @@ import pytest
 from charrnn.cli.checked_options import UnknownOption
 from charrnn.errors import InputError, Interrupted, RunError
 from tests import REPOSITORY
-from tests.small_runs import SMALL, recorded, tensors
+from tests.small_runs import SMALL, read_record, tensors
 from tests.training.test_processes import children
 
 PACKAGES = {"joblib": "hydra-joblib-launcher", "submitit_local": "hydra-submitit-launcher"}
@@ -76,7 +76,7 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
     if launcher == "joblib":
         # they share the threads out, and a thread has eight streams or more
         threads = max(1, min(importlib.import_module("joblib").cpu_count() // 2, 64 // 8))
-        assert {recorded(path)["threads"] for path in trained} == {threads}
+        assert {read_record(path)["threads"] for path in trained} == {threads}
     (workplace / "no.txt").write_text((workplace / "corpus.txt").read_text())
     done = sweep(*words, "resume=auto")
     assert done.returncode == 0, done.stderr

@@ -10,16 +10,16 @@ import pytest
 
 from charrnn.__main__ import main
 from charrnn.cli.overrides import quote
-from tests.small_runs import Capture, Train, recorded
+from tests.small_runs import Capture, Train, read_record
 
 NAMES = ["What's", "a,b=c", "[a]", "two\nlines, one", "null", "{é: (1)}"]
 LAST = "checkpoints/last.ckpt"
 
 
 @pytest.fixture
-def run(trained: Train) -> Path:
+def run(run_copy: Train) -> Path:
     """Train a finished run, before `door`, which trains nothing."""
-    return trained("trainer.max_steps=2")
+    return run_copy("trainer.max_steps=2")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,16 +69,19 @@ def test_a_name_that_hydra_would_look_up(run: Path, door: Any, tmp_path: Path) -
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_run_goes_on_as_itself(trained: Train, capfd: Capture) -> None:
+def test_a_run_goes_on_as_itself(run_copy: Train, capfd: Capture) -> None:
     """Check that the last of several values of an option decides."""
     words = ("trainer.max_steps=2", "optimizer.lr=1e-3", "schedule=constant")
-    run, other = trained(*words, folder="Gregor's"), trained("trainer.max_steps=2", folder="other")
-    before = recorded(run)
+    run, other = (
+        run_copy(*words, folder="Gregor's"),
+        run_copy("trainer.max_steps=2", folder="other"),
+    )
+    before = read_record(run)
     for resume in (["resume=Gregor's"], ["resume=other", r"resume='Gregor\'s'"]):
         before["trainer"]["max_steps"] += 1
         assert main(["train", *resume, f"trainer.max_steps={before['trainer']['max_steps']}"]) == 0
-        assert recorded(run) == before
-    assert recorded(other)["trainer"]["max_steps"] == 2
+        assert read_record(run) == before
+    assert read_record(other)["trainer"]["max_steps"] == 2
     assert "resuming from Gregor's" in capfd.readouterr().err
 
 

@@ -32,9 +32,9 @@ def evaluate(capfd: Capture, *overrides: str) -> dict[str, Any]:
 
 
 def test_the_splits_of_its_own_data(
-    trained: Train, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+    run_copy: Train, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:
-    run = trained("trainer.max_steps=23")
+    run = run_copy("trainer.max_steps=23")
     val = evaluate(capfd, f"checkpoint={run}", "counts=none")
     best = min(float(row["val/loss"]) for row in metrics(run) if row["val/loss"])
     assert val["loss"] == pytest.approx(best, abs=1e-5)
@@ -54,8 +54,8 @@ def test_the_splits_of_its_own_data(
     assert "not numbers" in capfd.readouterr().err
 
 
-def test_ids_that_are_gone_or_of_another_text(trained: Train, capfd: Capture) -> None:
-    model = charrnn.load(trained("trainer.max_steps=5")).trained
+def test_ids_that_are_gone_or_of_another_text(run_copy: Train, capfd: Capture) -> None:
+    model = charrnn.load(run_copy("trainer.max_steps=5")).trained
     for name, value, reason in (
         ("input_h5", "x", "x: no such file"),
         ("fingerprint", "x", "contains another text"),
@@ -66,8 +66,8 @@ def test_ids_that_are_gone_or_of_another_text(trained: Train, capfd: Capture) ->
         assert re.search(f"charrnn evaluate: split=val: .*{reason}", capfd.readouterr().err)
 
 
-def test_unknown_characters_are_skipped(trained: Train, workplace: Path, capfd: Capture) -> None:
-    run = trained("trainer.max_steps=5", "~callbacks.counts")
+def test_unknown_characters_are_skipped(run_copy: Train, workplace: Path, capfd: Capture) -> None:
+    run = run_copy("trainer.max_steps=5", "~callbacks.counts")
     Path("strange.txt").write_text("the ßcat sßaw Xa ß", encoding="utf-8")
     found = evaluate(capfd, f"checkpoint={run}", "data.input_txt=strange.txt", "unknown=skip")
     known = "the cat saw a "
@@ -86,8 +86,8 @@ def test_unknown_characters_are_skipped(trained: Train, workplace: Path, capfd: 
     assert "unknown" not in evaluate(capfd, f"checkpoint={run}")
 
 
-def test_cold_windows(trained: Train, capfd: Capture) -> None:
-    run = trained("trainer.max_steps=23", "~callbacks.counts")
+def test_cold_windows(run_copy: Train, capfd: Capture) -> None:
+    run = run_copy("trainer.max_steps=23", "~callbacks.counts")
     text = Path("corpus.txt").read_text("utf-8")
     stream = evaluate(capfd, f"checkpoint={run}", "data.input_txt=corpus.txt")
     found = evaluate(capfd, f"checkpoint={run}", "data.input_txt=corpus.txt", "window=7")
@@ -101,9 +101,10 @@ def test_cold_windows(trained: Train, capfd: Capture) -> None:
     assert found["loss"] > stream["loss"]
 
 
-def test_an_ensemble(trained: Train, workplace: Path, capfd: Capture) -> None:
+def test_an_ensemble(run_copy: Train, workplace: Path, capfd: Capture) -> None:
     paths = [
-        str(trained(f"trainer.max_steps={n}", "~callbacks.counts", folder=f"r{n}")) for n in (5, 23)
+        str(run_copy(f"trainer.max_steps={n}", "~callbacks.counts", folder=f"r{n}"))
+        for n in (5, 23)
     ]
     both, text = f"checkpoint=[{','.join(paths)}]", Path("corpus.txt").read_text("utf-8")
     logits = [charrnn.load(path).logits(text).astype(np.float64) for path in paths]
@@ -176,8 +177,10 @@ def test_what_the_model_does_not_know(model_and_text: Path, capfd: Capture) -> N
     assert {line["text"]: line["characters"] for line in lines} == {"To é be,": 7, "ü": 1}
 
 
-def test_another_number_than_the_table_of_runs_is_explained(trained: Train, capfd: Capture) -> None:
-    run = trained("trainer.max_steps=23")
+def test_another_number_than_the_table_of_runs_is_explained(
+    run_copy: Train, capfd: Capture
+) -> None:
+    run = run_copy("trainer.max_steps=23")
     file = run / "model.safetensors"
     model = charrnn.load(run).trained
     facts = {**model.facts, "val_loss_as_written": 1.25}

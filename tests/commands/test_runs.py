@@ -194,12 +194,12 @@ def test_no_name_adds_a_line(
 
 @pytest.fixture
 def rows(tmp_path: Path, capsys: Capture) -> Any:
-    def found(folder: Path = tmp_path) -> list[dict[str, Any]]:
+    def list_runs(folder: Path = tmp_path) -> list[dict[str, Any]]:
         assert main(["runs", f"folder={folder}", "json=true"]) == 0
         listed: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
         return listed
 
-    return found
+    return list_runs
 
 
 def test_the_numbers_of_a_run(tmp_path: Path, rows: Any) -> None:

@@ -20,7 +20,7 @@ from charrnn.commands import sample
 from charrnn.errors import InputError, RunError
 from charrnn.model import Model, load
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import trained_model
+from tests.generation.models import make_model
 from tests.small_runs import Capture
 
 
@@ -42,7 +42,7 @@ def test_it_prints_the_start_and_the_new_text(
 
 def test_an_ensemble_writes(path: Path, capfd: Capture) -> None:
     other = path.with_name("other.safetensors")
-    Model(trained_model("gru", seed=4)).save(other)
+    Model(make_model("gru", seed=4)).save(other)
     run(path, checkpoint=[str(path), str(other)], start_text="Hm: ", top_k=5)
     both = load([path, other]).generate(100, "Hm: ", seed=1, top_k=5)
     assert capfd.readouterr().out == "Hm: " + both
@@ -86,7 +86,7 @@ def test_bytes_are_printed_as_they_are(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     vocabulary = Vocabulary.from_tokens(["a", "\n", "[195]", "[169]", "[255]"])
-    Model(trained_model(vocabulary=vocabulary, conviction=1)).save(tmp_path / "bytes.safetensors")
+    Model(make_model(vocabulary=vocabulary, conviction=1)).save(tmp_path / "bytes.safetensors")
     run(tmp_path / "bytes.safetensors", start_text="é", length=200)
     out, _ = capfdbinary.readouterr()
     assert out.startswith(b"\xc3\xa9")
@@ -177,7 +177,7 @@ def test_json(path: Path, tmp_path: Path, capfd: Capture) -> None:
 
 
 def test_lines(path: Path, tmp_path: Path, capfd: Capture) -> None:
-    model = Model(trained_model(vocabulary=Vocabulary(list("\nab ")), conviction=0.5))
+    model = Model(make_model(vocabulary=Vocabulary(list("\nab ")), conviction=0.5))
     model.save(path)
     run(path, mode="lines", num_samples=12, length=40)
     out, err = capfd.readouterr()
@@ -222,7 +222,7 @@ def test_a_start_from_a_file(path: Path, tmp_path: Path, capfd: Capture) -> None
 
 def test_any_text_there_is(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     characters = list("\n😀שלום\ud800é\u202e")
-    model = Model(trained_model(vocabulary=Vocabulary(characters), conviction=1))
+    model = Model(make_model(vocabulary=Vocabulary(characters), conviction=1))
     model.save(tmp_path / "odd.safetensors")
     run(tmp_path / "odd.safetensors", start_text="שלום 😀".replace(" ", ""), json=True)
     [record] = lines_of(capfdbinary.readouterr().out.decode("ascii"))
@@ -251,7 +251,7 @@ def test_a_sweep_labels_and_numbers(
 
 
 def test_a_terminal_of_another_encoding(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Model(trained_model(vocabulary=Vocabulary(list("\né😀\x1b")), conviction=1)).save(path)
+    Model(make_model(vocabulary=Vocabulary(list("\né😀\x1b")), conviction=1)).save(path)
     shown = io.BytesIO()
     terminal = io.TextIOWrapper(shown, encoding="latin-1")
     monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)

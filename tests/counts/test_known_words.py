@@ -9,11 +9,11 @@ from charrnn.counts.known_words import KnownWords
 from charrnn.counts.words import UNKNOWN, count_words, number_letters
 from charrnn.generation.new_words import STRANGE, find_first_node
 from tests.generation.definition import Words
-from tests.generation.models import TEXT, trained_model
-from tests.refusals import damaged_arrays
+from tests.generation.models import TEXT, make_model
+from tests.refusals import damage_arrays
 
 RNG = np.random.default_rng(4)
-VOCABULARY = trained_model().vocabulary
+VOCABULARY = make_model().vocabulary
 LETTERS = number_letters(VOCABULARY)
 OTHER = "Hats! extraordinarily extraordinary mats 'n' rats\n"
 TEXTS = [VOCABULARY.encode(text) for text in (TEXT, OTHER)]
@@ -75,7 +75,7 @@ def test_known_words_survive_packing_and_refuse_wrong_arrays() -> None:
         assert np.array_equal(getattr(same, name), getattr(known, name))
     refused = 0
     for name, values in arrays.items():
-        for change in damaged_arrays(values):
+        for change in damage_arrays(values):
             try:
                 hostile = KnownWords.from_arrays(65, {**arrays, name: change})
             except ValueError:

@@ -12,7 +12,7 @@ from charrnn.counts.mixing import COUNTS_ONLY, CountState, Places, Weights, comp
 from charrnn.counts.recent import RecentContexts
 from charrnn.counts.run_lengths import RunOdds
 from charrnn.counts.words import WordScores
-from tests.generation.models import TEXT, WEIGHTS, counted
+from tests.generation.models import TEXT, WEIGHTS, make_counted_model
 
 RNG = np.random.default_rng(3)
 PRIOR = (0.6, 0.6, 0.6, 0.6, 0.4, 0.4, 0.4, 0.4, 0, 0)
@@ -93,7 +93,7 @@ def test_the_loss_of_a_fit_is_that_of_the_halves_that_it_did_not_see():
 @pytest.mark.parametrize("weights", [WEIGHTS, COUNTS_ONLY])
 def test_every_way_of_reading_is_the_same(weights):
     """Compare state and prediction in pieces, by character, and of one stream."""
-    model = counted(weights=weights)
+    model = make_counted_model(weights=weights)
     counts, text = model.counts, model.vocabulary.encode(TEXT + "  " * 20 + "zq Cats ''")
     ids = np.stack([text[-220:-20], text[-200:]])
     network = RNG.normal(size=(*ids.shape, len(model.vocabulary))).astype(np.float32)
@@ -123,10 +123,10 @@ def test_every_way_of_reading_is_the_same(weights):
 
 
 def test_an_ensemble_has_the_words_that_all_members_have():
-    counts = counted().counts
+    counts = make_counted_model().counts
     other = replace(counts, weights=Weights((1.0,) * 4, (0.5,) * 4, (0.0, 0.6)))
     mean = counts.average([counts, other], [0.25, 0.75])
     assert mean.weights.words == pytest.approx((0.1, 0.5))
     assert mean.words is counts.words
     assert counts.average([counts, replace(other, words=None)], [1, 1]).words is None
-    assert counts.average([counts, counted(text=TEXT[5:]).counts], [1, 1]) is None
+    assert counts.average([counts, make_counted_model(text=TEXT[5:]).counts], [1, 1]) is None

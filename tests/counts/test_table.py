@@ -12,7 +12,7 @@ from charrnn.counts.passages import count_with_best_context
 from charrnn.counts.table import CountTable
 from tests.generation.definition import KneserNey
 from tests.generation.models import count_passages
-from tests.refusals import damaged_arrays
+from tests.refusals import damage_arrays
 
 RNG = np.random.default_rng(0)
 TEXTS = {
@@ -57,7 +57,7 @@ def test_as_defined(name, context):
 def test_arrays_that_are_no_table_are_refused():
     arrays = count_passages(TEXTS["words"], 29, 4).to_arrays()
     for name, values in arrays.items():
-        for change in damaged_arrays(values):
+        for change in damage_arrays(values):
             try:
                 made = CountTable.from_arrays(29, 4, {**arrays, name: change})
             except ValueError:

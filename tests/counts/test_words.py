@@ -9,11 +9,11 @@ from charrnn.counts.run_lengths import RunLengths, count_runs
 from charrnn.counts.words import WordTable, count_words, number_letters
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import odds_of_run, word_before, words_of
-from tests.generation.models import TEXT, trained_model
-from tests.refusals import damaged_arrays
+from tests.generation.models import TEXT, make_model
+from tests.refusals import damage_arrays
 
 RNG = np.random.default_rng(4)
-VOCABULARY = trained_model().vocabulary
+VOCABULARY = make_model().vocabulary
 LETTERS = number_letters(VOCABULARY)
 IDS = VOCABULARY.encode(TEXT.replace("cat", "category", 3) + "The end")
 
@@ -69,7 +69,7 @@ def test_a_word_table_survives_packing_and_refuses_wrong_arrays() -> None:
     assert np.array_equal(RunLengths.from_arrays(65, 5, arrays).odds, runs.odds)
     refused = 0
     for name, values in arrays.items():
-        for change in damaged_arrays(values):
+        for change in damage_arrays(values):
             hostile = {**arrays, name: change}
             try:
                 table = WordTable.from_arrays(65, hostile)

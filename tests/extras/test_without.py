@@ -50,7 +50,7 @@ CORE = ("tests/test_imports.py",)
 MORE = ("tests/cli", "tests/commands", "tests/test_documents.py", "tests/test_main.py")
 
 
-def copied(to: Path, without: Sequence[str]) -> Path:
+def copy_package(to: Path, without: Sequence[str]) -> Path:
     """Copy the package, its conf/ and its tests, without these extras."""
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for name in ("charrnn", "conf", "docs", "hydra_plugins", "tests"):
@@ -91,10 +91,10 @@ def check(tree: Path, place: Path, without: Sequence[str], tests: Sequence[str])
 
 def test_the_core_works_without_two_of_them(tmp_path: Path) -> None:
     two = ["page", "search"]
-    check(copied(tmp_path / "tree", two), tmp_path / "place", two, CORE)
+    check(copy_package(tmp_path / "tree", two), tmp_path / "place", two, CORE)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("without", [*([name] for name in EXTRAS), EXTRAS], ids="-".join)
 def test_more_of_the_core_works_without(without: list[str], tmp_path: Path) -> None:
-    check(copied(tmp_path / "tree", without), tmp_path / "place", without, MORE)
+    check(copy_package(tmp_path / "tree", without), tmp_path / "place", without, MORE)

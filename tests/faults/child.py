@@ -211,7 +211,7 @@ class _Injection:
         function: Callable[..., Any] = getattr(owner, name)
 
         @functools.wraps(function)
-        def wrapped(*arguments: Any, **named: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             outer = self.phase
             if phase is not None:
                 self.phase = phase
@@ -224,7 +224,7 @@ class _Injection:
                 self.phase = outer
             return result
 
-        setattr(owner, name, wrapped)
+        setattr(owner, name, call)
 
     def _write_in_halves(self) -> None:
         """Write files in two steps, with a point between them."""

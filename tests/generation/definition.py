@@ -292,13 +292,13 @@ class Debts:
                 scores[self.characters.index(c)] += factor * debt
         return scores
 
-    def update(self, scores: list[float], drawn: str) -> None:
+    def update(self, scores: list[float], draw_at: str) -> None:
         """Update the debts by scores (V,) without debts, and the drawn character."""
         total = sum(math.exp(score - max(scores)) for score in scores)
         for c in self.owed:
             p = math.exp(scores[self.characters.index(c)] - max(scores)) / total
             self.owed[c] = min(self.owed[c] + p, 3)
-            if c == drawn:
+            if c == draw_at:
                 self.owed[c] = max(self.owed[c] - 1, -1)
 
 
@@ -361,7 +361,7 @@ def probabilities(
     return [weights[v] / total if v in kept else 0.0 for v in range(len(scores))]
 
 
-def drawn(each: list[float], uniform: float) -> int:
+def draw_at(each: list[float], uniform: float) -> int:
     """Invert the cumulated probabilities."""
     sums = np.cumsum(each)
     return int(np.searchsorted(sums, uniform * sums[-1], "right"))

@@ -37,7 +37,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 CHARACTERS = "\n" + string.ascii_letters + " .,;:!?'-&$3"  # 65, as tiny-shakespeare's
 
 
-def trained_model(
+def make_model(
     kind: str = "lstm",
     *,
     num_layers: int = 2,
@@ -73,7 +73,7 @@ def trained_model(
 
 def blank_model(blank: str = " ") -> TrainedModel:
     """Make a model to which a blank is likelier by e than others. Its primer is blank."""
-    model = trained_model(vocabulary=Vocabulary(list("abc \t")))
+    model = make_model(vocabulary=Vocabulary(list("abc \t")))
     weights = {name: np.zeros_like(weight) for name, weight in model.weights.items()}
     weights["decoder.bias"][model.vocabulary.encode(blank)] = 1
     return replace(model, weights=weights, facts={PRIMER_FACT: "a" + 5 * blank})
@@ -111,11 +111,11 @@ def some_ids(model: TrainedModel, *shape: int, seed: int = 1) -> np.ndarray:
     return ids
 
 
-def counted(
+def make_counted_model(
     kind: str = "lstm", weights: Weights = WEIGHTS, text: str = TEXT, **how: Any
 ) -> TrainedModel:
     """Add the counts of a text to a model."""
-    model = trained_model(kind, conviction=2.0, **how)
+    model = make_model(kind, conviction=2.0, **how)
     counts = counts_of(model.vocabulary.encode(text), model.vocabulary, 5, weights)
     return replace(model, counts=counts)
 

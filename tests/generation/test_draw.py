@@ -13,7 +13,7 @@ from charrnn.generation.debts import find_ends
 from charrnn.generation.draw import draw
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.definition import FILTERS, drawn, probabilities
+from tests.generation.definition import FILTERS, draw_at, probabilities
 from tests.generation.models import batch_of, params
 
 LETTERS = Vocabulary(list("abcdefghijkl"))
@@ -81,7 +81,7 @@ def assert_as_defined(choice: Any, draws: Any, tolerance: float = 0.0) -> None:
     for row, one, uniform, id_ in zip(logits, each, uniforms, ids, strict=True):
         p = probabilities(row, one, LETTERS)
         assert p[id_] > 0
-        near = {drawn(p, max(u, 0)) for u in (uniform, uniform - tolerance, uniform + tolerance)}
+        near = {draw_at(p, max(u, 0)) for u in (uniform, uniform - tolerance, uniform + tolerance)}
         assert id_ in near or uniform > 0.99
 
 

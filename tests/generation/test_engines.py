@@ -19,11 +19,11 @@ from charrnn.generation.engines import make_engine
 from charrnn.model import Model
 from charrnn.models.trained import zero_state
 from charrnn.options.cells import CELLS
-from tests.generation.models import batch_of, counted, params, some_ids, trained_model
+from tests.generation.models import batch_of, make_counted_model, make_model, params, some_ids
 
 
 def test_without_a_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = trained_model("lstm", batchnorm=True)
+    model = make_model("lstm", batchnorm=True)
     text = Model(model).generate(100, "Hm", seed=1, engine="numpy")
     logits = Model(model).logits("Hm")
     monkeypatch.delitem(numpy_network.CELLS, "lstm")
@@ -39,7 +39,7 @@ def test_without_a_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPatch
 def test_without_the_extra_fast_int8_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "import_modules", lambda ending: [])
     with pytest.raises(InputError, match="precision=8: needs the extra fast"):
-        Model(trained_model()).generate(precision=8)
+        Model(make_model()).generate(precision=8)
 
 
 @pytest.mark.parametrize("how", [{}, {"engine": "torch"}, {"precision": 8}])
@@ -47,7 +47,7 @@ def test_without_the_extra_fast_int8_is_refused(monkeypatch: pytest.MonkeyPatch)
 def test_weights_too_large_are_told_of_without_a_warning(kind: str, how: Any) -> None:
     if how.get("precision") == 8:
         pytest.importorskip("numba", reason="the extra fast is not installed")
-    model = trained_model(kind, batchnorm=True)
+    model = make_model(kind, batchnorm=True)
     weights = {n: np.full(w.shape, 3e38, np.float32) for n, w in model.weights.items()}
     large = Model(replace(model, weights=weights))
     with warnings.catch_warnings():
@@ -83,7 +83,7 @@ def settings_of_the_process() -> tuple[Any, ...]:
 def test_eight_threads_share_a_model_and_leave_the_process_as_it_was(
     blas_threads: Callable[[], set[int]],
 ) -> None:
-    model, before = Model(counted()), blas_threads()
+    model, before = Model(make_counted_model()), blas_threads()
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     settings = settings_of_the_process()
@@ -124,7 +124,7 @@ def test_a_gpu_writes_the_same() -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA GPU")
     for kind in CELLS:
-        model = trained_model(kind, batchnorm=True)
+        model = make_model(kind, batchnorm=True)
         uniforms, last = np.random.default_rng(9).random((64, 100)), some_ids(model, 64)
         expected, got = (
             make_engine(model, device=device).write(

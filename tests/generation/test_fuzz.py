@@ -25,13 +25,13 @@ from tests.generation.definition import (
     FILTERS,
     Debts,
     Words,
-    drawn,
+    draw_at,
     log_probabilities,
     new_words_of,
     probabilities,
     scores_of,
 )
-from tests.generation.models import counts_of, trained_model
+from tests.generation.models import counts_of, make_model
 
 LENGTH = 40
 
@@ -63,7 +63,7 @@ class Case:
 
     def _network(self, seed: int) -> Any:
         numbers = self.numbers
-        model = trained_model(
+        model = make_model(
             str(numbers.choice(list(CELLS))),
             num_layers=int(numbers.integers(1, 4)),
             hidden_size=int(numbers.choice([1, 2, 5, 16, 33])),
@@ -126,7 +126,7 @@ class Case:
         return log_probabilities(self.model, ids, self.counted)
 
 
-def allowed(
+def list_allowed(
     logs: np.ndarray,
     uniform: float,
     how: dict[str, Any],
@@ -141,7 +141,7 @@ def allowed(
         nudged = {name: min(value * nudge, 1) for name, value in floats.items()}
         params = SamplingParams(**{**how, **nudged})
         each = probabilities(logs, params, case.vocabulary, text, costs, debts)
-        yield from (drawn(each, max(u, 0)) for u in (uniform, uniform - 1e-4, uniform + 1e-4))
+        yield from (draw_at(each, max(u, 0)) for u in (uniform, uniform - 1e-4, uniform + 1e-4))
 
 
 def uniforms_of(seed: int, sample: int, length: int) -> np.ndarray:
@@ -182,7 +182,7 @@ def test_engines_are_the_definition(seed: int) -> None:
                 before, characters = start + text[:t], case.vocabulary.characters
                 if case.words is not None:
                     costs = case.words.costs(before, t, new_words_of(params), characters)
-                ids_allowed = allowed(row, uniform, how, case, before, costs, debts)
+                ids_allowed = list_allowed(row, uniform, how, case, before, costs, debts)
                 assert new[t] in ids_allowed, (engine, sample, t, how)
                 debts.update(scores_of(row, params, case.vocabulary, before, costs), text[t])
 

@@ -14,13 +14,13 @@ from charrnn.generation.next_words import MAX_STEPS, find_next_words
 from charrnn.model import Model
 from charrnn.models.trained import TrainedEnsemble, TrainedModel
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import counted, trained_model
+from tests.generation.models import make_counted_model, make_model
 
 DEPTH = 8  # letters of the longest words that `list_all` lists
 TINY = Vocabulary(list("ab .\n"))
 TINY_TEXT = "ab ba b. aab.\nbab abb a ba.\n" * 20
 # the same for all that follows
-UNIFORM = trained_model("rnn", vocabulary=Vocabulary(list("ba.")))
+UNIFORM = make_model("rnn", vocabulary=Vocabulary(list("ba.")))
 UNIFORM = replace(UNIFORM, weights={n: np.zeros_like(w) for n, w in UNIFORM.weights.items()})
 
 
@@ -53,12 +53,12 @@ def list_all(model: Model, start_text: str) -> tuple[dict[str, float], float]:
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn", "counted", "ensemble"])
 @pytest.mark.parametrize("start_text", ["ab", "ab ", "a.\n"])
 def test_they_are_the_likeliest_of_all(kind: str, start_text: str) -> None:
-    trained: Any = trained_model("lstm" if kind in ("counted", "ensemble") else kind,
+    trained: Any = make_model("lstm" if kind in ("counted", "ensemble") else kind,
                                  vocabulary=TINY, conviction=2.0)  # fmt: skip
     if kind == "counted":
-        trained = counted(text=TINY_TEXT, vocabulary=TINY)
+        trained = make_counted_model(text=TINY_TEXT, vocabulary=TINY)
     if kind == "ensemble":
-        trained = TrainedEnsemble((trained, trained_model("gru", vocabulary=TINY)), (0.3, 0.7))
+        trained = TrainedEnsemble((trained, make_model("gru", vocabulary=TINY)), (0.3, 0.7))
     model = Model(trained)
     every, longer = list_all(model, start_text)
     assert sum(every.values()) + longer == pytest.approx(1, abs=1e-5)
@@ -72,7 +72,7 @@ def test_they_are_the_likeliest_of_all(kind: str, start_text: str) -> None:
 
 
 def test_from_a_step_and_after_the_primer() -> None:
-    trained = counted()
+    trained = make_counted_model()
     model = Model(trained)
     state = None
     for id_ in model.vocabulary.encode("The c"):
@@ -90,11 +90,11 @@ def test_from_a_step_and_after_the_primer() -> None:
 
 
 def test_fewer_than_k_exist() -> None:
-    marks = Model(trained_model(vocabulary=Vocabulary(list(" 12"))))
+    marks = Model(make_model(vocabulary=Vocabulary(list(" 12"))))
     found = marks.next_words("1", 100)
     assert {word for word, _ in found} == {"1", "2", " 1", " 2", "  "}
     assert sum(p for _, p in found) == pytest.approx(1, abs=1e-5)
-    letters = Model(trained_model(vocabulary=Vocabulary(list("abc"))))
+    letters = Model(make_model(vocabulary=Vocabulary(list("abc"))))
     assert letters.next_words("a", 3) == []
     assert letters.next_words("", 3) == []  # no character precedes the first
     with pytest.raises(InputError, match=r"k=0: must be 1 or more"):
@@ -107,7 +107,7 @@ def test_equal_ones_are_sorted_by_text() -> None:
     assert [p for _, p in found] == pytest.approx([1 / 3, *[1 / 9] * 2, *[1 / 27] * 4])
 
 
-@pytest.mark.parametrize("model", [UNIFORM, trained_model(conviction=0.0)])
+@pytest.mark.parametrize("model", [UNIFORM, make_model(conviction=0.0)])
 def test_the_network_reads_at_most_200_prefixes(model: TrainedModel) -> None:
     model_ = Model(model)
     read = []
@@ -126,15 +126,15 @@ def test_the_network_reads_at_most_200_prefixes(model: TrainedModel) -> None:
 def test_bytes_above_127_and_marks_on_letters_are_letters() -> None:
     text = "übel Äpfel. öde\n" * 20
     characters = sorted({*text.encode().decode("ascii", "surrogateescape")})
-    model = Model(counted(text=text, vocabulary=Vocabulary(characters, is_bytes=True)))
+    model = Model(make_counted_model(text=text, vocabulary=Vocabulary(characters, is_bytes=True)))
     found = model.next_words("übel ", 2)
     assert found[0].text.encode("ascii", "surrogateescape").decode() == "Äpfel"
     text = "हिन्दी में लिखो। " * 20
-    model = Model(counted(text=text, vocabulary=Vocabulary(sorted({*text}))))
+    model = Model(make_counted_model(text=text, vocabulary=Vocabulary(sorted({*text}))))
     assert model.next_words("हिन्दी ", 1)[0].text == "में"
 
 
 def test_scores_that_are_not_numbers_give_no_words() -> None:
-    model = trained_model()
+    model = make_model()
     weights = {n: np.full(w.shape, 3e38, np.float32) for n, w in model.weights.items()}
     assert Model(replace(model, weights=weights)).next_words("The c") == []

@@ -19,7 +19,7 @@ from charrnn.model import Model
 from charrnn.models.trained import TrainedEnsemble, TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import blank_model, trained_model
+from tests.generation.models import blank_model, make_model
 
 
 def options(**given: Any) -> SamplingParams:
@@ -38,7 +38,7 @@ def texts(model: TrainedModel, **given: Any) -> list[str]:
 
 
 def test_a_seed_says_everything() -> None:
-    model = trained_model()
+    model = make_model()
     assert texts(model, seed=3) == texts(model, seed=3)
     assert texts(model, seed=3) != texts(model, seed=4)
     assert texts(model, seed=None) != texts(model, seed=None)
@@ -50,7 +50,7 @@ def test_a_seed_says_everything() -> None:
     assert texts(model, length=40)[0] == five[0][:40]
 
 
-@pytest.mark.parametrize("model", [trained_model(), blank_model()])
+@pytest.mark.parametrize("model", [make_model(), blank_model()])
 def test_batches_and_pieces_change_nothing(
     model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,7 +62,7 @@ def test_batches_and_pieces_change_nothing(
 
 
 def test_without_a_newline_the_first_character_is_drawn_evenly() -> None:
-    model = trained_model(vocabulary=Vocabulary(list("abcde")), conviction=20)
+    model = make_model(vocabulary=Vocabulary(list("abcde")), conviction=20)
     drawn = texts(model, length=1, num_samples=500)
     counts = [drawn.count(c) for c in "abcde"]
     assert sum(counts) == 500
@@ -77,15 +77,15 @@ def test_without_a_newline_the_first_character_is_drawn_evenly() -> None:
 
 
 def test_length() -> None:
-    model = trained_model()
+    model = make_model()
     for length in (0, 1, 16, 333):
         assert [len(t) for t in texts(model, length=length, num_samples=2)] == [length] * 2
-    without_newline = trained_model(vocabulary=Vocabulary(list("abc")))
+    without_newline = make_model(vocabulary=Vocabulary(list("abc")))
     assert texts(without_newline, length=0) == [""]
 
 
 def test_until_ends_a_text_before_it() -> None:
-    model = trained_model()
+    model = make_model()
     whole = texts(model, length=400, num_samples=5)
     for until in ("e", whole[0][10:13], whole[1][100:130], "\n", "never in this text"):
         cut = texts(model, length=400, num_samples=5, until=until)
@@ -122,7 +122,7 @@ def test_no_part_of_until_is_ever_shown(text: str, until: str, cuts: list[int]) 
 
 def test_bytes() -> None:
     tokens = ["a", "\n", "[195]", "[169]", "[200]"]
-    model = trained_model(vocabulary=Vocabulary.from_tokens(tokens), conviction=1)
+    model = make_model(vocabulary=Vocabulary.from_tokens(tokens), conviction=1)
     start = "é".encode().decode("ascii", "surrogateescape")
     text = texts(model, length=300, start_text="é")[0]
     assert text == texts(model, length=300, start_text=start)[0]
@@ -132,7 +132,7 @@ def test_bytes() -> None:
 
 
 def test_an_unknown_character_is_refused_at_once() -> None:
-    model = trained_model()
+    model = make_model()
     with pytest.raises(InputError, match=r"start_text: .*'é' \(U\+00E9\)"):
         Sampler(model).write(options(start_text="né"))
     for unknown, read in (("skip", "n"), ("replace", "ne")):
@@ -152,19 +152,18 @@ def test_pieces_are_ordered_by_sample() -> None:
 # -- what a model has read before it writes ------------------------------------------------------
 
 PRIMER = "Some words that it knows.\n"
-PRIMED = replace(trained_model(), facts={"primer": PRIMER})
+PRIMED = replace(make_model(), facts={"primer": PRIMER})
 
 
 def test_a_text_goes_on_from_the_primer_and_the_start() -> None:
-    primed, plain = Model(PRIMED), Model(trained_model())
+    primed, plain = Model(PRIMED), Model(make_model())
     for start in ("", "A", "Hm: "):
         text = primed.generate(80, start, seed=1)
         assert text == plain.generate(80, PRIMER + start, seed=1)
         assert text != plain.generate(80, start, seed=1)
         assert primed.generate(80, start, seed=1, prime="none") == plain.generate(80, start, seed=1)
     ensemble, without = (
-        Model(TrainedEnsemble((first, trained_model(seed=4))))
-        for first in (PRIMED, trained_model())
+        Model(TrainedEnsemble((first, make_model(seed=4)))) for first in (PRIMED, make_model())
     )
     how = {"seed": 1, "num_samples": 3}
     assert ensemble.generate(80, **how) == without.generate(80, PRIMER, **how)
@@ -192,7 +191,7 @@ SHORT = Vocabulary(list("\nab "))  # whose lines are short, and often empty or t
 
 
 def short_model(vocabulary: Vocabulary = SHORT) -> TrainedModel:
-    return trained_model(vocabulary=vocabulary, conviction=1)
+    return make_model(vocabulary=vocabulary, conviction=1)
 
 
 def lines_of(known: Any = (), vocabulary: Vocabulary = SHORT, **given: Any) -> list[str]:

@@ -22,13 +22,13 @@ from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import (
     FILTERS,
     assert_follows,
-    drawn,
+    draw_at,
     dry_penalties,
     probabilities,
 )
-from tests.generation.models import blank_model, counted, params
+from tests.generation.models import blank_model, make_counted_model, params
 
-MODEL = Model(counted())
+MODEL = Model(make_counted_model())
 # what each field is given below, so that it changes the text; None: what is no matter of the draw
 OTHER: dict[str, Any] = {
     "length": None,
@@ -128,7 +128,7 @@ def test_runs_of_1_to_40_blanks_are_written_as_defined(how: dict[str, Any]) -> N
         seeds = np.random.SeedSequence(seed, spawn_key=(0,))
         for uniform in np.random.Generator(np.random.PCG64(seeds)).random(40):
             each = probabilities(logits, choice, model.vocabulary, expected)
-            expected += characters[drawn(each, uniform)]
+            expected += characters[draw_at(each, uniform)]
         text = model.generate(40, start, seed=seed, **limits, **how)
         assert start + text == expected
 
@@ -186,7 +186,9 @@ def test_a_greedy_text_leaves_each_run(name: str, precision: int) -> None:
     if precision == 8:
         pytest.importorskip("numba", reason="the extra fast is not installed")
     text = Path(str(importlib.import_module(name).__file__)).read_text("utf-8")
-    model = Model(counted(text=text, weights=COUNTS_ONLY, vocabulary=Vocabulary(sorted({*text}))))
+    model = Model(
+        make_counted_model(text=text, weights=COUNTS_ONLY, vocabulary=Vocabulary(sorted({*text})))
+    )
     assert model.trained.counts is not None
     runs = model.trained.counts.runs
     assert len(runs.lengths)

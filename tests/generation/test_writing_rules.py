@@ -17,8 +17,15 @@ from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel, zero_state
 from charrnn.options.sampling import SamplingParams
-from tests.generation.definition import Debts, Words, drawn, new_words_of, probabilities, scores_of
-from tests.generation.models import TEXT, counted, trained_model
+from tests.generation.definition import (
+    Debts,
+    Words,
+    draw_at,
+    new_words_of,
+    probabilities,
+    scores_of,
+)
+from tests.generation.models import TEXT, make_counted_model, make_model
 
 OTHER = "A dog, a frog! No hog... Which?\n"
 HOW: list[dict[str, Any]] = [
@@ -33,7 +40,7 @@ HOW: list[dict[str, Any]] = [
 
 
 def with_background() -> TrainedModel:
-    model = counted()
+    model = make_counted_model()
     assert model.counts is not None
     encode, letters = model.vocabulary.encode, number_letters(model.vocabulary)
     known = KnownWords.from_texts([encode(TEXT), encode(OTHER)], letters)
@@ -61,7 +68,7 @@ def test_the_compiled_loop_writes_as_defined(how: dict[str, Any]) -> None:
             text = params.start_text + decode(new[:t])
             costs = words.costs(text, t, new_words_of(params), vocabulary.characters)
             each = probabilities(logits[t], params, vocabulary, text, costs, debts)
-            near = {drawn(each, max(uniforms[t] + nudge, 0)) for nudge in (0, -1e-4, 1e-4)}
+            near = {draw_at(each, max(uniforms[t] + nudge, 0)) for nudge in (0, -1e-4, 1e-4)}
             assert id_ in near, (sample, t)
             scores = scores_of(logits[t], params, vocabulary, text, costs)
             debts.update(scores, vocabulary.characters[id_])
@@ -74,7 +81,7 @@ def test_a_cold_text_ends_its_lines_and_sentences(engine: str) -> None:
     if engine == "int8":
         pytest.importorskip("numba", reason="the extra fast is not installed")
         asked = {"precision": 8}
-    model = trained_model()
+    model = make_model()
     weights = {name: np.zeros_like(weight) for name, weight in model.weights.items()}
     p = np.full(len(model.vocabulary), 0.9 / (len(model.vocabulary) - 3))
     for character, probability in {"\n": 0.03, ".": 0.05, "?": 0.02}.items():
@@ -93,7 +100,7 @@ def test_a_cold_text_ends_its_lines_and_sentences(engine: str) -> None:
 def test_nothing_is_invented_with_new_words_of_0() -> None:
     """Check with word tables of up to six letters."""
     words = {*re.findall("[a-z]+", (TEXT + OTHER).lower())}
-    for model in (with_background(), counted()):
+    for model in (with_background(), make_counted_model()):
         for temperature in (0.5, 1.0, 2.0):
             asked = {"temperature": temperature, "seed": 2, "num_samples": 3}
             texts = Model(model).generate(600, new_words=0, **asked)
@@ -103,7 +110,7 @@ def test_nothing_is_invented_with_new_words_of_0() -> None:
             assert known
             assert Model(model).generate(600, new_words=1, **asked) != texts
     # without known words, at temperature 1, and without counts there is nothing to do
-    plain = Model(trained_model())
+    plain = Model(make_model())
     assert plain.generate(200, seed=1, new_words=0) == plain.generate(200, seed=1, new_words=1)
     both = Model(with_background())
     warm = {"temperature": 1.0, "seed": 1}

@@ -21,15 +21,15 @@ import torch
 import charrnn
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
-from tests.refusals import ABSENT, changed, damage_is_noticed, refusal
+from tests.refusals import ABSENT, damage_is_noticed, refusal, replace_at
 from tests.small_runs import assert_same
 
 Content = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def last(made: Callable[..., Path]) -> Path:
-    run = made("trainer.max_steps=14", "callbacks.samples.length=0", "logger=none")
+def last(cached_run: Callable[..., Path]) -> Path:
+    run = cached_run("trainer.max_steps=14", "callbacks.samples.length=0", "logger=none")
     return run / "checkpoints" / "last.ckpt"
 
 
@@ -51,7 +51,7 @@ def craft(path: Path, pickled: bytes) -> None:
         archive.writestr("archive/version", "3\n")
 
 
-def refused(path: Path, read: Callable[[Path], object] = checkpoint.read) -> str:
+def read_refusal(path: Path, read: Callable[[Path], object] = checkpoint.read) -> str:
     return refusal(path, read)
 
 
@@ -88,7 +88,7 @@ def test_a_model_of_lightnings_own(path: Path, last: Path, content: Content) -> 
     checkpoint.write(path, {**content, "state_dict": state, ENTRY: entry})
     expected = charrnn.load(last)
     assert np.array_equal(charrnn.load(path).logits("the cat"), expected.logits("the cat"))
-    assert "contains a model, but no run to resume (its config" in refused(
+    assert "contains a model, but no run to resume (its config" in read_refusal(
         path, checkpoint.read_run
     )
 
@@ -104,7 +104,7 @@ def test_other_files_are_no_checkpoint(path: Path, content: Content) -> None:
         (path.with_name("fifo"), "not a regular file"),
         (path.with_name("other"), "a checkpoint of version 2, and this charrnn reads 1"),
     ):
-        assert words in refused(name)
+        assert words in read_refusal(name)
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(4000, marks=pytest.mark.slow)])
@@ -160,39 +160,39 @@ def test_calls_are_not_made(path: Path, last: Path, tmp_path: Path) -> None:
         inner = whole[:2] + pickled.removesuffix(b".").removeprefix(b"\x80\x02") + b"0" + whole[2:]
         for crafted in (pickled, inner):
             craft(path, crafted)
-            assert "more than tensors and plain values" in refused(path, charrnn.load)
+            assert "more than tensors and plain values" in read_refusal(path, charrnn.load)
         for data in (pickled, old_format(pickled)):  # torch.load reads these too
             path.write_bytes(data)
-            assert "File is not a zip file" in refused(path, charrnn.load)
+            assert "File is not a zip file" in read_refusal(path, charrnn.load)
     assert not marker.exists()
 
 
 def test_files_of_other_programs_are_refused(path: Path, content: Content) -> None:
     checkpoint.write(path, {"state_dict": {}, "epoch": 1})
-    assert "of another program" in refused(path)
+    assert "of another program" in read_refusal(path)
     checkpoint.write(path, {"hyper_parameters": Path("x"), ENTRY: {}})
-    assert "it contains more than tensors and plain values" in refused(path)
+    assert "it contains more than tensors and plain values" in read_refusal(path)
     for pickled, line in (
         (b"]" * 200_000 + b"a" * 199_999, "of another program"),
         (b"X\xff\xff\xff\xffx", "or damaged (EOFError)"),
     ):
         craft(path, b"\x80\x02" + pickled + b".")
-        assert line in refused(path)
+        assert line in read_refusal(path)
     for data in (b"", b"PK", b"\x80\x02N.", random.Random(1).randbytes(5000)):
         path.write_bytes(data)
-        assert "File is not a zip file" in refused(path)
+        assert "File is not a zip file" in read_refusal(path)
     checkpoint.write(path, content)
     with zipfile.ZipFile(path) as archive:
         records = {entry.filename: archive.read(entry) for entry in archive.infolist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, record in records.items():
             archive.writestr(name, record)
-    assert "compressed" in refused(path)
+    assert "compressed" in read_refusal(path)
     with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zipfile's own, of the double name
         for name, record in [*records.items(), *records.items()]:
             archive.writestr(name, record)
-    assert "twice" in refused(path)
+    assert "twice" in read_refusal(path)
 
 
 def endless() -> list[Any]:
@@ -251,5 +251,5 @@ ODD_MODELS: list[tuple[tuple[Any, ...], Any, str]] = [
 def test_a_checkpoint_with_an_odd_model_is_refused(
     path: Path, content: Content, where: tuple[Any, ...], value: Any, line: str
 ) -> None:
-    checkpoint.write(path, changed(content, where, value))
-    assert line in refused(path, charrnn.load)
+    checkpoint.write(path, replace_at(content, where, value))
+    assert line in read_refusal(path, charrnn.load)

@@ -22,14 +22,14 @@ from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
 from tests import REPOSITORY
-from tests.generation.models import counted, trained_model
-from tests.refusals import ABSENT, changed, damage_is_noticed, refusal
+from tests.generation.models import make_counted_model, make_model
+from tests.refusals import ABSENT, damage_is_noticed, refusal, replace_at
 
 FACTS = {"step": 300, "val_loss": 1.2345678901234567, "data": "zürich.txt", "n": {"a": [1, None]}}
 
 
 def small_model(**given: Any) -> TrainedModel:
-    model = trained_model(**{"hidden_size": 3, "embedding_size": 2, **given})
+    model = make_model(**{"hidden_size": 3, "embedding_size": 2, **given})
     return replace(model, facts=FACTS)
 
 
@@ -79,11 +79,11 @@ def test_the_reader_in_the_docs_computes_the_logits(
 ) -> None:
     page = (REPOSITORY / "docs" / "model-file.md").read_text("utf-8")
     reader = page.partition("```python\n")[2].partition("```")[0]
-    model_file.save(path.with_name("model.safetensors"), counted(skip=skip))
+    model_file.save(path.with_name("model.safetensors"), make_counted_model(skip=skip))
     monkeypatch.chdir(path.parent)
     found: dict[str, Any] = {}
     exec(reader, found)
-    logits = Model(counted(skip=skip)).logits("\n" + found["text"][:-1], counts="none")
+    logits = Model(make_counted_model(skip=skip)).logits("\n" + found["text"][:-1], counts="none")
     assert np.abs(logits[-1] - found["logits"].numpy().ravel()).max() < 1e-5
 
 
@@ -95,13 +95,13 @@ def rewritten(path: Path, keys: tuple[Any, ...], value: Any, sign: bool = True) 
     model_file.save(path, COUNTED)
     content, arrays = path.read_bytes(), load_file(path)
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    description = changed(json.loads(header["__metadata__"]["charrnn"]), keys, value)
+    description = replace_at(json.loads(header["__metadata__"]["charrnn"]), keys, value)
     if sign:
         description["sha256"] = model_file._compute_checksum(description, arrays)
     path.write_bytes(to_bytes(arrays, {"charrnn": json.dumps(description)}))
 
 
-COUNTED = replace(counted(hidden_size=3, embedding_size=2), facts=FACTS)
+COUNTED = replace(make_counted_model(hidden_size=3, embedding_size=2), facts=FACTS)
 TOKENS = ("vocabulary", "tokens")
 NUMBERS = "its counts are not described by numbers"
 # place, value, and a part of the line that refuses the file

@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 from charrnn.errors import InputError
 from charrnn.runs import hardware
 from charrnn.runs.world import SINGLE_PROCESS, World
-from tests.small_runs import decided_config
+from tests.small_runs import decide_config
 
 FOUR = World("torchrun", 0, 0, 4, 2)
 
 
-def decided(
+def decide_run(
     batch_size: int = 50,
     model: dict[str, Any] | None = None,
     world: World = SINGLE_PROCESS,
@@ -26,7 +26,7 @@ def decided(
     given = {"model__hidden_size": 128, **{f"model__{n}": v for n, v in (model or {}).items()}}
     top = {n: trainer.pop(n) for n in ("threads", "tf32") if n in trainer}
     given |= {"trainer__accelerator": "cpu", **{f"trainer__{n}": v for n, v in trainer.items()}}
-    return decided_config(world, data__batch_size=batch_size, **top, **given)
+    return decide_config(world, data__batch_size=batch_size, **top, **given)
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int | None]:
-    config = decided(batch_size, model)
+    config = decide_run(batch_size, model)
     # a resume decides the same by what is recorded
     recorded = copy.deepcopy(config)
     hardware.decide_hardware(recorded, batch_size, SINGLE_PROCESS)
@@ -51,8 +51,8 @@ def test_a_choice_leaves_the_settings_of_a_gpu_alone(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    assert decided(accelerator="gpu").tf32
-    resolved = decided(accelerator="gpu", precision="32-true", threads=1).trainer
+    assert decide_run(accelerator="gpu").tf32
+    resolved = decide_run(accelerator="gpu", precision="32-true", threads=1).trainer
     assert (resolved.devices, torch.backends.cudnn.deterministic) == (1, False)
 
 
@@ -87,7 +87,7 @@ def test_what_is_small_is_left_on_one_thread_in_float32(
 def test_streams_are_shared_out_where_each_thread_gets_enough(
     streams: int, model: dict[str, Any], threads: int, shares: int
 ) -> None:
-    assert decided(streams, model, threads=threads).model.num_batch_shards == shares
+    assert decide_run(streams, model, threads=threads).model.num_batch_shards == shares
 
 
 def test_a_cpu_without_bf16_or_without_it_for_an_lstm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_a_cpu_without_bf16_or_without_it_for_an_lstm(monkeypatch: pytest.Monkey
     assert chosen() == ("32-true", 2)
     assert chosen(kind="gru")[0] == "bf16-mixed"
     with pytest.raises(InputError, match=r"^trainer.precision=bf16-mixed: this CPU cannot train"):
-        decided(precision="bf16-mixed")
+        decide_run(precision="bf16-mixed")
 
 
 def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,13 +115,13 @@ def test_processes_that_charrnn_starts_divide_the_threads(
     """Check that jobs of a launcher have their own number."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
     world = World(launcher, 0, 0, 2, 2) if launcher else World()
-    resolved = decided(192, world=world, devices=2)
+    resolved = decide_run(192, world=world, devices=2)
     assert (resolved.threads, resolved.trainer.strategy) == (threads, "ddp")
 
 
 def test_a_launchers_processes_are_the_devices() -> None:
     world = World("srun", 3, 1, 4, 2)
-    resolved = decided(48, world=world, devices="auto", num_nodes=2).trainer
+    resolved = decide_run(48, world=world, devices="auto", num_nodes=2).trainer
     assert (resolved.devices, resolved.strategy) == (2, "ddp")
     assert hardware.count_processes(resolved) == 4
 
@@ -147,4 +147,4 @@ def test_what_this_machine_lacks(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InputError, match=line):
-        decided(**given)
+        decide_run(**given)

@@ -13,9 +13,9 @@ import yaml
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.training import flatten
-from tests.attacks.conftest import tampered
+from tests.attacks.conftest import tamper
 from tests.faults.child import Fault, run
-from tests.small_runs import SMALL, Capture, Train, assert_same, column, recorded, tensors
+from tests.small_runs import SMALL, Capture, Train, assert_same, column, read_record, tensors
 
 REFERENCES = {
     "model.optimizer": "${optimizer}",
@@ -35,12 +35,12 @@ def in_checkpoint(run: Path, name: str = "last.ckpt") -> Any:
 
 
 def test_a_record_keeps_only_the_interpolations_of_conf(
-    made: Train, train: Train, monkeypatch: pytest.MonkeyPatch
+    cached_run: Train, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RATE", "0.25")
     rate, place = "optimizer.lr=${oc.env:RATE}", "+vars.note=${hydra:runtime.output_dir}/x"
     run = train(rate, place, "model.dropout=${oc.env:RATE}", "trainer.max_steps=1")
-    record = flatten(recorded(run))
+    record = flatten(read_record(run))
     kept = {name: value for name, value in record.items() if "${" in str(value)}
     assert REFERENCES.items() <= kept.items()
     assert {value for name, value in kept.items() if name not in REFERENCES} <= {
@@ -50,7 +50,7 @@ def test_a_record_keeps_only_the_interpolations_of_conf(
     assert (record["optimizer.lr"], record["model.dropout"]) == (0.25, 0.25)
     assert record["vars.note"] == f"{run}/x"
     assert not [name for name, value in record.items() if value is None and name in _OPEN]
-    assert in_checkpoint(run) == recorded(run)
+    assert in_checkpoint(run) == read_record(run)
     # loggers get the values
     values = yaml.safe_load((run / "hparams.yaml").read_text())
     assert values["model"]["optimizer"]["lr"] == 0.25
@@ -65,7 +65,7 @@ def test_a_resume_changes_one_place_and_all_follow(train: Train) -> None:
     run = train("trainer.max_steps=5")
     words = ("optimizer.lr=1e-4", "checkpoint_every=2", "print_every=1", "validate_every=3")
     train("resume=run", *words, "trainer.max_steps=9", small=False)
-    record = recorded(run)
+    record = read_record(run)
     assert record["model"]["optimizer"] == "${optimizer}"
     assert record["optimizer"]["lr"] == 1e-4
     groups = tensors(run)["optimizer"][0]["param_groups"]
@@ -73,7 +73,7 @@ def test_a_resume_changes_one_place_and_all_follow(train: Train) -> None:
     assert list(column(run, "train/loss")) == [1, 5, 6, 7, 8, 9]
     assert [step for step in column(run, "val/loss") if step > 5] == [6, 9]
     train("resume=run", "validate_every=0", "threads=2", "trainer.max_steps=12", small=False)
-    record = recorded(run)
+    record = read_record(run)
     assert (record["trainer"]["limit_val_batches"], record["threads"]) == (0, 2)
     assert max(column(run, "val/loss")) == 9
     train("resume=run", "validate_every=3", "trainer.max_steps=15", small=False)
@@ -81,10 +81,10 @@ def test_a_resume_changes_one_place_and_all_follow(train: Train) -> None:
 
 
 def test_a_record_that_lacks_an_option_is_refused(
-    trained: Train, train: Train, capfd: Capture
+    run_copy: Train, train: Train, capfd: Capture
 ) -> None:
     """Check a cut file, which would resume as another run."""
-    run = trained("trainer.max_steps=5")
+    run = run_copy("trainer.max_steps=5")
     path = run / ".hydra" / "config.yaml"
     whole = path.read_text("utf-8")
     for cut in ("callbacks:", "gradient_clip_val", "  every: ", "optimized_metric"):
@@ -99,19 +99,19 @@ def test_a_record_that_lacks_an_option_is_refused(
 
 
 def test_the_checkpoint_decides_where_the_file_differs(
-    trained: Train, train: Train, capfd: Capture
+    run_copy: Train, train: Train, capfd: Capture
 ) -> None:
-    run = trained("trainer.max_steps=5")
-    tampered(run, "optimizer.lr", 0.5)
-    tampered(run, "optimizer.eps", 0.5)
-    tampered(run, "callbacks.extra", {"_target_": "charrnn.training.Samples", "length": 0})
+    run = run_copy("trainer.max_steps=5")
+    tamper(run, "optimizer.lr", 0.5)
+    tamper(run, "optimizer.eps", 0.5)
+    tamper(run, "callbacks.extra", {"_target_": "charrnn.training.Samples", "length": 0})
     capfd.readouterr()
     train("resume=run", "optimizer.eps=1e-7", "trainer.max_steps=9", small=False)
     err = capfd.readouterr().err
     assert "optimizer.lr is 0.5 there and 0.002 in last.ckpt, which is used" in err
     assert "callbacks.extra.length is 0 there and nothing in last.ckpt" in err
     assert "optimizer.eps" not in err  # today's word decides
-    record = recorded(run)
+    record = read_record(run)
     assert (record["optimizer"]["lr"], record["optimizer"]["eps"]) == (0.002, 1e-7)
     assert "extra" not in record["callbacks"]
     assert in_checkpoint(run) == record
@@ -126,7 +126,7 @@ def test_a_chain_of_kills_with_changed_options_is_the_run_without_kills(
     """Replace the record just after the first checkpoint that has it."""
 
     def record_of(name: str) -> Any:
-        config = recorded(workplace / name)
+        config = read_record(workplace / name)
         return config["optimizer"]["lr"], config["trainer"]["max_steps"], config["print_every"]
 
     start = ["train", *WORDS, "trainer.max_steps=20"]
@@ -144,7 +144,7 @@ def test_a_chain_of_kills_with_changed_options_is_the_run_without_kills(
     )
     run(["train", "resume=broken"], workplace)
     assert record_of("broken") == (1e-3, 25, 1)
-    assert in_checkpoint(workplace / "broken") == recorded(workplace / "broken")
+    assert in_checkpoint(workplace / "broken") == read_record(workplace / "broken")
     # the same changes at the same step, without a kill
     run([*start, "hydra.run.dir=whole", "callbacks.checkpoints.keep_every=7"], workplace)
     point = workplace / "whole" / "checkpoints" / "step-7.ckpt"
@@ -160,5 +160,5 @@ def test_a_stop_at_the_first_checkpoint_keeps_the_new_record(workplace: Path) ->
     stop = Fault("step", "forward", 2, partial(signal.raise_signal, signal.SIGTERM))
     changed = ["train", "resume=run", "optimizer.lr=1e-3", "trainer.max_steps=20"]
     run(changed, workplace, stop, code=143)
-    assert recorded(workplace / "run")["optimizer"]["lr"] == 1e-3
-    assert in_checkpoint(workplace / "run") == recorded(workplace / "run")
+    assert read_record(workplace / "run")["optimizer"]["lr"] == 1e-3
+    assert in_checkpoint(workplace / "run") == read_record(workplace / "run")

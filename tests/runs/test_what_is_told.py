@@ -57,9 +57,9 @@ def test_the_loss_of_a_model_is_one_number(train: Train, workplace: Path, capfd:
 
 
 def test_commands_take_the_names_that_runs_prints(
-    train: Train, trained: Train, workplace: Path, capfd: Capture
+    train: Train, run_copy: Train, workplace: Path, capfd: Capture
 ) -> None:
-    trained("trainer.max_steps=2", folder="outputs/train/day/a=1,b")
+    run_copy("trainer.max_steps=2", folder="outputs/train/day/a=1,b")
     assert main(["runs", "json=true"]) == 0
     (row,) = json.loads(capfd.readouterr().out)
     name = row["run"]

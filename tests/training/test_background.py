@@ -16,7 +16,7 @@ from charrnn.data import find_training_data, open_data
 from charrnn.models import model_file
 from charrnn.text.background import PASSAGE, Background, remove_shared_passages
 from charrnn.text.vocabulary import Vocabulary
-from tests.attacks.conftest import tampered
+from tests.attacks.conftest import tamper
 from tests.conftest import write_files
 from tests.generation.models import count_passages
 from tests.small_runs import Capture, Train, column, metrics
@@ -43,7 +43,7 @@ def texts(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workplace
 
 
-def counted(run: Path) -> tuple[Any, dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+def read_counts(run: Path) -> tuple[Any, dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
     """Return the table of a run's model, its facts about it, and the table by definition."""
     trained = model_file.load(run / "model.safetensors")
     assert trained.counts is not None
@@ -69,7 +69,7 @@ def test_counted_before_the_text_in_one_table(train: Train, texts: Path, capfd: 
     options = (*OPTIONS, "callbacks.checkpoints.keep_every=10")
     run = train("data.background=[other.txt]", *options)
     assert "characters: is counted too" in capfd.readouterr().err
-    table, facts, expected = counted(run)
+    table, facts, expected = read_counts(run)
     np.testing.assert_equal(table, expected)
     assert facts["background_counted"] == len((texts / "other.txt").read_text("utf-8")) - 2
     before, after = metrics(plain), metrics(run)
@@ -111,7 +111,7 @@ def test_the_limit_cuts_the_background(train: Train, texts: Path) -> None:
     own = size - 2 * int(0.1 * size)
     limit = f"callbacks.counts.characters={own + 12_000}"
     other = ("data.background=other.txt", "trainer.max_steps=2", "validate_every=2")
-    table, facts, expected = counted(train(*other, limit))
+    table, facts, expected = read_counts(train(*other, limit))
     np.testing.assert_equal(table, expected)
     assert facts["background_counted"] == 12_000
     run = train(*other, "callbacks.counts.characters=99", folder="cut")
@@ -153,7 +153,7 @@ def test_the_text_of_the_model_that_it_starts_from(train: Train, texts: Path) ->
     base = train("data.input_txt=other.txt", *OPTIONS, folder="base")
     options = ("init_from=base", *OPTIONS, "callbacks.checkpoints.keep_every=10")
     run = train(*options)
-    assert counted(run)[1]["background"].endswith("other.h5")
+    assert read_counts(run)[1]["background"].endswith("other.h5")
     whole = (run / "model.safetensors").read_bytes()
     shutil.rmtree(base)
     point = run / "checkpoints" / "step-10.ckpt"
@@ -178,18 +178,18 @@ def test_a_record_names_no_text_that_no_checkpoint_knows(
     """Name a file as a stranger's record could, to get it counted into a model."""
     run = train(*OPTIONS, "trainer.max_steps=3")
     secret = [str(texts / "other.txt")]
-    tampered(run, "data.background", secret, in_checkpoint=True)
+    tamper(run, "data.background", secret, in_checkpoint=True)
     longer = ("resume=run", "trainer.max_steps=9")
 
-    def refused(*words: str) -> str:
+    def read_refusal(*words: str) -> str:
         capfd.readouterr()
         train(*words, small=False, code=2)
         return capfd.readouterr().err
 
-    assert "is not what" in refused(*longer)
+    assert "is not what" in read_refusal(*longer)
     shutil.rmtree(run / "checkpoints")
     (run / "model.safetensors").unlink()
-    assert "give it again, or trust=true" in refused(*longer)
+    assert "give it again, or trust=true" in read_refusal(*longer)
     train(*longer, "trust=True", small=False)
 
 

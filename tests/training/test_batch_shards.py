@@ -34,7 +34,7 @@ def step(net: Network, loss_of: object) -> tuple[Tensor, list[Tensor], State]:
     return loss, [p.grad for p in net.parameters() if p.grad is not None], state
 
 
-def unsharded(net: Network) -> object:
+def remove_shards(net: Network) -> object:
     def loss_of(ids: Tensor, targets: Tensor, state: State | None) -> tuple[Tensor, State]:
         logits, after = net(ids, state)
         return cross_entropy(logits, targets), detach_state(after)
@@ -46,7 +46,7 @@ def unsharded(net: Network) -> object:
 @pytest.mark.parametrize("kind", CELLS)
 def test_a_sharded_step_is_the_step_of_one_thread_in_float64(kind: str, shares: int) -> None:
     net = network(kind).double()
-    expected, random_state = step(net, unsharded(net)), torch.get_rng_state()
+    expected, random_state = step(net, remove_shards(net)), torch.get_rng_state()
     found = step(net, BatchShardedLoss(net, shares))
     assert torch.equal(torch.get_rng_state(), random_state)  # without dropout, none are drawn
     for one, other in zip(found, expected, strict=True):
@@ -56,9 +56,9 @@ def test_a_sharded_step_is_the_step_of_one_thread_in_float64(kind: str, shares: 
 def test_the_threads_have_the_callers_precision() -> None:
     skip_without_bf16("bf16-mixed")
     net = network()
-    exact, losses = step(net, unsharded(net))[0], {}
+    exact, losses = step(net, remove_shards(net))[0], {}
     with torch.autocast("cpu", torch.bfloat16):
-        losses["one"], gradients, _ = step(net, unsharded(net))
+        losses["one"], gradients, _ = step(net, remove_shards(net))
         losses["shared"], shared, state = step(net, BatchShardedLoss(net, N))
     assert state[0][0].dtype == torch.bfloat16
     for loss in losses.values():

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from charrnn.__main__ import main
 from charrnn.runs import decisions
-from tests.small_runs import Capture, Train, recorded, tensors
+from tests.small_runs import Capture, Train, read_record, tensors
 
 # a machine like any other, so that the same is chosen everywhere
 CPU = ("trainer=cpu", "threads=1", "trainer.precision=32-true")
@@ -40,7 +40,7 @@ def test_a_budget_measures_chooses_and_records_the_training(
     lines = capfd.readouterr().err.splitlines()
     busy = "other programs use the processor; measuring the speed again"
     assert sum(busy in line for line in lines) == 1
-    config = recorded(run)
+    config = read_record(run)
     model, trainer = config["model"], config["trainer"]
     (what,) = (line for line in lines if line.startswith("budget=3s, about "))
     assert f": {model['hidden_size']} units, dropout {model['dropout']:g}, " in what
@@ -60,30 +60,30 @@ def test_a_resume_goes_by_the_record_and_what_is_given_stays(train: Train, slow:
     words = ("budget=1s", *TEXT, *SMALL, "model=gru", "optimizer=adam",
              *(f"{name}={value}" for name, value in given.items()))  # fmt: skip
     run = train(*words, small=False)
-    before = recorded(run)
+    before = read_record(run)
     assert {name: OmegaConf.select(OmegaConf.create(before), name) for name in given} == given
     assert {each.model.hidden_size for each in slow} == {16}
     slow.clear()
     # a job that is started again
-    assert recorded(train(*words, "resume=auto", "hydra.run.dir=run", small=False)) == before
+    assert read_record(train(*words, "resume=auto", "hydra.run.dir=run", small=False)) == before
     more = before["trainer"]["max_steps"] + 3
     assert main(["train", f"resume={run}", f"trainer.max_steps={more}"]) == 0
     assert not slow
     before["trainer"]["max_steps"] = more
-    assert recorded(run) == before
+    assert read_record(run) == before
     further = (f"trainer.max_steps={more + 1}", "hydra.run.dir=again")
     assert main(["train", f"resume={run}/checkpoints/best.ckpt", *further]) == 0
-    assert recorded(run.parent / "again")["budget"] == "1s"
+    assert read_record(run.parent / "again")["budget"] == "1s"
     assert not slow
 
 
 def test_a_sweep_over_budgets_on_top_of_a_model(
-    made: Train, workplace: Path, slow: list[Any]
+    cached_run: Train, workplace: Path, slow: list[Any]
 ) -> None:
-    base = made("model=gru", "trainer.max_steps=3")
+    base = cached_run("model=gru", "trainer.max_steps=3")
     words = ["-m", "budget=1s,2s", *TEXT, f"init_from={base}", "hydra.sweep.dir=sweep"]
     assert main(["train", *words]) == 0
-    configs = [recorded(workplace / "sweep" / name) for name in ("0_budget=1s", "1_budget=2s")]
+    configs = [read_record(workplace / "sweep" / name) for name in ("0_budget=1s", "1_budget=2s")]
     steps = [config["trainer"]["max_steps"] for config in configs]
     assert steps[0] < steps[1]
     models = [config["model"] for config in configs]
@@ -93,7 +93,7 @@ def test_a_sweep_over_budgets_on_top_of_a_model(
 @pytest.mark.slow
 def test_all_processes_train_what_the_first_chose(train: Train, slow: list[Any]) -> None:
     run = train("budget=1s", *TEXT, *SMALL, "trainer.devices=2", small=False)
-    config = recorded(run)
+    config = read_record(run)
     assert config["trainer"]["strategy"] == "ddp"
     assert tensors(run)["step"] == config["trainer"]["max_steps"]
     assert {each.trainer.devices for each in slow} == {2}

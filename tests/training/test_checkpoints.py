@@ -13,9 +13,9 @@ from tests.small_runs import Capture, Train, assert_same, tensors
 
 
 @pytest.fixture
-def run(trained: Train) -> Path:
+def run(run_copy: Train) -> Path:
     """Train 20 steps with kept checkpoints at 8 and 16; the best is of step 20 or before."""
-    return trained("trainer.max_steps=20", "callbacks.checkpoints.keep_every=8")
+    return run_copy("trainer.max_steps=20", "callbacks.checkpoints.keep_every=8")
 
 
 def damage(path: Path) -> None:

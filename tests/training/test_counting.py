@@ -16,7 +16,7 @@ from charrnn.models import model_file
 from charrnn.training import counting, split_scores
 from tests.generation.definition import log_probabilities
 from tests.small_runs import Capture, Train, metrics
-from tests.training.test_background import counted
+from tests.training.test_background import read_counts
 
 OPTIONS = ("trainer.max_steps=20", "validate_every=10")
 
@@ -30,7 +30,7 @@ def words(workplace: Path) -> Path:
     return workplace
 
 
-def evaluated(capfd: Capture, *overrides: str) -> dict:
+def evaluate(capfd: Capture, *overrides: str) -> dict:
     capfd.readouterr()
     assert main(["evaluate", *overrides, "json=true"]) == 0
     return json.loads(capfd.readouterr().out)
@@ -42,15 +42,15 @@ def test_counted_weighed_kept_and_used(train: Train, words: Path, capfd: Capture
     last = min(rows, key=lambda row: float(row["val/loss"]))
     network, both = float(last["val/loss"]), float(last["val/loss_as_written"])
     assert both < network - 0.1
-    found = evaluated(capfd, f"checkpoint={run}")
+    found = evaluate(capfd, f"checkpoint={run}")
     assert both - 0.02 < found["loss"] < both  # `both` is with the weights of the other half
-    alone = evaluated(capfd, f"checkpoint={run}", "counts=only")
-    by_line = evaluated(capfd, f"checkpoint={run}", "counts=only", "by=line")
+    alone = evaluate(capfd, f"checkpoint={run}", "counts=only")
+    by_line = evaluate(capfd, f"checkpoint={run}", "counts=only", "by=line")
     assert by_line["loss"] == pytest.approx(alone["loss"], abs=1e-5)
 
     # by the definition: the counts of the training split, mixed with the network's own logits
     trained = model_file.load(run / "model.safetensors")
-    table, _, by_definition = counted(run)
+    table, _, by_definition = read_counts(run)
     np.testing.assert_equal(table, by_definition)
     data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
     ids, held_out = (data.get_split(split)[:] for split in ("train", "val"))

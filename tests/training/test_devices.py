@@ -28,8 +28,8 @@ from charrnn.networks.ensemble import make_any_network
 from charrnn.runs import hardware
 from charrnn.training import restoring
 from tests import REPOSITORY
-from tests.generation.models import batch_of, counted, params, some_ids, trained_model
-from tests.small_runs import SMALL, Train, decided_config, skip_without_bf16
+from tests.generation.models import batch_of, make_counted_model, make_model, params, some_ids
+from tests.small_runs import SMALL, Train, decide_config, skip_without_bf16
 from tests.training.notebook import module_of, trainer
 
 
@@ -55,7 +55,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def precision_of(precision: str | None, kind: str) -> tuple[str, bool]:
     """Return the precision on a GPU, and whether it uses TF32."""
-    config = decided_config(
+    config = decide_config(
         data__batch_size=50, model__hidden_size=128, model__kind=kind,
         trainer__accelerator="gpu", trainer__precision=precision,
     )  # fmt: skip
@@ -109,12 +109,12 @@ def test_random_numbers_of_every_device_are_saved(monkeypatch: pytest.MonkeyPatc
 # -- writing and scoring ---
 
 
-MODEL = trained_model()
+MODEL = make_model()
 WEIGHTS = sum(weight.size for weight in MODEL.weights.values())
 
 
 @pytest.fixture
-def used(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def devices(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record the devices that are used, in the folder of a model, on a machine with a CUDA GPU."""
     found: list[str] = []
 
@@ -149,7 +149,7 @@ def used(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_many_texts_are_written_on_a_gpu(
-    used: list[str], options: str, device: str, capfd: pytest.CaptureFixture[str]
+    devices: list[str], options: str, device: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = ["sample", "model.safetensors", "length=9", "seed=1"]
     Model(MODEL).save("model.safetensors")
@@ -158,12 +158,12 @@ def test_many_texts_are_written_on_a_gpu(
     said = {"cuda": "device: Some GPU\n", "cpu": ""}[device]
     on_gpu = capfd.readouterr()
     assert on_gpu.err == ("device: CPU\n" if "device=cpu" in options else said)
-    assert used[-1] == device
+    assert devices[-1] == device
     assert main([*words, *options.split(), "device=cpu"]) == 0
     assert capfd.readouterr().out == on_gpu.out
 
 
-def test_a_gpu_scores(used: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_gpu_scores(devices: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     Path("text.txt").write_text("To be or not to be")
     words = ["evaluate", "model.safetensors", "data.input_txt=text.txt"]
     Model(MODEL).save("model.safetensors")
@@ -171,7 +171,7 @@ def test_a_gpu_scores(used: list[str], capfd: pytest.CaptureFixture[str]) -> Non
     assert capfd.readouterr().err == "device: Some GPU\ndevice: CPU\n"
     Model(MODEL).score("A text")
     Model(MODEL).losses("A text", device="cpu")
-    assert used == ["cuda", "cpu", "cuda", "cpu"]
+    assert devices == ["cuda", "cpu", "cuda", "cpu"]
 
 
 def test_a_gpu_that_there_is_not_is_refused(
@@ -192,7 +192,11 @@ def test_a_gpu_that_there_is_not_is_refused(
 
 
 @pytest.mark.parametrize(
-    "model", [trained_model("rnn", batchnorm=True), TrainedEnsemble((counted(), counted("gru")))]
+    "model",
+    [
+        make_model("rnn", batchnorm=True),
+        TrainedEnsemble((make_counted_model(), make_counted_model("gru"))),
+    ],
 )
 def test_no_tensor_is_on_the_wrong_device(model: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     """Check with the meta device, whose operations refuse a tensor of the CPU."""

@@ -60,7 +60,7 @@ def short_text(workplace: Path) -> None:
     (workplace / "corpus.txt").write_text(text, encoding="utf-8")
 
 
-def killed_at(run: Path, step: int) -> Path:
+def copy_killed_run(run: Path, step: int) -> Path:
     """Return a copy of a run as if it had been killed right after the checkpoint of a step.
 
     The model and the rows of later steps are still there. The resumed run replaces them.
@@ -86,30 +86,32 @@ def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
     for cuts in [{*EPOCH_ENDS, dice.randrange(2 * WINDOWS + 1, STEPS)}, *chains]:
         part = whole
         for step in sorted(cuts):
-            part = killed_at(part, step)
+            part = copy_killed_run(part, step)
             train(f"resume={part}", small=False)
         for name in ("last.ckpt", "best.ckpt"):
             assert_same(tensors(part, name), tensors(whole, name), f"{cuts}, {name}")
         assert metrics(part) == metrics(whole), cuts
 
 
-def test_from_a_model_with_other_characters(train: Train, made: Train, workplace: Path) -> None:
+def test_from_a_model_with_other_characters(
+    train: Train, cached_run: Train, workplace: Path
+) -> None:
     """Check that new characters start from the seed, and that a resume does not need the model."""
-    base = Path(shutil.copytree(made("trainer.max_steps=5"), workplace / "base"))
+    base = Path(shutil.copytree(cached_run("trainer.max_steps=5"), workplace / "base"))
     text = (workplace / "corpus.txt").read_text("utf-8").replace("Zoë", "Jürgen")
     (workplace / "corpus.txt").write_text(text, encoding="utf-8")
     overrides = [f"init_from={base}", "model.dropout=0.25", "schedule=cosine"]
     overrides += ["trainer.max_steps=14", "callbacks.checkpoints.keep_every=9"]
     whole = train(*overrides, folder="whole")
-    parts = killed_at(whole, 9)
+    parts = copy_killed_run(whole, 9)
     shutil.rmtree(base)
     train(f"resume={parts}", small=False)
     assert_same(tensors(parts), tensors(whole))
     assert metrics(parts) == metrics(whole)
 
 
-def test_from_a_checkpoint_in_a_new_folder(trained: Train, train: Train, workplace: Path) -> None:
-    whole = trained("trainer.max_steps=20", "callbacks.checkpoints.keep_every=8", folder="whole")
+def test_from_a_checkpoint_in_a_new_folder(run_copy: Train, train: Train, workplace: Path) -> None:
+    whole = run_copy("trainer.max_steps=20", "callbacks.checkpoints.keep_every=8", folder="whole")
     point = whole / "checkpoints" / "step-16.ckpt"
     train(f"resume={point}", "hydra.run.dir=new", small=False)
     assert_same(tensors(workplace / "new"), tensors(whole))

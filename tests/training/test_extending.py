@@ -260,13 +260,13 @@ def test_a_step_of_ones_own_is_the_step_that_there_is(data: TextDataModule, tmp_
         one.save_checkpoint(tmp_path / name / "end.ckpt")
         return tmp_path / name
 
-    def logged(path: Path) -> list[str]:
+    def read_losses(path: Path) -> list[str]:
         return [row["train/loss"] for row in rows(path / "metrics.csv") if row["train/loss"]]
 
     usual, own = run(LanguageModel, "usual"), run(OwnStep, "own")
     assert_same(state_of(own / "end.ckpt"), state_of(usual / "end.ckpt"))
-    assert logged(own) == logged(usual)
-    assert len(logged(own)) == 4
+    assert read_losses(own) == read_losses(usual)
+    assert len(read_losses(own)) == 4
     again = run(OwnStep, "again", own / "step=2.ckpt")
     assert_same(state_of(again / "end.ckpt"), state_of(own / "end.ckpt"))
 

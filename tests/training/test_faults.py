@@ -52,7 +52,7 @@ def place(folder: Path) -> Iterator[Path]:
             path.unlink()
 
 
-def whole(place: Path, *overrides: str) -> Path:
+def train_undisturbed(place: Path, *overrides: str) -> Path:
     """Train an undisturbed run."""
     name = "-".join(["whole", *overrides])
     if not (place / name).exists():
@@ -224,17 +224,17 @@ def test_a_fault_is_reported_and_loses_nothing(place: Path, case: str) -> None:
             assert last["global_step"] in steps, said
     if code != 0:
         run(go_on(place, "run", *SHORT, *overrides), place)
-    assert differences(whole(place, *overrides), place / "run") == []
+    assert differences(train_undisturbed(place, *overrides), place / "run") == []
 
 
 def test_a_difference_would_be_found(place: Path) -> None:
     """Test the comparison: with other random numbers in one step it is another run."""
-    run(start("run", *SHORT), place, Fault(*STEP, _reseed))
-    lost = differences(whole(place), place / "run")
+    run(start("run", *SHORT), place, Fault(*STEP, _set_seed))
+    lost = differences(train_undisturbed(place), place / "run")
     assert {"weights", "optimizer", "metrics.csv", "model file", "TensorBoard"} <= set(lost)
 
 
-def _reseed() -> None:
+def _set_seed() -> None:
     torch.manual_seed(7)
 
 
@@ -254,14 +254,14 @@ def test_the_folder_is_moved_under_the_run(place: Path) -> None:
     ends_with(place, "run/.*the run's folder is gone")
     assert not (place / "run").exists()
     run(go_on(place, "elsewhere"), place)
-    assert differences(whole(place), place / "elsewhere") == []
+    assert differences(train_undisturbed(place), place / "elsewhere") == []
 
 
 # Disks
 
 
 @contextlib.contextmanager
-def mounted(folder: Path, *options: str) -> Iterator[Path]:
+def mount(folder: Path, *options: str) -> Iterator[Path]:
     folder.mkdir(exist_ok=True)
     command = ["mount", *options, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -283,7 +283,7 @@ def fill(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_a_full_disk(place: Path) -> None:
-    with mounted(place / "small", "-t", "tmpfs", "-o", "size=1m", "none") as small:
+    with mount(place / "small", "-t", "tmpfs", "-o", "size=1m", "none") as small:
         full = r"small/run.*written \(No space left on device\)"
         full_at = Fault("step", "forward", 12, partial(fill, small))
         run(start("small/run", *SHORT), place, full_at, code=1)
@@ -293,7 +293,7 @@ def test_a_full_disk(place: Path) -> None:
         ends_with(place, full)
         (small / "ballast").unlink()
         run(go_on(place, "small/run"), place)
-        assert differences(whole(place), small / "run") == []
+        assert differences(train_undisturbed(place), small / "run") == []
         # open files forbid a remount: what is open stays writable through a bind mount over it
         subprocess.run(["mount", "--bind", small, small], check=True)
         subprocess.run(["mount", "-o", "remount,bind,ro", small], check=True)

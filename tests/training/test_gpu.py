@@ -14,7 +14,7 @@ import charrnn
 from charrnn.data import open_data
 from charrnn.models import checkpoint
 from charrnn.runs.hardware import can_train_in_bf16
-from tests.small_runs import SMALL, Capture, Train, assert_same, column, recorded, tensors
+from tests.small_runs import SMALL, Capture, Train, assert_same, column, read_record, tensors
 
 pytestmark = [
     pytest.mark.gpu,
@@ -31,19 +31,19 @@ def losses(run: Path) -> list[float]:
 
 
 @pytest.fixture
-def fitted(made: Train) -> Path:
+def gpu_run(cached_run: Train) -> Path:
     """Train a run on the GPU, which no test changes."""
-    return made(*GPU, STEPS, "callbacks.checkpoints.keep_every=20", "print_every=1")
+    return cached_run(*GPU, STEPS, "callbacks.checkpoints.keep_every=20", "print_every=1")
 
 
 def test_the_gpu_is_taken_without_a_flag(train: Train, capfd: Capture) -> None:
     run = train(*AUTO, STEPS, small=False)
-    trainer = recorded(run)["trainer"]
+    trainer = read_record(run)["trainer"]
     assert trainer["accelerator"] == "gpu"
     native = torch.cuda.is_bf16_supported(including_emulation=False)
     bf16 = native and can_train_in_bf16("lstm", "cuda")
     assert trainer["precision"] == ("bf16-mixed" if bf16 else "32-true")
-    assert recorded(run)["tf32"] == (not bf16)
+    assert read_record(run)["tf32"] == (not bf16)
     assert f"device: {torch.cuda.get_device_name(0)}" in capfd.readouterr().err
 
 
@@ -51,21 +51,21 @@ def test_the_gpu_is_taken_without_a_flag(train: Train, capfd: Capture) -> None:
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
-def test_float32_is_the_cpus(made: Train, kind: str) -> None:
+def test_float32_is_the_cpus(cached_run: Train, kind: str) -> None:
     wanted = (STEPS, "print_every=1", f"model={kind}", "data.shuffle=true")
-    on_cpu, on_gpu = made(*wanted), made(*GPU, *wanted)
+    on_cpu, on_gpu = cached_run(*wanted), cached_run(*GPU, *wanted)
     assert losses(on_gpu) == pytest.approx(losses(on_cpu), abs=1e-3)
     assert losses(on_gpu)[0] == pytest.approx(losses(on_cpu)[0], abs=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "32-true"])
-def test_half_precision_learns_as_well(made: Train, fitted: Path, precision: str) -> None:
+def test_half_precision_learns_as_well(cached_run: Train, gpu_run: Path, precision: str) -> None:
     tf32 = ("tf32=true",) if precision == "32-true" else ()
     if precision == "bf16-mixed" and not can_train_in_bf16("lstm", "cuda"):
         pytest.skip("torch has no bf16 for this GPU")
-    half = made(*GPU, STEPS, f"trainer.precision={precision}", *tf32)
+    half = cached_run(*GPU, STEPS, f"trainer.precision={precision}", *tf32)
     # a GradScaler's first steps may be skipped ones, until its scale fits
-    assert losses(half)[-1] == pytest.approx(losses(fitted)[-1], abs=0.3)
+    assert losses(half)[-1] == pytest.approx(losses(gpu_run)[-1], abs=0.3)
     assert losses(half)[-1] < losses(half)[0] - 0.1
     weights = tensors(half)["weights"].values()
     assert all(weight.dtype == torch.float32 for weight in weights)
@@ -101,22 +101,22 @@ def test_a_resume_on_a_gpu_equals_the_uninterrupted_run(train: Train, case: str)
 # -- away from the GPU -----------------------------------------------------------------
 
 
-def test_a_model_from_the_gpu_writes_and_scores_on_the_cpu(fitted: Path) -> None:
-    for where in (fitted, fitted / "checkpoints" / "best.ckpt"):
+def test_a_model_from_the_gpu_writes_and_scores_on_the_cpu(gpu_run: Path) -> None:
+    for where in (gpu_run, gpu_run / "checkpoints" / "best.ckpt"):
         assert len(charrnn.load(where).generate(length=50, seed=1)) == 50
-    content = checkpoint.read(fitted / "checkpoints" / "last.ckpt")
+    content = checkpoint.read(gpu_run / "checkpoints" / "last.ckpt")
     assert {weight.device.type for weight in content["state_dict"].values()} == {"cpu"}
     facts = content[checkpoint.ENTRY]["facts"]
     data = open_data(Path(facts["input_h5"]), Path(facts["input_json"]))
-    model = charrnn.load(fitted)
-    loss = min(column(fitted, "val/loss").values())
+    model = charrnn.load(gpu_run)
+    loss = min(column(gpu_run, "val/loss").values())
     text = model.vocabulary.decode(data.get_split("val")[:])
     assert abs(model.score(text, counts="none") - loss) < 1e-4
 
 
 @pytest.mark.parametrize("counts", ["none", "auto"])
-def test_a_seed_gives_the_text_of_the_cpu(fitted: Path, counts: str) -> None:
-    model = charrnn.load(fitted)
+def test_a_seed_gives_the_text_of_the_cpu(gpu_run: Path, counts: str) -> None:
+    model = charrnn.load(gpu_run)
     texts = {
         model.generate(length=60, seed=2, device=device, counts=counts)
         for device in ("cuda", "cpu")
@@ -127,15 +127,15 @@ def test_a_seed_gives_the_text_of_the_cpu(fitted: Path, counts: str) -> None:
 
 
 def test_a_run_may_move_between_gpu_and_cpu(
-    train: Train, made: Train, fitted: Path, workplace: Path
+    train: Train, cached_run: Train, gpu_run: Path, workplace: Path
 ) -> None:
-    whole = made(STEPS, "callbacks.checkpoints.keep_every=20", "print_every=1")
-    for run, there in ((whole, "gpu"), (fitted, "cpu")):
+    whole = cached_run(STEPS, "callbacks.checkpoints.keep_every=20", "print_every=1")
+    for run, there in ((whole, "gpu"), (gpu_run, "cpu")):
         point = run / "checkpoints" / "step-20.ckpt"
         words = [f"resume={point}", f"trainer.accelerator={there}", f"hydra.run.dir=to-{there}"]
         train(*words, small=False)
         moved = workplace / f"to-{there}"
-        assert recorded(moved)["trainer"]["accelerator"] == there
+        assert read_record(moved)["trainer"]["accelerator"] == there
         assert losses(moved) == pytest.approx(losses(whole)[20:], abs=1e-3)
 
 
@@ -152,8 +152,8 @@ def test_more_than_the_memory_is_one_line(train: Train, capfd: Capture) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there are no two GPUs here")
-def test_two_gpus_train_as_one_does_and_resume_exactly(train: Train, made: Train) -> None:
-    one = made(*GPU, STEPS, "print_every=1")
+def test_two_gpus_train_as_one_does_and_resume_exactly(train: Train, cached_run: Train) -> None:
+    one = cached_run(*GPU, STEPS, "print_every=1")
     two = train(*GPU, STEPS, "print_every=1", "trainer.devices=2", small=False, folder="two")
     assert losses(two) == pytest.approx(losses(one), abs=1e-4)
     parts = train(*GPU, "trainer.devices=2", "trainer.max_steps=9", small=False, folder="parts")

@@ -81,7 +81,7 @@ def test_overfit_batches_are_the_same_windows_in_each_epoch(data: TextDataModule
     assert seen.first_ids == 3 * seen.first_ids[:2]
 
 
-def stepped_by_hand(
+def step_by_hand(
     module: LanguageModel, data: TextDataModule, windows: list[int], optimizer: Any, group: int = 1
 ) -> list[float]:
     """Compute the losses of an optimizer of torch in a plain loop, with the state carried."""
@@ -109,7 +109,7 @@ def test_the_state_is_carried_and_the_text_begins_anew_with_each_epoch(
     options = {"limit_train_batches": epoch, "accumulate_grad_batches": group}
     trainer(seen, max_epochs=3, **options).fit(module, data)
     optimizer = torch.optim.SGD(hand.network.parameters(), lr=0.5)
-    losses = stepped_by_hand(hand, data, 3 * list(range(epoch)), optimizer, group)
+    losses = step_by_hand(hand, data, 3 * list(range(epoch)), optimizer, group)
     assert seen.losses == pytest.approx([loss / group for loss in losses], rel=1e-4)
     for one, other in zip(module.network.parameters(), hand.network.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
@@ -162,14 +162,14 @@ def test_a_training_without_a_known_end(
 def test_a_compiled_network(data: TextDataModule, tmp_path: Path, how: str, backend: str) -> None:
     """Check that it trains, validates and resumes like a plain one, from either checkpoint."""
 
-    def compiled() -> Any:
+    def compile_module() -> Any:
         module = module_of(data)
         if how == "whole":
             return torch.compile(module, backend=backend)
         module.network.compile(backend=backend)
         return module
 
-    module, plain = compiled(), module_of(data)
+    module, plain = compile_module(), module_of(data)
     saved = ModelCheckpoint(tmp_path, "{step}", save_top_k=-1, every_n_train_steps=2)
     losses = []
     for each, callbacks in ((module, [saved]), (plain, [])):
@@ -179,7 +179,7 @@ def test_a_compiled_network(data: TextDataModule, tmp_path: Path, how: str, back
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     expected = plain.to_model().trained.weights
     start, found = tmp_path / "step=2.ckpt", [module]
-    for again in (compiled(), module_of(data)):
+    for again in (compile_module(), module_of(data)):
         trainer(max_steps=4, limit_val_batches=0).fit(again, data, ckpt_path=start)
         found.append(again)
     for each in found:

@@ -15,7 +15,7 @@ from charrnn.__main__ import main
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from tests.models.test_checkpoint import Content, endless
-from tests.refusals import ABSENT, changed
+from tests.refusals import ABSENT, replace_at
 from tests.small_runs import SMALL, Train
 
 HERE = Path("x.ckpt")
@@ -62,9 +62,9 @@ def chosen(request: pytest.FixtureRequest) -> slice:
 
 
 @pytest.fixture
-def content(trained: Train) -> Content:
+def content(run_copy: Train) -> Content:
     """Train a run of 14 steps, whose checkpoint the tests change."""
-    trained("trainer.max_steps=14", "callbacks.samples.length=0", "logger=none")
+    run_copy("trainer.max_steps=14", "callbacks.samples.length=0", "logger=none")
     content = checkpoint.read_run(Path("run/checkpoints/last.ckpt"))
     for rank in content[ENTRY]["ranks"]:
         rank["state"] = [list(layer) for layer in rank["state"]]
@@ -98,7 +98,7 @@ def test_a_run_that_is_odd(content: Content, answers: Callable[..., int], chosen
     for path, values in ODD:
         for value in values[chosen]:
             where = f"{path} = {'nothing' if value is ABSENT else type(value).__name__}"
-            checkpoint.write(HERE, changed(content, path, value))
+            checkpoint.write(HERE, replace_at(content, path, value))
             shutil.rmtree("new", ignore_errors=True)
             assert answers(where, *RESUME) == 2 or chosen.stop is None, where
 
@@ -114,6 +114,6 @@ def test_the_whole_one_goes_on(content: Content, answers: Callable[..., int]) ->
     )
     for words in every:
         assert answers("nothing", *words) == 0
-    checkpoint.write(HERE, changed(content, (ENTRY, "architecture"), None))
+    checkpoint.write(HERE, replace_at(content, (ENTRY, "architecture"), None))
     for words in every[1:]:
         assert answers("no model", *words) == 2

@@ -60,7 +60,7 @@ def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def installed(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_package(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Install the package `own_kinds` as pip does, for one test."""
     where = workplace / "site"
     texts = {
@@ -75,7 +75,7 @@ def installed(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 
 def test_from_training_to_sampling(
-    installed: Path, train: Train, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+    own_package: Path, train: Train, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:
     words = ["model.kind=leaky", "data.shuffle=true", "model.dropout=0.3", "~callbacks.counts"]
     whole = train(*words, "trainer.max_steps=12", folder="whole")
@@ -110,7 +110,7 @@ def test_from_training_to_sampling(
     train(*words, "init_from=part", "trainer.max_steps=1", folder="tuned")
 
     monkeypatch.setattr(cells, "_registered", {})
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(installed)])
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(own_package)])
     sys.modules.pop("own_kinds", None)
     unknown = "model.kind=leaky: is neither built in ("
     for words in (
@@ -130,7 +130,7 @@ def test_from_training_to_sampling(
     assert not Path("new").exists()
 
 
-def test_a_cell_that_cannot_be_loaded(installed: Path, train: Train, capfd: Capture) -> None:
+def test_a_cell_that_cannot_be_loaded(own_package: Path, train: Train, capfd: Capture) -> None:
     assert not train("model.kind=broken", code=2).exists()
     [line] = capfd.readouterr().err.splitlines()
     assert line.startswith("charrnn train: model.kind=broken: ")

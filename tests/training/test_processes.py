@@ -289,9 +289,9 @@ def torchrun(*words: str) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-def test_torchrun_on_two_machines(made: Train, workplace: Path) -> None:
+def test_torchrun_on_two_machines(cached_run: Train, workplace: Path) -> None:
     """Start two torchruns, which meet over the loopback device."""
-    one = made("trainer.max_steps=30")
+    one = cached_run("trainer.max_steps=30")
     where = ["--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1",
              f"--master-port={20000 + os.getpid() % 10000}"]  # fmt: skip
     words = ["train", *SMALL_DDP, "trainer.devices=1", "trainer.num_nodes=2"]

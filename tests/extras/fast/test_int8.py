@@ -30,10 +30,10 @@ from tests.generation.models import (
     NETWORKS,
     TEXT,
     batch_of,
-    counted,
+    make_counted_model,
+    make_model,
     params,
     some_ids,
-    trained_model,
 )
 
 pytest.importorskip("numba", reason="the extra fast is not installed")
@@ -44,12 +44,12 @@ from charrnn.extras.fast import compiling, int8_network, int8_products, rounded_
 from charrnn.extras.fast.fast_engines import Int8Engine
 from charrnn.extras.fast.vnni import compiles_vnni, pack_for_vnni
 
-VOCABULARY = trained_model().vocabulary
+VOCABULARY = make_model().vocabulary
 
 
 def of_small_integers(kind: str, **how: Any) -> TrainedModel:
     """Make a model whose weights are the same on every machine, by no library."""
-    model, numbers = trained_model(kind, **how), np.random.default_rng(0)
+    model, numbers = make_model(kind, **how), np.random.default_rng(0)
     weights = {
         name: (numbers.integers(-128, 128, weight.shape) / (800 if weight.ndim == 2 else 256))
         for name, weight in model.weights.items()
@@ -178,13 +178,13 @@ def test_int8_writes_the_same_text_on_every_machine(
 
 MODELS = {
     **{
-        f"{kind}, {name}": trained_model(kind, **how, conviction=2)
+        f"{kind}, {name}": make_model(kind, **how, conviction=2)
         for kind in CELLS
         for name, how in NETWORKS.items()
     },
-    "counts": counted("lstm"),
-    "counts, sum": counted("gru", skip="sum"),
-    "counts alone": counted("lstm", COUNTS_ONLY),
+    "counts": make_counted_model("lstm"),
+    "counts, sum": make_counted_model("gru", skip="sum"),
+    "counts alone": make_counted_model("lstm", COUNTS_ONLY),
 }
 
 
@@ -240,7 +240,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
 
 def test_int8_reads_as_it_writes() -> None:
     """Check that the logits after each character are those of its draw."""
-    for model in (counted("gru", skip="sum"), trained_model(conviction=3)):
+    for model in (make_counted_model("gru", skip="sum"), make_model(conviction=3)):
         engine, ids = Int8Engine(model), some_ids(model, 5)
         greedy = batch_of(params(temperature=0), ids[:, None], model.vocabulary)
         written, end = engine.write(ids, zero_state(model, 5), np.zeros((5, 30)), greedy)
@@ -254,7 +254,7 @@ def test_int8_reads_as_it_writes() -> None:
 
 
 def test_the_command_writes_in_int8(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    model, path = Model(trained_model()), tmp_path / "model.safetensors"
+    model, path = Model(make_model()), tmp_path / "model.safetensors"
     model.save(path)
     text = model.generate(100, "Hm: ", seed=1, precision=8)
     words = ["sample", f"checkpoint={path}", "precision=8", "seed=1"]
@@ -268,20 +268,20 @@ def test_the_command_writes_in_int8(tmp_path: Path, capfd: pytest.CaptureFixture
 
 
 def test_int8_refuses_other_models_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = trained_model()
+    model = make_model()
     with pytest.raises(InputError, match=r"precision=16: must be one of 32, 8"):
         Model(model).generate(precision=16)
     for engine in ("numpy", "torch"):
         with pytest.raises(InputError, match=rf"precision=8: engine={engine}"):
             Model(model).generate(precision=8, engine=engine)
-    several = TrainedEnsemble((model, trained_model("gru")))
+    several = TrainedEnsemble((model, make_model("gru")))
     with pytest.raises(InputError, match="precision=8: writes with one model"):
         Model(several).generate(5, precision=8)
     monkeypatch.delitem(int8_network.KERNELS, "gru")
     with pytest.raises(InputError, match="precision=8: has no kernel for a model of kind gru"):
-        Model(trained_model("gru")).generate(10, precision=8)
+        Model(make_model("gru")).generate(10, precision=8)
     monkeypatch.setitem(sys.modules, "numba", None)
     for name in [name for name in sys.modules if name.startswith("charrnn.extras.fast.")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(InputError, match=r"precision=8: needs numba .*pip install 'numba"):
-        Sampler(trained_model(), 8)
+        Sampler(make_model(), 8)

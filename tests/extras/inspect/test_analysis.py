@@ -14,7 +14,7 @@ from charrnn.extras.inspect.passage_report import make_report
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.networks.network import make_network
-from tests.generation.models import counted, trained_model
+from tests.generation.models import make_counted_model, make_model
 
 TEXT = "ROMEO: What's here? A cup, closed in my true love's hand?\n" * 3
 
@@ -25,7 +25,7 @@ def ids_of(model: TrainedModel, text: str = TEXT) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
 def test_the_trace_is_what_torch_computes(kind: str) -> None:
-    model = trained_model(kind)
+    model = make_model(kind)
     ids, network = ids_of(model), make_network(model).eval()
     trace = activations.trace_passage(model, ids)
     below = network.embedding(torch.tensor(ids)[None])
@@ -59,7 +59,7 @@ def test_a_correlation_is_pearsons_and_chance_is_that_of_slow_units() -> None:
 
 @pytest.mark.parametrize("length", [2, 3, len(TEXT)])
 def test_the_loss_by_distance_is_that_of_windows_from_the_zero_state(length: int) -> None:
-    model, text = counted(), TEXT[:length]
+    model, text = make_counted_model(), TEXT[:length]
     ids, places = ids_of(model, text), activations.choose_windows(length)
     assert (places[0, 0], places[-1, -1]) == (0, length - 1)
     seen = make_report(replace(model, counts=None), ids, model.counts)

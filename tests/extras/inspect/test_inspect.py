@@ -18,7 +18,7 @@ from charrnn.model import Model, load
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import CHARACTERS, trained_model
+from tests.generation.models import CHARACTERS, make_model
 
 Capture = pytest.CaptureFixture[str]
 VALIDATION = 'He said "come here", and went. ' * 12
@@ -35,7 +35,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "run"
     folder.mkdir()
     facts = {**open_data(encoded.h5, encoded.json).facts, "step": 60}
-    model = replace(trained_model(vocabulary=Vocabulary([*CHARACTERS, '"'])), facts=facts)
+    model = replace(make_model(vocabulary=Vocabulary([*CHARACTERS, '"'])), facts=facts)
     Model(model).save(folder / "model.safetensors")
     return folder
 

@@ -13,7 +13,7 @@ from charrnn.extras.page.packing import pack_model
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from tests.extras.page.node import NETWORK, PAGE, run
-from tests.generation.models import CHARACTERS, trained_model
+from tests.generation.models import CHARACTERS, make_model
 
 INSPECT = PAGE.parents[1] / "inspect" / "site"
 TEXT = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 1200))
@@ -40,7 +40,7 @@ def read(model: TrainedModel, script: str, text: str = TEXT, **given: Any) -> An
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_the_page_computes_what_python_computes(kind: str) -> None:
-    model = trained_model(kind, skip="sum" if kind == "gru" else "none")
+    model = make_model(kind, skip="sum" if kind == "gru" else "none")
     script = """
       const [one, slices] = [made(), made()];
       one.work();
@@ -78,7 +78,7 @@ def test_an_edit_is_what_another_text_would_have_been() -> None:
         return [plain(edited), plain(anew)];
       });
     """
-    for edited, anew in read(trained_model(), script, edits=EDITS):
+    for edited, anew in read(make_model(), script, edits=EDITS):
         assert edited == anew
 
 
@@ -96,7 +96,7 @@ def test_a_held_unit_shows_its_value_and_can_be_let_go(unit: int, value: float) 
       one.work();
       return { before, held, changes, after: plain(one), change: one.getChange(500) };
     """
-    found = read(trained_model(), script, unit=unit, value=value)
+    found = read(make_model(), script, unit=unit, value=value)
     steps = np.array(found["held"]["activations"]).reshape(len(TEXT), -1)
     assert set(steps[:, unit]) <= {round(127 * value), int(127 * 0.999 * value)}
     bits = [np.array(found[name]["bits"], float) for name in ("before", "held")]
@@ -117,7 +117,7 @@ def test_an_unknown_character_is_stepped_over() -> None:
       return { unknown: bits.splice(500, 1), bits, free, after: one.predict(501, 1),
         known: other.predict(500, 1) };
     """
-    found = read(trained_model(), script)
+    found = read(make_model(), script)
     assert found["unknown"] == [None]
     assert found["bits"] == found["free"]
     assert found["after"] == found["known"]
@@ -136,7 +136,7 @@ def test_writing_is_that_of_python_and_with_a_held_unit_another() -> None:
       writing.work();
       return writing.texts;
     """
-    model = trained_model()
+    model = make_model()
     free, held = read(model, script, "Ah,   ")
     expected = Model(model).generate(100, "Ah,   ", temperature=0.8, seed=5, prime="none")
     assert free == expected

@@ -15,7 +15,7 @@ from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import assert_follows, probabilities
-from tests.generation.models import blank_model, params, trained_model
+from tests.generation.models import blank_model, make_model, params
 
 LENGTH = 400
 LETTERS = Vocabulary(list("\nabcdefghijk"))
@@ -38,7 +38,7 @@ def copies(text: str, training: str, length: int) -> bool:
 
 @pytest.mark.parametrize("longest", [1, 20])
 def test_no_run_is_longer_than_allowed(longest: int) -> None:
-    model, options = trained_model("gru"), SamplingParams(LENGTH, seed=1)
+    model, options = make_model("gru"), SamplingParams(LENGTH, seed=1)
     # at the third of it, so that there is something that may be copied and something that may not
     training = plain(model, options)[LENGTH // 3 : LENGTH // 3 + (2 if longest == 1 else LENGTH)]
     pieces = list(write_novel(Sampler(model), options, training, longest))
@@ -56,7 +56,7 @@ def test_a_removed_passage_leaves_no_run_of_blanks() -> None:
 
 
 def test_a_second_draw_follows_the_rest_of_the_distribution() -> None:
-    model = Model(trained_model(vocabulary=LETTERS, conviction=2, seed=3))
+    model = Model(make_model(vocabulary=LETTERS, conviction=2, seed=3))
     options = SamplingParams(2, start_text="abc", seed=4, temperature=1.0, num_samples=2000)
     refused = {first + "b" for first in "abcdef"} | {first + "\n" for first in "ghijk"}
     drawn = texts(model.trained, options, refused, 1)  # type: ignore[arg-type]
@@ -75,7 +75,7 @@ def probability(logits: np.ndarray) -> np.ndarray:
 
 
 def test_nothing_to_copy_is_as_without() -> None:
-    model = trained_model()
+    model = make_model()
     for options in (
         SamplingParams(LENGTH, seed=1, start_text="To be", top_k=5, ban="e"),
         SamplingParams(LENGTH, seed=2, temperature=1.5),
@@ -88,8 +88,8 @@ def test_nothing_to_copy_is_as_without() -> None:
 def test_novel_goes_back_to_where_the_model_had_a_choice() -> None:
     """Check that such a sure model leaves its text only at a place with two ways."""
     tokens = [bytes([b]).decode("ascii", "surrogateescape") for b in (97, 98, 32, 195, 169, 164)]
-    bytes_ = trained_model(vocabulary=Vocabulary(tokens, is_bytes=True), conviction=1)
-    for model, temperature, longest in ((trained_model(conviction=14), 0.5, 30), (bytes_, 1.0, 6)):
+    bytes_ = make_model(vocabulary=Vocabulary(tokens, is_bytes=True), conviction=1)
+    for model, temperature, longest in ((make_model(conviction=14), 0.5, 30), (bytes_, 1.0, 6)):
         options = SamplingParams(LENGTH, seed=1, temperature=temperature)
         training = plain(model, options)
         [text] = texts(model, options, training, longest)
@@ -98,7 +98,7 @@ def test_novel_goes_back_to_where_the_model_had_a_choice() -> None:
 
 
 def test_novel_ends_if_the_model_has_no_other_choice() -> None:
-    model, options = trained_model(), SamplingParams(LENGTH, seed=1, temperature=0)
+    model, options = make_model(), SamplingParams(LENGTH, seed=1, temperature=0)
     training = plain(model, options)
     with pytest.raises(RunError, match=r"^novel=10: after [0-9]+ characters, every try copied"):
         texts(model, options, training, 10)

@@ -17,7 +17,7 @@ from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.training_text import TrainingText, find_training_text
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import trained_model
+from tests.generation.models import make_model
 
 pytest.importorskip("pydivsufsort", reason="the extra novelty is not installed")
 
@@ -29,7 +29,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a model whose training text contains its text of seed 1."""
     monkeypatch.chdir(tmp_path)
     text = " ".join(random.Random(0).choices(["red", "sea", "Zoë's", "blue", "\n"], k=100)) + "\n"
-    trained = trained_model(vocabulary=Vocabulary(list(dict.fromkeys(text))), conviction=2)
+    trained = make_model(vocabulary=Vocabulary(list(dict.fromkeys(text))), conviction=2)
     own = Model(trained).generate(300, seed=1)
     Path("text.txt").write_text(text + own[100:200], encoding="utf-8")
     made = preprocess("text.txt", None, None, SplitOptions(val_frac=0, test_frac=0))

@@ -18,7 +18,7 @@ from charrnn.extras.page.single_file import make_single_file
 from charrnn.extras.page.writing_page import make_writing_page
 from charrnn.generation.int8_rows import quantize_model
 from charrnn.model import Model
-from tests.generation.models import trained_model
+from tests.generation.models import make_model
 from tests.small_runs import Train
 
 
@@ -27,7 +27,7 @@ def test_a_page_is_one_file_with_the_model_in_it(
 ) -> None:
     facts = {"input_h5": "/home/ann/secret/verse-0123456789abcdef.h5", "step": 1000}
     path, output = tmp_path / "model.safetensors", tmp_path / "new" / "page.html"
-    Model(replace(trained_model(), facts=facts)).save(path)
+    Model(replace(make_model(), facts=facts)).save(path)
     assert main(["export", str(path), f"output={output}", "title=A <b> & more"]) == 0
     out, err = capfd.readouterr()
     assert out == ""
@@ -40,7 +40,7 @@ def test_a_page_is_one_file_with_the_model_in_it(
     page = output.read_text(encoding="utf-8")
     assert "<title>A &lt;b&gt; &amp; more</title>" in page
     assert "verse" in page  # what it learnt from
-    assert "ann" not in json.dumps(packed_model(page)["facts"])
+    assert "ann" not in json.dumps(read_packed_model(page)["facts"])
     assert "/home" not in page
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     # its script and style are allowed by their hashes, and nothing else is
@@ -69,7 +69,7 @@ def test_a_page_that_learns_has_no_model(
     assert "learn=true: makes a page without a model" in capfd.readouterr().err
 
 
-def packed_model(page: str) -> dict[str, object]:
+def read_packed_model(page: str) -> dict[str, object]:
     found = re.search(r'<script type="application/json" id="packed-model">(.*?)</script>', page)
     assert found
     content: dict[str, object] = json.loads(found[1])
@@ -81,7 +81,7 @@ def test_code_is_shown_as_code() -> None:
         ("def f(x):\n    if x:\n        return\n", "true"),
         ("To be or not\nto be.\n\t\t-- W. Shakespeare\n", "false"),
     ):
-        model = replace(trained_model(), facts={"primer": primer})
+        model = replace(make_model(), facts={"primer": primer})
         page = make_writing_page(RoundedModel(32, model, 0), None, "")
         assert f'"is_code":{is_code}' in page
         assert '"is_list":false' in page
@@ -89,13 +89,13 @@ def test_code_is_shown_as_code() -> None:
 
 def test_weights_that_eight_bits_would_spoil_stay_as_they_are(tmp_path: Path) -> None:
     """Check a row with one large number, which takes all the steps."""
-    model = trained_model()
+    model = make_model()
     model.weights["decoder.weight"][:, 0] = 100
     assert compute_divergence(model, quantize_model(model)) > TOLERANCE
     path, output = tmp_path / "model.safetensors", tmp_path / "page.html"
     Model(model).save(path)
     assert main(["export", str(path), f"output={output}"]) == 0
-    tensors: Any = packed_model(output.read_text())["tensors"]
+    tensors: Any = read_packed_model(output.read_text())["tensors"]
     assert {tensor["type"] for tensor in tensors.values()} == {"float32"}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from charrnn.__main__ import main
 from charrnn.model import Model
-from tests.generation.models import counted, trained_model
+from tests.generation.models import make_counted_model, make_model
 
 SCRIPT = """import model from "./model.mjs";
 const text = await model.generate({ length: 300, seed: 3, start_text: "Oh " });
@@ -25,7 +25,7 @@ def test_a_module_writes_what_python_writes(workplace: Path, has_counts: bool) -
     node = shutil.which("node")
     if node is None:
         pytest.skip("there is no node here; apt install nodejs")
-    model = Model(counted() if has_counts else trained_model())
+    model = Model(make_counted_model() if has_counts else make_model())
     model.save(workplace / "model.safetensors")
     title = "title=A */ </script>\n\u2028`${x}`"
     words = ["export", "model.safetensors", "output=model.js", "precision=32", title]
@@ -44,7 +44,7 @@ def test_a_module_writes_what_python_writes(workplace: Path, has_counts: bool) -
 def test_a_module_has_the_network_only_where_the_counts_are_large(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    model = counted()
+    model = make_counted_model()
     Model(model).save(workplace / "model.safetensors")
     Model(replace(model, counts=None)).save(workplace / "network.safetensors")
     assert main(["export", "network.safetensors", "output=network.js"]) == 0

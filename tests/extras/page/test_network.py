@@ -19,7 +19,7 @@ from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 from tests.extras.page.node import NETWORK, PAGE, run, with_sampler
 from tests.generation.definition import FILTERS
-from tests.generation.models import TEXT, blank_model, counted, trained_model
+from tests.generation.models import TEXT, blank_model, make_counted_model, make_model
 
 STACKS: list[dict[str, Any]] = [
     {"num_layers": 1},
@@ -85,13 +85,13 @@ def generate(model: TrainedModel, *asked: dict[str, Any], bits: int = 32) -> Any
     )
 
 
-def expected(model: TrainedModel, *asked: dict[str, Any]) -> list[str]:
+def generate_in_python(model: TrainedModel, *asked: dict[str, Any]) -> list[str]:
     return [Model(model).generate(**{"length": 300, "seed": 3, **one}) for one in asked]
 
 
 @pytest.mark.parametrize("kind", list_page_kinds())
 def test_the_same_seed_gives_the_same_text(kind: str) -> None:
-    models = [trained_model(kind, **stack) for stack in STACKS]
+    models = [make_model(kind, **stack) for stack in STACKS]
     found = run(
         """return given.map((packed) =>
           module_network_sampler.createSampler(packed).generate({ length: 300, seed: 3 }));""",
@@ -99,12 +99,12 @@ def test_the_same_seed_gives_the_same_text(kind: str) -> None:
         given=[pack_model(model, 32) for model in models],
     )
     for stack, model, text in zip(STACKS, models, found, strict=True):
-        assert text == expected(model, {})[0], stack
+        assert text == generate_in_python(model, {})[0], stack
 
 
 def test_however_it_is_chosen_and_every_sample_of_a_seed() -> None:
-    model = replace(trained_model(), facts={"primer": "To be,\nor not to be.\n"})
-    assert generate(model, *HOW) == expected(model, *HOW)
+    model = replace(make_model(), facts={"primer": "To be,\nor not to be.\n"})
+    assert generate(model, *HOW) == generate_in_python(model, *HOW)
     script = "return [0, 1, 2].map((sample) => sampler.generate({ length: 200, seed: 5, sample }));"
     assert with_sampler(model, script) == Model(model).generate(200, num_samples=3, seed=5)
 
@@ -115,24 +115,24 @@ def test_runs_of_blanks_end_as_in_python() -> None:
     asked = [{"start_text": start, **each} for start in starts for each in limits]
     asked += [{"start_text": "a" + n * " ", "min_p": 1, "seed": n} for n in range(1, 41)]
     for model in (blank_model(), blank_model("\t")):
-        assert generate(model, *asked) == expected(model, *asked)
+        assert generate(model, *asked) == generate_in_python(model, *asked)
 
 
 @pytest.mark.parametrize("vocabulary", VOCABULARIES, ids=["strange", "letters", "bytes"])
 def test_a_vocabulary_of_any_characters(vocabulary: Vocabulary) -> None:
-    model = trained_model("gru", vocabulary=vocabulary)
+    model = make_model("gru", vocabulary=vocabulary)
     start = "Zür 漢🚀\n\udcff" if vocabulary.is_bytes else vocabulary.characters[3] * 2
     asked = [{}, {"start_text": start}]
-    assert generate(model, *asked) == expected(model, *asked)
+    assert generate(model, *asked) == generate_in_python(model, *asked)
     banned = vocabulary.decode(range(len(vocabulary) - 3))
     limits = [{"ban": banned, "seed": seed} for seed in range(9)]
     limits.append({"until": vocabulary.decode([5]), "logit_bias": {vocabulary.decode([6]): 3}})
-    assert generate(model, *limits) == expected(model, *limits)
+    assert generate(model, *limits) == generate_in_python(model, *limits)
 
 
 def test_what_is_out_of_its_range_or_unknown_is_refused() -> None:
     found = with_sampler(
-        trained_model(),
+        make_model(),
         f"""return {json.dumps([asked for asked, _ in REFUSED])}.map((asked) => {{
           try {{ return sampler.generate({{ length: 3, ...asked }}); }} catch (error) {{
             return error.message;
@@ -144,12 +144,12 @@ def test_what_is_out_of_its_range_or_unknown_is_refused() -> None:
 
 
 def test_rounded_weights_are_those_of_the_rounded_model() -> None:
-    model = trained_model(batchnorm=True)
-    assert generate(model, {}, bits=8) == expected(quantize_model(model), {})
+    model = make_model(batchnorm=True)
+    assert generate(model, {}, bits=8) == generate_in_python(quantize_model(model), {})
 
 
 def test_without_webassembly() -> None:
-    model = trained_model("lstm", hidden_size=40)
+    model = make_model("lstm", hidden_size=40)
     packed_model = pack_model(model, 32)
     found = run(
         "const { WebAssembly } = globalThis;"
@@ -162,7 +162,7 @@ def test_without_webassembly() -> None:
         NETWORK / "network-sampler.js",
         given=packed_model,
     )
-    assert found == {"fast": True, "slow": False, "text": expected(model, {})[0]}
+    assert found == {"fast": True, "slow": False, "text": generate_in_python(model, {})[0]}
 
 
 # -- counts --------------------------------------------------------------------------------------
@@ -189,11 +189,11 @@ def test_with_counts_the_text_and_the_score_are_the_same() -> None:
     signs = Vocabulary([chr(300 + n) for n in range(400)])  # ids that need two bytes
     cycle = "".join(signs.characters[n * n % 400] for n in range(1500))
     models = [
-        counted(),
-        counted("gru", num_layers=1),
-        counted(weights=Weights((0.2, 0.5, 0.1, 0.5), (0.9, 0.1, 0.9, 0.3))),
-        counted(text=TEXT * 20),  # counts that do not fit into a byte
-        counted(text=cycle, vocabulary=signs),
+        make_counted_model(),
+        make_counted_model("gru", num_layers=1),
+        make_counted_model(weights=Weights((0.2, 0.5, 0.1, 0.5), (0.9, 0.1, 0.9, 0.3))),
+        make_counted_model(text=TEXT * 20),  # counts that do not fit into a byte
+        make_counted_model(text=cycle, vocabulary=signs),
     ]
     starts = [*[TEXT[:300]] * 4, cycle[:300]]
     found = with_samplers(
@@ -249,22 +249,24 @@ def with_background(model: TrainedModel, background: str = BACKGROUND) -> Traine
     return replace(model, counts=replace(model.counts, background_words=known))
 
 
-def known_word_models() -> list[TrainedModel]:
+def make_known_word_models() -> list[TrainedModel]:
     """Make models that know words, of a table or of a background too."""
     bytes_text = ALL_BYTES.as_tokens("Żółw ma żółtą łódź. Jaź!\n" * 40)
-    letters = counted(text="thecatsatonthemat" * 20, vocabulary=VOCABULARIES[1])
+    letters = make_counted_model(text="thecatsatonthemat" * 20, vocabulary=VOCABULARIES[1])
     return [
-        counted(),
-        with_background(counted("gru")),
-        with_background(counted(weights=Weights((0.5,) * 4, (0.5,) * 4))),  # without a table
-        counted(text=bytes_text, vocabulary=ALL_BYTES),
+        make_counted_model(),
+        with_background(make_counted_model("gru")),
+        with_background(
+            make_counted_model(weights=Weights((0.5,) * 4, (0.5,) * 4))
+        ),  # without a table
+        make_counted_model(text=bytes_text, vocabulary=ALL_BYTES),
         letters,  # no newline: the first character is drawn evenly
-        trained_model(conviction=2.0),
+        make_model(conviction=2.0),
     ]
 
 
 def test_words_are_invented_and_ends_are_owed_as_in_python() -> None:
-    models = known_word_models()
+    models = make_known_word_models()
     asked: list[dict[str, Any]] = []
     for n, model in enumerate(models):
         for m, options in enumerate(OPTIONS):
@@ -285,14 +287,14 @@ def test_words_are_invented_and_ends_are_owed_as_in_python() -> None:
 @pytest.mark.parametrize("choice", [{}, {"temperature": 0.95, "top_k": 2, "new_words": 0}])
 def test_a_long_text_is_the_same_as_in_python(choice: dict[str, Any]) -> None:
     options = {"length": 4000, "seed": 3, "temperature": 0.5, **choice}
-    model = with_background(counted())
+    model = with_background(make_counted_model())
     [text] = with_samplers(f"return [sampler.generate({json.dumps(options)})];", model)
     assert text == Model(model).generate(**options)
 
 
 @pytest.mark.parametrize("start", ["The ca", "The xqkw", "What a mat"])
 def test_the_continuations_of_the_page_are_the_samples_of_python(start: str) -> None:
-    model = with_background(counted())
+    model = with_background(make_counted_model())
     options = {"temperature": 0.5, "new_words": 0, "top_k": 20}
     found = with_samplers(
         f"""const writer = module_writer_network.createNetworkWriter(sampler);
@@ -309,7 +311,7 @@ def test_the_continuations_of_the_page_are_the_samples_of_python(start: str) -> 
 
 
 def test_the_writing_page_shows_the_chances_of_the_mix() -> None:
-    model = counted()
+    model = make_counted_model()
     text = "\n" + TEXT[:40]
     likeliest, scored = with_samplers(
         f"""const writer = module_writer_network.createNetworkWriter(sampler);
@@ -353,16 +355,16 @@ NAMES = "Anna Abel\nBerta Brandt\nEmil Ebert\nHans Abel\n" * 20
 @pytest.mark.parametrize(
     ("script", "model", "start_text", "k"),
     [
-        *((UNCOUNTED, trained_model(kind), start, 5)
+        *((UNCOUNTED, make_model(kind), start, 5)
           for kind in list_page_kinds() for start in ("th", "the", "the ")),
-        *((COUNTED, counted(kind), start, 8)
+        *((COUNTED, make_counted_model(kind), start, 8)
           for kind in ("lstm", "gru") for start in ("Th", "The", "The ", "What ", ";")),
-        (COUNTED, counted(text=NAMES), "\n", 6),
-        (UNCOUNTED, trained_model(vocabulary=VOCABULARIES[0]), "é", 6),
-        (UNCOUNTED, trained_model(vocabulary=VOCABULARIES[1]), "a", 6),
-        (UNCOUNTED, trained_model(vocabulary=VOCABULARIES[2], conviction=2.0), "a", 6),
-        (UNCOUNTED, trained_model(vocabulary=Vocabulary(list(" 12"))), "1", 99),
-        (UNCOUNTED, trained_model(conviction=2.0), "a", 500),  # reads no more than 200 prefixes
+        (COUNTED, make_counted_model(text=NAMES), "\n", 6),
+        (UNCOUNTED, make_model(vocabulary=VOCABULARIES[0]), "é", 6),
+        (UNCOUNTED, make_model(vocabulary=VOCABULARIES[1]), "a", 6),
+        (UNCOUNTED, make_model(vocabulary=VOCABULARIES[2], conviction=2.0), "a", 6),
+        (UNCOUNTED, make_model(vocabulary=Vocabulary(list(" 12"))), "1", 99),
+        (UNCOUNTED, make_model(conviction=2.0), "a", 500),  # reads no more than 200 prefixes
     ],
 )  # fmt: skip
 def test_the_next_words_are_pythons(
@@ -372,7 +374,7 @@ def test_the_next_words_are_pythons(
     counts = [pack_counts(model.counts)] if model.counts else []
     modules = [NETWORK / name for name in ("network-sampler.js", "counts.js", "next-words.js")]
     [found] = run(script + FIND, *modules, given=[(pack_model(model, 32), ids, k, *counts)])
-    expected = Model(model).next_words(start_text, k)
-    assert [one["text"] for one in found] == [word for word, _ in expected]
-    for one, (_, p) in zip(found, expected, strict=True):
+    generate_in_python = Model(model).next_words(start_text, k)
+    assert [one["text"] for one in found] == [word for word, _ in generate_in_python]
+    for one, (_, p) in zip(found, generate_in_python, strict=True):
         assert one["probability"] == pytest.approx(p, abs=1e-4)

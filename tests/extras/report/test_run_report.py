@@ -71,8 +71,8 @@ def test_bytes_that_are_no_text(train: Train, workplace: Path) -> None:
     assert "after step 7" in page.text
 
 
-def test_only_the_config_is_needed_whatever_else_is_there(trained: Train) -> None:
-    run = trained("trainer.max_steps=5")
+def test_only_the_config_is_needed_whatever_else_is_there(run_copy: Train) -> None:
+    run = run_copy("trainer.max_steps=5")
     header = (run / "metrics.csv").read_text().splitlines()[0]
     for rows in ("", "0,0,nan,,,,\n", "x\n", "1,,2,,,,9\n2,,1e999,inf,,,0\n3,,3,2\n"):
         (run / "metrics.csv").write_text(f"{header}\n{rows}")
@@ -88,9 +88,9 @@ def test_only_the_config_is_needed_whatever_else_is_there(trained: Train) -> Non
 
 
 def test_a_run_does_not_fail_by_it(
-    trained: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    run_copy: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run = trained("trainer.max_steps=5")
+    run = run_copy("trainer.max_steps=5")
     monkeypatch.setattr(reports, "write_report", lambda folder: 1 / 0)
     assert reports.at_end(run) is None
     assert "report.html cannot be made (division by zero)\n" in capfd.readouterr().err

@@ -21,7 +21,7 @@ from charrnn.__main__ import main
 from charrnn.errors import InputError, WriteError
 from tests.faults.child import Fault, run
 from tests.faults.runs import OPTIONS, differences
-from tests.small_runs import recorded
+from tests.small_runs import read_record
 
 if importlib.util.find_spec("optuna") is None:
     pytest.skip("needs optuna: pip install -e '.[sweep]'", allow_module_level=True)
@@ -86,8 +86,8 @@ def test_a_study_and_what_it_leaves(workplace: Path, capfd: pytest.CaptureFixtur
     assert {trial.number: trial.value for trial in found} == losses
     for trial in found:
         run = run_of(trial.number, study)
-        assert recorded(run)["optimizer"]["lr"] == trial.params["optimizer.lr"]
-        assert recorded(run)["model"]["num_layers"] == trial.params["model.num_layers"]
+        assert read_record(run)["optimizer"]["lr"] == trial.params["optimizer.lr"]
+        assert read_record(run)["model"]["num_layers"] == trial.params["model.num_layers"]
     capfd.readouterr()
     assert main(["sample", "length=5"]) == 0
     said = capfd.readouterr().err.splitlines()

@@ -21,20 +21,20 @@ import numpy as np
 from charrnn.model import Model
 from charrnn.text.prompt import PRIMER_FACT
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import trained_model
+from tests.generation.models import make_model
 
 PRIMED = {PRIMER_FACT: "Before all,\nthere was this.\n"}
-MODEL = Model(replace(trained_model(), facts=PRIMED))
-OTHER = Model(trained_model("gru", seed=4))
+MODEL = Model(replace(make_model(), facts=PRIMED))
+OTHER = Model(make_model("gru", seed=4))
 _TOKENS = Vocabulary.from_tokens(["a", "\n", " ", "[195]", "[169]", "[255]"])
-BYTES = Model(replace(trained_model(vocabulary=_TOKENS, conviction=1), facts={"is_list": True}))
+BYTES = Model(replace(make_model(vocabulary=_TOKENS, conviction=1), facts={"is_list": True}))
 CODE = {PRIMER_FACT: "def f(x):\n    if x:\n        return\n"}
 CORPUS = "It was a dark and stormy night; the rain fell in torrents. Café 😀 au lait!"
 
 
 def _faulty() -> Model:
     """Make a model that has no numbers for the character after a $."""
-    trained = trained_model(num_layers=1)
+    trained = make_model(num_layers=1)
     weights = {name: np.array(weight) for name, weight in trained.weights.items()}
     # eight units that are 0 until a $ comes, and then too large for the decoder
     weights["embedding.weight"][:, 0] = np.eye(65)[trained.vocabulary.encode("$")[0]]
@@ -79,7 +79,7 @@ class Server:
         self._reader.start()
 
     @contextmanager
-    def connected(self, sent: bytes = b"") -> Iterator[socket.socket]:
+    def connect(self, sent: bytes = b"") -> Iterator[socket.socket]:
         host, _, port = self.url.removeprefix("http://").rpartition(":")
         with socket.create_connection((host, int(port)), timeout=30) as connection:
             connection.sendall(sent)

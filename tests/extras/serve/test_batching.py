@@ -13,7 +13,7 @@ from charrnn.model import Model
 from tests.extras.serve.servers import FAULTY, MODEL, serving_main
 
 
-def expected(asked: dict[str, Any], model: Model = MODEL, **how: Any) -> list[str]:
+def write_alone(asked: dict[str, Any], model: Model = MODEL, **how: Any) -> list[str]:
     given = {"temperature": 1.0, **asked}
     names = ("seed", "temperature", "top_k", "ban", "dry_multiplier")
     how |= {name: given[name] for name in names if given.get(name) is not None}
@@ -41,7 +41,7 @@ def require_own_texts(http: Any, **how: Any) -> None:
         answers = threads.map(lambda asked: http.post("/v1/completions", json=asked), requests)
         for asked, answer in zip(requests, answers, strict=True):
             texts = [choice["text"] for choice in answer.json()["choices"]]
-            assert texts == expected(asked, **how)
+            assert texts == write_alone(asked, **how)
 
 
 def test_whatever_comes_together_each_gets_its_own_text(http: Any) -> None:
@@ -59,7 +59,7 @@ def test_a_prompt_that_shares_its_beginning_gives_the_same_text(http: Any) -> No
     for prompt in (draft, draft, draft + "and more", draft[:400] + "X" + draft[401:], draft[:64]):
         asked = {"prompt": prompt, "max_tokens": 30, "n": 1, "temperature": 0}
         answer = http.post("/v1/completions", json=asked).json()
-        assert [choice["text"] for choice in answer["choices"]] == expected(asked)
+        assert [choice["text"] for choice in answer["choices"]] == write_alone(asked)
 
 
 def test_a_fault_ends_its_own_request_alone(http: Any) -> None:
@@ -75,7 +75,7 @@ def test_a_fault_ends_its_own_request_alone(http: Any) -> None:
             assert "not numbers" in fault.result().json()["error"]["message"]
         for asked, answer in zip(requests, whole, strict=True):
             texts = [choice["text"] for choice in answer.result().json()["choices"]]
-            assert texts == expected(asked, FAULTY, engine="numpy")
+            assert texts == write_alone(asked, FAULTY, engine="numpy")
     streamed = http.post("/v1/completions", json={**bad, "stream": True})
     assert streamed.status_code == 200
     assert "server_error" in streamed.text

@@ -45,15 +45,15 @@ def test_connections_without_a_request_make_room(models: Path) -> None:
         for begun in [*UNFINISHED, HEALTH]:
             opened = []
             for _ in range(20):  # of one client, who keeps them
-                opened.append(stack.enter_context(server.connected(begun)))
+                opened.append(stack.enter_context(server.connect(begun)))
                 if begun == HEALTH:
                     assert opened[-1].recv(1000).startswith(b"HTTP/1.1 200")
             assert httpx.get(f"{server.url}/health").status_code == 200
             until(lambda: all(map(is_closed, opened[:14])))  # noqa: B023
-            with server.connected(request_of({"prompt": "A"})) as whole:
+            with server.connect(request_of({"prompt": "A"})) as whole:
                 assert whole.recv(12) == b"HTTP/1.1 200"
         endless = request_of({"max_tokens": 1_000_000_000, "stream": True})
-        taken = [stack.enter_context(server.connected(endless)) for _ in range(6)]
+        taken = [stack.enter_context(server.connect(endless)) for _ in range(6)]
         for connection in taken:
             assert connection.recv(12) == b"HTTP/1.1 200"
         refused = httpx.get(f"{server.url}/health")
@@ -73,7 +73,7 @@ def read_error(connection: socket.socket) -> tuple[int, str]:
 
 @pytest.mark.parametrize("line", [b"a: b\r\n" * 100, b"a"], ids=["many headers", "a long one"])
 def test_a_head_has_64_kilobytes(server: Server, line: bytes) -> None:
-    with server.connected(HEALTH[:-2] + b"a: " + b"b" * 60_000 + b"\r\n\r\n") as large:
+    with server.connect(HEALTH[:-2] + b"a: " + b"b" * 60_000 + b"\r\n\r\n") as large:
         assert large.recv(12) == b"HTTP/1.1 200"
     for head in (
         HEALTH[:-2] + b"a: " + b"b" * 100_000 + b"\r\n\r\n",
@@ -81,10 +81,10 @@ def test_a_head_has_64_kilobytes(server: Server, line: bytes) -> None:
         HEALTH.replace(b"/health", b"/health?" + b"b" * 100_000),
     ):
         # a reset if the end of the head is still on its way
-        with server.connected(head) as larger, suppress(ConnectionError):
+        with server.connect(head) as larger, suppress(ConnectionError):
             status, message = read_error(larger)
             assert (status in (400, 431), "65,536 bytes" in message) == (True, True)
-    with server.connected(HEALTH[:-2]) as endless, pytest.raises(ConnectionError):
+    with server.connect(HEALTH[:-2]) as endless, pytest.raises(ConnectionError):
         sent = 0
         while sent < 5_000_000:
             sent += endless.send(line * 100)
@@ -94,12 +94,12 @@ def test_a_head_has_64_kilobytes(server: Server, line: bytes) -> None:
 def test_errors_of_transport_have_the_same_shape(server: Server) -> None:
     chunked = request_of({})[:-2].replace(b"content-length: 2", b"transfer-encoding: chunked")
     for data in (b"hello\r\n\r\n", b"GET /health HTTP/1.1\r\n\r\n", chunked + b"xyz\r\n"):
-        with server.connected(data) as connection:
+        with server.connect(data) as connection:
             status, message = read_error(connection)
             assert (status, message[:26]) == (400, "no valid HTTP/1.1 request,")
             until(lambda: is_closed(connection))
     # after an answer, which is not followed by another
-    with server.connected(chunked + b"200000\r\n" + b"x" * 0x200000 + b"\r\nxyz\r\n") as large:
+    with server.connect(chunked + b"200000\r\n" + b"x" * 0x200000 + b"\r\nxyz\r\n") as large:
         assert read_error(large)[0] == 413
         until(lambda: is_closed(large))
     assert len(server.lines) == 1, server.lines
@@ -117,13 +117,13 @@ def test_clients_that_leave_leave_nothing_in_the_log(server: Server) -> None:
     ]
     for attempt in range(2):
         for data in sent:
-            with server.connected(data) as connection:
+            with server.connect(data) as connection:
                 if attempt == 0:
                     connection.shutdown(socket.SHUT_WR)
                 # a reset, which comes while an answer is on its way
                 reset = struct.pack("ii", 1, 0)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
-    with server.connected(request_of({"prompt": "A", "max_tokens": 1})) as connection:
+    with server.connect(request_of({"prompt": "A", "max_tokens": 1})) as connection:
         assert json.loads(connection.makefile("rb").read(2000).split(b"\r\n\r\n")[1])
     assert len(server.lines) == 1, "".join(server.lines)
 
@@ -143,11 +143,11 @@ def measure_longest_wait(http: Any, connections: list[socket.socket]) -> float:
 def test_large_answers_and_clients_that_stop_reading_delay_no_other(models: Path) -> None:
     """Answers with many log-probabilities are built in another thread."""
     with serving_main(models, "drain_seconds=1") as (server, http), ExitStack() as stack:
-        large = [stack.enter_context(server.connected(request_of(SCORED))) for _ in range(6)]
+        large = [stack.enter_context(server.connect(request_of(SCORED))) for _ in range(6)]
         assert measure_longest_wait(http, large) < 2
         for stream in (True, False) * 4:
             asked = request_of({**SCORED, "max_tokens": 3_000, "stream": stream})
-            large.append(stack.enter_context(server.connected(asked)))  # and never reads
+            large.append(stack.enter_context(server.connect(asked)))  # and never reads
         assert measure_longest_wait(http, large) < 2
         start = time.monotonic()
         assert server.stop() == 0

@@ -18,9 +18,9 @@ from charrnn.__main__ import main
 from charrnn.extras.serve.model_folder import ModelFolder
 from charrnn.model import Model
 from tests.extras.serve.servers import serving
-from tests.generation.models import trained_model
+from tests.generation.models import make_model
 
-MODEL, OTHER = (trained_model(kind, seed=4) for kind in ("lstm", "gru"))
+MODEL, OTHER = (make_model(kind, seed=4) for kind in ("lstm", "gru"))
 Add = Callable[..., Path]
 
 

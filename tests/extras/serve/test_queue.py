@@ -40,9 +40,9 @@ def test_long_texts_delay_no_completion_and_end_with_their_clients(models: Path)
     ):
         measure_completion(http)
         for _ in range(30):
-            stack.enter_context(server.connected(request_of(LONG, "/v1/copied")))
+            stack.enter_context(server.connect(request_of(LONG, "/v1/copied")))
         for _ in range(30):  # whose clients leave
-            with server.connected(request_of(LONG, "/v1/copied")):
+            with server.connect(request_of(LONG, "/v1/copied")):
                 pass
         time.sleep(0.5)  # until they have come
         assert min(measure_completion(http) for _ in range(3)) < 1
@@ -50,7 +50,7 @@ def test_long_texts_delay_no_completion_and_end_with_their_clients(models: Path)
         start = time.monotonic()
         assert http.post("/v1/copied", json={"text": "It was a dark and stormy"}).is_success
         assert time.monotonic() - start < 2
-        stack.enter_context(server.connected(request_of(LONG, "/v1/copied")))
+        stack.enter_context(server.connect(request_of(LONG, "/v1/copied")))
         start = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - start < 6
@@ -63,7 +63,7 @@ def test_texts_and_completions_share_a_bounded_queue(models: Path) -> None:
     with serving_main(models, *options, patch=SLOW_LOOK_UP) as (server, http):
         with ExitStack() as stack:
             for _ in range(3):
-                stack.enter_context(server.connected(request_of(LONG, "/v1/copied")))
+                stack.enter_context(server.connect(request_of(LONG, "/v1/copied")))
 
             def is_full() -> bool:
                 return bool(http.post("/v1/read_as", json={"text": "a"}).status_code == 429)
@@ -86,7 +86,7 @@ def test_a_short_completion_waits_for_none_of_many_long_ones(models: Path) -> No
     endless = {"max_tokens": 1_000_000_000}
     with serving_main(models, *options) as (server, http), ExitStack() as stack:
         for n in (1, 4) * 10:
-            stack.enter_context(server.connected(request_of({**endless, "n": n})))
+            stack.enter_context(server.connect(request_of({**endless, "n": n})))
         time.sleep(0.5)  # until they have come
         assert measure_completion(http) < 5
 
@@ -100,7 +100,7 @@ def test_a_prompt_of_many_unknown_characters_is_prepared_in_blocks(models: Path)
             "/v1/read_as": {"text": unknown},
         }.items():
             for _ in range(8):
-                stack.enter_context(server.connected(request_of(body, path)))
+                stack.enter_context(server.connect(request_of(body, path)))
         time.sleep(0.2)  # until they have come
         assert measure_completion(http) < 3
 
@@ -170,7 +170,7 @@ def test_next_words_delay_no_completion_and_end_with_their_clients(models: Path)
     with serving_main(models, *options, patch=slow) as (server, http), ExitStack() as stack:
         measure_completion(http)
         for _ in range(20):
-            stack.enter_context(server.connected(asked))
+            stack.enter_context(server.connect(asked))
         time.sleep(0.3)  # until they have come
         assert measure_completion(http) < 1.5
         stack.close()

@@ -23,7 +23,7 @@ ENDLESS = {"max_tokens": 1_000_000_000}
 # The command line
 
 
-def refused(capfd: pytest.CaptureFixture[str], *words: str) -> str:
+def read_refusal(capfd: pytest.CaptureFixture[str], *words: str) -> str:
     code = main(["serve", *words])
     out, err = capfd.readouterr()
     assert (code in (1, 2), out) == (True, "")
@@ -46,11 +46,13 @@ def test_what_cannot_be_served_is_told_in_one_line(
         ("device=cuda", "engine=numpy"): "device=cuda: engine=numpy and precision=8 compute",
         ("prot=80",): "prot=80: no such option; did you mean port?",
     }.items():
-        assert refused(capfd, *words).startswith(what)
+        assert read_refusal(capfd, *words).startswith(what)
     pytest.importorskip("fastapi_offline")
-    assert refused(capfd, f"checkpoint={path}", "corpus=none.txt").startswith("none.txt: no such")
+    assert read_refusal(capfd, f"checkpoint={path}", "corpus=none.txt").startswith(
+        "none.txt: no such"
+    )
     for host in ("no.such.host.invalid", "1.2.3.4", "127.0.0.1:80", "a\0b"):
-        assert refused(capfd, f"checkpoint={path}", f"host={host}").startswith("host=")
+        assert read_refusal(capfd, f"checkpoint={path}", f"host={host}").startswith("host=")
 
 
 def test_what_is_not_installed_is_named(
@@ -58,7 +60,7 @@ def test_what_is_not_installed_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "fastapi_offline", None)
     monkeypatch.delitem(sys.modules, "charrnn.extras.serve.app", raising=False)
-    line = refused(capfd, f"checkpoint={path}")
+    line = read_refusal(capfd, f"checkpoint={path}")
     assert "pip install " in line
     assert "'fastapi-offline" in line
 
@@ -189,7 +191,7 @@ def test_a_slow_start_and_a_stuck_thread(models: Path, capfd: pytest.CaptureFixt
             [(start, answer)] = answers
             assert ready - start > 0.2
             assert answer == b"HTTP/1.1 200"
-            with server.connected(request_of({"n": 2})):
+            with server.connect(request_of({"n": 2})):
                 assert http.get("/health").status_code == 200
                 start = time.monotonic()
                 assert server.stop() == 0
@@ -200,7 +202,7 @@ def test_a_slow_start_and_a_stuck_thread(models: Path, capfd: pytest.CaptureFixt
 def test_requests_take_turns_and_sigterm_lets_them_end(models: Path) -> None:
     options = ["streams=2", "max_queue=1", "max_length=1000000000"]
     with serving_main(models, *options) as (server, http), ThreadPoolExecutor() as threads:
-        with server.connected(request_of({**ENDLESS, "n": 2, "stream": True})) as first:
+        with server.connect(request_of({**ENDLESS, "n": 2, "stream": True})) as first:
             assert first.recv(12) == b"HTTP/1.1 200"
             asked = {"prompt": "A", "max_tokens": 300, "n": 2, "seed": 1}
             answer = http.post("/v1/completions", json=asked).json()
@@ -210,14 +212,14 @@ def test_requests_take_turns_and_sigterm_lets_them_end(models: Path) -> None:
         with ExitStack() as opened:
             for _ in range(3):
                 begun = opened.enter_context(
-                    server.connected(request_of({**ENDLESS, "stream": True}))
+                    server.connect(request_of({**ENDLESS, "stream": True}))
                 )
                 assert begun.recv(12) == b"HTTP/1.1 200"
             full = http.post("/v1/completions", json=ENDLESS)
             assert full.status_code == 429
             assert full.headers["retry-after"]
         until(lambda: http.post("/v1/completions", json={"n": 2}).status_code == 200)
-        with server.connected(request_of({**ENDLESS, "n": 2})):  # whose client leaves
+        with server.connect(request_of({**ENDLESS, "n": 2})):  # whose client leaves
             assert http.get("/health").status_code == 200
         until(lambda: http.post("/v1/completions", json={"n": 2}).status_code == 200)
         asked = {"prompt": "A", "max_tokens": 10_000, "seed": 1}
@@ -248,10 +250,10 @@ def test_limits_are_kept_and_it_ends_although_one_is_not_done(models: Path) -> N
             events = [line for line in streamed.iter_lines() if line]
         assert json.loads(events[-1].removeprefix("data: "))["error"]["code"] == "timeout"
         head = b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\n"
-        with server.connected(head + b"content-length: 10\r\n\r\n{") as slow:
+        with server.connect(head + b"content-length: 10\r\n\r\n{") as slow:
             assert slow.recv(100).startswith(b"HTTP/1.1 408")
         chunk = b"400\r\n" + b"x" * 1024 + b"\r\n"
-        with server.connected(head + b"transfer-encoding: chunked\r\n\r\n" + chunk) as large:
+        with server.connect(head + b"transfer-encoding: chunked\r\n\r\n" + chunk) as large:
             assert large.recv(100).startswith(b"HTTP/1.1 413")
         with (
             http.stream("POST", "/v1/completions", json={**ENDLESS, "stream": True}) as answer,
@@ -290,7 +292,7 @@ def test_long_prompts_are_read_in_short_rounds(models: Path) -> None:
     with serving_main(models, "prime=none", patch=slow) as (server, http), ExitStack() as opened:
         for letter in "abcdefgh":
             asked = request_of({"prompt": letter * 50_000})
-            opened.enter_context(server.connected(asked))
+            opened.enter_context(server.connect(asked))
         time.sleep(1.5)  # until they have come
         start = time.monotonic()
         assert http.post("/v1/completions", json={"prompt": "A"}).status_code == 200

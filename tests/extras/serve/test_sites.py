@@ -29,7 +29,7 @@ ASKED = {
 }
 
 
-def admitted(headers: Any) -> str | None:
+def read_admitted_site(headers: Any) -> str | None:
     """Return the site whose page may read an answer."""
     found: str | None = headers.get("access-control-allow-origin")
     return found
@@ -58,8 +58,11 @@ def test_what_another_site_may_send_without_asking_is_refused(http: Any) -> None
             assert "Content-Type: application/json" in answer.json()["error"]["message"]
         for origin in ELSEWHERE:  # JSON it may not send: a browser asks first
             answer = http.options(path, headers={"Origin": origin, **ASKED})
-            assert (answer.status_code, admitted(answer.headers)) == (405, None)
-            assert admitted(http.get("/v1/models", headers={"Origin": origin}).headers) is None
+            assert (answer.status_code, read_admitted_site(answer.headers)) == (405, None)
+            assert (
+                read_admitted_site(http.get("/v1/models", headers={"Origin": origin}).headers)
+                is None
+            )
 
 
 def test_cors_admits_pages_and_names_and_a_token_is_asked_for(
@@ -72,9 +75,12 @@ def test_cors_admits_pages_and_names_and_a_token_is_asked_for(
         for origin in [*origins, *ELSEWHERE]:
             expected = origin if origin in origins else None
             asked = http.options("/v1/completions", headers={"Origin": origin, **ASKED})
-            assert (asked.status_code == 200, admitted(asked.headers)) == (bool(expected), expected)
+            assert (asked.status_code == 200, read_admitted_site(asked.headers)) == (
+                bool(expected),
+                expected,
+            )
             answer = http.get("/v1/models", headers={"Origin": origin, **token})
-            assert (answer.status_code, admitted(answer.headers)) == (200, expected)
+            assert (answer.status_code, read_admitted_site(answer.headers)) == (200, expected)
         # behind a proxy that hands the name on
         assert http.get("/health", headers={"Host": "write.example.org"}).status_code == 200
         assert http.get("/health", headers={"Host": "obsidian.md"}).status_code == 400
@@ -93,7 +99,7 @@ def test_cors_of_all_admits_all_until_ctrl_c(models: Path) -> None:
         for origin in ELSEWHERE:
             headers = {"Host": "any.example", "Origin": origin}
             answer = http.post("/v1/completions", json=ROUTES["/v1/completions"], headers=headers)
-            assert (answer.status_code, admitted(answer.headers)) == (200, "*")
+            assert (answer.status_code, read_admitted_site(answer.headers)) == (200, "*")
         assert server.stop(signal.SIGINT) == 130
         assert server.lines[1:] == ["charrnn serve: interrupted\n"]
 

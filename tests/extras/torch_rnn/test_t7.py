@@ -74,11 +74,11 @@ def test_scores(name: str, tmp_path: Path) -> None:
     assert loaded.generate(20, start, temperature=0) == likeliest
 
 
-def test_files_of_torch_rnn(shared: Path) -> None:
+def test_files_of_torch_rnn(reference_data: Path) -> None:
     """Compare with the numbers that Torch computed with checkpoints of torch-rnn."""
-    paths = [shared / "torch7" / f"{name}.t7" for name in ("lstm", "lstm_bn", "rnn")]
+    paths = [reference_data / "torch7" / f"{name}.t7" for name in ("lstm", "lstm_bn", "rnn")]
     if not all(path.is_file() for path in paths):
-        pytest.skip(f"the checkpoints of torch-rnn in {shared / 'torch7'} are missing")
+        pytest.skip(f"the checkpoints of torch-rnn in {reference_data / 'torch7'} are missing")
     for path in paths:
         expected, loaded = json.loads(path.with_suffix(".ref.json").read_text()), charrnn.load(path)
         assert loaded.trained.architecture.num_parameters == expected["num_parameters"]

@@ -140,7 +140,7 @@ def test_bad_requests_are_refused_in_a_line(learning: tuple[Server, Any]) -> Non
         assert (answer.status_code, words in answer.text) == (status, True), answer.text
         assert "=" not in answer.json()["error"]["message"]
     head = f"POST {URL}?name=x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n"
-    with server.connected(head.encode() + b"half of a te"):
+    with server.connect(head.encode() + b"half of a te"):
         time.sleep(0.2)
     assert http.get(URL).json()["data"] == []
     until(lambda: [path.name for path in Path("outputs/serve").iterdir()] == [".lock"])
@@ -239,7 +239,7 @@ def test_texts_that_arrive_count_against_the_free_disk(
     )
     with serving_main(models, "min_free=0", "max_text=9000", patch=small) as (server, http):
         head = f"POST {URL}?name=x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 6000\r\n\r\n"
-        with server.connected(head.encode() + b"a" * 3000):
+        with server.connect(head.encode() + b"a" * 3000):
             until(lambda: [*Path("outputs/serve").glob("*.part/text")])
             time.sleep(0.2)  # until the bytes are read
             assert [add(http, "x", b"a" * size).status_code for size in (7001, 7000)] == [507, 201]

@@ -16,7 +16,7 @@ from charrnn.extras.serve.trainings.store import Training
 from charrnn.extras.serve.trainings.texts import check_name, read_text_facts
 from charrnn.runs.summary import Summary
 from tests.extras.serve.trainings.tiny import SENTENCE, TINY, training_in, until, write_text
-from tests.training.test_faults import fill, mounted
+from tests.training.test_faults import fill, mount
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ def test_a_training_ends_when_its_server_is_gone(tmp_path: Path) -> None:
 def test_a_training_waits_for_room_on_the_disk(tmp_path: Path) -> None:
     small, whole = tmp_path / "small", tmp_path / "whole"
     whole.mkdir()
-    with mounted(small, "-t", "tmpfs", "-o", "size=4m", "none"):
+    with mount(small, "-t", "tmpfs", "-o", "size=4m", "none"):
         with training_in(small, min_free=100_000) as trainer, training_in(whole) as other:
             for each in (trainer, other):
                 each.do(f"add('cats', {write_text()!r})")
