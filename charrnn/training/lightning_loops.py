@@ -65,8 +65,8 @@ def set_progress(checkpoint: dict[str, Any], trainer: L.Trainer) -> None:
     Here, the counters depend only on the number of trained windows, in two cases: within an epoch,
     whose `on_train_epoch_end` Lightning still calls, or between two epochs.
 
-    A count of charrnn's own could replace only the two numbers of windows that are read here.
-    Lightning alone knows whether an epoch's end or a validation has run, and it resumes from these
+    A count by charrnn could replace only the two numbers of windows that are read here. Only
+    Lightning knows whether an epoch's end or a validation has run, and it resumes from these
     counters.
     """
     loops = checkpoint["loops"]["fit_loop"]
