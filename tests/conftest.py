@@ -27,7 +27,7 @@ from tests import REPOSITORY
 from tests.cli.door import Door
 
 # Started with `nohup ... &` these are ignored, and so they would be in all that a test starts; what
-# has a handler here begins there with what the system does.
+# has a handler here has the system's default there.
 for _signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(_signum) == signal.SIG_IGN:
         signal.signal(_signum, lambda *_: None)
@@ -129,7 +129,7 @@ def train(workplace: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def cached_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def run_cache(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Run `charrnn train` with SMALL and more, once for the same options in all processes."""
     from tests.small_runs import SMALL  # imports torch
 
@@ -152,11 +152,11 @@ def cached_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def run_copy(cached_run: Callable[..., Path], workplace: Path) -> Callable[..., Path]:
+def run_copy(run_cache: Callable[..., Path], workplace: Path) -> Callable[..., Path]:
     """Return a copy of the folder of a trained run."""
 
     def copy_run(*overrides: str, folder: str = "run") -> Path:
-        return Path(shutil.copytree(cached_run(*overrides), workplace / folder))
+        return Path(shutil.copytree(run_cache(*overrides), workplace / folder))
 
     return copy_run
 

@@ -5,7 +5,7 @@ Each mutant is applied in a copy of the tree, its tests run there, and it is
     caught   a test failed
     missed   none did: the tests have a hole
     stale    its old text does not stand in exactly one of its files any more, or a file of tests
-             is gone: whoever rewrites a part writes its mutants anew
+             is gone: who rewrites a part writes its mutants anew
     broken   its tests fail without it
 
 A word of the command line picks the mutants whose names contain it. A run of all takes some

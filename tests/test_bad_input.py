@@ -174,6 +174,6 @@ def test_a_file_that_cannot_be_written_is_refused_in_one_line(
     err = capfd.readouterr().err
     assert "file/" in err
     assert "Traceback" not in err
-    # nothing but the seed that was drawn stands before the line
+    # only the drawn seed is printed before the line
     assert len([x for x in err.splitlines() if not x.startswith("seed=")]) == 1, err
     assert sorted(folder.rglob("*")) == before

@@ -119,7 +119,7 @@ def write_yaml(page: str, folder: Path) -> None:
     """Write the YAML files of a page to the paths in their first comments."""
     for block in find_printed(page, "yaml"):
         if block.startswith("# charrnn "):
-            continue  # the options of somebody's own command
+            continue  # the options of a user's command
         named = re.match(r"(?:# @package .*\n)?# ([\w/]+\.yaml)\b", block)
         assert named, block
         path = folder / named[1]
@@ -142,7 +142,7 @@ def small(words: list[str]) -> list[str]:
     if "--help" in words or "--cfg" in words or words[0] == "--help":
         return words
     if any(word.startswith("resume=") for word in words):
-        # a resume keeps the network, and goes on for some steps at most
+        # a resume keeps the network, and continues for some steps at most
         return [*words, "trainer.max_steps=4"]
     texts = [*itertools.takewhile(lambda word: word == "-m" or word.endswith(".txt"), words[1:])]
     return [words[0], *texts, *SMALL.get(words[0], []), *words[1 + len(texts) :]]  # first, as typed
@@ -162,7 +162,7 @@ def test_the_commands_run_as_printed(folder: Path, capfd: pytest.CaptureFixture[
                 continue
             assert program == "charrnn", f"{page}: what is to be done with {command}?"
             if words[0] == "greet" or "model.kind=mine" in words:
-                # of a package of one's own: cli/test_outside.py, training/test_own_kinds.py
+                # of a user's package: cli/test_outside.py, training/test_own_kinds.py
                 continue
             if any(re.search(rf" {w}", command) for w, name in OF_EXTRAS if name not in EXTRAS):
                 composed.add(command)
@@ -240,7 +240,7 @@ def test_an_explanation_of_arguments_has_all_of_them() -> None:
             assert explained == arguments, function
 
 
-# what stands for a name, arguments of Python's, and options of somebody's own class
+# placeholders for names, arguments of Python, and options of a user's class
 NO_OPTIONS = {
     "install",
     *("name", "group", "what", "trainer.NAME", "model.gamma", "model.weight"),

@@ -90,7 +90,7 @@ def test_the_remains_of_a_kill_are_removed(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     context = replace_file(tmp_path / "checkpoints" / "x")
     context.__enter__().write_text("half")
-    (tmp_path / "checkpoints" / ".y.part").touch()  # a name of somebody else's
+    (tmp_path / "checkpoints" / ".y.part").touch()  # a name of another program
     (tmp_path / ".hidden").touch()
     remove_temporary_files(tmp_path)
     assert {p.name for p in tmp_path.rglob("*")} == {"checkpoints", ".y.part", ".hidden"}

@@ -53,7 +53,7 @@ def test_folders_import_from_those_below_them_only() -> None:
 @pytest.mark.parametrize("name", ["plugins.py", "__init__.py", "__main__.py"])
 def test_the_front_doors_name_no_extra(name: str) -> None:
     found = {n for n in list_named_modules(PACKAGE / name) if n.startswith("charrnn.extras")}
-    assert found <= {"charrnn.extras."}  # and what is found below it
+    assert found <= {"charrnn.extras."}  # and the extras below it
 
 
 def test_no_circle_of_files() -> None:
@@ -84,3 +84,13 @@ def test_no_two_files_share_a_name() -> None:
     names = [path.name for folder in folders for path in folder.rglob("*.py")]
     twice = {name for name in names if names.count(name) > 1}
     assert twice <= {"__init__.py", "__main__.py"}
+
+
+def test_no_two_files_have_a_test_of_the_same_name() -> None:
+    """Check the names, so that a report of failures names one test."""
+    files = [
+        ast.parse(path.read_text("utf-8")) for path in Path(__file__).parent.rglob("test_*.py")
+    ]
+    names = [node.name for file in files for node in file.body if isinstance(node, ast.FunctionDef)]
+    tests = [name for name in names if name.startswith("test_")]
+    assert {name for name in tests if tests.count(name) > 1} == set()

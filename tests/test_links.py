@@ -50,7 +50,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_file_that_is_named_exists() -> None:
     missing = []
     for page in PAGES:
-        # those of the project, in CONTRIBUTING.md without "charrnn/"; NAME stands for any
+        # those of the project, in CONTRIBUTING.md without "charrnn/"; NAME is any name
         for name in re.findall(r"`([a-z]\w*/[\w./]*\w\.(?:py|js|yaml|yml|md))`", prose(page)):
             ours = name.startswith(OURS) or page.name == "CONTRIBUTING.md"
             found = [(REPOSITORY / base / name).exists() for base in ("", "charrnn")]

@@ -87,7 +87,7 @@ def test_generate(model: Model) -> None:
     text = model.generate(length=200, start_text="ROMEO:", temperature=0.8, seed=1)
     assert len(text) == 200
     pieces = list(model.stream(200, "ROMEO:", temperature=0.8, seed=1))
-    assert len(pieces[0]) < 50  # the first comes soon
+    assert len(pieces[0]) < 50  # the first is soon there
     assert "".join(pieces) == text
     assert model.generate(200, "ROMEO:", temperature=0.8, seed=1, num_samples=3)[0] == text
     assert model.generate(length=0) == ""

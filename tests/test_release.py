@@ -75,7 +75,7 @@ def test_the_commands_of_the_readme_run_from_it(dist: Path, kind: str, tmp_path:
         assert {"conf/train.yaml", "LICENSE", "Makefile", "README.md", "pyproject.toml"} <= names
     venv.create(tmp_path / "new", with_pip=True)
     python = tmp_path / "new" / "bin" / "python"
-    # what it requires stands already where these tests run; charrnn does not, or it would be taken
+    # its requirements are installed where these tests run; charrnn is not, or it would be used
     (site,) = (tmp_path / "new").glob("lib/python*/site-packages")
     here = [path for path in sys.path if path.endswith("site-packages")]
     (site / "required.pth").write_text("\n".join([sysconfig.get_path("purelib"), *here]) + "\n")

@@ -1,4 +1,4 @@
-"""The libraries that a command imports before its work begins."""
+"""The libraries that a command imports before it works."""
 
 from __future__ import annotations
 

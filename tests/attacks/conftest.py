@@ -1,4 +1,4 @@
-"""A victim's folder with runs that somebody else could have made."""
+"""A victim's folder with runs that a stranger could have made."""
 
 from __future__ import annotations
 

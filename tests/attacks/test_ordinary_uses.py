@@ -52,7 +52,7 @@ USES = {
     "a budget": ["budget=1m", "trainer.max_epochs=null", "trainer.max_steps=-1"],
 }
 
-# by its record alone, whoever made it
+# by its record only, of any author
 PLAIN = ("quoted lists", "a budget")
 
 

@@ -72,7 +72,7 @@ def open_file(chromium: Any, path: Path, *, first: str = "", **how: Any) -> Iter
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds that the page does in its own time."""
+    """Wait until a condition of the page holds."""
     end = time.monotonic() + 5
     while not holds():
         assert time.monotonic() < end, "it never came to hold"

@@ -77,7 +77,7 @@ def test_the_draft_and_the_settings_outlive_a_reload(page: Any, server: FakeServ
     slide(page, "Length", "0")
     write(page, "Kept ")
     page.keyboard.press("Alt+3")
-    page.reload()  # at once: it is kept when the page goes
+    page.reload()  # at once: it is kept when the page closes
     assert text_of(page) == "Kept  a third!"
     assert list_highlighted(page, "surprise-5", ".mirror") == " a third!"
     assert page.locator("output[for=length]").text_content() == "20 characters"

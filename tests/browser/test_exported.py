@@ -68,7 +68,7 @@ def cards(page: Any) -> list[str]:
     return list_offered(page)
 
 
-def test_the_same_seed_gives_the_same_text(chromium: Any, tmp_path: Path) -> None:
+def test_a_seed_gives_the_same_text_in_an_exported_page(chromium: Any, tmp_path: Path) -> None:
     model = make_counted_model(num_layers=3, skip="sum", batchnorm=True)
     path, text = write_page(tmp_path, model), "The cat on the mat"
     with open_file(chromium, path) as page:
@@ -121,7 +121,7 @@ def test_a_list_is_that_of_python_and_lines_of_the_text_are_left_out(
         assert shown[:2] == [expected[0], expected[2]]
 
 
-def test_it_writes_when_it_is_opened_and_along_as_one_types(chromium: Any, tmp_path: Path) -> None:
+def test_an_exported_page_writes_at_once_and_while_one_types(chromium: Any, tmp_path: Path) -> None:
     model = make_model()
     with open_file(chromium, write_page(tmp_path, model)) as page:
         assert page.locator("h1").text_content() == page.title() == "Verse"
@@ -176,9 +176,7 @@ def test_invented_words_are_those_of_python(chromium: Any, tmp_path: Path) -> No
         assert not page.get_by_role("slider", name="Invented words").is_visible()
 
 
-def test_what_a_model_does_not_know_is_read_as_what_is_nearest(
-    chromium: Any, tmp_path: Path
-) -> None:
+def test_unknown_characters_are_read_as_the_nearest(chromium: Any, tmp_path: Path) -> None:
     for quotes, text in (('"', "“É漢 Zoë” "), ("“”", '"É漢 Zoë" ')):
         model = make_model(vocabulary=Vocabulary([*string.ascii_lowercase, " ", *quotes]))
         with open_file(chromium, write_page(tmp_path, model)) as page:
@@ -189,7 +187,7 @@ def test_what_a_model_does_not_know_is_read_as_what_is_nearest(
             until(lambda: cards(page) == expected)  # noqa: B023
 
 
-def test_it_stops(chromium: Any, tmp_path: Path) -> None:
+def test_an_exported_page_stops_writing(chromium: Any, tmp_path: Path) -> None:
     model = make_model(hidden_size=320)
     with open_file(chromium, write_page(tmp_path, model)) as page:
         cards(page)
@@ -214,7 +212,7 @@ def test_the_draft_is_kept_by_each_page_for_itself(chromium: Any, tmp_path: Path
 
 
 @pytest.mark.parametrize("look", LOOKS[1:])
-def test_axe_finds_nothing_and_nothing_is_cut_off(
+def test_an_exported_page_is_accessible_and_nothing_is_cut_off(
     chromium: Any, tmp_path: Path, look: dict[str, Any]
 ) -> None:
     title, licence = "A title of some length, of a model of verse", "Made by nobody " * 4

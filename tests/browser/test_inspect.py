@@ -64,7 +64,7 @@ def test_the_passage_is_scored_as_in_python(chromium: Any, tmp_path: Path) -> No
         assert page.title() == page.locator("h1").text_content() == "Inside a model"
 
 
-def test_where_counts_decided(chromium: Any, tmp_path: Path) -> None:
+def test_the_effect_of_counts_is_shown(chromium: Any, tmp_path: Path) -> None:
     model = make_counted_model()
     text = COUNTED[:600]
     both, network, counts = (Model(model).losses(text, counts=c) for c in ("auto", "none", "only"))
@@ -143,7 +143,7 @@ def test_a_unit_that_is_switched_off_changes_what_is_read_and_written(
         assert not texts.nth(1).is_visible()
 
 
-def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
+def test_texts_in_inspect_are_data(chromium: Any, tmp_path: Path) -> None:
     vocabulary = Vocabulary(sorted(set(HOSTILE)))
     model = replace(
         make_model(vocabulary=vocabulary), facts={"primer": HOSTILE, "input_h5": HOSTILE}
@@ -183,7 +183,7 @@ def test_pointing_tells_what_was_expected(chromium: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("look", LOOKS[1:])
-def test_axe_finds_nothing_and_nothing_is_cut_off(
+def test_inspect_is_accessible_and_nothing_is_cut_off(
     chromium: Any, tmp_path: Path, look: dict[str, Any]
 ) -> None:
     with open_file(chromium, write_page(tmp_path, make_model()), **look) as page:

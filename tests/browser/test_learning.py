@@ -66,7 +66,7 @@ def test_a_text_is_pasted_and_it_writes(chromium: Any, learner: Path) -> None:
         assert page.locator("#card dd").all_text_contents()[1] == f"{len(set(TEXT))} characters"
 
 
-def test_each_text_has_its_drafts_and_is_not_stored(chromium: Any, learner: Path) -> None:
+def test_every_text_has_its_drafts_and_is_not_stored(chromium: Any, learner: Path) -> None:
     with open_file(chromium, learner) as page:
         drop(page, "cats.txt", TEXT)
         title_is(page, "cats")
@@ -163,7 +163,9 @@ def test_the_encoding_of_an_old_file_is_asked_for(chromium: Any, learner: Path) 
         page.get_by_role("alert").get_by_text("Fluss.txt was not read.").wait_for()
 
 
-def test_it_is_taken_home_with_its_drafts(chromium: Any, learner: Path, tmp_path: Path) -> None:
+def test_a_learnt_page_is_taken_home_with_its_drafts(
+    chromium: Any, learner: Path, tmp_path: Path
+) -> None:
     with open_file(chromium, learner) as page:
         choose(page, "cats.txt", TEXT)
         title_is(page, "cats")
@@ -206,7 +208,7 @@ def test_every_exported_page_learns_texts(chromium: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_axe_finds_nothing_and_nothing_is_cut_off(
+def test_the_learning_page_is_accessible_and_nothing_is_cut_off(
     chromium: Any, learner: Path, look: dict[str, Any]
 ) -> None:
     with open_file(chromium, learner, **look) as page:

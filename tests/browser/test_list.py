@@ -142,7 +142,7 @@ def test_the_list_stops_and_the_text_stays(page: Any, server: FakeServer) -> Non
 
 
 @pytest.mark.parametrize("context", LOOKS, indirect=True)
-def test_it_is_accessible_and_nothing_is_cut_off(page: Any, server: FakeServer) -> None:
+def test_a_list_is_accessible_and_nothing_is_cut_off(page: Any, server: FakeServer) -> None:
     server.texts = [f"an entry that is longer than some, {n}" for n in range(40)]
     server.lines = (server.texts[3],)
     page.get_by_role("switch", name="List").check()

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("context", LOOKS, indirect=True)
-def test_axe_finds_nothing_and_nothing_is_cut_off(page: Any, server: FakeServer) -> None:
+def test_the_writing_page_is_accessible_and_nothing_is_cut_off(
+    page: Any, server: FakeServer
+) -> None:
     server.texts = ["copied from the training text, and more of it. " * 8]
     looks_right(page, "#continue")
     write(page, "It is ")

@@ -64,7 +64,7 @@ def page_of(chromium: Any, server: Server, name: str) -> Iterator[Any]:
         yield page
 
 
-def test_what_the_page_writes_is_what_the_model_writes(chromium: Any, real: Server) -> None:
+def test_the_page_writes_what_the_model_writes(chromium: Any, real: Server) -> None:
     model = MODELS["sure"]
     with page_of(chromium, real, "sure") as page:
         slide(page, "Texts", "1")
@@ -77,7 +77,7 @@ def test_what_the_page_writes_is_what_the_model_writes(chromium: Any, real: Serv
         assert expected.startswith(written)  # but for the word that it ends in
 
 
-def test_what_is_typed_is_as_surprising_as_the_model_says(chromium: Any, real: Server) -> None:
+def test_typed_text_is_as_surprising_as_the_model_says(chromium: Any, real: Server) -> None:
     model = MODELS["plain"]
     with page_of(chromium, real, "plain") as page:
         page.locator("#text").fill("It was a dark and stormy night")
@@ -89,7 +89,7 @@ def test_what_is_typed_is_as_surprising_as_the_model_says(chromium: Any, real: S
         assert float(told[1]) == pytest.approx(share, rel=0.06, abs=0.5)
 
 
-def test_what_stands_in_the_training_text_is_underlined(chromium: Any, real: Server) -> None:
+def test_passages_of_the_training_text_are_underlined(chromium: Any, real: Server) -> None:
     with page_of(chromium, real, "plain") as page:
         page.locator("#text").fill("We say: a dark and stormy night, and the rain fell.")
         until(lambda: list_highlighted(page, "copied", ".mirror") == "a dark and stormy night")
@@ -114,7 +114,7 @@ def test_the_words_of_a_click_are_those_of_the_model(chromium: Any, real: Server
 
 
 def name_word(word: str) -> str:
-    """The name of a word or mark after a part of a word."""
+    """Match the name of a word or mark after a part of a word."""
     names = {" ": "space", "\n": "line break"}
     shown = word.strip() or word[-1]
     return names.get(shown, f"“{'…' if word[0].isalpha() else ''}{shown}”")

@@ -36,7 +36,7 @@ SLOW = 90_000  # milliseconds, for the start of a training's process
 
 
 def make_text(seed: int = 1, size: int = 300) -> str:
-    """A text that no other test sends."""
+    """Make a text that no other test sends."""
     chooser = random.Random(seed)
     words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "Zoë", "run.\n"]
     return " ".join(chooser.choice(words) for _ in range(size))
@@ -44,7 +44,7 @@ def make_text(seed: int = 1, size: int = 300) -> str:
 
 @contextmanager
 def learning_in(folder: Path, *options: str) -> Iterator[Server]:
-    """A server without a model that learns in a folder."""
+    """Start a server without a model that learns in a folder."""
     for name in ("fastapi", "uvicorn", "fastapi_offline"):
         pytest.importorskip(name, reason="needs the extra serve")
     with pytest.MonkeyPatch.context() as patch:
@@ -62,7 +62,7 @@ def learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @contextmanager
 def browser_of(chromium: Any, server: Server, **how: Any) -> Iterator[Any]:
-    """The page in a browser that the server has not seen."""
+    """Open the page in a browser that the server has not seen."""
     address = f"{server.url}/"
     with watch_window(chromium, address, base_url=address, **how) as context:
         page = context.new_page()
@@ -139,10 +139,10 @@ def test_a_text_is_counted_until_its_network_is_there(
         assert page.title() == "cats"
 
 
-def test_it_is_watched_stopped_and_continued(chromium: Any, learning: Server) -> None:
+def test_a_training_is_watched_stopped_and_continued(chromium: Any, learning: Server) -> None:
     with browser_of(chromium, learning) as page:
         learn(page, "watched", make_text(2))
-        page.close()  # the server goes on
+        page.close()  # the server continues
         page = page.context.new_page()
         page.goto("/")
         page.locator("#model option").first.wait_for(state="attached")
@@ -282,7 +282,7 @@ def test_the_page_comes_back_with_its_server(chromium: Any, learning: Server) ->
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_axe_finds_nothing_and_nothing_is_cut_off(
+def test_the_texts_of_the_server_are_accessible_and_nothing_is_cut_off(
     chromium: Any, learning: Server, look: dict[str, Any]
 ) -> None:
     with browser_of(chromium, learning, **look) as page:

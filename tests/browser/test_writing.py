@@ -107,9 +107,7 @@ def test_a_text_is_taken_word_by_word(page: Any, server: FakeServer) -> None:
     assert page.evaluate("document.activeElement.id") == "text"
 
 
-def test_what_is_taken_or_taken_back_while_it_is_written_stays_so(
-    page: Any, server: FakeServer
-) -> None:
+def test_a_choice_during_writing_stays(page: Any, server: FakeServer) -> None:
     server.texts, server.delay = [" word" * 20], 0.01
     page.locator("#text").fill("So")
     page.locator("#text").press("Control+Enter")
@@ -241,7 +239,7 @@ def test_a_text_is_read_first_and_kept_with_the_draft(page: Any, server: FakeSer
     assert prompt == "x" * 4000 + "\n" + "y" * (len(prompt) - 4001)
 
 
-def test_what_goes_on_from_another_text_cannot_be_taken(page: Any, server: FakeServer) -> None:
+def test_continuations_of_a_changed_draft_cannot_be_taken(page: Any, server: FakeServer) -> None:
     server.texts = ["is on!"]
     write(page, "My heart is ")
     page.keyboard.type("not ")
@@ -272,7 +270,7 @@ def test_they_end_at_a_sentence_or_a_word(page: Any, server: FakeServer) -> None
         assert text_of(page) == text
 
 
-def test_what_follows_is_respected(page: Any, server: FakeServer) -> None:
+def test_a_continuation_fits_the_text_after_it(page: Any, server: FakeServer) -> None:
     """Check that blanks are not doubled, and that the best continuation is first."""
     server.texts = ["far away over th", "at last to the isl", "nowhere "]
     server.score_of = lambda prompt: -1.0 if "at last to the and" in prompt else -3.0
@@ -432,7 +430,7 @@ def test_a_token_is_asked_for(page: Any, server: FakeServer) -> None:
 
 
 def past(page: Any) -> list[str]:
-    """What is offered of the earlier texts of the draft, without its times."""
+    """Return the offered earlier texts of the draft, without their times."""
     page.get_by_role("button", name="Menu", exact=True).click()
     page.get_by_role("button", name="Earlier texts").click()
     texts: list[str] = page.locator("#not-taken button").all_inner_texts()

@@ -39,7 +39,7 @@ PAGE = help_page.read_page("train")
 CHOICES = ", ".join(PAGE.groups["model"])
 DIGITS = "9" * 5000
 
-# files of a user's own, below the folder of --config-dir
+# files of a user, below the folder of --config-dir
 STEP_LR = "{_target_: torch.optim.lr_scheduler.StepLR, _partial_: true, step_size: 10}"
 OWN = {
     "optimizer/mine.yaml": "{_target_: torch.optim.SGD, _partial_: true, lr: 0.1}",
@@ -96,7 +96,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     "preprocess input_txt=a --config-dir=.": {"input_txt": "a"},
     "preprocess 'input_txt=[a'": {"input_txt": "[a"},
     "convert input=a output=b.safetensors hydra.verbose=false": {"input": "a"},
-    # with files of one's own
+    # with files of a user
     f"train {MINE} optimizer=mine callbacks=mine schedule=mine data=mine": {
         "optimizer": {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1},
         "callbacks.c": {"_target_": "own_parts.Counter", "every": 2},
@@ -383,7 +383,9 @@ HIDDEN.__context__ = Interrupted("terminated", 15)
         (MemoryError(), 1, "there is too little memory"),
     ],
 )
-def test_how_a_command_ends(error: BaseException, code: int, line: str, door: Any) -> None:
+def test_an_exception_ends_a_command_with_its_code_and_line(
+    error: BaseException, code: int, line: str, door: Any
+) -> None:
     def fail(options: Any) -> None:
         raise error
 
@@ -480,7 +482,7 @@ def test_a_command(command: str, door: Any) -> None:
     assert all(f"charrnn {command} " in example for example in page.examples)
     composed = flat(yaml.safe_load(door(command, "--cfg", "job").out))
     shown = {n: v for n, v in defaults_of(page.options).items() if not n.startswith("hydra.")}
-    # what refers to another option of the page needs no line of its own
+    # an option that refers to another one of the page needs no line
     composed = {n: v for n, v in composed.items() if n in shown or not is_reference(v)}
     assert_same(shown, {n: v for n, v in composed.items() if n.rpartition(".")[2][0] != "_"})
     # printed
@@ -519,7 +521,7 @@ YAML = dict.fromkeys(
 def test_reading_lines_agrees_with_a_yaml_parser(path: Path) -> None:
     parsed = yaml.safe_load(path.read_text())
     parsed.pop("defaults", None)
-    # what a sweep goes through is no option
+    # the values of a sweep are no option
     expected = {n: v for n, v in flat(parsed).items() if not n.startswith("hydra.sweeper.params.")}
     assert defaults_of(help_page._read(path)[2]) == expected
 

@@ -85,7 +85,7 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
 
 @pytest.mark.slow
 def test_joblibs_workers_end_with_the_command(workplace: Path) -> None:
-    """Kill the command: no worker stays, and its jobs continue where they were saved."""
+    """Check that a kill leaves no worker, and that the jobs continue where they were saved."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     words = ["hydra/launcher=joblib", "seed=1,2", "hydra.launcher.n_jobs=2"]
     words += ["trainer.max_steps=100000", "trainer.max_epochs=null", "validate_every=50000"]

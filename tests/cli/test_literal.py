@@ -100,7 +100,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("line", VALUES)
-def test_what_is_in_hydras_grammar(
+def test_quoted_values_and_lists_are_in_hydras_grammar(
     line: str, door: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.setenv("LR", "0.25")

@@ -32,7 +32,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_it_is_a_command_like_any_other(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_command_of_another_package_is_like_any_other(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["greet", "name=What's (this)?"]) == 0
     assert capfd.readouterr() == ("Good day, What's (this)?!\n", "")
     assert main(["greet", "-m", "name='a','b'"]) == 0
@@ -52,7 +52,7 @@ def test_it_is_a_command_like_any_other(capfd: pytest.CaptureFixture[str]) -> No
         ("other", 1, "charrnn: other: greeting:Options cannot be imported ("),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(
+def test_faults_of_another_package_are_named_in_a_line(
     words: str, code: int, line: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words.split()) == code

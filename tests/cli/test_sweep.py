@@ -134,7 +134,7 @@ def test_a_refused_run_removes_only_its_folders(door: Any, tmp_path: Path) -> No
     assert [*(tmp_path / "outputs").iterdir()] == []
 
 
-def test_each_begins_with_the_model_that_was_the_latest(door: Any, tmp_path: Path) -> None:
+def test_all_jobs_start_from_the_same_latest_model(door: Any, tmp_path: Path) -> None:
     (tmp_path / "outputs").mkdir()
     latest = tmp_path / "outputs" / "latest"
     latest.symlink_to(tmp_path / "first")

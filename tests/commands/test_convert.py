@@ -9,7 +9,9 @@ from charrnn.model import load
 from tests.small_runs import Capture
 
 
-def test_it_writes_a_model_file_and_says_so(path: Path, tmp_path: Path, capfd: Capture) -> None:
+def test_convert_writes_a_model_file_and_says_so(
+    path: Path, tmp_path: Path, capfd: Capture
+) -> None:
     output = tmp_path / "new" / "other.safetensors"
     assert main(["convert", str(path), f"output={output}"]) == 0
     assert output.read_bytes() == path.read_bytes()

@@ -167,7 +167,7 @@ def test_by_line(model_and_text: Path, capfd: Capture) -> None:
     assert [line.split(maxsplit=2)[2] for line in lines] == [line["text"] for line in found]
 
 
-def test_what_the_model_does_not_know(model_and_text: Path, capfd: Capture) -> None:
+def test_evaluate_treats_unknown_characters_as_told(model_and_text: Path, capfd: Capture) -> None:
     Path("odd.txt").write_text("To é be,\nü\n", encoding="utf-8")
     found = evaluate(capfd, *ODD, "unknown=skip", "by=character")
     rest = charrnn.load(model_and_text).losses("To  be,\n\n") / np.log(2)

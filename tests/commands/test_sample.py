@@ -31,7 +31,7 @@ def run(path: Path, **given: Any) -> None:
     sample.run(schema(**{**values, "checkpoint": str(path), "length": 100, "seed": 1, **given}))
 
 
-def test_it_prints_the_start_and_the_new_text(
+def test_sample_prints_the_start_and_the_new_text(
     path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     run(path, start_text="Hm: ", temperature=0.7)

@@ -37,7 +37,7 @@ def read_text(table, ids):
 @pytest.mark.parametrize("name", TEXTS)
 def test_as_defined(name, context):
     text = TEXTS[name]
-    size = int(text.max()) + 2  # one character never comes
+    size = int(text.max()) + 2  # one character never occurs
     made = count_passages(text, size, context)
     table = CountTable.from_arrays(size, made.context, made.to_arrays())
     read = RNG.integers(0, size, (2, 30))

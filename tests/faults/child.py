@@ -76,7 +76,7 @@ def limit_files(size: int) -> None:
 
 @dataclass
 class Fault:
-    """Something is done when the process comes to a point of a phase for the n-th time."""
+    """An action when the process reaches a point of a phase for the n-th time."""
 
     phase: str
     point: str
@@ -96,9 +96,9 @@ def run(
     env: dict[str, str] | None = None,
     seconds: float = DEADLINE,
 ) -> int:
-    """Run `charrnn WORDS` in a process that stands in `folder` and speaks to log.txt, to its end.
+    """Run `charrnn WORDS` in a process in `folder`, which writes to log.txt, to its end.
 
-    It is killed after so many seconds. Returns the exit code, negative for a signal.
+    It is killed after this many seconds. Returns the exit code, negative for a signal.
 
     Raises:
         Failed: it did not end with `code` (None: any).

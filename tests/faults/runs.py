@@ -68,7 +68,7 @@ def _curves(folder: Path) -> dict[str, list[tuple[int, bytes]]]:
     points = {
         tag: [(e.step, e.tensor_proto.SerializeToString()) for e in accumulator.Tensors(tag)]
         for tag in accumulator.Tags()["tensors"]
-        # each start tells its own
+        # each start reports its values
         if not tag.startswith(("_hparams_", "hparams/", "config", "custom_scalars", SPEED))
     }
     return {tag: list(dict.fromkeys(p)) if tag == "epoch" else p for tag, p in points.items()}

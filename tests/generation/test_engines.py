@@ -1,4 +1,4 @@
-"""How the engines behave: refusals, weights too large, threads, and what they leave alone."""
+"""How the engines behave: refusals, weights too large, threads, and what they do not change."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def test_a_text_goes_on_from_the_primer_and_the_start() -> None:
     )
     how = {"seed": 1, "num_samples": 3}
     assert ensemble.generate(80, **how) == without.generate(80, PRIMER, **how)
-    # what is scored begins at the zero state
+    # scoring starts at the zero state
     assert np.array_equal(primed.logits("Hm"), plain.logits("Hm"))
 
 

@@ -28,8 +28,8 @@ Content = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def last(cached_run: Callable[..., Path]) -> Path:
-    run = cached_run("trainer.max_steps=14", "callbacks.samples.length=0", "logger=none")
+def last(run_cache: Callable[..., Path]) -> Path:
+    run = run_cache("trainer.max_steps=14", "callbacks.samples.length=0", "logger=none")
     return run / "checkpoints" / "last.ckpt"
 
 
@@ -189,7 +189,7 @@ def test_files_of_other_programs_are_refused(path: Path, content: Content) -> No
             archive.writestr(name, record)
     assert "compressed" in read_refusal(path)
     with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # zipfile's own, of the double name
+        warnings.simplefilter("ignore")  # that of zipfile about the double name
         for name, record in [*records.items(), *records.items()]:
             archive.writestr(name, record)
     assert "twice" in read_refusal(path)

@@ -66,7 +66,7 @@ def test_a_share_is_dropped_at_every_place_and_the_rest_scaled_up(share: float) 
     is_zero = (values == 0).double()
     wide = 4 * (share * (1 - share) / rows) ** 0.5 + 2**-16
     assert ((is_zero.mean(0) - share).abs() < wide).all()
-    if 0.01 < share < 0.99:  # no place goes by another
+    if 0.01 < share < 0.99:  # no place depends on another
         apart = torch.corrcoef(is_zero.T) - torch.eye(places)
         assert (apart.abs() < 4 / rows**0.5).all()
 

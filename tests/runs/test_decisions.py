@@ -75,7 +75,7 @@ def test_a_text_has_a_usual_network_and_validations_that_cost_little(characters:
     assert count <= 15
 
 
-def test_what_is_given_stays() -> None:
+def test_decisions_keep_given_values() -> None:
     given = {
         "data__batch_size": 20, "model__hidden_size": 100, "model__dropout": 0.1,
         "trainer__max_epochs": 2, "checkpoint_every": 7,

@@ -69,7 +69,7 @@ def test_a_choice_leaves_the_settings_of_a_gpu_alone(monkeypatch: pytest.MonkeyP
         (100, {"kind": "rnn"}, ("bf16-mixed", 2)),
     ],
 )
-def test_what_is_small_is_left_on_one_thread_in_float32(
+def test_small_networks_train_on_one_thread_in_float32(
     batch_size: int, model: dict[str, Any], expected: tuple[str, int]
 ) -> None:
     assert chosen(batch_size, **model) == expected
@@ -112,7 +112,7 @@ def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch)
 def test_processes_that_charrnn_starts_divide_the_threads(
     monkeypatch: pytest.MonkeyPatch, launcher: str, threads: int
 ) -> None:
-    """Check that jobs of a launcher have their own number."""
+    """Check that each job of a launcher has its number."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
     world = World(launcher, 0, 0, 2, 2) if launcher else World()
     resolved = decide_run(192, world=world, devices=2)
@@ -141,7 +141,7 @@ def test_a_launchers_processes_are_the_devices() -> None:
         ({"world": FOUR, "devices": 4}, "give trainer.devices=2 trainer.num_nodes=2"),
     ],
 )
-def test_what_this_machine_lacks(
+def test_a_device_that_this_machine_lacks_is_refused(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], line: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

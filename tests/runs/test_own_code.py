@@ -1,4 +1,4 @@
-"""Code of one's own on the command line: a model, a schedule, a callback, and their faults."""
+"""A user's code on the command line: a model, a schedule, a callback, and their faults."""
 
 from __future__ import annotations
 
@@ -140,13 +140,13 @@ def added(callback: str) -> str:
 
 
 REFUSED = {
-    # the options of one's own model are held to what they always are
+    # the options of a user's model are checked as always
     "model._target_=own_code.Model model.hidden_size=many": "model.hidden_size=many",
     "model._target_=lightning.LightningModule": "must make a charrnn.LanguageModel",
     "data._target_=own_code.Data": "must make a charrnn.TextDataModule, or derive from it",
     "+callbacks.x._target_=builtins.dict": "callbacks.x._target_=builtins.dict: must make a ",
     "+logger.x._target_=builtins.dict": "logger.x._target_=builtins.dict: must make a ",
-    # what Lightning says of its own arguments
+    # what Lightning says of its arguments
     "trainer.check_val_every_n_epoch=1 trainer.val_check_interval=500": "trainer: `val_check_int",
     # what no resume could repeat
     added("LearningRateFinder"): "callbacks: LearningRateFinder does not resume",
@@ -164,7 +164,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_what_does_not_fit_is_refused_in_a_line(words: str, capfd: Capture) -> None:
+def test_a_users_class_that_does_not_fit_is_refused_in_a_line(words: str, capfd: Capture) -> None:
     capfd.readouterr()
     assert main(["train", *SMALL, *OWN, "trainer.max_steps=20", *words.split()]) == 2
     out, err = capfd.readouterr()

@@ -35,7 +35,7 @@ def in_checkpoint(run: Path, name: str = "last.ckpt") -> Any:
 
 
 def test_a_record_keeps_only_the_interpolations_of_conf(
-    cached_run: Train, train: Train, monkeypatch: pytest.MonkeyPatch
+    run_cache: Train, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RATE", "0.25")
     rate, place = "optimizer.lr=${oc.env:RATE}", "+vars.note=${hydra:runtime.output_dir}/x"

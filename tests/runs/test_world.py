@@ -51,7 +51,7 @@ ONE_TASK = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1", "SLURM_PRO
         (FOUR_TASKS, World("srun", 3, 1, 4, 2)),
     ],
 )
-def test_where_a_process_stands(
+def test_the_environment_tells_the_rank_of_a_process(
     environment: Any, variables: dict[str, str], expected: World
 ) -> None:
     environment(variables)
@@ -59,7 +59,7 @@ def test_where_a_process_stands(
     assert expected.nodes == (1 if expected is SINGLE_PROCESS else 2)
 
 
-def test_what_torch_is_told(environment: Any) -> None:
+def test_torch_gets_the_ranks_of_srun(environment: Any) -> None:
     environment({**dict.fromkeys(EIGHT, ""), "GROUP_RANK": ""})
     environment(World("srun", 5, 1, 8, 4).to_environment())
     assert detect_world() == World("torchrun", 5, 1, 8, 4)

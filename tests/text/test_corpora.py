@@ -1,4 +1,4 @@
-"""Texts by a name: fetched once, from a server of this test's own, or refused in a line."""
+"""Texts by a name: fetched once, from a server of this test, or refused in a line."""
 
 from __future__ import annotations
 

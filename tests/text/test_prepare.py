@@ -1,4 +1,4 @@
-"""A text is preprocessed when there is need, once, and never over somebody's work."""
+"""A text is preprocessed when there is need, once, and never over files of others."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., s
 @settings(max_examples=40)
 @given(TEXTS, st.sampled_from(FRACTIONS), st.sampled_from([1, 3, 7, 1 << 15]))
 def test_ids_are_those_of_torch_rnn(text: str, fractions: tuple[float, float], piece: int) -> None:
-    # a mark that begins a file in UTF-8 is not part of its text
+    # a mark at the start of a file in UTF-8 is not part of its text
     data = text.encode("utf-8-sig" if text[0] == "\ufeff" else "utf-8")
     with tempfile.TemporaryDirectory() as folder:
         made = from_stdin(data, folder, piece, *fractions)

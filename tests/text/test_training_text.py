@@ -1,4 +1,4 @@
-"""The training text of a model: where it is found, and what stands in it, by plain definitions."""
+"""The training text of a model: its place and its content, by plain definitions."""
 
 from __future__ import annotations
 

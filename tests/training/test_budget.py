@@ -78,9 +78,9 @@ def test_a_resume_goes_by_the_record_and_what_is_given_stays(train: Train, slow:
 
 
 def test_a_sweep_over_budgets_on_top_of_a_model(
-    cached_run: Train, workplace: Path, slow: list[Any]
+    run_cache: Train, workplace: Path, slow: list[Any]
 ) -> None:
-    base = cached_run("model=gru", "trainer.max_steps=3")
+    base = run_cache("model=gru", "trainer.max_steps=3")
     words = ["-m", "budget=1s,2s", *TEXT, f"init_from={base}", "hydra.sweep.dir=sweep"]
     assert main(["train", *words]) == 0
     configs = [read_record(workplace / "sweep" / name) for name in ("0_budget=1s", "1_budget=2s")]

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, and the files of its best model."""
+"""From which checkpoint a run continues, and the files of its best model."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_counted_weighed_kept_and_used(train: Train, words: Path, capfd: Capture
     by_line = evaluate(capfd, f"checkpoint={run}", "counts=only", "by=line")
     assert by_line["loss"] == pytest.approx(alone["loss"], abs=1e-5)
 
-    # by the definition: the counts of the training split, mixed with the network's own logits
+    # by the definition: the counts of the training split, mixed with the network's logits
     trained = model_file.load(run / "model.safetensors")
     table, _, by_definition = read_counts(run)
     np.testing.assert_equal(table, by_definition)

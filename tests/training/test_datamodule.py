@@ -44,7 +44,7 @@ def test_windows_are_those_of_the_streams(
     monkeypatch.setattr(datamodule, "BLOCK_IDS", copied)
     pair = {"input_h5": str(tmp_path / "x.h5"), "input_json": str(tmp_path / "x.json")}
     data = TextDataModule(**pair, batch_size=N, seq_length=T, shuffle=True, seed=5)
-    # a resume in the middle of an epoch begins where Lightning's own count stands
+    # a resume in the middle of an epoch starts at Lightning's count
     seen, saved = Seen(), tmp_path / "part.ckpt"
     trainer(SaveAt(first, saved), max_steps=first, limit_val_batches=0).fit(Seen(), data)
     trainer(max_epochs=3, limit_val_batches=0).fit(seen, data, ckpt_path=saved)

@@ -94,10 +94,10 @@ def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
 
 
 def test_from_a_model_with_other_characters(
-    train: Train, cached_run: Train, workplace: Path
+    train: Train, run_cache: Train, workplace: Path
 ) -> None:
     """Check that new characters start from the seed, and that a resume does not need the model."""
-    base = Path(shutil.copytree(cached_run("trainer.max_steps=5"), workplace / "base"))
+    base = Path(shutil.copytree(run_cache("trainer.max_steps=5"), workplace / "base"))
     text = (workplace / "corpus.txt").read_text("utf-8").replace("Zoë", "Jürgen")
     (workplace / "corpus.txt").write_text(text, encoding="utf-8")
     overrides = [f"init_from={base}", "model.dropout=0.25", "schedule=cosine"]

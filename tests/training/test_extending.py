@@ -1,4 +1,4 @@
-"""LanguageModel and TextDataModule as users of Lightning extend them, in a script of their own."""
+"""LanguageModel and TextDataModule as users of Lightning extend them, in a script."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_a_parametrized_weight_is_exported_as_what_it_computes(
 
 
 class OwnLoss(LanguageModel):
-    """A loss of its own, a hyperparameter, and a parameter beside the network."""
+    """A user's loss, a hyperparameter, and a parameter beside the network."""
 
     def __init__(self, vocabulary: Any, factor: float, what: object = None, **options: Any) -> None:
         super().__init__(vocabulary, **options)

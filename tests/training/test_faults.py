@@ -1,4 +1,4 @@
-"""Runs that are killed or stopped, or whose disk or terminal goes, and that then go on.
+"""Runs that are killed or stopped, or that lose their disk or terminal, and then continue.
 
 `make faults` is the long form. CI runs as root, for whom no mode bits make anything unwritable:
 limits on a file's size, small file systems in memory, files in the place of folders and read-only
@@ -74,7 +74,7 @@ LEADER: list[int] = []  # of the terminal, in the process that has one
 
 
 def on_a_terminal() -> None:
-    """Give this process a terminal of its own, of which it holds the other end as well."""
+    """Give this process a new terminal, of which it holds the other end as well."""
     leader, follower = pty.openpty()
     os.setsid()
     fcntl.ioctl(follower, termios.TIOCSCTTY, 0)
@@ -148,7 +148,7 @@ CASES: dict[str, list[Event]] = {
     "signals, a full disk, terminals": [
         ([sent(signal.SIGTERM, "start", "record")], 143, BEFORE, None),
         ([sent_while_scoring(signal.SIGTERM, 1)], 143, "1 step, 0 s, will be repeated", {6}),
-        # one that comes in the last write of a step is seen after the next one
+        # one in the last write of a step is seen after the next step
         ([sent(signal.SIGTERM, "checkpoint", "half", 2)], 143, "stopped after step 8", {8}),
         ([sent(signal.SIGTERM, "step", "forward")], 143, STOPPED, {9}),
         (
@@ -201,7 +201,7 @@ SLOW: dict[str, list[Event]] = {
     ],
     # TensorBoard's file has no name there
     "no room for curves": [([fills(700, "step", "backward", 10)], 1, "/run: .*" + FULL, {7})],
-    # TensorBoard, whose file would be too large first, writes from a thread of its own
+    # TensorBoard, whose file would be too large first, writes in another thread
     "no room for metrics or a sample, logger=csv": [
         ([fills(100, "step", "backward", 10)], 1, "run/metrics.csv.*" + FULL, {7}),
         ([fills(10, "sample", "begin", 1)], 1, "run/samples/step-0000014.txt.*" + FULL, {13}),

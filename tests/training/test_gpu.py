@@ -1,4 +1,4 @@
-"""Training on a CUDA GPU: what is kept there, what it computes, and how exactly it goes on.
+"""Training on a CUDA GPU: what is kept there, what it computes, and how exactly it resumes.
 
 Everything here is skipped on a machine without one.
 """
@@ -31,9 +31,9 @@ def losses(run: Path) -> list[float]:
 
 
 @pytest.fixture
-def gpu_run(cached_run: Train) -> Path:
+def gpu_run(run_cache: Train) -> Path:
     """Train a run on the GPU, which no test changes."""
-    return cached_run(*GPU, STEPS, "callbacks.checkpoints.keep_every=20", "print_every=1")
+    return run_cache(*GPU, STEPS, "callbacks.checkpoints.keep_every=20", "print_every=1")
 
 
 def test_the_gpu_is_taken_without_a_flag(train: Train, capfd: Capture) -> None:
@@ -51,19 +51,19 @@ def test_the_gpu_is_taken_without_a_flag(train: Train, capfd: Capture) -> None:
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
-def test_float32_is_the_cpus(cached_run: Train, kind: str) -> None:
+def test_float32_is_the_cpus(run_cache: Train, kind: str) -> None:
     wanted = (STEPS, "print_every=1", f"model={kind}", "data.shuffle=true")
-    on_cpu, on_gpu = cached_run(*wanted), cached_run(*GPU, *wanted)
+    on_cpu, on_gpu = run_cache(*wanted), run_cache(*GPU, *wanted)
     assert losses(on_gpu) == pytest.approx(losses(on_cpu), abs=1e-3)
     assert losses(on_gpu)[0] == pytest.approx(losses(on_cpu)[0], abs=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "32-true"])
-def test_half_precision_learns_as_well(cached_run: Train, gpu_run: Path, precision: str) -> None:
+def test_half_precision_learns_as_well(run_cache: Train, gpu_run: Path, precision: str) -> None:
     tf32 = ("tf32=true",) if precision == "32-true" else ()
     if precision == "bf16-mixed" and not can_train_in_bf16("lstm", "cuda"):
         pytest.skip("torch has no bf16 for this GPU")
-    half = cached_run(*GPU, STEPS, f"trainer.precision={precision}", *tf32)
+    half = run_cache(*GPU, STEPS, f"trainer.precision={precision}", *tf32)
     # a GradScaler's first steps may be skipped ones, until its scale fits
     assert losses(half)[-1] == pytest.approx(losses(gpu_run)[-1], abs=0.3)
     assert losses(half)[-1] < losses(half)[0] - 0.1
@@ -127,9 +127,9 @@ def test_a_seed_gives_the_text_of_the_cpu(gpu_run: Path, counts: str) -> None:
 
 
 def test_a_run_may_move_between_gpu_and_cpu(
-    train: Train, cached_run: Train, gpu_run: Path, workplace: Path
+    train: Train, run_cache: Train, gpu_run: Path, workplace: Path
 ) -> None:
-    whole = cached_run(STEPS, "callbacks.checkpoints.keep_every=20", "print_every=1")
+    whole = run_cache(STEPS, "callbacks.checkpoints.keep_every=20", "print_every=1")
     for run, there in ((whole, "gpu"), (gpu_run, "cpu")):
         point = run / "checkpoints" / "step-20.ckpt"
         words = [f"resume={point}", f"trainer.accelerator={there}", f"hydra.run.dir=to-{there}"]
@@ -152,8 +152,8 @@ def test_more_than_the_memory_is_one_line(train: Train, capfd: Capture) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there are no two GPUs here")
-def test_two_gpus_train_as_one_does_and_resume_exactly(train: Train, cached_run: Train) -> None:
-    one = cached_run(*GPU, STEPS, "print_every=1")
+def test_two_gpus_train_as_one_does_and_resume_exactly(train: Train, run_cache: Train) -> None:
+    one = run_cache(*GPU, STEPS, "print_every=1")
     two = train(*GPU, STEPS, "print_every=1", "trainer.devices=2", small=False, folder="two")
     assert losses(two) == pytest.approx(losses(one), abs=1e-4)
     parts = train(*GPU, "trainer.devices=2", "trainer.max_steps=9", small=False, folder="parts")

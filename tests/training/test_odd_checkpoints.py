@@ -31,7 +31,7 @@ def doubling() -> list[Any]:
     return value
 
 
-# where something odd stands, and what: the first is always tried
+# the place of an odd value, and the value: the first is always tried
 ODD: list[tuple[tuple[Any, ...], list[Any]]] = [
     (("global_step",), [None, -1, 2**70, True]),
     (("loops",), [None, {}]),

@@ -1,4 +1,4 @@
-"""charrnn's optimizers and schedules beside torch's own, and the definitions of both."""
+"""charrnn's optimizers and schedules beside torch's, and the definitions of both."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_from_training_to_sampling(
         assert main([command, "checkpoint=part", "output=page.html"]) == 2
         assert "leaky" in capfd.readouterr().err
         assert not Path("page.html").exists()
-    # the weights of one, in a run of their own
+    # the weights of one, in a separate run
     train(*words, "init_from=part", "trainer.max_steps=1", folder="tuned")
 
     monkeypatch.setattr(cells, "_registered", {})

@@ -177,7 +177,7 @@ class Slow(Callback):
 def test_a_signal_in_the_last_validation_stops_all(
     train: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch, victim: int
 ) -> None:
-    """Rank 0 has scored its part and waits for rank 1. The resume begins with the validation."""
+    """Kill rank 0 when it waits for rank 1. The resume starts with the validation."""
     wanted = [f"+callbacks.slow._target_={__name__}.Slow"]
     wanted += ["model.dropout=0.25", "trainer.max_steps=30"]
     whole = train(*wanted, "trainer.devices=2", folder="whole")
@@ -289,9 +289,9 @@ def torchrun(*words: str) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-def test_torchrun_on_two_machines(cached_run: Train, workplace: Path) -> None:
+def test_torchrun_on_two_machines(run_cache: Train, workplace: Path) -> None:
     """Start two torchruns, which meet over the loopback device."""
-    one = cached_run("trainer.max_steps=30")
+    one = run_cache("trainer.max_steps=30")
     where = ["--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1",
              f"--master-port={20000 + os.getpid() % 10000}"]  # fmt: skip
     words = ["train", *SMALL_DDP, "trainer.devices=1", "trainer.num_nodes=2"]
@@ -306,7 +306,7 @@ def test_torchrun_on_two_machines(cached_run: Train, workplace: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0], said
     assert [out for out, _ in said] == ["", ""]
     assert "".join(err for _, err in said).count("best validation loss") == 1
-    # both of them found the folder that the first had made
+    # both use the folder that the first had made
     (run,) = (p.parent for p in workplace.glob("outputs/train/*/*/checkpoints"))
     assert_near(column(one, "train/loss"), column(run, "train/loss"))
 

@@ -71,9 +71,9 @@ def test_without_a_text_the_first_line_says_so(
 
 @pytest.mark.parametrize("averages", [(), ("callbacks=ema", "callbacks.ema.decay=0.5")])
 def test_the_best_validation_is_that_of_the_exported_model(
-    cached_run: Train, averages: tuple[str, ...]
+    run_cache: Train, averages: tuple[str, ...]
 ) -> None:
-    run = cached_run("trainer.max_steps=23", *averages)
+    run = run_cache("trainer.max_steps=23", *averages)
     best = min((float(r["val/loss"]), int(r["step"])) for r in metrics(run) if r["val/loss"])
     facts = model_file.load(run / "model.safetensors").facts
     assert (facts["val_loss"], facts["step"]) == best
@@ -142,13 +142,13 @@ def test_early_stopping(train: Train, capfd: Capture) -> None:
 # -- from a model ------------------------------------------------------------------------
 
 
-def test_init_from_with_other_characters(train: Train, cached_run: Train, workplace: Path) -> None:
+def test_init_from_with_other_characters(train: Train, run_cache: Train, workplace: Path) -> None:
     """Check that rows of known characters are the model's, and that those of new ones are drawn."""
-    base = cached_run("trainer.max_steps=5")
+    base = run_cache("trainer.max_steps=5")
     text = (workplace / "corpus.txt").read_text("utf-8")[::-1]
     text = text.replace("Z", "ß").replace("was", "ßas").replace("tac", "taK")
     (workplace / "corpus.txt").write_text(text, encoding="utf-8")
-    # so small a rate that the weights are those that it begins with
+    # so small a rate that the weights stay those of the start
     few = ("trainer.max_steps=1", "optimizer.lr=1e-12", "validate_every=0")
     tuned = train(*few, f"init_from={base}/checkpoints/last.ckpt", folder="tuned")
     fresh = train(*few, folder="fresh")
@@ -170,9 +170,9 @@ def test_init_from_with_other_characters(train: Train, cached_run: Train, workpl
 
 
 def test_a_run_refuses_what_it_cannot_train(
-    train: Train, cached_run: Train, workplace: Path, capfd: Capture
+    train: Train, run_cache: Train, workplace: Path, capfd: Capture
 ) -> None:
-    base = cached_run("trainer.max_steps=5")
+    base = run_cache("trainer.max_steps=5")
     for words, line in (
         (["model.batchnorm=true", "data.batch_size=1", "data.seq_length=1"], "model.batchnorm"),
         ([f"init_from={base}", "model.hidden_size=17"], "model.hidden_size=17"),

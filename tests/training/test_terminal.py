@@ -20,7 +20,7 @@ COLUMNS = 80
 
 
 def on_a_terminal(train: Train, *words: str) -> tuple[Path, str]:
-    """Return the run of `train`, and all that it wrote to a terminal of so many columns."""
+    """Return the run of `train`, and its output on a terminal of this many columns."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
     written: list[bytes] = []
@@ -54,7 +54,7 @@ def test_a_bar_each_validation_and_a_sample_now_and_then(train: Train) -> None:
     assert any("k/s" in line for line in bars)
     assert all(bar.fullmatch(line.strip()) and len(line) < COLUMNS for line in bars), bars
 
-    # what the bar left on a line is wiped before another stands there
+    # the rest of the bar on a line is wiped before another is written there
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in output.split("\n")]
     losses = column(run, "val/loss")
     best = min(losses, key=losses.__getitem__)

@@ -140,7 +140,7 @@ def test_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_train_resume_and_look_for_copies(capfd: Capture) -> None:
-    """The name says nothing; what is recorded is the document."""
+    """Check that the name does not matter, and that the document is recorded."""
     pytest.importorskip("pydivsufsort")
     Path("my.docx").write_bytes(make("docx", PROSE * 50))
     Path("other.dat").write_bytes(make("odt", PROSE * 20))

@@ -1,4 +1,4 @@
-"""Text that does not copy, from models whose own text is the training text."""
+"""Text that does not copy, from models that have learned their training text by heart."""
 
 from __future__ import annotations
 
@@ -102,6 +102,6 @@ def test_novel_ends_if_the_model_has_no_other_choice() -> None:
     training = plain(model, options)
     with pytest.raises(RunError, match=r"^novel=10: after [0-9]+ characters, every try copied"):
         texts(model, options, training, 10)
-    # but what comes before is whole where the text ends there
+    # but the text before is complete if it ends there
     until = training[8]
     assert texts(model, replace(options, until=until), training, 10) == [training.split(until)[0]]

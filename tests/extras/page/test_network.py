@@ -102,7 +102,7 @@ def test_the_same_seed_gives_the_same_text(kind: str) -> None:
         assert text == generate_in_python(model, {})[0], stack
 
 
-def test_however_it_is_chosen_and_every_sample_of_a_seed() -> None:
+def test_the_page_samples_like_python_for_every_parameter() -> None:
     model = replace(make_model(), facts={"primer": "To be,\nor not to be.\n"})
     assert generate(model, *HOW) == generate_in_python(model, *HOW)
     script = "return [0, 1, 2].map((sample) => sampler.generate({ length: 200, seed: 5, sample }));"
@@ -130,7 +130,7 @@ def test_a_vocabulary_of_any_characters(vocabulary: Vocabulary) -> None:
     assert generate(model, *limits) == generate_in_python(model, *limits)
 
 
-def test_what_is_out_of_its_range_or_unknown_is_refused() -> None:
+def test_the_page_refuses_unknown_parameters_and_ranges() -> None:
     found = with_sampler(
         make_model(),
         f"""return {json.dumps([asked for asked, _ in REFUSED])}.map((asked) => {{

@@ -1,4 +1,4 @@
-"""report.html: made of a run's files alone, whatever they hold."""
+"""report.html: made of a run's files, whatever they contain."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def _faulty() -> Model:
     """Make a model that has no numbers for the character after a $."""
     trained = make_model(num_layers=1)
     weights = {name: np.array(weight) for name, weight in trained.weights.items()}
-    # eight units that are 0 until a $ comes, and then too large for the decoder
+    # eight units that are 0 until a $, and then too large for the decoder
     weights["embedding.weight"][:, 0] = np.eye(65)[trained.vocabulary.encode("$")[0]]
     units = slice(48, 56)  # of the cell's new values
     for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):

@@ -44,7 +44,7 @@ def require_own_texts(http: Any, **how: Any) -> None:
             assert texts == write_alone(asked, **how)
 
 
-def test_whatever_comes_together_each_gets_its_own_text(http: Any) -> None:
+def test_every_request_of_a_batch_gets_its_text(http: Any) -> None:
     require_own_texts(http, engine="numpy")
 
 

@@ -120,7 +120,7 @@ def test_clients_that_leave_leave_nothing_in_the_log(server: Server) -> None:
             with server.connect(data) as connection:
                 if attempt == 0:
                     connection.shutdown(socket.SHUT_WR)
-                # a reset, which comes while an answer is on its way
+                # a reset while an answer is being sent
                 reset = struct.pack("ii", 1, 0)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
     with server.connect(request_of({"prompt": "A", "max_tokens": 1})) as connection:

@@ -170,7 +170,7 @@ def test_mistakes_are_told_as_openai_tells_them(
         assert "did you mean temperature?" in error.value.message
 
 
-def test_what_asks_for_nothing_is_accepted(client: openai.OpenAI) -> None:
+def test_fields_without_effect_are_accepted(client: openai.OpenAI) -> None:
     import openai
 
     harmless = {
@@ -209,7 +209,7 @@ few = settings(
 
 @few
 @given(BODIES, TYPES)
-def test_whatever_is_posted(server: Server, http: Any, body: str, kind: str) -> None:
+def test_any_body_gets_an_answer(server: Server, http: Any, body: str, kind: str) -> None:
     headers = {"content-type": kind}
     answer = http.post("/v1/completions", content=body.encode(), headers=headers)
     assert answer.status_code in (200, 400, 404)

@@ -1,4 +1,4 @@
-"""Test the queue of the server: what it refuses, what it divides into blocks, who comes first."""
+"""Test the queue of the server: what it refuses, what it divides into blocks, who is first."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def read_refusal(capfd: pytest.CaptureFixture[str], *words: str) -> str:
     return err.removeprefix("charrnn serve: ")
 
 
-def test_what_cannot_be_served_is_told_in_one_line(
+def test_serve_refuses_wrong_options_in_one_line(
     path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for words, what in {
@@ -55,7 +55,7 @@ def test_what_cannot_be_served_is_told_in_one_line(
         assert read_refusal(capfd, f"checkpoint={path}", f"host={host}").startswith("host=")
 
 
-def test_what_is_not_installed_is_named(
+def test_serve_names_a_missing_package(
     path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "fastapi_offline", None)
@@ -134,7 +134,7 @@ def test_the_page_loads_nothing_from_elsewhere(http: Any) -> None:
         assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
-def test_what_is_copied_is_told_in_characters(http: Any) -> None:
+def test_copies_are_ranges_of_characters(http: Any) -> None:
     pytest.importorskip("pydivsufsort")
     for model in ("main", "bytes"):
         text = "😀é It was a dark and stormy; the rain, torrents. Café 😀 au lait?"
@@ -150,7 +150,7 @@ def test_what_is_copied_is_told_in_characters(http: Any) -> None:
     assert http.post("/v1/copied", json={"text": ""}).json() == {"ranges": []}
 
 
-# Servers of their own
+# Separate servers
 
 
 def test_a_slow_start_and_a_stuck_thread(models: Path, capfd: pytest.CaptureFixture[str]) -> None:

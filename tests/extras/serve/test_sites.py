@@ -35,7 +35,7 @@ def read_admitted_site(headers: Any) -> str | None:
     return found
 
 
-def test_it_answers_under_no_name_that_others_could_have(http: Any) -> None:
+def test_the_server_answers_only_under_its_names(http: Any) -> None:
     port = http.base_url.port
     for host in (f"localhost:{port}", "LOCALHOST", "127.0.0.1", f"127.0.0.1:{port}", "[::1]:1"):
         assert http.get("/health", headers={"Host": host}).status_code == 200
@@ -49,7 +49,7 @@ def test_it_answers_under_no_name_that_others_could_have(http: Any) -> None:
             assert http.post(path, json=body, headers={"Host": host}).status_code == 400
 
 
-def test_what_another_site_may_send_without_asking_is_refused(http: Any) -> None:
+def test_requests_that_need_no_preflight_are_refused(http: Any) -> None:
     for path, body in ROUTES.items():
         for kind in ("text/plain", "text/plain; application/json", "multipart/form-data", None):
             headers = {} if kind is None else {"Content-Type": kind}

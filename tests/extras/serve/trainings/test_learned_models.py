@@ -103,7 +103,7 @@ def test_learned_models_write_for_those_who_may(
         assert len(server.lines) == 1, server.lines
         anna.close()
         ben.close()
-    # A new server does not offer a learned model as its own, but to its owner.
+    # A new server offers a learned model only to its owner.
     with serving(*OPTIONS) as server, httpx.Client(base_url=server.url, cookies=cookies) as anna:
         assert "serving no model yet at" in server.lines[0]
         assert anna.get(URL).json()["data"][0]["name"] == "Katzen"

@@ -62,7 +62,7 @@ def results(run: Path) -> tuple[Any, list[dict[str, str]]]:
 
 
 def test_a_kill_of_the_server_loses_nothing(tmp_path: Path) -> None:
-    """Kill the server with -9: the training ends itself, and continues with the next server."""
+    """Check that a training ends after kill -9 of the server, and continues with the next."""
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     for folder in (cut, whole):
         folder.mkdir()
