@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -99,8 +99,8 @@ routes = APIRouter(
 Models = Mapping[str, ServedModel | LazyModel]
 
 
-def _list_names(models: Models) -> str:
-    return shorten(", ".join(models) or "no model yet")
+def _list_names(names: Iterable[str]) -> str:
+    return shorten(", ".join(names) or "no model yet")
 
 
 async def _find_model(request: Request, name: str | None) -> ServedModel | LazyModel:
@@ -312,7 +312,9 @@ def make_app(
         loaded.start(post)
         if learned is not None:
             learned.start()
-        say(f"serving {_list_names(models)} at {address}", *notes)
+        texts = 0 if learned is None else len(learned.store.list_all())
+        more = ["a learned text" if texts == 1 else f"{texts} learned texts"] if texts else []
+        say(f"serving {_list_names([*models, *more])} at {address}", *notes)
         if not is_local:
             show_code(address)
         yield {"connections": {}, "options": options}

@@ -112,7 +112,10 @@ def _listen(host: str, port: int) -> socket.socket:
             reason = os.strerror(number)
         where = f"host={shorten(host)} port={port}: {reason or 'is not a host name'}"
         if number == errno.EADDRINUSE:
-            hint = f"another server may use it; choose another port: port={port + 1}"
+            hint = (
+                f"another server uses it, perhaps your last one: open http://127.0.0.1:{port}, or "
+                f"choose another port: port={port + 1}"
+            )
             raise RunError(f"{where}; {hint}") from None
         hint = "give a name or address of this machine, without brackets"
         raise InputError(f"{where}; {hint}") from None

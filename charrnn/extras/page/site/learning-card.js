@@ -22,13 +22,16 @@ export class LearningCard {
     this.hasModel = false; // to go back to
     const file = region.querySelector("#learn-file");
     const pasted = region.querySelector("#learn-text");
-    const learnFile = (given) => given && this.#learn(() => this.#readFile(given, most));
+    const learnFiles = ([given, ...others]) => given && this.#learn(() => {
+      if (others.length) throw new Error("Only one file at a time: join the files into one first.");
+      return this.#readFile(given, most);
+    });
     region.querySelector("#learn-choose").addEventListener("click", () => file.click());
     region.querySelector("#learn-close").addEventListener("click", () => this.close());
     region.querySelector("#learn-pasted").addEventListener("click", () =>
       this.#learn(() => readPastedText(pasted.value, most)));
     file.addEventListener("change", () => {
-      learnFile(file.files[0]);
+      learnFiles([...file.files]);
       file.value = ""; // so that the same file can be chosen again
     });
     document.addEventListener("dragover", (event) => {
@@ -39,7 +42,7 @@ export class LearningCard {
     document.addEventListener("drop", (event) => {
       if (!event.dataTransfer.files.length) return;
       event.preventDefault();
-      learnFile(event.dataTransfer.files[0]);
+      learnFiles([...event.dataTransfer.files]);
     });
   }
 

@@ -165,6 +165,8 @@ class Page {
     onClick("#retry", () => this.connect());
     find("#model").addEventListener("input", () => {
       const { mode } = this;
+      this.generation.dismiss(); // the continuations are of another model
+      this.say("");
       this.settings.setModelDefaults();
       if (this.mode !== mode) this.switchMode();
       this.resetAnnotations();

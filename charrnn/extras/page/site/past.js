@@ -3,6 +3,7 @@
 import { describeLength } from "./length-count.js";
 import { packDraft, unpackDraft } from "./storage.js";
 
+const LONGEST_END = 30; // characters of a copy that its button shows
 const LISTS = {
   copies: { maxEntries: 5, maxCharacters: 500_000 },
   "not-taken": { maxEntries: 20, maxCharacters: 50_000 },
@@ -64,7 +65,8 @@ export class Past {
 
   #show() {
     const { page } = this;
-    const copies = this.#makeItems("copies", describeLength, ([copy]) => page.restore(copy));
+    const describe = (text) => `${describeLength(text)} · … ${text.trim().slice(-LONGEST_END)}`;
+    const copies = this.#makeItems("copies", describe, ([copy]) => page.restore(copy));
     const offered = this.#makeItems("not-taken", String, (passages) => page.offer(passages));
     this.panel.querySelector("#copies").replaceChildren(...copies);
     this.panel.querySelector("#not-taken").replaceChildren(...offered);

@@ -12,6 +12,7 @@ const KINDS = [
   ["%PDF-", "a PDF: copy its text and paste it here."],
   [ZIP, "a ZIP archive: unpack it first."],
   ["\x1f\x8b", "compressed: unpack it first."],
+  ["\xd0\xcf\x11\xe0", "an old Word document: save it as .docx or as plain text."],
 ];
 
 /** Return the first bytes of a file as characters. */

@@ -105,7 +105,7 @@ def test_learned_models_write_for_those_who_may(
         ben.close()
     # A new server offers a learned model only to its owner.
     with serving(*OPTIONS) as server, httpx.Client(base_url=server.url, cookies=cookies) as anna:
-        assert "serving no model yet at" in server.lines[0]
+        assert "serving a learned text at" in server.lines[0]
         assert anna.get(URL).json()["data"][0]["name"] == "Katzen"
         assert complete(anna).json()["model"] == "Katzen"
 

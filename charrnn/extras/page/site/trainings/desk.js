@@ -16,7 +16,9 @@ const SUFFIXES = { // of what one takes home
 };
 const ABOUT = `Choose a text file, or drop it anywhere on this page. This browser counts its
   characters and words, and writes more like it at once. Meanwhile the server trains a network with
-  it, which then takes over. Only you and the teacher see the text, until you delete it.`;
+  it, which then takes over. `;
+const SEEN_BY = "Only you and the teacher see the text, until you delete it.";
+const SEEN_HERE = "The text stays on this computer, until you delete it.";
 
 const find = (selector) => document.querySelector(selector);
 
@@ -32,7 +34,8 @@ export async function openDesk(page, writer, trainings) {
   const section = parse(list);
   find("#learn > .choices").after(...section.querySelectorAll("section, template"));
   find("#learn > label").before(section);
-  find("#learn-about").textContent = ABOUT;
+  const isHere = /^(localhost|127\.|\[::1\])/.test(location.hostname);
+  find("#learn-about").textContent = ABOUT + (isHere ? SEEN_HERE : SEEN_BY);
   await new Desk(page, writer, trainings).open();
 }
 
@@ -120,12 +123,14 @@ class Desk {
   #showModels(models) {
     if (JSON.stringify(models) === JSON.stringify(this.models)) return;
     const { page } = this;
-    const [wasEmpty, before] = [!this.models.length, this.chosen?.label];
+    const before = this.chosen;
     this.models = models;
     page.showModels(models);
     this.#showTakeHome();
-    if (!wasEmpty && this.chosen && this.chosen.label !== before) {
-      page.say(`Now: ${this.chosen.label}`);
+    const { chosen } = this;
+    if (before && chosen && chosen.label !== before.label) {
+      if (chosen.id !== before.id) page.chooseModel(chosen.id); // that of `before` is deleted
+      page.say(`Now: ${chosen.label}`);
       page.resetAnnotations();
     }
     this.card.hasModel = models.length > 0;

@@ -16,12 +16,14 @@ export function describeText({ kind, characters, minutes, network, missing = [] 
 }
 
 /** Return the state of a training: its place in the queue, or how long it takes. */
-export function describeState({ state, error, position, network, step, seconds_left: seconds }) {
+export function describeState(training) {
+  const { state, error, position, network, step, seconds_left: seconds } = training;
   if (state === "failed") {
     const [reason] = error.split("; "); // without its advice
     return `Failed: ${/\w=/.test(reason) ? "the log of the server says why" : reason}`;
   }
   if (state === "waiting") {
+    if (training.has_model) return "Pauses: others have their turn";
     return position > 1 ? `Waits, number ${position} in the queue` : "Waits, next in the queue";
   }
   if (state !== "training" || !network) return STATES[state];

@@ -61,7 +61,7 @@ export class Trainings {
     } catch (error) {
       // the server's sentence begins with the name of a field
       error.message = REFUSALS[error.status] ?? error.message.replace(/^name: /, "A name ")
-        .replace(/^[a-z_]+: /, "");
+        .replace(/^(?:minutes|background|start_from|copy|text|body): /, "");
       throw error;
     }
   }
