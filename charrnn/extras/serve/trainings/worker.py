@@ -29,7 +29,7 @@ from charrnn.runs.folder import find_checkpoint
 from charrnn.say import say
 
 WORDS: Sequence[str] = ()  # more words for each `charrnn train`
-TURN = 60.0  # seconds of training after which the next one has its turn
+TURN = 30.0  # seconds of training after which the next one has its turn
 _LOOK = 0.3  # seconds between two looks at the process
 _RETRY = 5.0  # seconds between two looks at a full disk
 GIVE_UP = 600.0  # seconds after which a training fails for which the disk was always too full
