@@ -85,8 +85,10 @@ def find_files(input_txt: str | list[str]) -> list[Path]:
 
 def _find(name: str) -> list[Path]:
     if os.path.isdir(name):
-        texts = Path(name).rglob("*.txt")
+        texts = (p for p in Path(name).rglob("*.txt") if not p.is_dir())
         files = [p for p in texts if not any(q[0] == "." for q in p.relative_to(name).parts)]
+        runs = {p.parent for p in Path(name).rglob(".hydra")}  # whose samples are no texts
+        files = [p for p in files if not runs & {*p.parents}]
         problem = "this folder contains no *.txt file"
     elif glob.has_magic(name) and not os.path.lexists(name):
         files = [p for p in map(Path, glob.glob(name, recursive=True)) if not p.is_dir()]

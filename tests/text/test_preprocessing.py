@@ -174,6 +174,7 @@ def from_stdin(
 )
 def test_input_txt_names_files_in_order(folder: Path, input_txt: str, expected: list[str]) -> None:
     names = ["t/b.txt", "t/a/z.txt", "t/a-b/y.txt", "t/c.TXT", "t/d.md", "t/.e.txt"]
+    names += ["t/run/.hydra/config.yaml", "t/run/samples/s.txt"]
     for name in [*names, "t/.git/f.txt", "t/a/g.txt", "m/2.md", "m/10.md", "[m].txt", "-"]:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(f"<{name}>")

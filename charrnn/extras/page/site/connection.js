@@ -74,6 +74,8 @@ async function toError(response) {
   if (status === 401) return new WriterError("This server needs a token.", { status });
   const answer = await response.json().catch(() => null);
   const isBusy = status === 429 || status === 503;
-  const message = isBusy ? "The server is busy. Try again in a moment." : answer?.error?.message;
+  const isGone = answer?.error?.code === "model_not_found";
+  const message = isBusy ? "The server is busy. Try again in a moment."
+    : isGone ? "This model was deleted, or is no longer shared." : answer?.error?.message;
   return new WriterError(message || `The server cannot do this (status ${status}).`, { status });
 }

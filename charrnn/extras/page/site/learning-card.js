@@ -46,7 +46,9 @@ export class LearningCard {
     });
   }
 
-  open() {
+  /** @param {string} [message]  Why it opens. */
+  open(message = "") {
+    this.#show("", message);
     this.region.querySelector("#learn-close").hidden = !this.hasModel;
     document.documentElement.classList.add("learning");
     // the browser refuses a focus while it opens the page

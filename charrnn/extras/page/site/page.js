@@ -179,7 +179,7 @@ class Page {
       event.currentTarget.setAttribute("aria-expanded", String(isOpen));
     });
     find("#token-dialog form").addEventListener("submit", () => {
-      this.writer.useToken(find("#token").value);
+      this.writer.useToken(find("#token").value.trim());
       this.connect();
     });
     if (!IS_MAC) return;
@@ -494,11 +494,14 @@ class Page {
   }
 
   fail(error) {
+    if (error.message === find("#notice").textContent) return; // which says it already
     if (error.isQuiet) return;
     find("#status").textContent = "";
     find("#error").hidden = false;
     find("#retry").hidden = Boolean(this.settings.chosenModel); // a failed connection has no models
     find("#error-text").textContent = error.message;
-    if (error.needsToken && !find("dialog[open]")) find("#token-dialog").showModal();
+    if (!error.needsToken || find("dialog[open]")) return;
+    find("#token-error").hidden = find("#token").value === "";
+    find("#token-dialog").showModal();
   }
 }

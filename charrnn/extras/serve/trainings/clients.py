@@ -19,7 +19,7 @@ from fastapi import Request, Response
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.trainings.store import Training
 
-_WORDS_COOKIE, _WORDS_HEADER = "charrnn_words", "Charrnn-Words"
+_WORDS_COOKIE, WORDS_HEADER = "charrnn_words", "Charrnn-Words"
 _TEACHER_COOKIE, _TEACHER_HEADER = "charrnn_teacher", "Charrnn-Teacher"
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 _WORD = f"(?:[{_CONSONANTS}][{_VOWELS}]){{3}}"
@@ -67,10 +67,10 @@ def identify(request: Request) -> Client:
     """Return the client of a request. A browser without words gets new ones."""
     cookie = request.cookies.get(_WORDS_COOKIE, "")
     words = cookie if _WORDS.fullmatch(cookie) else _draw_words()
-    if (typed := request.headers.get(_WORDS_HEADER)) is not None:
+    if (typed := request.headers.get(WORDS_HEADER)) is not None:
         words = "-".join(re.findall(r"\w+", typed.lower()))
         if not _WORDS.fullmatch(words):
-            raise Refusal(400, f"{_WORDS_HEADER}: these are not the three words of a browser")
+            raise Refusal(400, f"{WORDS_HEADER}: these are not the three words of a browser")
     return Client(words, _is_teacher(request), words != cookie)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from charrnn.errors import InputError
 from charrnn.extras.serve.trainings.store import WAITING, Store, Training
 from charrnn.runs.folder import RECORDED, read_config
-from charrnn.runs.summary import METRICS, Row, Summary, get_loss
+from charrnn.runs.summary import METRICS, Row, Summary
 
 _POINTS = 300  # of a curve
 _LEAST_SECONDS = 10.0  # of training, after which its length can be estimated
@@ -35,7 +35,10 @@ def stamp_files(training: Training) -> list[int]:
 
 
 def describe_progress(training: Training) -> dict[str, Any]:
-    """Return the network of a training, its losses, its samples, and the time that is left."""
+    """Return the network of a training, its losses, its samples, and the time that is left.
+
+    The losses are those of the network alone: with counts, a curve is flat from its start.
+    """
     rows = Summary(training.run).rows
     network = _read_network(training.run, stamp_files(training)[0])
     validated = [row for row in rows if "val/loss" in row]
@@ -44,7 +47,7 @@ def describe_progress(training: Training) -> dict[str, Any]:
         "step": int(rows[-1]["step"]) if rows else 0,
         "seconds_left": network and _estimate_seconds_left(training, network, rows),
         "train": _thin_out([(r["step"], r["train/loss"]) for r in rows if "train/loss" in r]),
-        "val": _thin_out([(row["step"], get_loss(row)) for row in validated]),
+        "val": _thin_out([(row["step"], row["val/loss"]) for row in validated]),
         "samples": list(_read_samples(training.run / "samples")),
     }
 

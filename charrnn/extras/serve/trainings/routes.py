@@ -6,16 +6,18 @@ import asyncio
 import shutil
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from charrnn.errors import RunError
 from charrnn.extras.serve.protocol import ASCIIJSONResponse, Refusal, RequestBody, as_json
-from charrnn.extras.serve.trainings.clients import Client, identify
+from charrnn.extras.serve.trainings.clients import WORDS_HEADER, Client, identify
 from charrnn.extras.serve.trainings.progress import describe, describe_progress, stamp_files
 from charrnn.extras.serve.trainings.store import (
     FAILED,
@@ -26,10 +28,13 @@ from charrnn.extras.serve.trainings.store import (
     Training,
 )
 from charrnn.extras.serve.trainings.teaching import Trainings
-from charrnn.extras.serve.trainings.texts import check_name, convert_document
+from charrnn.extras.serve.trainings.texts import check_name, convert_document, is_document
+from charrnn.say import say
 from charrnn.text.sources import can_read_documents
 
 _LOOK = 0.5  # seconds between two looks at the files of a training
+# Documents are read one by one, and no other request waits for them.
+_DOCUMENTS = ThreadPoolExecutor(1, "documents")
 _LONGEST_STREAM = 25.0  # seconds of events; an EventSource then connects again
 _TEXT_BODY = {"requestBody": {"required": True, "content": {"text/plain": {}}}}
 
@@ -86,8 +91,9 @@ async def create_training(
             trainings.arriving[path] = size
             try:
                 await _receive(request, path, copied)
-                max_text = request.app.state.options.max_text
-                await asyncio.to_thread(convert_document, path, name, max_text)
+                if is_document(path):
+                    convert = partial(convert_document, path, name, trainings.max_text)
+                    await asyncio.get_running_loop().run_in_executor(_DOCUMENTS, convert)
                 training = await asyncio.to_thread(
                     trainings.store.add, path, name, client.owner, minutes, **sources
                 )
@@ -95,8 +101,11 @@ async def create_training(
                 del trainings.arriving[path]
     except ClientDisconnect:
         raise Refusal(400, "the end of the text is missing") from None
+    except FileNotFoundError:
+        raise Refusal(404, "the text to copy was deleted", param="copy") from None
     except (OSError, RunError) as error:
-        raise Refusal(507, f"the text cannot be stored: {error}") from None
+        say(f"a text of a client: {error}")
+        raise Refusal(507, "the text cannot be stored: the disk may be full") from None
     return _respond(client, _describe_for(client, training, trainings.store), 201)
 
 
@@ -114,7 +123,7 @@ def _compute_size(request: Request, copied: Training | None) -> int:
     """Return the bytes that a new text may take."""
     if copied is not None:
         return copied.text.stat().st_size
-    limit: int = request.app.state.options.max_text
+    limit = _get_trainings(request).max_text
     return min(int(request.headers.get("content-length", limit)), limit)
 
 
@@ -144,9 +153,11 @@ def list_trainings(request: Request, client: Identified) -> Response:
         for training in trainings.store.list_all()
         if client.may_change(training)
     ]
+    if request.headers.get(WORDS_HEADER) is not None and not any(t["is_mine"] for t in listed):
+        raise Refusal(404, "no texts have these words")
     facts = {
         "max_minutes": trainings.max_minutes,
-        "max_text": request.app.state.options.max_text,
+        "max_text": trainings.max_text,
         "documents": can_read_documents(),
         "words": client.words,
         "is_teacher": client.is_teacher,
@@ -173,10 +184,12 @@ async def show_training(request: Request, client: Identified, training: Found) -
 @routes.get("/{id}/text")
 def send_text(training: Found) -> Response:
     """Send the text of a training."""
-    if not training.text.is_file():
-        raise Refusal(404, "the text is missing", param="id")
+    try:
+        text = training.text.read_bytes()
+    except OSError:
+        raise Refusal(404, "the text is missing", param="id") from None
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return FileResponse(training.text, media_type="text/plain; charset=utf-8", headers=headers)
+    return Response(text, media_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _describe_all(client: Client, training: Training, store: Store) -> dict[str, Any]:
@@ -216,15 +229,19 @@ def change_training(
 ) -> Response:
     """Stop a training (`stopped`), let it continue (`waiting`), rename it, or share its model."""
     store = _get_trainings(request).store
-    if body.name is not None and (name := check_name(body.name)) != training.name:
-        store.update(training, name=store.find_free_name(name))
-    if body.is_shared is not None:
-        store.update(training, is_shared=body.is_shared)
-    with store.changed:
-        if body.state == STOPPED and training.state in (WAITING, TRAINING):
-            store.update(training, state=STOPPED)
-        if body.state == WAITING and training.state in (STOPPED, FAILED):
-            store.update(training, state=WAITING, error=None)
+    try:
+        if body.name is not None:
+            store.rename(training, body.name)
+        if body.is_shared is not None:
+            store.update(training, is_shared=body.is_shared)
+        with store.changed:
+            if body.state == STOPPED and training.state in (WAITING, TRAINING):
+                store.update(training, state=STOPPED)
+            if body.state == WAITING and training.state in (STOPPED, FAILED):
+                store.update(training, state=WAITING, error=None)
+    except (OSError, RunError) as error:
+        say(f"{training.folder}: {error}")
+        raise Refusal(507, "the change cannot be stored: the disk may be full") from None
     return _respond(client, _describe_for(client, training, store))
 
 
@@ -240,6 +257,8 @@ def delete_all_trainings(request: Request, client: Identified) -> Response:
     if not client.is_teacher:
         raise Refusal(403, "only the teacher may delete all trainings")
     store = _get_trainings(request).store
+    if not store.open(make=False):
+        raise Refusal(503, "another server of this machine has these trainings; end them there")
     response = _delete(request, *store.list_all())
     store.remove_rest()
     return response

@@ -19,7 +19,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+from pydantic import TypeAdapter
 
 from charrnn import files
 from charrnn.errors import to_one_line
@@ -51,7 +53,10 @@ class Training:
         error: the line that says why it failed.
         background: the id of a training whose text it counts too.
         start_from, start_file: the name and the file of the model from whose weights it starts.
-        missing: "background" or "start_from", if it was deleted and the training does without it.
+        start_id: the id of the training that made this model; None for another model.
+        by_teacher: whether the teacher has sent it, who may use all texts and models.
+        missing: "background" or "start_from", if it was deleted, or is no longer shared, and the
+            training does without it.
     """
 
     file: str
@@ -69,6 +74,8 @@ class Training:
     background: str | None = None
     start_from: str | None = None
     start_file: str | None = None
+    start_id: str | None = None
+    by_teacher: bool = False
     missing: list[str] = field(default_factory=list)
 
     @property
@@ -136,8 +143,8 @@ class Store:
 
     def _read(self, folder: Path) -> None:
         try:
-            training = Training(**json.loads((folder / RECORD).read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
+            training = TypeAdapter(Training).validate_json((folder / RECORD).read_bytes())
+        except (OSError, ValueError) as error:
             say(f"skipped a training: {folder / RECORD}: cannot be read ({to_one_line(error)})")
             return
         training.name = self.find_free_name(training.name)  # A served model may have its name now.
@@ -168,22 +175,23 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def add(
-        self, text: Path, name: str, owner: str, minutes: float | None, **sources: str | None
+        self, text: Path, name: str, owner: str, minutes: float | None, **sources: Any
     ) -> Training:
         """Add a training to the queue. Raise InputError if its file is no text.
 
         Args:
-            sources: `background`, `start_from` and `start_file`.
+            sources: the fields from `background` to `by_teacher`.
         """
         name, file = check_name(name), f"{name}.txt"
         facts = read_text_facts(text, name)
-        training = Training(file, name, owner, minutes, *facts, **sources)  # type: ignore[arg-type]
+        training = Training(file, name, owner, minutes, *facts, **sources)
         with self.changed, files.convert_write_errors(training.folder):
             training.name = self.find_free_name(name)
             os.replace(text, text.with_name(training.file))
+            _write_record(text.parent, asdict(training))
             os.replace(text.parent, training.folder)
-            self.update(training)
             self._trainings[training.id] = training
+            self.changed.notify_all()
         return training
 
     def find_free_name(self, name: str) -> str:
@@ -197,10 +205,15 @@ class Store:
         with self.changed:
             if training.state == DELETED:
                 return
+            _write_record(training.folder, {**asdict(training), **values})
             vars(training).update(values)
-            with files.replace_file(training.folder / RECORD) as temporary:
-                temporary.write_text(json.dumps(asdict(training)))
             self.changed.notify_all()
+
+    def rename(self, training: Training, name: str) -> None:
+        """Give a training another name, with a number if it is taken."""
+        with self.changed:
+            if (name := check_name(name)) != training.name:
+                self.update(training, name=self.find_free_name(name))
 
     def remove(self, training: Training) -> None:
         """Delete a training with all its files. Its process must have ended."""
@@ -219,3 +232,8 @@ class Store:
             for folder in ROOT.glob("*/") if self._lock is not None else ():
                 if folder.suffix != PART and folder.name not in self._trainings:
                     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_record(folder: Path, values: dict[str, object]) -> None:
+    with files.replace_file(folder / RECORD) as temporary:
+        temporary.write_text(json.dumps(values))

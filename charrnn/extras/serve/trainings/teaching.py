@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from charrnn.extras.serve.lazy_models import LazyModel
 from charrnn.extras.serve.protocol import Refusal
@@ -28,7 +29,7 @@ class Trainings:
     ) -> None:
         self.store, self._served = Store(served), served
         self.worker = Worker(self.store, options.min_free)
-        self.max_waiting = options.max_trainings
+        self.max_waiting, self.max_text = options.max_trainings, options.max_text
         self.max_minutes = options.max_minutes or (None if is_local else _MINUTES_ELSEWHERE)
         # the texts that arrive, which count as waiting, and the bytes that they lack at most
         self.arriving: dict[Path, int] = {}
@@ -70,7 +71,7 @@ class Trainings:
 
     def find_sources(
         self, client: Client, background: str | None, start_from: str | None
-    ) -> dict[str, str | None]:
+    ) -> dict[str, Any]:
         """Return the fields of a new training that name its sources.
 
         Raise Refusal if there is no such text or model, or if the client may not use it.
@@ -78,10 +79,11 @@ class Trainings:
         other = None if background is None else self.store.find(background)
         if background is not None and (other is None or not client.may_write_with(other)):
             raise Refusal(404, "there is no such text to learn from, too", param="background")
-        start_file = None
+        sources = {"background": background, "by_teacher": client.is_teacher}
         if start_from is not None:
             model = self._served.get(start_from) or self.find_model(client, start_from)
             if model is None or model.file is None:
                 raise Refusal(404, "there is no such model to start from", param="start_from")
-            start_file = str(model.file)
-        return {"background": background, "start_from": start_from, "start_file": start_file}
+            maker = model.training if isinstance(model, LazyModel) else None
+            sources |= {"start_from": start_from, "start_file": str(model.file), "start_id": maker}
+        return sources

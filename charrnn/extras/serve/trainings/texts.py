@@ -33,14 +33,17 @@ def number_name(name: str, taken: Collection[str]) -> str:
     return name if name not in taken else next(each for each in numbered if each not in taken)
 
 
+def is_document(path: Path) -> bool:
+    """Return whether a file starts like a document of a word processor."""
+    with open(path, "rb") as file:
+        return file.read(8).startswith(DOCUMENT_STARTS)
+
+
 def convert_document(path: Path, name: str, max_text: int) -> None:
-    """Replace a document of a word processor by its text in UTF-8. Leave other files as they are.
+    """Replace a document of a word processor by its text in UTF-8.
 
     Raise Refusal or InputError if it cannot be read, or if its text is larger than `max_text`.
     """
-    with open(path, "rb") as file:
-        if not file.read(8).startswith(DOCUMENT_STARTS):
-            return
     if not can_read_documents():
         raise Refusal(415, f"{name}: this server does not read documents; {_ADVICE}")
     text = "".join(_decode(path, name)).encode()

@@ -104,7 +104,7 @@ class Worker:
         """Train until the end, a stop, or the end of the turn. Return the exit code."""
         self._drop_missing(training)
         started, began, had_model = time.time(), None, training.model.exists()
-        words = [f"data.input_txt={training.text}", *WORDS, *self._list_words(training)]
+        words = [f"data.input_txt={training.text}", *WORDS, *self.list_words(training)]
         command = [sys.executable, "-m", "charrnn.extras.serve.trainings.child"]
         # It stores the ids here if it cannot write them beside the text, so that they are deleted.
         cache = {"CHARRNN_CACHE": str((training.folder / "cache").absolute())}
@@ -132,7 +132,7 @@ class Worker:
         training.seconds += 0.0 if began is None else time.monotonic() - began
         return code
 
-    def _list_words(self, training: Training) -> list[str]:
+    def list_words(self, training: Training) -> list[str]:
         """Return the words of `charrnn train` for the options of a training."""
         words = []
         if training.minutes is not None:
@@ -144,24 +144,43 @@ class Worker:
         return words
 
     def _find_background(self, training: Training) -> Path | None:
-        other = None if training.background is None else self._store.find(training.background)
-        return None if other is None or "background" in training.missing else other.text
+        """Return the other text of a training, if it has one that it may still use."""
+        if training.background is None or "background" in training.missing:
+            return None
+        other = self._find_usable(training, training.background)
+        return None if other is None else other.text
 
-    def _list_missing(self, training: Training) -> list[str]:
-        """Return the sources that the training needs, but that were deleted lately."""
+    def _find_usable(self, training: Training, id_: str) -> Training | None:
+        """Return another training that exists and is the owner's, or shared.
+
+        A run that has begun keeps what it was allowed to use.
+        """
+        other = self._store.find(id_)
+        if other is None or other.is_shared or other.owner == training.owner:
+            return other
+        has_begun = find_checkpoint(training.run) is not None
+        return other if has_begun or training.by_teacher else None
+
+    def list_missing(self, training: Training) -> list[str]:
+        """Return the sources that the training needs, but that were deleted or hidden lately."""
         missing, known, start = [], training.missing, training.start_file
         needs_background = training.background is not None and "background" not in known
         if needs_background and self._find_background(training) is None:
             missing.append("background")
         # A run that has a checkpoint no longer needs the model from which it started.
         begins = bool(missing) or find_checkpoint(training.run) is None
-        if start and begins and "start_from" not in known and not os.path.exists(start):
+        if start and begins and "start_from" not in known and not self._has_start(training, start):
             missing.append("start_from")
         return missing
 
+    def _has_start(self, training: Training, file: str) -> bool:
+        """Return whether the model to start from exists, and may be used."""
+        maker = training.start_id
+        return os.path.exists(file) and not (maker and self._find_usable(training, maker) is None)
+
     def _drop_missing(self, training: Training) -> None:
-        """Remove a run whose sources were deleted, because a resume would need them."""
-        if missing := self._list_missing(training):
+        """Remove a run whose sources are missing, because a resume would need them."""
+        if missing := self.list_missing(training):
             shutil.rmtree(training.run, ignore_errors=True)
             self._store.update(training, missing=[*training.missing, *missing])
 
@@ -181,7 +200,7 @@ class Worker:
                 self._store.update(training, state=READY, error=None)
             elif training.state != TRAINING:  # A client has stopped it.
                 self._store.update(training)
-            elif code in _SIGNALLED or self._list_missing(training):
+            elif code in _SIGNALLED or self.list_missing(training):
                 self._store.update(training, state=WAITING, error=None)
             else:
                 error = _read_error(training, code)

@@ -63,6 +63,8 @@ def test_trainings_answer_their_owner_and_the_teacher_only(
         assert ben.delete(f"{URL}/{helped['id']}").status_code == 204
         wrong = tablet.get(URL, headers={"Charrnn-Words": "open sesame"})
         assert (wrong.status_code, "three words" in wrong.text) == (400, True)
+        mistyped = tablet.get(URL, headers={"Charrnn-Words": "bababa bababa bababa"})
+        assert (mistyped.status_code, mistyped.headers.get("set-cookie")) == (404, None)
         # The teacher.
         teacher.headers.update([(b"Charrnn-Teacher", "Schöne Aussicht".encode())])
         listed = teacher.get(URL).json()

@@ -72,10 +72,14 @@ class Desk {
     return this.models.find(({ id }) => id === this.page.settings.chosenModel);
   }
 
-  /** Show what the server has, now and whenever it changes. Without a model the card is open. */
+  /**
+   * Show what the server has, now and whenever it changes. The card is open unless this browser has
+   * a text, or the server a model that it has not learned.
+   */
   async open() {
     await this.#look();
-    if (!this.models.length) this.card.open();
+    const isServed = this.models.some(({ id, name }) => id === name); // not learned
+    if (!isServed && !this.trainings.all.some(({ is_mine }) => is_mine)) this.card.open();
   }
 
   async #look() {
@@ -134,6 +138,10 @@ class Desk {
       page.resetAnnotations();
     }
     this.card.hasModel = models.length > 0;
+    if (before && !chosen) {
+      page.generation.dismiss();
+      this.card.open("Your text was deleted on the server.");
+    }
     const served = models.filter(({ name }) => name);
     this.#showChoices("#option-start", served.map(({ name }) => [name, name]));
   }
@@ -171,7 +179,8 @@ class Desk {
     const busy = own.find(({ state }) => state === "training")
       ?? own.find(({ state }) => state === "waiting");
     find("#licence").textContent = busy ? `${busy.name} · ${describeState(busy)}` : "";
-    find("#learn-open").textContent = own.length ? "Your texts" : "Write with your own text";
+    find("#learn-open").textContent = own.length ? "Your texts"
+      : all.length ? "All texts" : "Write with your own text";
     find("#trainings > ol").hidden = !all.length;
   }
 
@@ -249,7 +258,10 @@ class Desk {
       resume: change({ state: "waiting" }),
       share: change({ is_shared: true }),
       hide: change({ is_shared: false }),
-      rename: (training, name) => change({ name })(training),
+      rename: async ({ id }, name) => {
+        await trainings.rename(id, name);
+        await this.refresh();
+      },
       copy: async ({ id, name }) => {
         const copied = await trainings.create({ ...this.#readOptions(name), copy: id });
         await this.refresh();

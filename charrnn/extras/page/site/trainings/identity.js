@@ -22,7 +22,8 @@ export function listenToIdentity(region, trainings, refresh) {
     const words = field.value.normalize("NFKD").replace(/[^a-z]+/gi, " ").trim();
     run(event.target, async () => {
       await refresh(words).catch((error) => {
-        throw error.status === 400 ? new Error("These are not the three words of a browser.") : error;
+        throw error.status === 400 || error.status === 404
+          ? new Error("No texts have these three words.") : error;
       });
       field.value = "";
     });

@@ -24,8 +24,9 @@ export class Trainings {
 
   /** Ask for the list again. @param {string} [words]  Of another device, whose texts these are. */
   async refresh(words) {
-    const headers = words === undefined ? {} : { "Charrnn-Words": words };
-    const response = await this.connection.request(PATH, { headers, allowed: [404] });
+    const options = words === undefined ? { allowed: [404] }
+      : { headers: { "Charrnn-Words": words } };
+    const response = await this.connection.request(PATH, options);
     if (!response.ok) return;
     const { data, ...facts } = await response.json();
     this.all = data.reverse();
@@ -52,6 +53,7 @@ export class Trainings {
   describe = async (id) => (await this.#request(`/${id}`)).json();
   fetchText = async (id) => (await this.#request(`/${id}/text`)).text();
   change = (id, values) => this.#request(`/${id}`, { method: "PATCH", body: values });
+  rename = (id, name) => this.change(id, { name: cleanName(name) });
   remove = (id) => this.#request(`/${id}`, { method: "DELETE" });
   removeAll = () => this.#request("", { method: "DELETE" });
 

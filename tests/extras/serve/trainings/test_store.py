@@ -1,0 +1,101 @@
+"""Test the store of trainings without a server: names, records, full disks, and shared sources."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+
+from charrnn import files
+from charrnn.errors import RunError
+from charrnn.extras.serve.trainings.store import RECORD, ROOT, Store, Training
+from charrnn.extras.serve.trainings.worker import Worker
+from tests.extras.serve.trainings.tiny import write_text
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Open a store in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    opened = Store()
+    assert opened.open(make=True)
+    yield opened
+    if opened._lock is not None:
+        opened._lock.close()
+
+
+def add(store: Store, name: str = "Faust", owner: str = "anna", **sources: Any) -> Training:
+    with store.receive_text() as path:
+        path.write_bytes(write_text())
+        return store.add(path, name, owner, None, **sources)
+
+
+@contextmanager
+def fill_disk() -> Iterator[None]:
+    """Let every replaced file fail as on a full disk."""
+
+    @contextmanager
+    def fail(path: Path) -> Iterator[Path]:
+        raise RunError(f"{path}: No space left on device")
+        yield path
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "replace_file", fail)
+        yield
+
+
+def test_names_stay_unique_when_many_rename_at_once(store: Store) -> None:
+    trainings = [add(store, f"text {number}") for number in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(lambda training: store.rename(training, "Faust"), trainings))
+    assert len({training.name for training in trainings}) == 20
+
+
+def test_a_full_disk_changes_no_training_and_leaves_no_text(store: Store) -> None:
+    training = add(store)
+    with fill_disk():
+        with pytest.raises(RunError):
+            store.update(training, is_shared=True)
+        with pytest.raises(RunError):
+            add(store, "Egmont")
+    assert training.is_shared is False
+    assert store.list_all() == [training]
+    assert [path.name for path in ROOT.iterdir() if path.is_dir()] == [training.id]
+
+
+@pytest.mark.parametrize(("name", "value"), [("minutes", "x"), ("created", "now"), ("state", 5)])
+def test_a_record_with_a_wrong_type_is_skipped(
+    store: Store, name: str, value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = add(store).folder / RECORD
+    record.write_text(json.dumps({**json.loads(record.read_text()), name: value}))
+    assert store._lock is not None
+    store._lock.close()
+    other = Store()
+    assert other.open(make=False)
+    assert other.list_all() == []
+    assert f"skipped a training: {record}" in capsys.readouterr().err
+    assert other._lock is not None
+    other._lock.close()
+    store._lock = None
+
+
+def test_a_text_that_is_no_longer_shared_does_not_help(store: Store) -> None:
+    theirs = add(store, "theirs", "ben", is_shared=True)
+    theirs.model.parent.mkdir()
+    theirs.model.touch()
+    file = str(theirs.model)
+    mine = add(store, background=theirs.id, start_file=file, start_id=theirs.id)
+    teachers = add(store, owner="clara", background=theirs.id, by_teacher=True)
+    worker = Worker(store, min_free=0)
+    assert f"data.background={theirs.text}" in worker.list_words(mine)
+    store.update(theirs, is_shared=False)
+    assert worker.list_missing(mine) == ["background", "start_from"]
+    assert worker.list_missing(teachers) == []
