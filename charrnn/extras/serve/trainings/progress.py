@@ -37,7 +37,7 @@ def stamp_files(training: Training) -> list[int]:
 def describe_progress(training: Training) -> dict[str, Any]:
     """Return the network of a training, its losses, its samples, and the time that is left.
 
-    The losses are those of the network alone: with counts, a curve is flat from its start.
+    The losses are those of the network: with counts, a curve is flat from its start.
     """
     rows = Summary(training.run).rows
     network = _read_network(training.run, stamp_files(training)[0])
