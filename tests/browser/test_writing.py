@@ -419,7 +419,7 @@ def test_a_token_is_asked_for(page: Any, server: FakeServer) -> None:
     page.reload()
     page.locator("#token").fill("open barley")
     page.keyboard.press("Enter")
-    page.get_by_role("alert").wait_for()
+    page.get_by_text("This is not the token.").wait_for()
     page.locator("#token").fill("open sesame")
     page.keyboard.press("Enter")
     page.locator("#model option").first.wait_for(state="attached")
