@@ -148,6 +148,8 @@ class Store:
             say(f"skipped a training: {folder / RECORD}: cannot be read ({to_one_line(error)})")
             return
         training.name = self.find_free_name(training.name)  # A served model may have its name now.
+        if training.state == TRAINING:  # when the last server was killed
+            training.state = WAITING
         self._trainings[folder.name] = training
 
     def list_all(self) -> list[Training]:

@@ -96,7 +96,6 @@ class Worker:
         with self._store.changed:
             while not (waiting := self._store.list_waiting()) or not self.has_space():
                 self._store.changed.wait(_RETRY if waiting else None)
-            # The record on the disk still says that it waits, for the next start of the server.
             waiting[0].state, self._current = TRAINING, waiting[0]
             return waiting[0]
 

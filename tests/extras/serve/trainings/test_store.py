@@ -15,7 +15,7 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from charrnn import files
 from charrnn.errors import RunError
-from charrnn.extras.serve.trainings.store import RECORD, ROOT, Store, Training
+from charrnn.extras.serve.trainings.store import RECORD, ROOT, TRAINING, Store, Training
 from charrnn.extras.serve.trainings.worker import Worker
 from tests.extras.serve.trainings.tiny import write_text
 
@@ -29,6 +29,19 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     yield opened
     if opened._lock is not None:
         opened._lock.close()
+
+
+@contextmanager
+def restart(store: Store) -> Iterator[Store]:
+    """Open the folder of a store whose server was killed."""
+    assert store._lock is not None
+    store._lock.close()
+    store._lock = None
+    other = Store()
+    assert other.open(make=False)
+    assert other._lock is not None
+    with other._lock:
+        yield other
 
 
 def add(store: Store, name: str = "Faust", owner: str = "anna", **sources: Any) -> Training:
@@ -76,15 +89,18 @@ def test_a_record_with_a_wrong_type_is_skipped(
 ) -> None:
     record = add(store).folder / RECORD
     record.write_text(json.dumps({**json.loads(record.read_text()), name: value}))
-    assert store._lock is not None
-    store._lock.close()
-    other = Store()
-    assert other.open(make=False)
-    assert other.list_all() == []
-    assert f"skipped a training: {record}" in capsys.readouterr().err
-    assert other._lock is not None
-    other._lock.close()
-    store._lock = None
+    with restart(store) as other:
+        assert other.list_all() == []
+        assert f"skipped a training: {record}" in capsys.readouterr().err
+
+
+def test_a_training_waits_again_after_a_server_that_was_killed(store: Store) -> None:
+    training = add(store)
+    training.state = TRAINING
+    store.update(training, is_shared=True)  # as a client may at any time
+    with restart(store) as later:
+        (waiting,) = later.list_waiting()
+        assert (waiting.id, waiting.is_shared) == (training.id, True)
 
 
 def test_a_text_that_is_no_longer_shared_does_not_help(store: Store) -> None:
