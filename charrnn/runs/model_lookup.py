@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,11 +105,11 @@ def find_model(path: AnyPath | None) -> Path:
         hint = "this command takes one model" if is_list else "`charrnn runs` lists the runs"
         require_regular_file(path, hint)
         return path
-    if (model := _find_best_file(path)) is not None:
+    if (model := find_best_file(path)) is not None:
         return model
     from charrnn.runs.summary import Summary, find_best_run
 
-    runs = [Summary(run) for run in sorted(path.iterdir()) if _find_best_file(run)]
+    runs = [Summary(run) for run in sorted(path.iterdir()) if find_best_file(run)]
     if (winner := find_best_run(runs)) is not None:
         _say_once(f"the best run of {path}: {winner.folder.name}")
         return find_model(winner.folder)
@@ -120,19 +120,15 @@ def find_model(path: AnyPath | None) -> Path:
     raise InputError(f"{path}: is not a run folder; it has no {MODEL_FILES[0]} and no checkpoints")
 
 
-def _find_best_file(folder: Path) -> Path | None:
+def find_best_file(folder: Path) -> Path | None:
+    """Return the file of a run's best model, or None."""
     return next((folder / name for name in MODEL_FILES if (folder / name).is_file()), None)
 
 
-def find_newest(excluded: Path | None = None) -> str | None:
-    """Return and print the newest run in outputs/ with a model; its sweep, if it is part of one.
-
-    Args:
-        excluded: a folder, in which no run counts.
-    """
+def find_newest(is_excluded: Callable[[Path], bool] = lambda run: False) -> str | None:
+    """Return and print the newest run in outputs/ with a model; its sweep, if it is part of one."""
     for run in find_runs_by_age():
-        is_excluded = excluded is not None and excluded.resolve() in run.parents
-        if not is_excluded and _find_best_file(run) is not None:
+        if find_best_file(run) is not None and not is_excluded(run):
             path = shorten_path(run.parent if is_sweep(run.parent) else run)
             _say_once(f"the newest model: {path}")
             return path

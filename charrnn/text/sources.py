@@ -85,10 +85,7 @@ def find_files(input_txt: str | list[str]) -> list[Path]:
 
 def _find(name: str) -> list[Path]:
     if os.path.isdir(name):
-        texts = (p for p in Path(name).rglob("*.txt") if not p.is_dir())
-        files = [p for p in texts if not any(q[0] == "." for q in p.relative_to(name).parts)]
-        runs = {p.parent for p in Path(name).rglob(".hydra")}  # whose samples are no texts
-        files = [p for p in files if not runs & {*p.parents}]
+        files = [*_list_texts(name)]
         problem = "this folder contains no *.txt file"
     elif glob.has_magic(name) and not os.path.lexists(name):
         files = [p for p in map(Path, glob.glob(name, recursive=True)) if not p.is_dir()]
@@ -98,6 +95,17 @@ def _find(name: str) -> list[Path]:
     if not files:
         raise InputError(f"{shorten(name)}: {problem}")
     return sorted(files, key=lambda path: path.parts)
+
+
+def _list_texts(folder: str) -> Iterator[Path]:
+    """Yield the *.txt files below a folder, but for hidden ones and the samples of runs."""
+    for place, folders, names in os.walk(folder):
+        if ".hydra" in folders:
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        texts = (name for name in names if name.endswith(".txt") and not name.startswith("."))
+        yield from (Path(place, name) for name in texts)
 
 
 def decode_files(

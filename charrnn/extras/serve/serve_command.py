@@ -123,14 +123,14 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _read_models(options: ServeOptions) -> dict[str, tuple[Trained, Path | None]]:
     """Return the models by their names, with their files; none if no run has a model yet."""
-    from charrnn.extras.serve.trainings.store import ROOT
+    from charrnn.extras.serve.trainings.store import is_learned
     from charrnn.models.trained import select_counts
     from charrnn.runs.model_lookup import find_model, find_newest, read_models
     from charrnn.text.training_text import get_corpus_name
 
     models = {}
     # Models of clients are private.
-    newest = None if options.models or options.checkpoint else find_newest(excluded=ROOT)
+    newest = None if options.models or options.checkpoint else find_newest(is_learned)
     for name, paths in (options.models or {None: options.checkpoint or newest}).items():
         if paths is not None:
             single = [paths] if isinstance(paths, str) else paths
@@ -142,13 +142,13 @@ def _read_models(options: ServeOptions) -> dict[str, tuple[Trained, Path | None]
 
 def _find_folder(options: ServeOptions) -> Path | None:
     """Return the folder of `checkpoint` if it is neither a run nor a sweep."""
-    from charrnn.runs.folder import MODEL_FILES, is_run, is_sweep
+    from charrnn.runs.folder import is_run, is_sweep
+    from charrnn.runs.model_lookup import find_best_file
 
     if options.models or not isinstance(options.checkpoint, str):
         return None
     folder = Path(resolve_run_path(options.checkpoint))
-    has_model = any((folder / name).is_file() for name in MODEL_FILES)
-    if not folder.is_dir() or is_run(folder) or is_sweep(folder) or has_model:
+    if not folder.is_dir() or is_run(folder) or is_sweep(folder) or find_best_file(folder):
         return None
     for name in ("weights", "corpus"):
         hint = f"is for one model, and {folder} may have several below it; leave it out"
