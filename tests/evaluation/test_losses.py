@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-import string
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,12 +23,10 @@ from charrnn.evaluation.stream_losses import (
 )
 from charrnn.models.trained import Architecture
 from charrnn.networks.ensemble import NetworkEnsemble
-from charrnn.networks.network import Network, State, detach_state
+from charrnn.networks.network import Network
 from charrnn.options.cells import CELLS
 from charrnn.processors import get_torch_pool
 from charrnn.text.vocabulary import Vocabulary
-
-DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture
@@ -69,7 +65,7 @@ def one_stream(net: Network, ids: np.ndarray) -> float:
 
 @pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("size", [2, 4097])
-def test_agrees_with_one_stream(kind: str, size: int) -> None:
+def test_the_loss_of_a_text_is_that_of_one_stream(kind: str, size: int) -> None:
     ids, net = text(size), network(kind)
     score = compute_stream_loss(net, ids)
     assert score.characters == size - 1
@@ -77,64 +73,24 @@ def test_agrees_with_one_stream(kind: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(("most", "at_once", "threads"), [(7, 3000, 3), (40, 100, 1)])
-def test_any_number_of_rows_and_threads(
+def test_any_number_of_rows_and_threads_gives_the_loss_of_one_stream(
     monkeypatch: pytest.MonkeyPatch, short_rows: None, most: int, at_once: int, threads: int
 ) -> None:
     monkeypatch.setattr(stream_losses, "ROWS_PER_THREAD", most)
     monkeypatch.setattr(stream_losses, "LOGITS_AT_ONCE", at_once)
     ids, net, before = text(6_011), network("lstm"), torch.get_num_threads()
+    losses, seen = np.empty(len(ids) - 1, np.float32), set[int]()
+    net.decoder.register_forward_hook(lambda *_: seen.add(torch.get_num_threads()))
     torch.set_num_threads(threads)
     try:
-        losses = np.empty(len(ids) - 1, np.float32)
-        compute_stream_loss(net, ids, losses=losses)
+        get_torch_pool.cache_clear()
+        loss = compute_stream_loss(net, ids, losses=losses).loss
         assert torch.get_num_threads() == threads
-        loss = compute_stream_loss(net, ids).loss
     finally:
         torch.set_num_threads(before)
+    assert seen == {1}  # several would wait for each other beside other programs
     assert abs(loss - one_stream(net, ids)) < 1e-5
-    assert losses.mean(dtype=np.float64) == pytest.approx(loss, abs=1e-6)
     np.testing.assert_allclose(losses, losses_of_one_stream(net, ids), atol=1e-4)
-
-
-def train_network(text: str, **options: Any) -> tuple[Network, np.ndarray]:
-    """Train a small network on a text for a moment. Return it with the ids of the text."""
-    characters, ids = np.unique(list(text), return_inverse=True)
-    torch.manual_seed(3)
-    net = Network(Architecture(**options, vocabulary_size=len(characters)))
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, 200)
-    streams = torch.from_numpy(ids[: len(ids) // 16 * 16].reshape(16, -1))
-    state: State | None = None
-    for first in range(0, 200 * 32, 32):
-        window = streams[:, first : first + 33]
-        logits, state = net(window[:, :-1], state and detach_state(state))
-        loss = F.cross_entropy(logits.flatten(0, 1), window[:, 1:].flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-    assert loss < 2.7  # the frequencies of the letters give about 2.9
-    return net, ids
-
-
-@pytest.mark.parametrize("skip", ["none", "sum"])
-@pytest.mark.parametrize(("kind", "embedding_size"), [("lstm", 8), ("gru", 64), ("rnn", 24)])
-def test_trained_networks_agree_with_one_stream(kind: str, embedding_size: int, skip: str) -> None:
-    """Read the docs of this project in four rows with the usual warm-up."""
-    text = "".join(path.read_text("utf-8") for path in sorted(DOCS.glob("*.md")))
-    text = "".join(c for c in text.lower() if c in string.ascii_lowercase + " ")
-    net, ids = train_network(
-        text, kind=kind, embedding_size=embedding_size, hidden_size=32, num_layers=2, skip=skip
-    )
-    ids, calls = ids[-16_400:], list[torch.Size]()
-    expected = losses_of_one_stream(net, ids)
-    net.register_forward_pre_hook(lambda _, arguments: calls.append(arguments[0].shape))
-    losses = np.zeros(len(ids) - 1, np.float32)
-    compute_rank_loss(net, ids, 0, 1, threads=1, losses=losses)
-    assert {rows for rows, _ in calls} == {4}
-    assert abs(losses.mean(dtype=np.float64) - expected.mean()) < 1e-5
-    np.testing.assert_allclose(losses, expected, atol=1e-3)
 
 
 def test_a_row_starts_with_a_warm_up() -> None:
@@ -145,18 +101,15 @@ def test_a_row_starts_with_a_warm_up() -> None:
             layer.bias_ih_l0[16:32] = 9.0
             layer.weight_ih_l0 *= 0.3
             layer.weight_hh_l0 *= 0.3
-    ids, calls, reports = text(30_000), list[torch.Size](), list[tuple[int, int]]()
+    ids, calls = text(30_000), list[torch.Size]()
     losses, expected = np.zeros(len(ids) - 1, np.float32), losses_of_one_stream(net, ids)
     net.register_forward_pre_hook(lambda _, arguments: calls.append(arguments[0].shape))
-    compute_rank_loss(
-        net, ids, 0, 1, threads=3, losses=losses, report=lambda *numbers: reports.append(numbers)
-    )
+    compute_rank_loss(net, ids, 0, 1, threads=3, losses=losses)
     length = -(-(29_999 - 2048) // 6)  # of the rows of each of three threads
     assert {rows for rows, _ in calls} == {2}
     assert sum(rows * columns for rows, columns in calls) == 6 * (2048 + length)
     np.testing.assert_allclose(losses[: 2048 + length], expected[: 2048 + length], atol=1e-4)
     assert np.abs(losses - expected)[2048 + length :].mean() > 1e-3
-    assert [done for done, total in reports if done == total] == [len(losses)]
 
 
 @pytest.mark.parametrize(("size", "world_size"), [(6_011, 3), (40, 50)])
@@ -175,7 +128,7 @@ def test_parts_of_several_processes_are_the_whole(
     assert abs(sum(parts) / (size - 1) - one_stream(net, ids)) < 1e-5
 
 
-def test_ids_that_are_read_piece_by_piece(short_rows: None, tmp_path: Path) -> None:
+def test_ids_are_read_piece_by_piece_and_checked(short_rows: None, tmp_path: Path) -> None:
     stored = np.random.default_rng(5).integers(1, 12, 10_003).astype("u1")
     encoded = EncodedText(tmp_path, tmp_path, Vocabulary(list("abcdefghijk")), {"val": stored})
     unread, net = encoded.get_split("val"), network("gru")
@@ -185,54 +138,35 @@ def test_ids_that_are_read_piece_by_piece(short_rows: None, tmp_path: Path) -> N
     assert reports == sorted(reports)
     assert reports[-1] == (10_002, 10_002)
     stored[9_999] = 12
-    before = torch.get_num_threads()
     with pytest.raises(InputError, match="contains the id 12"):
         compute_stream_loss(net, unread)
-    assert torch.get_num_threads() == before
 
 
-def test_disturbs_nothing() -> None:
-    """Check that network, random numbers and threads do not change."""
-    net, ids, threads = network("lstm", dropout=0.5, batchnorm=True), text(3000), []
+def test_scoring_changes_neither_network_nor_random_numbers_nor_threads() -> None:
+    net, ids = network("lstm", dropout=0.5, batchnorm=True), text(3000)
     before = {name: w.clone() for name, w in net.state_dict().items()}
     random, number = torch.get_rng_state(), torch.get_num_threads()
 
-    def score(_: int) -> float:
-        loss = compute_stream_loss(copy.deepcopy(net), ids).loss
-        threads.append(torch.get_num_threads())
-        return loss
+    def score(_: int) -> tuple[float, int]:
+        return compute_stream_loss(copy.deepcopy(net), ids).loss, torch.get_num_threads()
 
-    compute_stream_loss(net, ids)  # the threads that torch works in begin once, and stay
+    loss = compute_stream_loss(net, ids).loss
     with ThreadPoolExecutor(3) as pool:  # side by side
-        assert len({*pool.map(score, range(6)), compute_stream_loss(net, ids).loss}) == 1
-    assert {*threads, torch.get_num_threads()} == {number}
+        assert {*pool.map(score, range(6))} == {(loss, number)}
+    assert torch.get_num_threads() == number
     assert net.training
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(w, before[name]) for name, w in net.state_dict().items())
 
 
-def test_a_thread_computes_on_one_core() -> None:
-    """Check that one thread scores: several would wait for each other beside other programs."""
-    net, seen, number = network("lstm"), [], torch.get_num_threads()
-    net.decoder.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
-    torch.set_num_threads(2)
-    try:
-        get_torch_pool.cache_clear()
-        compute_stream_loss(net, text(9_000))
-    finally:
-        torch.set_num_threads(number)
-    assert {*seen} == {1}
-
-
 @pytest.mark.parametrize(("room", "most"), [(6_010, 32), (900, 1)])
-def test_logits_that_are_kept(
+def test_logits_of_a_text_or_of_its_start_are_kept(
     monkeypatch: pytest.MonkeyPatch, short_rows: None, room: int, most: int
 ) -> None:
-    """Compute the losses of the start of the text, or of all of it; they may be far from 0."""
     monkeypatch.setattr(stream_losses, "ROWS_PER_THREAD", most)
     net, ids, logits = network("gru"), text(6_011), np.full((room, 11), np.nan, np.float16)
     with torch.no_grad():
-        net.decoder.bias += 1000
+        net.decoder.bias += 1000  # float16 would be coarse there
     losses = np.zeros(6_010, np.float32)
     compute_rank_loss(net, ids, 0, 1, threads=2, losses=losses, logits=logits)
     targets = torch.from_numpy(ids[1 : room + 1])
@@ -240,12 +174,7 @@ def test_logits_that_are_kept(
     np.testing.assert_allclose(found.numpy(), losses[:room], atol=3e-3)
 
 
-# -- windows, ensembles, units and lines -------------------------------------------------------
-
-SHARES = [0.5, 0.2, 0.3]
-
-
-def test_units_and_what_has_no_loss() -> None:
+def test_a_loss_has_three_units() -> None:
     net = network("rnn")
     with torch.no_grad():
         net.decoder.weight.zero_()
@@ -264,9 +193,6 @@ def test_the_worst_predicted_line_comes_first_each_character_once() -> None:
         LineLoss(1, 2, pytest.approx(2), "ab"),
     ]
     assert [line.line for line in rank_lines_by_loss("a\nb\na\n", np.full(6, 0.5))] == [1, 2, 3]
-    found = rank_lines_by_loss("abc\na\n\nab", each := np.arange(9.0))
-    total = sum(line.bits_per_character * line.characters for line in found) * np.log(2)
-    assert total == pytest.approx(each.sum() - 6)  # but for the empty line
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -284,25 +210,21 @@ def test_windows_are_each_read_alone(kind: str, size: int, window: int) -> None:
     assert net.training
 
 
-def networks() -> list[Network]:
-    return [network("lstm", 0.5, True), network("rnn"), network("gru")]
-
-
-def mean_loss(nets: list[Network], ids: np.ndarray) -> float:
-    """Compute by the definition, in float64."""
-    with torch.no_grad():
-        each = [in_float64(net)(torch.from_numpy(ids[None, :-1]))[0][0] for net in nets]
-    mean = sum(share * logits.softmax(-1) for share, logits in zip(SHARES, each, strict=True))
-    return -mean[torch.arange(len(ids) - 1), ids[1:]].log().mean().item()
-
-
 def test_an_ensemble_is_scored_by_the_mean_of_its_probabilities() -> None:
-    nets, ids = networks(), text(4_001)
-    ensemble = NetworkEnsemble(nets, SHARES)
-    assert all(module.training for module in ensemble.modules())
-    expected = mean_loss(nets, ids)
+    nets, shares = [network("lstm", 0.5, True), network("rnn"), network("gru")], [0.5, 0.2, 0.3]
+    ensemble, ids = NetworkEnsemble(nets, shares), text(4_001)
+
+    def compute_mean_loss(ids: np.ndarray) -> float:
+        given = torch.from_numpy(ids[None, :-1])
+        with torch.no_grad():
+            each = [in_float64(net)(given)[0][0].softmax(-1) for net in nets]
+        mean = sum(share * p for share, p in zip(shares, each, strict=True))
+        return -mean[torch.arange(len(ids) - 1), ids[1:]].log().mean().item()
+
+    expected = compute_mean_loss(ids)
     assert compute_stream_loss(ensemble, ids).loss == pytest.approx(expected, abs=1e-5)
     parts = [compute_rank_loss(ensemble, ids, rank, 3) for rank in range(3)]
     assert sum(parts) / 4_000 == pytest.approx(expected, abs=1e-5)
-    cold = [mean_loss(nets, ids[start : start + 101]) for start in range(0, 4_000, 100)]
+    cold = [compute_mean_loss(ids[start : start + 101]) for start in range(0, 4_000, 100)]
     assert compute_window_loss(ensemble, ids, 100).loss == pytest.approx(np.mean(cold), abs=1e-5)
+    assert all(module.training for module in ensemble.modules())
