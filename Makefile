@@ -137,6 +137,7 @@ bench: setup-dev  ## charrnn beside its peers, in one run, written on docs/resul
 
 results: setup-dev  ## train the recipes that have no result yet, and write docs/results.md and README; hours
 	$(BIN)/python -m benchmarks.recipes $(ARGS)
+	$(if $(ARGS),,$(BIN)/python -m benchmarks.text_sizes)
 
 clean:  ## remove the environment and caches; runs in outputs/ stay
 	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -67,11 +67,17 @@ def remove_bars(tables: str) -> str:
     return re.sub(r"^(\|.*\|)[^|]*\|$", r"\1", tables, flags=re.MULTILINE)
 
 
-def write_table(page: Path, command: str, body: str) -> None:
-    """Replace the text between the two marks of `make COMMAND` in a page (docs/marks.py)."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(f"<!-- table: make {command}")
+def write_table(page: Path, name: str, body: str) -> None:
+    """Replace a table between its two marks in a page (docs/marks.py).
+
+    Args:
+        name: of the mark: the target of make, and after a comma which of its tables this is.
+    """
+    begin = f"<!-- table: make {name} |"
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    assert found, f"{page}: has no {begin}"
     _, _, after = rest.partition(END)
-    mark = f"{begin} | {describe_origin()} -->"
+    mark = f"{begin} {describe_origin()} -->"
     page.write_text(f"{before}{mark}\n\n{body}\n\n{END}{after}", encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
     <!-- prints | 18eb9d21 on AMD EPYC, 2 cores -->                by the commands above it
     <!-- table: make results | 18eb9d21 on AMD EPYC, 2 cores -->   by this command
+    <!-- table: make results, text sizes | ... -->                 by a part of this command
 
 `make release-check` runs this file. It lists the blocks whose commit is no ancestor of HEAD, or
 older than the last change of the code that they depend on, and `make dist` refuses them.
@@ -63,7 +64,7 @@ def find_marks(page: Path) -> Iterator[Mark]:
         if not (match := _MARK.match(line)):
             continue
         if match["kind"] == "table:":
-            commands = (match["words"].strip(),)
+            commands = (match["words"].partition(",")[0].strip(),)
         else:
             start = max(n for n, above in enumerate(lines[:number]) if above == "```sh")
             block = "\n".join(lines[start + 1 : number - 1])
