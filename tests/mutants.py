@@ -40,6 +40,16 @@ class Mutant(NamedTuple):
     tests: str
 
 
+def copy_tree(folder: Path) -> Path:
+    """Copy the files that git knows into a folder, and return their root."""
+    listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=REPOSITORY, text=True)
+    for name in listed.split("\0"):
+        if (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    return folder
+
+
 def tests_pass(tree: Path, tests: str) -> bool | None:
     """Whether the tests pass in a copy of the tree; None if one of the files is not there."""
     if not all((tree / name.partition("::")[0]).exists() for name in tests.split()):
@@ -78,14 +88,10 @@ def main(words: list[str]) -> int:
     table = yaml.safe_load((REPOSITORY / "tests" / "mutants.yaml").read_text("utf-8"))
     every = [Mutant(**entry) for entry in table]
     mutants = [m for m in every if not words or any(word in m.name for word in words)]
-    listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=REPOSITORY, text=True)
     outcomes: list[str] = []
     healthy: dict[str, bool | None] = {}
     with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder) / "charrnn"
-        for name in filter(os.path.isfile, listed.split("\0")):
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, tree / name)
+        tree = copy_tree(Path(folder))
         for mutant in mutants:
             began = time.monotonic()
             outcomes.append(outcome(mutant, tree, healthy))
