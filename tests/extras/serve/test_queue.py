@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from contextlib import ExitStack
@@ -11,15 +10,39 @@ from typing import Any
 
 import pytest
 
-from tests.extras.serve.servers import BYTES, CORPUS, MODEL, request_of, serving_main, until
+from tests.extras.serve.servers import MODEL, request_of, serving_main, until
 
-# Each look-up of a passage takes a millisecond, so a text of 100,000 characters takes 100 seconds.
+# These slow down what a load asks for, so that it would delay others for minutes.
 SLOW_LOOK_UP = (
     "import time\n"
     "from charrnn.text.training_text import TrainingText\n"
     "TrainingText.__contains__ = lambda self, passage: time.sleep(0.001)"
 )
+SLOW_READING = (
+    "import time\n"
+    "from charrnn.generation.engines import StepEngine\n"
+    "advance = StepEngine.advance\n"
+    "StepEngine.advance = (\n"
+    "    lambda self, ids, state: time.sleep(0.004 * ids.size) or advance(self, ids, state)\n"
+    ")"
+)
+SLOW_STEPS = (
+    "import time\n"
+    "from charrnn.generation.engines import StepEngine\n"
+    "step = StepEngine.step\n"
+    "StepEngine.step = lambda *given: time.sleep(0.05) or step(*given)"
+)
 LONG = {"text": "It was a dark and stormy night. " * 3_000}
+UNKNOWN = "".join(map(chr, range(0x10000, 0x10000 + 100_000)))
+UNREAD = {"prompt": UNKNOWN, "echo": True, "logprobs": 0}
+# a patch, how many ask for each of the bodies, and the seconds that another request may take
+LOADS: dict[str, tuple[str, int, dict[str, dict[str, Any]], float]] = {
+    "long texts": (SLOW_LOOK_UP, 30, {"/v1/copied": LONG}, 1),
+    "endless completions": ("", 20, {"/v1/completions": {"max_tokens": 10**9, "n": 4}}, 5),
+    "unknown characters": ("", 8, {"/v1/completions": UNREAD, "/v1/read_as": {"text": UNKNOWN}}, 3),
+    "long prompts": (SLOW_READING, 8, {"/v1/completions": {"prompt": "a" * 50_000}}, 1),
+    "next words": (SLOW_STEPS, 20, {"/v1/next_words": {"prompt": "The", "k": 50}}, 1.5),
+}
 SHORT = {"prompt": "A", "max_tokens": 20, "seed": 1}
 
 
@@ -31,26 +54,20 @@ def measure_completion(http: Any) -> float:
     return time.monotonic() - start
 
 
-def test_long_texts_delay_no_completion_and_end_with_their_clients(models: Path) -> None:
+@pytest.mark.parametrize("name", LOADS)
+def test_no_load_delays_a_short_completion_or_the_end_of_the_server(
+    models: Path, name: str
+) -> None:
     pytest.importorskip("pydivsufsort")
-    options = [f"corpus={models}/corpus.txt", "drain_seconds=1"]
-    with (
-        serving_main(models, *options, patch=SLOW_LOOK_UP) as (server, http),
-        ExitStack() as stack,
-    ):
+    patch, count, bodies, seconds = LOADS[name]
+    limits = ["streams=4", "max_queue=99", "max_length=1000000000", "max_seconds=1000"]
+    options = [*limits, "drain_seconds=1", f"corpus={models}/corpus.txt"]
+    with serving_main(models, *options, patch=patch) as (server, http), ExitStack() as stack:
         measure_completion(http)
-        for _ in range(30):
-            stack.enter_context(server.connect(request_of(LONG, "/v1/copied")))
-        for _ in range(30):  # whose clients leave
-            with server.connect(request_of(LONG, "/v1/copied")):
-                pass
+        for path, body in [*bodies.items()] * count:
+            stack.enter_context(server.connect(request_of(body, path)))
         time.sleep(0.5)  # until they have come
-        assert min(measure_completion(http) for _ in range(3)) < 1
-        stack.close()
-        start = time.monotonic()
-        assert http.post("/v1/copied", json={"text": "It was a dark and stormy"}).is_success
-        assert time.monotonic() - start < 2
-        stack.enter_context(server.connect(request_of(LONG, "/v1/copied")))
+        assert min(measure_completion(http) for _ in range(2)) < seconds
         start = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - start < 6
@@ -81,30 +98,6 @@ def test_texts_and_completions_share_a_bounded_queue(models: Path) -> None:
         measure_completion(http)
 
 
-def test_a_short_completion_waits_for_none_of_many_long_ones(models: Path) -> None:
-    options = ["streams=4", "max_length=1000000000", "max_seconds=1000", "drain_seconds=0"]
-    endless = {"max_tokens": 1_000_000_000}
-    with serving_main(models, *options) as (server, http), ExitStack() as stack:
-        for n in (1, 4) * 10:
-            stack.enter_context(server.connect(request_of({**endless, "n": n})))
-        time.sleep(0.5)  # until they have come
-        assert measure_completion(http) < 5
-
-
-def test_a_prompt_of_many_unknown_characters_is_prepared_in_blocks(models: Path) -> None:
-    with serving_main(models, "drain_seconds=0") as (server, http), ExitStack() as stack:
-        measure_completion(http)
-        unknown = "".join(map(chr, range(0x10000, 0x10000 + 100_000)))
-        for path, body in {
-            "/v1/completions": {"prompt": unknown, "echo": True, "logprobs": 0},
-            "/v1/read_as": {"text": unknown},
-        }.items():
-            for _ in range(8):
-                stack.enter_context(server.connect(request_of(body, path)))
-        time.sleep(0.2)  # until they have come
-        assert measure_completion(http) < 3
-
-
 def test_blocks_read_a_prompt_as_the_sampler_reads_it_whole(http: Any) -> None:
     numbers = random.Random(2)
     for prompt in (
@@ -119,32 +112,6 @@ def test_blocks_read_a_prompt_as_the_sampler_reads_it_whole(http: Any) -> None:
         assert sorted(choice["logprobs"]["text_offset"]) == choice["logprobs"]["text_offset"]
 
 
-def find_copied_plainly(text: str, model: Any) -> list[list[int]]:
-    """Return the ranges of characters with a token in a passage of 20 that the corpus contains."""
-    tokens = [model.vocabulary.as_tokens(character) for character in text]
-    positions = [n for n, token in enumerate(tokens) for _ in token]
-    passage, corpus = "".join(tokens), model.vocabulary.as_tokens(CORPUS)
-    copied = {
-        position
-        for start in range(len(passage) - 19)
-        if passage[start : start + 20] in corpus
-        for position in positions[start : start + 20]
-    }
-    starts = sorted(n for n in copied if n - 1 not in copied)
-    return [[n, next(m for m in range(n, len(text) + 1) if m not in copied)] for n in starts]
-
-
-def test_copied_passages_are_those_of_a_plain_search(http: Any) -> None:
-    pytest.importorskip("pydivsufsort")
-    numbers = random.Random(3)
-    for name, model in {"main": MODEL, "bytes": BYTES}.items():
-        for _ in range(10):
-            starts = [numbers.randrange(len(CORPUS)) for _ in range(30)]
-            text = "".join(CORPUS[start : start + numbers.randint(10, 40)] for start in starts)
-            answer = http.post("/v1/copied", json={"text": text, "model": name})
-            assert json.loads(answer.content)["ranges"] == find_copied_plainly(text, model)
-
-
 def test_next_words_are_those_of_the_model(http: Any) -> None:
     for prompt in ("", "The", "The ", "It was a dark and stormy night; " * 40, "café"):
         answer = http.post("/v1/next_words", json={"prompt": prompt, "k": 8}).json()
@@ -156,24 +123,3 @@ def test_next_words_are_those_of_the_model(http: Any) -> None:
     for name, value in (("prompt", "x" * 100_001), ("k", 51), ("k", 0)):
         refused = http.post("/v1/next_words", json={name: value})
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, name)
-
-
-def test_next_words_delay_no_completion_and_end_with_their_clients(models: Path) -> None:
-    slow = (
-        "import time\n"
-        "from charrnn.generation.engines import StepEngine\n"
-        "step = StepEngine.step\n"
-        "StepEngine.step = lambda *given: time.sleep(0.05) or step(*given)"
-    )
-    asked = request_of({"prompt": "The", "k": 50}, "/v1/next_words")
-    options = ["streams=1", "max_queue=30", "drain_seconds=0"]
-    with serving_main(models, *options, patch=slow) as (server, http), ExitStack() as stack:
-        measure_completion(http)
-        for _ in range(20):
-            stack.enter_context(server.connect(asked))
-        time.sleep(0.3)  # until they have come
-        assert measure_completion(http) < 1.5
-        stack.close()
-        start = time.monotonic()
-        assert http.post("/v1/next_words", json={"prompt": "The", "k": 1}).is_success
-        assert time.monotonic() - start < 1.5

@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,15 @@ def test_serve_refuses_wrong_options_in_one_line(
     }.items():
         assert read_refusal(capfd, *words).startswith(what)
     pytest.importorskip("fastapi_offline")
-    assert read_refusal(capfd, f"checkpoint={path}", "corpus=none.txt").startswith(
-        "none.txt: no such"
-    )
-    for host in ("no.such.host.invalid", "1.2.3.4", "127.0.0.1:80", "a\0b"):
-        assert read_refusal(capfd, f"checkpoint={path}", f"host={host}").startswith("host=")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for words, what in {
+            ("corpus=none.txt",): "none.txt: no such",
+            ("host=no.such.host.invalid",): "host=no.such.host.invalid port=",
+            ("host=127.0.0.1:80",): "host=127.0.0.1:80 port=",
+            ("host=a\0b",): "host=a",
+            (f"port={taken.getsockname()[1]}",): "another server uses it",
+        }.items():
+            assert what in read_refusal(capfd, f"checkpoint={path}", *words)
 
 
 def test_serve_names_a_missing_package(
@@ -79,20 +83,14 @@ def test_the_routes_are_documented_without_any_outside_address(http: Any) -> Non
     ("method", "path", "body", "status", "words"),
     [
         ("GET", "/nothing", None, 404, "/docs lists"), ("PUT", "/v1/models", None, 405, ""),
-        ("GET", "/v1/completions", None, 405, ""), ("GET", "/v1/models/none", None, 404, "main"),
+        ("GET", "/v1/models/none", None, 404, "main"),
         ("POST", "/v1/chat/completions", b"{}", 404, "/v1/completions"),
         ("POST", "/v1/completions", b'{"prompt":', 400, "is not JSON: Expecting value: line 1"),
         ("POST", "/v1/completions", b'{"prompt": "\xe9"}', 400, "byte 0xe9 in position 12"),
-        ("POST", "/v1/completions", '{"n": 1}'.encode("utf-16"), 400, "byte 0xff in position 0"),
         ("POST", "/v1/completions", b'{"n": ' + b"[" * 4_000, 400, "recursion depth exceeded"),
-        ("POST", "/v1/completions", b'{"n": ' + b"1" * 9_999 + b"}", 400, "limit (4300 digits)"),
         ("POST", "/v1/completions", b'{"stop": [' + b'"",' * 9_999 + b'""]}', 400, "5,000 values"),
         ("POST", "/v1/completions", b"", 400, "is empty; send a JSON object"),
-        ("POST", "/v1/completions", b"null", 400, "body: "),
-        ("POST", "/v1/completions", b'{"stop": ""}', 400, "stop: "),
         ("POST", "/v1/completions", b"[]", 400, "body: "),
-        ("POST", "/v1/completions", b"[" * 100_000, 400, ""),
-        ("POST", "/v1/completions", b'{"seed": 1e999}', 400, "seed: "),
         ("POST", "/v1/completions", b"x" * 2_000_001, 413, "2,000,000 bytes"),
         ("POST", "/v1/copied", b'{"text": "' + b"x" * 100_001 + b'"}', 400, "100,000"),
         ("POST", "/v1/read_as", b'{"text": "a", "modle": "b"}', 400, "did you mean model?"),
@@ -109,117 +107,82 @@ def test_every_error_has_the_same_shape(
     assert words in error["message"]
 
 
-def test_marks_in_a_text_are_no_values_and_a_mark_of_utf_8_is_accepted(http: Any) -> None:
-    text = json.dumps({"prompt": ',[{\\"' * 16_000, "max_tokens": 0})
-    for body in (b"\xef\xbb\xbf{}", text.encode()):
-        headers = {"content-type": "application/json"}
-        assert http.post("/v1/completions", content=body, headers=headers).status_code == 200
-
-
 def test_odd_and_long_prompts(http: Any) -> None:
-    for prompt in ("\u202e😀a\x00b", "“quoted” — and é", "ab " * 3_333):
+    # the last one has more marks than a body may have values, and they are no values
+    for prompt in ("\u202e😀a\x00b", "“quoted” — and é", ',[{\\"' * 2_500):
         answer = http.post("/v1/completions", json={"prompt": prompt, "echo": True, "seed": 1})
         expected = MODEL.generate(16, prompt, seed=1, temperature=1, unknown="replace")
         assert answer.json()["choices"][0]["text"] == prompt + expected
     assert http.post("/v1/completions", json={"prompt": "ab " * 33_334}).status_code == 400
     read_as = http.post("/v1/read_as", json={"text": "é, €"}).json()["read_as"]
     assert read_as == {"é": "e", "€": ""}
+    headers = {"content-type": "application/json"}
+    marked = http.post("/v1/completions", content=b"\xef\xbb\xbf{}", headers=headers)
+    assert marked.status_code == 200
 
 
-def test_the_page_loads_nothing_from_elsewhere(http: Any) -> None:
+def test_the_pages_load_nothing_from_elsewhere(http: Any) -> None:
     pytest.importorskip("charrnn.extras.page", reason="there is no page in this checkout")
-    for path in ("/", "/page/main.js"):
+    from charrnn.extras.page.learning import list_learning_facts
+
+    for path, policy in {
+        "/": "default-src 'none'", "/page/main.js": "default-src 'none'",
+        "/learn": "frame-ancestors 'none'",
+    }.items():  # fmt: skip
         page = http.get(path)
         assert page.status_code == 200
-        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert policy in page.headers["content-security-policy"]
+    for path in ("/learn", "/page/learning-card.html"):
+        assert "Write with your own text" in http.get(path).text
+    assert http.get("/v1/learning").json() == json.loads(json.dumps(list_learning_facts()))
 
 
-def test_copies_are_ranges_of_characters(http: Any) -> None:
+@pytest.mark.parametrize("model", ["main", "bytes"])
+def test_copies_are_ranges_of_characters(http: Any, model: str) -> None:
+    """Check in a text that is compared in several blocks."""
     pytest.importorskip("pydivsufsort")
-    for model in ("main", "bytes"):
-        text = "😀é It was a dark and stormy; the rain, torrents. Café 😀 au lait?"
-        asked = {"text": text, "model": model}
-        ranges = http.post("/v1/copied", json=asked).json()["ranges"]
-        found = [text[start:end] for start, end in ranges]
-        assert [one.strip() for one in found] == [
-            "It was a dark and stormy",
-            "torrents. Café 😀 au lait",
-        ]
-        lines = {"text": f"Café\n{CORPUS} \n", "model": model}
-        assert http.post("/v1/lines", json=lines).json() == {"lines": [1]}
-    assert http.post("/v1/copied", json={"text": ""}).json() == {"ranges": []}
+    text = "😀é It was a dark and stormy; the rain, torrents. Café 😀 au lait?" + "é" * 231
+    asked = {"text": text * 9, "model": model}
+    ranges = http.post("/v1/copied", json=asked).json()["ranges"]
+    found = [asked["text"][start:end].strip() for start, end in ranges]
+    assert found == ["It was a dark and stormy", "torrents. Café 😀 au lait"] * 9
+    lines = {"text": f"Café\n{CORPUS} \n", "model": model}
+    assert http.post("/v1/lines", json=lines).json() == {"lines": [1]}
+    assert http.post("/v1/copied", json={"text": "", "model": model}).json() == {"ranges": []}
 
 
 # Separate servers
 
 
-def test_a_slow_start_and_a_stuck_thread(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Refuse a wrong model or port first, let requests wait, and end a busy server by SIGTERM."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = taken.getsockname()
-        words = ["serve", f"port={address[1]}"]
-        assert main([*words, f"checkpoint={models / 'corpus.txt'}"]) == 2
-        assert "corpus.txt" in capfd.readouterr().err
-        assert main([*words, f"checkpoint={models / 'main.safetensors'}"]) == 1
-        assert "another server uses it" in capfd.readouterr().err
+def test_a_stuck_thread_does_not_keep_the_server(models: Path) -> None:
     patch = (
-        "import time\n"
         "from charrnn.generation.engines import StepEngine\n"
-        "from charrnn.generation.sampler import Sampler\n"
-        "engine, write = Sampler.engine, StepEngine.write\n"
-        "Sampler.engine = lambda *given: time.sleep(1) or engine(*given)\n"
-        "def write_one(self, ids, *more):\n"
-        "    while len(ids) > 1: pass\n"
-        "    return write(self, ids, *more)\n"
-        "StepEngine.write = write_one"
+        "def write(*given):\n"
+        "    while True: pass\n"
+        "StepEngine.write = write"
     )
-    answers: list[tuple[float, bytes]] = []
-
-    def ask() -> bool:
-        with suppress(ConnectionRefusedError), socket.create_connection(address, 30) as client:
-            start = time.monotonic()
-            client.sendall(request_of({"max_tokens": 1}))
-            answers.append((start, client.recv(12)))
-        return bool(answers)
-
-    with ThreadPoolExecutor() as threads:
-        asking = threads.submit(until, ask)
-        options = [f"port={address[1]}", "drain_seconds=1"]
-        with serving_main(models, *options, patch=patch) as (server, http):
-            ready = time.monotonic()
-            asking.result()
-            [(start, answer)] = answers
-            assert ready - start > 0.2
-            assert answer == b"HTTP/1.1 200"
-            with server.connect(request_of({"n": 2})):
-                assert http.get("/health").status_code == 200
-                start = time.monotonic()
-                assert server.stop() == 0
-            assert time.monotonic() - start < 6
-            assert "still busy" in server.lines[-1]
+    with (
+        serving_main(models, "drain_seconds=1", patch=patch) as (server, http),
+        server.connect(request_of({})),
+    ):
+        assert http.get("/health").status_code == 200
+        start = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - start < 6
+        assert "still busy" in server.lines[-1]
 
 
-def test_requests_take_turns_and_sigterm_lets_them_end(models: Path) -> None:
+def test_clients_that_leave_make_room_and_sigterm_lets_the_others_end(models: Path) -> None:
     options = ["streams=2", "max_queue=1", "max_length=1000000000"]
     with serving_main(models, *options) as (server, http), ThreadPoolExecutor() as threads:
-        with server.connect(request_of({**ENDLESS, "n": 2, "stream": True})) as first:
-            assert first.recv(12) == b"HTTP/1.1 200"
-            asked = {"prompt": "A", "max_tokens": 300, "n": 2, "seed": 1}
-            answer = http.post("/v1/completions", json=asked).json()
-            texts = MODEL.generate(300, "A", num_samples=2, seed=1, temperature=1, engine="numpy")
-            assert [choice["text"] for choice in answer["choices"]] == texts
-        until(lambda: http.post("/v1/completions", json={"n": 2}).status_code == 200)
         with ExitStack() as opened:
             for _ in range(3):
-                begun = opened.enter_context(
-                    server.connect(request_of({**ENDLESS, "stream": True}))
-                )
-                assert begun.recv(12) == b"HTTP/1.1 200"
+                stream = request_of({**ENDLESS, "stream": True})
+                assert opened.enter_context(server.connect(stream)).recv(12) == b"HTTP/1.1 200"
             full = http.post("/v1/completions", json=ENDLESS)
-            assert full.status_code == 429
-            assert full.headers["retry-after"]
+            assert (full.status_code, full.headers["retry-after"]) == (429, "1")
         until(lambda: http.post("/v1/completions", json={"n": 2}).status_code == 200)
-        with server.connect(request_of({**ENDLESS, "n": 2})):  # whose client leaves
+        with server.connect(request_of({**ENDLESS, "n": 2})):
             assert http.get("/health").status_code == 200
         until(lambda: http.post("/v1/completions", json={"n": 2}).status_code == 200)
         asked = {"prompt": "A", "max_tokens": 10_000, "seed": 1}
@@ -276,33 +239,3 @@ def test_requests_that_outlast_the_server_are_told_so(models: Path) -> None:
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert answer.json()["error"]["message"] == "the server ends"
         assert len(server.lines) == 1, server.lines
-
-
-def test_long_prompts_are_read_in_short_rounds(models: Path) -> None:
-    """Test with a slow model."""
-    slow = (
-        "import time\n"
-        "from charrnn.generation.engines import StepEngine\n"
-        "advance = StepEngine.advance\n"
-        "def advance_slowly(self, ids, state):\n"
-        "    time.sleep(0.004 * ids.size)\n"
-        "    return advance(self, ids, state)\n"
-        "StepEngine.advance = advance_slowly"
-    )
-    with serving_main(models, "prime=none", patch=slow) as (server, http), ExitStack() as opened:
-        for letter in "abcdefgh":
-            asked = request_of({"prompt": letter * 50_000})
-            opened.enter_context(server.connect(asked))
-        time.sleep(1.5)  # until they have come
-        start = time.monotonic()
-        assert http.post("/v1/completions", json={"prompt": "A"}).status_code == 200
-        assert time.monotonic() - start < 1
-
-
-def test_the_server_has_the_page_that_learns_a_text(http: Any) -> None:
-    pytest.importorskip("charrnn.extras.page", reason="there is no page in this checkout")
-    response = http.get("/learn")
-    assert response.status_code == 200
-    assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
-    assert "Write with your own text" in response.text
-    assert "Write with your own text" in http.get("/page/learning-card.html").text
