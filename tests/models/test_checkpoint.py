@@ -51,14 +51,7 @@ def craft(path: Path, pickled: bytes) -> None:
         archive.writestr("archive/version", "3\n")
 
 
-def read_refusal(path: Path, read: Callable[[Path], object] = checkpoint.read) -> str:
-    return refusal(path, read)
-
-
-# -- whole ones ------------------------------------------------------------------------
-
-
-def test_values_come_back_as_they_were(path: Path, content: Content) -> None:
+def test_the_values_of_a_checkpoint_come_back_as_they_were(path: Path, content: Content) -> None:
     flat = torch.arange(30, dtype=torch.float32)
     content["views"] = [flat[:10], flat[10:].view(4, 5), flat[10:].view(4, 5).T, flat[:0]]
     content["types"] = [
@@ -66,7 +59,7 @@ def test_values_come_back_as_they_were(path: Path, content: Content) -> None:
         for dtype in (torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.bool)
     ]
     content["plain"] = [None, True, -1, 2**70, float("inf"), "Zoë\ud800", (), (1, (2,)), {3: []}]
-    content["names"] = {"Zoë": 1, -1: 2, 2**40: 3, 0.5: 4, None: 5, True: 6}
+    content["names"] = {"Zoë": 1, 2**40: 3, 0.5: 4, None: 5, True: 6}
     # of schedulers and modules that are not ours
     content["torch's"] = [torch.Size([2]), torch.float16, torch.device("cpu"), Counter([1, 1, 2])]
     content["module"] = torch.nn.Linear(2, 2).state_dict()
@@ -75,36 +68,19 @@ def test_values_come_back_as_they_were(path: Path, content: Content) -> None:
     assert_same(torch.load(path, weights_only=True, mmap=True), content)
 
 
-def test_a_model_of_lightnings_own(path: Path, last: Path, content: Content) -> None:
-    """Write a checkpoint as ModelCheckpoint does in a script: without the entries of a run.
-
-    Weights of another type, and others beside them, do no harm.
-    """
+def test_a_checkpoint_of_lightning_has_the_model_and_no_run(
+    path: Path, last: Path, content: Content
+) -> None:
+    """Write a checkpoint as ModelCheckpoint does in a script: without the entries of a run."""
     weights = {name: weight.double() for name, weight in content["state_dict"].items()}
     state = OrderedDict({**weights, "head.weight": torch.zeros(3)})
-    state._metadata = OrderedDict({"": {"version": 1}})  # type: ignore[attr-defined]
     kept = ("version", "architecture", "tokens", "facts", "ranks")
     entry = {name: content[ENTRY][name] for name in kept}
     checkpoint.write(path, {**content, "state_dict": state, ENTRY: entry})
     expected = charrnn.load(last)
     assert np.array_equal(charrnn.load(path).logits("the cat"), expected.logits("the cat"))
-    assert "contains a model, but no run to resume (its config" in read_refusal(
-        path, checkpoint.read_run
-    )
-
-
-# -- damaged ones ----------------------------------------------------------------------
-
-
-def test_other_files_are_no_checkpoint(path: Path, content: Content) -> None:
-    os.mkfifo(path.with_name("fifo"))
-    checkpoint.write(path.with_name("other"), {**content, ENTRY: {**content[ENTRY], "version": 2}})
-    for name, words in (
-        (path, "no such file"),
-        (path.with_name("fifo"), "not a regular file"),
-        (path.with_name("other"), "a checkpoint of version 2, and this charrnn reads 1"),
-    ):
-        assert words in read_refusal(name)
+    line = refusal(path, checkpoint.read_run)
+    assert "contains a model, but no run to resume (its config" in line
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(4000, marks=pytest.mark.slow)])
@@ -120,9 +96,6 @@ def test_damage_of_a_checkpoint_is_noticed_anywhere(
 
     size = path.stat().st_size
     assert damage_is_noticed(path, checkpoint.read, check, count, size) > count / 2
-
-
-# -- hostile ones ----------------------------------------------------------------------
 
 
 class Reduced:
@@ -147,12 +120,7 @@ def calls(marker: Path) -> Iterator[bytes]:
     yield b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(Nccos\nsystem\n" + string + b"\x85RtR."
 
 
-def old_format(pickled: bytes) -> bytes:
-    """Write a file as torch.save did before it wrote zips."""
-    return pickle.dumps(0x1950A86A20F9469CFC6C) + pickle.dumps(1001) + pickle.dumps({}) + pickled
-
-
-def test_calls_are_not_made(path: Path, last: Path, tmp_path: Path) -> None:
+def test_the_calls_in_a_checkpoint_are_not_made(path: Path, last: Path, tmp_path: Path) -> None:
     marker = tmp_path / "called"
     with zipfile.ZipFile(last) as archive:
         whole = archive.read("archive/data.pkl")
@@ -160,39 +128,46 @@ def test_calls_are_not_made(path: Path, last: Path, tmp_path: Path) -> None:
         inner = whole[:2] + pickled.removesuffix(b".").removeprefix(b"\x80\x02") + b"0" + whole[2:]
         for crafted in (pickled, inner):
             craft(path, crafted)
-            assert "more than tensors and plain values" in read_refusal(path, charrnn.load)
-        for data in (pickled, old_format(pickled)):  # torch.load reads these too
+            assert "more than tensors and plain values" in refusal(path, charrnn.load)
+        old_header = map(pickle.dumps, (0x1950A86A20F9469CFC6C, 1001, {}))
+        for data in (pickled, b"".join(old_header) + pickled):  # torch.load reads these too
             path.write_bytes(data)
-            assert "File is not a zip file" in read_refusal(path, charrnn.load)
+            assert "File is not a zip file" in refusal(path, charrnn.load)
     assert not marker.exists()
 
 
-def test_files_of_other_programs_are_refused(path: Path, content: Content) -> None:
+def test_other_files_than_checkpoints_are_refused(path: Path, content: Content) -> None:
+    def assert_refused(line: str) -> None:
+        assert line in refusal(path, checkpoint.read)
+
+    assert_refused("no such file")
+    os.mkfifo(path)
+    assert_refused("not a regular file")
+    path.unlink()
+    checkpoint.write(path, {**content, ENTRY: {**content[ENTRY], "version": 2}})
+    assert_refused("a checkpoint of version 2, and this charrnn reads 1")
     checkpoint.write(path, {"state_dict": {}, "epoch": 1})
-    assert "of another program" in read_refusal(path)
+    assert_refused("of another program")
     checkpoint.write(path, {"hyper_parameters": Path("x"), ENTRY: {}})
-    assert "it contains more than tensors and plain values" in read_refusal(path)
-    for pickled, line in (
-        (b"]" * 200_000 + b"a" * 199_999, "of another program"),
-        (b"X\xff\xff\xff\xffx", "or damaged (EOFError)"),
-    ):
-        craft(path, b"\x80\x02" + pickled + b".")
-        assert line in read_refusal(path)
-    for data in (b"", b"PK", b"\x80\x02N.", random.Random(1).randbytes(5000)):
+    assert_refused("it contains more than tensors and plain values")
+    craft(path, b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".")
+    assert_refused("of another program")
+    craft(path, b"\x80\x02X\xff\xff\xff\xffx.")
+    assert_refused("or damaged (EOFError)")
+    for data in (b"", b"PK", random.Random(1).randbytes(5000)):
         path.write_bytes(data)
-        assert "File is not a zip file" in read_refusal(path)
-    checkpoint.write(path, content)
-    with zipfile.ZipFile(path) as archive:
-        records = {entry.filename: archive.read(entry) for entry in archive.infolist()}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, record in records.items():
-            archive.writestr(name, record)
-    assert "compressed" in read_refusal(path)
-    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that of zipfile about the double name
-        for name, record in [*records.items(), *records.items()]:
-            archive.writestr(name, record)
-    assert "twice" in read_refusal(path)
+        assert_refused("File is not a zip file")
+
+
+def test_a_checkpoint_with_compressed_or_double_records_is_refused(path: Path, last: Path) -> None:
+    with zipfile.ZipFile(last) as archive:
+        records = [(entry.filename, archive.read(entry)) for entry in archive.infolist()]
+    for method, times, line in ((zipfile.ZIP_DEFLATED, 1, "compressed"), (0, 2, "twice")):
+        with zipfile.ZipFile(path, "w", method) as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that of zipfile about the double name
+            for name, record in records * times:
+                archive.writestr(name, record)
+        assert line in refusal(path, checkpoint.read)
 
 
 def endless() -> list[Any]:
@@ -203,42 +178,27 @@ def endless() -> list[Any]:
 
 BIAS = ("state_dict", "network.decoder.bias")  # of 18 numbers
 KIND = (ENTRY, "architecture", "kind")
-LAYERS = (ENTRY, "architecture", "num_layers")
 # place, value, and a part of the line that refuses the model
 ODD_MODELS: list[tuple[tuple[Any, ...], Any, str]] = [
     (("state_dict",), ABSENT, "of another program"),
-    (("state_dict",), [], "of another program"),
     (("state_dict",), {}, "it has too few weights for 2 layers"),
-    (("state_dict",), {5: torch.zeros(3)}, "it has too few weights for 2 layers"),
     (("state_dict",), {"x": endless()}, "it has too few weights for 2 layers"),
     (BIAS, ABSENT, "its weight decoder.bias is missing"),
     (BIAS, "x", "its decoder.bias is no tensor of floating-point numbers"),
-    (BIAS, torch.zeros(18, dtype=torch.int64), "is no tensor of floating-point numbers"),
     (BIAS, torch.zeros(()), "its weight decoder.bias is (), not (18,)"),
     (BIAS, torch.zeros(1).expand(18), "its decoder.bias is longer than its data"),
     (BIAS, torch.full((18,), math.nan), "contains numbers that are not finite"),
     ((ENTRY,), ABSENT, "of another program"),
-    ((ENTRY,), [], "of another program"),
     ((ENTRY,), {}, "of version None, and this charrnn reads 1"),
     ((ENTRY, "version"), "x", "of version x, and"),
     ((ENTRY, "version"), endless(), "of version [[...]], and"),
-    ((ENTRY, "version"), torch.zeros(2), "of version tensor([0., 0.]), and"),
     ((ENTRY, "architecture"), ABSENT, "its entry 'architecture' is missing"),
     ((ENTRY, "architecture"), [], "'list' object is not a mapping"),
     (KIND, ABSENT, "its entry 'kind' is missing"),
-    (KIND, 5, "its kind is of a wrong type"),
     (KIND, "x\ny" * 999, "model.kind=x yx yx"),
-    (LAYERS, 0, "model.num_layers=0: must be 1 or more"),
-    (LAYERS, 3, "its weight recurrent.2.weight_ih_l0 is missing"),
-    (LAYERS, 2**70, "is too large a number"),
-    (LAYERS, True, "its num_layers is of a wrong type"),
-    (LAYERS, 1.0, "its num_layers is of a wrong type"),
-    ((ENTRY, "architecture", "dropout"), "x", "its dropout is of a wrong type"),
-    ((ENTRY, "architecture", "dropout"), math.nan, "must be at least 0 and below 1"),
+    ((ENTRY, "architecture", "num_layers"), 2**70, "is too large a number"),
     ((ENTRY, "tokens"), ABSENT, "its entry 'tokens' is missing"),
     ((ENTRY, "tokens"), ["a"], "its vocabulary has 1 characters, its architecture 18"),
-    ((ENTRY, "tokens"), [None], "its tokens are not a list of texts"),
-    ((ENTRY, "tokens"), ["a"] * 5, "contains the same character twice"),
     ((ENTRY, "tokens"), endless(), "its tokens are not a list of texts"),
     ((ENTRY, "facts"), ABSENT, "its entry 'facts' is missing"),
     ((ENTRY, "facts"), [], "'list' object has no attribute 'values'"),
@@ -252,4 +212,4 @@ def test_a_checkpoint_with_an_odd_model_is_refused(
     path: Path, content: Content, where: tuple[Any, ...], value: Any, line: str
 ) -> None:
     checkpoint.write(path, replace_at(content, where, value))
-    assert line in read_refusal(path, charrnn.load)
+    assert line in refusal(path, charrnn.load)

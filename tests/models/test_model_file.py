@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,8 +47,6 @@ def assert_same(one: TrainedModel, other: TrainedModel) -> None:
         assert np.array_equal(weight, other.weights[name])
 
 
-# -- writing and reading ---------------------------------------------------------------
-
 MODELS: list[dict[str, Any]] = [
     *({"kind": kind, "num_layers": 3, "batchnorm": True, "skip": "sum"} for kind in CELLS),
     {"vocabulary": Vocabulary(["\0", "\n", '"', "\\", "\ufeff", "\u0301", "😀", "ſ", "\ud800"])},
@@ -73,25 +70,22 @@ def test_a_model_file_is_read_as_it_was_written(path: Path, form: dict[str, Any]
     assert model_file.read_facts(path) == FACTS
 
 
-@pytest.mark.parametrize("skip", ["none", "sum"])
 def test_the_reader_in_the_docs_computes_the_logits(
-    path: Path, skip: str, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (REPOSITORY / "docs" / "model-file.md").read_text("utf-8")
     reader = page.partition("```python\n")[2].partition("```")[0]
-    model_file.save(path.with_name("model.safetensors"), make_counted_model(skip=skip))
     monkeypatch.chdir(path.parent)
-    found: dict[str, Any] = {}
-    exec(reader, found)
-    logits = Model(make_counted_model(skip=skip)).logits("\n" + found["text"][:-1], counts="none")
-    assert np.abs(logits[-1] - found["logits"].numpy().ravel()).max() < 1e-5
+    for skip in ("none", "sum"):
+        model, found = make_counted_model(skip=skip), dict[str, Any]()
+        model_file.save(path, model)
+        exec(reader, found)
+        logits = Model(model).logits("\n" + found["text"][:-1], counts="none")
+        assert np.abs(logits[-1] - found["logits"].numpy().ravel()).max() < 1e-5
 
 
-# -- files that are none ---------------------------------------------------------------
-
-
-def rewritten(path: Path, keys: tuple[Any, ...], value: Any, sign: bool = True) -> None:
-    """Write a model file with another value in its description, whose checksum fits again."""
+def write_changed(path: Path, keys: tuple[Any, ...], value: Any, sign: bool = True) -> None:
+    """Write a model file with another value in its description, whose checksum fits if `sign`."""
     model_file.save(path, COUNTED)
     content, arrays = path.read_bytes(), load_file(path)
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
@@ -110,33 +104,21 @@ CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("format",), ABSENT, "it lacks 'format'"),
     (("version",), 2, "of version 2, and this charrnn reads 5"),
     (("version",), [1], "of version [1], and"),
-    (("version",), ABSENT, "it lacks 'version'"),
     (("architecture",), [1], "'list' object is not a mapping"),
-    (("architecture",), ABSENT, "it lacks 'architecture'"),
     (("architecture", "kind"), "lstn", "model.kind=lstn: is neither built in"),
     (("architecture", "kind"), "a\nb" * 1000, "model.kind=a ba ba"),
     (("architecture", "kind"), 5, "its kind is of a wrong type"),
     (("architecture", "hidden_size"), 2**62, "weight_ih_l0 is (12, 2), not (18446744073709551616,"),
-    (("architecture", "hidden_size"), -3, "model.hidden_size=-3: must be 1 or more"),
     (("architecture", "hidden_size"), ABSENT, "it lacks 'hidden_size'"),
     (("architecture", "hidden_size"), True, "its hidden_size is of a wrong type"),
-    (("architecture", "hidden_size"), 3.0, "its hidden_size is of a wrong type"),
     (("architecture", "num_layers"), 2**60, "it has too few weights for 1152921504606846976"),
     (("architecture", "num_layers"), 3, "its weight recurrent.2.weight_ih_l0 is missing"),
     (("architecture", "num_layers"), 0, "model.num_layers=0: must be 1 or more"),
-    (
-        ("architecture", "vocabulary_size"),
-        2**50,
-        "65 characters, its architecture 1125899906842624",
-    ),
-    (("architecture", "vocabulary_size"), 66, "has 65 characters, its architecture 66"),
+    (("architecture", "vocabulary_size"), 2**50, "its architecture 1125899906842624"),
     (("architecture", "vocabulary_size"), 0, "the vocabulary is empty"),
     (("architecture", "dropout"), 7.0, "must be at least 0 and below 1"),
-    (("architecture", "dropout"), "0", "its dropout is of a wrong type"),
     (("architecture", "depth"), 3, "its depth is unknown to this charrnn"),
-    (("vocabulary",), ABSENT, "it lacks 'vocabulary'"),
     (("vocabulary",), [1], "its vocabulary is no JSON object"),
-    (TOKENS, "".join(map(chr, range(65))), "its tokens are not a list of texts"),
     (TOKENS, list(range(65)), "its tokens are not a list of texts"),
     (TOKENS, [], "needs at least one character"),
     ((*TOKENS, 3), "ab", "a token that is not a single character"),
@@ -145,45 +127,39 @@ CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("vocabulary", "bytes"), "yes", "its bytes is 'yes'"),
     (("vocabulary",), {"tokens": [*"abcä"], "bytes": True}, "its tokens are not bytes"),
     (("facts",), [["step", 1]], "its facts is no JSON object"),
-    (("facts",), ABSENT, "it lacks 'facts'"),
     (("counts",), {}, "it lacks 'context'"),
     (("counts",), {"context": 3}, "it lacks 'network'"),
     (("counts",), ABSENT, "of version 5, and this charrnn reads 1"),
     (("counts", "context"), 10**9, "its counts are not a valid table"),
-    (("counts", "context"), "3", NUMBERS),
     (("counts", "network"), [1], NUMBERS),
     (("counts", "counts"), [1.0, -1.0, 1.0, 1.0], NUMBERS),
-    (("counts", "words"), [0.1], NUMBERS),
     (("counts", "words"), [0.1, float("nan")], NUMBERS),
     (("counts", "words"), 0.1, "'float' object is not iterable"),
 ]
 
 
 @pytest.mark.parametrize(("keys", "value", "line"), CHANGES)
-def test_a_wrong_description_is_refused(
+def test_a_wrong_description_of_a_model_is_refused(
     path: Path, keys: tuple[Any, ...], value: Any, line: str
 ) -> None:
-    rewritten(path, keys, value)
+    write_changed(path, keys, value)
     assert line in refusal(path, model_file.load)
 
 
-def test_without_the_checksum_that_fits(path: Path) -> None:
-    rewritten(path, ("facts", "step"), 301)
+def test_a_description_that_does_not_fit_its_checksum_is_refused(path: Path) -> None:
+    write_changed(path, ("facts", "step"), 301)
     assert model_file.load(path).facts["step"] == 301
     for keys, value in ((("facts", "step"), 301), (("sha256",), "0" * 64), (("added",), 1)):
-        rewritten(path, keys, value, sign=False)
+        write_changed(path, keys, value, sign=False)
         assert "checksum" in refusal(path, model_file.load)
-
-
-def tensor(shape: list[int], end: int, dtype: str = "F32") -> dict[str, Any]:
-    return {"dtype": dtype, "shape": shape, "data_offsets": [0, end]}
 
 
 def with_description(text: Any) -> dict[str, Any]:
     """Return a header of one tensor, with a description of the model."""
-    return {"__metadata__": {"charrnn": text}, "a": tensor([2], 8)}
+    return {"__metadata__": {"charrnn": text}, **TENSOR}
 
 
+TENSOR = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
 # a header, and a part of the line that refuses the file
 HEADERS: list[tuple[bytes | dict[str, Any], str]] = [
     (b"", "invalid JSON"),
@@ -191,41 +167,25 @@ HEADERS: list[tuple[bytes | dict[str, Any], str]] = [
     (b"\xff\xfe", "invalid UTF-8"),
     ({}, "file not fully covered"),
     (with_description(1), "invalid JSON"),
-    (with_description("{"), "Expecting property name"),
     (with_description("[1]"), "its description is no JSON object"),
-    (with_description("null"), "its description is no JSON object"),
     (with_description("[" * 100_000), "recursion"),
     (with_description("[" + "[]," * 1_000_000 + "[]]"), "its description is no JSON object"),
-    ({"a": tensor([2**62, 4], 8)}, "overflow"),
-    ({"a": tensor([0, 2**62], 0)}, "file not fully covered"),
-    ({"a": tensor([2], 2**40)}, "invalid shape"),
-    ({"a": tensor([4], 8, "BF16")}, "it lacks 'charrnn'"),
-    ({"line\nbreak" * 1000: tensor([2], 8)}, "it lacks 'charrnn'"),
+    ({"a": {**TENSOR["a"], "shape": [2**62, 4]}}, "overflow"),
+    ({"line\nbreak" * 1000: TENSOR["a"]}, "it lacks 'charrnn'"),
     (b'{"__metadata__":{' + b",".join(b'"%d":""' % i for i in range(330_000)) + b"}}", "covered"),
 ]
 
 
-def test_other_files_are_refused(path: Path) -> None:
+def test_other_files_than_model_files_are_refused(path: Path) -> None:
+    contents = [(b"", "header too small"), (b"PK\x03\x04" + b"\0" * 99, "67324752 bytes long")]
     for header, line in HEADERS:
         text = header if isinstance(header, bytes) else json.dumps(header).encode()
-        path.write_bytes(len(text).to_bytes(8, "little") + text + b"\0" * 8)
-        assert line in refusal(path, model_file.load)
+        contents.append((len(text).to_bytes(8, "little") + text + b"\0" * 8, line))
     for length in (2**63, model_file.MAX_HEADER_BYTES + 1):
-        path.write_bytes(length.to_bytes(8, "little") + b"{}" + b" " * 100)
-        assert f"{length} bytes" in refusal(path, model_file.load)
-    for content, line in (
-        (b"", "header too small"),
-        (b"PK\x03\x04" + b"\0" * 99, "its header would be 67324752 bytes long"),
-        (b"\x80\x04cos\nsystem\n", "its header would be 8751349991817282688 bytes long"),
-    ):
+        contents.append((length.to_bytes(8, "little") + b"{}" + b" " * 100, f"{length} bytes"))
+    for content, line in contents:
         path.write_bytes(content)
         assert line in refusal(path, model_file.load)
-    model_file.save(path, small_model())
-    content = path.read_bytes()
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    doubles = {n: w.astype(np.float64) for n, w in small_model().weights.items()}
-    path.write_bytes(to_bytes(doubles, header["__metadata__"]))
-    assert re.search("float32|checksum", refusal(path, model_file.load))
     path.unlink()
     assert "no such file" in refusal(path, model_file.load)
     assert "not a regular file" in refusal(path.parent, model_file.load)
@@ -234,16 +194,12 @@ def test_other_files_are_refused(path: Path) -> None:
 
 
 def test_damage_of_a_model_file_is_noticed_anywhere(path: Path) -> None:
-    """Flip, cut, insert, repeat and exchange bytes: the file is refused, or read as before."""
     model = small_model(num_layers=1)
     model_file.save(path, model)
     # half of it in the header, which is a small part of the file
     head = int.from_bytes(path.read_bytes()[:8], "little") + 8
     check = functools.partial(assert_same, model)
     assert damage_is_noticed(path, model_file.load, check, 300, head) > 240
-
-
-# -- what no file may hold -------------------------------------------------------------
 
 
 def test_weights_that_do_not_fit_are_named() -> None:
