@@ -21,18 +21,21 @@ def network(kind: str, **changes: object) -> Network:
     return Network(replace(architecture, **changes))  # type: ignore[arg-type]
 
 
-def test_the_defaults_have_torch_rnns_parameters() -> None:
-    values = {"vocabulary_size": 65, "embedding_size": 64, "hidden_size": 128}
-    assert network("lstm", **values).architecture.num_parameters == 242_945
-
-
 @pytest.mark.parametrize("kind", CELLS)
-def test_weights_are_those_of_the_architecture(kind: str) -> None:
+def test_a_network_becomes_a_trained_model_and_back(kind: str) -> None:
     net = network(kind, num_layers=3, batchnorm=True)
+    net(torch.randint(0, 7, (4, 5)))
     shapes = {name: tuple(w.shape) for name, w in net.state_dict().items()}
     assert shapes == net.architecture.shapes()
-    trained = (p.numel() for p in net.parameters() if p.requires_grad)
-    assert net.architecture.num_parameters == sum(trained)
+    trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    assert net.architecture.num_parameters == trained
+    model = TrainedModel(net.architecture, Vocabulary(list("abcdefg")), copy_weights(net))
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(8) as pool:  # which all leave the random state
+        again = list(pool.map(lambda _: make_network(model), range(40)))[-1]
+    assert torch.equal(torch.get_rng_state(), before)
+    ids = torch.randint(0, 7, (2, 5))
+    assert torch.equal(net.eval()(ids)[0], again.eval()(ids)[0])
 
 
 @pytest.mark.parametrize("kind", [k for k, cell in CELLS.items() if cell.recurrent])
@@ -58,7 +61,7 @@ def test_torch_rnns_initial_weights() -> None:
     assert net.decoder.weight.abs().max() <= 300**-0.5
 
 
-@pytest.mark.parametrize("share", [1e-6, 0.001, 0.1, 0.5, 0.999])
+@pytest.mark.parametrize("share", [1e-6, 0.1, 0.999])
 def test_a_share_is_dropped_at_every_place_and_the_rest_scaled_up(share: float) -> None:
     rows, places = 40_000, 6
     values = Dropout(share)(torch.ones(rows, places), torch.Generator().manual_seed(1))
@@ -69,19 +72,6 @@ def test_a_share_is_dropped_at_every_place_and_the_rest_scaled_up(share: float) 
     if 0.01 < share < 0.99:  # no place depends on another
         apart = torch.corrcoef(is_zero.T) - torch.eye(places)
         assert (apart.abs() < 4 / rows**0.5).all()
-
-
-@pytest.mark.parametrize("kind", CELLS)
-def test_to_a_trained_model_and_back(kind: str) -> None:
-    net = network(kind, batchnorm=True)
-    net(torch.randint(0, 7, (4, 5)))
-    trained = TrainedModel(net.architecture, Vocabulary(list("abcdefg")), copy_weights(net))
-    before = torch.get_rng_state()
-    with ThreadPoolExecutor(8) as pool:  # which all leave the random state
-        again = list(pool.map(lambda _: make_network(trained), range(40)))[-1]
-    assert torch.equal(torch.get_rng_state(), before)
-    ids = torch.randint(0, 7, (2, 5))
-    assert torch.equal(net.eval()(ids)[0], again.eval()(ids)[0])
 
 
 def test_batch_normalization_is_torchs() -> None:
@@ -100,13 +90,12 @@ def test_batch_normalization_is_torchs() -> None:
 def test_outputs_are_dropped_before_they_are_added(skip: str) -> None:
     net = network("rnn", skip=skip, num_layers=3, dropout=0.5, hidden_size=512)
     given, dropped, read = [], [], []
-    net.dropout.register_forward_hook(lambda module, args, out: given.append(args[0]))
-    net.dropout.register_forward_hook(lambda module, args, out: dropped.append(out))
+    net.dropout.register_forward_hook(lambda _, args, out: given.append(args[0]))
+    net.dropout.register_forward_hook(lambda _, args, out: dropped.append(out))
     for layer in (*net.recurrent[1:], net.decoder):
         layer.register_forward_pre_hook(lambda module, args: read.append(args[0]))
     net(torch.randint(0, 7, (2, 5)))
     assert all(torch.equal(out, seen) for out, seen in zip(dropped, read, strict=True))
-    assert 0.4 < (dropped[2] == 0).float().mean() < 0.6
     last = net.recurrent[2](dropped[1])[0]
     top = last + dropped[0] + dropped[1] if skip == "sum" else last
     torch.testing.assert_close(given[2], top)
