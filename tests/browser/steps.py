@@ -99,6 +99,20 @@ def list_highlighted(page: Any, name: str, selector: str) -> str:
     return found
 
 
+def list_offered(page: Any) -> list[str]:
+    """Return the continuations as they are."""
+    texts: list[str] = page.locator("#alternatives .text").all_text_contents()
+    return texts
+
+
+def list_words(page: Any, place: int) -> list[str]:
+    """Click a character of the draft, and return the words that are offered for it."""
+    click_character(page, place)
+    page.locator("#character-menu li").first.wait_for()
+    names = page.locator("#character-menu b").all_inner_texts()
+    return [name.strip("“…”") for name in names]
+
+
 def slide(page: Any, name: str, to: str) -> None:
     page.get_by_role("slider", name=name).fill(to)
 

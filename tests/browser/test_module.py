@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,34 +16,25 @@ from tests.generation.models import make_counted_model
 pytestmark = pytest.mark.browser
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """Serve a folder."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-
-
-def test_the_sketch_of_the_docs_draws_words(chromium: Any, tmp_path: Path, address: str) -> None:
+def test_the_sketch_of_the_docs_draws_words(chromium: Any) -> None:
     page_of_docs = (REPOSITORY / "docs" / "writing-page.md").read_text("utf-8")
     [sketch] = re.findall(r"^```html\n(.*?)^```$", page_of_docs, re.DOTALL | re.MULTILINE)
     assert len(sketch.splitlines()) == 15
-    (tmp_path / "sketch.html").write_text(sketch, "utf-8")
     module = make_script_module(choose_precision(make_counted_model(), 32), None, "")
-    (tmp_path / "model.js").write_text(module, "utf-8")
     drawn = """() => {
         const { width, height } = document.querySelector("canvas");
         const pen = document.querySelector("canvas").getContext("2d");
         return pen.getImageData(0, 0, width, height).data.some((value) => value > 0);
     }"""
+    address = "http://localhost/"  # of no server
+    files = {"sketch.html": ("text/html", sketch), "model.js": ("text/javascript", module)}
+
+    def answer(route: Any) -> None:
+        kind, body = files[route.request.url.removeprefix(address)]
+        route.fulfill(content_type=f"{kind}; charset=utf-8", body=body)
+
     with watch_window(chromium, address) as context:
+        context.route("**/*", answer)
         page = context.new_page()
         page.goto(f"{address}sketch.html")
         until(lambda: page.evaluate(drawn))
