@@ -35,10 +35,11 @@ SLOW_STEPS = (
 LONG = {"text": "It was a dark and stormy night. " * 3_000}
 UNKNOWN = "".join(map(chr, range(0x10000, 0x10000 + 100_000)))
 UNREAD = {"prompt": UNKNOWN, "echo": True, "logprobs": 0}
+ENDLESS = {"max_tokens": 10**9, "n": 4, "stream": True, "logprobs": 20}  # which nobody reads
 # a patch, how many ask for each of the bodies, and the seconds that another request may take
 LOADS: dict[str, tuple[str, int, dict[str, dict[str, Any]], float]] = {
     "long texts": (SLOW_LOOK_UP, 30, {"/v1/copied": LONG}, 1),
-    "endless completions": ("", 20, {"/v1/completions": {"max_tokens": 10**9, "n": 4}}, 5),
+    "endless completions": ("", 20, {"/v1/completions": ENDLESS}, 5),
     "unknown characters": ("", 8, {"/v1/completions": UNREAD, "/v1/read_as": {"text": UNKNOWN}}, 3),
     "long prompts": (SLOW_READING, 8, {"/v1/completions": {"prompt": "a" * 50_000}}, 1),
     "next words": (SLOW_STEPS, 20, {"/v1/next_words": {"prompt": "The", "k": 50}}, 1.5),
