@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import hashlib
 import logging
 import os
@@ -13,10 +11,8 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from hypothesis import settings
 
 from charrnn import plugins
@@ -39,30 +35,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # On a busy machine an example of Hypothesis may take long.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def yaml_is_parsed_once() -> Iterator[None]:
-    """Cache the YAML files, which Hydra parses three times for each command."""
-    load, loaders = yaml.load, {}
-
-    @functools.cache
-    def parse(text: str | bytes, loader: str) -> Any:
-        return load(text, loaders[loader])
-
-    def load_a_copy(stream: Any, Loader: Any) -> Any:
-        text = stream if isinstance(stream, str | bytes) else stream.read()
-        loaders[Loader.__qualname__] = Loader  # OmegaConf makes a new one for each text
-        try:
-            return copy.deepcopy(parse(text, Loader.__qualname__))
-        except yaml.YAMLError:  # it names the file
-            if text is not stream:
-                stream.seek(0)
-            return load(stream, Loader)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yaml, "load", load_a_copy)
-        yield
 
 
 def write_corpus(folder: Path) -> None:

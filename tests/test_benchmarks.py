@@ -59,28 +59,6 @@ def test_every_recipe_is_an_experiment() -> None:
     assert named <= set(help_page.read_page("train").groups["experiment"])
 
 
-def test_the_table_has_means_and_how_far_seeds_are_from_them() -> None:
-    def result(carried: float) -> dict[str, object]:
-        return {
-            "machine": {"processor": "a machine"},
-            "seconds": 61.0,
-            "peak_bytes": 2**29,
-            "parameters": 1234,
-            "carried": carried,
-            "cold": 1.5,
-            "counts": {"carried": 1.35, "cold": 1.375},
-        }
-
-    found = [
-        recipes.Trained(recipes.DEFAULT, seed, result(loss)) for seed, loss in ((1, 1.4), (2, 1.5))
-    ]
-    row = recipes.format_table(found).splitlines()[-1]
-    assert row == (
-        "| the default, 2 seeds | 1,234 | 1:01 | 512 MB | 1.4500 ± 0.0500 | 1.5000 ± 0.0000 "
-        "| 1.3500 ± 0.0000 / 1.3750 ± 0.0000 | a machine |"
-    )
-
-
 def test_words_of_samples(
     run_copy: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

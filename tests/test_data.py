@@ -67,11 +67,9 @@ def test_ids_read_the_same_in_every_storage(
     ("datasets", "what"),
     [
         ({"val": None}, "no dataset /val"),
-        ({"train": np.zeros((2, 2), "u1")}, "not a one-dimensional array of integers"),
         ({"train": np.zeros(4, "f4")}, "not a one-dimensional array of integers"),
         ({"train": [1, 2, 4]}, "the id 4"),
         ({"train": [0, 1]}, "the id 0"),
-        ({"train": np.array([-1, 1], "i8")}, "the id -1"),
         ({"train": np.array([2**40], "u8")}, f"the id {2**40}"),
         ({"train": {"shape": 10**13, "dtype": "u1", "chunks": (1000,)}}, f"has {10**13} ids"),
     ],
@@ -126,20 +124,21 @@ def test_a_text_in_a_vocabulary(tmp_path: Path) -> None:
     assert (len(nothing), nothing.num_unknown) == (0, 3)
 
 
-def virtual(file: h5py.File) -> None:
+def make_virtual(file: h5py.File) -> None:
     layout = h5py.VirtualLayout((40,), "u1")
     layout[:] = h5py.VirtualSource("other.h5", "x", (40,))
     file.create_virtual_dataset("train", layout)
 
 
+def make_external(file: h5py.File) -> None:
+    file.create_dataset("train", (40,), "u1", external=[("secret", 0, 40)])
+
+
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        (
-            lambda f: f.create_dataset("train", (40,), "u1", external=[("secret", 0, 40)]),
-            "external",
-        ),
-        (virtual, "virtual dataset"),
+        (make_external, "external"),
+        (make_virtual, "virtual dataset"),
         (lambda f: f.update({"train": h5py.ExternalLink("other.h5", "x")}), "a link"),
         (lambda f: f.update({"train": h5py.SoftLink("/val")}), "a link"),
     ],

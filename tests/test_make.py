@@ -19,10 +19,9 @@ echo "Collecting torch<3,>=2.8 (from charrnn)"
 sleep 3
 echo "Installing collected packages: torch"
 sleep 2
-exit $(cat code)
+exit 1
 """
 CHARRNN = """#!/bin/sh
-test $1 = train || exec echo charrnn 1.0
 trap 'echo the run is saved; exit 130' INT
 echo training
 while true; do sleep 0.1; done
@@ -44,23 +43,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("code", [0, 1])
-def test_setup_names_the_package_in_work(folder: Path, code: int) -> None:
-    (folder / "code").write_text(str(code))
+def test_setup_names_the_package_in_work_and_shows_the_log_of_a_failure(folder: Path) -> None:
     make = subprocess.run(
         ["make", "setup", "PYTHON=./python"], cwd=folder, capture_output=True, text=True
     )
+    assert make.returncode != 0
     lines = make.stdout.splitlines()
     first = lines.index("setup: Collecting torch")
     assert lines[first + 1] == "setup: Installing the packages"
-    rest = lines[first + 2 :]
-    if code == 0:
-        assert (make.returncode, rest) == (0, ["charrnn 1.0"])
-    else:
-        assert make.returncode != 0
-        assert rest[0].startswith("Collecting torch<3")  # the log
-        assert rest[-1] == "setup: pip failed; it says why above"
-    assert (folder / ".venv" / "bin" / ".ready").exists() == (code == 0)
+    assert lines[first + 2].startswith("Collecting torch<3")  # the log
+    assert lines[-1] == "setup: pip failed; it says why above"
+    assert not (folder / ".venv" / "bin" / ".ready").exists()
 
 
 @pytest.mark.parametrize(
@@ -88,11 +81,3 @@ def test_ctrl_c_ends_with_charrnns_line(folder: Path, target: str, begins: str, 
     assert said.decode().split("\r\n")[-3:] == [begins, f"^C{ends}", ""]
     assert os.waitstatus_to_exitcode(status) == -2  # by the signal, so that a shell says 130
     assert ready.exists() == (target == "train")
-
-
-def test_serve_sets_up_and_passes_the_options_on(folder: Path) -> None:
-    (folder / "code").write_text("0")
-    (folder / ".venv/bin/charrnn").write_text('#!/bin/sh\necho charrnn "$@"\n')
-    words = ["make", "serve", "PYTHON=./python", "ARGS=host=0.0.0.0 learn=true"]
-    make = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True)
-    assert make.stdout.endswith("charrnn --version\ncharrnn serve host=0.0.0.0 learn=true\n")

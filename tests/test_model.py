@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,7 @@ from charrnn.errors import InputError
 from charrnn.model import Model, load
 from charrnn.models.trained import TrainedEnsemble
 from charrnn.text.vocabulary import Vocabulary
-from tests import REPOSITORY
 from tests.generation.models import make_counted_model, make_model
-
-# What a model can do
 
 
 def test_logits(model: Model) -> None:
@@ -30,14 +26,14 @@ def test_logits(model: Model) -> None:
         model.logits("é")
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn", "counted", "ensemble"])
+@pytest.mark.parametrize("kind", ["lstm", "counted", "ensemble"])
 def test_a_step_is_the_models_and_a_loop_over_it_writes_as_the_sampler(kind: str) -> None:
-    trained: Any = make_model("lstm" if kind in ("counted", "ensemble") else kind)
     if kind == "counted":
-        trained = make_counted_model()
-    if kind == "ensemble":
-        trained = TrainedEnsemble((trained, make_model("gru")), (0.3, 0.7))
-    model = Model(trained)
+        model = Model(make_counted_model())
+    elif kind == "ensemble":
+        model = Model(TrainedEnsemble((make_model("lstm"), make_model("gru")), (0.3, 0.7)))
+    else:
+        model = Model(make_model(kind))
     texts = ["To be, or not", "ROMEO: a rose"]
     expected = np.stack([model.logits(text) for text in texts], 1)
     alone, together = None, None
@@ -62,19 +58,6 @@ def test_a_step_is_the_models_and_a_loop_over_it_writes_as_the_sampler(kind: str
             model.step(wrong)
 
 
-def test_a_decoder_of_your_own_is_the_loop_of_the_page(
-    model: Model, capsys: pytest.CaptureFixture[str]
-) -> None:
-    page = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    exec(next(block for block in blocks if "model.step(" in block), {"model": model})
-    written = capsys.readouterr().out
-    likeliest = model.logits("\n" + written[:-1]).argsort()[:, -2:]
-    assert [*map(len, (written, likeliest))] == [300, 300]
-    for id_, two in zip(model.vocabulary.encode(written), likeliest, strict=True):
-        assert id_ in two
-
-
 def test_score_is_the_mean_loss(model: Model) -> None:
     text = "To be, or not to be: that is the question"
     assert model.score(text) == pytest.approx(model.losses(text).mean(dtype=np.float64))
@@ -95,32 +78,37 @@ def test_generate(model: Model) -> None:
     assert model.generate(start_text="A", seed=1, until=text[5]).find(text[5]) == -1
 
 
-def test_values_out_of_range_are_refused_at_once(model: Model) -> None:
-    """Check the ranges; those of other options are in test_bad_input.py."""
-    for values in ({"length": -1}, {"temperature": "warm"}, {"engine": "abacus"},
-                   {"start_text": "é"}):  # fmt: skip
-        [named] = values
-        with pytest.raises(InputError, match=named):
-            model.generate(**values)  # type: ignore[arg-type]
-        with pytest.raises(InputError, match=named):
-            model.stream(**values)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="num_samples"):
-        model.generate(num_samples=0)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        # out of range; the ranges of other options are in test_bad_input.py
+        *(("length", -1), ("temperature", "warm"), ("engine", "abacus"), ("start_text", "é")),
+        # of another type
+        *(("length", 2.5), ("start_text", 5), ("ban", 5), ("until", b"a"), ("top_k", 1.5)),
+        ("logit_bias", "e"),
+    ],
+)
+def test_a_value_that_a_model_cannot_write_with_is_refused_at_once(
+    name: str, value: Any, model: Model
+) -> None:
+    for write in (model.generate, model.stream):
+        with pytest.raises(InputError, match=name):
+            write(**{name: value})
 
 
-def test_values_of_another_type_are_refused_in_a_line(model: Model) -> None:
-    wrong: dict[str, Any] = {"length": 2.5, "start_text": 5, "ban": 5, "until": b"a",
-                             "top_k": 1.5, "logit_bias": "e"}  # fmt: skip
-    for name, value in wrong.items():
-        with pytest.raises(InputError, match=f"^{name}="):
-            model.generate(**{name: value})
-    for start_text, k in ((5, 1), ("a", "5"), ("a", 2.5), (None, 1)):
-        with pytest.raises(InputError, match=r"^(k|start_text)="):
-            model.next_words(start_text, k)  # type: ignore[arg-type]
-    assert len(model.next_words("a", np.int64(2))) == 2  # type: ignore[arg-type]
+def test_an_argument_that_does_not_exist_is_named(model: Model) -> None:
     for write in (model.generate, model.stream):
         with pytest.raises(TypeError, match=r"^temprature: no such argument; did you mean temp"):
             write(temprature=1)
+
+
+def test_wrong_numbers_of_samples_and_words_are_refused(model: Model) -> None:
+    with pytest.raises(InputError, match="num_samples"):
+        model.generate(num_samples=0)
+    for start_text, k in ((5, 1), ("a", "5"), ("a", 2.5)):
+        with pytest.raises(InputError, match=r"^(k|start_text)="):
+            model.next_words(start_text, k)  # type: ignore[arg-type]
+    assert len(model.next_words("a", np.int64(2))) == 2  # type: ignore[arg-type]
 
 
 # Several models as one; tests/generation/test_fuzz.py has what they predict and write

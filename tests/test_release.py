@@ -141,18 +141,3 @@ def test_on_an_index_page_links_lead_to_the_repository(
     for link in re.findall(r"\]\(([^)#][^)]*)\)", text):
         assert link.startswith(("https://", "http://")), link
     assert metadata["urls"]["Source"] == "https://github.com/somebody/charrnn"
-
-
-def test_tensorboard_is_given_each_run_once(tmp_path: Path) -> None:
-    for name in ("train/day/a", "train/day/b", "sweeps/day/c/0_seed=1"):
-        (tmp_path / "outputs" / name).mkdir(parents=True)
-    (tmp_path / "outputs" / "latest").symlink_to("train/day/b")
-    bin_folder = tmp_path / "bin"
-    bin_folder.mkdir()
-    (tmp_path / "pyproject.toml").touch()
-    (bin_folder / "tensorboard").write_text('#!/bin/sh\necho "$@"\n')
-    (bin_folder / "tensorboard").chmod(0o755)
-    (bin_folder / ".ready").touch()
-    words = ["make", "-s", "-f", str(REPOSITORY / "Makefile"), f"BIN={bin_folder}", "tensorboard"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.split()[-1] == "--logdir_spec=sweeps:outputs/sweeps,train:outputs/train"

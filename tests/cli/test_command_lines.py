@@ -78,24 +78,14 @@ LINES: dict[str, str | dict[str, Any]] = {
     },
     "train 'optimizer.lr=${oc.env:LR}' seed=1 seed=2": {"optimizer.lr": 0.25, "seed": 2},
     "train -m 'my novel.txt' seed=1": {"data.input_txt": "my novel.txt"},
-    "train ~logger callbacks=[]": {"logger": {}, "callbacks": {}},
     "train logger=null callbacks=null +vars.x=3": {"logger": {}, "callbacks": {}, "vars.x": 3},
     "train +experiment=demo": {"trainer.max_steps": 1000, "model.hidden_size": 128},
     "train data.input_h5=a data.input_json=b": {"data.input_txt": None, "data.input_h5": "a"},
-    "train trainer.precision=16 +trainer.max_steps=7": {
-        "trainer.precision": "16",
-        "trainer.max_steps": 7,
-    },
-    "train trainer.precision=auto trainer.val_check_interval=0.5": {
-        "trainer.precision": None,
-        "trainer.val_check_interval": 0.5,
-    },
-    "sample": {},
+    "train trainer.precision=16": {"trainer.precision": "16"},
+    "train trainer.precision=auto": {"trainer.precision": None},
     "sample a.ckpt": {"checkpoint": "a.ckpt"},
     "sample length=3 'top_k=${length}'": {"length": 3, "top_k": 3},
-    "preprocess input_txt=a --config-dir=.": {"input_txt": "a"},
     "preprocess 'input_txt=[a'": {"input_txt": "[a"},
-    "convert input=a output=b.safetensors hydra.verbose=false": {"input": "a"},
     # with files of a user
     f"train {MINE} optimizer=mine callbacks=mine schedule=mine data=mine": {
         "optimizer": {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1},
@@ -119,26 +109,21 @@ LINES: dict[str, str | dict[str, Any]] = {
     "sample prompt=abc": "in charrnn its name is start_text",
     "train batch_size=3": "batch_size=3: no such option; did you mean data.batch_size?",
     "train model.hiden_size=3": "model.hiden_size=3: no such option; did you mean model.hidden_s",
-    "train model={hidden_sise:3}": "did you mean model.hidden_size?",
     "train hydra.foo=1": "hydra.foo=1: no such option",
     "train model=lsm": "model=lsm: no such choice; did you mean lstm?; the choices are ",
-    "train hydra/launcher=jobli": "hydra/launcher=jobli: no such choice",
     "train data=usr/my.txt": "data=usr/my.txt: no such choice; the choices are shakespeare",
     "train model=null": f"model=null: takes one of {CHOICES}",
     "train a=b.txt": "a=b.txt: no such option; if this is a file, write data.input_txt=a=b.txt",
     "train callbacks.early_stopping.patience=3": "only callbacks=early_stopping has this option",
     # values
-    'train tags=["???"]': "tags[0]=???: this text means a missing value; write another one",
     "sample length=abc": "length=abc: takes a whole number",
     "train model.dropout=x": "model.dropout=x: takes a number",
     "train model.skip=all": "model.skip=all: must be one of none, ",
-    "train trainer.max_steps=x": "trainer.max_steps=x: takes a whole number",
     "evaluate json=maybe": "json=maybe: takes true or false",
     "sample temperature=0,5": "write a number with a decimal point: temperature=0.5",
     "sample temperature=0.2,0.5": "several values need -m",
     "sample length=3 foo": "foo: write options as NAME=VALUE",
     "sample 'length=10 seed=1'": "10 seed=1: holds several options; write each as a word of its o",
-    "train 'a.txt model=gru,+trainer.max_steps=3'": "own: a.txt model=gru +trainer.max_st",
     "sample 'start_text=a seed=1' lenth=3": "lenth=3: no such option",
     "train a.txt 5m": "5m: did you mean budget=5m?",
     "train a.txt /usr": '/usr: give several paths as a list, if it takes them: "[one,two]"',
@@ -150,28 +135,19 @@ LINES: dict[str, str | dict[str, Any]] = {
     "preprocess": "input_txt is required",
     "convert input=x output=a.html": "output=a.html: must end in .safetensors",
     "sample ~length": "length: cannot be left out",
-    "train ~seed": "train: ~seed: cannot be left out",
     "train seed=-1": "train: seed=-1: must be between 0 and",
     "train validate_every=-1": "train: validate_every=-1: must be 1 or more, or 0",
-    "train validate_every=[1]": "train: validate_every=[1]: takes a whole number or null",
     "sample 'seed=${nope}'": "Interpolation key 'nope' not found",
     "train resume=": "resume=: takes a path",
-    "train init_from=": "init_from=: takes a path",
-    "train callbacks.counts.context=65": "context=65: must be between 1 and 64",
     # words of earlier days, and those that Lightning's users try
     "train trainer.threads=2": "trainer.threads=2: write threads=",
-    "train data.corpus=x": "data.corpus=x: write data.input_txt=",
     "train trainer.max_steps=null": "trainer.max_steps=null: write trainer.max_steps=-1",
     "train trainer.precision=tf32-true": "write trainer.precision=32-true tf32=true",
     "train trainer.default_root_dir=x": "write hydra.run.dir=",
     "train trainer.val_check_interval=0": "trainer.val_check_interval=0: must be above 0",
     "train validate_every=0 trainer.limit_val_batches=0.5": "turns validation off; leave one out",
-    "train optimizer._partial_=false": "optimizer._partial_=false: must be true, because",
-    "train seed=1.5": "train: seed=1.5: takes a whole number",
     "train callbacks=none callbacks.samples.length=3": "the chosen callbacks= has no such option",
     "train model.optimizer.lr=1": "model.optimizer.lr=1: write optimizer.NAME=",
-    "train +model.optimizer.lr=1": "+model.optimizer.lr=1: write optimizer.NAME=",
-    "train ++model.optimizer.lr=1": "++model.optimizer.lr=1: write optimizer.NAME=",
     "train -m model.schedule=1,2": "model.schedule=1,2: write schedule.NAME=",
     "train resume=x init_from=y": "init_from=y: resume= restores everything",
     "train hydra.output_subdir=null": "hydra.output_subdir=null: leave it out; a run's record",
@@ -185,14 +161,12 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train --config-dir no/such": "--config-dir no/such: is not a folder",
     "train --cfg jobs": "jobs",
     "train -p model": "--package and --resolve need --cfg",
-    "train --config-path=x": "--config-path x: is not a folder",
     "train -cp mine": "--config-path mine: has no train.yaml",
     f"train -m {MINE} experiment=chdir seed=1,2": "hydra.job.chdir=true: charrnn does not",
     "train -m --cfg job": "-m, --cfg, --info: give only one of them",
     "sample --top_k 5": "--top_k: no such flag",
     # what is built
     "train +data.batch_sise=2": "train: +data.batch_sise=2: no such option; did you mean data.",
-    "train +trainer.max_stepss=2": "did you mean max_steps?",
     "train +trainer.callbacks=[]": "+callbacks.NAME._target_=CLASS adds one",
     "train trainer.profiler=simple": "not in conf/ needs a plus: +trainer.profiler=simple",
     "train optimizer=adam +optimizer.momentum=0.5": "torch.optim.Adam takes no momentum",
@@ -201,7 +175,6 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train +callbacks.mine.x=1": "callbacks.mine._target_=null: takes the dotted name",
     # what only a hostile person writes
     f"sample length={DIGITS}": "too large a number",
-    "sample length=" + "9" * 30: "is too large a number",
     "sample " + "x" * 50_000 + "=1": "",
     "sample length=" + "[" * 5000: "is not valid",
     "train hydra.run.dir=\"'${now:" + "x" * 50_000 + "}'\"": "",
@@ -212,7 +185,6 @@ LINES: dict[str, str | dict[str, Any]] = {
 GLOBAL = "# @package _global_\n"
 BROKEN = {
     ("experiment", GLOBAL + "model: {hidden_size: many}"): "model.hidden_size=many: takes a whole",
-    ("experiment", GLOBAL + "model: {hiden_size: 3}"): "did you mean model.hidden_size?",
     ("experiment", GLOBAL + "model: [unclosed"): "broken.yaml",
     ("experiment", GLOBAL + "defaults: [override /model: lsm]"): "did you mean lstm?",
     ("experiment", "model: {hidden_size: 3}"): "of its file must be # @package _global_",
@@ -294,11 +266,8 @@ def test_showing_the_config_runs_nothing(door: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_bash_completes_commands_options_and_choices(tmp_path: Path) -> None:
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("needs bash")
-    scripts = Path(sys.executable).parent
     complete = """
         eval "$(charrnn -sc install=bash)"
         for line in "$@"; do
@@ -313,23 +282,19 @@ def test_bash_completes_commands_options_and_choices(tmp_path: Path) -> None:
         "charrnn train model=": " ".join(f"model={name}" for name in sorted(PAGE.groups["model"])),
         "charrnn train model=gru model.hid": "model.hidden_size=",
         "charrnn sample temp": "temperature=",
-        "charrnn train What's.txt model.hid": "model.hidden_size=",
         "charrnn train start_text=What's model.hid": "",
         "charrnn tra model=": "",
     }
     done = subprocess.run(
-        [bash, "-c", complete, "bash", *asked], cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}"},
+        ["bash", "-c", complete, "bash", *asked], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )  # fmt: skip
     assert (done.stdout.splitlines(), done.stderr) == ([*asked.values()], "")
 
 
-@pytest.mark.parametrize("words", [["-sc"], ["train", "-sc", "install=ksh"]])
-def test_completion_of_an_unknown_shell_is_refused(words: list[str], door: Any) -> None:
-    assert door(*words)[::2] == (
-        2,
-        "charrnn: -sc: takes install=bash or uninstall=bash, or the same with fish or zsh\n",
-    )
+def test_completion_of_an_unknown_shell_is_refused(door: Any) -> None:
+    line = "charrnn: -sc: takes install=bash or uninstall=bash, or the same with fish or zsh\n"
+    assert door("train", "-sc", "install=ksh") == (2, "", line)
 
 
 # The folder of a run
@@ -379,7 +344,6 @@ HIDDEN.__context__ = Interrupted("terminated", 15)
         (Interrupted("saved", 15), 143, "saved"),
         (HIDDEN, 143, "terminated"),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (FileNotFoundError(2, "No such file", "x y"), 1, "x y: No such file"),
         (MemoryError(), 1, "there is too little memory"),
     ],
 )
@@ -461,12 +425,6 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def assert_same(shown: dict[str, Any], values: dict[str, Any]) -> None:
-    assert shown.keys() == values.keys()
-    for name, value in values.items():
-        assert value == shown[name] or float(value) == float(shown[name]), name
-
-
 def is_reference(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("${")
 
@@ -484,7 +442,10 @@ def test_a_command(command: str, door: Any) -> None:
     shown = {n: v for n, v in defaults_of(page.options).items() if not n.startswith("hydra.")}
     # an option that refers to another one of the page needs no line
     composed = {n: v for n, v in composed.items() if n in shown or not is_reference(v)}
-    assert_same(shown, {n: v for n, v in composed.items() if n.rpartition(".")[2][0] != "_"})
+    composed = {n: v for n, v in composed.items() if n.rpartition(".")[2][0] != "_"}
+    assert shown.keys() == composed.keys()
+    for name, value in composed.items():
+        assert value == shown[name] or float(value) == float(shown[name]), name
     # printed
     assert f"  {command:<12}{page.title}" in help_page.format_overview().splitlines()
     lines = help_page.format_help(command).splitlines()
@@ -515,15 +476,6 @@ YAML = dict.fromkeys(
     for path in folder.rglob("*.yaml")
     if path.name != "by_length.yaml"  # a table
 )
-
-
-@pytest.mark.parametrize("path", sorted(YAML), ids=lambda path: path.stem)
-def test_reading_lines_agrees_with_a_yaml_parser(path: Path) -> None:
-    parsed = yaml.safe_load(path.read_text())
-    parsed.pop("defaults", None)
-    # the values of a sweep are no option
-    expected = {n: v for n, v in flat(parsed).items() if not n.startswith("hydra.sweeper.params.")}
-    assert defaults_of(help_page._read(path)[2]) == expected
 
 
 DECLARED = {
