@@ -91,8 +91,8 @@ def test_the_loss_of_a_fit_is_that_of_the_halves_that_it_did_not_see():
 
 
 @pytest.mark.parametrize("weights", [WEIGHTS, COUNTS_ONLY])
-def test_every_way_of_reading_is_the_same(weights):
-    """Compare state and prediction in pieces, by character, and of one stream."""
+def test_every_way_of_reading_gives_the_same_state_and_prediction(weights):
+    """Compare a whole text with its pieces, its characters, and one stream."""
     model = make_counted_model(weights=weights)
     counts, text = model.counts, model.vocabulary.encode(TEXT + "  " * 20 + "zq Cats ''")
     ids = np.stack([text[-220:-20], text[-200:]])

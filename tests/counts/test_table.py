@@ -26,7 +26,7 @@ TEXTS = {
 }
 
 
-def read_text(table, ids):
+def predict_text(table, ids):
     """Compute p (N, T, V) of the next character, and the nodes (N, T, K) of its contexts."""
     nodes = table.find_contexts(ids, np.zeros((len(ids), table.context), np.int32))
     p = table.predict(nodes.reshape(-1, table.context))
@@ -35,26 +35,24 @@ def read_text(table, ids):
 
 @pytest.mark.parametrize("context", [1, 2, 6])
 @pytest.mark.parametrize("name", TEXTS)
-def test_as_defined(name, context):
+def test_a_table_predicts_by_the_definition_of_kneser_ney(name, context):
     text = TEXTS[name]
     size = int(text.max()) + 2  # one character never occurs
     made = count_passages(text, size, context)
     table = CountTable.from_arrays(size, made.context, made.to_arrays())
     read = RNG.integers(0, size, (2, 30))
     read[0, :20] = np.resize(text, 20)
-    p, nodes = read_text(table, read)
+    p, nodes = predict_text(table, read)
     lengths = np.count_nonzero(nodes, -1)
     definition = KneserNey(text.tolist(), size, context)
-    assert p.sum(-1) == pytest.approx(1, abs=1e-5)
-    for row, of_row, lengths_of_row in zip(read.tolist(), p, lengths.tolist(), strict=True):
-        for t in range(len(row)):
-            expected = definition.probabilities(row[: t + 1])
-            np.testing.assert_allclose(of_row[t], expected, atol=1e-6)
-            assert lengths_of_row[t] == definition.length(row[: t + 1])
+    for n, t in np.ndindex(read.shape):
+        before = read[n, : t + 1].tolist()
+        np.testing.assert_allclose(p[n, t], definition.probabilities(before), atol=1e-6)
+        assert lengths[n, t] == definition.length(before)
     np.testing.assert_allclose(table.unigram, definition.probabilities([]), atol=1e-6)
 
 
-def test_arrays_that_are_no_table_are_refused():
+def test_arrays_that_are_no_table_of_counts_are_refused():
     arrays = count_passages(TEXTS["words"], 29, 4).to_arrays()
     for name, values in arrays.items():
         for change in damage_arrays(values):
@@ -64,7 +62,7 @@ def test_arrays_that_are_no_table_are_refused():
                 continue
             # what is accepted is some table of this vocabulary
             assert name in ("counts", "dropped", "many") or not len(change)
-            p, _ = read_text(made, RNG.integers(0, 29, (1, 40)))
+            p, _ = predict_text(made, RNG.integers(0, 29, (1, 40)))
             assert np.isfinite(p).all()
             assert (p > 0).all()
 
@@ -85,17 +83,15 @@ def test_a_passage_whose_end_is_no_passage_is_refused():
             CountTable.from_arrays(29, 4, {**arrays, "dropped": dropped})
 
 
-def test_another_vocabulary_or_context_is_refused():
+def test_a_table_of_another_vocabulary_or_context_is_refused():
     arrays = count_passages(TEXTS["words"], 29, 4).to_arrays()
     for size, context in ((12, 4), (29, 3), (29, 5), (29, 0), (29, 65)):
         with pytest.raises(ValueError, match="its counts are not"):
             CountTable.from_arrays(size, context, arrays)
-    with pytest.raises(KeyError):
-        CountTable.from_arrays(29, 4, {name: arrays[name] for name in [*arrays][1:]})
 
 
 @pytest.mark.parametrize("tried", [1 << 17, 100])
-def test_the_best_context_has_the_lowest_loss(monkeypatch, tried):
+def test_the_best_context_has_the_lowest_loss_of_the_text_held_out(monkeypatch, tried):
     monkeypatch.setattr(passages, "TRIED", tried)
     text = RNG.integers(0, 4, 3000)
     text[2::3] = (text[::3] + text[1::3]) % 4  # two characters say what the third is
@@ -104,7 +100,7 @@ def test_the_best_context_has_the_lowest_loss(monkeypatch, tried):
     losses = []
     for context in range(1, 9):
         table = count_passages(text[:2400], 4, context)
-        p, _ = read_text(table, held_out[None, :-1])
+        p, _ = predict_text(table, held_out[None, :-1])
         targets = held_out[1 : tried + 1]
         losses.append(-np.log(p[0, np.arange(len(targets)), targets].astype(np.float64)).mean())
         assert table.compute_loss(held_out[: tried + 1]) == pytest.approx(losses[-1] * len(targets))
