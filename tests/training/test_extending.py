@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils.parametrize import register_parametrization
+from torch.nn.utils.parametrizations import weight_norm
 
 import charrnn
 from charrnn import LanguageModel, TextDataModule
@@ -27,54 +25,26 @@ from charrnn.training.module import ADAM
 from charrnn.training.progress_bar import Progress
 from tests import REPOSITORY
 from tests.small_runs import Capture, assert_same, column, metrics, tensors
-from tests.training.notebook import SIZES, WINDOWS, Seen, module_of, rows, state_of, trainer
+from tests.training.notebook import SIZES, WINDOWS, OwnStep, Seen, module_of, trainer
 
-
-@pytest.mark.parametrize("form", ["lists", "dicts"])
-def test_optimizers_in_any_form_that_lightning_takes_resume_to_the_bit(
-    data: TextDataModule, tmp_path: Path, form: str
-) -> None:
-    class Own(LanguageModel):
-        def configure_optimizers(self) -> Any:
-            optimizer = torch.optim.Adam(self.parameters(), 1e-2)
-            falling = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.9)
-            stepped = {"scheduler": falling, "interval": "step"}
-            return {
-                "lists": ([optimizer], [stepped]),
-                "dicts": ({"optimizer": optimizer, "lr_scheduler": stepped},),
-            }[form]
-
-    def run(steps: int, start: Path | None = None) -> Path:
-        one = trainer(max_steps=steps, limit_val_batches=0)
-        one.fit(module_of(data, Own), data, ckpt_path=start, weights_only=True)
-        saved = tmp_path / f"{steps}-{start is None}.ckpt"
-        one.save_checkpoint(saved)
-        return saved
-
-    assert_same(state_of(run(6, run(3))), state_of(run(6)))
+PAGE = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
+CHOICES = {
+    "the defaults": [],
+    "other kinds": ["model=gru", "optimizer=adamw", "schedule=cosine", "logger=csv",
+                    "trainer.accumulate_grad_batches=2", "threads=2", "seed=3"],
+    "averaged": ["model=rnn", "optimizer=rmsprop", "schedule=constant", "callbacks=ema"],
+}  # fmt: skip
 
 
 def test_the_classes_of_the_page_train_as_they_are_printed(data: TextDataModule) -> None:
-    page = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
-    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
         if "(LanguageModel)" in block:
             exec(block, names)
     for name in ("Focal", "Steady"):
         run = trainer(max_steps=3)
         run.fit(names[name](data.vocabulary, **SIZES), data)
         assert 0 < run.callback_metrics["train/loss"] < 4
-
-
-PAGE = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
-CHOICES = {
-    "the defaults": [],
-    "other kinds": ["model=gru", "optimizer=adamw", "schedule=cosine", "logger=csv"],
-    "averaged": ["model=rnn", "optimizer=rmsprop", "schedule=constant", "callbacks=ema"],
-    "stopped early": ["optimizer=sgd", "schedule=step", "callbacks=early_stopping"],
-    "bare": ["optimizer=adam", "callbacks=none", "logger=none", "threads=2"],
-    "two windows a step": ["trainer.accumulate_grad_batches=2", "threads=2", "seed=3"],
-}
 
 
 def run_script(name: str, words: list[str], patch: pytest.MonkeyPatch) -> Any:
@@ -96,8 +66,6 @@ def test_the_script_of_the_page_trains_as_the_command(
              "model.dropout=0.2", *CHOICES[choice]]  # fmt: skip
     assert main(["train", *words, "hydra.run.dir=command"]) == 0
     run_script("fit", [*words, "hydra.run.dir=script"], monkeypatch)
-    if choice == "bare":
-        return  # it keeps nothing
     one, other = Path("command"), Path("script")
     assert metrics(one) == metrics(other)
     assert list(column(one, "val/loss")) == [3, 6, 7]
@@ -124,48 +92,30 @@ def test_the_script_of_the_page_trains_as_the_command(
 # -- loaders and what else a Trainer does ------------------------------------------------
 
 
-def test_loaders_that_are_given_alone(data: TextDataModule) -> None:
-    """Compare the windows with a Trainer and without."""
-    free = TextDataModule("corpus.txt", batch_size=4, seq_length=10, shuffle=True)
-    free.setup()
+def test_loaders_that_are_given_alone_have_the_same_windows(data: TextDataModule) -> None:
+    other = TextDataModule("corpus.txt", batch_size=4, seq_length=10, shuffle=True)
+    other.setup()
     data.shuffle = True
     weights = []
-    for given in ((data,), (free.train_dataloader(), free.val_dataloader())):
+    for given in ((data,), (other.train_dataloader(), other.val_dataloader())):
         seen, module = Seen(), module_of(data)
         trainer(seen, max_epochs=2).fit(module, *given)
         assert seen.trained == 2 * [(i, i == 0) for i in range(WINDOWS)]
         assert seen.validated == [WINDOWS, 2 * WINDOWS]
         weights.append(module.state_dict())
     assert_same(*weights)
-    free.shuffle = False
-    ids, targets, begins = next(iter(free.train_dataloader()))
-    assert begins
-    assert torch.equal(ids, torch.from_numpy(free.streams.read_windows(0, 1)[:, :-1]))
-    assert torch.equal(targets[:, :-1], ids[:, 1:])
+    assert len(list(other.train_dataloader())) == WINDOWS
     run = trainer(max_steps=5)
-    run.fit(module_of(data), free.train_dataloader())
+    run.fit(module_of(data), other.train_dataloader())
     run.save_checkpoint("a.ckpt")
     with pytest.raises(InputError, match="give the data module"):
-        trainer(max_steps=9).fit(module_of(data), free.train_dataloader(), ckpt_path="a.ckpt")
+        trainer(max_steps=9).fit(module_of(data), other.train_dataloader(), ckpt_path="a.ckpt")
 
 
-@pytest.mark.parametrize("name", ["decoder.weight", "recurrent.0.weight_hh_l0"])
-def test_a_parametrized_weight_is_exported_as_what_it_computes(
-    data: TextDataModule, name: str
-) -> None:
-    class LowRank(torch.nn.Module):
-        def __init__(self, rows: int, columns: int) -> None:
-            super().__init__()
-            self.a = torch.nn.Parameter(torch.randn(rows, 2))
-            self.b = torch.nn.Parameter(torch.randn(2, columns))
-
-        def forward(self, weight: torch.Tensor) -> torch.Tensor:
-            return weight + self.a @ self.b
-
+def test_a_parametrized_weight_is_exported_as_what_it_computes(data: TextDataModule) -> None:
     module = module_of(data)
-    place, _, weight = name.rpartition(".")
-    layer = module.network.get_submodule(place)
-    register_parametrization(layer, weight, LowRank(*layer.get_parameter(weight).shape))
+    weight_norm(module.network.decoder)
+    weight_norm(module.network.recurrent[0], "weight_hh_l0")
     trainer(max_steps=3).fit(module, data)
     expected, _ = module.network(torch.from_numpy(data.vocabulary.encode("the cat"))[None])
     logits = module.to_model().logits("the cat", counts="none")
@@ -187,15 +137,6 @@ class OwnLoss(LanguageModel):
     def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         assert logits.shape[:2] == targets.shape
         return self.factor * super().compute_loss(logits * self.scale, targets)
-
-
-class OwnStep(LanguageModel):
-    """A training_step that knows only what is documented; a dict is as good as a loss."""
-
-    def training_step(self, batch: Any, batch_idx: int) -> Any:
-        ids, targets, begins = batch
-        logits, self.state = self(ids, None if begins else self.state)
-        return {"loss": F.cross_entropy(logits.flatten(0, 1), targets.flatten()), "more": 1}
 
 
 @pytest.mark.parametrize("shards", [1, 2])
@@ -241,34 +182,18 @@ def test_a_subclass_loads_from_the_plain_hyperparameters_of_its_checkpoint(
     assert model.generate(40, seed=1) == loaded.to_model().generate(40, seed=1) == expected
 
 
-def test_a_step_of_ones_own_is_the_step_that_there_is(data: TextDataModule, tmp_path: Path) -> None:
-    """Train, clip and log alike, and resume to the bit from the middle of an epoch."""
-
-    def run(kind: type[LanguageModel], name: str, start: Path | None = None) -> Path:
-        saved = ModelCheckpoint(
-            tmp_path / name, "{step}", save_top_k=-1, every_n_train_steps=1,
-            save_on_train_epoch_end=False,
-        )  # fmt: skip
-        one = trainer(
-            saved, max_epochs=2, limit_train_batches=6, accumulate_grad_batches=3,
-            logger=CSVLogger(tmp_path / name, name="", version=""), log_every_n_steps=1,
-            gradient_clip_val=0.05,
-        )  # fmt: skip
-        module = module_of(data, kind, dropout=0.2)
-        one.fit(module, data, ckpt_path=start, weights_only=True)
-        assert all(not part.requires_grad for layer in module.state or [] for part in layer)
-        one.save_checkpoint(tmp_path / name / "end.ckpt")
-        return tmp_path / name
-
-    def read_losses(path: Path) -> list[str]:
-        return [row["train/loss"] for row in rows(path / "metrics.csv") if row["train/loss"]]
-
-    usual, own = run(LanguageModel, "usual"), run(OwnStep, "own")
-    assert_same(state_of(own / "end.ckpt"), state_of(usual / "end.ckpt"))
-    assert read_losses(own) == read_losses(usual)
-    assert len(read_losses(own)) == 4
-    again = run(OwnStep, "again", own / "step=2.ckpt")
-    assert_same(state_of(again / "end.ckpt"), state_of(own / "end.ckpt"))
+def test_a_step_of_ones_own_is_the_step_that_there_is(data: TextDataModule) -> None:
+    """Train and clip alike. test_lightning.py resumes such a step."""
+    modules = [module_of(data, kind, dropout=0.2) for kind in (LanguageModel, OwnStep)]
+    losses = []
+    for module in modules:
+        torch.manual_seed(2)
+        run = trainer(max_epochs=2, accumulate_grad_batches=3, gradient_clip_val=0.05)
+        run.fit(module, data)
+        assert not any(part.requires_grad for layer in module.state or [] for part in layer)
+        losses.append(run.callback_metrics["train/loss"])
+    assert losses[0] == losses[1]
+    assert_same(modules[0].state_dict(), modules[1].state_dict())
 
 
 def test_the_loss_of_a_training_step_is_logged_and_may_be_none(data: TextDataModule) -> None:
@@ -278,18 +203,17 @@ def test_the_loss_of_a_training_step_is_logged_and_may_be_none(data: TextDataMod
         def training_step(self, batch: Any, batch_idx: int) -> Any:
             return self.loss(super().training_step(batch, batch_idx), batch_idx)
 
-    def last_loss(loss: Any) -> float:
+    def fit(loss: Any) -> float:
         module = module_of(data, Changes)
         run = trainer(Progress(), max_steps=6, enable_progress_bar=True)
         module.loss = loss
         run.fit(module, data)
         return float(run.callback_metrics["train/loss"])
 
-    usual = last_loss(lambda loss, i: loss)
-    assert last_loss(lambda loss, i: loss + 100) == pytest.approx(usual + 100)
-    assert 0 < last_loss(lambda loss, i: None if i in (0, 5) else loss) < 4
+    assert fit(lambda loss, i: loss + 100) == pytest.approx(fit(lambda loss, i: loss) + 100)
+    assert 0 < fit(lambda loss, i: None if i in (0, 5) else loss) < 4
     with pytest.raises(RunError, match="the loss or a gradient of step 4 is not finite"):
-        last_loss(lambda loss, i: loss * (torch.nan if i == 3 else 1))
+        fit(lambda loss, i: loss * (torch.nan if i == 3 else 1))
 
 
 def test_a_loss_that_is_no_number_is_refused(data: TextDataModule) -> None:

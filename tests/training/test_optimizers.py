@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from charrnn.training import Muon, schedules
-from charrnn.training.muon import ADAMW_RMS, QUINTICS, orthogonalize
+from charrnn.training.muon import ADAMW_RMS
 
 
 def tensors(seed: int = 0) -> list[nn.Parameter]:
@@ -67,22 +67,6 @@ def test_muon_makes_the_singular_values_of_a_step_equal() -> None:
         assert (step * gradient).sum() > 0.48 * torch.linalg.svdvals(gradient).sum()
 
 
-@pytest.mark.parametrize("shape", [(200, 64), (64, 200), (64, 64)])
-@pytest.mark.parametrize("iterations", [0, 1, 2, 3])
-def test_orthogonalized_takes_the_quintic_of_each_singular_value(
-    shape: tuple[int, ...], iterations: int
-) -> None:
-    drawn = torch.randn(shape, generator=torch.Generator().manual_seed(1))
-    drawn = drawn @ torch.diag(torch.logspace(0, -3, shape[1]))  # few directions, as gradients have
-    left, values, right = torch.linalg.svd(drawn.double(), full_matrices=False)
-    values = values / values.norm()
-    for a, b, c in QUINTICS[:iterations]:
-        values = a * values + b * values**3 + c * values**5
-    exact = left @ torch.diag(values) @ right
-    found = orthogonalize(drawn, iterations).double()
-    assert (found - exact).norm() < 0.05 * exact.norm()  # products in bf16 have three digits
-
-
 def test_threads_share_out_muons_matrices_to_the_bit() -> None:
     ours, theirs = tensors(), tensors()
     alone = Muon(list(zip(NAMES, ours, strict=True)), 0.1)
@@ -118,39 +102,38 @@ SCHEDULES: list[tuple[Make, dict[int, float]]] = [
 ]  # fmt: skip
 
 
-def begun(make: Make, lr: float = 2e-3) -> tuple[torch.optim.Optimizer, LRScheduler]:
+def begin(make: Make, lr: float = 2e-3) -> tuple[torch.optim.Optimizer, LRScheduler]:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr)
     return optimizer, make(optimizer)
 
 
+def take_steps(scheduler: LRScheduler, count: int) -> None:
+    for _ in range(count):
+        scheduler.optimizer.step()
+        scheduler.step()
+
+
 @pytest.mark.parametrize(("make", "factors"), SCHEDULES)
 def test_the_rate_that_each_step_is_trained_with(make: Make, factors: dict[int, float]) -> None:
-    optimizer, scheduler = begun(make)
+    optimizer, scheduler = begin(make)
     for step in range(max(factors) + 1):
         if step in factors:
             rate = optimizer.param_groups[0]["lr"]
             assert rate == pytest.approx(2e-3 * factors[step], rel=1e-12), step
-        optimizer.step()
-        scheduler.step()
+        take_steps(scheduler, 1)
 
 
-@pytest.mark.parametrize("step", [0, 1, 9, 10, 25])
+@pytest.mark.parametrize("step", [0, 9, 10])
 def test_a_restored_schedule_goes_on_with_todays_rate_and_options(step: int) -> None:
     old = partial(schedules.step, steps_per_epoch=5, decay_every=1)
     new = partial(schedules.step, steps_per_epoch=5, decay_every=2, warmup_steps=3)
-    optimizer, scheduler = begun(old, lr=1.0)
-    for _ in range(step):
-        optimizer.step()
-        scheduler.step()
-    restored, again = begun(new, lr=0.5)
-    again.load_state_dict(scheduler.state_dict())
-    expected, whole = begun(new, lr=0.5)
-    for _ in range(step):
-        expected.step()
-        whole.step()
+    _, before = begin(old, lr=1.0)
+    take_steps(before, step)
+    restored, expected = begin(new, lr=0.5), begin(new, lr=0.5)
+    restored[1].load_state_dict(before.state_dict())
+    take_steps(expected[1], step)
     for _ in range(12):
-        assert restored.param_groups[0]["lr"] == expected.param_groups[0]["lr"]
-        assert again.get_last_lr() == whole.get_last_lr()
-        for optimizer, scheduler in ((restored, again), (expected, whole)):
-            optimizer.step()
-            scheduler.step()
+        rates = [optimizer.param_groups[0]["lr"] for optimizer, _ in (restored, expected)]
+        assert rates == 2 * expected[1].get_last_lr() == 2 * restored[1].get_last_lr()
+        for _, scheduler in (restored, expected):
+            take_steps(scheduler, 1)
