@@ -35,6 +35,7 @@ CHOICES = [
     params(ban="bce", temperature=1.3, top_k=5, top_p=0.9, min_p=0.01),
     params(logit_bias={"a": 3, "bcd": -100}, ban="e"),
 ]
+N = 5 * len(CHOICES)
 
 
 def some_logits(seed: int, rows: int) -> np.ndarray:
@@ -63,22 +64,21 @@ def with_int8(choices: Any, logits: np.ndarray, uniforms: np.ndarray) -> np.ndar
         return np.array([draw(row, room, *how, ends, np.zeros(0), 0) for row, *how in each])
 
 
-@pytest.mark.parametrize("choice", [*CHOICES, CHOICES * 5], ids=lambda choice: str(choice)[:99])
-def test_a_draw_is_the_inverse_of_the_cumulated_probabilities(choice: Any) -> None:
-    assert_as_defined(choice, with_numpy)
-
-
-def test_the_compiled_draw_is_the_same() -> None:
-    assert_as_defined(CHOICES * 5, with_int8, 1e-6)  # its exponentials are rounded to 2**-30
-
-
-def assert_as_defined(choice: Any, draws: Any, tolerance: float = 0.0) -> None:
-    N = 5 * len(CHOICES)
+@pytest.mark.parametrize(
+    ("draws", "choices", "tolerance"),
+    [
+        *((with_numpy, [choice] * N, 0) for choice in CHOICES),
+        (with_numpy, CHOICES * 5, 0),
+        (with_int8, CHOICES * 5, 1e-6),  # its exponentials are rounded to 2**-30
+    ],
+)
+def test_a_draw_is_the_inverse_of_the_cumulated_probabilities(
+    draws: Any, choices: list[SamplingParams], tolerance: float
+) -> None:
     logits, uniforms = some_logits(2, N), np.random.default_rng(3).random(N)
     uniforms[:9], uniforms[9:18] = 0.0, np.nextafter(1, 0)
-    each = choice if isinstance(choice, list) else [choice] * N
-    ids = draws(choice, logits, uniforms)
-    for row, one, uniform, id_ in zip(logits, each, uniforms, ids, strict=True):
+    ids = draws(choices, logits, uniforms)
+    for row, one, uniform, id_ in zip(logits, choices, uniforms, ids, strict=True):
         p = probabilities(row, one, LETTERS)
         assert p[id_] > 0
         near = {draw_at(p, max(u, 0)) for u in (uniform, uniform - tolerance, uniform + tolerance)}
@@ -87,11 +87,9 @@ def assert_as_defined(choice: Any, draws: Any, tolerance: float = 0.0) -> None:
 
 @pytest.mark.parametrize("choice", [params(), params(temperature=0), params(top_k=3)], ids=str)
 @pytest.mark.parametrize("bad", [[1, math.nan], [math.inf, 0], [-math.inf] * 2], ids=str)
-def test_logits_that_are_no_numbers_are_told_of(choice: SamplingParams, bad: list[float]) -> None:
-    vocabulary = Vocabulary(["a", "b"])
-    for logits in ([bad], [[1, 2], bad]):
-        batch = batch_of(choice, [[]] * len(logits), vocabulary)
+def test_logits_that_are_no_numbers_are_refused(choice: SamplingParams, bad: list[float]) -> None:
+    batch = batch_of(choice, [[]] * 2, vocabulary := Vocabulary(["a", "b"]))
+    single = batch_of(choice, [[]], vocabulary).squeeze()
+    for logits, uniforms, streams in (([[1, 2], bad], np.full(2, 0.5), batch), (bad, 0.5, single)):
         with np.errstate(all="ignore"), pytest.raises(RunError, match="not numbers"):
-            draw(np.array(logits, np.float32), np.full(len(logits), 0.5), batch)
-    with np.errstate(all="ignore"), pytest.raises(RunError, match="not numbers"):
-        draw(np.array(bad, np.float32), 0.5, batch_of(choice, [[]], vocabulary).squeeze())
+            draw(np.array(logits, np.float32), uniforms, streams)
