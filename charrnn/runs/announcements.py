@@ -16,14 +16,13 @@ from charrnn.errors import Interrupted, RunError
 from charrnn.files import shorten_path
 from charrnn.models.trained import WITH_COUNTS
 from charrnn.runs.folder import is_run, is_sweep
-from charrnn.runs.model_lookup import find_runs_by_age
+from charrnn.runs.model_lookup import find_best_file, find_runs_by_age
 from charrnn.runs.run import Result, Run
 from charrnn.runs.summary import Summary
 from charrnn.say import format_duration, say
 from charrnn.text.background import is_prose, is_same_language
 from charrnn.text.corpora import CORPORA
 from charrnn.training import LanguageModel
-from charrnn.training.checkpoints import MODEL
 
 # A text with fewer characters improves with another text. A model to start from should have been
 # trained on a text that is this many times as large, and is searched in this many other texts.
@@ -134,7 +133,7 @@ def _say_files(folder: Path, facts: dict[str, Any]) -> None:
     path = shorten_path(folder)
     files = [module.at_end(folder) for module in plugins.import_modules("run_end")]
     say(", with ".join([f"run folder: {path}", *(file.name for file in files if file is not None)]))
-    if not (folder / MODEL).is_file():
+    if find_best_file(folder) is None:
         say("no model was saved")
         return
     checkpoint = f"checkpoint={shlex.quote(path)}"
