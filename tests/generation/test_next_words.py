@@ -12,13 +12,12 @@ from charrnn.errors import InputError
 from charrnn.generation.draw import log_softmax
 from charrnn.generation.next_words import MAX_STEPS, find_next_words
 from charrnn.model import Model
-from charrnn.models.trained import TrainedEnsemble, TrainedModel
+from charrnn.models.trained import Trained, TrainedEnsemble, TrainedModel
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import make_counted_model, make_model
 
 DEPTH = 8  # letters of the longest words that `list_all` lists
 TINY = Vocabulary(list("ab .\n"))
-TINY_TEXT = "ab ba b. aab.\nbab abb a ba.\n" * 20
 # the same for all that follows
 UNIFORM = make_model("rnn", vocabulary=Vocabulary(list("ba.")))
 UNIFORM = replace(UNIFORM, weights={n: np.zeros_like(w) for n, w in UNIFORM.weights.items()})
@@ -50,15 +49,17 @@ def list_all(model: Model, start_text: str) -> tuple[dict[str, float], float]:
     return found, longer
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn", "counted", "ensemble"])
+LSTM = make_model("lstm", vocabulary=TINY, conviction=2.0)
+MODELS: list[Trained] = [
+    LSTM,
+    make_counted_model(text="ab ba b. aab.\nbab abb a ba.\n" * 20, vocabulary=TINY),
+    TrainedEnsemble((LSTM, make_model("gru", vocabulary=TINY)), (0.3, 0.7)),
+]
+
+
+@pytest.mark.parametrize("trained", MODELS)
 @pytest.mark.parametrize("start_text", ["ab", "ab ", "a.\n"])
-def test_they_are_the_likeliest_of_all(kind: str, start_text: str) -> None:
-    trained: Any = make_model("lstm" if kind in ("counted", "ensemble") else kind,
-                                 vocabulary=TINY, conviction=2.0)  # fmt: skip
-    if kind == "counted":
-        trained = make_counted_model(text=TINY_TEXT, vocabulary=TINY)
-    if kind == "ensemble":
-        trained = TrainedEnsemble((trained, make_model("gru", vocabulary=TINY)), (0.3, 0.7))
+def test_next_words_are_the_likeliest_of_all(trained: Trained, start_text: str) -> None:
     model = Model(trained)
     every, longer = list_all(model, start_text)
     assert sum(every.values()) + longer == pytest.approx(1, abs=1e-5)
@@ -68,28 +69,21 @@ def test_they_are_the_likeliest_of_all(kind: str, start_text: str) -> None:
         found = model.next_words(start_text, k)
         assert [word for word, _ in found] == [word for word, _ in expected[:k]]
         assert [p for _, p in found] == pytest.approx([p for _, p in expected[:k]], abs=1e-5)
-    assert model.next_words(start_text) == model.next_words(start_text, 5)
 
 
-def test_from_a_step_and_after_the_primer() -> None:
+def test_next_words_follow_the_primer() -> None:
     trained = make_counted_model()
     model = Model(trained)
-    state = None
-    for id_ in model.vocabulary.encode("The c"):
-        logits, state = model.step([id_], state)
-    assert state is not None
-    found = find_next_words(model.step, model.vocabulary, logits, state, 3)
-    assert found == model.next_words("The c", 3)
-    assert found[0].text == "at"
-    primed = Model(replace(trained, facts={"primer": "The c"}))
-    for (word, p), (expected_word, expected_p) in zip(primed.next_words("", 3),
-                                                      model.next_words("The c\n", 3),
-                                                      strict=True):  # fmt: skip
-        assert word == expected_word
-        assert p == pytest.approx(expected_p, abs=1e-5)
+    assert model.next_words("The c")[0].text == "at"
+    words, p = zip(*model.next_words("The c\n"), strict=True)
+    primed_words, primed_p = zip(
+        *Model(replace(trained, facts={"primer": "The c"})).next_words(""), strict=True
+    )
+    assert primed_words == words
+    assert primed_p == pytest.approx(p, abs=1e-5)
 
 
-def test_fewer_than_k_exist() -> None:
+def test_there_may_be_fewer_next_words_than_asked_for() -> None:
     marks = Model(make_model(vocabulary=Vocabulary(list(" 12"))))
     found = marks.next_words("1", 100)
     assert {word for word, _ in found} == {"1", "2", " 1", " 2", "  "}
@@ -101,22 +95,21 @@ def test_fewer_than_k_exist() -> None:
         letters.next_words("a", 0)
 
 
-def test_equal_ones_are_sorted_by_text() -> None:
+def test_equally_likely_next_words_are_sorted_by_text() -> None:
     found = Model(UNIFORM).next_words("a", 7)
     assert [word for word, _ in found] == [".", "a", "b", "aa", "ab", "ba", "bb"]
     assert [p for _, p in found] == pytest.approx([1 / 3, *[1 / 9] * 2, *[1 / 27] * 4])
 
 
-@pytest.mark.parametrize("model", [UNIFORM, make_model(conviction=0.0)])
-def test_the_network_reads_at_most_200_prefixes(model: TrainedModel) -> None:
-    model_ = Model(model)
-    read = []
+@pytest.mark.parametrize("trained", [UNIFORM, make_model(conviction=0.0)])
+def test_the_network_reads_at_most_200_prefixes(trained: TrainedModel) -> None:
+    model, read = Model(trained), []
 
     def step(ids: Any, state: Any) -> Any:
         read.append(len(ids))
-        return model_.step(ids, state)
+        return model.step(ids, state)
 
-    logits, state = model_.step([0])
+    logits, state = model.step([0])
     found = find_next_words(step, model.vocabulary, logits, state, 1000)
     assert sum(read) == MAX_STEPS == 200
     assert max(read) == 16
