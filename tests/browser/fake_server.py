@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 
 @dataclass
@@ -32,9 +32,7 @@ class FakeServer:
     knows_words: bool = True  # whether a choice of invented words is offered
     copied: str = "copied from the training text"  # as it tells of its first model
     likeliest: dict[str, float] = field(default_factory=lambda: {"e": -0.5, " ": -1.5, "a": -3.0})
-    words: dict[str, float] = field(
-        default_factory=lambda: {" second": 0.6, ",": 0.2, " sad": 0.05}
-    )
+    words: tuple[tuple[str, float], ...] = ((" second", 0.6), (",", 0.2), (" sad", 0.05))
     read_as: dict[str, str | None] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=lambda: {"temperature": 0.8, "min_p": 0.07})
     lines: tuple[str, ...] | None = None  # of the training text; None: it cannot tell
@@ -44,9 +42,7 @@ class FakeServer:
     busy: int = 0  # texts that are refused before one is compared
     breaks_after: int | None = None  # characters after which the connection is cut
     asked: list[dict[str, Any]] = field(default_factory=list)
-    looked_at: list[str] = field(
-        default_factory=list
-    )  # prompts whose likeliest characters or words were asked
+    looked_at: list[str] = field(default_factory=list)  # prompts whose next words were asked for
     dropped: int = 0  # completions that the page went away from
     address: str = ""
 
@@ -54,11 +50,8 @@ class FakeServer:
 @contextmanager
 def serving(server: FakeServer) -> Iterator[FakeServer]:
     """Answer requests on a free port of this machine until the block ends."""
-
-    class Bound(_Handler):
-        fake = server
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Bound)
+    handler = partial(_Handler, server, directory=str(PAGE))
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     httpd.daemon_threads = True
     server.address = f"http://127.0.0.1:{httpd.server_port}/"
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.05})
@@ -71,22 +64,19 @@ def serving(server: FakeServer) -> Iterator[FakeServer]:
         httpd.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    fake: FakeServer
+class _Handler(SimpleHTTPRequestHandler):
+    def __init__(self, fake: FakeServer, *arguments: Any, **options: Any) -> None:
+        self.fake = fake
+        super().__init__(*arguments, **options)
 
     def do_GET(self) -> None:
-        name = "index.html" if self.path == "/" else self.path.removeprefix("/page/")
-        if self.path == "/v1/models":
-            if self._is_allowed():
-                about = {"knows_words": self.fake.knows_words}
-                data = [
-                    {"id": m, "is_list": m in self.fake.lists, **about} for m in self.fake.models
-                ]
-                self._json(200, {"data": data, "sampling": self.fake.sampling})
-        elif ".." not in name and (PAGE / name).is_file():
-            self._answer(200, TYPES[Path(name).suffix], (PAGE / name).read_bytes())
-        else:
-            self._error(404, "no such page")
+        if self.path != "/v1/models":
+            self.path = self.path.removeprefix("/page")
+            super().do_GET()
+        elif self._is_allowed():
+            about = {"knows_words": self.fake.knows_words}
+            data = [{"id": m, "is_list": m in self.fake.lists, **about} for m in self.fake.models]
+            self._answer({"data": data, "sampling": self.fake.sampling})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -94,38 +84,37 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.fake.busy and self.path in ("/v1/copied", "/v1/lines", "/v1/read_as"):
             self.fake.busy -= 1
-            self._error(429, "slow down")
+            self._refuse(429, "slow down")
         elif self.path == "/v1/copied":
             if body["model"] == self.fake.models[0]:
                 start, length = body["text"].find(self.fake.copied), len(self.fake.copied)
-                self._json(200, {"ranges": [] if start < 0 else [[start, start + length]]})
+                self._answer({"ranges": [] if start < 0 else [[start, start + length]]})
             else:
-                self._error(501, "there is no training text of this model")
+                self._refuse(501, "there is no training text of this model")
         elif self.path == "/v1/lines" and self.fake.lines is not None:
             each = enumerate(body["text"].split("\n"))
-            self._json(200, {"lines": [number for number, line in each if line in self.fake.lines]})
+            self._answer({"lines": [number for number, line in each if line in self.fake.lines]})
         elif self.path == "/v1/read_as":
-            self._json(200, {"read_as": self.fake.read_as})
+            self._answer({"read_as": self.fake.read_as})
         elif self.path == "/v1/next_words":
             self.fake.looked_at.append(body["prompt"])
-            words = [{"text": text, "probability": p} for text, p in self.fake.words.items()]
-            self._json(200, {"words": words})
+            self._answer({"words": [{"text": t, "probability": p} for t, p in self.fake.words]})
         elif self.path == "/v1/completions" and body.get("logprobs"):
             self.fake.looked_at.append(body["prompt"])
-            self._json(200, {"choices": [{"logprobs": {"top_logprobs": [self.fake.likeliest]}}]})
+            self._answer({"choices": [{"logprobs": {"top_logprobs": [self.fake.likeliest]}}]})
         elif self.path == "/v1/completions":
             self.fake.asked.append(body)
             if body.get("echo"):
-                self._json(200, {"choices": [self._score_prompt(body["prompt"])]})
+                self._answer({"choices": [self._score_prompt(body["prompt"])]})
             elif self.fake.refusal:
-                self._error(*self.fake.refusal)
+                self._refuse(*self.fake.refusal)
             else:
                 self._stream(body)
         else:
-            self._error(404, "no such page")
+            self._refuse(404, "no such page")
 
     def _stream(self, body: dict[str, Any]) -> None:
-        self._begin(200, "text/event-stream", None)
+        self._begin(200, "text/event-stream")
         try:
             for place in range(body["max_tokens"]):
                 for index in range(body["n"]):
@@ -140,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
                                 "token_logprobs": [self._logprob(place)],
                             },
                         }  # fmt: skip
-                        self._event({"choices": [choice]})
+                        self._event(json.dumps({"choices": [choice]}))
                 if place + 1 == self.fake.breaks_after:
                     return
                 time.sleep(self.fake.delay)
@@ -150,44 +139,39 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _score_prompt(self, prompt: str) -> dict[str, Any]:
         score = self.fake.score_of
-        values = [
-            None,
-            *(score(prompt) if score else self._logprob(place) for place in range(1, len(prompt))),
-        ]
+        each = [score(prompt) if score else self._logprob(at) for at in range(1, len(prompt))]
         places = list(range(len(prompt)))
-        return {"text": prompt, "logprobs": {"token_logprobs": values, "text_offset": places}}
+        logprobs = {"token_logprobs": [None, *each], "text_offset": places}
+        return {"text": prompt, "logprobs": logprobs}
 
     def _logprob(self, place: int) -> float:
         return self.fake.logprobs[place % len(self.fake.logprobs)]
 
-    def _event(self, data: Any) -> None:
-        text = data if isinstance(data, str) else json.dumps(data)
-        self.wfile.write(f"data: {text}\n\n".encode())
+    def _event(self, data: str) -> None:
+        self.wfile.write(f"data: {data}\n\n".encode())
         self.wfile.flush()
 
     def _is_allowed(self) -> bool:
         if self.fake.token in (None, self.headers.get("Authorization", "").removeprefix("Bearer ")):
             return True
-        self._error(401, "a token is needed")
+        self._refuse(401, "a token is needed")
         return False
 
-    def _error(self, status: int, message: str) -> None:
-        self._json(status, {"error": {"message": message, "type": "invalid_request_error"}})
+    def _refuse(self, status: int, message: str) -> None:
+        self._answer({"error": {"message": message, "type": "invalid_request_error"}}, status)
 
-    def _json(self, status: int, value: Any) -> None:
-        self._answer(status, "application/json", json.dumps(value).encode())
+    def _answer(self, value: Any, status: int = 200) -> None:
+        self._begin(status, "application/json")
+        self.wfile.write(json.dumps(value).encode())
 
-    def _answer(self, status: int, kind: str, content: bytes) -> None:
-        self._begin(status, kind, len(content))
-        self.wfile.write(content)
-
-    def _begin(self, status: int, kind: str, length: int | None) -> None:
+    def _begin(self, status: int, kind: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
-        self.send_header("Content-Security-Policy", POLICY)
-        if length is not None:
-            self.send_header("Content-Length", str(length))
         self.end_headers()
+
+    def end_headers(self) -> None:
+        self.send_header("Content-Security-Policy", POLICY)
+        super().end_headers()
 
     def log_message(self, *arguments: Any) -> None:
         """Print no messages."""

@@ -9,16 +9,7 @@ from pathlib import Path
 from typing import Any
 
 # how a Chromium without a window is started
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic")
 
 # windows into which axe is put as a script
 SIZES = ((360, 400), (360, 740), (768, 740), (1280, 740))

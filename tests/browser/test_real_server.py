@@ -72,7 +72,7 @@ def test_the_page_writes_what_the_model_writes(chromium: Any, real: Server) -> N
 
 
 def test_typed_text_is_marked_as_the_model_and_its_text_say(chromium: Any, real: Server) -> None:
-    text = "What a mat! A dark and stormy night fell"
+    text = "We say: What a mat! A dark and stormy night fell"
     with page_of(chromium, real, "counted") as page:
         page.locator("#text").fill(text)
         page.locator("#show-typed").evaluate("box => box.click()")
@@ -82,8 +82,8 @@ def test_typed_text_is_marked_as_the_model_and_its_text_say(chromium: Any, real:
         assert told is not None
         assert float(told[1]) == pytest.approx(share, rel=0.06, abs=0.01)
         until(lambda: list_highlighted(page, "copied", ".mirror") == "dark and stormy night")
-        words = [word.text for word in MODELS["counted"].next_words("What a", 9)]
-        assert list_words(page, 8) == [word.strip() or "space" for word in words if word != " mat"]
+        words = [word.text for word in MODELS["counted"].next_words("We say: What a", 9)]
+        assert list_words(page, 16) == [word.strip() or "space" for word in words if word != " mat"]
 
 
 def test_a_model_of_bytes(chromium: Any, real: Server) -> None:
