@@ -367,6 +367,12 @@ def draw_at(each: list[float], uniform: float) -> int:
     return int(np.searchsorted(sums, uniform * sums[-1], "right"))
 
 
+def uniforms_of(seed: int, sample: int, length: int) -> Array:
+    """Return the random numbers at which the characters of a sample are drawn."""
+    seeds = np.random.SeedSequence(seed, spawn_key=(sample,))
+    return np.random.Generator(np.random.PCG64(seeds)).random(length)
+
+
 # the 0.999 quantiles of chi-squared, by degrees of freedom
 _QUANTILES = (0, 10.83, 13.82, 16.27, 18.47, 20.52, 22.46, 24.32, 26.12, 27.88, 29.59, 31.26)
 
