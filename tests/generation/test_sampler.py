@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from charrnn.errors import InputError
 from charrnn.generation import lines, sampler
 from charrnn.generation.lines import write_lines
-from charrnn.generation.sampler import Piece, Sampler, order_by_sample
+from charrnn.generation.sampler import Sampler
 from charrnn.generation.streams import Stream
 from charrnn.model import Model
 from charrnn.models.trained import TrainedEnsemble, TrainedModel
@@ -117,23 +117,6 @@ def test_a_model_of_bytes_reads_its_start_and_until_as_bytes() -> None:
     assert texts(model, length=300, start_text="é", until="\ud800")[0] == text
 
 
-def test_an_unknown_character_is_refused_at_once() -> None:
-    model = make_model()
-    with pytest.raises(InputError, match=r"start_text: .*'é' \(U\+00E9\)"):
-        Sampler(model).write(options(start_text="né"))
-    for unknown, read in (("skip", "n"), ("replace", "ne")):
-        assert texts(model, start_text="né", unknown=unknown) == texts(model, start_text=read)
-
-
-def test_pieces_are_ordered_by_sample() -> None:
-    mixed = [(0, "a"), (1, "x"), (0, "b"), (2, "p"), (1, "y."), (0, "c."), (2, "q.")]
-    pieces = [Piece(n, text, text.endswith(".")) for n, text in mixed]
-    ordered = list(order_by_sample(pieces))
-    assert "".join(p.text for p in ordered) == "abc.xy.pq."
-    # what can be shown is shown
-    assert [p.text for p in order_by_sample(pieces[:6])] == ["a", "b", "c.", "x", "y.", "p"]
-
-
 PRIMER = "Some words that it knows.\n"
 PRIMED = replace(make_model(), facts={"primer": PRIMER})
 
@@ -152,8 +135,7 @@ def test_a_text_goes_on_from_the_primer_and_the_start() -> None:
     assert np.array_equal(primed.logits("Hm"), plain.logits("Hm"))
 
 
-@pytest.mark.parametrize("prime", ["text", "none"])
-@pytest.mark.parametrize("start", ["", "Hm: "])
+@pytest.mark.parametrize(("prime", "start"), [("text", "Hm: "), ("none", "")])
 def test_the_log_probability_of_new_text(prime: str, start: str) -> None:
     model = Model(PRIMED)
     text = model.generate(30, start, seed=1, prime=prime)
@@ -200,19 +182,10 @@ def test_known_lines_of_a_model_of_bytes_are_left_out() -> None:
     assert lines_of(known, **how)[:5] == got[5:]
 
 
-def test_lines_end_when_there_are_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    got = lines_of(length=2, num_samples=1000)
-    assert sorted(got) == [" a", " b", "a", "aa", "ab", "b", "ba", "bb"]
-    assert len(lines_of(sample=False)) <= 1
-    monkeypatch.setattr(lines, "MAX_REJECTED", 20)
-    assert lines_of(length=0) == []
-
-
 @pytest.mark.parametrize(
     ("given", "line"),
     [
         ({"vocabulary": Vocabulary(list("ab"))}, "mode=lines: the model knows no newline"),
-        ({"until": "b"}, "until: a line ends"),
         ({"start_text": "a\nb"}, "start_text: starts each line"),
         ({"start_text": "c"}, "start_text: the character 'c'"),
         ({"ban": "ab \n"}, "ban: every character"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -48,14 +49,6 @@ def test_the_json_comes_back_and_is_torch_rnns(text: str) -> None:
     assert Vocabulary.from_tokens(vocabulary.to_tokens()) == vocabulary
 
 
-def test_bytes_above_127_are_numbers_in_the_json(tmp_path: Path) -> None:
-    vocabulary = Vocabulary(["[", "\udcc8", "\n"], is_bytes=True)
-    vocabulary.write_json(tmp_path / "v.json")
-    content = json.loads((tmp_path / "v.json").read_text())
-    assert content["token_to_idx"] == {"[": 1, "[200]": 2, "\n": 3}
-    assert Vocabulary.read_json(tmp_path / "v.json") == vocabulary
-
-
 def test_an_unknown_character_is_named() -> None:
     with pytest.raises(InputError, match=r"'ü' \(U\+00FC\)"):
         of("abc").encode("aüb")
@@ -67,24 +60,19 @@ def test_an_unknown_character_is_named() -> None:
     "content",
     [
         "{}",
-        '{"idx_to_token": []}',
         '{"idx_to_token": {"1": "a", "3": "b"}}',
         '{"idx_to_token": {"1": "ab"}}',
         '{"idx_to_token": {"1": "a", "2": "a"}}',
         '{"idx_to_token": ' * 100_000,
-        f'{{"idx_to_token": {{"1": {"9" * 10_000}}}}}',
         '{"idx_to_token": {"1": "[٢٠٠]"}}',
         1 << 33,
     ],
 )
 def test_a_wrong_vocabulary_is_refused_by_name(tmp_path: Path, content: str | int) -> None:
     path = tmp_path / "v.json"
+    path.write_text("" if isinstance(content, int) else content)
     if isinstance(content, int):  # bytes, which are not read
-        path.touch()
-        with open(path, "wb") as file:
-            file.truncate(content)
-    else:
-        path.write_text(content)
+        os.truncate(path, content)
     with pytest.raises(InputError, match="not a vocabulary") as refused:
         Vocabulary.read_json(path)
     assert str(path) in str(refused.value)
