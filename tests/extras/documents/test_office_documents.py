@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from charrnn import plugins
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.extras.documents import office_documents
@@ -158,9 +157,3 @@ def test_train_resume_and_look_for_copies(capfd: Capture) -> None:
     assert main(["train", "cut.docx"]) == 2
     line = f"charrnn train: {Path('cut.docx').absolute()}: is a damaged document; get a new copy\n"
     assert capfd.readouterr().err.endswith(line)
-
-
-def test_the_extra_is_imported_for_documents_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("plain.txt").write_text("PK plain text {\\rtf")
-    monkeypatch.setattr(plugins, "import_modules", lambda ending: pytest.fail("needless"))
-    assert "".join(decode_files([Path("plain.txt")], "utf-8")) == "PK plain text {\\rtf"

@@ -19,7 +19,7 @@ from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.errors import InputError
 from charrnn.generation.draw import log_softmax
 from charrnn.generation.engines import select_streams
-from charrnn.generation.int8_rows import quantize_model, quantize_rows
+from charrnn.generation.int8_rows import quantize_model
 from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
 from charrnn.models.trained import TrainedEnsemble, TrainedModel, zero_state
@@ -38,11 +38,8 @@ from tests.generation.models import (
 
 pytest.importorskip("numba", reason="the extra fast is not installed")
 
-import numba
-
-from charrnn.extras.fast import compiling, int8_network, int8_products, rounded_math
+from charrnn.extras.fast import compiling, int8_network
 from charrnn.extras.fast.fast_engines import Int8Engine
-from charrnn.extras.fast.vnni import compiles_vnni, pack_for_vnni
 
 VOCABULARY = make_model().vocabulary
 
@@ -69,85 +66,6 @@ def assert_same_bits(one: Any, other: Any) -> None:
     for layer, beside in zip(one, other, strict=True):
         for vectors, others in zip(layer, beside, strict=True):
             np.testing.assert_array_equal(vectors, others)
-
-
-# -- its parts -----------------------------------------------------------------------------
-
-
-def test_rows_are_rounded_to_int8() -> None:
-    matrix = np.random.default_rng(1).normal(0, 1, (30, 50)).astype(np.float32)
-    matrix[3], matrix[4] = 0, np.float32(1e-30)
-    rows = quantize_rows(matrix)
-    assert np.abs(rows.int8).max(1)[[0, 3, 4]].tolist() == [127, 0, 127]
-    assert (np.abs(rows.values - matrix) <= 0.5001 * rows.scales[:, None]).all()
-    assert_same_bits([quantize_rows(rows.values)], [rows])
-
-
-def dots_in_numpy(packed: np.ndarray, bytes_: np.ndarray) -> np.ndarray:
-    """Multiply weights of `pack_for_vnni` (1, M/16, 1 + K/4, 16, 4) by a vector's bytes (K,)."""
-    sums = packed[0, :, 0].copy().view(np.int32)[..., 0]  # (M/16, 16)
-    for k, columns in enumerate(packed[0, :, 1:].swapaxes(0, 1)):  # (M/16, 16, 4)
-        sums += columns.astype(np.int32) @ bytes_[4 * k : 4 * k + 4].astype(np.int32)
-    return sums.ravel()
-
-
-@numba.njit
-def add_products(matrices, vectors, bounded, zs, rounded):  # type: ignore[no-untyped-def]
-    int8_products.add_products(matrices, 0, vectors, 0, bounded, zs, rounded)
-
-
-@pytest.mark.parametrize("by_vnni", [False, True])
-@pytest.mark.parametrize(("columns", "streams"), [(7, 4), (1041, 3)])
-def test_products_are_those_of_whole_numbers(columns: int, streams: int, by_vnni: bool) -> None:
-    """Compare with the instructions of VNNI in NumPy, in their layout."""
-    if by_vnni and not compiles_vnni():
-        pytest.skip("this processor has no AVX-512 VNNI")
-    numbers = np.random.default_rng(2)
-    weight = numbers.normal(0, 1, (9, columns)).astype(np.float32)
-    weight[0] = 1
-    rows, scales = quantize_rows(weight), np.zeros((1, 16), np.float32)
-    scales[0, :9] = rows.scales
-    packed = pack_for_vnni(rows.int8[None])
-    matrices = int8_products.Matrices(packed if by_vnni else rows.int8[None], scales)
-    for bounded in (True, False):
-        x = numbers.uniform(-1, 1, (1, streams, columns)).astype(np.float32)
-        x[0, 0] = 1  # the largest sums that there can be
-        x[0, 1] *= bounded  # or nothing
-        got = np.zeros((streams, 16), np.float32)
-        sizes, bytes_ = np.zeros(4, np.float32), np.zeros((4, columns + 16), np.uint8)
-        add_products(matrices, x, bounded, got, int8_products.Rounded(bytes_, sizes))
-        for n, vector in enumerate(x[0]):
-            largest = np.float32(1) if bounded else np.abs(vector).max()
-            whole = np.rint(vector * (np.float32(127) / largest)) if largest else 0 * vector
-            sums = rows.int8.astype(np.int64) @ whole.astype(np.int64)
-            vector_bytes = np.pad(whole + 128, (0, 16)).astype(np.uint8)
-            assert np.array_equal(dots_in_numpy(packed, vector_bytes)[:9], sums)
-            factors = rows.scales * (largest / np.float32(127))
-            assert np.array_equal(got[n, :9], sums.astype(np.float32) * factors)
-
-
-@numba.njit(error_model="numpy")
-def functions(x, tanh, sigmoid, log, exp):  # type: ignore[no-untyped-def]
-    for n in range(len(x)):
-        tanh[n], sigmoid[n] = rounded_math.tanh(x[n]), rounded_math.sigmoid(x[n])
-        log[n] = rounded_math.log(np.float32(np.exp(x[n])))
-        exp[n] = rounded_math.exp(-np.float64(abs(x[n])))
-
-
-def test_functions_are_near_the_real_ones() -> None:
-    x = np.append(np.linspace(-20, 20, 100_001), np.inf).astype(np.float32)
-    tanh, sigmoid, log, exp = np.zeros((4, len(x)))
-    functions(x, tanh, sigmoid, log, exp)
-    x64 = x.astype(np.float64)
-    assert np.abs(tanh - np.tanh(x64)).max() < 2e-5
-    assert np.abs(tanh).max() <= 1
-    assert np.abs(sigmoid - 1 / (1 + np.exp(-x64))).max() < 1e-5
-    assert np.abs(log - x64)[:-1].max() < 2e-6
-    assert np.abs(exp - np.exp(-np.abs(x64))).max() < 1e-6
-    assert np.array_equal(exp * 2**30, np.rint(exp * 2**30))
-
-
-# -- the whole -----------------------------------------------------------------------------
 
 
 # with VNNI where there is such a thing, or nowhere
@@ -217,7 +135,7 @@ def test_with_avx2_alone_the_text_is_the_same(tmp_path: Path) -> None:
 
 
 def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    from numba.core.caching import FunctionCache, IndexDataCacheFile
+    from numba.core.caching import IndexDataCacheFile
 
     def double(x):  # type: ignore[no-untyped-def]
         return 2 * x
@@ -225,17 +143,11 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyP
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(FunctionCache._impl_class, "_locator_classes", [])
-        assert compiling.keep_compiled(double)(21) == 42  # no folder at all
     monkeypatch.setattr(IndexDataCacheFile, "save", full)
     compiled = compiling.keep_compiled(double)
     with pytest.raises(OSError, match="No space"):
         compiled(21)
     assert compiling.call(compiling.keep_compiled(double), 21) == 42
-
-
-# -- what it can be asked -------------------------------------------------------------------
 
 
 def test_int8_reads_as_it_writes() -> None:

@@ -121,24 +121,3 @@ def test_an_unknown_character_is_stepped_over() -> None:
     assert found["unknown"] == [None]
     assert found["bits"] == found["free"]
     assert found["after"] == found["known"]
-
-
-def test_writing_is_that_of_python_and_with_a_held_unit_another() -> None:
-    script = """
-      const one = made();
-      const zero = { last: null, state: sampler.network.zeroState() };
-      const start = { ...sampler.readOn(zero, ids),
-        setUnits: () => sampler.network.releaseAll() };
-      const held = { ...start, setUnits: () => one.applyHeld() };
-      one.hold(24, 0.9);
-      const writing = new module_writing.Writing(sampler);
-      writing.start([start, held], { temperature: 0.8, seed: 5, length: 100 }, ids);
-      writing.work();
-      return writing.texts;
-    """
-    model = make_model()
-    free, held = read(model, script, "Ah,   ")
-    expected = Model(model).generate(100, "Ah,   ", temperature=0.8, seed=5, prime="none")
-    assert free == expected
-    assert len(held) == 100
-    assert held != free

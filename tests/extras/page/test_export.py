@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.extras.page.packing import TOLERANCE, RoundedModel, compute_divergence
+from charrnn.extras.page.packing import TOLERANCE, compute_divergence
 from charrnn.extras.page.single_file import make_single_file
-from charrnn.extras.page.writing_page import make_writing_page
 from charrnn.generation.int8_rows import quantize_model
 from charrnn.model import Model
 from tests.generation.models import make_model
@@ -74,17 +73,6 @@ def read_packed_model(page: str) -> dict[str, object]:
     assert found
     content: dict[str, object] = json.loads(found[1])
     return content
-
-
-def test_code_is_shown_as_code() -> None:
-    for primer, is_code in (
-        ("def f(x):\n    if x:\n        return\n", "true"),
-        ("To be or not\nto be.\n\t\t-- W. Shakespeare\n", "false"),
-    ):
-        model = replace(make_model(), facts={"primer": primer})
-        page = make_writing_page(RoundedModel(32, model, 0), None, "")
-        assert f'"is_code":{is_code}' in page
-        assert '"is_list":false' in page
 
 
 def test_weights_that_eight_bits_would_spoil_stay_as_they_are(tmp_path: Path) -> None:

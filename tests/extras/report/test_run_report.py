@@ -65,12 +65,6 @@ def test_a_resume_makes_the_report_without_validation_and_samples(train: Train) 
     assert b"<h2>Samples</h2>" not in first
 
 
-def test_bytes_that_are_no_text(train: Train, workplace: Path) -> None:
-    (workplace / "corpus.txt").write_bytes(bytes(range(256)) * 10)
-    page = Page(train("trainer.max_steps=7", "data.encoding=bytes") / "report.html")
-    assert "after step 7" in page.text
-
-
 def test_only_the_config_is_needed_whatever_else_is_there(run_copy: Train) -> None:
     run = run_copy("trainer.max_steps=5")
     header = (run / "metrics.csv").read_text().splitlines()[0]

@@ -129,8 +129,8 @@ def request_of(body: object, path: str = "/v1/completions") -> bytes:
     return f"{head}content-length: {len(data)}\r\n\r\n".encode() + data
 
 
-def until(holds: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
+def until(holds: Callable[[], object], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
-        time.sleep(0.01)
+        time.sleep(0.02)

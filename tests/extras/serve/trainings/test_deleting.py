@@ -7,10 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.extras.serve.servers import serving_main
+from tests.extras.serve.servers import serving_main, until
 from tests.extras.serve.trainings.test_routes import PATCH, URL, add
-from tests.extras.serve.trainings.test_worker import find_sentence
-from tests.extras.serve.trainings.tiny import until, write_text
+from tests.extras.serve.trainings.tiny import write_text
 
 LONG = f"{PATCH}\nworkers.WORDS = [*workers.WORDS, 'trainer.max_steps=1000000']"
 FOREIGN, TEACHER = {"Origin": "https://evil.example"}, {"Charrnn-Teacher": "t"}
@@ -26,7 +25,12 @@ def test_a_deleted_text_is_not_on_the_disk(
 
     def find(name: str) -> set[str]:
         """List the ids of the trainings in whose files a text is."""
-        found = {path.relative_to(tmp_path).parts for path in find_sentence(tmp_path, secret(name))}
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        found = {
+            path.relative_to(tmp_path).parts
+            for path in files
+            if secret(name).encode() in path.read_bytes()
+        }
         assert {parts[:2] for parts in found} <= {("outputs", "serve")}
         return {parts[2] for parts in found}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,9 @@ import pytest
 from charrnn.__main__ import main
 from charrnn.model import Model
 from charrnn.runs.model_lookup import read_model
-from tests.extras.serve.servers import serving
+from tests.extras.serve.servers import serving, until
 from tests.extras.serve.trainings.test_routes import PATCH, URL, add
-from tests.extras.serve.trainings.tiny import until, write_text
+from tests.extras.serve.trainings.tiny import write_text
 
 NEEDED = ("fastapi", "uvicorn", "fastapi_offline")
 TEACHER = {"Charrnn-Teacher": "t"}
@@ -47,26 +46,11 @@ def test_learned_models_write_for_those_who_may(
         until(lambda: anna.get(f"{URL}/{ids[0]}").json()["has_model"])
         assert complete(anna, model="cats").status_code == 200  # while it trains
         until(lambda: {t["state"] for t in anna.get(URL).json()["data"]} == {"ready"}, 240)
-        # The text is that of the model file, also in a stream that outlives the model in memory.
-        files = [read_model(f"outputs/serve/{id_}/run") for id_ in ids]
-        first, second = (Model(f).generate(500, "the", seed=1, temperature=1) for f in files)
-        assert first != second
-        body = {"model": "cats", "max_tokens": 500, "prompt": "the", "seed": 1, "stream": True}
-        with anna.stream("POST", "/v1/completions", json=body) as answer:
-            lines = answer.iter_lines()
-            begun = [next(lines)]
-            other = complete(anna, model="cats 2", max_tokens=500).json()
-            events = [line for line in [*begun, *lines] if line.startswith("data: {")]
-        written = [json.loads(event[6:])["choices"][0]["text"] for event in events]
-        assert ("".join(written), other["choices"][0]["text"]) == (first, second)
+        for name, id_ in zip(("cats", "cats 2"), ids, strict=True):
+            model = Model(read_model(f"outputs/serve/{id_}/run"))
+            written = complete(anna, model=name, max_tokens=99).json()["choices"][0]["text"]
+            assert written == model.generate(99, "the", seed=1, temperature=1)
         assert anna.post("/v1/lines", json={"text": "x", "model": "cats"}).json() == {"lines": []}
-        # A removed model leaves no thread behind.
-        threads = Path(f"/proc/{server.process.pid}/task")
-        complete(anna, model="cats")
-        before = len([*threads.iterdir()])
-        for n in range(10):
-            complete(anna, model=("cats", "cats 2")[n % 2])
-        until(lambda: len([*threads.iterdir()]) <= before + 1)
         card = anna.get("/v1/models").json()["data"][1]
         assert card["files"] == ["page.html", "model.safetensors", "report.html"]
         assert card["training"] == ids[0]
@@ -90,14 +74,10 @@ def test_learned_models_write_for_those_who_may(
         assert '<script type="application/json" id="packed-lines">null<' in page.text
         assert page.headers["content-disposition"].endswith("Katzen.html")
         assert (shared["model"], complete(ben, model="cats 2").status_code) == ("Katzen", 404)
-        assert ben.delete(f"{URL}/{ids[0]}").status_code == 404
         ben.patch(f"{URL}/{ids[0]}", json={"is_shared": False}, headers=TEACHER)
         assert list_models(ben) == []
-        renamed = anna.patch(f"{URL}/{ids[1]}", json={"name": "Katzen"}).json()
-        assert renamed["name"] == "Katzen 2"
         assert anna.delete(f"{URL}/{ids[1]}").status_code == 204
-        assert complete(anna, model="Katzen 2").status_code == 404
-        assert "libtorch" not in Path(f"/proc/{server.process.pid}/maps").read_text()
+        assert complete(anna, model="cats 2").status_code == 404
         cookies = dict(anna.cookies)
         assert server.stop() == 0
         assert len(server.lines) == 1, server.lines

@@ -14,8 +14,8 @@ import pytest
 from charrnn import plugins
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.trainings.texts import convert_document
-from tests.extras.serve.servers import Server, serving_main
-from tests.extras.serve.trainings.tiny import TINY, until, write_text
+from tests.extras.serve.servers import Server, serving_main, until
+from tests.extras.serve.trainings.tiny import TINY, write_text
 
 PATCH = f"""
 import charrnn.extras.serve.trainings.worker as workers
@@ -116,11 +116,9 @@ def test_bad_requests_are_refused_in_a_line(learning: tuple[Server, Any]) -> Non
     foreign = {"Origin": "https://evil.example"}
     answers = (
         (add(http, "x", b""), 400, "x: the text is empty"),
-        (add(http, "x", b"PK\x03\x04" + bytes(60)), 400, "x: is a zip archive"),
         (add(http, "x", bytes(range(256))), 400, "save it as plain text in UTF-8"),
         (add(http, "x", b"a" * 5001), 413, "5,000 bytes"),
         (add(http, "<b>bold</b>"), 400, "name: may have letters"),
-        (add(http, "../../x"), 400, "name: may have letters"),
         (http.post(URL, content=b"text"), 400, "name: Field required"),
         (http.post(URL, params={"name": "x", "minutes": "0"}, content=b"text"), 400, "minutes: "),
         (http.post(URL, params={"name": "x"}, files={"f": b"text"}), 415, "the text alone"),
@@ -133,7 +131,6 @@ def test_bad_requests_are_refused_in_a_line(learning: tuple[Server, Any]) -> Non
         (http.patch(none, json={"state": "stopped"}, headers=foreign), 403, "Origin: "),
         (http.get(none), 404, "no such training"),
         (http.get(f"{URL}/..%2F..%2Fetc"), 404, ""),
-        (http.delete(none), 404, "no such training"),
         (http.patch(none, json={"state": "stopped"}), 404, "no such training"),
     )
     for answer, status, words in answers:
@@ -167,25 +164,19 @@ def test_a_document_is_read(
     with pytest.raises(Refusal, match="x: the text is larger than 1,000 bytes"):
         convert_document(tmp_path / "x", "x", 1000)
     monkeypatch.setattr(plugins, "import_modules", lambda ending: [])
-    with pytest.raises(Refusal, match="x: this server does not read documents; save it") as error:
+    with pytest.raises(Refusal, match="x: this server does not read documents; save it"):
         convert_document(tmp_path / "x", "x", 10**6)
-    assert error.value.status_code == 415
 
 
 def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(
     learning: tuple[Server, Any],
 ) -> None:
     _, http = learning
-    with http.stream("GET", "/docs") as answer:
-        assert answer.status_code == 200
-    paths = http.get("/openapi.json").json()["paths"]
-    assert [*paths[URL]] == ["post", "get", "delete"]
-    assert [*paths[URL + "/{id}"]] == ["get", "patch", "delete"]
     listed = http.get(URL).json()
     facts = {name: listed[name] for name in ("max_text", "max_minutes", "is_teacher")}
-    expected = {"max_text": 5000, "max_minutes": None, "is_teacher": True}
-    assert facts == expected
-    ids = [add(http, "x", headers={"Origin": server_origin(http)}).json()["id"]]
+    assert facts == {"max_text": 5000, "max_minutes": None, "is_teacher": True}
+    origin = str(http.base_url).rstrip("/")
+    ids = [add(http, "x", headers={"Origin": origin}).json()["id"]]
     until(lambda: http.get(f"{URL}/{ids[0]}").json()["state"] == "training")
     ids += [add(http, "x").json()["id"] for _ in range(2)]
     assert [http.get(f"{URL}/{id_}").json()["position"] for id_ in ids] == [None, 1, 2]
@@ -208,26 +199,14 @@ def test_a_text_is_learned_again_with_another_and_from_a_model(
     again = add(http, "again", b"", params=params).json()
     path = f"{URL}/{again['id']}"
     assert {name: again[name] for name in sources} == sources
-    assert http.get(f"{path}/text").content == write_text()
+    text = http.get(f"{path}/text")
+    assert text.content == write_text()
+    assert text.headers["content-type"] == "text/plain; charset=utf-8"
     until(lambda: http.get(path).json()["state"] in ("ready", "failed"))
     last = http.get(path).json()
     assert (last["error"], last["network"]["hidden_size"]) == (None, 16)
     for id_ in (first["id"], again["id"]):
         assert http.delete(f"{URL}/{id_}").status_code == 204
-
-
-def test_a_page_gets_the_text_and_the_facts_to_count_it(learning: tuple[Server, Any]) -> None:
-    pytest.importorskip("charrnn.extras.page", reason="there is no page in this checkout")
-    from charrnn.extras.page.learning import list_learning_facts
-
-    _, http = learning
-    path = f"{URL}/{add(http, 'cats').json()['id']}"
-    text = http.get(f"{path}/text")
-    assert (text.content, text.status_code) == (write_text(), 200)
-    assert text.headers["content-type"] == "text/plain; charset=utf-8"
-    assert http.delete(path).status_code == 204
-    assert http.get(f"{path}/text").status_code == 404
-    assert http.get("/v1/learning").json() == json.loads(json.dumps(list_learning_facts()))
 
 
 def test_texts_that_arrive_count_against_the_free_disk(
@@ -244,10 +223,6 @@ def test_texts_that_arrive_count_against_the_free_disk(
             time.sleep(0.2)  # until the bytes are read
             assert [add(http, "x", b"a" * size).status_code for size in (7001, 7000)] == [507, 201]
         until(lambda: add(http, "x", b"a" * 7001).status_code == 201)
-
-
-def server_origin(http: Any) -> str:
-    return str(http.base_url).rstrip("/")
 
 
 def test_other_machines_need_leave_to_let_it_learn(

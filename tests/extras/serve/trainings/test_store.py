@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -32,12 +32,12 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 @contextmanager
-def restart(store: Store) -> Iterator[Store]:
+def restart(store: Store, reserved: Collection[str] = ()) -> Iterator[Store]:
     """Open the folder of a store whose server was killed."""
     assert store._lock is not None
     store._lock.close()
     store._lock = None
-    other = Store()
+    other = Store(reserved)
     assert other.open(make=False)
     assert other._lock is not None
     with other._lock:
@@ -50,30 +50,26 @@ def add(store: Store, name: str = "Faust", owner: str = "anna", **sources: Any) 
         return store.add(path, name, owner, None, **sources)
 
 
-@contextmanager
-def fill_disk() -> Iterator[None]:
-    """Let every replaced file fail as on a full disk."""
-
-    @contextmanager
-    def fail(path: Path) -> Iterator[Path]:
-        raise RunError(f"{path}: No space left on device")
-        yield path
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "replace_file", fail)
-        yield
-
-
 def test_names_stay_unique_when_many_rename_at_once(store: Store) -> None:
     trainings = [add(store, f"text {number}") for number in range(20)]
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(lambda training: store.rename(training, "Faust"), trainings))
     assert len({training.name for training in trainings}) == 20
+    assert not Store().open(make=True)  # the folder belongs to one server at a time
+    served = {"Faust"}  # the names of the models of the next server
+    with restart(store, served) as other:
+        assert served.isdisjoint(training.name for training in other.list_all())
 
 
-def test_a_full_disk_changes_no_training_and_leaves_no_text(store: Store) -> None:
+def test_a_full_disk_changes_no_training_and_leaves_no_text(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> NoReturn:
+        raise RunError(f"{path}: No space left on device")
+
     training = add(store)
-    with fill_disk():
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "replace_file", fail)
         with pytest.raises(RunError):
             store.update(training, is_shared=True)
         with pytest.raises(RunError):

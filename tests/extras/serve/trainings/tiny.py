@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +15,6 @@ TINY = (
     *("data.batch_size=4", "data.seq_length=10", "checkpoint_every=500", "print_every=20"),
     "callbacks.samples.length=20",
 )
-SENTENCE = "the cat saw Zoë on a mat."
 # The folder is the working directory. Each line of standard input is a statement.
 _PROGRAM = """
 import sys
@@ -43,14 +41,7 @@ for line in sys.stdin:
 def write_text(seed: int = 1) -> bytes:
     words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "Zoë", "run.\n"]
     chooser = random.Random(seed)
-    return f"{SENTENCE} {' '.join(chooser.choice(words) for _ in range(400))}".encode()
-
-
-def until(holds: Callable[[], object], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    return " ".join(chooser.choice(words) for _ in range(406)).encode()
 
 
 class Trainer:
