@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -16,7 +14,7 @@ import yaml
 
 from charrnn import files
 from charrnn.__main__ import main
-from tests.small_runs import SMALL, Capture
+from tests.small_runs import SMALL, Capture, column
 
 HEADER = "step,epoch,train/loss,val/loss,val/bits_per_character,lr,characters_per_second\n"
 
@@ -52,9 +50,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def order(capsys: Capture, *words: str) -> list[str]:
-    assert main(["runs", *words, "json=true"]) == 0
-    return [row["run"][-1] for row in json.loads(capsys.readouterr().out)]
+def list_runs(capsys: Capture, *words: str | Path) -> list[dict[str, Any]]:
+    assert main(["runs", *map(str, words), "json=true"]) == 0
+    rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return rows
+
+
+def order(capsys: Capture, *words: str | Path) -> list[str]:
+    return [row["run"][-1] for row in list_runs(capsys, *words)]
 
 
 def test_the_table(place: Path, capsys: Capture) -> None:
@@ -69,66 +72,37 @@ def test_the_table(place: Path, capsys: Capture) -> None:
     assert err == ("sample from the best: charrnn sample checkpoint=outputs/train/day/b\n")
 
 
-def test_wide_options_are_left_out_of_the_table(place: Path, capsys: Capture) -> None:
-    own = "+callbacks.own"
-    words = (f"{own}._target_=my_package." + 60 * "w", f"{own}.path=" + 80 * "x", f"{own}.n=3")
-    write_run(place / "outputs" / "train" / "day" / "d", [(10, 2.5)], 200, (*words, "seed=3"))
-    assert main(["runs"]) == 0
-    out, err = capsys.readouterr()
-    header, *_, last = out.splitlines()
-    assert header.split() == [
-        *("run", "loss", "step", "time", "optimizer.lr", "model", "callbacks.own.n", "seed")
-    ]
-    assert max(map(len, out.splitlines())) <= 120
-    assert last.split() == ["train/day/c", "0.1"]
-    names = "callbacks.own.path, callbacks.own._target_"
-    assert err.splitlines()[0] == (
-        f"too wide for the table: {names}; json=true and csv=FILE have them"
-    )
-    assert main(["runs", "json=true"]) == 0
-    rows = json.loads(capsys.readouterr().out)
-    assert rows[2]["callbacks.own.path"] == 80 * "x"
+@pytest.mark.parametrize(
+    ("words", "runs"),
+    [
+        ("sort=optimizer.lr", "bac"),
+        ("sort=-optimizer.lr", "cab"),
+        ("sort=-characters_per_second", "bca"),
+        ("sort=-network", "abc"),  # as the table calls it; without a value last either way
+        ("outputs/train/day/b", "b"),
+        ("folder=outputs/train", "bac"),
+    ],
+)
+def test_any_order(place: Path, capsys: Capture, words: str, runs: str) -> None:
+    assert order(capsys, words) == [*runs]
 
 
-def test_any_order(place: Path, capsys: Capture) -> None:
-    assert order(capsys, "sort=optimizer.lr") == ["b", "a", "c"]
-    assert order(capsys, "sort=-optimizer.lr") == ["c", "a", "b"]
-    assert order(capsys, "sort=-characters_per_second") == ["b", "c", "a"]
-    assert order(capsys, "sort=-network") == ["a", "b", "c"]  # as the table calls it
-    # those that lack the value come last either way
-    assert order(capsys, "sort=-network_loss") == ["a", "b", "c"]
-    # of one run, and of a folder between
-    assert order(capsys, "outputs/train/day/b") == ["b"]
-    assert order(capsys, "folder=outputs/train") == ["b", "a", "c"]
+def test_a_misspelt_column_is_refused(place: Path, capsys: Capture) -> None:
     assert main(["runs", "sort=los"]) == 2
     assert "sort=los: no such column or option; did you mean loss?" in capsys.readouterr().err
 
 
-def test_csv(place: Path) -> None:
-    assert main(["runs", "csv=new/board.csv"]) == 0
-    rows = list(csv.DictReader((place / "new" / "board.csv").read_text().splitlines()))
-    assert [row["network_loss"] for row in rows] == ["1.5", "1.75", ""]
-    assert [(row["mean"], row["seeds"]) for row in rows] == [("1.5", "1"), ("1.75", "1"), ("", "0")]
-
-
-def test_a_loss_on_another_text_is_no_rank(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    day = tmp_path / "outputs" / "day"
-    sizes = {"batch_size": 2, "seq_length": 10}
-    poems = {**sizes, "input_txt": "/texts/poems.txt"}
-    write_run(day / "a", [(10, 1.5)], data={**sizes, "input_txt": "shakespeare"}, seed=1)
-    write_run(day / "b", [(10, 2.5)], data=poems, seed=1)
-    write_run(day / "c", [(10, 2.75)], data=poems, seed=2)
+def test_a_loss_on_another_text_is_no_rank(place: Path, capsys: Capture) -> None:
+    poems = {"batch_size": 2, "seq_length": 10, "input_txt": "/texts/poems.txt"}
+    for seed, loss in ((1, 2.5), (2, 2.75)):
+        write_run(place / "outputs" / f"{seed}", [(10, loss)], data=poems, seed=seed)
     assert main(["runs"]) == 0
     out, err = capsys.readouterr()
     first, second = out.split("\n\n")
-    assert first.startswith("shakespeare:\n")
     assert "day/a" in first
     assert second.startswith("poems.txt:\n")
     assert re.search(r"mean +deviation +seeds .*\n.*2.6250 +0.1768 +2 ", second)
-    assert "sample from the best on poems.txt: charrnn sample checkpoint=outputs/day/b" in err
+    assert "sample from the best on poems.txt: charrnn sample checkpoint=outputs/1\n" in err
 
 
 def test_a_model_that_cannot_be_read_is_not_recommended(place: Path, capsys: Capture) -> None:
@@ -139,10 +113,8 @@ def test_a_model_that_cannot_be_read_is_not_recommended(place: Path, capsys: Cap
     assert err == "sample from the best: charrnn sample checkpoint=outputs/train/day/a\n"
 
 
-def test_removing(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+def test_removing(place: Path, capsys: Capture) -> None:
     runs = place / "outputs" / "train" / "day"
-    for age, name in enumerate("abc"):
-        os.utime(runs / name / ".hydra" / "overrides.yaml", (age, age))
     (place / "outputs" / "latest").symlink_to("train/day/c")
     (runs / "link").symlink_to(place)
     assert main(["runs", "remove=outputs/latest"]) == 0
@@ -151,9 +123,7 @@ def test_removing(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture)
     for folder in ("outputs", "outputs/train/day", "nowhere", "outputs/train/day/link"):
         assert main(["runs", f"remove={folder}"]) == 2
         assert "is not the folder of a run or a sweep" in capsys.readouterr().err
-    (runs / "b" / ".lock").write_text("1")
-    with open(runs / "b" / ".lock") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with files.hold_lock(runs / "b" / ".lock"):
         assert main(["runs", "remove=outputs/train/day/b"]) == 2
         assert "is training in it" in capsys.readouterr().err
     assert (runs / "b").is_dir()
@@ -163,7 +133,6 @@ def test_removing(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture)
 
 @pytest.mark.parametrize("lock", ["1_job/.lock", ".study.lock"])
 def test_a_sweep_with_a_lock_is_not_removed(place: Path, lock: str, capsys: Capture) -> None:
-    """Write the files of a job that prepares."""
     sweep = place / "sweep"
     write_run(sweep / "0_job", [(10, 1.5)])
     (sweep / "multirun.yaml").touch()
@@ -171,7 +140,6 @@ def test_a_sweep_with_a_lock_is_not_removed(place: Path, lock: str, capsys: Capt
         assert main(["runs", "remove=sweep"]) == 2
         assert "is training in it" in capsys.readouterr().err
     assert (sweep / "0_job" / "metrics.csv").is_file()
-    os.link(place / "outputs" / "train" / "day" / "a" / "metrics.csv", sweep / "0_job" / ".lock")
     assert main(["runs", "remove=sweep"]) == 0
     assert not sweep.exists()
 
@@ -186,25 +154,12 @@ def test_no_name_adds_a_line(
     out, err = capsys.readouterr()
     lines = [line.split()[0] for line in out.splitlines() if line]
     assert lines == ["a\\nrm", "run", "a\\nrm", "c\\r\\nd.txt:", "run", "c\\r\\nd"]
-    assert [line.partition(":")[0] for line in err.splitlines()] == [
-        "sample from the best on a\\nrm b.txt",
-        "sample from the best on c\\r\\nd.txt",
-    ]
+    assert err.count("\n") == err.count("sample from the best on ") == 2
 
 
-@pytest.fixture
-def rows(tmp_path: Path, capsys: Capture) -> Any:
-    def list_runs(folder: Path = tmp_path) -> list[dict[str, Any]]:
-        assert main(["runs", f"folder={folder}", "json=true"]) == 0
-        listed: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
-        return listed
-
-    return list_runs
-
-
-def test_the_numbers_of_a_run(tmp_path: Path, rows: Any) -> None:
+def test_the_numbers_of_a_run(tmp_path: Path, capsys: Capture) -> None:
     write_run(tmp_path / "run", [(10, 2.5), (20, 1.5), (30, 1.75), (35, None)])
-    (row,) = rows()
+    (row,) = list_runs(capsys, tmp_path)
     assert (row["run"], row["network_loss"], row["step"], row["steps"]) == ("run", 1.5, 20, 35)
     # without a model
     assert (row["seconds"], row["characters_per_second"]) == (None, 1000)
@@ -213,43 +168,39 @@ def test_the_numbers_of_a_run(tmp_path: Path, rows: Any) -> None:
     # the speed is that of the whole time
     rates = "50,1,2,,,0.1,1000\n100,1,2,,,0.1,500\n"
     (tmp_path / "run" / "metrics.csv").write_text(HEADER + rates)
-    assert rows()[0]["characters_per_second"] == round(2000 / 3)
+    assert list_runs(capsys, tmp_path)[0]["characters_per_second"] == round(2000 / 3)
 
 
 @pytest.mark.parametrize("line", ["x,1,2,1,,0.1,1000", "10,1,2,nan,,0.1,1000", "10,1,2,1", "\0"])
-def test_rows_that_are_none_are_left_out(tmp_path: Path, rows: Any, line: str) -> None:
+def test_rows_that_are_none_are_left_out(tmp_path: Path, capsys: Capture, line: str) -> None:
     folder = write_run(tmp_path / "run", [(5, 2.0)])
     with open(folder / "metrics.csv", "a") as file:
         file.write(line + "\n")
-    assert rows()[0]["loss"] == 2.0
+    assert list_runs(capsys, tmp_path)[0]["loss"] == 2.0
 
 
-def test_a_run_that_cannot_be_read_is_named_and_left_out(
-    tmp_path: Path, rows: Any, capsys: Capture
-) -> None:
+def test_a_run_that_cannot_be_read_is_named_and_left_out(tmp_path: Path, capsys: Capture) -> None:
     write_run(tmp_path / "one", [(5, 2.0)])
-    write_run(tmp_path / "two", [(5, 2.0)])
-    (tmp_path / "two" / ".hydra" / "config.yaml").write_text("[1")
+    (write_run(tmp_path / "two", [(5, 2.0)]) / ".hydra" / "config.yaml").write_text("[1")
     assert main(["runs", f"folder={tmp_path}", "json=true"]) == 0
     out, err = capsys.readouterr()
     assert [row["run"] for row in json.loads(out)] == ["one"]
-    assert "skipped a run: " in err
-    assert "two" in err
+    assert re.search("skipped a run: .*two", err)
 
 
-def test_seeds_have_a_mean_and_other_options_another(tmp_path: Path, rows: Any) -> None:
+def test_seeds_have_a_mean_and_other_options_another(tmp_path: Path, capsys: Capture) -> None:
     for number, (lr, seed, loss) in enumerate([(1, 1, 2.0), (1, 2, 3.0), (2, 1, 1.0)]):
         overrides = (f"optimizer.lr={lr}", f"seed={seed}")
         # a resume may set trust, and tags may contain the folder's name
         free = {"seed": seed, "tags": [str(number)], "trust": number == 0}
         write_run(tmp_path / str(number), [(5, loss)], overrides=overrides, **free)
-    found = {row["run"]: (row["mean"], row["network_mean"], row["seeds"]) for row in rows()}
-    assert found == {"0": (2.5, 2.5, 2), "1": (2.5, 2.5, 2), "2": (1.0, 1.0, 1)}
     shutil.copytree(tmp_path / "0", tmp_path / "copy")  # is no other seed
-    found = {row["run"]: (row["mean"], row["network_mean"], row["seeds"]) for row in rows()}
-    assert {found[name] for name in ("0", "1", "copy")} == {(2.5, 2.5, 2)}
-    assert rows()[0]["deviation"] is None
-    assert rows()[1]["deviation"] == pytest.approx(0.5**0.5)
+    found = {
+        row["run"]: (row["mean"], row["seeds"], row["deviation"])
+        for row in list_runs(capsys, tmp_path)
+    }
+    of_two = (2.5, 2, pytest.approx(0.5**0.5))
+    assert found == {"0": of_two, "1": of_two, "copy": of_two, "2": (1.0, 1, None)}
 
 
 def test_the_loss_as_written_ranks(tmp_path: Path, capsys: Capture) -> None:
@@ -257,8 +208,8 @@ def test_the_loss_as_written_ranks(tmp_path: Path, capsys: Capture) -> None:
         folder = write_run(tmp_path / name, [])
         row = f"10,1,2,{network},,0.1,1000,{written}\n"
         (folder / "metrics.csv").write_text(f"{HEADER.strip()},val/loss_as_written\n{row}")
-    assert order(capsys, str(tmp_path)) == ["a", "b", "c"]
-    assert order(capsys, str(tmp_path), "sort=network") == ["b", "a", "c"]
+    assert order(capsys, tmp_path) == ["a", "b", "c"]
+    assert order(capsys, tmp_path, "sort=network") == ["b", "a", "c"]
     assert main(["runs", str(tmp_path)]) == 0
     assert capsys.readouterr().err.endswith(f"checkpoint={tmp_path / 'a'}\n")
 
@@ -270,26 +221,20 @@ def test_the_leaderboard_is_what_the_runs_say(workplace: Path, capfd: Capture) -
     assert "sweep: job 2, 3 of 3 (optimizer.lr=0.02)\n" in said
     sweep = workplace / "sweep"
     board = list(csv.DictReader((sweep / "leaderboard.csv").read_text().splitlines()))
-    assert len(board) == 3
     assert {row["optimizer.lr"] for row in board[:2]} == {"0.001", "0.02"}
     assert [row["loss"] for row in board[2:]] == [""]
-    losses = [float(row["loss"]) for row in board[:2]]
-    assert losses == sorted(losses)
     for row in board[:2]:
-        written = (sweep / row["run"] / "metrics.csv").read_text()
-        rows = list(csv.DictReader(written.splitlines()))
-        best = min((r for r in rows if r["val/loss"]), key=lambda r: float(r["val/loss"]))
-        losses = best["val/loss_as_written"], best["val/loss"]
-        assert (row["loss"], row["network_loss"], row["step"]) == (*losses, best["step"])
-        assert row["steps"] == rows[-1]["step"] == "21"
+        losses = column(sweep / row["run"], "val/loss")
+        step = min(losses, key=lambda step: losses[step])
+        assert (float(row["network_loss"]), row["step"]) == (losses[step], str(step))
+        assert float(row["loss"]) == column(sweep / row["run"], "val/loss_as_written")[step]
+        assert row["steps"] == "21"
         assert f"; {int(row['parameters']):,} parameters\n" in said
     # the same on standard error
     assert f"sample from the best: charrnn sample checkpoint=sweep/{board[0]['run']}\n" in said
     table = said[said.index("run    loss  ") :].splitlines()[1:4]
     assert [line.split()[0][:2] for line in table] == [row["run"][:2] for row in board]
     # and charrnn runs says it again
-    capfd.readouterr()
-    assert main(["runs", "sweep", "json=true"]) == 0
-    rows = json.loads(capfd.readouterr().out)
+    rows = list_runs(capfd, "sweep")
     assert [row.pop("run") for row in rows] == [f"sweep/{row.pop('run')}" for row in board]
     assert [{n: "" if v is None else str(v) for n, v in row.items()} for row in rows] == board
