@@ -15,6 +15,7 @@ from charrnn.runs.world import SINGLE_PROCESS, World
 from tests.small_runs import decide_config
 
 FOUR = World("torchrun", 0, 0, 4, 2)
+TOP = ("threads", "tf32")  # which are no options of the trainer
 
 
 def decide_run(
@@ -23,10 +24,11 @@ def decide_run(
     world: World = SINGLE_PROCESS,
     **trainer: Any,
 ) -> DictConfig:
-    given = {"model__hidden_size": 128, **{f"model__{n}": v for n, v in (model or {}).items()}}
-    top = {n: trainer.pop(n) for n in ("threads", "tf32") if n in trainer}
-    given |= {"trainer__accelerator": "cpu", **{f"trainer__{n}": v for n, v in trainer.items()}}
-    return decide_config(world, data__batch_size=batch_size, **top, **given)
+    given = {f"trainer__{name}": value for name, value in trainer.items() if name not in TOP}
+    given |= {f"model__{name}": value for name, value in (model or {}).items()}
+    given = {"model__hidden_size": 128, "trainer__accelerator": "cpu", **given}
+    given |= {name: trainer[name] for name in TOP if name in trainer}
+    return decide_config(world, data__batch_size=batch_size, **given)
 
 
 @pytest.fixture(autouse=True)
@@ -46,32 +48,31 @@ def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int | None]:
     return recorded.trainer.precision, recorded.threads
 
 
-def test_a_choice_leaves_the_settings_of_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    assert decide_run(accelerator="gpu").tf32
-    resolved = decide_run(accelerator="gpu", precision="32-true", threads=1).trainer
-    assert (resolved.devices, torch.backends.cudnn.deterministic) == (1, False)
-
-
 @pytest.mark.parametrize(
-    ("batch_size", "model", "expected"),
+    ("cores", "batch_size", "model", "expected"),
     [
-        (50, {}, ("bf16-mixed", 2)),
-        (5, {}, ("32-true", 1)),
-        (15, {}, ("bf16-mixed", 1)),
-        (5, {"hidden_size": 512}, ("32-true", 2)),
-        (50, {"batchnorm": True}, ("bf16-mixed", 1)),
-        (16, {"hidden_size": 32}, ("bf16-mixed", 2)),
-        (10, {"kind": "gru"}, ("32-true", 1)),
-        (100, {"kind": "rnn"}, ("bf16-mixed", 2)),
+        (2, 50, {}, ("bf16-mixed", 2)),
+        # small networks train on one thread, in float32
+        (2, 5, {}, ("32-true", 1)),
+        (2, 15, {}, ("bf16-mixed", 1)),
+        (2, 5, {"hidden_size": 512}, ("32-true", 2)),
+        (2, 50, {"batchnorm": True}, ("bf16-mixed", 1)),
+        (2, 16, {"hidden_size": 32}, ("bf16-mixed", 2)),
+        (2, 10, {"kind": "gru"}, ("32-true", 1)),
+        # many cores are not all used for little
+        (128, 50, {}, ("bf16-mixed", 6)),
+        (128, 500, {}, ("bf16-mixed", 62)),
+        (128, 500, {"hidden_size": 1024}, ("bf16-mixed", 128)),
     ],
 )
-def test_small_networks_train_on_one_thread_in_float32(
-    batch_size: int, model: dict[str, Any], expected: tuple[str, int]
+def test_the_size_of_a_network_decides_its_precision_and_threads(
+    cores: int,
+    batch_size: int,
+    model: dict[str, Any],
+    expected: tuple[str, int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
     assert chosen(batch_size, **model) == expected
 
 
@@ -101,29 +102,16 @@ def test_a_cpu_without_bf16_or_without_it_for_an_lstm(monkeypatch: pytest.Monkey
         decide_run(precision="bf16-mixed")
 
 
-def test_many_cores_are_not_all_used_for_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 128)
-    assert chosen()[1] == 6
-    assert chosen(500)[1] == 62
-    assert chosen(500, hidden_size=1024)[1] == 128
-
-
-@pytest.mark.parametrize(("launcher", "threads"), [("", 3), ("srun", 6)])
-def test_processes_that_charrnn_starts_divide_the_threads(
-    monkeypatch: pytest.MonkeyPatch, launcher: str, threads: int
+@pytest.mark.parametrize(
+    ("world", "threads"), [(SINGLE_PROCESS, 3), (World("srun", 0, 0, 2, 2), 6)]
+)
+def test_only_processes_that_charrnn_starts_divide_the_threads(
+    monkeypatch: pytest.MonkeyPatch, world: World, threads: int
 ) -> None:
-    """Check that each job of a launcher has its number."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
-    world = World(launcher, 0, 0, 2, 2) if launcher else World()
     resolved = decide_run(192, world=world, devices=2)
     assert (resolved.threads, resolved.trainer.strategy) == (threads, "ddp")
-
-
-def test_a_launchers_processes_are_the_devices() -> None:
-    world = World("srun", 3, 1, 4, 2)
-    resolved = decide_run(48, world=world, devices="auto", num_nodes=2).trainer
-    assert (resolved.devices, resolved.strategy) == (2, "ddp")
-    assert hardware.count_processes(resolved) == 4
+    assert hardware.count_processes(resolved.trainer) == 2
 
 
 @pytest.mark.parametrize(

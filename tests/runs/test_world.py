@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,17 +24,16 @@ SRUN = {
 }
 
 
+SetAll = Callable[[dict[str, str]], object]
+
+
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
+def environment(monkeypatch: pytest.MonkeyPatch) -> SetAll:
+    """Return a function that sets variables, in an environment without those of launchers."""
     more = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
     for name in (*TORCHRUN, *SRUN, *more, "SLURM_RESTART_COUNT"):
         monkeypatch.delenv(name, raising=False)
-
-    def set_all(values: dict[str, str]) -> None:
-        for name, value in values.items():
-            monkeypatch.setenv(name, value)
-
-    return set_all
+    return lambda values: [monkeypatch.setenv(*item) for item in values.items()]
 
 
 EIGHT = {**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}
@@ -52,29 +53,25 @@ ONE_TASK = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1", "SLURM_PRO
     ],
 )
 def test_the_environment_tells_the_rank_of_a_process(
-    environment: Any, variables: dict[str, str], expected: World
+    environment: SetAll, variables: dict[str, str], expected: World
 ) -> None:
     environment(variables)
     assert detect_world() == expected
     assert expected.nodes == (1 if expected is SINGLE_PROCESS else 2)
 
 
-def test_torch_gets_the_ranks_of_srun(environment: Any) -> None:
+def test_torch_gets_the_ranks_of_srun(environment: SetAll) -> None:
     environment({**dict.fromkeys(EIGHT, ""), "GROUP_RANK": ""})
     environment(World("srun", 5, 1, 8, 4).to_environment())
     assert detect_world() == World("torchrun", 5, 1, 8, 4)
 
 
-class Slurm:
-    """Stands in for scontrol."""
-
-    def __init__(self, answer: str) -> None:
-        self.answer = answer
-        self.commands: list[list[str]] = []
-
-    def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        self.commands.append(command)
-        return subprocess.CompletedProcess(command, 0, self.answer, "")
+@pytest.fixture
+def scontrol(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let a mock take the place of scontrol."""
+    run = Mock(return_value=Mock(returncode=0, stdout="JobId=12 JobState=RUNNING BatchFlag=1"))
+    monkeypatch.setattr(worlds.subprocess, "run", run)
+    return run
 
 
 @pytest.mark.parametrize(
@@ -83,49 +80,40 @@ class Slurm:
         ("JobId=12 JobState=RUNNING BatchFlag=1", "SLURM job 12 is queued again"),
         # cancelled, or out of time: it must not come back from the dead
         ("JobId=12 JobState=COMPLETING BatchFlag=1", "SLURM is already ending job 12"),
-        ("JobId=12 JobState=RUNNING BatchFlag=0", None),
-        ("", None),
+        ("JobId=12 JobState=RUNNING BatchFlag=0", "None"),
+        ("", "None"),
     ],
 )
-def test_requeue(
-    environment: Any, monkeypatch: pytest.MonkeyPatch, state: str, line: str | None
-) -> None:
+def test_requeue(environment: SetAll, scontrol: Mock, state: str, line: str) -> None:
     environment(SRUN)
-    slurm = Slurm(state)
-    monkeypatch.setattr(worlds.subprocess, "run", slurm)
-    answer = worlds.requeue_slurm_job()
-    assert answer is line is None or str(answer).startswith(str(line))
-    assert (["scontrol", "requeue", "12"] in slurm.commands) == ("queued again" in str(line))
+    scontrol.return_value.stdout = state
+    assert str(worlds.requeue_slurm_job()).startswith(line)
+    commands = [call.args[0] for call in scontrol.call_args_list]
+    assert (["scontrol", "requeue", "12"] in commands) == ("queued again" in line)
 
 
+@pytest.mark.usefixtures("scontrol")
 def test_a_job_finds_its_folder_again(
-    environment: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    environment: SetAll, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     environment(SRUN)
-    monkeypatch.setattr(worlds.subprocess, "run", Slurm("JobId=12 JobState=RUNNING BatchFlag=1"))
     folder = "outputs/train/slurm/12-0"
-    given = ["model=gru", "tags=[a]"]
-    where = f"hydra.run.dir='{folder}'"
-    assert prepare_words(given) == [*given, where]
+    given = ["model=gru", f"hydra.run.dir='{folder}'"]
+    assert prepare_words(given[:1]) == given
     (tmp_path / folder / "checkpoints").mkdir(parents=True)
     with pytest.raises(InputError, match="holds a run already"):
-        prepare_words(given)
+        prepare_words(given[:1])
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    assert prepare_words(given) == [*given, where, "resume='auto'"]
-    assert read_text(prepare_words([*given, "resume='other.ckpt'"]), "resume") == folder
+    assert prepare_words(given[:1]) == [*given, "resume='auto'"]
+    assert read_text(prepare_words([*given[:1], "resume='other.ckpt'"]), "resume") == folder
 
 
-def test_a_rank_that_no_launcher_gave(
-    environment: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("value", ["1", "-1", "x", ""])
+@pytest.mark.parametrize("name", worlds.RANKS)
+def test_a_rank_that_no_launcher_gave_is_refused(
+    name: str, value: str, environment: SetAll, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    environment({"SLURM_PROCID": "0"})
-    for name in worlds.RANKS:
-        for value in ("1", "-1", "x", ""):
-            with monkeypatch.context() as patch:
-                patch.setenv(name, value)
-                with pytest.raises(InputError, match=f"^{name}={value}: "):
-                    detect_world()
-    environment({"RANK": "1"})
+    environment({"SLURM_PROCID": "0", name: value})
     assert main(["train"]) == 2
-    assert re.fullmatch("charrnn train: RANK=1: .*\n", capsys.readouterr().err)
+    assert re.fullmatch(f"charrnn train: {name}={value}: .*\n", capsys.readouterr().err)
