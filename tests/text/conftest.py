@@ -8,6 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from charrnn.data import open_data
+from charrnn.options.datasets import SPLITS
+
+
+def read_splits(h5: Path | str = "x.h5") -> dict[str, str]:
+    """Read the text of each split of a preprocessed text."""
+    data = open_data(Path(h5), Path(h5).with_suffix(".json"))
+    return {name: data.vocabulary.decode(data.get_split(name)[:].tolist()) for name in SPLITS}
+
+
+def read_text(h5: Path | str = "x.h5") -> str:
+    """Read the whole of a preprocessed text."""
+    return "".join(read_splits(h5).values())
+
 
 @pytest.fixture(scope="package", autouse=True)
 def _no_fsync() -> Iterator[None]:

@@ -7,7 +7,6 @@ from collections import Counter
 from pathlib import Path
 
 import h5py
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +15,7 @@ from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.lists import HEAD, resolve_lines, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
-from charrnn.text.vocabulary import Vocabulary
+from tests.text.conftest import read_splits
 
 NAMES = [first + rest for first in "ABCDEFGHIJKLMNOPQRST" for rest in ("ada", "bel", "Cyr", "Dor")]
 LIST = "".join(f"{name}\n" for name in NAMES)
@@ -107,11 +106,9 @@ def test_the_splits_of_a_list_are_drawn_from_all_of_it(
         assert main(["preprocess", "input_txt=x.txt", *words]) == 0
         err = capsys.readouterr().err
         assert err.count("\n") == err.startswith("the text is a list") == (lines == "auto")
-        vocabulary = Vocabulary.read_json(Path("x.json"))
         with h5py.File("x.h5", "r") as file:
             assert file.attrs["is_list"] == (lines != "keep")
-            ids = {name: file[name][:].astype(np.int64) - 1 for name in file}
-        found[lines] = {name: vocabulary.decode(part) for name, part in ids.items()}
+        found[lines] = read_splits()
     assert found["keep"]["train"].startswith("Zo")
     assert found["auto"] == found["shuffle"]
     assert sum(map(len, found["auto"].values())) == total

@@ -7,15 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from charrnn import TextDataModule
 from charrnn.__main__ import main
-from charrnn.data import open_data
 from charrnn.errors import InputError, RunError
 from charrnn.options.datasets import DataOptions
 from charrnn.text.preprocessing import prepare_files
+from tests.text.conftest import read_text
 
 BESIDE = (Path("x.h5"), Path("x.json"))
 
@@ -27,12 +26,6 @@ def _in_a_folder(folder: Path, cache: Path) -> None:
 
 def ready(input_txt: Any = "x.txt", **options: Any) -> tuple[Path, Path]:
     return prepare_files(DataOptions(input_txt, **options))
-
-
-def text_of(pair: tuple[Path, Path] = BESIDE) -> str:
-    data = open_data(*pair)
-    parts = (data.get_split(split)[:] for split in ("train", "val", "test"))
-    return data.vocabulary.decode(np.concatenate(list(parts)).tolist())
 
 
 def is_in_cache(pair: tuple[Path, Path], cache: Path) -> bool:
@@ -49,7 +42,7 @@ def test_ids_are_made_once_under_the_names_of_preprocess(
     for path in BESIDE:
         path.unlink()
     assert ready() == BESIDE
-    assert text_of() == "one\r\ntwo"
+    assert read_text() == "one\r\ntwo"
     assert sorted(os.listdir()) == ["x.h5", "x.json", "x.txt"]
     before = BESIDE[0].stat()
     os.utime("x.txt", ns=(10**18, 10**18))
@@ -72,27 +65,27 @@ def test_a_changed_text_is_done_again_and_the_old_ids_stay(
     os.utime("x.txt", ns=(10**18, 10**18))
     pair = ready()
     assert is_in_cache(pair, cache)
-    assert text_of(pair) == text
-    assert text_of() == "the text"
+    assert read_text(pair[0]) == text
+    assert read_text() == "the text"
     capsys.readouterr()
     assert ready() == pair
     assert capsys.readouterr().err == ""
     pair[1].unlink()
     assert ready() == pair
-    assert text_of(pair) == text
+    assert read_text(pair[0]) == text
 
 
 def test_folders_lists_and_globs_are_prepared(cache: Path) -> None:
     Path("t").mkdir()
     for name, whole in (("b", "bb"), ("a", "aabb")):
         Path(f"t/{name}.txt").write_text(2 * name)
-        assert text_of(ready("t/")) == whole
+        assert read_text(ready("t/")[0]) == whole
     assert Path("t.h5").is_file()
     Path("y.txt").write_text(" goes on")
     listed, matched = ready(["y.txt", "x.txt"]), ready("*.txt")
     assert is_in_cache(listed, cache)
-    assert text_of(listed) == " goes onthe text"
-    assert text_of(matched) == "the text goes on"
+    assert read_text(listed[0]) == " goes onthe text"
+    assert read_text(matched[0]) == "the text goes on"
 
 
 def test_other_options_have_files_of_their_own(cache: Path) -> None:
@@ -113,7 +106,7 @@ def test_files_of_others_are_not_changed(cache: Path, name: str) -> None:
     Path(name).write_bytes(b'{"mine": 1}')
     pair = ready()
     assert is_in_cache(pair, cache)
-    assert text_of(pair) == "the text"
+    assert read_text(pair[0]) == "the text"
     assert Path(name).read_bytes() == b'{"mine": 1}'
     Path(name).unlink()
     os.mkfifo(name)  # which is not waited for
@@ -126,7 +119,7 @@ def test_a_text_in_a_folder_that_cannot_be_written_is_prepared_in_the_cache(
 ) -> None:
     pair = ready("/proc/version")
     assert is_in_cache(pair, cache)
-    assert text_of(pair) == Path("/proc/version").read_text()
+    assert read_text(pair[0]) == Path("/proc/version").read_text()
     monkeypatch.setenv("CHARRNN_CACHE", "/proc/cache")
     with pytest.raises(RunError, match=r"/proc/cache.*cannot be written"):
         ready("/proc/version")
@@ -138,7 +131,7 @@ def test_jobs_started_together_preprocess_a_text_once(capsys: pytest.CaptureFixt
         assert [*pool.map(ready, ["x.txt"] * 3)] == [BESIDE] * 3
     assert capsys.readouterr().err == "x.h5: preprocessed from x.txt\n"
     assert sorted(os.listdir()) == ["x.h5", "x.json", "x.txt"]
-    assert text_of() == "0123456789" * 500_000
+    assert read_text() == "0123456789" * 500_000
 
 
 # encodings are looked up by Python, in whose table there are stranger ones than of texts
