@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,36 +53,6 @@ def test_folders_import_from_those_below_them_only() -> None:
 def test_the_front_doors_name_no_extra(name: str) -> None:
     found = {n for n in list_named_modules(PACKAGE / name) if n.startswith("charrnn.extras")}
     assert found <= {"charrnn.extras."}  # and the extras below it
-
-
-def test_no_circle_of_files() -> None:
-    """Imports inside functions count, those for a type checker do not."""
-    files = {
-        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
-            ".__init__"
-        ): path
-        for path in PACKAGE.rglob("*.py")
-    }
-    graph = {}
-    for name, path in files.items():
-        tree = ast.parse(path.read_text("utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
-                node.body = []
-        imported = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module]
-        wanted = {(f"{n.module}.{alias.name}", n.module) for n in imported for alias in n.names}
-        found = {whole if whole in files else module for whole, module in wanted}
-        graph[name] = found & files.keys() - {name}
-    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError with the circle
-
-
-def test_no_two_files_share_a_name() -> None:
-    """Check the names, so that a traceback, a search and a tab of an editor name one file."""
-    repository = PACKAGE.parent
-    folders = (PACKAGE, repository / "benchmarks", repository / "hydra_plugins")
-    names = [path.name for folder in folders for path in folder.rglob("*.py")]
-    twice = {name for name in names if names.count(name) > 1}
-    assert twice <= {"__init__.py", "__main__.py"}
 
 
 def test_no_two_files_have_a_test_of_the_same_name() -> None:

@@ -56,19 +56,15 @@ def run(
     return done
 
 
-def require_what_is_shipped(names: list[str]) -> None:
-    assert "charrnn/conf/train.yaml" in names
-    assert "charrnn/extras/page/site/index.html" in names
-    assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "outputs/"))]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["whl", "tar.gz"])
 def test_the_commands_of_the_readme_run_from_it(dist: Path, kind: str, tmp_path: Path) -> None:
     (package,) = dist.glob(f"charrnn_lightning-{charrnn.__version__}*.{kind}")
     if kind == "whl":
         with zipfile.ZipFile(package) as archive:
-            require_what_is_shipped(archive.namelist())
+            names = {*archive.namelist()}
+        assert {"charrnn/conf/train.yaml", "charrnn/extras/page/site/index.html"} <= names
+        assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "outputs/"))]
     else:
         with tarfile.open(package) as sources:
             names = {name.partition("/")[2] for name in sources.getnames()}
@@ -116,16 +112,7 @@ def test_the_workflows_name_what_there_is() -> None:
             assert (REPOSITORY / test).is_file()
 
 
-def test_a_release_publishes_what_it_has_tested() -> None:
-    text = (REPOSITORY / ".github" / "workflows" / "release.yml").read_text()
-    publish = yaml.safe_load(text)["jobs"]["publish"]
-    assert {*publish["needs"]} == {"thorough", "try"}
-    assert publish["permissions"] == {"id-token": "write"}
-
-
-def test_on_an_index_page_links_lead_to_the_repository(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_on_an_index_page_links_lead_to_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(REPOSITORY)
     import hatch_build
 
@@ -135,8 +122,6 @@ def test_on_an_index_page_links_lead_to_the_repository(
     hatch_build.Metadata(str(REPOSITORY), {}).update(metadata)
     text = metadata["readme"]["text"]
     assert "](https://github.com/somebody/charrnn/raw/v9/docs/writing-page.png)" in text
-    colab = "https://colab.research.google.com/github/somebody/charrnn/blob/v9/docs/tour.ipynb"
-    assert f"]({colab})" in text
     assert text.count("](https://somebody.github.io/charrnn/)") == 1
     for link in re.findall(r"\]\(([^)#][^)]*)\)", text):
         assert link.startswith(("https://", "http://")), link
