@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import shlex
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -75,51 +74,19 @@ def test_a_small_text_is_told_what_helps(train: Train, workplace: Path, capfd: C
     text = (workplace / "corpus.txt").read_text(encoding="utf-8")
     (workplace / "long.txt").write_text(text * 30, encoding="utf-8")
     train("trainer.max_steps=2", "data.input_txt=long.txt", folder="outputs/train/day/large")
-    last = capfd.readouterr().err.splitlines()[-6:]
     name = "outputs/train/day/large"
-    assert last[0].startswith("best validation loss ")
-    assert last[1].startswith("trained in ")
-    assert last[2:] == [
+    assert capfd.readouterr().err.splitlines()[-4:] == [
         f"run folder: {name}, with report.html",
         f"sample from it: charrnn sample checkpoint={name}",
         f"write with it in a browser: charrnn serve checkpoint={name}",
         "better with another text in its language: charrnn train long.txt data.background=FILE",
     ]
-    # a newer run on a larger text of other words
-    (workplace / "code.txt").write_text("".join(sorted(text)) * 30, encoding="utf-8")
-    train("trainer.max_steps=2", "data.input_txt=code.txt", folder="outputs/a/code")
-    capfd.readouterr()
     train("trainer.max_steps=2", folder="outputs/train/day/again")
-    command = re.search(
-        r"better from a model that .*: charrnn (train .*init_from=.*)", capfd.readouterr().err
-    )
-    assert command is not None
-    words = shlex.split(command[1])
-    assert words[-1] == "init_from=outputs/train/day/large"
-    few = [word for word in SMALL if not word.startswith(("model.", "data.input_txt"))]
-    assert main([*words, *few, "trainer.max_steps=1", "model.dropout=0"]) == 0
-    assert "so small a text" not in capfd.readouterr().err
-
-
-def test_code_and_lists_are_told_of_no_other_text(train: Train, capfd: Capture) -> None:
-    code = Path(charrnn.__file__).with_name("data.py").read_text("utf-8")
-    for name, text in (("code", code), ("names", "".join(f"{n:x} smith\n" for n in range(999)))):
-        Path(f"{name}.txt").write_text(text, encoding="utf-8")
-        train("trainer.max_steps=2", f"data.input_txt={name}.txt", folder=f"outputs/{name}/run")
-        last = capfd.readouterr().err.splitlines()[-1]
-        assert last.startswith("write with it in a browser: charrnn serve checkpoint="), name
-
-
-def test_losses_of_other_texts_are_no_rank(train: Train, workplace: Path, capfd: Capture) -> None:
-    """Check a text that changed under its name, too."""
-    train("trainer.max_steps=2", folder="outputs/a/whole")
-    text = (workplace / "corpus.txt").read_text(encoding="utf-8")
-    (workplace / "corpus.txt").write_text(text[::-1], encoding="utf-8")
-    train("trainer.max_steps=2", folder="outputs/a/changed")
-    capfd.readouterr()
-    assert main(["runs"]) == 0
-    tables = capfd.readouterr().out.split("\n\n")
-    assert [len(re.findall("a/(?:whole|changed)", table)) for table in tables] == [1, 1]
+    told = re.search("better from a model that .*: charrnn (train .*)", capfd.readouterr().err)
+    assert told is not None
+    words = [*told[1].split(), "trainer.max_steps=1", "trainer=cpu", "threads=1"]
+    assert f"init_from={name}" in words
+    assert main(words) == 0
 
 
 @pytest.mark.parametrize("pairs", [1, pytest.param(4, marks=pytest.mark.slow)])
