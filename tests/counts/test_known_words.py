@@ -7,7 +7,6 @@ import pytest
 
 from charrnn.counts.known_words import KnownWords
 from charrnn.counts.words import UNKNOWN, count_words, number_letters
-from charrnn.generation.new_words import STRANGE, find_first_node
 from tests.generation.definition import Words
 from tests.generation.models import TEXT, make_model
 from tests.refusals import damage_arrays
@@ -48,15 +47,6 @@ def test_known_words_leave_words_by_the_definition(name: str) -> None:
         assert set(got.values()) <= {0.0, 2.0}
         limited += bool(expected)
     assert limited > 50
-
-
-def test_a_word_that_none_begins_with_is_strange() -> None:
-    for name, (known, words) in KNOWN.items():
-        for end in range(len(ASKED)):
-            node = find_first_node(known, VOCABULARY.encode(ASKED[:end]).tolist())
-            costs = words.costs(ASKED[:end], 0, 1.0, "a")
-            assert (node == STRANGE) == (costs.get("a") == 1e4), (name, ASKED[:end])
-        assert known.extend(int(VOCABULARY.encode("s")[0]), STRANGE) == UNKNOWN
 
 
 def test_known_words_survive_packing_and_refuse_wrong_arrays() -> None:

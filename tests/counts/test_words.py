@@ -8,7 +8,7 @@ import pytest
 from charrnn.counts.run_lengths import RunLengths, count_runs
 from charrnn.counts.words import WordTable, count_words, number_letters
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.definition import odds_of_run, word_before, words_of
+from tests.generation.definition import odds_of_run
 from tests.generation.models import TEXT, make_model
 from tests.refusals import damage_arrays
 
@@ -16,26 +16,6 @@ RNG = np.random.default_rng(4)
 VOCABULARY = make_model().vocabulary
 LETTERS = number_letters(VOCABULARY)
 IDS = VOCABULARY.encode(TEXT.replace("cat", "category", 3) + "The end")
-
-
-def test_a_node_has_what_follows_the_letters_of_a_word() -> None:
-    table = count_words(IDS, LETTERS, 6, 10**6)
-    assert table is not None
-    follows = words_of(IDS.tolist(), VOCABULARY, 6)
-    text = np.append(VOCABULARY.encode("thE mat's zebras categories tha"), RNG.integers(0, 65, 200))
-    nodes = table.find_nodes(text[None], np.zeros(1, np.int32))[0]
-    seen = set()
-    for t, node in enumerate(nodes.tolist()):
-        word = word_before(text[: t + 1].tolist(), VOCABULARY)
-        assert (node == 0) == (word == "")
-        assert (node > 0) == (word in follows)
-        if node > 0:
-            entries = slice(table.starts[node], table.starts[node + 1])
-            counts = zip(table.characters[entries], table.counts[entries], strict=True)
-            assert dict(counts) == follows[word]
-            seen.add(word)
-    assert {"the", "mat", "catego"} <= seen
-    assert (table.sizes > 0).sum() == 1 + len(follows)  # the first node is between words
 
 
 def test_upper_and_lower_case_are_one_letter_except_in_bytes() -> None:

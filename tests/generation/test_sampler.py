@@ -73,16 +73,6 @@ def test_without_a_newline_the_first_character_is_drawn_evenly() -> None:
     assert texts(model, length=0) == [""]
 
 
-def test_until_ends_a_text_before_it() -> None:
-    model = make_model()
-    whole = texts(model, length=400, num_samples=5)
-    for until in ("e", whole[0][10:13], whole[1][100:130], "\n", "never in this text"):
-        cut = texts(model, length=400, num_samples=5, until=until)
-        assert cut == [text.split(until)[0] for text in whole]
-    after = texts(model, start_text="A")
-    assert texts(model, start_text="A", until="A")[0] == after[0].split("A")[0]
-
-
 @given(
     st.text("ab", max_size=30), st.text("ab", min_size=1, max_size=5), st.lists(st.integers(1, 4))
 )
