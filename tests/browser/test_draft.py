@@ -90,20 +90,20 @@ def test_a_saved_draft_keeps_who_wrote_what_and_opens_again(
     server.texts, server.logprobs = [" to be."], (-9.0, -0.25)
     write(page, "Or not")
     page.keyboard.press("Alt+1")
-    page.keyboard.type(", é")
+    page.keyboard.type(". é")  # of two equal characters, the second
     for button, name in (("Save as text", "draft.txt"), ("Save with authors", "draft.json")):
         page.get_by_role("button", name="Menu", exact=True).click()
         path = save(page, button, tmp_path / name)
-    assert (tmp_path / "draft.txt").read_bytes().decode() == "Or not to be., é"
+    assert (tmp_path / "draft.txt").read_bytes().decode() == "Or not to be.. é"
     pieces = json.loads(path.read_text("utf-8"))["pieces"]
     assert [(p["by"], p["text"]) for p in pieces] == [
-        ("you", "Or not"), ("model", " to be."), ("you", ", é"),
+        ("you", "Or not"), ("model", " to be."), ("you", ". é"),
     ]  # fmt: skip
     assert pieces[1]["bits"] == [13, 0.4] * 3 + [13]
     tinted = list_highlighted(page, "surprise-5", ".mirror")
     page.locator("#text").fill("Another.")
     page.locator("#file").set_input_files(path)
-    until(lambda: text_of(page) == "Or not to be., é")
+    until(lambda: text_of(page) == "Or not to be.. é")
     assert list_highlighted(page, "surprise-5", ".mirror") == tinted
     for content, shown in (
         ('{"pieces": [{"text": 1}]}', "x.json is not a saved draft or an export of this page."),
@@ -112,7 +112,7 @@ def test_a_saved_draft_keeps_who_wrote_what_and_opens_again(
         (tmp_path / "x.json").write_text(content)
         page.locator("#file").set_input_files(tmp_path / "x.json")
         page.get_by_text(shown).wait_for()
-    assert text_of(page) == "Or not to be., é"
+    assert text_of(page) == "Or not to be.. é"
     (tmp_path / "plain.txt").write_bytes("Zürich\r\n👩\u200d🚀\n".encode())
     page.locator("#file").set_input_files(tmp_path / "plain.txt")
     until(lambda: text_of(page) == "Zürich\n👩\u200d🚀\n")
@@ -130,10 +130,7 @@ def names(page: Any) -> list[str]:
 
 
 def test_several_drafts_are_created_renamed_opened_and_deleted(page: Any) -> None:
-    stored = '{"text": "As before.", "bits": "          ", "caret": 3}'
-    page.evaluate("(stored) => localStorage.setItem('charrnn.draft', stored)", stored)
-    page.reload()
-    assert text_of(page) == "As before."
+    page.locator("#text").fill("As before.")
     page.locator("#shelf-toggle").click()
     page.get_by_label("Name").fill("Old <b>one</b>")
     page.keyboard.press("Enter")
@@ -215,9 +212,6 @@ def test_a_copy_from_before_each_session_is_one_click_back(page: Any) -> None:
     assert text_of(page) == "One. Two."
     page.keyboard.press("Control+z")
     assert text_of(page) == "Four."
-    page.reload()
-    page.evaluate("document.querySelector('#past').showPopover()")
-    assert copies.count() == 4
 
 
 def test_words_and_characters_are_counted(page: Any) -> None:
@@ -227,8 +221,6 @@ def test_words_and_characters_are_counted(page: Any) -> None:
     page.get_by_text("5 words · 30 characters").wait_for()
     page.locator("#text").evaluate("field => field.setSelectionRange(0, 5)")
     page.get_by_text("selected: 1 word · 5 characters").wait_for()
-    page.keyboard.press("ArrowRight")
-    page.get_by_text("5 words · 30 characters", exact=True).wait_for()
     page.reload()
     assert count.text_content() == "5 words · 30 characters"
 
@@ -257,6 +249,7 @@ def test_random_edits_keep_marks_mirror_and_history(page: Any, server: FakeServe
                 const isTinted = (node) =>
                     (tints.get(node) ?? "") === node.data.replace(/[^!]/g, "");
                 must(shown.every(isTinted), "tints");
+                must([...tints.keys()].every((node) => node.isConnected), "tints of the past");
             };
             let state = 7;
             const random = (most) => (state = (state * 48271) % 2147483647) % (most + 1);

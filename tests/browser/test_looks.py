@@ -48,6 +48,18 @@ def test_the_writing_page_is_accessible_and_nothing_is_cut_off(
     looks_right(page, "#continue")
 
 
+@pytest.mark.parametrize("context", LOOKS, indirect=True)
+def test_a_list_is_accessible_and_nothing_is_cut_off(page: Any, server: FakeServer) -> None:
+    server.texts = [f"an entry that is longer than some, {n}" for n in range(40)]
+    page.get_by_role("switch", name="List").check()
+    looks_right(page)
+    page.keyboard.press("Control+Enter")
+    page.locator("#list li button").nth(1).click()
+    looks_right(page, "#continue")
+    page.get_by_role("button", name="Save", exact=True).click()
+    looks_right(page)
+
+
 def test_the_mirror_lies_under_the_text(page: Any) -> None:
     """Check that both wrap their lines alike, so that tints are under their characters."""
     page.set_viewport_size({"width": 360, "height": 740})

@@ -110,10 +110,12 @@ def test_a_choice_during_writing_stays(page: Any, server: FakeServer) -> None:
 
 
 def test_a_model_is_chosen_of_several(page: Any, server: FakeServer) -> None:
-    server.models = ("verse", "<b>prose</b>")
+    server.models, server.lists = ("verse", "<b>prose</b>", "names"), ("names",)
     page.reload()
     page.locator("#text").fill("It is copied from the training text, ")
     until(lambda: list_highlighted(page, "copied", ".mirror") == server.copied)
+    page.get_by_label("Model").select_option("names")
+    page.get_by_role("button", name="Write a list").wait_for()
     page.get_by_label("Model").select_option("<b>prose</b>")
     until(lambda: list_highlighted(page, "copied", ".mirror") == "")
     page.reload()
