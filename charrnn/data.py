@@ -222,6 +222,7 @@ def translate_split(
     table = np.array([id_of.get(c, -1) for c in characters])
 
     def convert(stored: FileIds) -> Ids:
+        """Convert ids as they are stored first to ids of the data, then of `vocabulary`."""
         source_ids = ids.convert(stored)
         target_ids: Ids = table[source_ids]
         if (target_ids < 0).any():

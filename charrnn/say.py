@@ -122,4 +122,4 @@ def ignore_output_errors() -> Iterator[None]:
         try:
             yield
         finally:
-            print(end="", flush=True)
+            print(end="", flush=True)  # before the old stream, which raises errors, is back

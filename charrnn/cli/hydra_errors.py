@@ -147,7 +147,9 @@ def _suggest_option(name: str, names: Sequence[str]) -> str:
     for option, foreign_names in _FOREIGN_NAMES.items():
         if name.lower() in foreign_names.split() and option in names:
             return f"; in charrnn its name is {option}"
-    names = [full for full in names if full != name]  # a choice of groups lacks it
+    # A name that exists was refused because the chosen groups lack it, so it is no hint.
+    names = [full for full in names if full != name]
+    # Of several options with the same last part, the first is suggested.
     options = {full.rpartition(".")[2]: full for full in reversed(names)}
     options |= {full: full for full in names}
     for wanted in (name, name.rpartition(".")[2]):

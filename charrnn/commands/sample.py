@@ -173,7 +173,7 @@ def _read_start_text(options: SampleOptions, model: Trained) -> str:
             "replace": "reads the most similar character instead, or skips it",
         }[options.unknown]
         say(f"{name}: the model does not know {unknown!r} and {action}")
-    return text
+    return text  # unconverted, because the output shows it; the sampler converts it again
 
 
 def _split_samples(

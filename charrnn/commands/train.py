@@ -234,7 +234,7 @@ def _resolve_paths(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_in_sweep(options: TrainOptions, config: DictConfig) -> None:
-    """Raise InputError if a job needs several processes, or cannot write into its folder."""
+    """Raise InputError if a job needs several processes, or cannot use or resume its folder."""
     trainer = options.trainer
     several = count_devices(trainer["devices"]) != 1 or trainer["num_nodes"] != 1
     if several or trainer["strategy"] == "ddp":
@@ -242,7 +242,7 @@ def check_in_sweep(options: TrainOptions, config: DictConfig) -> None:
             "trainer.devices, num_nodes, strategy: in a sweep (-m), each job trains in one "
             "process; start runs with several processes one by one"
         )
-    _get_folder()
+    _get_folder()  # refuses a folder to which a link leads
     if options.resume == "auto":
         from charrnn.runs import training_run
 

@@ -248,11 +248,12 @@ class CountTable:
                 or not known.
         """
         nodes = np.empty((*ids.shape, self.context), np.int32)
-        shorter = np.zeros(ids.shape, np.int32)
+        shorter = np.zeros(ids.shape, np.int32)  # the nodes of the k characters before each id
         for k in range(self.context):
             children = self.find_children(shorter, ids)
             # 0 is the root for contexts of one character. For longer ones it means "unknown".
             nodes[..., k] = children * (shorter > 0) if k else children
+            # The slice removes the column of the state if T is 0.
             shorter = np.concatenate([state[:, k : k + 1], nodes[:, :-1, k]], 1)[:, : ids.shape[1]]
         return nodes
 

@@ -254,7 +254,8 @@ def make_network_step(model: TrainedModel) -> Step:
         ordered = np.ascontiguousarray(weights[..., rows] * halves)
         return ordered.reshape(*ordered.shape[:-1], len(gates), H)
 
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # Weights may be infinite, as in `fold_weights`.
+        # With skip connections, the weights that read a layer's output are scaled for it.
         slopes = folded.scales or [_ONE] * L
         table = in_order(folded.table)
         weights = [
@@ -268,7 +269,8 @@ def make_network_step(model: TrainedModel) -> Step:
         ]
         # With skip connections the decoder reads the outputs of all layers side by side.
         decoder = np.concatenate([(folded.decoder * slope).T for slope in folded.scales or [_ONE]])
-    reads_all, decoder_bias, local = bool(folded.scales), folded.decoder_bias, _ThreadLayers()
+    has_skips, decoder_bias = bool(folded.scales), folded.decoder_bias
+    local = _ThreadLayers()  # Layers have working memory, so every thread has its own.
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
         streams = ids.shape
@@ -282,7 +284,7 @@ def make_network_step(model: TrainedModel) -> Step:
             below = after[-1][0]
         if not needs_logits:
             return None, after
-        if reads_all:
+        if has_skips:
             below = np.concatenate([layer[0] for layer in after], -1)
         logits = below @ decoder
         logits += decoder_bias

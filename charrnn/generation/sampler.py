@@ -74,10 +74,10 @@ class Sampler:
 
     def choose_device(self, engine: str, device: str, streams: int) -> str:
         """Return the device on which an engine writes this number of streams."""
-        if engine == "numpy" or self.precision == 8:
+        if engine == "numpy" or self.precision == 8:  # Only torch can use a GPU.
             return "cpu"
         weights = sum(w.size for member in self.model.members for w in member.weights.values())
-        return choose_device(device, streams * weights)
+        return choose_device(device, products=streams * weights)
 
     def engine(self, name: str = "auto", device: str = "auto", streams: int = 1) -> Engine:
         """Return the engine of a name (auto, numpy or torch) on the device for these streams."""
@@ -142,12 +142,13 @@ class Sampler:
     def prepare_prompt(self, ids: Ids, prime: str = "text") -> tuple[Ids, State]:
         """Return the ids (T,) that are read before a text is written, and the state before them.
 
-        They are the last character of the primer, if there is one, and the ids of the start text.
-        If both are empty, they are a newline, or nothing if the vocabulary has no newline.
+        They are the last character of the primer (a short text in the model's facts), if there is
+        one, and the ids of the start text. If both are empty, they are a newline, or nothing if
+        the vocabulary has no newline.
         """
         last, state = None, zero_state(self.model, 1)
         if prime == "text":
-            if self._after_primer is None:
+            if self._after_primer is None:  # It is read once, because all prompts follow it.
                 primer = encode_primer(self.model.facts, self.model.vocabulary)
                 self._after_primer = self.advance(StartState(None, state), primer)
             last, state = self._after_primer

@@ -205,8 +205,7 @@ def _is_encoding(name: Any) -> bool:
     if name == "bytes":
         return True
     try:
-        b"".decode(name)
-        "".encode(name)
+        "".encode(name)  # refuses codecs that are no text encoding, such as hex
         codecs.getincrementaldecoder(name)
     except (LookupError, ValueError, TypeError):
         return False

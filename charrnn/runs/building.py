@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -60,9 +61,13 @@ def build(config: DictConfig, name: str, base: type | None = None, **arguments: 
 
 
 def _make_class_error(name: str, target: str, base: type) -> InputError:
-    package = base.__module__.partition(".")[0]
+    """Return the error for an object that is not of class `base`."""
+    place = base.__module__
+    package = import_module(place.partition(".")[0])
+    if getattr(package, base.__name__, None) is base:  # Users know it by its shortest name.
+        place = package.__name__
     return InputError(
-        f"{name}._target_={target}: must make a {package}.{base.__name__}, or derive from it"
+        f"{name}._target_={target}: must make a {place}.{base.__name__}, or derive from it"
     )
 
 

@@ -115,6 +115,10 @@ def _start_ranks(count: int, run: Run) -> Iterator[World]:
     is_over = threading.Event()
 
     def watch(rank: int, process: subprocess.Popen[bytes], pipe: Connection) -> None:
+        """Report when a rank is ready, and when it fails. End this process if it cannot go on.
+
+        A rank sends None when it is ready, and then at most an error. EOFError: it has ended.
+        """
         error: BaseException | None = None
         with pipe, contextlib.suppress(EOFError):
             while (error := pipe.recv()) is None:

@@ -53,13 +53,14 @@ def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
     """Return the run with a decided config, and its data. Check that both fit its checkpoint."""
     decisions.check_machine(run.config, world)
     announcements.say_default_corpus(run)
-    config, facts = run.config, run.entry.get("earlier", {})
+    config = run.config
     if run.initial is not None:
         config = decisions.adopt_architecture(config, run.initial, run.given)
-        facts = run.initial.facts
     data = building.open_data(run)
     resuming.check_background(run, data.background)
     config = decisions.decide(config, data, world)
+    # The text of the model from which training starts, or has started, is counted too.
+    facts = run.entry.get("earlier", {}) if run.initial is None else run.initial.facts
     data.earlier = find_training_data(facts)
     processes.check_ranks(config, world)
     run = replace(run, config=config, hparams=collect_hparams(run, config))

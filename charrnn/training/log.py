@@ -200,7 +200,7 @@ def _list_new_metrics(trainer: L.Trainer) -> set[str]:
     `trainer.logged_metrics` has those of all earlier ones, and adds the new ones when it is read.
     """
     earlier = dict(trainer.logged_metrics)
-    if not earlier:
+    if not earlier:  # This read added nothing, so another one would not either.
         return set()
     trainer.logged_metrics.clear()
     new = set(trainer.logged_metrics)

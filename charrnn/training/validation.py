@@ -132,11 +132,13 @@ class Validator:
         """Score a batch. After a whole text in a training, mix the network with the counts."""
         if not (self.is_fitting and isinstance(batch, WholeText)):
             self.scores.add(batch)
+            # Each check waits for all ranks, and no `wait_for_ranks` follows here.
             if self.trainer.world_size == 1:
                 self.check_stop()
             return
+        # An array for the logits; None on a rank that has no counts to mix.
         logits = call_hook(self.trainer, "make_logits", self.check_stop)
-        # Each of several ranks scores only a part, so that rank 0 computes the logits again.
+        # Each of several ranks scores only a part. Rank 0 then computes the logits in mix_counts.
         self.scores.add(batch, logits if self.trainer.world_size == 1 else None)
         if logits is not None:
             self.mixture = call_hook(self.trainer, "mix_counts", self.check_stop, logits)

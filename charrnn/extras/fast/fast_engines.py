@@ -85,7 +85,8 @@ class Int8Engine:
         lengths = np.full(N, uniforms.shape[1]) if needed is None else needed
         if not batch.dry:
             return self._write(ids, state, uniforms, batch, lengths)
-        # A penalty depends on the text so far, so each character is a call.
+        # A DRY penalty depends on the text so far, so each character is a call, with the penalty
+        # in its bias. `needed` would only save work, so here all streams write T characters.
         written, bias, one = np.zeros(uniforms.shape, np.int64), batch.bias, np.ones(N, np.int64)
         for t in range(uniforms.shape[1]):
             penalties = batch.compute_penalties((N, V)).astype(np.float32)

@@ -48,9 +48,12 @@ def add_products(matrices, layer, vectors, place, bounded, zs, rounded):  # type
 
 @inline
 def _quantize(vectors, place, stream, bounded, bytes_, b):  # type: ignore[no-untyped-def]
-    """Fill bytes_[b] with 128 + a vector rounded to int8 from -127 to 127. Return its scale."""
+    """Fill bytes_[b] with 128 + a vector rounded to int8 from -127 to 127. Return its scale.
+
+    AVX-512 VNNI multiplies unsigned bytes by signed ones, so 128 is added to one factor.
+    """
     K, largest = vectors.shape[2], _ONE
-    if not bounded:
+    if not bounded:  # see `add_products`
         largest = F(0)
         for k in range(K):
             largest = max(largest, abs(vectors[place, stream, k]))

@@ -36,7 +36,10 @@ def make_int8_network(model: TrainedModel, vnni: bool | None = None) -> Network:
         raise make_non_finite_error()
     folded = fold_weights(quantize_model(model), _multiply_quantized)
     L, H = model.architecture.num_layers, model.architecture.hidden_size
-    GH, uses_vnni = folded.table.shape[1], compiles_vnni() if vnni is None else vnni
+    GH = folded.table.shape[1]
+    uses_vnni = compiles_vnni() if vnni is None else vnni
+    # Compiled code needs every array, so parts that a model lacks get zeros or ones. The first
+    # layer reads the table instead of inputs.
     return Network(
         kind=KERNELS[kind],
         table=folded.table,

@@ -70,7 +70,7 @@ def _read_passage(options: InspectOptions, model: TrainedModel) -> tuple[Ids, st
 
 
 def _read_input_txt(options: InspectOptions, model: TrainedModel) -> tuple[Ids, str]:
-    """Return the first `length` characters of `input_txt`, as ids."""
+    """Return the first `length` characters of `input_txt` as ids, and a name for their source."""
     from charrnn.text.prompt import fit_text
     from charrnn.text.sources import read_pieces
 

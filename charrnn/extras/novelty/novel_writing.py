@@ -129,9 +129,10 @@ class _Writer:
 
     def _show_text(self, end: int) -> tuple[str, bool]:
         """Return the new text up to `end`, and whether it contains a stop string."""
-        end = max(end, self.shown)
+        end = max(end, self.shown)  # `end` can be less after the writer went back
         text = self.stream.vocabulary.decode(self.ids[self.shown : end])
         self.shown = end
+        # The writer goes back to `end` at most, from the last savepoint up to it.
         while len(self.savepoints) > 1 and self.savepoints[1][0] <= end:
             del self.savepoints[0]
         return self.stream.stops.push(text)

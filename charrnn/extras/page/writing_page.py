@@ -87,6 +87,7 @@ def _make_page(title: str, name: str, data: dict[str, str]) -> str:
         style=read_style(SITE) + (SITE / "learning.css").read_text(encoding="utf-8"),
         script=join_modules(SITE / "main-network.js"),
         data={
+            # The page fills empty elements when it saves itself with a text that it learnt.
             **dict.fromkeys(_MODEL_DATA, "null"),
             **data,
             "learning": json.dumps(list_learning_facts()),

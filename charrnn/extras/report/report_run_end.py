@@ -66,7 +66,10 @@ def make_report(folder: Path) -> str:
 
 
 def at_end(folder: Path) -> Path | None:
-    """Write the report when a run has ended. An error must not make the run fail."""
+    """Write the report of a run that has ended. An error must not make the run fail.
+
+    Return None if there is none: without a recorded config or metrics, nothing can be shown.
+    """
     if not (folder / folders.RECORDED).is_file() or not (folder / METRICS).is_file():
         return None
     try:

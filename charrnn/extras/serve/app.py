@@ -300,14 +300,16 @@ def make_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        """Run the threads of the models while the server runs, with the state of `Connection`."""
         loop = asyncio.get_running_loop()
 
         def post(outbox: Outbox) -> None:
             with contextlib.suppress(RuntimeError):  # The loop is closed when the server ends.
                 loop.call_soon_threadsafe(_deliver, outbox)
 
-        read = [served for served in models.values() if isinstance(served, ServedModel)]
-        for served in read:
+        # The others are read when a request needs them, and `loaded` starts their schedulers.
+        in_memory = [served for served in models.values() if isinstance(served, ServedModel)]
+        for served in in_memory:
             served.scheduler.start(post)
         loaded.start(post)
         if learned is not None:
@@ -318,10 +320,11 @@ def make_app(
         if not is_local:
             show_code(address)
         yield {"connections": {}, "options": options}
-        end = threading.Timer(_GRACE, _end_process)
-        end.daemon = True
-        end.start()
-        for served in read:
+        # A thread that is still busy would keep the process from ending.
+        deadline = threading.Timer(_GRACE, _end_process)
+        deadline.daemon = True
+        deadline.start()
+        for served in in_memory:
             served.scheduler.stop()
 
     app = FastAPIOffline(

@@ -114,7 +114,7 @@ class PromptTask:
 
     def __init__(self, job: CompletionJob, prompt: Prompt) -> None:
         self.job, self.prompt = job, prompt
-        self.unread = prompt.input_ids[:-1]  # the ids that are still to be read
+        self.unread = prompt.input_ids[:-1]  # still to be read; writing reads the last id
         self.state = prompt.state  # of one stream, after the ids that are read
         self.num_read = 0  # ids that the model has read, without those in the cache
         self.needs_scores = job.request.echo and job.request.logprobs is not None
@@ -166,5 +166,6 @@ class CompletionTask:
         if not finish_reason and not (self.job.request.stream and self._text):
             return None
         text, scores, prompt_scores = self._text, self._scores, self._prompt_scores
+        # The other scores are of characters that are held back, or past the end.
         self._text, self._scores, self._prompt_scores = "", scores[len(text) :], []
         return Piece(self.number, text, scores[: len(text)], prompt_scores, finish_reason)

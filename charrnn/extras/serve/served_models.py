@@ -115,7 +115,8 @@ class ServedModel:
     def find_copied(self, text: str, training: TrainingText) -> Generator[None, None, bytes]:
         """Return the passages of `MIN_COPY` or more tokens that the training text contains.
 
-        They are, as JSON, ranges of characters [start, end] with gaps between them.
+        They are, as JSON, ranges of characters [start, end] with gaps between them. Each yield
+        lets other requests run.
         """
         passage, sizes = "", bytearray()  # a character has several tokens if they are bytes
         for block in _BLOCKS.findall(text):
@@ -125,6 +126,7 @@ class ServedModel:
             yield
         # the position in `text` of each token
         positions = np.repeat(np.arange(len(text), dtype=np.int32), np.frombuffer(sizes, np.uint8))
+        # Character i has the index i + 1, so that `np.diff` finds also a range at an end.
         is_copied = np.zeros(len(text) + 2, bool)
         for start in range(len(passage) - MIN_COPY + 1):
             if passage[start : start + MIN_COPY] in training:

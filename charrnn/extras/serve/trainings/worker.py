@@ -228,7 +228,7 @@ def _is_training_since(training: Training, started: float) -> bool:
 
 
 def _read_error(training: Training, code: int) -> str:
-    """Return the last line of a process, which says why it ended."""
+    """Return why a process ended: its last line, without the advice for a terminal."""
     if code < 0:
         return f"the training was killed (signal {-code}), perhaps for lack of memory"
     lines = training.log.read_text("utf-8", "replace").strip().splitlines()
