@@ -84,12 +84,11 @@ def test_a_cold_text_of_independent_characters_has_as_many_ends_as_expected() ->
     p[model.vocabulary.encode("e")] += 0.5
     weights["decoder.bias"] = np.log(p).astype(np.float32)
     flat, p = Model(replace(model, weights=weights)), p / p.sum()
-    text = flat.generate(20_000, temperature=0.5, min_p=0, seed=1)
+    text = flat.generate(10_000, temperature=0.5, min_p=0, seed=1)
     for character in "\n.?":
         expected = p[model.vocabulary.encode(character)][0] * len(text)
         assert 0.85 * expected < text.count(character) < 1.1 * expected
     assert not re.search(r"[.?\n]{3}", text)
-    assert flat.generate(20_000, temperature=0.5, ban=".?\n", seed=1).count("e") > 18_000
 
 
 def test_nothing_is_invented_with_new_words_of_0() -> None:
@@ -104,17 +103,6 @@ def test_nothing_is_invented_with_new_words_of_0() -> None:
     plain = Model(with_background())  # without counts there is no known word
     asked = {"seed": 1, "counts": "none"}
     assert plain.generate(200, new_words=0, **asked) == plain.generate(200, new_words=1, **asked)
-
-
-def test_no_letter_is_added_to_an_unknown_word() -> None:
-    model = Model(with_background())
-    for start in ("hello", "The Zcat", "xyzzy " * 3 + "q"):
-        firsts = {model.generate(1, start, seed=seed, temperature=1.5)[0] for seed in range(30)}
-        assert not any(map(str.isalpha, firsts))
-    begun = {model.generate(1, "The ca", seed=seed)[0] for seed in range(9)}
-    assert any(map(str.isalpha, begun))
-    letters = "".join(c for c in model.vocabulary.characters if not c.isalpha())
-    assert model.generate(5, "hello", seed=1, ban=letters).isalpha()  # nothing else is allowed
 
 
 def test_new_words_follow_the_temperature_unless_a_number_is_given() -> None:

@@ -33,7 +33,8 @@ with staves_
 
 **All**  
 _\\[Aside]_  
-Speak, speak.
+SONG.  
+Speak, speak, & c.
 
 **MENENIUS**  
 No, no; he'll __\\[ ]_  
@@ -42,10 +43,6 @@ nobly named so, _Exit_
 ### SCENE II. The same: a room;
 
 Lost without a name.
-
-**SONG & DANCE**  
-SONG.  
-Hey, ho, & c.
 
 Ghost
 
@@ -59,14 +56,11 @@ others.*
 
 TEXT = """\
 All:
-Speak, speak.
+Speak, speak, &c.
 
 MENENIUS:
 No, no; he'll
 nobly named so,
-
-SONG & DANCE:
-Hey, ho, &c.
 
 Ghost of BUCKINGHAM:
 The last was I--that helped.

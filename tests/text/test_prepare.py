@@ -134,7 +134,6 @@ def test_jobs_started_together_preprocess_a_text_once(capsys: pytest.CaptureFixt
     assert read_text() == "0123456789" * 500_000
 
 
-# encodings are looked up by Python, in whose table there are stranger ones than of texts
 @pytest.mark.parametrize(
     ("option", "value"),
     [

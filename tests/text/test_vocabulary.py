@@ -59,20 +59,20 @@ def test_an_unknown_character_is_named() -> None:
 @pytest.mark.parametrize(
     "content",
     [
+        "",
         "{}",
         '{"idx_to_token": {"1": "a", "3": "b"}}',
         '{"idx_to_token": {"1": "ab"}}',
         '{"idx_to_token": {"1": "a", "2": "a"}}',
         '{"idx_to_token": ' * 100_000,
         '{"idx_to_token": {"1": "[٢٠٠]"}}',
-        1 << 33,
     ],
 )
-def test_a_wrong_vocabulary_is_refused_by_name(tmp_path: Path, content: str | int) -> None:
+def test_a_wrong_vocabulary_is_refused_by_name(tmp_path: Path, content: str) -> None:
     path = tmp_path / "v.json"
-    path.write_text("" if isinstance(content, int) else content)
-    if isinstance(content, int):  # bytes, which are not read
-        os.truncate(path, content)
+    path.write_text(content)
+    if not content:
+        os.truncate(path, 1 << 33)  # which is not read
     with pytest.raises(InputError, match="not a vocabulary") as refused:
         Vocabulary.read_json(path)
     assert str(path) in str(refused.value)
