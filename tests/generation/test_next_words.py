@@ -95,12 +95,6 @@ def test_there_may_be_fewer_next_words_than_asked_for() -> None:
         letters.next_words("a", 0)
 
 
-def test_equally_likely_next_words_are_sorted_by_text() -> None:
-    found = Model(UNIFORM).next_words("a", 7)
-    assert [word for word, _ in found] == [".", "a", "b", "aa", "ab", "ba", "bb"]
-    assert [p for _, p in found] == pytest.approx([1 / 3, *[1 / 9] * 2, *[1 / 27] * 4])
-
-
 @pytest.mark.parametrize("trained", [UNIFORM, make_model(conviction=0.0)])
 def test_the_network_reads_at_most_200_prefixes(trained: TrainedModel) -> None:
     model, read = Model(trained), []
@@ -110,21 +104,11 @@ def test_the_network_reads_at_most_200_prefixes(trained: TrainedModel) -> None:
         return model.step(ids, state)
 
     logits, state = model.step([0])
-    found = find_next_words(step, model.vocabulary, logits, state, 1000)
+    words = [word for word, _ in find_next_words(step, model.vocabulary, logits, state, 1000)]
     assert sum(read) == MAX_STEPS == 200
     assert max(read) == 16
-    assert sum(p for _, p in found) < 1
-
-
-def test_bytes_above_127_and_marks_on_letters_are_letters() -> None:
-    text = "übel Äpfel. öde\n" * 20
-    characters = sorted({*text.encode().decode("ascii", "surrogateescape")})
-    model = Model(make_counted_model(text=text, vocabulary=Vocabulary(characters, is_bytes=True)))
-    found = model.next_words("übel ", 2)
-    assert found[0].text.encode("ascii", "surrogateescape").decode() == "Äpfel"
-    text = "हिन्दी में लिखो। " * 20
-    model = Model(make_counted_model(text=text, vocabulary=Vocabulary(sorted({*text}))))
-    assert model.next_words("हिन्दी ", 1)[0].text == "में"
+    if trained is UNIFORM:  # equally likely ones are sorted by text
+        assert words[:7] == [".", "a", "b", "aa", "ab", "ba", "bb"]
 
 
 def test_scores_that_are_not_numbers_give_no_words() -> None:
