@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.runs.folder import MISSING_TEXT
 from tests.attacks.conftest import CANARY, SECRET, TINY, Refused, content_of, tamper
-from tests.small_runs import read_record
+from tests.conftest import write_files
+from tests.small_runs import Capture, read_record
 
 LONGER = "trainer.max_steps=6"
 LOOKED_UP = "\\\\${oc.env:SECRET}"  # two backslashes: an escape of an escape
@@ -28,20 +30,16 @@ CONFIGS: dict[str, Any] = {
     "logger.x": CANARY,
     "logger": "os.mkdir",
     "optimizer._target_": "os.mkdir",
-    "data._target_": "os.mkdir",
     "callbacks.samples._target_": ["os.mkdir"],
     "optimizer": "charrnn.LanguageModel",
     "trainer._target_": "charrnn.LanguageModel",
     "callbacks.y": {"_target_": "charrnn.training.MetricsCSV"},
     "optimizer.lr": CANARY,
-    "optimizer.betas": [CANARY, 0.9],
     "data.batch_size": CANARY,
     "tags": {"a": CANARY},
     "optimizer._args_": ["x"],
-    "optimizer.amsgrad": True,
     "trainer.profiler": "simple",
     "trainer.plugins": CANARY,
-    "trainer.default_root_dir": "canary",
     "hydra": {"job": {"env_set": {"A": "b"}}},
     "defaults": [{"override /callbacks": "evil"}],
     "logger.wandb": WANDB,
@@ -83,18 +81,9 @@ def test_a_config(where: str, gift: Path, refusal_line: Refused, listener: str) 
 
 
 def test_an_edited_record_is_named(gift: Path, refusal_line: Refused) -> None:
-    for where, value, line in (
-        ("seed", 1.5, "seed=1.5: takes a whole number"),
-        ("print_every", [1], "print_every=[1]: takes a whole number"),
-        ("threads", "inf", "threads=inf: takes a whole number or null"),
-    ):
-        before = read_record(gift)[where]
-        tamper(gift, where, value)
-        assert f"gift: its recorded {line}" in refusal_line("train", "resume=gift", LONGER)
-        tamper(gift, where, before)
-    assert "trainer.max_steps=x: takes" in refusal_line(
-        "train", "resume=gift", "trainer.max_steps=x"
-    )
+    tamper(gift, "seed", 1.5)
+    line = refusal_line("train", "resume=gift", LONGER)
+    assert "gift: its recorded seed=1.5: takes a whole number" in line
 
 
 def test_a_checkpoint(gift: Path, refusal_line: Refused) -> None:
@@ -106,16 +95,18 @@ def test_a_checkpoint(gift: Path, refusal_line: Refused) -> None:
     assert "its recorded callbacks.x._target_=os.mkdir could run foreign code" in line
 
 
-def test_files_and_choices_that_lie_in_the_run(gift: Path, refusal_line: Refused) -> None:
-    """Check that no file is a word of the command line, or searched by it."""
-    (gift / "callbacks").mkdir()
-    for name in ("evil", "default"):
-        (gift / "callbacks" / f"{name}.yaml").write_text(yaml.safe_dump({"x": CANARY}))
-    (gift / ".hydra" / "choices.yaml").write_text("callbacks: ../../gift/callbacks/evil\n")
+def test_files_and_choices_that_lie_in_the_run_are_not_read(
+    gift: Path, refusal_line: Refused
+) -> None:
     evil = {"hydra": {"overrides": {"task": ["+callbacks.x._target_=os.mkdir"]}}}
-    for name in ("sweep.json", "multirun.yaml", ".hydra/hydra.yaml"):
-        (gift / name).write_text(yaml.safe_dump(evil))
-    (gift / ".hydra" / "overrides.yaml").write_text("['+callbacks.x._target_=os.mkdir']\n")
+    texts = {
+        "callbacks/evil.yaml": yaml.safe_dump({"x": CANARY}),
+        "callbacks/default.yaml": yaml.safe_dump({"x": CANARY}),
+        ".hydra/choices.yaml": "callbacks: ../../gift/callbacks/evil\n",
+        ".hydra/overrides.yaml": "['+callbacks.x._target_=os.mkdir']\n",
+        **dict.fromkeys(("sweep.json", "multirun.yaml", ".hydra/hydra.yaml"), yaml.safe_dump(evil)),
+    }
+    write_files(gift, texts)
     before = read_record(gift)["callbacks"]
     tamper(gift, "callbacks", "evil")
     refusal_line("train", "resume=gift", LONGER)
@@ -137,74 +128,60 @@ def test_a_text_is_a_text(gift: Path, workplace: Path, listener: str) -> None:
     assert not any(SECRET.encode() in c for c in content_of(gift).values() if type(c) is bytes)
 
 
-def test_links_and_pipes(gift: Path, workplace: Path, refusal_line: Refused) -> None:
-    """Check that charrnn writes through none of them, and waits for none."""
+@pytest.mark.parametrize("name", ["metrics.csv", ".hydra/config.yaml", "samples", ".lock"])
+def test_a_run_does_not_write_through_a_link(
+    name: str, gift: Path, workplace: Path, refusal_line: Refused
+) -> None:
     (gift / "samples").mkdir(exist_ok=True)
-    words = "train", "resume=gift", LONGER
-    for name in ("metrics.csv", ".hydra/config.yaml", "samples", ".lock"):
-        path, target = gift / name, workplace / "outside"
-        if path.exists():
-            path.rename(target)
-        path.symlink_to(target)
-        assert "is a link; a run does not write through it" in refusal_line(*words)
-        path.unlink()
-        if target.exists():
-            target.rename(path)
-    (gift / "metrics.csv").rename(workplace / "outside")
-    os.mkfifo(gift / "metrics.csv")
-    assert "is not a regular file" in refusal_line(*words)
-    # those who only read do not wait for it either
-    assert main(["runs", str(workplace)]) == 0
-    (gift / "metrics.csv").unlink()
-    (workplace / "outside").rename(gift / "metrics.csv")
-    # what the user links is the user's
+    path, target = gift / name, workplace / "outside"
+    if path.exists():
+        path.rename(target)
+    path.symlink_to(target)
+    line = refusal_line("train", "resume=gift", LONGER)
+    assert "is a link; a run does not write through it" in line
+
+
+def test_a_folder_that_the_user_links_is_the_users(gift: Path, workplace: Path) -> None:
     gift.rename(workplace / "real")
     gift.symlink_to(workplace / "real")
     assert main(["train", "resume=gift", LONGER]) == 0
+
+
+def test_a_pipe_in_a_run_is_not_waited_for(gift: Path, refusal_line: Refused) -> None:
+    (gift / "metrics.csv").unlink()
+    os.mkfifo(gift / "metrics.csv")
+    assert "is not a regular file" in refusal_line("train", "resume=gift", LONGER)
+    assert main(["runs", "gift"]) == 0
 
 
 def test_links_and_pipes_in_a_sweep(workplace: Path, refusal_line: Refused) -> None:
     """Check that the sweep's files replace links and pipes, and that others are refused."""
     sweep, private = workplace / "sweep", workplace / "private"
     words = ["train", "-m", *TINY, "seed=1,2", "hydra.sweep.dir=sweep", "resume=auto"]
-    sweep.mkdir()
-    private.mkdir()
-    (private / "diary").write_text("a poem")
+    write_files(workplace, {"private/diary": "a poem", "sweep/wandb/metadata": ""})
     for name, target in (("study.journal", private), (".study.lock", private / "nothing")):
         (sweep / name).symlink_to(target)
         assert "is a link; a run does not write through it" in refusal_line(*words)
         (sweep / name).unlink()
-    (sweep / "wandb").mkdir()  # whose links are a logger's
-    (sweep / "wandb/x").symlink_to(private)
+    (sweep / "wandb/x").symlink_to(private)  # in this folder links are a logger's
     assert "x: is a link; a sweep does not" in refusal_line(*words, "hydra.sweep.subdir=wandb/x")
     for name in ("study.journal.lock", "0_seed=1"):
         os.mkfifo(sweep / name)
         assert "is not a regular file" in refusal_line(*words)
         (sweep / name).unlink()
-
-    def make_pipe(_: Path, path: Path) -> None:
-        os.mkfifo(path)
-
-    for makes in ((os.symlink, make_pipe), (os.link, os.symlink)):
-        for name, make in zip(("multirun.yaml", "leaderboard.csv"), makes, strict=True):
-            (sweep / name).unlink(missing_ok=True)
-            make(private / "diary", sweep / name)
-        assert main(words) == 0
-        assert "seed" in (sweep / "multirun.yaml").read_text()
-        assert (sweep / "leaderboard.csv").read_text().count("\n") == 3
-        assert [path.read_text() for path in private.iterdir()] == ["a poem"]
+    os.symlink(private / "diary", sweep / "multirun.yaml")
+    os.mkfifo(sweep / "leaderboard.csv")
+    assert main(words) == 0
+    assert "seed" in (sweep / "multirun.yaml").read_text()
+    assert (sweep / "leaderboard.csv").read_text().count("\n") == 3
+    assert [path.read_text() for path in private.iterdir()] == ["a poem"]
 
 
-LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-)
-
-
-def test_a_billion_laughs(
-    gift: Path, refusal_line: Refused, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_billion_laughs(gift: Path, refusal_line: Refused, capfd: Capture) -> None:
     path = gift / ".hydra" / "config.yaml"
-    path.write_text(path.read_text() + LAUGHS)
+    names = "abcdefghi"
+    laughs = [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise(names)]
+    path.write_text("\n".join([path.read_text(), "a: &a [x, x, x, x, x, x, x, x, x]", *laughs]))
     assert main(["runs", "."]) == 2
     assert "Traceback" not in capfd.readouterr().err
     assert "aliases are not allowed" in refusal_line("train", "resume=gift", LONGER)
