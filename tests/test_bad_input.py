@@ -12,9 +12,10 @@ import pytest
 
 from charrnn import plugins
 from charrnn.__main__ import main
-from charrnn.models.model_file import save
-from charrnn.models.trained import Architecture, TrainedModel
+from charrnn.model import Model
 from charrnn.text.vocabulary import Vocabulary
+from tests.conftest import write_files
+from tests.generation.models import make_model
 
 PAIR = "data.input_h5=good.h5 data.input_json=good.json"
 
@@ -23,27 +24,24 @@ PAIR = "data.input_h5=good.h5 data.input_json=good.json"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a folder with good and bad files of every kind."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "good.txt").write_text("to be or not to be, that is the question " * 20)
-    (tmp_path / "empty.txt").touch()
-    (tmp_path / "one.txt").write_text("a")
-    (tmp_path / "strange.txt").write_text("abß")
-    (tmp_path / "unknown.txt").write_text("ß" * 3)
-    (tmp_path / "folder.safetensors").mkdir()
+    texts = {
+        "good.txt": "to be or not to be, that is the question " * 20,
+        "one.txt": "a",
+        "strange.txt": "abß",
+        "unknown.txt": "ß" * 3,
+        "broken.json": '{"idx_to_token": {"1": ',
+        **dict.fromkeys(("empty.txt", "file"), ""),
+    }
+    write_files(tmp_path, texts)
     (tmp_path / "binary.txt").write_bytes(b"plain text, then \xff\xfe")
+    for name in ("folder.safetensors", "no texts"):
+        (tmp_path / name).mkdir()
     os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "no texts").mkdir()
-    (tmp_path / "file").touch()
     with h5py.File("good.h5", "w") as file:
         for split in ("train", "val", "test"):
             file[split] = (np.arange(300) % 3 + 1).astype("u1")
     Vocabulary(list("abc")).write_json(Path("good.json"))
-    (tmp_path / "broken.json").write_text('{"idx_to_token": {"1": ')
-    architecture = Architecture("rnn", 4, 4, 1, 0.0, False, vocabulary_size=3)
-    weights = {n: np.zeros(s, np.float32) for n, s in architecture.shapes().items()}
-    save(
-        tmp_path / "model.safetensors",
-        TrainedModel(architecture, Vocabulary(list("ab\n")), weights),
-    )
+    Model(make_model(vocabulary=Vocabulary(list("ab\n")))).save("model.safetensors")
     return tmp_path
 
 
@@ -60,7 +58,6 @@ BAD = {
     "train data.input_txt=tinyshakespeare": "did you mean tiny_shakespeare?",
     f"train {PAIR} 'data.background=no texts'": "no texts: this folder contains no *.txt file",
     f"train {PAIR} data.background=binary.txt": "binary.txt: not utf-8 at byte 17",
-    f"train {PAIR} data.background=[]": "data.background=[]: takes a path",
     # HDF5 and JSON
     "train pipe": "pipe: is not a regular file",
     f"train {PAIR} resume=pipe": "pipe: is not a regular file",
@@ -68,41 +65,30 @@ BAD = {
     f"train {PAIR} data.background=pipe": "pipe: is not a regular file",
     "sample pipe": "pipe: is not a regular file",
     "sample model.safetensors start_file=pipe": "pipe: is not a regular file",
-    "sample model.safetensors logit_bias={a:high}": "-100 to 100 for each character",
     "sample model.safetensors 'output=no texts'": "output=no texts: is a folder",
     f"train -m {PAIR} 'seed=range(5,1)'": "seed=range(5,1): contains no value",
     f"train {PAIR} +trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches=0",
     "train data.input_h5=good.h5": "data.input_json",
     "train data.input_h5=pipe data.input_json=good.json": "pipe: is not a regular file",
-    "train data.input_h5=good.h5 data.input_json=pipe": "pipe: is not a regular file",
     "train data.input_h5=good.txt data.input_json=good.json": "good.txt",
     "train data.input_h5=good.h5 data.input_json=broken.json": "broken.json",
     # options of training
-    f"train {PAIR} trainer.precision=8": "trainer.precision=8",
     f"train {PAIR} trainer.devices=[]": "trainer.devices=[]",
-    f"train {PAIR} threads=100000": "threads=100000",
-    f"train {PAIR} resume=missing": "missing",
     f"train {PAIR} resume=good.txt": "good.txt",
     # sampling
     "sample checkpoint=model.safetensors temperature=-1": "temperature=-1",
     "sample checkpoint=model.safetensors start_text=xyz": "'x'",
-    "sample checkpoint=model.safetensors until=": "until",
-    "sample checkpoint=good.txt": "good.txt",
     "sample": "outputs/",
     "sample model.safetensors temperature=[0.2,abc]": "temperature=[0.2, 'abc']: takes a number",
     "sample model.safetensors start_text=a start_file=b": "start_file=b: replaces start_text",
     "sample model.safetensors output=-": "output=-: leave it out to write to",
     "sample model.safetensors mode=lines length=0": "length=0: must be 1 or more with mode=lines",
     "sample model.safetensors mode=lines until=x": "until: a line ends at its newline",
-    "sample model.safetensors dry_base=inf": "dry_base=inf: is too large a number",
     "sample model.safetensors device=cuda engine=numpy": "engine=numpy and precision=8",
     # evaluation
     "evaluate model.safetensors": "data.input_txt",
-    "evaluate model.safetensors data.input_h5=good.h5": "data.input_json",
     "evaluate model.safetensors data.input_txt=strange.txt": "the character 'ß' (U+00DF)",
-    "evaluate model.safetensors data.input_txt=strange.txt by=line": "unknown=skip",
     "evaluate model.safetensors data.input_txt=unknown.txt unknown=skip": "the model knows 0 of",
-    "evaluate model.safetensors data.input_txt=good.txt by=line window=5": "window=5",
     # budgets
     "train good.txt budget=10": "budget=10: must be a time with its unit: 90s, 10m or 2h",
     "train good.txt budget=1s trainer.max_epochs=3": "max_epochs=3: budget=1s chooses the length",
@@ -114,6 +100,8 @@ BAD = {
     f"train {PAIR} hydra.run.dir=file/run": "file/",
     f"train -m {PAIR} seed=1,2 hydra.sweep.dir=file/runs": "file/",
     # the rest
+    "convert model.safetensors 'output=no texts/../model.safetensors'": "is the model itself",
+    "sample model.safetensors output=model.safetensors": "is the model itself",
     "convert model.safetensors output=folder.safetensors": "folder.safetensors: is a folder",
     "runs": "outputs/: no run exists yet; `charrnn train my.txt` starts one",
     "runs nowhere": "folder=nowhere: no such folder",

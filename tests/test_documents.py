@@ -6,21 +6,15 @@ tiny. What would take a network, minutes, or stay is composed and checked withou
 
 from __future__ import annotations
 
-import ast
-import inspect
 import itertools
 import re
 import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-import charrnn
-from charrnn import plugins
 from charrnn.__main__ import main
 from tests import REPOSITORY
 
@@ -38,11 +32,7 @@ TINY = [
     *("threads=1", "trainer.precision=32-true", "trainer.max_steps=2"),
 ]
 # options before those that are printed, which hold where both are given
-SMALL = {
-    "train": TINY,
-    "sample": ["length=60"],
-    "inspect": ["length=200"],
-}
+SMALL = {"train": TINY, "sample": ["length=60"], "inspect": ["length=200"]}
 # composed and checked, not run: the reason
 COMPOSED = {
     "charrnn serve": "stays",
@@ -188,115 +178,3 @@ def test_the_yaml_files_compose_as_printed(folder: Path, capfd: pytest.CaptureFi
     for path in found:
         given = ["--config-dir", str(path.parents[1]), f"{path.parent.name}={path.stem}"]
         assert run(capfd, ["train", *given, "--cfg", "job", "--resolve"]) == ""
-
-
-def test_no_install_line_asks_an_index_for_charrnn() -> None:
-    extras = re.findall(r"^(\w+) = \[", (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
-    for page in (*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").iterdir()):
-        if page.suffix in (".md", ".ipynb"):
-            for line in re.findall(r'pip install ([^`"\n\\]+)', page.read_text("utf-8")):
-                words = shlex.split(line, comments=True)
-                by_path = words[0] == "-e" or words[0].startswith("./")
-                assert by_path or "charrnn" not in line, line
-                assert {*re.findall(r"\[(\w+)\]", line)} <= {*extras}, line
-
-
-def test_every_made_block_names_its_command_commit_and_machine(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.syspath_prepend(REPOSITORY / "docs")
-    import marks
-
-    import outputs
-
-    assert outputs.find_pages()[0] == "README.md"
-    targets = {f"make {name}" for name in re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)}
-    known = targets | plugins.list_commands().keys()
-    for page in marks.find_pages():
-        found = [*marks.find_marks(page)]
-        text = page.read_text("utf-8")
-        opened = re.findall(r"^```(\w*)\n.*?^```$", text, re.DOTALL | re.MULTILINE)
-        # what another program prints, or this one over many machines, is ```text
-        shown = sum(block["output"] is not None for block in outputs.find_blocks(page))
-        assert opened.count("") == shown, page
-        assert len(re.findall("^<!-- (?:prints|runs|table:)", text, re.MULTILINE)) == len(found)
-        for mark in found:
-            assert {*mark.commands} <= known, mark
-            assert {*mark.commands} <= marks.DEPENDS_ON.keys(), mark
-            assert re.fullmatch("[0-9a-f]{7,40}", mark.commit), mark
-            assert mark.machine, mark
-    for paths in marks.DEPENDS_ON.values():
-        assert all((REPOSITORY / path).exists() for path in paths), paths
-
-
-def test_an_explanation_of_arguments_has_all_of_them() -> None:
-    public = [getattr(charrnn, name) for name in charrnn.__all__]
-    methods = [method for each in filter(inspect.isclass, public) for method in vars(each).values()]
-    for function in filter(inspect.isroutine, [*public, *methods]):
-        text = inspect.cleandoc(function.__doc__ or "") + "\n"
-        if args := re.search(r"\nArgs:\n((?: .*\n|\n)*)", text):
-            explained = re.findall(r"^ {4}(\w+):", args[1], re.MULTILINE)
-            arguments = [name for name in inspect.signature(function).parameters if name != "self"]
-            assert explained == arguments, function
-
-
-# placeholders for names, arguments of Python, and options of a user's class
-NO_OPTIONS = {
-    "install",
-    *("name", "group", "what", "trainer.NAME", "model.gamma", "model.weight"),
-    *("skip", "weights_only", "limit_val_batches", "datamodule", "update_attr", "validation"),
-}
-
-
-@pytest.fixture
-def options(capfd: pytest.CaptureFixture[str]) -> set[str]:
-    """List every option and group of every command."""
-    if {name for _, name in OF_EXTRAS} - EXTRAS:
-        pytest.skip("an extra is deleted, and the pages name its options")
-    commands = plugins.list_commands()
-    folders = [folder for name in commands for folder in plugins.list_conf_folders(name)]
-    options = {
-        path.parent.relative_to(folder).as_posix()
-        for folder in folders
-        for path in folder.glob("*/**/*.yaml")
-    }
-    for command in commands:
-        assert main([command, "--cfg", "job"]) == 0
-        options |= {*list_dotted_names(yaml.safe_load(capfd.readouterr().out))}
-    return options
-
-
-def test_every_option_that_a_message_recommends_exists(options: set[str]) -> None:
-    """Check the option, and its value where that is a word."""
-    choices = {f"{path.parent.name}={path.stem}" for path in plugins.CONF.glob("*/*.yaml")}
-    groups, unknown = {choice.partition("=")[0] for choice in choices}, set()
-    for path in (REPOSITORY / "charrnn").rglob("*.py"):
-        tree = ast.parse(path.read_text("utf-8"))
-        documents = {node.body[0].value for node in ast.walk(tree)
-                     if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
-                     and isinstance(node.body[0], ast.Expr)}  # fmt: skip
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-                continue
-            pairs = re.findall(r"(?<![\w./+~-])([a-z_]+(?:\.[a-z_]+)+|[a-z_]+)=(\w*)", node.value)
-            for name, value in pairs if node not in documents else ():
-                is_choice = name in groups and value.islower() and value != "null"
-                known = f"{name}={value}" in choices if is_choice else name in options
-                if not known and ("." in name or is_choice) and not name.startswith("hydra."):
-                    unknown.add(f"{path.name}: {name}={value}")
-    assert unknown == set()
-
-
-def test_every_option_that_is_named_exists(options: set[str]) -> None:
-    for page in (*map(REPOSITORY.joinpath, PAGES), *(REPOSITORY / "docs").glob("*.md")):
-        named = re.findall(r"`([^`\n]+)`", page.read_text("utf-8"))
-        words = {word for code in named for word in re.findall(r"(?:^|\s)([a-z_./]+)=", code)}
-        unknown = {word for word in words if not word.startswith(("hydra", "models."))} - options
-        assert unknown <= NO_OPTIONS, page.name
-
-
-def list_dotted_names(config: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for name, value in config.items():
-        yield prefix + name
-        if isinstance(value, dict):
-            yield from list_dotted_names(value, f"{prefix}{name}.")

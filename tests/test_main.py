@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -15,9 +13,10 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from tests.small_runs import Capture
-
-HEAVY = {"numpy", "torch", "lightning", "hydra", "omegaconf", "yaml", "h5py"}
+from charrnn.model import Model
+from tests import REPOSITORY
+from tests.generation.models import make_model
+from tests.small_runs import SMALL, Capture
 
 # a command that says how far it is, and then waits
 WAITING = """
@@ -51,77 +50,32 @@ def test_help_and_version_stand_anywhere(words: list[str], said: str, capsys: Ca
     assert said in capsys.readouterr().out
 
 
-def test_nothing_heavy_is_imported_for_it() -> None:
-    """Check that a refused option waits for nothing, too. Later imports are collected as usual."""
-    lines = {
-        "": HEAVY,
-        "sample --help": HEAVY,
-        "train model.dropout=1": {"numpy", "torch", "lightning"},
-        "train no.txt": {"numpy", "torch", "lightning"},
-    }
-    code = """
-import sys
-from charrnn.__main__ import main
-for line in sys.argv[1:]:
-    main(line.split())
-    print("modules", *sys.modules)
-import gc, charrnn.commands.sample
-charrnn.commands.sample.run = lambda options: print(gc.isenabled(), gc.get_freeze_count())
-main(["sample"])
-"""
-    command = [sys.executable, "-c", code, *lines]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    imported = re.findall("^modules (.*)", done.stdout, re.MULTILINE)
-    for heavy, names in zip(lines.values(), imported, strict=True):
-        assert not heavy & set(names.split())
-    assert "train: model.dropout=1" in done.stderr
-    assert "train: no.txt: no such file" in done.stderr
-    assert done.stdout.endswith("\nTrue 0\n")
-
-
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("word", "line"),
     [
-        (["trian"], "charrnn: trian: no such command; did you mean train?\n"),
-        (["xyzzy"], "charrnn: xyzzy: no such command; the commands are preprocess, "),
-        ([__file__], f"charrnn: {__file__}: no such command; to train on this text: charrnn "),
-        (["length=3"], "charrnn: length=3: put the command first: charrnn COMMAND length=3\n"),
-        (["tr\nain"], "charrnn: tr\\nain: no such command; did you mean train?\n"),
+        ("trian", "trian: no such command; did you mean train?\n"),
+        ("xyzzy", "xyzzy: no such command; the commands are preprocess, "),
+        (__file__, f"{__file__}: no such command; to train on this text: charrnn "),
+        ("length=3", "length=3: put the command first: charrnn COMMAND length=3\n"),
+        ("tr\nain", "tr\\nain: no such command; did you mean train?\n"),
     ],
 )
-def test_a_wrong_first_word(words: list[str], line: str, capsys: Capture) -> None:
-    assert main(words) == 2
+def test_a_wrong_first_word(word: str, line: str, capsys: Capture) -> None:
+    assert main([word]) == 2
     out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith(line)
-    assert err.count("\n") == 1
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"charrnn: {line}")
 
 
-def test_streams_that_do_not_take_it() -> None:
-    """Write to a reader that leaves early, and to a terminal without the letters."""
-    command = [sys.executable, "-m", "charrnn"]
-    with subprocess.Popen(
-        [*command, "train", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.close()
-        assert process.communicate()[1] == b""
-        assert process.returncode == 0
+def test_words_that_the_terminal_or_utf8_does_not_have() -> None:
+    command = [sys.executable, "-m", "charrnn", "sample"]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    words = [*command, "sample", "--cfg", "job", "until=Zür"]
+    words = [*command, "--cfg", "job", "until=Zür"]
     done = subprocess.run(words, env=environment, capture_output=True, check=True)
     assert done.stderr == b""
     assert rb"until: Z\xfcr" in done.stdout
-    done = subprocess.run([*command, "sample", b"length=\xff\xfe"], capture_output=True)
+    done = subprocess.run([*command, b"length=\xff\xfe"], capture_output=True)
     assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
-
-
-def test_standard_streams_that_are_closed(tmp_path: Path) -> None:
-    line = f"{shlex.quote(sys.executable)} -m charrnn preprocess text.txt <&- >&- 2>&-"
-    (tmp_path / "text.txt").write_text("some text\n" * 9)
-    assert subprocess.run(["sh", "-c", line], cwd=tmp_path).returncode == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"text.txt", "text.h5", "text.json"}
-    assert subprocess.run(["sh", "-c", line.replace("text.txt", "no.txt")]).returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -145,3 +99,36 @@ def test_a_signal_unwinds(number: int, code: int, line: str, tmp_path: Path) -> 
     assert err.splitlines()[-1] == f"charrnn sample: {line}"
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+TORCH = {"torch", "lightning", "numba"}
+HEAVY = {*TORCH, "numpy", "hydra", "omegaconf", "yaml", "h5py"}
+TRAIN = ("train", *SMALL, "hydra.run.dir=run")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said", "libraries"),
+    [
+        ((), 0, "", HEAVY),
+        (("sample", "--help"), 0, "", HEAVY),
+        # what is refused waits for nothing
+        (("train", "model.dropout=1"), 2, "train: model.dropout=1", {*TORCH, "numpy"}),
+        (("train", "no.txt"), 2, "train: no.txt: no such file", {*TORCH, "numpy"}),
+        ((*TRAIN, "optimized_metric=nope"), 2, "nope", TORCH),
+        ((*TRAIN, "data.background=nope.txt"), 2, "nope", TORCH),
+        # until the first character of a sample, and the first step of a training
+        (("sample", "model.safetensors", "length=1", "seed=1"), 0, "", TORCH),
+        (TRAIN, 0, "", {"numba"}),
+    ],
+)
+def test_a_command_imports_no_library_that_it_does_not_use(
+    words: tuple[str, ...], code: int, said: str, libraries: set[str], workplace: Path
+) -> None:
+    Model(make_model()).save(workplace / "model.safetensors")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.imported", *words],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert not libraries & {*done.stderr.splitlines()[-1].split()}

@@ -19,17 +19,3 @@ def test_convert_writes_a_model_file_and_says_so(
     assert out == ""
     size = load(path).trained.members[0].architecture.num_parameters
     assert err == f"wrote {output}: lstm 2 x 24, 65 characters, {size:,} parameters\n"
-
-
-def test_the_input_is_not_overwritten(path: Path, tmp_path: Path, capfd: Capture) -> None:
-    before = path.read_bytes()
-    (tmp_path / "link.safetensors").symlink_to(path)
-    (tmp_path / "run").mkdir()
-    for source, output in (
-        (path, "run/../model.safetensors"),
-        (path, "link.safetensors"),
-        (tmp_path, "model.safetensors"),
-    ):
-        assert main(["convert", str(source), f"output={tmp_path / output}"]) == 2
-        assert "is the model itself" in capfd.readouterr().err
-    assert path.read_bytes() == before

@@ -1,0 +1,156 @@
+"""The pages of the project name what there is, and the cells of the notebook run."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from charrnn import plugins
+from charrnn.__main__ import main
+from tests import REPOSITORY
+
+PAGES = [
+    path
+    for folder in (".", ".github", "benchmarks", "docs", "tests")
+    for path in sorted((REPOSITORY / folder).glob("*.md" if folder == "." else "**/*.md"))
+]
+OURS = ("benchmarks/", "charrnn/", "conf/", "docs/", "tests/")
+_FENCED = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"""\]\(([^)\s]+)\)|(?:src|href)="([^"]+)\"""")
+_ADDRESS = re.compile(r"[a-z]+:")
+
+
+def prose(page: Path) -> str:
+    return _FENCED.sub("", page.read_text("utf-8"))
+
+
+def links(page: Path) -> list[str]:
+    """List the links of a page to files of the project."""
+    found = (match[1] or match[2] for match in _LINK.finditer(prose(page)))
+    return [link for link in found if not _ADDRESS.match(link)]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for link in links(page):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_every_file_that_is_named_exists() -> None:
+    missing = []
+    for page in PAGES:
+        # those of the project, in CONTRIBUTING.md without "charrnn/"; NAME is any name
+        for name in re.findall(r"`([a-z]\w*/[\w./]*\w\.(?:py|js|yaml|yml|md))`", prose(page)):
+            ours = name.startswith(OURS) or page.name == "CONTRIBUTING.md"
+            found = [(REPOSITORY / base / name).exists() for base in ("", "charrnn")]
+            if ours and "NAME" not in name and not any(found):
+                missing.append(f"{page.name}: {name}")
+    assert missing == []
+
+
+def test_the_table_of_contents_lists_every_page() -> None:
+    contents = REPOSITORY / "docs" / "README.md"
+    pages = {path.name for path in contents.parent.iterdir() if path.suffix in (".md", ".ipynb")}
+    listed = [link for link in links(contents) if "/" not in link]
+    assert sorted(listed) == sorted(pages - {"README.md"})
+
+
+def test_no_install_line_asks_an_index_for_charrnn() -> None:
+    extras = re.findall(r"^(\w+) = \[", (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
+    for page in (*PAGES, REPOSITORY / "docs" / "tour.ipynb"):
+        for line in re.findall(r'pip install ([^`"\n\\]+)', page.read_text("utf-8")):
+            words = shlex.split(line, comments=True)
+            by_path = words[0] == "-e" or words[0].startswith("./")
+            assert by_path or "charrnn" not in line, line
+            assert {*re.findall(r"\[(\w+)\]", line)} <= {*extras}, line
+
+
+# placeholders for names, arguments of Python, and options of a user's class
+NO_OPTIONS = {
+    "install",
+    *("name", "group", "what", "trainer.NAME", "model.gamma", "model.weight"),
+    *("skip", "weights_only", "limit_val_batches", "datamodule", "update_attr", "validation"),
+}
+
+
+def list_dotted_names(config: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in config.items():
+        yield prefix + name
+        if isinstance(value, dict):
+            yield from list_dotted_names(value, f"{prefix}{name}.")
+
+
+def test_every_option_that_is_named_exists(capfd: pytest.CaptureFixture[str]) -> None:
+    extras = {path.parent.name for path in (REPOSITORY / "charrnn/extras").glob("*/__init__.py")}
+    if {"serve", "page", "inspect", "search", "novelty"} - extras:
+        pytest.skip("an extra is deleted, and the pages name its options")
+    known = {*NO_OPTIONS}
+    for command in plugins.list_commands():
+        for folder in plugins.list_conf_folders(command):
+            groups = (path.parent for path in folder.glob("*/**/*.yaml"))
+            known |= {group.relative_to(folder).as_posix() for group in groups}
+        assert main([command, "--cfg", "job"]) == 0
+        known |= {*list_dotted_names(yaml.safe_load(capfd.readouterr().out))}
+    for page in (REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "docs")):
+        for path in page.glob("*.md") if page.is_dir() else [page]:
+            named = re.findall(r"`([^`\n]+)`", path.read_text("utf-8"))
+            words = {word for code in named for word in re.findall(r"(?:^|\s)([a-z_./]+)=", code)}
+            unknown = {w for w in words if not w.startswith(("hydra", "models."))} - known
+            assert unknown == set(), path.name
+
+
+# The notebook docs/tour.ipynb
+
+TOUR = REPOSITORY / "docs" / "tour.ipynb"
+# what makes it short, in place of what is printed
+SHORTER = {
+    "trainer.max_steps=300": "trainer.max_steps=20",
+    "validate_every=50": "validate_every=10",
+    "max_steps=200": "max_steps=3",
+}
+
+
+def test_the_cells_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib").use("Agg")
+    monkeypatch.chdir(tmp_path)
+    cells = json.loads(TOUR.read_text("utf-8"))["cells"]
+    install, *sources = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+    assert install.count("%pip install") == 2  # in Colab, and elsewhere
+    for printed, shorter in SHORTER.items():
+        assert sum(source.count(printed) for source in sources) == 1, printed
+        sources = [source.replace(printed, shorter) for source in sources]
+    names: dict[str, Any] = {"__name__": "tour", "main": main, "sys": sys}
+    for number, source in enumerate(sources):
+        source = re.sub(
+            r"^!\{sys.executable\} -m charrnn (.*)",
+            r"assert main('\1'.split()) == 0",
+            source,
+            flags=re.M,
+        )
+        exec(compile(source, f"cell {number}", "exec"), names)
+    assert math.isfinite(names["result"].loss)
+    assert "window.charrnn" in Path("tales.html").read_text("utf-8")
+    assert sorted(names["reached"]) == ["Focal", "LanguageModel"]
+    assert "said: " in capfd.readouterr().out  # a sample is as tales are, by the counts
