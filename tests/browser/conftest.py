@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer, serving
-from tests.browser.steps import ARGUMENTS, watch_window
+from tests.browser.steps import ARGUMENTS, wait_for_models, watch_window
 
 
 @pytest.fixture(scope="package")
@@ -53,5 +53,5 @@ def context(chromium: Any, server: FakeServer, request: pytest.FixtureRequest) -
 def page(context: Any) -> Any:
     page = context.new_page()
     page.goto("/")
-    page.locator("#model option").first.wait_for(state="attached")
+    wait_for_models(page)
     return page

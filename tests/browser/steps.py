@@ -70,6 +70,10 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def wait_for_models(page: Any) -> None:
+    page.locator("#model option").first.wait_for(state="attached")
+
+
 def text_of(page: Any) -> str:
     value: str = page.locator("#text").input_value()
     return value

@@ -214,17 +214,6 @@ def test_a_copy_from_before_each_session_is_one_click_back(page: Any) -> None:
     assert text_of(page) == "Four."
 
 
-def test_words_and_characters_are_counted(page: Any) -> None:
-    count = page.locator("#count")
-    assert count.text_content() == ""
-    page.locator("#text").fill("Don’t be well-known,\n¡Olé! 👩 2")
-    page.get_by_text("5 words · 30 characters").wait_for()
-    page.locator("#text").evaluate("field => field.setSelectionRange(0, 5)")
-    page.get_by_text("selected: 1 word · 5 characters").wait_for()
-    page.reload()
-    assert count.text_content() == "5 words · 30 characters"
-
-
 def test_random_edits_keep_marks_mirror_and_history(page: Any, server: FakeServer) -> None:
     """Check that each line is a node, that the model's text alone is tinted, and undo and redo."""
     server.texts, server.logprobs = ["!" * 60], (-9.0,)

@@ -119,21 +119,13 @@ def test_an_exported_page_writes_at_once_and_while_one_types(chromium: Any, tmp_
     with open_file(chromium, write_page(tmp_path, model)) as page:
         assert page.locator("h1").text_content() == page.title() == "Verse"
         assert page.get_by_text("Nobody's").is_visible()
-        first = cards(page)
-        assert all(130 < len(text) <= 200 for text in first)
+        assert all(130 < len(text) <= 200 for text in cards(page))
         set_field(page, "seed", "5")
         page.locator("#text").press_sequentially("Hm: ")
         texts = Model(model).generate(200, "Hm: ", seed=5, num_samples=3)
-
-        def are_written() -> bool:
-            """Compare, except for a word or a sentence at the end of each."""
-            each = zip(cards(page), texts, strict=False)
-            return [text.startswith(one) and len(text) - 70 < len(one) for one, text in each] == (
-                [True] * 3
-            )
-
-        until(are_written)
-        expected = cards(page)
+        until(lambda: all(map(str.startswith, texts, cards(page))))
+        expected = cards(page)  # but for a word or a sentence at the end of each
+        assert all(len(text) > 130 for text in expected)
         page.keyboard.press("Alt+2")
         until(lambda: text_of(page) == "Hm: " + expected[1])
         assert list_highlighted(page, "surprise-2", ".mirror") != ""
@@ -175,17 +167,6 @@ def test_unknown_characters_are_read_as_the_nearest(chromium: Any, tmp_path: Pat
             start = f"{quotes[0]}e zoe{quotes[-1]} "
             expected = Model(model).generate(200, start, seed=5, num_samples=3)
             until(lambda: cards(page) == expected)  # noqa: B023
-
-
-def test_an_exported_page_stops_writing(chromium: Any, tmp_path: Path) -> None:
-    model = make_model(hidden_size=320)
-    with open_file(chromium, write_page(tmp_path, model)) as page:
-        cards(page)
-        slide(page, "Length", "7")
-        until(lambda: page.locator("html.writing").count() == 1)
-        page.keyboard.press("Escape")
-        page.get_by_text("Stopped.").wait_for()
-        assert 0 < len(str(page.locator("#alternatives .text").first.text_content())) < 2000
 
 
 def test_the_draft_is_kept_by_each_page_for_itself(chromium: Any, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer
-from tests.browser.steps import press, save, until
+from tests.browser.steps import press, save, text_of, until
 
 pytestmark = pytest.mark.browser
 
@@ -110,11 +110,11 @@ def test_the_list_stops_and_the_text_stays(page: Any, server: FakeServer) -> Non
     server.delay, server.texts, server.lines = 0, ["la"], ("la",)  # nothing of it is worth saving
     write_list(page, "No entries; 1 line of the training text left out")
     page.get_by_role("button", name="Save", exact=True).click()
-    assert page.get_by_role("button", name="Save as text").is_disabled()
-    assert page.get_by_role("button", name="Empty the list").is_disabled()
+    for name in ("Save as text", "Empty the list"):
+        assert page.get_by_role("button", name=name).is_disabled()
     page.keyboard.press("Escape")
     server.refusal = (400, "n: 50 completions; this server allows at most 8")
     page.keyboard.press("Control+Enter")
-    assert "at most 8" in page.get_by_role("alert").inner_text()
+    page.get_by_role("alert").filter(has_text="at most 8").wait_for()
     page.get_by_role("switch", name="List").uncheck()
-    assert page.locator("#text").input_value() == "Mine"
+    assert text_of(page) == "Mine"
