@@ -47,7 +47,7 @@ class Case:
 
     def __init__(self, seed: int) -> None:
         self.numbers = numbers = np.random.default_rng(seed)
-        size = int(numbers.choice([2, 3, 7, 7, 40, 40, 65, 65, 300]))
+        size = int(numbers.choice([2, 3, 7, 7, 40, 40, 65, 65, 300, 300]))
         # the newline is the first, so that a text without a start has one before it
         letters = (chr(0x100 + n if n % 3 else 0x2500 + n) for n in range(size - 1))
         self.vocabulary = Vocabulary(["\n", *" \t.!", *letters][:size])
