@@ -34,7 +34,6 @@ Zeile zwei.
 
 | Äpfel | drei |
 |-------|------|
-| Birnen | vier |
 """
 PROSE = "Once upon a time there was a text, and it was read by a machine.\n\n"
 LINES = """Kapitel „eins“
@@ -46,8 +45,6 @@ Punkt
 noch einer
 Äpfel
 drei
-Birnen
-vier
 """.splitlines()
 RTF = rb"""{\rtf1\ansi\ansicpg1250\uc1{\fonttbl{\f0\fcharset238 Calibri;}{\f1\fcharset204 C;}}
 \pard\f0 P\'f8\'edli\'9a \'9elu\'9dou\'e8k\'fd\b  k\'f9\'f2\b0 .\par

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +35,7 @@ from tests.generation.models import (
 
 pytest.importorskip("numba", reason="the extra fast is not installed")
 
-from charrnn.extras.fast import compiling, int8_network
+from charrnn.extras.fast import int8_network
 from charrnn.extras.fast.fast_engines import Int8Engine
 
 VOCABULARY = make_model().vocabulary
@@ -115,41 +112,6 @@ def test_int8_predicts_nearly_as_the_definition(name: str) -> None:
     assert np.abs(log_softmax(logits) - expected).mean() < (1e-6 if "alone" in name else 0.02)
 
 
-@pytest.mark.slow
-def test_with_avx2_alone_the_text_is_the_same(tmp_path: Path) -> None:
-    """Compare with the code for another processor: narrower vectors, and other instructions."""
-    model = of_small_integers("lstm", hidden_size=72)
-    Model(model).save(tmp_path / "model.safetensors")
-    program = (
-        "import charrnn, sys; from charrnn.extras.fast.vnni import compiles_vnni\n"
-        "assert not compiles_vnni()\n"
-        "print(charrnn.load(sys.argv[1]).generate(3000, seed=1, precision=8))"
-    )
-    features = "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt"
-    env = {**os.environ, "NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": features}
-    ran = subprocess.run(
-        [sys.executable, "-c", program, tmp_path / "model.safetensors"],
-        env={**env, "NUMBA_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert ran.stdout[:-1] == Model(model).generate(3000, seed=1, precision=8)
-
-
-def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    from numba.core.caching import IndexDataCacheFile
-
-    def double(x):  # type: ignore[no-untyped-def]
-        return 2 * x
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(IndexDataCacheFile, "save", full)
-    compiled = compiling.keep_compiled(double)
-    with pytest.raises(OSError, match="No space"):
-        compiled(21)
-    assert compiling.call(compiling.keep_compiled(double), 21) == 42
-
-
 def test_int8_reads_as_it_writes() -> None:
     """Check that the logits after each character are those of its draw."""
     for model in (make_counted_model("gru", skip="sum"), make_model(conviction=3)):
@@ -173,10 +135,6 @@ def test_the_command_writes_in_int8(tmp_path: Path, capfd: pytest.CaptureFixture
     capfd.readouterr()
     assert main([*words, "start_text=Hm: ", "length=100"]) == 0
     assert capfd.readouterr() == (f"Hm: {text}", "")
-    assert main([*words, "mode=lines", "num_samples=3", "length=50", "json=true"]) == 0
-    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    assert all(line["log_probability"] < 0 for line in lines)
-    assert len(lines) == 3
 
 
 def test_int8_refuses_other_models_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

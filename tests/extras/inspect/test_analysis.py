@@ -36,7 +36,7 @@ def test_the_trace_is_what_torch_computes(kind: str) -> None:
     assert np.isnan(trace.losses[0])
 
 
-def test_a_correlation_is_pearsons_and_chance_is_that_of_slow_units() -> None:
+def test_a_correlation_is_pearsons_and_above_chance_for_a_unit_that_follows() -> None:
     numbers = np.random.default_rng(0)
     parts = [numbers.normal(size=(400, 5)).astype(np.float32) for _ in range(2)]
     parts[1][:, 3] = 0  # a unit that does nothing follows nothing
@@ -49,12 +49,6 @@ def test_a_correlation_is_pearsons_and_chance_is_that_of_slow_units() -> None:
         assert r[unit, 0] == pytest.approx(expected, abs=1e-5)
     assert r[8, 0] == 0
     assert np.abs(np.delete(r[:, 0], 2)).max() < chance[0] < r[2, 0]
-    # what a shuffle of single characters would hide: neighbours have much in common
-    slow = np.cumsum(numbers.normal(size=(2000, 40)), 0).astype(np.float32)
-    feature = (np.cumsum(numbers.normal(size=2000)) > 0).astype(np.float32)
-    shuffled = numbers.permutation(feature)
-    _, chance = correlation.compute_correlations([slow], {"slow": feature, "shuffled": shuffled})
-    assert chance[0] > 3 * chance[1]
 
 
 @pytest.mark.parametrize("length", [2, 3, len(TEXT)])

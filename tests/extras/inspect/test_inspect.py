@@ -79,14 +79,3 @@ def test_a_model_alone(run: Path, capfd: Capture) -> None:
     assert not Path("inspect.html").exists()
     seen = inspect(capfd, f"checkpoint={alone}", "input_txt=verse.txt")
     assert "counts" not in seen["distance"]
-
-
-def test_inspect_treats_unknown_characters_as_told(run: Path, capfd: Capture) -> None:
-    Path("odd.txt").write_text("Zür “ok”, 漢 no\n", encoding="utf-8")
-    words = (f"checkpoint={run}", "input_txt=odd.txt")
-    assert main(["inspect", *words]) == 2
-    err = capfd.readouterr().err
-    assert "input_txt=odd.txt: the character 'ü' (U+00FC)" in err
-    assert err.endswith("or give unknown=skip\n")
-    assert inspect(capfd, *words, "unknown=skip")["passage"]["text"] == 'Zr "ok",  no\n'
-    assert inspect(capfd, *words, "unknown=replace")["passage"]["text"] == 'Zur "ok",  no\n'

@@ -34,7 +34,7 @@ def read(model: TrainedModel, script: str, text: str = TEXT, **given: Any) -> An
     trace = activations.trace_passage(model, model.vocabulary.encode(text))
     parts, _ = report.list_vectors(model, trace)
     given |= {"model": pack_model(model, 32), "parts": parts, "text": text}
-    modules = (NETWORK / "network-sampler.js", INSPECT / "reading.js", INSPECT / "writing.js")
+    modules = (NETWORK / "network-sampler.js", INSPECT / "reading.js")
     return run(MADE + script, *modules, given=given)
 
 
@@ -80,44 +80,3 @@ def test_an_edit_is_what_another_text_would_have_been() -> None:
     """
     for edited, anew in read(make_model(), script, edits=EDITS):
         assert edited == anew
-
-
-@pytest.mark.parametrize(("unit", "value"), [(5, 0), (5, 0.5), (24 + 5, 0), (72 + 3, -0.8)])
-def test_a_held_unit_shows_its_value_and_can_be_let_go(unit: int, value: float) -> None:
-    script = """
-      const one = made();
-      one.work();
-      const before = plain(one);
-      one.hold(given.unit, given.value);
-      one.work();
-      const held = plain(one);
-      const changes = ids.map((_, place) => one.getChange(place));
-      one.hold(given.unit, null);
-      one.work();
-      return { before, held, changes, after: plain(one), change: one.getChange(500) };
-    """
-    found = read(make_model(), script, unit=unit, value=value)
-    steps = np.array(found["held"]["activations"]).reshape(len(TEXT), -1)
-    assert set(steps[:, unit]) <= {round(127 * value), int(127 * 0.999 * value)}
-    bits = [np.array(found[name]["bits"], float) for name in ("before", "held")]
-    np.testing.assert_allclose(found["changes"][1:], (bits[1] - bits[0])[1:], atol=1e-4)
-    assert np.abs(found["changes"]).max() > 0.01
-    assert found["after"] == found["before"]
-    assert found["change"] == 0
-
-
-def test_an_unknown_character_is_stepped_over() -> None:
-    script = """
-      const one = made();
-      one.replace(500, 500, [-1]);
-      one.work();
-      const other = made();
-      other.work();
-      const [bits, free] = [one, other].map((reading) => [...reading.bits]);
-      return { unknown: bits.splice(500, 1), bits, free, after: one.predict(501, 1),
-        known: other.predict(500, 1) };
-    """
-    found = read(make_model(), script)
-    assert found["unknown"] == [None]
-    assert found["bits"] == found["free"]
-    assert found["after"] == found["known"]

@@ -18,7 +18,6 @@ from charrnn.extras.page.single_file import make_single_file
 from charrnn.generation.int8_rows import quantize_model
 from charrnn.model import Model
 from tests.generation.models import make_model
-from tests.small_runs import Train
 
 
 def test_a_page_is_one_file_with_the_model_in_it(
@@ -85,14 +84,6 @@ def test_weights_that_eight_bits_would_spoil_stay_as_they_are(tmp_path: Path) ->
     assert main(["export", str(path), f"output={output}"]) == 0
     tensors: Any = read_packed_model(output.read_text())["tensors"]
     assert {tensor["type"] for tensor in tensors.values()} == {"float32"}
-
-
-def test_a_page_knows_that_its_model_learnt_from_a_list(train: Train, workplace: Path) -> None:
-    names = [f"{a}{b}{c}ing" for a in "bcdfg" for b in "aeiouy" for c in "lmn"]
-    (workplace / "sorted.txt").write_text("\n".join(names))
-    train("trainer.max_steps=1", "data.input_txt=sorted.txt")
-    assert main(["export", "checkpoint=run", "output=page.html"]) == 0
-    assert '"is_list":true' in (workplace / "page.html").read_text("utf-8")
 
 
 # One file: what is allowed in it, and what is refused

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,13 @@ from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.extras.page.learning import list_counting_constants, list_learning_facts
 from charrnn.extras.page.packing import pack_counts
-from charrnn.model import Model
-from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.lists import is_list, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
 from charrnn.text.prompt import PRIMER_FACT, is_code
 from charrnn.text.vocabulary import Vocabulary
-from tests import REPOSITORY
 from tests.extras.page.node import NETWORK, PAGE, run
 
-SHAKESPEARE = REPOSITORY.parent / "shared" / "data" / "tiny-shakespeare.txt"
 RANDOM = random.Random(0)
 WORDS = [
     "L'été", "où", "naïveté", "garçon", "İstanbul", "ışık", "ΟΔΟΣ", "οδός", "Straße", "STRASSE",
@@ -60,9 +57,8 @@ TEXTS = {
 def text(request: pytest.FixtureRequest) -> str:
     if request.param in TEXTS:
         return TEXTS[request.param]
-    if not SHAKESPEARE.is_file():
-        pytest.skip(f"there is no {SHAKESPEARE}")
-    return SHAKESPEARE.read_text("utf-8")[:100_000]
+    data: Path = request.getfixturevalue("reference_data") / "data"
+    return (data / "tiny-shakespeare.txt").read_text("utf-8")[:100_000]
 
 
 def count(text: str) -> tuple[Vocabulary, Counts]:
@@ -119,23 +115,6 @@ def test_vocabulary_and_counts_are_pythons(text: str) -> None:
     assert found["arrays"].keys() == expected.keys()
     for name, values in expected.items():
         assert found["arrays"][name] == [values.dtype.name, values.tolist()], name
-
-
-def test_the_written_text_is_pythons(text: str) -> None:
-    found = learn(
-        text,
-        """const counts = new module_counts.Counts(learnt.packed, learnt.arrays);
-        const sampler = module_learnt.makeSampler({ name: "", ...learnt, counts }, given.model);
-        const texts = [0, 1, 2, 3, 4].map((seed) => sampler.generate({ seed, length: 300 }));
-        return { primer: learnt.primer, texts };""",
-    )
-    assert found["primer"] in text
-    vocabulary, counts = count(text)
-    architecture = Architecture("rnn", 1, 1, 1, vocabulary_size=len(vocabulary))
-    weights = {name: np.zeros(s, np.float32) for name, s in architecture.shapes().items()}
-    facts = {PRIMER_FACT: found["primer"]}
-    model = Model(TrainedModel(architecture, vocabulary, weights, facts, counts))
-    assert found["texts"] == [model.generate(300, seed=seed) for seed in range(5)]
 
 
 def test_the_page_counts_the_whole_text() -> None:

@@ -17,7 +17,7 @@ from charrnn.generation.int8_rows import quantize_model
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
-from tests.extras.page.node import NETWORK, PAGE, run, with_sampler
+from tests.extras.page.node import NETWORK, run, with_sampler
 from tests.generation.definition import FILTERS
 from tests.generation.models import TEXT, blank_model, make_counted_model, make_model
 
@@ -152,59 +152,25 @@ def test_rounded_weights_are_those_of_the_rounded_model() -> None:
     assert generate(model, {}, bits=8) == generate_in_python(quantize_model(model), {})
 
 
-# -- counts --------------------------------------------------------------------------------------
+# -- counts, known words and debts -----------------------------------------------------------
 
-SAMPLER = """const { unpackCounts } = module_counts;
-const unpacked = await Promise.all(given.map(([_, counts]) => unpackCounts(counts)));
+SAMPLERS = """const { unpackCounts } = module_counts;
+const unpacked = await Promise.all(given.models.map(([_, counts]) => unpackCounts(counts)));
 const { createSampler } = module_network_sampler;
-const samplers = given.map(([model], n) => createSampler(model, unpacked[n]));
-const [sampler] = samplers;
+const samplers = given.models.map(([model], n) => createSampler(model, unpacked[n]));
+const { asked } = given;
 """
 
 
-def with_samplers(script: str, *models: TrainedModel) -> Any:
-    """Return the result of a JavaScript body that sees the `samplers` of models with counts."""
-    given = [
+def with_samplers(script: str, models: list[TrainedModel], asked: list[Any]) -> Any:
+    """Return the result of a JavaScript body that sees the `samplers` of models, and `asked`."""
+    packed = [
         (pack_model(m, 32, {"about": {}}), pack_counts(m.counts) if m.counts else "null")
         for m in models
     ]
-    modules = (NETWORK / "network-sampler.js", NETWORK / "counts.js", PAGE / "writer-network.js")
-    return run(SAMPLER + script, *modules, given=given)
+    modules = [NETWORK / f"{name}.js" for name in ("network-sampler", "counts", "next-words")]
+    return run(SAMPLERS + script, *modules, given={"models": packed, "asked": asked})
 
-
-def test_with_counts_the_text_and_the_score_are_the_same() -> None:
-    signs = Vocabulary([chr(300 + n) for n in range(400)])  # ids that need two bytes
-    cycle = "".join(signs.characters[n * n % 400] for n in range(1500))
-    models = [
-        make_counted_model(),
-        make_counted_model("gru", num_layers=1),
-        make_counted_model(weights=Weights((0.2, 0.5, 0.1, 0.5), (0.9, 0.1, 0.9, 0.3))),
-        make_counted_model(text=TEXT * 20),  # counts that do not fit into a byte
-        make_counted_model(text=cycle, vocabulary=signs),
-    ]
-    starts = [*[TEXT[:300]] * 4, cycle[:300]]
-    found = with_samplers(
-        f"""const starts = {starts!r};
-        return samplers.map((sampler, n) => {{
-          const ask = {{ length: 200, seed: 3, temperature: 1 }};
-          return [
-            sampler.generate(ask),
-            sampler.generate({{ ...ask, start_text: starts[n], top_k: 5 }}),
-            sampler.score(starts[n]),
-          ];
-        }});""",
-        *models,
-    )
-    for model, start, (text, more, score) in zip(models, starts, found, strict=True):
-        python = Model(model)
-        assert text == python.generate(200, seed=3, temperature=1.0)
-        asked = {"start_text": start, "top_k": 5, "seed": 3}
-        assert more == python.generate(200, temperature=1.0, **asked)
-        assert score == pytest.approx(python.score(start), abs=1e-5)
-        assert score != pytest.approx(python.score(start, counts="none"), abs=1e-3)
-
-
-# -- known words and debts ------------------------------------------------------------------------
 
 BACKGROUND = "The cats congratulate; a hat congratulates Constantinople? A cathedral that is it!\n"
 ALL_BYTES = VOCABULARIES[2]
@@ -213,8 +179,7 @@ OF_WORDS = [
     "The congratulates", "Caaaaa", "The hat, \n", "What!", "a mat   ",
 ]  # fmt: skip
 OPTIONS: list[dict[str, Any]] = [
-    *({"temperature": t, "new_words": w} for t in (0.3, 0.5, 0.8, 0.9, 1.0)
-      for w in (None, 0, 0.3, 1)),
+    *({"temperature": t, "new_words": w} for t in (0.3, 0.8, 0.9, 1.0) for w in (None, 0, 1)),
     {"temperature": 0, "new_words": 0},
     *({"top_k": 1, "temperature": 1, "start_text": s} for s in ("", "That c", "Wh", "s", "f")),
     {"temperature": 1.5},
@@ -222,120 +187,89 @@ OPTIONS: list[dict[str, Any]] = [
     {"temperature": 0.5, "new_words": 0, "ban": " \n,.;!?'", "logit_bias": {"t": 3}},
     {"temperature": 0.7, "top_p": 0.6, "top_k": 4, "min_p": 0.1, "logit_bias": {"\n .!": -1}},
     {"temperature": 0.2, "until": "\n", "new_words": 0.01, "prime": "none"},
-    {"temperature": 1e-300},
     {"temperature": 1e-300, "logit_bias": {"\n.!?": -100}},
-    *({"start_text": s, "new_words": 0, "seed": n} for n, s in enumerate(["", "congratulate"] * 5)),
+    *({"start_text": "congratulate", "new_words": 0, "seed": seed} for seed in range(4)),
 ]  # fmt: skip
 
 
-def with_background(model: TrainedModel, background: str = BACKGROUND) -> TrainedModel:
+def with_background(model: TrainedModel) -> TrainedModel:
     """Make a model with the words of the text and of its background."""
     assert model.counts is not None
     encode, letters = model.vocabulary.encode, number_letters(model.vocabulary)
-    known = KnownWords.from_texts([encode(TEXT), encode(background)], letters)
+    known = KnownWords.from_texts([encode(TEXT), encode(BACKGROUND)], letters)
     return replace(model, counts=replace(model.counts, background_words=known))
 
 
-def make_known_word_models() -> list[TrainedModel]:
-    """Make models that know words, of a table or of a background too."""
+def make_models_with_counts() -> list[TrainedModel]:
+    signs = Vocabulary([chr(300 + n) for n in range(400)])  # ids that need two bytes
+    cycle = "".join(signs.characters[n * n % 400] for n in range(1500))
     bytes_text = ALL_BYTES.as_tokens("Żółw ma żółtą łódź. Jaź!\n" * 40)
-    letters = make_counted_model(text="thecatsatonthemat" * 20, vocabulary=VOCABULARIES[1])
+    wordless = make_counted_model(weights=Weights((0.5,) * 4, (0.5,) * 4))
     return [
-        make_counted_model(),
-        with_background(make_counted_model("gru")),
-        with_background(
-            make_counted_model(weights=Weights((0.5,) * 4, (0.5,) * 4))
-        ),  # without a table
+        make_counted_model(weights=Weights((0.2, 0.5, 0.1, 0.5), (0.9, 0.1, 0.9, 0.3))),
+        make_counted_model(text=TEXT * 20),  # counts that do not fit into a byte
+        make_counted_model(text=cycle, vocabulary=signs),
         make_counted_model(text=bytes_text, vocabulary=ALL_BYTES),
-        letters,  # no newline: the first character is drawn evenly
+        # no newline: the first character is drawn evenly
+        make_counted_model(text="thecatsatonthemat" * 20, vocabulary=VOCABULARIES[1]),
+        with_background(make_counted_model("gru", num_layers=1)),
+        with_background(wordless),
         make_model(conviction=2.0),
     ]
 
 
-def test_words_are_invented_and_ends_are_owed_as_in_python() -> None:
-    models = make_known_word_models()
-    asked: list[dict[str, Any]] = []
+def keep_known(text: str, vocabulary: Vocabulary) -> str:
+    return "".join(character for character in text if character in vocabulary)
+
+
+def test_with_counts_the_text_and_the_score_are_the_same() -> None:
+    models, asked = make_models_with_counts(), []
     for n, model in enumerate(models):
         for m, options in enumerate(OPTIONS):
             start = OF_WORDS[(m + 3 * n) % len(OF_WORDS)]
             each = {"length": 150, "seed": m, "start_text": start, **options}
-            known = [c for c in each["start_text"] if c in model.vocabulary]
-            asked.append({**each, "start_text": "".join(known)})
-    found = with_samplers(
-        f"""const asked = {json.dumps(asked)};
-        return asked.map((each, n) => samplers[Math.floor(n / {len(OPTIONS)})].generate(each));""",
-        *models,
+            asked.append(each | {"start_text": keep_known(each["start_text"], model.vocabulary)})
+    texts, scores = with_samplers(
+        f"""const texts = asked.map((each, n) =>
+          samplers[Math.floor(n / {len(OPTIONS)})].generate(each));
+        return [texts, samplers.map((sampler, n) => sampler.score(texts[n * {len(OPTIONS)}]))];""",
+        models,
+        asked,
     )
-    assert len(asked) > 150
-    for n, (options, text) in enumerate(zip(asked, found, strict=True)):
+    for n, (options, text) in enumerate(zip(asked, texts, strict=True)):
         assert text == Model(models[n // len(OPTIONS)]).generate(**options), (n, options)
+    for model, text, score in zip(models, texts[:: len(OPTIONS)], scores, strict=True):
+        assert score == pytest.approx(Model(model).score(text), abs=1e-5)
 
 
-def test_the_writing_page_shows_the_chances_of_the_mix() -> None:
-    model = make_counted_model()
-    text = "\n" + TEXT[:40]
-    likeliest, scored = with_samplers(
-        f"""const writer = module_writer_network.createNetworkWriter(sampler);
-        return [await writer.findLikeliest("", {text!r}), await writer.score("", {text[1:]!r})];""",
-        model,
-    )
-    p = Model(model).logits(text)
-    best = p[-1].argsort()[::-1][:20]
-    assert "".join(one["text"] for one in likeliest) == model.vocabulary.decode(best.tolist())
-    for id_, one in zip(best, likeliest, strict=True):
-        assert one["logprob"] == pytest.approx(float(p[-1][id_]), abs=1e-4)
-    # a page reads a newline before a text
-    for place, id_ in enumerate(model.vocabulary.encode(text[1:])):
-        assert scored[place]["logprob"] == pytest.approx(float(p[place][id_]), abs=1e-4)
-
-
-# -- next words ----------------------------------------------------------------------------------
-
-UNCOUNTED = """const { findNextWords } = module_next_words;
-return given.map(([model, ids, k]) => {
-  const { network, vocabulary } = module_network_sampler.createSampler(model);
-"""
-COUNTED = """const { findNextWords } = module_next_words;
-const { unpackCounts } = module_counts;
-const counts = await Promise.all(given.map(([model, ids, k, packed]) => unpackCounts(packed)));
-return given.map(([model, ids, k], n) => {
-  const { network, vocabulary } = module_network_sampler.createSampler(model, counts[n]);
-"""
-FIND = """
-  const state = network.zeroState();
-  let logits;
-  for (const id of ids) logits = network.step(id, state);
-  const before = state.slice();
-  const words = findNextWords(network, vocabulary, logits, state, k);
-  if (before.some((value, place) => value !== state[place])) throw new Error("a changed state");
-  return words;
-});"""
 NAMES = "Anna Abel\nBerta Brandt\nEmil Ebert\nHans Abel\n" * 20
+NEXT: list[tuple[TrainedModel, str, int]] = [
+    *((make_model(kind), s, 5) for kind in list_page_kinds() for s in ("th", "the", "the ")),
+    *((make_counted_model(), start, 8) for start in ("Th", "The", "The ", "What ", ";")),
+    (make_counted_model(text=NAMES), "\n", 6),
+    *((make_model(vocabulary=VOCABULARIES[n]), start, 6) for n, start in enumerate("éaa")),
+    (make_model(vocabulary=Vocabulary(list(" 12"))), "1", 99),
+    (make_model(conviction=2.0), "a", 500),  # reads no more than 200 prefixes
+]
 
 
-@pytest.mark.parametrize(
-    ("script", "model", "start_text", "k"),
-    [
-        *((UNCOUNTED, make_model(kind), start, 5)
-          for kind in list_page_kinds() for start in ("th", "the", "the ")),
-        *((COUNTED, make_counted_model(kind), start, 8)
-          for kind in ("lstm", "gru") for start in ("Th", "The", "The ", "What ", ";")),
-        (COUNTED, make_counted_model(text=NAMES), "\n", 6),
-        (UNCOUNTED, make_model(vocabulary=VOCABULARIES[0]), "é", 6),
-        (UNCOUNTED, make_model(vocabulary=VOCABULARIES[1]), "a", 6),
-        (UNCOUNTED, make_model(vocabulary=VOCABULARIES[2], conviction=2.0), "a", 6),
-        (UNCOUNTED, make_model(vocabulary=Vocabulary(list(" 12"))), "1", 99),
-        (UNCOUNTED, make_model(conviction=2.0), "a", 500),  # reads no more than 200 prefixes
-    ],
-)  # fmt: skip
-def test_the_next_words_are_pythons(
-    script: str, model: TrainedModel, start_text: str, k: int
-) -> None:
-    ids = model.vocabulary.encode(start_text).tolist()
-    counts = [pack_counts(model.counts)] if model.counts else []
-    modules = [NETWORK / name for name in ("network-sampler.js", "counts.js", "next-words.js")]
-    [found] = run(script + FIND, *modules, given=[(pack_model(model, 32), ids, k, *counts)])
-    generate_in_python = Model(model).next_words(start_text, k)
-    assert [one["text"] for one in found] == [word for word, _ in generate_in_python]
-    for one, (_, p) in zip(found, generate_in_python, strict=True):
-        assert one["probability"] == pytest.approx(p, abs=1e-4)
+def test_the_next_words_are_pythons() -> None:
+    found = with_samplers(
+        """return samplers.map(({ network, vocabulary }, n) => {
+          const [ids, k] = asked[n];
+          const state = network.zeroState();
+          let logits;
+          for (const id of ids) logits = network.step(id, state);
+          const before = state.slice();
+          const words = module_next_words.findNextWords(network, vocabulary, logits, state, k);
+          if (before.some((value, n) => value !== state[n])) throw new Error("a changed state");
+          return words;
+        });""",
+        [model for model, _, _ in NEXT],
+        [(model.vocabulary.encode(start).tolist(), k) for model, start, k in NEXT],
+    )
+    for (model, start, k), words in zip(NEXT, found, strict=True):
+        expected = Model(model).next_words(start, k)
+        assert [one["text"] for one in words] == [word for word, _ in expected]
+        shares = [one["probability"] for one in words]
+        assert shares == pytest.approx([share for _, share in expected], abs=1e-4)

@@ -12,7 +12,7 @@ import pytest
 import charrnn.extras.report.report_run_end as reports
 from charrnn.__main__ import main
 from charrnn.errors import InputError
-from charrnn.extras.report.report_run_end import draw_chart, write_report
+from charrnn.extras.report.report_run_end import write_report
 from tests.small_runs import Train, metrics
 
 
@@ -91,13 +91,3 @@ def test_a_run_does_not_fail_by_it(
     (run / "metrics.csv").unlink()  # as with logger=none
     assert reports.at_end(run) is None
     assert capfd.readouterr().err == ""
-
-
-def test_a_long_curve_has_few_points_and_ends_where_it_ends() -> None:
-    drawn = draw_chart({"train": [(step, 2.0 + step % 2) for step in range(1, 4001)]}, None)
-    curve = re.search(r'class="train" d="M([^"]+)"', drawn)
-    assert curve is not None
-    points = [tuple(map(float, point.split(","))) for point in curve[1].split("L")]
-    assert len(points) == 400
-    assert points[-1][0] == 1000
-    assert draw_chart({"train": [(1, 2.0)]}, None) == ""

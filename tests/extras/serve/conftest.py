@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.extras.serve.servers import BYTES, CORPUS, FAULTY, MODEL, OTHER, Server, serving
+from tests.extras.serve.servers import BYTES, CORPUS, MODEL, OTHER, Server, serving
 
 NEEDED = ("fastapi", "uvicorn", "fastapi_offline", "httpx", "openai")
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder with main, other, bytes and faulty.safetensors, and corpus.txt."""
+    """Make a folder with main, other and bytes.safetensors, and corpus.txt."""
     for name in NEEDED:
         pytest.importorskip(name)
     folder = tmp_path_factory.mktemp("models")
-    for name, model in {"main": MODEL, "other": OTHER, "bytes": BYTES, "faulty": FAULTY}.items():
+    for name, model in {"main": MODEL, "other": OTHER, "bytes": BYTES}.items():
         model.save(folder / f"{name}.safetensors")
     (folder / "corpus.txt").write_text(CORPUS)
     return folder
@@ -28,8 +28,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(models: Path) -> Iterator[Server]:
     """Start a server for all tests that do not change it. It must be silent, and end well."""
-    path = {name: f"{models}/{name}.safetensors" for name in ("main", "other", "bytes", "faulty")}
-    options = [f"models.{name}={path[name]}" for name in ("main", "bytes", "faulty")]
+    path = {name: f"{models}/{name}.safetensors" for name in ("main", "bytes", "other")}
+    options = [f"models.{name}={file}" for name, file in path.items()]
     options += [f"models.both=[{path['main']},{path['other']}]", f"corpus={models}/corpus.txt"]
     with serving(*options, "max_seconds=30") as running:
         yield running

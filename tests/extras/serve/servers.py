@@ -16,8 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from charrnn.model import Model
 from charrnn.text.prompt import PRIMER_FACT
 from charrnn.text.vocabulary import Vocabulary
@@ -25,28 +23,11 @@ from tests.generation.models import make_model
 
 PRIMED = {PRIMER_FACT: "Before all,\nthere was this.\n"}
 MODEL = Model(replace(make_model(), facts=PRIMED))
-OTHER = Model(make_model("gru", seed=4))
+CODE = {PRIMER_FACT: "def f(x):\n    if x:\n        return\n"}
+OTHER = Model(replace(make_model("gru", seed=4), facts=CODE))
 _TOKENS = Vocabulary.from_tokens(["a", "\n", " ", "[195]", "[169]", "[255]"])
 BYTES = Model(replace(make_model(vocabulary=_TOKENS, conviction=1), facts={"is_list": True}))
-CODE = {PRIMER_FACT: "def f(x):\n    if x:\n        return\n"}
 CORPUS = "It was a dark and stormy night; the rain fell in torrents. Café 😀 au lait!"
-
-
-def _faulty() -> Model:
-    """Make a model that has no numbers for the character after a $."""
-    trained = make_model(num_layers=1)
-    weights = {name: np.array(weight) for name, weight in trained.weights.items()}
-    # eight units that are 0 until a $, and then too large for the decoder
-    weights["embedding.weight"][:, 0] = np.eye(65)[trained.vocabulary.encode("$")[0]]
-    units = slice(48, 56)  # of the cell's new values
-    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-        weights[f"recurrent.0.{name}_l0"][units] = 0
-    weights["recurrent.0.weight_ih_l0"][units, 0] = 10
-    weights["decoder.weight"][:, :8] = 3e38
-    return Model(replace(trained, weights=weights, facts=CODE))
-
-
-FAULTY = _faulty()
 
 
 class Server:

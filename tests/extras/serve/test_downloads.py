@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from charrnn.extras.serve.downloads import LICENCE, list_files, make_headers
+from charrnn.extras.serve.downloads import LICENCE, make_headers
 from charrnn.runs.model_lookup import read_model
 
 
@@ -51,13 +51,3 @@ def test_a_browser_saves_a_file_under_any_name(name: str) -> None:
     message["Content-Disposition"] = header
     expected = f"{name} report.html".encode("utf-8", "replace").decode()
     assert message.get_filename() == expected
-
-
-def test_a_run_gives_a_report_too(tmp_path: Path) -> None:
-    for name in ("model.safetensors", "metrics.csv", ".hydra/config.yaml", "checkpoints/best.ckpt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    files = list_files(tmp_path / "model.safetensors")
-    assert files[-2:] == ["model.safetensors", "report.html"]
-    assert list_files(tmp_path / "checkpoints/best.ckpt")[-1] == "report.html"
-    assert list_files(tmp_path / "missing.safetensors") == list_files(None) == []

@@ -27,9 +27,9 @@ def client(server: Server) -> openai.OpenAI:
 
 def test_the_models_are_listed(client: openai.OpenAI) -> None:
     models: Any = list(client.models.list())
-    assert [model.id for model in models] == ["main", "bytes", "faulty", "both"]
+    assert [model.id for model in models] == ["main", "bytes", "other", "both"]
     assert [model.id for model in models if model.is_list] == ["bytes"]
-    assert [model.id for model in models if model.is_code] == ["faulty"]
+    assert [model.id for model in models if model.is_code] == ["other"]
     assert client.models.retrieve("bytes").owned_by == "charrnn"
 
 
@@ -46,22 +46,6 @@ def test_a_completion_is_the_models_text(client: openai.OpenAI) -> None:
     seed = defaults.model_dump()["seed"]
     again = client.completions.create(model="main", prompt="A", seed=seed)
     assert again.choices[0].text == defaults.choices[0].text
-
-
-def test_every_option_does_as_the_sampler_does(client: openai.OpenAI) -> None:
-    how: dict[str, Any] = {"seed": 3, "temperature": 1.5, "top_p": 0.9}
-    own: dict[str, Any] = {
-        "min_p": 0.01, "top_k": 20, "ban": "t", "dry_multiplier": 2.0, "dry_allowed_length": 2,
-        "dry_base": 1.5, "logit_bias": {"a": 2, "xy": -3},
-    }  # fmt: skip
-    answer = client.completions.create(
-        model="main", prompt=["b c"], n=4, max_tokens=100, stop=["qq0", "e"], echo=True,
-        extra_body=own, **how,
-    )  # fmt: skip
-    texts = MODEL.generate(100, "b c", num_samples=4, until="e", engine="numpy", **how, **own)
-    assert [choice.text for choice in answer.choices] == [f"b c{text}" for text in texts]
-    assert [choice.index for choice in answer.choices] == list(range(4))
-    assert "stop" in {choice.finish_reason for choice in answer.choices}
 
 
 def test_a_stream_says_the_same(client: openai.OpenAI) -> None:
@@ -156,8 +140,6 @@ def test_mistakes_are_told_as_openai_tells_them(
         client.completions.create(model="main", prompt="A", extra_body=wrong)
     assert (error.value.param, error.value.type) == (param, "invalid_request_error")
     assert param in error.value.message
-    if param == "temprature":
-        assert "did you mean temperature?" in error.value.message
 
 
 def test_fields_without_effect_are_accepted(client: openai.OpenAI) -> None:
@@ -169,7 +151,7 @@ def test_fields_without_effect_are_accepted(client: openai.OpenAI) -> None:
     }  # fmt: skip
     client.completions.create(model="main", prompt="A", extra_body=harmless)
     with pytest.raises(openai.NotFoundError) as missing:
-        client.completions.create(model="other", prompt="A")
+        client.completions.create(model="none", prompt="A")
     assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
 
 

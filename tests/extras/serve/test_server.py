@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from charrnn.__main__ import main
-from tests.extras.serve.servers import CORPUS, MODEL, request_of, serving_main, until
+from tests.extras.serve.servers import CORPUS, request_of, serving_main, until
 
 ENDLESS = {"max_tokens": 1_000_000_000}
 
@@ -33,8 +33,9 @@ def read_refusal(capfd: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def test_serve_refuses_wrong_options_in_one_line(
-    path: Path, capfd: pytest.CaptureFixture[str]
+    path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(path.parent)
     for words, what in {
         (f"models.a={path}", "models.b=what's, (this)=?"): "what's, (this)=?: no such file",
         (f"checkpoint={path}", "models.b=x"): "checkpoint: give either checkpoint=",
@@ -57,6 +58,8 @@ def test_serve_refuses_wrong_options_in_one_line(
             (f"port={taken.getsockname()[1]}",): "another server uses it",
         }.items():
             assert what in read_refusal(capfd, f"checkpoint={path}", *words)
+    for words in (("port=0", "learn=false"), ("port=0", "host=0.0.0.0", "token=x")):
+        assert read_refusal(capfd, *words).startswith("there is no model yet: train one")
 
 
 def test_serve_names_a_missing_package(
@@ -107,18 +110,14 @@ def test_every_error_has_the_same_shape(
     assert words in error["message"]
 
 
-def test_odd_and_long_prompts(http: Any) -> None:
-    # the last one has more marks than a body may have values, and they are no values
-    for prompt in ("\u202e😀a\x00b", "“quoted” — and é", ',[{\\"' * 2_500):
-        answer = http.post("/v1/completions", json={"prompt": prompt, "echo": True, "seed": 1})
-        expected = MODEL.generate(16, prompt, seed=1, temperature=1, unknown="replace")
-        assert answer.json()["choices"][0]["text"] == prompt + expected
+def test_the_limits_of_a_prompt_count_neither_marks_nor_a_mark_of_utf_8(http: Any) -> None:
+    headers = {"content-type": "application/json"}
+    text = json.dumps({"prompt": ',[{\\"' * 16_000, "max_tokens": 0})  # no values of the body
+    for body in (b"\xef\xbb\xbf{}", text.encode()):
+        assert http.post("/v1/completions", content=body, headers=headers).status_code == 200
     assert http.post("/v1/completions", json={"prompt": "ab " * 33_334}).status_code == 400
     read_as = http.post("/v1/read_as", json={"text": "é, €"}).json()["read_as"]
     assert read_as == {"é": "e", "€": ""}
-    headers = {"content-type": "application/json"}
-    marked = http.post("/v1/completions", content=b"\xef\xbb\xbf{}", headers=headers)
-    assert marked.status_code == 200
 
 
 def test_the_pages_load_nothing_from_elsewhere(http: Any) -> None:
@@ -154,7 +153,7 @@ def test_copies_are_ranges_of_characters(http: Any, model: str) -> None:
 # Separate servers
 
 
-def test_a_stuck_thread_does_not_keep_the_server(models: Path) -> None:
+def test_a_stuck_thread_does_not_keep_the_server_and_its_client_is_told(models: Path) -> None:
     patch = (
         "from charrnn.generation.engines import StepEngine\n"
         "def write(*given):\n"
@@ -163,13 +162,17 @@ def test_a_stuck_thread_does_not_keep_the_server(models: Path) -> None:
     )
     with (
         serving_main(models, "drain_seconds=1", patch=patch) as (server, http),
-        server.connect(request_of({})),
+        ThreadPoolExecutor() as threads,
     ):
-        assert http.get("/health").status_code == 200
+        asked = threads.submit(http.post, "/v1/completions", json={})
+        time.sleep(0.5)  # until it has come
         start = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - start < 6
         assert "still busy" in server.lines[-1]
+        answer = asked.result()
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.json()["error"]["message"] == "the server ends"
 
 
 def test_clients_that_leave_make_room_and_sigterm_lets_the_others_end(models: Path) -> None:
@@ -179,8 +182,12 @@ def test_clients_that_leave_make_room_and_sigterm_lets_the_others_end(models: Pa
             for _ in range(3):
                 stream = request_of({**ENDLESS, "stream": True})
                 assert opened.enter_context(server.connect(stream)).recv(12) == b"HTTP/1.1 200"
-            full = http.post("/v1/completions", json=ENDLESS)
-            assert (full.status_code, full.headers["retry-after"]) == (429, "1")
+            for name in ("completions", "next_words", "copied", "lines", "read_as"):
+                field = "prompt" if name in ("completions", "next_words") else "text"
+                full = http.post(f"/v1/{name}", json={field: "A"})
+                assert (full.status_code, full.headers["retry-after"]) == (429, "1")
+                assert "too many requests are waiting" in full.json()["error"]["message"]
+            assert http.get("/v1/models").status_code == 200
         until(lambda: http.post("/v1/completions", json={"n": 2}).status_code == 200)
         with server.connect(request_of({**ENDLESS, "n": 2})):
             assert http.get("/health").status_code == 200
@@ -226,16 +233,4 @@ def test_limits_are_kept_and_it_ends_although_one_is_not_done(models: Path) -> N
             next(lines)
             assert server.stop(signal.SIGHUP) == 0  # the terminal was closed
             list(lines)
-        assert len(server.lines) == 1, server.lines
-
-
-def test_requests_that_outlast_the_server_are_told_so(models: Path) -> None:
-    options = ["max_length=1000000000", "drain_seconds=1"]
-    with serving_main(models, *options) as (server, http), ThreadPoolExecutor() as threads:
-        asked = threads.submit(http.post, "/v1/completions", json=ENDLESS)
-        time.sleep(0.5)  # until it has come
-        assert server.stop() == 0
-        answer = asked.result()
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-        assert answer.json()["error"]["message"] == "the server ends"
         assert len(server.lines) == 1, server.lines

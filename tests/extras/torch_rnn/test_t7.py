@@ -100,24 +100,20 @@ DECODER = integers(2) + longs(17, 5, 5, 1, 492)
 # what is replaced in the file, by what, and the line that refuses it
 CHANGES = [
     (b"model", b"modal", "not a checkpoint of torch-rnn .it has val_loss_history, "),
-    *((b"model" + integers(4), b"model" + integers(tag), "a Lua function") for tag in (6, 7, 8)),
+    (b"model" + integers(4), b"model" + integers(6), "a Lua function"),
     (b"nn.LSTM", b"nn.G\x1bTM", "nn.G.x1bTM, which is no class of torch-rnn"),
     (string(b"nn.LSTM"), string(b"nn.VanillaRNN"), "not a network of torch-rnn"),
-    (string(b"nn.Dropout"), string(b"nn.View"), "not a network of torch-rnn"),
     (VERSION + string(b"torch.FloatTensor"), VERSION + string(b"torch.CudaTensor"), "CudaTensor"),
     (string(b"nn.LanguageModel"), string(b"nn.gModule"), "char-rnn"),
     (integers(2) + string(b"Z"), integers(2) + string(b"ZZ"), "not a single character"),
     (integers(2) + string(b"Z"), integers(2) + string(b"\xfc"), "utf-8"),
     (b"p" + to_torch7(0.25, {}), b"p" + integers(5, 1), "no probability"),
     (b"eps" + to_torch7(1e-5, {}), b"eps" + to_torch7(0.001, {}), "eps is not"),
-    *((FLOATS + longs(NUMBERS), FLOATS + longs(size), "damaged") for size in (HUGE, -1)),
-    *(
+    (FLOATS + longs(NUMBERS), FLOATS + longs(HUGE), "damaged"),
+    (FLOATS + longs(NUMBERS), FLOATS + longs(-1), "damaged"),
+    *(  # a size, a stride and an offset
         (DECODER, integers(2) + longs(*values), "not a 2-D tensor")
-        for values in (
-            *((HUGE, 5, 5, 1, 492), (-1, 5, 5, 1, 492), (0, 5, 5, 1, 492)),  # sizes
-            *((17, 5, HUGE, 1, 492), (17, 5, 0, 0, 492), (17, 5, 1, 16, 492)),  # strides
-            *((17, 5, 5, 1, HUGE), (17, 5, 5, 1, -1), (17, 5, 5, 1, 10_000)),  # offsets
-        )
+        for values in ((HUGE, 5, 5, 1, 492), (17, 5, HUGE, 1, 492), (17, 5, 5, 1, -1))
     ),
 ]
 
@@ -132,9 +128,7 @@ def test_a_t7_with_other_content_is_refused_by_name(
     assert re.search(line, refusal(path, read_model))
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\x03", b"PK\x03\x04", b"{}", b"\x04\0\0\0", bytes(100), b"3\n", b"3\0\0\0"]
-)
+@pytest.mark.parametrize("content", [b"", b"\x03", b"PK\x03\x04", b"{}", bytes(100)])
 def test_other_files(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.t7"
     path.write_bytes(content)
@@ -170,13 +164,8 @@ def test_damaged(count: int, path: Path) -> None:
     assert 0 < refused < count
 
 
-def test_every_command_takes_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(path.parent)
-    assert main(["convert", f"input={path}", "output=model.safetensors"]) == 0
-    expected, got = charrnn.load(path), charrnn.load("model.safetensors")
+def test_a_t7_is_converted(path: Path, tmp_path: Path) -> None:
+    assert main(["convert", f"input={path}", f"output={tmp_path}/model.safetensors"]) == 0
+    expected, got = charrnn.load(path), charrnn.load(tmp_path / "model.safetensors")
     assert got.trained.architecture == expected.trained.architecture
     assert got.generate(100, seed=1) == expected.generate(100, seed=1)
-    Path("my.txt").write_text("".join(got.vocabulary.characters) * 40, encoding="utf-8")
-    assert main(["evaluate", f"checkpoint={path}", "data.input_txt=my.txt"]) == 0
-    few = ["trainer=cpu", "trainer.max_steps=2", "hydra.run.dir=run"]
-    assert main(["train", "my.txt", f"init_from={path}", *few]) == 0

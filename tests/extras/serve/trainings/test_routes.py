@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from charrnn import plugins
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.trainings.texts import convert_document
 from tests.extras.serve.servers import Server, serving_main, until
@@ -64,7 +63,9 @@ def children(server: Server) -> list[int]:
     return [int(pid) for path in paths for pid in path.read_text().split()]
 
 
-def test_a_text_is_learned_and_told_step_by_step(learning: tuple[Server, Any]) -> None:
+def test_a_text_is_learned_told_step_by_step_and_learned_again(
+    learning: tuple[Server, Any],
+) -> None:
     server, http = learning
     answer = add(http, "Zoë and co")
     assert answer.status_code == 201
@@ -87,7 +88,20 @@ def test_a_text_is_learned_and_told_step_by_step(learning: tuple[Server, Any]) -
     assert [training["name"] for training in http.get(URL).json()["data"]] == ["Zoë and co"]
     # Only the process of the training imports torch.
     assert "libtorch" not in Path(f"/proc/{server.process.pid}/maps").read_text()
-    assert http.delete(f"{URL}/{created['id']}").status_code == 204
+    # It helps another training of the same text, from its model.
+    assert (created["background"], created["start_from"], created["missing"]) == (None, None, [])
+    sources = {"background": created["id"], "start_from": created["name"]}
+    params = {"copy": created["id"], **sources}
+    assert add(http, "again", params=params).status_code == 400  # with a text
+    again = add(http, "again", b"", params=params).json()
+    assert {name: again[name] for name in sources} == sources
+    text = http.get(f"{URL}/{again['id']}/text")
+    assert text.content == write_text()
+    assert text.headers["content-type"] == "text/plain; charset=utf-8"
+    last = read_events(http, again["id"], "ready")[-1]
+    assert (last["error"], last["missing"], last["network"]["hidden_size"]) == (None, [], 16)
+    for id_ in (created["id"], again["id"]):
+        assert http.delete(f"{URL}/{id_}").status_code == 204
     assert http.get(URL).json()["data"] == []
 
 
@@ -143,9 +157,7 @@ def test_bad_requests_are_refused_in_a_line(learning: tuple[Server, Any]) -> Non
     until(lambda: [path.name for path in Path("outputs/serve").iterdir()] == [".lock"])
 
 
-def test_a_document_is_read(
-    learning: tuple[Server, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_document_is_read(learning: tuple[Server, Any], tmp_path: Path) -> None:
     pytest.importorskip("pypandoc")
     pytest.importorskip("striprtf")
     _, http = learning
@@ -163,9 +175,6 @@ def test_a_document_is_read(
     (tmp_path / "x").write_bytes(body)
     with pytest.raises(Refusal, match="x: the text is larger than 1,000 bytes"):
         convert_document(tmp_path / "x", "x", 1000)
-    monkeypatch.setattr(plugins, "import_modules", lambda ending: [])
-    with pytest.raises(Refusal, match="x: this server does not read documents; save it"):
-        convert_document(tmp_path / "x", "x", 10**6)
 
 
 def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(
@@ -184,45 +193,6 @@ def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     for id_ in ids:
         assert http.delete(f"{URL}/{id_}").status_code == 204
-
-
-def test_a_text_is_learned_again_with_another_and_from_a_model(
-    learning: tuple[Server, Any],
-) -> None:
-    _, http = learning
-    first = add(http, "cats").json()
-    assert (first["background"], first["start_from"], first["missing"]) == (None, None, [])
-    until(lambda: http.get(f"{URL}/{first['id']}").json()["has_model"])
-    sources = {"background": first["id"], "start_from": first["name"]}
-    params = {"copy": first["id"], **sources}
-    assert add(http, "again", params=params).status_code == 400  # with a text
-    again = add(http, "again", b"", params=params).json()
-    path = f"{URL}/{again['id']}"
-    assert {name: again[name] for name in sources} == sources
-    text = http.get(f"{path}/text")
-    assert text.content == write_text()
-    assert text.headers["content-type"] == "text/plain; charset=utf-8"
-    until(lambda: http.get(path).json()["state"] in ("ready", "failed"))
-    last = http.get(path).json()
-    assert (last["error"], last["network"]["hidden_size"]) == (None, 16)
-    for id_ in (first["id"], again["id"]):
-        assert http.delete(f"{URL}/{id_}").status_code == 204
-
-
-def test_texts_that_arrive_count_against_the_free_disk(
-    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    small = (
-        "import shutil, types\nshutil.disk_usage = lambda path: types.SimpleNamespace(free=10000)"
-    )
-    with serving_main(models, "min_free=0", "max_text=9000", patch=small) as (server, http):
-        head = f"POST {URL}?name=x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 6000\r\n\r\n"
-        with server.connect(head.encode() + b"a" * 3000):
-            until(lambda: [*Path("outputs/serve").glob("*.part/text")])
-            time.sleep(0.2)  # until the bytes are read
-            assert [add(http, "x", b"a" * size).status_code for size in (7001, 7000)] == [507, 201]
-        until(lambda: add(http, "x", b"a" * 7001).status_code == 201)
 
 
 def test_other_machines_need_leave_to_let_it_learn(

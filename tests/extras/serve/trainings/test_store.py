@@ -1,4 +1,4 @@
-"""Test the store of trainings without a server: names, records, full disks, and shared sources."""
+"""Test the store of trainings without a server: names, records and shared sources."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
-from charrnn import files
-from charrnn.errors import RunError
-from charrnn.extras.serve.trainings.store import RECORD, ROOT, TRAINING, Store, Training
+from charrnn.extras.serve.trainings.store import RECORD, TRAINING, Store, Training
 from charrnn.extras.serve.trainings.worker import Worker
 from tests.extras.serve.trainings.tiny import write_text
 
@@ -59,24 +57,6 @@ def test_names_stay_unique_when_many_rename_at_once(store: Store) -> None:
     served = {"Faust"}  # the names of the models of the next server
     with restart(store, served) as other:
         assert served.isdisjoint(training.name for training in other.list_all())
-
-
-def test_a_full_disk_changes_no_training_and_leaves_no_text(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(path: Path) -> NoReturn:
-        raise RunError(f"{path}: No space left on device")
-
-    training = add(store)
-    with monkeypatch.context() as patch:
-        patch.setattr(files, "replace_file", fail)
-        with pytest.raises(RunError):
-            store.update(training, is_shared=True)
-        with pytest.raises(RunError):
-            add(store, "Egmont")
-    assert training.is_shared is False
-    assert store.list_all() == [training]
-    assert [path.name for path in ROOT.iterdir() if path.is_dir()] == [training.id]
 
 
 @pytest.mark.parametrize(("name", "value"), [("minutes", "x"), ("created", "now"), ("state", 5)])
