@@ -18,26 +18,14 @@ from charrnn.generation import dry
 from charrnn.model import Model
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.definition import (
-    FILTERS,
-    draw_at,
-    dry_penalties,
-    probabilities,
-    uniforms_of,
-)
+from tests.generation.definition import FILTERS, draw_at, dry_penalties, probabilities, uniforms_of
 from tests.generation.models import blank_model, make_counted_model, params
 
 MODEL = Model(make_counted_model())
 # what each field is given below, so that it changes the text; None: what is no matter of the draw
 OTHER: dict[str, Any] = {
-    "length": None,
+    **dict.fromkeys(["length", "unknown", "prime", "num_samples", "engine", "device", "precision"]),
     "start_text": "To be",
-    "unknown": None,
-    "prime": None,
-    "num_samples": None,
-    "engine": None,
-    "device": None,
-    "precision": None,
     "seed": 2,
     "temperature": 0.3,
     "sample": False,

@@ -83,10 +83,7 @@ def test_a_checkpoint_of_lightning_has_the_model_and_no_run(
     assert "contains a model, but no run to resume (its config" in line
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(4000, marks=pytest.mark.slow)])
-def test_damage_of_a_checkpoint_is_noticed_anywhere(
-    path: Path, content: Content, count: int
-) -> None:
+def test_damage_of_a_checkpoint_is_noticed_anywhere(path: Path, content: Content) -> None:
     """Check that bytes outside of the zip's checksums (padding, dates) change nothing."""
     checkpoint.write(path, content)
 
@@ -95,7 +92,7 @@ def test_damage_of_a_checkpoint_is_noticed_anywhere(
             assert_same(found[name], content[name])
 
     size = path.stat().st_size
-    assert damage_is_noticed(path, checkpoint.read, check, count, size) > count / 2
+    assert damage_is_noticed(path, checkpoint.read, check, 300, size) > 150
 
 
 class Reduced:
