@@ -36,19 +36,14 @@ CHOICES = [
 N = 5 * len(CHOICES)
 
 
-def some_logits(seed: int, rows: int) -> np.ndarray:
-    """Make rows of logits, some of them with ties."""
-    logits = np.random.default_rng(seed).normal(0, 3, (rows, len(LETTERS))).astype(np.float32)
-    logits[::3] = logits[::3].round()
-    logits[1::3, [0, -1]] = -1000  # the first and the last character never
-    return logits
-
-
 @pytest.mark.parametrize("choices", [CHOICES * 5, *([choice] * N for choice in CHOICES)])
 def test_a_draw_is_the_inverse_of_the_cumulated_probabilities(
     choices: list[SamplingParams],
 ) -> None:
-    logits, uniforms = some_logits(2, N), np.random.default_rng(3).random(N)
+    logits = np.random.default_rng(2).normal(0, 3, (N, len(LETTERS))).astype(np.float32)
+    logits[::3] = logits[::3].round()  # with ties
+    logits[1::3, [0, -1]] = -1000  # the first and the last character never
+    uniforms = np.random.default_rng(3).random(N)
     uniforms[:9], uniforms[9:18] = 0.0, np.nextafter(1, 0)
     with np.errstate(all="raise", under="ignore"):
         ids = draw(logits, uniforms, batch_of(choices, [[]] * N, LETTERS))

@@ -137,22 +137,19 @@ def test_the_log_probability_of_new_text(prime: str, start: str) -> None:
     assert Sampler(PRIMED).compute_log_prob(asked, text) == pytest.approx(expected, abs=1e-3)
 
 
-SHORT = Vocabulary(list("\nab "))  # whose lines are short, and often empty or the same
+# whose lines are short, and often empty or the same
+SHORT = make_model(vocabulary=Vocabulary(list("\nab ")), conviction=1)
 
 
-def short_model(vocabulary: Vocabulary = SHORT) -> TrainedModel:
-    return make_model(vocabulary=vocabulary, conviction=1)
-
-
-def lines_of(known: Any = (), vocabulary: Vocabulary = SHORT, **given: Any) -> list[str]:
+def lines_of(model: TrainedModel = SHORT, known: Any = (), **given: Any) -> list[str]:
     how = options(**{"length": 30, "num_samples": 40, **given})
-    return [line.text for line in write_lines(Sampler(short_model(vocabulary)), how, known)]
+    return [line.text for line in write_lines(Sampler(model), how, known)]
 
 
 def test_a_line_is_the_next_usable_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     got, expected = lines_of(), list[str]()
     assert len(got) == 40
-    for text in texts(short_model(), length=30, num_samples=200):
+    for text in texts(SHORT, length=30, num_samples=200):
         line, newline, _ = text.partition("\n")
         if newline and line.strip() and line.rstrip() not in expected:
             expected.append(line.rstrip())
@@ -165,23 +162,24 @@ def test_a_line_is_the_next_usable_sample(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_known_lines_of_a_model_of_bytes_are_left_out() -> None:
     vocabulary = Vocabulary.from_tokens(["a", "\n", "[195]", "[169]"])
-    how: dict[str, Any] = {"vocabulary": vocabulary, "start_text": "é", "num_samples": 10}
-    got = lines_of(**how)
+    model = make_model(vocabulary=vocabulary, conviction=1)
+    got = lines_of(model, start_text="é", num_samples=10)
     assert all(line.startswith("é") for line in got)
     known = {*map(vocabulary.as_tokens, got[:5])}
-    assert lines_of(known, **how)[:5] == got[5:]
+    assert lines_of(model, known, start_text="é", num_samples=10)[:5] == got[5:]
 
 
 @pytest.mark.parametrize(
-    ("given", "line"),
+    ("model", "given", "line"),
     [
-        ({"vocabulary": Vocabulary(list("ab"))}, "mode=lines: the model knows no newline"),
-        ({"start_text": "a\nb"}, "start_text: starts each line"),
-        ({"start_text": "c"}, "start_text: the character 'c'"),
-        ({"ban": "ab \n"}, "ban: every character"),
+        (blank_model(), {}, "mode=lines: the model knows no newline"),
+        (SHORT, {"start_text": "a\nb"}, "start_text: starts each line"),
+        (SHORT, {"start_text": "c"}, "start_text: the character 'c'"),
+        (SHORT, {"ban": "ab \n"}, "ban: every character"),
     ],
 )
-def test_lines_that_cannot_be_are_refused_at_once(given: Any, line: str) -> None:
-    model = short_model(given.pop("vocabulary", SHORT))
+def test_lines_that_cannot_be_are_refused_at_once(
+    model: TrainedModel, given: dict[str, Any], line: str
+) -> None:
     with pytest.raises(InputError, match=line):
         write_lines(Sampler(model), options(**given))
