@@ -70,10 +70,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def refusal_line(
-    workplace: Path,
-    listener: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: Capture,
+    workplace: Path, listener: str, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> Refused:
     """Run a command line that is refused in one line; nothing runs, is sent or written."""
     monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))

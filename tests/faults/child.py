@@ -84,28 +84,17 @@ class Fault:
     act: Callable[[], object] = kill
 
 
-class Failed(Exception):
-    """A process ended as it should not have."""
-
-
 def run(
-    words: list[str],
-    folder: Path,
-    *faults: Fault,
-    code: int | None = 0,
-    env: dict[str, str] | None = None,
-    seconds: float = DEADLINE,
+    words: list[str], folder: Path, *faults: Fault, code: int | None = 0, seconds: float = DEADLINE
 ) -> int:
     """Run `charrnn WORDS` in a process in `folder`, which writes to log.txt, to its end.
 
-    It is killed after this many seconds. Returns the exit code, negative for a signal.
-
-    Raises:
-        Failed: it did not end with `code` (None: any).
+    It is killed after this many seconds. Returns the exit code, negative for a signal, which is
+    checked to be `code` (None: any).
     """
     # a pipe, which is neither limited in size nor on a full disk
     said, speaking = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=_work, args=(words, folder, faults, env or {}, speaking))
+    process = CONTEXT.Process(target=_work, args=(words, folder, faults, speaking))
     process.start()
     speaking.close()
     log = folder / "log.txt"
@@ -118,9 +107,9 @@ def run(
     listener.join()
     found = process.exitcode
     assert found is not None
-    if hangs or code not in (None, found):
-        last = log.read_text("utf-8", "replace").splitlines()[-30:]
-        raise Failed("\n".join([f"{' '.join(words)}: ended with {found}, not {code}", *last]))
+    last = log.read_text("utf-8", "replace")[-2000:]
+    assert not hangs, f"{words} hangs\n{last}"
+    assert code in (None, found), f"{words} ended with {found}\n{last}"
     return found
 
 
@@ -130,18 +119,11 @@ def _listen(said: Connection, path: Path) -> None:
             log.write(piece)
 
 
-def _work(
-    words: list[str],
-    folder: Path,
-    faults: tuple[Fault, ...],
-    env: dict[str, str],
-    speaking: Connection,
-) -> None:
+def _work(words: list[str], folder: Path, faults: tuple[Fault, ...], speaking: Connection) -> None:
     for signum in STOP_SIGNALS:  # one that is ignored, as in the background of a shell, stays so
         signal.signal(signum, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
-    os.environ.update(env)
     os.dup2(speaking.fileno(), 1)
     os.dup2(speaking.fileno(), 2)
     speaking.close()
@@ -175,52 +157,39 @@ class _Injection:
         self._wrap(folders, "record", before="record")
         self._wrap(LanguageModel, "configure_optimizers", before="optimizer")
         self._wrap(TrainingLog, "on_train_start", before="fit")
-        self._wrap(LanguageModel, "on_train_batch_start", phase="step", stays=True)
+        self._wrap(LanguageModel, "on_train_batch_start", "step...")
         self._wrap(LanguageModel, "training_step", before="forward")
         self._wrap(LanguageModel, "configure_gradient_clipping", before="backward")
         self._wrap(TrainingLog, "on_train_batch_end", before="update")
-        self._wrap(
-            LanguageModel, "on_validation_epoch_start",
-            phase="validation", stays=True, before="begin",
-        )  # fmt: skip
+        self._wrap(LanguageModel, "on_validation_epoch_start", "validation...", before="begin")
         self._wrap(functional, "nll_loss", after="loss")
         self._wrap(LanguageModel, "on_validation_epoch_end", after="end")
-        self._wrap(
-            AtomicCheckpointIO, "save_checkpoint",
-            phase="checkpoint", before="begin", after="end",
-        )  # fmt: skip
-        self._wrap(model_file, "save", phase="export", before="begin", after="end")
-        self._wrap(Samples, "write_sample", phase="sample", before="begin", after="end")
-        self._wrap(MetricsCSV, "log_metrics", phase="metrics")
-        self._wrap(MetricsCSV, "save", phase="metrics", after="flush")
+        self._wrap(AtomicCheckpointIO, "save_checkpoint", "checkpoint", "begin", "end")
+        self._wrap(model_file, "save", "export", "begin", "end")
+        self._wrap(Samples, "write_sample", "sample", "begin", "end")
+        self._wrap(MetricsCSV, "log_metrics", "metrics")
+        self._wrap(MetricsCSV, "save", "metrics", after="flush")
         self._wrap(files, "_sync", before="sync")
         self._wrap(os, "replace", before="replace", after="replaced")
         self._write_in_halves()
 
     def _wrap(
-        self,
-        owner: Any,
-        name: str,
-        *,
-        phase: str | None = None,
-        stays: bool = False,
-        before: str | None = None,
-        after: str | None = None,
+        self, owner: Any, name: str, phase: str = "", before: str = "", after: str = ""
     ) -> None:
-        """Wrap a function to set the phase while it runs, and report points around it."""
+        """Wrap a function to set the phase while it runs, and report points around it.
+
+        A phase that ends with "..." stays until another begins.
+        """
         function: Callable[..., Any] = getattr(owner, name)
 
         @functools.wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:
             outer = self.phase
-            if phase is not None:
-                self.phase = phase
-            if before is not None:
-                self.reach(before)
+            self.phase = phase.removesuffix("...") or outer
+            self.reach(before)
             result = function(*arguments, **named)
-            if after is not None:
-                self.reach(after)
-            if not stays:
+            self.reach(after)
+            if not phase.endswith("..."):
                 self.phase = outer
             return result
 
