@@ -100,22 +100,16 @@ class KneserNey:
     def __init__(self, text: Sequence[int], size: int, context: int) -> None:
         self.size, self.context = size, max(1, min(context, len(text) - 1))
         whole = (-1, *text)  # the start of the text counts as a character before its first one
+        ends, lengths = range(1, len(whole) + 1), range(1, self.context + 2)
+        each = [whole[end - length : end] for end in ends for length in lengths if length <= end]
+        inside = [passage for passage in each if passage[0] >= 0]
+        self.known = {(), *(passage for passage in inside if len(passage) <= self.context)}
         self.counts: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
-        self.known: set[tuple[int, ...]] = {()}
-        seen = set()
-        for end in range(1, len(whole) + 1):
-            for length in range(1, self.context + 2):
-                if length < end:
-                    passage = whole[end - length : end]
-                    if length <= self.context:
-                        self.known.add(passage)
-                    else:
-                        self.counts[passage[:-1]][passage[-1]] += 1
-                if 1 < length <= end:
-                    seen.add(whole[end - length : end])
-        for passage in seen:
-            if len(passage) - 2 < self.context:
-                self.counts[passage[1:-1]][passage[-1]] += 1
+        for passage in inside:
+            if len(passage) > self.context:
+                self.counts[passage[:-1]][passage[-1]] += 1
+        for passage in {passage for passage in each if len(passage) > 1}:
+            self.counts[passage[1:-1]][passage[-1]] += 1
 
     def probabilities(self, before: Sequence[int]) -> Array:
         """Compute p (V,) of the next character."""
