@@ -118,16 +118,6 @@ def paths(tmp_path: Path) -> list[str]:
     return paths
 
 
-def test_a_model_of_twice_the_weight_counts_as_two(paths: list[str]) -> None:
-    how = {"seed": 3, "temperature": 0.8}
-    a, b, c = paths
-    thrice = load(paths, weights=[2, 1, 1]).generate(300, "Hm: ", **how)
-    assert len(thrice) == 300
-    assert thrice == load([a, a, b, c]).generate(300, "Hm: ", **how)
-    assert thrice != load(paths).generate(300, "Hm: ", **how)
-    assert load([a]).generate(100, seed=1) == load(a).generate(100, seed=1)
-
-
 @pytest.mark.parametrize(
     ("other", "line"),
     [

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import charrnn
 from tests import REPOSITORY
@@ -94,22 +93,6 @@ def test_the_commands_of_the_readme_run_from_it(dist: Path, kind: str, tmp_path:
     assert "loss" in run(program, "evaluate", cwd=elsewhere).stdout
     assert "network alone" in run(program, "runs", cwd=elsewhere).stdout
     assert "hidden_size:" in run(program, "train", "--cfg", "job", cwd=elsewhere).stdout
-
-
-def test_the_workflows_name_what_there_is() -> None:
-    makefile = (REPOSITORY / "Makefile").read_text()
-    for path in (REPOSITORY / ".github" / "workflows").glob("*.yml"):
-        text = path.read_text()
-        targets = {*re.findall(r"make (?:-C \S+ )?([a-z][a-z-]*)", text)}
-        for job in yaml.safe_load(text)["jobs"].values():
-            targets |= {
-                run.split()[0] for run in job.get("strategy", {}).get("matrix", {}).get("run", [])
-            }
-        assert [t for t in targets if not re.search(rf"^{t}:", makefile, re.MULTILINE)] == [], path
-        for action in re.findall(r"uses: (?!\$/)(\S+)", text):
-            assert re.fullmatch(r"\S+@[0-9a-f]{40}", action), f"{path.name}: {action} is not pinned"
-        for test in re.findall(r"tests/\S+\.py", text):
-            assert (REPOSITORY / test).is_file()
 
 
 def test_on_an_index_page_links_lead_to_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,6 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from charrnn.models import model_file
 from tests.small_runs import Capture, Train, metrics
 
 
@@ -156,22 +155,3 @@ def test_by_line(model_and_text: Path, capfd: Capture) -> None:
     assert of_lines[3]["bits_per_character"] == pytest.approx(third.mean())
     lines = print_evaluation(capfd, *OF_TEXT, "by=line").splitlines()
     assert [line.split(maxsplit=2)[2] for line in lines] == [line["text"] for line in found]
-
-
-def test_another_number_than_the_table_of_runs_is_explained(
-    run_copy: Train, capfd: Capture
-) -> None:
-    file = run_copy("trainer.max_steps=23") / "model.safetensors"
-    model = charrnn.load(file).trained
-    model_file.save(file, replace(model, facts={**model.facts, "val_loss_as_written": 1.25}))
-    first = "`charrnn runs` has 1.2500, the loss of the first characters of the split"
-    for words, line in (
-        ("counts=auto", first),
-        ("counts=none", "`charrnn runs` has 1.2500, the loss with counts=auto\n"),
-        ("split=test", ""),
-        ("window=5", ""),
-    ):
-        capfd.readouterr()
-        assert main(["evaluate", f"checkpoint={file}", words]) == 0
-        err = capfd.readouterr().err
-        assert (line in err, "`" in err) == (True, bool(line))

@@ -125,16 +125,13 @@ def test_several_texts_are_told_apart(path: Path, capfd: Capture) -> None:
 
 
 def test_several_texts_go_into_a_file_each(path: Path, tmp_path: Path, capfd: Capture) -> None:
-    model, folder = load(path), tmp_path / "out.d"
-    run(path, num_samples=2, output=str(folder / "new.txt"))
-    texts = model.generate(100, num_samples=2, seed=1)
-    assert [(folder / f"new-{n}.txt").read_text() for n in range(2)] == texts
-    run(path, temperature=[0.2, 1.0], output=str(folder / "t"))
-    assert capfd.readouterr().err.splitlines()[2:] == [
-        f"wrote {folder}/t-0: temperature=0.2",
-        f"wrote {folder}/t-1: temperature=1.0",
-    ]
-    assert sorted(p.name for p in folder.iterdir()) == ["new-0.txt", "new-1.txt", "t-0", "t-1"]
+    output = tmp_path / "out.d" / "new.txt"
+    run(path, temperature=[0.2, 1.0], output=str(output))
+    written = [output.with_name(f"new-{n}.txt") for n in range(2)]
+    assert f"wrote {written[1]}: temperature=1.0\n" in capfd.readouterr().err
+    assert sorted(output.parent.iterdir()) == written
+    for file, at in zip(written, (0.2, 1.0), strict=True):
+        assert file.read_text() == load(path).generate(100, temperature=at, seed=1)
 
 
 def test_json(path: Path, capfd: Capture) -> None:
