@@ -93,16 +93,19 @@ def get_command(name: str) -> Command:
 
     points = {point.name: point for point in entry_points(group="charrnn.commands")}
     if name not in points:
-        names = [*list_commands(), *sorted(points)]
+        names = list(dict.fromkeys([*list_commands(), *sorted(points)]))
         hint = suggest_name(name, names, f"; the commands are {', '.join(names)}")
         if os.path.exists(name):
             hint = f"; to train on this text: charrnn train {name}"
         raise InputError(f"{name}: no such command{hint}")
     try:
         module = points[name].load()
-        return Command(name, module.__name__, Path(module.__file__).parent)
+        folder = Path(module.__file__).parent
     except Exception as error:
         raise RunError(f"{name}: {points[name].value} cannot be imported ({error})") from error
+    if not (folder / f"{name}.yaml").is_file():
+        raise RunError(f"{name}: its package lacks {name}.yaml beside {points[name].value}")
+    return Command(name, module.__name__, folder)
 
 
 def list_conf_folders(name: str) -> list[Path]:
