@@ -79,9 +79,11 @@ def find_pages() -> list[Path]:
 
 def describe_age(mark: Mark) -> str | None:
     """Return why a block is old; None if it is as new as the code."""
+    paths = sorted({path for command in mark.commands for path in DEPENDS_ON[command]})
+    if not paths:
+        return None  # it only downloads a text
     if not _is_ancestor(mark.commit, "HEAD"):
         return f"{mark.commit or 'no commit'} is not in the history"
-    paths = sorted({path for command in mark.commands for path in DEPENDS_ON.get(command, ())})
     last = _find_last_change(*paths)
     return None if _is_ancestor(last, mark.commit) else f"made before {last} changed the code"
 
