@@ -75,7 +75,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["docx", "odt", "epub"])
-def test_paragraphs_are_lines(kind: str) -> None:
+def test_paragraphs_of_a_document_are_lines(kind: str) -> None:
     text = read_document(make(kind))
     assert text is not None
     assert [line.rstrip() for line in text.splitlines() if line] == LINES
@@ -83,7 +83,7 @@ def test_paragraphs_are_lines(kind: str) -> None:
     assert "\n\n\n" not in text
 
 
-def test_rtf_in_every_alphabet() -> None:
+def test_rtf_is_read_in_every_alphabet() -> None:
     text = "Příliš žluťoučký kůň.\nПривет 😊\nlink \nend.\n"
     assert (read_document(RTF) or "").replace("link  \n", "link \n") == text
 
@@ -104,13 +104,13 @@ def test_rtf_in_every_alphabet() -> None:
         (lambda: b"{\\rtf" + bytes(100_000_000), "is too large a document"),
     ],
 )  # fmt: skip
-def test_a_document_that_cannot_be_read(make_document: Callable[[], bytes], line: str) -> None:
+def test_a_damaged_document_is_refused(make_document: Callable[[], bytes], line: str) -> None:
     with pytest.raises(InputError) as refused:
         read_document(make_document())
     assert str(refused.value).startswith(line)
 
 
-def test_time_and_memory_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_and_memory_of_a_document_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     document = make("docx", "word\n\n" * 10_000)
     monkeypatch.setattr(office_documents, "MEMORY", "20M")
     with pytest.raises(InputError, match="is too large a document"):
@@ -125,7 +125,7 @@ def test_only_documents_are_converted() -> None:
     assert read_document(b"PK\3\4 and so on") is None
 
 
-def test_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documents_name_their_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "striprtf", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert not office_documents.can_read_documents()
@@ -135,7 +135,7 @@ def test_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [*decode_files([Path("plain.txt")], "utf-8")] == ["plain text", ""]
 
 
-def test_train_resume_and_look_for_copies(capfd: Capture) -> None:
+def test_commands_take_a_document_of_any_name_as_a_text(capfd: Capture) -> None:
     """Check that the name does not matter, and that the document is recorded."""
     pytest.importorskip("pydivsufsort")
     Path("my.docx").write_bytes(make("docx", PROSE * 50))

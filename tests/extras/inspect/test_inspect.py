@@ -67,7 +67,7 @@ def test_a_run_is_shown_with_its_own_validation_text(run: Path, capfd: Capture) 
     assert str(run.parent) not in Path("inspect.html").read_text(encoding="utf-8")
 
 
-def test_a_model_alone(run: Path, capfd: Capture) -> None:
+def test_a_model_without_its_text_needs_a_text(run: Path, capfd: Capture) -> None:
     alone = run.parent / "alone.safetensors"
     facts = load(run).trained.facts
     without_fingerprint = {name: facts[name] for name in ("input_h5", "input_json")}

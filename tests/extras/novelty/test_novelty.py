@@ -65,7 +65,7 @@ def test_every_text_has_a_report(path: Path, capfd: Capture) -> None:
     assert f"novelty: {sum(len(line) + 1 for line in lines)} characters" in err
 
 
-def test_novel_text(path: Path, capfd: Capture) -> None:
+def test_novel_text_has_no_long_copies(path: Path, capfd: Capture) -> None:
     training = training_text(path)
     sample(path, "novel=12")
     out = capfd.readouterr().out
@@ -90,7 +90,7 @@ def test_novel_lines_are_in_no_split(path: Path, capfd: Capture) -> None:
         assert len(set(second) - set(first[:5])) == 10
 
 
-def test_refused_before_anything_is_written(path: Path, capfd: Capture) -> None:
+def test_novelty_refuses_options_before_it_writes(path: Path, capfd: Capture) -> None:
     before = sorted(Path().iterdir())
     for words, line in (
         (["report=true", "corpus=gone.txt"], "corpus=gone.txt: "),

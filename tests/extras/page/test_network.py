@@ -123,7 +123,7 @@ def test_runs_of_blanks_end_as_in_python() -> None:
 
 
 @pytest.mark.parametrize("vocabulary", VOCABULARIES, ids=["strange", "letters", "bytes"])
-def test_a_vocabulary_of_any_characters(vocabulary: Vocabulary) -> None:
+def test_a_page_writes_any_characters(vocabulary: Vocabulary) -> None:
     model = make_model("gru", vocabulary=vocabulary)
     start = "Zür 漢🚀\n\udcff" if vocabulary.is_bytes else vocabulary.characters[3] * 2
     asked = [{}, {"start_text": start}]

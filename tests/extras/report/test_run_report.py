@@ -26,7 +26,7 @@ class Page:
         self.curves = {name: line.count("L") + 1 for name, line in paths}
 
 
-def test_a_run_leaves_one(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_leaves_a_report(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     run = train("trainer.max_steps=21", "tags=['for <me>']", "model.batchnorm=true")
     said = capfd.readouterr().err
     assert "run folder: run, with report.html" in said
@@ -65,7 +65,7 @@ def test_a_resume_makes_the_report_without_validation_and_samples(train: Train) 
     assert b"<h2>Samples</h2>" not in first
 
 
-def test_only_the_config_is_needed_whatever_else_is_there(run_copy: Train) -> None:
+def test_a_report_needs_only_the_config_whatever_else_is_there(run_copy: Train) -> None:
     run = run_copy("trainer.max_steps=5")
     header = (run / "metrics.csv").read_text().splitlines()[0]
     for rows in ("", "0,0,nan,,,,\n", "x\n", "1,,2,,,,9\n2,,1e999,inf,,,0\n3,,3,2\n"):
@@ -81,7 +81,7 @@ def test_only_the_config_is_needed_whatever_else_is_there(run_copy: Train) -> No
         write_report(run)
 
 
-def test_a_run_does_not_fail_by_it(
+def test_a_run_does_not_fail_by_its_report(
     run_copy: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = run_copy("trainer.max_steps=5")

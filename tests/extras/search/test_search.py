@@ -105,7 +105,7 @@ def test_one_process_works_on_a_study(workplace: Path, capfd: pytest.CaptureFixt
     assert not list(workplace.glob("sweep/*/metrics.csv"))
 
 
-def test_a_torn_journal(door: Any, workplace: Path) -> None:
+def test_a_torn_journal_is_repaired_and_its_study_continues(door: Any, workplace: Path) -> None:
     """Cut the journal, whose last line is a result after three lines of values of a trial."""
     door.action = lambda asked: asked.config.optimizer["lr"]
     assert door(*words("sweep=random", trials=2)).code == 0
@@ -121,7 +121,7 @@ def test_a_torn_journal(door: Any, workplace: Path) -> None:
         assert all(json.loads(line) for line in journal.read_bytes().splitlines())
 
 
-def test_a_journal_that_is_none(door: Any, workplace: Path) -> None:
+def test_a_file_that_is_no_journal_is_refused(door: Any, workplace: Path) -> None:
     journal = workplace / "sweep" / "study.journal"
     journal.parent.mkdir()
     journal.write_text("[]\n")
@@ -155,7 +155,7 @@ def test_a_stored_trial_sets_no_option_that_is_not_searched(door: Any, workplace
     assert "trial 0 has values outside of the search space" in answer.err
 
 
-def test_a_space_in_an_experiment_file(door: Any, workplace: Path) -> None:
+def test_a_search_space_may_be_in_an_experiment_file(door: Any, workplace: Path) -> None:
     door.action = lambda asked: 1.0
     more = ["sweep=random", "model.dropout=interval(0.2,0.3)", "hydra.sweeper.n_trials=3"]
     assert door("train", "-m", "experiment=search", *more, "hydra.sweep.dir=sweep").code == 0
@@ -167,7 +167,7 @@ def test_a_space_in_an_experiment_file(door: Any, workplace: Path) -> None:
     assert [(float(p["optimizer.weight_decay"]), p["model.dropout"]) for p in found] == seen
 
 
-def test_a_study_without_losses(door: Any, workplace: Path) -> None:
+def test_a_study_without_losses_is_refused(door: Any, workplace: Path) -> None:
     answer = door("train", "-m", "sweep=random", "seed=1,2", "hydra.sweep.dir=sweep")
     assert answer.code == 2
     assert "data.val_frac: job 0 has no validation loss" in answer.err

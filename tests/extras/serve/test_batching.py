@@ -49,7 +49,7 @@ def test_every_request_of_a_batch_gets_its_text(http: Any) -> None:
     require_own_texts(http, engine="numpy")
 
 
-def test_in_int8_too(models: Path) -> None:
+def test_every_request_of_a_batch_gets_its_text_in_int8(models: Path) -> None:
     pytest.importorskip("numba", reason="the extra fast is not installed")
     with serving_main(models, "precision=8", "streams=8") as (_, http):
         require_own_texts(http, precision=8)

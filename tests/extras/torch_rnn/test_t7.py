@@ -47,7 +47,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_scores(name: str, tmp_path: Path) -> None:
+def test_a_t7_has_the_scores_of_its_definition(name: str, tmp_path: Path) -> None:
     """Compare network and sampling engine with the definitions in float64."""
     path, checkpoint = tmp_path / "x.t7", make_checkpoint(*CHECKPOINTS[name])
     path.write_bytes(to_torch7(checkpoint, {}))
@@ -74,7 +74,7 @@ def test_scores(name: str, tmp_path: Path) -> None:
     assert loaded.generate(20, start, temperature=0) == likeliest
 
 
-def test_files_of_torch_rnn(reference_data: Path) -> None:
+def test_files_of_torch_rnn_have_the_scores_of_torch(reference_data: Path) -> None:
     """Compare with the numbers that Torch computed with checkpoints of torch-rnn."""
     paths = [reference_data / "torch7" / f"{name}.t7" for name in ("lstm", "lstm_bn", "rnn")]
     if not all(path.is_file() for path in paths):
@@ -129,7 +129,7 @@ def test_a_t7_with_other_content_is_refused_by_name(
 
 
 @pytest.mark.parametrize("content", [b"", b"\x03", b"PK\x03\x04", b"{}", bytes(100)])
-def test_other_files(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_no_t7_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.t7"
     path.write_bytes(content)
     assert re.search("not a checkpoint of torch-rnn|damaged", refusal(path, read_model))
@@ -141,7 +141,7 @@ def test_other_files(content: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(1500, marks=pytest.mark.slow)])
-def test_damaged(count: int, path: Path) -> None:
+def test_a_damaged_t7_is_refused_or_has_other_numbers(count: int, path: Path) -> None:
     """Check that each damaged file is refused, or read with other numbers, in little memory."""
     shapes = read_model(path).architecture.shapes()
 

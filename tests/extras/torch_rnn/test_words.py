@@ -26,7 +26,7 @@ LINES = {
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_the_line_that_does_it_here(line: str, door: Any) -> None:
+def test_a_command_of_torch_rnn_is_answered_with_ours(line: str, door: Any) -> None:
     answer = door(*line.split())
     assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1), answer
     assert answer.err.endswith(LINES[line])

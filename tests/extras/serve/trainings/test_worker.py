@@ -80,7 +80,7 @@ def test_a_file_that_is_no_text_is_refused_without_options(
     assert "=" not in str(refused.value)
 
 
-def test_kinds_of_text_and_names(tmp_path: Path) -> None:
+def test_a_text_has_a_kind_and_a_name_of_plain_characters(tmp_path: Path) -> None:
     lines = "".join(f"Anna{number}\n" for number in range(20_000))
     code = "def f(x):\n    if x[0] == {}:\n        return (x + 1)\n" * 20
     for text, kind in ((lines, "list"), (code, "code"), (write_text().decode(), "text")):
