@@ -1,4 +1,4 @@
-"""The loss in parallel rows is that of one stream; cold windows, ensembles, units and lines."""
+"""The loss in parallel rows is that of one stream; cold windows and ensembles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from charrnn.data import EncodedText
 from charrnn.errors import InputError
 from charrnn.evaluation import stream_losses
-from charrnn.evaluation.losses import LineLoss, rank_lines_by_loss
 from charrnn.evaluation.stream_losses import (
     compute_rank_loss,
     compute_stream_loss,
@@ -172,27 +171,6 @@ def test_logits_of_a_text_or_of_its_start_are_kept(
     targets = torch.from_numpy(ids[1 : room + 1])
     found = F.cross_entropy(torch.from_numpy(logits).float(), targets, reduction="none")
     np.testing.assert_allclose(found.numpy(), losses[:room], atol=3e-3)
-
-
-def test_a_loss_has_three_units() -> None:
-    net = network("rnn")
-    with torch.no_grad():
-        net.decoder.weight.zero_()
-        net.decoder.bias.zero_()
-    for score in (compute_stream_loss, lambda *both: compute_window_loss(*both, 7)):
-        found = score(net, np.zeros(50, int))
-        assert found.loss == pytest.approx(np.log(11), rel=1e-6)
-        assert found.bits_per_character == pytest.approx(np.log2(11), rel=1e-6)
-        assert found.perplexity == pytest.approx(11, rel=1e-5)
-
-
-def test_the_worst_predicted_line_comes_first_each_character_once() -> None:
-    each = np.log(2) * np.array([np.nan, 1, 3, 9, 5, np.nan, 4])
-    assert rank_lines_by_loss("ab\n\nc?d", each) == [
-        LineLoss(3, 2, pytest.approx(4.5), "c?d"),
-        LineLoss(1, 2, pytest.approx(2), "ab"),
-    ]
-    assert [line.line for line in rank_lines_by_loss("a\nb\na\n", np.full(6, 0.5))] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("kind", CELLS)

@@ -15,22 +15,9 @@ import torch
 
 from charrnn import plugins, processors
 from charrnn.errors import InputError, RunError
-from charrnn.generation import numpy_network
 from charrnn.model import Model
 from charrnn.options.cells import CELLS
 from tests.generation.models import make_counted_model, make_model
-
-
-def test_without_a_kernel_torch_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = make_model("lstm", batchnorm=True)
-    text = Model(model).generate(100, "Hm", seed=1, engine="numpy")
-    logits = Model(model).logits("Hm")
-    monkeypatch.delitem(numpy_network.CELLS, "lstm")
-    without = Model(model)
-    assert without.generate(100, "Hm", seed=1) == text
-    assert np.abs(without.logits("Hm") - logits).max() < 2e-5
-    with pytest.raises(InputError, match=r"engine=numpy: .* lstm; "):
-        without.generate(engine="numpy")
 
 
 def test_without_the_extra_fast_int8_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

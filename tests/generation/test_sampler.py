@@ -125,18 +125,6 @@ def test_a_text_goes_on_from_the_primer_and_the_start() -> None:
     assert np.array_equal(primed.logits("Hm"), plain.logits("Hm"))
 
 
-@pytest.mark.parametrize(("prime", "start"), [("text", "Hm: "), ("none", "")])
-def test_the_log_probability_of_new_text(prime: str, start: str) -> None:
-    model = Model(PRIMED)
-    text = model.generate(30, start, seed=1, prime=prime)
-    before = (PRIMER if prime == "text" else "" if start else "\n") + start
-    logits = model.logits(before + text)[len(before) - 1 : -1].astype(np.float64)
-    logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    expected = logs[np.arange(30), model.vocabulary.encode(text)].sum()
-    asked = SamplingParams(30, start_text=start, prime=prime, temperature=0.3)
-    assert Sampler(PRIMED).compute_log_prob(asked, text) == pytest.approx(expected, abs=1e-3)
-
-
 # whose lines are short, and often empty or the same
 SHORT = make_model(vocabulary=Vocabulary(list("\nab ")), conviction=1)
 
