@@ -1,7 +1,8 @@
-"""The page of `charrnn export`: one file in which the model writes."""
+"""The page of `charrnn export`: one file in which the model writes; and its module."""
 
 from __future__ import annotations
 
+import re
 import string
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from charrnn.extras.page.packing import choose_precision
+from charrnn.extras.page.script_module import make_script_module
 from charrnn.extras.page.writing_page import make_writing_page
 from charrnn.generation.lines import write_lines
 from charrnn.generation.sampler import Sampler
@@ -18,6 +20,7 @@ from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.training_text import get_corpus_name
 from charrnn.text.vocabulary import Vocabulary
+from tests import REPOSITORY
 from tests.browser.steps import (
     OPTIONS,
     list_highlighted,
@@ -30,6 +33,7 @@ from tests.browser.steps import (
     slide,
     text_of,
     until,
+    watch_window,
 )
 from tests.generation.models import make_counted_model, make_model
 
@@ -184,3 +188,26 @@ def test_words_of_a_click_are_those_of_python(chromium: Any, tmp_path: Path) -> 
         page.locator("#text").fill("What a mat!")
         words = [word.text for word in Model(model).next_words("What a", 9)]
         assert list_words(page, 8) == [word.strip() or "space" for word in words if word != " mat"]
+
+
+def test_the_sketch_of_the_docs_draws_words(chromium: Any) -> None:
+    docs = (REPOSITORY / "docs" / "writing-page.md").read_text("utf-8")
+    [sketch] = re.findall(r"^```html\n(.*?)^```$", docs, re.DOTALL | re.MULTILINE)
+    module = make_script_module(choose_precision(make_counted_model(), 32), None, "")
+    address = "http://localhost/"  # of no server
+    files = {"sketch.html": ("text/html", sketch), "model.js": ("text/javascript", module)}
+    drawn = """() => {
+        const { width, height } = document.querySelector("canvas");
+        const pen = document.querySelector("canvas").getContext("2d");
+        return pen.getImageData(0, 0, width, height).data.some((value) => value > 0);
+    }"""
+
+    def answer(route: Any) -> None:
+        kind, body = files[route.request.url.removeprefix(address)]
+        route.fulfill(content_type=f"{kind}; charset=utf-8", body=body)
+
+    with watch_window(chromium, address) as context:
+        context.route("**/*", answer)
+        page = context.new_page()
+        page.goto(f"{address}sketch.html")
+        until(lambda: page.evaluate(drawn))

