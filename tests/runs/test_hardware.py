@@ -122,17 +122,14 @@ def test_only_processes_that_charrnn_starts_divide_the_threads(
         ({"precision": "16"}, "^trainer.precision=16-mixed: needs a CUDA GPU"),
         ({"tf32": True}, "^tf32=true: needs a CUDA GPU"),
         ({"accelerator": "gpu"}, "^trainer.accelerator=gpu: this machine has no such GPU"),
-        ({"accelerator": "mps"}, "^trainer.accelerator=mps: this machine has no such GPU"),
         # what a launcher started, and what only a launcher starts
         ({"num_nodes": 2}, "^trainer.num_nodes=2: .* with torchrun or srun"),
         ({"world": FOUR}, "torchrun started others; give trainer.devices=2 trainer.num_nodes=2"),
-        ({"world": FOUR, "devices": 4}, "give trainer.devices=2 trainer.num_nodes=2"),
     ],
 )
 def test_a_device_that_this_machine_lacks_is_refused(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], line: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InputError, match=line):
         decide_run(**given)

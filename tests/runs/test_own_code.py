@@ -15,7 +15,6 @@ from tests.small_runs import SMALL, Capture, Train, assert_same, column, metrics
 
 MODULE = """
 import lightning as L
-import torch
 from charrnn import LanguageModel
 from charrnn.errors import InputError
 from torch.nn import functional as F
@@ -52,17 +51,6 @@ class Faulty(L.Callback):
     def count(self, batch_idx):
         return 1 / (2 - batch_idx)
 """
-FAULTY_PACKAGE = """
-from lightning.pytorch.callbacks import Timer
-
-class FaultyTimer(Timer):
-    def __init__(self):
-        super().__init__(interval="step")
-
-    def on_train_batch_end(self, *args, **kwargs):
-        self._duration = "x"  # which Lightning compares with a number
-        super().on_train_batch_end(*args, **kwargs)
-"""
 FILES = {
     "schedule/one_cycle.yaml": "_target_: torch.optim.lr_scheduler.OneCycleLR\n"
     "_partial_: true\nmax_lr: 0.01\n",
@@ -75,10 +63,9 @@ OWN = ("--config-dir", "own")
 def own(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a module of a user in the current folder, and YAML files beside it."""
     write_files(workplace / "own", FILES)
-    write_files(workplace, {OWN_CODE: MODULE, PACKAGE: FAULTY_PACKAGE})
-    for name, folder in (("own_code", "."), ("faulty_package", "site-packages")):
-        monkeypatch.syspath_prepend(str(workplace / folder))
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    write_files(workplace, {"own_code.py": MODULE})
+    monkeypatch.syspath_prepend(str(workplace))
+    monkeypatch.delitem(sys.modules, "own_code", raising=False)
     return workplace
 
 
@@ -134,7 +121,6 @@ def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train, capfd: Capture) -
     assert "optimizer.lr: a resume cannot change it, because torch" in capfd.readouterr().err
 
 
-OWN_CODE, PACKAGE = "own_code.py", "site-packages/faulty_package.py"
 # the word -> the line of its code, the end of the command
 FAULTS = {
     "+callbacks.own._target_=own_code.Faulty": (
@@ -144,10 +130,6 @@ FAULTS = {
     "model._target_=own_code.FaultyLoss": (
         "return F.cross_entropy(logits, targets.float()[:3])",
         "model: own_code.FaultyLoss raised ValueError: ",
-    ),
-    "+callbacks.own._target_=faulty_package.FaultyTimer": (
-        "super().on_train_batch_end(*args, **kwargs)",
-        "callbacks.own: faulty_package.FaultyTimer raised TypeError: ",
     ),
 }
 

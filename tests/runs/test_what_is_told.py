@@ -89,15 +89,12 @@ def test_a_small_text_is_told_what_helps(train: Train, workplace: Path, capfd: C
     assert main(words) == 0
 
 
-@pytest.mark.parametrize("pairs", [1, pytest.param(4, marks=pytest.mark.slow)])
-def test_of_two_runs_begun_at_once_in_one_folder_one_lives(workplace: Path, pairs: int) -> None:
-    for pair in range(pairs):
-        words = ["train", *SMALL, "trainer.max_steps=20", f"hydra.run.dir=run-{pair}"]
-        with ThreadPoolExecutor() as both:
-            ends = both.map(lambda words: child.run(words, workplace, code=None), [words] * 2)
-        said = (workplace / "log.txt").read_text("utf-8")
-        assert sorted(ends) == [0, 2], said
-        refused = r"^charrnn train: .*(?:is training in it|holds a run already)"
-        assert len(re.findall(refused, said, re.M)) == pair + 1
-        assert tensors(workplace / f"run-{pair}")["step"] == 20
-        assert (workplace / f"run-{pair}" / "model.safetensors").is_file()
+def test_of_two_runs_begun_at_once_in_one_folder_one_lives(workplace: Path) -> None:
+    words = ["train", *SMALL, "trainer.max_steps=20", "hydra.run.dir=run"]
+    with ThreadPoolExecutor() as both:
+        ends = both.map(lambda words: child.run(words, workplace, code=None), [words] * 2)
+    said = (workplace / "log.txt").read_text("utf-8")
+    assert sorted(ends) == [0, 2], said
+    assert re.search(r"^charrnn train: .*(?:is training in it|holds a run already)", said, re.M)
+    assert tensors(workplace / "run")["step"] == 20
+    assert (workplace / "run" / "model.safetensors").is_file()

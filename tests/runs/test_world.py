@@ -68,7 +68,7 @@ def test_torch_gets_the_ranks_of_srun(environment: SetAll) -> None:
 
 @pytest.fixture
 def scontrol(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Let a mock take the place of scontrol."""
+    """Replace scontrol by a mock."""
     run = Mock(return_value=Mock(returncode=0, stdout="JobId=12 JobState=RUNNING BatchFlag=1"))
     monkeypatch.setattr(worlds.subprocess, "run", run)
     return run
