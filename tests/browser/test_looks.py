@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from charrnn.extras.report.report_run_end import write_report
 from tests.browser.fake_server import FakeServer
 from tests.browser.steps import LOOKS, continue_text, looks_right, open_file, open_options, write
+from tests.small_runs import Train
 
 pytestmark = pytest.mark.browser
 
@@ -81,26 +81,11 @@ def test_above_a_phones_keyboard_the_choice_is_in_view(page: Any, server: FakeSe
         assert part["y"] + part["height"] <= 280  # above the button that asks for others
 
 
-CONFIG = """\
-data: {input_txt: /texts/a-file-whose-name-has-no-end-in-sight-and-nowhere-to-be-broken.txt}
-model: {kind: lstm, num_layers: 2, hidden_size: 128, dropout: 0.1}
-optimizer: {_target_: torch.optim.Adam, lr: 0.002}
-trainer: {accelerator: cpu, precision: 32-true}
-seed: 1
-"""
-
-
-def test_a_report_is_accessible_and_nothing_is_cut_off(chromium: Any, tmp_path: Path) -> None:
-    for folder in (".hydra", "samples"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / ".hydra" / "config.yaml").write_text(CONFIG)
-    rows = ["step,train/loss,val/loss,characters_per_second"]
-    for step in range(100, 2001, 100):
-        rows.append(f"{step},{1 + 300 / step},{1.1 + 300 / step if step % 200 == 0 else ''},50000")
-        text = "A line of it,\n" + "unbroken" * 40 + "\n<script>alert(1)</script>"
-        (tmp_path / "samples" / f"step-{step:07d}.txt").write_text(text)
-    (tmp_path / "metrics.csv").write_text("\n".join(rows) + "\n")
-    with open_file(chromium, write_report(tmp_path), bypass_csp=True) as page:
+def test_a_report_is_accessible_and_nothing_is_cut_off(chromium: Any, train: Train) -> None:
+    run = train("trainer.max_steps=20", f"tags=[{'unbroken' * 12}]")
+    for sample in (run / "samples").iterdir():
+        sample.write_text("A line of it,\n" + "unbroken" * 40)
+    with open_file(chromium, write_report(run), bypass_csp=True) as page:
         for width in (360, 768, 1280):
             page.set_viewport_size({"width": width, "height": 2000})
             looks_right(page, ".plot span")
