@@ -261,7 +261,7 @@ LOOKS = "it looks like {0}, if these are its words: {1}; give encoding={0}, or"
     [
         *(
             (("Я иду. Zoë ran. " * 9).encode(name), f"is {name}; give encoding={name}, or save it")
-            for name in ("utf-16", "utf-16-le", "utf-32-be")
+            for name in ("utf-16", "utf-16-le", "utf-32", "utf-32-be")
         ),
         (b"{\\rtf1\\ansi Plain text.\\par}", "is RTF, the format of a word processor; save it"),
         (b"a \x93quote\x94", "not utf-8 at byte 2 (0x93): "),

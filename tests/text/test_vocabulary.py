@@ -61,10 +61,12 @@ def test_an_unknown_character_is_named() -> None:
     [
         "",
         "{}",
+        '{"idx_to_token": []}',
         '{"idx_to_token": {"1": "a", "3": "b"}}',
         '{"idx_to_token": {"1": "ab"}}',
         '{"idx_to_token": {"1": "a", "2": "a"}}',
         '{"idx_to_token": ' * 100_000,
+        f'{{"idx_to_token": {{"1": {"9" * 10_000}}}}}',
         '{"idx_to_token": {"1": "[٢٠٠]"}}',
     ],
 )
