@@ -53,18 +53,14 @@ class Seen(L.Callback):
         self.losses: list[float] = []
         self.validated: list[int] = []
 
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
         self.trained.append((batch_idx, bool(batch[2])))
         self.first_ids.append(int(batch[0][0, 0]))
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
         self.losses.append(float(outputs["loss"]))
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
         if not trainer.sanity_checking:
             self.validated.append(trainer.global_step)
 

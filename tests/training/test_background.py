@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 
 import charrnn
-from charrnn.__main__ import main
-from charrnn.data import find_training_data, open_data
+from charrnn.data import find_training_data, open_training_data
 from charrnn.models import model_file
 from charrnn.text.background import PASSAGE, Background, remove_shared_passages
 from charrnn.text.vocabulary import Vocabulary
 from tests.attacks.conftest import tamper
 from tests.conftest import write_files
 from tests.generation.models import count_passages
-from tests.small_runs import Capture, Train, column, metrics
+from tests.small_runs import Capture, Train, metrics
 
 OPTIONS = ("trainer.max_steps=20", "validate_every=10", "callbacks.samples.length=0")
 LETTERS = "abcdefghij "
@@ -47,7 +46,7 @@ def read_counts(run: Path) -> tuple[Any, dict[str, Any], dict[str, np.ndarray[An
     """Return the table of a run's model, its facts about it, and the table by definition."""
     trained = model_file.load(run / "model.safetensors")
     assert trained.counts is not None
-    data = open_data(Path(trained.facts["input_h5"]), Path(trained.facts["input_json"]))
+    data = open_training_data(trained.facts)
     names = str(trained.facts.get("background", "")).split(", ")
     text = "".join(Path(name).read_text("utf-8") for name in names if name.endswith(".txt"))
     other = trained.vocabulary.look_up(text)
@@ -57,12 +56,16 @@ def read_counts(run: Path) -> tuple[Any, dict[str, Any], dict[str, np.ndarray[An
     return trained.counts.table.to_arrays(), trained.facts, table.to_arrays()
 
 
-def test_counted_before_the_text_in_one_table(train: Train, texts: Path, capfd: Capture) -> None:
-    """Check that the network and its loss are the same, and that a resume counts the same.
+def resume_from_step_10(train: Train, run: Path) -> None:
+    point = run / "checkpoints" / "step-10.ckpt"
+    point.rename(point.with_name("last.ckpt"))
+    train("resume=run", small=False)
 
-    What does not help is left out.
-    """
+
+def test_a_text_that_helps_is_counted_first(train: Train, texts: Path, capfd: Capture) -> None:
+    """Check that the network and its loss are the same, and that a resume counts the same."""
     plain = train(*OPTIONS, folder="plain")
+    assert charrnn.load(plain).trained.counts.background_words is None
     noise = train("data.background=noise.txt", *OPTIONS, folder="noise")
     assert "does not help and is not counted" in capfd.readouterr().err
     assert (noise / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
@@ -72,15 +75,13 @@ def test_counted_before_the_text_in_one_table(train: Train, texts: Path, capfd: 
     table, facts, expected = read_counts(run)
     np.testing.assert_equal(table, expected)
     assert facts["background_counted"] == len((texts / "other.txt").read_text("utf-8")) - 2
-    before, after = metrics(plain), metrics(run)
-    assert float(after[-1].pop("val/loss_as_written")) < float(
-        before[-1].pop("val/loss_as_written")
-    )
-    assert before[-1] == after[-1]
+    before, after = metrics(plain)[-1], metrics(run)[-1]
+    losses = [float(row.pop("val/loss_as_written")) for row in (after, before)]
+    assert losses[0] < losses[1]
+    assert before == after
+    check_that_both_texts_are_known(run, texts)
     whole = (run / "model.safetensors").read_bytes()
-    point = run / "checkpoints" / "step-10.ckpt"
-    point.rename(point.with_name("last.ckpt"))
-    train("resume=run", small=False)
+    resume_from_step_10(train, run)
     assert (run / "model.safetensors").read_bytes() == whole
     # but for another text, or a text that is another by now
     capfd.readouterr()
@@ -91,8 +92,8 @@ def test_counted_before_the_text_in_one_table(train: Train, texts: Path, capfd: 
     assert "restore it to resume" in capfd.readouterr().err
 
 
-def test_the_words_of_both_texts_are_known(train: Train, texts: Path) -> None:
-    run = train("data.background=other.txt", *OPTIONS)
+def check_that_both_texts_are_known(run: Path, texts: Path) -> None:
+    """Check the words that new_words= takes for known."""
     trained = charrnn.load(run).trained
     known = trained.counts.known_words
     assert known is trained.counts.background_words
@@ -102,8 +103,6 @@ def test_the_words_of_both_texts_are_known(train: Train, texts: Path) -> None:
         node = known.find_node(trained.vocabulary.encode(word).tolist())
         assert node > 0
         assert known.is_word[node]
-    alone = charrnn.load(train(*OPTIONS, folder="alone")).trained.counts
-    assert alone.background_words is None
 
 
 def test_the_limit_cuts_the_background(train: Train, texts: Path) -> None:
@@ -135,17 +134,13 @@ def test_held_out_passages_of_a_background_are_not_counted() -> None:
         np.testing.assert_array_equal(remove_shared_passages(few, other), few)
 
 
-def test_folders_globs_and_corpora(texts: Path) -> None:
-    """Read as a text to train on is."""
+def test_a_background_is_read_as_a_text_to_train_on_is(texts: Path) -> None:
     write_files(texts, {"folder/below/1.txt": "a mat", "folder/2.md": "the cat"})
     write_files(texts, {"cache/corpora/shakespeare.txt": "ROMEO: it sat"})
-    vocabulary = Vocabulary(list("themasionc "))
     names = ["folder", "folder/*.md", "shakespeare"]
-    ids = Background(names, "utf-8", vocabulary).read_ids(99)
-    assert vocabulary.decode(ids) == "a matthe cat it sat"
-    assert vocabulary.decode(Background(names, "utf-8", vocabulary).read_ids(4)) == "a ma"
-    both = Background(names, "utf-8", vocabulary).fingerprint
-    assert both != Background(names[1:], "utf-8", vocabulary).fingerprint
+    background = Background(names, "utf-8", Vocabulary(list("themasionc ")))
+    assert background.vocabulary.decode(background.read_ids(99)) == "a matthe cat it sat"
+    assert len(background.read_ids(4)) == 4
 
 
 def test_the_text_of_the_model_that_it_starts_from(train: Train, texts: Path) -> None:
@@ -156,9 +151,7 @@ def test_the_text_of_the_model_that_it_starts_from(train: Train, texts: Path) ->
     assert read_counts(run)[1]["background"].endswith("other.h5")
     whole = (run / "model.safetensors").read_bytes()
     shutil.rmtree(base)
-    point = run / "checkpoints" / "step-10.ckpt"
-    point.rename(point.with_name("last.ckpt"))
-    train("resume=run", small=False)
+    resume_from_step_10(train, run)
     assert (run / "model.safetensors").read_bytes() == whole
     # a model may name any place, but only what it knows the fingerprint of is read
     facts = model_file.load(run / "model.safetensors").facts
@@ -172,9 +165,7 @@ def test_the_text_of_the_model_that_it_starts_from(train: Train, texts: Path) ->
     assert not model_file.load(new / "model.safetensors").facts.get("background")
 
 
-def test_a_record_names_no_text_that_no_checkpoint_knows(
-    train: Train, texts: Path, capfd: Capture
-) -> None:
+def test_a_record_names_no_text_of_a_stranger(train: Train, texts: Path, capfd: Capture) -> None:
     """Name a file as a stranger's record could, to get it counted into a model."""
     run = train(*OPTIONS, "trainer.max_steps=3")
     secret = [str(texts / "other.txt")]
@@ -191,17 +182,3 @@ def test_a_record_names_no_text_that_no_checkpoint_knows(
     (run / "model.safetensors").unlink()
     assert "give it again, or trust=true" in read_refusal(*longer)
     train(*longer, "trust=True", small=False)
-
-
-@pytest.mark.slow
-def test_two_processes_count_and_weigh_as_one_does(train: Train, texts: Path) -> None:
-    options = ("data.background=other.txt", *OPTIONS)
-    runs = [train(*options, f"trainer.devices={n}", folder=f"of-{n}") for n in (1, 2)]
-    one, two = (column(run, "val/loss_as_written") for run in runs)
-    assert one == pytest.approx(two, abs=1e-4)
-    tables: list[Any] = [charrnn.load(run).trained.counts for run in runs]
-    one, two = (counts.table.to_arrays() for counts in tables)
-    assert all(np.array_equal(one[name], two[name]) for name in one)
-    weights = [counts.weights.to_vector() for counts in tables]
-    assert weights[0] == pytest.approx(weights[1], abs=1e-2)
-    assert main(["evaluate", "checkpoint=of-2", "counts=only"]) == 0

@@ -10,32 +10,29 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError
 from charrnn.evaluation.stream_losses import compute_stream_loss
 from charrnn.training import schedules
-from charrnn.training.progress_bar import Progress
 from tests.small_runs import assert_same, tensors
 from tests.training.notebook import OwnStep, Seen, module_of, rows, trainer
 
-# -- training and its numbers ------------------------------------------------------------
 
-
-def test_a_notebook(data: TextDataModule, tmp_path: Path) -> None:
-    """Fit the two with Lightning's defaults and its logger."""
-    logger = CSVLogger(tmp_path, name="", version="")
+def test_a_notebook(data: TextDataModule) -> None:
+    logger = CSVLogger(".", name="", version="")
     run = L.Trainer(
         accelerator="cpu", max_steps=25, logger=logger, log_every_n_steps=5,
         enable_progress_bar=False,
     )  # fmt: skip
     module = module_of(data)
+    assert str(data).endswith("train 840, val 105, test 105)")
     run.fit(module, data)
     metrics = run.callback_metrics
     assert {"train/loss", "val/loss", "val/bits_per_character", "lr"} <= metrics.keys()
-    logged = rows(tmp_path / "metrics.csv")
+    logged = rows(Path("metrics.csv"))
     trained = {int(row["step"]): float(row["train/loss"]) for row in logged if row["train/loss"]}
     assert list(trained) == [1, 5, 10, 15, 20, 25]
     assert trained[25] == pytest.approx(float(metrics["train/loss"]))
@@ -135,38 +132,9 @@ def test_gradients_are_clipped_as_lightning_clips_them(
     torch.testing.assert_close(clipped, expected, rtol=1e-3, atol=1e-6)
 
 
-class Stops(L.Callback):
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        trainer.should_stop = trainer.global_step >= 6
-
-
-def test_a_training_without_a_known_end(
-    data: TextDataModule, capfd: pytest.CaptureFixture[str]
-) -> None:
-    options = {"max_epochs": -1, "limit_val_batches": 0}
-    trainer(Progress(), Stops(), **options, enable_progress_bar=True).fit(module_of(data), data)
-    assert "epoch 0.25, step 5, loss" in capfd.readouterr().err
-    module = module_of(data, schedule=schedules.linear)
+def test_a_schedule_to_an_end_is_refused_without_one(data: TextDataModule) -> None:
     with pytest.raises(InputError, match="linear asks for total_steps"):
-        trainer(Stops(), **options).fit(module, data)
-
-
-@pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.slow)])
-def test_a_compiled_network_trains_as_a_plain_one(data: TextDataModule, backend: str) -> None:
-    plain, module = module_of(data), module_of(data)
-    module.network.compile(backend=backend)
-    losses = []
-    for each in (plain, module, torch.compile(module_of(data), backend=backend)):
-        run = trainer(max_steps=4, val_check_interval=4)
-        run.fit(each, data)
-        losses.append(float(run.callback_metrics["val/loss"]))
-        weights = each.to_model().trained.weights
-        for name, expected in plain.to_model().trained.weights.items():
-            assert weights[name] == pytest.approx(expected, rel=1e-4, abs=1e-5)
-    assert losses[1:] == pytest.approx(2 * losses[:1], rel=1e-5)
-
-
-# -- checkpoints -------------------------------------------------------------------------
+        trainer(max_epochs=-1).fit(module_of(data, schedule=schedules.linear), data)
 
 
 class OwnOptimizers(OwnStep):
@@ -178,95 +146,69 @@ class OwnOptimizers(OwnStep):
 
 
 EPOCHS, WINDOWS = 3, 3
-CUT_RUNS: dict[str, dict[str, Any]] = {
-    "early stopping": {"stopping": True},
-    "no validation": {"limit_val_batches": 0},
-    "two validations an epoch": {"val_check_interval": 2},
-    "a validation every 4 steps": {"val_check_interval": 4, "check_val_every_n_epoch": None},
-    "groups of windows": {"accumulate_grad_batches": 2},
-    "cosine": {"schedule": schedules.cosine},
-    "one cycle": {"schedule": functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1)},
-    "no schedule": {"schedule": None},
-    "gru": {"kind": "gru", "num_layers": 2},
-    "step and optimizers of a subclass": {"kind_of": OwnOptimizers},
+DECAY = {"schedule": functools.partial(schedules.step, decay_every=1)}
+ONE_CYCLE = functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1)
+# options of the Trainer, and of the module
+CUT_RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "early stopping": ({"stopping": True}, {}),
+    "no validation": ({"limit_val_batches": 0}, {}),
+    "two validations an epoch": ({"val_check_interval": 2}, {}),
+    "every 4 steps": ({"val_check_interval": 4, "check_val_every_n_epoch": None}, {}),
+    "groups of windows": ({"accumulate_grad_batches": 2}, {}),
+    "cosine": ({}, {"schedule": schedules.cosine}),
+    "one cycle": ({}, {"schedule": ONE_CYCLE}),
+    "no schedule": ({}, {"schedule": None}),
+    "gru": ({}, {"kind": "gru", "num_layers": 2}),
+    "step and optimizers of a subclass": ({}, {"kind_of": OwnOptimizers}),
 }
 LOGGED = ("step", "train/loss", "lr", "val/loss", "val/bits_per_character")
 
 
-def record_events(log: list[Any]) -> LambdaCallback:
-    return LambdaCallback(
-        on_train_batch_start=lambda trainer, _, batch, index: log.append(
-            ("window", trainer.global_step, index, bool(batch[2]))
-        ),
-        on_validation_end=lambda trainer, _: log.append(("validation", trainer.global_step)),
-        on_train_epoch_start=lambda trainer, _: log.append(("epoch", trainer.current_epoch)),
-        on_train_epoch_end=lambda trainer, _: log.append(("epoch ends", trainer.current_epoch)),
-    )
-
-
 @pytest.mark.parametrize("chains", [1, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", CUT_RUNS)
-def test_a_run_that_is_cut_twice_goes_on_bit_for_bit(
-    data: TextDataModule, tmp_path: Path, name: str, chains: int
-) -> None:
-    """Resume at random cuts, half of which are at the end of an epoch."""
-    options, group = dict(CUT_RUNS[name]), CUT_RUNS[name].get("accumulate_grad_batches", 1)
-    of_module = {
-        key: options.pop(key) for key in ("kind", "num_layers", "kind_of") if key in options
-    }
-    schedule = options.pop("schedule", functools.partial(schedules.step, decay_every=1))
-    # it reads val/loss at an epoch's end, which it has from before a cut there
-    stopping = [EarlyStopping("val/loss", patience=9)] if options.pop("stopping", False) else []
+def test_a_run_that_is_cut_twice_is_exact(data: TextDataModule, name: str, chains: int) -> None:
+    """Resume at random cuts. A validation and an epoch's end come after the checkpoint."""
+    options, of_module = dict(CUT_RUNS[name][0]), {**DECAY, **CUT_RUNS[name][1]}
+    group, stops = options.get("accumulate_grad_batches", 1), options.pop("stopping", False)
 
-    def run(folder: Path, start: Path | None = None) -> tuple[list[Any], list[Any]]:
-        """Return the events, then the steps, losses and learning rates that were logged."""
-        log: list[Any] = []
-        logger = CSVLogger(folder, name="", version="")
+    def run(folder: Path, start: Path | None = None) -> list[list[str | None]]:
+        """Return the steps, losses and learning rates that were logged, each window and later."""
         saved = ModelCheckpoint(
             folder, "{step}", save_top_k=-1, every_n_train_steps=1, save_on_train_epoch_end=False
         )
+        # it reads val/loss at an epoch's end, which it has from before a cut there
+        stopping = [EarlyStopping("val/loss", patience=9)] if stops else []
         one = trainer(
-            saved, record_events(log), *stopping, max_epochs=EPOCHS, logger=logger,
+            saved, *stopping, max_epochs=EPOCHS, logger=CSVLogger(folder, name="", version=""),
             log_every_n_steps=1, limit_train_batches=WINDOWS * group, num_sanity_val_steps=0,
             gradient_clip_val=5.0, **options,
         )  # fmt: skip
-        module = module_of(data, dropout=0.3, schedule=schedule, **of_module)
+        module = module_of(data, dropout=0.3, **of_module)
         one.fit(module, data, ckpt_path=start, weights_only=True)
         one.save_checkpoint(folder / "end.ckpt")
         logged = [[row.get(name) for name in LOGGED] for row in rows(folder / "metrics.csv")]
-        return log, [row for row in logged if any(row[1:])]
+        return [row for row in logged if any(row[1:])]
 
-    events, logged = run(tmp_path / "whole")
-    generator = random.Random(name)
+    logged, generator = run(Path("whole")), random.Random(name)
     for chain in range(chains):
-        folder = tmp_path / "whole"
+        folder = Path("whole")
         for cut in sorted(generator.sample(range(1, EPOCHS * WINDOWS), 2)):
-            start, folder = folder / f"step={cut}.ckpt", tmp_path / f"{chain}-{cut}"
-            # a validation that is due at this step, and the epoch's end, come after the checkpoint
-            begun = max(i for i, event in enumerate(events) if event[:2] == ("window", cut - 1))
-            trained = next(
-                i for i, (step, loss, *_) in enumerate(logged) if loss and step == f"{cut}"
-            )
-            expected = events[begun + 1 :], logged[trained + 1 :]
-            assert run(folder, start) == expected, folder.name
-        assert_same(tensors(folder / "end.ckpt"), tensors(tmp_path / "whole" / "end.ckpt"))
+            start, folder = folder / f"step={cut}.ckpt", Path(f"{chain}-{cut}")
+            trained = [step == f"{cut}" and bool(loss) for step, loss, *_ in logged].index(True)
+            assert run(folder, start) == logged[trained + 1 :], folder.name
+        assert_same(tensors(folder / "end.ckpt"), tensors(Path("whole/end.ckpt")))
 
 
 @pytest.mark.parametrize(
     ("limit", "ends"), [("max_steps", (1, 5, 6, 10, 13)), ("max_epochs", (1, 2, 3))]
 )
-def test_fits_that_go_on_from_one_another_are_one_fit(
-    data: TextDataModule, tmp_path: Path, limit: str, ends: tuple[int, ...]
-) -> None:
-    """Check that they end within an epoch, at its end and beyond it; then nothing is trained."""
-
+def test_several_fits_are_one_fit(data: TextDataModule, limit: str, ends: tuple[int, ...]) -> None:
     def run(name: str, end: int, start: Path | None = None) -> tuple[Path, Seen]:
         seen = Seen()
         one = trainer(seen, limit_train_batches=5, **{limit: end})
-        schedule = functools.partial(schedules.step, decay_every=1)
-        one.fit(module_of(data, dropout=0.3, schedule=schedule), data, ckpt_path=start,
-                weights_only=True)  # fmt: skip
-        one.save_checkpoint(path := tmp_path / f"{name}.ckpt")
+        module = module_of(data, dropout=0.3, **DECAY)
+        one.fit(module, data, ckpt_path=start, weights_only=True)
+        one.save_checkpoint(path := Path(f"{name}.ckpt"))
         return path, seen
 
     whole, expected = run("whole", ends[-1])

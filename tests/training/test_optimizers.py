@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -28,15 +29,16 @@ def give_gradients(parameters: list[nn.Parameter], step: int) -> None:
         p.grad = torch.randn(p.shape, generator=drawn, dtype=p.dtype)
 
 
-NAMES = ("recurrent.0.weight_ih_l0", "recurrent.0.weight_hh_l0", "recurrent.0.bias", "embedding")
+def make_muon(parameters: list[nn.Parameter], **options: Any) -> Muon:
+    names = [f"recurrent.0.{name}" for name in ("weight_ih_l0", "weight_hh_l0", "bias")]
+    return Muon(list(zip([*names, "embedding"], parameters, strict=True)), 0.1, **options)
 
 
 def test_muon_takes_adamws_step_for_all_but_the_recurrent_matrices() -> None:
     """Check that only the matrices decay, and that a closure returns the loss."""
     ours, theirs = tensors(), tensors()
     before = [p.detach().clone() for p in ours[:2]]
-    named = list(zip(NAMES, ours, strict=True))
-    optimizer = Muon(named, 0.1, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.5)
+    optimizer = make_muon(ours, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.5)
     adamw = torch.optim.AdamW(theirs[2:], 0.1, betas=(0.8, 0.9), eps=1e-6, weight_decay=0)
     for step in range(5):
         give_gradients(ours, step)
@@ -54,7 +56,7 @@ def test_muon_takes_adamws_step_for_all_but_the_recurrent_matrices() -> None:
 def test_muon_makes_the_singular_values_of_a_step_equal() -> None:
     ours = tensors()
     before = [p.detach().clone() for p in ours[:2]]
-    optimizer = Muon(list(zip(NAMES, ours, strict=True)), 0.1, weight_decay=0)
+    optimizer = make_muon(ours, weight_decay=0)
     give_gradients(ours, 0)
     gradients = [p.grad for p in ours[:2]]
     optimizer.step()
@@ -69,8 +71,7 @@ def test_muon_makes_the_singular_values_of_a_step_equal() -> None:
 
 def test_threads_share_out_muons_matrices_to_the_bit() -> None:
     ours, theirs = tensors(), tensors()
-    alone = Muon(list(zip(NAMES, ours, strict=True)), 0.1)
-    together = Muon(list(zip(NAMES, theirs, strict=True)), 0.1, threads=3)
+    alone, together = make_muon(ours), make_muon(theirs, threads=3)
     for step in range(3):
         give_gradients(ours, step)
         give_gradients(theirs, step)
@@ -80,9 +81,6 @@ def test_threads_share_out_muons_matrices_to_the_bit() -> None:
     for one, other in zip(ours, theirs, strict=True):
         assert torch.equal(one, other)
     copied.step()
-
-
-# -- schedules ---
 
 
 Make = Callable[[torch.optim.Optimizer], LRScheduler]

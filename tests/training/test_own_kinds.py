@@ -16,40 +16,17 @@ import charrnn
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.options import cells
+from tests import REPOSITORY
 from tests.conftest import write_files
 from tests.small_runs import SMALL, Capture, Train, assert_same, tensors
 
-MODULE = """
-import torch
-from torch import nn
-
-from charrnn import Cell
-
-
-class Leaky(nn.Module):
-    '''h' = tanh(h / 2 + W x + b).'''
-
-    def __init__(self, input_size, hidden_size, batch_first=True):
-        super().__init__()
-        self.weight_ih_l0 = nn.Parameter(torch.zeros(hidden_size, input_size))
-        self.bias_ih_l0 = nn.Parameter(torch.zeros(hidden_size))
-
-    def forward(self, inputs, state=None):
-        sums = inputs @ self.weight_ih_l0.T + self.bias_ih_l0
-        h = sums.new_zeros(sums[:, 0].shape) if state is None else state[0]
-        outputs = []
-        for t in range(sums.shape[1]):
-            h = torch.tanh(h / 2 + sums[:, t])
-            outputs.append(h)
-        return torch.stack(outputs, 1), h[None]
-
-
-CELL = Cell(gates="h", carried=("h",), module="own_kinds.Leaky", recurrent=False)
-
-"""
+PAGE = (REPOSITORY / "docs" / "lightning.md").read_text("utf-8")
+(EXAMPLE,) = (c for c in re.findall(r"```python\n(.*?)```", PAGE, re.S) if "class MinGRU" in c)
+CELL = 'CELL = charrnn.Cell(gates="zh", carried=("h",), module="own_kinds.MinGRU", recurrent=False)'
+MODULE = EXAMPLE.partition("cell = ")[0] + CELL
 ENTRY_POINTS = """
 [charrnn.cells]
-leaky = own_kinds:CELL
+mine = own_kinds:CELL
 broken = own_kinds:Missing
 """
 
@@ -74,26 +51,16 @@ def own_package(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     sys.modules.pop("own_kinds", None)
 
 
-def test_from_training_to_sampling(
+def test_every_command_takes_the_cell_of_an_installed_package(
     own_package: Path, train: Train, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:
-    words = ["model.kind=leaky", "data.shuffle=true", "model.dropout=0.3", "~callbacks.counts"]
+    words = ["model.kind=mine", "data.shuffle=true", "model.dropout=0.3", "~callbacks.counts"]
     whole = train(*words, "trainer.max_steps=12", folder="whole")
     part = train(*words, "trainer.max_steps=9", folder="part")
     train("resume=part", "trainer.max_steps=12", small=False)
     assert_same(tensors(part)["weights"], tensors(whole)["weights"])
-    assert charrnn.load(part).trained.architecture.kind == "leaky"
 
-    capfd.readouterr()
-    sampled = ["sample", "checkpoint=part", "length=40", "seed=1"]
-    assert main(sampled) == 0
-    text = capfd.readouterr().out
-    assert main([*sampled, "engine=torch"]) == 0
-    assert capfd.readouterr().out == text
-    assert main([*sampled, "engine=numpy"]) == 2
-    [line] = capfd.readouterr().err.splitlines()
-    assert "engine=numpy: has no kernel for a model of kind leaky; use torch" in line
-
+    assert main(["sample", "checkpoint=part", "length=40"]) == 0
     assert main(["evaluate", "checkpoint=part"]) == 0
     assert main(["convert", "input=part/checkpoints/best.ckpt", "output=x.safetensors"]) == 0
     model, again = charrnn.load("part"), charrnn.load("x.safetensors")
@@ -101,33 +68,31 @@ def test_from_training_to_sampling(
     assert len(charrnn.load(["part", "whole"]).generate(20, "the ", seed=1)) == 20
     module = charrnn.LanguageModel.load_from_checkpoint("part/checkpoints/best.ckpt")
     assert np.array_equal(module.to_model().logits("the cat"), model.logits("the cat"))
-
-    for command in ("export", "inspect"):
-        assert main([command, "checkpoint=part", "output=page.html"]) == 2
-        assert "leaky" in capfd.readouterr().err
-        assert not Path("page.html").exists()
-    # the weights of one, in a separate run
     train(*words, "init_from=part", "trainer.max_steps=1", folder="tuned")
+
+    capfd.readouterr()
+    for words, line in (
+        (["sample", "checkpoint=part", "engine=numpy"], "has no kernel for a model of kind mine"),
+        (["export", "checkpoint=part", "output=page.html"], "mine"),
+        (["inspect", "checkpoint=part", "output=page.html"], "mine"),
+    ):
+        assert main(words) == 2
+        assert line in capfd.readouterr().err
 
     monkeypatch.setattr(cells, "_registered", {})
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(own_package)])
     sys.modules.pop("own_kinds", None)
-    unknown = "model.kind=leaky: is neither built in ("
     for words in (
         ["sample", "checkpoint=part"],
-        ["evaluate", "checkpoint=part/checkpoints/last.ckpt"],
         ["convert", "input=part", "output=y.safetensors"],
         ["train", "resume=part", "trainer.max_steps=40"],
-        ["train", *SMALL, "model.kind=leaky", "hydra.run.dir=new"],
         ["train", *SMALL, "init_from=part", "hydra.run.dir=new"],
     ):
-        capfd.readouterr()
         assert main(words) == 2, words
         [line] = capfd.readouterr().err.splitlines()
-        assert unknown in line, words
+        assert "model.kind=mine: is neither built in (" in line, words
         assert "install the package of this cell" in line
-    assert not Path("y.safetensors").exists()
-    assert not Path("new").exists()
+    assert not any(Path(name).exists() for name in ("page.html", "y.safetensors", "new"))
 
 
 def test_a_cell_that_cannot_be_loaded(own_package: Path, train: Train, capfd: Capture) -> None:
@@ -137,25 +102,11 @@ def test_a_cell_that_cannot_be_loaded(own_package: Path, train: Train, capfd: Ca
     assert "cannot load this cell from own_kinds:Missing of an installed" in line
 
 
-def test_the_mingru_of_the_docs(workplace: Path) -> None:
-    """Check that it trains, and that its network is (1 - z) h + z h~, step by step."""
-    page = Path(__file__).parents[2].joinpath("docs", "lightning.md").read_text()
-    [code] = [c for c in re.findall(r"```python\n(.*?)```", page, re.S) if "class MinGRU" in c]
+def test_the_cell_of_the_page_trains_and_writes(workplace: Path) -> None:
     names: dict[str, Any] = {}
     small = ", ".join(map(repr, [*SMALL, "trainer.max_steps=3"]))
-    exec(code.replace('"data.input_txt=my.txt"', small), names)
-    layer = charrnn.load(names["result"].folder).trained.weights
-    weight, bias = (layer[f"recurrent.0.{name}_ih_l0"] for name in ("weight", "bias"))
-    H, D = len(bias) // 2, weight.shape[1]
-    module = names["MinGRU"](D, H)
-    module.load_state_dict({"weight_ih_l0": torch.tensor(weight), "bias_ih_l0": torch.tensor(bias)})
-    inputs, h = np.random.default_rng(1).normal(size=(2, 7, D)).astype(np.float32), 0.0
-    found, _ = module(torch.tensor(inputs))
-    for t in range(7):
-        z, new = np.split(inputs[:, t] @ weight.T + bias, 2, axis=1)
-        z = 1 / (1 + np.exp(-z))
-        h = (1 - z) * h + z * new
-        assert np.allclose(found[:, t].detach(), h, atol=1e-5)
+    exec(EXAMPLE.replace('"data.input_txt=my.txt"', small), names)
+    assert charrnn.load(names["result"].folder).trained.architecture.kind == "mingru"
 
 
 def test_names_that_cannot_be_registered() -> None:

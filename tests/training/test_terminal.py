@@ -48,11 +48,10 @@ def test_a_bar_each_validation_and_a_sample_now_and_then(train: Train) -> None:
     words = ["print_every=1", "optimizer.lr=0.3", "schedule=constant", "trainer.max_steps=60"]
     words += ["callbacks=early_stopping", "callbacks.early_stopping.patience=2"]
     run, output = on_a_terminal(train, "callbacks.samples.length=300", *words)
-    how = r"epoch \d\.\d\d / 3\.00 \|.+\| +\d+/60, [\d:?]+ left(, loss \d\.\d{3}, \S+k/s)?"
-    bar = re.compile(how)
+    bar = r"epoch \d\.\d\d / 3\.00 \|.+\| +\d+/60, [\d:?]+ left(, loss \d\.\d{3}, \S+k/s)?"
     bars = [line for line in re.split(r"[\r\n]+", output) if line.startswith("epoch")]
     assert any("k/s" in line for line in bars)
-    assert all(bar.fullmatch(line.strip()) and len(line) < COLUMNS for line in bars), bars
+    assert all(re.fullmatch(bar, line.strip()) and len(line) < COLUMNS for line in bars), bars
 
     # the rest of the bar on a line is wiped before another is written there
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in output.split("\n")]
@@ -61,14 +60,10 @@ def test_a_bar_each_validation_and_a_sample_now_and_then(train: Train) -> None:
     last = max(losses)
     assert best < last < 60
     assert f"validation after step {best}: loss {losses[best]:.4f}, the best so far" in lines
-    assert (
-        f"validation after step {last}: loss {losses[last]:.4f}, the best is {losses[best]:.4f} "
-        f"after step {best}"
-    ) in lines
+    still = f"the best is {losses[best]:.4f} after step {best}"
+    assert f"validation after step {last}: loss {losses[last]:.4f}, {still}" in lines
     assert "stopping: val/loss has not decreased for 2 validations" in lines
     samples = [path.read_text("utf-8") for path in sorted((run / "samples").iterdir())]
     longest = [max(sample.splitlines(), key=len).strip() for sample in samples]
-    shown = [longest[i] for i in (0, 1, 3, 7) if i < len(longest)]
-    assert [line for line in lines if line.startswith("    ")] == [
-        f"    {line[: COLUMNS - 6]}" for line in shown
-    ]
+    shown = [f"    {longest[i][: COLUMNS - 6]}" for i in (0, 1, 3, 7) if i < len(longest)]
+    assert [line for line in lines if line.startswith("    ")] == shown
