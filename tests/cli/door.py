@@ -56,10 +56,7 @@ class Door:
     def refuses(self, *words: str) -> str:
         """Return the line that refuses a command line before anything runs."""
         answer = self(*words)
-        assert answer.code == 2, answer
-        assert answer.out == ""
+        assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1), answer
         assert answer.err.startswith("charrnn")
-        assert answer.err.count("\n") == 1
-        assert answer.err.endswith("\n")
         assert self.asked == []
         return answer.err

@@ -12,7 +12,7 @@ from charrnn.__main__ import main
 from charrnn.cli.overrides import quote
 from tests.small_runs import Capture, Train, read_record
 
-NAMES = ["What's", "a,b=c", "[a]", "two\nlines, one", "null", "{é: (1)}"]
+NAMES = ["What's", "a,b=[c]", "two\nlines, one", "null", "{é: (1)}"]
 LAST = "checkpoints/last.ckpt"
 
 
@@ -26,8 +26,7 @@ def run(run_copy: Train) -> Path:
 def test_any_name(name: str, run: Path, door: Any, tmp_path: Path) -> None:
     run = run.rename(tmp_path / name)
     path = f"./{name}" if name == "null" else name
-    words = [f"resume={path}", f"++resume={quote(name)}"]
-    for word in words:
+    for word in (f"resume={path}", f"++resume={quote(name)}"):
         assert door("train", word, "seed=3").code == 0, word
         asked = door.asked.pop()
         assert os.path.samefile(asked.folder, run)
@@ -38,7 +37,7 @@ def test_any_name(name: str, run: Path, door: Any, tmp_path: Path) -> None:
     assert tmp_path / "outputs" in asked.folder.parents
 
 
-@pytest.mark.parametrize("name", NAMES[1:3])
+@pytest.mark.parametrize("name", NAMES[1:2])
 def test_any_name_in_a_sweep(name: str, run: Path, door: Any, tmp_path: Path) -> None:
     """Start a sweep and continue it; its jobs start from the same model."""
     run = run.rename(tmp_path / name)
@@ -72,10 +71,8 @@ def test_a_name_that_hydra_would_look_up(run: Path, door: Any, tmp_path: Path) -
 def test_a_run_goes_on_as_itself(run_copy: Train, capfd: Capture) -> None:
     """Check that the last of several values of an option decides."""
     words = ("trainer.max_steps=2", "optimizer.lr=1e-3", "schedule=constant")
-    run, other = (
-        run_copy(*words, folder="Gregor's"),
-        run_copy("trainer.max_steps=2", folder="other"),
-    )
+    run = run_copy(*words, folder="Gregor's")
+    other = run_copy("trainer.max_steps=2", folder="other")
     before = read_record(run)
     for resume in (["resume=Gregor's"], ["resume=other", r"resume='Gregor\'s'"]):
         before["trainer"]["max_steps"] += 1

@@ -13,7 +13,6 @@ import pytest
 import charrnn
 from charrnn.__main__ import main
 from charrnn.errors import InputError
-from charrnn.options.cells import CELLS
 from tests.faults.child import Fault, run, send
 from tests.faults.runs import OPTIONS, differences
 from tests.small_runs import Capture
@@ -30,8 +29,7 @@ def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> 
     found = [(asked.config.data["input_txt"], len(asked.config.tags[0])) for asked in door.asked]
     assert found == [(text, n) for text in ("../a b.txt", "Zür/x;$(rm).txt") for n in (300, 1)]
     names = [asked.folder.name for asked in door.asked]
-    assert names[1] == "1_a-b.txt,tags=b"
-    assert names[3] == "3_x-rm-.txt,tags=b"
+    assert names[1::2] == ["1_a-b.txt,tags=b", "3_x-rm-.txt,tags=b"]
     assert max(map(len, names)) == len("0_") + 120
     [sweep] = {asked.folder.parent for asked in door.asked}
     assert sweep.parents[1] == tmp_path / "outputs" / "sweeps"
@@ -51,8 +49,6 @@ def test_several_first_words_are_a_sweep_over_texts(door: Any, tmp_path: Path) -
     names = ["anna.txt", "a,b.txt", "anna.txt", "x,y", "-rm-x.txt"]
     folders = [f"{2 * i}_budget=2m,{name}" for i, name in enumerate(names)]
     assert [asked.folder.name for asked in door.asked[::2]] == folders
-    assert door("train", *texts[:2], "-m").err.startswith("2 trainings, one for each text\n")
-    assert "trainings" not in door("train", "-m", "anna.txt", "seed=1,2").err
     door.asked.clear()
     assert door("preprocess", "-m", *texts[:3], "output_h5=x.h5").code == 0
     assert [options.input_txt for options in door.asked] == texts[:3]
@@ -63,23 +59,7 @@ def test_a_sweep_over_texts_is_refused_once(door: Any, tmp_path: Path) -> None:
     refused = door.refuses("train", "-m", "anna.txt", "no.txt", "none.txt")
     assert refused == "charrnn train: no.txt: no such file; name a file, a folder or a glob\n"
     assert "anna.txt,no.txt: no such file" in door.refuses("train", "-m", "anna.txt,no.txt")
-    assert "shakespear: no such file" in door.refuses("train", "-m", "anna.txt", "shakespear")
     assert [path.name for path in tmp_path.iterdir()] == ["anna.txt"]
-
-
-def test_a_search_chooses_among_the_texts(door: Any) -> None:
-    pytest.importorskip("optuna")
-    for text in ("anna.txt", "ben.txt"):
-        Path(text).touch()
-    door.action = lambda asked: 1.0
-    words = ["sweep=random", "hydra.sweeper.n_trials=8", "optimizer.lr=interval(1e-3,1e-2)"]
-    assert door("train", "anna.txt", "ben.txt", *words).code == 0
-    assert {asked.config.data["input_txt"] for asked in door.asked} == {"anna.txt", "ben.txt"}
-
-
-def test_choices(door: Any) -> None:
-    assert door("train", "model=glob(*)", "--multirun").code == 0
-    assert {*CELLS} <= {asked.config.model["kind"] for asked in door.asked}
 
 
 def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:
@@ -95,10 +75,10 @@ def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:
     assert answer.code == 1
     assert "charrnn sample: job 0 (length=1): x.ckpt: no such file\n" in answer.err
     assert "job 1 (length=2): this is a bug in charrnn" in answer.err
-    listed = answer.err.splitlines()[-3:]
-    assert listed[0] == "failed: job 0 (length=1): x.ckpt: no such file"
-    assert listed[1].startswith("failed: job 1 (length=2): ")
-    assert listed[2] == "charrnn sample: 2 of 3 jobs failed"
+    first, second, last = answer.err.splitlines()[-3:]
+    assert first == "failed: job 0 (length=1): x.ckpt: no such file"
+    assert second.startswith("failed: job 1 (length=2): ")
+    assert last == "charrnn sample: 2 of 3 jobs failed"
 
 
 def test_one_mistyped_value_refuses_the_whole_sweep(door: Any, tmp_path: Path) -> None:
@@ -124,14 +104,11 @@ def test_a_refused_run_removes_only_its_folders(door: Any, tmp_path: Path) -> No
         refused = door("train", f"hydra.run.dir={folder}")
         assert refused == (2, "", "charrnn train: no\n")
         assert [*empty.parent.rglob("*")] == [empty]
-    assert door("train", "-m", "seed=1,2", "hydra.sweep.dir=mine/empty").code == 1
-    assert [path.name for path in empty.iterdir()] == ["multirun.yaml"]
     with pytest.raises(InputError, match="no"):
         charrnn.train()
     assert not (tmp_path / "outputs").exists()
-    (tmp_path / "outputs").mkdir()
-    assert door("train").code == 2
-    assert [*(tmp_path / "outputs").iterdir()] == []
+    assert door("train", "-m", "seed=1,2", "hydra.sweep.dir=mine/empty").code == 1
+    assert [path.name for path in empty.iterdir()] == ["multirun.yaml"]
 
 
 def test_all_jobs_start_from_the_same_latest_model(door: Any, tmp_path: Path) -> None:
@@ -147,8 +124,6 @@ def test_all_jobs_start_from_the_same_latest_model(door: Any, tmp_path: Path) ->
     assert door("train", "-m", "init_from=outputs/latest", "seed=1,2").code == 0
     assert {asked.config.init_from for asked in door.asked} == {str(tmp_path / "first")}
 
-
-# Stopped, and gone on with by the same command
 
 SWEEP = ["train", "-m", *OPTIONS, "seed=null,1,2"]
 FINISHED, CUT, MISSING = "0_seed=null", "1_seed=1", "2_seed=2"
@@ -175,17 +150,10 @@ def test_a_sweep_that_was_ended_goes_on_exactly(
     assert main([*sweep, long]) == 2
     assert "contains runs; to resume them" in capfd.readouterr().err
     files = {path: path.stat().st_mtime_ns for path in (workplace / "sweep").rglob("*")}
-    Path("other.txt").write_text(200 * "a cat. ")
-    last, had = "sweep/0_seed=null/checkpoints/last.ckpt", "the run has model.num_layers=2"
-    for change, problem in (
-        ("model.num_layers=1", f"a resume cannot change it ({had}); leave it out, or start"),
-        ("trainer.max_steps=10", f"{last} is at step 14 already"),
-        ("data.input_txt=other.txt", f"the data is not what {last} was trained on; restore it"),
-    ):
-        assert main([*sweep, "resume=auto", change]) == 2
-        line = capfd.readouterr().err.splitlines()[-1]
-        assert line.startswith("charrnn train: job 0 (seed=null): ")
-        assert problem in line.replace(f"{workplace}/", "")
+    assert main([*sweep, "resume=auto", "model.num_layers=1"]) == 2
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert line.startswith("charrnn train: job 0 (seed=null): ")
+    assert "a resume cannot change it (the run has model.num_layers=2)" in line
     assert {path: path.stat().st_mtime_ns for path in (workplace / "sweep").rglob("*")} == files
     assert main([*sweep, long, "resume=auto"]) == 0
     assert capfd.readouterr().err.count("resuming from") == 2
@@ -193,7 +161,8 @@ def test_a_sweep_that_was_ended_goes_on_exactly(
     with open("sweep/leaderboard.csv") as file:
         assert [row["steps"] for row in csv.DictReader(file)] == ["15"] * 3
     # what is finished stays as it is, and is no other run
-    before = Path(last).stat().st_mtime_ns
+    last = workplace / "sweep" / FINISHED / "checkpoints" / "last.ckpt"
+    before = last.stat().st_mtime_ns
     assert main([*sweep, long, "resume=auto"]) == 0
     assert capfd.readouterr().err.count("this run is finished, at step 15") == 3
-    assert Path(last).stat().st_mtime_ns == before
+    assert last.stat().st_mtime_ns == before
