@@ -63,7 +63,6 @@ def open_file(chromium: Any, path: Path, *, first: str = "", **how: Any) -> Iter
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Wait until a condition of the page holds."""
     end = time.monotonic() + 5
     while not holds():
         assert time.monotonic() < end, "it never came to hold"
@@ -80,13 +79,10 @@ def text_of(page: Any) -> str:
 
 
 def list_highlighted(page: Any, name: str, selector: str) -> str:
-    """Return the highlighted texts of an element, in their order."""
+    """Return the highlighted texts of a line in an element, in their order."""
     found: str = page.evaluate(
         """([name, selector]) => [...CSS.highlights.get(name) ?? []]
             .filter((range) => range.startContainer.parentElement.closest(selector))
-            .sort((a, b) => a.startContainer === b.startContainer
-                ? a.startOffset - b.startOffset
-                : a.startContainer.compareDocumentPosition(b.startContainer) & 2 ? 1 : -1)
             .map((range) => range.startContainer.data.slice(range.startOffset, range.endOffset))
             .join("|")""",
         [name, selector],
@@ -95,7 +91,6 @@ def list_highlighted(page: Any, name: str, selector: str) -> str:
 
 
 def list_offered(page: Any) -> list[str]:
-    """Return the continuations as they are."""
     texts: list[str] = page.locator("#alternatives .text").all_text_contents()
     return texts
 
@@ -155,8 +150,13 @@ def set_options(page: Any) -> None:
     slide(page, "Length", "7")
 
 
+def shelf(page: Any, button: str) -> None:
+    """Open the side list, and press one of its buttons."""
+    page.locator("#shelf-toggle").click()
+    page.locator("#shelf").get_by_role("button", name=button, exact=True).click()
+
+
 def save(page: Any, button: str, path: Path) -> Path:
-    """Save a file by a button, and return it."""
     with page.expect_download() as download:
         page.get_by_role("button", name=button).click()
     download.value.save_as(path)

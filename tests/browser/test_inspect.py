@@ -41,7 +41,6 @@ def inspect(
 
 
 def wait_until_settled(page: Any) -> None:
-    """Wait until all is read and written."""
     done = "charrnn.ready && charrnn.reading.isDone && charrnn.writing.isDone && !charrnn.isBusy"
     until(lambda: page.evaluate(done))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer
-from tests.browser.steps import press, save, text_of, until
+from tests.browser.steps import press, save, shelf, text_of, until
 
 pytestmark = pytest.mark.browser
 
@@ -61,12 +61,10 @@ def test_entries_are_written_starred_kept_and_saved(
     write_list(page, "2 entries")
     expected = ["dark deep sea", 'dark a "rose", red', "dark tea", "dark sky"]
     assert entries(page) == expected
-    page.locator("#shelf-toggle").click()
-    page.get_by_role("button", name="New list").click()
+    shelf(page, "New list")
     assert entries(page) == []
     page.reload()
-    page.locator("#shelf-toggle").click()
-    page.locator("#shelf").get_by_role("button", name="List 1").click()
+    shelf(page, "List 1")
     assert entries(page) == expected
     assert starred.count() == 2
 

@@ -69,7 +69,6 @@ def learn(page: Any, name: str, text: bytes) -> None:
 
 
 def open_texts(page: Any) -> Any:
-    """Open the list of texts, and return it."""
     page.locator("#learn").wait_for(state="attached")
     if page.locator("#learn-open").is_visible():
         page.locator("#learn-open").click()
@@ -77,7 +76,6 @@ def open_texts(page: Any) -> Any:
 
 
 def open_text(page: Any, name: str) -> Any:
-    """Open a text in the list, and return it."""
     item = open_texts(page).locator("> ol > li").filter(has=page.get_by_text(name, exact=True))
     if not item.get_by_role("button", name="Copy").is_visible():
         item.locator("summary").first.click()

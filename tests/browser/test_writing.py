@@ -13,6 +13,7 @@ from tests.browser.steps import (
     list_highlighted,
     list_offered,
     press,
+    shelf,
     slide,
     text_of,
     until,
@@ -178,8 +179,7 @@ def test_a_text_is_read_first_and_kept_with_the_draft(page: Any, server: FakeSer
     page.reload()
     wait_for_models(page)
     assert page.locator("#read-first").input_value() == "A ship."
-    page.locator("#shelf-toggle").click()
-    page.get_by_role("button", name="New draft").click()
+    shelf(page, "New draft")
     assert page.locator("#read-first").input_value() == ""
 
 
@@ -373,8 +373,7 @@ def test_continuations_that_were_not_taken_are_kept(page: Any, server: FakeServe
     assert text_of(page) == "Once first words. a third!"
     assert past(page) == ["upon a time.", "second one."]
     page.keyboard.press("Escape")
-    page.locator("#shelf-toggle").click()
-    page.get_by_role("button", name="New draft").click()
+    shelf(page, "New draft")
     assert past(page) == []
     assert page.get_by_text("There are none yet.").is_visible()
 
