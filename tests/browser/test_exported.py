@@ -42,14 +42,9 @@ pytestmark = pytest.mark.browser
 HOSTILE = "</script><script>window.broken = 1</script><!-- \0\u2028\u2029'\"`${x}&lt;\\u003c\n"
 
 
-def write_page(
-    folder: Path,
-    model: TrainedModel,
-    title: str = "Verse",
-    licence: str = "Nobody's",
-    text: str | None = None,
-) -> Path:
-    page = make_writing_page(choose_precision(model, 32), title, licence, text)
+def write_page(folder: Path, model: TrainedModel, *about: str) -> Path:
+    """Write a page with a title, a licence, and perhaps the text of which it leaves out lines."""
+    page = make_writing_page(choose_precision(model, 32), *(about or ("Verse", "Nobody's")))
     (folder / "page.html").write_text(page, encoding="utf-8")
     return folder / "page.html"
 
@@ -70,7 +65,13 @@ def test_a_seed_gives_the_same_text_in_an_exported_page(chromium: Any, tmp_path:
     path, text = write_page(tmp_path, model), "The cat on the mat"
     with open_file(chromium, path) as page:
         assert page.evaluate("window.charrnn.ready")
-        asked = {"length": 400, "seed": 7, "top_p": 0.7, "top_k": 9, "start_text": "Ah"}
+        asked: dict[str, Any] = {
+            "length": 400,
+            "seed": 7,
+            "top_p": 0.7,
+            "top_k": 9,
+            "start_text": "Ah",
+        }
         assert generate(page, **asked) == Model(model).generate(**asked)
         score = page.evaluate("(text) => window.charrnn.score(text)", text)
         assert score == pytest.approx(Model(model).score(text), abs=1e-5)
@@ -107,7 +108,7 @@ def test_a_list_is_that_of_python_and_lines_of_the_text_are_left_out(
     how = SamplingParams(length=199, num_samples=3, seed=5, min_p=0)
     expected = [line.text for line in write_lines(Sampler(model), how)]
     text = f"Ein anderes.\n{expected[1]} \n"
-    with open_file(chromium, write_page(tmp_path, model, text=text)) as page:
+    with open_file(chromium, write_page(tmp_path, model, "Names", "", text)) as page:
         page.get_by_role("button", name="Write a list").wait_for()
         set_field(page, "seed", "5")
         set_field(page, "min_p", "0")

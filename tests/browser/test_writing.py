@@ -154,11 +154,6 @@ def test_a_long_draft_is_shown_at_the_cursor(page: Any, server: FakeServer) -> N
     assert server.asked[1]["prompt"].startswith(prompt)  # which the server may have cached
 
 
-def put_caret(page: Any, place: int) -> None:
-    script = "(field, place) => field.setSelectionRange(place, place)"
-    page.locator("#text").evaluate(script, place)
-
-
 def test_a_text_is_read_first_and_kept_with_the_draft(page: Any, server: FakeServer) -> None:
     server.score_of = lambda prompt: -1.0
     page.locator("#show-typed").evaluate("box => box.click()")
@@ -166,7 +161,7 @@ def test_a_text_is_read_first_and_kept_with_the_draft(page: Any, server: FakeSer
     page.get_by_role("button", name="Options").click()
     page.get_by_label("Read this first").fill("A ship.")
     page.keyboard.press("Escape")
-    put_caret(page, 2)
+    page.locator("#text").evaluate("field => field.setSelectionRange(2, 2)")
     continue_text(page)
     click_character(page, 4)
     page.locator("#character-menu li").first.wait_for()
@@ -213,18 +208,18 @@ def test_a_continuation_fits_the_text_after_it(page: Any, server: FakeServer) ->
     server.texts = ["far away over th", "at last to the isl", "nowhere "]
     server.score_of = lambda prompt: -1.0 if "at last to the and" in prompt else -3.0
     page.locator("#text").fill("They sailed and were happy.")
-    put_caret(page, 12)
+    page.locator("#text").evaluate("field => field.setSelectionRange(12, 12)")
     continue_text(page)
     scored = [asked["prompt"] for asked in server.asked if asked.get("echo")]
     assert scored[0] == "They sailed far away over and were happy."
     assert list_offered(page)[0] == "at last to the "
-    put_caret(page, 0)  # where it is not put
+    page.locator("#text").evaluate("field => field.setSelectionRange(0, 0)")  # where it is not put
     page.keyboard.press("Alt+1")
     assert text_of(page) == "They sailed at last to the and were happy."
     assert page.locator("#text").evaluate("field => field.selectionEnd") == 27
 
     page.locator("#text").fill("They sailed and were happy.")
-    put_caret(page, 11)
+    page.locator("#text").evaluate("field => field.setSelectionRange(11, 11)")
     server.texts = [" nowhere ", " nowhere else ", " far"]
     continue_text(page)
     page.keyboard.press("Alt+1")
@@ -239,11 +234,6 @@ def test_unknown_characters_are_told(page: Any, server: FakeServer) -> None:
     until(lambda: page.locator("#unknown").text_content() == "")
 
 
-def list_others(page: Any) -> list[str]:
-    others = page.locator("#character-menu li").all_inner_texts()
-    return [" ".join(text.split()) for text in others]
-
-
 def test_a_click_shows_the_others_and_one_branches(page: Any, server: FakeServer) -> None:
     server.score_of = lambda prompt: -1.0  # all lead as well into what follows
     write(page, "Once")
@@ -251,7 +241,8 @@ def test_a_click_shows_the_others_and_one_branches(page: Any, server: FakeServer
     page.keyboard.type(" And")
     click_character(page, 6)
     page.get_by_text("“second” was 60 % likely").wait_for()
-    assert list_others(page) == ["“,” 20 %", "“sad” 5 %"]
+    others = page.locator("#character-menu li")
+    assert others.all_text_contents() == ["“,”20 %", "“sad”5 %"]
     page.get_by_role("button", name="“sad”").click()
     assert text_of(page) == "Once sad And"  # what was typed stays
     page.get_by_text("characters a second").wait_for()
@@ -260,7 +251,7 @@ def test_a_click_shows_the_others_and_one_branches(page: Any, server: FakeServer
     page.get_by_role("button", name="Characters").click()
     page.get_by_text("“e” was 61 % likely").wait_for()
     assert server.looked_at == ["Once", "Once", "Once s"]
-    assert list_others(page) == ["space 22 %", "“a” 5 %"]
+    assert others.all_text_contents() == ["space22 %", "“a”5 %"]
     page.get_by_role("button", name="“a”").click()
     assert text_of(page) == "Once sa And"
     page.get_by_text("characters a second").wait_for()
