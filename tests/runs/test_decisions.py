@@ -69,10 +69,3 @@ def test_a_text_has_a_usual_network_and_validations_that_cost_little(characters:
     count = max(1, steps // every)
     assert count == 1 or count * characters / 8 * decisions.SCORING_COST <= 0.2 * trained
     assert count <= 15
-
-
-def test_decisions_keep_given_values() -> None:
-    given = {"data__batch_size": 20, "model__hidden_size": 100, "trainer__max_epochs": 2}
-    found = chosen(900_000, **given, checkpoint_every=7)
-    assert found.trainer.max_steps == -1
-    assert (found.data.batch_size, found.model.hidden_size, found.checkpoint_every) == (20, 100, 7)

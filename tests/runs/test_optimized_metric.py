@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import pytest
 
 from charrnn.__main__ import main
 from tests.small_runs import SMALL, Capture
@@ -34,22 +33,6 @@ def test_a_sweep_ranks_by_its_metric(workplace: Path, capfd: Capture) -> None:
     assert f"sample from the best: charrnn sample checkpoint={best}\n" in err
     assert main(["sample", "checkpoint=sweep", "length=3"]) == 0
     assert "the best run of sweep: 1_optimizer.lr=0.002" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("metric", "line"),
-    [
-        ("val/best_los", "did you mean val/best_loss?"),
-        ("own/metric", "own/metric: no such metric; there are val/loss, "),
-    ],
-)
-def test_a_metric_that_does_not_exist_is_refused(
-    metric: str, line: str, workplace: Path, capfd: Capture
-) -> None:
-    before = sorted(workplace.iterdir())
-    assert main(["train", *SMALL, f"optimized_metric={metric}"]) == 2
-    assert line in capfd.readouterr().err
-    assert sorted(workplace.iterdir()) == before
 
 
 def test_a_metric_that_a_users_class_does_not_log_is_told_at_the_first_validation(
