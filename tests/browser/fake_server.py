@@ -64,6 +64,10 @@ def serving(server: FakeServer) -> Iterator[FakeServer]:
         httpd.server_close()
 
 
+def make_choice(text: str, places: list[int], logprobs: list[float | None]) -> dict[str, Any]:
+    return {"text": text, "logprobs": {"text_offset": places, "token_logprobs": logprobs}}
+
+
 class _Handler(SimpleHTTPRequestHandler):
     def __init__(self, fake: FakeServer, *arguments: Any, **options: Any) -> None:
         self.fake = fake
@@ -120,15 +124,9 @@ class _Handler(SimpleHTTPRequestHandler):
                 for index in range(body["n"]):
                     text = self.fake.texts[index % len(self.fake.texts)]
                     if place < len(text):
-                        is_stopped = body.get("stop") and place == len(text) - 1
-                        choice = {
-                            "index": index, "text": text[place],
-                            "finish_reason": "stop" if is_stopped else None,
-                            "logprobs": {
-                                "tokens": [text[place]], "text_offset": [place],
-                                "token_logprobs": [self._logprob(place)],
-                            },
-                        }  # fmt: skip
+                        end = "stop" if body.get("stop") and place == len(text) - 1 else None
+                        scored = make_choice(text[place], [place], [self._logprob(place)])
+                        choice = {"index": index, "finish_reason": end, **scored}
                         self._event(json.dumps({"choices": [choice]}))
                 if place + 1 == self.fake.breaks_after:
                     return
@@ -140,9 +138,7 @@ class _Handler(SimpleHTTPRequestHandler):
     def _score_prompt(self, prompt: str) -> dict[str, Any]:
         score = self.fake.score_of
         each = [score(prompt) if score else self._logprob(at) for at in range(1, len(prompt))]
-        places = list(range(len(prompt)))
-        logprobs = {"token_logprobs": [None, *each], "text_offset": places}
-        return {"text": prompt, "logprobs": logprobs}
+        return make_choice(prompt, list(range(len(prompt))), [None, *each])
 
     def _logprob(self, place: int) -> float:
         return self.fake.logprobs[place % len(self.fake.logprobs)]

@@ -96,7 +96,7 @@ def list_offered(page: Any) -> list[str]:
 
 
 def list_words(page: Any, place: int) -> list[str]:
-    """Click a character of the draft, and return the words that are offered for it."""
+    """Return the words that the page offers after a click on a character of the draft."""
     click_character(page, place)
     page.locator("#character-menu li").first.wait_for()
     names = page.locator("#character-menu b").all_inner_texts()

@@ -12,6 +12,7 @@ from tests.browser.fake_server import FakeServer
 from tests.browser.steps import (
     continue_text,
     list_highlighted,
+    list_offered,
     press,
     save,
     shelf,
@@ -56,32 +57,24 @@ def test_surprise_is_tinted_and_copies_are_underlined(page: Any, server: FakeSer
     assert page.evaluate(colour) == "rgba(234, 138, 20, 0)"
 
 
-def test_hostile_text_changes_nothing(page: Any, server: FakeServer) -> None:
-    server.texts = [HOSTILE]
+def test_hostile_text_changes_nothing_and_outlives_a_reload(page: Any, server: FakeServer) -> None:
+    server.texts, server.logprobs = [HOSTILE], (-9.0,)
+    slide(page, "Temperature", "1.2")
     page.locator("#text").fill(HOSTILE)
     continue_text(page)
-    assert page.locator("#alternatives .text").first.text_content() == HOSTILE.rstrip()
+    assert list_offered(page)[0] == HOSTILE.rstrip()
     page.keyboard.press("Alt+1")
     written = HOSTILE + HOSTILE.rstrip()
     assert text_of(page) == written
     assert server.asked[0]["prompt"] == HOSTILE
-    page.reload()
+    page.reload()  # at once: it is kept when the page closes
     assert text_of(page) == written
+    assert list_highlighted(page, "surprise-5", ".mirror") == HOSTILE.rstrip()
+    assert page.locator("output[for=temperature]").text_content() == "1.20"
+    assert page.get_by_role("button", name="Undo").is_disabled()
     assert page.evaluate("window.struck") is None
     assert page.locator("img, body script").count() == 0
     assert page.locator(".mirror").text_content() == written + "\u200b"
-
-
-def test_the_draft_and_the_settings_outlive_a_reload(page: Any, server: FakeServer) -> None:
-    server.logprobs = (-9.0,)
-    slide(page, "Length", "0")
-    write(page, "Kept ")
-    page.keyboard.press("Alt+3")
-    page.reload()  # at once: it is kept when the page closes
-    assert text_of(page) == "Kept  a third!"
-    assert list_highlighted(page, "surprise-5", ".mirror") == " a third!"
-    assert page.locator("output[for=length]").text_content() == "20 characters"
-    assert page.get_by_role("button", name="Undo").is_disabled()
 
 
 def test_a_saved_draft_keeps_who_wrote_what_and_opens_again(
