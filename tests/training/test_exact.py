@@ -28,15 +28,10 @@ BF16 = "trainer.precision=bf16-mixed"
 THREADS = ("data.batch_size=24", "data.seq_length=2", "threads=2", *IN_STEPS)
 CASES = {
     "lstm, step": ("schedule.decay_every=1", *IN_STEPS),
-    "gru, average": (
-        "model=gru",
-        "callbacks=ema",
-        "callbacks.ema.decay=0.9",
-        "seed=null",
-        *IN_GROUPS,
-    ),
+    "gru, average": ("model=gru", "callbacks=ema", "callbacks.ema.decay=0.9", "seed=null",
+                     *IN_GROUPS),
     "lstm, bf16, muon, threads": (BF16, "optimizer=muon", *THREADS),
-}
+}  # fmt: skip
 SLOW = {
     "lstm, in order": ("data.shuffle=false", "schedule=cosine"),
     "lstm, threads": THREADS,
@@ -93,23 +88,6 @@ def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
         assert metrics(part) == metrics(whole), cuts
 
 
-def test_from_a_model_with_other_characters(
-    train: Train, run_cache: Train, workplace: Path
-) -> None:
-    """Check that new characters start from the seed, and that a resume does not need the model."""
-    base = Path(shutil.copytree(run_cache("trainer.max_steps=5"), workplace / "base"))
-    text = (workplace / "corpus.txt").read_text("utf-8").replace("Zoë", "Jürgen")
-    (workplace / "corpus.txt").write_text(text, encoding="utf-8")
-    overrides = [f"init_from={base}", "model.dropout=0.25", "schedule=cosine"]
-    overrides += ["trainer.max_steps=14", "callbacks.checkpoints.keep_every=9"]
-    whole = train(*overrides, folder="whole")
-    parts = copy_killed_run(whole, 9)
-    shutil.rmtree(base)
-    train(f"resume={parts}", small=False)
-    assert_same(tensors(parts), tensors(whole))
-    assert metrics(parts) == metrics(whole)
-
-
 def test_from_a_checkpoint_in_a_new_folder(run_copy: Train, train: Train, workplace: Path) -> None:
     whole = run_copy("trainer.max_steps=20", "callbacks.checkpoints.keep_every=8", folder="whole")
     point = whole / "checkpoints" / "step-16.ckpt"
@@ -121,35 +99,31 @@ def test_from_a_checkpoint_in_a_new_folder(run_copy: Train, train: Train, workpl
 def test_a_finished_run_stays_as_it_is(train: Train, workplace: Path, capfd: Capture) -> None:
     run = train("trainer.max_steps=5")
     before, config = tensors(run), (run / ".hydra" / "config.yaml").read_bytes()
-    last = run / "checkpoints" / "last.ckpt"
+    resume, new = f"resume={run}", (f"resume={run}/checkpoints/last.ckpt", "hydra.run.dir=new")
 
-    def says(*words: str, code: int = 2) -> str:
+    def says(line: str, *words: str, code: int = 2) -> None:
         capfd.readouterr()
         assert main(["train", *words]) == code
+        assert line in capfd.readouterr().err
         assert (run / ".hydra" / "config.yaml").read_bytes() == config
         assert_same(tensors(run), before)
-        return capfd.readouterr().err
+        assert not (workplace / "new").exists()
 
-    resume = f"resume={run}"
-    assert "finished, at step 5" in says(resume, code=0)
-    assert "at step 5 already" in says(resume, "trainer.max_steps=3")
+    says("finished, at step 5", resume, code=0)
+    says("finished, at step 5", "corpus.txt", resume, code=0)
+    says("this run is finished, at step 5; to continue it", *new, code=0)
+    says("at step 5 already", resume, "trainer.max_steps=3")
     for word in ("model.hidden_size=17", "data.batch_size=5", "data.lines=shuffle", "seed=3"):
-        assert f"{word}: a resume cannot change it" in says(resume, word)
-    assert "holds a run already" in says(*SMALL, "hydra.run.dir=run", "trainer.max_steps=6")
+        says(f"{word}: a resume cannot change it", resume, word)
+    says("holds a run already", *SMALL, "hydra.run.dir=run", "trainer.max_steps=6")
     held = acquire_lock(run / ".lock", wait=False)
     assert held is not None
     with held:
-        assert "another charrnn (process" in says(resume, "trainer.max_steps=19")
-    new = (f"resume={last}", "hydra.run.dir=new")
-    assert "this run is finished, at step 5; to continue it" in says(*new, code=0)
-    assert not (workplace / "new").exists()
+        says("another charrnn (process", resume, "trainer.max_steps=19")
     text = (workplace / "corpus.txt").read_text("utf-8")
-    assert "finished, at step 5" in says("corpus.txt", resume, code=0)
     (workplace / "corpus.txt").write_text(text.replace("cat", "act", 1), encoding="utf-8")
-    assert "corpus.txt: the data is not what" in says(resume, "trainer.max_steps=9")
-    assert "the data is not what" in says("corpus.txt", resume)
-    assert "the data is not what" in says("corpus.txt", *new)
-    assert not (workplace / "new").exists()
+    says("corpus.txt: the data is not what", resume, "trainer.max_steps=9")
+    says("the data is not what", "corpus.txt", *new)
     # without its checkpoints it is a run still
     shutil.move(run / "checkpoints", workplace / "kept")
     assert main(["train", *SMALL, "hydra.run.dir=run", "model=gru"]) == 2
