@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -50,9 +49,6 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    for program in ("slurmctld", "slurmd", "srun", "sbatch", "sinfo", "scontrol"):
-        if shutil.which(program) is None:
-            pytest.fail(f"{program} is not installed")
     if "PARTITION" in said("sinfo"):
         pytest.skip("a SLURM runs here already, and would be disturbed")
     if os.geteuid() != 0:
@@ -64,10 +60,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     key.write_bytes(secrets.token_bytes(128))
     key.chmod(0o600)
     host = socket.gethostname().split(".")[0]
+    with (socket.create_server(("127.0.0.1", 0)) as one,
+          socket.create_server(("127.0.0.1", 0)) as other):  # fmt: skip
+        ports = [free.getsockname()[1] for free in (one, other)]
     config = folder / "slurm.conf"
-    config.write_text(
-        CONFIG.format(host=host, ports=free_ports(), folder=folder, cpus=os.cpu_count())
-    )
+    config.write_text(CONFIG.format(host=host, ports=ports, folder=folder, cpus=os.cpu_count()))
     with pytest.MonkeyPatch.context() as environment, open(folder / "log", "w") as log:
         environment.setenv("SLURM_CONF", str(config))
         commands = (["slurmctld", "-D"], ["slurmd", "-D", "-N", host])
@@ -83,14 +80,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             for daemon in reversed(daemons):
                 daemon.terminate()
                 daemon.wait()
-
-
-def free_ports() -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 def said(*command: str) -> str:
@@ -109,12 +98,12 @@ def within(seconds: float, holds: Callable[[], bool]) -> bool:
 class Job:
     """A batch job that trains, in the current folder."""
 
-    def __init__(self, *words: str, tasks: int = 2, launcher: str = "srun") -> None:
+    def __init__(self, *words: str, launcher: str) -> None:
         self.log = Path("job.log")
         command = [*launcher.split(), sys.executable, "-m", "charrnn", "train", *words]
         script = Path("job.sh")
         script.write_text("#!/bin/bash\nexport OMP_NUM_THREADS=1\n" + " ".join(command) + "\n")
-        options = ["--nodes=1", f"--ntasks-per-node={tasks}", "--requeue", "--open-mode=append"]
+        options = ["--nodes=1", "--ntasks-per-node=2", "--requeue", "--open-mode=append"]
         options += ["--parsable", f"--output={self.log}", "--overcommit"]
         self.number = said("sbatch", *options, str(script)).strip()
         assert self.number.isdecimal()
@@ -123,14 +112,10 @@ class Job:
         there = within(60, lambda: self.log.exists() and text in self.log.read_text())
         assert there, self.log.read_text()
 
-    def state(self) -> str:
-        shown = said("scontrol", "--oneliner", "show", "job", self.number)
-        match = re.search(r"JobState=(\w+)", shown)
-        return match[1] if match else ""
-
-    def wait_until(self, *states: str) -> str:
-        ended = within(90, lambda: self.state() in states)
-        assert ended, said("scontrol", "show", "job", self.number) + self.log.read_text()
+    def wait_until(self, state: str) -> str:
+        show = ("scontrol", "--oneliner", "show", "job", self.number)
+        ended = within(90, lambda: f"JobState={state} " in said(*show))
+        assert ended, said(*show) + self.log.read_text()
         return self.log.read_text()
 
     def release(self) -> None:
