@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,3 +64,33 @@ def test_no_two_files_have_a_test_of_the_same_name() -> None:
     names = [node.name for file in files for node in file.body if isinstance(node, ast.FunctionDef)]
     tests = [name for name in names if name.startswith("test_")]
     assert {name for name in tests if tests.count(name) > 1} == set()
+
+
+def test_no_circle_of_files() -> None:
+    """Imports inside functions count, those for a type checker do not."""
+    files = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path
+        for path in PACKAGE.rglob("*.py")
+    }
+    graph = {}
+    for name, path in files.items():
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+                node.body = []
+        imported = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module]
+        wanted = {(f"{n.module}.{alias.name}", n.module) for n in imported for alias in n.names}
+        found = {whole if whole in files else module for whole, module in wanted}
+        graph[name] = found & files.keys() - {name}
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError with the circle
+
+
+def test_no_two_files_share_a_name() -> None:
+    """Check the names, so that a traceback, a search and a tab of an editor name one file."""
+    repository = PACKAGE.parent
+    folders = (PACKAGE, repository / "benchmarks", repository / "hydra_plugins")
+    names = [path.name for folder in folders for path in folder.rglob("*.py")]
+    twice = {name for name in names if names.count(name) > 1}
+    assert twice <= {"__init__.py", "__main__.py"}

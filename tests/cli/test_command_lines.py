@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import logging
 import os
 import re
 import shlex
@@ -14,8 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hydra
 import pytest
 import yaml
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method
 
 import charrnn
@@ -26,6 +30,7 @@ from charrnn.options.cells import CELLS
 from charrnn.options.ranges import get_annotations, get_schema, get_type
 from charrnn.say import format_duration
 from tests.conftest import write_files
+from tests.small_runs import SMALL
 
 COMMANDS = list(plugins.list_commands())
 PAGE = help_page.read_page("train")
@@ -400,3 +405,32 @@ def test_a_default_is_the_same_in_yaml_and_in_python() -> None:
         if not is_reference(shown) and option not in DIFFERENT:
             same = shown == (list(default) if isinstance(default, tuple) else default)
             assert same or float(shown) == float(default), option
+
+
+def test_charrnn_trains_inside_of_another_hydra_program(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    quiet = ["hydra/job_logging=disabled", "hydra/hydra_logging=disabled"]
+    monkeypatch.setattr(sys, "argv", ["theirs.py", *quiet])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    results = []
+
+    def state() -> tuple[Any, ...]:
+        output = HydraConfig.get().runtime.output_dir
+        root = logging.root
+        return GlobalHydra.instance().hydra, output, sys.argv, root.handlers[:], root.level
+
+    @hydra.main(version_base="1.3", config_path=None)
+    def theirs(config: Any) -> None:
+        before = state()
+        words = [*SMALL, "trainer.max_steps=2", "logger=csv", "hydra.run.dir=inside"]
+        results.append(charrnn.train(*words))
+        assert state() == before
+
+    try:
+        theirs()
+    finally:
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
+    assert [(result.folder, result.step) for result in results] == [(workplace / "inside", 2)]

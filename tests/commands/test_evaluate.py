@@ -16,6 +16,7 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
+from charrnn.models import model_file
 from tests.small_runs import Capture, Train, metrics
 
 
@@ -155,3 +156,29 @@ def test_by_line(model_and_text: Path, capfd: Capture) -> None:
     assert of_lines[3]["bits_per_character"] == pytest.approx(third.mean())
     lines = print_evaluation(capfd, *OF_TEXT, "by=line").splitlines()
     assert [line.split(maxsplit=2)[2] for line in lines] == [line["text"] for line in found]
+
+
+def test_another_number_than_the_table_of_runs_is_explained(
+    run_copy: Train, capfd: Capture
+) -> None:
+    run = run_copy("trainer.max_steps=23")
+    file = run / "model.safetensors"
+    model = charrnn.load(run).trained
+    facts = {**model.facts, "val_loss_as_written": 1.25}
+    model_file.save(file, replace(model, facts=facts))
+
+    lines = {}
+    for words in (
+        "counts=auto",
+        "counts=none",
+        "split=test",
+        "window=5",
+        "data.input_txt=corpus.txt",
+    ):
+        capfd.readouterr()
+        assert main(["evaluate", f"checkpoint={file}", words]) == 0
+        lines[words] = [line for line in capfd.readouterr().err.splitlines() if "`" in line]
+    first = "`charrnn runs` has 1.2500, the loss of the first characters of the split"
+    assert lines.pop("counts=auto")[0].startswith(first)
+    assert lines.pop("counts=none") == ["`charrnn runs` has 1.2500, the loss with counts=auto"]
+    assert set(map(len, lines.values())) == {0}

@@ -238,3 +238,31 @@ def test_the_leaderboard_is_what_the_runs_say(workplace: Path, capfd: Capture) -
     rows = list_runs(capfd, "sweep")
     assert [row.pop("run") for row in rows] == [f"sweep/{row.pop('run')}" for row in board]
     assert [{n: "" if v is None else str(v) for n, v in row.items()} for row in rows] == board
+
+
+def test_wide_options_are_left_out_of_the_table(place: Path, capsys: Capture) -> None:
+    own = "+callbacks.own"
+    words = (f"{own}._target_=my_package." + 60 * "w", f"{own}.path=" + 80 * "x", f"{own}.n=3")
+    write_run(place / "outputs" / "train" / "day" / "d", [(10, 2.5)], 200, (*words, "seed=3"))
+    assert main(["runs"]) == 0
+    out, err = capsys.readouterr()
+    header, *_, last = out.splitlines()
+    assert header.split() == [
+        *("run", "loss", "step", "time", "optimizer.lr", "model", "callbacks.own.n", "seed")
+    ]
+    assert max(map(len, out.splitlines())) <= 120
+    assert last.split() == ["train/day/c", "0.1"]
+    names = "callbacks.own.path, callbacks.own._target_"
+    assert err.splitlines()[0] == (
+        f"too wide for the table: {names}; json=true and csv=FILE have them"
+    )
+    assert main(["runs", "json=true"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[2]["callbacks.own.path"] == 80 * "x"
+
+
+def test_csv_has_the_means(place: Path) -> None:
+    assert main(["runs", "csv=new/board.csv"]) == 0
+    rows = list(csv.DictReader((place / "new" / "board.csv").read_text().splitlines()))
+    assert [row["network_loss"] for row in rows] == ["1.5", "1.75", ""]
+    assert [(row["mean"], row["seeds"]) for row in rows] == [("1.5", "1"), ("1.75", "1"), ("", "0")]

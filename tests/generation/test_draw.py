@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from charrnn.errors import RunError
+from charrnn.generation import draw as draws
 from charrnn.generation.draw import draw
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -34,6 +35,10 @@ CHOICES = [
     params(logit_bias={"a": 3, "bcd": -100}, ban="e"),
 ]
 N = 5 * len(CHOICES)
+
+
+def test_every_filter_has_a_definition() -> None:
+    assert FILTERS.keys() == draws.FILTERS.keys()
 
 
 @pytest.mark.parametrize("choices", [CHOICES * 5, *([choice] * N for choice in CHOICES)])

@@ -16,6 +16,7 @@ from charrnn.extras.page.packing import list_page_kinds, pack_counts, pack_model
 from charrnn.generation.int8_rows import quantize_model
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
+from charrnn.options.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
 from tests.extras.page.node import NETWORK, run, with_sampler
 from tests.generation.definition import FILTERS
@@ -87,6 +88,10 @@ def generate(model: TrainedModel, *asked: dict[str, Any], bits: int = 32) -> Any
 
 def generate_in_python(model: TrainedModel, *asked: dict[str, Any]) -> list[str]:
     return [Model(model).generate(**{"length": 300, "seed": 3, **one}) for one in asked]
+
+
+def test_the_page_has_every_built_in_cell() -> None:
+    assert {*CELLS} <= {*list_page_kinds()}
 
 
 @pytest.mark.parametrize("kind", list_page_kinds())

@@ -1,0 +1,90 @@
+"""The Makefile names the package that pip works on, shows its log if it fails, and ends quietly."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import REPOSITORY
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+PIP = """#!/bin/sh
+echo "Collecting torch<3,>=2.8 (from charrnn)"
+sleep 3
+echo "Installing collected packages: torch"
+sleep 2
+exit $(cat code)
+"""
+CHARRNN = """#!/bin/sh
+test $1 = train || exec echo charrnn 1.0
+trap 'echo the run is saved; exit 130' INT
+echo training
+while true; do sleep 0.1; done
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder with the Makefile, whose Python and charrnn are shell scripts."""
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # of a make that runs the tests
+        monkeypatch.delenv(name, raising=False)
+    shutil.copy(REPOSITORY / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    scripts = {".venv/bin/python": PIP, ".venv/bin/charrnn": CHARRNN, "python": "#!/bin/sh\n"}
+    for name, script in scripts.items():
+        (tmp_path / name).write_text(script)
+        (tmp_path / name).chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_setup_names_the_package_in_work(folder: Path, code: int) -> None:
+    (folder / "code").write_text(str(code))
+    make = subprocess.run(
+        ["make", "setup", "PYTHON=./python"], cwd=folder, capture_output=True, text=True
+    )
+    lines = make.stdout.splitlines()
+    first = lines.index("setup: Collecting torch")
+    assert lines[first + 1] == "setup: Installing the packages"
+    rest = lines[first + 2 :]
+    if code == 0:
+        assert (make.returncode, rest) == (0, ["charrnn 1.0"])
+    else:
+        assert make.returncode != 0
+        assert rest[0].startswith("Collecting torch<3")  # the log
+        assert rest[-1] == "setup: pip failed; it says why above"
+    assert (folder / ".venv" / "bin" / ".ready").exists() == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("target", "begins", "ends"),
+    [
+        ("train", "training", "the run is saved"),
+        ("setup", "setup: Collecting torch", "setup: interrupted; the same command continues it"),
+    ],
+)
+def test_ctrl_c_ends_with_charrnns_line(folder: Path, target: str, begins: str, ends: str) -> None:
+    ready = folder / ".venv" / "bin" / ".ready"
+    if target == "train":
+        ready.touch()
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(folder)
+        os.execvp("make", ["make", target, "PYTHON=./python"])
+    said = b""
+    while begins.encode() not in said:
+        said += os.read(terminal, 1000)
+    time.sleep(0.2)
+    os.write(terminal, b"\x03")
+    _, status = os.waitpid(process, 0)
+    said += os.read(terminal, 1000)
+    assert said.decode().split("\r\n")[-3:] == [begins, f"^C{ends}", ""]
+    assert os.waitstatus_to_exitcode(status) == -2  # by the signal, so that a shell says 130
+    assert ready.exists() == (target == "train")
