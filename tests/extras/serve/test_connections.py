@@ -96,9 +96,9 @@ def test_errors_of_transport_have_the_same_shape(server: Server) -> None:
             status, message = read_error(connection)
             assert (status, message[:26]) == (400, "no valid HTTP/1.1 request,")
             until(lambda: is_closed(connection))
-    # after an answer, which is not followed by another
+    # after an answer or, if the body has arrived as a whole, before it: there is one answer
     with server.connect(chunked + b"200000\r\n" + b"x" * 0x200000 + b"\r\nxyz\r\n") as large:
-        assert read_error(large)[0] == 413
+        assert read_error(large)[0] in (400, 413)
         until(lambda: is_closed(large))
     assert len(server.lines) == 1, server.lines
 
