@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import pickle
 import random
+import shutil
 import struct
 import warnings
 import zipfile
@@ -154,6 +156,24 @@ def test_other_files_than_checkpoints_are_refused(path: Path, content: Content) 
     for data in (b"", b"PK", random.Random(1).randbytes(5000)):
         path.write_bytes(data)
         assert_refused("File is not a zip file")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError(), "cannot be read (there is too little memory)"),
+        (OSError(errno.EIO, "Input/output error"), "cannot be read (Input/output error)"),
+    ],
+)
+def test_a_checkpoint_is_not_called_damaged_if_the_machine_fails(
+    path: Path, last: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    shutil.copy(last, path)
+    monkeypatch.setattr(torch, "load", fail)
+    assert line in refusal(path, checkpoint.read)
 
 
 def test_a_checkpoint_with_compressed_or_double_records_is_refused(path: Path, last: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, RunError
 from charrnn.model import Model
 from charrnn.models import model_file
 from charrnn.models.trained import TrainedModel
@@ -84,10 +84,12 @@ def test_the_reader_in_the_docs_computes_the_logits(
         assert np.abs(logits[-1] - found["logits"].numpy().ravel()).max() < 1e-5
 
 
-def write_changed(path: Path, keys: tuple[Any, ...], value: Any, sign: bool = True) -> None:
+def write_changed(
+    path: Path, keys: tuple[Any, ...], value: Any, sign: bool = True, arrays: Any = None
+) -> None:
     """Write a model file with another value in its description, whose checksum fits if `sign`."""
     model_file.save(path, COUNTED)
-    content, arrays = path.read_bytes(), load_file(path)
+    content, arrays = path.read_bytes(), arrays or load_file(path)
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     description = replace_at(json.loads(header["__metadata__"]["charrnn"]), keys, value)
     if sign:
@@ -181,6 +183,21 @@ def test_other_files_than_model_files_are_refused(path: Path) -> None:
     assert "not a regular file" in refusal(path.parent, model_file.load)
     os.mkfifo(path)
     assert "not a regular file" in refusal(path, model_file.load)
+
+
+def test_doubles_are_refused(path: Path) -> None:
+    model_file.save(path, COUNTED)
+    arrays = load_file(path)
+    arrays["decoder.bias"] = arrays["decoder.bias"].astype(np.float64)
+    write_changed(path, ("facts", "step"), 300, arrays=arrays)
+    assert "its weights are not float32" in refusal(path, model_file.load)
+
+
+def test_a_description_that_no_reader_takes_is_not_written(path: Path) -> None:
+    model = replace(small_model(), facts={"text": "x" * model_file.MAX_HEADER_BYTES})
+    with pytest.raises(RunError, match="must be smaller than 4 MB"):
+        model_file.save(path, model)
+    assert not path.exists()
 
 
 def test_damage_of_a_model_file_is_noticed_anywhere(path: Path) -> None:
