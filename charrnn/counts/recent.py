@@ -123,10 +123,11 @@ class RecentContexts:
             part = slice(*self._words.starts[word : word + 2].tolist())
             ids, ratios = self._words.characters[part], self._words.ratios[part]
             entries = self._entries[word] = list(zip(ids.tolist(), ratios.tolist(), strict=True))
+        # `Weights.words` has a weight for several continuations, and another for a single one.
         weight = self._counts.weights.words[len(entries) == 1]
         numbers: Any = scores.data
         probabilities = p.data
-        for id_, ratio in entries:
+        for id_, ratio in entries:  # The module `charrnn.counts.words` explains the scores.
             numbers[id_] += weight * log1p(ratio / probabilities[id_])
 
     def _interpolate_contexts(self, nodes: list[int]) -> Floats:

@@ -58,7 +58,8 @@ def fold_weights(model: TrainedModel, multiply: Product = np.inner) -> FoldedWei
 
     Args:
         multiply: returns the product of the embeddings (V, D) and the first layer's input
-            weights (G*H, D).
+            weights (G*H, D). The int8 network gives another one, which has the same bits on every
+            machine.
     """
     architecture = model.architecture
     H, cell = architecture.hidden_size, architecture.cell
@@ -110,7 +111,7 @@ def fold_weights(model: TrainedModel, multiply: Product = np.inner) -> FoldedWei
 
 def _multiply_in_order(matrix: Float64s, vector: Float64s) -> Float64s:
     """Return matrix @ vector, summed from left to right: the same bits on every machine."""
-    if not vector.any():
+    if not vector.any():  # a shortcut: without batch normalization there is no shift
         return np.zeros(len(matrix))
     product: Float64s = np.add.accumulate(matrix * vector, 1)[:, -1]
     return product

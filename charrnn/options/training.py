@@ -168,6 +168,8 @@ class TrainOptions:
         why = "validate_every=0 turns validation off; leave one out"
         is_off = self.validate_every == 0
         require(not is_off or limit in (None, 0), "trainer.limit_val_batches", limit, why)
+        # The record of a resume has both the budget and the length that it chose. With `auto`, the
+        # options are still those of the command, which gives only one of them.
         is_new = self.resume in (None, "auto")
         why = f"budget={self.budget} chooses the length; give only one of them"
         for name, unset in UNLIMITED.items():

@@ -196,6 +196,7 @@ def read_config(folder: Path) -> Config:
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: cannot be read (it is no mapping)")
+    # A key of YAML may be a date or a long number; as a short text, it can be in an error.
     return to_plain({shorten(name): value for name, value in content.items()}, str(path))
 
 

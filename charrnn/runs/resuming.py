@@ -181,29 +181,31 @@ def adopt_checkpoint(run: Run) -> Run:
     if run.is_in_place:
         config = _adopt_record(run, path, to_plain(entry["config"], str(path)))
     step = int(content["global_step"])
+    # The checkpoint has the weights, so the model of init_from is not loaded.
     return replace(run, config=config, checkpoint=path, first_step=step, entry=entry, initial=None)
 
 
 def _adopt_record(run: Run, path: Path, record: Config) -> DictConfig:
     """Return the config with the checkpoint's value where the file of the record differs."""
     file = run.folder / folders.RECORDED
-    theirs, ours = flatten(record), flatten(folders.read_config(run.folder))
+    in_checkpoint, in_file = flatten(record), flatten(folders.read_config(run.folder))
     composed, config = flatten(OmegaConf.to_container(run.config)), run.config.copy()
-    if lacking := sorted(theirs.keys() - ours.keys()):
+    if lacking := sorted(in_checkpoint.keys() - in_file.keys()):
         raise InputError(
             f"{file}: lacks {lacking[0]}, which {path.name} has; restore the file, or resume the "
             f"checkpoint in a new folder: resume={path}"
         )
-    different = [name for name in ours if ours[name] != theirs.get(name, MISSING)]
+    different = [name for name in in_file if in_file[name] != in_checkpoint.get(name, MISSING)]
     if different and not run.config.trust:
         require_trusted(path, record)
     for name in different:
-        # Today's words decide an option that they set, and a choice of theirs several options.
-        if run.gives(name) or composed.get(name, MISSING) != ours[name]:
+        # Today's words decide what they set: by the option's name or group, or by a choice that
+        # sets options of other groups, which only the composed value shows.
+        if run.gives(name) or composed.get(name, MISSING) != in_file[name]:
             continue
-        used = theirs.get(name, "nothing")
-        say(f"{file}: {name} is {ours[name]} there and {used} in {path.name}, which is used")
-        _set(config, name, theirs.get(name, MISSING))
+        used = in_checkpoint.get(name, "nothing")
+        say(f"{file}: {name} is {in_file[name]} there and {used} in {path.name}, which is used")
+        _set(config, name, in_checkpoint.get(name, MISSING))
     return config
 
 

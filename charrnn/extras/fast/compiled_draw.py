@@ -72,7 +72,10 @@ def draw(logits, weights, uniform, greedy, limits, ends, debts, last):  # type: 
 
     Args:
         weights: (V,), working memory.
-        debts: (E,), changed in place; empty if there are none.
+        limits: (2 + F,), scale, payback and filters in the order of `COLUMNS`.
+        ends: the E characters that end lines and sentences (`charrnn.generation.debts.Ends`).
+        debts: (E,), how much less often each end was drawn than the model expects; changed in
+            place; empty if the stream keeps none.
         last: the last character of the text.
     """
     highest = _find_highest(logits)

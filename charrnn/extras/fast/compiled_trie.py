@@ -29,9 +29,13 @@ class CompiledWords(NamedTuple):
 def compile_words(words: KnownWords | None, vocabulary_size: int) -> CompiledWords:
     """Return the tables of known words; without any, all characters are no letters."""
     if words is None:
-        nothing = np.zeros(0, np.int32)
-        letters, one = np.zeros(vocabulary_size, np.int32), np.ones(1, bool)
-        words = KnownWords(letters, nothing, np.zeros(1, np.int32), one, 0)
+        words = KnownWords(
+            letters=np.zeros(vocabulary_size, np.int32),
+            last_letters=np.zeros(0, np.int32),
+            num_children=np.zeros(1, np.int32),  # only node 0, between words
+            is_word=np.ones(1, bool),
+            num_complete=0,
+        )
     return CompiledWords(
         words.letters, words.starts, words.last_letters, words.is_word, words.num_complete,
         words.width,

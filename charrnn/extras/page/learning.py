@@ -30,7 +30,7 @@ def list_learning_facts() -> dict[str, Any]:
 
 
 def list_counting_constants() -> dict[str, Any]:
-    """Return the constants of the files that count a text, which have the same names there."""
+    """Return Python's constants for counting, by the names that `site/network/learn.js` reads."""
     share, largest_split = DEFAULT_SPLIT
     return {
         "share": share,
