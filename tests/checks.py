@@ -30,8 +30,8 @@ TESTS = {
     "charrnn/counts/table.py": "tests/counts tests/models",
     "charrnn/models/model_file.py": "tests/models tests/counts",
     "charrnn/models/checkpoint.py": "tests/models tests/attacks",
-    "charrnn/models/trained.py": "tests/models tests/test_model.py",
-    "charrnn/runs/folder.py": "tests/runs tests/attacks",
+    "charrnn/models/trained.py": "tests/models tests/test_model.py tests/training/test_counting.py",
+    "charrnn/runs/folder.py": "tests/runs tests/attacks tests/commands/test_runs.py",
     "charrnn/extras/torch_rnn/torch_rnn_model.py": "tests/extras/torch_rnn",
 }
 _FUNCTIONS = ("require", "_require", "check", "_check")

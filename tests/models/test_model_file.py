@@ -218,3 +218,9 @@ def test_weights_that_do_not_fit_are_named() -> None:
     ):
         with pytest.raises(InputError, match=line):
             replace(model, weights={**model.weights, name: value})
+
+
+def test_counts_of_another_vocabulary_are_refused() -> None:
+    other = make_model(vocabulary=Vocabulary(list("ab")))
+    with pytest.raises(InputError, match="its counts have another vocabulary"):
+        replace(other, counts=COUNTED.counts)
