@@ -41,7 +41,19 @@ def test_every_filter_has_a_definition() -> None:
     assert FILTERS.keys() == draws.FILTERS.keys()
 
 
-@pytest.mark.parametrize("choices", [CHOICES * 5, *([choice] * N for choice in CHOICES)])
+def name_of(choices: list[SamplingParams]) -> str:
+    """Name what a choice changes, or that several are mixed."""
+    if choices != choices[:1] * N:
+        return "mixed"
+    neutral, chosen = vars(params()), vars(choices[0])
+    changed = (f"{name}={value}" for name, value in chosen.items() if value != neutral[name])
+    return ", ".join(changed) or "plain"
+
+
+# each choice alone comes first: it names what is wrong
+@pytest.mark.parametrize(
+    "choices", [*([choice] * N for choice in CHOICES), CHOICES * 5], ids=name_of
+)
 def test_a_draw_is_the_inverse_of_the_cumulated_probabilities(
     choices: list[SamplingParams],
 ) -> None:
@@ -54,8 +66,8 @@ def test_a_draw_is_the_inverse_of_the_cumulated_probabilities(
         ids = draw(logits, uniforms, batch_of(choices, [[]] * N, LETTERS))
     for row, one, uniform, id_ in zip(logits, choices, uniforms, ids, strict=True):
         p = probabilities(row, one, LETTERS)
-        assert p[id_] > 0
-        assert id_ == draw_at(p, uniform) or uniform > 0.99
+        assert p[id_] > 0, f"{name_of([one] * N)}: a character is drawn that it removes"
+        assert id_ == draw_at(p, uniform) or uniform > 0.99, name_of([one] * N)
 
 
 @pytest.mark.parametrize("choice", [params(), params(temperature=0), params(top_k=3)], ids=str)

@@ -124,6 +124,17 @@ class Case:
         return how
 
 
+def list_parts(model: Trained) -> Iterator[tuple[str, Trained]]:
+    """List what a model is made of and then itself, so that the first wrong part is named."""
+    networks = tuple(replace(member, counts=None) for member in model.members)
+    for network in networks:
+        yield f"a network alone, {network.architecture}", network
+    if len(networks) > 1:
+        yield f"the mean of networks by the shares {model.shares}", replace(model, members=networks)
+    if model.counts is not None:
+        yield f"the mix with the counts by {model.counts.weights}", model
+
+
 def list_allowed(
     logs: np.ndarray,
     uniform: float,
@@ -147,12 +158,14 @@ def test_engines_are_the_definition(seed: int) -> None:
     case = Case(seed)
     model, decode = Model(case.model), case.vocabulary.decode
     ids = np.append(case.vocabulary.encode("\n"), case.ids(LENGTH))
-    logs = log_probabilities(case.model, ids, case.counted)
-    losses = -logs[np.arange(LENGTH), ids[1:]]
-    np.testing.assert_allclose(model.losses(decode(ids)), losses, rtol=1e-4, atol=1e-4)
-    logits = model.logits(decode(ids)).astype(np.float64)
-    logits -= np.log(np.exp(logits).sum(-1, keepdims=True))
-    np.testing.assert_allclose(logits, logs, atol=2e-4)
+    for name, part in list_parts(case.model):
+        logs, found = log_probabilities(part, ids, case.counted), Model(part)
+        losses, message = -logs[np.arange(LENGTH), ids[1:]], f"losses, by PyTorch, of {name}"
+        np.testing.assert_allclose(found.losses(decode(ids)), losses, 1e-4, 1e-4, err_msg=message)
+        logits = found.logits(decode(ids)).astype(np.float64)
+        logits -= np.log(np.exp(logits).sum(-1, keepdims=True))
+        message = f"logits, by an engine of generation, of {name}"
+        np.testing.assert_allclose(logits, logs, atol=2e-4, err_msg=message)
     how, samples, start = case.params(), int(case.numbers.choice([1, 2, 5])), decode(ids[1:20])
     checked = set()
     for engine in ("numpy", "torch"):

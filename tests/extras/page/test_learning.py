@@ -42,6 +42,7 @@ def write_lines(words: list[str], *ends: str) -> str:
 
 SIGNS = [chr(0x4E00 + n) for n in range(600)]
 TEXTS = {
+    f"a word of more than {MAX_LETTERS} letters": "abcdefghijklmnop cab bac\n" * 300,
     "accents and emoji": write_lines(WORDS, "\n", "\r\n", "\n\n", "-----------\n"),
     "Chinese": "".join(RANDOM.choices(SIGNS, [1 / (n + 1) for n in range(600)], k=9000)),
     "runs": write_lines(["x = 1", "aaaa", "if"], "\n", "\n" + "=" * 300 + "\n", "\t\t\t\t\n"),
