@@ -23,7 +23,7 @@ from tests.mutants import copy_tree, tests_pass
 
 # The files that read what others wrote, and their tests.
 TESTS = {
-    "charrnn/data.py": "tests/test_data.py tests/text",
+    "charrnn/data.py": "tests/test_data.py tests/text tests/commands tests/test_bad_input.py",
     "charrnn/text/sources.py": "tests/text tests/test_bad_input.py",
     "charrnn/text/preprocessing.py": "tests/text tests/test_bad_input.py",
     "charrnn/text/vocabulary.py": "tests/text tests/models tests/test_data.py",

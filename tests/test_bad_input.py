@@ -87,6 +87,7 @@ BAD = {
     "sample model.safetensors device=cuda engine=numpy": "engine=numpy and precision=8",
     # evaluation
     "evaluate model.safetensors": "data.input_txt",
+    "evaluate model.safetensors data.input_txt=empty.txt": "empty.txt: the text is empty",
     "evaluate model.safetensors data.input_txt=strange.txt": "the character 'ß' (U+00DF)",
     "evaluate model.safetensors data.input_txt=unknown.txt unknown=skip": "the model knows 0 of",
     # budgets
