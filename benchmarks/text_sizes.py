@@ -14,6 +14,7 @@ import argparse
 import html
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import charrnn
-from benchmarks.machine import describe_machine
 from benchmarks.recipes import README, RUNS, format_markdown
 from benchmarks.report import write_table
 from benchmarks.unknown_words import find_words
@@ -61,12 +61,12 @@ tar xzOf names-0.3.0.tar.gz names-0.3.0/names/dist.all.last |
 }
 # characters -> their name, and what a writer may expect
 SIZES = {
-    6_000: ("6 kB", "for a list: new items that sound right"),
+    6_000: ("6 kB", "new items of a list"),
     15_000: ("15 kB, eight pages", "the tone of the text"),
-    50_000: ("50 kB", "mostly real words, little sense"),
-    100_000: ("100 kB", "phrases and layout of the text"),
-    300_000: ("300 kB", "sentences that look right at first sight; code with its indentation"),
-    800_000: ("800 kB", "names, verse and idioms"),
+    50_000: ("50 kB", "mostly real words"),
+    100_000: ("100 kB", "phrases, layout"),
+    300_000: ("300 kB", "likely sentences, indented code"),
+    800_000: ("800 kB", "names, verse, idioms"),
 }
 
 
@@ -74,15 +74,12 @@ class Result(NamedTuple):
     """The result of a training.
 
     Attributes:
-        network: layers and units.
         seconds: of the training.
         invented: the share of words, or of lines, that do not exist.
     """
 
-    network: str
     seconds: float
     invented: float
-    machine: str
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -118,18 +115,18 @@ def measure(kind: str, size: int) -> None:
     model = charrnn.load(path.parent / "run")
     samples = model.generate(LENGTH, num_samples=SAMPLES, temperature=0.8, seed=1)
     invented = measure_invented(kind, text, samples)
-    architecture = model.trained.members[0].architecture
-    network = f"{architecture.num_layers} x {architecture.hidden_size}"
-    result = Result(network, run.seconds, invented, describe_machine()["processor"])
-    path.write_text(json.dumps(result._asdict(), indent=1), "utf-8")
+    path.write_text(json.dumps(Result(run.seconds, invented)._asdict()), "utf-8")
 
 
 def read_text(kind: str) -> str:
     """Return the whole text of a kind, which is downloaded once."""
     folder = FOLDER / kind
     if not folder.is_dir():
-        folder.mkdir(parents=True)
-        subprocess.run(["bash", "-euo", "pipefail", "-c", KINDS[kind]], cwd=folder, check=True)
+        part = folder.with_name(f"{kind}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        subprocess.run(["bash", "-euo", "pipefail", "-c", KINDS[kind]], cwd=part, check=True)
+        part.rename(folder)
     if kind == VERSE:
         return fetch_corpus("shakespeare").read_text("utf-8")
     if (folder / "text.txt").is_file():
@@ -165,14 +162,14 @@ def measure_invented(kind: str, text: str, samples: Sequence[str]) -> float:
 
 def format_table() -> str:
     """Format a row per length, with the percentage of invented words of each kind."""
-    head = ["text", "what to expect", *KINDS, "network", "training"]
+    head = ["text", "what to expect", *KINDS, "training"]
     lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
     for size, (name, expectation) in SIZES.items():
         results = {kind: read_result(kind, size) for kind in KINDS}
         cells = ["" if each is None else f"{each.invented:.1%}" for each in results.values()]
         timed = results[TIMED]
-        end = ["", ""] if timed is None else [timed.network, format_duration(timed.seconds)]
-        lines.append([name, expectation, *cells, *end])
+        seconds = "" if timed is None else format_duration(timed.seconds)
+        lines.append([name, expectation, *cells, seconds])
     return format_markdown(lines)
 
 
