@@ -37,6 +37,15 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    """Restore the root logger. Hydra's handlers write to a standard error that pytest closes."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
 def write_corpus(folder: Path) -> None:
     words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "Zoë", "run.\n"]
     generator = random.Random(1)
@@ -136,14 +145,10 @@ def run_copy(run_cache: Callable[..., Path], workplace: Path) -> Callable[..., P
 @pytest.fixture
 def door(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Door]:
+) -> Door:
     """Return the door in an empty folder."""
     result = Door(capsys)
     for command in plugins.list_commands().values():
         monkeypatch.setattr(import_module(command.module), "run", result.run)
     monkeypatch.chdir(tmp_path)
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield result
-    # Hydra's logging writes to a standard error that pytest closes
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
+    return result

@@ -410,7 +410,6 @@ def test_a_default_is_the_same_in_yaml_and_in_python() -> None:
 def test_charrnn_trains_inside_of_another_hydra_program(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handlers, level = logging.root.handlers[:], logging.root.level
     quiet = ["hydra/job_logging=disabled", "hydra/hydra_logging=disabled"]
     monkeypatch.setattr(sys, "argv", ["theirs.py", *quiet])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
@@ -428,9 +427,5 @@ def test_charrnn_trains_inside_of_another_hydra_program(
         results.append(charrnn.train(*words))
         assert state() == before
 
-    try:
-        theirs()
-    finally:
-        logging.root.handlers[:] = handlers
-        logging.root.setLevel(level)
+    theirs()
     assert [(result.folder, result.step) for result in results] == [(workplace / "inside", 2)]
