@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,11 +29,13 @@ def test_losses_and_swept_options_are_first(chromium: Any, workplace: Path) -> N
             page.goto(f"{address}#timeseries")
             cards = page.locator("card-view")
             cards.nth(1).wait_for(timeout=60_000)
-            titles = page.locator("card-view .tag").all_inner_texts()
-            assert titles[:2] == ["train/loss", "val/loss"]
-            page.screenshot(path="scalars.png")
+            titles = [re.sub(r"\s", "", each) for each in cards.locator(".tag").all_inner_texts()]
+            assert titles[0] == "train/loss"
+            assert all(each.startswith(("train/", "val/")) for each in titles[:4])
             page.goto(f"{address}#hparams")
-            page.get_by_text("model.hidden_size").first.wait_for(timeout=60_000)
-            page.screenshot(path="hparams.png")
+            page.get_by_text("Trial ID").first.wait_for(timeout=60_000)
+            options = page.get_by_text(re.compile(r"^\s*[a-z_]+\.[a-z_]+\s*$"))
+            shown = options.locator("visible=true").all_inner_texts()
+            assert shown[0].strip() == "model.hidden_size"
         finally:
             board.terminate()
