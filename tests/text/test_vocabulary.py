@@ -57,20 +57,20 @@ def test_an_unknown_character_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "reason"),
     [
-        "",
-        "{}",
-        '{"idx_to_token": []}',
-        '{"idx_to_token": {"1": "a", "3": "b"}}',
-        '{"idx_to_token": {"1": "ab"}}',
-        '{"idx_to_token": {"1": "a", "2": "a"}}',
-        '{"idx_to_token": ' * 100_000,
-        f'{{"idx_to_token": {{"1": {"9" * 10_000}}}}}',
-        '{"idx_to_token": {"1": "[٢٠٠]"}}',
+        ("", "it has 8192 MB"),
+        ("{}", "it lacks 'idx_to_token'"),
+        ('{"idx_to_token": []}', "idx_to_token is not a table of characters"),
+        ('{"idx_to_token": {"1": "a", "3": "b"}}', "it lacks '2'"),
+        ('{"idx_to_token": {"1": "ab"}}', "a token that is not a single character"),
+        ('{"idx_to_token": {"1": "a", "2": "a"}}', "the same character twice"),
+        ('{"idx_to_token": ' * 100_000, "recursion"),
+        (f'{{"idx_to_token": {{"1": {"9" * 10_000}}}}}', "its tokens are not a list of texts"),
+        ('{"idx_to_token": {"1": "[٢٠٠]"}}', "a token that is not a single character"),
     ],
 )
-def test_a_wrong_vocabulary_is_refused_by_name(tmp_path: Path, content: str) -> None:
+def test_a_wrong_vocabulary_is_refused_by_name(tmp_path: Path, content: str, reason: str) -> None:
     path = tmp_path / "v.json"
     path.write_text(content)
     if not content:
@@ -78,6 +78,7 @@ def test_a_wrong_vocabulary_is_refused_by_name(tmp_path: Path, content: str) -> 
     with pytest.raises(InputError, match="not a vocabulary") as refused:
         Vocabulary.read_json(path)
     assert str(path) in str(refused.value)
+    assert reason in str(refused.value)
     assert len(str(refused.value)) < 1000
 
 

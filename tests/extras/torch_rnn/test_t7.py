@@ -101,6 +101,12 @@ DECODER = integers(2) + longs(17, 5, 5, 1, 492)
 CHANGES = [
     (b"model", b"modal", "not a checkpoint of torch-rnn .it has val_loss_history, "),
     (b"model" + integers(4), b"model" + integers(6), "a Lua function"),
+    (b"model" + integers(4), b"model" + integers(99), "99 is not a type"),
+    (
+        VERSION + string(b"nn.LanguageModel"),
+        string(b"X 1") + string(b"nn.LanguageModel"),
+        "no vers",
+    ),
     (b"nn.LSTM", b"nn.G\x1bTM", "nn.G.x1bTM, which is no class of torch-rnn"),
     (string(b"nn.LSTM"), string(b"nn.VanillaRNN"), "not a network of torch-rnn"),
     (VERSION + string(b"torch.FloatTensor"), VERSION + string(b"torch.CudaTensor"), "CudaTensor"),
@@ -126,6 +132,11 @@ def test_a_t7_with_other_content_is_refused_by_name(
     assert old in whole
     path.write_bytes(whole.replace(old, new, 1))
     assert re.search(line, refusal(path, read_model))
+
+
+def test_a_t7_that_goes_on_is_refused(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"x")
+    assert "there is data after the end" in refusal(path, read_model)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x03", b"PK\x03\x04", b"{}", bytes(100)])
