@@ -33,7 +33,11 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
     def sweep(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "charrnn", "train", *SMALL, "-m", "hydra.sweep.dir=sweep"]
         command += [f"hydra/launcher={launcher}", "trainer.max_steps=2", "data.batch_size=64"]
-        command += ["model.hidden_size=8,9", "data.input_txt='no.txt','corpus.txt'", "threads=null"]
+        command += [
+            "model.hidden_size=8,9",
+            "data.input_txt='one.txt','corpus.txt'",
+            "threads=null",
+        ]
         command += ["hydra.launcher.n_jobs=2"] * (launcher == "joblib")
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         environment.pop("OMP_NUM_THREADS", None)
@@ -41,11 +45,12 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
             [*command, *words], env=environment, capture_output=True, text=True, timeout=300
         )
 
+    (workplace / "one.txt").write_text("a")
     done = sweep()
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("charrnn train: a job failed: ")
-    assert "/no.txt: no such file" in last
+    assert "/one.txt: its training split has 1 characters" in last
     assert "Traceback" not in done.stderr
     assert "hydra.sweep.dir=sweep resume=auto\n" in done.stderr
     # the others have a folder each, and are on the board
@@ -57,7 +62,7 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
         # they share the threads out, and a thread has eight streams or more
         threads = max(1, min(importlib.import_module("joblib").cpu_count() // 2, 64 // 8))
         assert {read_record(path)["threads"] for path in trained} == {threads}
-    (workplace / "no.txt").write_text((workplace / "corpus.txt").read_text())
+    (workplace / "one.txt").write_text((workplace / "corpus.txt").read_text())
     done = sweep("resume=auto")
     assert done.returncode == 0, done.stderr
     assert len((workplace / "sweep" / "leaderboard.csv").read_text().splitlines()) == 5
