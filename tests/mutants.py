@@ -50,10 +50,24 @@ def copy_tree(folder: Path) -> Path:
     return folder
 
 
-def tests_pass(tree: Path, tests: str) -> bool | None:
-    """Whether the tests pass in a copy of the tree; None if one of the files is not there."""
-    if not all((tree / name.partition("::")[0]).exists() for name in tests.split()):
-        return None
+def read_mutants() -> list[Mutant]:
+    table = yaml.safe_load((REPOSITORY / "tests" / "mutants.yaml").read_text("utf-8"))
+    return [Mutant(**entry) for entry in table]
+
+
+def find_file(mutant: Mutant, tree: Path) -> Path | None:
+    """Return the file that has the mutant's old text once; None if it is stale."""
+    has_tests = all((tree / name.partition("::")[0]).exists() for name in mutant.tests.split())
+    places = [
+        path
+        for path in tree.glob(mutant.file)
+        for _ in range(path.read_text("utf-8").count(mutant.old))
+    ]
+    return places[0] if has_tests and len(places) == 1 else None
+
+
+def tests_pass(tree: Path, tests: str) -> bool:
+    """Return whether the tests pass in a copy of the tree."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider"]
     # before the checkout in which charrnn is installed, for what a test starts, too
     environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
@@ -67,29 +81,26 @@ def tests_pass(tree: Path, tests: str) -> bool | None:
     return done.returncode == 0
 
 
-def outcome(mutant: Mutant, tree: Path, healthy: dict[str, bool | None]) -> str:
+def outcome(mutant: Mutant, tree: Path, healthy: dict[str, bool]) -> str:
     """Return the result of a mutant; `healthy` caches the tests that pass without one."""
-    found = [path for path in tree.glob(mutant.file) if mutant.old in path.read_text("utf-8")]
-    if len(found) != 1 or found[0].read_text("utf-8").count(mutant.old) != 1:
+    if (path := find_file(mutant, tree)) is None:
         return "stale"
     if mutant.tests not in healthy:
         healthy[mutant.tests] = tests_pass(tree, mutant.tests)
     if not healthy[mutant.tests]:
-        return "stale" if healthy[mutant.tests] is None else "broken"
-    whole = found[0].read_text("utf-8")
+        return "broken"
+    whole = path.read_text("utf-8")
     try:
-        found[0].write_text(whole.replace(mutant.old, mutant.new), "utf-8")
+        path.write_text(whole.replace(mutant.old, mutant.new), "utf-8")
         return "missed" if tests_pass(tree, mutant.tests) else "caught"
     finally:
-        found[0].write_text(whole, "utf-8")
+        path.write_text(whole, "utf-8")
 
 
 def main(words: list[str]) -> int:
-    table = yaml.safe_load((REPOSITORY / "tests" / "mutants.yaml").read_text("utf-8"))
-    every = [Mutant(**entry) for entry in table]
-    mutants = [m for m in every if not words or any(word in m.name for word in words)]
+    mutants = [m for m in read_mutants() if not words or any(word in m.name for word in words)]
     outcomes: list[str] = []
-    healthy: dict[str, bool | None] = {}
+    healthy: dict[str, bool] = {}
     with tempfile.TemporaryDirectory() as folder:
         tree = copy_tree(Path(folder))
         for mutant in mutants:
