@@ -17,7 +17,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from tests.mutants import copy_tree, tests_pass
 
@@ -37,39 +36,28 @@ TESTS = {
 _FUNCTIONS = ("require", "_require", "check", "_check")
 
 
-class Check(NamedTuple):
-    """A check in the text of a file: the lines and columns of what `new` takes the place of."""
-
-    line: int
-    column: int
-    end_line: int
-    end_column: int
-    new: str
-
-
-def find_checks(source: str) -> Iterator[Check]:
-    """Yield the checks of a file."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Raise):
-            yield _replace(node.test, "False")
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            called = ast.unparse(node.value.func).rpartition(".")[2]
-            if called.startswith(_FUNCTIONS):
-                yield _replace(node, "pass")
-
-
-def _replace(node: ast.expr | ast.stmt, new: str) -> Check:
-    assert node.end_lineno is not None
-    assert node.end_col_offset is not None
-    return Check(node.lineno, node.col_offset, node.end_lineno, node.end_col_offset, new)
-
-
-def switch_off(source: str, check: Check) -> str:
-    """Return the text of a file without a check."""
+def switch_off_each(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line of each check of a file, and the text of the file without it."""
     lines = source.encode().splitlines(keepends=True)  # ast counts bytes
-    before = b"".join([*lines[: check.line - 1], lines[check.line - 1][: check.column]])
-    after = b"".join([lines[check.end_line - 1][check.end_column :], *lines[check.end_line :]])
-    return (before + check.new.encode() + after).decode()
+    for node in ast.walk(ast.parse(source)):
+        part: ast.expr | ast.stmt
+        if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Raise):
+            part, new = node.test, b"False"
+        elif isinstance(node, ast.Expr) and _is_check(node.value):
+            part, new = node, b"pass"
+        else:
+            continue
+        assert part.end_lineno is not None
+        before = [*lines[: part.lineno - 1], lines[part.lineno - 1][: part.col_offset]]
+        after = [lines[part.end_lineno - 1][part.end_col_offset :], *lines[part.end_lineno :]]
+        yield part.lineno, b"".join([*before, new, *after]).decode()
+
+
+def _is_check(node: ast.expr) -> bool:
+    """Return whether an expression is a call of a function such as `require`."""
+    if not isinstance(node, ast.Call):
+        return False
+    return ast.unparse(node.func).rpartition(".")[2].startswith(_FUNCTIONS)
 
 
 def main(words: list[str]) -> int:
@@ -82,11 +70,11 @@ def main(words: list[str]) -> int:
             path = tree / name
             source = path.read_text("utf-8")
             assert tests_pass(tree, tests), f"{tests} fail without a change"
-            for check in sorted(find_checks(source)):
-                path.write_text(switch_off(source, check), "utf-8")
+            for line, changed in sorted(switch_off_each(source)):
+                path.write_text(changed, "utf-8")
                 found = not tests_pass(tree, tests)
                 number, missed = number + 1, missed + (not found)
-                print(f"{'caught' if found else 'missed'} {name}:{check.line}", flush=True)
+                print(f"{'caught' if found else 'missed'} {name}:{line}", flush=True)
             path.write_text(source, "utf-8")
     print(f"{number} checks, {missed} missed")
     return int(missed > 0)
