@@ -24,14 +24,14 @@ from typing import Any, NamedTuple
 import charrnn
 from benchmarks.recipes import README, RUNS, format_markdown
 from benchmarks.report import write_table
-from benchmarks.unknown_words import find_words
+from benchmarks.unknown_words import WORD, find_words
 from charrnn.say import format_duration
 from charrnn.text.corpora import fetch_corpus
 
 FOLDER = RUNS / "text_sizes"
 LENGTH, SAMPLES = 2000, 20  # characters of a sample, and samples of a model
 TIMED = "English"  # the kind whose trainings are timed
-LIST, CODE, VERSE = "names", "code", "verse"
+LIST, VERSE = "names", "verse"
 # commands that write text.txt, or a folder `text` of HTML pages, and a dictionary
 _BOOK = """
 apt-get -qq download debian-handbook {dictionary}
@@ -48,7 +48,7 @@ apt-get -qq download wamerican
 dpkg -x wamerican*.deb .
 cp usr/share/dict/american-english words
 """,
-    CODE: """
+    "code": """
 pip download -q --no-deps django==5.1.4
 unzip -p [Dd]jango-*.whl 'django/*.py' > text.txt
 """,
@@ -155,7 +155,7 @@ def measure_invented(kind: str, text: str, samples: Sequence[str]) -> float:
         known = find_words(text)
         if dictionary.is_file():
             known |= find_words(dictionary.read_text("utf-8"))
-        words = (re.findall(r"[^\W\d_]+", sample.lower()) for sample in samples)
+        words = (WORD.findall(sample.lower()) for sample in samples)
         written = [word for each in words for word in each[1:-1]]
     return sum(each not in known for each in written) / len(written)
 

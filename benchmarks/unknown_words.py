@@ -47,7 +47,7 @@ MIN_P = 0.02
 LENGTH, SAMPLES = 1000, 20  # characters of a sample, and samples of a model and temperature
 COPIES = (20, 30, 40)  # characters
 WITHOUT, WITH, EQUAL = "without words", "with words", "equal entropy"
-_WORD = re.compile(r"[^\W\d_]+")
+WORD = re.compile(r"[^\W\d_]+")
 _ROUNDS = 2  # samples with which the temperature of equal entropy is approached
 _HALVINGS = 12  # of the interval that contains it
 
@@ -198,7 +198,7 @@ def find_temperature(logits: Logits, entropy: float) -> float:
 def measure_sample(sample: list[str], known: set[str], training: TrainingText) -> dict[str, float]:
     """Return the share of words that do not exist, and the share of copies by their length."""
     # The end of a text may be in the middle of a word.
-    words = [word.lower() for text in sample for word in _WORD.findall(text)[:-1]]
+    words = [word.lower() for text in sample for word in WORD.findall(text)[:-1]]
     matches = [training.find_longest_matches(text) for text in sample]
     return {
         "new words": mean(word not in known for word in words) if words else 0.0,
@@ -220,7 +220,7 @@ def measure_copies(matches: npt.NDArray[np.int64], size: int) -> float:
 
 
 def find_words(text: str) -> set[str]:
-    return {word.lower() for word in _WORD.findall(text)}
+    return {word.lower() for word in WORD.findall(text)}
 
 
 # -- tables --------------------------------------------------------------------------------
