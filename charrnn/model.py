@@ -96,7 +96,7 @@ class Model:
     ) -> tuple[npt.NDArray[np.float32], State]:
         """Return the logits (N, V) after one more character of N streams, and their state.
 
-        It is a step of the sampler, for a filter or a decoder of your own.
+        It is a step of the sampler, for another filter or decoder.
 
         Args:
             ids: (N,), a character of each stream, such as ``model.vocabulary.encode("a")``.

@@ -1,4 +1,4 @@
-"""Parse the flags of a command line: those of hydra.main, whose own parser is not public."""
+"""Parse the flags of a command line: those of hydra.main, whose parser is not public."""
 
 from __future__ import annotations
 

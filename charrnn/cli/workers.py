@@ -25,7 +25,7 @@ def end_with_command(command: int) -> Iterator[None]:
     """Run a job. If this is a worker, end it after the command, whose process number is given.
 
     The job ends as after SIGTERM, so its run is saved. A job that submitit runs is not the
-    command's child, and goes on.
+    command's child, and continues.
     """
     is_worker = os.getppid() == command
     if is_worker and command not in _followed:

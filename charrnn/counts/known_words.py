@@ -109,7 +109,7 @@ class KnownWords:
             raise ValueError("its known words are not a valid table")
         parents = np.repeat(np.arange(M), num_children)
         keys = parents * (np.int64(letters.max()) + 1) + last_letters
-        # Each node comes after its parent.
+        # Each node follows its parent.
         if not ((parents <= np.arange(M - 1)).all() and (np.diff(keys) > 0).all()):
             raise ValueError("its known words are not a trie")
         if len(_list_levels(num_children)) > MAX_LETTERS + 1:

@@ -1,11 +1,11 @@
 """Debts: at a low temperature, lines and sentences end as often as the model expects.
 
 A temperature below 1 makes the likelier choice likelier at every place. In most places the sentence
-goes on, so a cold text would seldom end one. Each stream therefore keeps a debt for the newline and
-for each mark that ends a sentence: the sum of the probabilities of the character so far, at a
-temperature of 1 and before the filters, minus how often it was drawn. Before the temperature
-divides the logits, a multiple of the debt is added to the character's logit. So it comes as often
-as the model expects, at the places that suit it best.
+does not end, so a cold text would seldom end one. Each stream therefore keeps a debt for the
+newline and for each mark that ends a sentence: the sum of the probabilities of the character so
+far, at a temperature of 1 and before the filters, minus how often it was drawn. Before the
+temperature divides the logits, a multiple of the debt is added to the character's logit. So it
+appears as often as the model expects, at the places that suit it best.
 
 A positive debt is not paid directly after an end, because two ends in a row are rare. Only a
 newline may follow a mark.

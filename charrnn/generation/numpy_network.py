@@ -271,7 +271,7 @@ def make_network_step(model: TrainedModel) -> Step:
         # With skip connections the decoder reads the outputs of all layers side by side.
         decoder = np.concatenate([(folded.decoder * slope).T for slope in folded.scales or [_ONE]])
     has_skips, decoder_bias = bool(folded.scales), folded.decoder_bias
-    local = _ThreadLayers()  # Layers have working memory, so every thread has its own.
+    local = _ThreadLayers()  # Layers have working memory, so threads cannot share them.
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
         streams = ids.shape

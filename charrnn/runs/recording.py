@@ -20,8 +20,8 @@ class RunRecorder(L.Callback):
     """Links outputs/latest to a run, and replaces the record of a resumed run.
 
     The record is replaced just after the first checkpoint that has it, so that a resume which
-    saves nothing changes nothing. If a kill comes between the two, the next resume takes the
-    record of the checkpoint.
+    saves nothing changes nothing. After a kill between the two, the next resume takes the record
+    of the checkpoint.
     """
 
     def __init__(self, run: Run) -> None:

@@ -6,8 +6,8 @@ resume=X.ckpt     a new folder, and the record in the checkpoint
 resume=auto       hydra.run.dir or the job's folder: resume its run, or start a run in it
 
 A record is the decided config of a run. Today's words are composed over it. With `auto`, the whole
-command is repeated, so what is built comes from the command, and the record only provides values
-for open options. The record in the checkpoint is the truth, and the file must agree with it.
+command is repeated, so the command decides what is built, and the record only provides values for
+open options. The record in the checkpoint is the truth, and the file must agree with it.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ class Summary:
         # Loggers and tags change no loss, and may contain the run's path. A resume can set trust.
         values = {n: v for n, v in self.config.items() if n not in _NOT_IN_LOSS}
         content = json.dumps([values, self.fingerprint], sort_keys=True, default=str)
-        # A place in the run's own folder is the same place.
+        # Each run may name a place in its folder, such as a logger's: these are equal.
         return content.replace(json.dumps(str(self.folder.absolute()))[1:-1], "")
 
 

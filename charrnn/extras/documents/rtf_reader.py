@@ -1,6 +1,6 @@
 """Write the text of the RTF on standard input to standard output, in UTF-8.
 
-A process of its own, because a hostile file may take hours.
+It is a separate process, because a hostile file may take hours.
 """
 
 from __future__ import annotations

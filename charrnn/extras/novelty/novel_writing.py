@@ -2,7 +2,7 @@
 
 The writer samples in chunks. If a copied passage becomes longer than allowed, the writer removes
 the character that made it too long, and draws it again with the next random numbers of the sample.
-If that does not help, it goes back twice as far after every few tries, until it reaches a position
+If that does not help, it removes twice as many after every few tries, until it reaches a position
 where the model had a choice. The last characters are not shown until they are final. The same seed
 gives the same text. A text without long copies is the same as without this feature.
 """
@@ -20,7 +20,7 @@ from charrnn.generation.streams import Stream, write_chunk
 from charrnn.options.sampling import SamplingParams
 
 _CHUNK = 16  # characters
-_TRIES_PER_DISTANCE = 4  # tries before the writer goes back twice as far
+_TRIES_PER_DISTANCE = 4  # tries before the writer removes twice as many characters
 _MAX_TRIES = 1000  # tries without progress before the writer gives up
 
 
@@ -80,7 +80,7 @@ class _Writer:
             tries += not is_novel
             is_greedy = resolve_temperature(self.stream.params) == 0
             gives_up = tries == _MAX_TRIES or (tries and is_greedy)
-            # The writer goes back at most 2 * max_copy characters, so they are not shown yet.
+            # The writer removes at most 2 * max_copy characters, so they are not shown yet.
             text, stopped = self._show_text(length if gives_up else length - 2 * self.max_copy)
             if text or stopped:
                 yield Piece(sample, text, stopped)
@@ -132,7 +132,7 @@ class _Writer:
         end = max(end, self.shown)  # `end` can be less after the writer went back
         text = self.stream.vocabulary.decode(self.ids[self.shown : end])
         self.shown = end
-        # The writer goes back to `end` at most, from the last savepoint up to it.
+        # The writer removes nothing before `end`, so it needs the last savepoint up to there.
         while len(self.savepoints) > 1 and self.savepoints[1][0] <= end:
             del self.savepoints[0]
         return self.stream.stops.push(text)

@@ -28,7 +28,7 @@ from charrnn.text.training_text import TrainingText, find_training_text
 
 MIN_COPY = 20  # the shortest passage, in characters, that counts as copied
 _BLOCK = 256  # characters; they take some 5 ms if the model knows none of them
-# A quote's replacement depends on the character before it, so no block begins with one.
+# A quote's replacement depends on the character before it, so no block starts with one.
 _BLOCKS = re.compile(rf"(?s:.{{1,{_BLOCK}}})[{''.join(prompt.CURLY_QUOTES)}]*")
 
 
