@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.small_runs import SMALL
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 CHARRNN = [sys.executable, "-m", "charrnn"]
@@ -76,9 +76,7 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(workplace: Path) -> No
     words = [*CHARRNN, "train", *SMALL, "seed=1", "trainer.max_epochs=100"]
     subprocess.run([*words, "hydra.run.dir=whole"], check=True, capture_output=True)
     killed = subprocess.Popen([*words, "hydra.run.dir=killed"], stderr=subprocess.DEVNULL)
-    while not Path("killed/checkpoints/last.ckpt").exists():
-        assert killed.poll() is None
-        time.sleep(0.05)
+    until(Path("killed/checkpoints/last.ckpt").exists)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
     charrnn("train", "resume=killed")

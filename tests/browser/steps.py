@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,13 +59,6 @@ def open_file(chromium: Any, path: Path, *, first: str = "", **how: Any) -> Iter
         page.add_init_script(first)
         page.goto(address)
         yield page
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < end, "it never came to hold"
-        time.sleep(0.02)
 
 
 def wait_for_models(page: Any) -> None:

@@ -18,10 +18,10 @@ from tests.browser.steps import (
     shelf,
     slide,
     text_of,
-    until,
     watch_window,
     write,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 

@@ -32,10 +32,10 @@ from tests.browser.steps import (
     set_options,
     slide,
     text_of,
-    until,
     watch_window,
 )
 from tests.generation.models import make_counted_model, make_model
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 

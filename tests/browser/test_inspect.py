@@ -16,9 +16,10 @@ from charrnn.extras.page.packing import choose_precision
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.text.vocabulary import Vocabulary
-from tests.browser.steps import LOOKS, looks_right, open_file, until
+from tests.browser.steps import LOOKS, looks_right, open_file
 from tests.generation.models import CHARACTERS, make_counted_model, make_model
 from tests.generation.models import TEXT as COUNTED
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 

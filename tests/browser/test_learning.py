@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from charrnn.extras.page.writing_page import make_learning_page
-from tests.browser.steps import LOOKS, looks_right, open_file, save, text_of, until
+from tests.browser.steps import LOOKS, looks_right, open_file, save, text_of
 from tests.browser.test_exported import cards, generate, write_page
 from tests.generation.models import make_model
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.browser.fake_server import FakeServer
-from tests.browser.steps import press, save, shelf, text_of, until
+from tests.browser.steps import press, save, shelf, text_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 

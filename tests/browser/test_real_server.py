@@ -17,13 +17,13 @@ from tests.browser.steps import (
     list_words,
     set_options,
     slide,
-    until,
     wait_for_models,
     watch_window,
     write,
 )
 from tests.extras.serve.servers import Server, serving
 from tests.generation.models import make_counted_model
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 

@@ -18,13 +18,13 @@ from tests.browser.steps import (
     open_file,
     save,
     slide,
-    until,
     wait_for_models,
     watch_window,
 )
 from tests.browser.test_learning import choose, drop
 from tests.extras.serve.servers import Server, serving
 from tests.extras.serve.trainings.tiny import TINY, write_text
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 

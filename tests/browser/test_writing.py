@@ -16,10 +16,10 @@ from tests.browser.steps import (
     shelf,
     slide,
     text_of,
-    until,
     wait_for_models,
     write,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 

@@ -7,8 +7,6 @@ import os
 import pickle
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from charrnn.errors import InputError, Interrupted, RunError
 from tests import REPOSITORY
 from tests.small_runs import SMALL, read_record, tensors
 from tests.training.test_processes import children
+from tests.waiting import until
 
 PACKAGES = {
     "joblib": "hydra_plugins.hydra_joblib_launcher",
@@ -68,13 +67,6 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
     assert len((workplace / "sweep" / "leaderboard.csv").read_text().splitlines()) == 5
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 @pytest.mark.slow
 def test_joblibs_workers_end_with_the_command(workplace: Path) -> None:
     """Check that a kill leaves no worker, and that the jobs are saved."""
@@ -86,12 +78,12 @@ def test_joblibs_workers_end_with_the_command(workplace: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     runs = [workplace / "sweep" / f"{n}_seed={n + 1}" for n in range(2)]
-    wait_for(lambda: all((run / "checkpoints" / "last.ckpt").exists() for run in runs))
+    until(lambda: all((run / "checkpoints" / "last.ckpt").exists() for run in runs))
     workers = children(command.pid)
     assert len(workers) >= 2
     command.kill()
     command.wait()
-    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     steps = [tensors(run)["step"] for run in runs]
     assert min(steps) > 0
 

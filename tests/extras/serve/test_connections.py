@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.extras.serve.servers import Server, request_of, serving_main, until
+from tests.extras.serve.servers import Server, request_of, serving_main
+from tests.waiting import until
 
 HEALTH = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
 # All of a request's head but its end, a part of its body, and nothing at all

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from charrnn.__main__ import main
-from tests.extras.serve.servers import CORPUS, request_of, serving_main, until
+from tests.extras.serve.servers import CORPUS, request_of, serving_main
+from tests.waiting import until
 
 ENDLESS = {"max_tokens": 1_000_000_000}
 

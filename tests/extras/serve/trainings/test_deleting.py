@@ -7,9 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.extras.serve.servers import serving_main, until
+from tests.extras.serve.servers import serving_main
 from tests.extras.serve.trainings.test_routes import PATCH, URL, add
 from tests.extras.serve.trainings.tiny import write_text
+from tests.waiting import until
 
 LONG = f"{PATCH}\nworkers.WORDS = [*workers.WORDS, 'trainer.max_steps=1000000']"
 FOREIGN, TEACHER = {"Origin": "https://evil.example"}, {"Charrnn-Teacher": "t"}

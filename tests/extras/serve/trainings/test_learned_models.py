@@ -9,8 +9,9 @@ import pytest
 
 from charrnn.model import Model
 from charrnn.runs.model_lookup import read_model
-from tests.extras.serve.servers import serving, until
+from tests.extras.serve.servers import serving
 from tests.extras.serve.trainings.test_routes import PATCH, URL, add
+from tests.waiting import until
 
 TEACHER = {"Charrnn-Teacher": "t"}
 OPTIONS = ("min_free=0", "teacher_token=t")

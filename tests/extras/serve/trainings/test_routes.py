@@ -13,8 +13,9 @@ import pytest
 
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.extras.serve.trainings.texts import convert_document
-from tests.extras.serve.servers import Server, serving_main, until
+from tests.extras.serve.servers import Server, serving_main
 from tests.extras.serve.trainings.tiny import TINY, write_text
+from tests.waiting import until
 
 PATCH = f"""
 import charrnn.extras.serve.trainings.worker as workers

@@ -13,9 +13,10 @@ from charrnn.extras.serve.trainings.progress import describe_progress
 from charrnn.extras.serve.trainings.store import Training
 from charrnn.extras.serve.trainings.texts import check_name, read_text_facts
 from charrnn.runs.summary import Summary
-from tests.extras.serve.servers import serving_main, until
+from tests.extras.serve.servers import serving_main
 from tests.extras.serve.trainings.test_routes import PATCH, URL, add
 from tests.extras.serve.trainings.tiny import write_text
+from tests.waiting import until
 
 AT_THE_END = f"{PATCH}workers.WORDS += ('checkpoint_every=2000',)"
 SHORT_TURNS = f"{PATCH}workers.TURN = 4"
