@@ -229,16 +229,14 @@ def change_training(
 ) -> Response:
     """Stop a training (`stopped`), let it continue (`waiting`), rename it, or share its model."""
     store = _get_trainings(request).store
+    values: dict[str, Any] = {} if body.is_shared is None else {"is_shared": body.is_shared}
     try:
-        if body.name is not None:
-            store.rename(training, body.name)
-        if body.is_shared is not None:
-            store.update(training, is_shared=body.is_shared)
         with store.changed:
             if body.state == STOPPED and training.state in (WAITING, TRAINING):
-                store.update(training, state=STOPPED)
+                values |= {"state": STOPPED}
             if body.state == WAITING and training.state in (STOPPED, FAILED):
-                store.update(training, state=WAITING, error=None)
+                values |= {"state": WAITING, "error": None}
+            store.update(training, name=body.name, **values)
     except (OSError, RunError) as error:
         say(f"{training.folder}: {error}")
         raise Refusal(507, "the change cannot be stored: the disk may be full") from None

@@ -202,20 +202,16 @@ class Store:
             taken = {training.name for training in self._trainings.values()} | {*self._reserved}
         return number_name(name, taken)
 
-    def update(self, training: Training, **values: object) -> None:
-        """Change a training, and write it to the disk."""
+    def update(self, training: Training, *, name: str | None = None, **values: object) -> None:
+        """Change a training, and write it to the disk. A new name that is taken gets a number."""
         with self.changed:
             if training.state == DELETED:
                 return
+            if name is not None and (name := check_name(name)) != training.name:
+                values["name"] = self.find_free_name(name)
             _write_record(training.folder, {**asdict(training), **values})
             vars(training).update(values)
             self.changed.notify_all()
-
-    def rename(self, training: Training, name: str) -> None:
-        """Give a training another name, with a number if it is taken."""
-        with self.changed:
-            if (name := check_name(name)) != training.name:
-                self.update(training, name=self.find_free_name(name))
 
     def remove(self, training: Training) -> None:
         """Delete a training with all its files. Its process must have ended."""

@@ -196,6 +196,22 @@ def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(
         assert http.delete(f"{URL}/{id_}").status_code == 204
 
 
+def test_a_change_that_cannot_be_stored_changes_nothing(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with serving_main(models, "min_free=0", patch=PATCH) as (_, http):
+        _, waiting = (add(http, name).json() for name in ("cats", "dogs"))
+        (tmp_path / "outputs" / "serve" / waiting["id"] / "training.json").unlink()
+        (tmp_path / "outputs" / "serve" / waiting["id"] / "training.json").mkdir()
+        change = {"name": "birds", "is_shared": True, "state": "stopped"}
+        refused = http.patch(f"{URL}/{waiting['id']}", json=change)
+        assert (refused.status_code, "cannot be stored" in refused.text) == (507, True)
+        now = http.get(f"{URL}/{waiting['id']}").json()
+        assert (now["name"], now["is_shared"]) == ("dogs", False)
+        assert now["state"] != "stopped"
+
+
 def test_other_machines_need_leave_to_let_it_learn(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

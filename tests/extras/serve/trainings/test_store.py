@@ -51,7 +51,7 @@ def add(store: Store, name: str = "Faust", owner: str = "anna", **sources: Any) 
 def test_names_stay_unique_when_many_rename_at_once(store: Store) -> None:
     trainings = [add(store, f"text {number}") for number in range(20)]
     with ThreadPoolExecutor(20) as pool:
-        list(pool.map(lambda training: store.rename(training, "Faust"), trainings))
+        list(pool.map(lambda training: store.update(training, name="Faust"), trainings))
     assert len({training.name for training in trainings}) == 20
     assert not Store().open(make=True)  # the folder belongs to one server at a time
     served = {"Faust"}  # the names of the models of the next server
