@@ -94,7 +94,11 @@ def _translate_error(error: Exception, line: CommandLine) -> InputError | RunErr
             return _explain_missing_choice(cause, words)
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             if isinstance(cause, KeyError | AttributeError):
-                return _explain_unknown_option(UnknownOption(cause.full_key), page, words)
+                parent = cause.full_key.rpartition(".")[0]
+                beside = [f"{parent}.{key}" for key in cause.parent_node or ()] if parent else []
+                return _explain_unknown_option(
+                    UnknownOption(cause.full_key, names=beside), page, words
+                )
             return InputError(f"{cause.full_key}: {to_one_line(str(cause).splitlines()[0])}")
     if match := re.match(r"Could not (?:override|delete)\b.*?'(.*?)'", str(error)):
         if match[1] in page.options:  # its default is null

@@ -35,12 +35,13 @@ def store_record(source: str, words: list[str]) -> str | None:
         raise InputError(f"{source}: {shorten(unknown[0])} is not an option of charrnn train")
     if read_value(words, "trust") is not True:
         resuming.require_trusted(source, record)
+    # A later entry overrides an earlier one.
     main["defaults"] = [
         "base/run_folder",
         *(f"/base/{name}@{name}" for name in _WITH_BASE),
         *({group: None} for group in GROUPS),
-        "_self_",
-        *({group: None} for group in help_page.WITHOUT_A_NODE),
+        "_self_",  # the record
+        *({group: None} for group in help_page.WITHOUT_A_NODE),  # such as experiment=
         *({f"override hydra/{name}_logging": "stderr"} for name in ("job", "hydra")),
     ]
     record = resuming.reopen_decisions(record, given)

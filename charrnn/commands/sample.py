@@ -143,7 +143,7 @@ def _load_novelty(options: SampleOptions, sampler: Sampler) -> Any:
     """Return the `Novelty` of the extra novelty, or None if no option needs it."""
     if options.novel is False and not options.report:
         return None
-    for module in plugins.import_modules("sample"):
+    if (module := next(iter(plugins.import_modules("sample")), None)) is not None:
         return module.Novelty(options, sampler)
     raise InputError("novel, report: this charrnn was installed without them; reinstall charrnn")
 

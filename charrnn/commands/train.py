@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from charrnn.runs.run import Result, Run
 
-__all__ = ["INSTEAD", "SAME"]
+__all__ = ["INSTEAD", "SAME"]  # which the command line reads here
 OPTIONS = TrainOptions
 FIRST_WORD = "data.input_txt"
 MAKES_FOLDER = True
@@ -199,7 +199,7 @@ def prepare_run(options: TrainOptions, composed: DictConfig) -> Run:
                 f"name a folder that `charrnn train` created, or a .ckpt"
             )
         run = resuming.restore_record(run, path)
-        if hydra["job"]["config_name"] != RECORDED_CONFIG:
+        if hydra["job"]["config_name"] != RECORDED_CONFIG:  # Hydra composed without the record
             raise InputError(f"resume={resume}: set resume= on the command line, without ${{...}}")
         run = replace(run, folder=path) if path.is_dir() else run
     run.config.resume = None

@@ -39,7 +39,7 @@ class RecentContexts:
         self._characters, self._starts = self._table.characters.data, self._table.starts.data
         self._mass, self._by_place = self._table.mass.data, counts.by_place.tolist()
         self._least_run, self._with_runs = counts.runs.least, {*counts.runs.characters.tolist()}
-        self._predictions: dict[int, Floats] = {}
+        self._predictions: dict[int, Floats] = {}  # (V,) after the context of each node
         self._entries: dict[int, list[tuple[int, float]]] = {}  # of the word table's nodes
         if self._words is not None:
             self._letters, self._keys = self._words.letters.data, self._words.keys.data
@@ -55,7 +55,10 @@ class RecentContexts:
         return CountState(*map(_as_int32, zip(*map(self._extend, *lists), strict=True)))
 
     def mix(self, states: CountState, network_logits: Floats | None) -> Floats:
-        """Return the logits (N, V) of the mixture. The network's may be None without weight."""
+        """Return the logits (N, V) of the mixture, or (V,) of a single stream.
+
+        `network_logits` is None if the counts do not need the network.
+        """
         nodes, word, run = states
         if not word.ndim:
             return self._mix(nodes.tolist(), int(word), int(run), network_logits)

@@ -77,7 +77,7 @@ class WordTable:
         """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
         names = [f"word_{name}" for name in ("letters", "sizes", "characters", "counts", "many")]
         letters, sizes, characters, counts, many = read_numbers(arrays, names, "words")
-        counts = join_counts(counts, many, "words")
+        counts = join_counts(counts, many, "words")  # `many` has those that a byte cannot hold
         if not (
             len(letters) == vocabulary_size >= letters.max()
             and len(characters) == len(counts) == sizes.sum(dtype=np.int64)

@@ -157,8 +157,8 @@ class Batch:
                 self._count_blank(n, int(id_))
         # Options that change nothing are skipped in `draw`.
         self.is_greedy = bool(self.greedy.all())
-        uses_top_k, uses_top_p, self._uses_min_p = (ordinary != neutral).any(0)[2:].tolist()
-        self.ranks = uses_top_k or uses_top_p
+        uses = dict(zip(FILTERS, (ordinary != neutral).any(0)[2:].tolist(), strict=True))
+        self.ranks, self._uses_min_p = uses["top_k"] or uses["top_p"], uses["min_p"]
         self._view_limits((-1, 1))
 
     def _view_limits(self, shape: tuple[int, ...]) -> None:

@@ -102,6 +102,7 @@ def fit(
         if run.initial is not None:
             module.load_initial(run.initial)
         log = TrainingLog(config, run.hparams, run.swept)
+        # The log is first, because the other callbacks read the logged values.
         callbacks = [log, RunRecorder(run), MetricCheck(run)]
         callbacks += [
             building.build(config, f"callbacks.{name}", L.Callback) for name in config.callbacks

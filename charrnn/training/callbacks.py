@@ -84,6 +84,8 @@ class EarlyStopping(callbacks.EarlyStopping):
         patience: Annotated[int, AT_LEAST_1] = 5,
         min_delta: Annotated[float, NOT_NEGATIVE] = 0.0,
     ) -> None:
+        values = {"monitor": monitor, "patience": patience, "min_delta": min_delta}
+        check_arguments(EarlyStopping.__init__, "callbacks.early_stopping.", **values)
         super().__init__(monitor, patience=patience, min_delta=min_delta)
         self._has_news = False  # to print with the validation's losses
 

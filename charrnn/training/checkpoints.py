@@ -9,9 +9,10 @@ model.safetensors           the best model, ready to sample
 A checkpoint is the last action of a step, after its validation: Lightning calls a `Checkpoint`
 callback after all others. So a resume repeats either all of a step or none of it.
 
-Nothing is saved within a validation: after a signal, a resume repeats the steps since last.ckpt.
-So one is written a step before a validation that may take long. From one at the validation's step,
-a resume might log the validation twice, and after the last step Lightning would not validate.
+Nothing is saved within a validation: after a signal there, a resume repeats the steps since
+last.ckpt. So that these are few, last.ckpt is also written at the step before a validation that may
+take long. At the validation's step it would be wrong: a resume could log the validation twice, and
+after the last step Lightning would not validate.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ class RunCheckpoints(Checkpoint):
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._validation_start = time.monotonic()
 
-    def check_stop(self, trainer: L.Trainer, pl_module: Any, is_working: bool) -> None:
+    def stop_after_signal(self, trainer: L.Trainer, pl_module: Any, is_working: bool) -> None:
         """Raise Interrupted after a signal in a validation.
 
         A rank that is not working waits here for the others, because all ranks stop together.
@@ -169,8 +170,9 @@ class RunCheckpoints(Checkpoint):
         is_kept = self.keep_every is not None and step % self.keep_every == 0
         is_due = is_end or is_kept or (self.every is not None and step % self.every == 0)
         is_due = is_due or (self._may_take_long and validates_after_next_step(trainer))
-        is_best = is_due and not trainer.enable_validation
-        is_best = is_best if validation is None else validation.is_best
+        # Without validations, the newest network is the best.
+        without_validation = is_due and not trainer.enable_validation
+        is_best = without_validation if validation is None else validation.is_best
         names = [BEST] if is_best else []
         names += [f"step-{step}.ckpt"] if is_kept else []
         names += [LAST] if is_due or is_best else []

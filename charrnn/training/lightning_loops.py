@@ -42,7 +42,10 @@ def is_validation_due(trainer: L.Trainer, epoch: int, window: int, total_windows
 
 
 def validates_after_next_step(trainer: L.Trainer) -> bool:
-    """Return whether Lightning validates after the windows of the next step, or at the end."""
+    """Return whether Lightning validates after the windows of the next step.
+
+    After the last step it always does, because `RunCheckpoints` sets `should_stop`.
+    """
     if trainer.global_step + 1 >= trainer.estimated_stepping_batches:
         return trainer.enable_validation
     epoch, (window, total_windows) = trainer.current_epoch, count_windows(trainer)

@@ -151,7 +151,7 @@ class LanguageModel(L.LightningModule):
 
     @property
     def scores_whole_text(self) -> bool:
-        """Whether `validation_step` takes a `WholeText`. If a subclass overrides it, no."""
+        """Whether `validation_step` takes a `WholeText`: a subclass that overrides it does not."""
         return type(self).validation_step is LanguageModel.validation_step
 
     def load_initial(self, trained: TrainedModel) -> None:

@@ -9,13 +9,14 @@
 A kill in between repeats the whole validation, because the checkpoints come last. Nothing here
 changes the training: not its state, not its random numbers.
 
-The callbacks take part through methods, which any callback may have:
+The callbacks take part through methods. Any callback may have `on_scoring` and `on_validated`; the
+others are those of charrnn's callbacks:
 
     on_scoring(trainer, module, done, total)     called while a text is scored, every half second
     make_logits(trainer, module, check_stop)     returns the array for the logits that are mixed
     mix_counts(trainer, module, check_stop, logits)   returns the mixture of network and counts
     write_sample(trainer, module, check_stop, validation)   returns the text of a sample
-    check_stop(trainer, module, is_working)      raises Interrupted after a signal
+    stop_after_signal(trainer, module, is_working)    raises Interrupted after a signal
     on_validated(trainer, module, validation)    called after a validation in a training
 
 What takes long calls its argument `check_stop` often, so that a signal is obeyed within a second.
@@ -171,13 +172,13 @@ class Validator:
     def check_stop(self) -> None:
         """Raise Interrupted after a signal in a training. Look for one every half second."""
         if self.is_fitting and time.monotonic() - self.last_check >= CHECK_INTERVAL:
-            call_hook(self.trainer, "check_stop", True)
+            call_hook(self.trainer, "stop_after_signal", True)
             self.last_check = time.monotonic()
 
     def wait_for_ranks(self) -> None:
         """Wait until no rank is working, or raise Interrupted on all ranks."""
         if self.is_fitting:
-            call_hook(self.trainer, "check_stop", False)
+            call_hook(self.trainer, "stop_after_signal", False)
 
     def _report(self, done: int, total: int) -> None:
         call_hook(self.trainer, "on_scoring", done, total)

@@ -28,7 +28,9 @@ from charrnn.cli import help_page
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.options.cells import CELLS
 from charrnn.options.ranges import get_annotations, get_schema, get_type
+from charrnn.options.sampling import SamplingParams
 from charrnn.say import format_duration
+from tests import REPOSITORY
 from tests.conftest import write_files
 from tests.small_runs import SMALL
 
@@ -87,6 +89,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     "sample temprature=1": "temprature=1: no such option; did you mean temperature?",
     "sample prompt=abc": "in charrnn its name is start_text",
     "train batch_size=3": "batch_size=3: no such option; did you mean data.batch_size?",
+    "train --config-dir mine callbacks=mine callbacks.c.evry=3": "mean callbacks.c.every?",
     "train model=lsm": "model=lsm: no such choice; did you mean lstm?; the choices are ",
     "train data=usr/my.txt": "data=usr/my.txt: no such choice; the choices are shakespeare",
     "train model=null": f"model=null: takes one of {CHOICES}",
@@ -359,6 +362,23 @@ def test_a_command(command: str, door: Any) -> None:
             [line] = [line for line in lines if line.startswith(f"  {group}={choice} ")]
             assert explanation
             assert line.endswith(explanation + " (the default)" * is_default)
+
+
+def test_every_line_of_a_choice_has_a_comment_which_the_help_prints() -> None:
+    groups = PAGE.groups.keys() - help_page.WITHOUT_A_NODE
+    files = [
+        plugins.CONF / group / f"{name}.yaml" for group in groups for name in PAGE.groups[group]
+    ]
+    for path in files:
+        for name, option in help_page._read_choice(path).items():
+            is_hidden = name.rpartition(".")[2][0] == "_" or is_reference(option.default)
+            assert option.explanation or is_hidden, (path, name)
+
+
+def test_the_pages_name_every_sampling_param() -> None:
+    page = (REPOSITORY / "docs" / "sampling.md").read_text("utf-8")
+    names = [field.name for field in dataclasses.fields(SamplingParams)]
+    assert [name for name in names if f"{name}=" not in page] == []
 
 
 def test_the_kinds_of_models_are_choices() -> None:

@@ -18,6 +18,7 @@ from charrnn.model import Model
 from charrnn.models.trained import TrainedModel, zero_state
 from charrnn.options.sampling import SamplingParams
 from tests.generation.definition import (
+    FILTERS,
     Debts,
     Words,
     draw_at,
@@ -38,6 +39,7 @@ HOW: list[dict[str, Any]] = [
     {"temperature": 0, "start_text": "The hogw"},
     {"temperature": 0.6, "start_text": "xyzzy"},
     {"temperature": 1e-300, "min_p": 0.3},
+    *({"temperature": 0.9, name: values[1]} for name, values in FILTERS.items()),
 ]
 
 

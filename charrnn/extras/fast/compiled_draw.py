@@ -51,14 +51,14 @@ def _filter_weights(logits, weights, top_k, top_p):  # type: ignore[no-untyped-d
 def _convert_order(bits):  # type: ignore[no-untyped-def]
     """Convert the bits of a float32 to an integer with the same order, and such an integer back.
 
-    A maximum of integers is vectorized. For floats it would not be, because of NaNs.
+    It is its inverse. A maximum of integers is vectorized, but not one of floats, because of NaNs.
     """
     return np.int32(bits ^ np.int32(np.int32(bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
 @inline
 def _find_highest(logits):  # type: ignore[no-untyped-def]
-    """Return the highest of logits (V,); NaN if one is NaN."""
+    """Return the highest of logits (V,), compared as integers; NaN if one is NaN."""
     top, has_no_nan = np.int32(-(2**31)), True
     for v in range(len(logits)):
         top = max(top, _convert_order(F(logits[v]).view(np.int32)))

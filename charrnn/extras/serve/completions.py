@@ -178,6 +178,7 @@ class _Choice:
         return {
             "tokens": [tokens[score.id] for score in scores],
             "token_logprobs": [score.logprob for score in scores],
+            # called by `encode_in_blocks`, so that many of them do not delay other clients
             "top_logprobs": [top and partial(self._format_top, *top) for _, _, top in scores],
             "text_offset": offsets,
         }
