@@ -11,7 +11,7 @@ ARGS ?=
 # After Ctrl-C charrnn has said how to go on; make ends by the same signal, without words of its own.
 define train_and_sample
 @trap : INT; run=outputs/train/$$(date +%Y-%m-%d/%H-%M-%S); \
-$(BIN)/charrnn train $(1) $(if $(findstring resume=,$(ARGS)),,hydra.run.dir=$$run hydra.sweep.dir=$$run) $(ARGS) && \
+$(BIN)/charrnn train $(ARGS) $(1) $(if $(findstring resume=,$(ARGS))$(findstring .dir=,$(ARGS)),,hydra.run.dir=$$run hydra.sweep.dir=$$run) && \
 $(BIN)/charrnn sample length=500 $$(test -d $$run && echo checkpoint=$$run) || \
 { code=$$?; test $$code = 130 || exit $$code; }
 endef

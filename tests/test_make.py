@@ -88,3 +88,10 @@ def test_ctrl_c_ends_with_charrnns_line(folder: Path, target: str, begins: str, 
     assert said.decode().split("\r\n")[-3:] == [begins, f"^C{ends}", ""]
     assert os.waitstatus_to_exitcode(status) == -2  # by the signal, so that a shell says 130
     assert ready.exists() == (target == "train")
+
+
+def test_a_text_can_be_the_first_word_of_args(folder: Path) -> None:
+    (folder / ".venv" / "bin" / ".ready").touch()
+    words = ["make", "-n", "train", "PYTHON=./python", "ARGS=my.txt model=gru"]
+    said = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True)
+    assert "charrnn train my.txt model=gru " in said.stdout

@@ -77,7 +77,7 @@ def open_texts(page: Any) -> Any:
 
 def open_text(page: Any, name: str) -> Any:
     item = open_texts(page).locator("> ol > li").filter(has=page.get_by_text(name, exact=True))
-    if not item.get_by_role("button", name="Copy").is_visible():
+    if not item.get_by_role("button", name="Train again").is_visible():
         item.locator("summary").first.click()
     return item
 

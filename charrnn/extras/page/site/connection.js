@@ -4,8 +4,14 @@ import { loadSecret, storeSecret } from "./storage.js";
 import { WriterError } from "./writer.js";
 
 const HEADERS = { token: "Authorization", teacher: "Charrnn-Teacher" }; // of each secret
+const NO_ANSWER = "The server does not answer. This page goes on when it does.";
 const RETRY_AFTER = 1000; // milliseconds
 const TRIES = 3; // of a request that a busy server has refused
+
+/** Return modules, whose promises are given. Throw a WriterError if the server does not send them. */
+export function waitForModules(...modules) {
+  return Promise.all(modules).catch(() => { throw new WriterError(NO_ANSWER); });
+}
 
 export class Connection {
   /** Remember the server's token, or the teacher's, for this window. */
@@ -36,7 +42,7 @@ export class Connection {
     // a relative path also works behind a proxy that serves the page from a folder
     const response = await fetch(path, options).catch((error) => {
       if (signal?.aborted) throw error;
-      throw new WriterError("The server does not answer. This page goes on when it does.");
+      throw new WriterError(NO_ANSWER);
     });
     if (!response.ok && !allowed.includes(response.status)) throw await toError(response);
     return response;

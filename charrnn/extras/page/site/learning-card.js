@@ -19,7 +19,7 @@ export class LearningCard {
     this.onText = onText;
     this.readDocument = readDocument;
     this.isBusy = false;
-    this.hasModel = false; // to go back to
+    this.canClose = false; // whether there is something to go back to
     const file = region.querySelector("#learn-file");
     const pasted = region.querySelector("#learn-text");
     const learnFiles = ([given, ...others]) => given && this.#learn(() => {
@@ -49,10 +49,10 @@ export class LearningCard {
   /** @param {string} [message]  Why it opens. */
   open(message = "") {
     this.#show("", message);
-    this.region.querySelector("#learn-close").hidden = !this.hasModel;
+    this.region.querySelector("#learn-close").hidden = !this.canClose;
     document.documentElement.classList.add("learning");
     // the browser refuses a focus while it opens the page
-    if (this.hasModel) this.region.querySelector("#learn-choose").focus();
+    if (this.canClose) this.region.querySelector("#learn-choose").focus();
   }
 
   close() {
@@ -72,7 +72,7 @@ export class LearningCard {
     try {
       await this.onText(await read(), (step) => this.#show(`${step} …`, ""));
       this.region.querySelector("#learn-text").value = "";
-      this.hasModel = true;
+      this.canClose = true;
       this.close();
     } catch (error) {
       this.#show("", error.message);

@@ -36,7 +36,7 @@ async function open() {
   } else {
     card.open();
   }
-  card.hasModel = page !== null;
+  card.canClose = page !== null;
 }
 
 async function learn(text, report) {

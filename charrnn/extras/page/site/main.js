@@ -1,6 +1,7 @@
 import { Connection } from "./connection.js";
 import { openPage } from "./page.js";
 import { createServedWriter } from "./served-writer.js";
+import { openDesk } from "./trainings/desk.js";
 import { Trainings } from "./trainings/trainings.js";
 
 const connection = new Connection();
@@ -8,5 +9,4 @@ const trainings = new Trainings(connection);
 const writer = createServedWriter(connection, trainings);
 const page = await openPage(writer);
 await trainings.offered;
-const { openDesk } = await import("./trainings/desk.js");
-await openDesk(page, writer, trainings).catch((error) => page.fail(error));
+await openDesk(page, writer, trainings);

@@ -1,5 +1,6 @@
 /** A writer with the models of the server; a text without one is counted in this browser. */
 
+import { waitForModules } from "./connection.js";
 import { prepareText } from "./text-file.js";
 import { createHttpWriter } from "./writer-http.js";
 
@@ -19,8 +20,8 @@ export function createServedWriter(connection, trainings) {
   let facts = null; // for counting
 
   async function makeCountingWriter({ name, text }, report = () => {}) {
-    const [{ learnText, makeSampler }, { createNetworkWriter }] = await Promise.all([
-      import("./learnt.js"), import("./writer-network.js")]);
+    const [{ learnText, makeSampler }, { createNetworkWriter }] = await waitForModules(
+      import("./learnt.js"), import("./writer-network.js"));
     facts ??= await (await connection.request("v1/learning")).json();
     const { max_characters: most, counting, model } = facts;
     const part = text.slice(0, most).replace(/[\ud800-\udbff]$/, "");

@@ -86,7 +86,7 @@ async def create_training(
     minutes = trainings.limit_minutes(client, minutes)
     try:
         size = _compute_size(request, copied)
-        trainings.require_room(size)
+        trainings.require_room(client, size)
         with trainings.store.receive_text() as path:
             trainings.arriving[path] = size
             try:

@@ -15,6 +15,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -158,9 +159,16 @@ class Store:
             return sorted(self._trainings.values(), key=lambda training: training.created)
 
     def list_waiting(self) -> list[Training]:
-        """Return the waiting trainings, with the next one first: the one that has trained least."""
-        waiting = [training for training in self.list_all() if training.state == WAITING]
-        return sorted(waiting, key=lambda training: training.seconds)
+        """Return the waiting trainings, with the next one first.
+
+        It is the one of the client whose trainings have trained least, and of these the one that
+        has trained least.
+        """
+        trainings, seconds = self.list_all(), defaultdict[str, float](float)
+        for training in trainings:
+            seconds[training.owner] += training.seconds
+        waiting = [training for training in trainings if training.state == WAITING]
+        return sorted(waiting, key=lambda training: (seconds[training.owner], training.seconds))
 
     def find(self, id_: str) -> Training | None:
         with self.changed:

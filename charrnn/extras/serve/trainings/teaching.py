@@ -14,6 +14,7 @@ from charrnn.extras.serve.trainings.clients import Client
 from charrnn.extras.serve.trainings.store import ROOT, Store
 from charrnn.extras.serve.trainings.worker import Worker
 
+_MAX_WAITING = 8  # texts of a client that wait, so that a client cannot fill the queue
 _MINUTES_ELSEWHERE = 2.0  # the default of `max_minutes` if other machines can reach the server
 
 
@@ -39,11 +40,14 @@ class Trainings:
         self.store.open(make=False)
         self.worker.start()
 
-    def require_room(self, size: int) -> None:
+    def require_room(self, client: Client, size: int) -> None:
         """Raise Refusal if no further text can wait, or if the disk lacks `size` bytes."""
         if not self.store.open(make=True):
             raise Refusal(503, f"another server of this machine trains in {ROOT}")
-        if len(self.store.list_waiting()) + len(self.arriving) >= self.max_waiting:
+        waiting = self.store.list_waiting()
+        if not client.is_teacher and sum(map(client.owns, waiting)) >= _MAX_WAITING:
+            raise Refusal(409, f"{_MAX_WAITING} of your texts wait; delete one, or try again later")
+        if len(waiting) + len(self.arriving) >= self.max_waiting:
             raise Refusal(429, "too many texts are waiting; try again when one is ready")
         if not self.worker.has_space(size + sum(self.arriving.values())):
             raise Refusal(507, "the disk of the server is nearly full")

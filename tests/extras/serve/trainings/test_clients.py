@@ -81,3 +81,15 @@ def test_trainings_answer_their_owner_and_the_teacher_only(
         assert words not in records[0].read_text()
         for client in (anna, ben, tablet, teacher):
             client.close()
+
+
+def test_a_client_cannot_fill_the_queue(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with serving_main(models, "teacher_token=t", patch=PATCH) as (server, anna):
+        anna.get(URL)  # its cookie
+        answers = [add(anna, "spam").status_code for _ in range(12)]
+        assert set(answers) == {201, 409}
+        with httpx.Client(base_url=server.url, timeout=60) as ben:
+            assert add(ben, "tales").status_code == 201

@@ -79,6 +79,14 @@ def test_a_training_waits_again_after_a_server_that_was_killed(store: Store) -> 
         assert (waiting.id, waiting.is_shared) == (training.id, True)
 
 
+def test_the_client_that_has_trained_least_is_next(store: Store) -> None:
+    first, *others = (add(store, str(number), "anna") for number in range(3))
+    store.update(first, seconds=30.0)
+    mine = add(store, "mine", "ben")
+    store.update(mine, seconds=20.0)
+    assert store.list_waiting() == [mine, *others, first]
+
+
 def test_a_text_that_is_no_longer_shared_does_not_help(store: Store) -> None:
     theirs = add(store, "theirs", "ben", is_shared=True)
     theirs.model.parent.mkdir()

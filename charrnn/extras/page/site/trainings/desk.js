@@ -10,6 +10,7 @@ import { describeState } from "./sentences.js";
 /** Milliseconds until the next look at the server, while a text is in a state. */
 const INTERVALS = { training: 2000, waiting: 5000 };
 const LATER = 15_000; // otherwise
+const RETRY_AFTER = 2000; // milliseconds, if the server did not send the parts of the page
 const REFUSED = [400, 404, 413, 415]; // statuses with which the server refuses a text for good
 const SUFFIXES = { // of what one takes home
   "page.html": ".html", "model.safetensors": ".safetensors", "report.html": " report.html",
@@ -24,11 +25,10 @@ const find = (selector) => document.querySelector(selector);
 
 /** Add the card and the list to the page, and keep them up to date. */
 export async function openDesk(page, writer, trainings) {
-  const load = async (name) => (await fetch(new URL(name, import.meta.url))).text();
-  const files = ["../learning-card.html", "trainings.html"];
-  const styles = ["../learning.css", "trainings.css"];
-  const [[card, list]] = await Promise.all([
-    Promise.all(files.map(load)), Promise.all(styles.map(addStyle))]);
+  const load = (name) => loadText(name, trainings.connection, page);
+  const files = ["../learning-card.html", "trainings.html", "../learning.css", "trainings.css"];
+  const [card, list, ...styles] = await Promise.all(files.map(load));
+  styles.forEach(addStyle);
   const parse = (html) => document.createRange().createContextualFragment(html);
   find("main").prepend(parse(card));
   const section = parse(list);
@@ -39,11 +39,22 @@ export async function openDesk(page, writer, trainings) {
   await new Desk(page, writer, trainings).open();
 }
 
-function addStyle(name) {
-  const link = document.createElement("link");
-  Object.assign(link, { rel: "stylesheet", href: new URL(name, import.meta.url) });
-  document.head.append(link);
-  return new Promise((resolve) => { link.onload = resolve; });
+/** Return the text of a file beside this module, as soon as the server sends it. */
+async function loadText(name, connection, page) {
+  for (;;) {
+    try {
+      return await (await connection.request(new URL(name, import.meta.url))).text();
+    } catch (error) {
+      page.fail(error);
+      await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
+    }
+  }
+}
+
+function addStyle(css) {
+  const sheet = new CSSStyleSheet(); // the server's policy forbids a style in the page
+  sheet.replaceSync(css);
+  document.adoptedStyleSheets.push(sheet);
 }
 
 class Desk {
@@ -133,14 +144,15 @@ class Desk {
     this.#showTakeHome();
     const { chosen } = this;
     if (before && chosen && chosen.label !== before.label) {
-      if (chosen.id !== before.id) page.chooseModel(chosen.id); // that of `before` is deleted
-      page.say(`Now: ${chosen.label}`);
+      const isDeleted = chosen.id !== before.id;
+      if (isDeleted) page.chooseModel(chosen.id);
+      page.say(`${isDeleted ? `${before.label} was deleted. ` : ""}Now: ${chosen.label}`);
       page.resetAnnotations();
     }
-    this.card.hasModel = models.length > 0;
+    this.card.canClose ||= models.length > 0; // from then on also without a model, for the drafts
     if (before && !chosen) {
       page.generation.dismiss();
-      this.card.open("Your text was deleted on the server.");
+      this.card.open("The text was deleted on the server. What you wrote is still here: Back.");
     }
     const served = models.filter(({ name }) => name);
     this.#showChoices("#option-start", served.map(({ name }) => [name, name]));

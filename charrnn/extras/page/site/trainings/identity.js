@@ -21,6 +21,11 @@ export function listenToIdentity(region, trainings, refresh) {
     const field = find("#typed-words");
     const words = field.value.normalize("NFKD").replace(/[^a-z]+/gi, " ").trim();
     run(event.target, async () => {
+      const hasTexts = trainings.all.some(({ is_mine }) => is_mine);
+      const own = trainings.facts.words.replaceAll("-", " ");
+      const sentence = `The list will show the texts of that device. Your texts here come back with `
+        + `these words, so note them: ${own}`;
+      if (hasTexts && !await ask(event.submitter, sentence)) return;
       await refresh(words).catch((error) => {
         throw error.status === 400 || error.status === 404
           ? new Error("No texts have these three words.") : error;

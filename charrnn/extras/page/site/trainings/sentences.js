@@ -23,7 +23,7 @@ export function describeState(training) {
     return `Failed: ${/\w=/.test(reason) ? "the log of the server says why" : reason}`;
   }
   if (state === "waiting") {
-    if (training.has_model) return "Pauses: others have their turn";
+    if (training.has_model) return "Pauses: another text has its turn";
     return position > 1 ? `Waits, number ${position} in the queue` : "Waits, next in the queue";
   }
   if (state !== "training" || !network) return STATES[state];
