@@ -144,11 +144,17 @@ def open_data(h5: Path, json: Path) -> EncodedText:
         with h5py.File(h5, "r") as file:
             splits = {name: _open_split(file, name, h5) for name in SPLITS}
             is_list = bool(file.attrs.get(LIST_MARK))
+            is_pair = vocabulary.is_of(file.attrs)
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
         reason = format_reason(error)
         raise InputError(
             f"{shorten(h5)}: not a preprocessed text ({reason}); `charrnn preprocess` makes one"
         ) from None
+    if not is_pair:
+        raise InputError(
+            f"{shorten(h5)}: its vocabulary is not {shorten(json)}; give the JSON that "
+            "`charrnn preprocess` wrote with it, or preprocess the text again"
+        )
     text = EncodedText(h5, json, vocabulary, splits, is_list)
     if sum(len(ids) for ids in splits.values()) <= MAX_CHECKED:
         for name in SPLITS:

@@ -44,7 +44,7 @@ from charrnn.text.sources import (
     is_compressed,
     make_empty_text_error,
 )
-from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
+from charrnn.text.vocabulary import DIGEST, FIRST_FILE_ID, Vocabulary
 
 PROGRESS_LABEL = "reading the text"
 TEMPORARY_DTYPE = np.dtype("<u4")  # of the ids in the temporary file
@@ -79,7 +79,7 @@ def preprocess(
     """Write the ids of a text as HDF5 and its vocabulary as JSON, in torch-rnn's layout.
 
     Both files replace existing ones atomically, the JSON just before the HDF5. The HDF5's attribute
-    ``source`` records the text and the options.
+    ``source`` records the text and the options, its ``vocabulary`` the JSON that belongs to it.
 
     Args:
         input_txt: see `charrnn.text.sources.find_files`.
@@ -131,6 +131,7 @@ def preprocess(
             ):
                 file.attrs["source"] = json.dumps(source)
                 file.attrs[LIST_MARK] = lines == "shuffle"
+                file.attrs[DIGEST] = vocabulary.compute_digest()
                 for name, size in sizes.items():
                     dataset, done = file.create_dataset(name, (size,), dtype), 0
                     while done < size:
@@ -292,7 +293,8 @@ def _is_made_from(source: dict[str, Any], h5: Path, json_path: Path) -> bool:
         require_regular_file(h5, "")
         require_regular_file(json_path, "")
         with h5py.File(h5, "r") as file:
-            return bool(json.loads(file.attrs["source"]) == source)
+            is_of_source = json.loads(file.attrs["source"]) == source
+            return is_of_source and Vocabulary.read_json(json_path).is_of(file.attrs)
     # The files with these names may have any type and any content.
     except (InputError, OSError, RuntimeError, KeyError, ValueError, TypeError, RecursionError):
         return False

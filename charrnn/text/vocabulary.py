@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,7 @@ from charrnn.errors import InputError, shorten
 from charrnn.files import require_regular_file
 
 FIRST_FILE_ID = 1
+DIGEST = "vocabulary"  # the attribute of an HDF5 file that names its vocabulary
 LARGEST_JSON = 1 << 26  # bytes; a vocabulary of all Unicode characters is smaller
 _BYTE_TOKEN = re.compile(r"\[([0-9]{1,3})\]")
 
@@ -121,6 +123,15 @@ class Vocabulary:
             raise ValueError("its tokens are not bytes")
         # from_tokens does not recognize a vocabulary of bytes if all bytes are below 128.
         return cls(characters, is_bytes)
+
+    def compute_digest(self) -> str:
+        """Return the SHA-256 of the tokens, by which an HDF5 file names its vocabulary."""
+        return hashlib.sha256(json.dumps(self.to_tokens()).encode()).hexdigest()
+
+    def is_of(self, attributes: Mapping[str, Any]) -> bool:
+        """Return whether an HDF5 file with these attributes names this vocabulary, or none."""
+        digest = attributes.get(DIGEST)
+        return not isinstance(digest, str) or digest == self.compute_digest()
 
     def write_json(self, path: Path) -> None:
         """Write the JSON file of torch-rnn's format."""

@@ -11,9 +11,11 @@ import pytest
 
 from charrnn import TextDataModule
 from charrnn.__main__ import main
+from charrnn.data import open_data
 from charrnn.errors import InputError, RunError
 from charrnn.options.datasets import DataOptions
 from charrnn.text.preprocessing import prepare_files
+from charrnn.text.vocabulary import Vocabulary
 from tests.text.conftest import read_text
 
 BESIDE = (Path("x.h5"), Path("x.json"))
@@ -73,6 +75,15 @@ def test_a_changed_text_is_done_again_and_the_old_ids_stay(
     pair[1].unlink()
     assert ready() == pair
     assert read_text(pair[0]) == text
+
+
+def test_files_that_do_not_belong_together_are_refused(cache: Path) -> None:
+    """Check what a kill between the two replacements leaves, and a mistaken command line."""
+    assert ready() == BESIDE
+    Vocabulary(list("xyz")).write_json(BESIDE[1])
+    with pytest.raises(InputError, match=r"^x\.h5: its vocabulary is not x\.json; give the JSON"):
+        open_data(*BESIDE)
+    assert is_in_cache(ready(), cache)
 
 
 def test_folders_lists_and_globs_are_prepared(cache: Path) -> None:
