@@ -42,6 +42,7 @@ _SIGNATURES = (
     (b"PK\x03\x04", "a zip archive, like .docx, .odt and .epub files", "save it as plain text"),
     (b"{\\rtf", "RTF, the format of a word processor", "save it as plain text"),
     (b"\x1f\x8b", "compressed by gzip", "rename it so that its name ends in .gz"),
+    (b"\x28\xb5\x2f\xfd", "compressed by Zstandard", "decompress it with unzstd"),
 )
 # the first bytes of the documents that an extra may read, such as .docx, and of RTF
 DOCUMENT_STARTS = (b"PK\x03\x04", b"{\\rtf")

@@ -270,6 +270,7 @@ LOOKS = "it looks like {0}, if these are its words: {1}; give encoding={0}, or"
         (CZECH * 9, LOOKS.format("cp1250", "Když, vrátil, domů, že")),
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; convert it to text"),
         (gzip.compress(b"text", mtime=0), "is compressed by gzip; rename it so that its name"),
+        (b"\x28\xb5\x2f\xfd\x04", "is compressed by Zstandard; decompress it with unzstd"),
         (b"PK\x03\x04\xff", "is a zip archive, like .docx"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "is an old document, or one with a password; save it"),
     ],
