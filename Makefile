@@ -2,6 +2,8 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
   $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+# The script `charrnn` does not start in a folder with a blank and a quote in its name.
+CHARRNN := $(BIN)/python -m charrnn
 ARGS ?=
 
 .PHONY: help setup setup-dev train demo serve release-check dist test test-slow test-browser test-gpu test-slurm test-oldest faults mutants fmt lint tensorboard docs site bench results clean
@@ -11,8 +13,8 @@ ARGS ?=
 # After Ctrl-C charrnn has said how to go on; make ends by the same signal, without words of its own.
 define train_and_sample
 @trap : INT; run=outputs/train/$$(date +%Y-%m-%d/%H-%M-%S); \
-$(BIN)/charrnn train $(ARGS) $(1) $(if $(findstring resume=,$(ARGS))$(findstring .dir=,$(ARGS)),,hydra.run.dir=$$run hydra.sweep.dir=$$run) && \
-$(BIN)/charrnn sample length=500 $$(test -d $$run && echo checkpoint=$$run) || \
+$(CHARRNN) train $(ARGS) $(1) $(if $(findstring resume=,$(ARGS))$(findstring .dir=,$(ARGS)),,hydra.run.dir=$$run hydra.sweep.dir=$$run) && \
+$(CHARRNN) sample length=500 $$(test -d $$run && echo checkpoint=$$run) || \
 { code=$$?; test $$code = 130 || exit $$code; }
 endef
 
@@ -47,7 +49,7 @@ $(BIN)/.ready: pyproject.toml
 	  echo "  (pip's torch for Linux brings CUDA, 5.7 GB; there is no NVIDIA GPU here: README, CPU build)"
 	@$(PYTHON) -m venv .venv & job=$$!; $(end_job); wait $$job
 	$(pip_install)
-	@$(BIN)/charrnn --version
+	@$(CHARRNN) --version
 	@touch $@
 
 setup-dev: $(BIN)/.ready-dev  ## the same with the tools of a developer and all extras
@@ -65,7 +67,7 @@ demo: setup  ## the same way in about a minute
 	$(call train_and_sample,experiment=demo)
 
 serve: setup  ## open a page to write on, which learns texts too; for a class ARGS="host=0.0.0.0 learn=true"
-	@trap : INT; $(BIN)/charrnn serve $(ARGS) || { code=$$?; test $$code = 130 || exit $$code; }
+	@trap : INT; $(CHARRNN) serve $(ARGS) || { code=$$?; test $$code = 130 || exit $$code; }
 
 # the checker of the action that uploads them (v1.14.2 in release.yml)
 CHECKER = twine==7.0.0 packaging==26.2
