@@ -5,7 +5,9 @@ All commands use this file, so it imports torch and Lightning only when they are
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pkgutil
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,7 +56,7 @@ def explain_training(
     """Return the error to raise for an error in a training; the same one for a bug in charrnn.
 
     Args:
-        targets: the classes of the config that are not charrnn's, by their options.
+        targets: the classes that the user has chosen, by their options.
         folder: the run's folder.
         checkpoint: the resumed checkpoint, if at most one step is trained since.
     """
@@ -76,7 +78,8 @@ def explain_training(
     if isinstance(cause, MisconfigurationException) or (is_refused and checkpoint is None):
         return InputError(f"trainer: {to_one_line(cause, 500)}")
     for option, target in targets.items():
-        if any(target.startswith(f"{module}.") for module in modules):
+        home = _find_module(target)
+        if any(module == home or target.startswith(f"{module}.") for module in modules):
             raised = to_one_line(cause, 500, with_type=True)
             return UserCodeError(f"{option}: {target} raised {raised}")
     if isinstance(cause, OSError):
@@ -91,3 +94,10 @@ def explain_training(
         reason = f"{type(error).__name__}: {to_one_line(error)}"
         return InputError(f"{checkpoint}: a run cannot resume from it ({reason})")
     return error
+
+
+def _find_module(target: str) -> str:
+    """Return the module that defines a class with a dotted name; "" if it is unknown."""
+    with contextlib.suppress(Exception):
+        return str(pkgutil.resolve_name(target).__module__)
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -14,6 +15,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment, TorchEla
 from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
+from charrnn import plugins
 from charrnn.errors import InputError, NodeError, RunError, to_one_line
 from charrnn.options.cells import find_cell
 from charrnn.options.training import flatten
@@ -23,7 +25,7 @@ from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, TextDataModule
 
-# the packages whose classes conf/ names
+# the packages of the built-in cells
 LIBRARIES = ("charrnn", "lightning", "torch")
 
 
@@ -72,14 +74,24 @@ def _make_class_error(name: str, target: str, base: type) -> InputError:
 
 
 def find_user_classes(config: DictConfig) -> dict[str, str]:
-    """Return the classes of a config that are no library's, by the options that name them."""
+    """Return the classes of a config that the user has chosen, by the options that name them.
+
+    They are neither charrnn's, nor those of libraries in conf/.
+    """
+    texts = (path.read_text("utf-8") for path in plugins.CONF.rglob("*.yaml"))
+    ready_made = {word for text in texts for word in re.findall(r"_target_: ([\w.]+)", text)}
     values = flatten(OmegaConf.to_container(config))
-    targets = {n.removesuffix("._target_"): v for n, v in values.items() if "_target_" in n}
+    targets = {
+        n.removesuffix("._target_"): str(v)
+        for n, v in values.items()
+        if "_target_" in n and v not in ready_made and not str(v).startswith("charrnn.")
+    }
     module = find_cell(config.model.kind).module
     if not isinstance(module, str):
         module = f"{module.__module__}.{getattr(module, '__qualname__', '')}"
-    targets["model.kind"] = module
-    return {n: str(v) for n, v in targets.items() if str(v).split(".")[0] not in LIBRARIES}
+    if module.split(".")[0] not in LIBRARIES:
+        targets["model.kind"] = module
+    return targets
 
 
 def open_data(run: Run) -> TextDataModule:

@@ -121,11 +121,15 @@ def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train, capfd: Capture) -
     assert "optimizer.lr: a resume cannot change it, because torch" in capfd.readouterr().err
 
 
-# the word -> the line of its code, the end of the command
+# the words -> the line of code that raises, the end of the command
 FAULTS = {
     "+callbacks.own._target_=own_code.Faulty": (
         "return 1 / (2 - batch_idx)",
         "callbacks.own: own_code.Faulty raised ZeroDivisionError: division by zero",
+    ),
+    "--config-dir own schedule=one_cycle +schedule.total_steps=4": (
+        "raise ValueError(",
+        "schedule: torch.optim.lr_scheduler.OneCycleLR raised ValueError: Tried to step 5 times",
     ),
     "model._target_=own_code.FaultyLoss": (
         "return F.cross_entropy(logits, targets.float()[:3])",
@@ -134,12 +138,12 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("word", FAULTS)
+@pytest.mark.parametrize("words", FAULTS)
 def test_a_fault_in_a_class_of_the_user_has_its_traceback(
-    train: Train, word: str, capfd: Capture
+    train: Train, words: str, capfd: Capture
 ) -> None:
-    line, end = FAULTS[word]
-    train(word, "trainer.max_steps=9", "checkpoint_every=1", code=1)
+    line, end = FAULTS[words]
+    train(*words.split(), "trainer.max_steps=9", "checkpoint_every=1", code=1)
     err = capfd.readouterr().err
     assert "bug in charrnn" not in err
     assert err.splitlines()[-1].startswith(f"charrnn train: {end}")
