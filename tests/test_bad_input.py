@@ -37,6 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("folder.safetensors", "no texts"):
         (tmp_path / name).mkdir()
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
     with h5py.File("good.h5", "w") as file:
         for split in ("train", "val", "test"):
             file[split] = (np.arange(300) % 3 + 1).astype("u1")
@@ -61,6 +62,7 @@ BAD = {
     # HDF5 and JSON
     "train pipe": "pipe: is not a regular file",
     f"train {PAIR} resume=pipe": "pipe: is not a regular file",
+    f"train {PAIR} resume=loop": "loop: ",
     f"train {PAIR} init_from=/dev/zero": "/dev/zero: is not a regular file",
     f"train {PAIR} data.background=pipe": "pipe: is not a regular file",
     "sample pipe": "pipe: is not a regular file",

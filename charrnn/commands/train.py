@@ -192,7 +192,7 @@ def prepare_run(options: TrainOptions, composed: DictConfig) -> Run:
     elif resume in (None, "auto"):
         require_no_run(folder)
     else:
-        path = Path(resume).resolve()
+        path = Path(os.path.realpath(resume))  # Path.resolve fails in a loop of links
         if path.is_dir() and not (path / folders.RECORDED).is_file():
             raise InputError(
                 f"{resume}: is not a run folder (it has no {folders.RECORDED}); "

@@ -70,7 +70,10 @@ def lock(folder: Path, name: str = LOCK) -> IO[str]:
     file = files.acquire_lock(folder / name, wait=False)
     if file is None:
         owner = (folder / name).read_text().strip()
-        raise InputError(f"{folder}: another charrnn (process {owner}) is training in it")
+        process = f"process {owner}" if owner else "which has just started"
+        raise InputError(
+            f"{folder}: another charrnn ({process}) is training in it; wait for it, or stop it"
+        )
     return file
 
 
@@ -166,12 +169,13 @@ def write_result(folder: Path, metric: str | None, value: float | None) -> None:
 
 def read_result(folder: Path) -> tuple[str | None, float | None]:
     """Return the metric that a sweep minimizes and its value; None before the run's end."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError, OverflowError):
         if files.is_plain_file(folder / RESULT) and (folder / RESULT).stat().st_size < 10_000:
             content = json.loads((folder / RESULT).read_text("utf-8"))
-            metric, value = content["optimized_metric"], content["value"]
-            if isinstance(metric, str) and isinstance(value, int | float | None):
-                return metric, value
+            if isinstance(content, dict) and isinstance(content.get("optimized_metric"), str):
+                value: Any = content.get("value")
+                is_number = type(value) in (int, float)
+                return content["optimized_metric"], float(value) if is_number else None
     return None, None
 
 

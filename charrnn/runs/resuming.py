@@ -195,6 +195,7 @@ def _adopt_record(run: Run, path: Path, record: Config) -> DictConfig:
             f"{file}: lacks {lacking[0]}, which {path.name} has; restore the file, or resume the "
             f"checkpoint in a new folder: resume={path}"
         )
+    options = dict(list_options(TrainOptions))
     different = [name for name in in_file if in_file[name] != in_checkpoint.get(name, MISSING)]
     if different and not run.config.trust:
         require_trusted(path, record)
@@ -204,6 +205,12 @@ def _adopt_record(run: Run, path: Path, record: Config) -> DictConfig:
         if run.gives(name) or composed.get(name, MISSING) != in_file[name]:
             continue
         used = in_checkpoint.get(name, "nothing")
+        is_invalid = None not in (used, in_file[name]) and type(used) is not type(in_file[name])
+        if is_invalid and (name in in_checkpoint or name in options):
+            raise InputError(
+                f"{path}: its recorded {format_option(name, used)} is not valid ({file.name} has "
+                f"{in_file[name]}); resume another checkpoint"
+            )
         say(f"{file}: {name} is {in_file[name]} there and {used} in {path.name}, which is used")
         _set(config, name, in_checkpoint.get(name, MISSING))
     return config
@@ -235,8 +242,9 @@ def is_finished(run: Run) -> bool:
 
 def _find_early_stops(config: Mapping[str, Any]) -> list[Any]:
     """Return the nodes of the callbacks that may end a run early."""
-    nodes = (config["callbacks"] or {}).values()
-    return [node for node in nodes if isinstance(node, dict) and "patience" in node]
+    nodes = config.get("callbacks")
+    values = nodes.values() if isinstance(nodes, dict) else ()
+    return [node for node in values if isinstance(node, dict) and "patience" in node]
 
 
 def check_length(run: Run) -> None:

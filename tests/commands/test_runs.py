@@ -87,6 +87,12 @@ def test_any_order(place: Path, capsys: Capture, words: str, runs: str) -> None:
     assert order(capsys, words) == [*runs]
 
 
+@pytest.mark.parametrize("text", ["[1]", '{"value": 1}', "[" * 5000, '{"optimized_metric": 3}'])
+def test_a_damaged_result_is_none(place: Path, capsys: Capture, text: str) -> None:
+    (place / "outputs/train/day/a/result.json").write_text(text)
+    assert order(capsys) == [*"bac"]
+
+
 def test_a_misspelt_column_is_refused(place: Path, capsys: Capture) -> None:
     assert main(["runs", "sort=los"]) == 2
     assert "sort=los: no such column or option; did you mean loss?" in capsys.readouterr().err

@@ -41,6 +41,9 @@ ODD: list[tuple[tuple[Any, ...], Any]] = [
     ((ENTRY, "config"), ABSENT),
     ((ENTRY, "config"), {"data": endless()}),
     ((ENTRY, "config", "trainer", "max_steps"), torch.zeros(3)),
+    ((ENTRY, "config", "callbacks"), "x"),
+    ((ENTRY, "config", "optimizer", "lr"), "x"),
+    ((ENTRY, "config", "seed"), ["x"]),
 ]
 
 
