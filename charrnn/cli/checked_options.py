@@ -209,11 +209,17 @@ def check_target(path: str, target: str, arguments: Mapping[str, Any]) -> dict[s
         # A number from an environment variable is a string.
         if type(default) in (int, float) and isinstance(value, str):
             checked[name] = _check_value(f"{path}.{name}", int | float, value)
-    if target.startswith("charrnn."):
-        function: Any = getattr(called, "__init__") if isinstance(called, type) else called  # noqa: B009
-        for name, annotation in typing.get_type_hints(function, include_extras=True).items():
-            if name in arguments and _DESCRIPTIONS.keys() & {*get_types(annotation)}:
-                checked[name] = _check_value(f"{path}.{name}", annotation, arguments[name])
+    is_ours = target.startswith("charrnn.")
+    function: Any = getattr(called, "__init__") if isinstance(called, type) else called  # noqa: B009
+    hints: dict[str, Any] = {}
+    with contextlib.suppress(Exception) if not is_ours else contextlib.nullcontext():
+        hints = typing.get_type_hints(function, include_extras=True)
+    for name, annotation in hints.items():
+        kinds = {*get_types(annotation)}
+        # Libraries take more than they declare, but a text is a text: logger.tensorboard.name=2024
+        is_checked = _DESCRIPTIONS.keys() & kinds if is_ours else str in kinds <= {str, type(None)}
+        if name in arguments and is_checked:
+            checked[name] = _check_value(f"{path}.{name}", annotation, arguments[name])
     return checked
 
 

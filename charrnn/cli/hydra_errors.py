@@ -15,8 +15,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from hydra.errors import MissingConfigException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from charrnn import plugins
 from charrnn.cli import help_page
 from charrnn.cli.checked_options import UnknownOption
 from charrnn.cli.overrides import (
@@ -92,6 +93,10 @@ def _translate_error(error: Exception, line: CommandLine) -> InputError | RunErr
             return make_write_error(cause.filename, cause)
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             return _explain_missing_choice(cause, words)
+        if isinstance(cause, InterpolationKeyError) and cause.full_key:
+            for word in words:  # ~schedule, to which another option refers
+                if word.startswith("~") and f"'{get_key(word).rpartition('.')[2]}'" in str(cause):
+                    return InputError(f"{show(word)}: {cause.full_key} needs it; leave this out")
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             if isinstance(cause, KeyError | AttributeError):
                 parent = cause.full_key.rpartition(".")[0]
@@ -104,7 +109,7 @@ def _translate_error(error: Exception, line: CommandLine) -> InputError | RunErr
         if match[1] in page.options:  # its default is null
             return InputError(f"{match[1]}: cannot be left out")
         return _explain_unknown_option(UnknownOption(match[1]), page, words)
-    return InputError(to_one_line(error, 500))
+    return InputError(f"these options cannot be composed: {to_one_line(error, 500)}")
 
 
 def _explain_missing_choice(error: MissingConfigException, words: list[str]) -> InputError:
@@ -192,6 +197,8 @@ def _find_problem(word: str, page: help_page.Page, line: CommandLine) -> str:
         if re.fullmatch(r"-?0,\d+" if "." not in default else r"-?\d+,\d+", str(value)):
             return f"write a number with a decimal point: {name}={str(value).replace(',', '.')}"
         return "several values need -m, which runs each; write a list as [1,2]"
+    if name not in page.list_names() and (plugins.CONF / name).is_dir():  # of another command
+        return f"charrnn {line.command.name} has no such option; --help=all lists its options"
     is_node = isinstance(override.value(), str | list | dict) or override.is_delete()
     if name in page.groups and not (override.is_sweep_override() or is_node):
         return f"takes one of {', '.join(page.groups[name])}"
@@ -221,6 +228,8 @@ def _explain_bare_word(
     before = None if typed is None else show(typed).partition("=")[2]
     if is_file and before is None:
         return f"put it first, or write {first}={shorten(word)}"
+    if is_file and first != "data.input_txt" in page.options:
+        return f"if it is a text, write data.input_txt={shorten(word)}"
     if is_file:
         return 'give several paths as a list, if it takes them: "[one,two]"; -m runs each'
     if os.path.exists(path := " ".join([before or "", *filter(is_bare, words)])):

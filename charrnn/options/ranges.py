@@ -107,7 +107,8 @@ def get_type(annotation: Any) -> Any:
 def get_types(annotation: Any) -> tuple[Any, ...]:
     """Return the types of a union, or the only type of an annotation."""
     kind = get_type(annotation)
-    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    is_union = typing.get_origin(kind) in (types.UnionType, typing.Union)
+    return typing.get_args(kind) if is_union else (kind,)
 
 
 def check_ranges(options: object, prefix: str = "") -> None:

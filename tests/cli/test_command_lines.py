@@ -71,6 +71,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train 'optimizer.lr=${oc.env:LR}' seed=1 seed=2": {"optimizer.lr": 0.25, "seed": 2},
     "train -m 'my novel.txt' seed=1": {"data.input_txt": "my novel.txt"},
     "train logger=null callbacks=null +vars.x=3": {"logger": {}, "callbacks": {}, "vars.x": 3},
+    "train logger.tensorboard.name=2024": {"logger.tensorboard.name": "2024"},
     "train trainer.precision=16": {"trainer.precision": "16"},
     "train trainer.precision=auto": {"trainer.precision": None},
     "sample a.ckpt": {"checkpoint": "a.ckpt"},
@@ -132,6 +133,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train trainer.profiler=simple": "not in conf/ needs a plus: +trainer.profiler=simple",
     "train optimizer=adam +optimizer.momentum=0.5": "torch.optim.Adam takes no momentum",
     "train optimizer._target_=torch.optim.Adm": "torch.optim has no Adm; did you mean Adam?",
+    "train ~schedule": "~schedule: model.schedule needs it; leave this out",
     "train +callbacks.mine.x=1": "callbacks.mine._target_=null: takes the dotted name",
     # what only a hostile person writes
     f"sample length={DIGITS}": "too large a number",
