@@ -137,6 +137,7 @@ class Page {
     const onClick = (selector, act) => find(selector).addEventListener("click", act);
     onClick("#continue", (event) => {
       if (event.detail > 1) return; // the second click of a double click would stop the first
+      this.#openDials(false); // in a narrow window they would hide the continuations
       if (this.mode.isBusy) this.stop();
       else this.mode.start();
     });
@@ -174,10 +175,7 @@ class Page {
     find("#show-typed").addEventListener("input", () => this.resetAnnotations());
     find("footer").addEventListener("input", ({ target }) => // other options change only the view
       target.closest(".dial, #suggest-choice") && this.suggest());
-    onClick("#dials-toggle", (event) => {
-      const isOpen = find("#dials").classList.toggle("open");
-      event.currentTarget.setAttribute("aria-expanded", String(isOpen));
-    });
+    onClick("#dials-toggle", () => this.#openDials(!find("#dials").matches(".open")));
     find("#token-dialog form").addEventListener("submit", () => {
       this.writer.useToken(find("#token").value.trim());
       this.connect();
@@ -185,6 +183,12 @@ class Page {
     if (!IS_MAC) return;
     for (const key of document.querySelectorAll(".ctrl")) key.textContent = "⌘";
     for (const key of document.querySelectorAll(".alt, .by-word")) key.textContent = "⌥";
+  }
+
+  /** Show or hide the dials, for which a narrow window has a button. */
+  #openDials(isOpen) {
+    find("#dials").classList.toggle("open", isOpen);
+    find("#dials-toggle").ariaExpanded = String(isOpen);
   }
 
   /** Store and annotate the draft, and write on, some time after its last change. */

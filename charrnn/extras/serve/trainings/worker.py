@@ -102,7 +102,7 @@ class Worker:
     def _train(self, training: Training) -> int:
         """Train until the end, a stop, or the end of the turn. Return the exit code."""
         self._drop_missing(training)
-        started, began, had_model = time.time(), None, training.model.exists()
+        before, began, had_model = _read_metrics_time(training), None, training.model.exists()
         words = [f"data.input_txt={training.text}", *WORDS, *self.list_words(training)]
         command = [sys.executable, "-m", "charrnn.extras.serve.trainings.child"]
         # It stores the ids here if it cannot write them beside the text, so that they are deleted.
@@ -116,7 +116,8 @@ class Worker:
             ) as child,
         ):  # fmt: skip
             while child.poll() is None and training.state == TRAINING:
-                if began is None and _is_training_since(training, started):
+                # The run starts to write metrics.csv shortly before its first step.
+                if began is None and _read_metrics_time(training) != before:
                     began = time.monotonic()
                 seconds = 0.0 if began is None else time.monotonic() - began
                 if began is not None and self._is_turn_over(training, seconds, had_model):
@@ -220,11 +221,11 @@ class Worker:
         return True
 
 
-def _is_training_since(training: Training, started: float) -> bool:
-    """Return whether the first step is near: the run then starts to write metrics.csv."""
+def _read_metrics_time(training: Training) -> int | None:
+    """Return when metrics.csv was written, in nanoseconds; None if there is none."""
     with suppress(OSError):
-        return (training.run / "metrics.csv").stat().st_mtime > started
-    return False
+        return (training.run / "metrics.csv").stat().st_mtime_ns
+    return None
 
 
 def _read_error(training: Training, code: int) -> str:
