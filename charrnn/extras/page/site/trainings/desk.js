@@ -15,9 +15,9 @@ const REFUSED = [400, 404, 413, 415]; // statuses with which the server refuses 
 const SUFFIXES = { // of what one takes home
   "page.html": ".html", "model.safetensors": ".safetensors", "report.html": " report.html",
 };
-const ABOUT = `Choose a text file, or drop it anywhere on this page. This browser counts its
-  characters and words, and writes more like it at once. Meanwhile the server trains a network with
-  it, which then takes over. `;
+const ABOUT = `Choose a text file, or a document (.docx, .odt, .epub or .rtf), or drop it anywhere on
+  this page. This browser counts its characters and words, and writes more like it at once.
+  Meanwhile the server trains a network with it, which then takes over. `;
 const SEEN_BY = "Only you and the teacher see the text, until you delete it.";
 const SEEN_HERE = "The text stays on this computer, until you delete it.";
 
