@@ -83,6 +83,10 @@ class CharacterCounts(L.Callback):
         self._is_short = False
         self._is_part = False  # whether the validation split is longer than `_ids`
 
+    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        # Another Trainer may have trained with another text.
+        self._counted_texts, self._mixtures, self._best_mixtures = [], [], []
+
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not self._best_mixtures:
             return

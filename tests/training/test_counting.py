@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 import charrnn
+from charrnn import TextDataModule
 from charrnn.__main__ import main
 from charrnn.data import open_training_data
 from charrnn.models import model_file
 from charrnn.training import counting, split_scores
 from tests.generation.definition import log_probabilities
 from tests.small_runs import Capture, Train, column, metrics, tensors
+from tests.training.notebook import module_of, trainer
 from tests.training.test_background import read_counts
 
 OPTIONS = ("trainer.max_steps=20", "validate_every=10")
@@ -95,3 +97,17 @@ def test_a_text_of_a_few_lines_is_its_counts(workplace: Path, train: Train, capf
     assert "because the text is short" in capfd.readouterr().err
     model = charrnn.load(run)
     assert model.score("the cat sat") == model.score("the cat sat", counts="only")
+
+
+def test_the_same_callback_counts_the_text_of_each_trainer(words: Path) -> None:
+    """Train one after the other on two texts, of which the second has other characters."""
+    Path("other.txt").write_text("one two three four five six seven " * 200, "utf-8")
+    counts = counting.CharacterCounts()
+    for text in ("corpus.txt", "other.txt"):
+        data = TextDataModule(text, batch_size=4, seq_length=10)
+        data.prepare_data()
+        data.setup("fit")
+        run = trainer(counts, max_steps=4, val_check_interval=4, check_val_every_n_epoch=None)
+        run.fit(module_of(data), data)
+        losses = {name: float(value) for name, value in run.callback_metrics.items()}
+        assert losses["val/loss_as_written"] < losses["val/loss"] - 0.5
