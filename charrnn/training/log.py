@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.training import flatten
+from charrnn.training.lightning_loops import list_new_metrics
 from charrnn.training.metrics_file import MetricsCSV
 from charrnn.training.validation import Validation, is_fitting
 
@@ -188,24 +189,10 @@ class StepNumber(L.Callback):
     """
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any, **__: Any) -> None:
-        if is_fitting(trainer) and _list_new_metrics(trainer) - {"step"}:
+        if is_fitting(trainer) and list_new_metrics(trainer) - {"step"}:
             pl_module.log("step", torch.tensor(float(trainer.global_step), dtype=torch.float64))
 
     on_validation_epoch_end = on_train_epoch_end = on_train_batch_end
-
-
-def _list_new_metrics(trainer: L.Trainer) -> set[str]:
-    """Return the metrics that were logged in the present step, validation or epoch.
-
-    `trainer.logged_metrics` has those of all earlier ones, and adds the new ones when it is read.
-    """
-    earlier = dict(trainer.logged_metrics)
-    if not earlier:  # This read added nothing, so another one would not either.
-        return set()
-    trainer.logged_metrics.clear()
-    new = set(trainer.logged_metrics)
-    trainer.logged_metrics.update(earlier)
-    return new
 
 
 def is_logged_step(trainer: Any, step: int) -> bool:

@@ -15,6 +15,7 @@ from charrnn.training import lightning_loops
 from charrnn.training.lightning_loops import (
     count_windows,
     is_validation_due,
+    list_new_metrics,
     set_progress,
     validates_after_next_step,
 )
@@ -84,6 +85,23 @@ def test_the_progress_sets_counters_that_lightning_saves(data: TextDataModule) -
     set_progress(content, run)
     assert_same_keys(before, content["loops"])
     assert content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["completed"] == 13
+
+
+def test_new_metrics_are_those_of_the_epoch(data: TextDataModule) -> None:
+    class Logs(L.Callback):
+        def __init__(self) -> None:
+            self.new: list[set[str]] = []
+
+        def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+            if trainer.global_step in (2, 4):
+                pl_module.log(f"mine/{trainer.global_step}", 1.0)
+            self.new.append({n for n in list_new_metrics(trainer) if n.startswith("mine/")})
+
+    logs, run = Logs(), trainer(limit_train_batches=2, max_epochs=3)
+    run.callbacks.append(logs)  # type: ignore[attr-defined]
+    run.fit(module_of(data), data)
+    assert logs.new == [set(), {"mine/2"}, set(), {"mine/4"}, set(), set()]
+    assert {"mine/2", "mine/4"} <= set(run.logged_metrics)
 
 
 def assert_same_keys(one: Any, other: Any) -> None:
