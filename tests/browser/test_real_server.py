@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ import pytest
 from charrnn.model import Model
 from tests.browser.steps import (
     OPTIONS,
+    continue_text,
     list_highlighted,
     list_offered,
     list_words,
+    set_field,
     set_options,
     slide,
     wait_for_models,
@@ -73,3 +76,28 @@ def test_typed_text_is_marked_as_the_model_and_its_text_say(page: Any) -> None:
     until(lambda: list_highlighted(page, "copied", ".mirror") == "dark and stormy night")
     words = [word.text for word in MODEL.next_words("We say: What a", 9)]
     assert list_words(page, 16) == [word.strip() or "space" for word in words if word != " mat"]
+
+
+def test_the_page_asks_for_what_the_server_allows(
+    chromium: Any, real: Server, tmp_path: Path
+) -> None:
+    MODEL.save(tmp_path / "model.safetensors")
+    limits = ("streams=2", "max_length=60", "max_prompt=50")
+    with (
+        serving("engine=numpy", "learn=false", f"checkpoint={tmp_path}", *limits) as server,
+        watch_window(chromium, f"{server.url}/") as context,
+    ):
+        page = context.new_page()
+        page.goto(server.url)
+        wait_for_models(page)
+        set_field(page, "seed", "5")
+        slide(page, "Temperature", "0.7")
+        slide(page, "Invented words", "0")
+        draft = "The cat sat on a mat. " * 9
+        page.locator("#text").fill(draft)
+        continue_text(page)
+        options: dict[str, Any] = {"temperature": 0.7, "new_words": 0, "seed": 5}
+        texts = MODEL.generate(50, draft[-50:], num_samples=2, **options)
+        offered = list_offered(page)  # without the start of a word at their ends
+        assert [text[: len(part)] for text, part in zip(texts, offered, strict=True)] == offered
+        assert min(map(len, offered)) > 40

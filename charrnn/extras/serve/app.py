@@ -30,7 +30,7 @@ from starlette.types import Scope
 from charrnn import __version__
 from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.extras.serve.addresses import show_code
-from charrnn.extras.serve.completions import Answer, check_limits
+from charrnn.extras.serve.completions import Answer, check_limits, list_limits
 from charrnn.extras.serve.downloads import (
     MAKER,
     MODEL,
@@ -125,12 +125,18 @@ async def _get_model(request: Request, name: str | None) -> ServedModel:
     found = await _find_model(request, name)
     if isinstance(found, ServedModel):
         return found
-    return await asyncio.to_thread(request.app.state.loaded.load, found)
+    try:
+        return await asyncio.to_thread(request.app.state.loaded.load, found)
+    except InputError:
+        if found.file.exists():
+            raise
+        message = f"the model {shorten(found.name)!r} was deleted"
+        raise Refusal(404, message, param="model", code="model_not_found") from None
 
 
 @routes.get("/v1/models")
 async def list_models(request: Request) -> Response:
-    """List the models of this server, and the default sampling parameters."""
+    """List the models of this server, the default sampling parameters, and the limits."""
     served: Models = request.app.state.models
     if isinstance(served, ModelFolder):
         await asyncio.to_thread(served.search)
@@ -138,8 +144,9 @@ async def list_models(request: Request) -> Response:
     if (learned := request.app.state.trainings) is not None:
         models += learned.list_models(identify(request))
     cards = await asyncio.to_thread(lambda: [model.to_card() for model in models])
+    sampling, limits = asdict(SamplingParams()), list_limits(request.app.state.options)
     return ASCIIJSONResponse(
-        {"object": "list", "data": cards, "sampling": asdict(SamplingParams())}
+        {"object": "list", "data": cards, "sampling": sampling, "limits": limits}
     )
 
 

@@ -123,21 +123,29 @@ class Answer:
         return event
 
 
+def list_limits(options: ServeOptions) -> dict[str, int]:
+    """Return the most that a request may ask for, by the names of its fields."""
+    lengths = {"max_tokens": options.max_length, "prompt": options.max_prompt}
+    return {**lengths, "n": options.streams}
+
+
 def check_limits(request: CompletionRequest, options: ServeOptions) -> None:
     """Raise InputError if the request asks for more than the server allows."""
     scored = request.max_tokens + (len(request.prompt) if request.echo else 0)
     scores = 0 if request.logprobs is None else scored * request.n * (1 + request.logprobs)
     if request.stream_options and not request.stream:
         raise InputError("stream_options: needs stream=true")
-    for name, value, limit, unit in (
-        ("max_tokens", request.max_tokens, options.max_length, "new characters"),
-        ("n", request.n, options.streams, "completions"),
-        ("prompt", len(request.prompt), options.max_prompt, "characters"),
-        ("logprobs", scores, _MAX_SCORES, "in all completions"),
-        ("ban", len(request.ban or ""), _MAX_BANNED, "characters"),
-        ("logit_bias", sum(map(len, request.logit_bias or ())), _MAX_BIASED, "characters"),
+    limits = list_limits(options)
+    limits |= {"logprobs": _MAX_SCORES, "ban": _MAX_BANNED, "logit_bias": _MAX_BIASED}
+    for name, value, unit in (
+        ("max_tokens", request.max_tokens, "new characters"),
+        ("n", request.n, "completions"),
+        ("prompt", len(request.prompt), "characters"),
+        ("logprobs", scores, "in all completions"),
+        ("ban", len(request.ban or ""), "characters"),
+        ("logit_bias", sum(map(len, request.logit_bias or ())), "characters"),
     ):
-        if value > limit:
+        if value > (limit := limits[name]):
             raise InputError(f"{name}: {value:,} {unit}; this server allows at most {limit:,}")
 
 

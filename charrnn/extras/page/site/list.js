@@ -75,12 +75,13 @@ export class List {
     const leftOut = new Set(); // new texts that are lines of the training text
     let kept = []; // of the new items
     let { logit_bias } = request;
+    const most = Math.min(MAX_BATCH, this.writer.limits?.n ?? MAX_BATCH);
     this.page.say(`Writing ${wanted} entries …`);
     this.page.showState();
     let failure = null;
     try {
       for (let useless = 0; newItems.size < enough && useless < MAX_USELESS; request.seed++) {
-        const n = Math.min(MAX_BATCH, Math.max(MIN_BATCH, enough - newItems.size));
+        const n = Math.min(most, Math.max(MIN_BATCH, enough - newItems.size));
         const texts = [...new Set(await this.#writeLines({ ...request, logit_bias, n, signal }))];
         if (signal.aborted) break;
         const trainingLines = await this.writer.findTrainingLines(request.model, texts);

@@ -214,6 +214,7 @@ class Page {
       const models = await writer.fetchModels();
       this.showModels(models);
       settings.setSamplingDefaults(writer.sampling);
+      settings.setLimits(writer.limits);
       this.say("");
       if (models.length) await this.resetAnnotations();
     } catch (error) {

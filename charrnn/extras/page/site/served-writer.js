@@ -58,11 +58,12 @@ export function createServedWriter(connection, trainings) {
   return {
     ...Object.fromEntries(passed), // all that ask about a text, by the id of a model
     sampling: {},
+    limits: {},
     useToken: http.useToken,
 
     async fetchModels() {
       const [cards] = await Promise.all([http.fetchModels(), trainings.refresh()]);
-      this.sampling = http.sampling;
+      Object.assign(this, { sampling: http.sampling, limits: http.limits });
       names.clear();
       const served = cards.map(({ id: name, training: id = name, ...card }) => {
         names.set(id, name);

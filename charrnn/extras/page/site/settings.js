@@ -75,6 +75,14 @@ export class Settings {
     this.#updateView();
   }
 
+  /** Offer no more texts, and no longer ones, than the writer allows. */
+  setLimits({ n = Infinity, max_tokens = Infinity } = {}) {
+    const [count, length] = ["alternatives-count", "length"].map((id) => this.#find(id));
+    count.max = Math.min(count.max, n);
+    length.max = Math.max(0, LENGTHS.findLastIndex((each) => each <= max_tokens));
+    this.#updateView();
+  }
+
   /** Check or uncheck a box, unless the reader has done so. */
   setDefault(name, checked) {
     if (!(name in loadSettings())) this.#find(name).checked = checked;

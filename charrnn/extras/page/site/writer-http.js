@@ -16,7 +16,7 @@ export function createHttpWriter(connection) {
   /** Compare a text with a model's training text; null if the server does not have it. */
   async function compare(path, model, text) {
     const key = `${path} ${model}`;
-    if (unavailable.has(key)) return null;
+    if (unavailable.has(key) || text.length > writer.limits.prompt) return null;
     const options = { body: { model, text }, allowed: [404, 405, 501] };
     const response = await connection.requestQuietly(path, options);
     if (response.ok) return response.json();
@@ -24,18 +24,25 @@ export function createHttpWriter(connection) {
     return null;
   }
 
-  return {
+  /** Return the end of a text that the server reads as a prompt. */
+  function selectEnd(text) {
+    const { prompt: most } = writer.limits;
+    return text.length > most ? [...text].slice(-most).join("") : text;
+  }
+
+  const writer = {
     sampling: {},
+    limits: {},
 
     async fetchModels() {
       const response = await request("v1/models");
-      const { data, sampling } = await response.json();
-      this.sampling = sampling;
+      const { data, sampling, limits = {} } = await response.json();
+      Object.assign(this, { sampling, limits });
       return data;
     },
 
-    async complete({ signal, ...rest }, onPiece) {
-      const body = { logprobs: 0, ...rest, stream: true };
+    async complete({ signal, prompt, ...rest }, onPiece) {
+      const body = { logprobs: 0, ...rest, prompt: selectEnd(prompt), stream: true };
       const stopped = new Set();
       try {
         const response = await request("v1/completions", { body, signal });
@@ -65,13 +72,17 @@ export function createHttpWriter(connection) {
       return answer && new Set(answer.lines);
     },
 
-    async score(model, prompt) {
+    async score(model, text) {
+      const prompt = selectEnd(text);
       const body = { model, prompt, echo: true, max_tokens: 0, logprobs: 0 };
       const response = await request("v1/completions", { body });
-      return toCharacters((await response.json()).choices[0], 0);
+      const unread = Array.from(text.slice(0, text.length - prompt.length));
+      const scored = toCharacters((await response.json()).choices[0], 0);
+      return [...unread.map((each) => ({ text: each, logprob: NaN })), ...scored];
     },
 
-    async findLikeliest(model, prompt) {
+    async findLikeliest(model, text) {
+      const prompt = selectEnd(text);
       const body = { model, prompt, max_tokens: 1, temperature: 0, logprobs: LIKELIEST };
       const response = await request("v1/completions", { body });
       const [first] = (await response.json()).choices[0].logprobs.top_logprobs;
@@ -81,8 +92,9 @@ export function createHttpWriter(connection) {
         .sort((a, b) => b.logprob - a.logprob);
     },
 
-    async findNextWords(model, prompt) {
-      const response = await request("v1/next_words", { body: { model, prompt, k: WORDS } });
+    async findNextWords(model, text) {
+      const body = { model, prompt: selectEnd(text), k: WORDS };
+      const response = await request("v1/next_words", { body });
       const { words } = await response.json();
       return words.map(({ text, probability }) => ({ text, logprob: Math.log(probability) }));
     },
@@ -97,6 +109,7 @@ export function createHttpWriter(connection) {
       connection.useSecret("token", token);
     },
   };
+  return writer;
 }
 
 /** Yield the content of each server-sent event, until [DONE]. */

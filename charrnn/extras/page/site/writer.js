@@ -40,6 +40,8 @@
  * @typedef {object} Writer
  * @property {() => Promise<ModelCard[]>} fetchModels  Returns the models.
  * @property {Record<string, number>} sampling  Defaults of sampling, set by `fetchModels`.
+ * @property {{n?: number, max_tokens?: number, prompt?: number}} [limits]  The most of a request,
+ *   set by `fetchModels`.
  * @property {(request: Request, onPiece: (index: number, characters: Character[]) => void)
  *   => Promise<Set<number>>} complete  Calls `onPiece` with new text of each continuation. Returns
  *   the indices of the texts that ended before `stop`.
