@@ -56,7 +56,8 @@ def stamp(file: Path) -> int:
 @lru_cache(maxsize=1024)
 def _read_facts(file: Path, time: int) -> dict[str, bool]:
     facts = Summary(file.parent).facts
-    is_list, knows_words = facts.get("is_list") is True, WITH_COUNTS in facts
+    is_list = facts.get("is_list") is True  # A list has no table of words.
+    knows_words = WITH_COUNTS in facts and not is_list
     return {"is_list": is_list, "is_code": is_code(facts), "knows_words": knows_words}
 
 

@@ -80,7 +80,8 @@ def _serve(options: ServeOptions) -> None:
         ip, notes = ipaddress.ip_address(host), []
         if ip.is_unspecified:  # Other computers cannot open 0.0.0.0.
             host = find_network_address() if ip.version == 4 else socket.gethostname()
-            notes = [f"on this machine: http://127.0.0.1:{port}"]
+            here = "127.0.0.1" if ip.version == 4 else "[::1]"
+            notes = [f"on this machine: http://{here}:{port}"]
         elif ip.version == 6:
             host = f"[{host}]"
         if options.token is None and not ip.is_loopback:

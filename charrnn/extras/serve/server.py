@@ -63,6 +63,7 @@ class Connection(H11Protocol):
     """
 
     request: anyio.CancelScope | None = None
+    is_shutting_down = False
 
     def __init__(self, *, app_state: dict[str, Any], **arguments: Any) -> None:
         super().__init__(app_state={**app_state, "connection": self}, **arguments)
@@ -85,6 +86,10 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
         if self.request is not None:
             self.request.cancel()
+
+    def shutdown(self) -> None:
+        self.is_shutting_down = True
+        super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what h11 cannot parse, in OpenAI's format, and close the connection."""

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from charrnn.errors import RunError
 from charrnn.extras.serve.protocol import ASCIIJSONResponse, Refusal, RequestBody, as_json
+from charrnn.extras.serve.server import Connection
 from charrnn.extras.serve.trainings.clients import WORDS_HEADER, Client, identify
 from charrnn.extras.serve.trainings.progress import describe, describe_progress, stamp_files
 from charrnn.extras.serve.trainings.store import (
@@ -201,10 +202,9 @@ async def _stream_events(
 ) -> AsyncIterator[bytes]:
     store = _get_trainings(request).store
     sent, end = None, time.monotonic() + _LONGEST_STREAM
-    # A server that was told to stop waits for its open requests, and says so here.
-    cycle = request.scope["state"]["connection"].cycle
-    keeps_alive = cycle.keep_alive
-    while time.monotonic() < end and cycle.keep_alive == keeps_alive:
+    # A server that was told to stop waits for its open requests.
+    connection: Connection = request.scope["state"]["connection"]
+    while time.monotonic() < end and not connection.is_shutting_down:
         if store.find(training.id) is None:
             return
         stamp = (describe(training, store), stamp_files(training))

@@ -235,9 +235,10 @@ class Store:
     def remove_rest(self) -> None:
         """Delete the files of trainings whose record could not be read."""
         with self.changed:
-            for folder in ROOT.glob("*/") if self._lock is not None else ():
-                if folder.suffix != PART and folder.name not in self._trainings:
-                    shutil.rmtree(folder, ignore_errors=True)
+            folders = [*ROOT.glob("*/")] if self._lock is not None else []
+            rest = [f for f in folders if f.suffix != PART and f.name not in self._trainings]
+        for folder in rest:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_record(folder: Path, values: dict[str, object]) -> None:

@@ -14,7 +14,7 @@ from charrnn.extras.serve.trainings.clients import Client
 from charrnn.extras.serve.trainings.store import ROOT, Store
 from charrnn.extras.serve.trainings.worker import Worker
 
-_MAX_WAITING = 8  # texts of a client that wait, so that a client cannot fill the queue
+_MAX_WAITING = 8  # texts of a client that wait, so that the others find room
 _MINUTES_ELSEWHERE = 2.0  # the default of `max_minutes` if other machines can reach the server
 
 

@@ -24,8 +24,10 @@ export class TrainingItem {
       else if (file) this.#run(() => acts.saveFile(this.training, file));
     });
     const field = this.#find(".rename");
-    field.addEventListener("change", () =>
-      this.#run(() => acts.rename(this.training, field.value)));
+    field.addEventListener("change", () => {
+      field.value ||= this.training.name;
+      this.#run(() => acts.rename(this.training, field.value));
+    });
   }
 
   get isOpen() {
