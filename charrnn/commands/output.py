@@ -43,7 +43,7 @@ def check_output(
         raise InputError(f"{option}={shorten(output)}: is a folder; name a file")
     for model in models if isinstance(models, list) else [models]:
         if os.path.samefile(output, find_model(model)):
-            raise InputError(f"output={shorten(output)}: is the model itself; name another file")
+            raise InputError(f"{option}={shorten(output)}: is the model itself; name another file")
 
 
 def _print(content: bytes) -> None:
