@@ -13,6 +13,7 @@ import pytest
 
 from charrnn.extras.serve.addresses import find_network_address
 from tests.extras.serve.servers import serving_main
+from tests.waiting import until
 
 ELSEWHERE = ["https://evil.example", "null", "http://localhost:3000"]
 ROUTES = {
@@ -99,6 +100,6 @@ def test_other_machines_may_call_it_by_any_name(models: Path) -> None:
         name, _, port = server.url.removeprefix("http://").rpartition(":")
         assert name == find_network_address()
         assert name == socket.gethostname() or ipaddress.ip_address(name)  # of no network
-        assert f"on this machine: http://127.0.0.1:{port}\n" in server.lines
+        until(lambda: f"on this machine: http://127.0.0.1:{port}\n" in server.lines)
         url = f"http://127.0.0.1:{port}/v1/models"  # the name need not resolve here
         assert http.get(url, headers={"Host": "box.example"}).status_code == 200
