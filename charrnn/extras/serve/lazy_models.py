@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -50,7 +51,9 @@ class LazyModel:
 
 def stamp(file: Path) -> int:
     """Return the time of a file in nanoseconds; 0 if it is missing."""
-    return file.stat().st_mtime_ns if file.exists() else 0
+    with suppress(OSError):  # Another thread may delete it.
+        return file.stat().st_mtime_ns
+    return 0
 
 
 @lru_cache(maxsize=1024)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.errors import InputError
+from charrnn.extras.serve.lazy_models import stamp
 from charrnn.extras.serve.trainings.store import WAITING, Store, Training
 from charrnn.runs.folder import RECORDED, read_config
 from charrnn.runs.summary import METRICS, Row, Summary
@@ -31,7 +32,7 @@ def describe(training: Training, store: Store) -> dict[str, Any]:
 def stamp_files(training: Training) -> list[int]:
     """Return numbers that change when a training has progressed."""
     paths = [training.run / name for name in (RECORDED, METRICS, "samples", training.model.name)]
-    return [path.stat().st_mtime_ns if path.exists() else 0 for path in paths]
+    return [stamp(path) for path in paths]
 
 
 def describe_progress(training: Training) -> dict[str, Any]:

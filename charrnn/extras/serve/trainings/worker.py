@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from charrnn.errors import STOP_SIGNALS, RunError
+from charrnn.extras.serve.lazy_models import stamp
 from charrnn.extras.serve.trainings.store import (
     DELETED,
     FAILED,
@@ -26,6 +27,7 @@ from charrnn.extras.serve.trainings.store import (
     Training,
 )
 from charrnn.runs.folder import find_checkpoint
+from charrnn.runs.summary import METRICS
 from charrnn.say import say
 
 WORDS: Sequence[str] = ()  # more words for each `charrnn train`
@@ -102,7 +104,8 @@ class Worker:
     def _train(self, training: Training) -> int:
         """Train until the end, a stop, or the end of the turn. Return the exit code."""
         self._drop_missing(training)
-        before, began, had_model = _read_metrics_time(training), None, training.model.exists()
+        metrics = training.run / METRICS
+        before, began, had_model = stamp(metrics), None, training.model.exists()
         words = [f"data.input_txt={training.text}", *WORDS, *self.list_words(training)]
         command = [sys.executable, "-m", "charrnn.extras.serve.trainings.child"]
         # It stores the ids here if it cannot write them beside the text, so that they are deleted.
@@ -117,7 +120,7 @@ class Worker:
         ):  # fmt: skip
             while child.poll() is None and training.state == TRAINING:
                 # The run starts to write metrics.csv shortly before its first step.
-                if began is None and _read_metrics_time(training) != before:
+                if began is None and stamp(metrics) != before:
                     began = time.monotonic()
                 seconds = 0.0 if began is None else time.monotonic() - began
                 if began is not None and self._is_turn_over(training, seconds, had_model):
@@ -219,13 +222,6 @@ class Worker:
             return False
         del self._full_since[training.id]  # Its client may let it continue.
         return True
-
-
-def _read_metrics_time(training: Training) -> int | None:
-    """Return when metrics.csv was written, in nanoseconds; None if there is none."""
-    with suppress(OSError):
-        return (training.run / "metrics.csv").stat().st_mtime_ns
-    return None
 
 
 def _read_error(training: Training, code: int) -> str:
