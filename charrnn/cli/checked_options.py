@@ -211,9 +211,12 @@ def check_target(path: str, target: str, arguments: Mapping[str, Any]) -> dict[s
             checked[name] = _check_value(f"{path}.{name}", int | float, value)
     is_ours = target.startswith("charrnn.")
     function: Any = getattr(called, "__init__") if isinstance(called, type) else called  # noqa: B009
-    hints: dict[str, Any] = {}
-    with contextlib.suppress(Exception) if not is_ours else contextlib.nullcontext():
+    try:
         hints = typing.get_type_hints(function, include_extras=True)
+    except Exception:
+        if is_ours:
+            raise
+        return checked  # A library may annotate with names that it imports only for type checkers.
     for name, annotation in hints.items():
         kinds = {*get_types(annotation)}
         # Libraries take more than they declare, but a text is a text: logger.tensorboard.name=2024

@@ -125,8 +125,11 @@ class Answer:
 
 def list_limits(options: ServeOptions) -> dict[str, int]:
     """Return the most that a request may ask for, by the names of its fields."""
-    lengths = {"max_tokens": options.max_length, "prompt": options.max_prompt}
-    return {**lengths, "n": options.streams}
+    return {
+        "max_tokens": options.max_length,
+        "n": options.streams,
+        "prompt": options.max_prompt,
+    }
 
 
 def check_limits(request: CompletionRequest, options: ServeOptions) -> None:
