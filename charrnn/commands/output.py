@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from charrnn.errors import InputError, RunError, shorten
-from charrnn.files import replace_file
+from charrnn.files import replace_file, require_replaceable
 from charrnn.text.vocabulary import TerminalEncoder, as_bytes
 
 
@@ -34,13 +34,14 @@ def write_output(pieces: Iterable[str], output: str | None = None) -> None:
 def check_output(
     output: str | None, models: str | Path | list[str] | None, option: str = "output"
 ) -> None:
-    """Raise InputError if the output is a folder or one of the models that the command reads."""
+    """Refuse an output that is a folder, a device or one of the models that the command reads."""
     from charrnn.runs.model_lookup import find_model
 
     if output is None or not os.path.exists(output):
         return
     if os.path.isdir(output):
         raise InputError(f"{option}={shorten(output)}: is a folder; name a file")
+    require_replaceable(Path(output))
     for model in models if isinstance(models, list) else [models]:
         if os.path.samefile(output, find_model(model)):
             raise InputError(f"{option}={shorten(output)}: is the model itself; name another file")
