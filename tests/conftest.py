@@ -22,6 +22,9 @@ from charrnn.model import Model
 from tests import REPOSITORY
 from tests.cli.door import Door
 
+Capture = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
+
 # Started with `nohup ... &` these are ignored, and so they would be in all that a test starts; what
 # has a handler here has the system's default there.
 for _signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
@@ -143,9 +146,7 @@ def run_copy(run_cache: Callable[..., Path], workplace: Path) -> Callable[..., P
 
 
 @pytest.fixture
-def door(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Door:
+def door(monkeypatch: Patch, tmp_path: Path, capsys: Capture) -> Door:
     """Return the door in an empty folder."""
     result = Door(capsys)
     for command in plugins.list_commands().values():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from charrnn.__main__ import main
 from charrnn.errors import InputError
 
 ABSENT = Ellipsis  # whose repr, in the name of a test, is the same in every process
@@ -25,6 +26,16 @@ def refusal(path: Path, read: Callable[[Path], object]) -> str:
     assert line.isprintable(), "more than one line, or control characters"
     assert len(line) < len(str(path)) + 350
     return line.removeprefix(f"{path}: ")
+
+
+def refusal_of(capture: pytest.CaptureFixture[str], *words: str, code: int = 2) -> str:
+    """Run a command line that is refused, and return the one line that it prints."""
+    capture.readouterr()
+    assert main(words) == code
+    out, err = capture.readouterr()
+    assert (out, err.count("\n")) == ("", 1), err
+    assert len(err) < 1000
+    return err
 
 
 def replace_at(content: Any, keys: tuple[Any, ...], value: Any) -> Any:
@@ -90,3 +101,23 @@ def damage_arrays(values: np.ndarray) -> Iterator[np.ndarray]:
     yield np.zeros_like(values)
     yield np.append(values.astype(np.uint64)[:-1], np.uint64(2**64 - 1))
     yield np.append(values.astype(np.uint32)[:-1], np.uint32(2**31))
+
+
+def accept_damaged(
+    arrays: Mapping[str, np.ndarray], read: Callable[[dict[str, np.ndarray]], Any], least: int
+) -> Iterator[tuple[str, np.ndarray, Any]]:
+    """Damage a table's arrays one by one. Yield what is read nonetheless, with the changed array.
+
+    Args:
+        least: how many a ValueError must refuse.
+    """
+    refused = 0
+    for name, values in arrays.items():
+        for change in damage_arrays(values):
+            try:
+                made = read({**arrays, name: change})
+            except ValueError:
+                refused += 1
+            else:
+                yield name, change, made
+    assert refused >= least

@@ -10,11 +10,12 @@ from benchmarks import large_text, recipes
 from benchmarks.__main__ import main
 from benchmarks.sections import SECTIONS
 from charrnn.cli import help_page
+from tests.conftest import Capture
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SECTIONS)
-def test_every_section(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_section(name: str, tmp_path: Path, capsys: Capture) -> None:
     text, output = tmp_path / "text.txt", tmp_path / "found"
     text.write_text("ROMEO:\nTo be, or not to be, that is the question:\n" * 1500, encoding="utf-8")
     options = [name, "--tiny", "--text", str(text), "--output", str(output)]
@@ -26,7 +27,7 @@ def test_every_section(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.slow
-def test_large_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_large_text(tmp_path: Path, capsys: Capture) -> None:
     assert large_text.main(["--bytes", "30000", "--steps", "1", "--folder", str(tmp_path)]) == 0
     table, machine = capsys.readouterr().out.split("\n\n")
     assert len(table.splitlines()) == 12
@@ -35,5 +36,5 @@ def test_large_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_recipe_is_an_experiment() -> None:
-    named = set(recipes.RECIPES) - {recipes.DEFAULT}
-    assert named <= set(help_page.read_page("train").groups["experiment"])
+    experiments = help_page.read_page("train").groups["experiment"]
+    assert {*recipes.RECIPES} - {recipes.DEFAULT} <= {*experiments}

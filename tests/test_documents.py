@@ -17,6 +17,7 @@ import pytest
 
 from charrnn.__main__ import main
 from tests import REPOSITORY
+from tests.conftest import Capture, Patch, write_files
 
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 PAGES = ("README.md", "docs/texts.md", "docs/options.md", "CONTRIBUTING.md")
@@ -41,7 +42,6 @@ COMPOSED = {
     "charrnn train trainer.accumulate_grad_batches=4 +trainer.profiler=simple": "likewise",
     "charrnn train laws.txt data.background=shakespeare": "fetches a corpus",
 }
-# words of the extras, each of which may be deleted
 # words of a command line, and the extras that they need
 OF_EXTRAS = (
     *(("serve", "serve"), ("export", "page"), ("inspect", "inspect"), ("inspect", "page")),
@@ -50,26 +50,23 @@ OF_EXTRAS = (
 # names of commands and not command lines
 NAMED = {"charrnn serve", "charrnn export", "charrnn sample", "charrnn preprocess"}
 EXTRAS = {path.parent.name for path in (REPOSITORY / "charrnn/extras").glob("*/__init__.py")}
-MODEL = """
+MODULES = {
+    "my_models.py": """
 import charrnn
 
 class Mine(charrnn.LanguageModel):
     def __init__(self, *args, weight, **options):
         super().__init__(*args, **options)
-"""
-CALLBACK = """
+""",
+    "my_callbacks.py": """
 import lightning
 
 class Counts(lightning.Callback):
     def __init__(self, every):
         self.every = every
-"""
-OPTIMIZER = """
-import torch
-
-class Lion(torch.optim.SGD):
-    pass
-"""
+""",
+    "my_optimizers.py": "from torch.optim import SGD as Lion",
+}
 
 
 def find_printed(page: str, language: str) -> Iterator[str]:
@@ -77,52 +74,33 @@ def find_printed(page: str, language: str) -> Iterator[str]:
     for match in _PRINTED.finditer((REPOSITORY / page).read_text("utf-8")):
         if match["language"] == language:
             block = re.sub(f"^{match[1]}", "", match["block"], flags=re.MULTILINE)
-            if language != "sh":
-                yield block
-            else:
-                # a line break within quotes is a part of the command
-                yield from re.findall(r"""((?:"[^"]*"|'[^']*'|[^\n"'])+)\n""", block)
+            # a line break within quotes is a part of the command
+            command = r"""((?:"[^"]*"|'[^']*'|[^\n"'])+)\n"""
+            yield from re.findall(command, block) if language == "sh" else [block]
         elif language == "sh" and match["inline"] and match["inline"] not in NAMED:
             yield match["inline"]
 
 
-def require_make(words: list[str]) -> None:
-    assert re.search(rf"^{words[1]}:", MAKEFILE, re.MULTILINE), words
-
-
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Enter a folder with the files that the pages name."""
+def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
+    """Enter a folder with the files that the pages name, and those that they print."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
     text = "".join(f"ROMEO: To be, or not to be, {n} times.\n" for n in range(40))
-    for name in ("my.txt", "anna.txt", "ben.txt", "corpus.txt", "names.txt", "laws.txt"):
-        Path(name).write_text(text)
-    Path("my_optimizers.py").write_text(OPTIMIZER)
-    Path("my_callbacks.py").write_text(CALLBACK)
-    Path("my_models.py").write_text(MODEL)
+    names = ("my.txt", "anna.txt", "ben.txt", "corpus.txt", "names.txt", "laws.txt")
+    write_files(tmp_path, {**dict.fromkeys(names, text), **MODULES})
     monkeypatch.syspath_prepend(tmp_path)
+    for block in (block for page in PAGES for block in find_printed(page, "yaml")):
+        if not block.startswith("# charrnn "):  # the options of a user's command
+            named = re.match(r"(?:# @package .*\n)?# ([\w/]+\.yaml)\b", block)
+            assert named, block
+            write_files(tmp_path, {named[1]: block})
     return tmp_path
 
 
-def write_yaml(page: str, folder: Path) -> None:
-    """Write the YAML files of a page to the paths in their first comments."""
-    for block in find_printed(page, "yaml"):
-        if block.startswith("# charrnn "):
-            continue  # the options of a user's command
-        named = re.match(r"(?:# @package .*\n)?# ([\w/]+\.yaml)\b", block)
-        assert named, block
-        path = folder / named[1]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block)
-
-
-def run(capfd: pytest.CaptureFixture[str], words: list[str]) -> str:
+def run(capfd: Capture, words: list[str]) -> str:
     """Run a command in this process; what went wrong, "" for nothing."""
-    try:
-        code = main(words)
-    except SystemExit as end:
-        code = end.code
+    code = main(words)
     out, err = capfd.readouterr()
     return "" if code == 0 else f"charrnn {shlex.join(words)}: {code}\n{err}{out}"
 
@@ -138,17 +116,15 @@ def small(words: list[str]) -> list[str]:
     return [words[0], *texts, *SMALL.get(words[0], []), *words[1 + len(texts) :]]  # first, as typed
 
 
-def test_the_commands_run_as_printed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_run_as_printed(folder: Path, capfd: Capture) -> None:
     pytest.importorskip("pydivsufsort")
     pytest.importorskip("fastapi_offline")
-    for page in PAGES:
-        write_yaml(page, folder)
     failed, composed = [], set()
     for page in PAGES:
         for command in find_printed(page, "sh"):
             program, *words = shlex.split(command, comments=True)
             if program == "make":
-                require_make([program, *words])
+                assert re.search(rf"^{words[0]}:", MAKEFILE, re.MULTILINE), words
                 continue
             assert program == "charrnn", f"{page}: what is to be done with {command}?"
             if words[0] == "greet" or "model.kind=mine" in words:
@@ -170,9 +146,7 @@ def test_the_commands_run_as_printed(folder: Path, capfd: pytest.CaptureFixture[
     assert composed >= COMPOSED.keys()
 
 
-def test_the_yaml_files_compose_as_printed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    for page in PAGES:
-        write_yaml(page, folder)
+def test_the_yaml_files_compose_as_printed(folder: Path, capfd: Capture) -> None:
     found = sorted(folder.glob("*/*/*.yaml"))
     assert len(found) == 5
     for path in found:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from charrnn.errors import InputError, RunError
 from charrnn.files import acquire_lock, remove_temporary_files, replace_file, require_regular_file
+from tests.conftest import Patch
 
 
 def test_the_new_content_takes_the_place_at_once(tmp_path: Path) -> None:
@@ -26,9 +27,7 @@ def test_the_new_content_takes_the_place_at_once(tmp_path: Path) -> None:
     assert [*path.parent.iterdir()] == [path]
 
 
-def test_the_content_is_on_the_disk_before_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_content_is_on_the_disk_before_its_name(tmp_path: Path, monkeypatch: Patch) -> None:
     path, synced = tmp_path / "x", []
     monkeypatch.setattr(os, "fsync", lambda d: synced.append((os.fstat(d).st_ino, path.exists())))
     with replace_file(path) as temporary:
@@ -57,9 +56,7 @@ def test_a_lock_has_one_holder_and_says_who(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("link", [os.link, os.symlink])
-def test_a_file_that_is_linked_to_a_lock_is_not_overwritten(
-    tmp_path: Path, link: Callable[[Path, Path], None]
-) -> None:
+def test_a_file_that_is_linked_to_a_lock_is_not_overwritten(tmp_path: Path, link: Any) -> None:
     (tmp_path / "mine").write_text("a poem")
     link(tmp_path / "mine", tmp_path / ".lock")
     with pytest.raises(RunError, match=r"\.lock: "):
@@ -78,7 +75,6 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
 
 
 def test_the_remains_of_a_kill_are_removed(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
     context = replace_file(tmp_path / "checkpoints" / "x")
     context.__enter__().write_text("half")
     (tmp_path / "checkpoints" / ".y.part").touch()  # a name of another program

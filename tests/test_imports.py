@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,25 +59,18 @@ def test_the_front_doors_name_no_extra(name: str) -> None:
 
 def test_no_two_files_have_a_test_of_the_same_name() -> None:
     """Check the names, so that a report of failures names one test."""
-    files = [
-        ast.parse(path.read_text("utf-8")) for path in Path(__file__).parent.rglob("test_*.py")
-    ]
-    names = [node.name for file in files for node in file.body if isinstance(node, ast.FunctionDef)]
-    tests = [name for name in names if name.startswith("test_")]
-    assert {name for name in tests if tests.count(name) > 1} == set()
+    texts = (path.read_text("utf-8") for path in Path(__file__).parent.rglob("test_*.py"))
+    names = [name for text in texts for name in re.findall(r"^def (test_\w+)", text, re.MULTILINE)]
+    assert {name for name in names if names.count(name) > 1} == set()
 
 
 def test_no_circle_of_files() -> None:
     """Imports inside functions count, those for a type checker do not."""
-    files = {
-        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
-            ".__init__"
-        ): path
-        for path in PACKAGE.rglob("*.py")
-    }
+    paths = [path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")]
+    files = {".".join(p.with_suffix("").parts).removesuffix(".__init__"): p for p in paths}
     graph = {}
     for name, path in files.items():
-        tree = ast.parse(path.read_text("utf-8"))
+        tree = ast.parse((PACKAGE.parent / path).read_text("utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
                 node.body = []

@@ -17,6 +17,7 @@ from charrnn.__main__ import main
 from charrnn.model import Model
 from tests import REPOSITORY
 from tests.generation.models import make_model
+from tests.refusals import refusal_of
 from tests.small_runs import SMALL, Capture
 
 # a command that says how far it is, and then waits
@@ -62,10 +63,7 @@ def test_help_and_version_stand_anywhere(words: list[str], said: str, capsys: Ca
     ],
 )
 def test_a_wrong_first_word(word: str, line: str, capsys: Capture) -> None:
-    assert main([word]) == 2
-    out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1)
-    assert err.startswith(f"charrnn: {line}")
+    assert refusal_of(capsys, word).startswith(f"charrnn: {line}")
 
 
 def test_words_that_the_terminal_or_utf8_does_not_have() -> None:
@@ -80,24 +78,20 @@ def test_words_that_the_terminal_or_utf8_does_not_have() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "line"),
-    [
-        (signal.SIGTERM, 143, "job 0 (length=1): terminated"),
-        (signal.SIGINT, 130, "job 0 (length=1): interrupted"),
-    ],
+    ("number", "code", "word"),
+    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],
 )
-def test_a_signal_unwinds(number: int, code: int, line: str, tmp_path: Path) -> None:
+def test_a_signal_unwinds(number: int, code: int, word: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", WAITING, "sample", "-m", "length=1,2"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         time.sleep(0.05)
         process.send_signal(number)
         _, err = process.communicate(timeout=30)
     assert process.returncode == code
-    assert err.splitlines()[-1] == f"charrnn sample: {line}"
+    assert err.splitlines()[-1] == f"charrnn sample: job 0 (length=1): {word}"
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 

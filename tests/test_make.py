@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import REPOSITORY
+from tests.conftest import Patch, write_files
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 # GNU make 4.4 rarely waits once more for a child for which its handler of the signal has waited.
@@ -33,16 +34,14 @@ while true; do sleep 0.1; done
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Make a folder with the Makefile, whose Python and charrnn are shell scripts."""
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # of a make that runs the tests
         monkeypatch.delenv(name, raising=False)
     shutil.copy(REPOSITORY / "Makefile", tmp_path)
-    (tmp_path / "pyproject.toml").touch()
-    (tmp_path / ".venv" / "bin").mkdir(parents=True)
     scripts = {".venv/bin/python": PYTHON, "charrnn.sh": CHARRNN, "python": "#!/bin/sh\n"}
-    for name, script in scripts.items():
-        (tmp_path / name).write_text(script)
+    write_files(tmp_path, {"pyproject.toml": "", **scripts})
+    for name in scripts:
         (tmp_path / name).chmod(0o755)
     return tmp_path
 
@@ -50,13 +49,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("code", [0, 1])
 def test_setup_names_the_package_in_work(folder: Path, code: int) -> None:
     (folder / "code").write_text(str(code))
-    make = subprocess.run(
-        ["make", "setup", "PYTHON=./python"], cwd=folder, capture_output=True, text=True
-    )
+    words = ["make", "setup", "PYTHON=./python"]
+    make = subprocess.run(words, cwd=folder, capture_output=True, text=True)
     lines = make.stdout.splitlines()
-    first = lines.index("setup: Collecting torch")
-    assert lines[first + 1] == "setup: Installing the packages"
-    rest = lines[first + 2 :]
+    second, *rest = lines[lines.index("setup: Collecting torch") + 1 :]
+    assert second == "setup: Installing the packages"
     if code == 0:
         assert (make.returncode, rest) == (0, ["charrnn 1.0"])
     else:

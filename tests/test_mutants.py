@@ -10,6 +10,5 @@ from tests.mutants import Mutant, find_file, read_mutants
 
 @pytest.mark.parametrize("mutant", read_mutants(), ids=lambda mutant: mutant.name)
 def test_no_mutant_is_stale(mutant: Mutant) -> None:
-    assert find_file(mutant, REPOSITORY), (
-        f"{mutant.file} has its old text not once, or a test is gone"
-    )
+    problem = "has its old text not once, or a test is gone"
+    assert find_file(mutant, REPOSITORY), f"{mutant.file} {problem}"

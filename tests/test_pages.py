@@ -17,6 +17,7 @@ import yaml
 from charrnn import plugins
 from charrnn.__main__ import main
 from tests import REPOSITORY
+from tests.conftest import Capture, Patch
 
 PAGES = [
     path
@@ -27,7 +28,6 @@ OURS = ("benchmarks/", "charrnn/", "conf/", "docs/", "tests/")
 _FENCED = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"""\]\(([^)\s]+)\)|(?:src|href)="([^"]+)\"""")
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
-_ADDRESS = re.compile(r"[a-z]+:")
 
 
 def prose(page: Path) -> str:
@@ -37,7 +37,7 @@ def prose(page: Path) -> str:
 def links(page: Path) -> list[str]:
     """List the links of a page to files of the project."""
     found = (match[1] or match[2] for match in _LINK.finditer(prose(page)))
-    return [link for link in found if not _ADDRESS.match(link)]
+    return [link for link in found if not re.match("[a-z]+:", link)]
 
 
 def anchors(page: Path) -> set[str]:
@@ -88,8 +88,7 @@ def test_no_install_line_asks_an_index_for_charrnn() -> None:
 
 # placeholders for names, arguments of Python, and options of a user's class
 NO_OPTIONS = {
-    "install",
-    *("name", "group", "what", "trainer.NAME", "model.gamma", "model.weight"),
+    *("install", "name", "group", "what", "trainer.NAME", "model.gamma", "model.weight"),
     *("skip", "weights_only", "limit_val_batches", "datamodule", "update_attr", "validation"),
 }
 
@@ -101,7 +100,7 @@ def list_dotted_names(config: dict[str, Any], prefix: str = "") -> Iterator[str]
             yield from list_dotted_names(value, f"{prefix}{name}.")
 
 
-def test_every_option_that_is_named_exists(capfd: pytest.CaptureFixture[str]) -> None:
+def test_every_option_that_is_named_exists(capfd: Capture) -> None:
     extras = {path.parent.name for path in (REPOSITORY / "charrnn/extras").glob("*/__init__.py")}
     if {"serve", "page", "inspect", "search", "novelty"} - extras:
         pytest.skip("an extra is deleted, and the pages name its options")
@@ -123,33 +122,24 @@ def test_every_option_that_is_named_exists(capfd: pytest.CaptureFixture[str]) ->
 # The notebook docs/tour.ipynb
 
 TOUR = REPOSITORY / "docs" / "tour.ipynb"
-# what makes it short, in place of what is printed
-SHORTER = {
-    "trainer.max_steps=300": "trainer.max_steps=20",
-    "validate_every=50": "validate_every=10",
-    "max_steps=200": "max_steps=3",
-}
+# what makes it short: another number in place of the printed one
+SHORTER = {"trainer.max_steps=300": 20, "validate_every=50": 10, "max_steps=200": 3}
 
 
-def test_the_cells_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_cells_run(tmp_path: Path, monkeypatch: Patch, capfd: Capture) -> None:
     pytest.importorskip("matplotlib").use("Agg")
     monkeypatch.chdir(tmp_path)
     cells = json.loads(TOUR.read_text("utf-8"))["cells"]
     install, *sources = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
     assert install.count("%pip install") == 2  # in Colab, and elsewhere
-    for printed, shorter in SHORTER.items():
+    for printed, number in SHORTER.items():
         assert sum(source.count(printed) for source in sources) == 1, printed
+        shorter = f"{printed.partition('=')[0]}={number}"
         sources = [source.replace(printed, shorter) for source in sources]
     names: dict[str, Any] = {"__name__": "tour", "main": main, "sys": sys}
     for number, source in enumerate(sources):
-        source = re.sub(
-            r"^!\{sys.executable\} -m charrnn (.*)",
-            r"assert main('\1'.split()) == 0",
-            source,
-            flags=re.M,
-        )
+        command = re.compile(r"^!\{sys.executable\} -m charrnn (.*)", re.MULTILINE)
+        source = command.sub(r"assert main('\1'.split()) == 0", source)
         exec(compile(source, f"cell {number}", "exec"), names)
     assert math.isfinite(names["result"].loss)
     assert "window.charrnn" in Path("tales.html").read_text("utf-8")
@@ -157,9 +147,7 @@ def test_the_cells_run(
     assert "said: " in capfd.readouterr().out  # a sample is as tales are, by the counts
 
 
-def test_every_made_block_names_its_command_commit_and_machine(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_every_made_block_names_its_command_commit_and_machine(monkeypatch: Patch) -> None:
     monkeypatch.syspath_prepend(REPOSITORY / "docs")
     import marks
 

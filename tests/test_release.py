@@ -20,6 +20,7 @@ import pytest
 
 import charrnn
 from tests import REPOSITORY
+from tests.conftest import Patch
 
 SMALL = ("trainer.max_steps=3", "model.hidden_size=16", "model.num_layers=1", "data.batch_size=4")
 
@@ -48,9 +49,8 @@ def run(
     program: Path, *words: str, cwd: Path | None = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     environment = {name: v for name, v in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [str(program), *words], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+    command = [str(program), *words]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     assert not check or done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
     return done
 
@@ -95,7 +95,7 @@ def test_the_commands_of_the_readme_run_from_it(dist: Path, kind: str, tmp_path:
     assert "hidden_size:" in run(program, "train", "--cfg", "job", cwd=elsewhere).stdout
 
 
-def test_on_an_index_page_links_lead_to_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_an_index_page_links_lead_to_the_repository(monkeypatch: Patch) -> None:
     monkeypatch.syspath_prepend(REPOSITORY)
     import hatch_build
 

@@ -36,9 +36,8 @@ def test_the_models_the_api_and_the_notebook_are_on_the_site(checkout: Path) -> 
     done = subprocess.run(words, cwd=checkout, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     site = checkout / "build" / "site"
-    home, gallery, api, tour = (
-        (site / f"{name}.html").read_text("utf-8") for name in ("index", "gallery", "api", "tour")
-    )
+    names = ("index", "gallery", "api", "tour")
+    home, gallery, api, tour = ((site / f"{name}.html").read_text("utf-8") for name in names)
     assert home.count('href="gallery/') == 3
     assert "data-keep" in (site / "learn.html").read_text("utf-8")
     for name in PAGES:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from charrnn.__main__ import main
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
+from tests.conftest import Patch
+from tests.refusals import refusal_of
 from tests.small_runs import SMALL, Capture, Train
 
 SECRET = "hunter2"
@@ -25,13 +26,11 @@ CANARY = {"_target_": "os.mkdir", "path": "canary"}
 
 def content_of(folder: Path) -> dict[str, bytes | str]:
     """List every file and link in a folder."""
-    found: dict[str, bytes | str] = {}
-    for path in folder.rglob("*"):
-        if path.is_symlink():
-            found[str(path)] = str(path.readlink())
-        elif path.is_file():
-            found[str(path)] = path.read_bytes()
-    return found
+    paths = [path for path in folder.rglob("*") if path.is_symlink() or path.is_file()]
+    return {
+        str(path): str(path.readlink()) if path.is_symlink() else path.read_bytes()
+        for path in paths
+    }
 
 
 Refused = Callable[..., str]
@@ -58,7 +57,7 @@ def put(node: Any, where: str, value: Any) -> None:
 
 
 @pytest.fixture
-def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def listener(monkeypatch: Patch) -> Iterator[str]:
     """Listen on loopback. Fail if a client connects."""
     monkeypatch.setenv("SECRET", SECRET)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -69,30 +68,24 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def refusal_line(
-    workplace: Path, listener: str, monkeypatch: pytest.MonkeyPatch, capfd: Capture
-) -> Refused:
+def refusal_line(workplace: Path, listener: str, monkeypatch: Patch, capfd: Capture) -> Refused:
     """Run a command line that is refused in one line; nothing runs, is sent or written."""
     monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))
 
     def run(*words: str) -> str:
-        capfd.readouterr()
         before = content_of(workplace)
-        code = main(words)
-        out, err = capfd.readouterr()
-        assert (code, out, err.count("\n")) == (2, "", 1), err
+        err = refusal_of(capfd, *words)
         assert err.startswith("charrnn ")
         assert not (workplace / "canary").exists()
         assert SECRET not in err
-        after = content_of(workplace)
-        assert {n for n in before | after if before.get(n) != after.get(n)} == set()
+        assert {*before.items()} ^ {*content_of(workplace).items()} == set()
         return err
 
     return run
 
 
 @pytest.fixture
-def gift(run_copy: Train, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def gift(run_copy: Train, workplace: Path, monkeypatch: Patch) -> Path:
     """Train a run that a stranger could give away."""
     monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))
     return run_copy(*LITTLE, folder="gift")

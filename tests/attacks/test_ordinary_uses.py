@@ -14,7 +14,7 @@ import pytest
 from charrnn.__main__ import main
 from charrnn.training import MetricsCSV
 from tests.attacks.conftest import TINY
-from tests.conftest import write_files
+from tests.conftest import Patch, write_files
 from tests.small_runs import Capture, read_record, tensors
 
 MODULE = """
@@ -29,11 +29,11 @@ class Counts(L.Callback):
             file.write(f"{trainer.global_step}\\n")
 """
 FILES = {
-    "callbacks/mine.yaml": "defaults: [default]\nc: {_target_: own_counts.Counts, path: counted}\n",
-    "experiment/a.yaml": "# @package _global_\nseed: 5\n",
-    "experiment/b.yaml": (
-        "# @package _global_\ncallbacks:\n  d: {_target_: own_counts.Counts, path: again}\n"
-    ),
+    "my own/callbacks/mine.yaml": "defaults: [default]\n"
+    "c: {_target_: own_counts.Counts, path: counted}\n",
+    "my own/experiment/a.yaml": "# @package _global_\nseed: 5\n",
+    "my own/experiment/b.yaml": "# @package _global_\n"
+    "callbacks: {d: {_target_: own_counts.Counts, path: again}}\n",
 }
 USES = {
     "parts of one's own, two experiments, a schedule of torch's": [
@@ -43,20 +43,17 @@ USES = {
         *("~schedule.warmup_steps", "+schedule.step_size=3"),
     ],
     "quoted lists": [
-        "callbacks=['ema','early_stopping']",
-        "~callbacks.progress",
-        """tags=['it is',"what's"]""",
-        "+trainer.accumulate_grad_batches=4",
+        *("callbacks=['ema','early_stopping']", "~callbacks.progress"),
+        *("""tags=['it is',"what's"]""", "+trainer.accumulate_grad_batches=4"),
     ],
 }
 
 
 @pytest.fixture
-def place(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(workplace: Path, monkeypatch: Patch) -> Path:
     """Make a folder with YAML files and a module of a user."""
     monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))
-    write_files(workplace / "my own", FILES)
-    write_files(workplace, {"own_counts.py": MODULE})
+    write_files(workplace, {"own_counts.py": MODULE, **FILES})
     monkeypatch.syspath_prepend(str(workplace))
     return workplace
 
@@ -66,7 +63,7 @@ LINE = (*TINY, "logger=csv", "print_every=1", "trainer.max_steps=6", "hydra.run.
 
 @pytest.mark.parametrize("use", USES)
 def test_what_people_do_continues_by_the_printed_line(
-    use: str, place: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+    use: str, place: Path, monkeypatch: Patch, capfd: Capture
 ) -> None:
     write, stops = MetricsCSV.log_metrics, [2]
 
@@ -79,10 +76,9 @@ def test_what_people_do_continues_by_the_printed_line(
     monkeypatch.setattr(MetricsCSV, "log_metrics", stop_once)
     assert main(["train", *LINE, *USES[use]]) == 143
     before = read_record(place / "run 1")
-    told = re.search(r"to resume it: charrnn (train .*)$", capfd.readouterr().err, re.M)
-    assert told is not None
+    [told] = re.findall(r"to resume it: charrnn (train .*)$", capfd.readouterr().err, re.MULTILINE)
     is_plain = use == "quoted lists"  # which a run of any author may have
-    again = shlex.split(told[1])
+    again = shlex.split(told)
     assert again == ["train", "resume=run 1", *["trust=true"] * (not is_plain)]
     assert main(again) == 0
     assert read_record(place / "run 1") == {**before, "trust": not is_plain}

@@ -53,11 +53,13 @@ CONFIGS: dict[str, Any] = {
     "trainer.log_every_n_steps": "${oc.env:SECRET}",
     "model.optimizer": {"_target_": "os.mkdir", "path": "canary"},
     "logger.csv.save_dir": "canary",
+    "print_every": 1.5,
 }
 # what the line says of it, where it is not that trust=true lets it through
 LINES = {
     "hydra": "hydra is not an option of charrnn train",
     "defaults": "is not an option",
+    "print_every": "gift: its recorded print_every=1.5: takes a whole number",
     "data.url": "its record has data.url, which this charrnn does not have",
 }
 
@@ -80,12 +82,6 @@ def test_a_config(where: str, gift: Path, refusal_line: Refused, listener: str) 
         assert not Path("canary").exists()
 
 
-def test_an_edited_record_is_named(gift: Path, refusal_line: Refused) -> None:
-    tamper(gift, "seed", 1.5)
-    line = refusal_line("train", "resume=gift", LONGER)
-    assert "gift: its recorded seed=1.5: takes a whole number" in line
-
-
 def test_a_checkpoint(gift: Path, refusal_line: Refused) -> None:
     path = gift / "checkpoints" / "last.ckpt"
     content = checkpoint.read(path)
@@ -95,9 +91,7 @@ def test_a_checkpoint(gift: Path, refusal_line: Refused) -> None:
     assert "its recorded callbacks.x._target_=os.mkdir could run foreign code" in line
 
 
-def test_files_and_choices_that_lie_in_the_run_are_not_read(
-    gift: Path, refusal_line: Refused
-) -> None:
+def test_files_and_choices_that_lie_in_a_run_are_unread(gift: Path, refusal_line: Refused) -> None:
     evil = {"hydra": {"overrides": {"task": ["+callbacks.x._target_=os.mkdir"]}}}
     texts = {
         "callbacks/evil.yaml": yaml.safe_dump({"x": CANARY}),
@@ -129,21 +123,17 @@ def test_a_text_is_a_text(gift: Path, workplace: Path, listener: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["metrics.csv", ".hydra/config.yaml", "samples", ".lock"])
-def test_a_run_does_not_write_through_a_link(
-    name: str, gift: Path, workplace: Path, refusal_line: Refused
-) -> None:
+def test_a_run_does_not_write_through_a_link(name: str, gift: Path, refusal_line: Refused) -> None:
     (gift / "samples").mkdir(exist_ok=True)
-    path, target = gift / name, workplace / "outside"
+    path, target = gift / name, Path("outside").absolute()
     if path.exists():
         path.rename(target)
     path.symlink_to(target)
-    line = refusal_line("train", "resume=gift", LONGER)
-    assert "is a link; a run does not write through it" in line
+    assert "is a link; a run does not write" in refusal_line("train", "resume=gift", LONGER)
 
 
-def test_a_folder_that_the_user_links_is_the_users(gift: Path, workplace: Path) -> None:
-    gift.rename(workplace / "real")
-    gift.symlink_to(workplace / "real")
+def test_a_folder_that_the_user_links_is_the_users(gift: Path) -> None:
+    gift.symlink_to(gift.rename(gift.with_name("real")))
     assert main(["train", "resume=gift", LONGER]) == 0
 
 

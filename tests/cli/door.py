@@ -30,23 +30,33 @@ class Asked(NamedTuple):
         return Path(self.hydra.runtime.output_dir)
 
 
+def select(asked: Any, name: str) -> Any:
+    """Return the value of an option, such as data.input_txt, of what reached a command."""
+    value = getattr(asked, "config", asked)
+    for part in name.split("."):
+        value = value[part] if isinstance(value, dict) else getattr(value, part)
+    return value
+
+
 class Door:
     """Call it with the words of a command line.
 
     Attributes:
         asked: what reached a command, one entry a run: its options; of train, an Asked.
-        action: what the command then does, and returns.
+        action: what the command then does, and returns; or the error that it raises.
     """
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.asked: list[Any] = []
-        self.action: Callable[[Any], Any] = lambda options: None
+        self.action: Callable[[Any], Any] | BaseException = lambda options: None
         self._capsys = capsys
 
     def run(self, options: Any, config: Any = None) -> Any:
         if isinstance(options, TrainOptions):
             options = Asked(options, HydraConfig.get())
         self.asked.append(options)
+        if isinstance(self.action, BaseException):
+            raise self.action
         return self.action(options)
 
     def __call__(self, *words: str) -> Answer:

@@ -31,7 +31,8 @@ from charrnn.options.ranges import get_annotations, get_schema, get_type
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import format_duration
 from tests import REPOSITORY
-from tests.conftest import write_files
+from tests.cli.door import select
+from tests.conftest import Patch, write_files
 from tests.small_runs import SMALL
 
 COMMANDS = list(plugins.list_commands())
@@ -69,7 +70,6 @@ LINES: dict[str, str | dict[str, Any]] = {
         "data.input_txt": ["a", "b"],
     },
     "train 'optimizer.lr=${oc.env:LR}' seed=1 seed=2": {"optimizer.lr": 0.25, "seed": 2},
-    "train -m 'my novel.txt' seed=1": {"data.input_txt": "my novel.txt"},
     "train logger=null callbacks=null +vars.x=3": {"logger": {}, "callbacks": {}, "vars.x": 3},
     "train logger.tensorboard.name=2024": {"logger.tensorboard.name": "2024"},
     "train trainer.precision=16": {"trainer.precision": "16"},
@@ -121,6 +121,14 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train hydra.job.chdir=true": "hydra.job.chdir=true: charrnn does not change the working",
     "train -m resume=x seed=1,2": "resume=x: to continue a sweep, give hydra.sweep.dir",
     "train resume=auto": "resume=auto: needs a folder; add hydra.run.dir=FOLDER",
+    # whole sweeps, by one line
+    "train -m 'my novel.txt' no.txt none.txt": "no.txt: no such file; name a file, a folder or a",
+    "train -m 'my novel.txt,no.txt'": "my novel.txt,no.txt: no such file",
+    "train -m model.hidden_size=1,2,abc,-1": "job 2 (model.hidden_size=abc): model.hidden_size=abc",
+    "train -m model.hidden_size=1,2 sed=1": "did you mean seed?",
+    "train -m seed=1 trainer=ddp": "in a sweep (-m)",
+    "train -m seed=1 trainer.devices=[0,1]": "in a sweep (-m)",
+    "train -m seed=1 trainer.num_nodes=2": "in a sweep (-m)",
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
     "train 'hydra.run.dir=a${b}'": "hydra.run.dir: Interpolation key 'b' not found",
@@ -158,22 +166,16 @@ BROKEN = {
 
 
 @pytest.fixture
-def own(door: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def own(door: Any, tmp_path: Path, monkeypatch: Patch) -> Iterator[Any]:
     """Return the door in a folder with a --config-dir `mine` and modules on PYTHONPATH."""
     counter = "class Counter:\n    def __init__(self, every=1):\n        self.every = every\n"
-    write_files(tmp_path, {"own_parts.py": counter, "bad_parts.py": "1 / 0\n"})
-    write_files(tmp_path, {"a=b.txt": "", "my novel.txt": ""})
+    texts = {"a=b.txt": "", "my novel.txt": ""}
+    write_files(tmp_path, {"own_parts.py": counter, "bad_parts.py": "1 / 0\n", **texts})
     write_files(tmp_path / "mine", OWN)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LR", "0.25")
     yield door
     sys.modules.pop("own_parts", None)
-
-
-def select(options: Any, name: str) -> Any:
-    for part in name.split("."):
-        options = options[part] if isinstance(options, dict) else getattr(options, part)
-    return options
 
 
 @pytest.mark.parametrize("line", LINES, ids=[line[:60] for line in LINES])
@@ -190,8 +192,7 @@ def test_a_line(line: str, own: Any, tmp_path: Path) -> None:
         answer = own(*words)
         assert answer.code == 0, answer
         [asked] = own.asked
-        options = getattr(asked, "config", asked)
-        assert {name: select(options, name) for name in says} == says
+        assert {name: select(asked, name) for name in says} == says
         made = {"outputs"} if words[0] == "train" else set()
         assert {path.name for path in {*tmp_path.iterdir()} - before} == made
 
@@ -294,10 +295,7 @@ HIDDEN.__context__ = Interrupted("terminated", 15)
 def test_an_exception_ends_a_command_with_its_code_and_line(
     error: BaseException, code: int, line: str, door: Any
 ) -> None:
-    def fail(options: Any) -> None:
-        raise error
-
-    door.action = fail
+    door.action = error
     assert door("sample") == (code, "", f"charrnn sample: {line}\n")
 
 
@@ -368,11 +366,8 @@ def test_a_command(command: str, door: Any) -> None:
 
 def test_every_line_of_a_choice_has_a_comment_which_the_help_prints() -> None:
     groups = PAGE.groups.keys() - help_page.WITHOUT_A_NODE
-    files = [
-        plugins.CONF / group / f"{name}.yaml" for group in groups for name in PAGE.groups[group]
-    ]
-    for path in files:
-        for name, option in help_page._read_choice(path).items():
+    for path in [f"{group}/{name}.yaml" for group in groups for name in PAGE.groups[group]]:
+        for name, option in help_page._read_choice(plugins.CONF / path).items():
             is_hidden = name.rpartition(".")[2][0] == "_" or is_reference(option.default)
             assert option.explanation or is_hidden, (path, name)
 
@@ -391,7 +386,7 @@ def test_the_kinds_of_models_are_choices() -> None:
 
 
 # each choice is one of them
-DIFFERENT = {"model.kind", "data.input_txt"}
+DIFFERENT = {"model.kind", "kind", "data.input_txt", "input_txt"}
 
 
 def python_defaults(called: Any, prefix: str = "") -> dict[str, Any]:
@@ -399,39 +394,34 @@ def python_defaults(called: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix + n: p.default for n, p in parameters if p.default is not p.empty}
 
 
-def compare_defaults() -> Iterator[tuple[str, Any, Any]]:
-    """Yield each option that has a default in YAML and in Python: its name and both defaults."""
+def pair_defaults() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield the defaults of options by their names, in YAML and in Python."""
     for command in COMMANDS:
         schema = plugins.get_command(command).get("OPTIONS")
         known, shown = python_defaults(schema), defaults_of(help_page.read_page(command).options)
         for name, hint in get_annotations(schema).items():
             if dataclasses.is_dataclass(kind := get_schema(hint) or get_type(hint)):
                 known |= python_defaults(kind, f"{name}.")
-        yield from ((name, shown[name], known[name]) for name in known.keys() & shown)
+        yield shown, known
     for group in ("data", "model", "optimizer", "schedule", "callbacks", "logger"):
         for file in (plugins.CONF / group).glob("*.yaml"):
             shown = defaults_of(help_page._read_choice(file))
             for name, target in shown.items():
                 if name.endswith("_target_") and target.startswith("charrnn."):
-                    known = python_defaults(get_method(target), name.removesuffix("_target_"))
-                    yield from (
-                        (f"{group}.{name}", shown[name], known[name])
-                        for name in known.keys() & shown
-                    )
+                    yield shown, python_defaults(get_method(target), name.removesuffix("_target_"))
 
 
 def test_a_default_is_the_same_in_yaml_and_in_python() -> None:
-    compared = list(compare_defaults())
-    assert len(compared) > 100
-    for option, shown, default in compared:
+    both = [*pair_defaults()]
+    pairs = [(name, s[name], known[name]) for s, known in both for name in s if name in known]
+    assert len(pairs) > 100
+    for option, shown, default in pairs:
         if not is_reference(shown) and option not in DIFFERENT:
             same = shown == (list(default) if isinstance(default, tuple) else default)
             assert same or float(shown) == float(default), option
 
 
-def test_charrnn_trains_inside_of_another_hydra_program(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_charrnn_trains_inside_another_hydra_program(workplace: Path, monkeypatch: Patch) -> None:
     quiet = ["hydra/job_logging=disabled", "hydra/hydra_logging=disabled"]
     monkeypatch.setattr(sys, "argv", ["theirs.py", *quiet])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")

@@ -9,7 +9,8 @@ import pytest
 
 from charrnn.__main__ import main
 from tests import REPOSITORY
-from tests.conftest import write_files
+from tests.conftest import Capture, Patch, write_files
+from tests.refusals import refusal_of
 
 PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
 MODULE, CONF = (
@@ -19,7 +20,7 @@ MODULE, CONF = (
 
 
 @pytest.fixture(autouse=True)
-def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def distribution(tmp_path: Path, monkeypatch: Patch) -> None:
     texts = {
         "greeting/__init__.py": MODULE,
         "greeting/greet.yaml": CONF,
@@ -32,7 +33,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_command_of_another_package_is_like_any_other(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_command_of_another_package_is_like_any_other(capfd: Capture) -> None:
     assert main(["greet", "name=What's (this)?"]) == 0
     assert capfd.readouterr() == ("Good day, What's (this)?!\n", "")
     assert main(["greet", "-m", "name='a','b'"]) == 0
@@ -52,10 +53,5 @@ def test_a_command_of_another_package_is_like_any_other(capfd: pytest.CaptureFix
         ("other", 1, "charrnn: other: greeting:Options cannot be imported ("),
     ],
 )
-def test_faults_of_another_package_are_named_in_a_line(
-    words: str, code: int, line: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert main(words.split()) == code
-    out, err = capfd.readouterr()
-    assert (out, err.count("\n")) == ("", 1)
-    assert err.startswith(line)
+def test_a_fault_of_a_package_is_named(words: str, code: int, line: str, capfd: Capture) -> None:
+    assert refusal_of(capfd, *words.split(), code=code).startswith(line)

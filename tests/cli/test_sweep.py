@@ -13,16 +13,16 @@ import pytest
 import charrnn
 from charrnn.__main__ import main
 from charrnn.errors import InputError
+from tests.conftest import write_files
 from tests.faults.child import Fault, run, send
 from tests.faults.runs import OPTIONS, differences
+from tests.refusals import refusal_of
 from tests.small_runs import Capture
 
 
 def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> None:
     """Make an option with a value whose name is safe anywhere."""
-    for text in ("../a b.txt", "Zür/x;$(rm).txt"):
-        Path(text).parent.mkdir(exist_ok=True)
-        Path(text).touch()
+    write_files(tmp_path, {"../a b.txt": "", "Zür/x;$(rm).txt": ""})
     texts = r"""data.input_txt='../a b.txt','Zür/x;$(rm).txt'"""
     answer = door("train", "-m", "model=gru", texts, f"tags=[{'a' * 300}],[b]")
     assert (answer.code, answer.out) == (0, "")
@@ -38,9 +38,7 @@ def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> 
 
 def test_several_first_words_are_a_sweep_over_texts(door: Any, tmp_path: Path) -> None:
     texts = ["anna.txt", "a,b.txt", "sub/anna.txt", "'x','y'", "$(rm) ${x}.txt"]
-    Path("sub").mkdir()
-    for text in texts:
-        Path(text).write_text("x")
+    write_files(tmp_path, dict.fromkeys(texts, "x"))
     answer = door("train", "-m", *texts, "budget=2m,3m", "hydra.sweep.dir=s")
     assert answer.code == 0
     assert answer.err.startswith("10 trainings, 2 for each text\n")
@@ -52,14 +50,6 @@ def test_several_first_words_are_a_sweep_over_texts(door: Any, tmp_path: Path) -
     door.asked.clear()
     assert door("preprocess", "-m", *texts[:3], "output_h5=x.h5").code == 0
     assert [options.input_txt for options in door.asked] == texts[:3]
-
-
-def test_a_sweep_over_texts_is_refused_once(door: Any, tmp_path: Path) -> None:
-    Path("anna.txt").touch()
-    refused = door.refuses("train", "-m", "anna.txt", "no.txt", "none.txt")
-    assert refused == "charrnn train: no.txt: no such file; name a file, a folder or a glob\n"
-    assert "anna.txt,no.txt: no such file" in door.refuses("train", "-m", "anna.txt,no.txt")
-    assert [path.name for path in tmp_path.iterdir()] == ["anna.txt"]
 
 
 def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:
@@ -81,23 +71,8 @@ def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:
     assert last == "charrnn sample: 2 of 3 jobs failed"
 
 
-def test_one_mistyped_value_refuses_the_whole_sweep(door: Any, tmp_path: Path) -> None:
-    refused = door.refuses("train", "-m", "model.hidden_size=1,2,abc,-1", "model=gru")
-    assert refused == (
-        "charrnn train: job 2 (model.hidden_size=abc): "
-        "model.hidden_size=abc: takes a whole number or null\n"
-    )
-    assert "did you mean" in door.refuses("train", "-m", "model.hidden_size=1,2", "sed=1")
-    for words in (["trainer=ddp"], ["trainer.devices=[0,1]"], ["trainer.num_nodes=2"]):
-        assert "in a sweep (-m)" in door.refuses("train", "-m", "seed=1", *words)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_refused_run_removes_only_its_folders(door: Any, tmp_path: Path) -> None:
-    def refuse(options: Any) -> None:
-        raise InputError("no")
-
-    door.action = refuse
+    door.action = InputError("no")
     empty = tmp_path / "mine" / "empty"
     empty.mkdir(parents=True)
     for folder in ("mine/empty/new/run", "mine/empty", "mine/new/run"):
@@ -125,43 +100,36 @@ def test_all_jobs_start_from_the_same_latest_model(door: Any, tmp_path: Path) ->
     assert {asked.config.init_from for asked in door.asked} == {str(tmp_path / "first")}
 
 
-SWEEP = ["train", "-m", *OPTIONS, "seed=null,1,2"]
-FINISHED, CUT, MISSING = "0_seed=null", "1_seed=1", "2_seed=2"
-
-
 @pytest.mark.parametrize(
     "signum", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
 )
-def test_a_sweep_that_was_ended_goes_on_exactly(
-    workplace: Path, signum: int, capfd: Capture
-) -> None:
+def test_an_ended_sweep_goes_on_exactly(workplace: Path, signum: int, capfd: Capture) -> None:
     """Resume for longer: an option that a resume may change changes in each job."""
+    folder = workplace / "sweep"
     short, long = "trainer.max_steps=14", "trainer.max_steps=15"
     assert main(["train", *OPTIONS, "seed=1", long, "hydra.run.dir=whole"]) == 0
-    sweep = [*SWEEP, "hydra.sweep.dir=sweep"]
+    sweep = ["train", "-m", *OPTIONS, "seed=null,1,2", "hydra.sweep.dir=sweep"]
     in_the_second_job = Fault("step", "forward", 14 + 10, partial(send, signum))
     code = -signal.SIGKILL if signum == signal.SIGKILL else 130
     run([*sweep, short], workplace, in_the_second_job, code=code)
     said = (workplace / "log.txt").read_text("utf-8")
     assert "Traceback" not in said
     assert ("hydra.sweep.dir=sweep resume=auto\n" in said) == (code == 130)
-    assert not (workplace / "sweep" / MISSING / "metrics.csv").exists()
-    capfd.readouterr()
-    assert main([*sweep, long]) == 2
-    assert "contains runs; to resume them" in capfd.readouterr().err
-    files = {path: path.stat().st_mtime_ns for path in (workplace / "sweep").rglob("*")}
+    assert not (folder / "2_seed=2" / "metrics.csv").exists()
+    assert "contains runs; to resume them" in refusal_of(capfd, *sweep, long)
+    files = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert main([*sweep, "resume=auto", "model.num_layers=1"]) == 2
     line = capfd.readouterr().err.splitlines()[-1]
     assert line.startswith("charrnn train: job 0 (seed=null): ")
     assert "a resume cannot change it (the run has model.num_layers=2)" in line
-    assert {path: path.stat().st_mtime_ns for path in (workplace / "sweep").rglob("*")} == files
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == files
     assert main([*sweep, long, "resume=auto"]) == 0
     assert capfd.readouterr().err.count("resuming from") == 2
-    assert differences(workplace / "whole", workplace / "sweep" / CUT) == []
+    assert differences(workplace / "whole", folder / "1_seed=1") == []
     with open("sweep/leaderboard.csv") as file:
         assert [row["steps"] for row in csv.DictReader(file)] == ["15"] * 3
     # what is finished stays as it is, and is no other run
-    last = workplace / "sweep" / FINISHED / "checkpoints" / "last.ckpt"
+    last = folder / "0_seed=null" / "checkpoints" / "last.ckpt"
     before = last.stat().st_mtime_ns
     assert main([*sweep, long, "resume=auto"]) == 0
     assert capfd.readouterr().err.count("this run is finished, at step 15") == 3

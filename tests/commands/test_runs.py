@@ -14,6 +14,8 @@ import yaml
 
 from charrnn import files
 from charrnn.__main__ import main
+from tests.conftest import Patch
+from tests.refusals import refusal_of
 from tests.small_runs import SMALL, Capture, column
 
 HEADER = "step,epoch,train/loss,val/loss,val/bits_per_character,lr,characters_per_second\n"
@@ -41,7 +43,7 @@ def write_run(
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path: Path, monkeypatch: Patch) -> Path:
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "outputs" / "train" / "day"
     write_run(run / "a", [(10, 2.0), (20, 1.75)], 100, ("optimizer.lr=0.01",), tags=["night"])
@@ -60,8 +62,8 @@ def order(capsys: Capture, *words: str | Path) -> list[str]:
     return [row["run"][-1] for row in list_runs(capsys, *words)]
 
 
-def test_the_table(place: Path, capsys: Capture) -> None:
-    assert main(["runs"]) == 0
+def test_the_table_and_a_csv_file(place: Path, capsys: Capture) -> None:
+    assert main(["runs", "csv=new/board.csv"]) == 0
     out, err = capsys.readouterr()
     assert out == (
         "        run    loss  step  time  optimizer.lr  model\n"
@@ -69,7 +71,10 @@ def test_the_table(place: Path, capsys: Capture) -> None:
         "train/day/a  1.7500    20                0.01       \n"
         "train/day/c                               0.1       \n"
     )
-    assert err == ("sample from the best: charrnn sample checkpoint=outputs/train/day/b\n")
+    assert err == "sample from the best: charrnn sample checkpoint=outputs/train/day/b\n"
+    rows = list(csv.DictReader((place / "new" / "board.csv").read_text().splitlines()))
+    assert [row["network_loss"] for row in rows] == ["1.5", "1.75", ""]
+    assert [(row["mean"], row["seeds"]) for row in rows] == [("1.5", "1"), ("1.75", "1"), ("", "0")]
 
 
 @pytest.mark.parametrize(
@@ -87,15 +92,9 @@ def test_any_order(place: Path, capsys: Capture, words: str, runs: str) -> None:
     assert order(capsys, words) == [*runs]
 
 
-@pytest.mark.parametrize("text", ["[1]", '{"value": 1}', "[" * 5000, '{"optimized_metric": 3}'])
-def test_a_damaged_result_is_none(place: Path, capsys: Capture, text: str) -> None:
-    (place / "outputs/train/day/a/result.json").write_text(text)
-    assert order(capsys) == [*"bac"]
-
-
 def test_a_misspelt_column_is_refused(place: Path, capsys: Capture) -> None:
-    assert main(["runs", "sort=los"]) == 2
-    assert "sort=los: no such column or option; did you mean loss?" in capsys.readouterr().err
+    line = "sort=los: no such column or option; did you mean loss?"
+    assert line in refusal_of(capsys, "runs", "sort=los")
 
 
 def test_a_loss_on_another_text_is_no_rank(place: Path, capsys: Capture) -> None:
@@ -127,11 +126,10 @@ def test_removing(place: Path, capsys: Capture) -> None:
     assert "removed outputs/train/day/c" in capsys.readouterr().err
     assert not (runs / "c").exists()
     for folder in ("outputs", "outputs/train/day", "nowhere", "outputs/train/day/link"):
-        assert main(["runs", f"remove={folder}"]) == 2
-        assert "is not the folder of a run or a sweep" in capsys.readouterr().err
+        line = refusal_of(capsys, "runs", f"remove={folder}")
+        assert "is not the folder of a run or a sweep" in line
     with files.hold_lock(runs / "b" / ".lock"):
-        assert main(["runs", "remove=outputs/train/day/b"]) == 2
-        assert "is training in it" in capsys.readouterr().err
+        assert "is training in it" in refusal_of(capsys, "runs", "remove=outputs/train/day/b")
     assert (runs / "b").is_dir()
     for name in ("outputs/train/day/a", "train/day/b"):  # as the table prints it, too
         assert main(["runs", f"remove={name}"]) == 0
@@ -143,16 +141,13 @@ def test_a_sweep_with_a_lock_is_not_removed(place: Path, lock: str, capsys: Capt
     write_run(sweep / "0_job", [(10, 1.5)])
     (sweep / "multirun.yaml").touch()
     with files.hold_lock(sweep / lock):
-        assert main(["runs", "remove=sweep"]) == 2
-        assert "is training in it" in capsys.readouterr().err
+        assert "is training in it" in refusal_of(capsys, "runs", "remove=sweep")
     assert (sweep / "0_job" / "metrics.csv").is_file()
     assert main(["runs", "remove=sweep"]) == 0
     assert not sweep.exists()
 
 
-def test_no_name_adds_a_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
+def test_no_name_adds_a_line(tmp_path: Path, monkeypatch: Patch, capsys: Capture) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("a\nrm b", "c\r\nd"):
         write_run(tmp_path / "outputs" / name, [(10, 1.5)], data={"input_txt": f"x/{name}.txt"})
@@ -167,9 +162,8 @@ def test_the_numbers_of_a_run(tmp_path: Path, capsys: Capture) -> None:
     write_run(tmp_path / "run", [(10, 2.5), (20, 1.5), (30, 1.75), (35, None)])
     (row,) = list_runs(capsys, tmp_path)
     assert (row["run"], row["network_loss"], row["step"], row["steps"]) == ("run", 1.5, 20, 35)
-    # without a model
-    assert (row["seconds"], row["characters_per_second"]) == (None, 1000)
-    assert row["parameters"] is None
+    assert (row["seconds"], row["parameters"]) == (None, None)  # without a model
+    assert row["characters_per_second"] == 1000
     assert (row["mean"], row["deviation"], row["seeds"]) == (1.5, None, 1)
     # the speed is that of the whole time
     rates = "50,1,2,,,0.1,1000\n100,1,2,,,0.1,500\n"
@@ -177,12 +171,18 @@ def test_the_numbers_of_a_run(tmp_path: Path, capsys: Capture) -> None:
     assert list_runs(capsys, tmp_path)[0]["characters_per_second"] == round(2000 / 3)
 
 
-@pytest.mark.parametrize("line", ["x,1,2,1,,0.1,1000", "10,1,2,nan,,0.1,1000", "10,1,2,1", "\0"])
-def test_rows_that_are_none_are_left_out(tmp_path: Path, capsys: Capture, line: str) -> None:
-    folder = write_run(tmp_path / "run", [(5, 2.0)])
-    with open(folder / "metrics.csv", "a") as file:
-        file.write(line + "\n")
-    assert list_runs(capsys, tmp_path)[0]["loss"] == 2.0
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("metrics.csv", ["x,1,2,1,,0.1,1000", "10,1,2,nan,,0.1,1000", "10,1,2,1", "\0"]),
+        ("result.json", ["[1]", '{"value": 1}', "[" * 5000, '{"optimized_metric": 3}']),
+    ],
+)
+def test_damage_is_left_out(tmp_path: Path, capsys: Capture, name: str, texts: list[str]) -> None:
+    for n, text in enumerate(texts):
+        with open(write_run(tmp_path / str(n), [(5, 2.0)]) / name, "a") as file:
+            file.write(text + "\n")
+    assert [row["loss"] for row in list_runs(capsys, tmp_path)] == [2.0] * len(texts)
 
 
 def test_a_run_that_cannot_be_read_is_named_and_left_out(tmp_path: Path, capsys: Capture) -> None:
@@ -201,10 +201,8 @@ def test_seeds_have_a_mean_and_other_options_another(tmp_path: Path, capsys: Cap
         free = {"seed": seed, "tags": [str(number)], "trust": number == 0}
         write_run(tmp_path / str(number), [(5, loss)], overrides=overrides, **free)
     shutil.copytree(tmp_path / "0", tmp_path / "copy")  # is no other seed
-    found = {
-        row["run"]: (row["mean"], row["seeds"], row["deviation"])
-        for row in list_runs(capsys, tmp_path)
-    }
+    rows = list_runs(capsys, tmp_path)
+    found = {row["run"]: (row["mean"], row["seeds"], row["deviation"]) for row in rows}
     of_two = (2.5, 2, pytest.approx(0.5**0.5))
     assert found == {"0": of_two, "1": of_two, "copy": of_two, "2": (1.0, 1, None)}
 
@@ -253,22 +251,9 @@ def test_wide_options_are_left_out_of_the_table(place: Path, capsys: Capture) ->
     assert main(["runs"]) == 0
     out, err = capsys.readouterr()
     header, *_, last = out.splitlines()
-    assert header.split() == [
-        *("run", "loss", "step", "time", "optimizer.lr", "model", "callbacks.own.n", "seed")
-    ]
+    names = "run loss step time optimizer.lr model callbacks.own.n seed"
+    assert header.split() == names.split()
     assert max(map(len, out.splitlines())) <= 120
     assert last.split() == ["train/day/c", "0.1"]
-    names = "callbacks.own.path, callbacks.own._target_"
-    assert err.splitlines()[0] == (
-        f"too wide for the table: {names}; json=true and csv=FILE have them"
-    )
-    assert main(["runs", "json=true"]) == 0
-    rows = json.loads(capsys.readouterr().out)
-    assert rows[2]["callbacks.own.path"] == 80 * "x"
-
-
-def test_csv_has_the_means(place: Path) -> None:
-    assert main(["runs", "csv=new/board.csv"]) == 0
-    rows = list(csv.DictReader((place / "new" / "board.csv").read_text().splitlines()))
-    assert [row["network_loss"] for row in rows] == ["1.5", "1.75", ""]
-    assert [(row["mean"], row["seeds"]) for row in rows] == [("1.5", "1"), ("1.75", "1"), ("", "0")]
+    assert err.startswith("too wide for the table: callbacks.own.path, callbacks.own._target_; ")
+    assert list_runs(capsys)[2]["callbacks.own.path"] == 80 * "x"

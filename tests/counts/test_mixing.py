@@ -36,11 +36,8 @@ def two_models(n, size=7, words=False):
     scores = WordScores(rows, ids, RNG.random(len(rows)) * 3, RNG.random(len(rows)) < 0.3)
     features = compute_features(depths, is_inside)
     runs = RunOdds(no_ids, no_ids, np.zeros(0, np.float32), np.zeros(0, bool))
-    return (
-        network,
-        Places(counts.astype(np.float32), features, scores if words else None, runs),
-        targets,
-    )
+    places = Places(counts.astype(np.float32), features, scores if words else None, runs)
+    return network, places, targets
 
 
 def loss(network, places, targets, weights):
@@ -69,9 +66,9 @@ def test_no_other_weights_are_better(words):
     # what knows more has more of a say
     assert fit.weights.counts[1] > fit.weights.counts[0] + 0.1
     if not words:
+        network, places, targets = models
         few, none = (
             fit_weights(network[:n], places.select(np.arange(n)), targets[:n]).weights.to_vector()
-            for network, places, targets in [models]
             for n in (50, 0)
         )
         assert np.abs(few - PRIOR).max() < np.abs(vector - PRIOR).max()
@@ -81,9 +78,10 @@ def test_no_other_weights_are_better(words):
 def test_the_loss_of_a_fit_is_that_of_the_halves_that_it_did_not_see():
     network, places, targets = two_models(300, words=True)
     fit, expected = fit_weights(network, places, targets), 0.0
-    for fitted, judged in ((range(150), range(150, 300)), (range(150, 300), range(150))):
-        half = network[fitted], places.select(np.array(fitted)), targets[fitted]
-        other = network[judged], places.select(np.array(judged)), targets[judged]
+    halves = [
+        (network[rows], places.select(rows), targets[rows]) for rows in np.split(np.arange(300), 2)
+    ]
+    for half, other in (halves, halves[::-1]):
         # a fit of a half twice over has the weights of that half, but for half of the prior
         expected += loss(*other, fit_weights(*half).weights) / 2
         assert fit.loss > loss(network, places, targets, fit.weights)

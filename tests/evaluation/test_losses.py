@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,11 @@ from charrnn.networks.network import Network
 from charrnn.options.cells import CELLS
 from charrnn.processors import get_torch_pool
 from charrnn.text.vocabulary import Vocabulary
+from tests.conftest import Patch
 
 
 @pytest.fixture
-def short_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_rows(monkeypatch: Patch) -> None:
     """Score several rows in each of several threads."""
     monkeypatch.setattr(stream_losses, "SHORTEST_ROW", 600)
     monkeypatch.setattr(stream_losses, "WARM_UP", 300)
@@ -62,18 +64,9 @@ def one_stream(net: Network, ids: np.ndarray) -> float:
     return float(losses_of_one_stream(net, ids).mean())
 
 
-@pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("size", [2, 4097])
-def test_the_loss_of_a_text_is_that_of_one_stream(kind: str, size: int) -> None:
-    ids, net = text(size), network(kind)
-    score = compute_stream_loss(net, ids)
-    assert score.characters == size - 1
-    assert abs(score.loss - one_stream(net, ids)) < 1e-5
-
-
 @pytest.mark.parametrize(("most", "at_once", "threads"), [(7, 3000, 3), (40, 100, 1)])
 def test_any_number_of_rows_and_threads_gives_the_loss_of_one_stream(
-    monkeypatch: pytest.MonkeyPatch, short_rows: None, most: int, at_once: int, threads: int
+    monkeypatch: Patch, short_rows: None, most: int, at_once: int, threads: int
 ) -> None:
     monkeypatch.setattr(stream_losses, "ROWS_PER_THREAD", most)
     monkeypatch.setattr(stream_losses, "LOGITS_AT_ONCE", at_once)
@@ -112,9 +105,7 @@ def test_a_row_starts_with_a_warm_up() -> None:
 
 
 @pytest.mark.parametrize(("size", "world_size"), [(6_011, 3), (40, 50)])
-def test_parts_of_several_processes_are_the_whole(
-    short_rows: None, size: int, world_size: int
-) -> None:
+def test_parts_of_processes_are_the_whole(short_rows: None, size: int, world_size: int) -> None:
     ids, net = text(size), network("lstm")
     reports: list[tuple[int, int]] = []
     parts = [
@@ -160,7 +151,7 @@ def test_scoring_changes_neither_network_nor_random_numbers_nor_threads() -> Non
 
 @pytest.mark.parametrize(("room", "most"), [(6_010, 32), (900, 1)])
 def test_logits_of_a_text_or_of_its_start_are_kept(
-    monkeypatch: pytest.MonkeyPatch, short_rows: None, room: int, most: int
+    monkeypatch: Patch, short_rows: None, room: int, most: int
 ) -> None:
     monkeypatch.setattr(stream_losses, "ROWS_PER_THREAD", most)
     net, ids, logits = network("gru"), text(6_011), np.full((room, 11), np.nan, np.float16)
@@ -174,14 +165,16 @@ def test_logits_of_a_text_or_of_its_start_are_kept(
 
 
 @pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize(("size", "window"), [(2, 5), (1000, 7), (999, 10**9)])
-def test_windows_are_each_read_alone(kind: str, size: int, window: int) -> None:
+@pytest.mark.parametrize(("size", "window"), [(2, 5), (1000, 7), (999, 10**9), (2, 0), (4097, 0)])
+def test_the_loss_is_that_of_one_stream_or_of_windows(kind: str, size: int, window: int) -> None:
+    """Read a text as one stream (where `window` is 0), or each window alone."""
     net, ids, total = network(kind, dropout=0.5, batchnorm=True), text(size), 0.0
-    for start in range(0, size - 1, window):
-        part = ids[start : start + window + 1]
+    for start in range(0, size - 1, window or size):
+        part = ids[start : start + (window or size) + 1]
         total += one_stream(net, part) * (len(part) - 1)
     reports: list[tuple[int, int]] = []
-    score = compute_window_loss(net, ids, window, report=lambda *both: reports.append(both))
+    compute = partial(compute_window_loss, window=window) if window else compute_stream_loss
+    score = compute(net, ids, report=lambda *both: reports.append(both))
     assert score.characters == size - 1
     assert score.loss == pytest.approx(total / (size - 1), abs=1e-5)
     assert reports[-1] == (size - 1, size - 1)

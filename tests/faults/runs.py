@@ -30,7 +30,12 @@ def go_on(folder: Path, name: str, *overrides: str) -> list[str]:
 def differences(whole: Path, broken: Path) -> list[str]:
     """Describe what a broken run lost, by name; nothing if all is well."""
     one, other = _outcome(whole), _outcome(broken)
-    lost = [name for name in one if not _same(one[name], other[name])]
+    lost = []
+    for name in one:
+        try:
+            assert_same(one[name], other[name])
+        except AssertionError:
+            lost.append(name)
     lost += [f"left behind: {path}" for path in sorted(broken.rglob("*.part"))]
     return lost
 
@@ -72,11 +77,3 @@ def _curves(folder: Path) -> dict[str, list[tuple[int, bytes]]]:
         if not tag.startswith(("_hparams_", "hparams/", "config", "custom_scalars", SPEED))
     }
     return {tag: list(dict.fromkeys(p)) if tag == "epoch" else p for tag, p in points.items()}
-
-
-def _same(one: Any, other: Any) -> bool:
-    try:
-        assert_same(one, other)
-    except AssertionError:
-        return False
-    return True

@@ -377,9 +377,7 @@ def assert_follows(counts: Array, expected: Array) -> None:
     assert counts[expected == 0].sum() == 0
     expected = expected * counts.sum()
     rare = expected < 5
-    counts, expected = (
-        np.append(values[~rare], values[rare].sum()) for values in (counts, expected)
-    )
+    counts, expected = (np.append(n[~rare], n[rare].sum()) for n in (counts, expected))
     counts, expected = counts[expected > 1], expected[expected > 1]
     statistic = ((counts - expected) ** 2 / expected).sum()
     assert statistic <= _QUANTILES[len(counts) - 1]

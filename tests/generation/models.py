@@ -71,12 +71,17 @@ def make_model(
     return TrainedModel(architecture, vocabulary, weights)
 
 
+def fill_weights(model: TrainedModel, value: float) -> TrainedModel:
+    """Copy a model with weights that are all the same."""
+    weights = {name: np.full_like(weight, value) for name, weight in model.weights.items()}
+    return replace(model, weights=weights)
+
+
 def blank_model(blank: str = " ") -> TrainedModel:
     """Make a model to which a blank is likelier by e than others. Its primer is blank."""
-    model = make_model(vocabulary=Vocabulary(list("abc \t")))
-    weights = {name: np.zeros_like(weight) for name, weight in model.weights.items()}
-    weights["decoder.bias"][model.vocabulary.encode(blank)] = 1
-    return replace(model, weights=weights, facts={PRIMER_FACT: "a" + 5 * blank})
+    model = fill_weights(make_model(vocabulary=Vocabulary(list("abc \t"))), 0)
+    model.weights["decoder.bias"][model.vocabulary.encode(blank)] = 1
+    return replace(model, facts={PRIMER_FACT: "a" + 5 * blank})
 
 
 def params(temperature: float = 1.0, **how: Any) -> SamplingParams:

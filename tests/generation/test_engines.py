@@ -5,11 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -17,10 +15,11 @@ from charrnn import plugins, processors
 from charrnn.errors import InputError, RunError
 from charrnn.model import Model
 from charrnn.options.cells import CELLS
-from tests.generation.models import make_counted_model, make_model
+from tests.conftest import Patch
+from tests.generation.models import fill_weights, make_counted_model, make_model
 
 
-def test_without_the_extra_fast_int8_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_fast_int8_is_refused(monkeypatch: Patch) -> None:
     monkeypatch.setattr(plugins, "import_modules", lambda ending: [])
     with pytest.raises(InputError, match="precision=8: needs the extra fast"):
         Model(make_model()).generate(precision=8)
@@ -31,9 +30,7 @@ def test_without_the_extra_fast_int8_is_refused(monkeypatch: pytest.MonkeyPatch)
 def test_weights_too_large_are_refused_without_a_warning(kind: str, how: Any) -> None:
     if how.get("precision") == 8:
         pytest.importorskip("numba", reason="the extra fast is not installed")
-    model = make_model(kind, batchnorm=True)
-    weights = {n: np.full(w.shape, 3e38, np.float32) for n, w in model.weights.items()}
-    large = Model(replace(model, weights=weights))
+    large = Model(fill_weights(make_model(kind, batchnorm=True), 3e38))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for streams in (1, 4, 5):
@@ -42,8 +39,11 @@ def test_weights_too_large_are_refused_without_a_warning(kind: str, how: Any) ->
         assert large.logits("Hm").shape == (2, 65)
 
 
+Threads = Callable[[], set[int]]
+
+
 @pytest.fixture
-def blas_threads() -> Iterator[Callable[[], set[int]]]:
+def blas_threads() -> Iterator[Threads]:
     """Return the number of threads of NumPy's BLAS, which is two at first."""
     from threadpoolctl import ThreadpoolController
 
@@ -53,9 +53,7 @@ def blas_threads() -> Iterator[Callable[[], set[int]]]:
         yield lambda: {pool["num_threads"] for pool in blas.info()}
 
 
-def test_eight_threads_share_a_model_and_leave_the_process_as_it_was(
-    blas_threads: Callable[[], set[int]],
-) -> None:
+def test_eight_threads_share_a_model_and_change_no_setting(blas_threads: Threads) -> None:
     model, jobs = Model(make_counted_model()), list[Callable[[], Any]]()
     for seed in range(4):
         for engine in ("numpy", "torch"):
@@ -77,7 +75,7 @@ def test_eight_threads_share_a_model_and_leave_the_process_as_it_was(
     assert read_settings() == before
 
 
-def test_blas_has_one_thread_until_the_last_has_left(blas_threads: Callable[[], set[int]]) -> None:
+def test_blas_has_one_thread_until_the_last_has_left(blas_threads: Threads) -> None:
     limit = processors.limit_blas_threads
     first, second, before = limit(), limit(), blas_threads()
     with first:

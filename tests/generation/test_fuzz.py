@@ -21,17 +21,7 @@ from charrnn.models.trained import Trained, TrainedEnsemble, zero_state
 from charrnn.options.cells import CELLS
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.definition import (
-    FILTERS,
-    Debts,
-    Words,
-    draw_at,
-    log_probabilities,
-    new_words_of,
-    probabilities,
-    scores_of,
-    uniforms_of,
-)
+from tests.generation import definition
 from tests.generation.models import counts_of, make_model
 
 LENGTH = 40
@@ -53,12 +43,11 @@ class Case:
         self.vocabulary = Vocabulary(["\n", *" \t.!", *letters][:size])
         self.loves_blanks = seed % 2
         self.counted: list[int] = []
-        self.words: Words | None = None
+        self.words: definition.Words | None = None
         counts = self._counts(size) if numbers.random() < 0.5 else None
         several = numbers.random() < 0.25
-        members = tuple(
-            replace(self._network(seed * 10 + n), counts=counts) for n in range(3 if several else 1)
-        )
+        networks = [self._network(seed * 10 + n) for n in range(3 if several else 1)]
+        members = tuple(replace(network, counts=counts) for network in networks)
         shares = (0.5, 3.0, 1.5) if numbers.random() < 0.5 else None
         self.model: Trained = TrainedEnsemble(members, shares) if several else members[0]
 
@@ -92,9 +81,9 @@ class Case:
             background = self.ids(100)
             known = KnownWords.from_texts([np.array(self.counted), background], letters)
             # Each text is taken to end with its last word.
-            self.words = Words([decode(self.counted) + "\n", decode(background) + "\n"])
+            self.words = definition.Words([decode(self.counted) + "\n", decode(background) + "\n"])
             return replace(counts, background_words=known)
-        self.words = None if counts.words is None else Words([decode(self.counted)], 6)
+        self.words = None if counts.words is None else definition.Words([decode(self.counted)], 6)
         return counts
 
     def ids(self, length: int) -> np.ndarray:
@@ -111,7 +100,7 @@ class Case:
             "sample": bool(self.numbers.random() < 0.9),
             "new_words": pick([None, 0, 0.3, 1]),
         }
-        for name, values in FILTERS.items():  # often the neutral one
+        for name, values in definition.FILTERS.items():  # often the neutral one
             how[name] = values[max(0, int(self.numbers.integers(-1, len(values))))]
         if self.numbers.random() < 0.3:
             how["logit_bias"] = {letters[-1]: -2.0, letters[0] + letters[1]: 1.5}
@@ -136,21 +125,17 @@ def list_parts(model: Trained) -> Iterator[tuple[str, Trained]]:
 
 
 def list_allowed(
-    logs: np.ndarray,
-    uniform: float,
-    how: dict[str, Any],
-    case: Case,
-    text: str,
-    costs: Any,
-    debts: Debts,
+    logs: np.ndarray, uniform: float, how: dict[str, Any], vocabulary: Vocabulary, *before: Any
 ) -> Iterator[int]:
     """List the ids that a draw may have: near a boundary, rounding may change it."""
     for nudge in (1, 1 - 1e-3, 1 + 1e-3):
-        floats = {name: how[name] for name in FILTERS if isinstance(how[name], float)}
+        floats = {name: how[name] for name in definition.FILTERS if isinstance(how[name], float)}
         nudged = {name: min(value * nudge, 1) for name, value in floats.items()}
         params = SamplingParams(**{**how, **nudged})
-        each = probabilities(logs, params, case.vocabulary, text, costs, debts)
-        yield from (draw_at(each, max(u, 0)) for u in (uniform, uniform - 1e-4, uniform + 1e-4))
+        each = definition.probabilities(logs, params, vocabulary, *before)
+        yield from (
+            definition.draw_at(each, max(u, 0)) for u in (uniform, uniform - 1e-4, uniform + 1e-4)
+        )
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -159,7 +144,7 @@ def test_engines_are_the_definition(seed: int) -> None:
     model, decode = Model(case.model), case.vocabulary.decode
     ids = np.append(case.vocabulary.encode("\n"), case.ids(LENGTH))
     for name, part in list_parts(case.model):
-        logs, found = log_probabilities(part, ids, case.counted), Model(part)
+        logs, found = definition.log_probabilities(part, ids, case.counted), Model(part)
         losses, message = -logs[np.arange(LENGTH), ids[1:]], f"losses, by PyTorch, of {name}"
         np.testing.assert_allclose(found.losses(decode(ids)), losses, 1e-4, 1e-4, err_msg=message)
         logits = found.logits(decode(ids)).astype(np.float64)
@@ -181,16 +166,18 @@ def test_engines_are_the_definition(seed: int) -> None:
                 new = np.append(new, case.vocabulary.encode(how["until"]))
                 text += how["until"]
             read = np.concatenate([ids[1:20], new])
-            predicted = log_probabilities(case.model, read, case.counted)[18:-1]
-            uniforms = uniforms_of(seed, sample, LENGTH)
-            params, debts, costs = SamplingParams(**how), Debts(case.vocabulary), {}
+            predicted = definition.log_probabilities(case.model, read, case.counted)[18:-1]
+            uniforms = definition.uniforms_of(seed, sample, LENGTH)
+            params, debts, costs = SamplingParams(**how), definition.Debts(case.vocabulary), {}
             for t, (row, uniform) in enumerate(zip(predicted, uniforms, strict=False)):
                 before, characters = start + text[:t], case.vocabulary.characters
                 if case.words is not None:
-                    costs = case.words.costs(before, t, new_words_of(params), characters)
-                ids_allowed = list_allowed(row, uniform, how, case, before, costs, debts)
-                assert new[t] in ids_allowed, (engine, sample, t, how)
-                debts.update(scores_of(row, params, case.vocabulary, before, costs), text[t])
+                    costs = case.words.costs(before, t, definition.new_words_of(params), characters)
+                after = case.vocabulary, before, costs, debts
+                assert new[t] in list_allowed(row, uniform, how, *after), (engine, sample, t, how)
+                debts.update(
+                    definition.scores_of(row, params, case.vocabulary, before, costs), text[t]
+                )
 
 
 @pytest.mark.parametrize("engine", ["numpy", "torch"])

@@ -14,19 +14,17 @@ from charrnn.generation.next_words import MAX_STEPS, find_next_words
 from charrnn.model import Model
 from charrnn.models.trained import Trained, TrainedEnsemble, TrainedModel
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.models import make_counted_model, make_model
+from tests.generation.models import fill_weights, make_counted_model, make_model
 
 DEPTH = 8  # letters of the longest words that `list_all` lists
 TINY = Vocabulary(list("ab .\n"))
 # the same for all that follows
-UNIFORM = make_model("rnn", vocabulary=Vocabulary(list("ba.")))
-UNIFORM = replace(UNIFORM, weights={n: np.zeros_like(w) for n, w in UNIFORM.weights.items()})
+UNIFORM = fill_weights(make_model("rnn", vocabulary=Vocabulary(list("ba."))), 0)
 
 
 def list_all(model: Model, start_text: str) -> tuple[dict[str, float], float]:
     """Compute the probabilities of all words and marks, and the sum of those of longer words."""
-    found: dict[str, float] = {}
-    longer = 0.0
+    found, longer = dict[str, float](), 0.0
     characters = model.vocabulary.characters
 
     def read(text: str, p: float, logits: Any, state: Any) -> None:
@@ -76,11 +74,9 @@ def test_next_words_follow_the_primer() -> None:
     model = Model(trained)
     assert model.next_words("The c")[0].text == "at"
     words, p = zip(*model.next_words("The c\n"), strict=True)
-    primed_words, primed_p = zip(
-        *Model(replace(trained, facts={"primer": "The c"})).next_words(""), strict=True
-    )
-    assert primed_words == words
-    assert primed_p == pytest.approx(p, abs=1e-5)
+    primed = Model(replace(trained, facts={"primer": "The c"})).next_words("")
+    assert [word for word, _ in primed] == [*words]
+    assert [q for _, q in primed] == pytest.approx(p, abs=1e-5)
 
 
 def test_there_may_be_fewer_next_words_than_asked_for() -> None:
@@ -112,6 +108,4 @@ def test_the_network_reads_at_most_200_prefixes(trained: TrainedModel) -> None:
 
 
 def test_scores_that_are_not_numbers_give_no_words() -> None:
-    model = make_model()
-    weights = {n: np.full(w.shape, 3e38, np.float32) for n, w in model.weights.items()}
-    assert Model(replace(model, weights=weights)).next_words("The c") == []
+    assert Model(fill_weights(make_model(), 3e38)).next_words("The c") == []

@@ -19,6 +19,7 @@ from charrnn.model import Model
 from charrnn.models.trained import TrainedEnsemble, TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
+from tests.conftest import Patch
 from tests.generation.definition import assert_follows
 from tests.generation.models import blank_model, make_model
 
@@ -52,9 +53,7 @@ def test_a_seed_decides_each_sample_and_its_beginning() -> None:
 
 
 @pytest.mark.parametrize("model", [make_model(), blank_model()])
-def test_batches_and_pieces_change_nothing(
-    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_and_pieces_change_nothing(model: TrainedModel, monkeypatch: Patch) -> None:
     expected = texts(model, num_samples=11, until="b")
     monkeypatch.setattr(sampler, "STREAMS_TOGETHER", 4)
     monkeypatch.setattr(sampler, "_FIRST_CHUNK", 1)
@@ -77,9 +76,8 @@ def test_without_a_newline_the_first_character_is_drawn_evenly() -> None:
     st.text("ab", max_size=30), st.text("ab", min_size=1, max_size=5), st.lists(st.integers(1, 4))
 )
 def test_no_part_of_until_is_ever_shown(text: str, until: str, cuts: list[int]) -> None:
-    stream = Stream(
-        SamplingParams(len(text)), Vocabulary(["a", "b"]), seed=0, sample=0, last=0, stops=[until]
-    )
+    params, vocabulary = SamplingParams(len(text)), Vocabulary(["a", "b"])
+    stream = Stream(params, vocabulary, seed=0, sample=0, last=0, stops=[until])
     shown, ended, position = "", None, 0
     for size in [*cuts, len(text)]:
         if ended or (position and position == len(text)):
@@ -117,9 +115,8 @@ def test_a_text_goes_on_from_the_primer_and_the_start() -> None:
         text, alone = primed.generate(80, start, seed=1), plain.generate(80, start, seed=1)
         assert text == plain.generate(80, PRIMER + start, seed=1) != alone
         assert primed.generate(80, start, seed=1, prime="none") == alone
-    ensemble, without = (
-        Model(TrainedEnsemble((first, make_model(seed=4)))) for first in (PRIMED, make_model())
-    )
+    other = make_model(seed=4)
+    ensemble, without = (Model(TrainedEnsemble((m, other))) for m in (PRIMED, make_model()))
     assert ensemble.generate(80, seed=1) == without.generate(80, PRIMER, seed=1)
     # scoring starts at the zero state
     assert np.array_equal(primed.logits("Hm"), plain.logits("Hm"))
@@ -134,7 +131,7 @@ def lines_of(model: TrainedModel = SHORT, known: Any = (), **given: Any) -> list
     return [line.text for line in write_lines(Sampler(model), how, known)]
 
 
-def test_a_line_is_the_next_usable_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_is_the_next_usable_sample(monkeypatch: Patch) -> None:
     got, expected = lines_of(), list[str]()
     assert len(got) == 40
     for text in texts(SHORT, length=30, num_samples=200):
@@ -166,8 +163,6 @@ def test_known_lines_of_a_model_of_bytes_are_left_out() -> None:
         (SHORT, {"ban": "ab \n"}, "ban: every character"),
     ],
 )
-def test_lines_that_cannot_be_are_refused_at_once(
-    model: TrainedModel, given: dict[str, Any], line: str
-) -> None:
+def test_impossible_lines_are_refused(model: TrainedModel, given: Any, line: str) -> None:
     with pytest.raises(InputError, match=line):
         write_lines(Sampler(model), options(**given))

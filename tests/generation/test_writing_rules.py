@@ -17,17 +17,8 @@ from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel, zero_state
 from charrnn.options.sampling import SamplingParams
-from tests.generation.definition import (
-    FILTERS,
-    Debts,
-    Words,
-    draw_at,
-    new_words_of,
-    probabilities,
-    scores_of,
-    uniforms_of,
-)
-from tests.generation.models import TEXT, make_counted_model, make_model
+from tests.generation import definition
+from tests.generation.models import TEXT, fill_weights, make_counted_model, make_model
 
 OTHER = "A dog, a frog! No hog... Which?\n"
 HOW: list[dict[str, Any]] = [
@@ -39,7 +30,7 @@ HOW: list[dict[str, Any]] = [
     {"temperature": 0, "start_text": "The hogw"},
     {"temperature": 0.6, "start_text": "xyzzy"},
     {"temperature": 1e-300, "min_p": 0.3},
-    *({"temperature": 0.9, name: values[1]} for name, values in FILTERS.items()),
+    *({"temperature": 0.9, name: values[1]} for name, values in definition.FILTERS.items()),
 ]
 
 
@@ -57,7 +48,7 @@ def test_the_compiled_loop_writes_words_and_ends_as_defined(how: dict[str, Any])
     pytest.importorskip("numba", reason="the extra fast is not installed")
     model = quantize_model(with_background())
     params = SamplingParams(120, **how, seed=3, num_samples=5, prime="none", precision=8)
-    engine, words = make_engine(model, precision=8), Words([TEXT, OTHER])
+    engine, words = make_engine(model, precision=8), definition.Words([TEXT, OTHER])
     pieces = list(Sampler(model, 8).write(params))
     vocabulary, decode = model.vocabulary, model.vocabulary.decode
     start = params.start_text or "\n"
@@ -65,30 +56,30 @@ def test_the_compiled_loop_writes_words_and_ends_as_defined(how: dict[str, Any])
         new = vocabulary.encode("".join(p.text for p in pieces if p.sample == sample))
         ids = np.concatenate([vocabulary.encode(start), new])
         logits = engine.read(ids[None], zero_state(model, 1))[0][0][len(ids) - len(new) - 1 :]
-        uniforms = uniforms_of(3, sample, len(new))
-        debts = Debts(vocabulary)
+        uniforms = definition.uniforms_of(3, sample, len(new))
+        debts = definition.Debts(vocabulary)
         for t, id_ in enumerate(new.tolist()):
             text = params.start_text + decode(new[:t])
-            costs = words.costs(text, t, new_words_of(params), vocabulary.characters)
-            each = probabilities(logits[t], params, vocabulary, text, costs, debts)
-            near = {draw_at(each, max(uniforms[t] + nudge, 0)) for nudge in (0, -1e-4, 1e-4)}
+            costs = words.costs(text, t, definition.new_words_of(params), vocabulary.characters)
+            each = definition.probabilities(logits[t], params, vocabulary, text, costs, debts)
+            near = {
+                definition.draw_at(each, max(uniforms[t] + nudge, 0)) for nudge in (0, -1e-4, 1e-4)
+            }
             assert id_ in near, (sample, t)
-            scores = scores_of(logits[t], params, vocabulary, text, costs)
+            scores = definition.scores_of(logits[t], params, vocabulary, text, costs)
             debts.update(scores, vocabulary.characters[id_])
 
 
 def test_a_cold_text_of_independent_characters_has_as_many_ends_as_expected() -> None:
-    model = make_model()
-    weights = {name: np.zeros_like(weight) for name, weight in model.weights.items()}
+    model = fill_weights(make_model(), 0)
     p = np.full(len(model.vocabulary), 0.9 / (len(model.vocabulary) - 3))
     for character, probability in {"\n": 0.03, ".": 0.05, "?": 0.02}.items():
         p[model.vocabulary.encode(character)] = probability
     p[model.vocabulary.encode("e")] += 0.5
-    weights["decoder.bias"] = np.log(p).astype(np.float32)
-    flat, p = Model(replace(model, weights=weights)), p / p.sum()
-    text = flat.generate(10_000, temperature=0.5, min_p=0, seed=1)
+    model.weights["decoder.bias"][:] = np.log(p)
+    text = Model(model).generate(10_000, temperature=0.5, min_p=0, seed=1)
     for character in "\n.?":
-        expected = p[model.vocabulary.encode(character)][0] * len(text)
+        expected = p[model.vocabulary.encode(character)][0] / p.sum() * len(text)
         assert 0.85 * expected < text.count(character) < 1.1 * expected
     assert not re.search(r"[.?\n]{3}", text)
 

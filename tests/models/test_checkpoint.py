@@ -15,6 +15,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -158,22 +159,16 @@ def test_other_files_than_checkpoints_are_refused(path: Path, content: Content) 
         assert_refused("File is not a zip file")
 
 
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [
+def test_a_checkpoint_is_not_called_damaged_if_the_machine_fails(
+    path: Path, last: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(last, path)
+    for error, line in (
         (MemoryError(), "cannot be read (there is too little memory)"),
         (OSError(errno.EIO, "Input/output error"), "cannot be read (Input/output error)"),
-    ],
-)
-def test_a_checkpoint_is_not_called_damaged_if_the_machine_fails(
-    path: Path, last: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
-) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise error
-
-    shutil.copy(last, path)
-    monkeypatch.setattr(torch, "load", fail)
-    assert line in refusal(path, checkpoint.read)
+    ):
+        monkeypatch.setattr(torch, "load", Mock(side_effect=error))
+        assert line in refusal(path, checkpoint.read)
 
 
 def test_a_checkpoint_with_compressed_or_double_records_is_refused(path: Path, last: Path) -> None:

@@ -21,6 +21,7 @@ from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
 from tests import REPOSITORY
+from tests.conftest import Patch
 from tests.generation.models import make_counted_model, make_model
 from tests.refusals import ABSENT, damage_is_noticed, refusal, replace_at
 
@@ -41,10 +42,8 @@ def assert_same(one: TrainedModel, other: TrainedModel) -> None:
     assert one.architecture == other.architecture
     assert one.vocabulary == other.vocabulary
     assert one.facts == other.facts
-    assert one.weights.keys() == other.weights.keys()
-    for name, weight in one.weights.items():
-        assert weight.dtype == np.float32
-        assert np.array_equal(weight, other.weights[name])
+    assert {weight.dtype for weight in one.weights.values()} == {np.dtype(np.float32)}
+    np.testing.assert_equal(one.weights, other.weights)
 
 
 MODELS: list[dict[str, Any]] = [
@@ -70,9 +69,7 @@ def test_a_model_file_is_read_as_it_was_written(path: Path, form: dict[str, Any]
     assert model_file.read_facts(path) == FACTS
 
 
-def test_the_reader_in_the_docs_computes_the_logits(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_reader_in_the_docs_computes_the_logits(path: Path, monkeypatch: Patch) -> None:
     page = (REPOSITORY / "docs" / "model-file.md").read_text("utf-8")
     reader = page.partition("```python\n")[2].partition("```")[0]
     monkeypatch.chdir(path.parent)
@@ -209,18 +206,16 @@ def test_damage_of_a_model_file_is_noticed_anywhere(path: Path) -> None:
     assert damage_is_noticed(path, model_file.load, check, 300, head) > 240
 
 
-def test_weights_that_do_not_fit_are_named() -> None:
+def test_weights_and_counts_that_do_not_fit_are_named() -> None:
     """Check what tests/models/test_checkpoint.py does not."""
-    model = small_model(batchnorm=True)
-    for name, value, line in (
-        ("extra", np.zeros(3, np.float32), "extra does not fit"),
-        ("norms.0.running_var", np.array([1, -0.1, 1], np.float32), "negative variance"),
-    ):
+    model = small_model(batchnorm=True, vocabulary=Vocabulary(list("ab")))
+    extra = {"extra": np.zeros(3, np.float32)}
+    negative = {"norms.0.running_var": np.array([1, -0.1, 1], np.float32)}
+    odd: list[tuple[dict[str, Any], str]] = [
+        ({"weights": {**model.weights, **extra}}, "extra does not fit"),
+        ({"weights": {**model.weights, **negative}}, "negative variance"),
+        ({"counts": COUNTED.counts}, "its counts have another vocabulary"),
+    ]
+    for given, line in odd:
         with pytest.raises(InputError, match=line):
-            replace(model, weights={**model.weights, name: value})
-
-
-def test_counts_of_another_vocabulary_are_refused() -> None:
-    other = make_model(vocabulary=Vocabulary(list("ab")))
-    with pytest.raises(InputError, match="its counts have another vocabulary"):
-        replace(other, counts=COUNTED.counts)
+            replace(model, **given)

@@ -1,17 +1,19 @@
-"""Test the choices for a length of text and for a time, with given speeds."""
+"""Test the choices for a length of text and for a time: with given speeds, and by a command."""
 
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from charrnn.__main__ import main
 from charrnn.data import fit_sizes
 from charrnn.options.ranges import parse_duration
 from charrnn.runs import decisions
 from charrnn.runs.world import SINGLE_PROCESS
-from tests.small_runs import train_config
+from tests.small_runs import Capture, Train, read_record, tensors, train_config
 
 LENGTHS = (20, 1_000, 5_000, 24_000, 80_000, 240_000, 900_000, 5_000_000, 90_000_000)
 TIMES = ("3s", "30s", "90s", "10m", "1h", "30h")
@@ -69,3 +71,51 @@ def test_a_text_has_a_usual_network_and_validations_that_cost_little(characters:
     count = max(1, steps // every)
     assert count == 1 or count * characters / 8 * decisions.SCORING_COST <= 0.2 * trained
     assert count <= 15
+
+
+# a machine like any other, so that the same is chosen everywhere
+TEXT = ("trainer=cpu", "threads=1", "trainer.precision=32-true", "data.input_txt=corpus.txt",
+        "logger=csv", "callbacks.samples.length=0")  # fmt: skip
+
+
+def test_a_budget_is_kept(train: Train, capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decisions.time, "process_time", iter([0.0, 0.0, 1.0, 2.0] * 9).__next__)
+    run = train("budget=3s", *TEXT, small=False)
+    lines = capfd.readouterr().err.splitlines()
+    busy = "other programs use the processor; measuring the speed again"
+    assert sum(busy in line for line in lines) == 1
+    config = read_record(run)
+    model, trainer = config["model"], config["trainer"]
+    (what,) = (line for line in lines if line.startswith("budget=3s, about "))
+    assert f": {model['hidden_size']} units, dropout {model['dropout']:g}, " in what
+    assert f" {trainer['max_steps']:,} steps of {config['data']['batch_size']} x 64 " in what
+    assert config["budget"] == "3s"
+    assert config["optimizer"]["_target_"] == "charrnn.training.Muon"
+    assert config["schedule"]["_target_"] == "charrnn.training.schedules.linear"
+    assert (trainer["max_epochs"], trainer["gradient_clip_algorithm"]) == (None, "norm")
+    assert tensors(run)["step"] == trainer["max_steps"]
+
+
+def test_a_resume_goes_by_the_record_and_what_is_given_stays(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = Mock(return_value=6000.0)  # characters a second
+    monkeypatch.setattr(decisions, "measure_speed", measure)
+    given = {
+        "model.kind": "gru", "model.dropout": 0.1, "optimizer.lr": 1e-3, "data.batch_size": 5,
+        "data.seq_length": 10, "validate_every": 3, "model.hidden_size": 16,
+    }  # fmt: skip
+    words = ["budget=1s", *TEXT, "model=gru", "model.embedding_size=8", "optimizer=adam"]
+    words += [f"{name}={value}" for name, value in given.items()]
+    run = train(*words, small=False)
+    before = read_record(run)
+    assert {name: OmegaConf.select(OmegaConf.create(before), name) for name in given} == given
+    assert {call.args[0].model.hidden_size for call in measure.call_args_list} == {16}
+    measure.reset_mock()
+    # a job that is started again
+    assert read_record(train(*words, "resume=auto", "hydra.run.dir=run", small=False)) == before
+    more = before["trainer"]["max_steps"] + 3
+    assert main(["train", f"resume={run}", f"trainer.max_steps={more}"]) == 0
+    measure.assert_not_called()
+    before["trainer"]["max_steps"] = more
+    assert read_record(run) == before

@@ -19,15 +19,11 @@ TOP = ("threads", "tf32")  # which are no options of the trainer
 
 
 def decide_run(
-    batch_size: int = 50,
-    model: dict[str, Any] | None = None,
-    world: World = SINGLE_PROCESS,
-    **trainer: Any,
+    batch_size: int = 50, model: Any = None, world: World = SINGLE_PROCESS, **trainer: Any
 ) -> DictConfig:
-    given = {f"trainer__{name}": value for name, value in trainer.items() if name not in TOP}
+    given = {"model__hidden_size": 128, "trainer__accelerator": "cpu"}
+    given |= {n if n in TOP else f"trainer__{n}": value for n, value in trainer.items()}
     given |= {f"model__{name}": value for name, value in (model or {}).items()}
-    given = {"model__hidden_size": 128, "trainer__accelerator": "cpu", **given}
-    given |= {name: trainer[name] for name in TOP if name in trainer}
     return decide_config(world, data__batch_size=batch_size, **given)
 
 
@@ -66,11 +62,7 @@ def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int | None]:
     ],
 )
 def test_the_size_of_a_network_decides_its_precision_and_threads(
-    cores: int,
-    batch_size: int,
-    model: dict[str, Any],
-    expected: tuple[str, int],
-    monkeypatch: pytest.MonkeyPatch,
+    cores: int, batch_size: int, model: Any, expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
     assert chosen(batch_size, **model) == expected
@@ -119,6 +111,7 @@ def test_only_processes_that_charrnn_starts_divide_the_threads(
     [
         ({"devices": [0, 1]}, r"^trainer.devices=\[0, 1\]: give a number of processes"),
         ({"devices": 3}, "^data.batch_size=50: cannot be split evenly over 3 processes"),
+        ({"devices": 2, "model": {"batchnorm": True}}, "^model.batchnorm=true: its statistics"),
         ({"precision": "16"}, "^trainer.precision=16-mixed: needs a CUDA GPU"),
         ({"tf32": True}, "^tf32=true: needs a CUDA GPU"),
         ({"accelerator": "gpu"}, "^trainer.accelerator=gpu: this machine has no such GPU"),

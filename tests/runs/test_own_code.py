@@ -89,6 +89,8 @@ REFUSED = {
     "model._target_=lightning.LightningModule": "must make a charrnn.LanguageModel",
     "data._target_=own_code.Data": "must make a charrnn.TextDataModule, or derive from it",
     "+callbacks.x._target_=builtins.dict": "callbacks.x._target_=builtins.dict: must make a ",
+    # an InputError of the class
+    "model._target_=own_code.Picky": "charrnn train: model.color=red: not today",
     # what no resume could repeat
     "+callbacks.x={_target_:lightning.pytorch.callbacks.LearningRateFinder}": "does not resume",
     # a monitor that there is not
@@ -150,8 +152,3 @@ def test_a_fault_in_a_class_of_the_user_has_its_traceback(
     assert "charrnn train resume=run" in err.splitlines()[-1]
     assert err.count("Traceback (most recent call last):") == 1
     assert line in err
-
-
-def test_an_input_error_of_a_users_class_is_a_line(train: Train, capfd: Capture) -> None:
-    train("model._target_=own_code.Picky", "trainer.max_steps=9", code=2)
-    assert capfd.readouterr().err.splitlines()[-1].startswith("charrnn train: model.color=red: no")

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.training import flatten
 from tests.attacks.conftest import tamper
+from tests.conftest import Patch
 from tests.faults.child import Fault, run
+from tests.refusals import refusal_of
 from tests.small_runs import SMALL, Capture, Train, assert_same, column, read_record, tensors
 
 REFERENCES = {
@@ -35,9 +36,7 @@ def in_checkpoint(run: Path, name: str = "last.ckpt") -> Any:
     return checkpoint.read(run / "checkpoints" / name)[ENTRY]["config"]
 
 
-def test_a_record_keeps_only_the_interpolations_of_conf(
-    train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_record_keeps_only_the_interpolations_of_conf(train: Train, monkeypatch: Patch) -> None:
     monkeypatch.setenv("RATE", "0.25")
     rate, place = "optimizer.lr=${oc.env:RATE}", "+vars.note=${hydra:runtime.output_dir}/x"
     run = train(rate, place, "trainer.max_steps=1")
@@ -75,20 +74,15 @@ def test_a_resume_changes_one_place_and_all_follow(train: Train) -> None:
     assert max(column(run, "val/loss")) == 15
 
 
-def test_a_record_that_lacks_an_option_is_refused(
-    run_copy: Train, train: Train, capfd: Capture
-) -> None:
+def test_a_record_that_lacks_an_option_is_refused(run_copy: Train, capfd: Capture) -> None:
     """Check a cut file, which would resume as another run."""
     run = run_copy("trainer.max_steps=5")
     path = run / ".hydra" / "config.yaml"
     whole = path.read_text("utf-8")
     for cut in ("callbacks:", "gradient_clip_val", "  every: ", "optimized_metric"):
-        capfd.readouterr()
         path.write_text(whole[: whole.index(cut)])
-        train("resume=run", "trainer.max_steps=9", small=False, code=2)
-        line = capfd.readouterr().err
+        line = refusal_of(capfd, "train", "resume=run", "trainer.max_steps=9")
         assert "lacks" in line or "cannot be read" in line or "required" in line
-        assert line.count("\n") == 1
         assert path.read_text() == whole[: whole.index(cut)]
     assert tensors(run)["step"] == 5
 
@@ -142,6 +136,4 @@ def test_a_chain_of_kills_with_changed_options_is_the_run_without_kills(workplac
     point = workplace / "whole" / "checkpoints" / "step-7.ckpt"
     point.replace(point.with_name("last.ckpt"))
     run(["train", "resume=whole", *changed[2:]], workplace)
-    broken, whole = (tensors(workplace / name) for name in ("broken", "whole"))
-    for part in ("weights", "optimizer", "ranks", "best", "step"):
-        assert_same(broken[part], whole[part], part)
+    assert_same(tensors(workplace / "broken"), tensors(workplace / "whole"))

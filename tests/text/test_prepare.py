@@ -16,6 +16,7 @@ from charrnn.errors import InputError, RunError
 from charrnn.options.datasets import DataOptions
 from charrnn.text.preprocessing import prepare_files
 from charrnn.text.vocabulary import Vocabulary
+from tests.conftest import Capture, Patch
 from tests.text.conftest import read_text
 
 BESIDE = (Path("x.h5"), Path("x.json"))
@@ -34,9 +35,7 @@ def is_in_cache(pair: tuple[Path, Path], cache: Path) -> bool:
     return all(path.parent == cache / "prepared" for path in pair)
 
 
-def test_ids_are_made_once_under_the_names_of_preprocess(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_ids_are_made_once_under_the_names_of_preprocess(capsys: Capture) -> None:
     Path("x.txt").write_bytes(b"one\r\ntwo")
     assert main(["preprocess", "input_txt=./x.txt", "encoding=utf8"]) == 0
     assert ready() == BESIDE
@@ -57,9 +56,7 @@ def test_ids_are_made_once_under_the_names_of_preprocess(
     assert capsys.readouterr().err == "x.h5: preprocessed from x.txt\n"  # only once
 
 
-def test_a_changed_text_is_done_again_and_the_old_ids_stay(
-    cache: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_changed_text_is_done_again_and_the_old_ids_stay(cache: Path, capsys: Capture) -> None:
     os.utime("x.txt", ns=(10**18, 10**18))
     ready()
     text = "the test"  # as long, and as old
@@ -102,10 +99,8 @@ def test_folders_lists_and_globs_are_prepared(cache: Path) -> None:
 def test_other_options_have_files_of_their_own(cache: Path) -> None:
     ready()
     before = BESIDE[0].read_bytes()
-    options: list[dict[str, Any]] = [
-        {"val_frac": 0.3}, {"test_frac": 0.3}, {"encoding": "latin-1"}, {"lines": "shuffle"},
-    ]  # fmt: skip
-    pairs = {ready(**option) for option in options}
+    options = {"val_frac": 0.3, "test_frac": 0.3, "encoding": "latin-1", "lines": "shuffle"}
+    pairs = {ready(**{name: value}) for name, value in options.items()}
     assert len(pairs) == len(options)
     assert all(is_in_cache(pair, cache) for pair in pairs)
     assert BESIDE[0].read_bytes() == before
@@ -125,9 +120,7 @@ def test_files_of_others_are_not_changed(cache: Path, name: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs /proc")
-def test_a_text_in_a_folder_that_cannot_be_written_is_prepared_in_the_cache(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_text_beside_which_nothing_can_be_written(cache: Path, monkeypatch: Patch) -> None:
     pair = ready("/proc/version")
     assert is_in_cache(pair, cache)
     assert read_text(pair[0]) == Path("/proc/version").read_text()
@@ -136,7 +129,7 @@ def test_a_text_in_a_folder_that_cannot_be_written_is_prepared_in_the_cache(
         ready("/proc/version")
 
 
-def test_jobs_started_together_preprocess_a_text_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_started_together_preprocess_a_text_once(capsys: Capture) -> None:
     Path("x.txt").write_text("0123456789" * 500_000)
     with ThreadPoolExecutor(3) as pool:
         assert [*pool.map(ready, ["x.txt"] * 3)] == [BESIDE] * 3

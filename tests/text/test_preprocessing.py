@@ -11,8 +11,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,14 +22,17 @@ import h5py
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tqdm import tqdm
 
 from charrnn import plugins
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.options.datasets import SplitOptions
+from charrnn.say import ProgressDisplay
 from charrnn.text import preprocessing, sources
 from tests import REPOSITORY
-from tests.conftest import write_files
+from tests.conftest import Capture, Patch, write_files
+from tests.refusals import refusal_of
 from tests.text.conftest import read_text
 
 PACK: dict[str, Any] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
@@ -72,18 +76,14 @@ def listing() -> dict[str, bytes]:
 
 
 @pytest.fixture
-def refusal(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def refusal(folder: Path, capsys: Capture) -> Callable[..., str]:
     """Return the line of a refused command, which changes nothing."""
 
     def read_refusal(input_txt: str, *words: str) -> str:
         before = listing()
-        assert run(input_txt, *words) == 2
+        line = refusal_of(capsys, "preprocess", f"input_txt={input_txt}", "quiet=true", *words)
         assert listing() == before
-        out, err = capsys.readouterr()
-        assert out == ""
-        assert err.count("\n") == 1
-        assert len(err) < 1000
-        return err
+        return line
 
     return read_refusal
 
@@ -124,22 +124,12 @@ def test_ids_of_bytes_are_those_of_torch_rnn(folder: Path) -> None:
     assert read_text().encode("ascii", "surrogateescape") == data
 
 
-def test_ids_are_told_as_torch_rnns_script_does(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ids_are_told_as_torch_rnns_script_does(folder: Path, capsys: Capture) -> None:
     Path("x.txt").write_bytes(b"to be or not \n" * 50)
     assert main(["preprocess", "input_txt=x.txt"]) == 0
-    out, err = capsys.readouterr()
-    assert out == (
-        "Total vocabulary size: 8\n"
-        "Total tokens in file: 700\n"
-        "  Training size: 560\n"
-        "  Val size: 70\n"
-        "  Test size: 70\n"
-        "Using dtype uint8\n"
-        "Wrote x.h5 and x.json\n"
-    )
-    assert err == ""
+    sizes = "Total vocabulary size: 8\nTotal tokens in file: 700\n  Training size: 560\n"
+    splits = "  Val size: 70\n  Test size: 70\nUsing dtype uint8\nWrote x.h5 and x.json\n"
+    assert capsys.readouterr() == (sizes + splits, "")
 
 
 @pytest.mark.parametrize(
@@ -154,18 +144,16 @@ def test_ids_are_told_as_torch_rnns_script_does(
     ],
 )
 def test_input_txt_names_files_in_order(folder: Path, input_txt: str, expected: list[str]) -> None:
-    names = ["t/b.txt", "t/a/z.txt", "t/a-b/y.txt", "t/c.TXT", "t/d.md", "t/.e.txt"]
-    names += ["t/run/.hydra/config.yaml", "t/run/samples/s.txt"]
-    names += ["t/.git/f.txt", "t/a/g.txt", "m/2.md", "m/10.md", "[m].txt", "-"]
+    names = ["t/b.txt", "t/a/z.txt", "t/a-b/y.txt", "t/c.TXT", "t/d.md", "t/.e.txt", "m/10.md"]
+    names += ["t/run/.hydra/config.yaml", "t/run/samples/s.txt", "t/.git/f.txt", "t/a/g.txt"]
+    names += ["m/2.md", "[m].txt", "-"]
     write_files(folder, {name: f"<{name}>" for name in names})
     assert run(input_txt, "output_h5=x.h5", "lines=keep") == 0
     assert read_text() == "".join(f"<{name}>" for name in expected)
 
 
 @pytest.mark.parametrize("suffix", PACK)
-def test_a_compressed_text_is_read_and_its_damage_named(
-    refusal: Callable[..., str], suffix: str
-) -> None:
+def test_damage_of_a_compressed_text_is_named(refusal: Callable[..., str], suffix: str) -> None:
     pack, name = PACK[suffix], f"x.txt{suffix}"
     Path(name).write_bytes(pack("Zoë ".encode() * 50_000) + pack(b"end"))
     assert run(name) == 0
@@ -200,23 +188,16 @@ def test_memory_does_not_grow_with_the_text(folder: Path) -> None:
     assert peak < 0.7 * size
 
 
-def test_outputs_are_written_next_to_the_text(folder: Path) -> None:
+def test_outputs_are_written_next_to_the_text_or_where_they_are_sent(folder: Path) -> None:
     write_files(folder, {"a.b/x.y.txt": "text", "[x].txt": "text", "v1.2/a.txt": "text"})
     Path("x.md.xz").write_bytes(lzma.compress(b"text"))
-    for text, h5 in {
-        "a.b/x.y.txt": "a.b/x.y.h5",
-        "x.md.xz": "x.h5",
-        "[x].txt": "[x].h5",
-        "./v1.2/.": "v1.2.h5",
-    }.items():
+    stems = {"a.b/x.y.txt": "a.b/x.y", "x.md.xz": "x", "[x].txt": "[x]", "./v1.2/.": "v1.2"}
+    for text, stem in stems.items():
         assert run(text) == 0
-        assert read_text(h5) == "text"
-
-
-def test_outputs_go_where_they_are_sent(folder: Path) -> None:
-    write_files(folder, {"x.txt": "text", "far/x.h5": ""})
+        assert read_text(f"{stem}.h5") == "text"
+    write_files(folder, {"far/x.h5": ""})
     Path("link.h5").symlink_to("far/x.h5")
-    assert run("x.txt", "output_h5=link.h5", "output_json=new/below/x.json") == 0
+    assert run("[x].txt", "output_h5=link.h5", "output_json=new/below/x.json") == 0
     assert Path("link.h5").is_symlink()
     assert Path("new/below/x.json").is_file()
     assert h5py.is_hdf5("far/x.h5")
@@ -241,9 +222,7 @@ def test_outputs_go_where_they_are_sent(folder: Path) -> None:
         (["cut.txt"], "cut.txt: not utf-8 at byte 1 (0xc3)"),
     ],
 )
-def test_preprocess_refuses_wrong_files_and_options(
-    refusal: Callable[..., str], words: Sequence[str], line: str
-) -> None:
+def test_wrong_files_and_options_are_refused(refusal: Any, words: list[str], line: str) -> None:
     write_files(Path(), {"x.h5": "tex", "x.json": "tex", "y.txt": "tex", "void.txt": ""})
     Path("bad.txt").write_bytes(b"fine so far " * 9000 + b"\xff")
     Path("cut.txt").write_bytes("aé".encode()[:-1])
@@ -276,7 +255,7 @@ LOOKS = "it looks like {0}, if these are its words: {1}; give encoding={0}, or"
     ],
 )
 def test_the_refusal_of_a_text_names_its_kind_or_encoding(
-    refusal: Callable[..., str], content: bytes, what: str, monkeypatch: pytest.MonkeyPatch
+    refusal: Callable[..., str], content: bytes, what: str, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(plugins, "import_modules", lambda ending: [])  # without extras
     Path("a.txt").write_bytes(content)
@@ -315,7 +294,22 @@ def test_the_splits_of_a_long_text() -> None:
         assert preprocessing.compute_split_sizes(total, split) == sizes
 
 
-def test_a_closed_standard_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_standard_input_is_refused(monkeypatch: Patch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(InputError, match="-: there is no standard input to read from"):
         list(sources.decode_files([sources.STDIN], "utf-8"))
+
+
+def test_a_progress_bar_is_one_line_that_goes_away(monkeypatch: Patch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("tqdm.tqdm", lambda **how: tqdm(**{**how, "delay": 0.01, "mininterval": 0}))
+    with ProgressDisplay("reading") as report:
+        for done in range(5):
+            report(done, 4)
+            time.sleep(0.02)
+    text = terminal.getvalue()
+    assert "\n" not in text
+    assert "\rreading: " in text
+    assert not text.rsplit("\r", 2)[1].strip()  # blank

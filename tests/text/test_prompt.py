@@ -8,15 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.text.prompt import (
-    KEYBOARD_MARKS,
-    PRIMER_CHARACTERS,
-    choose_primer,
-    encode_primer,
-    find_source_positions,
-    fit_text,
-    get_primer_slice,
-)
+from charrnn.text import prompt
 from charrnn.text.vocabulary import Vocabulary
 
 ASCII = Vocabulary(list(string.ascii_letters + " \n'\".-"))
@@ -24,8 +16,9 @@ ASCII = Vocabulary(list(string.ascii_letters + " \n'\".-"))
 
 def test_straight_quotes_become_the_curly_ones_of_a_vocabulary() -> None:
     vocabulary = Vocabulary(list("abcno, (.)“”’t"))
-    assert fit_text('"a on," b can\'t. ("a")', vocabulary, "error").text == "“a on,” b can’t. (“a”)"
-    assert fit_text('"a"', Vocabulary(list("a")), "error") == ('"a"', "")
+    typed, curly = '"a on," b can\'t. ("a")', "“a on,” b can’t. (“a”)"
+    assert prompt.fit_text(typed, vocabulary, "error").text == curly
+    assert prompt.fit_text('"a"', Vocabulary(list("a")), "error") == ('"a"', "")
 
 
 @pytest.mark.parametrize(
@@ -39,33 +32,28 @@ def test_straight_quotes_become_the_curly_ones_of_a_vocabulary() -> None:
         ("smile 😀שלום\ud800", "smile ", "smile "),
     ],
 )
-def test_unknown_characters_are_left_out_or_replaced(
-    text: str, skipped: str, replaced: str
-) -> None:
-    assert fit_text(text, ASCII, "skip").text == skipped
-    assert fit_text(text, ASCII, "replace").text == replaced
-    marks = "".join(c for c in text if c in KEYBOARD_MARKS)
-    assert marks or fit_text(text, ASCII, "error") == (text, "")
+def test_unknown_characters_are_skipped_or_replaced(text: str, skipped: str, replaced: str) -> None:
+    assert prompt.fit_text(text, ASCII, "skip").text == skipped
+    assert prompt.fit_text(text, ASCII, "replace").text == replaced
+    marks = "".join(c for c in text if c in prompt.KEYBOARD_MARKS)
+    assert marks or prompt.fit_text(text, ASCII, "error") == (text, "")
 
 
-def test_every_unknown_character_is_named_once() -> None:
-    assert fit_text("ëaëé", ASCII, "skip").unknown == "ëé"
-    assert fit_text("plain", ASCII, "replace") == ("plain", "")
-
-
-def test_the_other_case_replaces_an_unknown_character() -> None:
-    assert fit_text("Éa", Vocabulary(list("ea")), "replace").text == "ea"
-    assert fit_text("ea", Vocabulary(list("EA")), "replace").text == "EA"
+def test_unknown_characters_are_named_once_and_the_other_case_replaces_them() -> None:
+    assert prompt.fit_text("ëaëé", ASCII, "skip").unknown == "ëé"
+    assert prompt.fit_text("plain", ASCII, "replace") == ("plain", "")
+    assert prompt.fit_text("Éa", Vocabulary(list("ea")), "replace").text == "ea"
+    assert prompt.fit_text("ea", Vocabulary(list("EA")), "replace").text == "EA"
 
 
 def test_each_id_has_the_position_of_its_character_in_the_text() -> None:
     text, places = "a😀b…c\ud800é", [0, 2, 3, 3, 3, 4, 6]
     for unknown, count in (("skip", 6), ("replace", 7)):
-        assert find_source_positions(text, ASCII, unknown) == places[:count]
-        assert len(ASCII.encode(fit_text(text, ASCII, unknown).text)) == count
+        assert prompt.find_source_positions(text, ASCII, unknown) == places[:count]
+        assert len(ASCII.encode(prompt.fit_text(text, ASCII, unknown).text)) == count
     vocabulary = Vocabulary.from_tokens(["a", "[195]", "[169]"])
-    assert fit_text("aéè", vocabulary, "skip") == ("aé", "è")
-    assert find_source_positions("aéèa", vocabulary, "skip") == [0, 1, 1, 3]
+    assert prompt.fit_text("aéè", vocabulary, "skip") == ("aé", "è")
+    assert prompt.find_source_positions("aéèa", vocabulary, "skip") == [0, 1, 1, 3]
 
 
 LINES = "".join(f"line {n} of this text\n" for n in range(100))
@@ -75,11 +63,11 @@ CODE = "class Long:\n" + 40 * METHOD + "\ndef main():\n" + METHOD[20:]
 
 
 def test_the_primer_is_whole_lines_near_the_middle_of_a_text() -> None:
-    chosen = choose_primer(LINES[get_primer_slice(len(LINES))])
+    chosen = prompt.choose_primer(LINES[prompt.get_primer_slice(len(LINES))])
     assert chosen in LINES
     assert chosen.startswith("line")
     assert chosen.endswith("line 49 of this text\n")
-    assert PRIMER_CHARACTERS // 2 < len(chosen) <= PRIMER_CHARACTERS
+    assert prompt.PRIMER_CHARACTERS // 2 < len(chosen) <= prompt.PRIMER_CHARACTERS
 
 
 @pytest.mark.parametrize(
@@ -100,34 +88,34 @@ def test_the_primer_is_whole_lines_near_the_middle_of_a_text() -> None:
     ],
 )
 def test_a_text_begins_after_the_primer(text: str, next_text: str | tuple[str, ...]) -> None:
-    chosen = choose_primer(text)
+    chosen = prompt.choose_primer(text)
     after = [text[at:] for at in range(len(text)) if text[:at].endswith(chosen)]
     assert any(each.startswith(next_text) for each in after)
 
 
 def test_a_later_text_is_used_only_if_an_end_in_it_is_better() -> None:
-    assert choose_primer(20 * PROSE, 30 * LINES) in 20 * PROSE
-    assert choose_primer(20 * METHOD, 20 * METHOD[:-20]) in 20 * METHOD
-    assert choose_primer(20 * METHOD, CODE).endswith("\n\n\n")
+    assert prompt.choose_primer(20 * PROSE, 30 * LINES) in 20 * PROSE
+    assert prompt.choose_primer(20 * METHOD, 20 * METHOD[:-20]) in 20 * METHOD
+    assert prompt.choose_primer(20 * METHOD, CODE).endswith("\n\n\n")
 
 
 @given(st.text("ab. \n", max_size=1000))
 def test_the_primer_is_a_part_of_any_text(text: str) -> None:
-    chosen = choose_primer(text)
+    chosen = prompt.choose_primer(text)
     assert chosen in text
     assert bool(chosen) == bool(text)
-    assert len(chosen) <= PRIMER_CHARACTERS
+    assert len(chosen) <= prompt.PRIMER_CHARACTERS
 
 
 @pytest.mark.parametrize(
     ("primer", "tokens", "ids"),
     [
         ("a?b", ["a", "b", "\n"], [0, 1, 2]),
-        ("a" * 10**6, ["a"], [0] * PRIMER_CHARACTERS),
+        ("a" * 10**6, ["a"], [0] * prompt.PRIMER_CHARACTERS),
         ("???", ["a"], []),
     ],
 )
 def test_a_model_reads_the_known_characters_of_its_primer(
     primer: object, tokens: list[str], ids: list[int]
 ) -> None:
-    assert list(encode_primer({"primer": primer}, Vocabulary.from_tokens(tokens))) == ids
+    assert list(prompt.encode_primer({"primer": primer}, Vocabulary.from_tokens(tokens))) == ids

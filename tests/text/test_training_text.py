@@ -14,6 +14,7 @@ from charrnn.errors import InputError
 from charrnn.options.datasets import SPLITS, SplitOptions
 from charrnn.text.preprocessing import preprocess
 from charrnn.text.training_text import TrainingText, find_training_text, get_corpus_name
+from tests.conftest import Patch
 
 # few characters, of one to four bytes, a byte of a model of bytes, and a surrogate that is none
 texts = st.text(st.sampled_from("ab\né東🙂\udcc3\udca9\ud800"), max_size=40)
@@ -52,7 +53,7 @@ def test_the_training_text_is_found_by_its_facts(tmp_path: Path, encoding: str) 
         find_training_text(facts, encoding)
 
 
-def test_a_missing_training_text_is_refused_by_option(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_training_text_is_refused_by_option(monkeypatch: Patch) -> None:
     for facts in ({}, {"input_h5": "gone.h5", "input_json": "gone.json"}):
         with pytest.raises(InputError, match=r"^corpus=null: .* name it: corpus="):
             find_training_text(facts, "utf-8")

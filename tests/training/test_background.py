@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import charrnn
+from charrnn.__main__ import main
 from charrnn.data import find_training_data, open_training_data
 from charrnn.models import model_file
 from charrnn.text.background import PASSAGE, Background, remove_shared_passages
@@ -18,9 +19,11 @@ from charrnn.text.vocabulary import Vocabulary
 from tests.attacks.conftest import tamper
 from tests.conftest import write_files
 from tests.generation.models import count_passages
+from tests.refusals import refusal_of
 from tests.small_runs import Capture, Train, metrics
 
 OPTIONS = ("trainer.max_steps=20", "validate_every=10", "callbacks.samples.length=0")
+RESUME = ("train", "resume=run")
 LETTERS = "abcdefghij "
 
 
@@ -84,12 +87,9 @@ def test_a_text_that_helps_is_counted_first(train: Train, texts: Path, capfd: Ca
     resume_from_step_10(train, run)
     assert (run / "model.safetensors").read_bytes() == whole
     # but for another text, or a text that is another by now
-    capfd.readouterr()
-    train("resume=run", "data.background=noise.txt", small=False, code=2)
-    assert "data.background=" in capfd.readouterr().err
+    assert "data.background=" in refusal_of(capfd, *RESUME, "data.background=noise.txt")
     (texts / "other.txt").write_text("the cat")
-    train("resume=run", "trainer.max_steps=25", small=False, code=2)
-    assert "restore it to resume" in capfd.readouterr().err
+    assert "restore it to resume" in refusal_of(capfd, *RESUME, "trainer.max_steps=25")
 
 
 def check_that_both_texts_are_known(run: Path, texts: Path) -> None:
@@ -170,15 +170,10 @@ def test_a_record_names_no_text_of_a_stranger(train: Train, texts: Path, capfd: 
     run = train(*OPTIONS, "trainer.max_steps=3")
     secret = [str(texts / "other.txt")]
     tamper(run, "data.background", secret, in_checkpoint=True)
-    longer = ("resume=run", "trainer.max_steps=9")
-
-    def read_refusal(*words: str) -> str:
-        capfd.readouterr()
-        train(*words, small=False, code=2)
-        return capfd.readouterr().err
-
-    assert "is not what" in read_refusal(*longer)
+    longer = [*RESUME, "trainer.max_steps=9"]
+    assert "is not what" in refusal_of(capfd, *longer)
     shutil.rmtree(run / "checkpoints")
     (run / "model.safetensors").unlink()
-    assert "give it again, or trust=true" in read_refusal(*longer)
-    train(*longer, "trust=True", small=False)
+    assert main(longer) == 2
+    assert "give it again, or trust=true" in capfd.readouterr().err
+    assert main([*longer, "trust=True"]) == 0

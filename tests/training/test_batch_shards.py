@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -25,28 +28,25 @@ def window() -> tuple[Tensor, Tensor]:
     return ids[:, :-1], ids[:, 1:]
 
 
-def step(net: Network, loss_of: object) -> tuple[Tensor, list[Tensor], State]:
+def step(net: Network, loss_of: Any) -> tuple[Tensor, list[Tensor], State]:
     """Compute loss, gradients and state of a second window, after one from the zero state."""
-    _, state = loss_of(*window(), None)  # type: ignore[operator]
+    _, state = loss_of(*window(), None)
     net.zero_grad()
-    loss, state = loss_of(*window(), state)  # type: ignore[operator]
+    loss, state = loss_of(*window(), state)
     (3 * loss).backward()
     return loss, [p.grad for p in net.parameters() if p.grad is not None], state
 
 
-def remove_shards(net: Network) -> object:
-    def loss_of(ids: Tensor, targets: Tensor, state: State | None) -> tuple[Tensor, State]:
-        logits, after = net(ids, state)
-        return cross_entropy(logits, targets), detach_state(after)
-
-    return loss_of
+def unsharded_loss(net: Network, ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, State]:
+    logits, after = net(ids, state)
+    return cross_entropy(logits, targets), detach_state(after)
 
 
 @pytest.mark.parametrize("shares", [2, 3, N])
 @pytest.mark.parametrize("kind", CELLS)
 def test_a_sharded_step_is_the_step_of_one_thread_in_float64(kind: str, shares: int) -> None:
     net = network(kind).double()
-    expected, random_state = step(net, remove_shards(net)), torch.get_rng_state()
+    expected, random_state = step(net, partial(unsharded_loss, net)), torch.get_rng_state()
     found = step(net, BatchShardedLoss(net, shares))
     assert torch.equal(torch.get_rng_state(), random_state)  # without dropout, none are drawn
     for one, other in zip(found, expected, strict=True):
@@ -56,9 +56,9 @@ def test_a_sharded_step_is_the_step_of_one_thread_in_float64(kind: str, shares: 
 def test_the_threads_have_the_callers_precision() -> None:
     skip_without_bf16("bf16-mixed")
     net = network()
-    exact, losses = step(net, remove_shards(net))[0], {}
+    exact, losses = step(net, partial(unsharded_loss, net))[0], {}
     with torch.autocast("cpu", torch.bfloat16):
-        losses["one"], gradients, _ = step(net, remove_shards(net))
+        losses["one"], gradients, _ = step(net, partial(unsharded_loss, net))
         losses["shared"], shared, state = step(net, BatchShardedLoss(net, N))
     assert state[0][0].dtype == torch.bfloat16
     for loss in losses.values():

@@ -10,11 +10,11 @@ import pytest
 
 import charrnn
 from charrnn import TextDataModule
-from charrnn.__main__ import main
 from charrnn.data import open_training_data
 from charrnn.models import model_file
 from charrnn.training import counting, split_scores
 from tests.generation.definition import log_probabilities
+from tests.refusals import refusal_of
 from tests.small_runs import Capture, Train, column, metrics, tensors
 from tests.training.notebook import module_of, trainer
 from tests.training.test_background import read_counts
@@ -86,9 +86,8 @@ def test_none_where_there_are_none(train: Train, words: Path, capfd: Capture) ->
     run = train("trainer.max_steps=2", "data.val_frac=0", "data.test_frac=0.1")
     nothing = train("trainer.max_steps=2", "callbacks.counts.characters=0", folder="nothing")
     assert model_file.load(nothing / "model.safetensors").counts is None
-    capfd.readouterr()
-    assert main(["evaluate", f"checkpoint={run}", "split=test", "counts=only"]) == 2
-    assert "counts=only: the model" in capfd.readouterr().err
+    given = (f"checkpoint={run}", "split=test", "counts=only")
+    assert "counts=only: the model" in refusal_of(capfd, "evaluate", *given)
 
 
 def test_a_text_of_a_few_lines_is_its_counts(workplace: Path, train: Train, capfd: Capture) -> None:

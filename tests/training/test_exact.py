@@ -44,15 +44,8 @@ SLOW = {
 }
 # A wrong count after a cut on an epoch's last step shows only when the run is resumed again.
 EPOCH_ENDS = [WINDOWS, 2 * WINDOWS]
-
-
-@pytest.fixture
-def short_text(workplace: Path) -> None:
-    """Make three steps an epoch."""
-    generator = random.Random(1)
-    words = ["the", "cat", "sat", "on", "a", "mat.\n"]
-    text = " ".join(generator.choice(words) for _ in range(200))[:200]
-    (workplace / "corpus.txt").write_text(text, encoding="utf-8")
+WORDS = random.Random(1).choices(["the", "cat", "sat", "on", "a", "mat.\n"], k=200)
+SHORT_TEXT = " ".join(WORDS)[:200]  # three steps an epoch
 
 
 def copy_killed_run(run: Path, step: int) -> Path:
@@ -70,10 +63,10 @@ def copy_killed_run(run: Path, step: int) -> Path:
 @pytest.mark.parametrize(
     "case", [*CASES, *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)]
 )
-@pytest.mark.usefixtures("short_text")
 def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
     """test_lightning.py has more chains of cuts, without the command line."""
     skip_without_bf16("bf16-mixed" if "bf16" in case else "", case.split(",")[0])
+    Path("corpus.txt").write_text(SHORT_TEXT)
     whole = train(*OPTIONS, *{**CASES, **SLOW}[case], folder="whole")
     assert tensors(whole)["step"] == STEPS
     dice = random.Random(case)

@@ -205,9 +205,8 @@ def test_a_difference_would_be_found(place: Path) -> None:
 def test_a_signal_stops_a_long_sample(place: Path) -> None:
     words = start("run", *SHORT, "callbacks.samples.length=10000000")
     run(words, place, sent(signal.SIGTERM, "sample", "begin"), code=143)
-    ends_with(
-        place, "stopped in the validation after step 7; 1 step, 0 s, will be repeated; .*run$"
-    )
+    told = "stopped in the validation after step 7; 1 step, 0 s, will be repeated; .*run$"
+    ends_with(place, told)
 
 
 @pytest.mark.slow

@@ -14,11 +14,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from charrnn.training import MetricsCSV, metrics_file
 from tests.small_runs import Capture, Train, column, metrics
 
-COLUMNS = (
-    *("step", "epoch", "train/loss", "val/loss", "val/bits_per_character"),
-    *("lr", "characters_per_second"),
-)
-HEADER = ",".join(COLUMNS) + "\n"
+HEADER = "step,epoch,train/loss,val/loss,val/bits_per_character,lr,characters_per_second\n"
 
 
 def write(folder: Path, first: int, last: int) -> None:
@@ -33,7 +29,7 @@ def write(folder: Path, first: int, last: int) -> None:
 
 def steps(folder: Path) -> list[str]:
     header, *lines = (folder / "metrics.csv").read_text().splitlines()
-    assert header + "\n" == HEADER
+    assert header == HEADER.strip()
     return [line.split(",")[0] for line in lines]
 
 
@@ -104,10 +100,9 @@ def test_hparams_have_the_options_and_the_best_loss(run: Path) -> None:
     metrics = HParamsPluginData.FromString(contents["_hparams_/experiment"]).experiment
     names = [info.name.tag for info in metrics.metric_infos]
     assert names == ["val/best_loss_as_written", "val/best_loss"]
-    steps = [event.step for event in events.Scalars("val/best_loss")]
-    losses = [event.value for event in events.Scalars("val/best_loss")]
-    assert steps == [7, 14, 20]
-    assert losses[-1] == pytest.approx(min(column(run, "val/loss").values()))
+    best = events.Scalars("val/best_loss")
+    assert [event.step for event in best] == [7, 14, 20]
+    assert best[-1].value == pytest.approx(min(column(run, "val/loss").values()))
 
 
 @pytest.mark.parametrize("torn", ["", "1", "12,1.2", "12,1.2,1", "\0", "12,1.2,2.5,,,,"])
@@ -125,8 +120,8 @@ def test_later_and_torn_rows_are_cut_off(tmp_path: Path, torn: str) -> None:
 @pytest.mark.parametrize("damage", ["2,\r0.1,2.3,,,,", "2,0.1," + 200_000 * "9" + ",,,,", "x"])
 def test_damaged_rows_are_left_out_and_named(damage: str, tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "metrics.csv"
-    good = [",".join(COLUMNS), "1,0.05,4.1,,,,", "3,0.15,4.0,,,,"]
-    path.write_text("\n".join([good[0], good[1], damage, good[2], ""]))
+    before, after = HEADER + "1,0.05,4.1,,,,\n", "3,0.15,4.0,,,,\n"
+    path.write_text(f"{before}{damage}\n{after}")
     MetricsCSV(tmp_path).start(last_step=3)
-    assert path.read_text().splitlines() == good
+    assert path.read_text() == before + after
     assert capsys.readouterr().err == f"{path}: left out rows that cannot be read: 1\n"

@@ -19,6 +19,7 @@ from tests.small_runs import Capture
 
 pypandoc = pytest.importorskip("pypandoc")
 pytest.importorskip("striprtf")
+pytestmark = pytest.mark.usefixtures("workplace")
 
 MARKDOWN = """# Kapitel „eins“
 
@@ -69,15 +70,9 @@ def change(document: bytes, name: str, edit: Callable[[bytes], bytes]) -> bytes:
     return output.getvalue()
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.mark.parametrize("kind", ["docx", "odt", "epub"])
 def test_paragraphs_of_a_document_are_lines(kind: str) -> None:
-    text = read_document(make(kind))
-    assert text is not None
+    text = read_document(make(kind)) or ""
     assert [line.rstrip() for line in text.splitlines() if line] == LINES
     assert text.endswith("\n")
     assert "\n\n\n" not in text
@@ -105,9 +100,8 @@ def test_rtf_is_read_in_every_alphabet() -> None:
     ],
 )  # fmt: skip
 def test_a_damaged_document_is_refused(make_document: Callable[[], bytes], line: str) -> None:
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError, match=f"^{line}"):
         read_document(make_document())
-    assert str(refused.value).startswith(line)
 
 
 def test_time_and_memory_of_a_document_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:

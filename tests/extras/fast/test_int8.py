@@ -32,6 +32,7 @@ from tests.generation.models import (
     params,
     some_ids,
 )
+from tests.small_runs import Capture
 
 pytest.importorskip("numba", reason="the extra fast is not installed")
 
@@ -44,14 +45,13 @@ VOCABULARY = make_model().vocabulary
 def of_small_integers(kind: str, **how: Any) -> TrainedModel:
     """Make a model whose weights are the same on every machine, by no library."""
     model, numbers = make_model(kind, **how), np.random.default_rng(0)
-    weights = {
-        name: (numbers.integers(-128, 128, weight.shape) / (800 if weight.ndim == 2 else 256))
-        for name, weight in model.weights.items()
-    }
-    for name in weights:
-        weights[name] *= 8 if name in ("decoder.weight", "embedding.weight") else 1
-        weights[name] = np.abs(weights[name]) if name.endswith("running_var") else weights[name]
-    return replace(model, weights={n: w.astype(np.float32) for n, w in weights.items()})
+    weights = {}
+    for name, weight in model.weights.items():
+        drawn = numbers.integers(-128, 128, weight.shape) / (800 if weight.ndim == 2 else 256)
+        drawn *= 8 if name in ("decoder.weight", "embedding.weight") else 1
+        drawn = np.abs(drawn) if name.endswith("running_var") else drawn
+        weights[name] = drawn.astype(np.float32)
+    return replace(model, weights=weights)
 
 
 def write(engine: Int8Engine, ids: np.ndarray, state: Any, uniforms: np.ndarray) -> Any:
@@ -92,9 +92,7 @@ def test_int8_predicts_nearly_as_the_definition(name: str) -> None:
     ("kind", "expected"),
     [("lstm", "b4aff13aca56f9c2"), ("gru", "ce7b63bd90e5ece7"), ("rnn", "9ea4daff02145432")],
 )
-def test_int8_writes_the_same_text_on_every_machine(
-    kind: str, expected: str, vnni: bool | None
-) -> None:
+def test_int8_writes_the_same_text_on_every_machine(kind: str, expected: str, vnni: Any) -> None:
     """Compare with stored texts. In other batches and in pieces it writes the same."""
     bits = hashlib.sha256()
     for how in NETWORKS.values():
@@ -127,13 +125,11 @@ def test_int8_reads_as_it_writes() -> None:
             np.testing.assert_allclose(np.exp(logits).sum(-1), 1, atol=1e-5)
 
 
-def test_the_command_writes_in_int8(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    model, path = Model(make_model()), tmp_path / "model.safetensors"
-    model.save(path)
+def test_the_command_writes_in_int8(model: Model, path: Path, capfd: Capture) -> None:
     text = model.generate(100, "Hm: ", seed=1, precision=8)
-    words = ["sample", f"checkpoint={path}", "precision=8", "seed=1"]
+    words = [f"checkpoint={path}", "precision=8", "seed=1", "start_text=Hm: ", "length=100"]
     capfd.readouterr()
-    assert main([*words, "start_text=Hm: ", "length=100"]) == 0
+    assert main(["sample", *words]) == 0
     assert capfd.readouterr() == (f"Hm: {text}", "")
 
 

@@ -18,24 +18,22 @@ from charrnn.text.preprocessing import preprocess
 from charrnn.text.training_text import TrainingText, find_training_text
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import make_model
+from tests.small_runs import Capture
 
 pytest.importorskip("pydivsufsort", reason="the extra novelty is not installed")
 
-Capture = pytest.CaptureFixture[str]
-
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def path(workplace: Path) -> Path:
     """Make a model whose training text contains its text of seed 1."""
-    monkeypatch.chdir(tmp_path)
     text = " ".join(random.Random(0).choices(["red", "sea", "Zoë's", "blue", "\n"], k=100)) + "\n"
     trained = make_model(vocabulary=Vocabulary(list(dict.fromkeys(text))), conviction=2)
     own = Model(trained).generate(300, seed=1)
     Path("text.txt").write_text(text + own[100:200], encoding="utf-8")
     made = preprocess("text.txt", None, None, SplitOptions(val_frac=0, test_frac=0))
     facts = open_data(made.h5, made.json).facts
-    Model(replace(trained, facts=facts)).save(tmp_path / "model.safetensors")
-    return tmp_path / "model.safetensors"
+    Model(replace(trained, facts=facts)).save(workplace / "model.safetensors")
+    return workplace / "model.safetensors"
 
 
 def sample(path: Path, *words: str, code: int = 0) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import string
 from dataclasses import replace
 from typing import Any
@@ -18,7 +17,7 @@ from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import CELLS
 from charrnn.text.vocabulary import Vocabulary
-from tests.extras.page.node import NETWORK, run, with_sampler
+from tests.extras.page.node import NETWORK, run
 from tests.generation.definition import FILTERS
 from tests.generation.models import TEXT, blank_model, make_counted_model, make_model
 
@@ -29,8 +28,6 @@ STACKS: list[dict[str, Any]] = [
     {"num_layers": 3, "skip": "sum"},
     {"num_layers": 3, "skip": "sum", "batchnorm": True},
 ]
-
-
 VOCABULARIES = [
     Vocabulary(["\n", "<", "\0", "\u2028", '"', "\\", "é", "ש", "漢", "🚀"]),
     Vocabulary(list(string.ascii_lowercase)),  # no line break
@@ -73,17 +70,27 @@ REFUSED = [
 ]  # fmt: skip
 
 
+SAMPLERS = """const { unpackCounts } = module_counts;
+const unpacked = await Promise.all(given.models.map(([_, counts]) => unpackCounts(counts)));
+const { createSampler } = module_network_sampler;
+const samplers = given.models.map(([model], n) => createSampler(model, unpacked[n]));
+const { asked } = given;
+"""
+
+
+def with_samplers(script: str, models: list[TrainedModel], asked: list[Any], bits: int = 32) -> Any:
+    """Return the result of a JavaScript body that sees the `samplers` of models, and `asked`."""
+    packed = [(pack_model(m, bits), pack_counts(m.counts) if m.counts else "null") for m in models]
+    modules = [NETWORK / f"{name}.js" for name in ("network-sampler", "counts", "next-words")]
+    return run(SAMPLERS + script, *modules, given={"models": packed, "asked": asked})
+
+
 def generate(model: TrainedModel, *asked: dict[str, Any], bits: int = 32) -> Any:
     """Generate texts with the page's network. In JavaScript large seeds are BigInts."""
-    each = [
-        json.dumps({"length": 300, "seed": 3, **one}).replace(
-            f'"seed": {one.get("seed", 3)}', f'"seed": {one.get("seed", 3)}n'
-        )
-        for one in asked
-    ]
-    return with_sampler(
-        model, f"return [{', '.join(each)}].map((asked) => sampler.generate(asked));", bits
-    )
+    script = """return asked.map(([seed, how]) =>
+      samplers[0].generate({ length: 300, ...how, seed: BigInt(seed) }));"""
+    each = [(str(one.get("seed", 3)), one) for one in asked]
+    return with_samplers(script, [model], each, bits)
 
 
 def generate_in_python(model: TrainedModel, *asked: dict[str, Any]) -> list[str]:
@@ -114,8 +121,9 @@ def test_the_same_seed_gives_the_same_text_with_webassembly_and_without(kind: st
 def test_the_page_samples_like_python_for_every_parameter() -> None:
     model = replace(make_model(), facts={"primer": "To be,\nor not to be.\n"})
     assert generate(model, *HOW) == generate_in_python(model, *HOW)
-    script = "return [0, 1, 2].map((sample) => sampler.generate({ length: 200, seed: 5, sample }));"
-    assert with_sampler(model, script) == Model(model).generate(200, num_samples=3, seed=5)
+    script = "return asked.map((sample) => samplers[0].generate({ length: 200, seed: 5, sample }));"
+    found = with_samplers(script, [model], [0, 1, 2])
+    assert found == Model(model).generate(200, num_samples=3, seed=5)
 
 
 def test_runs_of_blanks_end_as_in_python() -> None:
@@ -140,14 +148,12 @@ def test_a_page_writes_any_characters(vocabulary: Vocabulary) -> None:
 
 
 def test_the_page_refuses_unknown_parameters_and_ranges() -> None:
-    found = with_sampler(
-        make_model(),
-        f"""return {json.dumps([asked for asked, _ in REFUSED])}.map((asked) => {{
-          try {{ return sampler.generate({{ length: 3, ...asked }}); }} catch (error) {{
-            return error.message;
-          }}
-        }});""",
-    )
+    script = """return asked.map((how) => {
+      try { return samplers[0].generate({ length: 3, ...how }); } catch (error) {
+        return error.message;
+      }
+    });"""
+    found = with_samplers(script, [make_model()], [asked for asked, _ in REFUSED])
     for (_, part), message in zip(REFUSED, found, strict=True):
         assert part in message
 
@@ -158,24 +164,6 @@ def test_rounded_weights_are_those_of_the_rounded_model() -> None:
 
 
 # -- counts, known words and debts -----------------------------------------------------------
-
-SAMPLERS = """const { unpackCounts } = module_counts;
-const unpacked = await Promise.all(given.models.map(([_, counts]) => unpackCounts(counts)));
-const { createSampler } = module_network_sampler;
-const samplers = given.models.map(([model], n) => createSampler(model, unpacked[n]));
-const { asked } = given;
-"""
-
-
-def with_samplers(script: str, models: list[TrainedModel], asked: list[Any]) -> Any:
-    """Return the result of a JavaScript body that sees the `samplers` of models, and `asked`."""
-    packed = [
-        (pack_model(m, 32, {"about": {}}), pack_counts(m.counts) if m.counts else "null")
-        for m in models
-    ]
-    modules = [NETWORK / f"{name}.js" for name in ("network-sampler", "counts", "next-words")]
-    return run(SAMPLERS + script, *modules, given={"models": packed, "asked": asked})
-
 
 BACKGROUND = "The cats congratulate; a hat congratulates Constantinople? A cathedral that is it!\n"
 ALL_BYTES = VOCABULARIES[2]
@@ -223,17 +211,13 @@ def make_models_with_counts() -> list[TrainedModel]:
     ]
 
 
-def keep_known(text: str, vocabulary: Vocabulary) -> str:
-    return "".join(character for character in text if character in vocabulary)
-
-
 def test_with_counts_the_text_and_the_score_are_the_same() -> None:
     models, asked = make_models_with_counts(), []
     for n, model in enumerate(models):
         for m, options in enumerate(OPTIONS):
-            start = OF_WORDS[(m + 3 * n) % len(OF_WORDS)]
-            each = {"length": 150, "seed": m, "start_text": start, **options}
-            asked.append(each | {"start_text": keep_known(each["start_text"], model.vocabulary)})
+            start = options.get("start_text", OF_WORDS[(m + 3 * n) % len(OF_WORDS)])
+            known = "".join(character for character in start if character in model.vocabulary)
+            asked.append({"length": 150, "seed": m, **options, "start_text": known})
     texts, scores = with_samplers(
         f"""const texts = asked.map((each, n) =>
           samplers[Math.floor(n / {len(OPTIONS)})].generate(each));

@@ -121,13 +121,18 @@ def test_a_torn_journal_is_repaired_and_its_study_continues(door: Any, workplace
         assert all(json.loads(line) for line in journal.read_bytes().splitlines())
 
 
-def test_a_file_that_is_no_journal_is_refused(door: Any, workplace: Path) -> None:
-    journal = workplace / "sweep" / "study.journal"
-    journal.parent.mkdir()
-    journal.write_text("[]\n")
-    answer = door(*words("sweep=random", "resume=auto"))
-    assert (answer.code, door.asked) == (2, [])
-    assert "sweep/study.journal: is no journal of a study" in answer.err
+def test_a_journal_that_no_such_search_wrote_is_refused(door: Any, workplace: Path) -> None:
+    """Check one that sets an option that is not searched, and one of something else."""
+    Path("sweep").mkdir()
+    study, journal = open_study(Path("sweep"))
+    study.ask({"threads": IntDistribution(2, 9)})
+    journal.save()
+    for line in ("trial 0 has values outside of the search space", "is no journal of a study"):
+        answer = door(*words("sweep=tpe", "resume=auto"))
+        assert (answer.code, door.asked) == (2, [])
+        assert line in answer.err
+        Path("sweep/study.journal").write_text("[]\n")
+    assert "sweep/study.journal: is no" in answer.err
 
 
 def test_a_search_refuses_wrong_options_in_one_line(door: Any, workplace: Path) -> None:
@@ -143,16 +148,6 @@ def test_a_search_refuses_wrong_options_in_one_line(door: Any, workplace: Path) 
         assert line in door.refuses("train", "-m", "sweep=tpe", "seed=1,2", word)
     assert "the search space is empty" in door.refuses("train", "sweep=tpe")
     assert not (workplace / "outputs").exists()
-
-
-def test_a_stored_trial_sets_no_option_that_is_not_searched(door: Any, workplace: Path) -> None:
-    Path("sweep").mkdir()
-    study, journal = open_study(Path("sweep"))
-    study.ask({"threads": IntDistribution(2, 9)})
-    journal.save()
-    answer = door(*words("sweep=tpe", "resume=auto"))
-    assert (answer.code, door.asked) == (2, [])
-    assert "trial 0 has values outside of the search space" in answer.err
 
 
 def test_a_search_space_may_be_in_an_experiment_file(door: Any, workplace: Path) -> None:
@@ -174,10 +169,7 @@ def test_a_study_without_losses_is_refused(door: Any, workplace: Path) -> None:
     assert [trial.state for trial in trials()] == [TrialState.FAIL]
 
 
-def test_optuna_is_named_where_it_is_missing(
-    door: Any, workplace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_optuna_is_named_where_it_is_missing(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.delitem(sys.modules, "charrnn.extras.search.search")
-    refused = door.refuses("train", "-m", "sweep=tpe", "seed=1,2")
-    assert "optuna" in refused
+    assert "optuna" in door.refuses("train", "-m", "sweep=tpe", "seed=1,2")

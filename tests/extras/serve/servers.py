@@ -65,6 +65,12 @@ class Server:
             connection.sendall(sent)
             yield connection
 
+    def client(self, **how: Any) -> Any:
+        """Return an HTTP client of it."""
+        import httpx
+
+        return httpx.Client(base_url=self.url, timeout=60, **how)
+
     def stop(self, signum: int = signal.SIGTERM) -> int:
         """Send a signal, and return the exit code."""
         self.process.send_signal(signum)
@@ -92,13 +98,8 @@ def serving(*options: str, patch: str = "") -> Iterator[Server]:
 @contextmanager
 def serving_main(models: Path, *options: str, patch: str = "") -> Iterator[tuple[Server, Any]]:
     """Yield a server of the main model and an HTTP client of it."""
-    import httpx
-
     path = f"checkpoint={models}/main.safetensors"
-    with (
-        serving(path, *options, patch=patch) as server,
-        httpx.Client(base_url=server.url, timeout=60) as client,
-    ):
+    with serving(path, *options, patch=patch) as server, server.client() as client:
         yield server, client
 
 

@@ -21,6 +21,7 @@ from charrnn.model import Model
 from charrnn.models.trained import WITH_COUNTS
 from tests.extras.serve.servers import serving
 from tests.generation.models import make_model
+from tests.small_runs import Capture
 
 MODEL, OTHER = (make_model(kind, seed=4) for kind in ("lstm", "gru"))
 Add = Callable[..., Path]
@@ -71,21 +72,16 @@ def test_a_card_tells_whether_new_words_makes_a_difference(add: Add) -> None:
         assert LazyModel("x", file, 0.0).to_card()["knows_words"] is knows_words
 
 
-def test_a_server_reads_them_when_they_are_used(
-    tmp_path: Path, add: Add, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    httpx = pytest.importorskip("httpx")
-    monkeypatch.chdir(tmp_path)
+def test_a_server_reads_them_when_they_are_used(workplace: Path, add: Add) -> None:
+    pytest.importorskip("httpx")
     add("a", "bard")
     broken = add("broken") / "model.safetensors"
     broken.write_bytes(b"no model")
     add("b", "cook", OTHER)
     texts = [Model(m).generate(300, "A", seed=1, temperature=1) for m in (MODEL, OTHER)]
     body = {"prompt": "A", "seed": 1, "max_tokens": 300}
-    with (
-        serving("checkpoint=outputs", "max_loaded=1", "learn=false") as server,
-        httpx.Client(base_url=server.url, timeout=60) as http,
-    ):
+    options = ("checkpoint=outputs", "max_loaded=1", "learn=false")
+    with serving(*options) as server, server.client() as http:
         assert "serving cook, broken, bard at" in server.lines[0]
         request = {**body, "model": "bard", "stream": True}
         with http.stream("POST", "/v1/completions", json=request) as answer:
@@ -100,16 +96,14 @@ def test_a_server_reads_them_when_they_are_used(
         add("c", "bard")
         cards = http.get("/v1/models").json()["data"]
         assert [card["id"] for card in cards] == ["bard 2", "cook", "broken", "bard"]
-        shutil.rmtree(tmp_path / "outputs/c")
+        shutil.rmtree(workplace / "outputs/c")
         assert http.get("/v1/models").json()["data"][0]["id"] == "cook"
         assert http.post("/v1/completions", json={**body, "model": "bard 2"}).status_code == 404
         assert server.stop() == 0
         assert len(server.lines) == 1, server.lines
 
 
-def test_a_folder_without_models_is_refused(
-    tmp_path: Path, add: Add, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_without_models_is_refused(tmp_path: Path, add: Add, capfd: Capture) -> None:
     (tmp_path / "empty").mkdir()
     run = add("serve/0123/run")
     (run.parent / "training.json").write_text("{}")
@@ -120,6 +114,5 @@ def test_a_folder_without_models_is_refused(
         ("outputs", ["weights=[1,2]"], "weights=[1.0, 2.0]: is for one model"),
     ):
         assert main(["serve", str(tmp_path / folder), "port=0", *words]) == 2
-        lines = capfd.readouterr().err.splitlines()
-        assert len(lines) == 1
-        assert lines[0].startswith(f"charrnn serve: {start}"), lines
+        [line] = capfd.readouterr().err.splitlines()
+        assert line.startswith(f"charrnn serve: {start}")

@@ -22,12 +22,11 @@ import charrnn.extras.serve.trainings.worker as workers
 workers.WORDS = {TINY!r}
 """
 URL = "/v1/trainings"
+Learning = tuple[Server, Any]  # the fixture `learning`
 
 
 @pytest.fixture(scope="module")
-def learning(
-    models: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Server, Any]]:
+def learning(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Learning]:
     """Start a server that learns small texts, and a client of it."""
     options = ("max_text=5000", "max_trainings=2", "min_free=0")
     with pytest.MonkeyPatch.context() as patch:
@@ -47,16 +46,15 @@ def add(http: Any, name: str, text: bytes | None = None, **options: Any) -> Any:
 def read_events(http: Any, id_: str, last: str) -> list[dict[str, Any]]:
     """Read the events of a training until it has a state, like an EventSource."""
     events: list[dict[str, Any]] = []
-    while not events or events[-1]["state"] != last:
-        headers = {"Accept": "text/event-stream"}
+    headers = {"Accept": "text/event-stream"}
+    while True:
         with http.stream("GET", f"{URL}/{id_}", headers=headers) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             for line in answer.iter_lines():
                 if line.startswith("data: "):
                     events.append(json.loads(line.removeprefix("data: ")))
                     if events[-1]["state"] == last:
-                        break
-    return events
+                        return events
 
 
 def children(server: Server) -> list[int]:
@@ -64,9 +62,7 @@ def children(server: Server) -> list[int]:
     return [int(pid) for path in paths for pid in path.read_text().split()]
 
 
-def test_a_text_is_learned_told_step_by_step_and_learned_again(
-    learning: tuple[Server, Any],
-) -> None:
+def test_a_text_is_learned_told_step_by_step_and_learned_again(learning: Learning) -> None:
     server, http = learning
     answer = add(http, "Zoë and co")
     assert answer.status_code == 201
@@ -106,7 +102,7 @@ def test_a_text_is_learned_told_step_by_step_and_learned_again(
     assert http.get(URL).json()["data"] == []
 
 
-def test_a_training_stops_goes_on_and_is_renamed(learning: tuple[Server, Any]) -> None:
+def test_a_training_stops_goes_on_and_is_renamed(learning: Learning) -> None:
     server, http = learning
     path = f"{URL}/{add(http, 'cats').json()['id']}"
     until(lambda: http.get(path).json()["train"])
@@ -125,7 +121,7 @@ def test_a_training_stops_goes_on_and_is_renamed(learning: tuple[Server, Any]) -
     assert http.delete(path).status_code == 204
 
 
-def test_bad_requests_are_refused_in_a_line(learning: tuple[Server, Any]) -> None:
+def test_bad_requests_are_refused_in_a_line(learning: Learning) -> None:
     server, http = learning
     none = f"{URL}/0123456789abcdef"
     foreign = {"Origin": "https://evil.example"}
@@ -158,7 +154,7 @@ def test_bad_requests_are_refused_in_a_line(learning: tuple[Server, Any]) -> Non
     until(lambda: [path.name for path in Path("outputs/serve").iterdir()] == [".lock"])
 
 
-def test_a_document_is_read(learning: tuple[Server, Any], tmp_path: Path) -> None:
+def test_a_document_is_read(learning: Learning, tmp_path: Path) -> None:
     pytest.importorskip("pypandoc")
     pytest.importorskip("striprtf")
     _, http = learning
@@ -178,9 +174,7 @@ def test_a_document_is_read(learning: tuple[Server, Any], tmp_path: Path) -> Non
         convert_document(tmp_path / "x", "x", 1000)
 
 
-def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(
-    learning: tuple[Server, Any],
-) -> None:
+def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(learning: Learning) -> None:
     _, http = learning
     listed = http.get(URL).json()
     facts = {name: listed[name] for name in ("max_text", "max_minutes", "is_teacher")}
@@ -196,14 +190,12 @@ def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(
         assert http.delete(f"{URL}/{id_}").status_code == 204
 
 
-def test_a_change_that_cannot_be_stored_changes_nothing(
-    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_change_that_cannot_be_stored_changes_nothing(models: Path, workplace: Path) -> None:
     with serving_main(models, "min_free=0", patch=PATCH) as (_, http):
         _, waiting = (add(http, name).json() for name in ("cats", "dogs"))
-        (tmp_path / "outputs" / "serve" / waiting["id"] / "training.json").unlink()
-        (tmp_path / "outputs" / "serve" / waiting["id"] / "training.json").mkdir()
+        record = Path("outputs/serve", waiting["id"], "training.json")
+        record.unlink()
+        record.mkdir()
         change = {"name": "birds", "is_shared": True, "state": "stopped"}
         refused = http.patch(f"{URL}/{waiting['id']}", json=change)
         assert (refused.status_code, "cannot be stored" in refused.text) == (507, True)
@@ -213,9 +205,8 @@ def test_a_change_that_cannot_be_stored_changes_nothing(
 
 
 def test_other_machines_need_leave_to_let_it_learn(
-    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     with serving_main(models, "host=0.0.0.0") as (_, http):
         port = http.base_url.port
         for path in (URL, "/learn", "/v1/learning"):
