@@ -103,6 +103,8 @@ BAD = {
     # the rest
     "convert model.safetensors 'output=no texts/../model.safetensors'": "is the model itself",
     "sample model.safetensors output=model.safetensors": "is the model itself",
+    "train data.input_txt=missing.txt": "missing.txt",
+    "train data.input_txt=empty.txt": "empty.txt",
     "sample model.safetensors output=/dev/null": "/dev/null: is not a regular file",
     "convert model.safetensors output=folder.safetensors": "folder.safetensors: is a folder",
     "runs": "outputs/: no run exists yet; `charrnn train my.txt` starts one",

@@ -122,9 +122,13 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train -m resume=x seed=1,2": "resume=x: to continue a sweep, give hydra.sweep.dir",
     "train resume=auto": "resume=auto: needs a folder; add hydra.run.dir=FOLDER",
     # whole sweeps, by one line
-    "train -m 'my novel.txt' no.txt none.txt": "no.txt: no such file; name a file, a folder or a",
+    "train -m 'my novel.txt' no.txt none.txt": (
+        "charrnn train: no.txt: no such file; name a file, a folder or a glob\n"
+    ),
     "train -m 'my novel.txt,no.txt'": "my novel.txt,no.txt: no such file",
-    "train -m model.hidden_size=1,2,abc,-1": "job 2 (model.hidden_size=abc): model.hidden_size=abc",
+    "train -m model.hidden_size=1,2,abc,-1": (
+        "job 2 (model.hidden_size=abc): model.hidden_size=abc: takes a whole number or null\n"
+    ),
     "train -m model.hidden_size=1,2 sed=1": "did you mean seed?",
     "train -m seed=1 trainer=ddp": "in a sweep (-m)",
     "train -m seed=1 trainer.devices=[0,1]": "in a sweep (-m)",

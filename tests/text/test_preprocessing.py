@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +21,11 @@ import h5py
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tqdm import tqdm
 
 from charrnn import plugins
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.options.datasets import SplitOptions
-from charrnn.say import ProgressDisplay
 from charrnn.text import preprocessing, sources
 from tests import REPOSITORY
 from tests.conftest import Capture, Patch, write_files
@@ -298,18 +295,3 @@ def test_a_closed_standard_input_is_refused(monkeypatch: Patch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(InputError, match="-: there is no standard input to read from"):
         list(sources.decode_files([sources.STDIN], "utf-8"))
-
-
-def test_a_progress_bar_is_one_line_that_goes_away(monkeypatch: Patch) -> None:
-    terminal = io.StringIO()
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr("tqdm.tqdm", lambda **how: tqdm(**{**how, "delay": 0.01, "mininterval": 0}))
-    with ProgressDisplay("reading") as report:
-        for done in range(5):
-            report(done, 4)
-            time.sleep(0.02)
-    text = terminal.getvalue()
-    assert "\n" not in text
-    assert "\rreading: " in text
-    assert not text.rsplit("\r", 2)[1].strip()  # blank

@@ -17,20 +17,16 @@ from tests.training.notebook import WINDOWS, trainer
 
 
 class Seen(L.LightningModule):
-    """A module that knows nothing of charrnn. Keeps its batches, and learns nothing."""
+    """Keeps the batches that it is given, and learns nothing."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.batches: list[tuple[int, Any]] = []
-        self.validated: list[Any] = []
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
         self.batches.append((batch_idx, batch))
         return self.weight.sum()
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self.validated.append(batch)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)
@@ -52,17 +48,6 @@ def test_windows_are_those_of_the_streams(
         assert np.array_equal(inputs, expected[:, :-1])
         assert np.array_equal(targets, expected[:, 1:])
         assert begins == (index == 0)
-
-
-def test_another_module_gets_windows_of_the_validation(data: TextDataModule) -> None:
-    seen, ids = Seen(), torch.from_numpy(data.encoded.get_split("val")[:])
-    trainer(max_epochs=1, num_sanity_val_steps=0).fit(seen, data)
-    stream = (len(ids) - 1) // 4  # windows are of 10 characters of each of 4 streams
-    assert len(seen.validated) == stream // 10
-    for index, batch in enumerate(seen.validated):
-        for shift, found in enumerate(batch[:2]):
-            at = torch.arange(4)[:, None] * stream + 10 * index + torch.arange(10) + shift
-            assert torch.equal(found, ids[at])
 
 
 def test_a_data_module_says_what_is_wrong_with_its_data(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.tuner import Tuner
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
+from torch import Tensor
+from torch.nn import functional as F
 
 from charrnn import LanguageModel, TextDataModule
 from charrnn.__main__ import main
@@ -17,20 +20,59 @@ from tests.small_runs import SMALL, Capture
 from tests.training.notebook import module_of, trainer
 
 
-@pytest.mark.parametrize(("part", "shape"), [(1.0, (1, 104)), (0.5, (4, 10))])
-def test_a_callback_reads_windows(data: TextDataModule, part: float, shape: Any) -> None:
-    shapes = set()
+@pytest.fixture(autouse=True)
+def no_process_group() -> Iterator[None]:
+    """Remove the process group of strategy="ddp", which the next test would share."""
+    yield
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
-    def read(run: Any, module: Any, _: Any, batch: Any, *__: Any) -> None:
+
+class Bigrams(L.LightningModule):
+    """A module that knows nothing of charrnn."""
+
+    def __init__(self, data: TextDataModule) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(len(data.vocabulary), len(data.vocabulary))
+        self.validated = 0
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        ids, targets, *_ = batch
+        return F.cross_entropy(self.embedding(ids).flatten(0, 1), targets.flatten())
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.validated += batch[0].numel()
+        self.log("val/loss", self.training_step(batch, batch_idx))
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.Adam(self.parameters())
+
+
+def test_another_module_gets_windows_of_the_validation(data: TextDataModule) -> None:
+    module = Bigrams(data)
+    run = trainer(max_epochs=1, num_sanity_val_steps=0)
+    run.fit(module, data)
+    assert 0 < run.callback_metrics["val/loss"] < 5
+    assert module.validated == (len(data.encoded.get_split("val")) - 1) // 4 // 10 * 40
+
+
+class ReadsWindows(L.Callback):
+    def __init__(self) -> None:
+        self.shapes: set[tuple[int, ...]] = set()
+
+    def on_validation_batch_end(self, run: Any, module: Any, _: Any, batch: Any, *__: Any) -> None:
         ids, targets, _ = batch
         assert torch.equal(ids, batch[0])
         assert module(ids)[0].argmax(-1).shape == targets.shape
-        shapes.add(tuple(ids.shape))
+        self.shapes.add(tuple(ids.shape))
 
-    seen = LambdaCallback(on_validation_batch_end=read)
+
+@pytest.mark.parametrize(("part", "shape"), [(1.0, (1, 104)), (0.5, (4, 10))])
+def test_a_callback_reads_windows(data: TextDataModule, part: float, shape: Any) -> None:
+    seen = ReadsWindows()
     run = trainer(seen, max_epochs=1, limit_val_batches=part)
     run.fit(module_of(data), data)
-    assert shapes == {shape}
+    assert seen.shapes == {shape}
     assert 0 < run.callback_metrics["val/loss"] < 5
 
 
@@ -72,11 +114,7 @@ OPTIONS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_options_of_the_trainer(data: TextDataModule, options: dict[str, Any]) -> None:
-    try:
-        trainer(**{"max_epochs": 2, **options}).fit(module_of(data), data)
-    finally:
-        if torch.distributed.is_initialized():  # by "ddp"; the next test would share its group
-            torch.distributed.destroy_process_group()
+    trainer(**{"max_epochs": 2, **options}).fit(module_of(data), data)
 
 
 # words as lightning-hydra-template's users write them, and a part of the line that refuses them

@@ -140,7 +140,9 @@ def test_a_signal_in_the_last_validation_stops_all(workplace: Path, victim: int)
 
 
 def test_several_processes_refuse_what_they_cannot_split(train: Train, capfd: Capture) -> None:
-    """tests/runs/test_hardware.py has the options."""
+    for option in ("data.batch_size=5", "model.batchnorm=true", "trainer.num_nodes=2"):
+        train("trainer.devices=2", option, code=2)
+        assert capfd.readouterr().err.startswith(f"charrnn train: {option}: ")
     train("trainer.devices=3", "data.batch_size=3", "data.seq_length=500", code=2)
     assert "has text for 1 stream(s) of data.seq_length=500" in capfd.readouterr().err
     assert not Path("run").exists()
