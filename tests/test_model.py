@@ -20,6 +20,7 @@ def test_logits_and_losses(model: Model) -> None:
     text = "To be, or not"
     logits = model.logits(text)
     assert (logits.shape, logits.dtype) == ((13, 65), np.float32)
+    assert np.abs(logits[:3] - model.logits(text[:3])).max() < 1e-5
     assert model.logits("").shape == (0, 65)
     assert model.score(text) == pytest.approx(model.losses(text).mean(dtype=np.float64))
     with pytest.raises(InputError, match="U\\+00E9"):
