@@ -1,6 +1,7 @@
 """`python -m benchmarks [SECTION ...]`: measure, print the tables, and write them to a file.
 
-A run of all sections also writes them into docs/results.md, without the bars.
+A run of all sections, on the default corpus, also writes them into docs/results.md, without the
+bars.
 """
 
 from __future__ import annotations
@@ -25,16 +26,18 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{names}; default: all")
     parser.add_argument("--quick", action="store_true", help="smaller sizes")
     parser.add_argument("--tiny", action="store_true", help="only a test of the code")
-    parser.add_argument("--text", type=Path, help="the corpus; default: tiny-shakespeare")
+    parser.add_argument("--text", type=Path, help="a corpus instead of tiny-shakespeare")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "outputs" / "benchmarks")
     parser.add_argument("--folder", type=Path, help="for temporary files; 10 GB for a full run")
     options = parser.parse_args(words)
+    # The paths are absolute, because the commands run in another folder.
+    corpus = options.text and options.text.resolve()
     effort = QUICK if options.quick else TINY if options.tiny else FULL
     options.output.mkdir(parents=True, exist_ok=True)
     facts = "; ".join(f"{name} {value}" for name, value in describe_machine().items())
     parts = [f"Measured on {facts}."]
     with tempfile.TemporaryDirectory(prefix="charrnn-bench-", dir=options.folder) as work:
-        workplace = Workplace(Path(work), effort, options.text)
+        workplace = Workplace(Path(work).resolve(), effort, corpus)
         for name in options.sections or list(SECTIONS):
             start_time = time.perf_counter()
             parts.append(f"### {SECTIONS[name]}\n\n{format_table(get_section(name)(workplace))}")
@@ -44,7 +47,7 @@ def main(words: list[str] | None = None) -> int:
             text = "\n\n".join(parts)
             (options.output / "benchmarks.md").write_text(text + "\n", encoding="utf-8")
     print(text)
-    if effort is FULL and not options.sections:
+    if effort is FULL and not options.sections and corpus is None:
         write_table(PAGE, "bench", remove_bars(text))
     return 0
 

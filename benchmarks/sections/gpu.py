@@ -31,6 +31,7 @@ def measure(workplace: Workplace) -> list[Row] | str:
 def _compare_with_bare_loop(
     workplace: Workplace, precision: str, layers: int, hidden: int, steps: int, bar: str
 ) -> list[Row]:
+    """Return the rows of a size: both steps, their ratio, and the ratio of their GPU memory."""
     peaks: dict[str, list[float]] = {"charrnn": [], "bare": []}
 
     def train() -> Ended:
@@ -42,15 +43,15 @@ def _compare_with_bare_loop(
         more = ("--num-layers", str(layers), "--hidden-size", str(hidden), "--device", "cuda")
         return run_bare_loop(workplace, steps, precision, 1, *more)
 
-    def measure(name: str, program: Callable[[], Ended], last: str) -> float:
+    def measure_with_memory(name: str, program: Callable[[], Ended], last: str) -> float:
         ended, peak = _watch_memory(program)
         peaks[name].append(peak)
         return measure_step(ended, steps, last)
 
     parts = measure_in_turns(
         {
-            "charrnn": lambda: measure("charrnn", train, f"step {steps} /"),
-            "bare": lambda: measure("bare", run_loop, "done"),
+            "charrnn": lambda: measure_with_memory("charrnn", train, f"step {steps} /"),
+            "bare": lambda: measure_with_memory("bare", run_loop, "done"),
         },
         workplace.effort,
     )
