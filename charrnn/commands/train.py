@@ -34,6 +34,7 @@ from charrnn.text.sources import as_name_list
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from charrnn.models.trained import TrainedModel
     from charrnn.runs.run import Result, Run
 
 __all__ = ["INSTEAD", "SAME"]  # which the command line reads here
@@ -174,9 +175,6 @@ def prepare_run(options: TrainOptions, composed: DictConfig) -> Run:
     Args:
         composed: the config from which the options were made.
     """
-    from charrnn.runs import folder as folders
-    from charrnn.runs import resuming
-    from charrnn.runs.model_lookup import read_model
     from charrnn.runs.run import Run
     from charrnn.runs.trusted import find_untrusted, keep_interpolations
 
@@ -184,31 +182,44 @@ def prepare_run(options: TrainOptions, composed: DictConfig) -> Run:
     if resume is None and current_job.get_number() is not None and world.is_restarted_by_slurm():
         resume = "auto"
     config = keep_interpolations({**values, "resume": resume}, composed)
-    folder, hydra = _get_folder(), current_job.read_node()
     given, swept = current_job.list_given()
-    run = Run(config, folder, given, swept, current_job.list_overrides(), hydra)
-    if resume == "auto" and (folder / folders.RECORDED).is_file():
-        run = resuming.restore_record(run, folder)
-    elif resume in (None, "auto"):
-        require_no_run(folder)
-    else:
-        path = Path(os.path.realpath(resume))  # Path.resolve fails in a loop of links
-        if path.is_dir() and not (path / folders.RECORDED).is_file():
-            raise InputError(
-                f"{resume}: is not a run folder (it has no {folders.RECORDED}); "
-                f"name a folder that `charrnn train` created, or a .ckpt"
-            )
-        run = resuming.restore_record(run, path)
-        if hydra["job"]["config_name"] != RECORDED_CONFIG:  # Hydra composed without the record
-            raise InputError(f"resume={resume}: set resume= on the command line, without ${{...}}")
-        run = replace(run, folder=path) if path.is_dir() else run
+    overrides, hydra = current_job.list_overrides(), current_job.read_node()
+    run = _restore(Run(config, _get_folder(), given, swept, overrides, hydra), resume)
     run.config.resume = None
     words = " trust=true" if any(find_untrusted(run.record)) else ""
-    # A run that has a checkpoint no longer needs the model from which it started.
+    return replace(run, resume_words=words, initial=_read_initial(run))
+
+
+def _restore(run: Run, resume: str | None) -> Run:
+    """Return a new run as it is, and a resumed run with its record and in its folder."""
+    from charrnn.runs import folder as folders
+    from charrnn.runs import resuming
+
+    if resume == "auto" and (run.folder / folders.RECORDED).is_file():
+        return resuming.restore_record(run, run.folder)
+    if resume in (None, "auto"):
+        require_no_run(run.folder)
+        return run
+    path = Path(os.path.realpath(resume))  # Path.resolve fails in a loop of links
+    if path.is_dir() and not (path / folders.RECORDED).is_file():
+        raise InputError(
+            f"{resume}: is not a run folder (it has no {folders.RECORDED}); "
+            f"name a folder that `charrnn train` created, or a .ckpt"
+        )
+    run = resuming.restore_record(run, path)
+    if run.hydra["job"]["config_name"] != RECORDED_CONFIG:  # Hydra composed without the record
+        raise InputError(f"resume={resume}: set resume= on the command line, without ${{...}}")
+    return replace(run, folder=path) if path.is_dir() else run
+
+
+def _read_initial(run: Run) -> TrainedModel | None:
+    """Return the model of `init_from`. A run that has a checkpoint no longer needs it."""
+    from charrnn.runs.folder import find_checkpoint
+    from charrnn.runs.model_lookup import read_model
+
     source, name = run.source, run.config.init_from
-    has_checkpoint = source is not None and (source.is_file() or folders.find_checkpoint(source))
-    initial = None if name is None or has_checkpoint else read_model(name)
-    return replace(run, resume_words=words, initial=initial)
+    has_checkpoint = source is not None and (source.is_file() or find_checkpoint(source))
+    return None if name is None or has_checkpoint else read_model(name)
 
 
 def _get_folder() -> Path:
