@@ -27,7 +27,9 @@ def end(label: str, error: BaseException, show_traceback: bool | None = None) ->
         _discard_output()
         return 0
     if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else int(error.code is not None)
+        if error.code is None or isinstance(error.code, int):
+            return error.code or 0
+        return _say_error(label, str(error.code))  # Python would print this text too.
     explained = explain(error)
     if explained is None or (shows_tracebacks() if show_traceback is None else show_traceback):
         traceback.print_exception(type(error), error, error.__traceback__)

@@ -225,14 +225,14 @@ def _explain_bare_word(
         first: the option that the first word sets; "" if there is none.
     """
     typed = find_word(words, first)
-    before = None if typed is None else show(typed).partition("=")[2]
-    if is_file and before is None:
-        return f"put it first, or write {first}={shorten(word)}"
-    if is_file and first != "data.input_txt" in page.options:
-        return f"if it is a text, write data.input_txt={shorten(word)}"
+    first_value = None if typed is None else show(typed).partition("=")[2]
     if is_file:
+        if first_value is None:
+            return f"put it first, or write {first}={shorten(word)}"
+        if first != "data.input_txt" and "data.input_txt" in page.options:
+            return f"if it is a text, write data.input_txt={shorten(word)}"
         return 'give several paths as a list, if it takes them: "[one,two]"; -m runs each'
-    if os.path.exists(path := " ".join([before or "", *filter(is_bare, words)])):
+    if os.path.exists(path := " ".join(filter(None, [first_value, *filter(is_bare, words)]))):
         return f"put a name with spaces in quotes: {shlex.quote(path)}"
     if parse_duration(word) and "budget" in page.options:
         return f"did you mean budget={word}?"

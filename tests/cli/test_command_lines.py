@@ -106,6 +106,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     "train a.txt /usr": '/usr: give several paths as a list, if it takes them: "[one,two]"',
     """sample 'logit_bias={".":3}'""": "write its names without quotes",
     "train my novel.txt": "put a name with spaces in quotes: 'my novel.txt'",
+    "train model=gru my novel.txt": "put a name with spaces in quotes: 'my novel.txt'",
     "preprocess": "input_txt is required",
     "convert input=x output=a.html": "output=a.html: must end in .safetensors",
     "train seed=-1": "train: seed=-1: must be between 0 and",

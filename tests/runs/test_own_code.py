@@ -44,6 +44,11 @@ class FaultyLoss(LanguageModel):
         return F.cross_entropy(logits, targets.float()[:3])
 
 
+class Ending(L.Callback):
+    def __init__(self):
+        raise SystemExit("set FOO first")
+
+
 class Faulty(L.Callback):
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         self.count(batch_idx)
@@ -108,6 +113,11 @@ def test_a_users_class_that_does_not_fit_is_refused_in_a_line(words: str, capfd:
     out, err = capfd.readouterr()
     assert (out, "Traceback" in err) == ("", False)
     assert REFUSED[words] in err.splitlines()[-1]
+
+
+def test_the_text_of_an_exit_is_printed(train: Train, capfd: Capture) -> None:
+    train("+callbacks.own._target_=own_code.Ending", "trainer.max_steps=1", code=1)
+    assert capfd.readouterr().err.splitlines()[-1] == "charrnn train: set FOO first"
 
 
 def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train, capfd: Capture) -> None:

@@ -87,6 +87,8 @@ def open_study(folder: Path) -> tuple[optuna.Study, Journal]:
         study = optuna.create_study(
             storage=JournalStorage(journal), study_name=STUDY_NAME, load_if_exists=True
         )
+    except OSError as error:  # The study itself is in memory.
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except Exception as error:  # A damaged journal can raise any exception.
         raise InputError(f"{path}: is no journal of a study ({to_one_line(error)})") from None
     return study, journal

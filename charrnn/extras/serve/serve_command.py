@@ -101,7 +101,7 @@ def _serve(options: ServeOptions) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Open a socket, to which clients can connect before the server runs, and wait."""
+    """Open a socket. Clients can connect to it before the server runs, and then wait."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         # Prefer IPv4 for a name with both, such as localhost, because older clients try it first.
@@ -112,10 +112,12 @@ def _listen(host: str, port: int) -> socket.socket:
         if number > 0:  # The error's text would repeat the address.
             reason = os.strerror(number)
         where = f"host={shorten(host)} port={port}: {reason or 'is not a host name'}"
+        if number == errno.EACCES:
+            raise InputError(f"{where}; choose a port above 1023: port=8080") from None
         if number == errno.EADDRINUSE:
             hint = (
                 f"another server uses it, perhaps your last one: open http://127.0.0.1:{port}, or "
-                f"choose another port: port={port + 1}"
+                f"choose another port: port={port + 1 if port < 65535 else 8080}"
             )
             raise RunError(f"{where}; {hint}") from None
         hint = "give a name or address of this machine, without brackets"

@@ -133,6 +133,10 @@ def test_a_journal_that_no_such_search_wrote_is_refused(door: Any, workplace: Pa
         assert line in answer.err
         Path("sweep/study.journal").write_text("[]\n")
     assert "sweep/study.journal: is no" in answer.err
+    Path("sweep/study.journal").unlink()
+    Path("sweep/study.journal").mkdir()
+    answer = door(*words("sweep=tpe", "resume=auto"))
+    assert "sweep/study.journal: cannot be read (Is a directory)" in answer.err
 
 
 def test_a_search_refuses_wrong_options_in_one_line(door: Any, workplace: Path) -> None:

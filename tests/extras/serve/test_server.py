@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import socket
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -59,6 +61,11 @@ def test_serve_refuses_wrong_options_in_one_line(
             (f"port={taken.getsockname()[1]}",): "another server uses it",
         }.items():
             assert what in read_refusal(capfd, f"checkpoint={path}", *words)
+    with pytest.MonkeyPatch.context() as patch:
+        refuse = PermissionError(errno.EACCES, "Permission denied")
+        patch.setattr(socket, "create_server", Mock(side_effect=refuse))
+        line = read_refusal(capfd, f"checkpoint={path}", "port=80")
+        assert "port=80: Permission denied; choose a port above 1023" in line
     for words in (("port=0", "learn=false"), ("port=0", "host=0.0.0.0", "token=x")):
         assert read_refusal(capfd, *words).startswith("there is no model yet: train one")
 
