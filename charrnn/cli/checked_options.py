@@ -129,7 +129,8 @@ def _convert(kinds: tuple[Any, ...], value: Any) -> Any:
     """Return a value in the first of these types that accepts it. Raise ValueError if none does."""
     if Any in kinds:
         return value
-    # A number from an environment variable is a string, also where a text is valid.
+    # A value of a valid type stays as it is, but for a text where an int is valid too: a number
+    # from an environment variable is a string. Such a union names int before str.
     if type(value) in kinds and not (isinstance(value, str) and int in kinds):
         return value
     for kind in kinds:

@@ -81,7 +81,7 @@ def read_line(command: plugins.Command, typed: Sequence[str]) -> tuple[Namespace
 
 
 def _find_main_config(command: plugins.Command, flags: Namespace) -> Path:
-    """Return the file of the main config, which may be in the folder of a flag."""
+    """Return the file of the main config: in --config-path, else in --config-dir or in conf/."""
     name = f"{flags.config_name or command.name}.yaml"
     for folder in (flags.config_path, flags.config_dir):
         if folder and Path(folder, name).is_file():

@@ -17,20 +17,20 @@ POLL = 0.5  # seconds
 MOST_SECONDS = 60.0  # in which a job may save its run
 
 _is_working = threading.Event()
-_followed: set[int] = set()  # the command, once a thread of this worker waits for its end
+_followed: set[int] = set()  # the command's process, once a thread of this worker waits for its end
 
 
 @contextlib.contextmanager
-def end_with_command(command: int) -> Iterator[None]:
-    """Run a job. If this is a worker, end it after the command, whose process number is given.
+def end_with_command(command_pid: int) -> Iterator[None]:
+    """Run a job. If this is a worker, end it after the command.
 
     The job ends as after SIGTERM, so its run is saved. A job that submitit runs is not the
     command's child, and continues.
     """
-    is_worker = os.getppid() == command
-    if is_worker and command not in _followed:
-        _followed.add(command)
-        threading.Thread(target=_follow, args=(command,), daemon=True).start()
+    is_worker = os.getppid() == command_pid
+    if is_worker and command_pid not in _followed:
+        _followed.add(command_pid)
+        threading.Thread(target=_follow, args=(command_pid,), daemon=True).start()
     _is_working.set()
     try:
         yield
@@ -38,8 +38,9 @@ def end_with_command(command: int) -> Iterator[None]:
         _is_working.clear()
 
 
-def _follow(command: int) -> None:
-    while os.getppid() == command:
+def _follow(command_pid: int) -> None:
+    """Wait for the end of the command, and end this worker after its job has saved the run."""
+    while os.getppid() == command_pid:
         time.sleep(POLL)
     if _is_working.is_set():
         os.kill(os.getpid(), signal.SIGTERM)

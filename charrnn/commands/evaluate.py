@@ -139,7 +139,10 @@ def _score_parts(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Ite
 def _compute_score(
     options: EvaluateOptions, trained: Trained, split: str, ids: SplitIds, out: Losses | None = None
 ) -> tuple[Score, Facts]:
-    """Return the loss of ids (n,), also as JSON values; fill `out` (n - 1,) with each loss."""
+    """Return the loss of ids (n,), also as JSON values.
+
+    Without windows, fill `out` (n - 1,) with the loss of each character.
+    """
     from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
     from charrnn.networks.ensemble import make_any_network
 

@@ -160,10 +160,10 @@ def _read_start_text(options: SampleOptions, model: Trained) -> str:
         if os.path.isdir(options.start_file):
             raise InputError(f"{name}: is a folder; name a file with the text")
         text = "".join(read_pieces(options.start_file, model.encoding))
-    known, unknown = fit_text(text, model.vocabulary, options.unknown)
+    fitted, unknown = fit_text(text, model.vocabulary, options.unknown)
     if options.unknown == "error":
         try:
-            model.vocabulary.encode(known)
+            model.vocabulary.encode(fitted)
         except InputError as error:
             raise InputError(f"{name}: {error}, or give unknown=skip or replace") from None
     if unknown:

@@ -60,7 +60,7 @@ class Int8Engine:
         self._compile(zero_state(model, 1))
 
     def _compile(self, state: State) -> None:
-        """Compile the loop, or load its machine code, and say how long compiling takes."""
+        """Compile the loop, or load its machine code. Print how long compiling takes."""
         start, is_said = time.monotonic(), threading.Event()
 
         def announce() -> None:
@@ -181,6 +181,7 @@ class Int8Engine:
         counts = _NO_COUNTS
         if self._has_counts:
             counts = CountState(*(np.array(field[part], np.int32) for field in state[-1]))
+        # Without a cell, the compiled loop needs an array in its place, and ignores it.
         return Streams(ids[part].astype(np.int64), hidden, cell[0] if cell else hidden, counts)
 
 

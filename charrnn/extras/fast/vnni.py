@@ -68,15 +68,20 @@ def pack_for_vnni(matrices: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
 
 
 def _make_vnni_dots(streams: int) -> Any:
-    """Return the `_add_dots` of `int8_products` for 1 or 4 streams and `pack_for_vnni`."""
+    """Return a compiled function like `_add_dots_portably` of `int8_products`.
+
+    It multiplies 1 or 4 streams. Its weights are in the order of `pack_for_vnni`.
+    """
     i32, i64 = ir.IntType(32), ir.IntType(64)
-    vector, floats = ir.VectorType(i32, 16), ir.VectorType(ir.FloatType(), 16)
+    vector, floats = ir.VectorType(i32, _BLOCK), ir.VectorType(ir.FloatType(), _BLOCK)
     name = "llvm.x86.avx512.vpdpbusd.512"
-    parts, line = GROUP_SIZE // streams, 64  # bytes
+    parts = GROUP_SIZE // streams
+    num_bytes = 4 * _BLOCK  # of a vector: an int32, a float or four int8 for each row of a block
     # Shapes: weights as packed, row_scales (L, M), zs (rows, M), bytes_ (streams, K), scales
     # (streams,). The streams are 0, 1, ... in bytes_ and scales, and first, first + 1, ... in zs.
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        """Write the function in LLVM's language."""
         weights, row_scales, layer, zs, first, bytes_, scales = (
             context.make_array(kind)(context, builder, value)
             if isinstance(kind, types.Array)
@@ -106,7 +111,7 @@ def _make_vnni_dots(streams: int) -> Any:
 
         def broadcast(kind: Any, value: Any) -> Any:
             one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, i32(0))
-            return builder.shuffle_vector(one, one, ir.Constant(vector, [0] * 16))
+            return builder.shuffle_vector(one, one, ir.Constant(vector, [0] * _BLOCK))
 
         streams_ = range(streams)
         x = [at(bytes_, number(b)) for b in streams_]
@@ -116,25 +121,26 @@ def _make_vnni_dots(streams: int) -> Any:
             for b in streams_
         ]
         row_scale = at(row_scales, layer)
-        lines = builder.extract_value(weights.shape, 2)
-        rounds = builder.udiv(builder.sub(lines, number(1)), number(parts))
+        num_vectors = builder.extract_value(weights.shape, 2)
+        rounds = builder.udiv(builder.sub(num_vectors, number(1)), number(parts))
         totals = [cgutils.alloca_once(builder, vector) for _ in range(GROUP_SIZE)]
         with cgutils.for_range(builder, builder.extract_value(weights.shape, 1), intp=i64) as block:
             begin = at(weights, layer, block.index)
             start = load(vector, begin, number(0))
+            zero = ir.Constant(vector, [0] * _BLOCK)
             for k, total in enumerate(totals):
-                builder.store(start if k % parts == 0 else ir.Constant(vector, [0] * 16), total)
+                builder.store(start if k % parts == 0 else zero, total)
             with cgutils.for_range(builder, rounds, intp=i64) as loop:
                 for part in range(parts):
                     place = builder.add(builder.mul(loop.index, number(parts)), number(part))
-                    offset = builder.mul(builder.add(place, number(1)), number(line))
-                    rows = load(vector, begin, offset)
+                    offset = builder.mul(builder.add(place, number(1)), number(num_bytes))
+                    weights_of_rows = load(vector, begin, offset)
                     for b in streams_:
                         four = load(i32, x[b], builder.mul(place, number(4)))
                         total = totals[b * parts + part]
-                        sums = [builder.load(total), broadcast(vector, four), rows]
+                        sums = [builder.load(total), broadcast(vector, four), weights_of_rows]
                         builder.store(builder.call(instruction, sums), total)
-            offset = builder.mul(block.index, number(line))
+            offset = builder.mul(block.index, number(num_bytes))
             block_scales = load(floats, row_scale, offset)
             for b in streams_:
                 added = builder.load(totals[b * parts])

@@ -86,7 +86,7 @@ def make_report(model: TrainedModel, ids: Ids, counts: Counts | None = None) -> 
         ],
         "absent": [name for name in FEATURES if name not in features],
         "correlations": _encode_base64(np.rint(r * 32767).astype("<i2")),
-        "distance": _measure_distance(model, ids, counts),
+        "distance": _measure_loss_by_context(model, ids, counts),
         "counts": None if counts is None else _measure_counts(model, counts, ids, trace.losses[1:]),
     }
 
@@ -111,7 +111,13 @@ def _encode_track(values: Values) -> str:
     return _encode_base64(np.rint(np.abs(values) / largest * 254).astype(np.uint8))
 
 
-def _measure_distance(model: TrainedModel, ids: Ids, counts: Counts | None) -> dict[str, Any]:
+def _measure_loss_by_context(
+    model: TrainedModel, ids: Ids, counts: Counts | None
+) -> dict[str, Any]:
+    """Return the mean loss by the number of characters before: of the network, and of the counts.
+
+    Each is a list of (first, last, loss). "context" is the most that the counts can read.
+    """
     windows = activations.choose_windows(len(ids))
 
     def compute_curve(model: TrainedModel) -> list[tuple[int, int, float]]:

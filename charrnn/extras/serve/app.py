@@ -104,7 +104,10 @@ def _list_names(names: Iterable[str]) -> str:
 
 
 async def _find_model(request: Request, name: str | None) -> ServedModel | LazyModel:
-    """Return the model with this name, or the first model if the name is None."""
+    """Return a model of the server, or else one that it has learned and the client may use.
+
+    Without a name, return the first, or else the newest. Raise Refusal if there is none.
+    """
     models: Models = request.app.state.models
     if name is None and models:
         return next(iter(models.values()))
@@ -114,9 +117,10 @@ async def _find_model(request: Request, name: str | None) -> ServedModel | LazyM
         found = await asyncio.to_thread(learned.find_model, identify(request), name)
         if found is not None:
             return found
-    message = f"there is no model {shorten(name)!r}; this server has {_list_names(models)}"
     if name is None:
         message = "there is no model yet; POST /v1/trainings learns a text"
+    else:
+        message = f"there is no model {shorten(name)!r}; this server has {_list_names(models)}"
     raise Refusal(404, message, param="model", code="model_not_found")
 
 

@@ -87,10 +87,10 @@ class LoadedModels:
     def load(self, model: LazyModel) -> ServedModel:
         """Return the model, which is read if it is not in memory."""
         key = (model.file, model.name, stamp(model.file))
-        with self._lock:
+        with self._lock:  # Reading several models at a time could exceed the memory.
             if key not in self._loaded:
                 self._remove(model.file)
-                self._loaded[key] = self._read(model)
+                self._loaded[key] = self._read_and_start(model)
             self._loaded.move_to_end(key)
             while len(self._loaded) > self._options.max_loaded:
                 self._loaded.popitem(last=False)
@@ -105,12 +105,14 @@ class LoadedModels:
         for key in [key for key in self._loaded if key[0] == file]:
             del self._loaded[key]
 
-    def _read(self, model: LazyModel) -> ServedModel:
+    def _read_and_start(self, model: LazyModel) -> ServedModel:
+        """Read a model and start its scheduler, which stops when nothing refers to the model."""
         trained = select_counts(read_model(model.file), self._options.counts)
         served = ServedModel(model.name, trained, self._options, model.file)
         assert self._post is not None
         served.scheduler.start(self._post)
-        # The answers of open requests still refer to a model that was removed from the dict.
+        # Open requests may outlive the model's place in the dict. At exit nothing needs to stop,
+        # because the scheduler's thread is a daemon.
         weakref.finalize(served, _stop, served.scheduler).atexit = False
         return served
 

@@ -152,7 +152,7 @@ class ServedModel:
         step = self._sampler.reader.step
         logits, state = step(prepared.input_ids[-1:], state)
         found = yield from search_next_words(step, self.vocabulary, logits, state, k)
-        words = [{"text": self._decode(text), "probability": share} for text, share in found]
+        words = [{"text": self._decode(word), "probability": share} for word, share in found]
         return as_json({"words": words})
 
     def _decode(self, text: str) -> str:
