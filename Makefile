@@ -52,11 +52,11 @@ $(BIN)/.ready: pyproject.toml
 	@$(CHARRNN) --version
 	@touch $@
 
-setup-dev: $(BIN)/.ready-dev  ## the same with the tools of a developer and all extras
+setup-dev: $(BIN)/.ready-dev  ## the same with the tools of a developer, and the extras that the tests need
 
 $(BIN)/.ready-dev: EXTRAS = dev
 $(BIN)/.ready-dev: $(BIN)/.ready
-	@echo "setup: pip adds what the tests and all extras need: 0.6 GB"
+	@echo "setup: pip adds what the tests need: 0.6 GB"
 	$(pip_install)
 	@touch $@
 
