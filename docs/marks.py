@@ -23,6 +23,7 @@ _TEXT = ("conf", "charrnn/data.py", "charrnn/text")
 _MODELS = (*_TEXT, "charrnn/models", "charrnn/networks", "charrnn/counts", "charrnn/options")
 _RUNS = (*_MODELS, "charrnn/training", "charrnn/runs", "charrnn/evaluation")
 _SAMPLES = (*_RUNS, "charrnn/generation")
+_RESULTS = ("recipes", "text_sizes", "unknown_words")
 # command -> the files and folders on which its output depends, with those of the model it reads
 DEPENDS_ON: dict[str, Sequence[str]] = {
     "preprocess": _TEXT,
@@ -35,7 +36,7 @@ DEPENDS_ON: dict[str, Sequence[str]] = {
     "export": (*_SAMPLES, "charrnn/extras/page"),
     "serve": (*_SAMPLES, "charrnn/extras/serve"),
     "make train": _SAMPLES,
-    "make results": (*_SAMPLES, "benchmarks"),
+    "make results": (*_SAMPLES, *(f"benchmarks/{name}.py" for name in _RESULTS)),
     "make bench": (*_SAMPLES, "charrnn", "benchmarks"),
 }
 _MARK = re.compile(r"^<!-- (?P<kind>prints|runs|table:)(?P<words>[^|>]*)(?:\| (?P<by>.*) )?-->$")
