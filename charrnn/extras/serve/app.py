@@ -308,6 +308,8 @@ def make_app(
 
     loaded = LoadedModels(options)
     learned = Trainings(options, is_local, models) if options.learn else None
+    if learned is not None:
+        learned.store.open(make=False)  # here, because uvicorn hides the errors of `lifespan`
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -447,8 +449,9 @@ async def _refuse_validation(request: Request, error: Any) -> Response:
     elif error.body is None and (first["type"], first["loc"][0]) == ("missing", "body"):
         message = "is empty; send a JSON object"
     elif first["type"] == "extra_forbidden":
-        hint = suggest_name(str(param), CompletionRequest.model_fields, "; /docs lists them")
-        message = f"there is no such field{hint}"
+        has_fields = request.url.path == "/v1/completions"
+        known = CompletionRequest.model_fields if has_fields else ()
+        message = f"there is no such field{suggest_name(str(param), known, '; /docs lists them')}"
     return make_error_response(Refusal(400, f"{shorten(param or 'body')}: {message}", param=param))
 
 

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import signal
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,22 +61,19 @@ def run(options: ServeOptions) -> None:
 def _serve(options: ServeOptions) -> None:
     from charrnn.text.sources import find_files
 
+    _require_packages()
     folder = _find_folder(options)
     if options.corpus is not None:
         find_files(options.corpus)  # Only check the path; the first request reads the text.
     models = {} if folder else _read_models(options)
     # Requests wait in the socket while the slow imports run and the engines are built.
     with _listen(options.host, options.port) as listening:
-        try:
-            from charrnn.extras.serve.addresses import find_network_address
-            from charrnn.extras.serve.app import make_app
-            from charrnn.extras.serve.model_folder import ModelFolder
-            from charrnn.extras.serve.served_models import ServedModel
-            from charrnn.extras.serve.server import serve
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"serve needs the package {error.name}: {format_install_command('serve')}"
-            ) from None
+        from charrnn.extras.serve.addresses import find_network_address
+        from charrnn.extras.serve.app import make_app
+        from charrnn.extras.serve.model_folder import ModelFolder
+        from charrnn.extras.serve.served_models import ServedModel
+        from charrnn.extras.serve.server import serve
+
         host, port = listening.getsockname()[:2]
         ip, notes = ipaddress.ip_address(host), []
         if ip.is_unspecified:  # Other computers cannot open 0.0.0.0.
@@ -98,6 +96,13 @@ def _serve(options: ServeOptions) -> None:
         url = f"http://{host}:{port}"
         app = make_app(found, options, address=url, notes=notes, is_local=ip.is_loopback)
         serve(app, listening, options.drain_seconds)
+
+
+def _require_packages() -> None:
+    """Raise InputError if a package of the extra is missing. This imports none of them."""
+    for name in ("fastapi", "fastapi_offline", "pydantic", "uvicorn"):
+        if find_spec(name) is None:
+            raise InputError(f"serve needs the package {name}: {format_install_command('serve')}")
 
 
 def _listen(host: str, port: int) -> socket.socket:

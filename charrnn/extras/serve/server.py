@@ -135,6 +135,8 @@ class LimitRequests:
             await make_error_response(wrong)(scope, receive, send)
             return
         size, arrived, started = 0, False, False
+        seconds = self._options.max_seconds + _SLACK
+        timeout = anyio.CancelScope(deadline=anyio.current_time() + seconds)
         is_text = scope["path"] == "/v1/trainings"
         limit = self._options.max_text if is_text else self._options.max_body
 
@@ -152,12 +154,15 @@ class LimitRequests:
         async def note_start_and_send(message: Message) -> None:
             nonlocal started
             started = True
+            if scope["method"] == "GET":  # Files and events may take longer, part by part.
+                timeout.deadline = anyio.current_time() + seconds
             await send(message)
 
         try:
-            with anyio.move_on_after(self._options.max_seconds + _SLACK) as connection.request:
+            connection.request = timeout
+            with timeout:
                 await self._app(scope, receive_within_limit, note_start_and_send)
-            if connection.request.cancelled_caught and not started:
+            if timeout.cancelled_caught and not started:
                 late = HTTPException(503 if arrived else 408, "timeout; send or ask for less")
                 await make_error_response(late)(scope, receive, send)
         except asyncio.CancelledError:  # by uvicorn, `drain_seconds` after SIGTERM

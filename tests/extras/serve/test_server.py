@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import signal
@@ -66,6 +67,11 @@ def test_serve_refuses_wrong_options_in_one_line(
         patch.setattr(socket, "create_server", Mock(side_effect=refuse))
         line = read_refusal(capfd, f"checkpoint={path}", "port=80")
         assert "port=80: Permission denied; choose a port above 1023" in line
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path.parent)
+        Path("outputs/serve/.lock").mkdir(parents=True)
+        line = read_refusal(capfd, f"checkpoint={path}", "port=0", "learn=true")
+        assert line.startswith("outputs/serve/.lock: cannot be written (Is a directory)")
     for words in (("port=0", "learn=false"), ("port=0", "host=0.0.0.0", "token=x")):
         assert read_refusal(capfd, *words).startswith("there is no model yet: train one")
 
@@ -73,11 +79,13 @@ def test_serve_refuses_wrong_options_in_one_line(
 def test_serve_names_a_missing_package(
     path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "fastapi_offline", None)
-    monkeypatch.delitem(sys.modules, "charrnn.extras.serve.app", raising=False)
-    line = read_refusal(capfd, f"checkpoint={path}")
-    assert "pip install " in line
-    assert "'fastapi-offline" in line
+    for name in ("fastapi_offline", "pydantic"):
+        monkeypatch.setitem(sys.modules, name, None)
+        line = read_refusal(capfd, f"checkpoint={path}")
+        assert line.startswith(f"serve needs the package {name}: ")
+        assert "pip install " in line
+        assert "'fastapi-offline" in line
+        monkeypatch.delitem(sys.modules, name)
 
 
 # The server of all tests
@@ -211,6 +219,36 @@ def test_clients_that_leave_make_room_and_sigterm_lets_the_others_end(models: Pa
         assert text.endswith("data: [DONE]\n")
         assert len(whole.result().json()["choices"][0]["text"]) == 10_000
         assert len(server.lines) == 1, server.lines
+
+
+def test_a_download_may_take_longer_than_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    from charrnn.extras.serve import server
+
+    monkeypatch.setattr(server, "_SLACK", 0.0)
+
+    async def send_slowly(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start"})
+        for _ in range(6):
+            await asyncio.sleep(0.3)
+            await send({"type": "http.response.body"})
+
+    def count_parts(method: str) -> int:
+        limited = server.LimitRequests(
+            send_slowly, Mock(max_seconds=1.0, max_connections=9, max_body=9), None
+        )
+        state = {"connection": Mock(), "connections": {}}
+        scope = {"type": "http", "method": method, "path": "/", "raw_path": b"/",
+                 "query_string": b"", "headers": [], "state": state}  # fmt: skip
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        asyncio.run(limited(scope, Mock(), send))
+        return len(sent) - 1
+
+    assert count_parts("GET") == 6
+    assert count_parts("POST") < 6
 
 
 def test_limits_are_kept_and_it_ends_although_one_is_not_done(models: Path) -> None:

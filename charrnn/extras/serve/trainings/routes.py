@@ -49,10 +49,14 @@ Identified = Annotated[Client, Depends(identify)]
 
 
 def _find_training(request: Request, client: Identified, id: str) -> Training:
+    return _require_training(request, client, id, "id")
+
+
+def _require_training(request: Request, client: Client, id_: str, param: str) -> Training:
     """Return a training. Raise Refusal if there is none, or if it is another client's."""
-    training = _get_trainings(request).store.find(id)
+    training = _get_trainings(request).store.find(id_)
     if training is None or not client.may_change(training):
-        raise Refusal(404, "there is no such training", param="id")
+        raise Refusal(404, "there is no such training", param=param)
     return training
 
 
@@ -82,7 +86,7 @@ async def create_training(
     trainings, name = _get_trainings(request), check_name(name)
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise Refusal(415, "send the text alone, as the body of the request")
-    copied = None if copy is None else _find_training(request, client, copy)
+    copied = None if copy is None else _require_training(request, client, copy, "copy")
     sources = trainings.find_sources(client, background, start_from)
     minutes = trainings.limit_minutes(client, minutes)
     try:
@@ -201,7 +205,8 @@ async def _stream_events(
     request: Request, client: Client, training: Training
 ) -> AsyncIterator[bytes]:
     store = _get_trainings(request).store
-    sent, end = None, time.monotonic() + _LONGEST_STREAM
+    longest = min(_LONGEST_STREAM, request.app.state.options.max_seconds)
+    sent, end = None, time.monotonic() + longest
     # A server that was told to stop waits for its open requests.
     connection: Connection = request.scope["state"]["connection"]
     while time.monotonic() < end and not connection.is_shutting_down:

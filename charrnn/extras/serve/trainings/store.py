@@ -148,6 +148,10 @@ class Store:
         except (OSError, ValueError) as error:
             say(f"skipped a training: {folder / RECORD}: cannot be read ({to_one_line(error)})")
             return
+        if Path(training.file).name != training.file:
+            say(f"skipped a training: {folder / RECORD}: its file is in another folder")
+            return
+        training.id = folder.name  # A copied folder is another training.
         training.name = self.find_free_name(training.name)  # A served model may have its name now.
         if training.state == TRAINING:  # when the last server was killed
             training.state = WAITING

@@ -37,7 +37,6 @@ class Trainings:
 
     def start(self) -> None:
         """Continue the trainings of the last server, if there are any."""
-        self.store.open(make=False)
         self.worker.start()
 
     def require_room(self, client: Client, size: int) -> None:

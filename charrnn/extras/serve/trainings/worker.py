@@ -110,12 +110,14 @@ class Worker:
         command = [sys.executable, "-m", "charrnn.extras.serve.trainings.child"]
         # It stores the ids here if it cannot write them beside the text, so that they are deleted.
         cache = {"CHARRNN_CACHE": str((training.folder / "cache").absolute())}
+        # A file in the user's folder, such as random.py, must not replace a module of Python's.
+        safe = {"PYTHONSAFEPATH": "1"}
         with (
             open(training.log, "wb") as log,
             subprocess.Popen(
                 [*command, str(training.run), *words],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-                env=os.environ | cache,
+                env=os.environ | cache | safe,
             ) as child,
         ):  # fmt: skip
             while child.poll() is None and training.state == TRAINING:

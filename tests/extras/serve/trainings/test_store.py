@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -68,6 +69,24 @@ def test_a_record_with_a_wrong_type_is_skipped(
     with restart(store) as other:
         assert other.list_all() == []
         assert f"skipped a training: {record}" in capsys.readouterr().err
+
+
+def test_a_copied_folder_is_another_training(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = add(store)
+    copy, stray = (shutil.copytree(first.folder, f"{first.folder}-{n}") for n in ("copy", "stray"))
+    record = json.loads((Path(stray) / RECORD).read_text())
+    (Path(stray) / RECORD).write_text(json.dumps({**record, "file": "../../mine.txt"}))
+    with restart(store) as other:
+        assert {t.id: t.name for t in other.list_all()} == {
+            first.id: "Faust", Path(copy).name: "Faust 2",
+        }  # fmt: skip
+        assert "its file is in another folder" in capsys.readouterr().err
+        second = other.find(Path(copy).name)
+        assert second is not None
+        other.remove(second)
+        assert (first.folder.is_dir(), Path(copy).exists()) == (True, False)
 
 
 def test_a_training_waits_again_after_a_server_that_was_killed(store: Store) -> None:
