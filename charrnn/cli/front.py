@@ -112,7 +112,7 @@ def _add_searchpath(words: list[str], main_config: Path, config_dir: str | None)
     given = find_word(words, "hydra.searchpath")
     if given is None and main_config.parent != plugins.CONF:
         urls += OmegaConf.select(OmegaConf.load(main_config), "hydra.searchpath") or []
-    more = [] if given is None else [given.partition("=")[2].strip("[]")]
+    more = [*filter(None, [(given or "").partition("=")[2].strip("[] ")])]
     words = [word for word in words if word != given]
     return [*words, f"hydra.searchpath=[{','.join([*map(quote, urls), *more])}]"]
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import replace_file, require_replaceable
+from charrnn.runs.folder import MODEL_FILES, RECORDED, RESULT, is_run
+from charrnn.runs.summary import METRICS
 from charrnn.text.vocabulary import TerminalEncoder, as_bytes
 
 
@@ -32,9 +34,17 @@ def write_output(pieces: Iterable[str], output: str | None = None) -> None:
 
 
 def check_output(
-    output: str | None, models: str | Path | list[str] | None, option: str = "output"
+    output: str | None,
+    models: str | Path | list[str] | None,
+    option: str = "output",
+    texts: Iterable[object] = (),
 ) -> None:
-    """Refuse an output that is a folder, a device or one of the models that the command reads."""
+    """Refuse an output that is a folder, a device, a file of a run, or what the command reads.
+
+    Args:
+        models: those that the command reads; None is the newest.
+        texts: paths of texts and their ids, which may be missing. Other values are ignored.
+    """
     from charrnn.runs.model_lookup import find_model
 
     if output is None or not os.path.exists(output):
@@ -45,6 +55,19 @@ def check_output(
     for model in models if isinstance(models, list) else [models]:
         if os.path.samefile(output, find_model(model)):
             raise InputError(f"{option}={shorten(output)}: is the model itself; name another file")
+    if any(isinstance(t, str) and os.path.exists(t) and os.path.samefile(output, t) for t in texts):
+        raise InputError(f"{option}={shorten(output)}: is the text itself; name another file")
+    if _is_file_of_run(Path(output)):
+        raise InputError(f"{option}={shorten(output)}: is a file of a run; name another file")
+
+
+def _is_file_of_run(path: Path) -> bool:
+    """Return whether a training wrote a file, which other commands or a resume may need."""
+    path = Path(os.path.realpath(path))
+    if path.parent.name in ("checkpoints", RECORDED.parent.name):
+        return is_run(path.parent.parent)
+    names = (MODEL_FILES[0], RESULT, METRICS, "hparams.yaml", "report.html")
+    return path.name in names and is_run(path.parent)
 
 
 def _print(content: bytes) -> None:

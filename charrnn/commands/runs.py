@@ -72,6 +72,9 @@ def _remove(name: str) -> None:
             shutil.rmtree(folder)
         except OSError as error:
             raise RunError(f"{error.filename}: cannot be removed ({error.strerror})") from None
+    for link in (Path(resolve_run_path(name)), folders.LATEST):
+        if link.is_symlink() and not link.exists():
+            link.unlink()
     if OUTPUTS.resolve() in folder.parent.parents:
         with contextlib.suppress(OSError):
             folder.parent.rmdir()  # Remove the folder of a date if it is empty.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from charrnn import plugins
@@ -99,8 +100,13 @@ def run(options: SampleOptions) -> None:
     job, output = current_job.get_number(), options.output
     if output is not None and job is not None:
         output = add_number(output, job)
-    check_output(output, options.checkpoint)
+    given_texts = [options.start_file, options.corpus]
+    check_output(output, options.checkpoint, texts=given_texts)
     model = select_counts(read_models(options.checkpoint, options.weights), options.counts)
+    check = partial(
+        check_output, models=options.checkpoint, texts=[*given_texts, *_list_texts(model)]
+    )
+    check(output)
     sampler = Sampler(model, options.precision)
     device = sampler.choose_device(options.engine, options.device, options.num_samples)
     novelty = _load_novelty(options, sampler)
@@ -132,11 +138,18 @@ def run(options: SampleOptions) -> None:
         elif output is None:
             write_output(_separate_texts(texts, labels, job))
         elif labels or (options.num_samples > 1 and options.mode == "text"):
-            _write_files(texts, labels, output, options.checkpoint)
+            _write_files(texts, labels, output, check)
         else:
             write_output(chain.from_iterable(texts), output)  # a single text
     if options.report:
         novelty.report()
+
+
+def _list_texts(model: Trained) -> list[str]:
+    """Return the paths of the training text and of its ids, as the model's file names them."""
+    paths = [model.facts.get(name) for name in ("input_h5", "input_json")]
+    found = [path for path in paths if isinstance(path, str)]
+    return [*found, *(str(Path(path).with_suffix(".txt")) for path in found)]
 
 
 def _load_novelty(options: SampleOptions, sampler: Sampler) -> Any:
@@ -260,11 +273,11 @@ def _separate_texts(texts: Iterable[Text], show_labels: bool, job: int | None) -
 
 
 def _write_files(
-    texts: Iterable[Text], show_labels: bool, output: str, checkpoint: str | list[str] | None
+    texts: Iterable[Text], show_labels: bool, output: str, check: Callable[[str], None]
 ) -> None:
-    """Write each text to a file with its number before the extension."""
+    """Write each text to a file with its number before the extension, if `check` allows it."""
     for number, text in enumerate(texts):
         path = add_number(output, number)
-        check_output(path, checkpoint)
+        check(path)
         write_output(text, path)
         say(f"wrote {path}: {_format_label(text)}" if show_labels else f"wrote {path}")

@@ -1,0 +1,45 @@
+"""What the output of a command may not replace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from charrnn.__main__ import main
+from tests.refusals import refusal_of
+from tests.small_runs import SMALL, Capture
+
+# a command -> the file that it would replace
+REPLACED = {
+    "sample run output=run/checkpoints/last.ckpt": "run/checkpoints/last.ckpt",
+    "sample run output=run/metrics.csv": "run/metrics.csv",
+    "sample run start_file=mine.txt output=mine.txt": "mine.txt",
+    "sample run corpus=mine.txt output=mine.txt": "mine.txt",
+    "sample run output=corpus.h5": "corpus.h5",
+    "sample run output=corpus.txt": "corpus.txt",
+    "runs . csv=run/checkpoints/best.ckpt": "run/checkpoints/best.ckpt",
+    "preprocess corpus.txt output_h5=run/model.safetensors": "run/model.safetensors",
+    "convert run/checkpoints/best.ckpt output=run/model.safetensors": "run/model.safetensors",
+}
+
+
+def test_no_output_replaces_a_text_or_a_file_of_a_run(workplace: Path, capfd: Capture) -> None:
+    Path("mine.txt").write_text("mine")
+    assert main(["train", *SMALL, "trainer.max_steps=2", "hydra.run.dir=run"]) == 0
+    capfd.readouterr()
+    for line, name in REPLACED.items():
+        before = Path(name).read_bytes()
+        refused = refusal_of(capfd, *line.split())
+        assert refused.partition("=")[2].startswith(f"{name}: is "), refused
+        assert Path(name).read_bytes() == before
+    for _ in range(2):  # Another file in the run's folder may be replaced.
+        assert main(["sample", "run", "length=9", "output=run/mine.txt"]) == 0
+
+
+def test_a_link_to_a_removed_run_is_removed(workplace: Path) -> None:
+    folder = Path("outputs/train/2026-01-01/run")
+    (folder / "checkpoints").mkdir(parents=True)
+    links = Path("outputs/latest"), Path("link")
+    for link in links:
+        link.symlink_to(folder.absolute())
+    assert main(["runs", "remove=link"]) == 0
+    assert not any(link.is_symlink() for link in links)
