@@ -102,6 +102,8 @@ def _unpack(data: bytes) -> tuple[str | None, bytes]:
         with zipfile.ZipFile(output, "w") as new:
             for name, member in content.items():
                 new.writestr(name, member)
+    except NotImplementedError:  # a compression that zipfile does not know
+        raise InputError(_DAMAGED) from None
     except RuntimeError:  # zipfile needs a password
         raise InputError(_PASSWORD) from None
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError):

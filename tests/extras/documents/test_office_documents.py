@@ -89,6 +89,8 @@ def test_rtf_is_read_in_every_alphabet() -> None:
     [
         (lambda: make("docx")[:5000], "is a damaged document; get a new copy"),
         (lambda: change(make("docx"), "word/document.xml", lambda x: x[9:]), "is a damaged doc"),
+        # a compression that Python does not know
+        (lambda: re.sub(rb"(?s)(PK\x01\x02.{6})\x08", rb"\1\t", make("docx")), "is a damaged doc"),
         (lambda: make("docx", ""), "is a document without text; give another one"),
         (lambda: change(make("odt"), "META-INF/manifest.xml", lambda x: x + b"encryption-data"),
          "has a password; save it without one"),
