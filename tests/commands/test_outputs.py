@@ -1,4 +1,4 @@
-"""What the output of a command may not replace."""
+"""Outputs that commands refuse, because they would replace a text or a file of a run."""
 
 from __future__ import annotations
 
