@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from charrnn.errors import InputError, RunError, shorten
-from charrnn.files import replace_file, require_replaceable
+from charrnn.files import replace_file
 from charrnn.runs.folder import MODEL_FILES, RECORDED, RESULT, is_run
 from charrnn.runs.summary import METRICS
 from charrnn.text.vocabulary import TerminalEncoder, as_bytes
@@ -51,7 +51,8 @@ def check_output(
         return
     if os.path.isdir(output):
         raise InputError(f"{option}={shorten(output)}: is a folder; name a file")
-    require_replaceable(Path(output))
+    if not os.path.isfile(output):
+        raise InputError(f"{option}={shorten(output)}: is not a regular file; name another file")
     for model in models if isinstance(models, list) else [models]:
         if os.path.samefile(output, find_model(model)):
             raise InputError(f"{option}={shorten(output)}: is the model itself; name another file")

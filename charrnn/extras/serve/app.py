@@ -439,6 +439,9 @@ async def _refuse_input(request: Request, error: Any) -> Response:
     return make_error_response(Refusal(400, str(error), param=re.split("[=:]", str(error))[0]))
 
 
+_BODIES = {"/v1/completions": CompletionRequest, "/v1/next_words": NextWordsRequest}
+
+
 async def _refuse_validation(request: Request, error: Any) -> Response:
     first = error.errors()[0]
     # loc is ("body", field, pydantic's types ...), or ("body",) for the body as a whole.
@@ -449,8 +452,7 @@ async def _refuse_validation(request: Request, error: Any) -> Response:
     elif error.body is None and (first["type"], first["loc"][0]) == ("missing", "body"):
         message = "is empty; send a JSON object"
     elif first["type"] == "extra_forbidden":
-        has_fields = request.url.path == "/v1/completions"
-        known = CompletionRequest.model_fields if has_fields else ()
+        known = _BODIES.get(request.url.path, TextRequest).model_fields
         message = f"there is no such field{suggest_name(str(param), known, '; /docs lists them')}"
     return make_error_response(Refusal(400, f"{shorten(param or 'body')}: {message}", param=param))
 
