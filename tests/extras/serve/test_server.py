@@ -106,7 +106,7 @@ def test_the_routes_are_documented_without_any_outside_address(http: Any) -> Non
         ("POST", "/v1/chat/completions", b"{}", 404, "/v1/completions"),
         ("POST", "/v1/completions", b'{"prompt":', 400, "is not JSON: Expecting value: line 1"),
         ("POST", "/v1/completions", b'{"prompt": "\xe9"}', 400, "byte 0xe9 in position 12"),
-        ("POST", "/v1/completions", b'{"n": ' + b"[" * 4_000, 400, "recursion depth exceeded"),
+        ("POST", "/v1/completions", b'{"n": ' + b"[" * 4_000, 400, "is not JSON: "),
         ("POST", "/v1/completions", b'{"stop": [' + b'"",' * 9_999 + b'""]}', 400, "5,000 values"),
         ("POST", "/v1/completions", b"", 400, "is empty; send a JSON object"),
         ("POST", "/v1/completions", b"[]", 400, "body: "),
