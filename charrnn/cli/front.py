@@ -112,9 +112,9 @@ def _add_searchpath(words: list[str], main_config: Path, config_dir: str | None)
     given = find_word(words, "hydra.searchpath")
     if given is None and main_config.parent != plugins.CONF:
         urls += OmegaConf.select(OmegaConf.load(main_config), "hydra.searchpath") or []
-    more = [*filter(None, [(given or "").partition("=")[2].strip("[] ")])]
+    more = (given or "").partition("=")[2].strip("[] ")
     words = [word for word in words if word != given]
-    return [*words, f"hydra.searchpath=[{','.join([*map(quote, urls), *more])}]"]
+    return [*words, f"hydra.searchpath=[{','.join(filter(None, [*map(quote, urls), more]))}]"]
 
 
 def store_configs(command: plugins.Command) -> None:

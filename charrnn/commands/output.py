@@ -9,8 +9,6 @@ from pathlib import Path
 
 from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import replace_file
-from charrnn.runs.folder import MODEL_FILES, RECORDED, RESULT, is_run
-from charrnn.runs.summary import METRICS
 from charrnn.text.vocabulary import TerminalEncoder, as_bytes
 
 
@@ -64,6 +62,9 @@ def check_output(
 
 def _is_file_of_run(path: Path) -> bool:
     """Return whether a training wrote a file, which other commands or a resume may need."""
+    from charrnn.runs.folder import MODEL_FILES, RECORDED, RESULT, is_run
+    from charrnn.runs.summary import METRICS
+
     path = Path(os.path.realpath(path))
     if path.parent.name in ("checkpoints", RECORDED.parent.name):
         return is_run(path.parent.parent)

@@ -12,7 +12,13 @@ from typing import Annotated
 
 from charrnn.commands.output import check_output
 from charrnn.errors import InputError, RunError, shorten
-from charrnn.files import OUTPUTS, is_plain_file, resolve_run_path, shorten_path
+from charrnn.files import (
+    OUTPUTS,
+    is_plain_file,
+    remove_dangling_link,
+    resolve_run_path,
+    shorten_path,
+)
 from charrnn.options.ranges import NOT_EMPTY, PATH, TEXT
 from charrnn.runs import folder as folders
 from charrnn.say import say
@@ -73,8 +79,7 @@ def _remove(name: str) -> None:
         except OSError as error:
             raise RunError(f"{error.filename}: cannot be removed ({error.strerror})") from None
     for link in (Path(resolve_run_path(name)), folders.LATEST):
-        if link.is_symlink() and not link.exists():
-            link.unlink()
+        remove_dangling_link(link)
     if OUTPUTS.resolve() in folder.parent.parents:
         with contextlib.suppress(OSError):
             folder.parent.rmdir()  # Remove the folder of a date if it is empty.

@@ -100,12 +100,9 @@ def run(options: SampleOptions) -> None:
     job, output = current_job.get_number(), options.output
     if output is not None and job is not None:
         output = add_number(output, job)
-    given_texts = [options.start_file, options.corpus]
-    check_output(output, options.checkpoint, texts=given_texts)
     model = select_counts(read_models(options.checkpoint, options.weights), options.counts)
-    check = partial(
-        check_output, models=options.checkpoint, texts=[*given_texts, *_list_texts(model)]
-    )
+    texts_read = [options.start_file, options.corpus, *_list_training_files(model)]
+    check = partial(check_output, models=options.checkpoint, texts=texts_read)
     check(output)
     sampler = Sampler(model, options.precision)
     device = sampler.choose_device(options.engine, options.device, options.num_samples)
@@ -145,11 +142,10 @@ def run(options: SampleOptions) -> None:
         novelty.report()
 
 
-def _list_texts(model: Trained) -> list[str]:
-    """Return the paths of the training text and of its ids, as the model's file names them."""
-    paths = [model.facts.get(name) for name in ("input_h5", "input_json")]
-    found = [path for path in paths if isinstance(path, str)]
-    return [*found, *(str(Path(path).with_suffix(".txt")) for path in found)]
+def _list_training_files(model: Trained) -> list[Any]:
+    """Return the paths of the model's training text and of its ids, beside which a text lies."""
+    h5, json_path = model.facts.get("input_h5"), model.facts.get("input_json")
+    return [h5, json_path, str(Path(h5).with_suffix(".txt")) if isinstance(h5, str) else None]
 
 
 def _load_novelty(options: SampleOptions, sampler: Sampler) -> Any:

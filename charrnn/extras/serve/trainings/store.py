@@ -17,7 +17,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -232,9 +232,7 @@ class Store:
             self._trainings.pop(training.id, None)
             self.changed.notify_all()
         shutil.rmtree(training.folder, ignore_errors=True)
-        with suppress(OSError):
-            if LATEST.is_symlink() and not LATEST.exists():
-                LATEST.unlink()
+        files.remove_dangling_link(LATEST)
 
     def remove_rest(self) -> None:
         """Delete the files of trainings whose record could not be read."""
