@@ -326,7 +326,7 @@ def make_app(
             served.scheduler.start(post)
         loaded.start(post)
         if learned is not None:
-            learned.start()
+            learned.worker.start()
         texts = 0 if learned is None else len(learned.store.list_all())
         more = ["a learned text" if texts == 1 else f"{texts} learned texts"] if texts else []
         say(f"serving {_list_names([*models, *more])} at {address}", *notes)

@@ -7,7 +7,6 @@ import ipaddress
 import os
 import signal
 import socket
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +52,10 @@ def run(options: ServeOptions) -> None:
             signal.signal(signum, lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
         _serve(options)
+    except ModuleNotFoundError as error:  # of the extra, which is imported when it is needed
+        raise InputError(
+            f"serve needs the package {error.name}: {format_install_command('serve')}"
+        ) from None
     except Interrupted as stop:  # which is a normal end, but for Ctrl-C
         if stop.signum == signal.SIGINT:
             raise
@@ -61,7 +64,6 @@ def run(options: ServeOptions) -> None:
 def _serve(options: ServeOptions) -> None:
     from charrnn.text.sources import find_files
 
-    _require_packages()
     folder = _find_folder(options)
     if options.corpus is not None:
         find_files(options.corpus)  # Only check the path; the first request reads the text.
@@ -96,13 +98,6 @@ def _serve(options: ServeOptions) -> None:
         url = f"http://{host}:{port}"
         app = make_app(found, options, address=url, notes=notes, is_local=ip.is_loopback)
         serve(app, listening, options.drain_seconds)
-
-
-def _require_packages() -> None:
-    """Raise InputError if a package of the extra is missing. This imports none of them."""
-    for name in ("fastapi", "fastapi_offline", "pydantic", "uvicorn"):
-        if find_spec(name) is None:
-            raise InputError(f"serve needs the package {name}: {format_install_command('serve')}")
 
 
 def _listen(host: str, port: int) -> socket.socket:

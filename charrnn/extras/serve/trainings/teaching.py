@@ -35,10 +35,6 @@ class Trainings:
         # the texts that arrive, which count as waiting, and the bytes that they lack at most
         self.arriving: dict[Path, int] = {}
 
-    def start(self) -> None:
-        """Continue the trainings of the last server, if there are any."""
-        self.worker.start()
-
     def require_room(self, client: Client, size: int) -> None:
         """Raise Refusal if no further text can wait, or if the disk lacks `size` bytes."""
         if not self.store.open(make=True):

@@ -108,16 +108,18 @@ class Worker:
         before, began, had_model = stamp(metrics), None, training.model.exists()
         words = [f"data.input_txt={training.text}", *WORDS, *self.list_words(training)]
         command = [sys.executable, "-m", "charrnn.extras.serve.trainings.child"]
-        # It stores the ids here if it cannot write them beside the text, so that they are deleted.
-        cache = {"CHARRNN_CACHE": str((training.folder / "cache").absolute())}
-        # A file in the user's folder, such as random.py, must not replace a module of Python's.
-        safe = {"PYTHONSAFEPATH": "1"}
+        environment = os.environ | {
+            # for the ids, if they cannot be written beside the text, so that they are deleted
+            "CHARRNN_CACHE": str((training.folder / "cache").absolute()),
+            # A file in the user's folder, such as random.py, must not replace a module of Python's.
+            "PYTHONSAFEPATH": "1",
+        }
         with (
             open(training.log, "wb") as log,
             subprocess.Popen(
                 [*command, str(training.run), *words],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-                env=os.environ | cache | safe,
+                env=environment,
             ) as child,
         ):  # fmt: skip
             while child.poll() is None and training.state == TRAINING:
