@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 import charrnn
 from benchmarks.recipes import README, RUNS, format_markdown
 from benchmarks.report import write_table
-from benchmarks.unknown_words import WORD, find_words
 from charrnn.say import format_duration
 from charrnn.text.corpora import fetch_corpus
 
 FOLDER = RUNS / "text_sizes"
 LENGTH, SAMPLES = 2000, 20  # characters of a sample, and samples of a model
+WORD = re.compile(r"[^\W\d_]+")
 TIMED = "English"  # the kind whose trainings are timed
 LIST, VERSE = "names", "verse"
 # commands that write text.txt, or a folder `text` of HTML pages, and a dictionary
@@ -158,6 +158,11 @@ def measure_invented(kind: str, text: str, samples: Sequence[str]) -> float:
         words = (WORD.findall(sample.lower()) for sample in samples)
         written = [word for each in words for word in each[1:-1]]
     return sum(each not in known for each in written) / len(written)
+
+
+def find_words(text: str) -> set[str]:
+    """Return the words of a text in lower case."""
+    return {word.lower() for word in WORD.findall(text)}
 
 
 def format_table() -> str:

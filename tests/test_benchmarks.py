@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import large_text, recipes
+from benchmarks import recipes
 from benchmarks.__main__ import main
 from benchmarks.sections import SECTIONS
 from charrnn.cli import help_page
@@ -24,15 +24,6 @@ def test_every_section(name: str, tmp_path: Path, capsys: Capture) -> None:
     assert f"### {SECTIONS[name]}" in printed
     assert (output / "benchmarks.md").read_text(encoding="utf-8") == printed
     assert not list(tmp_path.glob("charrnn-bench-*"))
-
-
-@pytest.mark.slow
-def test_large_text(tmp_path: Path, capsys: Capture) -> None:
-    assert large_text.main(["--bytes", "30000", "--steps", "1", "--folder", str(tmp_path)]) == 0
-    table, machine = capsys.readouterr().out.split("\n\n")
-    assert len(table.splitlines()) == 12
-    assert "at load" in machine
-    assert not list(tmp_path.iterdir())
 
 
 def test_every_recipe_is_an_experiment() -> None:
