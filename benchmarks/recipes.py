@@ -29,7 +29,7 @@ from charrnn.counts.mixing import Counts
 from charrnn.data import Ids, SplitIds, open_data, translate_split
 from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
 from charrnn.models.trained import TrainedModel
-from charrnn.networks.ensemble import make_any_network
+from charrnn.networks.counted import make_any_network
 from charrnn.runs.model_lookup import read_model
 
 RUNS = REPOSITORY / "outputs" / "results"

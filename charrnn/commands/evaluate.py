@@ -16,19 +16,18 @@ import numpy.typing as npt
 from charrnn.commands.output import write_output
 from charrnn.errors import InputError, make_non_finite_error
 from charrnn.options.datasets import SourceOptions
-from charrnn.options.ranges import AT_LEAST_1, COUNTS, DEVICE, WEIGHTS, Paths, one_of, require
+from charrnn.options.ranges import AT_LEAST_1, COUNTS, DEVICE, PATH, one_of, require
 from charrnn.say import BITS_PER_NAT, ProgressDisplay, say
 
 if TYPE_CHECKING:
     from charrnn.data import SplitIds
     from charrnn.evaluation.losses import Score
-    from charrnn.models.trained import Trained
+    from charrnn.models.trained import TrainedModel
 
 
 @dataclass
 class EvaluateOptions:
-    checkpoint: Paths
-    weights: Annotated[list[float] | None, WEIGHTS]
+    checkpoint: Annotated[str | None, PATH]
     split: Annotated[str, one_of("train", "val", "test")]
     data: SourceOptions
     unknown: Annotated[str, one_of("error", "skip")]
@@ -54,13 +53,13 @@ def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
     from charrnn.models.trained import select_counts
     from charrnn.processors import choose_device, keep_freed_memory, print_device
-    from charrnn.runs.model_lookup import read_models
+    from charrnn.runs.model_lookup import read_model
 
     device = choose_device(options.device)
     print_device(device, options.device)
     options = replace(options, device=device)
     keep_freed_memory()
-    trained = select_counts(read_models(options.checkpoint, options.weights), options.counts)
+    trained = select_counts(read_model(options.checkpoint), options.counts)
     if options.data.input_txt == "-" and sys.stdin.isatty():
         say("data.input_txt=-: type or paste the text, then press Ctrl-D on an empty line")
     score = _score_text if options.by == "text" else _score_parts
@@ -71,7 +70,7 @@ def run(options: EvaluateOptions) -> None:
         write_output(["".join(f"{line}\n" for line in lines)])
 
 
-def _score_text(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Iterable[str]]:
+def _score_text(options: EvaluateOptions, trained: TrainedModel) -> tuple[Facts, Iterable[str]]:
     """Return the loss of a split or a text, as JSON values and as lines."""
     split, ids = _read_ids(options, trained)
     score, facts = _compute_score(options, trained, split, ids)
@@ -82,29 +81,26 @@ def _score_text(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Iter
         facts["window"] = options.window
         heading += f", in windows of {options.window} from the zero state"
     _explain_difference(options, trained, score)
-    if (members := len(trained.members)) > 1:
-        facts["model"] = f"ensemble of {members}"
-        heading += f", {facts['model']}"
     return facts, [heading, *score.format_lines()]
 
 
-def _explain_difference(options: EvaluateOptions, trained: Trained, score: Score) -> None:
+def _explain_difference(options: EvaluateOptions, trained: TrainedModel, score: Score) -> None:
     """Print why the loss is not the one in the table of `charrnn runs`, if both are of a run."""
-    data, (model, *others) = options.data, trained.members
+    data = options.data
     is_own_split = data.input_txt is None and data.input_h5 is None and options.split == "val"
-    if others or not is_own_split or options.window is not None or model.loss is None:
+    if not is_own_split or options.window is not None or trained.loss is None:
         return
-    if abs(score.loss - model.loss) <= 1e-4:
+    if abs(score.loss - trained.loss) <= 1e-4:
         return
     reason = "the loss of the first characters of the split"
     if options.counts != "auto":
         reason = "the loss with counts=auto"
     elif trained.counts is not None:
         reason += ", each half mixed with its counts as the other half fits best"
-    say(f"`charrnn runs` has {model.loss:.4f}, {reason}")
+    say(f"`charrnn runs` has {trained.loss:.4f}, {reason}")
 
 
-def _score_parts(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Iterable[str]]:
+def _score_parts(options: EvaluateOptions, trained: TrainedModel) -> tuple[Facts, Iterable[str]]:
     """Return bits per character: of lines, the worst first, or of each character."""
     from charrnn.data import SplitIds
     from charrnn.evaluation.losses import rank_lines_by_loss
@@ -137,14 +133,18 @@ def _score_parts(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Ite
 
 
 def _compute_score(
-    options: EvaluateOptions, trained: Trained, split: str, ids: SplitIds, out: Losses | None = None
+    options: EvaluateOptions,
+    trained: TrainedModel,
+    split: str,
+    ids: SplitIds,
+    out: Losses | None = None,
 ) -> tuple[Score, Facts]:
     """Return the loss of ids (n,), also as JSON values.
 
     Without windows, fill `out` (n - 1,) with the loss of each character.
     """
     from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
-    from charrnn.networks.ensemble import make_any_network
+    from charrnn.networks.counted import make_any_network
 
     if len(ids) < 2:
         where = "data.input_txt" if split == "text" else f"split={split}"
@@ -167,7 +167,7 @@ def _compute_score(
     return score, {"split": split, "characters": score.characters, **score.to_dict()}
 
 
-def _read_ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
+def _read_ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, SplitIds]:
     """Return the split's name and its ids (n,) in the model's vocabulary."""
     from charrnn.data import encode_text, open_data, open_training_data, translate_split
 

@@ -17,7 +17,7 @@ from charrnn.cli import current_job
 from charrnn.commands.output import check_output, write_output
 from charrnn.errors import InputError
 from charrnn.files import add_number
-from charrnn.options.ranges import COUNTS, PATH, TEMPERATURE, WEIGHTS, Paths, Range, one_of, require
+from charrnn.options.ranges import COUNTS, PATH, TEMPERATURE, Range, one_of, require
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import ProgressDisplay, escape_unprintable, say
 from charrnn.text.vocabulary import as_bytes
@@ -25,7 +25,7 @@ from charrnn.text.vocabulary import as_bytes
 if TYPE_CHECKING:
     from charrnn.generation.lines import Line
     from charrnn.generation.sampler import Piece, Sampler
-    from charrnn.models.trained import Trained
+    from charrnn.models.trained import TrainedModel
 
 TEMPERATURES = Range(
     lambda value: (
@@ -41,8 +41,7 @@ NOVEL = Range(
 
 @dataclass(frozen=True, kw_only=True)
 class SampleOptions(SamplingParams):
-    checkpoint: Paths
-    weights: Annotated[list[float] | None, WEIGHTS]
+    checkpoint: Annotated[str | None, PATH]
     # A list writes a text with each temperature.
     temperature: Annotated[float | list[float], TEMPERATURES]  # type: ignore[assignment]
     start_file: Annotated[str | None, PATH]
@@ -95,14 +94,15 @@ def run(options: SampleOptions) -> None:
     from charrnn.generation.sampler import Sampler, draw_seed
     from charrnn.models.trained import select_counts
     from charrnn.processors import print_device
-    from charrnn.runs.model_lookup import read_models
+    from charrnn.runs.model_lookup import find_model, read_model
 
     job, output = current_job.get_number(), options.output
     if output is not None and job is not None:
         output = add_number(output, job)
-    model = select_counts(read_models(options.checkpoint, options.weights), options.counts)
+    file = find_model(options.checkpoint)
+    model = select_counts(read_model(file), options.counts)
     texts_read = [options.start_file, options.corpus, *_list_training_files(model)]
-    check = partial(check_output, models=options.checkpoint, texts=texts_read)
+    check = partial(check_output, model=file, texts=texts_read)
     check(output)
     sampler = Sampler(model, options.precision)
     device = sampler.choose_device(options.engine, options.device, options.num_samples)
@@ -142,7 +142,7 @@ def run(options: SampleOptions) -> None:
         novelty.report()
 
 
-def _list_training_files(model: Trained) -> list[Any]:
+def _list_training_files(model: TrainedModel) -> list[Any]:
     """Return the paths of the model's training text and of its ids, beside which a text lies."""
     h5, json_path = model.facts.get("input_h5"), model.facts.get("input_json")
     return [h5, json_path, str(Path(h5).with_suffix(".txt")) if isinstance(h5, str) else None]
@@ -157,7 +157,7 @@ def _load_novelty(options: SampleOptions, sampler: Sampler) -> Any:
     raise InputError("novel, report: this charrnn was installed without them; reinstall charrnn")
 
 
-def _read_start_text(options: SampleOptions, model: Trained) -> str:
+def _read_start_text(options: SampleOptions, model: TrainedModel) -> str:
     """Return the start text. Print what the model reads instead of unknown characters."""
     from charrnn.text.prompt import fit_text
 

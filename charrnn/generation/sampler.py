@@ -18,7 +18,7 @@ from charrnn.errors import InputError
 from charrnn.generation.draw import Ids, find_banned_ids, log_softmax
 from charrnn.generation.engines import Engine, make_engine, select_streams
 from charrnn.generation.streams import Stream, write_chunk
-from charrnn.models.trained import State, Trained, find_known_words, zero_state
+from charrnn.models.trained import State, TrainedModel, find_known_words, zero_state
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.text.prompt import encode_primer, fit_text
@@ -59,13 +59,13 @@ def order_by_sample(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:
 
 
 class Sampler:
-    """Writes with one model or an ensemble. It is safe to share between threads.
+    """Writes with a model. It is safe to share between threads.
 
     Args:
         precision: bits of a weight, like `SamplingParams.precision`.
     """
 
-    def __init__(self, model: Trained, precision: int = 32) -> None:
+    def __init__(self, model: TrainedModel, precision: int = 32) -> None:
         self.model, self.precision = model, precision
         self.reader = make_engine(model, precision=precision)
         self._engines: dict[tuple[str, str], Engine] = {("auto", "cpu"): self.reader}
@@ -76,7 +76,7 @@ class Sampler:
         """Return the device on which an engine writes this number of streams."""
         if engine == "numpy" or self.precision == 8:  # Only torch can use a GPU.
             return "cpu"
-        weights = sum(w.size for member in self.model.members for w in member.weights.values())
+        weights = sum(weight.size for weight in self.model.weights.values())
         return choose_device(device, products=streams * weights)
 
     def engine(self, name: str = "auto", device: str = "auto", streams: int = 1) -> Engine:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import functools
 import json
-import math
 import re
 import sys
 import types
@@ -168,10 +167,6 @@ NOT_NEGATIVE = Range(lambda value: value >= 0, "must be 0 or more")
 AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
 BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 POSITIVE_FRACTION = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
-WEIGHTS = Range(
-    lambda values: all(0 < value < math.inf for value in values),
-    "must be finite numbers above 0: [0.7,0.3]",
-)
 UNIT_INTERVAL = between(0, 1)
 SEED = Range(
     lambda value: hasattr(value, "__index__") and 0 <= value < 2**63,

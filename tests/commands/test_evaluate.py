@@ -96,24 +96,6 @@ def test_cold_windows(run_copy: Train, capfd: Capture) -> None:
     assert found["loss"] > stream["loss"]
 
 
-def test_an_ensemble(run_copy: Train, workplace: Path, capfd: Capture) -> None:
-    paths = [
-        str(run_copy(f"trainer.max_steps={n}", "~callbacks.counts", folder=f"r{n}"))
-        for n in (5, 23)
-    ]
-    both, text = f"checkpoint=[{','.join(paths)}]", Path("corpus.txt").read_text("utf-8")
-    logits = [charrnn.load(path).logits(text).astype(np.float64) for path in paths]
-    each = [np.exp(row) / np.exp(row).sum(-1, keepdims=True) for row in logits]
-    ids = charrnn.load(paths[0]).vocabulary.encode(text)
-    for given, weights in (((), [0.5, 0.5]), (("weights=[3.0,1.0]",), [0.75, 0.25])):
-        found = evaluate(capfd, both, "data.input_txt=corpus.txt", *given)
-        assert found["model"] == "ensemble of 2"
-        chosen = np.average(each, 0, weights)[np.arange(len(ids) - 1), ids[1:]]
-        assert found["loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
-    line = print_evaluation(capfd, both, "window=9", "split=test").splitlines()[0]
-    assert line == "test: 104 characters, in windows of 9 from the zero state, ensemble of 2"
-
-
 TEXT = "To be,\n\nor not\nqqXqq zz"
 OF_TEXT = ("checkpoint=model.safetensors", "data.input_txt=text.txt")
 

@@ -18,16 +18,13 @@ from charrnn.options.ranges import (
     PRIMES,
     TEXT,
     UNKNOWN,
-    WEIGHTS,
-    Paths,
     Range,
-    require,
 )
 from charrnn.options.sampling import ENGINE, PRECISION, check_device
 
 MODELS = Range(
-    lambda value: all(isinstance(paths, str | list) and paths for paths in value.values()),
-    "takes a path for each name, or a list of paths for an ensemble",
+    lambda value: all(isinstance(path, str) and path for path in value.values()),
+    "takes a path for each name",
 )
 AT_LEAST_HALF = Range(lambda value: value >= 0.5, "must be 0.5 or more")
 
@@ -36,8 +33,7 @@ AT_LEAST_HALF = Range(lambda value: value >= 0.5, "must be 0.5 or more")
 class ServeOptions:
     """The options of the server; ``serve.yaml`` has their defaults and explanations."""
 
-    checkpoint: Paths
-    weights: Annotated[list[float] | None, WEIGHTS]
+    checkpoint: Annotated[str | None, PATH]
     models: Annotated[dict | None, MODELS]
     host: Annotated[str, TEXT, NOT_EMPTY]
     port: Annotated[int, PORT]
@@ -68,5 +64,3 @@ class ServeOptions:
 
     def check(self) -> None:
         check_device(self.device, self.engine, self.precision)
-        hint = "is for checkpoint=[a,b]; the models of models.NAME=[a,b] have equal weights"
-        require(not (self.weights and self.models), "weights", self.weights, hint)

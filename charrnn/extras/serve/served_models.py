@@ -20,7 +20,7 @@ from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.generation.next_words import search_next_words
 from charrnn.generation.sampler import Sampler
-from charrnn.models.trained import Trained, find_known_words
+from charrnn.models.trained import TrainedModel, find_known_words
 from charrnn.options.datasets import SPLITS
 from charrnn.processors import print_device
 from charrnn.text import prompt
@@ -40,15 +40,11 @@ def _format_token(character: str) -> str:
 
 
 class ServedModel:
-    """A model of the server. Its generators are blocks of its scheduler's jobs.
-
-    Attributes:
-        file: of the model; None for an ensemble.
-    """
+    """A model of the server. Its generators are blocks of its scheduler's jobs."""
 
     has_private_text = False  # see LazyModel
 
-    def __init__(self, name: str, model: Trained, options: ServeOptions, file: Path | None) -> None:
+    def __init__(self, name: str, model: TrainedModel, options: ServeOptions, file: Path) -> None:
         self.name, self.file, self._corpus = name, file, options.corpus
         self.vocabulary = model.vocabulary
         self.tokens = list(map(_format_token, self.vocabulary.characters))  # as OpenAI writes them

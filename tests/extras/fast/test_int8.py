@@ -19,7 +19,7 @@ from charrnn.generation.engines import select_streams
 from charrnn.generation.int8_rows import quantize_model
 from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
-from charrnn.models.trained import TrainedEnsemble, TrainedModel, zero_state
+from charrnn.models.trained import TrainedModel, zero_state
 from charrnn.options.cells import CELLS
 from tests.generation.definition import log_probabilities
 from tests.generation.models import (
@@ -140,9 +140,6 @@ def test_int8_refuses_other_models_in_a_line(monkeypatch: pytest.MonkeyPatch) ->
     for engine in ("numpy", "torch"):
         with pytest.raises(InputError, match=rf"precision=8: engine={engine}"):
             Model(model).generate(precision=8, engine=engine)
-    several = TrainedEnsemble((model, make_model("gru")))
-    with pytest.raises(InputError, match="precision=8: writes with one model"):
-        Model(several).generate(5, precision=8)
     monkeypatch.delitem(int8_network.KERNELS, "gru")
     with pytest.raises(InputError, match="precision=8: has no kernel for a model of kind gru"):
         Model(make_model("gru")).generate(10, precision=8)

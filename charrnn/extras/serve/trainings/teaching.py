@@ -81,7 +81,7 @@ class Trainings:
         sources = {"background": background, "by_teacher": client.is_teacher}
         if start_from is not None:
             model = self._served.get(start_from) or self.find_model(client, start_from)
-            if model is None or model.file is None:
+            if model is None:
                 raise Refusal(404, "there is no such model to start from", param="start_from")
             maker = model.training if isinstance(model, LazyModel) else None
             sources |= {"start_from": start_from, "start_file": str(model.file), "start_id": maker}
