@@ -146,6 +146,7 @@ class Model:
     ) -> npt.NDArray[np.float32]:
         """Return the loss (T - 1,) of each of the T characters of a text but the first, in nats.
 
+        The first number is the loss of the second character, -ln p(character | all before it).
         Their mean is `score`, which explains the arguments and errors. Divide by ln 2 for bits.
         """
         from charrnn.evaluation.stream_losses import compute_stream_loss
