@@ -46,14 +46,14 @@ def training_text(path: Path, corpus: str | None = None) -> TrainingText:
 
 
 def test_every_text_has_a_report(path: Path, capfd: Capture) -> None:
-    words = ("report=true", "num_samples=2", "temperature=[0.5,1.0]", "output=new.txt")
+    words = ("report=true", "num_samples=2", "output=new.txt")
     sample(path, *words, "corpus=text.txt")
     out, err = capfd.readouterr()
     assert out == ""
     training = training_text(path, "text.txt")
-    for number, temperature in enumerate((0.5, 0.5, 1.0, 1.0)):
+    for number in range(2):
         report = report_on(Path(f"new-{number}.txt").read_text(encoding="utf-8"), training)
-        assert f"{number}, temperature={temperature}: {report}\n" in err
+        assert f"{number}: {report}\n" in err
     sample(path, "report=true")
     out, err = capfd.readouterr()
     assert (out, err) == (load(path).generate(300, seed=1), f"{report_on(out, training)}\n")
