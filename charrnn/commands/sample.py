@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,6 @@ from charrnn import plugins
 from charrnn.cli import current_job
 from charrnn.commands.output import check_output, write_output
 from charrnn.errors import InputError
-from charrnn.files import add_number
 from charrnn.options.ranges import COUNTS, PATH, Range, one_of, require
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import ProgressDisplay, escape_unprintable, say
@@ -89,12 +88,12 @@ def run(options: SampleOptions) -> None:
 
     job, output = current_job.get_number(), options.output
     if output is not None and job is not None:
-        output = add_number(output, job)
+        stem, suffix = os.path.splitext(output)
+        output = f"{stem}-{job}{suffix}"  # so that no job replaces the text of another
     file = find_model(options.checkpoint)
     model = select_counts(read_model(file), options.counts)
     texts_read = [options.start_file, options.corpus, *_list_training_files(model)]
-    check = partial(check_output, model=file, texts=texts_read)
-    check(output)
+    check_output(output, file, texts=texts_read)
     sampler = Sampler(model, options.precision)
     device = sampler.choose_device(options.engine, options.device, options.num_samples)
     novelty = _load_novelty(options, sampler)
@@ -120,12 +119,9 @@ def run(options: SampleOptions) -> None:
         if options.json:
             objects = (_to_dict(text, params, sampler) for text in texts)
             write_output((json.dumps(each) + "\n" for each in objects), output)
-        elif output is None:
-            write_output(_separate_texts(texts, job))
-        elif options.num_samples > 1 and options.mode == "text":
-            _write_files(texts, output, check)
         else:
-            write_output(chain.from_iterable(texts), output)  # a single text
+            pieces = _separate_texts(texts, job if output is None else None, is_visible)
+            write_output(pieces, output)
     if options.report:
         novelty.report()
 
@@ -230,10 +226,12 @@ def _to_dict(text: Text, params: SamplingParams, sampler: Sampler) -> dict[str, 
     }
 
 
-def _separate_texts(texts: Iterable[Text], job: int | None) -> Iterator[str]:
-    """Yield texts with a line between them; in a sweep, a line before each names the job."""
+def _separate_texts(texts: Iterable[Text], job: int | None, on_terminal: bool) -> Iterator[str]:
+    """Yield texts with a line between them; in a sweep, a line before each names the job.
+
+    On a terminal, a job ends with a newline.
+    """
     label = " ".join(current_job.list_overrides()) if job is not None else ""
-    on_terminal = sys.stdout.isatty()  # where each job ends with a newline
     for number, text in enumerate(texts):
         if number or (job and not on_terminal):
             yield "\n"
@@ -242,12 +240,3 @@ def _separate_texts(texts: Iterable[Text], job: int | None) -> Iterator[str]:
         yield from text
     if on_terminal:
         yield "\n"
-
-
-def _write_files(texts: Iterable[Text], output: str, check: Callable[[str], None]) -> None:
-    """Write each text to a file with its number before the extension, if `check` allows it."""
-    for number, text in enumerate(texts):
-        path = add_number(output, number)
-        check(path)
-        write_output(text, path)
-        say(f"wrote {path}")

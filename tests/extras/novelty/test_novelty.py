@@ -51,9 +51,10 @@ def test_every_text_has_a_report(path: Path, capfd: Capture) -> None:
     out, err = capfd.readouterr()
     assert out == ""
     training = training_text(path, "text.txt")
-    for number in range(2):
-        report = report_on(Path(f"new-{number}.txt").read_text(encoding="utf-8"), training)
-        assert f"{number}: {report}\n" in err
+    texts = Path("new.txt").read_text(encoding="utf-8").split("\n----------\n")
+    for number, text in enumerate(texts):
+        assert f"{number}: {report_on(text, training)}\n" in err
+    assert len(texts) == 2
     sample(path, "report=true")
     out, err = capfd.readouterr()
     assert (out, err) == (load(path).generate(300, seed=1), f"{report_on(out, training)}\n")
