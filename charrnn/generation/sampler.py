@@ -136,22 +136,20 @@ class Sampler:
 
     def read_start(self, params: SamplingParams) -> StartState:
         """Read the primer and start_text, and return the state from which new texts continue."""
-        ids, state = self.prepare_prompt(self._encode_start_text(params), params.prime)
+        ids, state = self.prepare_prompt(self._encode_start_text(params))
         return self.advance(StartState(None, state), ids.tolist())
 
-    def prepare_prompt(self, ids: Ids, prime: str = "text") -> tuple[Ids, State]:
+    def prepare_prompt(self, ids: Ids) -> tuple[Ids, State]:
         """Return the ids (T,) that are read before a text is written, and the state before them.
 
         They are the last character of the primer (a short text in the model's facts), if there is
         one, and the ids of the start text. If both are empty, they are a newline, or nothing if
         the vocabulary has no newline.
         """
-        last, state = None, zero_state(self.model, 1)
-        if prime == "text":
-            if self._after_primer is None:  # It is read once, because all prompts follow it.
-                primer = encode_primer(self.model.facts, self.model.vocabulary)
-                self._after_primer = self.advance(StartState(None, state), primer)
-            last, state = self._after_primer
+        if self._after_primer is None:  # It is read once, because all prompts follow it.
+            primer = encode_primer(self.model.facts, self.model.vocabulary)
+            self._after_primer = self.advance(StartState(None, zero_state(self.model, 1)), primer)
+        last, state = self._after_primer
         if last is not None:
             ids = np.append(last, ids)
         elif not len(ids) and NEWLINE in self.model.vocabulary:

@@ -175,7 +175,6 @@ SEED = Range(
 TEMPERATURE = Range(
     NOT_NEGATIVE.accepts, "must be 0 or more: 0.2 is cautious, 1 changes nothing, above 1 is wild"
 )
-PRIMES = one_of("text", "none")
 # auto mixes a model's counts with its network, none ignores them, only ignores the network
 COUNTS = one_of("auto", "none", "only")
 UNKNOWN = one_of("error", "skip", "replace")

@@ -11,7 +11,6 @@ from charrnn.options.ranges import (
     NOT_EMPTY,
     NOT_NEGATIVE,
     POSITIVE_FRACTION,
-    PRIMES,
     SEED,
     TEMPERATURE,
     TEXT,
@@ -52,7 +51,6 @@ class SamplingParams:
     temperature: Annotated[float, TEMPERATURE] = 0.8
     start_text: Annotated[str, TEXT] = ""
     unknown: Annotated[str, UNKNOWN] = "error"
-    prime: Annotated[str, PRIMES] = "text"
     seed: Annotated[int | None, SEED] = None
     sample: bool = True
     top_k: Annotated[int | None, AT_LEAST_1] = None

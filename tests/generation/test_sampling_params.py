@@ -24,7 +24,7 @@ from tests.generation.models import blank_model, make_counted_model, params
 MODEL = Model(make_counted_model())
 # what each field is given below, so that it changes the text; None: what is no matter of the draw
 OTHER: dict[str, Any] = {
-    **dict.fromkeys(["length", "unknown", "prime", "num_samples", "engine", "device", "precision"]),
+    **dict.fromkeys(["length", "unknown", "num_samples", "engine", "device", "precision"]),
     "start_text": "To be",
     "seed": 2,
     "temperature": 0.3,

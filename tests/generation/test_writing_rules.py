@@ -47,7 +47,7 @@ def test_the_compiled_loop_writes_words_and_ends_as_defined(how: dict[str, Any])
     """Compare each character with the definition, in chunks, of four streams and one more."""
     pytest.importorskip("numba", reason="the extra fast is not installed")
     model = quantize_model(with_background())
-    params = SamplingParams(120, **how, seed=3, num_samples=5, prime="none", precision=8)
+    params = SamplingParams(120, **how, seed=3, num_samples=5, precision=8)
     engine, words = make_engine(model, precision=8), definition.Words([TEXT, OTHER])
     pieces = list(Sampler(model, 8).write(params))
     vocabulary, decode = model.vocabulary, model.vocabulary.decode

@@ -15,7 +15,6 @@ from charrnn.options.ranges import (
     PATH,
     PORT,
     POSITIVE,
-    PRIMES,
     TEXT,
     UNKNOWN,
     Range,
@@ -39,7 +38,6 @@ class ServeOptions:
     port: Annotated[int, PORT]
     token: Annotated[str | None, TEXT, NOT_EMPTY]
     unknown: Annotated[str, UNKNOWN]
-    prime: Annotated[str, PRIMES]
     counts: Annotated[str, COUNTS]
     corpus: Annotated[str | None, PATH]
     cors: Annotated[list[str] | None, ORIGINS]

@@ -48,7 +48,7 @@ class ServedModel:
         self.name, self.file, self._corpus = name, file, options.corpus
         self.vocabulary = model.vocabulary
         self.tokens = list(map(_format_token, self.vocabulary.characters))  # as OpenAI writes them
-        self.unknown, self._prime = options.unknown, options.prime
+        self.unknown = options.unknown
         self._sampler = Sampler(model, options.precision)
         device = self._sampler.choose_device(options.engine, options.device, options.streams)
         engine = self._sampler.engine(options.engine, device)
@@ -71,7 +71,7 @@ class ServedModel:
                 start += len(block)
             yield
         ids = np.concatenate(parts)
-        input_ids, state = self._sampler.prepare_prompt(ids, self._prime)
+        input_ids, state = self._sampler.prepare_prompt(ids)
         if not len(input_ids):
             raise InputError("prompt: is empty, and the model knows no newline to start after")
         return Prompt(text, ids, input_ids, state, np.concatenate(positions))

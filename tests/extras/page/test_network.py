@@ -43,7 +43,7 @@ HOW: list[dict[str, Any]] = [
     {"temperature": 0, "dry_multiplier": 5, "dry_allowed_length": 3, "start_text": "abcdabc"},
     {"seed": 2**63 - 1},
     {"seed": 2**32},
-    {"seed": 2**40, "prime": "none"},
+    {"seed": 2**40},
     {"seed": 0, "start_text": "Hm: "},
     {"seed": 0, "start_text": "‘Hm’ – a"},
     {"ban": "eaoé "},
@@ -58,7 +58,6 @@ REFUSED = [
         for name, value in {
             "length": 1.5, "temperature": -1, "top_k": 0, "top_p": 1.1, "min_p": -0.1,
             "new_words": 1.01, "dry_multiplier": -1, "dry_base": 0.5, "dry_allowed_length": 0,
-            "prime": "nothing",
         }.items()
     ),
     ({"logit_bias": {"e": 101}}, "logit_bias: must have"),
@@ -179,7 +178,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"temperature": 0.4, "top_k": 5, "ban": "ae.", "dry_multiplier": 2, "dry_allowed_length": 2},
     {"temperature": 0.5, "new_words": 0, "ban": " \n,.;!?'", "logit_bias": {"t": 3}},
     {"temperature": 0.7, "top_p": 0.6, "top_k": 4, "min_p": 0.1, "logit_bias": {"\n .!": -1}},
-    {"temperature": 0.2, "until": "\n", "new_words": 0.01, "prime": "none"},
+    {"temperature": 0.2, "until": "\n", "new_words": 0.01},
     {"temperature": 1e-300, "logit_bias": {"\n.!?": -100}},
     *({"start_text": "congratulate", "new_words": 0, "seed": seed} for seed in range(4)),
 ]  # fmt: skip
