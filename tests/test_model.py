@@ -80,7 +80,6 @@ def test_generate(model: Model) -> None:
         *(("length", -1), ("temperature", "warm"), ("engine", "abacus"), ("start_text", "é")),
         # of another type
         *(("length", 2.5), ("start_text", 5), ("ban", 5), ("until", b"a"), ("top_k", 1.5)),
-        ("logit_bias", "e"),
     ],
 )
 def test_what_a_model_cannot_write_with_is_refused(name: str, value: Any, model: Model) -> None:

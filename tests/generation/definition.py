@@ -301,11 +301,8 @@ def scores_of(
     text: str = "",
     costs: Mapping[str, float] | None = None,
 ) -> list[float]:
-    """Add biases, penalties and costs to logits (V,), in Python's numbers."""
+    """Add penalties and costs to logits (V,), in Python's numbers."""
     scores = [float(logit) for logit in logits]
-    for characters, bias in (choice.logit_bias or {}).items():
-        for v in vocabulary.look_up(characters).tolist():
-            scores[v] += bias
     if choice.dry_multiplier:
         how = choice.dry_multiplier, choice.dry_base, choice.dry_allowed_length
         for character, penalty in dry_penalties(text, *how).items():

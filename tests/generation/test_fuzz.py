@@ -99,8 +99,6 @@ class Case:
         for name, values in definition.FILTERS.items():  # often the neutral one
             how[name] = values[max(0, int(self.numbers.integers(-1, len(values))))]
         if self.numbers.random() < 0.3:
-            how["logit_bias"] = {letters[-1]: -2.0, letters[0] + letters[1]: 1.5}
-        if self.numbers.random() < 0.3:
             how["ban"] = letters[int(self.numbers.integers(len(letters)))]
         if self.numbers.random() < 0.2:
             how["until"] = letters[int(self.numbers.integers(len(letters)))]

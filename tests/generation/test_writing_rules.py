@@ -26,7 +26,7 @@ HOW: list[dict[str, Any]] = [
     {"temperature": 0.5, "new_words": 0},
     {"temperature": 0.8, "top_k": 8, "top_p": 0.9},
     {"temperature": 0.9, "dry_multiplier": 1, "dry_allowed_length": 3, "ban": "."},
-    {"temperature": 0.5, "new_words": 1, "logit_bias": {"\n": 1.5, "e": -2}},
+    {"temperature": 0.5, "new_words": 1},
     {"temperature": 0, "start_text": "The hogw"},
     {"temperature": 0.6, "start_text": "xyzzy"},
     {"temperature": 1e-300, "min_p": 0.3},

@@ -90,7 +90,7 @@ def test_int8_predicts_nearly_as_the_definition(name: str) -> None:
 @pytest.mark.parametrize("vnni", [None, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("lstm", "b4aff13aca56f9c2"), ("gru", "ce7b63bd90e5ece7"), ("rnn", "9ea4daff02145432")],
+    [("lstm", "62f2cd5bbedd83f6"), ("gru", "bf94037c3ea53b3f"), ("rnn", "ff764abad22c4662")],
 )
 def test_int8_writes_the_same_text_on_every_machine(kind: str, expected: str, vnni: Any) -> None:
     """Compare with stored texts. In other batches and in pieces it writes the same."""

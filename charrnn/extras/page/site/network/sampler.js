@@ -18,7 +18,6 @@ export const STRIDE = 256; // characters between two stored states
  * @property {number | null} [min_p]
  * @property {number | null} [new_words]
  * @property {string | null} [ban]
- * @property {Record<string, number> | null} [logit_bias]
  * @property {number} [dry_multiplier]
  * @property {number} [dry_base]
  * @property {number} [dry_allowed_length]
@@ -97,7 +96,7 @@ export class Sampler {
     const ids = [...startIds];
     const { constants } = this.model;
     const words = new WordCosts(this.knownWords, params, ids, constants);
-    const bias = makeBias(this.vocabulary, params);
+    const bias = makeBias(this.vocabulary, params.ban);
     if (last === null) { // the vocabulary has no newline: draw the first character evenly
       const allowed = [...this.vocabulary.characters.keys()]
         .filter((id) => bias?.[id] !== -Infinity);
@@ -139,9 +138,6 @@ export class Sampler {
     require(params.dry_multiplier >= 0, "dry_multiplier: must be 0 or more");
     require(params.dry_base >= 1, "dry_base: must be 1 or more");
     require(params.dry_allowed_length >= 1, "dry_allowed_length: must be 1 or more");
-    const biases = Object.entries(params.logit_bias ?? {});
-    require(biases.every(([characters, bias]) => characters && Math.abs(bias) <= 100),
-      "logit_bias: must have a number from -100 to 100 for each text of characters");
     require(until !== "", "until: must not be empty");
     const startIds = this.vocabulary.encodePrompt(start_text);
     const start = this.startState(startIds);
