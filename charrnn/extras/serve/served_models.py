@@ -24,6 +24,7 @@ from charrnn.models.trained import TrainedModel, find_known_words
 from charrnn.options.datasets import SPLITS
 from charrnn.processors import print_device
 from charrnn.text import prompt
+from charrnn.text.code import is_code
 from charrnn.text.training_text import TrainingText, find_training_text
 
 MIN_COPY = 20  # the shortest passage, in characters, that counts as copied
@@ -162,7 +163,7 @@ class ServedModel:
         facts = self._sampler.model.facts
         return {
             "id": self.name, "object": "model", "created": self._created, "owned_by": "charrnn",
-            "is_list": facts.get("is_list") is True, "is_code": prompt.is_code(facts),
+            "is_list": facts.get("is_list") is True, "is_code": is_code(prompt.get_primer(facts)),
             "knows_words": find_known_words(self._sampler.model) is not None,
             "files": list_files(self.file),
         }  # fmt: skip

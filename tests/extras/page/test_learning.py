@@ -18,9 +18,9 @@ from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.extras.page.learning import list_counting_constants, list_learning_facts
 from charrnn.extras.page.packing import pack_counts
 from charrnn.options.datasets import SplitOptions
+from charrnn.text.code import is_code
 from charrnn.text.lists import is_list, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
-from charrnn.text.prompt import PRIMER_FACT, is_code
 from charrnn.text.vocabulary import Vocabulary
 from tests.extras.page.node import NETWORK, PAGE, run
 
@@ -140,5 +140,5 @@ def test_lists_and_code_are_recognized_as_in_python() -> None:
     const { constants } = given;
     return given.texts.map((text) => [isList(text, constants.lists), isCode(text, constants)]);"""
     found = run(script, NETWORK / "text-kinds.js", given=given)
-    assert found == [[is_list(text), is_code({PRIMER_FACT: text})] for text in texts]
+    assert found == [[is_list(text), is_code(text)] for text in texts]
     assert found[-1] == [False, True]

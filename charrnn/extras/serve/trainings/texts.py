@@ -8,8 +8,8 @@ from pathlib import Path
 
 from charrnn.errors import InputError
 from charrnn.extras.serve.protocol import Refusal
+from charrnn.text.code import is_code
 from charrnn.text.lists import HEAD, is_list
-from charrnn.text.prompt import PRIMER_FACT, is_code
 from charrnn.text.sources import DOCUMENT_STARTS, can_read_documents, decode_files
 
 LONGEST_NAME = 50  # characters
@@ -78,4 +78,4 @@ def read_text_facts(path: Path, name: str) -> tuple[int, str]:
         raise InputError(f"{name}: the text is {'too short' if characters else 'empty'}")
     if is_list(head.rpartition("\n")[0] if characters > HEAD else head):
         return characters, "list"
-    return characters, "code" if is_code({PRIMER_FACT: head}) else "text"
+    return characters, "code" if is_code(head) else "text"
