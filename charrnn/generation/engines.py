@@ -9,7 +9,7 @@ a compiled engine in int8.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,23 +20,10 @@ from charrnn.counts.recent import RecentContexts
 from charrnn.errors import InputError, format_install_command
 from charrnn.generation.draw import Array, Batch, Floats, Ids, draw, log_softmax
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
-from charrnn.models.trained import State, TrainedModel
+from charrnn.models.trained import State, TrainedModel, select_streams
 from charrnn.processors import get_torch_pool, limit_blas_threads
 
 _FEW = 4  # up to this number of streams, the counts are read stream by stream
-
-
-def select_streams(state: State, streams: Sequence[int]) -> State:
-    """Return a copy of the state of some streams, in this order. A stream may occur repeatedly."""
-    return [tuple(vectors[streams] for vectors in layer) for layer in state]
-
-
-def concat_states(states: Sequence[State]) -> State:
-    """Return the streams of several states as one state."""
-    return [
-        tuple(np.concatenate(vectors) for vectors in zip(*layers, strict=True))
-        for layers in zip(*states, strict=True)
-    ]
 
 
 # -- steps -----------------------------------------------------------------------------------------
@@ -161,8 +148,7 @@ class StepEngine:
     @np.errstate(all="ignore")
     def _read_one(self, ids: Ids, state: State, logits: Array) -> State:
         streams = _select_all(len(ids))
-        state = [tuple(vectors[streams] for vectors in layer) for layer in state]
-        scores, state = self._step(ids[streams], state)
+        scores, state = self._step(ids[streams], select_streams(state, streams))
         logits[streams] = log_softmax(scores) if self._normalizes else scores
         return _restore_first_axis(state, len(ids))
 
@@ -199,7 +185,7 @@ def _select_all(streams: int) -> Any:
 
 
 def _restore_first_axis(state: State, streams: int) -> State:
-    return [tuple(v[None] for v in layer) for layer in state] if streams == 1 else state
+    return select_streams(state, np.newaxis) if streams == 1 else state
 
 
 class TorchEngine(StepEngine):

@@ -16,9 +16,15 @@ import numpy as np
 
 from charrnn.errors import InputError
 from charrnn.generation.draw import Ids, find_banned_ids, log_softmax
-from charrnn.generation.engines import Engine, make_engine, select_streams
+from charrnn.generation.engines import Engine, make_engine
 from charrnn.generation.streams import Stream, write_chunk
-from charrnn.models.trained import State, TrainedModel, find_known_words, zero_state
+from charrnn.models.trained import (
+    State,
+    TrainedModel,
+    find_known_words,
+    select_streams,
+    zero_state,
+)
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.text.prompt import encode_primer, fit_text

@@ -6,7 +6,7 @@ This module does not import torch, so that sampling from a model file starts qui
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Annotated, Any, get_type_hints
 
@@ -158,6 +158,26 @@ def zero_state(model: TrainedModel, streams: int) -> State:
     """Return the state of N streams of a model before their first character."""
     layers = model.architecture.zero_state(streams)
     return layers if model.counts is None else [*layers, model.counts.zero_state(streams)]
+
+
+def select_streams(state: list[tuple[Any, ...]], streams: Any) -> list[tuple[Any, ...]]:
+    """Return the state of some streams, in this order: views for a slice, else copies.
+
+    Args:
+        state: vectors (N, H) of each layer, as arrays or tensors.
+        streams: an index of their first axis. A stream may occur repeatedly.
+    """
+    return [tuple(vectors[streams] for vectors in layer) for layer in state]
+
+
+def concat_states(
+    states: Iterable[list[tuple[Any, ...]]], concat: Callable[[Any], Any] = np.concatenate
+) -> list[tuple[Any, ...]]:
+    """Return the streams of several states as one state. For tensors, `concat` is torch.cat."""
+    return [
+        tuple(concat(vectors) for vectors in zip(*layers, strict=True))
+        for layers in zip(*states, strict=True)
+    ]
 
 
 def find_known_words(model: TrainedModel) -> KnownWords | None:

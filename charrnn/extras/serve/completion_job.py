@@ -12,9 +12,8 @@ import numpy as np
 from charrnn.errors import make_non_finite_error
 from charrnn.extras.serve.protocol import CompletionRequest
 from charrnn.generation.draw import Array, Floats, Ids, log_softmax, rank_ids
-from charrnn.generation.engines import select_streams
 from charrnn.generation.streams import Stream
-from charrnn.models.trained import State, TrainedModel, find_known_words
+from charrnn.models.trained import State, TrainedModel, find_known_words, select_streams
 from charrnn.options.sampling import SamplingParams
 
 _CACHED_PROMPTS = 64

@@ -15,11 +15,10 @@ from charrnn.__main__ import main
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.errors import InputError
 from charrnn.generation.draw import log_softmax
-from charrnn.generation.engines import select_streams
 from charrnn.generation.int8_rows import quantize_model
 from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
-from charrnn.models.trained import TrainedModel, zero_state
+from charrnn.models.trained import TrainedModel, select_streams, zero_state
 from charrnn.options.cells import CELLS
 from tests.generation.definition import log_probabilities
 from tests.generation.models import (
