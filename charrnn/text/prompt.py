@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from charrnn.text.sentences import SPACED_MARKS, UNSPACED_MARKS
+from charrnn.text.sentences import SENTENCE_END
 from charrnn.text.vocabulary import Vocabulary
 
 PRIMER_CHARACTERS = 300  # an LSTM's state hardly depends on earlier characters
@@ -21,17 +21,11 @@ _WINDOW = 40_000  # characters, from which the primer is chosen; few Python clas
 
 _BLANKS = r"[^\S\n]*"
 _NEW_LINE = rf"\n(?={_BLANKS}[^\s)\]}}])"  # no line that only closes a block follows
-# The end of a sentence, with closing quotes and brackets. A period after fewer than four letters
-# may belong to an abbreviation.
-_SENTENCE = (
-    rf"(?:[^\s.]{{4}}[{SPACED_MARKS}]+[\"'”’»)\]]*(?=\s)"
-    rf"|[{UNSPACED_MARKS}]+[\"”’»」』）]*)"
-)
 # after which a primer may end, the best first
 _PRIMER_ENDS = (
     rf"\n{_BLANKS}{_NEW_LINE}",  # an empty line
-    rf"{_SENTENCE}{_BLANKS}{_NEW_LINE}",  # a sentence at the end of a line
-    _SENTENCE,
+    rf"{SENTENCE_END}{_BLANKS}{_NEW_LINE}",  # a sentence at the end of a line
+    SENTENCE_END,
     _NEW_LINE,
     r"\S(?=\s)",  # a word
 )

@@ -18,6 +18,7 @@ from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.extras.page.learning import list_counting_constants, list_learning_facts
 from charrnn.extras.page.packing import pack_counts
 from charrnn.options.datasets import SplitOptions
+from charrnn.text import sentences
 from charrnn.text.code import is_code
 from charrnn.text.lists import is_list, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
@@ -130,6 +131,16 @@ def test_the_page_counts_the_whole_text() -> None:
     expected = build_table(list(count_levels(ids, len(vocabulary), context)), len(vocabulary))
     arrays = expected.to_arrays()
     assert found == [arrays[name].tolist() for name in ("characters", "counts", "dropped")]
+
+
+def test_sentences_end_with_the_marks_of_python() -> None:
+    names = ("SPACED_MARKS", "UNSPACED_MARKS", "SPACED_CLOSING", "UNSPACED_CLOSING")
+    script = "return given.map((name) => module_sentence_ends[name]);"
+    found = run(script, NETWORK / "sentence-ends.js", given=names)
+    assert found == [getattr(sentences, name) for name in names]
+    texts = ["He left. So", 'He left."] So', "e.g", "是。」他", "या। वह"]
+    script = "return given.map((text) => module_ending.findSentenceEnd(text));"
+    assert run(script, PAGE / "ending.js", given=texts) == [8, 10, 3, 3, 3]
 
 
 def test_lists_and_code_are_recognized_as_in_python() -> None:
