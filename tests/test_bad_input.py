@@ -79,7 +79,6 @@ BAD = {
     "sample checkpoint=model.safetensors temperature=-1": "temperature=-1",
     "sample checkpoint=model.safetensors start_text=xyz": "'x'",
     "sample": "outputs/",
-    "sample model.safetensors temperature=[0.2,abc]": "temperature=[0.2, 'abc']: takes a number",
     "sample model.safetensors start_text=a start_file=b": "start_file=b: replaces start_text",
     "sample model.safetensors output=-": "output=-: leave it out to write to",
     "sample model.safetensors mode=lines length=0": "length=0: must be 1 or more with mode=lines",

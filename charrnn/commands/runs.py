@@ -44,7 +44,7 @@ def run(options: RunsOptions) -> None:
         return
     from charrnn.runs.leaderboard import describe_rows, list_rows, read_rows, sort_rows, write_csv
 
-    check_output(options.csv, models=[], option="csv")
+    check_output(options.csv, option="csv")
     folder = Path(options.folder)
     # Show paths that checkpoint=, resume= and remove= accept.
     bases = (OUTPUTS.absolute(), Path.cwd(), folder.absolute())

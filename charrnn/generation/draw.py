@@ -1,8 +1,8 @@
 """Draw the next character from the network's logits.
 
-The steps, in this order: a bias is added to the logits, minus infinity for banned characters. DRY
-lowers the logits of characters that would repeat the text, `new_words` those of characters that
-leave the known words. Below a temperature of 1, debts are added to the logits of the characters
+The steps, in this order: the logits of banned characters become minus infinity. DRY lowers the
+logits of characters that would repeat the text, `new_words` those of characters that leave the
+known words. Below a temperature of 1, debts are added to the logits of the characters
 that end lines and sentences. The temperature divides the logits. top_k, top_p and min_p remove
 characters. The drawn id is the inverse of the cumulative distribution at a uniform random number in
 [0, 1). So the same numbers give the same text in every engine, except for draws within rounding of
@@ -63,13 +63,9 @@ def find_banned_ids(params: SamplingParams, vocabulary: Vocabulary) -> list[int]
 
 def make_bias(params: SamplingParams, vocabulary: Vocabulary) -> Array:
     """Return the numbers (V,) that are added to the logits: minus infinity for banned ids."""
-    biases = np.zeros(len(vocabulary))
-    for characters, bias in (params.logit_bias or {}).items():
-        for id_ in vocabulary.look_up(str(characters)).tolist():
-            if id_ >= 0:  # unknown characters have no effect
-                biases[id_] += bias
-    biases[find_banned_ids(params, vocabulary)] = -np.inf
-    return biases.astype(np.float32)
+    bias = np.zeros(len(vocabulary), np.float32)
+    bias[find_banned_ids(params, vocabulary)] = -np.inf
+    return bias
 
 
 def keep_likeliest(weights: Floats, top_k: Floats, top_p: Floats) -> Floats:
@@ -115,7 +111,7 @@ class Batch:
 
     Attributes:
         greedy: (N,), whether the likeliest character is always drawn.
-        bias: (N, V), added to the logits; None if it is 0 everywhere.
+        bias: (N, V), added to the logits; None if no character is banned.
         limits: (2, N, 2 + F), the `COLUMNS`: the factors of the logits and of the debts, and the
             values of `FILTERS`, ordinary and lifted. They are neutral where `greedy`.
         current: (N, 2 + F), the limits of the next draw; changed in place.
@@ -135,7 +131,7 @@ class Batch:
         temperatures = np.array([resolve_temperature(row) for row in params])
         self.greedy: Flags = temperatures == 0
         self.bias: Array | None = None
-        if any(row.ban or row.logit_bias for row in params):
+        if any(row.ban for row in params):
             self.bias = np.stack([make_bias(row, vocabulary) for row in params])
         with np.errstate(divide="ignore", over="ignore"):
             scale = np.minimum(1 / temperatures, COLDEST)

@@ -3,13 +3,13 @@
     logits, state = step(ids, state)
 
 The step of a network is in `charrnn.generation.numpy_network`; here is one in torch, for GPUs and
-other cells. Functions make new steps from them: the mean of several networks, and the mixture with
-counts. The extra ``fast`` adds a compiled engine in int8.
+other cells. `mix_with_counts` makes the step of a mixture from one of them. The extra ``fast`` adds
+a compiled engine in int8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,29 +20,10 @@ from charrnn.counts.recent import RecentContexts
 from charrnn.errors import InputError, format_install_command
 from charrnn.generation.draw import Array, Batch, Floats, Ids, draw, log_softmax
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
-from charrnn.models.trained import (
-    State,
-    Trained,
-    TrainedEnsemble,
-    TrainedModel,
-    average_log_probs,
-)
+from charrnn.models.trained import State, TrainedModel, select_streams
 from charrnn.processors import get_torch_pool, limit_blas_threads
 
 _FEW = 4  # up to this number of streams, the counts are read stream by stream
-
-
-def select_streams(state: State, streams: Sequence[int]) -> State:
-    """Return a copy of the state of some streams, in this order. A stream may occur repeatedly."""
-    return [tuple(vectors[streams] for vectors in layer) for layer in state]
-
-
-def concat_states(states: Sequence[State]) -> State:
-    """Return the streams of several states as one state."""
-    return [
-        tuple(np.concatenate(vectors) for vectors in zip(*layers, strict=True))
-        for layers in zip(*states, strict=True)
-    ]
 
 
 # -- steps -----------------------------------------------------------------------------------------
@@ -70,22 +51,6 @@ def make_torch_step(model: TrainedModel, device: str) -> Step:
         logits, layers = network(characters, layers)
         after = [tuple(vectors.reshape(*ids.shape, -1) for vectors in layer) for layer in layers]
         return logits.cpu().numpy().reshape(*ids.shape, -1) if needs_logits else None, after
-
-    return step
-
-
-def average_steps(steps: Sequence[Step], model: TrainedEnsemble) -> Step:
-    """Return the step of an ensemble, whose logits are log-probabilities, from its members'."""
-    ends = np.cumsum([member.architecture.num_layers for member in model.members]).tolist()
-    parts, log_shares = list(map(slice, [0, *ends], ends)), np.log(model.shares)
-
-    def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Floats | None, State]:
-        results = [f(ids, state[part], needs_logits) for f, part in zip(steps, parts, strict=True)]
-        after = [layer for _, layers in results for layer in layers]
-        if not needs_logits:
-            return None, after
-        log_probs = [log_softmax(logits) for logits, _ in results]
-        return average_log_probs(log_probs, log_shares), after
 
     return step
 
@@ -124,7 +89,7 @@ class Engine(Protocol):
 
         Returns:
             The logits (N, T, V) of the next character after each, and the state after the last.
-            The logits of an ensemble or a mixture with counts are log-probabilities.
+            The logits of a mixture with counts are log-probabilities.
         """
 
     def step(self, ids: Ids, state: State) -> tuple[Array, State]:
@@ -183,8 +148,7 @@ class StepEngine:
     @np.errstate(all="ignore")
     def _read_one(self, ids: Ids, state: State, logits: Array) -> State:
         streams = _select_all(len(ids))
-        state = [tuple(vectors[streams] for vectors in layer) for layer in state]
-        scores, state = self._step(ids[streams], state)
+        scores, state = self._step(ids[streams], select_streams(state, streams))
         logits[streams] = log_softmax(scores) if self._normalizes else scores
         return _restore_first_axis(state, len(ids))
 
@@ -221,7 +185,7 @@ def _select_all(streams: int) -> Any:
 
 
 def _restore_first_axis(state: State, streams: int) -> State:
-    return [tuple(v[None] for v in layer) for layer in state] if streams == 1 else state
+    return select_streams(state, np.newaxis) if streams == 1 else state
 
 
 class TorchEngine(StepEngine):
@@ -244,9 +208,9 @@ class TorchEngine(StepEngine):
 
 
 def make_engine(
-    model: Trained, name: str = "auto", precision: int = 32, device: str = "cpu"
+    model: TrainedModel, name: str = "auto", precision: int = 32, device: str = "cpu"
 ) -> Engine:
-    """Return the engine of a name (auto, numpy or torch) for a model or an ensemble.
+    """Return the engine of a name (auto, numpy or torch) for a model.
 
     Args:
         precision: bits of a weight: 32, or 8 (int8), which the extra ``fast`` computes.
@@ -257,35 +221,30 @@ def make_engine(
     """
     if precision == 8:
         return _make_int8_engine(model, name)
-    engine = StepEngine
-    kinds = [m.architecture.kind for m in model.members if m.architecture.kind not in CELLS]
-    if name == "torch" or (name == "auto" and (kinds or device != "cpu")):
-        engine, steps = TorchEngine, [make_torch_step(member, device) for member in model.members]
-    elif kinds:
+    engine, kind = StepEngine, model.architecture.kind
+    if name == "torch" or (name == "auto" and (kind not in CELLS or device != "cpu")):
+        engine, step = TorchEngine, make_torch_step(model, device)
+    elif kind not in CELLS:
         raise InputError(
-            f"engine={name}: has no kernel for a model of kind {kinds[0]}; use torch, or leave the "
+            f"engine={name}: has no kernel for a model of kind {kind}; use torch, or leave the "
             f"option out"
         )
     else:
-        steps = [make_network_step(member) for member in model.members]
-    step = average_steps(steps, model) if isinstance(model, TrainedEnsemble) else steps[0]
+        step = make_network_step(model)
     if model.counts is not None:
         step = mix_with_counts(step, model.counts)
     return engine(step, len(model.vocabulary), model.counts is not None)
 
 
-def _make_int8_engine(model: Trained, name: str) -> Engine:
+def _make_int8_engine(model: TrainedModel, name: str) -> Engine:
     """Return the engine of `precision=8`. Raise InputError if there is none for the model."""
     if name != "auto":
         raise InputError(f"precision=8: engine={name} computes in float32 only; leave engine= out")
-    if len(model.members) > 1:
-        problem = "writes with one model, not with an ensemble; "
-    else:
-        try:
-            for extra in plugins.import_modules("engines"):
-                engine: Engine = extra.Int8Engine(model)
-                return engine
-            problem = "needs the extra fast, which is not installed; "
-        except ImportError as error:
-            problem = f"needs numba ({error}); {format_install_command('fast')}, or "
+    try:
+        for extra in plugins.import_modules("engines"):
+            engine: Engine = extra.Int8Engine(model)
+            return engine
+        problem = "needs the extra fast, which is not installed; "
+    except ImportError as error:
+        problem = f"needs numba ({error}); {format_install_command('fast')}, or "
     raise InputError(f"precision=8: {problem}leave the option out")

@@ -16,9 +16,15 @@ import numpy as np
 
 from charrnn.errors import InputError
 from charrnn.generation.draw import Ids, find_banned_ids, log_softmax
-from charrnn.generation.engines import Engine, make_engine, select_streams
+from charrnn.generation.engines import Engine, make_engine
 from charrnn.generation.streams import Stream, write_chunk
-from charrnn.models.trained import State, Trained, find_known_words, zero_state
+from charrnn.models.trained import (
+    State,
+    TrainedModel,
+    find_known_words,
+    select_streams,
+    zero_state,
+)
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.text.prompt import encode_primer, fit_text
@@ -59,13 +65,13 @@ def order_by_sample(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:
 
 
 class Sampler:
-    """Writes with one model or an ensemble. It is safe to share between threads.
+    """Writes with a model. It is safe to share between threads.
 
     Args:
         precision: bits of a weight, like `SamplingParams.precision`.
     """
 
-    def __init__(self, model: Trained, precision: int = 32) -> None:
+    def __init__(self, model: TrainedModel, precision: int = 32) -> None:
         self.model, self.precision = model, precision
         self.reader = make_engine(model, precision=precision)
         self._engines: dict[tuple[str, str], Engine] = {("auto", "cpu"): self.reader}
@@ -76,7 +82,7 @@ class Sampler:
         """Return the device on which an engine writes this number of streams."""
         if engine == "numpy" or self.precision == 8:  # Only torch can use a GPU.
             return "cpu"
-        weights = sum(w.size for member in self.model.members for w in member.weights.values())
+        weights = sum(weight.size for weight in self.model.weights.values())
         return choose_device(device, products=streams * weights)
 
     def engine(self, name: str = "auto", device: str = "auto", streams: int = 1) -> Engine:
@@ -136,22 +142,20 @@ class Sampler:
 
     def read_start(self, params: SamplingParams) -> StartState:
         """Read the primer and start_text, and return the state from which new texts continue."""
-        ids, state = self.prepare_prompt(self._encode_start_text(params), params.prime)
+        ids, state = self.prepare_prompt(self._encode_start_text(params))
         return self.advance(StartState(None, state), ids.tolist())
 
-    def prepare_prompt(self, ids: Ids, prime: str = "text") -> tuple[Ids, State]:
+    def prepare_prompt(self, ids: Ids) -> tuple[Ids, State]:
         """Return the ids (T,) that are read before a text is written, and the state before them.
 
         They are the last character of the primer (a short text in the model's facts), if there is
         one, and the ids of the start text. If both are empty, they are a newline, or nothing if
         the vocabulary has no newline.
         """
-        last, state = None, zero_state(self.model, 1)
-        if prime == "text":
-            if self._after_primer is None:  # It is read once, because all prompts follow it.
-                primer = encode_primer(self.model.facts, self.model.vocabulary)
-                self._after_primer = self.advance(StartState(None, state), primer)
-            last, state = self._after_primer
+        if self._after_primer is None:  # It is read once, because all prompts follow it.
+            primer = encode_primer(self.model.facts, self.model.vocabulary)
+            self._after_primer = self.advance(StartState(None, zero_state(self.model, 1)), primer)
+        last, state = self._after_primer
         if last is not None:
             ids = np.append(last, ids)
         elif not len(ids) and NEWLINE in self.model.vocabulary:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.data import EncodedText, Ids
+from charrnn.text.code import is_code
 from charrnn.text.corpora import CORPORA, fetch_corpus
 from charrnn.text.sources import read_pieces
 from charrnn.text.vocabulary import Vocabulary
@@ -26,8 +27,6 @@ PASSAGE = 32
 # characters). Lists of names share 0.1 to 0.6 of their words, and less than 0.1 across languages.
 SAME_CHARACTERS, SAME_WORDS, SAME_LIST_WORDS = 0.98, 0.65, 0.1
 COMPARED = 1_000_000  # the characters of a text that are compared
-# Code has 3.6 to 14 % of these characters, prose at most 0.2 %, without spaces.
-SIGNS, MAX_SIGNS = frozenset("={}[]<>_\\/|+*#$&@^~`"), 0.02
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -84,9 +83,8 @@ def is_same_language(text: EncodedText, other: EncodedText) -> bool:
 
 
 def is_prose(text: EncodedText) -> bool:
-    """Return whether a text is neither a list nor code, in which signs are frequent."""
-    head = "".join(next(text.decode_split("train"), "")[:COMPARED].split())
-    return not text.is_list and _compute_share(head, SIGNS) <= MAX_SIGNS
+    """Return whether a text is neither a list nor code."""
+    return not text.is_list and not is_code(next(text.decode_split("train"), "")[:COMPARED])
 
 
 def _compute_share(items: Sequence[str], others: Collection[str]) -> float:

@@ -104,7 +104,6 @@ LINES: dict[str, str | dict[str, Any]] = {
     "sample length=3 foo": "foo: write options as NAME=VALUE",
     "sample 'start_text=a seed=1' lenth=3": "lenth=3: no such option",
     "train a.txt /usr": '/usr: give several paths as a list, if it takes them: "[one,two]"',
-    """sample 'logit_bias={".":3}'""": "write its names without quotes",
     "train my novel.txt": "put a name with spaces in quotes: 'my novel.txt'",
     "train model=gru my novel.txt": "put a name with spaces in quotes: 'my novel.txt'",
     "preprocess": "input_txt is required",

@@ -95,7 +95,7 @@ CHOICES = [
     params(0.5, top_k=3),
     params(1.5, min_p=0.1, ban="abi"),
     params(2.0, top_p=0.7),
-    params(3.0, ban="\n", logit_bias={"e": -4.0, "aou": 1.5}),
+    params(3.0, ban="\n"),
     params(1.7, top_k=6, top_p=0.8, min_p=0.01),
 ]
 

@@ -17,7 +17,7 @@ from charrnn.counts.mixing import COUNTS_ONLY, Counts, Weights
 from charrnn.counts.words import number_letters
 from charrnn.generation.engines import make_engine
 from charrnn.model import Model
-from charrnn.models.trained import Trained, TrainedEnsemble, zero_state
+from charrnn.models.trained import TrainedModel, zero_state
 from charrnn.options.cells import CELLS
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -45,13 +45,9 @@ class Case:
         self.counted: list[int] = []
         self.words: definition.Words | None = None
         counts = self._counts(size) if numbers.random() < 0.5 else None
-        several = numbers.random() < 0.25
-        networks = [self._network(seed * 10 + n) for n in range(3 if several else 1)]
-        members = tuple(replace(network, counts=counts) for network in networks)
-        shares = (0.5, 3.0, 1.5) if numbers.random() < 0.5 else None
-        self.model: Trained = TrainedEnsemble(members, shares) if several else members[0]
+        self.model = replace(self._network(seed), counts=counts)
 
-    def _network(self, seed: int) -> Any:
+    def _network(self, seed: int) -> TrainedModel:
         numbers = self.numbers
         model = make_model(
             str(numbers.choice(list(CELLS))),
@@ -103,8 +99,6 @@ class Case:
         for name, values in definition.FILTERS.items():  # often the neutral one
             how[name] = values[max(0, int(self.numbers.integers(-1, len(values))))]
         if self.numbers.random() < 0.3:
-            how["logit_bias"] = {letters[-1]: -2.0, letters[0] + letters[1]: 1.5}
-        if self.numbers.random() < 0.3:
             how["ban"] = letters[int(self.numbers.integers(len(letters)))]
         if self.numbers.random() < 0.2:
             how["until"] = letters[int(self.numbers.integers(len(letters)))]
@@ -113,13 +107,9 @@ class Case:
         return how
 
 
-def list_parts(model: Trained) -> Iterator[tuple[str, Trained]]:
+def list_parts(model: TrainedModel) -> Iterator[tuple[str, TrainedModel]]:
     """List what a model is made of and then itself, so that the first wrong part is named."""
-    networks = tuple(replace(member, counts=None) for member in model.members)
-    for network in networks:
-        yield f"a network alone, {network.architecture}", network
-    if len(networks) > 1:
-        yield f"the mean of networks by the shares {model.shares}", replace(model, members=networks)
+    yield f"a network alone, {model.architecture}", replace(model, counts=None)
     if model.counts is not None:
         yield f"the mix with the counts by {model.counts.weights}", model
 
@@ -155,7 +145,7 @@ def test_engines_are_the_definition(seed: int) -> None:
     checked = set()
     for engine in ("numpy", "torch"):
         texts: Sequence[str] = model.generate(
-            LENGTH, start, num_samples=samples, seed=seed, engine=engine, prime="none", **how
+            LENGTH, start, num_samples=samples, seed=seed, engine=engine, **how
         )
         for sample, text in enumerate(texts):
             if (sample, text) in checked:  # the other engine's

@@ -26,7 +26,7 @@ HOW: list[dict[str, Any]] = [
     {"temperature": 0.5, "new_words": 0},
     {"temperature": 0.8, "top_k": 8, "top_p": 0.9},
     {"temperature": 0.9, "dry_multiplier": 1, "dry_allowed_length": 3, "ban": "."},
-    {"temperature": 0.5, "new_words": 1, "logit_bias": {"\n": 1.5, "e": -2}},
+    {"temperature": 0.5, "new_words": 1},
     {"temperature": 0, "start_text": "The hogw"},
     {"temperature": 0.6, "start_text": "xyzzy"},
     {"temperature": 1e-300, "min_p": 0.3},
@@ -47,7 +47,7 @@ def test_the_compiled_loop_writes_words_and_ends_as_defined(how: dict[str, Any])
     """Compare each character with the definition, in chunks, of four streams and one more."""
     pytest.importorskip("numba", reason="the extra fast is not installed")
     model = quantize_model(with_background())
-    params = SamplingParams(120, **how, seed=3, num_samples=5, prime="none", precision=8)
+    params = SamplingParams(120, **how, seed=3, num_samples=5, precision=8)
     engine, words = make_engine(model, precision=8), definition.Words([TEXT, OTHER])
     pieces = list(Sampler(model, 8).write(params))
     vocabulary, decode = model.vocabulary, model.vocabulary.decode

@@ -28,8 +28,7 @@ from charrnn.extras.fast.int8_weights import make_int8_network
 from charrnn.extras.fast.vnni import GROUP_SIZE
 from charrnn.generation.debts import find_ends
 from charrnn.generation.draw import Array, Batch, Floats, Ids, log_softmax
-from charrnn.generation.engines import concat_states
-from charrnn.models.trained import State, TrainedModel, find_known_words, zero_state
+from charrnn.models.trained import State, TrainedModel, concat_states, find_known_words, zero_state
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
 

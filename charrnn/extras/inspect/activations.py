@@ -16,9 +16,9 @@ import numpy.typing as npt
 from charrnn.data import Ids
 from charrnn.errors import make_non_finite_error
 from charrnn.generation.draw import Array, Floats, log_softmax
-from charrnn.generation.engines import concat_states, make_engine
+from charrnn.generation.engines import make_engine
 from charrnn.generation.numpy_network import make_network_step
-from charrnn.models.trained import State, TrainedModel, zero_state
+from charrnn.models.trained import State, TrainedModel, concat_states, zero_state
 from charrnn.processors import limit_blas_threads
 
 _CHUNK = 1024  # characters per batch of losses

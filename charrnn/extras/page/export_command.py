@@ -67,7 +67,7 @@ def _export_learning_page(options: ExportOptions) -> None:
         raise InputError("learn=true: makes a page without a model; leave out checkpoint")
     if not options.output.endswith(".html"):
         raise InputError(f"output={options.output}: learn=true makes a page; it must end in .html")
-    check_output(options.output, [])
+    check_output(options.output)
     with replace_file(Path(options.output)) as temporary:
         temporary.write_text(make_learning_page(), "utf-8")
     size = Path(options.output).stat().st_size / 1e6

@@ -24,7 +24,7 @@ from charrnn.counts.table import MANY
 from charrnn.counts.words import DISCOUNT
 from charrnn.errors import InputError
 from charrnn.extras.page.single_file import SITE
-from charrnn.generation.debts import HIGHEST, LARGEST_PAYBACK, LOWEST, MARKS, NEWLINE, PAYBACK
+from charrnn.generation.debts import HIGHEST, LARGEST_PAYBACK, LOWEST, NEWLINE, PAYBACK
 from charrnn.generation.draw import COLDEST, RUN_LENGTH, log_softmax
 from charrnn.generation.dry import LARGEST_PENALTY, LOOK_BACK
 from charrnn.generation.engines import make_engine
@@ -35,6 +35,7 @@ from charrnn.models.trained import BATCHNORM_EPS, LOSS, TrainedModel, find_loss
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.prompt import CURLY_QUOTES, KEYBOARD_MARKS, encode_primer
+from charrnn.text.sentences import MARKS
 from charrnn.text.training_text import get_corpus_name
 
 Array = npt.NDArray[np.float32]

@@ -21,7 +21,8 @@ from charrnn.extras.page.single_file import (
     read_style,
     replace_once,
 )
-from charrnn.text.prompt import is_code
+from charrnn.text.code import is_code
+from charrnn.text.prompt import get_primer
 from charrnn.text.training_text import get_corpus_name
 
 # the ids of elements with a model, and with a text that the page learnt before it was saved
@@ -44,7 +45,7 @@ def make_writing_page(
         "title": title,
         "card": make_card(chosen),
         "licence": licence,
-        "is_code": is_code(model_facts),
+        "is_code": is_code(get_primer(model_facts)),
         "is_list": model_facts.get("is_list") is True,
     }
     facts = {"about": about}

@@ -19,7 +19,8 @@ from charrnn.extras.serve.served_models import ServedModel
 from charrnn.models.trained import WITH_COUNTS, select_counts
 from charrnn.runs.model_lookup import read_model
 from charrnn.runs.summary import Summary
-from charrnn.text.prompt import is_code
+from charrnn.text.code import is_code
+from charrnn.text.prompt import get_primer
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def _read_facts(file: Path, time: int) -> dict[str, bool]:
     facts = Summary(file.parent).facts
     is_list = facts.get("is_list") is True  # A list has no table of words.
     knows_words = WITH_COUNTS in facts and not is_list
-    return {"is_list": is_list, "is_code": is_code(facts), "knows_words": knows_words}
+    return {"is_list": is_list, "is_code": is_code(get_primer(facts)), "knows_words": knows_words}
 
 
 _Key = tuple[Path, str, int]  # the file, the name, and the time of the file

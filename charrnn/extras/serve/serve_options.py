@@ -15,19 +15,15 @@ from charrnn.options.ranges import (
     PATH,
     PORT,
     POSITIVE,
-    PRIMES,
     TEXT,
     UNKNOWN,
-    WEIGHTS,
-    Paths,
     Range,
-    require,
 )
 from charrnn.options.sampling import ENGINE, PRECISION, check_device
 
 MODELS = Range(
-    lambda value: all(isinstance(paths, str | list) and paths for paths in value.values()),
-    "takes a path for each name, or a list of paths for an ensemble",
+    lambda value: all(isinstance(path, str) and path for path in value.values()),
+    "takes a path for each name",
 )
 
 
@@ -35,14 +31,12 @@ MODELS = Range(
 class ServeOptions:
     """The options of the server; ``serve.yaml`` has their defaults and explanations."""
 
-    checkpoint: Paths
-    weights: Annotated[list[float] | None, WEIGHTS]
+    checkpoint: Annotated[str | None, PATH]
     models: Annotated[dict | None, MODELS]
     host: Annotated[str, TEXT, NOT_EMPTY]
     port: Annotated[int, PORT]
     token: Annotated[str | None, TEXT, NOT_EMPTY]
     unknown: Annotated[str, UNKNOWN]
-    prime: Annotated[str, PRIMES]
     counts: Annotated[str, COUNTS]
     corpus: Annotated[str | None, PATH]
     cors: Annotated[list[str] | None, ORIGINS]
@@ -61,5 +55,3 @@ class ServeOptions:
 
     def check(self) -> None:
         check_device(self.device, self.engine, self.precision)
-        hint = "is for checkpoint=[a,b]; the models of models.NAME=[a,b] have equal weights"
-        require(not (self.weights and self.models), "weights", self.weights, hint)

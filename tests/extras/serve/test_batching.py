@@ -34,7 +34,6 @@ def require_own_texts(http: Any, **how: Any) -> None:
             "logprobs": numbers.choice([None, 2]), "ban": numbers.choice([None, "ab"]),
             "top_p": numbers.choice([None, 0.9]), "min_p": numbers.choice([0, 0.01]),
             "dry_multiplier": numbers.choice([0, 1.5]), "dry_allowed_length": 2, "dry_base": 1.5,
-            "logit_bias": numbers.choice([None, {"a": 2, "xy": -3}]),
         }
         for seed in range(40)
     ]  # fmt: skip

@@ -24,7 +24,7 @@ def client(server: Server) -> Any:
 
 def test_the_models_are_listed(client: Any) -> None:
     models = list(client.models.list())
-    assert [model.id for model in models] == ["main", "bytes", "other", "both"]
+    assert [model.id for model in models] == ["main", "bytes", "other"]
     assert [model.id for model in models if model.is_list] == ["bytes"]
     assert [model.id for model in models if model.is_code] == ["other"]
     assert client.models.retrieve("bytes").owned_by == "charrnn"
