@@ -112,12 +112,11 @@ BAD = {
     "runs 'csv=no texts'": "csv=no texts: is a folder; name a file",
     "runs 'folder=no texts'": "folder=no texts: contains no run",
     "export output=x.htm": "output=x.htm: must end in .html (a page)",
-    "inspect model.safetensors input_txt=one.txt": "one.txt: the model knows 1 of its characters",
 }
 
 
-# commands of extras, each of which can be deleted
-MISSING = {"export", "inspect"} - plugins.list_commands().keys()
+# the commands of an extra, which can be deleted
+MISSING = {"export"} - plugins.list_commands().keys()
 
 
 @pytest.mark.parametrize("line", [line for line in BAD if line.split()[0] not in MISSING])

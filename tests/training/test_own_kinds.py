@@ -74,7 +74,6 @@ def test_every_command_takes_the_cell_of_an_installed_package(
     for words, line in (
         (["sample", "checkpoint=part", "engine=numpy"], "has no kernel for a model of kind mine"),
         (["export", "checkpoint=part", "output=page.html"], "mine"),
-        (["inspect", "checkpoint=part", "output=page.html"], "mine"),
     ):
         assert main(words) == 2
         assert line in capfd.readouterr().err
