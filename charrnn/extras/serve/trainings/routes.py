@@ -6,8 +6,6 @@ import asyncio
 import shutil
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,13 +27,10 @@ from charrnn.extras.serve.trainings.store import (
     Training,
 )
 from charrnn.extras.serve.trainings.teaching import Trainings
-from charrnn.extras.serve.trainings.texts import check_name, convert_document, is_document
+from charrnn.extras.serve.trainings.texts import check_name
 from charrnn.say import say
-from charrnn.text.sources import can_read_documents
 
 _LOOK = 0.5  # seconds between two looks at the files of a training
-# Documents are read one by one, and no other request waits for them.
-_DOCUMENTS = ThreadPoolExecutor(1, "documents")
 _LONGEST_STREAM = 25.0  # seconds of events; an EventSource then connects again
 _TEXT_BODY = {"requestBody": {"required": True, "content": {"text/plain": {}}}}
 
@@ -82,7 +77,7 @@ async def create_training(
     start_from: Annotated[str | None, Query(description="model to start from")] = None,
     copy: Annotated[str | None, Query(description="training whose text to learn again")] = None,
 ) -> Response:
-    """Add a text to the queue. The body of the request is the text, in UTF-8, or a document."""
+    """Add a text to the queue. The body of the request is the text, in UTF-8."""
     trainings, name = _get_trainings(request), check_name(name)
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise Refusal(415, "send the text alone, as the body of the request")
@@ -96,9 +91,6 @@ async def create_training(
             trainings.arriving[path] = size
             try:
                 await _receive(request, path, copied)
-                if is_document(path):
-                    convert = partial(convert_document, path, name, trainings.max_text)
-                    await asyncio.get_running_loop().run_in_executor(_DOCUMENTS, convert)
                 training = await asyncio.to_thread(
                     trainings.store.add, path, name, client.owner, minutes, **sources
                 )
@@ -163,7 +155,6 @@ def list_trainings(request: Request, client: Identified) -> Response:
     facts = {
         "max_minutes": trainings.max_minutes,
         "max_text": trainings.max_text,
-        "documents": can_read_documents(),
         "words": client.words,
         "is_teacher": client.is_teacher,
     }

@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from charrnn.errors import InputError
-from charrnn.extras.serve.protocol import Refusal
 from charrnn.text.lists import HEAD, is_list
 from charrnn.text.prompt import PRIMER_FACT, is_code
-from charrnn.text.sources import DOCUMENT_STARTS, can_read_documents, decode_files
+from charrnn.text.sources import decode_files
 
 LONGEST_NAME = 50  # characters
 _ADVICE = "save it as plain text in UTF-8"
@@ -31,25 +30,6 @@ def number_name(name: str, taken: Collection[str]) -> str:
     """Return a name that is not taken: the name itself, or with a number."""
     numbered = (f"{name} {number}" for number in itertools.count(2))
     return name if name not in taken else next(each for each in numbered if each not in taken)
-
-
-def is_document(path: Path) -> bool:
-    """Return whether a file starts like a document of a word processor."""
-    with open(path, "rb") as file:
-        return file.read(8).startswith(DOCUMENT_STARTS)
-
-
-def convert_document(path: Path, name: str, max_text: int) -> None:
-    """Replace a document of a word processor by its text in UTF-8.
-
-    Raise Refusal or InputError if it cannot be read, or if its text is larger than `max_text`.
-    """
-    if not can_read_documents():
-        raise Refusal(415, f"{name}: this server does not read documents; {_ADVICE}")
-    text = "".join(_decode(path, name)).encode()
-    if len(text) > max_text:
-        raise Refusal(413, f"{name}: the text is larger than {max_text:,} bytes")
-    path.write_bytes(text)
 
 
 def _decode(path: Path, name: str) -> Iterator[str]:

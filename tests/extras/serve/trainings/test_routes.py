@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from charrnn.extras.serve.protocol import Refusal
-from charrnn.extras.serve.trainings.texts import convert_document
 from tests.extras.serve.servers import Server, serving_main
 from tests.extras.serve.trainings.tiny import TINY, write_text
 from tests.waiting import until
@@ -153,26 +151,6 @@ def test_bad_requests_are_refused_in_a_line(learning: Learning) -> None:
         time.sleep(0.2)
     assert http.get(URL).json()["data"] == []
     until(lambda: [path.name for path in Path("outputs/serve").iterdir()] == [".lock"])
-
-
-def test_a_document_is_read(learning: Learning, tmp_path: Path) -> None:
-    pytest.importorskip("pypandoc")
-    pytest.importorskip("striprtf")
-    _, http = learning
-    text = "Zoë wrote a letter, and then another one.\n" * 30
-    body = rb"{\rtf1\ansi\ansicpg1252 " + text.encode("cp1252").replace(b"\n", rb"\par ") + b"}"
-    answer = add(http, "letters", body)
-    assert (answer.status_code, answer.json()["characters"]) == (201, len(text))
-    path = f"{URL}/{answer.json()['id']}"
-    assert http.get(f"{path}/text").text == text
-    assert http.delete(path).status_code == 204
-    assert http.get(URL).json()["documents"] is True
-    refused = add(http, "x", rb"{\rtf1 }")
-    line = "x: is a document without text; save it as plain text in UTF-8"
-    assert (refused.status_code, refused.json()["error"]["message"]) == (400, line)
-    (tmp_path / "x").write_bytes(body)
-    with pytest.raises(Refusal, match="x: the text is larger than 1,000 bytes"):
-        convert_document(tmp_path / "x", "x", 1000)
 
 
 def test_the_server_of_a_page_may_be_asked_by_it_and_has_limits(learning: Learning) -> None:
