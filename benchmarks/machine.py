@@ -13,7 +13,7 @@ import torch
 
 from charrnn.networks.precision import cpu_has_bf16
 
-PACKAGES = ("torch", "lightning", "numpy", "numba")
+PACKAGES = ("torch", "lightning", "numpy")
 
 
 @cache

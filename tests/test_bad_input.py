@@ -84,7 +84,6 @@ BAD = {
     "sample model.safetensors output=-": "output=-: leave it out to write to",
     "sample model.safetensors mode=lines length=0": "length=0: must be 1 or more with mode=lines",
     "sample model.safetensors mode=lines until=x": "until: a line ends at its newline",
-    "sample model.safetensors device=cuda engine=numpy": "engine=numpy and precision=8",
     # evaluation
     "evaluate model.safetensors": "data.input_txt",
     "evaluate model.safetensors data.input_txt=empty.txt": "empty.txt: the text is empty",

@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -47,48 +46,41 @@ class Load:
 
 def measure(workplace: Workplace) -> list[Row]:
     path = workplace.trained / "model.safetensors"
-    precisions = (32, 8) if find_spec("numba") else (32,)
-    rows = []
-    for precision in precisions:
-        with _run_server(path, workplace.folder, precision) as port:
-            rows += _measure_rows(workplace, load(path), precision, port)
-    return rows
+    with _run_server(path, workplace.folder) as port:
+        return _measure_rows(workplace, load(path), port)
 
 
-def _measure_rows(workplace: Workplace, model: Model, precision: int, port: int) -> list[Row]:
+def _measure_rows(workplace: Workplace, model: Model, port: int) -> list[Row]:
     length = workplace.effort.size(2000, least=20)
     loads: list[Load] = []
 
     def write() -> None:
-        model.generate(
-            length, PROMPT, num_samples=CLIENTS, seed=1, precision=precision, counts="none"
-        )
+        model.generate(length, PROMPT, num_samples=CLIENTS, seed=1, counts="none")
 
     def serve() -> float:
         loads.append(asyncio.run(_run_load(port, max(0.5, SECONDS * workplace.effort.scale))))
         return loads[-1].speed
 
-    write()  # Compile first, or load the compiled code.
+    write()  # Make the sampler first.
     single = asyncio.run(_measure_single_client(port))
     engines = {"engine": lambda: CLIENTS * length / time_call(write), "server": serve}
     parts = measure_in_turns(engines, workplace.effort)
-    last, of = loads[-1], f"`precision={precision}`"
-    share = 0.6 if precision == 32 else 0.7
+    last = loads[-1]
     return [
         make_row(f"{CLIENTS} clients that stream {SHORTEST} to {_get_length(CLIENTS - 1)} "
-            f"characters, {of}", "characters/s", parts["server"],
-            bar=f">= {share * median(parts['engine']):.0f}"),
-        Row(f"the slowest tenth, beside the median, {of}",
+            "characters", "characters/s", parts["server"],
+            bar=f">= {0.6 * median(parts['engine']):.0f}"),
+        Row("the slowest tenth, beside the median",
             _get_quantile(last.totals, 0.9) / median(last.totals), "x", "<= 2"),
-        Row(f"the first characters, one client, {of}", single, "s", "<= 0.05"),
-        Row(f"the first characters, one of {CLIENTS} (the slowest tenth), {of}",
+        Row("the first characters, one client", single, "s", "<= 0.05"),
+        Row(f"the first characters, one of {CLIENTS} (the slowest tenth)",
                _get_quantile(last.first, 0.9), "s", "<= 0.3"),
     ]  # fmt: skip
 
 
 @contextmanager
-def _run_server(model: Path, folder: Path, precision: int) -> Iterator[int]:
-    options = [f"checkpoint={model}", "port=0", f"precision={precision}"]
+def _run_server(model: Path, folder: Path) -> Iterator[int]:
+    options = [f"checkpoint={model}", "port=0"]
     command = [*CHARRNN, "serve", *options, "counts=none"]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

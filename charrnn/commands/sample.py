@@ -104,8 +104,8 @@ def run(options: SampleOptions) -> None:
     texts_read = [options.start_file, options.corpus, *_list_training_files(model)]
     check = partial(check_output, models=options.checkpoint, texts=texts_read)
     check(output)
-    sampler = Sampler(model, options.precision)
-    device = sampler.choose_device(options.engine, options.device, options.num_samples)
+    sampler = Sampler(model)
+    device = sampler.choose_device(options.device, options.num_samples)
     novelty = _load_novelty(options, sampler)
     seed = draw_seed() if options.seed is None else options.seed
     start_text = _read_start_text(options, sampler.model)

@@ -23,7 +23,6 @@ from charrnn.options.ranges import (
     Range,
     require,
 )
-from charrnn.options.sampling import ENGINE, PRECISION, check_device
 
 MODELS = Range(
     lambda value: all(isinstance(paths, str | list) and paths for paths in value.values()),
@@ -47,9 +46,7 @@ class ServeOptions:
     counts: Annotated[str, COUNTS]
     corpus: Annotated[str | None, PATH]
     cors: Annotated[list[str] | None, ORIGINS]
-    engine: Annotated[str, ENGINE]
     device: Annotated[str, DEVICE]
-    precision: Annotated[int, PRECISION]
     streams: Annotated[int, AT_LEAST_1]
     max_length: Annotated[int, AT_LEAST_1]
     max_prompt: Annotated[int, AT_LEAST_1]
@@ -67,6 +64,5 @@ class ServeOptions:
     max_loaded: Annotated[int, AT_LEAST_1]
 
     def check(self) -> None:
-        check_device(self.device, self.engine, self.precision)
         hint = "is for checkpoint=[a,b]; the models of models.NAME=[a,b] have equal weights"
         require(not (self.weights and self.models), "weights", self.weights, hint)
