@@ -71,6 +71,21 @@ def test_eight_threads_share_a_model_and_change_no_setting(blas_threads: Threads
     assert read_settings() == before
 
 
+def test_blas_is_limited_and_restored_by_any_thread(blas_threads: Threads) -> None:
+    limit, before = processors.limit_blas_threads, blas_threads()
+    with ThreadPoolExecutor(2) as pool:
+        first, second = limit(), limit()
+        pool.submit(first.__enter__).result()
+        assert blas_threads() <= {1}
+        second.__enter__()
+        pool.submit(first.__exit__, None, None, None).result()
+        assert blas_threads() <= {1}
+        second.__exit__(None, None, None)  # in another thread than the first, which lives on
+        assert blas_threads() == before
+        with limit():
+            assert blas_threads() <= {1}
+
+
 def test_blas_has_one_thread_until_the_last_has_left(blas_threads: Threads) -> None:
     limit = processors.limit_blas_threads
     first, second, before = limit(), limit(), blas_threads()
