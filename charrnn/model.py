@@ -1,7 +1,7 @@
 """The Python API: load a model, compute logits and losses, generate text.
 
 A model file needs only NumPy and safetensors. torch is imported for a training checkpoint, for
-`Model.score` and `Model.losses`, and for the torch engine.
+`Model.score` and `Model.losses`, for cells that NumPy lacks, and for GPUs.
 """
 
 from __future__ import annotations
@@ -36,14 +36,13 @@ class Model:
 
     def __init__(self, trained: TrainedModel) -> None:
         self.trained = trained
-        self._samplers: dict[tuple[str, int], Sampler] = {}
+        self._samplers: dict[str, Sampler] = {}
 
-    def _sampler(self, counts: str, precision: int = 32) -> Sampler:
-        """Return the sampler for this use of the counts and this precision, in bits."""
-        key = counts, precision
-        if key not in self._samplers:
-            self._samplers[key] = Sampler(select_counts(self.trained, counts), precision)
-        return self._samplers[key]
+    def _sampler(self, counts: str) -> Sampler:
+        """Return the sampler for this use of the counts."""
+        if counts not in self._samplers:
+            self._samplers[counts] = Sampler(select_counts(self.trained, counts))
+        return self._samplers[counts]
 
     def __repr__(self) -> str:
         return f"Model({self})"
@@ -200,7 +199,7 @@ class Model:
         number = 1 if num_samples is None else num_samples
         params = _make_params(length=length, start_text=start_text, num_samples=number, **how)
         pieces: list[list[str]] = [[] for _ in range(number)]
-        for piece in self._sampler(counts, params.precision).write(params):
+        for piece in self._sampler(counts).write(params):
             pieces[piece.sample].append(piece.text)
         texts = ["".join(each) for each in pieces]
         return texts[0] if num_samples is None else texts
@@ -211,7 +210,7 @@ class Model:
         """Yield the text that `generate` returns for these arguments, while it is written."""
         params = _make_params(length=length, start_text=start_text, num_samples=1, **how)
         # Wrong arguments raise InputError here, not with the first piece.
-        pieces = self._sampler(counts, params.precision).write(params)
+        pieces = self._sampler(counts).write(params)
         return (piece.text for piece in pieces if piece.text)
 
 

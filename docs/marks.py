@@ -32,7 +32,6 @@ DEPENDS_ON: dict[str, Sequence[str]] = {
     "evaluate": _RUNS,
     "runs": _RUNS,
     "sample": (*_SAMPLES, "charrnn/extras/novelty"),
-    "inspect": (*_RUNS, "charrnn/extras/inspect"),
     "export": (*_SAMPLES, "charrnn/extras/page"),
     "serve": (*_SAMPLES, "charrnn/extras/serve"),
     "make train": _SAMPLES,

@@ -77,7 +77,7 @@ def test_generate(model: Model) -> None:
     ("name", "value"),
     [
         # out of range; the ranges of other options are in test_bad_input.py
-        *(("length", -1), ("temperature", "warm"), ("engine", "abacus"), ("start_text", "é")),
+        *(("length", -1), ("temperature", "warm"), ("device", "abacus"), ("start_text", "é")),
         # of another type
         *(("length", 2.5), ("start_text", 5), ("ban", 5), ("until", b"a"), ("top_k", 1.5)),
     ],

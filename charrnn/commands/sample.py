@@ -94,8 +94,8 @@ def run(options: SampleOptions) -> None:
     model = select_counts(read_model(file), options.counts)
     texts_read = [options.start_file, options.corpus, *_list_training_files(model)]
     check_output(output, file, texts=texts_read)
-    sampler = Sampler(model, options.precision)
-    device = sampler.choose_device(options.engine, options.device, options.num_samples)
+    sampler = Sampler(model)
+    device = sampler.choose_device(options.device, options.num_samples)
     novelty = _load_novelty(options, sampler)
     seed = draw_seed() if options.seed is None else options.seed
     start_text = _read_start_text(options, sampler.model)

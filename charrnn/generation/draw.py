@@ -43,7 +43,6 @@ Flags = npt.NDArray[np.bool_]
 COLDEST = 1e260
 # The options of the filters, with the neutral value of each
 FILTERS = {"top_k": np.inf, "top_p": 1.0, "min_p": 0.0}
-COLUMNS = ("scale", "payback", *FILTERS)  # the columns of `Batch.limits`
 BLANKS = " \t"
 RUN_LENGTH = 3  # equal blanks, after which the limits are lifted
 
@@ -112,11 +111,9 @@ class Batch:
     Attributes:
         greedy: (N,), whether the likeliest character is always drawn.
         bias: (N, V), added to the logits; None if no character is banned.
-        limits: (2, N, 2 + F), the `COLUMNS`: the factors of the logits and of the debts, and the
-            values of `FILTERS`, ordinary and lifted. They are neutral where `greedy`.
-        current: (N, 2 + F), the limits of the next draw; changed in place.
+        limits: (N, 2 + F), of the next draw: the factors of the logits and of the debts, and the
+            values of `FILTERS`; neutral where `greedy`, and changed in place.
         blanks: the ids of `BLANKS`; empty if there is nothing to lift.
-        runs: the number of equal blanks at the end of each stream.
     """
 
     def __init__(
@@ -141,13 +138,13 @@ class Batch:
         ordinary = np.where(np.isnan(ordinary) | self.greedy[:, None], neutral, ordinary)
         lifted = np.tile(neutral, (len(ordinary), 1))
         lifted[:, 0] = np.minimum(ordinary[:, 0], 1)  # and then no debt is paid
-        self.limits, self.current = np.stack([ordinary, lifted]), ordinary.copy()
+        self.limits, self._ordinary, self._lifted = ordinary.copy(), ordinary, lifted
         self.dry, self.words, self.debts = dict(dry or {}), words, debts
         self.blanks: frozenset[int] = frozenset()
         if (lifted != ordinary).any():
             self.blanks = frozenset(vocabulary.look_up(BLANKS).tolist()) - {-1}
         self.depends_on_text = bool(self.dry or self.blanks or words)
-        self.runs, self._last = [0] * len(texts), [-1] * len(texts)
+        self._runs, self._last = [0] * len(texts), [-1] * len(texts)
         for n, text in enumerate(texts if self.blanks else ()):
             for id_ in text[-RUN_LENGTH:]:
                 self._count_blank(n, int(id_))
@@ -159,7 +156,7 @@ class Batch:
 
     def _view_limits(self, shape: tuple[int, ...]) -> None:
         """Set views (N, 1) of the current limits, which change in place."""
-        views = (column.reshape(shape) for column in self.current.T)
+        views = (column.reshape(shape) for column in self.limits.T)
         self.scale, self.payback, self.top_k, self.top_p, min_p = views
         self.min_p = min_p if self._uses_min_p else None
 
@@ -186,17 +183,17 @@ class Batch:
                 self.dry[n].append(id_)
             if self.words is not None:
                 self.words.append(n, id_)
-            if self.runs[n] or id_ in self.blanks:
+            if self._runs[n] or id_ in self.blanks:
                 self._count_blank(n, id_)
 
     def _count_blank(self, n: int, id_: int) -> None:
         """Update the run of blanks of one stream, and lift its limits or restore them."""
-        before, run = self.runs[n], int(id_ in self.blanks)
+        before, run = self._runs[n], int(id_ in self.blanks)
         if run and id_ == self._last[n]:
             run += before
-        self.runs[n], self._last[n] = run, id_
+        self._runs[n], self._last[n] = run, id_
         if (run >= RUN_LENGTH) != (before >= RUN_LENGTH):
-            self.current[n] = self.limits[int(run >= RUN_LENGTH), n]
+            self.limits[n] = (self._lifted if run >= RUN_LENGTH else self._ordinary)[n]
 
 
 def draw(logits: npt.NDArray[Any], uniforms: Any, batch: Batch) -> Ids:

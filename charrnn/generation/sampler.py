@@ -65,33 +65,26 @@ def order_by_sample(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:
 
 
 class Sampler:
-    """Writes with a model. It is safe to share between threads.
+    """Writes with a model. It is safe to share between threads."""
 
-    Args:
-        precision: bits of a weight, like `SamplingParams.precision`.
-    """
-
-    def __init__(self, model: TrainedModel, precision: int = 32) -> None:
-        self.model, self.precision = model, precision
-        self.reader = make_engine(model, precision=precision)
-        self._engines: dict[tuple[str, str], Engine] = {("auto", "cpu"): self.reader}
+    def __init__(self, model: TrainedModel) -> None:
+        self.model, self.reader = model, make_engine(model)
+        self._engines: dict[str, Engine] = {"cpu": self.reader}
         self._after_primer: StartState | None = None
         self._lock = threading.Lock()
 
-    def choose_device(self, engine: str, device: str, streams: int) -> str:
-        """Return the device on which an engine writes this number of streams."""
-        if engine == "numpy" or self.precision == 8:  # Only torch can use a GPU.
-            return "cpu"
+    def choose_device(self, device: str, streams: int) -> str:
+        """Return the device on which this number of streams is written."""
         weights = sum(weight.size for weight in self.model.weights.values())
         return choose_device(device, products=streams * weights)
 
-    def engine(self, name: str = "auto", device: str = "auto", streams: int = 1) -> Engine:
-        """Return the engine of a name (auto, numpy or torch) on the device for these streams."""
-        key = name, self.choose_device(name, device, streams)
+    def engine(self, device: str = "auto", streams: int = 1) -> Engine:
+        """Return the engine on the device for these streams."""
+        device = self.choose_device(device, streams)
         with self._lock:
-            if key not in self._engines:
-                self._engines[key] = make_engine(self.model, name, self.precision, key[1])
-            return self._engines[key]
+            if device not in self._engines:
+                self._engines[device] = make_engine(self.model, device)
+            return self._engines[device]
 
     def write(self, params: SamplingParams, samples: range | None = None) -> Iterator[Piece]:
         """Write `params.num_samples` texts of `params.length` new characters.
@@ -104,15 +97,12 @@ class Sampler:
 
         Raises:
             InputError: immediately, not with the first piece: a character of start_text is
-                unknown, all characters are banned, the engine has no kernel for the cell, or torch
-                cannot use the device here.
+                unknown, all characters are banned, or torch cannot use the device here.
             RunError: during writing: the logits are not finite.
         """
-        if params.precision != self.precision:
-            raise ValueError(f"precision={params.precision}: the sampler has {self.precision}")
         samples = range(params.num_samples) if samples is None else samples
         find_banned_ids(params, self.model.vocabulary)
-        engine = self.engine(params.engine, params.device, params.num_samples)
+        engine = self.engine(params.device, params.num_samples)
         start = self.read_start(params)
         seed = draw_seed() if params.seed is None else params.seed
 

@@ -157,7 +157,6 @@ def between(least: int, most: int) -> Range:
     return Range(lambda value: least <= value <= most, f"must be between {least} and {most}")
 
 
-HTML = Range(lambda value: value.endswith(".html"), "must end in .html (a page)")
 HTML_OR_JS = Range(
     lambda value: value.endswith((".html", ".js")),
     "must end in .html (a page) or .js (a module)",

@@ -17,17 +17,12 @@ from charrnn.options.ranges import (
     UNIT_INTERVAL,
     UNKNOWN,
     check_ranges,
-    one_of,
-    require,
 )
-
-ENGINE = one_of("auto", "numpy", "torch")
-PRECISION = one_of(32, 8)  # bits of a weight
 
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """The sampling parameters of `charrnn sample`, `Model.generate` and all engines.
+    """The sampling parameters of `charrnn sample` and `Model.generate`.
 
     ``conf/sample.yaml`` explains each field in a line, which ``charrnn sample --help`` prints.
     They apply to the network's logits in this order: banned characters are removed; penalties
@@ -55,17 +50,7 @@ class SamplingParams:
     ban: Annotated[str | None, TEXT] = None
     num_samples: Annotated[int, AT_LEAST_1] = 1
     until: Annotated[str | None, TEXT, NOT_EMPTY] = None
-    engine: Annotated[str, ENGINE] = "auto"
     device: Annotated[str, DEVICE] = "auto"
-    precision: Annotated[int, PRECISION] = 32
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        check_device(self.device, self.engine, self.precision)
-
-
-def check_device(device: str, engine: str, precision: int) -> None:
-    """Raise InputError if neither NumPy nor the int8 engine computes on the device."""
-    needs_cpu = engine == "numpy" or precision == 8
-    hint = "engine=numpy and precision=8 compute on the CPU; leave device= or these options out"
-    require(device in ("auto", "cpu") or not needs_cpu, "device", device, hint)

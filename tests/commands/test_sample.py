@@ -75,7 +75,7 @@ CHARRNN = [sys.executable, "-m", "charrnn"]
 
 
 def test_a_reader_that_leaves_is_no_failure(path: Path) -> None:
-    words = ["sample", f"checkpoint={path}", "length=100000000", "engine=numpy", "seed=1"]
+    words = ["sample", f"checkpoint={path}", "length=100000000", "seed=1"]
     pipe = subprocess.PIPE
     with subprocess.Popen([*CHARRNN, *words], stdout=pipe, stderr=pipe) as process:
         assert process.stdout is not None

@@ -106,11 +106,9 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record the devices that are used, in a model's folder, on a machine with a GPU."""
     found: list[str] = []
 
-    def make(
-        model: TrainedModel, name: str = "auto", precision: int = 32, device: str = "cpu"
-    ) -> Any:
+    def make(model: TrainedModel, device: str = "cpu") -> Any:
         found.append(device)
-        return make_engine(model, name, precision)
+        return make_engine(model)
 
     def stay(network: torch.nn.Module, device: str) -> torch.nn.Module:
         found.append(device)
@@ -131,7 +129,6 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     [
         ("num_samples=20", "cuda"),
         ("num_samples=19", "cpu"),
-        ("num_samples=20 engine=numpy", "cpu"),
         ("num_samples=20 device=cpu", "cpu"),
         ("device=cuda novel=40 corpus=text.txt", "cuda"),
     ],

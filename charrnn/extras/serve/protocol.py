@@ -95,7 +95,7 @@ class RequestBody(BaseModel):
 # Sampling parameters that have another name in OpenAI's API, or that a request cannot set.
 _EXCLUDED = {
     "length", "temperature", "start_text", "unknown", "sample", "num_samples", "until",
-    "engine", "device", "precision",
+    "device",
 }  # fmt: skip
 SAMPLING: dict[str, Any] = {
     name: (hint, getattr(SamplingParams, name))

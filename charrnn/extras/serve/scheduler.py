@@ -236,10 +236,7 @@ class Scheduler:
             self._completions,
             key=lambda task: task.job.num_written + next(turns[task.job]) * self._chunk,
         )
-        # Engines split the batch into groups of neighbours. Neighbours of similar length end
-        # together, and the longest tasks come first so that the last group is short.
-        selected = by_share[: self._streams]
-        return sorted(selected, key=lambda task: task.remaining, reverse=True)
+        return by_share[: self._streams]
 
     def _write_chunk(self, tasks: Sequence[CompletionTask]) -> None:
         """Write the next characters of completions."""

@@ -19,7 +19,6 @@ from charrnn.options.ranges import (
     UNKNOWN,
     Range,
 )
-from charrnn.options.sampling import ENGINE, PRECISION, check_device
 
 MODELS = Range(
     lambda value: all(isinstance(path, str) and path for path in value.values()),
@@ -40,9 +39,7 @@ class ServeOptions:
     counts: Annotated[str, COUNTS]
     corpus: Annotated[str | None, PATH]
     cors: Annotated[list[str] | None, ORIGINS]
-    engine: Annotated[str, ENGINE]
     device: Annotated[str, DEVICE]
-    precision: Annotated[int, PRECISION]
     streams: Annotated[int, AT_LEAST_1]
     max_length: Annotated[int, AT_LEAST_1]
     max_prompt: Annotated[int, AT_LEAST_1]
@@ -52,6 +49,3 @@ class ServeOptions:
     max_connections: Annotated[int, AT_LEAST_1]
     drain_seconds: Annotated[int, NOT_NEGATIVE]
     max_loaded: Annotated[int, AT_LEAST_1]
-
-    def check(self) -> None:
-        check_device(self.device, self.engine, self.precision)

@@ -48,9 +48,9 @@ class ServedModel:
         self.vocabulary = model.vocabulary
         self.tokens = list(map(_format_token, self.vocabulary.characters))  # as OpenAI writes them
         self.unknown = options.unknown
-        self._sampler = Sampler(model, options.precision)
-        device = self._sampler.choose_device(options.engine, options.device, options.streams)
-        engine = self._sampler.engine(options.engine, device)
+        self._sampler = Sampler(model)
+        device = self._sampler.choose_device(options.device, options.streams)
+        engine = self._sampler.engine(device)
         print_device(device, options.device)
         self.scheduler = Scheduler(self._sampler, engine, streams=options.streams)
         self._created = int(time.time())

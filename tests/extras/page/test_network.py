@@ -11,8 +11,8 @@ import pytest
 from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import Weights
 from charrnn.counts.words import number_letters
+from charrnn.extras.page.int8_rows import quantize_model
 from charrnn.extras.page.packing import list_page_kinds, pack_counts, pack_model
-from charrnn.generation.int8_rows import quantize_model
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import CELLS
