@@ -126,9 +126,6 @@ def test_the_commands_run_as_printed(folder: Path, capfd: Capture) -> None:
                 assert re.search(rf"^{words[0]}:", MAKEFILE, re.MULTILINE), words
                 continue
             assert program == "charrnn", f"{page}: what is to be done with {command}?"
-            if words[0] == "greet" or "model.kind=mine" in words:
-                # of a user's package: cli/test_outside.py, training/test_own_kinds.py
-                continue
             if any(re.search(rf" {w}", command) for w, name in OF_EXTRAS if name not in EXTRAS):
                 composed.add(command)
                 continue
