@@ -24,7 +24,6 @@ from charrnn.cli import current_job, exit_codes, help_page
 from charrnn.cli.checked_options import build
 from charrnn.cli.hydra_errors import translate_errors
 from charrnn.cli.overrides import CommandLine
-from charrnn.cli.workers import end_with_command
 from charrnn.errors import InputError, Interrupted, raise_received, shorten
 from charrnn.files import OUTPUTS, make_folder
 from charrnn.say import say, shorten_numbers
@@ -154,13 +153,12 @@ def run_main(
         failures: gets the errors of jobs in this process, by the names of the jobs.
         num_jobs: the number of jobs of the sweep, if it is known.
     """
-    existing, pid, show = _find_existing(folder), os.getpid(), exit_codes.shows_tracebacks()
+    existing, show = _find_existing(folder), exit_codes.shows_tracebacks()
 
     def run_job(config: DictConfig) -> Any:
         name = current_job.get_name()
         try:
-            with end_with_command(pid):
-                result = _run_job(line, config, existing, num_jobs)
+            result = _run_job(line, config, existing, num_jobs)
             # A sweeper minimizes the objective of a training.
             return getattr(result, "objective", result)
         except Interrupted as error:
