@@ -118,7 +118,7 @@ def _add_searchpath(words: list[str], main_config: Path, config_dir: str | None)
 
 
 def store_configs(command: plugins.Command) -> None:
-    """Put the YAML files of extras and other packages into Hydra's ConfigStore."""
+    """Put the YAML files of extras into Hydra's ConfigStore."""
     store = ConfigStore.instance().store
     for folder in plugins.list_conf_folders(command.name):
         for path in folder.rglob("*.yaml") if folder != plugins.CONF else ():

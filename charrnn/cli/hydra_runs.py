@@ -24,7 +24,6 @@ from charrnn.cli import current_job, exit_codes, help_page
 from charrnn.cli.checked_options import build
 from charrnn.cli.hydra_errors import translate_errors
 from charrnn.cli.overrides import CommandLine
-from charrnn.cli.workers import end_with_command
 from charrnn.errors import InputError, Interrupted, raise_received, shorten
 from charrnn.files import OUTPUTS, make_folder
 from charrnn.say import say, shorten_numbers
@@ -84,17 +83,16 @@ def set_hydra_config(config: DictConfig) -> Iterator[None]:
         instance.cfg = previous
 
 
-def get_folder(config: DictConfig, *names: str) -> Path:
-    """Return the folder that options such as hydra.run.dir name. Raise InputError without one."""
+def get_folder(config: DictConfig, name: str) -> Path:
+    """Return the folder of an option such as hydra.run.dir. Raise InputError without one."""
     with set_hydra_config(config):
-        parts = {name: OmegaConf.select(config, name) for name in names}
-    for name, part in parts.items():
-        if not part:
-            raise InputError(f"{name}=: takes a folder")
-    folder = Path(*parts.values()).absolute()
+        value = OmegaConf.select(config, name)
+    if not value:
+        raise InputError(f"{name}=: takes a folder")
+    folder = Path(value).absolute()
     if not is_utf8(folder):
         hint = "its name is not UTF-8, which TensorBoard requires; choose another folder"
-        raise InputError(f"{next(iter(names))}={shorten(folder)}: {hint}")
+        raise InputError(f"{name}={shorten(folder)}: {hint}")
     return folder
 
 
@@ -154,13 +152,12 @@ def run_main(
         failures: gets the errors of jobs in this process, by the names of the jobs.
         num_jobs: the number of jobs of the sweep, if it is known.
     """
-    existing, pid, show = _find_existing(folder), os.getpid(), exit_codes.shows_tracebacks()
+    existing, show = _find_existing(folder), exit_codes.shows_tracebacks()
 
     def run_job(config: DictConfig) -> Any:
         name = current_job.get_name()
         try:
-            with end_with_command(pid):
-                result = _run_job(line, config, existing, num_jobs)
+            result = _run_job(line, config, existing, num_jobs)
             # A sweeper minimizes the objective of a training.
             return getattr(result, "objective", result)
         except Interrupted as error:

@@ -228,9 +228,12 @@ class RunCheckpoints(Checkpoint):
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         callbacks: list[L.Callback] = trainer.callbacks
-        # Only `EarlyStopping` has this attribute. A run that another callback stopped, such as a
-        # Timer, is not finished, so a resume continues it.
-        has_stopped = any(getattr(callback, "has_stopped", False) for callback in callbacks)
+        # A run that another callback stopped, such as a Timer, is not finished, so a resume
+        # continues it.
+        stops = [
+            callback for callback in callbacks if isinstance(callback, ready_made.EarlyStopping)
+        ]
+        has_stopped = any(stop.wait_count >= stop.patience for stop in stops)
         is_complete = trainer.global_step >= trainer.estimated_stepping_batches
         is_end = is_complete or (has_stopped and _stops_early(trainer))
         checkpoint.setdefault(ENTRY, {}).update(
