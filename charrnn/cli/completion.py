@@ -7,6 +7,7 @@ with the typed line in COMP_LINE.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 from collections.abc import Sequence
@@ -41,10 +42,9 @@ def complete(typed: Sequence[str]) -> str:
 
 
 def _ask_hydra(name: str, request: str) -> str:
-    from charrnn.cli import front, hydra_runs  # slow
-    from charrnn.cli.overrides import CommandLine
+    from charrnn.cli import front  # slow
 
-    command = plugins.get_command(name)
-    front.store_configs(command)
-    main_config = plugins.CONF / f"{name}.yaml"
-    return hydra_runs.read_output(CommandLine(command, main_config, ["-sc", request]))
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        front.run_hydra(plugins.get_command(name), ["-sc", request])
+    return output.getvalue().rstrip("\n")

@@ -49,7 +49,9 @@ def list_given() -> tuple[list[str], list[str]]:
     """Return the options and groups that the overrides set, and those that a sweep varies."""
     given = [*dict.fromkeys(map(get_key, list_overrides()))]
     equal = set(map(get_key, HydraConfig.get().job.config.override_dirname.exclude_keys))
-    return given, [n for n in given if n not in equal] if get_number() is not None else []
+    if get_number() is None:  # the choices of a record are not given
+        return [n for n in given if n not in equal], []
+    return given, [n for n in given if n not in equal]
 
 
 def read_node() -> dict[str, Any]:

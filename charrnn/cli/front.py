@@ -1,120 +1,201 @@
-"""Run a command with the words that follow its name."""
+"""Run a command with hydra.main: literal texts are quoted, and everything else is Hydra's.
+
+Hydra composes conf/, makes folders, prints --cfg and --info, and runs sweeps (-m) with any launcher.
+Each job checks its options itself: a job that is refused or fails is told at once, and the others
+go on. An error is raised to `charrnn.__main__`, which prints it as one line.
+"""
 
 from __future__ import annotations
 
-from argparse import Namespace
-from collections.abc import Sequence
+import contextlib
+import gc
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import hydra
 from hydra.core.config_store import ConfigStore
-from hydra.types import RunMode
-from omegaconf import OmegaConf
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from charrnn import plugins
-from charrnn.cli import hydra_runs
-from charrnn.cli.flags import parse_flags
+from charrnn.cli import current_job, exit_codes, help_page
+from charrnn.cli.checked_options import build
 from charrnn.cli.hydra_errors import translate_errors
 from charrnn.cli.overrides import (
     MULTIRUN,
     CommandLine,
-    find_word,
-    get_key,
+    is_bare,
     is_multirun,
+    parse,
     quote,
     quote_literals,
 )
-from charrnn.errors import InputError, received_signals
+from charrnn.errors import InputError, Interrupted, RunError, raise_received, received_signals
+from charrnn.files import make_folder
+
+_existing: set[Path] = set()  # folders that a refused run does not remove
+_TAKES_VALUE = ("-c", "--cfg", "-p", "--package", "-cd", "--config-dir", "-cp", "--config-path",
+                "-cn", "--config-name")  # fmt: skip
 
 
 def run(command: plugins.Command, typed: Sequence[str]) -> None:
-    """Run a command line. Its errors are explained by `charrnn.cli.exit_codes`."""
+    """Run a command line: one job, or the jobs of a sweep."""
     flags, line = read_line(command, typed)
-    sets_hydra = any(get_key(word).split(".")[0] == "hydra" for word in line.words)
-    if flags.printing:
-        words = [] if flags.hydra_help else line.words  # for which Hydra composes no config
-        print(hydra_runs.read_output(line._replace(words=[*flags.printing, *words])))
-        return
-    if not (command.get("MAKES_FOLDER") or sets_hydra):
-        hydra_runs.run_once(line)
-        return
-    config = None
-    if not is_multirun(line.words):
-        with hydra_runs.initialize(line):
-            config = hydra_runs.compose(line)
-    if config is None or config.hydra.mode == RunMode.MULTIRUN:
-        from charrnn.cli import sweep
+    _existing.update(Path.cwd().glob("*"), Path.cwd().glob("*/*"), Path.cwd().parents, [Path.cwd()])
+    show, folder, failures = exit_codes.shows_tracebacks(), None, []
 
-        sweep.run(line, typed)
-    else:
-        hydra_runs.run_main(line, config.hydra.runtime.output_dir, {})
+    def run_job(config: DictConfig) -> Any:
+        nonlocal folder
+        folder = current_job.get_sweep_folder()  # None outside a sweep
+        try:
+            return getattr(result := _check_and_run(line, config), "objective", result)
+        except Interrupted:
+            raise
+        except Exception as error:
+            failures.append(error)  # Hydra would print its own lines about it.
+            if (name := current_job.get_name()) != "":
+                exit_codes.end(f"charrnn {command.name}: {name}", error, show)
+            return None
+
+    with contextlib.ExitStack() as stack:
+        if is_multirun(line.words) and not command.get("MAKES_FOLDER"):
+            # Hydra writes files even for jobs without a folder.
+            place = stack.enter_context(tempfile.TemporaryDirectory(prefix="charrnn-"))
+            line = line._replace(words=[*line.words, f"hydra.sweep.dir={quote(place)}"])
+        stack.enter_context(_hydra_main([*flags, *line.words]))
+        stack.enter_context(translate_errors(line))
+        main = hydra.main(str(line.main_config.parent), line.main_config.stem, version_base="1.3")
+        main(run_job)()
+    if folder is not None and command.get("MAKES_FOLDER"):
+        from charrnn.runs import leaderboard
+
+        leaderboard.report_sweep(folder)
+    if failures:
+        several = RunError(f"{len(failures)} job(s) failed") if folder is not None else None
+        raise several or failures[0]
+
+
+def run_hydra(command: plugins.Command, flags: list[str]) -> None:
+    """Let Hydra answer flags that run nothing, such as those of the shell's completion."""
+    store_configs(command)
+    with _hydra_main(flags):
+        hydra.main(str(plugins.CONF), command.name, version_base="1.3")(lambda config: None)()
 
 
 def call(command: plugins.Command, typed: Sequence[str]) -> Any:
     """Run a command from Python, and return its result. Raise InputError or RunError."""
     received_signals.clear()  # of an earlier command in this process
     flags, line = read_line(command, typed)
-    if flags.printing or is_multirun(line.words):
-        raise InputError(hydra_runs.ONLY_ON_COMMAND_LINE)
-    return hydra_runs.run_once(line)
+    if flags or is_multirun(line.words):
+        raise InputError("-m, --cfg and similar flags work only on the command line")
+    with _clear_hydra(), translate_errors(line):
+        with hydra.initialize_config_dir(str(line.main_config.parent), version_base="1.3"):
+            config = hydra.compose(line.main_config.stem, line.words, return_hydra_config=True)
+        with read_write(config.hydra), open_dict(config.hydra):
+            config.hydra.runtime.output_dir = os.path.abspath(config.hydra.run.dir)
+        HydraConfig.instance().set_config(config)
+        job = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        return _check_and_run(line, job)
 
 
-def read_line(command: plugins.Command, typed: Sequence[str]) -> tuple[Namespace, CommandLine]:
-    """Return the flags, and the command line in Hydra's grammar."""
-    flags, words = parse_flags([*typed], command.name)
-    words = quote_literals([*words, *[MULTIRUN] * flags.multirun], command)
+def read_line(command: plugins.Command, typed: Sequence[str]) -> tuple[list[str], CommandLine]:
+    """Return Hydra's flags, and the overrides in its grammar."""
+    flags, words, rest = [], [], [*typed]
+    while rest:
+        word = rest.pop(0)
+        (flags if word.startswith("-") else words).append(word)
+        if (word in _TAKES_VALUE and rest) or (
+            word in ("-i", "--info") and is_bare(*rest[:1] or ["="])
+        ):
+            flags.append(rest.pop(0))
+    if {"-m", "--multirun"} & {*flags}:
+        flags = [flag for flag in flags if flag not in ("-m", "--multirun")]
+        words.append(MULTIRUN)
+    words = quote_literals(words, command)
     store_configs(command)
-    main_config = plugins.CONF / f"{command.name}.yaml"
-    if flags.config_name or flags.config_dir or flags.config_path:
-        main_config = _find_main_config(command, flags)
-    with translate_errors(CommandLine(command, main_config, words)):
+    line = CommandLine(command, plugins.CONF / f"{command.name}.yaml", words)
+    with translate_errors(line):
         if prepare_words := command.get("prepare_words"):
             words = prepare_words(words)
-        if choose_main_config := command.get("choose_main_config"):
-            name = choose_main_config(words)
-            if name is not None and flags.config_path:
-                raise InputError("--config-path: a resume uses the run's record; leave one out")
-            main_config = main_config if name is None else plugins.CONF / f"{name}.yaml"
-    if flags.config_dir or flags.config_path:
-        words = _add_searchpath(words, main_config, flags.config_dir)
-    return flags, CommandLine(command, main_config, words)
+        if MULTIRUN in words:  # the names of the jobs have only what differs between them
+            equal = [o.key_or_group for o in parse(words) if not o.is_sweep_override()]
+            names = ",".join(map(quote, dict.fromkeys([*equal, "resume", "trust"])))
+            words = [*words, f"hydra.job.config.override_dirname.exclude_keys=[{names}]"]
+    return flags, line._replace(words=words)
 
 
-def _find_main_config(command: plugins.Command, flags: Namespace) -> Path:
-    """Return the file of the main config: in --config-path, else in --config-dir or in conf/."""
-    name = f"{flags.config_name or command.name}.yaml"
-    for folder in (flags.config_path, flags.config_dir):
-        if folder and Path(folder, name).is_file():
-            return Path(folder).absolute() / name
-    if flags.config_path:
-        raise InputError(f"--config-path {flags.config_path}: has no {name}")
-    if flags.config_dir:
-        _require_new_names(Path(flags.config_dir).absolute())
-    return plugins.CONF / name
+def _check_and_run(line: CommandLine, config: DictConfig) -> Any:
+    """Check the options of a job, and run the command with them."""
+    command, folder = line.command, current_job.get_folder()
+    try:
+        if HydraConfig.get().job.chdir:
+            raise InputError("hydra.job.chdir=true: charrnn does not change the working directory")
+        with translate_errors(line):
+            options = make_options(command, config)
+            if current_job.get_number() is not None and (check := command.get("check_in_sweep")):
+                check(options, config)
+        raise_received()
+        if not gc.isenabled():  # see `charrnn.__main__`
+            gc.freeze()
+            gc.unfreeze()
+            gc.enable()
+        if not command.get("MAKES_FOLDER"):
+            return command.get("run")(options)
+        make_folder(folder)
+        return command.get("run")(options, config)
+    except InputError:
+        with contextlib.suppress(OSError):  # Leave no folder of Hydra's, unless it has files.
+            for path in (p for p in (folder, *folder.parents) if p not in _existing):
+                path.rmdir()
+        raise
 
 
-def _require_new_names(config_dir: Path) -> None:
-    """Raise InputError if a file has the name of one in conf/, which Hydra would take instead."""
-    for path in plugins.CONF.rglob("*.yaml"):
-        mine = config_dir / path.relative_to(plugins.CONF)
-        if mine.is_file() and not mine.samefile(path):
-            raise InputError(f"{mine}: charrnn's file of this name would be taken; rename yours")
+def make_options(command: plugins.Command, config: DictConfig) -> Any:
+    """Check a composed config, and build the command's options from it."""
+    schema = command.get("OPTIONS")
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    missing = OmegaConf.missing_keys(config)
+    # An unknown option is reported first: it may be the missing option, misspelled.
+    if missing and values.keys() <= {option.name for option in fields(schema)}:
+        option = help_page.read_page(command.name).options.get(key := min(missing))
+        raise InputError(f"{key} is required: {key}=VALUE, {option.explanation if option else ''}")
+    return build(schema, values)
 
 
-def _add_searchpath(words: list[str], main_config: Path, config_dir: str | None) -> list[str]:
-    """Return the words with an override by which Hydra also searches conf/ and --config-dir.
+@contextlib.contextmanager
+def _clear_hydra() -> Iterator[None]:
+    """Let Hydra start in a program that may use it already, and restore its state."""
+    running, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    handlers, level = logging.root.handlers[:], logging.root.level
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = running, config
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
 
-    It searches the folder of the main config first. Its compose API has no --config-dir.
-    """
-    folders = [plugins.CONF, *([Path(config_dir).absolute()] if config_dir else [])]
-    if not (urls := [f"file://{path}" for path in folders if path != main_config.parent]):
-        return words
-    given = find_word(words, "hydra.searchpath")
-    if given is None and main_config.parent != plugins.CONF:
-        urls += OmegaConf.select(OmegaConf.load(main_config), "hydra.searchpath") or []
-    more = (given or "").partition("=")[2].strip("[] ")
-    words = [word for word in words if word != given]
-    return [*words, f"hydra.searchpath=[{','.join(filter(None, [*map(quote, urls), more]))}]"]
+
+@contextlib.contextmanager
+def _hydra_main(words: list[str]) -> Iterator[None]:
+    """Set what hydra.main reads: sys.argv, and the variable that makes it raise its errors."""
+    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = ["charrnn", *words], "1"
+    try:
+        with _clear_hydra():
+            yield
+    finally:
+        sys.argv = argv
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
 
 
 def store_configs(command: plugins.Command) -> None:

@@ -21,14 +21,12 @@ from charrnn import plugins
 from charrnn.cli import help_page
 from charrnn.cli.checked_options import UnknownOption
 from charrnn.cli.overrides import (
-    RECORDED_CONFIG,
     CommandLine,
     find_word,
     get_key,
     is_bare,
     is_multirun,
     parse,
-    read_text,
     show,
     split,
 )
@@ -70,11 +68,6 @@ def translate_errors(line: CommandLine) -> Iterator[None]:
         explained = error
         if not isinstance(error, InputError | RunError) or isinstance(error, UnknownOption):
             explained = _translate_error(error, line)
-        if line.main_config.stem == RECORDED_CONFIG and isinstance(explained, InputError):
-            option = str(explained).partition(":")[0].partition("=")[0]
-            if option not in map(get_key, line.words):
-                source = read_text(line.words, "resume")
-                explained = InputError(f"{source}: its recorded {explained}")
         if explained is error:
             raise
         raise explained from error

@@ -36,7 +36,6 @@ from charrnn.runs.folder import (
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # path options of every command
 MULTIRUN = "hydra.mode=MULTIRUN"  # the flag -m as an override
-RECORDED_CONFIG = "charrnn_recorded_run"  # the main config of a resume, in Hydra's ConfigStore
 
 _WORD = re.compile(r"(\+\+|\+|~|)([^=]*)(?:=(.*))?", re.DOTALL)
 _QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""

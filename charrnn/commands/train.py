@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charrnn import plugins
 from charrnn.cli import current_job
+from charrnn.cli.checked_options import build
 from charrnn.cli.overrides import (
-    RECORDED_CONFIG,
     find_word,
+    get_key,
     is_bare,
     is_multirun,
     read_text,
@@ -24,16 +27,16 @@ from charrnn.cli.overrides import (
 )
 from charrnn.errors import STOP_SIGNALS, InputError, Interrupted
 from charrnn.files import resolve_run_path
-from charrnn.options.training import INSTEAD, SAME, TrainOptions, count_devices
+from charrnn.options.training import INSTEAD, SAME, TrainOptions, count_devices, flatten
 from charrnn.runs import world
-from charrnn.runs.folder import require_no_run
+from charrnn.runs.folder import escape_interpolations, has_interpolation
 from charrnn.say import ignore_output_errors, say
 from charrnn.text.corpora import CORPORA, require_text
 from charrnn.text.sources import as_name_list
 
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+if TYPE_CHECKING:
     from charrnn.models.trained import TrainedModel
     from charrnn.runs.run import Result, Run
 
@@ -117,29 +120,31 @@ def prepare_words(words: list[str]) -> list[str]:
         _check_resume_words(str(resume), words)
     if is_multirun(words):
         return words
-    from charrnn.runs.resuming import find_start
+    from charrnn.runs.resume import find_folder, list_choices
 
     folder = read_text(words, "hydra.run.dir") or read_value(words, "hydra.run.dir")
-    start = find_start(resume, folder)
-    if start.folder is not None and start.folder != folder:
-        words = set_text(words, "hydra.run.dir", start.folder)
-    if start.resume is not None and start.resume != resume:
-        words = set_text(words, "resume", start.resume)
+    where, source = find_folder(resume, folder)
+    if where is not None and where != folder:
+        words = set_text(words, "hydra.run.dir", where)
+    if source not in (None, "auto"):
+        words = set_text(words, "resume", source)
+        choices = list_choices(source, {get_key(word) for word in words})
+        words = [
+            *choices,
+            *words,
+            f"hydra.job.config.override_dirname.exclude_keys={_names(choices)}",
+        ]
     return words
 
 
-def choose_main_config(words: list[str]) -> str | None:
-    """Return the name of the config that has the record of a resumed run, or None."""
-    resume = read_text(words, "resume")
-    if resume in (None, "auto") or is_multirun(words):
-        return None
-    from charrnn.cli.recorded_config import store_record
-
-    return store_record(str(resume), words)
+def _names(choices: list[str]) -> str:
+    """Return the names of recorded choices, which today's command line does not give."""
+    return "[" + ",".join(["resume", "trust", *map(get_key, choices)]) + "]"
 
 
 _NOT_IN_A_RESUME = {
     "init_from": "resume= restores everything, init_from= only the weights",
+    "experiment": "a resume keeps the values of the run",
     "budget": "a resume keeps the size that the first budget chose",
 }
 
@@ -176,50 +181,52 @@ def prepare_run(options: TrainOptions, composed: DictConfig) -> Run:
         composed: the config from which the options were made.
     """
     from charrnn.runs.run import Run
-    from charrnn.runs.trusted import find_untrusted, keep_interpolations
+    from charrnn.runs import resume as resuming
 
     values, resume = _resolve_paths(vars(options)), options.resume
     if resume is None and current_job.get_number() is not None and world.is_restarted_by_slurm():
         resume = "auto"
-    config = keep_interpolations({**values, "resume": resume}, composed)
     given, swept = current_job.list_given()
+    config = _resolve_given(composed, values, given)
     overrides, hydra = current_job.list_overrides(), current_job.read_node()
-    run = _restore(Run(config, _get_folder(), given, swept, overrides, hydra), resume)
+    run = resuming.restore(Run(config, _get_folder(), given, swept, overrides, hydra), resume)
     run.config.resume = None
-    words = " trust=true" if any(find_untrusted(run.record)) else ""
-    return replace(run, resume_words=words, initial=_read_initial(run))
+    if run.checkpoint is not None:  # the recorded values are checked as typed ones are
+        with translate_record(run.checkpoint):
+            build(TrainOptions, OmegaConf.to_container(run.config, resolve=True))
+    return replace(run, initial=_read_initial(run))
 
 
-def _restore(run: Run, resume: str | None) -> Run:
-    """Return a new run as it is, and a resumed run with its record and in its folder."""
-    from charrnn.runs import folder as folders
-    from charrnn.runs import resuming
+def _resolve_given(
+    composed: DictConfig, values: dict[str, Any], given: Sequence[str]
+) -> DictConfig:
+    """Return the composed config with the checked values; references of conf/ stay."""
+    from omegaconf import open_dict
 
-    if resume == "auto" and (run.folder / folders.RECORDED).is_file():
-        return resuming.restore_record(run, run.folder)
-    if resume in (None, "auto"):
-        require_no_run(run.folder)
-        return run
-    path = Path(os.path.realpath(resume))  # Path.resolve fails in a loop of links
-    if path.is_dir() and not (path / folders.RECORDED).is_file():
-        raise InputError(
-            f"{resume}: is not a run folder (it has no {folders.RECORDED}); "
-            f"name a folder that `charrnn train` created, or a .ckpt"
-        )
-    run = resuming.restore_record(run, path)
-    if run.hydra["job"]["config_name"] != RECORDED_CONFIG:  # Hydra composed without the record
-        raise InputError(f"resume={resume}: set resume= on the command line, without ${{...}}")
-    return replace(run, folder=path) if path.is_dir() else run
+    config = composed.copy()
+    raw, checked = flatten(OmegaConf.to_container(composed)), flatten(escape_interpolations(values))
+    with open_dict(config):
+        for name, value in checked.items():
+            is_reference = has_interpolation(raw.get(name)) and name not in given
+            if name in raw and not is_reference and raw[name] != value:
+                OmegaConf.update(config, name, value)
+    return config
+
+
+@contextlib.contextmanager
+def translate_record(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: its recorded {error}") from error
 
 
 def _read_initial(run: Run) -> TrainedModel | None:
     """Return the model of `init_from`. A run that has a checkpoint no longer needs it."""
-    from charrnn.runs.folder import find_checkpoint
     from charrnn.runs.model_lookup import read_model
 
-    source, name = run.source, run.config.init_from
-    has_checkpoint = source is not None and (source.is_file() or find_checkpoint(source))
-    return None if name is None or has_checkpoint else read_model(name)
+    name = run.config.init_from
+    return None if name is None or run.checkpoint is not None else read_model(name)
 
 
 def _get_folder() -> Path:

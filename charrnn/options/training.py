@@ -134,7 +134,6 @@ class TrainOptions:
     budget: Annotated[str | None, DURATION, FIXED]
     seed: Annotated[int | None, SEED, FIXED]
     resume: Annotated[str | None, PATH]
-    trust: bool
     init_from: Annotated[str | None, PATH, FIXED]
     optimized_metric: Annotated[str | None, TEXT]
     tags: Annotated[list[str] | None, TEXT]

@@ -16,34 +16,6 @@ from charrnn.runs.summary import Summary, split_overrides
 from charrnn.training.validation import is_fitting
 
 
-class RunRecorder(L.Callback):
-    """Links outputs/latest to a run, and replaces the record of a resumed run.
-
-    The record is replaced just after the first checkpoint that has it, so that a resume which
-    saves nothing changes nothing. After a kill between the two, the next resume takes the record
-    of the checkpoint.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self._is_due = False
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if trainer.is_global_zero:
-            folders.link_latest(self.run.folder)
-
-    def on_save_checkpoint(self, trainer: L.Trainer, *_: Any) -> None:
-        self._is_due = trainer.is_global_zero and self.run.is_in_place
-
-    def on_train_batch_start(self, *_: Any, **__: Any) -> None:
-        if self._is_due:
-            self._is_due = False
-            run = self.run
-            folders.record(run.folder, run.record, run.overrides, run.hydra)
-
-    on_exception = on_validation_start = on_fit_end = on_train_batch_start
-
-
 class MetricCheck(L.Callback):
     """Refuses an `optimized_metric` that is not logged at the first validation."""
 

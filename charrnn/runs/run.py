@@ -29,7 +29,6 @@ class Run:
         swept: those of them that differ between the jobs of a sweep.
         overrides, hydra: the contents of these files in `.hydra/`.
         source: the folder or the .ckpt that the run resumes; None for a new run.
-        resume_words: the end of the command that resumes the run: " trust=true", or nothing.
         checkpoint: the checkpoint from which it resumes; None if it starts at step 0.
         first_step: the step of this checkpoint.
         entry: charrnn's entry in this checkpoint.
@@ -44,7 +43,6 @@ class Run:
     overrides: Sequence[str] = ()
     hydra: Mapping[str, Any] = field(default_factory=dict)
     source: Path | None = None
-    resume_words: str = ""
     checkpoint: Path | None = None
     first_step: int = 0
     entry: Mapping[str, Any] = field(default_factory=dict)
@@ -58,16 +56,27 @@ class Run:
         return values
 
     @property
+    def provenance(self) -> dict[str, Any]:
+        """What a resume needs beside the config: the choices of the groups, and the overrides."""
+        choices = self.entry.get("choices", {}) | dict(
+            self.hydra.get("runtime", {}).get("choices", {})
+        )
+        return {"choices": choices, "overrides": list(self.overrides)}
+
+    @property
     def is_in_place(self) -> bool:
         """Whether the run continues in the folder that it resumes."""
         return self.source == self.folder
 
     def explain_resume(self) -> str:
-        """Return how to resume the run if it ended early: a command, with `resume_words`."""
+        """Return how to resume the run if it ended early: a command."""
         folder = self.folder
         if not (folder / RECORDED).is_file():
             return "nothing was started" if folder.is_dir() else "the run's folder is gone"
-        command = f"charrnn train resume={shlex.quote(relative_path(folder))}{self.resume_words}"
+        from charrnn.runs.resume import list_own_words
+
+        words = [f"resume={relative_path(folder)}", *list_own_words(self.overrides)]
+        command = f"charrnn train {shlex.join(words)}"
         if any((folder / "checkpoints").glob("*.ckpt")):
             return f"the run is saved; to resume it: {command}"
         return f"there is no checkpoint yet; to start it again: {command}"

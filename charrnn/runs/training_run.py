@@ -10,10 +10,11 @@ import lightning as L
 from charrnn.data import find_training_data
 from charrnn.files import require_replaceable
 from charrnn.processors import keep_freed_memory
-from charrnn.runs import announcements, building, decisions, hardware, processes, resuming
+from charrnn.runs import announcements, building, decisions, hardware, processes
 from charrnn.runs import folder as folders
+from charrnn.runs import resume as resuming
 from charrnn.runs.folder import select
-from charrnn.runs.recording import MetricCheck, RunRecorder, collect_hparams
+from charrnn.runs.recording import MetricCheck, collect_hparams
 from charrnn.runs.run import Result, Run
 from charrnn.runs.summary import METRICS
 from charrnn.runs.surroundings import explain_errors, silence_libraries
@@ -28,7 +29,7 @@ def train(run: Run) -> Result:
     """
     world, start = detect_world(), time.perf_counter()
     with folders.claim(run.folder, run.is_in_place), announcements.explain_resume(run):
-        run = resuming.adopt_checkpoint(run)
+        resuming.check_resume(run, None)
         is_finished = resuming.is_finished(run)
         # Also a finished run does not accept another text.
         if not is_finished or run.gives("data.input_txt", "data.input_h5"):
@@ -38,8 +39,8 @@ def train(run: Run) -> Result:
             return announcements.say_finished(run)
         for name in (folders.RESULT, METRICS, *folders.MODEL_FILES):  # which are written later
             require_replaceable(run.folder / name)
-        if not run.is_in_place or run.checkpoint is None:
-            folders.record(run.folder, run.record, run.overrides, run.hydra)
+        folders.record(run.folder, run.record, run.overrides, run.hydra)
+        folders.link_latest(run.folder)
         with processes.lead_ranks(run, world) as world:
             trainer, module = fit(run, world, data)
         result = announcements.make_result(run, trainer, module, time.perf_counter() - start)
@@ -73,15 +74,9 @@ def check_changes(run: Run) -> None:
 
     A sweep checks each of its jobs before the first one. `decide_run` checks them again.
     """
-    if run.source is None or folders.find_checkpoint(run.source) is None:
-        return
-    recorded, names = folders.read_config(run.source), ("data.input_txt", "data.input_h5")
-    has_other_text = any(select(recorded, name) != select(run.record, name) for name in names)
-    if has_other_text or select(recorded, "trainer.max_steps") != run.config.trainer.max_steps:
-        run = resuming.adopt_checkpoint(run)
-        resuming.check_length(run)
-        if has_other_text:
-            resuming.check_resume(run, building.open_data(run), num_processes=1)
+    resuming.check_resume(run, None)
+    if run.checkpoint is not None and run.gives("data.input_txt", "data.input_h5"):
+        resuming.check_resume(run, building.open_data(run))
 
 
 def fit(
@@ -101,9 +96,9 @@ def fit(
         module = building.build_module(config, data.vocabulary, world.rank)
         if run.initial is not None:
             module.load_initial(run.initial)
-        log = TrainingLog(config, run.hparams, run.swept)
+        log = TrainingLog(config, run.hparams, run.swept, run.provenance)
         # The log is first, because the other callbacks read the logged values.
-        callbacks = [log, RunRecorder(run), MetricCheck(run)]
+        callbacks = [log, MetricCheck(run)]
         callbacks += [
             building.build(config, f"callbacks.{name}", L.Callback) for name in config.callbacks
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,25 +39,16 @@ class Samples(L.Callback):
         self.length = length
         self.temperature = temperature
 
-    def write_sample(
-        self,
-        trainer: Any,
-        pl_module: Any,
-        check_stop: Callable[[], None],
-        validation: Validation,
-    ) -> str | None:
+    def write_sample(self, trainer: Any, pl_module: Any, validation: Validation) -> str | None:
         """Write and return a text of the validated model. Return None if samples are off."""
         if validation.model is None or not self.length or trainer.fast_dev_run:
             return None
         from charrnn.model import Model  # for a fast start: not needed before the first step
 
-        step, folder, text = validation.step, Path(trainer.default_root_dir), ""
-        pieces = Model(validation.model).stream(
+        step, folder = validation.step, Path(trainer.default_root_dir)
+        text = Model(validation.model).generate(
             length=self.length, temperature=self.temperature, seed=step
         )
-        for piece in pieces:
-            text += piece
-            check_stop()
         with replace_file(folder / "samples" / f"step-{step:07d}.txt") as temporary:
             temporary.write_bytes(as_bytes(text))
         for logger in trainer.loggers:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import lightning as L
@@ -24,7 +22,6 @@ from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, WORD_LETTERS, check_ar
 from charrnn.say import say
 from charrnn.text.background import remove_shared_passages
 from charrnn.training.datamodule import TextDataModule, TextLoader
-from charrnn.training.signals import run_in_thread
 from charrnn.training.split_scores import MAX_LOGITS
 from charrnn.training.validation import Mixture, Validation
 
@@ -113,9 +110,7 @@ class CharacterCounts(L.Callback):
                 f"{mixture.loss:.4f} with it, {without.loss:.4f} without"
             )
 
-    def make_logits(
-        self, trainer: Any, pl_module: Any, check_stop: Callable[[], None]
-    ) -> npt.NDArray[np.float16] | None:
+    def make_logits(self, trainer: Any, pl_module: Any) -> npt.NDArray[np.float16] | None:
         """Return an array (P, V) for the network's logits of the first validation characters.
 
         Before the first validation, count the text. Return None where no counts can be mixed.
@@ -127,8 +122,7 @@ class CharacterCounts(L.Callback):
             return None
         if not self._counted_texts:
             num_weights = sum(weight.numel() for weight in pl_module.network.parameters())
-            count = partial(self._count_texts, data, text.ids, 4 * num_weights)
-            self._counted_texts = run_in_thread(count, check_stop)
+            self._counted_texts = self._count_texts(data, text.ids, 4 * num_weights)
         return np.full((len(self._ids) - 1, len(pl_module.vocabulary)), np.nan, np.float16)
 
     def _count_texts(
@@ -179,11 +173,7 @@ class CharacterCounts(L.Callback):
         return ids
 
     def mix_counts(
-        self,
-        trainer: L.Trainer,
-        pl_module: Any,
-        check_stop: Callable[[], None],
-        logits: npt.NDArray[np.float16],
+        self, trainer: L.Trainer, pl_module: Any, logits: npt.NDArray[np.float16]
     ) -> Mixture | None:
         """Return the mixture of the network's logits (P, V) with the counts that predicts best.
 
@@ -191,18 +181,14 @@ class CharacterCounts(L.Callback):
         """
         if trainer.world_size > 1:
             with torch.autocast(pl_module.device.type, enabled=False):
-                compute_rank_loss(
-                    pl_module.network, self._ids, 0, 1,
-                    report=lambda *_: check_stop(), logits=logits,
-                )  # fmt: skip
+                compute_rank_loss(pl_module.network, self._ids, 0, 1, logits=logits)
         self._mixtures = []
         if not np.isfinite(logits).all():
             return None
         targets = self._ids[1:].astype(np.int64)
         network_loss = compute_loss(logits, None, targets)
         for text in self._counted_texts:
-            fit = partial(self._fit_mixture, text, logits, targets, network_loss)
-            self._mixtures.append(run_in_thread(fit, check_stop))
+            self._mixtures.append(self._fit_mixture(text, logits, targets, network_loss))
         return _find_best(self._mixtures)
 
     def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:

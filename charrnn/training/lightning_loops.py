@@ -42,22 +42,6 @@ def is_validation_due(trainer: L.Trainer, epoch: int, window: int, total_windows
     return bool(interval) and count % interval == 0
 
 
-def validates_after_next_step(trainer: L.Trainer) -> bool:
-    """Return whether Lightning validates after the windows of the next step.
-
-    After the last step it always does, because `RunCheckpoints` sets `should_stop`.
-    """
-    if trainer.global_step + 1 >= trainer.estimated_stepping_batches:
-        return trainer.enable_validation
-    epoch, (window, total_windows) = trainer.current_epoch, count_windows(trainer)
-    if window >= trainer.num_training_batches:
-        epoch, window = epoch + 1, 0
-    return any(
-        is_validation_due(trainer, epoch, window + i, total_windows + i)
-        for i in range(1, trainer.accumulate_grad_batches + 1)
-    )
-
-
 def set_progress(checkpoint: dict[str, Any], trainer: L.Trainer) -> None:
     """Set the progress counters in a checkpoint to their values in an uninterrupted run.
 

@@ -45,6 +45,7 @@ class TrainingLog(L.Callback):
         config: DictConfig | Mapping[str, Any] | None = None,
         hparams: Mapping[str, Any] | None = None,
         swept: Collection[str] = (),
+        provenance: Mapping[str, Any] | None = None,
     ) -> None:
         self._record: Any = config
         self._values: Any = config
@@ -53,6 +54,7 @@ class TrainingLog(L.Callback):
             self._values = OmegaConf.to_container(config, resolve=True)
         self._hparams = None if hparams is None else dict(hparams)
         self._swept = swept
+        self._provenance = dict(provenance or {})
         self._has_hparams = False  # whether TensorBoard has them since the start or the resume
         self._loss: Any = None  # of the last window that was not skipped
         self._lr = 0.0
@@ -96,7 +98,7 @@ class TrainingLog(L.Callback):
     ) -> None:
         self._pause(trainer)
         if self._record is not None:
-            checkpoint.setdefault(ENTRY, {})["config"] = self._record
+            checkpoint.setdefault(ENTRY, {}).update(config=self._record, **self._provenance)
 
     def _pause(self, *_: Any, **__: Any) -> None:
         """Exclude the time from now to the next batch from the speed."""

@@ -12,21 +12,18 @@ changes the training: not its state, not its random numbers.
 The callbacks take part through methods. Any callback may have `on_scoring` and `on_validated`; the
 others are those of charrnn's callbacks:
 
-    on_scoring(trainer, module, done, total)     called while a text is scored, every half second
-    make_logits(trainer, module, check_stop)     returns the array for the logits that are mixed
-    mix_counts(trainer, module, check_stop, logits)   returns the mixture of network and counts
-    write_sample(trainer, module, check_stop, validation)   returns the text of a sample
-    stop_after_signal(trainer, module, is_working)    raises Interrupted after a signal
+    on_scoring(trainer, module, done, total)     called while a text is scored
+    make_logits(trainer, module)                 returns the array for the logits that are mixed
+    mix_counts(trainer, module, logits)          returns the mixture of network and counts
+    write_sample(trainer, module, validation)    returns the text of a sample
     on_validated(trainer, module, validation)    called after a validation in a training
-
-What takes long calls its argument `check_stop` often, so that a signal is obeyed within a second.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
-import time
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -40,7 +37,6 @@ from charrnn.networks.network import copy_weights
 from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
 from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText
-from charrnn.training.signals import CHECK_INTERVAL
 from charrnn.training.split_scores import SplitScores
 
 MAX_LOSS = 20.0  # nats per character; a higher validation loss means that training diverged
@@ -117,8 +113,7 @@ class Validator:
     def __init__(self, module: Any, split: str = "val") -> None:
         self.module, self.split, self.trainer = module, split, module.trainer
         self.is_fitting = is_fitting(self.trainer)
-        self.scores = SplitScores(module, self._report)
-        self.last_check = time.monotonic()
+        self.scores = SplitScores(module, functools.partial(call_hook, self.trainer, "on_scoring"))
         self.mixture: Mixture | None = None
         self.weights: dict[str, Any] | None = None
         if self.is_fitting:
@@ -133,17 +128,13 @@ class Validator:
         """Score a batch. After a whole text in a training, mix the network with the counts."""
         if not (self.is_fitting and isinstance(batch, WholeText)):
             self.scores.add(batch)
-            # Each check waits for all ranks, and no `wait_for_ranks` follows here.
-            if self.trainer.world_size == 1:
-                self.check_stop()
             return
         # An array for the logits; None on a rank that has no counts to mix.
-        logits = call_hook(self.trainer, "make_logits", self.check_stop)
+        logits = call_hook(self.trainer, "make_logits")
         # Each of several ranks scores only a part. Rank 0 then computes the logits in mix_counts.
         self.scores.add(batch, logits if self.trainer.world_size == 1 else None)
         if logits is not None:
-            self.mixture = call_hook(self.trainer, "mix_counts", self.check_stop, logits)
-        self.wait_for_ranks()
+            self.mixture = call_hook(self.trainer, "mix_counts", logits)
 
     def decide(self) -> None:
         """Log the losses. In a training, decide whether this network is the best so far."""
@@ -164,25 +155,9 @@ class Validator:
     def finish(self) -> None:
         """Write the sample, and tell the callbacks: the log, the progress, then the checkpoints."""
         if self.is_fitting:
-            sample = call_hook(self.trainer, "write_sample", self.check_stop, self.validation)
-            self.wait_for_ranks()
+            sample = call_hook(self.trainer, "write_sample", self.validation)
             # `RunCheckpoints` is the last one: it is a `Checkpoint`, which Lightning calls last.
             call_hook(self.trainer, "on_validated", replace(self.validation, sample=sample))
-
-    def check_stop(self) -> None:
-        """Raise Interrupted after a signal in a training. Look for one every half second."""
-        if self.is_fitting and time.monotonic() - self.last_check >= CHECK_INTERVAL:
-            call_hook(self.trainer, "stop_after_signal", True)
-            self.last_check = time.monotonic()
-
-    def wait_for_ranks(self) -> None:
-        """Wait until no rank is working, or raise Interrupted on all ranks."""
-        if self.is_fitting:
-            call_hook(self.trainer, "stop_after_signal", False)
-
-    def _report(self, done: int, total: int) -> None:
-        call_hook(self.trainer, "on_scoring", done, total)
-        self.check_stop()
 
     def _log(self, losses: dict[str, float]) -> None:
         # validate() and test() return only values with logger=True. Those of a training are logged

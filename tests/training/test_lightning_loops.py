@@ -17,7 +17,6 @@ from charrnn.training.lightning_loops import (
     is_validation_due,
     list_new_metrics,
     set_progress,
-    validates_after_next_step,
 )
 from tests.training.notebook import WINDOWS, module_of, trainer
 
@@ -36,9 +35,6 @@ class Predictions(L.Callback):
         self.windows.append((window, total))
         if is_validation_due(trainer, trainer.current_epoch, window, total):
             self.predicted.append(total)
-        group = trainer.accumulate_grad_batches
-        if total % group == 0 and validates_after_next_step(trainer):
-            self.predicted_before_the_step.append(total + group)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not trainer.sanity_checking:
@@ -61,9 +57,6 @@ def test_validations_are_predicted(data: TextDataModule, options: dict[str, Any]
     trainer(seen, max_epochs=3, **options).fit(module_of(data), data)
     assert seen.windows == [(i % WINDOWS + 1, i + 1) for i in range(last)]
     assert seen.predicted == seen.validated
-    # after the last step a run validates once more
-    expected = [*seen.validated, *(() if "limit_val_batches" in options else (last,))]
-    assert {*seen.predicted_before_the_step} - {last + 1, last + 2} == {*expected}
 
 
 def test_the_number_of_steps_is_known_before_the_first(data: TextDataModule) -> None:
