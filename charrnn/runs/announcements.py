@@ -17,7 +17,7 @@ from charrnn.files import shorten_path
 from charrnn.models.trained import WITH_COUNTS
 from charrnn.runs.folder import is_run, is_sweep
 from charrnn.runs.model_lookup import find_best_file, find_runs_by_age
-from charrnn.runs.run import Result, Run
+from charrnn.runs.run_values import Result, Run
 from charrnn.runs.summary import Summary
 from charrnn.say import format_duration, say
 from charrnn.text.background import is_prose, is_same_language
@@ -44,7 +44,7 @@ def explain_resume(run: Run) -> Iterator[None]:
 def say_default_corpus(run: Run) -> None:
     """Print the text of a new run: the default corpus, or the model from which it starts."""
     text = run.config.data.input_txt
-    if text in CORPORA and run.source is None and not run.gives("data.input_txt"):
+    if text in CORPORA and run.record is None and not run.gives("data.input_txt"):
         say(f"no text was given, so the corpus is {text}; yours: charrnn train my.txt")
     if run.initial is not None:
         say(f"init_from: {shorten_path(run.config.init_from)}")
@@ -107,14 +107,13 @@ def _find_similar_run(text: EncodedText) -> Path | None:
 
 def say_finished(run: Run) -> Result:
     """Print that a run has already reached its end, and return its result."""
-    source, checkpoint = run.source, run.checkpoint
-    assert source is not None
-    assert checkpoint is not None
+    assert run.record is not None
+    home, path = run.record.folder, run.record.path
     hint = "to continue it, give a larger trainer.max_epochs or trainer.max_steps"
-    say(f"{shorten_path(source)}: this run is finished, at step {run.first_step:,}; {hint}")
+    shown = shorten_path(home if run.is_in_place else path)
+    say(f"{shown}: this run is finished, at step {run.first_step:,}; {hint}")
     if run.is_in_place:
         _say_files(run.folder, Summary(run.folder).facts)
-    home = checkpoint.parents[1]
     if not is_run(home):  # The checkpoint was moved elsewhere.
         return Result(run.folder, None, None, run.first_step, seconds=0.0)
     numbers = Summary(home).numbers

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
+import lightning as L
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
@@ -20,7 +21,7 @@ from charrnn.errors import InputError, NodeError, RunError, to_one_line
 from charrnn.options.cells import find_cell
 from charrnn.options.training import flatten
 from charrnn.runs.folder import escape_interpolations
-from charrnn.runs.run import Run
+from charrnn.runs.run_values import Run
 from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, TextDataModule
@@ -97,7 +98,7 @@ def find_user_classes(config: DictConfig) -> dict[str, str]:
 def open_data(run: Run) -> TextDataModule:
     """Return the data module of a run, with its text."""
     # Do not write next to a text that only a record names, which may be untrusted.
-    may_write = run.source is None or run.gives("data.input_txt")
+    may_write = run.record is None or run.gives("data.input_txt")
     data: TextDataModule = build(run.config, "data", TextDataModule, beside_the_text=may_write)
     data.prepare_data()
     data.setup("fit")
@@ -113,12 +114,20 @@ def build_module(config: DictConfig, vocabulary: Vocabulary, rank: int = 0) -> L
     return module
 
 
+def build_callbacks(config: DictConfig) -> list[L.Callback]:
+    """Return the callbacks of the config, without those that are null."""
+    names = [name for name, node in config.callbacks.items() if node is not None]
+    return [build(config, f"callbacks.{name}", L.Callback) for name in names]
+
+
 @contextlib.contextmanager
 def open_loggers(config: DictConfig, first_step: int) -> Iterator[list[Logger]]:
     """Start the loggers of the config, and finish W&B's run, which would include the next run."""
     loggers: list[Logger] = []
     try:
         for name, node in config.logger.items():
+            if node is None:
+                continue
             # TensorBoard hides the values of an interrupted run that follow the resumed step.
             marks: dict[str, Any] = {"purge_step": first_step + 1} if "purge_step" in node else {}
             loggers.append(build(config, f"logger.{name}", Logger, **marks))

@@ -78,14 +78,14 @@ def lock(folder: Path, name: str = LOCK) -> IO[str]:
 
 
 @contextlib.contextmanager
-def claim(folder: Path, resumes: bool) -> Iterator[None]:
+def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
     """Lock a folder during a run. Remove a new folder in which no run starts."""
     require_no_links(folder)
     with lock(folder):
         # Checked after locking, because another process may have started a run before.
         is_new = _is_empty(folder)
         try:
-            if not resumes:
+            if not may_hold_run:
                 require_no_run(folder)
             yield
         except InputError:
@@ -143,6 +143,16 @@ def require_no_links(folder: Path) -> None:
                 kind = "a link" if stat.S_ISLNK(mode) else "not a regular file"
                 raise InputError(f"{path}: is {kind}; a run does not write through it; remove it")
         folders[:] = [name for name in folders if name not in _FOREIGN_FOLDERS]
+
+
+def remove_first_try(folder: Path) -> None:
+    """Remove what a run without a checkpoint has written, so that another one begins there."""
+    for name in (RESULT, "metrics.csv", "hparams.yaml", "report.html", MODEL_FILES[0]):
+        (folder / name).unlink(missing_ok=True)
+    for events in folder.glob("events.out.tfevents.*"):
+        events.unlink()
+    for name in (".hydra", "checkpoints", "samples"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def record(

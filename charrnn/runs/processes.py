@@ -41,7 +41,7 @@ from charrnn.options.cells import CELLS, find_cell, register_cell
 from charrnn.runs.building import find_user_classes
 from charrnn.runs.folder import escape_interpolations
 from charrnn.runs.hardware import count_processes
-from charrnn.runs.run import Run
+from charrnn.runs.run_values import Run
 from charrnn.runs.world import GRACE, PIPE, World
 from charrnn.say import say
 

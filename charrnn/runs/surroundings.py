@@ -14,7 +14,7 @@ from charrnn.errors import NodeError
 from charrnn.explanations import explain_training
 from charrnn.runs import processes
 from charrnn.runs.building import find_user_classes
-from charrnn.runs.run import Run
+from charrnn.runs.run_values import Run
 from charrnn.runs.world import World
 
 
