@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 label = f"charrnn {command.name}"
                 code = _run(command, words[1:])
     except BaseException as error:
-        code = exit_codes.end(label, error, exit_codes.SHOWS_TRACEBACKS)
+        code = exit_codes.end(label, error)
     if arguments is None and "torch" not in sys.modules:
         # A short process ends 80 ms sooner if it does not free its objects. torch's libraries
         # print warnings about objects that are not freed.

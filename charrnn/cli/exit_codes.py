@@ -12,15 +12,10 @@ from charrnn.explanations import explain
 from charrnn.say import escape_unprintable, say
 
 
-# whether the user asks for a traceback of every error; `charrnn.cli.front` sets the variable later
-SHOWS_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
-
-
-def end(label: str, error: BaseException, show_traceback: bool = False) -> int:
+def end(label: str, error: BaseException) -> int:
     """Print an error after a label, and return the exit code.
 
-    Print a traceback only for a bug in charrnn and for a failure in the user's classes, unless
-    `show_traceback` is true.
+    Print a traceback only for a bug in charrnn and for a failure in the user's classes.
     """
     if isinstance(error, BrokenPipeError):
         _discard_output()
@@ -30,7 +25,7 @@ def end(label: str, error: BaseException, show_traceback: bool = False) -> int:
             return error.code or 0
         return _say_error(label, str(error.code))  # Python would print this text too.
     explained = explain(error)
-    if explained is None or show_traceback:
+    if explained is None:
         traceback.print_exception(type(error), error, error.__traceback__)
     elif isinstance(explained, UserCodeError) and explained.__cause__ is not None:
         traceback.print_exception(explained.__cause__)

@@ -78,6 +78,7 @@ def run(command: plugins.Command, typed: Sequence[str]) -> None:
                 failures.append(error)  # If the job raised it, Hydra would print lines of its own.
                 return None
             exit_codes.end(f"charrnn {command.name}: {name}", error)
+            _remove_empty_folders([current_job.get_folder()])
             error.is_told = True  # type: ignore[attr-defined]  # also when a worker sends it back
             raise
 
@@ -124,20 +125,19 @@ def read_line(command: plugins.Command, typed: Sequence[str]) -> CommandLine:
         words = [*words, MULTIRUN]
     words = quote_literals(words, command)
     _store_configs(command, with_conf=any(f.startswith(("-cp", "--config-path")) for f in flags))
-    line, prepare_words = CommandLine(command, flags, words), command.get("prepare_words")
-    if prepare_words is None:
-        return line
-    with translate_errors(line):
-        prepared = prepare_words(words)
+    with translate_errors(CommandLine(command, flags, words)):
+        prepare_words = command.get("prepare_words")
+        prepared = words if prepare_words is None else prepare_words(words)
+        added = {get_key(word) for word in prepared} - {get_key(word) for word in words}
         if is_multirun(prepared):
             prepared = [*prepared, _name_jobs_by_differences(prepared)]
-    added = {get_key(word) for word in prepared} - {get_key(word) for word in words}
-    return line._replace(words=prepared, added=frozenset(added))
+    return CommandLine(command, flags, prepared, frozenset(added))
 
 
 def _name_jobs_by_differences(words: Sequence[str]) -> str:
     """Return an override that leaves the options which all jobs share out of the jobs' names."""
-    shared = [o.key_or_group for o in parse(words) if not o.is_sweep_override()]
+    last = {override.key_or_group: override for override in parse(words)}
+    shared = [name for name, override in last.items() if not override.is_sweep_override()]
     names = ",".join(map(quote, dict.fromkeys([*shared, "resume"])))
     return f"hydra.job.config.override_dirname.exclude_keys=[{names}]"
 
@@ -175,7 +175,10 @@ def make_options(command: plugins.Command, config: DictConfig) -> Any:
 
 def _call_hydra_main(line: CommandLine, task: Any) -> None:
     """Call hydra.main, which reads sys.argv, and raises errors only under HYDRA_FULL_ERROR."""
-    sys.argv = ["charrnn", *line.flags, *line.words]
+    # With the override alone, Hydra would name a wrong option of a sweep as one of a single run.
+    multirun = ["--multirun"] if is_multirun(line.words) else []
+    words = [word for word in line.words if word != MULTIRUN]
+    sys.argv = ["charrnn", *multirun, *line.flags, *words]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     hydra.main(str(plugins.CONF), line.command.name, version_base="1.3")(task)()
 
@@ -223,7 +226,9 @@ def _store_configs(command: plugins.Command, with_conf: bool) -> None:
     """
     store = ConfigStore.instance().store
     for folder in plugins.list_conf_folders(command.name):
-        for path in folder.rglob("*.yaml") if with_conf or folder != plugins.CONF else ():
+        for path in folder.glob("**/*.yaml" if folder != plugins.CONF else "*/**/*.yaml"):
+            if folder == plugins.CONF and not with_conf:
+                continue
             group = path.parent.relative_to(folder).as_posix()
             first = path.read_text("utf-8").partition("\n")[0]
             package = "_global_" if "@package _global_" in first else None

@@ -261,8 +261,9 @@ def _restore(run: Run, resume: str) -> Run:
         config = resuming.fill_config(run.config, record)
     else:
         config = resuming.restore_config(run.config, record, run.given)
+    values: Any = OmegaConf.to_container(config, resolve=True)
     try:  # Recorded values are checked as typed ones are.
-        build(TrainOptions, OmegaConf.to_container(config, resolve=True))
+        build(TrainOptions, {**values, "resume": str(record.path)})
     except InputError as error:
         raise InputError(f"{record.path}: its recorded {error}") from error
     words = resuming.merge_words(record.words, run.words, get_key)

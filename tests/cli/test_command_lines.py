@@ -127,19 +127,13 @@ LINES: dict[str, str | dict[str, Any]] = {
         "charrnn train: no.txt: no such file; name a file, a folder or a glob\n"
     ),
     "train -m 'my novel.txt,no.txt'": "my novel.txt,no.txt: no such file",
-    "train -m model.hidden_size=1,2,abc,-1": (
-        "job 2 (model.hidden_size=abc): model.hidden_size=abc: takes a whole number or null\n"
-    ),
     "train -m model.hidden_size=1,2 sed=1": "did you mean seed?",
-    "train -m seed=1 trainer=ddp": "in a sweep (-m)",
-    "train -m seed=1 trainer.devices=[0,1]": "in a sweep (-m)",
-    "train -m seed=1 trainer.num_nodes=2": "in a sweep (-m)",
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
     "train 'hydra.run.dir=a${b}'": "hydra.run.dir: Interpolation key 'b' not found",
-    "train model=gru --config-dir mine/hidden": "mine/hidden/model/gru.yaml: charrnn's file of ",
-    "train --config-dir no/such": "--config-dir no/such: is not a folder",
-    f"train -m {MINE} experiment=chdir seed=1,2": "hydra.job.chdir=true: charrnn does not",
+    "train --config-dir no/such": "no/such' not found",
+    f"train {MINE} experiment=chdir": "hydra.job.chdir=true: charrnn does not",
+    "train --cfg": "--cfg: needs a value after it",
     "sample --top_k 5": "--top_k: no such flag",
     # what is built
     "train +trainer.callbacks=[]": "+callbacks.NAME._target_=CLASS adds one",
@@ -223,7 +217,7 @@ def test_every_choice_composes(door: Any) -> None:
     [
         ("train --cfg job -p model model=gru", "kind: gru"),
         ("train --info defaults-tree model=gru", "model: gru"),
-        ("train --hydra-help model=gru", "Hydra"),
+        ("train --hydra-help", "Hydra"),
         ("sample --cfg=all --resolve length=7 top_k=${length}", "top_k: 7"),
     ],
 )
