@@ -260,7 +260,7 @@ def _restore(run: Run, resume: str) -> Run:
     if resume == "auto":
         config = resuming.fill_config(run.config, record)
     else:
-        config = resuming.restore_config(run.config, record, run.given)
+        config = resuming.restore_config(run.config, record, run.given, run.choices)
     values: Any = OmegaConf.to_container(config, resolve=True)
     try:  # Recorded values are checked as typed ones are.
         build(TrainOptions, {**values, "resume": str(record.path)})

@@ -140,9 +140,8 @@ def test_an_ended_sweep_goes_on_exactly(workplace: Path, signum: int, capfd: Cap
     err = capfd.readouterr().err
     for job in ("job 0 (seed=null)", "job 1 (seed=1)"):
         assert f"charrnn train: {job}: model.num_layers=1: a resume cannot change it" in err
-    started = {
-        path: time for path, time in files.items() if folder / "2_seed=2" not in path.parents
-    }
+    began = folder / "2_seed=2"
+    started = {path: time for path, time in files.items() if began not in path.parents}
     kept = {path: path.stat().st_mtime_ns for path in started}
     assert kept == started
     shutil.rmtree(began)
