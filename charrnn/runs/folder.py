@@ -1,13 +1,11 @@
 """Lock, write and read a run folder.
 
-.hydra/config.yaml      the decided config, which a resume uses
-.hydra/hydra.yaml, overrides.yaml   as Hydra writes them
+.hydra/                 the decided config, Hydra's node and the words of the command, for people
 .lock                   locked by the process that trains here; contains its process id
 result.json             the metric that a sweep minimizes, and its value
 checkpoints/ model.safetensors samples/ metrics.csv events.out.tfevents.* hparams.yaml report.html
 
-The folder may come from an untrusted person. So nothing in its config is interpolated, imported or
-fetched here; `charrnn.runs.trusted` decides which parts a run may build.
+The folder may come from an untrusted person, so nothing in it is interpolated or imported.
 """
 
 from __future__ import annotations
