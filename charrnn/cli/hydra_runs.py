@@ -83,17 +83,16 @@ def set_hydra_config(config: DictConfig) -> Iterator[None]:
         instance.cfg = previous
 
 
-def get_folder(config: DictConfig, *names: str) -> Path:
-    """Return the folder that options such as hydra.run.dir name. Raise InputError without one."""
+def get_folder(config: DictConfig, name: str) -> Path:
+    """Return the folder of an option such as hydra.run.dir. Raise InputError without one."""
     with set_hydra_config(config):
-        parts = {name: OmegaConf.select(config, name) for name in names}
-    for name, part in parts.items():
-        if not part:
-            raise InputError(f"{name}=: takes a folder")
-    folder = Path(*parts.values()).absolute()
+        value = OmegaConf.select(config, name)
+    if not value:
+        raise InputError(f"{name}=: takes a folder")
+    folder = Path(value).absolute()
     if not is_utf8(folder):
         hint = "its name is not UTF-8, which TensorBoard requires; choose another folder"
-        raise InputError(f"{next(iter(names))}={shorten(folder)}: {hint}")
+        raise InputError(f"{name}={shorten(folder)}: {hint}")
     return folder
 
 

@@ -1,12 +1,13 @@
 """Run the jobs of a sweep (``-m``) by Hydra's sweeper and launcher.
 
-All jobs are checked before the first job starts. A job that fails later prints its error at once
-and does not stop the other jobs.
+Hydra composes all jobs before the first job starts, so a wrong name or choice refuses the sweep. A
+job whose options have a wrong type or value, or that fails later, prints its error at once and does
+not stop the other jobs.
 """
 
 from __future__ import annotations
 
-import itertools
+import math
 import shlex
 import tempfile
 from collections.abc import Sequence
@@ -15,11 +16,9 @@ from pathlib import Path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
-from hydra.types import RunMode
-from omegaconf import open_dict, read_write
+from hydra.errors import HydraException
 
 from charrnn.cli import exit_codes, hydra_runs
-from charrnn.cli.hydra_errors import translate_errors
 from charrnn.cli.overrides import (
     MULTIRUN,
     CommandLine,
@@ -30,20 +29,20 @@ from charrnn.cli.overrides import (
     read_texts,
     set_text,
 )
-from charrnn.errors import InputError, RunError, shorten, to_one_line
+from charrnn.errors import InputError, RunError, to_one_line
 from charrnn.files import shorten_path
 from charrnn.runs.folder import prepare_sweep
 from charrnn.say import say
 
 
 def run(line: CommandLine, typed: Sequence[str]) -> None:
-    """Check every job, and run the jobs by Hydra. Raise RunError if a job failed.
+    """Run the jobs by Hydra. Raise RunError if a job failed.
 
     Args:
         typed: the words of the command line, with which the sweep can be repeated.
     """
     hydra_runs.enable_garbage_collector()
-    folder, naming, num_jobs = _check_jobs(line)
+    folder, naming, num_jobs = _plan_jobs(line)
     words = [*line.words, naming, *([] if MULTIRUN in line.words else [MULTIRUN])]
     if not line.command.get("MAKES_FOLDER"):
         # Hydra writes files even for jobs without a folder.
@@ -55,12 +54,14 @@ def run(line: CommandLine, typed: Sequence[str]) -> None:
         each = num_jobs // len(texts)
         say(f"{num_jobs} trainings, {'one' if each == 1 else each} for each text")
     prepare_sweep(folder)
-    is_complete = False
     try:
         _run_jobs(line._replace(words=words), folder, num_jobs)
-        is_complete = True
-    finally:
-        _report(folder, typed, is_complete)
+    except InputError:  # No job started.
+        raise
+    except BaseException:
+        _report(folder, typed, is_complete=False)
+        raise
+    _report(folder, typed, is_complete=True)
 
 
 def _run_jobs(line: CommandLine, folder: Path, num_jobs: int | None) -> None:
@@ -78,8 +79,10 @@ def _run_jobs(line: CommandLine, folder: Path, num_jobs: int | None) -> None:
         raise RunError(f"{len(failures)}{of} jobs failed") from raised
     if raised is not None:
         is_input_error = isinstance(raised, InputError)
-        # A sweeper that chooses the jobs raises InputError itself; the jobs' errors do not end it.
-        if isinstance(raised, RunError) or (is_input_error and num_jobs is None):
+        # Hydra cannot compose a job; or a sweeper that chooses the jobs, which their errors do not
+        # end, raises InputError itself.
+        is_refused = isinstance(raised.__cause__, HydraException) or num_jobs is None
+        if isinstance(raised, RunError) or (is_input_error and is_refused):
             raise raised
         # A job in another process failed.
         reason = to_one_line(raised, 500, with_type=not is_input_error)
@@ -94,8 +97,8 @@ def _report(folder: Path, typed: Sequence[str], is_complete: bool) -> None:
     leaderboard.report_sweep(folder, "" if is_complete else f"charrnn train {shlex.join(words)}")
 
 
-def _check_jobs(line: CommandLine) -> tuple[Path, str, int | None]:
-    """Check every job; if the sweeper chooses the jobs, check one.
+def _plan_jobs(line: CommandLine) -> tuple[Path, str, int | None]:
+    """Compose the first job.
 
     Returns:
         The sweep's folder; an override that excludes equal options from the names of jobs; the
@@ -109,19 +112,8 @@ def _check_jobs(line: CommandLine) -> tuple[Path, str, int | None]:
         params = config.hydra.sweeper.get("params") or {}
         parsed = [*parser.parse_overrides([f"{n}={v}" for n, v in params.items()]), *parsed]
         overrides = [*{override.get_key_element(): override for override in parsed}.values()]
-        is_swept = [override.is_sweep_override() for override in overrides]
         is_grid = config.hydra.sweeper._target_.endswith(".BasicSweeper")
-        grid = itertools.product(*map(_list_words, overrides))
-        jobs = list(itertools.islice(grid, None if is_grid else 1))
-        naming = _name_by_differences(overrides)
-        for number, job in enumerate(jobs):
-            try:
-                with translate_errors(line):
-                    _check_job(line._replace(words=[*job, naming]), number)
-            except InputError as error:
-                swept = " ".join(itertools.compress(job, is_swept))
-                name = f"job {number} ({swept}): " if len(jobs) > 1 else ""
-                raise InputError(f"{shorten(name)}{error}") from error
+        num_jobs = math.prod(len(_list_words(override)) for override in overrides)
         folder = hydra_runs.get_folder(config, "hydra.sweep.dir")
     resumes = read_text(line.words, "resume") is not None
     if line.command.get("MAKES_FOLDER") and not resumes and any(folder.glob("*/.hydra")):
@@ -129,7 +121,7 @@ def _check_jobs(line: CommandLine) -> tuple[Path, str, int | None]:
             f"hydra.sweep.dir={shorten_path(folder)}: contains runs; to resume them, repeat their "
             f"command with resume=auto, or name another folder"
         )
-    return folder, naming, len(jobs) if is_grid else None
+    return folder, _name_by_differences(overrides), num_jobs if is_grid else None
 
 
 def _name_by_differences(overrides: Sequence[Override]) -> str:
@@ -137,21 +129,6 @@ def _name_by_differences(overrides: Sequence[Override]) -> str:
     equal = [o.key_or_group for o in overrides if not o.is_sweep_override()]
     names = ",".join(map(quote, dict.fromkeys([*equal, "resume", "trust"])))
     return f"hydra.job.config.override_dirname.exclude_keys=[{names}]"
-
-
-def _check_job(line: CommandLine, number: int) -> None:
-    """Check the options of a job, and whether it can resume the run in its folder."""
-    config = hydra_runs.compose(line)
-    with read_write(config.hydra), open_dict(config.hydra):
-        config.hydra.job.num, config.hydra.mode = number, RunMode.MULTIRUN
-    folder = hydra_runs.get_folder(config, "hydra.sweep.dir", "hydra.sweep.subdir")
-    with read_write(config.hydra):
-        config.hydra.runtime.output_dir = str(folder)
-    job = hydra_runs.remove_hydra(config)
-    with hydra_runs.set_hydra_config(config):
-        options = hydra_runs.make_options(line.command, job)
-        if check := line.command.get("check_in_sweep"):
-            check(options, job)
 
 
 def _list_words(override: Override) -> list[str]:

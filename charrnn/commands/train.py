@@ -179,8 +179,10 @@ def prepare_run(options: TrainOptions, composed: DictConfig) -> Run:
     from charrnn.runs.trusted import find_untrusted, keep_interpolations
 
     values, resume = _resolve_paths(vars(options)), options.resume
-    if resume is None and current_job.get_number() is not None and world.is_restarted_by_slurm():
-        resume = "auto"
+    if current_job.get_number() is not None:
+        _require_one_process(options.trainer)
+        if resume is None and world.is_restarted_by_slurm():
+            resume = "auto"
     config = keep_interpolations({**values, "resume": resume}, composed)
     given, swept = current_job.list_given()
     overrides, hydra = current_job.list_overrides(), current_job.read_node()
@@ -244,17 +246,11 @@ def _resolve_paths(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "data": data, "init_from": init_from}
 
 
-def check_in_sweep(options: TrainOptions, config: DictConfig) -> None:
-    """Raise InputError if a job needs several processes, or cannot use or resume its folder."""
-    trainer = options.trainer
+def _require_one_process(trainer: dict[str, Any]) -> None:
+    """Raise InputError if a job of a sweep needs several processes."""
     several = count_devices(trainer["devices"]) != 1 or trainer["num_nodes"] != 1
     if several or trainer["strategy"] == "ddp":
         raise InputError(
             "trainer.devices, num_nodes, strategy: in a sweep (-m), each job trains in one "
             "process; start runs with several processes one by one"
         )
-    _get_folder()  # refuses a folder to which a link leads
-    if options.resume == "auto":
-        from charrnn.runs import training_run
-
-        training_run.check_changes(prepare_run(options, config))

@@ -12,7 +12,6 @@ from charrnn.files import require_replaceable
 from charrnn.processors import keep_freed_memory
 from charrnn.runs import announcements, building, decisions, hardware, processes, resuming
 from charrnn.runs import folder as folders
-from charrnn.runs.folder import select
 from charrnn.runs.recording import MetricCheck, RunRecorder, collect_hparams
 from charrnn.runs.run import Result, Run
 from charrnn.runs.summary import METRICS
@@ -66,22 +65,6 @@ def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
     run = replace(run, config=config, hparams=collect_hparams(run, config))
     resuming.check_resume(run, data, hardware.count_processes(config.trainer))
     return run, data
-
-
-def check_changes(run: Run) -> None:
-    """Raise InputError if a resume changes the length or the text of a run so that it fails.
-
-    A sweep checks each of its jobs before the first one. `decide_run` checks them again.
-    """
-    if run.source is None or folders.find_checkpoint(run.source) is None:
-        return
-    recorded, names = folders.read_config(run.source), ("data.input_txt", "data.input_h5")
-    has_other_text = any(select(recorded, name) != select(run.record, name) for name in names)
-    if has_other_text or select(recorded, "trainer.max_steps") != run.config.trainer.max_steps:
-        run = resuming.adopt_checkpoint(run)
-        resuming.check_length(run)
-        if has_other_text:
-            resuming.check_resume(run, building.open_data(run), num_processes=1)
 
 
 def fit(

@@ -124,13 +124,8 @@ LINES: dict[str, str | dict[str, Any]] = {
         "charrnn train: no.txt: no such file; name a file, a folder or a glob\n"
     ),
     "train -m 'my novel.txt,no.txt'": "my novel.txt,no.txt: no such file",
-    "train -m model.hidden_size=1,2,abc,-1": (
-        "job 2 (model.hidden_size=abc): model.hidden_size=abc: takes a whole number or null\n"
-    ),
     "train -m model.hidden_size=1,2 sed=1": "did you mean seed?",
-    "train -m seed=1 trainer=ddp": "in a sweep (-m)",
-    "train -m seed=1 trainer.devices=[0,1]": "in a sweep (-m)",
-    "train -m seed=1 trainer.num_nodes=2": "in a sweep (-m)",
+    "train -m model=lsm,gru": "model=lsm: no such choice; did you mean lstm?",
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
     "train 'hydra.run.dir=a${b}'": "hydra.run.dir: Interpolation key 'b' not found",
