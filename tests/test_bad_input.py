@@ -109,7 +109,6 @@ BAD = {
     "convert model.safetensors output=folder.safetensors": "folder.safetensors: is a folder",
     "runs": "outputs/: no run exists yet; `charrnn train my.txt` starts one",
     "runs nowhere": "folder=nowhere: no such folder",
-    "runs 'csv=no texts'": "csv=no texts: is a folder; name a file",
     "runs 'folder=no texts'": "folder=no texts: contains no run",
     "export output=x.htm": "output=x.htm: must end in .html (a page)",
     "inspect model.safetensors input_txt=one.txt": "one.txt: the model knows 1 of its characters",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -127,11 +126,3 @@ def test_a_command_imports_no_library_that_it_does_not_use(
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert not libraries & {*done.stderr.splitlines()[-1].split()}
-
-
-def test_closed_standard_streams_do_no_harm(tmp_path: Path) -> None:
-    line = f"{shlex.quote(sys.executable)} -m charrnn preprocess text.txt <&- >&- 2>&-"
-    (tmp_path / "text.txt").write_text("some text\n" * 9)
-    assert subprocess.run(["sh", "-c", line], cwd=tmp_path).returncode == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"text.txt", "text.h5", "text.json"}
-    assert subprocess.run(["sh", "-c", line.replace("text.txt", "no.txt")]).returncode == 2

@@ -7,7 +7,7 @@ import re
 import sys
 import traceback
 
-from charrnn.errors import UserCodeError, shorten
+from charrnn.errors import shorten
 from charrnn.explanations import explain
 from charrnn.say import escape_unprintable, say
 
@@ -15,7 +15,7 @@ from charrnn.say import escape_unprintable, say
 def end(label: str, error: BaseException) -> int:
     """Print an error after a label, and return the exit code.
 
-    Print a traceback only for a bug in charrnn and for a failure in the user's classes.
+    Print a traceback only for a bug, in charrnn or in code of the user.
     """
     if isinstance(error, BrokenPipeError):
         _discard_output()
@@ -27,10 +27,9 @@ def end(label: str, error: BaseException) -> int:
     explained = explain(error)
     if explained is None:
         traceback.print_exception(type(error), error, error.__traceback__)
-    elif isinstance(explained, UserCodeError) and explained.__cause__ is not None:
-        traceback.print_exception(explained.__cause__)
     if explained is None:
-        return _say_error(label, "this is a bug in charrnn; please report it with the lines above")
+        hint = "please report charrnn's with the lines above"
+        return _say_error(label, f"this is a bug in charrnn, or in code of yours; {hint}")
     return _say_error(label, str(explained), explained.exit_code)
 
 

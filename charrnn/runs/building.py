@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
-from charrnn.errors import InputError, NodeError, RunError, to_one_line
+from charrnn.errors import InputError, RunError, is_out_of_memory, to_one_line
 from charrnn.options.cells import find_cell
 from charrnn.options.training import flatten
 from charrnn.runs.folder import escape_interpolations
@@ -53,9 +53,10 @@ def build(config: DictConfig, name: str, base: type | None = None, **arguments: 
         cause: BaseException = error
         while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
             cause = cause.__cause__
-        if not isinstance(cause, InputError | RunError):
+        is_explained = isinstance(cause, InputError | RunError | OSError)
+        if not (is_explained or is_out_of_memory(cause)):
             reason = f"{values['_target_']} cannot be made: {to_one_line(cause)}"
-            raise NodeError(f"{name}: {reason}") from cause
+            raise InputError(f"{name}: {reason}") from cause
     else:
         if base is not None and not isinstance(made, base):
             raise _make_class_error(name, values["_target_"], base)

@@ -33,7 +33,7 @@ RESULT = "result.json"
 # The model files of a run, the best first.
 MODEL_FILES = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
 LATEST = files.OUTPUTS / "latest"
-LOCK, STUDY_LOCK = ".lock", ".study.lock"
+LOCK = ".lock"
 SWEEP_CONFIG, LEADERBOARD = "multirun.yaml", "leaderboard.csv"  # in a sweep's folder
 LARGEST_CONFIG, LARGEST_RECORD = 1 << 22, 100_000  # bytes, tokens of JSON
 MISSING = object()
@@ -63,11 +63,11 @@ def require_no_run(folder: Path) -> None:
         )
 
 
-def lock(folder: Path, name: str = LOCK) -> IO[str]:
+def _lock(folder: Path) -> IO[str]:
     """Lock a folder for this process. Raise InputError if another process trains in it."""
-    file = files.acquire_lock(folder / name, wait=False)
+    file = files.acquire_lock(folder / LOCK, wait=False)
     if file is None:
-        owner = (folder / name).read_text().strip()
+        owner = (folder / LOCK).read_text().strip()
         process = f"process {owner}" if owner else "which has just started"
         raise InputError(
             f"{folder}: another charrnn ({process}) is training in it; wait for it, or stop it"
@@ -79,7 +79,7 @@ def lock(folder: Path, name: str = LOCK) -> IO[str]:
 def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
     """Lock a folder during a run. Remove a new folder in which no run starts."""
     require_no_links(folder)
-    with lock(folder):
+    with _lock(folder):
         # Checked after locking, because another process may have started a run before.
         is_new = _is_empty(folder)
         try:

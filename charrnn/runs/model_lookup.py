@@ -13,7 +13,7 @@ from charrnn import plugins
 from charrnn.errors import InputError
 from charrnn.files import OUTPUTS, require_regular_file, resolve_run_path, shorten_path
 from charrnn.options.ranges import WEIGHTS, require
-from charrnn.runs.folder import MODEL_FILES, is_sweep
+from charrnn.runs.folder import LATEST, MODEL_FILES, is_sweep
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -91,9 +91,12 @@ def find_model(path: AnyPath | None) -> Path:
 
     Args:
         path: a file; a run's folder: its best model; a sweep's folder: the model of the run with
-            the lowest objective; None: the newest run or sweep in outputs/ with a model. A
-            line on standard error names the choice in the last two cases.
+            the lowest objective; None: the newest run or sweep in outputs/ with a model, as for
+            outputs/latest if its run was deleted. A line on standard error names the choice in
+            the last two cases.
     """
+    if path is not None and Path(path) == LATEST and not LATEST.exists():
+        path = None
     if path is None and (path := find_newest()) is None:
         raise InputError(
             f"no run in {OUTPUTS}/ has a model yet; `charrnn train` writes one at its first "

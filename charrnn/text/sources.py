@@ -232,8 +232,6 @@ def _guess_utf(data: bytes) -> str | None:
 def _open(path: Path) -> contextlib.AbstractContextManager[Any]:
     if path is not STDIN:
         return _DECOMPRESS.get(path.suffix, open)(path, "rb")
-    if sys.stdin is None:
-        raise InputError("-: there is no standard input to read from")
     return contextlib.nullcontext(sys.stdin.buffer)
 
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
-import os
 import re
 import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -226,32 +223,6 @@ def test_showing_the_config_runs_nothing(line: str, shown: str, door: Any, tmp_p
     assert (answer.code, answer.err, shown in answer.out) == (0, "", True)
     assert door.asked == []
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
-def test_bash_completes_commands_options_and_choices(tmp_path: Path) -> None:
-    complete = """
-        eval "$(charrnn -sc install=bash)"
-        for line in "$@"; do
-            COMP_LINE=$line words=($line)
-            COMP_CWORD=$(( ${#words[@]} - 1 ))
-            hydra_bash_completion
-            echo "${COMPREPLY[*]}"
-        done
-    """
-    asked = {
-        "charrnn tr": "train",
-        "charrnn train model=": " ".join(f"model={name}" for name in sorted(PAGE.groups["model"])),
-        "charrnn train model=gru model.hid": "model.hidden_size=",
-        "charrnn sample temp": "temperature=",
-        "charrnn train start_text=What's model.hid": "",
-        "charrnn tra model=": "",
-    }
-    done = subprocess.run(
-        ["bash", "-c", complete, "bash", *asked], cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-    )  # fmt: skip
-    assert (done.stdout.splitlines(), done.stderr) == ([*asked.values()], "")
 
 
 # The folder of a run

@@ -82,6 +82,9 @@ def test_without_a_path_it_is_the_newest_run_that_has_a_model(
     # what is named is what is meant
     with pytest.raises(InputError, match="has no model yet"):
         find_model("outputs/latest")
+    shutil.rmtree(young)  # but for a link to a run that was deleted
+    for latest in (None, "outputs/latest"):
+        assert find_model(latest) == Path("outputs/sweeps/day/s/0/model.safetensors")
 
 
 EXPECTED = json.loads((MODELS / "expected.json").read_text())

@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 
 from charrnn import plugins
 from charrnn.__main__ import main
-from charrnn.errors import InputError
 from charrnn.options.datasets import SplitOptions
 from charrnn.text import preprocessing, sources
 from tests import REPOSITORY
@@ -289,9 +288,3 @@ def test_the_splits_of_a_long_text() -> None:
     ):
         sizes = {"train": total - val - test, "val": val, "test": test}
         assert preprocessing.compute_split_sizes(total, split) == sizes
-
-
-def test_a_closed_standard_input_is_refused(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(InputError, match="-: there is no standard input to read from"):
-        list(sources.decode_files([sources.STDIN], "utf-8"))
