@@ -30,6 +30,7 @@ from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, requi
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.log import StepNumber, TrainingLog
 from charrnn.training.optimizers import compute_gradient_norm, to_plain_hparams
+from charrnn.training.schedules import StepSchedule
 from charrnn.training.split_scores import as_window
 from charrnn.training.validation import BestValidation, Validator
 
@@ -248,13 +249,17 @@ class LanguageModel(L.LightningModule):
         optimizer = optimizers.build_optimizer(
             parameters, self.make_optimizer, is_scaled, self.num_batch_shards
         )
+        optimizer.register_load_state_dict_pre_hook(restoring.check_optimizer_state)
         if self.make_schedule is None:
+            restoring.keep_options(optimizer)
             return optimizer
         lengths = {
             "total_steps": lambda: self.trainer.estimated_stepping_batches,
             "steps_per_epoch": lambda: self.steps_per_epoch,
         }
         scheduler = optimizers.build_scheduler(optimizer, self.make_schedule, lengths)
+        if isinstance(scheduler, StepSchedule):  # Others resume as they were saved.
+            restoring.keep_options(optimizer)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
@@ -354,11 +359,11 @@ class LanguageModel(L.LightningModule):
         self._loaded_facts = dict(entry.get("facts", {}))
         if not self._is_attached or self.trainer.state.fn != "fit":
             return
-        rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        self._rank_state = restoring.select_rank_state(entry["ranks"], rank, world_size)
+        self._rank_state = entry["ranks"][self.trainer.global_rank]
         self.best = BestValidation(
             float(entry["best_loss"]), float(entry["best_loss_as_written"]), int(entry["best_step"])
         )
         if isinstance(getattr(self.trainer, "datamodule", None), TextDataModule):
             lightning_loops.set_progress(checkpoint, self.trainer)
-        restoring.convert_optimizer_states(checkpoint, self.configure_optimizers())
+        if not checkpoint["lr_schedulers"]:  # The run had no schedule until this resume.
+            checkpoint["lr_schedulers"] = [{"last_epoch": checkpoint["global_step"]}]

@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from lightning.pytorch.callbacks import Callback
 
 from charrnn.models import checkpoint
-from charrnn.training.restoring import select_rank_state
 from tests import REPOSITORY
 from tests.small_runs import SMALL, Capture, Train, assert_same, column, metrics, tensors
 
@@ -90,14 +88,10 @@ def test_two_processes_train_as_one_does(train: Train, workplace: Path, capfd: C
     names = ({path.name.partition("tfevents")[0] for path in run.iterdir()} for run in (one, two))
     assert next(names) == next(names)
 
-    # without dropout, others may go on from there
     point = two / "checkpoints" / "step-20.ckpt"
-    there = [f"resume={point}", "hydra.run.dir=back"]
-    train(*there, "trainer.devices=1", "model.dropout=0.2", small=False, code=2)
+    words = [f"resume={point}", "hydra.run.dir=back", "trainer.devices=1"]
+    train(*words, small=False, code=2)
     assert "was trained with 2 process(es)" in capfd.readouterr().err
-    train(*there, "trainer.devices=1", small=False)
-    rest = {step: loss for step, loss in column(one, "train/loss").items() if step > 20}
-    assert column(workplace / "back", "train/loss") == pytest.approx(rest, abs=1e-4)
 
 
 @pytest.mark.slow
@@ -207,16 +201,3 @@ def test_a_restart_by_torchrun_is_exact(train: Train, workplace: Path) -> None:
     assert "resuming from" in said
     assert_same(tensors(workplace / "run"), tensors(whole))
     assert metrics(workplace / "run") == metrics(whole)
-
-
-def test_carried_state_keeps_its_rows_in_other_shares() -> None:
-    rows = torch.arange(12.0).view(12, 1)
-
-    def ranks(count: int) -> list[dict[str, Any]]:
-        parts = rows.tensor_split(count)
-        return [{"state": [[part, -part], [2 * part]], "cpu": i} for i, part in enumerate(parts)]
-
-    for before, after in ((1, 2), (2, 1), (3, 2), (2, 4)):
-        shares = [select_rank_state(ranks(before), rank, after)["state"] for rank in range(after)]
-        assert_same(shares, [saved["state"] for saved in ranks(after)])
-    assert select_rank_state(ranks(3), 2, 3)["cpu"] == 2
