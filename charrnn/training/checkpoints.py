@@ -95,7 +95,7 @@ class RunCheckpoints(Checkpoint):
         self._signals.message = None
         self._save(trainer, pl_module, validation)
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._signals.stop()
         self._raise_received("stopped when the run had ended")  # before the next run of a sweep
 
@@ -132,8 +132,6 @@ class RunCheckpoints(Checkpoint):
         if trainer.is_global_zero and not folder.is_dir():
             # Writing would create the folder again.
             raise RunError(f"{folder}: was removed during the training")
-        for logger in trainer.loggers:
-            logger.save()
         for name in names:
             trainer.save_checkpoint(folder / name, weights_only=False)
             if name == BEST and trainer.is_global_zero:

@@ -161,7 +161,7 @@ class _Injection:
         self._wrap(AtomicCheckpointIO, "save_checkpoint", "checkpoint", "begin", "end")
         self._wrap(model_file, "save", "export", "begin", "end")
         self._wrap(Samples, "write_sample", "sample", "begin", "end")
-        self._wrap(MetricsCSV, "_write", "metrics", "begin", "end")
+        self._wrap(MetricsCSV, "write", "metrics", "begin", "end")
         self._wrap(files, "_sync", before="sync")
         self._wrap(os, "replace", before="replace", after="replaced")
         self._write_in_halves()
