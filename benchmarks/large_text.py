@@ -69,7 +69,7 @@ def measure(workplace: Workplace, size: int, steps: int) -> list[list[str]]:
         one, more = "trainer.max_steps=1", f"trainer.max_steps={steps + 1}"
         run("train, 1 step", *train, one)
         run(f"train, {steps + 1} steps", *train, more, "hydra.run.dir=run-" + name)
-    run("the same in two processes", *train, more, "trainer=ddp_sim")
+    run("the same in two processes", *train, more, "trainer.devices=2")
     run(f"train, {steps + 1} steps, validation, counts", "train", *data, "trainer=cpu", more)
     run("resume, 1 step", "train", "resume=run-large", f"trainer.max_steps={steps + 2}")
     run("train from the text, 1 step", "train", "large.txt", "trainer=cpu", *QUIET, one)

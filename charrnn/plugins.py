@@ -11,7 +11,6 @@ prepare_words(words)       returns the overrides that Hydra composes, made from 
 choose_main_config(words)  returns the name of another main config than NAME.yaml, or None
 INSTEAD, SAME              words that are answered with others, or read as others
 check_in_sweep(options, config)   checks each job of a sweep before the first job starts
-follow()                   runs a process without a command line, and returns its exit code
 
 An extra is a folder of `charrnn/extras/` that can be deleted. The names of its files say what it
 adds. (To read entry points would take half as long as `charrnn --help`.)

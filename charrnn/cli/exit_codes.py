@@ -7,8 +7,9 @@ import re
 import sys
 import traceback
 
-from charrnn.errors import UserCodeError, shorten
+from charrnn.errors import InputError, UserCodeError, shorten
 from charrnn.explanations import explain
+from charrnn.runs import ranks
 from charrnn.say import escape_unprintable, say
 
 
@@ -31,6 +32,10 @@ def end(label: str, error: BaseException, show_traceback: bool | None = None) ->
             return error.code or 0
         return _say_error(label, str(error.code))  # Python would print this text too.
     explained = explain(error)
+    if ranks.is_told(error):
+        return explained.exit_code if explained is not None else 1
+    if (rank := ranks.detect_world().rank) and not isinstance(explained, InputError):
+        label = f"{label}: rank {rank}"  # All ranks refuse the same input.
     if explained is None or (shows_tracebacks() if show_traceback is None else show_traceback):
         traceback.print_exception(type(error), error, error.__traceback__)
     elif isinstance(explained, UserCodeError) and explained.__cause__ is not None:

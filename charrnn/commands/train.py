@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import setup_globals
+from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
 from charrnn.cli import current_job
@@ -25,16 +26,14 @@ from charrnn.cli.overrides import (
     set_text,
     show,
 )
-from charrnn.errors import STOP_SIGNALS, InputError, Interrupted
+from charrnn.errors import InputError
 from charrnn.files import resolve_run_path
 from charrnn.options.training import INSTEAD, SAME, TrainOptions, count_devices, flatten
-from charrnn.runs import world
+from charrnn.runs import ranks
 from charrnn.runs.folder import escape_interpolations, has_interpolation
-from charrnn.say import ignore_output_errors, say
+from charrnn.say import ignore_output_errors
 from charrnn.text.corpora import CORPORA, require_text
 from charrnn.text.sources import as_name_list
-
-from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
     from charrnn.models.trained import TrainedModel
@@ -67,45 +66,41 @@ def train(*overrides: str) -> Result:
 
 def run(options: TrainOptions, config: DictConfig) -> Result:
     """Train, print where the run is, and return its result."""
-    world.detect_world()  # before Lightning reads the same environment variables
+    world = ranks.join()
     from charrnn.runs import training_run
 
     with ignore_output_errors():
-        try:
-            return training_run.train(prepare_run(options, config))
-        except Interrupted:
-            if line := world.requeue_slurm_job():
-                say(line)
-            raise
-
-
-def follow() -> int | None:
-    """Train as a rank other than 0, and return the exit code. Return None in others."""
-    this = world.detect_world()
-    if not this.launcher:
-        return None
-    rank_0 = world.connect_to_rank_0() if this.launcher == "charrnn" else None
-    gc.disable()  # faster imports (see `charrnn.__main__`)
-    from charrnn.cli import exit_codes
-    from charrnn.runs import processes
-    from charrnn.runs.training_run import fit
-
-    gc.enable()
-    if this.rank == 0:
-        processes.join_group(this)  # early, because the other ranks wait
-        return None
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until training starts
-    try:
-        with ignore_output_errors():
-            processes.follow(fit, this, rank_0)
-    except (processes.LostProcess, Interrupted) as ended:
-        return ended.exit_code  # Rank 0 prints the error.
-    except Exception as error:
-        return exit_codes.end(f"charrnn train: rank {this.rank}", error)
-    return 0
+        if world.rank:
+            return training_run.follow(world)
+        run = prepare_run(options, config)
+        processes = count_devices(run.config.trainer.devices), run.config.trainer.num_nodes
+        if not world.launcher and processes != (1, 1):
+            with contextlib.suppress(OSError):
+                run.folder.rmdir()  # Hydra has made it, and will make another one.
+            ranks.start(*processes)
+        return training_run.train(run)
 
 
 def prepare_words(words: list[str]) -> list[str]:
+    """Return the words with the run's folder. All ranks get those of rank 0."""
+    if is_multirun(words) and ranks.detect_world().launcher:
+        raise InputError("-m: start a sweep without torchrun and srun; each job is one process")
+    if (world := ranks.join()).rank:
+        return ranks.share()
+    words = _prepare_words(words)
+    return ranks.share(_set_default_folder(words) if world.launcher else words)
+
+
+def _set_default_folder(words: list[str]) -> list[str]:
+    """Return the words with the run's folder, whose default name has the time of this process."""
+    if find_word(words, "hydra.run.dir") is not None:
+        return words
+    setup_globals()  # for ${now:...}
+    folder = OmegaConf.load(plugins.CONF / "train.yaml").hydra.run.dir
+    return set_text(words, "hydra.run.dir", folder)
+
+
+def _prepare_words(words: list[str]) -> list[str]:
     """Return the words with the run's folder, and with paths for the names of runs."""
     if not any(map(is_bare, words)):
         # A missing file is reported before torch is imported.
@@ -180,11 +175,12 @@ def prepare_run(options: TrainOptions, composed: DictConfig) -> Run:
     Args:
         composed: the config from which the options were made.
     """
-    from charrnn.runs.run import Run
     from charrnn.runs import resume as resuming
+    from charrnn.runs.run import Run
 
     values, resume = _resolve_paths(vars(options)), options.resume
-    if resume is None and current_job.get_number() is not None and world.is_restarted_by_slurm():
+    is_requeued = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0  # by submitit, for example
+    if resume is None and is_requeued and current_job.get_number() is not None:
         resume = "auto"
     given, swept = current_job.list_given()
     config = _resolve_given(composed, values, given)

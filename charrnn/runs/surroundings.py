@@ -12,10 +12,9 @@ import lightning as L
 
 from charrnn.errors import NodeError
 from charrnn.explanations import explain_training
-from charrnn.runs import processes
+from charrnn.runs import ranks
 from charrnn.runs.building import find_user_classes
 from charrnn.runs.run import Run
-from charrnn.runs.world import World
 
 
 @contextlib.contextmanager
@@ -47,7 +46,7 @@ def silence_libraries() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def explain_errors(run: Run, world: World) -> Iterator[list[L.Trainer]]:
+def explain_errors(run: Run) -> Iterator[list[L.Trainer]]:
     """Raise the error that explains an error of a library or of the user's code in training.
 
     Yield a list, to which the trainer is appended once it exists.
@@ -55,10 +54,8 @@ def explain_errors(run: Run, world: World) -> Iterator[list[L.Trainer]]:
     trainers: list[L.Trainer] = []
     try:
         yield trainers
-        if world.size > 1:  # not after a failure, because it may wait for a failed rank
-            processes.leave_group()
     except Exception as error:
-        if world.size > 1 and (lost := processes.to_lost_process(error)):
+        if lost := ranks.explain_lost(error):
             raise lost from error
         # The first step uses the rest of a checkpoint, such as its counters.
         has_trained = any(t.global_step > run.first_step + 1 for t in trainers)

@@ -10,15 +10,14 @@ import lightning as L
 from charrnn.data import find_training_data
 from charrnn.files import require_replaceable
 from charrnn.processors import keep_freed_memory
-from charrnn.runs import announcements, building, decisions, hardware, processes
+from charrnn.runs import announcements, building, decisions, hardware
 from charrnn.runs import folder as folders
 from charrnn.runs import resume as resuming
-from charrnn.runs.folder import select
+from charrnn.runs.ranks import World, detect_world, share
 from charrnn.runs.recording import MetricCheck, collect_hparams
 from charrnn.runs.run import Result, Run
 from charrnn.runs.summary import METRICS
 from charrnn.runs.surroundings import explain_errors, silence_libraries
-from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
 from charrnn.training import LanguageModel, ReproducibleSteps, TextDataModule, TrainingLog
 
 
@@ -35,19 +34,27 @@ def train(run: Run) -> Result:
         if not is_finished or run.gives("data.input_txt", "data.input_h5"):
             run, data = decide_run(run, world)
         if is_finished:
-            processes.send_run(None, world)
-            return announcements.say_finished(run)
+            share(None)  # The other ranks have nothing to train.
+            return share(announcements.say_finished(run))
         for name in (folders.RESULT, METRICS, *folders.MODEL_FILES):  # which are written later
             require_replaceable(run.folder / name)
         folders.record(run.folder, run.record, run.overrides, run.hydra)
         folders.link_latest(run.folder)
-        with processes.lead_ranks(run, world) as world:
-            trainer, module = fit(run, world, data)
+        trainer, module = fit(share(run), world, data)
         result = announcements.make_result(run, trainer, module, time.perf_counter() - start)
         folders.write_result(run.folder, run.config.optimized_metric, result.objective)
         announcements.say_result(result)
         announcements.suggest_other_text(run, data.encoded)
-        return result
+        return share(result)
+
+
+def follow(world: World) -> Result:
+    """Train as another rank, with the run of rank 0, and return the result of rank 0."""
+    if (run := share()) is not None:
+        with announcements.explain_resume(run):
+            fit(run, world)
+    result: Result = share()
+    return result
 
 
 def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
@@ -59,11 +66,10 @@ def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
         config = decisions.adopt_architecture(config, run.initial, run.given)
     data = building.open_data(run)
     resuming.check_background(run, data.background)
-    config = decisions.decide(config, data, world)
+    config = decisions.decide(config, data)
     # The text of the model from which training starts, or has started, is counted too.
     facts = run.entry.get("earlier", {}) if run.initial is None else run.initial.facts
     data.earlier = find_training_data(facts)
-    processes.check_ranks(config, world)
     run = replace(run, config=config, hparams=collect_hparams(run, config))
     resuming.check_resume(run, data, hardware.count_processes(config.trainer))
     return run, data
@@ -80,7 +86,7 @@ def check_changes(run: Run) -> None:
 
 
 def fit(
-    run: Run, world: World = SINGLE_PROCESS, data: TextDataModule | None = None
+    run: Run, world: World, data: TextDataModule | None = None
 ) -> tuple[L.Trainer, LanguageModel]:
     """Train until the end, a signal, or a failure. All ranks call this with the same run.
 
@@ -90,7 +96,7 @@ def fit(
     data, config = data or building.open_data(run), run.config
     with (
         silence_libraries(),
-        explain_errors(run, world) as trainers,
+        explain_errors(run) as trainers,
         building.open_loggers(config, run.first_step) as loggers,
     ):
         module = building.build_module(config, data.vocabulary, world.rank)

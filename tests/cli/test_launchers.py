@@ -15,7 +15,7 @@ from charrnn.cli.checked_options import UnknownOption
 from charrnn.errors import InputError, Interrupted, RunError
 from tests import REPOSITORY
 from tests.small_runs import SMALL, read_record, tensors
-from tests.training.test_processes import children
+from tests.training.launches import list_children
 from tests.waiting import until
 
 
@@ -71,7 +71,7 @@ def test_joblibs_workers_end_with_the_command(workplace: Path) -> None:
     )  # fmt: skip
     runs = [workplace / "sweep" / f"{n}_seed={n + 1}" for n in range(2)]
     until(lambda: all((run / "checkpoints" / "last.ckpt").exists() for run in runs))
-    workers = children(command.pid)
+    workers = list_children(command.pid)
     assert len(workers) >= 2
     command.kill()
     command.wait()
