@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from charrnn import plugins
 from charrnn.cli import exit_codes
 from charrnn.errors import STOP_SIGNALS, InputError, received_signals, terminate
+from charrnn.runs import ranks
 from charrnn.say import get_terminal_width, ignore_write_errors
 
 
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Importing torch and Lightning creates 600,000 objects. Garbage collection would take a
         # fifth of the import time. `charrnn.cli.front` turns it on again.
         gc.disable()
+        ranks.typed_words[:] = sys.argv[1:]
     try:
         with _raise_on_stop_signals():
             _configure_standard_streams()
@@ -52,8 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: plugins.Command, words: list[str]) -> int:
     """Run a command with the words after its name, and return the exit code."""
-    if (follow := command.get("follow")) and (code := follow()) is not None:
-        return int(code)
     from charrnn.cli import front
 
     front.run(command, words)

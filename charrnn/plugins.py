@@ -9,7 +9,6 @@ MAKES_FOLDER               True if Hydra's folder is a run's folder, which is ke
 prepare_words(words)       returns the overrides that Hydra composes, made from the typed ones
 choose_main_config(words)  returns the name of another main config than NAME.yaml, or None
 INSTEAD, SAME              words that are answered with others, or read as others
-follow()                   runs a process without a command line, and returns its exit code
 
 An extra is a folder of `charrnn/extras/` that can be deleted. The names of its files say what it
 adds.

@@ -7,8 +7,9 @@ import re
 import sys
 import traceback
 
-from charrnn.errors import shorten
+from charrnn.errors import InputError, shorten
 from charrnn.explanations import explain
+from charrnn.runs import ranks
 from charrnn.say import escape_unprintable, say
 
 
@@ -25,9 +26,12 @@ def end(label: str, error: BaseException) -> int:
             return error.code or 0
         return _say_error(label, str(error.code))  # Python would print this text too.
     explained = explain(error)
+    if ranks.is_told(error):
+        return explained.exit_code if explained is not None else 1
+    if (rank := ranks.detect_world().rank) and not isinstance(explained, InputError):
+        label = f"{label}: rank {rank}"  # All ranks refuse the same input.
     if explained is None:
         traceback.print_exception(type(error), error, error.__traceback__)
-    if explained is None:
         hint = "please report charrnn's with the lines above"
         return _say_error(label, f"this is a bug in charrnn, or in code of yours; {hint}")
     return _say_error(label, str(explained), explained.exit_code)

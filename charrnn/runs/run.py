@@ -14,12 +14,12 @@ from charrnn.errors import InputError
 from charrnn.files import require_replaceable
 from charrnn.options.training import flatten
 from charrnn.processors import keep_freed_memory
-from charrnn.runs import announcements, building, decisions, hardware, processes, resume
+from charrnn.runs import announcements, building, decisions, hardware, resume
 from charrnn.runs import folder as folders
+from charrnn.runs.ranks import World, detect_world, share
 from charrnn.runs.run_values import Result, Run
 from charrnn.runs.summary import METRICS
 from charrnn.runs.surroundings import explain_errors, silence_libraries
-from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
 from charrnn.training import LanguageModel, ReproducibleSteps, TextDataModule, TrainingLog
 from charrnn.training.validation import is_fitting
 
@@ -37,16 +37,24 @@ def train(run: Run) -> Result:
         if not is_finished or run.gives("data.input_txt", "data.input_h5"):
             run, data = decide_run(run, world)
         if is_finished:
-            processes.send_run(None, world)
-            return announcements.say_finished(run)
+            share(None)  # The other ranks have nothing to train.
+            return share(announcements.say_finished(run))
         record_run(run)
-        with processes.lead_ranks(run, world) as world:
-            trainer, module = fit(run, world, data)
+        trainer, module = fit(share(run), world, data)
         result = announcements.make_result(run, trainer, module, time.perf_counter() - start)
         folders.write_result(run.folder, run.config.optimized_metric, result.objective)
         announcements.say_result(result)
         announcements.suggest_other_text(run, data.encoded)
-        return result
+        return share(result)
+
+
+def follow(world: World) -> Result:
+    """Train as another rank, with the run of rank 0, and return the result of rank 0."""
+    if (run := share()) is not None:
+        with announcements.explain_resume(run):
+            fit(run, world)
+    result: Result = share()
+    return result
 
 
 def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
@@ -59,11 +67,10 @@ def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
     data = building.open_data(run)
     if run.record is not None:
         resume.check_background(run.record, config, data.background)
-    config = decisions.decide(config, data, world)
+    config = decisions.decide(config, data)
     # The text of the model from which training starts, or has started, is counted too.
     earlier = {} if run.record is None else run.record.entry["earlier"]
     data.earlier = find_training_data(earlier if run.initial is None else run.initial.facts)
-    processes.check_ranks(config, world)
     if run.record is not None:
         resume.check_data(run.record, config, data, hardware.count_processes(config.trainer))
     return replace(run, config=config, hparams=collect_hparams(run, config)), data
@@ -89,7 +96,7 @@ def record_run(run: Run) -> None:
 
 
 def fit(
-    run: Run, world: World = SINGLE_PROCESS, data: TextDataModule | None = None
+    run: Run, world: World, data: TextDataModule | None = None
 ) -> tuple[L.Trainer, LanguageModel]:
     """Train until the end, a signal, or a failure. All ranks call this with the same run.
 
@@ -99,7 +106,7 @@ def fit(
     data, config = data or building.open_data(run), run.config
     with (
         silence_libraries(),
-        explain_errors(run, world) as trainers,
+        explain_errors(run) as trainers,
         building.open_loggers(config, run.first_step) as loggers,
     ):
         module = building.build_module(config, data.vocabulary, world.rank)

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 import lightning as L
 
 from charrnn.explanations import explain_training
-from charrnn.runs import processes
+from charrnn.runs import ranks
 from charrnn.runs.run_values import Run
-from charrnn.runs.world import World
 
 
 @contextlib.contextmanager
@@ -45,7 +44,7 @@ def silence_libraries() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def explain_errors(run: Run, world: World) -> Iterator[list[L.Trainer]]:
+def explain_errors(run: Run) -> Iterator[list[L.Trainer]]:
     """Raise the error that explains an error of a library in training.
 
     Yield a list, to which the trainer is appended once it exists.
@@ -53,10 +52,8 @@ def explain_errors(run: Run, world: World) -> Iterator[list[L.Trainer]]:
     trainers: list[L.Trainer] = []
     try:
         yield trainers
-        if world.size > 1:  # not after a failure, because it may wait for a failed rank
-            processes.leave_group()
     except Exception as error:
-        if world.size > 1 and (lost := processes.to_lost_process(error)):
+        if lost := ranks.explain_lost(error):
             raise lost from error
         # The first step uses the rest of a checkpoint, such as its counters.
         has_trained = any(t.global_step > run.first_step + 1 for t in trainers)

@@ -136,6 +136,18 @@ class TextDataModule(L.LightningDataModule):
             **({PRIMER_FACT: self._primer} if self._primer else {}),
         }
 
+    @property
+    def resume_facts(self) -> dict[str, Any]:
+        """The facts that a resume compares."""
+        streams = self.streams
+        return {
+            "fingerprint": self.encoded.fingerprint,
+            "background": self.background.fingerprint,
+            "earlier": {} if self.earlier is None else self.earlier.facts,
+            "batch_size": streams.batch_size,
+            "seq_length": streams.seq_length,
+        }
+
     @cached_property
     def _primer(self) -> str:
         """A short text to start samples, if possible from the validation split."""

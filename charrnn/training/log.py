@@ -97,6 +97,8 @@ class TrainingLog(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
         self._pause(trainer)
+        for logger in trainer.loggers:  # A resume continues after these values.
+            logger.write() if isinstance(logger, MetricsCSV) else logger.save()
         if self._record is not None:
             checkpoint.setdefault(ENTRY, {}).update(config=self._record, **self._provenance)
 

@@ -30,6 +30,7 @@ from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, requi
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.log import StepNumber, TrainingLog
 from charrnn.training.optimizers import compute_gradient_norm, to_plain_hparams
+from charrnn.training.schedules import StepSchedule
 from charrnn.training.split_scores import as_window
 from charrnn.training.validation import BestValidation, Validator
 
@@ -248,13 +249,17 @@ class LanguageModel(L.LightningModule):
         optimizer = optimizers.build_optimizer(
             parameters, self.make_optimizer, is_scaled, self.num_batch_shards
         )
+        optimizer.register_load_state_dict_pre_hook(restoring.check_optimizer_state)
         if self.make_schedule is None:
+            restoring.keep_options(optimizer)
             return optimizer
         lengths = {
             "total_steps": lambda: self.trainer.estimated_stepping_batches,
             "steps_per_epoch": lambda: self.steps_per_epoch,
         }
         scheduler = optimizers.build_scheduler(optimizer, self.make_schedule, lengths)
+        if isinstance(scheduler, StepSchedule):  # Others resume as they were saved.
+            restoring.keep_options(optimizer)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
@@ -361,4 +366,5 @@ class LanguageModel(L.LightningModule):
         )
         if isinstance(getattr(self.trainer, "datamodule", None), TextDataModule):
             lightning_loops.set_progress(checkpoint, self.trainer)
-        restoring.convert_optimizer_states(checkpoint, self.configure_optimizers())
+        if not checkpoint["lr_schedulers"]:  # The run had no schedule until this resume.
+            checkpoint["lr_schedulers"] = [{"last_epoch": checkpoint["global_step"]}]

@@ -99,8 +99,8 @@ class Progress(ProgressBar):
         best, note = validation.best, "the best so far"
         if not validation.is_best:
             note = f"the best is {best.loss:.4f} after step {best.step:,}"
-        if validation.loss is not None:
-            loss = f"loss {validation.loss:.4f}"
+        if "val/loss" in validation.losses:
+            loss = f"loss {validation.losses['val/loss']:.4f}"
             self.print(f"validation after step {validation.step:,}: {loss}, {note}")
         if validation.sample is not None:
             self._show_sample(validation.sample)

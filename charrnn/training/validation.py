@@ -75,21 +75,18 @@ class BestValidation:
 
 @dataclass(frozen=True)
 class Validation:
-    """The result of a validation in a training. Losses are in nats per character.
+    """The result of a validation in a training.
 
     Attributes:
         step: the number of trained steps.
-        loss: the network's, on the whole validation split; None if the module does not compute it.
-        loss_as_written: the model's as it writes, on the first characters of the split; None if
-            the split is not scored as a whole.
+        losses: by their names in the logs; empty if the module does not compute a loss.
         best: the lowest loss so far, including this one.
         model: the network as it was scored, with its counts if they help; None on other ranks.
         sample: a text of the model; None if none was written.
     """
 
     step: int
-    loss: float | None
-    loss_as_written: float | None
+    losses: dict[str, float]
     best: BestValidation
     model: TrainedModel | None
     sample: str | None = None
@@ -97,11 +94,6 @@ class Validation:
     @property
     def is_best(self) -> bool:
         return self.best.step == self.step
-
-    @property
-    def losses(self) -> dict[str, float]:
-        """The losses by the names under which they are logged."""
-        return name_losses("val", self.loss, self.loss_as_written)
 
 
 class Validator:
@@ -143,14 +135,12 @@ class Validator:
             as_written = self.mixture.loss
         # Rank 0 has the counts. Without a training, nothing is written.
         as_written = self.trainer.strategy.broadcast(as_written) if self.is_fitting else None
-        self._log(name_losses(self.split, loss, as_written))
+        losses, step = name_losses(self.split, loss, as_written), self.trainer.global_step
+        self._log(losses)
         if self.is_fitting:
-            best = choose_best(self.module.best, loss, as_written, self.trainer.global_step)
-            self.module.best = best
+            best = self.module.best = choose_best(self.module.best, loss, as_written, step)
             self._log(best.losses if best.step else {})
-            self.validation = Validation(
-                self.trainer.global_step, loss, as_written, best, self._make_model(as_written)
-            )
+            self.validation = Validation(step, losses, best, self._make_model(as_written))
 
     def finish(self) -> None:
         """Write the sample, and tell the callbacks: the log, the progress, then the checkpoints."""
