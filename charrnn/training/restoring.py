@@ -76,7 +76,7 @@ def restore_rank_state(rank_state: dict[str, Any], device: torch.device) -> Stat
 
 
 def keep_options(optimizer: Optimizer) -> None:
-    """Let an optimizer keep its options, such as the learning rate, when it loads a state."""
+    """Keep the options of an optimizer, such as its learning rate, when it loads a state."""
     groups = optimizer.state_dict()["param_groups"]
     optimizer.register_load_state_dict_pre_hook(lambda _, saved: {**saved, "param_groups": groups})
 
