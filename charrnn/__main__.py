@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
-import os
 import signal
 import sys
 import threading
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ranks.typed_words[:] = sys.argv[1:]
     try:
         with _raise_on_stop_signals():
-            _open_standard_streams()
+            _configure_standard_streams()
             words = list(sys.argv[1:] if arguments is None else arguments)
             if (text := _format_output(words)) is not None:
                 print(text)
@@ -61,32 +60,20 @@ def _run(command: plugins.Command, words: list[str]) -> int:
     return 0
 
 
-def _open_standard_streams() -> None:
-    """Open /dev/null for a closed standard stream, so that no other file gets its descriptor."""
-    for descriptor in (0, 1, 2):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(descriptor, "w", closefd=False))  # noqa: SIM115
+def _configure_standard_streams() -> None:
+    """Escape what standard output cannot encode, and ignore write errors of standard error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.stderr = ignore_write_errors(sys.stderr)
 
 
 def _format_output(words: list[str]) -> str | None:
-    """Return the help, the version or the completion, or None if the words run a command."""
+    """Return the help or the version, or None if the words run a command."""
     first, *rest = words or ["--help"]
     if "--version" in words[:2]:
         from charrnn import __version__
 
         return f"charrnn {__version__}"
-    if {"-sc", "--shell-completion"} & {*words[:2]}:
-        from charrnn.cli import completion
-
-        return completion.complete(words)
     is_help = {"-h", "--help", "--help=all"} & {*rest}
     if first in ("-h", "--help") or is_help:
         from charrnn.cli import help_page

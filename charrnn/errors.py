@@ -65,14 +65,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-class UserCodeError(RunError):
-    """A failure in a class of the user, such as a callback. Its cause has the traceback."""
-
-
-class NodeError(InputError):
-    """A node of the config whose object cannot be made, because of the error's cause."""
-
-
 class Interrupted(BaseException):
     """A stop by a signal, after all work was saved.
 

@@ -1,8 +1,7 @@
 """Find the commands and extras of charrnn.
 
-A command is a module with ``OPTIONS``, the dataclass of its options, and ``run(options)``:
-`charrnn/commands/NAME.py`, or the module that an entry point of the group ``charrnn.commands``
-names. It may also have
+A command is a module, `charrnn/commands/NAME.py`, with ``OPTIONS``, the dataclass of its options,
+and ``run(options)``. It may also have
 
 FIRST_WORD                 the option that a first word without ``=`` sets
 MAKES_FOLDER               True if Hydra's folder is a run's folder, which is kept; the command is
@@ -10,10 +9,9 @@ MAKES_FOLDER               True if Hydra's folder is a run's folder, which is ke
 prepare_words(words)       returns the overrides that Hydra composes, made from the typed ones
 choose_main_config(words)  returns the name of another main config than NAME.yaml, or None
 INSTEAD, SAME              words that are answered with others, or read as others
-check_in_sweep(options, config)   checks each job of a sweep before the first job starts
 
 An extra is a folder of `charrnn/extras/` that can be deleted. The names of its files say what it
-adds. (To read entry points would take half as long as `charrnn --help`.)
+adds.
 
 NAME_command.py, NAME.yaml   a command
 conf/                        choices of the config groups of `charrnn train`
@@ -22,11 +20,7 @@ conf/                        choices of the config groups of `charrnn train`
                              bytes; ``read_model(path)``
 *_words.py                   ``translate_words(command, words)``: another program's flags as
                              overrides, or None
-*_engines.py                 ``Int8Engine(model)``, an `Engine` (`charrnn.generation.engines`); its
-                             import may raise ImportError
 *_run_end.py                 ``at_end(folder)``, called when a run has ended
-*_documents.py               ``read_document(data)``: the text of a file that starts like an archive
-                             or RTF, or None; ``can_read_documents()``
 """
 
 from __future__ import annotations
@@ -39,7 +33,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from charrnn.errors import InputError, RunError, suggest_name
+from charrnn.errors import InputError, suggest_name
 
 _PACKAGE = Path(__file__).resolve().parent
 _EXTRAS = _PACKAGE / "extras"
@@ -75,7 +69,7 @@ def import_modules(ending: str) -> list[ModuleType]:
 
 @cache
 def list_commands() -> dict[str, Command]:
-    """Return every command of this distribution by its name."""
+    """Return every command by its name."""
     result = {name: Command(name, f"charrnn.commands.{name}") for name in _CORE}
     for module, path in _find_modules("command").items():
         name = path.stem.removesuffix("_command")
@@ -83,28 +77,15 @@ def list_commands() -> dict[str, Command]:
     return result
 
 
-@cache
 def get_command(name: str) -> Command:
-    """Return a command of this or another distribution. Raise InputError if there is none."""
-    if name in list_commands():
-        return list_commands()[name]
-    from importlib.metadata import entry_points  # slow
-
-    points = {point.name: point for point in entry_points(group="charrnn.commands")}
-    if name not in points:
-        names = list(dict.fromkeys([*list_commands(), *sorted(points)]))
-        hint = suggest_name(name, names, f"; the commands are {', '.join(names)}")
+    """Return the command of a name. Raise InputError if there is none."""
+    commands = list_commands()
+    if name not in commands:
+        hint = suggest_name(name, commands, f"; the commands are {', '.join(commands)}")
         if os.path.exists(name):
             hint = f"; to train on this text: charrnn train {name}"
         raise InputError(f"{name}: no such command{hint}")
-    try:
-        module = points[name].load()
-        folder = Path(module.__file__).parent
-    except Exception as error:
-        raise RunError(f"{name}: {points[name].value} cannot be imported ({error})") from error
-    if not (folder / f"{name}.yaml").is_file():
-        raise RunError(f"{name}: its package lacks {name}.yaml beside {points[name].value}")
-    return Command(name, module.__name__, folder)
+    return commands[name]
 
 
 def list_conf_folders(name: str) -> list[Path]:

@@ -7,22 +7,16 @@ import re
 import sys
 import traceback
 
-from charrnn.errors import InputError, UserCodeError, shorten
+from charrnn.errors import InputError, shorten
 from charrnn.explanations import explain
 from charrnn.runs import ranks
 from charrnn.say import escape_unprintable, say
 
 
-def shows_tracebacks() -> bool:
-    """Return whether the user asks for a traceback for every error."""
-    return os.environ.get("HYDRA_FULL_ERROR") == "1"
-
-
-def end(label: str, error: BaseException, show_traceback: bool | None = None) -> int:
+def end(label: str, error: BaseException) -> int:
     """Print an error after a label, and return the exit code.
 
-    Print a traceback only for a bug in charrnn and for a failure in the user's classes, unless
-    `show_traceback` (by default `shows_tracebacks`).
+    Print a traceback only for a bug, in charrnn or in code of the user.
     """
     if isinstance(error, BrokenPipeError):
         _discard_output()
@@ -36,12 +30,10 @@ def end(label: str, error: BaseException, show_traceback: bool | None = None) ->
         return explained.exit_code if explained is not None else 1
     if (rank := ranks.detect_world().rank) and not isinstance(explained, InputError):
         label = f"{label}: rank {rank}"  # All ranks refuse the same input.
-    if explained is None or (shows_tracebacks() if show_traceback is None else show_traceback):
-        traceback.print_exception(type(error), error, error.__traceback__)
-    elif isinstance(explained, UserCodeError) and explained.__cause__ is not None:
-        traceback.print_exception(explained.__cause__)
     if explained is None:
-        return _say_error(label, "this is a bug in charrnn; please report it with the lines above")
+        traceback.print_exception(type(error), error, error.__traceback__)
+        hint = "please report charrnn's with the lines above"
+        return _say_error(label, f"this is a bug in charrnn, or in code of yours; {hint}")
     return _say_error(label, str(explained), explained.exit_code)
 
 

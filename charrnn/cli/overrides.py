@@ -18,7 +18,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -47,13 +46,15 @@ class CommandLine(NamedTuple):
     """A command line.
 
     Attributes:
-        main_config: the file of the config that Hydra changes.
+        flags: Hydra's flags, such as ``--config-dir FOLDER``.
         words: the overrides in Hydra's grammar.
+        added: the names of the options that charrnn has added to the typed ones.
     """
 
     command: plugins.Command
-    main_config: Path
+    flags: list[str]
     words: list[str]
+    added: frozenset[str] = frozenset()
 
 
 def quote_literals(words: list[str], command: plugins.Command) -> list[str]:
@@ -90,9 +91,9 @@ def _quote_word(word: str, kinds: Collection[Any] | None, multirun: bool) -> str
 
 
 def quote_path(word: str) -> str:
-    """Return an override that adds an option, with a literal path or a list of them."""
+    """Return an override that adds an option, with a literal path."""
     _, name, value = split(word)
-    return _quote_word(f"++{name}={value}", (str, list[str]), multirun=False)
+    return _quote_word(f"++{name}={value}", (str,), multirun=False)
 
 
 def quote(text: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import setup_globals
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charrnn import plugins
 from charrnn.cli import current_job
@@ -25,6 +25,7 @@ from charrnn.cli.overrides import (
     read_value,
     set_text,
     show,
+    split,
 )
 from charrnn.errors import InputError
 from charrnn.files import resolve_run_path
@@ -37,7 +38,7 @@ from charrnn.text.sources import as_name_list
 
 if TYPE_CHECKING:
     from charrnn.models.trained import TrainedModel
-    from charrnn.runs.run import Result, Run
+    from charrnn.runs.run_values import Result, Run
 
 __all__ = ["INSTEAD", "SAME"]  # which the command line reads here
 OPTIONS = TrainOptions
@@ -64,25 +65,31 @@ def train(*overrides: str) -> Result:
     return front.call(plugins.list_commands()["train"], list(overrides))
 
 
-def run(options: TrainOptions, config: DictConfig) -> Result:
+def run(options: TrainOptions, config: DictConfig, words: Sequence[str]) -> Result:
     """Train, print where the run is, and return its result."""
     world = ranks.join()
-    from charrnn.runs import training_run
+    from charrnn.runs import run as page
 
     with ignore_output_errors():
         if world.rank:
-            return training_run.follow(world)
-        run = prepare_run(options, config)
+            return page.follow(world)
+        run = prepare_run(options, config, words)
         processes = count_devices(run.config.trainer.devices), run.config.trainer.num_nodes
         if not world.launcher and processes != (1, 1):
             with contextlib.suppress(OSError):
                 run.folder.rmdir()  # Hydra has made it, and will make another one.
             ranks.start(*processes)
-        return training_run.train(run)
+        return page.train(run)
+
+
+# -- from the typed words to those that Hydra composes -----------------------------------------
 
 
 def prepare_words(words: list[str]) -> list[str]:
-    """Return the words with the run's folder. All ranks get those of rank 0."""
+    """Return the words with the run's folder and the choices of a resumed run.
+
+    All ranks get those of rank 0.
+    """
     if is_multirun(words) and ranks.detect_world().launcher:
         raise InputError("-m: start a sweep without torchrun and srun; each job is one process")
     if (world := ranks.join()).rank:
@@ -101,7 +108,7 @@ def _set_default_folder(words: list[str]) -> list[str]:
 
 
 def _prepare_words(words: list[str]) -> list[str]:
-    """Return the words with the run's folder, and with paths for the names of runs."""
+    """Return the words with the run's folder and the choices of a resumed run."""
     if not any(map(is_bare, words)):
         # A missing file is reported before torch is imported.
         for word in (find_word(words, name) or "" for name in (FIRST_WORD, "data.background")):
@@ -111,30 +118,18 @@ def _prepare_words(words: list[str]) -> list[str]:
         words = [*words, f"{FIRST_WORD}=null"]  # not the default corpus
     words = _resolve_run_names(words)
     resume = read_text(words, "resume")
-    if resume not in (None, "auto"):
-        _check_resume_words(str(resume), words)
     if is_multirun(words):
+        _check_sweep_words(words, resume)
         return words
-    from charrnn.runs.resume import find_folder, list_choices
-
     folder = read_text(words, "hydra.run.dir") or read_value(words, "hydra.run.dir")
-    where, source = find_folder(resume, folder)
-    if where is not None and where != folder:
-        words = set_text(words, "hydra.run.dir", where)
-    if source not in (None, "auto"):
-        words = set_text(words, "resume", source)
-        choices = list_choices(source, {get_key(word) for word in words})
-        words = [
-            *choices,
-            *words,
-            f"hydra.job.config.override_dirname.exclude_keys={_names(choices)}",
-        ]
-    return words
-
-
-def _names(choices: list[str]) -> str:
-    """Return the names of recorded choices, which today's command line does not give."""
-    return "[" + ",".join(["resume", "trust", *map(get_key, choices)]) + "]"
+    if find_word(words, "hydra.run.dir") and not folder:
+        raise InputError("hydra.run.dir=: takes a folder")
+    if resume == "auto" and folder is None:
+        raise InputError(
+            "resume=auto: needs a folder; add hydra.run.dir=FOLDER, or give "
+            "resume=outputs/latest to continue the newest run"
+        )
+    return words if resume in (None, "auto") else _prepare_resume(words, resume, folder)
 
 
 _NOT_IN_A_RESUME = {
@@ -144,16 +139,43 @@ _NOT_IN_A_RESUME = {
 }
 
 
-def _check_resume_words(resume: str, words: list[str]) -> None:
-    """Raise InputError if other words do not fit the run that `resume` names."""
-    if is_multirun(words):
+def _prepare_resume(words: list[str], resume: str, folder: str | None) -> list[str]:
+    """Return the words with the folder and the recorded choices of the run that is resumed."""
+    from charrnn.runs.resume import list_choices, read_record
+
+    for name, why in _NOT_IN_A_RESUME.items():
+        if word := find_word(words, name):
+            raise InputError(f"{show(word)}: {why}; leave one out")
+    if os.path.isdir(resume):
+        if folder is not None and os.path.realpath(folder) != os.path.realpath(resume):
+            raise InputError(
+                f"hydra.run.dir={folder}: resume={resume} continues in the run's folder; leave "
+                f"one out, or resume a .ckpt of the run in a new folder"
+            )
+        words = set_text(words, "hydra.run.dir", os.path.realpath(resume))
+    choices = list_choices(read_record(Path(resume)), {get_key(word) for word in words})
+    return [*choices, *map(_unset, words)]
+
+
+def _unset(word: str) -> str:
+    """Return ``~name`` as an override that also removes what only a record has."""
+    prefix, name, value = split(word)
+    return f"++{name}=null" if prefix == "~" and "." in name and value is None else word
+
+
+def _check_sweep_words(words: list[str], resume: str | None) -> None:
+    """Raise InputError if a sweep names a run to resume, or a folder that has runs already."""
+    if resume not in (None, "auto"):
         raise InputError(
             f"resume={resume}: to continue a sweep, give hydra.sweep.dir=FOLDER resume=auto; "
             f"to continue one run, leave -m out"
         )
-    for name, why in _NOT_IN_A_RESUME.items():
-        if word := find_word(words, name):
-            raise InputError(f"{show(word)}: {why}; leave one out")
+    folder = read_text(words, "hydra.sweep.dir")
+    if folder is not None and resume is None and any(Path(folder).glob("*/.hydra")):
+        raise InputError(
+            f"hydra.sweep.dir={folder}: contains runs; to resume them, repeat their command with "
+            f"resume=auto, or name another folder"
+        )
 
 
 def _resolve_run_names(words: list[str]) -> list[str]:
@@ -169,38 +191,44 @@ def _resolve_run_names(words: list[str]) -> list[str]:
     return words
 
 
-def prepare_run(options: TrainOptions, composed: DictConfig) -> Run:
+# -- from the checked options to a run ---------------------------------------------------------
+
+
+def prepare_run(options: TrainOptions, composed: DictConfig, words: Sequence[str]) -> Run:
     """Return the new or resumed run of checked options, without writing a file.
 
     Args:
         composed: the config from which the options were made.
+        words: the command as its user typed it.
     """
-    from charrnn.runs import resume as resuming
-    from charrnn.runs.run import Run
+    from charrnn.runs.run_values import Run
 
-    values, resume = _resolve_paths(vars(options)), options.resume
-    is_requeued = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0  # by submitit, for example
-    if resume is None and is_requeued and current_job.get_number() is not None:
-        resume = "auto"
-    given, swept = current_job.list_given()
-    config = _resolve_given(composed, values, given)
-    overrides, hydra = current_job.list_overrides(), current_job.read_node()
-    run = resuming.restore(Run(config, _get_folder(), given, swept, overrides, hydra), resume)
-    run.config.resume = None
-    if run.checkpoint is not None:  # the recorded values are checked as typed ones are
-        with translate_record(run.checkpoint):
-            build(TrainOptions, OmegaConf.to_container(run.config, resolve=True))
+    resume = options.resume
+    if current_job.get_number() is not None:
+        _require_one_process(options)
+        if resume is None and int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0:
+            resume = "auto"  # submitit has put the job into the queue again
+    words = [word for word in words if get_key(word) != "resume"]
+    run = Run(
+        config=_complete_config(composed, vars(options), {get_key(word) for word in words}),
+        folder=_get_folder(),
+        words=words,
+        given=[*dict.fromkeys(map(get_key, words))],
+        swept=current_job.list_swept(),
+        choices=current_job.list_choices(),
+        hydra=current_job.read_node(),
+    )
+    run = run if resume is None else _restore(run, resume)
     return replace(run, initial=_read_initial(run))
 
 
-def _resolve_given(
-    composed: DictConfig, values: dict[str, Any], given: Sequence[str]
-) -> DictConfig:
-    """Return the composed config with the checked values; references of conf/ stay."""
-    from omegaconf import open_dict
+def _complete_config(composed: DictConfig, values: dict[str, Any], given: set[str]) -> DictConfig:
+    """Return the composed config with the checked values and absolute paths.
 
-    config = composed.copy()
-    raw, checked = flatten(OmegaConf.to_container(composed)), flatten(escape_interpolations(values))
+    The references of conf/ stay, so that a resume which changes optimizer.lr changes one place.
+    """
+    config, raw = composed.copy(), flatten(OmegaConf.to_container(composed))
+    checked = flatten(escape_interpolations(_resolve_paths({**values, "resume": None})))
     with open_dict(config):
         for name, value in checked.items():
             is_reference = has_interpolation(raw.get(name)) and name not in given
@@ -209,12 +237,25 @@ def _resolve_given(
     return config
 
 
-@contextlib.contextmanager
-def translate_record(path: Path) -> Iterator[None]:
-    try:
-        yield
+def _restore(run: Run, resume: str) -> Run:
+    """Return a run with the checkpoint and the recorded values of the run that it resumes."""
+    from charrnn.runs import resume as resuming
+    from charrnn.runs.folder import find_checkpoint
+
+    if resume == "auto" and find_checkpoint(run.folder) is None:
+        return replace(run, begins_again=True)
+    record = resuming.read_record(run.folder if resume == "auto" else Path(resume))
+    if resume == "auto":
+        config = resuming.fill_config(run.config, record)
+    else:
+        config = resuming.restore_config(run.config, record, run.given, run.choices)
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    try:  # Recorded values are checked as typed ones are.
+        build(TrainOptions, {**values, "resume": str(record.path)})
     except InputError as error:
-        raise InputError(f"{path}: its recorded {error}") from error
+        raise InputError(f"{record.path}: its recorded {error}") from error
+    words = resuming.merge_words(record.words, run.words, get_key)
+    return replace(run, config=config, record=record, words=words)
 
 
 def _read_initial(run: Run) -> TrainedModel | None:
@@ -222,7 +263,7 @@ def _read_initial(run: Run) -> TrainedModel | None:
     from charrnn.runs.model_lookup import read_model
 
     name = run.config.init_from
-    return None if name is None or run.checkpoint is not None else read_model(name)
+    return None if name is None or run.record is not None else read_model(name)
 
 
 def _get_folder() -> Path:
@@ -247,8 +288,8 @@ def _resolve_paths(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "data": data, "init_from": init_from}
 
 
-def check_in_sweep(options: TrainOptions, config: DictConfig) -> None:
-    """Raise InputError if a job needs several processes, or cannot use or resume its folder."""
+def _require_one_process(options: TrainOptions) -> None:
+    """Raise InputError if a job of a sweep needs several processes."""
     trainer = options.trainer
     several = count_devices(trainer["devices"]) != 1 or trainer["num_nodes"] != 1
     if several or trainer["strategy"] == "ddp":
@@ -256,8 +297,3 @@ def check_in_sweep(options: TrainOptions, config: DictConfig) -> None:
             "trainer.devices, num_nodes, strategy: in a sweep (-m), each job trains in one "
             "process; start runs with several processes one by one"
         )
-    _get_folder()  # refuses a folder to which a link leads
-    if options.resume == "auto":
-        from charrnn.runs import training_run
-
-        training_run.check_changes(prepare_run(options, config))

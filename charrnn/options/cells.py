@@ -1,12 +1,11 @@
 """The options of a network, and the recurrent cells, which differ in what a `Cell` describes.
 
-    built-in cells            entries of `CELLS`
-    cells from Python         `register_cell`
-    cells of other packages   entry points of the group charrnn.cells
+    built-in cells   entries of `CELLS`
+    other cells      `register_cell`
 
-Networks, files, evaluation, and sampling with torch need only the description. Other engines have
-kernels for some cells (`charrnn.generation`). A checkpoint or model file contains only the name of
-its cell.
+Networks, files, evaluation, and sampling with torch need only the description. NumPy samples with
+the built-in cells (`charrnn.generation`). A checkpoint or model file contains only the name of its
+cell.
 
 The torch module is imported when a network is built, so options are checked and model files are
 sampled without torch.
@@ -19,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from charrnn.errors import InputError, shorten, to_one_line
+from charrnn.errors import InputError, shorten
 from charrnn.options.ranges import AT_LEAST_1, BELOW_1, FIXED, Range, check_ranges, one_of
 
 if TYPE_CHECKING:
@@ -94,8 +93,8 @@ CELLS: dict[str, Cell] = {
 }
 
 UNKNOWN_CELL = (
-    f"is neither built in ({', '.join(CELLS)}) nor registered; correct the name, or install the "
-    f"package of this cell"
+    f"is neither built in ({', '.join(CELLS)}) nor registered; correct the name, or register this "
+    f"cell in a script, by charrnn.register_cell"
 )
 _registered: dict[str, Cell] = {}
 
@@ -122,9 +121,7 @@ def register_cell(name: str, cell: Cell) -> None:
 
 
 def is_cell(name: str) -> bool:
-    """Return whether a cell has this name; raise InputError if its package cannot be imported."""
-    if name not in CELLS and name not in _registered:
-        _register_installed(name)
+    """Return whether a cell has this name."""
     return name in CELLS or name in _registered
 
 
@@ -133,19 +130,6 @@ def find_cell(name: str) -> Cell:
     if not isinstance(name, str) or not is_cell(name):
         raise InputError(f"model.kind={shorten(name, 60)}: {UNKNOWN_CELL}")
     return CELLS.get(name) or _registered[name]
-
-
-def _register_installed(name: str) -> None:
-    from importlib.metadata import entry_points  # slow, and not needed for built-in cells
-
-    for point in entry_points(group="charrnn.cells", name=name):
-        try:
-            register_cell(name, point.load())
-        except Exception as error:  # The import runs the package's code.
-            raise InputError(
-                f"model.kind={name}: cannot load this cell from {point.value} of an installed "
-                f"package ({to_one_line(error, with_type=True)})"
-            ) from error
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,11 @@
 """Lock, write and read a run folder.
 
-.hydra/config.yaml      the decided config, which a resume uses
-.hydra/hydra.yaml, overrides.yaml   as Hydra writes them
+.hydra/                 the decided config, Hydra's node and the words of the command, for people
 .lock                   locked by the process that trains here; contains its process id
 result.json             the metric that a sweep minimizes, and its value
 checkpoints/ model.safetensors samples/ metrics.csv events.out.tfevents.* hparams.yaml report.html
 
-The folder may come from an untrusted person. So nothing in its config is interpolated, imported or
-fetched here; `charrnn.runs.trusted` decides which parts a run may build.
+The folder may come from an untrusted person, so nothing in it is interpolated or imported.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ RESULT = "result.json"
 # The model files of a run, the best first.
 MODEL_FILES = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
 LATEST = files.OUTPUTS / "latest"
-LOCK, STUDY_LOCK = ".lock", ".study.lock"
+LOCK = ".lock"
 SWEEP_CONFIG, LEADERBOARD = "multirun.yaml", "leaderboard.csv"  # in a sweep's folder
 LARGEST_CONFIG, LARGEST_RECORD = 1 << 22, 100_000  # bytes, tokens of JSON
 MISSING = object()
@@ -65,11 +63,11 @@ def require_no_run(folder: Path) -> None:
         )
 
 
-def lock(folder: Path, name: str = LOCK) -> IO[str]:
+def _lock(folder: Path) -> IO[str]:
     """Lock a folder for this process. Raise InputError if another process trains in it."""
-    file = files.acquire_lock(folder / name, wait=False)
+    file = files.acquire_lock(folder / LOCK, wait=False)
     if file is None:
-        owner = (folder / name).read_text().strip()
+        owner = (folder / LOCK).read_text().strip()
         process = f"process {owner}" if owner else "which has just started"
         raise InputError(
             f"{folder}: another charrnn ({process}) is training in it; wait for it, or stop it"
@@ -78,14 +76,14 @@ def lock(folder: Path, name: str = LOCK) -> IO[str]:
 
 
 @contextlib.contextmanager
-def claim(folder: Path, resumes: bool) -> Iterator[None]:
+def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
     """Lock a folder during a run. Remove a new folder in which no run starts."""
     require_no_links(folder)
-    with lock(folder):
+    with _lock(folder):
         # Checked after locking, because another process may have started a run before.
         is_new = _is_empty(folder)
         try:
-            if not resumes:
+            if not may_hold_run:
                 require_no_run(folder)
             yield
         except InputError:
@@ -118,7 +116,6 @@ def prepare_sweep(folder: Path) -> None:
     for path in (folder / SWEEP_CONFIG, folder / LEADERBOARD):
         if os.path.lexists(path) and not files.is_plain_file(path):
             path.unlink()
-    require_no_links(folder)
 
 
 def require_no_link_below(root: Path, folder: Path) -> None:
@@ -143,6 +140,16 @@ def require_no_links(folder: Path) -> None:
                 kind = "a link" if stat.S_ISLNK(mode) else "not a regular file"
                 raise InputError(f"{path}: is {kind}; a run does not write through it; remove it")
         folders[:] = [name for name in folders if name not in _FOREIGN_FOLDERS]
+
+
+def remove_first_try(folder: Path) -> None:
+    """Remove what a run without a checkpoint has written, so that another one begins there."""
+    for name in (RESULT, "metrics.csv", "hparams.yaml", "report.html", MODEL_FILES[0]):
+        (folder / name).unlink(missing_ok=True)
+    for events in folder.glob("events.out.tfevents.*"):
+        events.unlink()
+    for name in (".hydra", "checkpoints", "samples"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def record(

@@ -1,4 +1,4 @@
-"""Rank runs, and show them as a table, as JSON and as CSV."""
+"""Rank runs, and show them as a table and as JSON; write those of a sweep as CSV."""
 
 from __future__ import annotations
 
@@ -15,24 +15,20 @@ from charrnn.files import replace_file, shorten_path
 from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
 from charrnn.runs.folder import LEADERBOARD, is_run
 from charrnn.runs.summary import Summary, find_best_run, name_ranking, to_number
-from charrnn.say import escape_unprintable, format_duration, say, shorten_numbers
+from charrnn.say import escape_unprintable, format_duration, say
 
 Row = dict[str, Any]
 Rows = dict[Summary, Row]  # of each run: the COLUMNS, and the options of its command line
 
 # The columns of the table, with their headings, and those that only JSON and CSV have as well.
 _HEADINGS = {
-    "run": "run",
-    "loss": "loss", "mean": "mean", "deviation": "deviation",
-    "network_loss": "network alone", "network_mean": "network mean",
-    "network_deviation": "network deviation",
-    "seeds": "seeds", "step": "step", "seconds": "time",
+    "run": "run", "text": "text", "loss": "loss", "network_loss": "network alone", "mean": "mean",
+    "deviation": "deviation", "seeds": "seeds", "step": "step", "seconds": "time",
 }  # fmt: skip
-COLUMNS = (*_HEADINGS, "steps", "parameters", "characters_per_second", "metric", "objective",
-           "text")  # fmt: skip
-_LOSSES, _NETWORK_LOSSES, _OVER_SEEDS = COLUMNS[1:4], COLUMNS[4:7], (*COLUMNS[2:4], *COLUMNS[5:8])
-MAX_WIDTH = 120  # characters of a table
-# Options that are not compared: the text is the table's title, and a resume adds the last two.
+COLUMNS = (*_HEADINGS, "network_mean", "network_deviation", "steps", "parameters",
+           "characters_per_second", "metric", "objective")  # fmt: skip
+_LOSSES = ("loss", "network_loss", "mean", "deviation")
+# Options that are not compared: the text is a column, and a resume adds the last two.
 _NOT_COMPARED = ("data", "data.input_txt", "data.input_h5", "data.input_json",
                  "resume", "trust")  # fmt: skip
 
@@ -73,6 +69,13 @@ def _add_means(rows: Rows) -> None:
             row[f"{prefix}deviation"] = statistics.stdev(losses) if len(losses) > 1 else None
 
 
+def sort_by_text(rows: Rows, number: str = "loss") -> Rows:
+    """Sort by text, and runs on equal splits of one text by a number."""
+    groups = _group_by_text(sort_rows(rows, number))
+    groups.sort(key=lambda group: next(iter(group)).text)
+    return {run: row for group in groups for run, row in group.items()}
+
+
 def sort_rows(rows: Rows, sort: str) -> Rows:
     """Sort by a column or an option, with a minus before it in descending order.
 
@@ -104,36 +107,31 @@ def list_rows(rows: Rows) -> list[Row]:
     return [{name: row.get(name) for name in (*COLUMNS, *different)} for row in values]
 
 
-def write_csv(rows: Rows, path: Path) -> None:
-    """Write the rows, sorted by mean so that runs with the same config are neighbours."""
-    with (
-        replace_file(path) as temporary,
-        open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        listed = list_rows(sort_rows(rows, "mean"))
-        writer = csv.DictWriter(file, list(listed[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(listed)
+def format_table(rows: Rows) -> str:
+    """Return the columns of `_HEADINGS` as aligned text."""
+    lines = [list(_HEADINGS.values())]
+    lines += [[_format_cell(name, row[name]) for name in _HEADINGS] for row in rows.values()]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.rjust, line, widths)) for line in lines)
 
 
-def describe_rows(rows: Rows) -> tuple[str, list[str]]:
-    """Return a table for each text, and lines about hidden options and about the best run."""
-    groups = _group_by_text(rows)
-    tables, lines = [], []
-    hidden: dict[str, None] = {}
+def _format_cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name == "seconds":
+        return format_duration(value)
+    return f"{value:.4f}" if name in _LOSSES else escape_unprintable(str(value))
+
+
+def recommend_runs(rows: Rows) -> list[str]:
+    """Return a line for each text that says how to sample from its best run."""
+    groups, lines = _group_by_text(rows), []
     for group in groups:
-        name = escape_unprintable(next(iter(group)).text)
-        title, of_text = (f"{name}:\n", f" on {name}") if len(groups) > 1 else ("", "")
-        table, too_wide = _format_table(list_rows(group))
-        tables.append(title + table)
-        hidden |= dict.fromkeys(too_wide)
         if best := find_best_run([run for run in group if run.is_readable]):
+            of_text = f" on {best.text}" if len(groups) > 1 else ""
             path = shlex.quote(shorten_path(best.folder))
             lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
-    if hidden:
-        names = shorten(", ".join(hidden))
-        lines.insert(0, f"too wide for the table: {names}; json=true and csv=FILE have them")
-    return "\n\n".join(tables), lines
+    return lines
 
 
 def _group_by_text(rows: Rows) -> list[Rows]:
@@ -146,56 +144,34 @@ def _group_by_text(rows: Rows) -> list[Rows]:
     return list(groups.values())
 
 
-def _format_table(rows: list[Row]) -> tuple[str, list[str]]:
-    """Return a table of at most `MAX_WIDTH` columns, and the options that it lacks.
-
-    The widest options are left out. The name of a run is never cut, because commands take it.
-    """
-    hidden = {*COLUMNS} - _HEADINGS.keys()
-    if all(row["loss"] == row["network_loss"] for row in rows):
-        hidden.update(_NETWORK_LOSSES)  # They are equal if no model has counts.
-    if all(row["seeds"] <= 1 for row in rows):
-        hidden.update(_OVER_SEEDS)
-    columns = {}
-    for name in (name for name in rows[0] if name not in hidden):
-        cells = [_HEADINGS.get(name, name), *(_format_cell(name, row[name]) for row in rows)]
-        columns[name] = [*map(escape_unprintable, cells)]
-    widths = {name: max(map(len, column)) for name, column in columns.items()}
-    widest_last = sorted(columns.keys() - {*COLUMNS}, key=lambda name: (widths[name], name))
-    too_wide = []
-    while widest_last and sum(widths.values()) + 2 * (len(widths) - 1) > MAX_WIDTH:
-        too_wide.append(widest_last.pop())
-        del widths[too_wide[-1]], columns[too_wide[-1]]
-    lines = zip(*columns.values(), strict=True)
-    table = "\n".join("  ".join(map(str.rjust, line, widths.values())) for line in lines)
-    return table, too_wide
-
-
-def _format_cell(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if name == "seconds":
-        return format_duration(value)
-    return f"{value:.4f}" if name in (*_LOSSES, *_NETWORK_LOSSES) else shorten_numbers(str(value))
-
-
 def report_sweep(folder: Path, resume_command: str = "") -> None:
     """Print the leaderboard of a sweep and how to resume it; write leaderboard.csv."""
     if not (rows := read_rows(folder, folder)):
         return
     ranking = name_ranking(rows)
     metric = BEST_LOSS_AS_WRITTEN if ranking == "loss" else next(iter(rows)).best["metric"]
-    rows = sort_rows(rows, ranking)
-    table, sample_lines = describe_rows(rows)
-    say(f"the lowest {metric} first:", *table.split("\n"))
+    rows = sort_by_text(rows, ranking)
+    say(f"the lowest {metric} first:", *format_table(rows).split("\n"))
     say(f"sweep folder: {shorten_path(folder)}")
     if resume_command:
         say(f"some jobs are not finished; to resume the sweep: {resume_command}")
-    for line in sample_lines:
+    for line in recommend_runs(rows):
         say(line)
     best, best_network = (find_best_run(rows, name) for name in ("loss", "network_loss"))
     is_one_text = len(_group_by_text(rows)) == 1
     if best and best_network and best != best_network and is_one_text:
         first, second = (rows[run]["run"] for run in (best, best_network))
         say(f"{BEST_LOSS_AS_WRITTEN} is lowest in {first}, {BEST_LOSS} in {second}")
-    write_csv(rows, folder / LEADERBOARD)
+    _write_csv(rows, folder / LEADERBOARD)
+
+
+def _write_csv(rows: Rows, path: Path) -> None:
+    """Write the rows, sorted by mean so that runs with the same config are neighbours."""
+    with (
+        replace_file(path) as temporary,
+        open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        listed = list_rows(sort_rows(rows, "mean"))
+        writer = csv.DictWriter(file, list(listed[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(listed)

@@ -10,11 +10,9 @@ from collections.abc import Iterator
 
 import lightning as L
 
-from charrnn.errors import NodeError
 from charrnn.explanations import explain_training
 from charrnn.runs import ranks
-from charrnn.runs.building import find_user_classes
-from charrnn.runs.run import Run
+from charrnn.runs.run_values import Run
 
 
 @contextlib.contextmanager
@@ -47,7 +45,7 @@ def silence_libraries() -> Iterator[None]:
 
 @contextlib.contextmanager
 def explain_errors(run: Run) -> Iterator[list[L.Trainer]]:
-    """Raise the error that explains an error of a library or of the user's code in training.
+    """Raise the error that explains an error of a library in training.
 
     Yield a list, to which the trainer is appended once it exists.
     """
@@ -60,8 +58,7 @@ def explain_errors(run: Run) -> Iterator[list[L.Trainer]]:
         # The first step uses the rest of a checkpoint, such as its counters.
         has_trained = any(t.global_step > run.first_step + 1 for t in trainers)
         checkpoint = None if has_trained else run.checkpoint
-        targets = find_user_classes(run.config)
-        explained = explain_training(error, targets, run.folder, checkpoint)
+        explained = explain_training(error, run.folder, checkpoint)
         if explained is error:
             raise
-        raise explained from (error.__cause__ if isinstance(error, NodeError) else error)
+        raise explained from error

@@ -393,7 +393,8 @@ class LanguageModel(L.LightningModule):
         self._loaded_facts = dict(entry.get("facts", {}))
         if not self._is_attached or self.trainer.state.fn != "fit":
             return
-        self._rank_state = entry["ranks"][self.trainer.global_rank]
+        rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        self._rank_state = restoring.select_rank_state(entry["ranks"], rank, world_size)
         self.best = BestValidation(
             float(entry["best_loss"]), float(entry["best_loss_as_written"]), int(entry["best_step"])
         )

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from charrnn.errors import InputError
+from charrnn.models.trained import concat_states
 from charrnn.networks.network import State
 
 # Callbacks that change the training before its first step or between epochs. No checkpoint contains
@@ -47,6 +48,20 @@ def collect_rank_states(state: State | None, device: torch.device, world_size: i
         rank_states = [None] * world_size
         torch.distributed.all_gather_object(rank_states, rank_state)
     return rank_states
+
+
+def select_rank_state(rank_states: list[Any], rank: int, world_size: int) -> dict[str, Any]:
+    """Return the state from which this rank resumes.
+
+    If the world size changed, split the hidden state across the new ranks; its rows are in rank
+    order, like the streams. This is exact only without dropout, for which each rank draws random
+    numbers.
+    """
+    if len(rank_states) == world_size:
+        return rank_states[rank]
+    state = concat_states((rank_state["state"] for rank_state in rank_states), torch.cat)
+    shard = [[part.tensor_split(world_size)[rank] for part in layer] for layer in state]
+    return {**rank_states[0], "state": shard}
 
 
 def restore_rank_state(rank_state: dict[str, Any], device: torch.device) -> State | None:

@@ -14,9 +14,7 @@ import pytest
 from charrnn.cli.checked_options import UnknownOption
 from charrnn.errors import InputError, Interrupted, RunError
 from tests import REPOSITORY
-from tests.small_runs import SMALL, read_record, tensors
-from tests.training.launches import list_children
-from tests.waiting import until
+from tests.small_runs import SMALL, read_record
 
 
 @pytest.mark.slow
@@ -57,26 +55,6 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
     done = sweep("resume=auto")
     assert done.returncode == 0, done.stderr
     assert len((workplace / "sweep" / "leaderboard.csv").read_text().splitlines()) == 5
-
-
-@pytest.mark.slow
-def test_joblibs_workers_end_with_the_command(workplace: Path) -> None:
-    """Check that a kill leaves no worker, and that the jobs are saved."""
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    words = ["hydra/launcher=joblib", "seed=1,2", "hydra.launcher.n_jobs=2"]
-    words += ["trainer.max_steps=100000", "trainer.max_epochs=null", "validate_every=50000"]
-    command = subprocess.Popen(
-        [sys.executable, "-m", "charrnn", "train", *SMALL, "-m", "hydra.sweep.dir=sweep", *words],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    runs = [workplace / "sweep" / f"{n}_seed={n + 1}" for n in range(2)]
-    until(lambda: all((run / "checkpoints" / "last.ckpt").exists() for run in runs))
-    workers = list_children(command.pid)
-    assert len(workers) >= 2
-    command.kill()
-    command.wait()
-    until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
-    assert all(tensors(run)["step"] > 0 for run in runs)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ REPLACED = {
     "sample run corpus=mine.txt output=mine.txt": "mine.txt",
     "sample run output=corpus.h5": "corpus.h5",
     "sample run output=corpus.txt": "corpus.txt",
-    "runs . csv=run/checkpoints/best.ckpt": "run/checkpoints/best.ckpt",
     "preprocess corpus.txt output_h5=run/model.safetensors": "run/model.safetensors",
     "convert run/checkpoints/best.ckpt output=run/model.safetensors": "run/model.safetensors",
 }
@@ -33,13 +32,3 @@ def test_no_output_replaces_a_text_or_a_file_of_a_run(workplace: Path, capfd: Ca
         assert Path(name).read_bytes() == before
     for _ in range(2):  # Another file in the run's folder may be replaced.
         assert main(["sample", "run", "length=9", "output=run/mine.txt"]) == 0
-
-
-def test_a_link_to_a_removed_run_is_removed(workplace: Path) -> None:
-    folder = Path("outputs/train/2026-01-01/run")
-    (folder / "checkpoints").mkdir(parents=True)
-    links = Path("outputs/latest"), Path("link")
-    for link in links:
-        link.symlink_to(folder.absolute())
-    assert main(["runs", "remove=link"]) == 0
-    assert not any(link.is_symlink() for link in links)

@@ -13,7 +13,6 @@ import pytest
 import charrnn
 from charrnn.__main__ import main
 from charrnn.models import model_file
-from charrnn.runs.folder import is_run
 from tests.faults import child
 from tests.small_runs import SMALL, Capture, Train, tensors
 
@@ -33,7 +32,8 @@ def test_the_loss_of_a_model_is_one_number(train: Train, workplace: Path, capfd:
 
     assert main(["runs"]) == 0
     table = capfd.readouterr().out
-    assert re.search(rf"loss +network alone .*\n.*a/b +{loss:.4f} +{facts['val_loss']:.4f}", table)
+    losses = rf"{loss:.4f} +{facts['val_loss']:.4f}"
+    assert re.search(rf"loss +network alone .*\n.*a/b +corpus.txt +{losses}", table)
     assert main(["runs", "json=true"]) == 0
     (row,) = json.loads(capfd.readouterr().out)
     assert (row["loss"], row["network_loss"]) == (pytest.approx(loss), facts["val_loss"])
@@ -66,8 +66,6 @@ def test_commands_take_the_names_that_runs_prints(
     assert main(["sample", f"checkpoint={name}", "length=5"]) == 0
     train(f"resume={name}", "trainer.max_steps=3", small=False)
     train("trainer.max_steps=1", f"init_from={name}", folder="next")
-    assert main(["runs", f"remove={name}"]) == 0
-    assert not is_run(workplace / "outputs" / name)
 
 
 def test_a_small_text_is_told_what_helps(train: Train, workplace: Path, capfd: Capture) -> None:
@@ -81,12 +79,6 @@ def test_a_small_text_is_told_what_helps(train: Train, workplace: Path, capfd: C
         f"write with it in a browser: charrnn serve checkpoint={name}",
         "better with another text in its language: charrnn train long.txt data.background=FILE",
     ]
-    train("trainer.max_steps=2", folder="outputs/train/day/again")
-    told = re.search("better from a model that .*: charrnn (train .*)", capfd.readouterr().err)
-    assert told is not None
-    words = [*told[1].split(), "trainer.max_steps=1", "trainer=cpu", "threads=1"]
-    assert f"init_from={name}" in words
-    assert main(words) == 0
 
 
 def test_of_two_runs_begun_at_once_in_one_folder_one_lives(workplace: Path) -> None:

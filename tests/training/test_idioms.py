@@ -210,8 +210,6 @@ COMMANDS = {
     "debug=limit": "",
     "debug=overfit trainer.max_steps=9": "",
     "debug=profiler": "",
-    "-m optimizer.lr=0.005,0.01 trainer=ddp hydra.sweep.dir=sweep logger=[]":
-        "each job trains in one process",
     "trainer.devices=2 trainer.strategy=ddp_spawn": "one of auto, ddp",
     "++trainer.val_check_interval=0.5 trainer.max_epochs=2": "",
     "trainer.val_check_interval=10 trainer.max_steps=20": "",

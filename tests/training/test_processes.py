@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch.callbacks import Callback
 
 import charrnn
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.models import checkpoint
+from charrnn.training.restoring import select_rank_state
 from tests.small_runs import SMALL, Capture, Train, assert_same, column, metrics, tensors
 from tests.training import launches
 from tests.training.launches import LAUNCHER, PLAIN, list_lines, running
@@ -46,9 +48,29 @@ def test_the_plain_command_trains_in_two_processes_as_in_one(
     assert next(names) == next(names)
 
     words = [f"resume={two}/checkpoints/step-20.ckpt", "hydra.run.dir=back", "trainer.devices=1"]
+    words += ["trainer.strategy=auto"]
     capfd.readouterr()
-    train(*words, "trainer.strategy=auto", small=False, code=2)
+    train(*words, "model.dropout=0.2", small=False, code=2)
     assert "was trained with 2 process(es)" in capfd.readouterr().err
+    # without dropout, others may continue from there
+    train(*words, small=False)
+    rest = {step: loss for step, loss in column(one, "train/loss").items() if step > 20}
+    assert column(workplace / "back", "train/loss") == pytest.approx(rest, abs=1e-4)
+
+
+def test_carried_state_keeps_its_rows_in_other_shares() -> None:
+    rows = torch.arange(12.0).view(12, 1)
+
+    def split_ranks(count: int) -> list[dict[str, Any]]:
+        parts = rows.tensor_split(count)
+        return [{"state": [[part, -part], [2 * part]], "cpu": i} for i, part in enumerate(parts)]
+
+    for before, after in ((1, 2), (2, 1), (3, 2), (2, 4)):
+        states = [
+            select_rank_state(split_ranks(before), rank, after)["state"] for rank in range(after)
+        ]
+        assert_same(states, [saved["state"] for saved in split_ranks(after)])
+    assert select_rank_state(split_ranks(3), 2, 3)["cpu"] == 2
 
 
 def test_what_python_and_a_launcher_refuse(

@@ -35,10 +35,10 @@ from charrnn import files
 from charrnn.cli import checked_options
 from charrnn.errors import InputError, WriteError, shorten, to_one_line
 from charrnn.options.ranges import AT_LEAST_1, SEED, require
-from charrnn.runs.folder import STUDY_LOCK, SWEEP_CONFIG
+from charrnn.runs.folder import SWEEP_CONFIG
 from charrnn.say import say
 
-STUDY_NAME, JOURNAL = "charrnn", "study.journal"
+STUDY_NAME, JOURNAL, _LOCK = "charrnn", "study.journal", ".study.lock"
 
 
 class Journal(BaseJournalBackend):
@@ -116,7 +116,7 @@ def search(
         if not override.is_sweep_override()
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    lock = files.acquire_lock(folder / STUDY_LOCK, wait=False)
+    lock = files.acquire_lock(folder / _LOCK, wait=False)
     if lock is None:
         raise InputError(f"{folder}: another process is running this study; wait until it ends")
     results: list[JobReturn] = []

@@ -82,8 +82,6 @@ def test_a_study_and_what_it_leaves(workplace: Path, capfd: pytest.CaptureFixtur
     assert main(["sample", "length=5"]) == 0
     said = capfd.readouterr().err.splitlines()
     assert said[:2] == [f"the newest model: {study}", f"the best run of {study}: {board[0]['run']}"]
-    assert main(["runs", f"remove={study}"]) == 0
-    assert not Path(study).exists()
 
 
 @pytest.mark.slow
@@ -147,7 +145,6 @@ def test_a_search_refuses_wrong_options_in_one_line(door: Any, workplace: Path) 
         ("+hydra.sweeper.sampler.n_startup=3", "did you mean n_startup_trials?"),
         ("optimizer.lr=interval(2,1)", "optimizer.lr=interval(2,1): "),
         ("data.seed=range(2,2)", "data.seed=range(2,2): "),
-        ("model.dropout=interval(1,2)", "model.dropout=1.0: must be at least 0 and below 1"),
     ):
         assert line in door.refuses("train", "-m", "sweep=tpe", "seed=1,2", word)
     assert "the search space is empty" in door.refuses("train", "sweep=tpe")
