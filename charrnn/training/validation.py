@@ -139,6 +139,8 @@ class Validator:
         self._log(losses)
         if self.is_fitting:
             best = self.module.best = choose_best(self.module.best, loss, as_written, step)
+            if self.module.plateau_schedule is not None and loss is not None:
+                self.module.plateau_schedule.step(loss)
             self._log(best.losses if best.step else {})
             self.validation = Validation(step, losses, best, self._make_model(as_written))
 
