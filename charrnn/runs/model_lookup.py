@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,10 +128,10 @@ def find_best_file(folder: Path) -> Path | None:
     return next((folder / name for name in MODEL_FILES if (folder / name).is_file()), None)
 
 
-def find_newest(is_excluded: Callable[[Path], bool] = lambda run: False) -> str | None:
+def find_newest() -> str | None:
     """Return and print the newest run in outputs/ with a model; its sweep, if it is part of one."""
     for run in find_runs_by_age():
-        if find_best_file(run) is not None and not is_excluded(run):
+        if find_best_file(run) is not None:
             path = shorten_path(run.parent if is_sweep(run.parent) else run)
             _say_once(f"the newest model: {path}")
             return path

@@ -87,12 +87,6 @@ def _serve(options: ServeOptions) -> None:
         if options.token is None and not ip.is_loopback:
             who = "anyone who can reach this machine can use the server"
             say(f"host={options.host}: {who}; CHARRNN_TOKEN=WORD charrnn serve asks them for WORD")
-        options.learn = ip.is_loopback if options.learn is None else options.learn
-        if not models and not folder and not options.learn:
-            raise InputError(
-                "there is no model yet: train one (charrnn train my.txt), name one "
-                "(checkpoint=FILE), or let the server learn texts (learn=true)"
-            )
         served = {name: ServedModel(name, model, options, f) for name, (model, f) in models.items()}
         found = served if folder is None else ModelFolder(folder)
         url = f"http://{host}:{port}"
@@ -126,14 +120,12 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _read_models(options: ServeOptions) -> dict[str, tuple[Trained, Path | None]]:
     """Return the models by their names, with their files; none if no run has a model yet."""
-    from charrnn.extras.serve.trainings.store import is_learned
     from charrnn.models.trained import select_counts
     from charrnn.runs.model_lookup import find_model, find_newest, read_models
     from charrnn.text.training_text import get_corpus_name
 
     models = {}
-    # Models of clients are private.
-    newest = None if options.models or options.checkpoint else find_newest(is_learned)
+    newest = None if options.models or options.checkpoint else find_newest()
     for name, paths in (options.models or {None: options.checkpoint or newest}).items():
         if paths is not None:
             single = [paths] if isinstance(paths, str) else paths

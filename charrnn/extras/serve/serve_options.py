@@ -29,7 +29,6 @@ MODELS = Range(
     lambda value: all(isinstance(paths, str | list) and paths for paths in value.values()),
     "takes a path for each name, or a list of paths for an ensemble",
 )
-AT_LEAST_HALF = Range(lambda value: value >= 0.5, "must be 0.5 or more")
 
 
 @dataclass(kw_only=True)
@@ -58,12 +57,6 @@ class ServeOptions:
     max_seconds: Annotated[float, POSITIVE]
     max_connections: Annotated[int, AT_LEAST_1]
     drain_seconds: Annotated[int, NOT_NEGATIVE]
-    learn: bool | None
-    teacher_token: Annotated[str | None, TEXT, NOT_EMPTY]
-    max_text: Annotated[int, AT_LEAST_1]
-    max_trainings: Annotated[int, AT_LEAST_1]
-    max_minutes: Annotated[float | None, AT_LEAST_HALF]
-    min_free: Annotated[int, NOT_NEGATIVE]
     max_loaded: Annotated[int, AT_LEAST_1]
 
     def check(self) -> None:

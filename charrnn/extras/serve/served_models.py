@@ -46,8 +46,6 @@ class ServedModel:
         file: of the model; None for an ensemble.
     """
 
-    has_private_text = False  # see LazyModel
-
     def __init__(self, name: str, model: Trained, options: ServeOptions, file: Path | None) -> None:
         self.name, self.file, self._corpus = name, file, options.corpus
         self.vocabulary = model.vocabulary

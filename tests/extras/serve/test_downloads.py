@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from charrnn.extras.serve.downloads import LICENCE, make_headers
+from charrnn.extras.serve.downloads import LICENCE, list_files, make_file, make_headers
 from charrnn.runs.model_lookup import read_model
 
 
@@ -40,6 +41,15 @@ def test_a_model_gives_its_file_and_its_page(models: Path, http: Any) -> None:
     ):
         answer = http.get(f"/v1/files/{name}", params={"model": model})
         assert (answer.status_code, "error" in answer.json()) == (status, True)
+
+
+def test_a_run_gives_its_report_as_well(run_cache: Callable[..., Path]) -> None:
+    for extra in ("page", "report"):
+        pytest.importorskip(f"charrnn.extras.{extra}", reason="it is not in this checkout")
+    file = run_cache() / "model.safetensors"
+    assert list_files(file) == ["page.html", "model.safetensors", "report.html"]
+    assert b"Validation loss" in make_file("report.html", file, "it")
+    assert b'id="packed-lines">null<' not in make_file("page.html", file, "it")
 
 
 @pytest.mark.parametrize("name", ["Faust", 'Zoë "quoted"; x=1', "a\r\nSet-Cookie: x", "\udcff"])

@@ -212,7 +212,9 @@ class Page {
     const { settings, writer } = this;
     try {
       const models = await writer.fetchModels();
-      this.showModels(models);
+      for (const id of ["#how", "#begin"]) find(id).hidden = !models.length;
+      settings.setModels(models);
+      this.shelf.show(); // because the mode may have changed
       settings.setSamplingDefaults(writer.sampling);
       settings.setLimits(writer.limits);
       this.say("");
@@ -220,19 +222,6 @@ class Page {
     } catch (error) {
       this.fail(error);
     }
-  }
-
-  /** Offer models for choice. */
-  showModels(models) {
-    for (const id of ["#how", "#begin"]) find(id).hidden = !models.length;
-    this.settings.setModels(models);
-    this.shelf.show(); // because the mode may have changed
-  }
-
-  /** Choose a model, as the reader does in the menu. */
-  chooseModel(id) {
-    find("#model").value = id;
-    find("#model").dispatchEvent(new Event("input"));
   }
 
   /** Annotate the draft by the chosen model. */
@@ -499,7 +488,6 @@ class Page {
   }
 
   fail(error) {
-    if (error.message === find("#notice").textContent) return; // which says it already
     if (error.isQuiet) return;
     find("#status").textContent = "";
     find("#error").hidden = false;

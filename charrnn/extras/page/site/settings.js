@@ -49,10 +49,9 @@ export class Settings {
    * @param {import("./writer.js").ModelCard[]} models
    */
   setModels(models) {
-    const chosen = [this.model.value, loadSettings().model]
-      .find((name) => models.some(({ id }) => id === name));
-    this.model.replaceChildren(...models.map(({ id, label = id }) => new Option(label, id)));
-    if (chosen) this.model.value = chosen;
+    const chosen = loadSettings().model;
+    this.model.replaceChildren(...models.map(({ id }) => new Option(id, id)));
+    if (models.some(({ id }) => id === chosen)) this.model.value = chosen;
     this.model.disabled = models.length < 2;
     this.cards = new Map(models.map((card) => [card.id, card]));
     this.setModelDefaults();

@@ -32,7 +32,6 @@
  *
  * @typedef {object} ModelCard
  * @property {string} id  The name of the model.
- * @property {string} [label]  The name that the menu shows, if it is another.
  * @property {boolean} is_list  Whether the training text is a list.
  * @property {boolean} is_code  Whether a fixed-width font is best for its text.
  * @property {boolean} knows_words  Whether `new_words` makes a difference.
