@@ -152,6 +152,8 @@ class TrainedModel:
 
 # facts of a model
 LOSS, LOSS_AS_WRITTEN, WITH_COUNTS = "val_loss", "val_loss_as_written", "with_counts"
+# the losses of the counts, and of the network on the same characters
+COUNTS_LOSS, COMPARED_LOSS = "counts_loss", "compared_loss"
 
 
 def find_loss(facts: Mapping[str, Any], *names: str) -> float | None:

@@ -31,7 +31,7 @@ from charrnn.say import say
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.lightning_loops import count_windows, is_validation_due
 from charrnn.training.signals import Signals
-from charrnn.training.validation import BestValidation, Validation
+from charrnn.training.validation import BestValidation, Validation, call_hook
 
 LAST, BEST, MODEL = "last.ckpt", "best.ckpt", "model.safetensors"
 
@@ -124,6 +124,8 @@ class RunCheckpoints(Checkpoint):
         for logger in trainer.loggers:
             logger.save()
         for name in names:
+            if name == LAST:
+                call_hook(trainer, "write_result")
             trainer.save_checkpoint(folder / name, weights_only=False)
             if name == BEST and trainer.is_global_zero:
                 model = None if validation is None else validation.model

@@ -85,7 +85,7 @@ def test_two_processes_train_as_one_does(train: Train, workplace: Path, capfd: C
     # the second rank neither speaks nor leaves anything behind
     assert out == ""
     assert "device: CPU, 1 thread, 2 processes, precision 32-true" in err
-    assert err.count("step 20 /") == err.count("best validation loss") == 1
+    assert err.count("step 20 /") == err.count("best model, of step") == 1
     assert set(os.listdir(workplace)) == beside | {"two"}
     names = ({path.name.partition("tfevents")[0] for path in run.iterdir()} for run in (one, two))
     assert next(names) == next(names)
