@@ -21,11 +21,7 @@ conf/                        choices of the config groups of `charrnn train`
                              bytes; ``read_model(path)``
 *_words.py                   ``translate_words(command, words)``: another program's flags as
                              overrides, or None
-*_engines.py                 ``Int8Engine(model)``, an `Engine` (`charrnn.generation.engines`); its
-                             import may raise ImportError
 *_run_end.py                 ``at_end(folder)``, called when a run has ended
-*_documents.py               ``read_document(data)``: the text of a file that starts like an archive
-                             or RTF, or None; ``can_read_documents()``
 """
 
 from __future__ import annotations

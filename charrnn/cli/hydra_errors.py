@@ -180,8 +180,6 @@ def _find_problem(word: str, page: help_page.Page, line: CommandLine) -> str:
     except Exception:  # a syntax error, or a number that is too long for Python
         if str(value).lstrip("+-").isdigit():
             return "is too large a number"
-        if str(value).startswith("{"):
-            return "is not valid in Hydra's grammar; write its names without quotes: {.:2,e:-1}"
         quoted = f"{prefix}{shorten(name)}=\"'...'\""
         return f"is not valid in Hydra's grammar; quote special characters: {quoted}"
     if override.is_sweep_override() and not is_multirun(line.words):

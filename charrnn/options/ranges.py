@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import functools
 import json
-import math
 import re
 import sys
 import types
@@ -158,7 +157,6 @@ def between(least: int, most: int) -> Range:
     return Range(lambda value: least <= value <= most, f"must be between {least} and {most}")
 
 
-HTML = Range(lambda value: value.endswith(".html"), "must end in .html (a page)")
 HTML_OR_JS = Range(
     lambda value: value.endswith((".html", ".js")),
     "must end in .html (a page) or .js (a module)",
@@ -168,10 +166,6 @@ NOT_NEGATIVE = Range(lambda value: value >= 0, "must be 0 or more")
 AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
 BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 POSITIVE_FRACTION = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
-WEIGHTS = Range(
-    lambda values: all(0 < value < math.inf for value in values),
-    "must be finite numbers above 0: [0.7,0.3]",
-)
 UNIT_INTERVAL = between(0, 1)
 SEED = Range(
     lambda value: hasattr(value, "__index__") and 0 <= value < 2**63,
@@ -180,7 +174,6 @@ SEED = Range(
 TEMPERATURE = Range(
     NOT_NEGATIVE.accepts, "must be 0 or more: 0.2 is cautious, 1 changes nothing, above 1 is wild"
 )
-PRIMES = one_of("text", "none")
 # auto mixes a model's counts with its network, none ignores them, only ignores the network
 COUNTS = one_of("auto", "none", "only")
 UNKNOWN = one_of("error", "skip", "replace")

@@ -13,15 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.data import EncodedText, Ids
+from charrnn.text.code import is_code
 from charrnn.text.corpora import CORPORA, fetch_corpus
 from charrnn.text.sources import read_pieces
 from charrnn.text.vocabulary import Vocabulary
 
 # A passage of this many characters that is in two texts was copied from one to the other.
 PASSAGE = 32
-COMPARED = 1_000_000  # the characters of a text whose kind is decided
-# Code has 3.6 to 14 % of these characters, prose at most 0.2 %, without spaces.
-SIGNS, MAX_SIGNS = frozenset("={}[]<>_\\/|+*#$&@^~`"), 0.02
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -66,10 +64,8 @@ class Background:
 
 
 def is_prose(text: EncodedText) -> bool:
-    """Return whether a text is neither a list nor code, in which signs are frequent."""
-    head = "".join(next(text.decode_split("train"), "")[:COMPARED].split())
-    num_signs = sum(character in SIGNS for character in head)
-    return not text.is_list and num_signs <= MAX_SIGNS * len(head)
+    """Return whether a text is neither a list nor code."""
+    return not text.is_list and not is_code(next(text.decode_split("train"), ""))
 
 
 def remove_shared_passages(ids: Ids, other: Ids) -> Ids:

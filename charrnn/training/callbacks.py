@@ -10,8 +10,7 @@ from lightning.pytorch import callbacks
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from charrnn.files import replace_file
-from charrnn.options.ranges import AT_LEAST_1, NOT_EMPTY, NOT_NEGATIVE, check_arguments
-from charrnn.say import say
+from charrnn.options.ranges import NOT_NEGATIVE, check_arguments
 from charrnn.text.vocabulary import as_bytes
 from charrnn.training.log import as_markdown
 from charrnn.training.validation import Validation
@@ -58,41 +57,10 @@ class Samples(L.Callback):
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Lightning's EarlyStopping that prints a message, and lets a resume increase the patience.
+    """Lightning's EarlyStopping, whose patience a resume may change.
 
-    Args:
-        monitor: the metric that should decrease.
-        patience: the number of validations without a decrease after which training stops.
-        min_delta: the smallest decrease that counts.
+    Lightning's silently replaces it with the patience in the checkpoint.
     """
-
-    state_key = "EarlyStopping"  # Lightning's key contains options that a resume may change
-
-    def __init__(
-        self,
-        monitor: Annotated[str, NOT_EMPTY] = "val/loss",
-        patience: Annotated[int, AT_LEAST_1] = 5,
-        min_delta: Annotated[float, NOT_NEGATIVE] = 0.0,
-    ) -> None:
-        values = {"monitor": monitor, "patience": patience, "min_delta": min_delta}
-        check_arguments(EarlyStopping.__init__, "callbacks.early_stopping.", **values)
-        super().__init__(monitor, patience=patience, min_delta=min_delta)
-        self._has_news = False  # to print with the validation's losses
-
-    @property
-    def has_stopped(self) -> bool:
-        """Whether `patience` validations have passed without a decrease."""
-        return self.wait_count >= self.patience
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({**state_dict, "patience": self.patience})
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        waited = self.wait_count
-        super().on_validation_end(trainer, pl_module)
-        # Printed once: more validations may follow, because of min_steps or at the end.
-        self._has_news = waited < self.patience <= self.wait_count
-
-    def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
-        if self._has_news and trainer.is_global_zero:
-            say(f"stopping: {self.monitor} has not decreased for {self.wait_count} validations")

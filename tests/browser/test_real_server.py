@@ -42,7 +42,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (folder / "corpus.txt").write_text("It was a dark and stormy night; the rain fell in torrents.")
     MODEL.save(folder / "model.safetensors")
     names = (f"corpus={folder / 'corpus.txt'}", f"models.it={folder / 'model.safetensors'}")
-    with serving("engine=numpy", "unknown=error", *names) as server:
+    with serving("unknown=error", *names) as server:
         yield server
 
 
@@ -86,7 +86,7 @@ def test_the_page_asks_for_what_the_server_allows(
     MODEL.save(tmp_path / "model.safetensors")
     limits = ("streams=2", "max_length=60", "max_prompt=50")
     with (
-        serving("engine=numpy", f"checkpoint={tmp_path}", *limits) as server,
+        serving(f"checkpoint={tmp_path}", *limits) as server,
         watch_window(chromium, f"{server.url}/") as context,
     ):
         page = context.new_page()

@@ -101,7 +101,6 @@ LINES: dict[str, str | dict[str, Any]] = {
     "sample length=3 foo": "foo: write options as NAME=VALUE",
     "sample 'start_text=a seed=1' lenth=3": "lenth=3: no such option",
     "train a.txt /usr": '/usr: give several paths as a list, if it takes them: "[one,two]"',
-    """sample 'logit_bias={".":3}'""": "write its names without quotes",
     "train my novel.txt": "put a name with spaces in quotes: 'my novel.txt'",
     "train model=gru my novel.txt": "put a name with spaces in quotes: 'my novel.txt'",
     "preprocess": "input_txt is required",
@@ -125,6 +124,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     ),
     "train -m 'my novel.txt,no.txt'": "my novel.txt,no.txt: no such file",
     "train -m model.hidden_size=1,2 sed=1": "did you mean seed?",
+    "train -m model=lsm,gru": "model=lsm: no such choice; did you mean lstm?",
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
     "train 'hydra.run.dir=a${b}'": "hydra.run.dir: Interpolation key 'b' not found",

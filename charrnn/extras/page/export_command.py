@@ -8,10 +8,8 @@ from typing import Annotated
 
 from charrnn.commands.output import check_output
 from charrnn.errors import InputError
-from charrnn.options.ranges import HTML_OR_JS, PATH, TEXT, Range
+from charrnn.options.ranges import HTML_OR_JS, PATH, TEXT
 from charrnn.say import say
-
-BITS = Range(lambda value: value in (8, 32), "must be 8 or 32 bits")
 
 
 @dataclass
@@ -19,7 +17,6 @@ class ExportOptions:
     checkpoint: Annotated[str | None, PATH]
     learn: bool
     output: Annotated[str, PATH, HTML_OR_JS]
-    precision: Annotated[int | None, BITS]
     title: Annotated[str | None, TEXT]
     licence: Annotated[str, TEXT]
 
@@ -43,9 +40,7 @@ def run(options: ExportOptions) -> None:
     check_output(options.output, source)
     model = read_model(source)
     make = make_script_module if options.output.endswith(".js") else make_writing_page
-    content, chosen = make_content(
-        make, model, options.title, options.licence, bits=options.precision
-    )
+    content, chosen = make_content(make, model, options.title, options.licence)
     if chosen.model.counts is None and model.counts is not None:
         say(
             f"{options.output}: contains the network without the model's counts, because the file "
@@ -67,7 +62,7 @@ def _export_learning_page(options: ExportOptions) -> None:
         raise InputError("learn=true: makes a page without a model; leave out checkpoint")
     if not options.output.endswith(".html"):
         raise InputError(f"output={options.output}: learn=true makes a page; it must end in .html")
-    check_output(options.output, [])
+    check_output(options.output)
     with replace_file(Path(options.output)) as temporary:
         temporary.write_text(make_learning_page(), "utf-8")
     size = Path(options.output).stat().st_size / 1e6

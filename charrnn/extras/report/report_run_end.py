@@ -94,8 +94,8 @@ def read_curves(path: Path) -> dict[str, Curve]:
         for row in csv.DictReader(file):
             for column, name in _CURVES.items():
                 # The column or the value may be missing.
-                with contextlib.suppress(TypeError, ValueError):
-                    step, loss = int(row.get("step")), float(row.get(column))
+                with contextlib.suppress(ValueError):
+                    step, loss = int(row.get("step") or ""), float(row.get(column) or "")
                     if math.isfinite(loss):
                         curves[name].append((step, loss))
     return curves

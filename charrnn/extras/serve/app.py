@@ -155,7 +155,7 @@ ModelName = Annotated[str | None, Query(description="one of /v1/models; null: th
 async def send_file(request: Request, name: FileName, model: ModelName = None) -> Response:
     """Send a page with a model in it, the model file, or the report of its run."""
     found = _find_model(request, model)
-    if found.file is None or name not in list_files(found.file):
+    if name not in list_files(found.file):
         raise Refusal(404, "this model has no such file", param="name")
     headers = make_headers(name, found.name)
     if name == MODEL:

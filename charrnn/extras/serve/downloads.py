@@ -29,9 +29,9 @@ def _lower_priority() -> None:
 MAKER = ThreadPoolExecutor(1, "maker", _lower_priority)  # the thread that makes files
 
 
-def list_files(file: Path | None) -> list[FileName]:
-    """Return the names of the files of a model; an ensemble, which has no file, has none."""
-    if file is None or not file.is_file():
+def list_files(file: Path) -> list[FileName]:
+    """Return the names of the files of a model, which may be deleted."""
+    if not file.is_file():
         return []
     is_run = all((_get_run(file) / name).is_file() for name in (RESULT, METRICS))
     can_make = {

@@ -20,7 +20,8 @@ from charrnn.extras.serve.served_models import ServedModel
 from charrnn.models import model_file
 from charrnn.models.trained import WITH_COUNTS, select_counts
 from charrnn.runs.model_lookup import read_model
-from charrnn.text.prompt import is_code
+from charrnn.text.code import is_code
+from charrnn.text.prompt import get_primer
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def _describe(file: Path, time: int) -> dict[str, bool]:
     facts = read_facts(file)
     is_list = facts.get("is_list") is True  # A list has no table of words.
     knows_words = WITH_COUNTS in facts and not is_list
-    return {"is_list": is_list, "is_code": is_code(facts), "knows_words": knows_words}
+    return {"is_list": is_list, "is_code": is_code(get_primer(facts)), "knows_words": knows_words}
 
 
 _Key = tuple[Path, str, int]  # the file, the name, and the time of the file

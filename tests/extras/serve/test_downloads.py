@@ -22,7 +22,6 @@ def test_a_model_gives_its_file_and_its_page(models: Path, http: Any) -> None:
 
     cards = {card["id"]: card["files"] for card in http.get("/v1/models").json()["data"]}
     assert cards["main"] == cards["bytes"] == ["page.html", "model.safetensors"]
-    assert cards["both"] == []
     file = http.get("/v1/files/model.safetensors", params={"model": "main"})
     assert file.content == (models / "main.safetensors").read_bytes()
     assert file.headers["content-disposition"] == "attachment; filename*=UTF-8''main.safetensors"
@@ -34,7 +33,6 @@ def test_a_model_gives_its_file_and_its_page(models: Path, http: Any) -> None:
     assert page.headers["x-content-type-options"] == "nosniff"
     for name, model, status in (
         ("report.html", "main", 404),
-        ("page.html", "both", 404),
         ("page.html", "../main", 404),
         ("training.json", "main", 400),
         ("..%2Fmain.safetensors", "main", 404),

@@ -106,7 +106,6 @@ def test_a_folder_without_models_is_refused(tmp_path: Path, add: Add, capfd: Cap
         ("empty", [], f"{tmp_path}/empty: is no run, and no run below it has a model yet"),
         ("outputs", [], f"{tmp_path}/outputs: is no run, and no run below it has a model yet"),
         ("outputs", ["corpus=x.txt"], "corpus=x.txt: is for one model"),
-        ("outputs", ["weights=[1,2]"], "weights=[1.0, 2.0]: is for one model"),
     ):
         assert main(["serve", str(tmp_path / folder), "port=0", *words]) == 2
         [line] = capfd.readouterr().err.splitlines()

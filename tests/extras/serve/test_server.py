@@ -52,7 +52,6 @@ def test_serve_refuses_wrong_options_in_one_line(
         ("token=",): "token=: must not be empty",
         ("cors=[https://example.org/]",): "cors=['https://example.org/']: takes origins",
         ("max_seconds=0",): "max_seconds=0.0: must be above 0",
-        ("device=cuda", "engine=numpy"): "device=cuda: engine=numpy and precision=8 compute",
         ("prot=80",): "prot=80: no such option; did you mean port?",
     }.items():
         assert read_refusal(capfd, *words).startswith(what)
@@ -180,10 +179,10 @@ def test_without_a_model_the_page_learns_a_text(workplace: Path) -> None:
 
 def test_a_stuck_thread_does_not_keep_the_server_and_its_client_is_told(models: Path) -> None:
     patch = (
-        "from charrnn.generation.engines import StepEngine\n"
+        "from charrnn.generation.engines import Engine\n"
         "def write(*given):\n"
         "    while True: pass\n"
-        "StepEngine.write = write"
+        "Engine.write = write"
     )
     with (
         serving_main(models, "drain_seconds=1", patch=patch) as (server, http),

@@ -17,7 +17,6 @@
  * @property {number} dry_multiplier
  * @property {number} dry_allowed_length
  * @property {string | null} ban
- * @property {Record<string, number> | null} logit_bias
  * @property {null} [logprobs]  Null: leave out the probabilities, which is faster.
  * @property {number} n  The number of texts to write at the same time.
  * @property {number} seed
