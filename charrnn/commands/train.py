@@ -38,7 +38,8 @@ from charrnn.text.sources import as_name_list
 
 if TYPE_CHECKING:
     from charrnn.models.trained import TrainedModel
-    from charrnn.runs.run_values import Result, Run
+    from charrnn.runs.result import Result
+    from charrnn.runs.run_values import Run
 
 __all__ = ["INSTEAD", "SAME"]  # which the command line reads here
 OPTIONS = TrainOptions

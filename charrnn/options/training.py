@@ -60,6 +60,8 @@ INSTEAD = {
     "trainer.default_root_dir": "write hydra.run.dir=, which is the run's folder",
     "trainer.max_steps=null": "write trainer.max_steps=-1",
     "trainer.precision=tf32-true": "write trainer.precision=32-true tf32=true",
+    "ckpt_path": "write resume=RUN, which takes a run's folder or a .ckpt",
+    "checkpoint": "write resume=RUN to continue a run, or init_from=RUN to start from its weights",
     "data.corpus": "write data.input_txt=, which also takes the name of a corpus",
     "data.validation": "leave it out: the data module chooses what its module needs",
     "model.optimizer": "write optimizer.NAME=",

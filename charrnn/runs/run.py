@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
-import lightning as L
 from omegaconf import OmegaConf
 
 from charrnn.data import find_training_data
-from charrnn.errors import InputError
 from charrnn.files import require_replaceable
 from charrnn.options.training import flatten
 from charrnn.processors import keep_freed_memory
 from charrnn.runs import announcements, building, decisions, hardware, resume
 from charrnn.runs import folder as folders
 from charrnn.runs.ranks import World, detect_world, share
-from charrnn.runs.run_values import Result, Run
-from charrnn.runs.summary import METRICS
+from charrnn.runs.result import RESULT, Result
+from charrnn.runs.result_file import ResultFile, begin_result
+from charrnn.runs.run_values import Run
 from charrnn.runs.surroundings import explain_errors, silence_libraries
-from charrnn.training import LanguageModel, ReproducibleSteps, TextDataModule, TrainingLog
-from charrnn.training.validation import is_fitting
+from charrnn.training import ReproducibleSteps, TextDataModule, TrainingLog
 
 
 def train(run: Run) -> Result:
@@ -29,7 +26,7 @@ def train(run: Run) -> Result:
 
     InputError means that no existing file is changed; other errors say how to resume.
     """
-    world, start = detect_world(), time.perf_counter()
+    world = detect_world()
     may_hold_run = run.is_in_place or run.begins_again
     with folders.claim(run.folder, may_hold_run), announcements.explain_resume(run):
         is_finished = run.record is not None and resume.is_finished(run.record, run.config)
@@ -39,12 +36,9 @@ def train(run: Run) -> Result:
         if is_finished:
             share(None)  # The other ranks have nothing to train.
             return share(announcements.say_finished(run))
-        record_run(run)
-        trainer, module = fit(share(run), world, data)
-        result = announcements.make_result(run, trainer, module, time.perf_counter() - start)
-        folders.write_result(run.folder, run.config.optimized_metric, result.objective)
-        announcements.say_result(result)
-        announcements.suggest_other_text(run, data.encoded)
+        record_run(run, data)
+        result = fit(share(run), world, data)
+        announcements.say_result(result, announcements.find_advice(run, data, result))
         return share(result)
 
 
@@ -78,26 +72,28 @@ def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
 
 def collect_hparams(run: Run, decided: Any) -> dict[str, Any]:
     """Return the options that were swept, given or decided, in this order, with their values."""
+    # A resumed run has the words of its start, too. Those of flags have no value.
+    given = dict(word.lstrip("+~").partition("=")[::2] for word in run.words if word[:1] != "-")
     choices = {group: "+".join(names) for group, names in run.choices.items()}
-    values = {**choices, **flatten(OmegaConf.to_container(decided, resolve=True))}
-    names = dict.fromkeys((*run.swept, *run.given, *decisions.DECIDED))
+    values = {**given, **choices, **flatten(OmegaConf.to_container(decided, resolve=True))}
+    names = dict.fromkeys((*run.swept, *given, *decisions.DECIDED))
     return {name: values[name] for name in names if name in values and name != "resume"}
 
 
-def record_run(run: Run) -> None:
+def record_run(run: Run, data: TextDataModule) -> None:
     """Write the decided config into the run's folder, and let outputs/latest link to it."""
-    for name in (folders.RESULT, METRICS, *folders.MODEL_FILES):  # which are written later
+    for name in (RESULT, folders.METRICS, *folders.MODEL_FILES):  # which are written later
         require_replaceable(run.folder / name)
     if run.begins_again:
         folders.remove_first_try(run.folder)
+    if not run.is_in_place:  # else the result is that of the run so far
+        begin_result(run, data).write()
     config: Any = OmegaConf.to_container(run.config)
     folders.record(run.folder, config, run.words, run.hydra)
     folders.link_latest(run.folder)
 
 
-def fit(
-    run: Run, world: World, data: TextDataModule | None = None
-) -> tuple[L.Trainer, LanguageModel]:
+def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:
     """Train until the end, a signal, or a failure. All ranks call this with the same run.
 
     A signal raises Interrupted, after the checkpoint is written.
@@ -114,26 +110,11 @@ def fit(
             module.load_initial(run.initial)
         # The log is first, because the other callbacks read the logged values.
         log = TrainingLog(config, run.hparams, run.swept, run.provenance)
-        callbacks = [log, MetricCheck(run), *building.build_callbacks(config)]
+        result_file = ResultFile(run, data)
+        callbacks = [log, result_file, *building.build_callbacks(config)]
         if not any(isinstance(callback, ReproducibleSteps) for callback in callbacks):
             callbacks.append(ReproducibleSteps(config.threads, config.tf32))
         trainer = building.build_trainer(config, callbacks, loggers, world.size)
         trainers.append(trainer)
         trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
-    return trainer, module
-
-
-class MetricCheck(L.Callback):
-    """Refuses an `optimized_metric` that is not logged at the first validation."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        metric, metrics = self.run.config.optimized_metric, trainer.callback_metrics
-        if is_fitting(trainer) and metric is not None and metric not in metrics:
-            names = ", ".join(sorted(map(str, metrics)))
-            message = f"optimized_metric={metric}: is not logged; there are {names}"
-            if folders.find_checkpoint(self.run.folder):
-                message += f"; {self.run.explain_resume()} optimized_metric=NAME"
-            raise InputError(message)
+    return result_file.result

@@ -33,7 +33,7 @@ from charrnn.training.datamodule import TextDataModule
 from charrnn.training.lightning_loops import count_windows, is_validation_due
 from charrnn.training.restoring import refuse_inexact
 from charrnn.training.signals import Signals
-from charrnn.training.validation import BestValidation, Validation, is_fitting
+from charrnn.training.validation import BestValidation, Validation, call_hook, is_fitting
 
 LAST, BEST, MODEL = "last.ckpt", "best.ckpt", "model.safetensors"
 
@@ -134,6 +134,8 @@ class RunCheckpoints(Checkpoint):
             # Writing would create the folder again.
             raise RunError(f"{folder}: was removed during the training")
         for name in names:
+            if name == LAST:
+                call_hook(trainer, "write_result")
             trainer.save_checkpoint(folder / name, weights_only=False)
             if name == BEST and trainer.is_global_zero:
                 model = None if validation is None else validation.model

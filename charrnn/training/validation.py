@@ -4,7 +4,7 @@
 2. Mix the network with the counts of the training text, where they help.
 3. Decide whether this network is the best so far.
 4. Write a sample.
-5. Write best.ckpt and model.safetensors if it is the best, and then last.ckpt.
+5. Write best.ckpt and model.safetensors if it is the best, then result.json and last.ckpt.
 
 A kill in between repeats the whole validation, because the checkpoints come last. Nothing here
 changes the training: not its state, not its random numbers.
@@ -17,6 +17,7 @@ others are those of charrnn's callbacks:
     mix_counts(trainer, module, logits)          returns the mixture of network and counts
     write_sample(trainer, module, validation)    returns the text of a sample
     on_validated(trainer, module, validation)    called after a validation in a training
+    write_result(trainer, module)                called before last.ckpt is written
 """
 
 from __future__ import annotations
@@ -32,7 +33,13 @@ import torch
 
 from charrnn.counts.mixing import Counts
 from charrnn.errors import RunError
-from charrnn.models.trained import LOSS_AS_WRITTEN, WITH_COUNTS, TrainedModel
+from charrnn.models.trained import (
+    COMPARED_LOSS,
+    COUNTS_LOSS,
+    LOSS_AS_WRITTEN,
+    WITH_COUNTS,
+    TrainedModel,
+)
 from charrnn.networks.network import copy_weights
 from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
 from charrnn.say import BITS_PER_NAT
@@ -131,6 +138,7 @@ class Validator:
     def decide(self) -> None:
         """Log the losses. In a training, decide whether this network is the best so far."""
         loss, as_written = self.scores.reduce()
+        self.compared_loss = as_written  # the network's, on the characters of the mixture
         if self.mixture is not None and self.mixture.helps:
             as_written = self.mixture.loss
         # Rank 0 has the counts. Without a training, nothing is written.
@@ -163,6 +171,9 @@ class Validator:
         if self.weights is None:
             return None
         facts, counts = self.module.facts, None
+        if self.mixture is not None:
+            losses = {COUNTS_LOSS: self.mixture.counts_loss, COMPARED_LOSS: self.compared_loss}
+            facts = {**facts, **losses}
         if self.mixture is not None and self.mixture.helps:
             counts, facts = self.mixture.counts, {**facts, **self.mixture.facts, WITH_COUNTS: True}
         if loss_as_written is not None:

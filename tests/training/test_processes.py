@@ -43,7 +43,7 @@ def test_the_plain_command_trains_in_two_processes_as_in_one(
     for name in ("train/loss", "val/loss", "val/loss_as_written"):
         assert column(two, name) == pytest.approx(column(one, name), abs=1e-4)
     assert "device: CPU, 1 thread, 2 processes, precision 32-true" in said
-    assert said.count("step 20 /") == said.count("best validation loss") == 1
+    assert said.count("step 20 /") == said.count("best model, of step") == 1
     names = ({path.name.partition("tfevents")[0] for path in run.iterdir()} for run in (one, two))
     assert next(names) == next(names)
 
