@@ -236,7 +236,7 @@ class TextLoader:
 class Windows(DataLoader[Window]):
     """torch's loader, of this rank's windows of an epoch. A resume starts from the next window.
 
-    The epoch decides the order of the streams. torch's sampler, which draws random numbers, is unused.
+    The epoch decides the order of the streams; torch's sampler is not used.
     With gradient accumulation, incomplete groups of windows at the end of an epoch are skipped.
 
     Args:
