@@ -113,7 +113,7 @@ def fit(
         if run.initial is not None:
             module.load_initial(run.initial)
         # The log is first, because the other callbacks read the logged values.
-        log = TrainingLog(config, run.hparams, run.swept, run.provenance)
+        log = TrainingLog(config, run.hparams, run.provenance)
         callbacks = [log, MetricCheck(run), *building.build_callbacks(config)]
         if not any(isinstance(callback, ReproducibleSteps) for callback in callbacks):
             callbacks.append(ReproducibleSteps(config.threads, config.tf32))

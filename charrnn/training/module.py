@@ -30,7 +30,7 @@ from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import lightning_loops, optimizers, restoring
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, require_scalar
 from charrnn.training.datamodule import TextDataModule
-from charrnn.training.log import StepNumber, TrainingLog
+from charrnn.training.log import TrainingLog
 from charrnn.training.optimizers import compute_gradient_norm, to_plain_hparams
 from charrnn.training.schedules import StepSchedule
 from charrnn.training.split_scores import as_window
@@ -336,12 +336,12 @@ class LanguageModel(L.LightningModule):
     on_test_epoch_end, on_test_end = on_validation_epoch_end, on_validation_end
 
     def configure_callbacks(self) -> list[Callback]:
-        """Add a `TrainingLog` and a `StepNumber` to the trainer if it has none."""
+        """Add a `TrainingLog` to the trainer if it has none."""
         trainer: Any = self.trainer
         callbacks: list[Callback] = trainer.callbacks
         if not any(isinstance(c, TrainingLog) for c in callbacks):
             callbacks.insert(0, TrainingLog())  # the other callbacks read the logged values
-        return [] if any(isinstance(c, StepNumber) for c in callbacks) else [StepNumber()]
+        return []
 
     @property
     def _is_attached(self) -> bool:
