@@ -109,9 +109,14 @@ def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:
         if run.initial is not None:
             module.load_initial(run.initial)
         # The log is first, because the other callbacks read the logged values.
+<<<<<<< HEAD
         log = TrainingLog(config, run.hparams, run.swept, run.provenance)
         result_file = ResultFile(run, data)
         callbacks = [log, result_file, *building.build_callbacks(config)]
+=======
+        log = TrainingLog(config, run.hparams, run.provenance)
+        callbacks = [log, MetricCheck(run), *building.build_callbacks(config)]
+>>>>>>> t2
         if not any(isinstance(callback, ReproducibleSteps) for callback in callbacks):
             callbacks.append(ReproducibleSteps(config.threads, config.tf32))
         trainer = building.build_trainer(config, callbacks, loggers, world.size)

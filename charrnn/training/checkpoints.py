@@ -18,8 +18,7 @@ from typing import Annotated, Any
 
 import lightning as L
 import torch
-from lightning.pytorch import callbacks as ready_made
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 from lightning.pytorch.plugins.io import CheckpointIO
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -152,12 +151,9 @@ class RunCheckpoints(Checkpoint):
         return int(highest)
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        callbacks: list[L.Callback] = trainer.callbacks
         # A run that another callback stopped, such as a Timer, is not finished, so a resume
         # continues it.
-        stops = [
-            callback for callback in callbacks if isinstance(callback, ready_made.EarlyStopping)
-        ]
+        stops = [c for c in trainer.callbacks if isinstance(c, EarlyStopping)]
         has_stopped = any(stop.wait_count >= stop.patience for stop in stops)
         is_complete = trainer.global_step >= trainer.estimated_stepping_batches
         is_end = is_complete or (has_stopped and _stops_early(trainer))

@@ -47,8 +47,6 @@ class TextDataModule(L.LightningDataModule):
         input_txt: the text: a file, a list of files, a folder (its *.txt), a glob, or the name of
             a corpus. It is preprocessed once, beside the text or in the cache, and again when it
             changes.
-        encoded: the text, if it is already open; then nothing is preprocessed.
-        earlier: the text of the model from which training starts; it is counted too.
         beside_the_text: whether the preprocessed text may be stored beside the text, or only in
             the cache.
         options: other fields of `charrnn.DataOptions`, as `charrnn train --help=all` explains them:
@@ -65,14 +63,15 @@ class TextDataModule(L.LightningDataModule):
     Raises:
         InputError: a value is out of its range, or (in `setup`) the text cannot be used.
         TypeError: an option does not exist.
+
+    Attributes:
+        earlier: the text of the model from which training starts; it is counted too.
     """
 
     def __init__(
         self,
         input_txt: str | os.PathLike[str] | list[str] | None = None,
         *,
-        encoded: EncodedText | None = None,
-        earlier: EncodedText | None = None,
         beside_the_text: bool = True,
         **options: Any,
     ) -> None:
@@ -84,14 +83,13 @@ class TextDataModule(L.LightningDataModule):
         self.seq_length = self.options.seq_length
         self.shuffle = self.options.shuffle
         self.seed = self.options.seed or 0
-        self.earlier = earlier
+        self.earlier: EncodedText | None = None
         self._beside_the_text = beside_the_text
-        self._encoded = encoded
+        self._encoded: EncodedText | None = None
 
     def prepare_data(self) -> None:
         """Download and preprocess the text, unless this is already done."""
-        if self._encoded is None:
-            _ = self._files
+        _ = self._files
 
     def setup(self, stage: str | None = None) -> None:
         """Open the encoded text."""
@@ -138,15 +136,9 @@ class TextDataModule(L.LightningDataModule):
 
     @property
     def resume_facts(self) -> dict[str, Any]:
-        """The facts that a resume compares."""
-        streams = self.streams
-        return {
-            "fingerprint": self.encoded.fingerprint,
-            "background": self.background.fingerprint,
-            "earlier": {} if self.earlier is None else self.earlier.facts,
-            "batch_size": streams.batch_size,
-            "seq_length": streams.seq_length,
-        }
+        """The other texts that are counted, which a resume compares besides `facts`."""
+        earlier = {} if self.earlier is None else self.earlier.facts
+        return {"background": self.background.fingerprint, "earlier": earlier}
 
     @cached_property
     def _primer(self) -> str:
@@ -236,8 +228,12 @@ class TextLoader:
 class Windows(DataLoader[Window]):
     """torch's loader, of this rank's windows of an epoch. A resume starts from the next window.
 
+<<<<<<< HEAD
     The epoch decides the order of the streams. torch's sampler, which draws random numbers, is not
     used.
+=======
+    The epoch decides the order of the streams; torch's sampler is not used.
+>>>>>>> t2
     With gradient accumulation, incomplete groups of windows at the end of an epoch are skipped.
 
     Args:

@@ -30,8 +30,8 @@ from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import lightning_loops, optimizers, restoring
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, require_scalar
 from charrnn.training.datamodule import TextDataModule
-from charrnn.training.log import StepNumber, TrainingLog
-from charrnn.training.optimizers import compute_gradient_norm, to_plain_hparams
+from charrnn.training.log import TrainingLog
+from charrnn.training.optimizers import to_plain_hparams
 from charrnn.training.schedules import StepSchedule
 from charrnn.training.split_scores import as_window
 from charrnn.training.validation import BestValidation, Validator
@@ -111,9 +111,6 @@ class LanguageModel(L.LightningModule):
         self.best = BestValidation()
         self.gradient_norm: Tensor | None = None
         self._validator: Validator | None = None  # of the present validation or test
-        self._loss: Tensor | None = None  # of the last window, to check that it is finite
-        # the first step () with a loss or a gradient that is not finite; infinite if there is none
-        self._first_non_finite = torch.tensor(torch.inf)
         self._sharded_loss: BatchShardedLoss | None = None
         self.plateau_schedule: ReduceLROnPlateau | None = None  # stepped by `Validator`
         self._rank_state: dict[str, Any] | None = None  # restored at the first batch of a resume
@@ -208,7 +205,6 @@ class LanguageModel(L.LightningModule):
         return self._sharded_loss
 
     def on_fit_start(self) -> None:
-        self._first_non_finite = torch.full((), torch.inf, device=self.device)
         if self.trainer.ckpt_path is None:
             self._rank_state = None  # which the Tuner may have left
             if not self.trainer.global_step:
@@ -221,7 +217,6 @@ class LanguageModel(L.LightningModule):
 
     def on_before_backward(self, loss: Tensor) -> None:
         require_scalar(loss)
-        self._loss = loss.detach().reshape(())
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.state is not None:  # an overridden training_step may not have detached it
@@ -233,44 +228,31 @@ class LanguageModel(L.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the gradients, and remember the first step whose loss or gradient is not finite.
+        """Clip the gradients, and keep their norm.
 
         Lightning's clipping rejects fused optimizers, which unscale gradients under a GradScaler.
         This is safe, because `build_optimizer` uses no fused optimizer with a GradScaler.
         """
-        trained = (p for group in optimizer.param_groups for p in group["params"])
+        trained = [p for group in optimizer.param_groups for p in group["params"]]
         parameters = [p for p in trained if p.grad is not None]
-        self.gradient_norm = norm = compute_gradient_norm(optimizer)
+        self.gradient_norm = nn.utils.get_total_norm([p.grad for p in parameters])
         if gradient_clip_val is not None and gradient_clip_val > 0:
             if gradient_clip_algorithm == "value":
                 nn.utils.clip_grad_value_(parameters, gradient_clip_val)
             else:
+                norm = self.gradient_norm
                 nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
-        values = [] if self._loss is None else [self._loss]
-        # A GradScaler skips steps with infinite gradients, so they do not mean divergence.
-        if self.trainer.scaler is None:
-            values.append(norm)
-        for value in values:
-            first = self._first_non_finite
-            step = first.clamp(max=self.trainer.global_step + 1)
-            self._first_non_finite = torch.where(value.isfinite(), first, step)
 
     def check_finite(self) -> None:
-        """Raise RunError if a loss or gradient since the start, or a weight, is not finite.
+        """Raise RunError if a weight is not finite, after a loss or a gradient that was not.
 
         This waits for the device, so it is called on logged steps only.
         """
-        if self.trainer.world_size > 1:
-            # The loss may be infinite on one rank only, and all ranks must stop.
-            torch.distributed.all_reduce(self._first_non_finite, torch.distributed.ReduceOp.MIN)
-        step = self._first_non_finite.item()
         weights = torch.stack([p.detach().abs().sum() for p in self.network.parameters()])
-        if step == torch.inf and not torch.isfinite(weights).all():
-            step = self.trainer.global_step
-        if step != torch.inf:
+        if not weights.isfinite().all():
             raise RunError(
-                f"training diverged: the loss or a gradient of step {int(step):,} is not finite; "
-                f"try a smaller optimizer.lr or trainer.gradient_clip_val"
+                f"training diverged: after step {self.trainer.global_step:,} a weight is not "
+                f"finite; try a smaller optimizer.lr or trainer.gradient_clip_val"
             )
 
     def configure_optimizers(self) -> Any:
@@ -336,12 +318,12 @@ class LanguageModel(L.LightningModule):
     on_test_epoch_end, on_test_end = on_validation_epoch_end, on_validation_end
 
     def configure_callbacks(self) -> list[Callback]:
-        """Add a `TrainingLog` and a `StepNumber` to the trainer if it has none."""
+        """Add a `TrainingLog` to the trainer if it has none."""
         trainer: Any = self.trainer
         callbacks: list[Callback] = trainer.callbacks
         if not any(isinstance(c, TrainingLog) for c in callbacks):
             callbacks.insert(0, TrainingLog())  # the other callbacks read the logged values
-        return [] if any(isinstance(c, StepNumber) for c in callbacks) else [StepNumber()]
+        return []
 
     @property
     def _is_attached(self) -> bool:

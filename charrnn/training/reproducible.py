@@ -35,9 +35,7 @@ def compute_reproducibly(tf32: bool) -> Iterator[None]:
 
 
 class ReproducibleSteps(L.Callback):
-    """Trains with a number of CPU threads, and computes reproducibly while a batch is trained.
-
-    Lightning's set-up and the user's callbacks find torch's settings for GPUs unchanged.
+    """Trains with a number of CPU threads, and computes reproducibly on a GPU.
 
     Args:
         threads: CPU threads, which the shards of a batch divide; None: torch's number.
@@ -49,22 +47,15 @@ class ReproducibleSteps(L.Callback):
     ) -> None:
         check_arguments(ReproducibleSteps.__init__, "callbacks.reproducible.", threads=threads)
         self.threads, self.tf32 = threads, bool(tf32)
-        self._threads_limit = contextlib.ExitStack()
         self._settings = contextlib.ExitStack()
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         shards = getattr(pl_module, "num_batch_shards", 1)
         threads = self.threads or torch.get_num_threads()
-        self._threads_limit.enter_context(limit_threads(threads, shards))
-
-    def on_train_batch_start(self, *_: Any) -> None:
+        self._settings.enter_context(limit_threads(threads, shards))
         self._settings.enter_context(compute_reproducibly(self.tf32))
-
-    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
-        self._settings.close()
 
     def teardown(self, *_: Any, **__: Any) -> None:
         self._settings.close()
-        self._threads_limit.close()
 
     on_exception = teardown
