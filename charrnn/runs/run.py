@@ -86,10 +86,10 @@ def record_run(run: Run, data: TextDataModule) -> None:
         require_replaceable(run.folder / name)
     if run.begins_again:
         folders.remove_first_try(run.folder)
-    if not run.is_in_place:  # else the result is that of the run so far
-        begin_result(run, data).write()
     config: Any = OmegaConf.to_container(run.config)
     folders.record(run.folder, config, run.words, run.hydra)
+    if not run.is_in_place:  # else the result is that of the run so far
+        begin_result(run, data).write()
     folders.link_latest(run.folder)
 
 
