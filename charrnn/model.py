@@ -20,7 +20,7 @@ from charrnn.generation.next_words import NextWord, find_next_words
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
 from charrnn.models.trained import State, Trained, TrainedEnsemble, select_counts, zero_state
-from charrnn.options.ranges import AT_LEAST_1, check_arguments
+from charrnn.options.ranges import AT_LEAST_1, require
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.runs.model_lookup import AnyPath, read_models
@@ -113,7 +113,7 @@ class Model:
         return sampler.reader.step(ids, state or zero_state(sampler.model, len(ids)))
 
     def next_words(
-        self, start_text: str = "", k: Annotated[int, AT_LEAST_1] = 5, counts: str = "auto"
+        self, start_text: str = "", k: int = 5, counts: str = "auto"
     ) -> list[NextWord]:
         """Return the k likeliest next words and marks after a start text, with probabilities.
 
@@ -128,7 +128,7 @@ class Model:
         Raises:
             InputError: a value is out of range, or start_text contains an unknown character.
         """
-        check_arguments(Model.next_words, "", k=k)
+        require(AT_LEAST_1.accepts(k), "k", k, AT_LEAST_1.requirement)
         sampler = self._sampler(counts)
         last, state = sampler.read_start(SamplingParams(start_text=start_text))
         if last is None:  # no character precedes the text

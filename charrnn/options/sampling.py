@@ -17,8 +17,8 @@ from charrnn.options.ranges import (
     TEXT,
     UNIT_INTERVAL,
     UNKNOWN,
+    Options,
     Range,
-    check_ranges,
     one_of,
     require,
 )
@@ -35,7 +35,7 @@ BIASES = Range(
 
 
 @dataclass(frozen=True)
-class SamplingParams:
+class SamplingParams(Options):
     """The sampling parameters of `charrnn sample`, `Model.generate` and all engines.
 
     ``conf/sample.yaml`` explains each field in a line, which ``charrnn sample --help`` prints.
@@ -71,7 +71,7 @@ class SamplingParams:
     precision: Annotated[int, PRECISION] = 32
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        super().__post_init__()
         check_device(self.device, self.engine, self.precision)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import lightning as L
 from lightning.pytorch import callbacks
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from charrnn.files import replace_file
-from charrnn.options.ranges import AT_LEAST_1, NOT_EMPTY, NOT_NEGATIVE, check_arguments
+from charrnn.options.parts import PartOptions
+from charrnn.options.ranges import check_ranges
 from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
 from charrnn.training.log import as_markdown
@@ -29,13 +30,8 @@ class Samples(L.Callback):
         temperature: values below 1 are more cautious, values above 1 are wilder.
     """
 
-    def __init__(
-        self,
-        length: Annotated[int, NOT_NEGATIVE] = 300,
-        temperature: Annotated[float, NOT_NEGATIVE] = 0.8,
-    ) -> None:
-        prefix = "callbacks.samples."
-        check_arguments(Samples.__init__, prefix, length=length, temperature=temperature)
+    def __init__(self, length: int = 300, temperature: float = 0.8) -> None:
+        check_ranges(PartOptions, length=length, temperature=temperature)
         self.length = length
         self.temperature = temperature
 
@@ -69,13 +65,9 @@ class EarlyStopping(callbacks.EarlyStopping):
     state_key = "EarlyStopping"  # Lightning's key contains options that a resume may change
 
     def __init__(
-        self,
-        monitor: Annotated[str, NOT_EMPTY] = "val/loss",
-        patience: Annotated[int, AT_LEAST_1] = 5,
-        min_delta: Annotated[float, NOT_NEGATIVE] = 0.0,
+        self, monitor: str = "val/loss", patience: int = 5, min_delta: float = 0.0
     ) -> None:
-        values = {"monitor": monitor, "patience": patience, "min_delta": min_delta}
-        check_arguments(EarlyStopping.__init__, "callbacks.early_stopping.", **values)
+        check_ranges(PartOptions, monitor=monitor, patience=patience, min_delta=min_delta)
         super().__init__(monitor, patience=patience, min_delta=min_delta)
         self._has_news = False  # to print with the validation's losses
 

@@ -8,9 +8,13 @@ from typing import Annotated
 
 from charrnn.commands.output import check_output
 from charrnn.errors import InputError
-from charrnn.options.ranges import HTML_OR_JS, PATH, TEXT, Range
+from charrnn.options.ranges import PATH, TEXT, Range
 from charrnn.say import say
 
+HTML_OR_JS = Range(
+    lambda value: value.endswith((".html", ".js")),
+    "must end in .html (a page) or .js (a module)",
+)
 BITS = Range(lambda value: value in (8, 32), "must be 8 or 32 bits")
 
 
