@@ -36,9 +36,8 @@ from torch.distributed import (  # type: ignore[attr-defined]
     rendezvous,
 )
 
-from charrnn.errors import STOP_SIGNALS, InputError, Interrupted, RunError, shorten, to_one_line
+from charrnn.errors import STOP_SIGNALS, InputError, Interrupted, RunError, to_one_line
 from charrnn.options.cells import CELLS, find_cell, register_cell
-from charrnn.runs.building import find_user_classes
 from charrnn.runs.folder import escape_interpolations
 from charrnn.runs.hardware import count_processes
 from charrnn.runs.run_values import Run
@@ -80,12 +79,6 @@ def check_ranks(config: DictConfig, world: World) -> None:
             "trainer.devices: another training in this process has left its process group; end it "
             "first: torch.distributed.destroy_process_group()"
         )
-    for name in find_user_classes(config).values():
-        if name.startswith("__main__.") or "<" in name:
-            raise InputError(
-                f"trainer.devices: the other processes cannot import {shorten(name)} from the "
-                f"script that runs; put it into a module"
-            )
 
 
 @contextlib.contextmanager

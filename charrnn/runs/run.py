@@ -110,10 +110,7 @@ def fit(
         callbacks = [log, MetricCheck(run), *building.build_callbacks(config)]
         if not any(isinstance(callback, ReproducibleSteps) for callback in callbacks):
             callbacks.append(ReproducibleSteps(config.threads, config.tf32))
-        plugins = building.list_plugins(config, world.size)
-        trainer = building.build(
-            config, "trainer", callbacks=callbacks, logger=loggers, plugins=plugins
-        )
+        trainer = building.build_trainer(config, callbacks, loggers, world.size)
         trainers.append(trainer)
         trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
     return trainer, module

@@ -89,31 +89,9 @@ def test_a_job_trains_in_one_process(several: str, workplace: Path, capfd: Captu
     assert [path.name for path in (workplace / "sweep").iterdir()] == ["multirun.yaml"]
 
 
-def test_a_job_with_a_wrong_value_does_not_stop_the_others(door: Any) -> None:
-    answer = door("train", "-m", "model.hidden_size=1,abc,-1,2", "hydra.sweep.dir=sweep")
-    assert [asked.config.model["hidden_size"] for asked in door.asked] == [1, 2]
-    second = "job 1 (model.hidden_size=abc): model.hidden_size=abc: takes a whole number or null"
-    third = "job 2 (model.hidden_size=-1): model.hidden_size=-1: must be 1 or more"
-    assert (answer.code, answer.err.count(f"charrnn train: {second}\n")) == (1, 1)
-    last = [f"failed: {second}", f"failed: {third}", "charrnn train: 2 of 4 jobs failed"]
-    assert answer.err.splitlines()[-3:] == last
-
-
 def test_a_wrong_choice_refuses_the_sweep_before_the_first_job(door: Any) -> None:
     refused = door.refuses("train", "-m", "model=lstm,gruu", "hydra.sweep.dir=sweep")
     assert "model=gruu: no such choice; did you mean gru?" in refused
-
-
-@pytest.mark.parametrize(
-    "word", ["trainer=ddp", "trainer=ddp_sim", "trainer.devices=[0,1]", "trainer.num_nodes=2"]
-)
-def test_a_job_trains_in_one_process(word: str, workplace: Path, capfd: Capture) -> None:
-    assert main(["train", "-m", *OPTIONS, "seed=1,2", word, "hydra.sweep.dir=sweep"]) == 1
-    *_, first, second, last = capfd.readouterr().err.splitlines()
-    for number, line in enumerate((first, second)):
-        assert line.startswith(f"failed: job {number} (seed={number + 1}): trainer.devices, ")
-    assert last == "charrnn train: 2 of 2 jobs failed"
-    assert [path.name for path in Path("sweep").iterdir()] == ["multirun.yaml"]
 
 
 def test_a_refused_run_removes_only_its_folders(door: Any, tmp_path: Path) -> None:

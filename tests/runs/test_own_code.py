@@ -91,8 +91,8 @@ def test_a_model_of_ones_own(train: Train, capfd: Capture) -> None:
 REFUSED = {
     # the options of a user's model are checked as always
     "model._target_=own_code.Model model.hidden_size=many": "model.hidden_size=many",
-    "model._target_=lightning.LightningModule": "must make a charrnn.LanguageModel",
-    "data._target_=own_code.Data": "must make a charrnn.TextDataModule, or derive from it",
+    "model._target_=lightning.LightningModule": "model: lightning.LightningModule cannot be made: ",
+    "data._target_=own_code.Data": "must make a TextDataModule, or derive from it",
     "+callbacks.x._target_=builtins.dict": "callbacks.x._target_=builtins.dict: must make a ",
     # an InputError of the class
     "model._target_=own_code.Picky": "charrnn train: model.color=red: not today",
