@@ -1,7 +1,7 @@
-"""The errors that end a command, each with its exit code.
+"""The errors that end a command, each with its exit code, and the table that others are turned by.
 
 The message of an error is the complete line that the user reads. It names the file or the option
-and says what to do. `charrnn.__main__` prints it and exits.
+and says what to do. `charrnn.__main__` prints it and exits, and `charrnn.train` raises it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
+from typing import Any
 
 
 class InputError(Exception):
@@ -36,33 +37,6 @@ class PlaceError(WriteError):
     """A file or folder that cannot be written because of its name, or of what is in its place."""
 
     exit_code = 2
-
-
-def make_write_error(path: object, error: OSError) -> WriteError:
-    """Return the error for a file or folder that cannot be written."""
-    kind = choose_write_error(error)
-    hint = "; give another name, or remove what is in its place" if kind is PlaceError else ""
-    return kind(f"{shorten(path)}: cannot be written ({format_reason(error)}){hint}")
-
-
-def choose_write_error(error: OSError) -> type[WriteError]:
-    """Return PlaceError if the user can mend the system's error, otherwise WriteError."""
-    mended = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
-    return PlaceError if error.errno in mended else WriteError
-
-
-def make_non_finite_error() -> RunError:
-    """Return the error for logits, or a loss of them, that are infinite or not a number."""
-    return RunError("the model's scores are not numbers: its weights are too large to compute with")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether there was too little memory for an object, a library or a tensor."""
-    reasons = ("out of memory", "allocate memory", "failed to map segment")
-    is_reason = any(reason in str(error).lower() for reason in reasons)
-    return isinstance(error, MemoryError) or (
-        isinstance(error, ImportError | RuntimeError) and is_reason
-    )
 
 
 class Interrupted(BaseException):
@@ -88,13 +62,6 @@ STOP_SIGNALS = {
     signal.SIGUSR1: signal.SIGTERM,
     signal.SIGUSR2: signal.SIGTERM,
 }
-
-
-def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, the error that it was raised from or during, and so on."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 received_signals: list[int] = []  # by `terminate`, since the command started: SIGINT or SIGTERM
@@ -125,6 +92,115 @@ def explain_received() -> Interrupted | None:
     return Interrupted("interrupted" if signum == signal.SIGINT else "terminated", signum)
 
 
+def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, the error that it was raised from or during, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def explain(error: BaseException) -> InputError | RunError | Interrupted | None:
+    """Return the error of charrnn for an exception, by the table; None for a bug.
+
+    The exception may be one that a library raises while a signal ends it.
+    """
+    if isinstance(error, RunError):
+        return error
+    for cause in walk_causes(error):
+        if isinstance(cause, KeyboardInterrupt):
+            return Interrupted("interrupted")
+        if isinstance(cause, Interrupted):
+            return cause
+    if received := explain_received():
+        return received
+    if isinstance(error, InputError):
+        return error
+    names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__]
+    explained = (_TABLE[name](error) for name in names if name in _TABLE)
+    return next(filter(None, explained), None)
+
+
+@contextlib.contextmanager
+def raise_explained() -> Iterator[None]:
+    """Raise the error of charrnn for an exception that the table has."""
+    try:
+        yield
+    except Exception as error:
+        explained = explain(error)
+        if explained is None or explained is error:
+            raise
+        raise explained from error
+
+
+def _explain_os_error(error: OSError) -> RunError | None:
+    name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return _choose_write_error(error)(name + error.strerror) if error.strerror else None
+
+
+def _explain_memory(error: BaseException) -> RunError | None:
+    return RunError("there is too little memory") if is_out_of_memory(error) else None
+
+
+def _explain_refusal(error: BaseException) -> InputError | None:
+    """Return the error for what Lightning or Hydra refuse, such as a monitor that is not logged."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    module = str(frames[-1].f_globals.get("__name__")) if frames else ""
+    return (
+        InputError(to_one_line(error, 500)) if module.startswith(("lightning.", "hydra.")) else None
+    )
+
+
+def _explain_hydra_error(error: Any) -> InputError:
+    """Return the error for one of Hydra or OmegaConf, whose further lines describe config nodes."""
+    key = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
+    return InputError(key + to_one_line(str(error).partition("\n")[0], 500))
+
+
+# An exception of this type, or of a type derived from it, -> the error that ends the command, or
+# None. The types have names, because it takes seconds to import torch and Lightning.
+_TABLE: dict[str, Callable[[Any], InputError | RunError | None]] = {
+    "builtins.OSError": _explain_os_error,
+    "builtins.MemoryError": _explain_memory,
+    "builtins.ImportError": _explain_memory,  # of a library that cannot be loaded
+    # torch.OutOfMemoryError is one too.
+    "builtins.RuntimeError": lambda error: _explain_memory(error) or _explain_refusal(error),
+    "builtins.ValueError": _explain_refusal,
+    "hydra.errors.HydraException": _explain_hydra_error,
+    "omegaconf.errors.OmegaConfBaseException": _explain_hydra_error,
+    "yaml.error.YAMLError": lambda error: InputError(to_one_line(error, 500)),
+    "lightning.fabric.utilities.exceptions.MisconfigurationException": (
+        lambda error: InputError(f"trainer: {to_one_line(error, 500)}")
+    ),
+}
+
+
+def make_write_error(path: object, error: OSError) -> WriteError:
+    """Return the error for a file or folder that cannot be written."""
+    kind = _choose_write_error(error)
+    hint = "; give another name, or remove what is in its place" if kind is PlaceError else ""
+    return kind(f"{shorten(path)}: cannot be written ({format_reason(error)}){hint}")
+
+
+def _choose_write_error(error: OSError) -> type[WriteError]:
+    """Return PlaceError if the user can mend the system's error, otherwise WriteError."""
+    mended = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
+    return PlaceError if error.errno in mended else WriteError
+
+
+def make_non_finite_error() -> RunError:
+    """Return the error for logits, or a loss of them, that are infinite or not a number."""
+    return RunError("the model's scores are not numbers: its weights are too large to compute with")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether there was too little memory for an object, a library or a tensor."""
+    reasons = ("out of memory", "allocate memory", "failed to map segment")
+    is_reason = any(reason in str(error).lower() for reason in reasons)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, ImportError | RuntimeError) and is_reason
+    )
+
+
 @contextlib.contextmanager
 def require_extra(need: str, extra: str) -> Iterator[None]:
     """Raise InputError, "serving needs FastAPI (...); pip install ...", if an import fails."""
@@ -135,24 +211,8 @@ def require_extra(need: str, extra: str) -> Iterator[None]:
 
 
 def format_install_command(extra: str) -> str:
-    """Return the pip command that installs the packages of an extra into the current Python.
-
-    It does not contain charrnn's name, which belongs to another project on the package index.
-    """
-    import shlex
-    from importlib import metadata
-
-    from charrnn import DISTRIBUTION
-
-    try:
-        requirements = [line.partition(";") for line in metadata.requires(DISTRIBUTION) or ()]
-    except metadata.PackageNotFoundError:  # charrnn runs from a checkout
-        requirements = []
-    marker = re.compile(rf"""extra == ['"]{extra}['"]""")
-    names = [name.strip() for name, _, condition in requirements if marker.search(condition)]
-    relative = os.path.relpath(sys.executable)
-    python = sys.executable if relative.startswith("..") else relative
-    return shlex.join([python, "-m", "pip", "install", *(names or [f".[{extra}]"])])
+    """Return the pip command that installs the packages of an extra, in charrnn's checkout."""
+    return f"{os.path.relpath(sys.executable)} -m pip install -e '.[{extra}]'"
 
 
 def find_closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -108,7 +108,12 @@ TRAIN = ("train", *SMALL, "hydra.run.dir=run")
         # what is refused waits for nothing
         (("train", "model.dropout=1"), 2, "train: model.dropout=1", {*TORCH, "numpy"}),
         (("train", "no.txt"), 2, "train: no.txt: no such file", {*TORCH, "numpy"}),
-        ((*TRAIN, "optimized_metric=val/best_los"), 2, "did you mean val/best_loss?", TORCH),
+        (
+            (*TRAIN, "optimized_metric=val/best_los"),
+            2,
+            "no such metric; did you mean one of val/loss, ",
+            TORCH,
+        ),
         ((*TRAIN, "data.background=nope.txt"), 2, "nope", TORCH),
         # until the first character of a sample, and the first step of a training
         (("sample", "model.safetensors", "length=1", "seed=1"), 0, "", TORCH),

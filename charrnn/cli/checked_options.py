@@ -109,23 +109,23 @@ def _check_node(path: str, node: Any, schema: Any) -> dict[str, Any]:
     """Return a node with checked values of the options that a dataclass declares.
 
     Args:
-        schema: the dataclass; None: `PartOptions`, if the class is charrnn's.
+        schema: the dataclass; None: `PartOptions`, if the class is charrnn's or an optimizer.
     """
     target = _require_dict(path, node).get("_target_")
     is_name = isinstance(target, str) and target != ""
     require(is_name, f"{path}._target_", target, "takes the dotted name of a class")
-    declared = {str(name): value for name, value in node.items() if not str(name).startswith("_")}
-    others = {}
-    if target.startswith("charrnn."):
+    given = {str(name): value for name, value in node.items() if not str(name).startswith("_")}
+    if target.startswith(("charrnn.", "torch.optim.")):
         schema = schema or PartOptions
-    else:  # The class may have more options.
-        known = ranges.get_annotations(schema) if schema else {}
-        others = {name: declared.pop(name) for name in [*declared] if name not in known}
+    known = ranges.get_annotations(schema) if schema else {}
+    # The classes of others may have more options.
+    is_ours = target.startswith("charrnn.")
+    declared = {name: value for name, value in given.items() if is_ours or name in known}
     checked = _check_values(schema, declared, f"{path}.") if schema else {}
     if schema is DataOptions:
         DataOptions(**checked)  # checks the rules between them
-    if others or not target.startswith(("charrnn.", "lightning.Trainer")):
-        check_class(path, target, others)
+    if len(declared) < len(given) or not (is_ours or target == "lightning.Trainer"):
+        check_class(path, target, given)
     return {**node, **checked}
 
 

@@ -7,8 +7,7 @@ import re
 import sys
 import traceback
 
-from charrnn.errors import shorten
-from charrnn.explanations import explain
+from charrnn.errors import explain, shorten
 from charrnn.say import escape_unprintable, say
 
 
@@ -26,16 +25,10 @@ def end(label: str, error: BaseException) -> int:
         return _say_error(label, str(error.code))  # Python would print this text too.
     explained = explain(error)
     if explained is None:
-        traceback.print_exception(type(error), error, error.__traceback__)
-    if explained is None:
+        traceback.print_exception(error)
         hint = "please report charrnn's with the lines above"
         return _say_error(label, f"this is a bug in charrnn, or in code of yours; {hint}")
     return _say_error(label, str(explained), explained.exit_code)
-
-
-def format_error(error: BaseException) -> str:
-    """Return an error as one line."""
-    return escape_unprintable(str(explain(error) or f"{type(error).__name__}: {error}"))
 
 
 def flush(label: str, code: int) -> int:

@@ -24,9 +24,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from charrnn import plugins
-from charrnn.cli import help_page
 from charrnn.errors import InputError, shorten
 from charrnn.options.ranges import PATH, TEXT, get_traits, get_types, list_options
+from charrnn.options.training import INSTEAD
 from charrnn.runs.folder import (
     escape_interpolations,
     has_interpolation,
@@ -65,7 +65,7 @@ def quote_literals(words: list[str], command: plugins.Command) -> list[str]:
         words = [*set_text([], first, *texts), *words[len(texts) :]]
     elif texts:
         words = [f"{first}={texts[0]}", *words[1:]]
-    words = [_replace_word(word, command) for word in words]
+    words = [*map(_replace_word, words)]
     # the text and path options of the command, each with its possible types
     kinds = dict.fromkeys(FOLDERS, (str,)) | {
         name: get_types(annotation)
@@ -176,19 +176,11 @@ def show(word: str) -> str:
     return prefix + name + ("" if value is None else f"={value}")
 
 
-def _replace_word(word: str, command: plugins.Command) -> str:
-    """Return the override that a word means, by the command's SAME. Refuse a word in its INSTEAD.
-
-    SAME has overrides in place of ``name=value``. INSTEAD has hints for a name or ``name=value``.
-    """
-    prefix, name, value = split(word)
-    rest = f"{name}={value}"
-    if prefix == "+" and name in help_page.read_page(command.name).groups:
-        word, prefix = rest, ""  # the group is in the defaults list
-    if same := (command.get("SAME") or {}).get(rest):
-        return str(same)
-    for old, instead in (command.get("INSTEAD") or {}).items():
-        if rest == old or f"{name}.".startswith(f"{old}."):
+def _replace_word(word: str) -> str:
+    """Return the override that a word means. Refuse a word in INSTEAD."""
+    prefix, name, _ = split(word)
+    for old, instead in INSTEAD.items():
+        if f"{name}.".startswith(f"{old}."):
             raise InputError(f"{shorten(word)}: {instead}")
     # A plus also sets an option that exists, for which Hydra needs two. A name without a dot may be
     # a config group, for which Hydra refuses two.

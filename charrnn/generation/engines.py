@@ -282,7 +282,7 @@ def _make_int8_engine(model: Trained, name: str) -> Engine:
         problem = "writes with one model, not with an ensemble; "
     else:
         try:
-            for extra in plugins.import_modules("engines"):
+            for extra in plugins.import_modules(plugins.ENGINES):
                 engine: Engine = extra.Int8Engine(model)
                 return engine
             problem = "needs the extra fast, which is not installed; "

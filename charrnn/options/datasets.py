@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from charrnn.options.ranges import (
     AT_LEAST_1,
@@ -60,6 +60,8 @@ class SourceOptions(Options):
 class SplitOptions(Options):
     """The encoding and the splits of a text; ``conf/preprocess.yaml`` explains each field."""
 
+    PREFIX: ClassVar[str] = ""  # the config node of the options, for messages
+
     val_frac: Annotated[float | None, BELOW_1, FIXED] = None
     test_frac: Annotated[float | None, BELOW_1, FIXED] = None
     encoding: Annotated[str, ENCODING, FIXED] = "utf-8"
@@ -68,7 +70,7 @@ class SplitOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         val, test = (DEFAULT_SPLIT[0] if f is None else f for f in (self.val_frac, self.test_frac))
-        name = f"val_frac={val} test_frac"
+        name = f"{self.PREFIX}val_frac={val} {self.PREFIX}test_frac"
         hint = "together they must be below 1, so that a part is left to train on"
         require(val + test < 1, name, test, hint)
 
@@ -79,6 +81,8 @@ class DataOptions(SplitOptions, SourceOptions):
 
     ``conf/base/data.yaml`` explains each field, and ``charrnn train --help=all`` prints it.
     """
+
+    PREFIX: ClassVar[str] = "data."
 
     background: Annotated[str | list[str] | None, PATH, FIXED] = None
     batch_size: Annotated[int | None, AT_LEAST_1, FIXED] = None

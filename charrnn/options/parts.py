@@ -32,7 +32,7 @@ BETAS = Range(
 class PartOptions:
     """Each option by its name, which means the same in every part that has it."""
 
-    # Muon
+    # Muon, and those that torch's optimizers have too
     lr: Annotated[float, POSITIVE]
     momentum: Annotated[float, BELOW_1]
     weight_decay: Annotated[float, NOT_NEGATIVE]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from charrnn.errors import find_closest
@@ -122,7 +122,7 @@ class TrainerOptions:
     plugins: Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """The options of `charrnn train`, in the order in which they are checked. Nodes are dicts."""
 
@@ -143,9 +143,9 @@ class TrainOptions:
     model: Annotated[dict[str, Any], NODE, ModelOptions]
     trainer: Annotated[dict[str, Any], NODE, TrainerOptions]
     schedule: Annotated[dict[str, Any], NODE]
-    callbacks: Annotated[dict[str, Any], NODES]
+    callbacks: Annotated[dict[str, Any], NODES] = field(default_factory=dict)
     optimizer: Annotated[dict[str, Any], NODE]
-    logger: Annotated[dict[str, Any], NODES, LoggerOptions]
+    logger: Annotated[dict[str, Any], NODES, LoggerOptions] = field(default_factory=dict)
 
     def check(self) -> None:
         interval = self.trainer.get("val_check_interval")

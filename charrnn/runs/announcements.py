@@ -130,7 +130,7 @@ def say_finished(run: Run) -> Result:
 def _say_files(folder: Path, facts: dict[str, Any]) -> None:
     """Print the run's folder, the files that extras make at its end, and how to write with it."""
     path = shorten_path(folder)
-    files = [module.at_end(folder) for module in plugins.import_modules("run_end")]
+    files = [module.at_end(folder) for module in plugins.import_modules(plugins.RUN_ENDS)]
     say(", with ".join([f"run folder: {path}", *(file.name for file in files if file is not None)]))
     if find_best_file(folder) is None:
         say("no model was saved")

@@ -10,7 +10,13 @@ import lightning as L
 from omegaconf import OmegaConf
 
 from charrnn.data import find_training_data
-from charrnn.errors import InputError
+from charrnn.errors import (
+    InputError,
+    RunError,
+    is_out_of_memory,
+    make_write_error,
+    to_one_line,
+)
 from charrnn.files import require_replaceable
 from charrnn.options.training import flatten
 from charrnn.processors import keep_freed_memory
@@ -18,7 +24,7 @@ from charrnn.runs import announcements, building, decisions, hardware, processes
 from charrnn.runs import folder as folders
 from charrnn.runs.run_values import Result, Run
 from charrnn.runs.summary import METRICS
-from charrnn.runs.surroundings import explain_errors, silence_libraries
+from charrnn.runs.surroundings import silence_libraries
 from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
 from charrnn.training import LanguageModel, ReproducibleSteps, TextDataModule, TrainingLog
 from charrnn.training.validation import is_fitting
@@ -99,7 +105,6 @@ def fit(
     data, config = data or building.open_data(run), run.config
     with (
         silence_libraries(),
-        explain_errors(run, world) as trainers,
         building.open_loggers(config, run.first_step) as loggers,
     ):
         module = building.build_module(config, data.vocabulary, world.rank)
@@ -111,9 +116,29 @@ def fit(
         if not any(isinstance(callback, ReproducibleSteps) for callback in callbacks):
             callbacks.append(ReproducibleSteps(config.threads, config.tf32))
         trainer = building.build_trainer(config, callbacks, loggers, world.size)
-        trainers.append(trainer)
-        trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
+        try:
+            trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
+        except Exception as error:
+            if (explained := _explain_failure(error, run, trainer)) is None:
+                raise
+            raise explained from error
+        if world.size > 1:  # not after a failure, because it may wait for a failed rank
+            processes.leave_group()
     return trainer, module
+
+
+def _explain_failure(error: Exception, run: Run, trainer: L.Trainer) -> Exception | None:
+    """Return an error that says what only the run knows; None if it knows no more."""
+    if trainer.world_size > 1 and (lost := processes.to_lost_process(error)):
+        return lost
+    if isinstance(error, OSError) and error.filename is None:
+        return make_write_error(run.folder, error)
+    # The first step uses the rest of a checkpoint, such as its counters.
+    has_trained = run.checkpoint is None or trainer.global_step > run.first_step + 1
+    if has_trained or isinstance(error, InputError | RunError | OSError) or is_out_of_memory(error):
+        return None
+    reason = to_one_line(error, with_type=True)
+    return InputError(f"{run.checkpoint}: a run cannot resume from it ({reason})")
 
 
 class MetricCheck(L.Callback):

@@ -177,13 +177,13 @@ def _decode_file(path: Path, encoding: str, option: str | None) -> Iterator[tupl
 
 def can_read_documents() -> bool:
     """Return whether an extra for documents is there, with the packages that it needs."""
-    return any(module.can_read_documents() for module in plugins.import_modules("documents"))
+    return any(module.can_read_documents() for module in plugins.import_modules(plugins.DOCUMENTS))
 
 
 def _read_document(name: str, data: bytes) -> str | None:
     """Return the text of a document, or None if no extra reads it."""
     try:
-        for module in plugins.import_modules("documents"):
+        for module in plugins.import_modules(plugins.DOCUMENTS):
             text: str | None = module.read_document(data)
             if text is not None:
                 return text
