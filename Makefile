@@ -40,7 +40,7 @@ endef
 
 setup: $(BIN)/.ready  ## make .venv with what README uses (nothing to do when nothing changed)
 
-$(BIN)/.ready: EXTRAS = serve,novelty,documents
+$(BIN)/.ready: EXTRAS = serve,novelty
 $(BIN)/.ready: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "setup: needs Python 3.10 to 3.13: install one, or name it: make setup PYTHON=/path/to/python3.13"; exit 2; }
 	@echo "setup: $$($(PYTHON) --version) makes .venv, for this folder only, and pip installs torch,"
@@ -66,7 +66,7 @@ train: setup  ## fetch the default corpus, train the default recipe, print a sam
 demo: setup  ## the same way in about a minute
 	$(call train_and_sample,experiment=demo)
 
-serve: setup  ## open a page to write on, which learns texts too; for a class ARGS="host=0.0.0.0 learn=true"
+serve: setup  ## open a page to write on; without a model, one that learns a text by counting
 	@trap : INT; $(CHARRNN) serve $(ARGS) || { code=$$?; test $$code = 130 || exit $$code; }
 
 # the checker of the action that uploads them (v1.14.2 in release.yml)

@@ -1,7 +1,6 @@
-"""`python -m benchmarks [SECTION ...]`: measure, print the tables, and write them to a file.
+"""`python -m benchmarks [SECTION ...]`: measure, and print the tables.
 
-A run of all sections, on the default corpus, also writes them into docs/results.md, without the
-bars.
+A run of all sections at full scale, on the default corpus, also writes them into docs/results.md.
 """
 
 from __future__ import annotations
@@ -9,14 +8,14 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from benchmarks.inputs import Inputs
 from benchmarks.machine import describe_machine
-from benchmarks.measuring import FULL, QUICK, TINY
-from benchmarks.report import PAGE, format_table, remove_bars, write_table
-from benchmarks.sections import SECTIONS, get_section
-from benchmarks.workplace import REPOSITORY, Workplace
+from benchmarks.measuring import time_call
+from benchmarks.sections import SECTIONS
+from benchmarks.tables import PAGE, write_table
+from charrnn.text.corpora import fetch_corpus
 
 
 def main(words: list[str] | None = None) -> int:
@@ -24,31 +23,25 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = ", ".join(SECTIONS)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{names}; default: all")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes")
-    parser.add_argument("--tiny", action="store_true", help="only a test of the code")
-    parser.add_argument("--text", type=Path, help="a corpus instead of tiny-shakespeare")
-    parser.add_argument("--output", type=Path, default=REPOSITORY / "outputs" / "benchmarks")
-    parser.add_argument("--folder", type=Path, help="for temporary files; 10 GB for a full run")
+    parser.add_argument("--scale", type=float, default=1, help="the share of the full sizes")
+    parser.add_argument("--rounds", type=int, default=3, help="the measurements of every part")
+    parser.add_argument("--text", type=Path, help="a text instead of the default corpus")
+    parser.add_argument("--folder", type=Path, help="for temporary files; 10 GB at full scale")
     options = parser.parse_args(words)
-    # The paths are absolute, because the commands run in another folder.
-    corpus = options.text and options.text.resolve()
-    effort = QUICK if options.quick else TINY if options.tiny else FULL
-    options.output.mkdir(parents=True, exist_ok=True)
+    text = (options.text or fetch_corpus("shakespeare")).resolve()
     facts = "; ".join(f"{name} {value}" for name, value in describe_machine().items())
     parts = [f"Measured on {facts}."]
-    with tempfile.TemporaryDirectory(prefix="charrnn-bench-", dir=options.folder) as work:
-        workplace = Workplace(Path(work).resolve(), effort, corpus)
-        for name in options.sections or list(SECTIONS):
-            start_time = time.perf_counter()
-            parts.append(f"### {SECTIONS[name]}\n\n{format_table(get_section(name)(workplace))}")
-            took = time.perf_counter() - start_time
-            print(f"{name}: {took:.0f} s", file=sys.stderr, flush=True)
-            # Write after each section, so that an interrupted run keeps its results.
-            text = "\n\n".join(parts)
-            (options.output / "benchmarks.md").write_text(text + "\n", encoding="utf-8")
-    print(text)
-    if effort is FULL and not options.sections and corpus is None:
-        write_table(PAGE, "bench", remove_bars(text))
+    print(parts[0])
+    with tempfile.TemporaryDirectory(prefix="charrnn-bench-", dir=options.folder) as folder:
+        inputs = Inputs(Path(folder).resolve(), text, options.rounds, options.scale)
+        print(f"inputs: {time_call(inputs.prepare):.0f} s", file=sys.stderr, flush=True)
+        for name in options.sections or SECTIONS:
+            title, measure = SECTIONS[name]
+            parts.append(f"### {title}\n\n{measure(inputs)}")
+            print(f"\n{parts[-1]}", flush=True)
+    is_complete = options.scale == 1 and options.rounds >= 3
+    if is_complete and not options.sections and options.text is None:
+        write_table(PAGE, "bench", "\n\n".join(parts))
     return 0
 
 

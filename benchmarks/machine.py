@@ -13,19 +13,19 @@ import torch
 
 from charrnn.networks.precision import cpu_has_bf16
 
-PACKAGES = ("torch", "lightning", "numpy", "numba")
+PACKAGES = ("torch", "lightning", "numpy")
 
 
 @cache
 def describe_machine() -> dict[str, str]:
     """Return the names of the hardware and the versions of the software."""
-    installed = {d.name: d.version for d in importlib.metadata.distributions()}
+    extensions = torch.backends.cpu.get_cpu_capability() + (", bf16" if cpu_has_bf16() else "")
     return {
-        "processor": f"{_name_processor()}, {os.cpu_count()} cores{_list_extensions()}",
+        "processor": f"{_name_processor()}, {os.cpu_count()} cores ({extensions})",
         "system": f"{platform.system()} {platform.machine()}",
-        "GPU": _name_gpu(),
+        "GPU": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none",
         "Python": platform.python_version(),
-        **{name: installed.get(name, "not installed") for name in PACKAGES},
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
     }
 
 
@@ -44,12 +44,3 @@ def _name_processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def _list_extensions() -> str:
-    capability = torch.backends.cpu.get_cpu_capability()
-    return f" ({capability}{', bf16' if cpu_has_bf16() else ''})"
-
-
-def _name_gpu() -> str:
-    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"

@@ -1,6 +1,6 @@
 """How much text: train on texts of several kinds and lengths, and write README's table of them.
 
-    python -m benchmarks.text_sizes [KIND ...] [--table]
+    python -m benchmarks.text_sizes
 
 charrnn trains on the first characters of each text with all defaults, and writes at temperature
 0.8. The table shows the share of the words (of a list: of the lines) that the model invents: those
@@ -10,26 +10,24 @@ outputs/results is not repeated. The texts and dictionaries are parts of package
 
 from __future__ import annotations
 
-import argparse
 import html
-import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import charrnn
-from benchmarks.recipes import README, RUNS, format_markdown
-from benchmarks.report import write_table
-from benchmarks.unknown_words import WORD, find_words
+from benchmarks.measuring import RESULTS, load_or_measure
+from benchmarks.tables import README, format_table, write_table
 from charrnn.say import format_duration
 from charrnn.text.corpora import fetch_corpus
 
-FOLDER = RUNS / "text_sizes"
+FOLDER = RESULTS / "text_sizes"
 LENGTH, SAMPLES = 2000, 20  # characters of a sample, and samples of a model
+WORD = re.compile(r"[^\W\d_]+")
 TIMED = "English"  # the kind whose trainings are timed
 LIST, VERSE = "names", "verse"
 # commands that write text.txt, or a folder `text` of HTML pages, and a dictionary
@@ -69,53 +67,34 @@ SIZES = {
     800_000: ("800 kB", "names, verse, idioms"),
 }
 
-
-class Result(NamedTuple):
-    """The result of a training.
-
-    Attributes:
-        seconds: of the training.
-        invented: the share of words, or of lines, that do not exist.
-    """
-
-    seconds: float
-    invented: float
+Results = dict[str, dict[int, dict[str, Any]]]  # of each kind and size
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Measure what is missing, then write the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.text_sizes", description=__doc__)
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(KINDS))
-    parser.add_argument("--table", action="store_true", help="only write the table")
-    options = parser.parse_args(words)
-    if unknown := set(options.kinds) - set(KINDS):
-        parser.error(f"{', '.join(sorted(unknown))}: not a kind of the table")
-    for kind in [] if options.table else options.kinds or KINDS:
-        for size in SIZES:
-            if not get_result(kind, size).is_file():
-                print(f"{kind}, {size:,} characters ...", file=sys.stderr, flush=True)
-                measure(kind, size)
-    table = format_table()
-    write_table(README, "results, text sizes", table)
+    results = {
+        kind: {
+            size: load_or_measure(FOLDER / kind / f"{size}.json", partial(measure, kind, size))
+            for size in SIZES
+        }
+        for kind in KINDS
+    }
+    table = format_results(results)
     print(table)
-    return 0
+    write_table(README, "results, text sizes", table)
 
 
-def get_result(kind: str, size: int) -> Path:
-    return FOLDER / kind / str(size) / "result.json"
-
-
-def measure(kind: str, size: int) -> None:
-    """Train on the first characters of a text, and write the result."""
-    text, path = read_text(kind), get_result(kind, size)
-    path.parent.mkdir(exist_ok=True)
-    (path.parent / "text.txt").write_text(text[:size], "utf-8")
-    place = f"hydra.run.dir={path.parent / 'run'}"
-    run = charrnn.train(f"data.input_txt={path.parent / 'text.txt'}", "seed=1", place)
-    model = charrnn.load(path.parent / "run")
+def measure(kind: str, size: int) -> dict[str, Any]:
+    """Train on the first characters of a text. Return the seconds, and the share of inventions."""
+    text, folder = read_text(kind), FOLDER / kind / f"{size}"
+    shutil.rmtree(folder, ignore_errors=True)  # of a training that was stopped
+    folder.mkdir()
+    (folder / "text.txt").write_text(text[:size], "utf-8")
+    place = f"hydra.run.dir={folder / 'run'}"
+    run = charrnn.train(f"data.input_txt={folder / 'text.txt'}", "seed=1", place)
+    model = charrnn.load(run.folder)
     samples = model.generate(LENGTH, num_samples=SAMPLES, temperature=0.8, seed=1)
-    invented = measure_invented(kind, text, samples)
-    path.write_text(json.dumps(Result(run.seconds, invented)._asdict()), "utf-8")
+    return {"seconds": run.seconds, "invented": measure_invented(kind, text, samples)}
 
 
 def read_text(kind: str) -> str:
@@ -160,26 +139,21 @@ def measure_invented(kind: str, text: str, samples: Sequence[str]) -> float:
     return sum(each not in known for each in written) / len(written)
 
 
-def format_table() -> str:
+def find_words(text: str) -> set[str]:
+    """Return the words of a text in lower case."""
+    return {word.lower() for word in WORD.findall(text)}
+
+
+def format_results(results: Results) -> str:
     """Format a row per length, with the percentage of invented words of each kind."""
-    head = ["text", "what to expect", *KINDS, "training"]
-    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
+    rows = []
     for size, (name, expectation) in SIZES.items():
-        results = {kind: read_result(kind, size) for kind in KINDS}
-        cells = ["" if each is None else f"{each.invented:.1%}" for each in results.values()]
-        timed = results[TIMED]
-        seconds = "" if timed is None else format_duration(timed.seconds)
-        lines.append([name, expectation, *cells, seconds])
-    return format_markdown(lines)
-
-
-def read_result(kind: str, size: int) -> Result | None:
-    path = get_result(kind, size)
-    if not path.is_file():
-        return None
-    values: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return Result(**values)
+        invented = (f"{measured[size]['invented']:.1%}" for measured in results.values())
+        seconds = results[TIMED][size]["seconds"]
+        rows.append([name, expectation, *invented, format_duration(seconds)])
+    head = ["text", "what to expect", *results, "training"]
+    return format_table(head, rows, num_text_columns=2)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

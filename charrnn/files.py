@@ -83,12 +83,6 @@ def remove_temporary_files(folder: Path) -> None:
             path.unlink()
 
 
-def add_number(path: str, number: int) -> str:
-    """Insert a number before the suffix of a path: new-3.txt."""
-    stem, suffix = os.path.splitext(path)
-    return f"{stem}-{number}{suffix}"
-
-
 def make_folder(path: Path) -> None:
     """Make a folder and its parents if they do not exist. Raise RunError if this fails."""
     with convert_write_errors(path):

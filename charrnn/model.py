@@ -1,13 +1,13 @@
 """The Python API: load a model, compute logits and losses, generate text.
 
 A model file needs only NumPy and safetensors. torch is imported for a training checkpoint, for
-`Model.score` and `Model.losses`, and for the torch engine.
+`Model.score` and `Model.losses`, for cells that NumPy lacks, and for GPUs.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, overload
@@ -19,44 +19,36 @@ from charrnn.errors import InputError, suggest_name
 from charrnn.generation.next_words import NextWord, find_next_words
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
-from charrnn.models.trained import State, Trained, TrainedEnsemble, select_counts, zero_state
+from charrnn.models.trained import State, TrainedModel, select_counts, zero_state
 from charrnn.options.ranges import AT_LEAST_1, check_range
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
-from charrnn.runs.model_lookup import AnyPath, read_models
+from charrnn.runs.model_lookup import AnyPath, read_model
 from charrnn.text.vocabulary import Vocabulary
 
 
 class Model:
-    """A trained model, or an ensemble of models, which averages their probabilities.
-
-    The `logits` of an ensemble are the logarithms of the mean probabilities. If all members have
-    counts of the same text, the counts are mixed in once.
+    """A trained model.
 
     Attributes:
-        trained: the architecture, vocabulary, weights, and facts about the training; or an ensemble
-            with several `members`.
+        trained: the architecture, vocabulary, weights, counts, and facts about the training.
     """
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: TrainedModel) -> None:
         self.trained = trained
-        self._samplers: dict[tuple[str, int], Sampler] = {}
+        self._samplers: dict[str, Sampler] = {}
 
-    def _sampler(self, counts: str, precision: int = 32) -> Sampler:
-        """Return the sampler for this use of the counts and this precision, in bits."""
-        key = counts, precision
-        if key not in self._samplers:
-            self._samplers[key] = Sampler(select_counts(self.trained, counts), precision)
-        return self._samplers[key]
+    def _sampler(self, counts: str) -> Sampler:
+        """Return the sampler for this use of the counts."""
+        if counts not in self._samplers:
+            self._samplers[counts] = Sampler(select_counts(self.trained, counts))
+        return self._samplers[counts]
 
     def __repr__(self) -> str:
         return f"Model({self})"
 
     def __str__(self) -> str:
-        if len(self.trained.members) > 1:
-            each = "; ".join(str(Model(member)) for member in self.trained.members)
-            return f"ensemble of {len(self.trained.members)}: {each}"
-        a = self.trained.members[0].architecture
+        a = self.trained.architecture
         return f"{a.kind} {a.num_layers} x {a.hidden_size}, {len(self.vocabulary)} characters"
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -66,11 +58,8 @@ class Model:
             path: the file to write.
 
         Raises:
-            InputError: the model is an ensemble.
             RunError: the file cannot be written.
         """
-        if isinstance(self.trained, TrainedEnsemble):
-            raise InputError(f"{path}: an ensemble cannot be saved; save each of its models")
         model_file.save(Path(path), self.trained)
 
     @property
@@ -83,7 +72,7 @@ class Model:
 
         Args:
             text: the text, whose first character follows nothing.
-            counts: like in `score`. With counts, or an ensemble, the logits are log-probabilities.
+            counts: like in `score`. With counts, the logits are log-probabilities.
 
         Raises:
             InputError: a character is unknown.
@@ -101,7 +90,7 @@ class Model:
         Args:
             ids: (N,), a character of each stream, such as ``model.vocabulary.encode("a")``.
             state: the state that the last step returned; None for the beginning. It is not changed.
-            counts: like in `score`. With counts, or an ensemble, the logits are log-probabilities.
+            counts: like in `score`. With counts, the logits are log-probabilities.
 
         Raises:
             InputError: an id is not in the vocabulary.
@@ -154,10 +143,11 @@ class Model:
     ) -> npt.NDArray[np.float32]:
         """Return the loss (T - 1,) of each of the T characters of a text but the first, in nats.
 
+        The first number is the loss of the second character, -ln p(character | all before it).
         Their mean is `score`, which explains the arguments and errors. Divide by ln 2 for bits.
         """
         from charrnn.evaluation.stream_losses import compute_stream_loss
-        from charrnn.networks.ensemble import make_any_network
+        from charrnn.networks.counted import make_any_network
 
         ids = self.vocabulary.encode(text)
         if len(ids) < 2:
@@ -207,7 +197,7 @@ class Model:
         number = 1 if num_samples is None else num_samples
         params = _make_params(length=length, start_text=start_text, num_samples=number, **how)
         pieces: list[list[str]] = [[] for _ in range(number)]
-        for piece in self._sampler(counts, params.precision).write(params):
+        for piece in self._sampler(counts).write(params):
             pieces[piece.sample].append(piece.text)
         texts = ["".join(each) for each in pieces]
         return texts[0] if num_samples is None else texts
@@ -218,7 +208,7 @@ class Model:
         """Yield the text that `generate` returns for these arguments, while it is written."""
         params = _make_params(length=length, start_text=start_text, num_samples=1, **how)
         # Wrong arguments raise InputError here, not with the first piece.
-        pieces = self._sampler(counts, params.precision).write(params)
+        pieces = self._sampler(counts).write(params)
         return (piece.text for piece in pieces if piece.text)
 
 
@@ -231,19 +221,15 @@ def _make_params(**values: Any) -> SamplingParams:
     return SamplingParams(**values)
 
 
-def load(
-    path: AnyPath | Sequence[AnyPath] | None = None, *, weights: Sequence[float] | None = None
-) -> Model:
+def load(path: AnyPath | None = None) -> Model:
     """Load a model. No code in its file is executed.
 
     Args:
         path: a run folder, whose best model is loaded, or a file (.safetensors, .ckpt or .t7),
-            whose content decides its format. A list of several paths gives an ensemble. The
-            default is the newest run below outputs/ that has a model, or the best of a sweep.
-        weights: the relative weight of each model of an ensemble; by default all are equal.
+            whose content decides its format. The default is the newest run below outputs/ that has
+            a model, or the best of a sweep.
 
     Raises:
-        InputError: there is no model at a path, the models do not fit together, or the number of
-            weights is not the number of models.
+        InputError: there is no model at the path.
     """
-    return Model(read_models(path, weights))
+    return Model(read_model(path))

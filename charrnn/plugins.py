@@ -35,7 +35,6 @@ COMMANDS = {  # NAME.yaml is in conf/, or beside the module of an extra
     "sample": "charrnn.commands.sample",
     "evaluate": "charrnn.commands.evaluate",
     "convert": "charrnn.commands.convert",
-    "inspect": "charrnn.extras.inspect.inspect_command",
     "export": "charrnn.extras.page.export_command",
     "serve": "charrnn.extras.serve.serve_command",
 }
@@ -48,13 +47,8 @@ SAMPLERS = ["charrnn.extras.novelty.novelty_sample"]
 MODEL_READERS = ["charrnn.extras.torch_rnn.torch_rnn_model"]
 # ``translate_words(command, words)``: another program's flags as overrides, or None
 FOREIGN_WORDS = ["charrnn.extras.torch_rnn.torch_rnn_words"]
-# ``Int8Engine(model)``, an `Engine` (`charrnn.generation.engines`); its import may fail
-ENGINES = ["charrnn.extras.fast.fast_engines"]
 # ``at_end(folder)``, called when a run has ended
 RUN_ENDS = ["charrnn.extras.report.report_run_end"]
-# ``read_document(data)``: the text of a file that starts like an archive or RTF, or None;
-# ``can_read_documents()``
-DOCUMENTS = ["charrnn.extras.documents.office_documents"]
 
 
 class Command(NamedTuple):

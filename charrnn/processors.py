@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from charrnn.options.ranges import DEVICE, require
 from charrnn.say import say
@@ -74,6 +74,7 @@ def limit_blas_threads() -> Iterator[None]:
     global _num_users, _limits
     with _lock:
         if not _num_users:
+            _take_control_of_blas()
             _limits = _get_controller().limit(limits=1, user_api="blas")
         _num_users += 1
     try:
@@ -82,7 +83,17 @@ def limit_blas_threads() -> Iterator[None]:
         with _lock:
             _num_users -= 1
             if not _num_users:
+                _take_control_of_blas()
                 _limits.restore_original_limits()
+
+
+def _take_control_of_blas() -> None:
+    """Give this thread control of the number of threads.
+
+    Since version 3.8, threadpoolctl ignores all threads but the first that changed it and lives.
+    """
+    if hasattr(OpenBLASController, "clear_controlling_thread"):
+        OpenBLASController.clear_controlling_thread(force=True)
 
 
 @functools.cache

@@ -23,7 +23,7 @@ _TEXT = ("conf", "charrnn/data.py", "charrnn/text")
 _MODELS = (*_TEXT, "charrnn/models", "charrnn/networks", "charrnn/counts", "charrnn/options")
 _RUNS = (*_MODELS, "charrnn/training", "charrnn/runs", "charrnn/evaluation")
 _SAMPLES = (*_RUNS, "charrnn/generation")
-_RESULTS = ("recipes", "text_sizes", "unknown_words")
+_RESULTS = ("recipes", "text_sizes")
 # command -> the files and folders on which its output depends, with those of the model it reads
 DEPENDS_ON: dict[str, Sequence[str]] = {
     "preprocess": _TEXT,
@@ -32,7 +32,6 @@ DEPENDS_ON: dict[str, Sequence[str]] = {
     "evaluate": _RUNS,
     "runs": _RUNS,
     "sample": (*_SAMPLES, "charrnn/extras/novelty"),
-    "inspect": (*_RUNS, "charrnn/extras/inspect"),
     "export": (*_SAMPLES, "charrnn/extras/page"),
     "serve": (*_SAMPLES, "charrnn/extras/serve"),
     "make train": _SAMPLES,

@@ -4,11 +4,9 @@
     python -m docs.pictures page page.html docs/exported-page
     python -m docs.pictures list colours.html docs/writing-page
     python -m docs.pictures gallery laws.html docs/gallery-laws
-    python -m docs.pictures inspect inspect.html docs/inspect
-    python -m docs.pictures code inspect-of-code.html docs/inspect
     python -m docs.pictures tensorboard http://127.0.0.1:6006 docs/tensorboard
 
-Use a model of Shakespeare (of code for `code`), and a sweep in TensorBoard.
+Use a model of Shakespeare, and a sweep in TensorBoard.
 """
 
 from __future__ import annotations
@@ -82,19 +80,6 @@ def write_list(page: Any) -> None:
     page.mouse.move(0, 0)
 
 
-def show_unit(feature: str, seen: str, is_off: bool = False) -> Callable[[Any], None]:
-    """Show the unit of a feature, scroll to the element `seen`, and switch it off if `is_off`."""
-
-    def act(page: Any) -> None:
-        page.wait_for_function("charrnn.ready && charrnn.reading.isDone && charrnn.writing.isDone")
-        page.locator("#features summary").filter(has_text=feature).first.click()
-        if is_off:
-            page.get_by_role("button", name="Switch off").click()
-        page.locator(seen).evaluate("(it) => it.scrollIntoView()")
-
-    return act
-
-
 def show_scalars(page: Any) -> None:
     page.wait_for_timeout(SETTLED)
     page.get_by_role("button", name="Settings").first.click()
@@ -114,17 +99,6 @@ PICTURES = {
     ),
     "gallery": (Picture("", 768, 480, "light", write_from_nothing),),
     "list": (Picture("-list", 960, 560, "light", write_list),),
-    "inspect": (
-        Picture("", 1280, 1000, "light", show_unit("position in the line", "h1")),
-        Picture("-held", 1280, 820, "light", show_unit("position in the line", "#reader", True)),
-        Picture(
-            "-writing", 1280, 420, "light", show_unit("position in the line", "#writing", True)
-        ),
-    ),
-    "code": (
-        Picture("-code", 768, 1000, "dark", show_unit("inside an indentation", "#reader")),
-        Picture("-phone", 360, 740, "light", show_unit("inside an indentation", "#reader")),
-    ),
     "tensorboard": (
         Picture("", 1400, 640, "light", show_scalars, "#timeseries"),
         Picture("-text", 1400, 560, "light", show_text, "#text"),
@@ -145,7 +119,6 @@ def main(what: str, address: str, name: str) -> None:
                 device_scale_factor=2 if picture.width < 500 else 1,
                 color_scheme=picture.scheme,
                 has_touch=picture.width < 500,
-                bypass_csp=True,  # The page's policy would block `wait_for_function`.
             )
             page = context.new_page()
             page.goto(address + picture.address)

@@ -79,12 +79,10 @@ BAD = {
     "sample checkpoint=model.safetensors temperature=-1": "temperature=-1",
     "sample checkpoint=model.safetensors start_text=xyz": "'x'",
     "sample": "outputs/",
-    "sample model.safetensors temperature=[0.2,abc]": "temperature=[0.2, 'abc']: takes a number",
     "sample model.safetensors start_text=a start_file=b": "start_file=b: replaces start_text",
     "sample model.safetensors output=-": "output=-: leave it out to write to",
     "sample model.safetensors mode=lines length=0": "length=0: must be 1 or more with mode=lines",
     "sample model.safetensors mode=lines until=x": "until: a line ends at its newline",
-    "sample model.safetensors device=cuda engine=numpy": "engine=numpy and precision=8",
     # evaluation
     "evaluate model.safetensors": "data.input_txt",
     "evaluate model.safetensors data.input_txt=empty.txt": "empty.txt: the text is empty",
@@ -111,12 +109,11 @@ BAD = {
     "runs nowhere": "folder=nowhere: no such folder",
     "runs 'folder=no texts'": "folder=no texts: contains no run",
     "export output=x.htm": "output=x.htm: must end in .html (a page)",
-    "inspect model.safetensors input_txt=one.txt": "one.txt: the model knows 1 of its characters",
 }
 
 
-# commands of extras, each of which can be deleted
-MISSING = {"export", "inspect"} - plugins.list_commands().keys()
+# the commands of an extra, which can be deleted
+MISSING = {"export"} - plugins.list_commands().keys()
 
 
 @pytest.mark.parametrize("line", [line for line in BAD if line.split()[0] not in MISSING])

@@ -95,7 +95,7 @@ def test_a_signal_unwinds(number: int, code: int, word: str, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-TORCH = {"torch", "lightning", "numba"}
+TORCH = {"torch", "lightning"}
 HEAVY = {*TORCH, "numpy", "hydra", "omegaconf", "yaml", "h5py"}
 TRAIN = ("train", *SMALL, "hydra.run.dir=run")
 
@@ -115,9 +115,8 @@ TRAIN = ("train", *SMALL, "hydra.run.dir=run")
             TORCH,
         ),
         ((*TRAIN, "data.background=nope.txt"), 2, "nope", TORCH),
-        # until the first character of a sample, and the first step of a training
+        # until the first character of a sample
         (("sample", "model.safetensors", "length=1", "seed=1"), 0, "", TORCH),
-        (TRAIN, 0, "", {"numba"}),
     ],
 )
 def test_a_command_imports_no_library_that_it_does_not_use(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from charrnn.errors import InputError
-from charrnn.model import Model, load
-from charrnn.models.trained import TrainedEnsemble
-from charrnn.text.vocabulary import Vocabulary
-from tests.conftest import Capture
+from charrnn.generation.draw import log_softmax
+from charrnn.model import Model
+from charrnn.models.trained import TrainedModel
 from tests.generation.models import make_counted_model, make_model
 
 
@@ -22,7 +20,11 @@ def test_logits_and_losses(model: Model) -> None:
     assert (logits.shape, logits.dtype) == ((13, 65), np.float32)
     assert np.abs(logits[:3] - model.logits(text[:3])).max() < 1e-5
     assert model.logits("").shape == (0, 65)
-    assert model.score(text) == pytest.approx(model.losses(text).mean(dtype=np.float64))
+    losses, ids = model.losses(text), model.vocabulary.encode(text)
+    assert (losses.shape, losses.dtype) == ((12,), np.float32)
+    expected = -log_softmax(logits)[np.arange(12), ids[1:]]
+    np.testing.assert_allclose(losses, expected, atol=1e-5)
+    assert model.score(text) == pytest.approx(losses.mean(dtype=np.float64))
     with pytest.raises(InputError, match="U\\+00E9"):
         model.logits("é")
     for short in ("", "A"):
@@ -30,16 +32,11 @@ def test_logits_and_losses(model: Model) -> None:
             model.score(short)
 
 
-MODELS = {
-    "lstm": make_model(),
-    "counted": make_counted_model(),
-    "ensemble": TrainedEnsemble((make_model("lstm"), make_model("gru")), (0.3, 0.7)),
-}
-
-
-@pytest.mark.parametrize("kind", MODELS)
-def test_a_step_is_the_models_and_a_loop_over_it_writes_as_the_sampler(kind: str) -> None:
-    model = Model(MODELS[kind])
+@pytest.mark.parametrize("trained", [make_model(), make_counted_model()])
+def test_a_step_is_the_models_and_a_loop_over_it_writes_as_the_sampler(
+    trained: TrainedModel,
+) -> None:
+    model = Model(trained)
     texts = ["To be, or not", "ROMEO: a rose"]
     expected = np.stack([model.logits(text) for text in texts], 1)
     alone, together = None, None
@@ -80,10 +77,9 @@ def test_generate(model: Model) -> None:
     ("name", "value"),
     [
         # out of range; the ranges of other options are in test_bad_input.py
-        *(("length", -1), ("temperature", "warm"), ("engine", "abacus"), ("start_text", "é")),
+        *(("length", -1), ("temperature", "warm"), ("device", "abacus"), ("start_text", "é")),
         # of another type
         *(("length", 2.5), ("start_text", 5), ("ban", 5), ("until", b"a"), ("top_k", 1.5)),
-        ("logit_bias", "e"),
     ],
 )
 def test_what_a_model_cannot_write_with_is_refused(name: str, value: Any, model: Model) -> None:
@@ -101,43 +97,3 @@ def test_wrong_numbers_of_samples_and_words_are_refused(model: Model) -> None:
         with pytest.raises(InputError, match=r"^(k|start_text)="):
             model.next_words(start_text, k)  # type: ignore[arg-type]
     assert len(model.next_words("a", np.int64(2))) == 2  # type: ignore[arg-type]
-
-
-# Several models as one; tests/generation/test_fuzz.py has what they predict and write
-
-
-@pytest.mark.parametrize(
-    ("other", "line"),
-    [
-        ("network", "the ensemble has no counts, because {} has none\n"),
-        ("of another text", "the ensemble has no counts, because they are not of the same text\n"),
-        ("counted", ""),
-    ],
-)
-def test_an_ensemble_without_the_counts_of_a_model_says_so(
-    other: str, line: str, tmp_path: Path, capsys: Capture
-) -> None:
-    another = make_counted_model(text="To be, or not" * 9)
-    models = {**MODELS, "network": make_model("gru"), "of another text": another}
-    for name in {"counted", other}:
-        Model(models[name]).save(tmp_path / name)
-    both = load([str(tmp_path / "counted"), str(tmp_path / other)])
-    assert (both.trained.counts is None) == bool(line)
-    assert capsys.readouterr().err == line.format(tmp_path / other)
-
-
-def test_an_ensemble_refuses_other_models_and_weights(path: Path, tmp_path: Path) -> None:
-    paths = [path] * 3
-    for wrong in ([1, 1], [1, 1, 0], [1, 1, -1], [1, 1, float("nan")], []):
-        with pytest.raises(InputError, match=r"weights=.*\(3 given\)"):
-            load(paths, weights=wrong)
-    with pytest.raises(InputError, match=r"needs a number above 0 for each"):
-        load(paths[0], weights=[1])  # type: ignore[call-overload]
-    with pytest.raises(InputError, match="needs one path"):
-        load([])
-    with pytest.raises(InputError, match=r"^\[a,b\]: no such file; this command takes one model$"):
-        load("[a,b]")
-    for name, characters in (("one", "ab\n"), ("other", "ba\n")):
-        Model(make_model(vocabulary=Vocabulary(list(characters)))).save(tmp_path / name)
-    with pytest.raises(InputError, match=r"other: its vocabulary differs from .*one"):
-        load([str(tmp_path / "one"), str(tmp_path / "other")])

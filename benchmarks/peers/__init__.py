@@ -1,5 +1,5 @@
-"""Programs to compare charrnn with. Each runs as a process: `python -m benchmarks.peers.NAME`.
+"""Programs to compare charrnn with: `python benchmarks/peers/NAME.py`, each in a separate process.
 
-Each program prints `step 1` on standard error after its first step and `done` after its last, so
-that all programs are measured in the same way from outside.
+Like `charrnn train`, a program prints `step N` on standard error after its first step and after its
+last, so that all programs are measured in the same way from outside.
 """

@@ -1,7 +1,7 @@
-"""A bare PyTorch loop with charrnn's network: a lower bound for the time of a training step.
+"""Train charrnn's module in a bare PyTorch loop: a lower bound for the time of a training step.
 
-It has the network, precision, windows, clipping and optimizer of torch-rnn's recipe, but no
-Trainer, validation, logging or checkpoints, and it keeps the whole text in memory.
+It has the network, precision, threads, windows, clipping and optimizer of a run, but no Trainer,
+schedule, validation, logging or checkpoints, and it keeps the whole text in memory.
 """
 
 from __future__ import annotations
@@ -11,66 +11,50 @@ import sys
 from pathlib import Path
 
 import torch
-from torch.nn import functional as F
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from torch import nn
 
 from charrnn.data import cut_streams, open_data
-from charrnn.models.trained import Architecture
-from charrnn.networks.network import Network, State, detach_state
+from charrnn.networks.precision import set_float32_precision
 from charrnn.processors import keep_freed_memory
+from charrnn.training.optimizers import build_optimizer
 
 
 def main() -> None:
+    """Train as the decided options of a run say."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("h5", type=Path)
-    parser.add_argument("json", type=Path)
+    parser.add_argument("run", type=Path, help="the folder of the run")
     parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--precision", required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--hidden-size", type=int, default=128)
-    parser.add_argument("--num-layers", type=int, default=2)
-    parser.add_argument("--batch-size", type=int, default=50)
-    parser.add_argument("--seq-length", type=int, default=50)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--keep", action="store_true", help="keep freed memory, as charrnn does")
     options = parser.parse_args()
 
-    if options.keep:
-        keep_freed_memory()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(1)
-    data = open_data(options.h5, options.json)
-    streams = cut_streams(data, "train", options.batch_size, options.seq_length)
+    config = OmegaConf.load(options.run / ".hydra" / "config.yaml")
+    trainer, shards = config.trainer, config.model.num_batch_shards
+    keep_freed_memory()
+    torch.set_num_threads(max(1, config.threads // shards))
+    torch.manual_seed(config.seed)
+    device = "cuda" if trainer.accelerator == "gpu" else "cpu"
+    data = open_data(Path(config.data.input_h5), Path(config.data.input_json))
+    streams = cut_streams(data, "train", config.data.batch_size, config.data.seq_length)
     blocks = (streams.read_windows(k, k + 1) for k in range(streams.num_windows))
-    windows = [
-        tuple(torch.from_numpy(part).to(options.device) for part in (ids[:, :-1], ids[:, 1:]))
-        for ids in blocks
-    ]
-    architecture = Architecture(
-        hidden_size=options.hidden_size,
-        num_layers=options.num_layers,
-        dropout=0.0,
-        skip="none",
-        vocabulary_size=len(data.vocabulary),
-    )
-    network = Network(architecture).to(options.device)
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, 2e-3, fused=True)
-    precision = {"dtype": torch.bfloat16, "enabled": options.precision == "bf16-mixed"}
-    state: State | None = None
-    for step in range(options.steps):
-        k = step % len(windows)
-        inputs, targets = windows[k]
-        with torch.autocast(options.device, **precision):
-            logits, state = network(inputs, state if k else None)
-            loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-        state = detach_state(state)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_value_(parameters, 5.0)
-        optimizer.step()
-        if step == 0:
-            print(f"step 1, loss {loss.item():.3f}", file=sys.stderr, flush=True)
-    print(f"done, loss {loss.item():.3f}", file=sys.stderr, flush=True)
+    windows = [torch.from_numpy(block).to(device) for block in blocks]
+    module = instantiate(config.model, vocabulary=data.vocabulary).to(device)
+    parameters = module.get_trained_parameters()
+    optimizer = build_optimizer(parameters, module.make_optimizer, False, shards)
+    by_value = trainer.gradient_clip_algorithm == "value"
+    clip = nn.utils.clip_grad_value_ if by_value else nn.utils.clip_grad_norm_
+    with set_float32_precision(tf32=config.tf32):
+        for step in range(options.steps):
+            k = step % len(windows)
+            batch = windows[k][:, :-1], windows[k][:, 1:], k == 0
+            with torch.autocast(device, torch.bfloat16, trainer.precision == "bf16-mixed"):
+                loss = module.training_step(batch, step)
+            optimizer.zero_grad()
+            loss.backward()
+            clip([parameter for _, parameter in parameters], trainer.gradient_clip_val)
+            optimizer.step()
+            if step in (0, options.steps - 1):
+                print(f"step {step + 1}, loss {loss.item():.3f}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

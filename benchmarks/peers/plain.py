@@ -15,6 +15,8 @@ from torch import nn
 
 
 class CharLSTM(nn.Module):
+    """An embedding, a deep nn.LSTM and a decoder."""
+
     def __init__(self, vocabulary_size: int, embedding: int, hidden: int, layers: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding)
@@ -28,7 +30,10 @@ class CharLSTM(nn.Module):
         return self.fc(output), hidden
 
 
-def batches(ids: np.ndarray, batch_size: int, seq_length: int) -> Iterator[tuple[np.ndarray, ...]]:
+def read_batches(
+    ids: np.ndarray, batch_size: int, seq_length: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the inputs and the targets (N, T) of each window."""
     count = (len(ids) - 1) // (batch_size * seq_length)
     x = ids[: count * batch_size * seq_length].reshape(batch_size, -1)
     y = ids[1 : count * batch_size * seq_length + 1].reshape(batch_size, -1)
@@ -37,6 +42,7 @@ def batches(ids: np.ndarray, batch_size: int, seq_length: int) -> Iterator[tuple
 
 
 def main() -> None:
+    """Train on a text, with torch-rnn's sizes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("text")
     parser.add_argument("--steps", type=int, required=True)
@@ -54,7 +60,7 @@ def main() -> None:
     step = 0
     while step < options.steps:
         hidden = (torch.zeros(2, 50, 128), torch.zeros(2, 50, 128))
-        for x, y in batches(ids, 50, 50):
+        for x, y in read_batches(ids, 50, 50):
             hidden = (hidden[0].detach(), hidden[1].detach())
             optimizer.zero_grad()
             output, hidden = model(torch.from_numpy(x), hidden)
@@ -64,11 +70,10 @@ def main() -> None:
             optimizer.step()
             step += 1
             value = loss.item()
-            if step == 1:
-                print(f"step 1, loss {value:.3f}", file=sys.stderr, flush=True)
+            if step in (1, options.steps):
+                print(f"step {step}, loss {value:.3f}", file=sys.stderr, flush=True)
             if step == options.steps:
                 break
-    print(f"done, loss {value:.3f}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,13 @@ decoder tied to the embedding: 0.80 M parameters. AdamW, 100 steps of warmup, th
 `shakespeare_char` for a CPU; the code is new.
 
 The validation loss is the mean over the split in overlapping windows. All but the first characters
-have a context of 48 to 63 characters, close to the most that the model can use. The training time
-does not include validation.
+have a context of 48 to 63 characters, close to the most that the model can use.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from pathlib import Path
 
@@ -29,6 +27,8 @@ SCORED = 16  # scored characters at the end of each window
 
 
 class Block(nn.Module):
+    """Causal attention and a feedforward network, each with a norm before it."""
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -91,6 +91,7 @@ def compute_validation_loss(model: nn.Module, ids: Tensor) -> float:
 
 
 def get_learning_rate(step: int, steps: int) -> float:
+    """Return the rate of a step: the warmup, then the cosine."""
     if step < 100:
         return 1e-3 * (step + 1) / 101
     progress = (step - 100) / max(1, steps - 100)
@@ -98,11 +99,11 @@ def get_learning_rate(step: int, steps: int) -> float:
 
 
 def main() -> None:
+    """Print the seconds of the training, and then the validation loss."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("h5", type=Path)
     parser.add_argument("json", type=Path)
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--validate-every", type=int, default=100)
     options = parser.parse_args()
 
     torch.manual_seed(1337)
@@ -116,9 +117,6 @@ def main() -> None:
         betas=(0.9, 0.99),
         fused=True,
     )
-    count = sum(p.numel() for p in model.parameters())
-    print(f"{count:,} parameters", file=sys.stderr, flush=True)
-    trained = 0.0
     start_time = time.perf_counter()
     for step in range(options.steps):
         for group in optimizer.param_groups:
@@ -131,11 +129,7 @@ def main() -> None:
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if (step + 1) % options.validate_every == 0 or step + 1 == options.steps:
-            trained += time.perf_counter() - start_time
-            print(f"{step + 1} {trained:.3f} {compute_validation_loss(model, val):.4f}", flush=True)
-            start_time = time.perf_counter()
-    print("done", file=sys.stderr, flush=True)
+    print(time.perf_counter() - start_time, compute_validation_loss(model, val))
 
 
 if __name__ == "__main__":

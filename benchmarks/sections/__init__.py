@@ -1,30 +1,31 @@
-"""The sections of the benchmarks, one per file, in the order of the table.
+"""The sections of the benchmarks, one per file, in the order of the tables.
 
-Each file has a function `measure(workplace)`, which returns rows, or a reason why there are none.
+Each file has a function `measure`, which returns the table of the section, or the reason why there
+is none.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
+from typing import NamedTuple
 
-from benchmarks.report import Row
-from benchmarks.workplace import Workplace
+from benchmarks.inputs import Inputs
+from benchmarks.sections import gpu, reading, serving, startup, steps, two_minutes, writing
+
+
+class Section(NamedTuple):
+    """A section: its title, and the function that returns its table."""
+
+    title: str
+    measure: Callable[[Inputs], str]
+
 
 SECTIONS = {
-    "startup": "Start-up",
-    "steps": "Training, with torch-rnn's recipe",
-    "two_minutes": "Training, with the recipe two_minutes",
-    "writing": "Sampling",
-    "serving": "Serving",
-    "reading": "Preprocessing",
-    "gpu": "On a GPU",
+    "startup": Section("Start-up", startup.measure),
+    "steps": Section("Training, with torch-rnn's recipe", steps.measure),
+    "two_minutes": Section("Training, with the recipe two_minutes", two_minutes.measure),
+    "writing": Section("Sampling", writing.measure),
+    "serving": Section("Serving", serving.measure),
+    "reading": Section("Preprocessing", reading.measure),
+    "gpu": Section("On a GPU", gpu.measure),
 }
-
-
-def get_section(name: str) -> Callable[[Workplace], list[Row] | str]:
-    """Return the function that measures a section."""
-    measure: Callable[[Workplace], list[Row] | str] = importlib.import_module(
-        f"benchmarks.sections.{name}"
-    ).measure
-    return measure

@@ -1,171 +1,101 @@
-"""Measure `charrnn serve` with 64 streaming clients, and compare it with the engine's speed.
-
-Both write without counts, because this section measures the server.
-"""
+"""Measure the completions of `charrnn serve` for clients that ask at the same time."""
 
 from __future__ import annotations
 
-import asyncio
+import http.client
 import json
 import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from importlib.util import find_spec
-from pathlib import Path
-from statistics import median
+from functools import partial
+from typing import NamedTuple
 
-from benchmarks.measuring import measure_in_turns, time_call
-from benchmarks.report import Row, make_row
-from benchmarks.workplace import CHARRNN, Workplace
-from charrnn.model import Model, load
+from benchmarks.inputs import Inputs
+from benchmarks.measuring import CHARRNN, measure_in_turns
+from benchmarks.tables import Row, format_rows
 
-CLIENTS = 64
-SHORTEST = 250  # characters of a completion; each client asks for 8 more than the one before
-SECONDS = 30
-PROMPT = "ROMEO:\n"
+CLIENTS = (1, 8, 16)
+LENGTH = 200  # characters of a completion
+SECONDS = 10  # of a measurement
+REQUEST = json.dumps({"prompt": "ROMEO:\n", "max_tokens": LENGTH, "stream": True})
 
 
-@dataclass
-class Load:
-    """The measurements of the clients.
+class Answer(NamedTuple):
+    """The seconds of a streamed completion until its first part, and until its end."""
 
-    Attributes:
-        totals: the seconds of each completion.
-        first: the seconds until the first part of each completion.
-        speed: characters per second of all clients.
-    """
-
-    totals: list[float] = field(default_factory=list)
-    first: list[float] = field(default_factory=list)
-    characters: int = 0
-    speed: float = 0.0
+    first: float
+    total: float
 
 
-def measure(workplace: Workplace) -> list[Row]:
-    path = workplace.trained / "model.safetensors"
-    precisions = (32, 8) if find_spec("numba") else (32,)
+def measure(inputs: Inputs) -> str:
+    """Return the table of the server, by the number of clients."""
+    duration = max(0.5, SECONDS * inputs.scale)
+    answers: dict[int, list[Answer]] = {clients: [] for clients in CLIENTS}
+
+    def measure_speed(port: int, clients: int) -> float:
+        start_time = time.perf_counter()
+        with ThreadPoolExecutor(clients) as pool:
+            asked = [pool.submit(ask, port, start_time + duration) for _ in range(clients)]
+        received = [answer for each in asked for answer in each.result()]
+        answers[clients] += received
+        return LENGTH * len(received) / (time.perf_counter() - start_time)
+
+    names = {n: "one client" if n == 1 else f"{n} clients" for n in CLIENTS}
+    with start_server(inputs) as port:
+        parts = {names[clients]: partial(measure_speed, port, clients) for clients in CLIENTS}
+        speeds = measure_in_turns(parts, inputs.rounds)
     rows = []
-    for precision in precisions:
-        with _run_server(path, workplace.folder, precision) as port:
-            rows += _measure_rows(workplace, load(path), precision, port)
-    return rows
-
-
-def _measure_rows(workplace: Workplace, model: Model, precision: int, port: int) -> list[Row]:
-    length = workplace.effort.size(2000, least=20)
-    loads: list[Load] = []
-
-    def write() -> None:
-        model.generate(
-            length, PROMPT, num_samples=CLIENTS, seed=1, precision=precision, counts="none"
-        )
-
-    def serve() -> float:
-        loads.append(asyncio.run(_run_load(port, max(0.5, SECONDS * workplace.effort.scale))))
-        return loads[-1].speed
-
-    write()  # Compile first, or load the compiled code.
-    single = asyncio.run(_measure_single_client(port))
-    engines = {"engine": lambda: CLIENTS * length / time_call(write), "server": serve}
-    parts = measure_in_turns(engines, workplace.effort)
-    last, of = loads[-1], f"`precision={precision}`"
-    share = 0.6 if precision == 32 else 0.7
-    return [
-        make_row(f"{CLIENTS} clients that stream {SHORTEST} to {_get_length(CLIENTS - 1)} "
-            f"characters, {of}", "characters/s", parts["server"],
-            bar=f">= {share * median(parts['engine']):.0f}"),
-        Row(f"the slowest tenth, beside the median, {of}",
-            _get_quantile(last.totals, 0.9) / median(last.totals), "x", "<= 2"),
-        Row(f"the first characters, one client, {of}", single, "s", "<= 0.05"),
-        Row(f"the first characters, one of {CLIENTS} (the slowest tenth), {of}",
-               _get_quantile(last.first, 0.9), "s", "<= 0.3"),
-    ]  # fmt: skip
+    for clients, name in names.items():
+        first, total = map(find_slow, zip(*answers[clients], strict=True))
+        rows += [
+            Row(f"{name}, completions of {LENGTH} characters", speeds[name], "characters/s"),
+            Row(f"{name}, until the first characters (the slowest tenth)", first, "s"),
+            Row(f"{name}, until the last character (the slowest tenth)", total, "s"),
+        ]
+    return format_rows(rows)
 
 
 @contextmanager
-def _run_server(model: Path, folder: Path, precision: int) -> Iterator[int]:
-    options = [f"checkpoint={model}", "port=0", f"precision={precision}"]
-    command = [*CHARRNN, "serve", *options, "counts=none"]
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
+def start_server(inputs: Inputs) -> Iterator[int]:
+    """Serve the model at a free port during the `with` block, and return the port."""
+    command = [*CHARRNN, "serve", f"checkpoint={inputs.model}", "port=0"]
+    with subprocess.Popen(command, cwd=inputs.folder, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
         try:
-            output, match = "", None
-            while match is None:
-                line = process.stderr.readline()
-                if not line:
-                    raise RuntimeError(output)
-                output += line
-                match = re.search(r"serving .* at http://.*:(\d+)", line)
+            lines = []
+            for line in server.stderr:
+                lines.append(line)
+                if match := re.search(r"serving .* at http://.*:(\d+)", line):
+                    break
+            else:
+                raise RuntimeError("".join(lines))
             yield int(match[1])
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
+            server.send_signal(signal.SIGTERM)
 
 
-async def _run_load(port: int, duration: float) -> Load:
-    load, start_time = Load(), time.perf_counter()
-
-    async def client(number: int) -> None:
-        async with _Client(port, number) as session:
-            while time.perf_counter() < start_time + duration:
-                first, total = await session.ask()
-                load.characters += _get_length(number)
-                load.first.append(first)
-                load.totals.append(total)
-
-    await asyncio.gather(*(client(number) for number in range(CLIENTS)))
-    load.speed = load.characters / (time.perf_counter() - start_time)
-    return load
-
-
-async def _measure_single_client(port: int) -> float:
-    """Return the median seconds until the first part of a single request."""
-    async with _Client(port, 0) as client:
-        return median([(await client.ask())[0] for _ in range(9)])
-
-
-class _Client:
-    """A client that keeps its connection open, as OpenAI's client does."""
-
-    def __init__(self, port: int, number: int) -> None:
-        self._port = port
-        length, user = _get_length(number), str(number)
-        body = json.dumps(
-            {"prompt": PROMPT, "max_tokens": length, "stream": True, "user": user}
-        ).encode()
-        head = (
-            f"POST /v1/completions HTTP/1.1\r\nhost: localhost:{port}\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-        )
-        self._request = head.encode() + body
-
-    async def __aenter__(self) -> _Client:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._writer.close()
-
-    async def ask(self) -> tuple[float, float]:
-        """Stream a completion, and return the seconds until its first part and its end."""
+def ask(port: int, end_time: float) -> list[Answer]:
+    """Stream completions over one connection, as OpenAI's client does, until a time."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    answers: list[Answer] = []
+    while not answers or time.perf_counter() < end_time:
         start_time = time.perf_counter()
-        self._writer.write(self._request)
-        await self._reader.readuntil(b"data: ")
+        connection.request("POST", "/v1/completions", REQUEST, {"content-type": "application/json"})
+        response = connection.getresponse()
+        response.readline()
         first = time.perf_counter() - start_time
-        await self._reader.readuntil(b"data: [DONE]\n\n\r\n0\r\n\r\n")
-        return first, time.perf_counter() - start_time
+        if not response.read().endswith(b"data: [DONE]\n\n"):
+            raise RuntimeError(f"a completion has ended early, with status {response.status}")
+        answers.append(Answer(first, time.perf_counter() - start_time))
+    connection.close()
+    return answers
 
 
-def _get_length(number: int) -> int:
-    """Return the number of characters that a client requests."""
-    return SHORTEST + 8 * number
-
-
-def _get_quantile(values: list[float], share: float) -> float:
-    """Return the quantile `share` of the values."""
+def find_slow(values: Iterable[float]) -> float:
+    """Return the value that a tenth of the values exceed."""
     ordered = sorted(values)
-    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+    return ordered[int(0.9 * len(ordered))]

@@ -1,46 +1,36 @@
-"""Measure how long commands take to start."""
+"""Measure how long commands take to start, beside their imports."""
 
 from __future__ import annotations
 
 import sys
 
+from benchmarks.inputs import Inputs
 from benchmarks.measuring import measure_in_turns, run
-from benchmarks.report import Row, make_row
-from benchmarks.workplace import CHARRNN, Workplace
+from benchmarks.tables import Row, format_rows
 
 
-def measure(workplace: Workplace) -> list[Row]:
-    data = workplace.data_options
+def measure(inputs: Inputs) -> str:
+    """Return the table of start-up times."""
 
-    def time_python(code: str) -> float:
-        return run([sys.executable, "-c", code], workplace.folder).seconds
+    def time_imports(*modules: str) -> float:
+        code = f"import {', '.join(modules)}"
+        return run([sys.executable, "-c", code], inputs.folder).seconds
 
     def time_first_step() -> float:
-        ended, _ = workplace.train(*data, "trainer.max_steps=1", "validate_every=0")
-        return ended.find_time("step 1 /")
+        words = ("experiment=torch_rnn", "trainer=cpu", "trainer.max_steps=1", "validate_every=0")
+        return inputs.train(*words).find_time("step 1 /")
 
-    words = [f"checkpoint={workplace.trained / 'model.safetensors'}", "length=200", "seed=1"]
-    quick = measure_in_turns(
-        {
-            "charrnn --help": lambda: run([*CHARRNN, "--help"], workplace.folder).seconds,
-            "sample": lambda: run([*CHARRNN, "sample", *words], workplace.folder).seconds,
-            "sample imports": lambda: time_python("import hydra, numpy"),
-        },
-        workplace.effort,
-    )
-    slow = measure_in_turns(
-        {
-            "charrnn train": time_first_step,
-            "imports": lambda: time_python("import torch, lightning.pytorch, hydra, h5py"),
-        },
-        workplace.effort,
-    )
-    return [
-        make_row("`charrnn --help`, the whole process", "s", quick["charrnn --help"], bar="<= 0.2"),
-        make_row("importing Hydra and NumPy", "s", quick["sample imports"]),
-        make_row("`charrnn sample length=200` from a model file, the whole process", "s",
-            quick["sample"], bar="<= 0.37"),
-        make_row("importing torch, Lightning, Hydra and h5py", "s", slow["imports"]),
-        make_row("`charrnn train` until its first training step is done", "s",
-            slow["charrnn train"], bar="<= 2.7"),
-    ]  # fmt: skip
+    sample = ("sample", f"checkpoint={inputs.model}", "length=200", "seed=1")
+    parts = {
+        "`charrnn --help`, the whole process": lambda: inputs.run_charrnn("--help").seconds,
+        "importing Hydra and NumPy": lambda: time_imports("hydra", "numpy"),
+        "`charrnn sample length=200` from a model file, the whole process": lambda: (
+            inputs.run_charrnn(*sample).seconds
+        ),
+        "importing torch, Lightning, Hydra and h5py": lambda: time_imports(
+            "torch", "lightning.pytorch", "hydra", "h5py"
+        ),
+        "`charrnn train` until its first training step is done": time_first_step,
+    }
+    seconds = measure_in_turns(parts, inputs.rounds)
+    return format_rows(Row(what, value, "s") for what, value in seconds.items())

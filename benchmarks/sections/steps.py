@@ -1,103 +1,61 @@
 """Measure the training step of torch-rnn's recipe in `charrnn train` and in its peers.
 
-`charrnn train` runs with validation, samples, logging, checkpoints and TensorBoard. The time per
-step is the time from the end of the first step to the end of the run, divided by the steps.
+The time per step is the time from the end of the first step to the end of the last one, divided by
+the steps. `charrnn train` logs, and validates, samples and writes a checkpoint halfway.
 """
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Callable
-from statistics import median
+from collections.abc import Mapping
+from functools import partial
 
-import torch
+from omegaconf import OmegaConf
 
-from benchmarks.measuring import Ended, measure_in_turns, run, time_call
-from benchmarks.report import Row, make_ratio, make_row
-from benchmarks.workplace import LENGTH, REPOSITORY, STREAMS, Workplace, measure_step
-from charrnn.data import open_data
-from charrnn.evaluation.stream_losses import compute_stream_loss
-from charrnn.networks.network import make_network
-from charrnn.processors import keep_freed_memory
-from charrnn.runs.model_lookup import read_model
+from benchmarks.inputs import Inputs
+from benchmarks.measuring import measure_in_turns
+from benchmarks.tables import Row, format_rows
+
+NEWEST_RUN = "outputs/latest"
+# peers: the name in the rows -> the name in `benchmarks.peers`, and its argument
+BARE = {"bare PyTorch loop over the same module": ("bare", NEWEST_RUN)}
 
 
-def measure(workplace: Workplace) -> list[Row]:
-    steps = workplace.effort.size(1000, least=12)
-    threads, precision = find_choices(workplace)
-    setup = workplace, steps, precision, threads
-    peaks: list[float] = []
+def measure(inputs: Inputs) -> str:
+    """Return the table of steps with torch-rnn's recipe."""
+    steps = inputs.scale_size(1000, least=12)
+    words = ("experiment=torch_rnn", "trainer=cpu", f"checkpoint_every={steps // 2}")
+    peers = {**BARE, "plain nn.LSTM script (float32)": ("plain", str(inputs.text))}
+    return format_rows(compare_steps(inputs, steps, words, peers))
 
-    def train() -> float:
-        ended, _ = workplace.train(*workplace.data_options, f"trainer.max_steps={steps}")
-        peaks.append(float(ended.peak_bytes))
-        return measure_step(ended, steps, "run folder:")
 
-    def measure_peer(ended: Callable[[], Ended]) -> Callable[[], float]:
-        return lambda: measure_step(ended(), steps, "done")
+def compare_steps(
+    inputs: Inputs, steps: int, words: tuple[str, ...], peers: Mapping[str, tuple[str, str]]
+) -> list[Row]:
+    """Return rows with the step and the peak memory of `charrnn train` and of its peers.
 
-    arguments = (str(workplace.text), "--steps", str(steps))
-    network = make_network(read_model(workplace.trained))
-    ids = open_data(*workplace.data).get_split("val")
-    torch.set_num_threads(threads)
-    keep_freed_memory()
+    Args:
+        words: of `charrnn train`; the first one names the rows.
+        peers: see `BARE`.
+    """
+    command = f"`charrnn train {words[0]}`"
+    programs = {command: partial(inputs.train, *words, f"trainer.max_steps={steps}")}
+    for name, peer in peers.items():
+        programs[name] = partial(inputs.run_peer, *peer, "--steps", str(steps))
+    peaks = dict.fromkeys(programs, 0)
 
-    def evaluate() -> float:
-        """Return the seconds for as many characters as a training step has."""
-        passes = [time_call(lambda: compute_stream_loss(network, ids)) for _ in range(3)]
-        return median(passes) / len(ids) * STREAMS * LENGTH
+    def time_step(name: str) -> float:
+        ended = programs[name]()
+        peaks[name] = max(peaks[name], ended.peak_bytes)
+        return (ended.find_time(f"step {steps}") - ended.find_time("step 1")) / (steps - 1)
 
-    evaluate()
-    parts = measure_in_turns(
-        {
-            "charrnn": train,
-            "bare": measure_peer(lambda: run_bare_loop(*setup)),
-            "keeping": measure_peer(lambda: run_bare_loop(*setup, "--keep")),
-            "plain": measure_peer(lambda: run_peer(workplace, "plain", *arguments)),
-            "evaluation": evaluate,
-        },
-        workplace.effort,
-    )
-    rows = [
-        make_row(f"{what}, a step", "ms", parts[name], scale=1e3)
-        for name, what in (
-            ("charrnn", f"`charrnn train`, everything on ({precision}, {threads} threads)"),
-            ("bare", f"bare PyTorch loop over the same network ({precision})"),
-            ("keeping", f"the same, keeping its freed memory as charrnn does ({precision})"),
-            ("plain", "plain nn.LSTM script (float32)"),
-        )
-    ]
+    parts = {name: partial(time_step, name) for name in programs}
+    seconds = measure_in_turns(parts, inputs.rounds)
+    config = OmegaConf.load(inputs.folder / NEWEST_RUN / ".hydra" / "config.yaml")
+    titles = {name: name for name in programs} | {
+        command: f"{command} ({config.trainer.precision})"
+    }
     return [
-        *rows,
-        make_ratio("`charrnn train` / bare loop", parts, "charrnn", "bare", "<= 1.10"),
-        make_ratio("`charrnn train` / bare loop that keeps its freed memory", parts, "charrnn",
-              "keeping", "<= 1.10"),
-        make_ratio("`charrnn train` / plain script", parts, "charrnn", "plain", "<= 0.5"),
-        make_ratio("characters a second, validation / training", parts, "charrnn", "evaluation",
-              ">= 2"),
-        make_row("`charrnn train`, peak memory", "MB", peaks, scale=1e-6, bar="<= 700"),
-    ]  # fmt: skip
-
-
-def find_choices(workplace: Workplace, recipe: str = "torch_rnn") -> tuple[int, str]:
-    """Return the number of threads and the precision that `charrnn train` chooses."""
-    ended, _ = workplace.train(*workplace.data_options, "trainer.max_steps=2", recipe=recipe)
-    lines = "\n".join(line for _, line in ended.lines)
-    match = re.search(r"CPU, (\d+) threads?.*precision (\S+)", lines)
-    assert match, lines
-    return int(match[1]), match[2]
-
-
-def run_bare_loop(
-    workplace: Workplace, steps: int, precision: str, threads: int, *more: str
-) -> Ended:
-    h5, json = map(str, workplace.data)
-    sizes = ("--steps", str(steps), "--precision", precision, "--threads", str(threads))
-    return run_peer(workplace, "bare", h5, json, *sizes, *more)
-
-
-def run_peer(workplace: Workplace, name: str, *words: str) -> Ended:
-    """Run one of `benchmarks.peers`."""
-    command = [sys.executable, "-m", f"benchmarks.peers.{name}", *words]
-    return run(command, workplace.folder, {"PYTHONPATH": str(REPOSITORY)})
+        *(Row(f"{title}, a step", 1e3 * seconds[name], "ms") for name, title in titles.items()),
+        *(Row(f"{command} / {name}", seconds[command] / seconds[name], "x") for name in peers),
+        *(Row(f"{title}, peak memory", peaks[name] / 1e6, "MB") for name, title in titles.items()),
+    ]

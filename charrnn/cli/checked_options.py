@@ -115,16 +115,15 @@ def _check_node(path: str, node: Any, schema: Any) -> dict[str, Any]:
     is_name = isinstance(target, str) and target != ""
     require(is_name, f"{path}._target_", target, "takes the dotted name of a class")
     given = {str(name): value for name, value in node.items() if not str(name).startswith("_")}
-    if target.startswith(("charrnn.", "torch.optim.")):
-        schema = schema or PartOptions
+    is_complete = schema is not None and target.startswith("charrnn.")
+    if schema is None and target.startswith(("charrnn.", "torch.optim.")):
+        schema = PartOptions
     known = ranges.get_annotations(schema) if schema else {}
-    # The classes of others may have more options.
-    is_ours = target.startswith("charrnn.")
-    declared = {name: value for name, value in given.items() if is_ours or name in known}
+    declared = {name: value for name, value in given.items() if is_complete or name in known}
     checked = _check_values(schema, declared, f"{path}.") if schema else {}
     if schema is DataOptions:
         DataOptions(**checked)  # checks the rules between them
-    if len(declared) < len(given) or not (is_ours or target == "lightning.Trainer"):
+    if len(declared) < len(given) or not target.startswith(("charrnn.", "lightning.Trainer")):
         check_class(path, target, given)
     return {**node, **checked}
 

@@ -91,9 +91,9 @@ def _quote_word(word: str, kinds: Collection[Any] | None, multirun: bool) -> str
 
 
 def quote_path(word: str) -> str:
-    """Return an override that adds an option, with a literal path or a list of them."""
+    """Return an override that adds an option, with a literal path."""
     _, name, value = split(word)
-    return _quote_word(f"++{name}={value}", (str, list[str]), multirun=False)
+    return _quote_word(f"++{name}={value}", (str,), multirun=False)
 
 
 def quote(text: str) -> str:

@@ -33,5 +33,5 @@ def run(options: ConvertOptions) -> None:
     check_output(options.output, options.input)
     model, output = load(options.input), Path(options.output)
     model.save(output)
-    size = model.trained.members[0].architecture.num_parameters
+    size = model.trained.architecture.num_parameters
     say(f"wrote {output}: {model}, {size:,} parameters")

@@ -1,150 +1,93 @@
-"""`charrnn evaluate`: print the loss of a model on a split or a text, its lines or characters."""
+"""`charrnn evaluate`: print the loss of a model on a split or a text."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-import numpy.typing as npt
-
-from charrnn.commands.output import write_output
 from charrnn.errors import InputError, make_non_finite_error
 from charrnn.options.datasets import SourceOptions
-from charrnn.options.ranges import AT_LEAST_1, COUNTS, DEVICE, WEIGHTS, Paths, one_of, require
-from charrnn.say import BITS_PER_NAT, ProgressDisplay, say
+from charrnn.options.ranges import AT_LEAST_1, COUNTS, DEVICE, PATH, one_of
+from charrnn.say import ProgressDisplay, say
 
 if TYPE_CHECKING:
     from charrnn.data import SplitIds
     from charrnn.evaluation.losses import Score
-    from charrnn.models.trained import Trained
+    from charrnn.models.trained import TrainedModel
 
 
 @dataclass
 class EvaluateOptions:
-    checkpoint: Paths
-    weights: Annotated[list[float] | None, WEIGHTS]
+    checkpoint: Annotated[str | None, PATH]
     split: Annotated[str, one_of("train", "val", "test")]
     data: SourceOptions
     unknown: Annotated[str, one_of("error", "skip")]
     counts: Annotated[str, COUNTS]
     window: Annotated[int | None, AT_LEAST_1]
-    by: Annotated[str, one_of("text", "line", "character")]
     device: Annotated[str, DEVICE]
     json: bool
-
-    def check(self) -> None:
-        hint = f"needs by=text, not by={self.by}"
-        require(self.window is None or self.by == "text", "window", self.window, hint)
 
 
 OPTIONS = EvaluateOptions
 FIRST_WORD = "checkpoint"
-
-Losses = npt.NDArray[np.float32]
-Facts = dict[str, Any]  # which JSON prints
 
 
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
     from charrnn.models.trained import select_counts
     from charrnn.processors import choose_device, keep_freed_memory, print_device
-    from charrnn.runs.model_lookup import read_models
+    from charrnn.runs.model_lookup import read_model
 
     device = choose_device(options.device)
     print_device(device, options.device)
     options = replace(options, device=device)
     keep_freed_memory()
-    trained = select_counts(read_models(options.checkpoint, options.weights), options.counts)
+    trained = select_counts(read_model(options.checkpoint), options.counts)
     if options.data.input_txt == "-" and sys.stdin.isatty():
         say("data.input_txt=-: type or paste the text, then press Ctrl-D on an empty line")
-    score = _score_text if options.by == "text" else _score_parts
-    facts, lines = score(options, trained)
+    split, ids = _read_ids(options, trained)
+    score = _compute_score(options, trained, split, ids)
+    _explain_difference(options, trained, score)
     if options.json:
+        facts = {"split": split, "characters": score.characters, **score.to_dict()}
+        if options.unknown == "skip":
+            facts["unknown"] = ids.num_unknown
+        if options.window is not None:
+            facts["window"] = options.window
         print(json.dumps(facts))
     else:
-        write_output(["".join(f"{line}\n" for line in lines)])
+        heading = f"{split}: {score.characters} characters"
+        if options.window is not None:
+            heading += f", in windows of {options.window} from the zero state"
+        print(heading, *score.format_lines(), sep="\n")
 
 
-def _score_text(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Iterable[str]]:
-    """Return the loss of a split or a text, as JSON values and as lines."""
-    split, ids = _read_ids(options, trained)
-    score, facts = _compute_score(options, trained, split, ids)
-    heading = f"{split}: {score.characters} characters"
-    if options.unknown == "skip":
-        facts["unknown"] = ids.num_unknown
-    if options.window is not None:
-        facts["window"] = options.window
-        heading += f", in windows of {options.window} from the zero state"
-    _explain_difference(options, trained, score)
-    if (members := len(trained.members)) > 1:
-        facts["model"] = f"ensemble of {members}"
-        heading += f", {facts['model']}"
-    return facts, [heading, *score.format_lines()]
-
-
-def _explain_difference(options: EvaluateOptions, trained: Trained, score: Score) -> None:
+def _explain_difference(options: EvaluateOptions, trained: TrainedModel, score: Score) -> None:
     """Print why the loss is not the one in the table of `charrnn runs`, if both are of a run."""
-    data, (model, *others) = options.data, trained.members
+    data = options.data
     is_own_split = data.input_txt is None and data.input_h5 is None and options.split == "val"
-    if others or not is_own_split or options.window is not None or model.loss is None:
+    if not is_own_split or options.window is not None or trained.loss is None:
         return
-    if abs(score.loss - model.loss) <= 1e-4:
+    if abs(score.loss - trained.loss) <= 1e-4:
         return
     reason = "the loss of the first characters of the split"
     if options.counts != "auto":
         reason = "the loss with counts=auto"
     elif trained.counts is not None:
         reason += ", each half mixed with its counts as the other half fits best"
-    say(f"`charrnn runs` has {model.loss:.4f}, {reason}")
-
-
-def _score_parts(options: EvaluateOptions, trained: Trained) -> tuple[Facts, Iterable[str]]:
-    """Return bits per character: of lines, the worst first, or of each character."""
-    from charrnn.data import SplitIds
-    from charrnn.evaluation.losses import rank_lines_by_loss
-    from charrnn.text.sources import read_pieces
-
-    source = options.data.input_txt
-    if source is not None and options.unknown == "skip":
-        # Unknown characters stay in the text, without a loss.
-        split, text, removed = "text", "".join(read_pieces(source, trained.encoding)), 0
-    else:
-        split, split_ids = _read_ids(options, trained)
-        text, removed = trained.vocabulary.decode(split_ids[:].tolist()), split_ids.num_unknown
-    ids = trained.vocabulary.look_up(text)
-    places = np.flatnonzero(ids >= 0)  # of known characters
-    known = SplitIds(ids[places], num_unknown=removed + len(ids) - len(places))
-    scored: Losses = np.empty(max(0, len(places) - 1), np.float32)
-    _, facts = _compute_score(options, trained, split, known, scored)
-    losses: Losses = np.full(len(text), np.nan, np.float32)
-    losses[places[1:]] = scored
-    if options.by == "line":
-        lines = rank_lines_by_loss(text, losses)
-        facts["lines"] = [line._asdict() for line in lines]
-        return facts, (f"{x.bits_per_character:7.3f}  {x.line:>6}  {x.text}" for x in lines)
-    values = (losses.astype(np.float64) * BITS_PER_NAT).tolist()
-    bits = [None if math.isnan(value) else value for value in values]
-    return {**facts, "text": text, "bits": bits}, (
-        f"{'' if value is None else f'{value:.3f}':>7}  {character!r}"
-        for character, value in zip(text, bits, strict=True)
-    )
+    say(f"`charrnn runs` has {trained.loss:.4f}, {reason}")
 
 
 def _compute_score(
-    options: EvaluateOptions, trained: Trained, split: str, ids: SplitIds, out: Losses | None = None
-) -> tuple[Score, Facts]:
-    """Return the loss of ids (n,), also as JSON values.
-
-    Without windows, fill `out` (n - 1,) with the loss of each character.
-    """
+    options: EvaluateOptions, trained: TrainedModel, split: str, ids: SplitIds
+) -> Score:
+    """Return the loss of ids (n,)."""
     from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
-    from charrnn.networks.ensemble import make_any_network
+    from charrnn.networks.counted import make_any_network
 
     if len(ids) < 2:
         where = "data.input_txt" if split == "text" else f"split={split}"
@@ -159,15 +102,15 @@ def _compute_score(
     network = make_any_network(trained).to(options.device)
     with ProgressDisplay("scoring", unit=" characters") as report:
         if options.window is None:
-            score = compute_stream_loss(network, ids, report=report, losses=out)
+            score = compute_stream_loss(network, ids, report=report)
         else:
             score = compute_window_loss(network, ids, options.window, report=report)
     if not math.isfinite(score.loss):
         raise make_non_finite_error()
-    return score, {"split": split, "characters": score.characters, **score.to_dict()}
+    return score
 
 
-def _read_ids(options: EvaluateOptions, trained: Trained) -> tuple[str, SplitIds]:
+def _read_ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, SplitIds]:
     """Return the split's name and its ids (n,) in the model's vocabulary."""
     from charrnn.data import encode_text, open_data, open_training_data, translate_split
 

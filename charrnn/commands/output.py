@@ -33,14 +33,14 @@ def write_output(pieces: Iterable[str], output: str | None = None) -> None:
 
 def check_output(
     output: str | None,
-    models: str | Path | list[str] | None,
+    model: str | Path | None = None,
     option: str = "output",
     texts: Iterable[object] = (),
 ) -> None:
     """Refuse an output that is a folder, a device, a file of a run, or what the command reads.
 
     Args:
-        models: those that the command reads; None is the newest.
+        model: the one that the command reads; None if it reads none.
         texts: paths of texts and their ids, which may be missing. Other values are ignored.
     """
     from charrnn.runs.model_lookup import find_model
@@ -51,9 +51,8 @@ def check_output(
         raise InputError(f"{option}={shorten(output)}: is a folder; name a file")
     if not os.path.isfile(output):
         raise InputError(f"{option}={shorten(output)}: is not a regular file; name another file")
-    for model in models if isinstance(models, list) else [models]:
-        if os.path.samefile(output, find_model(model)):
-            raise InputError(f"{option}={shorten(output)}: is the model itself; name another file")
+    if model is not None and os.path.samefile(output, find_model(model)):
+        raise InputError(f"{option}={shorten(output)}: is the model itself; name another file")
     if any(isinstance(t, str) and os.path.exists(t) and os.path.samefile(output, t) for t in texts):
         raise InputError(f"{option}={shorten(output)}: is the text itself; name another file")
     if _is_file_of_run(Path(output)):

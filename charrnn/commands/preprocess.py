@@ -28,7 +28,7 @@ FIRST_WORD = "input_txt"
 def run(options: PreprocessOptions) -> None:
     """Run the preprocessing, and print the same lines as torch-rnn's script."""
     for name in ("output_h5", "output_json"):
-        check_output(getattr(options, name), [], name)
+        check_output(getattr(options, name), option=name)
     h5, json = (None if p is None else Path(p) for p in (options.output_h5, options.output_json))
     with ProgressDisplay(PROGRESS_LABEL, quiet=options.quiet) as report:
         result = preprocess(options.input_txt, h5, json, options, report=report)

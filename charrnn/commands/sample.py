@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,8 +16,7 @@ from charrnn import plugins
 from charrnn.cli import current_job
 from charrnn.commands.output import check_output, write_output
 from charrnn.errors import InputError
-from charrnn.files import add_number
-from charrnn.options.ranges import COUNTS, PATH, TEMPERATURE, WEIGHTS, Paths, Range, one_of, require
+from charrnn.options.ranges import COUNTS, PATH, Range, one_of, require
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import ProgressDisplay, escape_unprintable, say
 from charrnn.text.vocabulary import as_bytes
@@ -25,14 +24,8 @@ from charrnn.text.vocabulary import as_bytes
 if TYPE_CHECKING:
     from charrnn.generation.lines import Line
     from charrnn.generation.sampler import Piece, Sampler
-    from charrnn.models.trained import Trained
+    from charrnn.models.trained import TrainedModel
 
-TEMPERATURES = Range(
-    lambda value: (
-        value != [] and all(map(TEMPERATURE.accepts, value if isinstance(value, list) else [value]))
-    ),
-    f"{TEMPERATURE.requirement}; [0.2,0.5] writes with each",
-)
 NOVEL = Range(
     lambda value: isinstance(value, bool) or value >= 1,
     "must be the largest number of characters that may be copied in a row, 1 or more",
@@ -41,10 +34,7 @@ NOVEL = Range(
 
 @dataclass(frozen=True, kw_only=True)
 class SampleOptions(SamplingParams):
-    checkpoint: Paths
-    weights: Annotated[list[float] | None, WEIGHTS]
-    # A list writes a text with each temperature.
-    temperature: Annotated[float | list[float], TEMPERATURES]  # type: ignore[assignment]
+    checkpoint: Annotated[str | None, PATH]
     start_file: Annotated[str | None, PATH]
     mode: Annotated[str, one_of("text", "lines")]
     counts: Annotated[str, COUNTS]
@@ -75,7 +65,6 @@ FIRST_WORD = "checkpoint"
 class Text:
     """A text whose pieces are still being written. It iterates over its start and its pieces."""
 
-    params: SamplingParams
     sample: int  # its number among the samples of the same seed
     start: str  # the text before the new text
     pieces: Iterator[str]  # of the new text
@@ -95,34 +84,31 @@ def run(options: SampleOptions) -> None:
     from charrnn.generation.sampler import Sampler, draw_seed
     from charrnn.models.trained import select_counts
     from charrnn.processors import print_device
-    from charrnn.runs.model_lookup import read_models
+    from charrnn.runs.model_lookup import find_model, read_model
 
     job, output = current_job.get_number(), options.output
     if output is not None and job is not None:
-        output = add_number(output, job)
-    model = select_counts(read_models(options.checkpoint, options.weights), options.counts)
+        stem, suffix = os.path.splitext(output)
+        output = f"{stem}-{job}{suffix}"  # so that no job replaces the text of another
+    file = find_model(options.checkpoint)
+    model = select_counts(read_model(file), options.counts)
     texts_read = [options.start_file, options.corpus, *_list_training_files(model)]
-    check = partial(check_output, models=options.checkpoint, texts=texts_read)
-    check(output)
-    sampler = Sampler(model, options.precision)
-    device = sampler.choose_device(options.engine, options.device, options.num_samples)
+    check_output(output, file, texts=texts_read)
+    sampler = Sampler(model)
+    device = sampler.choose_device(options.device, options.num_samples)
     novelty = _load_novelty(options, sampler)
     seed = draw_seed() if options.seed is None else options.seed
     start_text = _read_start_text(options, sampler.model)
-    labels = isinstance(options.temperature, list)
-    temperatures: Any = options.temperature if labels else [options.temperature]
-    given: Any = {"start_text": start_text, "seed": seed, "device": device}
-    runs = [replace(options, temperature=t, **given) for t in temperatures]
+    params = replace(options, start_text=start_text, seed=seed, device=device)
     is_visible = output is None and sys.stdout.isatty()
     progress = ProgressDisplay("writing", unit=" characters", quiet=is_visible)
-    # The lists start every writer before the first text, so that errors come before any output.
     is_novel = options.novel is not False
     if options.mode == "lines":
         write = novelty.write_lines if is_novel else partial(write_lines, sampler)
-        texts = _join_lines(runs, [write(params) for params in runs], options.json)
+        texts = _join_lines(params, write(params), options.json)
     else:
         write_pieces = novelty.write if is_novel else sampler.write
-        texts = _split_samples(runs, [write_pieces(params) for params in runs], progress)
+        texts = _split_samples(params, write_pieces(params), progress)
     if options.report:
         texts = novelty.copy_texts(texts)
     print_device(device, options.device)
@@ -131,18 +117,16 @@ def run(options: SampleOptions) -> None:
 
     with progress:
         if options.json:
-            write_output((json.dumps(_to_dict(text, sampler)) + "\n" for text in texts), output)
-        elif output is None:
-            write_output(_separate_texts(texts, labels, job))
-        elif labels or (options.num_samples > 1 and options.mode == "text"):
-            _write_files(texts, labels, output, check)
+            objects = (_to_dict(text, params, sampler) for text in texts)
+            write_output((json.dumps(each) + "\n" for each in objects), output)
         else:
-            write_output(chain.from_iterable(texts), output)  # a single text
+            pieces = _separate_texts(texts, job if output is None else None, is_visible)
+            write_output(pieces, output)
     if options.report:
         novelty.report()
 
 
-def _list_training_files(model: Trained) -> list[Any]:
+def _list_training_files(model: TrainedModel) -> list[Any]:
     """Return the paths of the model's training text and of its ids, beside which a text lies."""
     h5, json_path = model.facts.get("input_h5"), model.facts.get("input_json")
     return [h5, json_path, str(Path(h5).with_suffix(".txt")) if isinstance(h5, str) else None]
@@ -157,7 +141,7 @@ def _load_novelty(options: SampleOptions, sampler: Sampler) -> Any:
     raise InputError("novel, report: this charrnn was installed without them; reinstall charrnn")
 
 
-def _read_start_text(options: SampleOptions, model: Trained) -> str:
+def _read_start_text(options: SampleOptions, model: TrainedModel) -> str:
     """Return the start text. Print what the model reads instead of unknown characters."""
     from charrnn.text.prompt import fit_text
 
@@ -186,37 +170,30 @@ def _read_start_text(options: SampleOptions, model: Trained) -> str:
 
 
 def _split_samples(
-    runs: Sequence[SamplingParams], streams: Sequence[Iterable[Piece]], progress: ProgressDisplay
+    params: SamplingParams, pieces: Iterable[Piece], progress: ProgressDisplay
 ) -> Iterator[Text]:
     """Yield each sample as a text."""
     from charrnn.generation.sampler import order_by_sample
 
-    total, done = sum(params.length * params.num_samples for params in runs), 0
-
     def report(pieces: Iterable[Piece]) -> Iterator[Piece]:
-        nonlocal done
+        total, done = params.length * params.num_samples, 0
         for piece in pieces:
             progress(done := done + len(piece.text), total)
             yield piece
 
-    for params, pieces in zip(runs, streams, strict=True):
-        pieces = order_by_sample(report(pieces))
-        for sample, group in groupby(pieces, lambda piece: piece.sample):
-            yield Text(params, sample, params.start_text, (piece.text for piece in group))
+    pieces = order_by_sample(report(pieces))
+    for sample, group in groupby(pieces, lambda piece: piece.sample):
+        yield Text(sample, params.start_text, (piece.text for piece in group))
 
 
-def _join_lines(
-    runs: Sequence[SamplingParams], lists: Sequence[Iterable[Line]], one_by_one: bool
-) -> Iterator[Text]:
-    """Yield each list of lines as a text, or each line as a text."""
-    for params, lines in zip(runs, lists, strict=True):
-        lines = _report_missing(lines, params)
-        if one_by_one:
-            for line in lines:
-                new = line.text[len(params.start_text) :]
-                yield Text(params, line.sample, params.start_text, iter([new]))
-        else:
-            yield Text(params, 0, "", (f"{line.text}\n" for line in lines))
+def _join_lines(params: SamplingParams, lines: Iterable[Line], one_by_one: bool) -> Iterator[Text]:
+    """Yield the lines as one text, or each line as a text."""
+    lines = _report_missing(lines, params)
+    if one_by_one:
+        for line in lines:
+            yield Text(line.sample, params.start_text, iter([line.text[len(params.start_text) :]]))
+    else:
+        yield Text(0, "", (f"{line.text}\n" for line in lines))
 
 
 def _report_missing(lines: Iterable[Line], params: SamplingParams) -> Iterator[Line]:
@@ -234,9 +211,9 @@ def _report_missing(lines: Iterable[Line], params: SamplingParams) -> Iterator[L
         )
 
 
-def _to_dict(text: Text, sampler: Sampler) -> dict[str, Any]:
+def _to_dict(text: Text, params: SamplingParams, sampler: Sampler) -> dict[str, Any]:
     """Write the rest of a text, and return its JSON object. Bytes are decoded as UTF-8."""
-    new, params = "".join(text.pieces), text.params
+    new = "".join(text.pieces)
     texts = {"text": new, "start_text": text.start}
     if sampler.model.vocabulary.is_bytes:
         texts = {n: as_bytes(t).decode("utf-8", "surrogateescape") for n, t in texts.items()}
@@ -249,31 +226,17 @@ def _to_dict(text: Text, sampler: Sampler) -> dict[str, Any]:
     }
 
 
-def _format_label(text: Text) -> str:
-    return f"temperature={text.params.temperature}"
+def _separate_texts(texts: Iterable[Text], job: int | None, on_terminal: bool) -> Iterator[str]:
+    """Yield texts with a line between them; in a sweep, a line before each names the job.
 
-
-def _separate_texts(texts: Iterable[Text], show_labels: bool, job: int | None) -> Iterator[str]:
-    """Yield texts with a line before each; the line names the temperature and the sweep's job."""
-    on_terminal = sys.stdout.isatty()  # where each job ends with a newline
+    On a terminal, a job ends with a newline.
+    """
+    label = " ".join(current_job.list_overrides()) if job is not None else ""
     for number, text in enumerate(texts):
         if number or (job and not on_terminal):
             yield "\n"
-        label = " ".join(current_job.list_overrides()) if job is not None else ""
-        label = f"{label} {_format_label(text)}".strip() if show_labels else label
         if number or label:
             yield escape_unprintable(f"---------- {label}".rstrip()) + "\n"
         yield from text
     if on_terminal:
         yield "\n"
-
-
-def _write_files(
-    texts: Iterable[Text], show_labels: bool, output: str, check: Callable[[str], None]
-) -> None:
-    """Write each text to a file with its number before the extension, if `check` allows it."""
-    for number, text in enumerate(texts):
-        path = add_number(output, number)
-        check(path)
-        write_output(text, path)
-        say(f"wrote {path}: {_format_label(text)}" if show_labels else f"wrote {path}")

@@ -15,7 +15,6 @@ continues.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -122,15 +121,6 @@ def compute_features(depths: Floats, is_inside: npt.NDArray[Any]) -> npt.NDArray
     return np.concatenate([shares * (is_inside == where)[:, None] for where in (False, True)], 1)
 
 
-def _are_equal(tables: Sequence[CountTable | RunLengths | WordTable | KnownWords | None]) -> bool:
-    """Return whether the arrays of all tables are the same."""
-    stored = [
-        {} if table is None else {n: (a.dtype, a.tobytes()) for n, a in table.to_arrays().items()}
-        for table in tables
-    ]
-    return all(arrays == stored[0] for arrays in stored)
-
-
 @dataclass(frozen=True)
 class Counts:
     """The counts of a model's training text, and the weights of the mixture."""
@@ -175,27 +165,6 @@ class Counts:
         """Return the arrays of all tables for a file."""
         parts = (self.table, self.runs, self.words, self.background_words)
         return {n: a for part in parts if part is not None for n, a in part.to_arrays().items()}
-
-    @classmethod
-    def average(cls, counts: Sequence[Counts], shares: Sequence[float]) -> Counts | None:
-        """Return counts with the mean weights of several, or None if their tables differ.
-
-        The word table is left out if only some of them have it. Then the weights inside words and
-        between words are averaged, too.
-        """
-        tables, runs, words, known = zip(
-            *((c.table, c.runs, c.words, c.background_words) for c in counts), strict=True
-        )
-        contexts = {table.context for table in tables}
-        if len(contexts) > 1 or not (_are_equal(tables) and _are_equal(runs)):
-            return None
-        vector = np.average([each.weights.to_vector() for each in counts], axis=0, weights=shares)
-        first = counts[0] if _are_equal(known) else replace(counts[0], background_words=None)
-        if _are_equal(words):
-            return replace(first, weights=Weights.from_vector(vector))
-        of_parts = vector[:8].reshape(2, 2, 2)  # network and counts, between and inside words
-        of_parts[:] = of_parts.mean(1, keepdims=True)
-        return replace(first, words=None, weights=Weights.from_vector(vector))
 
     def zero_state(self, streams: int) -> CountState:
         """Return the state of N streams before their first character."""

@@ -136,8 +136,7 @@ class RecentContexts:
     def _interpolate_contexts(self, nodes: list[int]) -> Floats:
         """Return the probabilities (V,) after the known contexts of 1, 2, ... characters.
 
-        The caller must not change the result. The sums have the order and rounding of the compiled
-        loop.
+        The caller must not change the result.
         """
         for cached in range(len(nodes), 0, -1):
             if (p := self._predictions.get(nodes[cached - 1])) is not None:

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.losses import Score
 from charrnn.evaluation.threads import sum_in_threads
-from charrnn.networks.ensemble import AnyNetwork
+from charrnn.networks.counted import AnyNetwork
 from charrnn.networks.network import State
 from charrnn.networks.precision import set_float32_precision
 

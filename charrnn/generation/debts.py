@@ -18,14 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.text.sentences import SPACED_MARKS, UNSPACED_MARKS
+from charrnn.text.sentences import MARKS
 from charrnn.text.vocabulary import Vocabulary
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 
 NEWLINE = "\n"
-MARKS = SPACED_MARKS + UNSPACED_MARKS
 LOWEST, HIGHEST = -1.0, 3.0  # of a debt
 PAYBACK = 2.0  # the factor of a debt is this times 1 / temperature - 1
 # The largest factor, which is that of a temperature of 0.25. With a larger one, a small debt would

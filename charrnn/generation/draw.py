@@ -1,8 +1,8 @@
 """Draw the next character from the network's logits.
 
-The steps, in this order: a bias is added to the logits, minus infinity for banned characters. DRY
-lowers the logits of characters that would repeat the text, `new_words` those of characters that
-leave the known words. Below a temperature of 1, debts are added to the logits of the characters
+The steps, in this order: the logits of banned characters become minus infinity. DRY lowers the
+logits of characters that would repeat the text, `new_words` those of characters that leave the
+known words. Below a temperature of 1, debts are added to the logits of the characters
 that end lines and sentences. The temperature divides the logits. top_k, top_p and min_p remove
 characters. The drawn id is the inverse of the cumulative distribution at a uniform random number in
 [0, 1). So the same numbers give the same text in every engine, except for draws within rounding of
@@ -43,7 +43,6 @@ Flags = npt.NDArray[np.bool_]
 COLDEST = 1e260
 # The options of the filters, with the neutral value of each
 FILTERS = {"top_k": np.inf, "top_p": 1.0, "min_p": 0.0}
-COLUMNS = ("scale", "payback", *FILTERS)  # the columns of `Batch.limits`
 BLANKS = " \t"
 RUN_LENGTH = 3  # equal blanks, after which the limits are lifted
 
@@ -63,13 +62,9 @@ def find_banned_ids(params: SamplingParams, vocabulary: Vocabulary) -> list[int]
 
 def make_bias(params: SamplingParams, vocabulary: Vocabulary) -> Array:
     """Return the numbers (V,) that are added to the logits: minus infinity for banned ids."""
-    biases = np.zeros(len(vocabulary))
-    for characters, bias in (params.logit_bias or {}).items():
-        for id_ in vocabulary.look_up(str(characters)).tolist():
-            if id_ >= 0:  # unknown characters have no effect
-                biases[id_] += bias
-    biases[find_banned_ids(params, vocabulary)] = -np.inf
-    return biases.astype(np.float32)
+    bias = np.zeros(len(vocabulary), np.float32)
+    bias[find_banned_ids(params, vocabulary)] = -np.inf
+    return bias
 
 
 def keep_likeliest(weights: Floats, top_k: Floats, top_p: Floats) -> Floats:
@@ -115,12 +110,10 @@ class Batch:
 
     Attributes:
         greedy: (N,), whether the likeliest character is always drawn.
-        bias: (N, V), added to the logits; None if it is 0 everywhere.
-        limits: (2, N, 2 + F), the `COLUMNS`: the factors of the logits and of the debts, and the
-            values of `FILTERS`, ordinary and lifted. They are neutral where `greedy`.
-        current: (N, 2 + F), the limits of the next draw; changed in place.
+        bias: (N, V), added to the logits; None if no character is banned.
+        limits: (N, 2 + F), of the next draw: the factors of the logits and of the debts, and the
+            values of `FILTERS`; neutral where `greedy`, and changed in place.
         blanks: the ids of `BLANKS`; empty if there is nothing to lift.
-        runs: the number of equal blanks at the end of each stream.
     """
 
     def __init__(
@@ -135,7 +128,7 @@ class Batch:
         temperatures = np.array([resolve_temperature(row) for row in params])
         self.greedy: Flags = temperatures == 0
         self.bias: Array | None = None
-        if any(row.ban or row.logit_bias for row in params):
+        if any(row.ban for row in params):
             self.bias = np.stack([make_bias(row, vocabulary) for row in params])
         with np.errstate(divide="ignore", over="ignore"):
             scale = np.minimum(1 / temperatures, COLDEST)
@@ -145,13 +138,13 @@ class Batch:
         ordinary = np.where(np.isnan(ordinary) | self.greedy[:, None], neutral, ordinary)
         lifted = np.tile(neutral, (len(ordinary), 1))
         lifted[:, 0] = np.minimum(ordinary[:, 0], 1)  # and then no debt is paid
-        self.limits, self.current = np.stack([ordinary, lifted]), ordinary.copy()
+        self.limits, self._ordinary, self._lifted = ordinary.copy(), ordinary, lifted
         self.dry, self.words, self.debts = dict(dry or {}), words, debts
         self.blanks: frozenset[int] = frozenset()
         if (lifted != ordinary).any():
             self.blanks = frozenset(vocabulary.look_up(BLANKS).tolist()) - {-1}
         self.depends_on_text = bool(self.dry or self.blanks or words)
-        self.runs, self._last = [0] * len(texts), [-1] * len(texts)
+        self._runs, self._last = [0] * len(texts), [-1] * len(texts)
         for n, text in enumerate(texts if self.blanks else ()):
             for id_ in text[-RUN_LENGTH:]:
                 self._count_blank(n, int(id_))
@@ -163,7 +156,7 @@ class Batch:
 
     def _view_limits(self, shape: tuple[int, ...]) -> None:
         """Set views (N, 1) of the current limits, which change in place."""
-        views = (column.reshape(shape) for column in self.current.T)
+        views = (column.reshape(shape) for column in self.limits.T)
         self.scale, self.payback, self.top_k, self.top_p, min_p = views
         self.min_p = min_p if self._uses_min_p else None
 
@@ -190,17 +183,17 @@ class Batch:
                 self.dry[n].append(id_)
             if self.words is not None:
                 self.words.append(n, id_)
-            if self.runs[n] or id_ in self.blanks:
+            if self._runs[n] or id_ in self.blanks:
                 self._count_blank(n, id_)
 
     def _count_blank(self, n: int, id_: int) -> None:
         """Update the run of blanks of one stream, and lift its limits or restore them."""
-        before, run = self.runs[n], int(id_ in self.blanks)
+        before, run = self._runs[n], int(id_ in self.blanks)
         if run and id_ == self._last[n]:
             run += before
-        self.runs[n], self._last[n] = run, id_
+        self._runs[n], self._last[n] = run, id_
         if (run >= RUN_LENGTH) != (before >= RUN_LENGTH):
-            self.current[n] = self.limits[int(run >= RUN_LENGTH), n]
+            self.limits[n] = (self._lifted if run >= RUN_LENGTH else self._ordinary)[n]
 
 
 def draw(logits: npt.NDArray[Any], uniforms: Any, batch: Batch) -> Ids:

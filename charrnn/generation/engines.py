@@ -3,46 +3,24 @@
     logits, state = step(ids, state)
 
 The step of a network is in `charrnn.generation.numpy_network`; here is one in torch, for GPUs and
-other cells. Functions make new steps from them: the mean of several networks, and the mixture with
-counts. The extra ``fast`` adds a compiled engine in int8.
+other cells. `mix_with_counts` makes the step of a mixture from one of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from charrnn import plugins
 from charrnn.counts.mixing import Counts, CountState
 from charrnn.counts.recent import RecentContexts
-from charrnn.errors import InputError, format_install_command
 from charrnn.generation.draw import Array, Batch, Floats, Ids, draw, log_softmax
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
-from charrnn.models.trained import (
-    State,
-    Trained,
-    TrainedEnsemble,
-    TrainedModel,
-    average_log_probs,
-)
+from charrnn.models.trained import State, TrainedModel, select_streams
 from charrnn.processors import get_torch_pool, limit_blas_threads
 
 _FEW = 4  # up to this number of streams, the counts are read stream by stream
-
-
-def select_streams(state: State, streams: Sequence[int]) -> State:
-    """Return a copy of the state of some streams, in this order. A stream may occur repeatedly."""
-    return [tuple(vectors[streams] for vectors in layer) for layer in state]
-
-
-def concat_states(states: Sequence[State]) -> State:
-    """Return the streams of several states as one state."""
-    return [
-        tuple(np.concatenate(vectors) for vectors in zip(*layers, strict=True))
-        for layers in zip(*states, strict=True)
-    ]
 
 
 # -- steps -----------------------------------------------------------------------------------------
@@ -74,22 +52,6 @@ def make_torch_step(model: TrainedModel, device: str) -> Step:
     return step
 
 
-def average_steps(steps: Sequence[Step], model: TrainedEnsemble) -> Step:
-    """Return the step of an ensemble, whose logits are log-probabilities, from its members'."""
-    ends = np.cumsum([member.architecture.num_layers for member in model.members]).tolist()
-    parts, log_shares = list(map(slice, [0, *ends], ends)), np.log(model.shares)
-
-    def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Floats | None, State]:
-        results = [f(ids, state[part], needs_logits) for f, part in zip(steps, parts, strict=True)]
-        after = [layer for _, layers in results for layer in layers]
-        if not needs_logits:
-            return None, after
-        log_probs = [log_softmax(logits) for logits, _ in results]
-        return average_log_probs(log_probs, log_shares), after
-
-    return step
-
-
 def mix_with_counts(network: Step, counts: Counts) -> Step:
     """Return the step of a mixture with counts (`charrnn.counts.mixing`).
 
@@ -112,8 +74,15 @@ def mix_with_counts(network: Step, counts: Counts) -> Step:
 # -- engines ---------------------------------------------------------------------------------------
 
 
-class Engine(Protocol):
-    """An object that reads and writes N streams. It is safe to share between threads."""
+class Engine:
+    """The engine of a step in NumPy, which reads and writes N streams. Threads may share it.
+
+    Args:
+        normalizes: whether `read` and `step` return log-probabilities, as of a mixture with counts.
+    """
+
+    def __init__(self, step: Step, vocabulary_size: int, normalizes: bool) -> None:
+        self._step, self._vocabulary_size, self._normalizes = step, vocabulary_size, normalizes
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         """Read known characters.
@@ -124,18 +93,16 @@ class Engine(Protocol):
 
         Returns:
             The logits (N, T, V) of the next character after each, and the state after the last.
-            The logits of an ensemble or a mixture with counts are log-probabilities.
+            The logits of a mixture with counts are log-probabilities.
         """
-
-    def step(self, ids: Ids, state: State) -> tuple[Array, State]:
-        """Read one more character ids (N,) of each stream; return like `read`, without the T."""
+        logits = np.empty((*ids.shape, self._vocabulary_size), np.float32)
+        return logits, self._run(self._read, ids, state, logits)
 
     def advance(self, ids: Ids, state: State) -> State:
         """Return the state after known characters (N, T)."""
+        return self._run(self._read, ids, state)
 
-    def write(
-        self, ids: Ids, state: State, uniforms: Floats, batch: Batch, needed: Ids | None = None
-    ) -> tuple[Ids, State]:
+    def write(self, ids: Ids, state: State, uniforms: Floats, batch: Batch) -> tuple[Ids, State]:
         """Write new characters.
 
         Args:
@@ -143,8 +110,6 @@ class Engine(Protocol):
             state: before this character. It is not changed.
             uniforms: (N, T), in [0, 1): a random number for each new character.
             batch: the params of the streams. It is changed.
-            needed: (N,), the number of characters that each stream needs; by default T. Further
-                characters and the state of such a stream are undefined.
 
         Returns:
             The ids (N, T) of the new characters, and the state before the last of them.
@@ -152,28 +117,11 @@ class Engine(Protocol):
         Raises:
             RunError: the logits are not finite.
         """
-
-
-class StepEngine:
-    """The engine of a step in NumPy. `normalizes`: whether `read` returns log-probabilities."""
-
-    def __init__(self, step: Step, vocabulary_size: int, normalizes: bool) -> None:
-        self._step, self._vocabulary_size, self._normalizes = step, vocabulary_size, normalizes
-
-    def read(self, ids: Ids, state: State) -> tuple[Array, State]:
-        logits = np.empty((*ids.shape, self._vocabulary_size), np.float32)
-        return logits, self._run(self._read, ids, state, logits)
-
-    def advance(self, ids: Ids, state: State) -> State:
-        return self._run(self._read, ids, state)
-
-    def write(
-        self, ids: Ids, state: State, uniforms: Floats, batch: Batch, needed: Ids | None = None
-    ) -> tuple[Ids, State]:
         written = np.empty(uniforms.shape, np.int64)
         return written, self._run(self._write, ids, state, uniforms, batch, written)
 
     def step(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """Read one more character ids (N,) of each stream; return like `read`, without the T."""
         logits = np.empty((len(ids), self._vocabulary_size), np.float32)
         return logits, self._run(self._read_one, ids, state, logits)
 
@@ -183,8 +131,7 @@ class StepEngine:
     @np.errstate(all="ignore")
     def _read_one(self, ids: Ids, state: State, logits: Array) -> State:
         streams = _select_all(len(ids))
-        state = [tuple(vectors[streams] for vectors in layer) for layer in state]
-        scores, state = self._step(ids[streams], state)
+        scores, state = self._step(ids[streams], select_streams(state, streams))
         logits[streams] = log_softmax(scores) if self._normalizes else scores
         return _restore_first_axis(state, len(ids))
 
@@ -221,10 +168,10 @@ def _select_all(streams: int) -> Any:
 
 
 def _restore_first_axis(state: State, streams: int) -> State:
-    return [tuple(v[None] for v in layer) for layer in state] if streams == 1 else state
+    return select_streams(state, np.newaxis) if streams == 1 else state
 
 
-class TorchEngine(StepEngine):
+class TorchEngine(Engine):
     """The engine of a step in torch. It runs in a thread in which torch uses one core."""
 
     def _run(self, method: Callable[..., State], *arguments: Any) -> State:
@@ -243,49 +190,18 @@ class TorchEngine(StepEngine):
         ]
 
 
-def make_engine(
-    model: Trained, name: str = "auto", precision: int = 32, device: str = "cpu"
-) -> Engine:
-    """Return the engine of a name (auto, numpy or torch) for a model or an ensemble.
+def make_engine(model: TrainedModel, device: str = "cpu") -> Engine:
+    """Return the engine of a model.
 
     Args:
-        precision: bits of a weight: 32, or 8 (int8), which the extra ``fast`` computes.
-        device: cpu, or a device of torch, on which only torch computes.
-
-    Raises:
-        InputError: the engine cannot step the model, or is not installed.
+        device: cpu, or a device of torch. NumPy computes on the CPU, if it has a step for every
+            cell; torch computes everything else.
     """
-    if precision == 8:
-        return _make_int8_engine(model, name)
-    engine = StepEngine
-    kinds = [m.architecture.kind for m in model.members if m.architecture.kind not in CELLS]
-    if name == "torch" or (name == "auto" and (kinds or device != "cpu")):
-        engine, steps = TorchEngine, [make_torch_step(member, device) for member in model.members]
-    elif kinds:
-        raise InputError(
-            f"engine={name}: has no kernel for a model of kind {kinds[0]}; use torch, or leave the "
-            f"option out"
-        )
+    engine: type[Engine] = Engine
+    if device != "cpu" or model.architecture.kind not in CELLS:
+        engine, step = TorchEngine, make_torch_step(model, device)
     else:
-        steps = [make_network_step(member) for member in model.members]
-    step = average_steps(steps, model) if isinstance(model, TrainedEnsemble) else steps[0]
+        step = make_network_step(model)
     if model.counts is not None:
         step = mix_with_counts(step, model.counts)
     return engine(step, len(model.vocabulary), model.counts is not None)
-
-
-def _make_int8_engine(model: Trained, name: str) -> Engine:
-    """Return the engine of `precision=8`. Raise InputError if there is none for the model."""
-    if name != "auto":
-        raise InputError(f"precision=8: engine={name} computes in float32 only; leave engine= out")
-    if len(model.members) > 1:
-        problem = "writes with one model, not with an ensemble; "
-    else:
-        try:
-            for extra in plugins.import_modules(plugins.ENGINES):
-                engine: Engine = extra.Int8Engine(model)
-                return engine
-            problem = "needs the extra fast, which is not installed; "
-        except ImportError as error:
-            problem = f"needs numba ({error}); {format_install_command('fast')}, or "
-    raise InputError(f"precision=8: {problem}leave the option out")

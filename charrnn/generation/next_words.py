@@ -20,8 +20,7 @@ import numpy as np
 
 from charrnn.counts.words import number_letters
 from charrnn.generation.draw import Array, Ids, log_softmax
-from charrnn.generation.engines import concat_states, select_streams
-from charrnn.models.trained import State
+from charrnn.models.trained import State, concat_states, select_streams
 from charrnn.text.vocabulary import Vocabulary
 
 BLANK = " "

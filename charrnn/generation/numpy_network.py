@@ -23,7 +23,6 @@ from charrnn.models.trained import BATCHNORM_EPS, Architecture, State, TrainedMo
 Array = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
-Product = Callable[[Float64s, Float64s], Float64s]
 
 # logits (N, V), state = step(ids (N,), state). For a single stream the arrays have no first axis,
 # which is faster in NumPy. A step does not change its arguments. If the third argument is False, it
@@ -51,15 +50,10 @@ class FoldedWeights:
 
 
 @np.errstate(all="ignore")
-def fold_weights(model: TrainedModel, multiply: Product = np.inner) -> FoldedWeights:
+def fold_weights(model: TrainedModel) -> FoldedWeights:
     """Return the folded weights of a trained model.
 
     Weights that are too large become infinite without a warning. The draw then refuses the logits.
-
-    Args:
-        multiply: returns the product of the embeddings (V, D) and the first layer's input
-            weights (G*H, D). The int8 network gives another one, which has the same bits on every
-            machine.
     """
     architecture = model.architecture
     H, cell = architecture.hidden_size, architecture.cell
@@ -74,7 +68,7 @@ def fold_weights(model: TrainedModel, multiply: Product = np.inner) -> FoldedWei
     for layer in range(architecture.num_layers):
         prefix = f"recurrent.{layer}."
         input_weight = weight(prefix + "weight_ih_l0")
-        bias = weight(prefix + "bias_ih_l0") + _multiply_in_order(input_weight, shift)
+        bias = weight(prefix + "bias_ih_l0") + input_weight @ shift
         second_bias = weight(prefix + "bias_hh_l0")
         for gate in cell.separate_sums:
             rows = cell.rows(gate, H)
@@ -95,10 +89,10 @@ def fold_weights(model: TrainedModel, multiply: Product = np.inner) -> FoldedWei
                 shift = total_shift
 
     decoder = weight("decoder.weight")
-    decoder_bias = weight("decoder.bias") + _multiply_in_order(decoder, shift)
+    decoder_bias = weight("decoder.bias") + decoder @ shift
     return FoldedWeights(
         architecture=architecture,
-        table=(multiply(weight("embedding.weight"), inputs[0]) + biases[0]).astype(np.float32),
+        table=(weight("embedding.weight") @ inputs[0].T + biases[0]).astype(np.float32),
         inputs=[w.astype(np.float32) for w in inputs[1:]],
         recurrent=recurrent,
         biases=[b.astype(np.float32) for b in biases[1:]],
@@ -107,14 +101,6 @@ def fold_weights(model: TrainedModel, multiply: Product = np.inner) -> FoldedWei
         decoder=(decoder * slope).astype(np.float32),
         decoder_bias=decoder_bias.astype(np.float32),
     )
-
-
-def _multiply_in_order(matrix: Float64s, vector: Float64s) -> Float64s:
-    """Return matrix @ vector, summed from left to right: the same bits on every machine."""
-    if not vector.any():  # a shortcut: without batch normalization there is no shift
-        return np.zeros(len(matrix))
-    product: Float64s = np.add.accumulate(matrix * vector, 1)[:, -1]
-    return product
 
 
 # The cells. Each function takes a buffer for the recurrent sums (G, N, H), with the gates in order,

@@ -16,9 +16,15 @@ import numpy as np
 
 from charrnn.errors import InputError
 from charrnn.generation.draw import Ids, find_banned_ids, log_softmax
-from charrnn.generation.engines import Engine, make_engine, select_streams
+from charrnn.generation.engines import Engine, make_engine
 from charrnn.generation.streams import Stream, write_chunk
-from charrnn.models.trained import State, Trained, find_known_words, zero_state
+from charrnn.models.trained import (
+    State,
+    TrainedModel,
+    find_known_words,
+    select_streams,
+    zero_state,
+)
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.text.prompt import encode_primer, fit_text
@@ -59,33 +65,26 @@ def order_by_sample(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:
 
 
 class Sampler:
-    """Writes with one model or an ensemble. It is safe to share between threads.
+    """Writes with a model. It is safe to share between threads."""
 
-    Args:
-        precision: bits of a weight, like `SamplingParams.precision`.
-    """
-
-    def __init__(self, model: Trained, precision: int = 32) -> None:
-        self.model, self.precision = model, precision
-        self.reader = make_engine(model, precision=precision)
-        self._engines: dict[tuple[str, str], Engine] = {("auto", "cpu"): self.reader}
+    def __init__(self, model: TrainedModel) -> None:
+        self.model, self.reader = model, make_engine(model)
+        self._engines: dict[str, Engine] = {"cpu": self.reader}
         self._after_primer: StartState | None = None
         self._lock = threading.Lock()
 
-    def choose_device(self, engine: str, device: str, streams: int) -> str:
-        """Return the device on which an engine writes this number of streams."""
-        if engine == "numpy" or self.precision == 8:  # Only torch can use a GPU.
-            return "cpu"
-        weights = sum(w.size for member in self.model.members for w in member.weights.values())
+    def choose_device(self, device: str, streams: int) -> str:
+        """Return the device on which this number of streams is written."""
+        weights = sum(weight.size for weight in self.model.weights.values())
         return choose_device(device, products=streams * weights)
 
-    def engine(self, name: str = "auto", device: str = "auto", streams: int = 1) -> Engine:
-        """Return the engine of a name (auto, numpy or torch) on the device for these streams."""
-        key = name, self.choose_device(name, device, streams)
+    def engine(self, device: str = "auto", streams: int = 1) -> Engine:
+        """Return the engine on the device for these streams."""
+        device = self.choose_device(device, streams)
         with self._lock:
-            if key not in self._engines:
-                self._engines[key] = make_engine(self.model, name, self.precision, key[1])
-            return self._engines[key]
+            if device not in self._engines:
+                self._engines[device] = make_engine(self.model, device)
+            return self._engines[device]
 
     def write(self, params: SamplingParams, samples: range | None = None) -> Iterator[Piece]:
         """Write `params.num_samples` texts of `params.length` new characters.
@@ -98,15 +97,12 @@ class Sampler:
 
         Raises:
             InputError: immediately, not with the first piece: a character of start_text is
-                unknown, all characters are banned, the engine has no kernel for the cell, or torch
-                cannot use the device here.
+                unknown, all characters are banned, or torch cannot use the device here.
             RunError: during writing: the logits are not finite.
         """
-        if params.precision != self.precision:
-            raise ValueError(f"precision={params.precision}: the sampler has {self.precision}")
         samples = range(params.num_samples) if samples is None else samples
         find_banned_ids(params, self.model.vocabulary)
-        engine = self.engine(params.engine, params.device, params.num_samples)
+        engine = self.engine(params.device, params.num_samples)
         start = self.read_start(params)
         seed = draw_seed() if params.seed is None else params.seed
 
@@ -136,22 +132,20 @@ class Sampler:
 
     def read_start(self, params: SamplingParams) -> StartState:
         """Read the primer and start_text, and return the state from which new texts continue."""
-        ids, state = self.prepare_prompt(self._encode_start_text(params), params.prime)
+        ids, state = self.prepare_prompt(self._encode_start_text(params))
         return self.advance(StartState(None, state), ids.tolist())
 
-    def prepare_prompt(self, ids: Ids, prime: str = "text") -> tuple[Ids, State]:
+    def prepare_prompt(self, ids: Ids) -> tuple[Ids, State]:
         """Return the ids (T,) that are read before a text is written, and the state before them.
 
         They are the last character of the primer (a short text in the model's facts), if there is
         one, and the ids of the start text. If both are empty, they are a newline, or nothing if
         the vocabulary has no newline.
         """
-        last, state = None, zero_state(self.model, 1)
-        if prime == "text":
-            if self._after_primer is None:  # It is read once, because all prompts follow it.
-                primer = encode_primer(self.model.facts, self.model.vocabulary)
-                self._after_primer = self.advance(StartState(None, state), primer)
-            last, state = self._after_primer
+        if self._after_primer is None:  # It is read once, because all prompts follow it.
+            primer = encode_primer(self.model.facts, self.model.vocabulary)
+            self._after_primer = self.advance(StartState(None, zero_state(self.model, 1)), primer)
+        last, state = self._after_primer
         if last is not None:
             ids = np.append(last, ids)
         elif not len(ids) and NEWLINE in self.model.vocabulary:

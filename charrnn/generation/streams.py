@@ -153,12 +153,11 @@ def write_chunk(
     """
     if streams[0].last is None:
         return np.array([[_draw_first_id(stream)] for stream in streams]), state
-    num_left = np.array([stream.num_left for stream in streams])
-    T = min(steps, int(num_left.max()))
+    T = min(steps, max(stream.num_left for stream in streams))
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
     batch = _make_batch(streams)
-    written = engine.write(last, state, uniforms, batch, np.minimum(num_left, T))
+    written = engine.write(last, state, uniforms, batch)
     if batch.debts is not None:
         for stream, values in zip(streams, batch.debts.values, strict=True):
             stream.debts = values

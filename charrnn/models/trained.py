@@ -1,4 +1,4 @@
-"""Trained models, which all file formats are read into, and ensembles of them.
+"""Trained models, which all file formats are read into.
 
 This module does not import torch, so that sampling from a model file starts quickly.
 """
@@ -6,9 +6,8 @@ This module does not import torch, so that sampling from a model file starts qui
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cached_property
 from typing import Annotated, Any, get_type_hints
 
 import numpy as np
@@ -27,8 +26,8 @@ BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
 NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
 BATCHNORM_EPS = 1e-5  # the default of PyTorch and torch-rnn
 
-# The carried vectors (N, H) of each layer, one row per stream. An ensemble has the layers of all
-# members in order. With counts, the last entry is their `CountState`.
+# The carried vectors (N, H) of each layer, one row per stream. With counts, the last entry is their
+# `CountState`.
 State = list[tuple[npt.NDArray[Any], ...]]
 
 
@@ -111,11 +110,6 @@ class TrainedModel:
     counts: Counts | None = None
 
     @property
-    def members(self) -> tuple[TrainedModel, ...]:
-        """The model itself, for the same interface as `TrainedEnsemble`."""
-        return (self,)
-
-    @property
     def loss(self) -> float | None:
         """The validation loss as it writes, in nats per character; None if unknown."""
         return find_loss(self.facts, LOSS_AS_WRITTEN, LOSS)
@@ -161,86 +155,50 @@ def find_loss(facts: Mapping[str, Any], *names: str) -> float | None:
     return next((v for v in losses if isinstance(v, float) and math.isfinite(v)), None)
 
 
-@dataclass(frozen=True)
-class TrainedEnsemble:
-    """Two or more models with one vocabulary."""
-
-    members: tuple[TrainedModel, ...]
-    # the relative weights of the members' probabilities; by default all are equal
-    weights: tuple[float, ...] | None = None
-
-    @property
-    def shares(self) -> tuple[float, ...]:
-        """The weights (M,) of the mean, which sum to 1."""
-        weights = self.weights or (1.0,) * len(self.members)
-        return tuple(weight / sum(weights) for weight in weights)
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        return self.members[0].vocabulary
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The facts of the first member, such as its data."""
-        return self.members[0].facts
-
-    @property
-    def encoding(self) -> str:
-        return self.members[0].encoding
-
-    @cached_property
-    def counts(self) -> Counts | None:
-        """The members' counts with their mean weights; None if the counts are not the same."""
-        counts = [member.counts for member in self.members if member.counts is not None]
-        return Counts.average(counts, self.shares) if len(counts) == len(self.members) else None
+def zero_state(model: TrainedModel, streams: int) -> State:
+    """Return the state of N streams of a model before their first character."""
+    layers = model.architecture.zero_state(streams)
+    return layers if model.counts is None else [*layers, model.counts.zero_state(streams)]
 
 
-Trained = TrainedModel | TrainedEnsemble
-
-
-def average_log_probs(
-    log_probs: Sequence[npt.NDArray[Any]], log_shares: npt.NDArray[Any]
-) -> npt.NDArray[Any]:
-    """Return the logarithms of the weighted mean of the members' probabilities.
+def select_streams(state: list[tuple[Any, ...]], streams: Any) -> list[tuple[Any, ...]]:
+    """Return the state of some streams, in this order: views for a slice, else copies.
 
     Args:
-        log_shares: (M,), the logarithms of `TrainedEnsemble.shares`.
+        state: vectors (N, H) of each layer, as arrays or tensors.
+        streams: an index of their first axis. A stream may occur repeatedly.
     """
-    pairs = zip(log_probs, log_shares, strict=True)
-    return np.logaddexp.reduce([each + log_share for each, log_share in pairs])
+    return [tuple(vectors[streams] for vectors in layer) for layer in state]
 
 
-def zero_state(model: Trained, streams: int) -> State:
-    """Return the state of N streams of a model before their first character."""
-    layers = [layer for m in model.members for layer in m.architecture.zero_state(streams)]
-    if model.counts is None:
-        return layers
-    return [*layers, model.counts.zero_state(streams)]
+def concat_states(
+    states: Iterable[list[tuple[Any, ...]]], concat: Callable[[Any], Any] = np.concatenate
+) -> list[tuple[Any, ...]]:
+    """Return the streams of several states as one state. For tensors, `concat` is torch.cat."""
+    return [
+        tuple(concat(vectors) for vectors in zip(*layers, strict=True))
+        for layers in zip(*states, strict=True)
+    ]
 
 
-def find_known_words(model: Trained) -> KnownWords | None:
+def find_known_words(model: TrainedModel) -> KnownWords | None:
     """Return the known words of a model; None without counts, or if it has none."""
     return None if model.counts is None else model.counts.known_words
 
 
-def select_counts(trained: Trained, counts: str) -> Trained:
+def select_counts(model: TrainedModel, counts: str) -> TrainedModel:
     """Return the model with its counts ("auto"), without them ("none"), or only them ("only")."""
     require(COUNTS.accepts(counts), "counts", counts, COUNTS.requirement)
     if counts == "auto":
-        return trained
-    if counts == "only" and trained.counts is None:
+        return model
+    if counts == "none":
+        return replace(model, counts=None)
+    if model.counts is None:
         raise InputError(
             "counts=only: the model has no counts; the model.safetensors of a run contains counts "
             "if they lower its loss; leave counts=only out"
         )
-
-    def select(model: TrainedModel) -> TrainedModel:
-        only = model.counts.only if model.counts and counts == "only" else None
-        return replace(model, counts=only)
-
-    if isinstance(trained, TrainedModel):
-        return select(trained)
-    return replace(trained, members=tuple(map(select, trained.members)))
+    return replace(model, counts=model.counts.only)
 
 
 def parse_architecture(content: Mapping[str, Any]) -> Architecture:

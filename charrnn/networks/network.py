@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -146,19 +146,6 @@ class BatchNorm(nn.Module):
             self.training, BATCHNORM_MOMENTUM, BATCHNORM_EPS,
         )  # fmt: skip
         return normalized.view_as(hidden)
-
-
-def concat_states(states: Sequence[State]) -> State:
-    """Return the streams of several states as one state."""
-    return [
-        tuple(torch.cat(parts) for parts in zip(*layers, strict=True))
-        for layers in zip(*states, strict=True)
-    ]
-
-
-def slice_state(state: State, rows: slice) -> State:
-    """Return views of the state of some streams."""
-    return [tuple(part[rows] for part in layer) for layer in state]
 
 
 def detach_state(state: Iterable[tuple[Tensor, ...]]) -> State:

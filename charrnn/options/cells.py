@@ -3,9 +3,9 @@
     built-in cells   entries of `CELLS`
     other cells      `register_cell`
 
-Networks, files, evaluation, and sampling with torch need only the description. Other engines have
-kernels for some cells (`charrnn.generation`). A checkpoint or model file contains only the name of
-its cell.
+Networks, files, evaluation, and sampling with torch need only the description. NumPy samples with
+the built-in cells (`charrnn.generation`). A checkpoint or model file contains only the name of its
+cell.
 
 The torch module is imported when a network is built, so options are checked and model files are
 sampled without torch.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import re
 import sys
 import types
@@ -134,22 +133,16 @@ PATH = Range(
     lambda value: TEXT.accepts(value) and all(_as_list(value)) and value != [], "takes a path"
 )
 Paths = Annotated[str | list[str] | None, PATH]
-HTML = Range(lambda value: value.endswith(".html"), "must end in .html (a page)")
 POSITIVE = Range(lambda value: value > 0, "must be above 0")
 NOT_NEGATIVE = Range(lambda value: value >= 0, "must be 0 or more")
 AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
 BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 POSITIVE_FRACTION = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
-WEIGHTS = Range(
-    lambda values: all(0 < value < math.inf for value in values),
-    "must be finite numbers above 0: [0.7,0.3]",
-)
 UNIT_INTERVAL = between(0, 1)
 SEED = Range(lambda value: 0 <= value < 2**63, "must be between 0 and 2**63 - 1")
 TEMPERATURE = Range(
     NOT_NEGATIVE.accepts, "must be 0 or more: 0.2 is cautious, 1 changes nothing, above 1 is wild"
 )
-PRIMES = one_of("text", "none")
 # auto mixes a model's counts with its network, none ignores them, only ignores the network
 COUNTS = one_of("auto", "none", "only")
 UNKNOWN = one_of("error", "skip", "replace")

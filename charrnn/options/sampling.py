@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 from charrnn.options.ranges import (
@@ -11,36 +11,22 @@ from charrnn.options.ranges import (
     NOT_EMPTY,
     NOT_NEGATIVE,
     POSITIVE_FRACTION,
-    PRIMES,
     SEED,
     TEMPERATURE,
     TEXT,
     UNIT_INTERVAL,
     UNKNOWN,
     Options,
-    Range,
-    one_of,
-    require,
-)
-
-ENGINE = one_of("auto", "numpy", "torch")
-PRECISION = one_of(32, 8)  # bits of a weight
-BIASES = Range(
-    lambda value: (
-        all(map(str, value))
-        and all(type(bias) is not bool and abs(bias) <= 100 for bias in value.values())
-    ),
-    "takes a number from -100 to 100 for each character, or for several at once: {e:-2,aou:1.5}",
 )
 
 
 @dataclass(frozen=True)
 class SamplingParams(Options):
-    """The sampling parameters of `charrnn sample`, `Model.generate` and all engines.
+    """The sampling parameters of `charrnn sample` and `Model.generate`.
 
     ``conf/sample.yaml`` explains each field in a line, which ``charrnn sample --help`` prints.
-    They apply to the network's logits in this order: banned characters are removed; penalties,
-    biases and the costs of leaving the known words are added (`charrnn.generation.draw`); below a
+    They apply to the network's logits in this order: banned characters are removed; penalties
+    and the costs of leaving the known words are added (`charrnn.generation.draw`); below a
     temperature of 1 the debts of line ends and sentence ends are added; the temperature divides the
     logits; the filters (top-k, top-p, min-p) remove characters. At temperature 0, with
     ``sample=False`` or ``top_k=1``, the most likely character is chosen, and no debts and filters
@@ -52,7 +38,6 @@ class SamplingParams(Options):
     temperature: Annotated[float, TEMPERATURE] = 0.8
     start_text: Annotated[str, TEXT] = ""
     unknown: Annotated[str, UNKNOWN] = "error"
-    prime: Annotated[str, PRIMES] = "text"
     seed: Annotated[int | None, SEED] = None
     sample: bool = True
     top_k: Annotated[int | None, AT_LEAST_1] = None
@@ -62,21 +47,7 @@ class SamplingParams(Options):
     dry_multiplier: Annotated[float, NOT_NEGATIVE] = 0.0
     dry_base: Annotated[float, AT_LEAST_1] = 1.75
     dry_allowed_length: Annotated[int, AT_LEAST_1] = 20
-    logit_bias: Annotated[dict | None, BIASES] = field(default=None, hash=False)
     ban: Annotated[str | None, TEXT] = None
     num_samples: Annotated[int, AT_LEAST_1] = 1
     until: Annotated[str | None, TEXT, NOT_EMPTY] = None
-    engine: Annotated[str, ENGINE] = "auto"
     device: Annotated[str, DEVICE] = "auto"
-    precision: Annotated[int, PRECISION] = 32
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_device(self.device, self.engine, self.precision)
-
-
-def check_device(device: str, engine: str, precision: int) -> None:
-    """Raise InputError if neither NumPy nor the int8 engine computes on the device."""
-    needs_cpu = engine == "numpy" or precision == 8
-    hint = "engine=numpy and precision=8 compute on the CPU; leave device= or these options out"
-    require(device in ("auto", "cpu") or not needs_cpu, "device", device, hint)

@@ -11,22 +11,20 @@ from typing import Any
 import lightning as L
 
 from charrnn import plugins
-from charrnn.data import EncodedText, find_training_data
+from charrnn.data import EncodedText
 from charrnn.errors import Interrupted, RunError
 from charrnn.files import shorten_path
 from charrnn.models.trained import WITH_COUNTS
 from charrnn.runs.folder import is_run, is_sweep
-from charrnn.runs.model_lookup import find_best_file, find_runs_by_age
+from charrnn.runs.model_lookup import find_best_file
 from charrnn.runs.run_values import Result, Run
 from charrnn.runs.summary import Summary
 from charrnn.say import format_duration, say
-from charrnn.text.background import is_prose, is_same_language
+from charrnn.text.background import is_prose
 from charrnn.text.corpora import CORPORA
 from charrnn.training import LanguageModel
 
-# A text with fewer characters improves with another text. A model to start from should have been
-# trained on a text that is this many times as large, and is searched in this many other texts.
-SMALL_TEXT, LARGER, MOST_COMPARED = 150_000, 2, 10
+SMALL_TEXT = 150_000  # A text with fewer characters improves with another text.
 
 
 @contextlib.contextmanager
@@ -73,7 +71,7 @@ def say_result(result: Result) -> None:
 
 
 def suggest_other_text(run: Run, text: EncodedText) -> None:
-    """Print a command that would improve the model of a small text."""
+    """Print a command that would improve the model of a small text in prose."""
     config, paths = run.config, run.config.data.input_txt
     has_other_text = config.init_from is not None or config.data.background
     characters = sum(map(len, text.splits.values()))
@@ -81,28 +79,9 @@ def suggest_other_text(run: Run, text: EncodedText) -> None:
         return
     names = ",".join(map(shorten_path, [paths] if isinstance(paths, str) else paths))
     names = names if isinstance(paths, str) else f"[{names}]"
-    command = f"charrnn train {shlex.quote(names)}"
-    if folder := _find_similar_run(text):
-        base = shlex.quote(f"init_from={shorten_path(folder)}")
-        say(f"better from a model that knows its language: {command} experiment=small {base}")
-    elif is_prose(text):
-        say(f"better with another text in its language: {command} data.background=FILE")
-
-
-def _find_similar_run(text: EncodedText) -> Path | None:
-    """Return the newest run on a larger text in the language of `text`; None if there is none."""
-    compared = {text.fingerprint}
-    for folder in find_runs_by_age():
-        facts = Summary(folder).facts
-        if facts.get("fingerprint") in compared or (other := find_training_data(facts)) is None:
-            continue
-        compared.add(other.fingerprint)
-        is_larger = len(other.splits["train"]) > LARGER * len(text.splits["train"])
-        if is_larger and is_same_language(text, other):
-            return folder
-        if len(compared) > MOST_COMPARED:
-            break
-    return None
+    if is_prose(text):
+        command = f"charrnn train {shlex.quote(names)} data.background=FILE"
+        say(f"better with another text in its language: {command}")
 
 
 def say_finished(run: Run) -> Result:

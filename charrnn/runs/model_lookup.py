@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn import plugins
 from charrnn.errors import InputError
 from charrnn.files import OUTPUTS, require_regular_file, resolve_run_path, shorten_path
-from charrnn.options.ranges import WEIGHTS, require
 from charrnn.runs.folder import LATEST, MODEL_FILES, is_sweep
 from charrnn.say import say
 
 if TYPE_CHECKING:
-    from charrnn.models.trained import Trained, TrainedModel
+    from charrnn.models.trained import TrainedModel
 
 AnyPath = str | os.PathLike[str]
 
@@ -51,41 +50,6 @@ def read_model(path: AnyPath | None) -> TrainedModel:
     )
 
 
-def read_models(
-    paths: AnyPath | Sequence[AnyPath] | None, weights: Sequence[float] | None = None
-) -> Trained:
-    """Read one model, or several models as an ensemble. A list of one path is one model.
-
-    Args:
-        paths: None: the newest model (see `find_model`).
-        weights: one positive weight per model of an ensemble; None: equal weights.
-    """
-    from charrnn.models.trained import TrainedEnsemble
-
-    names = [paths] if paths is None or isinstance(paths, (str, os.PathLike)) else paths
-    if weights is not None:
-        is_valid = len(weights) == len(names) > 1 and WEIGHTS.accepts(weights)
-        several = f"each of several models, such as checkpoint=[a,b] ({len(names)} given)"
-        require(is_valid, "weights", list(weights), f"needs a number above 0 for {several}")
-    if not names:
-        raise InputError("an ensemble needs one path or more")
-    models = tuple(map(read_model, names))
-    for name, model in zip(names, models, strict=True):
-        if model.vocabulary != models[0].vocabulary:
-            raise InputError(
-                f"{name}: its vocabulary differs from that of {names[0]}; train the models of an "
-                f"ensemble on the same text"
-            )
-    if len(models) == 1:
-        return models[0]
-    ensemble = TrainedEnsemble(models, None if weights is None else tuple(weights))
-    if ensemble.counts is None and any(model.counts is not None for model in models):
-        lacking = [name for name, m in zip(names, models, strict=True) if m.counts is None]
-        why = f"{lacking[0]} has none" if lacking else "they are not of the same text"
-        _say_once(f"the ensemble has no counts, because {why}")
-    return ensemble
-
-
 def find_model(path: AnyPath | None) -> Path:
     """Return the file of a model. Raise InputError if there is none.
 
@@ -104,9 +68,7 @@ def find_model(path: AnyPath | None) -> Path:
         )
     path = Path(resolve_run_path(os.fspath(path)))
     if not os.path.isdir(path):
-        is_list = str(path).startswith("[")
-        hint = "this command takes one model" if is_list else "`charrnn runs` lists the runs"
-        require_regular_file(path, hint)
+        require_regular_file(path, "`charrnn runs` lists the runs")
         return path
     if (model := find_best_file(path)) is not None:
         return model
@@ -128,10 +90,10 @@ def find_best_file(folder: Path) -> Path | None:
     return next((folder / name for name in MODEL_FILES if (folder / name).is_file()), None)
 
 
-def find_newest(is_excluded: Callable[[Path], bool] = lambda run: False) -> str | None:
+def find_newest() -> str | None:
     """Return and print the newest run in outputs/ with a model; its sweep, if it is part of one."""
     for run in find_runs_by_age():
-        if find_best_file(run) is not None and not is_excluded(run):
+        if find_best_file(run) is not None:
             path = shorten_path(run.parent if is_sweep(run.parent) else run)
             _say_once(f"the newest model: {path}")
             return path

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -14,20 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.data import EncodedText, Ids
+from charrnn.text.code import is_code
 from charrnn.text.corpora import CORPORA, fetch_corpus
 from charrnn.text.sources import read_pieces
 from charrnn.text.vocabulary import Vocabulary
 
 # A passage of this many characters that is in two texts was copied from one to the other.
 PASSAGE = 32
-# Two texts are in one language if the second has these shares of the first text's characters and
-# words. Measured on 14 texts and 60 lists: English prose has 0.7 to 0.95 of the words of other
-# English prose, at most 0.3 of Spanish or French, and 0.64 of commented code (0.97 of its
-# characters). Lists of names share 0.1 to 0.6 of their words, and less than 0.1 across languages.
-SAME_CHARACTERS, SAME_WORDS, SAME_LIST_WORDS = 0.98, 0.65, 0.1
-COMPARED = 1_000_000  # the characters of a text that are compared
-# Code has 3.6 to 14 % of these characters, prose at most 0.2 %, without spaces.
-SIGNS, MAX_SIGNS = frozenset("={}[]<>_\\/|+*#$&@^~`"), 0.02
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -71,26 +63,9 @@ class Background:
             yield from read_pieces([file], "utf-8" if is_utf8 else self.encoding)
 
 
-def is_same_language(text: EncodedText, other: EncodedText) -> bool:
-    """Return whether `other` is in the language of `text`, and a list only if `text` is one."""
-    if text.is_list != other.is_list:
-        return False
-    pieces = (next(t.decode_split("train"), "") for t in (text, other))
-    head, other_head = (piece[:COMPARED].lower() for piece in pieces)
-    words, other_words = (re.findall(r"[^\W\d_]{2,}", h) for h in (head, other_head))
-    least = SAME_LIST_WORDS if text.is_list else SAME_WORDS
-    same_characters = _compute_share(head, set(other_head))
-    return same_characters >= SAME_CHARACTERS and _compute_share(words, set(other_words)) >= least
-
-
 def is_prose(text: EncodedText) -> bool:
-    """Return whether a text is neither a list nor code, in which signs are frequent."""
-    head = "".join(next(text.decode_split("train"), "")[:COMPARED].split())
-    return not text.is_list and _compute_share(head, SIGNS) <= MAX_SIGNS
-
-
-def _compute_share(items: Sequence[str], others: Collection[str]) -> float:
-    return sum(item in others for item in items) / max(1, len(items))
+    """Return whether a text is neither a list nor code."""
+    return not text.is_list and not is_code(next(text.decode_split("train"), ""))
 
 
 def remove_shared_passages(ids: Ids, other: Ids) -> Ids:

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from charrnn.text.sentences import SPACED_MARKS, UNSPACED_MARKS
+from charrnn.text.sentences import SENTENCE_END
 from charrnn.text.vocabulary import Vocabulary
 
 PRIMER_CHARACTERS = 300  # an LSTM's state hardly depends on earlier characters
@@ -21,17 +21,11 @@ _WINDOW = 40_000  # characters, from which the primer is chosen; few Python clas
 
 _BLANKS = r"[^\S\n]*"
 _NEW_LINE = rf"\n(?={_BLANKS}[^\s)\]}}])"  # no line that only closes a block follows
-# The end of a sentence, with closing quotes and brackets. A period after fewer than four letters
-# may belong to an abbreviation.
-_SENTENCE = (
-    rf"(?:[^\s.]{{4}}[{SPACED_MARKS}]+[\"'”’»)\]]*(?=\s)"
-    rf"|[{UNSPACED_MARKS}]+[\"”’»」』）]*)"
-)
 # after which a primer may end, the best first
 _PRIMER_ENDS = (
     rf"\n{_BLANKS}{_NEW_LINE}",  # an empty line
-    rf"{_SENTENCE}{_BLANKS}{_NEW_LINE}",  # a sentence at the end of a line
-    _SENTENCE,
+    rf"{SENTENCE_END}{_BLANKS}{_NEW_LINE}",  # a sentence at the end of a line
+    SENTENCE_END,
     _NEW_LINE,
     r"\S(?=\s)",  # a word
 )
@@ -151,31 +145,20 @@ def _find_best_end(text: str) -> tuple[int, int, int, int]:
     return len(_PRIMER_ENDS), 0, 0, len(text)
 
 
+def get_primer(facts: dict[str, Any]) -> str:
+    """Return the primer in a model's facts, which are not checked; "" if there is none."""
+    text = facts.get(PRIMER_FACT)
+    return text if isinstance(text, str) else ""
+
+
 def encode_primer(facts: dict[str, Any], vocabulary: Vocabulary) -> Sequence[int]:
     """Return the ids of a model's primer, which count from 0. A model may have no primer.
 
     If the model knows the newline, the primer ends with one, so that the output starts a line.
     """
-    text = facts.get(PRIMER_FACT)
-    if not isinstance(text, str) or not text:
-        return []
-    ids: list[int] = vocabulary.look_up(text[-PRIMER_CHARACTERS:]).tolist()
+    ids: list[int] = vocabulary.look_up(get_primer(facts)[-PRIMER_CHARACTERS:]).tolist()
     ids = [id_ for id_ in ids if id_ >= 0]
     newline = vocabulary.look_up("\n").tolist()[0]
     if ids and newline >= 0 and ids[-1] != newline:
         ids.append(newline)
     return ids
-
-
-INDENTED_SHARE, SIGNS_SHARE = 0.1, 0.03  # between prose with indented authors and code
-SIGNS = frozenset("(){}[]<>=_+*/|\\&#$;")
-
-
-def is_code(facts: dict[str, Any]) -> bool:
-    """Return whether a model's primer looks like code: indented lines, and signs of code."""
-    text = str(facts.get(PRIMER_FACT) or "")
-    lines = [line for line in text.split("\n") if line.strip()]
-    indented = sum(line[0] in " \t" for line in lines)
-    characters = "".join(text.split())
-    signs = sum(character in SIGNS for character in characters)
-    return indented > INDENTED_SHARE * len(lines) and signs > SIGNS_SHARE * len(characters)

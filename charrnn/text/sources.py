@@ -2,8 +2,7 @@
 
 The pieces are small, so that memory does not grow with the text. Each file is decoded separately.
 Line ends are kept. A byte-order mark at the start of a UTF-8 file is dropped, because it is not a
-character of the text; encoding=bytes keeps its three bytes. Documents of word processors are read
-whole, by an extra.
+character of the text; encoding=bytes keeps its three bytes.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ import hashlib
 import lzma
 import os
 import re
+import shlex
 import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from charrnn import plugins
 from charrnn.errors import InputError, format_reason, shorten
 from charrnn.files import require_regular_file
 
@@ -44,9 +43,8 @@ _SIGNATURES = (
     (b"\x1f\x8b", "compressed by gzip", "rename it so that its name ends in .gz"),
     (b"\x28\xb5\x2f\xfd", "compressed by Zstandard", "decompress it with unzstd"),
 )
-# the first bytes of the documents that an extra may read, such as .docx, and of RTF
-DOCUMENT_STARTS = (b"PK\x03\x04", b"{\\rtf")
-LARGEST_DOCUMENT = 100_000_000  # bytes, also unpacked
+# the formats of word processors that pandoc reads, recognized by a file's name
+_DOCUMENTS = (".docx", ".odt", ".epub", ".rtf")
 # UTF-16 and UTF-32 without a byte-order mark, by those of four bytes that are often NUL
 _WITHOUT_MARK = {
     (1, 3): "utf-16-le",
@@ -144,12 +142,7 @@ def _decode_file(path: Path, encoding: str, option: str | None) -> Iterator[tupl
         with _open(path) as file:
             while data := file.read(PIECE_SIZE):
                 if not done and encoding != "bytes":
-                    if data.startswith(DOCUMENT_STARTS):
-                        data += file.read(LARGEST_DOCUMENT + 1 - len(data))
-                        if (text := _read_document(name, data)) is not None:
-                            for start in range(0, len(text), PIECE_SIZE):
-                                yield text[start : start + PIECE_SIZE], len(data)
-                            return
+                    _refuse_document(path, data)
                     _check_kind(name, data)
                     guess = _guess_utf(data)
                     if guess and not codec.startswith(("utf-16", "utf-32")):
@@ -175,23 +168,6 @@ def _decode_file(path: Path, encoding: str, option: str | None) -> Iterator[tupl
         raise InputError(f"{name}: cannot be read ({format_reason(error)})") from None
 
 
-def can_read_documents() -> bool:
-    """Return whether an extra for documents is there, with the packages that it needs."""
-    return any(module.can_read_documents() for module in plugins.import_modules(plugins.DOCUMENTS))
-
-
-def _read_document(name: str, data: bytes) -> str | None:
-    """Return the text of a document, or None if no extra reads it."""
-    try:
-        for module in plugins.import_modules(plugins.DOCUMENTS):
-            text: str | None = module.read_document(data)
-            if text is not None:
-                return text
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
-    return None
-
-
 def _advise_encoding(option: str, data: bytes) -> str:
     """Return what to do with bytes that are in another encoding.
 
@@ -209,6 +185,13 @@ def _advise_encoding(option: str, data: bytes) -> str:
         f"it looks like {guess.encoding}, if these are its words: {shorten(words)}; give "
         f"{option}={guess.encoding}, {advice}"
     )
+
+
+def _refuse_document(path: Path, data: bytes) -> None:
+    """Raise InputError with a command that converts the file, if it starts like a document."""
+    if path.suffix.lower() in _DOCUMENTS and data.startswith((b"PK\x03\x04", b"{\\rtf")):
+        command = shlex.join(["pandoc", str(path), "-o", str(path.with_suffix(".txt"))])
+        raise InputError(f"{path}: is a document; make a plain text of it: {command}")
 
 
 def _check_kind(name: str, data: bytes) -> None:

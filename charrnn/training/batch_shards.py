@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charrnn.errors import InputError
-from charrnn.networks.network import Network, State, concat_states, detach_state, slice_state
+from charrnn.models.trained import concat_states, select_streams
+from charrnn.networks.network import Network, State, detach_state
 
 MAX_SEED = 1 << 62
 
@@ -94,7 +95,7 @@ class BatchShardedLoss:
         def run_shard(i: int) -> tuple[Tensor, tuple[Tensor, ...], State]:
             shards = self.num_batch_shards
             rows = slice(len(ids) * i // shards, len(ids) * (i + 1) // shards)
-            shard_state = None if state is None else slice_state(state, rows)
+            shard_state = None if state is None else select_streams(state, rows)
             # Grad mode and autocast are per thread.
             with torch.enable_grad(), torch.autocast("cpu", dtype=dtype, enabled=enabled):
                 logits, new_state = self.networks[i](ids[rows], shard_state, self.generators[i])
@@ -109,7 +110,7 @@ class BatchShardedLoss:
         losses, gradients, states = zip(*results, strict=True)
         summed = [functools.reduce(torch.add, shards) for shards in zip(*gradients, strict=True)]
         loss: Tensor = _PrecomputedGradients.apply(sum(losses), summed, *self.parameters)
-        return loss, concat_states(states)
+        return loss, concat_states(states, torch.cat)
 
 
 class _PrecomputedGradients(torch.autograd.Function):

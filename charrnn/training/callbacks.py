@@ -12,7 +12,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from charrnn.files import replace_file
 from charrnn.options.parts import PartOptions
 from charrnn.options.ranges import check_ranges
-from charrnn.say import say
 from charrnn.text.vocabulary import as_bytes
 from charrnn.training.log import as_markdown
 from charrnn.training.validation import Validation
@@ -54,37 +53,10 @@ class Samples(L.Callback):
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Lightning's EarlyStopping that prints a message, and lets a resume increase the patience.
+    """Lightning's EarlyStopping, whose patience a resume may change.
 
-    Args:
-        monitor: the metric that should decrease.
-        patience: the number of validations without a decrease after which training stops.
-        min_delta: the smallest decrease that counts.
+    Lightning's silently replaces it with the patience in the checkpoint.
     """
-
-    state_key = "EarlyStopping"  # Lightning's key contains options that a resume may change
-
-    def __init__(
-        self, monitor: str = "val/loss", patience: int = 5, min_delta: float = 0.0
-    ) -> None:
-        check_ranges(PartOptions, monitor=monitor, patience=patience, min_delta=min_delta)
-        super().__init__(monitor, patience=patience, min_delta=min_delta)
-        self._has_news = False  # to print with the validation's losses
-
-    @property
-    def has_stopped(self) -> bool:
-        """Whether `patience` validations have passed without a decrease."""
-        return self.wait_count >= self.patience
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({**state_dict, "patience": self.patience})
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        waited = self.wait_count
-        super().on_validation_end(trainer, pl_module)
-        # Printed once: more validations may follow, because of min_steps or at the end.
-        self._has_news = waited < self.patience <= self.wait_count
-
-    def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
-        if self._has_news and trainer.is_global_zero:
-            say(f"stopping: {self.monitor} has not decreased for {self.wait_count} validations")

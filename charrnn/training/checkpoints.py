@@ -18,6 +18,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch import callbacks as ready_made
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 from torch.nn.utils.parametrize import is_parametrized
@@ -140,9 +141,13 @@ class RunCheckpoints(Checkpoint):
         return self._signals.received
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        # Only `EarlyStopping` has this attribute. A run that another callback stopped, such as a
-        # Timer, is not finished, so a resume continues it.
-        has_stopped = any(getattr(callback, "has_stopped", False) for callback in trainer.callbacks)
+        callbacks: list[L.Callback] = trainer.callbacks
+        # A run that another callback stopped, such as a Timer, is not finished, so a resume
+        # continues it.
+        stops = [
+            callback for callback in callbacks if isinstance(callback, ready_made.EarlyStopping)
+        ]
+        has_stopped = any(stop.wait_count >= stop.patience for stop in stops)
         is_complete = trainer.global_step >= trainer.estimated_stepping_batches
         is_end = is_complete or (has_stopped and _stops_early(trainer))
         checkpoint.setdefault(ENTRY, {}).update(_describe_data(trainer), finished=is_end)

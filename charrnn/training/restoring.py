@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from charrnn.networks.network import State, concat_states
+from charrnn.models.trained import concat_states
+from charrnn.networks.network import State
 from charrnn.training.schedules import StepSchedule
 
 
@@ -39,7 +40,7 @@ def select_rank_state(rank_states: list[Any], rank: int, world_size: int) -> dic
     """
     if len(rank_states) == world_size:
         return rank_states[rank]
-    state = concat_states([rank_state["state"] for rank_state in rank_states])
+    state = concat_states((rank_state["state"] for rank_state in rank_states), torch.cat)
     shard = [[part.tensor_split(world_size)[rank] for part in layer] for layer in state]
     return {**rank_states[0], "state": shard}
 

@@ -129,14 +129,12 @@ def set_field(page: Any, name: str, to: str) -> None:
 
 
 # of a sampler, and what `set_options` does
-OPTIONS: dict[str, Any] = {
-    "ban": "eE", "logit_bias": {"!?": 2}, "until": "!o", "seed": 5, "num_samples": 3,
-}  # fmt: skip
+OPTIONS: dict[str, Any] = {"ban": "eE", "until": "!o", "seed": 5, "num_samples": 3}
 
 
 def set_options(page: Any) -> None:
     """Fill in the fields of texts that `OPTIONS` describes, and ask for 2000 characters."""
-    fields = {"ban": "eE", "biased": "!?", "bias": "2", "stop": "!o", "seed": "5"}
+    fields = {"ban": "eE", "stop": "!o", "seed": "5"}
     for name, to in fields.items():
         set_field(page, name, to)
     slide(page, "Length", "7")

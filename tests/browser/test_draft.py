@@ -77,28 +77,32 @@ def test_hostile_text_changes_nothing_and_outlives_a_reload(page: Any, server: F
     assert page.locator(".mirror").text_content() == written + "\u200b"
 
 
-def test_a_saved_draft_keeps_who_wrote_what_and_opens_again(
+def test_an_export_keeps_the_surprise_and_opens_again(
     page: Any, server: FakeServer, tmp_path: Path
 ) -> None:
     server.texts, server.logprobs = [" to be."], (-9.0, -0.25)
     write(page, "Or not")
     page.keyboard.press("Alt+1")
     page.keyboard.type(". é")  # of two equal characters, the second
-    for button, name in (("Save as text", "draft.txt"), ("Save with authors", "draft.json")):
-        page.get_by_role("button", name="Menu", exact=True).click()
-        path = save(page, button, tmp_path / name)
+    page.get_by_role("button", name="Menu", exact=True).click()
+    save(page, "Save as text", tmp_path / "draft.txt")
     assert (tmp_path / "draft.txt").read_bytes().decode() == "Or not to be.. é"
-    pieces = json.loads(path.read_text("utf-8"))["pieces"]
-    assert [(p["by"], p["text"]) for p in pieces] == [
-        ("you", "Or not"), ("model", " to be."), ("you", ". é"),
-    ]  # fmt: skip
-    assert pieces[1]["bits"] == [13, 0.4] * 3 + [13]
+    page.locator("#shelf-toggle").click()
+    path = save(page, "Export all", tmp_path / "charrnn.json")
+    page.keyboard.press("Escape")
+    [draft] = json.loads(path.read_text("utf-8"))["drafts"]
+    bits = [13, 0.4] * 3 + [13]
+    assert draft["pieces"] == [
+        {"text": "Or not"},
+        {"text": " to be.", "bits": bits},
+        {"text": ". é"},
+    ]
     page.locator("#text").fill("Another.")
     page.locator("#file").set_input_files(path)
     until(lambda: text_of(page) == "Or not to be.. é")
     assert list_highlighted(page, "surprise-5", ".mirror") == " |o|b|."
     for content, shown in (
-        ('{"pieces": [{"text": 1}]}', "x.json is not a saved draft or an export of this page."),
+        ('{"pieces": [{"text": 1}]}', "x.json is not an export of this page."),
         ("x" * 20_000_001, "x.json is larger than 20 MB."),
     ):
         (tmp_path / "x.json").write_text(content)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from charrnn.extras.page.packing import choose_precision
+from charrnn.extras.page.packing import RoundedModel
 from charrnn.extras.page.script_module import make_script_module
 from charrnn.extras.page.writing_page import make_writing_page
 from charrnn.generation.lines import write_lines
@@ -44,7 +44,7 @@ HOSTILE = "</script><script>window.broken = 1</script><!-- \0\u2028\u2029'\"`${x
 
 def write_page(folder: Path, model: TrainedModel, *about: str) -> Path:
     """Write a page with a title, a licence, and perhaps the text of which it leaves out lines."""
-    page = make_writing_page(choose_precision(model, 32), *(about or ("Verse", "Nobody's")))
+    page = make_writing_page(RoundedModel(32, model, 0), *(about or ("Verse", "Nobody's")))
     (folder / "page.html").write_text(page, encoding="utf-8")
     return folder / "page.html"
 
@@ -187,7 +187,7 @@ def test_words_of_a_click_are_those_of_python(chromium: Any, tmp_path: Path) -> 
 def test_the_sketch_of_the_docs_draws_words(chromium: Any) -> None:
     docs = (REPOSITORY / "docs" / "writing-page.md").read_text("utf-8")
     [sketch] = re.findall(r"^```html\n(.*?)^```$", docs, re.DOTALL | re.MULTILINE)
-    module = make_script_module(choose_precision(make_counted_model(), 32), None, "")
+    module = make_script_module(RoundedModel(32, make_counted_model(), 0), None, "")
     address = "http://localhost/"  # of no server
     files = {"sketch.html": ("text/html", sketch), "model.js": ("text/javascript", module)}
     drawn = """() => {

@@ -78,9 +78,6 @@ def test_new_entries_are_like_the_starred(page: Any, server: FakeServer) -> None
     write_list(page, "50 entries")
     assert entries(page)[0] == "rosella"
     assert set(entries(page)[1:11]) == {f"{n}sella" for n in range(10)}
-    biases = [asked["logit_bias"] for asked in server.asked]
-    assert biases[0] is None
-    assert biases[1]["l"] > 0.2 > 0 > biases[1]["b"]
 
 
 def test_the_list_stops_and_the_text_stays(page: Any, server: FakeServer) -> None:

@@ -24,6 +24,8 @@ from tests.browser.steps import (
     watch_window,
     write,
 )
+from tests.browser.test_exported import cards
+from tests.browser.test_learning import TEXT, choose, title_is
 from tests.extras.serve.servers import Server, serving
 from tests.generation.models import make_counted_model
 from tests.waiting import until
@@ -40,7 +42,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (folder / "corpus.txt").write_text("It was a dark and stormy night; the rain fell in torrents.")
     MODEL.save(folder / "model.safetensors")
     names = (f"corpus={folder / 'corpus.txt'}", f"models.it={folder / 'model.safetensors'}")
-    with serving("engine=numpy", "unknown=error", *names) as server:
+    with serving("unknown=error", *names) as server:
         yield server
 
 
@@ -84,7 +86,7 @@ def test_the_page_asks_for_what_the_server_allows(
     MODEL.save(tmp_path / "model.safetensors")
     limits = ("streams=2", "max_length=60", "max_prompt=50")
     with (
-        serving("engine=numpy", "learn=false", f"checkpoint={tmp_path}", *limits) as server,
+        serving(f"checkpoint={tmp_path}", *limits) as server,
         watch_window(chromium, f"{server.url}/") as context,
     ):
         page = context.new_page()
@@ -101,3 +103,19 @@ def test_the_page_asks_for_what_the_server_allows(
         offered = list_offered(page)  # without the start of a word at their ends
         assert [text[: len(part)] for text, part in zip(texts, offered, strict=True)] == offered
         assert min(map(len, offered)) > 40
+
+
+@pytest.mark.usefixtures("workplace")
+def test_without_a_model_it_learns_a_text_also_on_other_devices(chromium: Any) -> None:
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    with serving("host=0.0.0.0") as server:
+        # as from another machine, unlike the loopback address
+        address = f"http://0.0.0.0:{server.url.rpartition(':')[2]}/"
+        with watch_window(chromium, address) as context:
+            page = context.new_page()
+            page.goto(address)
+            assert page.evaluate("isSecureContext") is False
+            choose(page, "cats.txt", TEXT)
+            title_is(page, "cats")
+            page.locator("#text").press_sequentially("The c")
+            until(lambda: all(text.startswith("at") for text in cards(page)))

@@ -121,6 +121,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     ),
     "train -m 'my novel.txt,no.txt'": "my novel.txt,no.txt: no such file",
     "train -m model.hidden_size=1,2 sed=1": "did you mean seed?",
+    "train -m model=lsm,gru": "model=lsm: no such choice; did you mean lstm?",
     # folders and flags
     "train hydra.run.dir=": "hydra.run.dir=: takes a folder",
     "train 'hydra.run.dir=a${b}'": "hydra.run.dir: Interpolation key 'b' not found",

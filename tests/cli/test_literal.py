@@ -77,8 +77,7 @@ VALUES = {
     r"sample until='\${x}'": "${x}",
     "sample checkpoint=null": None,
     "sample checkpoint='null'": "null",
-    "sample checkpoint=[a,'b c']": ["a", "b c"],
-    "preprocess input_txt=[a,b]": ["a", "b"],
+    "preprocess input_txt=[a,'b c']": ["a", "b c"],
     # which only looks like that
     "sample start_text=[a,b]": "[a,b]",
     "sample start_text='a' b": "'a' b",

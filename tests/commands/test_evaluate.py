@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import charrnn
@@ -94,64 +93,16 @@ def test_cold_windows(run_copy: Train, capfd: Capture) -> None:
     each = [model.score(part) * (len(part) - 1) for part in parts]
     assert found["loss"] == pytest.approx(sum(each) / (len(text) - 1), abs=1e-5)
     assert found["loss"] > stream["loss"]
+    line = print_evaluation(capfd, f"checkpoint={run}", "window=9", "split=test").splitlines()[0]
+    assert line == "test: 104 characters, in windows of 9 from the zero state"
 
 
-def test_an_ensemble(run_copy: Train, workplace: Path, capfd: Capture) -> None:
-    paths = [
-        str(run_copy(f"trainer.max_steps={n}", "~callbacks.counts", folder=f"r{n}"))
-        for n in (5, 23)
-    ]
-    both, text = f"checkpoint=[{','.join(paths)}]", Path("corpus.txt").read_text("utf-8")
-    logits = [charrnn.load(path).logits(text).astype(np.float64) for path in paths]
-    each = [np.exp(row) / np.exp(row).sum(-1, keepdims=True) for row in logits]
-    ids = charrnn.load(paths[0]).vocabulary.encode(text)
-    for given, weights in (((), [0.5, 0.5]), (("weights=[3.0,1.0]",), [0.75, 0.25])):
-        found = evaluate(capfd, both, "data.input_txt=corpus.txt", *given)
-        assert found["model"] == "ensemble of 2"
-        chosen = np.average(each, 0, weights)[np.arange(len(ids) - 1), ids[1:]]
-        assert found["loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
-    line = print_evaluation(capfd, both, "window=9", "split=test").splitlines()[0]
-    assert line == "test: 104 characters, in windows of 9 from the zero state, ensemble of 2"
-
-
-TEXT = "To be,\n\nor not\nqqXqq zz"
-OF_TEXT = ("checkpoint=model.safetensors", "data.input_txt=text.txt")
-
-
-@pytest.fixture
-def model_and_text(path: Path, monkeypatch: Patch) -> Path:
-    monkeypatch.chdir(path.parent)
-    Path("text.txt").write_text(TEXT)
-    return path
-
-
-def test_by_character(model_and_text: Path, capfd: Capture, monkeypatch: Patch) -> None:
-    found = evaluate(capfd, *OF_TEXT, "by=character")
-    assert found["text"] == TEXT
-    losses = charrnn.load(model_and_text).losses(TEXT)
-    assert found["bits"][0] is None
-    assert found["bits"][1:] == pytest.approx((losses / np.log(2)).tolist(), rel=1e-5)
-    whole = evaluate(capfd, *OF_TEXT)
-    for name in ("characters", "loss", "bits_per_character", "perplexity"):
-        assert found[name] == pytest.approx(whole[name], rel=1e-6)
-    lines = print_evaluation(capfd, *OF_TEXT, "by=character").splitlines()
-    assert [line[9:] for line in lines] == [repr(c) for c in TEXT]
-    assert [float(line[:7]) for line in lines[1:]] == pytest.approx(found["bits"][1:], abs=6e-4)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
-    assert evaluate(capfd, OF_TEXT[0], "data.input_txt=-", "by=character") == found
-
-
-def test_by_line(model_and_text: Path, capfd: Capture) -> None:
-    found = evaluate(capfd, *OF_TEXT, "by=line")["lines"]
-    bits = [line["bits_per_character"] for line in found]
-    assert bits == sorted(bits, reverse=True)
-    of_lines = {line["line"]: line for line in found}
-    assert {n: of_lines[n]["text"] for n in of_lines} == {1: "To be,", 3: "or not", 4: "qqXqq zz"}
-    third = charrnn.load(model_and_text).losses(TEXT)[7:14] / np.log(2)  # with its end
-    assert of_lines[3]["characters"] == 7
-    assert of_lines[3]["bits_per_character"] == pytest.approx(third.mean())
-    lines = print_evaluation(capfd, *OF_TEXT, "by=line").splitlines()
-    assert [line.split(maxsplit=2)[2] for line in lines] == [line["text"] for line in found]
+def test_a_text_from_standard_input(path: Path, capfd: Capture, monkeypatch: Patch) -> None:
+    text = "To be,\n\nor not\nqqXqq zz"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    found = evaluate(capfd, f"checkpoint={path}", "data.input_txt=-")
+    assert (found["split"], found["characters"]) == ("text", len(text) - 1)
+    assert found["loss"] == pytest.approx(charrnn.load(path).score(text), rel=1e-6)
 
 
 def test_another_loss_than_that_of_the_runs_is_explained(run_copy: Train, capfd: Capture) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -118,13 +116,3 @@ def test_every_way_of_reading_gives_the_same_state_and_prediction(weights):
                 assert field.dtype == of_one.dtype == expected.dtype == np.int32
                 np.testing.assert_array_equal(field, expected)
                 np.testing.assert_array_equal(of_one, expected[1])
-
-
-def test_an_ensemble_has_the_words_that_all_members_have():
-    counts = make_counted_model().counts
-    other = replace(counts, weights=Weights((1.0,) * 4, (0.5,) * 4, (0.0, 0.6)))
-    mean = counts.average([counts, other], [0.25, 0.75])
-    assert mean.weights.words == pytest.approx((0.1, 0.5))
-    assert mean.words is counts.words
-    assert counts.average([counts, replace(other, words=None)], [1, 1]).words is None
-    assert counts.average([counts, make_counted_model(text=TEXT[5:]).counts], [1, 1]) is None

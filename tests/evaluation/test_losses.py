@@ -1,4 +1,4 @@
-"""The loss in parallel rows is that of one stream; cold windows and ensembles."""
+"""The loss in parallel rows is that of one stream; cold windows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from charrnn.evaluation.stream_losses import (
     compute_window_loss,
 )
 from charrnn.models.trained import Architecture
-from charrnn.networks.ensemble import NetworkEnsemble
 from charrnn.networks.network import Network
 from charrnn.options.cells import CELLS
 from charrnn.processors import get_torch_pool
@@ -179,23 +178,3 @@ def test_the_loss_is_that_of_one_stream_or_of_windows(kind: str, size: int, wind
     assert score.loss == pytest.approx(total / (size - 1), abs=1e-5)
     assert reports[-1] == (size - 1, size - 1)
     assert net.training
-
-
-def test_an_ensemble_is_scored_by_the_mean_of_its_probabilities() -> None:
-    nets, shares = [network("lstm", 0.5, True), network("rnn"), network("gru")], [0.5, 0.2, 0.3]
-    ensemble, ids = NetworkEnsemble(nets, shares), text(4_001)
-
-    def compute_mean_loss(ids: np.ndarray) -> float:
-        given = torch.from_numpy(ids[None, :-1])
-        with torch.no_grad():
-            each = [in_float64(net)(given)[0][0].softmax(-1) for net in nets]
-        mean = sum(share * p for share, p in zip(shares, each, strict=True))
-        return -mean[torch.arange(len(ids) - 1), ids[1:]].log().mean().item()
-
-    expected = compute_mean_loss(ids)
-    assert compute_stream_loss(ensemble, ids).loss == pytest.approx(expected, abs=1e-5)
-    parts = [compute_rank_loss(ensemble, ids, rank, 3) for rank in range(3)]
-    assert sum(parts) / 4_000 == pytest.approx(expected, abs=1e-5)
-    cold = [compute_mean_loss(ids[start : start + 101]) for start in range(0, 4_000, 100)]
-    assert compute_window_loss(ensemble, ids, 100).loss == pytest.approx(np.mean(cold), abs=1e-5)
-    assert all(module.training for module in ensemble.modules())

@@ -16,7 +16,6 @@ from tests import REPOSITORY
 EXTRAS = sorted(path.parent.name for path in (REPOSITORY / "charrnn/extras").glob("*/__init__.py"))
 REFUSED = {
     "page": ("export output=x.html", "export: no such command"),
-    "inspect": ("inspect", "inspect: no such command"),
     "novelty": ("sample checkpoint=run novel=40", "novel, report: this charrnn was installed with"),
     "search": ("train -m sweep=tpe model.dropout=interval(0,0.5)", "sweep=tpe: no such "),
     "serve": ("serve", "serve: no such command"),

@@ -37,7 +37,6 @@ from charrnn.training import (
     TextDataModule,
     TrainingLog,
     checkpoints,
-    metrics_file,
 )
 
 CONTEXT = multiprocessing.get_context("forkserver")

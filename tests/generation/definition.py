@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.models.trained import Trained, TrainedModel
+from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
@@ -172,15 +172,13 @@ def words_of(text: Sequence[int], vocabulary: Vocabulary, longest: int) -> dict[
 
 
 def log_probabilities(
-    model: Trained, ids: Array, counted: Sequence[int] = (), longest: int = 6
+    model: TrainedModel, ids: Array, counted: Sequence[int] = (), longest: int = 6
 ) -> Array:
-    """Compute ln p (T, V) of an ensemble, or a model, mixed with its counts of the text `counted`.
+    """Compute ln p (T, V) of a model, mixed with its counts of the text `counted`.
 
     `longest` is the most letters of a word in its table.
     """
-    each = [log_softmax(textbook_logits(member, ids)) for member in model.members]
-    shares = getattr(model, "shares", (1.0,))
-    logs = np.log(sum(share * np.exp(own) for share, own in zip(shares, each, strict=True)))
+    logs = log_softmax(textbook_logits(model, ids))
     if model.counts is None:
         return logs
     table, weights = model.counts.table, model.counts.weights
@@ -303,11 +301,8 @@ def scores_of(
     text: str = "",
     costs: Mapping[str, float] | None = None,
 ) -> list[float]:
-    """Add biases, penalties and costs to logits (V,), in Python's numbers."""
+    """Add penalties and costs to logits (V,), in Python's numbers."""
     scores = [float(logit) for logit in logits]
-    for characters, bias in (choice.logit_bias or {}).items():
-        for v in vocabulary.look_up(characters).tolist():
-            scores[v] += bias
     if choice.dry_multiplier:
         how = choice.dry_multiplier, choice.dry_base, choice.dry_allowed_length
         for character, penalty in dry_penalties(text, *how).items():

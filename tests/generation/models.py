@@ -8,14 +8,18 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from charrnn.counts.mixing import Counts, Weights
 from charrnn.counts.passages import build_table, count_levels
 from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.table import CountTable
 from charrnn.counts.words import count_words, number_letters
+from charrnn.generation import engines
 from charrnn.generation.draw import Batch
 from charrnn.generation.dry import DryPenalties
+from charrnn.generation.engines import Engine
+from charrnn.model import Model
 from charrnn.models.trained import Architecture, TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.prompt import PRIMER_FACT
@@ -26,14 +30,6 @@ TEXT = (
     "      What a mat! What a caaaaaaat! That rat, that fat cat's hat.\n"
 ) * 12
 WEIGHTS = Weights((0.3, 0.7, 0.4, 0.6), (0.8, 0.4, 0.7, 0.5), (0.4, 0.2))
-# hidden sizes that fill no block, with rows left over
-NETWORKS: dict[str, dict[str, Any]] = {
-    "1 layer": {"num_layers": 1},
-    "3 layers": {"num_layers": 3, "hidden_size": 33},
-    "batchnorm": {"batchnorm": True},
-    "sum": {"skip": "sum"},
-    "sum of 3, batchnorm": {"num_layers": 3, "skip": "sum", "batchnorm": True, "hidden_size": 13},
-}
 CHARACTERS = "\n" + string.ascii_letters + " .,;:!?'-&$3"  # 65, as tiny-shakespeare's
 
 
@@ -89,17 +85,6 @@ def params(temperature: float = 1.0, **how: Any) -> SamplingParams:
     return SamplingParams(temperature=temperature, **how)
 
 
-CHOICES = [
-    params(),
-    params(0.0),
-    params(0.5, top_k=3),
-    params(1.5, min_p=0.1, ban="abi"),
-    params(2.0, top_p=0.7),
-    params(3.0, ban="\n", logit_bias={"e": -4.0, "aou": 1.5}),
-    params(1.7, top_k=6, top_p=0.8, min_p=0.01),
-]
-
-
 def batch_of(
     choices: SamplingParams | Sequence[SamplingParams], texts: Any, vocabulary: Vocabulary
 ) -> Batch:
@@ -137,3 +122,19 @@ def counts_of(ids: np.ndarray, vocabulary: Vocabulary, context: int, weights: We
     letters = number_letters(vocabulary)
     words = count_words(ids, letters, 6, 10**6) if any(weights.words) else None
     return Counts(table, runs, words, weights)
+
+
+def make_torch_engine(trained: TrainedModel) -> Engine:
+    """Make an engine in torch on the CPU, as for a cell that NumPy lacks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "CELLS", {})
+        return engines.make_engine(trained)
+
+
+def make_torch_model(trained: TrainedModel) -> Model:
+    """Make a model that writes in torch on the CPU, as one with a cell that NumPy lacks."""
+    model = Model(trained)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "CELLS", {})
+        model.generate(0)  # makes the engine
+    return model

@@ -27,7 +27,6 @@ CHOICES = [
     params(ban="adl"),
     params(ban="f", temperature=0),
     params(ban="bce", temperature=1.3, top_k=5, top_p=0.9, min_p=0.01),
-    params(logit_bias={"a": 3, "bcd": -100}, ban="e"),
 ]
 N = 5 * len(CHOICES)
 

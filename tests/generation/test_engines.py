@@ -11,31 +11,27 @@ from typing import Any
 import pytest
 import torch
 
-from charrnn import plugins, processors
-from charrnn.errors import InputError, RunError
+from charrnn import processors
+from charrnn.errors import RunError
 from charrnn.model import Model
 from charrnn.options.cells import CELLS
-from tests.conftest import Patch
-from tests.generation.models import fill_weights, make_counted_model, make_model
+from tests.generation.models import (
+    fill_weights,
+    make_counted_model,
+    make_model,
+    make_torch_model,
+)
 
 
-def test_without_the_extra_fast_int8_is_refused(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(plugins, "import_modules", lambda ending: [])
-    with pytest.raises(InputError, match="precision=8: needs the extra fast"):
-        Model(make_model()).generate(precision=8)
-
-
-@pytest.mark.parametrize("how", [{}, {"engine": "torch"}, {"precision": 8}])
+@pytest.mark.parametrize("make", [Model, make_torch_model])
 @pytest.mark.parametrize("kind", CELLS)
-def test_weights_too_large_are_refused_without_a_warning(kind: str, how: Any) -> None:
-    if how.get("precision") == 8:
-        pytest.importorskip("numba", reason="the extra fast is not installed")
-    large = Model(fill_weights(make_model(kind, batchnorm=True), 3e38))
+def test_weights_too_large_are_refused_without_a_warning(kind: str, make: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        large = make(fill_weights(make_model(kind, batchnorm=True), 3e38))
         for streams in (1, 4, 5):
             with pytest.raises(RunError, match="not numbers"):
-                large.generate(6, num_samples=streams, **how)
+                large.generate(6, num_samples=streams)
         assert large.logits("Hm").shape == (2, 65)
 
 
@@ -54,12 +50,12 @@ def blas_threads() -> Iterator[Threads]:
 
 
 def test_eight_threads_share_a_model_and_change_no_setting(blas_threads: Threads) -> None:
-    model, jobs = Model(make_counted_model()), list[Callable[[], Any]]()
+    trained, jobs = make_counted_model(), list[Callable[[], Any]]()
+    model, in_torch = Model(trained), make_torch_model(trained)
     for seed in range(4):
-        for engine in ("numpy", "torch"):
-            how: Any = {"seed": seed, "engine": engine}
-            jobs.append(partial(model.generate, 60, "The ", **how))
-            jobs.append(lambda how=how: "".join(model.stream(40, "Hm", **how)))
+        for each in (model, in_torch):
+            jobs.append(partial(each.generate, 60, "The ", seed=seed))
+            jobs.append(lambda each=each, seed=seed: "".join(each.stream(40, "Hm", seed=seed)))
         jobs.append(partial(model.score, "The score of seed " + "e" * seed))
         jobs.append(lambda seed=seed: model.logits("The logits" + "s" * seed).tolist())
 
@@ -73,6 +69,21 @@ def test_eight_threads_share_a_model_and_change_no_setting(blas_threads: Threads
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda job: job(), jobs)) == alone
     assert read_settings() == before
+
+
+def test_blas_is_limited_and_restored_by_any_thread(blas_threads: Threads) -> None:
+    limit, before = processors.limit_blas_threads, blas_threads()
+    with ThreadPoolExecutor(2) as pool:
+        first, second = limit(), limit()
+        pool.submit(first.__enter__).result()
+        assert blas_threads() <= {1}
+        second.__enter__()
+        pool.submit(first.__exit__, None, None, None).result()
+        assert blas_threads() <= {1}
+        second.__exit__(None, None, None)  # in another thread than the first, which lives on
+        assert blas_threads() == before
+        with limit():
+            assert blas_threads() <= {1}
 
 
 def test_blas_has_one_thread_until_the_last_has_left(blas_threads: Threads) -> None:

@@ -1,6 +1,6 @@
 """Random models, texts and params: every engine predicts and draws as the definition does.
 
-The network in JavaScript is held to NumPy's in tests/extras/page, int8 in tests/extras/fast.
+The network in JavaScript is held to NumPy's in tests/extras/page.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from charrnn.counts.mixing import COUNTS_ONLY, Counts, Weights
 from charrnn.counts.words import number_letters
 from charrnn.generation.engines import make_engine
 from charrnn.model import Model
-from charrnn.models.trained import Trained, TrainedEnsemble, zero_state
+from charrnn.models.trained import TrainedModel, zero_state
 from charrnn.options.cells import CELLS
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation import definition
-from tests.generation.models import counts_of, make_model
+from tests.generation.models import counts_of, make_model, make_torch_engine, make_torch_model
 
 LENGTH = 40
 
@@ -45,13 +45,9 @@ class Case:
         self.counted: list[int] = []
         self.words: definition.Words | None = None
         counts = self._counts(size) if numbers.random() < 0.5 else None
-        several = numbers.random() < 0.25
-        networks = [self._network(seed * 10 + n) for n in range(3 if several else 1)]
-        members = tuple(replace(network, counts=counts) for network in networks)
-        shares = (0.5, 3.0, 1.5) if numbers.random() < 0.5 else None
-        self.model: Trained = TrainedEnsemble(members, shares) if several else members[0]
+        self.model = replace(self._network(seed), counts=counts)
 
-    def _network(self, seed: int) -> Any:
+    def _network(self, seed: int) -> TrainedModel:
         numbers = self.numbers
         model = make_model(
             str(numbers.choice(list(CELLS))),
@@ -103,8 +99,6 @@ class Case:
         for name, values in definition.FILTERS.items():  # often the neutral one
             how[name] = values[max(0, int(self.numbers.integers(-1, len(values))))]
         if self.numbers.random() < 0.3:
-            how["logit_bias"] = {letters[-1]: -2.0, letters[0] + letters[1]: 1.5}
-        if self.numbers.random() < 0.3:
             how["ban"] = letters[int(self.numbers.integers(len(letters)))]
         if self.numbers.random() < 0.2:
             how["until"] = letters[int(self.numbers.integers(len(letters)))]
@@ -113,13 +107,9 @@ class Case:
         return how
 
 
-def list_parts(model: Trained) -> Iterator[tuple[str, Trained]]:
+def list_parts(model: TrainedModel) -> Iterator[tuple[str, TrainedModel]]:
     """List what a model is made of and then itself, so that the first wrong part is named."""
-    networks = tuple(replace(member, counts=None) for member in model.members)
-    for network in networks:
-        yield f"a network alone, {network.architecture}", network
-    if len(networks) > 1:
-        yield f"the mean of networks by the shares {model.shares}", replace(model, members=networks)
+    yield f"a network alone, {model.architecture}", replace(model, counts=None)
     if model.counts is not None:
         yield f"the mix with the counts by {model.counts.weights}", model
 
@@ -141,7 +131,7 @@ def list_allowed(
 @pytest.mark.parametrize("seed", range(60))
 def test_engines_are_the_definition(seed: int) -> None:
     case = Case(seed)
-    model, decode = Model(case.model), case.vocabulary.decode
+    decode = case.vocabulary.decode
     ids = np.append(case.vocabulary.encode("\n"), case.ids(LENGTH))
     for name, part in list_parts(case.model):
         logs, found = definition.log_probabilities(part, ids, case.counted), Model(part)
@@ -153,9 +143,9 @@ def test_engines_are_the_definition(seed: int) -> None:
         np.testing.assert_allclose(logits, logs, atol=2e-4, err_msg=message)
     how, samples, start = case.params(), int(case.numbers.choice([1, 2, 5])), decode(ids[1:20])
     checked = set()
-    for engine in ("numpy", "torch"):
-        texts: Sequence[str] = model.generate(
-            LENGTH, start, num_samples=samples, seed=seed, engine=engine, prime="none", **how
+    for make in (Model, make_torch_model):
+        texts: Sequence[str] = make(case.model).generate(
+            LENGTH, start, num_samples=samples, seed=seed, **how
         )
         for sample, text in enumerate(texts):
             if (sample, text) in checked:  # the other engine's
@@ -174,18 +164,18 @@ def test_engines_are_the_definition(seed: int) -> None:
                 if case.words is not None:
                     costs = case.words.costs(before, t, definition.new_words_of(params), characters)
                 after = case.vocabulary, before, costs, debts
-                assert new[t] in list_allowed(row, uniform, how, *after), (engine, sample, t, how)
+                assert new[t] in list_allowed(row, uniform, how, *after), (make, sample, t, how)
                 debts.update(
                     definition.scores_of(row, params, case.vocabulary, before, costs), text[t]
                 )
 
 
-@pytest.mark.parametrize("engine", ["numpy", "torch"])
+@pytest.mark.parametrize("make", [make_engine, make_torch_engine])
 @pytest.mark.parametrize("seed", range(60, 72))
-def test_a_state_is_all_that_is_carried(seed: int, engine: str) -> None:
+def test_a_state_is_all_that_is_carried(seed: int, make: Any) -> None:
     """Compare in parts, in batches and as one stream. A given state does not change."""
     case = Case(seed)
-    reader, N = make_engine(case.model, engine), int(case.numbers.choice([1, 3, 6]))
+    reader, N = make(case.model), int(case.numbers.choice([1, 3, 6]))
     ids = np.stack([case.ids(LENGTH) for _ in range(N)])
     whole, end = reader.read(ids, zero_state(case.model, N))
     given = reader.advance(ids[:, :11], zero_state(case.model, N))
@@ -194,7 +184,7 @@ def test_a_state_is_all_that_is_carried(seed: int, engine: str) -> None:
     np.testing.assert_allclose(rest, whole[:, 11:], atol=1e-3)
     alone, _ = reader.read(ids[-1:], zero_state(case.model, 1))
     np.testing.assert_allclose(alone, whole[-1:], atol=1e-3)
-    other = make_engine(case.model, "torch").advance(ids, zero_state(case.model, N))
+    other = make_torch_engine(case.model).advance(ids, zero_state(case.model, N))
     for one, beside, tolerance in ((after, end, 1e-4), (other, end, 1e-4), (given, kept, 0)):
         for layer, same in zip(one, beside, strict=True):
             for vectors, others in zip(layer, same, strict=True):

@@ -16,7 +16,7 @@ from charrnn.generation.lines import write_lines
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.streams import Stream
 from charrnn.model import Model
-from charrnn.models.trained import TrainedEnsemble, TrainedModel
+from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import Patch
@@ -114,10 +114,6 @@ def test_a_text_goes_on_from_the_primer_and_the_start() -> None:
     for start in ("", "Hm: "):
         text, alone = primed.generate(80, start, seed=1), plain.generate(80, start, seed=1)
         assert text == plain.generate(80, PRIMER + start, seed=1) != alone
-        assert primed.generate(80, start, seed=1, prime="none") == alone
-    other = make_model(seed=4)
-    ensemble, without = (Model(TrainedEnsemble((m, other))) for m in (PRIMED, make_model()))
-    assert ensemble.generate(80, seed=1) == without.generate(80, PRIMER, seed=1)
     # scoring starts at the zero state
     assert np.array_equal(primed.logits("Hm"), plain.logits("Hm"))
 

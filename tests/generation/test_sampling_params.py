@@ -19,12 +19,12 @@ from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import Patch
 from tests.generation.definition import FILTERS, draw_at, dry_penalties, probabilities, uniforms_of
-from tests.generation.models import blank_model, make_counted_model, params
+from tests.generation.models import blank_model, make_counted_model, make_torch_model, params
 
 MODEL = Model(make_counted_model())
 # what each field is given below, so that it changes the text; None: what is no matter of the draw
 OTHER: dict[str, Any] = {
-    **dict.fromkeys(["length", "unknown", "prime", "num_samples", "engine", "device", "precision"]),
+    **dict.fromkeys(["length", "unknown", "num_samples", "device"]),
     "start_text": "To be",
     "seed": 2,
     "temperature": 0.3,
@@ -34,7 +34,6 @@ OTHER: dict[str, Any] = {
     "dry_multiplier": 5.0,
     "dry_base": 3.0,
     "dry_allowed_length": 1,
-    "logit_bias": {"e": -4.0, "aou☃": 2},
     "ban": "aeiou",
     "until": "e",
 }
@@ -54,27 +53,28 @@ def test_no_engine_ignores_what_is_asked_for(name: str) -> None:
         asked |= {"temperature": 0, "dry_allowed_length": 2, "dry_multiplier": 0 if off else 0.7}
     with_it = MODEL.generate(**{**asked, name: OTHER[name]})
     assert with_it != MODEL.generate(**asked)
-    assert with_it == MODEL.generate(**{**asked, name: OTHER[name], "engine": "torch"})
+    in_torch = make_torch_model(MODEL.trained)
+    assert with_it == in_torch.generate(**{**asked, name: OTHER[name]})
 
 
 @pytest.mark.parametrize("blank", [" ", "\t"])
-@pytest.mark.parametrize("how", [{}, {"engine": "torch"}, {"precision": 8}], ids=str)
-def test_runs_of_1_to_40_blanks_are_written_as_defined(how: dict[str, Any], blank: str) -> None:
+@pytest.mark.parametrize("make", [Model, make_torch_model])
+def test_runs_of_1_to_40_blanks_are_written_as_defined(make: Any, blank: str) -> None:
     """Start after a run, or write long runs. The blanks of the primer do not count."""
-    if how.get("precision"):
-        pytest.importorskip("numba", reason="the extra fast is not installed")
-    limits: dict[str, Any] = {"temperature": 0.5, "min_p": 0.9, "logit_bias": {blank: 3}}
-    model, choice = Model(blank_model(blank)), params(**limits)
+    limits: dict[str, Any] = {"temperature": 0.5, "min_p": 0.9}
+    trained, choice = blank_model(blank), params(**limits)
+    logits = trained.weights["decoder.bias"]
+    logits[trained.vocabulary.encode(blank)] += 3
+    model = make(trained)
     characters = model.vocabulary.characters
-    logits = model.trained.weights["decoder.bias"]
-    step = 4 if how.get("engine") else 1  # torch is slow
+    step = 1 if make is Model else 4  # torch is slow
     starts = ["", *("a" + n * blank + end for n in range(1, 41, step) for end in ("", "b"))]
     for seed, start in enumerate(starts):
         expected = start
         for uniform in uniforms_of(seed, 0, 40):
             each = probabilities(logits, choice, model.vocabulary, expected)
             expected += characters[draw_at(each, uniform)]
-        texts = model.generate(40, start, seed=seed, num_samples=1 + seed % 2, **limits, **how)
+        texts = model.generate(40, start, seed=seed, num_samples=1 + seed % 2, **limits)
         assert start + texts[0] == expected
 
 
@@ -110,10 +110,7 @@ def test_dry_takes_no_longer_after_one_character_repeated() -> None:
     assert seconds[0] < 10 * seconds[1] < 5
 
 
-@pytest.mark.parametrize("precision", [32, 8])
-def test_a_greedy_text_leaves_each_run(precision: int) -> None:
-    if precision == 8:
-        pytest.importorskip("numba", reason="the extra fast is not installed")
+def test_a_greedy_text_leaves_each_run() -> None:
     text = Path(argparse.__file__).read_text("utf-8")
     vocabulary = Vocabulary(sorted({*text}))
     model = make_counted_model(text=text, weights=COUNTS_ONLY, vocabulary=vocabulary)
@@ -123,5 +120,5 @@ def test_a_greedy_text_leaves_each_run(precision: int) -> None:
     for id_ in {*runs.characters.tolist()}:
         longest = int(runs.lengths[runs.characters == id_].max())
         character = vocabulary.decode([id_])
-        asked: Any = {"start_text": 9 * character, "temperature": 0, "precision": precision}
+        asked: Any = {"start_text": 9 * character, "temperature": 0}
         assert Model(model).generate(longest, **asked) != character * longest

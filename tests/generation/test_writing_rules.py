@@ -1,37 +1,19 @@
-"""Debts and new words in written text: NumPy's, torch's and the compiled loop's."""
+"""Debts and new words in written text."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import pytest
 
 from charrnn.counts.known_words import KnownWords
 from charrnn.counts.words import number_letters
-from charrnn.generation.engines import make_engine
-from charrnn.generation.int8_rows import quantize_model
-from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
-from charrnn.models.trained import TrainedModel, zero_state
-from charrnn.options.sampling import SamplingParams
-from tests.generation import definition
+from charrnn.models.trained import TrainedModel
 from tests.generation.models import TEXT, fill_weights, make_counted_model, make_model
 
 OTHER = "A dog, a frog! No hog... Which?\n"
-HOW: list[dict[str, Any]] = [
-    {"temperature": 0.3},
-    {"temperature": 0.5, "new_words": 0},
-    {"temperature": 0.8, "top_k": 8, "top_p": 0.9},
-    {"temperature": 0.9, "dry_multiplier": 1, "dry_allowed_length": 3, "ban": "."},
-    {"temperature": 0.5, "new_words": 1, "logit_bias": {"\n": 1.5, "e": -2}},
-    {"temperature": 0, "start_text": "The hogw"},
-    {"temperature": 0.6, "start_text": "xyzzy"},
-    {"temperature": 1e-300, "min_p": 0.3},
-    *({"temperature": 0.9, name: values[1]} for name, values in definition.FILTERS.items()),
-]
 
 
 def with_background() -> TrainedModel:
@@ -40,34 +22,6 @@ def with_background() -> TrainedModel:
     encode, letters = model.vocabulary.encode, number_letters(model.vocabulary)
     known = KnownWords.from_texts([encode(TEXT), encode(OTHER)], letters)
     return replace(model, counts=replace(model.counts, background_words=known))
-
-
-@pytest.mark.parametrize("how", HOW, ids=str)
-def test_the_compiled_loop_writes_words_and_ends_as_defined(how: dict[str, Any]) -> None:
-    """Compare each character with the definition, in chunks, of four streams and one more."""
-    pytest.importorskip("numba", reason="the extra fast is not installed")
-    model = quantize_model(with_background())
-    params = SamplingParams(120, **how, seed=3, num_samples=5, prime="none", precision=8)
-    engine, words = make_engine(model, precision=8), definition.Words([TEXT, OTHER])
-    pieces = list(Sampler(model, 8).write(params))
-    vocabulary, decode = model.vocabulary, model.vocabulary.decode
-    start = params.start_text or "\n"
-    for sample in range(5):
-        new = vocabulary.encode("".join(p.text for p in pieces if p.sample == sample))
-        ids = np.concatenate([vocabulary.encode(start), new])
-        logits = engine.read(ids[None], zero_state(model, 1))[0][0][len(ids) - len(new) - 1 :]
-        uniforms = definition.uniforms_of(3, sample, len(new))
-        debts = definition.Debts(vocabulary)
-        for t, id_ in enumerate(new.tolist()):
-            text = params.start_text + decode(new[:t])
-            costs = words.costs(text, t, definition.new_words_of(params), vocabulary.characters)
-            each = definition.probabilities(logits[t], params, vocabulary, text, costs, debts)
-            near = {
-                definition.draw_at(each, max(uniforms[t] + nudge, 0)) for nudge in (0, -1e-4, 1e-4)
-            }
-            assert id_ in near, (sample, t)
-            scores = definition.scores_of(logits[t], params, vocabulary, text, costs)
-            debts.update(scores, vocabulary.characters[id_])
 
 
 def test_a_cold_text_of_independent_characters_has_as_many_ends_as_expected() -> None:

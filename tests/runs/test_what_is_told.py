@@ -79,12 +79,6 @@ def test_a_small_text_is_told_what_helps(train: Train, workplace: Path, capfd: C
         f"write with it in a browser: charrnn serve checkpoint={name}",
         "better with another text in its language: charrnn train long.txt data.background=FILE",
     ]
-    train("trainer.max_steps=2", folder="outputs/train/day/again")
-    told = re.search("better from a model that .*: charrnn (train .*)", capfd.readouterr().err)
-    assert told is not None
-    words = [*told[1].split(), "trainer.max_steps=1", "trainer=cpu", "threads=1"]
-    assert f"init_from={name}" in words
-    assert main(words) == 0
 
 
 def test_of_two_runs_begun_at_once_in_one_folder_one_lives(workplace: Path) -> None:

@@ -22,12 +22,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from charrnn import plugins
 from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
 from charrnn.text import preprocessing, sources
 from tests import REPOSITORY
-from tests.conftest import Capture, Patch, write_files
+from tests.conftest import Capture, write_files
 from tests.refusals import refusal_of
 from tests.text.conftest import read_text
 
@@ -251,11 +250,23 @@ LOOKS = "it looks like {0}, if these are its words: {1}; give encoding={0}, or"
     ],
 )
 def test_the_refusal_of_a_text_names_its_kind_or_encoding(
-    refusal: Callable[..., str], content: bytes, what: str, monkeypatch: Patch
+    refusal: Callable[..., str], content: bytes, what: str
 ) -> None:
-    monkeypatch.setattr(plugins, "import_modules", lambda ending: [])  # without extras
     Path("a.txt").write_bytes(content)
     assert what in refusal("a.txt")
+
+
+@pytest.mark.parametrize("suffix", [".docx", ".odt", ".epub", ".rtf"])
+def test_a_document_is_refused_with_the_command_that_converts_it(
+    folder: Path, capfd: Capture, suffix: str
+) -> None:
+    path = folder / f"my text{suffix}"
+    path.write_bytes(b"{\\rtf1 Plain text.}" if suffix == ".rtf" else b"PK\x03\x04\x14\0")
+    made = path.with_suffix(".txt")
+    assert refusal_of(capfd, "train", path.name) == (
+        f"charrnn train: {path}: is a document; make a plain text of it: "
+        f"pandoc '{path}' -o '{made}'\n"
+    )
 
 
 def test_a_full_disk_keeps_the_old_files(folder: Path) -> None:

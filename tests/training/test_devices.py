@@ -20,8 +20,8 @@ from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window
 from charrnn.generation import sampler
 from charrnn.generation.engines import make_engine
 from charrnn.model import Model
-from charrnn.models.trained import Trained, TrainedEnsemble, zero_state
-from charrnn.networks.ensemble import make_any_network
+from charrnn.models.trained import TrainedModel, zero_state
+from charrnn.networks.counted import make_any_network
 from charrnn.runs import hardware
 from charrnn.training import restoring
 from tests.generation.models import batch_of, make_counted_model, make_model, params, some_ids
@@ -106,9 +106,9 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record the devices that are used, in a model's folder, on a machine with a GPU."""
     found: list[str] = []
 
-    def make(model: Trained, name: str = "auto", precision: int = 32, device: str = "cpu") -> Any:
+    def make(model: TrainedModel, device: str = "cpu") -> Any:
         found.append(device)
-        return make_engine(model, name, precision)
+        return make_engine(model)
 
     def stay(network: torch.nn.Module, device: str) -> torch.nn.Module:
         found.append(device)
@@ -129,7 +129,6 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     [
         ("num_samples=20", "cuda"),
         ("num_samples=19", "cpu"),
-        ("num_samples=20 engine=numpy", "cpu"),
         ("num_samples=20 device=cpu", "cpu"),
         ("device=cuda novel=40 corpus=text.txt", "cuda"),
     ],
@@ -169,11 +168,10 @@ def test_a_gpu_must_be_there(path: Path, monkeypatch: pytest.MonkeyPatch, capfd:
             ask(given, device="cuda")
 
 
-ENSEMBLE = TrainedEnsemble((make_counted_model(), make_counted_model("gru")))
-
-
-@pytest.mark.parametrize("model", [make_model("rnn", batchnorm=True), ENSEMBLE])
-def test_no_tensor_is_on_the_wrong_device(model: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("model", [make_model("rnn", batchnorm=True), make_counted_model()])
+def test_no_tensor_is_on_the_wrong_device(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Check with the meta device, whose operations refuse a tensor of the CPU."""
     to_cpu = torch.Tensor.cpu
 

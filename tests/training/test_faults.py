@@ -151,7 +151,7 @@ CASES: dict[str, list[Event]] = {
     # The first validation of a process may take long, so it has a checkpoint a step before. The
     # others are those of every 7th step, and of each best validation.
     "SIGTERM in each of five validations, validate_every=4": [
-        ([sent_while_scoring(signal.SIGTERM, count)], 143, f"validation after step ", None)
+        ([sent_while_scoring(signal.SIGTERM, count)], 143, "validation after step ", None)
         for count, step, steps, saved in (
             (1, 4, 1, 3), (2, 8, 1, 7), (2, 12, 4, 8), (2, 16, 2, 14), (2, 20, 4, 16)
         )

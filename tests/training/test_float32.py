@@ -11,6 +11,7 @@ from torch.backends import cuda, cudnn
 
 from charrnn import LanguageModel, TextDataModule
 from charrnn.training import ReproducibleSteps
+from tests.generation.models import make_torch_model
 from tests.training.notebook import module_of, trainer
 
 parts: tuple[Any, Any] = getattr(cudnn, "rnn", None), cuda.matmul
@@ -54,5 +55,5 @@ def test_a_gpu_computes_as_decided_and_callbacks_have_the_users_precision(
     assert module.during == [expected, expected, True, False]
     assert len(seen.between) > 6
     assert all(between == before for between in seen.between)
-    assert len(module.to_model().generate(20, engine="torch")) == 20
+    assert len(make_torch_model(module.to_model().trained).generate(20)) == 20
     assert settings() == before

@@ -48,19 +48,13 @@ def test_every_command_takes_a_registered_cell(
     assert main(["convert", "input=part/checkpoints/best.ckpt", "output=x.safetensors"]) == 0
     model, again = charrnn.load("part"), charrnn.load("x.safetensors")
     assert np.array_equal(model.logits("the cat"), again.logits("the cat"))
-    assert len(charrnn.load(["part", "whole"]).generate(20, "the ", seed=1)) == 20
     module = charrnn.LanguageModel.load_from_checkpoint("part/checkpoints/best.ckpt")
     assert np.array_equal(module.to_model().logits("the cat"), model.logits("the cat"))
     train(*words, "init_from=part", "trainer.max_steps=1", folder="tuned")
 
     capfd.readouterr()
-    for words, line in (
-        (["sample", "checkpoint=part", "engine=numpy"], "has no kernel for a model of kind mingru"),
-        (["export", "checkpoint=part", "output=page.html"], "mingru"),
-        (["inspect", "checkpoint=part", "output=page.html"], "mingru"),
-    ):
-        assert main(words) == 2
-        assert line in capfd.readouterr().err
+    assert main(["export", "checkpoint=part", "output=page.html"]) == 2
+    assert "mingru" in capfd.readouterr().err
 
     monkeypatch.setattr(cells, "_registered", {})
     for words in (

@@ -41,7 +41,7 @@ def write_novel(
     sampler.write(params, range(0))  # Raises InputError for wrong parameters.
     seed = draw_seed() if params.seed is None else params.seed
     start_state = sampler.read_start(params)
-    engine = sampler.engine(params.engine, params.device)
+    engine = sampler.engine(params.device)
 
     def write_samples() -> Iterator[Piece]:
         for sample in range(params.num_samples):

@@ -24,7 +24,7 @@ class Novelty:
 
     def __init__(self, options: SampleOptions, sampler: Sampler) -> None:
         self._options, self._sampler = options, sampler
-        self._texts: list[tuple[SamplingParams, Iterable[str]]] = []
+        self._texts: list[Iterable[str]] = []
         if (options.report or options.novel is not True) and find_spec("pydivsufsort") is None:
             name = "report" if options.report else "novel"
             raise InputError(f"{name}: needs pydivsufsort; {format_install_command('novelty')}")
@@ -47,17 +47,14 @@ class Novelty:
         """Yield the texts unchanged, and keep a copy of them for the report."""
         for text in texts:
             pieces, copy = itertools.tee(text.pieces)
-            self._texts.append((text.params, copy))
+            self._texts.append(copy)
             yield replace(text, pieces=pieces)
 
     def report(self) -> None:
         """Print how much of each text is copied; a list of lines is one text."""
-        texts = [(params, "".join(pieces)) for params, pieces in self._texts]
-        if self._options.mode == "lines":  # Join the lines of each list.
-            texts = [
-                (params, "".join(f"{text.rstrip()}\n" for _, text in lines))
-                for params, lines in itertools.groupby(texts, lambda text: text[0])
-            ]
-        for number, (params, text) in enumerate(texts):
-            label = f"{number}, temperature={params.temperature}: " if len(texts) > 1 else ""
+        texts = ["".join(pieces) for pieces in self._texts]
+        if self._options.mode == "lines" and texts:
+            texts = ["".join(f"{text.rstrip()}\n" for text in texts)]
+        for number, text in enumerate(texts):
+            label = f"{number}: " if len(texts) > 1 else ""
             say(*f"{label}{report_on(text, self._training)}".split("\n"))

@@ -20,23 +20,17 @@ def make_content(
     model: TrainedModel,
     title: str | None,
     licence: str,
-    *,
-    bits: int | None = None,
-    knows_lines: bool = True,
 ) -> tuple[str, RoundedModel]:
     """Return the content of a file, and the model in it, which may have lost its counts.
 
     Args:
         make: `make_writing_page` or `make_script_module`.
         title, licence: see there.
-        bits: of a weight; None: 8 if the cost is small.
-        knows_lines: whether the page can mark lines that are in the training text.
     """
     require_page_support(model)
-    chosen, text = choose_precision(model, bits), None
+    chosen, text = choose_precision(model), None
     with contextlib.suppress(InputError):  # Without the text, the page cannot mark copied lines.
-        if knows_lines:
-            text = find_training_text(model.facts, model.encoding, splits=SPLITS).text
+        text = find_training_text(model.facts, model.encoding, splits=SPLITS).text
     content = make(chosen, title, licence, text)
     if chosen.model.counts is None or len(content) <= MAX_PAGE_BYTES:
         return content, chosen

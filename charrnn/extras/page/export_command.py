@@ -15,7 +15,6 @@ HTML_OR_JS = Range(
     lambda value: value.endswith((".html", ".js")),
     "must end in .html (a page) or .js (a module)",
 )
-BITS = Range(lambda value: value in (8, 32), "must be 8 or 32 bits")
 
 
 @dataclass
@@ -23,7 +22,6 @@ class ExportOptions:
     checkpoint: Annotated[str | None, PATH]
     learn: bool
     output: Annotated[str, PATH, HTML_OR_JS]
-    precision: Annotated[int | None, BITS]
     title: Annotated[str | None, TEXT]
     licence: Annotated[str, TEXT]
 
@@ -47,9 +45,7 @@ def run(options: ExportOptions) -> None:
     check_output(options.output, source)
     model = read_model(source)
     make = make_script_module if options.output.endswith(".js") else make_writing_page
-    content, chosen = make_content(
-        make, model, options.title, options.licence, bits=options.precision
-    )
+    content, chosen = make_content(make, model, options.title, options.licence)
     if chosen.model.counts is None and model.counts is not None:
         say(
             f"{options.output}: contains the network without the model's counts, because the file "
@@ -71,7 +67,7 @@ def _export_learning_page(options: ExportOptions) -> None:
         raise InputError("learn=true: makes a page without a model; leave out checkpoint")
     if not options.output.endswith(".html"):
         raise InputError(f"output={options.output}: learn=true makes a page; it must end in .html")
-    check_output(options.output, [])
+    check_output(options.output)
     with replace_file(Path(options.output)) as temporary:
         temporary.write_text(make_learning_page(), "utf-8")
     size = Path(options.output).stat().st_size / 1e6

@@ -10,7 +10,7 @@ from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.extras.page.packing import COUNTS_CONSTANTS, MODEL_CONSTANTS
 from charrnn.options.datasets import DEFAULT_SPLIT
 from charrnn.options.sampling import SamplingParams
-from charrnn.text import lists, prompt
+from charrnn.text import code, lists, prompt
 
 MAX_CHARACTERS = 1_000_000  # a phone counts them in ten seconds
 
@@ -59,9 +59,9 @@ def list_counting_constants() -> dict[str, Any]:
             "max_digits": lists.MAX_DIGITS,
         },
         "code": {
-            "indented_share": prompt.INDENTED_SHARE,
-            "signs_share": prompt.SIGNS_SHARE,
-            "signs": "".join(sorted(prompt.SIGNS)),
+            "indented_share": code.INDENTED_SHARE,
+            "signs_share": code.SIGNS_SHARE,
+            "signs": "".join(sorted(code.SIGNS)),
         },
         "packed": {**COUNTS_CONSTANTS, "word_weights": COUNTS_ONLY.words},
     }

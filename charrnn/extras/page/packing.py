@@ -23,18 +23,19 @@ from charrnn.counts.run_lengths import CONTINUES, MARGIN, MAX_RUN, ODDS_BEYOND
 from charrnn.counts.table import MANY
 from charrnn.counts.words import DISCOUNT
 from charrnn.errors import InputError
+from charrnn.extras.page.int8_rows import quantize_model, quantize_rows
 from charrnn.extras.page.single_file import SITE
-from charrnn.generation.debts import HIGHEST, LARGEST_PAYBACK, LOWEST, MARKS, NEWLINE, PAYBACK
+from charrnn.generation.debts import HIGHEST, LARGEST_PAYBACK, LOWEST, NEWLINE, PAYBACK
 from charrnn.generation.draw import COLDEST, RUN_LENGTH, log_softmax
 from charrnn.generation.dry import LARGEST_PENALTY, LOOK_BACK
 from charrnn.generation.engines import make_engine
-from charrnn.generation.int8_rows import quantize_model, quantize_rows
 from charrnn.generation.new_words import COLD, COLD_FACTOR, NEVER
 from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import BATCHNORM_EPS, LOSS, TrainedModel, find_loss
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
 from charrnn.text.prompt import CURLY_QUOTES, KEYBOARD_MARKS, encode_primer
+from charrnn.text.sentences import MARKS
 from charrnn.text.training_text import get_corpus_name
 
 Array = npt.NDArray[np.float32]
@@ -175,18 +176,15 @@ class RoundedModel(NamedTuple):
     cost: float  # the added loss, in nats per character
 
 
-def choose_precision(model: TrainedModel, bits: int | None = None) -> RoundedModel:
-    """Round the weights to `bits`; None: to 8 bits if the cost is small, otherwise 32.
+def choose_precision(model: TrainedModel) -> RoundedModel:
+    """Round the weights to 8 bits if the cost is small.
 
     The cost is measured on text that the model writes. On such text, the expected loss grows by
     the mean Kullback-Leibler divergence between the original and the rounded predictions.
     """
-    if bits != 32:
-        rounded = quantize_model(model)
-        cost = compute_divergence(model, rounded)
-        if bits or cost <= TOLERANCE:
-            return RoundedModel(8, rounded, cost)
-    return RoundedModel(32, model, 0.0)
+    rounded = quantize_model(model)
+    cost = compute_divergence(model, rounded)
+    return RoundedModel(8, rounded, cost) if cost <= TOLERANCE else RoundedModel(32, model, 0.0)
 
 
 def compute_divergence(model: TrainedModel, other: TrainedModel) -> float:

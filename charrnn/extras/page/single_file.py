@@ -17,12 +17,6 @@ SITE = Path(__file__).parent / "site"
 _HEAD, _END = '<meta charset="utf-8">', "</body>"
 
 
-def read_style(folder: Path) -> str:
-    """Return the CSS of the page in a folder: the shared file, then the folder's."""
-    files = (SITE / "shared.css", folder / "style.css")
-    return "\n".join(file.read_text(encoding="utf-8") for file in files)
-
-
 def make_single_file(html: str, *, style: str, script: str, data: Mapping[str, str]) -> str:
     """Put a page, its style, its script and its data into one HTML file.
 

@@ -18,10 +18,10 @@ from charrnn.extras.page.single_file import (
     SITE,
     join_modules,
     make_single_file,
-    read_style,
     replace_once,
 )
-from charrnn.text.prompt import is_code
+from charrnn.text.code import is_code
+from charrnn.text.prompt import get_primer
 from charrnn.text.training_text import get_corpus_name
 
 # the ids of elements with a model, and with a text that the page learnt before it was saved
@@ -44,7 +44,7 @@ def make_writing_page(
         "title": title,
         "card": make_card(chosen),
         "licence": licence,
-        "is_code": is_code(model_facts),
+        "is_code": is_code(get_primer(model_facts)),
         "is_list": model_facts.get("is_list") is True,
     }
     facts = {"about": about}
@@ -71,12 +71,13 @@ def _make_page(title: str, name: str, data: dict[str, str]) -> str:
         name: the key under which the page stores its settings, and the drafts of its model.
         data: JSON by the id of its element.
     """
-    html = (SITE / "index.html").read_text(encoding="utf-8")
-    card = (SITE / "learning-card.html").read_text(encoding="utf-8")
+    html, card, style, learning_style = (
+        (SITE / name).read_text(encoding="utf-8")
+        for name in ("index.html", "learning-card.html", "style.css", "learning.css")
+    )
     for old, new in (
         ('<html lang="en">', f'<html lang="en" data-keep="charrnn.{name}">'),
         ("<title>Write with charrnn</title>", f"<title>{escape(title)}</title>"),
-        ('  <link rel="stylesheet" href="page/shared.css">\n', ""),
         ('  <link rel="stylesheet" href="page/style.css">\n', ""),
         ('  <script type="module" src="page/main.js"></script>\n', ""),
         ("  <main>\n", f"  <main>\n{card}"),
@@ -84,7 +85,7 @@ def _make_page(title: str, name: str, data: dict[str, str]) -> str:
         html = replace_once(html, old, new)
     return make_single_file(
         html,
-        style=read_style(SITE) + (SITE / "learning.css").read_text(encoding="utf-8"),
+        style=style + learning_style,
         script=join_modules(SITE / "main-network.js"),
         data={
             # The page fills empty elements when it saves itself with a text that it learnt.

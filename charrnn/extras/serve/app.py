@@ -54,9 +54,6 @@ from charrnn.extras.serve.scheduler import Outbox
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import ServedModel
 from charrnn.extras.serve.server import LimitRequests
-from charrnn.extras.serve.trainings import routes as trainings
-from charrnn.extras.serve.trainings.clients import identify
-from charrnn.extras.serve.trainings.teaching import Trainings
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
 
@@ -100,33 +97,26 @@ Models = Mapping[str, ServedModel | LazyModel]
 
 
 def _list_names(names: Iterable[str]) -> str:
-    return shorten(", ".join(names) or "no model yet")
+    return shorten(", ".join(names))
 
 
-async def _find_model(request: Request, name: str | None) -> ServedModel | LazyModel:
-    """Return a model of the server, or else one that it has learned and the client may use.
-
-    Without a name, return the first, or else the newest. Raise Refusal if there is none.
-    """
+def _find_model(request: Request, name: str | None) -> ServedModel | LazyModel:
+    """Return a model of the server; without a name the first. Raise Refusal if there is none."""
     models: Models = request.app.state.models
     if name is None and models:
         return next(iter(models.values()))
     if name is not None and name in models:
         return models[name]
-    if (learned := request.app.state.trainings) is not None:
-        found = await asyncio.to_thread(learned.find_model, identify(request), name)
-        if found is not None:
-            return found
-    if name is None:
-        message = "there is no model yet; POST /v1/trainings learns a text"
+    if models:
+        message = f"there is no model {shorten(str(name))!r}; this server has {_list_names(models)}"
     else:
-        message = f"there is no model {shorten(name)!r}; this server has {_list_names(models)}"
+        message = "there is no model yet; `charrnn train my.txt` trains one"
     raise Refusal(404, message, param="model", code="model_not_found")
 
 
 async def _get_model(request: Request, name: str | None) -> ServedModel:
     """Return the model with this name, which is read if it is not in memory."""
-    found = await _find_model(request, name)
+    found = _find_model(request, name)
     if isinstance(found, ServedModel):
         return found
     try:
@@ -145,8 +135,6 @@ async def list_models(request: Request) -> Response:
     if isinstance(served, ModelFolder):
         await asyncio.to_thread(served.search)
     models = [*served.values()]
-    if (learned := request.app.state.trainings) is not None:
-        models += learned.list_models(identify(request))
     cards = await asyncio.to_thread(lambda: [model.to_card() for model in models])
     sampling, limits = asdict(SamplingParams()), list_limits(request.app.state.options)
     return ASCIIJSONResponse(
@@ -157,7 +145,7 @@ async def list_models(request: Request) -> Response:
 @routes.get("/v1/models/{name:path}")
 async def show_model(request: Request, name: str) -> Response:
     """Show one model."""
-    return ASCIIJSONResponse((await _find_model(request, name)).to_card())
+    return ASCIIJSONResponse(_find_model(request, name).to_card())
 
 
 ModelName = Annotated[str | None, Query(description="one of /v1/models; null: the first")]
@@ -166,13 +154,13 @@ ModelName = Annotated[str | None, Query(description="one of /v1/models; null: th
 @routes.get("/v1/files/{name}", tags=["models"])
 async def send_file(request: Request, name: FileName, model: ModelName = None) -> Response:
     """Send a page with a model in it, the model file, or the report of its run."""
-    found = await _find_model(request, model)
-    if found.file is None or name not in list_files(found.file):
+    found = _find_model(request, model)
+    if name not in list_files(found.file):
         raise Refusal(404, "this model has no such file", param="name")
     headers = make_headers(name, found.name)
     if name == MODEL:
         return FileResponse(found.file, headers=headers, media_type="application/octet-stream")
-    make = partial(make_file, name, found.file, found.name, knows_lines=not found.has_private_text)
+    make = partial(make_file, name, found.file, found.name)
     with _take_places(request, 1):
         content = await asyncio.get_running_loop().run_in_executor(MAKER, make)
     return Response(content, media_type="text/html; charset=utf-8", headers=headers)
@@ -230,21 +218,14 @@ async def _open_text(request: Request, body: TextRequest) -> AsyncIterator[Serve
         yield served
 
 
-async def _require_text(request: Request, body: TextRequest) -> None:
-    """Raise Refusal if the client may use the model, but not see its training text."""
-    if (await _find_model(request, body.model)).has_private_text:
-        raise Refusal(404, "the training text of this model is private", param="model")
-
-
 ModelForText = Annotated[ServedModel, Depends(_open_text)]
-_NEEDS_TEXT = [Depends(_require_text)]
 
 
 async def _respond(served: ServedModel, blocks: Generator[None, None, bytes]) -> Response:
     return Response(await served.scheduler.run(blocks), media_type="application/json")
 
 
-@routes.post("/v1/copied", dependencies=_NEEDS_TEXT)
+@routes.post("/v1/copied")
 async def list_copied(served: ModelForText, body: TextRequest) -> Response:
     """List the passages that the training text contains, as ranges of characters.
 
@@ -255,7 +236,7 @@ async def list_copied(served: ModelForText, body: TextRequest) -> Response:
     return await _respond(served, served.find_copied(body.text, training_text))
 
 
-@routes.post("/v1/lines", dependencies=_NEEDS_TEXT)
+@routes.post("/v1/lines")
 async def list_known_lines(served: ModelForText, body: TextRequest) -> Response:
     """List the lines that the training text contains, as line numbers from 0.
 
@@ -307,9 +288,6 @@ def make_app(
     """
 
     loaded = LoadedModels(options)
-    learned = Trainings(options, is_local, models) if options.learn else None
-    if learned is not None:
-        learned.store.open(make=False)  # here, because uvicorn hides the errors of `lifespan`
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -325,11 +303,8 @@ def make_app(
         for served in in_memory:
             served.scheduler.start(post)
         loaded.start(post)
-        if learned is not None:
-            learned.worker.start()
-        texts = 0 if learned is None else len(learned.store.list_all())
-        more = ["a learned text" if texts == 1 else f"{texts} learned texts"] if texts else []
-        say(f"serving {_list_names([*models, *more])} at {address}", *notes)
+        names = _list_names(models) if models else "a page that learns a text"
+        say(f"serving {names} at {address}", *notes)
         if not is_local:
             show_code(address)
         yield {"connections": {}, "options": options}
@@ -355,14 +330,8 @@ def make_app(
     )
     app.state.models, app.state.options = models, options
     app.state.num_taken = 0  # places in the queue
-    app.state.loaded, app.state.trainings = loaded, learned
+    app.state.loaded = loaded
     app.include_router(routes)
-    if learned is not None:
-        access: Any = {"dependencies": [Depends(_authorize)], "responses": _ERRORS}
-        app.include_router(trainings.routes, **access)
-        if PAGE.is_dir():
-            app.add_route("/learn", _send_learning_page, include_in_schema=False)
-            app.get("/v1/learning", tags=["trainings"], **access)(list_learning_facts)
     app.get("/health", tags=["server"])(check_health)
     if cors := options.cors or []:
         app.add_middleware(
@@ -396,23 +365,15 @@ def _deliver(outbox: Outbox) -> None:
         job.receive(event)
 
 
-async def _send_page(request: Request) -> Response:
-    return FileResponse(PAGE / "index.html", headers=_PAGE_HEADERS)
-
-
-def _send_learning_page(request: Request) -> Response:
+def _send_page(request: Request) -> Response:
+    """Send the page that writes with the models or, without any, the page that learns a text."""
+    if request.app.state.models:
+        return FileResponse(PAGE / "index.html", headers=_PAGE_HEADERS)
     from charrnn.extras.page.writing_page import make_learning_page  # noqa: PLC0415  (see PAGE)
 
     # The policy of the page itself allows only its script and its style.
     policy = {"Content-Security-Policy": "frame-ancestors 'none'"}
     return HTMLResponse(make_learning_page(), headers={**_PAGE_HEADERS, **policy})
-
-
-def list_learning_facts() -> Response:
-    """List the facts with which a page counts a text."""
-    from charrnn.extras.page import learning  # noqa: PLC0415  (see PAGE)
-
-    return ASCIIJSONResponse(learning.list_learning_facts())
 
 
 class _Page(StaticFiles):

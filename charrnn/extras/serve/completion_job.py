@@ -12,9 +12,8 @@ import numpy as np
 from charrnn.errors import make_non_finite_error
 from charrnn.extras.serve.protocol import CompletionRequest
 from charrnn.generation.draw import Array, Floats, Ids, log_softmax, rank_ids
-from charrnn.generation.engines import select_streams
 from charrnn.generation.streams import Stream
-from charrnn.models.trained import State, Trained, find_known_words
+from charrnn.models.trained import State, TrainedModel, find_known_words, select_streams
 from charrnn.options.sampling import SamplingParams
 
 _CACHED_PROMPTS = 64
@@ -137,7 +136,7 @@ class PromptTask:
 class CompletionTask:
     """The writing of one completion; `number` is its index in the request."""
 
-    def __init__(self, prompt_task: PromptTask, number: int, model: Trained) -> None:
+    def __init__(self, prompt_task: PromptTask, number: int, model: TrainedModel) -> None:
         self.job, self.number, prompt = prompt_task.job, number, prompt_task.prompt
         self.state = prompt_task.state  # of one stream, before the last character
         self.stream = Stream(

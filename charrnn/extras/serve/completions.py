@@ -26,8 +26,7 @@ from charrnn.generation.sampler import draw_seed
 
 # Log-probabilities in one response. They take a hundred times the memory of the text.
 _MAX_SCORES = 500_000
-# Characters of `ban` and of `logit_bias`. Each chunk looks them up for each completion.
-_MAX_BANNED, _MAX_BIASED = 10_000, 1_000
+_MAX_BANNED = 10_000  # characters of `ban`, which each chunk looks up for each completion
 # The scheduler's thread encodes larger responses in blocks.
 _SMALL_SCORES, _SMALL_TEXT = 5_000, 500_000  # log-probabilities, characters; they take 8 ms
 
@@ -139,14 +138,13 @@ def check_limits(request: CompletionRequest, options: ServeOptions) -> None:
     if request.stream_options and not request.stream:
         raise InputError("stream_options: needs stream=true")
     limits = list_limits(options)
-    limits |= {"logprobs": _MAX_SCORES, "ban": _MAX_BANNED, "logit_bias": _MAX_BIASED}
+    limits |= {"logprobs": _MAX_SCORES, "ban": _MAX_BANNED}
     for name, value, unit in (
         ("max_tokens", request.max_tokens, "new characters"),
         ("n", request.n, "completions"),
         ("prompt", len(request.prompt), "characters"),
         ("logprobs", scores, "in all completions"),
         ("ban", len(request.ban or ""), "characters"),
-        ("logit_bias", sum(map(len, request.logit_bias or ())), "characters"),
     ):
         if value > (limit := limits[name]):
             raise InputError(f"{name}: {value:,} {unit}; this server allows at most {limit:,}")

@@ -29,9 +29,9 @@ def _lower_priority() -> None:
 MAKER = ThreadPoolExecutor(1, "maker", _lower_priority)  # the thread that makes files
 
 
-def list_files(file: Path | None) -> list[FileName]:
-    """Return the names of the files of a model; an ensemble, which has no file, has none."""
-    if file is None or not file.is_file():
+def list_files(file: Path) -> list[FileName]:
+    """Return the names of the files of a model, which may be deleted."""
+    if not file.is_file():
         return []
     is_run = all((_get_run(file) / name).is_file() for name in (RECORDED, METRICS))
     can_make = {
@@ -42,12 +42,8 @@ def list_files(file: Path | None) -> list[FileName]:
     return [name for name in get_args(FileName) if can_make[name]]
 
 
-def make_file(name: FileName, file: Path, title: str, *, knows_lines: bool) -> bytes:
-    """Return the page with the model in a file, or the report of its run.
-
-    Args:
-        knows_lines: whether the page can mark lines of the training text.
-    """
+def make_file(name: FileName, file: Path, title: str) -> bytes:
+    """Return the page with the model in a file, or the report of its run."""
     if name == REPORT:
         from charrnn.extras.report.report_run_end import make_report  # noqa: PLC0415
 
@@ -56,7 +52,7 @@ def make_file(name: FileName, file: Path, title: str, *, knows_lines: bool) -> b
     from charrnn.extras.page.writing_page import make_writing_page  # noqa: PLC0415
 
     model = read_model(file)
-    page, _ = make_content(make_writing_page, model, title, LICENCE, knows_lines=knows_lines)
+    page, _ = make_content(make_writing_page, model, title, LICENCE)
     return page.encode("utf-8", "replace")
 
 

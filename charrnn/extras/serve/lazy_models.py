@@ -19,7 +19,8 @@ from charrnn.extras.serve.served_models import ServedModel
 from charrnn.models.trained import WITH_COUNTS, select_counts
 from charrnn.runs.model_lookup import read_model
 from charrnn.runs.summary import Summary
-from charrnn.text.prompt import is_code
+from charrnn.text.code import is_code
+from charrnn.text.prompt import get_primer
 
 
 @dataclass(frozen=True)
@@ -29,29 +30,24 @@ class LazyModel:
     Attributes:
         file: model.safetensors.
         created: seconds since 1970.
-        training: the id of the training, if the server has learned it.
-        has_private_text: whether the client may use the model, but not see its training text.
     """
 
     name: str
     file: Path
     created: float
-    training: str | None = None
-    has_private_text: bool = False
 
     def to_card(self) -> dict[str, Any]:
         """Return the entry of the model in /v1/models, without reading the whole model."""
-        more = {} if self.training is None else {"training": self.training}
         return {
             "id": self.name, "object": "model", "created": int(self.created),
-            "owned_by": "charrnn", **_read_facts(self.file, stamp(self.file)),
-            "files": list_files(self.file), **more,
+            "owned_by": "charrnn", **_read_facts(self.file, _stamp(self.file)),
+            "files": list_files(self.file),
         }  # fmt: skip
 
 
-def stamp(file: Path) -> int:
+def _stamp(file: Path) -> int:
     """Return the time of a file in nanoseconds; 0 if it is missing."""
-    with suppress(OSError):  # Another thread may delete it.
+    with suppress(OSError):  # The user may delete it.
         return file.stat().st_mtime_ns
     return 0
 
@@ -61,7 +57,7 @@ def _read_facts(file: Path, time: int) -> dict[str, bool]:
     facts = Summary(file.parent).facts
     is_list = facts.get("is_list") is True  # A list has no table of words.
     knows_words = WITH_COUNTS in facts and not is_list
-    return {"is_list": is_list, "is_code": is_code(facts), "knows_words": knows_words}
+    return {"is_list": is_list, "is_code": is_code(get_primer(facts)), "knows_words": knows_words}
 
 
 _Key = tuple[Path, str, int]  # the file, the name, and the time of the file
@@ -86,24 +82,16 @@ class LoadedModels:
 
     def load(self, model: LazyModel) -> ServedModel:
         """Return the model, which is read if it is not in memory."""
-        key = (model.file, model.name, stamp(model.file))
+        key = (model.file, model.name, _stamp(model.file))
         with self._lock:  # Reading several models at a time could exceed the memory.
             if key not in self._loaded:
-                self._remove(model.file)
+                for old in [old for old in self._loaded if old[0] == model.file]:
+                    del self._loaded[old]
                 self._loaded[key] = self._read_and_start(model)
             self._loaded.move_to_end(key)
             while len(self._loaded) > self._options.max_loaded:
                 self._loaded.popitem(last=False)
             return self._loaded[key]
-
-    def forget(self, file: Path) -> None:
-        """Remove a deleted model from memory."""
-        with self._lock:
-            self._remove(file)
-
-    def _remove(self, file: Path) -> None:
-        for key in [key for key in self._loaded if key[0] == file]:
-            del self._loaded[key]
 
     def _read_and_start(self, model: LazyModel) -> ServedModel:
         """Read a model and start its scheduler, which stops when nothing refers to the model."""

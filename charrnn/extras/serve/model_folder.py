@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import UserDict
+from collections.abc import Collection
 from pathlib import Path
 
 from charrnn.errors import InputError
 from charrnn.extras.serve.lazy_models import LazyModel
-from charrnn.extras.serve.trainings.store import is_learned
-from charrnn.extras.serve.trainings.texts import number_name
 from charrnn.runs.folder import MODEL_FILES
 from charrnn.runs.model_lookup import find_runs_by_age
 from charrnn.runs.summary import Summary
@@ -33,13 +33,19 @@ class ModelFolder(UserDict[str, LazyModel]):
             )
 
     def search(self) -> None:
-        """Search the folder again. Models of clients are private, and left out."""
-        runs = [run for run in dict.fromkeys(find_runs_by_age(self._path)) if not is_learned(run)]
+        """Search the folder again."""
+        runs = dict.fromkeys(find_runs_by_age(self._path))
         files = [file for run in runs if (file := run / MODEL_FILES[0]).is_file()]
         named = {model.file: model for model in self.data.values() if model.file in files}
         for file in reversed(files):
             if file not in named:
                 name = get_corpus_name(Summary(file.parent).facts) or file.parent.name
-                name = number_name(name, [model.name for model in named.values()])
+                name = _number_name(name, [model.name for model in named.values()])
                 named[file] = LazyModel(name, file, file.stat().st_mtime)
         self.data = {named[file].name: named[file] for file in files}
+
+
+def _number_name(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: the name itself, or with a number."""
+    numbered = (f"{name} {number}" for number in itertools.count(2))
+    return name if name not in taken else next(each for each in numbered if each not in taken)

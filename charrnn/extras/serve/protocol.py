@@ -26,7 +26,6 @@ from pydantic import (
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from charrnn.errors import InputError
 from charrnn.options.sampling import SamplingParams
 
 # Fields of OpenAI that have no effect here. Any other unsupported field is an error unless it has
@@ -95,8 +94,8 @@ class RequestBody(BaseModel):
 
 # Sampling parameters that have another name in OpenAI's API, or that a request cannot set.
 _EXCLUDED = {
-    "length", "temperature", "start_text", "unknown", "prime", "sample", "num_samples", "until",
-    "engine", "device", "precision",
+    "length", "temperature", "start_text", "unknown", "sample", "num_samples", "until",
+    "device",
 }  # fmt: skip
 SAMPLING: dict[str, Any] = {
     name: (hint, getattr(SamplingParams, name))
@@ -137,11 +136,10 @@ class CompletionRequest(_SamplingRequest):
     best_of: Literal[1] = 1
     presence_penalty: Zero = 0
     frequency_penalty: Zero = 0
+    logit_bias: dict[str, float] = Field(default={}, max_length=0)
 
     def to_sampling_params(self) -> SamplingParams:
         """Return the sampling parameters. Raise InputError if a value is out of its range."""
-        if any(len(key) > 1 and key.isdecimal() for key in self.logit_bias or ()):
-            raise InputError('logit_bias: takes characters, such as {"e": -2}, not token ids')
         values = {name: getattr(self, name) for name in (*SAMPLING, "temperature")}
         return SamplingParams(length=self.max_tokens, **values)
 

@@ -34,10 +34,10 @@ from charrnn.extras.serve.completion_job import (
 )
 from charrnn.extras.serve.protocol import Refusal
 from charrnn.generation.draw import Ids
-from charrnn.generation.engines import Engine, concat_states, select_streams
+from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Sampler, adjust_chunk_size
 from charrnn.generation.streams import write_chunk
-from charrnn.models.trained import State
+from charrnn.models.trained import State, concat_states, select_streams
 
 Outbox = list[tuple[Job, Any]]  # results, pieces, or the error that ends a job
 Item = TypeVar("Item", PromptTask, CompletionTask)
@@ -209,7 +209,7 @@ class Scheduler:
         else:
             state = self._reader.advance(ids, state)
         for n, task in enumerate(tasks):
-            task.advance(_slice_row(state, n), steps, logits[n])
+            task.advance(select_streams(state, slice(n, n + 1)), steps, logits[n])
         self._read_steps = _adjust_size(self._read_steps, steps, start_time, _MAX_READ_STEPS)
 
     def _limit_logits(self, steps: int, streams: int) -> int:
@@ -236,10 +236,7 @@ class Scheduler:
             self._completions,
             key=lambda task: task.job.num_written + next(turns[task.job]) * self._chunk,
         )
-        # Engines split the batch into groups of neighbours. Neighbours of similar length end
-        # together, and the longest tasks come first so that the last group is short.
-        selected = by_share[: self._streams]
-        return sorted(selected, key=lambda task: task.remaining, reverse=True)
+        return by_share[: self._streams]
 
     def _write_chunk(self, tasks: Sequence[CompletionTask]) -> None:
         """Write the next characters of completions."""
@@ -260,7 +257,7 @@ class Scheduler:
                 stream.uniforms.bit_generator.state, stream.debts = rng_state, debts
             raise
         for n, (task, row) in enumerate(zip(tasks, ids.tolist(), strict=True)):
-            task.state = _slice_row(state, n)
+            task.state = select_streams(state, slice(n, n + 1))
             task.job.num_written += len(row)
             if (piece := task.append(row, scores.get(n, []))) is not None:
                 self._outbox.append((task.job, piece))
@@ -284,8 +281,3 @@ def _adjust_size(size: int, steps: int, start_time: float, largest: int) -> int:
     """Return the next size of chunks, after a chunk of this size or, at an end, of fewer steps."""
     adjusted = adjust_chunk_size(steps, time.perf_counter() - start_time)
     return min(adjusted, largest) if steps == size or adjusted < steps else size
-
-
-def _slice_row(state: State, n: int) -> State:
-    """Return a view of the state of one stream."""
-    return [tuple(vectors[n : n + 1] for vectors in layer) for layer in state]

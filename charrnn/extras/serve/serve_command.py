@@ -26,7 +26,7 @@ from charrnn.options.ranges import require
 from charrnn.say import say
 
 if TYPE_CHECKING:
-    from charrnn.models.trained import Trained
+    from charrnn.models.trained import TrainedModel
 
 OPTIONS = ServeOptions
 FIRST_WORD = "checkpoint"
@@ -87,12 +87,6 @@ def _serve(options: ServeOptions) -> None:
         if options.token is None and not ip.is_loopback:
             who = "anyone who can reach this machine can use the server"
             say(f"host={options.host}: {who}; CHARRNN_TOKEN=WORD charrnn serve asks them for WORD")
-        options.learn = ip.is_loopback if options.learn is None else options.learn
-        if not models and not folder and not options.learn:
-            raise InputError(
-                "there is no model yet: train one (charrnn train my.txt), name one "
-                "(checkpoint=FILE), or let the server learn texts (learn=true)"
-            )
         served = {name: ServedModel(name, model, options, f) for name, (model, f) in models.items()}
         found = served if folder is None else ModelFolder(folder)
         url = f"http://{host}:{port}"
@@ -124,21 +118,18 @@ def _listen(host: str, port: int) -> socket.socket:
         raise InputError(f"{where}; {hint}") from None
 
 
-def _read_models(options: ServeOptions) -> dict[str, tuple[Trained, Path | None]]:
+def _read_models(options: ServeOptions) -> dict[str, tuple[TrainedModel, Path]]:
     """Return the models by their names, with their files; none if no run has a model yet."""
-    from charrnn.extras.serve.trainings.store import is_learned
     from charrnn.models.trained import select_counts
-    from charrnn.runs.model_lookup import find_model, find_newest, read_models
+    from charrnn.runs.model_lookup import find_model, find_newest, read_model
     from charrnn.text.training_text import get_corpus_name
 
     models = {}
-    # Models of clients are private.
-    newest = None if options.models or options.checkpoint else find_newest(is_learned)
-    for name, paths in (options.models or {None: options.checkpoint or newest}).items():
-        if paths is not None:
-            single = [paths] if isinstance(paths, str) else paths
-            file = find_model(single[0]) if len(single) == 1 else None
-            model = select_counts(read_models(file or paths, options.weights), options.counts)
+    newest = None if options.models or options.checkpoint else find_newest()
+    for name, path in (options.models or {None: options.checkpoint or newest}).items():
+        if path is not None:
+            file = find_model(path)
+            model = select_counts(read_model(file), options.counts)
             models[name or get_corpus_name(model.facts) or "charrnn"] = (model, file)
     return models
 
@@ -148,12 +139,11 @@ def _find_folder(options: ServeOptions) -> Path | None:
     from charrnn.runs.folder import is_run, is_sweep
     from charrnn.runs.model_lookup import find_best_file
 
-    if options.models or not isinstance(options.checkpoint, str):
+    if options.models or options.checkpoint is None:
         return None
     folder = Path(resolve_run_path(options.checkpoint))
     if not folder.is_dir() or is_run(folder) or is_sweep(folder) or find_best_file(folder):
         return None
-    for name in ("weights", "corpus"):
-        hint = f"is for one model, and {folder} may have several below it; leave it out"
-        require(getattr(options, name) is None, name, getattr(options, name), hint)
+    hint = f"is for one model, and {folder} may have several below it; leave it out"
+    require(options.corpus is None, "corpus", options.corpus, hint)
     return folder

@@ -20,10 +20,11 @@ from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.generation.next_words import search_next_words
 from charrnn.generation.sampler import Sampler
-from charrnn.models.trained import Trained, find_known_words
+from charrnn.models.trained import TrainedModel, find_known_words
 from charrnn.options.datasets import SPLITS
 from charrnn.processors import print_device
 from charrnn.text import prompt
+from charrnn.text.code import is_code
 from charrnn.text.training_text import TrainingText, find_training_text
 
 MIN_COPY = 20  # the shortest passage, in characters, that counts as copied
@@ -40,22 +41,16 @@ def _format_token(character: str) -> str:
 
 
 class ServedModel:
-    """A model of the server. Its generators are blocks of its scheduler's jobs.
+    """A model of the server. Its generators are blocks of its scheduler's jobs."""
 
-    Attributes:
-        file: of the model; None for an ensemble.
-    """
-
-    has_private_text = False  # see LazyModel
-
-    def __init__(self, name: str, model: Trained, options: ServeOptions, file: Path | None) -> None:
+    def __init__(self, name: str, model: TrainedModel, options: ServeOptions, file: Path) -> None:
         self.name, self.file, self._corpus = name, file, options.corpus
         self.vocabulary = model.vocabulary
         self.tokens = list(map(_format_token, self.vocabulary.characters))  # as OpenAI writes them
-        self.unknown, self._prime = options.unknown, options.prime
-        self._sampler = Sampler(model, options.precision)
-        device = self._sampler.choose_device(options.engine, options.device, options.streams)
-        engine = self._sampler.engine(options.engine, device)
+        self.unknown = options.unknown
+        self._sampler = Sampler(model)
+        device = self._sampler.choose_device(options.device, options.streams)
+        engine = self._sampler.engine(device)
         print_device(device, options.device)
         self.scheduler = Scheduler(self._sampler, engine, streams=options.streams)
         self._created = int(time.time())
@@ -75,7 +70,7 @@ class ServedModel:
                 start += len(block)
             yield
         ids = np.concatenate(parts)
-        input_ids, state = self._sampler.prepare_prompt(ids, self._prime)
+        input_ids, state = self._sampler.prepare_prompt(ids)
         if not len(input_ids):
             raise InputError("prompt: is empty, and the model knows no newline to start after")
         return Prompt(text, ids, input_ids, state, np.concatenate(positions))
@@ -166,7 +161,7 @@ class ServedModel:
         facts = self._sampler.model.facts
         return {
             "id": self.name, "object": "model", "created": self._created, "owned_by": "charrnn",
-            "is_list": facts.get("is_list") is True, "is_code": prompt.is_code(facts),
+            "is_list": facts.get("is_list") is True, "is_code": is_code(prompt.get_primer(facts)),
             "knows_words": find_known_words(self._sampler.model) is not None,
             "files": list_files(self.file),
         }  # fmt: skip

@@ -63,7 +63,6 @@ class Connection(H11Protocol):
     """
 
     request: anyio.CancelScope | None = None
-    is_shutting_down = False
 
     def __init__(self, *, app_state: dict[str, Any], **arguments: Any) -> None:
         super().__init__(app_state={**app_state, "connection": self}, **arguments)
@@ -86,10 +85,6 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
         if self.request is not None:
             self.request.cancel()
-
-    def shutdown(self) -> None:
-        self.is_shutting_down = True
-        super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what h11 cannot parse, in OpenAI's format, and close the connection."""
@@ -137,8 +132,7 @@ class LimitRequests:
         size, arrived, started = 0, False, False
         seconds = self._options.max_seconds + _SLACK
         timeout = anyio.CancelScope(deadline=anyio.current_time() + seconds)
-        is_text = scope["path"] == "/v1/trainings"
-        limit = self._options.max_text if is_text else self._options.max_body
+        limit = self._options.max_body
 
         async def receive_within_limit() -> Message:
             nonlocal size, arrived
@@ -154,7 +148,7 @@ class LimitRequests:
         async def note_start_and_send(message: Message) -> None:
             nonlocal started
             started = True
-            if scope["method"] == "GET":  # Files and events may take longer, part by part.
+            if scope["method"] == "GET":  # Files may take longer, part by part.
                 timeout.deadline = anyio.current_time() + seconds
             await send(message)
 

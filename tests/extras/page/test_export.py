@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from charrnn.__main__ import main
+from charrnn.extras.page.int8_rows import quantize_model
 from charrnn.extras.page.packing import TOLERANCE, compute_divergence
 from charrnn.extras.page.single_file import make_single_file
-from charrnn.generation.int8_rows import quantize_model
 from charrnn.model import Model
 from tests.generation.models import make_model
 

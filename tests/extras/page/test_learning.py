@@ -18,9 +18,10 @@ from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.extras.page.learning import list_counting_constants, list_learning_facts
 from charrnn.extras.page.packing import pack_counts
 from charrnn.options.datasets import SplitOptions
+from charrnn.text import sentences
+from charrnn.text.code import is_code
 from charrnn.text.lists import is_list, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
-from charrnn.text.prompt import PRIMER_FACT, is_code
 from charrnn.text.vocabulary import Vocabulary
 from tests.extras.page.node import NETWORK, PAGE, run
 
@@ -132,6 +133,16 @@ def test_the_page_counts_the_whole_text() -> None:
     assert found == [arrays[name].tolist() for name in ("characters", "counts", "dropped")]
 
 
+def test_sentences_end_with_the_marks_of_python() -> None:
+    names = ("SPACED_MARKS", "UNSPACED_MARKS", "SPACED_CLOSING", "UNSPACED_CLOSING")
+    script = "return given.map((name) => module_sentence_ends[name]);"
+    found = run(script, NETWORK / "sentence-ends.js", given=names)
+    assert found == [getattr(sentences, name) for name in names]
+    texts = ["He left. So", 'He left."] So', "e.g", "是。」他", "या। वह"]
+    script = "return given.map((text) => module_ending.findSentenceEnd(text));"
+    assert run(script, PAGE / "ending.js", given=texts) == [8, 10, 3, 3, 3]
+
+
 def test_lists_and_code_are_recognized_as_in_python() -> None:
     code = "def f(x):\n    if x:\n        return {}\n"
     texts = [*TEXTS.values(), "", "\n" * 99, "no line end" * 9000, "1\n2\n3\n" * 40, code]
@@ -140,5 +151,5 @@ def test_lists_and_code_are_recognized_as_in_python() -> None:
     const { constants } = given;
     return given.texts.map((text) => [isList(text, constants.lists), isCode(text, constants)]);"""
     found = run(script, NETWORK / "text-kinds.js", given=given)
-    assert found == [[is_list(text), is_code({PRIMER_FACT: text})] for text in texts]
+    assert found == [[is_list(text), is_code(text)] for text in texts]
     assert found[-1] == [False, True]

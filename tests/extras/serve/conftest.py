@@ -30,8 +30,7 @@ def server(models: Path) -> Iterator[Server]:
     """Start a server for all tests that do not change it. It must be silent, and end well."""
     path = {name: f"{models}/{name}.safetensors" for name in ("main", "bytes", "other")}
     options = [f"models.{name}={file}" for name, file in path.items()]
-    options += [f"models.both=[{path['main']},{path['other']}]", f"corpus={models}/corpus.txt"]
-    with serving(*options, "max_seconds=30") as running:
+    with serving(*options, f"corpus={models}/corpus.txt", "max_seconds=30") as running:
         yield running
         assert running.stop() == 0
         assert len(running.lines) == 1, running.lines

@@ -1,4 +1,4 @@
-"""All models below a folder: their names, when they are read, and what is left out."""
+"""All models below a folder: their names, and when they are read."""
 
 from __future__ import annotations
 
@@ -51,9 +51,6 @@ def test_models_are_named_by_their_texts_or_folders_and_keep_their_names(
     first = add("train/2026-01-01/10-00", "bard")
     add("mine")
     add("sweeps/1/lr=1", "bard")
-    private = add("serve/0123/run", "diary")
-    (private.parent / "training.json").write_text("{}")
-    (tmp_path / "outputs/latest").symlink_to(private)
     (add("no model") / "model.safetensors").unlink()
     models = ModelFolder(tmp_path / "outputs")
     assert [*models] == ["bard 2", "mine", "bard"]
@@ -80,8 +77,7 @@ def test_a_server_reads_them_when_they_are_used(workplace: Path, add: Add) -> No
     add("b", "cook", OTHER)
     texts = [Model(m).generate(300, "A", seed=1, temperature=1) for m in (MODEL, OTHER)]
     body = {"prompt": "A", "seed": 1, "max_tokens": 300}
-    options = ("checkpoint=outputs", "max_loaded=1", "learn=false")
-    with serving(*options) as server, server.client() as http:
+    with serving("checkpoint=outputs", "max_loaded=1") as server, server.client() as http:
         assert "serving cook, broken, bard at" in server.lines[0]
         request = {**body, "model": "bard", "stream": True}
         with http.stream("POST", "/v1/completions", json=request) as answer:
@@ -105,13 +101,11 @@ def test_a_server_reads_them_when_they_are_used(workplace: Path, add: Add) -> No
 
 def test_a_folder_without_models_is_refused(tmp_path: Path, add: Add, capfd: Capture) -> None:
     (tmp_path / "empty").mkdir()
-    run = add("serve/0123/run")
-    (run.parent / "training.json").write_text("{}")
+    (add("no model") / "model.safetensors").unlink()
     for folder, words, start in (
         ("empty", [], f"{tmp_path}/empty: is no run, and no run below it has a model yet"),
         ("outputs", [], f"{tmp_path}/outputs: is no run, and no run below it has a model yet"),
         ("outputs", ["corpus=x.txt"], "corpus=x.txt: is for one model"),
-        ("outputs", ["weights=[1,2]"], "weights=[1.0, 2.0]: is for one model"),
     ):
         assert main(["serve", str(tmp_path / folder), "port=0", *words]) == 2
         [line] = capfd.readouterr().err.splitlines()

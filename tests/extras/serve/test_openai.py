@@ -24,7 +24,7 @@ def client(server: Server) -> Any:
 
 def test_the_models_are_listed(client: Any) -> None:
     models = list(client.models.list())
-    assert [model.id for model in models] == ["main", "bytes", "other", "both"]
+    assert [model.id for model in models] == ["main", "bytes", "other"]
     assert [model.id for model in models if model.is_list] == ["bytes"]
     assert [model.id for model in models if model.is_code] == ["other"]
     assert client.models.retrieve("bytes").owned_by == "charrnn"
@@ -33,7 +33,7 @@ def test_the_models_are_listed(client: Any) -> None:
 def test_a_completion_is_the_models_text(client: Any) -> None:
     answer = client.completions.create(model="main", prompt="Hm: ", max_tokens=300, seed=7)
     (choice,) = answer.choices
-    assert choice.text == MODEL.generate(300, "Hm: ", seed=7, temperature=1, engine="numpy")
+    assert choice.text == MODEL.generate(300, "Hm: ", seed=7, temperature=1)
     assert (choice.index, choice.finish_reason, choice.logprobs) == (0, "length", None)
     assert (answer.object, answer.model) == ("text_completion", "main")
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (4, 300)
@@ -56,9 +56,7 @@ def test_a_stream_says_the_same(client: Any) -> None:
             texts[choice.index] += choice.text
             assert choice.logprobs.tokens == list(choice.text)
             finishes[choice.index] = choice.finish_reason or finishes[choice.index]
-    expected = MODEL.generate(
-        500, "Hm: ", num_samples=3, seed=5, until="q", temperature=1, engine="numpy"
-    )
+    expected = MODEL.generate(500, "Hm: ", num_samples=3, seed=5, until="q", temperature=1)
     assert texts == expected
     assert (usage.prompt_tokens, usage.completion_tokens) == (4, len("".join(texts)))
     assert finishes == ["stop" if len(text) < 500 else "length" for text in texts]
@@ -93,7 +91,7 @@ def test_logprobs_are_the_models(client: Any) -> None:
 
 def test_a_model_of_bytes_answers_in_characters(client: Any) -> None:
     how: dict[str, Any] = {"model": "bytes", "prompt": "é", "max_tokens": 400, "seed": 1}
-    data = BYTES.generate(400, "é", seed=1, temperature=1, engine="numpy")
+    data = BYTES.generate(400, "é", seed=1, temperature=1)
     text = data.encode("ascii", "surrogateescape").decode("utf-8", "replace")
     answer = client.completions.create(logprobs=0, echo=True, **how).choices[0]
     assert answer.text == "é" + text
@@ -117,7 +115,7 @@ HUGE = 10**400
         ("max_tokens", {"max_tokens": 10_001}), ("stop", {"stop": ["a"] * 17}),
         ("logprobs", {"logprobs": 20, "max_tokens": 9999, "n": 3}), ("best_of", {"best_of": 3}),
         ("seed", {"seed": HUGE}), ("ban", {"ban": "".join(MODEL.vocabulary.characters)}),
-        ("logit_bias", {"logit_bias": {"50256": -100}}), ("engine", {"engine": "numpy"}),
+        ("logit_bias", {"logit_bias": {"50256": -100}}), ("device", {"device": "cpu"}),
         ("temprature", {"temprature": 1}), ("frequency_penalty", {"frequency_penalty": 1}),
         ("stream_options", {"stream_options": {"include_usage": True}}),
     ],

@@ -20,17 +20,17 @@ SLOW_LOOK_UP = (
 )
 SLOW_READING = (
     "import time\n"
-    "from charrnn.generation.engines import StepEngine\n"
-    "advance = StepEngine.advance\n"
-    "StepEngine.advance = (\n"
+    "from charrnn.generation.engines import Engine\n"
+    "advance = Engine.advance\n"
+    "Engine.advance = (\n"
     "    lambda self, ids, state: time.sleep(0.004 * ids.size) or advance(self, ids, state)\n"
     ")"
 )
 SLOW_STEPS = (
     "import time\n"
-    "from charrnn.generation.engines import StepEngine\n"
-    "step = StepEngine.step\n"
-    "StepEngine.step = lambda *given: time.sleep(0.05) or step(*given)"
+    "from charrnn.generation.engines import Engine\n"
+    "step = Engine.step\n"
+    "Engine.step = lambda *given: time.sleep(0.05) or step(*given)"
 )
 LONG = {"text": "It was a dark and stormy night. " * 3_000}
 UNKNOWN = "".join(map(chr, range(0x10000, 0x10000 + 100_000)))

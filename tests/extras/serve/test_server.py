@@ -18,7 +18,7 @@ from unittest.mock import Mock
 import pytest
 
 from charrnn.__main__ import main
-from tests.extras.serve.servers import CORPUS, request_of, serving_main
+from tests.extras.serve.servers import CORPUS, request_of, serving, serving_main
 from tests.waiting import until
 
 # Python 3.13 reads to the end of 4,000 brackets.
@@ -52,7 +52,6 @@ def test_serve_refuses_wrong_options_in_one_line(
         ("token=",): "token=: must not be empty",
         ("cors=[https://example.org/]",): "cors=['https://example.org/']: takes origins",
         ("max_seconds=0",): "max_seconds=0.0: must be above 0",
-        ("device=cuda", "engine=numpy"): "device=cuda: engine=numpy and precision=8 compute",
         ("prot=80",): "prot=80: no such option; did you mean port?",
     }.items():
         assert read_refusal(capfd, *words).startswith(what)
@@ -71,19 +70,12 @@ def test_serve_refuses_wrong_options_in_one_line(
         patch.setattr(socket, "create_server", Mock(side_effect=refuse))
         line = read_refusal(capfd, f"checkpoint={path}", "port=80")
         assert "port=80: Permission denied; choose a port above 1023" in line
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(path.parent)
-        Path("outputs/serve/.lock").mkdir(parents=True)
-        line = read_refusal(capfd, f"checkpoint={path}", "port=0", "learn=true")
-        assert line.startswith("outputs/serve/.lock: cannot be written (Is a directory)")
-    for words in (("port=0", "learn=false"), ("port=0", "host=0.0.0.0", "token=x")):
-        assert read_refusal(capfd, *words).startswith("there is no model yet: train one")
 
 
 def test_serve_names_a_missing_package(
     path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, module in {"fastapi_offline": "app", "pydantic": "trainings.store"}.items():
+    for name, module in {"fastapi_offline": "app", "pydantic": "protocol"}.items():
         monkeypatch.delitem(sys.modules, f"charrnn.extras.serve.{module}", raising=False)
         monkeypatch.setitem(sys.modules, name, None)
         line = read_refusal(capfd, f"checkpoint={path}")
@@ -143,18 +135,10 @@ def test_the_limits_of_a_prompt_count_neither_marks_nor_a_mark_of_utf_8(http: An
 
 def test_the_pages_load_nothing_from_elsewhere(http: Any) -> None:
     pytest.importorskip("charrnn.extras.page", reason="there is no page in this checkout")
-    from charrnn.extras.page.learning import list_learning_facts
-
-    for path, policy in {
-        "/": "default-src 'none'", "/page/main.js": "default-src 'none'",
-        "/learn": "frame-ancestors 'none'",
-    }.items():  # fmt: skip
+    for path in ("/", "/page/main.js"):
         page = http.get(path)
         assert page.status_code == 200
-        assert policy in page.headers["content-security-policy"]
-    for path in ("/learn", "/page/learning-card.html"):
-        assert "Write with your own text" in http.get(path).text
-    assert http.get("/v1/learning").json() == json.loads(json.dumps(list_learning_facts()))
+        assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
 @pytest.mark.parametrize("model", ["main", "bytes"])
@@ -174,12 +158,31 @@ def test_copies_are_ranges_of_characters(http: Any, model: str) -> None:
 # Separate servers
 
 
+@pytest.mark.usefixtures("models")  # which says what is not installed
+def test_without_a_model_the_page_learns_a_text(workplace: Path) -> None:
+    pytest.importorskip("charrnn.extras.page", reason="there is no page in this checkout")
+    from charrnn.extras.page.writing_page import make_learning_page
+
+    with serving() as server, server.client() as http:
+        assert "serving a page that learns a text at" in server.lines[0]
+        page = http.get("/")
+        assert page.text == make_learning_page()
+        assert page.headers["content-security-policy"] == "frame-ancestors 'none'"
+        assert http.get("/v1/models").json()["data"] == []
+        refused = http.post("/v1/completions", json={"prompt": "the"})
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"]) == (404, "model_not_found")
+        assert error["message"].startswith("there is no model yet; `charrnn train")
+        assert server.stop() == 0
+        assert len(server.lines) == 1, server.lines
+
+
 def test_a_stuck_thread_does_not_keep_the_server_and_its_client_is_told(models: Path) -> None:
     patch = (
-        "from charrnn.generation.engines import StepEngine\n"
+        "from charrnn.generation.engines import Engine\n"
         "def write(*given):\n"
         "    while True: pass\n"
-        "StepEngine.write = write"
+        "Engine.write = write"
     )
     with (
         serving_main(models, "drain_seconds=1", patch=patch) as (server, http),

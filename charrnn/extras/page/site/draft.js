@@ -156,7 +156,7 @@ function countEqual(most, isEqual) {
 }
 
 /** Return a copy of a typed array with the part from `start` to `end` replaced. */
-export function spliceArray(array, start, end, inserted) {
+function spliceArray(array, start, end, inserted) {
   const result = new array.constructor(array.length - (end - start) + inserted.length);
   result.set(array.subarray(0, start));
   result.set(inserted, start);

@@ -1,8 +1,9 @@
 /** End a continuation at a sentence or a word, and join it to the text after it by one space. */
 
-const ENDS = `[.!?…]+["'”’»)]*(?=\\s|$)|[。！？]+["”’»」』）]*`;
-const SENTENCE = new RegExp(ENDS, "gu");
-const FIRST_SENTENCE = new RegExp(`^\\s*\\S[^\\n]*?(?:${ENDS}|(?=\\n)|$)`, "u");
+import { SENTENCE_END } from "./network/sentence-ends.js";
+
+const SENTENCE = new RegExp(SENTENCE_END, "gu");
+const FIRST_SENTENCE = new RegExp(`^\\s*\\S[^\\n]*?(?:${SENTENCE_END}|(?=\\n)|$)`, "u");
 const WORD = /\S(?=\s)/gu;
 const LATE = 2 / 3; // cut at the last sentence only if it ends in the last third of the text
 const LONGEST_WORD = 40; // a longer rest is text without spaces, so it is not cut

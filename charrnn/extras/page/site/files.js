@@ -3,7 +3,6 @@
 import { Passage } from "./draft.js";
 
 const LARGEST = 20_000_000; // bytes of a file; browsers store less
-const DRAFT = "charrnn draft"; // the format of a file with one draft
 const COLLECTIONS = "charrnn drafts and lists";
 
 /** Let the browser save a text as a file. */
@@ -13,13 +12,6 @@ export function saveFile(name, text, type = "text/plain") {
   link.download = name;
   link.click();
   URL.revokeObjectURL(link.href);
-}
-
-/** Return a draft as JSON, on a line for each of its pieces. */
-export function draftToJson({ passage, readFirst }) {
-  const lines = toPieces(passage).map((piece) => JSON.stringify(piece)).join(",\n");
-  const first = JSON.stringify(readFirst);
-  return `{"format": "${DRAFT}", "read_first": ${first}, "pieces": [\n${lines}\n]}\n`;
 }
 
 /**
@@ -34,13 +26,13 @@ export function collectionsToJson(drafts, lists) {
   return JSON.stringify({ format: COLLECTIONS, drafts: withPieces, lists }, null, 1);
 }
 
-/** Return the pieces of a draft with their authors, the model's with their surprise. */
+/** Return the pieces of a draft, those that the model wrote with their surprise. */
 function toPieces({ text, bits }) {
   const pieces = [];
   for (let start = 0, end = 0; start < text.length; start = end) {
     const isTyped = isNaN(bits[start]);
     while (end < text.length && isNaN(bits[end]) === isTyped) end++;
-    const piece = { by: isTyped ? "you" : "model", text: text.slice(start, end) };
+    const piece = { text: text.slice(start, end) };
     if (!isTyped) piece.bits = Array.from(bits.slice(start, end), (b) => Number(b.toFixed(1)));
     pieces.push(piece);
   }
@@ -48,7 +40,7 @@ function toPieces({ text, bits }) {
 }
 
 /**
- * Return the drafts and lists in a file: all of a browser, or one draft as JSON or plain text.
+ * Return the drafts and lists in a file: all of a browser, or one draft as plain text.
  *
  * @param {File} file
  * @returns {Promise<{drafts: {name: string, passage: Passage, readFirst?: string}[],
@@ -63,11 +55,9 @@ export async function readCollections(file) {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/\r\n?/g, "\n");
     if (!isJson) return { drafts: [{ name, passage: new Passage(text) }], lists: [] };
-    const content = JSON.parse(text);
-    if (content.format === DRAFT) return { drafts: [toDraft({ ...content, name })], lists: [] };
-    return parseCollections(content);
+    return parseCollections(JSON.parse(text));
   } catch {
-    const expected = isJson ? "a saved draft or an export of this page" : "text in UTF-8";
+    const expected = isJson ? "an export of this page" : "text in UTF-8";
     throw new Error(`${file.name} is not ${expected}.`);
   }
 }

@@ -1,7 +1,7 @@
 /** The card on which the reader gives a text: a file, dropped or chosen, or a pasted text. */
 
 import { listEncodings } from "./encodings.js";
-import { findDocumentKind, readPastedText, readTextFile } from "./text-file.js";
+import { readPastedText, readTextFile } from "./text-file.js";
 
 const LINES = 3; // of a text, which show whether its encoding is right
 
@@ -11,20 +11,17 @@ export class LearningCard {
    * @param {number} most  The most characters that are learnt.
    * @param {(given: {name: string, text: string}, report: (step: string) => void)
    *   => Promise<void>} onText  Learns a text, and writes with it.
-   * @param {((file: File) => Promise<{name: string, text: string}>) | null} readDocument  Reads
-   *   documents of word processors.
    */
-  constructor(region, most, onText, readDocument = null) {
+  constructor(region, most, onText) {
     this.region = region;
     this.onText = onText;
-    this.readDocument = readDocument;
     this.isBusy = false;
     this.canClose = false; // whether there is something to go back to
     const file = region.querySelector("#learn-file");
     const pasted = region.querySelector("#learn-text");
     const learnFiles = ([given, ...others]) => given && this.#learn(() => {
       if (others.length) throw new Error("Only one file at a time: join the files into one first.");
-      return this.#readFile(given, most);
+      return readTextFile(given, most, (...asked) => this.#askEncoding(...asked));
     });
     region.querySelector("#learn-choose").addEventListener("click", () => file.click());
     region.querySelector("#learn-close").addEventListener("click", () => this.close());
@@ -46,9 +43,7 @@ export class LearningCard {
     });
   }
 
-  /** @param {string} [message]  Why it opens. */
-  open(message = "") {
-    this.#show("", message);
+  open() {
     this.region.querySelector("#learn-close").hidden = !this.canClose;
     document.documentElement.classList.add("learning");
     // the browser refuses a focus while it opens the page
@@ -79,11 +74,6 @@ export class LearningCard {
     }
     this.region.classList.remove("busy");
     this.isBusy = false;
-  }
-
-  async #readFile(file, most) {
-    if (this.readDocument && await findDocumentKind(file)) return this.readDocument(file);
-    return readTextFile(file, most, (...given) => this.#askEncoding(...given));
   }
 
   /** Return the text of bytes in the encoding that the reader finds right. */

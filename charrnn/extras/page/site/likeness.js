@@ -1,26 +1,6 @@
-/** Draw the entries of a list nearer to the starred ones, by their characters and sequences. */
+/** Find the entries of a list that are most like the starred ones, by their sequences. */
 
-const STRENGTH = 0.7; // the part of the difference in frequency that the bias makes up for
-const CAUTION = 20; // characters by which the few starred entries count less
 const LENGTHS = [2, 3, 4]; // of the sequences that are compared, in characters
-
-/**
- * Return biases for `logit_bias` by which the model writes the characters of the starred entries
- * more often, and others less often.
- *
- * @param {string[]} starred
- * @param {string[]} usual  Entries that the model writes without biases.
- * @returns {Record<string, number>}
- */
-export function makeBiases(starred, usual) {
-  const [wanted, written] = [starred, usual].map((texts) => [...`${texts.join("\n")}\n`]);
-  const [wantedCounts, writtenCounts] = [wanted, written].map(count);
-  return Object.fromEntries([...new Set([...wanted, ...written])].map((character) => {
-    const share = ((writtenCounts.get(character) ?? 0) + 0.5) / written.length;
-    const near = (wantedCounts.get(character) ?? 0) + CAUTION * share;
-    return [character, STRENGTH * Math.log(near / (wanted.length + CAUTION) / share)];
-  }));
-}
 
 /**
  * Return the likeness of each text to the starred entries: the part of its sequences, weighted by

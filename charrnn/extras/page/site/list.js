@@ -1,7 +1,7 @@
 /** A list of short texts, one on each line. Starred entries stay when the model writes more. */
 
 import { saveFile } from "./files.js";
-import { makeBiases, rateLikeness } from "./likeness.js";
+import { rateLikeness } from "./likeness.js";
 import { Collection, unpackList } from "./storage.js";
 
 const MAX_LENGTH = 200; // tokens; a longer line is not an entry
@@ -74,7 +74,6 @@ export class List {
     const enough = liked.length ? wanted * CANDIDATES : wanted;
     const leftOut = new Set(); // new texts that are lines of the training text
     let kept = []; // of the new items
-    let { logit_bias } = request;
     const most = Math.min(MAX_BATCH, this.writer.limits?.n ?? MAX_BATCH);
     this.page.say(`Writing ${wanted} entries …`);
     this.page.showState();
@@ -82,7 +81,7 @@ export class List {
     try {
       for (let useless = 0; newItems.size < enough && useless < MAX_USELESS; request.seed++) {
         const n = Math.min(most, Math.max(MIN_BATCH, enough - newItems.size));
-        const texts = [...new Set(await this.#writeLines({ ...request, logit_bias, n, signal }))];
+        const texts = [...new Set(await this.#writeLines({ ...request, n, signal }))];
         if (signal.aborted) break;
         const trainingLines = await this.writer.findTrainingLines(request.model, texts);
         if (signal.aborted) break;
@@ -91,9 +90,6 @@ export class List {
         const isKnown = (index) => trainingLines?.has(index);
         for (const text of texts.filter((_, index) => isKnown(index))) leftOut.add(text);
         const unseen = texts.filter((text, index) => !seen.has(text) && !isKnown(index));
-        if (liked.length && !newItems.size && texts.length) { // written without biases
-          logit_bias = { ...makeBiases(liked, texts), ...logit_bias };
-        }
         for (const text of unseen.slice(0, enough - newItems.size)) {
           const entry = { text, isStarred: false };
           newItems.set(entry, makeItem(entry));

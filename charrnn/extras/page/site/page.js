@@ -5,7 +5,7 @@ import { Annotations } from "./annotations.js";
 import { CharacterMenu, formatPercent, nameText, NAMES } from "./character-menu.js";
 import { Draft, Passage } from "./draft.js";
 import { Editor } from "./editor.js";
-import { draftToJson, saveFile } from "./files.js";
+import { saveFile } from "./files.js";
 import { Generation } from "./generation.js";
 import { describeLength } from "./length-count.js";
 import { List } from "./list.js";
@@ -151,8 +151,6 @@ class Page {
     onClick("#redo", () => this.undoOrRedo("redo"));
     onClick("#copy", () => this.copy(this.draft.text));
     onClick("#save", () => saveFile(`${this.drafts.name}.txt`, this.draft.text));
-    onClick("#save-json", () => saveFile(`${this.drafts.name}.json`,
-      draftToJson(this.draft), "application/json"));
     onClick("#list-copy", () => this.copy(this.list.text));
     onClick("#list-save", () => this.list.saveText());
     onClick("#list-csv", () => this.list.saveCsv());
@@ -212,7 +210,9 @@ class Page {
     const { settings, writer } = this;
     try {
       const models = await writer.fetchModels();
-      this.showModels(models);
+      for (const id of ["#how", "#begin"]) find(id).hidden = !models.length;
+      settings.setModels(models);
+      this.shelf.show(); // because the mode may have changed
       settings.setSamplingDefaults(writer.sampling);
       settings.setLimits(writer.limits);
       this.say("");
@@ -220,19 +220,6 @@ class Page {
     } catch (error) {
       this.fail(error);
     }
-  }
-
-  /** Offer models for choice. */
-  showModels(models) {
-    for (const id of ["#how", "#begin"]) find(id).hidden = !models.length;
-    this.settings.setModels(models);
-    this.shelf.show(); // because the mode may have changed
-  }
-
-  /** Choose a model, as the reader does in the menu. */
-  chooseModel(id) {
-    find("#model").value = id;
-    find("#model").dispatchEvent(new Event("input"));
   }
 
   /** Annotate the draft by the chosen model. */
@@ -447,7 +434,7 @@ class Page {
     find("#empty").hidden = !isEmpty || (generation.isBusy && !alternatives.isOpen);
     find("#undo").disabled = draft.undoStack.length === 0;
     find("#redo").disabled = draft.redoStack.length === 0;
-    for (const id of ["#copy", "#save", "#save-json"]) find(id).disabled = isEmpty;
+    for (const id of ["#copy", "#save"]) find(id).disabled = isEmpty;
     const { entries, note } = list.selectToSave();
     find("#list-note").textContent = note;
     for (const id of ["#list-copy", "#list-save", "#list-csv"]) find(id).disabled = !entries.length;
@@ -499,7 +486,6 @@ class Page {
   }
 
   fail(error) {
-    if (error.message === find("#notice").textContent) return; // which says it already
     if (error.isQuiet) return;
     find("#status").textContent = "";
     find("#error").hidden = false;

@@ -19,7 +19,6 @@ const SLIDERS = {
   min_p: { read: Number, format: (value) => Number(value).toFixed(2) },
   dry_multiplier: { read: Number, format: (value) => (Number(value) || "off").toString() },
   dry_allowed_length: { read: Number, format: (value) => `${value} characters` },
-  bias: { read: Number, format: (value) => Number(value).toFixed(1) },
 };
 
 /** Fields of SamplingParams (charrnn/options/sampling.py); the writer has their defaults. */
@@ -49,10 +48,9 @@ export class Settings {
    * @param {import("./writer.js").ModelCard[]} models
    */
   setModels(models) {
-    const chosen = [this.model.value, loadSettings().model]
-      .find((name) => models.some(({ id }) => id === name));
-    this.model.replaceChildren(...models.map(({ id, label = id }) => new Option(label, id)));
-    if (chosen) this.model.value = chosen;
+    const chosen = loadSettings().model;
+    this.model.replaceChildren(...models.map(({ id }) => new Option(id, id)));
+    if (models.some(({ id }) => id === chosen)) this.model.value = chosen;
     this.model.disabled = models.length < 2;
     this.cards = new Map(models.map((card) => [card.id, card]));
     this.setModelDefaults();
@@ -157,13 +155,11 @@ export class Settings {
 
   #readOptions() {
     const seed = this.#find("seed");
-    const biased = this.#find("biased").value;
     const hasSeed = seed.value !== "" && seed.checkValidity();
     return {
       model: this.chosenModel,
       ...Object.fromEntries(SAMPLING.map((name) => [name, this.#read(name)])),
       ban: this.#find("ban").value || null,
-      logit_bias: biased ? { [biased]: this.#read("bias") } : null,
       seed: hasSeed ? Number(seed.value) : Math.floor(Math.random() * LARGEST_SEED),
     };
   }

@@ -135,9 +135,9 @@ export const unpackList = (content) => [content ?? []].flat();
 export const storeSettings = (settings) => store(SETTINGS, settings);
 export const loadSettings = () => load(SETTINGS) ?? {};
 
-/** The words that a server asks for are stored for this window only. */
-export const storeSecret = (name, secret) => store(`charrnn.${name}`, secret, "sessionStorage");
-export const loadSecret = (name) => load(`charrnn.${name}`, "sessionStorage");
+/** The server's token is stored for this window only. */
+export const storeToken = (token) => store("charrnn.token", token, "sessionStorage");
+export const loadToken = () => load("charrnn.token", "sessionStorage");
 
 /** Store a value (null: none), and return whether the browser had room and allowed it. */
 function store(key, value, storage = "localStorage") {

@@ -21,7 +21,7 @@ async function readStart(file) {
 }
 
 /** Return the kind of a document of a word processor, such as ".odt"; null for another file. */
-export async function findDocumentKind(file) {
+async function findDocumentKind(file) {
   const start = await readStart(file);
   if (start === RTF) return ".rtf";
   const extension = file.name.match(/\.[^.]+$/)?.[0].toLowerCase() ?? ".zip";
@@ -55,12 +55,8 @@ export async function readTextFile(file, most, askEncoding) {
     if (!encoding) throw new Error(`${file.name} is not a text: choose a text file.`);
     text = await askEncoding(file.name, bytes, encoding);
   }
-  const name = removeExtension(file.name);
+  const name = file.name.replace(/\.[^.]*$/, "") || file.name;
   return { name, text: prepareText(text, file.name, most) };
-}
-
-export function removeExtension(name) {
-  return name.replace(/\.[^.]*$/, "") || name;
 }
 
 /** Return a pasted text, and its first words as its name. */
@@ -83,7 +79,7 @@ function decode(bytes) {
 }
 
 /** Return a text with the page's line ends, or throw an error if it cannot be learnt. */
-export function prepareText(given, name, most) {
+function prepareText(given, name, most) {
   const text = given.toWellFormed().replace(/\r\n?/g, "\n"); // as a text area has them
   const length = countCharacters(text, most);
   if (!text.trim()) throw new Error(`${name} is empty: choose a text.`);

@@ -7,7 +7,7 @@ const THRESHOLDS = [2, 3.5, 5, 7, 10]; // the lowest surprise, in bits, of level
 const painted = new Map(); // text node -> its ranges, each with its highlight
 
 /** Return the level of a surprise: 0 for expected characters, up to 5 for very surprising ones. */
-export function toLevel(bits) {
+function toLevel(bits) {
   return THRESHOLDS.filter((threshold) => bits >= threshold).length;
 }
 

@@ -1,24 +1,22 @@
 /** A writer that asks the server of `charrnn serve`, by OpenAI's completions. */
 
+import { request, requestQuietly } from "./connection.js";
+import { storeToken } from "./storage.js";
 import { WriterError } from "./writer.js";
 
 const LIKELIEST = 20; // characters to request at a place
 const WORDS = 9; // words to request at a place
 
-/**
- * @param {import("./connection.js").Connection} connection
- * @returns {import("./writer.js").Writer}
- */
-export function createHttpWriter(connection) {
+/** @returns {import("./writer.js").Writer} */
+export function createHttpWriter() {
   const unavailable = new Set(); // paths and models for which the server has no training text
-  const request = (...given) => connection.request(...given);
 
   /** Compare a text with a model's training text; null if the server does not have it. */
   async function compare(path, model, text) {
     const key = `${path} ${model}`;
     if (unavailable.has(key) || text.length > writer.limits.prompt) return null;
     const options = { body: { model, text }, allowed: [404, 405, 501] };
-    const response = await connection.requestQuietly(path, options);
+    const response = await requestQuietly(path, options);
     if (response.ok) return response.json();
     unavailable.add(key);
     return null;
@@ -101,13 +99,11 @@ export function createHttpWriter(connection) {
 
     async findReplacements(model, characters) {
       const body = { model, text: characters.join("") };
-      const response = await connection.requestQuietly("v1/read_as", { body });
+      const response = await requestQuietly("v1/read_as", { body });
       return (await response.json()).read_as;
     },
 
-    useToken(token) {
-      connection.useSecret("token", token);
-    },
+    useToken: storeToken,
   };
   return writer;
 }

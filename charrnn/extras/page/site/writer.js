@@ -17,7 +17,6 @@
  * @property {number} dry_multiplier
  * @property {number} dry_allowed_length
  * @property {string | null} ban
- * @property {Record<string, number> | null} logit_bias
  * @property {null} [logprobs]  Null: leave out the probabilities, which is faster.
  * @property {number} n  The number of texts to write at the same time.
  * @property {number} seed
@@ -32,7 +31,6 @@
  *
  * @typedef {object} ModelCard
  * @property {string} id  The name of the model.
- * @property {string} [label]  The name that the menu shows, if it is another.
  * @property {boolean} is_list  Whether the training text is a list.
  * @property {boolean} is_code  Whether a fixed-width font is best for its text.
  * @property {boolean} knows_words  Whether `new_words` makes a difference.

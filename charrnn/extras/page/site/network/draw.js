@@ -11,22 +11,17 @@ import { Debts } from "./debts.js";
 
 /**
  * Return the numbers (V,) that are added to the logits, minus infinity for banned characters; null
- * if no character is banned or biased. Characters that the model does not know have no effect.
+ * if no character is banned. Characters that the model does not know have no effect.
  *
  * @param {import("./vocabulary.js").Vocabulary} vocabulary
- * @param {object} params
- * @param {string | null} [params.ban]
- * @param {Record<string, number> | null} [params.logit_bias]
+ * @param {string | null} [ban]
  * @throws {RangeError} All characters are banned.
  */
-export function makeBias(vocabulary, { ban, logit_bias }) {
-  if (!ban && !logit_bias) return null;
-  const biases = new Float64Array(vocabulary.size);
-  for (const [characters, bias] of Object.entries(logit_bias ?? {})) {
-    for (const id of vocabulary.lookUp(characters)) biases[id] += bias;
-  }
-  for (const id of vocabulary.lookUp(ban ?? "")) biases[id] = -Infinity;
-  if (biases.some((bias) => bias > -Infinity)) return Float32Array.from(biases);
+export function makeBias(vocabulary, ban) {
+  if (!ban) return null;
+  const bias = new Float32Array(vocabulary.size);
+  for (const id of vocabulary.lookUp(ban)) bias[id] = -Infinity;
+  if (bias.includes(0)) return bias;
   throw new RangeError("ban: every character that the model knows is banned; leave some");
 }
 

@@ -39,7 +39,6 @@ export class Network {
         carried,
         vectors: Object.values(carried),
         output: skip === "sum" ? kernel.allocateVector(H) : carried.h,
-        held: new Map(),
         sums,
         recurrentSums,
         recurrentByGate: splitByGate(this.cell, recurrentSums, H),
@@ -100,9 +99,6 @@ export class Network {
       this.kernel.addProduct(layer.recurrent, carried.h, recurrentSums);
       if (recurrentSums !== sums) this.#joinSums(layer);
       this.stepCell(this.kernel, layer.gates, carried, layer.recurrentByGate);
-      for (const [letter, units] of layer.held) {
-        for (const [unit, value] of units) carried[letter][unit] = value;
-      }
       offset = start;
       for (const vector of layer.vectors) {
         for (let k = 0; k < vector.length; k++) state[offset++] = vector[k];
@@ -110,23 +106,6 @@ export class Network {
       if (layer.output !== carried.h) this.#addOutput(layer, below);
       below = layer.output;
     }
-  }
-
-  /**
-   * Set a unit to the same value after each step.
-   *
-   * @param {number} layer @param {number} unit  From 0.
-   * @param {string} [letter]  The vector of the state that the unit belongs to.
-   */
-  hold(layer, unit, value, letter = "h") {
-    const { held } = this.layers[layer];
-    if (!held.has(letter)) held.set(letter, new Map());
-    held.get(letter).set(unit, value);
-  }
-
-  /** Release all held units. */
-  releaseAll() {
-    for (const { held } of this.layers) held.clear();
   }
 
   /** Return the first layer's input (G * H,) for a character. */

@@ -18,7 +18,6 @@ export const STRIDE = 256; // characters between two stored states
  * @property {number | null} [min_p]
  * @property {number | null} [new_words]
  * @property {string | null} [ban]
- * @property {Record<string, number> | null} [logit_bias]
  * @property {number} [dry_multiplier]
  * @property {number} [dry_base]
  * @property {number} [dry_allowed_length]
@@ -41,7 +40,7 @@ export class Sampler {
     this.vocabulary = new Vocabulary(model.vocabulary, model.facts.marks, model.facts.curly);
     this.network = network;
     this.knownWords = network.counts?.knownWords ?? null;
-    this.cache = { primes: null, ids: [], states: [] }; // the last start text and its states
+    this.cache = { ids: [], states: [] }; // the last start text and its states
   }
 
   /**
@@ -49,28 +48,27 @@ export class Sampler {
    * vocabulary has it.
    *
    * @param {number[]} ids  The ids of the start text.
-   * @param {boolean} [primes]  Whether to read the primer first.
    * @returns {StartState}
    */
-  startState(ids, primes = true) {
+  startState(ids) {
     const { cache } = this;
     let common = 0;
     while (common < ids.length && ids[common] === cache.ids[common]) common++;
-    let states = cache.states.slice(0, 1 + Math.floor(common / STRIDE));
-    if (cache.primes !== primes) states = [this.#readPrimer(primes)];
+    const states = cache.states.slice(0, 1 + Math.floor(common / STRIDE));
+    if (!states.length) states.push(this.#readPrimer());
     let place = (states.length - 1) * STRIDE;
     for (; place + STRIDE <= ids.length; place += STRIDE) {
       states.push(this.readOn(states.at(-1), ids.slice(place, place + STRIDE)));
     }
-    if (ids.length) this.cache = { primes, ids, states };
+    if (ids.length) this.cache = { ids, states };
     const start = this.readOn(states.at(-1), ids.slice(place));
     if (start.last !== null) return start;
     return this.readOn(start, this.vocabulary.lookUp("\n").filter((id) => id >= 0));
   }
 
-  #readPrimer(primes) {
+  #readPrimer() {
     const zero = { last: null, state: this.network.zeroState() };
-    return primes ? this.readOn(zero, this.model.facts.primer ?? []) : zero;
+    return this.readOn(zero, this.model.facts.primer ?? []);
   }
 
   /** Return the state after reading more characters. */
@@ -98,7 +96,7 @@ export class Sampler {
     const ids = [...startIds];
     const { constants } = this.model;
     const words = new WordCosts(this.knownWords, params, ids, constants);
-    const bias = makeBias(this.vocabulary, params);
+    const bias = makeBias(this.vocabulary, params.ban);
     if (last === null) { // the vocabulary has no newline: draw the first character evenly
       const allowed = [...this.vocabulary.characters.keys()]
         .filter((id) => bias?.[id] !== -Infinity);
@@ -129,7 +127,7 @@ export class Sampler {
     const { sampling } = this.model.facts;
     for (const name of Object.keys(options)) require(name in sampling, `${name}: no such option`);
     const params = { ...sampling, ...options };
-    const { length, start_text, temperature, seed, top_k, top_p, min_p, prime, until } = params;
+    const { length, start_text, temperature, seed, top_k, top_p, min_p, until } = params;
     require(Number.isInteger(length) && length >= 0, "length: must be a whole number, 0 or more");
     require(temperature >= 0 && temperature < Infinity, "temperature: must be 0 or more");
     require(top_k === null || top_k >= 1, "top_k: must be 1 or more");
@@ -140,13 +138,9 @@ export class Sampler {
     require(params.dry_multiplier >= 0, "dry_multiplier: must be 0 or more");
     require(params.dry_base >= 1, "dry_base: must be 1 or more");
     require(params.dry_allowed_length >= 1, "dry_allowed_length: must be 1 or more");
-    require(["text", "none"].includes(prime), "prime: must be text or none");
-    const biases = Object.entries(params.logit_bias ?? {});
-    require(biases.every(([characters, bias]) => characters && Math.abs(bias) <= 100),
-      "logit_bias: must have a number from -100 to 100 for each text of characters");
     require(until !== "", "until: must not be empty");
     const startIds = this.vocabulary.encodePrompt(start_text);
-    const start = this.startState(startIds, prime === "text");
+    const start = this.startState(startIds);
     const uniforms = new Uniforms(seed ?? Math.floor(Math.random() * 2 ** 32), sample);
     const newIds = this.write(start, params, uniforms, startIds);
     const end = until && this.vocabulary.split(until);

@@ -1,7 +1,10 @@
 /** Recognize code and lists, and shuffle the lines of lists, as charrnn/text does. */
 
 import { Uniforms } from "./random.js";
+import { CLOSING, MARK } from "./sentence-ends.js";
 import { PART } from "./sorting.js";
+
+const SENTENCE_AND_LINE_END = new RegExp(`${MARK}${CLOSING}?\\n(?=\\S)`, "u");
 
 const count = (text) => [...text].length;
 
@@ -36,7 +39,7 @@ function isEntry(line) {
  * so that what they write begins with a sentence. They know no earlier characters.
  */
 export function findPrimer(text) {
-  const ends = [/\n\n(?=\S)/u, /[.!?…؟۔।。！？]["'”’»)]?\n(?=\S)/u, /\n(?=\S)/u];
+  const ends = [/\n\n(?=\S)/u, SENTENCE_AND_LINE_END, /\n(?=\S)/u];
   for (const end of ends) {
     const found = text.match(end);
     if (found) return found[0];

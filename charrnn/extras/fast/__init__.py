@@ -1,1 +1,0 @@
-"""The compiled engine in int8, which writes long texts fast."""

@@ -1,1 +1,0 @@
-"""Networks that the server trains on texts of its clients."""
