@@ -1,4 +1,4 @@
-"""The errors that end a command, each with its exit code, and the table that others are turned by.
+"""The errors that end a command, each with its exit code, and those for exceptions of libraries.
 
 The message of an error is the complete line that the user reads. It names the file or the option
 and says what to do. `charrnn.__main__` prints it and exits, and `charrnn.train` raises it.
@@ -12,9 +12,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
-from typing import Any
 
 
 class InputError(Exception):
@@ -100,7 +99,7 @@ def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def explain(error: BaseException) -> InputError | RunError | Interrupted | None:
-    """Return the error of charrnn for an exception, by the table; None for a bug.
+    """Return the error of charrnn for an exception; None for a bug.
 
     The exception may be one that a library raises while a signal ends it.
     """
@@ -115,14 +114,43 @@ def explain(error: BaseException) -> InputError | RunError | Interrupted | None:
         return received
     if isinstance(error, InputError):
         return error
-    names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__]
-    explained = (_TABLE[name](error) for name in names if name in _TABLE)
-    return next(filter(None, explained), None)
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        return _choose_write_error(error)(name + error.strerror)
+    if is_out_of_memory(error):
+        return RunError("there is too little memory")
+    return InputError(_format_refusal(error)) if _is_refusal(error) else None
+
+
+# The types of exceptions by which libraries refuse what a user has given, by their names, because
+# it takes seconds to import Lightning.
+_REFUSALS = {
+    "hydra.errors.HydraException",
+    "lightning.fabric.utilities.exceptions.MisconfigurationException",
+    "omegaconf.errors.OmegaConfBaseException",
+    "yaml.error.YAMLError",
+}
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Return whether a library refuses an input, such as a monitor that is not logged."""
+    if {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__} & _REFUSALS:
+        return True
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    raised_in = str(frames[-1].f_globals.get("__name__")) if frames else ""
+    is_kind = isinstance(error, RuntimeError | ValueError)
+    return is_kind and raised_in.startswith(("hydra.", "lightning."))
+
+
+def _format_refusal(error: BaseException) -> str:
+    """Return the line of a refusal. OmegaConf's has the option, and more lines about its node."""
+    key, text = getattr(error, "full_key", None), str(error).partition("\n    full_key:")[0]
+    return f"{key}: " * bool(key) + to_one_line(text, 500)
 
 
 @contextlib.contextmanager
 def raise_explained() -> Iterator[None]:
-    """Raise the error of charrnn for an exception that the table has."""
+    """Raise the error of charrnn for an exception that `explain` knows."""
     try:
         yield
     except Exception as error:
@@ -130,48 +158,6 @@ def raise_explained() -> Iterator[None]:
         if explained is None or explained is error:
             raise
         raise explained from error
-
-
-def _explain_os_error(error: OSError) -> RunError | None:
-    name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-    return _choose_write_error(error)(name + error.strerror) if error.strerror else None
-
-
-def _explain_memory(error: BaseException) -> RunError | None:
-    return RunError("there is too little memory") if is_out_of_memory(error) else None
-
-
-def _explain_refusal(error: BaseException) -> InputError | None:
-    """Return the error for what Lightning or Hydra refuse, such as a monitor that is not logged."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    module = str(frames[-1].f_globals.get("__name__")) if frames else ""
-    return (
-        InputError(to_one_line(error, 500)) if module.startswith(("lightning.", "hydra.")) else None
-    )
-
-
-def _explain_hydra_error(error: Any) -> InputError:
-    """Return the error for one of Hydra or OmegaConf, whose further lines describe config nodes."""
-    key = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
-    return InputError(key + to_one_line(str(error).partition("\n")[0], 500))
-
-
-# An exception of this type, or of a type derived from it, -> the error that ends the command, or
-# None. The types have names, because it takes seconds to import torch and Lightning.
-_TABLE: dict[str, Callable[[Any], InputError | RunError | None]] = {
-    "builtins.OSError": _explain_os_error,
-    "builtins.MemoryError": _explain_memory,
-    "builtins.ImportError": _explain_memory,  # of a library that cannot be loaded
-    # torch.OutOfMemoryError is one too.
-    "builtins.RuntimeError": lambda error: _explain_memory(error) or _explain_refusal(error),
-    "builtins.ValueError": _explain_refusal,
-    "hydra.errors.HydraException": _explain_hydra_error,
-    "omegaconf.errors.OmegaConfBaseException": _explain_hydra_error,
-    "yaml.error.YAMLError": lambda error: InputError(to_one_line(error, 500)),
-    "lightning.fabric.utilities.exceptions.MisconfigurationException": (
-        lambda error: InputError(f"trainer: {to_one_line(error, 500)}")
-    ),
-}
 
 
 def make_write_error(path: object, error: OSError) -> WriteError:

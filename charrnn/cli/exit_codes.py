@@ -17,7 +17,6 @@ def end(label: str, error: BaseException) -> int:
     Print a traceback only for a bug, in charrnn or in code of the user.
     """
     if isinstance(error, BrokenPipeError):
-        _discard_output()
         return 0
     if isinstance(error, SystemExit):
         if error.code is None or isinstance(error.code, int):
@@ -38,12 +37,12 @@ def flush(label: str, code: int) -> int:
     is no failure.
     """
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard_output()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError as error:
-        _discard_output()
-        if code == 0:
+        # Python flushes the rest at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if code == 0 and not isinstance(error, BrokenPipeError):
             return _say_error(label, f"standard output: {error.strerror}")
     return code
 
@@ -52,10 +51,3 @@ def _say_error(label: str, message: str, code: int = 1) -> int:
     line = f"{label}: {escape_unprintable(message)}"
     say(re.sub(r"\S{1001,}", lambda word: shorten(word[0]), line))
     return code
-
-
-def _discard_output() -> None:
-    """Send the rest of standard output, which Python flushes at exit, to /dev/null."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)

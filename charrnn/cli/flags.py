@@ -51,5 +51,5 @@ def _explain_unknown_flag(word: str, words: list[str], command: str) -> InputErr
     name = flag.lstrip("-").replace("-", "_") or "NAME"
     return InputError(
         f"{flag}: no such flag; options have no dashes and are written {name}=VALUE "
-        f"(--help=all lists them)"
+        f"(--help lists them)"
     )

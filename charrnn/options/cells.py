@@ -136,7 +136,7 @@ def find_cell(name: str) -> Cell:
 class NetworkOptions(Options):
     """The options of a network: arguments of `LanguageModel`, and ``model.NAME=``.
 
-    ``conf/base/model.yaml`` explains each field, and ``charrnn train --help=all`` prints it. For
+    ``conf/base/model.yaml`` explains each field, and ``charrnn train --help`` prints it. For
     None, ``charrnn train`` chooses a value by the length of the text, and `LanguageModel` takes
     the default of `Architecture`. A model file contains these fields.
     """

@@ -79,7 +79,7 @@ class SplitOptions(Options):
 class DataOptions(SplitOptions, SourceOptions):
     """The options of a text for training: arguments of `TextDataModule`, and ``data.NAME=``.
 
-    ``conf/base/data.yaml`` explains each field, and ``charrnn train --help=all`` prints it.
+    ``conf/base/data.yaml`` explains each field, and ``charrnn train --help`` prints it.
     """
 
     PREFIX: ClassVar[str] = "data."

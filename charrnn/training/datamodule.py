@@ -51,7 +51,7 @@ class TextDataModule(L.LightningDataModule):
         earlier: the text of the model from which training starts; it is counted too.
         beside_the_text: whether the preprocessed text may be stored beside the text, or only in
             the cache.
-        options: other fields of `charrnn.DataOptions`, as `charrnn train --help=all` explains them:
+        options: other fields of `charrnn.DataOptions`, as `charrnn train --help` explains them:
             val_frac=0.2, encoding="bytes", or input_h5= and input_json= instead of the text.
             `batch_size` is the total of all ranks; None means 32. `seed` shuffles the text,
             together with the number of the epoch.
