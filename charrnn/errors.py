@@ -32,12 +32,6 @@ class WriteError(RunError):
     """A file that cannot be written, for example on a full disk."""
 
 
-class PlaceError(WriteError):
-    """A file or folder that cannot be written because of its name, or of what is in its place."""
-
-    exit_code = 2
-
-
 class Interrupted(BaseException):
     """A stop by a signal, after all work was saved.
 
@@ -116,7 +110,8 @@ def explain(error: BaseException) -> InputError | RunError | Interrupted | None:
         return error
     if isinstance(error, OSError) and error.strerror:
         name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        return _choose_write_error(error)(name + error.strerror)
+        kind = InputError if error.errno in _MENDED_BY_USER else RunError
+        return kind(name + error.strerror)
     if is_out_of_memory(error):
         return RunError("there is too little memory")
     return InputError(_format_refusal(error)) if _is_refusal(error) else None
@@ -139,7 +134,7 @@ def _is_refusal(error: BaseException) -> bool:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     raised_in = str(frames[-1].f_globals.get("__name__")) if frames else ""
     is_kind = isinstance(error, RuntimeError | ValueError)
-    return is_kind and raised_in.startswith(("hydra.", "lightning."))
+    return is_kind and raised_in.startswith(("antlr4.", "hydra.", "lightning."))
 
 
 def _format_refusal(error: BaseException) -> str:
@@ -160,17 +155,18 @@ def raise_explained() -> Iterator[None]:
         raise explained from error
 
 
-def make_write_error(path: object, error: OSError) -> WriteError:
-    """Return the error for a file or folder that cannot be written."""
-    kind = _choose_write_error(error)
-    hint = "; give another name, or remove what is in its place" if kind is PlaceError else ""
-    return kind(f"{shorten(path)}: cannot be written ({format_reason(error)}){hint}")
+_MENDED_BY_USER = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
-def _choose_write_error(error: OSError) -> type[WriteError]:
-    """Return PlaceError if the user can mend the system's error, otherwise WriteError."""
-    mended = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
-    return PlaceError if error.errno in mended else WriteError
+def make_write_error(path: object, error: OSError) -> InputError | WriteError:
+    """Return the error for a file or folder that cannot be written.
+
+    It is an InputError if another name would help.
+    """
+    text = f"{shorten(path)}: cannot be written ({format_reason(error)})"
+    if error.errno in _MENDED_BY_USER:
+        return InputError(f"{text}; give another name, or remove what is in its place")
+    return WriteError(text)
 
 
 def make_non_finite_error() -> RunError:
@@ -180,11 +176,10 @@ def make_non_finite_error() -> RunError:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether there was too little memory for an object, a library or a tensor."""
-    reasons = ("out of memory", "allocate memory", "failed to map segment")
-    is_reason = any(reason in str(error).lower() for reason in reasons)
-    return isinstance(error, MemoryError) or (
-        isinstance(error, ImportError | RuntimeError) and is_reason
-    )
+    if isinstance(error, ImportError | RuntimeError):
+        reasons = ("out of memory", "allocate memory", "failed to map segment")
+        return any(reason in str(error).lower() for reason in reasons)
+    return isinstance(error, MemoryError)
 
 
 @contextlib.contextmanager

@@ -6,14 +6,13 @@ Hydra's messages describe config nodes in several lines. A user needs the typed 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 
 from hydra.errors import MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from charrnn.cli import help_page
-from charrnn.cli.overrides import CommandLine, get_key, is_bare, is_multirun, parse, show, split
+from charrnn.cli.overrides import CommandLine, get_key, is_bare, show
 from charrnn.errors import (
     InputError,
     find_closest,
@@ -45,37 +44,15 @@ def translate_errors(line: CommandLine) -> Iterator[None]:
         except InputError:
             raise
         except Exception as error:
-            if explained := _explain_words(line) or _explain_names(error, line):
+            if explained := _explain_names(error, line):
                 raise explained from error
             raise
 
 
-def _explain_words(line: CommandLine) -> InputError | None:
-    """Return the error for a word that Hydra's grammar does not take, or None."""
-    first, groups = line.command.get("FIRST_WORD"), help_page.read_page(line.command.name).groups
-    for word in line.words:
-        problem = ""
-        try:
-            override = None if is_bare(word) else parse([word])[0]
-        except Exception:  # a syntax error, or a number that is too long for Python
-            quoted = f"{shorten(split(word)[1])}=\"'...'\""
-            problem = f"is not valid in Hydra's grammar; quote special characters: {quoted}"
-        else:
-            if override is None and first and os.path.exists(word):
-                problem = f"write a file as {first}={shorten(word)}, and several as a list: [a,b]"
-            elif override is None:
-                problem = "write options as NAME=VALUE, with quotes around spaces"
-            elif override.is_sweep_override() and not is_multirun(line.words):
-                problem = "several values need -m; write a list as [1,2], and a number as 0.5"
-            elif override.key_or_group in groups and word.endswith("=null"):
-                problem = f"takes one of {', '.join(groups[override.key_or_group])}"
-        if problem:
-            return InputError(f"{shorten(show(word))}: {problem}")
-    return None
-
-
 def _explain_names(error: Exception, line: CommandLine) -> InputError | None:
-    """Return the error for a choice or an option that does not exist, or None."""
+    """Return the error for a word without a name, or for an unknown name, or None."""
+    for word in filter(is_bare, line.words):
+        return InputError(f"{word}: write options as NAME=VALUE, with quotes around spaces")
     for cause in walk_causes(error):
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             file = str(cause.missing_cfg_file)

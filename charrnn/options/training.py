@@ -76,16 +76,6 @@ PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 PRECISION = one_of(*PRECISIONS.values(), *PRECISIONS)
 UNLIMITED = {"max_epochs": (None, -1), "max_steps": (-1,)}
 
-# Options of which a user may think, and what to write instead of them.
-INSTEAD = {
-    "trainer.callbacks": "callbacks=NAME chooses them; +callbacks.NAME._target_=CLASS adds one",
-    "trainer.logger": "logger=NAME chooses it; +logger.NAME._target_=CLASS adds one",
-    "trainer.default_root_dir": "write hydra.run.dir=, which is the run's folder",
-    "model.optimizer": "write optimizer.NAME=",
-    "model.schedule": "write schedule.NAME=",
-    "hydra.output_subdir": "leave it out; a run's record is in .hydra/",
-}
-
 
 @dataclass(frozen=True)
 class ModelOptions(NetworkOptions):
@@ -148,6 +138,9 @@ class TrainOptions:
     logger: Annotated[dict[str, Any], NODES, LoggerOptions] = field(default_factory=dict)
 
     def check(self) -> None:
+        for name in ("callbacks", "logger"):
+            why = f"{name}=NAME chooses them; +{name}.NAME._target_=CLASS adds one"
+            require(name not in self.trainer, f"trainer.{name}", self.trainer.get(name), why)
         interval = self.trainer.get("val_check_interval")
         why = "must be above 0; validate_every=0 turns validation off"
         require(interval != 0 or self.validate_every == 0, "trainer.val_check_interval", 0, why)
