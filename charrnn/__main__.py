@@ -55,7 +55,7 @@ def _prepare_process() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if sys.stderr is not None:
-        sys.stderr = FaultTolerantStream(sys.stderr)  # type: ignore[assignment]
+        sys.stderr = FaultTolerantStream(sys.stderr)
     for signum in STOP_SIGNALS:  # until the command installs its handlers
         # Other handlers stay, such as nohup's for SIGHUP.
         if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler):

@@ -111,7 +111,7 @@ def _check_node(path: str, node: Any, schema: Any) -> dict[str, Any]:
     Args:
         schema: the dataclass; None: `PartOptions`, if the class is charrnn's or an optimizer.
     """
-    target = _require_dict(path, node).get("_target_")
+    target: Any = _require_dict(path, node).get("_target_")
     is_name = isinstance(target, str) and target != ""
     require(is_name, f"{path}._target_", target, "takes the dotted name of a class")
     given = {str(name): value for name, value in node.items() if not str(name).startswith("_")}

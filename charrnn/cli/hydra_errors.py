@@ -78,8 +78,8 @@ def _explain_unknown_option(name: str, beside: list[str], line: CommandLine) -> 
     page = help_page.read_page(line.command.name)
     typed = [word for word in line.words if f"{get_key(word)}.".startswith(f"{name}.")]
     shown, name = (shorten(show(typed[0])), get_key(typed[0])) if typed else (name, name)
-    for choice, options in page.choice_options.items():
-        if name in options:
+    for choice, added in page.choice_options.items():
+        if name in added:
             return InputError(f"{shown}: only {choice} has this option")
     # A name that exists was refused because the chosen groups lack it, so it is no hint.
     names = [full for full in (*beside, *page.list_names()) if full != name]
@@ -87,9 +87,7 @@ def _explain_unknown_option(name: str, beside: list[str], line: CommandLine) -> 
     options = {full.rpartition(".")[2]: full for full in reversed(names)} | {n: n for n in names}
     foreign = (option for option, other in _FOREIGN_NAMES.items() if name in other.split())
     closest = find_closest(name, options) or find_closest(name.rpartition(".")[2], options)
-    hint = (
-        "; --help lists the options" if closest is None else f"; did you mean {options[closest]}?"
-    )
+    hint = f"; did you mean {options[closest]}?" if closest else "; --help lists the options"
     if (option := next(foreign, None)) in names:
         hint = f"; in charrnn its name is {option}"
     elif name.partition(".")[0] in page.groups and "." in name:

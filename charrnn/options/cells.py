@@ -141,6 +141,8 @@ class NetworkOptions(Options):
     the default of `Architecture`. A model file contains these fields.
     """
 
+    PREFIX = "model."
+
     kind: Annotated[str, Range(is_cell, UNKNOWN_CELL), FIXED] = "lstm"
     embedding_size: Annotated[int, AT_LEAST_1, FIXED] = 64
     hidden_size: Annotated[int | None, AT_LEAST_1, FIXED] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from charrnn.options.ranges import (
     AT_LEAST_1,
@@ -60,8 +60,6 @@ class SourceOptions(Options):
 class SplitOptions(Options):
     """The encoding and the splits of a text; ``conf/preprocess.yaml`` explains each field."""
 
-    PREFIX: ClassVar[str] = ""  # the config node of the options, for messages
-
     val_frac: Annotated[float | None, BELOW_1, FIXED] = None
     test_frac: Annotated[float | None, BELOW_1, FIXED] = None
     encoding: Annotated[str, ENCODING, FIXED] = "utf-8"
@@ -82,7 +80,7 @@ class DataOptions(SplitOptions, SourceOptions):
     ``conf/base/data.yaml`` explains each field, and ``charrnn train --help`` prints it.
     """
 
-    PREFIX: ClassVar[str] = "data."
+    PREFIX = "data."
 
     background: Annotated[str | list[str] | None, PATH, FIXED] = None
     batch_size: Annotated[int | None, AT_LEAST_1, FIXED] = None

@@ -37,8 +37,10 @@ NODES = "named config nodes, each with a _target_"
 class Options:
     """Options whose ranges are checked when an instance is made."""
 
+    PREFIX = ""  # the config node of the options, for messages
+
     def __post_init__(self) -> None:
-        check_ranges(type(self), **vars(self))
+        check_ranges(type(self), self.PREFIX, **vars(self))
 
 
 @functools.cache  # because Python evaluates the annotations at each call
@@ -74,11 +76,11 @@ def get_types(annotation: Any) -> tuple[Any, ...]:
     return typing.get_args(kind) if is_union else (kind,)
 
 
-def check_ranges(schema: Any, **values: Any) -> None:
+def check_ranges(schema: Any, prefix: str = "", /, **values: Any) -> None:
     """Raise InputError for the first value that is out of the range that a dataclass declares."""
     for name, annotation in get_annotations(schema).items():
         if name in values:
-            check_range(annotation, name, values[name])
+            check_range(annotation, prefix + name, values[name])
 
 
 def check_range(annotation: Any, option: str, value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import inspect
 import logging
 import re
@@ -17,6 +18,7 @@ import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.utils import get_method
 
 import charrnn
@@ -258,6 +260,14 @@ HIDDEN.__context__ = Interrupted("terminated", 15)
         (HIDDEN, 143, "terminated"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (MemoryError(), 1, "there is too little memory"),
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+            1,
+            "there is too little memory",
+        ),
+        (OSError(errno.EIO, "Input/output error", "a.txt"), 1, "a.txt: Input/output error"),
+        (OSError(errno.ENAMETOOLONG, "File name too long"), 2, "File name too long"),
+        (HydraException("Could not\ndo it"), 2, "Could not do it"),
     ],
 )
 def test_an_exception_ends_a_command_with_its_code_and_line(
@@ -265,6 +275,17 @@ def test_an_exception_ends_a_command_with_its_code_and_line(
 ) -> None:
     door.action = error
     assert door("sample") == (code, "", f"charrnn sample: {line}\n")
+
+
+def test_what_lightning_refuses_is_one_line(door: Any) -> None:
+    lightning = pytest.importorskip("lightning")
+    door.action = lambda options: lightning.Trainer(limit_val_batches=3.5)
+    answer = door("sample")
+    assert answer.code == 2
+    assert "have passed invalid value 3.5 for limit_val_batches" in answer.err.splitlines()[-1]
+    monitored = lightning.pytorch.callbacks.EarlyStopping("nope")  # raises a RuntimeError
+    door.action = lambda options: monitored._validate_condition_metric({})
+    assert "`nope` which is not available" in door("sample").err.splitlines()[-1]
 
 
 def test_a_fault_of_charrnns_is_told_as_that(door: Any) -> None:
