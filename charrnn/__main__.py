@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from charrnn import plugins
 from charrnn.cli import exit_codes
 from charrnn.errors import STOP_SIGNALS, InputError, RunError, received_signals, terminate
+from charrnn.runs import ranks
 from charrnn.say import FaultTolerantStream, get_terminal_width
 
 
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     label = "charrnn"
     if arguments is None:
         _prepare_process()
+        ranks.typed_words[:] = sys.argv[1:]
     received_signals.clear()
     try:
         if sys.stdout is None or sys.stderr is None:
@@ -64,8 +66,6 @@ def _prepare_process() -> None:
 
 def _run(command: plugins.Command, words: list[str]) -> int:
     """Run a command with the words after its name, and return the exit code."""
-    if (follow := command.get("follow")) and (code := follow()) is not None:
-        return int(code)
     from charrnn.cli import front
 
     front.run(command, words)

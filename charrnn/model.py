@@ -36,13 +36,14 @@ class Model:
 
     def __init__(self, trained: TrainedModel) -> None:
         self.trained = trained
-        self._samplers: dict[str, Sampler] = {}
+        self._samplers: dict[tuple[str, bool], Sampler] = {}
 
-    def _sampler(self, counts: str) -> Sampler:
-        """Return the sampler for this use of the counts."""
-        if counts not in self._samplers:
-            self._samplers[counts] = Sampler(select_counts(self.trained, counts))
-        return self._samplers[counts]
+    def _sampler(self, counts: str, plain: bool = False) -> Sampler:
+        """Return the sampler for this use of the counts, or for the plain network."""
+        key = counts, plain
+        if key not in self._samplers:
+            self._samplers[key] = Sampler(select_counts(self.trained, counts, plain))
+        return self._samplers[key]
 
     def __repr__(self) -> str:
         return f"Model({self})"
@@ -197,7 +198,7 @@ class Model:
         number = 1 if num_samples is None else num_samples
         params = _make_params(length=length, start_text=start_text, num_samples=number, **how)
         pieces: list[list[str]] = [[] for _ in range(number)]
-        for piece in self._sampler(counts).write(params):
+        for piece in self._sampler(counts, params.plain).write(params):
             pieces[piece.sample].append(piece.text)
         texts = ["".join(each) for each in pieces]
         return texts[0] if num_samples is None else texts
@@ -208,7 +209,7 @@ class Model:
         """Yield the text that `generate` returns for these arguments, while it is written."""
         params = _make_params(length=length, start_text=start_text, num_samples=1, **how)
         # Wrong arguments raise InputError here, not with the first piece.
-        pieces = self._sampler(counts).write(params)
+        pieces = self._sampler(counts, params.plain).write(params)
         return (piece.text for piece in pieces if piece.text)
 
 

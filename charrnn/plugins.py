@@ -7,7 +7,6 @@ FIRST_WORD            the option that a first word without ``=`` sets
 MAKES_FOLDER          True if Hydra's folder is a run's folder, which is kept; the command is then
                       ``run(options, config, words)``, with the composed config and the typed words
 prepare_words(words)  returns the overrides that Hydra composes, made from the typed ones
-follow()              runs a process without a command line, and returns its exit code
 
 An extra is a folder of `charrnn/extras/`. If it is deleted, the modules of it are skipped.
 """

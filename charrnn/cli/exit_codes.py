@@ -7,7 +7,8 @@ import re
 import sys
 import traceback
 
-from charrnn.errors import explain, shorten
+from charrnn.errors import InputError, explain, shorten
+from charrnn.runs import ranks
 from charrnn.say import escape_unprintable, say
 
 
@@ -23,6 +24,10 @@ def end(label: str, error: BaseException) -> int:
             return error.code or 0
         return _say_error(label, str(error.code))  # Python would print this text too.
     explained = explain(error)
+    if ranks.is_told(error):
+        return explained.exit_code if explained is not None else 1
+    if (rank := ranks.detect_world().rank) and not isinstance(explained, InputError):
+        label = f"{label}: rank {rank}"  # All ranks refuse the same input.
     if explained is None:
         traceback.print_exception(error)
         hint = "please report charrnn's with the lines above"

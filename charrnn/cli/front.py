@@ -90,7 +90,9 @@ def run(command: plugins.Command, typed: Sequence[str]) -> None:
     except Exception as error:
         if not getattr(error, "is_told", False):
             raise
-        raise RunError("not all jobs succeeded; the lines above name those that failed") from None
+        # A job of submitit has printed its line into a log.
+        first = exit_codes.format_error(error)
+        raise RunError(f"not all jobs succeeded; the first that failed: {first}") from None
     finally:
         if HydraFolders.sweep is not None and command.get("MAKES_FOLDER"):
             _report_sweep(HydraFolders.sweep, typed, is_complete)
@@ -185,7 +187,7 @@ def _call_hydra_main(line: CommandLine, task: Any) -> None:
 
 @contextlib.contextmanager
 def _hide_sweep_files(line: CommandLine) -> Iterator[CommandLine]:
-    """Let the sweep of a command without a folder write Hydra's files into a temporary one."""
+    """Send Hydra's files of a sweep to a temporary folder if the command has no folder."""
     if line.command.get("MAKES_FOLDER") or not is_multirun(line.words):
         yield line
         return
@@ -195,7 +197,7 @@ def _hide_sweep_files(line: CommandLine) -> Iterator[CommandLine]:
 
 @contextlib.contextmanager
 def _set_hydra_aside() -> Iterator[None]:
-    """Let a program that uses Hydra already compose another config, and restore its state."""
+    """Clear the state of a program that uses Hydra already, and restore it afterwards."""
     running, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     GlobalHydra.instance().clear()
     try:

@@ -91,7 +91,7 @@ def run(options: SampleOptions) -> None:
         stem, suffix = os.path.splitext(output)
         output = f"{stem}-{job}{suffix}"  # so that no job replaces the text of another
     file = find_model(options.checkpoint)
-    model = select_counts(read_model(file), options.counts)
+    model = select_counts(read_model(file), options.counts, options.plain)
     texts_read = [options.start_file, options.corpus, *_list_training_files(model)]
     check_output(output, file, texts=texts_read)
     sampler = Sampler(model)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gc
+import contextlib
 import os
-import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charrnn import plugins
@@ -27,18 +27,19 @@ from charrnn.cli.overrides import (
     show,
     split,
 )
-from charrnn.errors import STOP_SIGNALS, InputError, Interrupted
+from charrnn.errors import InputError
 from charrnn.files import resolve_run_path
 from charrnn.options.training import TrainOptions, count_devices, flatten
-from charrnn.runs import world
+from charrnn.runs import ranks
 from charrnn.runs.folder import escape_interpolations, has_interpolation
-from charrnn.say import ignore_output_errors, say
+from charrnn.say import ignore_output_errors
 from charrnn.text.corpora import CORPORA, require_text
 from charrnn.text.sources import as_name_list
 
 if TYPE_CHECKING:
     from charrnn.models.trained import TrainedModel
-    from charrnn.runs.run_values import Result, Run
+    from charrnn.runs.result import Result
+    from charrnn.runs.run_values import Run
 
 OPTIONS = TrainOptions
 FIRST_WORD = "data.input_txt"
@@ -66,48 +67,47 @@ def train(*overrides: str) -> Result:
 
 def run(options: TrainOptions, config: DictConfig, words: Sequence[str]) -> Result:
     """Train, print where the run is, and return its result."""
-    world.detect_world()  # before Lightning reads the same environment variables
+    world = ranks.join()
     from charrnn.runs import run as page
 
     with ignore_output_errors():
-        try:
-            return page.train(prepare_run(options, config, words))
-        except Interrupted:
-            if line := world.requeue_slurm_job():
-                say(line)
-            raise
-
-
-def follow() -> int | None:
-    """Train as a rank other than 0, and return the exit code. Return None in others."""
-    this = world.detect_world()
-    if not this.launcher:
-        return None
-    rank_0 = world.connect_to_rank_0() if this.launcher == "charrnn" else None
-    gc.disable()  # faster imports (see `charrnn.__main__`)
-    from charrnn.cli import exit_codes
-    from charrnn.runs import processes
-    from charrnn.runs.run import fit
-
-    gc.enable()
-    if this.rank == 0:
-        processes.join_group(this)  # early, because the other ranks wait
-        return None
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until training starts
-    try:
-        with ignore_output_errors():
-            processes.follow(fit, this, rank_0)
-    except (processes.LostProcess, Interrupted) as ended:
-        return ended.exit_code  # Rank 0 prints the error.
-    except Exception as error:
-        return exit_codes.end(f"charrnn train: rank {this.rank}", error)
-    return 0
+        if world.rank:
+            return page.follow(world)
+        run = prepare_run(options, config, words)
+        processes = count_devices(run.config.trainer.devices), run.config.trainer.num_nodes
+        if not world.launcher and processes != (1, 1):
+            with contextlib.suppress(OSError):
+                run.folder.rmdir()  # Hydra has made it, and will make another one.
+            ranks.start(*processes)
+        return page.train(run)
 
 
 # -- from the typed words to those that Hydra composes -----------------------------------------
 
 
 def prepare_words(words: list[str]) -> list[str]:
+    """Return the words with the run's folder and the choices of a resumed run.
+
+    All ranks get those of rank 0.
+    """
+    if is_multirun(words) and ranks.detect_world().launcher:
+        raise InputError("-m: start a sweep without torchrun and srun; each job is one process")
+    if (world := ranks.join()).rank:
+        return ranks.share()
+    words = _prepare_words(words)
+    return ranks.share(_set_default_folder(words) if world.launcher else words)
+
+
+def _set_default_folder(words: list[str]) -> list[str]:
+    """Return the words with the run's folder, whose default name has the time of this process."""
+    if find_word(words, "hydra.run.dir") is not None:
+        return words
+    setup_globals()  # for ${now:...}
+    folder = OmegaConf.load(plugins.CONF / "train.yaml").hydra.run.dir
+    return set_text(words, "hydra.run.dir", folder)
+
+
+def _prepare_words(words: list[str]) -> list[str]:
     """Return the words with the run's folder and the choices of a resumed run."""
     if not any(map(is_bare, words)):
         # A missing file is reported before torch is imported.
@@ -124,23 +124,12 @@ def prepare_words(words: list[str]) -> list[str]:
     folder = read_text(words, "hydra.run.dir") or read_value(words, "hydra.run.dir")
     if find_word(words, "hydra.run.dir") and not folder:
         raise InputError("hydra.run.dir=: takes a folder")
-    if resume == "auto":
-        return _name_folder(words, folder or world.get_slurm_folder())
-    if resume is not None:
-        return _prepare_resume(words, resume, folder)
-    if folder is None and (folder := world.get_slurm_folder()) is not None:
-        return set_text(set_text(words, "hydra.run.dir", folder), "resume", "auto")
-    return words
-
-
-def _name_folder(words: list[str], folder: str | None) -> list[str]:
-    """Return the words of resume=auto with the run's folder."""
-    if folder is None:
+    if resume == "auto" and folder is None:
         raise InputError(
             "resume=auto: needs a folder; add hydra.run.dir=FOLDER, or give "
             "resume=outputs/latest to continue the newest run"
         )
-    return set_text(words, "hydra.run.dir", folder)
+    return words if resume in (None, "auto") else _prepare_resume(words, resume, folder)
 
 
 _NOT_IN_A_RESUME = {
@@ -217,8 +206,8 @@ def prepare_run(options: TrainOptions, composed: DictConfig, words: Sequence[str
     resume = options.resume
     if current_job.get_number() is not None:
         _require_one_process(options)
-        if resume is None and world.is_restarted_by_slurm():
-            resume = "auto"
+        if resume is None and int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0:
+            resume = "auto"  # submitit has put the job into the queue again
     words = [word for word in words if get_key(word) != "resume"]
     run = Run(
         config=_complete_config(composed, vars(options), {get_key(word) for word in words}),

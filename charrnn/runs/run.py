@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -20,14 +19,14 @@ from charrnn.errors import (
 from charrnn.files import require_replaceable
 from charrnn.options.training import flatten
 from charrnn.processors import keep_freed_memory
-from charrnn.runs import announcements, building, decisions, hardware, processes, resume
+from charrnn.runs import announcements, building, decisions, hardware, resume
 from charrnn.runs import folder as folders
-from charrnn.runs.run_values import Result, Run
-from charrnn.runs.summary import METRICS
+from charrnn.runs.ranks import World, detect_world, explain_lost, share
+from charrnn.runs.result import RESULT, Result
+from charrnn.runs.result_file import ResultFile, begin_result
+from charrnn.runs.run_values import Run
 from charrnn.runs.surroundings import silence_libraries
-from charrnn.runs.world import SINGLE_PROCESS, World, detect_world
-from charrnn.training import LanguageModel, ReproducibleSteps, TextDataModule, TrainingLog
-from charrnn.training.validation import is_fitting
+from charrnn.training import ReproducibleSteps, TextDataModule, TrainingLog
 
 
 def train(run: Run) -> Result:
@@ -35,7 +34,7 @@ def train(run: Run) -> Result:
 
     InputError means that no existing file is changed; other errors say how to resume.
     """
-    world, start = detect_world(), time.perf_counter()
+    world = detect_world()
     may_hold_run = run.is_in_place or run.begins_again
     with folders.claim(run.folder, may_hold_run), announcements.explain_resume(run):
         is_finished = run.record is not None and resume.is_finished(run.record, run.config)
@@ -43,16 +42,21 @@ def train(run: Run) -> Result:
         if not is_finished or run.gives("data.input_txt", "data.input_h5"):
             run, data = decide_run(run, world)
         if is_finished:
-            processes.send_run(None, world)
-            return announcements.say_finished(run)
-        record_run(run)
-        with processes.lead_ranks(run, world) as world:
-            trainer, module = fit(run, world, data)
-        result = announcements.make_result(run, trainer, module, time.perf_counter() - start)
-        folders.write_result(run.folder, run.config.optimized_metric, result.objective)
-        announcements.say_result(result)
-        announcements.suggest_other_text(run, data.encoded)
-        return result
+            share(None)  # The other ranks have nothing to train.
+            return share(announcements.say_finished(run))
+        record_run(run, data)
+        result = fit(share(run), world, data)
+        announcements.say_result(result, announcements.find_advice(run, data, result))
+        return share(result)
+
+
+def follow(world: World) -> Result:
+    """Train as another rank, with the run of rank 0, and return the result of rank 0."""
+    if (run := share()) is not None:
+        with announcements.explain_resume(run):
+            fit(run, world)
+    result: Result = share()
+    return result
 
 
 def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
@@ -65,11 +69,10 @@ def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
     data = building.open_data(run)
     if run.record is not None:
         resume.check_background(run.record, config, data.background)
-    config = decisions.decide(config, data, world)
+    config = decisions.decide(config, data)
     # The text of the model from which training starts, or has started, is counted too.
     earlier = {} if run.record is None else run.record.entry["earlier"]
     data.earlier = find_training_data(earlier if run.initial is None else run.initial.facts)
-    processes.check_ranks(config, world)
     if run.record is not None:
         resume.check_data(run.record, config, data, hardware.count_processes(config.trainer))
     return replace(run, config=config, hparams=collect_hparams(run, config)), data
@@ -77,26 +80,28 @@ def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
 
 def collect_hparams(run: Run, decided: Any) -> dict[str, Any]:
     """Return the options that were swept, given or decided, in this order, with their values."""
+    # A resumed run has the words of its start, too. Those of flags have no value.
+    given = dict(word.lstrip("+~").partition("=")[::2] for word in run.words if word[:1] != "-")
     choices = {group: "+".join(names) for group, names in run.choices.items()}
-    values = {**choices, **flatten(OmegaConf.to_container(decided, resolve=True))}
-    names = dict.fromkeys((*run.swept, *run.given, *decisions.DECIDED))
+    values = {**given, **choices, **flatten(OmegaConf.to_container(decided, resolve=True))}
+    names = dict.fromkeys((*run.swept, *given, *decisions.DECIDED))
     return {name: values[name] for name in names if name in values and name != "resume"}
 
 
-def record_run(run: Run) -> None:
+def record_run(run: Run, data: TextDataModule) -> None:
     """Write the decided config into the run's folder, and let outputs/latest link to it."""
-    for name in (folders.RESULT, METRICS, *folders.MODEL_FILES):  # which are written later
+    for name in (RESULT, folders.METRICS, *folders.MODEL_FILES):  # which are written later
         require_replaceable(run.folder / name)
     if run.begins_again:
         folders.remove_first_try(run.folder)
+    if not run.is_in_place:  # else the result is that of the run so far
+        begin_result(run, data).write()
     config: Any = OmegaConf.to_container(run.config)
     folders.record(run.folder, config, run.words, run.hydra)
     folders.link_latest(run.folder)
 
 
-def fit(
-    run: Run, world: World = SINGLE_PROCESS, data: TextDataModule | None = None
-) -> tuple[L.Trainer, LanguageModel]:
+def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:
     """Train until the end, a signal, or a failure. All ranks call this with the same run.
 
     A signal raises Interrupted, after the checkpoint is written.
@@ -112,7 +117,8 @@ def fit(
             module.load_initial(run.initial)
         # The log is first, because the other callbacks read the logged values.
         log = TrainingLog(config, run.hparams, run.swept, run.provenance)
-        callbacks = [log, MetricCheck(run), *building.build_callbacks(config)]
+        result_file = ResultFile(run, data)
+        callbacks = [log, result_file, *building.build_callbacks(config)]
         if not any(isinstance(callback, ReproducibleSteps) for callback in callbacks):
             callbacks.append(ReproducibleSteps(config.threads, config.tf32))
         trainer = building.build_trainer(config, callbacks, loggers, world.size)
@@ -122,14 +128,12 @@ def fit(
             if (explained := _explain_failure(error, run, trainer)) is None:
                 raise
             raise explained from error
-        if world.size > 1:  # not after a failure, because it may wait for a failed rank
-            processes.leave_group()
-    return trainer, module
+    return result_file.result
 
 
 def _explain_failure(error: Exception, run: Run, trainer: L.Trainer) -> Exception | None:
     """Return an error that says what only the run knows; None if it knows no more."""
-    if trainer.world_size > 1 and (lost := processes.to_lost_process(error)):
+    if lost := explain_lost(error):
         return lost
     if isinstance(error, OSError) and error.filename is None:
         return make_write_error(run.folder, error)
@@ -139,19 +143,3 @@ def _explain_failure(error: Exception, run: Run, trainer: L.Trainer) -> Exceptio
         return None
     reason = to_one_line(error, with_type=True)
     return InputError(f"{run.checkpoint}: a run cannot resume from it ({reason})")
-
-
-class MetricCheck(L.Callback):
-    """Refuses an `optimized_metric` that is not logged at the first validation."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        metric, metrics = self.run.config.optimized_metric, trainer.callback_metrics
-        if is_fitting(trainer) and metric is not None and metric not in metrics:
-            names = ", ".join(sorted(map(str, metrics)))
-            message = f"optimized_metric={metric}: is not logged; there are {names}"
-            if folders.find_checkpoint(self.run.folder):
-                message += f"; {self.run.explain_resume()} optimized_metric=NAME"
-            raise InputError(message)

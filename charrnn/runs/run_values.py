@@ -1,4 +1,4 @@
-"""A run as a value, and its result."""
+"""A run as a value."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Run:
     def explain_resume(self) -> str:
         """Return how to resume the run if it ended early: a command."""
         folder = self.folder
-        if not (folder / folders.RECORDED).is_file():
+        if not folders.is_run(folder):
             return "nothing was started" if folder.is_dir() else "the run's folder is gone"
         if not any((folder / "checkpoints").glob("*.ckpt")):
             command = resume.repeat_command(self.words, folder)
@@ -86,24 +86,3 @@ class Run:
             else resume.format_command(folder)
         )
         return f"the run is saved; to resume it: {command}"
-
-
-@dataclass(frozen=True)
-class Result:
-    """The result of a run.
-
-    Attributes:
-        loss: the validation loss of the best model as it writes, in nats per character; None
-            without validation.
-        network_loss: its network's loss on the whole validation split, the lowest of the run.
-        step: the step of the best model, or else the last step.
-        objective: the value of `optimized_metric`, which a sweep minimizes; None without
-            validation.
-    """
-
-    folder: Path
-    loss: float | None
-    network_loss: float | None
-    step: int
-    seconds: float
-    objective: float | None = None

@@ -32,8 +32,9 @@ from charrnn.options.ranges import check_ranges
 from charrnn.say import say
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.lightning_loops import count_windows, is_validation_due
+from charrnn.training.restoring import refuse_inexact
 from charrnn.training.signals import Signals
-from charrnn.training.validation import BestValidation, Validation
+from charrnn.training.validation import BestValidation, Validation, call_hook, is_fitting
 
 LAST, BEST, MODEL = "last.ckpt", "best.ckpt", "model.safetensors"
 
@@ -41,7 +42,8 @@ LAST, BEST, MODEL = "last.ckpt", "best.ckpt", "model.safetensors"
 class RunCheckpoints(Checkpoint):
     """Writes checkpoints and the model file, and ends the run after a signal.
 
-    The files are written into the Trainer's `default_root_dir`.
+    The files are written into the Trainer's `default_root_dir`. A resume is exact, so callbacks are
+    refused that no checkpoint contains (`charrnn.training.restoring.INEXACT`).
 
     Args:
         every: steps between checkpoints; None: only at a validation with the lowest loss and at
@@ -52,27 +54,27 @@ class RunCheckpoints(Checkpoint):
     def __init__(self, every: int | None = None, keep_every: int | None = None) -> None:
         check_ranges(PartOptions, every=every, keep_every=keep_every)
         self.every, self.keep_every = every, keep_every
-        self.root, self._signals, self._step = Path(), Signals(), 0
+        self._signals = Signals()
+        self._step = self._saved_step = 0  # the last trained step, and that of last.ckpt
 
-    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        self.root = Path(trainer.default_root_dir)
-
-    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        refuse_inexact(trainer.callbacks)
         # Lightning sets its signal handlers between this hook and on_train_start.
         self._signals = Signals(verbose=trainer.is_global_zero)
         self._signals.block()
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self._signals.start()
-        self._step = trainer.global_step
+        self._step = self._saved_step = trainer.global_step
         if trainer.is_global_zero and not trainer.fast_dev_run:
-            make_folder(self.root / "checkpoints")
+            make_folder(Path(trainer.default_root_dir, "checkpoints"))
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
-        if trainer.global_step == self._step:
+        step = trainer.global_step
+        if step == self._step:
             return  # gradients are being accumulated
-        self._step = trainer.global_step
-        if self._step >= trainer.estimated_stepping_batches:
+        self._step = step
+        if step >= trainer.estimated_stepping_batches:
             trainer.should_stop = True  # Lightning then validates a last time
         is_last = _stops_early(trainer) and trainer.enable_validation
         windows = count_windows(trainer)
@@ -80,21 +82,26 @@ class RunCheckpoints(Checkpoint):
             self._save(trainer, pl_module)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._signals.interrupts = f"stopped in the validation after step {trainer.global_step:,}"
-        if self._signals.received:  # since the step
-            raise Interrupted(self._signals.interrupts, self._signals.received)
+        if is_fitting(trainer):
+            step, steps = trainer.global_step, trainer.global_step - self._saved_step
+            repeated = f"; {steps:,} step{'s' * (steps != 1)} will be repeated" if steps else ""
+            self._signals.message = f"stopped in the validation after step {step:,}{repeated}"
+            self._raise_received(self._signals.message)
 
     def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
-        self._signals.interrupts = None
+        self._signals.message = None
         self._save(trainer, pl_module, validation)
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._signals.stop()
-        if self._signals.received:  # so that the next run of a sweep does not start
-            raise Interrupted("stopped when the run had ended", self._signals.received)
+        self._raise_received("stopped when the run had ended")  # before the next run of a sweep
 
     def on_exception(self, *_: Any) -> None:
         self._signals.stop()
+
+    def _raise_received(self, message: str) -> None:
+        if self._signals.received:
+            raise Interrupted(message, self._signals.received)
 
     def _save(self, trainer: Any, module: Any, validation: Validation | None = None) -> None:
         """Write the checkpoints that are due at this step. Raise Interrupted after a signal."""
@@ -103,9 +110,11 @@ class RunCheckpoints(Checkpoint):
         is_kept = self.keep_every is not None and step % self.keep_every == 0
         is_due = is_end or is_kept or (self.every is not None and step % self.every == 0)
         # Without validations, the newest network is the best.
-        is_best = is_due and not trainer.enable_validation
-        is_best = is_best if validation is None else validation.is_best
-        names = [BEST] * is_best + [f"step-{step}.ckpt"] * is_kept + [LAST] * (is_due or is_best)
+        without_validation = is_due and not trainer.enable_validation
+        is_best = without_validation if validation is None else validation.is_best
+        names = [BEST] if is_best else []
+        names += [f"step-{step}.ckpt"] if is_kept else []
+        names += [LAST] if is_due or is_best else []
         if names and not trainer.fast_dev_run:
             self._write(trainer, module, names, validation)
         if received:  # With `should_stop`, Lightning would validate first.
@@ -115,30 +124,28 @@ class RunCheckpoints(Checkpoint):
         self, trainer: L.Trainer, module: Any, names: list[str], validation: Validation | None
     ) -> None:
         module.check_finite()
-        folder = self.root / "checkpoints"
-        if trainer.is_global_zero and not folder.is_dir():  # Writing would create it again.
+        root = Path(trainer.default_root_dir)
+        folder = root / "checkpoints"
+        if trainer.is_global_zero and not folder.is_dir():
+            # Writing would create the folder again.
             raise RunError(f"{folder}: was removed during the training")
-        for logger in trainer.loggers:
-            logger.save()
         for name in names:
+            if name == LAST:
+                call_hook(trainer, "write_result")
             trainer.save_checkpoint(folder / name, weights_only=False)
             if name == BEST and trainer.is_global_zero:
                 model = None if validation is None else validation.model
-                model_file.save(self.root / MODEL, model or self._read_model(module))
-
-    def _read_model(self, module: Any) -> Any:
-        """Return the model without a validation: from best.ckpt, where averaged weights are."""
-        if any(map(is_parametrized, module.network.modules())):  # A checkpoint has other names.
-            return module.to_model().trained
-        return checkpoint.read_model(self.root / "checkpoints" / BEST)
+                model_file.save(root / MODEL, model or _read_model(module, folder / BEST))
+        self._saved_step = trainer.global_step
 
     def _reduce_signals(self, trainer: L.Trainer) -> int:
         """Return the signal that any rank has received, or 0, so that all stop at one step."""
-        if trainer.world_size > 1:
-            highest = torch.tensor(self._signals.received)  # on the CPU: no rank waits for its GPU
-            torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
-            self._signals.received = int(highest)
-        return self._signals.received
+        if trainer.world_size == 1:
+            return self._signals.received
+        # On the CPU, so that no rank waits for its GPU. A later signal waits for the next call.
+        highest = torch.tensor(self._signals.received)
+        torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
+        return int(highest)
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         callbacks: list[L.Callback] = trainer.callbacks
@@ -150,38 +157,32 @@ class RunCheckpoints(Checkpoint):
         has_stopped = any(stop.wait_count >= stop.patience for stop in stops)
         is_complete = trainer.global_step >= trainer.estimated_stepping_batches
         is_end = is_complete or (has_stopped and _stops_early(trainer))
-        checkpoint.setdefault(ENTRY, {}).update(_describe_data(trainer), finished=is_end)
+        data = trainer.datamodule
+        facts = data.resume_facts if isinstance(data, TextDataModule) else {}
+        checkpoint.setdefault(ENTRY, {}).update(facts, finished=is_end)
 
-    def on_load_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Forget the best loss if the folder lacks its model, as a new folder does."""
-        if trainer.state.fn != "fit" or not trainer.enable_validation or not module.best.step:
+        step = pl_module.best.step  # Lightning has already restored the module.
+        if trainer.state.fn != "fit" or not trainer.enable_validation or not step:
             return
-        if not trainer.strategy.broadcast((self.root / MODEL).exists()):
-            say(f"the best model so far, of step {module.best.step:,}, is not in this folder; the "
-                f"next validation writes another")  # fmt: skip
-            module.best = BestValidation()
+        if not trainer.strategy.broadcast(Path(trainer.default_root_dir, MODEL).exists()):
+            say(f"{MODEL} of step {step:,} is not in this folder; the next validation writes one")
+            pl_module.best = BestValidation()
 
 
-def _describe_data(trainer: Any) -> dict[str, Any]:
-    """Return the facts of the data that a resume compares."""
-    data = trainer.datamodule
-    if not isinstance(data, TextDataModule):
-        return {}
-    return {
-        "fingerprint": data.encoded.fingerprint,
-        "background": data.background.fingerprint,
-        "earlier": {} if data.earlier is None else data.earlier.facts,
-        "batch_size": data.streams.batch_size,
-        "seq_length": data.streams.seq_length,
-    }
+def _read_model(module: Any, best: Path) -> Any:
+    """Return the model without a validation: from best.ckpt, where averaged weights are."""
+    # In a checkpoint, parametrized weights have other names.
+    is_changed = any(map(is_parametrized, module.network.modules()))
+    return module.to_model().trained if is_changed else checkpoint.read_model(best)
 
 
 def _stops_early(trainer: L.Trainer) -> bool:
     """Return whether `should_stop` ends the training now, after `min_steps` and `min_epochs`."""
     has_min_steps = trainer.global_step >= (trainer.min_steps or 0)
-    return (
-        trainer.should_stop and has_min_steps and trainer.current_epoch >= (trainer.min_epochs or 0)
-    )
+    has_min_epochs = trainer.current_epoch >= (trainer.min_epochs or 0)
+    return trainer.should_stop and has_min_steps and has_min_epochs
 
 
 class AtomicCheckpointIO(CheckpointIO):

@@ -78,32 +78,17 @@ class CharacterCounts(L.Callback):
         self._best_mixtures: list[Mixture] = []  # of the best validation
         self._ids: npt.NDArray[Any] = np.empty(0)  # (P + 1,), the start of the validation split
         self._is_short = False
-        self._is_part = False  # whether the validation split is longer than `_ids`
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         # Another Trainer may have trained with another text.
         self._counted_texts, self._mixtures, self._best_mixtures = [], [], []
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if not self._best_mixtures:
-            return
-        best, parts = _find_best(self._best_mixtures), "the network only"
-        if best.helps:
-            words = "" if best.counts.words is None else " and a table of words"
-            parts = f"both{words}"
-            if self._is_short:
-                parts = f"only the counts{words}, because the text is short"
-        # best.network_loss, from float16 logits, could differ in the last digit.
-        name, network_loss = "val/loss", pl_module.best.loss
-        if self._is_part:
-            name, network_loss = f"the first {len(self._ids):,} characters", best.network_loss
-        say(
-            f"{name}: network {network_loss:.4f}, counts {best.counts_loss:.4f}, both together "
-            f"{best.loss:.4f}; the model writes with {parts}"
-        )
+        """Print whether the background helps."""
         if len(self._best_mixtures) > 1:
             without, mixture = self._best_mixtures
-            decision = "is counted too" if mixture is best else "does not help and is not counted"
+            helps = mixture.loss < without.loss
+            decision = "is counted too" if helps else "does not help and is not counted"
             say(
                 f"other text {mixture.facts['background']}, "
                 f"{mixture.facts['background_counted']:,} characters: {decision}; both together "
@@ -136,7 +121,6 @@ class CharacterCounts(L.Callback):
         dtype = np.min_scalar_type(size - 1)
         ids, held_out = train[: self.characters].astype(dtype), val[:MAX_CHARACTERS].astype(dtype)
         self._ids = val[: MAX_LOGITS // size + 1].astype(dtype)
-        self._is_part = len(val) > len(self._ids)
         self._is_short = len(train) < SHORT_TEXT
         background = self._read_background(data, self.characters - len(ids)).astype(dtype)
         backgrounds = [background[:0], background] if len(background) else [background]

@@ -18,7 +18,7 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader
 
 from charrnn.data import EncodedText, SplitIds, Streams, cut_streams, fit_sizes, open_data
 from charrnn.errors import InputError
@@ -136,6 +136,18 @@ class TextDataModule(L.LightningDataModule):
             **({PRIMER_FACT: self._primer} if self._primer else {}),
         }
 
+    @property
+    def resume_facts(self) -> dict[str, Any]:
+        """The facts that a resume compares."""
+        streams = self.streams
+        return {
+            "fingerprint": self.encoded.fingerprint,
+            "background": self.background.fingerprint,
+            "earlier": {} if self.earlier is None else self.earlier.facts,
+            "batch_size": streams.batch_size,
+            "seq_length": streams.seq_length,
+        }
+
     @cached_property
     def _primer(self) -> str:
         """A short text to start samples, if possible from the validation split."""
@@ -221,25 +233,30 @@ class TextLoader:
         yield WholeText(self.ids)
 
 
-class Windows(IterableDataset[Window]):
-    """A loader of this rank's windows of an epoch. A resume starts from the next window.
+class Windows(DataLoader[Window]):
+    """torch's loader, of this rank's windows of an epoch. A resume starts from the next window.
 
-    It is also a dataset, for code that requires torch's loader: ``DataLoader(windows,
-    batch_size=None)``.
-
+    The epoch decides the order of the streams. torch's sampler, which draws random numbers, is not
+    used.
     With gradient accumulation, incomplete groups of windows at the end of an epoch are skipped.
 
     Args:
-        streams: the streams of all ranks.
+        dataset: the streams of all ranks.
         trainer: the data module's trainer; None if the loader is used without the data module.
             Then, and when this trainer is not training, each iteration is a new epoch.
         seed: shuffles the streams in each epoch; None: no shuffling.
+        options: those with which Lightning and Fabric make the loader again.
     """
 
     def __init__(
-        self, streams: Streams, trainer: L.Trainer | None = None, seed: int | None = None
+        self,
+        dataset: Streams,
+        trainer: L.Trainer | None = None,
+        seed: int | None = None,
+        **options: Any,
     ) -> None:
-        self.streams = streams
+        super().__init__(dataset, **{"batch_size": dataset.batch_size, **options})  # type: ignore[arg-type]
+        self.streams = dataset
         self.trainer = trainer
         self.seed = seed
         self._epoch = 0  # the next epoch outside of a training of the trainer
@@ -259,13 +276,15 @@ class Windows(IterableDataset[Window]):
                 "fit(module, data, ckpt_path=...)"
             )
 
-    def __iter__(self) -> Iterator[Window]:
+    def __iter__(self) -> Iterator[Window]:  # type: ignore[override]
         if self.trainer is None or not self.trainer.training:
             start, end, epoch, device = 0, len(self), self._epoch, torch.device("cpu")
             self._epoch += 1
         else:
             # Lightning has restored its counts when it requests the first window.
             start, _ = count_windows(self.trainer)
+            if len(self) < self.trainer.num_training_batches:  # in a CombinedLoader
+                start %= len(self)
             end = int(min(len(self), self.trainer.num_training_batches))
             epoch, device = self.trainer.current_epoch, self.trainer.strategy.root_device
             if getattr(self.trainer, "overfit_batches", 0):

@@ -97,6 +97,8 @@ class TrainingLog(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
         self._pause(trainer)
+        for logger in trainer.loggers:  # A resume continues after these values.
+            logger.write() if isinstance(logger, MetricsCSV) else logger.save()
         if self._record is not None:
             checkpoint.setdefault(ENTRY, {}).update(config=self._record, **self._provenance)
 
@@ -130,7 +132,7 @@ class TrainingLog(L.Callback):
         # Lightning has divided the loss by the number of windows whose gradients are accumulated.
         loss = self._loss * trainer.accumulate_grad_batches
         loss = trainer.strategy.reduce(loss, reduce_op="mean").item()
-        characters = batch[0].numel() * trainer.world_size * trainer.accumulate_grad_batches
+        characters = count_characters(batch) * trainer.world_size * trainer.accumulate_grad_batches
         now, steps = time.perf_counter(), step - self._logged_step
         speed = round(steps * characters / max(now - self._start, 1e-9), 1)
         self._start, self._logged_step = now, step
@@ -181,6 +183,14 @@ def _log(logger: Logger, values: dict[str, float], step: int) -> None:
     if isinstance(logger, TensorBoardLogger):
         values = {n if "/" in n else f"vitals/{n}": value for n, value in values.items()}
     logger.log_metrics(values, step)
+
+
+def count_characters(batch: Any) -> int:
+    """Return the characters of a window (ids, targets, ...), or of all windows in a collection."""
+    parts = list(batch.values()) if isinstance(batch, Mapping) else batch or ()
+    if parts and isinstance(parts[0], torch.Tensor):
+        return parts[0].numel()
+    return sum(map(count_characters, parts))
 
 
 class StepNumber(L.Callback):

@@ -7,6 +7,7 @@ them at its first batch, because Lightning's start-up may draw random numbers be
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import sys
 from collections.abc import Mapping
@@ -18,8 +19,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.parsing import AttributeDict
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from charrnn.errors import RunError
+from charrnn.errors import InputError, RunError
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import BY_CHARACTER, Architecture, TrainedModel
 from charrnn.networks.network import Network, State, copy_weights, detach_state
@@ -30,6 +32,7 @@ from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, requi
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.log import StepNumber, TrainingLog
 from charrnn.training.optimizers import compute_gradient_norm, to_plain_hparams
+from charrnn.training.schedules import StepSchedule
 from charrnn.training.split_scores import as_window
 from charrnn.training.validation import BestValidation, Validator
 
@@ -112,6 +115,7 @@ class LanguageModel(L.LightningModule):
         # the first step () with a loss or a gradient that is not finite; infinite if there is none
         self._first_non_finite = torch.tensor(torch.inf)
         self._sharded_loss: BatchShardedLoss | None = None
+        self.plateau_schedule: ReduceLROnPlateau | None = None  # stepped by `Validator`
         self._rank_state: dict[str, Any] | None = None  # restored at the first batch of a resume
         self._loaded_facts: dict[str, Any] = {}
 
@@ -119,6 +123,30 @@ class LanguageModel(L.LightningModule):
     def hparams_initial(self) -> AttributeDict:
         """The hyperparameters for loggers, as plain values. A subclass may save other values."""
         return AttributeDict(to_plain_hparams(super().hparams_initial))
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Raise TypeError if a hook of a subclass does not call the overridden one."""
+        super().__init_subclass__(**options)
+        hooks = [name for name in vars(LanguageModel) if name.startswith("on_")]
+        for name in ("__init__", "configure_callbacks", *hooks):
+            function = getattr(cls, name)
+            code = getattr(inspect.unwrap(function), "__code__", None)
+            is_own = function is not getattr(LanguageModel, name)
+            if is_own and code is not None and not {name, code.co_name} & {*code.co_names}:
+                raise TypeError(f"{cls.__name__}.{name}: must call super().{name}(...)")
+
+    @property
+    def lr(self) -> float | None:
+        """The learning rate of the optimizer; None if it is the default of its class.
+
+        Lightning's Tuner sets it to the rate that it has found.
+        """
+        return optimizers.describe_callable(self.make_optimizer).get("lr")
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self.make_optimizer = functools.partial(self.make_optimizer, lr=lr)
+        self.hparams["optimizer"] = optimizers.describe_callable(self.make_optimizer)
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Return the logits (N, T, V) of the next characters, and the state after ids (N, T)."""
@@ -181,8 +209,10 @@ class LanguageModel(L.LightningModule):
 
     def on_fit_start(self) -> None:
         self._first_non_finite = torch.full((), torch.inf, device=self.device)
-        if self._rank_state is None and not self.trainer.global_step:
-            self.best = BestValidation()  # another Trainer may have trained this module
+        if self.trainer.ckpt_path is None:
+            self._rank_state = None  # which the Tuner may have left
+            if not self.trainer.global_step:
+                self.best = BestValidation()  # another Trainer may have trained this module
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self._rank_state is not None:
@@ -248,17 +278,26 @@ class LanguageModel(L.LightningModule):
         optimizer = optimizers.build_optimizer(
             parameters, self.make_optimizer, is_scaled, self.num_batch_shards
         )
+        optimizer.register_load_state_dict_pre_hook(restoring.check_optimizer_state)
         if self.make_schedule is None:
+            restoring.keep_options(optimizer)
             return optimizer
         lengths = {
             "total_steps": lambda: self.trainer.estimated_stepping_batches,
             "steps_per_epoch": lambda: self.steps_per_epoch,
         }
         scheduler = optimizers.build_scheduler(optimizer, self.make_schedule, lengths)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        config: dict[str, Any] = {"scheduler": scheduler, "interval": "step"}
+        self.plateau_schedule = None
+        if isinstance(scheduler, StepSchedule):  # Others resume as they were saved.
+            restoring.keep_options(optimizer)
+        elif isinstance(scheduler, ReduceLROnPlateau):
+            if not self.trainer.enable_validation:
+                raise InputError("schedule: ReduceLROnPlateau needs validations, for val/loss")
+            # Lightning would step it after the checkpoint of a validation, `Validator` does before.
+            config |= {"monitor": "val/loss", "frequency": sys.maxsize}
+            self.plateau_schedule = scheduler
+        return {"optimizer": optimizer, "lr_scheduler": config}
 
     def get_trained_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """Return names and parameters of the network, and then of a subclass."""
@@ -361,4 +400,5 @@ class LanguageModel(L.LightningModule):
         )
         if isinstance(getattr(self.trainer, "datamodule", None), TextDataModule):
             lightning_loops.set_progress(checkpoint, self.trainer)
-        restoring.convert_optimizer_states(checkpoint, self.configure_optimizers())
+        if not checkpoint["lr_schedulers"]:  # The run had no schedule until this resume.
+            checkpoint["lr_schedulers"] = [{"last_epoch": checkpoint["global_step"]}]

@@ -4,7 +4,7 @@
 2. Mix the network with the counts of the training text, where they help.
 3. Decide whether this network is the best so far.
 4. Write a sample.
-5. Write best.ckpt and model.safetensors if it is the best, and then last.ckpt.
+5. Write best.ckpt and model.safetensors if it is the best, then result.json and last.ckpt.
 
 A kill in between repeats the whole validation, because the checkpoints come last. Nothing here
 changes the training: not its state, not its random numbers.
@@ -17,6 +17,7 @@ others are those of charrnn's callbacks:
     mix_counts(trainer, module, logits)          returns the mixture of network and counts
     write_sample(trainer, module, validation)    returns the text of a sample
     on_validated(trainer, module, validation)    called after a validation in a training
+    write_result(trainer, module)                called before last.ckpt is written
 """
 
 from __future__ import annotations
@@ -32,7 +33,13 @@ import torch
 
 from charrnn.counts.mixing import Counts
 from charrnn.errors import RunError
-from charrnn.models.trained import LOSS_AS_WRITTEN, WITH_COUNTS, TrainedModel
+from charrnn.models.trained import (
+    COMPARED_LOSS,
+    COUNTS_LOSS,
+    LOSS_AS_WRITTEN,
+    WITH_COUNTS,
+    TrainedModel,
+)
 from charrnn.networks.network import copy_weights
 from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
 from charrnn.say import BITS_PER_NAT
@@ -75,21 +82,18 @@ class BestValidation:
 
 @dataclass(frozen=True)
 class Validation:
-    """The result of a validation in a training. Losses are in nats per character.
+    """The result of a validation in a training.
 
     Attributes:
         step: the number of trained steps.
-        loss: the network's, on the whole validation split; None if the module does not compute it.
-        loss_as_written: the model's as it writes, on the first characters of the split; None if
-            the split is not scored as a whole.
+        losses: by their names in the logs; empty if the module does not compute a loss.
         best: the lowest loss so far, including this one.
         model: the network as it was scored, with its counts if they help; None on other ranks.
         sample: a text of the model; None if none was written.
     """
 
     step: int
-    loss: float | None
-    loss_as_written: float | None
+    losses: dict[str, float]
     best: BestValidation
     model: TrainedModel | None
     sample: str | None = None
@@ -97,11 +101,6 @@ class Validation:
     @property
     def is_best(self) -> bool:
         return self.best.step == self.step
-
-    @property
-    def losses(self) -> dict[str, float]:
-        """The losses by the names under which they are logged."""
-        return name_losses("val", self.loss, self.loss_as_written)
 
 
 class Validator:
@@ -139,18 +138,19 @@ class Validator:
     def decide(self) -> None:
         """Log the losses. In a training, decide whether this network is the best so far."""
         loss, as_written = self.scores.reduce()
+        self.compared_loss = as_written  # the network's, on the characters of the mixture
         if self.mixture is not None and self.mixture.helps:
             as_written = self.mixture.loss
         # Rank 0 has the counts. Without a training, nothing is written.
         as_written = self.trainer.strategy.broadcast(as_written) if self.is_fitting else None
-        self._log(name_losses(self.split, loss, as_written))
+        losses, step = name_losses(self.split, loss, as_written), self.trainer.global_step
+        self._log(losses)
         if self.is_fitting:
-            best = choose_best(self.module.best, loss, as_written, self.trainer.global_step)
-            self.module.best = best
+            best = self.module.best = choose_best(self.module.best, loss, as_written, step)
+            if self.module.plateau_schedule is not None and loss is not None:
+                self.module.plateau_schedule.step(loss)
             self._log(best.losses if best.step else {})
-            self.validation = Validation(
-                self.trainer.global_step, loss, as_written, best, self._make_model(as_written)
-            )
+            self.validation = Validation(step, losses, best, self._make_model(as_written))
 
     def finish(self) -> None:
         """Write the sample, and tell the callbacks: the log, the progress, then the checkpoints."""
@@ -171,6 +171,9 @@ class Validator:
         if self.weights is None:
             return None
         facts, counts = self.module.facts, None
+        if self.mixture is not None:
+            losses = {COUNTS_LOSS: self.mixture.counts_loss, COMPARED_LOSS: self.compared_loss}
+            facts = {**facts, **losses}
         if self.mixture is not None and self.mixture.helps:
             counts, facts = self.mixture.counts, {**facts, **self.mixture.facts, WITH_COUNTS: True}
         if loss_as_written is not None:

@@ -37,7 +37,7 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
     done = sweep()
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("charrnn train: a job failed: ")
+    assert last.startswith("charrnn train: not all jobs succeeded; the first that failed: ")
     assert "/one.txt: its training split has 1 characters" in last
     assert "Traceback" not in done.stderr
     assert "hydra.sweep.dir=sweep resume=auto\n" in done.stderr

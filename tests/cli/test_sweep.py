@@ -64,7 +64,7 @@ def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:
     assert answer.code == 1
     assert "charrnn sample: job 0 (length=1): x.ckpt: no such file\n" in answer.err
     assert "job 1 (length=2): this is a bug in charrnn" in answer.err
-    last = "charrnn sample: not all jobs succeeded; the lines above name those that failed"
+    last = "charrnn sample: not all jobs succeeded; the first that failed: x.ckpt: no such file"
     assert answer.err.splitlines()[-1] == last
 
 

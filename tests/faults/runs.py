@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ def start(name: str, *overrides: str) -> list[str]:
 
 
 def go_on(folder: Path, name: str, *overrides: str) -> list[str]:
-    """Return the command line after a kill: a resume, or the first start again."""
-    if not (folder / name / ".hydra" / "config.yaml").is_file():
+    """Return the command line after a kill: a resume, or the first start again in its place."""
+    if not any((folder / name / "checkpoints").glob("*.ckpt")):
+        shutil.rmtree(folder / name, ignore_errors=True)
         return start(name, *overrides)
     return ["train", f"resume={name}", *(o for o in overrides if o.startswith("trainer.max"))]
 

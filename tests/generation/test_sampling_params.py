@@ -36,6 +36,7 @@ OTHER: dict[str, Any] = {
     "dry_allowed_length": 1,
     "ban": "aeiou",
     "until": "e",
+    "plain": True,
 }
 
 

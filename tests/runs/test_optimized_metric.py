@@ -29,7 +29,7 @@ def test_a_sweep_ranks_by_its_metric(workplace: Path, capfd: Capture) -> None:
     assert "\nthe lowest own/distance first:\n" in err
     best = "sweep/1_optimizer.lr=0.002"
     result = json.loads((workplace / best / "result.json").read_text())
-    assert (result["optimized_metric"], result["value"]) == ("own/distance", 0.0)
+    assert (result["optimized_metric"], result["objective"]) == ("own/distance", 0.0)
     assert f"sample from the best: charrnn sample checkpoint={best}\n" in err
     assert main(["sample", "checkpoint=sweep", "length=3"]) == 0
     assert "the best run of sweep: 1_optimizer.lr=0.002" in capfd.readouterr().err

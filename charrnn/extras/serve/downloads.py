@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import quote
 
-from charrnn.runs.folder import RECORDED
+from charrnn.runs.folder import METRICS
 from charrnn.runs.model_lookup import read_model
-from charrnn.runs.summary import METRICS
+from charrnn.runs.result import RESULT
 
 FileName = Literal["page.html", "model.safetensors", "report.html"]
 PAGE, MODEL, REPORT = get_args(FileName)
@@ -33,7 +33,7 @@ def list_files(file: Path) -> list[FileName]:
     """Return the names of the files of a model, which may be deleted."""
     if not file.is_file():
         return []
-    is_run = all((_get_run(file) / name).is_file() for name in (RECORDED, METRICS))
+    is_run = all((_get_run(file) / name).is_file() for name in (RESULT, METRICS))
     can_make = {
         PAGE: (_EXTRAS / "page").is_dir(),
         MODEL: file.suffix == ".safetensors",

@@ -19,6 +19,7 @@ from charrnn.extras.serve.lazy_models import LazyModel
 from charrnn.extras.serve.model_folder import ModelFolder
 from charrnn.model import Model
 from charrnn.models.trained import WITH_COUNTS
+from charrnn.runs.result import Result
 from tests.extras.serve.servers import serving
 from tests.generation.models import make_model
 from tests.small_runs import Capture
@@ -34,10 +35,9 @@ def add(tmp_path: Path) -> Add:
 
     def add(name: str, text: str | None = None, model: Any = MODEL) -> Path:
         folder = tmp_path / "outputs" / name
-        (folder / ".hydra").mkdir(parents=True)
-        record = folder / ".hydra/overrides.yaml"
-        record.write_text("[]")
-        os.utime(record, (next(times),) * 2)
+        folder.mkdir(parents=True)
+        Result(folder).write()
+        os.utime(folder / "result.json", (next(times),) * 2)
         facts = {} if text is None else {"input_h5": f"/texts/{text}.h5"}
         Model(replace(model, facts=facts)).save(folder / "model.safetensors")
         return folder

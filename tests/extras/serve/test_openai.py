@@ -44,6 +44,17 @@ def test_a_completion_is_the_models_text(client: Any) -> None:
     assert again.choices[0].text == defaults.choices[0].text
 
 
+def test_a_plain_completion_is_the_networks_text(client: Any) -> None:
+    asked: dict[str, Any] = {"max_tokens": 200, "seed": 7, "temperature": 0.5}
+    expected = MODEL.generate(200, "Hm: ", seed=7, temperature=0.5, plain=True)
+    assert expected != MODEL.generate(200, "Hm: ", seed=7, temperature=0.5)
+    for _ in range(2):  # The second one finds the network ready.
+        answer = client.completions.create(
+            model="main", prompt="Hm: ", extra_body={"plain": True}, **asked
+        )
+        assert answer.choices[0].text == expected
+
+
 def test_a_stream_says_the_same(client: Any) -> None:
     texts, finishes = ["", "", ""], list[str | None]([None, None, None])
     for event in client.completions.create(
