@@ -20,7 +20,7 @@ from charrnn.generation.next_words import NextWord, find_next_words
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
 from charrnn.models.trained import State, TrainedModel, select_counts, zero_state
-from charrnn.options.ranges import AT_LEAST_1, check_arguments
+from charrnn.options.ranges import AT_LEAST_1, check_range
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.runs.model_lookup import AnyPath, read_model
@@ -102,9 +102,7 @@ class Model:
         sampler = self._sampler(counts)
         return sampler.reader.step(ids, state or zero_state(sampler.model, len(ids)))
 
-    def next_words(
-        self, start_text: str = "", k: Annotated[int, AT_LEAST_1] = 5, counts: str = "auto"
-    ) -> list[NextWord]:
+    def next_words(self, start_text: str = "", k: int = 5, counts: str = "auto") -> list[NextWord]:
         """Return the k likeliest next words and marks after a start text, with probabilities.
 
         After a part of a word, they are its possible ends. `charrnn.generation.next_words` defines
@@ -118,7 +116,7 @@ class Model:
         Raises:
             InputError: a value is out of range, or start_text contains an unknown character.
         """
-        check_arguments(Model.next_words, "", k=k)
+        check_range(Annotated[int, AT_LEAST_1], "k", k)
         sampler = self._sampler(counts)
         last, state = sampler.read_start(SamplingParams(start_text=start_text))
         if last is None:  # no character precedes the text

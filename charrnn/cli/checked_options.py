@@ -1,148 +1,152 @@
-"""Check a composed config against a dataclass, and build the options of a command from it.
+"""Check a composed config, and build the options of a command from it.
 
-A value is of the declared type as YAML writes it; its range is checked by the dataclass itself. A
-node with a ``_target_`` is checked by the signature of its class, and by its schema if it has one.
+A dataclass declares the type and the range of each option, without importing torch. The signature
+of another class, which may import torch, names its options.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import pkgutil
 import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
-from charrnn.errors import InputError, to_one_line
-from charrnn.options.ranges import (
-    NODES,
-    Range,
-    check_value,
-    format_option,
-    get_annotations,
-    get_schema,
-    get_traits,
-    get_type,
-    get_types,
-    make_option_error,
-    require,
-)
+from omegaconf import ListConfig
+from omegaconf.errors import OmegaConfBaseException
 
-_KINDS = {
+from charrnn.errors import InputError, suggest_name, to_one_line
+from charrnn.options import ranges
+from charrnn.options.datasets import DataOptions
+from charrnn.options.parts import PartOptions
+from charrnn.options.ranges import NODE, NODES, format_option, require
+
+_TYPES = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
     str: "a text",
     list[str]: "a list of texts: [one,two]",
     list[float]: "a list of numbers: [0.2,0.5]",
+    type(None): "null",
 }
-# the classes of conf/ that a schema describes completely; to import them takes seconds
-_KNOWN = ("charrnn.TextDataModule", "charrnn.LanguageModel", "lightning.Trainer")
-
-
-class UnknownOption(InputError):
-    """The error for an option that does not exist; `names` are those beside it."""
-
-    def __init__(self, shown: str, name: str = "", names: Sequence[str] = ()) -> None:
-        super().__init__(f"{shown}: no such option")
-        self.shown, self.name, self.names = shown, name or shown, names
 
 
 def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
-    """Check the values of a node, and return an instance of the dataclass `schema`."""
-    hints = get_annotations(schema)
-    for name, value in values.items():
-        if name not in hints:
-            shown = format_option(prefix + name, value)
-            raise UnknownOption(shown, prefix + name, [prefix + n for n in hints])
-    # Hydra composes no node of a group without a choice: ~logger or logger=[]
-    values = {**{n: {} for n, hint in hints.items() if NODES in get_traits(hint)}, **values}
-    if missing := [name for name in hints if name not in values]:
+    """Check the values of a config, and return an instance of the dataclass `schema`."""
+    checked = _check_values(schema, values, prefix)
+    required = (f.name for f in fields(schema) if f.default is f.default_factory)  # both missing
+    if missing := [name for name in required if name not in values]:
         raise InputError(f"{prefix}{missing[0]}: cannot be left out")
-    if hasattr(schema, "check_first"):  # before classes are imported
-        schema.check_first(values)
-    # Nodes are last: they refer to other options, and to import their classes takes seconds.
-    order = sorted(
-        hints, key=lambda n: (NODES in get_traits(hints[n]), get_schema(hints[n]) is object)
-    )
-    options = schema(**{n: _check(prefix + n, hints[n], values[n]) for n in order})
-    if hasattr(options, "check"):
+    options = schema(**checked)
+    if hasattr(options, "check"):  # the rules between options
         options.check()
     return options
 
 
-def _check(name: str, hint: Any, value: Any) -> Any:
-    """Return the value of an option. Raise InputError if it has another type or range."""
-    kinds, schema = get_types(hint), get_schema(hint)
+def _check_values(schema: Any, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the values of the options that a dataclass declares, in their declared types.
+
+    They are checked in the order of its fields.
+    """
+    hints = ranges.get_annotations(schema)
+    for name, value in values.items():
+        nearest = suggest_name(prefix + name, [prefix + known for known in hints])
+        require(name in hints, prefix + name, value, f"no such option{nearest}")
+    given = {name: hint for name, hint in hints.items() if name in values}
+    return {name: _check_value(prefix + name, hint, values[name]) for name, hint in given.items()}
+
+
+def _check_value(option: str, hint: Any, value: Any) -> Any:
+    """Return the value of an option in its declared type. Raise InputError if it is invalid."""
+    traits, schema, kinds = ranges.get_traits(hint), ranges.get_schema(hint), ranges.get_types(hint)
+    if NODES in traits:
+        nodes = _require_dict(option, {} if value is None else value)
+        return {
+            name: _check_node(f"{option}.{name}", node, schema)
+            for name, node in nodes.items()
+            if node is not None
+        }
+    if NODE in traits:
+        return _check_node(option, value, schema)
     if schema is not None:
-        return _check_node(name, value, schema if is_dataclass(schema) else None)
-    if NODES in get_traits(hint):
-        nodes = {key: node for key, node in _as_dict(name, value or {}).items() if node is not None}
-        return {key: _check_node(f"{name}.{key}", node) for key, node in nodes.items()}
-    if is_dataclass(get_type(hint)):
-        return build(get_type(hint), _as_dict(name, value), f"{name}.")
-    if list[str] in kinds and isinstance(value, list):
-        value = [*map(str, value)]
-    elif str in kinds and int not in kinds and type(value) in (int, float):
-        value = str(value)  # logger.tensorboard.name=2024
-    if not any(_is(kind, value) for kind in kinds):
-        words = [word for kind, word in _KINDS.items() if kind in kinds]
-        ranges = [trait for trait in get_traits(hint) if isinstance(trait, Range)]
-        says = f"takes {' or '.join([*words, *['null'] * (type(None) in kinds)])}"
-        if {str, list[str]} <= {*kinds}:
-            says = "takes a path or a list of paths: [a.txt,b.txt]"
-        raise make_option_error(name, value, says if words or not ranges else ranges[0].requirement)
-    if value is not None:
-        check_value(hint, name, value)
-    return value
+        return build(schema, _require_dict(option, value), f"{option}.")
+    try:
+        typed = _convert(kinds, value)
+    except ValueError:
+        words = " or ".join(word for kind, word in _TYPES.items() if kind in kinds)
+        is_described = {*kinds} <= _TYPES.keys()  # otherwise the range describes the types
+        requirement = f"takes {words}" if is_described else traits[0].requirement
+        raise InputError(f"{format_option(option, value)}: {requirement}") from None
+    ranges.check_range(hint, option, typed)
+    return typed
 
 
-def _is(kind: Any, value: Any) -> bool:
-    if typing.get_origin(kind) is list:
-        item = typing.get_args(kind)[0]
-        return isinstance(value, list) and all(_is(item, v) for v in value)
-    number = kind is float and type(value) is int
-    return kind is Any or number or type(value) is (typing.get_origin(kind) or kind)
-
-
-def _as_dict(name: str, value: Any) -> dict[str, Any]:
+def _require_dict(name: str, value: Any) -> dict[str, Any]:
     require(isinstance(value, dict), name, value, f"takes options below it: {name}.NAME=VALUE")
     return value
 
 
-def _check_node(path: str, value: Any, schema: Any = None) -> dict[str, Any]:
-    """Check a node: by its schema, which declares some options, and by its class."""
-    node = _as_dict(path, value)
-    target = node.get("_target_")
-    if not isinstance(target, str) or not target:
-        raise make_option_error(f"{path}._target_", target, "takes the dotted name of a class")
-    options = {str(n): v for n, v in node.items() if not str(n).startswith("_")}
-    if schema is not None:
-        hints = get_annotations(schema)
-        mine = options if target in _KNOWN and target.startswith("charrnn.") else hints
-        declared = {n: options.pop(n) for n in [*options] if n in mine}
-        node = {**node, **vars(build(schema, {**_get_defaults(schema), **declared}, f"{path}."))}
-        node = {n: v for n, v in node.items() if n in value}
-    if options or target not in _KNOWN:
-        check_target(path, target, options)
-    return node
+def _convert(kinds: tuple[Any, ...], value: Any) -> Any:
+    """Return a value in the first of these types that takes it. Raise ValueError if none does.
+
+    OmegaConf converts it: a number from an environment variable is a text. A union names numbers
+    before texts.
+    """
+    for kind in kinds:
+        if kind is Any or type(value) is kind:
+            return value
+        if typing.get_origin(kind) is list and isinstance(value, list):
+            return [_convert(typing.get_args(kind), item) for item in value]
+        with contextlib.suppress(OmegaConfBaseException):
+            return ListConfig([value], element_type=kind)[0]
+    raise ValueError
 
 
-def _get_defaults(schema: Any) -> dict[str, Any]:
-    """Return the defaults of a schema, for a class that has not all of its options."""
-    parameters = inspect.signature(schema).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
+def _check_node(path: str, node: Any, schema: Any) -> dict[str, Any]:
+    """Return a node with checked values of the options that a dataclass declares.
+
+    Args:
+        schema: the dataclass; None: `PartOptions`, if the class is charrnn's or an optimizer.
+    """
+    target: Any = _require_dict(path, node).get("_target_")
+    is_name = isinstance(target, str) and target != ""
+    require(is_name, f"{path}._target_", target, "takes the dotted name of a class")
+    given = {str(name): value for name, value in node.items() if not str(name).startswith("_")}
+    is_complete = schema is not None and target.startswith("charrnn.")
+    if schema is None and target.startswith(("charrnn.", "torch.optim.")):
+        schema = PartOptions
+    known = ranges.get_annotations(schema) if schema else {}
+    declared = {name: value for name, value in given.items() if is_complete or name in known}
+    checked = _check_values(schema, declared, f"{path}.") if schema else {}
+    if schema is DataOptions:
+        DataOptions(**checked)  # checks the rules between them
+    if len(declared) < len(given) or not target.startswith(("charrnn.", "lightning.Trainer")):
+        check_class(path, target, given)
+    return {**node, **checked}
 
 
-def check_target(path: str, target: str, arguments: Mapping[str, Any]) -> None:
-    """Raise InputError if a class cannot be imported, or does not take the names of arguments."""
+def check_class(path: str, target: str, arguments: Mapping[str, Any]) -> None:
+    """Raise InputError if a class cannot be imported, or does not take the names of arguments.
+
+    Missing arguments are no error, because a run adds some when it builds the node.
+    """
     try:
         called = pkgutil.resolve_name(target)
-        inspect.signature(called).bind_partial(**arguments)
-    except ValueError:
-        return  # Some functions that are written in C have no signature.
-    except TypeError as error:
-        raise InputError(f"{path}: {target}: {to_one_line(error)}") from None
     except Exception as error:  # The module may raise anything.
-        why = to_one_line(error, 500, with_type=True)
-        raise InputError(f"{path}._target_={target}: cannot be imported ({why})") from error
+        known = dir(error.obj) if isinstance(error, AttributeError) else []
+        nearest = suggest_name(str(getattr(error, "name", "")), known)
+        reason = f"cannot be imported ({to_one_line(error, 500, with_type=True)}{nearest})"
+        raise InputError(f"{path}._target_={target}: {reason}") from error
+    try:
+        signature = inspect.signature(called)
+    except ValueError:  # Some functions that are written in C have no signature.
+        return
+    for name, value in arguments.items():
+        try:
+            signature.bind_partial(**{name: value})
+        except TypeError:
+            nearest = suggest_name(name, signature.parameters)
+            require(False, f"{path}.{name}", value, f"{target} takes no {name}{nearest}")

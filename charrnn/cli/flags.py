@@ -43,7 +43,7 @@ def split_flags(typed: Sequence[str], command: str) -> tuple[list[str], list[str
 
 def _explain_unknown_flag(word: str, words: list[str], command: str) -> InputError:
     """Return the error for a flag: another program's words in charrnn's form, or a hint."""
-    for module in plugins.import_modules("words"):
+    for module in plugins.import_modules(plugins.FOREIGN_WORDS):
         if overrides := module.translate_words(command, words):
             line = shlex.join(["charrnn", command, *overrides])
             return InputError(f"options have no dashes in charrnn; instead type: {line}")
@@ -51,5 +51,5 @@ def _explain_unknown_flag(word: str, words: list[str], command: str) -> InputErr
     name = flag.lstrip("-").replace("-", "_") or "NAME"
     return InputError(
         f"{flag}: no such flag; options have no dashes and are written {name}=VALUE "
-        f"(--help=all lists them)"
+        f"(--help lists them)"
     )

@@ -40,7 +40,15 @@ from charrnn.cli.overrides import (
     quote_literals,
     show,
 )
-from charrnn.errors import InputError, RunError, raise_received, received_signals
+from charrnn.errors import (
+    InputError,
+    RunError,
+    explain,
+    raise_received,
+    received_signals,
+    to_one_line,
+    walk_causes,
+)
 from charrnn.files import shorten_path
 
 
@@ -88,10 +96,10 @@ def run(command: plugins.Command, typed: Sequence[str]) -> None:
             _call_hydra_main(line, run_job)
         is_complete = True
     except Exception as error:
-        if not getattr(error, "is_told", False):
+        if not any(getattr(cause, "is_told", False) for cause in walk_causes(error)):
             raise
         # A job of submitit has printed its line into a log.
-        first = exit_codes.format_error(error)
+        first = explain(error) or to_one_line(error, with_type=True)
         raise RunError(f"not all jobs succeeded; the first that failed: {first}") from None
     finally:
         if HydraFolders.sweep is not None and command.get("MAKES_FOLDER"):

@@ -24,8 +24,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from charrnn import plugins
-from charrnn.cli import help_page
-from charrnn.errors import InputError, shorten
 from charrnn.options.ranges import PATH, TEXT, get_traits, get_types, list_options
 from charrnn.runs.folder import (
     escape_interpolations,
@@ -65,7 +63,7 @@ def quote_literals(words: list[str], command: plugins.Command) -> list[str]:
         words = [*set_text([], first, *texts), *words[len(texts) :]]
     elif texts:
         words = [f"{first}={texts[0]}", *words[1:]]
-    words = [_replace_word(word, command) for word in words]
+    words = [*map(_set_with_plus, words)]
     # the text and path options of the command, each with its possible types
     kinds = dict.fromkeys(FOLDERS, (str,)) | {
         name: get_types(annotation)
@@ -170,27 +168,17 @@ def set_text(words: Iterable[str], name: str, *texts: str) -> list[str]:
 def show(word: str) -> str:
     """Return an override as a user types it: a literal text without its quotes, and one plus."""
     prefix, name, value = split(word)
-    prefix = prefix.replace("++", "+")  # `_replace_word` adds the other one
+    prefix = prefix.replace("++", "+")  # `_set_with_plus` adds the other one
     if value is not None and _ONE_QUOTED.fullmatch(value):
         value = unescape_interpolations(str(parse([f"x={value}"])[0].value()))
     return prefix + name + ("" if value is None else f"={value}")
 
 
-def _replace_word(word: str, command: plugins.Command) -> str:
-    """Return the override that a word means, by the command's SAME. Refuse a word in its INSTEAD.
+def _set_with_plus(word: str) -> str:
+    """Return an override that also sets an option that exists, if it has a plus.
 
-    SAME has overrides in place of ``name=value``. INSTEAD has hints for a name or ``name=value``.
+    Hydra needs two for it. A name without a dot may be a group, for which it refuses two.
     """
-    prefix, name, value = split(word)
-    rest = f"{name}={value}"
-    if prefix == "+" and name in help_page.read_page(command.name).groups:
-        word, prefix = rest, ""  # the group is in the defaults list
-    if same := (command.get("SAME") or {}).get(rest):
-        return str(same)
-    for old, instead in (command.get("INSTEAD") or {}).items():
-        if rest == old or f"{name}.".startswith(f"{old}."):
-            raise InputError(f"{shorten(word)}: {instead}")
-    # A plus also sets an option that exists, for which Hydra needs two. A name without a dot may be
-    # a config group, for which Hydra refuses two.
+    prefix, name, _ = split(word)
     is_option = "." in name and not {"/", "@"} & {*name}
     return f"+{word}" if prefix == "+" and is_option else word

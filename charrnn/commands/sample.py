@@ -136,7 +136,7 @@ def _load_novelty(options: SampleOptions, sampler: Sampler) -> Any:
     """Return the `Novelty` of the extra novelty, or None if no option needs it."""
     if options.novel is False and not options.report:
         return None
-    if (module := next(iter(plugins.import_modules("sample")), None)) is not None:
+    if (module := next(iter(plugins.import_modules(plugins.SAMPLERS)), None)) is not None:
         return module.Novelty(options, sampler)
     raise InputError("novel, report: this charrnn was installed without them; reinstall charrnn")
 

@@ -29,7 +29,7 @@ from charrnn.cli.overrides import (
 )
 from charrnn.errors import InputError
 from charrnn.files import resolve_run_path
-from charrnn.options.training import INSTEAD, SAME, TrainOptions, count_devices, flatten
+from charrnn.options.training import TrainOptions, count_devices, flatten
 from charrnn.runs import ranks
 from charrnn.runs.folder import escape_interpolations, has_interpolation
 from charrnn.say import ignore_output_errors
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from charrnn.runs.result import Result
     from charrnn.runs.run_values import Run
 
-__all__ = ["INSTEAD", "SAME"]  # which the command line reads here
 OPTIONS = TrainOptions
 FIRST_WORD = "data.input_txt"
 MAKES_FOLDER = True
@@ -233,7 +232,8 @@ def _complete_config(composed: DictConfig, values: dict[str, Any], given: set[st
     with open_dict(config):
         for name, value in checked.items():
             is_reference = has_interpolation(raw.get(name)) and name not in given
-            if name in raw and not is_reference and raw[name] != value:
+            is_changed = name in raw and not is_reference and raw[name] != value
+            if is_changed or value == {}:  # ~callbacks and ~logger leave nothing
                 OmegaConf.update(config, name, value)
     return config
 

@@ -17,7 +17,8 @@ from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
 from charrnn.options.cells import Cell, NetworkOptions, find_cell
-from charrnn.options.ranges import AT_LEAST_1, BELOW_1, COUNTS, ENCODING, require
+from charrnn.options.datasets import ENCODING
+from charrnn.options.ranges import AT_LEAST_1, BELOW_1, COUNTS, require
 from charrnn.text.prompt import PRIMER_FACT
 from charrnn.text.vocabulary import Vocabulary
 

@@ -16,13 +16,13 @@ from charrnn.options.ranges import (
     TEXT,
     UNIT_INTERVAL,
     UNKNOWN,
-    check_ranges,
+    Options,
     require,
 )
 
 
 @dataclass(frozen=True)
-class SamplingParams:
+class SamplingParams(Options):
     """The sampling parameters of `charrnn sample` and `Model.generate`.
 
     ``conf/sample.yaml`` explains each field in a line, which ``charrnn sample --help`` prints.
@@ -59,7 +59,7 @@ class SamplingParams:
     device: Annotated[str, DEVICE] = "auto"
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        super().__post_init__()
         why = "plain=true draws without it; leave one out"
         is_default = self.min_p in (0, SamplingParams.min_p)
         require(not self.plain or is_default, "min_p", self.min_p, why)

@@ -24,8 +24,7 @@ from charrnn.data import fit_sizes
 from charrnn.errors import InputError
 from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import NetworkOptions
-from charrnn.options.ranges import parse_duration
-from charrnn.options.training import has_length
+from charrnn.options.training import has_length, parse_duration
 from charrnn.plugins import CONF
 from charrnn.processors import keep_freed_memory
 from charrnn.runs import hardware

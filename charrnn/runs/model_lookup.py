@@ -41,7 +41,7 @@ def read_model(path: AnyPath | None) -> TrainedModel:
         from charrnn.models import checkpoint
 
         return checkpoint.read_model(file)
-    for reader in plugins.import_modules("model"):
+    for reader in plugins.import_modules(plugins.MODEL_READERS):
         if reader.reads(start, file):
             return reader.read_model(file)
     raise InputError(

@@ -5,19 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import lightning as L
 from omegaconf import OmegaConf
 
 from charrnn.data import find_training_data
+from charrnn.errors import (
+    InputError,
+    RunError,
+    is_out_of_memory,
+    make_write_error,
+    to_one_line,
+)
 from charrnn.files import require_replaceable
 from charrnn.options.training import flatten
 from charrnn.processors import keep_freed_memory
 from charrnn.runs import announcements, building, decisions, hardware, resume
 from charrnn.runs import folder as folders
-from charrnn.runs.ranks import World, detect_world, share
+from charrnn.runs.ranks import World, detect_world, explain_lost, share
 from charrnn.runs.result import RESULT, Result
 from charrnn.runs.result_file import ResultFile, begin_result
 from charrnn.runs.run_values import Run
-from charrnn.runs.surroundings import explain_errors, silence_libraries
+from charrnn.runs.surroundings import silence_libraries
 from charrnn.training import ReproducibleSteps, TextDataModule, TrainingLog
 
 
@@ -102,24 +110,36 @@ def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:
     data, config = data or building.open_data(run), run.config
     with (
         silence_libraries(),
-        explain_errors(run) as trainers,
         building.open_loggers(config, run.first_step) as loggers,
     ):
         module = building.build_module(config, data.vocabulary, world.rank)
         if run.initial is not None:
             module.load_initial(run.initial)
         # The log is first, because the other callbacks read the logged values.
-<<<<<<< HEAD
-        log = TrainingLog(config, run.hparams, run.swept, run.provenance)
+        log = TrainingLog(config, run.hparams, run.provenance)
         result_file = ResultFile(run, data)
         callbacks = [log, result_file, *building.build_callbacks(config)]
-=======
-        log = TrainingLog(config, run.hparams, run.provenance)
-        callbacks = [log, MetricCheck(run), *building.build_callbacks(config)]
->>>>>>> t2
         if not any(isinstance(callback, ReproducibleSteps) for callback in callbacks):
             callbacks.append(ReproducibleSteps(config.threads, config.tf32))
         trainer = building.build_trainer(config, callbacks, loggers, world.size)
-        trainers.append(trainer)
-        trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
+        try:
+            trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
+        except Exception as error:
+            if (explained := _explain_failure(error, run, trainer)) is None:
+                raise
+            raise explained from error
     return result_file.result
+
+
+def _explain_failure(error: Exception, run: Run, trainer: L.Trainer) -> Exception | None:
+    """Return an error that says what only the run knows; None if it knows no more."""
+    if lost := explain_lost(error):
+        return lost
+    if isinstance(error, OSError) and error.filename is None:
+        return make_write_error(run.folder, error)
+    # The first step uses the rest of a checkpoint, such as its counters.
+    has_trained = run.checkpoint is None or trainer.global_step > run.first_step + 1
+    if has_trained or isinstance(error, InputError | RunError | OSError) or is_out_of_memory(error):
+        return None
+    reason = to_one_line(error, with_type=True)
+    return InputError(f"{run.checkpoint}: a run cannot resume from it ({reason})")

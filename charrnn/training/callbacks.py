@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import lightning as L
 from lightning.pytorch import callbacks
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from charrnn.files import replace_file
-from charrnn.options.ranges import NOT_NEGATIVE, check_arguments
+from charrnn.options.parts import PartOptions
+from charrnn.options.ranges import check_ranges
 from charrnn.text.vocabulary import as_bytes
 from charrnn.training.log import as_markdown
 from charrnn.training.validation import Validation
@@ -28,13 +29,8 @@ class Samples(L.Callback):
         temperature: values below 1 are more cautious, values above 1 are wilder.
     """
 
-    def __init__(
-        self,
-        length: Annotated[int, NOT_NEGATIVE] = 300,
-        temperature: Annotated[float, NOT_NEGATIVE] = 0.8,
-    ) -> None:
-        prefix = "callbacks.samples."
-        check_arguments(Samples.__init__, prefix, length=length, temperature=temperature)
+    def __init__(self, length: int = 300, temperature: float = 0.8) -> None:
+        check_ranges(PartOptions, length=length, temperature=temperature)
         self.length = length
         self.temperature = temperature
 

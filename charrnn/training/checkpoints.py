@@ -14,7 +14,7 @@ validation raises at once, and a resume repeats the steps since last.ckpt.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import lightning as L
 import torch
@@ -26,7 +26,8 @@ from charrnn.errors import Interrupted, RunError
 from charrnn.files import make_folder
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
-from charrnn.options.ranges import AT_LEAST_1, check_arguments
+from charrnn.options.parts import PartOptions
+from charrnn.options.ranges import check_ranges
 from charrnn.say import say
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.lightning_loops import count_windows, is_validation_due
@@ -49,13 +50,8 @@ class RunCheckpoints(Checkpoint):
         keep_every: also write a checkpoint every `keep_every` steps that is never overwritten.
     """
 
-    def __init__(
-        self,
-        every: Annotated[int | None, AT_LEAST_1] = None,
-        keep_every: Annotated[int | None, AT_LEAST_1] = None,
-    ) -> None:
-        values = {"every": every, "keep_every": keep_every}
-        check_arguments(RunCheckpoints.__init__, "callbacks.checkpoints.", **values)
+    def __init__(self, every: int | None = None, keep_every: int | None = None) -> None:
+        check_ranges(PartOptions, every=every, keep_every=keep_every)
         self.every, self.keep_every = every, keep_every
         self._signals = Signals()
         self._step = self._saved_step = 0  # the last trained step, and that of last.ckpt

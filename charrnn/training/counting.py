@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
@@ -18,7 +18,8 @@ from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.stream_losses import compute_rank_loss
-from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, WORD_LETTERS, check_arguments
+from charrnn.options.parts import PartOptions
+from charrnn.options.ranges import check_ranges
 from charrnn.say import say
 from charrnn.text.background import remove_shared_passages
 from charrnn.training.datamodule import TextDataModule, TextLoader
@@ -65,12 +66,11 @@ class CharacterCounts(L.Callback):
 
     def __init__(
         self,
-        context: Annotated[int, CONTEXT] = MAX_CONTEXT,
-        characters: Annotated[int, NOT_NEGATIVE] = MAX_CHARACTERS,
-        words: Annotated[int, WORD_LETTERS] = MAX_LETTERS,
+        context: int = MAX_CONTEXT,
+        characters: int = MAX_CHARACTERS,
+        words: int = MAX_LETTERS,
     ) -> None:
-        prefix, given = "callbacks.counts.", {"characters": characters, "words": words}
-        check_arguments(CharacterCounts.__init__, prefix, context=context, **given)
+        check_ranges(PartOptions, context=context, characters=characters, words=words)
         self.context, self.characters, self.words = context, characters, words
         # without the background, and with it if there is one
         self._counted_texts: list[_CountedText] = []

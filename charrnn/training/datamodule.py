@@ -49,7 +49,7 @@ class TextDataModule(L.LightningDataModule):
             changes.
         beside_the_text: whether the preprocessed text may be stored beside the text, or only in
             the cache.
-        options: other fields of `charrnn.DataOptions`, as `charrnn train --help=all` explains them:
+        options: other fields of `charrnn.DataOptions`, as `charrnn train --help` explains them:
             val_frac=0.2, encoding="bytes", or input_h5= and input_json= instead of the text.
             `batch_size` is the total of all ranks; None means 32. `seed` shuffles the text,
             together with the number of the epoch.
@@ -228,12 +228,7 @@ class TextLoader:
 class Windows(DataLoader[Window]):
     """torch's loader, of this rank's windows of an epoch. A resume starts from the next window.
 
-<<<<<<< HEAD
-    The epoch decides the order of the streams. torch's sampler, which draws random numbers, is not
-    used.
-=======
     The epoch decides the order of the streams; torch's sampler is not used.
->>>>>>> t2
     With gradient accumulation, incomplete groups of windows at the end of an epoch are skipped.
 
     Args:

@@ -61,7 +61,7 @@ class LanguageModel(L.LightningModule):
             training step. It receives `total_steps` and `steps_per_epoch` if it has them.
         num_batch_shards: CPU threads over which the streams of a training step are sharded. Each
             thread computes with torch's number of threads (`torch.set_num_threads`). None means 1.
-        network: fields of `charrnn.NetworkOptions`, as `charrnn train --help=all` explains them:
+        network: fields of `charrnn.NetworkOptions`, as `charrnn train --help` explains them:
             kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
             `charrnn.options.cells.CELLS`, or a registered cell (`charrnn.register_cell`).
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
 import lightning as L
 import torch
 
 from charrnn.networks.precision import set_float32_precision
-from charrnn.options.ranges import AT_LEAST_1, check_arguments
+from charrnn.options.parts import PartOptions
+from charrnn.options.ranges import check_ranges
 from charrnn.training.batch_shards import limit_threads
 
 
@@ -42,10 +43,8 @@ class ReproducibleSteps(L.Callback):
         tf32: on a CUDA GPU, compute float32 products in TF32.
     """
 
-    def __init__(
-        self, threads: Annotated[int | None, AT_LEAST_1] = None, tf32: bool | None = None
-    ) -> None:
-        check_arguments(ReproducibleSteps.__init__, "callbacks.reproducible.", threads=threads)
+    def __init__(self, threads: int | None = None, tf32: bool | None = None) -> None:
+        check_ranges(PartOptions, threads=threads)
         self.threads, self.tf32 = threads, bool(tf32)
         self._settings = contextlib.ExitStack()
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn.__main__ import main
 from charrnn.data import fit_sizes
-from charrnn.options.ranges import parse_duration
+from charrnn.options.training import parse_duration
 from charrnn.runs import decisions
 from charrnn.runs.ranks import World
 from tests.small_runs import Capture, Train, read_record, tensors, train_config
