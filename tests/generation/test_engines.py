@@ -84,14 +84,3 @@ def test_blas_is_limited_and_restored_by_any_thread(blas_threads: Threads) -> No
         assert blas_threads() == before
         with limit():
             assert blas_threads() <= {1}
-
-
-def test_blas_has_one_thread_until_the_last_has_left(blas_threads: Threads) -> None:
-    limit = processors.limit_blas_threads
-    first, second, before = limit(), limit(), blas_threads()
-    with first:
-        second.__enter__()
-        assert blas_threads() <= {1}
-    assert blas_threads() <= {1}
-    second.__exit__(None, None, None)
-    assert blas_threads() == before
