@@ -70,8 +70,7 @@ def read_error(connection: socket.socket) -> tuple[int, str]:
     return response.status, json.loads(response.read())["error"]["message"]
 
 
-@pytest.mark.parametrize("line", [b"a: b\r\n" * 100, b"a"], ids=["many headers", "a long one"])
-def test_a_head_has_64_kilobytes(server: Server, line: bytes) -> None:
+def test_a_head_has_64_kilobytes(server: Server) -> None:
     with server.connect(HEALTH[:-2] + b"a: " + b"b" * 60_000 + b"\r\n\r\n") as large:
         assert large.recv(12) == b"HTTP/1.1 200"
     for head in (
@@ -86,7 +85,7 @@ def test_a_head_has_64_kilobytes(server: Server, line: bytes) -> None:
     with server.connect(HEALTH[:-2]) as endless, pytest.raises(ConnectionError):
         sent = 0
         while sent < 5_000_000:
-            sent += endless.send(line * 100)
+            sent += endless.send(b"a: b\r\n" * 10_000)
             time.sleep(0.001)
 
 

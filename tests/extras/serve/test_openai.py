@@ -110,13 +110,10 @@ HUGE = 10**400
 @pytest.mark.parametrize(
     ("param", "wrong"),
     [
-        ("prompt", {"prompt": ["a", "b"]}), ("temperature", {"temperature": HUGE}),
-        ("top_p", {"top_p": 0}), ("n", {"n": 65}), ("n", {"n": "2"}),
-        ("max_tokens", {"max_tokens": 10_001}), ("stop", {"stop": ["a"] * 17}),
-        ("logprobs", {"logprobs": 20, "max_tokens": 9999, "n": 3}), ("best_of", {"best_of": 3}),
+        ("prompt", {"prompt": ["a", "b"]}), ("n", {"n": 65}), ("n", {"n": "2"}),
         ("seed", {"seed": HUGE}), ("ban", {"ban": "".join(MODEL.vocabulary.characters)}),
-        ("logit_bias", {"logit_bias": {"50256": -100}}), ("device", {"device": "cpu"}),
-        ("temprature", {"temprature": 1}), ("frequency_penalty", {"frequency_penalty": 1}),
+        ("logprobs", {"logprobs": 20, "max_tokens": 9999, "n": 3}),
+        ("logit_bias", {"logit_bias": {"50256": -100}}), ("temprature", {"temprature": 1}),
         ("stream_options", {"stream_options": {"include_usage": True}}),
     ],
 )  # fmt: skip

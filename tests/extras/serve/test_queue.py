@@ -1,9 +1,10 @@
-"""Test the queue of the server: what it refuses, what it divides into blocks, who is first."""
+"""Test that texts of a batch equal those of the sampler, and that long requests delay no other."""
 
 from __future__ import annotations
 
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,23 +27,13 @@ SLOW_READING = (
     "    lambda self, ids, state: time.sleep(0.004 * ids.size) or advance(self, ids, state)\n"
     ")"
 )
-SLOW_STEPS = (
-    "import time\n"
-    "from charrnn.generation.engines import Engine\n"
-    "step = Engine.step\n"
-    "Engine.step = lambda *given: time.sleep(0.05) or step(*given)"
-)
 LONG = {"text": "It was a dark and stormy night. " * 3_000}
-UNKNOWN = "".join(map(chr, range(0x10000, 0x10000 + 100_000)))
-UNREAD = {"prompt": UNKNOWN, "echo": True, "logprobs": 0}
 ENDLESS = {"max_tokens": 10**9, "n": 4, "stream": True, "logprobs": 20}  # which nobody reads
 # a patch, how many ask for each of the bodies, and the seconds that another request may take
 LOADS: dict[str, tuple[str, int, dict[str, dict[str, Any]], float]] = {
     "long texts": (SLOW_LOOK_UP, 30, {"/v1/copied": LONG}, 1),
     "endless completions": ("", 20, {"/v1/completions": ENDLESS}, 5),
-    "unknown characters": ("", 8, {"/v1/completions": UNREAD, "/v1/read_as": {"text": UNKNOWN}}, 3),
     "long prompts": (SLOW_READING, 8, {"/v1/completions": {"prompt": "a" * 50_000}}, 1),
-    "next words": (SLOW_STEPS, 20, {"/v1/next_words": {"prompt": "The", "k": 50}}, 1.5),
 }
 SHORT = {"prompt": "A", "max_tokens": 20, "seed": 1}
 
@@ -73,6 +64,46 @@ def test_no_load_delays_a_short_completion_or_the_end_of_the_server(
         assert server.stop() == 0
         assert time.monotonic() - start < 6
         assert len(server.lines) == 1, server.lines
+
+
+def write_alone(asked: dict[str, Any], **how: Any) -> list[str]:
+    given = {"temperature": 1.0, **asked}
+    others = ("max_tokens", "prompt", "n", "stop", "logprobs")
+    how |= {name: v for name, v in given.items() if name not in others and v is not None}
+    texts = MODEL.generate(
+        asked["max_tokens"], asked["prompt"], num_samples=asked["n"], until=asked.get("stop"), **how
+    )
+    return [texts] if isinstance(texts, str) else texts
+
+
+def test_every_request_of_a_batch_gets_its_text(http: Any) -> None:
+    numbers = random.Random(1)
+    requests: list[dict[str, Any]] = [
+        {
+            "prompt": "".join(numbers.choices("abc de.\n", k=numbers.choice([0, 1, 7, 300])))
+            + numbers.choice(["", "   "]),
+            "max_tokens": numbers.choice([0, 1, 30, 400]), "n": numbers.choice([1, 1, 3]),
+            "seed": seed, "temperature": numbers.choice([0, 0.5, 1.0, 2.0]),
+            "top_k": numbers.choice([None, 3]), "stop": numbers.choice([None, "e", "tt"]),
+            "logprobs": numbers.choice([None, 2]), "ban": numbers.choice([None, "ab"]),
+            "top_p": numbers.choice([None, 0.9]), "min_p": numbers.choice([0, 0.01]),
+            "dry_multiplier": numbers.choice([0, 1.5]), "dry_allowed_length": 2, "dry_base": 1.5,
+        }
+        for seed in range(40)
+    ]  # fmt: skip
+    with ThreadPoolExecutor(12) as threads:
+        answers = threads.map(lambda asked: http.post("/v1/completions", json=asked), requests)
+        for asked, answer in zip(requests, answers, strict=True):
+            texts = [choice["text"] for choice in answer.json()["choices"]]
+            assert texts == write_alone(asked)
+
+
+def test_a_prompt_that_shares_its_beginning_gives_the_same_text(http: Any) -> None:
+    draft = "the same beginning, " * 30
+    for prompt in (draft, draft, draft + "and more", draft[:400] + "X" + draft[401:], draft[:64]):
+        asked = {"prompt": prompt, "max_tokens": 30, "n": 1, "temperature": 0}
+        answer = http.post("/v1/completions", json=asked).json()
+        assert [choice["text"] for choice in answer["choices"]] == write_alone(asked)
 
 
 def test_blocks_read_a_prompt_as_the_sampler_reads_it_whole(http: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import json
 import signal
@@ -48,41 +47,28 @@ def test_serve_refuses_wrong_options_in_one_line(
         (f"models.a={path}", "models.b=what's, (this)=?"): "what's, (this)=?: no such file",
         (f"checkpoint={path}", "models.b=x"): "checkpoint: give either checkpoint=",
         ("models.a=",): "models={'a': ''}: takes a path",
-        ("port=65536",): "port=65536: must be between 0 and 65535",
-        ("token=",): "token=: must not be empty",
         ("cors=[https://example.org/]",): "cors=['https://example.org/']: takes origins",
-        ("max_seconds=0",): "max_seconds=0.0: must be above 0",
-        ("prot=80",): "prot=80: no such option; did you mean port?",
     }.items():
         assert read_refusal(capfd, *words).startswith(what)
     pytest.importorskip("fastapi_offline")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        for words, what in {
-            ("corpus=none.txt",): "none.txt: no such",
-            ("host=no.such.host.invalid",): "host=no.such.host.invalid port=",
-            ("host=127.0.0.1:80",): "host=127.0.0.1:80 port=",
-            ("host=a\0b",): "host=a",
-            (f"port={taken.getsockname()[1]}",): "another server uses it",
-        }.items():
-            assert what in read_refusal(capfd, f"checkpoint={path}", *words)
-    with pytest.MonkeyPatch.context() as patch:
-        refuse = PermissionError(errno.EACCES, "Permission denied")
-        patch.setattr(socket, "create_server", Mock(side_effect=refuse))
-        line = read_refusal(capfd, f"checkpoint={path}", "port=80")
-        assert "port=80: Permission denied; choose a port above 1023" in line
+        words = (f"checkpoint={path}", f"port={taken.getsockname()[1]}")
+        assert "another server uses it" in read_refusal(capfd, *words)
+    assert "host=127.0.0.1:80 port=" in read_refusal(capfd, str(path), "host=127.0.0.1:80")
+    refuse = PermissionError(errno.EACCES, "Permission denied")
+    monkeypatch.setattr(socket, "create_server", Mock(side_effect=refuse))
+    line = read_refusal(capfd, f"checkpoint={path}", "port=80")
+    assert "port=80: Permission denied; choose a port above 1023" in line
 
 
 def test_serve_names_a_missing_package(
     path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, module in {"fastapi_offline": "app", "pydantic": "protocol"}.items():
-        monkeypatch.delitem(sys.modules, f"charrnn.extras.serve.{module}", raising=False)
-        monkeypatch.setitem(sys.modules, name, None)
-        line = read_refusal(capfd, f"checkpoint={path}")
-        assert line.startswith(f"serve needs the package {name}: ")
-        assert "pip install " in line
-        assert "'fastapi-offline" in line
-        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "charrnn.extras.serve.app", raising=False)
+    monkeypatch.setitem(sys.modules, "fastapi_offline", None)
+    line = read_refusal(capfd, f"checkpoint={path}")
+    assert line.startswith("serve needs the package fastapi_offline: ")
+    assert "pip install 'fastapi-offline" in line
 
 
 # The server of all tests
@@ -100,15 +86,12 @@ def test_the_routes_are_documented_without_any_outside_address(http: Any) -> Non
     [
         ("GET", "/nothing", None, 404, "/docs lists"), ("PUT", "/v1/models", None, 405, ""),
         ("GET", "/v1/models/none", None, 404, "main"),
-        ("POST", "/v1/chat/completions", b"{}", 404, "/v1/completions"),
         ("POST", "/v1/completions", b'{"prompt":', 400, "is not JSON: Expecting value: line 1"),
         ("POST", "/v1/completions", b'{"prompt": "\xe9"}', 400, "byte 0xe9 in position 12"),
         ("POST", "/v1/completions", b'{"n": ' + b"[" * 4_000, 400, TOO_DEEP),
         ("POST", "/v1/completions", b'{"stop": [' + b'"",' * 9_999 + b'""]}', 400, "5,000 values"),
         ("POST", "/v1/completions", b"", 400, "is empty; send a JSON object"),
-        ("POST", "/v1/completions", b"[]", 400, "body: "),
         ("POST", "/v1/completions", b"x" * 2_000_001, 413, "2,000,000 bytes"),
-        ("POST", "/v1/copied", b'{"text": "' + b"x" * 100_001 + b'"}', 400, "100,000"),
         ("POST", "/v1/read_as", b'{"text": "a", "modle": "b"}', 400, "did you mean model?"),
     ],
 )  # fmt: skip
@@ -227,36 +210,6 @@ def test_clients_that_leave_make_room_and_sigterm_lets_the_others_end(models: Pa
         assert text.endswith("data: [DONE]\n")
         assert len(whole.result().json()["choices"][0]["text"]) == 10_000
         assert len(server.lines) == 1, server.lines
-
-
-def test_a_download_may_take_longer_than_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    from charrnn.extras.serve import server
-
-    monkeypatch.setattr(server, "_SLACK", 0.0)
-
-    async def send_slowly(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start"})
-        for _ in range(6):
-            await asyncio.sleep(0.3)
-            await send({"type": "http.response.body"})
-
-    def count_parts(method: str) -> int:
-        limited = server.LimitRequests(
-            send_slowly, Mock(max_seconds=1.0, max_connections=9, max_body=9), None
-        )
-        state = {"connection": Mock(), "connections": {}}
-        scope = {"type": "http", "method": method, "path": "/", "raw_path": b"/",
-                 "query_string": b"", "headers": [], "state": state}  # fmt: skip
-        sent: list[Any] = []
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        asyncio.run(limited(scope, Mock(), send))
-        return len(sent) - 1
-
-    assert count_parts("GET") == 6
-    assert count_parts("POST") < 6
 
 
 def test_limits_are_kept_and_it_ends_although_one_is_not_done(models: Path) -> None:
