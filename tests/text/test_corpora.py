@@ -13,7 +13,6 @@ import pytest
 from charrnn.errors import RunError
 from charrnn.text import corpora
 from charrnn.text.corpora import CORPORA, TINY, fetch_corpus, get_cache_folder, render_play
-from tests import REPOSITORY
 from tests.conftest import Capture, Patch, write_files
 
 CONTENT = b"To be, or not to be.\n" * 5000
@@ -94,10 +93,6 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: Patch) -> None:
     assert get_cache_folder() == Path("/x/charrnn")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert get_cache_folder() == Path("/me/.cache/charrnn")
-
-
-def test_each_corpus_has_a_config() -> None:
-    assert {path.stem for path in (REPOSITORY / "conf" / "data").glob("*.yaml")} == set(CORPORA)
 
 
 def test_a_corpus_with_an_address_is_downloaded_once(
