@@ -17,7 +17,7 @@ import yaml
 from charrnn.__main__ import main
 from charrnn.cli import help_page
 from charrnn.commands import sample
-from charrnn.errors import InputError, RunError
+from charrnn.errors import InputError
 from charrnn.model import Model, load
 from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import Patch
@@ -51,15 +51,6 @@ def test_output(path: Path, tmp_path: Path, capfd: Capture) -> None:
         assert output.read_text() == start + load(path).generate(100, start, seed=1)
     assert list(output.parent.iterdir()) == [output]
     assert capfd.readouterr() == ("", "")
-
-
-def test_an_output_that_cannot_be_written(path: Path, tmp_path: Path) -> None:
-    before = sorted(tmp_path.iterdir())
-    for output in (path / "below", tmp_path, Path("/dev/null")):
-        with pytest.raises((InputError, RunError), match=f"{output}: "):
-            run(path, output=str(output))
-    assert Path("/dev/null").is_char_device()
-    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_bytes_are_printed(path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
