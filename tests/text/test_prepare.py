@@ -85,10 +85,9 @@ def test_files_that_do_not_belong_together_are_refused(cache: Path) -> None:
 
 def test_folders_lists_and_globs_are_prepared(cache: Path) -> None:
     Path("t").mkdir()
-    for name, whole in (("b", "bb"), ("a", "aabb")):
-        Path(f"t/{name}.txt").write_text(2 * name)
+    for name, whole in (("b", "b"), ("a", "ab")):
+        Path(f"t/{name}.txt").write_text(name)
         assert read_text(ready("t/")[0]) == whole
-    assert Path("t.h5").is_file()
     Path("y.txt").write_text(" goes on")
     listed, matched = ready(["y.txt", "x.txt"]), ready("*.txt")
     assert is_in_cache(listed, cache)
