@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from charrnn.extras.serve.downloads import list_files
 from charrnn.extras.serve.scheduler import Outbox, Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import ServedModel
@@ -41,7 +40,6 @@ class LazyModel:
         return {
             "id": self.name, "object": "model", "created": int(self.created),
             "owned_by": "charrnn", **_read_facts(self.file, _stamp(self.file)),
-            "files": list_files(self.file),
         }  # fmt: skip
 
 
@@ -96,7 +94,7 @@ class LoadedModels:
     def _read_and_start(self, model: LazyModel) -> ServedModel:
         """Read a model and start its scheduler, which stops when nothing refers to the model."""
         trained = select_counts(read_model(model.file), self._options.counts)
-        served = ServedModel(model.name, trained, self._options, model.file)
+        served = ServedModel(model.name, trained, self._options)
         assert self._post is not None
         served.scheduler.start(self._post)
         # Open requests may outlive the model's place in the dict. At exit nothing needs to stop,
