@@ -160,28 +160,6 @@ def test_without_a_model_the_page_learns_a_text(workplace: Path) -> None:
         assert len(server.lines) == 1, server.lines
 
 
-def test_a_stuck_thread_does_not_keep_the_server_and_its_client_is_told(models: Path) -> None:
-    patch = (
-        "from charrnn.generation.engines import Engine\n"
-        "def write(*given):\n"
-        "    while True: pass\n"
-        "Engine.write = write"
-    )
-    with (
-        serving_main(models, "drain_seconds=1", patch=patch) as (server, http),
-        ThreadPoolExecutor() as threads,
-    ):
-        asked = threads.submit(http.post, "/v1/completions", json={})
-        time.sleep(0.5)  # until it has come
-        start = time.monotonic()
-        assert server.stop() == 0
-        assert time.monotonic() - start < 6
-        assert "still busy" in server.lines[-1]
-        answer = asked.result()
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-        assert answer.json()["error"]["message"] == "the server ends"
-
-
 def test_clients_that_leave_make_room_and_sigterm_lets_the_others_end(models: Path) -> None:
     options = ["streams=2", "max_queue=1", "max_length=1000000000"]
     with serving_main(models, *options) as (server, http), ThreadPoolExecutor() as threads:
