@@ -76,7 +76,7 @@ def test_generate(model: Model) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("length", -1), ("num_samples", 0), ("device", "abacus"), ("start_text", "é")),
+        *(("length", -1), ("temperature", "warm"), ("device", "abacus"), ("start_text", "é")),
         *(("length", 2.5), ("start_text", 5), ("until", b"a")),  # of another type
     ],
 )
@@ -88,7 +88,9 @@ def test_what_a_model_cannot_write_with_is_refused(name: str, value: Any, model:
             write(temprature=1)
 
 
-def test_wrong_numbers_of_words_are_refused(model: Model) -> None:
+def test_wrong_numbers_of_samples_and_words_are_refused(model: Model) -> None:
+    with pytest.raises(InputError, match="num_samples"):
+        model.generate(num_samples=0)
     for start_text, k in ((5, 1), ("a", "5"), ("a", 2.5)):
         with pytest.raises(InputError, match=r"^(k|start_text)="):
             model.next_words(start_text, k)  # type: ignore[arg-type]

@@ -109,7 +109,6 @@ def test_a_choice_during_writing_stays(page: Any, server: FakeServer) -> None:
 
 def test_a_model_is_chosen_of_several(page: Any, server: FakeServer) -> None:
     server.models, server.lists = ("verse", "<b>prose</b>", "names"), ("names",)
-    server.busy = 2  # the page asks again without a word
     page.reload()
     page.locator("#text").fill("It is copied from the training text, ")
     until(lambda: list_highlighted(page, "copied", ".mirror") == server.copied)
@@ -291,31 +290,6 @@ def test_a_refusal_is_said_plainly(page: Any, server: FakeServer) -> None:
     server.refusal = None
     continue_text(page)
     assert page.get_by_role("alert").is_hidden()
-
-
-def test_a_connection_that_breaks_keeps_what_came(page: Any, server: FakeServer) -> None:
-    server.breaks_after = 5
-    page.locator("#text").fill("So")
-    page.locator("#text").press("Control+Enter")
-    page.get_by_text("The server stopped early.").wait_for()
-    assert list_offered(page)[0] == " firs"
-    page.keyboard.press("Alt+1")
-    assert text_of(page) == "So firs"
-
-
-def test_a_token_is_asked_for(page: Any, server: FakeServer) -> None:
-    server.token = "open sesame"
-    page.reload()
-    page.locator("#token").fill("open barley")
-    page.keyboard.press("Enter")
-    page.get_by_text("This is not the token.").wait_for()
-    page.locator("#token").fill("open sesame")
-    page.keyboard.press("Enter")
-    wait_for_models(page)
-    page.reload()
-    write(page, "So")
-    assert page.locator("dialog").is_hidden()
-    assert "sesame" not in page.evaluate("JSON.stringify(localStorage)")
 
 
 def past(page: Any) -> list[str]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
-from charrnn.errors import RunError
 from charrnn.generation.draw import draw
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -44,13 +41,3 @@ def test_a_draw_inverts_the_cumulated_probabilities(choices: list[SamplingParams
         p = probabilities(row, one, LETTERS)
         assert p[id_] > 0, one  # else a character is drawn that it removes
         assert id_ == draw_at(p, uniform) or uniform > 0.99, one
-
-
-@pytest.mark.parametrize("choice", [params(), params(temperature=0), params(top_k=3)], ids=str)
-@pytest.mark.parametrize("bad", [[1, math.nan], [math.inf, 0], [-math.inf] * 2], ids=str)
-def test_logits_that_are_no_numbers_are_refused(choice: SamplingParams, bad: list[float]) -> None:
-    batch = batch_of(choice, [[]] * 2, vocabulary := Vocabulary(["a", "b"]))
-    single = batch_of(choice, [[]], vocabulary).squeeze()
-    for logits, uniforms, streams in (([[1, 2], bad], np.full(2, 0.5), batch), (bad, 0.5, single)):
-        with np.errstate(all="ignore"), pytest.raises(RunError, match="not numbers"):
-            draw(np.array(logits, np.float32), uniforms, streams)

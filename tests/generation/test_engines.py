@@ -30,8 +30,9 @@ def test_weights_too_large_are_refused_without_a_warning(kind: str, make: Any) -
         warnings.simplefilter("error")
         large = make(fill_weights(make_model(kind, batchnorm=True), 3e38))
         for streams in (1, 4, 5):
-            with pytest.raises(RunError, match="not numbers"):
-                large.generate(6, num_samples=streams)
+            for temperature in (0, 0.8):
+                with pytest.raises(RunError, match="not numbers"):
+                    large.generate(6, num_samples=streams, temperature=temperature)
         assert large.logits("Hm").shape == (2, 65)
 
 

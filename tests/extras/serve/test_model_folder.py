@@ -14,10 +14,8 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from charrnn.extras.serve.lazy_models import LazyModel
 from charrnn.extras.serve.model_folder import ModelFolder
 from charrnn.model import Model
-from charrnn.models.trained import WITH_COUNTS
 from tests.extras.serve.servers import serving
 from tests.generation.models import make_model
 from tests.refusals import refusal_of
@@ -60,13 +58,6 @@ def test_models_are_named_by_their_texts_or_folders_and_keep_their_names(
     add("newer", "bard")
     models.search()
     assert [*models] == ["bard 3", "bard", "bard 2", "mine"]
-
-
-def test_a_card_tells_whether_new_words_makes_a_difference(add: Add) -> None:
-    for number, (is_list, knows_words) in enumerate([(False, True), (True, False)]):
-        file = add(f"run {number}") / "model.safetensors"
-        Model(replace(MODEL, facts={WITH_COUNTS: 1.0, "is_list": is_list})).save(file)
-        assert LazyModel("x", file, 0.0).to_card()["knows_words"] is knows_words
 
 
 def test_a_server_reads_them_when_they_are_used(workplace: Path, add: Add) -> None:

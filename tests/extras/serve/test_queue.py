@@ -102,16 +102,3 @@ def test_blocks_read_a_prompt_as_the_sampler_reads_it_whole(http: Any) -> None:
         assert choice["text"] == prompt + text
         assert choice["logprobs"]["text_offset"][-17] < len(prompt)
         assert sorted(choice["logprobs"]["text_offset"]) == choice["logprobs"]["text_offset"]
-
-
-def test_next_words_are_those_of_the_model(http: Any) -> None:
-    for prompt in ("", "The", "The ", "It was a dark and stormy night; " * 40, "café"):
-        answer = http.post("/v1/next_words", json={"prompt": prompt, "k": 8}).json()
-        expected = MODEL.next_words(prompt.replace("é", "e"), 8)
-        assert [word["text"] for word in answer["words"]] == [word for word, _ in expected]
-        shares = [word["probability"] for word in answer["words"]]
-        assert shares == pytest.approx([share for _, share in expected], rel=1e-4)
-    assert http.post("/v1/next_words", json={"prompt": "é", "model": "bytes"}).json()["words"]
-    for name, value in (("prompt", "x" * 100_001), ("k", 51), ("k", 0)):
-        refused = http.post("/v1/next_words", json={name: value})
-        assert (refused.status_code, refused.json()["error"]["param"]) == (400, name)
