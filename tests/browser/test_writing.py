@@ -247,10 +247,6 @@ def test_a_click_shows_the_others_and_one_branches(page: Any, server: FakeServer
     page.get_by_text("characters a second").wait_for()
     prompts = [asked["prompt"] for asked in server.asked if "n" in asked]
     assert prompts == ["Once", "Once sad", "Once sa"]
-    click_character(page, 6)
-    page.locator("#character-menu").wait_for()
-    page.keyboard.type("x")
-    assert page.locator("#character-menu").is_hidden()
 
 
 def test_another_word_or_character_by_keyboard(page: Any, server: FakeServer) -> None:

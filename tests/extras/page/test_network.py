@@ -10,7 +10,7 @@ import pytest
 
 from charrnn.counts.mixing import Weights
 from charrnn.extras.page.int8_rows import quantize_model
-from charrnn.extras.page.packing import pack_counts, pack_model
+from charrnn.extras.page.packing import pack_counts, pack_lines, pack_model
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import CELLS
@@ -149,6 +149,14 @@ def test_the_page_refuses_unknown_parameters_and_ranges() -> None:
 def test_rounded_weights_are_those_of_the_rounded_model() -> None:
     model = make_model(batchnorm=True)
     assert generate(model, {}, bits=8) == generate_in_python(quantize_model(model), {})
+
+
+def test_the_page_recognizes_the_lines_of_the_training_text() -> None:
+    lines = ["Ein anderes.", "Zoë 🚀", "", "new"]
+    script = """const lines = await module_lines.unpackLines(given.packed);
+    return given.lines.map((line) => lines.has(line));"""
+    given = {"packed": pack_lines("Ein anderes. \nZoë 🚀\n\n"), "lines": lines}
+    assert run(script, NETWORK / "lines.js", given=given) == [True, True, True, False]
 
 
 # -- counts, known words and debts -----------------------------------------------------------
