@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import process_time
 from typing import Any
 
 import numpy as np
@@ -53,17 +52,3 @@ def test_dry_penalties_are_as_defined(text: str, allowed: int, monkeypatch: Patc
                 penalties.append(ord(character))
             penalties.fill(found)
             assert {chr(n): found[n] for n in found.nonzero()[0]} == pytest.approx(expected)
-
-
-def test_dry_takes_no_longer_after_one_character_repeated() -> None:
-    """Repeat the end of the text at each of 16,384 places, or at one in 60."""
-    params = SamplingParams(dry_multiplier=1, dry_base=1, dry_allowed_length=1)
-    seconds = []
-    for ids in (np.zeros(100_000, int), np.random.default_rng(1).integers(0, 60, 100_000)):
-        start = process_time()
-        penalties = dry.DryPenalties(params, ids)
-        for id_ in ids[:500].tolist():
-            penalties.append(id_)
-            penalties.fill(np.zeros(60))
-        seconds.append(process_time() - start)
-    assert seconds[0] < 10 * seconds[1] < 5
