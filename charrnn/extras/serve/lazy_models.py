@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.errors import InputError
-from charrnn.extras.serve.downloads import list_files
 from charrnn.extras.serve.scheduler import Outbox, Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import ServedModel
@@ -42,7 +41,6 @@ class LazyModel:
         return {
             "id": self.name, "object": "model", "created": int(self.created),
             "owned_by": "charrnn", **_describe(self.file, _stamp(self.file)),
-            "files": list_files(self.file),
         }  # fmt: skip
 
 
@@ -104,7 +102,7 @@ class LoadedModels:
     def _read_and_start(self, model: LazyModel) -> ServedModel:
         """Read a model and start its scheduler, which stops when nothing refers to the model."""
         trained = select_counts(read_model(model.file), self._options.counts)
-        served = ServedModel(model.name, trained, self._options, model.file)
+        served = ServedModel(model.name, trained, self._options)
         assert self._post is not None
         served.scheduler.start(self._post)
         # Open requests may outlive the model's place in the dict. At exit nothing needs to stop,

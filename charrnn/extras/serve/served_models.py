@@ -7,14 +7,12 @@ import time
 from collections.abc import Generator, Sequence
 from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from charrnn.errors import InputError, format_install_command
 from charrnn.extras.serve.completion_job import Prompt
-from charrnn.extras.serve.downloads import list_files
 from charrnn.extras.serve.protocol import Refusal, as_json
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
@@ -43,8 +41,8 @@ def _format_token(character: str) -> str:
 class ServedModel:
     """A model of the server. Its generators are blocks of its scheduler's jobs."""
 
-    def __init__(self, name: str, model: TrainedModel, options: ServeOptions, file: Path) -> None:
-        self.name, self.file, self._options = name, file, options
+    def __init__(self, name: str, model: TrainedModel, options: ServeOptions) -> None:
+        self.name, self._options = name, options
         self.vocabulary = model.vocabulary
         self.tokens = list(map(_format_token, self.vocabulary.characters))  # as OpenAI writes them
         self.unknown = options.unknown
@@ -59,7 +57,7 @@ class ServedModel:
     def plain(self) -> ServedModel:
         """The network of the model alone, with a scheduler of its own, for plain completions."""
         model = select_counts(self._sampler.model, "auto", plain=True)
-        served = ServedModel(self.name, model, self._options, self.file)
+        served = ServedModel(self.name, model, self._options)
         served.scheduler.start(self.scheduler.post)
         return served
 
@@ -171,5 +169,4 @@ class ServedModel:
             "id": self.name, "object": "model", "created": self._created, "owned_by": "charrnn",
             "is_list": facts.get("is_list") is True, "is_code": is_code(prompt.get_primer(facts)),
             "knows_words": find_known_words(self._sampler.model) is not None,
-            "files": list_files(self.file),
         }  # fmt: skip

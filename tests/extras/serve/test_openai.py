@@ -121,13 +121,10 @@ HUGE = 10**400
 @pytest.mark.parametrize(
     ("param", "wrong"),
     [
-        ("prompt", {"prompt": ["a", "b"]}), ("temperature", {"temperature": HUGE}),
-        ("top_p", {"top_p": 0}), ("n", {"n": 65}), ("n", {"n": "2"}),
-        ("max_tokens", {"max_tokens": 10_001}), ("stop", {"stop": ["a"] * 17}),
-        ("logprobs", {"logprobs": 20, "max_tokens": 9999, "n": 3}), ("best_of", {"best_of": 3}),
+        ("prompt", {"prompt": ["a", "b"]}), ("n", {"n": 65}), ("n", {"n": "2"}),
         ("seed", {"seed": HUGE}), ("ban", {"ban": "".join(MODEL.vocabulary.characters)}),
-        ("logit_bias", {"logit_bias": {"50256": -100}}), ("device", {"device": "cpu"}),
-        ("temprature", {"temprature": 1}), ("frequency_penalty", {"frequency_penalty": 1}),
+        ("logprobs", {"logprobs": 20, "max_tokens": 9999, "n": 3}),
+        ("logit_bias", {"logit_bias": {"50256": -100}}), ("temprature", {"temprature": 1}),
         ("stream_options", {"stream_options": {"include_usage": True}}),
     ],
 )  # fmt: skip
@@ -144,9 +141,6 @@ def test_fields_without_effect_are_accepted(client: Any) -> None:
         "metadata": {"a": "b"}, "store": True, "seed": None, "stop": None, "logprobs": None,
     }  # fmt: skip
     client.completions.create(model="main", prompt="A", extra_body=harmless)
-    with pytest.raises(openai.NotFoundError) as missing:
-        client.completions.create(model="none", prompt="A")
-    assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
 
 
 # Whatever is sent, the answer is none of a fault of the server
