@@ -91,7 +91,7 @@ def test_a_signal_unwinds(number: int, code: int, word: str, tmp_path: Path) -> 
         process.send_signal(number)
         _, err = process.communicate(timeout=30)
     assert process.returncode == code
-    assert err.splitlines()[-1] == f"charrnn sample: job 0 (length=1): {word}"
+    assert err.splitlines()[-1] == f"charrnn sample: {word}"
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 

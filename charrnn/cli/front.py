@@ -62,14 +62,20 @@ class HydraFolders(Callback):
     missing: tuple[Path, ...] = ()  # which do not exist yet, the innermost first
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        folder = Path(config.hydra.run.dir).absolute()
-        HydraFolders.missing = tuple(p for p in (folder, *folder.parents) if not p.exists())
+        HydraFolders.missing = _list_missing(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         from charrnn.runs.folder import prepare_sweep
 
         HydraFolders.sweep = Path(config.hydra.sweep.dir).absolute()
+        HydraFolders.missing = _list_missing(HydraFolders.sweep)
         prepare_sweep(HydraFolders.sweep)
+
+
+def _list_missing(folder: Path) -> tuple[Path, ...]:
+    """Return the folders that do not exist, of a folder and those that contain it."""
+    folder = folder.absolute()
+    return tuple(path for path in (folder, *folder.parents) if not path.exists())
 
 
 def run(command: plugins.Command, typed: Sequence[str]) -> None:
@@ -97,6 +103,7 @@ def run(command: plugins.Command, typed: Sequence[str]) -> None:
         is_complete = True
     except Exception as error:
         if not any(getattr(cause, "is_told", False) for cause in walk_causes(error)):
+            _remove_empty_folders(HydraFolders.missing)
             raise
         # A job of submitit has printed its line into a log.
         first = explain(error) or to_one_line(error, with_type=True)
@@ -224,8 +231,8 @@ def _report_sweep(folder: Path, typed: Sequence[str], is_complete: bool) -> None
 
 
 def _remove_empty_folders(folders: Sequence[Path]) -> None:
-    with contextlib.suppress(OSError):  # One has files.
-        for folder in folders:
+    for folder in folders:
+        with contextlib.suppress(OSError):  # It has files, or is removed already.
             folder.rmdir()
 
 

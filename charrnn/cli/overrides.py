@@ -24,6 +24,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from charrnn import plugins
+from charrnn.errors import InputError
 from charrnn.options.ranges import PATH, TEXT, get_traits, get_types, list_options
 from charrnn.runs.folder import (
     escape_interpolations,
@@ -78,6 +79,8 @@ def _quote_word(word: str, kinds: Collection[Any] | None, multirun: bool) -> str
     prefix, name, value = split(word)
     if kinds is None or value is None or prefix == "~":
         return word
+    if name in FOLDERS and value != value.encode(errors="replace").decode():
+        raise InputError(f"{word}: its name is not UTF-8, which TensorBoard requires")
     is_in_grammar = (
         (name in FOLDERS and "${" in value)
         or (type(None) in kinds and value == "null")
