@@ -86,7 +86,8 @@ def run(command: plugins.Command, typed: Sequence[str]) -> None:
 
     def run_job(config: DictConfig) -> Any:
         try:
-            return getattr(_run_job(line, config), "objective", None)
+            result = _run_job(line, config)
+            return getattr(result, "objective", result)  # which a sweep minimizes
         except Exception as error:
             if not (name := current_job.get_name()):
                 failures.append(error)  # If the job raised it, Hydra would print lines of its own.

@@ -67,8 +67,9 @@ def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
     if run.initial is not None:
         config = decisions.adopt_architecture(config, run.initial, run.given)
     data = building.open_data(run)
+    fingerprint = data.background.fingerprint  # This reads the texts, and refuses them early.
     if run.record is not None:
-        resume.check_background(run.record, config, data.background)
+        resume.check_background(run.record, config, fingerprint)
     config = decisions.decide(config, data)
     # The text of the model from which training starts, or has started, is counted too.
     earlier = {} if run.record is None else run.record.entry["earlier"]
