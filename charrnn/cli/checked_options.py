@@ -90,14 +90,14 @@ def _require_dict(name: str, value: Any) -> dict[str, Any]:
 
 
 def _convert(kinds: tuple[Any, ...], value: Any) -> Any:
-    """Return a value in the first of these types that takes it. Raise ValueError if none does.
+    """Return a value of one of these types as it is, else in the first type that takes it.
 
     OmegaConf converts it: a number from an environment variable is a text. A union names numbers
-    before texts.
+    before texts. Raise ValueError if no type takes the value.
     """
+    if any(kind is Any or type(value) is kind for kind in kinds):
+        return value
     for kind in kinds:
-        if kind is Any or type(value) is kind:
-            return value
         if typing.get_origin(kind) is list and isinstance(value, list):
             return [_convert(typing.get_args(kind), item) for item in value]
         with contextlib.suppress(OmegaConfBaseException):

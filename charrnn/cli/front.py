@@ -104,7 +104,7 @@ def run(command: plugins.Command, typed: Sequence[str]) -> None:
         is_complete = True
     except Exception as error:
         if not any(getattr(cause, "is_told", False) for cause in walk_causes(error)):
-            _remove_empty_folders(HydraFolders.missing)
+            _remove_new_folders()
             raise
         # A job of submitit has printed its line into a log.
         first = explain(error) or to_one_line(error, with_type=True)
@@ -114,7 +114,7 @@ def run(command: plugins.Command, typed: Sequence[str]) -> None:
             _report_sweep(HydraFolders.sweep, typed, is_complete)
     for failure in failures:
         if isinstance(failure, InputError):
-            _remove_empty_folders(HydraFolders.missing)
+            _remove_new_folders()
         raise failure
 
 
@@ -196,9 +196,12 @@ def _call_hydra_main(line: CommandLine, task: Any) -> None:
     # With the override alone, Hydra would name a wrong option of a sweep as one of a single run.
     multirun = ["--multirun"] if is_multirun(line.words) else []
     words = [word for word in line.words if word != MULTIRUN]
-    sys.argv = ["charrnn", *multirun, *line.flags, *words]
+    typed, sys.argv = sys.argv, ["charrnn", *multirun, *line.flags, *words]
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    hydra.main(str(plugins.CONF), line.command.name, version_base="1.3")(task)()
+    try:
+        hydra.main(str(plugins.CONF), line.command.name, version_base="1.3")(task)()
+    finally:
+        sys.argv = typed  # of a program that calls `charrnn.__main__.main`
 
 
 @contextlib.contextmanager
@@ -229,6 +232,13 @@ def _report_sweep(folder: Path, typed: Sequence[str], is_complete: bool) -> None
     kept = [word for word in typed if get_key(word) not in ("hydra.sweep.dir", "resume")]
     words = [*kept, f"hydra.sweep.dir={shorten_path(folder)}", "resume=auto"]
     leaderboard.report_sweep(folder, "" if is_complete else f"charrnn train {shlex.join(words)}")
+
+
+def _remove_new_folders() -> None:
+    """Remove the folders that Hydra has made for a command that is refused as a whole."""
+    if HydraFolders.sweep in HydraFolders.missing:
+        (HydraFolders.sweep / "multirun.yaml").unlink(missing_ok=True)
+    _remove_empty_folders(HydraFolders.missing)
 
 
 def _remove_empty_folders(folders: Sequence[Path]) -> None:

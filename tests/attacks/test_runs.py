@@ -166,6 +166,7 @@ def test_links_and_pipes_in_a_sweep(workplace: Path, capfd: Capture) -> None:
     (sweep / "wandb/x").symlink_to(private)  # in this folder links are a logger's
     assert main([*words, "hydra.sweep.subdir=wandb/x"]) == 1
     assert "x: is a link; a sweep does not" in capfd.readouterr().err
+    (sweep / "multirun.yaml").unlink()
     os.symlink(private / "diary", sweep / "multirun.yaml")
     os.mkfifo(sweep / "leaderboard.csv")
     assert main(words) == 0
