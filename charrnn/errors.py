@@ -109,9 +109,10 @@ def explain(error: BaseException) -> InputError | RunError | Interrupted | None:
     if isinstance(error, InputError):
         return error
     if isinstance(error, OSError) and error.strerror:
-        name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        kind = InputError if error.errno in _MENDED_BY_USER else RunError
-        return kind(name + error.strerror)
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+        if error.errno in _MENDED_BY_USER:
+            return make_write_error(name or "a file", error)
+        return RunError(f"{name}: {error.strerror}" if name else error.strerror)
     if is_out_of_memory(error):
         return RunError("there is too little memory")
     return InputError(_format_refusal(error)) if _is_refusal(error) else None

@@ -128,7 +128,8 @@ def _work(words: list[str], folder: Path, faults: tuple[Fault, ...], speaking: C
     speaking.close()
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     _Injection(faults).install()
-    sys.exit(main(words))
+    sys.argv = ["charrnn", *words]
+    sys.exit(main())
 
 
 class _Injection:

@@ -204,7 +204,7 @@ def test_a_difference_would_be_found(place: Path) -> None:
 def test_a_signal_stops_a_long_sample(place: Path) -> None:
     words = start("run", *SHORT, "callbacks.samples.length=10000000")
     run(words, place, sent(signal.SIGTERM, "sample", "begin"), code=143)
-    told = "stopped in the validation after step 7; 7 steps will be repeated; .*run$"
+    told = "stopped in the validation after step 7; 7 steps will be repeated; .*resume=auto$"
     ends_with(place, told)
 
 
