@@ -111,7 +111,7 @@ def explain(error: BaseException) -> InputError | RunError | Interrupted | None:
     if isinstance(error, OSError) and error.strerror:
         name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
         if error.errno in _MENDED_BY_USER:
-            return make_write_error(name or "a file", error)
+            return make_write_error(name, error) if name else InputError(error.strerror)
         return RunError(f"{name}: {error.strerror}" if name else error.strerror)
     if is_out_of_memory(error):
         return RunError("there is too little memory")
