@@ -5,18 +5,17 @@ This file prints the help and checks the first word without slow imports.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import io
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from charrnn import plugins
 from charrnn.cli import exit_codes
-from charrnn.errors import STOP_SIGNALS, InputError, received_signals, terminate
-from charrnn.say import get_terminal_width, ignore_write_errors
+from charrnn.errors import STOP_SIGNALS, InputError, RunError, received_signals, terminate
+from charrnn.runs import ranks
+from charrnn.say import FaultTolerantStream, get_terminal_width
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,20 +26,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     label = "charrnn"
     if arguments is None:
-        # Importing torch and Lightning creates 600,000 objects. Garbage collection would take a
-        # fifth of the import time. `charrnn.cli.front` turns it on again.
-        gc.disable()
+        _prepare_process()
+        ranks.typed_words[:] = sys.argv[1:]
+    received_signals.clear()
     try:
-        with _raise_on_stop_signals():
-            _configure_standard_streams()
-            words = list(sys.argv[1:] if arguments is None else arguments)
-            if (text := _format_output(words)) is not None:
-                print(text)
-                code = 0
-            else:
-                command = plugins.get_command(words[0])
-                label = f"charrnn {command.name}"
-                code = _run(command, words[1:])
+        if sys.stdout is None or sys.stderr is None:
+            raise RunError("standard output or standard error is closed; redirect it to /dev/null")
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        if (text := _format_output(words)) is not None:
+            print(text)
+            code = 0
+        else:
+            command = plugins.get_command(words[0])
+            label = f"charrnn {command.name}"
+            code = _run(command, words[1:])
     except BaseException as error:
         code = exit_codes.end(label, error)
     if arguments is None and "torch" not in sys.modules:
@@ -50,21 +49,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_codes.flush(label, code)
 
 
+def _prepare_process() -> None:
+    """Prepare the streams, the signals and the garbage collection of a process of its own."""
+    # Importing torch and Lightning creates 600,000 objects. Garbage collection would take a fifth
+    # of the import time. `charrnn.cli.front` turns it on again.
+    gc.disable()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if sys.stderr is not None:
+        sys.stderr = FaultTolerantStream(sys.stderr)
+    for signum in STOP_SIGNALS:  # until the command installs its handlers
+        # Other handlers stay, such as nohup's for SIGHUP.
+        if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(signum, terminate)
+
+
 def _run(command: plugins.Command, words: list[str]) -> int:
     """Run a command with the words after its name, and return the exit code."""
-    if (follow := command.get("follow")) and (code := follow()) is not None:
-        return int(code)
     from charrnn.cli import front
 
     front.run(command, words)
     return 0
-
-
-def _configure_standard_streams() -> None:
-    """Escape what standard output cannot encode, and ignore write errors of standard error."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    sys.stderr = ignore_write_errors(sys.stderr)
 
 
 def _format_output(words: list[str]) -> str | None:
@@ -74,37 +79,16 @@ def _format_output(words: list[str]) -> str | None:
         from charrnn import __version__
 
         return f"charrnn {__version__}"
-    is_help = {"-h", "--help", "--help=all"} & {*rest}
+    is_help = bool({"-h", "--help"} & {*rest})
     if first in ("-h", "--help") or is_help:
         from charrnn.cli import help_page
 
         if not is_help:
             return help_page.format_overview()
-        return help_page.format_help(first, "--help=all" in rest, get_terminal_width(sys.stdout))
+        return help_page.format_help(first, get_terminal_width(sys.stdout))
     if first.startswith("-") or "=" in first:
         raise InputError(f"{first}: put the command first: charrnn COMMAND {first}")
     return None
-
-
-@contextlib.contextmanager
-def _raise_on_stop_signals() -> Iterator[None]:
-    """Raise Interrupted on a stop signal until the command installs its handlers.
-
-    Existing handlers stay, such as nohup's for SIGHUP.
-    """
-    received_signals.clear()
-    previous = {signum: signal.getsignal(signum) for signum in STOP_SIGNALS}
-    replaced = (signal.SIG_DFL, signal.default_int_handler)
-    handled = [signum for signum in previous if previous[signum] in replaced]
-    if threading.current_thread() is not threading.main_thread():
-        handled = []  # Only the main thread can set handlers.
-    for signum in handled:
-        signal.signal(signum, terminate)
-    try:
-        yield
-    finally:
-        for signum in handled:
-            signal.signal(signum, previous[signum])
 
 
 if __name__ == "__main__":

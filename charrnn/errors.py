@@ -1,7 +1,7 @@
-"""The errors that end a command, each with its exit code.
+"""The errors that end a command, each with its exit code, and those for exceptions of libraries.
 
 The message of an error is the complete line that the user reads. It names the file or the option
-and says what to do. `charrnn.__main__` prints it and exits.
+and says what to do. `charrnn.__main__` prints it and exits, and `charrnn.train` raises it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import signal
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from types import FrameType
 
@@ -30,39 +30,6 @@ class RunError(Exception):
 
 class WriteError(RunError):
     """A file that cannot be written, for example on a full disk."""
-
-
-class PlaceError(WriteError):
-    """A file or folder that cannot be written because of its name, or of what is in its place."""
-
-    exit_code = 2
-
-
-def make_write_error(path: object, error: OSError) -> WriteError:
-    """Return the error for a file or folder that cannot be written."""
-    kind = choose_write_error(error)
-    hint = "; give another name, or remove what is in its place" if kind is PlaceError else ""
-    return kind(f"{shorten(path)}: cannot be written ({format_reason(error)}){hint}")
-
-
-def choose_write_error(error: OSError) -> type[WriteError]:
-    """Return PlaceError if the user can mend the system's error, otherwise WriteError."""
-    mended = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
-    return PlaceError if error.errno in mended else WriteError
-
-
-def make_non_finite_error() -> RunError:
-    """Return the error for logits, or a loss of them, that are infinite or not a number."""
-    return RunError("the model's scores are not numbers: its weights are too large to compute with")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether there was too little memory for an object, a library or a tensor."""
-    reasons = ("out of memory", "allocate memory", "failed to map segment")
-    is_reason = any(reason in str(error).lower() for reason in reasons)
-    return isinstance(error, MemoryError) or (
-        isinstance(error, ImportError | RuntimeError) and is_reason
-    )
 
 
 class Interrupted(BaseException):
@@ -88,13 +55,6 @@ STOP_SIGNALS = {
     signal.SIGUSR1: signal.SIGTERM,
     signal.SIGUSR2: signal.SIGTERM,
 }
-
-
-def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, the error that it was raised from or during, and so on."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 received_signals: list[int] = []  # by `terminate`, since the command started: SIGINT or SIGTERM
@@ -125,6 +85,104 @@ def explain_received() -> Interrupted | None:
     return Interrupted("interrupted" if signum == signal.SIGINT else "terminated", signum)
 
 
+def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, the error that it was raised from or during, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def explain(error: BaseException) -> InputError | RunError | Interrupted | None:
+    """Return the error of charrnn for an exception; None for a bug.
+
+    The exception may be one that a library raises while a signal ends it.
+    """
+    if isinstance(error, RunError):
+        return error
+    for cause in walk_causes(error):
+        if isinstance(cause, KeyboardInterrupt):
+            return Interrupted("interrupted")
+        if isinstance(cause, Interrupted):
+            return cause
+    if received := explain_received():
+        return received
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, OSError) and error.strerror:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+        if error.errno in _MENDED_BY_USER:
+            return make_write_error(name, error) if name else InputError(error.strerror)
+        return RunError(f"{name}: {error.strerror}" if name else error.strerror)
+    if is_out_of_memory(error):
+        return RunError("there is too little memory")
+    return InputError(_format_refusal(error)) if _is_refusal(error) else None
+
+
+# The types of exceptions by which libraries refuse what a user has given, by their names, because
+# it takes seconds to import Lightning.
+_REFUSALS = {
+    "hydra.errors.HydraException",
+    "lightning.fabric.utilities.exceptions.MisconfigurationException",
+    "omegaconf.errors.OmegaConfBaseException",
+    "yaml.error.YAMLError",
+}
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Return whether a library refuses an input, such as a monitor that is not logged."""
+    if {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__} & _REFUSALS:
+        return True
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    raised_in = str(frames[-1].f_globals.get("__name__")) if frames else ""
+    is_kind = isinstance(error, RuntimeError | ValueError)
+    return is_kind and raised_in.startswith(("antlr4.", "hydra.", "lightning."))
+
+
+def _format_refusal(error: BaseException) -> str:
+    """Return the line of a refusal. OmegaConf's has the option, and more lines about its node."""
+    key, text = getattr(error, "full_key", None), str(error).partition("\n    full_key:")[0]
+    return f"{key}: " * bool(key) + to_one_line(text, 500)
+
+
+@contextlib.contextmanager
+def raise_explained() -> Iterator[None]:
+    """Raise the error of charrnn for an exception that `explain` knows."""
+    try:
+        yield
+    except Exception as error:
+        explained = explain(error)
+        if explained is None or explained is error:
+            raise
+        raise explained from error
+
+
+_MENDED_BY_USER = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
+
+
+def make_write_error(path: object, error: OSError) -> InputError | WriteError:
+    """Return the error for a file or folder that cannot be written.
+
+    It is an InputError if another name would help.
+    """
+    text = f"{shorten(path)}: cannot be written ({format_reason(error)})"
+    if error.errno in _MENDED_BY_USER:
+        return InputError(f"{text}; give another name, or remove what is in its place")
+    return WriteError(text)
+
+
+def make_non_finite_error() -> RunError:
+    """Return the error for logits, or a loss of them, that are infinite or not a number."""
+    return RunError("the model's scores are not numbers: its weights are too large to compute with")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether there was too little memory for an object, a library or a tensor."""
+    if isinstance(error, ImportError | RuntimeError):
+        reasons = ("out of memory", "allocate memory", "failed to map segment")
+        return any(reason in str(error).lower() for reason in reasons)
+    return isinstance(error, MemoryError)
+
+
 @contextlib.contextmanager
 def require_extra(need: str, extra: str) -> Iterator[None]:
     """Raise InputError, "serving needs FastAPI (...); pip install ...", if an import fails."""
@@ -135,24 +193,8 @@ def require_extra(need: str, extra: str) -> Iterator[None]:
 
 
 def format_install_command(extra: str) -> str:
-    """Return the pip command that installs the packages of an extra into the current Python.
-
-    It does not contain charrnn's name, which belongs to another project on the package index.
-    """
-    import shlex
-    from importlib import metadata
-
-    from charrnn import DISTRIBUTION
-
-    try:
-        requirements = [line.partition(";") for line in metadata.requires(DISTRIBUTION) or ()]
-    except metadata.PackageNotFoundError:  # charrnn runs from a checkout
-        requirements = []
-    marker = re.compile(rf"""extra == ['"]{extra}['"]""")
-    names = [name.strip() for name, _, condition in requirements if marker.search(condition)]
-    relative = os.path.relpath(sys.executable)
-    python = sys.executable if relative.startswith("..") else relative
-    return shlex.join([python, "-m", "pip", "install", *(names or [f".[{extra}]"])])
+    """Return the pip command that installs the packages of an extra, in charrnn's checkout."""
+    return f"{os.path.relpath(sys.executable)} -m pip install -e '.[{extra}]'"
 
 
 def find_closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -12,7 +12,6 @@ from typing import IO
 
 from charrnn.errors import (
     InputError,
-    PlaceError,
     RunError,
     format_reason,
     make_write_error,
@@ -25,7 +24,7 @@ _TEMPORARY_SUFFIX = ".charrnn.part"
 
 @contextlib.contextmanager
 def convert_write_errors(path: Path) -> Iterator[None]:
-    """Convert an OSError inside the `with` block into a WriteError that names `path`."""
+    """Convert an OSError inside the `with` block into an error that names `path`."""
     try:
         yield
     except OSError as error:
@@ -55,10 +54,10 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 def require_replaceable(path: Path) -> None:
-    """Raise PlaceError if `replace_file` would refuse a path, for example a folder."""
+    """Raise InputError if `replace_file` would refuse a path, for example a folder."""
     if path.exists() and not path.is_file():
         hint = "remove it, or give another name"
-        raise PlaceError(f"{path}: is not a regular file and is not replaced; {hint}")
+        raise InputError(f"{path}: is not a regular file and is not replaced; {hint}")
 
 
 def _sync(path: Path) -> None:

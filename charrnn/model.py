@@ -20,7 +20,7 @@ from charrnn.generation.next_words import NextWord, find_next_words
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
 from charrnn.models.trained import State, TrainedModel, select_counts, zero_state
-from charrnn.options.ranges import AT_LEAST_1, check_arguments
+from charrnn.options.ranges import AT_LEAST_1, check_range
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.runs.model_lookup import AnyPath, read_model
@@ -36,13 +36,14 @@ class Model:
 
     def __init__(self, trained: TrainedModel) -> None:
         self.trained = trained
-        self._samplers: dict[str, Sampler] = {}
+        self._samplers: dict[tuple[str, bool], Sampler] = {}
 
-    def _sampler(self, counts: str) -> Sampler:
-        """Return the sampler for this use of the counts."""
-        if counts not in self._samplers:
-            self._samplers[counts] = Sampler(select_counts(self.trained, counts))
-        return self._samplers[counts]
+    def _sampler(self, counts: str, plain: bool = False) -> Sampler:
+        """Return the sampler for this use of the counts, or for the plain network."""
+        key = counts, plain
+        if key not in self._samplers:
+            self._samplers[key] = Sampler(select_counts(self.trained, counts, plain))
+        return self._samplers[key]
 
     def __repr__(self) -> str:
         return f"Model({self})"
@@ -101,9 +102,7 @@ class Model:
         sampler = self._sampler(counts)
         return sampler.reader.step(ids, state or zero_state(sampler.model, len(ids)))
 
-    def next_words(
-        self, start_text: str = "", k: Annotated[int, AT_LEAST_1] = 5, counts: str = "auto"
-    ) -> list[NextWord]:
+    def next_words(self, start_text: str = "", k: int = 5, counts: str = "auto") -> list[NextWord]:
         """Return the k likeliest next words and marks after a start text, with probabilities.
 
         After a part of a word, they are its possible ends. `charrnn.generation.next_words` defines
@@ -117,7 +116,7 @@ class Model:
         Raises:
             InputError: a value is out of range, or start_text contains an unknown character.
         """
-        check_arguments(Model.next_words, "", k=k)
+        check_range(Annotated[int, AT_LEAST_1], "k", k)
         sampler = self._sampler(counts)
         last, state = sampler.read_start(SamplingParams(start_text=start_text))
         if last is None:  # no character precedes the text
@@ -199,7 +198,7 @@ class Model:
         number = 1 if num_samples is None else num_samples
         params = _make_params(length=length, start_text=start_text, num_samples=number, **how)
         pieces: list[list[str]] = [[] for _ in range(number)]
-        for piece in self._sampler(counts).write(params):
+        for piece in self._sampler(counts, params.plain).write(params):
             pieces[piece.sample].append(piece.text)
         texts = ["".join(each) for each in pieces]
         return texts[0] if num_samples is None else texts
@@ -210,7 +209,7 @@ class Model:
         """Yield the text that `generate` returns for these arguments, while it is written."""
         params = _make_params(length=length, start_text=start_text, num_samples=1, **how)
         # Wrong arguments raise InputError here, not with the first piece.
-        pieces = self._sampler(counts).write(params)
+        pieces = self._sampler(counts, params.plain).write(params)
         return (piece.text for piece in pieces if piece.text)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import math
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -35,11 +33,6 @@ def get_terminal_width(stream: Any) -> int | None:
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
-def shorten_numbers(text: str) -> str:
-    """Round the numbers in a text that have five or more decimals to four significant digits."""
-    return re.sub(r"\d+\.\d{5,}(e[-+]?\d+)?", lambda number: f"{float(number[0]):.4g}", text)
-
-
 def format_duration(seconds: float) -> str:
     """Format a number of seconds as 3:07 or 1:02:03."""
     minutes, rest = divmod(round(seconds), 60)
@@ -54,8 +47,7 @@ class ProgressDisplay(contextlib.AbstractContextManager["ProgressDisplay"]):
     """
 
     def __init__(self, label: str, unit: str = "B", quiet: bool = False) -> None:
-        self._label = label
-        self._unit = unit
+        self._options = {"desc": label, "unit": unit, "unit_scale": True}
         self._is_shown = not quiet and sys.stderr.isatty()
         self._bar: Any = None
 
@@ -64,62 +56,42 @@ class ProgressDisplay(contextlib.AbstractContextManager["ProgressDisplay"]):
             self._bar.close()
 
     def __call__(self, done: int, total: int | None) -> None:
-        if not self._is_shown:
-            return
-        if self._bar is None:
+        if self._bar is None and self._is_shown:
             from tqdm import tqdm
 
-            description = {"desc": self._label, "unit": self._unit, "unit_scale": True}
-            self._bar = tqdm(total=total, leave=False, delay=2, **description)
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
+            self._bar = tqdm(total=total, leave=False, delay=2, **self._options)
+        if self._bar is not None:
+            self._bar.total = total
+            self._bar.update(done - self._bar.n)
 
 
-class FaultTolerantFile(io.FileIO):
-    """A file descriptor that drops the output that cannot be written.
+class FaultTolerantStream:
+    """A text stream that drops the output that cannot be written.
 
     A closed terminal, a closed pipe or a full disk then does not end a training, even if tqdm, a
     warning or a callback's print writes the output.
     """
 
-    def write(self, data: Any) -> int:
-        rest = memoryview(data).cast("B")
-        size = len(rest)
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
         with contextlib.suppress(OSError):
-            while rest:
-                rest = rest[super().write(rest) or size :]
-        return size
+            self._stream.write(text)
+        return len(text)
 
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
-def ignore_write_errors(stream: Any) -> Any:
-    """Return a stream with the same descriptor that ignores write errors.
-
-    A stream without a descriptor, such as a notebook's, is returned unchanged.
-    """
-    buffer = getattr(stream, "buffer", None)
-    raw = getattr(buffer, "raw", buffer)
-    if not isinstance(raw, io.FileIO):
-        return stream
-    with contextlib.suppress(OSError):
-        stream.flush()
-    file: Any = FaultTolerantFile(raw.fileno(), "w", closefd=False)
-    return io.TextIOWrapper(
-        file if raw is buffer else io.BufferedWriter(file),  # unbuffered under `python -u`
-        stream.encoding,
-        stream.errors,
-        line_buffering=stream.line_buffering,
-        write_through=stream.write_through,
-    )
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextlib.contextmanager
 def ignore_output_errors() -> Iterator[None]:
     """Ignore write errors on standard output and standard error during the `with` block."""
-    with (
-        contextlib.redirect_stdout(ignore_write_errors(sys.stdout)),
-        contextlib.redirect_stderr(ignore_write_errors(sys.stderr)),
-    ):
-        try:
-            yield
-        finally:
-            print(end="", flush=True)  # before the old stream, which raises errors, is back
+    stdout: Any = FaultTolerantStream(sys.stdout)
+    stderr: Any = FaultTolerantStream(sys.stderr)
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        yield

@@ -51,7 +51,7 @@ def main(options: str) -> None:
     times, trained = {}, ""
     for each in commands:
         printed = run_commands(each, FOLDER, only_stdout=False)
-        trained = (re.findall(r"^trained in (\S+)", printed, re.MULTILINE) or [trained])[-1]
+        trained = (re.findall(r"trained in ([\d:]+)", printed) or [trained])[-1]
         times |= dict.fromkeys(re.findall(r"output=(\w+\.html)", each), trained)
     record = {"key": key, "machine": describe_machine()["processor"], "times": times}
     RECORD.write_text(json.dumps(record))

@@ -17,10 +17,10 @@ def format_job_folder(number: int, overrides: str) -> str:
 
     A text has its file's name only.
     """
-    from charrnn.say import shorten_numbers
-
     overrides = re.sub(r"\bdata\.input_txt='(?:[^',]*/)?", "", overrides)
-    unquoted = re.sub(r"[\\'\"\[\]{}]", "", shorten_numbers(overrides))
+    # A search draws numbers of many digits.
+    shorter = re.sub(r"\d+\.\d{5,}(e[-+]?\d+)?", lambda n: f"{float(n[0]):.4g}", overrides)
+    unquoted = re.sub(r"[\\'\"\[\]{}]", "", shorter)
     suffix = re.sub(r"[^A-Za-z0-9._=+,-]+", "-", unquoted)
     # Many file systems limit a name to 255 bytes.
     return f"{number}_{suffix[:120]}" if suffix else str(number)

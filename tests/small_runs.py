@@ -19,8 +19,9 @@ from charrnn import plugins
 from charrnn.models import checkpoint
 from charrnn.runs import decisions
 from charrnn.runs.hardware import can_train_in_bf16
-from charrnn.runs.world import SINGLE_PROCESS, World
+from charrnn.runs.ranks import World
 
+ONE_PROCESS = World()
 SMALL = (
     "trainer=cpu",
     "threads=1",
@@ -62,7 +63,7 @@ def train_config(**changes: Any) -> DictConfig:
     return config
 
 
-def decide_config(world: World = SINGLE_PROCESS, **changes: Any) -> DictConfig:
+def decide_config(world: World = ONE_PROCESS, **changes: Any) -> DictConfig:
     """Return the config of a run on a text of a million characters, decided on this machine."""
     size = decisions.TextSize(1_000_000, 100_000)
     config = train_config(**changes)

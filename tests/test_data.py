@@ -94,10 +94,6 @@ def make_virtual(file: h5py.File) -> None:
             {"train": lambda f: f.update({"train": h5py.ExternalLink(OTHER, "x")})},
             "/train .*a link.* must be in the file itself",
         ),
-        (
-            {"train": lambda f: f.update({"train": h5py.SoftLink("/val")})},
-            "/train .*a link.* must be in the file itself",
-        ),
     ],
 )
 def test_wrong_files_are_named(
@@ -172,7 +168,10 @@ def test_windows_give_back_the_corpus_by_rows(size: int, batch: int, seq: int, e
         streams = streams.shuffle(batch, epoch)
         random = np.random.default_rng([batch, epoch])
         offset, order = random.integers(size), random.permutation(len(order))
-    length, seq = (size - 1) // streams.batch_size, streams.seq_length
+    # with too little text there are fewer streams, and only then shorter windows
+    assert streams.batch_size == min(batch, max(1, (size - 1) // seq))
+    length, seq = (size - 1) // streams.batch_size, min(seq, (size - 1) // streams.batch_size)
+    assert streams.seq_length == seq
     assert streams.num_windows == length // seq >= 1
     blocks = [streams.read_windows(k, k + 1) for k in range(streams.num_windows)]
     inputs, targets = [b[:, :-1] for b in blocks], [b[:, 1:] for b in blocks]
@@ -184,13 +183,3 @@ def test_windows_give_back_the_corpus_by_rows(size: int, batch: int, seq: int, e
     ranks = [streams.select_rank(r, streams.batch_size) for r in range(streams.batch_size)]
     shares = np.concatenate([rank.read_windows(0, 1) for rank in ranks])
     assert np.array_equal(shares, blocks[0])
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(2, 3000), st.integers(1, 500), st.integers(1, 500))
-def test_too_little_text_shrinks_streams_first(size: int, batch: int, seq: int) -> None:
-    fitted = fit_sizes(size, batch, seq)
-    assert fitted == (min(batch, max(1, (size - 1) // seq)), min(seq, (size - 1) // fitted[0]))
-    assert fitted[1] >= 1
-    if batch * seq < size:
-        assert fitted == (batch, seq)

@@ -141,7 +141,7 @@ def test_the_commands_run_as_printed(folder: Path, capfd: Capture) -> None:
 
 def test_the_yaml_files_compose_as_printed(folder: Path, capfd: Capture) -> None:
     found = sorted(folder.glob("*/*/*.yaml"))
-    assert len(found) == 5
+    assert len(found) == 6
     for path in found:
         given = ["--config-dir", str(path.parents[1]), f"{path.parent.name}={path.stem}"]
         assert run(capfd, ["train", *given, "--cfg", "job", "--resolve"]) == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -43,7 +44,7 @@ sys.exit(main())
         (["--help"], "charrnn train "),
         (["sample", "length=3", "--help"], "charrnn sample [OPTION=VALUE ...]"),
         (["sample", "--version"], f"charrnn {charrnn.__version__}\n"),
-        (["train", "--help=all"], "Options and their defaults:"),
+        (["train", "--help"], "Options and their defaults:"),
     ],
 )
 def test_help_and_version_stand_anywhere(words: list[str], said: str, capsys: Capture) -> None:
@@ -90,7 +91,7 @@ def test_a_signal_unwinds(number: int, code: int, word: str, tmp_path: Path) -> 
         process.send_signal(number)
         _, err = process.communicate(timeout=30)
     assert process.returncode == code
-    assert err.splitlines()[-1] == f"charrnn sample: job 0 (length=1): {word}"
+    assert err.splitlines()[-1] == f"charrnn sample: {word}"
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
@@ -107,8 +108,17 @@ TRAIN = ("train", *SMALL, "hydra.run.dir=run")
         (("sample", "--help"), 0, "", HEAVY),
         # what is refused waits for nothing
         (("train", "model.dropout=1"), 2, "train: model.dropout=1", {*TORCH, "numpy"}),
+        (("train", "optimizer.lr=-1"), 2, "train: optimizer.lr=-1.0: must be above 0", TORCH),
+        (("train", "optimizer=adam", "optimizer.lr=x"), 2, "takes a number", TORCH),
+        (("train", "schedule.warmup_steps=-1"), 2, "schedule.warmup_steps=-1: must be 0", TORCH),
+        (("train", "callbacks.samples.length=-1"), 2, "callbacks.samples.length=-1: must", TORCH),
         (("train", "no.txt"), 2, "train: no.txt: no such file", {*TORCH, "numpy"}),
-        ((*TRAIN, "optimized_metric=val/best_los"), 2, "did you mean val/best_loss?", TORCH),
+        (
+            (*TRAIN, "optimized_metric=val/best_los"),
+            2,
+            "no such metric; did you mean one of val/loss, ",
+            TORCH,
+        ),
         ((*TRAIN, "data.background=nope.txt"), 2, "nope", TORCH),
         # until the first character of a sample
         (("sample", "model.safetensors", "length=1", "seed=1"), 0, "", TORCH),
@@ -125,3 +135,13 @@ def test_a_command_imports_no_library_that_it_does_not_use(
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert not libraries & {*done.stderr.splitlines()[-1].split()}
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_closed_standard_stream_is_an_error(closed: str, tmp_path: Path) -> None:
+    line = f"{shlex.quote(sys.executable)} -m charrnn preprocess text.txt {closed}"
+    (tmp_path / "text.txt").write_text("some text\n" * 9)
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "is closed; redirect it to /dev/null" in done.stdout + done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]

@@ -14,13 +14,11 @@ import tarfile
 import venv
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import charrnn
 from tests import REPOSITORY
-from tests.conftest import Patch
 
 SMALL = ("trainer.max_steps=3", "model.hidden_size=16", "model.num_layers=1", "data.batch_size=4")
 
@@ -93,19 +91,3 @@ def test_the_commands_of_the_readme_run_from_it(dist: Path, kind: str, tmp_path:
     assert "loss" in run(program, "evaluate", cwd=elsewhere).stdout
     assert "network alone" in run(program, "runs", cwd=elsewhere).stdout
     assert "hidden_size:" in run(program, "train", "--cfg", "job", cwd=elsewhere).stdout
-
-
-def test_on_an_index_page_links_lead_to_the_repository(monkeypatch: Patch) -> None:
-    monkeypatch.syspath_prepend(REPOSITORY)
-    import hatch_build
-
-    monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/charrnn")
-    monkeypatch.setenv("GITHUB_REF_NAME", "v9")
-    metadata: dict[str, Any] = {}
-    hatch_build.Metadata(str(REPOSITORY), {}).update(metadata)
-    text = metadata["readme"]["text"]
-    assert "](https://github.com/somebody/charrnn/raw/v9/docs/writing-page.png)" in text
-    assert text.count("](https://somebody.github.io/charrnn/)") == 1
-    for link in re.findall(r"\]\(([^)#][^)]*)\)", text):
-        assert link.startswith(("https://", "http://")), link
-    assert metadata["urls"]["Source"] == "https://github.com/somebody/charrnn"

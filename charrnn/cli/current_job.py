@@ -9,7 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from charrnn.cli.overrides import get_key
+from charrnn.cli.overrides import get_key, parse
+from charrnn.runs.resume import GROUPS
 
 
 def get_number() -> int | None:
@@ -29,15 +30,10 @@ def get_sweep_folder() -> Path | None:
     return None if get_number() is None else Path(HydraConfig.get().sweep.dir).absolute()
 
 
-def describe_sweep() -> str:
-    """Return the overrides that differ between the jobs of the sweep, in a line."""
-    return str(HydraConfig.get().job.override_dirname).replace(",", " ")
-
-
 def get_name() -> str:
     """Return the job's number and its swept overrides; "" outside a sweep."""
-    number = get_number()
-    return "" if number is None else f"job {number} ({describe_sweep()})"
+    number, job = get_number(), HydraConfig.get().job
+    return "" if number is None else f"job {number} ({job.override_dirname.replace(',', ' ')})"
 
 
 def list_overrides() -> list[str]:
@@ -45,11 +41,26 @@ def list_overrides() -> list[str]:
     return [*HydraConfig.get().overrides.task]
 
 
-def list_given() -> tuple[list[str], list[str]]:
-    """Return the options and groups that the overrides set, and those that a sweep varies."""
-    given = [*dict.fromkeys(map(get_key, list_overrides()))]
-    equal = set(map(get_key, HydraConfig.get().job.config.override_dirname.exclude_keys))
-    return given, [n for n in given if n not in equal] if get_number() is not None else []
+def list_swept() -> list[str]:
+    """Return the options and groups that differ between the jobs of a sweep."""
+    if get_number() is None:
+        return []
+    shared = set(map(get_key, HydraConfig.get().job.config.override_dirname.exclude_keys))
+    return [n for n in dict.fromkeys(map(get_key, list_overrides())) if n not in shared]
+
+
+def list_choices() -> dict[str, list[str]]:
+    """Return the choices of the config groups that a run has.
+
+    Hydra's record of them lacks lists, such as ``callbacks=[ema,early_stopping]``.
+    """
+    choices: dict[str, Any] = dict(HydraConfig.get().runtime.choices)
+    choices |= {override.key_or_group: override.value() for override in parse(list_overrides())}
+    return {
+        group: [*map(str, chosen)] if isinstance(chosen, list) else [str(chosen)]
+        for group, chosen in choices.items()
+        if group in GROUPS
+    }
 
 
 def read_node() -> dict[str, Any]:

@@ -18,15 +18,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from charrnn import plugins
-from charrnn.cli import help_page
-from charrnn.errors import InputError, shorten
+from charrnn.errors import InputError
 from charrnn.options.ranges import PATH, TEXT, get_traits, get_types, list_options
 from charrnn.runs.folder import (
     escape_interpolations,
@@ -36,7 +34,6 @@ from charrnn.runs.folder import (
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # path options of every command
 MULTIRUN = "hydra.mode=MULTIRUN"  # the flag -m as an override
-RECORDED_CONFIG = "charrnn_recorded_run"  # the main config of a resume, in Hydra's ConfigStore
 
 _WORD = re.compile(r"(\+\+|\+|~|)([^=]*)(?:=(.*))?", re.DOTALL)
 _QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
@@ -48,13 +45,15 @@ class CommandLine(NamedTuple):
     """A command line.
 
     Attributes:
-        main_config: the file of the config that Hydra changes.
+        flags: Hydra's flags, such as ``--config-dir FOLDER``.
         words: the overrides in Hydra's grammar.
+        added: the names of the options that charrnn has added to the typed ones.
     """
 
     command: plugins.Command
-    main_config: Path
+    flags: list[str]
     words: list[str]
+    added: frozenset[str] = frozenset()
 
 
 def quote_literals(words: list[str], command: plugins.Command) -> list[str]:
@@ -65,7 +64,7 @@ def quote_literals(words: list[str], command: plugins.Command) -> list[str]:
         words = [*set_text([], first, *texts), *words[len(texts) :]]
     elif texts:
         words = [f"{first}={texts[0]}", *words[1:]]
-    words = [_replace_word(word, command) for word in words]
+    words = [*map(_set_with_plus, words)]
     # the text and path options of the command, each with its possible types
     kinds = dict.fromkeys(FOLDERS, (str,)) | {
         name: get_types(annotation)
@@ -80,6 +79,8 @@ def _quote_word(word: str, kinds: Collection[Any] | None, multirun: bool) -> str
     prefix, name, value = split(word)
     if kinds is None or value is None or prefix == "~":
         return word
+    if name in FOLDERS and value != value.encode(errors="replace").decode():
+        raise InputError(f"{word}: its name is not UTF-8, which TensorBoard requires")
     is_in_grammar = (
         (name in FOLDERS and "${" in value)
         or (type(None) in kinds and value == "null")
@@ -170,27 +171,17 @@ def set_text(words: Iterable[str], name: str, *texts: str) -> list[str]:
 def show(word: str) -> str:
     """Return an override as a user types it: a literal text without its quotes, and one plus."""
     prefix, name, value = split(word)
-    prefix = prefix.replace("++", "+")  # `_replace_word` adds the other one
+    prefix = prefix.replace("++", "+")  # `_set_with_plus` adds the other one
     if value is not None and _ONE_QUOTED.fullmatch(value):
         value = unescape_interpolations(str(parse([f"x={value}"])[0].value()))
     return prefix + name + ("" if value is None else f"={value}")
 
 
-def _replace_word(word: str, command: plugins.Command) -> str:
-    """Return the override that a word means, by the command's SAME. Refuse a word in its INSTEAD.
+def _set_with_plus(word: str) -> str:
+    """Return an override that also sets an option that exists, if it has a plus.
 
-    SAME has overrides in place of ``name=value``. INSTEAD has hints for a name or ``name=value``.
+    Hydra needs two for it. A name without a dot may be a group, for which it refuses two.
     """
-    prefix, name, value = split(word)
-    rest = f"{name}={value}"
-    if prefix == "+" and name in help_page.read_page(command.name).groups:
-        word, prefix = rest, ""  # the group is in the defaults list
-    if same := (command.get("SAME") or {}).get(rest):
-        return str(same)
-    for old, instead in (command.get("INSTEAD") or {}).items():
-        if rest == old or f"{name}.".startswith(f"{old}."):
-            raise InputError(f"{shorten(word)}: {instead}")
-    # A plus also sets an option that exists, for which Hydra needs two. A name without a dot may be
-    # a config group, for which Hydra refuses two.
+    prefix, name, _ = split(word)
     is_option = "." in name and not {"/", "@"} & {*name}
     return f"+{word}" if prefix == "+" and is_option else word

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from charrnn.errors import InputError, RunError, shorten
-from charrnn.files import replace_file
+from charrnn.files import replace_file, shorten_path
 from charrnn.text.vocabulary import TerminalEncoder, as_bytes
 
 
@@ -37,12 +37,15 @@ def check_output(
     option: str = "output",
     texts: Iterable[object] = (),
 ) -> None:
-    """Refuse an output that is a folder, a device, a file of a run, or what the command reads.
+    """Refuse an output that is a folder, a device, or what the command reads.
+
+    Refuse also an existing file below the folder of a run or a sweep, which may be needed.
 
     Args:
         model: the one that the command reads; None if it reads none.
         texts: paths of texts and their ids, which may be missing. Other values are ignored.
     """
+    from charrnn.runs.folder import is_run, is_sweep
     from charrnn.runs.model_lookup import find_model
 
     if output is None or not os.path.exists(output):
@@ -55,20 +58,10 @@ def check_output(
         raise InputError(f"{option}={shorten(output)}: is the model itself; name another file")
     if any(isinstance(t, str) and os.path.exists(t) and os.path.samefile(output, t) for t in texts):
         raise InputError(f"{option}={shorten(output)}: is the text itself; name another file")
-    if _is_file_of_run(Path(output)):
-        raise InputError(f"{option}={shorten(output)}: is a file of a run; name another file")
-
-
-def _is_file_of_run(path: Path) -> bool:
-    """Return whether a training wrote a file, which other commands or a resume may need."""
-    from charrnn.runs.folder import MODEL_FILES, RECORDED, RESULT, is_run
-    from charrnn.runs.summary import METRICS
-
-    path = Path(os.path.realpath(path))
-    if path.parent.name in ("checkpoints", RECORDED.parent.name):
-        return is_run(path.parent.parent)
-    names = (MODEL_FILES[0], RESULT, METRICS, "hparams.yaml", "report.html")
-    return path.name in names and is_run(path.parent)
+    for folder in Path(os.path.realpath(output)).parents:
+        if is_run(folder) or is_sweep(folder):
+            what = f"is a file in the folder of a run or a sweep, {shorten_path(folder)}"
+            raise InputError(f"{option}={shorten(output)}: {what}; name a new file")
 
 
 def _print(content: bytes) -> None:

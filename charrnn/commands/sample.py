@@ -91,7 +91,7 @@ def run(options: SampleOptions) -> None:
         stem, suffix = os.path.splitext(output)
         output = f"{stem}-{job}{suffix}"  # so that no job replaces the text of another
     file = find_model(options.checkpoint)
-    model = select_counts(read_model(file), options.counts)
+    model = select_counts(read_model(file), options.counts, options.plain)
     texts_read = [options.start_file, options.corpus, *_list_training_files(model)]
     check_output(output, file, texts=texts_read)
     sampler = Sampler(model)
@@ -136,7 +136,7 @@ def _load_novelty(options: SampleOptions, sampler: Sampler) -> Any:
     """Return the `Novelty` of the extra novelty, or None if no option needs it."""
     if options.novel is False and not options.report:
         return None
-    if (module := next(iter(plugins.import_modules("sample")), None)) is not None:
+    if (module := next(iter(plugins.import_modules(plugins.SAMPLERS)), None)) is not None:
         return module.Novelty(options, sampler)
     raise InputError("novel, report: this charrnn was installed without them; reinstall charrnn")
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import gc
+import contextlib
 import os
-import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.utils import setup_globals
+from omegaconf import DictConfig, OmegaConf, open_dict
+
 from charrnn import plugins
 from charrnn.cli import current_job
+from charrnn.cli.checked_options import build
 from charrnn.cli.overrides import (
-    RECORDED_CONFIG,
     find_word,
+    get_key,
     is_bare,
     is_multirun,
     read_text,
@@ -21,23 +25,22 @@ from charrnn.cli.overrides import (
     read_value,
     set_text,
     show,
+    split,
 )
-from charrnn.errors import STOP_SIGNALS, InputError, Interrupted
+from charrnn.errors import InputError
 from charrnn.files import resolve_run_path
-from charrnn.options.training import INSTEAD, SAME, TrainOptions, count_devices
-from charrnn.runs import world
-from charrnn.runs.folder import require_no_run
-from charrnn.say import ignore_output_errors, say
+from charrnn.options.training import TrainOptions, count_devices, flatten
+from charrnn.runs import ranks
+from charrnn.runs.folder import escape_interpolations, has_interpolation
+from charrnn.say import ignore_output_errors
 from charrnn.text.corpora import CORPORA, require_text
 from charrnn.text.sources import as_name_list
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from charrnn.models.trained import TrainedModel
-    from charrnn.runs.run import Result, Run
+    from charrnn.runs.result import Result
+    from charrnn.runs.run_values import Run
 
-__all__ = ["INSTEAD", "SAME"]  # which the command line reads here
 OPTIONS = TrainOptions
 FIRST_WORD = "data.input_txt"
 MAKES_FOLDER = True
@@ -62,48 +65,50 @@ def train(*overrides: str) -> Result:
     return front.call(plugins.list_commands()["train"], list(overrides))
 
 
-def run(options: TrainOptions, config: DictConfig) -> Result:
+def run(options: TrainOptions, config: DictConfig, words: Sequence[str]) -> Result:
     """Train, print where the run is, and return its result."""
-    world.detect_world()  # before Lightning reads the same environment variables
-    from charrnn.runs import training_run
+    world = ranks.join()
+    from charrnn.runs import run as page
 
     with ignore_output_errors():
-        try:
-            return training_run.train(prepare_run(options, config))
-        except Interrupted:
-            if line := world.requeue_slurm_job():
-                say(line)
-            raise
+        if world.rank:
+            return page.follow(world)
+        run = prepare_run(options, config, words)
+        processes = count_devices(run.config.trainer.devices), run.config.trainer.num_nodes
+        if not world.launcher and processes != (1, 1):
+            with contextlib.suppress(OSError):
+                run.folder.rmdir()  # Hydra has made it, and will make another one.
+            ranks.start(*processes)
+        return page.train(run)
 
 
-def follow() -> int | None:
-    """Train as a rank other than 0, and return the exit code. Return None in others."""
-    this = world.detect_world()
-    if not this.launcher:
-        return None
-    rank_0 = world.connect_to_rank_0() if this.launcher == "charrnn" else None
-    gc.disable()  # faster imports (see `charrnn.__main__`)
-    from charrnn.cli import exit_codes
-    from charrnn.runs import processes
-    from charrnn.runs.training_run import fit
-
-    gc.enable()
-    if this.rank == 0:
-        processes.join_group(this)  # early, because the other ranks wait
-        return None
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until training starts
-    try:
-        with ignore_output_errors():
-            processes.follow(fit, this, rank_0)
-    except (processes.LostProcess, Interrupted) as ended:
-        return ended.exit_code  # Rank 0 prints the error.
-    except Exception as error:
-        return exit_codes.end(f"charrnn train: rank {this.rank}", error)
-    return 0
+# -- from the typed words to those that Hydra composes -----------------------------------------
 
 
 def prepare_words(words: list[str]) -> list[str]:
-    """Return the words with the run's folder, and with paths for the names of runs."""
+    """Return the words with the run's folder and the choices of a resumed run.
+
+    All ranks get those of rank 0.
+    """
+    if is_multirun(words) and ranks.detect_world().launcher:
+        raise InputError("-m: start a sweep without torchrun and srun; each job is one process")
+    if (world := ranks.join()).rank:
+        return ranks.share()
+    words = _prepare_words(words)
+    return ranks.share(_set_default_folder(words) if world.launcher else words)
+
+
+def _set_default_folder(words: list[str]) -> list[str]:
+    """Return the words with the run's folder, whose default name has the time of this process."""
+    if find_word(words, "hydra.run.dir") is not None:
+        return words
+    setup_globals()  # for ${now:...}
+    folder = OmegaConf.load(plugins.CONF / "train.yaml").hydra.run.dir
+    return set_text(words, "hydra.run.dir", folder)
+
+
+def _prepare_words(words: list[str]) -> list[str]:
+    """Return the words with the run's folder and the choices of a resumed run."""
     if not any(map(is_bare, words)):
         # A missing file is reported before torch is imported.
         for word in (find_word(words, name) or "" for name in (FIRST_WORD, "data.background")):
@@ -113,47 +118,64 @@ def prepare_words(words: list[str]) -> list[str]:
         words = [*words, f"{FIRST_WORD}=null"]  # not the default corpus
     words = _resolve_run_names(words)
     resume = read_text(words, "resume")
-    if resume not in (None, "auto"):
-        _check_resume_words(str(resume), words)
     if is_multirun(words):
+        _check_sweep_words(words, resume)
         return words
-    from charrnn.runs.resuming import find_start
-
     folder = read_text(words, "hydra.run.dir") or read_value(words, "hydra.run.dir")
-    start = find_start(resume, folder)
-    if start.folder is not None and start.folder != folder:
-        words = set_text(words, "hydra.run.dir", start.folder)
-    if start.resume is not None and start.resume != resume:
-        words = set_text(words, "resume", start.resume)
-    return words
-
-
-def choose_main_config(words: list[str]) -> str | None:
-    """Return the name of the config that has the record of a resumed run, or None."""
-    resume = read_text(words, "resume")
-    if resume in (None, "auto") or is_multirun(words):
-        return None
-    from charrnn.cli.recorded_config import store_record
-
-    return store_record(str(resume), words)
+    if find_word(words, "hydra.run.dir") and not folder:
+        raise InputError("hydra.run.dir=: takes a folder")
+    if resume == "auto" and folder is None:
+        raise InputError(
+            "resume=auto: needs a folder; add hydra.run.dir=FOLDER, or give "
+            "resume=outputs/latest to continue the newest run"
+        )
+    return words if resume in (None, "auto") else _prepare_resume(words, resume, folder)
 
 
 _NOT_IN_A_RESUME = {
     "init_from": "resume= restores everything, init_from= only the weights",
+    "experiment": "a resume keeps the values of the run",
     "budget": "a resume keeps the size that the first budget chose",
 }
 
 
-def _check_resume_words(resume: str, words: list[str]) -> None:
-    """Raise InputError if other words do not fit the run that `resume` names."""
-    if is_multirun(words):
+def _prepare_resume(words: list[str], resume: str, folder: str | None) -> list[str]:
+    """Return the words with the folder and the recorded choices of the run that is resumed."""
+    from charrnn.runs.resume import list_choices, read_record
+
+    for name, why in _NOT_IN_A_RESUME.items():
+        if word := find_word(words, name):
+            raise InputError(f"{show(word)}: {why}; leave one out")
+    if os.path.isdir(resume):
+        if folder is not None and os.path.realpath(folder) != os.path.realpath(resume):
+            raise InputError(
+                f"hydra.run.dir={folder}: resume={resume} continues in the run's folder; leave "
+                f"one out, or resume a .ckpt of the run in a new folder"
+            )
+        words = set_text(words, "hydra.run.dir", os.path.realpath(resume))
+    choices = list_choices(read_record(Path(resume)), {get_key(word) for word in words})
+    return [*choices, *map(_unset, words)]
+
+
+def _unset(word: str) -> str:
+    """Return ``~name`` as an override that also removes what only a record has."""
+    prefix, name, value = split(word)
+    return f"++{name}=null" if prefix == "~" and "." in name and value is None else word
+
+
+def _check_sweep_words(words: list[str], resume: str | None) -> None:
+    """Raise InputError if a sweep names a run to resume, or a folder that has runs already."""
+    if resume not in (None, "auto"):
         raise InputError(
             f"resume={resume}: to continue a sweep, give hydra.sweep.dir=FOLDER resume=auto; "
             f"to continue one run, leave -m out"
         )
-    for name, why in _NOT_IN_A_RESUME.items():
-        if word := find_word(words, name):
-            raise InputError(f"{show(word)}: {why}; leave one out")
+    folder = read_text(words, "hydra.sweep.dir")
+    if folder is not None and resume is None and any(Path(folder).glob("*/.hydra")):
+        raise InputError(
+            f"hydra.sweep.dir={folder}: contains runs; to resume them, repeat their command with "
+            f"resume=auto, or name another folder"
+        )
 
 
 def _resolve_run_names(words: list[str]) -> list[str]:
@@ -169,59 +191,80 @@ def _resolve_run_names(words: list[str]) -> list[str]:
     return words
 
 
-def prepare_run(options: TrainOptions, composed: DictConfig) -> Run:
+# -- from the checked options to a run ---------------------------------------------------------
+
+
+def prepare_run(options: TrainOptions, composed: DictConfig, words: Sequence[str]) -> Run:
     """Return the new or resumed run of checked options, without writing a file.
 
     Args:
         composed: the config from which the options were made.
+        words: the command as its user typed it.
     """
-    from charrnn.runs.run import Run
-    from charrnn.runs.trusted import find_untrusted, keep_interpolations
+    from charrnn.runs.run_values import Run
 
-    values, resume = _resolve_paths(vars(options)), options.resume
+    resume = options.resume
     if current_job.get_number() is not None:
-        _require_one_process(options.trainer)
-        if resume is None and world.is_restarted_by_slurm():
-            resume = "auto"
-    config = keep_interpolations({**values, "resume": resume}, composed)
-    given, swept = current_job.list_given()
-    overrides, hydra = current_job.list_overrides(), current_job.read_node()
-    run = _restore(Run(config, _get_folder(), given, swept, overrides, hydra), resume)
-    run.config.resume = None
-    words = " trust=true" if any(find_untrusted(run.record)) else ""
-    return replace(run, resume_words=words, initial=_read_initial(run))
+        _require_one_process(options)
+        if resume is None and int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0:
+            resume = "auto"  # submitit has put the job into the queue again
+    words = [word for word in words if get_key(word) != "resume"]
+    run = Run(
+        config=_complete_config(composed, vars(options), {get_key(word) for word in words}),
+        folder=_get_folder(),
+        words=words,
+        given=[*dict.fromkeys(map(get_key, words))],
+        swept=current_job.list_swept(),
+        choices=current_job.list_choices(),
+        hydra=current_job.read_node(),
+    )
+    run = run if resume is None else _restore(run, resume)
+    return replace(run, initial=_read_initial(run))
 
 
-def _restore(run: Run, resume: str | None) -> Run:
-    """Return a new run as it is, and a resumed run with its record and in its folder."""
-    from charrnn.runs import folder as folders
-    from charrnn.runs import resuming
+def _complete_config(composed: DictConfig, values: dict[str, Any], given: set[str]) -> DictConfig:
+    """Return the composed config with the checked values and absolute paths.
 
-    if resume == "auto" and (run.folder / folders.RECORDED).is_file():
-        return resuming.restore_record(run, run.folder)
-    if resume in (None, "auto"):
-        require_no_run(run.folder)
-        return run
-    path = Path(os.path.realpath(resume))  # Path.resolve fails in a loop of links
-    if path.is_dir() and not (path / folders.RECORDED).is_file():
-        raise InputError(
-            f"{resume}: is not a run folder (it has no {folders.RECORDED}); "
-            f"name a folder that `charrnn train` created, or a .ckpt"
-        )
-    run = resuming.restore_record(run, path)
-    if run.hydra["job"]["config_name"] != RECORDED_CONFIG:  # Hydra composed without the record
-        raise InputError(f"resume={resume}: set resume= on the command line, without ${{...}}")
-    return replace(run, folder=path) if path.is_dir() else run
+    The references of conf/ stay, so that a resume which changes optimizer.lr changes one place.
+    """
+    config, raw = composed.copy(), flatten(OmegaConf.to_container(composed))
+    checked = flatten(escape_interpolations(_resolve_paths({**values, "resume": None})))
+    with open_dict(config):
+        for name, value in checked.items():
+            is_reference = has_interpolation(raw.get(name)) and name not in given
+            is_changed = name in raw and not is_reference and raw[name] != value
+            if is_changed or value == {}:  # ~callbacks and ~logger leave nothing
+                OmegaConf.update(config, name, value)
+    return config
+
+
+def _restore(run: Run, resume: str) -> Run:
+    """Return a run with the checkpoint and the recorded values of the run that it resumes."""
+    from charrnn.runs import resume as resuming
+    from charrnn.runs.folder import find_checkpoint
+
+    if resume == "auto" and find_checkpoint(run.folder) is None:
+        return replace(run, begins_again=True)
+    record = resuming.read_record(run.folder if resume == "auto" else Path(resume))
+    if resume == "auto":
+        config = resuming.fill_config(run.config, record)
+    else:
+        config = resuming.restore_config(run.config, record, run.given, run.choices)
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    try:  # Recorded values are checked as typed ones are.
+        build(TrainOptions, {**values, "resume": str(record.path)})
+    except InputError as error:
+        raise InputError(f"{record.path}: its recorded {error}") from error
+    words = resuming.merge_words(record.words, run.words, get_key)
+    return replace(run, config=config, record=record, words=words)
 
 
 def _read_initial(run: Run) -> TrainedModel | None:
     """Return the model of `init_from`. A run that has a checkpoint no longer needs it."""
-    from charrnn.runs.folder import find_checkpoint
     from charrnn.runs.model_lookup import read_model
 
-    source, name = run.source, run.config.init_from
-    has_checkpoint = source is not None and (source.is_file() or find_checkpoint(source))
-    return None if name is None or has_checkpoint else read_model(name)
+    name = run.config.init_from
+    return None if name is None or run.record is not None else read_model(name)
 
 
 def _get_folder() -> Path:
@@ -246,8 +289,9 @@ def _resolve_paths(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "data": data, "init_from": init_from}
 
 
-def _require_one_process(trainer: dict[str, Any]) -> None:
+def _require_one_process(options: TrainOptions) -> None:
     """Raise InputError if a job of a sweep needs several processes."""
+    trainer = options.trainer
     several = count_devices(trainer["devices"]) != 1 or trainer["num_nodes"] != 1
     if several or trainer["strategy"] == "ddp":
         raise InputError(

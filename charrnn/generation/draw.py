@@ -134,10 +134,14 @@ class Batch:
             scale = np.minimum(1 / temperatures, COLDEST)
         neutral = np.array([1, 0, *FILTERS.values()])
         filters = np.array([[getattr(row, name) for name in FILTERS] for row in params], np.float64)
-        ordinary = np.column_stack([scale, find_payback(scale), filters])
+        is_plain = np.array([row.plain for row in params])
+        filters[is_plain, [*FILTERS].index("min_p")] = FILTERS["min_p"]
+        payback = np.where(is_plain, 0, find_payback(scale))
+        ordinary = np.column_stack([scale, payback, filters])
         ordinary = np.where(np.isnan(ordinary) | self.greedy[:, None], neutral, ordinary)
         lifted = np.tile(neutral, (len(ordinary), 1))
         lifted[:, 0] = np.minimum(ordinary[:, 0], 1)  # and then no debt is paid
+        lifted[is_plain] = ordinary[is_plain]
         self.limits, self._ordinary, self._lifted = ordinary.copy(), ordinary, lifted
         self.dry, self.words, self.debts = dict(dry or {}), words, debts
         self.blanks: frozenset[int] = frozenset()

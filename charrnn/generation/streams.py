@@ -172,7 +172,7 @@ def _make_batch(streams: Sequence[Stream]) -> Batch:
     if known is not None:
         is_started = [stream.num_written > 0 for stream in streams]
         words = new_words.WordCosts(known, params, temperatures, texts, is_started)
-    if ((temperatures > 0) & (temperatures < 1)).any():
+    if any(0 < t < 1 and not row.plain for t, row in zip(temperatures, params, strict=True)):
         ends = find_ends(vocabulary)
         last = np.array([text[-1] if text else -1 for text in texts])
         values = np.zeros((len(streams), len(ends.ids)))

@@ -39,9 +39,8 @@ NETWORK_PREFIX = "network."
 # `ENTRY`.
 _RUN_TYPES = {
     "global_step": int, "optimizer_states": list, "loops": dict,
-    "config": dict, "fingerprint": str, "finished": bool, "earlier": dict, "ranks": list,
-    "batch_size": int, "seq_length": int, "best_loss": float, "best_step": int,
-    "best_loss_as_written": float,
+    "config": dict, "facts": dict, "finished": bool, "earlier": dict, "ranks": list,
+    "best_loss": float, "best_step": int, "best_loss_as_written": float,
 }  # fmt: skip
 
 

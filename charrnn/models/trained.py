@@ -17,7 +17,9 @@ from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
 from charrnn.options.cells import Cell, NetworkOptions, find_cell
-from charrnn.options.ranges import AT_LEAST_1, BELOW_1, COUNTS, ENCODING, require
+from charrnn.options.datasets import ENCODING
+from charrnn.options.ranges import AT_LEAST_1, BELOW_1, COUNTS, require
+from charrnn.text.prompt import PRIMER_FACT
 from charrnn.text.vocabulary import Vocabulary
 
 # The weights with one row per character
@@ -146,6 +148,8 @@ class TrainedModel:
 
 # facts of a model
 LOSS, LOSS_AS_WRITTEN, WITH_COUNTS = "val_loss", "val_loss_as_written", "with_counts"
+# the losses of the counts, and of the network on the same characters
+COUNTS_LOSS, COMPARED_LOSS = "counts_loss", "compared_loss"
 
 
 def find_loss(facts: Mapping[str, Any], *names: str) -> float | None:
@@ -185,9 +189,16 @@ def find_known_words(model: TrainedModel) -> KnownWords | None:
     return None if model.counts is None else model.counts.known_words
 
 
-def select_counts(model: TrainedModel, counts: str) -> TrainedModel:
-    """Return the model with its counts ("auto"), without them ("none"), or only them ("only")."""
+def select_counts(model: TrainedModel, counts: str, plain: bool = False) -> TrainedModel:
+    """Return the model with its counts ("auto"), without them ("none"), or only them ("only").
+
+    A plain model is a network that has no counts and reads no primer.
+    """
     require(COUNTS.accepts(counts), "counts", counts, COUNTS.requirement)
+    if plain:
+        require(counts != "only", "counts", counts, "plain=true takes no counts; leave one out")
+        facts = {name: fact for name, fact in model.facts.items() if name != PRIMER_FACT}
+        return replace(model, counts=None, facts=facts)
     if counts == "auto":
         return model
     if counts == "none":

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from charrnn.errors import InputError, shorten
-from charrnn.options.ranges import AT_LEAST_1, BELOW_1, FIXED, Range, check_ranges, one_of
+from charrnn.options.ranges import AT_LEAST_1, BELOW_1, FIXED, Options, Range, one_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -133,13 +133,15 @@ def find_cell(name: str) -> Cell:
 
 
 @dataclass(frozen=True)
-class NetworkOptions:
+class NetworkOptions(Options):
     """The options of a network: arguments of `LanguageModel`, and ``model.NAME=``.
 
-    ``conf/base/model.yaml`` explains each field, and ``charrnn train --help=all`` prints it. For
+    ``conf/base/model.yaml`` explains each field, and ``charrnn train --help`` prints it. For
     None, ``charrnn train`` chooses a value by the length of the text, and `LanguageModel` takes
     the default of `Architecture`. A model file contains these fields.
     """
+
+    PREFIX = "model."
 
     kind: Annotated[str, Range(is_cell, UNKNOWN_CELL), FIXED] = "lstm"
     embedding_size: Annotated[int, AT_LEAST_1, FIXED] = 64
@@ -148,6 +150,3 @@ class NetworkOptions:
     dropout: Annotated[float | None, BELOW_1] = None
     batchnorm: Annotated[bool, FIXED] = False
     skip: Annotated[str, one_of("none", "sum"), FIXED] = "sum"
-
-    def __post_init__(self) -> None:
-        check_ranges(self, "model.")

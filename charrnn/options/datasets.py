@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any
 
 from charrnn.options.ranges import (
     AT_LEAST_1,
     BELOW_1,
-    ENCODING,
     FIXED,
     PATH,
     SEED,
+    Options,
     Paths,
-    check_ranges,
+    Range,
     one_of,
     require,
 )
@@ -22,18 +23,31 @@ SPLITS = ("train", "val", "test")
 DEFAULT_SPLIT = 0.1, 2_000_000  # share of the text, and characters at most
 
 
-@dataclass(frozen=True)
-class SourceOptions:
-    """The files of a text: the text, or its HDF5 and JSON files from `charrnn preprocess`."""
+def _is_encoding(name: Any) -> bool:
+    """Return whether `name` is ``bytes`` or an encoding with which Python can read and write."""
+    if name == "bytes":
+        return True
+    try:
+        "".encode(name)  # refuses codecs that are no text encoding, such as hex
+        codecs.getincrementaldecoder(name)
+    except (LookupError, ValueError, TypeError):
+        return False
+    return True
 
-    PREFIX: ClassVar[str] = "data."  # the config node of the options
+
+ENCODING = Range(_is_encoding, "is not a text encoding; try utf-8, latin-1 or bytes")
+
+
+@dataclass(frozen=True)
+class SourceOptions(Options):
+    """The files of a text: the text, or its HDF5 and JSON files from `charrnn preprocess`."""
 
     input_txt: Paths = None
     input_h5: Annotated[str | None, PATH] = None
     input_json: Annotated[str | None, PATH] = None
 
     def __post_init__(self) -> None:
-        check_ranges(self, self.PREFIX)
+        super().__post_init__()
         h5, json = self.input_h5, self.input_json
         name, value = ("input_h5", h5) if json is None else ("input_json", json)
         both = "data.input_h5 and data.input_json belong together; give both"
@@ -43,10 +57,8 @@ class SourceOptions:
 
 
 @dataclass(frozen=True)
-class SplitOptions:
+class SplitOptions(Options):
     """The encoding and the splits of a text; ``conf/preprocess.yaml`` explains each field."""
-
-    PREFIX: ClassVar[str] = ""
 
     val_frac: Annotated[float | None, BELOW_1, FIXED] = None
     test_frac: Annotated[float | None, BELOW_1, FIXED] = None
@@ -54,7 +66,7 @@ class SplitOptions:
     lines: Annotated[str, one_of("auto", "keep", "shuffle"), FIXED] = "auto"
 
     def __post_init__(self) -> None:
-        check_ranges(self, self.PREFIX)
+        super().__post_init__()
         val, test = (DEFAULT_SPLIT[0] if f is None else f for f in (self.val_frac, self.test_frac))
         name = f"{self.PREFIX}val_frac={val} {self.PREFIX}test_frac"
         hint = "together they must be below 1, so that a part is left to train on"
@@ -65,10 +77,10 @@ class SplitOptions:
 class DataOptions(SplitOptions, SourceOptions):
     """The options of a text for training: arguments of `TextDataModule`, and ``data.NAME=``.
 
-    ``conf/base/data.yaml`` explains each field, and ``charrnn train --help=all`` prints it.
+    ``conf/base/data.yaml`` explains each field, and ``charrnn train --help`` prints it.
     """
 
-    PREFIX: ClassVar[str] = "data."
+    PREFIX = "data."
 
     background: Annotated[str | list[str] | None, PATH, FIXED] = None
     batch_size: Annotated[int | None, AT_LEAST_1, FIXED] = None
@@ -82,5 +94,4 @@ class DataOptions(SplitOptions, SourceOptions):
             "output_h5=FILE`, then give data.input_h5= and data.input_json="
         )
         require(self.input_txt != "-", "data.input_txt", "-", hint)
-        SplitOptions.__post_init__(self)
-        SourceOptions.__post_init__(self)
+        super().__post_init__()

@@ -16,12 +16,13 @@ from charrnn.options.ranges import (
     TEXT,
     UNIT_INTERVAL,
     UNKNOWN,
-    check_ranges,
+    Options,
+    require,
 )
 
 
 @dataclass(frozen=True)
-class SamplingParams:
+class SamplingParams(Options):
     """The sampling parameters of `charrnn sample` and `Model.generate`.
 
     ``conf/sample.yaml`` explains each field in a line, which ``charrnn sample --help`` prints.
@@ -32,6 +33,10 @@ class SamplingParams:
     ``sample=False`` or ``top_k=1``, the most likely character is chosen, and no debts and filters
     apply. Else, after three equal blanks or tabs, the temperature is at least 1 and no debts and
     filters apply.
+
+    With ``plain=True``, the probabilities are softmax(logits / temperature) of the network: without
+    counts, known words, debts, min-p, the rule for blanks and the primer of the model. top-k,
+    top-p, penalties and banned characters apply if they are given.
     """
 
     length: Annotated[int, NOT_NEGATIVE] = 2000
@@ -50,7 +55,12 @@ class SamplingParams:
     ban: Annotated[str | None, TEXT] = None
     num_samples: Annotated[int, AT_LEAST_1] = 1
     until: Annotated[str | None, TEXT, NOT_EMPTY] = None
+    plain: bool = False
     device: Annotated[str, DEVICE] = "auto"
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        super().__post_init__()
+        why = "plain=true draws without it; leave one out"
+        is_default = self.min_p in (0, SamplingParams.min_p)
+        require(not self.plain or is_default, "min_p", self.min_p, why)
+        require(not self.plain or self.new_words is None, "new_words", self.new_words, why)

@@ -1,24 +1,25 @@
 """The options of `charrnn train`, and the rules between them.
 
 A node of the config has a ``_target_`` and its arguments, from which Hydra's `instantiate` builds
-an object. A schema declares the options of the nodes data, model and trainer, because a run reads
-them. The parameters of a target declare the options of every other node.
+an object. A dataclass declares the options of the nodes data, model and trainer, because a run
+reads them; those of other nodes belong to their classes.
 
 A value that is None is open. `charrnn.decide` writes a value in its place.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from charrnn.errors import find_closest
 from charrnn.options.cells import NetworkOptions
 from charrnn.options.datasets import DataOptions
+from charrnn.options.parts import LoggerOptions
 from charrnn.options.ranges import (
     AT_LEAST_1,
-    DURATION,
     FIXED,
     NODE,
     NODES,
@@ -27,12 +28,20 @@ from charrnn.options.ranges import (
     POSITIVE,
     SEED,
     TEXT,
-    Node,
     Range,
     between,
     one_of,
     require,
 )
+
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def parse_duration(duration: str) -> float:
+    """Return the seconds of a duration such as 90s, 10m or 2h; 0 if it is not a duration."""
+    match = _DURATION.fullmatch(duration)
+    return float(match[1]) * _SECONDS[match[2]] if match else 0.0
 
 
 def _are_devices(devices: Any) -> bool:
@@ -42,36 +51,30 @@ def _are_devices(devices: Any) -> bool:
     return devices == "auto" or (isinstance(devices, int) and devices >= 1)
 
 
+# what charrnn logs at each validation
+BEST_LOSS, BEST_LOSS_AS_WRITTEN = "val/best_loss", "val/best_loss_as_written"
+METRICS = (
+    *("val/loss", "val/bits_per_character", "val/loss_as_written"),
+    *(BEST_LOSS, BEST_LOSS_AS_WRITTEN),
+)
+DURATION = Range(
+    lambda value: parse_duration(value) > 0, "must be a time with its unit: 90s, 10m or 2h"
+)
 DEVICES = Range(_are_devices, "must be auto, a number of devices or a list of their indices")
 LIMIT = Range(lambda value: value == -1 or value >= 1, "must be 1 or more, or -1 for no limit")
 INTERVAL = Range(
     lambda value: isinstance(value, str) or value >= 0,
     "takes a number of windows, a share of an epoch, or a time: 00:00:10:00",
 )
+# Others may be logged by the user's code. They are checked at the first validation.
+METRIC = Range(
+    lambda value: value in METRICS or find_closest(value, METRICS, 0.8) is None,
+    f"no such metric; did you mean one of {', '.join(METRICS)}?",
+)
 # Lightning's names of the precisions, and its short forms
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 PRECISION = one_of(*PRECISIONS.values(), *PRECISIONS)
-
-# Options and values of which a user may think, and what to write instead of them.
-INSTEAD = {
-    "trainer.threads": "write threads=",
-    "trainer.callbacks": "callbacks=NAME chooses them; +callbacks.NAME._target_=CLASS adds one",
-    "trainer.logger": "logger=NAME chooses it; +logger.NAME._target_=CLASS adds one",
-    "trainer.default_root_dir": "write hydra.run.dir=, which is the run's folder",
-    "trainer.max_steps=null": "write trainer.max_steps=-1",
-    "trainer.precision=tf32-true": "write trainer.precision=32-true tf32=true",
-    "data.corpus": "write data.input_txt=, which also takes the name of a corpus",
-    "data.validation": "leave it out: the data module chooses what its module needs",
-    "model.optimizer": "write optimizer.NAME=",
-    "model.schedule": "write schedule.NAME=",
-    "hydra.output_subdir": "leave it out; a run's record is in .hydra/, where a resume reads it",
-}
-# two ways to write it
-SAME = {
-    "trainer.precision=auto": "trainer.precision=null",
-    "callbacks=null": "~callbacks",
-    "logger=null": "~logger",
-}
+UNLIMITED = {"max_epochs": (None, -1), "max_steps": (-1,)}
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,6 @@ class ModelOptions(NetworkOptions):
 class TrainerOptions:
     """The arguments of Lightning's Trainer in conf/; ``+trainer.NAME=`` adds others."""
 
-    PREFIX: ClassVar[str] = "trainer."
-
     accelerator: Annotated[str | None, one_of("auto", "cpu", "gpu", "mps")]
     devices: Annotated[int | str | list[int], DEVICES]
     num_nodes: Annotated[int, AT_LEAST_1]
@@ -96,9 +97,7 @@ class TrainerOptions:
     precision: Annotated[str | None, PRECISION]
     max_epochs: Annotated[int | None, LIMIT]
     max_steps: Annotated[int, LIMIT]
-    gradient_clip_val: Annotated[
-        float | None, Range(POSITIVE.accepts, "must be above 0; null turns clipping off")
-    ]
+    gradient_clip_val: Annotated[float | None, POSITIVE]
     gradient_clip_algorithm: Annotated[str, one_of("value", "norm")]
     accumulate_grad_batches: Annotated[int, AT_LEAST_1]
     val_check_interval: Annotated[int | float | str | None, INTERVAL]
@@ -113,78 +112,45 @@ class TrainerOptions:
     plugins: Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """The options of `charrnn train`. Nodes are plain dicts."""
+    """The options of `charrnn train`, in the order in which they are checked. Nodes are dicts."""
 
-    data: Annotated[dict[str, Any], Node(DataOptions)]
-    model: Annotated[dict[str, Any], Node(ModelOptions)]
-    optimizer: Annotated[dict[str, Any], NODE]
-    schedule: Annotated[dict[str, Any], NODE]
-    trainer: Annotated[dict[str, Any], Node(TrainerOptions)]
-    callbacks: Annotated[dict[str, Any], NODES]
-    logger: Annotated[dict[str, Any], NODES]
+    optimized_metric: Annotated[str | None, TEXT, METRIC]
     checkpoint_every: Annotated[int | None, AT_LEAST_1]
-    validate_every: Annotated[
-        int | None, Range(NOT_NEGATIVE.accepts, "must be 1 or more, or 0 for never")
-    ]
+    validate_every: Annotated[int | None, NOT_NEGATIVE]
     print_every: Annotated[int, AT_LEAST_1]
     threads: Annotated[int | None, between(1, 512)]  # torch crashes with far more
     tf32: bool | None
     budget: Annotated[str | None, DURATION, FIXED]
     seed: Annotated[int | None, SEED, FIXED]
     resume: Annotated[str | None, PATH]
-    trust: bool
     init_from: Annotated[str | None, PATH, FIXED]
-    optimized_metric: Annotated[str | None, TEXT]
     tags: Annotated[list[str] | None, TEXT]
     vars: Any
-
-    @staticmethod
-    def check_first(values: Mapping[str, Any]) -> None:
-        """Raise InputError for an `optimized_metric` that nothing can log."""
-        metric = values.get("optimized_metric")
-        if metric is not None and metric not in (*METRICS, *TRAINING_METRICS):
-            closest = find_closest(str(metric), METRICS, 0.8)
-            hint = f"did you mean {closest}?" if closest else f"there are {', '.join(METRICS)}"
-            # A metric of the user's code is checked at the first validation.
-            callbacks = values.get("callbacks")
-            nodes = [values.get(name) for name in ("data", "model", "trainer")]
-            nodes += callbacks.values() if isinstance(callbacks, dict) else []
-            targets = [str(node.get("_target_")) for node in nodes if isinstance(node, dict)]
-            ours = ("charrnn.", "lightning.Trainer")
-            may_exist = not all(target.startswith(ours) for target in targets)
-            why = f"no such metric; {hint}"
-            require(may_exist and closest is None, "optimized_metric", metric, why)
+    # Nodes are last: they refer to the options above, and some import their classes.
+    data: Annotated[dict[str, Any], NODE, DataOptions]
+    model: Annotated[dict[str, Any], NODE, ModelOptions]
+    trainer: Annotated[dict[str, Any], NODE, TrainerOptions]
+    schedule: Annotated[dict[str, Any], NODE]
+    callbacks: Annotated[dict[str, Any], NODES] = field(default_factory=dict)
+    optimizer: Annotated[dict[str, Any], NODE]
+    logger: Annotated[dict[str, Any], NODES, LoggerOptions] = field(default_factory=dict)
 
     def check(self) -> None:
-        for name in ("optimizer", "schedule"):
-            is_partial = getattr(self, name).get("_partial_")
-            why = "must be true, because training adds arguments"
-            require(is_partial is True, f"{name}._partial_", is_partial, why)
-        interval, limit = (self.trainer[n] for n in ("val_check_interval", "limit_val_batches"))
+        for name in ("callbacks", "logger"):
+            why = f"{name}=NAME chooses them; +{name}.NAME._target_=CLASS adds one"
+            require(name not in self.trainer, f"trainer.{name}", self.trainer.get(name), why)
+        interval = self.trainer.get("val_check_interval")
         why = "must be above 0; validate_every=0 turns validation off"
         require(interval != 0 or self.validate_every == 0, "trainer.val_check_interval", 0, why)
-        why = "validate_every=0 turns validation off; leave one out"
-        is_off = self.validate_every == 0
-        require(not is_off or limit in (None, 0), "trainer.limit_val_batches", limit, why)
         # The record of a resume has both the budget and the length that it chose. With `auto`, the
         # options are still those of the command, which gives only one of them.
-        is_new = self.resume in (None, "auto")
-        why = f"budget={self.budget} chooses the length; give only one of them"
-        for name, unset in UNLIMITED.items():
-            length = self.trainer[name]
-            require(not (is_new and self.budget) or length in unset, f"trainer.{name}", length, why)
-
-
-# what charrnn logs at each validation
-BEST_LOSS, BEST_LOSS_AS_WRITTEN = "val/best_loss", "val/best_loss_as_written"
-METRICS = (
-    *("val/loss", "val/bits_per_character", "val/loss_as_written"),
-    *(BEST_LOSS, BEST_LOSS_AS_WRITTEN),
-)
-TRAINING_METRICS = ("train/loss", "lr", "characters_per_second")  # logged at steps
-UNLIMITED = {"max_epochs": (None, -1), "max_steps": (-1,)}
+        if self.budget and self.resume in (None, "auto"):
+            why = f"budget={self.budget} chooses the length; give only one of them"
+            for name, unset in UNLIMITED.items():
+                length = self.trainer.get(name)
+                require(length in unset, f"trainer.{name}", length, why)
 
 
 def has_length(trainer: Mapping[str, Any]) -> bool:

@@ -1,30 +1,25 @@
-"""Print the text of a run before it starts, and its results at the end."""
+"""Print the text of a run before it starts, and its result at the end."""
 
 from __future__ import annotations
 
 import contextlib
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-import lightning as L
 
 from charrnn import plugins
-from charrnn.data import EncodedText
 from charrnn.errors import Interrupted, RunError
 from charrnn.files import shorten_path
-from charrnn.models.trained import WITH_COUNTS
-from charrnn.runs.folder import is_run, is_sweep
+from charrnn.runs.folder import is_sweep
 from charrnn.runs.model_lookup import find_best_file
-from charrnn.runs.run import Result, Run
-from charrnn.runs.summary import Summary
+from charrnn.runs.result import Result, read_result
+from charrnn.runs.run_values import Run
 from charrnn.say import format_duration, say
 from charrnn.text.background import is_prose
 from charrnn.text.corpora import CORPORA
-from charrnn.training import LanguageModel
+from charrnn.training import TextDataModule
 
-SMALL_TEXT = 150_000  # A text with fewer characters improves with another text.
+SMALL_TEXT = 60_000  # A prose of fewer characters improves with another text (docs/counts.md).
+LEAST_GAIN = 0.02  # nats per character by which the network should be better than the counts
 
 
 @contextlib.contextmanager
@@ -42,81 +37,63 @@ def explain_resume(run: Run) -> Iterator[None]:
 def say_default_corpus(run: Run) -> None:
     """Print the text of a new run: the default corpus, or the model from which it starts."""
     text = run.config.data.input_txt
-    if text in CORPORA and run.source is None and not run.gives("data.input_txt"):
+    if text in CORPORA and run.record is None and not run.gives("data.input_txt"):
         say(f"no text was given, so the corpus is {text}; yours: charrnn train my.txt")
     if run.initial is not None:
         say(f"init_from: {shorten_path(run.config.init_from)}")
 
 
-def make_result(run: Run, trainer: L.Trainer, module: LanguageModel, seconds: float) -> Result:
-    """Return the result of a training."""
-    best, name = module.best, run.config.optimized_metric
-    loss, network_loss = (best.loss_as_written, best.loss) if best.step else (None, None)
-    objective: Any = trainer.callback_metrics.get(name)
-    if objective is None and best.step:  # a resume without a validation
-        objective = best.losses.get(name)
-    step, numbers = best.step or trainer.global_step, Summary(run.folder).numbers
-    value = None if objective is None else float(objective)
-    return Result(run.folder, loss, network_loss, step, numbers["seconds"] or seconds, value)
+def say_result(result: Result, advice: str = "") -> None:
+    """Print the losses of the best model, what would improve it, and how to write with it."""
+    say(f"{_format_losses(result)}trained in {format_duration(result.seconds)}{advice}")
+    path = shorten_path(result.folder)
+    files = [module.at_end(result.folder) for module in plugins.import_modules(plugins.RUN_ENDS)]
+    say(", with ".join([f"run folder: {path}", *(file.name for file in files if file is not None)]))
+    if find_best_file(result.folder) is None:
+        say("no model was saved")
+    else:
+        words = " mode=lines novel=true num_samples=20" if result.is_list else ""
+        say(f"sample from it: charrnn sample checkpoint={shlex.quote(path)}{words}")
 
 
-def say_result(result: Result) -> None:
-    """Print the loss of the model, the training time, and the run's folder and files."""
-    facts = Summary(result.folder).facts
-    if result.loss is not None:
-        counted = " (with its counts)" if WITH_COUNTS in facts else ""
-        say(f"best validation loss {result.loss:.4f}, after step {result.step:,}{counted}")
-    say(f"trained in {format_duration(result.seconds)}")
-    _say_files(result.folder, facts)
-
-
-def suggest_other_text(run: Run, text: EncodedText) -> None:
-    """Print a command that would improve the model of a small text in prose."""
-    config, paths = run.config, run.config.data.input_txt
-    has_other_text = config.init_from is not None or config.data.background
-    characters = sum(map(len, text.splits.values()))
-    if characters >= SMALL_TEXT or has_other_text or not paths or is_sweep(run.folder.parent):
-        return
-    names = ",".join(map(shorten_path, [paths] if isinstance(paths, str) else paths))
-    names = names if isinstance(paths, str) else f"[{names}]"
-    if is_prose(text):
-        command = f"charrnn train {shlex.quote(names)} data.background=FILE"
-        say(f"better with another text in its language: {command}")
+def _format_losses(result: Result) -> str:
+    """Return the losses of the network, the counts and both, or "" before a validation."""
+    network, counts, both = result.compared_loss, result.counts_loss, result.loss
+    if result.network_loss is None:
+        return ""
+    losses = f"network {result.network_loss:.4f}"
+    if network is not None and counts is not None and both is not None:
+        losses = f"network {network:.4f}, counts {counts:.4f}, both {both:.4f}"
+        if network != result.network_loss:
+            losses += f" (on the first characters; val/loss {result.network_loss:.4f})"
+    return f"best model, of step {result.step:,}: {losses}; "
 
 
 def say_finished(run: Run) -> Result:
     """Print that a run has already reached its end, and return its result."""
-    source, checkpoint = run.source, run.checkpoint
-    assert source is not None
-    assert checkpoint is not None
+    assert run.record is not None
+    home, path = run.record.folder, run.record.path
     hint = "to continue it, give a larger trainer.max_epochs or trainer.max_steps"
-    say(f"{shorten_path(source)}: this run is finished, at step {run.first_step:,}; {hint}")
+    shown = shorten_path(home if run.is_in_place else path)
+    say(f"{shown}: this run is finished, at step {run.first_step:,}; {hint}")
+    result = read_result(home) or Result(home, step=run.first_step, steps=run.first_step)
     if run.is_in_place:
-        _say_files(run.folder, Summary(run.folder).facts)
-    home = checkpoint.parents[1]
-    if not is_run(home):  # The checkpoint was moved elsewhere.
-        return Result(run.folder, None, None, run.first_step, seconds=0.0)
-    numbers = Summary(home).numbers
-    return Result(
-        home,
-        numbers["loss"],
-        numbers["network_loss"],
-        step=numbers["step"] or run.first_step,
-        seconds=numbers["seconds"] or 0.0,
-        objective=numbers["objective"],
-    )
+        say_result(result)
+    return result
 
 
-def _say_files(folder: Path, facts: dict[str, Any]) -> None:
-    """Print the run's folder, the files that extras make at its end, and how to write with it."""
-    path = shorten_path(folder)
-    files = [module.at_end(folder) for module in plugins.import_modules("run_end")]
-    say(", with ".join([f"run folder: {path}", *(file.name for file in files if file is not None)]))
-    if find_best_file(folder) is None:
-        say("no model was saved")
-        return
-    checkpoint = f"checkpoint={shlex.quote(path)}"
-    words = " mode=lines novel=true num_samples=20" if facts.get("is_list") is True else ""
-    say(f"sample from it: charrnn sample {checkpoint}{words}")
-    if "serve" in plugins.list_commands():
-        say(f"write with it in a browser: charrnn serve {checkpoint}")
+def find_advice(run: Run, data: TextDataModule, result: Result) -> str:
+    """Return what would improve the model of a run, as the end of a sentence, or ""."""
+    if is_sweep(run.folder.parent):
+        return ""
+    other_text = "another text in its language: data.background=FILE"
+    characters = sum(map(len, data.encoded.splits.values()))
+    has_other_text = run.config.init_from is not None or run.config.data.background
+    lacks_text = characters <= SMALL_TEXT and not has_other_text and is_prose(data.encoded)
+    network, counts = result.compared_loss, result.counts_loss
+    if network is None or counts is None or network <= counts - LEAST_GAIN:
+        return f"; better with {other_text}" if lacks_text else ""
+    ways = ["train longer"] if result.step == result.steps else []
+    ways += [f"add {other_text}"] if lacks_text else []
+    todo = ", or ".join(ways) or "give a longer text"
+    return f"; the network is not yet better than the counts: {todo}"

@@ -3,102 +3,54 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
+import lightning as L
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
-from charrnn import plugins
 from charrnn.errors import InputError, RunError, is_out_of_memory, to_one_line
-from charrnn.options.cells import find_cell
-from charrnn.options.training import flatten
+from charrnn.options.ranges import require
 from charrnn.runs.folder import escape_interpolations
-from charrnn.runs.run import Run
+from charrnn.runs.run_values import Run
 from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, TextDataModule
 
-# the packages of the built-in cells
-LIBRARIES = ("charrnn", "lightning", "torch")
 
-
-def build(config: DictConfig, name: str, base: type | None = None, **arguments: Any) -> Any:
+def build(config: DictConfig, name: str, base: type, **arguments: Any) -> Any:
     """Return the object of a config's node. Raise InputError if it cannot be made.
 
     Args:
         name: the dotted name of the node.
-        base: the public class of charrnn from which the node's class must derive.
+        base: the class from which the object's class must derive.
         arguments: more arguments of the class, such as objects.
     """
     node: Any = OmegaConf.to_container(OmegaConf.select(config, name), resolve=True)
-    values = {key: value for key, value in node.items() if key not in arguments}
-    target = get_object(values["_target_"])
-    if base is not None and isinstance(target, type) and not issubclass(target, base):
-        raise _make_class_error(name, values["_target_"], base)
+    # Hydra resolves a node as a whole, and then each value: a literal ${ is escaped for both.
+    escaped = escape_interpolations({"_convert_": "all", **node}, times=2)
+    target = node["_target_"]
     try:
-        # Hydra resolves the node as a whole, and then each value.
-        values = escape_interpolations({"_convert_": "all", **values}, times=2)
-        # Called afterwards, because Hydra would convert some of the objects to configs.
-        made = instantiate(values, _partial_=True)
-        made = made if values.get("_partial_") else made(**arguments)
-    except Exception as error:
-        cause: BaseException = error
-        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
-            cause = cause.__cause__
-        is_explained = isinstance(cause, InputError | RunError | OSError)
-        if not (is_explained or is_out_of_memory(cause)):
-            reason = f"{values['_target_']} cannot be made: {to_one_line(cause)}"
-            raise InputError(f"{name}: {reason}") from cause
-    else:
-        if base is not None and not isinstance(made, base):
-            raise _make_class_error(name, values["_target_"], base)
-        return made
-    raise cause  # after the block, in which Hydra's exception would become its context
-
-
-def _make_class_error(name: str, target: str, base: type) -> InputError:
-    """Return the error for an object that is not of class `base`."""
-    place = base.__module__
-    package = import_module(place.partition(".")[0])
-    if getattr(package, base.__name__, None) is base:  # Users know it by its shortest name.
-        place = package.__name__
-    return InputError(
-        f"{name}._target_={target}: must make a {place}.{base.__name__}, or derive from it"
-    )
-
-
-def find_user_classes(config: DictConfig) -> dict[str, str]:
-    """Return the classes of a config that the user has chosen, by the options that name them.
-
-    They are neither charrnn's, nor those of libraries in conf/.
-    """
-    texts = (path.read_text("utf-8") for path in plugins.CONF.rglob("*.yaml"))
-    ready_made = {word for text in texts for word in re.findall(r"_target_: ([\w.]+)", text)}
-    values = flatten(OmegaConf.to_container(config))
-    targets = {
-        n.removesuffix("._target_"): str(v)
-        for n, v in values.items()
-        if "_target_" in n and v not in ready_made and not str(v).startswith("charrnn.")
-    }
-    module = find_cell(config.model.kind).module
-    if not isinstance(module, str):
-        module = f"{module.__module__}.{getattr(module, '__qualname__', '')}"
-    if module.split(".")[0] not in LIBRARIES:
-        targets["model.kind"] = module
-    return targets
+        made = instantiate(escaped, **arguments)
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, InputError | RunError | OSError) or is_out_of_memory(cause):
+            raise cause from None
+        raise InputError(f"{name}: {target} cannot be made: {to_one_line(cause)}") from cause
+    why = f"must make a {base.__name__}, or derive from it"
+    require(isinstance(made, base), f"{name}._target_", target, why)
+    return made
 
 
 def open_data(run: Run) -> TextDataModule:
     """Return the data module of a run, with its text."""
-    # Do not write next to a text that only a record names, which may be untrusted.
-    may_write = run.source is None or run.gives("data.input_txt")
+    # Do not write next to a text that only a record names, which may be a stranger's.
+    may_write = run.record is None or run.gives("data.input_txt")
     data: TextDataModule = build(run.config, "data", TextDataModule, beside_the_text=may_write)
     data.prepare_data()
     data.setup("fit")
@@ -114,12 +66,33 @@ def build_module(config: DictConfig, vocabulary: Vocabulary, rank: int = 0) -> L
     return module
 
 
+def build_callbacks(config: DictConfig) -> list[L.Callback]:
+    """Return the callbacks of the config, without those that are null."""
+    names = [name for name, node in config.callbacks.items() if node is not None]
+    return [build(config, f"callbacks.{name}", L.Callback) for name in names]
+
+
+def build_trainer(
+    config: DictConfig, callbacks: list[L.Callback], loggers: list[Logger], world_size: int
+) -> L.Trainer:
+    """Return the trainer of the config, with the environment in which Lightning finds its ranks."""
+    nodes = range(len(config.trainer.get("plugins") or []))
+    plugins = [build(config, f"trainer.plugins.{i}", object) for i in nodes]
+    # Set explicitly, because Lightning would also detect a SLURM job that does not use srun.
+    plugins += [TorchElasticEnvironment() if world_size > 1 else LightningEnvironment()]
+    arguments = {"callbacks": callbacks, "logger": loggers, "plugins": plugins}
+    trainer: L.Trainer = build(config, "trainer", L.Trainer, **arguments)
+    return trainer
+
+
 @contextlib.contextmanager
 def open_loggers(config: DictConfig, first_step: int) -> Iterator[list[Logger]]:
     """Start the loggers of the config, and finish W&B's run, which would include the next run."""
     loggers: list[Logger] = []
     try:
         for name, node in config.logger.items():
+            if node is None:
+                continue
             # TensorBoard hides the values of an interrupted run that follow the resumed step.
             marks: dict[str, Any] = {"purge_step": first_step + 1} if "purge_step" in node else {}
             loggers.append(build(config, f"logger.{name}", Logger, **marks))
@@ -137,12 +110,3 @@ def open_loggers(config: DictConfig, first_step: int) -> Iterator[list[Logger]]:
                     logger.experiment.finish()
                 except Exception as error:  # not fatal, because the run's files are complete
                     say(f"logger: W&B cannot be finished ({to_one_line(error)})")
-
-
-def list_plugins(config: DictConfig, world_size: int) -> list[Any]:
-    """Return the trainer's plugins, with the environment in which Lightning finds its ranks."""
-    nodes = config.trainer.get("plugins") or []
-    plugins = [build(config, f"trainer.plugins.{i}") for i in range(len(nodes))]
-    # Set explicitly, because Lightning would also detect a SLURM job that does not use srun.
-    environment = TorchElasticEnvironment() if world_size > 1 else LightningEnvironment()
-    return [*plugins, environment]

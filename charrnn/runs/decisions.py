@@ -24,13 +24,12 @@ from charrnn.data import fit_sizes
 from charrnn.errors import InputError
 from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import NetworkOptions
-from charrnn.options.ranges import parse_duration
-from charrnn.options.training import has_length
+from charrnn.options.training import has_length, parse_duration
 from charrnn.plugins import CONF
 from charrnn.processors import keep_freed_memory
 from charrnn.runs import hardware
 from charrnn.runs.building import build_module
-from charrnn.runs.world import SINGLE_PROCESS, World
+from charrnn.runs.ranks import World, detect_world
 from charrnn.say import format_duration, say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, TextDataModule
@@ -117,18 +116,17 @@ def select_row(characters: int, hidden_size: int | None = None) -> Row:
     return next(row for row in candidates if row.usual)
 
 
-def decide(config: DictConfig, data: TextDataModule, world: World = SINGLE_PROCESS) -> DictConfig:
+def decide(config: DictConfig, data: TextDataModule) -> DictConfig:
     """Return the config with a value for every option that is open (null, -1 or auto).
 
-    The values follow from the length of the text, from ``budget=`` and from this machine. Other
-    options stay as they are, also their interpolations. What is chosen is printed if the config
-    does not say how long to train.
+    The values follow from the length of the text, from ``budget=``, from this machine, and from the
+    processes that torchrun or srun has started. Other options stay as they are, also their
+    interpolations. What is chosen is printed if the config does not say how long to train.
 
     Args:
         config: conf/train.yaml, composed by Hydra.
         data: a data module that is set up. Its text decides, and it is told the decided batch size
             and seed.
-        world: the processes that a launcher has started.
 
     Raises:
         InputError: the text is too short, or this machine does not support an option.
@@ -138,7 +136,7 @@ def decide(config: DictConfig, data: TextDataModule, world: World = SINGLE_PROCE
         len(data.streams.ids), 0 if val is None else len(val), is_list=data.encoded.is_list
     )
     measure = functools.partial(measure_speed, vocabulary=data.vocabulary)
-    decided, reason = decide_sizes(config, size, world, measure)
+    decided, reason = decide_sizes(config, size, detect_world(), measure)
     _check_text(decided, size, str(data.encoded.path))
     data.batch_size, data.seed = decided.data.batch_size, decided.data.seed
     if not has_length(config.trainer):

@@ -1,13 +1,11 @@
 """Lock, write and read a run folder.
 
-.hydra/config.yaml      the decided config, which a resume uses
-.hydra/hydra.yaml, overrides.yaml   as Hydra writes them
+.hydra/                 the decided config, Hydra's node and the words of the command, for people
 .lock                   locked by the process that trains here; contains its process id
-result.json             the metric that a sweep minimizes, and its value
+result.json             the result so far (`charrnn.runs.result`)
 checkpoints/ model.safetensors samples/ metrics.csv events.out.tfevents.* hparams.yaml report.html
 
-The folder may come from an untrusted person. So nothing in its config is interpolated, imported or
-fetched here; `charrnn.runs.trusted` decides which parts a run may build.
+The folder may come from an untrusted person, so nothing in it is interpolated or imported.
 """
 
 from __future__ import annotations
@@ -26,18 +24,18 @@ from typing import IO, Any
 import yaml
 
 from charrnn import files
-from charrnn.errors import InputError, shorten, to_one_line
+from charrnn.errors import InputError, to_one_line
+from charrnn.runs.result import RESULT, read_result
 from charrnn.say import say
 
-Config = dict[str, Any]
 RECORDED = Path(".hydra") / "config.yaml"
-RESULT = "result.json"
+METRICS = "metrics.csv"
 # The model files of a run, the best first.
 MODEL_FILES = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
 LATEST = files.OUTPUTS / "latest"
 LOCK = ".lock"
 SWEEP_CONFIG, LEADERBOARD = "multirun.yaml", "leaderboard.csv"  # in a sweep's folder
-LARGEST_CONFIG, LARGEST_RECORD = 1 << 22, 100_000  # bytes, tokens of JSON
+LARGEST_RECORD = 100_000  # tokens of JSON
 MISSING = object()
 MISSING_TEXT = "${oc.decode:\"'???'\"}"  # the text "???", in OmegaConf's syntax
 # Loggers and launchers have links in these folders, and charrnn does not write into them.
@@ -45,24 +43,15 @@ _FOREIGN_FOLDERS = ("wandb", "mlruns", ".submitit")
 
 
 def is_run(folder: Path) -> bool:
-    """Return whether a folder contains a run, which has at least written its config."""
+    """Return whether a folder contains a run, which has at least begun its result."""
     with contextlib.suppress(OSError):  # the name is too long
-        return (folder / RECORDED).is_file() or (folder / "checkpoints").is_dir()
+        return read_result(folder) is not None or find_checkpoint(folder) is not None
     return False
 
 
 def is_sweep(folder: Path) -> bool:
     """Return whether a folder contains a sweep."""
     return (folder / SWEEP_CONFIG).is_file() and not is_run(folder)
-
-
-def require_no_run(folder: Path) -> None:
-    """Raise InputError if a folder contains a run."""
-    if is_run(folder):
-        raise InputError(
-            f"hydra.run.dir={folder}: holds a run already; resume it with resume={folder}, or give "
-            f"another folder"
-        )
 
 
 def _lock(folder: Path) -> IO[str]:
@@ -78,15 +67,18 @@ def _lock(folder: Path) -> IO[str]:
 
 
 @contextlib.contextmanager
-def claim(folder: Path, resumes: bool) -> Iterator[None]:
+def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
     """Lock a folder during a run. Remove a new folder in which no run starts."""
     require_no_links(folder)
     with _lock(folder):
         # Checked after locking, because another process may have started a run before.
         is_new = _is_empty(folder)
         try:
-            if not resumes:
-                require_no_run(folder)
+            if is_run(folder) and not may_hold_run:
+                raise InputError(
+                    f"hydra.run.dir={folder}: holds a run already; resume it with resume={folder}, "
+                    f"or give another folder"
+                )
             yield
         except InputError:
             if is_new and not any(folder.glob("checkpoints/*.ckpt")):
@@ -118,7 +110,6 @@ def prepare_sweep(folder: Path) -> None:
     for path in (folder / SWEEP_CONFIG, folder / LEADERBOARD):
         if os.path.lexists(path) and not files.is_plain_file(path):
             path.unlink()
-    require_no_links(folder)
 
 
 def require_no_link_below(root: Path, folder: Path) -> None:
@@ -145,12 +136,22 @@ def require_no_links(folder: Path) -> None:
         folders[:] = [name for name in folders if name not in _FOREIGN_FOLDERS]
 
 
+def remove_first_try(folder: Path) -> None:
+    """Remove what a run without a checkpoint has written, so that another one begins there."""
+    for name in (RESULT, METRICS, "hparams.yaml", "report.html", MODEL_FILES[0]):
+        (folder / name).unlink(missing_ok=True)
+    for events in folder.glob("events.out.tfevents.*"):
+        events.unlink()
+    for name in (".hydra", "checkpoints", "samples"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
 def record(
-    folder: Path, config: Config, overrides: Sequence[str], hydra: Mapping[str, Any]
+    folder: Path, config: Mapping[str, Any], words: Sequence[str], hydra: Mapping[str, Any]
 ) -> None:
     """Write the config of a run into its folder, like Hydra, and remove temporary files."""
     files.remove_temporary_files(folder)
-    contents = {"hydra": {"hydra": hydra}, "overrides": list(overrides), "config": config}
+    contents = {"hydra": {"hydra": hydra}, "overrides": [*words], "config": config}
     for name, content in contents.items():
         path = folder / ".hydra" / f"{name}.yaml"
         if name != "config" and path.exists():
@@ -161,58 +162,10 @@ def record(
             temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
-def write_result(folder: Path, metric: str | None, value: float | None) -> None:
-    """Write the metric that a sweep minimizes, and its value in this run."""
-    with files.replace_file(folder / RESULT) as temporary:
-        temporary.write_text(json.dumps({"optimized_metric": metric, "value": value}) + "\n")
-
-
-def read_result(folder: Path) -> tuple[str | None, float | None]:
-    """Return the metric that a sweep minimizes and its value; None before the run's end."""
-    with contextlib.suppress(OSError, ValueError, RecursionError, OverflowError):
-        if files.is_plain_file(folder / RESULT) and (folder / RESULT).stat().st_size < 10_000:
-            content = json.loads((folder / RESULT).read_text("utf-8"))
-            if isinstance(content, dict) and isinstance(content.get("optimized_metric"), str):
-                value: Any = content.get("value")
-                is_number = type(value) in (int, float)
-                return content["optimized_metric"], float(value) if is_number else None
-    return None, None
-
-
 def find_checkpoint(folder: Path) -> Path | None:
     """Return the checkpoint from which a folder's run resumes, or None."""
     paths = [folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt")]
     return next((path for path in paths if path.exists()), None)
-
-
-class _Loader(yaml.SafeLoader):
-    """A loader that refuses aliases, because a few lines of them can expand without limit."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise ValueError("aliases are not allowed")
-        return super().compose_node(parent, index)
-
-
-def read_config(folder: Path) -> Config:
-    """Return the config of a run folder as plain values, without resolving interpolations."""
-    path = folder / RECORDED
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: cannot be read (it is no mapping)")
-    # A key of YAML may be a date or a long number; as a short text, it can be in an error.
-    return to_plain({shorten(name): value for name, value in content.items()}, str(path))
-
-
-def read_yaml(path: Path) -> Any:
-    """Return the content of a YAML file without aliases. Raise InputError if this fails."""
-    try:
-        # Checked before opening, because opening a named pipe would block.
-        if not path.is_file() or path.stat().st_size > LARGEST_CONFIG:
-            raise ValueError("it is no file, or too large")
-        return yaml.load(path.read_bytes(), Loader=_Loader)
-    except Exception as error:  # YAML raises many kinds
-        raise InputError(f"{path}: cannot be read ({to_one_line(error)})") from None
 
 
 def to_plain(value: Any, source: str) -> Any:
@@ -248,15 +201,6 @@ def has_interpolation(value: Any) -> bool:
 def unescape_interpolations(text: str) -> str:
     """Return the text that OmegaConf reads in a record, in which no interpolation is left."""
     return re.sub(r"(\\+)\$\{", lambda run: run[1][: len(run[1]) // 2] + "${", text)
-
-
-def select(config: Any, key: str) -> Any:
-    """Return the value of a dotted key, or MISSING."""
-    for part in key.split("."):
-        if not isinstance(config, dict) or part not in config:
-            return MISSING
-        config = config[part]
-    return config
 
 
 def link_latest(folder: Path) -> None:

@@ -14,7 +14,7 @@ from charrnn.models.trained import Architecture
 from charrnn.networks.network import Network
 from charrnn.networks.precision import cpu_has_bf16
 from charrnn.options.training import PRECISIONS, count_devices
-from charrnn.runs.world import World
+from charrnn.runs.ranks import World
 
 # Up to this hidden size, threads share the batch (see charrnn.training.batch_shards), with at least
 # this many streams each. A step of two layers of 128 units with 16 streams, on two busy cores, took
@@ -39,7 +39,9 @@ def decide_hardware(config: DictConfig, streams: int, world: World) -> None:
     """
     trainer, model = config.trainer, config.model
     trainer.accelerator = accelerator = _choose_accelerator(trainer.accelerator)
-    trainer.devices = devices = _choose_devices(trainer.devices, accelerator, world)
+    trainer.devices = devices = _choose_devices(trainer.devices, accelerator, world.local_size)
+    if trainer.num_nodes == 1:
+        trainer.num_nodes = world.size // world.local_size
     _check_launcher(devices, trainer.num_nodes, world)
     num_processes = count_processes(trainer)
     _check_split(config.data.batch_size, model.batchnorm, num_processes)
@@ -70,17 +72,12 @@ def count_processes(trainer: DictConfig) -> int:
 
 
 def _check_launcher(devices: Any, num_nodes: int, world: World) -> None:
-    """Raise InputError if the launcher started other processes, or if one is needed."""
-    local = count_devices(devices)
-    if world.launcher and (local, num_nodes) != (world.local_size, world.nodes):
+    """Raise InputError if the launcher started other processes."""
+    nodes = world.size // world.local_size
+    if world.launcher and (count_devices(devices), num_nodes) != (world.local_size, nodes):
         raise InputError(
             f"trainer.devices={devices} trainer.num_nodes={num_nodes}: {world.launcher} started "
-            f"others; give trainer.devices={world.local_size} trainer.num_nodes={world.nodes}"
-        )
-    if not world.launcher and num_nodes > 1:
-        raise InputError(
-            f"trainer.num_nodes={num_nodes}: charrnn starts processes on one machine only; for "
-            f"several machines start it with torchrun or srun"
+            f"{world.local_size} process(es) on each of {nodes} machine(s); leave both options out"
         )
 
 
@@ -111,12 +108,11 @@ def _choose_accelerator(accelerator: str | None) -> str:
     return accelerator
 
 
-def _choose_devices(devices: Any, accelerator: str, world: World) -> Any:
+def _choose_devices(devices: Any, accelerator: str, num_local_ranks: int) -> Any:
     gpus = torch.cuda.device_count()
     devices = devices if isinstance(devices, int | str) else list(devices)
     if devices == "auto":
-        available = gpus if accelerator == "gpu" else 1
-        devices = world.local_size if world.launcher else available
+        devices = num_local_ranks
     if accelerator == "gpu":
         if (max(devices) + 1 if isinstance(devices, list) else devices) > gpus:
             raise InputError(f"trainer.devices={devices}: this machine has {gpus} GPU(s)")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from charrnn import plugins
 from charrnn.errors import InputError
 from charrnn.files import OUTPUTS, require_regular_file, resolve_run_path, shorten_path
-from charrnn.runs.folder import LATEST, MODEL_FILES, is_sweep
+from charrnn.runs.folder import LATEST, MODEL_FILES, is_run, is_sweep
+from charrnn.runs.result import RESULT, rank, read_result
 from charrnn.say import say
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def read_model(path: AnyPath | None) -> TrainedModel:
         from charrnn.models import checkpoint
 
         return checkpoint.read_model(file)
-    for reader in plugins.import_modules("model"):
+    for reader in plugins.import_modules(plugins.MODEL_READERS):
         if reader.reads(start, file):
             return reader.read_model(file)
     raise InputError(
@@ -54,10 +55,9 @@ def find_model(path: AnyPath | None) -> Path:
     """Return the file of a model. Raise InputError if there is none.
 
     Args:
-        path: a file; a run's folder: its best model; a sweep's folder: the model of the run with
-            the lowest objective; None: the newest run or sweep in outputs/ with a model, as for
-            outputs/latest if its run was deleted. A line on standard error names the choice in
-            the last two cases.
+        path: a file; a run's folder: its best model; a sweep's folder: the model of its best run;
+            None: the newest run or sweep in outputs/ with a model, as for outputs/latest if its run
+            was deleted. A line on standard error names the choice in the last two cases.
     """
     if path is not None and Path(path) == LATEST and not LATEST.exists():
         path = None
@@ -72,13 +72,12 @@ def find_model(path: AnyPath | None) -> Path:
         return path
     if (model := find_best_file(path)) is not None:
         return model
-    from charrnn.runs.summary import Summary, find_best_run
-
-    runs = [Summary(run) for run in sorted(path.iterdir()) if find_best_file(run)]
-    if (winner := find_best_run(runs)) is not None:
-        _say_once(f"the best run of {path}: {winner.folder.name}")
-        return find_model(winner.folder)
-    if (path / ".hydra").is_dir():
+    jobs = [read_result(job) for job in sorted(path.iterdir()) if find_best_file(job)]
+    _, ranked = rank([job for job in jobs if job is not None])
+    if ranked:
+        _say_once(f"the best run of {path}: {ranked[0].folder.name}")
+        return find_model(ranked[0].folder)
+    if is_run(path):
         raise InputError(
             f"{path}: has no model yet; the run writes it at its first validation or when it ends"
         )
@@ -106,15 +105,15 @@ def find_runs_by_age(folder: Path = OUTPUTS) -> Iterator[Path]:
     if latest.exists():  # Usually this run has a model, and no other folder must be searched.
         yield latest.resolve()
     depths = ("*", "*/*", "*/*/*", "*/*/*/*")  # named runs or sweeps, and the default folders
-    records = [p for depth in depths for p in folder.glob(f"{depth}/.hydra/overrides.yaml")]
-    records.sort(key=_get_time, reverse=True)
-    yield from (record.parent.parent.resolve() for record in records)
+    results = [path for depth in depths for path in folder.glob(f"{depth}/{RESULT}")]
+    results.sort(key=_get_time, reverse=True)
+    yield from (result.parent.resolve() for result in results)
 
 
-def _get_time(record: Path) -> int:
-    # Hydra writes overrides.yaml when a run starts, so its time is the time of the start.
+def _get_time(path: Path) -> int:
+    """Return the time at which a run last wrote its result."""
     with contextlib.suppress(OSError):  # The run has just been deleted.
-        return record.stat().st_mtime_ns
+        return path.stat().st_mtime_ns
     return 0
 
 

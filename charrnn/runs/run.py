@@ -1,98 +1,146 @@
-"""A run, and its result."""
+"""A run on one page: claim its folder, decide what is open, record it, build its parts, and fit."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+import lightning as L
+from omegaconf import OmegaConf
 
-from charrnn.files import relative_path
-from charrnn.runs.folder import RECORDED
+from charrnn.data import find_training_data
+from charrnn.errors import (
+    InputError,
+    RunError,
+    is_out_of_memory,
+    make_write_error,
+    to_one_line,
+)
+from charrnn.files import require_replaceable
+from charrnn.options.training import flatten
+from charrnn.processors import keep_freed_memory
+from charrnn.runs import announcements, building, decisions, hardware, resume
+from charrnn.runs import folder as folders
+from charrnn.runs.ranks import World, detect_world, explain_lost, share
+from charrnn.runs.result import RESULT, Result
+from charrnn.runs.result_file import ResultFile, begin_result
+from charrnn.runs.run_values import Run
+from charrnn.runs.surroundings import silence_libraries
+from charrnn.training import ReproducibleSteps, TextDataModule, TrainingLog
 
-if TYPE_CHECKING:
-    from charrnn.models.trained import TrainedModel
 
+def train(run: Run) -> Result:
+    """Train a run as rank 0, and return its result. A finished run is not trained again.
 
-@dataclass(frozen=True)
-class Run:
-    """A run from its command line to its last step. Rank 0 sends it to the other ranks.
-
-    Attributes:
-        config: the composed config, which `charrnn.decide` completes. It keeps the interpolations
-            of conf/, so that its record does as well.
-        folder: a new folder, or the resumed one.
-        given: the dotted options, and the groups, that the command line sets.
-        swept: those of them that differ between the jobs of a sweep.
-        overrides, hydra: the contents of these files in `.hydra/`.
-        source: the folder or the .ckpt that the run resumes; None for a new run.
-        resume_words: the end of the command that resumes the run: " trust=true", or nothing.
-        checkpoint: the checkpoint from which it resumes; None if it starts at step 0.
-        first_step: the step of this checkpoint.
-        entry: charrnn's entry in this checkpoint.
-        initial: the model of `init_from`, if the run starts at step 0.
-        hparams: the options that were swept, given or decided, with their values.
+    InputError means that no existing file is changed; other errors say how to resume.
     """
-
-    config: DictConfig
-    folder: Path
-    given: Sequence[str] = ()
-    swept: Sequence[str] = ()
-    overrides: Sequence[str] = ()
-    hydra: Mapping[str, Any] = field(default_factory=dict)
-    source: Path | None = None
-    resume_words: str = ""
-    checkpoint: Path | None = None
-    first_step: int = 0
-    entry: Mapping[str, Any] = field(default_factory=dict)
-    initial: TrainedModel | None = None
-    hparams: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The config as plain values, which keep its interpolations."""
-        values: Any = OmegaConf.to_container(self.config)
-        return values
-
-    @property
-    def is_in_place(self) -> bool:
-        """Whether the run continues in the folder that it resumes."""
-        return self.source == self.folder
-
-    def explain_resume(self) -> str:
-        """Return how to resume the run if it ended early: a command, with `resume_words`."""
-        folder = self.folder
-        if not (folder / RECORDED).is_file():
-            return "nothing was started" if folder.is_dir() else "the run's folder is gone"
-        command = f"charrnn train resume={shlex.quote(relative_path(folder))}{self.resume_words}"
-        if any((folder / "checkpoints").glob("*.ckpt")):
-            return f"the run is saved; to resume it: {command}"
-        return f"there is no checkpoint yet; to start it again: {command}"
-
-    def gives(self, *names: str) -> bool:
-        """Return whether the command line sets one of these options, or its group."""
-        return any(n in self.given or n.partition(".")[0] in self.given for n in names)
+    world = detect_world()
+    may_hold_run = run.is_in_place or run.begins_again
+    with folders.claim(run.folder, may_hold_run), announcements.explain_resume(run):
+        is_finished = run.record is not None and resume.is_finished(run.record, run.config)
+        # Also a finished run does not accept another text.
+        if not is_finished or run.gives("data.input_txt", "data.input_h5"):
+            run, data = decide_run(run, world)
+        if is_finished:
+            share(None)  # The other ranks have nothing to train.
+            return share(announcements.say_finished(run))
+        record_run(run, data)
+        result = fit(share(run), world, data)
+        announcements.say_result(result, announcements.find_advice(run, data, result))
+        return share(result)
 
 
-@dataclass(frozen=True)
-class Result:
-    """The result of a run.
+def follow(world: World) -> Result:
+    """Train as another rank, with the run of rank 0, and return the result of rank 0."""
+    if (run := share()) is not None:
+        with announcements.explain_resume(run):
+            fit(run, world)
+    result: Result = share()
+    return result
 
-    Attributes:
-        loss: the validation loss of the best model as it writes, in nats per character; None
-            without validation.
-        network_loss: its network's loss on the whole validation split, the lowest of the run.
-        step: the step of the best model, or else the last step.
-        objective: the value of `optimized_metric`, which a sweep minimizes; None without
-            validation.
+
+def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
+    """Return the run with a decided config, and its data. Check that both fit its checkpoint."""
+    decisions.check_machine(run.config, world)
+    announcements.say_default_corpus(run)
+    config = run.config
+    if run.initial is not None:
+        config = decisions.adopt_architecture(config, run.initial, run.given)
+    data = building.open_data(run)
+    fingerprint = data.background.fingerprint  # This reads the texts, and refuses them early.
+    if run.record is not None:
+        resume.check_background(run.record, config, fingerprint)
+    config = decisions.decide(config, data)
+    # The text of the model from which training starts, or has started, is counted too.
+    earlier = {} if run.record is None else run.record.entry["earlier"]
+    data.earlier = find_training_data(earlier if run.initial is None else run.initial.facts)
+    if run.record is not None:
+        resume.check_data(run.record, config, data, hardware.count_processes(config.trainer))
+    return replace(run, config=config, hparams=collect_hparams(run, config)), data
+
+
+def collect_hparams(run: Run, decided: Any) -> dict[str, Any]:
+    """Return the options that were swept, given or decided, in this order, with their values."""
+    # A resumed run has the words of its start, too. Those of flags have no value.
+    given = dict(word.lstrip("+~").partition("=")[::2] for word in run.words if word[:1] != "-")
+    choices = {group: "+".join(names) for group, names in run.choices.items()}
+    values = {**given, **choices, **flatten(OmegaConf.to_container(decided, resolve=True))}
+    names = dict.fromkeys((*run.swept, *given, *decisions.DECIDED))
+    return {name: values[name] for name in names if name in values and name != "resume"}
+
+
+def record_run(run: Run, data: TextDataModule) -> None:
+    """Write the decided config into the run's folder, and let outputs/latest link to it."""
+    for name in (RESULT, folders.METRICS, *folders.MODEL_FILES):  # which are written later
+        require_replaceable(run.folder / name)
+    if run.begins_again:
+        folders.remove_first_try(run.folder)
+    config: Any = OmegaConf.to_container(run.config)
+    folders.record(run.folder, config, run.words, run.hydra)
+    if not run.is_in_place:  # else the result is that of the run so far
+        begin_result(run, data).write()
+    folders.link_latest(run.folder)
+
+
+def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:
+    """Train until the end, a signal, or a failure. All ranks call this with the same run.
+
+    A signal raises Interrupted, after the checkpoint is written.
     """
+    keep_freed_memory()
+    data, config = data or building.open_data(run), run.config
+    with (
+        silence_libraries(),
+        building.open_loggers(config, run.first_step) as loggers,
+    ):
+        module = building.build_module(config, data.vocabulary, world.rank)
+        if run.initial is not None:
+            module.load_initial(run.initial)
+        # The log is first, because the other callbacks read the logged values.
+        log = TrainingLog(config, run.hparams, run.provenance)
+        result_file = ResultFile(run, data)
+        callbacks = [log, result_file, *building.build_callbacks(config)]
+        if not any(isinstance(callback, ReproducibleSteps) for callback in callbacks):
+            callbacks.append(ReproducibleSteps(config.threads, config.tf32))
+        trainer = building.build_trainer(config, callbacks, loggers, world.size)
+        try:
+            trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
+        except Exception as error:
+            if (explained := _explain_failure(error, run, trainer)) is None:
+                raise
+            raise explained from error
+    return result_file.result
 
-    folder: Path
-    loss: float | None
-    network_loss: float | None
-    step: int
-    seconds: float
-    objective: float | None = None
+
+def _explain_failure(error: Exception, run: Run, trainer: L.Trainer) -> Exception | None:
+    """Return an error that says what only the run knows; None if it knows no more."""
+    if lost := explain_lost(error):
+        return lost
+    if isinstance(error, OSError) and error.filename is None:
+        return make_write_error(run.folder, error)
+    # The first step uses the rest of a checkpoint, such as its counters.
+    has_trained = run.checkpoint is None or trainer.global_step > run.first_step + 1
+    if has_trained or isinstance(error, InputError | RunError | OSError) or is_out_of_memory(error):
+        return None
+    reason = to_one_line(error, with_type=True)
+    return InputError(f"{run.checkpoint}: a run cannot resume from it ({reason})")

@@ -1,4 +1,4 @@
-"""Surround a training: hide the messages of libraries, and explain their errors."""
+"""Hide the messages of libraries in a training."""
 
 from __future__ import annotations
 
@@ -7,13 +7,6 @@ import logging
 import threading
 import warnings
 from collections.abc import Iterator
-
-import lightning as L
-
-from charrnn.explanations import explain_training
-from charrnn.runs import processes
-from charrnn.runs.run import Run
-from charrnn.runs.world import World
 
 
 @contextlib.contextmanager
@@ -42,26 +35,3 @@ def silence_libraries() -> Iterator[None]:
         threading.excepthook = hook
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def explain_errors(run: Run, world: World) -> Iterator[list[L.Trainer]]:
-    """Raise the error that explains an error of a library in training.
-
-    Yield a list, to which the trainer is appended once it exists.
-    """
-    trainers: list[L.Trainer] = []
-    try:
-        yield trainers
-        if world.size > 1:  # not after a failure, because it may wait for a failed rank
-            processes.leave_group()
-    except Exception as error:
-        if world.size > 1 and (lost := processes.to_lost_process(error)):
-            raise lost from error
-        # The first step uses the rest of a checkpoint, such as its counters.
-        has_trained = any(t.global_step > run.first_step + 1 for t in trainers)
-        checkpoint = None if has_trained else run.checkpoint
-        explained = explain_training(error, run.folder, checkpoint)
-        if explained is error:
-            raise
-        raise explained from error

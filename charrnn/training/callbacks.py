@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import lightning as L
 from lightning.pytorch import callbacks
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from charrnn.files import replace_file
-from charrnn.options.ranges import NOT_NEGATIVE, check_arguments
+from charrnn.options.parts import PartOptions
+from charrnn.options.ranges import check_ranges
 from charrnn.text.vocabulary import as_bytes
 from charrnn.training.log import as_markdown
 from charrnn.training.validation import Validation
@@ -29,35 +29,21 @@ class Samples(L.Callback):
         temperature: values below 1 are more cautious, values above 1 are wilder.
     """
 
-    def __init__(
-        self,
-        length: Annotated[int, NOT_NEGATIVE] = 300,
-        temperature: Annotated[float, NOT_NEGATIVE] = 0.8,
-    ) -> None:
-        prefix = "callbacks.samples."
-        check_arguments(Samples.__init__, prefix, length=length, temperature=temperature)
+    def __init__(self, length: int = 300, temperature: float = 0.8) -> None:
+        check_ranges(PartOptions, length=length, temperature=temperature)
         self.length = length
         self.temperature = temperature
 
-    def write_sample(
-        self,
-        trainer: Any,
-        pl_module: Any,
-        check_stop: Callable[[], None],
-        validation: Validation,
-    ) -> str | None:
+    def write_sample(self, trainer: Any, pl_module: Any, validation: Validation) -> str | None:
         """Write and return a text of the validated model. Return None if samples are off."""
         if validation.model is None or not self.length or trainer.fast_dev_run:
             return None
         from charrnn.model import Model  # for a fast start: not needed before the first step
 
-        step, folder, text = validation.step, Path(trainer.default_root_dir), ""
-        pieces = Model(validation.model).stream(
+        step, folder = validation.step, Path(trainer.default_root_dir)
+        text = Model(validation.model).generate(
             length=self.length, temperature=self.temperature, seed=step
         )
-        for piece in pieces:
-            text += piece
-            check_stop()
         with replace_file(folder / "samples" / f"step-{step:07d}.txt") as temporary:
             temporary.write_bytes(as_bytes(text))
         for logger in trainer.loggers:

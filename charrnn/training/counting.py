@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
@@ -20,11 +18,11 @@ from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.stream_losses import compute_rank_loss
-from charrnn.options.ranges import CONTEXT, NOT_NEGATIVE, WORD_LETTERS, check_arguments
+from charrnn.options.parts import PartOptions
+from charrnn.options.ranges import check_ranges
 from charrnn.say import say
 from charrnn.text.background import remove_shared_passages
 from charrnn.training.datamodule import TextDataModule, TextLoader
-from charrnn.training.signals import run_in_thread
 from charrnn.training.split_scores import MAX_LOGITS
 from charrnn.training.validation import Mixture, Validation
 
@@ -68,12 +66,11 @@ class CharacterCounts(L.Callback):
 
     def __init__(
         self,
-        context: Annotated[int, CONTEXT] = MAX_CONTEXT,
-        characters: Annotated[int, NOT_NEGATIVE] = MAX_CHARACTERS,
-        words: Annotated[int, WORD_LETTERS] = MAX_LETTERS,
+        context: int = MAX_CONTEXT,
+        characters: int = MAX_CHARACTERS,
+        words: int = MAX_LETTERS,
     ) -> None:
-        prefix, given = "callbacks.counts.", {"characters": characters, "words": words}
-        check_arguments(CharacterCounts.__init__, prefix, context=context, **given)
+        check_ranges(PartOptions, context=context, characters=characters, words=words)
         self.context, self.characters, self.words = context, characters, words
         # without the background, and with it if there is one
         self._counted_texts: list[_CountedText] = []
@@ -81,41 +78,24 @@ class CharacterCounts(L.Callback):
         self._best_mixtures: list[Mixture] = []  # of the best validation
         self._ids: npt.NDArray[Any] = np.empty(0)  # (P + 1,), the start of the validation split
         self._is_short = False
-        self._is_part = False  # whether the validation split is longer than `_ids`
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         # Another Trainer may have trained with another text.
         self._counted_texts, self._mixtures, self._best_mixtures = [], [], []
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if not self._best_mixtures:
-            return
-        best, parts = _find_best(self._best_mixtures), "the network only"
-        if best.helps:
-            words = "" if best.counts.words is None else " and a table of words"
-            parts = f"both{words}"
-            if self._is_short:
-                parts = f"only the counts{words}, because the text is short"
-        # best.network_loss, from float16 logits, could differ in the last digit.
-        name, network_loss = "val/loss", pl_module.best.loss
-        if self._is_part:
-            name, network_loss = f"the first {len(self._ids):,} characters", best.network_loss
-        say(
-            f"{name}: network {network_loss:.4f}, counts {best.counts_loss:.4f}, both together "
-            f"{best.loss:.4f}; the model writes with {parts}"
-        )
+        """Print whether the background helps."""
         if len(self._best_mixtures) > 1:
             without, mixture = self._best_mixtures
-            decision = "is counted too" if mixture is best else "does not help and is not counted"
+            helps = mixture.loss < without.loss
+            decision = "is counted too" if helps else "does not help and is not counted"
             say(
                 f"other text {mixture.facts['background']}, "
                 f"{mixture.facts['background_counted']:,} characters: {decision}; both together "
                 f"{mixture.loss:.4f} with it, {without.loss:.4f} without"
             )
 
-    def make_logits(
-        self, trainer: Any, pl_module: Any, check_stop: Callable[[], None]
-    ) -> npt.NDArray[np.float16] | None:
+    def make_logits(self, trainer: Any, pl_module: Any) -> npt.NDArray[np.float16] | None:
         """Return an array (P, V) for the network's logits of the first validation characters.
 
         Before the first validation, count the text. Return None where no counts can be mixed.
@@ -127,8 +107,7 @@ class CharacterCounts(L.Callback):
             return None
         if not self._counted_texts:
             num_weights = sum(weight.numel() for weight in pl_module.network.parameters())
-            count = partial(self._count_texts, data, text.ids, 4 * num_weights)
-            self._counted_texts = run_in_thread(count, check_stop)
+            self._counted_texts = self._count_texts(data, text.ids, 4 * num_weights)
         return np.full((len(self._ids) - 1, len(pl_module.vocabulary)), np.nan, np.float16)
 
     def _count_texts(
@@ -142,7 +121,6 @@ class CharacterCounts(L.Callback):
         dtype = np.min_scalar_type(size - 1)
         ids, held_out = train[: self.characters].astype(dtype), val[:MAX_CHARACTERS].astype(dtype)
         self._ids = val[: MAX_LOGITS // size + 1].astype(dtype)
-        self._is_part = len(val) > len(self._ids)
         self._is_short = len(train) < SHORT_TEXT
         background = self._read_background(data, self.characters - len(ids)).astype(dtype)
         backgrounds = [background[:0], background] if len(background) else [background]
@@ -179,11 +157,7 @@ class CharacterCounts(L.Callback):
         return ids
 
     def mix_counts(
-        self,
-        trainer: L.Trainer,
-        pl_module: Any,
-        check_stop: Callable[[], None],
-        logits: npt.NDArray[np.float16],
+        self, trainer: L.Trainer, pl_module: Any, logits: npt.NDArray[np.float16]
     ) -> Mixture | None:
         """Return the mixture of the network's logits (P, V) with the counts that predicts best.
 
@@ -191,18 +165,14 @@ class CharacterCounts(L.Callback):
         """
         if trainer.world_size > 1:
             with torch.autocast(pl_module.device.type, enabled=False):
-                compute_rank_loss(
-                    pl_module.network, self._ids, 0, 1,
-                    report=lambda *_: check_stop(), logits=logits,
-                )  # fmt: skip
+                compute_rank_loss(pl_module.network, self._ids, 0, 1, logits=logits)
         self._mixtures = []
         if not np.isfinite(logits).all():
             return None
         targets = self._ids[1:].astype(np.int64)
         network_loss = compute_loss(logits, None, targets)
         for text in self._counted_texts:
-            fit = partial(self._fit_mixture, text, logits, targets, network_loss)
-            self._mixtures.append(run_in_thread(fit, check_stop))
+            self._mixtures.append(self._fit_mixture(text, logits, targets, network_loss))
         return _find_best(self._mixtures)
 
     def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader
 
 from charrnn.data import EncodedText, SplitIds, Streams, cut_streams, fit_sizes, open_data
 from charrnn.errors import InputError
@@ -47,11 +47,9 @@ class TextDataModule(L.LightningDataModule):
         input_txt: the text: a file, a list of files, a folder (its *.txt), a glob, or the name of
             a corpus. It is preprocessed once, beside the text or in the cache, and again when it
             changes.
-        encoded: the text, if it is already open; then nothing is preprocessed.
-        earlier: the text of the model from which training starts; it is counted too.
         beside_the_text: whether the preprocessed text may be stored beside the text, or only in
             the cache.
-        options: other fields of `charrnn.DataOptions`, as `charrnn train --help=all` explains them:
+        options: other fields of `charrnn.DataOptions`, as `charrnn train --help` explains them:
             val_frac=0.2, encoding="bytes", or input_h5= and input_json= instead of the text.
             `batch_size` is the total of all ranks; None means 32. `seed` shuffles the text,
             together with the number of the epoch.
@@ -65,14 +63,15 @@ class TextDataModule(L.LightningDataModule):
     Raises:
         InputError: a value is out of its range, or (in `setup`) the text cannot be used.
         TypeError: an option does not exist.
+
+    Attributes:
+        earlier: the text of the model from which training starts; it is counted too.
     """
 
     def __init__(
         self,
         input_txt: str | os.PathLike[str] | list[str] | None = None,
         *,
-        encoded: EncodedText | None = None,
-        earlier: EncodedText | None = None,
         beside_the_text: bool = True,
         **options: Any,
     ) -> None:
@@ -84,14 +83,13 @@ class TextDataModule(L.LightningDataModule):
         self.seq_length = self.options.seq_length
         self.shuffle = self.options.shuffle
         self.seed = self.options.seed or 0
-        self.earlier = earlier
+        self.earlier: EncodedText | None = None
         self._beside_the_text = beside_the_text
-        self._encoded = encoded
+        self._encoded: EncodedText | None = None
 
     def prepare_data(self) -> None:
         """Download and preprocess the text, unless this is already done."""
-        if self._encoded is None:
-            _ = self._files
+        _ = self._files
 
     def setup(self, stage: str | None = None) -> None:
         """Open the encoded text."""
@@ -135,6 +133,12 @@ class TextDataModule(L.LightningDataModule):
             "characters_a_step": streams.batch_size * streams.seq_length * group,
             **({PRIMER_FACT: self._primer} if self._primer else {}),
         }
+
+    @property
+    def resume_facts(self) -> dict[str, Any]:
+        """The other texts that are counted, which a resume compares besides `facts`."""
+        earlier = {} if self.earlier is None else self.earlier.facts
+        return {"background": self.background.fingerprint, "earlier": earlier}
 
     @cached_property
     def _primer(self) -> str:
@@ -221,25 +225,29 @@ class TextLoader:
         yield WholeText(self.ids)
 
 
-class Windows(IterableDataset[Window]):
-    """A loader of this rank's windows of an epoch. A resume starts from the next window.
+class Windows(DataLoader[Window]):
+    """torch's loader, of this rank's windows of an epoch. A resume starts from the next window.
 
-    It is also a dataset, for code that requires torch's loader: ``DataLoader(windows,
-    batch_size=None)``.
-
+    The epoch decides the order of the streams; torch's sampler is not used.
     With gradient accumulation, incomplete groups of windows at the end of an epoch are skipped.
 
     Args:
-        streams: the streams of all ranks.
+        dataset: the streams of all ranks.
         trainer: the data module's trainer; None if the loader is used without the data module.
             Then, and when this trainer is not training, each iteration is a new epoch.
         seed: shuffles the streams in each epoch; None: no shuffling.
+        options: those with which Lightning and Fabric make the loader again.
     """
 
     def __init__(
-        self, streams: Streams, trainer: L.Trainer | None = None, seed: int | None = None
+        self,
+        dataset: Streams,
+        trainer: L.Trainer | None = None,
+        seed: int | None = None,
+        **options: Any,
     ) -> None:
-        self.streams = streams
+        super().__init__(dataset, **{"batch_size": dataset.batch_size, **options})  # type: ignore[arg-type]
+        self.streams = dataset
         self.trainer = trainer
         self.seed = seed
         self._epoch = 0  # the next epoch outside of a training of the trainer
@@ -259,13 +267,15 @@ class Windows(IterableDataset[Window]):
                 "fit(module, data, ckpt_path=...)"
             )
 
-    def __iter__(self) -> Iterator[Window]:
+    def __iter__(self) -> Iterator[Window]:  # type: ignore[override]
         if self.trainer is None or not self.trainer.training:
             start, end, epoch, device = 0, len(self), self._epoch, torch.device("cpu")
             self._epoch += 1
         else:
             # Lightning has restored its counts when it requests the first window.
             start, _ = count_windows(self.trainer)
+            if len(self) < self.trainer.num_training_batches:  # in a CombinedLoader
+                start %= len(self)
             end = int(min(len(self), self.trainer.num_training_batches))
             epoch, device = self.trainer.current_epoch, self.trainer.strategy.root_device
             if getattr(self.trainer, "overfit_batches", 0):

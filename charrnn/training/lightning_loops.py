@@ -1,13 +1,12 @@
 """Read and set what Lightning's training loops count: the only file that knows their insides.
 
-Lightning has no public way to these five things, so a new version of it may break them. Each is
+Lightning has no public way to these four things, so a new version of it may break them. Each is
 tested in tests/training/test_lightning_loops.py:
 
 count_windows        the data module starts a resumed epoch at the next window
 set_up_training_data a schedule asks for the number of steps before the first one
 is_validation_due    a checkpoint is written after the validation of its step
 set_progress         a resume continues at the same epoch, window and validation
-list_new_metrics     the metrics of the user are logged under the number of trained steps
 """
 
 from __future__ import annotations
@@ -40,22 +39,6 @@ def is_validation_due(trainer: L.Trainer, epoch: int, window: int, total_windows
     interval: Any = trainer.val_check_batch  # None if a time interval decides
     count = total_windows if every_n_epochs is None else window
     return bool(interval) and count % interval == 0
-
-
-def validates_after_next_step(trainer: L.Trainer) -> bool:
-    """Return whether Lightning validates after the windows of the next step.
-
-    After the last step it always does, because `RunCheckpoints` sets `should_stop`.
-    """
-    if trainer.global_step + 1 >= trainer.estimated_stepping_batches:
-        return trainer.enable_validation
-    epoch, (window, total_windows) = trainer.current_epoch, count_windows(trainer)
-    if window >= trainer.num_training_batches:
-        epoch, window = epoch + 1, 0
-    return any(
-        is_validation_due(trainer, epoch, window + i, total_windows + i)
-        for i in range(1, trainer.accumulate_grad_batches + 1)
-    )
 
 
 def set_progress(checkpoint: dict[str, Any], trainer: L.Trainer) -> None:
@@ -110,17 +93,3 @@ def set_progress(checkpoint: dict[str, Any], trainer: L.Trainer) -> None:
 
 def _set_all(counts: dict[str, int], value: int) -> None:
     counts.update(dict.fromkeys(counts, value))
-
-
-def list_new_metrics(trainer: L.Trainer) -> set[str]:
-    """Return the metrics that were logged in the present epoch, or in a validation.
-
-    `trainer.logged_metrics` has those of all earlier ones, and adds the new ones when it is read.
-    """
-    earlier = dict(trainer.logged_metrics)
-    if not earlier:  # This read added nothing, so another one would not either.
-        return set()
-    trainer.logged_metrics.clear()
-    new = set(trainer.logged_metrics)
-    trainer.logged_metrics.update(earlier)
-    return new

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -15,8 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from torch.optim import Optimizer
 
 from charrnn.models.checkpoint import ENTRY
-from charrnn.options.training import flatten
-from charrnn.training.lightning_loops import list_new_metrics
 from charrnn.training.metrics_file import MetricsCSV
 from charrnn.training.validation import Validation, is_fitting
 
@@ -37,14 +35,14 @@ class TrainingLog(L.Callback):
             hyperparameters.
         hparams: the options for TensorBoard's HParams; a resume shows those of the run's start.
             None: all options.
-        swept: the options that differ between the jobs of a sweep; HParams shows them first.
+        provenance: other values that checkpoints contain for `charrnn train resume=`.
     """
 
     def __init__(
         self,
         config: DictConfig | Mapping[str, Any] | None = None,
         hparams: Mapping[str, Any] | None = None,
-        swept: Collection[str] = (),
+        provenance: Mapping[str, Any] | None = None,
     ) -> None:
         self._record: Any = config
         self._values: Any = config
@@ -52,7 +50,7 @@ class TrainingLog(L.Callback):
             self._record = OmegaConf.to_container(config)
             self._values = OmegaConf.to_container(config, resolve=True)
         self._hparams = None if hparams is None else dict(hparams)
-        self._swept = swept
+        self._provenance = dict(provenance or {})
         self._has_hparams = False  # whether TensorBoard has them since the start or the resume
         self._loss: Any = None  # of the last window that was not skipped
         self._lr = 0.0
@@ -95,8 +93,10 @@ class TrainingLog(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
         self._pause(trainer)
+        for logger in trainer.loggers:  # A resume continues after these values.
+            logger.write() if isinstance(logger, MetricsCSV) else logger.save()
         if self._record is not None:
-            checkpoint.setdefault(ENTRY, {})["config"] = self._record
+            checkpoint.setdefault(ENTRY, {}).update(config=self._record, **self._provenance)
 
     def _pause(self, *_: Any, **__: Any) -> None:
         """Exclude the time from now to the next batch from the speed."""
@@ -121,14 +121,16 @@ class TrainingLog(L.Callback):
         if outputs and outputs.get("loss") is not None:
             self._loss = outputs["loss"].reshape(())
         step = trainer.global_step
-        is_due = is_logged_step(trainer, step)
-        if not is_due or step == self._logged_step or self._loss is None:
+        if not is_logged_step(trainer, step):
+            return
+        self._log_step(trainer, pl_module)
+        if step == self._logged_step or self._loss is None:
             return
         pl_module.check_finite()
         # Lightning has divided the loss by the number of windows whose gradients are accumulated.
         loss = self._loss * trainer.accumulate_grad_batches
         loss = trainer.strategy.reduce(loss, reduce_op="mean").item()
-        characters = batch[0].numel() * trainer.world_size * trainer.accumulate_grad_batches
+        characters = count_characters(batch) * trainer.world_size * trainer.accumulate_grad_batches
         now, steps = time.perf_counter(), step - self._logged_step
         speed = round(steps * characters / max(now - self._start, 1e-9), 1)
         self._start, self._logged_step = now, step
@@ -141,6 +143,16 @@ class TrainingLog(L.Callback):
         for logger in trainer.loggers:
             _log(logger, values if isinstance(logger, MetricsCSV) else values | of_gradient, step)
 
+    def _log_step(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+        """Log the number of trained steps, under which Lightning then logs the metrics of a user.
+
+        Lightning's own number counts from 0.
+        """
+        if is_fitting(trainer):
+            pl_module.log("step", torch.tensor(float(trainer.global_step), dtype=torch.float64))
+
+    on_validation_epoch_end = on_train_epoch_end = _log_step
+
     def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
         step, best = validation.step, validation.best
         for logger in trainer.loggers:
@@ -148,30 +160,12 @@ class TrainingLog(L.Callback):
                 _log(logger, {"epoch": step / pl_module.steps_per_epoch}, step)
             logger.log_metrics(validation.losses, step)
             if isinstance(logger, TensorBoardLogger) and best.step:
-                logger.log_metrics(best.losses, step)
-                if trainer.is_global_zero and not self._has_hparams:
-                    self._add_hparams(logger, best.losses)
+                if self._has_hparams:
+                    logger.log_metrics(best.losses, step)
+                else:
+                    values = self._values if self._hparams is None else self._hparams
+                    logger.log_hyperparams(_replace_surrogates(values), best.losses, step)
         self._has_hparams = True
-
-    def _add_hparams(self, logger: TensorBoardLogger, losses: dict[str, float]) -> None:
-        """Add the hyperparameters to TensorBoard's HParams, with the swept ones first.
-
-        Lightning's `log_hyperparams` does not say which options differ between the runs.
-        """
-        from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-        from torch.utils.tensorboard.summary import hparams
-
-        values = self._values if self._hparams is None else self._hparams
-        plain = flatten(_replace_surrogates(values))
-        shown = {n: v if isinstance(v, bool | int | float) else str(v) for n, v in plain.items()}
-        experiment, start, end = hparams(shown, losses)
-        plugin = experiment.value[0].metadata.plugin_data
-        columns = HParamsPluginData.FromString(plugin.content)
-        for column in columns.experiment.hparam_infos:
-            column.differs = column.name in self._swept
-        plugin.content = columns.SerializeToString()
-        for summary in (experiment, start, end):
-            logger.experiment.file_writer.add_summary(summary)
 
 
 def _log(logger: Logger, values: dict[str, float], step: int) -> None:
@@ -181,18 +175,12 @@ def _log(logger: Logger, values: dict[str, float], step: int) -> None:
     logger.log_metrics(values, step)
 
 
-class StepNumber(L.Callback):
-    """Logs the number of trained steps as `step`, if the user's code has logged metrics.
-
-    Lightning then logs these metrics under this number, like those of `TrainingLog`. Otherwise it
-    counts steps from 0. Without metrics of the user, it would log an empty row.
-    """
-
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any, **__: Any) -> None:
-        if is_fitting(trainer) and list_new_metrics(trainer) - {"step"}:
-            pl_module.log("step", torch.tensor(float(trainer.global_step), dtype=torch.float64))
-
-    on_validation_epoch_end = on_train_epoch_end = on_train_batch_end
+def count_characters(batch: Any) -> int:
+    """Return the characters of a window (ids, targets, ...), or of all windows in a collection."""
+    parts = list(batch.values()) if isinstance(batch, Mapping) else batch or ()
+    if parts and isinstance(parts[0], torch.Tensor):
+        return parts[0].numel()
+    return sum(map(count_characters, parts))
 
 
 def is_logged_step(trainer: Any, step: int) -> bool:

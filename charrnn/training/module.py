@@ -7,6 +7,7 @@ them at its first batch, because Lightning's start-up may draw random numbers be
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import sys
 from collections.abc import Mapping
@@ -18,8 +19,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.parsing import AttributeDict
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from charrnn.errors import RunError
+from charrnn.errors import InputError, RunError
 from charrnn.models.checkpoint import ENTRY, FORMAT_VERSION
 from charrnn.models.trained import BY_CHARACTER, Architecture, TrainedModel
 from charrnn.networks.network import Network, State, copy_weights, detach_state
@@ -28,8 +30,9 @@ from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import lightning_loops, optimizers, restoring
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, require_scalar
 from charrnn.training.datamodule import TextDataModule
-from charrnn.training.log import StepNumber, TrainingLog
-from charrnn.training.optimizers import compute_gradient_norm, to_plain_hparams
+from charrnn.training.log import TrainingLog
+from charrnn.training.optimizers import to_plain_hparams
+from charrnn.training.schedules import StepSchedule
 from charrnn.training.split_scores import as_window
 from charrnn.training.validation import BestValidation, Validator
 
@@ -58,7 +61,7 @@ class LanguageModel(L.LightningModule):
             training step. It receives `total_steps` and `steps_per_epoch` if it has them.
         num_batch_shards: CPU threads over which the streams of a training step are sharded. Each
             thread computes with torch's number of threads (`torch.set_num_threads`). None means 1.
-        network: fields of `charrnn.NetworkOptions`, as `charrnn train --help=all` explains them:
+        network: fields of `charrnn.NetworkOptions`, as `charrnn train --help` explains them:
             kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
             `charrnn.options.cells.CELLS`, or a registered cell (`charrnn.register_cell`).
 
@@ -108,10 +111,8 @@ class LanguageModel(L.LightningModule):
         self.best = BestValidation()
         self.gradient_norm: Tensor | None = None
         self._validator: Validator | None = None  # of the present validation or test
-        self._loss: Tensor | None = None  # of the last window, to check that it is finite
-        # the first step () with a loss or a gradient that is not finite; infinite if there is none
-        self._first_non_finite = torch.tensor(torch.inf)
         self._sharded_loss: BatchShardedLoss | None = None
+        self.plateau_schedule: ReduceLROnPlateau | None = None  # stepped by `Validator`
         self._rank_state: dict[str, Any] | None = None  # restored at the first batch of a resume
         self._loaded_facts: dict[str, Any] = {}
 
@@ -119,6 +120,30 @@ class LanguageModel(L.LightningModule):
     def hparams_initial(self) -> AttributeDict:
         """The hyperparameters for loggers, as plain values. A subclass may save other values."""
         return AttributeDict(to_plain_hparams(super().hparams_initial))
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Raise TypeError if a hook of a subclass does not call the overridden one."""
+        super().__init_subclass__(**options)
+        hooks = [name for name in vars(LanguageModel) if name.startswith("on_")]
+        for name in ("__init__", "configure_callbacks", *hooks):
+            function = getattr(cls, name)
+            code = getattr(inspect.unwrap(function), "__code__", None)
+            is_own = function is not getattr(LanguageModel, name)
+            if is_own and code is not None and not {name, code.co_name} & {*code.co_names}:
+                raise TypeError(f"{cls.__name__}.{name}: must call super().{name}(...)")
+
+    @property
+    def lr(self) -> float | None:
+        """The learning rate of the optimizer; None if it is the default of its class.
+
+        Lightning's Tuner sets it to the rate that it has found.
+        """
+        return optimizers.describe_callable(self.make_optimizer).get("lr")
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self.make_optimizer = functools.partial(self.make_optimizer, lr=lr)
+        self.hparams["optimizer"] = optimizers.describe_callable(self.make_optimizer)
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Return the logits (N, T, V) of the next characters, and the state after ids (N, T)."""
@@ -180,9 +205,10 @@ class LanguageModel(L.LightningModule):
         return self._sharded_loss
 
     def on_fit_start(self) -> None:
-        self._first_non_finite = torch.full((), torch.inf, device=self.device)
-        if self._rank_state is None and not self.trainer.global_step:
-            self.best = BestValidation()  # another Trainer may have trained this module
+        if self.trainer.ckpt_path is None:
+            self._rank_state = None  # which the Tuner may have left
+            if not self.trainer.global_step:
+                self.best = BestValidation()  # another Trainer may have trained this module
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self._rank_state is not None:
@@ -191,7 +217,6 @@ class LanguageModel(L.LightningModule):
 
     def on_before_backward(self, loss: Tensor) -> None:
         require_scalar(loss)
-        self._loss = loss.detach().reshape(())
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.state is not None:  # an overridden training_step may not have detached it
@@ -203,44 +228,31 @@ class LanguageModel(L.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the gradients, and remember the first step whose loss or gradient is not finite.
+        """Clip the gradients, and keep their norm.
 
         Lightning's clipping rejects fused optimizers, which unscale gradients under a GradScaler.
         This is safe, because `build_optimizer` uses no fused optimizer with a GradScaler.
         """
-        trained = (p for group in optimizer.param_groups for p in group["params"])
+        trained = [p for group in optimizer.param_groups for p in group["params"]]
         parameters = [p for p in trained if p.grad is not None]
-        self.gradient_norm = norm = compute_gradient_norm(optimizer)
+        self.gradient_norm = nn.utils.get_total_norm([p.grad for p in parameters])
         if gradient_clip_val is not None and gradient_clip_val > 0:
             if gradient_clip_algorithm == "value":
                 nn.utils.clip_grad_value_(parameters, gradient_clip_val)
             else:
+                norm = self.gradient_norm
                 nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
-        values = [] if self._loss is None else [self._loss]
-        # A GradScaler skips steps with infinite gradients, so they do not mean divergence.
-        if self.trainer.scaler is None:
-            values.append(norm)
-        for value in values:
-            first = self._first_non_finite
-            step = first.clamp(max=self.trainer.global_step + 1)
-            self._first_non_finite = torch.where(value.isfinite(), first, step)
 
     def check_finite(self) -> None:
-        """Raise RunError if a loss or gradient since the start, or a weight, is not finite.
+        """Raise RunError if a weight is not finite, after a loss or a gradient that was not.
 
         This waits for the device, so it is called on logged steps only.
         """
-        if self.trainer.world_size > 1:
-            # The loss may be infinite on one rank only, and all ranks must stop.
-            torch.distributed.all_reduce(self._first_non_finite, torch.distributed.ReduceOp.MIN)
-        step = self._first_non_finite.item()
         weights = torch.stack([p.detach().abs().sum() for p in self.network.parameters()])
-        if step == torch.inf and not torch.isfinite(weights).all():
-            step = self.trainer.global_step
-        if step != torch.inf:
+        if not weights.isfinite().all():
             raise RunError(
-                f"training diverged: the loss or a gradient of step {int(step):,} is not finite; "
-                f"try a smaller optimizer.lr or trainer.gradient_clip_val"
+                f"training diverged: after step {self.trainer.global_step:,} a weight is not "
+                f"finite; try a smaller optimizer.lr or trainer.gradient_clip_val"
             )
 
     def configure_optimizers(self) -> Any:
@@ -248,17 +260,26 @@ class LanguageModel(L.LightningModule):
         optimizer = optimizers.build_optimizer(
             parameters, self.make_optimizer, is_scaled, self.num_batch_shards
         )
+        optimizer.register_load_state_dict_pre_hook(restoring.check_optimizer_state)
         if self.make_schedule is None:
+            restoring.keep_options(optimizer)
             return optimizer
         lengths = {
             "total_steps": lambda: self.trainer.estimated_stepping_batches,
             "steps_per_epoch": lambda: self.steps_per_epoch,
         }
         scheduler = optimizers.build_scheduler(optimizer, self.make_schedule, lengths)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        config: dict[str, Any] = {"scheduler": scheduler, "interval": "step"}
+        self.plateau_schedule = None
+        if isinstance(scheduler, StepSchedule):  # Others resume as they were saved.
+            restoring.keep_options(optimizer)
+        elif isinstance(scheduler, ReduceLROnPlateau):
+            if not self.trainer.enable_validation:
+                raise InputError("schedule: ReduceLROnPlateau needs validations, for val/loss")
+            # Lightning would step it after the checkpoint of a validation, `Validator` does before.
+            config |= {"monitor": "val/loss", "frequency": sys.maxsize}
+            self.plateau_schedule = scheduler
+        return {"optimizer": optimizer, "lr_scheduler": config}
 
     def get_trained_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """Return names and parameters of the network, and then of a subclass."""
@@ -297,12 +318,12 @@ class LanguageModel(L.LightningModule):
     on_test_epoch_end, on_test_end = on_validation_epoch_end, on_validation_end
 
     def configure_callbacks(self) -> list[Callback]:
-        """Add a `TrainingLog` and a `StepNumber` to the trainer if it has none."""
+        """Add a `TrainingLog` to the trainer if it has none."""
         trainer: Any = self.trainer
         callbacks: list[Callback] = trainer.callbacks
         if not any(isinstance(c, TrainingLog) for c in callbacks):
             callbacks.insert(0, TrainingLog())  # the other callbacks read the logged values
-        return [] if any(isinstance(c, StepNumber) for c in callbacks) else [StepNumber()]
+        return []
 
     @property
     def _is_attached(self) -> bool:
@@ -361,4 +382,5 @@ class LanguageModel(L.LightningModule):
         )
         if isinstance(getattr(self.trainer, "datamodule", None), TextDataModule):
             lightning_loops.set_progress(checkpoint, self.trainer)
-        restoring.convert_optimizer_states(checkpoint, self.configure_optimizers())
+        if not checkpoint["lr_schedulers"]:  # The run had no schedule until this resume.
+            checkpoint["lr_schedulers"] = [{"last_epoch": checkpoint["global_step"]}]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from charrnn.networks.precision import cpu_has_bf16
-from charrnn.options.ranges import AT_LEAST_1, BELOW_1, BETAS, NOT_NEGATIVE, POSITIVE
+from charrnn.options.parts import PartOptions
+from charrnn.options.ranges import check_ranges
 
 # Coefficients a, b, c of the polynomials a s + b s^3 + c s^5, which are applied one after another
 # and move singular values s between 0.02 and 1 towards 1. Each polynomial is optimal for the range
@@ -53,14 +54,16 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self,
         named_parameters: Iterable[tuple[str, Tensor]],
-        lr: Annotated[float, POSITIVE] = 8e-3,
-        momentum: Annotated[float, BELOW_1] = 0.95,
-        weight_decay: Annotated[float, NOT_NEGATIVE] = 0.01,
-        betas: Annotated[list[float] | tuple[float, float], BETAS] = (0.9, 0.99),
-        eps: Annotated[float, POSITIVE] = 1e-8,
-        iterations: Annotated[int, AT_LEAST_1] = 2,
+        lr: float = 8e-3,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
+        betas: Sequence[float] = (0.9, 0.99),
+        eps: float = 1e-8,
+        iterations: int = 2,
         threads: int = 1,
     ) -> None:
+        check_ranges(PartOptions, lr=lr, momentum=momentum, weight_decay=weight_decay)
+        check_ranges(PartOptions, betas=betas, eps=eps, iterations=iterations, threads=threads)
         pairs = list(named_parameters)
         names = {n for n, p in pairs if n.startswith("recurrent.") and p.ndim == 2}
         matrices = [p for name, p in pairs if name in names]

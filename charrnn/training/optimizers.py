@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -43,12 +43,6 @@ def build_optimizer(
         options["threads"] = threads
     parameters = named if "named_parameters" in accepted else [p for _, p in named]
     return _call("optimizer", make, parameters, options)
-
-
-def compute_gradient_norm(optimizer: Optimizer) -> Tensor:
-    """Return the norm () of all gradients of an optimizer's parameters together."""
-    parameters = (p for group in optimizer.param_groups for p in group["params"])
-    return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 
 def build_scheduler(
@@ -109,12 +103,8 @@ def _to_plain(value: Any) -> Any:
 
 
 def _unwrap(make: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """Return the callable that nested partials wrap, and the keyword arguments that they set."""
-    given: dict[str, Any] = {}
-    while isinstance(make, functools.partial):
-        given = {**make.keywords, **given}
-        make = make.func
-    return make, given
+    """Return the callable that a partial wraps, and the keyword arguments that it sets."""
+    return (make.func, make.keywords) if isinstance(make, functools.partial) else (make, {})
 
 
 def _call(option: str, make: Callable[..., Any], target: Any, options: dict[str, Any]) -> Any:

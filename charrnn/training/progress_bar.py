@@ -11,7 +11,7 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
-from charrnn.say import get_terminal_width, say
+from charrnn.say import format_duration, get_terminal_width, say
 from charrnn.training.log import is_logged_step
 from charrnn.training.validation import Validation
 
@@ -19,6 +19,7 @@ REDRAW_INTERVAL = 0.25  # seconds
 LINE_WIDTH = 80  # characters of a sample's line in a log file
 # seconds until the progress of a validation is shown, and at most between two lines of it
 SCORING_DELAY, LINE_INTERVAL = 2.0, 60.0
+LEAST_MEASURED = 2.0  # seconds of steps from which the time left is estimated
 
 
 class Progress(ProgressBar):
@@ -36,6 +37,8 @@ class Progress(ProgressBar):
         self._step = 0
         self._num_samples = 0
         self._scoring_since = self._show_share_at = 0.0
+        self._time_left = TimeLeft()
+        self._numbers = ""  # the last loss and speed, for the bar
 
     def disable(self) -> None:
         """Turn the output off. Lightning calls this in all processes but the first."""
@@ -46,6 +49,7 @@ class Progress(ProgressBar):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._step, total = trainer.global_step, trainer.estimated_stepping_batches
+        self._time_left = TimeLeft()
         if self._is_enabled and self.has_bar:
             end = "?" if total == math.inf else f"{int(total):,}"
             self._bar = tqdm(
@@ -55,30 +59,38 @@ class Progress(ProgressBar):
                 desc=_format_epoch(trainer, pl_module),
                 dynamic_ncols=True,
                 mininterval=REDRAW_INTERVAL,
-                bar_format=f"{{desc}} |{{bar}}| {{n:,}}/{end}, {{remaining}} left{{postfix}}",
+                bar_format=f"{{desc}} |{{bar}}| {{n:,}}/{end}{{postfix}}",
             )
 
+    def on_train_batch_start(self, *_: Any) -> None:
+        self._time_left.end_validation()
+
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
-        step, previous_step = trainer.global_step, self._step
-        self._step = step
-        if self._bar is not None:
-            self._bar.update(step - previous_step)
-        is_due = step > previous_step and self._is_enabled and is_logged_step(trainer, step)
-        metrics, epoch = trainer.callback_metrics, _format_epoch(trainer, pl_module)
-        if not is_due or "train/loss" not in metrics:  # not if all windows so far were skipped
+        new_steps = trainer.global_step - self._step
+        self._step += new_steps
+        if not new_steps or not self._is_enabled:  # without a step, gradients are accumulated
             return
-        loss = f"loss {float(metrics['train/loss']):.3f}"
+        self._time_left.add_step(self._step)
+        total, metrics = trainer.estimated_stepping_batches, trainer.callback_metrics
+        left = self._time_left.format(total)
+        # There is no loss yet if all windows so far were skipped.
+        is_due = is_logged_step(trainer, self._step) and "train/loss" in metrics
         if self._bar is not None:
-            speed = f"{float(metrics['characters_per_second']) / 1000:.3g}k/s"
-            self._bar.set_description_str(epoch, refresh=False)
-            self._bar.set_postfix_str(f"{loss}, {speed}", refresh=False)
-        else:
-            total = trainer.estimated_stepping_batches
+            if is_due:
+                loss, speed = (float(metrics[n]) for n in ("train/loss", "characters_per_second"))
+                self._numbers = f", loss {loss:.3f}, {speed / 1000:.3g}k/s"
+                self._bar.set_description_str(_format_epoch(trainer, pl_module), refresh=False)
+            self._bar.set_postfix_str(f"{left}{self._numbers}".lstrip(", "), refresh=False)
+            self._bar.update(new_steps)
+        elif is_due:
             end = "" if total == math.inf else f" / {int(total):,}"
-            say(f"{epoch}, step {step:,}{end}, {loss}")
+            loss = float(metrics["train/loss"])
+            epoch = _format_epoch(trainer, pl_module)
+            say(f"{epoch}, step {self._step:,}{end}, loss {loss:.3f}{left}")
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._scoring_since = time.monotonic()
+        self._time_left.begin_validation()
         self._show_share_at = self._scoring_since + SCORING_DELAY
 
     on_test_start = on_validation_start
@@ -99,8 +111,8 @@ class Progress(ProgressBar):
         best, note = validation.best, "the best so far"
         if not validation.is_best:
             note = f"the best is {best.loss:.4f} after step {best.step:,}"
-        if validation.loss is not None:
-            loss = f"loss {validation.loss:.4f}"
+        if "val/loss" in validation.losses:
+            loss = f"loss {validation.losses['val/loss']:.4f}"
             self.print(f"validation after step {validation.step:,}: {loss}, {note}")
         if validation.sample is not None:
             self._show_sample(validation.sample)
@@ -131,3 +143,42 @@ def _format_epoch(trainer: L.Trainer, module: Any) -> str:
     done, total = trainer.global_step, trainer.estimated_stepping_batches
     end = "" if total == math.inf else f" / {module.format_epochs(total)}"
     return f"epoch {module.format_epochs(done)}{end}"
+
+
+class TimeLeft:
+    """Estimates the time left of a training from the speed so far, with the validations.
+
+    The first step, in which libraries start, is not measured. The validations left are as frequent
+    as those so far and take as long as the shortest, because the first one also counts the text.
+    """
+
+    def __init__(self) -> None:
+        self._first_step = self._step = 0
+        self._start = 0.0  # at the end of the first step
+        self._validation_start: float | None = None
+        self._validation_times: list[float] = []  # seconds
+
+    def add_step(self, step: int) -> None:
+        """Count a step that has ended."""
+        if not self._step:
+            self._first_step, self._start = step, time.monotonic()
+        self._step = step
+
+    def begin_validation(self) -> None:
+        self._validation_start = time.monotonic()
+
+    def end_validation(self) -> None:
+        """End a validation with its sample and its files, if there was one."""
+        if self._validation_start is not None:
+            self._validation_times.append(time.monotonic() - self._validation_start)
+            self._validation_start = None
+
+    def format(self, total_steps: float) -> str:
+        """Return the time left, or "" while it is unknown."""
+        steps, steps_left = self._step - self._first_step, total_steps - self._step
+        validations = self._validation_times
+        step_time = time.monotonic() - self._start - sum(validations)
+        if step_time < LEAST_MEASURED or not steps or not 0 < steps_left < math.inf:
+            return ""
+        seconds = step_time + len(validations) * min(validations, default=0.0)
+        return f", {format_duration(seconds / steps * steps_left)} left"

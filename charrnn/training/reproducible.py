@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
 import lightning as L
 import torch
 
 from charrnn.networks.precision import set_float32_precision
-from charrnn.options.ranges import AT_LEAST_1, check_arguments
+from charrnn.options.parts import PartOptions
+from charrnn.options.ranges import check_ranges
 from charrnn.training.batch_shards import limit_threads
 
 
@@ -35,36 +36,25 @@ def compute_reproducibly(tf32: bool) -> Iterator[None]:
 
 
 class ReproducibleSteps(L.Callback):
-    """Trains with a number of CPU threads, and computes reproducibly while a batch is trained.
-
-    Lightning's set-up and the user's callbacks find torch's settings for GPUs unchanged.
+    """Trains with a number of CPU threads, and computes reproducibly on a GPU.
 
     Args:
         threads: CPU threads, which the shards of a batch divide; None: torch's number.
         tf32: on a CUDA GPU, compute float32 products in TF32.
     """
 
-    def __init__(
-        self, threads: Annotated[int | None, AT_LEAST_1] = None, tf32: bool | None = None
-    ) -> None:
-        check_arguments(ReproducibleSteps.__init__, "callbacks.reproducible.", threads=threads)
+    def __init__(self, threads: int | None = None, tf32: bool | None = None) -> None:
+        check_ranges(PartOptions, threads=threads)
         self.threads, self.tf32 = threads, bool(tf32)
-        self._threads_limit = contextlib.ExitStack()
         self._settings = contextlib.ExitStack()
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         shards = getattr(pl_module, "num_batch_shards", 1)
         threads = self.threads or torch.get_num_threads()
-        self._threads_limit.enter_context(limit_threads(threads, shards))
-
-    def on_train_batch_start(self, *_: Any) -> None:
+        self._settings.enter_context(limit_threads(threads, shards))
         self._settings.enter_context(compute_reproducibly(self.tf32))
-
-    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
-        self._settings.close()
 
     def teardown(self, *_: Any, **__: Any) -> None:
         self._settings.close()
-        self._threads_limit.close()
 
     on_exception = teardown

@@ -1,18 +1,37 @@
-"""Restore hidden state, random-number states and optimizers for an exact resume."""
+"""Save and restore what an exact resume needs, and Lightning does not save."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
+from lightning.pytorch import callbacks as ready_made
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
+from charrnn.errors import InputError
 from charrnn.models.trained import concat_states
 from charrnn.networks.network import State
-from charrnn.training.schedules import StepSchedule
+
+# Callbacks that change the training before its first step or between epochs. No checkpoint contains
+# this. The values say what to use instead of them.
+INEXACT: dict[type, str] = {
+    ready_made.StochasticWeightAveraging: " (callbacks=ema averages the weights, and resumes)",
+    ready_made.GradientAccumulationScheduler: " (trainer.accumulate_grad_batches= resumes)",
+    ready_made.LearningRateFinder: " (Tuner(trainer).lr_find(module, data) finds a rate before)",
+    **dict.fromkeys((ready_made.BaseFinetuning, ready_made.ModelPruning), ""),
+    ready_made.BatchSizeFinder: "",
+}
+
+
+def refuse_inexact(callbacks: Iterable[object]) -> None:
+    """Raise InputError for a callback that does not resume exactly."""
+    for callback in callbacks:
+        for kind, hint in INEXACT.items():
+            if isinstance(callback, kind):
+                name = type(callback).__name__
+                raise InputError(f"callbacks: {name} does not resume exactly; leave it out{hint}")
 
 
 def collect_rank_states(state: State | None, device: torch.device, world_size: int) -> list[Any]:
@@ -56,6 +75,12 @@ def restore_rank_state(rank_state: dict[str, Any], device: torch.device) -> Stat
     return state or None
 
 
+def keep_options(optimizer: Optimizer) -> None:
+    """Keep the options of an optimizer, such as its learning rate, when it loads a state."""
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.register_load_state_dict_pre_hook(lambda _, saved: {**saved, "param_groups": groups})
+
+
 def check_optimizer_state(optimizer: Optimizer, saved: dict[str, Any]) -> None:
     """Raise ValueError if a saved state does not have the shapes of its parameters.
 
@@ -69,38 +94,3 @@ def check_optimizer_state(optimizer: Optimizer, saved: dict[str, Any]) -> None:
             shape = torch.Size() if name == "step" else parameters[index].shape
             if value is not None and (value.shape != shape or not value.is_contiguous()):
                 raise ValueError(f"the optimizer's {name} {index} has not its parameter's shape")
-
-
-def convert_optimizer_states(checkpoint: dict[str, Any], configured: Any) -> None:
-    """Convert the saved optimizer and scheduler states to match the current options.
-
-    Schedules that depend only on the step resume at the saved step with the current options,
-    such as a new learning rate. All other schedules resume exactly as they were saved.
-
-    Args:
-        checkpoint: changed in place.
-        configured: the return value of `configure_optimizers`.
-
-    Raises:
-        ValueError: a saved state does not fit its optimizer.
-    """
-    optimizers = _find_instances(Optimizer, configured)
-    schedulers = _find_instances(LRScheduler, configured)
-    depend_on_step_only = all(isinstance(scheduler, StepSchedule) for scheduler in schedulers)
-    for optimizer, saved in zip(optimizers, checkpoint["optimizer_states"], strict=False):
-        check_optimizer_state(optimizer, saved)
-        if depend_on_step_only:
-            saved["param_groups"] = optimizer.state_dict()["param_groups"]
-    if schedulers and depend_on_step_only and not checkpoint.get("lr_schedulers"):
-        step = checkpoint["global_step"]
-        checkpoint["lr_schedulers"] = [{"last_epoch": step} for _ in schedulers]
-
-
-def _find_instances(cls: type, configured: Any) -> list[Any]:
-    """Return all instances of `cls` in any form that `configure_optimizers` may return."""
-    if isinstance(configured, cls):
-        return [configured]
-    if isinstance(configured, Mapping):
-        configured = list(configured.values())
-    parts = configured if isinstance(configured, (list, tuple)) else ()
-    return [instance for part in parts for instance in _find_instances(cls, part)]

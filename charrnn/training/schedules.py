@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from charrnn.options.ranges import AT_LEAST_1, NOT_NEGATIVE, POSITIVE_FRACTION, UNIT_INTERVAL
+from charrnn.options.parts import PartOptions
+from charrnn.options.ranges import check_ranges
 
 
 class StepSchedule(LambdaLR):
@@ -26,6 +27,8 @@ class StepSchedule(LambdaLR):
     def __init__(
         self, optimizer: Optimizer, warmup_steps: int, factor: Callable[[int], float]
     ) -> None:
+        check_ranges(PartOptions, warmup_steps=warmup_steps)
+
         def factor_with_warmup(step: int) -> float:
             warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
             return warmup * factor(step)
@@ -46,15 +49,16 @@ def step(
     optimizer: Optimizer,
     *,
     steps_per_epoch: int,
-    decay_every: Annotated[int, AT_LEAST_1] = 5,
-    decay_factor: Annotated[float, POSITIVE_FRACTION] = 0.5,
-    warmup_steps: Annotated[int, NOT_NEGATIVE] = 0,
+    decay_every: int = 5,
+    decay_factor: float = 0.5,
+    warmup_steps: int = 0,
 ) -> StepSchedule:
     """Multiply the learning rate by `decay_factor` every `decay_every` epochs, as in torch-rnn.
 
     Args:
         warmup_steps: the number of steps in which the learning rate rises from 0.
     """
+    check_ranges(PartOptions, decay_every=decay_every, decay_factor=decay_factor)
 
     def factor(step: int) -> float:
         # Epochs count from 0, because torch-rnn decays at the end of an epoch.
@@ -67,10 +71,11 @@ def cosine(
     optimizer: Optimizer,
     *,
     total_steps: int,
-    final_factor: Annotated[float, UNIT_INTERVAL] = 0.1,
-    warmup_steps: Annotated[int, NOT_NEGATIVE] = 0,
+    final_factor: float = 0.1,
+    warmup_steps: int = 0,
 ) -> StepSchedule:
     """Reduce the learning rate by half a cosine, to `final_factor` times its initial value."""
+    check_ranges(PartOptions, final_factor=final_factor)
 
     def factor(step: int) -> float:
         progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
@@ -84,10 +89,11 @@ def linear(
     optimizer: Optimizer,
     *,
     total_steps: int,
-    final_factor: Annotated[float, UNIT_INTERVAL] = 0.0,
-    warmup_steps: Annotated[int, NOT_NEGATIVE] = 50,
+    final_factor: float = 0.0,
+    warmup_steps: int = 50,
 ) -> StepSchedule:
     """Reduce the learning rate linearly, to `final_factor` times its initial value."""
+    check_ranges(PartOptions, final_factor=final_factor)
 
     def factor(step: int) -> float:
         progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
@@ -96,8 +102,6 @@ def linear(
     return StepSchedule(optimizer, warmup_steps, factor)
 
 
-def constant(
-    optimizer: Optimizer, *, warmup_steps: Annotated[int, NOT_NEGATIVE] = 0
-) -> StepSchedule:
+def constant(optimizer: Optimizer, *, warmup_steps: int = 0) -> StepSchedule:
     """Keep the learning rate constant after the warm-up."""
     return StepSchedule(optimizer, warmup_steps, lambda step: 1.0)

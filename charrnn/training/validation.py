@@ -4,7 +4,7 @@
 2. Mix the network with the counts of the training text, where they help.
 3. Decide whether this network is the best so far.
 4. Write a sample.
-5. Write best.ckpt and model.safetensors if it is the best, and then last.ckpt.
+5. Write best.ckpt and model.safetensors if it is the best, then result.json and last.ckpt.
 
 A kill in between repeats the whole validation, because the checkpoints come last. Nothing here
 changes the training: not its state, not its random numbers.
@@ -12,21 +12,19 @@ changes the training: not its state, not its random numbers.
 The callbacks take part through methods. Any callback may have `on_scoring` and `on_validated`; the
 others are those of charrnn's callbacks:
 
-    on_scoring(trainer, module, done, total)     called while a text is scored, every half second
-    make_logits(trainer, module, check_stop)     returns the array for the logits that are mixed
-    mix_counts(trainer, module, check_stop, logits)   returns the mixture of network and counts
-    write_sample(trainer, module, check_stop, validation)   returns the text of a sample
-    stop_after_signal(trainer, module, is_working)    raises Interrupted after a signal
+    on_scoring(trainer, module, done, total)     called while a text is scored
+    make_logits(trainer, module)                 returns the array for the logits that are mixed
+    mix_counts(trainer, module, logits)          returns the mixture of network and counts
+    write_sample(trainer, module, validation)    returns the text of a sample
     on_validated(trainer, module, validation)    called after a validation in a training
-
-What takes long calls its argument `check_stop` often, so that a signal is obeyed within a second.
+    write_result(trainer, module)                called before last.ckpt is written
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
-import time
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -35,12 +33,17 @@ import torch
 
 from charrnn.counts.mixing import Counts
 from charrnn.errors import RunError
-from charrnn.models.trained import LOSS_AS_WRITTEN, WITH_COUNTS, TrainedModel
+from charrnn.models.trained import (
+    COMPARED_LOSS,
+    COUNTS_LOSS,
+    LOSS_AS_WRITTEN,
+    WITH_COUNTS,
+    TrainedModel,
+)
 from charrnn.networks.network import copy_weights
 from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
 from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText
-from charrnn.training.signals import CHECK_INTERVAL
 from charrnn.training.split_scores import SplitScores
 
 MAX_LOSS = 20.0  # nats per character; a higher validation loss means that training diverged
@@ -79,21 +82,18 @@ class BestValidation:
 
 @dataclass(frozen=True)
 class Validation:
-    """The result of a validation in a training. Losses are in nats per character.
+    """The result of a validation in a training.
 
     Attributes:
         step: the number of trained steps.
-        loss: the network's, on the whole validation split; None if the module does not compute it.
-        loss_as_written: the model's as it writes, on the first characters of the split; None if
-            the split is not scored as a whole.
+        losses: by their names in the logs; empty if the module does not compute a loss.
         best: the lowest loss so far, including this one.
         model: the network as it was scored, with its counts if they help; None on other ranks.
         sample: a text of the model; None if none was written.
     """
 
     step: int
-    loss: float | None
-    loss_as_written: float | None
+    losses: dict[str, float]
     best: BestValidation
     model: TrainedModel | None
     sample: str | None = None
@@ -101,11 +101,6 @@ class Validation:
     @property
     def is_best(self) -> bool:
         return self.best.step == self.step
-
-    @property
-    def losses(self) -> dict[str, float]:
-        """The losses by the names under which they are logged."""
-        return name_losses("val", self.loss, self.loss_as_written)
 
 
 class Validator:
@@ -117,8 +112,7 @@ class Validator:
     def __init__(self, module: Any, split: str = "val") -> None:
         self.module, self.split, self.trainer = module, split, module.trainer
         self.is_fitting = is_fitting(self.trainer)
-        self.scores = SplitScores(module, self._report)
-        self.last_check = time.monotonic()
+        self.scores = SplitScores(module, functools.partial(call_hook, self.trainer, "on_scoring"))
         self.mixture: Mixture | None = None
         self.weights: dict[str, Any] | None = None
         if self.is_fitting:
@@ -133,56 +127,37 @@ class Validator:
         """Score a batch. After a whole text in a training, mix the network with the counts."""
         if not (self.is_fitting and isinstance(batch, WholeText)):
             self.scores.add(batch)
-            # Each check waits for all ranks, and no `wait_for_ranks` follows here.
-            if self.trainer.world_size == 1:
-                self.check_stop()
             return
         # An array for the logits; None on a rank that has no counts to mix.
-        logits = call_hook(self.trainer, "make_logits", self.check_stop)
+        logits = call_hook(self.trainer, "make_logits")
         # Each of several ranks scores only a part. Rank 0 then computes the logits in mix_counts.
         self.scores.add(batch, logits if self.trainer.world_size == 1 else None)
         if logits is not None:
-            self.mixture = call_hook(self.trainer, "mix_counts", self.check_stop, logits)
-        self.wait_for_ranks()
+            self.mixture = call_hook(self.trainer, "mix_counts", logits)
 
     def decide(self) -> None:
         """Log the losses. In a training, decide whether this network is the best so far."""
         loss, as_written = self.scores.reduce()
+        self.compared_loss = as_written  # the network's, on the characters of the mixture
         if self.mixture is not None and self.mixture.helps:
             as_written = self.mixture.loss
         # Rank 0 has the counts. Without a training, nothing is written.
         as_written = self.trainer.strategy.broadcast(as_written) if self.is_fitting else None
-        self._log(name_losses(self.split, loss, as_written))
+        losses, step = name_losses(self.split, loss, as_written), self.trainer.global_step
+        self._log(losses)
         if self.is_fitting:
-            best = choose_best(self.module.best, loss, as_written, self.trainer.global_step)
-            self.module.best = best
+            best = self.module.best = choose_best(self.module.best, loss, as_written, step)
+            if self.module.plateau_schedule is not None and loss is not None:
+                self.module.plateau_schedule.step(loss)
             self._log(best.losses if best.step else {})
-            self.validation = Validation(
-                self.trainer.global_step, loss, as_written, best, self._make_model(as_written)
-            )
+            self.validation = Validation(step, losses, best, self._make_model(as_written))
 
     def finish(self) -> None:
         """Write the sample, and tell the callbacks: the log, the progress, then the checkpoints."""
         if self.is_fitting:
-            sample = call_hook(self.trainer, "write_sample", self.check_stop, self.validation)
-            self.wait_for_ranks()
+            sample = call_hook(self.trainer, "write_sample", self.validation)
             # `RunCheckpoints` is the last one: it is a `Checkpoint`, which Lightning calls last.
             call_hook(self.trainer, "on_validated", replace(self.validation, sample=sample))
-
-    def check_stop(self) -> None:
-        """Raise Interrupted after a signal in a training. Look for one every half second."""
-        if self.is_fitting and time.monotonic() - self.last_check >= CHECK_INTERVAL:
-            call_hook(self.trainer, "stop_after_signal", True)
-            self.last_check = time.monotonic()
-
-    def wait_for_ranks(self) -> None:
-        """Wait until no rank is working, or raise Interrupted on all ranks."""
-        if self.is_fitting:
-            call_hook(self.trainer, "stop_after_signal", False)
-
-    def _report(self, done: int, total: int) -> None:
-        call_hook(self.trainer, "on_scoring", done, total)
-        self.check_stop()
 
     def _log(self, losses: dict[str, float]) -> None:
         # validate() and test() return only values with logger=True. Those of a training are logged
@@ -196,6 +171,9 @@ class Validator:
         if self.weights is None:
             return None
         facts, counts = self.module.facts, None
+        if self.mixture is not None:
+            losses = {COUNTS_LOSS: self.mixture.counts_loss, COMPARED_LOSS: self.compared_loss}
+            facts = {**facts, **losses}
         if self.mixture is not None and self.mixture.helps:
             counts, facts = self.mixture.counts, {**facts, **self.mixture.facts, WITH_COUNTS: True}
         if loss_as_written is not None:

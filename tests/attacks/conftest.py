@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
@@ -36,17 +35,12 @@ def content_of(folder: Path) -> dict[str, bytes | str]:
 Refused = Callable[..., str]
 
 
-def tamper(folder: Path, where: str, value: Any, in_checkpoint: bool = False) -> None:
-    """Put a value at a dotted place of a run's config, and of the config in last.ckpt."""
-    path = folder / ".hydra" / "config.yaml"
-    content = yaml.safe_load(path.read_text("utf-8"))
-    put(content, where, value)
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    if in_checkpoint:
-        path = folder / "checkpoints" / "last.ckpt"
-        saved = checkpoint.read(path)
-        put(saved[ENTRY]["config"], where, value)
-        checkpoint.write(path, saved)
+def tamper(folder: Path, where: str, value: Any) -> None:
+    """Put a value at a dotted place of the entry in a run's last.ckpt, such as config.seed."""
+    path = folder / "checkpoints" / "last.ckpt"
+    saved = checkpoint.read(path)
+    put(saved[ENTRY], where, value)
+    checkpoint.write(path, saved)
 
 
 def put(node: Any, where: str, value: Any) -> None:

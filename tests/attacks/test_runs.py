@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ import pytest
 import yaml
 
 from charrnn.__main__ import main
-from charrnn.models import checkpoint
-from charrnn.models.checkpoint import ENTRY
 from charrnn.runs.folder import MISSING_TEXT
 from tests.attacks.conftest import CANARY, SECRET, TINY, Refused, content_of, tamper
 from tests.conftest import write_files
@@ -21,90 +18,107 @@ from tests.small_runs import Capture, read_record
 
 LONGER = "trainer.max_steps=6"
 LOOKED_UP = "\\\\${oc.env:SECRET}"  # two backslashes: an escape of an escape
-
-
 WANDB = {"_target_": "lightning.pytorch.loggers.WandbLogger", "settings": {"base_url": "URL"}}
-# where something is put -> what
-CONFIGS: dict[str, Any] = {
-    "callbacks.x": CANARY,
-    "logger.x": CANARY,
-    "logger": "os.mkdir",
-    "optimizer._target_": "os.mkdir",
-    "callbacks.samples._target_": ["os.mkdir"],
-    "optimizer": "charrnn.LanguageModel",
-    "trainer._target_": "charrnn.LanguageModel",
-    "callbacks.y": {"_target_": "charrnn.training.MetricsCSV"},
-    "optimizer.lr": CANARY,
-    "data.batch_size": CANARY,
-    "tags": {"a": CANARY},
-    "optimizer._args_": ["x"],
-    "trainer.profiler": "simple",
-    "trainer.plugins": CANARY,
-    "hydra": {"job": {"env_set": {"A": "b"}}},
-    "defaults": [{"override /callbacks": "evil"}],
-    "logger.wandb": WANDB,
-    "logger.tensorboard.name": "/canary",
-    "logger.tensorboard.version": "../../canary",
-    "data.url": f"URL/{LOOKED_UP}",
-    "optimizer.weight_decay": LOOKED_UP,
-    "trust": CANARY,
-    "seed": "${oc.env:SECRET}",
-    "vars": {"x": ["${oc.env:SECRET}", CANARY]},
-    "trainer.log_every_n_steps": "${oc.env:SECRET}",
-    "model.optimizer": {"_target_": "os.mkdir", "path": "canary"},
-    "logger.csv.save_dir": "canary",
-    "print_every": 1.5,
-}
-# what the line says of it, where it is not that trust=true lets it through
-LINES = {
-    "hydra": "hydra is not an option of charrnn train",
-    "defaults": "is not an option",
-    "print_every": "gift: its recorded print_every=1.5: takes a whole number",
-    "data.url": "its record has data.url, which this charrnn does not have",
+# what is put into the config of a record; None: it has no effect, else the part that is refused
+CONFIGS: dict[str, tuple[Any, str | None]] = {
+    "callbacks.x": (CANARY, "callbacks.x._target_=os.mkdir"),
+    "logger.x": (CANARY, None),
+    "logger": ("os.mkdir", None),
+    "optimizer._target_": ("os.mkdir", "optimizer._target_=os.mkdir"),
+    "callbacks.samples._target_": (["os.mkdir"], "callbacks.samples._target_"),
+    "optimizer": ("charrnn.LanguageModel", "optimizer=charrnn.LanguageModel"),
+    "trainer._target_": ("charrnn.LanguageModel", "trainer._target_=charrnn.LanguageModel"),
+    "callbacks.y": ({"_target_": "charrnn.training.MetricsCSV"}, "callbacks.y._target_"),
+    "optimizer.lr": (CANARY, "optimizer.lr._target_=os.mkdir"),
+    "data.batch_size": (CANARY, "data.batch_size._target_=os.mkdir"),
+    "tags": ({"a": CANARY}, "tags.a._target_=os.mkdir"),
+    "optimizer._args_": (["x"], "optimizer._args_"),
+    "trainer.profiler": ("simple", "trainer.profiler=simple"),
+    "trainer.plugins": (CANARY, "trainer.plugins._target_=os.mkdir"),
+    "hydra": ({"job": {"env_set": {"A": "b"}}}, "hydra.job.env_set.A=b"),
+    "defaults": ([{"override /callbacks": "evil"}], "defaults="),
+    "logger.wandb": (WANDB, None),
+    "logger.tensorboard.name": ("/canary", None),
+    "logger.tensorboard.version": ("../../canary", None),
+    "data.url": (f"URL/{LOOKED_UP}", "data.url="),
+    "optimizer.weight_decay": (LOOKED_UP, "optimizer.weight_decay="),
+    "trust": (CANARY, "trust._target_=os.mkdir"),
+    "seed": ("${oc.env:SECRET}", "seed=${oc.env:SECRET}"),
+    "vars": ({"x": ["${oc.env:SECRET}", CANARY]}, None),
+    "trainer.log_every_n_steps": ("${oc.env:SECRET}", "trainer.log_every_n_steps="),
+    "model.optimizer": ({"_target_": "os.mkdir", "path": "canary"}, "model.optimizer._target_"),
+    "logger.csv.save_dir": ("canary", None),
+    "callbacks.early_stopping": ({"monitor": "/canary"}, "callbacks.early_stopping.monitor"),
+    "trainer.default_root_dir": ("canary", "trainer.default_root_dir=canary"),
+    "print_every": (1.5, "=1.5: takes a whole number"),
 }
 
 
 @pytest.mark.parametrize("where", CONFIGS)
 def test_a_config(where: str, gift: Path, refusal_line: Refused, listener: str) -> None:
-    value = yaml.safe_load(yaml.safe_dump(CONFIGS[where]).replace("URL", listener))
-    tamper(gift, where, value)
-    if where == "data.url":
-        tamper(gift, "data.input_txt", None)
-    if where != "trust":
-        tamper(gift, "trust", True)
-    said = refusal_line("train", "resume=gift", LONGER)
-    assert LINES.get(where, f"its recorded {where}") in said
-    assert where in LINES or "if you trust this run, add trust=true" in said
-    # in a sweep, and started again, too: its jobs' records are held to today's command
-    if where in ("callbacks.x", "optimizer._target_", "logger.x"):
-        again = [*TINY, LONGER, "hydra.run.dir=gift", "resume=auto"]
-        assert main(["train", *again]) == (2 if where == "optimizer._target_" else 0)
-        assert not Path("canary").exists()
+    value, part = CONFIGS[where]
+    value = yaml.safe_load(yaml.safe_dump(value).replace("URL", listener))
+    tamper(gift, f"config.{where}", value)
+    if part is not None:
+        assert part in refusal_line("train", "resume=gift", LONGER)
+        # repeated, the whole command takes only what it leaves open
+    assert main(["train", *TINY, LONGER, "hydra.run.dir=gift", "resume=auto"]) in (0, 2)
+    if part is None:
+        assert main(["train", "resume=gift", "trainer.max_steps=7"]) == 0
+    assert not Path("canary").exists()
+    assert not any(SECRET.encode() in c for c in content_of(gift).values() if type(c) is bytes)
 
 
-def test_a_checkpoint(gift: Path, refusal_line: Refused) -> None:
-    path = gift / "checkpoints" / "last.ckpt"
-    content = checkpoint.read(path)
-    content[ENTRY]["config"]["callbacks"]["x"] = CANARY
-    checkpoint.write(path, content)
-    line = refusal_line("train", f"resume={path}", LONGER, "hydra.run.dir=new")
-    assert "its recorded callbacks.x._target_=os.mkdir could run foreign code" in line
+CHOICES: dict[str, Any] = {
+    "callbacks": ["../../gift/callbacks/evil"],
+    "logger": ["wandb"],
+    "model": ["evil"],
+    "data": ["shakespeare", "x"],
+    "optimizer": ["${oc.env:SECRET}"],
+    "schedule": [CANARY],
+    "trainer": [["cpu"]],
+    "hydra/launcher": ["joblib"],
+    "experiment": ["hour"],
+}
+NO_GROUPS = ("hydra/launcher", "experiment")  # which no record chooses
 
 
-def test_files_and_choices_that_lie_in_a_run_are_unread(gift: Path, refusal_line: Refused) -> None:
+@pytest.mark.parametrize("group", CHOICES)
+def test_a_choice(group: str, gift: Path, refusal_line: Refused, listener: str) -> None:
+    tamper(gift, f"choices.{group}", CHOICES[group])
+    write_files(gift, {"callbacks/evil.yaml": yaml.safe_dump({"x": CANARY})})
+    if group in NO_GROUPS:
+        assert main(["train", "resume=gift", LONGER]) == 0
+    else:
+        assert f"its run has {group}=" in refusal_line("train", "resume=gift", LONGER)
+    assert not Path("canary").exists()
+
+
+@pytest.mark.parametrize("entry", [{"choices": [1, 2]}, {"words": {"a": 1}}, {"words": [CANARY]}])
+def test_a_record_of_odd_types(entry: dict[str, Any], gift: Path) -> None:
+    for name, value in entry.items():
+        tamper(gift, name, value)
+    assert main(["train", "resume=gift", LONGER]) in (0, 2)
+    assert not Path("canary").exists()
+
+
+def test_recorded_words_are_only_printed(gift: Path, refusal_line: Refused) -> None:
+    tamper(gift, "words", ["+callbacks.x._target_=os.mkdir", "a\nb", "--config-dir=evil"])
+    tamper(gift, "config.callbacks.x", CANARY)
+    line = refusal_line("train", "resume=gift", LONGER)
+    assert "'+callbacks.x._target_=os.mkdir'" not in line  # it needs no quotes
+    assert "charrnn train +callbacks.x._target_=os.mkdir 'a\\nb' --config-dir=evil" in line
+
+
+def test_files_that_lie_in_a_run_are_unread(gift: Path) -> None:
     evil = {"hydra": {"overrides": {"task": ["+callbacks.x._target_=os.mkdir"]}}}
     texts = {
-        "callbacks/evil.yaml": yaml.safe_dump({"x": CANARY}),
         "callbacks/default.yaml": yaml.safe_dump({"x": CANARY}),
-        ".hydra/choices.yaml": "callbacks: ../../gift/callbacks/evil\n",
         ".hydra/overrides.yaml": "['+callbacks.x._target_=os.mkdir']\n",
+        ".hydra/config.yaml": yaml.safe_dump({"callbacks": {"x": CANARY}}),
         **dict.fromkeys(("sweep.json", "multirun.yaml", ".hydra/hydra.yaml"), yaml.safe_dump(evil)),
     }
     write_files(gift, texts)
-    before = read_record(gift)["callbacks"]
-    tamper(gift, "callbacks", "evil")
-    refusal_line("train", "resume=gift", LONGER)
-    tamper(gift, "callbacks", before)
     assert main(["train", "resume=gift", LONGER]) == 0
     assert not Path("canary").exists()
 
@@ -113,8 +127,8 @@ def test_a_text_is_a_text(gift: Path, workplace: Path, listener: str) -> None:
     """Check that an escaped ${...} in a record is a text, and that any other is refused."""
     texts = ["\\${oc.env:SECRET}", "\\\\\\${oc.env:SECRET}", MISSING_TEXT]
     for tags in (texts, ["${oc.env:SECRET}"], [LOOKED_UP]):
-        tamper(gift, "tags", tags)
-        assert main(["train", "resume=gift", LONGER, "tags=null"]) == (0 if tags is texts else 2)
+        tamper(gift, "config.tags", tags)
+        assert main(["train", "resume=gift", LONGER]) == (0 if tags is texts else 2)
     words = [*TINY, r"tags=['\${oc.env:SECRET}']", "hydra.run.dir=own"]
     assert main(["train", *words]) == 0
     assert main(["train", "resume=own", LONGER]) == 0
@@ -144,23 +158,14 @@ def test_a_pipe_in_a_run_is_not_waited_for(gift: Path, refusal_line: Refused) ->
     assert main(["runs", "gift"]) == 0
 
 
-def test_links_and_pipes_in_a_sweep(workplace: Path, refusal_line: Refused, capfd: Capture) -> None:
-    """Check that the sweep's files replace links and pipes, and that others are refused."""
+def test_links_and_pipes_in_a_sweep(workplace: Path, capfd: Capture) -> None:
+    """Check that the sweep's files replace links and pipes, and that no job follows one."""
     sweep, private = workplace / "sweep", workplace / "private"
     words = ["train", "-m", *TINY, "seed=1,2", "hydra.sweep.dir=sweep", "resume=auto"]
     write_files(workplace, {"private/diary": "a poem", "sweep/wandb/metadata": ""})
-    for name, target in (("study.journal", private), (".study.lock", private / "nothing")):
-        (sweep / name).symlink_to(target)
-        assert "is a link; a run does not write through it" in refusal_line(*words)
-        (sweep / name).unlink()
     (sweep / "wandb/x").symlink_to(private)  # in this folder links are a logger's
-    capfd.readouterr()
     assert main([*words, "hydra.sweep.subdir=wandb/x"]) == 1
-    assert "x: is a link; a sweep does not write through it" in capfd.readouterr().err
-    for name in ("study.journal.lock", "0_seed=1"):
-        os.mkfifo(sweep / name)
-        assert "is not a regular file" in refusal_line(*words)
-        (sweep / name).unlink()
+    assert "x: is a link; a sweep does not" in capfd.readouterr().err
     (sweep / "multirun.yaml").unlink()
     os.symlink(private / "diary", sweep / "multirun.yaml")
     os.mkfifo(sweep / "leaderboard.csv")
@@ -170,21 +175,22 @@ def test_links_and_pipes_in_a_sweep(workplace: Path, refusal_line: Refused, capf
     assert [path.read_text() for path in private.iterdir()] == ["a poem"]
 
 
-def test_a_billion_laughs(gift: Path, refusal_line: Refused, capfd: Capture) -> None:
-    path = gift / ".hydra" / "config.yaml"
-    names = "abcdefghi"
-    laughs = [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise(names)]
-    path.write_text("\n".join([path.read_text(), "a: &a [x, x, x, x, x, x, x, x, x]", *laughs]))
-    assert main(["runs", "."]) == 2
-    assert "Traceback" not in capfd.readouterr().err
-    assert "aliases are not allowed" in refusal_line("train", "resume=gift", LONGER)
-
-
 def test_a_recorded_text_is_prepared_in_the_cache(gift: Path, workplace: Path) -> None:
     secret = workplace / "elsewhere"
     secret.mkdir()
     shutil.copy(gift.parent / "corpus.txt", secret)
-    tamper(gift, "data.input_txt", str(secret / "corpus.txt"), in_checkpoint=True)
+    tamper(gift, "config.data.input_txt", str(secret / "corpus.txt"))
     assert main(["train", "resume=gift", LONGER]) == 0
     assert [path.name for path in secret.iterdir()] == ["corpus.txt"]
     assert list((workplace / "cache" / "prepared").glob("*.h5"))
+
+
+def test_a_recorded_text_is_read_only_with_its_fingerprint(
+    gift: Path, workplace: Path, capfd: Capture
+) -> None:
+    (workplace / "diary.txt").write_text(SECRET * 100)
+    tamper(gift, "config.data.input_txt", str(workplace / "diary.txt"))
+    before = content_of(gift)
+    assert main(["train", "resume=gift", LONGER]) == 2
+    assert "diary.txt: the data is not what gift" in capfd.readouterr().err.splitlines()[-1]
+    assert content_of(gift) == before

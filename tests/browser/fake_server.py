@@ -37,10 +37,7 @@ class FakeServer:
     sampling: dict[str, Any] = field(default_factory=lambda: {"temperature": 0.8, "min_p": 0.07})
     lines: tuple[str, ...] | None = None  # of the training text; None: it cannot tell
     score_of: Callable[[str], float] | None = None  # log-probability of each character of a prompt
-    token: str | None = None
     refusal: tuple[int, str] | None = None  # status and message, of the next completions
-    busy: int = 0  # texts that are refused before one is compared
-    breaks_after: int | None = None  # characters after which the connection is cut
     asked: list[dict[str, Any]] = field(default_factory=list)
     looked_at: list[str] = field(default_factory=list)  # prompts whose next words were asked for
     dropped: int = 0  # completions that the page went away from
@@ -77,19 +74,14 @@ class _Handler(SimpleHTTPRequestHandler):
         if self.path != "/v1/models":
             self.path = self.path.removeprefix("/page")
             super().do_GET()
-        elif self._is_allowed():
+        else:
             about = {"knows_words": self.fake.knows_words}
             data = [{"id": m, "is_list": m in self.fake.lists, **about} for m in self.fake.models]
             self._answer({"data": data, "sampling": self.fake.sampling})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self._is_allowed():
-            return
-        if self.fake.busy and self.path in ("/v1/copied", "/v1/lines", "/v1/read_as"):
-            self.fake.busy -= 1
-            self._refuse(429, "slow down")
-        elif self.path == "/v1/copied":
+        if self.path == "/v1/copied":
             if body["model"] == self.fake.models[0]:
                 start, length = body["text"].find(self.fake.copied), len(self.fake.copied)
                 self._answer({"ranges": [] if start < 0 else [[start, start + length]]})
@@ -128,8 +120,6 @@ class _Handler(SimpleHTTPRequestHandler):
                         scored = make_choice(text[place], [place], [self._logprob(place)])
                         choice = {"index": index, "finish_reason": end, **scored}
                         self._event(json.dumps({"choices": [choice]}))
-                if place + 1 == self.fake.breaks_after:
-                    return
                 time.sleep(self.fake.delay)
             self._event("[DONE]")
         except OSError:
@@ -146,12 +136,6 @@ class _Handler(SimpleHTTPRequestHandler):
     def _event(self, data: str) -> None:
         self.wfile.write(f"data: {data}\n\n".encode())
         self.wfile.flush()
-
-    def _is_allowed(self) -> bool:
-        if self.fake.token in (None, self.headers.get("Authorization", "").removeprefix("Bearer ")):
-            return True
-        self._refuse(401, "a token is needed")
-        return False
 
     def _refuse(self, status: int, message: str) -> None:
         self._answer({"error": {"message": message, "type": "invalid_request_error"}}, status)

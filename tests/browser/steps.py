@@ -128,13 +128,13 @@ def set_field(page: Any, name: str, to: str) -> None:
     page.locator(f"#{name}").evaluate("(field, to) => { field.value = to; }", to)
 
 
-# of a sampler, and what `set_options` does
-OPTIONS: dict[str, Any] = {"ban": "eE", "until": "!o", "seed": 5, "num_samples": 3}
+# of a sampler, and what `set_options` does; every text ends at `until`, where the page cuts nothing
+OPTIONS: dict[str, Any] = {"ban": "eE", "until": "!h", "seed": 5, "num_samples": 3}
 
 
 def set_options(page: Any) -> None:
     """Fill in the fields of texts that `OPTIONS` describes, and ask for 2000 characters."""
-    fields = {"ban": "eE", "stop": "!o", "seed": "5"}
+    fields = {"ban": "eE", "stop": "!h", "seed": "5"}
     for name, to in fields.items():
         set_field(page, name, to)
     slide(page, "Length", "7")

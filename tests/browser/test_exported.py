@@ -1,26 +1,18 @@
-"""The page of `charrnn export`: one file in which the model writes; and its module."""
+"""The page of `charrnn export`: one file in which the model writes."""
 
 from __future__ import annotations
 
-import re
 import string
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from charrnn.extras.page.packing import RoundedModel
-from charrnn.extras.page.script_module import make_script_module
 from charrnn.extras.page.writing_page import make_writing_page
-from charrnn.generation.lines import write_lines
-from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
-from charrnn.options.sampling import SamplingParams
-from charrnn.text.training_text import get_corpus_name
 from charrnn.text.vocabulary import Vocabulary
-from tests import REPOSITORY
 from tests.browser.steps import (
     OPTIONS,
     list_highlighted,
@@ -32,14 +24,11 @@ from tests.browser.steps import (
     set_options,
     slide,
     text_of,
-    watch_window,
 )
 from tests.generation.models import make_counted_model, make_model
 from tests.waiting import until
 
 pytestmark = pytest.mark.browser
-
-HOSTILE = "</script><script>window.broken = 1</script><!-- \0\u2028\u2029'\"`${x}&lt;\\u003c\n"
 
 
 def write_page(folder: Path, model: TrainedModel, *about: str) -> Path:
@@ -78,40 +67,6 @@ def test_a_seed_gives_the_same_text_in_an_exported_page(chromium: Any, tmp_path:
         page.get_by_text("cannot run the page: atob").wait_for()
 
 
-def test_text_and_vocabulary_are_data(chromium: Any, tmp_path: Path) -> None:
-    vocabulary = Vocabulary(sorted(set(HOSTILE)))
-    facts = {"primer": HOSTILE, "input_h5": HOSTILE}
-    model = replace(make_model(vocabulary=vocabulary), facts=facts)
-    with open_file(chromium, write_page(tmp_path, model, HOSTILE, HOSTILE)) as page:
-        assert page.evaluate("window.charrnn.vocabulary") == vocabulary.characters
-        asked = {"length": 300, "seed": 3, "start_text": HOSTILE}
-        assert generate(page, **asked) == Model(model).generate(**asked)
-        page.locator("#text").fill(HOSTILE)
-        page.locator("#text").press("Control+Enter")
-        assert len(cards(page)) == 3
-        page.get_by_role("button", name="About").click()
-        assert page.locator("#card dd").first.text_content() == get_corpus_name(facts)
-        assert page.locator("script").count() == 6
-        assert page.evaluate("window.broken") is None
-
-
-def test_a_list_is_that_of_python_and_lines_of_the_text_are_left_out(
-    chromium: Any, tmp_path: Path
-) -> None:
-    model = replace(make_model(), facts={"is_list": True})
-    how = SamplingParams(length=199, num_samples=3, seed=5, min_p=0)
-    expected = [line.text for line in write_lines(Sampler(model), how)]
-    text = f"Ein anderes.\n{expected[1]} \n"
-    with open_file(chromium, write_page(tmp_path, model, "Names", "", text)) as page:
-        page.get_by_role("button", name="Write a list").wait_for()
-        set_field(page, "seed", "5")
-        set_field(page, "min_p", "0")
-        page.keyboard.press("Control+Enter")
-        page.get_by_text("1 line of the training text left out").wait_for(timeout=60_000)
-        shown = page.locator("#list li button :first-child").all_text_contents()
-        assert shown[:2] == [expected[0], expected[2]]
-
-
 def test_an_exported_page_writes_at_once_and_while_one_types(chromium: Any, tmp_path: Path) -> None:
     model = make_model()
     with open_file(chromium, write_page(tmp_path, model)) as page:
@@ -131,8 +86,6 @@ def test_an_exported_page_writes_at_once_and_while_one_types(chromium: Any, tmp_
         page.keyboard.press("Control+z")
         page.wait_for_timeout(500)
         assert (list_offered(page), text_of(page)) == (expected, "Hm: ")
-        slide(page, "Texts", "1")
-        until(lambda: len(cards(page)) == 1 and page.locator("html.writing").count() == 0)
         page.keyboard.press("Escape")
         open_options(page)
         page.get_by_label("Write as I type").uncheck()
@@ -182,26 +135,3 @@ def test_words_of_a_click_are_those_of_python(chromium: Any, tmp_path: Path) -> 
         page.locator("#text").fill("What a mat!")
         words = [word.text for word in Model(model).next_words("What a", 9)]
         assert list_words(page, 8) == [word.strip() or "space" for word in words if word != " mat"]
-
-
-def test_the_sketch_of_the_docs_draws_words(chromium: Any) -> None:
-    docs = (REPOSITORY / "docs" / "writing-page.md").read_text("utf-8")
-    [sketch] = re.findall(r"^```html\n(.*?)^```$", docs, re.DOTALL | re.MULTILINE)
-    module = make_script_module(RoundedModel(32, make_counted_model(), 0), None, "")
-    address = "http://localhost/"  # of no server
-    files = {"sketch.html": ("text/html", sketch), "model.js": ("text/javascript", module)}
-    drawn = """() => {
-        const { width, height } = document.querySelector("canvas");
-        const pen = document.querySelector("canvas").getContext("2d");
-        return pen.getImageData(0, 0, width, height).data.some((value) => value > 0);
-    }"""
-
-    def answer(route: Any) -> None:
-        kind, body = files[route.request.url.removeprefix(address)]
-        route.fulfill(content_type=f"{kind}; charset=utf-8", body=body)
-
-    with watch_window(chromium, address) as context:
-        context.route("**/*", answer)
-        page = context.new_page()
-        page.goto(f"{address}sketch.html")
-        until(lambda: page.evaluate(drawn))

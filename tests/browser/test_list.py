@@ -50,9 +50,8 @@ def test_entries_are_written_starred_kept_and_saved(
     page.get_by_label("Sort").select_option("A to Z")
     assert entries(page) == ['dark a "rose", red', "dark deep sea", "dark tea"]
     assert save_list("Save as text") == 'dark a "rose", red\ndark deep sea\n'
-    assert save_list("Save as CSV") == (
-        'entry,starred\r\n"dark a ""rose"", red",true\r\n"dark deep sea",true\r\n'
-    )
+    csv = 'entry,starred\r\n"dark a ""rose"", red",true\r\n"dark deep sea",true\r\n'
+    assert save_list("Save as CSV") == csv
     page.get_by_label("Sort").select_option("as written")
 
     server.texts, server.lines = ["tea", "sky"], None
@@ -96,8 +95,5 @@ def test_the_list_stops_and_the_text_stays(page: Any, server: FakeServer) -> Non
     for name in ("Save as text", "Empty the list"):
         assert page.get_by_role("button", name=name).is_disabled()
     page.keyboard.press("Escape")
-    server.refusal = (400, "n: 50 completions; this server allows at most 8")
-    page.keyboard.press("Control+Enter")
-    page.get_by_role("alert").filter(has_text="at most 8").wait_for()
     page.get_by_role("switch", name="List").uncheck()
     assert text_of(page) == "Mine"

@@ -1,4 +1,4 @@
-"""The page and a report at several sizes: accessible, whole, tints in place."""
+"""The page at several sizes: accessible, whole, tints in place."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from charrnn.extras.report.report_run_end import write_report
 from tests.browser.fake_server import FakeServer
-from tests.browser.steps import LOOKS, continue_text, looks_right, open_file, open_options
-from tests.small_runs import Train
+from tests.browser.steps import LOOKS, continue_text, looks_right, open_options
 
 pytestmark = pytest.mark.browser
 
@@ -73,16 +71,3 @@ def test_the_mirror_lies_under_the_text(page: Any) -> None:
                   document.querySelector(".mirror").clientHeight]"""
     )
     assert len(set(heights)) == 1
-
-
-def test_a_report_is_accessible_and_nothing_is_cut_off(chromium: Any, train: Train) -> None:
-    run = train("trainer.max_steps=20", f"tags=[{'unbroken' * 12}]")
-    for sample in (run / "samples").iterdir():
-        sample.write_text("A line of it,\n" + "unbroken" * 40)
-    with open_file(chromium, write_report(run), bypass_csp=True) as page:
-        for width in (360, 768, 1280):
-            page.set_viewport_size({"width": width, "height": 2000})
-            looks_right(page, ".plot span")
-            # the best is where the curve ends
-            plot, dot = (page.locator(name).bounding_box() for name in (".plot", ".best"))
-            assert abs(dot["x"] + dot["width"] / 2 - (plot["x"] + plot["width"])) < 1

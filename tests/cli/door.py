@@ -51,7 +51,7 @@ class Door:
         self.action: Callable[[Any], Any] | BaseException = lambda options: None
         self._capsys = capsys
 
-    def run(self, options: Any, config: Any = None) -> Any:
+    def run(self, options: Any, config: Any = None, words: Any = ()) -> Any:
         if isinstance(options, TrainOptions):
             options = Asked(options, HydraConfig.get())
         self.asked.append(options)

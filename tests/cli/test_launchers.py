@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.cli.checked_options import UnknownOption
 from charrnn.errors import InputError, Interrupted, RunError
 from tests import REPOSITORY
 from tests.small_runs import SMALL, read_record
@@ -38,7 +37,7 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
     done = sweep()
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("charrnn train: a job failed: ")
+    assert last.startswith("charrnn train: not all jobs succeeded; the first that failed: ")
     assert "/one.txt: its training split has 1 characters" in last
     assert "Traceback" not in done.stderr
     assert "hydra.sweep.dir=sweep resume=auto\n" in done.stderr
@@ -59,7 +58,7 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
 
 @pytest.mark.parametrize(
     "error",
-    [InputError("a"), RunError("a"), Interrupted("saved", 15), UnknownOption("a=3", "a", ["b"])],
+    [InputError("a"), RunError("a"), Interrupted("saved", 15)],
     ids=lambda error: type(error).__name__,
 )
 def test_errors_come_through_between_processes(error: BaseException) -> None:

@@ -30,10 +30,11 @@ def test_any_name(name: str, run: Path, door: Any, tmp_path: Path) -> None:
         assert door("train", word, "seed=3").code == 0, word
         asked = door.asked.pop()
         assert os.path.samefile(asked.folder, run)
-        assert (asked.config.model["hidden_size"], asked.config.seed) == (16, 3)  # its record's
+        # SMALL chooses adam, and so does the record
+        assert (asked.hydra.runtime.choices.optimizer, asked.config.seed) == ("adam", 3)
     assert door("train", f"resume={path}/{LAST}").code == 0
     asked = door.asked.pop()
-    assert asked.config.model["hidden_size"] == 16
+    assert asked.hydra.runtime.choices.optimizer == "adam"
     assert tmp_path / "outputs" in asked.folder.parents
 
 
@@ -55,12 +56,13 @@ def test_any_name_in_a_sweep(run: Path, door: Any, tmp_path: Path) -> None:
 def test_a_name_that_hydra_would_look_up(run: Path, door: Any, tmp_path: Path) -> None:
     run = run.rename(tmp_path / "${x}")
     assert door("train", f"resume=${{x}}/{LAST}").code == 0
-    assert door.asked.pop().config.model["hidden_size"] == 16
+    assert door.asked.pop().hydra.runtime.choices.optimizer == "adam"
     for words in (["init_from=${x}"], [r"init_from='\${x}'"], ["-m", "init_from=${x}"]):
         assert door("train", *words).code == 0
         assert Path(door.asked.pop().config.init_from).resolve() == run
     before = sorted(tmp_path.rglob("*"))
-    assert "resume=${x}: Hydra cannot use a folder" in door.refuses("train", "resume=${x}")
+    refused = door.refuses("train", "resume=${x}")
+    assert "Interpolation key 'x' not found" in refused
     refused = door.refuses("train", "-m", "hydra.sweep.dir=${x}")
     assert "sweep.dir: Interpolation key 'x' not found" in refused
     assert sorted(tmp_path.rglob("*")) == before
@@ -78,10 +80,3 @@ def test_a_run_goes_on_as_itself(run_copy: Train, capfd: Capture) -> None:
         assert read_record(run) == before
     assert read_record(other)["trainer"]["max_steps"] == 2
     assert "resuming from Gregor's" in capfd.readouterr().err
-
-
-def test_a_resume_goes_by_its_record_not_by_the_main_config(run: Path, door: Any) -> None:
-    Path("mine.yaml").write_text("defaults: [train, _self_]\nprint_every: 3\n")
-    mine = ["--config-dir", ".", "--config-name", "mine"]
-    assert door("train", *mine).code == door("train", *mine, "resume=run").code == 0
-    assert [asked.config.print_every for asked in door.asked] == [3, 5]

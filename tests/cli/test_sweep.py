@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import signal
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.conftest import write_files
 from tests.faults.child import Fault, run, send
 from tests.faults.runs import OPTIONS, differences
 from tests.refusals import refusal_of
-from tests.small_runs import Capture
+from tests.small_runs import SMALL, Capture
 
 
 def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> None:
@@ -39,9 +40,7 @@ def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> 
 def test_several_first_words_are_a_sweep_over_texts(door: Any, tmp_path: Path) -> None:
     texts = ["anna.txt", "a,b.txt", "sub/anna.txt", "'x','y'", "$(rm) ${x}.txt"]
     write_files(tmp_path, dict.fromkeys(texts, "x"))
-    answer = door("train", "-m", *texts, "budget=2m,3m", "hydra.sweep.dir=s")
-    assert answer.code == 0
-    assert answer.err.startswith("10 trainings, 2 for each text\n")
+    assert door("train", "-m", *texts, "budget=2m,3m", "hydra.sweep.dir=s").code == 0
     found = [(asked.config.data["input_txt"], asked.config.budget) for asked in door.asked]
     assert found == [(text, budget) for text in texts for budget in ("2m", "3m")]
     names = ["anna.txt", "a,b.txt", "anna.txt", "x,y", "-rm-x.txt"]
@@ -65,37 +64,34 @@ def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:
     assert answer.code == 1
     assert "charrnn sample: job 0 (length=1): x.ckpt: no such file\n" in answer.err
     assert "job 1 (length=2): this is a bug in charrnn" in answer.err
-    first, second, last = answer.err.splitlines()[-3:]
-    assert first == "failed: job 0 (length=1): x.ckpt: no such file"
-    assert second.startswith("failed: job 1 (length=2): ")
-    assert last == "charrnn sample: 2 of 3 jobs failed"
+    last = "charrnn sample: not all jobs succeeded; the first that failed: x.ckpt: no such file"
+    assert answer.err.splitlines()[-1] == last
 
 
-def test_a_job_with_a_wrong_value_does_not_stop_the_others(door: Any) -> None:
-    answer = door("train", "-m", "model.hidden_size=1,abc,-1,2", "hydra.sweep.dir=sweep")
-    assert [asked.config.model["hidden_size"] for asked in door.asked] == [1, 2]
-    second = "job 1 (model.hidden_size=abc): model.hidden_size=abc: takes a whole number or null"
-    third = "job 2 (model.hidden_size=-1): model.hidden_size=-1: must be 1 or more"
-    assert (answer.code, answer.err.count(f"charrnn train: {second}\n")) == (1, 1)
-    last = [f"failed: {second}", f"failed: {third}", "charrnn train: 2 of 4 jobs failed"]
-    assert answer.err.splitlines()[-3:] == last
+def test_a_job_of_a_wrong_type_does_not_stop_the_others(workplace: Path, capfd: Capture) -> None:
+    words = ["-m", "model.hidden_size=8,abc,-1", "trainer.max_steps=1", "hydra.sweep.dir=sweep"]
+    assert main(["train", *SMALL, *words]) == 1
+    err = capfd.readouterr().err
+    assert "job 1 (model.hidden_size=abc): model.hidden_size=abc: takes a whole number" in err
+    assert "job 2 (model.hidden_size=-1): model.hidden_size=-1: must be 1 or more" in err
+    assert "Traceback" not in err
+    assert [path.name for path in (workplace / "sweep").iterdir() if path.is_dir()] == [
+        "0_model.hidden_size=8"
+    ]
+    with open("sweep/leaderboard.csv") as file:
+        assert len([*csv.DictReader(file)]) == 1
+
+
+@pytest.mark.parametrize("several", ["trainer=ddp", "trainer.devices=[0,1]", "trainer.num_nodes=2"])
+def test_a_job_trains_in_one_process(several: str, workplace: Path, capfd: Capture) -> None:
+    assert main(["train", "-m", *SMALL, several, "seed=1", "hydra.sweep.dir=sweep"]) == 1
+    assert "in a sweep (-m), each job trains in one process" in capfd.readouterr().err
+    assert [path.name for path in (workplace / "sweep").iterdir()] == ["multirun.yaml"]
 
 
 def test_a_wrong_choice_refuses_the_sweep_before_the_first_job(door: Any) -> None:
     refused = door.refuses("train", "-m", "model=lstm,gruu", "hydra.sweep.dir=sweep")
     assert "model=gruu: no such choice; did you mean gru?" in refused
-
-
-def test_a_job_trains_in_one_process(workplace: Path, capfd: Capture) -> None:
-    several = ["trainer.num_nodes=1,2", "trainer.devices=1,[0,1]", "trainer.strategy=auto,ddp"]
-    words = ["train", "-m", *OPTIONS, "trainer.max_steps=1", *several, "hydra.sweep.dir=sweep"]
-    assert main(words) == 1
-    failed = [line for line in capfd.readouterr().err.splitlines() if line.startswith("failed: ")]
-    assert len(failed) == 7
-    assert all(
-        "): trainer.devices, num_nodes, strategy: in a sweep (-m)" in line for line in failed
-    )
-    assert len([*Path("sweep").glob("*/model.safetensors")]) == 1
 
 
 def test_a_refused_run_removes_only_its_folders(door: Any, tmp_path: Path) -> None:
@@ -144,6 +140,16 @@ def test_an_ended_sweep_goes_on_exactly(workplace: Path, signum: int, capfd: Cap
     assert ("hydra.sweep.dir=sweep resume=auto\n" in said) == (code == 130)
     assert not (folder / "2_seed=2" / "metrics.csv").exists()
     assert "contains runs; to resume them" in refusal_of(capfd, *sweep, long)
+    files = {path: path.stat().st_mtime_ns for path in folder.glob("*/**/*")}
+    assert main([*sweep, "resume=auto", "model.num_layers=1"]) == 1
+    err = capfd.readouterr().err
+    for job in ("job 0 (seed=null)", "job 1 (seed=1)"):
+        assert f"charrnn train: {job}: model.num_layers=1: a resume cannot change it" in err
+    began = folder / "2_seed=2"
+    started = {path: time for path, time in files.items() if began not in path.parents}
+    kept = {path: path.stat().st_mtime_ns for path in started}
+    assert kept == started
+    shutil.rmtree(began)
     assert main([*sweep, long, "resume=auto"]) == 0
     assert capfd.readouterr().err.count("resuming from") == 2
     assert differences(workplace / "whole", folder / "1_seed=1") == []

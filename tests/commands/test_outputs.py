@@ -1,10 +1,11 @@
-"""Outputs that commands refuse, because they would replace a text or a file of a run."""
+"""Outputs that commands refuse: they would replace a text or a file in the folder of a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from charrnn.__main__ import main
+from tests.conftest import write_files
 from tests.refusals import refusal_of
 from tests.small_runs import SMALL, Capture
 
@@ -12,6 +13,11 @@ from tests.small_runs import SMALL, Capture
 REPLACED = {
     "sample run output=run/checkpoints/last.ckpt": "run/checkpoints/last.ckpt",
     "sample run output=run/metrics.csv": "run/metrics.csv",
+    "sample run output=run/samples/step-0000002.txt": "run/samples/step-0000002.txt",
+    "sample run output=link.txt": "link.txt",
+    "sample run output=sweep/multirun.yaml": "sweep/multirun.yaml",
+    "sample run output=sweep/leaderboard.csv": "sweep/leaderboard.csv",
+    "sample run output=sweep/below/mine.txt": "sweep/below/mine.txt",
     "sample run start_file=mine.txt output=mine.txt": "mine.txt",
     "sample run corpus=mine.txt output=mine.txt": "mine.txt",
     "sample run output=corpus.h5": "corpus.h5",
@@ -23,6 +29,9 @@ REPLACED = {
 
 def test_no_output_replaces_a_text_or_a_file_of_a_run(workplace: Path, capfd: Capture) -> None:
     Path("mine.txt").write_text("mine")
+    Path("link.txt").symlink_to("run/.hydra/config.yaml")
+    write_files(Path(), {"sweep/multirun.yaml": "{}", "sweep/leaderboard.csv": "run"})
+    write_files(Path(), {"sweep/below/mine.txt": "mine"})
     assert main(["train", *SMALL, "trainer.max_steps=2", "hydra.run.dir=run"]) == 0
     capfd.readouterr()
     for line, name in REPLACED.items():
@@ -30,5 +39,8 @@ def test_no_output_replaces_a_text_or_a_file_of_a_run(workplace: Path, capfd: Ca
         refused = refusal_of(capfd, *line.split())
         assert refused.partition("=")[2].startswith(f"{name}: is "), refused
         assert Path(name).read_bytes() == before
-    for _ in range(2):  # Another file in the run's folder may be replaced.
-        assert main(["sample", "run", "length=9", "output=run/mine.txt"]) == 0
+    # A new file may be in the folder, and a file beside it may be replaced.
+    Path("checkpoints").mkdir()  # of another program
+    assert main(["sample", "run", "length=9", "output=run/new.txt"]) == 0
+    assert "is a file in the folder" in refusal_of(capfd, "sample", "run", "output=run/new.txt")
+    assert main(["sample", "run", "length=9", "output=mine.txt"]) == 0

@@ -6,38 +6,28 @@ import csv
 import json
 import re
 import shutil
+import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from charrnn.__main__ import main
+from charrnn.runs.result import Result, read_result
 from tests.conftest import Patch
+from tests.faults.child import Fault, run, send
 from tests.refusals import refusal_of
 from tests.small_runs import SMALL, Capture, column
 
-HEADER = "step,epoch,train/loss,val/loss,val/bits_per_character,lr,characters_per_second\n"
 
-
-def write_run(
-    folder: Path,
-    losses: list[tuple[int, float | None]],
-    speed: float = 1000.0,
-    overrides: tuple[str, ...] = (),
-    **config: Any,
-) -> Path:
-    """Write a run of 2 x 10 characters a step, with rows of (step, validation loss)."""
-    (folder / ".hydra").mkdir(parents=True)
-    known = {"data": {"batch_size": 2, "seq_length": 10}, "trainer": {}, **config}
-    for name, _, value in (override.partition("=") for override in overrides):
-        group, _, option = name.partition(".")
-        if option and not group.startswith("+"):
-            known.setdefault(group, {})[option] = value
-    for name, content in (("config", known), ("overrides", list(overrides))):
-        (folder / ".hydra" / f"{name}.yaml").write_text(yaml.safe_dump(content))
-    rows = "".join(f"{s},1.0,2.0,{'' if v is None else v},,0.1,{speed}\n" for s, v in losses)
-    (folder / "metrics.csv").write_text(HEADER + rows)
+def write_run(folder: Path, network_loss: float | None = None, **values: Any) -> Path:
+    """Write the result of a run with this loss of its network, and a file as its model."""
+    (folder / "checkpoints").mkdir(parents=True)
+    loss = values.pop("loss", network_loss)
+    values = {"steps": 20, "fingerprint": "a", "network_loss": network_loss, "loss": loss, **values}
+    Result(folder, **values).write()
+    (folder / "model.safetensors").touch()
     return folder
 
 
@@ -45,9 +35,12 @@ def write_run(
 def place(tmp_path: Path, monkeypatch: Patch) -> Path:
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "outputs" / "train" / "day"
-    write_run(run / "a", [(10, 2.0), (20, 1.75)], 100, ("optimizer.lr=0.01",), tags=["night"])
-    write_run(run / "b", [(10, 1.5)], 300, ("optimizer.lr=1e-3", "model=gru"))
-    write_run(run / "c", [(10, None)], 200, ("optimizer.lr=0.1",))
+    measured = {"characters": 1000, "text": "my.txt"}
+    night = {"optimizer.lr": 0.01, "tags": ["night"]}
+    write_run(run / "a", 1.75, step=20, seconds=10.0, options=night, **measured)
+    gru = {"optimizer.lr": 0.001, "model": "gru"}
+    write_run(run / "b", 1.5, step=10, seconds=3.0, options=gru, **measured)
+    write_run(run / "c", seconds=5.0, options={"optimizer.lr": 0.1}, **measured)
     return tmp_path
 
 
@@ -65,16 +58,17 @@ def test_the_table_and_json(place: Path, capsys: Capture) -> None:
     assert main(["runs"]) == 0
     out, err = capsys.readouterr()
     assert out == (
-        "        run  text    loss  network alone    mean  deviation  seeds  step  time\n"
-        "train/day/b     ?  1.5000         1.5000  1.5000                 1    10      \n"
-        "train/day/a     ?  1.7500         1.7500  1.7500                 1    20      \n"
-        "train/day/c     ?                                                0            \n"
+        "        run    text  network_loss    loss    mean  deviation  seeds  step  seconds\n"
+        "train/day/b  my.txt        1.5000  1.5000  1.5000                 1    10     0:03\n"
+        "train/day/a  my.txt        1.7500  1.7500  1.7500                 1    20     0:10\n"
+        "train/day/c  my.txt                                               0           0:05\n"
     )
     assert err == "sample from the best: charrnn sample checkpoint=outputs/train/day/b\n"
     rows = list_runs(capsys)
     assert [row["network_loss"] for row in rows] == [1.5, 1.75, None]
     assert [(row["mean"], row["seeds"]) for row in rows] == [(1.5, 1), (1.75, 1), (None, 0)]
-    assert [row["optimizer.lr"] for row in rows] == ["1e-3", "0.01", "0.1"]
+    assert [row["optimizer.lr"] for row in rows] == [0.001, 0.01, 0.1]
+    assert [row["characters_per_second"] for row in rows] == [333, 100, 200]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +77,8 @@ def test_the_table_and_json(place: Path, capsys: Capture) -> None:
         ("sort=optimizer.lr", "bac"),
         ("sort=-optimizer.lr", "cab"),
         ("sort=-characters_per_second", "bca"),
-        ("sort=-network", "abc"),  # as the table calls it; without a value last either way
+        ("sort=-network_loss", "abc"),  # without a value last either way
+        ("sort=tags", "abc"),
         ("outputs/train/day/b", "b"),
         ("folder=outputs/train", "bac"),
     ],
@@ -98,80 +93,66 @@ def test_a_misspelt_column_is_refused(place: Path, capsys: Capture) -> None:
 
 
 def test_a_loss_on_another_text_is_no_rank(place: Path, capsys: Capture) -> None:
-    poems = {"batch_size": 2, "seq_length": 10, "input_txt": "/texts/poems.txt"}
     for seed, loss in ((1, 2.5), (2, 2.75)):
-        write_run(place / "outputs" / f"{seed}", [(10, loss)], data=poems, seed=seed)
-    letters = {**poems, "input_txt": "letters.txt"}
-    write_run(place / "outputs" / "letters", [(10, 3.0)], data=letters)
+        poems = {"text": "poems.txt", "fingerprint": "p", "options": {"seed": seed}}
+        write_run(place / "outputs" / f"{seed}", loss, **poems)
+    write_run(place / "outputs" / "letters", 3.0, text="letters.txt", fingerprint="l")
     assert main(["runs"]) == 0
     out, err = capsys.readouterr()
     _, *lines = out.splitlines()
-    runs = ["train/day/b", "train/day/a", "train/day/c", "letters", "1", "2"]
+    runs = ["letters", "train/day/b", "train/day/a", "train/day/c", "1", "2"]
     assert [line.split()[0] for line in lines] == runs
-    assert re.search(r" poems.txt  2.5000 +2.5000  2.6250 +0.1768 +2 ", out)
+    assert re.search(r" poems.txt +2.5000  2.5000  2.6250 +0.1768 +2 ", out)
     assert "sample from the best on poems.txt: charrnn sample checkpoint=outputs/1\n" in err
 
 
-def test_a_model_that_cannot_be_read_is_not_recommended(place: Path, capsys: Capture) -> None:
-    (place / "outputs" / "train" / "day" / "b" / "model.safetensors").write_bytes(b"old")
+def test_a_run_without_a_model_is_not_recommended(place: Path, capsys: Capture) -> None:
+    (place / "outputs" / "train" / "day" / "b" / "model.safetensors").unlink()
     assert main(["runs"]) == 0
     out, err = capsys.readouterr()
-    assert out.splitlines()[1].split()[:3] == ["train/day/b", "?", "1.5000"]
+    assert out.splitlines()[1].split()[:3] == ["train/day/b", "my.txt", "1.5000"]
     assert err == "sample from the best: charrnn sample checkpoint=outputs/train/day/a\n"
 
 
 def test_no_name_adds_a_line(tmp_path: Path, monkeypatch: Patch, capsys: Capture) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("a\nrm b", "c\r\nd"):
-        write_run(tmp_path / "outputs" / name, [(10, 1.5)], data={"input_txt": f"x/{name}.txt"})
+        write_run(tmp_path / "outputs" / name, 1.5, text=f"{name}.txt", fingerprint=name)
     assert main(["runs"]) == 0
     out, err = capsys.readouterr()
     assert [line.split()[0] for line in out.splitlines()] == ["run", "a\\nrm", "c\\r\\nd"]
     assert err.count("\n") == err.count("sample from the best on ") == 2
 
 
-def test_the_numbers_of_a_run(tmp_path: Path, capsys: Capture) -> None:
-    write_run(tmp_path / "run", [(10, 2.5), (20, 1.5), (30, 1.75), (35, None)])
-    (row,) = list_runs(capsys, tmp_path)
-    assert (row["run"], row["network_loss"], row["step"], row["steps"]) == ("run", 1.5, 20, 35)
-    assert (row["seconds"], row["parameters"]) == (None, None)  # without a model
-    assert row["characters_per_second"] == 1000
-    assert (row["mean"], row["deviation"], row["seeds"]) == (1.5, None, 1)
-    # the speed is that of the whole time
-    rates = "50,1,2,,,0.1,1000\n100,1,2,,,0.1,500\n"
-    (tmp_path / "run" / "metrics.csv").write_text(HEADER + rates)
-    assert list_runs(capsys, tmp_path)[0]["characters_per_second"] == round(2000 / 3)
-
-
-@pytest.mark.parametrize(
-    ("name", "texts"),
-    [
-        ("metrics.csv", ["x,1,2,1,,0.1,1000", "10,1,2,nan,,0.1,1000", "10,1,2,1", "\0"]),
-        ("result.json", ["[1]", '{"value": 1}', "[" * 5000, '{"optimized_metric": 3}']),
-    ],
-)
-def test_damage_is_left_out(tmp_path: Path, capsys: Capture, name: str, texts: list[str]) -> None:
-    for n, text in enumerate(texts):
-        with open(write_run(tmp_path / str(n), [(5, 2.0)]) / name, "a") as file:
-            file.write(text + "\n")
-    assert [row["loss"] for row in list_runs(capsys, tmp_path)] == [2.0] * len(texts)
-
-
-def test_a_run_that_cannot_be_read_is_named_and_left_out(tmp_path: Path, capsys: Capture) -> None:
-    write_run(tmp_path / "one", [(5, 2.0)])
-    (write_run(tmp_path / "two", [(5, 2.0)]) / ".hydra" / "config.yaml").write_text("[1")
+def test_a_damaged_result_is_no_result(tmp_path: Path, capsys: Capture) -> None:
+    """Check values of other types, other programs' files, and what is no file."""
+    sound = json.loads((write_run(tmp_path / "sound", 2.0) / "result.json").read_text())
+    changes: list[dict[str, Any]] = [
+        {"steps": 1.5}, {"steps": True}, {"loss": "2"}, {"loss": 2}, {"words": [1]}, {"text": None},
+        {"options": []}, {"objective": float("nan")}, {"network_loss": 1e999},
+    ]  # fmt: skip
+    texts = [json.dumps({**sound, **change}) for change in changes]
+    less = {name: value for name, value in sound.items() if name != "seconds"}
+    texts += ["[1]", '{"value": 1}', "[" * 5000, "", "\0", json.dumps(less)]
+    for number, text in enumerate(texts):
+        folder = write_run(tmp_path / str(number), 1.0)
+        (folder / "result.json").write_text(text)
+        (folder / "checkpoints" / "last.ckpt").touch()
+    shutil.copytree(tmp_path / "sound", tmp_path / "more")
+    (tmp_path / "more" / "result.json").write_text(json.dumps({**sound, "later": 1}))
     assert main(["runs", f"folder={tmp_path}", "json=true"]) == 0
     out, err = capsys.readouterr()
-    assert [row["run"] for row in json.loads(out)] == ["one"]
-    assert re.search("skipped a run: .*two", err)
+    assert {row["run"] for row in json.loads(out)} == {"sound", "more"}
+    for number in range(len(texts)):
+        assert f"skipped a run: {tmp_path}/{number}/result.json is missing or damaged\n" in err
 
 
 def test_seeds_have_a_mean_and_other_options_another(tmp_path: Path, capsys: Capture) -> None:
     for number, (lr, seed, loss) in enumerate([(1, 1, 2.0), (1, 2, 3.0), (2, 1, 1.0)]):
-        overrides = (f"optimizer.lr={lr}", f"seed={seed}")
-        # a resume may set trust, and tags may contain the folder's name
-        free = {"seed": seed, "tags": [str(number)], "trust": number == 0}
-        write_run(tmp_path / str(number), [(5, loss)], overrides=overrides, **free)
+        # tags and loggers may contain the folder's name
+        free = {"tags": [str(number)], "logger.csv.save_dir": str(number)}
+        options = {"optimizer.lr": lr, "seed": seed, **free}
+        write_run(tmp_path / str(number), loss, options=options)
     shutil.copytree(tmp_path / "0", tmp_path / "copy")  # is no other seed
     rows = list_runs(capsys, tmp_path)
     found = {row["run"]: (row["mean"], row["seeds"], row["deviation"]) for row in rows}
@@ -179,22 +160,85 @@ def test_seeds_have_a_mean_and_other_options_another(tmp_path: Path, capsys: Cap
     assert found == {"0": of_two, "1": of_two, "copy": of_two, "2": (1.0, 1, None)}
 
 
-def test_the_loss_as_written_ranks(tmp_path: Path, capsys: Capture) -> None:
+def test_the_network_ranks_and_the_loss_as_written_stands_beside(
+    tmp_path: Path, capsys: Capture
+) -> None:
     for name, network, written in (("a", 1.5, 1.25), ("b", 1.4, 1.3), ("c", 1.6, 1.6)):
-        folder = write_run(tmp_path / name, [])
-        row = f"10,1,2,{network},,0.1,1000,{written}\n"
-        (folder / "metrics.csv").write_text(f"{HEADER.strip()},val/loss_as_written\n{row}")
-    assert order(capsys, tmp_path) == ["a", "b", "c"]
-    assert order(capsys, tmp_path, "sort=network") == ["b", "a", "c"]
+        write_run(tmp_path / name, network, loss=written)
+    assert order(capsys, tmp_path) == ["b", "a", "c"]
+    assert order(capsys, tmp_path, "sort=loss") == ["a", "b", "c"]
     assert main(["runs", str(tmp_path)]) == 0
-    assert capsys.readouterr().err.endswith(f"checkpoint={tmp_path / 'a'}\n")
+    assert capsys.readouterr().err.endswith(f"checkpoint={tmp_path / 'b'}\n")
+
+
+def test_a_run_is_in_the_table_before_its_first_validation(workplace: Path, capfd: Capture) -> None:
+    words = ["train", *SMALL, "trainer.max_steps=20", "hydra.run.dir=outputs/killed"]
+    run(words, workplace, Fault("step", "forward", 3), code=-9)
+    (row,) = list_runs(capfd)
+    assert (row["run"], row["text"], row["steps"]) == ("killed", "corpus.txt", 0)
+    assert row["parameters"] > 1000
+    for name in ("network_loss", "loss", "counts_loss", "objective"):
+        assert row[name] is None
+    # the next try begins again in the same folder
+    assert main([*words, "resume=auto"]) == 0
+    (row,) = list_runs(capfd)
+    assert (row["run"], row["steps"]) == ("killed", 20)
+    losses = column(workplace / "outputs" / "killed", "val/loss")
+    assert row["objective"] == row["network_loss"] == min(losses.values())
+
+
+def test_a_result_is_written_in_each_phase(workplace: Path) -> None:
+    """Check the result after kills in the second validation, after a signal, and after the end."""
+    words = ["train", *SMALL, "trainer.max_steps=25"]
+    assert main([*words, "hydra.run.dir=whole"]) == 0
+    phases = (  # a fault, the exit code, and the steps and the best step in the result
+        (Fault("export", "end", 2), -9, (7, 7)),  # after its model file
+        (Fault("checkpoint", "begin", 2), -9, (14, 14)),  # before its last.ckpt
+        (Fault("step", "forward", 10, partial(send, signal.SIGTERM)), 143, (17, 14)),
+    )
+    begin = [*words, "hydra.run.dir=run"]
+    for fault, code, steps in phases:
+        run(begin, workplace, fault, code=code)
+        result = read_result(workplace / "run")
+        assert result is not None
+        assert (result.steps, result.step) == steps
+        begin = ["train", "resume=run"]
+    run(begin, workplace)
+    last, whole = (vars(read_result(workplace / name)) for name in ("run", "whole"))
+    different = {name for name in whole if last[name] != whole[name]}
+    assert different <= {"folder", "seconds"}
+    assert whole["network_loss"] == column(workplace / "whole", "val/loss")[whole["step"]]
+    assert whole["counts_loss"] == whole["loss"] < whole["compared_loss"] == whole["network_loss"]
+
+
+def test_the_best_network_wins_a_sweep(workplace: Path, capfd: Capture) -> None:
+    """Check the winner for the leaderboard and for commands: not the one that counts hide."""
+    words = ["-m", "optimizer.lr=1e-4,1e-2", "trainer.max_steps=14", "hydra.sweep.dir=sweep"]
+    assert main(["train", *SMALL, *words]) == 0
+    said = capfd.readouterr().err
+    assert "the lowest val/best_loss first:\n" in said
+    assert "sample from the best: charrnn sample checkpoint=sweep/1_optimizer.lr=0.01\n" in said
+    # the other one is written better with counts
+    loser = read_result(workplace / "sweep" / "0_optimizer.lr=0.0001")
+    assert loser is not None
+    loser.loss = 0.1
+    loser.write()
+    assert main(["sample", "sweep", "length=3"]) == 0
+    assert "the best run of sweep: 1_optimizer.lr=0.01\n" in capfd.readouterr().err
+    for run_of_sweep in (workplace / "sweep").glob("*_*"):  # unless the sweep asked for that
+        result = read_result(run_of_sweep)
+        assert result is not None
+        result.optimized_metric, result.objective = "val/best_loss_as_written", result.loss
+        result.write()
+    assert main(["sample", "sweep", "length=4"]) == 0
+    assert "the best run of sweep: 0_optimizer.lr=0.0001\n" in capfd.readouterr().err
 
 
 def test_the_leaderboard_is_what_the_runs_say(workplace: Path, capfd: Capture) -> None:
     words = ["train", "-m", *SMALL, "hydra.sweep.dir=sweep", "trainer.max_steps=21"]
     assert main([*words, "optimizer.lr=1e-3,1e300,2e-2"]) == 1
     said = capfd.readouterr().err
-    assert "sweep: job 2, 3 of 3 (optimizer.lr=0.02)\n" in said
+    assert re.search(r"^\t#2 : .*optimizer.lr=0.02", said, re.MULTILINE)
     sweep = workplace / "sweep"
     board = list(csv.DictReader((sweep / "leaderboard.csv").read_text().splitlines()))
     assert {row["optimizer.lr"] for row in board[:2]} == {"0.001", "0.02"}
@@ -208,7 +252,7 @@ def test_the_leaderboard_is_what_the_runs_say(workplace: Path, capfd: Capture) -
         assert f"; {int(row['parameters']):,} parameters\n" in said
     # the same on standard error
     assert f"sample from the best: charrnn sample checkpoint=sweep/{board[0]['run']}\n" in said
-    table = said[said.index("run        text    loss  ") :].splitlines()[1:4]
+    table = said[said.index("run        text  network_loss  ") :].splitlines()[1:4]
     assert [line.split()[0][:2] for line in table] == [row["run"][:2] for row in board]
     # and charrnn runs says it again
     rows = list_runs(capfd, "sweep")

@@ -17,7 +17,7 @@ import yaml
 from charrnn.__main__ import main
 from charrnn.cli import help_page
 from charrnn.commands import sample
-from charrnn.errors import InputError, RunError
+from charrnn.errors import InputError
 from charrnn.model import Model, load
 from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import Patch
@@ -51,15 +51,6 @@ def test_output(path: Path, tmp_path: Path, capfd: Capture) -> None:
         assert output.read_text() == start + load(path).generate(100, start, seed=1)
     assert list(output.parent.iterdir()) == [output]
     assert capfd.readouterr() == ("", "")
-
-
-def test_an_output_that_cannot_be_written(path: Path, tmp_path: Path) -> None:
-    before = sorted(tmp_path.iterdir())
-    for output in (path / "below", tmp_path, Path("/dev/null")):
-        with pytest.raises((InputError, RunError), match=f"{output}: "):
-            run(path, output=str(output))
-    assert Path("/dev/null").is_char_device()
-    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_bytes_are_printed(path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -123,14 +114,12 @@ def test_json(path: Path, capfd: Capture) -> None:
         assert record["log_probability"] == pytest.approx(whole + model.score("Hm"), abs=1e-3)
 
 
-def test_lines_differ_as_long_as_there_are_some(path: Path, tmp_path: Path, capfd: Capture) -> None:
+def test_lines_differ_as_long_as_there_are_some(path: Path, capfd: Capture) -> None:
     Model(make_model(vocabulary=Vocabulary(list("\nab ")), conviction=0.5)).save(path)
     twelve = {"mode": "lines", "num_samples": 12, "length": 40}
     run(path, **twelve)
     out, err = capfd.readouterr()
     assert (len({*out.split("\n")}), out[-1], err) == (12 + 1, "\n", "")
-    run(path, **twelve, output=str(tmp_path / "list.txt"))
-    assert (tmp_path / "list.txt").read_text() == out
     run(path, **twelve, json=True)
     assert [r["text"] for r in lines_of(capfd.readouterr().out)] == out.splitlines()
     run(path, mode="lines", num_samples=7, length=1)

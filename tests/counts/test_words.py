@@ -8,7 +8,6 @@ import pytest
 from charrnn.counts.run_lengths import RunLengths, count_runs
 from charrnn.counts.words import WordTable, count_words, number_letters
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.definition import odds_of_run
 from tests.generation.models import TEXT, make_model
 from tests.refusals import accept_damaged
 
@@ -62,18 +61,8 @@ def test_a_word_table_survives_packing_and_refuses_wrong_arrays() -> None:
             WordTable.from_arrays(size, arrays)
 
 
-def test_a_run_goes_on_as_often_as_those_of_the_text() -> None:
+def test_another_text_counts_only_where_the_first_has_no_runs_of_a_character() -> None:
     text = [1] * 8 + [2] + [1] * 8 + [2] + [1] * 12 + [2] + [3] * 5 + [1] * 40 + [2] * 9
-    runs = count_runs([np.array(text)], 5, 6)
-    for character in range(5):
-        for length in range(1, 50):
-            found = runs.find_odds(np.array([character]), np.array([length]))
-            expected = odds_of_run(text, [character] * length, 6)
-            assert len(found.odds) == (expected is not None)
-            if expected is not None:
-                assert found.odds[0] == pytest.approx(expected[0])
-                assert found.may_end[0] == expected[1]
-    # another text counts only where the first has no runs of a character
     joined = count_runs([np.array(text), np.array([1] * 90 + [0] * 9 + [4])], 5, 6)
     assert joined.lengths[joined.characters == 1].tolist() == [8, 12, 40]
     assert {*joined.characters.tolist()} == {0, 1, 2}

@@ -84,25 +84,6 @@ def test_any_number_of_rows_and_threads_gives_the_loss_of_one_stream(
     np.testing.assert_allclose(losses, losses_of_one_stream(net, ids), atol=1e-4)
 
 
-def test_a_row_starts_with_a_warm_up() -> None:
-    """Check that a memory longer than the warm-up gets another loss, as the docs say."""
-    net = network("lstm")
-    with torch.no_grad():  # forget gates of 0.9999
-        for layer in net.recurrent:
-            layer.bias_ih_l0[16:32] = 9.0
-            layer.weight_ih_l0 *= 0.3
-            layer.weight_hh_l0 *= 0.3
-    ids, calls = text(30_000), list[torch.Size]()
-    losses, expected = np.zeros(len(ids) - 1, np.float32), losses_of_one_stream(net, ids)
-    net.register_forward_pre_hook(lambda _, arguments: calls.append(arguments[0].shape))
-    compute_rank_loss(net, ids, 0, 1, threads=3, losses=losses)
-    length = -(-(29_999 - 2048) // 6)  # of the rows of each of three threads
-    assert {rows for rows, _ in calls} == {2}
-    assert sum(rows * columns for rows, columns in calls) == 6 * (2048 + length)
-    np.testing.assert_allclose(losses[: 2048 + length], expected[: 2048 + length], atol=1e-4)
-    assert np.abs(losses - expected)[2048 + length :].mean() > 1e-3
-
-
 @pytest.mark.parametrize(("size", "world_size"), [(6_011, 3), (40, 50)])
 def test_parts_of_processes_are_the_whole(short_rows: None, size: int, world_size: int) -> None:
     ids, net = text(size), network("lstm")

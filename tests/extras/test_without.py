@@ -27,7 +27,7 @@ import sys
 from charrnn.__main__ import main
 for words in (
     ["--help"],
-    ["train", "--help=all"],
+    ["train", "--help"],
     ["train", "data.input_txt=my.txt", "trainer.max_steps=3", "model.hidden_size=8",
      "model.num_layers=1", "trainer.accelerator=cpu", "hydra.run.dir=run"],
     ["sample", "checkpoint=run", "length=30", "seed=1", "start_text=a text"],

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.nn import functional
 
 from charrnn import files
@@ -36,8 +37,6 @@ from charrnn.training import (
     Samples,
     TextDataModule,
     TrainingLog,
-    checkpoints,
-    metrics_file,
 )
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -52,7 +51,7 @@ POINTS = {
     "checkpoint": IN_A_WRITE,
     "export": IN_A_WRITE,
     "sample": IN_A_WRITE,
-    "metrics": ("half", "replace", "flush"),
+    "metrics": IN_A_WRITE,
 }
 DEADLINE = 120  # seconds for one process
 
@@ -129,7 +128,8 @@ def _work(words: list[str], folder: Path, faults: tuple[Fault, ...], speaking: C
     speaking.close()
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     _Injection(faults).install()
-    sys.exit(main(words))
+    sys.argv = ["charrnn", *words]
+    sys.exit(main())
 
 
 class _Injection:
@@ -140,16 +140,11 @@ class _Injection:
         self.phase = "start"
 
     def reach(self, point: str) -> None:
-        for fault in self._here(point):
-            fault.count -= 1
-            if fault.count == 0:
-                fault.act()
-
-    def strikes_next(self, point: str) -> bool:
-        return any(fault.count == 1 for fault in self._here(point))
-
-    def _here(self, point: str) -> list[Fault]:
-        return [f for f in self.faults if (f.phase, f.point) == (self.phase, point)]
+        for fault in self.faults:
+            if (fault.phase, fault.point) == (self.phase, point):
+                fault.count -= 1
+                if fault.count == 0:
+                    fault.act()
 
     def install(self) -> None:
         self._wrap(checkpoint, "read", before="read")
@@ -167,8 +162,7 @@ class _Injection:
         self._wrap(AtomicCheckpointIO, "save_checkpoint", "checkpoint", "begin", "end")
         self._wrap(model_file, "save", "export", "begin", "end")
         self._wrap(Samples, "write_sample", "sample", "begin", "end")
-        self._wrap(MetricsCSV, "log_metrics", "metrics")
-        self._wrap(MetricsCSV, "save", "metrics", after="flush")
+        self._wrap(MetricsCSV, "write", "metrics", "begin", "end")
         self._wrap(files, "_sync", before="sync")
         self._wrap(os, "replace", before="replace", after="replaced")
         self._write_in_halves()
@@ -197,8 +191,7 @@ class _Injection:
 
     def _write_in_halves(self) -> None:
         """Write files in two steps, with a point between them."""
-        save, write_bytes = checkpoints.torch.save, Path.write_bytes
-        append = metrics_file.append_rows
+        save, write_bytes = torch.save, Path.write_bytes
 
         def save_in_halves(content: Any, file: Any, **named: Any) -> None:
             whole = io.BytesIO()
@@ -214,15 +207,8 @@ class _Injection:
             self.reach("half")
             return write_bytes(path, data)
 
-        def append_in_halves(path: Path, rows: bytes) -> None:
-            if self.strikes_next("half"):
-                append(path, rows[: len(rows) // 2])
-            self.reach("half")
-            append(path, rows)
-
-        checkpoints.torch.save = save_in_halves
+        torch.save = save_in_halves
         Path.write_bytes = write_bytes_in_halves  # type: ignore[assignment,method-assign]
-        metrics_file.append_rows = append_in_halves
 
 
 assert stream_losses.F is functional

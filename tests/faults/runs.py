@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,16 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
+from charrnn.runs.result import read_result
 from tests.small_runs import SMALL, assert_same, metrics
 
 # 50 steps of 20 windows an epoch, and dropout, so that random numbers count
 OPTIONS = (*SMALL, "trainer.max_steps=50", "model.dropout=0.25", "print_every=3")
 SPEED = "vitals/characters_per_second"
+# The states of the log and of the result have the words of the first start, and the time.
+OTHER_STATES = ("TrainingLog", "ResultFile")
+COMPARED = ("text", "fingerprint", "network", "parameters", "steps", "characters", "step",
+            "network_loss", "loss", "counts_loss", "compared_loss", "objective")  # fmt: skip
 
 
 def start(name: str, *overrides: str) -> list[str]:
@@ -21,8 +27,9 @@ def start(name: str, *overrides: str) -> list[str]:
 
 
 def go_on(folder: Path, name: str, *overrides: str) -> list[str]:
-    """Return the command line after a kill: a resume, or the first start again."""
-    if not (folder / name / ".hydra" / "config.yaml").is_file():
+    """Return the command line after a kill: a resume, or the first start again in its place."""
+    if not any((folder / name / "checkpoints").glob("*.ckpt")):
+        shutil.rmtree(folder / name, ignore_errors=True)
         return start(name, *overrides)
     return ["train", f"resume={name}", *(o for o in overrides if o.startswith("trainer.max"))]
 
@@ -48,8 +55,8 @@ def _outcome(folder: Path) -> dict[str, Any]:
         "optimizer": last["optimizer_states"],
         "carried state and random numbers": last[ENTRY]["ranks"],
         "schedule": last["lr_schedulers"],
-        # the log's are the words of the first start
-        "callbacks": {n: v for n, v in last["callbacks"].items() if n != "TrainingLog"},
+        "callbacks": {n: v for n, v in last["callbacks"].items() if n not in OTHER_STATES},
+        "result.json": {name: getattr(read_result(folder), name) for name in COMPARED},
         "best so far": (last[ENTRY]["best_loss"], last[ENTRY]["best_step"]),
         "step": last["global_step"],
         "best.ckpt": (best["state_dict"], best["optimizer_states"], best[ENTRY]["ranks"]),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import Counts, Weights
 from charrnn.counts.passages import build_table, count_levels
 from charrnn.counts.run_lengths import count_runs
@@ -108,6 +109,14 @@ def make_counted_model(
     model = make_model(kind, conviction=2.0, **how)
     counts = counts_of(model.vocabulary.encode(text), model.vocabulary, 5, weights)
     return replace(model, counts=counts)
+
+
+def with_background(model: TrainedModel, background: str) -> TrainedModel:
+    """Add the words of TEXT and of its background to a model with counts."""
+    assert model.counts is not None
+    encode, letters = model.vocabulary.encode, number_letters(model.vocabulary)
+    known = KnownWords.from_texts([encode(TEXT), encode(background)], letters)
+    return replace(model, counts=replace(model.counts, background_words=known))
 
 
 def count_passages(ids: np.ndarray, vocabulary_size: int, context: int) -> CountTable:

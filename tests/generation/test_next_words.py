@@ -18,8 +18,6 @@ from tests.generation.models import fill_weights, make_counted_model, make_model
 
 DEPTH = 8  # letters of the longest words that `list_all` lists
 TINY = Vocabulary(list("ab .\n"))
-# the same for all that follows
-UNIFORM = fill_weights(make_model("rnn", vocabulary=Vocabulary(list("ba."))), 0)
 
 
 def list_all(model: Model, start_text: str) -> tuple[dict[str, float], float]:
@@ -89,9 +87,10 @@ def test_there_may_be_fewer_next_words_than_asked_for() -> None:
         letters.next_words("a", 0)
 
 
-@pytest.mark.parametrize("trained", [UNIFORM, make_model(conviction=0.0)])
-def test_the_network_reads_at_most_200_prefixes(trained: TrainedModel) -> None:
-    model, read = Model(trained), []
+def test_the_network_reads_at_most_200_prefixes() -> None:
+    # the same for all that follows: the equally likely are sorted by text
+    uniform = fill_weights(make_model("rnn", vocabulary=Vocabulary(list("ba."))), 0)
+    model, read = Model(uniform), []
 
     def step(ids: Any, state: Any) -> Any:
         read.append(len(ids))
@@ -101,8 +100,7 @@ def test_the_network_reads_at_most_200_prefixes(trained: TrainedModel) -> None:
     words = [word for word, _ in find_next_words(step, model.vocabulary, logits, state, 1000)]
     assert sum(read) == MAX_STEPS == 200
     assert max(read) == 16
-    if trained is UNIFORM:  # equally likely ones are sorted by text
-        assert words[:7] == [".", "a", "b", "aa", "ab", "ba", "bb"]
+    assert words[:7] == [".", "a", "b", "aa", "ab", "ba", "bb"]
 
 
 def test_scores_that_are_not_numbers_give_no_words() -> None:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import numpy as np
 
-from charrnn.counts.known_words import KnownWords
-from charrnn.counts.words import number_letters
 from charrnn.model import Model
-from charrnn.models.trained import TrainedModel
-from tests.generation.models import TEXT, fill_weights, make_counted_model, make_model
+from tests.generation.models import (
+    TEXT,
+    fill_weights,
+    make_counted_model,
+    make_model,
+    with_background,
+)
 
 OTHER = "A dog, a frog! No hog... Which?\n"
-
-
-def with_background() -> TrainedModel:
-    model = make_counted_model()
-    assert model.counts is not None
-    encode, letters = model.vocabulary.encode, number_letters(model.vocabulary)
-    known = KnownWords.from_texts([encode(TEXT), encode(OTHER)], letters)
-    return replace(model, counts=replace(model.counts, background_words=known))
+MODEL = with_background(make_counted_model(), OTHER)
 
 
 def test_a_cold_text_of_independent_characters_has_as_many_ends_as_expected() -> None:
@@ -40,20 +35,20 @@ def test_a_cold_text_of_independent_characters_has_as_many_ends_as_expected() ->
 
 def test_nothing_is_invented_with_new_words_of_0() -> None:
     words = {*re.findall("[a-z]+", (TEXT + OTHER).lower())}
-    for model in (with_background(), make_counted_model()):
+    for model in (MODEL, make_counted_model()):
         for temperature in (0.5, 1.0, 2.0):
             asked = {"temperature": temperature, "seed": 2, "num_samples": 3}
             texts = Model(model).generate(600, new_words=0, **asked)
             written = [re.findall("[a-z]+", text.lower())[:-1] for text in texts]
             known = {word for text in written for word in text if len(word) < 6}  # in any table
             assert set() < known <= words
-    plain = Model(with_background())  # without counts there is no known word
+    plain = Model(MODEL)  # without counts there is no known word
     asked = {"seed": 1, "counts": "none"}
     assert plain.generate(200, new_words=0, **asked) == plain.generate(200, new_words=1, **asked)
 
 
 def test_new_words_follow_the_temperature_unless_a_number_is_given() -> None:
-    model = Model(with_background())
+    model = Model(MODEL)
     factors = {0.0: 0.3, 0.5: 0.3, 0.8: 0.3, 0.9: 0.65, 1.0: 1.0, 1.5: 1.0}
     for temperature, factor in factors.items():
         asked = {"temperature": temperature, "seed": 3}

@@ -101,19 +101,12 @@ NUMBERS = "its counts are not described by numbers"
 CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("format",), "other", "it is another program's file"),
     (("version",), 2, "of version 2, and this charrnn reads 5"),
-    (("architecture",), [1], "'list' object is not a mapping"),
     (("architecture", "kind"), "lstn", "model.kind=lstn: is neither built in"),
-    (("architecture", "kind"), "a\nb" * 1000, "model.kind=a ba ba"),
     (("architecture", "hidden_size"), 2**62, "weight_ih_l0 is (12, 2), not (18446744073709551616,"),
     (("architecture", "hidden_size"), ABSENT, "it lacks 'hidden_size'"),
     (("architecture", "hidden_size"), True, "its hidden_size is of a wrong type"),
-    (("architecture", "num_layers"), 3, "its weight recurrent.2.weight_ih_l0 is missing"),
     (("architecture", "vocabulary_size"), 2**50, "its architecture 1125899906842624"),
-    (("architecture", "vocabulary_size"), 0, "the vocabulary is empty"),
-    (("architecture", "dropout"), 7.0, "must be at least 0 and below 1"),
     (("architecture", "depth"), 3, "its depth is unknown to this charrnn"),
-    (TOKENS, [], "needs at least one character"),
-    ((*TOKENS, 3), "ab", "a token that is not a single character"),
     ((*TOKENS, 3), "\n", "the same character twice"),
     ((*TOKENS, 3), ABSENT, "its words are not a valid table"),
     (("vocabulary", "bytes"), "yes", "its bytes is 'yes'"),
@@ -123,7 +116,6 @@ CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("counts", "context"), 10**9, "its counts are not a valid table"),
     (("counts", "counts"), [1.0, -1.0, 1.0, 1.0], NUMBERS),
     (("counts", "words"), [0.1, float("nan")], NUMBERS),
-    (("counts", "words"), 0.1, "'float' object is not iterable"),
 ]
 
 
@@ -153,9 +145,7 @@ TENSOR = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
 HEADERS: list[tuple[bytes | dict[str, Any], str]] = [
     (b"", "invalid JSON"),
     (b"[" * 100_000, "invalid JSON"),
-    (b"\xff\xfe", "invalid UTF-8"),
     ({}, "file not fully covered"),
-    (with_description(1), "invalid JSON"),
     (with_description("[1]"), "its description is no JSON object"),
     (with_description("[" * 100_000), "recursion"),
     (with_description("[" + "[]," * 1_000_000 + "[]]"), "its description is no JSON object"),

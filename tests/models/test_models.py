@@ -13,6 +13,7 @@ import pytest
 from charrnn.errors import InputError
 from charrnn.model import Model, load
 from charrnn.runs.model_lookup import find_model, read_model
+from charrnn.runs.result import Result
 from tests.refusals import refusal
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
@@ -28,7 +29,7 @@ def test_the_content_says_what_a_file_is(path: Path, model: Model) -> None:
 def test_a_run_folder_is_its_best_model(path: Path, model: Model) -> None:
     run = path.parent / "run"
     (run / "checkpoints").mkdir(parents=True)
-    (run / ".hydra").mkdir()
+    Result(run).write()
     assert "has no model yet" in refusal(run, read_model)
     for name in ("checkpoints/last.ckpt", "checkpoints/best.ckpt", "model.safetensors"):
         shutil.copy(path, run / name)
@@ -46,12 +47,12 @@ def test_a_path_without_a_model_is_refused_with_its_reason(tmp_path: Path) -> No
         assert line in refusal(tmp_path / "file", read_model)
 
 
-def make_run(path: Path, folder: str, begun: int) -> Path:
-    """Make a run folder with a model, which began some seconds after others."""
+def make_run(path: Path, folder: str, time: int, loss: float | None = None) -> Path:
+    """Make a run folder with a model, which wrote its result some seconds after others."""
     run = path.parent / "outputs" / folder
-    (run / ".hydra").mkdir(parents=True)
-    (run / ".hydra" / "overrides.yaml").write_text("[]")
-    os.utime(run / ".hydra" / "overrides.yaml", (begun, begun))
+    run.mkdir(parents=True)
+    Result(run, network_loss=loss).write()
+    os.utime(run / "result.json", (time, time))
     shutil.copy(path, run / "model.safetensors")
     return run
 
@@ -71,10 +72,9 @@ def test_without_a_path_it_is_the_newest_run_that_has_a_model(
     (path.parent / "outputs" / "latest").symlink_to(young)
     assert find_model(None) == Path("outputs/train/day/two/model.safetensors")
     assert "the newest model: outputs/train/day/two" in capsys.readouterr().err
-    # of a sweep the winner, whichever job began last
+    # of a sweep the winner, whichever job ended last
     for number, loss in enumerate((1.5, 1.7)):
-        job = make_run(path, f"sweeps/day/s/{number}", 4 + number)
-        (job / "metrics.csv").write_text(f"step,val/loss\n1,{loss}\n")
+        make_run(path, f"sweeps/day/s/{number}", 4 + number, loss)
     (path.parent / "outputs" / "sweeps" / "day" / "s" / "multirun.yaml").write_text("{}")
     for sweep in (None, "outputs/sweeps/day/s"):
         assert find_model(sweep) == Path("outputs/sweeps/day/s/0/model.safetensors")

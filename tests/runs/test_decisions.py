@@ -10,9 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn.__main__ import main
 from charrnn.data import fit_sizes
-from charrnn.options.ranges import parse_duration
+from charrnn.options.training import parse_duration
 from charrnn.runs import decisions
-from charrnn.runs.world import SINGLE_PROCESS
+from charrnn.runs.ranks import World
 from tests.small_runs import Capture, Train, read_record, tensors, train_config
 
 LENGTHS = (20, 1_000, 5_000, 24_000, 80_000, 240_000, 900_000, 5_000_000, 90_000_000)
@@ -27,7 +27,7 @@ def cpu(config: DictConfig, seconds: float = 0) -> float:
 def chosen(characters: int, time: str | None = None, **given: Any) -> DictConfig:
     config = train_config(budget=time, trainer__accelerator="cpu", **given)
     size = decisions.TextSize(characters, characters // 8)
-    decided, _ = decisions.decide_sizes(config, size, SINGLE_PROCESS, cpu)
+    decided, _ = decisions.decide_sizes(config, size, World(), cpu)
     return decided
 
 

@@ -11,15 +11,15 @@ from omegaconf import DictConfig
 
 from charrnn.errors import InputError
 from charrnn.runs import hardware
-from charrnn.runs.world import SINGLE_PROCESS, World
-from tests.small_runs import decide_config
+from charrnn.runs.ranks import World
+from tests.small_runs import ONE_PROCESS, decide_config
 
 FOUR = World("torchrun", 0, 0, 4, 2)
 TOP = ("threads", "tf32")  # which are no options of the trainer
 
 
 def decide_run(
-    batch_size: int = 50, model: Any = None, world: World = SINGLE_PROCESS, **trainer: Any
+    batch_size: int = 50, model: Any = None, world: World = ONE_PROCESS, **trainer: Any
 ) -> DictConfig:
     given = {"model__hidden_size": 128, "trainer__accelerator": "cpu"}
     given |= {n if n in TOP else f"trainer__{n}": value for n, value in trainer.items()}
@@ -39,7 +39,7 @@ def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int | None]:
     config = decide_run(batch_size, model)
     # a resume decides the same by what is recorded
     recorded = copy.deepcopy(config)
-    hardware.decide_hardware(recorded, batch_size, SINGLE_PROCESS)
+    hardware.decide_hardware(recorded, batch_size, ONE_PROCESS)
     assert recorded == config
     return recorded.trainer.precision, recorded.threads
 
@@ -94,9 +94,7 @@ def test_a_cpu_without_bf16_or_without_it_for_an_lstm(monkeypatch: pytest.Monkey
         decide_run(precision="bf16-mixed")
 
 
-@pytest.mark.parametrize(
-    ("world", "threads"), [(SINGLE_PROCESS, 3), (World("srun", 0, 0, 2, 2), 6)]
-)
+@pytest.mark.parametrize(("world", "threads"), [(ONE_PROCESS, 3), (World("srun", 0, 0, 2, 2), 6)])
 def test_only_processes_that_charrnn_starts_divide_the_threads(
     monkeypatch: pytest.MonkeyPatch, world: World, threads: int
 ) -> None:
@@ -115,9 +113,8 @@ def test_only_processes_that_charrnn_starts_divide_the_threads(
         ({"precision": "16"}, "^trainer.precision=16-mixed: needs a CUDA GPU"),
         ({"tf32": True}, "^tf32=true: needs a CUDA GPU"),
         ({"accelerator": "gpu"}, "^trainer.accelerator=gpu: this machine has no such GPU"),
-        # what a launcher started, and what only a launcher starts
-        ({"num_nodes": 2}, "^trainer.num_nodes=2: .* with torchrun or srun"),
-        ({"world": FOUR}, "torchrun started others; give trainer.devices=2 trainer.num_nodes=2"),
+        ({"world": FOUR, "devices": 3}, "torchrun started 2 process.* on each of 2 machine"),
+        ({"world": FOUR, "num_nodes": 3}, "torchrun started 2 process.* on each of 2 machine"),
     ],
 )
 def test_a_device_that_this_machine_lacks_is_refused(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from charrnn.__main__ import main
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.training import flatten
-from tests.attacks.conftest import tamper
-from tests.conftest import Patch
+from tests.conftest import Patch, write_files
 from tests.faults.child import Fault, run
 from tests.refusals import refusal_of
 from tests.small_runs import SMALL, Capture, Train, assert_same, column, read_record, tensors
@@ -74,46 +77,14 @@ def test_a_resume_changes_one_place_and_all_follow(train: Train) -> None:
     assert max(column(run, "val/loss")) == 15
 
 
-def test_a_record_that_lacks_an_option_is_refused(run_copy: Train, capfd: Capture) -> None:
-    """Check a cut file, which would resume as another run."""
-    run = run_copy("trainer.max_steps=5")
-    path = run / ".hydra" / "config.yaml"
-    whole = path.read_text("utf-8")
-    for cut in ("callbacks:", "gradient_clip_val", "  every: ", "optimized_metric"):
-        path.write_text(whole[: whole.index(cut)])
-        line = refusal_of(capfd, "train", "resume=run", "trainer.max_steps=9")
-        assert "lacks" in line or "cannot be read" in line or "required" in line
-        assert path.read_text() == whole[: whole.index(cut)]
-    assert tensors(run)["step"] == 5
-
-
-def test_the_checkpoint_decides_where_the_file_differs(
-    run_copy: Train, train: Train, capfd: Capture
-) -> None:
-    run = run_copy("trainer.max_steps=5")
-    tamper(run, "optimizer.lr", 0.5)
-    tamper(run, "optimizer.eps", 0.5)
-    tamper(run, "callbacks.extra", {"_target_": "charrnn.training.Samples", "length": 0})
-    capfd.readouterr()
-    train("resume=run", "optimizer.eps=1e-7", "trainer.max_steps=9", small=False)
-    err = capfd.readouterr().err
-    assert "optimizer.lr is 0.5 there and 0.002 in last.ckpt, which is used" in err
-    assert "callbacks.extra.length is 0 there and nothing in last.ckpt" in err
-    assert "optimizer.eps" not in err  # today's word decides
-    record = read_record(run)
-    assert (record["optimizer"]["lr"], record["optimizer"]["eps"]) == (0.002, 1e-7)
-    assert "extra" not in record["callbacks"]
-    assert in_checkpoint(run) == record
-
-
 WORDS = (*SMALL, "model.dropout=0.25", "print_every=1", "schedule=constant")
 
 
 def test_a_chain_of_kills_with_changed_options_is_the_run_without_kills(workplace: Path) -> None:
-    """Replace the record just after the first checkpoint that has it."""
+    """Kill a resume before its first checkpoint, and others after it."""
 
     def record_of(name: str) -> Any:
-        config = read_record(workplace / name)
+        config = in_checkpoint(workplace / name)
         return config["optimizer"]["lr"], config["trainer"]["max_steps"], config["print_every"]
 
     start = ["train", *WORDS, "trainer.max_steps=20"]
@@ -123,9 +94,8 @@ def test_a_chain_of_kills_with_changed_options_is_the_run_without_kills(workplac
     # killed before its first checkpoint, the resume changes nothing
     run(changed, workplace, Fault("step", "forward", 3), code=-9)
     assert record_of("broken") == (0.002, 20, 1)
-    # killed between the checkpoint and the record, it is continued from the checkpoint's
     run(changed, workplace, Fault("checkpoint", "end", 3), code=-9)
-    assert in_checkpoint(workplace / "broken")["optimizer"]["lr"] == 1e-3
+    assert record_of("broken") == (1e-3, 25, 1)
     printing = ["train", "resume=broken", "print_every=2"]
     run(printing, workplace, Fault("step", "forward", 4), code=-9)
     run(["train", "resume=broken"], workplace)
@@ -137,3 +107,40 @@ def test_a_chain_of_kills_with_changed_options_is_the_run_without_kills(workplac
     point.replace(point.with_name("last.ckpt"))
     run(["train", "resume=whole", *changed[2:]], workplace)
     assert_same(tensors(workplace / "broken"), tensors(workplace / "whole"))
+
+
+OWN = ("+callbacks.own._target_=lightning.pytorch.callbacks.DeviceStatsMonitor",
+       "+callbacks.own.cpu_stats=false")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (OWN, "callbacks.own._target_=lightning.pytorch.callbacks.DeviceStatsMonitor"),
+        (("--config-dir=mine", "schedule=mine"), "schedule=mine"),
+        (("--config-dir=mine", "experiment=mine"), "callbacks.own._target_="),
+        (("~callbacks.progress",), "callbacks.progress._target_"),
+        (("callbacks.early_stopping.monitor=val/loss_as_written", "callbacks=early_stopping"),
+         "callbacks.early_stopping.monitor=val/loss_as_written"),
+    ],
+)  # fmt: skip
+def test_a_part_of_ones_own_is_not_lost_in_silence(
+    words: tuple[str, ...], part: str, workplace: Path, capfd: Capture
+) -> None:
+    """Kill a run, resume it by its folder, and then by the command that the refusal prints."""
+    node = f"{OWN[0].removeprefix('+callbacks.own.').replace('=', ': ')}, cpu_stats: false"
+    write_files(workplace / "mine", {
+        "schedule/mine.yaml": "defaults: [constant]\n",
+        "experiment/mine.yaml": f"# @package _global_\ncallbacks: {{own: {{{node}}}}}\n",
+    })  # fmt: skip
+    line = ["train", *WORDS, *words, "trainer.max_steps=20", "hydra.run.dir=run"]
+    run(line, workplace, Fault("step", "forward", 10), code=-9)
+    refused = refusal_of(capfd, "train", "resume=run")
+    assert f"its run has {part}" in refused
+    [command] = re.findall(r"repeat the command: charrnn (.*) \(or go on", refused)
+    again = shlex.split(command)
+    without = part.partition("=")[0].removesuffix("._target_")
+    if part.startswith("callbacks.own"):
+        assert main(["train", "resume=run", f"~{without}", "trainer.max_steps=8"]) == 0
+    assert main([*again, "trainer.max_steps=9"]) == 0
+    assert tensors(workplace / "run")["step"] == 9

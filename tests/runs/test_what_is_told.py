@@ -8,11 +8,10 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 import charrnn
 from charrnn.__main__ import main
 from charrnn.models import model_file
+from tests.conftest import write_files
 from tests.faults import child
 from tests.small_runs import SMALL, Capture, Train, tensors
 
@@ -24,20 +23,19 @@ def test_the_loss_of_a_model_is_one_number(train: Train, workplace: Path, capfd:
     facts = model_file.read_facts(run / "model.safetensors")
     loss = facts["val_loss_as_written"]
     assert loss < facts["val_loss"]
-    line = f"best validation loss {loss:.4f}, after step {facts['step']} (with its counts)\n"
-    assert line in said
-    assert f"network {facts['val_loss']:.4f}, " in said
-    assert f"both together {loss:.4f}; " in said
+    losses = f"network {facts['val_loss']:.4f}, counts {facts['counts_loss']:.4f}, both {loss:.4f}"
+    assert f"\nbest model, of step {facts['step']}: {losses}; trained in 0:0" in said
     assert model_file.load(run / "model.safetensors").loss == loss
 
     assert main(["runs"]) == 0
     table = capfd.readouterr().out
-    losses = rf"{loss:.4f} +{facts['val_loss']:.4f}"
-    assert re.search(rf"loss +network alone .*\n.*a/b +corpus.txt +{losses}", table)
+    losses = rf"{facts['val_loss']:.4f} +{loss:.4f}"
+    assert re.search(rf"network_loss +loss .*\n.*a/b +corpus.txt +{losses}", table)
     assert main(["runs", "json=true"]) == 0
     (row,) = json.loads(capfd.readouterr().out)
-    assert (row["loss"], row["network_loss"]) == (pytest.approx(loss), facts["val_loss"])
-    minutes, seconds = map(int, re.findall(r"trained in (\d+):(\d+)\n", said)[0])
+    assert (row["loss"], row["network_loss"]) == (loss, facts["val_loss"])
+    assert row["counts_loss"] == facts["counts_loss"]
+    minutes, seconds = map(int, re.findall(r"trained in (\d+):(\d+)", said)[0])
     assert 60 * minutes + seconds == round(row["seconds"])
 
     assert f"<b>{loss:.4f}</b> nats per character" in (run / "report.html").read_text()
@@ -68,17 +66,45 @@ def test_commands_take_the_names_that_runs_prints(
     train("trainer.max_steps=1", f"init_from={name}", folder="next")
 
 
-def test_a_small_text_is_told_what_helps(train: Train, workplace: Path, capfd: Capture) -> None:
-    text = (workplace / "corpus.txt").read_text(encoding="utf-8")
-    (workplace / "long.txt").write_text(text * 30, encoding="utf-8")
-    train("trainer.max_steps=2", "data.input_txt=long.txt", folder="outputs/train/day/large")
+def test_a_training_ends_with_three_lines(train: Train, workplace: Path, capfd: Capture) -> None:
     name = "outputs/train/day/large"
-    assert capfd.readouterr().err.splitlines()[-4:] == [
+    train("trainer.max_steps=2", folder=name)
+    losses, *lines = capfd.readouterr().err.splitlines()[-3:]
+    assert losses.startswith("best model, of step 2: network ")
+    assert lines == [
         f"run folder: {name}, with report.html",
         f"sample from it: charrnn sample checkpoint={name}",
-        f"write with it in a browser: charrnn serve checkpoint={name}",
-        "better with another text in its language: charrnn train long.txt data.background=FILE",
     ]
+
+
+OTHER_TEXT = "another text in its language: data.background=FILE"
+
+
+def test_the_losses_are_followed_by_what_helps(
+    train: Train, workplace: Path, capfd: Capture
+) -> None:
+    """Train on a text of 80 kB and on one of 28 kB, with the counts and without them."""
+
+    def read_advice(text: str, *words: str) -> str:
+        train("trainer.max_steps=14", f"data.input_txt={text}", *words, folder=f"of {text}")
+        line = capfd.readouterr().err.splitlines()[-3]
+        return line.partition("; trained in 0:0")[2][1:]
+
+    text = (workplace / "corpus.txt").read_text(encoding="utf-8")
+    write_files(workplace, {"long": text * 80, "short": text * 28, "other": text})
+    problem = "; the network is not yet better than the counts"
+    assert read_advice("long") == f"{problem}: train longer"
+    assert read_advice("short") == f"{problem}: train longer, or add {OTHER_TEXT}"
+    write_files(workplace, {"quick": text * 80})
+    # a network that does not change
+    assert read_advice("quick", "optimizer.lr=1e-30") == f"{problem}: give a longer text"
+    write_files(workplace, {"uncounted": text * 28})
+    assert (
+        read_advice("uncounted", "callbacks.counts.characters=0") == f"; better with {OTHER_TEXT}"
+    )
+    write_files(workplace, {"helped": text * 28})
+    helped = ("callbacks.counts.characters=0", "data.background=other")
+    assert read_advice("helped", *helped) == ""
 
 
 def test_of_two_runs_begun_at_once_in_one_folder_one_lives(workplace: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 from charrnn.errors import RunError
 from charrnn.text import corpora
 from charrnn.text.corpora import CORPORA, TINY, fetch_corpus, get_cache_folder, render_play
-from tests import REPOSITORY
 from tests.conftest import Capture, Patch, write_files
 
 CONTENT = b"To be, or not to be.\n" * 5000
@@ -96,10 +95,6 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: Patch) -> None:
     assert get_cache_folder() == Path("/me/.cache/charrnn")
 
 
-def test_each_corpus_has_a_config() -> None:
-    assert {path.stem for path in (REPOSITORY / "conf" / "data").glob("*.yaml")} == set(CORPORA)
-
-
 def test_a_corpus_with_an_address_is_downloaded_once(
     cache: Path, folder: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
@@ -114,19 +109,17 @@ def test_a_corpus_with_an_address_is_downloaded_once(
     assert capsys.readouterr().err == f"fetching {address}\n"
 
 
-@pytest.mark.parametrize(
-    ("address", "reason"),
-    [
-        ("file:{folder}/missing", r"cannot be downloaded \(.*No such file"),
-        ("file:{folder}/text", "another text"),
-        ("http://127.0.0.1:1/", r"cannot be downloaded \(.*Connection refused"),
-    ],
-)
+REASONS = {
+    "file:text": "another text",
+    "http://127.0.0.1:1/": r"cannot be downloaded \(.*Connection refused",
+}
+
+
+@pytest.mark.parametrize(("address", "reason"), REASONS.items())
 def test_a_corpus_that_cannot_be_downloaded_is_refused_in_a_line(
-    cache: Path, folder: Path, monkeypatch: Patch, address: str, reason: str
+    cache: Path, monkeypatch: Patch, address: str, reason: str
 ) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    address = address.format(folder=folder)
     replace_corpus(monkeypatch, "tiny_shakespeare", CONTENT + b"!", source=address)
     with pytest.raises(RunError, match=f"(?:{reason}).*charrnn train my.txt") as refused:
         fetch_corpus("tiny_shakespeare")

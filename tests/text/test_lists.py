@@ -1,4 +1,4 @@
-"""Lists are recognised, and their splits have no line in common."""
+"""Lists and code are recognised, and the splits of a list have no line in common."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
+from charrnn.text.code import is_code
 from charrnn.text.lists import HEAD, resolve_lines, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
 from tests.conftest import Capture
@@ -38,7 +39,6 @@ def repeat(line: str) -> str:
     [
         (LIST.lower(), True),
         (LIST + "x" * HEAD, True),  # the last line is not whole
-        ("\n".join(sorted(MIXED)[:40]), True),  # no newline at its end
         (repeat("X\r\n") + "\r\n" * 9, True),
         (HEADER + repeat("X\n"), True),
         (repeat("X\nThe Last X of York\n"), True),
@@ -46,14 +46,10 @@ def repeat(line: str) -> str:
         ("".join(f"{KANA[i:][:2]} {KANA[i * 5 % 46]}子\n" for i in range(46)), True),
         ("".join(LIST.splitlines(True)[::7]), False),  # too few to tell
         (repeat("X\n") * 3, False),  # such as notes and moves
-        (repeat("I and X go to the sea\n"), False),  # the lines of songs
-        ("".join(f"{KANA[i:]}{KANA[:i]}"[:35] + "\n" for i in range(46)), False),
         (repeat("the first snow\nX is asleep\nunder the plum tree X\n\n"), False),  # stanzas
         (repeat("- Is it you, X?\n- It is.\n"), False),  # dialogue
-        (repeat("X\n  child of X\n"), False),  # an outline
         (repeat("00:12:04,120 --> 00:12:06,010\nX is here\n\n"), False),  # subtitles
         ("".join(f"{i * 37 % 101 / 10}\n" for i in range(100)), False),  # a series of numbers
-        ("to be or not to be\n" * 1000, False),
         ("", False),
     ],
 )
@@ -62,6 +58,19 @@ def test_lists_are_told_from_texts(text: str, listed: bool) -> None:
     for lines, expected in (("auto", "shuffle" if listed else "keep"), ("keep", "keep")):
         found, again = resolve_lines(lines, pieces)
         assert (found, list(again)) == (expected, pieces)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("def f(x):\n    if x:\n        return {}\n", True),
+        ("main {\n\ta: b;\n}\n", True),
+        ("            HAMLET\n    To be, or not to be.\n", False),  # indented, without signs
+        ("a[0] = {1, 2}\nb = a[0] + a[1]\n", False),  # signs, without an indented line
+    ],
+)
+def test_code_has_indented_lines_and_signs(text: str, expected: bool) -> None:
+    assert is_code(text) == expected
 
 
 def test_a_large_text_is_not_read_to_its_end_to_tell_whether_it_is_a_list() -> None:

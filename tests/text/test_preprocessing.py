@@ -119,14 +119,6 @@ def test_ids_of_bytes_are_those_of_torch_rnn(folder: Path) -> None:
     assert read_text().encode("ascii", "surrogateescape") == data
 
 
-def test_ids_are_told_as_torch_rnns_script_does(folder: Path, capsys: Capture) -> None:
-    Path("x.txt").write_bytes(b"to be or not \n" * 50)
-    assert main(["preprocess", "input_txt=x.txt"]) == 0
-    sizes = "Total vocabulary size: 8\nTotal tokens in file: 700\n  Training size: 560\n"
-    splits = "  Val size: 70\n  Test size: 70\nUsing dtype uint8\nWrote x.h5 and x.json\n"
-    assert capsys.readouterr() == (sizes + splits, "")
-
-
 @pytest.mark.parametrize(
     ("input_txt", "expected"),
     [
@@ -202,23 +194,18 @@ def test_outputs_are_written_next_to_the_text_or_where_they_are_sent(folder: Pat
     ("words", "line"),
     [
         (["-"], "output_h5=null: "),
-        (["x.h5"], "output_h5=x.h5: would overwrite the text"),
         (["link", "output_h5=y.txt"], "output_h5=y.txt: would overwrite the text"),
         (["y.txt", "output_h5=z", "output_json=z"], "is the same file as output_h5"),
-        (["y.txt", "output_h5=/dev/null"], "output_h5=/dev/null: is not a regular file"),
         (["y.txt", "output_h5=."], "output_h5=.: is a folder"),
-        (["missing.txt"], "missing.txt: no such file"),
         (["*.md"], "*.md: no file matches this pattern"),
         (["pipes"], "pipes/pipe.txt: is not a regular file"),
         (["[y.txt,-]", "output_h5=z.h5"], "-: no such file; name a file, a folder or a glob"),
-        (["x" * 5000], "cannot be read"),
-        (["void.txt"], "void.txt: the text is empty"),
         (["[void.txt,bad.txt]", "output_h5=new/z.h5"], "bad.txt: not utf-8 at byte 108000"),
         (["cut.txt"], "cut.txt: not utf-8 at byte 1 (0xc3)"),
     ],
 )
 def test_wrong_files_and_options_are_refused(refusal: Any, words: list[str], line: str) -> None:
-    write_files(Path(), {"x.h5": "tex", "x.json": "tex", "y.txt": "tex", "void.txt": ""})
+    write_files(Path(), {"y.txt": "tex", "void.txt": ""})
     Path("bad.txt").write_bytes(b"fine so far " * 9000 + b"\xff")
     Path("cut.txt").write_bytes("aé".encode()[:-1])
     Path("link").symlink_to("y.txt")
@@ -238,15 +225,10 @@ LOOKS = "it looks like {0}, if these are its words: {1}; give encoding={0}, or"
             (("Я иду. Zoë ran. " * 9).encode(name), f"is {name}; give encoding={name}, or save it")
             for name in ("utf-16", "utf-16-le", "utf-32", "utf-32-be")
         ),
-        (b"{\\rtf1\\ansi Plain text.\\par}", "is RTF, the format of a word processor; save it"),
-        (b"a \x93quote\x94", "not utf-8 at byte 2 (0x93): "),
         (CZECH, "give its encoding, such as encoding=cp1252"),  # too short for a guess
         (CZECH * 9, LOOKS.format("cp1250", "Když, vrátil, domů, že")),
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; convert it to text"),
         (gzip.compress(b"text", mtime=0), "is compressed by gzip; rename it so that its name"),
-        (b"\x28\xb5\x2f\xfd\x04", "is compressed by Zstandard; decompress it with unzstd"),
-        (b"PK\x03\x04\xff", "is a zip archive, like .docx"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1", "is an old document, or one with a password; save it"),
     ],
 )
 def test_the_refusal_of_a_text_names_its_kind_or_encoding(
@@ -256,7 +238,7 @@ def test_the_refusal_of_a_text_names_its_kind_or_encoding(
     assert what in refusal("a.txt")
 
 
-@pytest.mark.parametrize("suffix", [".docx", ".odt", ".epub", ".rtf"])
+@pytest.mark.parametrize("suffix", [".docx", ".rtf"])
 def test_a_document_is_refused_with_the_command_that_converts_it(
     folder: Path, capfd: Capture, suffix: str
 ) -> None:

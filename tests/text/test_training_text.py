@@ -61,5 +61,5 @@ def test_a_missing_training_text_is_refused_by_option(monkeypatch: Patch) -> Non
         with pytest.raises(InputError, match=f"^corpus={name}: "):
             find_training_text(facts, "utf-8", name)
     monkeypatch.setitem(sys.modules, "pydivsufsort", None)
-    with pytest.raises(InputError, match=r"pip install 'pydiv"):
+    with pytest.raises(InputError, match=r"pip install -e '\.\[novelty\]'"):
         TrainingText("red").find_longest_matches("red")

@@ -60,11 +60,9 @@ def test_an_unknown_character_is_named() -> None:
     ("content", "reason"),
     [
         ("", "it has 8192 MB"),
-        ("{}", "it lacks 'idx_to_token'"),
         ('{"idx_to_token": []}', "idx_to_token is not a table of characters"),
         ('{"idx_to_token": {"1": "a", "3": "b"}}', "it lacks '2'"),
         ('{"idx_to_token": {"1": "ab"}}', "a token that is not a single character"),
-        ('{"idx_to_token": {"1": "a", "2": "a"}}', "the same character twice"),
         ('{"idx_to_token": ' * 100_000, "recursion"),
         (f'{{"idx_to_token": {{"1": {"9" * 10_000}}}}}', "its tokens are not a list of texts"),
         ('{"idx_to_token": {"1": "[٢٠٠]"}}', "a token that is not a single character"),

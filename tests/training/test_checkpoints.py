@@ -14,7 +14,7 @@ from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
 from tests.models.test_checkpoint import Content, endless
 from tests.refusals import ABSENT, replace_at
-from tests.small_runs import Capture, Train, assert_same, tensors
+from tests.small_runs import Capture, Train, tensors
 
 
 @pytest.fixture
@@ -47,24 +47,20 @@ def test_a_model_file_that_is_lost_is_made_again(train: Train, run: Path, capfd:
     shutil.copy(run / "checkpoints" / "step-8.ckpt", run / "checkpoints" / "best.ckpt")
     (run / "model.safetensors").unlink()
     train(f"resume={run}", "trainer.max_steps=16", "optimizer.lr=1", small=False)
-    assert "the best model so far, of step 7, is lost" in capfd.readouterr().err
+    assert "model.safetensors of step 7 is not in this folder" in capfd.readouterr().err
     after = tensors(run)["best"]
     assert after[0] > loss
     assert files_of_the_best(run) == (after[1], after[1])
-    (run / "model.safetensors").unlink()
-    train(f"resume={run}", "trainer.max_steps=17", "optimizer.lr=1", small=False)
-    assert files_of_the_best(run) == (after[1], after[1])
 
 
-def test_a_new_folder_gets_the_best_from_beside_the_checkpoint(train: Train, run: Path) -> None:
+def test_a_new_folder_begins_its_best_anew(train: Train, run: Path) -> None:
+    """Check that the first validation writes a model, although its network is worse."""
     best = tensors(run)["best"]
     words = [f"resume={run / 'checkpoints' / 'last.ckpt'}", "hydra.run.dir=new"]
-    # at such a rate it gets worse
-    train(*words, "trainer.max_steps=22", "optimizer.lr=0.2", small=False)
+    train(*words, "trainer.max_steps=21", "optimizer.lr=0.2", small=False)
     new = Path("new")
-    assert files_of_the_best(new) == (best[1], best[1])
-    assert tensors(new)["best"] == best
-    assert_same(tensors(new, "best.ckpt"), tensors(run, "best.ckpt"))
+    assert files_of_the_best(new) == (21, 21)
+    assert tensors(new)["best"][0] > best[0]
     for held in (words, [f"resume={run}", "hydra.run.dir=new"]):
         assert main(["train", *held, "trainer.max_steps=30"]) == 2
 
@@ -87,8 +83,9 @@ ODD: list[tuple[tuple[Any, ...], Any]] = [
     ((*RANK, "cpu"), torch.zeros(3, dtype=torch.uint8)),
     ((*RANK, "state"), [[torch.zeros(4, 16)]]),
     ((*RANK, "state", 0, 0), torch.zeros(3, 16)),
-    ((ENTRY, "batch_size"), 5),
-    ((ENTRY, "fingerprint"), "x"),
+    ((ENTRY, "facts", "streams"), 5),
+    ((ENTRY, "facts", "fingerprint"), "x"),
+    ((ENTRY, "facts"), "x"),
     ((ENTRY, "finished"), "x"),
     ((ENTRY, "config"), ABSENT),
     ((ENTRY, "config"), {"data": endless()}),

@@ -126,7 +126,7 @@ Event = tuple[list[Fault], int, str | None, set[int] | None]
 # One process after the other, each of which resumes the run; overrides are in the name.
 CASES: dict[str, list[Event]] = {
     "kills": [
-        ([Fault("metrics", "half", 2)], killed, None, None),
+        ([Fault("metrics", "replaced", 2)], killed, None, None),
         # the model file is newer than all checkpoints
         ([Fault("export", "replaced")], killed, None, None),
         ([Fault("checkpoint", "half")], killed, None, None),
@@ -135,7 +135,7 @@ CASES: dict[str, list[Event]] = {
     ],
     "signals, a full disk, terminals": [
         ([sent(signal.SIGTERM, "start", "record")], 143, BEFORE, None),
-        ([sent_while_scoring(signal.SIGTERM, 1)], 143, "1 step, 0 s, will be repeated", {6}),
+        ([sent_while_scoring(signal.SIGTERM, 1)], 143, "step 7; 7 steps will be repeated", None),
         # one in the last write of a step is seen after the next step
         ([sent(signal.SIGTERM, "checkpoint", "half", 2)], 143, "stopped after step 8", {8}),
         ([sent(signal.SIGTERM, "step", "forward")], 143, STOPPED, {9}),
@@ -145,19 +145,18 @@ CASES: dict[str, list[Event]] = {
         # no fault of the user's, nor of the checkpoint, with which steps were trained
         ([Fault("step", "backward", 3, fail)], 1, "this is a bug in charrnn", {9}),
         ([at_the_start(on_a_terminal), Fault(*STEP[:2], 2, close_the_terminal)], 143, "", {11}),
-        ([fills(30_000, "checkpoint", "begin", 3)], 1, "run/checkpoints/last.ckpt.*" + FULL, {13}),
+        ([fills(30_000, "checkpoint", "begin", 2)], 1, "run/checkpoints/last.ckpt.*" + FULL, {11}),
         ([at_the_start(to_a_pipe_that_nobody_reads)], 0, "", {20}),
     ],
-    # The first validation of a process may take long, so it has a checkpoint a step before. The
-    # others are those of every 7th step, and of each best validation.
+    # The checkpoints are those of every 7th step, and of each best validation.
     "SIGTERM in each of five validations, validate_every=4": [
-        ([sent_while_scoring(signal.SIGTERM, count)], 143, f"step {step}; {steps} step", {saved})
+        ([sent_while_scoring(signal.SIGTERM, count)], 143, f"step {step}; {steps} step", saved)
         for count, step, steps, saved in (
-            (1, 4, 1, 3), (2, 8, 1, 7), (2, 12, 4, 8), (2, 16, 2, 14), (2, 20, 4, 16)
+            (1, 4, 4, None), (2, 8, 1, {7}), (2, 12, 4, {8}), (2, 16, 2, {14}), (2, 20, 4, {16})
         )
     ],
     "SIGINT while it scores after the last step, callbacks=ema": [
-        ([sent_while_scoring(signal.SIGINT, 3)], 130, "20; 6 steps, 0 s, will be repeated", {14}),
+        ([sent_while_scoring(signal.SIGINT, 3)], 130, "step 20; 6 steps will be repeated", {14}),
     ],
 }  # fmt: skip
 SLOW: dict[str, list[Event]] = {
@@ -170,7 +169,7 @@ SLOW: dict[str, list[Event]] = {
     # TensorBoard, whose file would be too large first, writes in another thread
     "no room for metrics or a sample, logger=csv": [
         ([fills(100, "step", "backward", 10)], 1, "run/metrics.csv.*" + FULL, {7}),
-        ([fills(10, "sample", "begin", 1)], 1, "run/samples/step-0000014.txt.*" + FULL, {13}),
+        ([fills(10, "sample", "begin", 1)], 1, "run/samples/step-0000014.txt.*" + FULL, {7}),
     ],
 }  # fmt: skip
 
@@ -205,7 +204,7 @@ def test_a_difference_would_be_found(place: Path) -> None:
 def test_a_signal_stops_a_long_sample(place: Path) -> None:
     words = start("run", *SHORT, "callbacks.samples.length=10000000")
     run(words, place, sent(signal.SIGTERM, "sample", "begin"), code=143)
-    told = "stopped in the validation after step 7; 1 step, 0 s, will be repeated; .*run$"
+    told = "stopped in the validation after step 7; 7 steps will be repeated; .*resume=auto$"
     ends_with(place, told)
 
 

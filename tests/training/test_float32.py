@@ -1,10 +1,9 @@
-"""The precision of float32 is set for the computation, and left as the user has it."""
+"""The precision of float32 is set for a training, and restored at its end."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import lightning as L
 import pytest
 import torch
 from torch.backends import cuda, cudnn
@@ -25,16 +24,6 @@ def settings() -> list[Any]:
     return [*(part.fp32_precision for part in parts), cudnn.deterministic, cudnn.benchmark]
 
 
-class Settings(L.Callback):
-    def __init__(self) -> None:
-        self.between: list[list[Any]] = []
-
-    def setup(self, *_: Any, **__: Any) -> None:
-        self.between.append(settings())
-
-    on_train_batch_end = on_validation_end = on_exception = setup
-
-
 class Module(LanguageModel):
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         self.during = settings()
@@ -44,16 +33,14 @@ class Module(LanguageModel):
 
 
 @pytest.mark.parametrize(("tf32", "expected"), [(False, "ieee"), (True, "tf32")])
-def test_a_gpu_computes_as_decided_and_callbacks_have_the_users_precision(
+def test_a_gpu_computes_as_decided_and_the_users_precision_is_restored(
     data: TextDataModule, monkeypatch: pytest.MonkeyPatch, tf32: bool, expected: str
 ) -> None:
     monkeypatch.setattr(torch.backends, "fp32_precision", "tf32")
-    module, seen, before = module_of(data, Module), Settings(), settings()
-    run = trainer(ReproducibleSteps(tf32=tf32), seen, max_steps=9, val_check_interval=2)
+    module, before = module_of(data, Module), settings()
+    run = trainer(ReproducibleSteps(tf32=tf32), max_steps=9, val_check_interval=2)
     with pytest.raises(ValueError, match="a fault in a step"):
         run.fit(module, data)
     assert module.during == [expected, expected, True, False]
-    assert len(seen.between) > 6
-    assert all(between == before for between in seen.between)
     assert len(make_torch_model(module.to_model().trained).generate(20)) == 20
     assert settings() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from lightning.fabric import Fabric
+from lightning.pytorch import callbacks as ready_made
 from lightning.pytorch.tuner import Tuner
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
 from torch import Tensor
@@ -16,8 +19,10 @@ from torch.nn import functional as F
 
 from charrnn import LanguageModel, TextDataModule
 from charrnn.__main__ import main
-from tests.small_runs import SMALL, Capture
-from tests.training.notebook import module_of, trainer
+from charrnn.errors import InputError
+from charrnn.training import RunCheckpoints
+from tests.small_runs import SMALL, Capture, assert_same
+from tests.training.notebook import WINDOWS, module_of, trainer
 
 
 @pytest.fixture(autouse=True)
@@ -76,15 +81,93 @@ def test_a_callback_reads_windows(data: TextDataModule, part: float, shape: Any)
     assert 0 < run.callback_metrics["val/loss"] < 5
 
 
-def test_two_validation_loaders_and_lr_find_work(data: TextDataModule) -> None:
+def test_two_validation_loaders(data: TextDataModule) -> None:
     two = CombinedLoader([data.val_dataloader(), data.val_dataloader()], "sequential")
     run = trainer(max_steps=4, val_check_interval=4)
     run.fit(module_of(data), data.train_dataloader(), two)
     assert 0 < run.callback_metrics["val/loss"] < 5
-    tuner = Tuner(trainer(max_steps=50, enable_checkpointing=True))
-    found = tuner.lr_find(module_of(data), datamodule=data, update_attr=False, num_training=20)
+
+
+@pytest.mark.parametrize("checkpoints", [(), (RunCheckpoints(),)])
+def test_the_tuner_finds_a_learning_rate_by_itself(data: TextDataModule, checkpoints: Any) -> None:
+    """Check that the training afterwards is one with this rate from the start."""
+    module = module_of(data, dropout=0.3)
+    run = trainer(*checkpoints, max_steps=50, enable_checkpointing=True)
+    found = Tuner(run).lr_find(module, data)
     assert found is not None
-    assert 1e-8 <= found.suggestion(skip_begin=1, skip_end=1) <= 1
+    rate = found.suggestion()
+    assert module.lr == module.hparams.optimizer["lr"] == rate
+    optimizer = functools.partial(torch.optim.Adam, lr=rate)
+    plain = module_of(data, dropout=0.3, optimizer=optimizer)
+    for each in (module, plain):
+        torch.manual_seed(3)
+        trainer(max_steps=9).fit(each, data)
+    assert_same(module.state_dict(), plain.state_dict())
+
+
+def test_callbacks_that_no_checkpoint_contains_are_refused(data: TextDataModule) -> None:
+    for callback, hint in (
+        (ready_made.LearningRateFinder(num_training_steps=5), "lr_find"),
+        (ready_made.StochasticWeightAveraging(1e-3, swa_epoch_start=1), "callbacks=ema"),
+    ):
+        with pytest.raises(InputError, match=f"does not resume exactly; leave it out .*{hint}"):
+            run = trainer(RunCheckpoints(), callback, max_steps=2, enable_checkpointing=True)
+            run.fit(module_of(data), data)
+
+
+class OfTwoTexts(LanguageModel):
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        assert batch["other"][0].shape == (2, 5)
+        return super().training_step(batch["mine"], batch_idx)
+
+
+@pytest.mark.parametrize("mode", ["min_size", "max_size_cycle"])
+def test_windows_in_a_combined_loader(data: TextDataModule, mode: Any) -> None:
+    """Train on all windows, again and again if another loader has more."""
+    other = TextDataModule("corpus.txt", batch_size=2, seq_length=5)
+    other.setup()
+    loaders = {"mine": data.train_dataloader(), "other": other.train_dataloader()}
+    begins: list[int] = []
+
+    def note(trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+        if batch["mine"][2]:
+            begins.append(batch_idx)
+
+    run = trainer(ready_made.LambdaCallback(on_train_batch_start=note), max_epochs=1)
+    combined = CombinedLoader(loaders, mode)
+    run.fit(module_of(data, OfTwoTexts), combined, data.val_dataloader())
+    assert begins == ([0] if mode == "min_size" else [0, 20, 40, 60, 80])
+    assert run.callback_metrics["characters_per_second"] > 0
+
+
+def test_the_loader_is_torchs_for_fabric(data: TextDataModule) -> None:
+    fabric = Fabric(accelerator="cpu", devices=1)
+    loader = fabric.setup_dataloaders(data.train_dataloader())
+    assert (loader.batch_size, len(loader.dataset), len(loader)) == (4, WINDOWS, WINDOWS)
+    first, *_, last = loader
+    assert (first[0].shape, first[2], last[2]) == ((4, 10), True, False)
+
+
+@pytest.mark.parametrize("name", ["__init__", "on_train_batch_start", "on_load_checkpoint"])
+def test_a_hook_without_super_is_refused_in_a_line(name: str) -> None:
+    with pytest.raises(TypeError, match=rf"Forgets.{name}: must call super\(\).{name}\("):
+        type("Forgets", (LanguageModel,), {name: lambda self, *_: None})
+
+
+def test_hooks_that_call_the_overridden_one() -> None:
+    class Calls(LanguageModel):
+        def on_fit_start(self) -> None:
+            super().on_fit_start()
+
+        def on_validation_end(self) -> None:
+            LanguageModel.on_validation_end(self)
+
+        on_test_end = on_validation_end
+
+        def on_train_start(self) -> None:
+            """A hook that charrnn does not have."""
+
+    assert issubclass(Calls, LanguageModel)
 
 
 class OwnValidation(LanguageModel):

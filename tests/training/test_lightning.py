@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 from charrnn import LanguageModel, TextDataModule
@@ -133,6 +133,22 @@ def test_a_schedule_to_an_end_is_refused_without_one(data: TextDataModule) -> No
         trainer(max_epochs=-1).fit(module_of(data, schedule=schedules.linear), data)
 
 
+def test_a_plateau_schedule_falls_with_the_validations(data: TextDataModule) -> None:
+    """Check that it counts validations, and is refused where there are none."""
+    rates: list[float] = []
+
+    def note(trainer: L.Trainer, *_: Any) -> None:
+        rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    every = {"val_check_interval": 3, "check_val_every_n_epoch": None, "max_steps": 9}
+    noted = LambdaCallback(on_train_batch_start=note)
+    trainer(noted, **every).fit(module_of(data, schedule=PLATEAU), data)
+    # the first validation has none before it
+    assert rates == [2e-3] * 6 + [1e-3] * 3
+    with pytest.raises(InputError, match="ReduceLROnPlateau needs validations"):
+        trainer(max_steps=1, limit_val_batches=0).fit(module_of(data, schedule=PLATEAU), data)
+
+
 class OwnOptimizers(OwnStep):
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.parameters(), 1e-2)
@@ -144,6 +160,14 @@ class OwnOptimizers(OwnStep):
 EPOCHS, WINDOWS = 3, 3
 DECAY = {"schedule": functools.partial(schedules.step, decay_every=1)}
 ONE_CYCLE = functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1)
+# which falls at each validation
+PLATEAU = functools.partial(
+    torch.optim.lr_scheduler.ReduceLROnPlateau,
+    factor=0.5,
+    patience=0,
+    threshold=100.0,
+    threshold_mode="abs",
+)
 # options of the Trainer, and of the module
 CUT_RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "early stopping": ({"stopping": True}, {}),
@@ -154,6 +178,7 @@ CUT_RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "cosine": ({}, {"schedule": schedules.cosine}),
     "one cycle": ({}, {"schedule": ONE_CYCLE}),
     "no schedule": ({}, {"schedule": None}),
+    "plateau": ({"val_check_interval": 2}, {"schedule": PLATEAU}),
     "gru": ({}, {"kind": "gru", "num_layers": 2}),
     "step and optimizers of a subclass": ({}, {"kind_of": OwnOptimizers}),
 }

@@ -8,16 +8,13 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import LambdaCallback
 
 from charrnn import LanguageModel, TextDataModule
 from charrnn.training import lightning_loops
 from charrnn.training.lightning_loops import (
     count_windows,
     is_validation_due,
-    list_new_metrics,
     set_progress,
-    validates_after_next_step,
 )
 from tests.training.notebook import WINDOWS, module_of, trainer
 
@@ -36,9 +33,6 @@ class Predictions(L.Callback):
         self.windows.append((window, total))
         if is_validation_due(trainer, trainer.current_epoch, window, total):
             self.predicted.append(total)
-        group = trainer.accumulate_grad_batches
-        if total % group == 0 and validates_after_next_step(trainer):
-            self.predicted_before_the_step.append(total + group)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not trainer.sanity_checking:
@@ -61,9 +55,6 @@ def test_validations_are_predicted(data: TextDataModule, options: dict[str, Any]
     trainer(seen, max_epochs=3, **options).fit(module_of(data), data)
     assert seen.windows == [(i % WINDOWS + 1, i + 1) for i in range(last)]
     assert seen.predicted == seen.validated
-    # after the last step a run validates once more
-    expected = [*seen.validated, *(() if "limit_val_batches" in options else (last,))]
-    assert {*seen.predicted_before_the_step} - {last + 1, last + 2} == {*expected}
 
 
 def test_the_number_of_steps_is_known_before_the_first(data: TextDataModule) -> None:
@@ -89,20 +80,6 @@ def test_the_progress_sets_counters_that_lightning_saves(data: TextDataModule) -
     set_progress(content, run)
     assert names_of(content["loops"]) == before
     assert content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["completed"] == 13
-
-
-def test_new_metrics_are_those_of_the_epoch(data: TextDataModule) -> None:
-    new: list[set[str]] = []
-
-    def log(trainer: L.Trainer, module: Any, *_: Any) -> None:
-        if trainer.global_step in (2, 4):
-            module.log(f"mine/{trainer.global_step}", 1.0)
-        new.append({n for n in list_new_metrics(trainer) if n.startswith("mine/")})
-
-    run = trainer(LambdaCallback(on_train_batch_end=log), limit_train_batches=2, max_epochs=3)
-    run.fit(module_of(data), data)
-    assert new == [set(), {"mine/2"}, set(), {"mine/4"}, set(), set()]
-    assert {"mine/2", "mine/4"} <= set(run.logged_metrics)
 
 
 def test_no_other_file_knows_the_loops() -> None:

@@ -8,8 +8,13 @@ from typing import Annotated
 
 from charrnn.commands.output import check_output
 from charrnn.errors import InputError
-from charrnn.options.ranges import HTML_OR_JS, PATH, TEXT
+from charrnn.options.ranges import PATH, TEXT, Range
 from charrnn.say import say
+
+HTML_OR_JS = Range(
+    lambda value: value.endswith((".html", ".js")),
+    "must end in .html (a page) or .js (a module)",
+)
 
 
 @dataclass

@@ -1,10 +1,13 @@
 """Write report.html, a page about a run, in a single file.
 
-It is made from files in the run's folder only, so it can be written again at any time.
+Its numbers are those of result.json, and its curves those of metrics.csv. It is made from files in
+the run's folder only, so it can be written again at any time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import html
 import math
 import re
@@ -15,14 +18,11 @@ from pathlib import Path
 from string import Template
 from typing import TypeVar
 
-import yaml
-
-from charrnn.errors import to_one_line
+from charrnn.errors import InputError, to_one_line
 from charrnn.files import replace_file
-from charrnn.runs import folder as folders
-from charrnn.runs.folder import select
-from charrnn.runs.summary import METRICS, Row, Summary, find_best_row, get_loss
-from charrnn.say import BITS_PER_NAT, say
+from charrnn.runs.folder import METRICS, RECORDED
+from charrnn.runs.result import RESULT, Result, read_result
+from charrnn.say import BITS_PER_NAT, format_duration, say
 
 T = TypeVar("T")
 Curve = list[tuple[int, float]]  # (step, value)
@@ -33,6 +33,8 @@ SKIPPED_SHARE = 0.02  # The first steps are not drawn: their high losses would f
 SIZE = 1000  # the size of the drawing's coordinates
 MAX_SAMPLES = 6  # samples on the page, at even distances
 MANY_LINES, SHORT_LINE = 40, 24  # A text with more lines, mostly shorter, is shown in columns.
+# the columns of metrics.csv, with the name of each curve
+_CURVES = {"train/loss": "train", "val/loss": "network", "val/loss_as_written": "val"}
 _LEGEND = {
     "train": "training loss",
     "network": "validation loss of the network",
@@ -51,16 +53,19 @@ def write_report(folder: Path) -> Path:
 
 
 def make_report(folder: Path) -> str:
-    """Return the page about a run, as HTML."""
-    summary = Summary(folder)
-    config, rows = summary.config, summary.rows
+    """Return the page about a run, as HTML. Raise InputError if it has no result."""
+    if (result := read_result(folder)) is None:
+        raise InputError(f"{folder / RESULT}: cannot be read")
+    curves, config = read_curves(folder / METRICS), ""
+    with contextlib.suppress(OSError):
+        config = (folder / RECORDED).read_text("utf-8", "replace")
     values = {
-        "title": _escape(_format_title(summary)),
-        "lead": _format_summary(rows),
-        "chart": _format_chart(rows),
-        "card": "\n".join(_list_facts(summary)),
-        "samples": "\n".join(_format_samples(folder, rows)),
-        "config": _escape(yaml.safe_dump(config, sort_keys=False, allow_unicode=True)),
+        "title": _escape(f"{result.network} on {result.text}"),
+        "lead": _format_losses(result),
+        "chart": _format_chart(result, curves),
+        "card": "\n".join(_list_facts(result)),
+        "samples": "\n".join(_format_samples(folder, dict(curves["val"]))),
+        "config": _escape(config),
     }
     return Template(TEMPLATE.read_text("utf-8")).substitute(values)
 
@@ -68,9 +73,9 @@ def make_report(folder: Path) -> str:
 def at_end(folder: Path) -> Path | None:
     """Write the report of a run that has ended. An error must not make the run fail.
 
-    Return None if there is none: without a recorded config or metrics, nothing can be shown.
+    Return None if there is none, because the run has logged no metrics.
     """
-    if not (folder / folders.RECORDED).is_file() or not (folder / METRICS).is_file():
+    if not (folder / METRICS).is_file():
         return None
     try:
         return write_report(folder)
@@ -79,35 +84,40 @@ def at_end(folder: Path) -> Path | None:
         return None
 
 
-def _format_title(summary: Summary) -> str:
-    model = summary.config["model"]
-    size = f"{model['num_layers']} x {model['hidden_size']} {model['kind']}"
-    return f"{size} on {summary.text}"
+def read_curves(path: Path) -> dict[str, Curve]:
+    """Read the losses of a metrics.csv without the values that are no finite numbers."""
+    curves: dict[str, Curve] = {name: [] for name in _CURVES.values()}
+    with (
+        contextlib.suppress(OSError, csv.Error),
+        open(path, newline="", encoding="utf-8", errors="replace") as file,
+    ):
+        for row in csv.DictReader(file):
+            for column, name in _CURVES.items():
+                # The column or the value may be missing.
+                with contextlib.suppress(ValueError):
+                    step, loss = int(row.get("step") or ""), float(row.get(column) or "")
+                    if math.isfinite(loss):
+                        curves[name].append((step, loss))
+    return curves
 
 
-def _format_summary(rows: list[Row]) -> str:
-    steps = f"{_count_steps(rows):,}"
-    if (best := find_best_row(rows)) is None:
-        return f"{steps} steps, without validation."
-    loss, network_loss = get_loss(best), best["val/loss"]
+def _format_losses(result: Result) -> str:
+    if result.loss is None or result.network_loss is None:
+        return f"{result.steps:,} steps, without validation."
+    loss, network_loss = result.loss, result.network_loss
     network = f" The loss of its network is {network_loss:.4f}." if network_loss != loss else ""
     return (
         f"Validation loss of the best model <b>{loss:.4f}</b> nats per character "
-        f"({loss * BITS_PER_NAT:.3f} bits), after step {best['step']:,.0f} of {steps}.{network}"
+        f"({loss * BITS_PER_NAT:.3f} bits), after step {result.step:,} of {result.steps:,}."
+        f"{network}"
     )
 
 
-def _count_steps(rows: list[Row]) -> int:
-    return int(max((row["step"] for row in rows), default=0))
-
-
-def _format_chart(rows: list[Row]) -> str:
-    best = find_best_row(rows)
-    curves = {"train": _get_curve(rows, "train/loss"), "network": _get_curve(rows, "val/loss")}
-    curves["val"] = _get_losses(rows)
-    if curves["network"] == curves["val"]:
-        del curves["network"]
-    drawing = draw_chart(curves, (best["step"], get_loss(best)) if best else None)
+def _format_chart(result: Result, curves: dict[str, Curve]) -> str:
+    if not curves["val"] or curves["network"] == curves["val"]:
+        curves = {"train": curves["train"], "val": curves["network"]}
+    best = (result.step, result.loss) if result.step and result.loss is not None else None
+    drawing = draw_chart(curves, best)
     if not drawing:
         return ""
     legend = "".join(
@@ -116,30 +126,15 @@ def _format_chart(rows: list[Row]) -> str:
     return f'<h2>Loss</h2>\n<p class="legend">{legend}</p>\n{drawing}'
 
 
-def _get_curve(rows: list[Row], name: str) -> Curve:
-    """Return a column of the metrics over the steps that have it."""
-    return [(int(row["step"]), row[name]) for row in rows if name in row]
-
-
-def _get_losses(rows: list[Row]) -> Curve:
-    """Return the validation losses of the model as it writes."""
-    return [(int(row["step"]), get_loss(row)) for row in rows if "val/loss" in row]
-
-
-def _list_facts(summary: Summary) -> list[str]:
-    config, rows = summary.config, summary.rows
-    optimizer = str(select(config, "optimizer._target_")).rpartition(".")[2]
-    size = summary.numbers["parameters"]
-    speeds = [value for _, value in _get_curve(rows, "characters_per_second")]
-    speed = f", {statistics.median(speeds):,.0f} characters/s" if speeds else ""
+def _list_facts(result: Result) -> list[str]:
+    size, seconds = result.parameters, result.seconds
+    speed = f", {result.characters / seconds:,.0f} characters/s" if seconds else ""
     facts = {
-        "text": summary.text,
+        "text": result.text,
         "model": f"{size:,} parameters" if size else "",
-        "optimizer": f"{optimizer}, learning rate {select(config, 'optimizer.lr')}",
-        "trained": f"{_count_steps(rows):,} steps{speed}",
-        "seed": str(select(config, "seed")),
-        "options": " ".join(summary.overrides),
-        "sample": f"charrnn sample checkpoint={shlex.quote(str(summary.folder))}",
+        "trained": f"{result.steps:,} steps in {format_duration(seconds)}{speed}",
+        "options": " ".join(result.words),
+        "sample": f"charrnn sample checkpoint={shlex.quote(str(result.folder))}",
     }
     cells = {name: _escape(fact) for name, fact in facts.items() if fact}
     for name in cells.keys() & {"options", "sample"}:
@@ -147,8 +142,8 @@ def _list_facts(summary: Summary) -> list[str]:
     return [f"<dt>{name}</dt><dd>{cell}</dd>" for name, cell in cells.items()]
 
 
-def _format_samples(folder: Path, rows: list[Row]) -> list[str]:
-    losses = dict(_get_losses(rows))
+def _format_samples(folder: Path, losses: dict[int, float]) -> list[str]:
+    """Return the samples with the validation loss of their steps, as HTML."""
     parts = []
     for step, path in _thin_out(_find_samples(folder), MAX_SAMPLES):
         loss = f", validation loss {losses[step]:.4f}" if step in losses else ""

@@ -173,7 +173,7 @@ def _check_settings(config: DictConfig, settings: Any, space: dict[str, BaseDist
         )
     sampler = settings["sampler"]
     arguments = {name: value for name, value in sampler.items() if not name.startswith("_")}
-    checked_options.check_target("hydra.sweeper.sampler", sampler["_target_"], arguments)
+    checked_options.check_class("hydra.sweeper.sampler", sampler["_target_"], arguments)
 
 
 def _ask_for_trials(

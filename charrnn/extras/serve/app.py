@@ -12,12 +12,11 @@ import threading
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
@@ -31,14 +30,6 @@ from charrnn import __version__
 from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.extras.serve.addresses import show_code
 from charrnn.extras.serve.completions import Answer, check_limits, list_limits
-from charrnn.extras.serve.downloads import (
-    MAKER,
-    MODEL,
-    FileName,
-    list_files,
-    make_file,
-    make_headers,
-)
 from charrnn.extras.serve.lazy_models import LazyModel, LoadedModels
 from charrnn.extras.serve.model_folder import ModelFolder
 from charrnn.extras.serve.protocol import (
@@ -146,24 +137,6 @@ async def list_models(request: Request) -> Response:
 async def show_model(request: Request, name: str) -> Response:
     """Show one model."""
     return ASCIIJSONResponse(_find_model(request, name).to_card())
-
-
-ModelName = Annotated[str | None, Query(description="one of /v1/models; null: the first")]
-
-
-@routes.get("/v1/files/{name}", tags=["models"])
-async def send_file(request: Request, name: FileName, model: ModelName = None) -> Response:
-    """Send a page with a model in it, the model file, or the report of its run."""
-    found = _find_model(request, model)
-    if name not in list_files(found.file):
-        raise Refusal(404, "this model has no such file", param="name")
-    headers = make_headers(name, found.name)
-    if name == MODEL:
-        return FileResponse(found.file, headers=headers, media_type="application/octet-stream")
-    make = partial(make_file, name, found.file, found.name)
-    with _take_places(request, 1):
-        content = await asyncio.get_running_loop().run_in_executor(MAKER, make)
-    return Response(content, media_type="text/html; charset=utf-8", headers=headers)
 
 
 @contextlib.contextmanager

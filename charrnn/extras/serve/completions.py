@@ -38,6 +38,7 @@ class Answer:
         self, request: CompletionRequest, served: ServedModel, options: ServeOptions
     ) -> None:
         params = request.to_sampling_params()
+        served = served.plain if params.plain else served
         find_banned_ids(params, served.vocabulary)  # Raises InputError for a wrong `ban`.
         seed = draw_seed() if params.seed is None else params.seed
         stops = tuple(served.vocabulary.as_tokens(stop) for stop in request.stop)

@@ -12,13 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from charrnn.extras.serve.downloads import list_files
+from charrnn.errors import InputError
 from charrnn.extras.serve.scheduler import Outbox, Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.extras.serve.served_models import ServedModel
+from charrnn.models import model_file
 from charrnn.models.trained import WITH_COUNTS, select_counts
 from charrnn.runs.model_lookup import read_model
-from charrnn.runs.summary import Summary
 from charrnn.text.code import is_code
 from charrnn.text.prompt import get_primer
 
@@ -40,8 +40,7 @@ class LazyModel:
         """Return the entry of the model in /v1/models, without reading the whole model."""
         return {
             "id": self.name, "object": "model", "created": int(self.created),
-            "owned_by": "charrnn", **_read_facts(self.file, _stamp(self.file)),
-            "files": list_files(self.file),
+            "owned_by": "charrnn", **_describe(self.file, _stamp(self.file)),
         }  # fmt: skip
 
 
@@ -52,9 +51,16 @@ def _stamp(file: Path) -> int:
     return 0
 
 
+def read_facts(file: Path) -> dict[str, Any]:
+    """Return the facts of a model file; {} if it cannot be read."""
+    with suppress(InputError):
+        return model_file.read_facts(file)
+    return {}
+
+
 @lru_cache(maxsize=1024)
-def _read_facts(file: Path, time: int) -> dict[str, bool]:
-    facts = Summary(file.parent).facts
+def _describe(file: Path, time: int) -> dict[str, bool]:
+    facts = read_facts(file)
     is_list = facts.get("is_list") is True  # A list has no table of words.
     knows_words = WITH_COUNTS in facts and not is_list
     return {"is_list": is_list, "is_code": is_code(get_primer(facts)), "knows_words": knows_words}
@@ -96,7 +102,7 @@ class LoadedModels:
     def _read_and_start(self, model: LazyModel) -> ServedModel:
         """Read a model and start its scheduler, which stops when nothing refers to the model."""
         trained = select_counts(read_model(model.file), self._options.counts)
-        served = ServedModel(model.name, trained, self._options, model.file)
+        served = ServedModel(model.name, trained, self._options)
         assert self._post is not None
         served.scheduler.start(self._post)
         # Open requests may outlive the model's place in the dict. At exit nothing needs to stop,

@@ -8,10 +8,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from charrnn.errors import InputError
-from charrnn.extras.serve.lazy_models import LazyModel
+from charrnn.extras.serve.lazy_models import LazyModel, read_facts
 from charrnn.runs.folder import MODEL_FILES
 from charrnn.runs.model_lookup import find_runs_by_age
-from charrnn.runs.summary import Summary
 from charrnn.text.training_text import get_corpus_name
 
 
@@ -39,7 +38,7 @@ class ModelFolder(UserDict[str, LazyModel]):
         named = {model.file: model for model in self.data.values() if model.file in files}
         for file in reversed(files):
             if file not in named:
-                name = get_corpus_name(Summary(file.parent).facts) or file.parent.name
+                name = get_corpus_name(read_facts(file)) or file.parent.name
                 name = _number_name(name, [model.name for model in named.values()])
                 named[file] = LazyModel(name, file, file.stat().st_mtime)
         self.data = {named[file].name: named[file] for file in files}

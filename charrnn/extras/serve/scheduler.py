@@ -72,6 +72,7 @@ class Scheduler:
 
     def start(self, post: Callable[[Outbox], None]) -> None:
         """Start the thread, which calls `post` with the events of each round."""
+        self.post = post
         self._thread = threading.Thread(
             target=self._run, args=[post], name="scheduler", daemon=True
         )

@@ -87,7 +87,7 @@ def _serve(options: ServeOptions) -> None:
         if options.token is None and not ip.is_loopback:
             who = "anyone who can reach this machine can use the server"
             say(f"host={options.host}: {who}; CHARRNN_TOKEN=WORD charrnn serve asks them for WORD")
-        served = {name: ServedModel(name, model, options, f) for name, (model, f) in models.items()}
+        served = {name: ServedModel(name, model, options) for name, model in models.items()}
         found = served if folder is None else ModelFolder(folder)
         url = f"http://{host}:{port}"
         app = make_app(found, options, address=url, notes=notes, is_local=ip.is_loopback)
@@ -118,8 +118,8 @@ def _listen(host: str, port: int) -> socket.socket:
         raise InputError(f"{where}; {hint}") from None
 
 
-def _read_models(options: ServeOptions) -> dict[str, tuple[TrainedModel, Path]]:
-    """Return the models by their names, with their files; none if no run has a model yet."""
+def _read_models(options: ServeOptions) -> dict[str, TrainedModel]:
+    """Return the models by their names; none if no run has a model yet."""
     from charrnn.models.trained import select_counts
     from charrnn.runs.model_lookup import find_model, find_newest, read_model
     from charrnn.text.training_text import get_corpus_name
@@ -128,9 +128,8 @@ def _read_models(options: ServeOptions) -> dict[str, tuple[TrainedModel, Path]]:
     newest = None if options.models or options.checkpoint else find_newest()
     for name, path in (options.models or {None: options.checkpoint or newest}).items():
         if path is not None:
-            file = find_model(path)
-            model = select_counts(read_model(file), options.counts)
-            models[name or get_corpus_name(model.facts) or "charrnn"] = (model, file)
+            model = select_counts(read_model(find_model(path)), options.counts)
+            models[name or get_corpus_name(model.facts) or "charrnn"] = model
     return models
 
 

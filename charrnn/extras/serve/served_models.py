@@ -7,20 +7,18 @@ import time
 from collections.abc import Generator, Sequence
 from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from charrnn.errors import InputError, format_install_command
 from charrnn.extras.serve.completion_job import Prompt
-from charrnn.extras.serve.downloads import list_files
 from charrnn.extras.serve.protocol import Refusal, as_json
 from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.generation.next_words import search_next_words
 from charrnn.generation.sampler import Sampler
-from charrnn.models.trained import TrainedModel, find_known_words
+from charrnn.models.trained import TrainedModel, find_known_words, select_counts
 from charrnn.options.datasets import SPLITS
 from charrnn.processors import print_device
 from charrnn.text import prompt
@@ -43,8 +41,8 @@ def _format_token(character: str) -> str:
 class ServedModel:
     """A model of the server. Its generators are blocks of its scheduler's jobs."""
 
-    def __init__(self, name: str, model: TrainedModel, options: ServeOptions, file: Path) -> None:
-        self.name, self.file, self._corpus = name, file, options.corpus
+    def __init__(self, name: str, model: TrainedModel, options: ServeOptions) -> None:
+        self.name, self._options = name, options
         self.vocabulary = model.vocabulary
         self.tokens = list(map(_format_token, self.vocabulary.characters))  # as OpenAI writes them
         self.unknown = options.unknown
@@ -54,6 +52,14 @@ class ServedModel:
         print_device(device, options.device)
         self.scheduler = Scheduler(self._sampler, engine, streams=options.streams)
         self._created = int(time.time())
+
+    @cached_property
+    def plain(self) -> ServedModel:
+        """The network of the model alone, with a scheduler of its own, for plain completions."""
+        model = select_counts(self._sampler.model, "auto", plain=True)
+        served = ServedModel(self.name, model, self._options)
+        served.scheduler.start(self.scheduler.post)
+        return served
 
     def prepare_prompt(self, text: str, needs_positions: bool) -> Generator[None, None, Prompt]:
         """Encode a prompt. Raise InputError for an unknown character or if nothing is to read."""
@@ -94,7 +100,7 @@ class ServedModel:
         """Read the training text. Raise Refusal if it is missing."""
         try:
             model = self._sampler.model
-            return find_training_text(model.facts, model.encoding, self._corpus, splits)
+            return find_training_text(model.facts, model.encoding, self._options.corpus, splits)
         except InputError as error:
             raise Refusal(404, str(error)) from None
 
@@ -163,5 +169,4 @@ class ServedModel:
             "id": self.name, "object": "model", "created": self._created, "owned_by": "charrnn",
             "is_list": facts.get("is_list") is True, "is_code": is_code(prompt.get_primer(facts)),
             "knows_words": find_known_words(self._sampler.model) is not None,
-            "files": list_files(self.file),
         }  # fmt: skip

@@ -104,18 +104,11 @@ def test_novelty_refuses_options_before_it_writes(path: Path, capfd: Capture) ->
         assert sorted(Path().iterdir()) == before
 
 
-def test_the_report_for_people_names_copies_and_new_words() -> None:
+def test_a_report_has_the_copies_and_the_longest() -> None:
     training = TrainingText("one two three four five six seven eight nine ten\n" * 3)
-    lines = str(report_on("xxx three four five six zzz.", training)).splitlines()
-    assert [" ".join(line.split()) for line in lines] == [
-        "novelty: 28 characters, compared with 147 characters of training text",
-        "passages of 5 10 15 20",
-        "are copied 70.8% 63.2% 50.0% 22.2%",
-        "longest copy 21 characters, from position 3",
-        "copied from line 1, characters 7 to 28",
-        "' three four five six '",
-        "new words 2 of 6: xxx, zzz",
-    ]
+    text = str(report_on("xxx three four five six zzz.", training))
+    for part in ("70.8%", "22.2%", "' three four five six '", "2 of 6: xxx, zzz"):
+        assert part in text
     report = report_on("ab ab", TrainingText("x\nab"))
     assert report.copied == pytest.approx([0.8, 0.5, 0, 0, 0])
     assert report.longest == Passage(text="ab", start=0, place=2, line=2)

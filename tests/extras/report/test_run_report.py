@@ -46,7 +46,7 @@ def test_a_run_leaves_a_report(train: Train, capfd: pytest.CaptureFixture[str]) 
         written = (run / "samples" / f"step-{step:07d}.txt").read_text()
         assert f"after step {step}, validation loss {losses[step]:.4f}{written}" in page.text
     assert "2 x 16 lstm on corpus.txt" in page.text
-    assert "data.input_txt='corpus.txt'" in page.text
+    assert "data.input_txt=corpus.txt" in page.text
     assert "<code>" not in page.text
     assert "for <me>" in page.text
     assert not re.search(r"(src|href)=|https?:|@import|url\(", page.content)
@@ -64,19 +64,19 @@ def test_a_resume_makes_the_report_without_validation_and_samples(train: Train) 
     assert b"<h2>Samples</h2>" not in first
 
 
-def test_a_report_needs_only_the_config_whatever_else_is_there(run_copy: Train) -> None:
+def test_a_report_needs_only_the_result_whatever_else_is_there(run_copy: Train) -> None:
     run = run_copy("trainer.max_steps=5")
     header = (run / "metrics.csv").read_text().splitlines()[0]
     for rows in ("", "0,0,nan,,,,\n", "x\n", "1,,2,,,,9\n2,,1e999,inf,,,0\n3,,3,2\n"):
         (run / "metrics.csv").write_text(f"{header}\n{rows}")
         Page(write_report(run))
-    for name in ("checkpoints", "samples"):
+    for name in ("checkpoints", "samples", ".hydra"):
         shutil.rmtree(run / name, ignore_errors=True)
-    for name in ("metrics.csv", "model.safetensors", ".hydra/overrides.yaml"):
+    for name in ("metrics.csv", "model.safetensors"):
         (run / name).unlink()
     assert "2 x 16 lstm" in Page(write_report(run)).text
-    (run / ".hydra/config.yaml").unlink()
-    with pytest.raises(InputError, match=r"config\.yaml"):
+    (run / "result.json").unlink()
+    with pytest.raises(InputError, match=r"result\.json"):
         write_report(run)
 
 

@@ -70,7 +70,7 @@ def test_a_study_and_what_it_leaves(workplace: Path, capfd: pytest.CaptureFixtur
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * 2
     with open(f"{study}/leaderboard.csv") as file:
         board = list(csv.DictReader(file))
-    assert {row["metric"] for row in board} == {"val/best_loss"}
+    assert {row["optimized_metric"] for row in board} == {"val/best_loss"}
     assert all(row["objective"] == row["network_loss"] for row in board)
     losses = {int(row["run"].partition("_")[0]): float(row["objective"]) for row in board}
     assert {trial.number: trial.value for trial in found} == losses

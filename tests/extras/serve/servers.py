@@ -103,8 +103,8 @@ def serving_main(models: Path, *options: str, patch: str = "") -> Iterator[tuple
         yield server, client
 
 
-def request_of(body: object, path: str = "/v1/completions") -> bytes:
-    """Return the bytes of a request, for a completion or with another path."""
+def request_of(body: object) -> bytes:
+    """Return the bytes of a request for a completion."""
     data = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    head = "POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(data)}\r\n\r\n".encode() + data

@@ -14,13 +14,12 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from charrnn.__main__ import main
-from charrnn.extras.serve.lazy_models import LazyModel
 from charrnn.extras.serve.model_folder import ModelFolder
 from charrnn.model import Model
-from charrnn.models.trained import WITH_COUNTS
+from charrnn.runs.result import Result
 from tests.extras.serve.servers import serving
 from tests.generation.models import make_model
+from tests.refusals import refusal_of
 from tests.small_runs import Capture
 
 MODEL, OTHER = (make_model(kind, seed=4) for kind in ("lstm", "gru"))
@@ -34,10 +33,9 @@ def add(tmp_path: Path) -> Add:
 
     def add(name: str, text: str | None = None, model: Any = MODEL) -> Path:
         folder = tmp_path / "outputs" / name
-        (folder / ".hydra").mkdir(parents=True)
-        record = folder / ".hydra/overrides.yaml"
-        record.write_text("[]")
-        os.utime(record, (next(times),) * 2)
+        folder.mkdir(parents=True)
+        Result(folder).write()
+        os.utime(folder / "result.json", (next(times),) * 2)
         facts = {} if text is None else {"input_h5": f"/texts/{text}.h5"}
         Model(replace(model, facts=facts)).save(folder / "model.safetensors")
         return folder
@@ -62,13 +60,6 @@ def test_models_are_named_by_their_texts_or_folders_and_keep_their_names(
     assert [*models] == ["bard 3", "bard", "bard 2", "mine"]
 
 
-def test_a_card_tells_whether_new_words_makes_a_difference(add: Add) -> None:
-    for number, (is_list, knows_words) in enumerate([(False, True), (True, False)]):
-        file = add(f"run {number}") / "model.safetensors"
-        Model(replace(MODEL, facts={WITH_COUNTS: 1.0, "is_list": is_list})).save(file)
-        assert LazyModel("x", file, 0.0).to_card()["knows_words"] is knows_words
-
-
 def test_a_server_reads_them_when_they_are_used(workplace: Path, add: Add) -> None:
     pytest.importorskip("httpx")
     add("a", "bard")
@@ -90,23 +81,16 @@ def test_a_server_reads_them_when_they_are_used(workplace: Path, add: Add) -> No
         refused = http.post("/v1/completions", json={**body, "model": "broken"})
         assert (refused.status_code, str(broken) in refused.text) == (400, True)
         add("c", "bard")
-        cards = http.get("/v1/models").json()["data"]
-        assert [card["id"] for card in cards] == ["bard 2", "cook", "broken", "bard"]
+        assert http.get("/v1/models").json()["data"][0]["id"] == "bard 2"
         shutil.rmtree(workplace / "outputs/c")
-        assert http.get("/v1/models").json()["data"][0]["id"] == "cook"
         assert http.post("/v1/completions", json={**body, "model": "bard 2"}).status_code == 404
         assert server.stop() == 0
         assert len(server.lines) == 1, server.lines
 
 
 def test_a_folder_without_models_is_refused(tmp_path: Path, add: Add, capfd: Capture) -> None:
-    (tmp_path / "empty").mkdir()
     (add("no model") / "model.safetensors").unlink()
-    for folder, words, start in (
-        ("empty", [], f"{tmp_path}/empty: is no run, and no run below it has a model yet"),
-        ("outputs", [], f"{tmp_path}/outputs: is no run, and no run below it has a model yet"),
-        ("outputs", ["corpus=x.txt"], "corpus=x.txt: is for one model"),
-    ):
-        assert main(["serve", str(tmp_path / folder), "port=0", *words]) == 2
-        [line] = capfd.readouterr().err.splitlines()
-        assert line.startswith(f"charrnn serve: {start}")
+    refused = refusal_of(capfd, "serve", str(tmp_path / "outputs"), "corpus=x.txt")
+    assert "corpus=x.txt: is for one model" in refused
+    refused = refusal_of(capfd, "serve", str(tmp_path / "outputs"))
+    assert "outputs: is no run, and no run below it has a model yet" in refused

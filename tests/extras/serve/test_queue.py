@@ -1,9 +1,10 @@
-"""Test the queue of the server: what it refuses, what it divides into blocks, who is first."""
+"""Test that texts of a batch equal those of the sampler, and that long requests delay no other."""
 
 from __future__ import annotations
 
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,7 @@ import pytest
 
 from tests.extras.serve.servers import MODEL, request_of, serving_main
 
-# These slow down what a load asks for, so that it would delay others for minutes.
-SLOW_LOOK_UP = (
-    "import time\n"
-    "from charrnn.text.training_text import TrainingText\n"
-    "TrainingText.__contains__ = lambda self, passage: time.sleep(0.001)"
-)
+# This slows down the reading of a prompt, which would delay others for minutes.
 SLOW_READING = (
     "import time\n"
     "from charrnn.generation.engines import Engine\n"
@@ -26,23 +22,11 @@ SLOW_READING = (
     "    lambda self, ids, state: time.sleep(0.004 * ids.size) or advance(self, ids, state)\n"
     ")"
 )
-SLOW_STEPS = (
-    "import time\n"
-    "from charrnn.generation.engines import Engine\n"
-    "step = Engine.step\n"
-    "Engine.step = lambda *given: time.sleep(0.05) or step(*given)"
-)
-LONG = {"text": "It was a dark and stormy night. " * 3_000}
-UNKNOWN = "".join(map(chr, range(0x10000, 0x10000 + 100_000)))
-UNREAD = {"prompt": UNKNOWN, "echo": True, "logprobs": 0}
 ENDLESS = {"max_tokens": 10**9, "n": 4, "stream": True, "logprobs": 20}  # which nobody reads
-# a patch, how many ask for each of the bodies, and the seconds that another request may take
-LOADS: dict[str, tuple[str, int, dict[str, dict[str, Any]], float]] = {
-    "long texts": (SLOW_LOOK_UP, 30, {"/v1/copied": LONG}, 1),
-    "endless completions": ("", 20, {"/v1/completions": ENDLESS}, 5),
-    "unknown characters": ("", 8, {"/v1/completions": UNREAD, "/v1/read_as": {"text": UNKNOWN}}, 3),
-    "long prompts": (SLOW_READING, 8, {"/v1/completions": {"prompt": "a" * 50_000}}, 1),
-    "next words": (SLOW_STEPS, 20, {"/v1/next_words": {"prompt": "The", "k": 50}}, 1.5),
+# a patch, how many ask for a completion with this body, and the seconds that another may take
+LOADS: dict[str, tuple[str, int, dict[str, Any], float]] = {
+    "endless completions": ("", 20, ENDLESS, 5),
+    "long prompts": (SLOW_READING, 8, {"prompt": "a" * 50_000}, 1),
 }
 SHORT = {"prompt": "A", "max_tokens": 20, "seed": 1}
 
@@ -59,20 +43,51 @@ def measure_completion(http: Any) -> float:
 def test_no_load_delays_a_short_completion_or_the_end_of_the_server(
     models: Path, name: str
 ) -> None:
-    pytest.importorskip("pydivsufsort")
-    patch, count, bodies, seconds = LOADS[name]
+    patch, count, body, seconds = LOADS[name]
     limits = ["streams=4", "max_queue=99", "max_length=1000000000", "max_seconds=1000"]
-    options = [*limits, "drain_seconds=1", f"corpus={models}/corpus.txt"]
+    options = [*limits, "drain_seconds=1"]
     with serving_main(models, *options, patch=patch) as (server, http), ExitStack() as stack:
         measure_completion(http)
-        for path, body in [*bodies.items()] * count:
-            stack.enter_context(server.connect(request_of(body, path)))
+        for _ in range(count):
+            stack.enter_context(server.connect(request_of(body)))
         time.sleep(0.5)  # until they have come
         assert min(measure_completion(http) for _ in range(2)) < seconds
         start = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - start < 6
         assert len(server.lines) == 1, server.lines
+
+
+def write_alone(asked: dict[str, Any], **how: Any) -> list[str]:
+    given = {"temperature": 1.0, **asked}
+    others = ("max_tokens", "prompt", "n", "stop", "logprobs")
+    how |= {name: v for name, v in given.items() if name not in others and v is not None}
+    texts = MODEL.generate(
+        asked["max_tokens"], asked["prompt"], num_samples=asked["n"], until=asked.get("stop"), **how
+    )
+    return [texts] if isinstance(texts, str) else texts
+
+
+def test_every_request_of_a_batch_gets_its_text(http: Any) -> None:
+    numbers = random.Random(1)
+    requests: list[dict[str, Any]] = [
+        {
+            "prompt": "".join(numbers.choices("abc de.\n", k=numbers.choice([0, 1, 7, 300])))
+            + numbers.choice(["", "   "]),
+            "max_tokens": numbers.choice([0, 1, 30, 400]), "n": numbers.choice([1, 1, 3]),
+            "seed": seed, "temperature": numbers.choice([0, 0.5, 1.0, 2.0]),
+            "top_k": numbers.choice([None, 3]), "stop": numbers.choice([None, "e", "tt"]),
+            "logprobs": numbers.choice([None, 2]), "ban": numbers.choice([None, "ab"]),
+            "top_p": numbers.choice([None, 0.9]), "min_p": numbers.choice([0, 0.01]),
+            "dry_multiplier": numbers.choice([0, 1.5]), "dry_allowed_length": 2, "dry_base": 1.5,
+        }
+        for seed in range(40)
+    ]  # fmt: skip
+    with ThreadPoolExecutor(12) as threads:
+        answers = threads.map(lambda asked: http.post("/v1/completions", json=asked), requests)
+        for asked, answer in zip(requests, answers, strict=True):
+            texts = [choice["text"] for choice in answer.json()["choices"]]
+            assert texts == write_alone(asked)
 
 
 def test_blocks_read_a_prompt_as_the_sampler_reads_it_whole(http: Any) -> None:
@@ -87,16 +102,3 @@ def test_blocks_read_a_prompt_as_the_sampler_reads_it_whole(http: Any) -> None:
         assert choice["text"] == prompt + text
         assert choice["logprobs"]["text_offset"][-17] < len(prompt)
         assert sorted(choice["logprobs"]["text_offset"]) == choice["logprobs"]["text_offset"]
-
-
-def test_next_words_are_those_of_the_model(http: Any) -> None:
-    for prompt in ("", "The", "The ", "It was a dark and stormy night; " * 40, "café"):
-        answer = http.post("/v1/next_words", json={"prompt": prompt, "k": 8}).json()
-        expected = MODEL.next_words(prompt.replace("é", "e"), 8)
-        assert [word["text"] for word in answer["words"]] == [word for word, _ in expected]
-        shares = [word["probability"] for word in answer["words"]]
-        assert shares == pytest.approx([share for _, share in expected], rel=1e-4)
-    assert http.post("/v1/next_words", json={"prompt": "é", "model": "bytes"}).json()["words"]
-    for name, value in (("prompt", "x" * 100_001), ("k", 51), ("k", 0)):
-        refused = http.post("/v1/next_words", json={name: value})
-        assert (refused.status_code, refused.json()["error"]["param"]) == (400, name)

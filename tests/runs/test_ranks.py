@@ -1,0 +1,141 @@
+"""Test what the environment tells about the processes beside this one."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from hydra.core.plugins import Plugins
+from lightning.pytorch.callbacks import Callback
+
+from charrnn.__main__ import main
+from charrnn.cli.overrides import read_text
+from charrnn.commands.train import prepare_words
+from charrnn.errors import InputError, Interrupted, RunError
+from charrnn.runs import ranks
+from charrnn.runs.ranks import World, detect_world
+from tests.small_runs import SMALL, tensors
+
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1"}
+SRUN = {
+    **{"SLURM_JOB_ID": "12", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_NODES": "2"},
+    **{"SLURM_PROCID": "3", "SLURM_LOCALID": "1"},
+}
+
+SetAll = Callable[[dict[str, str]], object]
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> SetAll:
+    """Return a function that sets variables, in an environment without those of launchers."""
+    more = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+    for name in (*TORCHRUN, *SRUN, *more):
+        monkeypatch.delenv(name, raising=False)
+    return lambda values: [monkeypatch.setenv(*item) for item in values.items()]
+
+
+EIGHT = {**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}
+FOUR_TASKS = {**SRUN, "SLURM_STEP_NUM_TASKS": "4"}
+TWO = {**TORCHRUN, "RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+ONE_TASK = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1", "SLURM_PROCID": "0"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, World()),
+        # what a batch script without srun has
+        ({"SLURM_JOB_ID": "12", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"}, World()),
+        ({**SRUN, **ONE_TASK}, World()),
+        (EIGHT, World("torchrun", 5, 1, 8, 4)),
+        (FOUR_TASKS, World("srun", 3, 1, 4, 2)),
+    ],
+)
+def test_the_environment_tells_the_rank_of_a_process(
+    environment: SetAll, variables: dict[str, str], expected: World
+) -> None:
+    environment(variables)
+    assert detect_world() == expected
+
+
+def test_all_ranks_get_the_words_of_rank_0(
+    environment: SetAll, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Check that they have one folder, whose name has the time, and that only rank 0 prepares."""
+    monkeypatch.chdir(tmp_path)
+    environment(TWO)
+    shared: list[Any] = []
+    monkeypatch.setattr(ranks, "join", detect_world)
+    monkeypatch.setattr(ranks, "share", lambda value=None: shared.append(value) or value)
+    words = prepare_words(["model=gru"])
+    assert shared == [words]
+    assert re.fullmatch(r"outputs/train/\d{4}-\d\d-\d\d/[-\d]+", read_text(words, "hydra.run.dir"))
+    given = ["model=gru", "hydra.run.dir='mine'"]
+    assert prepare_words(given) == given
+    environment({"RANK": "1"})
+    assert prepare_words(["model=gru"]) is None
+
+
+def test_the_first_rank_that_fails_prints(
+    environment: SetAll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([1, 2, 3])
+    store = Mock(add=lambda name, step: next(counts))
+    environment(TWO)
+    assert not ranks.is_told(InputError("refused"))
+    environment({"RANK": "1"})
+    assert ranks.is_told(InputError("refused by all, before they are connected"))
+    monkeypatch.setattr(ranks, "_stores", [store])
+    assert not ranks.is_told(RunError("failed"))
+    assert ranks.is_told(RunError("lost the other one"))
+    assert ranks.is_told(Interrupted("stopped"))
+    environment({"RANK": "0"})
+    assert ranks.is_told(Interrupted("stopped by torchrun, after the failure of rank 1"))
+    assert ranks.explain_lost(RuntimeError("Connection closed by peer [127.0.0.1]")) is not None
+    assert ranks.explain_lost(RuntimeError("a shape")) is None
+
+
+@pytest.mark.parametrize("value", ["1", "-1", "x", ""])
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK"])
+def test_a_rank_that_no_launcher_gave_is_refused(
+    name: str, value: str, environment: SetAll, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment({"SLURM_PROCID": "0", name: value})
+    assert main(["train"]) == 2
+    assert re.fullmatch(f"charrnn train: {name}={value}: .*\n", capsys.readouterr().err)
+
+
+class StopsAtStep3(Callback):
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        if trainer.global_step == 3 and "SLURM_RESTART_COUNT" not in os.environ:
+            signal.raise_signal(signal.SIGUSR2)
+
+
+def test_a_requeued_job_continues_in_its_folder(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Run it again after it was stopped, as submitit does when SLURM requeues it."""
+    name = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+    launcher: Any = Plugins.instance().class_name_to_class[name]
+    launch = launcher.launch
+
+    def launch_again(*arguments: Any, **named: Any) -> Any:
+        with pytest.raises(Interrupted):
+            launch(*arguments, **named)
+        monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+        return launch(*arguments, **named)
+
+    monkeypatch.delenv("SLURM_RESTART_COUNT", raising=False)
+    monkeypatch.setattr(launcher, "launch", launch_again)
+    stops = f"+callbacks.stops._target_={__name__}.StopsAtStep3"
+    words = [*SMALL, "-m", "seed=1", "trainer.max_steps=5", "hydra.sweep.dir=sweep"]
+    assert main(["train", *words, stops]) == 0
+    assert "last.ckpt, step 3\n" in capsys.readouterr().err
+    [run] = Path("sweep").glob("*/checkpoints")
+    assert tensors(run.parent)["step"] == 5
