@@ -68,13 +68,6 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def remove_dangling_link(path: Path) -> None:
-    """Remove a link whose target is missing, if `path` is one and can be removed."""
-    with contextlib.suppress(OSError):
-        if path.is_symlink() and not path.exists():
-            path.unlink()
-
-
 def remove_temporary_files(folder: Path) -> None:
     """Remove temporary files of killed processes. No other process may be writing to `folder`."""
     for path in folder.rglob(f".*{_TEMPORARY_SUFFIX}"):
