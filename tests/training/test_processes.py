@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
@@ -21,29 +20,29 @@ from charrnn.errors import InputError
 from charrnn.models import checkpoint
 from charrnn.training.restoring import select_rank_state
 from tests.small_runs import SMALL, Capture, Train, assert_same, column, metrics, tensors
-from tests.training import launches
+from tests.training import forked_ranks, launches
 from tests.training.launches import LAUNCHER, PLAIN, list_lines, running
+from tests.waiting import until
 
 LONG = ("trainer.max_steps=100000", "checkpoint_every=50", "logger=csv")
 END = "trainer.max_steps=160"
 LOST = "the run is saved; to resume it: charrnn train resume=run"
 
 
-def test_the_plain_command_trains_in_two_processes_as_in_one(
-    train: Train, workplace: Path, capfd: Capture
-) -> None:
+def test_two_processes_train_as_one(train: Train, workplace: Path, capfd: Capture) -> None:
     wanted = ["trainer.max_steps=40", "print_every=1", "callbacks.checkpoints.keep_every=20"]
     one = train(*wanted, folder="one")
-    beside = set(os.listdir(workplace))
-    _, said = launches.train(*wanted, "trainer.devices=2", program=PLAIN)
-    [two] = (workplace / "outputs" / "train").glob("*/*")
-    assert set(os.listdir(workplace)) == beside | {"outputs"}
+    two = workplace / "two"
+    ranks = forked_ranks.start_ranks("train", *SMALL, *wanted, f"hydra.run.dir={two}")
+    assert forked_ranks.wait_for(ranks) == [0, 0], forked_ranks.read_said(0)
+    said = forked_ranks.read_said(0)
 
     assert len(checkpoint.read(two / "checkpoints" / "last.ckpt")[checkpoint.ENTRY]["ranks"]) == 2
     for name in ("train/loss", "val/loss", "val/loss_as_written"):
         assert column(two, name) == pytest.approx(column(one, name), abs=1e-4)
     assert "device: CPU, 1 thread, 2 processes, precision 32-true" in said
     assert said.count("step 20 /") == said.count("best model, of step") == 1
+    assert "epoch" not in forked_ranks.read_said(1)
     names = ({path.name.partition("tfevents")[0] for path in run.iterdir()} for run in (one, two))
     assert next(names) == next(names)
 
@@ -56,6 +55,16 @@ def test_the_plain_command_trains_in_two_processes_as_in_one(
     train(*words, small=False)
     rest = {step: loss for step, loss in column(one, "train/loss").items() if step > 20}
     assert column(workplace / "back", "train/loss") == pytest.approx(rest, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_plain_command_starts_torchrun(workplace: Path) -> None:
+    beside = set(os.listdir(workplace))
+    _, said = launches.train("trainer.max_steps=9", "trainer.devices=2", program=PLAIN)
+    assert "device: CPU, 1 thread, 2 processes, precision 32-true" in said
+    assert set(os.listdir(workplace)) == beside | {"outputs"}
+    [run] = (workplace / "outputs" / "train").glob("*/*")
+    assert tensors(run)["step"] == 9
 
 
 def test_carried_state_keeps_its_rows_in_other_shares() -> None:
@@ -97,10 +106,16 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(
-    "option",
-    [*REFUSED][:1] + [pytest.param(option, marks=pytest.mark.slow) for option in [*REFUSED][1:]],
-)
+def test_a_refused_run_leaves_no_folder(workplace: Path) -> None:
+    [option, part], *_ = REFUSED.items()
+    ranks = forked_ranks.start_ranks("train", *SMALL, option)
+    assert forked_ranks.wait_for(ranks) == [2, 2]
+    assert part in forked_ranks.read_said(0)
+    assert not list(workplace.glob("outputs/*/*/*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", [*REFUSED])
 def test_a_refused_run_ends_with_one_line_and_no_folder(workplace: Path, option: str) -> None:
     _, said = launches.train(option, code=1)
     [line] = list_lines(said)
@@ -108,9 +123,20 @@ def test_a_refused_run_ends_with_one_line_and_no_folder(workplace: Path, option:
     assert not list(workplace.glob("outputs/*/*/*"))
 
 
-@pytest.mark.parametrize(
-    "signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
-)
+def test_a_signal_to_one_rank_stops_both_at_the_same_step(workplace: Path) -> None:
+    ranks = forked_ranks.start_ranks("train", *SMALL, *LONG, "hydra.run.dir=run")
+    until(lambda: "step 105 /" in forked_ranks.read_said(0))
+    assert ranks[1].pid is not None
+    os.kill(ranks[1].pid, signal.SIGTERM)
+    assert forked_ranks.wait_for(ranks) == [143, 143]
+    [line] = list_lines(forked_ranks.read_said(0))
+    match = re.fullmatch(rf"charrnn train: stopped after step (\d+); {LOST}", line)
+    assert match is not None, line
+    assert tensors(workplace / "run")["step"] == int(match[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_all_at_the_same_step(workplace: Path, signum: signal.Signals) -> None:
     with running(*LONG, "hydra.run.dir=run") as (process, _):
         send = os.killpg if signum == signal.SIGINT else os.kill  # to all, as a terminal does
@@ -212,28 +238,6 @@ def test_a_restart_by_torchrun_is_exact(workplace: Path) -> None:
     assert "resuming from" in said
     assert_same(tensors(workplace / "run"), tensors(whole))
     assert metrics(workplace / "run") == metrics(whole)
-
-
-@pytest.mark.slow
-def test_srun_starts_the_same_processes(workplace: Path) -> None:
-    wanted = ["trainer.max_steps=30", "model.dropout=0.25"]
-    whole, _ = launches.train(*wanted, folder="whole")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    variables = {
-        **{"SLURM_JOB_ID": "12", "SLURM_STEP_NODELIST": "127.0.0.1", "MASTER_PORT": port},
-        **{"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NUM_NODES": "1"},
-    }
-    words = ["train", *SMALL, *wanted, "hydra.run.dir=run"]
-    tasks = [
-        launches.start(*words, program=PLAIN, **variables, SLURM_PROCID=rank, SLURM_LOCALID=rank)
-        for rank in "01"
-    ]
-    said = [task.communicate(timeout=120)[1] for task in tasks]
-    assert [task.returncode for task in tasks] == [0, 0], said
-    assert "2 processes" in said[0]
-    assert "epoch" not in said[1]
-    assert_same(tensors(workplace / "run"), tensors(whole))
 
 
 @pytest.mark.slow
