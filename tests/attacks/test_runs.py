@@ -54,19 +54,41 @@ CONFIGS: dict[str, tuple[Any, str | None]] = {
 }
 
 
-@pytest.mark.parametrize("where", CONFIGS)
-def test_a_config(where: str, gift: Path, refusal_line: Refused, listener: str) -> None:
-    value, part = CONFIGS[where]
-    value = yaml.safe_load(yaml.safe_dump(value).replace("URL", listener))
-    tamper(gift, f"config.{where}", value)
-    if part is not None:
-        assert part in refusal_line("train", "resume=gift", LONGER)
-        # repeated, the whole command takes only what it leaves open
-    assert main(["train", *TINY, LONGER, "hydra.run.dir=gift", "resume=auto"]) in (0, 2)
-    if part is None:
-        assert main(["train", "resume=gift", "trainer.max_steps=7"]) == 0
+REFUSED = [where for where, (_, part) in CONFIGS.items() if part is not None]
+
+
+def tamper_config(gift: Path, where: str, listener: str) -> None:
+    """Put a value of CONFIGS into the recorded config."""
+    value = yaml.safe_dump(CONFIGS[where][0]).replace("URL", listener)
+    tamper(gift, f"config.{where}", yaml.safe_load(value))
+
+
+def assert_harmless(gift: Path) -> None:
+    """Check that nothing ran, and that no secret was written."""
     assert not Path("canary").exists()
     assert not any(SECRET.encode() in c for c in content_of(gift).values() if type(c) is bytes)
+
+
+@pytest.mark.parametrize("where", REFUSED)
+def test_a_config_is_refused(where: str, gift: Path, refusal_line: Refused, listener: str) -> None:
+    tamper_config(gift, where, listener)
+    assert str(CONFIGS[where][1]) in refusal_line("train", "resume=gift", LONGER)
+    assert_harmless(gift)
+
+
+@pytest.mark.parametrize("places", [{"logger"}, {*CONFIGS} - {*REFUSED, "logger"}], ids=len)
+def test_a_config_without_effect(places: set[str], gift: Path, listener: str) -> None:
+    for where in places:
+        tamper_config(gift, where, listener)
+    assert main(["train", "resume=gift", LONGER]) == 0
+    assert_harmless(gift)
+
+
+def test_a_repeated_command_takes_only_what_it_leaves_open(gift: Path, listener: str) -> None:
+    for where in CONFIGS.keys() - {"logger", "optimizer"}:  # Others are placed in these.
+        tamper_config(gift, where, listener)
+    assert main(["train", *TINY, LONGER, "hydra.run.dir=gift", "resume=auto"]) in (0, 2)
+    assert_harmless(gift)
 
 
 CHOICES: dict[str, Any] = {
