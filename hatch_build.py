@@ -29,6 +29,7 @@ class Metadata(MetadataHookInterface):
             site = f"https://{owner.lower()}.github.io/{name}/"
             try_it = f"[Try it]({site}) before you install anything."
             text = PICTURE.sub(rf"\g<0>\n\n{try_it}", text, count=1)
+            text = text.replace("](#in-a-browser)", f"]({site}learn.html)")
             tag = os.environ.get("GITHUB_REF_NAME", "main")
             text = PICTURE.sub(rf"\1({server}/raw/{tag}/\2)", text)
             colab = f"https://colab.research.google.com/github/{repository}/blob/{tag}"

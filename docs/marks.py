@@ -34,7 +34,6 @@ DEPENDS_ON: dict[str, Sequence[str]] = {
     "sample": (*_SAMPLES, "charrnn/extras/novelty"),
     "export": (*_SAMPLES, "charrnn/extras/page"),
     "serve": (*_SAMPLES, "charrnn/extras/serve"),
-    "make train": _SAMPLES,
     "make results": (*_SAMPLES, *(f"benchmarks/{name}.py" for name in _RESULTS)),
     "make bench": (*_SAMPLES, "charrnn", "benchmarks"),
 }

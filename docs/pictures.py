@@ -3,7 +3,7 @@
     python -m docs.pictures page http://127.0.0.1:8080 docs/writing-page
     python -m docs.pictures page page.html docs/exported-page
     python -m docs.pictures list colours.html docs/writing-page
-    python -m docs.pictures gallery laws.html docs/gallery-laws
+    python -m docs.pictures gallery code.html docs/gallery-code
     python -m docs.pictures tensorboard http://127.0.0.1:6006 docs/tensorboard
 
 Use a model of Shakespeare, and a sweep in TensorBoard.

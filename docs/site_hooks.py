@@ -63,6 +63,7 @@ def adapt_links(text: str, folder: str) -> str:
 def format_home(readme: str) -> str:
     """Return the home page: README's first screen, the live pages, and the two commands."""
     first_screen, commands = readme.split("\n## ")[:2]
+    first_screen = first_screen.replace("](#in-a-browser)", f"]({LEARNING_PAGE})")
     first_screen = first_screen.replace("](#", "](README.md#")  # its sections are not on this page
     commands = "".join(commands.partition("make test\n```\n")[:2])
     return f"""{first_screen}

@@ -86,11 +86,8 @@ def test_no_install_line_asks_an_index_for_charrnn() -> None:
             assert {*re.findall(r"\[(\w+)\]", line)} <= {*extras}, line
 
 
-# placeholders for names, arguments of Python, and options of a user's class
-NO_OPTIONS = {
-    *("install", "name", "group", "what", "trainer.NAME", "model.gamma", "model.weight"),
-    *("skip", "weights_only", "limit_val_batches", "datamodule", "update_attr", "validation"),
-}
+# placeholders for names, and arguments of Python
+NO_OPTIONS = {"name", "group", "weights_only", "limit_val_batches"}
 
 
 def list_dotted_names(config: dict[str, Any], prefix: str = "") -> Iterator[str]:

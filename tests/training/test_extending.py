@@ -27,6 +27,7 @@ from tests.small_runs import Capture, assert_same, column, metrics, tensors
 from tests.training.notebook import SIZES, WINDOWS, OwnStep, Seen, module_of, trainer
 
 PAGE = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 CHOICES = {
     "the defaults": [],
     "other kinds": ["model=gru", "optimizer=adamw", "schedule=cosine", "logger=csv",
@@ -47,7 +48,7 @@ def test_the_classes_of_the_page_train_as_they_are_printed(data: TextDataModule)
 
 
 def run_script(name: str, words: list[str], patch: pytest.MonkeyPatch) -> Any:
-    (script,) = re.findall(rf"```python\n# {name}\.py\n(.*?)```", PAGE, re.DOTALL)
+    (script,) = re.findall(rf"```python\n# {name}\.py\n(.*?)```", README + PAGE, re.DOTALL)
     Path(f"{name}.py").write_text(script)
     patch.setattr(sys, "argv", [f"{name}.py", *words, "hydra/job_logging=none"])
     patch.setattr(GlobalHydra.instance(), "hydra", None)
@@ -55,7 +56,7 @@ def run_script(name: str, words: list[str], patch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_the_script_of_the_page_trains_as_the_command(
+def test_the_script_of_readme_trains_as_the_command(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, choice: str
 ) -> None:
     words = ["data.input_txt=corpus.txt", "model.hidden_size=8", "data.seq_length=10",
