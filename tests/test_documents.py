@@ -1,6 +1,6 @@
 """Every command and every YAML file that the pages for newcomers print, run as printed.
 
-In the order of the pages, in one folder, with a text, networks and a number of steps that are
+In the order of a page, in one folder, with a text, networks and a number of steps that are
 tiny. What would take a network, minutes, or stay is composed and checked without being run.
 """
 
@@ -114,28 +114,29 @@ def small(words: list[str]) -> list[str]:
     return [words[0], *texts, *SMALL.get(words[0], []), *words[1 + len(texts) :]]  # first, as typed
 
 
-def test_the_commands_run_as_printed(folder: Path, capfd: Capture) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_run_as_printed(page: str, folder: Path, capfd: Capture) -> None:
     pytest.importorskip("pydivsufsort")
     pytest.importorskip("fastapi_offline")
-    failed, composed = [], set()
-    for page in PAGES:
-        for command in find_printed(page, "sh"):
-            program, *words = shlex.split(command, comments=True)
-            if program == "make":
-                assert re.search(rf"^{words[0]}:", MAKEFILE, re.MULTILINE), words
-                continue
-            assert program == "charrnn", f"{page}: what is to be done with {command}?"
-            if any(re.search(rf" {w}", command) for w, name in OF_EXTRAS if name not in EXTRAS):
-                composed.add(command)
-                continue
-            if command in COMPOSED:
-                composed.add(command)
-                failed.append(run(capfd, [*words, "--cfg", "job"]))
-                continue
-            words = [word.replace("=RUN", "=outputs/latest") for word in words]
-            failed.append(run(capfd, small(words)))
+    failed = []
+    for command in find_printed(page, "sh"):
+        program, *words = shlex.split(command, comments=True)
+        if program == "make":
+            assert re.search(rf"^{words[0]}:", MAKEFILE, re.MULTILINE), words
+            continue
+        assert program == "charrnn", f"{page}: what is to be done with {command}?"
+        if any(re.search(rf" {w}", command) for w, name in OF_EXTRAS if name not in EXTRAS):
+            continue
+        if command in COMPOSED:
+            failed.append(run(capfd, [*words, "--cfg", "job"]))
+            continue
+        words = [word.replace("=RUN", "=outputs/latest") for word in words]
+        failed.append(run(capfd, small(words)))
     assert not any(failed), "\n".join(filter(None, failed))
-    assert composed >= COMPOSED.keys()
+
+
+def test_what_is_composed_is_printed() -> None:
+    assert {command for page in PAGES for command in find_printed(page, "sh")} >= COMPOSED.keys()
 
 
 def test_the_yaml_files_compose_as_printed(folder: Path, capfd: Capture) -> None:
