@@ -1,6 +1,6 @@
 """The help page of a command: read from the comments in YAML files, and formatted for `--help`.
 
-Only comments in conf/, and in the YAML files of extras, explain an option. A YAML parser drops
+Only comments in conf/ explain an option. A YAML parser drops
 comments and is slow to import, so this file reads ``name: value  # explanation`` line by line. A
 line without an explanation is not an option for users. Nothing but help and hints depends on it.
 """
@@ -30,7 +30,7 @@ null unsets an option whose default is null.
 -c, --cfg job       print the options without running the command
 -p, --package NAME  with --cfg: print only this group
 --config-dir DIR    add a folder with your choices (GROUP/NAME.yaml)
--cp DIR             take the main config, {command}.yaml, from a folder
+-cp DIR             take all YAML files from DIR, a changed copy of conf/
 --info, --hydra-help and the grammar of overrides: https://hydra.cc/docs/intro"""
 
 
@@ -69,14 +69,13 @@ class Page:
 
 def read_page(command: str) -> Page:
     """Return the help page of a command."""
-    header, defaults, options = _read(plugins.get_command(command).conf / f"{command}.yaml")
-    folders = plugins.list_conf_folders(command)
+    header, defaults, options = _read(plugins.CONF / f"{command}.yaml")
     page = Page(
         title=header[0].removeprefix(f"charrnn {command}: "),
         examples=[line for line in header[1:] if line],
     )
     for group, default in defaults.items():
-        paths = {p.stem: p for folder in reversed(folders) for p in (folder / group).glob("*.yaml")}
+        paths = {path.stem: path for path in (plugins.CONF / group).glob("*.yaml")}
         if not paths or group.startswith("hydra"):
             continue
         page.defaults[group], page.groups[group] = default, {}
