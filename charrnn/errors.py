@@ -144,18 +144,6 @@ def _format_refusal(error: BaseException) -> str:
     return f"{key}: " * bool(key) + to_one_line(text, 500)
 
 
-@contextlib.contextmanager
-def raise_explained() -> Iterator[None]:
-    """Raise the error of charrnn for an exception that `explain` knows."""
-    try:
-        yield
-    except Exception as error:
-        explained = explain(error)
-        if explained is None or explained is error:
-            raise
-        raise explained from error
-
-
 _MENDED_BY_USER = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 

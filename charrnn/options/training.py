@@ -160,7 +160,9 @@ def has_length(trainer: Mapping[str, Any]) -> bool:
 
 def count_devices(devices: Any) -> int:
     """Return the number of devices of a value of `trainer.devices`; 1 for auto."""
-    return len(devices) if isinstance(devices, list) else 1 if devices == "auto" else int(devices)
+    if devices == "auto":
+        return 1
+    return devices if isinstance(devices, int) else len(devices)
 
 
 def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
