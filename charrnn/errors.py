@@ -185,11 +185,11 @@ def format_install_command(extra: str) -> str:
     return f"{os.path.relpath(sys.executable)} -m pip install -e '.[{extra}]'"
 
 
-def find_closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the most similar name; None if no name has a similarity (0 to 1) of `cutoff`."""
+def find_closest(name: str, names: Iterable[str]) -> str | None:
+    """Return the most similar name; None if no name is similar."""
     import difflib  # rarely needed: only for error messages
 
-    return next(iter(difflib.get_close_matches(name[:200], list(names), 1, cutoff)), None)
+    return next(iter(difflib.get_close_matches(name[:200], list(names), 1)), None)
 
 
 def suggest_name(name: str, names: Iterable[str], fallback: str = "") -> str:

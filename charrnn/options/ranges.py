@@ -142,9 +142,6 @@ BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 POSITIVE_FRACTION = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
 UNIT_INTERVAL = between(0, 1)
 SEED = Range(lambda value: 0 <= value < 2**63, "must be between 0 and 2**63 - 1")
-TEMPERATURE = Range(
-    NOT_NEGATIVE.accepts, "must be 0 or more: 0.2 is cautious, 1 changes nothing, above 1 is wild"
-)
 # auto mixes a model's counts with its network, none ignores them, only ignores the network
 COUNTS = one_of("auto", "none", "only")
 UNKNOWN = one_of("error", "skip", "replace")

@@ -63,7 +63,6 @@ LINES: dict[str, str | dict[str, Any]] = {
     },
     "train 'optimizer.lr=${oc.env:LR}' seed=1 seed=2": {"optimizer.lr": 0.25, "seed": 2},
     "train ~logger ~callbacks +vars.x=3": {"logger": {}, "callbacks": {}, "vars.x": 3},
-    "train logger.tensorboard.name=2024": {"logger.tensorboard.name": "2024"},
     "train trainer.precision=16": {"trainer.precision": "16"},
     "sample a.ckpt": {"checkpoint": "a.ckpt"},
     "sample length=3 'top_k=${length}'": {"length": 3, "top_k": 3},
@@ -103,7 +102,7 @@ LINES: dict[str, str | dict[str, Any]] = {
     # words that Lightning's users try
     "train trainer.max_steps=null": "trainer.max_steps=null: takes a whole number",
     "train trainer.precision=tf32-true": "trainer.precision=tf32-true: must be one of 32-true, ",
-    "train trainer.val_check_interval=0": "trainer.val_check_interval=0: must be above 0",
+    "train trainer.val_check_interval=0": "validate_every=0 turns validation off",
     "train model.optimizer.lr=1": "did you mean optimizer.lr?",
     "train resume=x init_from=y": "init_from=y: resume= restores everything",
     "train -m resume=x seed=1,2": "resume=x: to continue a sweep, give hydra.sweep.dir",
