@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,8 +46,6 @@ def run(options: EvaluateOptions) -> None:
     options = replace(options, device=device)
     keep_freed_memory()
     trained = select_counts(read_model(options.checkpoint), options.counts)
-    if options.data.input_txt == "-" and sys.stdin.isatty():
-        say("data.input_txt=-: type or paste the text, then press Ctrl-D on an empty line")
     split, ids = _read_ids(options, trained)
     score = _compute_score(options, trained, split, ids)
     if options.json:
