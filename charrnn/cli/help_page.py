@@ -56,14 +56,12 @@ class Page:
         title: a line that says what the command does.
         examples: command lines.
         groups: group -> choice -> explanation; the default choice is the first.
-        defaults: group -> its default choice, or "null".
         options: dotted name -> Option.
     """
 
     title: str
     examples: list[str]
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
-    defaults: dict[str, str] = field(default_factory=dict)
     options: dict[str, Option] = field(default_factory=dict)
 
 
@@ -75,18 +73,17 @@ def read_page(command: str) -> Page:
         examples=[line for line in header[1:] if line],
     )
     for group, default in defaults.items():
-        paths = {path.stem: path for path in (plugins.CONF / group).glob("*.yaml")}
-        if not paths or group.startswith("hydra"):
-            continue
-        page.defaults[group], page.groups[group] = default, {}
-        for name in sorted(paths, key=lambda name: (name != default, name)):
-            page.groups[group][name] = " ".join(_read(paths[name])[0])
+        paths = (plugins.CONF / group).glob("*.yaml")
+        for path in sorted(paths, key=lambda path: (path.stem != default, path.stem)):
+            is_default = path.stem == default
+            explanation = " ".join(_read(path)[0]) + " (the default)" * is_default
+            page.groups.setdefault(group, {})[path.stem] = explanation
             if group in WITHOUT_A_NODE:
                 continue
-            only = "" if name == default else f"{group}={name}"
-            for n, option in _read_choice(paths[name]).items():
+            only = "" if is_default else f"{group}={path.stem}"
+            for name, option in _read_choice(path).items():
                 if option.explanation:
-                    page.options.setdefault(f"{group}.{n}", option._replace(only=only))
+                    page.options.setdefault(f"{group}.{name}", option._replace(only=only))
     hydra_options = {n: options.pop(n) for n in [*options] if n.startswith("hydra.")}
     page.options = {**options, **page.options, **hydra_options}
     return page
@@ -144,7 +141,7 @@ def format_help(command: str) -> str:
     lines = [f"charrnn {command} [OPTION=VALUE ...]: {page.title}", ""]
     lines += [f"  {example}" for example in page.examples]
     choices = [
-        (f"{group}={choice}", explanation + " (the default)" * (choice == page.defaults[group]))
+        (f"{group}={choice}", explanation)
         for group, explanations in page.groups.items()
         for choice, explanation in explanations.items()
     ]

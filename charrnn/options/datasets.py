@@ -13,7 +13,6 @@ from charrnn.options.ranges import (
     PATH,
     SEED,
     Options,
-    Paths,
     Range,
     one_of,
     require,
@@ -38,7 +37,7 @@ ENCODING = Range(_is_encoding, "is not a text encoding; try utf-8, latin-1 or by
 class SourceOptions(Options):
     """The files of a text: the text, or its HDF5 and JSON files from `charrnn preprocess`."""
 
-    input_txt: Paths = None
+    input_txt: Annotated[str | list[str] | None, PATH] = None
     input_h5: Annotated[str | None, PATH] = None
     input_json: Annotated[str | None, PATH] = None
 

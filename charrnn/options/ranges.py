@@ -15,7 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from charrnn.errors import InputError, shorten
 
@@ -134,7 +134,6 @@ TEXT = Range(lambda value: all(isinstance(t, str) for t in _as_list(value)), "ta
 PATH = Range(
     lambda value: TEXT.accepts(value) and all(_as_list(value)) and value != [], "takes a path"
 )
-Paths = Annotated[str | list[str] | None, PATH]
 POSITIVE = Range(lambda value: value > 0, "must be above 0")
 NOT_NEGATIVE = Range(lambda value: value >= 0, "must be 0 or more")
 AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
