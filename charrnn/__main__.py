@@ -15,7 +15,7 @@ from charrnn import plugins
 from charrnn.cli import exit_codes
 from charrnn.errors import STOP_SIGNALS, InputError, RunError, received_signals, terminate
 from charrnn.runs import ranks
-from charrnn.say import FaultTolerantStream, get_terminal_width
+from charrnn.say import FaultTolerantStream
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,11 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = list(sys.argv[1:] if arguments is None else arguments)
         if (text := _format_output(words)) is not None:
             print(text)
-            code = 0
         else:
             command = plugins.get_command(words[0])
             label = f"charrnn {command.name}"
-            code = _run(command, words[1:])
+            from charrnn.cli import front
+
+            front.run(command, words[1:])
+        code = 0
     except BaseException as error:
         code = exit_codes.end(label, error)
     if arguments is None and "torch" not in sys.modules:
@@ -64,14 +66,6 @@ def _prepare_process() -> None:
             signal.signal(signum, terminate)
 
 
-def _run(command: plugins.Command, words: list[str]) -> int:
-    """Run a command with the words after its name, and return the exit code."""
-    from charrnn.cli import front
-
-    front.run(command, words)
-    return 0
-
-
 def _format_output(words: list[str]) -> str | None:
     """Return the help or the version, or None if the words run a command."""
     first, *rest = words or ["--help"]
@@ -85,7 +79,7 @@ def _format_output(words: list[str]) -> str | None:
 
         if not is_help:
             return help_page.format_overview()
-        return help_page.format_help(first, get_terminal_width(sys.stdout))
+        return help_page.format_help(first)
     if first.startswith("-") or "=" in first:
         raise InputError(f"{first}: put the command first: charrnn COMMAND {first}")
     return None

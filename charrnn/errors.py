@@ -144,18 +144,6 @@ def _format_refusal(error: BaseException) -> str:
     return f"{key}: " * bool(key) + to_one_line(text, 500)
 
 
-@contextlib.contextmanager
-def raise_explained() -> Iterator[None]:
-    """Raise the error of charrnn for an exception that `explain` knows."""
-    try:
-        yield
-    except Exception as error:
-        explained = explain(error)
-        if explained is None or explained is error:
-            raise
-        raise explained from error
-
-
 _MENDED_BY_USER = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
@@ -197,11 +185,11 @@ def format_install_command(extra: str) -> str:
     return f"{os.path.relpath(sys.executable)} -m pip install -e '.[{extra}]'"
 
 
-def find_closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the most similar name; None if no name has a similarity (0 to 1) of `cutoff`."""
+def find_closest(name: str, names: Iterable[str]) -> str | None:
+    """Return the most similar name; None if no name is similar."""
     import difflib  # rarely needed: only for error messages
 
-    return next(iter(difflib.get_close_matches(name[:200], list(names), 1, cutoff)), None)
+    return next(iter(difflib.get_close_matches(name[:200], list(names), 1)), None)
 
 
 def suggest_name(name: str, names: Iterable[str], fallback: str = "") -> str:

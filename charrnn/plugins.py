@@ -1,7 +1,7 @@
 """Find the commands and extras of charrnn, by the tables below.
 
-A command is a module with ``OPTIONS``, the dataclass of its options, and ``run(options)``. It may
-also have
+A command NAME has its options in conf/NAME.yaml, and a module with ``OPTIONS``, the dataclass that
+checks them, and ``run(options)``. The module may also have
 
 FIRST_WORD            the option that a first word without ``=`` sets
 MAKES_FOLDER          True if Hydra's folder is a run's folder, which is kept; the command is then
@@ -27,7 +27,7 @@ _PACKAGE = Path(__file__).resolve().parent
 # conf/ is in the package if it is an installed wheel, and beside the package in a checkout.
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
-COMMANDS = {  # NAME.yaml is in conf/, or beside the module of an extra
+COMMANDS = {
     "preprocess": "charrnn.commands.preprocess",
     "train": "charrnn.commands.train",
     "runs": "charrnn.commands.runs",
@@ -37,8 +37,6 @@ COMMANDS = {  # NAME.yaml is in conf/, or beside the module of an extra
     "export": "charrnn.extras.page.export_command",
     "serve": "charrnn.extras.serve.serve_command",
 }
-# folders with choices of the config groups of `charrnn train`
-CONF_FOLDERS = [_PACKAGE / "extras/search/conf"]
 # From here on modules, with the functions that they have.
 # ``Novelty(options, sampler)``, for `charrnn sample`
 SAMPLERS = ["charrnn.extras.novelty.novelty_sample"]
@@ -51,35 +49,30 @@ RUN_ENDS = ["charrnn.extras.report.report_run_end"]
 
 
 class Command(NamedTuple):
-    """A command ``charrnn NAME``: the name of its module, and the folder of its NAME.yaml."""
+    """A command ``charrnn NAME``, and the name of its module."""
 
     name: str
     module: str
-    conf: Path
 
     def get(self, name: str) -> Any:
         """Return an attribute of the command's module, or None if it is missing."""
         return getattr(importlib.import_module(self.module), name, None)
 
 
-def _find_file(module: str) -> Path:
-    return (_PACKAGE.parent / module.replace(".", "/")).with_suffix(".py")
+def _exists(module: str) -> bool:
+    """Return whether a module is there, which that of a deleted extra is not."""
+    return (_PACKAGE.parent / module.replace(".", "/")).with_suffix(".py").is_file()
 
 
 def import_modules(names: Iterable[str]) -> list[ModuleType]:
-    """Import those modules of a table whose extra is not deleted."""
-    return [importlib.import_module(name) for name in names if _find_file(name).is_file()]
+    """Import the modules of a table."""
+    return [importlib.import_module(name) for name in filter(_exists, names)]
 
 
 @cache
 def list_commands() -> dict[str, Command]:
     """Return each command by its name."""
-    commands = {}
-    for name, module in COMMANDS.items():
-        file, is_extra = _find_file(module), module.startswith("charrnn.extras.")
-        if file.is_file():
-            commands[name] = Command(name, module, file.parent if is_extra else CONF)
-    return commands
+    return {name: Command(name, module) for name, module in COMMANDS.items() if _exists(module)}
 
 
 def get_command(name: str) -> Command:
@@ -91,9 +84,3 @@ def get_command(name: str) -> Command:
             hint = f"; to train on this text: charrnn train {name}"
         raise InputError(f"{name}: no such command{hint}")
     return commands[name]
-
-
-def list_conf_folders(name: str) -> list[Path]:
-    """Return the folders of a command's YAML files: conf/, those of extras, and its own."""
-    groups = [folder for folder in CONF_FOLDERS if folder.is_dir()] if name == "train" else []
-    return list(dict.fromkeys([CONF, *groups, get_command(name).conf]))

@@ -6,21 +6,20 @@ import contextlib
 import math
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 BITS_PER_NAT = 1 / math.log(2)
 
 
 def say(*texts: str) -> None:
-    """Print lines on standard error. Escape line breaks inside them; ignore a closed terminal."""
+    """Print lines on standard error. Escape line breaks inside them."""
     lines = "\n".join(map(escape_unprintable, texts))
-    with contextlib.suppress(OSError):
-        tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
-        if tqdm is not None and sys.stderr.isatty():
-            tqdm.write(lines, file=sys.stderr)  # above the progress bar, if there is one
-        else:
-            print(lines, file=sys.stderr, flush=True)
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if tqdm is not None and sys.stderr.isatty():
+        tqdm.write(lines, file=sys.stderr)  # above the progress bar, if there is one
+    else:
+        print(lines, file=sys.stderr, flush=True)
 
 
 def escape_unprintable(text: str) -> str:
@@ -40,29 +39,26 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-class ProgressDisplay(contextlib.AbstractContextManager["ProgressDisplay"]):
-    """A tqdm bar for a task that takes over two seconds. It is shown on terminals only.
+@contextlib.contextmanager
+def show_progress(
+    label: str, unit: str = "B", quiet: bool = False
+) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar for a task that takes over two seconds, on terminals only.
 
-    Use it in a ``with`` statement, and call it with (done, total); total may be None.
+    The ``with`` block gets a function to call with (done, total); total may be None.
     """
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from tqdm import tqdm
 
-    def __init__(self, label: str, unit: str = "B", quiet: bool = False) -> None:
-        self._options = {"desc": label, "unit": unit, "unit_scale": True}
-        self._is_shown = not quiet and sys.stderr.isatty()
-        self._bar: Any = None
+    with tqdm(desc=label, unit=unit, unit_scale=True, leave=False, delay=2) as bar:
 
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        def report(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
 
-    def __call__(self, done: int, total: int | None) -> None:
-        if self._bar is None and self._is_shown:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, leave=False, delay=2, **self._options)
-        if self._bar is not None:
-            self._bar.total = total
-            self._bar.update(done - self._bar.n)
+        yield report
 
 
 class FaultTolerantStream:
@@ -86,12 +82,3 @@ class FaultTolerantStream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-@contextlib.contextmanager
-def ignore_output_errors() -> Iterator[None]:
-    """Ignore write errors on standard output and standard error during the `with` block."""
-    stdout: Any = FaultTolerantStream(sys.stdout)
-    stderr: Any = FaultTolerantStream(sys.stderr)
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-        yield

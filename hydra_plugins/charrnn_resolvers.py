@@ -32,8 +32,8 @@ def format_run_name(folder: str) -> str:
 
 
 def multiply(steps: Any, windows: Any) -> int | None:
-    """Return the windows of a number of steps; None while it is open, or no number (an error)."""
-    return steps * windows if isinstance(steps, int) and isinstance(windows, int) else None
+    """Return the windows of a number of steps; None for 0, while it is open, and for no number."""
+    return steps * windows or None if isinstance(steps, int) and isinstance(windows, int) else None
 
 
 for _name, _resolver in (

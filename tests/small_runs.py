@@ -50,8 +50,7 @@ def skip_without_bf16(precision: str, kind: str = "lstm") -> None:
 
 @functools.cache
 def _defaults() -> Any:
-    folder = plugins.list_conf_folders("train")[0]
-    with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+    with hydra.initialize_config_dir(str(plugins.CONF), version_base="1.3"):
         return hydra.compose("train")
 
 

@@ -98,8 +98,8 @@ BAD = {
     f"train {PAIR} hydra.run.dir=file/run": "file/",
     f"train -m {PAIR} seed=1,2 hydra.sweep.dir=file/runs": "file/",
     # the rest
-    "convert model.safetensors 'output=no texts/../model.safetensors'": "is the model itself",
-    "sample model.safetensors output=model.safetensors": "is the model itself",
+    "convert model.safetensors 'output=no texts/../model.safetensors'": "is what the command reads",
+    "sample model.safetensors output=model.safetensors": "is what the command reads",
     "train data.input_txt=missing.txt": "missing.txt",
     "train data.input_txt=empty.txt": "empty.txt",
     "sample model.safetensors output=/dev/null": "/dev/null: is not a regular file",

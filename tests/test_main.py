@@ -113,12 +113,6 @@ TRAIN = ("train", *SMALL, "hydra.run.dir=run")
         (("train", "schedule.warmup_steps=-1"), 2, "schedule.warmup_steps=-1: must be 0", TORCH),
         (("train", "callbacks.samples.length=-1"), 2, "callbacks.samples.length=-1: must", TORCH),
         (("train", "no.txt"), 2, "train: no.txt: no such file", {*TORCH, "numpy"}),
-        (
-            (*TRAIN, "optimized_metric=val/best_los"),
-            2,
-            "no such metric; did you mean one of val/loss, ",
-            TORCH,
-        ),
         ((*TRAIN, "data.background=nope.txt"), 2, "nope", TORCH),
         # until the first character of a sample
         (("sample", "model.safetensors", "length=1", "seed=1"), 0, "", TORCH),

@@ -102,10 +102,9 @@ def test_every_option_that_is_named_exists(capfd: Capture) -> None:
     if {"serve", "page", "search", "novelty"} - extras:
         pytest.skip("an extra is deleted, and the pages name its options")
     known = {*NO_OPTIONS}
+    groups = {path.parent for path in plugins.CONF.glob("*/**/*.yaml")}
+    known |= {group.relative_to(plugins.CONF).as_posix() for group in groups}
     for command in plugins.list_commands():
-        for folder in plugins.list_conf_folders(command):
-            groups = (path.parent for path in folder.glob("*/**/*.yaml"))
-            known |= {group.relative_to(folder).as_posix() for group in groups}
         assert main([command, "--cfg", "job"]) == 0
         known |= {*list_dotted_names(yaml.safe_load(capfd.readouterr().out))}
     for page in (REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "docs")):

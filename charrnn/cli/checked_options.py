@@ -122,7 +122,7 @@ def _check_node(path: str, node: Any, schema: Any) -> dict[str, Any]:
     declared = {name: value for name, value in given.items() if is_complete or name in known}
     checked = _check_values(schema, declared, f"{path}.") if schema else {}
     if schema is DataOptions:
-        DataOptions(**checked)  # checks the rules between them
+        schema(**checked)  # checks the rules between them
     if len(declared) < len(given) or not target.startswith(("charrnn.", "lightning.Trainer")):
         check_class(path, target, given)
     return {**node, **checked}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import traceback
 
-from charrnn.errors import InputError, explain, shorten
+from charrnn.errors import InputError, explain
 from charrnn.runs import ranks
-from charrnn.say import escape_unprintable, say
+from charrnn.say import say
 
 
 def end(label: str, error: BaseException) -> int:
@@ -53,6 +52,5 @@ def flush(label: str, code: int) -> int:
 
 
 def _say_error(label: str, message: str, code: int = 1) -> int:
-    line = f"{label}: {escape_unprintable(message)}"
-    say(re.sub(r"\S{1001,}", lambda word: shorten(word[0]), line))
+    say(f"{label}: {message}")
     return code

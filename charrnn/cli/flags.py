@@ -6,15 +6,14 @@ import shlex
 from collections.abc import Sequence
 
 from charrnn import plugins
-from charrnn.cli.overrides import is_bare
 from charrnn.errors import InputError
 
-# those of hydra.main, whose parser is not public; True: the next word is their value
-_FLAGS = {
-    **dict.fromkeys(("-m", "--multirun", "--resolve", "--hydra-help", "-i", "--info"), False),
-    **dict.fromkeys(("-c", "--cfg", "-p", "--package"), True),
-    **dict.fromkeys(("-cd", "--config-dir", "-cn", "--config-name", "-cp", "--config-path"), True),
-}
+# those of hydra.main, whose parser is not public
+_SWITCHES = ("-m", "--multirun", "--resolve", "--hydra-help")
+_WITH_VALUE = (
+    *("-c", "--cfg", "-p", "--package", "-i", "--info", "-cd", "--config-dir"),
+    *("-cn", "--config-name", "-cp", "--config-path"),
+)
 
 
 def split_flags(typed: Sequence[str], command: str) -> tuple[list[str], list[str]]:
@@ -24,20 +23,19 @@ def split_flags(typed: Sequence[str], command: str) -> tuple[list[str], list[str
     """
     flags: list[str] = []
     overrides: list[str] = []
-    rest = [*typed]
-    while rest:
-        word = rest.pop(0)
+    rest = iter(typed)
+    for word in rest:
+        name, equals, _ = word.partition("=")
         if not word.startswith("-"):
             overrides.append(word)
-            continue
-        name, equals, _ = word.partition("=")
-        if name not in _FLAGS:
+        elif word in _SWITCHES or (equals and name in _WITH_VALUE):
+            flags.append(word)
+        elif word not in _WITH_VALUE:
             raise _explain_unknown_flag(word, [*typed], command)
-        needs_value = _FLAGS[name] and not equals
-        if needs_value and not rest:
-            raise InputError(f"{name}: needs a value after it; --help shows how to write it")
-        may_take_value = word in ("-i", "--info") and bool(rest) and is_bare(rest[0])
-        flags.append(f"{word}={rest.pop(0)}" if needs_value or may_take_value else word)
+        elif value := next(rest, ""):
+            flags.append(f"{word}={value}")
+        else:
+            raise InputError(f"{word}: needs a value after it; --help shows how to write it")
     return flags, overrides
 
 

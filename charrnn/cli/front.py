@@ -14,19 +14,17 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from charrnn import plugins
-from charrnn.cli import current_job, exit_codes, help_page
+from charrnn.cli import current_job, exit_codes
 from charrnn.cli.checked_options import build
 from charrnn.cli.flags import split_flags
 from charrnn.cli.hydra_errors import translate_errors
@@ -50,50 +48,36 @@ from charrnn.errors import (
     walk_causes,
 )
 from charrnn.files import shorten_path
+from charrnn.runs.folder import SWEEP_CONFIG, prepare_sweep
 
 
-class HydraFolders(Callback):
-    """Notes the folders of a run or a sweep before Hydra makes them.
+class SweepFolder(Callback):
+    """Prepares the folder of a sweep, and keeps its path: Hydra makes the callback itself."""
 
-    Hydra makes its callbacks itself, from conf/base/run_folder.yaml, so the class has the values.
-    """
-
-    sweep: Path | None = None
-    missing: tuple[Path, ...] = ()  # which do not exist yet, the innermost first
-
-    def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        HydraFolders.missing = _list_missing(Path(config.hydra.run.dir))
+    path: Path | None = None
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        from charrnn.runs.folder import prepare_sweep
-
-        HydraFolders.sweep = Path(config.hydra.sweep.dir).absolute()
-        HydraFolders.missing = _list_missing(HydraFolders.sweep)
-        prepare_sweep(HydraFolders.sweep)
-
-
-def _list_missing(folder: Path) -> tuple[Path, ...]:
-    """Return the folders that do not exist, of a folder and those that contain it."""
-    folder = folder.absolute()
-    return tuple(path for path in (folder, *folder.parents) if not path.exists())
+        SweepFolder.path = Path(config.hydra.sweep.dir).absolute()
+        prepare_sweep(SweepFolder.path)
 
 
 def run(command: plugins.Command, typed: Sequence[str]) -> None:
     """Run a command line: one job, or the jobs of a sweep."""
     line = read_line(command, typed)
     failures: list[Exception] = []
-    HydraFolders.sweep, HydraFolders.missing = None, ()
+    SweepFolder.path = None
 
     def run_job(config: DictConfig) -> Any:
         try:
             result = _run_job(line, config)
             return getattr(result, "objective", result)  # which a sweep minimizes
         except Exception as error:
+            with contextlib.suppress(OmegaConfBaseException):  # the folder's name is the error
+                _remove_empty_folders(current_job.get_folder())
             if not (name := current_job.get_name()):
                 failures.append(error)  # If the job raised it, Hydra would print lines of its own.
                 return None
             exit_codes.end(f"charrnn {command.name}: {name}", error)
-            _remove_empty_folders([current_job.get_folder()])
             error.is_told = True  # type: ignore[attr-defined]  # also when a worker sends it back
             raise
 
@@ -104,17 +88,15 @@ def run(command: plugins.Command, typed: Sequence[str]) -> None:
         is_complete = True
     except Exception as error:
         if not any(getattr(cause, "is_told", False) for cause in walk_causes(error)):
-            _remove_new_folders()
+            _remove_refused_sweep(SweepFolder.path)
             raise
         # A job of submitit has printed its line into a log.
         first = explain(error) or to_one_line(error, with_type=True)
         raise RunError(f"not all jobs succeeded; the first that failed: {first}") from None
     finally:
-        if HydraFolders.sweep is not None and command.get("MAKES_FOLDER"):
-            _report_sweep(HydraFolders.sweep, typed, is_complete)
+        if SweepFolder.path is not None:
+            _report_sweep(SweepFolder.path, typed, is_complete)
     for failure in failures:
-        if isinstance(failure, InputError):
-            _remove_new_folders()
         raise failure
 
 
@@ -124,7 +106,7 @@ def call(command: plugins.Command, typed: Sequence[str]) -> Any:
     line = read_line(command, typed)
     if line.flags or is_multirun(line.words):
         raise InputError("-m, --cfg and similar flags work only on the command line")
-    with translate_errors(line), _set_hydra_aside():
+    with translate_errors(line):
         with hydra.initialize_config_dir(str(plugins.CONF), version_base="1.3"):
             config = hydra.compose(command.name, line.words, return_hydra_config=True)
         with read_write(config.hydra), open_dict(config.hydra):
@@ -142,7 +124,6 @@ def read_line(command: plugins.Command, typed: Sequence[str]) -> CommandLine:
         flags = [flag for flag in flags if flag not in ("-m", "--multirun")]
         words = [*words, MULTIRUN]
     words = quote_literals(words, command)
-    _store_configs(command, with_conf=any(f.startswith(("-cp", "--config-path")) for f in flags))
     with translate_errors(CommandLine(command, flags, words)):
         prepare_words = command.get("prepare_words")
         prepared = words if prepare_words is None else prepare_words(words)
@@ -180,15 +161,10 @@ def _run_job(line: CommandLine, config: DictConfig) -> Any:
 
 def make_options(command: plugins.Command, config: DictConfig) -> Any:
     """Check a composed config, and build the command's options from it."""
-    schema = command.get("OPTIONS")
     values: Any = OmegaConf.to_container(config, resolve=True)
-    missing = OmegaConf.missing_keys(config)
-    # An unknown option is reported first: it may be the missing option, misspelled.
-    if missing and values.keys() <= {option.name for option in fields(schema)}:
-        unexplained = help_page.Option("", "")
-        option = help_page.read_page(command.name).options.get(key := min(missing), unexplained)
-        raise InputError(f"{key} is required: {key}=VALUE, {option.explanation}")
-    return build(schema, values)
+    if missing := OmegaConf.missing_keys(config):
+        raise InputError(f"{min(missing)} is required: {min(missing)}=VALUE (--help explains it)")
+    return build(command.get("OPTIONS"), values)
 
 
 def _call_hydra_main(line: CommandLine, task: Any) -> None:
@@ -214,17 +190,6 @@ def _hide_sweep_files(line: CommandLine) -> Iterator[CommandLine]:
         yield line._replace(words=[*line.words, f"hydra.sweep.dir={quote(folder)}"])
 
 
-@contextlib.contextmanager
-def _set_hydra_aside() -> Iterator[None]:
-    """Clear the state of a program that uses Hydra already, and restore it afterwards."""
-    running, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
-    GlobalHydra.instance().clear()
-    try:
-        yield
-    finally:
-        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = running, config
-
-
 def _report_sweep(folder: Path, typed: Sequence[str], is_complete: bool) -> None:
     """Print the leaderboard of a sweep, and how to continue it if it is not complete."""
     from charrnn.runs import leaderboard
@@ -234,30 +199,16 @@ def _report_sweep(folder: Path, typed: Sequence[str], is_complete: bool) -> None
     leaderboard.report_sweep(folder, "" if is_complete else f"charrnn train {shlex.join(words)}")
 
 
-def _remove_new_folders() -> None:
-    """Remove the folders that Hydra has made for a command that is refused as a whole."""
-    if HydraFolders.sweep in HydraFolders.missing:
-        (HydraFolders.sweep / "multirun.yaml").unlink(missing_ok=True)
-    _remove_empty_folders(HydraFolders.missing)
+def _remove_refused_sweep(folder: Path | None) -> None:
+    """Remove the folder of a sweep in which no job has begun."""
+    if folder is not None and folder.is_dir() and os.listdir(folder) == [SWEEP_CONFIG]:
+        (folder / SWEEP_CONFIG).unlink()
+        _remove_empty_folders(folder)
 
 
-def _remove_empty_folders(folders: Sequence[Path]) -> None:
-    for folder in folders:
+def _remove_empty_folders(folder: Path) -> None:
+    """Remove a folder that is empty, and the empty ones between the working directory and it."""
+    path = Path(os.path.relpath(folder))
+    for each in (path, *path.parents):
         with contextlib.suppress(OSError):  # It has files, or is removed already.
-            folder.rmdir()
-
-
-def _store_configs(command: plugins.Command, with_conf: bool) -> None:
-    """Put YAML files into Hydra's ConfigStore, where Hydra looks last.
-
-    They are those of extras and, for ``--config-path``, those of conf/.
-    """
-    store = ConfigStore.instance().store
-    for folder in plugins.list_conf_folders(command.name):
-        for path in folder.glob("**/*.yaml" if folder != plugins.CONF else "*/**/*.yaml"):
-            if folder == plugins.CONF and not with_conf:
-                continue
-            group = path.parent.relative_to(folder).as_posix()
-            first = path.read_text("utf-8").partition("\n")[0]
-            package = "_global_" if "@package _global_" in first else None
-            store(path.stem, OmegaConf.load(path), group if group != "." else None, package)
+            each.rmdir()

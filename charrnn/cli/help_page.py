@@ -1,6 +1,6 @@
 """The help page of a command: read from the comments in YAML files, and formatted for `--help`.
 
-Only comments in conf/, and in the YAML files of extras, explain an option. A YAML parser drops
+Only comments in conf/ explain an option. A YAML parser drops
 comments and is slow to import, so this file reads ``name: value  # explanation`` line by line. A
 line without an explanation is not an option for users. Nothing but help and hints depends on it.
 """
@@ -8,6 +8,7 @@ line without an explanation is not an option for users. Nothing but help and hin
 from __future__ import annotations
 
 import re
+import shutil
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,15 +31,21 @@ null unsets an option whose default is null.
 -c, --cfg job       print the options without running the command
 -p, --package NAME  with --cfg: print only this group
 --config-dir DIR    add a folder with your choices (GROUP/NAME.yaml)
--cp DIR             take the main config, {command}.yaml, from a folder
+-cp DIR             take all YAML files from DIR, a changed copy of conf/ (absolute path)
 --info, --hydra-help and the grammar of overrides: https://hydra.cc/docs/intro"""
 
 
 class Option(NamedTuple):
-    """An option's default as in YAML (``???`` if it is required), and its explanation."""
+    """An option of a command.
+
+    Attributes:
+        default: as in YAML; ``???`` if the option is required.
+        only: the choice that has it, GROUP=CHOICE; "" if the default choice has it.
+    """
 
     default: str
     explanation: str
+    only: str = ""
 
 
 @dataclass
@@ -49,50 +56,34 @@ class Page:
         title: a line that says what the command does.
         examples: command lines.
         groups: group -> choice -> explanation; the default choice is the first.
-        defaults: group -> its default choice, or "null".
-        options: dotted name -> Option, with the default choices.
-        choice_options: "group=choice" -> the options that the default choice lacks.
+        options: dotted name -> Option.
     """
 
     title: str
     examples: list[str]
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
-    defaults: dict[str, str] = field(default_factory=dict)
     options: dict[str, Option] = field(default_factory=dict)
-    choice_options: dict[str, dict[str, Option]] = field(default_factory=dict)
-
-    def list_names(self) -> list[str]:
-        """Return every group and option."""
-        names = [name for options in self.choice_options.values() for name in options]
-        return list(dict.fromkeys([*self.groups, *self.options, *names]))
 
 
 def read_page(command: str) -> Page:
     """Return the help page of a command."""
-    header, defaults, options = _read(plugins.get_command(command).conf / f"{command}.yaml")
-    folders = plugins.list_conf_folders(command)
+    header, defaults, options = _read(plugins.CONF / f"{command}.yaml")
     page = Page(
         title=header[0].removeprefix(f"charrnn {command}: "),
         examples=[line for line in header[1:] if line],
     )
     for group, default in defaults.items():
-        paths = {p.stem: p for folder in reversed(folders) for p in (folder / group).glob("*.yaml")}
-        if not paths or group.startswith("hydra"):
-            continue
-        page.defaults[group], page.groups[group] = default, {}
-        for name in sorted(paths, key=lambda name: (name != default, name)):
-            page.groups[group][name] = " ".join(_read(paths[name])[0])
+        paths = (plugins.CONF / group).glob("*.yaml")
+        for path in sorted(paths, key=lambda path: (path.stem != default, path.stem)):
+            is_default = path.stem == default
+            explanation = " ".join(_read(path)[0]) + " (the default)" * is_default
+            page.groups.setdefault(group, {})[path.stem] = explanation
             if group in WITHOUT_A_NODE:
                 continue
-            choice = {
-                f"{group}.{n}": option
-                for n, option in _read_choice(paths[name]).items()
-                if option.explanation
-            }
-            if name == default:
-                page.options |= choice
-            elif new := {n: option for n, option in choice.items() if n not in page.options}:
-                page.choice_options[f"{group}={name}"] = new
+            only = "" if is_default else f"{group}={path.stem}"
+            for name, option in _read_choice(path).items():
+                if option.explanation:
+                    page.options.setdefault(f"{group}.{name}", option._replace(only=only))
     hydra_options = {n: options.pop(n) for n in [*options] if n.startswith("hydra.")}
     page.options = {**options, **page.options, **hydra_options}
     return page
@@ -144,45 +135,37 @@ def format_overview() -> str:
     return "\n".join(lines)
 
 
-def format_help(command: str, width: int | None = None) -> str:
-    """Return a command's help in lines of `width`."""
+def format_help(command: str) -> str:
+    """Return a command's help in lines as wide as the terminal, if standard output is one."""
     page = read_page(command)
-    title = f"charrnn {command} [OPTION=VALUE ...]: {page.title}"
-    lines = [textwrap.fill(title, width or 1000), ""]
-    examples = [example.partition("  # ") for example in page.examples]
-    lines += _format_table([(line.rstrip(), note.strip()) for line, _, note in examples], width, 60)
+    lines = [f"charrnn {command} [OPTION=VALUE ...]: {page.title}", ""]
+    lines += [f"  {example}" for example in page.examples]
     choices = [
-        (f"{group}={choice}", explanation + " (the default)" * (choice == page.defaults[group]))
+        (f"{group}={choice}", explanation)
         for group, explanations in page.groups.items()
         for choice, explanation in explanations.items()
     ]
-    tables = {"Choices (each sets a group of options)": choices} if choices else {}
-    tables["Options and their defaults"] = _list_rows(page.options)
-    for choice, options in page.choice_options.items():
-        tables[f"Options added by {choice}"] = _list_rows(options)
-    for heading, rows in tables.items():
-        lines += ["", f"{heading}:", "", *_format_table(rows, width)]
-    return "\n".join([*lines, "", _NOTES.format(command=command)])
+    if choices:
+        lines += ["", "Choices (each sets a group of options):", "", *_format_table(choices)]
+    lines += ["", "Options and their defaults:", "", *_format_table(_list_rows(page.options))]
+    return "\n".join([*lines, "", _NOTES])
 
 
 def _list_rows(options: dict[str, Option]) -> list[tuple[str, str]]:
     """Return each option with its default, and its explanation."""
-    return [
-        (f"{name}=", f"{option.explanation} (required)")
-        if option.default == "???"
-        else (f"{name}={option.default}", option.explanation)
-        for name, option in options.items()
-    ]
+    rows = []
+    for name, (default, explanation, only) in options.items():
+        note = " (required)" * (default == "???") + f" (only {only})" * bool(only)
+        rows.append((f"{name}={default.replace('???', '')}", explanation + note))
+    return rows
 
 
-def _format_table(rows: list[tuple[str, str]], width: int | None, longest: int = 40) -> list[str]:
+def _format_table(rows: list[tuple[str, str]]) -> list[str]:
     """Return two columns, of which the second is wrapped. A long cell moves the second one."""
-    column = max((len(left) for left, _ in rows if len(left) <= longest), default=0)
+    width = shutil.get_terminal_size((1000, 0)).columns
+    column = max((len(left) for left, _ in rows if len(left) <= 40), default=0)
     lines = []
     for left, right in rows:
         start, indent = f"  {left:<{column}}  ", " " * (column + 4)
-        wrapped = textwrap.wrap(
-            right, width or 1000, initial_indent=start, subsequent_indent=indent
-        )
-        lines += wrapped or [start.rstrip()]
+        lines += textwrap.wrap(right, width, initial_indent=start, subsequent_indent=indent)
     return lines

@@ -12,11 +12,11 @@ from hydra.errors import MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from charrnn.cli import help_page
-from charrnn.cli.overrides import CommandLine, get_key, is_bare, show
+from charrnn.cli.overrides import CommandLine, get_key, show
 from charrnn.errors import (
     InputError,
+    explain,
     find_closest,
-    raise_explained,
     shorten,
     suggest_name,
     walk_causes,
@@ -38,21 +38,18 @@ _FOREIGN_NAMES = {
 @contextlib.contextmanager
 def translate_errors(line: CommandLine) -> Iterator[None]:
     """Raise InputError or RunError for an error in the overrides of a command line."""
-    with raise_explained():
-        try:
-            yield
-        except InputError:
+    try:
+        yield
+    except Exception as error:
+        names = None if isinstance(error, InputError) else _explain_names(error, line)
+        explained = names or explain(error)
+        if explained is None or explained is error:
             raise
-        except Exception as error:
-            if explained := _explain_names(error, line):
-                raise explained from error
-            raise
+        raise explained from error
 
 
 def _explain_names(error: Exception, line: CommandLine) -> InputError | None:
-    """Return the error for a word without a name, or for an unknown name, or None."""
-    for word in filter(is_bare, line.words):
-        return InputError(f"{word}: write options as NAME=VALUE, with quotes around spaces")
+    """Return the error for an unknown name, or None."""
     for cause in walk_causes(error):
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             file = str(cause.missing_cfg_file)
@@ -78,11 +75,10 @@ def _explain_unknown_option(name: str, beside: list[str], line: CommandLine) -> 
     page = help_page.read_page(line.command.name)
     typed = [word for word in line.words if f"{get_key(word)}.".startswith(f"{name}.")]
     shown, name = (shorten(show(typed[0])), get_key(typed[0])) if typed else (name, name)
-    for choice, added in page.choice_options.items():
-        if name in added:
-            return InputError(f"{shown}: only {choice} has this option")
+    if name in page.options and (only := page.options[name].only):
+        return InputError(f"{shown}: only {only} has this option")
     # A name that exists was refused because the chosen groups lack it, so it is no hint.
-    names = [full for full in (*beside, *page.list_names()) if full != name]
+    names = [full for full in (*beside, *page.groups, *page.options) if full != name]
     # A name may lack its group. Of several options with the same last part, the first is suggested.
     options = {full.rpartition(".")[2]: full for full in reversed(names)} | {n: n for n in names}
     foreign = (option for option, other in _FOREIGN_NAMES.items() if name in other.split())

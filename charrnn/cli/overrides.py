@@ -64,6 +64,8 @@ def quote_literals(words: list[str], command: plugins.Command) -> list[str]:
         words = [*set_text([], first, *texts), *words[len(texts) :]]
     elif texts:
         words = [f"{first}={texts[0]}", *words[1:]]
+    for word in filter(is_bare, words):
+        raise InputError(f"{word}: write options as NAME=VALUE, with quotes around spaces")
     words = [*map(_set_with_plus, words)]
     # the text and path options of the command, each with its possible types
     kinds = dict.fromkeys(FOLDERS, (str,)) | {
@@ -139,12 +141,6 @@ def find_word(words: Iterable[str], name: str) -> str | None:
     """Return the last override that sets an option, or None."""
     given = [word for word in words if get_key(word) == name and not word.startswith("~")]
     return given[-1] if given else None
-
-
-def read_value(words: Iterable[str], name: str) -> Any:
-    """Return the value in Hydra's grammar that the words set an option to; None if unset."""
-    word = find_word(words, name)
-    return None if word is None else parse([word])[0].value()
 
 
 def read_text(words: Iterable[str], name: str) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from charrnn.errors import InputError, make_non_finite_error
 from charrnn.options.datasets import SourceOptions
 from charrnn.options.ranges import AT_LEAST_1, COUNTS, DEVICE, PATH, one_of
-from charrnn.say import ProgressDisplay, say
+from charrnn.say import say, show_progress
 
 if TYPE_CHECKING:
     from charrnn.data import SplitIds
@@ -47,11 +46,8 @@ def run(options: EvaluateOptions) -> None:
     options = replace(options, device=device)
     keep_freed_memory()
     trained = select_counts(read_model(options.checkpoint), options.counts)
-    if options.data.input_txt == "-" and sys.stdin.isatty():
-        say("data.input_txt=-: type or paste the text, then press Ctrl-D on an empty line")
     split, ids = _read_ids(options, trained)
     score = _compute_score(options, trained, split, ids)
-    _explain_difference(options, trained, score)
     if options.json:
         facts = {"split": split, "characters": score.characters, **score.to_dict()}
         if options.unknown == "skip":
@@ -64,22 +60,6 @@ def run(options: EvaluateOptions) -> None:
         if options.window is not None:
             heading += f", in windows of {options.window} from the zero state"
         print(heading, *score.format_lines(), sep="\n")
-
-
-def _explain_difference(options: EvaluateOptions, trained: TrainedModel, score: Score) -> None:
-    """Print why the loss is not the one in the table of `charrnn runs`, if both are of a run."""
-    data = options.data
-    is_own_split = data.input_txt is None and data.input_h5 is None and options.split == "val"
-    if not is_own_split or options.window is not None or trained.loss is None:
-        return
-    if abs(score.loss - trained.loss) <= 1e-4:
-        return
-    reason = "the loss of the first characters of the split"
-    if options.counts != "auto":
-        reason = "the loss with counts=auto"
-    elif trained.counts is not None:
-        reason += ", each half mixed with its counts as the other half fits best"
-    say(f"`charrnn runs` has {trained.loss:.4f}, {reason}")
 
 
 def _compute_score(
@@ -100,7 +80,7 @@ def _compute_score(
             f"not among the {len(trained.vocabulary)} characters of the model"
         )
     network = make_any_network(trained).to(options.device)
-    with ProgressDisplay("scoring", unit=" characters") as report:
+    with show_progress("scoring", unit=" characters") as report:
         if options.window is None:
             score = compute_stream_loss(network, ids, report=report)
         else:

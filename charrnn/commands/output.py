@@ -31,37 +31,29 @@ def write_output(pieces: Iterable[str], output: str | None = None) -> None:
             _print(as_bytes(piece))
 
 
-def check_output(
-    output: str | None,
-    model: str | Path | None = None,
-    option: str = "output",
-    texts: Iterable[object] = (),
-) -> None:
+def check_output(output: str | None, *read: str | Path | None, option: str = "output") -> None:
     """Refuse an output that is a folder, a device, or what the command reads.
 
     Refuse also an existing file below the folder of a run or a sweep, which may be needed.
 
     Args:
-        model: the one that the command reads; None if it reads none.
-        texts: paths of texts and their ids, which may be missing. Other values are ignored.
+        read: the paths that the command reads, which may be missing.
     """
     from charrnn.runs.folder import is_run, is_sweep
-    from charrnn.runs.model_lookup import find_model
 
     if output is None or not os.path.exists(output):
         return
+    named = f"{option}={shorten(output)}"
     if os.path.isdir(output):
-        raise InputError(f"{option}={shorten(output)}: is a folder; name a file")
+        raise InputError(f"{named}: is a folder; name a file")
     if not os.path.isfile(output):
-        raise InputError(f"{option}={shorten(output)}: is not a regular file; name another file")
-    if model is not None and os.path.samefile(output, find_model(model)):
-        raise InputError(f"{option}={shorten(output)}: is the model itself; name another file")
-    if any(isinstance(t, str) and os.path.exists(t) and os.path.samefile(output, t) for t in texts):
-        raise InputError(f"{option}={shorten(output)}: is the text itself; name another file")
+        raise InputError(f"{named}: is not a regular file; name another file")
+    if any(path and os.path.exists(path) and os.path.samefile(output, path) for path in read):
+        raise InputError(f"{named}: is what the command reads; name another file")
     for folder in Path(os.path.realpath(output)).parents:
         if is_run(folder) or is_sweep(folder):
             what = f"is a file in the folder of a run or a sweep, {shorten_path(folder)}"
-            raise InputError(f"{option}={shorten(output)}: {what}; name a new file")
+            raise InputError(f"{named}: {what}; name a new file")
 
 
 def _print(content: bytes) -> None:

@@ -18,7 +18,7 @@ from charrnn.commands.output import check_output, write_output
 from charrnn.errors import InputError
 from charrnn.options.ranges import COUNTS, PATH, Range, one_of, require
 from charrnn.options.sampling import SamplingParams
-from charrnn.say import ProgressDisplay, escape_unprintable, say
+from charrnn.say import escape_unprintable, say
 from charrnn.text.vocabulary import as_bytes
 
 if TYPE_CHECKING:
@@ -93,43 +93,42 @@ def run(options: SampleOptions) -> None:
     file = find_model(options.checkpoint)
     model = select_counts(read_model(file), options.counts, options.plain)
     texts_read = [options.start_file, options.corpus, *_list_training_files(model)]
-    check_output(output, file, texts=texts_read)
+    check_output(output, file, *texts_read)
     sampler = Sampler(model)
     device = sampler.choose_device(options.device, options.num_samples)
     novelty = _load_novelty(options, sampler)
     seed = draw_seed() if options.seed is None else options.seed
     start_text = _read_start_text(options, sampler.model)
     params = replace(options, start_text=start_text, seed=seed, device=device)
-    is_visible = output is None and sys.stdout.isatty()
-    progress = ProgressDisplay("writing", unit=" characters", quiet=is_visible)
     is_novel = options.novel is not False
     if options.mode == "lines":
         write = novelty.write_lines if is_novel else partial(write_lines, sampler)
         texts = _join_lines(params, write(params), options.json)
     else:
         write_pieces = novelty.write if is_novel else sampler.write
-        texts = _split_samples(params, write_pieces(params), progress)
+        texts = _split_samples(params, write_pieces(params))
     if options.report:
         texts = novelty.copy_texts(texts)
     print_device(device, options.device)
     if options.seed is None:
         say(f"seed={seed}")
 
-    with progress:
-        if options.json:
-            objects = (_to_dict(text, params, sampler) for text in texts)
-            write_output((json.dumps(each) + "\n" for each in objects), output)
-        else:
-            pieces = _separate_texts(texts, job if output is None else None, is_visible)
-            write_output(pieces, output)
+    if options.json:
+        objects = (_to_dict(text, params, sampler) for text in texts)
+        write_output((json.dumps(each) + "\n" for each in objects), output)
+    else:
+        is_visible = output is None and sys.stdout.isatty()
+        pieces = _separate_texts(texts, job if output is None else None, is_visible)
+        write_output(pieces, output)
     if options.report:
         novelty.report()
 
 
-def _list_training_files(model: TrainedModel) -> list[Any]:
+def _list_training_files(model: TrainedModel) -> list[Path]:
     """Return the paths of the model's training text and of its ids, beside which a text lies."""
-    h5, json_path = model.facts.get("input_h5"), model.facts.get("input_json")
-    return [h5, json_path, str(Path(h5).with_suffix(".txt")) if isinstance(h5, str) else None]
+    names = (model.facts.get("input_h5"), model.facts.get("input_json"))
+    files = [Path(name) for name in names if isinstance(name, str)]
+    return [*files, *(file.with_suffix(".txt") for file in files)]
 
 
 def _load_novelty(options: SampleOptions, sampler: Sampler) -> Any:
@@ -150,8 +149,6 @@ def _read_start_text(options: SampleOptions, model: TrainedModel) -> str:
         from charrnn.text.sources import read_pieces
 
         name = f"start_file={options.start_file}"
-        if os.path.isdir(options.start_file):
-            raise InputError(f"{name}: is a folder; name a file with the text")
         text = "".join(read_pieces(options.start_file, model.encoding))
     fitted, unknown = fit_text(text, model.vocabulary, options.unknown)
     if options.unknown == "error":
@@ -160,29 +157,16 @@ def _read_start_text(options: SampleOptions, model: TrainedModel) -> str:
         except InputError as error:
             raise InputError(f"{name}: {error}, or give unknown=skip or replace") from None
     if unknown:
-        action = {
-            "error": "reads similar punctuation instead",
-            "skip": "reads similar punctuation instead, or skips it",
-            "replace": "reads the most similar character instead, or skips it",
-        }[options.unknown]
+        action = "reads similar characters instead, or skips it"
         say(f"{name}: the model does not know {unknown!r} and {action}")
     return text  # unconverted, because the output shows it; the sampler converts it again
 
 
-def _split_samples(
-    params: SamplingParams, pieces: Iterable[Piece], progress: ProgressDisplay
-) -> Iterator[Text]:
+def _split_samples(params: SamplingParams, pieces: Iterable[Piece]) -> Iterator[Text]:
     """Yield each sample as a text."""
     from charrnn.generation.sampler import order_by_sample
 
-    def report(pieces: Iterable[Piece]) -> Iterator[Piece]:
-        total, done = params.length * params.num_samples, 0
-        for piece in pieces:
-            progress(done := done + len(piece.text), total)
-            yield piece
-
-    pieces = order_by_sample(report(pieces))
-    for sample, group in groupby(pieces, lambda piece: piece.sample):
+    for sample, group in groupby(order_by_sample(pieces), lambda piece: piece.sample):
         yield Text(sample, params.start_text, (piece.text for piece in group))
 
 

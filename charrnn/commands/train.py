@@ -18,11 +18,9 @@ from charrnn.cli.checked_options import build
 from charrnn.cli.overrides import (
     find_word,
     get_key,
-    is_bare,
     is_multirun,
     read_text,
     read_texts,
-    read_value,
     set_text,
     show,
     split,
@@ -31,8 +29,11 @@ from charrnn.errors import InputError
 from charrnn.files import resolve_run_path
 from charrnn.options.training import TrainOptions, count_devices, flatten
 from charrnn.runs import ranks
-from charrnn.runs.folder import escape_interpolations, has_interpolation
-from charrnn.say import ignore_output_errors
+from charrnn.runs.folder import (
+    escape_interpolations,
+    has_interpolation,
+    require_no_link_below,
+)
 from charrnn.text.corpora import CORPORA, require_text
 from charrnn.text.sources import as_name_list
 
@@ -68,18 +69,22 @@ def train(*overrides: str) -> Result:
 def run(options: TrainOptions, config: DictConfig, words: Sequence[str]) -> Result:
     """Train, print where the run is, and return its result."""
     world = ranks.join()
-    from charrnn.runs import run as page
+    run = None if world.rank else prepare_run(options, config, words)
+    from charrnn.runs import run as page  # imports Lightning
 
-    with ignore_output_errors():
-        if world.rank:
-            return page.follow(world)
-        run = prepare_run(options, config, words)
-        processes = count_devices(run.config.trainer.devices), run.config.trainer.num_nodes
-        if not world.launcher and processes != (1, 1):
-            with contextlib.suppress(OSError):
-                run.folder.rmdir()  # Hydra has made it, and will make another one.
-            ranks.start(*processes)
-        return page.train(run)
+    if run is None:
+        return page.follow(world)
+    processes = count_devices(run.config.trainer.devices), run.config.trainer.num_nodes
+    if not world.launcher and processes != (1, 1):
+        if current_job.get_number() is not None:
+            raise InputError(
+                "trainer.devices, num_nodes: in a sweep (-m), each job trains in one process; "
+                "start runs with several processes one by one"
+            )
+        with contextlib.suppress(OSError):
+            run.folder.rmdir()  # Hydra has made it, and will make another one.
+        ranks.start(*processes)
+    return page.train(run)
 
 
 # -- from the typed words to those that Hydra composes -----------------------------------------
@@ -94,7 +99,17 @@ def prepare_words(words: list[str]) -> list[str]:
         raise InputError("-m: start a sweep without torchrun and srun; each job is one process")
     if (world := ranks.join()).rank:
         return ranks.share()
-    words = _prepare_words(words)
+    # A missing file is reported before torch is imported.
+    for word in (find_word(words, name) for name in (FIRST_WORD, "data.background")):
+        for text in filter(None, read_texts(word or "")):
+            require_text(text)
+    if find_word(words, "data.input_h5") and find_word(words, FIRST_WORD) is None:
+        words = [*words, f"{FIRST_WORD}=null"]  # not the default corpus
+    words = _resolve_run_names(words)
+    if is_multirun(words):
+        _check_sweep(words)
+    else:
+        words = _prepare_resume(words)
     return ranks.share(_set_default_folder(words) if world.launcher else words)
 
 
@@ -107,31 +122,6 @@ def _set_default_folder(words: list[str]) -> list[str]:
     return set_text(words, "hydra.run.dir", folder)
 
 
-def _prepare_words(words: list[str]) -> list[str]:
-    """Return the words with the run's folder and the choices of a resumed run."""
-    if not any(map(is_bare, words)):
-        # A missing file is reported before torch is imported.
-        for word in (find_word(words, name) or "" for name in (FIRST_WORD, "data.background")):
-            for text in filter(None, read_texts(word)):
-                require_text(text)
-    if find_word(words, "data.input_h5") and find_word(words, FIRST_WORD) is None:
-        words = [*words, f"{FIRST_WORD}=null"]  # not the default corpus
-    words = _resolve_run_names(words)
-    resume = read_text(words, "resume")
-    if is_multirun(words):
-        _check_sweep_words(words, resume)
-        return words
-    folder = read_text(words, "hydra.run.dir") or read_value(words, "hydra.run.dir")
-    if find_word(words, "hydra.run.dir") and not folder:
-        raise InputError("hydra.run.dir=: takes a folder")
-    if resume == "auto" and folder is None:
-        raise InputError(
-            "resume=auto: needs a folder; add hydra.run.dir=FOLDER, or give "
-            "resume=outputs/latest to continue the newest run"
-        )
-    return words if resume in (None, "auto") else _prepare_resume(words, resume, folder)
-
-
 _NOT_IN_A_RESUME = {
     "init_from": "resume= restores everything, init_from= only the weights",
     "experiment": "a resume keeps the values of the run",
@@ -139,8 +129,18 @@ _NOT_IN_A_RESUME = {
 }
 
 
-def _prepare_resume(words: list[str], resume: str, folder: str | None) -> list[str]:
+def _prepare_resume(words: list[str]) -> list[str]:
     """Return the words with the folder and the recorded choices of the run that is resumed."""
+    resume, folder = read_text(words, "resume"), read_text(words, "hydra.run.dir")
+    if folder == "":
+        raise InputError("hydra.run.dir=: takes a folder")
+    if resume == "auto" and find_word(words, "hydra.run.dir") is None:
+        raise InputError(
+            "resume=auto: needs a folder; add hydra.run.dir=FOLDER, or give "
+            "resume=outputs/latest to continue the newest run"
+        )
+    if resume in (None, "auto"):
+        return words
     from charrnn.runs.resume import list_choices, read_record
 
     for name, why in _NOT_IN_A_RESUME.items():
@@ -163,14 +163,14 @@ def _unset(word: str) -> str:
     return f"++{name}=null" if prefix == "~" and "." in name and value is None else word
 
 
-def _check_sweep_words(words: list[str], resume: str | None) -> None:
+def _check_sweep(words: list[str]) -> None:
     """Raise InputError if a sweep names a run to resume, or a folder that has runs already."""
+    resume, folder = read_text(words, "resume"), read_text(words, "hydra.sweep.dir")
     if resume not in (None, "auto"):
         raise InputError(
             f"resume={resume}: to continue a sweep, give hydra.sweep.dir=FOLDER resume=auto; "
             f"to continue one run, leave -m out"
         )
-    folder = read_text(words, "hydra.sweep.dir")
     if folder is not None and resume is None and any(Path(folder).glob("*/.hydra")):
         raise InputError(
             f"hydra.sweep.dir={folder}: contains runs; to resume them, repeat their command with "
@@ -203,15 +203,15 @@ def prepare_run(options: TrainOptions, composed: DictConfig, words: Sequence[str
     """
     from charrnn.runs.run_values import Run
 
-    resume = options.resume
-    if current_job.get_number() is not None:
-        _require_one_process(options)
+    resume, folder = options.resume, current_job.get_folder()
+    if (sweep := current_job.get_sweep_folder()) is not None:
+        require_no_link_below(sweep, folder)  # of another person, perhaps
         if resume is None and int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0:
             resume = "auto"  # submitit has put the job into the queue again
     words = [word for word in words if get_key(word) != "resume"]
     run = Run(
         config=_complete_config(composed, vars(options), {get_key(word) for word in words}),
-        folder=_get_folder(),
+        folder=folder,
         words=words,
         given=[*dict.fromkeys(map(get_key, words))],
         swept=current_job.list_swept(),
@@ -267,16 +267,6 @@ def _read_initial(run: Run) -> TrainedModel | None:
     return None if name is None or run.record is not None else read_model(name)
 
 
-def _get_folder() -> Path:
-    """Return the job's folder. In a folder of another person, a link could lead to it."""
-    from charrnn.runs.folder import require_no_link_below
-
-    folder = current_job.get_folder()
-    if (sweep := current_job.get_sweep_folder()) is not None:
-        require_no_link_below(sweep, folder)
-    return folder
-
-
 def _resolve_paths(values: dict[str, Any]) -> dict[str, Any]:
     """Return the options with absolute paths, so that the run can resume in another folder."""
     data, init_from = dict(values["data"]), values["init_from"]
@@ -287,14 +277,3 @@ def _resolve_paths(values: dict[str, Any]) -> dict[str, Any]:
     if init_from is not None:
         init_from = os.path.realpath(init_from)  # outputs/latest will be a link to the new run.
     return {**values, "data": data, "init_from": init_from}
-
-
-def _require_one_process(options: TrainOptions) -> None:
-    """Raise InputError if a job of a sweep needs several processes."""
-    trainer = options.trainer
-    several = count_devices(trainer["devices"]) != 1 or trainer["num_nodes"] != 1
-    if several or trainer["strategy"] == "ddp":
-        raise InputError(
-            "trainer.devices, num_nodes, strategy: in a sweep (-m), each job trains in one "
-            "process; start runs with several processes one by one"
-        )

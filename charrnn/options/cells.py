@@ -18,8 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from charrnn.errors import InputError, shorten
-from charrnn.options.ranges import AT_LEAST_1, BELOW_1, FIXED, Options, Range, one_of
+from charrnn.options.ranges import AT_LEAST_1, BELOW_1, FIXED, Options, Range, one_of, require
 
 if TYPE_CHECKING:
     from torch import nn
@@ -92,11 +91,12 @@ CELLS: dict[str, Cell] = {
     "rnn": Cell(gates="h", carried=("h",), module="torch.nn.RNN"),
 }
 
-UNKNOWN_CELL = (
-    f"is neither built in ({', '.join(CELLS)}) nor registered; correct the name, or register this "
-    f"cell in a script, by charrnn.register_cell"
-)
 _registered: dict[str, Cell] = {}
+KIND = Range(
+    lambda name: name in CELLS or name in _registered,
+    f"is neither built in ({', '.join(CELLS)}) nor registered; correct the name, or register this "
+    f"cell in a script, by charrnn.register_cell",
+)
 
 
 def register_cell(name: str, cell: Cell) -> None:
@@ -112,23 +112,15 @@ def register_cell(name: str, cell: Cell) -> None:
     """
     if not isinstance(cell, Cell):
         raise TypeError(f"a cell must be a charrnn.Cell, not {cell!r}")
-    if name in CELLS or not name.replace("-", "_").isidentifier():
-        raise InputError(
-            f"model.kind={shorten(name, 60)}: is the name of a built-in cell, or contains other "
-            f"characters than letters, digits, _ and -"
-        )
+    is_new = name not in CELLS and name.replace("-", "_").isidentifier()
+    why = "is the name of a built-in cell, or has other characters than letters, digits, _ and -"
+    require(is_new, "model.kind", name, why)
     _registered[name] = cell
-
-
-def is_cell(name: str) -> bool:
-    """Return whether a cell has this name."""
-    return name in CELLS or name in _registered
 
 
 def find_cell(name: str) -> Cell:
     """Return the cell of a name; raise InputError if there is none."""
-    if not isinstance(name, str) or not is_cell(name):
-        raise InputError(f"model.kind={shorten(name, 60)}: {UNKNOWN_CELL}")
+    require(isinstance(name, str) and KIND.accepts(name), "model.kind", name, KIND.requirement)
     return CELLS.get(name) or _registered[name]
 
 
@@ -143,7 +135,7 @@ class NetworkOptions(Options):
 
     PREFIX = "model."
 
-    kind: Annotated[str, Range(is_cell, UNKNOWN_CELL), FIXED] = "lstm"
+    kind: Annotated[str, KIND, FIXED] = "lstm"
     embedding_size: Annotated[int, AT_LEAST_1, FIXED] = 64
     hidden_size: Annotated[int | None, AT_LEAST_1, FIXED] = None
     num_layers: Annotated[int, AT_LEAST_1, FIXED] = 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
+import contextlib
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -13,7 +13,6 @@ from charrnn.options.ranges import (
     PATH,
     SEED,
     Options,
-    Paths,
     Range,
     one_of,
     require,
@@ -24,15 +23,11 @@ DEFAULT_SPLIT = 0.1, 2_000_000  # share of the text, and characters at most
 
 
 def _is_encoding(name: Any) -> bool:
-    """Return whether `name` is ``bytes`` or an encoding with which Python can read and write."""
-    if name == "bytes":
+    """Return whether `name` is ``bytes`` or a text encoding of Python, which hex is not."""
+    with contextlib.suppress(LookupError, ValueError, TypeError):
+        "".encode(name)
         return True
-    try:
-        "".encode(name)  # refuses codecs that are no text encoding, such as hex
-        codecs.getincrementaldecoder(name)
-    except (LookupError, ValueError, TypeError):
-        return False
-    return True
+    return bool(name == "bytes")
 
 
 ENCODING = Range(_is_encoding, "is not a text encoding; try utf-8, latin-1 or bytes")
@@ -42,7 +37,7 @@ ENCODING = Range(_is_encoding, "is not a text encoding; try utf-8, latin-1 or by
 class SourceOptions(Options):
     """The files of a text: the text, or its HDF5 and JSON files from `charrnn preprocess`."""
 
-    input_txt: Paths = None
+    input_txt: Annotated[str | list[str] | None, PATH] = None
     input_h5: Annotated[str | None, PATH] = None
     input_json: Annotated[str | None, PATH] = None
 

@@ -1,4 +1,4 @@
-"""The options of charrnn's optimizer, schedules, callbacks and loggers.
+"""The options of charrnn's optimizer, schedules and callbacks.
 
 Their constructors check their arguments with it, and have the defaults. The command line checks
 the same ranges before torch is imported.
@@ -62,14 +62,3 @@ class PartOptions:
     threads: Annotated[int | None, AT_LEAST_1]
     tf32: bool | None
     bar: bool
-
-
-@dataclass(frozen=True)
-class LoggerOptions:
-    """The options of all loggers that are texts, even if they look like numbers."""
-
-    save_dir: str | None
-    name: str | None
-    project: str | None
-    experiment_name: str | None
-    run_name: str | None

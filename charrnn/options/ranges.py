@@ -15,7 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from charrnn.errors import InputError, shorten
 
@@ -134,7 +134,6 @@ TEXT = Range(lambda value: all(isinstance(t, str) for t in _as_list(value)), "ta
 PATH = Range(
     lambda value: TEXT.accepts(value) and all(_as_list(value)) and value != [], "takes a path"
 )
-Paths = Annotated[str | list[str] | None, PATH]
 POSITIVE = Range(lambda value: value > 0, "must be above 0")
 NOT_NEGATIVE = Range(lambda value: value >= 0, "must be 0 or more")
 AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
@@ -142,9 +141,6 @@ BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 POSITIVE_FRACTION = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
 UNIT_INTERVAL = between(0, 1)
 SEED = Range(lambda value: 0 <= value < 2**63, "must be between 0 and 2**63 - 1")
-TEMPERATURE = Range(
-    NOT_NEGATIVE.accepts, "must be 0 or more: 0.2 is cautious, 1 changes nothing, above 1 is wild"
-)
 # auto mixes a model's counts with its network, none ignores them, only ignores the network
 COUNTS = one_of("auto", "none", "only")
 UNKNOWN = one_of("error", "skip", "replace")

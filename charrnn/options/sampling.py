@@ -12,7 +12,6 @@ from charrnn.options.ranges import (
     NOT_NEGATIVE,
     POSITIVE_FRACTION,
     SEED,
-    TEMPERATURE,
     TEXT,
     UNIT_INTERVAL,
     UNKNOWN,
@@ -40,7 +39,7 @@ class SamplingParams(Options):
     """
 
     length: Annotated[int, NOT_NEGATIVE] = 2000
-    temperature: Annotated[float, TEMPERATURE] = 0.8
+    temperature: Annotated[float, NOT_NEGATIVE] = 0.8
     start_text: Annotated[str, TEXT] = ""
     unknown: Annotated[str, UNKNOWN] = "error"
     seed: Annotated[int | None, SEED] = None

@@ -31,7 +31,7 @@ import numpy.typing as npt
 from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import convert_write_errors, hold_lock, replace_file, require_regular_file
 from charrnn.options.datasets import DEFAULT_SPLIT, SPLITS, DataOptions, SplitOptions
-from charrnn.say import ProgressDisplay, say
+from charrnn.say import say, show_progress
 from charrnn.text.corpora import CORPORA, fetch_corpora, get_cache_folder
 from charrnn.text.lists import LIST_MARK, resolve_lines, shuffle_lines
 from charrnn.text.sources import (
@@ -264,7 +264,7 @@ def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, P
                 if _is_made_from(source, *pair):
                     return pair
                 if pair == in_cache or not any(map(os.path.lexists, pair)):
-                    with ProgressDisplay(PROGRESS_LABEL) as report:
+                    with show_progress(PROGRESS_LABEL) as report:
                         result = preprocess(input_txt, h5, json_path, data, report, True)
                     # Printed afterwards, so that an invalid text causes only an error message.
                     say(f"{h5}: preprocessed from {shorten(input_txt)}")

@@ -94,19 +94,16 @@ def test_a_wrong_choice_refuses_the_sweep_before_the_first_job(door: Any) -> Non
     assert "model=gruu: no such choice; did you mean gru?" in refused
 
 
-def test_a_refused_run_removes_only_its_folders(door: Any, tmp_path: Path) -> None:
+def test_a_refused_run_leaves_no_folder(door: Any, tmp_path: Path) -> None:
     door.action = InputError("no")
-    empty = tmp_path / "mine" / "empty"
-    empty.mkdir(parents=True)
-    for folder in ("mine/empty/new/run", "mine/empty", "mine/new/run"):
-        refused = door("train", f"hydra.run.dir={folder}")
-        assert refused == (2, "", "charrnn train: no\n")
-        assert [*empty.parent.rglob("*")] == [empty]
+    write_files(tmp_path, {"mine/file": ""})
+    for folder in ("mine/new/run", "mine", "new/run"):
+        assert door("train", f"hydra.run.dir={folder}") == (2, "", "charrnn train: no\n")
     with pytest.raises(InputError, match="no"):
         charrnn.train()
-    assert not (tmp_path / "outputs").exists()
-    assert door("train", "-m", "seed=1,2", "hydra.sweep.dir=mine/empty").code == 1
-    assert [path.name for path in empty.iterdir()] == ["multirun.yaml"]
+    assert door("train", "-m", "seed=1,2", "hydra.sweep.dir=mine").code == 1
+    files = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")]
+    assert sorted(files) == ["mine", "mine/file", "mine/multirun.yaml"]
 
 
 def test_all_jobs_start_from_the_same_latest_model(door: Any, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from charrnn.models import model_file
 from tests.conftest import Patch
 from tests.refusals import refusal_of
 from tests.small_runs import Capture, Train, metrics
@@ -87,21 +86,3 @@ def test_a_text_from_standard_input(path: Path, capfd: Capture, monkeypatch: Pat
     found = evaluate(capfd, f"checkpoint={path}", "data.input_txt=-")
     assert (found["split"], found["characters"]) == ("text", len(text) - 1)
     assert found["loss"] == pytest.approx(charrnn.load(path).score(text), rel=1e-6)
-
-
-def test_another_loss_than_that_of_the_runs_is_explained(run_copy: Train, capfd: Capture) -> None:
-    run = run_copy("trainer.max_steps=23")
-    file = run / "model.safetensors"
-    model = charrnn.load(run).trained
-    facts = {**model.facts, "val_loss_as_written": 1.25}
-    model_file.save(file, replace(model, facts=facts))
-    for word, said in {
-        "counts=auto": "`charrnn runs` has 1.2500, the loss of the first characters of the split",
-        "counts=none": "`charrnn runs` has 1.2500, the loss with counts=auto\n",
-        "split=test": "",
-    }.items():
-        capfd.readouterr()
-        assert main(["evaluate", f"checkpoint={file}", word]) == 0
-        err = capfd.readouterr().err
-        assert said in err
-        assert err.count("`charrnn runs`") == bool(said)

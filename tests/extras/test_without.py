@@ -51,6 +51,8 @@ def copy_package(to: Path, without: Sequence[str]) -> None:
     for extra in without:
         shutil.rmtree(to / "charrnn" / "extras" / extra)
         shutil.rmtree(to / "tests" / "extras" / extra)
+    if "search" in without:
+        shutil.rmtree(to / "conf" / "sweep")
 
 
 EACH = [pytest.param([name], MORE, marks=pytest.mark.slow, id=name) for name in EXTRAS]

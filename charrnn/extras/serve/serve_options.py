@@ -28,7 +28,7 @@ MODELS = Range(
 
 @dataclass(kw_only=True)
 class ServeOptions:
-    """The options of the server; ``serve.yaml`` has their defaults and explanations."""
+    """The options of the server; ``conf/serve.yaml`` has their defaults and explanations."""
 
     checkpoint: Annotated[str | None, PATH]
     models: Annotated[dict | None, MODELS]
