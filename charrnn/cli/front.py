@@ -65,11 +65,8 @@ class HydraFolders(Callback):
         HydraFolders.missing = _list_missing(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        from charrnn.runs.folder import prepare_sweep
-
         HydraFolders.sweep = Path(config.hydra.sweep.dir).absolute()
         HydraFolders.missing = _list_missing(HydraFolders.sweep)
-        prepare_sweep(HydraFolders.sweep)
 
 
 def _list_missing(folder: Path) -> tuple[Path, ...]:

@@ -29,9 +29,10 @@ from charrnn.cli.overrides import (
 )
 from charrnn.errors import InputError
 from charrnn.files import resolve_run_path
+from charrnn.options.interpolations import escape_interpolations, has_interpolation
 from charrnn.options.training import TrainOptions, count_devices, flatten
 from charrnn.runs import ranks
-from charrnn.runs.folder import escape_interpolations, has_interpolation
+from charrnn.runs.folder import require_no_links
 from charrnn.say import ignore_output_errors
 from charrnn.text.corpora import CORPORA, require_text
 from charrnn.text.sources import as_name_list
@@ -39,7 +40,7 @@ from charrnn.text.sources import as_name_list
 if TYPE_CHECKING:
     from charrnn.models.trained import TrainedModel
     from charrnn.runs.result import Result
-    from charrnn.runs.run_values import Run
+    from charrnn.runs.run import Run
 
 OPTIONS = TrainOptions
 FIRST_WORD = "data.input_txt"
@@ -171,6 +172,8 @@ def _check_sweep_words(words: list[str], resume: str | None) -> None:
             f"to continue one run, leave -m out"
         )
     folder = read_text(words, "hydra.sweep.dir")
+    if folder is not None:
+        require_no_links(Path(folder))
     if folder is not None and resume is None and any(Path(folder).glob("*/.hydra")):
         raise InputError(
             f"hydra.sweep.dir={folder}: contains runs; to resume them, repeat their command with "
@@ -201,7 +204,7 @@ def prepare_run(options: TrainOptions, composed: DictConfig, words: Sequence[str
         composed: the config from which the options were made.
         words: the command as its user typed it.
     """
-    from charrnn.runs.run_values import Run
+    from charrnn.runs.run import Run
 
     resume = options.resume
     if current_job.get_number() is not None:
@@ -211,12 +214,10 @@ def prepare_run(options: TrainOptions, composed: DictConfig, words: Sequence[str
     words = [word for word in words if get_key(word) != "resume"]
     run = Run(
         config=_complete_config(composed, vars(options), {get_key(word) for word in words}),
-        folder=_get_folder(),
+        folder=current_job.get_folder(),
         words=words,
         given=[*dict.fromkeys(map(get_key, words))],
-        swept=current_job.list_swept(),
         choices=current_job.list_choices(),
-        hydra=current_job.read_node(),
     )
     run = run if resume is None else _restore(run, resume)
     return replace(run, initial=_read_initial(run))
@@ -246,10 +247,9 @@ def _restore(run: Run, resume: str) -> Run:
     if resume == "auto" and find_checkpoint(run.folder) is None:
         return replace(run, begins_again=True)
     record = resuming.read_record(run.folder if resume == "auto" else Path(resume))
-    if resume == "auto":
-        config = resuming.fill_config(run.config, record)
-    else:
-        config = resuming.restore_config(run.config, record, run.given, run.choices)
+    config = resuming.restore_config(
+        run.config, record, run.given, run.choices, is_repeated=resume == "auto"
+    )
     values: Any = OmegaConf.to_container(config, resolve=True)
     try:  # Recorded values are checked as typed ones are.
         build(TrainOptions, {**values, "resume": str(record.path)})
@@ -265,16 +265,6 @@ def _read_initial(run: Run) -> TrainedModel | None:
 
     name = run.config.init_from
     return None if name is None or run.record is not None else read_model(name)
-
-
-def _get_folder() -> Path:
-    """Return the job's folder. In a folder of another person, a link could lead to it."""
-    from charrnn.runs.folder import require_no_link_below
-
-    folder = current_job.get_folder()
-    if (sweep := current_job.get_sweep_folder()) is not None:
-        require_no_link_below(sweep, folder)
-    return folder
 
 
 def _resolve_paths(values: dict[str, Any]) -> dict[str, Any]:
