@@ -83,11 +83,11 @@ def _lock(folder: Path) -> IO[str]:
 
 @contextlib.contextmanager
 def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
-    """Lock a folder during a run. Remove a new folder in which no run starts."""
+    """Lock a folder during a run. Remove a new one if the run does not start, or is refused."""
     require_no_links(folder)
     with _lock(folder):
         # Checked after locking, because another process may have started a run before.
-        is_new = _is_empty(folder)
+        is_new, is_refused = all(path.name == LOCK for path in folder.iterdir()), False
         try:
             if is_run(folder) and not may_hold_run:
                 raise InputError(
@@ -96,28 +96,12 @@ def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
                 )
             yield
         except InputError:
-            if is_new and not any(folder.glob("checkpoints/*.ckpt")):
-                _clear(folder)
+            is_refused = True
             raise
         finally:
-            with contextlib.suppress(OSError):
-                if is_new and _is_empty(folder):
-                    (folder / LOCK).unlink(missing_ok=True)
-                    folder.rmdir()
-
-
-def _is_empty(folder: Path) -> bool:
-    """Return whether a folder contains only its lock."""
-    return all(path.name == LOCK for path in folder.iterdir())
-
-
-def _clear(folder: Path) -> None:
-    """Remove the contents of a folder."""
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+            is_unused = is_refused or not is_run(folder)
+            if is_new and is_unused and find_checkpoint(folder) is None:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def require_no_links(folder: Path) -> None:
