@@ -104,9 +104,9 @@ def sort_rows(rows: Sequence[Row], sort: str) -> list[Row]:
         hint = suggest_name(name, sorted(rows[0]))
         raise InputError(f"sort={shorten(name)}: no such column or option{hint}")
 
-    def make_key(row: Row) -> tuple[bool, float, str]:
+    def make_key(row: Row) -> tuple[bool, Any]:
         is_number = isinstance(row[name], int | float)
-        return not is_number, row[name] if is_number else 0.0, str(row[name])
+        return not is_number, row[name] if is_number else str(row[name])
 
     known = [row for row in rows if row[name] is not None]
     known.sort(key=make_key, reverse=sort.startswith("-"))

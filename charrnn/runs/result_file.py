@@ -23,20 +23,6 @@ if TYPE_CHECKING:
 _SAVED = ("seconds", "counts_loss", "compared_loss")
 
 
-def begin_result(run: Run, data: TextDataModule) -> Result:
-    """Return the result of a run before its first validation."""
-    source = run.config.data.input_txt or run.config.data.input_h5
-    return Result(
-        run.folder,
-        text=", ".join(Path(name).name for name in as_name_list(source)),
-        is_list=data.encoded.is_list,
-        fingerprint=data.encoded.fingerprint,
-        words=[*run.words],
-        options=dict(run.hparams),
-        optimized_metric=run.config.optimized_metric,
-    )
-
-
 class ResultFile(L.Callback):
     """Writes result.json when training starts, at each validation, with last.ckpt and at the end.
 
@@ -45,7 +31,16 @@ class ResultFile(L.Callback):
     """
 
     def __init__(self, run: Run, data: TextDataModule) -> None:
-        self.result = begin_result(run, data)
+        source = run.config.data.input_txt or run.config.data.input_h5
+        self.result = Result(
+            run.folder,
+            text=", ".join(Path(name).name for name in as_name_list(source)),
+            is_list=data.encoded.is_list,
+            fingerprint=data.encoded.fingerprint,
+            words=[*run.words],
+            options=run.hparams,
+            optimized_metric=run.config.optimized_metric,
+        )
         self._start = 0.0  # the time of the start, less the seconds before a resume
 
     def state_dict(self) -> dict[str, Any]:

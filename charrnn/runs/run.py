@@ -26,9 +26,9 @@ from charrnn.runs import announcements, building, decisions, hardware, resume
 from charrnn.runs import folder as folders
 from charrnn.runs.ranks import World, detect_world, explain_lost, share
 from charrnn.runs.result import RESULT, Result
-from charrnn.runs.result_file import ResultFile, begin_result
+from charrnn.runs.result_file import ResultFile
 from charrnn.runs.surroundings import silence_libraries
-from charrnn.training import ReproducibleSteps, TextDataModule, TrainingLog
+from charrnn.training import TextDataModule, TrainingLog
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,6 @@ class Run:
         record: the record of the checkpoint from which the run resumes; None for a new run.
         begins_again: whether the run starts in the folder of one that has no checkpoint.
         initial: the model of `init_from`, if the run starts at step 0.
-        hparams: the options that were given or decided, with their values.
     """
 
     config: DictConfig
@@ -56,7 +55,6 @@ class Run:
     record: resume.Record | None = None
     begins_again: bool = False
     initial: TrainedModel | None = None
-    hparams: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def checkpoint(self) -> Path | None:
@@ -72,6 +70,17 @@ class Run:
     def is_in_place(self) -> bool:
         """Whether the run continues in the folder of its checkpoint."""
         return self.record is not None and self.record.folder == self.folder.resolve()
+
+    @property
+    def hparams(self) -> dict[str, Any]:
+        """The options that were given or decided, in this order, with their values."""
+        # A resumed run has the words of its start, too. Those of flags have no value.
+        words = (word.lstrip("+~").partition("=") for word in self.words if word[:1] != "-")
+        given = {name: value for name, _, value in words}
+        choices = {group: "+".join(names) for group, names in self.choices.items()}
+        values = given | choices | flatten(OmegaConf.to_container(self.config, resolve=True))
+        names = dict.fromkeys((*given, *decisions.DECIDED))
+        return {name: values[name] for name in names if name in values and name != "resume"}
 
     def gives(self, *names: str) -> bool:
         """Return whether the command line sets one of these options, or its group."""
@@ -102,7 +111,7 @@ def train(run: Run) -> Result:
         if is_finished:
             share(None)  # The other ranks have nothing to train.
             return share(announcements.say_finished(run))
-        record_run(run, data)
+        record_run(run)
         result = fit(share(run), world, data)
         announcements.say_result(result, announcements.find_advice(run, data, result))
         return share(result)
@@ -132,20 +141,10 @@ def decide_run(run: Run) -> tuple[Run, TextDataModule]:
     if run.record is not None:
         num_processes = hardware.count_processes(config.trainer)
         resume.check_data(run.record, config, data, background, num_processes)
-    return replace(run, config=config, hparams=collect_hparams(run, config)), data
+    return replace(run, config=config), data
 
 
-def collect_hparams(run: Run, decided: Any) -> dict[str, Any]:
-    """Return the options that were given or decided, in this order, with their values."""
-    # A resumed run has the words of its start, too. Those of flags have no value.
-    given = dict(word.lstrip("+~").partition("=")[::2] for word in run.words if word[:1] != "-")
-    choices = {group: "+".join(names) for group, names in run.choices.items()}
-    values = {**given, **choices, **flatten(OmegaConf.to_container(decided, resolve=True))}
-    names = dict.fromkeys((*given, *decisions.DECIDED))
-    return {name: values[name] for name in names if name in values and name != "resume"}
-
-
-def record_run(run: Run, data: TextDataModule) -> None:
+def record_run(run: Run) -> None:
     """Write the decided config into the run's folder, and let outputs/latest link to it."""
     for name in (RESULT, folders.METRICS, *folders.MODEL_FILES):  # which are written later
         require_replaceable(run.folder / name)
@@ -153,8 +152,6 @@ def record_run(run: Run, data: TextDataModule) -> None:
         folders.remove_first_try(run.folder)
     config: Any = OmegaConf.to_container(run.config)
     folders.record(run.folder, config, run.words)
-    if not run.is_in_place:  # else the result is that of the run so far
-        begin_result(run, data).write()
     folders.link_latest(run.folder)
 
 
@@ -177,8 +174,6 @@ def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:
         log = TrainingLog(config, run.hparams, given)
         result_file = ResultFile(run, data)
         callbacks = [log, result_file, *building.build_callbacks(config)]
-        if not any(isinstance(callback, ReproducibleSteps) for callback in callbacks):
-            callbacks.append(ReproducibleSteps(config.threads, config.tf32))
         trainer = building.build_trainer(config, callbacks, loggers, world.size)
         try:
             trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
