@@ -82,9 +82,9 @@ class Run:
         names = dict.fromkeys((*given, *decisions.DECIDED))
         return {name: values[name] for name in names if name in values and name != "resume"}
 
-    def gives(self, *names: str) -> bool:
-        """Return whether the command line sets one of these options, or its group."""
-        return any(resume.is_given(name, self.given) for name in names)
+    def gives(self, name: str) -> bool:
+        """Return whether the command line sets an option, or its group."""
+        return resume.is_given(name, self.given)
 
     def explain_resume(self) -> str:
         """Return how to resume the run if it ended early: a command."""
@@ -104,13 +104,10 @@ def train(run: Run) -> Result:
     world = detect_world()
     may_hold_run = run.is_in_place or run.begins_again
     with folders.claim(run.folder, may_hold_run), announcements.explain_resume(run):
-        is_finished = run.record is not None and resume.is_finished(run.record, run.config)
-        # Also a finished run does not accept another text.
-        if not is_finished or run.gives("data.input_txt", "data.input_h5"):
-            run, data = decide_run(run)
-        if is_finished:
+        if run.record is not None and resume.is_finished(run.record, run.config):
             share(None)  # The other ranks have nothing to train.
             return share(announcements.say_finished(run))
+        run, data = decide_run(run)
         record_run(run)
         result = fit(share(run), world, data)
         announcements.say_result(result, announcements.find_advice(run, data, result))
