@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from charrnn import plugins
 from charrnn.models import checkpoint
+from charrnn.networks.precision import can_train_in_bf16
 from charrnn.runs import decisions
-from charrnn.runs.hardware import can_train_in_bf16
 from charrnn.runs.ranks import World
 
 ONE_PROCESS = World()

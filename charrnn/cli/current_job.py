@@ -7,9 +7,8 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import OmegaConf
 
-from charrnn.cli.overrides import get_key, parse
+from charrnn.cli.overrides import parse
 from charrnn.runs.resume import GROUPS
 
 
@@ -25,11 +24,6 @@ def get_folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def get_sweep_folder() -> Path | None:
-    """Return the absolute path of the sweep's folder; None outside a sweep."""
-    return None if get_number() is None else Path(HydraConfig.get().sweep.dir).absolute()
-
-
 def get_name() -> str:
     """Return the job's number and its swept overrides; "" outside a sweep."""
     number, job = get_number(), HydraConfig.get().job
@@ -39,14 +33,6 @@ def get_name() -> str:
 def list_overrides() -> list[str]:
     """Return the overrides of the job in Hydra's grammar, without ``hydra.*``."""
     return [*HydraConfig.get().overrides.task]
-
-
-def list_swept() -> list[str]:
-    """Return the options and groups that differ between the jobs of a sweep."""
-    if get_number() is None:
-        return []
-    shared = set(map(get_key, HydraConfig.get().job.config.override_dirname.exclude_keys))
-    return [n for n in dict.fromkeys(map(get_key, list_overrides())) if n not in shared]
 
 
 def list_choices() -> dict[str, list[str]]:
@@ -61,9 +47,3 @@ def list_choices() -> dict[str, list[str]]:
         for group, chosen in choices.items()
         if group in GROUPS
     }
-
-
-def read_node() -> dict[str, Any]:
-    """Return the node `hydra` of the config as plain values, unresolved."""
-    node: Any = OmegaConf.to_container(HydraConfig.get(), resolve=False, enum_to_str=True)
-    return node

@@ -48,17 +48,16 @@ from charrnn.errors import (
     walk_causes,
 )
 from charrnn.files import shorten_path
-from charrnn.runs.folder import SWEEP_CONFIG, prepare_sweep
+from charrnn.runs.folder import SWEEP_CONFIG
 
 
 class SweepFolder(Callback):
-    """Prepares the folder of a sweep, and keeps its path: Hydra makes the callback itself."""
+    """Keeps the path of a sweep's folder: Hydra makes the callback itself."""
 
     path: Path | None = None
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         SweepFolder.path = Path(config.hydra.sweep.dir).absolute()
-        prepare_sweep(SweepFolder.path)
 
 
 def run(command: plugins.Command, typed: Sequence[str]) -> None:

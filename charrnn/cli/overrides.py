@@ -25,12 +25,12 @@ from hydra.core.override_parser.types import Override
 
 from charrnn import plugins
 from charrnn.errors import InputError
-from charrnn.options.ranges import PATH, TEXT, get_traits, get_types, list_options
-from charrnn.runs.folder import (
+from charrnn.options.interpolations import (
     escape_interpolations,
     has_interpolation,
     unescape_interpolations,
 )
+from charrnn.options.ranges import PATH, TEXT, get_traits, get_types, list_options
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # path options of every command
 MULTIRUN = "hydra.mode=MULTIRUN"  # the flag -m as an override

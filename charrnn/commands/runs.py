@@ -32,18 +32,14 @@ def run(options: RunsOptions) -> None:
     # Show paths that checkpoint= and resume= accept.
     bases = (OUTPUTS.absolute(), Path.cwd(), folder.absolute())
     base = next(base for base in bases if folder.absolute().is_relative_to(base))
-    if not (rows := leaderboard.read_rows(folder, base)):
+    if not (results := leaderboard.read_results(folder)):
         if folder == OUTPUTS:
             raise InputError(f"{OUTPUTS}/: no run exists yet; `charrnn train my.txt` starts one")
         problem = "contains no run" if folder.is_dir() else "no such folder"
         raise InputError(f"folder={shorten(folder)}: {problem}; the default is {OUTPUTS}")
-    if options.sort is None:
-        rows = leaderboard.sort_by_text(rows)
-    else:
+    rows = leaderboard.make_rows(results, base)
+    if options.sort is not None:
         rows = leaderboard.sort_rows(rows, options.sort)
-    if options.json:
-        print(json.dumps(leaderboard.list_rows(rows), indent=1))
-    else:
-        print(leaderboard.format_table(rows))
-    for line in leaderboard.recommend_runs(rows):
+    print(json.dumps(rows, indent=1) if options.json else leaderboard.format_table(rows))
+    for line in leaderboard.recommend_runs(results):
         say(line)

@@ -27,20 +27,17 @@ from charrnn.cli.overrides import (
 )
 from charrnn.errors import InputError
 from charrnn.files import resolve_run_path
+from charrnn.options.interpolations import escape_interpolations, has_interpolation
 from charrnn.options.training import TrainOptions, count_devices, flatten
 from charrnn.runs import ranks
-from charrnn.runs.folder import (
-    escape_interpolations,
-    has_interpolation,
-    require_no_link_below,
-)
+from charrnn.runs.folder import require_no_links
 from charrnn.text.corpora import CORPORA, require_text
 from charrnn.text.sources import as_name_list
 
 if TYPE_CHECKING:
     from charrnn.models.trained import TrainedModel
     from charrnn.runs.result import Result
-    from charrnn.runs.run_values import Run
+    from charrnn.runs.run import Run
 
 OPTIONS = TrainOptions
 FIRST_WORD = "data.input_txt"
@@ -171,6 +168,8 @@ def _check_sweep(words: list[str]) -> None:
             f"resume={resume}: to continue a sweep, give hydra.sweep.dir=FOLDER resume=auto; "
             f"to continue one run, leave -m out"
         )
+    if folder is not None:
+        require_no_links(Path(folder))
     if folder is not None and resume is None and any(Path(folder).glob("*/.hydra")):
         raise InputError(
             f"hydra.sweep.dir={folder}: contains runs; to resume them, repeat their command with "
@@ -201,22 +200,19 @@ def prepare_run(options: TrainOptions, composed: DictConfig, words: Sequence[str
         composed: the config from which the options were made.
         words: the command as its user typed it.
     """
-    from charrnn.runs.run_values import Run
+    from charrnn.runs.run import Run
 
-    resume, folder = options.resume, current_job.get_folder()
-    if (sweep := current_job.get_sweep_folder()) is not None:
-        require_no_link_below(sweep, folder)  # of another person, perhaps
-        if resume is None and int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0:
-            resume = "auto"  # submitit has put the job into the queue again
+    resume = options.resume
+    is_repeated = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
+    if resume is None and is_repeated and current_job.get_number() is not None:
+        resume = "auto"  # submitit has put the job into the queue again
     words = [word for word in words if get_key(word) != "resume"]
     run = Run(
         config=_complete_config(composed, vars(options), {get_key(word) for word in words}),
-        folder=folder,
+        folder=current_job.get_folder(),
         words=words,
         given=[*dict.fromkeys(map(get_key, words))],
-        swept=current_job.list_swept(),
         choices=current_job.list_choices(),
-        hydra=current_job.read_node(),
     )
     run = run if resume is None else _restore(run, resume)
     return replace(run, initial=_read_initial(run))
@@ -246,10 +242,9 @@ def _restore(run: Run, resume: str) -> Run:
     if resume == "auto" and find_checkpoint(run.folder) is None:
         return replace(run, begins_again=True)
     record = resuming.read_record(run.folder if resume == "auto" else Path(resume))
-    if resume == "auto":
-        config = resuming.fill_config(run.config, record)
-    else:
-        config = resuming.restore_config(run.config, record, run.given, run.choices)
+    config = resuming.restore_config(
+        run.config, record, run.given, run.choices, is_repeated=resume == "auto"
+    )
     values: Any = OmegaConf.to_container(config, resolve=True)
     try:  # Recorded values are checked as typed ones are.
         build(TrainOptions, {**values, "resume": str(record.path)})

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch.backends import cuda, cudnn
+
+from charrnn.models.trained import Architecture
+from charrnn.networks.network import Network
 
 
 @contextlib.contextmanager
@@ -41,3 +45,25 @@ def cpu_has_bf16() -> bool:
     # torch before 2.11 has no public function for it; the safe answer is False.
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) is True for name in ("avx512_bf16", "amx_bf16"))
+
+
+@functools.cache
+def can_train_in_bf16(kind: str, device_type: str) -> bool:
+    """Return whether a cell computes in bf16 under autocast on a device, by training one step.
+
+    Without AVX-512, oneDNN has no bf16 kernel for an LSTM and raises. Under autocast, cuDNN's
+    layers always get float16 (aten/src/ATen/cudnn/AutocastRNN.cpp), and their gradients vanish
+    without a GradScaler.
+    """
+    architecture = Architecture(kind, hidden_size=8, num_layers=1, vocabulary_size=8)
+    device = torch.device(device_type)
+    with torch.random.fork_rng(devices=[]):
+        network = Network(architecture).to(device)
+        ids = torch.zeros(2, 3, dtype=torch.int64, device=device)
+        try:
+            with torch.autocast(device_type, dtype=torch.bfloat16):
+                logits, state = network(ids)
+            logits.float().sum().backward()
+        except RuntimeError:
+            return False
+    return all(part.dtype != torch.float16 for layer in state for part in layer)

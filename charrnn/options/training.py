@@ -91,7 +91,7 @@ class TrainerOptions:
     limit_val_batches: Annotated[int | float | None, NOT_NEGATIVE]
     log_every_n_steps: Annotated[int, NOT_NEGATIVE]
     num_sanity_val_steps: int
-    enable_progress_bar: bool | None
+    enable_progress_bar: bool
     enable_model_summary: bool
     use_distributed_sampler: bool
     default_root_dir: str | None

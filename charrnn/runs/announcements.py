@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from charrnn import plugins
 from charrnn.errors import Interrupted, RunError
 from charrnn.files import shorten_path
-from charrnn.runs.folder import is_sweep
-from charrnn.runs.model_lookup import find_best_file
+from charrnn.runs.folder import find_best_file, is_sweep
 from charrnn.runs.result import Result, read_result
-from charrnn.runs.run_values import Run
 from charrnn.say import format_duration, say
 from charrnn.text.background import is_prose
 from charrnn.text.corpora import CORPORA
 from charrnn.training import TextDataModule
+
+if TYPE_CHECKING:
+    from charrnn.runs.run import Run
 
 SMALL_TEXT = 60_000  # A prose of fewer characters improves with another text (docs/counts.md).
 LEAST_GAIN = 0.02  # nats per character by which the network should be better than the counts
@@ -35,12 +37,10 @@ def explain_resume(run: Run) -> Iterator[None]:
 
 
 def say_default_corpus(run: Run) -> None:
-    """Print the text of a new run: the default corpus, or the model from which it starts."""
+    """Print that a new run has the default corpus, because no text was given."""
     text = run.config.data.input_txt
     if text in CORPORA and run.record is None and not run.gives("data.input_txt"):
         say(f"no text was given, so the corpus is {text}; yours: charrnn train my.txt")
-    if run.initial is not None:
-        say(f"init_from: {shorten_path(run.config.init_from)}")
 
 
 def say_result(result: Result, advice: str = "") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
@@ -15,12 +15,14 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn.errors import InputError, RunError, is_out_of_memory, to_one_line
+from charrnn.options.interpolations import escape_interpolations
 from charrnn.options.ranges import require
-from charrnn.runs.folder import escape_interpolations
-from charrnn.runs.run_values import Run
 from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, TextDataModule
+
+if TYPE_CHECKING:
+    from charrnn.runs.run import Run
 
 
 def build(config: DictConfig, name: str, base: type, **arguments: Any) -> Any:

@@ -16,8 +16,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from hydra.utils import get_object
-from lightning.pytorch.callbacks import ProgressBar
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn.data import fit_sizes
@@ -48,11 +46,9 @@ LEAST_SHARE, MOST_SHARE = 0.7, 1.2
 SCORING_COST, VALIDATION_SHARE = 0.4, 0.15
 VALIDATIONS, LEAST_STEPS_BETWEEN = 15, 50
 USUAL_SEQ_LENGTH = 64  # for which the rows are made
-GUESS_CHARACTERS = 1_000_000  # before the text is read
 # The time to measure each size, as a share of the budget and at most (seconds).
 MEASURING_SHARE, MOST_SECONDS = 0.006, 1.0
 WARMUP_STEPS = 2
-LEAST_PROCESSOR_SHARE = 0.9  # of the measured time, else the measurement is repeated
 SPEED_KEPT = 0.8  # with several processes, which wait for each other
 
 # The decisions that one compares between runs.
@@ -61,8 +57,7 @@ DECIDED = (
     *("trainer.precision", "seed"),
 )
 
-# Takes a decided config and the seconds of the budget, and returns the measured characters per
-# second.
+# returns the characters per second of a decided config, measured in a share of these seconds
 MeasureSpeed = Callable[[DictConfig, float], float]
 
 
@@ -137,7 +132,6 @@ def decide(config: DictConfig, data: TextDataModule) -> DictConfig:
     )
     measure = functools.partial(measure_speed, vocabulary=data.vocabulary)
     decided, reason = decide_sizes(config, size, detect_world(), measure)
-    _check_text(decided, size, str(data.encoded.path))
     data.batch_size, data.seed = decided.data.batch_size, decided.data.seed
     if not has_length(config.trainer):
         model, sizes = decided.model, decided.data
@@ -163,52 +157,22 @@ def decide_sizes(
     return decided, f"budget={config.budget}, {duration}"
 
 
-def check_machine(config: DictConfig, world: World) -> None:
-    """Raise InputError if this machine does not support an option, before the text is read."""
-    _complete(config, select_row(GUESS_CHARACTERS), TextSize(GUESS_CHARACTERS, 0), world)
-
-
 def adopt_architecture(
     config: DictConfig, trained: TrainedModel, given: Collection[str]
 ) -> DictConfig:
     """Return the config with the initial model's architecture. Refuse a given other one."""
     config = copy.deepcopy(config)
-    given_names = {key.removeprefix("model.") for key in given if key.startswith("model.")}
-    given_names |= {"kind"} if "model" in given else set()
+    given = {*given, "model.kind"} if "model" in given else given
     # The new run may have another dropout.
     for name in [field.name for field in fields(NetworkOptions) if field.name != "dropout"]:
         theirs, ours = getattr(trained.architecture, name), config.model[name]
-        if name in given_names and ours != theirs:
+        if f"model.{name}" in given and ours != theirs:
             raise InputError(
                 f"model.{name}={ours}: {config.init_from} has {theirs}; "
                 f"leave the option out to start from its weights"
             )
         config.model[name] = theirs
     return config
-
-
-def _check_text(config: DictConfig, size: TextSize, name: str) -> None:
-    """Raise InputError if a text is too short for the decided options."""
-    batch_size, seq_length = fit_sizes(size.train, config.data.batch_size, config.data.seq_length)
-    processes = hardware.count_processes(config.trainer)
-    if batch_size % processes:
-        raise InputError(
-            f"{name}: has text for {batch_size} stream(s) of data.seq_length={seq_length}, "
-            f"which cannot be split evenly over {processes} processes; give a longer text, or a "
-            f"smaller data.seq_length, or another trainer.devices"
-        )
-    if config.model.batchnorm and batch_size * seq_length == 1:
-        raise InputError(
-            "model.batchnorm=true: needs more than one character in a window; give a longer text, "
-            "or a larger data.batch_size or data.seq_length"
-        )
-    group, windows = config.trainer.accumulate_grad_batches, (size.train - 1) // batch_size
-    windows //= seq_length
-    if group > windows:
-        raise InputError(
-            f"trainer.accumulate_grad_batches={group}: the text has {windows} window(s) an epoch; "
-            f"give a longer text, or smaller data.batch_size or data.seq_length"
-        )
 
 
 def _complete(
@@ -220,19 +184,25 @@ def _complete(
     _fill(config, "data.batch_size", row.batch_size)
     _fill(config, "model.hidden_size", row.hidden_size)
     _fill(config, "model.dropout", row.dropout)
-    streams, _ = fit_sizes(size.train, config.data.batch_size, config.data.seq_length)
+    streams, length = fit_sizes(size.train, config.data.batch_size, config.data.seq_length)
+    trainer, windows = config.trainer, (size.train - 1) // streams // length
+    if (group := trainer.accumulate_grad_batches) > windows:
+        raise InputError(
+            f"trainer.accumulate_grad_batches={group}: the text has {windows} window(s) an epoch; "
+            f"give a longer text, or smaller data.batch_size or data.seq_length"
+        )
+    if config.model.batchnorm and streams * length == 1:
+        raise InputError(
+            "model.batchnorm=true: needs more than one character in a window; give a longer text, "
+            "or a larger data.batch_size or data.seq_length"
+        )
     hardware.decide_hardware(config, streams, world)
-    trainer = config.trainer
     if not has_length(trainer):
         trainer.max_steps = max_steps or _count_row_steps(row, config, size)
-    if config.checkpoint_every is None:
-        config.checkpoint_every = _choose_validation_interval(config, size)
+    _fill(config, "checkpoint_every", _choose_validation_interval(config, size))
     if isinstance(trainer.val_check_interval, float):  # a share of an epoch
         _fill(config, "trainer.check_val_every_n_epoch", 1)
     _fill(config, "trainer.limit_val_batches", 1.0 if size.val and config.validate_every else 0)
-    targets = (get_object(node["_target_"]) for node in config.callbacks.values())
-    has_bar = any(isinstance(t, type) and issubclass(t, ProgressBar) for t in targets)
-    _fill(config, "trainer.enable_progress_bar", has_bar)
     return config
 
 
@@ -333,24 +303,12 @@ def measure_speed(config: DictConfig, seconds: float, vocabulary: Vocabulary) ->
             if device.type != "cpu":
                 torch.accelerator.synchronize(device)
 
-        steps_per_second = _measure_rate(train_step, seconds)
-    kept = SPEED_KEPT * num_processes if num_processes > 1 else 1
-    return steps_per_second * streams * config.data.seq_length * kept
-
-
-def _measure_rate(train_step: Callable[[], None], seconds: float) -> float:
-    """Return the steps per second. If other programs had the processor, measure once more."""
-    rate = 0.0
-    for _ in range(WARMUP_STEPS):
-        train_step()
-    for is_last in (False, True):
-        start, processor_start, steps, passed = time.perf_counter(), time.process_time(), 0, 0.0
+        for _ in range(WARMUP_STEPS):
+            train_step()
+        start, steps, passed = time.perf_counter(), 0, 0.0
         while steps < 1 or passed < seconds:
             train_step()
             steps += 1
             passed = time.perf_counter() - start
-        rate = max(rate, steps / passed)
-        if is_last or time.process_time() - processor_start >= LEAST_PROCESSOR_SHARE * passed:
-            break
-        say("budget: other programs use the processor; measuring the speed again")
-    return rate
+    kept = SPEED_KEPT * num_processes if num_processes > 1 else 1
+    return steps / passed * streams * config.data.seq_length * kept

@@ -1,6 +1,6 @@
 """Lock, write and read a run folder.
 
-.hydra/                 the decided config, Hydra's node and the words of the command, for people
+.hydra/                 the decided config and the words of the command, for people
 .lock                   locked by the process that trains here; contains its process id
 result.json             the result so far (`charrnn.runs.result`)
 checkpoints/ model.safetensors samples/ metrics.csv events.out.tfevents.* hparams.yaml report.html
@@ -11,10 +11,8 @@ The folder may come from an untrusted person, so nothing in it is interpolated o
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
-import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +22,7 @@ from typing import IO, Any
 import yaml
 
 from charrnn import files
-from charrnn.errors import InputError, to_one_line
+from charrnn.errors import InputError
 from charrnn.runs.result import RESULT, read_result
 from charrnn.say import say
 
@@ -35,9 +33,6 @@ MODEL_FILES = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.c
 LATEST = files.OUTPUTS / "latest"
 LOCK = ".lock"
 SWEEP_CONFIG, LEADERBOARD = "multirun.yaml", "leaderboard.csv"  # in a sweep's folder
-LARGEST_RECORD = 100_000  # tokens of JSON
-MISSING = object()
-MISSING_TEXT = "${oc.decode:\"'???'\"}"  # the text "???", in OmegaConf's syntax
 # Loggers and launchers have links in these folders, and charrnn does not write into them.
 _FOREIGN_FOLDERS = ("wandb", "mlruns", ".submitit")
 
@@ -54,6 +49,26 @@ def is_sweep(folder: Path) -> bool:
     return (folder / SWEEP_CONFIG).is_file() and not is_run(folder)
 
 
+def find_checkpoint(folder: Path) -> Path | None:
+    """Return the checkpoint from which a folder's run resumes, or None."""
+    paths = [folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt")]
+    return next((path for path in paths if path.exists()), None)
+
+
+def find_best_file(folder: Path) -> Path | None:
+    """Return the file of a run's best model, or None."""
+    return next((folder / name for name in MODEL_FILES if (folder / name).is_file()), None)
+
+
+def find_runs(folder: Path) -> Iterator[Path]:
+    """Yield the folders of the runs in or below a folder, without following links."""
+    for place, folders, _ in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if is_run(Path(place)):
+            folders.clear()
+            yield Path(place)
+
+
 def _lock(folder: Path) -> IO[str]:
     """Lock a folder for this process. Raise InputError if another process trains in it."""
     file = files.acquire_lock(folder / LOCK, wait=False)
@@ -68,11 +83,11 @@ def _lock(folder: Path) -> IO[str]:
 
 @contextlib.contextmanager
 def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
-    """Lock a folder during a run. Remove a new folder in which no run starts."""
+    """Lock a folder during a run. Remove a new one if the run does not start, or is refused."""
     require_no_links(folder)
     with _lock(folder):
         # Checked after locking, because another process may have started a run before.
-        is_new = _is_empty(folder)
+        is_new, is_refused = all(path.name == LOCK for path in folder.iterdir()), False
         try:
             if is_run(folder) and not may_hold_run:
                 raise InputError(
@@ -81,48 +96,16 @@ def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
                 )
             yield
         except InputError:
-            if is_new and not any(folder.glob("checkpoints/*.ckpt")):
-                _clear(folder)
+            is_refused = True
             raise
         finally:
-            with contextlib.suppress(OSError):
-                if is_new and _is_empty(folder):
-                    (folder / LOCK).unlink(missing_ok=True)
-                    folder.rmdir()
-
-
-def _is_empty(folder: Path) -> bool:
-    """Return whether a folder contains only its lock."""
-    return all(path.name == LOCK for path in folder.iterdir())
-
-
-def _clear(folder: Path) -> None:
-    """Remove the contents of a folder."""
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def prepare_sweep(folder: Path) -> None:
-    """Remove links in the place of the files that a sweep writes. ``cp -al`` makes hard links."""
-    for path in (folder / SWEEP_CONFIG, folder / LEADERBOARD):
-        if os.path.lexists(path) and not files.is_plain_file(path):
-            path.unlink()
-
-
-def require_no_link_below(root: Path, folder: Path) -> None:
-    """Raise InputError if a folder below `root`, or a folder between them, is a link."""
-    path = root
-    for name in folder.relative_to(root).parts if root in folder.parents else ():
-        path /= name
-        if path.is_symlink():
-            raise InputError(f"{path}: is a link; a sweep does not write through it; remove it")
+            is_unused = is_refused or not is_run(folder)
+            if is_new and is_unused and find_checkpoint(folder) is None:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def require_no_links(folder: Path) -> None:
-    """Raise InputError if a folder contains a link, a pipe or a device.
+    """Raise InputError if the folder of a run or a sweep contains a link, a pipe or a device.
 
     Through a link, an untrusted folder could make a run overwrite other files. The folder itself
     may be a link, because the user names it.
@@ -146,61 +129,14 @@ def remove_first_try(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def record(
-    folder: Path, config: Mapping[str, Any], words: Sequence[str], hydra: Mapping[str, Any]
-) -> None:
-    """Write the config of a run into its folder, like Hydra, and remove temporary files."""
+def record(folder: Path, config: Mapping[str, Any], words: Sequence[str]) -> None:
+    """Write the config and the words of a run into its folder, and remove temporary files."""
     files.remove_temporary_files(folder)
-    contents = {"hydra": {"hydra": hydra}, "overrides": [*words], "config": config}
-    for name, content in contents.items():
-        path = folder / ".hydra" / f"{name}.yaml"
-        if name != "config" and path.exists():
-            continue  # a resume does not overwrite the other files of the first start
-        copy = json.loads(json.dumps(content))  # without shared objects, which YAML would alias
-        text = yaml.safe_dump(copy, sort_keys=False, allow_unicode=True)
-        with files.replace_file(path) as temporary:
+    # Copied, because YAML would write an object that occurs twice as an alias.
+    for name, content in {"overrides": [*words], "config": json.loads(json.dumps(config))}.items():
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        with files.replace_file(folder / ".hydra" / f"{name}.yaml") as temporary:
             temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
-
-
-def find_checkpoint(folder: Path) -> Path | None:
-    """Return the checkpoint from which a folder's run resumes, or None."""
-    paths = [folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt")]
-    return next((path for path in paths if path.exists()), None)
-
-
-def to_plain(value: Any, source: str) -> Any:
-    """Return a copy of plain values. Raise InputError for others, for a cycle, and for too many."""
-    try:
-        tokens = itertools.islice(json.JSONEncoder().iterencode(value), LARGEST_RECORD)
-        return json.loads("".join(tokens))  # fails if tokens are cut off
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{source}: is no record of plain values ({to_one_line(error)})") from None
-
-
-def escape_interpolations(value: Any, times: int = 1) -> Any:
-    """Escape plain values so that OmegaConf, which resolves them `times` times, returns them."""
-    if isinstance(value, dict):
-        return {name: escape_interpolations(item, times) for name, item in value.items()}
-    if isinstance(value, list):
-        return [escape_interpolations(item, times) for item in value]
-    if value == "???":  # OmegaConf's mark of a missing value, which has no escape
-        return MISSING_TEXT
-    if isinstance(value, str):
-        for _ in range(times):
-            value = re.sub(r"(\\*)\$\{", lambda run: run[1] * 2 + r"\${", value)
-    return value
-
-
-def has_interpolation(value: Any) -> bool:
-    """Return whether a value is a text in which OmegaConf resolves ``${...}``."""
-    is_text = isinstance(value, str) and value != MISSING_TEXT
-    # after an even number of backslashes, which escape it
-    return is_text and re.search(r"(?<!\\)(?:\\\\)*\$\{", value) is not None
-
-
-def unescape_interpolations(text: str) -> str:
-    """Return the text that OmegaConf reads in a record, in which no interpolation is left."""
-    return re.sub(r"(\\+)\$\{", lambda run: run[1][: len(run[1]) // 2] + "${", text)
 
 
 def link_latest(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -10,9 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from charrnn.errors import InputError
-from charrnn.models.trained import Architecture
-from charrnn.networks.network import Network
-from charrnn.networks.precision import cpu_has_bf16
+from charrnn.networks.precision import can_train_in_bf16, cpu_has_bf16
 from charrnn.options.training import PRECISIONS, count_devices
 from charrnn.runs.ranks import World
 
@@ -34,8 +31,8 @@ def decide_hardware(config: DictConfig, streams: int, world: World) -> None:
     Raise InputError if this machine does not support an option.
 
     Args:
-        config: its network and `data.batch_size`, the streams of all ranks, are decided.
-        streams: at most as many, because a short text has fewer.
+        config: its network is decided.
+        streams: the streams of all ranks: `data.batch_size`, or fewer of a short text.
     """
     trainer, model = config.trainer, config.model
     trainer.accelerator = accelerator = _choose_accelerator(trainer.accelerator)
@@ -44,13 +41,13 @@ def decide_hardware(config: DictConfig, streams: int, world: World) -> None:
         trainer.num_nodes = world.size // world.local_size
     _check_launcher(devices, trainer.num_nodes, world)
     num_processes = count_processes(trainer)
-    _check_split(config.data.batch_size, model.batchnorm, num_processes)
     if num_processes > 1:
+        _check_split(config, streams, num_processes)
         trainer.strategy = "ddp"
-    planned = config.data.batch_size // num_processes
+    streams //= num_processes
     if config.tf32 and accelerator != "gpu":
         raise InputError("tf32=true: needs a CUDA GPU; leave it out")
-    precision = _choose_precision(trainer.precision, accelerator, model, planned)
+    precision = _choose_precision(trainer.precision, accelerator, model, streams)
     if config.tf32 is None:
         is_open = trainer.precision is None and accelerator == "gpu"
         config.tf32 = is_open and precision == "32-true"
@@ -59,11 +56,11 @@ def decide_hardware(config: DictConfig, streams: int, world: World) -> None:
         # A launcher has already divided the cores among its processes.
         threads = torch.get_num_threads() // (1 if world.launcher else count_devices(devices))
         if accelerator == "cpu":
-            threads = _choose_threads(model, planned, threads)
+            threads = _choose_threads(model, streams, threads)
         config.threads = max(1, threads)
     if model.num_batch_shards is None:
-        shards = _count_shards(model, planned, config.threads) if accelerator == "cpu" else 1
-        model.num_batch_shards = max(1, min(shards, streams // num_processes))
+        shards = _count_shards(model, streams, config.threads) if accelerator == "cpu" else 1
+        model.num_batch_shards = shards
 
 
 def count_processes(trainer: DictConfig) -> int:
@@ -81,14 +78,15 @@ def _check_launcher(devices: Any, num_nodes: int, world: World) -> None:
         )
 
 
-def _check_split(batch_size: int, has_batchnorm: bool, num_processes: int) -> None:
-    """Raise InputError if the processes cannot share the streams evenly."""
-    if batch_size % num_processes:
+def _check_split(config: DictConfig, streams: int, num_processes: int) -> None:
+    """Raise InputError if several processes cannot share the streams evenly."""
+    if streams % num_processes:
         raise InputError(
-            f"data.batch_size={batch_size}: cannot be split evenly over {num_processes} processes; "
-            f"make it a multiple of {num_processes}, or change trainer.devices"
+            f"data.batch_size={config.data.batch_size}: the text has {streams} stream(s), which "
+            f"cannot be split evenly over {num_processes} processes; give a multiple of "
+            f"{num_processes}, a longer text, or another trainer.devices"
         )
-    if has_batchnorm and num_processes > 1:
+    if config.model.batchnorm:
         raise InputError(
             f"model.batchnorm=true: its statistics would differ between {num_processes} processes; "
             f"train it in one process, with trainer.devices=1"
@@ -158,28 +156,6 @@ def _count_shards(model: DictConfig, streams: int, threads: int) -> int:
     if model.batchnorm or model.hidden_size > SHARDED_HIDDEN:
         return 1
     return max(1, min(threads, streams // SHARD_STREAMS))
-
-
-@functools.cache
-def can_train_in_bf16(kind: str, device_type: str) -> bool:
-    """Return whether a cell computes in bf16 under autocast on a device, by training one step.
-
-    Without AVX-512, oneDNN has no bf16 kernel for an LSTM and raises. Under autocast, cuDNN's
-    layers always get float16 (aten/src/ATen/cudnn/AutocastRNN.cpp), and their gradients vanish
-    without a GradScaler.
-    """
-    architecture = Architecture(kind, hidden_size=8, num_layers=1, vocabulary_size=8)
-    device = torch.device(device_type)
-    with torch.random.fork_rng(devices=[]):
-        network = Network(architecture).to(device)
-        ids = torch.zeros(2, 3, dtype=torch.int64, device=device)
-        try:
-            with torch.autocast(device_type, dtype=torch.bfloat16):
-                logits, state = network(ids)
-            logits.float().sum().backward()
-        except RuntimeError:
-            return False
-    return all(part.dtype != torch.float16 for layer in state for part in layer)
 
 
 def get_first_device(trainer: DictConfig) -> torch.device:

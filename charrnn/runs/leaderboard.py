@@ -1,4 +1,4 @@
-"""Rank runs, and show them as a table and as JSON; write those of a sweep as CSV."""
+"""Rank runs, and show them as a table, as JSON and, for a sweep, as CSV."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import os
 import shlex
 import statistics
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.files import replace_file, shorten_path
-from charrnn.runs.folder import LEADERBOARD, is_run
-from charrnn.runs.model_lookup import find_best_file
+from charrnn.runs.folder import LEADERBOARD, find_best_file, find_runs
 from charrnn.runs.result import RESULT, Result, rank, read_result
 from charrnn.say import escape_unprintable, format_duration, say
 
 Row = dict[str, Any]
-Rows = dict[Result, Row]  # of each run: the COLUMNS, and its options
 
 TABLE = ("run", "text", "network_loss", "loss", "mean", "deviation", "seeds", "step", "seconds")
 COLUMNS = (*TABLE, "counts_loss", "steps", "characters", "characters_per_second", "parameters",
@@ -29,38 +28,60 @@ _TEXT = ("data", "data.input_txt", "data.input_h5", "data.input_json")  # The te
 _NOT_IN_LOSS = ("seed", "logger", "tags", *_TEXT)
 
 
-def read_rows(folder: Path, base: Path) -> Rows:
-    """Read the runs in or below a folder, without following links; name them from `base`.
+def read_results(folder: Path) -> list[Result]:
+    """Read the results in or below a folder, sorted by text; the best of a text is first.
 
     Skip runs without a readable result, and print their names on standard error.
     """
-    rows: Rows = {}
-    for place, folders, _ in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if (result := read_result(Path(place))) is not None:
-            measured = {name: getattr(result, name, None) for name in COLUMNS}
-            rows[result] = {**result.options, **measured, "run": os.path.relpath(place, base)}
-            folders.clear()
-        elif is_run(Path(place)):
-            say(f"skipped a run: {Path(place, RESULT)} is missing or damaged")
-            folders.clear()
-    _add_means(rows)
-    return rows
+    results = []
+    for run in find_runs(folder):
+        if (result := read_result(run)) is not None:
+            results.append(result)
+        else:
+            say(f"skipped a run: {run / RESULT} is missing or damaged")
+    return [result for group in _group_by_text(results) for result in group]
 
 
-def _add_means(rows: Rows) -> None:
-    """Add the mean network loss and its deviation over the runs that differ only in their seed."""
-    groups: dict[str, dict[str, float]] = defaultdict(dict)
+def _group_by_text(results: Iterable[Result]) -> list[list[Result]]:
+    """Return the runs on equal splits of each text, whose losses are comparable, the best first."""
+    groups: dict[str, list[Result]] = defaultdict(list)
+    for result in sorted(results, key=lambda result: result.text):
+        groups[result.fingerprint].append(result)
+    return [[*dict.fromkeys((*rank(group)[1], *group))] for group in groups.values()]
+
+
+def make_rows(results: Sequence[Result], base: Path) -> list[Row]:
+    """Return the values of the `COLUMNS` for each run, and the options that differ between them.
+
+    The mean and the deviation are of the network losses of runs that differ only in their seed.
+
+    Args:
+        base: the folder from which the runs are named.
+    """
+    losses: dict[str, dict[str, float]] = defaultdict(dict)
     # Of several runs with one seed, which may be copies, the longest counts.
-    for result in sorted(rows, key=lambda result: result.steps):
+    for result in sorted(results, key=lambda result: result.steps):
         if result.network_loss is not None:
             seed = str(result.options.get("seed"))
-            groups[_describe_without_seed(result)][seed] = result.network_loss
-    for result, row in rows.items():
-        losses = groups[_describe_without_seed(result)].values()
-        row["seeds"] = len(losses)
-        row["mean"] = statistics.mean(losses) if losses else None
-        row["deviation"] = statistics.stdev(losses) if len(losses) > 1 else None
+            losses[_describe_without_seed(result)][seed] = result.network_loss
+    names = dict.fromkeys(name for result in results for name in result.options)
+    options = [
+        name
+        for name in names
+        if name not in _TEXT and len({str(result.options.get(name)) for result in results}) > 1
+    ]
+    rows = []
+    for result in results:
+        of_seeds = [*losses[_describe_without_seed(result)].values()]
+        means = {
+            "run": os.path.relpath(result.folder, base),
+            "mean": statistics.mean(of_seeds) if of_seeds else None,
+            "deviation": statistics.stdev(of_seeds) if len(of_seeds) > 1 else None,
+            "seeds": len(of_seeds),
+        }
+        measured = {name: getattr(result, name, None) for name in COLUMNS}
+        rows.append({**measured, **means, **{name: result.options.get(name) for name in options}})
+    return rows
 
 
 def _describe_without_seed(result: Result) -> str:
@@ -73,43 +94,28 @@ def _describe_without_seed(result: Result) -> str:
     return json.dumps([result.fingerprint, options], sort_keys=True)
 
 
-def sort_by_text(rows: Rows) -> Rows:
-    """Sort by text, and rank the runs on equal splits of one text."""
-    groups = sorted(_group_by_text(rows), key=lambda group: group[0].text)
-    return {run: rows[run] for group in groups for run in (*rank(group)[1], *group)}
-
-
-def sort_rows(rows: Rows, sort: str) -> Rows:
-    """Sort by a column or an option, with a minus before it in descending order.
+def sort_rows(rows: Sequence[Row], sort: str) -> list[Row]:
+    """Sort by a column or an option that differs, with a minus before it in descending order.
 
     Numbers precede texts, and runs without the value are last.
     """
-    name, names = sort.removeprefix("-"), {name for row in rows.values() for name in row}
-    if name not in names:
-        hint = suggest_name(name, sorted(names))
+    name = sort.removeprefix("-")
+    if name not in rows[0]:
+        hint = suggest_name(name, sorted(rows[0]))
         raise InputError(f"sort={shorten(name)}: no such column or option{hint}")
 
-    def make_key(result: Result) -> tuple[bool, float, str]:
-        value = rows[result][name]
-        is_number = isinstance(value, int | float)
-        return not is_number, value if is_number else 0.0, str(value)
+    def make_key(row: Row) -> tuple[bool, Any]:
+        is_number = isinstance(row[name], int | float)
+        return not is_number, row[name] if is_number else str(row[name])
 
-    runs = [result for result, row in rows.items() if row.get(name) is not None]
-    runs.sort(key=make_key, reverse=sort.startswith("-"))
-    return {result: rows[result] for result in (*runs, *rows)}
-
-
-def list_rows(rows: Rows) -> list[Row]:
-    """Return the rows with the `COLUMNS`, and with the options that differ between them."""
-    values, names = rows.values(), dict.fromkeys(name for row in rows.values() for name in row)
-    options = [name for name in names if name not in (*COLUMNS, *_TEXT)]
-    different = [name for name in options if len({str(row.get(name)) for row in values}) > 1]
-    return [{name: row.get(name) for name in (*COLUMNS, *different)} for row in values]
+    known = [row for row in rows if row[name] is not None]
+    known.sort(key=make_key, reverse=sort.startswith("-"))
+    return [*known, *(row for row in rows if row[name] is None)]
 
 
-def format_table(rows: Rows) -> str:
+def format_table(rows: Sequence[Row]) -> str:
     """Return the columns of `TABLE` as aligned text."""
-    lines = [[_format_cell(name, row[name]) for name in TABLE] for row in rows.values()]
+    lines = [[_format_cell(name, row[name]) for name in TABLE] for row in rows]
     widths = [max(map(len, column)) for column in zip(TABLE, *lines, strict=True)]
     return "\n".join("  ".join(map(str.rjust, line, widths)) for line in [TABLE, *lines])
 
@@ -122,9 +128,9 @@ def _format_cell(name: str, value: Any) -> str:
     return f"{value:.4f}" if name in _LOSSES else escape_unprintable(str(value))
 
 
-def recommend_runs(rows: Rows) -> list[str]:
+def recommend_runs(results: Sequence[Result]) -> list[str]:
     """Return a line for each text that says how to sample from its best run."""
-    groups, lines = _group_by_text(rows), []
+    groups, lines = _group_by_text(results), []
     for group in groups:
         _, ranked = rank([run for run in group if find_best_file(run.folder)])
         for best in ranked[:1]:
@@ -134,30 +140,21 @@ def recommend_runs(rows: Rows) -> list[str]:
     return lines
 
 
-def _group_by_text(rows: Rows) -> list[list[Result]]:
-    """Return the runs whose losses are comparable: those on equal splits of one text."""
-    groups: dict[str, list[Result]] = defaultdict(list)
-    for result in rows:
-        groups[result.fingerprint].append(result)
-    return list(groups.values())
-
-
 def report_sweep(folder: Path, resume_command: str = "") -> None:
     """Print the leaderboard of a sweep and how to resume it; write leaderboard.csv."""
-    if not (rows := read_rows(folder, folder)):
+    if not (results := read_results(folder)):
         return
-    rows = sort_by_text(rows)
-    say(f"the lowest {rank(rows)[0]} first:", *format_table(rows).split("\n"))
+    rows = make_rows(results, folder)
+    say(f"the lowest {rank(results)[0]} first:", *format_table(rows).split("\n"))
     say(f"sweep folder: {shorten_path(folder)}")
     if resume_command:
         say(f"some jobs are not finished; to resume the sweep: {resume_command}")
-    for line in recommend_runs(rows):
+    for line in recommend_runs(results):
         say(line)
-    listed = list_rows(sort_rows(rows, "mean"))  # Runs that differ in their seed are neighbours.
     with (
         replace_file(folder / LEADERBOARD) as temporary,
         open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
-        writer = csv.DictWriter(file, [*listed[0]], lineterminator="\n")
+        writer = csv.DictWriter(file, [*rows[0]], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(listed)
+        writer.writerows(rows)

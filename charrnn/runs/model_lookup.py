@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 from collections.abc import Iterator
@@ -12,7 +11,14 @@ from typing import TYPE_CHECKING
 from charrnn import plugins
 from charrnn.errors import InputError
 from charrnn.files import OUTPUTS, require_regular_file, resolve_run_path, shorten_path
-from charrnn.runs.folder import LATEST, MODEL_FILES, is_run, is_sweep
+from charrnn.runs.folder import (
+    LATEST,
+    MODEL_FILES,
+    find_best_file,
+    find_runs,
+    is_run,
+    is_sweep,
+)
 from charrnn.runs.result import RESULT, rank, read_result
 from charrnn.say import say
 
@@ -84,11 +90,6 @@ def find_model(path: AnyPath | None) -> Path:
     raise InputError(f"{path}: is not a run folder; it has no {MODEL_FILES[0]} and no checkpoints")
 
 
-def find_best_file(folder: Path) -> Path | None:
-    """Return the file of a run's best model, or None."""
-    return next((folder / name for name in MODEL_FILES if (folder / name).is_file()), None)
-
-
 def find_newest() -> str | None:
     """Return and print the newest run in outputs/ with a model; its sweep, if it is part of one."""
     for run in find_runs_by_age():
@@ -104,17 +105,13 @@ def find_runs_by_age(folder: Path = OUTPUTS) -> Iterator[Path]:
     latest = folder / "latest"
     if latest.exists():  # Usually this run has a model, and no other folder must be searched.
         yield latest.resolve()
-    depths = ("*", "*/*", "*/*/*", "*/*/*/*")  # named runs or sweeps, and the default folders
-    results = [path for depth in depths for path in folder.glob(f"{depth}/{RESULT}")]
-    results.sort(key=_get_time, reverse=True)
-    yield from (result.parent.resolve() for result in results)
+    yield from sorted((run.resolve() for run in find_runs(folder)), key=_get_time, reverse=True)
 
 
-def _get_time(path: Path) -> int:
-    """Return the time at which a run last wrote its result."""
-    with contextlib.suppress(OSError):  # The run has just been deleted.
-        return path.stat().st_mtime_ns
-    return 0
+def _get_time(run: Path) -> int:
+    """Return the time at which a run last wrote its result; 0 if it has none."""
+    result = run / RESULT
+    return result.stat().st_mtime_ns if result.is_file() else 0
 
 
 @functools.cache

@@ -5,36 +5,22 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 
-from charrnn.errors import InputError
 from charrnn.models.trained import COMPARED_LOSS, COUNTS_LOSS
 from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
-from charrnn.runs.folder import find_checkpoint
 from charrnn.runs.result import Result
-from charrnn.runs.run_values import Run
 from charrnn.text.sources import as_name_list
 from charrnn.training import TextDataModule
-from charrnn.training.validation import Validation, is_fitting
+from charrnn.training.validation import Validation
+
+if TYPE_CHECKING:
+    from charrnn.runs.run import Run
 
 # what only a checkpoint brings back
 _SAVED = ("seconds", "counts_loss", "compared_loss")
-
-
-def begin_result(run: Run, data: TextDataModule) -> Result:
-    """Return the result of a run before its first validation."""
-    source = run.config.data.input_txt or run.config.data.input_h5
-    return Result(
-        run.folder,
-        text=", ".join(Path(name).name for name in as_name_list(source)),
-        is_list=data.encoded.is_list,
-        fingerprint=data.encoded.fingerprint,
-        words=[*run.words],
-        options=dict(run.hparams),
-        optimized_metric=run.config.optimized_metric,
-    )
 
 
 class ResultFile(L.Callback):
@@ -45,7 +31,16 @@ class ResultFile(L.Callback):
     """
 
     def __init__(self, run: Run, data: TextDataModule) -> None:
-        self.run, self.result = run, begin_result(run, data)
+        source = run.config.data.input_txt or run.config.data.input_h5
+        self.result = Result(
+            run.folder,
+            text=", ".join(Path(name).name for name in as_name_list(source)),
+            is_list=data.encoded.is_list,
+            fingerprint=data.encoded.fingerprint,
+            words=[*run.words],
+            options=run.hparams,
+            optimized_metric=run.config.optimized_metric,
+        )
         self._start = 0.0  # the time of the start, less the seconds before a resume
 
     def state_dict(self) -> dict[str, Any]:
@@ -62,16 +57,6 @@ class ResultFile(L.Callback):
         self.result.network = f"{arch.num_layers} x {arch.hidden_size} {arch.kind}"
         self.result.parameters = arch.num_parameters
         self.write_result(trainer, pl_module)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Refuse an `optimized_metric` that is not logged at the first validation."""
-        metric, metrics = self.result.optimized_metric, trainer.callback_metrics
-        if is_fitting(trainer) and metric is not None and metric not in metrics:
-            names = ", ".join(sorted(map(str, metrics)))
-            message = f"optimized_metric={metric}: is not logged; there are {names}"
-            if find_checkpoint(self.result.folder):
-                message += f"; {self.run.explain_resume()} optimized_metric=NAME"
-            raise InputError(message)
 
     def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
         if validation.is_best and validation.model is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import lightning as L
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from charrnn.data import find_training_data
 from charrnn.errors import (
@@ -17,16 +19,81 @@ from charrnn.errors import (
     to_one_line,
 )
 from charrnn.files import require_replaceable
+from charrnn.models.trained import TrainedModel
 from charrnn.options.training import flatten
 from charrnn.processors import keep_freed_memory
 from charrnn.runs import announcements, building, decisions, hardware, resume
 from charrnn.runs import folder as folders
 from charrnn.runs.ranks import World, detect_world, explain_lost, share
 from charrnn.runs.result import RESULT, Result
-from charrnn.runs.result_file import ResultFile, begin_result
-from charrnn.runs.run_values import Run
+from charrnn.runs.result_file import ResultFile
 from charrnn.runs.surroundings import silence_libraries
-from charrnn.training import ReproducibleSteps, TextDataModule, TrainingLog
+from charrnn.training import TextDataModule, TrainingLog
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run from its command line to its last step. Rank 0 sends it to the other ranks.
+
+    Attributes:
+        config: the composed config, which `charrnn.decide` completes. It keeps the interpolations
+            of conf/, so that its record does as well.
+        folder: a new folder, or the resumed one.
+        words: the command as its user typed it: flags and overrides, without ``hydra.*``.
+        given: the dotted options, and the groups, that these overrides set.
+        choices: the choices of each config group.
+        record: the record of the checkpoint from which the run resumes; None for a new run.
+        begins_again: whether the run starts in the folder of one that has no checkpoint.
+        initial: the model of `init_from`, if the run starts at step 0.
+    """
+
+    config: DictConfig
+    folder: Path
+    words: Sequence[str] = ()
+    given: Collection[str] = ()
+    choices: Mapping[str, list[str]] = field(default_factory=dict)
+    record: resume.Record | None = None
+    begins_again: bool = False
+    initial: TrainedModel | None = None
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The checkpoint from which the run resumes; None if it starts at step 0."""
+        return None if self.record is None else self.record.path
+
+    @property
+    def first_step(self) -> int:
+        """The step of this checkpoint, or 0."""
+        return 0 if self.record is None else self.record.step
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the run continues in the folder of its checkpoint."""
+        return self.record is not None and self.record.folder == self.folder.resolve()
+
+    @property
+    def hparams(self) -> dict[str, Any]:
+        """The options that were given or decided, in this order, with their values."""
+        # A resumed run has the words of its start, too. Those of flags have no value.
+        words = (word.lstrip("+~").partition("=") for word in self.words if word[:1] != "-")
+        given = {name: value for name, _, value in words}
+        choices = {group: "+".join(names) for group, names in self.choices.items()}
+        values = given | choices | flatten(OmegaConf.to_container(self.config, resolve=True))
+        names = dict.fromkeys((*given, *decisions.DECIDED))
+        return {name: values[name] for name in names if name in values and name != "resume"}
+
+    def gives(self, name: str) -> bool:
+        """Return whether the command line sets an option, or its group."""
+        return resume.is_given(name, self.given)
+
+    def explain_resume(self) -> str:
+        """Return how to resume the run if it ended early: a command."""
+        if not folders.is_run(self.folder):
+            return "nothing was started" if self.folder.is_dir() else "the run's folder is gone"
+        if folders.find_checkpoint(self.folder) is None:
+            command = resume.repeat_command(self.words, self.folder)
+            return f"there is no checkpoint yet; to start it again: {command}"
+        return f"the run is saved; to resume it: {resume.format_command(self.folder)}"
 
 
 def train(run: Run) -> Result:
@@ -37,14 +104,11 @@ def train(run: Run) -> Result:
     world = detect_world()
     may_hold_run = run.is_in_place or run.begins_again
     with folders.claim(run.folder, may_hold_run), announcements.explain_resume(run):
-        is_finished = run.record is not None and resume.is_finished(run.record, run.config)
-        # Also a finished run does not accept another text.
-        if not is_finished or run.gives("data.input_txt", "data.input_h5"):
-            run, data = decide_run(run, world)
-        if is_finished:
+        if run.record is not None and resume.is_finished(run.record, run.config):
             share(None)  # The other ranks have nothing to train.
             return share(announcements.say_finished(run))
-        record_run(run, data)
+        run, data = decide_run(run)
+        record_run(run)
         result = fit(share(run), world, data)
         announcements.say_result(result, announcements.find_advice(run, data, result))
         return share(result)
@@ -59,46 +123,32 @@ def follow(world: World) -> Result:
     return result
 
 
-def decide_run(run: Run, world: World) -> tuple[Run, TextDataModule]:
+def decide_run(run: Run) -> tuple[Run, TextDataModule]:
     """Return the run with a decided config, and its data. Check that both fit its checkpoint."""
-    decisions.check_machine(run.config, world)
     announcements.say_default_corpus(run)
     config = run.config
     if run.initial is not None:
         config = decisions.adopt_architecture(config, run.initial, run.given)
     data = building.open_data(run)
-    fingerprint = data.background.fingerprint  # This reads the texts, and refuses them early.
-    if run.record is not None:
-        resume.check_background(run.record, config, fingerprint)
+    background = data.background.fingerprint  # This reads the texts, and refuses them early.
     config = decisions.decide(config, data)
     # The text of the model from which training starts, or has started, is counted too.
     earlier = {} if run.record is None else run.record.entry["earlier"]
     data.earlier = find_training_data(earlier if run.initial is None else run.initial.facts)
     if run.record is not None:
-        resume.check_data(run.record, config, data, hardware.count_processes(config.trainer))
-    return replace(run, config=config, hparams=collect_hparams(run, config)), data
+        num_processes = hardware.count_processes(config.trainer)
+        resume.check_data(run.record, config, data, background, num_processes)
+    return replace(run, config=config), data
 
 
-def collect_hparams(run: Run, decided: Any) -> dict[str, Any]:
-    """Return the options that were swept, given or decided, in this order, with their values."""
-    # A resumed run has the words of its start, too. Those of flags have no value.
-    given = dict(word.lstrip("+~").partition("=")[::2] for word in run.words if word[:1] != "-")
-    choices = {group: "+".join(names) for group, names in run.choices.items()}
-    values = {**given, **choices, **flatten(OmegaConf.to_container(decided, resolve=True))}
-    names = dict.fromkeys((*run.swept, *given, *decisions.DECIDED))
-    return {name: values[name] for name in names if name in values and name != "resume"}
-
-
-def record_run(run: Run, data: TextDataModule) -> None:
+def record_run(run: Run) -> None:
     """Write the decided config into the run's folder, and let outputs/latest link to it."""
     for name in (RESULT, folders.METRICS, *folders.MODEL_FILES):  # which are written later
         require_replaceable(run.folder / name)
     if run.begins_again:
         folders.remove_first_try(run.folder)
     config: Any = OmegaConf.to_container(run.config)
-    folders.record(run.folder, config, run.words, run.hydra)
-    if not run.is_in_place:  # else the result is that of the run so far
-        begin_result(run, data).write()
+    folders.record(run.folder, config, run.words)
     folders.link_latest(run.folder)
 
 
@@ -117,11 +167,10 @@ def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:
         if run.initial is not None:
             module.load_initial(run.initial)
         # The log is first, because the other callbacks read the logged values.
-        log = TrainingLog(config, run.hparams, run.provenance)
+        given = {"choices": dict(run.choices), "words": list(run.words)}
+        log = TrainingLog(config, run.hparams, given)
         result_file = ResultFile(run, data)
         callbacks = [log, result_file, *building.build_callbacks(config)]
-        if not any(isinstance(callback, ReproducibleSteps) for callback in callbacks):
-            callbacks.append(ReproducibleSteps(config.threads, config.tf32))
         trainer = building.build_trainer(config, callbacks, loggers, world.size)
         try:
             trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)

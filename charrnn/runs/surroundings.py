@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import warnings
 from collections.abc import Iterator
 
@@ -13,14 +12,7 @@ from collections.abc import Iterator
 def silence_libraries() -> Iterator[None]:
     """Hide the messages and warnings of Lightning and TensorBoard."""
     loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric", "lightning")]
-    levels, hook = [logger.level for logger in loggers], threading.excepthook
-
-    def ignore_write_errors(failure: threading.ExceptHookArgs) -> None:
-        # If a thread cannot write, such as TensorBoard's, the run itself fails with a message.
-        if not isinstance(failure.exc_value, OSError):
-            hook(failure)
-
-    threading.excepthook = ignore_write_errors
+    levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # print profiles
@@ -32,6 +24,5 @@ def silence_libraries() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=message)
             yield
     finally:
-        threading.excepthook = hook
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from charrnn.__main__ import main
-from charrnn.runs.folder import MISSING_TEXT
+from charrnn.options.interpolations import MISSING_TEXT
 from tests.attacks.conftest import CANARY, SECRET, TINY, Refused, content_of, tamper
 from tests.conftest import write_files
 from tests.small_runs import Capture, read_record
@@ -22,8 +22,8 @@ WANDB = {"_target_": "lightning.pytorch.loggers.WandbLogger", "settings": {"base
 # what is put into the config of a record; None: it has no effect, else the part that is refused
 CONFIGS: dict[str, tuple[Any, str | None]] = {
     "callbacks.x": (CANARY, "callbacks.x._target_=os.mkdir"),
-    "logger.x": (CANARY, None),
-    "logger": ("os.mkdir", None),
+    "logger.x": (CANARY, "logger.x._target_=os.mkdir"),
+    "logger": ("os.mkdir", "logger=os.mkdir"),
     "optimizer._target_": ("os.mkdir", "optimizer._target_=os.mkdir"),
     "callbacks.samples._target_": (["os.mkdir"], "callbacks.samples._target_"),
     "optimizer": ("charrnn.LanguageModel", "optimizer=charrnn.LanguageModel"),
@@ -37,9 +37,9 @@ CONFIGS: dict[str, tuple[Any, str | None]] = {
     "trainer.plugins": (CANARY, "trainer.plugins._target_=os.mkdir"),
     "hydra": ({"job": {"env_set": {"A": "b"}}}, "hydra.job.env_set.A=b"),
     "defaults": ([{"override /callbacks": "evil"}], "defaults="),
-    "logger.wandb": (WANDB, None),
-    "logger.tensorboard.name": ("/canary", None),
-    "logger.tensorboard.version": ("../../canary", None),
+    "logger.wandb": (WANDB, "logger.wandb._target_"),
+    "logger.tensorboard.name": ("/canary", "logger.tensorboard.name=/canary"),
+    "logger.tensorboard.version": ("../../canary", "logger.tensorboard.version="),
     "data.url": (f"URL/{LOOKED_UP}", "data.url="),
     "optimizer.weight_decay": (LOOKED_UP, "optimizer.weight_decay="),
     "trust": (CANARY, "trust._target_=os.mkdir"),
@@ -47,7 +47,7 @@ CONFIGS: dict[str, tuple[Any, str | None]] = {
     "vars": ({"x": ["${oc.env:SECRET}", CANARY]}, None),
     "trainer.log_every_n_steps": ("${oc.env:SECRET}", "trainer.log_every_n_steps="),
     "model.optimizer": ({"_target_": "os.mkdir", "path": "canary"}, "model.optimizer._target_"),
-    "logger.csv.save_dir": ("canary", None),
+    "logger.csv.save_dir": ("canary", "logger.csv.save_dir=canary"),
     "callbacks.early_stopping": ({"monitor": "/canary"}, "callbacks.early_stopping.monitor"),
     "trainer.default_root_dir": ("canary", "trainer.default_root_dir=canary"),
     "print_every": (1.5, "=1.5: takes a whole number"),
@@ -138,7 +138,7 @@ def test_files_that_lie_in_a_run_are_unread(gift: Path) -> None:
         "callbacks/default.yaml": yaml.safe_dump({"x": CANARY}),
         ".hydra/overrides.yaml": "['+callbacks.x._target_=os.mkdir']\n",
         ".hydra/config.yaml": yaml.safe_dump({"callbacks": {"x": CANARY}}),
-        **dict.fromkeys(("sweep.json", "multirun.yaml", ".hydra/hydra.yaml"), yaml.safe_dump(evil)),
+        **dict.fromkeys(("sweep.json", "multirun.yaml"), yaml.safe_dump(evil)),
     }
     write_files(gift, texts)
     assert main(["train", "resume=gift", LONGER]) == 0
@@ -180,21 +180,19 @@ def test_a_pipe_in_a_run_is_not_waited_for(gift: Path, refusal_line: Refused) ->
     assert main(["runs", "gift"]) == 0
 
 
-def test_links_and_pipes_in_a_sweep(workplace: Path, capfd: Capture) -> None:
-    """Check that the sweep's files replace links and pipes, and that no job follows one."""
-    sweep, private = workplace / "sweep", workplace / "private"
-    words = ["train", "-m", *TINY, "seed=1,2", "hydra.sweep.dir=sweep", "resume=auto"]
+def test_links_and_pipes_in_a_sweep(workplace: Path, refusal_line: Refused) -> None:
+    sweep = workplace / "sweep"
     write_files(workplace, {"private/diary": "a poem", "sweep/wandb/metadata": ""})
-    (sweep / "wandb/x").symlink_to(private)  # in this folder links are a logger's
-    assert main([*words, "hydra.sweep.subdir=wandb/x"]) == 1
-    assert "x: is a link; a sweep does not" in capfd.readouterr().err
-    (sweep / "multirun.yaml").unlink()
-    os.symlink(private / "diary", sweep / "multirun.yaml")
+    (sweep / "wandb/x").symlink_to(workplace / "private")  # in this folder links are a logger's
+    words = ["train", "-m", *TINY, "seed=1,2", "hydra.sweep.dir=sweep", "resume=auto"]
+    for name in ("multirun.yaml", "0_seed=1"):
+        (sweep / name).symlink_to(workplace / "private/diary")
+        assert f"{name}: is a link; a run does not write" in refusal_line(*words)
+        (sweep / name).unlink()
     os.mkfifo(sweep / "leaderboard.csv")
+    assert "is not a regular file" in refusal_line(*words)
+    (sweep / "leaderboard.csv").unlink()
     assert main(words) == 0
-    assert "seed" in (sweep / "multirun.yaml").read_text()
-    assert (sweep / "leaderboard.csv").read_text().count("\n") == 3
-    assert [path.read_text() for path in private.iterdir()] == ["a poem"]
 
 
 def test_a_recorded_text_is_prepared_in_the_cache(gift: Path, workplace: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.runs.hardware import can_train_in_bf16
+from charrnn.networks.precision import can_train_in_bf16
 from tests.conftest import write_corpus
 from tests.faults.child import DEADLINE, POINTS, Fault, run, send
 from tests.faults.runs import differences, go_on, start

@@ -78,12 +78,9 @@ TEXT = ("trainer=cpu", "threads=1", "trainer.precision=32-true", "data.input_txt
         "logger=csv", "callbacks.samples.length=0")  # fmt: skip
 
 
-def test_a_budget_is_kept(train: Train, capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions.time, "process_time", iter([0.0, 0.0, 1.0, 2.0] * 9).__next__)
+def test_a_budget_is_kept(train: Train, capfd: Capture) -> None:
     run = train("budget=3s", *TEXT, small=False)
     lines = capfd.readouterr().err.splitlines()
-    busy = "other programs use the processor; measuring the speed again"
-    assert sum(busy in line for line in lines) == 1
     config = read_record(run)
     model, trainer = config["model"], config["trainer"]
     (what,) = (line for line in lines if line.startswith("budget=3s, about "))

@@ -33,14 +33,3 @@ def test_a_sweep_ranks_by_its_metric(workplace: Path, capfd: Capture) -> None:
     assert f"sample from the best: charrnn sample checkpoint={best}\n" in err
     assert main(["sample", "checkpoint=sweep", "length=3"]) == 0
     assert "the best run of sweep: 1_optimizer.lr=0.002" in capfd.readouterr().err
-
-
-def test_a_metric_that_a_users_class_does_not_log_is_told_at_the_first_validation(
-    workplace: Path, capfd: Capture
-) -> None:
-    words = ["train", *SMALL, "hydra.run.dir=run", CALLBACK, "optimized_metric=own/metric"]
-    assert main(words) == 2
-    line = capfd.readouterr().err.splitlines()[-1]
-    assert "optimized_metric=own/metric: is not logged; there are " in line
-    assert "val/best_loss" in line
-    assert not (workplace / "run").exists()

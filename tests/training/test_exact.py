@@ -125,7 +125,6 @@ def test_a_finished_run_stays_as_it_is(train: Train, workplace: Path, capfd: Cap
     text = (workplace / "corpus.txt").read_text("utf-8")
     (workplace / "corpus.txt").write_text(text.replace("cat", "act", 1), encoding="utf-8")
     says("corpus.txt: the data is not what", resume, "trainer.max_steps=9")
-    says("the data is not what", "corpus.txt", *new)
     # without its checkpoints it is a run still
     shutil.move(run / "checkpoints", workplace / "kept")
     assert main(["train", *SMALL, "hydra.run.dir=run", "model=gru"]) == 2

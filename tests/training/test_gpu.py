@@ -12,7 +12,7 @@ import torch
 
 import charrnn
 from charrnn.models import checkpoint
-from charrnn.runs.hardware import can_train_in_bf16
+from charrnn.networks.precision import can_train_in_bf16
 from tests.small_runs import SMALL, Capture, Train, assert_same, column, read_record, tensors
 
 pytestmark = [

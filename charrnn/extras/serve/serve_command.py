@@ -135,8 +135,7 @@ def _read_models(options: ServeOptions) -> dict[str, TrainedModel]:
 
 def _find_folder(options: ServeOptions) -> Path | None:
     """Return the folder of `checkpoint` if it is neither a run nor a sweep."""
-    from charrnn.runs.folder import is_run, is_sweep
-    from charrnn.runs.model_lookup import find_best_file
+    from charrnn.runs.folder import find_best_file, is_run, is_sweep
 
     if options.models or options.checkpoint is None:
         return None
