@@ -10,7 +10,7 @@ from charrnn.commands.output import check_output
 from charrnn.options.datasets import SplitOptions
 from charrnn.options.ranges import PATH
 from charrnn.say import ProgressDisplay, escape_unprintable, say
-from charrnn.text.preprocessing import PROGRESS_LABEL, SHUFFLE_NOTICE, preprocess
+from charrnn.text.preprocessing import PROGRESS_LABEL, preprocess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ def run(options: PreprocessOptions) -> None:
     with ProgressDisplay(PROGRESS_LABEL, quiet=options.quiet) as report:
         result = preprocess(options.input_txt, h5, json, options, report=report)
     if not options.quiet:
-        if result.is_list:
-            say(SHUFFLE_NOTICE.format(prefix=options.PREFIX))
+        for notice in result.notices:
+            say(notice)
         print(f"Total vocabulary size: {len(result.vocabulary)}")
         print(f"Total tokens in file: {sum(result.sizes.values())}")
         print(f"  Training size: {result.sizes['train']}")

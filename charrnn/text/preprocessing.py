@@ -20,6 +20,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,31 +29,36 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, RunError, shorten
+from charrnn.errors import InputError, RunError, format_reason, shorten
 from charrnn.files import convert_write_errors, hold_lock, replace_file, require_regular_file
 from charrnn.options.datasets import DEFAULT_SPLIT, SPLITS, DataOptions, SplitOptions
 from charrnn.say import ProgressDisplay, say
-from charrnn.text.corpora import CORPORA, fetch_corpora, get_cache_folder
-from charrnn.text.lists import LIST_MARK, resolve_lines, shuffle_lines
+from charrnn.text.corpora import CORPORA, get_cache_folder
+from charrnn.text.lists import LIST_MARK, resolve_lines, shuffle_lines, take_head
 from charrnn.text.sources import (
+    PIECE_SIZE,
     STDIN,
     Report,
     as_text,
-    compute_sha256,
     decode_files,
     find_files,
     is_compressed,
     make_empty_text_error,
 )
 from charrnn.text.vocabulary import DIGEST, FIRST_FILE_ID, Vocabulary
+from charrnn.text.wrap import WRAP_FACT, is_wrapped
 
 PROGRESS_LABEL = "reading the text"
 TEMPORARY_DTYPE = np.dtype("<u4")  # of the ids in the temporary file
 _BLOCK = 1 << 18  # ids copied at once
 
-SHUFFLE_NOTICE = (
+_SHUFFLE_NOTICE = (
     "the text is a list, so its lines are shuffled before it is split; the file stays as it is "
     "({prefix}lines=keep leaves them in order)"
+)
+_WRAP_NOTICE = (
+    "the text is hard-wrapped prose, so the lines of each paragraph are joined; the file stays as "
+    "it is ({prefix}wrap=keep keeps the lines)"
 )
 
 
@@ -65,7 +71,7 @@ class PreprocessedText:
     vocabulary: Vocabulary  # the characters, in the order in which the text first uses them
     sizes: dict[str, int]  # characters in train, val and test
     dtype: str  # the type of the ids, uint8 or uint32
-    is_list: bool  # whether the text was recognized as a list and its lines were shuffled
+    notices: list[str]  # what was recognized in the text and changed, and how to prevent it
 
 
 def preprocess(
@@ -85,8 +91,9 @@ def preprocess(
         input_txt: see `charrnn.text.sources.find_files`.
         output_h5: by default next to the text: ``x.h5`` for ``x.txt`` and for a folder ``x``.
         output_json: by default next to the HDF5 file.
-        split: how the text is decoded and split. Lines are shuffled before the splits are cut
-            (see `charrnn.text.lists`); ``auto`` shuffles the lines of a list only.
+        split: how the text is decoded and split. Lines are joined (see `charrnn.text.wrap`) and
+            shuffled (see `charrnn.text.lists`) before the splits are cut; ``auto`` joins those of
+            wrapped prose and shuffles those of a list only.
         report: called repeatedly with the bytes read and the total bytes (None if unknown).
         is_for_training: whether the training split needs 2 or more characters.
 
@@ -100,8 +107,8 @@ def preprocess(
     _check_outputs(h5, json_path, files)
     # Hash the text before reading it, so that a change during the reading is noticed later.
     source = describe_source(files, split)
-    text = decode_files(files, split.encoding, f"{split.PREFIX}encoding", report)
-    lines, text = resolve_lines(split.lines, text)
+    wrap = source["options"].get(WRAP_FACT, "keep")
+    lines, text = resolve_lines(split.lines, _decode(files, split, wrap, report))
     sizes: dict[str, int] = {}
     if lines == "shuffle" and (full_text := "".join(text)):
         splits = shuffle_lines(full_text, compute_split_sizes(len(full_text), split))
@@ -132,14 +139,32 @@ def preprocess(
                 file.attrs["source"] = json.dumps(source)
                 file.attrs[LIST_MARK] = lines == "shuffle"
                 file.attrs[DIGEST] = vocabulary.compute_digest()
+                if wrap != "keep":
+                    file.attrs[WRAP_FACT] = "join"
                 for name, size in sizes.items():
                     dataset, done = file.create_dataset(name, (size,), dtype), 0
                     while done < size:
                         ids = np.fromfile(temporary, TEMPORARY_DTYPE, min(_BLOCK, size - done))
                         dataset[done : done + len(ids)] = ids.astype(dtype)
                         done += len(ids)
-    is_list = split.lines == "auto" and lines == "shuffle"
-    return PreprocessedText(h5, json_path, vocabulary, sizes, dtype, is_list)
+    notices = [_WRAP_NOTICE] if wrap == "auto" else []
+    notices += [_SHUFFLE_NOTICE] if (split.lines, lines) == ("auto", "shuffle") else []
+    notices = [notice.format(prefix=split.PREFIX) for notice in notices]
+    return PreprocessedText(h5, json_path, vocabulary, sizes, dtype, notices)
+
+
+def _decode(
+    files: list[Path],
+    split: SplitOptions,
+    wrap: str = "keep",
+    report: Report = lambda done, total: None,
+) -> Iterator[str]:
+    option = f"{split.PREFIX}encoding"
+    advice = (
+        f"give its encoding, such as {option}=cp1252 for a text from Windows, or {option}=bytes to "
+        "use each byte as a character"
+    )
+    return decode_files(files, split.encoding, wrap, advice, report)
 
 
 class _IdAssigner:
@@ -209,13 +234,39 @@ def require_pair(name: object, size: int) -> None:
 
 
 def describe_source(files: list[Path], split: SplitOptions) -> dict[str, Any]:
-    """Return the source that a preprocessed file records: the options and a hash of the text."""
+    """Return the source that a preprocessed file records: the options and a hash of the text.
+
+    The option wrap is ``auto`` only if there is wrapped prose to join, and ``keep`` is left out, so
+    that a file is the same for each option that keeps the lines.
+    """
     options = {f.name: getattr(split, f.name) for f in dataclasses.fields(SplitOptions)}
     if split.encoding != "bytes":
         options["encoding"] = codecs.lookup(split.encoding).name
-    hashes = None if STDIN in files else "".join(map(compute_sha256, files))
+    if split.wrap == "keep" or (split.wrap == "auto" and not _has_wrapped_prose(files, split)):
+        del options[WRAP_FACT]
+    hashes = None if STDIN in files else "".join(map(_compute_sha256, files))
     content = hashes and hashlib.sha256(hashes.encode()).hexdigest()
     return {"options": options, "content": content}
+
+
+def _has_wrapped_prose(files: list[Path], split: SplitOptions) -> bool:
+    if STDIN in files:
+        hint = "needs a file, because it reads a text twice; give join or keep"
+        raise InputError(f"{split.PREFIX}wrap=auto: {hint}")
+    heads = (take_head(_decode([file], split))[0] for file in files)
+    return split.encoding != "bytes" and any(map(is_wrapped, heads))
+
+
+def _compute_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits. Raise InputError if it is unreadable."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while data := file.read(PIECE_SIZE):
+                digest.update(data)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({format_reason(error)})") from None
+    return digest.hexdigest()
 
 
 def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
@@ -249,8 +300,10 @@ def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, P
         raise InputError(
             f"data.input_txt=null: give a text, or the name of a corpus: {', '.join(CORPORA)}"
         )
-    input_txt = fetch_corpora(data.input_txt)
-    source = describe_source(find_files(input_txt), data)
+    files = find_files(data.input_txt)
+    is_corpus = isinstance(data.input_txt, str) and data.input_txt in CORPORA
+    input_txt = str(files[0]) if is_corpus else data.input_txt
+    source = describe_source(files, data)
     candidates = _list_candidates(input_txt, source)
     for pair in candidates:
         if _is_made_from(source, *pair):
@@ -268,8 +321,8 @@ def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, P
                         result = preprocess(input_txt, h5, json_path, data, report, True)
                     # Printed afterwards, so that an invalid text causes only an error message.
                     say(f"{h5}: preprocessed from {shorten(input_txt)}")
-                    if result.is_list:
-                        say(SHUFFLE_NOTICE.format(prefix=data.PREFIX))
+                    for notice in result.notices:
+                        say(notice)
                     return pair
         except RunError:  # a read-only folder: continue with the cache
             if pair == in_cache:
