@@ -17,7 +17,7 @@ from typing import Any
 from charrnn.text.code import is_code
 
 MIN_ENDS = 30  # fewer line ends inside paragraphs are too few to tell
-MIN_INSIDE = 0.5  # the least fraction of the lines that end inside a paragraph
+MIN_INSIDE = 0.4  # the least fraction of the lines that end inside a paragraph
 MIN_GAPS = 4  # the least mean of gaps between words in a line; Chinese has hardly any
 MIN_WIDTH = 50  # the lines of most verse and of subtitles are shorter
 MIN_AGREEING = 0.85  # the least fraction of these line ends that agree on the width
@@ -26,7 +26,7 @@ SLACK = 6  # columns that may stay free, because some programs make lines of sim
 # after) line ends, and of the same between the words inside lines.
 MAX_DIFFERENCE = 0.25
 MAX_HIGH = 0.5  # the largest fraction of words that begin with a capital, a digit or a sign
-MIN_FULL = 0.7  # the least fraction of full lines in a paragraph that is joined
+MIN_FULL = 0.5  # the least fraction of full lines in a paragraph that is joined
 
 WRAP_FACT = "wrap"  # "join" in an HDF5 file and in the facts of a model whose text was joined
 
@@ -35,7 +35,7 @@ _NUMBER = re.compile(r"\d{1,3}[.)]|\w\)")
 _WORD = re.compile(r"\w+(?:-\w+)*")
 _AFTER_HYPHEN = re.compile(r"-(?<=\w-) (\w+)")  # as "oder" in "Haupt- oder Nebensatz"
 _CUT_WORD = re.compile(r"([^\W\d_]+)-\n([^\W\d_]+)")
-_CLOSED_DASH = re.compile(r"(?:--|—)\w")
+_CLOSED_DASH = re.compile(r"(?<=\w)(--|—)\n")
 
 
 def get_wrap(facts: Mapping[str, Any]) -> str:
@@ -67,16 +67,22 @@ def is_wrapped(text: str) -> bool:
 
 
 def join_lines(text: str) -> str:
-    """Join the lines of each paragraph most of whose lines are full.
-
-    All other lines stay as they are.
-    """
+    """Join the lines of each paragraph most of whose lines are full. All other lines stay."""
     lines = text.split("\n")
     bare = [line.rstrip() for line in lines]
     ends = _find_inner_ends(bare)
     width, _ = _find_width(ends.values())
     is_full = {i: width < widths.stop for i, widths in ends.items()}
-    words = _CutWords("\n".join(bare))
+    words = Counter(_WORD.findall(text.lower()))
+    after_hyphen = {*_AFTER_HYPHEN.findall(text)}
+
+    def join_word(cut: re.Match[str]) -> str:
+        """Return a word without its hyphen if the text has it more often without it."""
+        first, second = cut.groups()
+        if words[(first + second).lower()] > words[f"{first}-{second}".lower()]:
+            return first + second
+        return f"{first}- {second}" if second in after_hyphen else f"{first}-{second}"
+
     joined, start = [], 0
     for end, line in enumerate(bare):
         # A short line that ends a sentence ends its paragraph.
@@ -84,7 +90,9 @@ def join_lines(text: str) -> str:
             continue
         paragraph = "\n".join((*bare[start:end], lines[end]))
         if end > start and sum(is_full[i] for i in range(start, end)) >= MIN_FULL * (end - start):
-            paragraph = words.join(paragraph).replace("\n", " ")
+            if "-\n" in paragraph or "—\n" in paragraph:  # else the slow patterns find nothing
+                paragraph = _CLOSED_DASH.sub(r"\1", _CUT_WORD.sub(join_word, paragraph))
+            paragraph = paragraph.replace("\n", " ")
         joined.append(paragraph)
         start = end + 1
     return "\n".join(joined)
@@ -129,28 +137,3 @@ def _measure_gaps(pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
     num_signs = sum(not before[-1].isalnum() for before, _ in pairs)
     num_high = sum(after[0].isupper() or not after[0].isalpha() for _, after in pairs)
     return num_signs / max(1, len(pairs)), num_high / max(1, len(pairs))
-
-
-class _CutWords:
-    """The words at line ends, joined as the text has them inside lines."""
-
-    def __init__(self, text: str) -> None:
-        self._counts = Counter(_WORD.findall(text.lower()) if "-\n" in text else ())
-        self._after_hyphen = {*_AFTER_HYPHEN.findall(text)}
-        num_open = text.count("-- ") + text.count("— ")
-        self._is_dash_closed = len(_CLOSED_DASH.findall(text)) > num_open
-
-    def join(self, paragraph: str) -> str:
-        """Join the words on both sides of a hyphen or a dash at a line end."""
-        if "-\n" in paragraph:
-            paragraph = _CUT_WORD.sub(self._join_cut, paragraph)
-        if self._is_dash_closed:
-            paragraph = paragraph.replace("--\n", "--").replace("—\n", "—")
-        return paragraph
-
-    def _join_cut(self, cut: re.Match[str]) -> str:
-        """Return a word without its hyphen if the text has it more often without it."""
-        first, second = cut.groups()
-        if self._counts[(first + second).lower()] > self._counts[f"{first}-{second}".lower()]:
-            return first + second
-        return f"{first}- {second}" if second in self._after_hyphen else f"{first}-{second}"
