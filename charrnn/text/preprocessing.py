@@ -1,9 +1,5 @@
 """Convert a text to torch-rnn's two files: its ids in HDF5 and its vocabulary in JSON.
 
-The text is decoded once, in pieces. The sizes of the splits and of an id (one byte or four) are
-known only at its end, so the ids are first written to a temporary file, with four bytes each. This
-needs about 65 MB of memory for any text, unless its lines are shuffled.
-
 `prepare_files` makes the two files if necessary. It looks next to the text, where `preprocess`
 writes them, and in the cache, where their name contains a hash of their source. Files that were
 made from the same text with the same options are reused. Other files next to the text are never
@@ -18,27 +14,21 @@ import dataclasses
 import hashlib
 import json
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from charrnn.errors import InputError, RunError, format_reason, shorten
 from charrnn.files import convert_write_errors, hold_lock, replace_file, require_regular_file
 from charrnn.options.datasets import DEFAULT_SPLIT, SPLITS, DataOptions, SplitOptions
-from charrnn.say import ProgressDisplay, say
+from charrnn.say import say
 from charrnn.text.corpora import CORPORA, get_cache_folder
-from charrnn.text.lists import LIST_MARK, resolve_lines, shuffle_lines, take_head
+from charrnn.text.lists import LIST_MARK, decide_lines, shuffle_lines
 from charrnn.text.sources import (
-    PIECE_SIZE,
     STDIN,
-    Report,
     as_text,
     decode_files,
     find_files,
@@ -48,9 +38,7 @@ from charrnn.text.sources import (
 from charrnn.text.vocabulary import DIGEST, FIRST_FILE_ID, Vocabulary
 from charrnn.text.wrap import WRAP_FACT, is_wrapped
 
-PROGRESS_LABEL = "reading the text"
-TEMPORARY_DTYPE = np.dtype("<u4")  # of the ids in the temporary file
-_BLOCK = 1 << 18  # ids copied at once
+_BLOCK = 1 << 18  # ids written at once
 
 _SHUFFLE_NOTICE = (
     "the text is a list, so its lines are shuffled before it is split; the file stays as it is "
@@ -79,8 +67,6 @@ def preprocess(
     output_h5: Path | None,
     output_json: Path | None,
     split: SplitOptions,
-    report: Report = lambda done, total: None,
-    is_for_training: bool = False,
 ) -> PreprocessedText:
     """Write the ids of a text as HDF5 and its vocabulary as JSON, in torch-rnn's layout.
 
@@ -94,8 +80,6 @@ def preprocess(
         split: how the text is decoded and split. Lines are joined (see `charrnn.text.wrap`) and
             shuffled (see `charrnn.text.lists`) before the splits are cut; ``auto`` joins those of
             wrapped prose and shuffles those of a list only.
-        report: called repeatedly with the bytes read and the total bytes (None if unknown).
-        is_for_training: whether the training split needs 2 or more characters.
 
     Raises:
         InputError: the text is missing, empty, too short, damaged or not in the encoding, or an
@@ -108,88 +92,45 @@ def preprocess(
     # Hash the text before reading it, so that a change during the reading is noticed later.
     source = describe_source(files, split)
     wrap = source["options"].get(WRAP_FACT, "keep")
-    lines, text = resolve_lines(split.lines, _decode(files, split, wrap, report))
-    sizes: dict[str, int] = {}
-    if lines == "shuffle" and (full_text := "".join(text)):
-        splits = shuffle_lines(full_text, compute_split_sizes(len(full_text), split))
-        sizes, text = {name: len(part) for name, part in splits.items()}, iter(splits.values())
-    assigner = _IdAssigner()
-    # The temporary file has no name, so that a kill leaves nothing, and is on the output's disk.
-    folder = next(p for p in Path(os.path.realpath(h5)).parents if p.exists())
-    with convert_write_errors(h5), tempfile.TemporaryFile(dir=folder) as temporary:
-        for piece in text:
-            temporary.write(assigner.assign_ids(piece).data)
-        num_ids = temporary.tell() // TEMPORARY_DTYPE.itemsize
-        if not num_ids:
-            raise make_empty_text_error(input_txt)
-        temporary.seek(0)
-        vocabulary = assigner.make_vocabulary(split.encoding == "bytes")
-        sizes = sizes or compute_split_sizes(num_ids, split)
-        if is_for_training:
-            require_pair(files[0], sizes["train"])
-        dtype = "uint8" if len(vocabulary) <= 255 else "uint32"
-        with replace_file(h5) as new_h5, replace_file(json_path) as new_json:
-            vocabulary.write_json(new_json)
-            # Python opens the file, because the HDF5 library crashes if the disk is full.
-            with (
-                convert_write_errors(h5),
-                open(new_h5, "w+b") as output,
-                h5py.File(output, "w") as file,
-            ):
-                file.attrs["source"] = json.dumps(source)
-                file.attrs[LIST_MARK] = lines == "shuffle"
-                file.attrs[DIGEST] = vocabulary.compute_digest()
-                if wrap != "keep":
-                    file.attrs[WRAP_FACT] = "join"
-                for name, size in sizes.items():
-                    dataset, done = file.create_dataset(name, (size,), dtype), 0
-                    while done < size:
-                        ids = np.fromfile(temporary, TEMPORARY_DTYPE, min(_BLOCK, size - done))
-                        dataset[done : done + len(ids)] = ids.astype(dtype)
-                        done += len(ids)
+    text = "".join(decode_files(files, split.encoding, wrap, f"{split.PREFIX}encoding"))
+    if not text:
+        raise make_empty_text_error(input_txt)
+    sizes = compute_split_sizes(len(text), split)
+    lines = decide_lines(split.lines, text)
+    if lines == "shuffle":
+        splits = shuffle_lines(text, sizes)
+        sizes, text = {name: len(part) for name, part in splits.items()}, "".join(splits.values())
+    characters = list(dict.fromkeys(text))
+    codes, is_bytes = [ord(character) for character in characters], split.encoding == "bytes"
+    vocabulary = Vocabulary(list(as_text(bytes(codes))) if is_bytes else characters, is_bytes)
+    dtype = "uint8" if len(vocabulary) <= 255 else "uint32"
+    file_ids = np.zeros(max(codes) + 1, dtype)  # of each code point
+    file_ids[codes] = np.arange(len(codes)) + FIRST_FILE_ID
+    with replace_file(h5) as new_h5, replace_file(json_path) as new_json:
+        vocabulary.write_json(new_json)
+        # Python opens the file, because the HDF5 library crashes if the disk is full.
+        with (
+            convert_write_errors(h5),
+            open(new_h5, "w+b") as output,
+            h5py.File(output, "w") as file,
+        ):
+            file.attrs["source"] = json.dumps(source)
+            file.attrs[LIST_MARK] = lines == "shuffle"
+            file.attrs[DIGEST] = vocabulary.compute_digest()
+            if wrap != "keep":
+                file.attrs[WRAP_FACT] = "join"
+            done = 0
+            for name, size in sizes.items():
+                dataset = file.create_dataset(name, (size,), dtype)
+                for start in range(0, size, _BLOCK):
+                    end = min(start + _BLOCK, size)
+                    block = text[done + start : done + end].encode("utf-32-le", "surrogatepass")
+                    dataset[start:end] = file_ids[np.frombuffer(block, "<u4")]
+                done += size
     notices = [_WRAP_NOTICE] if wrap == "auto" else []
     notices += [_SHUFFLE_NOTICE] if (split.lines, lines) == ("auto", "shuffle") else []
     notices = [notice.format(prefix=split.PREFIX) for notice in notices]
     return PreprocessedText(h5, json_path, vocabulary, sizes, dtype, notices)
-
-
-def _decode(
-    files: list[Path],
-    split: SplitOptions,
-    wrap: str = "keep",
-    report: Report = lambda done, total: None,
-) -> Iterator[str]:
-    option = f"{split.PREFIX}encoding"
-    advice = (
-        f"give its encoding, such as {option}=cp1252 for a text from Windows, or {option}=bytes to "
-        "use each byte as a character"
-    )
-    return decode_files(files, split.encoding, wrap, advice, report)
-
-
-class _IdAssigner:
-    """A vocabulary in the making: each new character gets the next id, from 1."""
-
-    def __init__(self) -> None:
-        self._codes: list[int] = []
-        self._table = np.zeros(sys.maxunicode + 1, TEMPORARY_DTYPE)
-
-    def assign_ids(self, text: str) -> npt.NDArray[np.uint32]:
-        """Return the ids (n,) of a text's n characters."""
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-        ids = self._table.take(codes)
-        if not ids.all():
-            new, first = np.unique(codes[ids == 0], return_index=True)
-            new = new[first.argsort()]
-            self._table[new] = np.arange(len(new)) + FIRST_FILE_ID + len(self._codes)
-            self._codes += new.tolist()
-            ids = self._table.take(codes)
-        return ids
-
-    def make_vocabulary(self, is_bytes: bool) -> Vocabulary:
-        if is_bytes:
-            return Vocabulary(list(as_text(bytes(self._codes))), True)
-        return Vocabulary([chr(code) for code in self._codes])
 
 
 def resolve_output_paths(
@@ -224,15 +165,6 @@ def compute_split_sizes(total: int, split: SplitOptions) -> dict[str, int]:
     return dict(zip(SPLITS, (total - val - test, val, test), strict=True))
 
 
-def require_pair(name: object, size: int) -> None:
-    """Raise InputError if the training split of a file has less than 2 characters."""
-    if size < 2:
-        raise InputError(
-            f"{name}: its training split has {size} characters, and training needs 2 or more; "
-            f"give a longer text, or smaller data.val_frac and data.test_frac"
-        )
-
-
 def describe_source(files: list[Path], split: SplitOptions) -> dict[str, Any]:
     """Return the source that a preprocessed file records: the options and a hash of the text.
 
@@ -253,24 +185,20 @@ def _has_wrapped_prose(files: list[Path], split: SplitOptions) -> bool:
     if STDIN in files:
         hint = "needs a file, because it reads a text twice; give join or keep"
         raise InputError(f"{split.PREFIX}wrap=auto: {hint}")
-    heads = (take_head(_decode([file], split))[0] for file in files)
-    return split.encoding != "bytes" and any(map(is_wrapped, heads))
+    texts = decode_files(files, split.encoding, option=f"{split.PREFIX}encoding")
+    return split.encoding != "bytes" and any(map(is_wrapped, texts))
 
 
 def _compute_sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits. Raise InputError if it is unreadable."""
-    digest = hashlib.sha256()
     try:
-        with open(path, "rb", buffering=0) as file:
-            while data := file.read(PIECE_SIZE):
-                digest.update(data)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({format_reason(error)})") from None
-    return digest.hexdigest()
 
 
 def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
-    """Raise InputError if an output would overwrite the other one, the text, or a folder."""
+    """Raise InputError if an output would overwrite the other one or the text."""
     texts = {os.path.realpath(path) for path in files if path is not STDIN}
     if os.path.realpath(h5) == os.path.realpath(json_path):
         raise InputError(
@@ -281,8 +209,6 @@ def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
             raise InputError(
                 f"{option}={shorten(path)}: would overwrite the text; give another name"
             )
-        if path.exists() and not path.is_file():
-            raise InputError(f"{option}={shorten(path)}: is not a regular file; give another name")
 
 
 def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, Path]:
@@ -317,8 +243,7 @@ def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, P
                 if _is_made_from(source, *pair):
                     return pair
                 if pair == in_cache or not any(map(os.path.lexists, pair)):
-                    with ProgressDisplay(PROGRESS_LABEL) as report:
-                        result = preprocess(input_txt, h5, json_path, data, report, True)
+                    result = preprocess(input_txt, h5, json_path, data)
                     # Printed afterwards, so that an invalid text causes only an error message.
                     say(f"{h5}: preprocessed from {shorten(input_txt)}")
                     for notice in result.notices:

@@ -1,8 +1,8 @@
-"""Find the files of a text, open them, and decode them piece by piece.
+"""Find the files of a text, open them, and decode them one by one.
 
-The pieces are small, so that memory does not grow with the text. Each file is decoded separately.
-Line ends are kept. A byte-order mark at the start of a UTF-8 file is dropped, because it is not a
-character of the text; encoding=bytes keeps its three bytes.
+Line ends are kept, unless the lines of wrapped prose are joined. A byte-order mark at the start of
+a UTF-8 file is dropped, because it is not a character of the text; encoding=bytes keeps its three
+bytes.
 """
 
 from __future__ import annotations
@@ -16,21 +16,16 @@ import lzma
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from charrnn.errors import InputError, format_reason, shorten, suggest_name
 from charrnn.files import require_regular_file
 from charrnn.text.corpora import CORPORA, fetch_corpus
-from charrnn.text.lists import take_head
 from charrnn.text.wrap import is_wrapped, join_lines
 
-Report = Callable[[int, "int | None"], None]
-
 STDIN = Path("-")  # compared by identity, because the path "-" can also be a file, ./-
-# bytes read at once. Decoded pieces of this size stay in the cache, which is twice as fast.
-PIECE_SIZE = 1 << 15
 _DECOMPRESS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 _CONVERT = "make a plain text of it, for example with pandoc FILE -o FILE.txt"
@@ -114,65 +109,42 @@ def _list_texts(folder: str) -> Iterator[Path]:
 
 
 def decode_files(
-    files: list[Path],
-    encoding: str,
-    wrap: str = "keep",
-    advice: str | None = None,
-    report: Report = lambda done, total: None,
+    files: list[Path], encoding: str, wrap: str = "keep", option: str | None = None
 ) -> Iterator[str]:
-    """Yield the text of files in pieces. Raise InputError if one cannot be read or decoded.
+    """Yield the text of each file. Raise InputError if one cannot be read or decoded.
 
     Args:
         encoding: a text encoding, or ``bytes``, which decodes each byte to U+0000 to U+00FF.
         wrap: ``join`` joins the lines of paragraphs that are wrapped at a width, ``auto`` does so
-            in the files that are wrapped prose, and ``keep`` never does. Joining needs memory of
-            several times the file.
-        advice: what to do about bytes in another encoding; None if the encoding is that of a model.
-        report: called with the bytes read and the total bytes. The total is None for standard
-            input and compressed files.
+            in the files that are wrapped prose, and ``keep`` never does. Bytes are never joined.
+        option: the option that sets the encoding; None if the encoding is that of a model.
     """
-    has_size = STDIN not in files and not any(map(is_compressed, files))
-    total = sum(path.stat().st_size for path in files) if has_size else None
-    done = 0
-
-    def count(size: int) -> None:
-        nonlocal done
-        done += size
-        report(done, total)
-
-    advice = advice or f"the model reads {encoding}; save the text in this encoding"
+    advice = f"the model reads {encoding}; save the text in this encoding"
+    if option is not None:
+        advice = (
+            f"give its encoding, such as {option}=cp1252 for a text from Windows, or "
+            f"{option}=bytes to use each byte as a character"
+        )
     for path in files:
-        pieces: Iterable[str] = _decode_file(path, encoding, advice, count)
-        if wrap == "auto":
-            head, pieces = take_head(pieces)
-        if wrap == "join" or (wrap == "auto" and is_wrapped(head)):
-            pieces = [join_lines("".join(pieces))]
-        yield from pieces
+        text = _decode_file(path, encoding, advice)
+        is_joined = wrap == "join" or (wrap == "auto" and is_wrapped(text))
+        yield join_lines(text) if is_joined and encoding != "bytes" else text
 
 
-def _decode_file(
-    path: Path, encoding: str, advice: str, count: Callable[[int], None]
-) -> Iterator[str]:
-    """Yield the pieces of a file. Call `count` with the number of bytes of each."""
+def _decode_file(path: Path, encoding: str, advice: str) -> str:
     name = "standard input" if path is STDIN else str(path)
     codec = "latin-1" if encoding == "bytes" else codecs.lookup(encoding).name
-    decoder = codecs.getincrementaldecoder("utf-8-sig" if codec == "utf-8" else codec)()
-    done = 0
     try:
         with _open(path) as file:
-            while data := file.read(PIECE_SIZE):
-                if not done and codec == "utf-8":
-                    _check_kind(name, data)
-                done += len(data)
-                count(len(data))
-                yield decoder.decode(data)
-            yield decoder.decode(b"", True)
+            data: bytes = file.read()
+        if codec == "utf-8":
+            _check_kind(name, data)
+            codec = "utf-8-sig"
+        return data.decode(codec)
     except UnicodeError as error:
         where, reason = "", str(error)
         if isinstance(error, UnicodeDecodeError):
-            # error.object ends with the last byte that was given to the decoder.
-            offset = done - len(error.object) + error.start
-            where, reason = f" at byte {offset} (0x{error.object[error.start]:02x})", error.reason
+            where, reason = f" at byte {error.start} (0x{data[error.start]:02x})", error.reason
         raise InputError(f"{name}: not {encoding}{where}: {reason}; {advice}") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         if is_compressed(path) and getattr(error, "errno", None) is None:
@@ -201,7 +173,7 @@ def as_text(data: bytes) -> str:
 
 
 def read_pieces(input_txt: str | list[str], encoding: str, wrap: str = "keep") -> Iterator[str]:
-    """Yield a text in nonempty pieces that a `Vocabulary` of this encoding can encode.
+    """Yield the texts of nonempty files, which a `Vocabulary` of this encoding can encode.
 
     A text that is missing, empty, damaged or in another encoding raises InputError.
     """

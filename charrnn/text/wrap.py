@@ -15,6 +15,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from charrnn.text.code import is_code
+from charrnn.text.lists import take_head
 
 MIN_ENDS = 30  # fewer line ends inside paragraphs are too few to tell
 MIN_INSIDE = 0.4  # the least fraction of the lines that end inside a paragraph
@@ -44,7 +45,8 @@ def get_wrap(facts: Mapping[str, Any]) -> str:
 
 
 def is_wrapped(text: str) -> bool:
-    """Return whether a text, or the first lines of a long text, is wrapped prose."""
+    """Return whether a text is wrapped prose, by its first lines."""
+    text = take_head(text)
     lines = [line.rstrip() for line in text.split("\n")]
     ends = _find_inner_ends(lines)
     if len(ends) < max(MIN_ENDS, MIN_INSIDE * sum(map(bool, lines))):
