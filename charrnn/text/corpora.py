@@ -202,30 +202,24 @@ def _download(url: str, output: Path) -> None:
 
 
 def _write_text_of_wheel(extract_text: Callable[[Path], str], output: Path) -> None:
-    """Download the wheel, and write the text that `extract_text` returns for it."""
-    with tempfile.TemporaryDirectory() as folder:
-        text = extract_text(_download_wheel(Path(folder)))
-    output.write_text(text, encoding="utf-8", newline="")
+    """Write the text that `extract_text` returns for the wheel.
 
-
-def _download_wheel(folder: Path) -> Path:
-    """Download the wheel with pip, which uses the machine's index, proxies and certificates."""
-    requirements = folder / "requirements.txt"
-    requirements.write_text(f"{_PACKAGE} --hash=sha256:{_WHEEL_SHA256}\n")
+    pip downloads the wheel, because it uses the machine's index, proxies and certificates.
+    """
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     command += ["download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    command += ["--ignore-requires-python", "--dest", str(folder), "--requirement"]
-    pip = subprocess.run(
-        [*command, str(requirements)], text=True, errors="replace",
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    if wheel := next(folder.glob("*.whl"), None):
-        return wheel
+    with tempfile.TemporaryDirectory() as folder:
+        requirements = Path(folder, "requirements.txt")
+        requirements.write_text(f"{_PACKAGE} --hash=sha256:{_WHEEL_SHA256}\n")
+        command += ["--ignore-requires-python", "--dest", folder, "--requirement"]
+        pip = subprocess.run(
+            [*command, str(requirements)], text=True, errors="replace",
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        if wheel := next(Path(folder).glob("*.whl"), None):
+            output.write_text(extract_text(wheel), encoding="utf-8", newline="")
+            return
     lines = [line.strip() for line in pip.stdout.splitlines() if line.strip()]
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    reason = (errors or lines or ["pip prints no error"])[0]
-    if "No module named pip" in pip.stdout:
-        reason = "this Python has no pip; python -m ensurepip installs it"
-    raise RunError(
-        f"the corpus's package {_PACKAGE} cannot be downloaded ({shorten(reason)}); {_HINT}"
-    )
+    lines.sort(key=lambda line: not line.startswith("ERROR: "))
+    reason = shorten(lines[0].removeprefix("ERROR: ")) if lines else "pip prints no error"
+    raise RunError(f"the corpus's package {_PACKAGE} cannot be downloaded ({reason}); {_HINT}")
