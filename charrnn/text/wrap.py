@@ -20,7 +20,6 @@ from charrnn.text.lists import take_head
 MIN_ENDS = 30  # fewer line ends inside paragraphs are too few to tell
 MIN_INSIDE = 0.4  # the least fraction of the lines that end inside a paragraph
 MIN_GAPS = 4  # the least mean of gaps between words in a line; Chinese has hardly any
-MIN_WIDTH = 50  # the lines of most verse and of subtitles are shorter
 MIN_AGREEING = 0.85  # the least fraction of these line ends that agree on the width
 SLACK = 6  # columns that may stay free, because some programs make lines of similar lengths
 # The largest difference between two fractions: of signs before (or capitals, digits and signs
@@ -51,7 +50,7 @@ def is_wrapped(text: str) -> bool:
     ends = _find_inner_ends(lines)
     if len(ends) < max(MIN_ENDS, MIN_INSIDE * sum(map(bool, lines))):
         return False
-    width, num_agreeing = _find_width(ends.values())
+    _, num_agreeing = _find_width(ends.values())
     rows = [lines[i].split() for i in ends]
     around_ends = [(row[-1], lines[i + 1].split()[0]) for i, row in zip(ends, rows, strict=True)]
     inside_lines = [pair for row in rows for pair in pairwise(row)]
@@ -59,7 +58,6 @@ def is_wrapped(text: str) -> bool:
     signs_at_ends, high_at_ends = _measure_gaps(around_ends)
     return (
         len(inside_lines) >= MIN_GAPS * len(ends)
-        and width >= MIN_WIDTH
         and num_agreeing >= MIN_AGREEING * len(ends)
         and abs(signs_at_ends - signs) <= MAX_DIFFERENCE
         and abs(high_at_ends - high) <= MAX_DIFFERENCE
