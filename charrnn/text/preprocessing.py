@@ -67,6 +67,8 @@ def preprocess(
     output_h5: Path | None,
     output_json: Path | None,
     split: SplitOptions,
+    *,
+    is_for_training: bool = False,
 ) -> PreprocessedText:
     """Write the ids of a text as HDF5 and its vocabulary as JSON, in torch-rnn's layout.
 
@@ -80,6 +82,7 @@ def preprocess(
         split: how the text is decoded and split. Lines are joined (see `charrnn.text.wrap`) and
             shuffled (see `charrnn.text.lists`) before the splits are cut; ``auto`` joins those of
             wrapped prose and shuffles those of a list only.
+        is_for_training: whether the training split needs 2 or more characters.
 
     Raises:
         InputError: the text is missing, empty, too short, damaged or not in the encoding, or an
@@ -100,6 +103,8 @@ def preprocess(
     if lines == "shuffle":
         splits = shuffle_lines(text, sizes)
         sizes, text = {name: len(part) for name, part in splits.items()}, "".join(splits.values())
+    if is_for_training:
+        require_pair(files[0], sizes["train"])
     characters = list(dict.fromkeys(text))
     codes, is_bytes = [ord(character) for character in characters], split.encoding == "bytes"
     vocabulary = Vocabulary(list(as_text(bytes(codes))) if is_bytes else characters, is_bytes)
@@ -163,6 +168,15 @@ def compute_split_sizes(total: int, split: SplitOptions) -> dict[str, int]:
     default, fractions = min(int(share * total), largest), (split.val_frac, split.test_frac)
     val, test = (default if fraction is None else int(fraction * total) for fraction in fractions)
     return dict(zip(SPLITS, (total - val - test, val, test), strict=True))
+
+
+def require_pair(name: object, size: int) -> None:
+    """Raise InputError if the training split of a file has less than 2 characters."""
+    if size < 2:
+        raise InputError(
+            f"{name}: its training split has {size} characters, and training needs 2 or more; "
+            f"give a longer text, or smaller data.val_frac and data.test_frac"
+        )
 
 
 def describe_source(files: list[Path], split: SplitOptions) -> dict[str, Any]:
@@ -243,7 +257,7 @@ def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, P
                 if _is_made_from(source, *pair):
                     return pair
                 if pair == in_cache or not any(map(os.path.lexists, pair)):
-                    result = preprocess(input_txt, h5, json_path, data)
+                    result = preprocess(input_txt, h5, json_path, data, is_for_training=True)
                     # Printed afterwards, so that an invalid text causes only an error message.
                     say(f"{h5}: preprocessed from {shorten(input_txt)}")
                     for notice in result.notices:

@@ -37,8 +37,8 @@ _SIGNATURES = (
     (b"{\\rtf", "RTF, the format of a word processor", _CONVERT),
     (b"\x1f\x8b", "compressed by gzip", "rename it so that its name ends in .gz"),
     (b"\x28\xb5\x2f\xfd", "compressed by Zstandard", "decompress it with unzstd"),
-    (codecs.BOM_UTF16_LE, "UTF-16", "save it as UTF-8, or give encoding=utf-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16", "save it as UTF-8, or give encoding=utf-16"),
+    (codecs.BOM_UTF16_LE, "UTF-16", "save it as UTF-8"),
+    (codecs.BOM_UTF16_BE, "UTF-16", "save it as UTF-8"),
 )
 
 

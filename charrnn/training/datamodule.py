@@ -24,7 +24,7 @@ from charrnn.data import EncodedText, SplitIds, Streams, cut_streams, fit_sizes,
 from charrnn.errors import InputError
 from charrnn.options.datasets import DataOptions
 from charrnn.text.background import Background
-from charrnn.text.preprocessing import prepare_files
+from charrnn.text.preprocessing import prepare_files, require_pair
 from charrnn.text.prompt import PRIMER_FACT, choose_primer, get_primer_slice
 from charrnn.text.sources import as_name_list
 from charrnn.text.vocabulary import Vocabulary
@@ -117,11 +117,7 @@ class TextDataModule(L.LightningDataModule):
     def streams(self) -> Streams:
         """The streams of the training split, for all ranks, before shuffling."""
         size = len(self.encoded.splits["train"])
-        if size < 2:
-            raise InputError(
-                f"{self.encoded.path}: its training split has {size} characters, and training "
-                f"needs 2 or more; give a longer text, or smaller data.val_frac and data.test_frac"
-            )
+        require_pair(self.encoded.path, size)
         sizes = fit_sizes(size, self.batch_size, self.seq_length)
         return cut_streams(self.encoded, "train", *sizes)
 
