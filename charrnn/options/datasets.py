@@ -35,6 +35,7 @@ def _is_encoding(name: Any) -> bool:
     return True
 
 
+Wrap = Annotated[str, one_of("auto", "join", "keep"), FIXED]
 ENCODING = Range(_is_encoding, "is not a text encoding; try utf-8, latin-1 or bytes")
 
 
@@ -64,7 +65,7 @@ class SplitOptions(Options):
     test_frac: Annotated[float | None, BELOW_1, FIXED] = None
     encoding: Annotated[str, ENCODING, FIXED] = "utf-8"
     lines: Annotated[str, one_of("auto", "keep", "shuffle"), FIXED] = "auto"
-    wrap: Annotated[str, one_of("auto", "join", "keep"), FIXED] = "keep"
+    wrap: Wrap = "keep"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,7 +86,7 @@ class DataOptions(SplitOptions, SourceOptions):
 
     PREFIX = "data."
 
-    wrap: Annotated[str, one_of("auto", "join", "keep"), FIXED] = "auto"
+    wrap: Wrap = "auto"
     background: Annotated[str | list[str] | None, PATH, FIXED] = None
     batch_size: Annotated[int | None, AT_LEAST_1, FIXED] = None
     seq_length: Annotated[int, AT_LEAST_1, FIXED] = 64
