@@ -31,6 +31,7 @@ from charrnn.options.datasets import SPLITS
 from charrnn.text.lists import LIST_MARK
 from charrnn.text.sources import as_name_list, read_pieces
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
+from charrnn.text.wrap import WRAP_FACT, get_wrap
 
 FileIds = npt.NDArray[Any]  # (n,), an unsigned or signed integer type, counted from 1
 Ids = npt.NDArray[np.int64]  # counted from 0
@@ -50,6 +51,7 @@ class EncodedText:
     # the ids (n,) of train, val and test, counted from 1, memory-mapped if possible
     splits: dict[str, FileIds]
     is_list: bool = False  # whether the text is a list, whose lines were shuffled
+    wrap: str = "keep"  # join if the text is prose whose lines were joined
 
     @cached_property
     def fingerprint(self) -> str:
@@ -76,6 +78,7 @@ class EncodedText:
             "input_json": str(self.json_path.resolve()),
             "fingerprint": self.fingerprint,
             "is_list": self.is_list,
+            WRAP_FACT: self.wrap,
         }
 
     def get_split(self, split: str) -> SplitIds:
@@ -143,7 +146,7 @@ def open_data(h5: Path, json: Path) -> EncodedText:
     try:
         with h5py.File(h5, "r") as file:
             splits = {name: _open_split(file, name, h5) for name in SPLITS}
-            is_list = bool(file.attrs.get(LIST_MARK))
+            is_list, wrap = bool(file.attrs.get(LIST_MARK)), get_wrap(file.attrs)
             is_pair = vocabulary.is_of(file.attrs)
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
         reason = format_reason(error)
@@ -155,7 +158,7 @@ def open_data(h5: Path, json: Path) -> EncodedText:
             f"{shorten(h5)}: its vocabulary is not {shorten(json)}; give the JSON that "
             "`charrnn preprocess` wrote with it, or preprocess the text again"
         )
-    text = EncodedText(h5, json, vocabulary, splits, is_list)
+    text = EncodedText(h5, json, vocabulary, splits, is_list, wrap)
     if sum(len(ids) for ids in splits.values()) <= MAX_CHECKED:
         for name in SPLITS:
             for _ in text.get_split(name).read_blocks():  # Reading checks the ids.
@@ -216,51 +219,37 @@ def _open_split(file: h5py.File, name: str, h5: Path) -> FileIds:
 def translate_split(
     data: EncodedText, split: str, vocabulary: Vocabulary, *, skip: bool = False
 ) -> SplitIds:
-    """Return the ids (n,) of a split in another vocabulary.
-
-    Reading a character that it lacks raises InputError, unless `skip` removes such characters.
-    """
-    ids = data.get_split(split)
+    """Return the ids (n,) of a split in another vocabulary, as `encode_text` does."""
     if data.vocabulary == vocabulary:
-        return ids
-    characters = data.vocabulary.characters
-    id_of = {c: i for i, c in enumerate(vocabulary.characters)}
-    table = np.array([id_of.get(c, -1) for c in characters])
-
-    def convert(stored: FileIds) -> Ids:
-        """Convert ids as they are stored first to ids of the data, then of `vocabulary`."""
-        source_ids = ids.convert(stored)
-        target_ids: Ids = table[source_ids]
-        if (target_ids < 0).any():
-            character = characters[source_ids[target_ids < 0][0]]
-            raise InputError(
-                f"{data.path}: its {split} split contains {character!r}, which is not among the "
-                f"{len(vocabulary)} characters of the model; unknown=skip removes it"
-            )
-        return target_ids
-
-    if skip and (table < 0).any():
-        # from_pieces drops the -1 of unknown characters
-        return SplitIds.from_pieces((table[block] for block in ids.read_blocks()), len(vocabulary))
-    return SplitIds(ids.stored, convert)
+        return data.get_split(split)
+    return _encode_pieces(data.decode_split(split), f"{data.path}: {split}", vocabulary, skip)
 
 
 def encode_text(
-    input_txt: str | list[str], encoding: str, vocabulary: Vocabulary, *, skip: bool
+    input_txt: str | list[str],
+    encoding: str,
+    vocabulary: Vocabulary,
+    *,
+    wrap: str = "keep",
+    skip: bool = False,
 ) -> SplitIds:
-    """Return the ids (n,) of a text (see `charrnn.text.sources.find_files`) in a vocabulary.
+    """Return the ids (n,) of a text (see `charrnn.text.sources`) in a vocabulary.
 
     A character that the vocabulary lacks raises InputError, unless `skip` removes it.
     """
+    name = f"data.input_txt={shorten(', '.join(as_name_list(input_txt)))}"
+    return _encode_pieces(read_pieces(input_txt, encoding, wrap), name, vocabulary, skip)
 
+
+def _encode_pieces(
+    pieces: Iterable[str], name: str, vocabulary: Vocabulary, skip: bool
+) -> SplitIds:
     def encode(piece: str) -> Ids:
         try:
             return vocabulary.encode(piece)
         except InputError as error:
-            name = shorten(", ".join(as_name_list(input_txt)))
-            raise InputError(f"data.input_txt={name}: {error}, or give unknown=skip") from None
+            raise InputError(f"{name}: {error}, or give unknown=skip") from None
 
-    pieces = read_pieces(input_txt, encoding)
     return SplitIds.from_pieces(
         map(vocabulary.look_up if skip else encode, pieces), len(vocabulary)
     )

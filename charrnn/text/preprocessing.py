@@ -1,9 +1,5 @@
 """Convert a text to torch-rnn's two files: its ids in HDF5 and its vocabulary in JSON.
 
-The text is decoded once, in pieces. The sizes of the splits and of an id (one byte or four) are
-known only at its end, so the ids are first written to a temporary file, with four bytes each. This
-needs about 65 MB of memory for any text, unless its lines are shuffled.
-
 `prepare_files` makes the two files if necessary. It looks next to the text, where `preprocess`
 writes them, and in the cache, where their name contains a hash of their source. Files that were
 made from the same text with the same options are reused. Other files next to the text are never
@@ -18,41 +14,39 @@ import dataclasses
 import hashlib
 import json
 import os
-import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
-from charrnn.errors import InputError, RunError, shorten
+from charrnn.errors import InputError, RunError, format_reason, shorten
 from charrnn.files import convert_write_errors, hold_lock, replace_file, require_regular_file
 from charrnn.options.datasets import DEFAULT_SPLIT, SPLITS, DataOptions, SplitOptions
-from charrnn.say import say, show_progress
-from charrnn.text.corpora import CORPORA, fetch_corpora, get_cache_folder
-from charrnn.text.lists import LIST_MARK, resolve_lines, shuffle_lines
+from charrnn.say import say
+from charrnn.text.corpora import CORPORA, get_cache_folder
+from charrnn.text.lists import LIST_MARK, decide_lines, shuffle_lines
 from charrnn.text.sources import (
     STDIN,
-    Report,
     as_text,
-    compute_sha256,
     decode_files,
     find_files,
     is_compressed,
     make_empty_text_error,
 )
 from charrnn.text.vocabulary import DIGEST, FIRST_FILE_ID, Vocabulary
+from charrnn.text.wrap import WRAP_FACT, is_wrapped
 
-PROGRESS_LABEL = "reading the text"
-TEMPORARY_DTYPE = np.dtype("<u4")  # of the ids in the temporary file
-_BLOCK = 1 << 18  # ids copied at once
+_BLOCK = 1 << 18  # ids written at once
 
-SHUFFLE_NOTICE = (
+_SHUFFLE_NOTICE = (
     "the text is a list, so its lines are shuffled before it is split; the file stays as it is "
     "({prefix}lines=keep leaves them in order)"
+)
+_WRAP_NOTICE = (
+    "the text is hard-wrapped prose, so the lines of each paragraph are joined; the file stays as "
+    "it is ({prefix}wrap=keep keeps the lines)"
 )
 
 
@@ -65,7 +59,7 @@ class PreprocessedText:
     vocabulary: Vocabulary  # the characters, in the order in which the text first uses them
     sizes: dict[str, int]  # characters in train, val and test
     dtype: str  # the type of the ids, uint8 or uint32
-    is_list: bool  # whether the text was recognized as a list and its lines were shuffled
+    notices: list[str]  # what was recognized in the text and changed, and how to prevent it
 
 
 def preprocess(
@@ -73,7 +67,7 @@ def preprocess(
     output_h5: Path | None,
     output_json: Path | None,
     split: SplitOptions,
-    report: Report = lambda done, total: None,
+    *,
     is_for_training: bool = False,
 ) -> PreprocessedText:
     """Write the ids of a text as HDF5 and its vocabulary as JSON, in torch-rnn's layout.
@@ -85,9 +79,9 @@ def preprocess(
         input_txt: see `charrnn.text.sources.find_files`.
         output_h5: by default next to the text: ``x.h5`` for ``x.txt`` and for a folder ``x``.
         output_json: by default next to the HDF5 file.
-        split: how the text is decoded and split. Lines are shuffled before the splits are cut
-            (see `charrnn.text.lists`); ``auto`` shuffles the lines of a list only.
-        report: called repeatedly with the bytes read and the total bytes (None if unknown).
+        split: how the text is decoded and split. Lines are joined (see `charrnn.text.wrap`) and
+            shuffled (see `charrnn.text.lists`) before the splits are cut; ``auto`` joins those of
+            wrapped prose and shuffles those of a list only.
         is_for_training: whether the training split needs 2 or more characters.
 
     Raises:
@@ -100,71 +94,48 @@ def preprocess(
     _check_outputs(h5, json_path, files)
     # Hash the text before reading it, so that a change during the reading is noticed later.
     source = describe_source(files, split)
-    text = decode_files(files, split.encoding, f"{split.PREFIX}encoding", report)
-    lines, text = resolve_lines(split.lines, text)
-    sizes: dict[str, int] = {}
-    if lines == "shuffle" and (full_text := "".join(text)):
-        splits = shuffle_lines(full_text, compute_split_sizes(len(full_text), split))
-        sizes, text = {name: len(part) for name, part in splits.items()}, iter(splits.values())
-    assigner = _IdAssigner()
-    # The temporary file has no name, so that a kill leaves nothing, and is on the output's disk.
-    folder = next(p for p in Path(os.path.realpath(h5)).parents if p.exists())
-    with convert_write_errors(h5), tempfile.TemporaryFile(dir=folder) as temporary:
-        for piece in text:
-            temporary.write(assigner.assign_ids(piece).data)
-        num_ids = temporary.tell() // TEMPORARY_DTYPE.itemsize
-        if not num_ids:
-            raise make_empty_text_error(input_txt)
-        temporary.seek(0)
-        vocabulary = assigner.make_vocabulary(split.encoding == "bytes")
-        sizes = sizes or compute_split_sizes(num_ids, split)
-        if is_for_training:
-            require_pair(files[0], sizes["train"])
-        dtype = "uint8" if len(vocabulary) <= 255 else "uint32"
-        with replace_file(h5) as new_h5, replace_file(json_path) as new_json:
-            vocabulary.write_json(new_json)
-            # Python opens the file, because the HDF5 library crashes if the disk is full.
-            with (
-                convert_write_errors(h5),
-                open(new_h5, "w+b") as output,
-                h5py.File(output, "w") as file,
-            ):
-                file.attrs["source"] = json.dumps(source)
-                file.attrs[LIST_MARK] = lines == "shuffle"
-                file.attrs[DIGEST] = vocabulary.compute_digest()
-                for name, size in sizes.items():
-                    dataset, done = file.create_dataset(name, (size,), dtype), 0
-                    while done < size:
-                        ids = np.fromfile(temporary, TEMPORARY_DTYPE, min(_BLOCK, size - done))
-                        dataset[done : done + len(ids)] = ids.astype(dtype)
-                        done += len(ids)
-    is_list = split.lines == "auto" and lines == "shuffle"
-    return PreprocessedText(h5, json_path, vocabulary, sizes, dtype, is_list)
-
-
-class _IdAssigner:
-    """A vocabulary in the making: each new character gets the next id, from 1."""
-
-    def __init__(self) -> None:
-        self._codes: list[int] = []
-        self._table = np.zeros(sys.maxunicode + 1, TEMPORARY_DTYPE)
-
-    def assign_ids(self, text: str) -> npt.NDArray[np.uint32]:
-        """Return the ids (n,) of a text's n characters."""
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-        ids = self._table.take(codes)
-        if not ids.all():
-            new, first = np.unique(codes[ids == 0], return_index=True)
-            new = new[first.argsort()]
-            self._table[new] = np.arange(len(new)) + FIRST_FILE_ID + len(self._codes)
-            self._codes += new.tolist()
-            ids = self._table.take(codes)
-        return ids
-
-    def make_vocabulary(self, is_bytes: bool) -> Vocabulary:
-        if is_bytes:
-            return Vocabulary(list(as_text(bytes(self._codes))), True)
-        return Vocabulary([chr(code) for code in self._codes])
+    wrap = source["options"].get(WRAP_FACT, "keep")
+    text = "".join(decode_files(files, split.encoding, wrap, f"{split.PREFIX}encoding"))
+    if not text:
+        raise make_empty_text_error(input_txt)
+    sizes = compute_split_sizes(len(text), split)
+    lines = decide_lines(split.lines, text)
+    if lines == "shuffle":
+        splits = shuffle_lines(text, sizes)
+        sizes, text = {name: len(part) for name, part in splits.items()}, "".join(splits.values())
+    if is_for_training:
+        require_pair(files[0], sizes["train"])
+    characters = list(dict.fromkeys(text))
+    codes, is_bytes = [ord(character) for character in characters], split.encoding == "bytes"
+    vocabulary = Vocabulary(list(as_text(bytes(codes))) if is_bytes else characters, is_bytes)
+    dtype = "uint8" if len(vocabulary) <= 255 else "uint32"
+    file_ids = np.zeros(max(codes) + 1, dtype)  # of each code point
+    file_ids[codes] = np.arange(len(codes)) + FIRST_FILE_ID
+    with replace_file(h5) as new_h5, replace_file(json_path) as new_json:
+        vocabulary.write_json(new_json)
+        # Python opens the file, because the HDF5 library crashes if the disk is full.
+        with (
+            convert_write_errors(h5),
+            open(new_h5, "w+b") as output,
+            h5py.File(output, "w") as file,
+        ):
+            file.attrs["source"] = json.dumps(source)
+            file.attrs[LIST_MARK] = lines == "shuffle"
+            file.attrs[DIGEST] = vocabulary.compute_digest()
+            if wrap != "keep":
+                file.attrs[WRAP_FACT] = "join"
+            done = 0
+            for name, size in sizes.items():
+                dataset = file.create_dataset(name, (size,), dtype)
+                for start in range(0, size, _BLOCK):
+                    end = min(start + _BLOCK, size)
+                    block = text[done + start : done + end].encode("utf-32-le", "surrogatepass")
+                    dataset[start:end] = file_ids[np.frombuffer(block, "<u4")]
+                done += size
+    notices = [_WRAP_NOTICE] if wrap == "auto" else []
+    notices += [_SHUFFLE_NOTICE] if (split.lines, lines) == ("auto", "shuffle") else []
+    notices = [notice.format(prefix=split.PREFIX) for notice in notices]
+    return PreprocessedText(h5, json_path, vocabulary, sizes, dtype, notices)
 
 
 def resolve_output_paths(
@@ -209,17 +180,39 @@ def require_pair(name: object, size: int) -> None:
 
 
 def describe_source(files: list[Path], split: SplitOptions) -> dict[str, Any]:
-    """Return the source that a preprocessed file records: the options and a hash of the text."""
+    """Return the source that a preprocessed file records: the options and a hash of the text.
+
+    The option wrap is ``auto`` only if there is wrapped prose to join, and ``keep`` is left out, so
+    that a file is the same for each option that keeps the lines.
+    """
     options = {f.name: getattr(split, f.name) for f in dataclasses.fields(SplitOptions)}
     if split.encoding != "bytes":
         options["encoding"] = codecs.lookup(split.encoding).name
-    hashes = None if STDIN in files else "".join(map(compute_sha256, files))
+    if split.wrap == "keep" or (split.wrap == "auto" and not _has_wrapped_prose(files, split)):
+        del options[WRAP_FACT]
+    hashes = None if STDIN in files else "".join(map(_compute_sha256, files))
     content = hashes and hashlib.sha256(hashes.encode()).hexdigest()
     return {"options": options, "content": content}
 
 
+def _has_wrapped_prose(files: list[Path], split: SplitOptions) -> bool:
+    if STDIN in files:
+        hint = "needs a file, because it reads a text twice; give join or keep"
+        raise InputError(f"{split.PREFIX}wrap=auto: {hint}")
+    texts = decode_files(files, split.encoding, option=f"{split.PREFIX}encoding")
+    return split.encoding != "bytes" and any(map(is_wrapped, texts))
+
+
+def _compute_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits. Raise InputError if it is unreadable."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({format_reason(error)})") from None
+
+
 def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
-    """Raise InputError if an output would overwrite the other one, the text, or a folder."""
+    """Raise InputError if an output would overwrite the other one or the text."""
     texts = {os.path.realpath(path) for path in files if path is not STDIN}
     if os.path.realpath(h5) == os.path.realpath(json_path):
         raise InputError(
@@ -230,8 +223,6 @@ def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
             raise InputError(
                 f"{option}={shorten(path)}: would overwrite the text; give another name"
             )
-        if path.exists() and not path.is_file():
-            raise InputError(f"{option}={shorten(path)}: is not a regular file; give another name")
 
 
 def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, Path]:
@@ -249,8 +240,10 @@ def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, P
         raise InputError(
             f"data.input_txt=null: give a text, or the name of a corpus: {', '.join(CORPORA)}"
         )
-    input_txt = fetch_corpora(data.input_txt)
-    source = describe_source(find_files(input_txt), data)
+    files = find_files(data.input_txt)
+    is_corpus = isinstance(data.input_txt, str) and data.input_txt in CORPORA
+    input_txt = str(files[0]) if is_corpus else data.input_txt
+    source = describe_source(files, data)
     candidates = _list_candidates(input_txt, source)
     for pair in candidates:
         if _is_made_from(source, *pair):
@@ -264,12 +257,11 @@ def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, P
                 if _is_made_from(source, *pair):
                     return pair
                 if pair == in_cache or not any(map(os.path.lexists, pair)):
-                    with show_progress(PROGRESS_LABEL) as report:
-                        result = preprocess(input_txt, h5, json_path, data, report, True)
+                    result = preprocess(input_txt, h5, json_path, data, is_for_training=True)
                     # Printed afterwards, so that an invalid text causes only an error message.
                     say(f"{h5}: preprocessed from {shorten(input_txt)}")
-                    if result.is_list:
-                        say(SHUFFLE_NOTICE.format(prefix=data.PREFIX))
+                    for notice in result.notices:
+                        say(notice)
                     return pair
         except RunError:  # a read-only folder: continue with the cache
             if pair == in_cache:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from charrnn.data import open_data, open_training_data
 from charrnn.errors import InputError, require_extra, shorten
 from charrnn.text.sources import read_pieces
+from charrnn.text.wrap import get_wrap
 
 
 class TrainingText:
@@ -89,7 +90,7 @@ def find_training_text(
     """
     try:
         if corpus is not None and Path(corpus).suffix not in (".h5", ".hdf5"):
-            return TrainingText("".join(read_pieces(corpus, encoding)))
+            return TrainingText("".join(read_pieces(corpus, encoding, get_wrap(facts))))
         if corpus is None:
             data = open_training_data(facts)
         else:

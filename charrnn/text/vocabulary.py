@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,8 @@ class Vocabulary:
             raise InputError("a vocabulary contains the same character twice")
         if any(len(c) != 1 for c in self.characters):
             raise InputError("a vocabulary contains a token that is not a single character")
+        if is_bytes and not all(c < "\x80" or "\udc80" <= c <= "\udcff" for c in characters):
+            raise InputError("its tokens are not bytes")
 
     def __repr__(self) -> str:
         return f"Vocabulary({self.characters!r}, is_bytes={self.is_bytes})"
@@ -116,13 +118,11 @@ class Vocabulary:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Vocabulary:
         """Convert the result of `to_dict`. Raise KeyError, ValueError or InputError if invalid."""
-        characters, is_bytes = cls.from_tokens(content["tokens"]).characters, content["bytes"]
+        is_bytes = content["bytes"]
         if not isinstance(is_bytes, bool):
             raise ValueError(f"its bytes is {is_bytes!r}")
-        if is_bytes and not all(c < "\x80" or "\udc80" <= c <= "\udcff" for c in characters):
-            raise ValueError("its tokens are not bytes")
         # from_tokens does not recognize a vocabulary of bytes if all bytes are below 128.
-        return cls(characters, is_bytes)
+        return cls(cls.from_tokens(content["tokens"]).characters, is_bytes)
 
     def compute_digest(self) -> str:
         """Return the SHA-256 of the tokens, by which an HDF5 file names its vocabulary."""
@@ -197,18 +197,11 @@ _PICTURES = {
 }
 
 
-class TerminalEncoder:
-    """An incremental encoder of text for a terminal.
+def encode_for_terminal(pieces: Iterable[str], encoding: str | None) -> Iterator[bytes]:
+    """Yield the pieces of a text in the encoding of a terminal; None means ASCII.
 
-    A character that the terminal's encoding lacks becomes a question mark, a byte that is not
-    UTF-8 becomes U+FFFD. The bytes of one character may be in several pieces.
+    A character that the encoding lacks becomes a question mark, a byte that is not UTF-8 becomes
+    U+FFFD. The bytes of one character may be in several pieces.
     """
-
-    def __init__(self, encoding: str | None) -> None:
-        self._encoding = encoding or "ascii"
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def encode(self, text: str, last: bool = False) -> bytes:
-        """Encode the next piece of text. With `last`, encode an incomplete character as well."""
-        decoded = self._decoder.decode(as_bytes(text), last)
-        return decoded.translate(_PICTURES).encode(self._encoding, "replace")
+    for text in codecs.iterdecode(map(as_bytes, pieces), "utf-8", "replace"):
+        yield text.translate(_PICTURES).encode(encoding or "ascii", "replace")

@@ -152,7 +152,8 @@ class TextDataModule(L.LightningDataModule):
         """The texts that are counted in addition to the training text."""
         names = as_name_list(self.options.background or [])
         encoding = "bytes" if self.vocabulary.is_bytes else self.options.encoding
-        return Background(names, encoding, self.vocabulary, self.earlier)
+        wrap = self.encoded.wrap if self.options.input_txt is None else self.options.wrap
+        return Background(names, encoding, self.vocabulary, wrap, self.earlier)
 
     def split(self, name: str) -> SplitIds | None:
         """Return the ids of a split, or None if it is too short for a loss (2 characters)."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.code import is_code
-from charrnn.text.lists import HEAD, resolve_lines, shuffle_lines
+from charrnn.text.lists import HEAD, decide_lines, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
 from tests.conftest import Capture
 from tests.text.conftest import read_splits
@@ -54,10 +54,8 @@ def repeat(line: str) -> str:
     ],
 )
 def test_lists_are_told_from_texts(text: str, listed: bool) -> None:
-    pieces = [text[i : i + 100] for i in range(0, len(text), 100)]
-    for lines, expected in (("auto", "shuffle" if listed else "keep"), ("keep", "keep")):
-        found, again = resolve_lines(lines, pieces)
-        assert (found, list(again)) == (expected, pieces)
+    assert decide_lines("auto", text) == ("shuffle" if listed else "keep")
+    assert decide_lines("keep", text) == "keep"
 
 
 @pytest.mark.parametrize(
@@ -71,12 +69,6 @@ def test_lists_are_told_from_texts(text: str, listed: bool) -> None:
 )
 def test_code_has_indented_lines_and_signs(text: str, expected: bool) -> None:
     assert is_code(text) == expected
-
-
-def test_a_large_text_is_not_read_to_its_end_to_tell_whether_it_is_a_list() -> None:
-    left = iter(["abc\n" * 1000] * 1000)
-    resolve_lines("auto", left)
-    assert 900 < len(list(left)) < 1000
 
 
 @given(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrnn.errors import InputError
-from charrnn.text.vocabulary import TerminalEncoder, Vocabulary
+from charrnn.text.vocabulary import Vocabulary, encode_for_terminal
 
 TEXTS = st.text(min_size=1)
 
@@ -83,17 +83,14 @@ def test_a_wrong_vocabulary_is_refused_by_name(tmp_path: Path, content: str, rea
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii", "cp1252", "utf-16-le", None])
 def test_any_text_on_any_terminal(encoding: str | None) -> None:
     text = "Zoë שלום 😀\r\n\tend"
-    shown = TerminalEncoder(encoding)
-    assert encoding != "utf-8" or shown.encode(text) == text.encode()
+    assert encoding != "utf-8" or [*encode_for_terminal([text], encoding)] == [text.encode()]
     text += "\ud800 \udcff \x1b[31m \x07"
-    content = b"".join(shown.encode(c) for c in text) + shown.encode("", last=True)
+    content = b"".join(encode_for_terminal(text, encoding))
     decoded = content.decode(encoding or "ascii")
     assert not set(decoded) & {"\x1b", "\x07"}
     assert "\r\n\tend" in decoded
 
 
 def test_a_character_of_bytes_may_come_in_pieces() -> None:
-    shown = TerminalEncoder("latin-1")
-    assert shown.encode("\udcc3") == b""
-    assert shown.encode("\udcab!") == b"\xeb!"
-    assert shown.encode("\udcc3", last=True) == b"?"
+    pieces = ["a\udcc3", "\udcab!", "\udcc3"]
+    assert [*encode_for_terminal(pieces, "latin-1")] == [b"a", b"\xeb!", b"?"]
