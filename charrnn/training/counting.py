@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import lightning as L
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from charrnn.counts.fitting import Fit, compute_loss, fit_weights
 from charrnn.counts.known_words import KnownWords
@@ -23,8 +22,7 @@ from charrnn.options.ranges import check_ranges
 from charrnn.say import say
 from charrnn.text.background import remove_shared_passages
 from charrnn.training.datamodule import TextDataModule, TextLoader
-from charrnn.training.split_scores import MAX_LOGITS
-from charrnn.training.validation import Mixture, Validation
+from charrnn.training.validation import MAX_LOGITS, Mixture, Validation
 
 MAX_CHARACTERS = 2_000_000  # counting takes up to 60 bytes per character
 # From a shorter text, a network learns nothing that the counts lack. The losses of the network, the
@@ -164,8 +162,7 @@ class CharacterCounts(L.Callback):
         With several processes, each one has scored only its part, and the logits are computed here.
         """
         if trainer.world_size > 1:
-            with torch.autocast(pl_module.device.type, enabled=False):
-                compute_rank_loss(pl_module.network, self._ids, 0, 1, logits=logits)
+            compute_rank_loss(pl_module.network, self._ids, 0, 1, logits=logits)
         self._mixtures = []
         if not np.isfinite(logits).all():
             return None

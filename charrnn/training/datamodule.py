@@ -302,6 +302,12 @@ class Windows(DataLoader[Window]):
         return streams
 
 
+def as_window(batch: Any) -> Window:
+    """Convert a batch to a window. A batch without the third item starts from the zero state."""
+    ids, targets, *begins = batch
+    return ids, targets, bool(begins[0]) if begins else True
+
+
 def _count_accumulated_windows(trainer: L.Trainer | None) -> int:
     """Return the number of windows whose gradients are accumulated for a step."""
     return 1 if trainer is None else trainer.accumulate_grad_batches

@@ -29,11 +29,10 @@ from charrnn.options.cells import NetworkOptions
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import lightning_loops, optimizers, restoring
 from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, require_scalar
-from charrnn.training.datamodule import TextDataModule
+from charrnn.training.datamodule import TextDataModule, as_window
 from charrnn.training.log import TrainingLog
 from charrnn.training.optimizers import to_plain_hparams
 from charrnn.training.schedules import StepSchedule
-from charrnn.training.split_scores import as_window
 from charrnn.training.validation import BestValidation, Validator
 
 if TYPE_CHECKING:

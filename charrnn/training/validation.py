@@ -29,10 +29,14 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import lightning as L
+import numpy as np
 import torch
+from torch.nn import functional as F
 
 from charrnn.counts.mixing import Counts
+from charrnn.data import SplitIds
 from charrnn.errors import RunError
+from charrnn.evaluation.stream_losses import compute_rank_loss
 from charrnn.models.trained import (
     COMPARED_LOSS,
     COUNTS_LOSS,
@@ -40,12 +44,15 @@ from charrnn.models.trained import (
     WITH_COUNTS,
     TrainedModel,
 )
-from charrnn.networks.network import copy_weights
+from charrnn.networks.network import State, copy_weights
+from charrnn.networks.precision import set_float32_precision
 from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
 from charrnn.say import BITS_PER_NAT
-from charrnn.training.datamodule import WholeText
-from charrnn.training.split_scores import SplitScores
+from charrnn.training.datamodule import WholeText, as_window
 
+# The logits that are mixed with counts take 16 MB. With a vocabulary of 65, these are 129,000
+# characters.
+MAX_LOGITS = 1 << 23
 MAX_LOSS = 20.0  # nats per character; a higher validation loss means that training diverged
 
 
@@ -106,15 +113,19 @@ class Validation:
 class Validator:
     """Validates a `LanguageModel`. The module's hooks call the methods in their order.
 
-    Outside of a training, it only scores and logs a split.
+    The loss is that of all batches, loaders and ranks, always computed in float32. The loss of the
+    first characters is computed too. They are the same characters for all runs of a text, and the
+    counts are mixed there. Outside of a training, a split is only scored and logged.
     """
 
-    def __init__(self, module: Any, split: str = "val") -> None:
+    def __init__(self, module: Any, split: str) -> None:
         self.module, self.split, self.trainer = module, split, module.trainer
         self.is_fitting = is_fitting(self.trainer)
-        self.scores = SplitScores(module, functools.partial(call_hook, self.trainer, "on_scoring"))
         self.mixture: Mixture | None = None
         self.weights: dict[str, Any] | None = None
+        self._state: State | None = None
+        # the losses of all characters and of the first characters, and their numbers
+        self._sums = np.zeros(4)
         if self.is_fitting:
             module.check_finite()  # before scoring and sampling fail with another error
             if self.trainer.is_global_zero:
@@ -124,20 +135,56 @@ class Validator:
             self.score = torch.compiler.disable(self.score)  # type: ignore[method-assign]
 
     def score(self, batch: Any) -> None:
-        """Score a batch. After a whole text in a training, mix the network with the counts."""
-        if not (self.is_fitting and isinstance(batch, WholeText)):
-            self.scores.add(batch)
-            return
+        """Score a batch: a window, or a `WholeText`, of which each rank scores a part."""
+        autocast = torch.autocast(self.module.device.type, enabled=False)
+        with autocast, set_float32_precision(tf32=False):
+            is_text = isinstance(batch, WholeText)
+            self._sums += self._score_text(batch.ids) if is_text else self._score_window(batch)
+
+    def _score_window(self, batch: Any) -> tuple[float, ...]:
+        ids, targets, begins = as_window(batch)
+        logits, self._state = self.module.network(ids, None if begins else self._state)
+        logits = logits.flatten(0, 1).float()
+        loss = F.cross_entropy(logits, targets.flatten(), reduction="sum").item()
+        return loss, 0.0, targets.numel(), 0
+
+    def _score_text(self, ids: SplitIds) -> tuple[float, ...]:
+        """Score a text. In a training, mix the network with the counts."""
+        module, trainer, count = self.module, self.trainer, len(ids) - 1
         # An array for the logits; None on a rank that has no counts to mix.
-        logits = call_hook(self.trainer, "make_logits")
-        # Each of several ranks scores only a part. Rank 0 then computes the logits in mix_counts.
-        self.scores.add(batch, logits if self.trainer.world_size == 1 else None)
+        logits = call_hook(trainer, "make_logits") if self.is_fitting else None
+        losses = np.zeros(min(count, MAX_LOGITS // len(module.vocabulary)), np.float32)
+        loss = compute_rank_loss(
+            module.network, ids, trainer.global_rank, trainer.world_size,
+            threads=module.num_batch_shards * torch.get_num_threads(),  # on a CPU
+            report=functools.partial(call_hook, trainer, "on_scoring"),
+            losses=losses,
+            # Several ranks score a part each. Rank 0 then computes the logits in mix_counts.
+            logits=logits if trainer.world_size == 1 else None,
+        )  # fmt: skip
         if logits is not None:
-            self.mixture = call_hook(self.trainer, "mix_counts", logits)
+            self.mixture = call_hook(trainer, "mix_counts", logits)
+        counts = (0, 0) if trainer.global_rank else (count, len(losses))  # of all ranks
+        return loss, float(losses.sum(dtype=np.float64)), *counts
+
+    def _reduce(self) -> tuple[float | None, float | None]:
+        """Return the mean losses of all characters and of the first ones, in nats per character.
+
+        The first is None if there was no batch, the second if there was no whole text.
+        """
+        sums: Any = self._sums
+        if self.trainer.world_size > 1:
+            sums = torch.tensor(sums, device=self.trainer.strategy.root_device)
+            sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
+        total, first_total, count, first_count = sums.tolist()
+        loss = total / count if count else None
+        if not first_count:
+            return loss, None
+        return loss, loss if first_count == count else first_total / first_count
 
     def decide(self) -> None:
         """Log the losses. In a training, decide whether this network is the best so far."""
-        loss, as_written = self.scores.reduce()
+        loss, as_written = self._reduce()
         self.compared_loss = as_written  # the network's, on the characters of the mixture
         if self.mixture is not None and self.mixture.helps:
             as_written = self.mixture.loss
