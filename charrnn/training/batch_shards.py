@@ -13,10 +13,9 @@ needs no other state.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from charrnn.errors import InputError
 from charrnn.models.trained import concat_states, select_streams
 from charrnn.networks.network import Network, State, detach_state
 
@@ -34,17 +32,6 @@ MAX_SEED = 1 << 62
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the mean cross entropy () of logits (N, T, V) for targets (N, T), in nats."""
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-
-
-@contextlib.contextmanager
-def limit_threads(threads: int, num_batch_shards: int) -> Iterator[None]:
-    """Set the number of threads with which torch computes an operation, in every shard."""
-    previous = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // num_batch_shards))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(previous)  # the next run of a sweep decides anew
 
 
 class BatchShardedLoss:
@@ -100,7 +87,6 @@ class BatchShardedLoss:
             with torch.enable_grad(), torch.autocast("cpu", dtype=dtype, enabled=enabled):
                 logits, new_state = self.networks[i](ids[rows], shard_state, self.generators[i])
                 loss = self.loss(logits, targets[rows])
-                require_scalar(loss)
                 loss = loss * (rows.stop - rows.start) / len(ids)
                 gradients = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
                 return loss.detach(), gradients, detach_state(new_state)
@@ -127,11 +113,3 @@ class _PrecomputedGradients(torch.autograd.Function):
         gradients, ctx.gradients = ctx.gradients, None
         scale = outputs[0].item()
         return None, None, *(gradients if scale == 1 else [g * scale for g in gradients])
-
-
-def require_scalar(loss: Tensor) -> None:
-    """Raise InputError unless a loss, which the user's code may compute, is a single number."""
-    if loss.numel() != 1:
-        raise InputError(
-            f"the loss has the shape {tuple(loss.shape)}; return the mean loss, a single number"
-        )

@@ -28,7 +28,7 @@ from charrnn.networks.network import Network, State, copy_weights, detach_state
 from charrnn.options.cells import NetworkOptions
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import lightning_loops, optimizers, restoring
-from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, require_scalar
+from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy
 from charrnn.training.datamodule import TextDataModule, as_window
 from charrnn.training.log import TrainingLog
 from charrnn.training.optimizers import to_plain_hparams
@@ -65,8 +65,7 @@ class LanguageModel(L.LightningModule):
             `charrnn.options.cells.CELLS`, or a registered cell (`charrnn.register_cell`).
 
     To change the loss, override `compute_loss`; to change the step, override `training_step`. Its
-    loss is logged and checked, and `state` is detached after each window. An overridden hook must
-    call ``super()`` first.
+    loss is logged and checked. An overridden hook must call ``super()`` first.
 
     Raises:
         InputError: a value is out of its range.
@@ -145,9 +144,9 @@ class LanguageModel(L.LightningModule):
         self.hparams["optimizer"] = optimizers.describe_callable(self.make_optimizer)
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Return the logits (N, T, V) of the next characters, and the state after ids (N, T)."""
+        """Return the logits (N, T, V) of the next characters, and the detached state after ids."""
         logits, state = self.network(ids, state)
-        return logits, state
+        return logits, detach_state(state)
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         ids, targets, begins = as_window(batch)
@@ -155,8 +154,8 @@ class LanguageModel(L.LightningModule):
         if self.num_batch_shards > 1:  # CPU threads share the streams
             loss, self.state = self._get_sharded_loss()(ids, targets, state)
         else:
-            logits, new_state = self.network(ids, state)
-            loss, self.state = self.compute_loss(logits, targets), detach_state(new_state)
+            logits, self.state = self(ids, state)
+            loss = self.compute_loss(logits, targets)
         return loss
 
     def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -214,13 +213,6 @@ class LanguageModel(L.LightningModule):
             self.state = restoring.restore_rank_state(self._rank_state, self.device)
             self._rank_state = None
 
-    def on_before_backward(self, loss: Tensor) -> None:
-        require_scalar(loss)
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.state is not None:  # an overridden training_step may not have detached it
-            self.state = detach_state(self.state)
-
     def configure_gradient_clipping(
         self,
         optimizer: Any,
@@ -232,15 +224,13 @@ class LanguageModel(L.LightningModule):
         Lightning's clipping rejects fused optimizers, which unscale gradients under a GradScaler.
         This is safe, because `build_optimizer` uses no fused optimizer with a GradScaler.
         """
-        trained = [p for group in optimizer.param_groups for p in group["params"]]
-        parameters = [p for p in trained if p.grad is not None]
-        self.gradient_norm = nn.utils.get_total_norm([p.grad for p in parameters])
-        if gradient_clip_val is not None and gradient_clip_val > 0:
-            if gradient_clip_algorithm == "value":
-                nn.utils.clip_grad_value_(parameters, gradient_clip_val)
-            else:
-                norm = self.gradient_norm
-                nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        self.gradient_norm = nn.utils.get_total_norm(gradients)
+        if gradient_clip_val and gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+        elif gradient_clip_val:
+            nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, self.gradient_norm)
 
     def check_finite(self) -> None:
         """Raise RunError if a weight is not finite, after a loss or a gradient that was not.
@@ -281,9 +271,8 @@ class LanguageModel(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": config}
 
     def get_trained_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """Return names and parameters of the network, and then of a subclass."""
-        others = [(n, p) for n, p in self.named_parameters() if not n.startswith("network.")]
-        return [(n, p) for n, p in (*self.network.named_parameters(), *others) if p.requires_grad]
+        """Return the names and parameters of the network and of a subclass."""
+        return [(name, p) for name, p in self.named_parameters() if p.requires_grad]
 
     @property
     def steps_per_epoch(self) -> int:

@@ -65,7 +65,7 @@ class Muon(torch.optim.Optimizer):
         check_ranges(PartOptions, lr=lr, momentum=momentum, weight_decay=weight_decay)
         check_ranges(PartOptions, betas=betas, eps=eps, iterations=iterations, threads=threads)
         pairs = list(named_parameters)
-        names = {n for n, p in pairs if n.startswith("recurrent.") and p.ndim == 2}
+        names = {n for n, p in pairs if "recurrent." in n and p.ndim == 2}
         matrices = [p for name, p in pairs if name in names]
         others = [p for name, p in pairs if name not in names]
         groups = [

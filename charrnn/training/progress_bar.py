@@ -90,7 +90,8 @@ class Progress(ProgressBar):
 
     def on_scoring(self, trainer: L.Trainer, pl_module: Any, done: int, total: int) -> None:
         """Show the scored share of the text, if scoring takes long."""
-        if not self._is_enabled or time.monotonic() < self._shown_at + SHARE_INTERVAL:
+        is_early = time.monotonic() < self._shown_at + SHARE_INTERVAL
+        if not self._is_enabled or is_early or done == total:
             return
         share = f"validating: {done / total:.0%} of the text"
         if self._bar is not None:
