@@ -292,13 +292,11 @@ class Windows(DataLoader[Window]):
 
     def _select_streams(self, epoch: int) -> Streams:
         """Return this rank's streams of the shuffled text, which is the same on all ranks."""
-        streams = self.streams if self.seed is None else self.streams.shuffle(self.seed, epoch)
-        if self.trainer is not None:
-            return streams.select_rank(self.trainer.global_rank, self.trainer.world_size)
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            return streams.select_rank(
-                torch.distributed.get_rank(), torch.distributed.get_world_size()
-            )
+        streams, ranks = self.streams, torch.distributed
+        if self.seed is not None:
+            streams = streams.shuffle(self.seed, epoch)
+        if ranks.is_available() and ranks.is_initialized():
+            streams = streams.select_rank(ranks.get_rank(), ranks.get_world_size())
         return streams
 
 

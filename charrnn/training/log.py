@@ -33,8 +33,7 @@ class TrainingLog(L.Callback):
         config: the config of the run, for loggers and for `charrnn train resume=`: checkpoints
             contain it as it is, and loggers get the resolved values. None: loggers get the module's
             hyperparameters.
-        hparams: the options for TensorBoard's HParams; a resume shows those of the run's start.
-            None: all options.
+        hparams: the options for TensorBoard's HParams; None: all options.
         provenance: other values that checkpoints contain for `charrnn train resume=`.
     """
 
@@ -49,9 +48,8 @@ class TrainingLog(L.Callback):
         if isinstance(config, DictConfig):
             self._record = OmegaConf.to_container(config)
             self._values = OmegaConf.to_container(config, resolve=True)
-        self._hparams = None if hparams is None else dict(hparams)
+        self._hparams = hparams
         self._provenance = dict(provenance or {})
-        self._has_hparams = False  # whether TensorBoard has them since the start or the resume
         self._loss: Any = None  # of the last window that was not skipped
         self._lr = 0.0
         self._logged_step = 0
@@ -81,13 +79,6 @@ class TrainingLog(L.Callback):
                 text = as_markdown(yaml.safe_dump(values, sort_keys=False))
                 logger.experiment.add_text("config", text, trainer.global_step + 1)
                 logger.experiment.add_custom_scalars(LAYOUT)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"hparams": self._hparams}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if self._hparams is not None:
-            self._hparams = state_dict["hparams"]
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
@@ -160,12 +151,8 @@ class TrainingLog(L.Callback):
                 _log(logger, {"epoch": step / pl_module.steps_per_epoch}, step)
             logger.log_metrics(validation.losses, step)
             if isinstance(logger, TensorBoardLogger) and best.step:
-                if self._has_hparams:
-                    logger.log_metrics(best.losses, step)
-                else:
-                    values = self._values if self._hparams is None else self._hparams
-                    logger.log_hyperparams(_replace_surrogates(values), best.losses, step)
-        self._has_hparams = True
+                values = self._values if self._hparams is None else dict(self._hparams)
+                logger.log_hyperparams(_replace_surrogates(values), best.losses, step)
 
 
 def _log(logger: Logger, values: dict[str, float], step: int) -> None:

@@ -17,7 +17,6 @@ from charrnn.training.validation import Validation
 
 SAMPLE_WIDTH = 74  # characters of the shown line of a sample
 REDRAW_INTERVAL = 0.25  # seconds
-SHARE_INTERVAL = 5.0  # seconds between two lines in a validation
 LEAST_MEASURED = 2.0  # seconds from which the time left is estimated
 
 
@@ -36,7 +35,7 @@ class Progress(ProgressBar):
         self._step = 0
         self._measured_from: tuple[int, float] | None = None  # the step and time of the first step
         self._has_validated = False
-        self._validation_start = self._shown_at = 0.0
+        self._validation_start = 0.0
         self._numbers = ""  # the last loss and speed, for the bar
 
     def disable(self) -> None:
@@ -84,21 +83,9 @@ class Progress(ProgressBar):
             say(f"{epoch}, step {self._step:,}{end}, loss {loss:.3f}{left}")
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._validation_start = self._shown_at = time.monotonic()
-
-    on_test_start = on_validation_start
-
-    def on_scoring(self, trainer: L.Trainer, pl_module: Any, done: int, total: int) -> None:
-        """Show the scored share of the text, if scoring takes long."""
-        is_early = time.monotonic() < self._shown_at + SHARE_INTERVAL
-        if not self._is_enabled or is_early or done == total:
-            return
-        share = f"validating: {done / total:.0%} of the text"
+        self._validation_start = time.monotonic()
         if self._bar is not None:
-            self._bar.set_postfix_str(share)
-        else:
-            self._shown_at = time.monotonic()
-            say(share)
+            self._bar.set_postfix_str("validating")
 
     def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
         best, note = validation.best, "the best so far"

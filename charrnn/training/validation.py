@@ -9,10 +9,9 @@
 A kill in between repeats the whole validation, because the checkpoints come last. Nothing here
 changes the training: not its state, not its random numbers.
 
-The callbacks take part through methods. Any callback may have `on_scoring` and `on_validated`; the
-others are those of charrnn's callbacks:
+The callbacks take part through methods. Any callback may have `on_validated`; the others are those
+of charrnn's callbacks:
 
-    on_scoring(trainer, module, done, total)     called while a text is scored
     make_logits(trainer, module)                 returns the array for the logits that are mixed
     mix_counts(trainer, module, logits)          returns the mixture of network and counts
     write_sample(trainer, module, validation)    returns the text of a sample
@@ -22,7 +21,6 @@ others are those of charrnn's callbacks:
 
 from __future__ import annotations
 
-import functools
 import math
 import sys
 from dataclasses import dataclass, replace
@@ -157,7 +155,6 @@ class Validator:
         loss = compute_rank_loss(
             module.network, ids, trainer.global_rank, trainer.world_size,
             threads=module.num_batch_shards * torch.get_num_threads(),  # on a CPU
-            report=functools.partial(call_hook, trainer, "on_scoring"),
             losses=losses,
             # Several ranks score a part each. Rank 0 then computes the logits in mix_counts.
             logits=logits if trainer.world_size == 1 else None,
