@@ -205,11 +205,11 @@ def choose_chunk_size(rows: int, vocabulary_size: int) -> int:
 
 @contextmanager
 def use_eval_mode(network: AnyNetwork) -> Iterator[None]:
-    """Put a network into evaluation mode, without TF32, and restore its mode afterwards."""
-    was_training = network.training
+    """Put a network into evaluation mode, in float32, and restore its mode afterwards."""
+    was_training, device = network.training, next(network.parameters()).device
     network.eval()
     try:
-        with set_float32_precision(tf32=False):
+        with set_float32_precision(tf32=False), torch.autocast(device.type, enabled=False):
             yield
     finally:
         network.train(was_training)

@@ -315,9 +315,7 @@ def measure_speed(config: DictConfig, seconds: float, vocabulary: Vocabulary) ->
     )
     shards = module.num_batch_shards
     with compute_reproducibly(config.threads, shards, config.tf32):
-        optimizer = build_optimizer(
-            module.get_trained_parameters(), module.make_optimizer, is_scaled, shards
-        )
+        optimizer = build_optimizer(module.get_trained_parameters(), module.make_optimizer, shards)
         random = torch.Generator().manual_seed(0)
         size = (streams, config.data.seq_length + 1)
         ids = torch.randint(len(vocabulary), size, generator=random).to(device)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ from torch.nn import functional as F
 
 from charrnn.models.trained import concat_states, select_streams
 from charrnn.networks.network import Network, State, detach_state
+from charrnn.processors import get_torch_pool
 
 MAX_SEED = 1 << 62
 
@@ -41,7 +41,7 @@ class BatchShardedLoss:
 
     Args:
         num_batch_shards: the number of threads, at most the number of streams. Each thread uses
-            torch's number of threads.
+            one core.
         loss: returns the mean loss of logits (N, T, V) for targets (N, T).
         parameters: the trained parameters; the network's by default.
     """
@@ -65,9 +65,6 @@ class BatchShardedLoss:
         copies = [copy.deepcopy(network, dict(shared)) for _ in range(num_batch_shards - 1)]
         self.networks = [network, *copies]
         self.generators = [torch.Generator() for _ in range(num_batch_shards)]
-        # A new thread has torch's default number of threads, not the current setting.
-        workers, threads = max(1, num_batch_shards - 1), torch.get_num_threads()
-        self.pool = ThreadPoolExecutor(workers, "shard", torch.set_num_threads, (threads,))
 
     def __call__(self, ids: Tensor, targets: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Return the mean loss of ids and targets (N, T), and the detached state after them."""
@@ -91,8 +88,8 @@ class BatchShardedLoss:
                 gradients = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
                 return loss.detach(), gradients, detach_state(new_state)
 
-        futures = [self.pool.submit(run_shard, i) for i in range(1, self.num_batch_shards)]
-        results = [run_shard(0), *(future.result() for future in futures)]
+        pool = get_torch_pool(self.num_batch_shards)
+        results = pool.map(run_shard, range(self.num_batch_shards))
         losses, gradients, states = zip(*results, strict=True)
         summed = [functools.reduce(torch.add, shards) for shards in zip(*gradients, strict=True)]
         loss: Tensor = _PrecomputedGradients.apply(sum(losses), summed, *self.parameters)

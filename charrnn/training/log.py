@@ -12,6 +12,7 @@ import torch
 import yaml
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 from torch.optim import Optimizer
 
 from charrnn.models.checkpoint import ENTRY
@@ -52,6 +53,7 @@ class TrainingLog(L.Callback):
         self._provenance = dict(provenance or {})
         self._loss: Any = None  # of the last window that was not skipped
         self._lr = 0.0
+        self._gradient_norm: Any = None  # of all parameters together, before clipping
         self._logged_step = 0
         # The start time of the steps whose speed is logged next, plus all pauses since, in which
         # nothing was trained: validations and the writing of checkpoints.
@@ -105,6 +107,10 @@ class TrainingLog(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, optimizer: Optimizer
     ) -> None:
         self._lr = optimizer.param_groups[0]["lr"]
+        if is_logged_step(trainer, trainer.global_step + 1):
+            parameters = (p for group in optimizer.param_groups for p in group["params"])
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            self._gradient_norm = nn.utils.get_total_norm(gradients)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -129,7 +135,7 @@ class TrainingLog(L.Callback):
         for name, value in values.items():
             pl_module.log(name, value, prog_bar=name == "train/loss", logger=False)
         values["epoch"] = step / pl_module.steps_per_epoch
-        norm = pl_module.gradient_norm
+        norm = self._gradient_norm
         of_gradient = {} if norm is None else {"grad_norm": norm.item()}
         for logger in trainer.loggers:
             _log(logger, values if isinstance(logger, MetricsCSV) else values | of_gradient, step)

@@ -53,13 +53,12 @@ class LanguageModel(L.LightningModule):
     Args:
         vocabulary: the characters, such as `TextDataModule.vocabulary`.
         optimizer: returns an optimizer for the parameters; the default is
-            ``functools.partial(torch.optim.Adam, lr=2e-3)``. A fused version is used if torch has
-            one, unless `fused` or `foreach` is set. If it has an argument `named_parameters`, it
-            receives pairs of name and parameter.
+            ``functools.partial(torch.optim.Adam, lr=2e-3)``. If it has an argument
+            `named_parameters`, it receives pairs of name and parameter.
         schedule: returns a torch scheduler for the optimizer, which is stepped after each
             training step. It receives `total_steps` and `steps_per_epoch` if it has them.
         num_batch_shards: CPU threads over which the streams of a training step are sharded. Each
-            thread computes with torch's number of threads (`torch.set_num_threads`). None means 1.
+            thread uses one core. None means 1: the threads of torch share each operation.
         network: fields of `charrnn.NetworkOptions`, as `charrnn train --help` explains them:
             kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
             `charrnn.options.cells.CELLS`, or a registered cell (`charrnn.register_cell`).
@@ -74,8 +73,6 @@ class LanguageModel(L.LightningModule):
     Attributes:
         state: the hidden state after the last window.
         best: the lowest validation loss so far.
-        gradient_norm: the norm () of the last step's gradients together, before clipping; None
-            before the first step.
     """
 
     def __init__(
@@ -107,7 +104,6 @@ class LanguageModel(L.LightningModule):
         self.num_batch_shards = num_batch_shards or 1
         self.state: State | None = None
         self.best = BestValidation()
-        self.gradient_norm: Tensor | None = None
         self._validator: Validator | None = None  # of the present validation or test
         self._sharded_loss: BatchShardedLoss | None = None
         self.plateau_schedule: ReduceLROnPlateau | None = None  # stepped by `Validator`
@@ -213,25 +209,6 @@ class LanguageModel(L.LightningModule):
             self.state = restoring.restore_rank_state(self._rank_state, self.device)
             self._rank_state = None
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: Any,
-        gradient_clip_val: int | float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip the gradients, and keep their norm.
-
-        Lightning's clipping rejects fused optimizers, which unscale gradients under a GradScaler.
-        This is safe, because `build_optimizer` uses no fused optimizer with a GradScaler.
-        """
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        self.gradient_norm = nn.utils.get_total_norm(gradients)
-        if gradient_clip_val and gradient_clip_algorithm == "value":
-            nn.utils.clip_grad_value_(parameters, gradient_clip_val)
-        elif gradient_clip_val:
-            nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, self.gradient_norm)
-
     def check_finite(self) -> None:
         """Raise RunError if a weight is not finite, after a loss or a gradient that was not.
 
@@ -245,11 +222,10 @@ class LanguageModel(L.LightningModule):
             )
 
     def configure_optimizers(self) -> Any:
-        parameters, is_scaled = self.get_trained_parameters(), self.trainer.scaler is not None
+        parameters = self.get_trained_parameters()
         optimizer = optimizers.build_optimizer(
-            parameters, self.make_optimizer, is_scaled, self.num_batch_shards
+            parameters, self.make_optimizer, self.num_batch_shards
         )
-        optimizer.register_load_state_dict_pre_hook(restoring.check_optimizer_state)
         if self.make_schedule is None:
             restoring.keep_options(optimizer)
             return optimizer

@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from charrnn.counts.mixing import Counts
 from charrnn.data import SplitIds
 from charrnn.errors import RunError
-from charrnn.evaluation.stream_losses import compute_rank_loss
+from charrnn.evaluation.stream_losses import compute_rank_loss, use_eval_mode
 from charrnn.models.trained import (
     COMPARED_LOSS,
     COUNTS_LOSS,
@@ -43,7 +43,6 @@ from charrnn.models.trained import (
     TrainedModel,
 )
 from charrnn.networks.network import State, copy_weights
-from charrnn.networks.precision import set_float32_precision
 from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
 from charrnn.say import BITS_PER_NAT
 from charrnn.training.datamodule import WholeText, as_window
@@ -134,14 +133,13 @@ class Validator:
 
     def score(self, batch: Any) -> None:
         """Score a batch: a window, or a `WholeText`, of which each rank scores a part."""
-        autocast = torch.autocast(self.module.device.type, enabled=False)
-        with autocast, set_float32_precision(tf32=False):
-            is_text = isinstance(batch, WholeText)
-            self._sums += self._score_text(batch.ids) if is_text else self._score_window(batch)
+        is_text = isinstance(batch, WholeText)
+        self._sums += self._score_text(batch.ids) if is_text else self._score_window(batch)
 
     def _score_window(self, batch: Any) -> tuple[float, ...]:
         ids, targets, begins = as_window(batch)
-        logits, self._state = self.module.network(ids, None if begins else self._state)
+        with use_eval_mode(self.module.network):
+            logits, self._state = self.module.network(ids, None if begins else self._state)
         logits = logits.flatten(0, 1).float()
         loss = F.cross_entropy(logits, targets.flatten(), reduction="sum").item()
         return loss, 0.0, targets.numel(), 0
