@@ -37,7 +37,9 @@ class StepSchedule(LambdaLR):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the step, and set the learning rate of the current options."""
-        self.last_epoch = state_dict["last_epoch"]
+        # LambdaLR expects an entry for each function; None keeps the current function.
+        no_lambdas = {"lr_lambdas": [None] * len(self.lr_lambdas)}
+        super().load_state_dict({**no_lambdas, **state_dict, "base_lrs": self.base_lrs})
         factors = [factor(self.last_epoch) for factor in self.lr_lambdas]
         self._last_lr = [base * f for base, f in zip(self.base_lrs, factors, strict=True)]
         for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
