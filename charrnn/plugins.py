@@ -44,8 +44,6 @@ CONF_FOLDERS = [_PACKAGE / "extras/search/conf"]
 SAMPLERS = ["charrnn.extras.novelty.novelty_sample"]
 # ``reads(start, path)``: whether it reads a file with these first 9 bytes; ``read_model(path)``
 MODEL_READERS = ["charrnn.extras.torch_rnn.torch_rnn_model"]
-# ``translate_words(command, words)``: another program's flags as overrides, or None
-FOREIGN_WORDS = ["charrnn.extras.torch_rnn.torch_rnn_words"]
 # ``at_end(folder)``, called when a run has ended
 RUN_ENDS = ["charrnn.extras.report.report_run_end"]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
-from charrnn import plugins
 from charrnn.cli.overrides import is_bare
 from charrnn.errors import InputError
 
@@ -17,7 +15,7 @@ _FLAGS = {
 }
 
 
-def split_flags(typed: Sequence[str], command: str) -> tuple[list[str], list[str]]:
+def split_flags(typed: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the flags, each as ``--name=value``, and the overrides.
 
     Raise InputError for a flag that Hydra does not have.
@@ -32,24 +30,14 @@ def split_flags(typed: Sequence[str], command: str) -> tuple[list[str], list[str
             continue
         name, equals, _ = word.partition("=")
         if name not in _FLAGS:
-            raise _explain_unknown_flag(word, [*typed], command)
+            flag = name.lstrip("-").replace("-", "_") or "NAME"
+            raise InputError(
+                f"{name}: no such flag; options have no dashes and are written {flag}=VALUE "
+                f"(--help lists them)"
+            )
         needs_value = _FLAGS[name] and not equals
         if needs_value and not rest:
             raise InputError(f"{name}: needs a value after it; --help shows how to write it")
         may_take_value = word in ("-i", "--info") and bool(rest) and is_bare(rest[0])
         flags.append(f"{word}={rest.pop(0)}" if needs_value or may_take_value else word)
     return flags, overrides
-
-
-def _explain_unknown_flag(word: str, words: list[str], command: str) -> InputError:
-    """Return the error for a flag: another program's words in charrnn's form, or a hint."""
-    for module in plugins.import_modules(plugins.FOREIGN_WORDS):
-        if overrides := module.translate_words(command, words):
-            line = shlex.join(["charrnn", command, *overrides])
-            return InputError(f"options have no dashes in charrnn; instead type: {line}")
-    flag = word.partition("=")[0]
-    name = flag.lstrip("-").replace("-", "_") or "NAME"
-    return InputError(
-        f"{flag}: no such flag; options have no dashes and are written {name}=VALUE "
-        f"(--help lists them)"
-    )

@@ -137,7 +137,7 @@ def call(command: plugins.Command, typed: Sequence[str]) -> Any:
 
 def read_line(command: plugins.Command, typed: Sequence[str]) -> CommandLine:
     """Return the flags for Hydra, and the overrides in its grammar."""
-    flags, words = split_flags(typed, command.name)
+    flags, words = split_flags(typed)
     if {"-m", "--multirun"} & {*flags}:
         flags = [flag for flag in flags if flag not in ("-m", "--multirun")]
         words = [*words, MULTIRUN]

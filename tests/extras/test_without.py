@@ -19,7 +19,6 @@ REFUSED = {
     "novelty": ("sample checkpoint=run novel=40", "novel, report: this charrnn was installed with"),
     "search": ("train -m sweep=tpe model.dropout=interval(0,0.5)", "sweep=tpe: no such "),
     "serve": ("serve", "serve: no such command"),
-    "torch_rnn": ("train -rnn_size 256", "-rnn_size: no such flag"),
 }
 # help, a training, a sample and what is refused, by the same interpreter, which starts once
 PROGRAM = """

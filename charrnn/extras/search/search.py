@@ -29,7 +29,7 @@ from optuna.trial import Trial, TrialState
 
 from charrnn import files
 from charrnn.cli import checked_options
-from charrnn.errors import InputError, WriteError, shorten
+from charrnn.errors import InputError, shorten
 from charrnn.options.ranges import AT_LEAST_1, SEED, require
 from charrnn.runs.folder import SWEEP_CONFIG
 
@@ -132,17 +132,9 @@ def _make_overrides(trial: Trial, sweep: Path) -> list[str]:
 
 
 def _tell_result(study: optuna.Study, trial: Trial, result: JobReturn) -> None:
-    """Tell the study the loss of a job, or that it has failed.
-
-    A full disk says nothing about the trial's values. It ends the study, which can be continued.
-    """
+    """Tell the study the loss of a job, or that it has failed; a continued study tries it again."""
     if result.status != JobStatus.COMPLETED:
-        try:
-            result.return_value  # noqa: B018  (raises the job's error)
-        except WriteError:
-            raise
-        except Exception:
-            study.tell(trial, state=TrialState.FAIL)
+        study.tell(trial, state=TrialState.FAIL)
     elif result.return_value is None:
         raise InputError(
             f"data.val_frac: job {trial.number} has no validation loss, but a study needs one; use "
