@@ -16,7 +16,7 @@ from charrnn.say import ProgressDisplay, say
 
 if TYPE_CHECKING:
     from charrnn.data import SplitIds
-    from charrnn.evaluation.losses import Score
+    from charrnn.evaluation.stream_losses import Score
     from charrnn.models.trained import TrainedModel
 
 

@@ -16,7 +16,7 @@ from charrnn.counts.passages import MAX_CONTEXT, count_with_best_context
 from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.data import Ids, SplitIds
-from charrnn.evaluation.stream_losses import compute_rank_loss
+from charrnn.evaluation.stream_losses import compute_stream_loss
 from charrnn.options.parts import PartOptions
 from charrnn.options.ranges import check_ranges
 from charrnn.say import say
@@ -147,7 +147,7 @@ class CharacterCounts(L.Callback):
         With several processes, each one has scored only its part, and the logits are computed here.
         """
         if trainer.world_size > 1:
-            compute_rank_loss(pl_module.network, self._ids, 0, 1, logits=logits)
+            compute_stream_loss(pl_module.network, self._ids, logits=logits)
         if not np.isfinite(logits).all():
             return None
         targets = self._ids[1:].astype(np.int64)

@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from charrnn.counts.mixing import Counts
 from charrnn.data import SplitIds
 from charrnn.errors import RunError
-from charrnn.evaluation.stream_losses import compute_rank_loss, use_eval_mode
+from charrnn.evaluation.stream_losses import compute_stream_loss, use_eval_mode
 from charrnn.models.trained import (
     COMPARED_LOSS,
     COUNTS_LOSS,
@@ -138,7 +138,8 @@ class Validator:
 
     def _score_window(self, batch: Any) -> tuple[float, ...]:
         ids, targets, begins = as_window(batch)
-        with use_eval_mode(self.module.network):
+        autocast = torch.autocast(self.module.device.type, enabled=False)
+        with use_eval_mode(self.module.network), autocast:
             logits, self._state = self.module.network(ids, None if begins else self._state)
         logits = logits.flatten(0, 1).float()
         loss = F.cross_entropy(logits, targets.flatten(), reduction="sum").item()
@@ -146,11 +147,11 @@ class Validator:
 
     def _score_text(self, ids: SplitIds) -> tuple[float, ...]:
         """Score a text. In a training, mix the network with the counts."""
-        module, trainer, count = self.module, self.trainer, len(ids) - 1
+        module, trainer = self.module, self.trainer
         # An array for the logits; None on a rank that has no counts to mix.
         logits = call_hook(trainer, "make_logits") if self.is_fitting else None
-        losses = np.zeros(min(count, MAX_LOGITS // len(module.vocabulary)), np.float32)
-        loss = compute_rank_loss(
+        losses = np.zeros(min(len(ids) - 1, MAX_LOGITS // len(module.vocabulary)), np.float32)
+        score = compute_stream_loss(
             module.network, ids, trainer.global_rank, trainer.world_size,
             threads=module.num_batch_shards * torch.get_num_threads(),  # on a CPU
             losses=losses,
@@ -159,8 +160,9 @@ class Validator:
         )  # fmt: skip
         if logits is not None:
             self.mixture = call_hook(trainer, "mix_counts", logits)
-        counts = (0, 0) if trainer.global_rank else (count, len(losses))  # of all ranks
-        return loss, float(losses.sum(dtype=np.float64)), *counts
+        first_count = 0 if trainer.global_rank else len(losses)  # of all ranks
+        first_total = float(losses.sum(dtype=np.float64))
+        return score.total, first_total, score.characters, first_count
 
     def _reduce(self) -> tuple[float | None, float | None]:
         """Return the mean losses of all characters and of the first ones, in nats per character.
