@@ -41,9 +41,6 @@ class Announcement(L.Callback):
             f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
             f"{pl_module.steps_per_epoch:,} steps an epoch{total}"
         )
-        if (percent := 100 * steps / pl_module.steps_per_epoch) < 100:
-            share = f"{percent:.2g}" if percent < 1 else int(percent)
-            say(f"  reads {share} % of the text; a larger trainer.max_steps or budget reads more")
         say(f"device: {_describe_device(trainer, pl_module)}")
         if trainer.ckpt_path:
             path = shorten_path(str(trainer.ckpt_path))

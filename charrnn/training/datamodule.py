@@ -168,13 +168,6 @@ class TextDataModule(L.LightningDataModule):
     def test_dataloader(self) -> TextLoader | Windows | list[Any]:
         return self._build_loader("test")
 
-    def __str__(self) -> str:
-        """Return the text and the sizes of its splits, in place of Lightning's table of loaders."""
-        if self._encoded is None:
-            return f"{type(self).__name__}(no text is set up)"
-        sizes = ", ".join(f"{name} {len(ids):,}" for name, ids in self._encoded.splits.items())
-        return f"{type(self).__name__}({self._encoded.path}: {sizes})"
-
     def __getstate__(self) -> dict[str, Any]:
         # An open file cannot be pickled. Another process opens it again in `setup`.
         return {**self.__dict__, "_encoded": None, "earlier": None}

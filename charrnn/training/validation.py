@@ -187,7 +187,10 @@ class Validator:
             as_written = self.mixture.loss
         # Rank 0 has the counts. Without a training, nothing is written.
         as_written = self.trainer.strategy.broadcast(as_written) if self.is_fitting else None
-        losses, step = name_losses(self.split, loss, as_written), self.trainer.global_step
+        bits = None if loss is None else loss * BITS_PER_NAT
+        units = {"loss": loss, "bits_per_character": bits, "loss_as_written": as_written}
+        losses = {f"{self.split}/{n}": value for n, value in units.items() if value is not None}
+        step = self.trainer.global_step
         self._log(losses)
         if self.is_fitting:
             best = self.module.best = choose_best(self.module.best, loss, as_written, step)
@@ -224,14 +227,6 @@ class Validator:
             facts = {**facts, LOSS_AS_WRITTEN: loss_as_written}
         architecture, vocabulary = self.module.network.architecture, self.module.vocabulary
         return TrainedModel(architecture, vocabulary, self.weights, facts, counts)
-
-
-def name_losses(split: str, loss: float | None, as_written: float | None) -> dict[str, float]:
-    """Return the losses of a split by the names under which they are logged."""
-    if loss is None:
-        return {}
-    losses = {f"{split}/loss": loss, f"{split}/bits_per_character": loss * BITS_PER_NAT}
-    return losses if as_written is None else {**losses, f"{split}/loss_as_written": as_written}
 
 
 def choose_best(

@@ -48,7 +48,8 @@ def test_a_bar_and_each_validation_with_a_line_of_its_sample(train: Train) -> No
     words = ["print_every=1", "optimizer.lr=0.3", "schedule=constant", "trainer.max_steps=60"]
     words += ["callbacks=early_stopping", "callbacks.early_stopping.patience=2"]
     run, output = on_a_terminal(train, "callbacks.samples.length=300", *words)
-    bar = r"epoch \d\.\d\d / 3\.00 \|.+\| +\d+/60(, [\d:]+ left)?(, loss \d\.\d{3}, \S+k/s)?"
+    bar = r"epoch \d\.\d\d / 3\.00 \|.+\| +\d+/60"
+    bar += r"(, validating|(, [\d:]+ left)?(, loss \d\.\d{3}, \S+k/s)?)"
     bars = [line for line in re.split(r"[\r\n]+", output) if line.startswith("epoch")]
     assert any("k/s" in line for line in bars)
     assert all(re.fullmatch(bar, line.strip()) and len(line) < COLUMNS for line in bars), bars
