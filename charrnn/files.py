@@ -75,12 +75,6 @@ def remove_temporary_files(folder: Path) -> None:
             path.unlink()
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and its parents if they do not exist. Raise RunError if this fails."""
-    with convert_write_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
-
-
 def is_plain_file(path: Path) -> bool:
     """Return whether a path is a regular file with one name: no link, hard link, pipe or device."""
     status = path.lstat()

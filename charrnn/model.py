@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, overload
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, suggest_name
+from charrnn.errors import InputError
 from charrnn.generation.next_words import NextWord, find_next_words
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
@@ -46,9 +45,6 @@ class Model:
         return self._samplers[key]
 
     def __repr__(self) -> str:
-        return f"Model({self})"
-
-    def __str__(self) -> str:
         a = self.trained.architecture
         return f"{a.kind} {a.num_layers} x {a.hidden_size}, {len(self.vocabulary)} characters"
 
@@ -158,17 +154,6 @@ class Model:
         compute_stream_loss(network, ids, losses=losses)
         return losses
 
-    @overload
-    def generate(
-        self, length: int = ..., start_text: str = ..., *, num_samples: None = ...,
-        **how: Any,
-    ) -> str: ...  # fmt: skip
-    @overload
-    def generate(
-        self, length: int = ..., start_text: str = ..., *, num_samples: int,
-        **how: Any,
-    ) -> list[str]: ...  # fmt: skip
-
     def generate(
         self,
         length: int = 2000,
@@ -177,7 +162,7 @@ class Model:
         num_samples: int | None = None,
         counts: str = "auto",
         **how: Any,
-    ) -> str | list[str]:
+    ) -> Any:
         """Write new text.
 
         Args:
@@ -196,7 +181,7 @@ class Model:
             TypeError: an argument is unknown.
         """
         number = 1 if num_samples is None else num_samples
-        params = _make_params(length=length, start_text=start_text, num_samples=number, **how)
+        params = SamplingParams(length=length, start_text=start_text, num_samples=number, **how)
         pieces: list[list[str]] = [[] for _ in range(number)]
         for piece in self._sampler(counts, params.plain).write(params):
             pieces[piece.sample].append(piece.text)
@@ -207,19 +192,10 @@ class Model:
         self, length: int = 2000, start_text: str = "", *, counts: str = "auto", **how: Any
     ) -> Iterator[str]:
         """Yield the text that `generate` returns for these arguments, while it is written."""
-        params = _make_params(length=length, start_text=start_text, num_samples=1, **how)
+        params = SamplingParams(length=length, start_text=start_text, **how)
         # Wrong arguments raise InputError here, not with the first piece.
         pieces = self._sampler(counts, params.plain).write(params)
         return (piece.text for piece in pieces if piece.text)
-
-
-def _make_params(**values: Any) -> SamplingParams:
-    """Return the parameters. Raise TypeError for an unknown one, with the most similar name."""
-    names = [option.name for option in fields(SamplingParams)]
-    for name in values:
-        if name not in names:
-            raise TypeError(f"{name}: no such argument{suggest_name(name, names)}")
-    return SamplingParams(**values)
 
 
 def load(path: AnyPath | None = None) -> Model:

@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
@@ -26,9 +25,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 # Several threads of a library would synchronize after each product, which takes microseconds, and
 # wait for each other if another program needs a core. On two busy cores, 4 streams of a 2 x 128
 # network wrote 500 characters per second with two threads and 23,600 with one; in torch 8 and 300.
-_lock = threading.Lock()
-_num_users = 0  # of the limit, in this process
-_limits: Any = None
+_lock = threading.RLock()
 
 
 def choose_device(device: str, products: float = math.inf) -> str:
@@ -66,34 +63,17 @@ def print_device(device: str, option: str) -> None:
 
 @contextlib.contextmanager
 def limit_blas_threads() -> Iterator[None]:
-    """Limit NumPy's BLAS to one thread inside the context.
+    """Limit NumPy's BLAS to one thread inside the context, which one thread enters at a time.
 
-    The limit applies to the process. The first thread that enters sets it, and the last thread that
-    leaves restores the previous number.
+    The limit applies to the process.
     """
-    global _num_users, _limits
     with _lock:
-        if not _num_users:
-            _take_control_of_blas()
-            _limits = _get_controller().limit(limits=1, user_api="blas")
-        _num_users += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _num_users -= 1
-            if not _num_users:
-                _take_control_of_blas()
-                _limits.restore_original_limits()
-
-
-def _take_control_of_blas() -> None:
-    """Give this thread control of the number of threads.
-
-    Since version 3.8, threadpoolctl ignores all threads but the first that changed it and lives.
-    """
-    if hasattr(OpenBLASController, "clear_controlling_thread"):
-        OpenBLASController.clear_controlling_thread(force=True)
+        if hasattr(OpenBLASController, "clear_controlling_thread"):
+            # Since version 3.8, threadpoolctl ignores all threads but the first that changed the
+            # number and lives.
+            OpenBLASController.clear_controlling_thread(force=True)
+        with _get_controller().limit(limits=1, user_api="blas"):
+            yield
 
 
 @functools.cache

@@ -84,7 +84,7 @@ def test_what_a_model_cannot_write_with_is_refused(name: str, value: Any, model:
     for write in (model.generate, model.stream):  # both at once
         with pytest.raises(InputError, match=name):
             write(**{name: value})
-        with pytest.raises(TypeError, match=r"^temprature: no such argument; did you mean temp"):
+        with pytest.raises(TypeError, match="temprature"):
             write(temprature=1)
 
 

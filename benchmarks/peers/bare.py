@@ -40,7 +40,7 @@ def main() -> None:
     windows = [torch.from_numpy(block).to(device) for block in blocks]
     module = instantiate(config.model, vocabulary=data.vocabulary).to(device)
     parameters = module.get_trained_parameters()
-    optimizer = build_optimizer(parameters, module.make_optimizer, False, shards)
+    optimizer = build_optimizer(parameters, module.make_optimizer, shards)
     by_value = trainer.gradient_clip_algorithm == "value"
     clip = nn.utils.clip_grad_value_ if by_value else nn.utils.clip_grad_norm_
     with set_float32_precision(tf32=config.tf32):

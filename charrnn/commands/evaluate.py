@@ -15,7 +15,7 @@ from charrnn.say import say, show_progress
 
 if TYPE_CHECKING:
     from charrnn.data import SplitIds
-    from charrnn.evaluation.losses import Score
+    from charrnn.evaluation.stream_losses import Score
     from charrnn.models.trained import TrainedModel
 
 

@@ -15,8 +15,11 @@ characters, without the text before the window. Its results are comparable with 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +27,11 @@ import torch
 from torch.nn import functional as F
 
 from charrnn.data import Ids, SplitIds
-from charrnn.evaluation.losses import Score
-from charrnn.evaluation.threads import sum_in_threads
 from charrnn.networks.counted import AnyNetwork
 from charrnn.networks.network import State
 from charrnn.networks.precision import set_float32_precision
+from charrnn.processors import get_torch_pool
+from charrnn.say import BITS_PER_NAT
 
 WARM_UP = 2048  # the characters that a row reads before its first counted one
 CHUNK = 256  # the most columns of a network call
@@ -37,18 +40,48 @@ LOGITS_AT_ONCE = 1 << 21  # the most logits of a network call
 # the time of R + 4 single rows (2 x 128 and 2 x 256); a GPU is faster with many rows.
 SHORTEST_ROW, SHORTEST_ROW_ON_GPU = 4096, 1024  # counted characters
 ROWS_PER_THREAD, ROWS_ON_GPU = 24, 1024  # the most rows
-MAX_WINDOWS = 64  # of a network call on a CPU
-MAX_WINDOWS_ON_GPU = 1024
+REPORT_INTERVAL = 0.5  # seconds
 
 Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The summed loss of a text in nats, over its predicted `characters`."""
+
+    total: float
+    characters: int
+
+    @property
+    def loss(self) -> float:
+        """The mean loss, in nats per character."""
+        return self.total / self.characters
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the mean loss in all units, under the keys of the commands' JSON."""
+        bits, perplexity = float(self.loss * BITS_PER_NAT), float(np.exp(self.loss))
+        return {"loss": self.loss, "bits_per_character": bits, "perplexity": perplexity}
+
+    def format_lines(self) -> list[str]:
+        """Format the mean loss in all units for a terminal."""
+        loss, bits, perplexity = (f"{value:.4f}" for value in self.to_dict().values())
+        return [
+            f"loss {loss} nats per character",
+            f"{bits} bits per character",
+            f"perplexity {perplexity}",
+        ]
 
 
 def compute_stream_loss(
     network: AnyNetwork,
     ids: Ids | SplitIds,
+    rank: int = 0,
+    world_size: int = 1,
     *,
+    threads: int | None = None,
     report: Report = lambda done, total: None,
     losses: npt.NDArray[np.float32] | None = None,
+    logits: npt.NDArray[np.float16] | None = None,
 ) -> Score:
     """Return the loss of a text as one stream from the zero state, on the network's device.
 
@@ -56,29 +89,9 @@ def compute_stream_loss(
 
     Args:
         ids: the text (n,), n >= 2; ids count from 0.
-        report: called with the characters done and the total characters.
-        losses: an array (n - 1,) that is filled with the loss of each character but the first.
-    """
-    total = compute_rank_loss(network, ids, 0, 1, report=report, losses=losses)
-    return Score(total / (len(ids) - 1), len(ids) - 1)
-
-
-def compute_rank_loss(
-    network: AnyNetwork,
-    ids: Ids | SplitIds,
-    rank: int,
-    world_size: int,
-    *,
-    threads: int | None = None,
-    report: Report = lambda done, total: None,
-    losses: npt.NDArray[np.float32] | None = None,
-    logits: npt.NDArray[np.float16] | None = None,
-) -> float:
-    """Return the summed loss of this rank's part of a text. The parts of all ranks are equal.
-
-    Args:
-        ids, report: see `compute_stream_loss`; report counts the characters of this part.
+        rank, world_size: score only this rank's part of the text. The parts are equal.
         threads: the CPU threads; torch's setting by default.
+        report: called with the characters done and the total characters.
         losses: an array (P,) that is filled with the losses of the first P predicted characters of
             the text, as far as they are in this part.
         logits: an array (P, V) that is filled with their logits, minus the largest logit. float16
@@ -86,11 +99,9 @@ def compute_rank_loss(
     """
     first, last = ((len(ids) - 1) * part // world_size for part in (rank, rank + 1))
     count, start = last - first, max(0, first - WARM_UP)
-    if not count:  # This rank reports too, because a report may wait for all ranks.
-        report(0, 0)
-        return 0.0
-    on_cpu = next(network.parameters()).device.type == "cpu"
-    threads = (threads or torch.get_num_threads()) if on_cpu else 1
+    if not count:
+        return Score(0.0, 0)
+    on_cpu, threads = _count_threads(network, threads)
     shortest = SHORTEST_ROW if on_cpu else SHORTEST_ROW_ON_GPU
     most = ROWS_PER_THREAD * threads if on_cpu else ROWS_ON_GPU
     num_rows = max(1, min(most, count // shortest))
@@ -99,20 +110,62 @@ def compute_rank_loss(
     length = -(-max(0, last - start - WARM_UP) // num_rows)
     starts = start + length * np.arange(num_rows)
     counted = np.append(first, starts[1:] + WARM_UP)
-    chunk = choose_chunk_size(num_rows, network.architecture.vocabulary_size)
-    columns = range(0, min(WARM_UP + length, last - start), chunk)
+    columns = _cut_columns(network, num_rows, min(WARM_UP + length, last - start))
     tasks = [
-        score_rows(network, ids, starts[rows], counted[rows], last, columns, losses, logits)
+        _score_rows(network, ids, starts[rows], counted[rows], last, columns, losses, logits)
         for rows in np.array_split(np.arange(num_rows), min(threads, num_rows))
     ]
-    num_blocks = len(tasks) * len(columns)
-    with use_eval_mode(network):
-        total = sum_in_threads(tasks, lambda done: report((count - 1) * done // num_blocks, count))
-    report(count, count)
-    return total
+    return _sum_in_threads(network, tasks, len(tasks) * len(columns), count, report)
 
 
-def score_rows(
+def compute_window_loss(
+    network: AnyNetwork,
+    ids: Ids | SplitIds,
+    window: int,
+    *,
+    report: Report = lambda done, total: None,
+) -> Score:
+    """Return the mean loss of all characters but the first, in independent windows.
+
+    Window k reads the characters kN to kN + N - 1 from the zero state and predicts the characters
+    kN + 1 to kN + N. The last window may be shorter. The network's training mode is restored. No
+    random number is drawn.
+
+    Args:
+        ids: the text (n,), n >= 2; ids count from 0.
+        window: N, 1 or more.
+        report: called with the characters done and the total characters.
+    """
+    count = len(ids) - 1
+    on_cpu, threads = _count_threads(network)
+    starts = np.arange(0, count, window)
+    most = ROWS_PER_THREAD if on_cpu else ROWS_ON_GPU
+    batch_size = max(1, min(most, -(-len(starts) // threads)))
+    columns = _cut_columns(network, batch_size, min(window, count))
+    batches = [starts[first : first + batch_size] for first in range(0, len(starts), batch_size)]
+
+    def score(batches: Sequence[npt.NDArray[np.int64]]) -> Iterator[float]:
+        for batch in batches:
+            yield from _score_rows(network, ids, batch, batch, count, columns)
+
+    tasks = [score(batches[thread::threads]) for thread in range(min(threads, len(batches)))]
+    return _sum_in_threads(network, tasks, len(batches) * len(columns), count, report)
+
+
+def _count_threads(network: AnyNetwork, threads: int | None = None) -> tuple[bool, int]:
+    """Return whether the network is on a CPU, and the number of threads that use it."""
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    return on_cpu, (threads or torch.get_num_threads()) if on_cpu else 1
+
+
+def _cut_columns(network: AnyNetwork, num_rows: int, length: int) -> range:
+    """Return the first columns of the calls on rows of this length. The step is a power of 2."""
+    vocabulary_size = network.architecture.vocabulary_size
+    limit = max(1, min(CHUNK, LOGITS_AT_ONCE // (num_rows * vocabulary_size)))
+    return range(0, length, 1 << (limit.bit_length() - 1))
+
+
+def _score_rows(
     network: AnyNetwork,
     ids: Ids | SplitIds,
     starts: npt.NDArray[np.int64],
@@ -129,7 +182,7 @@ def score_rows(
         counted: the position (R,) after which the losses of each row count.
         last: the last position whose loss counts.
         columns: the first column of each block; the step is the size of a block.
-        losses, logits: see `compute_rank_loss`.
+        losses, logits: see `compute_stream_loss`.
     """
     device = next(network.parameters()).device
     state: State | None = None
@@ -157,50 +210,49 @@ def score_rows(
         yield float(values.sum(dtype=np.float64))
 
 
-def compute_window_loss(
+def _sum_in_threads(
     network: AnyNetwork,
-    ids: Ids | SplitIds,
-    window: int,
-    *,
-    report: Report = lambda done, total: None,
+    tasks: Sequence[Iterator[float]],
+    num_blocks: int,
+    count: int,
+    report: Report,
 ) -> Score:
-    """Return the mean loss of all characters but the first, in independent windows.
+    """Run each iterator in a thread in which torch uses one core, and return the summed loss.
 
-    Window k reads the characters kN to kN + N - 1 from the zero state and predicts the characters
-    kN + 1 to kN + N. The last window may be shorter. The network's training mode is restored. No
-    random number is drawn.
+    If all threads shared each matrix product instead, they would synchronize a hundred times per
+    millisecond, and stall when another program needs a core. So a single iterator also runs in
+    such a thread.
 
     Args:
-        ids: the text (n,), n >= 2; ids count from 0.
-        window: N, 1 or more.
-        report: called with the characters done and the total characters.
+        num_blocks: the number of values of all iterators.
+        count: the number of scored characters.
+        report: called in this thread every `REPORT_INTERVAL`; its exception ends the threads.
     """
-    count = len(ids) - 1
-    on_cpu = next(network.parameters()).device.type == "cpu"
-    threads = torch.get_num_threads() if on_cpu else 1
-    starts = np.arange(0, count, window)
-    max_windows = MAX_WINDOWS if on_cpu else MAX_WINDOWS_ON_GPU
-    batch_size = max(1, min(max_windows, -(-len(starts) // threads)))
-    chunk = choose_chunk_size(batch_size, network.architecture.vocabulary_size)
-    columns = range(0, min(window, count), chunk)
-    batches = [starts[first : first + batch_size] for first in range(0, len(starts), batch_size)]
-    num_blocks = len(batches) * len(columns)
+    stopped, numbers = threading.Event(), [0] * len(tasks)
 
-    def score(batches: Sequence[npt.NDArray[np.int64]]) -> Iterator[float]:
-        for batch in batches:
-            yield from score_rows(network, ids, batch, batch, count, columns)
+    def run(thread: int) -> float:
+        total = 0.0
+        with torch.inference_mode():
+            for value in tasks[thread]:
+                total += value
+                numbers[thread] += 1
+                if stopped.is_set():
+                    break
+        return total
 
+    pool = get_torch_pool(len(tasks))
     with use_eval_mode(network):
-        tasks = [score(batches[thread::threads]) for thread in range(min(threads, len(batches)))]
-        total = sum_in_threads(tasks, lambda done: report((count - 1) * done // num_blocks, count))
+        futures = [pool.submit(run, thread) for thread in range(len(tasks))]
+        try:
+            for future in futures:
+                while not wait([future], REPORT_INTERVAL).done:
+                    report((count - 1) * sum(numbers) // num_blocks, count)
+            total = sum(future.result() for future in futures)
+        finally:
+            stopped.set()  # only the main thread receives the exception of a signal
+            wait(futures)
     report(count, count)
-    return Score(total / count, count)
-
-
-def choose_chunk_size(rows: int, vocabulary_size: int) -> int:
-    """Return the number of columns of a network call on `rows` rows: a power of 2."""
-    limit = max(1, min(CHUNK, LOGITS_AT_ONCE // (rows * vocabulary_size)))
-    return 1 << (limit.bit_length() - 1)
+    return Score(total, count)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from charrnn.counts.mixing import Counts, Weights
 from charrnn.counts.run_lengths import RunLengths
 from charrnn.counts.table import CountTable
 from charrnn.counts.words import WordTable
-from charrnn.errors import InputError, RunError, to_one_line
+from charrnn.errors import InputError, to_one_line
 from charrnn.files import replace_file, require_regular_file
 from charrnn.models.trained import TrainedModel, parse_architecture
 from charrnn.text.vocabulary import Vocabulary
@@ -62,11 +62,6 @@ def save(path: Path, model: TrainedModel) -> None:
         arrays |= {_COUNTS + name: values for name, values in counts.to_arrays().items()}
     description[_CHECKSUM] = _compute_checksum(description, arrays)
     content = to_bytes(arrays, {_ENTRY: json.dumps(description)})
-    if int.from_bytes(content[:_LENGTH_BYTES], "little") > MAX_HEADER_BYTES:
-        raise RunError(
-            f"{path}: not written: the vocabulary and facts of a model file must be smaller than "
-            f"{MAX_HEADER_BYTES >> 20} MB"
-        )
     with replace_file(path) as temporary:
         temporary.write_bytes(content)
 

@@ -31,7 +31,6 @@ from charrnn.runs.ranks import World, detect_world
 from charrnn.say import format_duration, say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, TextDataModule
-from charrnn.training.batch_shards import limit_threads
 from charrnn.training.optimizers import build_optimizer
 from charrnn.training.reproducible import compute_reproducibly
 
@@ -285,10 +284,8 @@ def measure_speed(config: DictConfig, seconds: float, vocabulary: Vocabulary) ->
         enabled=precision.endswith("mixed"),
     )
     shards = module.num_batch_shards
-    with limit_threads(config.threads, shards), compute_reproducibly(config.tf32):
-        optimizer = build_optimizer(
-            module.get_trained_parameters(), module.make_optimizer, is_scaled, shards
-        )
+    with compute_reproducibly(config.threads, shards, config.tf32):
+        optimizer = build_optimizer(module.get_trained_parameters(), module.make_optimizer, shards)
         random = torch.Generator().manual_seed(0)
         size = (streams, config.data.seq_length + 1)
         ids = torch.randint(len(vocabulary), size, generator=random).to(device)

@@ -12,8 +12,6 @@ from charrnn.files import shorten_path
 from charrnn.say import say
 from charrnn.training.datamodule import TextDataModule
 
-VERY_SMALL_TEXT = 2_000  # Of a text with fewer characters, a model learns only fragments.
-
 
 class Announcement(L.Callback):
     """Prints the text, the network, the streams and the device of a `LanguageModel`."""
@@ -33,8 +31,6 @@ class Announcement(L.Callback):
             f"{arch.embedding_size}, dropout {arch.dropout:g}; "
             f"{arch.num_parameters:,} parameters"
         )
-        if sum(sizes.values()) < VERY_SMALL_TEXT:
-            say("  very little text, so expect fragments and copies of it; 15 kB are a good start")
         if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
             say(
                 f"little text: data.batch_size is {streams.batch_size} and data.seq_length "
@@ -45,9 +41,6 @@ class Announcement(L.Callback):
             f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
             f"{pl_module.steps_per_epoch:,} steps an epoch{total}"
         )
-        if (percent := 100 * steps / pl_module.steps_per_epoch) < 100:
-            share = f"{percent:.2g}" if percent < 1 else int(percent)
-            say(f"  reads {share} % of the text; a larger trainer.max_steps or budget reads more")
         say(f"device: {_describe_device(trainer, pl_module)}")
         if trainer.ckpt_path:
             path = shorten_path(str(trainer.ckpt_path))

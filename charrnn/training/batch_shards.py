@@ -13,20 +13,18 @@ needs no other state.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from charrnn.errors import InputError
 from charrnn.models.trained import concat_states, select_streams
 from charrnn.networks.network import Network, State, detach_state
+from charrnn.processors import get_torch_pool
 
 MAX_SEED = 1 << 62
 
@@ -36,17 +34,6 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-@contextlib.contextmanager
-def limit_threads(threads: int, num_batch_shards: int) -> Iterator[None]:
-    """Set the number of threads with which torch computes an operation, in every shard."""
-    previous = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // num_batch_shards))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(previous)  # the next run of a sweep decides anew
-
-
 class BatchShardedLoss:
     """The mean loss of a window, computed by one thread per shard of the streams.
 
@@ -54,7 +41,7 @@ class BatchShardedLoss:
 
     Args:
         num_batch_shards: the number of threads, at most the number of streams. Each thread uses
-            torch's number of threads.
+            one core.
         loss: returns the mean loss of logits (N, T, V) for targets (N, T).
         parameters: the trained parameters; the network's by default.
     """
@@ -78,9 +65,6 @@ class BatchShardedLoss:
         copies = [copy.deepcopy(network, dict(shared)) for _ in range(num_batch_shards - 1)]
         self.networks = [network, *copies]
         self.generators = [torch.Generator() for _ in range(num_batch_shards)]
-        # A new thread has torch's default number of threads, not the current setting.
-        workers, threads = max(1, num_batch_shards - 1), torch.get_num_threads()
-        self.pool = ThreadPoolExecutor(workers, "shard", torch.set_num_threads, (threads,))
 
     def __call__(self, ids: Tensor, targets: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Return the mean loss of ids and targets (N, T), and the detached state after them."""
@@ -100,13 +84,12 @@ class BatchShardedLoss:
             with torch.enable_grad(), torch.autocast("cpu", dtype=dtype, enabled=enabled):
                 logits, new_state = self.networks[i](ids[rows], shard_state, self.generators[i])
                 loss = self.loss(logits, targets[rows])
-                require_scalar(loss)
                 loss = loss * (rows.stop - rows.start) / len(ids)
                 gradients = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
                 return loss.detach(), gradients, detach_state(new_state)
 
-        futures = [self.pool.submit(run_shard, i) for i in range(1, self.num_batch_shards)]
-        results = [run_shard(0), *(future.result() for future in futures)]
+        pool = get_torch_pool(self.num_batch_shards)
+        results = pool.map(run_shard, range(self.num_batch_shards))
         losses, gradients, states = zip(*results, strict=True)
         summed = [functools.reduce(torch.add, shards) for shards in zip(*gradients, strict=True)]
         loss: Tensor = _PrecomputedGradients.apply(sum(losses), summed, *self.parameters)
@@ -127,11 +110,3 @@ class _PrecomputedGradients(torch.autograd.Function):
         gradients, ctx.gradients = ctx.gradients, None
         scale = outputs[0].item()
         return None, None, *(gradients if scale == 1 else [g * scale for g in gradients])
-
-
-def require_scalar(loss: Tensor) -> None:
-    """Raise InputError unless a loss, which the user's code may compute, is a single number."""
-    if loss.numel() != 1:
-        raise InputError(
-            f"the loss has the shape {tuple(loss.shape)}; return the mean loss, a single number"
-        )

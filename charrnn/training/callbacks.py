@@ -21,8 +21,7 @@ class Samples(L.Callback):
     """Generates a text after each validation, and writes it into samples/ and to TensorBoard.
 
     The text is generated like the run's model generates it: with the counts, if they help. The
-    random numbers of the training are not used. The progress shows a line of the first text, of the
-    second, the fourth, and so on.
+    random numbers of the training are not used. The progress shows a line of each text.
 
     Args:
         length: characters of a sample; 0 turns samples off.

@@ -22,8 +22,7 @@ from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 from lightning.pytorch.plugins.io import CheckpointIO
 from torch.nn.utils.parametrize import is_parametrized
 
-from charrnn.errors import Interrupted, RunError
-from charrnn.files import make_folder
+from charrnn.errors import Interrupted
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.parts import PartOptions
@@ -65,8 +64,6 @@ class RunCheckpoints(Checkpoint):
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self._signals.start()
         self._step = self._saved_step = trainer.global_step
-        if trainer.is_global_zero and not trainer.fast_dev_run:
-            make_folder(Path(trainer.default_root_dir, "checkpoints"))
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         step = trainer.global_step
@@ -124,17 +121,14 @@ class RunCheckpoints(Checkpoint):
     ) -> None:
         module.check_finite()
         root = Path(trainer.default_root_dir)
-        folder = root / "checkpoints"
-        if trainer.is_global_zero and not folder.is_dir():
-            # Writing would create the folder again.
-            raise RunError(f"{folder}: was removed during the training")
         for name in names:
             if name == LAST:
                 call_hook(trainer, "write_result")
-            trainer.save_checkpoint(folder / name, weights_only=False)
+            path = root / "checkpoints" / name
+            trainer.save_checkpoint(path, weights_only=False)
             if name == BEST and trainer.is_global_zero:
                 model = None if validation is None else validation.model
-                model_file.save(root / MODEL, model or _read_model(module, folder / BEST))
+                model_file.save(root / MODEL, model or _read_model(module, path))
         self._saved_step = trainer.global_step
 
     def _reduce_signals(self, trainer: L.Trainer) -> int:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import lightning as L
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from charrnn.counts.fitting import Fit, compute_loss, fit_weights
 from charrnn.counts.known_words import KnownWords
@@ -17,14 +16,13 @@ from charrnn.counts.passages import MAX_CONTEXT, count_with_best_context
 from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.data import Ids, SplitIds
-from charrnn.evaluation.stream_losses import compute_rank_loss
+from charrnn.evaluation.stream_losses import compute_stream_loss
 from charrnn.options.parts import PartOptions
 from charrnn.options.ranges import check_ranges
 from charrnn.say import say
 from charrnn.text.background import remove_shared_passages
 from charrnn.training.datamodule import TextDataModule, TextLoader
-from charrnn.training.split_scores import MAX_LOGITS
-from charrnn.training.validation import Mixture, Validation
+from charrnn.training.validation import MAX_LOGITS, Mixture
 
 MAX_CHARACTERS = 2_000_000  # counting takes up to 60 bytes per character
 # From a shorter text, a network learns nothing that the counts lack. The losses of the network, the
@@ -74,26 +72,11 @@ class CharacterCounts(L.Callback):
         self.context, self.characters, self.words = context, characters, words
         # without the background, and with it if there is one
         self._counted_texts: list[_CountedText] = []
-        self._mixtures: list[Mixture] = []  # of the last validation, one for each counted text
-        self._best_mixtures: list[Mixture] = []  # of the best validation
         self._ids: npt.NDArray[Any] = np.empty(0)  # (P + 1,), the start of the validation split
         self._is_short = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        # Another Trainer may have trained with another text.
-        self._counted_texts, self._mixtures, self._best_mixtures = [], [], []
-
-    def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Print whether the background helps."""
-        if len(self._best_mixtures) > 1:
-            without, mixture = self._best_mixtures
-            helps = mixture.loss < without.loss
-            decision = "is counted too" if helps else "does not help and is not counted"
-            say(
-                f"other text {mixture.facts['background']}, "
-                f"{mixture.facts['background_counted']:,} characters: {decision}; both together "
-                f"{mixture.loss:.4f} with it, {without.loss:.4f} without"
-            )
+        self._counted_texts = []  # Another Trainer may have trained with another text.
 
     def make_logits(self, trainer: Any, pl_module: Any) -> npt.NDArray[np.float16] | None:
         """Return an array (P, V) for the network's logits of the first validation characters.
@@ -164,20 +147,17 @@ class CharacterCounts(L.Callback):
         With several processes, each one has scored only its part, and the logits are computed here.
         """
         if trainer.world_size > 1:
-            with torch.autocast(pl_module.device.type, enabled=False):
-                compute_rank_loss(pl_module.network, self._ids, 0, 1, logits=logits)
-        self._mixtures = []
+            compute_stream_loss(pl_module.network, self._ids, logits=logits)
         if not np.isfinite(logits).all():
             return None
         targets = self._ids[1:].astype(np.int64)
         network_loss = compute_loss(logits, None, targets)
-        for text in self._counted_texts:
-            self._mixtures.append(self._fit_mixture(text, logits, targets, network_loss))
-        return _find_best(self._mixtures)
-
-    def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
-        if validation.is_best:
-            self._best_mixtures = self._mixtures
+        mixtures = [
+            self._fit_mixture(text, logits, targets, network_loss) for text in self._counted_texts
+        ]
+        if len(mixtures) > 1:
+            _say_background(*mixtures)
+        return _find_best(mixtures)
 
     def _fit_mixture(
         self, counted: _CountedText, logits: Floats, targets: Ids, network_loss: float
@@ -194,6 +174,17 @@ class CharacterCounts(L.Callback):
             counts = replace(counted.counts, words=words, weights=fit.weights)
             mixtures.append(Mixture(counts, network_loss, counts_loss, fit.loss, counted.facts))
         return _find_best(mixtures)
+
+
+def _say_background(without: Mixture, mixture: Mixture) -> None:
+    """Print whether the background helps."""
+    helps = mixture.loss < without.loss
+    decision = "is counted too" if helps else "does not help and is not counted"
+    say(
+        f"other text {mixture.facts['background']}, {mixture.facts['background_counted']:,} "
+        f"characters: {decision}; both together {mixture.loss:.4f} with it, {without.loss:.4f} "
+        f"without"
+    )
 
 
 def _find_best(mixtures: list[Mixture]) -> Mixture:

@@ -169,13 +169,6 @@ class TextDataModule(L.LightningDataModule):
     def test_dataloader(self) -> TextLoader | Windows | list[Any]:
         return self._build_loader("test")
 
-    def __str__(self) -> str:
-        """Return the text and the sizes of its splits, in place of Lightning's table of loaders."""
-        if self._encoded is None:
-            return f"{type(self).__name__}(no text is set up)"
-        sizes = ", ".join(f"{name} {len(ids):,}" for name, ids in self._encoded.splits.items())
-        return f"{type(self).__name__}({self._encoded.path}: {sizes})"
-
     def __getstate__(self) -> dict[str, Any]:
         # An open file cannot be pickled. Another process opens it again in `setup`.
         return {**self.__dict__, "_encoded": None, "earlier": None}
@@ -293,14 +286,18 @@ class Windows(DataLoader[Window]):
 
     def _select_streams(self, epoch: int) -> Streams:
         """Return this rank's streams of the shuffled text, which is the same on all ranks."""
-        streams = self.streams if self.seed is None else self.streams.shuffle(self.seed, epoch)
-        if self.trainer is not None:
-            return streams.select_rank(self.trainer.global_rank, self.trainer.world_size)
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            return streams.select_rank(
-                torch.distributed.get_rank(), torch.distributed.get_world_size()
-            )
+        streams, ranks = self.streams, torch.distributed
+        if self.seed is not None:
+            streams = streams.shuffle(self.seed, epoch)
+        if ranks.is_available() and ranks.is_initialized():
+            streams = streams.select_rank(ranks.get_rank(), ranks.get_world_size())
         return streams
+
+
+def as_window(batch: Any) -> Window:
+    """Convert a batch to a window. A batch without the third item starts from the zero state."""
+    ids, targets, *begins = batch
+    return ids, targets, bool(begins[0]) if begins else True
 
 
 def _count_accumulated_windows(trainer: L.Trainer | None) -> int:

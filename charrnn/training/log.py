@@ -12,6 +12,7 @@ import torch
 import yaml
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 from torch.optim import Optimizer
 
 from charrnn.models.checkpoint import ENTRY
@@ -33,8 +34,7 @@ class TrainingLog(L.Callback):
         config: the config of the run, for loggers and for `charrnn train resume=`: checkpoints
             contain it as it is, and loggers get the resolved values. None: loggers get the module's
             hyperparameters.
-        hparams: the options for TensorBoard's HParams; a resume shows those of the run's start.
-            None: all options.
+        hparams: the options for TensorBoard's HParams; None: all options.
         provenance: other values that checkpoints contain for `charrnn train resume=`.
     """
 
@@ -49,11 +49,11 @@ class TrainingLog(L.Callback):
         if isinstance(config, DictConfig):
             self._record = OmegaConf.to_container(config)
             self._values = OmegaConf.to_container(config, resolve=True)
-        self._hparams = None if hparams is None else dict(hparams)
+        self._hparams = hparams
         self._provenance = dict(provenance or {})
-        self._has_hparams = False  # whether TensorBoard has them since the start or the resume
         self._loss: Any = None  # of the last window that was not skipped
         self._lr = 0.0
+        self._gradient_norm: Any = None  # of all parameters together, before clipping
         self._logged_step = 0
         # The start time of the steps whose speed is logged next, plus all pauses since, in which
         # nothing was trained: validations and the writing of checkpoints.
@@ -82,13 +82,6 @@ class TrainingLog(L.Callback):
                 logger.experiment.add_text("config", text, trainer.global_step + 1)
                 logger.experiment.add_custom_scalars(LAYOUT)
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"hparams": self._hparams}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if self._hparams is not None:
-            self._hparams = state_dict["hparams"]
-
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
@@ -114,6 +107,10 @@ class TrainingLog(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, optimizer: Optimizer
     ) -> None:
         self._lr = optimizer.param_groups[0]["lr"]
+        if is_logged_step(trainer, trainer.global_step + 1):
+            parameters = (p for group in optimizer.param_groups for p in group["params"])
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            self._gradient_norm = nn.utils.get_total_norm(gradients)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -138,7 +135,7 @@ class TrainingLog(L.Callback):
         for name, value in values.items():
             pl_module.log(name, value, prog_bar=name == "train/loss", logger=False)
         values["epoch"] = step / pl_module.steps_per_epoch
-        norm = pl_module.gradient_norm
+        norm = self._gradient_norm
         of_gradient = {} if norm is None else {"grad_norm": norm.item()}
         for logger in trainer.loggers:
             _log(logger, values if isinstance(logger, MetricsCSV) else values | of_gradient, step)
@@ -160,12 +157,8 @@ class TrainingLog(L.Callback):
                 _log(logger, {"epoch": step / pl_module.steps_per_epoch}, step)
             logger.log_metrics(validation.losses, step)
             if isinstance(logger, TensorBoardLogger) and best.step:
-                if self._has_hparams:
-                    logger.log_metrics(best.losses, step)
-                else:
-                    values = self._values if self._hparams is None else self._hparams
-                    logger.log_hyperparams(_replace_surrogates(values), best.losses, step)
-        self._has_hparams = True
+                values = self._values if self._hparams is None else dict(self._hparams)
+                logger.log_hyperparams(_replace_surrogates(values), best.losses, step)
 
 
 def _log(logger: Logger, values: dict[str, float], step: int) -> None:

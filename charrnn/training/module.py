@@ -28,12 +28,11 @@ from charrnn.networks.network import Network, State, copy_weights, detach_state
 from charrnn.options.cells import NetworkOptions
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import lightning_loops, optimizers, restoring
-from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy, require_scalar
-from charrnn.training.datamodule import TextDataModule
+from charrnn.training.batch_shards import BatchShardedLoss, cross_entropy
+from charrnn.training.datamodule import TextDataModule, as_window
 from charrnn.training.log import TrainingLog
 from charrnn.training.optimizers import to_plain_hparams
 from charrnn.training.schedules import StepSchedule
-from charrnn.training.split_scores import as_window
 from charrnn.training.validation import BestValidation, Validator
 
 if TYPE_CHECKING:
@@ -54,20 +53,18 @@ class LanguageModel(L.LightningModule):
     Args:
         vocabulary: the characters, such as `TextDataModule.vocabulary`.
         optimizer: returns an optimizer for the parameters; the default is
-            ``functools.partial(torch.optim.Adam, lr=2e-3)``. A fused version is used if torch has
-            one, unless `fused` or `foreach` is set. If it has an argument `named_parameters`, it
-            receives pairs of name and parameter.
+            ``functools.partial(torch.optim.Adam, lr=2e-3)``. If it has an argument
+            `named_parameters`, it receives pairs of name and parameter.
         schedule: returns a torch scheduler for the optimizer, which is stepped after each
             training step. It receives `total_steps` and `steps_per_epoch` if it has them.
         num_batch_shards: CPU threads over which the streams of a training step are sharded. Each
-            thread computes with torch's number of threads (`torch.set_num_threads`). None means 1.
+            thread uses one core. None means 1: the threads of torch share each operation.
         network: fields of `charrnn.NetworkOptions`, as `charrnn train --help` explains them:
             kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
             `charrnn.options.cells.CELLS`, or a registered cell (`charrnn.register_cell`).
 
     To change the loss, override `compute_loss`; to change the step, override `training_step`. Its
-    loss is logged and checked, and `state` is detached after each window. An overridden hook must
-    call ``super()`` first.
+    loss is logged and checked. An overridden hook must call ``super()`` first.
 
     Raises:
         InputError: a value is out of its range.
@@ -76,8 +73,6 @@ class LanguageModel(L.LightningModule):
     Attributes:
         state: the hidden state after the last window.
         best: the lowest validation loss so far.
-        gradient_norm: the norm () of the last step's gradients together, before clipping; None
-            before the first step.
     """
 
     def __init__(
@@ -109,7 +104,6 @@ class LanguageModel(L.LightningModule):
         self.num_batch_shards = num_batch_shards or 1
         self.state: State | None = None
         self.best = BestValidation()
-        self.gradient_norm: Tensor | None = None
         self._validator: Validator | None = None  # of the present validation or test
         self._sharded_loss: BatchShardedLoss | None = None
         self.plateau_schedule: ReduceLROnPlateau | None = None  # stepped by `Validator`
@@ -146,9 +140,9 @@ class LanguageModel(L.LightningModule):
         self.hparams["optimizer"] = optimizers.describe_callable(self.make_optimizer)
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Return the logits (N, T, V) of the next characters, and the state after ids (N, T)."""
+        """Return the logits (N, T, V) of the next characters, and the detached state after ids."""
         logits, state = self.network(ids, state)
-        return logits, state
+        return logits, detach_state(state)
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         ids, targets, begins = as_window(batch)
@@ -156,8 +150,8 @@ class LanguageModel(L.LightningModule):
         if self.num_batch_shards > 1:  # CPU threads share the streams
             loss, self.state = self._get_sharded_loss()(ids, targets, state)
         else:
-            logits, new_state = self.network(ids, state)
-            loss, self.state = self.compute_loss(logits, targets), detach_state(new_state)
+            logits, self.state = self(ids, state)
+            loss = self.compute_loss(logits, targets)
         return loss
 
     def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -215,34 +209,6 @@ class LanguageModel(L.LightningModule):
             self.state = restoring.restore_rank_state(self._rank_state, self.device)
             self._rank_state = None
 
-    def on_before_backward(self, loss: Tensor) -> None:
-        require_scalar(loss)
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.state is not None:  # an overridden training_step may not have detached it
-            self.state = detach_state(self.state)
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Any,
-        gradient_clip_val: int | float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip the gradients, and keep their norm.
-
-        Lightning's clipping rejects fused optimizers, which unscale gradients under a GradScaler.
-        This is safe, because `build_optimizer` uses no fused optimizer with a GradScaler.
-        """
-        trained = [p for group in optimizer.param_groups for p in group["params"]]
-        parameters = [p for p in trained if p.grad is not None]
-        self.gradient_norm = nn.utils.get_total_norm([p.grad for p in parameters])
-        if gradient_clip_val is not None and gradient_clip_val > 0:
-            if gradient_clip_algorithm == "value":
-                nn.utils.clip_grad_value_(parameters, gradient_clip_val)
-            else:
-                norm = self.gradient_norm
-                nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
-
     def check_finite(self) -> None:
         """Raise RunError if a weight is not finite, after a loss or a gradient that was not.
 
@@ -256,11 +222,10 @@ class LanguageModel(L.LightningModule):
             )
 
     def configure_optimizers(self) -> Any:
-        parameters, is_scaled = self.get_trained_parameters(), self.trainer.scaler is not None
+        parameters = self.get_trained_parameters()
         optimizer = optimizers.build_optimizer(
-            parameters, self.make_optimizer, is_scaled, self.num_batch_shards
+            parameters, self.make_optimizer, self.num_batch_shards
         )
-        optimizer.register_load_state_dict_pre_hook(restoring.check_optimizer_state)
         if self.make_schedule is None:
             restoring.keep_options(optimizer)
             return optimizer
@@ -282,9 +247,8 @@ class LanguageModel(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": config}
 
     def get_trained_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """Return names and parameters of the network, and then of a subclass."""
-        others = [(n, p) for n, p in self.named_parameters() if not n.startswith("network.")]
-        return [(n, p) for n, p in (*self.network.named_parameters(), *others) if p.requires_grad]
+        """Return the names and parameters of the network and of a subclass."""
+        return [(name, p) for name, p in self.named_parameters() if p.requires_grad]
 
     @property
     def steps_per_epoch(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from charrnn.networks.precision import cpu_has_bf16
 from charrnn.options.parts import PartOptions
 from charrnn.options.ranges import check_ranges
+from charrnn.processors import get_torch_pool
 
 # Coefficients a, b, c of the polynomials a s + b s^3 + c s^5, which are applied one after another
 # and move singular values s between 0.02 and 1 towards 1. Each polynomial is optimal for the range
@@ -49,7 +49,7 @@ class Muon(torch.optim.Optimizer):
         threads: the CPU threads that share the matrices; the result does not depend on them.
     """
 
-    threads = 1  # the value of a copy, which has no thread pool
+    threads = 1  # the value of a copy
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Muon(torch.optim.Optimizer):
         check_ranges(PartOptions, lr=lr, momentum=momentum, weight_decay=weight_decay)
         check_ranges(PartOptions, betas=betas, eps=eps, iterations=iterations, threads=threads)
         pairs = list(named_parameters)
-        names = {n for n, p in pairs if n.startswith("recurrent.") and p.ndim == 2}
+        names = {n for n, p in pairs if "recurrent." in n and p.ndim == 2}
         matrices = [p for name, p in pairs if name in names]
         others = [p for name, p in pairs if name not in names]
         groups = [
@@ -74,9 +74,6 @@ class Muon(torch.optim.Optimizer):
         ]
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
         self.threads = threads
-        if threads > 1:
-            num_threads = (torch.get_num_threads(),)
-            self._pool = ThreadPoolExecutor(threads, "muon", torch.set_num_threads, num_threads)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -91,7 +88,7 @@ class Muon(torch.optim.Optimizer):
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
         largest_first = sorted(with_gradient, key=Tensor.numel, reverse=True)
-        map_matrices = self._pool.map if self.threads > 1 else map
+        map_matrices = get_torch_pool(self.threads).map if self.threads > 1 else map
         steps = map_matrices(lambda p: self._update_matrix(p, matrices), largest_first)
         for p in others["params"]:
             if p.grad is not None:

@@ -22,25 +22,18 @@ MakeSchedule = Callable[..., LRScheduler]
 
 
 def build_optimizer(
-    named: list[tuple[str, nn.Parameter]], make: MakeOptimizer, scaled: bool, threads: int
+    named: list[tuple[str, nn.Parameter]], make: MakeOptimizer, threads: int
 ) -> Optimizer:
     """Return the optimizer of the named parameters. Raise InputError if it cannot be made.
 
     Args:
         named: pairs of a name and a trained parameter.
         make: takes the parameters, or `named` as its argument `named_parameters`.
-        scaled: whether a GradScaler is used. Without one, the fused version of the optimizer is
-            the default. With one, a fused optimizer unscales the gradients only after clipping.
         threads: the CPU threads, for an optimizer with the argument `threads`.
     """
     function, given = _unwrap(make)
     accepted = inspect.signature(function).parameters
-    options: dict[str, Any] = {}
-    can_fuse = not scaled and all(p.device.type in ("cpu", "cuda") for _, p in named)
-    if can_fuse and "fused" in accepted and not {"fused", "foreach"} & given.keys():
-        options["fused"] = True
-    if "threads" in accepted and "threads" not in given:
-        options["threads"] = threads
+    options = {"threads": threads} if "threads" in accepted.keys() - given.keys() else {}
     parameters = named if "named_parameters" in accepted else [p for _, p in named]
     return _call("optimizer", make, parameters, options)
 

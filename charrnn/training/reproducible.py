@@ -13,26 +13,28 @@ import torch
 from charrnn.networks.precision import set_float32_precision
 from charrnn.options.parts import PartOptions
 from charrnn.options.ranges import check_ranges
-from charrnn.training.batch_shards import limit_threads
 
 
 @contextlib.contextmanager
-def compute_reproducibly(tf32: bool) -> Iterator[None]:
-    """Compute deterministically on a CUDA GPU, and in TF32 only if `tf32` is true.
+def compute_reproducibly(threads: int, num_batch_shards: int, tf32: bool) -> Iterator[None]:
+    """Compute with CPU threads that the shards of a batch divide, and reproducibly on a CUDA GPU.
 
     cuBLAS, which cuDNN's recurrent layers use, is deterministic only with a fixed workspace size,
     which it reads at the first use of the GPU. With TF32, which is on by default in cuDNN,
-    `charrnn evaluate` on a CPU would get another loss. torch's settings are restored at the end.
+    `charrnn evaluate` on a CPU would get another loss. torch's settings are restored at the end,
+    because the next run of a sweep decides anew.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    cudnn = torch.backends.cudnn
+    cudnn, num_threads = torch.backends.cudnn, torch.get_num_threads()
     before = cudnn.deterministic, cudnn.benchmark
+    torch.set_num_threads(max(1, threads // num_batch_shards))
     cudnn.deterministic, cudnn.benchmark = True, False
     try:
         with set_float32_precision(tf32=tf32):
             yield
     finally:
         cudnn.deterministic, cudnn.benchmark = before
+        torch.set_num_threads(num_threads)
 
 
 class ReproducibleSteps(L.Callback):
@@ -49,10 +51,9 @@ class ReproducibleSteps(L.Callback):
         self._settings = contextlib.ExitStack()
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        shards = getattr(pl_module, "num_batch_shards", 1)
         threads = self.threads or torch.get_num_threads()
-        self._settings.enter_context(limit_threads(threads, shards))
-        self._settings.enter_context(compute_reproducibly(self.tf32))
+        shards = getattr(pl_module, "num_batch_shards", 1)
+        self._settings.enter_context(compute_reproducibly(threads, shards, self.tf32))
 
     def teardown(self, *_: Any, **__: Any) -> None:
         self._settings.close()

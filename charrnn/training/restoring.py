@@ -79,18 +79,3 @@ def keep_options(optimizer: Optimizer) -> None:
     """Keep the options of an optimizer, such as its learning rate, when it loads a state."""
     groups = optimizer.state_dict()["param_groups"]
     optimizer.register_load_state_dict_pre_hook(lambda _, saved: {**saved, "param_groups": groups})
-
-
-def check_optimizer_state(optimizer: Optimizer, saved: dict[str, Any]) -> None:
-    """Raise ValueError if a saved state does not have the shapes of its parameters.
-
-    torch's fused kernels do not check this, and would read past the end of a smaller tensor.
-    """
-    if not any(group.get("fused") for group in (*optimizer.param_groups, *saved["param_groups"])):
-        return
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for index, values in saved["state"].items():
-        for name, value in values.items():
-            shape = torch.Size() if name == "step" else parameters[index].shape
-            if value is not None and (value.shape != shape or not value.is_contiguous()):
-                raise ValueError(f"the optimizer's {name} {index} has not its parameter's shape")

@@ -36,6 +36,7 @@ class StepSchedule(LambdaLR):
         super().__init__(optimizer, factor_with_warmup)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the step, and set the learning rate of the current options."""
         # LambdaLR expects an entry for each function; None keeps the current function.
         no_lambdas = {"lr_lambdas": [None] * len(self.lr_lambdas)}
         super().load_state_dict({**no_lambdas, **state_dict, "base_lrs": self.base_lrs})

@@ -9,10 +9,9 @@
 A kill in between repeats the whole validation, because the checkpoints come last. Nothing here
 changes the training: not its state, not its random numbers.
 
-The callbacks take part through methods. Any callback may have `on_scoring` and `on_validated`; the
-others are those of charrnn's callbacks:
+The callbacks take part through methods. Any callback may have `on_validated`; the others are those
+of charrnn's callbacks:
 
-    on_scoring(trainer, module, done, total)     called while a text is scored
     make_logits(trainer, module)                 returns the array for the logits that are mixed
     mix_counts(trainer, module, logits)          returns the mixture of network and counts
     write_sample(trainer, module, validation)    returns the text of a sample
@@ -22,17 +21,20 @@ others are those of charrnn's callbacks:
 
 from __future__ import annotations
 
-import functools
 import math
 import sys
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import lightning as L
+import numpy as np
 import torch
+from torch.nn import functional as F
 
 from charrnn.counts.mixing import Counts
+from charrnn.data import SplitIds
 from charrnn.errors import RunError
+from charrnn.evaluation.stream_losses import compute_stream_loss, use_eval_mode
 from charrnn.models.trained import (
     COMPARED_LOSS,
     COUNTS_LOSS,
@@ -40,12 +42,14 @@ from charrnn.models.trained import (
     WITH_COUNTS,
     TrainedModel,
 )
-from charrnn.networks.network import copy_weights
+from charrnn.networks.network import State, copy_weights
 from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
 from charrnn.say import BITS_PER_NAT
-from charrnn.training.datamodule import WholeText
-from charrnn.training.split_scores import SplitScores
+from charrnn.training.datamodule import WholeText, as_window
 
+# The logits that are mixed with counts take 16 MB. With a vocabulary of 65, these are 129,000
+# characters.
+MAX_LOGITS = 1 << 23
 MAX_LOSS = 20.0  # nats per character; a higher validation loss means that training diverged
 
 
@@ -106,15 +110,19 @@ class Validation:
 class Validator:
     """Validates a `LanguageModel`. The module's hooks call the methods in their order.
 
-    Outside of a training, it only scores and logs a split.
+    The loss is that of all batches, loaders and ranks, always computed in float32. The loss of the
+    first characters is computed too. They are the same characters for all runs of a text, and the
+    counts are mixed there. Outside of a training, a split is only scored and logged.
     """
 
-    def __init__(self, module: Any, split: str = "val") -> None:
+    def __init__(self, module: Any, split: str) -> None:
         self.module, self.split, self.trainer = module, split, module.trainer
         self.is_fitting = is_fitting(self.trainer)
-        self.scores = SplitScores(module, functools.partial(call_hook, self.trainer, "on_scoring"))
         self.mixture: Mixture | None = None
         self.weights: dict[str, Any] | None = None
+        self._state: State | None = None
+        # the losses of all characters and of the first characters, and their numbers
+        self._sums = np.zeros(4)
         if self.is_fitting:
             module.check_finite()  # before scoring and sampling fail with another error
             if self.trainer.is_global_zero:
@@ -124,26 +132,65 @@ class Validator:
             self.score = torch.compiler.disable(self.score)  # type: ignore[method-assign]
 
     def score(self, batch: Any) -> None:
-        """Score a batch. After a whole text in a training, mix the network with the counts."""
-        if not (self.is_fitting and isinstance(batch, WholeText)):
-            self.scores.add(batch)
-            return
+        """Score a batch: a window, or a `WholeText`, of which each rank scores a part."""
+        is_text = isinstance(batch, WholeText)
+        self._sums += self._score_text(batch.ids) if is_text else self._score_window(batch)
+
+    def _score_window(self, batch: Any) -> tuple[float, ...]:
+        ids, targets, begins = as_window(batch)
+        autocast = torch.autocast(self.module.device.type, enabled=False)
+        with use_eval_mode(self.module.network), autocast:
+            logits, self._state = self.module.network(ids, None if begins else self._state)
+        logits = logits.flatten(0, 1).float()
+        loss = F.cross_entropy(logits, targets.flatten(), reduction="sum").item()
+        return loss, 0.0, targets.numel(), 0
+
+    def _score_text(self, ids: SplitIds) -> tuple[float, ...]:
+        """Score a text. In a training, mix the network with the counts."""
+        module, trainer = self.module, self.trainer
         # An array for the logits; None on a rank that has no counts to mix.
-        logits = call_hook(self.trainer, "make_logits")
-        # Each of several ranks scores only a part. Rank 0 then computes the logits in mix_counts.
-        self.scores.add(batch, logits if self.trainer.world_size == 1 else None)
+        logits = call_hook(trainer, "make_logits") if self.is_fitting else None
+        losses = np.zeros(min(len(ids) - 1, MAX_LOGITS // len(module.vocabulary)), np.float32)
+        score = compute_stream_loss(
+            module.network, ids, trainer.global_rank, trainer.world_size,
+            threads=module.num_batch_shards * torch.get_num_threads(),  # on a CPU
+            losses=losses,
+            # Several ranks score a part each. Rank 0 then computes the logits in mix_counts.
+            logits=logits if trainer.world_size == 1 else None,
+        )  # fmt: skip
         if logits is not None:
-            self.mixture = call_hook(self.trainer, "mix_counts", logits)
+            self.mixture = call_hook(trainer, "mix_counts", logits)
+        first_count = 0 if trainer.global_rank else len(losses)  # of all ranks
+        first_total = float(losses.sum(dtype=np.float64))
+        return score.total, first_total, score.characters, first_count
+
+    def _reduce(self) -> tuple[float | None, float | None]:
+        """Return the mean losses of all characters and of the first ones, in nats per character.
+
+        The first is None if there was no batch, the second if there was no whole text.
+        """
+        sums: Any = self._sums
+        if self.trainer.world_size > 1:
+            sums = torch.tensor(sums, device=self.trainer.strategy.root_device)
+            sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
+        total, first_total, count, first_count = sums.tolist()
+        loss = total / count if count else None
+        if not first_count:
+            return loss, None
+        return loss, loss if first_count == count else first_total / first_count
 
     def decide(self) -> None:
         """Log the losses. In a training, decide whether this network is the best so far."""
-        loss, as_written = self.scores.reduce()
+        loss, as_written = self._reduce()
         self.compared_loss = as_written  # the network's, on the characters of the mixture
         if self.mixture is not None and self.mixture.helps:
             as_written = self.mixture.loss
         # Rank 0 has the counts. Without a training, nothing is written.
         as_written = self.trainer.strategy.broadcast(as_written) if self.is_fitting else None
-        losses, step = name_losses(self.split, loss, as_written), self.trainer.global_step
+        bits = None if loss is None else loss * BITS_PER_NAT
+        units = {"loss": loss, "bits_per_character": bits, "loss_as_written": as_written}
+        losses = {f"{self.split}/{n}": value for n, value in units.items() if value is not None}
+        step = self.trainer.global_step
         self._log(losses)
         if self.is_fitting:
             best = self.module.best = choose_best(self.module.best, loss, as_written, step)
@@ -180,14 +227,6 @@ class Validator:
             facts = {**facts, LOSS_AS_WRITTEN: loss_as_written}
         architecture, vocabulary = self.module.network.architecture, self.module.vocabulary
         return TrainedModel(architecture, vocabulary, self.weights, facts, counts)
-
-
-def name_losses(split: str, loss: float | None, as_written: float | None) -> dict[str, float]:
-    """Return the losses of a split by the names under which they are logged."""
-    if loss is None:
-        return {}
-    losses = {f"{split}/loss": loss, f"{split}/bits_per_character": loss * BITS_PER_NAT}
-    return losses if as_written is None else {**losses, f"{split}/loss_as_written": as_written}
 
 
 def choose_best(

@@ -17,7 +17,6 @@ from charrnn.data import EncodedText
 from charrnn.errors import InputError
 from charrnn.evaluation import stream_losses
 from charrnn.evaluation.stream_losses import (
-    compute_rank_loss,
     compute_stream_loss,
     compute_window_loss,
 )
@@ -87,15 +86,11 @@ def test_any_number_of_rows_and_threads_gives_the_loss_of_one_stream(
 @pytest.mark.parametrize(("size", "world_size"), [(6_011, 3), (40, 50)])
 def test_parts_of_processes_are_the_whole(short_rows: None, size: int, world_size: int) -> None:
     ids, net = text(size), network("lstm")
-    reports: list[tuple[int, int]] = []
-    parts = [
-        compute_rank_loss(net, ids, rank, world_size, report=lambda *both: reports.append(both))
-        for rank in range(world_size)
-    ]
+    parts = [compute_stream_loss(net, ids, rank, world_size) for rank in range(world_size)]
     ends = [(size - 1) * part // world_size for part in range(world_size + 1)]
     counts = [last - first for first, last in itertools.pairwise(ends)]
-    assert [total for done, total in reports if done == total] == counts  # ranks without a part too
-    assert abs(sum(parts) / (size - 1) - one_stream(net, ids)) < 1e-5
+    assert [part.characters for part in parts] == counts  # some ranks may have no part
+    assert abs(sum(part.total for part in parts) / (size - 1) - one_stream(net, ids)) < 1e-5
 
 
 def test_ids_are_read_piece_by_piece_and_checked(short_rows: None, tmp_path: Path) -> None:
@@ -138,7 +133,7 @@ def test_logits_of_a_text_or_of_its_start_are_kept(
     with torch.no_grad():
         net.decoder.bias += 1000  # float16 would be coarse there
     losses = np.zeros(6_010, np.float32)
-    compute_rank_loss(net, ids, 0, 1, threads=2, losses=losses, logits=logits)
+    compute_stream_loss(net, ids, threads=2, losses=losses, logits=logits)
     targets = torch.from_numpy(ids[1 : room + 1])
     found = F.cross_entropy(torch.from_numpy(logits).float(), targets, reduction="none")
     np.testing.assert_allclose(found.numpy(), losses[:room], atol=3e-3)

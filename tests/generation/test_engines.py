@@ -73,15 +73,13 @@ def test_eight_threads_share_a_model_and_change_no_setting(blas_threads: Threads
 
 
 def test_blas_is_limited_and_restored_by_any_thread(blas_threads: Threads) -> None:
-    limit, before = processors.limit_blas_threads, blas_threads()
-    with ThreadPoolExecutor(2) as pool:
-        first, second = limit(), limit()
-        pool.submit(first.__enter__).result()
-        assert blas_threads() <= {1}
-        second.__enter__()
-        pool.submit(first.__exit__, None, None, None).result()
-        assert blas_threads() <= {1}
-        second.__exit__(None, None, None)  # in another thread than the first, which lives on
-        assert blas_threads() == before
-        with limit():
-            assert blas_threads() <= {1}
+    def read_limit() -> set[int]:
+        with processors.limit_blas_threads():
+            return blas_threads()
+
+    before = blas_threads()
+    with ThreadPoolExecutor(1) as pool:
+        # also by another thread than the first, which lives on
+        for limit in (pool.submit(read_limit).result(), read_limit()):
+            assert limit <= {1}
+            assert blas_threads() == before

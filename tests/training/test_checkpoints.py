@@ -76,7 +76,7 @@ ODD: list[tuple[tuple[Any, ...], Any]] = [
     ((*LOOPS, "epoch_progress", "total", "started"), "x"),
     ((*LOOPS, "epoch_loop.scheduler_progress", "total", "completed"), "x"),
     (("lr_schedulers", 0, "_step_count"), "x"),
-    (("optimizer_states",), [{"state": {}}]),
+    (("optimizer_states",), [{}]),
     ((*STATE, "exp_avg"), torch.zeros(3)),
     ((ENTRY, "best_loss"), "x"),
     ((ENTRY, "ranks"), [{}]),

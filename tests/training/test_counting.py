@@ -13,7 +13,7 @@ from charrnn import TextDataModule
 from charrnn.data import open_training_data
 from charrnn.models import model_file
 from charrnn.runs.result import read_result
-from charrnn.training import counting, split_scores
+from charrnn.training import counting, validation
 from tests.generation.definition import log_probabilities
 from tests.refusals import refusal_of
 from tests.small_runs import Capture, Train, column, metrics, tensors
@@ -69,7 +69,7 @@ def test_counted_weighed_kept_and_used(train: Train, words: Path) -> None:
 
 
 def test_a_long_split_is_cut(train: Train, words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (counting, split_scores):
+    for module in (counting, validation):
         monkeypatch.setattr(module, "MAX_LOGITS", 200 * 10)
     with_counts, without = train(*OPTIONS), train(*OPTIONS, "~callbacks.counts", folder="without")
     facts = [model_file.read_facts(run / "model.safetensors") for run in (with_counts, without)]

@@ -192,13 +192,3 @@ def test_the_loss_of_a_training_step_is_logged_and_may_be_none(data: TextDataMod
     assert 0 < fit(lambda loss, i: None if i in (0, 5) else loss) < 4
     with pytest.raises(RunError, match="diverged: after step 5 a weight is not finite"):
         fit(lambda loss, i: loss * (torch.nan if i == 3 else 1))
-
-
-def test_a_loss_that_is_no_number_is_refused(data: TextDataModule) -> None:
-    class Vector(LanguageModel):
-        def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-            return logits.flatten(0, 1).sum(-1)
-
-    for shards in (1, 2):
-        with pytest.raises(InputError, match="the mean loss, a single number"):
-            trainer(max_steps=1).fit(module_of(data, Vector, num_batch_shards=shards), data)

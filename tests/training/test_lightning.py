@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ def test_a_notebook(data: TextDataModule) -> None:
         enable_progress_bar=False,
     )  # fmt: skip
     module = module_of(data)
-    assert str(data).endswith("train 840, val 105, test 105)")
     run.fit(module, data)
     metrics = run.callback_metrics
     assert {"train/loss", "val/loss", "val/bits_per_character", "lr"} <= metrics.keys()
@@ -45,7 +45,7 @@ def test_a_notebook(data: TextDataModule) -> None:
         (found,) = call(module, data, verbose=False)
         expected = compute_stream_loss(module.network, data.encoded.get_split(split))
         assert found[f"{split}/loss"] == pytest.approx(expected.loss, rel=1e-6)
-        assert found[f"{split}/bits_per_character"] == pytest.approx(expected.bits_per_character)
+        assert found[f"{split}/bits_per_character"] == pytest.approx(expected.loss / math.log(2))
     assert module.best.step == best
 
 
@@ -105,27 +105,6 @@ def test_the_state_is_carried_and_the_text_begins_anew_with_each_epoch(
     assert seen.losses == pytest.approx([loss / group for loss in losses], rel=1e-4)
     for one, other in zip(module.network.parameters(), hand.network.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(("bound", "algorithm"), [(0.01, "norm"), (0.01, "value"), (0, None)])
-def test_gradients_are_clipped_as_lightning_clips_them(
-    data: TextDataModule, bound: float, algorithm: str | None
-) -> None:
-    def gradient(**options: Any) -> torch.Tensor:
-        """Return the gradient of a step of plain gradient descent, in one vector."""
-        module = module_of(data, optimizer=functools.partial(torch.optim.SGD, lr=1.0))
-        before = torch.nn.utils.parameters_to_vector(module.parameters()).detach()
-        trainer(max_steps=1, limit_val_batches=0, **options).fit(module, data)
-        return before - torch.nn.utils.parameters_to_vector(module.parameters()).detach()
-
-    whole = gradient()
-    assert whole.norm() > 0.1
-    expected = whole
-    if bound:
-        by_value = algorithm == "value"
-        expected = whole.clamp(-bound, bound) if by_value else whole * bound / whole.norm()
-    clipped = gradient(gradient_clip_val=bound, gradient_clip_algorithm=algorithm)
-    torch.testing.assert_close(clipped, expected, rtol=1e-3, atol=1e-6)
 
 
 def test_a_schedule_to_an_end_is_refused_without_one(data: TextDataModule) -> None:

@@ -175,7 +175,7 @@ def test_odd_names_are_kept(train: Train, monkeypatch: pytest.MonkeyPatch, capsy
 
 
 @pytest.mark.parametrize(
-    "absurd", ["optimizer=sgd optimizer.lr=1e30", "optimizer.lr=1e38 checkpoint_every=3"]
+    "absurd", ["optimizer=sgd optimizer.lr=1e30", "optimizer.lr=1e30 checkpoint_every=3"]
 )
 def test_a_training_that_diverges_is_never_saved(train: Train, absurd: str, capfd: Capture) -> None:
     threads = torch.get_num_threads()

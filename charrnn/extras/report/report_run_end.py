@@ -12,7 +12,6 @@ import html
 import math
 import re
 import shlex
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
@@ -32,7 +31,6 @@ MAX_POINTS = 400  # points of a curve
 SKIPPED_SHARE = 0.02  # The first steps are not drawn: their high losses would flatten the curve.
 SIZE = 1000  # the size of the drawing's coordinates
 MAX_SAMPLES = 6  # samples on the page, at even distances
-MANY_LINES, SHORT_LINE = 40, 24  # A text with more lines, mostly shorter, is shown in columns.
 # the columns of metrics.csv, with the name of each curve
 _CURVES = {"train/loss": "train", "val/loss": "network", "val/loss_as_written": "val"}
 _LEGEND = {
@@ -45,18 +43,13 @@ TEMPLATE = Path(__file__).with_name("run_report.html")
 
 
 def write_report(folder: Path) -> Path:
-    """Write report.html into a run's folder, and return its path."""
-    page, path = make_report(folder), folder / NAME
-    with replace_file(path) as temporary:
-        temporary.write_bytes(page.encode("utf-8", "replace"))
-    return path
+    """Write report.html into a run's folder, and return its path.
 
-
-def make_report(folder: Path) -> str:
-    """Return the page about a run, as HTML. Raise InputError if it has no result."""
+    Raise InputError if the run has no result.
+    """
     if (result := read_result(folder)) is None:
         raise InputError(f"{folder / RESULT}: cannot be read")
-    curves, config = read_curves(folder / METRICS), ""
+    curves, config, path = read_curves(folder / METRICS), "", folder / NAME
     with contextlib.suppress(OSError):
         config = (folder / RECORDED).read_text("utf-8", "replace")
     values = {
@@ -64,10 +57,13 @@ def make_report(folder: Path) -> str:
         "lead": _format_losses(result),
         "chart": _format_chart(result, curves),
         "card": "\n".join(_list_facts(result)),
-        "samples": "\n".join(_format_samples(folder, dict(curves["val"]))),
+        "samples": "\n".join(_format_samples(result, dict(curves["val"]))),
         "config": _escape(config),
     }
-    return Template(TEMPLATE.read_text("utf-8")).substitute(values)
+    page = Template(TEMPLATE.read_text("utf-8")).substitute(values)
+    with replace_file(path) as temporary:
+        temporary.write_bytes(page.encode("utf-8", "replace"))
+    return path
 
 
 def at_end(folder: Path) -> Path | None:
@@ -142,15 +138,13 @@ def _list_facts(result: Result) -> list[str]:
     return [f"<dt>{name}</dt><dd>{cell}</dd>" for name, cell in cells.items()]
 
 
-def _format_samples(folder: Path, losses: dict[int, float]) -> list[str]:
+def _format_samples(result: Result, losses: dict[int, float]) -> list[str]:
     """Return the samples with the validation loss of their steps, as HTML."""
     parts = []
-    for step, path in _thin_out(_find_samples(folder), MAX_SAMPLES):
+    kind = ' class="list"' if result.is_list else ""  # which is shown in columns
+    for step, path in _thin_out(_find_samples(result.folder), MAX_SAMPLES):
         loss = f", validation loss {losses[step]:.4f}" if step in losses else ""
         text = path.read_bytes().decode("utf-8", "replace")
-        lengths = [len(line) for line in text.splitlines()]
-        is_list = len(lengths) > MANY_LINES and statistics.quantiles(lengths)[2] <= SHORT_LINE
-        kind = ' class="list"' if is_list else ""
         heading = f"<h3>after step {step:,}{loss}</h3>"
         parts.append(f"<article>{heading}<pre{kind}>{_escape(text)}</pre></article>")
     return ["<h2>Samples</h2>", *parts] if parts else []
