@@ -76,9 +76,8 @@ def test_a_config_is_refused(where: str, gift: Path, refusal_line: Refused, list
     assert_harmless(gift)
 
 
-@pytest.mark.parametrize("places", [{"logger"}, {*CONFIGS} - {*REFUSED, "logger"}], ids=len)
-def test_a_config_without_effect(places: set[str], gift: Path, listener: str) -> None:
-    for where in places:
+def test_a_config_without_effect(gift: Path, listener: str) -> None:
+    for where in CONFIGS.keys() - {*REFUSED}:
         tamper_config(gift, where, listener)
     assert main(["train", "resume=gift", LONGER]) == 0
     assert_harmless(gift)

@@ -320,7 +320,8 @@ def defaults_of(options: dict[str, help_page.Option]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command(command: str, door: Any) -> None:
+def test_a_command(command: str, door: Any, monkeypatch: Patch) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")  # no line is wrapped
     page = help_page.read_page(command)
     assert page.title
     assert all(f"charrnn {command} " in example for example in page.examples)
