@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.generation.draw import log_softmax
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
+from tests.conftest import Capture
 from tests.generation.models import make_counted_model, make_model
 
 
@@ -71,6 +75,16 @@ def test_generate(model: Model) -> None:
     assert model.generate(length=0) == ""
     assert model.generate(length=3, num_samples=1, seed=2) == [model.generate(length=3, seed=2)]
     assert model.generate(start_text="A", seed=1, until=text[5]).find(text[5]) == -1
+
+
+def test_the_probability_of_a_sample_longer_than_a_block(
+    model: Model, path: Path, capfd: Capture
+) -> None:
+    assert main(["sample", str(path), "length=5000", "start_text=Hm", "json=true"]) == 0
+    sample = json.loads(capfd.readouterr().out)
+    losses = model.losses("Hm" + sample["text"])[1:]
+    expected = -losses.sum(dtype=np.float64)
+    assert sample["log_probability"] == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ import torch
 import charrnn
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
-from tests.refusals import ABSENT, damage_is_noticed, refusal, replace_at
 from tests.small_runs import assert_same
+from tests.tools import ABSENT, damage_is_noticed, refusal, replace_at
 
 Content = dict[str, Any]
 

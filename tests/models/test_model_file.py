@@ -23,7 +23,7 @@ from charrnn.text.vocabulary import Vocabulary
 from tests import REPOSITORY
 from tests.conftest import Patch
 from tests.generation.models import make_counted_model, make_model
-from tests.refusals import ABSENT, damage_is_noticed, refusal, replace_at
+from tests.tools import ABSENT, damage_is_noticed, refusal, replace_at
 
 FACTS = {"step": 300, "val_loss": 1.2345678901234567, "data": "zürich.txt", "n": {"a": [1, None]}}
 
