@@ -21,7 +21,7 @@ PAIR = "data.input_h5=good.h5 data.input_json=good.json"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
+def files(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Make a folder with good and bad files of every kind."""
     monkeypatch.chdir(tmp_path)
     texts = {
@@ -99,7 +99,7 @@ MISSING = {"export"} - plugins.list_commands().keys()
 
 
 @pytest.mark.parametrize("line", [line for line in BAD if line.split()[0] not in MISSING])
-def test_refused_in_one_line(folder: Path, capfd: Capture, line: str) -> None:
-    before = sorted(folder.rglob("*"))
+def test_refused_in_one_line(files: Path, capfd: Capture, line: str) -> None:
+    before = sorted(files.rglob("*"))
     assert BAD[line] in refusal_of(capfd, *shlex.split(line))
-    assert sorted(folder.rglob("*")) == before
+    assert sorted(files.rglob("*")) == before

@@ -36,6 +36,16 @@ def test_logits_and_losses(model: Model) -> None:
             model.score(short)
 
 
+def test_losses_are_those_of_the_logits_with_and_without_counts() -> None:
+    model, text, found = Model(make_counted_model()), "To be, or not to be", {}
+    for counts in ("auto", "none", "only"):
+        found[counts] = model.losses(text, counts)
+        at = np.arange(len(text) - 1), model.vocabulary.encode(text)[1:]
+        expected = -log_softmax(model.logits(text, counts))[at]
+        np.testing.assert_allclose(found[counts], expected, atol=1e-4)
+    assert len({losses.tobytes() for losses in found.values()}) == 3
+
+
 @pytest.mark.parametrize("trained", [make_model(), make_counted_model()])
 def test_a_step_is_the_models_and_a_loop_over_it_writes_as_the_sampler(
     trained: TrainedModel,

@@ -96,26 +96,20 @@ def write_changed(
 
 COUNTED = replace(make_counted_model(hidden_size=3, embedding_size=2), facts=FACTS)
 TOKENS = ("vocabulary", "tokens")
-NUMBERS = "its counts are not described by numbers"
 # place, value, and a part of the line that refuses the file
 CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("format",), "other", "it is another program's file"),
     (("version",), 2, "of version 2, and this charrnn reads 5"),
     (("architecture", "kind"), "lstn", "model.kind=lstn: is neither built in"),
     (("architecture", "hidden_size"), 2**62, "weight_ih_l0 is (12, 2), not (18446744073709551616,"),
-    (("architecture", "hidden_size"), ABSENT, "it lacks 'hidden_size'"),
     (("architecture", "hidden_size"), True, "its hidden_size is of a wrong type"),
-    (("architecture", "vocabulary_size"), 2**50, "its architecture 1125899906842624"),
     (("architecture", "depth"), 3, "its depth is unknown to this charrnn"),
     ((*TOKENS, 3), "\n", "the same character twice"),
     ((*TOKENS, 3), ABSENT, "its words are not a valid table"),
-    (("vocabulary", "bytes"), "yes", "its bytes is 'yes'"),
     (("vocabulary",), {"tokens": [*"abcä"], "bytes": True}, "its tokens are not bytes"),
     (("facts",), [["step", 1]], "its facts is no JSON object"),
-    (("counts",), ABSENT, "of version 5, and this charrnn reads 1"),
     (("counts", "context"), 10**9, "its counts are not a valid table"),
-    (("counts", "counts"), [1.0, -1.0, 1.0, 1.0], NUMBERS),
-    (("counts", "words"), [0.1, float("nan")], NUMBERS),
+    (("counts", "counts"), [1.0, -1.0, 1.0, 1.0], "its counts are not described by numbers"),
 ]
 
 
@@ -148,10 +142,8 @@ HEADERS: list[tuple[bytes | dict[str, Any], str]] = [
     ({}, "file not fully covered"),
     (with_description("[1]"), "its description is no JSON object"),
     (with_description("[" * 100_000), "recursion"),
-    (with_description("[" + "[]," * 1_000_000 + "[]]"), "its description is no JSON object"),
     ({"a": {**TENSOR["a"], "shape": [2**62, 4]}}, "overflow"),
     ({"line\nbreak" * 1000: TENSOR["a"]}, "it lacks 'charrnn'"),
-    (b'{"__metadata__":{' + b",".join(b'"%d":""' % i for i in range(330_000)) + b"}}", "covered"),
 ]
 
 
@@ -160,14 +152,13 @@ def test_other_files_than_model_files_are_refused(path: Path) -> None:
     for header, line in HEADERS:
         text = header if isinstance(header, bytes) else json.dumps(header).encode()
         contents.append((len(text).to_bytes(8, "little") + text + b"\0" * 8, line))
-    for length in (2**63, model_file.MAX_HEADER_BYTES + 1):
-        contents.append((length.to_bytes(8, "little") + b"{}" + b" " * 100, f"{length} bytes"))
+    length = model_file.MAX_HEADER_BYTES + 1
+    contents.append((length.to_bytes(8, "little") + b"{}" + b" " * 100, f"{length} bytes"))
     for content, line in contents:
         path.write_bytes(content)
         assert line in refusal(path, model_file.load)
     path.unlink()
     assert "no such file" in refusal(path, model_file.load)
-    assert "not a regular file" in refusal(path.parent, model_file.load)
     os.mkfifo(path)
     assert "not a regular file" in refusal(path, model_file.load)
 
@@ -194,6 +185,11 @@ def test_damage_of_a_model_file_is_noticed_anywhere(path: Path) -> None:
     head = int.from_bytes(path.read_bytes()[:8], "little") + 8
     check = functools.partial(assert_same, model)
     assert damage_is_noticed(path, model_file.load, check, 300, head) > 240
+
+
+def test_the_encoding_of_the_training_text() -> None:
+    for named, expected in (("latin-1", "latin-1"), ("nope", "utf-8"), (5, "utf-8")):
+        assert replace(COUNTED, facts={"encoding": named}).encoding == expected
 
 
 def test_weights_and_counts_that_do_not_fit_are_named() -> None:
