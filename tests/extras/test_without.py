@@ -29,7 +29,8 @@ for words in (
     ["--help"],
     ["train", "--help"],
     ["train", "data.input_txt=my.txt", "trainer.max_steps=3", "model.hidden_size=8",
-     "model.num_layers=1", "trainer.accelerator=cpu", "hydra.run.dir=run"],
+     "model.num_layers=1", "trainer=cpu", "threads=1", "trainer.precision=32-true",
+     "callbacks.samples.length=0", "hydra.run.dir=run"],
     ["sample", "checkpoint=run", "length=30", "seed=1", "start_text=a text"],
 ):
     code = main(words)
