@@ -15,13 +15,13 @@ from charrnn.model import Model
 from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import Capture, Patch, write_files
 from tests.generation.models import make_model
-from tests.refusals import refusal_of
+from tests.tools import refusal_of
 
 PAIR = "data.input_h5=good.h5 data.input_json=good.json"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
+def files(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Make a folder with good and bad files of every kind."""
     monkeypatch.chdir(tmp_path)
     texts = {
@@ -34,8 +34,7 @@ def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
     }
     write_files(tmp_path, texts)
     (tmp_path / "binary.txt").write_bytes(b"plain text, then \xff\xfe")
-    for name in ("folder.safetensors", "no texts"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "no texts").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
     with h5py.File("good.h5", "w") as file:
@@ -52,23 +51,16 @@ BAD = {
     "preprocess input_txt=good.txt val_frac=0.6 test_frac=0.4": "below 1",
     "train one.txt": "one.txt: its training split has 1 characters, and training needs 2 or more",
     "train data.input_txt=binary.txt": "encoding=bytes",
-    "train data.input_txt=-": "charrnn preprocess",
     "train good.txt hydra.run.dir=caf\udce9": "its name is not UTF-8",
     "train data.input_txt=tinyshakespeare": "did you mean tiny_shakespeare?",
     f"train {PAIR} 'data.background=no texts'": "no texts: this folder contains no *.txt file",
-    f"train {PAIR} data.background=binary.txt": "binary.txt: not utf-8 at byte 17",
     # HDF5 and JSON
     "train pipe": "pipe: is not a regular file",
-    f"train {PAIR} resume=pipe": "pipe: is not a regular file",
     f"train {PAIR} resume=loop": "loop: ",
-    f"train {PAIR} init_from=/dev/zero": "/dev/zero: is not a regular file",
-    f"train {PAIR} data.background=pipe": "pipe: is not a regular file",
     "sample pipe": "pipe: is not a regular file",
     "sample model.safetensors start_file=pipe": "pipe: is not a regular file",
     "sample model.safetensors 'output=no texts'": "output=no texts: is a folder",
     f"train {PAIR} +trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches=0",
-    "train data.input_h5=good.h5": "data.input_json",
-    "train data.input_h5=pipe data.input_json=good.json": "pipe: is not a regular file",
     "train data.input_h5=good.txt data.input_json=good.json": "good.txt",
     "train data.input_h5=good.h5 data.input_json=broken.json": "broken.json",
     # options of training
@@ -79,9 +71,7 @@ BAD = {
     "sample checkpoint=model.safetensors start_text=xyz": "'x'",
     "sample": "outputs/",
     "sample model.safetensors start_text=a start_file=b": "start_file=b: replaces start_text",
-    "sample model.safetensors output=-": "output=-: leave it out to write to",
     "sample model.safetensors mode=lines length=0": "length=0: must be 1 or more with mode=lines",
-    "sample model.safetensors mode=lines until=x": "until: a line ends at its newline",
     # evaluation
     "evaluate model.safetensors": "data.input_txt",
     "evaluate model.safetensors data.input_txt=empty.txt": "empty.txt: the text is empty",
@@ -90,22 +80,15 @@ BAD = {
     # budgets
     "train good.txt budget=10": "budget=10: must be a time with its unit: 90s, 10m or 2h",
     "train good.txt budget=1s trainer.max_epochs=3": "max_epochs=3: budget=1s chooses the length",
-    "train good.txt budget=1s resume=run": "budget=1s: a resume keeps the size that the first",
     # a file in the place of a folder
-    "preprocess input_txt=good.txt output_h5=file/x.h5": "file/",
     "sample model.safetensors seed=1 length=5 output=file/x.txt": "file/",
-    "convert input=model.safetensors output=file/x.safetensors": "file/",
     f"train {PAIR} hydra.run.dir=file/run": "file/",
     f"train -m {PAIR} seed=1,2 hydra.sweep.dir=file/runs": "file/",
     # the rest
     "convert model.safetensors 'output=no texts/../model.safetensors'": "is what the command reads",
     "sample model.safetensors output=model.safetensors": "is what the command reads",
     "train data.input_txt=missing.txt": "missing.txt",
-    "train data.input_txt=empty.txt": "empty.txt",
-    "sample model.safetensors output=/dev/null": "/dev/null: is not a regular file",
-    "convert model.safetensors output=folder.safetensors": "folder.safetensors: is a folder",
     "runs": "outputs/: no run exists yet; `charrnn train my.txt` starts one",
-    "runs nowhere": "folder=nowhere: no such folder",
     "runs 'folder=no texts'": "folder=no texts: contains no run",
     "export output=x.htm": "output=x.htm: must end in .html (a page)",
 }
@@ -116,7 +99,7 @@ MISSING = {"export"} - plugins.list_commands().keys()
 
 
 @pytest.mark.parametrize("line", [line for line in BAD if line.split()[0] not in MISSING])
-def test_refused_in_one_line(folder: Path, capfd: Capture, line: str) -> None:
-    before = sorted(folder.rglob("*"))
+def test_refused_in_one_line(files: Path, capfd: Capture, line: str) -> None:
+    before = sorted(files.rglob("*"))
     assert BAD[line] in refusal_of(capfd, *shlex.split(line))
-    assert sorted(folder.rglob("*")) == before
+    assert sorted(files.rglob("*")) == before

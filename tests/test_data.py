@@ -23,7 +23,7 @@ from charrnn.data import (
 from charrnn.errors import InputError
 from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import Patch
-from tests.refusals import damage_is_noticed
+from tests.tools import damage_is_noticed
 
 IDS = np.random.default_rng(1).integers(1, 4, 5000).astype("u1")
 
@@ -180,6 +180,6 @@ def test_windows_give_back_the_corpus_by_rows(size: int, batch: int, seq: int, e
         found = np.append(text, text[0])[place * length :][: streams.num_windows * seq + 1]
         assert np.array_equal(np.concatenate([i[row] for i in inputs]), found[:-1])
         assert np.array_equal(np.concatenate([t[row] for t in targets]), found[1:])
-    ranks = [streams.select_rank(r, streams.batch_size) for r in range(streams.batch_size)]
-    shares = np.concatenate([rank.read_windows(0, 1) for rank in ranks])
-    assert np.array_equal(shares, blocks[0])
+    for world_size in (size for size in (2, 3, len(order)) if len(order) % size == 0):
+        ranks = [streams.select_rank(rank, world_size) for rank in range(world_size)]
+        assert np.array_equal(np.concatenate([r.read_windows(0, 1) for r in ranks]), blocks[0])

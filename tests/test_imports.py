@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import graphlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,13 +53,6 @@ def test_folders_import_from_those_below_them_only() -> None:
 @pytest.mark.parametrize("name", ["__init__.py", "__main__.py"])
 def test_the_front_doors_name_no_extra(name: str) -> None:
     assert not any(n.startswith("charrnn.extras") for n in list_named_modules(PACKAGE / name))
-
-
-def test_no_two_files_have_a_test_of_the_same_name() -> None:
-    """Check the names, so that a report of failures names one test."""
-    texts = (path.read_text("utf-8") for path in Path(__file__).parent.rglob("test_*.py"))
-    names = [name for text in texts for name in re.findall(r"^def (test_\w+)", text, re.MULTILINE)]
-    assert {name for name in names if names.count(name) > 1} == set()
 
 
 def test_no_circle_of_files() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -14,11 +15,9 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
-from charrnn.model import Model
-from tests import REPOSITORY
-from tests.generation.models import make_model
-from tests.refusals import refusal_of
-from tests.small_runs import SMALL, Capture
+from charrnn.model import load
+from tests.small_runs import SMALL, Capture, column, tensors
+from tests.tools import refusal_of, until
 
 # a command that says how far it is, and then waits
 WAITING = """
@@ -96,39 +95,65 @@ def test_a_signal_unwinds(number: int, code: int, word: str, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-TORCH = {"torch", "lightning"}
-HEAVY = {*TORCH, "numpy", "hydra", "omegaconf", "yaml", "h5py"}
-TRAIN = ("train", *SMALL, "hydra.run.dir=run")
+HEAVY = {"numpy", "hydra", "omegaconf", "yaml", "h5py"}
+# runs command lines one after the other, each with its exit code, and prints what they import
+IMPORTS = """
+import json, sys
+from charrnn.__main__ import main
+for code, words in json.loads(sys.argv[1]):
+    assert main(words) == code, words
+print(*sys.modules, file=sys.stderr)
+"""
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said", "libraries"),
+    ("code", "lines", "said", "libraries"),
     [
-        ((), 0, "", HEAVY),
-        (("sample", "--help"), 0, "", HEAVY),
+        (0, ["", "sample --help"], ["charrnn sample"], HEAVY),
         # what is refused waits for nothing
-        (("train", "model.dropout=1"), 2, "train: model.dropout=1", {*TORCH, "numpy"}),
-        (("train", "optimizer.lr=-1"), 2, "train: optimizer.lr=-1.0: must be above 0", TORCH),
-        (("train", "optimizer=adam", "optimizer.lr=x"), 2, "takes a number", TORCH),
-        (("train", "schedule.warmup_steps=-1"), 2, "schedule.warmup_steps=-1: must be 0", TORCH),
-        (("train", "callbacks.samples.length=-1"), 2, "callbacks.samples.length=-1: must", TORCH),
-        (("train", "no.txt"), 2, "train: no.txt: no such file", {*TORCH, "numpy"}),
-        ((*TRAIN, "data.background=nope.txt"), 2, "nope", TORCH),
+        (
+            2,
+            [
+                "train optimizer.lr=-1",
+                "train optimizer=adam optimizer.lr=x",
+                "train schedule.warmup_steps=-1",
+                "train callbacks.samples.length=-1",
+                "train no.txt",
+                "train corpus.txt data.background=nope.txt",
+            ],
+            ["optimizer.lr=-1.0: must be above 0", "no.txt: no such file", "nope.txt"],
+            set(),
+        ),
         # until the first character of a sample
-        (("sample", "model.safetensors", "length=1", "seed=1"), 0, "", TORCH),
+        (0, ["sample model.safetensors length=1 seed=1"], [], set()),
     ],
 )
 def test_a_command_imports_no_library_that_it_does_not_use(
-    words: tuple[str, ...], code: int, said: str, libraries: set[str], workplace: Path
+    code: int, lines: list[str], said: list[str], libraries: set[str], path: Path, workplace: Path
 ) -> None:
-    Model(make_model()).save(workplace / "model.safetensors")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.imported", *words],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    assert said in done.stderr
-    assert not libraries & {*done.stderr.splitlines()[-1].split()}
+    words = json.dumps([(code, line.split()) for line in lines])
+    command = [sys.executable, "-c", IMPORTS, words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for part in said:
+        assert part in done.stdout + done.stderr
+    assert not ({"torch", "lightning"} | libraries) & {*done.stderr.splitlines()[-1].split()}
+
+
+def test_a_training_in_a_process_goes_on_without_its_terminal(workplace: Path) -> None:
+    """Train as a user does who types nohup, and close the terminal."""
+    words = ["train", *SMALL, "hydra.run.dir=run", "trainer.max_steps=60", "checkpoint_every=20"]
+    command, pipe = ["nohup", sys.executable, "-m", "charrnn", *words], subprocess.PIPE
+    last, run = Path("run/checkpoints/last.ckpt"), Path("run")
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        until(lambda: last.exists() or process.poll() is not None)
+        process.send_signal(signal.SIGHUP)
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out, "Traceback" in err) == (0, "", False)
+    assert "run folder: run" in err
+    assert tensors(run)["step"] == 60
+    losses = column(run, "val/loss")
+    assert losses[60] < losses[20] < 3
+    assert set(load(run).generate(100)) <= set(Path("corpus.txt").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-"])

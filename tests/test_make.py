@@ -31,7 +31,7 @@ while true; do sleep 0.1; done
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
+def project(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Make a folder with the Makefile, whose Python and charrnn are shell scripts."""
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # of a make that runs the tests
         monkeypatch.delenv(name, raising=False)
@@ -43,22 +43,22 @@ def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
     return tmp_path
 
 
-def test_a_setup_that_fails_shows_the_log_of_pip(folder: Path) -> None:
+def test_a_setup_that_fails_shows_the_log_of_pip(project: Path) -> None:
     words = ["make", "setup", "PYTHON=./python"]
-    make = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    make = subprocess.run(words, cwd=project, capture_output=True, text=True)
     assert make.returncode != 0
     *_, begun, log, end = make.stdout.splitlines()
     assert begun == "setup: Collecting torch"
     assert log.startswith("Collecting torch<3")
     assert end == "setup: pip failed; it says why above"
-    assert not (folder / ".venv" / "bin" / ".ready").exists()
+    assert not (project / ".venv" / "bin" / ".ready").exists()
 
 
-def interrupt_train(folder: Path) -> tuple[bytes, int]:
+def interrupt_train(project: Path) -> tuple[bytes, int]:
     """Press Ctrl-C in a training. Return all that make printed, and its status."""
     process, terminal = pty.fork()
     if process == 0:
-        os.chdir(folder)
+        os.chdir(project)
         os.execvp("make", ["make", "train", "PYTHON=./python"])
     said = b""
     while b"training" not in said:
@@ -69,17 +69,17 @@ def interrupt_train(folder: Path) -> tuple[bytes, int]:
     return said + os.read(terminal, 1000), status
 
 
-def test_ctrl_c_ends_with_charrnns_line(folder: Path) -> None:
-    (folder / ".venv" / "bin" / ".ready").touch()
+def test_ctrl_c_ends_with_charrnns_line(project: Path) -> None:
+    (project / ".venv" / "bin" / ".ready").touch()
     said = RACE
     while RACE in said:
-        said, status = interrupt_train(folder)
+        said, status = interrupt_train(project)
     assert said.decode().split("\r\n")[-3:] == ["training", "^Cthe run is saved", ""]
     assert os.waitstatus_to_exitcode(status) == -2  # by the signal, so that a shell says 130
 
 
-def test_a_text_can_be_the_first_word_of_args(folder: Path) -> None:
-    (folder / ".venv" / "bin" / ".ready").touch()
+def test_a_text_can_be_the_first_word_of_args(project: Path) -> None:
+    (project / ".venv" / "bin" / ".ready").touch()
     words = ["make", "-n", "train", "PYTHON=./python", "ARGS=my.txt model=gru"]
-    said = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True)
+    said = subprocess.run(words, cwd=project, capture_output=True, text=True, check=True)
     assert "charrnn train my.txt model=gru " in said.stdout

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.generation.draw import log_softmax
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
+from tests.conftest import Capture
 from tests.generation.models import make_counted_model, make_model
 
 
@@ -30,6 +34,16 @@ def test_logits_and_losses(model: Model) -> None:
     for short in ("", "A"):
         with pytest.raises(InputError, match="two or more"):
             model.score(short)
+
+
+def test_losses_are_those_of_the_logits_with_and_without_counts() -> None:
+    model, text, found = Model(make_counted_model()), "To be, or not to be", {}
+    for counts in ("auto", "none", "only"):
+        found[counts] = model.losses(text, counts)
+        at = np.arange(len(text) - 1), model.vocabulary.encode(text)[1:]
+        expected = -log_softmax(model.logits(text, counts))[at]
+        np.testing.assert_allclose(found[counts], expected, atol=1e-4)
+    assert len({losses.tobytes() for losses in found.values()}) == 3
 
 
 @pytest.mark.parametrize("trained", [make_model(), make_counted_model()])
@@ -71,6 +85,16 @@ def test_generate(model: Model) -> None:
     assert model.generate(length=0) == ""
     assert model.generate(length=3, num_samples=1, seed=2) == [model.generate(length=3, seed=2)]
     assert model.generate(start_text="A", seed=1, until=text[5]).find(text[5]) == -1
+
+
+def test_the_probability_of_a_sample_longer_than_a_block(
+    model: Model, path: Path, capfd: Capture
+) -> None:
+    assert main(["sample", str(path), "length=5000", "start_text=Hm", "json=true"]) == 0
+    sample = json.loads(capfd.readouterr().out)
+    losses = model.losses("Hm" + sample["text"])[1:]
+    expected = -losses.sum(dtype=np.float64)
+    assert sample["log_probability"] == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,6 @@ PAGES = [
     for folder in (".", ".github", "benchmarks", "docs", "tests")
     for path in sorted((REPOSITORY / folder).glob("*.md" if folder == "." else "**/*.md"))
 ]
-OURS = ("benchmarks/", "charrnn/", "conf/", "docs/", "tests/")
 _FENCED = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"""\]\(([^)\s]+)\)|(?:src|href)="([^"]+)\"""")
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
@@ -55,35 +53,6 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
-
-
-def test_every_file_that_is_named_exists() -> None:
-    missing = []
-    for page in PAGES:
-        # those of the project, in CONTRIBUTING.md without "charrnn/"; NAME is any name
-        for name in re.findall(r"`([a-z]\w*/[\w./]*\w\.(?:py|js|yaml|yml|md))`", prose(page)):
-            ours = name.startswith(OURS) or page.name == "CONTRIBUTING.md"
-            found = [(REPOSITORY / base / name).exists() for base in ("", "charrnn")]
-            if ours and "NAME" not in name and not any(found):
-                missing.append(f"{page.name}: {name}")
-    assert missing == []
-
-
-def test_the_table_of_contents_lists_every_page() -> None:
-    contents = REPOSITORY / "docs" / "README.md"
-    pages = {path.name for path in contents.parent.iterdir() if path.suffix in (".md", ".ipynb")}
-    listed = [link for link in links(contents) if "/" not in link]
-    assert sorted(listed) == sorted(pages - {"README.md"})
-
-
-def test_no_install_line_asks_an_index_for_charrnn() -> None:
-    extras = re.findall(r"^(\w+) = \[", (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
-    for page in (*PAGES, REPOSITORY / "docs" / "tour.ipynb"):
-        for line in re.findall(r'pip install ([^`"\n\\]+)', page.read_text("utf-8")):
-            words = shlex.split(line, comments=True)
-            by_path = words[0] == "-e" or words[0].startswith("./")
-            assert by_path or "charrnn" not in line, line
-            assert {*re.findall(r"\[(\w+)\]", line)} <= {*extras}, line
 
 
 # placeholders for names, and arguments of Python

@@ -20,7 +20,7 @@ import pytest
 import charrnn
 from tests import REPOSITORY
 
-SMALL = ("trainer.max_steps=3", "model.hidden_size=16", "model.num_layers=1", "data.batch_size=4")
+TINY = ("trainer.max_steps=3", "model.hidden_size=16", "model.num_layers=1", "data.batch_size=4")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_the_commands_of_the_readme_run_from_it(dist: Path, kind: str, tmp_path:
     assert Path(where.strip()).is_relative_to(site)
     program = python.with_name("charrnn")
     run(program, "preprocess", "input_txt=my.txt", cwd=elsewhere)
-    run(program, "train", "data.input_txt=my.txt", *SMALL, cwd=elsewhere)
+    run(program, "train", "data.input_txt=my.txt", *TINY, cwd=elsewhere)
     words = ["sample", "length=30", "start_text=a text", "seed=1"]
     assert len(run(program, *words, cwd=elsewhere).stdout) == 36
     assert "loss" in run(program, "evaluate", cwd=elsewhere).stdout

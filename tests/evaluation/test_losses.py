@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning import Trainer
 from torch.nn import functional as F
 
+from charrnn import LanguageModel, TextDataModule
 from charrnn.data import EncodedText
 from charrnn.errors import InputError
 from charrnn.evaluation import stream_losses
@@ -26,6 +28,7 @@ from charrnn.options.cells import CELLS
 from charrnn.processors import get_torch_pool
 from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import Patch
+from tests.small_runs import skip_without_bf16
 
 
 @pytest.fixture
@@ -154,3 +157,19 @@ def test_the_loss_is_that_of_one_stream_or_of_windows(kind: str, size: int, wind
     assert score.loss == pytest.approx(total / (size - 1), abs=1e-5)
     assert reports[-1] == (size - 1, size - 1)
     assert net.training
+
+
+@pytest.mark.parametrize("part", [2, 1.0])
+def test_a_validation_in_bf16_computes_in_float32(workplace: Path, part: float) -> None:
+    """Validate two windows, or the whole text."""
+    skip_without_bf16("bf16-mixed")
+    data = TextDataModule("corpus.txt", batch_size=4, seq_length=10)
+    data.setup()
+    module = LanguageModel(data.vocabulary, hidden_size=64, embedding_size=16)
+    quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_checkpointing"), False)
+    losses = []
+    for precision in ("bf16-mixed", "32-true"):
+        trainer = Trainer(accelerator="cpu", limit_val_batches=part, precision=precision, **quiet)
+        (found,) = trainer.validate(module, data, verbose=False)
+        losses.append(found["val/loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)

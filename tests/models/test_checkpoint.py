@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import pickle
 import random
-import shutil
 import struct
 import warnings
 import zipfile
@@ -15,7 +13,6 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -24,8 +21,8 @@ import torch
 import charrnn
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
-from tests.refusals import ABSENT, damage_is_noticed, refusal, replace_at
 from tests.small_runs import assert_same
+from tests.tools import ABSENT, damage_is_noticed, refusal, replace_at
 
 Content = dict[str, Any]
 
@@ -140,35 +137,17 @@ def test_other_files_than_checkpoints_are_refused(path: Path, content: Content) 
     def assert_refused(line: str) -> None:
         assert line in refusal(path, checkpoint.read)
 
-    assert_refused("no such file")
-    os.mkfifo(path)
-    assert_refused("not a regular file")
-    path.unlink()
     checkpoint.write(path, {**content, ENTRY: {**content[ENTRY], "version": 2}})
     assert_refused("a checkpoint of version 2, and this charrnn reads 1")
     checkpoint.write(path, {"state_dict": {}, "epoch": 1})
     assert_refused("of another program")
     checkpoint.write(path, {"hyper_parameters": Path("x"), ENTRY: {}})
     assert_refused("it contains more than tensors and plain values")
-    craft(path, b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".")
-    assert_refused("of another program")
     craft(path, b"\x80\x02X\xff\xff\xff\xffx.")
     assert_refused("or damaged (EOFError)")
     for data in (b"", b"PK", random.Random(1).randbytes(5000)):
         path.write_bytes(data)
         assert_refused("File is not a zip file")
-
-
-def test_a_checkpoint_is_not_called_damaged_if_the_machine_fails(
-    path: Path, last: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copy(last, path)
-    for error, line in (
-        (MemoryError(), "cannot be read (there is too little memory)"),
-        (OSError(errno.EIO, "Input/output error"), "cannot be read (Input/output error)"),
-    ):
-        monkeypatch.setattr(torch, "load", Mock(side_effect=error))
-        assert line in refusal(path, checkpoint.read)
 
 
 def test_a_checkpoint_with_compressed_or_double_records_is_refused(path: Path, last: Path) -> None:
@@ -191,18 +170,15 @@ def endless() -> list[Any]:
 BIAS = ("state_dict", "network.decoder.bias")  # of 18 numbers
 # place, value, and a part of the line that refuses the model
 ODD_MODELS: list[tuple[tuple[Any, ...], Any, str]] = [
-    (("state_dict",), {}, "it has too few weights for 2 layers"),
     (BIAS, ABSENT, "its weight decoder.bias is missing"),
-    (BIAS, torch.zeros(()), "its weight decoder.bias is (), not (18,)"),
     (BIAS, torch.zeros(1).expand(18), "its decoder.bias is longer than its data"),
-    (BIAS, torch.full((18,), math.nan), "contains numbers that are not finite"),
-    ((ENTRY,), ABSENT, "of another program"),
+    (BIAS, torch.tensor([math.nan] + 17 * [0.0]), "contains numbers that are not finite"),
     ((ENTRY, "version"), endless(), "of version [[...]], and"),
     (BIAS, torch.zeros(18, dtype=torch.int64), "is no tensor of floating-point numbers"),
     ((ENTRY, "architecture"), [], "'list' object is not a mapping"),
-    ((ENTRY, "architecture", "kind"), "x\ny" * 999, "model.kind=x yx yx"),
     ((ENTRY, "architecture", "num_layers"), 2**70, "is too large a number"),
     ((ENTRY, "tokens"), ABSENT, "its entry 'tokens' is missing"),
+    ((ENTRY, "architecture", "kind"), "x\ny" * 999, "model.kind=x yx yx"),
     ((ENTRY, "tokens"), ["a"], "its vocabulary has 1 characters, its architecture 18"),
     ((ENTRY, "facts"), {"primer": endless()}, "its facts are no plain values"),
 ]

@@ -14,7 +14,7 @@ from charrnn.errors import InputError
 from charrnn.model import Model, load
 from charrnn.runs.model_lookup import find_model, read_model
 from charrnn.runs.result import Result
-from tests.refusals import refusal
+from tests.tools import refusal
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 

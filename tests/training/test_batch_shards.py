@@ -71,6 +71,8 @@ def test_dropout_of_shards_is_the_same_after_the_same_seed() -> None:
     net = network(dropout=0.5)
     loss_of = BatchShardedLoss(net, 2)
     ids = torch.zeros(4, 400, dtype=torch.int64)
+    last_layer = loss_of(ids, ids, None)[1][-1][0].flatten(0, -2)  # (streams, H)
+    assert not torch.equal(last_layer[0], last_layer[2]), "two shards draw the same"
     losses = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)

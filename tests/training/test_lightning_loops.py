@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
 
 from charrnn import LanguageModel, TextDataModule
 from charrnn.training import lightning_loops
@@ -16,7 +19,7 @@ from charrnn.training.lightning_loops import (
     is_validation_due,
     set_progress,
 )
-from tests.training.notebook import WINDOWS, module_of, trainer
+from tests.training.notebook import WINDOWS, module_of, rows, trainer
 
 
 class Predictions(L.Callback):
@@ -80,6 +83,42 @@ def test_the_progress_sets_counters_that_lightning_saves(data: TextDataModule) -
     set_progress(content, run)
     assert names_of(content["loops"]) == before
     assert content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["completed"] == 13
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_epochs": 3},
+        {"max_steps": 9},
+        {"max_epochs": 3, "limit_train_batches": 6, "accumulate_grad_batches": 2},
+    ],
+    ids=str,
+)
+def test_lightnings_callbacks_log_a_resumed_run_as_the_whole_one(
+    data: TextDataModule, options: dict[str, Any]
+) -> None:
+    """Cut a run of three epochs of three steps in and after an epoch, and resume it."""
+
+    def run(name: str, start: str | None = None) -> dict[int, str]:
+        """Return the learning rate that Lightning logged for each step."""
+        every = {"every_n_train_steps": 1, "save_on_train_epoch_end": False}
+        of_steps = ModelCheckpoint(name, "{step}", save_top_k=-1, **every)
+        of_epochs = ModelCheckpoint(name, "{epoch}", save_top_k=-1, save_on_train_epoch_end=True)
+        logger = CSVLogger(name, name="", version="")
+        one = trainer(
+            of_steps, of_epochs, LearningRateMonitor("step"), logger=logger,
+            **{"limit_train_batches": 3, "log_every_n_steps": 1, **options},
+        )  # fmt: skip
+        falling = functools.partial(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5)
+        one.fit(module_of(data, schedule=falling), data, ckpt_path=start, weights_only=True)
+        logged = rows(Path(name, "metrics.csv"))
+        return {int(row["step"]): row["lr-Adam"] for row in logged if row["lr-Adam"]}
+
+    whole = run("whole")
+    assert sorted(whole) == list(range(9))
+    for name, cut in (("step=2", 2), ("step=6", 6), ("epoch=0", 3)):
+        resumed = run(name, f"whole/{name}.ckpt")
+        assert resumed == {step: rate for step, rate in whole.items() if step >= cut}, name
 
 
 def test_no_other_file_knows_the_loops() -> None:

@@ -26,7 +26,7 @@ from tests.extras.torch_rnn.torch7_files import (
     string,
     to_torch7,
 )
-from tests.refusals import damage_is_noticed, refusal
+from tests.tools import damage_is_noticed, refusal
 
 CHARACTERS = [*"Zür ichß東京😀\n\0'\"", "\u2028", "\u0301"]
 BYTES = ["a", "[", "[200]", "[255]", "]"]
