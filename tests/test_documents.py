@@ -117,7 +117,7 @@ def small(words: list[str]) -> list[str]:
 
 def test_the_commands_run_as_printed(folder: Path, capfd: Capture) -> None:
     pytest.importorskip("pydivsufsort")
-    pytest.importorskip("fastapi_offline")
+    pytest.importorskip("fastapi")
     failed, composed = [], set()
     for page in PAGES:
         for command in find_printed(page, "sh"):
