@@ -1,9 +1,9 @@
 """Who may send requests: this server's own page, programs, and the websites of `origins=`.
 
-A website that somebody visits can send requests to a server on the same machine or network. Two
-headers of a browser tell its name. `Origin` is the website whose page sends the request. `Host` is
-the name in the address: a website can let its own name mean 127.0.0.1 (DNS rebinding), and its page
-then has the same origin as this server.
+A website that somebody visits can send requests to a server on the same machine or network. The
+headers of a browser tell which one does. `Origin` is the website whose page sends the request.
+`Host` is the name in the address: a website can let its own name mean 127.0.0.1 (DNS rebinding),
+and its page then has the same origin as this server.
 """
 
 from __future__ import annotations
@@ -15,15 +15,11 @@ from collections.abc import Collection
 from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from charrnn.errors import shorten
 
 _LARGEST, _LARGEST_TEXT = 1_000_000, 20_000_000  # bytes of a request, of one for a training
-_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"cross-origin-resource-policy", b"same-origin"),  # No other website embeds an answer.
-]
 
 
 class Guard:
@@ -38,42 +34,30 @@ class Guard:
         self._app, self._names, self._origins = app, [*map(str.lower, names)], origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        size, largest = 0, _LARGEST_TEXT if scope["path"] == "/v1/trainings" else _LARGEST
+        app = self._app
+        if scope["type"] == "http":
+            refusal = self._find_refusal(scope["path"], Headers(scope=scope))
+            app = app if refusal is None else make_error_response(*refusal)
+        await app(scope, receive, send)
 
-        async def receive_within_limit() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > largest:
-                raise HTTPException(413, f"body: is larger than {largest:,} bytes")
-            return message
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_HEADERS]
-            await send(message)
-
-        refusal = self._find_refusal(Headers(scope=scope))
-        app = self._app if refusal is None else make_error_response(*refusal)
-        await app(scope, receive_within_limit, send_with_headers)
-
-    def _find_refusal(self, headers: Headers) -> tuple[int, str] | None:
-        """Return the status and the message for a request of another website, else None."""
+    def _find_refusal(self, path: str, headers: Headers) -> tuple[int, str] | None:
+        """Return the status and the message for a request that is refused, else None."""
         host, origin = headers.get("host", ""), headers.get("origin")
         name = _get_name(host)
         if name != "localhost" and _parse_ip(name) is None and name not in self._names:
             hint = f"if it should be: charrnn serve names=[{shorten(name)}]"
             return 400, f"Host: {shorten(host)!r} is no name of this server; {hint}"
-        if origin is None or origin in self._origins or _is_own(origin, host):
-            return None
-        hint = f"if it may use this server: charrnn serve origins=[{shorten(origin)}]"
-        return (
-            403,
-            f"Origin: {shorten(origin)!r} is another website; {hint.replace('null', 'file')}",
-        )
+        if origin is not None and origin not in self._origins and not _is_own(origin, host):
+            word = "file" if origin == "null" else shorten(origin)
+            hint = f"if it may use this server: charrnn serve origins=[{word}]"
+            return 403, f"Origin: {shorten(origin)!r} is another website; {hint}"
+        is_embedded = headers.get("sec-fetch-mode", "navigate") != "navigate"
+        if origin is None and is_embedded and headers.get("sec-fetch-site", "").endswith("-site"):
+            return 403, "Sec-Fetch-Site: another website may link to this server, not embed it"
+        largest = _LARGEST_TEXT if path == "/v1/trainings" else _LARGEST
+        if "transfer-encoding" in headers or int(headers.get("content-length", 0)) > largest:
+            return 413, f"Content-Length: must be given, and {largest:,} bytes at most"
+        return None
 
 
 def require_loopback(request: Request) -> None:
@@ -88,7 +72,7 @@ def require_loopback(request: Request) -> None:
 
 def make_error_response(status: int, message: str) -> JSONResponse:
     """Return an error in OpenAI's format. The message may begin with the field that is wrong."""
-    param = re.match(r"(\w+)[=:]", message)
+    param = re.match(r"([\w-]+)[=:]", message)
     detail = {
         "message": message.encode("utf-8", "backslashreplace").decode(),
         "type": "invalid_request_error" if status < 500 else "server_error",

@@ -23,11 +23,6 @@ from charrnn.extras.serve.served_models import find_named, list_models, open_sam
 from charrnn.extras.serve.served_page import make_page, pack_file
 from charrnn.extras.serve.trainings import Trainings
 
-# The page itself has a policy for its content.
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "frame-ancestors 'none'", "Cache-Control": "no-cache"
-}  # fmt: skip
-
 
 class TrainingRequest(RequestBody):
     """The body of `POST /v1/trainings`."""
@@ -49,10 +44,8 @@ def make_app(
         trainings: None: the server trains no networks.
         names, origins: see `Guard`.
     """
-    known = (HTTPException, InputError, RunError, Exception)  # uvicorn prints other exceptions.
-    handlers: dict[Any, Any] = dict.fromkeys(known, _refuse)
-    handlers[RequestValidationError] = _refuse_validation
-    app = FastAPI(openapi_url=None, exception_handlers=handlers)
+    known = (HTTPException, RequestValidationError, InputError, RunError, Exception)
+    app = FastAPI(openapi_url=None, exception_handlers=dict.fromkeys(known, _refuse))
     app.include_router(_make_routes(models))
     if trainings is not None:
         app.include_router(_make_training_routes(trainings))
@@ -68,7 +61,10 @@ def _make_routes(models: Path | None) -> APIRouter:
 
     @routes.get("/")
     def send_page() -> Response:
-        return HTMLResponse(make_page(), headers=_PAGE_HEADERS)
+        # The page has a policy for its own content.
+        return HTMLResponse(
+            make_page(), headers={"Content-Security-Policy": "frame-ancestors 'none'"}
+        )
 
     @routes.get("/v1/models")
     def show_models() -> Response:
@@ -90,13 +86,13 @@ def _make_routes(models: Path | None) -> APIRouter:
         return Response(pack_file(file), media_type="application/octet-stream")
 
     @routes.post("/v1/completions")
-    async def complete(body: CompletionRequest) -> Response:
+    async def complete(request: Request, body: CompletionRequest) -> Response:
         completions = await run_in_threadpool(_begin, body, models)
         choices = take_turns(completions.write(), turn)
         if body.stream:
             events = completions.stream(choices)
             return StreamingResponse(events, media_type="text/event-stream")
-        return JSONResponse(await completions.collect(choices))
+        return JSONResponse(await completions.collect(choices, request.is_disconnected))
 
     return routes
 
@@ -130,17 +126,21 @@ def _make_training_routes(trainings: Trainings) -> APIRouter:
 
 
 async def _refuse(request: Request, error: Any) -> Response:
-    status, message = 500, "a fault of the server, which prints it"
-    if isinstance(error, HTTPException):
-        status, message = error.status_code, error.detail
-    elif isinstance(error, InputError | RunError):
-        status, message = 400 if isinstance(error, InputError) else 500, str(error)
+    """Return the response to an exception. uvicorn prints those that are no error of a client."""
+    if isinstance(error, RequestValidationError):
+        return make_error_response(400, _explain(error))
+    if isinstance(error, InputError | RunError):
+        return make_error_response(400 if isinstance(error, InputError) else 500, str(error))
+    if not isinstance(error, HTTPException):
+        return make_error_response(500, "a fault of the server, which prints it")
+    message = error.detail
     if message == "Not Found":  # Starlette's, for an unknown path
         message = f"{shorten(request.url.path)}: no such route; POST /v1/completions has no chat"
-    return make_error_response(status, message)
+    return make_error_response(error.status_code, message)
 
 
-async def _refuse_validation(request: Request, error: Any) -> Response:
+def _explain(error: RequestValidationError) -> str:
+    """Return the first mistake in a body, after the name of its field."""
     first = error.errors()[0]
     # loc is ("body", field, pydantic's types ...), or ("body",) for the body as a whole.
     param = next((part for part in first["loc"][1:2] if isinstance(part, str)), "body")
@@ -150,4 +150,4 @@ async def _refuse_validation(request: Request, error: Any) -> Response:
     elif first["type"] == "extra_forbidden":
         known = (*CompletionRequest.model_fields, *TrainingRequest.model_fields)
         message = f"there is no such field{suggest_name(param, known)}"
-    return make_error_response(400, f"{shorten(param)}: {message}")
+    return f"{shorten(param)}: {message}"

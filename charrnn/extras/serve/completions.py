@@ -10,10 +10,11 @@ import codecs
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import numpy as np
+from fastapi import HTTPException
 
 from charrnn.extras.serve.completion_request import CompletionRequest
 from charrnn.generation.draw import find_banned_ids, log_softmax, rank_ids
@@ -60,20 +61,22 @@ class Completions:
             "seed": self._params.seed,
         }
 
-    async def collect(self, choices: AsyncIterator[Choice]) -> dict[str, Any]:
-        """Return the whole response."""
-        parts: list[list[Choice]] = [[] for _ in range(self._request.n)]
-        async for choice in choices:
-            parts[choice["index"]].append(choice)
-        whole = [
-            {
-                **each[-1],
-                "text": "".join(part["text"] for part in each),
-                "logprobs": _join([part["logprobs"] for part in each]),
-            }
-            for each in parts
-        ]
-        return {**self._head, "choices": whole, "usage": self._count_usage()}
+    async def collect(
+        self, choices: AsyncIterator[Choice], has_left: Callable[[], Awaitable[bool]]
+    ) -> dict[str, Any]:
+        """Return the whole response, unless the client has left."""
+        whole: dict[int, Choice] = {}
+        async for part in choices:
+            if await has_left():
+                raise HTTPException(400, "the client has left")
+            choice = whole.setdefault(part["index"], part)
+            if choice is not part:
+                choice["text"] += part["text"]
+                choice["finish_reason"] = part["finish_reason"]
+                for name, values in (part["logprobs"] or {}).items():
+                    choice["logprobs"][name] += values
+        ordered = [whole[number] for number in range(self._request.n)]
+        return {**self._head, "choices": ordered, "usage": self._count_usage()}
 
     async def stream(self, choices: AsyncIterator[Choice]) -> AsyncIterator[str]:
         """Yield the response as server-sent events."""
@@ -142,13 +145,6 @@ class Completions:
             "top_logprobs": tops,
             "text_offset": [*range(end - len(text), end)],  # in tokens of the new text
         }
-
-
-def _join(parts: list[Any]) -> dict[str, list[Any]] | None:
-    """Join the log-probabilities of the parts of a completion, if there are any."""
-    if parts[0] is None:
-        return None
-    return {name: [value for part in parts for value in part[name]] for name in parts[0]}
 
 
 def _to_bytes(text: str) -> bytes:

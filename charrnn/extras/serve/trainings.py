@@ -14,7 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class Training:
     text: Path
     state: str = "waiting"
     error: str | None = None
-    task: asyncio.Task[None] | None = field(default=None, repr=False)
+    task: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         self.run, self.log = self.text.parent / "run", self.text.parent / "log"
@@ -158,4 +158,5 @@ class Trainings:
     async def remove(self, id_: str) -> None:
         """End a training, and delete its text and its run."""
         await self.stop(id_)
-        shutil.rmtree(self._all.pop(id_).text.parent, ignore_errors=True)
+        shutil.rmtree(self._folder / id_, ignore_errors=True)
+        self._all.pop(id_, None)
