@@ -17,18 +17,11 @@ from starlette.exceptions import HTTPException
 
 from charrnn.errors import InputError, RunError, shorten, suggest_name
 from charrnn.extras.serve.access import Guard, make_error_response, require_loopback
-from charrnn.extras.serve.completion_request import CompletionRequest, RequestBody
+from charrnn.extras.serve.completion_request import CompletionRequest
 from charrnn.extras.serve.completions import Completions, take_turns
 from charrnn.extras.serve.served_models import find_named, list_models, open_sampler
 from charrnn.extras.serve.served_page import make_page, pack_file
-from charrnn.extras.serve.trainings import Trainings
-
-
-class TrainingRequest(RequestBody):
-    """The body of `POST /v1/trainings`."""
-
-    name: str
-    text: str
+from charrnn.extras.serve.trainings import TrainingRequest, Trainings
 
 
 def make_app(
@@ -104,24 +97,10 @@ def _begin(request: CompletionRequest, models: Path | None) -> Completions:
 
 def _make_training_routes(trainings: Trainings) -> APIRouter:
     routes = APIRouter(prefix="/v1/trainings", dependencies=[Depends(require_loopback)])
-
-    @routes.get("")
-    async def list_trainings() -> Response:
-        return JSONResponse({"data": trainings.list_all()})
-
-    @routes.post("")
-    async def add_training(body: TrainingRequest) -> Response:
-        return JSONResponse(trainings.add(body.name, body.text))
-
-    @routes.post("/{id_}/stop")
-    async def stop_training(id_: str) -> Response:
-        return JSONResponse(await trainings.stop(id_))
-
-    @routes.delete("/{id_}")
-    async def remove_training(id_: str) -> Response:
-        await trainings.remove(id_)
-        return JSONResponse({"id": id_, "deleted": True})
-
+    routes.get("")(trainings.list_all)
+    routes.post("")(trainings.add)
+    routes.post("/{id_}/stop")(trainings.stop)
+    routes.delete("/{id_}")(trainings.remove)
     return routes
 
 

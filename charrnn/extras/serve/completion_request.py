@@ -74,9 +74,7 @@ class CompletionRequest(_SamplingBody):
     def to_sampling_params(self, seed: int) -> SamplingParams:
         """Return the sampling parameters. Raise InputError if a value is out of its range."""
         if self.logprobs is not None:
-            require(
-                not self.echo, "echo", self.echo, "gives no logprobs of a prompt; leave one out"
-            )
+            require(not self.echo, "echo", True, "gives no logprobs of a prompt; leave one out")
             if self.n * self.max_tokens > _MAX_SCORED:
                 raise InputError(f"logprobs: are of at most {_MAX_SCORED:,} new characters")
         values = {name: getattr(self, name) for name in (*_SAMPLING, "temperature")}

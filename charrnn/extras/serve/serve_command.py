@@ -59,8 +59,8 @@ def run(options: ServeOptions) -> None:
             ws="none",
         )
         found = list_models(models)
-        for file in found.values() if len(found) == 1 else ():
-            open_sampler(file)  # refuses a damaged file before the first request
+        if options.checkpoint and len(found) == 1:
+            open_sampler(next(iter(found.values())))  # refuses a damaged file early
         _say_addresses(", ".join(found), ip, listening.getsockname()[1])
         with contextlib.suppress(Interrupted):  # uvicorn raises the signal again at its end.
             uvicorn.Server(config).run(sockets=[listening])
@@ -80,7 +80,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _say_addresses(names: str, ip: Any, port: int) -> None:
     """Print the address of the server or, for other machines, two addresses and a QR code."""
-    host = _find_network_address() if ip.is_unspecified else str(ip)
+    host = str(ip)
+    if ip.is_unspecified:  # The system chooses an interface. No packet is sent to this address.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.connect(("203.0.113.1", 9))  # which nobody has (RFC 5737)
+            host = udp.getsockname()[0]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     say(f"serving {shorten(names) or 'a page that learns a text'} at {address}")
     if not ip.is_loopback:
@@ -89,15 +93,3 @@ def _say_addresses(names: str, ip: Any, port: int) -> None:
         say(f"on this machine: http://localhost:{port}")
         if sys.stderr.isatty():
             segno.make(address, micro=False).terminal(sys.stderr, compact=True)
-
-
-def _find_network_address() -> str:
-    """Return the address of this machine in its network, or its name if it has none.
-
-    A telephone can rarely resolve the name. No packet is sent: the system only chooses the network
-    interface for an address that nobody has (RFC 5737).
-    """
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("203.0.113.1", 9))
-        return str(probe.getsockname()[0])
-    return socket.gethostname()

@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import HTTPException
 
 from charrnn.errors import InputError, shorten, suggest_name
-from charrnn.files import OUTPUTS, is_plain_file
+from charrnn.files import OUTPUTS, is_plain_file, shorten_path
 from charrnn.generation.sampler import Sampler
 from charrnn.models.model_file import read_facts
 from charrnn.models.trained import select_counts
@@ -30,7 +30,7 @@ def list_models(path: Path | None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for file in [] if path is None else _find_files(path):
         name = _choose_name(file, file.stat().st_mtime_ns)
-        found[f"{name} ({file.parent})" if name in found else name] = file
+        found[f"{name} ({shorten_path(file.parent)})" if name in found else name] = file
     return found
 
 

@@ -22,12 +22,20 @@ from typing import Any
 from fastapi import HTTPException
 
 from charrnn.errors import InputError
+from charrnn.extras.serve.completion_request import RequestBody
 from charrnn.files import make_folder, replace_file
 from charrnn.runs.folder import METRICS, MODEL_FILES
 from charrnn.runs.result import read_result
 
 _MAX_POINTS = 200  # of a curve
 _TIME_LEFT = re.compile(r", (?:(\d+):)?(\d+):(\d+) left$", re.MULTILINE)  # in a line of progress
+
+
+class TrainingRequest(RequestBody):
+    """The body of `POST /v1/trainings`."""
+
+    name: str
+    text: str
 
 
 @dataclass
@@ -117,7 +125,7 @@ def _read_losses(path: Path) -> list[tuple[int, float]]:
 
 
 class Trainings:
-    """The trainings in a folder, by their ids. It belongs to one event loop."""
+    """The trainings in a folder, by their ids. Its methods respond to requests."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._turn = folder, asyncio.Lock()
@@ -127,19 +135,19 @@ class Trainings:
             if (training.run / MODEL_FILES[0]).exists():
                 training.state = "done"
 
-    def list_all(self) -> list[dict[str, Any]]:
+    async def list_all(self) -> dict[str, Any]:
         """Describe all trainings, the oldest first."""
-        return [training.describe() for training in self._all.values()]
+        return {"data": [training.describe() for training in self._all.values()]}
 
-    def add(self, name: str, text: str) -> dict[str, Any]:
+    async def add(self, request: TrainingRequest) -> dict[str, Any]:
         """Put a text at the end of the queue."""
-        if not text.strip():
+        if not request.text.strip():
             raise InputError("text: is empty")
-        name = re.sub(r"[^\w .'-]+", "-", name).strip(" .-'")[:50] or "text"
+        name = re.sub(r"[^\w .'-]+", "-", request.name).strip(" .-'")[:50] or "text"
         folder = self._folder / datetime.now().strftime("%Y-%m-%d-%H-%M-%S-%f")
         make_folder(folder)
         with replace_file(folder / f"{name}.txt") as temporary:
-            temporary.write_bytes(text.encode())
+            temporary.write_bytes(request.text.encode())
         training = self._all[folder.name] = Training(folder / f"{name}.txt")
         training.task = asyncio.create_task(training.train(self._turn))
         return training.describe()
@@ -155,8 +163,9 @@ class Trainings:
             await asyncio.wait([training.task])
         return training.describe()
 
-    async def remove(self, id_: str) -> None:
+    async def remove(self, id_: str) -> dict[str, Any]:
         """End a training, and delete its text and its run."""
         await self.stop(id_)
         shutil.rmtree(self._folder / id_, ignore_errors=True)
         self._all.pop(id_, None)
+        return {"id": id_, "deleted": True}
