@@ -1,8 +1,8 @@
-"""Who may send requests: this server's own page, programs, and the websites of `origins=`.
+"""Who may send requests: the page of this server, programs, and the websites of `origins=`.
 
-A website that somebody visits can send requests to a server on the same machine or network. The
+A website in a browser can send requests to a server on the same machine or network. The
 headers of a browser tell which one does. `Origin` is the website whose page sends the request.
-`Host` is the name in the address: a website can let its own name mean 127.0.0.1 (DNS rebinding),
+`Host` is the name in the address: a website can let its name mean 127.0.0.1 (DNS rebinding),
 and its page then has the same origin as this server.
 """
 
@@ -67,7 +67,7 @@ def require_loopback(request: Request) -> None:
     called = _parse_ip(_get_name(host).replace("localhost", "127.0.0.1"))
     is_here = peer and peer.is_loopback and called and called.is_loopback
     if not is_here or (origin is not None and not _is_own(origin, host)):
-        raise HTTPException(403, "trainings are only for the server's page on its own machine")
+        raise HTTPException(403, "trainings are only for the page on the machine of the server")
 
 
 def make_error_response(status: int, message: str) -> JSONResponse:

@@ -54,7 +54,7 @@ def _make_routes(models: Path | None) -> APIRouter:
 
     @routes.get("/")
     def send_page() -> Response:
-        # The page has a policy for its own content.
+        # The page contains a policy for its content.
         return HTMLResponse(
             make_page(), headers={"Content-Security-Policy": "frame-ancestors 'none'"}
         )

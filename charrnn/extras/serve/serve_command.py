@@ -72,7 +72,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
-        number = getattr(error, "errno", None) or 0  # The error's own text repeats the address.
+        number = getattr(error, "errno", None) or 0  # The error's text repeats the address.
         reason = os.strerror(number) if number > 0 else format_reason(error)
         hint = "if another server uses the port, open its page, or choose another one: port=8081"
         raise InputError(f"host={shorten(host)} port={port}: {reason}; {hint}") from None

@@ -21,8 +21,8 @@ from charrnn.text.training_text import get_corpus_name
 def list_models(path: Path | None) -> dict[str, Path]:
     """Return model files by their names, the newest first.
 
-    A model has the name of its training text, or of its folder. Of equal names, the newest model
-    has the name alone, and the others their folder beside it.
+    A model has the name of its training text, or of its folder. Of equal names, those of older
+    models have their folder beside them.
 
     Args:
         path: a model, or a folder with runs below it, which may be missing; None: no models.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import csv
+import math
 import re
 import shutil
 import subprocess
@@ -69,7 +70,7 @@ class Training:
             "seconds_left": self._read_seconds_left() if self.state == "running" else None,
             "loss": loss,
             "losses": losses[:: len(losses) // _MAX_POINTS + 1],
-            # than the counts alone
+            # than the counts without the network
             "better": is_better and (self.run / MODEL_FILES[0]).exists(),
         }
 
@@ -118,8 +119,8 @@ def _read_losses(path: Path) -> list[tuple[int, float]]:
     """Return the steps and losses in metrics.csv; none if it is missing or damaged."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["train/loss"]]
-        return [(int(row["step"]), float(row["train/loss"])) for row in rows]
+            rows = [(int(r["step"]), float(r["train/loss"] or "nan")) for r in csv.DictReader(file)]
+        return [(step, loss) for step, loss in rows if math.isfinite(loss)]
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return []
 
