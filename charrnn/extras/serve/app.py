@@ -19,12 +19,10 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
-from starlette.types import Scope
 
 from charrnn import __version__
 from charrnn.errors import InputError, shorten, suggest_name
@@ -322,8 +320,6 @@ def make_app(
         hosts = frozenset(map(str.lower, ["localhost", "127.0.0.1", "[::1]", *names]))
     app.add_middleware(LimitRequests, options=options, hosts=hosts)
     if PAGE.is_dir():  # The page belongs to another extra, which may be deleted.
-        # An app mounted at / would also handle requests with a wrong method to any route.
-        app.mount("/page", _Page(directory=PAGE))
         app.add_route("/", _send_page, include_in_schema=False)
     return app
 
@@ -339,23 +335,12 @@ def _deliver(outbox: Outbox) -> None:
 
 
 def _send_page(request: Request) -> Response:
-    """Send the page that writes with the models or, without any, the page that learns a text."""
-    if request.app.state.models:
-        return FileResponse(PAGE / "index.html", headers=_PAGE_HEADERS)
+    """Send the page that learns a text."""
     from charrnn.extras.page.writing_page import make_learning_page  # noqa: PLC0415  (see PAGE)
 
     # The policy of the page itself allows only its script and its style.
     policy = {"Content-Security-Policy": "frame-ancestors 'none'"}
     return HTMLResponse(make_learning_page(), headers={**_PAGE_HEADERS, **policy})
-
-
-class _Page(StaticFiles):
-    """The files of the page, with headers that forbid framing and foreign content."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers.update(_PAGE_HEADERS)
-        return response
 
 
 # All errors have OpenAI's format.

@@ -1,31 +1,24 @@
-/** A menu of the likeliest words or characters at a place; the text branches at the chosen one. */
+/** A menu of the likeliest words at a place, of which one replaces the word there. */
 
-import { makePrompt } from "./prompt.js";
+import { translate } from "./language.js";
+import { selectBefore } from "./prompt.js";
 import { findWordPlace, isWordEnd } from "./word-place.js";
 
-const MAX_SHOWN = 8; // words or characters in the menu
+const MAX_SHOWN = 8; // words in the menu
 const GAP = 6; // pixels between the character and the menu
 
 export class CharacterMenu {
   /**
-   * @param {HTMLElement} panel  A popover with a `p`, a `ul` and a button that changes the unit.
+   * @param {HTMLElement} panel  A popover with a `p` and a `ul`.
    * @param {import("./writer.js").Writer} writer
-   * @param {object} page  Has `draft`, `editor`, `settings`, `branch(start, end, choice)`
-   *   and `reportFailure(promise)`.
+   * @param {object} page  Has `draft`, `editor` and `settings`.
    */
   constructor(panel, writer, page) {
     this.panel = panel;
     this.writer = writer;
     this.page = page;
-    this.place = 0; // of the character for which the menu is open
-    this.offersWords = false; // and not characters
     this.title = panel.querySelector("p");
     this.list = panel.querySelector("ul");
-    this.change = panel.querySelector("ul ~ button");
-    this.change.addEventListener("click", () => {
-      this.offersWords = !this.offersWords;
-      page.reportFailure(this.#show());
-    });
     page.draft.onChange(() => this.close());
     panel.addEventListener("keydown", (event) => {
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -39,47 +32,42 @@ export class CharacterMenu {
   }
 
   /**
-   * Show the words for the place of a character; if the model knows no words, the characters.
+   * Show the whole words for the place of a character; if the model knows no words, the characters.
    *
    * @param {boolean} byKey  Whether to focus the first entry.
    */
   async open(place, byKey) {
-    const { draft: { text }, settings } = this.page;
+    const { text } = this.page.draft;
     place -= /[\udc00-\udfff]/.test(text[place] ?? "") ? 1 : 0; // the second half of an emoji
     if (place < 0 || place >= text.length) return;
-    this.place = place;
-    this.offersWords = settings.knowsWords;
-    if (await this.#show() && byKey) this.#moveFocus(1);
+    if (await this.#show(place) && byKey) this.#moveFocus(1);
   }
 
   /** Show what is likeliest at the place. Return whether there is something to show. */
-  async #show() {
-    const { draft, editor, settings } = this.page;
-    const { place, writer, offersWords } = this;
+  async #show(place) {
+    const { draft, editor } = this.page;
+    const { writer } = this;
     const { text } = draft;
+    const offersWords = writer.model.knowsWords;
     const end = place + String.fromCodePoint(text.codePointAt(place)).length;
     const [from, to] = offersWords ? findWordPlace(text, place) : [place, end];
-    const prompt = makePrompt(draft, from);
-    const likeliest = await (offersWords ? writer.findNextWords(settings.chosenModel, prompt)
-      : writer.findLikeliest(settings.chosenModel, prompt));
+    const prompt = selectBefore(text, from);
+    const found = await (offersWords ? writer.findNextWords(prompt) : writer.findLikeliest(prompt));
+    // ends of the word before the place are no whole words
+    const likeliest = found.filter((choice) => !(offersWords && isWordEnd(prompt, choice.text)));
     if (draft.text !== text || likeliest.length === 0) return false;
     const current = text.slice(from, to);
     const listed = likeliest.find((choice) => choice.text === current);
-    const bits = draft.getMarks(from, to).bits.reduce((sum, value) => sum + value, 0);
-    const probability = listed ? Math.exp(listed.logprob) : 2 ** -bits;
-    this.title.textContent = isNaN(probability)
-      ? `${nameText(current)} was unlikely here`
-      : `${nameText(current)} was ${formatPercent(probability)} likely`;
-    if (offersWords && current === " ") this.title.textContent = "The next word"; // at the end
+    const sentence = listed ? "{word} was {percent} likely" : "{word} was unlikely here";
+    const percent = formatPercent(Math.exp(listed?.logprob));
+    const values = { word: nameText(current), percent };
+    const isAtEnd = offersWords && current === " ";
+    this.title.textContent = isAtEnd ? translate("The next word") : translate(sentence, values);
     const others = likeliest.filter((choice) => choice !== listed).slice(0, MAX_SHOWN);
-    this.list.replaceChildren(...others.map((choice) => {
-      const name = nameText(choice.text, offersWords && isWordEnd(prompt, choice.text) ? "…" : "");
-      return this.#makeItem(name, choice, () => this.page.branch(from, to, choice));
-    }));
-    this.change.textContent = offersWords ? "Characters" : "Words";
-    this.change.hidden = !settings.knowsWords;
+    this.list.replaceChildren(...others.map((choice) =>
+      this.#makeItem(nameText(choice.text), choice, () => editor.insert(from, to, choice.text))));
     this.panel.showPopover();
-    this.#moveTo(editor.mirror.findBox(place));
+    this.#moveTo(editor.findBox(place));
     return true;
   }
 
@@ -117,16 +105,21 @@ export class CharacterMenu {
   }
 }
 
-export const NAMES = { " ": "space", "\n": "line break", "\t": "tab" };
+const NAMES = { " ": "space", "\n": "line break", "\t": "tab" };
+
+/** Return the name of a character that cannot be seen, or the character. */
+export function nameCharacter(character) {
+  return character in NAMES ? translate(NAMES[character]) : character;
+}
 
 /** Return a character, or a word without the blank before it, as the page shows it. */
-export function nameText(text, before = "") {
+function nameText(text) {
   const shown = text.trim() || text.at(-1);
-  return NAMES[shown] ?? `“${before}${shown}”`;
+  return shown in NAMES ? nameCharacter(shown) : `“${shown}”`;
 }
 
 /** Return a probability as the page shows it. */
-export function formatPercent(probability) {
+function formatPercent(probability) {
   const percent = 100 * probability;
   return `${percent >= 10 ? percent.toFixed(0) : Number(percent.toPrecision(2))} %`;
 }

@@ -27,14 +27,9 @@ const ENCODINGS = [
   ["shift_jis", "Japanese", /[ぁ-んァ-ヶー。、]/gu],
   ["euc-jp", "Japanese, EUC", /[ぁ-んァ-ヶー。、]/gu],
   ["euc-kr", "Korean", /[이다는의에을가고를하은지도로한사기인나서어리자대시해그아일수라만게니있]/gu],
-  ["utf-16le", "Unicode, 16 bits", null],
-  ["utf-16be", "Unicode, 16 bits, reversed", null],
 ];
 
-/** Return the names of the encodings with their languages, for a menu. */
-export const listEncodings = () => ENCODINGS.map(([name, languages]) => [name, languages]);
-
-/** Return the likely encoding of bytes that are not UTF-8; null if they are no text. */
+/** Return the likely encoding of bytes that are not UTF-8, and its languages; null if they are no text. */
 export function guessEncoding(bytes) {
   const sample = bytes.subarray(0, SAMPLE);
   const nul = [0, 0]; // at even and at odd places
@@ -46,13 +41,13 @@ export function guessEncoding(bytes) {
   if (controls > MOST_CONTROLS * sample.length) return null;
   if (nul[0] + nul[1] > SHARE_OF_NUL * sample.length) {
     if (Math.min(...nul) > Math.max(...nul) / 2) return null;
-    return nul[0] > nul[1] ? "utf-16be" : "utf-16le";
+    return nul[0] > nul[1] ? ["utf-16be", "Unicode"] : ["utf-16le", "Unicode"];
   }
   if (nul[0] + nul[1]) return null;
   const count = (text, pattern) => text.match(pattern)?.join("").length ?? 0;
-  const shares = ENCODINGS.filter(([, , pattern]) => pattern).map(([name, , pattern]) => {
+  const shares = ENCODINGS.map(([name, , pattern]) => {
     const text = new TextDecoder(name).decode(sample);
     return count(text, pattern) / count(text, BEYOND_ASCII);
   });
-  return ENCODINGS[shares.indexOf(Math.max(...shares))][0];
+  return ENCODINGS[shares.indexOf(Math.max(...shares))];
 }

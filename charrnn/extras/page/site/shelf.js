@@ -1,7 +1,8 @@
 /** The side list of drafts, or of lists: open, create, rename, delete, export and import them. */
 
 import { collectionsToJson, readCollections, saveFile } from "./files.js";
-import { packDraft, unpackDraft, unpackList } from "./storage.js";
+import { translate } from "./language.js";
+import { unpackDraft, unpackList } from "./storage.js";
 
 export class Shelf {
   /**
@@ -26,7 +27,7 @@ export class Shelf {
     });
     onClick("#shelf-import", () => region.querySelector("#file").click());
     region.querySelector("#file").addEventListener("change", ({ target }) => this.#import(target));
-    region.addEventListener("toggle", () => this.show());
+    region.addEventListener("toggle", () => page.showState());
   }
 
   /** Show the names of the collection. */
@@ -67,7 +68,8 @@ export class Shelf {
 
   #remove() {
     const { collection } = this.page;
-    if (!confirm(`Delete “${collection.name}”? This cannot be undone.`)) return;
+    const { name } = collection;
+    if (!confirm(translate("Delete “{name}”? This cannot be undone.", { name }))) return;
     collection.remove();
     this.#reopen();
   }
@@ -75,10 +77,9 @@ export class Shelf {
   /** Return all stored drafts and lists as JSON. */
   toJson() {
     const { drafts, list: { collection: lists } } = this.page;
-    const read = (collection, unpack) => Object.entries(collection.names).map(([key, name]) =>
-      ({ name, ...unpack(collection.load(key)) }));
-    return collectionsToJson(read(drafts, unpackDraft),
-      read(lists, (content) => ({ entries: unpackList(content) })));
+    const toDraft = ([name, content]) => ({ name, text: unpackDraft(content).text });
+    const toList = ([name, content]) => ({ name, entries: unpackList(content) });
+    return collectionsToJson(drafts.loadAll().map(toDraft), lists.loadAll().map(toList));
   }
 
   /** Add the drafts and lists of a file; the last of each is open then. */
@@ -89,7 +90,8 @@ export class Shelf {
       const { drafts, lists } = await readCollections(file);
       if (!this.page.store()) return;
       this.add({ drafts, lists });
-      this.page.say(`Imported ${drafts.length} drafts and ${lists.length} lists.`);
+      const values = { drafts: drafts.length, lists: lists.length };
+      this.page.say(translate("Imported {drafts} drafts and {lists} lists.", values));
     } catch (error) {
       this.page.fail(error);
     }
@@ -97,9 +99,7 @@ export class Shelf {
 
   /** Add drafts and lists, and open the last of each. */
   add({ drafts, lists }) {
-    for (const { name, passage, readFirst } of drafts) {
-      this.#add(this.page.drafts, name, packDraft(passage, { readFirst }));
-    }
+    for (const { name, text } of drafts) this.#add(this.page.drafts, name, { text, caret: 0 });
     for (const { name, entries } of lists) this.#add(this.page.list.collection, name, entries);
     this.page.reopenDraft();
     this.page.list.reopen();
@@ -115,8 +115,8 @@ export class Shelf {
   #add(collection, name, content) {
     if (collection.isNew) collection.rename(name);
     else collection.create(name);
-    if (collection.store(content)) return;
+    if (collection.store(content) === "stored") return;
     collection.remove();
-    throw new Error("This browser has no room for the file.");
+    throw new Error(translate("This browser has no room for the file."));
   }
 }
