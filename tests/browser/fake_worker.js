@@ -7,7 +7,6 @@ const state = {
   piece: 1000, // characters
   knowsWords: true,
   words: { " second": -0.5, ",": -1.6, " sad": -3, "s": -0.1 },
-  likeliest: { e: -0.5, " ": -1.5, a: -3 },
   readAs: {},
   lines: [],
   copied: "copied from the training text",
@@ -17,7 +16,6 @@ const state = {
 };
 const jobs = [];
 let asked = [];
-const toChoices = (found) => Object.entries(found).map(([text, logprob]) => ({ text, logprob }));
 
 const methods = {
   isSupported: () => true,
@@ -51,8 +49,7 @@ const methods = {
   stop() {},
   findSurprise: (text) => Float32Array.from(text, (each) =>
     (each === state.surprising || (state.unfit && text.includes(state.unfit)) ? 9 : 0)),
-  findLikeliest: () => toChoices(state.likeliest),
-  findNextWords: () => toChoices(state.words),
+  findNextWords: () => Object.entries(state.words).map(([text, logprob]) => ({ text, logprob })),
   findReplacements: (characters) => Object.fromEntries(characters
     .filter((each) => each in state.readAs).map((each) => [each, state.readAs[each]])),
   findCopies(text) {

@@ -112,8 +112,8 @@ def list_offered(page: Any) -> list[str]:
 def list_words(page: Any, place: int) -> list[str]:
     """Return the words that the page offers after a click on a character of the draft."""
     click_character(page, place)
-    page.locator("#character-menu li").first.wait_for()
-    names = page.locator("#character-menu b").all_inner_texts()
+    page.locator("#word-menu li").first.wait_for()
+    names = page.locator("#word-menu b").all_inner_texts()
     return [name.strip("“”") for name in names]
 
 

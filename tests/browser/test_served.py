@@ -129,6 +129,7 @@ def test_a_network_is_trained_on_a_learnt_text(
     title_is(page, "cats network")
     page.get_by_label("Model").select_option("cats")
     title_is(page, "cats")
+    page.locator("#shelf-toggle").click()
     home = save(page, "Take home", tmp_path / "cats.html").read_text("utf-8")
     head = home[: home.index("<style>")]
     assert "worker-src blob:" in head

@@ -88,35 +88,29 @@ def pack_model(chosen: RoundedModel, title: str | None = None, licence: str = LI
         licence: a line for the page.
     """
     model, counts = chosen.model, chosen.model.counts
-    facts, architecture = model.facts, model.architecture
     about = {
-        "title": title or get_corpus_name(facts) or "charrnn",
+        "title": title or get_corpus_name(model.facts) or "charrnn",
         "card": chosen.describe(),
         "licence": licence,
-        "is_code": is_code(get_primer(facts)),
-        "is_list": facts.get("is_list") is True,
+        "is_code": is_code(get_primer(model.facts)),
+        "is_list": model.facts.get("is_list") is True,
     }
     header = {
         **describe_sampling(),
         "about": about,
         "vocabulary": model.vocabulary.to_dict(),
-        "primer": list(encode_primer(facts, model.vocabulary)),
+        "primer": list(encode_primer(model.facts, model.vocabulary)),
         "network": None,
-        "counts": None,
+        "counts": None if counts is None else describe_counts(counts),
     }
-    arrays = _list_lines(model)
+    arrays = _list_lines(model) | ({} if counts is None else counts.to_arrays())
     if counts is None or counts.needs_network:
-        cell = architecture.cell
+        cell = model.architecture.cell
         header["network"] = {
-            "architecture": asdict(architecture),
-            "gates": cell.gates,
-            "carried": cell.carried,
-            "separate_sums": cell.separate_sums,
+            "architecture": asdict(model.architecture),
+            **{name: getattr(cell, name) for name in ("gates", "carried", "separate_sums")},
         }
         arrays |= list_weights(chosen.weights, chosen.bits)
-    if counts is not None:
-        header["counts"] = describe_counts(counts)
-        arrays |= counts.to_arrays()
     return pack(header, arrays)
 
 

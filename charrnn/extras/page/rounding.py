@@ -28,20 +28,8 @@ INT8_MAX = 127
 _LOW_BITS = 0x7F  # of the 24 significant bits of a float32
 
 
-class Int8Rows(NamedTuple):
-    """A matrix whose rows are `int8` (M, K) times `scales` (M,)."""
-
-    int8: npt.NDArray[np.int8]
-    scales: Array
-
-    @property
-    def values(self) -> Array:
-        """The matrix (M, K) in float32, exact."""
-        return self.int8 * self.scales[:, None]
-
-
-def quantize_rows(matrix: Array) -> Int8Rows:
-    """Round each row of a matrix to 255 equidistant numbers.
+def quantize_rows(matrix: Array) -> tuple[npt.NDArray[np.int8], Array]:
+    """Round each row of a matrix (M, K) to 255 equidistant numbers: int8 (M, K) times scales (M,).
 
     A scale has 17 significant bits. So its products with int8 are exact in float32, and rounding
     a rounded matrix again does not change it.
@@ -50,17 +38,23 @@ def quantize_rows(matrix: Array) -> Int8Rows:
     scales = ((exact_scales.view(np.int32) + _LOW_BITS) & ~_LOW_BITS).view(np.float32)
     column, zeros = scales[:, None], np.zeros(matrix.shape, np.float32)
     integers = np.rint(np.divide(matrix, column, out=zeros, where=column > 0))
-    return Int8Rows(integers.astype(np.int8), scales)
+    return integers.astype(np.int8), scales
+
+
+def round_rows(matrix: Array) -> Array:
+    """Return the matrix that `quantize_rows` describes."""
+    int8, scales = quantize_rows(matrix)
+    return int8 * scales[:, None]
 
 
 def quantize_weights(weights: FoldedWeights) -> FoldedWeights:
     """Return the weights with the rows of their matrices rounded to int8."""
     return replace(
         weights,
-        table=quantize_rows(weights.table).values,
-        inputs=[quantize_rows(matrix).values for matrix in weights.inputs],
-        recurrent=[quantize_rows(matrix).values for matrix in weights.recurrent],
-        decoder=quantize_rows(weights.decoder).values,
+        table=round_rows(weights.table),
+        inputs=[round_rows(matrix) for matrix in weights.inputs],
+        recurrent=[round_rows(matrix) for matrix in weights.recurrent],
+        decoder=round_rows(weights.decoder),
     )
 
 
@@ -76,13 +70,9 @@ class RoundedModel(NamedTuple):
         """Return a description of the model for readers, as names and values."""
         model = self.model
         architecture, facts = model.architecture, model.facts
-        network = f"{architecture.kind}, {architecture.num_layers} x {architecture.hidden_size}"
-        if architecture.batchnorm:
-            network += ", batch normalization"
-        if architecture.skip != "none":
-            network += ", skip connections"
+        size = f"{architecture.num_layers} x {architecture.hidden_size}"
         rows = [
-            ("Network", network),
+            ("Network", f"{architecture.kind}, {size}"),
             ("Weights", f"{architecture.num_parameters:,} parameters of {self.bits} bits"),
             ("Characters", str(len(model.vocabulary))),
         ]
@@ -93,10 +83,6 @@ class RoundedModel(NamedTuple):
             name, loss = "Validation loss", find_loss(facts, LOSS)
         if loss is not None:
             rows.append((name, f"{loss:.4f} nats, {loss * BITS_PER_NAT:.3f} bits a character"))
-        if isinstance(step := facts.get("step"), int):
-            rows.append(("Trained for", f"{step:,} steps"))
-        if self.cost:
-            rows.append(("Rounded weights", f"make the loss {self.cost:.5f} higher"))
         return [*rows, ("Made with", f"charrnn {__version__}")]
 
 

@@ -11,10 +11,6 @@ const GERMAN = {
   "Name": "Name",
   "Delete": "Löschen",
   "Delete “{name}”? This cannot be undone.": "„{name}“ löschen? Das lässt sich nicht rückgängig machen.",
-  "Export all drafts and lists": "Alle Entwürfe und Listen sichern",
-  "Import a file": "Datei einlesen",
-  "Drafts or lists": "Entwürfe oder Listen",
-  "Imported {drafts} drafts and {lists} lists.": "{drafts} Entwürfe und {lists} Listen eingelesen.",
   "Forget this text and its drafts": "Diesen Text und seine Entwürfe vergessen",
   "Forget “{title}”, its drafts and its lists? This cannot be undone.":
     "„{title}“ mit Entwürfen und Listen vergessen? Das lässt sich nicht rückgängig machen.",
@@ -53,8 +49,8 @@ const GERMAN = {
   "{name} is an old Word document: save it as plain text.":
     "{name} ist ein altes Word-Dokument: Sichere es als reinen Text.",
   "{name} is not a text: choose a text file.": "{name} ist kein Text: Wähle eine Textdatei.",
-  "{name} is not in UTF-8; it was read as {languages} ({encoding}).":
-    "{name} ist nicht in UTF-8, sondern wurde als {languages} ({encoding}) gelesen.",
+  "{name} is not in UTF-8; it was read in {encoding}.":
+    "{name} ist nicht in UTF-8, sondern wurde in {encoding} gelesen.",
   "{name} is empty: choose a text.": "{name} ist leer: Wähle einen Text.",
   "{name} has only {length} characters: take one of {least} or more.":
     "{name} hat nur {length} Zeichen: Nimm einen Text von mindestens {least}.",
@@ -138,10 +134,8 @@ const GERMAN = {
     "Dieser Browser kann den Entwurf nicht speichern: Sichere ihn als Datei.",
   "This browser cannot store the list: save it as a file.":
     "Dieser Browser kann die Liste nicht speichern: Sichere sie als Datei.",
-  "This browser has no room for the file.": "Dieser Browser hat keinen Platz für die Datei.",
   "The draft is open in another window. This is a copy of it.":
     "Der Entwurf ist in einem anderen Fenster offen. Dies ist eine Kopie davon.",
-  "selected: {count}": "markiert: {count}",
   "1 word": "1 Wort",
   "{n} words": "{n} Wörter",
   "1 character": "1 Zeichen",
@@ -162,8 +156,6 @@ const GERMAN = {
   "Characters": "Zeichen",
   "Validation loss": "Validierungsverlust",
   "Validation loss with its counts": "Validierungsverlust mit Zählung",
-  "Trained for": "Trainiert",
-  "Rounded weights": "Gerundete Gewichte",
   "Made with": "Gemacht mit",
   "Counted in this browser; with a network (charrnn train) it writes better from about 60 kB on.":
     "In diesem Browser gezählt; mit einem Netz (charrnn train) schreibt es ab etwa 60 kB besser.",

@@ -1,7 +1,7 @@
 /** A list of short texts, one on each line. Starred entries stay when the model writes more. */
 
-import { saveFile } from "./files.js";
 import { translate } from "./language.js";
+import { saveFile } from "./save-file.js";
 import { Collection, unpackList } from "./storage.js";
 
 const MAX_LENGTH = 200; // characters; a longer line is not an entry

@@ -1,10 +1,10 @@
 /** Open the page: with the model in it, with one of its server, or to learn a text. */
 
 import { Engine } from "./engine.js";
-import { parseCollections, saveFile } from "./files.js";
 import { LearningCard } from "./learning-card.js";
 import { translate, translatePage } from "./language.js";
 import { Page } from "./page.js";
+import { saveFile } from "./save-file.js";
 import { Server } from "./server.js";
 import { forget } from "./storage.js";
 import { Writer } from "./writer.js";
@@ -41,7 +41,7 @@ class Program {
       await this.writer.open(packed);
       await this.show();
       const saved = read("saved");
-      if (saved) this.page.shelf.addIfNew(parseCollections(saved));
+      if (saved) this.page.shelf.addIfNew(saved);
       return;
     }
     await this.server?.list();
@@ -80,7 +80,7 @@ class Program {
     this.chosen = name;
     this.listModels();
     window.charrnn = writer.makeInterface();
-    for (const id of ["#take-home", "#forget"]) find(id).hidden = !writer.model.keep;
+    find("#forget").hidden = !writer.model.keep;
     find("#train").hidden = !(this.text && this.server?.trains);
     this.page ??= new Page(writer);
     await this.page.openModel(writer.model.keep ?? keep);
@@ -113,7 +113,7 @@ class Program {
   async takeHome() {
     const { page, writer } = this;
     if (!page.store()) return;
-    const data = { packed: await writer.pack(), saved: JSON.parse(page.shelf.toJson()) };
+    const data = { packed: await writer.pack(), saved: page.shelf.pack() };
     let html = source;
     if (served !== undefined) { // the file has no server
       html = html.replace(" data-served=\"\"", "").replace(" connect-src 'self';", "");

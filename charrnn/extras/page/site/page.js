@@ -2,14 +2,14 @@
 
 import { Alternatives } from "./alternatives.js";
 import { Annotations } from "./annotations.js";
-import { CharacterMenu, nameCharacter } from "./character-menu.js";
+import { WordMenu, nameCharacter } from "./word-menu.js";
 import { Draft } from "./draft.js";
 import { Editor, isTouch } from "./editor.js";
-import { saveFile } from "./files.js";
 import { Generation } from "./generation.js";
 import { translate } from "./language.js";
 import { describeLength } from "./length-count.js";
 import { List } from "./list.js";
+import { saveFile } from "./save-file.js";
 import { Settings } from "./settings.js";
 import { Shelf } from "./shelf.js";
 import { Collection, unpackDraft } from "./storage.js";
@@ -32,7 +32,7 @@ export class Page {
     this.alternatives = new Alternatives(find("#alternatives"), (text) => this.take(text));
     this.generation = new Generation(writer, this);
     this.annotations = new Annotations(writer, this);
-    this.characterMenu = new CharacterMenu(find("#character-menu"), writer, this);
+    this.wordMenu = new WordMenu(find("#word-menu"), writer, this);
     this.list = new List(find("#list"), writer, this);
     this.shelf = new Shelf(find("#shelf"), this);
     this.updateTimer = 0;
@@ -93,11 +93,8 @@ export class Page {
     const { textarea } = this.editor;
     textarea.addEventListener("click", (event) => {
       const place = this.settings.opensMenu ? this.editor.findCharacter(event) : null;
-      if (place !== null) this.#openCharacterMenu(place);
+      if (place !== null) this.#openWordMenu(place);
     });
-    // the count of a long draft takes too long for each key, so that it waits for `#update`
-    document.addEventListener("selectionchange", () =>
-      textarea.selectionStart < textarea.selectionEnd && this.#showCount());
     document.addEventListener("keydown", (event) => this.#handleKey(event));
     document.addEventListener("visibilitychange", () => this.store());
     window.addEventListener("pagehide", () => this.store());
@@ -177,7 +174,7 @@ export class Page {
     const digit = event.altKey && !mod && event.code.match(/^Digit([1-9])$/);
     if (digit && alternatives.texts[digit[1] - 1]) return () => alternatives.take(Number(digit[1]));
     const isMenu = mod && !event.altKey && event.key === ".";
-    return isMenu ? () => this.#openCharacterMenu(editor.caret - 1, true) : null;
+    return isMenu ? () => this.#openWordMenu(editor.caret - 1, true) : null;
   }
 
   take(text) {
@@ -185,8 +182,8 @@ export class Page {
     this.say(translate("Added to your text. Undo removes it."));
   }
 
-  #openCharacterMenu(place, byKey = false) {
-    return this.#reportFailure(this.characterMenu.open(place, byKey));
+  #openWordMenu(place, byKey = false) {
+    return this.#reportFailure(this.wordMenu.open(place, byKey));
   }
 
   /** Wait for a promise, and show its error. */
@@ -282,14 +279,9 @@ export class Page {
     classList.toggle("choosing", alternatives.isOpen && !generation.isBusy);
   }
 
-  /** Show the length of the selection or, without one, of the draft. */
   #showCount() {
-    const { selectionStart, selectionEnd } = this.editor.textarea;
     const { text } = this.draft;
-    const selected = text.slice(selectionStart, selectionEnd);
-    const count = describeLength(selected || text);
-    const sentence = selected ? translate("selected: {count}", { count }) : count;
-    find("#count").textContent = text && sentence;
+    find("#count").textContent = text && describeLength(text);
   }
 
   /** Show the unknown characters of the draft, and what the model reads for them. */

@@ -1,6 +1,5 @@
-/** The side list of drafts, or of lists: open, create, rename, delete, export and import them. */
+/** The side list of drafts, or of lists: open, create, rename and delete them. */
 
-import { collectionsToJson, readCollections, saveFile } from "./files.js";
 import { translate } from "./language.js";
 import { unpackDraft, unpackList } from "./storage.js";
 
@@ -22,11 +21,6 @@ export class Shelf {
     this.nameField.addEventListener("change", () => this.#rename(this.nameField.value.trim()));
     onClick("#shelf-new", () => this.#change((collection) => collection.create()));
     onClick("#shelf-delete", () => this.#remove());
-    onClick("#shelf-export", () => {
-      if (this.page.store()) saveFile("charrnn.json", this.toJson(), "application/json");
-    });
-    onClick("#shelf-import", () => region.querySelector("#file").click());
-    region.querySelector("#file").addEventListener("change", ({ target }) => this.#import(target));
     region.addEventListener("toggle", () => page.showState());
   }
 
@@ -74,49 +68,30 @@ export class Shelf {
     this.#reopen();
   }
 
-  /** Return all stored drafts and lists as JSON. */
-  toJson() {
+  /** Return all stored drafts and lists, for a file. */
+  pack() {
     const { drafts, list: { collection: lists } } = this.page;
     const toDraft = ([name, content]) => ({ name, text: unpackDraft(content).text });
     const toList = ([name, content]) => ({ name, entries: unpackList(content) });
-    return collectionsToJson(drafts.loadAll().map(toDraft), lists.loadAll().map(toList));
+    return { drafts: drafts.loadAll().map(toDraft), lists: lists.loadAll().map(toList) };
   }
 
-  /** Add the drafts and lists of a file; the last of each is open then. */
-  async #import(field) {
-    const [file] = field.files;
-    field.value = ""; // so that the same file can be imported again
-    try {
-      const { drafts, lists } = await readCollections(file);
-      if (!this.page.store()) return;
-      this.add({ drafts, lists });
-      const values = { drafts: drafts.length, lists: lists.length };
-      this.page.say(translate("Imported {drafts} drafts and {lists} lists.", values));
-    } catch (error) {
-      this.page.fail(error);
-    }
-  }
-
-  /** Add drafts and lists, and open the last of each. */
-  add({ drafts, lists }) {
-    for (const { name, text } of drafts) this.#add(this.page.drafts, name, { text, caret: 0 });
-    for (const { name, entries } of lists) this.#add(this.page.list.collection, name, entries);
+  /**
+   * Add the drafts and lists that a file was saved with, and open the last of each. Those that this
+   * browser has stored are newer.
+   */
+  addIfNew({ drafts, lists }) {
+    const { drafts: ownDrafts, list: { collection } } = this.page;
+    if (ownDrafts.isNew) for (const { name, text } of drafts) add(ownDrafts, name, { text, caret: 0 });
+    if (collection.isNew) for (const { name, entries } of lists) add(collection, name, entries);
     this.page.reopenDraft();
     this.page.list.reopen();
     this.show();
   }
+}
 
-  /** Add those that a file was saved with, unless this browser has stored some, which are newer. */
-  addIfNew({ drafts, lists }) {
-    const { drafts: ownDrafts, list: { collection } } = this.page;
-    this.add({ drafts: ownDrafts.isNew ? drafts : [], lists: collection.isNew ? lists : [] });
-  }
-
-  #add(collection, name, content) {
-    if (collection.isNew) collection.rename(name);
-    else collection.create(name);
-    if (collection.store(content) === "stored") return;
-    collection.remove();
-    throw new Error(translate("This browser has no room for the file."));
-  }
+function add(collection, name, content) {
+  if (collection.isNew) collection.rename(name);
+  else collection.create(name);
+  collection.store(content);
 }

@@ -1,10 +1,17 @@
 /** Read a text that the reader wants the page to learn, and refuse what is not one. */
 
-import { guessEncoding } from "./encodings.js";
 import { translate } from "./language.js";
 
 const LEAST = 400; // characters; from fewer, the page writes only pieces of the text
 const UTF8_BYTES = 4; // the most of a character
+const WESTERN = "windows-1252"; // the encoding of older texts in most languages, and by language:
+const OLDER = {
+  ar: "windows-1256", bg: "windows-1251", cs: "windows-1250", el: "windows-1253",
+  he: "windows-1255", hr: "windows-1250", hu: "windows-1250", ja: "shift_jis", ko: "euc-kr",
+  pl: "windows-1250", ru: "windows-1251", sk: "windows-1250", sl: "windows-1250",
+  sr: "windows-1251", tr: "windows-1254", uk: "windows-1251", zh: "gb18030",
+};
+const CONTROL = /[\0-\x08\x0e-\x1f]/; // characters that no text has
 
 /** The first bytes of files that are no text, and what to do. */
 const KINDS = [
@@ -45,12 +52,13 @@ async function readText(file, note) {
   if (kind) throw new Error(translate(kind[1], { name }));
   const text = decode(bytes);
   if (text !== null) return text;
-  const guessed = guessEncoding(bytes);
-  if (!guessed) throw new Error(translate("{name} is not a text: choose a text file.", { name }));
-  const [encoding, languages] = guessed;
-  const values = { name, encoding, languages };
-  note(translate("{name} is not in UTF-8; it was read as {languages} ({encoding}).", values));
-  return new TextDecoder(encoding).decode(bytes);
+  const encoding = OLDER[navigator.language.slice(0, 2)] ?? WESTERN;
+  const decoded = new TextDecoder(encoding).decode(bytes);
+  if (CONTROL.test(decoded)) {
+    throw new Error(translate("{name} is not a text: choose a text file.", { name }));
+  }
+  note(translate("{name} is not in UTF-8; it was read in {encoding}.", { name, encoding }));
+  return decoded;
 }
 
 /** Return a pasted text, and its first words as its name. */

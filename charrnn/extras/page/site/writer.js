@@ -69,10 +69,6 @@ export class Writer {
     return this.engine.call("findSurprise", text);
   }
 
-  findLikeliest(text) {
-    return this.engine.call("findLikeliest", text);
-  }
-
   findNextWords(text) {
     return this.engine.call("findNextWords", text);
   }

@@ -3,7 +3,7 @@
 import { Continuation } from "./continuation.js";
 import { Copies } from "./copies.js";
 import { CountedNetwork, Counts } from "./counts.js";
-import { computeLogProb, rankIds } from "./draw.js";
+import { computeLogProb } from "./draw.js";
 import { learn } from "./learn.js";
 import { Lines, listChecksums } from "./lines.js";
 import { Network, NoNetwork } from "./network.js";
@@ -11,7 +11,6 @@ import { findNextWords } from "./next-words.js";
 import { pack, unpack } from "./packed.js";
 import { Sampler } from "./sampler.js";
 
-const LIKELIEST = 20; // characters to return at a place
 const WORDS = 24; // words to return at a place
 
 export class Model {
@@ -146,16 +145,6 @@ export class Model {
       }
       return Array(character.length).fill(bits);
     }));
-  }
-
-  /** Return the likeliest characters after a text, the likeliest first. */
-  findLikeliest(text) {
-    const { last, state } = this.sampler.startState(this.#fit(text));
-    if (last === null) return [];
-    const logits = this.sampler.network.step(last, state);
-    return [...rankIds(logits).subarray(0, LIKELIEST)]
-      .map((id) => ({ text: this.vocabulary.characters[id], logprob: computeLogProb(logits, id) }))
-      .filter(({ text: character }) => character.isWellFormed()); // without parts of characters
   }
 
   /** Return the likeliest words and marks after a text, the likeliest first. */

@@ -7,7 +7,7 @@ import { findWordPlace, isWordEnd } from "./word-place.js";
 const MAX_SHOWN = 8; // words in the menu
 const GAP = 6; // pixels between the character and the menu
 
-export class CharacterMenu {
+export class WordMenu {
   /**
    * @param {HTMLElement} panel  A popover with a `p` and a `ul`.
    * @param {import("./writer.js").Writer} writer
@@ -32,43 +32,32 @@ export class CharacterMenu {
   }
 
   /**
-   * Show the whole words for the place of a character; if the model knows no words, the characters.
+   * Show the likeliest whole words for the place of a character.
    *
    * @param {boolean} byKey  Whether to focus the first entry.
    */
   async open(place, byKey) {
-    const { text } = this.page.draft;
-    place -= /[\udc00-\udfff]/.test(text[place] ?? "") ? 1 : 0; // the second half of an emoji
-    if (place < 0 || place >= text.length) return;
-    if (await this.#show(place) && byKey) this.#moveFocus(1);
-  }
-
-  /** Show what is likeliest at the place. Return whether there is something to show. */
-  async #show(place) {
     const { draft, editor } = this.page;
-    const { writer } = this;
     const { text } = draft;
-    const offersWords = writer.model.knowsWords;
-    const end = place + String.fromCodePoint(text.codePointAt(place)).length;
-    const [from, to] = offersWords ? findWordPlace(text, place) : [place, end];
+    if (place < 0 || place >= text.length) return;
+    const [from, to] = findWordPlace(text, place);
     const prompt = selectBefore(text, from);
-    const found = await (offersWords ? writer.findNextWords(prompt) : writer.findLikeliest(prompt));
+    const found = await this.writer.findNextWords(prompt);
     // ends of the word before the place are no whole words
-    const likeliest = found.filter((choice) => !(offersWords && isWordEnd(prompt, choice.text)));
-    if (draft.text !== text || likeliest.length === 0) return false;
+    const words = found.filter((word) => !isWordEnd(prompt, word.text));
+    if (draft.text !== text || words.length === 0) return;
     const current = text.slice(from, to);
-    const listed = likeliest.find((choice) => choice.text === current);
+    const listed = words.find((word) => word.text === current);
     const sentence = listed ? "{word} was {percent} likely" : "{word} was unlikely here";
     const percent = formatPercent(Math.exp(listed?.logprob));
-    const values = { word: nameText(current), percent };
-    const isAtEnd = offersWords && current === " ";
-    this.title.textContent = isAtEnd ? translate("The next word") : translate(sentence, values);
-    const others = likeliest.filter((choice) => choice !== listed).slice(0, MAX_SHOWN);
-    this.list.replaceChildren(...others.map((choice) =>
-      this.#makeItem(nameText(choice.text), choice, () => editor.insert(from, to, choice.text))));
+    this.title.textContent = translate(sentence, { word: nameText(current), percent });
+    if (current === " ") this.title.textContent = translate("The next word"); // at the end
+    const others = words.filter((word) => word !== listed).slice(0, MAX_SHOWN);
+    this.list.replaceChildren(...others.map((word) =>
+      this.#makeItem(nameText(word.text), word, () => editor.insert(from, to, word.text))));
     this.panel.showPopover();
     this.#moveTo(editor.findBox(place));
-    return true;
+    if (byKey) this.#moveFocus(1);
   }
 
   #makeItem(name, { logprob }, choose) {
