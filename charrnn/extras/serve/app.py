@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,11 +17,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from charrnn.errors import InputError, RunError, shorten, suggest_name
+from charrnn.extras.page.packing import pack_file
+from charrnn.extras.page.writing_page import make_served_page
 from charrnn.extras.serve.access import Guard, make_error_response, require_loopback
 from charrnn.extras.serve.completion_request import CompletionRequest
 from charrnn.extras.serve.completions import Completions, take_turns
 from charrnn.extras.serve.served_models import find_named, list_models, open_sampler
-from charrnn.extras.serve.served_page import make_page, pack_file
 from charrnn.extras.serve.trainings import TrainingRequest, Trainings
 
 
@@ -56,7 +58,7 @@ def _make_routes(models: Path | None) -> APIRouter:
     def send_page() -> Response:
         # The page contains a policy for its content.
         return HTMLResponse(
-            make_page(), headers={"Content-Security-Policy": "frame-ancestors 'none'"}
+            make_served_page(), headers={"Content-Security-Policy": "frame-ancestors 'none'"}
         )
 
     @routes.get("/v1/models")
@@ -76,7 +78,7 @@ def _make_routes(models: Path | None) -> APIRouter:
     @routes.get("/models/{name:path}")
     def send_model(name: str) -> Response:
         _, file = find_named(list_models(models), name)
-        return Response(pack_file(file), media_type="application/octet-stream")
+        return Response(_pack(file, file.stat().st_mtime_ns), media_type="application/octet-stream")
 
     @routes.post("/v1/completions")
     async def complete(request: Request, body: CompletionRequest) -> Response:
@@ -88,6 +90,11 @@ def _make_routes(models: Path | None) -> APIRouter:
         return JSONResponse(await completions.collect(choices, request.is_disconnected))
 
     return routes
+
+
+@lru_cache(maxsize=8)
+def _pack(file: Path, time: int) -> bytes:
+    return pack_file(file)
 
 
 def _begin(request: CompletionRequest, models: Path | None) -> Completions:
