@@ -22,7 +22,7 @@ SOURCES = (
     "conf/**/*.yaml",
     "charrnn/data.py",
     *(f"charrnn/{folder}/**/*.py" for folder in FOLDERS),
-    *(f"charrnn/extras/page/**/*.{end}" for end in ("py", "html", "css", "js")),
+    *(f"charrnn/extras/page/**/*.{end}" for end in ("py", "html", "css", "js", "wat")),
 )
 
 

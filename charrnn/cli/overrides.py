@@ -93,12 +93,6 @@ def _quote_word(word: str, kinds: Collection[Any] | None, multirun: bool) -> str
     return word if is_in_grammar else f"{prefix}{name}={quote(value)}"
 
 
-def quote_path(word: str) -> str:
-    """Return an override that adds an option, with a literal path."""
-    _, name, value = split(word)
-    return _quote_word(f"++{name}={value}", (str,), multirun=False)
-
-
 def quote(text: str) -> str:
     """Quote `text` so that Hydra and OmegaConf together read it back unchanged."""
     # Both grammars unescape a backslash only before a quote or an interpolation.

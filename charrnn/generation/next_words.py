@@ -13,7 +13,7 @@ So after a part of a word, the words are its possible ends. The letters are thos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -62,23 +62,6 @@ def find_next_words(
         step: `Model.step`, or the method `step` of an engine.
         logits, state: the result of `step` for the last character of the text, in one stream.
     """
-    search = search_next_words(step, vocabulary, logits, state, k)
-    while True:
-        try:
-            next(search)
-        except StopIteration as end:
-            words: list[NextWord] = end.value
-            return words
-
-
-def search_next_words(
-    step: Callable[[Ids, State], tuple[Array, State]],
-    vocabulary: Vocabulary,
-    logits: Array,
-    state: State,
-    k: int,
-) -> Generator[None, None, list[NextWord]]:
-    """Return the same as `find_next_words`, in blocks of one step each."""
     is_letter = number_letters(vocabulary) > 0
     is_blank = np.array([character == BLANK for character in vocabulary.characters])
     batch, steps_left = [_Prefix(0.0, "", -1, state, 0)], MAX_STEPS
@@ -107,7 +90,6 @@ def search_next_words(
         batch = prefixes[: min(_TOGETHER, steps_left)]
         prefixes, steps_left = prefixes[len(batch) :], steps_left - len(batch)
         if batch:
-            yield
             states = [select_streams(prefix.state, [prefix.stream]) for prefix in batch]
             logits, state = step(np.array([prefix.last for prefix in batch]), concat_states(states))
     return [NextWord(text, float(np.exp(-loss))) for loss, text in words]

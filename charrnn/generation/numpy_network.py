@@ -229,7 +229,12 @@ class _ThreadLayers(threading.local):
 
 def make_network_step(model: TrainedModel) -> Step:
     """Return the step of one network."""
-    folded, architecture = fold_weights(model), model.architecture
+    return make_folded_step(fold_weights(model))
+
+
+def make_folded_step(folded: FoldedWeights) -> Step:
+    """Return the step of a network with folded weights."""
+    architecture = folded.architecture
     H, L, cell = architecture.hidden_size, architecture.num_layers, architecture.cell
     kind, gates = architecture.kind, CELLS[architecture.kind][1]
     rows = np.concatenate([np.r_[cell.rows(gate, H)] for gate in gates])

@@ -86,7 +86,13 @@ class Sampler:
                 self._engines[device] = make_engine(self.model, device)
             return self._engines[device]
 
-    def write(self, params: SamplingParams, samples: range | None = None) -> Iterator[Piece]:
+    def write(
+        self,
+        params: SamplingParams,
+        samples: range | None = None,
+        start: StartState | None = None,
+        stops: Sequence[str] = (),
+    ) -> Iterator[Piece]:
         """Write `params.num_samples` texts of `params.length` new characters.
 
         The pieces of the samples of a batch alternate. Each sample has exactly one last piece.
@@ -94,6 +100,8 @@ class Sampler:
 
         Args:
             samples: the numbers of the samples; by default the first `params.num_samples`.
+            start: what `read_start` returns, if the start text is read already.
+            stops: more texts like `params.until`.
 
         Raises:
             InputError: immediately, not with the first piece: a character of start_text is
@@ -103,36 +111,44 @@ class Sampler:
         samples = range(params.num_samples) if samples is None else samples
         find_banned_ids(params, self.model.vocabulary)
         engine = self.engine(params.device, params.num_samples)
-        start = self.read_start(params)
+        start = self.read_start(params) if start is None else start
         seed = draw_seed() if params.seed is None else params.seed
 
         def write_batches() -> Iterator[Piece]:
             for first in range(0, len(samples), STREAMS_TOGETHER):
                 numbers = samples[first : first + STREAMS_TOGETHER]
-                streams = [self.make_stream(params, seed, sample, start.last) for sample in numbers]
+                streams = [
+                    self.make_stream(params, seed, sample, start.last, stops) for sample in numbers
+                ]
                 yield from _write_batch(streams, engine, start.state)
 
         return write_batches()
 
     def make_stream(
-        self, params: SamplingParams, seed: int, sample: int, last: int | None
+        self,
+        params: SamplingParams,
+        seed: int,
+        sample: int,
+        last: int | None,
+        stops: Sequence[str] = (),
     ) -> Stream:
         """Return the stream of a sample before its first new character."""
-        vocabulary, until = self.model.vocabulary, params.until
+        vocabulary = self.model.vocabulary
+        stops = [*stops] if params.until is None else [params.until, *stops]
         return Stream(
             params,
             vocabulary,
             seed=seed,
             sample=sample,
             last=last,
-            start=self._encode_start_text(params),
-            stops=() if until is None else (vocabulary.as_tokens(until),),
+            start=self.encode_start_text(params),
+            stops=[*map(vocabulary.as_tokens, stops)],
             known=find_known_words(self.model),
         )
 
     def read_start(self, params: SamplingParams) -> StartState:
         """Read the primer and start_text, and return the state from which new texts continue."""
-        ids, state = self.prepare_prompt(self._encode_start_text(params))
+        ids, state = self.prepare_prompt(self.encode_start_text(params))
         return self.advance(StartState(None, state), ids.tolist())
 
     def prepare_prompt(self, ids: Ids) -> tuple[Ids, State]:
@@ -159,7 +175,7 @@ class Sampler:
         unread = [*ids[:-1]] if start.last is None else [start.last, *ids[:-1]]
         return StartState(ids[-1], self.reader.advance(np.array([unread], np.int64), start.state))
 
-    def _encode_start_text(self, params: SamplingParams) -> Ids:
+    def encode_start_text(self, params: SamplingParams) -> Ids:
         """Return the ids of start_text, in characters that the model knows, as `unknown` says."""
         text = fit_text(params.start_text, self.model.vocabulary, params.unknown).text
         try:

@@ -148,7 +148,7 @@ DEVICE = one_of("auto", "cpu", "cuda", "mps")
 LONGEST_CONTEXT = 64  # characters that the table of counts in a model file may look back
 PORT = between(0, 65535)
 ORIGINS = Range(
-    lambda values: all(re.fullmatch(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+", value) for value in values),
-    "takes origins with their scheme, such as [https://example.org], or ['*'] for all",
+    lambda values: all(re.fullmatch(r"file|[a-z][a-z0-9+.-]*://[^/\s]+", v) for v in values),
+    "takes origins with their scheme, such as [https://example.org], or file for pages in files",
 )
 NOT_EMPTY = Range(lambda value: value != "", "must not be empty")

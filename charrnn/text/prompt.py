@@ -66,19 +66,6 @@ def fit_text(text: str, vocabulary: Vocabulary, unknown: str) -> FittedText:
     return FittedText(text.translate(table), "".join(unknown_characters))
 
 
-def find_replacements(text: str, vocabulary: Vocabulary, unknown: str) -> dict[str, str | None]:
-    """Return the text by which `fit_text` replaces each unknown character; None if it keeps it."""
-    table = _build_replacement_table(text, vocabulary, unknown)
-    return {c: table.get(ord(c)) for c in set(text) if (vocabulary.look_up(c) < 0).any()}
-
-
-def find_source_positions(text: str, vocabulary: Vocabulary, unknown: str) -> list[int]:
-    """Return, for each id of the result of `fit_text`, the index of its original character."""
-    table = _build_replacement_table(text, vocabulary, unknown)
-    ids = {c: len(vocabulary.look_up(table.get(ord(c), c))) for c in set(text)}
-    return [position for position, c in enumerate(text) for _ in range(ids[c])]
-
-
 def _build_replacement_table(text: str, vocabulary: Vocabulary, unknown: str) -> dict[int, str]:
     """Return a table for `str.translate` that replaces the characters that a vocabulary lacks."""
     if (vocabulary.look_up(text) >= 0).all():  # nearly always true, and fast

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser.fake_server import FakeServer, serving
-from tests.browser.steps import ARGUMENTS, wait_for_models, watch_window
+from tests.browser.steps import ARGUMENTS, wait_until_written, watch_window, write_fake_page
 
 
 @pytest.fixture(scope="package")
@@ -37,21 +37,21 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def server() -> Iterator[FakeServer]:
-    with serving(FakeServer()) as server:
-        yield server
-
-
-@pytest.fixture
-def context(chromium: Any, server: FakeServer, request: pytest.FixtureRequest) -> Iterator[Any]:
+def context(chromium: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     look = getattr(request, "param", {})
-    with watch_window(chromium, server.address, base_url=server.address, **look) as context:
+    address = write_fake_page(tmp_path / "page.html")
+    with watch_window(chromium, address, base_url=address, **look) as context:
         yield context
 
 
 @pytest.fixture
 def page(context: Any) -> Any:
+    """Open a page whose engine writes what a test tells it to."""
+    return open_page(context)
+
+
+def open_page(context: Any) -> Any:
     page = context.new_page()
-    page.goto("/")
-    wait_for_models(page)
+    page.goto("")
+    wait_until_written(page)
     return page

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from charrnn.extras.page.writing_page import make_writing_page
+from tests.waiting import until
+
+soon = partial(until, seconds=10)
 
 # how a Chromium without a window is started
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic")
 
 # windows into which axe is put as a script
-SIZES = ((360, 400), (360, 740), (768, 740), (1280, 740))
+SIZES = ((320, 640), (360, 400), (768, 740), (1920, 1080))
 LOOKS: list[dict[str, Any]] = [
     {"viewport": {"width": width, "height": height}, "bypass_csp": True} for width, height in SIZES
 ]
@@ -61,8 +68,23 @@ def open_file(chromium: Any, path: Path, *, first: str = "", **how: Any) -> Iter
         yield page
 
 
-def wait_for_models(page: Any) -> None:
-    page.locator("#model option").first.wait_for(state="attached")
+def write_fake_page(path: Path) -> str:
+    """Write a page whose engine is fake_worker.js, and return its address."""
+    html = make_writing_page(b"", "Verse")
+    fake = json.dumps((Path(__file__).parent / "fake_worker.js").read_text("utf-8"))
+    start = html.index('id="engine">') + len('id="engine">')
+    end = html.index("<", start)
+    path.write_text(html[:start] + fake.replace("<", "\\u003c") + html[end:], "utf-8")
+    return path.resolve().as_uri()
+
+
+def fake(page: Any, **changes: Any) -> Any:
+    """Change what the engine answers, and return the requests since the last change."""
+    return page.evaluate("(changes) => charrnn.generate(changes)", changes)
+
+
+def wait_until_written(page: Any) -> None:
+    page.locator("#status").get_by_text("Written").wait_for()
 
 
 def text_of(page: Any) -> str:
@@ -90,13 +112,9 @@ def list_offered(page: Any) -> list[str]:
 def list_words(page: Any, place: int) -> list[str]:
     """Return the words that the page offers after a click on a character of the draft."""
     click_character(page, place)
-    page.locator("#character-menu li").first.wait_for()
-    names = page.locator("#character-menu b").all_inner_texts()
-    return [name.strip("“…”") for name in names]
-
-
-def slide(page: Any, name: str, to: str) -> None:
-    page.get_by_role("slider", name=name).fill(to)
+    page.locator("#word-menu li").first.wait_for()
+    names = page.locator("#word-menu b").all_inner_texts()
+    return [name.strip("“”") for name in names]
 
 
 def press(page: Any, *keys: str) -> None:
@@ -106,38 +124,31 @@ def press(page: Any, *keys: str) -> None:
 
 def continue_text(page: Any) -> None:
     """Ask for continuations, and wait until they are written."""
+    page.keyboard.press("Escape")
     page.locator("#text").press("Control+Enter")
-    page.get_by_text("characters a second").wait_for()
+    page.locator("#status").get_by_text("Written").wait_for()
 
 
 def write(page: Any, text: str) -> None:
-    """Write a text and its continuation, until the page has finished."""
+    """Write a text and its continuations, until the page has finished."""
     page.locator("#text").press_sequentially(text)
-    continue_text(page)
+    settle(page)
 
 
-def open_options(page: Any) -> None:
-    """Open the panel of the options, which a narrow window has behind another button."""
-    if page.locator("#dials-toggle").is_visible():
-        page.locator("#dials-toggle").click()
-    page.get_by_role("button", name="Options").click()
+def settle(page: Any) -> None:
+    """Wait until the page, which writes along, has written after a change."""
+    page.wait_for_timeout(400)
+    wait_until_written(page)
 
 
-def set_field(page: Any, name: str, to: str) -> None:
-    """Fill in a field that may be out of sight."""
-    page.locator(f"#{name}").evaluate("(field, to) => { field.value = to; }", to)
-
-
-# of a sampler, and what `set_options` does; every text ends at `until`, where the page cuts nothing
-OPTIONS: dict[str, Any] = {"ban": "eE", "until": "!h", "seed": 5, "num_samples": 3}
-
-
-def set_options(page: Any) -> None:
-    """Fill in the fields of texts that `OPTIONS` describes, and ask for 2000 characters."""
-    fields = {"ban": "eE", "stop": "!h", "seed": "5"}
-    for name, to in fields.items():
-        set_field(page, name, to)
-    slide(page, "Length", "7")
+def set_option(page: Any, name: str, to: Any) -> None:
+    """Set a field that may be out of sight."""
+    script = """(field, to) => {
+        if (field.type === "checkbox") field.checked = to;
+        else field.value = to;
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+    }"""
+    page.locator(f"#{name}").evaluate(script, to)
 
 
 def shelf(page: Any, button: str) -> None:
@@ -173,6 +184,14 @@ def click_character(page: Any, place: int, selector: str = ".mirror") -> None:
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
+# the visible fields whose type is smaller than 16 pixels, and targets that are lower than 24
+SMALL = """[...document.querySelectorAll("button, input, select, textarea")].filter((each) => {
+    const isSmall = each.matches("select, textarea, [type=text]")
+        && parseFloat(getComputedStyle(each).fontSize) < 16;
+    return each.checkVisibility() && (isSmall || each.getBoundingClientRect().height < 24);
+}).map((each) => each.id || each.textContent)"""
+
+
 def looks_right(page: Any, *whole: str) -> None:
     """Check in light and dark that axe finds nothing, and that nothing is cut off."""
     from axe_playwright_python.sync_playwright import Axe
@@ -185,6 +204,7 @@ def looks_right(page: Any, *whole: str) -> None:
         assert [(rule["id"], rule["nodes"]) for rule in found] == []
     wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
     assert not page.evaluate(wide)
+    assert page.evaluate(SMALL) == []
     for selector in whole:
         for element in page.locator(selector).all():
             box = element.bounding_box()

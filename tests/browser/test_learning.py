@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import codecs
+import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from charrnn.extras.page.writing_page import make_learning_page
-from tests.browser.steps import LOOKS, looks_right, open_file, save, text_of
-from tests.browser.test_exported import cards, generate, write_page
+from tests.browser.steps import (
+    LOOKS,
+    list_highlighted,
+    list_offered,
+    looks_right,
+    open_file,
+    save,
+    set_option,
+    settle,
+    shelf,
+    soon,
+    text_of,
+    wait_until_written,
+)
+from tests.browser.test_exported import generate, write_page
 from tests.generation.models import make_model
-from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -28,10 +42,16 @@ def learner(tmp_path: Path) -> Path:
     return path
 
 
-def choose(page: Any, name: str, text: str | bytes) -> None:
-    content = text.encode() if isinstance(text, str) else text
-    file = {"name": name, "mimeType": "text/plain", "buffer": content}
-    page.locator("#learn-file").set_input_files(file)
+def choose(page: Any, *files: tuple[str, str | bytes]) -> None:
+    contents = [
+        {
+            "name": name,
+            "mimeType": "text/plain",
+            "buffer": text.encode() if isinstance(text, str) else text,
+        }
+        for name, text in files
+    ]
+    page.locator("#learn-file").set_input_files(contents)
 
 
 def drop(page: Any, name: str, text: str) -> None:
@@ -50,34 +70,71 @@ def title_is(page: Any, title: str) -> None:
     page.locator("h1").get_by_text(title, exact=True).wait_for()
 
 
-def test_every_text_has_its_drafts_and_is_not_stored(chromium: Any, learner: Path) -> None:
+def test_every_text_has_its_drafts_and_is_forgotten(chromium: Any, learner: Path) -> None:
     with open_file(chromium, learner) as page:
+        page.get_by_label("Paste a text, or drop files").wait_for()
         assert not page.locator("#text").is_visible()
         drop(page, "cats.txt", TEXT)
         title_is(page, "cats")
         page.locator("#text").press_sequentially("The c")
-        until(lambda: all(text.startswith("at") for text in cards(page)))
+        soon(lambda: all(text.startswith("at") for text in list_offered(page)))
         drop(page, "Ufer.md", OTHER)
         title_is(page, "Ufer")
         assert page.title() == "Ufer"
         assert text_of(page) == ""
-        assert all(set(text) <= set(OTHER) for text in cards(page))
+        wait_until_written(page)
+        assert all(set(text) <= set(OTHER) for text in list_offered(page))
         page.locator("#text").fill("Ein Älterer")
-        page.get_by_role("button", name="Another text").click()
+        shelf(page, "Write with your own text")
         page.get_by_role("button", name="Back").click()
         assert text_of(page) == "Ein Älterer"
-        page.get_by_role("button", name="Another text").click()
-        choose(page, "cats.txt", TEXT)
+        page.get_by_label("Model").select_option("cats")
         title_is(page, "cats")
-        assert text_of(page) == "The c"
+        soon(lambda: text_of(page) == "The c")
         stored = page.evaluate("Object.values(localStorage).join()")
         assert "The c" in stored
         assert "cat sat" not in stored
+        page.once("dialog", lambda dialog: dialog.accept())
+        shelf(page, "Forget this text and its drafts")
+        page.get_by_label("Paste a text, or drop files").wait_for()
+        choose(page, ("cats.txt", TEXT))
+        title_is(page, "cats")
+        assert text_of(page) == ""
+
+
+def test_files_are_one_text_in_the_order_of_their_names(chromium: Any, learner: Path) -> None:
+    with open_file(chromium, learner) as page:
+        choose(page, ("2.txt", "b" + OTHER), ("1.txt", TEXT[:300]))
+        title_is(page, "1")
+        assert generate(page, length=9, start_text="The cat sat on the mat; th")
+        shelf(page, "About")
+        whole = set(TEXT + OTHER) - {"\r"}
+        assert page.locator("#card dd").all_text_contents()[:2] == ["1", str(len(whole | {"b"}))]
+
+
+def test_copies_are_underlined_where_the_text_is(chromium: Any, learner: Path) -> None:
+    words = random.Random(0).choices(
+        ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "rat"], k=3000
+    )
+    text = "".join(f"{word}{'.' * (n % 9 == 0)} " for n, word in enumerate(words))
+    with open_file(chromium, learner) as page:
+        choose(page, ("cats.txt", text))
+        title_is(page, "cats")
+        copied = text[100:140].strip()
+        page.locator("#text").fill(f"So!{copied}! {text[200:225]}")
+        soon(lambda: list_highlighted(page, "copied", ".mirror") == copied)
+        set_option(page, "length", "200")
+        set_option(page, "temperature", "0.5")
+        set_option(page, "copy-less", True)
+        settle(page)
+        for offered in list_offered(page):
+            starts = range(len(offered) - 39)
+            assert not any(offered[start : start + 40] in text for start in starts)
 
 
 def test_a_pasted_list_is_shuffled_and_written_as_a_list(chromium: Any, learner: Path) -> None:
     with open_file(chromium, learner) as page:
-        page.get_by_label("Or paste a text").fill(NAMES)
+        page.get_by_label("Paste a text").fill(NAMES)
         page.get_by_role("button", name="Write with this text").click()
         title_is(page, "Anaking")
         page.get_by_text("Counted in this browser; with a network (charrnn train)").wait_for()
@@ -85,85 +142,88 @@ def test_a_pasted_list_is_shuffled_and_written_as_a_list(chromium: Any, learner:
         page.get_by_text("of the training text left out").wait_for()
         entries = page.locator("#list li button").all_text_contents()
         assert not {*entries} & {*NAMES.split("\n")}
-        page.get_by_role("button", name="About").click()
-        assert page.locator("#card dd").all_text_contents()[1] == f"{len(set(NAMES))} characters"
 
 
 REFUSED = {
     "scan.pdf": (b"%PDF-1.7 " * 99, "scan.pdf is a PDF: copy its text and paste it here."),
-    "book.docx": (b"PK\x03\x04" * 200, "This page cannot read .docx files. Save the text as plain"),
+    "book.docx": (b"PK\x03\x04" * 200, "book.docx is a document or an archive: save its text"),
     "noise.txt": (bytes(range(256)) * 9, "noise.txt is not a text: choose a text file."),
     "short.txt": (b"a b" * 100, "short.txt has only 300 characters: take one of 400 or more."),
     "one.txt": (b"a" * 500, "one.txt repeats one character"),
     "long.txt": (b"a b\n" * 250_001, "long.txt is longer than 1,000,000 characters: take a part"),
 }
+# by the language of the browser: a text and its encoding
+OLD = {
+    "pl-PL": ("Był późny wieczór, świeciły gwiazdy.\n" * 20, "windows-1250"),
+    "ja": ("吾輩は猫である。名前はまだ無い。\n" * 40, "shift_jis"),
+    "en-GB": ("“It’s late,” he said…\n" * 40, "windows-1252"),
+}
 
 
-def test_a_file_that_is_no_text_is_refused_in_a_line(chromium: Any, learner: Path) -> None:
+def test_other_files_are_refused_and_old_encodings_told(chromium: Any, learner: Path) -> None:
     with open_file(chromium, learner) as page:
         for name, (content, part) in REFUSED.items():
-            choose(page, name, content)
+            choose(page, (name, content))
             page.get_by_role("alert").get_by_text(part).wait_for()
         assert not page.get_by_role("button", name="Back").is_visible()
-        choose(page, "utf16.txt", codecs.BOM_UTF16_LE + TEXT.encode("utf-16-le"))
+        choose(page, ("utf16.txt", codecs.BOM_UTF16_LE + TEXT.encode("utf-16-le")))
         title_is(page, "utf16")
         drop(page, "<b>.txt", "")
         page.get_by_role("alert").get_by_text("<b>.txt is empty").wait_for()
         page.get_by_role("button", name="Back").click()
-        assert len(cards(page)) == 3
+    for locale, (text, encoding) in OLD.items():
+        with open_file(chromium, learner, locale=locale) as page:
+            choose(page, ("old.txt", text.encode(encoding)))
+            told = f"old.txt is not in UTF-8; it was read in {encoding}."
+            page.locator("#licence").get_by_text(told).wait_for()
+            assert {*text} <= {*page.evaluate("charrnn.vocabulary")}
 
 
-# the text of each, its encoding, and a part of it that only this encoding gives
-OLD = {
-    "smok": ("Był późny wieczór, świeciły gwiazdy.\n" * 20, "windows-1250", "późny"),
-    "wind": ("Ветер, ветер, ты могуч.\n" * 30, "koi8-r", "ветер"),
-    "neko": ("吾輩は猫である。名前はまだ無い。\n" * 40, "shift_jis", "猫"),
-    "said": ("“It’s late,” he said…\n" * 40, "windows-1252", "It’s"),
-}
-
-
-def test_the_encoding_of_an_old_file_is_asked_for(chromium: Any, learner: Path) -> None:
-    with open_file(chromium, learner) as page:
-        lines = page.locator("#learn-encoding pre")
-        for name, (text, encoding, part) in OLD.items():
-            choose(page, f"{name}.txt", text.encode(encoding))
-            page.get_by_text(f"{name}.txt is not in UTF-8. Are these lines right?").wait_for()
-            assert page.get_by_label("Encoding").input_value() == encoding
-            assert part in lines.text_content()
-            page.keyboard.press("Enter")
-            title_is(page, name)
-        choose(page, "Fluss.txt", OTHER.encode("cp1252"))
-        page.get_by_label("Encoding").select_option("windows-1251")
-        assert "ein Дlterer" in lines.text_content()
-        page.get_by_role("button", name="None is right").click()
-        page.get_by_role("alert").get_by_text("Fluss.txt was not read.").wait_for()
-
-
-def test_every_exported_page_learns_texts_and_is_taken_home_with_the_drafts(
+def test_every_page_learns_texts_and_is_taken_home_with_the_drafts(
     chromium: Any, tmp_path: Path
 ) -> None:
     with open_file(chromium, write_page(tmp_path, make_model())) as page:
-        cards(page)
+        wait_until_written(page)
         page.locator("#text").fill("Mine")
-        page.get_by_role("button", name="Write with your own text").click()
-        choose(page, "cats.txt", TEXT)
+        shelf(page, "Write with your own text")
+        choose(page, ("cats.txt", TEXT))
         title_is(page, "cats")
         assert text_of(page) == ""
         page.locator("#text").fill("The </script> & <b>")
+        settle(page)
+        page.get_by_role("switch", name="List").check()
+        page.get_by_role("button", name="Write a list").click()
+        page.locator("#status").get_by_text("entries").wait_for()
+        page.locator("#list li button").first.click()
+        page.get_by_role("switch", name="List").uncheck()
         expected = generate(page, length=300, seed=3)
+        page.locator("#shelf-toggle").click()
         home = save(page, "Take home", tmp_path / "cats.html")
         page.reload()
         title_is(page, "Verse")
-        assert text_of(page) == "Mine"
+        soon(lambda: text_of(page) == "Mine")
     content = home.read_text("utf-8")
-    assert 'id="packed-model">null<' in content
-    assert "at sat on the mat; the rat" not in content
+    assert json.dumps(TEXT)[1:300] not in content
     for _ in range(2):  # it can be taken home from there
         with open_file(chromium, home) as page:
             title_is(page, "cats")
-            until(lambda: text_of(page) == "The </script> & <b>")
+            soon(lambda: text_of(page) == "The </script> & <b>")
+            page.get_by_role("switch", name="List").check()
+            assert page.locator("#list [aria-pressed=true]").count() == 1
             assert generate(page, length=300, seed=3) == expected
+            page.locator("#shelf-toggle").click()
             home = save(page, "Take home", tmp_path / "again.html")
+
+
+def test_the_page_speaks_german(chromium: Any, learner: Path) -> None:
+    with open_file(chromium, learner, locale="de-AT") as page:
+        page.get_by_label("Füge einen Text ein oder lass Dateien").fill(TEXT)
+        page.get_by_role("button", name="Mit diesem Text schreiben").click()
+        page.get_by_text("Geschrieben: 3.").wait_for()
+        assert page.locator("html").get_attribute("lang") == "de"
+        assert page.get_by_role("button", name="Nehmen: Fortsetzung 2").is_visible()
+        texts = page.locator("body").inner_text()
+        assert not {"Take", "Undo", "More", "Continue", "Temperature"} & {*texts.split()}
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -172,16 +232,9 @@ def test_the_learning_page_is_accessible_and_nothing_is_cut_off(
 ) -> None:
     with open_file(chromium, learner, **look) as page:
         looks_right(page)
-        choose(page, "empty.txt", "")
+        choose(page, ("empty.txt", ""))
         page.get_by_role("alert").get_by_text("empty.txt is empty").wait_for()
         looks_right(page)
-        choose(page, "Fluss.txt", OTHER.encode("cp1252"))
-        page.get_by_text("Are these lines right?").wait_for()
-        looks_right(page)
-        page.get_by_role("button", name="None is right").click()
-        choose(page, "A text with a name of some length.txt", TEXT)
-        cards(page)
+        choose(page, ("A text with a name of some length.txt", TEXT))
+        wait_until_written(page)
         looks_right(page, "#continue")
-        if look != LOOKS[0]:  # a low window hides it
-            page.get_by_role("button", name="About").click()
-            looks_right(page, "#continue", "#about button:not([hidden])")

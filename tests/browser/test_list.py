@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.fake_server import FakeServer
-from tests.browser.steps import press, save, shelf, text_of
-from tests.waiting import until
+from tests.browser.steps import fake, press, save, shelf, soon, text_of
 
 pytestmark = pytest.mark.browser
 
@@ -24,37 +22,26 @@ def write_list(page: Any, says: str) -> None:
     page.get_by_text(says, exact=True).wait_for()
 
 
-def test_entries_are_written_starred_kept_and_saved(
-    page: Any, server: FakeServer, tmp_path: Path
-) -> None:
-    def save_list(how: str) -> str:
-        page.get_by_role("button", name="Save", exact=True).click()
-        return save(page, how, tmp_path / "list").read_bytes().decode()
+def test_entries_are_written_starred_kept_and_saved(page: Any, tmp_path: Path) -> None:
+    def save_list() -> str:
+        page.locator("#shelf-toggle").click()
+        return save(page, "Save as text", tmp_path / "list").read_bytes().decode()
 
-    server.texts = ["tea", "deep sea", "tea ", 'a "rose", red', "sea", "moss"]
-    server.lines = ("dark sea", "dark moss")
+    texts = ["tea", "deep sea", "tea ", 'a "rose", red', "sea", "moss"]
     page.get_by_role("switch", name="List").check()
     page.get_by_label("Start of each entry").fill("dark ")
-    write_list(page, "3 entries; 2 lines of the training text left out")
-    asked = server.asked[0]
+    fake(page, texts=texts, lines=["dark sea", "dark moss"])
+    write_list(page, "3 entries; lines of the training text left out: 2")
+    asked = fake(page, texts=["tea", "sky"], lines=[])[0]
     assert (asked["prompt"], asked["stop"], asked["n"]) == ("dark ", "\n", 50)
-    assert asked["min_p"] == server.sampling["min_p"]
     assert entries(page) == ["dark tea", "dark deep sea", 'dark a "rose", red']
-
-    assert save_list("Save as text") == 'dark tea\ndark deep sea\ndark a "rose", red\n'
+    assert save_list() == 'dark tea\ndark deep sea\ndark a "rose", red\n'
     page.locator("#list li button").first.focus()  # by keyboard from here on
     press(page, "ArrowRight", "Space", "End", "Space", "Home", "Tab")
-    starred = page.get_by_role("button", pressed=True)
+    starred = page.locator("#list [aria-pressed=true]")
     assert starred.count() == 2
     assert not page.evaluate("document.activeElement.closest('#list')")
-    page.get_by_label("Sort").select_option("A to Z")
-    assert entries(page) == ['dark a "rose", red', "dark deep sea", "dark tea"]
-    assert save_list("Save as text") == 'dark a "rose", red\ndark deep sea\n'
-    csv = 'entry,starred\r\n"dark a ""rose"", red",true\r\n"dark deep sea",true\r\n'
-    assert save_list("Save as CSV") == csv
-    page.get_by_label("Sort").select_option("as written")
-
-    server.texts, server.lines = ["tea", "sky"], None
+    assert save_list() == 'dark deep sea\ndark a "rose", red\n'
     write_list(page, "2 entries")
     expected = ["dark deep sea", 'dark a "rose", red', "dark tea", "dark sky"]
     assert entries(page) == expected
@@ -66,34 +53,37 @@ def test_entries_are_written_starred_kept_and_saved(
     assert starred.count() == 2
 
 
-def test_new_entries_are_like_the_starred(page: Any, server: FakeServer) -> None:
+def test_two_windows_share_a_list(context: Any, page: Any) -> None:
     page.get_by_role("switch", name="List").check()
-    server.texts = ["rosella", "marbel"]
+    fake(page, texts=["tea", "sea"])
     write_list(page, "2 entries")
-    page.get_by_role("button", name="rosella").click()
-    page.get_by_label("More like the starred").check()
-    server.asked.clear()
-    server.texts = [f"{n}bort" for n in range(40)] + [f"{n}sella" for n in range(10)]
-    write_list(page, "50 entries")
-    assert entries(page)[0] == "rosella"
-    assert set(entries(page)[1:11]) == {f"{n}sella" for n in range(10)}
+    other = context.new_page()
+    other.goto("")
+    soon(lambda: entries(other) == ["tea", "sea"])
+    page.locator("#list li button").first.click()
+    soon(lambda: other.locator("#list [aria-pressed=true]").all_inner_texts() == ["tea"])
+    fake(other, texts=["sky"])
+    other.locator("#continue").click()
+    soon(lambda: entries(page) == ["tea", "sky"])
 
 
-def test_the_list_stops_and_the_text_stays(page: Any, server: FakeServer) -> None:
+def test_the_list_stops_and_the_text_stays(page: Any) -> None:
     page.locator("#text").fill("Mine")
     page.get_by_role("switch", name="List").check()
-    server.texts, server.delay = ["la " * 60], 0.02
+    fake(page, texts=["la " * 60], delay=50, piece=3)
     page.keyboard.press("Control+Enter")
     page.get_by_role("button", name="Stop").wait_for()
     page.keyboard.press("Escape")
     page.get_by_text("Stopped.").wait_for()
     assert entries(page) == []
-    until(lambda: server.dropped == 1)
-    server.delay, server.texts, server.lines = 0, ["la"], ("la",)  # nothing of it is worth saving
-    write_list(page, "No entries; 1 line of the training text left out")
-    page.get_by_role("button", name="Save", exact=True).click()
+    fake(page, delay=0, texts=["la"], piece=1000, lines=["la"])  # nothing of it is worth saving
+    write_list(page, "0 entries; lines of the training text left out: 1")
+    page.locator("#shelf-toggle").click()
     for name in ("Save as text", "Empty the list"):
         assert page.get_by_role("button", name=name).is_disabled()
     page.keyboard.press("Escape")
     page.get_by_role("switch", name="List").uncheck()
     assert text_of(page) == "Mine"
+    page.get_by_role("switch", name="List").check()
+    page.reload()
+    page.get_by_role("button", name="Write a list").wait_for()  # the text has its mode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,48 +27,56 @@ class ExportOptions:
 
 
 OPTIONS = ExportOptions
+MAX_PACKED_BYTES = 2_200_000  # 3 MB in a page
 FIRST_WORD = "checkpoint"
 
 
 def run(options: ExportOptions) -> None:
     """Write a page with the model of `checkpoint`, or one that learns texts, to `output`."""
-    if options.learn:
-        _export_learning_page(options)
-        return
-    from charrnn.extras.page.content import make_content
-    from charrnn.extras.page.script_module import make_script_module
-    from charrnn.extras.page.writing_page import make_writing_page
     from charrnn.files import replace_file
-    from charrnn.runs.model_lookup import find_model, read_model
 
-    source, output = find_model(options.checkpoint), Path(options.output)
+    content, note = _make_learning_page(options) if options.learn else _make_content(options)
+    output = Path(options.output)
+    with replace_file(output) as temporary:
+        temporary.write_text(content, "utf-8", "replace")
+    say(f"wrote {output}: {output.stat().st_size / 1e6:.2f} MB; {note}")
+
+
+def _make_content(options: ExportOptions) -> tuple[str, str]:
+    """Return a page or a module with the model in it, and a note about the model."""
+    from charrnn.extras.page.packing import pack_model, require_page_support
+    from charrnn.extras.page.rounding import choose_precision
+    from charrnn.extras.page.writing_page import make_script_module, make_writing_page
+    from charrnn.runs.model_lookup import find_model, read_model
+    from charrnn.text.training_text import get_corpus_name
+
+    source = find_model(options.checkpoint)
     check_output(options.output, source)
     model = read_model(source)
-    make = make_script_module if options.output.endswith(".js") else make_writing_page
-    content, chosen = make_content(make, model, options.title, options.licence)
-    if chosen.model.counts is None and model.counts is not None:
+    require_page_support(model)
+    chosen = choose_precision(model)
+    packed = pack_model(chosen, options.title, options.licence)
+    if model.counts is not None and len(packed) > MAX_PACKED_BYTES:
+        chosen = chosen._replace(model=replace(model, counts=None))
+        packed = pack_model(chosen, options.title, options.licence)
         say(
             f"{options.output}: contains the network without the model's counts, because the file "
             f"would be larger than 3 MB"
         )
-    with replace_file(output) as temporary:
-        temporary.write_text(content, "utf-8", "replace")
     cost = f", which adds {chosen.cost:.5f} nats per character to the loss" if chosen.cost else ""
-    say(
-        f"wrote {output}: {output.stat().st_size / 1e6:.2f} MB; weights of {chosen.bits} bits{cost}"
-    )
+    note = f"weights of {chosen.bits} bits{cost}"
+    if options.output.endswith(".js"):
+        return make_script_module(packed, options.title, options.licence), note
+    title = options.title or get_corpus_name(model.facts) or "charrnn"
+    return make_writing_page(packed, title), note
 
 
-def _export_learning_page(options: ExportOptions) -> None:
+def _make_learning_page(options: ExportOptions) -> tuple[str, str]:
     from charrnn.extras.page.writing_page import make_learning_page
-    from charrnn.files import replace_file
 
     if options.checkpoint is not None:
         raise InputError("learn=true: makes a page without a model; leave out checkpoint")
     if not options.output.endswith(".html"):
         raise InputError(f"output={options.output}: learn=true makes a page; it must end in .html")
     check_output(options.output)
-    with replace_file(Path(options.output)) as temporary:
-        temporary.write_text(make_learning_page(), "utf-8")
-    size = Path(options.output).stat().st_size / 1e6
-    say(f"wrote {options.output}: {size:.2f} MB; it learns a text by counting, in the browser")
+    return make_learning_page(), "it learns a text by counting, in the browser"

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from charrnn.counts import passages, run_lengths, table, words
 from charrnn.counts.mixing import COUNTS_ONLY
-from charrnn.extras.page.packing import COUNTS_CONSTANTS, MODEL_CONSTANTS
+from charrnn.extras.page.packing import COUNTS_CONSTANTS, describe_sampling, read_constants
 from charrnn.options.datasets import DEFAULT_SPLIT
-from charrnn.options.sampling import SamplingParams
-from charrnn.text import code, lists, prompt
+from charrnn.text import code, lists
 
 MAX_CHARACTERS = 1_000_000  # a phone counts them in ten seconds
 
 
 def list_learning_facts() -> dict[str, Any]:
-    """Return the facts that `site/main-network.js` needs to learn a text."""
-    facts = {
-        "marks": prompt.KEYBOARD_MARKS,
-        "curly": prompt.CURLY_QUOTES,
-        "sampling": asdict(SamplingParams()),
-    }
+    """Return the facts that `site/network/model.js` needs to learn a text."""
     return {
         "max_characters": MAX_CHARACTERS,
         "counting": list_counting_constants(),
-        "model": {"facts": facts, "constants": MODEL_CONSTANTS},
+        "model": describe_sampling(),
     }
 
 
@@ -36,31 +29,17 @@ def list_counting_constants() -> dict[str, Any]:
         "share": share,
         "largest_split": largest_split,
         "counts": {
-            "discounts": table.DISCOUNTS,
-            "discounts_below_top": table.DISCOUNTS_BELOW_TOP,
-            "discounts_top": table.DISCOUNTS_TOP,
-            "many": table.MANY,
-            "max_context": passages.MAX_CONTEXT,
-            "max_nodes": passages.MAX_NODES,
-            "tried": passages.TRIED,
-            "max_letters": words.MAX_LETTERS,
-            "max_entries": words.MAX_ENTRIES,
-            "max_run": run_lengths.MAX_RUN,
-            "least_run": run_lengths.LEAST_RUN,
-            "min_repeats": run_lengths.MIN_REPEATS,
+            **read_constants(table, "DISCOUNTS", "DISCOUNTS_BELOW_TOP", "DISCOUNTS_TOP", "MANY"),
+            **read_constants(passages, "MAX_CONTEXT", "MAX_NODES", "TRIED"),
+            **read_constants(words, "MAX_LETTERS", "MAX_ENTRIES"),
+            **read_constants(run_lengths, "MAX_RUN", "LEAST_RUN", "MIN_REPEATS"),
         },
         "lists": {
-            "head": lists.HEAD,
-            "min_lines": lists.MIN_LINES,
-            "min_different": lists.MIN_DIFFERENT,
-            "max_words": lists.MAX_WORDS,
-            "max_line_characters": lists.MAX_LINE_CHARACTERS,
-            "max_unlike": lists.MAX_UNLIKE,
-            "max_digits": lists.MAX_DIGITS,
+            **read_constants(lists, "HEAD", "MIN_LINES", "MIN_DIFFERENT", "MAX_WORDS"),
+            **read_constants(lists, "MAX_LINE_CHARACTERS", "MAX_UNLIKE", "MAX_DIGITS"),
         },
         "code": {
-            "indented_share": code.INDENTED_SHARE,
-            "signs_share": code.SIGNS_SHARE,
+            **read_constants(code, "INDENTED_SHARE", "SIGNS_SHARE"),
             "signs": "".join(sorted(code.SIGNS)),
         },
         "packed": {**COUNTS_CONSTANTS, "word_weights": COUNTS_ONLY.words},

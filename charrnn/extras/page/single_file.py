@@ -1,30 +1,36 @@
 """Make a single HTML file with style, script and data, which loads nothing else.
 
-A Content-Security-Policy allows only the hashes of this style and this script, and no address.
-Models and texts are data: JSON without `<`, so that no data can end its element.
+A Content-Security-Policy allows only the hashes of this style and this script, workers of the page,
+and no address; a served page may ask its server. Models, texts and the worker's script are data:
+JSON without `<`, so that no data can end its element.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 SITE = Path(__file__).parent / "site"
 
 _HEAD, _END = '<meta charset="utf-8">', "</body>"
 
 
-def make_single_file(html: str, *, style: str, script: str, data: Mapping[str, str]) -> str:
+def make_single_file(
+    html: str, *, style: str, script: str, data: Mapping[str, Any], is_served: bool = False
+) -> str:
     """Put a page, its style, its script and its data into one HTML file.
 
     Args:
         html: without style and script.
         style: CSS.
         script: JavaScript, which runs after all elements; it may compile WebAssembly.
-        data: JSON in ASCII, by the id of its element.
+        data: what becomes JSON, by the id of its element.
+        is_served: whether the page may connect to its server.
     """
     script = f'"use strict";\n{script}'
     for ending in ("</script", "<!--"):
@@ -35,6 +41,8 @@ def make_single_file(html: str, *, style: str, script: str, data: Mapping[str, s
             "default-src 'none'",
             f"script-src {_hash_for_policy(script)} 'wasm-unsafe-eval'",
             f"style-src {_hash_for_policy(style)}",
+            "worker-src blob:",
+            *(["connect-src 'self'"] if is_served else []),
             "img-src data:",
             "base-uri 'none'",
             "form-action 'none'",
@@ -46,8 +54,9 @@ def make_single_file(html: str, *, style: str, script: str, data: Mapping[str, s
     )
     escaped = r"\u003c"  # In JSON, `<` occurs only in strings.
     end = "\n".join(
-        f'<script type="application/json" id="{name}">{json.replace("<", escaped)}</script>'
-        for name, json in data.items()
+        f'<script type="application/json" id="{name}">'
+        f"{json.dumps(value, separators=(',', ':')).replace('<', escaped)}</script>"
+        for name, value in data.items()
     )
     html = replace_once(html, _HEAD, f"{_HEAD}\n{head}")
     return replace_once(html, _END, f"{end}\n<script>{script}</script>\n{_END}")

@@ -1,96 +1,70 @@
-"""The writing page of `charrnn serve`, with a model in it or none, instead of a server."""
+"""The page that writes: with a model in it, with those of a server, or with a text that it learns.
+
+The script runs the engine (`site/worker.js`) in a worker, whose script is data of the page. The
+engine is also a module for pages of others.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
-import json
 from html import escape
 
 from charrnn.extras.page.learning import list_learning_facts
-from charrnn.extras.page.packing import (
-    RoundedModel,
-    make_card,
-    pack_counts,
-    pack_lines,
-    pack_model,
-)
-from charrnn.extras.page.single_file import (
-    SITE,
-    join_modules,
-    make_single_file,
-    replace_once,
-)
-from charrnn.text.code import is_code
-from charrnn.text.prompt import get_primer
-from charrnn.text.training_text import get_corpus_name
-
-# the ids of elements with a model, and with a text that the page learnt before it was saved
-_MODEL_DATA = ("packed-model", "packed-counts", "packed-lines", "packed-learnt")
+from charrnn.extras.page.single_file import SITE, join_modules, make_single_file, replace_once
 
 
-def make_writing_page(
-    chosen: RoundedModel, title: str | None, licence: str, text: str | None = None
-) -> str:
-    """Return a page with the model and its counts, as HTML.
-
-    Args:
-        title: None: the name of the training text.
-        licence: the line at the bottom of the page.
-        text: the training text. The page leaves its lines out of new lists.
-    """
-    model_facts, counts = chosen.model.facts, chosen.model.counts
-    title = title or get_corpus_name(model_facts) or "charrnn"
-    about = {
-        "title": title,
-        "card": make_card(chosen),
-        "licence": licence,
-        "is_code": is_code(get_primer(model_facts)),
-        "is_list": model_facts.get("is_list") is True,
-    }
-    facts = {"about": about}
-    model = pack_model(chosen.model, chosen.bits, facts)
+def make_writing_page(packed: bytes, title: str) -> str:
+    """Return a page with a packed model, as HTML."""
     # Pages from file:// may share one storage, so the key of a draft contains a hash of the model.
-    name = hashlib.sha256(model.encode()).hexdigest()[:12]
-    data = {"packed-model": model}
-    if counts is not None:
-        data["packed-counts"] = pack_counts(counts)
-    if text is not None:
-        data["packed-lines"] = pack_lines(text)
-    return _make_page(title, name, data)
+    return _make_page(title, hashlib.sha256(packed).hexdigest()[:12], packed)
 
 
 def make_learning_page() -> str:
     """Return a page without a model, which learns a text by counting, as HTML."""
-    return _make_page("Write with your own text", "learn", {})
+    return _make_page("Write with your own text", "learn", None)
 
 
-def _make_page(title: str, name: str, data: dict[str, str]) -> str:
-    """Return a page that writes with the model in its data, or with texts that it learns.
+def make_served_page() -> str:
+    """Return a page for a server, whose models it fetches, as HTML."""
+    return _make_page("charrnn", "served", None, is_served=True)
+
+
+def make_script_module(packed: bytes, title: str | None, licence: str) -> str:
+    """Return an ES module whose default export is the model and its counts.
+
+    Args:
+        title, licence: for the comment in the first line.
+    """
+    comment = " ".join(f"{title or 'A model of charrnn'}. {licence}".split())  # on one line
+    script = join_modules(SITE / "network" / "model.js")
+    opened = f'await module_model.openInterface("{base64.b64encode(packed).decode()}")'
+    return f"// {comment}\n{script}\nexport default {opened};\n"
+
+
+def _make_page(title: str, name: str, packed: bytes | None, is_served: bool = False) -> str:
+    """Return a page.
 
     Args:
         name: the key under which the page stores its settings, and the drafts of its model.
-        data: JSON by the id of its element.
+        packed: the model in it.
+        is_served: whether it may connect to its server.
     """
-    html, card, style, learning_style = (
-        (SITE / name).read_text(encoding="utf-8")
-        for name in ("index.html", "learning-card.html", "style.css", "learning.css")
-    )
-    for old, new in (
-        ('<html lang="en">', f'<html lang="en" data-keep="charrnn.{name}">'),
-        ("<title>Write with charrnn</title>", f"<title>{escape(title)}</title>"),
-        ('  <link rel="stylesheet" href="page/style.css">\n', ""),
-        ('  <script type="module" src="page/main.js"></script>\n', ""),
-        ("  <main>\n", f"  <main>\n{card}"),
-    ):
-        html = replace_once(html, old, new)
+    html, style = ((SITE / name).read_text("utf-8") for name in ("index.html", "style.css"))
+    served = " data-served" if is_served else ""
+    html = replace_once(html, '<html lang="en">', f'<html lang="en" data-keep="{name}"{served}>')
+    html = replace_once(html, "<title>charrnn</title>", f"<title>{escape(title)}</title>")
+    model = None if packed is None else base64.b64encode(packed).decode()
     return make_single_file(
         html,
-        style=style + learning_style,
-        script=join_modules(SITE / "main-network.js"),
+        style=style,
+        script=join_modules(SITE / "main.js"),
+        # The page fills the first two when it saves itself with a text that it learnt.
         data={
-            # The page fills empty elements when it saves itself with a text that it learnt.
-            **dict.fromkeys(_MODEL_DATA, "null"),
-            **data,
-            "learning": json.dumps(list_learning_facts()),
+            "packed": model,
+            "saved": None,
+            "learning": list_learning_facts(),
+            "engine": join_modules(SITE / "worker.js"),
         },
+        is_served=is_served,
     )

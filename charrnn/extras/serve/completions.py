@@ -1,210 +1,157 @@
-"""A request becomes a job of the scheduler; the job's pieces become the response."""
+"""Write the completions of a request piece by piece, in OpenAI's format.
+
+Requests take turns: each one holds a lock for one step, which takes some hundredths of a second.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import codecs
+import json
 import time
 import uuid
-from collections.abc import AsyncIterator
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
-from charrnn.errors import InputError
-from charrnn.extras.serve.completion_job import CompletionJob, Piece, Prompt, Score
-from charrnn.extras.serve.protocol import (
-    CompletionRequest,
-    Refusal,
-    as_json,
-    encode_in_blocks,
-    format_error,
-)
-from charrnn.extras.serve.serve_options import ServeOptions
-from charrnn.extras.serve.served_models import ServedModel
-from charrnn.generation.draw import Floats, Ids, find_banned_ids
-from charrnn.generation.sampler import draw_seed
+import numpy as np
+from fastapi import HTTPException
 
-# Log-probabilities in one response. They take a hundred times the memory of the text.
-_MAX_SCORES = 500_000
-_MAX_BANNED = 10_000  # characters of `ban`, which each chunk looks up for each completion
-# The scheduler's thread encodes larger responses in blocks.
-_SMALL_SCORES, _SMALL_TEXT = 5_000, 500_000  # log-probabilities, characters; they take 8 ms
+from charrnn.extras.serve.completion_request import CompletionRequest
+from charrnn.generation.draw import find_banned_ids, log_softmax, rank_ids
+from charrnn.generation.sampler import Piece, Sampler, StartState, draw_seed
+
+_READ_AT_ONCE = 1024  # characters of a prompt
+
+Choice = dict[str, Any]  # a part of one completion
 
 
-class Answer:
-    """The completions of one request. The constructor submits the job; call `close` afterwards."""
+async def take_turns(steps: Iterator[list[Choice]], turn: asyncio.Lock) -> AsyncIterator[Choice]:
+    """Yield the results of all steps. The lock serves those who wait for it in order."""
+    while True:
+        async with turn:
+            choices = await asyncio.to_thread(next, steps, None)
+        if choices is None:
+            return
+        for choice in choices:
+            yield choice
 
-    def __init__(
-        self, request: CompletionRequest, served: ServedModel, options: ServeOptions
-    ) -> None:
-        params = request.to_sampling_params()
-        served = served.plain if params.plain else served
-        find_banned_ids(params, served.vocabulary)  # Raises InputError for a wrong `ban`.
-        seed = draw_seed() if params.seed is None else params.seed
-        stops = tuple(served.vocabulary.as_tokens(stop) for stop in request.stop)
-        self.is_stream = request.stream  # whether to call `stream` or `collect`
-        self._events: asyncio.Queue[Prompt | Piece | Exception] = asyncio.Queue()
-        blocks = served.prepare_prompt(
-            request.prompt, request.echo and request.logprobs is not None
-        )
-        self._job = CompletionJob(blocks, self._events.put_nowait, request, params, seed, stops)
-        self._served, self._scheduler = served, served.scheduler
-        self._sends_usage = request.stream_options.get("include_usage") is True
-        self._completion_tokens = 0
+
+class Completions:
+    """The completions of a request. The constructor raises InputError for an invalid field.
+
+    Args:
+        name: of the model.
+    """
+
+    def __init__(self, sampler: Sampler, request: CompletionRequest, name: str) -> None:
+        self._sampler, self._request = sampler, request
+        self._vocabulary, seed = sampler.model.vocabulary, request.seed
+        self._params = request.to_sampling_params(draw_seed() if seed is None else seed)
+        find_banned_ids(self._params, self._vocabulary)
+        self._prompt_ids = sampler.encode_start_text(self._params)
+        self._num_written = [0] * request.n  # characters, by the number of the completion
+        self._states: list[StartState] = []  # after the text so far, to score the next characters
+        make_decoder = codecs.getincrementaldecoder("utf-8")
+        self._decoders = [make_decoder("replace") for _ in range(request.n)]
         self._head = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
             "created": int(time.time()),
-            "model": served.name,
-            "seed": seed,
+            "model": name,
+            "seed": self._params.seed,
         }
-        self._scheduler.submit(self._job)
-        seconds = options.max_seconds
-        late = Refusal(
-            503, f"timeout after {seconds:g} seconds; ask for fewer characters", code="timeout"
-        )
-        loop = asyncio.get_running_loop()
-        self._alarm = loop.call_later(seconds, self._events.put_nowait, late)
 
-    async def prepare(self) -> None:
-        """Wait until the prompt is prepared. Raise InputError if it has an unknown character."""
-        prompt, request = await self._receive(), self._job.request
-        self._prompt_tokens = len(prompt.ids)
-        self._choices = [_Choice(self._served, prompt, request) for _ in range(request.n)]
+    async def collect(
+        self, choices: AsyncIterator[Choice], has_left: Callable[[], Awaitable[bool]]
+    ) -> dict[str, Any]:
+        """Return the whole response, unless the client has left."""
+        whole: dict[int, Choice] = {}
+        async for part in choices:
+            if await has_left():
+                raise HTTPException(400, "the client has left")
+            choice = whole.setdefault(part["index"], part)
+            if choice is not part:
+                choice["text"] += part["text"]
+                choice["finish_reason"] = part["finish_reason"]
+                for name, values in (part["logprobs"] or {}).items():
+                    choice["logprobs"][name] += values
+        ordered = [whole[number] for number in range(self._request.n)]
+        return {**self._head, "choices": ordered, "usage": self._count_usage()}
 
-    def close(self) -> None:
-        """Stop the unfinished completions."""
-        self._alarm.cancel()
-        self._scheduler.cancel(self._job)
-
-    async def collect(self) -> bytes:
-        """Wait for all completions, and return the body of the response."""
-        pieces = sorted([piece async for piece in self._receive_pieces()])
-        return await self._encode(pieces, usage=self._count_usage())
-
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self, choices: AsyncIterator[Choice]) -> AsyncIterator[str]:
         """Yield the response as server-sent events."""
-        try:
-            fields = {"usage": None} if self._sends_usage else {}
-            async for piece in self._receive_pieces():
-                yield _format_event(await self._encode([piece], **fields))
-            if self._sends_usage:
-                yield _format_event(await self._encode([], usage=self._count_usage()))
-            yield b"data: [DONE]\n\n"
-        except Refusal as error:
-            yield _format_event(as_json(format_error(error)))
+        has_usage = self._request.stream_options.get("include_usage") is True
+        fields: dict[str, Any] = {"usage": None} if has_usage else {}
+        async for choice in choices:
+            yield self._format_event([choice], **fields)
+        if has_usage:
+            yield self._format_event([], usage=self._count_usage())
+        yield "data: [DONE]\n\n"
 
-    async def _encode(self, pieces: list[Piece], **fields: Any) -> bytes:
-        request = self._job.request
-        choices = [partial(self._choices[piece.number].format, piece) for piece in pieces]
-        value = {**self._head, "choices": choices, **fields}
-        size = sum(len(piece.text) + request.echo * len(request.prompt) for piece in pieces)
-        scores = 0 if request.logprobs is None else size * (1 + request.logprobs)
-        if scores > _SMALL_SCORES or size > _SMALL_TEXT:
-            return await self._scheduler.run(encode_in_blocks(value))
-        return as_json(value)
+    def _format_event(self, choices: list[Choice], **fields: Any) -> str:
+        return f"data: {json.dumps({**self._head, 'choices': choices, **fields})}\n\n"
 
     def _count_usage(self) -> dict[str, int]:
-        prompt, new = self._prompt_tokens, self._completion_tokens
-        return {"prompt_tokens": prompt, "completion_tokens": new, "total_tokens": prompt + new}
+        read, new = len(self._prompt_ids), sum(self._num_written)
+        return {"prompt_tokens": read, "completion_tokens": new, "total_tokens": read + new}
 
-    async def _receive_pieces(self) -> AsyncIterator[Piece]:
-        """Yield the pieces of all completions; each completion is one piece without streaming."""
-        unfinished = len(self._choices)
-        while unfinished:
-            piece = await self._receive()
-            unfinished -= piece.finish_reason is not None
-            self._completion_tokens += len(piece.text)
-            yield piece
+    def write(self) -> Iterator[list[Choice]]:
+        """Yield a part of a completion after each step, and none after a part of the prompt."""
+        ids, state = self._sampler.prepare_prompt(self._prompt_ids)
+        start = StartState(None, state)
+        for first in range(0, len(ids), _READ_AT_ONCE):
+            start = self._sampler.advance(start, ids[first : first + _READ_AT_ONCE].tolist())
+            yield []
+        self._states = [start] * self._request.n
+        for piece in self._sampler.write(self._params, start=start, stops=self._request.stop):
+            yield [self._format(piece)]
 
-    async def _receive(self) -> Any:
-        if isinstance(event := await self._events.get(), Exception):
-            raise event
-        return event
-
-
-def list_limits(options: ServeOptions) -> dict[str, int]:
-    """Return the most that a request may ask for, by the names of its fields."""
-    return {
-        "max_tokens": options.max_length,
-        "n": options.streams,
-        "prompt": options.max_prompt,
-    }
-
-
-def check_limits(request: CompletionRequest, options: ServeOptions) -> None:
-    """Raise InputError if the request asks for more than the server allows."""
-    scored = request.max_tokens + (len(request.prompt) if request.echo else 0)
-    scores = 0 if request.logprobs is None else scored * request.n * (1 + request.logprobs)
-    if request.stream_options and not request.stream:
-        raise InputError("stream_options: needs stream=true")
-    limits = list_limits(options)
-    limits |= {"logprobs": _MAX_SCORES, "ban": _MAX_BANNED}
-    for name, value, unit in (
-        ("max_tokens", request.max_tokens, "new characters"),
-        ("n", request.n, "completions"),
-        ("prompt", len(request.prompt), "characters"),
-        ("logprobs", scores, "in all completions"),
-        ("ban", len(request.ban or ""), "characters"),
-    ):
-        if value > (limit := limits[name]):
-            raise InputError(f"{name}: {value:,} {unit}; this server allows at most {limit:,}")
-
-
-class _Choice:
-    """A completion in OpenAI's format."""
-
-    def __init__(self, served: ServedModel, prompt: Prompt, request: CompletionRequest) -> None:
-        self._served, self._prompt, self._needs_echo = served, prompt, request.echo
-        self._has_logprobs = request.logprobs is not None
-        self._end = len(prompt.text)  # the length of prompt and text so far
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def format(self, piece: Piece) -> dict[str, Any]:
-        """Return a piece in OpenAI's format; the first contains the prompt if `echo` is set."""
-        text, scores = piece.text, piece.scores
-        offsets = [self._advance_offset(score) for score in scores]
-        if self._served.vocabulary.is_bytes:
-            data = text.encode("ascii", "surrogateescape")
-            text = self._decoder.decode(data, piece.finish_reason is not None)
-        if self._needs_echo:
-            text, self._needs_echo = self._prompt.text + text, False
-            if self._has_logprobs:
-                prompt = self._prompt
-                # The first character has no score if no primer precedes it.
-                unscored = prompt.ids[: len(prompt.ids) - len(piece.prompt_scores)].tolist()
-                scores = [*(Score(id_, None, None) for id_ in unscored), *piece.prompt_scores]
-                scores += piece.scores
-                offsets = [*prompt.positions.tolist(), *offsets]
+    def _format(self, piece: Piece) -> Choice:
+        number, text = piece.sample, piece.text
+        before = self._num_written[number]
+        self._num_written[number] += len(text)
+        log_probs = None if self._request.logprobs is None else self._score(number, text)
+        if self._vocabulary.is_bytes:
+            text = self._decoders[number].decode(_to_bytes(text), final=piece.last)
+        if self._request.echo and not before:
+            text = self._request.prompt + text
+        is_full = self._num_written[number] == self._request.max_tokens
         return {
-            "index": piece.number,
+            "index": number,
             "text": text,
-            "logprobs": self._format_logprobs(scores, offsets) if self._has_logprobs else None,
-            "finish_reason": piece.finish_reason,
+            "logprobs": log_probs,
+            "finish_reason": ("length" if is_full else "stop") if piece.last else None,
         }
 
-    def _format_logprobs(self, scores: list[Score], offsets: list[int]) -> dict[str, Any]:
-        tokens = self._served.tokens
+    def _score(self, number: int, text: str) -> dict[str, Any]:
+        """Return the log-probabilities of new characters, at temperature 1 and without filters."""
+        last, state = self._states[number]
+        ids = [*([] if last is None else [last]), *self._vocabulary.encode(text).tolist()]
+        logits, state = self._sampler.reader.read(np.array([ids[:-1]], int), state)
+        self._states[number] = StartState(ids[-1] if ids else None, state)
+        log_probs = log_softmax(logits[0])
+        ranked = rank_ids(log_probs)[:, : self._request.logprobs].tolist()
+        names = [*map(_format_token, self._vocabulary.characters)]
+        scores, tops = list[float | None](), list[dict[str, float] | None]()
+        if len(ids) == len(text) > 0:  # Nothing precedes the first character.
+            scores, tops = [None], [None]
+        for row, id_, top in zip(log_probs.tolist(), ids[1:], ranked, strict=True):
+            scores.append(row[id_])
+            tops.append({names[likely]: row[likely] for likely in top})
+        end = len(self._request.prompt) + self._num_written[number]
         return {
-            "tokens": [tokens[score.id] for score in scores],
-            "token_logprobs": [score.logprob for score in scores],
-            # called by `encode_in_blocks`, so that many of them do not delay other clients
-            "top_logprobs": [top and partial(self._format_top, *top) for _, _, top in scores],
-            "text_offset": offsets,
+            "tokens": [*map(_format_token, text)],
+            "token_logprobs": scores,
+            "top_logprobs": tops,
+            "text_offset": [*range(end - len(text), end)],  # in tokens of the new text
         }
 
-    def _format_top(self, ids: Ids, logprobs: Floats) -> dict[str, float]:
-        tokens = self._served.tokens
-        return {tokens[id_]: value for id_, value in zip(ids, logprobs.tolist(), strict=True)}
 
-    def _advance_offset(self, score: Score) -> int:
-        """Count one more character, and return its offset in prompt and text."""
-        vocabulary = self._served.vocabulary
-        # A continuation byte of UTF-8 has the offset of its character's first byte.
-        inside = vocabulary.is_bytes and "\udc80" <= vocabulary.characters[score.id] <= "\udcbf"
-        self._end += not inside
-        return self._end - 1
+def _to_bytes(text: str) -> bytes:
+    return text.encode("ascii", "surrogateescape")
 
 
-def _format_event(body: bytes) -> bytes:
-    return b"data: " + body + b"\n\n"
+def _format_token(character: str) -> str:
+    """Return a character, or an undecodable byte, in OpenAI's notation."""
+    is_byte = "\udc80" <= character <= "\udcff"
+    return f"bytes:\\x{_to_bytes(character).hex()}" if is_byte else character

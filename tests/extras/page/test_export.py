@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from typing import Any
 import pytest
 
 from charrnn.__main__ import main
-from charrnn.extras.page.int8_rows import quantize_model
-from charrnn.extras.page.packing import TOLERANCE, compute_divergence
+from charrnn.extras.page.packing import pack_file
+from charrnn.extras.page.rounding import TOLERANCE, compute_divergence, quantize_weights
 from charrnn.extras.page.single_file import make_single_file
+from charrnn.extras.page.writing_page import make_served_page
+from charrnn.generation.numpy_network import fold_weights
 from charrnn.model import Model
 from tests.extras.page.node import run_node
 from tests.generation.models import make_counted_model, make_model
@@ -34,14 +37,17 @@ def test_a_page_is_one_file_with_the_model_in_it(
     assert "weights of 8 bits, which adds 0.00" in err
     page = output.read_text(encoding="utf-8")
     assert "<title>A &lt;b&gt; &amp; more</title>" in page
-    assert "verse" in page  # what it learnt from
-    assert "ann" not in json.dumps(read_packed_model(page)["facts"])
-    assert "/home" not in page
+    header = read_header(page)
+    assert ["Learnt from", "verse"] in header["about"]["card"]
+    assert "/home" not in json.dumps(header)
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     # its script and style are allowed by their hashes, and nothing else is
     [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
     allowed = dict(part.split(" ", 1) for part in policy.split("; "))
     assert allowed["default-src"] == "'none'"
+    assert allowed["worker-src"] == "blob:"
+    assert "connect-src" not in allowed
+    assert "connect-src 'self'" in make_served_page()
     for name, tag in (("script-src", "script"), ("style-src", "style")):
         [inline] = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
@@ -54,29 +60,33 @@ def test_a_page_that_learns_has_no_model(
 ) -> None:
     assert main(["export", "learn=true", "output=learn.html"]) == 0
     page = (workplace / "learn.html").read_text("utf-8")
-    assert 'id="packed-model">null<' in page
+    assert 'id="packed">null<' in page
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     assert main(["export", "learn=true", "checkpoint=any.ckpt", "output=learn.html"]) == 2
     assert "learn=true: makes a page without a model" in capfd.readouterr().err
 
 
-def read_packed_model(page: str) -> dict[str, object]:
-    found = re.search(r'<script type="application/json" id="packed-model">(.*?)</script>', page)
+def read_header(page: str) -> dict[str, Any]:
+    """Return the header of the packed model in a page."""
+    found = re.search(r'<script type="application/json" id="packed">(.*?)</script>', page)
     assert found
-    content: dict[str, object] = json.loads(found[1])
-    return content
+    packed = zlib.decompress(base64.b64decode(json.loads(found[1])))
+    header: dict[str, Any] = json.loads(packed[4 : 4 + int.from_bytes(packed[:4], "little")])
+    return header
 
 
 def test_weights_that_eight_bits_would_spoil_stay_as_they_are(tmp_path: Path) -> None:
     """Check a row with one large number, which takes all the steps."""
     model = make_model()
     model.weights["decoder.weight"][:, 0] = 100
-    assert compute_divergence(model, quantize_model(model)) > TOLERANCE
+    weights = fold_weights(model)
+    assert compute_divergence(model, weights, quantize_weights(weights)) > TOLERANCE
     path, output = tmp_path / "model.safetensors", tmp_path / "page.html"
     Model(model).save(path)
     assert main(["export", str(path), f"output={output}"]) == 0
-    tensors: Any = read_packed_model(output.read_text())["tensors"]
-    assert {tensor["type"] for tensor in tensors.values()} == {"float32"}
+    types = {name: dtype for name, dtype, _ in read_header(output.read_text())["arrays"]}
+    assert types["network.decoder"] == "float32"
+    assert base64.b64encode(pack_file(path)).decode() in output.read_text()
 
 
 # One file: what is allowed in it, and what is refused
@@ -86,7 +96,7 @@ HTML = '<html>\n<head>\n<meta charset="utf-8">\n</head>\n<body>\n</body>\n</html
 
 def test_data_comes_back_as_it_was_and_ends_nothing() -> None:
     text = "</script><!-- <script> \u2028\0\\"
-    page = make_single_file(HTML, style="", script="", data={"x": json.dumps(text)})
+    page = make_single_file(HTML, style="", script="", data={"x": text})
     found = re.findall(r'<script type="application/json" id="x">(.*?)</script>', page, re.DOTALL)
     assert [json.loads(each) for each in found] == [text]
     assert "<" not in found[0]
@@ -102,12 +112,15 @@ def test_a_script_that_would_end_itself_is_refused(script: str) -> None:
 
 SCRIPT = """import model from "./model.mjs";
 const text = await model.generate({ length: 300, seed: 3, start_text: "Oh " });
-console.log(JSON.stringify([model.ready, model.vocabulary, text, model.score("The cat")]));
+console.log(JSON.stringify([model.ready, model.vocabulary, text, await model.score("The cat")]));
 """
 
 
 @pytest.mark.parametrize("has_counts", [True, False])
-def test_a_module_writes_what_python_writes(workplace: Path, has_counts: bool) -> None:
+def test_a_module_writes_what_python_writes(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, has_counts: bool
+) -> None:
+    monkeypatch.setattr("charrnn.extras.page.rounding.TOLERANCE", -1)  # weights of 32 bits
     model = Model(make_counted_model() if has_counts else make_model())
     model.save(workplace / "model.safetensors")
     title = "title=A */ </script>\n\u2028`${x}`"
@@ -118,9 +131,8 @@ def test_a_module_writes_what_python_writes(workplace: Path, has_counts: bool) -
     ready, vocabulary, text, score = run_node("main.mjs")
     assert ready
     assert vocabulary == model.vocabulary.characters
-    rounded = Model(quantize_model(model.trained))
-    assert text == rounded.generate(300, "Oh ", seed=3)
-    assert score == pytest.approx(rounded.score("The cat"), abs=1e-5)
+    assert text == model.generate(300, "Oh ", seed=3)
+    assert score == pytest.approx(model.score("The cat"), abs=1e-5)
 
 
 def test_a_module_has_the_network_only_where_the_counts_are_large(
@@ -130,7 +142,7 @@ def test_a_module_has_the_network_only_where_the_counts_are_large(
     Model(model).save(workplace / "model.safetensors")
     Model(replace(model, counts=None)).save(workplace / "network.safetensors")
     assert main(["export", "network.safetensors", "output=network.js"]) == 0
-    monkeypatch.setattr("charrnn.extras.page.content.MAX_PAGE_BYTES", 10)
+    monkeypatch.setattr("charrnn.extras.page.export_command.MAX_PACKED_BYTES", 10)
     assert main(["export", "model.safetensors", "output=model.js"]) == 0
     assert "model.js: contains the network without the model's counts" in capfd.readouterr().err
     assert (workplace / "model.js").read_text() == (workplace / "network.js").read_text()

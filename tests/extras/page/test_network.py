@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import shutil
 import string
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from charrnn.counts.mixing import Weights
-from charrnn.extras.page.int8_rows import quantize_model
-from charrnn.extras.page.packing import pack_counts, pack_lines, pack_model
+from charrnn.extras.page.packing import list_checksums, pack, pack_model
+from charrnn.extras.page.rounding import RoundedModel, quantize_weights
+from charrnn.generation.numpy_network import fold_weights
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import CELLS
@@ -62,27 +68,29 @@ REFUSED = [
 ]
 
 
-SAMPLERS = """const { unpackCounts } = module_counts;
-const unpacked = await Promise.all(given.models.map(([_, counts]) => unpackCounts(counts)));
-const { createSampler } = module_network_sampler;
-const samplers = given.models.map(([model], n) => createSampler(model, unpacked[n]));
-const { asked } = given;
-"""
+def pack_whole(model: TrainedModel, bits: int = 32) -> str:
+    """Return a packed model in base64."""
+    weights = fold_weights(model)
+    if bits == 8:
+        weights = quantize_weights(weights)
+    return base64.b64encode(pack_model(RoundedModel(model, weights, bits))).decode()
 
 
-def with_samplers(script: str, models: list[TrainedModel], asked: list[Any], bits: int = 32) -> Any:
-    """Return the result of a JavaScript body that sees the `samplers` of models, and `asked`."""
-    packed = [(pack_model(m, bits), pack_counts(m.counts) if m.counts else "null") for m in models]
-    modules = [NETWORK / f"{name}.js" for name in ("network-sampler", "counts", "next-words")]
-    return run(SAMPLERS + script, *modules, given={"models": packed, "asked": asked})
+def with_models(script: str, models: list[TrainedModel], asked: list[Any], bits: int = 32) -> Any:
+    """Return the result of a JavaScript body that sees the `models`, and `asked`."""
+    opened = """const models = await Promise.all(given.models.map(module_model.Model.unpack));
+    const { asked } = given;
+    """
+    given = {"models": [pack_whole(model, bits) for model in models], "asked": asked}
+    return run(opened + script, NETWORK / "model.js", given=given)
 
 
 def generate(model: TrainedModel, *asked: dict[str, Any], bits: int = 32) -> Any:
     """Generate texts with the page's network. In JavaScript large seeds are BigInts."""
     script = """return asked.map(([seed, how]) =>
-      samplers[0].generate({ length: 300, ...how, seed: BigInt(seed) }));"""
+      models[0].generate({ length: 300, ...how, seed: BigInt(seed) }));"""
     each = [(str(one.get("seed", 3)), one) for one in asked]
-    return with_samplers(script, [model], each, bits)
+    return with_models(script, [model], each, bits)
 
 
 def generate_in_python(model: TrainedModel, *asked: dict[str, Any]) -> list[str]:
@@ -90,27 +98,25 @@ def generate_in_python(model: TrainedModel, *asked: dict[str, Any]) -> list[str]
 
 
 @pytest.mark.parametrize("kind", CELLS)
-def test_the_same_seed_gives_the_same_text_with_webassembly_and_without(kind: str) -> None:
+def test_the_same_seed_gives_the_same_text(kind: str) -> None:
     models = [make_model(kind, **stack) for stack in STACKS]
-    found = run(
-        """const { createSampler } = module_network_sampler;
-        const write = () => given.map((packed) => createSampler(packed)).map((sampler) =>
-          [sampler.network.kernel.usesWebAssembly, sampler.generate({ length: 300, seed: 3 })]);
-        const fast = write();
-        delete globalThis.WebAssembly;
-        return [fast, write()];""",
-        NETWORK / "network-sampler.js",
-        given=[pack_model(model, 32) for model in models],
-    )
-    texts = [generate_in_python(model, {})[0] for model in models]
-    assert found == [[[is_fast, text] for text in texts] for is_fast in (True, False)]
+    script = "return models.map((model) => model.generate({ length: 300, seed: 3 }));"
+    assert with_models(script, models, []) == [generate_in_python(m, {})[0] for m in models]
+
+
+@pytest.mark.skipif(not shutil.which("wat2wasm"), reason="there is no wat2wasm here (wabt)")
+def test_the_routines_are_assembled_from_their_source(tmp_path: Path) -> None:
+    output = tmp_path / "routines.wasm"
+    subprocess.run(["wat2wasm", NETWORK / "routines.wat", "-o", output], check=True)
+    found = run("return module_routines.ROUTINES;", NETWORK / "routines.js")
+    assert base64.b64decode(found) == output.read_bytes()
 
 
 def test_the_page_samples_like_python_for_every_parameter() -> None:
     model = replace(make_model(), facts={"primer": "To be,\nor not to be.\n"})
     assert generate(model, *HOW) == generate_in_python(model, *HOW)
-    script = "return asked.map((sample) => samplers[0].generate({ length: 200, seed: 5, sample }));"
-    found = with_samplers(script, [model], [0, 1, 2])
+    script = "return asked.map((sample) => models[0].generate({ length: 200, seed: 5, sample }));"
+    found = with_models(script, [model], [0, 1, 2])
     assert found == Model(model).generate(200, num_samples=3, seed=5)
 
 
@@ -137,26 +143,61 @@ def test_a_page_writes_any_characters(vocabulary: Vocabulary) -> None:
 
 def test_the_page_refuses_unknown_parameters_and_ranges() -> None:
     script = """return asked.map((how) => {
-      try { return samplers[0].generate({ length: 3, ...how }); } catch (error) {
+      try { return models[0].generate({ length: 3, ...how }); } catch (error) {
         return error.message;
       }
     });"""
-    found = with_samplers(script, [make_model()], [asked for asked, _ in REFUSED])
+    found = with_models(script, [make_model()], [asked for asked, _ in REFUSED])
     for (_, part), message in zip(REFUSED, found, strict=True):
         assert part in message
 
 
 def test_rounded_weights_are_those_of_the_rounded_model() -> None:
-    model = make_model(batchnorm=True)
-    assert generate(model, {}, bits=8) == generate_in_python(quantize_model(model), {})
+    """Check the text of a model whose weights are those of another, folded and rounded."""
+    model = make_model(num_layers=1)
+    rounded = unfold(model)
+    assert generate(model, {}, bits=8) == generate_in_python(rounded, {})
+
+
+def unfold(model: TrainedModel) -> TrainedModel:
+    """Return a model of one layer whose weights are the rounded ones: its embedding is one-hot."""
+    folded, V = quantize_weights(fold_weights(model)), len(model.vocabulary)
+    weights = {
+        "embedding.weight": np.eye(V, dtype=np.float32),
+        "recurrent.0.weight_ih_l0": folded.table.T,
+        "recurrent.0.weight_hh_l0": folded.recurrent[0],
+        "recurrent.0.bias_ih_l0": np.zeros(len(folded.recurrent[0]), np.float32),
+        "recurrent.0.bias_hh_l0": np.zeros(len(folded.recurrent[0]), np.float32),
+        "decoder.weight": folded.decoder,
+        "decoder.bias": folded.decoder_bias,
+    }
+    architecture = replace(model.architecture, embedding_size=V)
+    return replace(model, architecture=architecture, weights=weights)
 
 
 def test_the_page_recognizes_the_lines_of_the_training_text() -> None:
     lines = ["Ein anderes.", "Zoë 🚀", "", "new"]
-    script = """const lines = await module_lines.unpackLines(given.packed);
-    return given.lines.map((line) => lines.has(line));"""
-    given = {"packed": pack_lines("Ein anderes. \nZoë 🚀\n\n"), "lines": lines}
-    assert run(script, NETWORK / "lines.js", given=given) == [True, True, True, False]
+    text = "Ein anderes. \nZoë 🚀\n\n"
+    script = """const { header, arrays } = await module_packed.unpack(given.packed);
+    const known = [arrays.lines, module_lines.listChecksums(given.text)].map((differences) =>
+      given.lines.map((line) => new module_lines.Lines(differences).has(line)));
+    const again = await module_packed.unpack(await module_packed.pack(header, arrays));
+    return [...known, again.header.about, [...again.arrays.lines]];"""
+    packed = base64.b64encode(pack({"about": 1}, list_checksums(text))).decode()
+    given = {"packed": packed, "lines": lines, "text": text}
+    *known, about, again = run(script, NETWORK / "lines.js", NETWORK / "packed.js", given=given)
+    assert known == 2 * [[True, True, True, False]]
+    assert (about, again) == (1, list_checksums(text)["lines"].tolist())
+
+
+def test_copies_are_the_passages_of_the_training_text() -> None:
+    text = "It was a dark and stormy night; the rain fell in torrents, except at intervals."
+    copy = text[7:47]
+    texts = [copy, f"And:{copy}!", copy[:29], "a dark and stormy day; the rain fell", "ab" * 40]
+    script = """const copies = new module_copies.Copies(given.text);
+    return given.texts.map((text) => copies.find(text, 30));"""
+    found = run(script, NETWORK / "copies.js", given={"text": text, "texts": texts})
+    assert found == [[[0, 40]], [[4, 44]], [], [], []]
 
 
 # -- counts, known words and debts -----------------------------------------------------------
@@ -206,10 +247,10 @@ def test_with_counts_the_text_and_the_score_are_the_same() -> None:
             start = options.get("start_text", OF_WORDS[(m + 3 * n) % len(OF_WORDS)])
             known = "".join(character for character in start if character in model.vocabulary)
             asked.append({"length": 150, "seed": m, **options, "start_text": known})
-    texts, scores = with_samplers(
+    texts, scores = with_models(
         f"""const texts = asked.map((each, n) =>
-          samplers[Math.floor(n / {len(OPTIONS)})].generate(each));
-        return [texts, samplers.map((sampler, n) => sampler.score(texts[n * {len(OPTIONS)}]))];""",
+          models[Math.floor(n / {len(OPTIONS)})].generate(each));
+        return [texts, models.map((model, n) => model.score(texts[n * {len(OPTIONS)}]))];""",
         models,
         asked,
     )
@@ -231,8 +272,8 @@ NEXT: list[tuple[TrainedModel, str, int]] = [
 
 
 def test_the_next_words_are_pythons() -> None:
-    found = with_samplers(
-        """return samplers.map(({ network, vocabulary }, n) => {
+    found = with_models(
+        """return models.map(({ sampler: { network, vocabulary } }, n) => {
           const [ids, k] = asked[n];
           const state = network.zeroState();
           let logits;

@@ -8,32 +8,27 @@ from typing import Any
 
 import pytest
 
-from tests.extras.serve.servers import BYTES, CORPUS, MODEL, OTHER, Server, serving
-
-NEEDED = ("fastapi", "uvicorn", "fastapi_offline", "httpx", "openai")
+from tests.extras.serve.servers import BYTES, MODEL, OTHER, Server, add_run, serving
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder with main, other and bytes.safetensors, and corpus.txt."""
-    for name in NEEDED:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder with the runs main (the newest), other and bytes."""
+    for name in ("fastapi", "uvicorn", "segno", "httpx"):
         pytest.importorskip(name)
-    folder = tmp_path_factory.mktemp("models")
-    for name, model in {"main": MODEL, "other": OTHER, "bytes": BYTES}.items():
-        model.save(folder / f"{name}.safetensors")
-    (folder / "corpus.txt").write_text(CORPUS)
+    folder = tmp_path_factory.mktemp("runs")
+    for time, (name, model) in enumerate({"bytes": BYTES, "other": OTHER, "main": MODEL}.items()):
+        add_run(folder / name, time, model)
     return folder
 
 
 @pytest.fixture(scope="session")
-def server(models: Path) -> Iterator[Server]:
+def server(runs: Path) -> Iterator[Server]:
     """Start a server for all tests that do not change it. It must be silent, and end well."""
-    path = {name: f"{models}/{name}.safetensors" for name in ("main", "bytes", "other")}
-    options = [f"models.{name}={file}" for name, file in path.items()]
-    with serving(*options, f"corpus={models}/corpus.txt", "max_seconds=30") as running:
+    with serving(str(runs)) as running:
         yield running
         assert running.stop() == 0
-        assert len(running.lines) == 1, running.lines
+        assert running.lines == [f"serving main, other, bytes at {running.url}\n"]
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,10 @@
-"""A real server process, on a free port of the loopback address."""
+"""Runs with models of random weights, and a real server process on a free port."""
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,34 +15,39 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.model import Model
+from charrnn.runs.result import Result
 from charrnn.text.prompt import PRIMER_FACT
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import make_model
 
 PRIMED = {PRIMER_FACT: "Before all,\nthere was this.\n"}
 MODEL = Model(replace(make_model(), facts=PRIMED))
-CODE = {PRIMER_FACT: "def f(x):\n    if x:\n        return\n"}
-OTHER = Model(replace(make_model("gru", seed=4), facts=CODE))
+OTHER = Model(make_model("gru", seed=4))
 _TOKENS = Vocabulary.from_tokens(["a", "\n", " ", "[195]", "[169]", "[255]"])
-BYTES = Model(replace(make_model(vocabulary=_TOKENS, conviction=1), facts={"is_list": True}))
-CORPUS = "It was a dark and stormy night; the rain fell in torrents. Café 😀 au lait!"
+BYTES = Model(make_model(vocabulary=_TOKENS, conviction=1))
+
+
+def add_run(folder: Path, time: int, model: Model = MODEL, text: str | None = None) -> Path:
+    """Make the folder of a run that was written at a time and, if given, on the text of a name."""
+    folder.mkdir(parents=True)
+    Result(folder).write()
+    os.utime(folder / "result.json", (time, time))
+    facts = {} if text is None else {"input_h5": f"/texts/{text}.h5"}
+    trained = replace(model.trained, facts={**model.trained.facts, **facts})
+    Model(trained).save(folder / "model.safetensors")
+    return folder
 
 
 class Server:
     """A running `charrnn serve`.
-
-    Args:
-        patch: Python code that runs before it.
 
     Attributes:
         url: of it, without a slash at its end.
         lines: of standard error, so far.
     """
 
-    def __init__(self, *options: str, patch: str = "") -> None:
-        code = f"{patch}\nfrom charrnn.__main__ import main\nraise SystemExit(main())"
-        program = ["-c", code] if patch else ["-m", "charrnn"]
-        command = [sys.executable, *program, "serve", "port=0", *options]
+    def __init__(self, *options: str) -> None:
+        command = [sys.executable, "-m", "charrnn", "serve", *options, "port=0"]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         self.lines: list[str] = []
@@ -57,13 +61,6 @@ class Server:
         self.url = found[1]
         self._reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr or ()))
         self._reader.start()
-
-    @contextmanager
-    def connect(self, sent: bytes = b"") -> Iterator[socket.socket]:
-        host, _, port = self.url.removeprefix("http://").rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=30) as connection:
-            connection.sendall(sent)
-            yield connection
 
     def client(self, **how: Any) -> Any:
         """Return an HTTP client of it."""
@@ -85,26 +82,11 @@ class Server:
 
 
 @contextmanager
-def serving(*options: str, patch: str = "") -> Iterator[Server]:
-    server = Server(*options, patch=patch)
+def serving(*options: str) -> Iterator[Server]:
+    server = Server(*options)
     try:
         yield server
     finally:
         if server.process.poll() is None:
             server.process.kill()
             server.wait()
-
-
-@contextmanager
-def serving_main(models: Path, *options: str, patch: str = "") -> Iterator[tuple[Server, Any]]:
-    """Yield a server of the main model and an HTTP client of it."""
-    path = f"checkpoint={models}/main.safetensors"
-    with serving(path, *options, patch=patch) as server, server.client() as client:
-        yield server, client
-
-
-def request_of(body: object) -> bytes:
-    """Return the bytes of a request for a completion."""
-    data = json.dumps(body).encode()
-    head = "POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-    return f"{head}content-length: {len(data)}\r\n\r\n".encode() + data

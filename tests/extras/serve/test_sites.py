@@ -2,104 +2,91 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import signal
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from charrnn.extras.serve.addresses import find_network_address
-from tests.extras.serve.servers import serving_main
+from tests.extras.serve.servers import serving
 from tests.waiting import until
 
-ELSEWHERE = ["https://evil.example", "null", "http://localhost:3000"]
-ROUTES = {
-    "/v1/completions": {"prompt": "A", "max_tokens": 1},
-    "/v1/copied": {"text": "A"},
-    "/v1/read_as": {"text": "A"},
-    "/v1/next_words": {"prompt": "A"},
-}
+ASKED = {"prompt": "A", "max_tokens": 1}
 ADMITTED = "access-control-allow-origin"  # the site whose page may read an answer
-ASKED = {
+PREFLIGHT = {
     "Access-Control-Request-Method": "POST",
     "Access-Control-Request-Headers": "authorization,content-type,x-stainless-lang",
 }
 
 
+def post(http: Any, **headers: str) -> Any:
+    return http.post("/v1/completions", json=ASKED, headers=headers)
+
+
 def test_the_server_answers_only_under_its_names(http: Any) -> None:
     port = http.base_url.port
-    for host in (f"localhost:{port}", "LOCALHOST", "127.0.0.1", f"127.0.0.1:{port}", "[::1]:1"):
-        assert http.get("/health", headers={"Host": host}).status_code == 200
+    own = f"localhost:{port}", "LOCALHOST", "127.0.0.1", f"127.0.0.1:{port}", "[::1]:1", "10.0.0.1"
+    for host in own:
+        assert http.get("/v1/models", headers={"Host": host}).status_code == 200
     for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example", "127.0.0.1.x",
-                 "10.0.0.1", "[::2]", "[", "x@evil.example"):  # fmt: skip
-        for path in ("/", "/page/main.js", "/v1/models"):
+                 "[", "x@evil.example", ""):  # fmt: skip
+        for path in ("/", "/v1/models", "/models/main", "/v1/trainings", "/nothing"):
             answer = http.get(path, headers={"Host": host})
             assert answer.status_code == 400
-            assert "Host: " in answer.json()["error"]["message"]
-        for path, body in ROUTES.items():
-            assert http.post(path, json=body, headers={"Host": host}).status_code == 400
+            assert "charrnn serve names=[" in answer.json()["error"]["message"]
+        assert post(http, Host=host).status_code == 400
 
 
-def test_requests_that_need_no_preflight_are_refused(http: Any) -> None:
-    for path, body in ROUTES.items():
-        for kind in ("text/plain", "text/plain; application/json", "multipart/form-data", None):
-            headers = {} if kind is None else {"Content-Type": kind}
-            answer = http.post(path, content=json.dumps(body).encode(), headers=headers)
-            assert answer.status_code == 400
-            assert "Content-Type: application/json" in answer.json()["error"]["message"]
-        for origin in ELSEWHERE:  # JSON it may not send: a browser asks first
-            answer = http.options(path, headers={"Origin": origin, **ASKED})
-            assert (answer.status_code, answer.headers.get(ADMITTED)) == (405, None)
-            answer = http.get("/v1/models", headers={"Origin": origin})
-            assert answer.headers.get(ADMITTED) is None
+def test_pages_of_other_websites_are_refused(http: Any) -> None:
+    for origin in ("https://evil.example", "null", "http://localhost:3000", "http://127.0.0.1"):
+        for path in ("/v1/models", "/v1/trainings", "/models/main"):
+            answer = http.get(path, headers={"Origin": origin})
+            assert (answer.status_code, answer.headers.get(ADMITTED)) == (403, None)
+        assert post(http, Origin=origin).status_code == 403
+        answer = http.options("/v1/completions", headers={"Origin": origin, **PREFLIGHT})
+        assert (answer.status_code, answer.headers.get(ADMITTED)) == (403, None)
+    for mode, status in (("no-cors", 403), ("navigate", 200)):
+        headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode}
+        assert http.get("/v1/models", headers=headers).status_code == status
+    own = f"http://127.0.0.1:{http.base_url.port}"
+    assert post(http, Origin=own).status_code == 200
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):  # which need no preflight
+        answer = http.post(
+            "/v1/completions", content=json.dumps(ASKED), headers={"Content-Type": kind}
+        )
+        assert answer.status_code == 400
+        assert "Content-Type: application/json" in answer.json()["error"]["message"]
 
 
-def test_cors_admits_pages_and_names_and_a_token_is_asked_for(
-    models: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    origins = ["https://write.example.org", "app://obsidian.md"]
-    token = {"Authorization": "Bearer sésame".encode()}
-    monkeypatch.setenv("CHARRNN_TOKEN", "sésame")
-    with serving_main(models, f"cors=[{','.join(origins)}]") as (_, http):
-        for origin in [*origins, *ELSEWHERE]:
-            expected = origin if origin in origins else None
-            asked = http.options("/v1/completions", headers={"Origin": origin, **ASKED})
-            assert (asked.status_code == 200) == (origin in origins)
-            assert asked.headers.get(ADMITTED) == expected
-            answer = http.get("/v1/models", headers={"Origin": origin, **token})
-            assert (answer.status_code, answer.headers.get(ADMITTED)) == (200, expected)
-        # behind a proxy that hands the name on
-        assert http.get("/health", headers={"Host": "write.example.org"}).status_code == 200
-        assert http.get("/health", headers={"Host": "obsidian.md"}).status_code == 400
-        wrong: Any
-        for wrong in ({}, {"Authorization": "Bearer x"}, {"Authorization": b"Basic s\xc3\xa9same"}):
-            for answer in (
-                http.get("/v1/models", headers=wrong),
-                http.post("/v1/completions", json={}, headers=wrong),
-            ):
-                assert answer.status_code == 401
-                assert answer.headers["www-authenticate"] == "Bearer"
+def test_origins_and_names_admit_others_but_not_to_trainings(runs: Path) -> None:
+    site, file = "https://write.example.org", "null"
+    options = f"origins=[{site},file]", "names=[Writer.local]"
+    with serving(str(runs), *options) as server, server.client() as http:
+        for origin in (site, file):
+            answer = http.options("/v1/completions", headers={"Origin": origin, **PREFLIGHT})
+            assert (answer.status_code, answer.headers[ADMITTED]) == (200, origin)
+            answer = post(http, Origin=origin)
+            assert (answer.status_code, answer.headers[ADMITTED]) == (200, origin)
+            assert http.get("/v1/trainings", headers={"Origin": origin}).status_code == 403
+        assert post(http, Origin="https://evil.example").status_code == 403
+        assert post(http, Host="writer.local:1", Origin="https://writer.local:1").status_code == 200
+        assert http.get("/v1/trainings", headers={"Host": "writer.local"}).status_code == 403
+        assert http.get("/v1/trainings").json() == {"data": []}
 
 
-def test_cors_of_all_admits_all_until_ctrl_c(models: Path) -> None:
-    with serving_main(models, "cors=['*']") as (server, http):
-        for origin in ELSEWHERE:
-            headers = {"Host": "any.example", "Origin": origin}
-            answer = http.post("/v1/completions", json=ROUTES["/v1/completions"], headers=headers)
-            assert (answer.status_code, answer.headers.get(ADMITTED)) == (200, "*")
-        assert server.stop(signal.SIGINT) == 130
-        assert server.lines[1:] == ["charrnn serve: interrupted\n"]
-
-
-def test_other_machines_may_call_it_by_any_name(models: Path) -> None:
-    with serving_main(models, "host=0.0.0.0") as (server, http):
-        assert "anyone who can reach this machine can use the server" in server.lines[0]
-        name, _, port = server.url.removeprefix("http://").rpartition(":")
-        assert name == find_network_address()
-        assert name == socket.gethostname() or ipaddress.ip_address(name)  # of no network
-        until(lambda: f"on this machine: http://127.0.0.1:{port}\n" in server.lines)
-        url = f"http://127.0.0.1:{port}/v1/models"  # the name need not resolve here
-        assert http.get(url, headers={"Host": "box.example"}).status_code == 200
+@pytest.mark.parametrize("named", [False, True])
+def test_other_machines_get_named_models_and_no_trainings(runs: Path, named: bool) -> None:
+    options = [f"checkpoint={runs}/other"] if named else []
+    with serving("host=0.0.0.0", *options) as server, server.client() as http:
+        what = "other" if named else "a page that learns a text"
+        assert f"serving {what} at http://" in server.lines[0]
+        port = server.url.rpartition(":")[2]
+        until(lambda: server.lines[1:] == [f"on this machine: http://localhost:{port}\n"])
+        http.base_url = f"http://127.0.0.1:{port}"
+        found = [model["id"] for model in http.get("/v1/models").json()["data"]]
+        assert found == (["other"] if named else [])
+        assert http.get("/v1/trainings").status_code == 404
+        address = socket.gethostname()
+        assert http.get("/", headers={"Host": address}).status_code == 400
+        assert http.get("/", headers={"Host": f"192.0.2.1:{port}"}).status_code == 200

@@ -1,55 +1,48 @@
 /** Cards with continuations side by side. The reader takes a whole text or its start. */
 
-import { Passage } from "./draft.js";
-import { findFirstWordEnd, findSentenceEnd, findWordEnd, trimEnd } from "./ending.js";
+import { SHORTEST_COPY } from "./annotations.js";
+import { findWordEnd } from "./ending.js";
+import { translate } from "./language.js";
 import { paint, unpaint } from "./tint.js";
 
 export class Alternatives {
   /**
    * @param {HTMLElement} region  Has an `ol` and the `template` of its items.
-   * @param {(passage: Passage) => void} onTake  Called with the text that the reader takes.
-   * @param {(word: Passage, rest: object[]) => void} onTakeWord  Called with a word that the reader
-   *   takes, and with cards of the texts after that word.
+   * @param {(text: string) => void} onTake  Called with the text that the reader takes.
    */
-  constructor(region, onTake, onTakeWord) {
+  constructor(region, onTake) {
     this.region = region;
     this.list = region.querySelector("ol");
     this.template = region.querySelector("template");
     this.onTake = onTake;
-    this.onTakeWord = onTakeWord;
     this.cards = [];
-    this.textAfter = ""; // the text of the draft after the continuations
-    this.isStale = false;
+    this.isStale = false; // whether the draft has changed, so that no text can be taken
   }
 
   get isOpen() {
     return !this.region.hidden;
   }
 
-  /** Show empty cards, to be filled by `add` until `complete`. */
-  show(count, textAfter) {
-    this.textAfter = textAfter;
-    this.offer(Array.from({ length: count }, () => this.#makeCard()));
-    this.list.scrollLeft = 0;
+  get texts() {
+    return this.cards.map(({ node }) => node.data);
   }
 
-  /** Show existing cards. */
-  offer(cards) {
-    for (const { node } of this.cards) unpaint(node);
-    this.cards = cards;
-    const focused = this.list.querySelector(":focus");
-    this.list.replaceChildren(...cards.map(({ item }) => item));
-    for (const [index, card] of cards.entries()) {
-      labelCard(card, index + 1);
-      this.#paint(card);
+  /** Show texts, each on its card. */
+  show(texts) {
+    if (texts.length !== this.cards.length) this.#makeCards(texts.length);
+    for (const [index, { node, button }] of this.cards.entries()) {
+      if (node.data === texts[index]) continue;
+      unpaint(node);
+      node.data = texts[index];
+      button.disabled = texts[index] === "";
     }
     this.markStale(false);
     this.region.hidden = false;
-    focused?.focus({ preventScroll: true }); // replaceChildren removed the focus
   }
 
   close() {
     this.region.hidden = true;
+    this.#makeCards(0);
   }
 
   /** Scroll to the cards if the screen is too low for the draft and the cards. */
@@ -57,152 +50,59 @@ export class Alternatives {
     this.region.scrollIntoView({ block: "nearest" });
   }
 
-  /** Add new text to the end of a continuation. */
-  add(index, passage) {
-    const card = this.cards[index];
-    this.#setPassage(card, card.passage.append(passage));
-  }
-
-  /**
-   * Cut the continuations at a sentence or a word, because they are complete.
-   *
-   * @param {Set<number>} stopped  The indices of those that ended before `stop`; they are not cut.
-   */
-  complete(stopped) {
-    for (const [index, card] of this.cards.entries()) {
-      if (!stopped.has(index)) this.#setPassage(card, this.#trim(card));
-      card.isComplete = true;
-    }
-  }
-
-  /** Mark the continuations as stale: the draft has changed, so they cannot be taken. */
   markStale(isStale) {
     this.isStale = isStale;
     this.region.classList.toggle("stale", isStale);
-    this.region.querySelector(".stale-hint").textContent = isStale
-      ? "The text has changed: these continuations no longer fit." : "";
-    for (const card of this.cards) this.#enableButtons(card);
   }
 
   /**
    * Underline copies in the continuations, including copies that start before them.
    *
-   * @param {(text: string) => Promise<[number, number][] | null>} findCopies  As in a writer.
+   * @param {import("./writer.js").Writer} writer
    * @param {string} before  The end of the text before the continuations.
    */
-  async underlineCopies(findCopies, before) {
-    for (const card of [...this.cards]) {
-      const ranges = await findCopies(before + card.passage.text);
-      if (!ranges || !this.cards.includes(card)) return;
+  async underlineCopies(writer, before) {
+    for (const { node } of this.cards) {
+      const { data } = node;
+      const ranges = await writer.findCopies(before + data, SHORTEST_COPY);
+      if (node.data !== data) return;
+      const copied = new Uint8Array(data.length);
       for (const [start, end] of ranges) {
-        card.copied.fill(1, Math.max(0, start - before.length), Math.max(0, end - before.length));
+        copied.fill(1, Math.max(0, start - before.length), Math.max(0, end - before.length));
       }
-      this.#paint(card);
+      paint(node, copied);
     }
   }
 
-  /** Take the continuation with a number, counted from 1, if it exists. */
-  take(number) {
-    const card = this.cards[number - 1];
-    if (card) this.#take(this.#trim(card));
+  /** Take the continuation with a number, counted from 1, or its start. */
+  take(number, end) {
+    const text = this.texts[number - 1]?.slice(0, end);
+    if (text && !this.isStale) this.onTake(text);
   }
 
-  /** Take the next word of the continuation with a number. */
-  takeWord(number) {
-    const card = this.cards[number - 1];
-    if (!card || this.isStale) return;
-    const passage = this.#trim(card);
-    const word = passage.slice(0, findFirstWordEnd(passage.text));
-    const { className } = document.activeElement;
-    const hadFocus = this.focusedNumber > 0;
-    if (word.length) this.onTakeWord(word, this.#makeRestCards(word.text, card));
-    if (hadFocus) this.list.querySelector(`[class="${className}"]`)?.focus();
+  #makeCards(count) {
+    for (const { node } of this.cards) unpaint(node);
+    this.cards = Array.from({ length: count }, (_, index) => this.#makeCard(index + 1));
+    this.list.replaceChildren(...this.cards.map(({ item }) => item));
+    this.list.scrollLeft = 0;
   }
 
-  /** The number of the continuation with the focus; 0 without focus. */
-  get focusedNumber() {
-    return 1 + this.cards.findIndex(({ item }) => item.contains(document.activeElement));
-  }
-
-  /** Return cards with complete texts. */
-  makeCards(passages) {
-    return passages.map((passage) => {
-      const card = Object.assign(this.#makeCard(), { isComplete: true });
-      this.#setPassage(card, passage);
-      return card;
-    });
-  }
-
-  /** Return cards with the texts after a word: first of `first`, then of others with that word. */
-  #makeRestCards(word, first) {
-    const others = this.cards.filter((card) => card !== first);
-    const fitting = [first, ...others].filter(({ passage }) =>
-      passage.text.startsWith(word) && passage.length > word.length);
-    return fitting.map(({ passage, copied, isComplete }) => {
-      const card = Object.assign(this.#makeCard(), { isComplete });
-      this.#setPassage(card, passage.slice(word.length));
-      card.copied.set(copied.subarray(word.length));
-      return card;
-    });
-  }
-
-  /** Return the text of a card without an incomplete word at its end. */
-  #trim({ isComplete, passage }) {
-    return isComplete ? passage : trimEnd(passage, this.textAfter);
-  }
-
-  #take(passage) {
-    if (passage.length && !this.isStale) this.onTake(passage);
-  }
-
-  #setPassage(card, passage) {
-    if (card.node.data !== passage.text) card.node.data = passage.text;
-    card.passage = passage;
-    card.copied = new Uint8Array(passage.length);
-    this.#enableButtons(card);
-    this.#paint(card);
-  }
-
-  #enableButtons({ buttons, passage }) {
-    for (const button of buttons) button.disabled = this.isStale || passage.length === 0;
-  }
-
-  #makeCard() {
+  #makeCard(n) {
     const item = this.template.content.firstElementChild.cloneNode(true);
-    const [whole, sentence, word] = item.querySelectorAll("button");
-    const text = item.querySelector(".text");
+    const [text, button] = [item.querySelector(".text"), item.querySelector("button")];
     const node = text.appendChild(document.createTextNode(""));
-    const card = {
-      item, text, node, buttons: [whole, sentence, word],
-      passage: new Passage(""), copied: new Uint8Array(0), isComplete: false,
-    };
-    whole.addEventListener("click", () => this.take(1 + this.cards.indexOf(card)));
-    sentence.addEventListener("click", () => {
-      this.#take(card.passage.slice(0, findSentenceEnd(card.passage.text)));
-    });
-    word.addEventListener("click", () => this.takeWord(1 + this.cards.indexOf(card)));
+    item.ariaLabel = translate("Continuation {n}", { n });
+    text.ariaLabel = translate("Text of continuation {n}", { n });
+    button.ariaLabel = translate("Take continuation {n}", { n });
+    button.setAttribute("aria-keyshortcuts", `Alt+${n}`);
+    button.querySelector(".number").textContent = String(n);
+    button.addEventListener("click", () => this.take(n));
     text.addEventListener("click", (event) => {
-      // a touch may be a scroll gesture; older Safari reports it as a mouse
-      if (event.pointerType === "touch" || matchMedia("(pointer: coarse)").matches) return;
-      const place = findPlace(event, card.node);
-      if (place !== null) this.#take(card.passage.slice(0, findWordEnd(card.passage.text, place)));
+      const place = findPlace(event, node);
+      if (place !== null) this.take(n, findWordEnd(node.data, place));
     });
-    return card;
+    return { item, node, button };
   }
-
-  #paint({ node, passage, copied }) {
-    paint(node, passage.bits, copied);
-  }
-}
-
-/** Put the number of a card, counted from 1, into its labels. */
-function labelCard({ item, text, buttons: [whole, sentence, word] }, number) {
-  item.setAttribute("aria-label", `Continuation ${number}`);
-  text.setAttribute("aria-label", `Text of continuation ${number}`);
-  whole.setAttribute("aria-keyshortcuts", `Alt+${number}`);
-  for (const label of whole.querySelectorAll(".number")) label.textContent = String(number);
-  sentence.setAttribute("aria-label", `Take the first sentence of continuation ${number}`);
-  word.setAttribute("aria-label", `Take the next word of continuation ${number}`);
 }
 
 /** Return the clicked place in a text node; null outside of it or while text is selected. */
@@ -212,6 +112,6 @@ function findPlace({ clientX, clientY }, node) {
     const position = document.caretPositionFromPoint(clientX, clientY);
     return position?.offsetNode === node ? position.offset : null;
   }
-  const range = document.caretRangeFromPoint(clientX, clientY); // older Safari and Chromium
+  const range = document.caretRangeFromPoint(clientX, clientY); // Safari and older Chromium
   return range?.startContainer === node ? range.startOffset : null;
 }

@@ -1,9 +1,11 @@
 /** The text area, its mirror behind it, and a marker at the place where the model writes. */
 
-import { findChange, Passage } from "./draft.js";
+import { findChange } from "./draft.js";
 import { Mirror } from "./mirror.js";
 
-const PAUSE = 1000; // milliseconds without a key after which typing starts a new undo step
+const LONGEST = 50_000; // characters; a longer draft is a plain text field, without its mirror
+
+export const isTouch = () => matchMedia("(pointer: coarse)").matches;
 
 export class Editor {
   /**
@@ -11,19 +13,47 @@ export class Editor {
    * @param {import("./draft.js").Draft} draft
    */
   constructor(sheet, draft) {
+    this.sheet = sheet;
+    this.draft = draft;
+    this.isPlain = false; // whether the draft is too long for its mirror
     this.textarea = sheet.querySelector("textarea");
     this.mirror = new Mirror(sheet.querySelector(".mirror"), draft);
     this.marker = sheet.querySelector(".marker");
     this.probe = sheet.querySelector(".probe");
-    this.draft = draft;
-    this.lastTyping = { step: {}, place: 0, isDeletion: false, time: 0 };
-    this.textarea.addEventListener("input", () => this.#readTyping());
-    draft.onChange((start, removed, inserted) => this.#showChange(start, removed, inserted));
+    this.textarea.addEventListener("input", () =>
+      draft.replace(...findChange(draft.text, this.textarea.value, this.caret)));
+    draft.onChange((...change) => this.#showChange(...change));
   }
 
   /** The place where the model continues: the caret, or the end of the selection. */
   get caret() {
     return this.textarea.selectionEnd;
+  }
+
+  /** Show another text, without the browser's history of the one before. */
+  reset(text, caret) {
+    this.textarea.value = text;
+    this.draft.replace(0, this.draft.text.length, text);
+    this.select(Math.min(caret, text.length));
+  }
+
+  /** Replace a part of the text as if it were typed, so that the browser can undo it. */
+  insert(start, end, text) {
+    const { textarea } = this;
+    const hadFocus = document.activeElement === textarea;
+    textarea.inputMode = "none"; // which opens no keyboard on a touch screen
+    textarea.focus({ preventScroll: true });
+    textarea.setSelectionRange(start, end);
+    document.execCommand("insertText", false, text);
+    if (!hadFocus && isTouch()) textarea.blur();
+    textarea.inputMode = "";
+    this.reveal(start + text.length);
+  }
+
+  /** @param {"undo" | "redo"} command */
+  undoOrRedo(command) {
+    this.textarea.focus();
+    document.execCommand(command);
   }
 
   /** Put the caret at a place of the text and scroll to it. */
@@ -35,10 +65,10 @@ export class Editor {
   /** Return the place of the clicked character; null beside the text or if text is selected. */
   findCharacter({ clientX, clientY, detail }) {
     const { selectionStart, selectionEnd } = this.textarea;
-    if (selectionStart !== selectionEnd || detail > 1) return null;
+    if (selectionStart !== selectionEnd || detail > 1 || this.isPlain) return null;
     for (const place of [selectionEnd, selectionEnd - 1]) {
       if (place < 0 || place >= this.draft.text.length) continue;
-      const { left, right, top, bottom } = this.mirror.findBox(place);
+      const { left, right, top, bottom } = this.findBox(place);
       const isInside = left <= clientX && clientX <= right && top <= clientY && clientY <= bottom;
       if (isInside) return place;
     }
@@ -46,47 +76,38 @@ export class Editor {
   }
 
   reveal(place) {
-    this.#moveTo(this.probe, place);
-    this.probe.scrollIntoView({ block: "nearest" });
+    if (!this.isPlain) {
+      this.#moveTo(this.probe, place);
+      this.probe.scrollIntoView({ block: "nearest" });
+    } else if (document.activeElement === this.textarea) { // a focus scrolls to the caret
+      this.textarea.blur();
+      this.textarea.focus();
+    }
+  }
+
+  /** Return the box of a character; of the whole text if the draft is too long for the mirror. */
+  findBox(place) {
+    return this.isPlain ? this.textarea.getBoundingClientRect() : this.mirror.findBox(place);
   }
 
   /** Show the marker at a place, or hide it (null). */
   showMarker(place) {
-    this.marker.hidden = place === null;
-    if (place !== null) this.#moveTo(this.marker, place);
-  }
-
-  #readTyping() {
-    const [start, end, inserted] = findChange(this.draft.text, this.textarea.value, this.caret);
-    this.draft.replace(start, end, new Passage(inserted), this.#chooseStep(start, end, inserted));
-  }
-
-  /** Return the undo step of a change: a typed word or deleted letters form one step. */
-  #chooseStep(start, end, inserted) {
-    const { step, place, isDeletion, time } = this.lastTyping;
-    const now = performance.now();
-    const wordEnds = /^\s/.test(inserted) && /\S/.test(this.draft.text[start - 1] ?? "");
-    const isTyped = inserted.length + (end - start) <= 2; // an emoji has two units; else a paste
-    const continues = (start === place || end === place) && isDeletion === !inserted
-      && now - time < PAUSE && isTyped && !wordEnds;
-    this.lastTyping = {
-      step: continues ? step : {},
-      place: start + inserted.length,
-      isDeletion: !inserted,
-      time: now,
-    };
-    return this.lastTyping.step;
+    this.marker.hidden = place === null || this.isPlain;
+    if (!this.marker.hidden) this.#moveTo(this.marker, place);
   }
 
   #showChange(start, removed, inserted) {
-    this.mirror.replace(start, removed, inserted);
-    if (this.textarea.value !== this.draft.text) {
-      this.textarea.setRangeText(inserted, start, start + removed, "preserve");
-    }
+    const { text } = this.draft;
+    const wasPlain = this.isPlain;
+    this.isPlain = text.length > LONGEST;
+    this.sheet.classList.toggle("plain", this.isPlain);
+    if (!this.isPlain && !wasPlain) this.mirror.replace(start, removed, inserted);
+    else if (!this.isPlain) this.mirror.replace(0, 0, text);
+    else if (!wasPlain) this.mirror.replace(0, text.length - inserted.length + removed, "");
   }
 
   #moveTo(element, place) {
-    const { left, top, height } = this.mirror.findBox(place);
+    const { left, top, height } = this.findBox(place);
     const origin = this.mirror.element.getBoundingClientRect();
     element.style.left = `${left - origin.left}px`;
     element.style.top = `${top - origin.top}px`;

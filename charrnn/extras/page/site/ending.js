@@ -3,31 +3,37 @@
 import { SENTENCE_END } from "./network/sentence-ends.js";
 
 const SENTENCE = new RegExp(SENTENCE_END, "gu");
-const FIRST_SENTENCE = new RegExp(`^\\s*\\S[^\\n]*?(?:${SENTENCE_END}|(?=\\n)|$)`, "u");
+const FIRST_SENTENCE = new RegExp(`^\\s*\\S[^\\n]*?(?:${SENTENCE_END}|(?=\\n))`, "u");
+const PARAGRAPH = /^\s*\S[^]*?(?=\n\s*\n|(?<=[^\n]{120})\n)/u; // a longer line is a paragraph
 const WORD = /\S(?=\s)/gu;
 const LATE = 2 / 3; // cut at the last sentence only if it ends in the last third of the text
 const LONGEST_WORD = 40; // a longer rest is text without spaces, so it is not cut
+const JOINED = /^[\p{L}\p{N}“‘"'(]/u; // the start of a text that needs a blank before it
 
 /** Return a continuation without the incomplete word at its end, to fit the text after it. */
-export function trimEnd(passage, textAfter) {
-  const { text } = passage;
+export function trimEnd(text, textAfter) {
   let end = findLastEnd(text, SENTENCE);
   if (end < text.length * LATE) end = findLastEnd(text, WORD);
   if (end === 0 || text.length - end > LONGEST_WORD) end = text.length;
-  if (/^[\p{L}\p{N}“‘"'(]/u.test(textAfter) && /\s/.test(text[end] ?? "")) end++;
+  if (JOINED.test(textAfter) && /\s/.test(text[end] ?? "")) end++;
   else if (/^\s/.test(textAfter)) end = text.slice(0, end).trimEnd().length;
-  return passage.slice(0, end);
+  return text.slice(0, end);
 }
 
-/** Return the end of the first sentence or line that is not blank. */
+/** Return a continuation that is complete, with a blank before the text after it. */
+export function joinEnd(text, textAfter) {
+  return text && !/\s$/.test(text) && JOINED.test(textAfter) ? `${text} ` : text;
+}
+
+/** Return the end of the first sentence of a text that is being written; null before it is known. */
 export function findSentenceEnd(text) {
-  const sentence = text.match(FIRST_SENTENCE);
-  return sentence ? sentence[0].length : text.length;
+  const end = text.match(FIRST_SENTENCE)?.[0].length ?? text.length;
+  return end < text.length ? end : null;
 }
 
-/** Return the end of the first word; spaces before it are skipped. */
-export function findFirstWordEnd(text) {
-  return findWordEnd(text, text.match(/^\s*/)[0].length);
+/** Return the end of the first paragraph of a text that is being written; null before it is known. */
+export function findParagraphEnd(text) {
+  return text.match(PARAGRAPH)?.[0].length ?? null;
 }
 
 /** Return the end of the word at a place. */

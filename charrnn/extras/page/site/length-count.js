@@ -1,5 +1,7 @@
 /** Count the words and characters of a text. */
 
+import { translate } from "./language.js";
+
 const WORD = /[\p{L}\p{N}][\p{L}\p{M}\p{N}'’-]*/gu; // such as “don’t” and “well-known”
 const PAIR = /[\ud800-\udbff][\udc00-\udfff]/g; // two code units of one character, such as an emoji
 
@@ -7,9 +9,8 @@ const PAIR = /[\ud800-\udbff][\udc00-\udfff]/g; // two code units of one charact
 export function describeLength(text) {
   const words = text.match(WORD)?.length ?? 0;
   const characters = text.length - (text.match(PAIR)?.length ?? 0);
-  return `${format(words, "word")} · ${format(characters, "character")}`;
-}
-
-function format(number, unit) {
-  return `${number.toLocaleString("en")} ${unit}${number === 1 ? "" : "s"}`;
+  const format = (number, one, more) =>
+    translate(number === 1 ? one : more, { n: number.toLocaleString(document.documentElement.lang) });
+  return `${format(words, "1 word", "{n} words")} · `
+    + format(characters, "1 character", "{n} characters");
 }

@@ -1,21 +1,13 @@
 /** A list of short texts, one on each line. Starred entries stay when the model writes more. */
 
-import { saveFile } from "./files.js";
-import { rateLikeness } from "./likeness.js";
+import { translate } from "./language.js";
+import { saveFile } from "./save-file.js";
 import { Collection, unpackList } from "./storage.js";
 
-const MAX_LENGTH = 200; // tokens; a longer line is not an entry
+const MAX_LENGTH = 200; // characters; a longer line is not an entry
 const MAX_BATCH = 50; // texts that are written at the same time
 const MIN_BATCH = 10; // texts, even if fewer entries are missing, because some are duplicates
-const CANDIDATES = 4; // new entries, for each that is kept, that are compared with the starred ones
 const MAX_USELESS = 100; // stop after this many texts without a new entry
-
-const ORDERS = {
-  written: () => 0,
-  starred: (a, b) => b.isStarred - a.isStarred,
-  alphabet: (a, b) => a.text.localeCompare(b.text),
-  length: (a, b) => a.text.length - b.text.length,
-};
 
 /**
  * @typedef {object} Entry
@@ -25,7 +17,7 @@ const ORDERS = {
 
 export class List {
   /**
-   * @param {HTMLElement} region  Has an `ol` and the field that sorts it.
+   * @param {HTMLElement} region  Has an `ol`.
    * @param {import("./writer.js").Writer} writer
    * @param {object} page  Has `settings`, `say(message)`, `fail(error)` and `showState()`.
    */
@@ -37,10 +29,10 @@ export class List {
     this.controller = null; // aborts the running request
     this.collection = new Collection("list");
     this.items = new Map(); // entry -> its element
-    region.addEventListener("input", () => this.show());
     this.list.addEventListener("click", ({ target }) => this.#toggleStar(target.closest("button")));
     this.list.addEventListener("keydown", (event) => this.#moveFocus(event));
     this.list.addEventListener("focusin", ({ target }) => this.#setTabStop(target));
+    this.collection.onStoredElsewhere(() => this.isBusy || this.reopen());
   }
 
   get isBusy() {
@@ -50,9 +42,7 @@ export class List {
   /** Show the list that is open in the collection. */
   reopen() {
     this.stop();
-    const entries = unpackList(this.collection.load());
-    this.items = new Map(entries.map((entry) => [entry, makeItem(entry)]));
-    this.show();
+    this.#show(unpackList(this.collection.load()));
     this.page.showState();
   }
 
@@ -66,37 +56,27 @@ export class List {
     if (this.isBusy) return;
     const { entries: wanted, ...request } = this.page.settings.makeListRequest();
     const { signal } = this.controller = new AbortController();
-    const oldItems = this.items;
-    const newItems = new Map();
-    const { likesStarred } = this.page.settings;
-    const liked = this.entries.filter((entry) => likesStarred && entry.isStarred)
-      .map(({ text }) => text);
-    const enough = liked.length ? wanted * CANDIDATES : wanted;
+    const old = this.entries;
+    const added = [];
     const leftOut = new Set(); // new texts that are lines of the training text
-    let kept = []; // of the new items
-    const most = Math.min(MAX_BATCH, this.writer.limits?.n ?? MAX_BATCH);
-    this.page.say(`Writing ${wanted} entries …`);
+    this.page.say(translate("Writing …"));
     this.page.showState();
     let failure = null;
     try {
-      for (let useless = 0; newItems.size < enough && useless < MAX_USELESS; request.seed++) {
-        const n = Math.min(most, Math.max(MIN_BATCH, enough - newItems.size));
+      for (let useless = 0; added.length < wanted && useless < MAX_USELESS; request.seed++) {
+        const n = Math.min(MAX_BATCH, Math.max(MIN_BATCH, wanted - added.length));
         const texts = [...new Set(await this.#writeLines({ ...request, n, signal }))];
         if (signal.aborted) break;
-        const trainingLines = await this.writer.findTrainingLines(request.model, texts);
+        const known = await this.writer.findTrainingLines(texts);
         if (signal.aborted) break;
-        const starred = [...oldItems].filter(([{ isStarred }]) => isStarred);
-        const seen = new Set([...starred, ...newItems].map(([{ text }]) => text));
-        const isKnown = (index) => trainingLines?.has(index);
-        for (const text of texts.filter((_, index) => isKnown(index))) leftOut.add(text);
-        const unseen = texts.filter((text, index) => !seen.has(text) && !isKnown(index));
-        for (const text of unseen.slice(0, enough - newItems.size)) {
-          const entry = { text, isStarred: false };
-          newItems.set(entry, makeItem(entry));
-        }
+        const starred = old.filter(({ isStarred }) => isStarred);
+        const seen = new Set([...starred, ...added].map(({ text }) => text));
+        for (const index of known) leftOut.add(texts[index]);
+        const unseen = texts.filter((text, index) => !seen.has(text) && !known.has(index));
+        const kept = unseen.slice(0, wanted - added.length);
+        added.push(...kept.map((text) => ({ text, isStarred: false })));
         useless = unseen.length ? 0 : useless + n;
-        kept = liked.length ? selectNearest(newItems, liked, wanted) : [...newItems];
-        this.#setItems(new Map([...starred, ...kept]));
+        this.#set([...starred, ...added]);
       }
     } catch (error) {
       failure = error;
@@ -104,8 +84,8 @@ export class List {
     this.controller = null;
     this.page.showState();
     if (failure) this.page.fail(failure);
-    else if (signal.aborted) this.page.say("Stopped.");
-    else this.page.say(describe(kept.length, leftOut.size));
+    else if (signal.aborted) this.page.say(translate("Stopped."));
+    else this.page.say(describe(added.length, leftOut.size));
   }
 
   stop() {
@@ -114,24 +94,16 @@ export class List {
 
   clear() {
     this.stop();
-    this.#setItems(new Map());
-  }
-
-  /** Show the entries in the chosen order. */
-  show() {
-    const focused = this.list.querySelector(":focus");
-    this.list.replaceChildren(...this.#sortEntries().map((entry) => this.items.get(entry)));
-    this.region.querySelector("#list-empty").hidden = this.items.size > 0;
-    this.#setTabStop(this.list.querySelector("button"));
-    focused?.focus({ preventScroll: true }); // replaceChildren removed the focus
+    this.#set([]);
   }
 
   /** Return the entries to save: the starred ones or, without stars, all. */
   selectToSave() {
-    const entries = this.#sortEntries();
+    const { entries } = this;
     const starred = entries.filter(({ isStarred }) => isStarred);
-    if (starred.length) return { entries: starred, note: `Starred entries (${starred.length})` };
-    return { entries, note: `All entries (${entries.length}): none is starred` };
+    const note = starred.length ? "Starred entries ({n})" : "All entries ({n}): none is starred";
+    const saved = starred.length ? starred : entries;
+    return { entries: saved, note: translate(note, { n: saved.length }) };
   }
 
   get text() {
@@ -142,38 +114,43 @@ export class List {
     saveFile(`${this.collection.name}.txt`, this.text);
   }
 
-  saveCsv() {
-    const rows = this.selectToSave().entries.map(({ text, isStarred }) =>
-      [`"${text.replaceAll('"', '""')}"`, isStarred]);
-    const lines = [["entry", "starred"], ...rows];
-    const text = lines.map((row) => `${row.join(",")}\r\n`).join("");
-    saveFile(`${this.collection.name}.csv`, text, "text/csv");
-  }
-
   /** Write texts until their first line break, and return the complete ones. */
   async #writeLines({ prompt, ...request }) {
-    const texts = Array(request.n).fill("");
-    const options = { ...request, prompt, stop: "\n", max_tokens: MAX_LENGTH, logprobs: null };
-    const stopped = await this.writer.complete(options, (index, characters) => {
-      for (const { text } of characters) texts[index] += text;
-    });
-    const lines = texts.filter((_, index) => stopped.has(index));
+    const options = { ...request, prompt, stop: "\n", max_tokens: MAX_LENGTH };
+    const { texts, ended } = await this.writer.complete(options);
+    const lines = texts.filter((_, index) => ended.has(index));
     return lines.map((text) => (prompt + text).trimEnd()).filter(Boolean);
   }
 
-  #setItems(items) {
-    this.items = items;
-    this.show();
+  /** Show entries. Those that stay keep their elements. */
+  #show(entries) {
+    const focused = this.list.querySelector(":focus");
+    this.items = new Map(entries.map((entry) => [entry, this.items.get(entry) ?? makeItem(entry)]));
+    this.list.replaceChildren(...this.items.values());
+    this.region.querySelector("#list-empty").hidden = entries.length > 0;
+    this.#setTabStop(this.list.querySelector("button"));
+    focused?.focus({ preventScroll: true }); // replaceChildren removed the focus
+  }
+
+  /** Show and store entries. */
+  #set(entries) {
+    this.#show(entries);
     this.#store();
   }
 
+  /** Store the entries, with those that another window has starred in the meantime. */
   #store() {
-    if (this.collection.store(this.entries)) return;
-    this.page.fail(new Error("This browser cannot store the list: save it as a file."));
-  }
-
-  #sortEntries() {
-    return this.entries.toSorted(ORDERS[this.page.settings.order]);
+    const { collection, entries } = this;
+    let result = collection.store(entries);
+    if (result === "changed") {
+      const own = new Set(entries.map(({ text }) => text));
+      const others = unpackList(collection.load()).filter(({ text, isStarred }) =>
+        isStarred && !own.has(text));
+      this.#show([...others, ...entries]);
+      result = collection.store(this.entries);
+    }
+    if (result === "stored") return;
+    this.page.fail(new Error(translate("This browser cannot store the list: save it as a file.")));
   }
 
   #toggleStar(button) {
@@ -216,14 +193,7 @@ function makeItem({ text, isStarred }) {
   return item;
 }
 
-/** Return the items that are most like the liked texts, the most alike first. */
-function selectNearest(items, liked, count) {
-  const likeness = rateLikeness(liked, [...items.keys()].map(({ text }) => text));
-  const rate = ([{ text, isStarred }]) => isStarred * 1e9 + likeness.get(text);
-  return [...items].sort((a, b) => rate(b) - rate(a)).slice(0, count);
-}
-
-function describe(count, leftOut) {
-  const lines = `${leftOut} ${leftOut === 1 ? "line" : "lines"} of the training text left out`;
-  return `${count || "No"} entries${leftOut ? `; ${lines}` : ""}`;
+function describe(n, lines) {
+  const sentence = lines ? "{n} entries; lines of the training text left out: {lines}" : "{n} entries";
+  return translate(sentence, { n, lines });
 }

@@ -1,4 +1,160 @@
-import { openPage } from "./page.js";
-import { createHttpWriter } from "./writer-http.js";
+/** Open the page: with the model in it, with one of its server, or to learn a text. */
 
-openPage(createHttpWriter());
+import { Engine } from "./engine.js";
+import { LearningCard } from "./learning-card.js";
+import { translate, translatePage } from "./language.js";
+import { Page } from "./page.js";
+import { saveFile } from "./save-file.js";
+import { Server } from "./server.js";
+import { forget } from "./storage.js";
+import { Writer } from "./writer.js";
+
+const source = document.documentElement.outerHTML; // before the page changes
+const find = (selector) => document.querySelector(selector);
+const read = (id) => JSON.parse(find(`#${id}`).textContent);
+const { keep, served } = document.documentElement.dataset;
+const facts = read("learning");
+
+class Program {
+  /** @param {Writer} writer */
+  constructor(writer) {
+    this.writer = writer;
+    this.page = null; // until there is a model
+    this.texts = new Map(); // name -> a text that was learnt in this window
+    this.card = new LearningCard(find("#learn"), facts.max_characters, (given) => this.learn(given));
+    writer.engine.onStep = (step) => this.card.showStep(step);
+    this.server = served !== undefined && location.protocol.startsWith("http")
+      ? new Server(find("#trainings"), this) : null;
+    const onClick = (selector, act) => find(selector).addEventListener("click", () =>
+      act().catch((error) => this.fail(error)));
+    onClick("#learn-open", async () => this.card.open());
+    onClick("#take-home", () => this.takeHome());
+    onClick("#forget", () => this.forget());
+    onClick("#train", () => this.server.train(this.text));
+    find("#model").addEventListener("input", ({ target }) =>
+      this.choose(target.value).catch((error) => this.fail(error)));
+  }
+
+  async start() {
+    const packed = read("packed");
+    if (packed !== null) {
+      await this.writer.open(packed);
+      await this.show();
+      const saved = read("saved");
+      if (saved) this.page.shelf.addIfNew(saved);
+      return;
+    }
+    await this.server?.list();
+    const [newest] = this.server?.models.keys() ?? [];
+    if (newest === undefined) this.card.open();
+    else await this.choose(newest);
+  }
+
+  /** The text that the page has learnt and writes with; undefined if it writes with another model. */
+  get text() {
+    return this.texts.get(this.chosen);
+  }
+
+  async learn(given) {
+    await this.writer.learn(given, facts);
+    if (given.notes.length) this.writer.model.about.licence = given.notes.join(" ");
+    this.texts.set(given.name, given);
+    await this.show(given.name);
+  }
+
+  /** Write with a text of this window, or with a model of the server. */
+  async choose(name) {
+    const text = this.texts.get(name);
+    if (text) {
+      await this.learn(text);
+      return;
+    }
+    await this.writer.open(await this.server.fetchModel(name));
+    this.writer.model.about.title = name;
+    await this.show(name);
+  }
+
+  /** Show what the writer writes with, and its drafts and lists. */
+  async show(name) {
+    const { writer } = this;
+    this.chosen = name;
+    this.listModels();
+    window.charrnn = writer.makeInterface();
+    find("#forget").hidden = !writer.model.keep;
+    find("#train").hidden = !(this.text && this.server?.trains);
+    this.page ??= new Page(writer);
+    await this.page.openModel(writer.model.keep ?? keep);
+    this.describeModel();
+    this.card.canClose = true;
+  }
+
+  describeModel() {
+    const { title, licence, card } = this.writer.model.about;
+    document.title = title;
+    for (const element of [find("h1"), find("#card h2")]) element.textContent = title;
+    find("#licence").textContent = translate(licence);
+    find("#card dl").replaceChildren(...card.flatMap((row) => ["dt", "dd"].map((tag, column) => {
+      const element = document.createElement(tag);
+      element.textContent = column ? row[column] : translate(row[column]);
+      return element;
+    })));
+  }
+
+  /** Offer the texts of this window and the models of the server for choice. */
+  listModels() {
+    const names = new Set([...this.texts.keys(), ...this.server?.models.keys() ?? []]);
+    const menu = find("#model");
+    menu.replaceChildren(...[...names].map((name) => new Option(name, name)));
+    menu.value = this.chosen ?? "";
+    menu.hidden = names.size < 2;
+  }
+
+  /** Save this page with the model, its drafts and its lists in it. */
+  async takeHome() {
+    const { page, writer } = this;
+    if (!page.store()) return;
+    const data = { packed: await writer.pack(), saved: page.shelf.pack() };
+    let html = source;
+    if (served !== undefined) { // the file has no server
+      html = html.replace(" data-served=\"\"", "").replace(" connect-src 'self';", "");
+    }
+    for (const [id, value] of Object.entries(data)) {
+      const start = `<script type="application/json" id="${id}">`;
+      const from = html.indexOf(start) + start.length;
+      const end = html.indexOf("<", from);
+      const json = JSON.stringify(value).replaceAll("<", "\\u003c");
+      html = html.slice(0, from) + json + html.slice(end);
+    }
+    saveFile(`${writer.model.about.title}.html`, `<!doctype html>\n${html}`, "text/html");
+  }
+
+  /** Forget the text, its drafts and its lists, after a question. */
+  async forget() {
+    const { title } = this.writer.model.about;
+    const question = "Forget “{title}”, its drafts and its lists? This cannot be undone.";
+    if (!confirm(translate(question, { title }))) return;
+    this.page.forget();
+    forget();
+    location.reload();
+  }
+
+  fail(error) {
+    if (this.page) this.page.fail(error);
+    else showNotice(error);
+  }
+}
+
+/** Show an error until the page is closed. */
+function showNotice(error) {
+  document.documentElement.classList.remove("learning");
+  find("#notice").textContent = translate(error.message);
+}
+
+async function start() {
+  translatePage(document);
+  const engine = await Engine.start(read("engine"));
+  await new Program(new Writer(engine)).start();
+}
+
+window.charrnn = { ready: false };
+start().catch(showNotice);

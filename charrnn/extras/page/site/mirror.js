@@ -51,7 +51,7 @@ export class Mirror {
     }
   }
 
-  /** Update the tints and underlines of the units from `start` to `end`. */
+  /** Update the marks of the units from `start` to `end`. */
   repaint(start, end) {
     let lineStart = 0;
     for (const node of this.lines) {
@@ -72,8 +72,8 @@ export class Mirror {
   }
 
   #paint(node, start) {
-    const { bits, copied } = this.draft.getMarks(start, start + node.length);
-    paint(node, bits, copied);
+    const end = start + node.length;
+    paint(node, this.draft.copied.subarray(start, end), this.draft.bits.subarray(start, end));
   }
 
   /** Return the line of a place and the offset in it; after the last line break, no line. */

@@ -1,106 +1,61 @@
 /** The settings on the page: how the model writes, and what the page shows. */
 
-import { loadSettings, storeSettings } from "./storage.js";
+import { findParagraphEnd, findSentenceEnd } from "./ending.js";
+import { loadMode, loadSettings, storeMode, storeSettings } from "./storage.js";
 
-const LENGTHS = [20, 50, 100, 200, 300, 500, 1000, 2000];
 const LARGEST_SEED = 2 ** 31 - 1;
+const CHARACTERS = 200; // of a continuation of a text that is no prose, such as code
 
-/** The sliders: how to read their values, and how to show the values. */
-const SLIDERS = {
-  temperature: { read: Number, format: (value) => Number(value).toFixed(2) },
-  new_words: { read: (i) => [0, null, 1][i], format: (i) => ["none", "few", "free"][i] },
-  length: {
-    read: (index) => LENGTHS[index],
-    format: (index) => `${LENGTHS[index].toLocaleString("en")} characters`,
-  },
-  "alternatives-count": { read: Number, format: String },
-  entries: { read: Number, format: String },
-  top_p: { read: Number, format: (value) => Number(value).toFixed(2) },
-  min_p: { read: Number, format: (value) => Number(value).toFixed(2) },
-  dry_multiplier: { read: Number, format: (value) => (Number(value) || "off").toString() },
-  dry_allowed_length: { read: Number, format: (value) => `${value} characters` },
+/** How to read the fields of numbers. */
+const READERS = { new_words: (value) => ({ none: 0, few: null, free: 1 })[value] };
+
+/** Lengths that are no number of characters: where a text is complete, and the most characters. */
+const UNITS = {
+  sentence: { findEnd: findSentenceEnd, max_tokens: 400 },
+  paragraph: { findEnd: findParagraphEnd, max_tokens: 1500 },
 };
 
-/** Fields of SamplingParams (charrnn/options/sampling.py); the writer has their defaults. */
-const SAMPLING = [
-  "temperature", "new_words", "top_p", "min_p", "dry_multiplier", "dry_allowed_length",
-];
+/** Fields of SamplingParams (charrnn/options/sampling.py); the model has their defaults. */
+const SAMPLING = ["temperature", "new_words", "dry_multiplier"];
 
 export class Settings {
   /** @param {HTMLElement} root  Has a field for each setting; their ids are stored. */
   constructor(root) {
     this.root = root;
-    this.summary = root.querySelector("#summary");
-    this.model = root.querySelector("#model");
+    this.model = null;
     const stored = loadSettings();
-    const fields = "input:not([type=password], [type=file], #shelf-name), select";
-    for (const field of root.querySelectorAll(`:is(${fields}):not(#learn *)`)) {
+    for (const field of root.querySelectorAll("footer :is(input, select), #begins")) {
       if (field.type === "checkbox") field.checked = stored[field.id] ?? field.checked;
       else if (field.id in stored) field.value = stored[field.id];
       field.addEventListener("input", () => this.#store(field));
     }
-    this.#updateView();
+    this.#find("lists").addEventListener("input", ({ target }) => {
+      storeMode(this.model.about.title, target.checked ? "list" : "text");
+      this.#updateView();
+    });
   }
 
-  /**
-   * Offer the models for choice; a single model is only shown.
-   *
-   * @param {import("./writer.js").ModelCard[]} models
-   */
-  setModels(models) {
-    const chosen = loadSettings().model;
-    this.model.replaceChildren(...models.map(({ id }) => new Option(id, id)));
-    if (models.some(({ id }) => id === chosen)) this.model.value = chosen;
-    this.model.disabled = models.length < 2;
-    this.cards = new Map(models.map((card) => [card.id, card]));
-    this.setModelDefaults();
-  }
-
-  /** Show the options of the chosen model, and set those that the reader has not set. */
-  setModelDefaults() {
-    const card = this.cards.get(this.chosenModel);
-    this.#find("new-words-choice").hidden = !this.knowsWords;
-    this.setDefault("lists", card?.is_list);
-    this.setDefault("even", card?.is_code);
-  }
-
-  /** Set sampling options to these values, unless the reader has chosen others. */
-  setSamplingDefaults(values) {
+  /** Show the options of a model, and its defaults for those that the reader has not set. */
+  setModel(model) {
+    this.model = model;
+    const { about, sampling, knowsWords, hasText } = model;
+    this.#find("new-words-choice").hidden = !knowsWords;
+    this.#find("copies-choice").hidden = !hasText;
+    document.documentElement.classList.toggle("finds-copies", hasText);
+    document.documentElement.classList.toggle("fixed-width", about.is_code);
+    this.#find("lists").checked = (loadMode(about.title) ?? (about.is_list && "list")) === "list";
+    const isProse = !about.is_code && !about.is_list;
     const stored = loadSettings();
-    for (const name of SAMPLING) {
-      if (!(name in stored) && values[name] != null) this.#find(name).value = values[name];
+    const defaults = { ...sampling, new_words: "few", length: isProse ? "sentence" : CHARACTERS };
+    for (const name of [...SAMPLING, "length"]) {
+      if (!(name in stored)) this.#find(name).value = defaults[name];
     }
-    this.#updateView();
-  }
-
-  /** Offer no more texts, and no longer ones, than the writer allows. */
-  setLimits({ n = Infinity, max_tokens = Infinity } = {}) {
-    const [count, length] = ["alternatives-count", "length"].map((id) => this.#find(id));
-    count.max = Math.min(count.max, n);
-    length.max = Math.max(0, LENGTHS.findLastIndex((each) => each <= max_tokens));
-    this.#updateView();
-  }
-
-  /** Check or uncheck a box, unless the reader has done so. */
-  setDefault(name, checked) {
-    if (!(name in loadSettings())) this.#find(name).checked = checked;
-    this.#updateView();
-  }
-
-  showCopiesOption(isShown) {
-    this.#find("copied-choice").hidden = !isShown;
-    document.documentElement.classList.toggle("finds-copies", isShown);
-  }
-
-  showSuggestOption() {
-    this.#find("suggest-choice").hidden = false;
     this.#updateView();
   }
 
   /** Whether the page suggests continuations while the reader types. */
   get suggests() {
-    const isOffered = !this.#find("suggest-choice").hidden;
-    return isOffered && this.#find("write-along").checked && !this.isList;
+    return this.#find("write-along").checked && !this.isList;
   }
 
   /** Whether the page writes a list instead of a text. */
@@ -108,43 +63,22 @@ export class Settings {
     return this.#find("lists").checked;
   }
 
-  /** The order of the list: a key of ORDERS. */
-  get order() {
-    return this.#find("order").value;
-  }
-
-  /** Whether new entries of the list shall be like the starred ones. */
-  get likesStarred() {
-    return this.#find("like-starred").checked;
-  }
-
-  /** The chosen model; undefined while no models are known, which asks for the first. */
-  get chosenModel() {
-    return this.model.value || undefined;
-  }
-
-  /** Whether the chosen model knows words. */
-  get knowsWords() {
-    return Boolean(this.cards?.get(this.chosenModel)?.knows_words);
-  }
-
-  /** Whether to tint typed text, too. */
-  get scoresTyped() {
-    return this.#find("show-typed").checked;
+  /** Whether characters are tinted by their surprise. */
+  get tints() {
+    return this.#find("show-surprise").checked;
   }
 
   /** Whether a click on a character opens the menu of other words. */
-  get opensCharacterMenu() {
+  get opensMenu() {
     return this.#find("show-others").checked;
   }
 
-  /** Return the options of a request. Without a seed in the settings, each has a new seed. */
+  /** Return the options of a request, each with a new seed. */
   makeRequest() {
-    const options = this.#readOptions();
-    // at temperature 0 all continuations are equal
-    const n = options.temperature === 0 ? 1 : this.#read("alternatives-count");
-    const stop = this.#find("stop").value.replaceAll("\\n", "\n") || null;
-    return { ...options, max_tokens: this.#read("length"), n, stop };
+    const { value } = this.#find("length");
+    const length = UNITS[value] ?? { max_tokens: Number(value) };
+    const copiesLess = this.#find("copy-less").checked;
+    return { ...this.#readOptions(), ...length, n: this.#read("number"), copiesLess };
   }
 
   /** Return the options of a list, with the start of each entry as the prompt. */
@@ -154,13 +88,9 @@ export class Settings {
   }
 
   #readOptions() {
-    const seed = this.#find("seed");
-    const hasSeed = seed.value !== "" && seed.checkValidity();
     return {
-      model: this.chosenModel,
       ...Object.fromEntries(SAMPLING.map((name) => [name, this.#read(name)])),
-      ban: this.#find("ban").value || null,
-      seed: hasSeed ? Number(seed.value) : Math.floor(Math.random() * LARGEST_SEED),
+      seed: Math.floor(Math.random() * LARGEST_SEED),
     };
   }
 
@@ -169,7 +99,7 @@ export class Settings {
   }
 
   #read(id) {
-    return SLIDERS[id].read(this.#find(id).value);
+    return (READERS[id] ?? Number)(this.#find(id).value);
   }
 
   #store({ id, type, checked, value }) {
@@ -178,22 +108,12 @@ export class Settings {
   }
 
   #updateView() {
-    for (const [id, { format }] of Object.entries(SLIDERS)) {
-      const slider = this.#find(id);
-      this.root.querySelector(`output[for=${id}]`).textContent = format(slider.value);
-      slider.setAttribute("aria-valuetext", format(slider.value));
-    }
-    const { max_tokens, temperature, n } = this.makeRequest();
-    const texts = `${max_tokens} chars · ${n === 1 ? "1 text" : `${n} texts`}`;
-    const amount = this.isList ? `${this.#read("entries")} entries` : texts;
-    this.summary.textContent = `${temperature.toFixed(2)} · ${amount}`;
+    const temperature = this.#find("temperature");
+    this.#find("temperature-shown").textContent = Number(temperature.value).toFixed(2);
     const { classList } = document.documentElement;
-    classList.toggle("fixed-width", this.#find("even").checked);
     classList.toggle("suggesting", this.suggests);
     classList.toggle("listing", this.isList);
-    // CSS highlights belong to the whole document, so classes of its root switch them off.
-    for (const name of ["surprise", "copied"]) {
-      classList.toggle(`without-${name}`, !this.#find(`show-${name}`).checked);
-    }
+    // CSS highlights belong to the whole document, so a class of its root switches them off.
+    classList.toggle("without-surprise", !this.tints);
   }
 }

@@ -1,7 +1,7 @@
-/** The side list of drafts, or of lists: open, create, rename, delete, export and import them. */
+/** The side list of drafts, or of lists: open, create, rename and delete them. */
 
-import { collectionsToJson, readCollections, saveFile } from "./files.js";
-import { packDraft, unpackDraft, unpackList } from "./storage.js";
+import { translate } from "./language.js";
+import { unpackDraft, unpackList } from "./storage.js";
 
 export class Shelf {
   /**
@@ -21,12 +21,7 @@ export class Shelf {
     this.nameField.addEventListener("change", () => this.#rename(this.nameField.value.trim()));
     onClick("#shelf-new", () => this.#change((collection) => collection.create()));
     onClick("#shelf-delete", () => this.#remove());
-    onClick("#shelf-export", () => {
-      if (this.page.store()) saveFile("charrnn.json", this.toJson(), "application/json");
-    });
-    onClick("#shelf-import", () => region.querySelector("#file").click());
-    region.querySelector("#file").addEventListener("change", ({ target }) => this.#import(target));
-    region.addEventListener("toggle", () => this.show());
+    region.addEventListener("toggle", () => page.showState());
   }
 
   /** Show the names of the collection. */
@@ -67,56 +62,36 @@ export class Shelf {
 
   #remove() {
     const { collection } = this.page;
-    if (!confirm(`Delete “${collection.name}”? This cannot be undone.`)) return;
+    const { name } = collection;
+    if (!confirm(translate("Delete “{name}”? This cannot be undone.", { name }))) return;
     collection.remove();
     this.#reopen();
   }
 
-  /** Return all stored drafts and lists as JSON. */
-  toJson() {
+  /** Return all stored drafts and lists, for a file. */
+  pack() {
     const { drafts, list: { collection: lists } } = this.page;
-    const read = (collection, unpack) => Object.entries(collection.names).map(([key, name]) =>
-      ({ name, ...unpack(collection.load(key)) }));
-    return collectionsToJson(read(drafts, unpackDraft),
-      read(lists, (content) => ({ entries: unpackList(content) })));
+    const toDraft = ([name, content]) => ({ name, text: unpackDraft(content).text });
+    const toList = ([name, content]) => ({ name, entries: unpackList(content) });
+    return { drafts: drafts.loadAll().map(toDraft), lists: lists.loadAll().map(toList) };
   }
 
-  /** Add the drafts and lists of a file; the last of each is open then. */
-  async #import(field) {
-    const [file] = field.files;
-    field.value = ""; // so that the same file can be imported again
-    try {
-      const { drafts, lists } = await readCollections(file);
-      if (!this.page.store()) return;
-      this.add({ drafts, lists });
-      this.page.say(`Imported ${drafts.length} drafts and ${lists.length} lists.`);
-    } catch (error) {
-      this.page.fail(error);
-    }
-  }
-
-  /** Add drafts and lists, and open the last of each. */
-  add({ drafts, lists }) {
-    for (const { name, passage, readFirst } of drafts) {
-      this.#add(this.page.drafts, name, packDraft(passage, { readFirst }));
-    }
-    for (const { name, entries } of lists) this.#add(this.page.list.collection, name, entries);
+  /**
+   * Add the drafts and lists that a file was saved with, and open the last of each. Those that this
+   * browser has stored are newer.
+   */
+  addIfNew({ drafts, lists }) {
+    const { drafts: ownDrafts, list: { collection } } = this.page;
+    if (ownDrafts.isNew) for (const { name, text } of drafts) add(ownDrafts, name, { text, caret: 0 });
+    if (collection.isNew) for (const { name, entries } of lists) add(collection, name, entries);
     this.page.reopenDraft();
     this.page.list.reopen();
     this.show();
   }
+}
 
-  /** Add those that a file was saved with, unless this browser has stored some, which are newer. */
-  addIfNew({ drafts, lists }) {
-    const { drafts: ownDrafts, list: { collection } } = this.page;
-    this.add({ drafts: ownDrafts.isNew ? drafts : [], lists: collection.isNew ? lists : [] });
-  }
-
-  #add(collection, name, content) {
-    if (collection.isNew) collection.rename(name);
-    else collection.create(name);
-    if (collection.store(content)) return;
-    collection.remove();
-    throw new Error("This browser has no room for the file.");
-  }
+function add(collection, name, content) {
+  if (collection.isNew) collection.rename(name);
+  else collection.create(name);
+  collection.store(content);
 }

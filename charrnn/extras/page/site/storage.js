@@ -2,29 +2,34 @@
  * Store drafts, lists and settings in this browser, so that they survive a reload.
  *
  * Pages that are opened as files may share one storage, so each has a different `data-keep`
- * attribute, which is part of its keys. A page that learns texts changes it for each text, so that
- * each has drafts and lists for itself; the settings stay those of the page.
+ * attribute, which is part of its keys. A text that the page learns has its own, so that each has
+ * drafts and lists for itself; the settings stay those of the page.
+ *
+ * What is stored has a version. A window that finds another version than its own knows that another
+ * window has stored the same draft. Before that, a window asks the others on a channel whether one
+ * has opened a draft earlier.
  */
 
-import { Passage } from "./draft.js";
+import { translate } from "./language.js";
 
-const getPrefix = () => document.documentElement.dataset.keep ?? "charrnn";
-const EXTRA = ".extra."; // a part of the keys of what belongs to a draft
+const getPrefix = () => `charrnn.${document.documentElement.dataset.keep}`;
 const SETTINGS = `${getPrefix()}.settings`;
+const WINDOW = Math.random().toString(36).slice(2);
 
 /** The named drafts, or the named lists, of this browser. One of them is open in this window. */
 export class Collection {
   /** @param {"draft" | "list"} kind  Also the key of the first draft or list. */
   constructor(kind) {
     this.kind = kind;
+    this.channel = new BroadcastChannel("charrnn");
+    this.openedAt = 0;
     this.reopen();
   }
 
   /** Open the one that was opened last under the page's present prefix. */
   reopen() {
     const { opened, names } = this.#loadIndex();
-    this.key = opened in names ? opened : Object.keys(names)[0];
-    this.name = names[this.key]; // of the open one
+    this.#show(opened in names ? opened : Object.keys(names)[0], names);
   }
 
   /** Whether nothing of it is stored. */
@@ -39,8 +44,8 @@ export class Collection {
 
   /** Open another one. */
   open(key) {
-    this.key = key;
-    this.rename(this.names[key]);
+    this.#show(key, this.names);
+    this.rename(this.name);
   }
 
   /** Create one, and open it. */
@@ -48,8 +53,9 @@ export class Collection {
     const { names } = this;
     let number = Object.keys(names).length + 1;
     while (`${this.kind}.${number}` in names) number++;
-    this.key = `${this.kind}.${number}`;
-    this.rename(name ?? this.#makeName(number));
+    const key = `${this.kind}.${number}`;
+    this.#show(key, { [key]: name ?? this.#makeName(number) });
+    this.rename(this.name);
   }
 
   /** Rename the open one. */
@@ -62,44 +68,78 @@ export class Collection {
   remove() {
     const { [this.key]: _, ...names } = this.names;
     store(this.#index, { names });
-    store(`${getPrefix()}.${this.key}`, null);
-    removeExtras(this.#extras);
+    store(this.#place, null);
     const [first] = Object.keys(names);
     if (first) this.open(first);
     else this.create();
   }
 
-  /** Store the content of the open one; return whether the browser had room and allowed it. */
+  /**
+   * Store the content of the open one.
+   *
+   * @returns {"stored" | "full" | "changed"}  Full: the browser has no room or does not allow it.
+   *   Changed: another window has stored it since this one loaded it, and nothing is stored.
+   */
   store(content) {
+    const stored = load(this.#place);
+    if (stored !== null && stored.version !== this.version) return "changed";
     // another window may have deleted it
     if (!(this.key in this.names)) this.rename(this.name);
-    const key = `${getPrefix()}.${this.key}`;
-    return store(key, content) || (removeExtras("charrnn.") && store(key, content));
+    const versioned = { version: `${Date.now()}-${WINDOW}`, content };
+    if (!store(this.#place, versioned)) return "full";
+    this.version = versioned.version;
+    return "stored";
   }
 
-  /** Store something that belongs to the open one; it is removed when a draft needs its room. */
-  storeExtra(name, content) {
-    store(this.#extras + name, content);
+  /** Return the content of the open one, or null. */
+  load() {
+    const stored = load(this.#place);
+    this.version = stored?.version;
+    return stored?.content ?? null;
   }
 
-  loadExtra(name) {
-    return load(this.#extras + name);
-  }
-
-  load(key = this.key) {
-    return load(`${getPrefix()}.${key}`);
+  /** Return the content of each one, with its name. */
+  loadAll() {
+    return Object.entries(this.names).map(([key, name]) =>
+      [name, load(`${getPrefix()}.${key}`)?.content ?? null]);
   }
 
   /** Call `listener` when another window has stored the open one. */
   onStoredElsewhere(listener) {
     window.addEventListener("storage", (event) => {
-      if (event.key === `${getPrefix()}.${this.key}`) listener();
+      if (event.key === this.#place && event.newValue !== null) listener();
     });
   }
 
-  /** The start of the keys of what belongs to the open one. */
-  get #extras() {
-    return `${getPrefix()}.${this.key}${EXTRA}`;
+  /** Call `listener` if another window has opened the open one earlier, now or when it changes. */
+  onOpenElsewhere(listener) {
+    this.channel.onmessage = ({ data: { place, openedAt, from, to } }) => {
+      if (place !== this.#place) return;
+      if (to === WINDOW) listener();
+      const isMine = this.openedAt < openedAt || (this.openedAt === openedAt && WINDOW < from);
+      if (!to && isMine) this.channel.postMessage({ place, to: from });
+    };
+    this.#ask();
+  }
+
+  /** Show one of these names. */
+  #show(key, names) {
+    this.key = key;
+    this.name = names[key]; // of the open one
+    this.version = undefined; // of the open one when it was loaded or stored here
+    this.openedAt = Date.now();
+    if (this.channel.onmessage) this.#ask();
+  }
+
+  /** Ask whether another window has opened the open one earlier. */
+  #ask() {
+    const { openedAt } = this;
+    this.channel.postMessage({ place: this.#place, openedAt, from: WINDOW });
+  }
+
+  /** The key of the open one. */
+  get #place() {
+    return `${getPrefix()}.${this.key}`;
   }
 
   /** The key of its names and of the key that was opened last. */
@@ -111,23 +151,15 @@ export class Collection {
     return load(this.#index) ?? { opened: this.kind, names: { [this.kind]: this.#makeName(1) } };
   }
 
-  #makeName(number) {
-    return `${this.kind === "draft" ? "Draft" : "List"} ${number}`;
+  #makeName(n) {
+    return translate(this.kind === "draft" ? "Draft {n}" : "List {n}", { n });
   }
 }
 
-/** Return the content to store for a draft. */
-export function packDraft({ text, bits }, { caret = 0, readFirst = "" } = {}) {
-  return { text, bits: packBits(bits), caret, readFirst };
-}
-
-/** Return a stored draft as {passage, caret, readFirst}; it is empty if nothing valid is stored. */
+/** Return a stored draft as {text, caret}; it is empty if nothing valid is stored. */
 export function unpackDraft(content) {
-  const { text, bits, caret, readFirst } = content ?? {};
-  const isValid = typeof text === "string" && bits?.length === text.length;
-  if (!isValid) return { passage: new Passage(""), caret: 0, readFirst: "" };
-  const passage = new Passage(text, unpackBits(bits));
-  return { passage, caret: Number(caret) || 0, readFirst: String(readFirst ?? "") };
+  const { text, caret } = content ?? {};
+  return typeof text === "string" ? { text, caret: Number(caret) || 0 } : { text: "", caret: 0 };
 }
 
 /** Return the entries of a stored list. */
@@ -135,55 +167,31 @@ export const unpackList = (content) => [content ?? []].flat();
 export const storeSettings = (settings) => store(SETTINGS, settings);
 export const loadSettings = () => load(SETTINGS) ?? {};
 
-/** The server's token is stored for this window only. */
-export const storeToken = (token) => store("charrnn.token", token, "sessionStorage");
-export const loadToken = () => load("charrnn.token", "sessionStorage");
+/** The mode of a text, "list" or "text"; null before the reader has chosen one. */
+export const storeMode = (title, mode) => store(`${getPrefix()}.mode.${title}`, mode);
+export const loadMode = (title) => load(`${getPrefix()}.mode.${title}`);
+
+/** Remove all drafts and lists under the page's present prefix. */
+export function forget() {
+  const isMeant = (key) => key.startsWith(`${getPrefix()}.`);
+  for (const key of Object.keys(localStorage).filter(isMeant)) store(key, null);
+}
 
 /** Store a value (null: none), and return whether the browser had room and allowed it. */
-function store(key, value, storage = "localStorage") {
+function store(key, value) {
   try {
-    if (value === null) window[storage].removeItem(key);
-    else window[storage].setItem(key, JSON.stringify(value));
+    if (value === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, JSON.stringify(value));
     return true;
   } catch {
     return false; // the storage is full or switched off
   }
 }
 
-/** Remove what belongs to drafts whose keys start so, and return whether the browser allowed it. */
-function removeExtras(start) {
+function load(key) {
   try {
-    const keys = Object.keys(localStorage).filter((key) => key.startsWith(start));
-    for (const key of keys.filter((each) => each.includes(EXTRA))) localStorage.removeItem(key);
-    return true;
-  } catch {
-    return false; // the storage is switched off
-  }
-}
-
-function load(key, storage = "localStorage") {
-  try {
-    return JSON.parse(window[storage].getItem(key));
+    return JSON.parse(localStorage.getItem(key));
   } catch {
     return null;
   }
-}
-
-// Bits are stored in tenths, one letter each: "0" is 0, "1" is 0.1, ...; a space is NaN.
-const NONE = " ";
-const FIRST = 48;
-const MAX_TENTHS = 1000;
-
-function packBits(bits) {
-  let letters = "";
-  for (const value of bits) {
-    const tenths = Math.min(MAX_TENTHS, Math.round(value * 10));
-    letters += isNaN(value) ? NONE : String.fromCharCode(FIRST + tenths);
-  }
-  return letters;
-}
-
-function unpackBits(letters) {
-  return Float32Array.from(letters, (letter) =>
-    letter === NONE ? NaN : (letter.charCodeAt(0) - FIRST) / 10);
 }

@@ -1,70 +1,72 @@
 /** Read a text that the reader wants the page to learn, and refuse what is not one. */
 
-import { guessEncoding } from "./encodings.js";
+import { translate } from "./language.js";
 
 const LEAST = 400; // characters; from fewer, the page writes only pieces of the text
 const UTF8_BYTES = 4; // the most of a character
-const ZIP = "PK\x03\x04"; // the first bytes of .docx, .odt and .epub files, too
-const RTF = "{\\rtf";
+const WESTERN = "windows-1252"; // the encoding of older texts in most languages, and by language:
+const OLDER = {
+  ar: "windows-1256", bg: "windows-1251", cs: "windows-1250", el: "windows-1253",
+  he: "windows-1255", hr: "windows-1250", hu: "windows-1250", ja: "shift_jis", ko: "euc-kr",
+  pl: "windows-1250", ru: "windows-1251", sk: "windows-1250", sl: "windows-1250",
+  sr: "windows-1251", tr: "windows-1254", uk: "windows-1251", zh: "gb18030",
+};
+const CONTROL = /[\0-\x08\x0e-\x1f]/; // characters that no text has
 
 /** The first bytes of files that are no text, and what to do. */
 const KINDS = [
-  ["%PDF-", "a PDF: copy its text and paste it here."],
-  [ZIP, "a ZIP archive: unpack it first."],
-  ["\x1f\x8b", "compressed: unpack it first."],
-  ["\xd0\xcf\x11\xe0", "an old Word document: save it as .docx or as plain text."],
+  ["%PDF-", "{name} is a PDF: copy its text and paste it here."],
+  ["PK\x03\x04", "{name} is a document or an archive: save its text as plain text."],
+  ["{\\rtf", "{name} is a document: save its text as plain text."],
+  ["\x1f\x8b", "{name} is compressed: unpack it first."],
+  ["\xd0\xcf\x11\xe0", "{name} is an old Word document: save it as plain text."],
 ];
 
-/** Return the first bytes of a file as characters. */
-async function readStart(file) {
-  return String.fromCharCode(...new Uint8Array(await file.slice(0, 5).arrayBuffer()));
-}
-
-/** Return the kind of a document of a word processor, such as ".odt"; null for another file. */
-async function findDocumentKind(file) {
-  const start = await readStart(file);
-  if (start === RTF) return ".rtf";
-  const extension = file.name.match(/\.[^.]+$/)?.[0].toLowerCase() ?? ".zip";
-  return start.startsWith(ZIP) && extension !== ".zip" ? extension : null;
-}
-
 /**
- * Return the name and the text of a file.
+ * Return the name and the text of files, in the order of their names, and notes for the reader.
  *
- * @param {File} file
+ * @param {File[]} files
  * @param {number} most  The most characters that are learnt.
- * @param {(name: string, bytes: Uint8Array, encoding: string) => Promise<string>} askEncoding
- *   Returns the text of bytes that are not UTF-8, in their likely encoding or another one.
- * @returns {Promise<{name: string, text: string}>}
- * @throws {Error} Says what is wrong with the file, and what to do.
+ * @returns {Promise<{name: string, text: string, notes: string[]}>}
+ * @throws {Error} Says what is wrong with a file, and what to do.
  */
-export async function readTextFile(file, most, askEncoding) {
-  if (file.size > most * UTF8_BYTES) throw new Error(describeLong(file.name, most));
-  const documentKind = await findDocumentKind(file);
-  if (documentKind) {
-    throw new Error(`This page cannot read ${documentKind} files. Save the text as plain text, then `
-      + "choose it again.");
+export async function readFiles(files, most) {
+  const sorted = files.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const notes = [];
+  let joined = "";
+  for (const file of sorted) {
+    if (file.size > most * UTF8_BYTES) throw new Error(describeLong(file.name, most));
+    joined += await readText(file, (note) => notes.push(note));
   }
-  const start = await readStart(file);
-  const kind = KINDS.find(([first]) => start.startsWith(first));
-  if (kind) throw new Error(`${file.name} is ${kind[1]}`);
+  const [{ name }] = sorted;
+  const title = name.replace(/\.[^.]*$/, "") || name;
+  return { name: title, text: prepareText(joined, name, most), notes };
+}
+
+/** Return the text of a file. */
+async function readText(file, note) {
+  const { name } = file;
   const bytes = new Uint8Array(await file.arrayBuffer());
-  let text = decode(bytes);
-  if (text === null) {
-    const encoding = guessEncoding(bytes);
-    if (!encoding) throw new Error(`${file.name} is not a text: choose a text file.`);
-    text = await askEncoding(file.name, bytes, encoding);
+  const start = String.fromCharCode(...bytes.subarray(0, 5));
+  const kind = KINDS.find(([first]) => start.startsWith(first));
+  if (kind) throw new Error(translate(kind[1], { name }));
+  const text = decode(bytes);
+  if (text !== null) return text;
+  const encoding = OLDER[navigator.language.slice(0, 2)] ?? WESTERN;
+  const decoded = new TextDecoder(encoding).decode(bytes);
+  if (CONTROL.test(decoded)) {
+    throw new Error(translate("{name} is not a text: choose a text file.", { name }));
   }
-  const name = file.name.replace(/\.[^.]*$/, "") || file.name;
-  return { name, text: prepareText(text, file.name, most) };
+  note(translate("{name} is not in UTF-8; it was read in {encoding}.", { name, encoding }));
+  return decoded;
 }
 
 /** Return a pasted text, and its first words as its name. */
 export function readPastedText(pasted, most) {
-  const text = prepareText(pasted, "This text", most);
+  const text = prepareText(pasted, translate("This text"), most);
   const [line] = text.trim().split("\n");
   const [name] = line.match(/^.{1,30}(?!\S)|^.{1,30}/u);
-  return { name: name.trim(), text };
+  return { name: name.trim(), text, notes: [] };
 }
 
 /** Return the text of bytes in UTF-8, or in UTF-16 with its mark; null for other bytes. */
@@ -81,26 +83,20 @@ function decode(bytes) {
 /** Return a text with the page's line ends, or throw an error if it cannot be learnt. */
 function prepareText(given, name, most) {
   const text = given.toWellFormed().replace(/\r\n?/g, "\n"); // as a text area has them
-  const length = countCharacters(text, most);
-  if (!text.trim()) throw new Error(`${name} is empty: choose a text.`);
+  const length = text.length > most || text.length < 2 * LEAST ? [...text].length : text.length;
+  if (!text.trim()) throw new Error(translate("{name} is empty: choose a text.", { name }));
   if (length < LEAST) {
-    throw new Error(`${name} has only ${length} characters: take one of ${LEAST} or more.`);
+    throw new Error(translate("{name} has only {length} characters: take one of {least} or more.",
+      { name, length, least: LEAST }));
   }
   if (length > most) throw new Error(describeLong(name, most));
   if (/^(.)\1*$/su.test(text)) {
-    throw new Error(`${name} repeats one character: take a text with more.`);
+    throw new Error(translate("{name} repeats one character: take a text with more.", { name }));
   }
   return text;
 }
 
-/** Return the number of characters; of code units, which is faster, where no limit is near. */
-function countCharacters(text, most) {
-  if (text.length <= most && text.length > 2 * LEAST) return text.length;
-  let length = 0;
-  for (const _ of text) length++;
-  return length;
-}
-
 function describeLong(name, most) {
-  return `${name} is longer than ${most.toLocaleString("en")} characters: take a part of it.`;
+  return translate("{name} is longer than {most} characters: take a part of it.",
+    { name, most: most.toLocaleString() });
 }

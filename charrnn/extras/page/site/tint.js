@@ -12,13 +12,13 @@ function toLevel(bits) {
 }
 
 /**
- * Tint a text node by the surprise of its units, and underline its copied units.
+ * Underline the copied units of a text node, and tint it by the surprise of its units.
  *
  * @param {Text} node
- * @param {Float32Array} bits
  * @param {Uint8Array} copied
+ * @param {Float32Array} [bits]
  */
-export function paint(node, bits, copied) {
+export function paint(node, copied, bits = new Float32Array(0)) {
   unpaint(node);
   if (typeof Highlight === "undefined") return;
   const ranges = [];

@@ -1,8 +1,8 @@
 /** Find the word or mark of a text that charrnn/generation/next_words.py could put at a place. */
 
 const LETTER = /[\p{L}\p{M}]/u;
-const WORD_BEFORE = /[\p{L}\p{M}]+$/u;
-const WORD_OR_CHARACTER = /^(?:[\p{L}\p{M}]+|.)/su;
+const WORD_BEFORE = /[\p{L}\p{M}]+(?:['’][\p{L}\p{M}]+)*['’]?$/u; // such as “don’t”, or its start
+const WORD_OR_CHARACTER = /^(?:[\p{L}\p{M}]+(?:['’][\p{L}\p{M}]+)*|.)/su;
 
 /**
  * Return the start and the end of the word or mark at a place. A blank before it belongs to it.
@@ -21,7 +21,7 @@ export function findWordPlace(text, place) {
 
 /** Return whether a word is only the end of the word with which a text ends. */
 export function isWordEnd(text, word) {
-  return WORD_BEFORE.test(text) && startsWithLetter(word);
+  return /[\p{L}\p{M}]$/u.test(text) && startsWithLetter(word);
 }
 
 function startsWithLetter(text) {

@@ -1,9 +1,6 @@
 /** Choose the length of contexts as charrnn/counts/passages.py does, in one pass over the text. */
 
 import { findSorted } from "./sorted.js";
-import { PART } from "./sorting.js";
-
-const STEPS = 1 << 12; // characters between two pauses; each takes much longer than a position
 
 /** Return the discounts (K + 1, 3) of a table, by the length of the context. */
 export function listDiscounts(context, { discounts, discounts_below_top, discounts_top }) {
@@ -23,15 +20,14 @@ export function listDiscounts(context, { discounts, discounts_below_top, discoun
  * @param {number} size  V.
  * @param {object} constants  Of charrnn/counts.
  */
-export function* chooseContext(levels, heldOut, size, constants) {
+export function chooseContext(levels, heldOut, size, constants) {
   const top = levels.length - 1;
-  const starts = yield* listStarts(levels);
-  const kinds = yield* weighLevels(levels, starts, constants);
+  const starts = listStarts(levels);
+  const kinds = weighLevels(levels, starts, constants);
   const losses = new Float64Array(top + 1);
   let nodes = new Int32Array(top + 2).fill(-1); // of the contexts of k characters, in their level
   nodes[0] = 0;
   for (let t = 0; t < Math.min(heldOut.length, constants.tried + 1); t++) {
-    if (t % STEPS === 0) yield;
     const after = new Int32Array(top + 2).fill(-1);
     after[0] = 0;
     for (let k = 0; k <= top && nodes[k] >= 0; k++) {
@@ -49,27 +45,26 @@ export function* chooseContext(levels, heldOut, size, constants) {
 }
 
 /** Return the first child of each node of each level, and the end of the last. */
-function* listStarts(levels) {
+function listStarts(levels) {
   const starts = [];
   for (const [k, { parents }] of levels.entries()) {
     const first = new Int32Array((k ? levels[k - 1].parents.length : 1) + 1);
     for (const parent of parents) first[parent + 1]++;
     for (let i = 1; i < first.length; i++) first[i] += first[i - 1];
     starts.push(first);
-    yield;
   }
   return starts;
 }
 
 /** Return the weights of each level inside of a longer table, just below its top, and at its top. */
-function* weighLevels(levels, starts, constants) {
+function weighLevels(levels, starts, constants) {
   const { discounts, discounts_below_top, discounts_top } = constants;
   const kinds = [];
   for (const [k, { preceding, occurrences }] of levels.entries()) {
     kinds.push({
-      inside: preceding && (yield* weigh(starts[k], preceding, discounts, 1)),
-      belowTop: preceding && (yield* weigh(starts[k], preceding, discounts_below_top, 1)),
-      atTop: k ? yield* weigh(starts[k], occurrences, discounts_top, 2) : null,
+      inside: preceding && weigh(starts[k], preceding, discounts, 1),
+      belowTop: preceding && weigh(starts[k], preceding, discounts_below_top, 1),
+      atTop: k ? weigh(starts[k], occurrences, discounts_top, 2) : null,
     });
   }
   return kinds;
@@ -80,11 +75,10 @@ function* weighLevels(levels, starts, constants) {
  *
  * @param {number} least  Smaller counts are not in the table.
  */
-function* weigh(starts, counts, discounts, least) {
+function weigh(starts, counts, discounts, least) {
   const mass = new Float32Array(counts.length);
   const backoff = new Float32Array(starts.length - 1);
   for (let node = 0; node + 1 < starts.length; node++) {
-    if (node % PART === 0) yield;
     let total = 0;
     let taken = 0;
     let isEmpty = true;

@@ -7,35 +7,13 @@
  */
 
 import { KnownWords } from "./known-words.js";
-import { decompress } from "./packed.js";
 import { RunLengths } from "./runs.js";
 import { findSorted, joinCounts } from "./sorted.js";
 import { WordTable } from "./words.js";
 
-const TYPES = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
-
-/**
- * Read the counts that charrnn/extras/page/packing.py packed.
- *
- * @returns {Promise<Counts | null>} Null without counts, or if the browser cannot unpack them.
- */
-export async function unpackCounts(text) {
-  const packed = JSON.parse(text);
-  const bytes = packed && await decompress(packed.data);
-  if (!bytes) return null;
-  const arrays = {};
-  let start = 0;
-  for (const [name, { type, length }] of Object.entries(packed.arrays)) { // in the bytes' order
-    const end = start + length * TYPES[type].BYTES_PER_ELEMENT;
-    arrays[name] = new TYPES[type](bytes.buffer.slice(start, end));
-    start = end;
-  }
-  return new Counts(packed, arrays);
-}
-
 export class Counts {
   /**
-   * @param {object} packed
+   * @param {object} packed  `header.counts` of a packed model.
    * @param {number} packed.vocabulary_size  V.
    * @param {number} packed.context  K, the length of the longest contexts.
    * @param {[number, number][][]} packed.by_place  The weights of network and counts between words

@@ -5,7 +5,7 @@ export class Debts {
    * @param {import("./vocabulary.js").Vocabulary} vocabulary
    * @param {object} constants  Of the model; `ends` has the characters that have debts.
    */
-  constructor(vocabulary, { ends, lowest_debt: lowest, highest_debt: highest }) {
+  constructor(vocabulary, { ends, lowest, highest }) {
     Object.assign(this, { ends: findEnds(vocabulary, ends), lowest, highest });
     this.values = new Float64Array(this.ends.ids.length);
     this.pays = this.ends.pays.at(-1); // at first, there are no debts

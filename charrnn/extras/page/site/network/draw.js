@@ -118,7 +118,7 @@ export function computeLogProb(logits, id) {
 }
 
 /** Return the ids in the order of their logits; of equal logits the lower id comes first. */
-export function rankIds(logits) {
+function rankIds(logits) {
   return Uint32Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
 }
 

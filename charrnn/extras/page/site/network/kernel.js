@@ -1,17 +1,18 @@
 /**
- * Products of a matrix and a vector, and the activation functions of gates.
- *
- * WebAssembly with 128-bit vectors computes them if the browser supports it, otherwise plain
- * JavaScript. All numbers are in one memory of fixed size.
+ * Products of a matrix and a vector, and the activation functions of gates, in WebAssembly with
+ * 128-bit vectors. All numbers are in one memory of fixed size.
  *
  * A matrix is stored in panels of 32 rows, each column by column: the sums of 32 rows stay in
  * registers while the numbers of the panel are read in order.
  */
 
-import { assemble } from "./assembling.js";
-import { BYTES, LANES, PANEL, ROUTINES } from "./routines.js";
+import { decodeBase64 } from "./packed.js";
+import { ROUTINES } from "./routines.js";
 
 const PAGE = 65536; // bytes in a page of WebAssembly memory
+const PANEL = 32; // rows
+const LANES = 4; // numbers in a vector
+const BYTES = 4; // bytes in a number
 
 /** Return a number of rows, rounded up to whole panels. */
 const roundUpToPanels = (rows) => Math.ceil(rows / PANEL) * PANEL;
@@ -20,17 +21,16 @@ export class Kernel {
   /**
    * @param {[number, number][]} matrices  Rows and columns of all matrices that will be placed.
    * @param {number[]} vectors  Lengths of all vectors that will be allocated.
+   * @throws {WebAssembly.CompileError} The browser has no vectors.
    */
   constructor(matrices, vectors) {
     let numbers = 0;
     for (const [rows, columns] of matrices) numbers += roundUpToPanels(rows) * columns;
     for (const length of vectors) numbers += roundUpToPanels(length);
-    const pages = Math.ceil((numbers * BYTES) / PAGE) || 1;
-    const compiled = compileRoutines(pages);
-    this.usesWebAssembly = compiled !== null;
-    const { buffer, routines } = compiled ?? makePlainRoutines(pages);
-    this.buffer = buffer;
-    this.routines = routines;
+    const memory = new WebAssembly.Memory({ initial: Math.ceil((numbers * BYTES) / PAGE) || 1 });
+    const module = new WebAssembly.Module(decodeBase64(ROUTINES));
+    this.routines = new WebAssembly.Instance(module, { page: { memory } }).exports;
+    this.buffer = memory.buffer;
     this.used = 0; // bytes
   }
 
@@ -64,58 +64,20 @@ export class Kernel {
 
   /** Replace each number of a vector in this kernel's memory, or a part of it, by its sigmoid. */
   sigmoid(vector) {
-    this.#apply(this.routines.sigmoid, vector, plainSigmoid);
+    this.#activate(vector, 1, 0);
   }
 
   tanh(vector) {
-    this.#apply(this.routines.tanh, vector, plainTanh);
+    this.#activate(vector, 2, -1);
   }
 
-  #apply(routine, vector, scalarFunction) {
+  /** Replace each number x by scale / (1 + exp(-scale x)) + offset. */
+  #activate(vector, scale, offset) {
     const inLanes = vector.length - (vector.length % LANES);
     const start = vector.byteOffset;
-    if (inLanes) routine(start, start + BYTES * inLanes);
-    for (let k = inLanes; k < vector.length; k++) vector[k] = scalarFunction(vector[k]);
+    if (inLanes) this.routines.activate(start, start + BYTES * inLanes, scale, offset);
+    for (let k = inLanes; k < vector.length; k++) {
+      vector[k] = scale / (1 + Math.exp(-scale * vector[k])) + offset;
+    }
   }
-}
-
-const plainSigmoid = (x) => 1 / (1 + Math.exp(-x));
-// Math.exp takes half the time of Math.tanh, and is as exact in single precision
-const plainTanh = (x) => 2 / (1 + Math.exp(-2 * x)) - 1;
-
-/** Return memory and routines in WebAssembly; null if the browser lacks it or its vectors. */
-function compileRoutines(pages) {
-  try {
-    const memory = new WebAssembly.Memory({ initial: pages });
-    const module = new WebAssembly.Module(assemble(ROUTINES));
-    const { exports } = new WebAssembly.Instance(module, { page: { memory } });
-    return { buffer: memory.buffer, routines: exports };
-  } catch {
-    return null;
-  }
-}
-
-/** Return memory and routines in plain JavaScript. */
-function makePlainRoutines(pages) {
-  const buffer = new ArrayBuffer(pages * PAGE);
-  const numbers = new Float32Array(buffer);
-  const sums = new Float32Array(PANEL);
-  const applyToEach = (scalarFunction) => (start, end) => {
-    for (let k = start / BYTES; k < end / BYTES; k++) numbers[k] = scalarFunction(numbers[k]);
-  };
-  const routines = {
-    addProduct(w, y, yEnd, x, xEnd) {
-      for (let from = w / BYTES, row = y / BYTES; row < yEnd / BYTES; row += PANEL) {
-        sums.set(numbers.subarray(row, row + PANEL));
-        for (let column = x / BYTES; column < xEnd / BYTES; column++) {
-          const number = numbers[column];
-          for (let k = 0; k < PANEL; k++) sums[k] += numbers[from++] * number;
-        }
-        numbers.set(sums, row);
-      }
-    },
-    sigmoid: applyToEach(plainSigmoid),
-    tanh: applyToEach(plainTanh),
-  };
-  return { buffer, routines };
 }

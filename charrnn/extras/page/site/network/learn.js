@@ -1,53 +1,48 @@
-/**
- * Learn a text by counting, as charrnn/training/counting.py does without a network.
- *
- * All work is in generators that yield often, so that the page can pause and show its progress.
- */
+/** Learn a text by counting, as charrnn/training/counting.py does without a network. */
 
 import { chooseContext, listDiscounts } from "./context-choice.js";
 import { buildTable, countLevels } from "./passages.js";
-import { PART } from "./sorting.js";
-import { findPrimer, isCode, isList, shuffleLines } from "./text-kinds.js";
+import { countCharacters, findPrimer, isCode, isList, shuffleLines } from "./text-kinds.js";
 import { countRuns, countWords, numberLetters } from "./word-counts.js";
 
 /**
- * Learn a text. Yields what it does, for readers, or undefined in between.
+ * Learn a text.
  *
  * @param {string} text  Well-formed, of 2 or more different characters.
  * @param {object} constants  Those that charrnn/extras/page/learning.py lists.
+ * @param {(step: string) => void} report  Called with what is done next, for readers.
  * @param {object} [options]
  * @param {boolean} [options.countsAll]  Whether the whole text is counted once the length of
  *   contexts is chosen, and not only its training split, as in Python.
  * @param {ArrayLike<number> | null} [options.order]  The order of the lines of a list.
- * @returns {Generator<string | undefined, {tokens: string[], isCode: boolean, isList: boolean,
- *   primer: string, packed: object, arrays: Record<string, Uint8Array | Uint16Array | Uint32Array>}>}
+ * @returns {{tokens: string[], isCode: boolean, isList: boolean, primer: string, packed: object,
+ *   arrays: Record<string, Uint8Array | Uint16Array | Uint32Array>}}
  *   The characters, and the arguments of `Counts` (counts.js).
  */
-export function* learn(text, constants, { countsAll = true, order = null } = {}) {
+export function learn(text, constants, report, { countsAll = true, order = null } = {}) {
   const { counts } = constants;
-  yield "Reading the text";
+  report("Reading the text");
   const isShuffled = isList(text, constants.lists);
-  const { joined, heldOut } = yield* split(text, constants, isShuffled, order);
-  const { tokens, ids } = yield* encode(joined);
+  const { joined, heldOut } = split(text, constants, isShuffled, order);
+  const { tokens, ids } = encode(joined);
   const numTrain = ids.length - heldOut.val - heldOut.test;
   const train = ids.subarray(0, numTrain);
-  yield "Sorting passages";
-  const tried = yield* countLevels(train, tokens.length, counts.max_context, counts.max_nodes);
-  yield "Choosing the length of passages";
+  report("Sorting passages");
+  const tried = countLevels(train, tokens.length, counts.max_context, counts.max_nodes);
+  report("Choosing the length of passages");
   const val = ids.subarray(numTrain, numTrain + heldOut.val);
-  const context = yield* chooseContext(tried, val, tokens.length, counts);
+  const context = chooseContext(tried, val, tokens.length, counts);
   const known = countsAll ? ids : train;
-  yield `Sorting passages of up to ${context + 1} characters`;
-  const levels = countsAll ? yield* countLevels(ids, tokens.length, context) : tried;
+  report("Counting passages");
+  const levels = countsAll ? countLevels(ids, tokens.length, context) : tried;
   // The last level has no level after it that counts its preceding characters.
   const kept = levels.slice(0, context + 1).map((level, k) =>
     (k < context ? level : { ...level, preceding: null }));
-  const table = yield* buildTable(kept);
-  yield "Counting words";
+  const table = buildTable(kept);
+  report("Counting words");
   const least = Math.max(context, counts.least_run);
-  const runs = yield* countRuns(known, least, counts);
-  const words = isShuffled ? null : yield* countWords(known, numberLetters(tokens), counts);
-  yield "Storing the counts";
+  const runs = countRuns(known, least, counts);
+  const words = isShuffled ? null : countWords(known, numberLetters(tokens), counts);
   const place = Array(context + 1).fill([0, 1]); // the counts only
   return {
     tokens,
@@ -65,29 +60,26 @@ export function* learn(text, constants, { countsAll = true, order = null } = {})
       discounts: listDiscounts(context, counts),
     },
     arrays: {
-      ...(yield* shrink(splitCounts(table, counts.many))),
+      ...shrink(splitCounts(table, counts.many)),
       ...rename("run_", runs),
-      ...rename("word_", words && (yield* shrink(splitCounts(words.arrays, counts.many)))),
+      ...rename("word_", words && shrink(splitCounts(words.arrays, counts.many))),
     },
   };
 }
 
 /** Return the text with its held-out parts at its end, and their sizes in characters. */
-function* split(text, { share, largest_split }, isShuffled, order) {
-  let size = 0;
-  for (const _ of text) if (size++ % PART === 0) yield;
-  const held = Math.min(Math.floor(share * size), largest_split);
+function split(text, { share, largest_split }, isShuffled, order) {
+  const held = Math.min(Math.floor(share * countCharacters(text)), largest_split);
   const heldOut = { val: held, test: held };
-  return isShuffled ? yield* shuffleLines(text, heldOut, order) : { joined: text, heldOut };
+  return isShuffled ? shuffleLines(text, heldOut, order) : { joined: text, heldOut };
 }
 
 /** Return the characters of a text in the order of their first use, and its ids. */
-function* encode(text) {
+function encode(text) {
   const numbers = new Map();
   const ids = new Uint32Array(text.length); // longer than the text if it has surrogate pairs
   let n = 0;
   for (const character of text) {
-    if (n % PART === 0) yield;
     let id = numbers.get(character);
     if (id === undefined) numbers.set(character, id = numbers.size);
     ids[n++] = id;
@@ -103,10 +95,9 @@ function splitCounts({ counts, ...arrays }, many) {
 }
 
 /** Return arrays in the smallest unsigned type that fits, as `to_smallest_type` does. */
-function* shrink(arrays) {
+function shrink(arrays) {
   const shrunk = {};
   for (const [name, values] of Object.entries(arrays)) {
-    yield;
     let largest = 0;
     for (const value of values) if (value > largest) largest = value;
     const Type = largest < 256 ? Uint8Array : largest < 65536 ? Uint16Array : Uint32Array;

@@ -1,30 +1,12 @@
 /** The lines of the training text, stored as checksums. */
 
-import { decompress } from "./packed.js";
-
-/**
- * Read the checksums that charrnn/extras/page/packing.py packed.
- *
- * @returns {Promise<Lines | null>} Null without checksums, or if the browser cannot unpack them.
- */
-export async function unpackLines(text) {
-  const packed = JSON.parse(text);
-  const bytes = packed && await decompress(packed);
-  if (!bytes) return null;
-  // the differences of the sorted checksums: first the lowest byte of each, then the next bytes
-  const count = bytes.length / 4;
-  const checksums = new Uint32Array(count);
-  for (let i = 0, sum = 0; i < count; i++) {
-    for (let byte = 0; byte < 4; byte++) sum += bytes[byte * count + i] * 256 ** byte;
-    checksums[i] = sum;
-  }
-  return new Lines(checksums);
-}
+const MOST = 50_000; // lines of a text whose checksums are stored
 
 export class Lines {
-  /** @param {Uint32Array} checksums  CRC-32 of each line. */
-  constructor(checksums) {
-    this.checksums = new Set(checksums);
+  /** @param {Uint32Array} differences  Of the sorted checksums, CRC-32 of each line. */
+  constructor(differences) {
+    let sum = 0;
+    this.checksums = new Set(Array.from(differences, (difference) => { sum += difference; return sum; }));
   }
 
   /** Return whether the text has a line; wrongly true for one other line in 80,000 at most. */
@@ -33,10 +15,14 @@ export class Lines {
   }
 }
 
-/** Return the checksum of each line. */
-export function listChecksums(lines) {
+/** Return the checksums of a text's lines, as `Lines` reads them; null if they are too many. */
+export function listChecksums(text) {
   const encoder = new TextEncoder();
-  return lines.map((line) => computeCrc32(encoder.encode(line)));
+  const lines = new Set(text.split("\n").map((line) => line.trimEnd()));
+  const checksums = new Set([...lines].map((line) => computeCrc32(encoder.encode(line))));
+  if (checksums.size > MOST) return null;
+  return Uint32Array.from(checksums).sort()
+    .map((checksum, i, sorted) => checksum - (sorted[i - 1] ?? 0));
 }
 
 function computeCrc32(bytes) {

@@ -1,62 +1,49 @@
 /** Step the network one character at a time, as charrnn/generation/numpy_network.py does. */
 
 import { STEPS } from "./cells.js";
-import { addProduct, fold } from "./folding.js";
 import { Kernel } from "./kernel.js";
 
-/**
- * A network with its weights.
- *
- * Each layer in `layers` shows the last step: `gates` has the gates by letter, each a Float32Array
- * (H,), `carried` the vectors that the cell carries to the next character (`h`, and `c` of an
- * LSTM), and `output` the vector that the next layer reads. The next step overwrites them.
- */
 export class Network {
-  /** @param {import("./packed.js").Model} model */
-  constructor(model) {
-    this.architecture = model.architecture;
-    const { hidden_size: H, num_layers: L, vocabulary_size: V, skip } = model.architecture;
-    const weights = fold(model);
-    this.cell = model.cell;
-    this.stepCell = STEPS[model.architecture.kind];
-    const G = this.cell.gates.length;
-    const hasSeparateSums = this.cell.separate_sums.length > 0;
-
-    const matrices = [[V, H]];
-    for (let layer = 0; layer < L; layer++) {
-      if (layer) matrices.push([G * H, H]);
-      matrices.push([G * H, H]);
-    }
+  /**
+   * @param {object} given  `header.network` of a packed model.
+   * @param {number} V  The size of the vocabulary.
+   * @param {Record<string, ArrayLike<number>>} arrays  FoldedWeights of Python, by their names.
+   */
+  constructor(given, V, arrays) {
+    const { architecture: { kind, hidden_size: H, num_layers: L, skip }, gates } = given;
+    Object.assign(this, given, { H, L, stepCell: STEPS[kind] });
+    const G = gates.length;
+    const find = (name) => arrays[`network.${name}`];
+    const matrix = (name) => toFloats(find(name), find(`${name}.rows`));
+    const matrices = [[V, H], ...Array(2 * L - 1).fill([G * H, H])];
     const kernel = new Kernel(matrices, [V, H, ...Array(L).fill([G * H, G * H, H, H, H]).flat()]);
     this.kernel = kernel;
-    this.layers = weights.layers.map((layer, index) => {
+    this.layers = Array.from({ length: L }, (_, index) => {
       const sums = kernel.allocateVector(G * H);
-      const recurrentSums = hasSeparateSums ? kernel.allocateVector(G * H) : sums;
-      const carried = Object.fromEntries([...this.cell.carried].map((letter) =>
+      const recurrentSums = given.separate_sums ? kernel.allocateVector(G * H) : sums;
+      const carried = Object.fromEntries([...given.carried].map((letter) =>
         [letter, letter === "h" ? kernel.allocateVector(H) : new Float32Array(H)]));
       return {
-        gates: splitByGate(this.cell, sums, H),
+        gates: splitByGate(gates, sums, H),
         carried,
         vectors: Object.values(carried),
-        output: skip === "sum" ? kernel.allocateVector(H) : carried.h,
+        output: skip === "none" ? carried.h : kernel.allocateVector(H),
         sums,
         recurrentSums,
-        recurrentByGate: splitByGate(this.cell, recurrentSums, H),
-        hiddenBias: layer.hiddenBias,
-        bias: Float32Array.from(layer.bias),
-        scale: layer.scale,
-        input: index ? kernel.placeMatrix(G * H, H, layer.input) : null,
-        recurrent: kernel.placeMatrix(G * H, H, layer.recurrent),
+        recurrentByGate: splitByGate(gates, recurrentSums, H),
+        hiddenBias: find(`hidden_bias.${index}`), // of the gate with separate sums
+        bias: find(`biases.${index}`), // the table has that of the first layer
+        scale: find(`scales.${index}`),
+        input: index ? kernel.placeMatrix(G * H, H, matrix(`inputs.${index}`)) : null,
+        recurrent: kernel.placeMatrix(G * H, H, matrix(`recurrent.${index}`)),
       };
     });
     // the vector that the decoder reads
-    this.top = skip === "sum" ? kernel.allocateVector(H) : this.layers[L - 1].output;
-    this.decoder = kernel.placeMatrix(V, H, weights.decoder);
-    this.decoderBias = weights.decoderBias;
+    this.top = skip === "none" ? this.layers[L - 1].output : kernel.allocateVector(H);
+    this.decoder = kernel.placeMatrix(V, H, matrix("decoder"));
+    this.decoderBias = find("decoder_bias");
     this.logits = kernel.allocateVector(V);
-    this.firstLayer = weights.layers[0];
-    this.embedding = weights.embedding;
-    this.inputTable = []; // by id, the first layer's input (G * H,); filled on first use
+    this.table = matrix("table"); // by id, the first layer's input (G * H,)
   }
 
   /**
@@ -64,8 +51,7 @@ export class Network {
    * carries, one after the other. `state.slice()` copies it.
    */
   zeroState() {
-    const { num_layers: L, hidden_size: H } = this.architecture;
-    return new Float32Array(L * this.cell.carried.length * H);
+    return new Float32Array(this.L * this.carried.length * this.H);
   }
 
   /**
@@ -93,9 +79,12 @@ export class Network {
         // a loop is faster than a view of the state, since the vectors are short
         for (let k = 0; k < vector.length; k++) vector[k] = state[offset++];
       }
-      sums.set(below ? layer.bias : this.#embedInput(id));
+      sums.set(below ? layer.bias : this.table.subarray(id * sums.length, (id + 1) * sums.length));
       if (below) this.kernel.addProduct(layer.input, below, sums);
-      if (recurrentSums !== sums) recurrentSums.set(layer.hiddenBias);
+      if (recurrentSums !== sums) {
+        recurrentSums.fill(0);
+        layer.recurrentByGate[this.separate_sums].set(layer.hiddenBias);
+      }
       this.kernel.addProduct(layer.recurrent, carried.h, recurrentSums);
       if (recurrentSums !== sums) this.#joinSums(layer);
       this.stepCell(this.kernel, layer.gates, carried, layer.recurrentByGate);
@@ -108,21 +97,10 @@ export class Network {
     }
   }
 
-  /** Return the first layer's input (G * H,) for a character. */
-  #embedInput(id) {
-    if (!this.inputTable[id]) {
-      const { input, columns, bias } = this.firstLayer;
-      const sums = bias.slice();
-      addProduct(sums, input, this.embedding.subarray(id * columns, (id + 1) * columns));
-      this.inputTable[id] = Float32Array.from(sums);
-    }
-    return this.inputTable[id];
-  }
-
   /** Add the recurrent input to the sums of all gates that have no separate sums. */
   #joinSums({ gates, recurrentByGate }) {
-    for (const letter of this.cell.gates) {
-      if (this.cell.separate_sums.includes(letter)) continue;
+    for (const letter of this.gates) {
+      if (this.separate_sums.includes(letter)) continue;
       const sums = gates[letter];
       const recurrentSums = recurrentByGate[letter];
       for (let k = 0; k < sums.length; k++) sums[k] += recurrentSums[k];
@@ -139,8 +117,32 @@ export class Network {
   }
 }
 
+/** Counts write without a network: its logits have no weight. */
+export class NoNetwork {
+  constructor(size) {
+    this.logits = new Float32Array(size);
+  }
+
+  zeroState() {
+    return new Float32Array(0);
+  }
+
+  step() {
+    return this.logits;
+  }
+
+  advance() {}
+}
+
+/** Return a matrix whose rows have scales, or no scales, in single precision. */
+function toFloats(values, scales) {
+  if (!scales) return values;
+  const columns = values.length / scales.length;
+  return Float32Array.from(values, (value, i) => value * scales[Math.floor(i / columns)]);
+}
+
 /** Return views of a vector (G * size,) by the letters of the gates. */
-function splitByGate(cell, vector, size) {
-  return Object.fromEntries([...cell.gates].map((letter, index) =>
+function splitByGate(gates, vector, size) {
+  return Object.fromEntries([...gates].map((letter, index) =>
     [letter, vector.subarray(index * size, (index + 1) * size)]));
 }

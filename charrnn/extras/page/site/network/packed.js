@@ -1,59 +1,62 @@
-/** Read a model that charrnn/extras/page/packing.py packed as JSON. */
-
 /**
- * @typedef {object} Cell  As charrnn/options/cells.py describes them.
- * @property {string} gates  One letter for each gate, in the order of their rows in the weights.
- * @property {string[]} carried  The vectors of its state; h is the first.
- * @property {string} separate_sums  The gates whose two inputs are not simply added.
+ * Unpack a model as charrnn/extras/page/packing.py packs it, and pack one for a page to save: a
+ * length, a header in JSON of this length, and arrays, all compressed.
  *
- * @typedef {object} Model
- * @property {object} architecture  As in a model file: `kind`, `hidden_size`, `num_layers`, ...
- * @property {Cell} cell
+ * @typedef {object} Header
+ * @property {object} about  `title`, `card`, `licence`, `is_code` and `is_list`.
  * @property {{tokens: string[], bytes: boolean}} vocabulary
- * @property {object} constants  Of the formulas, and `ends`, both from Python.
- * @property {object} facts  Facts about its training; `primer` has the ids of its primer.
- * @property {(name: string) => Float32Array} weight  Returns a weight, row by row.
+ * @property {number[]} primer  Ids that the model reads before each text.
+ * @property {Record<string, string>} marks, curly  As in charrnn/text/prompt.py.
+ * @property {object} sampling  The defaults of the sampling options.
+ * @property {object} constants  Of the formulas.
+ * @property {object | null} network  `architecture`, `gates` (one letter for each, in the order of
+ *   their rows), `carried` (the vectors of a state; h is the first), and `separate_sums`.
+ * @property {object | null} counts  See `Counts`.
  */
 
-/** @returns {Model} */
-export function unpackModel(text) {
-  const { tensors, data, ...rest } = JSON.parse(text);
-  const bytes = decodeBase64(data).buffer;
-  return {
-    ...rest,
-    weight(name) {
-      const { type, rows, columns, at } = tensors[name];
-      return DECODERS[type](bytes, at, rows, columns);
-    },
-  };
+const TYPES = { float32: Float32Array, int8: Int8Array, uint8: Uint8Array, uint16: Uint16Array,
+  uint32: Uint32Array };
+
+/**
+ * @param {string | ArrayBuffer} data  A string is in base64.
+ * @returns {Promise<{header: Header, arrays: Record<string, ArrayLike<number>>}>}
+ */
+export async function unpack(data) {
+  const packed = typeof data === "string" ? decodeBase64(data) : data;
+  const bytes = await transform(packed, new DecompressionStream("deflate"));
+  let start = 4 + new DataView(bytes).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(bytes.slice(4, start)));
+  const arrays = {};
+  for (const [name, type, length] of header.arrays) {
+    const end = start + length * TYPES[type].BYTES_PER_ELEMENT;
+    arrays[name] = new TYPES[type](bytes.slice(start, end)); // little-endian, as all browsers are
+    start = end;
+  }
+  return { header, arrays };
 }
 
-/** Return the bytes, in base64, that Python's zlib compressed; null if the browser is too old. */
-export async function decompress(text) {
-  if (typeof DecompressionStream === "undefined") return null;
-  const stream = new Blob([decodeBase64(text)]).stream();
-  const response = new Response(stream.pipeThrough(new DecompressionStream("deflate")));
-  return new Uint8Array(await response.arrayBuffer());
+/** Return a model in base64. */
+export async function pack(header, arrays) {
+  const described = Object.entries(arrays).map(([name, values]) =>
+    [name, values.constructor.name.toLowerCase().replace("array", ""), values.length]);
+  const text = new TextEncoder().encode(JSON.stringify({ ...header, arrays: described }));
+  const parts = new Blob([Uint32Array.of(text.length), text, ...Object.values(arrays)]);
+  return encodeBase64(await transform(parts, new CompressionStream("deflate")));
 }
 
-function decodeBase64(text) {
+async function transform(data, stream) {
+  return new Response(new Blob([data]).stream().pipeThrough(stream)).arrayBuffer();
+}
+
+export function decodeBase64(text) {
   const letters = atob(text);
   const bytes = new Uint8Array(letters.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i); // faster than `from`
   return bytes;
 }
 
-/** Decoders by the type of the numbers. */
-const DECODERS = {
-  float32: (bytes, at, rows, columns) => new Float32Array(bytes, at, rows * columns),
-  /** Decode the float32 scales of all rows, and after them the rows. */
-  int8(bytes, at, rows, columns) {
-    const scales = new Float32Array(bytes, at, rows);
-    const whole = new Int8Array(bytes, at + 4 * rows, rows * columns);
-    const values = new Float32Array(rows * columns);
-    for (let row = 0, i = 0; row < rows; row++) {
-      for (const end = i + columns; i < end; i++) values[i] = whole[i] * scales[row];
-    }
-    return values;
-  },
-};
+function encodeBase64(buffer) {
+  let letters = "";
+  for (const byte of new Uint8Array(buffer)) letters += String.fromCharCode(byte);
+  return btoa(letters);
+}

@@ -1,11 +1,8 @@
 /**
  * Count the passages of a text, and build a table of the counts, as charrnn/counts/passages.py does.
- *
- * The generators of this file yield after each part of their work, so that the page can pause, and
- * sometimes what they do next, for readers.
  */
 
-import { PART, sortByKey } from "./sorting.js";
+import { sortByKey } from "./sorted.js";
 
 /**
  * The M different passages of k + 1 characters of a text, sorted by their characters.
@@ -26,27 +23,26 @@ import { PART, sortByKey } from "./sorting.js";
  * @param {number} size  V; ids that count from 1 fit into the type of `ids`.
  * @param {number} context  The longest passages have one character more.
  * @param {number} [maxNodes]  The limit of a table's nodes, for contexts of 2 and more.
- * @returns {Generator<string | undefined, Level[]>}
+ * @returns {Level[]}
  */
-export function* countLevels(ids, size, context, maxNodes = Infinity) {
+export function countLevels(ids, size, context, maxNodes = Infinity) {
   const n = ids.length;
   const longest = Math.max(1, Math.min(context, n - 1));
   const text = new ids.constructor(n + longest + 1); // characters from 1; 0 is the end
   for (let i = 0; i < n; i++) text[i] = ids[i] + 1;
-  const order = yield* sortPositions(text, n, size + 1, longest + 1);
+  const order = sortPositions(text, n, size + 1, longest + 1);
   const isFirst = new Uint8Array(n).fill(1, 0, 1);
   const levels = [];
   let numbers = new Int32Array(n + 1); // of the k-character passage at each position
   for (let k = 0, numNodes = 1; k <= longest; k++) {
-    yield k ? `Counting passages of ${k + 1} characters` : "Counting characters";
-    const count = yield* markFirst(text, order, k, isFirst);
+    const count = markFirst(text, order, k, isFirst);
     const level = {
       parents: new Int32Array(count),
       characters: new ids.constructor(count),
       occurrences: new Int32Array(count),
       preceding: null,
     };
-    numbers = yield* countLevel(level, levels.at(-1), text, order, k, isFirst, numbers);
+    numbers = countLevel(level, levels.at(-1), text, order, k, isFirst, numbers);
     if (levels.length > 1) {
       let repeated = 0; // the nodes of a last level
       for (const times of level.occurrences) if (times > 1) repeated++;
@@ -59,10 +55,10 @@ export function* countLevels(ids, size, context, maxNodes = Infinity) {
 }
 
 /** Sort the positions 0 to n - 1 by the `length` characters from each position on. */
-function* sortPositions(text, n, size, length) {
+function sortPositions(text, n, size, length) {
   let order = new Int32Array(n);
   for (let i = 0; i < n; i++) order[i] = i;
-  for (let k = length - 1; k >= 0; k--) order = yield* sortByKey(order, text.subarray(k), size);
+  for (let k = length - 1; k >= 0; k--) order = sortByKey(order, text.subarray(k), size);
   return order;
 }
 
@@ -70,10 +66,9 @@ function* sortPositions(text, n, size, length) {
  * Mark each position, in sorted order, whose passage of k + 1 characters differs from the previous
  * position's. Return the number of different passages.
  */
-function* markFirst(text, order, k, isFirst) {
+function markFirst(text, order, k, isFirst) {
   let count = 0;
   for (let i = 0, before = -1; i < order.length; i++) {
-    if (i % PART === 0) yield;
     const last = text[order[i] + k];
     if (last !== before) isFirst[i] = 1;
     before = last;
@@ -83,7 +78,7 @@ function* markFirst(text, order, k, isFirst) {
 }
 
 /** Fill a level, and `preceding` of the shorter one. Return the number of each position's passage. */
-function* countLevel(level, shorter, text, order, k, isFirst, numbers) {
+function countLevel(level, shorter, text, order, k, isFirst, numbers) {
   const n = order.length;
   const after = new Int32Array(n + 1);
   if (shorter) {
@@ -91,7 +86,6 @@ function* countLevel(level, shorter, text, order, k, isFirst, numbers) {
     if (n >= k) shorter.preceding[numbers[0]]++; // the start of the text
   }
   for (let i = 0, number = -1; i < n; i++) {
-    if (i % PART === 0) yield;
     const position = order[i];
     const last = text[position + k];
     if (!last) continue;
@@ -108,7 +102,7 @@ function* countLevel(level, shorter, text, order, k, isFirst, numbers) {
 }
 
 /** Return the arrays of CountTable in charrnn/counts/table.py, in which K is the last level. */
-export function* buildTable(levels) {
+export function buildTable(levels) {
   const top = levels.length - 1;
   const isKept = (level, j) => level.preceding !== null || level.occurrences[j] > 1;
   let inner = 1;
@@ -116,7 +110,6 @@ export function* buildTable(levels) {
   for (const [k, level] of levels.entries()) {
     if (k < top) inner += level.parents.length;
     for (let j = 0; j < level.parents.length; j++) if (isKept(level, j)) numNodes++;
-    yield;
   }
   const table = {
     characters: new Uint32Array(numNodes),
@@ -127,7 +120,6 @@ export function* buildTable(levels) {
   for (let k = 0, first = 0, node = 1; k <= top; k++) { // `first` is the first parent
     const { parents, characters, preceding, occurrences } = levels[k];
     for (let j = 0; j < parents.length; j++) {
-      if (j % PART === 0) yield;
       const parent = first + parents[j];
       if (!isKept(levels[k], j)) {
         table.dropped[parent]++;

@@ -32,12 +32,12 @@ export const STRIDE = 256; // characters between two stored states
 
 export class Sampler {
   /**
-   * @param {object} model  Its vocabulary, facts and constants.
+   * @param {import("./packed.js").Header} header  Of a packed model.
    * @param {import("./network.js").Network | import("./counts.js").CountedNetwork} network
    */
-  constructor(model, network) {
-    this.model = model;
-    this.vocabulary = new Vocabulary(model.vocabulary, model.facts.marks, model.facts.curly);
+  constructor(header, network) {
+    this.header = header;
+    this.vocabulary = new Vocabulary(header.vocabulary, header.marks, header.curly);
     this.network = network;
     this.knownWords = network.counts?.knownWords ?? null;
     this.cache = { ids: [], states: [] }; // the last start text and its states
@@ -68,7 +68,7 @@ export class Sampler {
 
   #readPrimer() {
     const zero = { last: null, state: this.network.zeroState() };
-    return this.readOn(zero, this.model.facts.primer ?? []);
+    return this.readOn(zero, this.header.primer);
   }
 
   /** Return the state after reading more characters. */
@@ -94,7 +94,7 @@ export class Sampler {
     let { last } = start;
     const state = start.state.slice();
     const ids = [...startIds];
-    const { constants } = this.model;
+    const { constants } = this.header;
     const words = new WordCosts(this.knownWords, params, ids, constants);
     const bias = makeBias(this.vocabulary, params.ban);
     if (last === null) { // the vocabulary has no newline: draw the first character evenly
@@ -124,7 +124,7 @@ export class Sampler {
    * @throws {RangeError} Names the option that is out of range, or an unknown character.
    */
   generate({ sample = 0, ...options } = {}) {
-    const { sampling } = this.model.facts;
+    const { sampling } = this.header;
     for (const name of Object.keys(options)) require(name in sampling, `${name}: no such option`);
     const params = { ...sampling, ...options };
     const { length, start_text, temperature, seed, top_k, top_p, min_p, until } = params;

@@ -17,3 +17,19 @@ export function joinCounts(counts, many, least) {
   }
   return joined;
 }
+
+/**
+ * Sort positions by their keys. Positions with equal keys stay in their order.
+ *
+ * @param {Int32Array} positions  (n,)
+ * @param {ArrayLike<number>} keys  The key of each position, from 0 to size - 1.
+ * @param {number} size
+ */
+export function sortByKey(positions, keys, size) {
+  const places = new Int32Array(size + 1);
+  for (const position of positions) places[keys[position] + 1]++;
+  for (let key = 0; key < size; key++) places[key + 1] += places[key];
+  const sorted = new Int32Array(positions.length);
+  for (const position of positions) sorted[places[keys[position]]++] = position;
+  return sorted;
+}

@@ -2,11 +2,15 @@
 
 import { Uniforms } from "./random.js";
 import { CLOSING, MARK } from "./sentence-ends.js";
-import { PART } from "./sorting.js";
 
 const SENTENCE_AND_LINE_END = new RegExp(`${MARK}${CLOSING}?\\n(?=\\S)`, "u");
 
-const count = (text) => [...text].length;
+/** Return the number of characters; an emoji is one. */
+export function countCharacters(text) {
+  let length = 0;
+  for (const _ of text) length++;
+  return length;
+}
 
 /**
  * Return whether a text is a list: many short, different lines.
@@ -24,9 +28,9 @@ export function isList(text, { head, min_lines, min_different, max_words, max_li
   const sum = (measure) => lines.reduce((total, line) => total + measure(line), 0);
   return new Set(lines).size >= Math.max(min_lines, min_different * lines.length)
     && sum((line) => line.match(/\S+/gu)?.length ?? 0) <= max_words * lines.length
-    && count(joined) <= max_line_characters * lines.length
+    && countCharacters(joined) <= max_line_characters * lines.length
     && sum((line) => Number(!isEntry(line))) <= max_unlike * lines.length
-    && (joined.match(/\p{Nd}/gu)?.length ?? 0) <= max_digits * count(joined);
+    && (joined.match(/\p{Nd}/gu)?.length ?? 0) <= max_digits * countCharacters(joined);
 }
 
 /** Return whether the line is not empty or indented, and does not end in punctuation. */
@@ -62,20 +66,19 @@ export function isCode(text, { code: { indented_share, signs_share, signs }, lis
  * @param {string} text
  * @param {{val: number, test: number}} sizes  The wanted characters of the splits at the end.
  * @param {ArrayLike<number> | null} order  Of the lines; null: an order of the page.
- * @returns {Generator<undefined, {joined: string, heldOut: {val: number, test: number}}>}
+ * @returns {{joined: string, heldOut: {val: number, test: number}}}
  */
-export function* shuffleLines(text, sizes, order) {
+export function shuffleLines(text, sizes, order) {
   const lines = text.replace(/\n$/, "").split("\n");
   const copies = new Map();
   for (const line of lines) copies.set(line, (copies.get(line) ?? 0) + 1);
-  yield;
   const room = { ...sizes };
   const splits = { train: [], val: [], test: [] };
   const splitOf = new Map();
-  for (const index of order ?? (yield* drawOrder(lines.length))) {
+  for (const index of order ?? drawOrder(lines.length)) {
     const line = lines[index];
     if (!splitOf.has(line)) {
-      const size = copies.get(line) * (count(line) + 1);
+      const size = copies.get(line) * (countCharacters(line) + 1);
       const name = ["val", "test"].find((each) => size <= room[each]) ?? "train";
       splitOf.set(line, name);
       if (name !== "train") room[name] -= size;
@@ -87,11 +90,10 @@ export function* shuffleLines(text, sizes, order) {
 }
 
 /** Return the numbers from 0 to n - 1 in an order that is the same each time. */
-function* drawOrder(n) {
+function drawOrder(n) {
   const order = Array.from({ length: n }, (_, i) => i);
   const uniforms = new Uniforms(0);
   for (let i = n - 1; i > 0; i--) { // Fisher and Yates
-    if (i % (PART / 4) === 0) yield;
     const j = Math.floor(uniforms.next() * (i + 1));
     [order[i], order[j]] = [order[j], order[i]];
   }

@@ -1,7 +1,6 @@
 /** Count the words of a text, and its runs of one character, as charrnn/counts does. */
 
-import { findSorted } from "./sorted.js";
-import { PART, sortByKey } from "./sorting.js";
+import { findSorted, sortByKey } from "./sorted.js";
 
 const UNKNOWN = -1; // the node after too many letters
 
@@ -24,26 +23,23 @@ export function numberLetters(tokens) {
  * @param {Uint32Array} letters  (V,)
  * @param {object} constants  Of charrnn/counts.
  */
-export function* countWords(ids, letters, { max_letters, max_entries }) {
+export function countWords(ids, letters, { max_letters, max_entries }) {
   const letterAt = new Uint32Array(ids.length);
   let hasLetters = false;
   for (let i = 0; i < ids.length; i++) {
-    if (i % PART === 0) yield;
     letterAt[i] = letters[ids[i]];
     hasLetters ||= letterAt[i] > 0;
   }
   if (!hasLetters) return null;
-  const { nodes, numNodes } = yield* numberNodes(letterAt, max_letters);
+  const { nodes, numNodes } = numberNodes(letterAt, max_letters);
   const counted = []; // positions inside known words, and at the first letter of a word
   for (let i = 0; i < ids.length; i++) {
-    if (i % PART === 0) yield;
     if (nodes[i] > 0 || (nodes[i] === 0 && letterAt[i])) counted.push(i);
   }
-  const byId = yield* sortByKey(Int32Array.from(counted), ids, letters.length);
-  const order = yield* sortByKey(byId, nodes, numNodes.at(-1));
+  const byId = sortByKey(Int32Array.from(counted), ids, letters.length);
+  const order = sortByKey(byId, nodes, numNodes.at(-1));
   const entries = { nodes: [], ids: [], counts: [] };
   for (let i = 0, node = -1, id = -1; i < order.length; i++) {
-    if (i % PART === 0) yield;
     const position = order[i];
     if (nodes[position] !== node || ids[position] !== id) {
       node = nodes[position];
@@ -63,7 +59,6 @@ export function* countWords(ids, letters, { max_letters, max_entries }) {
     for (let entry = 0; entry < n; entry++) sizes[entries.nodes[entry]]++;
     const characters = Uint32Array.from(entries.ids.slice(0, n));
     const counts = Uint32Array.from(entries.counts.slice(0, n));
-    yield;
     const arrays = { letters, sizes, characters, counts };
     return { arrays, numComplete: countComplete(numNodes, num, entries, n, letters) };
   }
@@ -83,14 +78,13 @@ function countComplete(numNodes, num, { nodes, ids }, n, letters) {
  * Number the beginnings of words, shorter ones first.
  *
  * @param {Uint32Array} letterAt  The letter of each character, 0 for other characters.
- * @returns {Generator<undefined, {nodes: Int32Array, numNodes: number[]}>} The node (n + 1,) before
- *   each character, and the number of nodes with at most 0, 1, 2, ... letters.
+ * @returns {{nodes: Int32Array, numNodes: number[]}} The node (n + 1,) before each character, and
+ *   the number of nodes with at most 0, 1, 2, ... letters.
  */
-function* numberNodes(letterAt, maxLetters) {
+function numberNodes(letterAt, maxLetters) {
   const nodes = new Int32Array(letterAt.length + 1);
   let here = []; // the positions of the letters at one depth
   for (let i = 0, depth = 0; i < letterAt.length; i++) {
-    if (i % PART === 0) yield;
     depth = letterAt[i] ? depth + 1 : 0;
     if (depth === 1) here.push(i);
     if (depth > maxLetters) nodes[i + 1] = UNKNOWN;
@@ -98,12 +92,11 @@ function* numberNodes(letterAt, maxLetters) {
   const width = letterAt.reduce((a, b) => Math.max(a, b), 0) + 1;
   const numNodes = [1];
   for (let depth = 1; depth <= maxLetters; depth++) {
-    const byLetter = yield* sortByKey(Int32Array.from(here), letterAt, width);
-    const order = yield* sortByKey(byLetter, nodes, numNodes.at(-1));
+    const byLetter = sortByKey(Int32Array.from(here), letterAt, width);
+    const order = sortByKey(byLetter, nodes, numNodes.at(-1));
     here = [];
     let number = numNodes.at(-1) - 1;
     for (let i = 0, node = -1, letter = 0; i < order.length; i++) {
-      if (i % PART === 0) yield;
       const position = order[i];
       if (nodes[position] !== node || letterAt[position] !== letter) number++;
       node = nodes[position];
@@ -117,10 +110,9 @@ function* numberNodes(letterAt, maxLetters) {
 }
 
 /** Return the arrays of RunLengths in charrnn/counts/run_lengths.py; `least` is the least length. */
-export function* countRuns(ids, least, { max_run, min_repeats }) {
+export function countRuns(ids, least, { max_run, min_repeats }) {
   const found = new Map(); // by character: the number of runs by their length
   for (let first = 0, i = 1; i <= ids.length; i++) {
-    if (i % PART === 0) yield;
     if (i < ids.length && ids[i] === ids[first]) continue;
     const length = Math.min(i - first, max_run);
     if (length >= least) {

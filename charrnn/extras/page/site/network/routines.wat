@@ -1,0 +1,88 @@
+;; The routines of kernel.js. A 128-bit vector holds four numbers; all arguments are bytes in the memory.
+;; After a change: wat2wasm routines.wat -o routines.wasm, and its bytes in base64 into routines.js.
+(module
+  (import "page" "memory" (memory 1))
+
+  ;; y += W x, 32 rows at a time: their sums stay in registers while a panel of W is read in order.
+  (func (export "addProduct")
+    (param $w i32) (param $y i32) (param $yEnd i32) (param $x i32) (param $xEnd i32)
+    (local $column i32) (local $number v128)
+    (local $sum0 v128) (local $sum1 v128) (local $sum2 v128) (local $sum3 v128)
+    (local $sum4 v128) (local $sum5 v128) (local $sum6 v128) (local $sum7 v128)
+    (loop $rows
+      (local.set $sum0 (v128.load offset=0 align=4 (local.get $y)))
+      (local.set $sum1 (v128.load offset=16 align=4 (local.get $y)))
+      (local.set $sum2 (v128.load offset=32 align=4 (local.get $y)))
+      (local.set $sum3 (v128.load offset=48 align=4 (local.get $y)))
+      (local.set $sum4 (v128.load offset=64 align=4 (local.get $y)))
+      (local.set $sum5 (v128.load offset=80 align=4 (local.get $y)))
+      (local.set $sum6 (v128.load offset=96 align=4 (local.get $y)))
+      (local.set $sum7 (v128.load offset=112 align=4 (local.get $y)))
+      (local.set $column (local.get $x))
+      (loop $columns
+        (local.set $number (v128.load32_splat (local.get $column)))
+        (local.set $sum0 (f32x4.add (local.get $sum0)
+          (f32x4.mul (local.get $number) (v128.load offset=0 align=4 (local.get $w)))))
+        (local.set $sum1 (f32x4.add (local.get $sum1)
+          (f32x4.mul (local.get $number) (v128.load offset=16 align=4 (local.get $w)))))
+        (local.set $sum2 (f32x4.add (local.get $sum2)
+          (f32x4.mul (local.get $number) (v128.load offset=32 align=4 (local.get $w)))))
+        (local.set $sum3 (f32x4.add (local.get $sum3)
+          (f32x4.mul (local.get $number) (v128.load offset=48 align=4 (local.get $w)))))
+        (local.set $sum4 (f32x4.add (local.get $sum4)
+          (f32x4.mul (local.get $number) (v128.load offset=64 align=4 (local.get $w)))))
+        (local.set $sum5 (f32x4.add (local.get $sum5)
+          (f32x4.mul (local.get $number) (v128.load offset=80 align=4 (local.get $w)))))
+        (local.set $sum6 (f32x4.add (local.get $sum6)
+          (f32x4.mul (local.get $number) (v128.load offset=96 align=4 (local.get $w)))))
+        (local.set $sum7 (f32x4.add (local.get $sum7)
+          (f32x4.mul (local.get $number) (v128.load offset=112 align=4 (local.get $w)))))
+        (local.set $w (i32.add (local.get $w) (i32.const 128)))
+        (local.set $column (i32.add (local.get $column) (i32.const 4)))
+        (br_if $columns (i32.lt_u (local.get $column) (local.get $xEnd))))
+      (v128.store offset=0 align=4 (local.get $y) (local.get $sum0))
+      (v128.store offset=16 align=4 (local.get $y) (local.get $sum1))
+      (v128.store offset=32 align=4 (local.get $y) (local.get $sum2))
+      (v128.store offset=48 align=4 (local.get $y) (local.get $sum3))
+      (v128.store offset=64 align=4 (local.get $y) (local.get $sum4))
+      (v128.store offset=80 align=4 (local.get $y) (local.get $sum5))
+      (v128.store offset=96 align=4 (local.get $y) (local.get $sum6))
+      (v128.store offset=112 align=4 (local.get $y) (local.get $sum7))
+      (local.set $y (i32.add (local.get $y) (i32.const 128)))
+      (br_if $rows (i32.lt_u (local.get $y) (local.get $yEnd)))))
+
+  ;; x = scale / (1 + exp(-scale x)) + offset, in place: the sigmoid with 1 and 0, tanh with 2 and -1.
+  ;; exp(x) is 2 ** n exp(r) with |r| at most ln(2) / 2, and exp(87) still fits into single precision.
+  ;; The high part of ln(2) has few binary digits, so that its multiples are exact. The series of
+  ;; exp(r) up to the seventh power is exact up to rounding.
+  (func (export "activate") (param $at i32) (param $end i32) (param $scale f32) (param $offset f32)
+    (local $r v128) (local $n v128) (local $exp v128)
+    (loop $vectors
+      (local.set $r (f32x4.max (f32x4.splat (f32.const -87.0)) (f32x4.min (f32x4.splat (f32.const 87.0))
+        (f32x4.mul (v128.load align=4 (local.get $at)) (f32x4.splat (f32.neg (local.get $scale)))))))
+      (local.set $n (f32x4.nearest
+        (f32x4.mul (local.get $r) (f32x4.splat (f32.const 1.4426950408889634)))))
+      (local.set $r (f32x4.sub
+        (f32x4.sub (local.get $r) (f32x4.mul (local.get $n) (f32x4.splat (f32.const 0.693359375))))
+        (f32x4.mul (local.get $n) (f32x4.splat (f32.const -0.00021219444005471377)))))
+      (local.set $exp (f32x4.splat (f32.const 0.0001984126984126984)))
+      (local.set $exp (f32x4.add (f32x4.splat (f32.const 0.001388888888888889))
+        (f32x4.mul (local.get $exp) (local.get $r))))
+      (local.set $exp (f32x4.add (f32x4.splat (f32.const 0.008333333333333333))
+        (f32x4.mul (local.get $exp) (local.get $r))))
+      (local.set $exp (f32x4.add (f32x4.splat (f32.const 0.041666666666666664))
+        (f32x4.mul (local.get $exp) (local.get $r))))
+      (local.set $exp (f32x4.add (f32x4.splat (f32.const 0.16666666666666666))
+        (f32x4.mul (local.get $exp) (local.get $r))))
+      (local.set $exp (f32x4.add (f32x4.splat (f32.const 0.5))
+        (f32x4.mul (local.get $exp) (local.get $r))))
+      (local.set $exp (f32x4.add (f32x4.splat (f32.const 1.0))
+        (f32x4.mul (local.get $exp) (local.get $r))))
+      (local.set $exp (f32x4.add (f32x4.splat (f32.const 1.0))
+        (f32x4.mul (local.get $exp) (local.get $r))))
+      (local.set $exp (f32x4.mul (local.get $exp) (i32x4.shl (i32x4.add
+        (i32x4.trunc_sat_f32x4_s (local.get $n)) (i32x4.splat (i32.const 127))) (i32.const 23))))
+      (v128.store align=4 (local.get $at) (f32x4.add (f32x4.splat (local.get $offset))
+        (f32x4.div (f32x4.splat (local.get $scale)) (f32x4.add (local.get $exp) (f32x4.splat (f32.const 1.0))))))
+      (local.set $at (i32.add (local.get $at) (i32.const 16)))
+      (br_if $vectors (i32.lt_u (local.get $at) (local.get $end))))))

@@ -1,0 +1,109 @@
+"""What a website that somebody visits gets of a server on the same machine, in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.browser.steps import ARGUMENTS
+from tests.extras.serve.servers import Server, add_run, serving
+
+pytestmark = pytest.mark.browser
+
+# What a page can try: it returns a text for each answer that it can read.
+ATTACK = """async (server) => {
+  const body = JSON.stringify({ prompt: "A", max_tokens: 3, name: "stolen", text: "A text." });
+  const read = (path, how) => fetch(server + path, how).then((answer) => answer.text(), () => "");
+  const json = { "Content-Type": "application/json" };
+  const got = [];
+  for (const path of ["/", "/v1/models", "/models/main", "/v1/trainings", "/v1/completions"]) {
+    got.push(await read(path));
+    for (const method of ["POST", "DELETE"]) {
+      got.push(await read(path, { method, body }));
+      got.push(await read(path, { method, body, headers: json }));
+      got.push(await read(path, { method, body, mode: "no-cors" }));
+    }
+    const frame = document.body.appendChild(document.createElement("iframe"));
+    frame.src = server + path;
+    const script = document.head.appendChild(document.createElement("script"));
+    script.src = server + path;
+    await new Promise((resolve) => { script.onload = script.onerror = resolve; });
+    got.push(frame.contentDocument?.body.textContent ?? "");
+  }
+  return got.filter(Boolean);
+}"""
+ASK = """async (server) => {
+  const body = JSON.stringify({ prompt: "A", max_tokens: 30, seed: 1, model: "main" });
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch(`${server}/v1/completions`, { method: "POST", headers, body });
+  return (await answer.json()).choices[0].text.length;
+}"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    folder = tmp_path_factory.mktemp("served")
+    add_run(folder / "main", 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        with serving(str(folder), "origins=[file]") as server:
+            yield server
+
+
+@pytest.fixture(scope="module")
+def website(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Serve an empty page, and return its port."""
+    folder = tmp_path_factory.mktemp("website")
+    (folder / "index.html").write_text("<!doctype html><title>x</title><body>")
+    handler: Any = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    handler.log_message = lambda *_: None
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as site:
+        Thread(target=site.serve_forever, daemon=True).start()
+        yield site.server_address[1]
+        site.shutdown()
+
+
+@pytest.fixture
+def mapped(chromium: Any) -> Iterator[Any]:
+    """Open a window in which all names of .test mean this machine, as after DNS rebinding."""
+    if chromium.browser_type.name != "chromium":
+        pytest.skip("only Chromium maps names")
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    arguments = [*ARGUMENTS, "--host-resolver-rules=MAP *.test 127.0.0.1"]
+    browser = chromium.browser_type.launch(executable_path=path, args=arguments)
+    yield browser.new_page()
+    browser.close()
+
+
+def test_a_website_gets_nothing_under_its_own_name_or_another(
+    mapped: Any, server: Server, website: int
+) -> None:
+    port = server.url.rpartition(":")[2]
+    for name in ("evil.test", "localhost", "127.0.0.1"):  # the last ones as another local program
+        for address in (server.url, f"http://localhost:{port}", f"http://evil.test:{port}"):
+            mapped.goto(f"http://{name}:{website}/")
+            assert mapped.evaluate(ATTACK, address) == []
+    mapped.goto(f"http://evil.test:{port}/")  # the name of the website means this machine now
+    assert "charrnn serve names=[evil.test]" in mapped.content()
+    answers = mapped.evaluate(ATTACK, "")
+    assert {"no name of this server" in answer for answer in answers} == {True}
+    mapped.goto(f"{server.url}/v1/trainings")
+    assert '{"data":[]}' in mapped.content()
+
+
+def test_a_page_in_a_file_may_ask_if_origins_lets_it(
+    chromium: Any, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "mikupad.html").write_text("<!doctype html><title>x</title>")
+    page = chromium.new_page()
+    page.goto((tmp_path / "mikupad.html").as_uri())
+    assert page.evaluate(ASK, server.url) == 30
+    page.close()

@@ -1,0 +1,66 @@
+"""Networks that the server trains on posted texts."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.extras.serve.servers import serving
+from tests.waiting import until
+
+CATS = "The cat sat on the mat and ate the rat. "
+
+
+def wait_for_state(http: Any, id_: str, state: str) -> Any:
+    """Return what the server says of a training when it is in a state."""
+    end = time.monotonic() + 240
+    while time.monotonic() < end:
+        (found,) = (t for t in http.get("/v1/trainings").json()["data"] if t["id"] == id_)
+        if found["state"] == state:
+            return found
+        assert found["state"] in ("waiting", "running"), found
+        time.sleep(0.2)
+    raise AssertionError(found)
+
+
+@pytest.mark.usefixtures("runs")  # which says what is not installed
+def test_texts_are_trained_one_after_the_other(workplace: Path) -> None:
+    with serving() as server, server.client() as http:
+
+        def add(name: str, text: str) -> str:
+            return str(http.post("/v1/trainings", json={"name": name, "text": text}).json()["id"])
+
+        long, waiting = add("long", CATS * 500), add("../It's (1)", CATS)
+        cats, wrong = add("cats", CATS * 10), add("wrong", "x")
+        assert [t["name"] for t in http.get("/v1/trainings").json()["data"]][1] == "It's -1"
+        assert http.post(f"/v1/trainings/{waiting}/stop").json()["state"] == "stopped"
+        wait_for_state(http, long, "running")
+        until(lambda: http.get("/v1/trainings").json()["data"][0]["seconds_left"] is not None, 120)
+        assert http.delete(f"/v1/trainings/{long}").json() == {"id": long, "deleted": True}
+        done = wait_for_state(http, cats, "done")
+        assert (done["error"], done["seconds_left"], done["better"]) == (None, None, True)
+        steps, losses = zip(*done["losses"], strict=True)
+        assert [*steps] == sorted(steps)
+        assert done["loss"] < losses[0]
+        assert "training needs 2 or more" in wait_for_state(http, wrong, "failed")["error"]
+        asked = {"model": "cats", "prompt": "The ", "max_tokens": 20}
+        assert http.post("/v1/completions", json=asked).status_code == 200
+        assert http.post("/v1/trainings/../stop").status_code == 404
+        assert http.post("/v1/trainings/nothing/stop").status_code == 404
+        empty = http.post("/v1/trainings", json={"name": "x", "text": " "})
+        assert (empty.status_code, empty.json()["error"]["param"]) == (400, "text")
+        last = add("last", CATS * 500)
+        wait_for_state(http, last, "running")
+        assert server.stop() == 0
+        assert len(server.lines) == 1, server.lines
+    assert sorted(p.name for p in (workplace / "outputs/serve").iterdir()) == sorted(
+        [waiting, cats, wrong, last]
+    )
+    with serving() as server, server.client() as http:
+        states = {t["id"]: t["state"] for t in http.get("/v1/trainings").json()["data"]}
+        assert (states[cats], states[last]) == ("done", "stopped")
+    with serving("train=false") as server, server.client() as http:
+        assert http.get("/v1/trainings").status_code == 404
