@@ -1,7 +1,6 @@
 """Take the pictures in docs/: screenshots of pages in headless Chromium.
 
-    python -m docs.pictures page http://127.0.0.1:8080 docs/writing-page
-    python -m docs.pictures page page.html docs/exported-page
+    python -m docs.pictures page page.html docs/writing-page
     python -m docs.pictures list colours.html docs/writing-page
     python -m docs.pictures gallery code.html docs/gallery-code
     python -m docs.pictures tensorboard http://127.0.0.1:6006 docs/tensorboard

@@ -88,7 +88,7 @@ def test_every_text_has_its_drafts_and_is_forgotten(chromium: Any, learner: Path
         shelf(page, "Write with your own text")
         page.get_by_role("button", name="Back").click()
         assert text_of(page) == "Ein Älterer"
-        page.get_by_label("Model").select_option("cats")
+        page.get_by_label("Model").select_option("cats (counted)")
         title_is(page, "cats")
         soon(lambda: text_of(page) == "The c")
         stored = page.evaluate("Object.values(localStorage).join()")

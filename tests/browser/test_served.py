@@ -119,16 +119,18 @@ def test_a_network_is_trained_on_a_learnt_text(
     assert page.locator("#trainings polyline").get_attribute("points") == "0,0 50,20 100,30"
     page.locator("#trainings").get_by_role("button", name="Stop").click()
     soon(lambda: server.asked[-1] == ("POST", "/v1/trainings/a1/stop", None))
-    server.models = {"cats network": pack(MODELS["verse"])}
+    server.models = {"cats": pack(MODELS["verse"])}
     server.trainings = [{**training, "state": "done", "seconds_left": None, "better": True}]
     page.get_by_text("done · loss 1.500 · writes better than counts").wait_for()
     page.locator("#trainings").get_by_role("button", name="Delete").click()
     soon(lambda: server.asked[-1] == ("DELETE", "/v1/trainings/a1", None))
     page.keyboard.press("Escape")
-    page.get_by_label("Model").select_option("cats network")
-    title_is(page, "cats network")
-    page.get_by_label("Model").select_option("cats")
-    title_is(page, "cats")
+    page.get_by_label("Model").select_option(label="cats")
+    asked: dict[str, Any] = {"length": 200, "seed": 5}
+    expected = Model(MODELS["verse"]).generate(**asked)
+    soon(lambda: generate(page, **asked) == expected)
+    page.get_by_label("Model").select_option("cats (counted)")
+    soon(lambda: generate(page, **asked) != expected)
     page.locator("#shelf-toggle").click()
     home = save(page, "Take home", tmp_path / "cats.html").read_text("utf-8")
     head = home[: home.index("<style>")]

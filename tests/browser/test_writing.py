@@ -73,7 +73,14 @@ def test_a_part_is_taken_and_nothing_of_a_changed_draft(page: Any) -> None:
     page.keyboard.press("Alt+1")
     page.locator("#alternatives .text").first.click()
     assert text_of(page) == "So one two and"
-    wait_until_written(page)
+    fake(page, delay=40, piece=1)
+    for key in ".!":  # while continuations of the draft before are written
+        page.locator("#text").press(key)
+        page.wait_for_timeout(350 if key == "." else 60)
+    page.keyboard.press("Alt+1")
+    assert text_of(page) == "So one two and.!"
+    fake(page, delay=0, piece=1000)
+    settle(page)
     set_option(page, "write-along", False)
     page.locator("#text").press("!")
     assert page.locator("#alternatives").is_hidden()

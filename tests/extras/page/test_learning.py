@@ -126,9 +126,9 @@ def test_sentences_end_with_the_marks_of_python() -> None:
     script = "return given.map((name) => module_sentence_ends[name]);"
     found = run(script, NETWORK / "sentence-ends.js", given=names)
     assert found == [getattr(sentences, name) for name in names]
-    texts = ["He left. So", 'He left."] So', "e.g", "是。」他", "या। वह"]
+    texts = ["He left. So", 'He left."] So', "e.g", "是。」他", "या। वह", ".\nSo it"]
     script = "return given.map((text) => module_ending.findSentenceEnd(text));"
-    assert run(script, PAGE / "ending.js", given=texts) == [8, 10, None, 3, 3]
+    assert run(script, PAGE / "ending.js", given=texts) == [8, 10, None, 3, 3, None]
 
 
 def test_lists_and_code_are_recognized_as_in_python() -> None:

@@ -32,6 +32,7 @@ export class Editor {
 
   /** Show another text, without the browser's history of the one before. */
   reset(text, caret) {
+    this.textarea.readOnly = false; // before, there is no draft to write into
     this.textarea.value = text;
     this.draft.replace(0, this.draft.text.length, text);
     this.select(Math.min(caret, text.length));

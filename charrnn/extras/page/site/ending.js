@@ -3,7 +3,9 @@
 import { SENTENCE_END } from "./network/sentence-ends.js";
 
 const SENTENCE = new RegExp(SENTENCE_END, "gu");
-const FIRST_SENTENCE = new RegExp(`^\\s*\\S[^\\n]*?(?:${SENTENCE_END}|(?=\\n))`, "u");
+// of a letter or number at least; it may have several lines, as in verse
+const FIRST_SENTENCE = new RegExp(
+  `^[^\\p{L}\\p{N}]*[\\p{L}\\p{N}][^]*?(?:${SENTENCE_END}|(?=\\n\\s*\\n))`, "u");
 const PARAGRAPH = /^\s*\S[^]*?(?=\n\s*\n|(?<=[^\n]{120})\n)/u; // a longer line is a paragraph
 const WORD = /\S(?=\s)/gu;
 const LATE = 2 / 3; // cut at the last sentence only if it ends in the last third of the text

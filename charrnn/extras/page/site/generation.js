@@ -21,7 +21,7 @@ export class Generation {
     this.controller = null; // aborts the running request
     page.draft.onChange(() => {
       if (this.anchor === null) return;
-      if (page.settings.suggests) page.alternatives.markStale(true); // new ones will replace them
+      if (page.settings.suggests) this.#outdate();
       else this.dismiss();
     });
   }
@@ -82,6 +82,13 @@ export class Generation {
     this.anchor = null;
     this.page.alternatives.close();
     this.#updateView();
+  }
+
+  /** Stop writing, and keep the continuations in view until new ones replace them. */
+  #outdate() {
+    this.stop();
+    this.controller = null;
+    this.page.alternatives.markStale(true);
   }
 
   /** Insert a text into the draft, and close the continuations. */

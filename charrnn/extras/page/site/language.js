@@ -17,6 +17,7 @@ const GERMAN = {
   "This browser stores drafts and lists, on this device only.":
     "Dieser Browser speichert Entwürfe und Listen, nur auf diesem Gerät.",
   "Model": "Modell",
+  "{name} (counted)": "{name} (gezählt)",
   "List": "Liste",
   "Save as text": "Als Text sichern",
   "Copy the text": "Text kopieren",

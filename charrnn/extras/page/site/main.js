@@ -20,7 +20,8 @@ class Program {
   constructor(writer) {
     this.writer = writer;
     this.page = null; // until there is a model
-    this.texts = new Map(); // name -> a text that was learnt in this window
+    this.texts = new Map(); // "text NAME" -> a text that was learnt in this window
+    this.chosen = undefined; // undefined for the model in the page
     this.card = new LearningCard(find("#learn"), facts.max_characters, (given) => this.learn(given));
     writer.engine.onStep = (step) => this.card.showStep(step);
     this.server = served !== undefined && location.protocol.startsWith("http")
@@ -45,9 +46,10 @@ class Program {
       return;
     }
     await this.server?.list();
+    if (this.page || this.card.isBusy) return; // the reader has given a text meanwhile
     const [newest] = this.server?.models.keys() ?? [];
     if (newest === undefined) this.card.open();
-    else await this.choose(newest);
+    else await this.choose(`model ${newest}`);
   }
 
   /** The text that the page has learnt and writes with; undefined if it writes with another model. */
@@ -58,26 +60,27 @@ class Program {
   async learn(given) {
     await this.writer.learn(given, facts);
     if (given.notes.length) this.writer.model.about.licence = given.notes.join(" ");
-    this.texts.set(given.name, given);
-    await this.show(given.name);
+    this.texts.set(`text ${given.name}`, given);
+    await this.show(`text ${given.name}`);
   }
 
-  /** Write with a text of this window, or with a model of the server. */
-  async choose(name) {
-    const text = this.texts.get(name);
+  /** Write with a text of this window, or with a model of the server: "text NAME" or "model NAME". */
+  async choose(choice) {
+    const text = this.texts.get(choice);
     if (text) {
       await this.learn(text);
       return;
     }
+    const name = choice.slice("model ".length);
     await this.writer.open(await this.server.fetchModel(name));
     this.writer.model.about.title = name;
-    await this.show(name);
+    await this.show(choice);
   }
 
   /** Show what the writer writes with, and its drafts and lists. */
-  async show(name) {
+  async show(choice) {
     const { writer } = this;
-    this.chosen = name;
+    this.chosen = choice;
     this.listModels();
     window.charrnn = writer.makeInterface();
     find("#forget").hidden = !writer.model.keep;
@@ -102,11 +105,14 @@ class Program {
 
   /** Offer the texts of this window and the models of the server for choice. */
   listModels() {
-    const names = new Set([...this.texts.keys(), ...this.server?.models.keys() ?? []]);
+    const texts = [...this.texts].map(([choice, { name }]) =>
+      new Option(translate("{name} (counted)", { name }), choice));
+    const models = [...this.server?.models.keys() ?? []].map((name) =>
+      new Option(name, `model ${name}`));
     const menu = find("#model");
-    menu.replaceChildren(...[...names].map((name) => new Option(name, name)));
+    menu.replaceChildren(...texts, ...models);
     menu.value = this.chosen ?? "";
-    menu.hidden = names.size < 2;
+    menu.hidden = menu.length < 2;
   }
 
   /** Save this page with the model, its drafts and its lists in it. */

@@ -60,7 +60,7 @@ export class Server {
     this.panel.querySelector(`[data-act="${act}"][data-id="${id}"]`)?.focus();
     this.panel.querySelector("p").hidden = data.length > 0;
     document.querySelector("#trainings-open").hidden = !data.length;
-    if (data.some(({ name, better }) => better && !this.models.has(name))) {
+    if (data.some(({ better }) => better)) {
       const listed = await ask("v1/models").catch(() => ({ data: [] }));
       for (const { id, file } of listed.data) this.models.set(id, file);
       this.program.listModels();

@@ -6,7 +6,7 @@ import { Uniforms } from "./random.js";
 import { computeLogProb, makeBias, makeDraw } from "./draw.js";
 import { Vocabulary } from "./vocabulary.js";
 
-export const STRIDE = 256; // characters between two stored states
+const STRIDE = 256; // characters between two stored states
 
 /**
  * The fields of SamplingParams (charrnn/options/sampling.py) that a page supports.
