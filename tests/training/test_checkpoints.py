@@ -83,7 +83,6 @@ ODD: list[tuple[tuple[Any, ...], Any]] = [
     ((*RANK, "cpu"), torch.zeros(3, dtype=torch.uint8)),
     ((*RANK, "state"), [[torch.zeros(4, 16)]]),
     ((*RANK, "state", 0, 0), torch.zeros(3, 16)),
-    ((ENTRY, "facts", "streams"), 5),
     ((ENTRY, "facts", "fingerprint"), "x"),
     ((ENTRY, "facts"), "x"),
     ((ENTRY, "finished"), "x"),
