@@ -195,16 +195,6 @@ class Counts:
         features = compute_features(np.count_nonzero(nodes, -1) / self.table.context, word != 0)
         return Places(np.log(p, out=p), features, words, runs)
 
-    def extend(self, ids: Ids, state: CountState) -> CountState:
-        """Return the state (N,) after one more character (N,) per stream."""
-        nodes, word = self.table.extend(ids, state.nodes), np.zeros_like(state.word)
-        if self.words is not None:
-            word = self.words.extend(ids, state.word)
-        is_repeated = (nodes[:, 0] == state.nodes[:, 0]) & (nodes[:, 0] > 0)
-        return CountState(
-            nodes, word, np.where(is_repeated, np.minimum(state.run + 1, MAX_RUN), np.int32(1))
-        )
-
     def mix(self, states: CountState, network_logits: Floats | None) -> Floats:
         """Return the logits (..., V) of the mixture after states (...,).
 

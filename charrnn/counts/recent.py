@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from functools import partial
 from math import log1p
 from typing import Any
 
@@ -19,13 +18,8 @@ _MAX_WORDS = 1 << 15  # nodes of the word table
 _FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
 
 
-_as_int32 = partial(np.array, dtype=np.int32)
-
-
 class RecentContexts:
     """Extends and mixes like `Counts`, but faster for a few streams.
-
-    The arrays of a single stream may have no first axis.
 
     For the few numbers of a context, NumPy's calls would be slower than Python. So this class walks
     the tries in Python, and caches the predictions of recent contexts: a new prediction starts from
@@ -46,23 +40,17 @@ class RecentContexts:
             self._width = self._words.width
 
     def extend(self, ids: Ids, state: CountState) -> CountState:
-        """Return the state after one more character per stream."""
-        nodes, word, run = state
-        if not ids.ndim:
-            after = self._extend(int(ids), nodes.tolist(), int(word), int(run))
-            return CountState(*map(_as_int32, after))
-        lists = (numbers.tolist() for numbers in (ids, nodes, word, run))
-        return CountState(*map(_as_int32, zip(*map(self._extend, *lists), strict=True)))
+        """Return the state (N,) after one more character (N,) per stream."""
+        lists = (numbers.tolist() for numbers in (ids, *state))
+        after = zip(*map(self._extend, *lists), strict=True)
+        return CountState(*(np.array(numbers, np.int32) for numbers in after))
 
     def mix(self, states: CountState, network_logits: Floats | None) -> Floats:
-        """Return the logits (N, V) of the mixture, or (V,) of a single stream.
+        """Return the logits (N, V) of the mixture.
 
         `network_logits` is None if the counts do not need the network.
         """
-        nodes, word, run = states
-        if not word.ndim:
-            return self._mix(nodes.tolist(), int(word), int(run), network_logits)
-        logits = [None] * len(word) if network_logits is None else network_logits
+        logits = [None] * len(states.word) if network_logits is None else network_logits
         lists = (numbers.tolist() for numbers in states)
         return np.stack(list(map(self._mix, *lists, logits)))
 

@@ -257,14 +257,6 @@ class CountTable:
             shorter = np.concatenate([state[:, k : k + 1], nodes[:, :-1, k]], 1)[:, : ids.shape[1]]
         return nodes
 
-    def extend(self, ids: Ids, nodes: Nodes) -> Nodes:
-        """Return the nodes (N, K) of the contexts after one more character (N,)."""
-        shorter = np.zeros_like(nodes)
-        shorter[:, 1:] = nodes[:, :-1]
-        longer = self.find_children(shorter, ids[:, None])
-        longer[:, 1:] *= shorter[:, 1:] > 0  # as in `find_contexts`
-        return longer.astype(np.int32)
-
     def predict(self, nodes: npt.NDArray[Any]) -> Floats:
         """Return the probabilities (P, V) of the next character after contexts (P, K)."""
         p = np.empty((len(nodes), self.vocabulary_size), np.float32)

@@ -138,14 +138,6 @@ class WordTable:
             after[rows, places + 1] = np.where(children > 0, children, UNKNOWN)
         return after[:, 1:].astype(np.int32)
 
-    def extend(self, ids: Ids, nodes: Nodes) -> Nodes:
-        """Return the nodes (N,) after one more character (N,)."""
-        letters = self.letters[ids]
-        children = find_in_trie(self.keys, nodes * np.int64(self.width) + letters)
-        is_known = (nodes != UNKNOWN) & (children > 0)
-        after = np.where(letters > 0, np.where(is_known, children, UNKNOWN), 0)
-        return after.astype(np.int32)
-
     def score(self, nodes: Nodes, p: npt.NDArray[np.floating[Any]]) -> WordScores:
         """Return the scores in nodes (P,), given the Kneser-Ney probabilities p (P, V)."""
         places = np.flatnonzero(nodes > 0)

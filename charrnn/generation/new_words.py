@@ -50,44 +50,30 @@ def take_last_letters(known: KnownWords, text: Sequence[int]) -> list[int]:
 
 
 class WordCosts:
-    """The costs of leaving the known words, for N streams.
+    """The costs of leaving the known words, for one text.
 
     Args:
-        params: of each stream.
-        temperatures: (N,), 0 where the likeliest character is always drawn.
-        texts: the ids of each stream so far; at least the last `LOOK_BACK` of a started stream.
-        is_started: whether each stream has new characters.
+        factor: of the odds of leaving them.
+        text: the ids so far; at least the last `LOOK_BACK` of a started text.
+        is_started: whether the text has new characters.
     """
 
     def __init__(
-        self,
-        known: KnownWords,
-        params: Sequence[SamplingParams],
-        temperatures: npt.NDArray[np.float64],
-        texts: Sequence[Sequence[int]],
-        is_started: Sequence[bool],
+        self, known: KnownWords, factor: float, text: Sequence[int], is_started: bool
     ) -> None:
-        self.known, self._free = known, np.zeros(len(known.letters), np.float32)
-        factors = map(resolve_new_words, params, temperatures.tolist())
-        self.costs = [-math.log(factor) if factor else NEVER for factor in factors]
-        self.nodes = [
-            known.find_node(text[-LOOK_BACK:]) if started else find_first_node(known, text)
-            for text, started in zip(texts, is_started, strict=True)
-        ]
+        self.known, self.cost = known, -math.log(factor) if factor else NEVER
+        if is_started:
+            self.node = known.find_node(text[-LOOK_BACK:])
+        else:
+            self.node = find_first_node(known, text)
 
     def subtract(self, logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the logits (N, V) less the costs. A single stream may have no first axis."""
-        if logits.ndim == 1:
-            costs = self._make_costs(self.nodes[0], self.costs[0])
-            return logits if costs is None else logits - costs
-        rows = map(self._make_costs, self.nodes, self.costs)
-        return logits - np.stack([self._free if row is None else row for row in rows])
+        """Return the logits (V,) less the costs."""
+        if self.node == STRANGE:
+            return np.where(self.known.letters > 0, logits - np.float32(NEVER), logits)
+        costs = self.known.make_costs(self.node, self.cost) if self.cost else None
+        return logits if costs is None else logits - costs
 
-    def _make_costs(self, node: int, cost: float) -> npt.NDArray[np.float32] | None:
-        if node == STRANGE:
-            return np.where(self.known.letters > 0, np.float32(NEVER), np.float32(0))
-        return self.known.make_costs(node, cost) if cost else None
-
-    def append(self, n: int, id_: int) -> None:
-        """Append an id to the text of a stream."""
-        self.nodes[n] = self.known.extend(id_, self.nodes[n])
+    def append(self, id_: int) -> None:
+        """Append an id to the text."""
+        self.node = self.known.extend(id_, self.node)

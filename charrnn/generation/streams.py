@@ -13,8 +13,14 @@ import numpy as np
 
 from charrnn.counts.known_words import KnownWords
 from charrnn.generation import new_words
-from charrnn.generation.debts import Debts, Floats, find_ends
-from charrnn.generation.draw import RUN_LENGTH, Batch, Ids, find_banned_ids, resolve_temperature
+from charrnn.generation.draw import (
+    RUN_LENGTH,
+    Drawer,
+    Floats,
+    Ids,
+    find_banned_ids,
+    resolve_temperature,
+)
 from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine
 from charrnn.models.trained import State
@@ -100,6 +106,15 @@ class Stream:
         """The number of characters that are not yet written."""
         return self.params.length - self.num_written
 
+    def make_drawer(self) -> Drawer:
+        """Return the drawer of the next characters. It does not change the stream."""
+        words = None
+        if self.known is not None:
+            factor = new_words.resolve_new_words(self.params, resolve_temperature(self.params))
+            words = new_words.WordCosts(self.known, factor, self.text, self.num_written > 0)
+        dry = copy(self.dry)
+        return Drawer(self.params, self.vocabulary, self.text, dry, words, self.debts)
+
     def append(self, ids: list[int]) -> list[int]:
         """Append new ids up to the requested length. Return the ids that were appended."""
         ids = ids[: self.num_left]
@@ -156,31 +171,11 @@ def write_chunk(
     T = min(steps, max(stream.num_left for stream in streams))
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
-    batch = _make_batch(streams)
-    written = engine.write(last, state, uniforms, batch)
-    if batch.debts is not None:
-        for stream, values in zip(streams, batch.debts.values, strict=True):
-            stream.debts = values
+    drawers = [stream.make_drawer() for stream in streams]
+    written = engine.write(last, state, uniforms, drawers)
+    for stream, drawer in zip(streams, drawers, strict=True):
+        stream.debts = None if drawer.debts is None else drawer.debts.values
     return written
-
-
-def _make_batch(streams: Sequence[Stream]) -> Batch:
-    """Return the params of unfinished streams of one model, and how they depend on the texts."""
-    params, texts = ([getattr(stream, name) for stream in streams] for name in ("params", "text"))
-    temperatures = np.array([resolve_temperature(each) for each in params])
-    vocabulary, known, words, debts = streams[0].vocabulary, streams[0].known, None, None
-    if known is not None:
-        is_started = [stream.num_written > 0 for stream in streams]
-        words = new_words.WordCosts(known, params, temperatures, texts, is_started)
-    if any(0 < t < 1 and not row.plain for t, row in zip(temperatures, params, strict=True)):
-        ends = find_ends(vocabulary)
-        last = np.array([text[-1] if text else -1 for text in texts])
-        values = np.zeros((len(streams), len(ends.ids)))
-        for row, stream in zip(values, streams, strict=True):
-            row[:] = 0 if stream.debts is None else stream.debts
-        debts = Debts(ends, values, last) if len(ends.ids) else None
-    dry = {n: copy(stream.dry) for n, stream in enumerate(streams) if stream.dry is not None}
-    return Batch(params, vocabulary, texts, dry, words, debts)
 
 
 def _draw_first_id(stream: Stream) -> int:

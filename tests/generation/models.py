@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +16,6 @@ from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.table import CountTable
 from charrnn.counts.words import count_words, number_letters
 from charrnn.generation import engines
-from charrnn.generation.draw import Batch
-from charrnn.generation.dry import DryPenalties
 from charrnn.generation.engines import Engine
 from charrnn.model import Model
 from charrnn.models.trained import Architecture, TrainedModel
@@ -84,15 +81,6 @@ def blank_model(blank: str = " ") -> TrainedModel:
 def params(temperature: float = 1.0, **how: Any) -> SamplingParams:
     """Make SamplingParams at the temperature of the model."""
     return SamplingParams(temperature=temperature, **how)
-
-
-def batch_of(
-    choices: SamplingParams | Sequence[SamplingParams], texts: Any, vocabulary: Vocabulary
-) -> Batch:
-    """Streams after texts of ids, with one choice for all or one for each."""
-    each = [choices] * len(texts) if isinstance(choices, SamplingParams) else choices
-    dry = {n: DryPenalties(p, texts[n]) for n, p in enumerate(each) if p.dry_multiplier}
-    return Batch(each, vocabulary, texts, dry)
 
 
 def some_ids(model: TrainedModel, *shape: int, seed: int = 1) -> np.ndarray:
