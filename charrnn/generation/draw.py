@@ -173,7 +173,13 @@ class Batch:
         return single
 
     def compute_penalties(self, shape: tuple[int, ...]) -> Floats:
-        """Return the penalties (N, V), which are subtracted from the logits."""
+        """Return the penalties (N, V) of DRY for repetitions, which are subtracted from the logits.
+
+        Streams without DRY have zeros.
+
+        Args:
+            shape: of the logits: (N, V), or (V,) for a single stream.
+        """
         penalties = np.zeros(shape)
         rows = np.atleast_2d(penalties)
         for n, dry in self.dry.items():
