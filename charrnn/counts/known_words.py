@@ -69,7 +69,11 @@ class KnownWords:
 
     @classmethod
     def from_texts(cls, texts: Sequence[Ids], letters: Nodes) -> KnownWords:
-        """Return the words of texts (n,), up to `MAX_LETTERS` letters of each."""
+        """Return the words of several texts (n,), such as a training text and its background.
+
+        Of each word, the first `MAX_LETTERS` letters are kept. A word table of only one of the
+        texts would lack the words of the others.
+        """
         numbers = np.concatenate([np.append(letters[ids], np.int32(0)) for ids in texts])
         nodes, num_nodes = number_nodes(numbers, MAX_LETTERS)
         before, after = nodes[:-1], nodes[1:]
@@ -178,7 +182,10 @@ class KnownWords:
 
 
 def _list_levels(num_children: Nodes) -> list[int]:
-    """Return the first node of each level of a trie, at most of two more than `MAX_LETTERS`."""
+    """Return the first node of each level of a trie. Level k has the beginnings of k letters.
+
+    The list ends after level `MAX_LETTERS` + 1, which only a trie with words that are too long has.
+    """
     levels, end = [0], 1
     while len(levels) < MAX_LETTERS + 2 and (size := int(num_children[levels[-1] : end].sum())):
         levels.append(end)

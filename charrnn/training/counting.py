@@ -124,6 +124,8 @@ class CharacterCounts(L.Callback):
         max_letters = 0 if data.encoded.is_list else self.words
         letters = number_letters(data.vocabulary)
         words, known = count_words(ids, letters, max_letters, max_bytes), None
+        # The word table lacks the words of the background, but a sample may write them. Without a
+        # background, the known words are those of the table.
         if len(background) and max_letters:
             known = KnownWords.from_texts([ids, background], letters)
         counts = Counts(table, runs, words, COUNTS_ONLY, known)
