@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from charrnn.extras.page.writing_page import make_learning_page
+from tests.browser.office_files import P, T, docx
 from tests.browser.steps import (
     LOOKS,
     list_highlighted,
@@ -25,7 +26,6 @@ from tests.browser.steps import (
     text_of,
     wait_until_written,
 )
-from tests.browser.test_documents_in_the_page import P, T, docx
 from tests.browser.test_exported import generate, write_page
 from tests.generation.models import make_model
 

@@ -11,7 +11,7 @@ from charrnn.counts.known_words import KnownWords
 from charrnn.counts.words import UNKNOWN, count_words, number_letters
 from tests.generation.definition import Words
 from tests.generation.models import TEXT, make_model
-from tests.refusals import accept_damaged
+from tests.tools import accept_damaged
 
 RNG = np.random.default_rng(4)
 VOCABULARY = make_model().vocabulary

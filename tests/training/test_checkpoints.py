@@ -13,8 +13,8 @@ from charrnn.__main__ import main
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
 from tests.models.test_checkpoint import Content, endless
-from tests.refusals import ABSENT, replace_at
 from tests.small_runs import Capture, Train, tensors
+from tests.tools import ABSENT, replace_at
 
 
 @pytest.fixture

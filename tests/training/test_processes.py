@@ -20,9 +20,9 @@ from charrnn.errors import InputError
 from charrnn.models import checkpoint
 from charrnn.training.restoring import select_rank_state
 from tests.small_runs import SMALL, Capture, Train, assert_same, column, metrics, tensors
+from tests.tools import until
 from tests.training import forked_ranks, launches
 from tests.training.launches import LAUNCHER, PLAIN, list_lines, running
-from tests.waiting import until
 
 LONG = ("trainer.max_steps=100000", "checkpoint_every=50", "logger=csv")
 END = "trainer.max_steps=1000"  # later than a kill
