@@ -38,15 +38,10 @@ def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> 
 def test_several_first_words_are_a_sweep_over_texts(door: Any, tmp_path: Path) -> None:
     texts = ["anna.txt", "a,b.txt", "sub/anna.txt", "'x','y'", "$(rm) ${x}.txt"]
     write_files(tmp_path, dict.fromkeys(texts, "x"))
-    assert door("train", "-m", *texts, "budget=2m,3m", "hydra.sweep.dir=s").code == 0
-    found = [(asked.config.data["input_txt"], asked.config.budget) for asked in door.asked]
-    assert found == [(text, budget) for text in texts for budget in ("2m", "3m")]
-    names = ["anna.txt", "a,b.txt", "anna.txt", "x,y", "-rm-x.txt"]
-    folders = [f"{2 * i}_budget=2m,{name}" for i, name in enumerate(names)]
-    assert [asked.folder.name for asked in door.asked[::2]] == folders
-    door.asked.clear()
-    assert door("preprocess", "-m", *texts[:3], "output_h5=x.h5").code == 0
-    assert [options.input_txt for options in door.asked] == texts[:3]
+    assert door("train", "-m", *texts, "hydra.sweep.dir=s").code == 0
+    assert [asked.config.data["input_txt"] for asked in door.asked] == texts
+    names = ["0_anna.txt", "1_a,b.txt", "2_anna.txt", "3_x,y", "4_-rm-x.txt"]
+    assert [asked.folder.name for asked in door.asked] == names
 
 
 def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:
@@ -57,39 +52,21 @@ def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:
             raise ZeroDivisionError
 
     door.action = fail
-    answer = door("sample", "-m", "length=1,2,3", "seed=1")
+    answer = door("sample", "-m", "length=1,2,x,3", "seed=1")
     assert [o.length for o in door.asked] == [1, 2, 3]
     assert answer.code == 1
     assert "charrnn sample: job 0 (length=1): x.ckpt: no such file\n" in answer.err
     assert "job 1 (length=2): this is a bug in charrnn" in answer.err
+    assert "job 2 (length=x): length=x: " in answer.err
     last = "charrnn sample: not all jobs succeeded; the first that failed: x.ckpt: no such file"
     assert answer.err.splitlines()[-1] == last
 
 
-def test_a_job_of_a_wrong_type_does_not_stop_the_others(workplace: Path, capfd: Capture) -> None:
-    words = ["-m", "model.hidden_size=8,abc,-1", "trainer.max_steps=1", "hydra.sweep.dir=sweep"]
-    assert main(["train", *SMALL, *words]) == 1
-    err = capfd.readouterr().err
-    assert "job 1 (model.hidden_size=abc): model.hidden_size=abc: Value 'abc'" in err
-    assert "job 2 (model.hidden_size=-1): model.hidden_size=-1: must be 1 or more" in err
-    assert "Traceback" not in err
-    assert [path.name for path in (workplace / "sweep").iterdir() if path.is_dir()] == [
-        "0_model.hidden_size=8"
-    ]
-    with open("sweep/leaderboard.csv") as file:
-        assert len([*csv.DictReader(file)]) == 1
-
-
-@pytest.mark.parametrize("several", ["trainer=ddp", "trainer.devices=[0,1]", "trainer.num_nodes=2"])
-def test_a_job_trains_in_one_process(several: str, workplace: Path, capfd: Capture) -> None:
-    assert main(["train", "-m", *SMALL, several, "seed=1", "hydra.sweep.dir=sweep"]) == 1
-    assert "in a sweep (-m), each job trains in one process" in capfd.readouterr().err
+def test_a_job_trains_in_one_process(workplace: Path, capfd: Capture) -> None:
+    several = "trainer.devices=[0,1],2"
+    assert main(["train", "-m", *SMALL, several, "hydra.sweep.dir=sweep"]) == 1
+    assert capfd.readouterr().err.count("in a sweep (-m), each job trains in one process") == 3
     assert [path.name for path in (workplace / "sweep").iterdir()] == ["multirun.yaml"]
-
-
-def test_a_wrong_choice_refuses_the_sweep_before_the_first_job(door: Any) -> None:
-    refused = door.refuses("train", "-m", "model=lstm,gruu", "hydra.sweep.dir=sweep")
-    assert "model=gruu: no such choice; did you mean gru?" in refused
 
 
 def test_a_refused_run_leaves_no_folder(door: Any, tmp_path: Path) -> None:
