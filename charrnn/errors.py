@@ -68,10 +68,7 @@ def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def explain(error: BaseException) -> InputError | RunError | Interrupted | None:
-    """Return the error of charrnn for an exception; None for a bug.
-
-    A library that a signal ends may raise another exception instead of Interrupted.
-    """
+    """Return the error of charrnn for an exception, or for its cause; None for a bug."""
     if isinstance(error, RunError):
         return error
     for cause in walk_causes(error):

@@ -106,7 +106,6 @@ BAD = {
     "evaluate model.safetensors data.input_txt=empty.txt": "empty.txt: the text is empty",
     "evaluate model.safetensors data.input_txt=one.txt": "has 1 characters, but a loss needs 2",
     "evaluate model.safetensors data.input_txt=strange.txt": "the character 'ß' (U+00DF)",
-    "convert input=x output=a.html": "output=a.html: must end in .safetensors",
     "runs": "outputs/: no run exists yet; `charrnn train my.txt` starts one",
     "runs 'folder=no texts'": "folder=no texts: contains no run",
     "export output=x.htm": "output=x.htm: must end in .html (a page)",
