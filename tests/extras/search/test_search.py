@@ -102,7 +102,7 @@ def test_a_study_that_is_continued_asks_for_the_same_values(door: Any, workplace
 def test_a_search_refuses_wrong_options_in_one_line(door: Any, workplace: Path) -> None:
     for word, line in (
         ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0: must be 1 or more"),
-        ("hydra.sweeper.n_trials=x", "hydra.sweeper.n_trials=x: Value 'x'"),
+        ("hydra.sweeper.n_trials=x", "hydra.sweeper.n_trials=x: takes a whole number"),
         ("validate_every=0", "validate_every=0: a study needs validation losses"),
         ("+hydra.sweeper.sampler.n_startup=3", "did you mean n_startup_trials?"),
         ("optimizer.lr=interval(2,1)", "optimizer.lr=interval(2,1): "),
