@@ -115,9 +115,7 @@ def test_lines_differ_as_long_as_there_are_some(path: Path, capfd: Capture) -> N
     run(path, **twelve, json=True)
     assert [r["text"] for r in lines_of(capfd.readouterr().out)] == out.splitlines()
     run(path, mode="lines", num_samples=7, length=1)
-    out, err = capfd.readouterr()
-    assert sorted(out.splitlines()) == ["a", "b"]
-    assert err.startswith("2 of 7 lines: the last 1,000 that the model wrote were")
+    assert sorted(capfd.readouterr().out.splitlines()) == ["a", "b"]
 
 
 def test_a_start_from_a_file(path: Path, capfd: Capture, monkeypatch: Patch) -> None:
