@@ -140,17 +140,6 @@ def test_seeds_have_a_mean_and_other_options_another(tmp_path: Path, capsys: Cap
     assert found == {"0": of_two, "1": of_two, "copy": of_two, "2": (1.0, 1, None)}
 
 
-def test_the_network_ranks_and_the_loss_as_written_stands_beside(
-    tmp_path: Path, capsys: Capture
-) -> None:
-    for name, network, written in (("a", 1.5, 1.25), ("b", 1.4, 1.3), ("c", 1.6, 1.6)):
-        write_run(tmp_path / name, network, loss=written)
-    assert order(capsys, tmp_path) == ["b", "a", "c"]
-    assert order(capsys, tmp_path, "sort=loss") == ["a", "b", "c"]
-    assert main(["runs", str(tmp_path)]) == 0
-    assert capsys.readouterr().err.endswith(f"checkpoint={tmp_path / 'b'}\n")
-
-
 def test_a_result_is_written_in_each_phase(workplace: Path) -> None:
     """Check it after kills at the start and in a validation, after a signal, and at the end."""
     words = ["train", *SMALL, "trainer.max_steps=25"]
