@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from charrnn import plugins
 from charrnn.cli import exit_codes
-from charrnn.errors import STOP_SIGNALS, InputError, RunError, received_signals, terminate
+from charrnn.errors import STOP_SIGNALS, InputError, RunError, terminate
 from charrnn.runs import ranks
 from charrnn.say import FaultTolerantStream
 
@@ -28,7 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         _prepare_process()
         ranks.typed_words[:] = sys.argv[1:]
-    received_signals.clear()
     try:
         if sys.stdout is None or sys.stderr is None:
             raise RunError("standard output or standard error is closed; redirect it to /dev/null")

@@ -114,18 +114,14 @@ class SplitIds:
     stored: FileIds  # the ids (n,) as stored in a file or in memory
     # converts stored ids of any shape to ids from 0
     convert: Callable[[FileIds], Ids] = lambda part: part.astype(np.int64)
-    # the number of characters that were removed, because the vocabulary lacks them
-    num_unknown: int = 0
 
     @classmethod
     def from_pieces(cls, pieces: Iterable[Ids], vocabulary_size: int) -> SplitIds:
-        """Concatenate pieces of ids in memory, without unknown characters, whose id is -1."""
-        dtype, buffer, unknown = np.min_scalar_type(vocabulary_size - 1), bytearray(), 0
+        """Concatenate pieces of ids in memory."""
+        dtype, buffer = np.min_scalar_type(vocabulary_size - 1), bytearray()
         for piece in pieces:
-            ids = piece[piece >= 0].astype(dtype)
-            unknown += len(piece) - len(ids)
-            buffer += ids.tobytes()
-        return cls(np.frombuffer(buffer, dtype), num_unknown=unknown)
+            buffer += piece.astype(dtype).tobytes()
+        return cls(np.frombuffer(buffer, dtype))
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -216,43 +212,32 @@ def _open_split(file: h5py.File, name: str, h5: Path) -> FileIds:
     return dataset[:]
 
 
-def translate_split(
-    data: EncodedText, split: str, vocabulary: Vocabulary, *, skip: bool = False
-) -> SplitIds:
+def translate_split(data: EncodedText, split: str, vocabulary: Vocabulary) -> SplitIds:
     """Return the ids (n,) of a split in another vocabulary, as `encode_text` does."""
     if data.vocabulary == vocabulary:
         return data.get_split(split)
-    return _encode_pieces(data.decode_split(split), f"{data.path}: {split}", vocabulary, skip)
+    return _encode_pieces(data.decode_split(split), f"{data.path}: {split}", vocabulary)
 
 
 def encode_text(
-    input_txt: str | list[str],
-    encoding: str,
-    vocabulary: Vocabulary,
-    *,
-    wrap: str = "keep",
-    skip: bool = False,
+    input_txt: str | list[str], encoding: str, vocabulary: Vocabulary, *, wrap: str = "keep"
 ) -> SplitIds:
     """Return the ids (n,) of a text (see `charrnn.text.sources`) in a vocabulary.
 
-    A character that the vocabulary lacks raises InputError, unless `skip` removes it.
+    A character that the vocabulary lacks raises InputError.
     """
     name = f"data.input_txt={shorten(', '.join(as_name_list(input_txt)))}"
-    return _encode_pieces(read_pieces(input_txt, encoding, wrap), name, vocabulary, skip)
+    return _encode_pieces(read_pieces(input_txt, encoding, wrap), name, vocabulary)
 
 
-def _encode_pieces(
-    pieces: Iterable[str], name: str, vocabulary: Vocabulary, skip: bool
-) -> SplitIds:
+def _encode_pieces(pieces: Iterable[str], name: str, vocabulary: Vocabulary) -> SplitIds:
     def encode(piece: str) -> Ids:
         try:
             return vocabulary.encode(piece)
         except InputError as error:
-            raise InputError(f"{name}: {error}, or give unknown=skip") from None
+            raise InputError(f"{name}: {error}") from None
 
-    return SplitIds.from_pieces(
-        map(vocabulary.look_up if skip else encode, pieces), len(vocabulary)
-    )
+    return SplitIds.from_pieces(map(encode, pieces), len(vocabulary))
 
 
 @dataclass(frozen=True)

@@ -53,32 +53,11 @@ STOP_SIGNALS = {
 }
 
 
-received_signals: list[int] = []  # by `terminate`, since the command started: SIGINT or SIGTERM
-
-
 def terminate(signum: int, frame: FrameType | None) -> None:
     """Raise Interrupted, so that `with` blocks clean up, unless they already do."""
-    received_signals.append(STOP_SIGNALS[signal.Signals(signum)])
     if not isinstance(sys.exc_info()[1], Interrupted):
-        raise_received()
-
-
-def raise_received() -> None:
-    """Raise Interrupted if a signal was received.
-
-    Code that is imported meanwhile may turn the exception of `terminate` into another one, and a
-    library may drop it.
-    """
-    if received := explain_received():
-        raise received
-
-
-def explain_received() -> Interrupted | None:
-    """Return the exception for the first signal that was received, or None."""
-    if not received_signals:
-        return None
-    signum = received_signals[0]
-    return Interrupted("interrupted" if signum == signal.SIGINT else "terminated", signum)
+        number = STOP_SIGNALS[signal.Signals(signum)]
+        raise Interrupted("interrupted" if number == signal.SIGINT else "terminated", number)
 
 
 def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -89,10 +68,7 @@ def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def explain(error: BaseException) -> InputError | RunError | Interrupted | None:
-    """Return the error of charrnn for an exception; None for a bug.
-
-    The exception may be one that a library raises while a signal ends it.
-    """
+    """Return the error of charrnn for an exception, or for its cause; None for a bug."""
     if isinstance(error, RunError):
         return error
     for cause in walk_causes(error):
@@ -100,8 +76,6 @@ def explain(error: BaseException) -> InputError | RunError | Interrupted | None:
             return Interrupted("interrupted")
         if isinstance(cause, Interrupted):
             return cause
-    if received := explain_received():
-        return received
     if isinstance(error, InputError):
         return error
     if isinstance(error, OSError) and error.strerror:
@@ -152,11 +126,6 @@ def make_write_error(path: object, error: OSError) -> InputError | RunError:
     if error.errno in _MENDED_BY_USER:
         return InputError(f"{text}; give another name, or remove what is in its place")
     return RunError(text)
-
-
-def make_non_finite_error() -> RunError:
-    """Return the error for logits, or a loss of them, that are infinite or not a number."""
-    return RunError("the model's scores are not numbers: its weights are too large to compute with")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

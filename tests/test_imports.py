@@ -70,12 +70,3 @@ def test_no_circle_of_files() -> None:
         found = {whole if whole in files else module for whole, module in wanted}
         graph[name] = found & files.keys() - {name}
     list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError with the circle
-
-
-def test_no_two_files_share_a_name() -> None:
-    """Check the names, so that a traceback, a search and a tab of an editor name one file."""
-    repository = PACKAGE.parent
-    folders = (PACKAGE, repository / "benchmarks", repository / "hydra_plugins")
-    names = [path.name for folder in folders for path in folder.rglob("*.py")]
-    twice = {name for name in names if names.count(name) > 1}
-    assert twice <= {"__init__.py", "__main__.py"}

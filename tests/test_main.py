@@ -17,7 +17,7 @@ import charrnn
 from charrnn.__main__ import main
 from charrnn.model import load
 from tests.small_runs import SMALL, Capture, column, tensors
-from tests.tools import refusal_of, until
+from tests.tools import until
 
 # a command that says how far it is, and then waits
 WAITING = """
@@ -49,20 +49,6 @@ sys.exit(main())
 def test_help_and_version_stand_anywhere(words: list[str], said: str, capsys: Capture) -> None:
     assert main(words) == 0
     assert said in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("word", "line"),
-    [
-        ("trian", "trian: no such command; did you mean train?\n"),
-        ("xyzzy", "xyzzy: no such command; the commands are preprocess, "),
-        (__file__, f"{__file__}: no such command; to train on this text: charrnn "),
-        ("length=3", "length=3: put the command first: charrnn COMMAND length=3\n"),
-        ("tr\nain", "tr\\nain: no such command; did you mean train?\n"),
-    ],
-)
-def test_a_wrong_first_word(word: str, line: str, capsys: Capture) -> None:
-    assert refusal_of(capsys, word).startswith(f"charrnn: {line}")
 
 
 def test_words_that_the_terminal_or_utf8_does_not_have() -> None:

@@ -1,4 +1,4 @@
-"""The Makefile shows pip's log if it fails, ends quietly, and takes a text."""
+"""The Makefile shows pip's log if it fails, and ends quietly."""
 
 from __future__ import annotations
 
@@ -76,10 +76,3 @@ def test_ctrl_c_ends_with_charrnns_line(project: Path) -> None:
         said, status = interrupt_train(project)
     assert said.decode().split("\r\n")[-3:] == ["training", "^Cthe run is saved", ""]
     assert os.waitstatus_to_exitcode(status) == -2  # by the signal, so that a shell says 130
-
-
-def test_a_text_can_be_the_first_word_of_args(project: Path) -> None:
-    (project / ".venv" / "bin" / ".ready").touch()
-    words = ["make", "-n", "train", "PYTHON=./python", "ARGS=my.txt model=gru"]
-    said = subprocess.run(words, cwd=project, capture_output=True, text=True, check=True)
-    assert "charrnn train my.txt model=gru " in said.stdout

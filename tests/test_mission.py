@@ -1,4 +1,4 @@
-"""What charrnn is for, through its commands, each in a process of its own."""
+"""The mission of the project, through its commands, each in a process of its own."""
 
 from __future__ import annotations
 

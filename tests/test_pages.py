@@ -110,29 +110,3 @@ def test_the_cells_run(tmp_path: Path, monkeypatch: Patch, capfd: Capture) -> No
     assert "window.charrnn" in Path("tales.html").read_text("utf-8")
     assert sorted(names["reached"]) == ["Focal", "LanguageModel"]
     assert "said: " in capfd.readouterr().out  # a sample is as tales are, by the counts
-
-
-def test_every_made_block_names_its_command_commit_and_machine(monkeypatch: Patch) -> None:
-    monkeypatch.syspath_prepend(REPOSITORY / "docs")
-    import marks
-
-    import outputs
-
-    assert outputs.find_pages()[0] == "README.md"
-    targets = {f"make {name}" for name in re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)}
-    known = targets | plugins.list_commands().keys()
-    for page in marks.find_pages():
-        found = [*marks.find_marks(page)]
-        text = page.read_text("utf-8")
-        opened = re.findall(r"^```(\w*)\n.*?^```$", text, re.DOTALL | re.MULTILINE)
-        # what another program prints, or this one over many machines, is ```text
-        shown = sum(block["output"] is not None for block in outputs.find_blocks(page))
-        assert opened.count("") == shown, page
-        assert len(re.findall("^<!-- (?:prints|runs|table:)", text, re.MULTILINE)) == len(found)
-        for mark in found:
-            assert {*mark.commands} <= known, mark
-            assert {*mark.commands} <= marks.DEPENDS_ON.keys(), mark
-            assert re.fullmatch("[0-9a-f]{7,40}", mark.commit), mark
-            assert mark.machine, mark
-    for paths in marks.DEPENDS_ON.values():
-        assert all((REPOSITORY / path).exists() for path in paths), paths

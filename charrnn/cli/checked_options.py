@@ -23,16 +23,6 @@ from charrnn.options.datasets import DataOptions
 from charrnn.options.parts import PartOptions
 from charrnn.options.ranges import NODE, NODES, format_option, require
 
-_TYPES = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "a text",
-    list[str]: "a list of texts: [one,two]",
-    list[float]: "a list of numbers: [0.2,0.5]",
-    type(None): "null",
-}
-
 
 def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
     """Check the values of a config, and return an instance of the dataclass `schema`."""
@@ -75,11 +65,8 @@ def _check_value(option: str, hint: Any, value: Any) -> Any:
         return build(schema, _require_dict(option, value), f"{option}.")
     try:
         typed = _convert(kinds, value)
-    except ValueError:
-        words = " or ".join(word for kind, word in _TYPES.items() if kind in kinds)
-        is_described = {*kinds} <= _TYPES.keys()  # otherwise the range describes the types
-        requirement = f"takes {words}" if is_described else traits[0].requirement
-        raise InputError(f"{format_option(option, value)}: {requirement}") from None
+    except OmegaConfBaseException as error:
+        raise InputError(f"{format_option(option, value)}: {to_one_line(error)}") from None
     ranges.check_range(hint, option, typed)
     return typed
 
@@ -93,7 +80,7 @@ def _convert(kinds: tuple[Any, ...], value: Any) -> Any:
     """Return a value of one of these types as it is, else in the first type that takes it.
 
     OmegaConf converts it: a number from an environment variable is a text. A union names numbers
-    before texts. Raise ValueError if no type takes the value.
+    before texts. If no type takes the value, raise the error of the first.
     """
     if any(kind is Any or type(value) is kind for kind in kinds):
         return value
@@ -102,7 +89,7 @@ def _convert(kinds: tuple[Any, ...], value: Any) -> Any:
             return [_convert(typing.get_args(kind), item) for item in value]
         with contextlib.suppress(OmegaConfBaseException):
             return ListConfig([value], element_type=kind)[0]
-    raise ValueError
+    return ListConfig([value], element_type=kinds[0])[0]
 
 
 def _check_node(path: str, node: Any, schema: Any) -> dict[str, Any]:

@@ -42,13 +42,10 @@ from charrnn.errors import (
     InputError,
     RunError,
     explain,
-    raise_received,
-    received_signals,
     to_one_line,
     walk_causes,
 )
 from charrnn.files import shorten_path
-from charrnn.runs.folder import SWEEP_CONFIG
 
 
 class SweepFolder(Callback):
@@ -87,7 +84,6 @@ def run(command: plugins.Command, typed: Sequence[str]) -> None:
         is_complete = True
     except Exception as error:
         if not any(getattr(cause, "is_told", False) for cause in walk_causes(error)):
-            _remove_refused_sweep(SweepFolder.path)
             raise
         # A job of submitit has printed its line into a log.
         first = explain(error) or to_one_line(error, with_type=True)
@@ -101,7 +97,6 @@ def run(command: plugins.Command, typed: Sequence[str]) -> None:
 
 def call(command: plugins.Command, typed: Sequence[str]) -> Any:
     """Run a command from Python, and return its result. Raise InputError or RunError."""
-    received_signals.clear()  # of an earlier command in this process
     line = read_line(command, typed)
     if line.flags or is_multirun(line.words):
         raise InputError("-m, --cfg and similar flags work only on the command line")
@@ -146,8 +141,10 @@ def _run_job(line: CommandLine, config: DictConfig) -> Any:
     if HydraConfig.get().job.chdir:
         raise InputError("hydra.job.chdir=true: charrnn does not change the working directory")
     with translate_errors(line):
-        options = make_options(command, config)
-    raise_received()
+        values: Any = OmegaConf.to_container(config, resolve=True)
+        for name in sorted(OmegaConf.missing_keys(config)):
+            raise InputError(f"{name} is required: {name}=VALUE (--help explains it)")
+        options = build(command.get("OPTIONS"), values)
     if not gc.isenabled():  # see `charrnn.__main__`
         gc.freeze()
         gc.unfreeze()
@@ -156,14 +153,6 @@ def _run_job(line: CommandLine, config: DictConfig) -> Any:
         return command.get("run")(options)
     typed = [w for w in HydraConfig.get().overrides.task if get_key(w) not in line.added]
     return command.get("run")(options, config, [*line.flags, *map(show, typed)])
-
-
-def make_options(command: plugins.Command, config: DictConfig) -> Any:
-    """Check a composed config, and build the command's options from it."""
-    values: Any = OmegaConf.to_container(config, resolve=True)
-    if missing := OmegaConf.missing_keys(config):
-        raise InputError(f"{min(missing)} is required: {min(missing)}=VALUE (--help explains it)")
-    return build(command.get("OPTIONS"), values)
 
 
 def _call_hydra_main(line: CommandLine, task: Any) -> None:
@@ -196,13 +185,6 @@ def _report_sweep(folder: Path, typed: Sequence[str], is_complete: bool) -> None
     kept = [word for word in typed if get_key(word) not in ("hydra.sweep.dir", "resume")]
     words = [*kept, f"hydra.sweep.dir={shorten_path(folder)}", "resume=auto"]
     leaderboard.report_sweep(folder, "" if is_complete else f"charrnn train {shlex.join(words)}")
-
-
-def _remove_refused_sweep(folder: Path | None) -> None:
-    """Remove the folder of a sweep in which no job has begun."""
-    if folder is not None and folder.is_dir() and os.listdir(folder) == [SWEEP_CONFIG]:
-        (folder / SWEEP_CONFIG).unlink()
-        _remove_empty_folders(folder)
 
 
 def _remove_empty_folders(folder: Path) -> None:

@@ -7,19 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 from charrnn.commands.output import check_output
-from charrnn.options.ranges import PATH, Range
+from charrnn.options.ranges import PATH
 from charrnn.say import say
-
-CONVERTED = Range(
-    lambda value: value.endswith(".safetensors"),
-    "must end in .safetensors (a model file); `charrnn export` writes pages",
-)
 
 
 @dataclass
 class ConvertOptions:
     input: Annotated[str, PATH]
-    output: Annotated[str, PATH, CONVERTED]
+    output: Annotated[str, PATH]
 
 
 OPTIONS = ConvertOptions

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from charrnn.errors import InputError, make_non_finite_error
+from charrnn.errors import InputError
 from charrnn.options.datasets import SourceOptions
 from charrnn.options.ranges import AT_LEAST_1, COUNTS, DEVICE, PATH, one_of
-from charrnn.say import say, show_progress
 
 if TYPE_CHECKING:
     from charrnn.data import SplitIds
@@ -24,7 +22,6 @@ class EvaluateOptions:
     checkpoint: Annotated[str | None, PATH]
     split: Annotated[str, one_of("train", "val", "test")]
     data: SourceOptions
-    unknown: Annotated[str, one_of("error", "skip")]
     counts: Annotated[str, COUNTS]
     window: Annotated[int | None, AT_LEAST_1]
     device: Annotated[str, DEVICE]
@@ -50,8 +47,6 @@ def run(options: EvaluateOptions) -> None:
     score = _compute_score(options, trained, split, ids)
     if options.json:
         facts = {"split": split, "characters": score.characters, **score.to_dict()}
-        if options.unknown == "skip":
-            facts["unknown"] = ids.num_unknown
         if options.window is not None:
             facts["window"] = options.window
         print(json.dumps(facts))
@@ -71,23 +66,11 @@ def _compute_score(
 
     if len(ids) < 2:
         where = "data.input_txt" if split == "text" else f"split={split}"
-        raise InputError(
-            f"{where}: the model knows {len(ids)} of its characters, but a loss needs 2 or more"
-        )
-    if unknown := ids.num_unknown:
-        say(
-            f"unknown=skip: skipped {unknown} of {unknown + len(ids)} characters, because they are "
-            f"not among the {len(trained.vocabulary)} characters of the model"
-        )
+        raise InputError(f"{where}: has {len(ids)} characters, but a loss needs 2 or more")
     network = make_any_network(trained).to(options.device)
-    with show_progress("scoring", unit=" characters") as report:
-        if options.window is None:
-            score = compute_stream_loss(network, ids, report=report)
-        else:
-            score = compute_window_loss(network, ids, options.window, report=report)
-    if not math.isfinite(score.loss):
-        raise make_non_finite_error()
-    return score
+    if options.window is None:
+        return compute_stream_loss(network, ids)
+    return compute_window_loss(network, ids, options.window)
 
 
 def _read_ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, SplitIds]:
@@ -95,11 +78,10 @@ def _read_ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Spl
     from charrnn.data import encode_text, open_data, open_training_data, translate_split
     from charrnn.text.wrap import get_wrap
 
-    data, skip = options.data, options.unknown == "skip"
+    data = options.data
     if data.input_txt is not None:
         wrap = get_wrap(trained.facts) if options.window is None else "keep"
-        encoding, vocabulary = trained.encoding, trained.vocabulary
-        return "text", encode_text(data.input_txt, encoding, vocabulary, wrap=wrap, skip=skip)
+        return "text", encode_text(data.input_txt, trained.encoding, trained.vocabulary, wrap=wrap)
     if data.input_h5 is not None and data.input_json is not None:
         encoded = open_data(Path(data.input_h5), Path(data.input_json))
     else:
@@ -110,4 +92,4 @@ def _read_ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Spl
                 f"split={options.split}: {error}; name the data with data.input_h5= and "
                 f"data.input_json=, or another text with data.input_txt="
             ) from None
-    return options.split, translate_split(encoded, options.split, trained.vocabulary, skip=skip)
+    return options.split, translate_split(encoded, options.split, trained.vocabulary)

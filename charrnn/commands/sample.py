@@ -172,27 +172,11 @@ def _split_samples(params: SamplingParams, pieces: Iterable[Piece]) -> Iterator[
 
 def _join_lines(params: SamplingParams, lines: Iterable[Line], one_by_one: bool) -> Iterator[Text]:
     """Yield the lines as one text, or each line as a text."""
-    lines = _report_missing(lines, params)
     if one_by_one:
         for line in lines:
             yield Text(line.sample, params.start_text, iter([line.text[len(params.start_text) :]]))
     else:
         yield Text(0, "", (f"{line.text}\n" for line in lines))
-
-
-def _report_missing(lines: Iterable[Line], params: SamplingParams) -> Iterator[Line]:
-    """Yield the lines, and print a note at the end if there are fewer than num_samples."""
-    from charrnn.generation.lines import MAX_REJECTED
-
-    number = 0
-    for line in lines:
-        number += 1
-        yield line
-    if number < params.num_samples:
-        say(
-            f"{number} of {params.num_samples} lines: the last {MAX_REJECTED:,} that the model "
-            f"wrote were empty, too long or not new; a higher temperature gives more"
-        )
 
 
 def _to_dict(text: Text, params: SamplingParams, sampler: Sampler) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def _unset(word: str) -> str:
 
 
 def _check_sweep(words: list[str]) -> None:
-    """Raise InputError if a sweep names a run to resume, or a folder that has runs already."""
+    """Raise InputError if a sweep names a run to resume, or a folder that has links."""
     resume, folder = read_text(words, "resume"), read_text(words, "hydra.sweep.dir")
     if resume not in (None, "auto"):
         raise InputError(
@@ -170,11 +170,6 @@ def _check_sweep(words: list[str]) -> None:
         )
     if folder is not None:
         require_no_links(Path(folder))
-    if folder is not None and resume is None and any(Path(folder).glob("*/.hydra")):
-        raise InputError(
-            f"hydra.sweep.dir={folder}: contains runs; to resume them, repeat their command with "
-            f"resume=auto, or name another folder"
-        )
 
 
 def _resolve_run_names(words: list[str]) -> list[str]:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.errors import InputError, make_non_finite_error
+from charrnn.errors import InputError, RunError
 from charrnn.generation.debts import Debts, find_ends, find_payback
 from charrnn.generation.dry import DryPenalties
 from charrnn.generation.new_words import WordCosts
@@ -142,7 +142,7 @@ class Drawer:
         id_ = int(logits.argmax())
         highest = logits[id_]
         if not -np.inf < highest < np.inf:
-            raise make_non_finite_error()
+            raise RunError("the model's scores are not numbers: its weights are too large")
         if self.temperature:
             id_ = self._draw(logits, id_, uniform)
         if self.dry is not None:

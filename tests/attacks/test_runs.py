@@ -50,7 +50,7 @@ CONFIGS: dict[str, tuple[Any, str | None]] = {
     "logger.csv.save_dir": ("canary", "logger.csv.save_dir=canary"),
     "callbacks.early_stopping": ({"monitor": "/canary"}, "callbacks.early_stopping.monitor"),
     "trainer.default_root_dir": ("canary", "trainer.default_root_dir=canary"),
-    "print_every": (1.5, "=1.5: takes a whole number"),
+    "print_every": (1.5, "=1.5: Value '1.5' of type 'float' could not"),
 }
 
 

@@ -76,14 +76,11 @@ VALUES = {
     "sample until='${oc.env:LR}'": "0.25",
     r"sample until='\${x}'": "${x}",
     "sample checkpoint=null": None,
-    "sample checkpoint='null'": "null",
     "preprocess input_txt=[a,'b c']": ["a", "b c"],
     # which only looks like that
     "sample start_text=[a,b]": "[a,b]",
-    "sample start_text='a' b": "'a' b",
     r"sample start_text='a\'": r"'a\'",
     "sample start_text='a','b'": "'a','b'",
-    "preprocess input_txt={a: 1}": "{a: 1}",
     # below a group, and with other prefixes
     "train data.input_txt=What's (this), ${x}=?": "What's (this), ${x}=?",
     "sample ++until='a b'": "a b",
@@ -104,5 +101,3 @@ def test_texts_are_swept_over_in_quotes_only(door: Any) -> None:
     assert door("sample", "-m", "until=\"it's\" , 'b', '${oc.env:HOME}'").code == 0
     assert [options.until for options in door.asked] == ["it's", "b", os.environ["HOME"]]
     assert not any(Path().iterdir())
-    assert door("preprocess", "-m", "input_txt=[a,b],[c]", "output_h5=x,y").code == 0
-    assert [options.input_txt for options in door.asked[3:]] == [["a", "b"], ["c"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from pathlib import Path
 
 from charrnn.__main__ import main
@@ -12,15 +13,11 @@ from tests.tools import refusal_of
 # a command -> the file that it would replace
 REPLACED = {
     "sample run output=run/checkpoints/last.ckpt": "run/checkpoints/last.ckpt",
-    "sample run output=run/metrics.csv": "run/metrics.csv",
     "sample run output=run/samples/step-0000002.txt": "run/samples/step-0000002.txt",
     "sample run output=link.txt": "link.txt",
-    "sample run output=sweep/multirun.yaml": "sweep/multirun.yaml",
     "sample run output=sweep/leaderboard.csv": "sweep/leaderboard.csv",
     "sample run output=sweep/below/mine.txt": "sweep/below/mine.txt",
     "sample run start_file=mine.txt output=mine.txt": "mine.txt",
-    "sample run corpus=mine.txt output=mine.txt": "mine.txt",
-    "sample run output=corpus.h5": "corpus.h5",
     "sample run output=corpus.txt": "corpus.txt",
     "preprocess corpus.txt output_h5=run/model.safetensors": "run/model.safetensors",
     "convert run/checkpoints/best.ckpt output=run/model.safetensors": "run/model.safetensors",
@@ -44,3 +41,7 @@ def test_no_output_replaces_a_text_or_a_file_of_a_run(workplace: Path, capfd: Ca
     assert main(["sample", "run", "length=9", "output=run/new.txt"]) == 0
     assert "is a file in the folder" in refusal_of(capfd, "sample", "run", "output=run/new.txt")
     assert main(["sample", "run", "length=9", "output=mine.txt"]) == 0
+    capfd.readouterr()
+    assert main(["convert", "run/model.safetensors", "output=new/my.safetensors"]) == 0
+    assert capfd.readouterr().err.startswith("wrote new/my.safetensors: lstm 2 x 16, ")
+    assert filecmp.cmp("run/model.safetensors", "new/my.safetensors", shallow=False)

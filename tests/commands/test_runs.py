@@ -57,12 +57,9 @@ def order(capsys: Capture, *words: str | Path) -> list[str]:
 def test_the_table_and_json(place: Path, capsys: Capture) -> None:
     assert main(["runs"]) == 0
     out, err = capsys.readouterr()
-    assert out == (
-        "        run    text  network_loss    loss    mean  deviation  seeds  step  seconds\n"
-        "train/day/b  my.txt        1.5000  1.5000  1.5000                 1    10     0:03\n"
-        "train/day/a  my.txt        1.7500  1.7500  1.7500                 1    20     0:10\n"
-        "train/day/c  my.txt                                               0           0:05\n"
-    )
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[1] == ["train/day/b", "my.txt", *["1.5000"] * 3, "1", "10", "0:03"]
+    assert lines[3] == ["train/day/c", "my.txt", "0", "0:05"]
     assert err == "sample from the best: charrnn sample checkpoint=outputs/train/day/b\n"
     rows = list_runs(capsys)
     assert [row["network_loss"] for row in rows] == [1.5, 1.75, None]
@@ -71,28 +68,18 @@ def test_the_table_and_json(place: Path, capsys: Capture) -> None:
     assert [row["characters_per_second"] for row in rows] == [333, 100, 200]
 
 
-@pytest.mark.parametrize(
-    ("words", "runs"),
-    [
-        ("sort=optimizer.lr", "bac"),
-        ("sort=-optimizer.lr", "cab"),
-        ("sort=-characters_per_second", "bca"),
-        ("sort=-network_loss", "abc"),  # without a value last either way
-        ("sort=tags", "abc"),
-        ("outputs/train/day/b", "b"),
-        ("folder=outputs/train", "bac"),
-    ],
-)
-def test_any_order(place: Path, capsys: Capture, words: str, runs: str) -> None:
-    assert order(capsys, words) == [*runs]
-
-
-def test_a_misspelt_column_is_refused(place: Path, capsys: Capture) -> None:
+def test_any_order(place: Path, capsys: Capture) -> None:
+    assert order(capsys, "sort=optimizer.lr") == [*"bac"]
+    assert order(capsys, "sort=-optimizer.lr") == [*"cab"]
+    assert order(capsys, "sort=-network_loss") == [*"abc"]  # without a value last either way
+    assert order(capsys, "outputs/train/day/b") == ["b"]
     line = "sort=los: no such column or option; did you mean loss?"
     assert line in refusal_of(capsys, "runs", "sort=los")
 
 
 def test_a_loss_on_another_text_is_no_rank(place: Path, capsys: Capture) -> None:
+    """Check also that a run without a model is not recommended."""
+    (place / "outputs" / "train" / "day" / "b" / "model.safetensors").unlink()
     for seed, loss in ((1, 2.5), (2, 2.75)):
         poems = {"text": "poems.txt", "fingerprint": "p", "options": {"seed": seed}}
         write_run(place / "outputs" / f"{seed}", loss, **poems)
@@ -104,14 +91,7 @@ def test_a_loss_on_another_text_is_no_rank(place: Path, capsys: Capture) -> None
     assert [line.split()[0] for line in lines] == runs
     assert re.search(r" poems.txt +2.5000  2.5000  2.6250 +0.1768 +2 ", out)
     assert "sample from the best on poems.txt: charrnn sample checkpoint=outputs/1\n" in err
-
-
-def test_a_run_without_a_model_is_not_recommended(place: Path, capsys: Capture) -> None:
-    (place / "outputs" / "train" / "day" / "b" / "model.safetensors").unlink()
-    assert main(["runs"]) == 0
-    out, err = capsys.readouterr()
-    assert out.splitlines()[1].split()[:3] == ["train/day/b", "my.txt", "1.5000"]
-    assert err == "sample from the best: charrnn sample checkpoint=outputs/train/day/a\n"
+    assert "sample from the best on my.txt: charrnn sample checkpoint=outputs/train/day/a\n" in err
 
 
 def test_no_name_adds_a_line(tmp_path: Path, monkeypatch: Patch, capsys: Capture) -> None:
@@ -160,35 +140,8 @@ def test_seeds_have_a_mean_and_other_options_another(tmp_path: Path, capsys: Cap
     assert found == {"0": of_two, "1": of_two, "copy": of_two, "2": (1.0, 1, None)}
 
 
-def test_the_network_ranks_and_the_loss_as_written_stands_beside(
-    tmp_path: Path, capsys: Capture
-) -> None:
-    for name, network, written in (("a", 1.5, 1.25), ("b", 1.4, 1.3), ("c", 1.6, 1.6)):
-        write_run(tmp_path / name, network, loss=written)
-    assert order(capsys, tmp_path) == ["b", "a", "c"]
-    assert order(capsys, tmp_path, "sort=loss") == ["a", "b", "c"]
-    assert main(["runs", str(tmp_path)]) == 0
-    assert capsys.readouterr().err.endswith(f"checkpoint={tmp_path / 'b'}\n")
-
-
-def test_a_run_is_in_the_table_before_its_first_validation(workplace: Path, capfd: Capture) -> None:
-    words = ["train", *SMALL, "trainer.max_steps=20", "hydra.run.dir=outputs/killed"]
-    run(words, workplace, Fault("step", "forward", 3), code=-9)
-    (row,) = list_runs(capfd)
-    assert (row["run"], row["text"], row["steps"]) == ("killed", "corpus.txt", 0)
-    assert row["parameters"] > 1000
-    for name in ("network_loss", "loss", "counts_loss", "objective"):
-        assert row[name] is None
-    # the next try begins again in the same folder
-    assert main([*words, "resume=auto"]) == 0
-    (row,) = list_runs(capfd)
-    assert (row["run"], row["steps"]) == ("killed", 20)
-    losses = column(workplace / "outputs" / "killed", "val/loss")
-    assert row["objective"] == row["network_loss"] == min(losses.values())
-
-
 def test_a_result_is_written_in_each_phase(workplace: Path) -> None:
-    """Check the result after kills in the second validation, after a signal, and after the end."""
+    """Check it after kills at the start and in a validation, after a signal, and at the end."""
     words = ["train", *SMALL, "trainer.max_steps=25"]
     assert main([*words, "hydra.run.dir=whole"]) == 0
     phases = (  # a fault, the exit code, and the steps and the best step in the result
@@ -197,6 +150,11 @@ def test_a_result_is_written_in_each_phase(workplace: Path) -> None:
         (Fault("step", "forward", 10, partial(send, signal.SIGTERM)), 143, (17, 14)),
     )
     begin = [*words, "hydra.run.dir=run"]
+    run(begin, workplace, Fault("step", "forward", 3), code=-9)
+    started = read_result(workplace / "run")
+    assert started is not None
+    assert (started.steps, started.loss, started.text) == (0, None, "corpus.txt")
+    begin = [*begin, "resume=auto"]  # begins again in the same folder
     for fault, code, steps in phases:
         run(begin, workplace, fault, code=code)
         result = read_result(workplace / "run")
@@ -225,20 +183,12 @@ def test_the_best_network_wins_a_sweep(workplace: Path, capfd: Capture) -> None:
     loser.write()
     assert main(["sample", "sweep", "length=3"]) == 0
     assert "the best run of sweep: 1_optimizer.lr=0.01\n" in capfd.readouterr().err
-    for run_of_sweep in (workplace / "sweep").glob("*_*"):  # unless the sweep asked for that
-        result = read_result(run_of_sweep)
-        assert result is not None
-        result.optimized_metric, result.objective = "val/best_loss_as_written", result.loss
-        result.write()
-    assert main(["sample", "sweep", "length=4"]) == 0
-    assert "the best run of sweep: 0_optimizer.lr=0.0001\n" in capfd.readouterr().err
 
 
 def test_the_leaderboard_is_what_the_runs_say(workplace: Path, capfd: Capture) -> None:
     words = ["train", "-m", *SMALL, "hydra.sweep.dir=sweep", "trainer.max_steps=21"]
     assert main([*words, "optimizer.lr=1e-3,1e300,2e-2"]) == 1
     said = capfd.readouterr().err
-    assert re.search(r"^\t#2 : .*optimizer.lr=0.02", said, re.MULTILINE)
     sweep = workplace / "sweep"
     board = list(csv.DictReader((sweep / "leaderboard.csv").read_text().splitlines()))
     assert {row["optimizer.lr"] for row in board[:2]} == {"0.001", "0.02"}
@@ -249,12 +199,8 @@ def test_the_leaderboard_is_what_the_runs_say(workplace: Path, capfd: Capture) -
         assert (float(row["network_loss"]), row["step"]) == (losses[step], str(step))
         assert float(row["loss"]) == column(sweep / row["run"], "val/loss_as_written")[step]
         assert row["steps"] == "21"
-        assert f"; {int(row['parameters']):,} parameters\n" in said
-    # the same on standard error
     assert f"sample from the best: charrnn sample checkpoint=sweep/{board[0]['run']}\n" in said
-    table = said[said.index("run        text  network_loss  ") :].splitlines()[1:4]
-    assert [line.split()[0][:2] for line in table] == [row["run"][:2] for row in board]
-    # and charrnn runs says it again
+    # charrnn runs says it again
     rows = list_runs(capfd, "sweep")
     assert [row.pop("run") for row in rows] == [f"sweep/{row.pop('run')}" for row in board]
     assert [{n: "" if v is None else str(v) for n, v in row.items()} for row in rows] == board

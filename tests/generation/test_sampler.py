@@ -14,7 +14,7 @@ from charrnn.errors import InputError
 from charrnn.generation import lines, sampler
 from charrnn.generation.lines import write_lines
 from charrnn.generation.sampler import Sampler
-from charrnn.generation.streams import Stream
+from charrnn.generation.streams import StopStrings, Stream
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
@@ -92,6 +92,11 @@ def test_no_part_of_until_is_ever_shown(text: str, until: str, cuts: list[int]) 
             assert shown == text[:position]
     assert ended
     assert shown == text.split(until)[0]
+
+
+def test_the_stop_that_is_complete_first_ends_a_text() -> None:
+    for stops in (["cd", "b"], ["b", "cd"]):
+        assert StopStrings(stops).push("abcd") == ("a", True)
 
 
 def test_a_model_of_bytes_reads_its_start_and_until_as_bytes() -> None:

@@ -31,7 +31,7 @@ def test_serve_refuses_wrong_options_in_one_line(
             (main, f"port={port}"): f"port={port}: Address already in use; if another server",
             (main, "host=127.0.0.1:80"): "host=127.0.0.1:80 port=8080: ",
             (main, "origins=[https://example.org/]"): "origins=['https://example.org/']: takes",
-            (main, "names=a"): "names=a: takes a list of texts",
+            (main, "names=a"): "names=a: Invalid value",
         }
         for given, what in words.items():
             assert what in refusal_of(capfd, "serve", *given)
