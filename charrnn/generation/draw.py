@@ -2,7 +2,7 @@
 
 The steps, in this order: the logits of banned characters become minus infinity. DRY lowers the
 logits of characters that would repeat the text, `new_words` those of characters that leave the
-known words. Below a temperature of 1, debts are added to the logits of the characters
+known words and pairs. Below a temperature of 1, debts are added to the logits of the characters
 that end lines and sentences. The temperature divides the logits. top_k, top_p and min_p remove
 characters. The drawn id is the inverse of the cumulative distribution at a uniform random number in
 [0, 1). So the same numbers give the same text in every engine, except for draws within rounding of
@@ -98,7 +98,7 @@ class Drawer:
     Args:
         text: the ids so far, at least the last `RUN_LENGTH`.
         dry: the penalties after the text; None without penalties. It is changed.
-        words: what it costs to leave the known words; None if there are none.
+        words: what it costs to leave the known words and pairs; None if there are none.
         debts: (E,), of the characters of `find_ends`; None if all are 0.
     """
 
@@ -133,17 +133,20 @@ class Drawer:
         """Whether a run of blanks lifts the limits for the next character."""
         return self.run >= RUN_LENGTH and not self.params.plain
 
-    def draw(self, logits: npt.NDArray[Any], uniform: float) -> int:
+    def draw(self, logits: npt.NDArray[Any], uniform: float, word: int = 0, pair: int = 0) -> int:
         """Return the id that is drawn from logits (V,) at a uniform number, and append it.
 
         Raise RunError if the highest logit is not finite.
+
+        Args:
+            word, pair: the nodes of `CountState` after the text; 0 without counts.
         """
         if self.bias is not None:
             logits = logits + self.bias
         if self.dry is not None:
             logits = logits - self.dry.make_penalties(len(logits))
         if self.words is not None:
-            logits = self.words.subtract(logits)
+            logits = self.words.subtract(logits, word, pair)
         id_ = int(logits.argmax())
         highest = logits[id_]
         if not -np.inf < highest < np.inf:
@@ -152,8 +155,6 @@ class Drawer:
             id_ = self._draw(logits, highest, uniform)
         if self.dry is not None:
             self.dry.append(id_)
-        if self.words is not None:
-            self.words.append(id_)
         self._count_blank(id_)
         return id_
 

@@ -76,11 +76,12 @@ class Engine:
     """The engine of a step in NumPy, which reads and writes N streams. Threads may share it.
 
     Args:
-        normalizes: whether `read` and `step` return log-probabilities, as of a mixture with counts.
+        has_counts: whether the step is of a mixture with counts. `read` and `step` then return
+            log-probabilities.
     """
 
-    def __init__(self, step: Step, vocabulary_size: int, normalizes: bool) -> None:
-        self._step, self._vocabulary_size, self._normalizes = step, vocabulary_size, normalizes
+    def __init__(self, step: Step, vocabulary_size: int, has_counts: bool) -> None:
+        self._step, self._vocabulary_size, self._has_counts = step, vocabulary_size, has_counts
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         """Read known characters.
@@ -135,7 +136,7 @@ class Engine:
         for t, column in enumerate(ids.T):
             scores, state = self._step(column, state, logits is not None)
             if logits is not None:
-                logits[:, t] = log_softmax(scores) if self._normalizes else scores
+                logits[:, t] = log_softmax(scores) if self._has_counts else scores
         return state
 
     @limit_blas_threads()
@@ -144,11 +145,14 @@ class Engine:
         self, ids: Ids, state: State, uniforms: Floats, drawers: Sequence[Drawer], written: Ids
     ) -> State:
         """Fill `written` (N, T) with new characters, and return the state before the last."""
+        word = pair = [0] * len(ids)
         for t, column in enumerate(uniforms.T.tolist()):
             logits, state = self._step(ids, state)
-            for n, (drawer, row, uniform) in enumerate(zip(drawers, logits, column, strict=True)):
-                written[n, t] = drawer.draw(row, uniform)
-            ids = written[:, t]
+            if self._has_counts:
+                counts = CountState(*state[-1])
+                word, pair = counts.word.tolist(), counts.pair.tolist()
+            rows = zip(drawers, logits, column, word, pair, strict=True)
+            written[:, t] = ids = np.array([drawer.draw(*row) for drawer, *row in rows])
         return state
 
 

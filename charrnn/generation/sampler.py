@@ -21,7 +21,6 @@ from charrnn.generation.streams import Stream, write_chunk
 from charrnn.models.trained import (
     State,
     TrainedModel,
-    find_known_words,
     select_streams,
     zero_state,
 )
@@ -127,7 +126,7 @@ class Sampler:
             last=last,
             start=self._encode_start_text(params),
             stops=() if until is None else (vocabulary.as_tokens(until),),
-            known=find_known_words(self.model),
+            counts=self.model.counts,
         )
 
     def read_start(self, params: SamplingParams) -> StartState:

@@ -11,8 +11,7 @@ from copy import copy
 
 import numpy as np
 
-from charrnn.counts.known_words import KnownWords
-from charrnn.generation import new_words
+from charrnn.counts.mixing import Counts
 from charrnn.generation.draw import (
     RUN_LENGTH,
     Drawer,
@@ -23,11 +22,10 @@ from charrnn.generation.draw import (
 )
 from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine
+from charrnn.generation.new_words import WordCosts, resolve_new_words
 from charrnn.models.trained import State
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-
-_TAIL = max(RUN_LENGTH, new_words.LOOK_BACK)  # characters of the text that the next one depends on
 
 
 class StopStrings:
@@ -70,7 +68,7 @@ class Stream:
         last: the id of the last character before the new text; None if there is none.
         start: the ids before the new text that count for penalties and runs of blanks.
         stops: texts, in the vocabulary's characters, before which the new text ends.
-        known: the known words, which `new_words` refers to; None without any.
+        counts: of the model, to whose words and pairs `new_words` refers; None without any.
 
     Attributes:
         last: the id of the newest character, which the model has not read.
@@ -91,9 +89,9 @@ class Stream:
         last: int | None,
         start: Sequence[int] | Ids = (),
         stops: Sequence[str] = (),
-        known: KnownWords | None = None,
+        counts: Counts | None = None,
     ) -> None:
-        self.params, self.vocabulary, self.sample, self.known = params, vocabulary, sample, known
+        self.params, self.vocabulary, self.sample, self.counts = params, vocabulary, sample, counts
         self.uniforms = make_rng(seed, sample)
         self.last, self.num_written = last, 0
         self.text, self.keeps_text = np.array(start[-LOOK_BACK:]).tolist(), False
@@ -109,9 +107,9 @@ class Stream:
     def make_drawer(self) -> Drawer:
         """Return the drawer of the next characters. It does not change the stream."""
         words = None
-        if self.known is not None:
-            factor = new_words.resolve_new_words(self.params, resolve_temperature(self.params))
-            words = new_words.WordCosts(self.known, factor, self.text, self.num_written > 0)
+        if self.counts is not None and self.counts.words is not None:
+            factor = resolve_new_words(self.params, resolve_temperature(self.params))
+            words = WordCosts(self.counts, factor, self.num_written > 0)
         dry = copy(self.dry)
         return Drawer(self.params, self.vocabulary, self.text, dry, words, self.debts)
 
@@ -123,7 +121,7 @@ class Stream:
             self.num_written += len(ids)
             self.text += ids
             if not self.keeps_text:
-                del self.text[:-_TAIL]
+                del self.text[:-RUN_LENGTH]
             if self.dry is not None:
                 for id_ in ids:
                     self.dry.append(id_)

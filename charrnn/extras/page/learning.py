@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from charrnn.counts import passages, run_lengths, table, words
+from charrnn.counts import fitting, passages, run_lengths, table, words
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.extras.page.packing import COUNTS_CONSTANTS, MODEL_CONSTANTS
 from charrnn.options.datasets import DEFAULT_SPLIT
@@ -43,6 +43,8 @@ def list_counting_constants() -> dict[str, Any]:
             "max_context": passages.MAX_CONTEXT,
             "max_nodes": passages.MAX_NODES,
             "tried": passages.TRIED,
+            "price": fitting.PRICE,
+            "other_nodes": fitting.OTHER_NODES,
             "max_letters": words.MAX_LETTERS,
             "max_entries": words.MAX_ENTRIES,
             "max_run": run_lengths.MAX_RUN,
@@ -63,5 +65,9 @@ def list_counting_constants() -> dict[str, Any]:
             "signs_share": code.SIGNS_SHARE,
             "signs": "".join(sorted(code.SIGNS)),
         },
-        "packed": {**COUNTS_CONSTANTS, "word_weights": COUNTS_ONLY.words},
+        "packed": {
+            **COUNTS_CONSTANTS,
+            "word_weights": COUNTS_ONLY.words,
+            "pair_weights": COUNTS_ONLY.pairs,
+        },
     }

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn import __version__
+from charrnn.counts import pairs
 from charrnn.counts.mixing import Counts
 from charrnn.counts.run_lengths import CONTINUES, MARGIN, MAX_RUN, ODDS_BEYOND
 from charrnn.counts.table import MANY
@@ -66,6 +67,8 @@ COUNTS_CONSTANTS = {
     "odds_beyond": float(ODDS_BEYOND),
     "margin": float(MARGIN),
     "word_discount": DISCOUNT,
+    "pair_discount": pairs.DISCOUNT,
+    "max_marks": pairs.MAX_MARKS,
     "many": MANY,
 }
 _ALIGNMENT = 4  # bytes; JavaScript's Float32Array needs it
@@ -126,7 +129,7 @@ def pack_model(model: TrainedModel, bits: int, facts: dict[str, Any] | None = No
 
 def pack_counts(counts: Counts) -> str:
     """Return counts as JSON in ASCII; `site/network/counts.js` reads it."""
-    table, known = counts.table, counts.known_words
+    table, words, runs = counts.table, counts.words, counts.runs
     arrays = counts.to_arrays()
     # Arrays of larger types are little-endian.
     data = b"".join(a.astype(a.dtype.newbyteorder("<")).tobytes() for a in arrays.values())
@@ -135,9 +138,10 @@ def pack_counts(counts: Counts) -> str:
         "context": table.context,
         "by_place": counts.by_place.tolist(),
         "needs_network": counts.needs_network,
-        "least_run": counts.runs.least,
+        "least_run": 0 if runs is None else runs.least,
         "word_weights": counts.weights.words,
-        "num_complete": 0 if known is None else known.num_complete,
+        "pair_weights": counts.weights.pairs,
+        "first_cut": 0 if words is None else words.first_cut,
         "discounts": table.discounts.tolist(),
         **COUNTS_CONSTANTS,
         "arrays": {name: {"type": a.dtype.name, "length": len(a)} for name, a in arrays.items()},

@@ -13,7 +13,7 @@ from charrnn.errors import make_non_finite_error
 from charrnn.extras.serve.protocol import CompletionRequest
 from charrnn.generation.draw import Array, Floats, Ids, log_softmax, rank_ids
 from charrnn.generation.streams import Stream
-from charrnn.models.trained import State, TrainedModel, find_known_words, select_streams
+from charrnn.models.trained import State, TrainedModel, select_streams
 from charrnn.options.sampling import SamplingParams
 
 _CACHED_PROMPTS = 64
@@ -147,7 +147,7 @@ class CompletionTask:
             last=int(prompt.input_ids[-1]),
             start=prompt.ids,
             stops=self.job.stops,
-            known=find_known_words(model),
+            counts=model.counts,
         )
         self.remaining = self.stream.num_left  # characters to write; 0 when it has ended
         # The text and scores that no piece contains yet.

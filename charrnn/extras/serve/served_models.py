@@ -18,7 +18,7 @@ from charrnn.extras.serve.scheduler import Scheduler
 from charrnn.extras.serve.serve_options import ServeOptions
 from charrnn.generation.next_words import search_next_words
 from charrnn.generation.sampler import Sampler
-from charrnn.models.trained import TrainedModel, find_known_words, select_counts
+from charrnn.models.trained import TrainedModel, select_counts
 from charrnn.options.datasets import SPLITS
 from charrnn.processors import print_device
 from charrnn.text import prompt
@@ -168,5 +168,5 @@ class ServedModel:
         return {
             "id": self.name, "object": "model", "created": self._created, "owned_by": "charrnn",
             "is_list": facts.get("is_list") is True, "is_code": is_code(prompt.get_primer(facts)),
-            "knows_words": find_known_words(self._sampler.model) is not None,
+            "knows_words": (c := self._sampler.model.counts) is not None and c.words is not None,
         }  # fmt: skip
