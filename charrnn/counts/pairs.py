@@ -216,14 +216,17 @@ class PairTable:
         return list(zip(members, self.trie.ratios.values[part].tolist(), strict=True))
 
     def find_leaving(self, node: int) -> Floats | None:
-        """Return 1 for each character (V,) that leaves the known pairs at a node, else 0.
+        """Return how surely each character (V,) leaves the known pairs at a node; else 0.
 
-        Return None if no character does. The caller must not change the result.
+        With n the number of times that the text has this node, it is 2 (1 - 1 / n). So a small text
+        is not copied: of words that it has once, it does not tell what may follow them. Return None
+        for n < 2. The caller must not change the result.
         """
-        if not node:
+        times = self.trie.counts[node - self.first] if node else 0
+        if times < 2:
             return None
         if (leaving := self._leaving.get(node)) is None:
-            leaving = np.ones(len(self.symbols), np.float32)
+            leaving = np.full(len(self.symbols), 2 - 2 / times, np.float32)
             for members, _ in self.list_entries(node):
                 leaving[members] = 0
             if len(self._leaving) * len(leaving) >= MAX_CACHED:

@@ -186,7 +186,8 @@ class CharacterCounts(L.Callback):
                 weights, loss = fit_weights(logits, places, targets, parts)
             chosen = replace(
                 counts,
-                words=counts.words if parts != "counts" else None,
+                # The words of a background are known in writing, whether they help or not.
+                words=counts.words if parts != "counts" or facts else None,
                 pairs=counts.pairs if parts == "pairs" else None,
                 weights=weights,
             )

@@ -54,7 +54,7 @@ def test_known_words_and_pairs_are_left_by_the_definition(longest: int) -> None:
         costs = [table.find_leaving(node) for table, node in ((words, word), (pairs, pair))]
         expected = definition.costs(ASKED[:end], 1, np.exp(-1.0), VOCABULARY.characters)
         found = sum(np.zeros(65) if cost is None else cost for cost in costs)
-        assert found.tolist() == [*expected.values()], ASKED[:end]
+        np.testing.assert_allclose(found, [*expected.values()], err_msg=ASKED[:end])
         for n, cost in enumerate(costs):
             limited[n] += cost is not None and bool(cost.any())
     assert min(limited) > 50

@@ -271,6 +271,7 @@ class Words:
     def __init__(self, texts: Sequence[str], longest: int = 12) -> None:
         self.beginnings, self.ended = {""}, {""}
         self.pairs: dict[Any, Counter[str]] = defaultdict(Counter)
+        self.times = {key: sum(n.values()) for key, n in pairs_of(texts[0], longest).items()}
         for text in texts:
             words = "".join(c.lower() if c.isalpha() else " " for c in text).split(" ")
             self.beginnings |= {word[:n] for word in words for n in range(1, len(word) + 1)}
@@ -292,7 +293,9 @@ class Words:
             for c in characters:
                 known = word + c.lower() in self.beginnings if c.isalpha() else word in self.ended
                 costs[c] += 0 if known else cost
-        if symbols := self.pairs.get(pair_before(text)):
+        key = pair_before(text)
+        if symbols := self.pairs.get(key):
+            cost *= 2 - 2 / max(1, self.times.get(key, 0))
             for c in characters:
                 costs[c] += 0 if any(has_symbol(c, symbol) for symbol in symbols) else cost
         return costs
