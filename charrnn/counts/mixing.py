@@ -213,6 +213,17 @@ class Counts:
                 scores[rows, 2, characters] = of_pairs
         return scores
 
+    def step(
+        self, ids: Ids, state: CountState, network_logits: Floats | None, needs_logits: bool = True
+    ) -> tuple[CountState, Floats | None]:
+        """Return the state (N,) after one more character (N,) per stream, and the logits (N, V).
+
+        The network's logits (N, V) may be None if it has no weight.
+        """
+        states = self.find_states(ids[:, None], state)
+        after = CountState(*(part[:, 0] for part in states))
+        return after, self.mix(after, network_logits) if needs_logits else None
+
     def mix(self, states: CountState, network_logits: Floats | None) -> Floats:
         """Return the logits (..., V) of the mixture after states (...,).
 

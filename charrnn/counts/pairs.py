@@ -37,7 +37,7 @@ from charrnn.counts.table import (
     split_counts,
     to_smallest_type,
 )
-from charrnn.counts.words import MAX_CACHED, Ratios, WordTable, compute_ratios
+from charrnn.counts.words import Ratios, WordTable, compute_ratios
 from charrnn.text.vocabulary import Vocabulary
 
 DISCOUNT = 0.75  # D
@@ -209,34 +209,28 @@ class PairTable:
 
     def list_entries(self, node: int) -> list[tuple[list[int], float]]:
         """Return the characters and the ratio of each symbol in a node."""
-        part = slice(*self.trie.starts[node - self.first : node - self.first + 2].tolist())
-        symbols = (self.trie.keys[part] % self.num_symbols).tolist()
-        ids, firsts, sizes = self._members
-        members = [ids[firsts[s] : firsts[s] + sizes[s]].tolist() for s in symbols]
-        return list(zip(members, self.trie.ratios.values[part].tolist(), strict=True))
+        starts, keys, ratios = self._trie_views
+        members, num_symbols = self._member_lists, self.num_symbols
+        part = range(starts[node - self.first], starts[node - self.first + 1])
+        return [(members[keys[entry] % num_symbols], ratios[entry]) for entry in part]
 
-    def find_leaving(self, node: int) -> Floats | None:
-        """Return how surely each character (V,) leaves the known pairs at a node; else 0.
+    def subtract_leaving(self, logits: Floats, node: int, cost: float) -> Floats:
+        """Return the logits (V,) less the cost of leaving the known pairs at a node.
 
-        With n the number of times that the text has this node, it is 2 (1 - 1 / n). So a small text
-        is not copied: of words that it has once, it does not tell what may follow them. Return None
-        for n < 2. The caller must not change the result.
+        With n the number of times that the text has this node, the cost is multiplied by
+        2 (1 - 1 / n). So a small text is not copied: of words that it has once, it does not tell
+        what may follow them.
         """
         times = self.trie.counts[node - self.first] if node else 0
         if times < 2:
-            return None
-        if (leaving := self._leaving.get(node)) is None:
-            leaving = np.full(len(self.symbols), 2 - 2 / times, np.float32)
-            for members, _ in self.list_entries(node):
-                leaving[members] = 0
-            if len(self._leaving) * len(leaving) >= MAX_CACHED:
-                self._leaving.clear()
-            self._leaving[node] = leaving
-        return leaving
-
-    @cached_property
-    def _leaving(self) -> dict[int, Floats]:
-        return {}
+            return logits
+        lowered = logits - logits.dtype.type(cost * (2 - 2 / times))
+        before: Any = logits.data
+        after: Any = lowered.data
+        for members, _ in self.list_entries(node):
+            for id_ in members:
+                after[id_] = before[id_]
+        return lowered
 
     @cached_property
     def _members(self) -> _Members:
@@ -248,9 +242,21 @@ class PairTable:
         return _Members(np.argsort(self.symbols, kind="stable"), firsts, sizes)
 
     @cached_property
+    def _member_lists(self) -> list[list[int]]:
+        """The characters of each symbol, as lists."""
+        ids, firsts, sizes = self._members
+        return [
+            ids[first : first + size].tolist() for first, size in zip(firsts, sizes, strict=True)
+        ]
+
+    # Python reads single numbers from a memoryview faster than from an array.
+    @cached_property
     def _views(self) -> tuple[memoryview, memoryview, memoryview]:
-        """The arrays, of which Python reads single numbers faster from a memoryview."""
         return self.symbols.data, self.words.letters.data, self.trie.keys.data
+
+    @cached_property
+    def _trie_views(self) -> tuple[memoryview, memoryview, memoryview]:
+        return self.trie.starts.data, self.trie.keys.data, self.trie.ratios.values.data
 
 
 def _find_last(is_mark: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

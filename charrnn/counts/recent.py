@@ -13,12 +13,12 @@ from charrnn.counts.run_lengths import MAX_RUN, continue_runs
 from charrnn.counts.table import Ids
 from charrnn.counts.words import MAX_CACHED
 
-_MAX_NODES = 1 << 15  # of the tables of words and pairs, whose entries are cached
+_MAX_NODES = 1 << 15  # of the word table, whose entries are cached
 _FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
 
 
 class RecentContexts:
-    """Extends and mixes like `Counts`, but faster for a few streams.
+    """Steps like `Counts`, but faster for a few streams.
 
     For the few numbers of a context, NumPy's calls would be slower than Python. So this class walks
     the tries in Python, and caches the predictions of recent contexts: a new prediction starts from
@@ -36,24 +36,20 @@ class RecentContexts:
         if self._runs is not None:
             self._run_rows = {id_: n for n, id_ in enumerate(self._runs.characters.tolist())}
         self._predictions: dict[int, Floats] = {}  # (V,) after the context of each node
-        # the entries of the nodes of words and pairs
-        self._word_entries: dict[int, list[tuple[int, float]]] = {}
-        self._pair_entries: dict[int, list[tuple[list[int], float]]] = {}
+        self._word_entries: dict[int, list[tuple[int, float]]] = {}  # of the word table's nodes
 
-    def extend(self, ids: Ids, state: CountState) -> CountState:
-        """Return the state (N,) after one more character (N,) per stream."""
-        lists = (numbers.tolist() for numbers in (ids, *state))
-        after = zip(*map(self._extend, *lists), strict=True)
-        return CountState(*(np.array(numbers, np.int32) for numbers in after))
-
-    def mix(self, states: CountState, network_logits: Floats | None) -> Floats:
-        """Return the logits (N, V) of the mixture.
-
-        `network_logits` is None if the counts do not need the network.
-        """
-        logits = [None] * len(states.word) if network_logits is None else network_logits
-        lists = (numbers.tolist() for numbers in states)
-        return np.stack(list(map(self._mix, *lists, logits)))
+    def step(
+        self, ids: Ids, state: CountState, network_logits: Floats | None, needs_logits: bool = True
+    ) -> tuple[CountState, Floats | None]:
+        """Return the same as `Counts.step`."""
+        rows = zip(*(numbers.tolist() for numbers in (ids, *state)), strict=True)
+        states = [self._extend(*row) for row in rows]
+        after = CountState(*(np.array(each, np.int32) for each in zip(*states, strict=True)))
+        if not needs_logits:
+            return after, None
+        network = [None] * len(states) if network_logits is None else network_logits
+        mixed = [self._mix(*numbers, row) for numbers, row in zip(states, network, strict=True)]
+        return after, np.stack(mixed) if len(mixed) > 1 else mixed[0][np.newaxis]
 
     def _extend(
         self, id_: int, nodes: list[int], word: int, pair: int, run: int
@@ -116,17 +112,19 @@ class RecentContexts:
             for id_, ratio in entries:
                 numbers[id_] += weight * log1p(ratio / probabilities[id_])
         if pair:
+            assert self._pairs is not None
             probabilities, total = p.tolist(), 1.0
             for id_, ratio in entries:
                 probabilities[id_] += ratio
                 total += ratio
-            symbols = self._list_pair_entries(pair)
-            weight = weights.pairs[len(symbols) == 1]
+            symbols = self._pairs.list_entries(pair)
+            weight = weights.pairs[sum([ratio > 0 for _, ratio in symbols]) == 1]
             for members, ratio in symbols:
-                mass = sum([probabilities[id_] for id_ in members])
-                score = weight * log1p(ratio * total / mass)
-                for id_ in members:
-                    numbers[id_] += score
+                if ratio:
+                    mass = sum([probabilities[id_] for id_ in members])
+                    score = weight * log1p(ratio * total / mass)
+                    for id_ in members:
+                        numbers[id_] += score
 
     def _list_word_entries(self, word: int) -> list[tuple[int, float]]:
         """Return the counted characters of a node of the word table, with their ratios."""
@@ -134,19 +132,11 @@ class RecentContexts:
             assert self._words is not None
             if len(self._word_entries) >= _MAX_NODES:
                 self._word_entries.clear()
-            _, characters, ratios = self._words.find_ratios(np.array([word]))
-            entries = list(zip(characters.tolist(), ratios.tolist(), strict=True))
-            entries = self._word_entries[word] = [entry for entry in entries if entry[1]]
-        return entries
-
-    def _list_pair_entries(self, pair: int) -> list[tuple[list[int], float]]:
-        """Return the counted symbols of a node of the pair table, with their ratios."""
-        if (entries := self._pair_entries.get(pair)) is None:
-            assert self._pairs is not None
-            if len(self._pair_entries) >= _MAX_NODES:
-                self._pair_entries.clear()
-            listed = self._pairs.list_entries(pair)
-            entries = self._pair_entries[pair] = [entry for entry in listed if entry[1]]
+            part = slice(*self._words.starts[word : word + 2].tolist())
+            characters = self._words.characters[part].tolist()
+            ratios = self._words.ratios.values[part].tolist()
+            counted = [entry for entry in zip(characters, ratios, strict=True) if entry[1]]
+            entries = self._word_entries[word] = counted
         return entries
 
     def _interpolate_contexts(self, nodes: list[int]) -> Floats:

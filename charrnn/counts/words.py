@@ -210,13 +210,13 @@ class WordTable:
         entries = list_ranges(firsts, sizes)
         return np.repeat(rows, sizes), self.characters[entries], self.ratios.values[entries]
 
-    def find_leaving(self, node: int) -> Floats | None:
-        """Return 1 for each character (V,) that leaves the known words at a node, else 0.
+    def subtract_leaving(self, logits: Floats, node: int, cost: float) -> Floats:
+        """Return the logits (V,) less the cost of each character that leaves the words at a node.
 
-        Return None if no character does. The caller must not change the result.
+        Nothing is subtracted after letters with which no word starts, or after a cut.
         """
         if node < 0:
-            return None
+            return logits
         if (leaving := self._leaving.get(node)) is None:
             by_letter = np.ones(self.width, np.float32)
             by_letter[self.letters[self.characters[self.starts[node] : self.starts[node + 1]]]] = 0
@@ -225,10 +225,11 @@ class WordTable:
             if len(self._leaving) * len(self.letters) >= MAX_CACHED:
                 self._leaving.clear()
             leaving = self._leaving[node] = by_letter[self.letters]
-        return leaving
+        return logits - leaving * np.float32(cost)
 
     @cached_property
     def _leaving(self) -> dict[int, Floats]:
+        """1 for each character (V,) that leaves the words at a node, else 0."""
         return {}
 
     @cached_property

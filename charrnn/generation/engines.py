@@ -59,12 +59,9 @@ def mix_with_counts(network: Step, counts: Counts) -> Step:
         logits = None
         if counts.needs_network:
             logits, layers = network(ids, layers, needs_logits)
-        if len(ids) <= _FEW:
-            after, mix = recent.extend(ids, CountState(*before)), recent.mix
-        else:
-            states = counts.find_states(ids[:, None], CountState(*before))
-            after, mix = CountState(*(part[:, 0] for part in states)), counts.mix
-        return mix(after, logits) if needs_logits else None, [*layers, after]
+        reader = recent if len(ids) <= _FEW else counts
+        after, mixed = reader.step(ids, CountState(*before), logits, needs_logits)
+        return mixed, [*layers, after]
 
     return step
 

@@ -46,7 +46,7 @@ class WordCosts:
     def __init__(self, counts: Counts, factor: float, is_started: bool) -> None:
         assert counts.words is not None
         self.words, self.pairs = counts.words, counts.pairs
-        self.cost = np.float32(-math.log(factor) if factor else NEVER)
+        self.cost = -math.log(factor) if factor else NEVER
         self.is_started = is_started
 
     def subtract(self, logits: npt.NDArray[Any], word: int, pair: int) -> npt.NDArray[Any]:
@@ -60,8 +60,7 @@ class WordCosts:
             if word == UNKNOWN:
                 return np.where(self.words.letters > 0, logits - np.float32(NEVER), logits)
         if self.cost:
-            if (leaving := self.words.find_leaving(word)) is not None:
-                logits = logits - self.cost * leaving
-            if self.pairs and (leaving := self.pairs.find_leaving(pair)) is not None:
-                logits = logits - self.cost * leaving
+            logits = self.words.subtract_leaving(logits, word, self.cost)
+            if self.pairs is not None:
+                logits = self.pairs.subtract_leaving(logits, pair, self.cost)
         return logits

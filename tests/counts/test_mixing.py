@@ -106,8 +106,8 @@ def test_every_way_of_reading_gives_the_same_state_and_prediction(weights):
             np.testing.assert_array_equal(field, expected)
     recent, state = RecentContexts(counts), counts.zero_state(2)
     for t in range(200):
-        state = recent.extend(ids[:, t], state)
-        np.testing.assert_allclose(recent.mix(state, network[:, t]), whole[:, t], atol=1e-4)
+        state, mixed = recent.step(ids[:, t], state, network[:, t])
+        np.testing.assert_allclose(mixed, whole[:, t], atol=1e-4)
         for field, expected in zip(state, at(t), strict=True):
             assert field.dtype == expected.dtype == np.int32
             np.testing.assert_array_equal(field, expected)

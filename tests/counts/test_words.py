@@ -48,15 +48,17 @@ def test_known_words_and_pairs_are_left_by_the_definition(longest: int) -> None:
     pairs = count_pairs(TEXTS, words, number_symbols(VOCABULARY, LETTERS))
     definition = Words([VOCABULARY.decode(ids) for ids in TEXTS], longest)
     word = pair = 0
-    limited = [0, 0]
+    limited, zeros = [0, 0], np.zeros(65, np.float32)
     for end, id_ in enumerate(VOCABULARY.encode(ASKED).tolist(), 1):
         word, pair = words.extend(id_, word), pairs.extend(id_, word, pair)
-        costs = [table.find_leaving(node) for table, node in ((words, word), (pairs, pair))]
+        costs = [
+            -part.subtract_leaving(zeros, node, 1.0)
+            for part, node in ((words, word), (pairs, pair))
+        ]
         expected = definition.costs(ASKED[:end], 1, np.exp(-1.0), VOCABULARY.characters)
-        found = sum(np.zeros(65) if cost is None else cost for cost in costs)
-        np.testing.assert_allclose(found, [*expected.values()], err_msg=ASKED[:end])
+        np.testing.assert_allclose(sum(costs), [*expected.values()], err_msg=ASKED[:end])
         for n, cost in enumerate(costs):
-            limited[n] += cost is not None and bool(cost.any())
+            limited[n] += cost.any()
     assert min(limited) > 50
 
 
@@ -89,8 +91,8 @@ def test_tables_survive_packing_and_refuse_wrong_arrays() -> None:
         of_pairs = couples.find_nodes(ids, np.append(0, nodes[0, :-1])[None], np.zeros(1, int))[0]
         assert np.isfinite(couples.score(of_pairs, p)[2]).all()
         for word, pair in zip(nodes[0].tolist(), of_pairs.tolist(), strict=True):
-            table.find_leaving(word)
-            couples.find_leaving(pair)
+            for part, node in ((table, word), (couples, pair)):
+                assert np.isfinite(part.subtract_leaving(np.zeros(65, np.float32), node, 1)).all()
         assert np.isfinite(lengths.find_odds(ids[0], np.full(300, 6))[0]).all()
     for size in (10, 66):
         with pytest.raises(ValueError, match="its words"):
