@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError, make_non_finite_error
-from charrnn.generation.debts import Debts, find_ends, find_payback
+from charrnn.generation.debts import Debts, Ends, find_ends, find_payback
 from charrnn.generation.dry import DryPenalties
-from charrnn.generation.new_words import WordCosts
+from charrnn.generation.new_words import WordCosts, resolve_new_words
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
@@ -96,33 +97,46 @@ class Drawer:
     """Draws the characters of one text.
 
     Args:
-        text: the ids so far, at least the last `RUN_LENGTH`.
-        dry: the penalties after the text; None without penalties. It is changed.
-        words: what it costs to leave the known words and pairs; None if there are none.
-        debts: (E,), of the characters of `find_ends`; None if all are 0.
+        counts: of the model, to whose words and pairs `new_words` refers; None without counts.
     """
 
     def __init__(
-        self,
-        params: SamplingParams,
-        vocabulary: Vocabulary,
-        text: Sequence[int],
-        dry: DryPenalties | None = None,
-        words: WordCosts | None = None,
-        debts: Floats | None = None,
+        self, params: SamplingParams, vocabulary: Vocabulary, counts: Counts | None = None
     ) -> None:
-        self.params, self.dry, self.words = params, dry, words
-        self.temperature = resolve_temperature(params)
+        self.params, self.temperature = params, resolve_temperature(params)
         with np.errstate(divide="ignore", over="ignore"):
             self.scale = float(np.minimum(1 / np.float64(self.temperature), COLDEST))
         self.bias = make_bias(params, vocabulary) if params.ban else None
-        self.debts: Debts | None = None
-        if 0 < self.temperature < 1 and not params.plain:
-            self.debts = Debts(find_ends(vocabulary), debts, text[-1] if len(text) else -1)
-        self.payback = find_payback(self.scale)
         self.min_p = 0.0 if params.plain else params.min_p
         self.needs_ranks = params.top_k is not None or (params.top_p or 1) < 1
         self.blanks = frozenset(vocabulary.look_up(BLANKS).tolist()) - {-1}
+        self.words: WordCosts | None = None
+        if counts is not None and counts.words is not None:
+            self.words = WordCosts(counts, resolve_new_words(params, self.temperature))
+        self.payback = find_payback(self.scale)
+        self.ends: Ends | None = None
+        if 0 < self.temperature < 1 and not params.plain:
+            self.ends = find_ends(vocabulary)
+        self.resume([])
+
+    def resume(
+        self,
+        text: Sequence[int],
+        dry: DryPenalties | None = None,
+        debts: Floats | None = None,
+        is_started: bool = False,
+    ) -> None:
+        """Set what the next character depends on.
+
+        Args:
+            text: the ids so far, at least the last `RUN_LENGTH`.
+            dry: the penalties after the text; None without penalties. It is changed.
+            debts: (E,), of the ends; None if all are 0.
+            is_started: whether the text has new characters.
+        """
+        self.dry, self.is_started, self.debts = dry, is_started, None
+        if self.ends is not None:
+            self.debts = Debts(self.ends, debts, text[-1] if len(text) else -1)
         # the number of equal blanks at the end of the text, and its last character
         self.run, self.last = 0, -1
         for id_ in text[-RUN_LENGTH:]:
@@ -146,7 +160,7 @@ class Drawer:
         if self.dry is not None:
             logits = logits - self.dry.make_penalties(len(logits))
         if self.words is not None:
-            logits = self.words.subtract(logits, word, pair)
+            logits = self.words.subtract(logits, word, pair, self.is_started)
         id_ = int(logits.argmax())
         highest = logits[id_]
         if not -np.inf < highest < np.inf:
@@ -156,6 +170,7 @@ class Drawer:
         if self.dry is not None:
             self.dry.append(id_)
         self._count_blank(id_)
+        self.is_started = True
         return id_
 
     def _draw(self, logits: npt.NDArray[Any], highest: Any, uniform: float) -> int:

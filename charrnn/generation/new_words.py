@@ -40,25 +40,24 @@ class WordCosts:
     Args:
         counts: with a word table.
         factor: of the odds of leaving them.
-        is_started: whether the text has new characters.
     """
 
-    def __init__(self, counts: Counts, factor: float, is_started: bool) -> None:
+    def __init__(self, counts: Counts, factor: float) -> None:
         assert counts.words is not None
         self.words, self.pairs = counts.words, counts.pairs
         self.cost = -math.log(factor) if factor else NEVER
-        self.is_started = is_started
 
-    def subtract(self, logits: npt.NDArray[Any], word: int, pair: int) -> npt.NDArray[Any]:
+    def subtract(
+        self, logits: npt.NDArray[Any], word: int, pair: int, is_started: bool
+    ) -> npt.NDArray[Any]:
         """Return the logits (V,) less the costs.
 
         Args:
             word, pair: the nodes of `CountState` after the text.
+            is_started: whether the text has new characters.
         """
-        if not self.is_started:
-            self.is_started = True
-            if word == UNKNOWN:
-                return np.where(self.words.letters > 0, logits - np.float32(NEVER), logits)
+        if word == UNKNOWN and not is_started:
+            return np.where(self.words.letters > 0, logits - np.float32(NEVER), logits)
         if self.cost:
             logits = self.words.subtract_leaving(logits, word, self.cost)
             if self.pairs is not None:

@@ -18,11 +18,9 @@ from charrnn.generation.draw import (
     Floats,
     Ids,
     find_banned_ids,
-    resolve_temperature,
 )
 from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine
-from charrnn.generation.new_words import WordCosts, resolve_new_words
 from charrnn.models.trained import State
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -91,7 +89,8 @@ class Stream:
         stops: Sequence[str] = (),
         counts: Counts | None = None,
     ) -> None:
-        self.params, self.vocabulary, self.sample, self.counts = params, vocabulary, sample, counts
+        self.params, self.vocabulary, self.sample = params, vocabulary, sample
+        self._drawer = Drawer(params, vocabulary, counts)
         self.uniforms = make_rng(seed, sample)
         self.last, self.num_written = last, 0
         self.text, self.keeps_text = np.array(start[-LOOK_BACK:]).tolist(), False
@@ -106,12 +105,8 @@ class Stream:
 
     def make_drawer(self) -> Drawer:
         """Return the drawer of the next characters. It does not change the stream."""
-        words = None
-        if self.counts is not None and self.counts.words is not None:
-            factor = resolve_new_words(self.params, resolve_temperature(self.params))
-            words = WordCosts(self.counts, factor, self.num_written > 0)
-        dry = copy(self.dry)
-        return Drawer(self.params, self.vocabulary, self.text, dry, words, self.debts)
+        self._drawer.resume(self.text, copy(self.dry), self.debts, self.num_written > 0)
+        return self._drawer
 
     def append(self, ids: list[int]) -> list[int]:
         """Append new ids up to the requested length. Return the ids that were appended."""

@@ -35,7 +35,7 @@ def test_a_draw_inverts_the_cumulated_probabilities(choice: SamplingParams) -> N
     uniforms = np.random.default_rng(3).random(N)
     uniforms[:9], uniforms[9:18] = 0.0, np.nextafter(1, 0)
     with np.errstate(all="raise", under="ignore"):
-        each = [(Drawer(choice, LETTERS, []), row) for row in logits]
+        each = [(Drawer(choice, LETTERS), row) for row in logits]
         ids = [drawer.draw(row, u) for (drawer, row), u in zip(each, uniforms, strict=True)]
     for row, uniform, id_ in zip(logits, uniforms, ids, strict=True):
         p = probabilities(row, choice, LETTERS)
