@@ -37,7 +37,7 @@ from charrnn.counts.table import (
     split_counts,
     to_smallest_type,
 )
-from charrnn.counts.words import Ratios, WordTable, compute_ratios
+from charrnn.counts.words import MAX_NODES, Ratios, WordTable, compute_ratios
 from charrnn.text.vocabulary import Vocabulary
 
 DISCOUNT = 0.75  # D
@@ -209,10 +209,19 @@ class PairTable:
 
     def list_entries(self, node: int) -> list[tuple[list[int], float]]:
         """Return the characters and the ratio of each symbol in a node."""
-        starts, keys, ratios = self._trie_views
-        members, num_symbols = self._member_lists, self.num_symbols
-        part = range(starts[node - self.first], starts[node - self.first + 1])
-        return [(members[keys[entry] % num_symbols], ratios[entry]) for entry in part]
+        if (entries := self._entries.get(node)) is None:
+            starts, keys, ratios, _ = self._trie_views
+            members, num_symbols = self._member_lists, self.num_symbols
+            part = range(starts[node - self.first], starts[node - self.first + 1])
+            entries = [(members[keys[entry] % num_symbols], ratios[entry]) for entry in part]
+            if len(self._entries) >= MAX_NODES:
+                self._entries.clear()
+            self._entries[node] = entries
+        return entries
+
+    @cached_property
+    def _entries(self) -> dict[int, list[tuple[list[int], float]]]:
+        return {}
 
     def subtract_leaving(self, logits: Floats, node: int, cost: float) -> Floats:
         """Return the logits (V,) less the cost of leaving the known pairs at a node.
@@ -221,7 +230,7 @@ class PairTable:
         2 (1 - 1 / n). So a small text is not copied: of words that it has once, it does not tell
         what may follow them.
         """
-        times = self.trie.counts[node - self.first] if node else 0
+        times = self._trie_views[3][node - self.first] if node else 0
         if times < 2:
             return logits
         lowered = logits - logits.dtype.type(cost * (2 - 2 / times))
@@ -255,8 +264,9 @@ class PairTable:
         return self.symbols.data, self.words.letters.data, self.trie.keys.data
 
     @cached_property
-    def _trie_views(self) -> tuple[memoryview, memoryview, memoryview]:
-        return self.trie.starts.data, self.trie.keys.data, self.trie.ratios.values.data
+    def _trie_views(self) -> tuple[memoryview, memoryview, memoryview, memoryview]:
+        trie = self.trie
+        return trie.starts.data, trie.keys.data, trie.ratios.values.data, trie.counts.data
 
 
 def _find_last(is_mark: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

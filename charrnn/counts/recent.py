@@ -11,9 +11,8 @@ import numpy as np
 from charrnn.counts.mixing import Counts, CountState, Floats
 from charrnn.counts.run_lengths import MAX_RUN, continue_runs
 from charrnn.counts.table import Ids
-from charrnn.counts.words import MAX_CACHED
+from charrnn.counts.words import MAX_CACHED, MAX_NODES
 
-_MAX_NODES = 1 << 15  # of the word table, whose entries are cached
 _FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
 
 
@@ -130,7 +129,7 @@ class RecentContexts:
         """Return the counted characters of a node of the word table, with their ratios."""
         if (entries := self._word_entries.get(word)) is None:
             assert self._words is not None
-            if len(self._word_entries) >= _MAX_NODES:
+            if len(self._word_entries) >= MAX_NODES:
                 self._word_entries.clear()
             part = slice(*self._words.starts[word : word + 2].tolist())
             characters = self._words.characters[part].tolist()

@@ -51,6 +51,7 @@ UNKNOWN = -1  # the node of letters with which no word of the table starts
 CUT = -2  # the node of letters after which the table does not tell words apart
 _NOT_REACHED = -3
 MAX_CACHED = 1 << 21  # numbers
+MAX_NODES = 1 << 15  # whose entries are cached
 
 
 class Ratios(NamedTuple):
@@ -217,19 +218,18 @@ class WordTable:
         """
         if node < 0:
             return logits
-        if (leaving := self._leaving.get(node)) is None:
-            by_letter = np.ones(self.width, np.float32)
+        if (costs := self._costs.get((node, cost))) is None:
+            by_letter = np.full(self.width, cost, np.float32)
             by_letter[self.letters[self.characters[self.starts[node] : self.starts[node + 1]]]] = 0
             if not node:
                 by_letter[0] = 0
-            if len(self._leaving) * len(self.letters) >= MAX_CACHED:
-                self._leaving.clear()
-            leaving = self._leaving[node] = by_letter[self.letters]
-        return logits - leaving * np.float32(cost)
+            if len(self._costs) * len(self.letters) >= MAX_CACHED:
+                self._costs.clear()
+            costs = self._costs[node, cost] = by_letter[self.letters]
+        return logits - costs
 
     @cached_property
-    def _leaving(self) -> dict[int, Floats]:
-        """1 for each character (V,) that leaves the words at a node, else 0."""
+    def _costs(self) -> dict[tuple[int, float], Floats]:
         return {}
 
     @cached_property

@@ -64,21 +64,27 @@ class Debts:
         self.ends, self.last = ends, last
         self.values = np.zeros(len(ends.places)) if values is None else values.copy()
 
-    def repay(self, scores: Floats, payback: float) -> None:
+    def repay(self, scores: Floats, payback: float) -> float:
         """Add multiples of the debts to the scores, and the model's probabilities to the debts.
 
         Args:
             scores: (V,), the logits less the highest; changed in place.
+
+        Returns:
+            The highest score, if it is that of an end and above 0; else 0.
         """
         weights, (places, newline) = np.exp(scores), self.ends
-        total, probabilities = weights.sum().item(), weights.data
+        total, probabilities, last, highest = np.add.reduce(weights), weights.data, self.last, 0.0
+        is_after_end = last in places
         numbers: Any = scores.data
         values: Any = self.values.data
         for id_, place in places.items():  # For the few ends, Python is faster than NumPy.
             debt = values[place]
-            if debt < 0 or self.last not in places or id_ == newline != self.last:
+            if debt < 0 or not is_after_end or id_ == newline != last:
                 numbers[id_] += payback * debt
+                highest = max(highest, numbers[id_])
             values[place] = min(debt + probabilities[id_] / total, HIGHEST)
+        return highest
 
     def pay(self, id_: int) -> None:
         """Subtract a drawn character from the debts."""

@@ -142,11 +142,6 @@ class Drawer:
         for id_ in text[-RUN_LENGTH:]:
             self._count_blank(int(id_))
 
-    @property
-    def is_lifted(self) -> bool:
-        """Whether a run of blanks lifts the limits for the next character."""
-        return self.run >= RUN_LENGTH and not self.params.plain
-
     def draw(self, logits: npt.NDArray[Any], uniform: float, word: int = 0, pair: int = 0) -> int:
         """Return the id that is drawn from logits (V,) at a uniform number, and append it.
 
@@ -166,21 +161,22 @@ class Drawer:
         if not -np.inf < highest < np.inf:
             raise make_non_finite_error()
         if self.temperature:
-            id_ = self._draw(logits, highest, uniform)
+            id_ = self._draw(logits, id_, uniform)
         if self.dry is not None:
             self.dry.append(id_)
         self._count_blank(id_)
         self.is_started = True
         return id_
 
-    def _draw(self, logits: npt.NDArray[Any], highest: Any, uniform: float) -> int:
+    def _draw(self, logits: npt.NDArray[Any], likeliest: int, uniform: float) -> int:
         """Draw an id at a temperature above 0, with debts and filters."""
-        is_lifted = self.is_lifted
+        is_lifted = self.run >= RUN_LENGTH and not self.params.plain
         weights: Floats = logits.astype(np.float64)
-        weights -= highest
+        weights -= weights[likeliest]
         if self.debts is not None:
-            self.debts.repay(weights, 0.0 if is_lifted else self.payback)
-            weights -= weights[weights.argmax()]  # faster than a maximum
+            highest = self.debts.repay(weights, 0.0 if is_lifted else self.payback)
+            if highest or likeliest in self.debts.ends.places:
+                weights -= weights.max()
         order = None
         if self.needs_ranks and not is_lifted:
             order = rank_ids(weights if self.debts is not None else logits)
