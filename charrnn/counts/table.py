@@ -41,7 +41,6 @@ DISCOUNTS_BELOW_TOP = (0.9, 1.4, 1.65)
 DISCOUNTS_TOP = (1.0, 1.5, 2.0)
 MANY = 255  # counts from here on are in another array of a file
 _LARGEST = np.iinfo(np.int32).max
-_PROBABILITIES_AT_ONCE = 1 << 18
 
 
 def find_in_trie(keys: npt.NDArray[Any], children: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -257,23 +256,8 @@ class CountTable:
             shorter = np.concatenate([state[:, k : k + 1], nodes[:, :-1, k]], 1)[:, : ids.shape[1]]
         return nodes
 
-    def extend(self, ids: Ids, nodes: Nodes) -> Nodes:
-        """Return the nodes (N, K) of the contexts after one more character (N,)."""
-        shorter = np.zeros_like(nodes)
-        shorter[:, 1:] = nodes[:, :-1]
-        longer = self.find_children(shorter, ids[:, None])
-        longer[:, 1:] *= shorter[:, 1:] > 0  # as in `find_contexts`
-        return longer.astype(np.int32)
-
     def predict(self, nodes: npt.NDArray[Any]) -> Floats:
         """Return the probabilities (P, V) of the next character after contexts (P, K)."""
-        p = np.empty((len(nodes), self.vocabulary_size), np.float32)
-        rows = max(1, _PROBABILITIES_AT_ONCE // self.vocabulary_size)
-        for first in range(0, len(nodes), rows):
-            p[first : first + rows] = self._predict_rows(nodes[first : first + rows])
-        return p
-
-    def _predict_rows(self, nodes: npt.NDArray[Any]) -> npt.NDArray[Any]:
         is_known = nodes > 0
         # The factor of a context is the product of the backoffs of all longer contexts.
         backoffs = np.where(is_known, self.backoff[nodes], 1)[:, ::-1]
@@ -287,15 +271,4 @@ class CountTable:
         mass = self.mass[children] * np.repeat(factors[rows, columns + 1], num_children)
         places = np.repeat(rows * self.vocabulary_size, num_children) + self.characters[children]
         p = np.bincount(places, mass, len(nodes) * self.vocabulary_size).reshape(len(nodes), -1)
-        return p + self.unigram * factors[:, :1]
-
-    def compute_loss(self, ids: Ids) -> float:
-        """Return the summed loss of a text (T,), T >= 2, without its first character, in nats."""
-        contexts = self.find_contexts(ids[None], np.zeros((1, self.context), np.int32))[0]
-        p = self.unigram[ids[1:]].astype(np.float64)
-        for k in range(self.context):
-            nodes, is_longest = contexts[:-1, k], k + 1 == self.context
-            longer = self.find_children(nodes, ids[1:]) if is_longest else contexts[1:, k + 1]
-            is_known = (nodes > 0) & (self.children[nodes] > 0)
-            p = np.where(is_known, self.backoff[nodes] * p + self.mass[longer], p)
-        return -float(np.log(p).sum())
+        return (p + self.unigram * factors[:, :1]).astype(np.float32)

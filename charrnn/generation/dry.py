@@ -20,7 +20,7 @@ LARGEST_PENALTY = 1e30  # the sum of all penalties is still finite
 
 
 class DryPenalties:
-    """The penalties of one stream after ids. `copy.copy` makes an independent copy."""
+    """The penalties of one text after ids. `copy.copy` makes an independent copy."""
 
     def __init__(self, params: SamplingParams, ids: Sequence[int] | npt.NDArray[np.int64] = ()):
         self._ids = np.array(ids[-LOOK_BACK:], np.int32)
@@ -38,15 +38,14 @@ class DryPenalties:
         self._lengths = np.concatenate([[0], lengths], dtype=np.int32)[-LOOK_BACK:]
         self._ids = np.concatenate([self._ids, [id_]], dtype=np.int32)[-LOOK_BACK:]
 
-    def fill(self, penalties: npt.NDArray[np.float64]) -> None:
-        """Fill zeros (V,) with the penalty of each id."""
-        places = np.flatnonzero(self._lengths >= self._allowed)
-        if not len(places):
-            return
-        longest = np.zeros(len(penalties), np.int64)
-        np.maximum.at(longest, self._ids[places], np.minimum(self._lengths[places], places))
-        repeats = np.flatnonzero(longest >= self._allowed)
-        penalties[repeats] = self._by_excess[longest[repeats] - self._allowed]
+    def make_penalties(self, size: int) -> npt.NDArray[np.float64]:
+        """Return the penalty (V,) of each of `size` ids, which is subtracted from its logit."""
+        penalties, longest = np.zeros(size), np.zeros(size, np.int64)
+        if len(places := np.flatnonzero(self._lengths >= self._allowed)):
+            np.maximum.at(longest, self._ids[places], np.minimum(self._lengths[places], places))
+            repeats = np.flatnonzero(longest >= self._allowed)
+            penalties[repeats] = self._by_excess[longest[repeats] - self._allowed]
+        return penalties
 
 
 @lru_cache(maxsize=4)  # Many streams start after the same text.

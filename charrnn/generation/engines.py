@@ -8,16 +8,16 @@ other cells. `mix_with_counts` makes the step of a mixture from one of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from charrnn.counts.mixing import Counts, CountState
 from charrnn.counts.recent import RecentContexts
-from charrnn.generation.draw import Array, Batch, Floats, Ids, draw, log_softmax
+from charrnn.generation.draw import Array, Drawer, Floats, Ids, log_softmax
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
-from charrnn.models.trained import State, TrainedModel, select_streams
+from charrnn.models.trained import State, TrainedModel
 from charrnn.processors import get_torch_pool, limit_blas_threads
 
 _FEW = 4  # up to this number of streams, the counts are read stream by stream
@@ -38,16 +38,10 @@ def make_torch_step(model: TrainedModel, device: str) -> Step:
     network = make_network(model).eval().requires_grad_(False).to(device)
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
-        # A single stream gets its first axis back.
-        N = ids.size
-        characters = torch.as_tensor(ids.reshape(N, 1), device=device)
-        layers = [
-            tuple(torch.as_tensor(vectors, device=device).reshape(N, -1) for vectors in layer)
-            for layer in state
-        ]
-        logits, layers = network(characters, layers)
-        after = [tuple(vectors.reshape(*ids.shape, -1) for vectors in layer) for layer in layers]
-        return logits.cpu().numpy().reshape(*ids.shape, -1) if needs_logits else None, after
+        characters = torch.as_tensor(ids[:, None], device=device)
+        layers = [tuple(torch.as_tensor(v, device=device) for v in layer) for layer in state]
+        logits, after = network(characters, layers)
+        return logits[:, 0].cpu().numpy() if needs_logits else None, after
 
     return step
 
@@ -62,11 +56,12 @@ def mix_with_counts(network: Step, counts: Counts) -> Step:
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Any, State]:
         *layers, before = state
-        logits, reader = None, recent if ids.size <= _FEW else counts
+        logits = None
         if counts.needs_network:
             logits, layers = network(ids, layers, needs_logits)
-        after = reader.extend(ids, CountState(*before))
-        return reader.mix(after, logits) if needs_logits else None, [*layers, after]
+        reader = recent if len(ids) <= _FEW else counts
+        after, mixed = reader.step(ids, CountState(*before), logits, needs_logits)
+        return mixed, [*layers, after]
 
     return step
 
@@ -78,11 +73,12 @@ class Engine:
     """The engine of a step in NumPy, which reads and writes N streams. Threads may share it.
 
     Args:
-        normalizes: whether `read` and `step` return log-probabilities, as of a mixture with counts.
+        has_counts: whether the step is of a mixture with counts. `read` and `step` then return
+            log-probabilities.
     """
 
-    def __init__(self, step: Step, vocabulary_size: int, normalizes: bool) -> None:
-        self._step, self._vocabulary_size, self._normalizes = step, vocabulary_size, normalizes
+    def __init__(self, step: Step, vocabulary_size: int, has_counts: bool) -> None:
+        self._step, self._vocabulary_size, self._has_counts = step, vocabulary_size, has_counts
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         """Read known characters.
@@ -102,14 +98,21 @@ class Engine:
         """Return the state after known characters (N, T)."""
         return self._run(self._read, ids, state)
 
-    def write(self, ids: Ids, state: State, uniforms: Floats, batch: Batch) -> tuple[Ids, State]:
+    def step(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """Read one more character ids (N,) of each stream; return like `read`, without the T."""
+        logits, state = self.read(ids[:, None], state)
+        return logits[:, 0], state
+
+    def write(
+        self, ids: Ids, state: State, uniforms: Floats, drawers: Sequence[Drawer]
+    ) -> tuple[Ids, State]:
         """Write new characters.
 
         Args:
             ids: (N,), the last character of each stream, which is not read yet.
             state: before this character. It is not changed.
             uniforms: (N, T), in [0, 1): a random number for each new character.
-            batch: the params of the streams. It is changed.
+            drawers: of the streams. They are changed.
 
         Returns:
             The ids (N, T) of the new characters, and the state before the last of them.
@@ -118,57 +121,36 @@ class Engine:
             RunError: the logits are not finite.
         """
         written = np.empty(uniforms.shape, np.int64)
-        return written, self._run(self._write, ids, state, uniforms, batch, written)
-
-    def step(self, ids: Ids, state: State) -> tuple[Array, State]:
-        """Read one more character ids (N,) of each stream; return like `read`, without the T."""
-        logits = np.empty((len(ids), self._vocabulary_size), np.float32)
-        return logits, self._run(self._read_one, ids, state, logits)
+        return written, self._run(self._write, ids, state, uniforms, drawers, written)
 
     def _run(self, method: Callable[..., State], *arguments: Any) -> State:
         return method(*arguments)
-
-    @np.errstate(all="ignore")
-    def _read_one(self, ids: Ids, state: State, logits: Array) -> State:
-        streams = _select_all(len(ids))
-        scores, state = self._step(ids[streams], select_streams(state, streams))
-        logits[streams] = log_softmax(scores) if self._normalizes else scores
-        return _restore_first_axis(state, len(ids))
 
     @limit_blas_threads()
     @np.errstate(all="ignore")
     def _read(self, ids: Ids, state: State, logits: Array | None = None) -> State:
         """Return the state after known characters, and fill `logits` (N, T, V)."""
-        streams = _select_all(len(ids))
-        state = select_streams(state, streams)
-        for t, column in enumerate(ids[streams].T):
+        for t, column in enumerate(ids.T):
             scores, state = self._step(column, state, logits is not None)
             if logits is not None:
-                logits[streams, t] = log_softmax(scores) if self._normalizes else scores
-        return _restore_first_axis(state, len(ids))
+                logits[:, t] = log_softmax(scores) if self._has_counts else scores
+        return state
 
     @limit_blas_threads()
     @np.errstate(all="ignore")
-    def _write(self, ids: Ids, state: State, uniforms: Floats, batch: Batch, written: Ids) -> State:
+    def _write(
+        self, ids: Ids, state: State, uniforms: Floats, drawers: Sequence[Drawer], written: Ids
+    ) -> State:
         """Fill `written` (N, T) with new characters, and return the state before the last."""
-        N, streams = len(ids), _select_all(len(ids))
-        state, ids, columns = select_streams(state, streams), ids[streams], written[streams].T
-        batch = batch.squeeze() if N == 1 else batch
-        for t, column in enumerate(uniforms[streams].T):
+        word = pair = [0] * len(ids)
+        for t, column in enumerate(uniforms.T.tolist()):
             logits, state = self._step(ids, state)
-            columns[t] = ids = draw(logits, column, batch)
-            if batch.depends_on_text:
-                batch.append(ids)
-        return _restore_first_axis(state, N)
-
-
-def _select_all(streams: int) -> Any:
-    """Return an index of all streams, which removes the first axis of a single stream."""
-    return 0 if streams == 1 else slice(None)
-
-
-def _restore_first_axis(state: State, streams: int) -> State:
-    return select_streams(state, np.newaxis) if streams == 1 else state
+            if self._has_counts:
+                counts = CountState(*state[-1])
+                word, pair = counts.word.tolist(), counts.pair.tolist()
+            rows = zip(drawers, logits, column, word, pair, strict=True)
+            written[:, t] = ids = np.array([drawer.draw(*row) for drawer, *row in rows])
+        return state
 
 
 class TorchEngine(Engine):

@@ -1,93 +1,65 @@
-"""How freely words are invented: the odds of leaving the known words, times `new_words`.
+"""How freely words are invented and paired: the odds of leaving the known ones, times `new_words`.
 
-A low factor gives fewer words that neither the text nor its background has. If the last word of a
-prompt is not the beginning of a known word, the first new character is no letter, so that no
-letters are added to the user's word.
+A low factor gives fewer words that neither the text nor its background has, and fewer words that do
+not follow the word before them there. If the last word of a prompt is not the beginning of a known
+word, the first new character is no letter, so that no letters are added to the user's word.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.known_words import KnownWords
-from charrnn.counts.words import MAX_LETTERS
+from charrnn.counts.mixing import Counts
+from charrnn.counts.words import UNKNOWN
 from charrnn.options.sampling import SamplingParams
 
-STRANGE = -2  # the node of a prompt's last word, if it is no beginning of a known word
 NEVER = 1e4  # nats, the cost of a character that is only written if nothing else is allowed
-LOOK_BACK = MAX_LETTERS + 1  # characters that tell the node of a word; it is UNKNOWN after more
-COLD, COLD_FACTOR = 0.8, 0.3  # the default of new_words up to this temperature
+COLD, COLD_FACTOR = 0.8, 0.3  # the default of new_words at this temperature
 
 
 def resolve_new_words(params: SamplingParams, temperature: float) -> float:
-    """Return the factor of the odds. The default is 1 from a temperature of 1 on."""
+    """Return the factor of the odds. The default is 1 from a temperature of 1 on.
+
+    The temperature divides the logarithm of the factor. So below `COLD`, the default is such that
+    the effect is that at `COLD`.
+    """
     if params.new_words is not None:
         return params.new_words
-    warmth = (temperature - COLD) / (1 - COLD)
-    return COLD_FACTOR + (1 - COLD_FACTOR) * min(max(warmth, 0.0), 1.0)
-
-
-def find_first_node(known: KnownWords, text: Sequence[int]) -> int:
-    """Return the node of a prompt's last word, or `STRANGE`."""
-    node = 0
-    for id_ in take_last_letters(known, text):
-        before, node = node, known.extend(id_, node)
-        if node < 0 and (before == STRANGE or 0 <= before < known.num_complete):
-            node = STRANGE
-    return node
-
-
-def take_last_letters(known: KnownWords, text: Sequence[int]) -> list[int]:
-    """Return the ids of the letters at the end of a text, in their order."""
-    letters = takewhile(lambda id_: known.letters[id_] > 0, reversed(text))
-    return [*letters][::-1]
+    if temperature <= COLD:
+        return COLD_FACTOR ** (temperature / COLD)
+    return COLD_FACTOR + (1 - COLD_FACTOR) * min((temperature - COLD) / (1 - COLD), 1.0)
 
 
 class WordCosts:
-    """The costs of leaving the known words, for N streams.
+    """The costs of leaving the known words and pairs, for one text.
 
     Args:
-        params: of each stream.
-        temperatures: (N,), 0 where the likeliest character is always drawn.
-        texts: the ids of each stream so far; at least the last `LOOK_BACK` of a started stream.
-        is_started: whether each stream has new characters.
+        counts: with a word table.
+        factor: of the odds of leaving them.
     """
 
-    def __init__(
-        self,
-        known: KnownWords,
-        params: Sequence[SamplingParams],
-        temperatures: npt.NDArray[np.float64],
-        texts: Sequence[Sequence[int]],
-        is_started: Sequence[bool],
-    ) -> None:
-        self.known, self._free = known, np.zeros(len(known.letters), np.float32)
-        factors = map(resolve_new_words, params, temperatures.tolist())
-        self.costs = [-math.log(factor) if factor else NEVER for factor in factors]
-        self.nodes = [
-            known.find_node(text[-LOOK_BACK:]) if started else find_first_node(known, text)
-            for text, started in zip(texts, is_started, strict=True)
-        ]
+    def __init__(self, counts: Counts, factor: float) -> None:
+        assert counts.words is not None
+        self.words, self.pairs = counts.words, counts.pairs
+        self.cost = -math.log(factor) if factor else NEVER
 
-    def subtract(self, logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the logits (N, V) less the costs. A single stream may have no first axis."""
-        if logits.ndim == 1:
-            costs = self._make_costs(self.nodes[0], self.costs[0])
-            return logits if costs is None else logits - costs
-        rows = map(self._make_costs, self.nodes, self.costs)
-        return logits - np.stack([self._free if row is None else row for row in rows])
+    def subtract(
+        self, logits: npt.NDArray[Any], word: int, pair: int, is_started: bool
+    ) -> npt.NDArray[Any]:
+        """Return the logits (V,) less the costs.
 
-    def _make_costs(self, node: int, cost: float) -> npt.NDArray[np.float32] | None:
-        if node == STRANGE:
-            return np.where(self.known.letters > 0, np.float32(NEVER), np.float32(0))
-        return self.known.make_costs(node, cost) if cost else None
-
-    def append(self, n: int, id_: int) -> None:
-        """Append an id to the text of a stream."""
-        self.nodes[n] = self.known.extend(id_, self.nodes[n])
+        Args:
+            word, pair: the nodes of `CountState` after the text.
+            is_started: whether the text has new characters.
+        """
+        if word == UNKNOWN and not is_started:
+            return np.where(self.words.letters > 0, logits - np.float32(NEVER), logits)
+        if self.cost:
+            logits = self.words.subtract_leaving(logits, word, self.cost)
+            if self.pairs is not None:
+                logits = self.pairs.subtract_leaving(logits, pair, self.cost)
+        return logits

@@ -18,15 +18,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.models.trained import BATCHNORM_EPS, Architecture, State, TrainedModel
+from charrnn.models.trained import (
+    BATCHNORM_EPS,
+    Architecture,
+    State,
+    TrainedModel,
+    select_streams,
+)
 
 Array = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 
-# logits (N, V), state = step(ids (N,), state). For a single stream the arrays have no first axis,
-# which is faster in NumPy. A step does not change its arguments. If the third argument is False, it
-# may return None instead of the logits.
+# logits (N, V), state = step(ids (N,), state). A step does not change its arguments. If the third
+# argument is False, it may return None instead of the logits.
 Step = Callable[..., tuple[Any, State]]
 
 
@@ -265,6 +270,8 @@ def make_folded_step(folded: FoldedWeights) -> Step:
     local = _ThreadLayers()  # Layers have working memory, so threads cannot share them.
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Array | None, State]:
+        if is_single := len(ids) == 1:  # NumPy is faster without the first axis.
+            ids, state = ids[0], select_streams(state, 0)
         streams = ids.shape
         if local.streams != streams:
             local.streams = streams
@@ -274,12 +281,14 @@ def make_folded_step(folded: FoldedWeights) -> Step:
         for step_layer, before in zip(local.layers, state, strict=True):
             after.append(step_layer(below, before))
             below = after[-1][0]
-        if not needs_logits:
-            return None, after
-        if has_skips:
-            below = np.concatenate([layer[0] for layer in after], -1)
-        logits = below @ decoder
-        logits += decoder_bias
+        logits = None
+        if needs_logits:
+            outputs = np.concatenate([layer[0] for layer in after], -1) if has_skips else below
+            logits = outputs @ decoder
+            logits += decoder_bias
+        if is_single:
+            after = select_streams(after, np.newaxis)
+            logits = None if logits is None else logits[np.newaxis]
         return logits, after
 
     return step

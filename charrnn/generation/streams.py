@@ -11,17 +11,19 @@ from copy import copy
 
 import numpy as np
 
-from charrnn.counts.known_words import KnownWords
-from charrnn.generation import new_words
-from charrnn.generation.debts import Debts, Floats, find_ends
-from charrnn.generation.draw import RUN_LENGTH, Batch, Ids, find_banned_ids, resolve_temperature
+from charrnn.counts.mixing import Counts
+from charrnn.generation.draw import (
+    RUN_LENGTH,
+    Drawer,
+    Floats,
+    Ids,
+    find_banned_ids,
+)
 from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine
 from charrnn.models.trained import State
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-
-_TAIL = max(RUN_LENGTH, new_words.LOOK_BACK)  # characters of the text that the next one depends on
 
 
 class StopStrings:
@@ -64,7 +66,7 @@ class Stream:
         last: the id of the last character before the new text; None if there is none.
         start: the ids before the new text that count for penalties and runs of blanks.
         stops: texts, in the vocabulary's characters, before which the new text ends.
-        known: the known words, which `new_words` refers to; None without any.
+        counts: of the model, to whose words and pairs `new_words` refers; None without any.
 
     Attributes:
         last: the id of the newest character, which the model has not read.
@@ -85,9 +87,10 @@ class Stream:
         last: int | None,
         start: Sequence[int] | Ids = (),
         stops: Sequence[str] = (),
-        known: KnownWords | None = None,
+        counts: Counts | None = None,
     ) -> None:
-        self.params, self.vocabulary, self.sample, self.known = params, vocabulary, sample, known
+        self.params, self.vocabulary, self.sample = params, vocabulary, sample
+        self._drawer = Drawer(params, vocabulary, counts)
         self.uniforms = make_rng(seed, sample)
         self.last, self.num_written = last, 0
         self.text, self.keeps_text = np.array(start[-LOOK_BACK:]).tolist(), False
@@ -100,6 +103,11 @@ class Stream:
         """The number of characters that are not yet written."""
         return self.params.length - self.num_written
 
+    def make_drawer(self) -> Drawer:
+        """Return the drawer of the next characters. It does not change the stream."""
+        self._drawer.resume(self.text, copy(self.dry), self.debts, self.num_written > 0)
+        return self._drawer
+
     def append(self, ids: list[int]) -> list[int]:
         """Append new ids up to the requested length. Return the ids that were appended."""
         ids = ids[: self.num_left]
@@ -108,7 +116,7 @@ class Stream:
             self.num_written += len(ids)
             self.text += ids
             if not self.keeps_text:
-                del self.text[:-_TAIL]
+                del self.text[:-RUN_LENGTH]
             if self.dry is not None:
                 for id_ in ids:
                     self.dry.append(id_)
@@ -156,31 +164,11 @@ def write_chunk(
     T = min(steps, max(stream.num_left for stream in streams))
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
-    batch = _make_batch(streams)
-    written = engine.write(last, state, uniforms, batch)
-    if batch.debts is not None:
-        for stream, values in zip(streams, batch.debts.values, strict=True):
-            stream.debts = values
+    drawers = [stream.make_drawer() for stream in streams]
+    written = engine.write(last, state, uniforms, drawers)
+    for stream, drawer in zip(streams, drawers, strict=True):
+        stream.debts = None if drawer.debts is None else drawer.debts.values
     return written
-
-
-def _make_batch(streams: Sequence[Stream]) -> Batch:
-    """Return the params of unfinished streams of one model, and how they depend on the texts."""
-    params, texts = ([getattr(stream, name) for stream in streams] for name in ("params", "text"))
-    temperatures = np.array([resolve_temperature(each) for each in params])
-    vocabulary, known, words, debts = streams[0].vocabulary, streams[0].known, None, None
-    if known is not None:
-        is_started = [stream.num_written > 0 for stream in streams]
-        words = new_words.WordCosts(known, params, temperatures, texts, is_started)
-    if any(0 < t < 1 and not row.plain for t, row in zip(temperatures, params, strict=True)):
-        ends = find_ends(vocabulary)
-        last = np.array([text[-1] if text else -1 for text in texts])
-        values = np.zeros((len(streams), len(ends.ids)))
-        for row, stream in zip(values, streams, strict=True):
-            row[:] = 0 if stream.debts is None else stream.debts
-        debts = Debts(ends, values, last) if len(ends.ids) else None
-    dry = {n: copy(stream.dry) for n, stream in enumerate(streams) if stream.dry is not None}
-    return Batch(params, vocabulary, texts, dry, words, debts)
 
 
 def _draw_first_id(stream: Stream) -> int:

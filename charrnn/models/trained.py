@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
 from charrnn.options.cells import Cell, NetworkOptions, find_cell
@@ -179,11 +178,6 @@ def concat_states(
         tuple(concat(vectors) for vectors in zip(*layers, strict=True))
         for layers in zip(*states, strict=True)
     ]
-
-
-def find_known_words(model: TrainedModel) -> KnownWords | None:
-    """Return the known words of a model; None without counts, or if it has none."""
-    return None if model.counts is None else model.counts.known_words
 
 
 def select_counts(model: TrainedModel, counts: str, plain: bool = False) -> TrainedModel:

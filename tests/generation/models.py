@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import Counts, Weights
+from charrnn.counts.pairs import count_pairs, number_symbols
 from charrnn.counts.passages import build_table, count_levels
 from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.table import CountTable
 from charrnn.counts.words import count_words, number_letters
 from charrnn.generation import engines
-from charrnn.generation.draw import Batch
-from charrnn.generation.dry import DryPenalties
 from charrnn.generation.engines import Engine
 from charrnn.model import Model
 from charrnn.models.trained import Architecture, TrainedModel
@@ -30,7 +27,7 @@ TEXT = (
     "The cat sat on the mat; the rat sat on the cat.\n"
     "      What a mat! What a caaaaaaat! That rat, that fat cat's hat.\n"
 ) * 12
-WEIGHTS = Weights((0.3, 0.7, 0.4, 0.6), (0.8, 0.4, 0.7, 0.5), (0.4, 0.2))
+WEIGHTS = Weights((0.3, 0.7, 0.4, 0.6), (0.8, 0.4, 0.7, 0.5), (0.4, 0.2), (0.3, 0.5))
 CHARACTERS = "\n" + string.ascii_letters + " .,;:!?'-&$3"  # 65, as tiny-shakespeare's
 
 
@@ -86,15 +83,6 @@ def params(temperature: float = 1.0, **how: Any) -> SamplingParams:
     return SamplingParams(temperature=temperature, **how)
 
 
-def batch_of(
-    choices: SamplingParams | Sequence[SamplingParams], texts: Any, vocabulary: Vocabulary
-) -> Batch:
-    """Streams after texts of ids, with one choice for all or one for each."""
-    each = [choices] * len(texts) if isinstance(choices, SamplingParams) else choices
-    dry = {n: DryPenalties(p, texts[n]) for n, p in enumerate(each) if p.dry_multiplier}
-    return Batch(each, vocabulary, texts, dry)
-
-
 def some_ids(model: TrainedModel, *shape: int, seed: int = 1) -> np.ndarray:
     """Draw random characters, with a run of blanks among them."""
     ids = np.random.default_rng(seed).integers(0, len(model.vocabulary), shape)
@@ -114,9 +102,9 @@ def make_counted_model(
 def with_background(model: TrainedModel, background: str) -> TrainedModel:
     """Add the words of TEXT and of its background to a model with counts."""
     assert model.counts is not None
-    encode, letters = model.vocabulary.encode, number_letters(model.vocabulary)
-    known = KnownWords.from_texts([encode(TEXT), encode(background)], letters)
-    return replace(model, counts=replace(model.counts, background_words=known))
+    ids, other = model.vocabulary.encode(TEXT), model.vocabulary.encode(background)
+    counts = counts_of(ids, model.vocabulary, 5, model.counts.weights, other)
+    return replace(model, counts=counts)
 
 
 def count_passages(ids: np.ndarray, vocabulary_size: int, context: int) -> CountTable:
@@ -124,13 +112,18 @@ def count_passages(ids: np.ndarray, vocabulary_size: int, context: int) -> Count
     return build_table(list(count_levels(ids, vocabulary_size, context)), vocabulary_size)
 
 
-def counts_of(ids: np.ndarray, vocabulary: Vocabulary, context: int, weights: Weights) -> Counts:
-    """Count a text, and its words if they have a weight."""
+def counts_of(
+    ids: np.ndarray, vocabulary: Vocabulary, context: int, weights: Weights, *background: np.ndarray
+) -> Counts:
+    """Count a text, and its words and pairs of up to 6 letters if they have a weight."""
     table = count_passages(ids, len(vocabulary), context)
     runs = count_runs([ids], len(vocabulary), table.context)
-    letters = number_letters(vocabulary)
-    words = count_words(ids, letters, 6, 10**6) if any(weights.words) else None
-    return Counts(table, runs, words, weights)
+    letters, words, pairs = number_letters(vocabulary), None, None
+    if any(weights.words):
+        words = count_words([ids, *background], letters, 6)
+    if any(weights.pairs) and words is not None:
+        pairs = count_pairs([ids, *background], words, number_symbols(vocabulary, letters))
+    return Counts(table, runs, words, pairs, weights)
 
 
 def make_torch_engine(trained: TrainedModel) -> Engine:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 from charrnn.generation import dry
@@ -47,8 +46,8 @@ def test_dry_penalties_are_as_defined(text: str, allowed: int, monkeypatch: Patc
         monkeypatch.setattr(dry, "LOOK_BACK", look_back)
         expected = dry_penalties(text[-look_back:], 0.7, 1.5, allowed)
         for part in range(len(text) + 1):
-            penalties, found = dry.DryPenalties(params, [*map(ord, text[:part])]), np.zeros(128)
+            penalties = dry.DryPenalties(params, [*map(ord, text[:part])])
             for character in text[part:]:
                 penalties.append(ord(character))
-            penalties.fill(found)
+            found = penalties.make_penalties(128)
             assert {chr(n): found[n] for n in found.nonzero()[0]} == pytest.approx(expected)

@@ -18,13 +18,14 @@ from charrnn.errors import InputError
 from charrnn.evaluation import stream_losses
 from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
 from charrnn.generation import sampler
+from charrnn.generation.draw import Drawer
 from charrnn.generation.engines import make_engine
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel, zero_state
 from charrnn.networks.counted import make_any_network
 from charrnn.runs import hardware
 from charrnn.training import restoring
-from tests.generation.models import batch_of, make_counted_model, make_model, params, some_ids
+from tests.generation.models import make_counted_model, make_model, params, some_ids
 from tests.small_runs import Capture, decide_config
 from tests.training.notebook import module_of, trainer
 
@@ -184,8 +185,9 @@ def test_no_tensor_is_on_the_wrong_device(
     for N in (1, 3):
         ids, uniforms = some_ids(model, N, 4), np.random.default_rng(9).random((N, 5))
         _, state = engine.read(ids, zero_state(model, N))
-        batch, state = batch_of(params(), ids, model.vocabulary), engine.advance(ids, state)
-        written, _ = engine.write(ids[:, -1], state, uniforms, batch)
+        drawers = [Drawer(params(), model.vocabulary) for _ in ids]
+        state = engine.advance(ids, state)
+        written, _ = engine.write(ids[:, -1], state, uniforms, drawers)
         assert written.shape == (N, 5)
     for name in ("SHORTEST_ROW", "WARM_UP", "CHUNK"):  # so that there are two short rows
         monkeypatch.setattr(stream_losses, name, 8)
