@@ -12,6 +12,7 @@ import pytest
 
 from charrnn.counts.fitting import choose_table
 from charrnn.counts.mixing import COUNTS_ONLY, Counts
+from charrnn.counts.pairs import count_pairs, number_symbols
 from charrnn.counts.passages import TRIED, build_table, count_levels, count_tables
 from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
@@ -64,7 +65,7 @@ def text(request: pytest.FixtureRequest) -> str:
 
 
 def count(text: str) -> tuple[Vocabulary, Counts]:
-    """Count the training split of a text, without pairs of words: the page does not count them."""
+    """Count the training split of a text."""
     sizes = compute_split_sizes(len(text), SplitOptions())
     if is_list(text):
         splits = shuffle_lines(text, sizes)
@@ -73,11 +74,13 @@ def count(text: str) -> tuple[Vocabulary, Counts]:
     ids = vocabulary.encode(text)
     train, val, _ = np.split(ids, [sizes["train"], sizes["train"] + sizes["val"]])
     max_letters = 0 if is_list(text) else MAX_LETTERS
-    words = count_words([train], number_letters(vocabulary), max_letters)
+    letters = number_letters(vocabulary)
+    words = count_words([train], letters, max_letters)
+    pairs = words and count_pairs([train], words, number_symbols(vocabulary, letters))
     tables = count_tables(train, len(vocabulary))
-    table = choose_table(tables, words, None, val[: TRIED + 1])
+    table = choose_table(tables, words, pairs, val[: TRIED + 1])
     runs = count_runs([train], len(vocabulary), table.context)
-    return vocabulary, Counts(table, runs, words, None, COUNTS_ONLY)
+    return vocabulary, Counts(table, runs, words, pairs, COUNTS_ONLY)
 
 
 def learn(text: str, script: str) -> Any:

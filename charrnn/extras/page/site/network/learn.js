@@ -1,9 +1,11 @@
 /** Learn a text by counting, as charrnn/training/counting.py does without a network. */
 
 import { chooseContext, listDiscounts } from "./context-choice.js";
+import { countPairs } from "./pair-counts.js";
 import { buildTable, countLevels } from "./passages.js";
 import { countCharacters, findPrimer, isCode, isList, shuffleLines } from "./text-kinds.js";
 import { countRuns, countWords, numberLetters } from "./word-counts.js";
+import { WordTable } from "./words.js";
 
 /**
  * Learn a text.
@@ -49,17 +51,24 @@ export function learn(text, constants, report, { countsAll = true, order = null 
       (k < context ? level : { ...level, preceding: null }));
     return [packed, {
       ...shrink(splitCounts(buildTable(kept), counts.many)),
-      ...rename("word_", words && shrink(splitCounts(words.arrays, counts.many))),
+      ...words?.shrunk,
     }];
   };
-  const wordsOf = (known) => (isShuffled ? null : countWords(known, letters, counts));
+  const wordsOf = (known) => {
+    const words = isShuffled ? null : countWords(known, letters, counts);
+    if (!words) return null;
+    const shrunk = rename("word_", shrink(splitCounts(words.arrays, counts.many)));
+    const table = new WordTable({ ...constants.packed, first_cut: words.firstCut }, shrunk);
+    const pairs = countPairs(known, tokens, table, constants.packed.max_marks);
+    const ofPairs = rename("pair_", shrink(splitCounts(pairs, counts.many)));
+    return { firstCut: words.firstCut, shrunk: { ...shrunk, ...ofPairs } };
+  };
   const triedWords = wordsOf(train);
   const longest = tried.length - 1;
   const context = chooseContext(longest, describe(tried, triedWords), val, counts);
   report("Counting passages");
   const levels = countsAll ? countLevels(ids, tokens.length, context) : tried;
   report("Counting words");
-  // Pairs of words are not counted here yet.
   const words = countsAll ? wordsOf(ids) : triedWords;
   const [packed, arrays] = describe(levels, words)(context);
   const least = Math.max(context, counts.least_run);
