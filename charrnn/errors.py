@@ -28,10 +28,6 @@ class RunError(Exception):
     exit_code = 1
 
 
-class WriteError(RunError):
-    """A file that cannot be written, for example on a full disk."""
-
-
 class Interrupted(BaseException):
     """A stop by a signal, after all work was saved.
 
@@ -147,7 +143,7 @@ def _format_refusal(error: BaseException) -> str:
 _MENDED_BY_USER = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
-def make_write_error(path: object, error: OSError) -> InputError | WriteError:
+def make_write_error(path: object, error: OSError) -> InputError | RunError:
     """Return the error for a file or folder that cannot be written.
 
     It is an InputError if another name would help.
@@ -155,7 +151,7 @@ def make_write_error(path: object, error: OSError) -> InputError | WriteError:
     text = f"{shorten(path)}: cannot be written ({format_reason(error)})"
     if error.errno in _MENDED_BY_USER:
         return InputError(f"{text}; give another name, or remove what is in its place")
-    return WriteError(text)
+    return RunError(text)
 
 
 def make_non_finite_error() -> RunError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,11 +26,6 @@ def escape_unprintable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def get_terminal_width(stream: Any) -> int | None:
-    """Return the number of columns of a terminal; None if the stream is not a terminal."""
-    return shutil.get_terminal_size().columns if stream.isatty() else None
-
-
 def format_duration(seconds: float) -> str:
     """Format a number of seconds as 3:07 or 1:02:03."""
     minutes, rest = divmod(round(seconds), 60)
@@ -40,14 +34,12 @@ def format_duration(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def show_progress(
-    label: str, unit: str = "B", quiet: bool = False
-) -> Iterator[Callable[[int, int | None], None]]:
+def show_progress(label: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
     """Show a bar for a task that takes over two seconds, on terminals only.
 
     The ``with`` block gets a function to call with (done, total); total may be None.
     """
-    if quiet or not sys.stderr.isatty():
+    if not sys.stderr.isatty():
         yield lambda done, total: None
         return
     from tqdm import tqdm

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.small_runs import SMALL
-from tests.waiting import until
+from tests.tools import until
 
 pytestmark = pytest.mark.slow
 CHARRNN = [sys.executable, "-m", "charrnn"]

@@ -234,7 +234,8 @@ class CountTable:
     def find_children(self, nodes: npt.NDArray[Any], ids: Ids) -> npt.NDArray[np.int64]:
         """Return the child (...,) of each node (...,) for a character (...,); 0 if there is none.
 
-        The node 0 is the root, so mask the zeros of an earlier result.
+        0 is also the number of the root. So where an earlier call returned 0, the result of a call
+        that continues from there is a child of the root, and the caller must mask it.
         """
         return find_in_trie(self.keys, nodes * np.int64(self.vocabulary_size) + ids)
 

@@ -175,7 +175,7 @@ class Drawer:
         weights -= weights[likeliest]
         if self.debts is not None:
             highest = self.debts.repay(weights, 0.0 if is_lifted else self.payback)
-            if highest or likeliest in self.debts.ends.places:
+            if highest or likeliest in self.debts.ends.places:  # else the likeliest still has 0
                 weights -= weights.max()
         order = None
         if self.needs_ranks and not is_lifted:

@@ -132,7 +132,10 @@ def _as_list(value: Any) -> list[Any]:
 # A text or path, or a list of them, is used literally.
 TEXT = Range(lambda value: all(isinstance(t, str) for t in _as_list(value)), "takes a text")
 PATH = Range(
-    lambda value: TEXT.accepts(value) and all(_as_list(value)) and value != [], "takes a path"
+    lambda value: (
+        TEXT.accepts(value) and value != [] and all(p and "\0" not in p for p in _as_list(value))
+    ),
+    "takes a path",
 )
 POSITIVE = Range(lambda value: value > 0, "must be above 0")
 NOT_NEGATIVE = Range(lambda value: value >= 0, "must be 0 or more")

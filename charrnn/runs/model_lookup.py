@@ -101,7 +101,11 @@ def find_newest() -> str | None:
 
 
 def find_runs_by_age(folder: Path = OUTPUTS) -> Iterator[Path]:
-    """Yield the run folders in a folder, including runs of sweeps; the newest is first."""
+    """Yield the run folders in a folder, including runs of sweeps; the newest is first.
+
+    The run of the link ``latest`` is yielded before all others. If it is in the folder, it
+    is yielded again in the order of age.
+    """
     latest = folder / "latest"
     if latest.exists():  # Usually this run has a model, and no other folder must be searched.
         yield latest.resolve()

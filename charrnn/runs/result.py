@@ -8,7 +8,6 @@ never reads it. The file may come from anybody, so the types of its values are c
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +48,7 @@ class Result:
     @property
     def characters_per_second(self) -> int | None:
         """The mean speed of the training with its validations."""
-        return round(self.characters / self.seconds) if self.seconds else None
+        return round(self.characters / self.seconds) if self.seconds > 1e-3 else None
 
     def write(self) -> None:
         """Replace result.json in the run's folder."""
@@ -75,12 +74,12 @@ def read_result(folder: Path) -> Result | None:
 
 
 def _has_type(value: Any, hint: Any) -> bool:
-    """Return whether a value of JSON has the type of a field. A number must be finite."""
+    """Return whether a value of JSON has the type of a field, and is no number beyond an int64."""
     if hint == list[str]:
         return isinstance(value, list) and all(type(item) is str for item in value)
     if hint == dict[str, Any]:
         return isinstance(value, dict)
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, int | float) and not abs(value) < 2**63:
         return False
     return type(value) in (get_args(hint) or (hint,))
 

@@ -12,8 +12,8 @@ import pytest
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from tests.conftest import Patch
-from tests.refusals import refusal_of
 from tests.small_runs import SMALL, Capture, Train
+from tests.tools import refusal_of
 
 SECRET = "hunter2"
 LITTLE = ("model.hidden_size=4", "model.embedding_size=4", "callbacks.samples.length=0",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.extras.page.writing_page import make_writing_page
-from tests.waiting import until
+from tests.tools import until
 
 soon = partial(until, seconds=10)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from charrnn.extras.page.writing_page import make_learning_page
+from tests.browser.office_files import P, T, docx
 from tests.browser.steps import (
     LOOKS,
     list_highlighted,
@@ -54,14 +55,15 @@ def choose(page: Any, *files: tuple[str, str | bytes]) -> None:
     page.locator("#learn-file").set_input_files(contents)
 
 
-def drop(page: Any, name: str, text: str) -> None:
+def drop(page: Any, name: str, content: str | bytes) -> None:
     """Drop a file on the page, wherever the pointer is."""
-    script = """([name, text]) => {
+    script = """([name, bytes]) => {
         const transfer = new DataTransfer();
-        transfer.items.add(new File([text], name));
+        transfer.items.add(new File([new Uint8Array(bytes)], name));
         return transfer;
     }"""
-    transfer = page.evaluate_handle(script, [name, text])
+    data = content.encode() if isinstance(content, str) else content
+    transfer = page.evaluate_handle(script, [name, [*data]])
     for event in ("dragover", "drop"):
         page.dispatch_event("body", event, {"dataTransfer": transfer})
 
@@ -112,6 +114,17 @@ def test_files_are_one_text_in_the_order_of_their_names(chromium: Any, learner: 
         assert page.locator("#card dd").all_text_contents()[:2] == ["1", str(len(whole | {"b"}))]
 
 
+def test_a_dropped_document_is_learned_and_written_from(chromium: Any, learner: Path) -> None:
+    paragraphs = [line for line in TEXT.split("\n") if line]
+    with open_file(chromium, learner, locale="de") as page:
+        drop(page, "letter.rtf", rb"{\rtf1 a}")
+        page.get_by_role("alert").get_by_text("letter.rtf: Dies ist eine .rtf-Datei.").wait_for()
+        drop(page, "cats.docx", docx("".join(P(T(line)) for line in paragraphs)))
+        title_is(page, "cats")
+        assert {*page.evaluate("charrnn.vocabulary")} == {*TEXT}
+        assert generate(page, length=9, start_text="The cat sat on the ma")[0] == "t"
+
+
 def test_copies_are_underlined_where_the_text_is(chromium: Any, learner: Path) -> None:
     words = random.Random(0).choices(
         ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "rat"], k=3000
@@ -145,8 +158,8 @@ def test_a_pasted_list_is_shuffled_and_written_as_a_list(chromium: Any, learner:
 
 
 REFUSED = {
-    "scan.pdf": (b"%PDF-1.7 " * 99, "scan.pdf is a PDF: copy its text and paste it here."),
-    "book.docx": (b"PK\x03\x04" * 200, "book.docx is a document or an archive: save its text"),
+    "scan.pdf": (b"%PDF-1.7 " * 99, "scan.pdf: This is a PDF. Save it as .docx or as plain text."),
+    "text.gz": (b"\x1f\x8b\x08" * 200, "text.gz is compressed: unpack it first."),
     "noise.txt": (bytes(range(256)) * 9, "noise.txt is not a text: choose a text file."),
     "short.txt": (b"a b" * 100, "short.txt has only 300 characters: take one of 400 or more."),
     "one.txt": (b"a" * 500, "one.txt repeats one character"),

@@ -324,7 +324,7 @@ def test_a_command(command: str, door: Any, monkeypatch: Patch) -> None:
     monkeypatch.setenv("COLUMNS", "1000")  # no line is wrapped
     page = help_page.read_page(command)
     assert page.title
-    assert all(f"charrnn {command} " in example for example in page.examples)
+    assert all(f"charrnn {command} " in f"{example} " for example in page.examples)
     composed = flat(yaml.safe_load(door(command, "--cfg", "job").out))
     chosen = {n: o for n, o in page.options.items() if not (o.only or n.startswith("hydra."))}
     shown = defaults_of(chosen)

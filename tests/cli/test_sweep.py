@@ -17,8 +17,8 @@ from charrnn.errors import InputError
 from tests.conftest import write_files
 from tests.faults.child import Fault, run, send
 from tests.faults.runs import OPTIONS, differences
-from tests.refusals import refusal_of
 from tests.small_runs import SMALL, Capture
+from tests.tools import refusal_of
 
 
 def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ import pytest
 import charrnn
 from charrnn.__main__ import main
 from tests.conftest import Patch
-from tests.refusals import refusal_of
 from tests.small_runs import Capture, Train, metrics
+from tests.tools import refusal_of
 
 
 def evaluate(capfd: Capture, *overrides: str) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from charrnn.__main__ import main
 from tests.conftest import write_files
-from tests.refusals import refusal_of
 from tests.small_runs import SMALL, Capture
+from tests.tools import refusal_of
 
 # a command -> the file that it would replace
 REPLACED = {

@@ -17,8 +17,8 @@ from charrnn.__main__ import main
 from charrnn.runs.result import Result, read_result
 from tests.conftest import Patch
 from tests.faults.child import Fault, run, send
-from tests.refusals import refusal_of
 from tests.small_runs import SMALL, Capture, column
+from tests.tools import refusal_of
 
 
 def write_run(folder: Path, network_loss: float | None = None, **values: Any) -> Path:

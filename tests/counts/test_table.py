@@ -13,7 +13,7 @@ from charrnn.counts.passages import count_tables
 from charrnn.counts.table import CountTable
 from tests.generation.definition import KneserNey
 from tests.generation.models import count_passages
-from tests.refusals import accept_damaged
+from tests.tools import accept_damaged
 
 RNG = np.random.default_rng(0)
 TEXTS = {

@@ -11,7 +11,7 @@ from charrnn.counts.words import WordTable, count_words, number_letters
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import Words
 from tests.generation.models import TEXT, make_model
-from tests.refusals import accept_damaged
+from tests.tools import accept_damaged
 
 RNG = np.random.default_rng(4)
 VOCABULARY = make_model().vocabulary

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from charrnn.generation.debts import Debts, find_ends
 from charrnn.generation.draw import Drawer
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -41,3 +42,12 @@ def test_a_draw_inverts_the_cumulated_probabilities(choice: SamplingParams) -> N
         p = probabilities(row, choice, LETTERS)
         assert p[id_] > 0  # else a character is drawn that it removes
         assert id_ == draw_at(p, uniform) or uniform > 0.99
+
+
+def test_only_a_newline_is_paid_after_a_mark() -> None:
+    vocabulary = Vocabulary(["a", "\n", "."])
+    ends = find_ends(vocabulary)
+    for last, paid in ((0, [0.0, 2.0, 2.0]), (1, [0.0, 0.0, 0.0]), (2, [0.0, 2.0, 0.0])):
+        scores = np.zeros(3)
+        Debts(ends, np.ones(len(ends.places)), last).repay(scores, 2.0)
+        assert scores.tolist() == paid

@@ -16,7 +16,7 @@ from charrnn.text.prompt import PRIMER_FACT
 from tests.conftest import Capture
 from tests.generation.definition import uniforms_of
 from tests.generation.models import make_counted_model, make_torch_model
-from tests.refusals import refusal_of
+from tests.tools import refusal_of
 
 MODEL = Model(replace(make_counted_model(), facts={PRIMER_FACT: "The rat.\n"}))
 

@@ -16,8 +16,8 @@ from charrnn.models.checkpoint import ENTRY
 from charrnn.options.training import flatten
 from tests.conftest import Patch, write_files
 from tests.faults.child import Fault, run
-from tests.refusals import refusal_of
 from tests.small_runs import SMALL, Capture, Train, assert_same, column, read_record, tensors
+from tests.tools import refusal_of
 
 REFERENCES = {
     "model.optimizer": "${optimizer}",

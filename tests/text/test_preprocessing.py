@@ -26,8 +26,8 @@ from charrnn.options.datasets import SplitOptions
 from charrnn.text import preprocessing
 from tests import REPOSITORY
 from tests.conftest import Capture, write_files
-from tests.refusals import refusal_of
 from tests.text.conftest import read_text
+from tests.tools import refusal_of
 
 PACK: dict[str, Any] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 # little of everything, so that characters come back; or anything at all

@@ -62,21 +62,22 @@ def test_the_primer_is_whole_lines_near_the_middle_of_a_text() -> None:
     assert prompt.PRIMER_CHARACTERS // 2 < len(chosen) <= prompt.PRIMER_CHARACTERS
 
 
-@pytest.mark.parametrize(
-    ("text", "next_text"),
-    [
-        (20 * PROSE + "\nA paragraph. It\n" + 20 * PROSE, "A paragraph."),
-        (20 * PROSE.replace("mile", "Mr"), " Then nobody"),
-        (20 * PROSE.replace("mile.", "“mile.”)"), "The sun"),
-        ("    " + "    ".join((20 * PROSE).splitlines(keepends=True)), "    The sun"),
-        (20 * "He came to them.\tHe saw\nmany e.g. us\n", "\tHe saw"),
-        (CODE, "def main"),
-        (CODE.replace("def main", "    def main"), "    def "),
-        (40 * "main {\n  a: b;\n  c: d;\n}\n", "main {"),
-        (90 * "今天天气很好。“我们去公园！”散步", ("今天", "散步")),
-        (90 * "no end ", " "),
-    ],
-)
+# texts, and what follows the primer
+BEGUN: dict[str, str | tuple[str, ...]] = {
+    20 * PROSE + "\nA paragraph. It\n" + 20 * PROSE: "A paragraph.",
+    20 * PROSE.replace("mile", "Mr"): (" They went", " Then nobody"),
+    20 * PROSE.replace("mile.", "“mile.”)"): "The sun",
+    "    " + "    ".join((20 * PROSE).splitlines(keepends=True)): "    The sun",
+    20 * "He came to them.\tHe saw\nmany e.g. us\n": "\tHe saw",
+    CODE: "def main",
+    CODE.replace("def main", "    def main"): "    def ",
+    40 * "main {\n  a: b;\n  c: d;\n}\n": "main {",
+    90 * "今天天气很好。“我们去公园！”散步": ("今天", "散步"),
+    90 * "no end ": " ",
+}
+
+
+@pytest.mark.parametrize(("text", "next_text"), BEGUN.items())
 def test_a_text_begins_after_the_primer(text: str, next_text: str | tuple[str, ...]) -> None:
     chosen = prompt.choose_primer(text)
     after = [text[at:] for at in range(len(text)) if text[:at].endswith(chosen)]

@@ -18,8 +18,8 @@ from charrnn.text.vocabulary import Vocabulary
 from tests.attacks.conftest import tamper
 from tests.conftest import write_files
 from tests.generation.models import count_passages
-from tests.refusals import refusal_of
 from tests.small_runs import Capture, Train, metrics
+from tests.tools import refusal_of
 
 OPTIONS = ("trainer.max_steps=20", "validate_every=10", "callbacks.samples.length=0")
 RESUME = ("train", "resume=run")

@@ -13,8 +13,8 @@ from charrnn.__main__ import main
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
 from tests.models.test_checkpoint import Content, endless
-from tests.refusals import ABSENT, replace_at
 from tests.small_runs import Capture, Train, tensors
+from tests.tools import ABSENT, replace_at
 
 
 @pytest.fixture
@@ -83,7 +83,6 @@ ODD: list[tuple[tuple[Any, ...], Any]] = [
     ((*RANK, "cpu"), torch.zeros(3, dtype=torch.uint8)),
     ((*RANK, "state"), [[torch.zeros(4, 16)]]),
     ((*RANK, "state", 0, 0), torch.zeros(3, 16)),
-    ((ENTRY, "facts", "streams"), 5),
     ((ENTRY, "facts", "fingerprint"), "x"),
     ((ENTRY, "facts"), "x"),
     ((ENTRY, "finished"), "x"),

@@ -15,8 +15,8 @@ from charrnn.models import model_file
 from charrnn.runs.result import read_result
 from charrnn.training import counting, validation
 from tests.generation.definition import log_probabilities
-from tests.refusals import refusal_of
 from tests.small_runs import Capture, Train, column, metrics, tensors
+from tests.tools import refusal_of
 from tests.training.notebook import module_of, trainer
 from tests.training.test_background import read_counts
 

@@ -50,7 +50,10 @@ def test_windows_are_those_of_the_streams(
         assert begins == (index == 0)
 
 
-def test_a_data_module_says_what_is_wrong_with_its_data(tmp_path: Path) -> None:
+def test_a_data_module_says_what_is_wrong_with_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
     data = TextDataModule("my.txt")
     for name in ("vocabulary", "encoded", "streams", "facts", "val_dataloader"):
         with pytest.raises(InputError, match=r"prepare_data\(\) and setup\(\) first"):
@@ -62,3 +65,6 @@ def test_a_data_module_says_what_is_wrong_with_its_data(tmp_path: Path) -> None:
     data = TextDataModule(tmp_path / "a.txt", val_frac=0.5, test_frac=0.45)
     with pytest.raises(InputError, match=r"its training split has [01] characters"):
         data.setup()
+    for wrong in ("", "a\0b", [], [["a.txt"]], 5):
+        with pytest.raises(InputError, match=r"data\.input_txt=.*: takes a path"):
+            TextDataModule(wrong)  # type: ignore[arg-type]

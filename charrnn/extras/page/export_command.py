@@ -44,11 +44,10 @@ def run(options: ExportOptions) -> None:
 
 def _make_content(options: ExportOptions) -> tuple[str, str]:
     """Return a page or a module with the model in it, and a note about the model."""
-    from charrnn.extras.page.packing import pack_model, require_page_support
+    from charrnn.extras.page.packing import choose_title, pack_model, require_page_support
     from charrnn.extras.page.rounding import choose_precision
     from charrnn.extras.page.writing_page import make_script_module, make_writing_page
     from charrnn.runs.model_lookup import find_model, read_model
-    from charrnn.text.training_text import get_corpus_name
 
     source = find_model(options.checkpoint)
     check_output(options.output, source)
@@ -67,8 +66,7 @@ def _make_content(options: ExportOptions) -> tuple[str, str]:
     note = f"weights of {chosen.bits} bits{cost}"
     if options.output.endswith(".js"):
         return make_script_module(packed, options.title, options.licence), note
-    title = options.title or get_corpus_name(model.facts) or "charrnn"
-    return make_writing_page(packed, title), note
+    return make_writing_page(packed, choose_title(model, options.title)), note
 
 
 def _make_learning_page(options: ExportOptions) -> tuple[str, str]:

@@ -75,6 +75,11 @@ def require_page_support(model: TrainedModel) -> None:
         raise InputError(f"output: a page cannot run kind {kind}; it can run {', '.join(kinds)}")
 
 
+def choose_title(model: TrainedModel, title: str | None = None) -> str:
+    """Return the title of a model: the given one, or the name of its training text."""
+    return title or get_corpus_name(model.facts) or "charrnn"
+
+
 def pack_file(path: Path) -> bytes:
     """Return the packed model of a file, for a server."""
     model = read_model(path)
@@ -86,12 +91,12 @@ def pack_model(chosen: RoundedModel, title: str | None = None, licence: str = LI
     """Return a packed model.
 
     Args:
-        title: None: the name of the training text.
+        title: see `choose_title`.
         licence: a line for the page.
     """
     model, counts = chosen.model, chosen.model.counts
     about = {
-        "title": title or get_corpus_name(model.facts) or "charrnn",
+        "title": choose_title(model, title),
         "card": chosen.describe(),
         "licence": licence,
         "is_code": is_code(get_primer(model.facts)),

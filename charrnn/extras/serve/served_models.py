@@ -70,5 +70,6 @@ def _find_files(path: Path) -> list[Path]:
 @lru_cache(maxsize=1024)
 def _choose_name(file: Path, time: int) -> str:
     with contextlib.suppress(InputError):  # It is damaged, or no model file.
-        return get_corpus_name(read_facts(file)) or file.parent.name
-    return file.parent.name
+        if name := get_corpus_name(read_facts(file)):
+            return name
+    return file.parent.name.encode("utf-8", "replace").decode()  # It may be no UTF-8.

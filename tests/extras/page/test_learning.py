@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from charrnn.text import sentences
 from charrnn.text.code import is_code
 from charrnn.text.lists import is_list, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
+from charrnn.text.prompt import choose_primer, get_primer_slice
 from charrnn.text.vocabulary import Vocabulary
 from tests.extras.page.node import NETWORK, PAGE, run
+from tests.text import test_prompt as prompts
 
 RANDOM = random.Random(0)
 WORDS = [
@@ -125,14 +128,39 @@ def test_the_page_counts_the_whole_text() -> None:
     assert found == [arrays[name].tolist() for name in ("characters", "counts", "dropped")]
 
 
-def test_sentences_end_with_the_marks_of_python() -> None:
-    names = ("SPACED_MARKS", "UNSPACED_MARKS", "SPACED_CLOSING", "UNSPACED_CLOSING")
+# texts, and where their first sentences end if another word follows
+SENTENCES = {
+    "He left. So": 8, 'He left."] So': 10, "„Er ging.“ Da": 10, "»Er ging.« Da": 10,
+    "« Il dort. » Oui": 12, "“Who am I?” So": 11, "I... So": 4, "是。」他走": 3, "या। वह": 3,
+    "e.g": None, ".\nSo it": None, "He left. ": None, "The Mr. Hale. So": 13,
+    "In z. B. Rom. Da": 13,
+    "J. R. Ewing. So": 12, "Am 3. Mai. Da": 10, "Er usw. und so. Da": 15, "So he did. And": 10,
+    "И т. д. и так. Да": 14, "No. 5 is. It": 9,
+}  # fmt: skip
+
+
+def test_sentences_end_as_in_python() -> None:
+    names = [name for name in vars(sentences) if re.fullmatch(r"[A-Z]\w+", name)]
+    names.remove("MARKS")
+    names.remove("SENTENCE_END")
     script = "return given.map((name) => module_sentence_ends[name]);"
     found = run(script, NETWORK / "sentence-ends.js", given=names)
-    assert found == [getattr(sentences, name) for name in names]
-    texts = ["He left. So", 'He left."] So', "e.g", "是。」他", "या। वह", ".\nSo it"]
+    assert found == json.loads(json.dumps([getattr(sentences, name) for name in names]))
     script = "return given.map((text) => module_ending.findSentenceEnd(text));"
-    assert run(script, PAGE / "ending.js", given=texts) == [8, 10, None, 3, 3, None]
+    assert run(script, PAGE / "ending.js", given=[*SENTENCES]) == [*SENTENCES.values()]
+    texts = [*SENTENCES, *TEXTS.values(), *prompts.BEGUN]
+    script = """const end = new RegExp(module_sentence_ends.SENTENCE_END, "gu");
+    return given.map((text) => [...text.matchAll(end)].map((found) => found[0]));"""
+    found = run(script, NETWORK / "sentence-ends.js", given=texts)
+    assert found == [re.findall(sentences.SENTENCE_END, text) for text in texts]
+
+
+def test_the_primer_is_pythons() -> None:
+    texts = [*prompts.BEGUN, prompts.LINES, TEXTS["Chinese"], "", "a", "ab" * 90_000]
+    script = "return given.map((text) => module_text_kinds.findPrimer(text));"
+    for text, found in zip(texts, run(script, NETWORK / "text-kinds.js", given=texts), strict=True):
+        chosen = choose_primer(text[get_primer_slice(len(text))])
+        assert found == chosen + "\n" * ("\n" in text and not chosen.endswith("\n"))
 
 
 def test_lists_and_code_are_recognized_as_in_python() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.extras.serve.servers import MODEL, OTHER, add_run, serving
-from tests.refusals import refusal_of
+from tests.tools import refusal_of
 
 ASKED: dict[str, Any] = {"prompt": "A", "max_tokens": 300, "seed": 1}
 TEXT = MODEL.generate(300, "A", seed=1, temperature=1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.extras.serve.servers import serving
-from tests.waiting import until
+from tests.tools import until
 
 ASKED = {"prompt": "A", "max_tokens": 1}
 ADMITTED = "access-control-allow-origin"  # the site whose page may read an answer

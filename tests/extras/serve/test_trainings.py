@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.extras.serve.servers import serving
-from tests.waiting import until
+from tests.tools import until
 
 CATS = "The cat sat on the mat and ate the rat. "
 

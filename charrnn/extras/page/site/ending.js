@@ -10,7 +10,7 @@ const PARAGRAPH = /^\s*\S[^]*?(?=\n\s*\n|(?<=[^\n]{120})\n)/u; // a longer line 
 const WORD = /\S(?=\s)/gu;
 const LATE = 2 / 3; // cut at the last sentence only if it ends in the last third of the text
 const LONGEST_WORD = 40; // a longer rest is text without spaces, so it is not cut
-const JOINED = /^[\p{L}\p{N}“‘"'(]/u; // the start of a text that needs a blank before it
+const JOINED = /^[\p{L}\p{N}“‘„‚"'(]/u; // the start of a text that needs a blank before it
 
 /** Return a continuation without the incomplete word at its end, to fit the text after it. */
 export function trimEnd(text, textAfter) {
@@ -30,7 +30,8 @@ export function joinEnd(text, textAfter) {
 /** Return the end of the first sentence of a text that is being written; null before it is known. */
 export function findSentenceEnd(text) {
   const end = text.match(FIRST_SENTENCE)?.[0].length ?? text.length;
-  return end < text.length ? end : null;
+  // what follows tells whether a period belongs to an abbreviation, and whether » closes
+  return /\S[^]/.test(text.slice(end)) ? end : null;
 }
 
 /** Return the end of the first paragraph of a text that is being written; null before it is known. */

@@ -40,15 +40,21 @@ const GERMAN = {
   "Counting passages": "Stellen werden gezählt",
   "Counting words": "Wörter werden gezählt",
   "This text": "Dieser Text",
-  "{name} is a PDF: copy its text and paste it here.":
-    "{name} ist ein PDF: Kopiere den Text und füge ihn hier ein.",
-  "{name} is a document or an archive: save its text as plain text.":
-    "{name} ist ein Dokument oder ein Archiv: Sichere den Text als reinen Text.",
-  "{name} is a document: save its text as plain text.":
-    "{name} ist ein Dokument: Sichere den Text als reinen Text.",
+  "This is a PDF. Save it as .docx or as plain text.":
+    "Dies ist ein PDF. Sichere es als .docx oder als reinen Text.",
+  "This is an .rtf file. Save it as .docx or as plain text (TextEdit: Format, Make Plain Text).":
+    "Dies ist eine .rtf-Datei. Sichere sie als .docx oder als reinen Text (TextEdit: Format, In reinen Text umwandeln).",
+  "This is a .doc file, or it has a password. Save it as .docx or as plain text, without a password.":
+    "Dies ist eine .doc-Datei, oder sie hat ein Passwort. Sichere sie als .docx oder als reinen Text, ohne Passwort.",
+  "This is no .docx, .odt or .epub file. Save it as .docx or as plain text.":
+    "Dies ist keine .docx-, .odt- oder .epub-Datei. Sichere sie als .docx oder als reinen Text.",
+  "This file is encrypted. Save it as .docx or as plain text, without a password.":
+    "Diese Datei ist verschlüsselt. Sichere sie als .docx oder als reinen Text, ohne Passwort.",
+  "This file is damaged. Open it in its program. Save it as .docx or as plain text.":
+    "Diese Datei ist beschädigt. Öffne sie in ihrem Programm. Sichere sie als .docx oder als reinen Text.",
+  "This file has more than 20 MB of text. Save a part of it as plain text.":
+    "Diese Datei hat mehr als 20 MB Text. Sichere einen Teil davon als reinen Text.",
   "{name} is compressed: unpack it first.": "{name} ist gepackt: Entpacke die Datei zuerst.",
-  "{name} is an old Word document: save it as plain text.":
-    "{name} ist ein altes Word-Dokument: Sichere es als reinen Text.",
   "{name} is not a text: choose a text file.": "{name} ist kein Text: Wähle eine Textdatei.",
   "{name} is not in UTF-8; it was read in {encoding}.":
     "{name} ist nicht in UTF-8, sondern wurde in {encoding} gelesen.",

@@ -1,5 +1,6 @@
 /** Read a text that the reader wants the page to learn, and refuse what is not one. */
 
+import { isDocument, readDocument } from "./documents.js";
 import { translate } from "./language.js";
 
 const LEAST = 400; // characters; from fewer, the page writes only pieces of the text
@@ -12,15 +13,6 @@ const OLDER = {
   sr: "windows-1251", tr: "windows-1254", uk: "windows-1251", zh: "gb18030",
 };
 const CONTROL = /[\0-\x08\x0e-\x1f]/; // characters that no text has
-
-/** The first bytes of files that are no text, and what to do. */
-const KINDS = [
-  ["%PDF-", "{name} is a PDF: copy its text and paste it here."],
-  ["PK\x03\x04", "{name} is a document or an archive: save its text as plain text."],
-  ["{\\rtf", "{name} is a document: save its text as plain text."],
-  ["\x1f\x8b", "{name} is compressed: unpack it first."],
-  ["\xd0\xcf\x11\xe0", "{name} is an old Word document: save it as plain text."],
-];
 
 /**
  * Return the name and the text of files, in the order of their names, and notes for the reader.
@@ -35,21 +27,26 @@ export async function readFiles(files, most) {
   const notes = [];
   let joined = "";
   for (const file of sorted) {
-    if (file.size > most * UTF8_BYTES) throw new Error(describeLong(file.name, most));
-    joined += await readText(file, (note) => notes.push(note));
+    joined += await readText(file, most, (note) => notes.push(note));
   }
   const [{ name }] = sorted;
   const title = name.replace(/\.[^.]*$/, "") || name;
   return { name: title, text: prepareText(joined, name, most), notes };
 }
 
-/** Return the text of a file. */
-async function readText(file, note) {
+/** Return the text of a file. A document may be large by its pictures. */
+async function readText(file, most, note) {
   const { name } = file;
+  if (await isDocument(file)) {
+    return readDocument(file).then((text) => `${text}\n`, ({ message }) => {
+      throw new Error(`${name}: ${translate(message)}`);
+    });
+  }
+  if (file.size > most * UTF8_BYTES) throw new Error(describeLong(name, most));
   const bytes = new Uint8Array(await file.arrayBuffer());
-  const start = String.fromCharCode(...bytes.subarray(0, 5));
-  const kind = KINDS.find(([first]) => start.startsWith(first));
-  if (kind) throw new Error(translate(kind[1], { name }));
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
+    throw new Error(translate("{name} is compressed: unpack it first.", { name }));
+  }
   const text = decode(bytes);
   if (text !== null) return text;
   const encoding = OLDER[navigator.language.slice(0, 2)] ?? WESTERN;

@@ -1,9 +1,20 @@
 /** Recognize code and lists, and shuffle the lines of lists, as charrnn/text does. */
 
 import { Uniforms } from "./random.js";
-import { CLOSING, MARK } from "./sentence-ends.js";
+import { SENTENCE_END } from "./sentence-ends.js";
 
-const SENTENCE_AND_LINE_END = new RegExp(`${MARK}${CLOSING}?\\n(?=\\S)`, "u");
+const PRIMER_CHARACTERS = 300; // as in charrnn/text/prompt.py
+const PRIMER_WINDOW = 40_000; // characters, from which the primer is chosen
+const BLANKS = "[^\\S\\n]*";
+const NEW_LINE = `\\n(?=${BLANKS}[^\\s)\\]}])`; // no line that only closes a block follows
+// after which a primer may end, the best first
+const PRIMER_ENDS = [
+  `\\n${BLANKS}${NEW_LINE}`, // an empty line
+  `${SENTENCE_END}${BLANKS}${NEW_LINE}`, // a sentence at the end of a line
+  SENTENCE_END,
+  NEW_LINE,
+  "\\S(?=\\s)", // a word
+].map((end) => new RegExp(`${end}(?=(${BLANKS}))`, "gu"));
 
 /** Return the number of characters; an emoji is one. */
 export function countCharacters(text) {
@@ -39,16 +50,32 @@ function isEntry(line) {
 }
 
 /**
- * Return what a text has before its paragraphs, or else before its lines. The counts read it first,
- * so that what they write begins with a sentence. They know no earlier characters.
+ * Return a passage near the middle of a text, after which a text might begin. The model reads it
+ * first, so that what it writes begins with a sentence. See `choose_primer` in
+ * charrnn/text/prompt.py.
  */
 export function findPrimer(text) {
-  const ends = [/\n\n(?=\S)/u, SENTENCE_AND_LINE_END, /\n(?=\S)/u];
-  for (const end of ends) {
-    const found = text.match(end);
-    if (found) return found[0];
+  const from = Math.max(0, Math.floor((text.length - PRIMER_WINDOW) / 2));
+  const part = text.slice(from, from + PRIMER_WINDOW);
+  const primer = part.slice(0, findPrimerEnd(part)).slice(-PRIMER_CHARACTERS);
+  const least = Math.min(PRIMER_CHARACTERS, primer.length) / 2;
+  const start = primer.slice(0, least).indexOf("\n") + 1;
+  const whole = primer.slice(start).replace(/^[\udc00-\udfff]|[\ud800-\udbff]$/g, "");
+  return text.includes("\n") && !whole.endsWith("\n") ? `${whole}\n` : whole;
+}
+
+/** Return the best end of a primer: before the least indented line, and nearest to the middle. */
+function findPrimerEnd(text) {
+  const least = Math.max(1, Math.floor(Math.min(PRIMER_CHARACTERS, text.length) / 2));
+  const middle = Math.max(PRIMER_CHARACTERS, Math.floor(text.length / 2));
+  for (const pattern of PRIMER_ENDS) {
+    const ends = [...text.matchAll(pattern)]
+      .map(({ 0: match, 1: indent, index }) => ({ indent: indent.length, at: index + match.length }))
+      .filter(({ at }) => at >= least);
+    const order = (a, b) => a.indent - b.indent || Math.abs(a.at - middle) - Math.abs(b.at - middle);
+    if (ends.length) return ends.sort(order)[0].at;
   }
-  return "";
+  return text.length;
 }
 
 /** Return whether a text, by its first lines, looks like code: indented, with signs of code. */

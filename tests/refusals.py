@@ -1,3 +1,0 @@
-"""The old name of `tests.tools`, for tests that still import it."""
-
-from tests.tools import *  # noqa: F403
