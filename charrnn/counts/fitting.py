@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from charrnn.counts.mixing import COUNTS_ONLY, Counts, Floats, Places, Weights
 from charrnn.counts.pairs import PairTable
-from charrnn.counts.table import CountTable, Ids
+from charrnn.counts.table import CountTable
+from charrnn.counts.tries import Ids
 from charrnn.counts.words import WordTable
 
 PRIOR = np.array([0.6] * 4 + [0.4] * 4 + [0.2] * 2 + [0.4] * 2)  # typical weights

@@ -26,13 +26,15 @@ import numpy.typing as npt
 
 from charrnn.counts.pairs import PairTable
 from charrnn.counts.run_lengths import MAX_RUN, RunLengths, continue_runs
-from charrnn.counts.table import CountTable, Ids, Nodes
+from charrnn.counts.table import CountTable
+from charrnn.counts.tries import Ids, Nodes
 from charrnn.counts.words import WordTable
 
 Floats = npt.NDArray[np.floating[Any]]
 Flags = npt.NDArray[np.bool_]
 
 _PROBABILITIES_AT_ONCE = 1 << 18
+MAX_CACHED = 1 << 21  # numbers of vectors (V,)
 
 
 class Weights(NamedTuple):
@@ -189,9 +191,9 @@ class Counts:
             scores[part] = self._score(nodes[part], word[part], pair[part])
         is_single = np.zeros((P, 2), bool)
         if self.words is not None:
-            is_single[:, 0] = self.words.ratios.is_single[word] & (word > 0)
+            is_single[:, 0] = self.words.followers.is_single[word] & (word > 0)
         if self.pairs is not None:
-            is_single[:, 1] = self.pairs.trie.ratios.is_single[pair] & (pair > 0)
+            is_single[:, 1] = self.pairs.trie.followers.is_single[pair] & (pair > 0)
         characters = self.table.characters[nodes[:, 0]]
         odds, may_end = np.zeros(P, np.float32), np.zeros(P, bool)
         if self.runs is not None:
@@ -205,13 +207,34 @@ class Counts:
         scores = np.zeros((len(p), 3, p.shape[1]), np.float32)
         np.log(p, out=scores[:, 0])
         if self.words is not None:
-            rows, characters, ratios = self.words.find_ratios(word)
-            scores[rows, 1, characters] = np.log1p(ratios / p[rows, characters])
+            rows, characters, ratios, of_words = self.words.followers.score(word, p)
+            scores[rows, 1, characters] = of_words
             if self.pairs is not None:
                 p[rows, characters] += ratios
-                rows, characters, of_pairs = self.pairs.score(pair, p / p.sum(-1, keepdims=True))
+                p /= p.sum(-1, keepdims=True)
+                rows, characters, _, of_pairs = self.pairs.trie.followers.score(pair, p)
                 scores[rows, 2, characters] = of_pairs
         return scores
+
+    def find_leaving(self, word: int, pair: int) -> npt.NDArray[np.float32]:
+        """Return how much (V,) each character leaves the known words and pairs at their nodes.
+
+        The caller must not change the result.
+        """
+        key = word, 0 if self.pairs is None or self.pairs.count(pair) < 2 else pair
+        if (leaving := self._leaving.get(key)) is None:
+            assert self.words is not None
+            leaving = self.words.find_leaving(word).astype(np.float32)
+            if self.pairs is not None and key[1]:
+                leaving += self.pairs.find_leaving(pair)
+            if len(self._leaving) * len(leaving) >= MAX_CACHED:
+                self._leaving.clear()
+            self._leaving[key] = leaving
+        return leaving
+
+    @cached_property
+    def _leaving(self) -> dict[tuple[int, int], npt.NDArray[np.float32]]:
+        return {}
 
     def step(
         self, ids: Ids, state: CountState, network_logits: Floats | None, needs_logits: bool = True

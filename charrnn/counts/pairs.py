@@ -2,14 +2,10 @@
 
 The trie of the word table goes on after the end of a word, through the marks between two words, to
 the end of the next word. Its symbols are letters without regard to case, white space, each other
-mark, and the end of the second word, which all characters but letters are. With n the count of a
-symbol s in a node, and p(s) the probability of its characters by the Kneser-Ney counts and the word
-table, the score of each character of s is
-
-    ln(1 + r(s) / p(s)),  r(s) = (n - D) / (D * number of different symbols in the node)
-
-and 0 for all other characters. While a text is read, a number says where it is in the trie: the
-node of the last word, the marks after it and the letters so far; 0 if they are not in the trie.
+mark, and the end of the second word, which all characters but letters are. `charrnn.counts.tries`
+explains the scores of the characters that follow, which back off to the Kneser-Ney counts and the
+word table. While a text is read, a number says where it is in the trie: the node of the last word,
+the marks after it and the letters so far; 0 if they are not in the trie.
 
 The numbers of the nodes go on after those of the word table, level by level. A file has the list of
 pairs, from which the trie is built. Pairs of the background have a count of 0, as in `words`.
@@ -17,7 +13,6 @@ pairs, from which the trie is built. Pairs of the background have a count of 0, 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,18 +21,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.table import (
+from charrnn.counts.table import join_counts, read_numbers, split_counts, to_smallest_type
+from charrnn.counts.tries import (
     Floats,
+    Followers,
     Ids,
+    Keys,
+    Members,
     Nodes,
     find_in_trie,
-    join_counts,
-    list_ranges,
-    read_numbers,
-    split_counts,
-    to_smallest_type,
+    find_one_in_trie,
 )
-from charrnn.counts.words import MAX_NODES, Ratios, WordTable, compute_ratios
+from charrnn.counts.words import WordTable
 from charrnn.text.vocabulary import Vocabulary
 
 DISCOUNT = 0.75  # D
@@ -46,19 +41,10 @@ END = 0  # the symbol of all characters but letters, after the second word
 _NAMES = ("symbols", "kinds", "sizes", "marks", "seconds", "counts", "many")
 
 
-class _Members(NamedTuple):
-    """The characters of each symbol: a part of `ids` for each."""
-
-    ids: Ids  # (V,), sorted by their symbols
-    firsts: Ids  # (S,)
-    sizes: Ids  # (S,)
-
-
 class _Trie(NamedTuple):
-    keys: npt.NDArray[np.int64]  # (M,), parent * S + symbol of each node, in ascending order
-    counts: npt.NDArray[np.int64]  # (M,), how often each node occurs in the text
-    starts: npt.NDArray[np.int64]  # (M + 1,), the place in `keys` of the first child of each node
-    ratios: Ratios  # of each node after its parent
+    keys: Keys  # (M,), in ascending order; their parents are nodes of words and of pairs
+    counts: Ids  # (M,), how often each node occurs in the text
+    followers: Followers  # of the nodes of words and of pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +130,10 @@ class PairTable:
             nodes, rows = (num_nodes + numbers)[goes_on], rows[goes_on]
             num_nodes += len(keys)
         keys, counts = np.concatenate(all_keys), np.concatenate(all_counts).astype(np.int64)
-        parents = keys // self.num_symbols
-        starts = np.searchsorted(parents, self.first + np.arange(len(keys) + 1))
-        return _Trie(keys, counts, starts, compute_ratios(counts, parents, num_nodes, DISCOUNT))
+        parents, symbols = np.divmod(keys, self.num_symbols)
+        starts = np.searchsorted(parents, np.arange(num_nodes + 1))
+        followers = Followers(starts, symbols, counts, self._members, DISCOUNT)
+        return _Trie(keys, counts, followers)
 
     def find_nodes(self, ids: Ids, words: Nodes, pairs: Nodes) -> Nodes:
         """Return the nodes (N, T) after each of ids (N, T).
@@ -156,25 +143,22 @@ class PairTable:
             pairs: (N,), the nodes before the first character.
         """
         is_start = (words != 0) & (self.words.letters[ids] == 0)
-        after, T = np.zeros((len(ids), ids.shape[1] + 1), np.int32), ids.shape[1]
-        after[:, 0] = pairs
-        going_on = np.flatnonzero((pairs > 0) & ~is_start[:, 0]) if T else np.arange(0)
-        rows, places = (
-            np.append(a, b)
-            for a, b in zip(np.nonzero(is_start), (going_on, 0 * going_on), strict=True)
-        )
-        parents = np.append(words[is_start], pairs[going_on]).astype(np.int64)
+        # the parents of the nodes after each character, or -1: the node after the character before
+        parents = np.zeros((len(ids), ids.shape[1] + 1), np.int64)
+        parents[:, :-1] = np.where(is_start, np.maximum(words, 0), -1)
+        parents[:, 0][parents[:, 0] < 0] = pairs[parents[:, 0] < 0]
+        after = np.zeros(ids.shape, np.int32)
+        rows, places = np.nonzero(parents > 0)
         while len(rows):
-            keys = parents * np.int64(self.num_symbols) + self.symbols[ids[rows, places]]
-            found = find_in_trie(self.trie.keys, keys)
-            is_known = (found > 0) & (parents > 0)
-            rows, places, parents = rows[is_known], places[is_known], found[is_known]
-            parents += self.first - 1
-            after[rows, places + 1] = parents
-            goes_on = places + 1 < T
-            goes_on[goes_on] = ~is_start[rows[goes_on], places[goes_on] + 1]
-            rows, places, parents = rows[goes_on], places[goes_on] + 1, parents[goes_on]
-        return after[:, 1:]
+            keys = parents[rows, places] * self.num_symbols + self.symbols[ids[rows, places]]
+            nodes = find_in_trie(self.trie.keys, keys)
+            is_known = nodes > 0
+            rows, places, nodes = rows[is_known], places[is_known], nodes[is_known] + self.first - 1
+            after[rows, places] = nodes
+            goes_on = parents[rows, places + 1] < 0
+            rows, places = rows[goes_on], places[goes_on] + 1
+            parents[rows, places] = nodes[goes_on]
+        return after
 
     def extend(self, id_: int, word: int, pair: int) -> int:
         """Return the node after one more character, from the nodes of word and pair before it."""
@@ -182,91 +166,39 @@ class PairTable:
         parent = word if word and not letters[id_] else pair
         if parent <= 0:
             return 0
-        key = parent * self.num_symbols + symbols[id_]
-        place = bisect_left(keys, key)
-        return self.first + place if place < len(keys) and keys[place] == key else 0
+        child = find_one_in_trie(keys, parent * self.num_symbols + symbols[id_])
+        return child + self.first - 1 if child else 0
 
-    def score(
-        self, nodes: Nodes, p: npt.NDArray[Any]
-    ) -> tuple[Ids, Ids, npt.NDArray[np.floating[Any]]]:
-        """Return the rows, characters and scores of all entries of nodes (P,).
+    def count(self, node: int) -> int:
+        """Return how often the text has a node."""
+        return int(self.trie.counts[node - self.first]) if node else 0
 
-        Args:
-            p: (P, V), the probabilities by the Kneser-Ney counts and the word table.
+    def find_leaving(self, node: int) -> Floats:
+        """Return how much (V,) each character leaves the known pairs at a node.
+
+        With n the number of times that the text has this node, it is 2 (1 - 1 / n). So a small text
+        is not copied: of words that it has once, it does not tell what may follow them.
         """
-        members, rows = self._members, np.flatnonzero(nodes > 0)
-        by_symbol = np.zeros((len(rows), self.num_symbols), p.dtype)
-        by_symbol[:, 1:] = np.add.reduceat(p[rows][:, members.ids], members.firsts[1:], 1)
-        by_symbol[:, END] = by_symbol[:, self.words.width :].sum(1)
-        firsts = self.trie.starts[nodes[rows] - self.first]
-        sizes = self.trie.starts[nodes[rows] - self.first + 1] - firsts
-        of_node, entries = np.repeat(np.arange(len(rows)), sizes), list_ranges(firsts, sizes)
-        symbols = self.trie.keys[entries] % self.num_symbols
-        scores = np.log1p(self.trie.ratios.values[entries] / by_symbol[of_node, symbols])
-        repeats = members.sizes[symbols]
-        characters = members.ids[list_ranges(members.firsts[symbols], repeats)]
-        return np.repeat(rows[of_node], repeats), characters, np.repeat(scores, repeats)
-
-    def list_entries(self, node: int) -> list[tuple[list[int], float]]:
-        """Return the characters and the ratio of each symbol in a node."""
-        if (entries := self._entries.get(node)) is None:
-            starts, keys, ratios, _ = self._trie_views
-            members, num_symbols = self._member_lists, self.num_symbols
-            part = range(starts[node - self.first], starts[node - self.first + 1])
-            entries = [(members[keys[entry] % num_symbols], ratios[entry]) for entry in part]
-            if len(self._entries) >= MAX_NODES:
-                self._entries.clear()
-            self._entries[node] = entries
-        return entries
+        times = max(1, self.count(node))
+        part = slice(*self.trie.followers.starts[node : node + 2])
+        is_known = np.zeros(self.num_symbols, bool)
+        is_known[self.trie.followers.symbols[part]] = True
+        is_known[self.words.width :] |= is_known[END]
+        return np.where(is_known[self.symbols], 0, 2 - 2 / times).astype(np.float32)
 
     @cached_property
-    def _entries(self) -> dict[int, list[tuple[list[int], float]]]:
-        return {}
-
-    def subtract_leaving(self, logits: Floats, node: int, cost: float) -> Floats:
-        """Return the logits (V,) less the cost of leaving the known pairs at a node.
-
-        With n the number of times that the text has this node, the cost is multiplied by
-        2 (1 - 1 / n). So a small text is not copied: of words that it has once, it does not tell
-        what may follow them.
-        """
-        times = self._trie_views[3][node - self.first] if node else 0
-        if times < 2:
-            return logits
-        lowered = logits - logits.dtype.type(cost * (2 - 2 / times))
-        before: Any = logits.data
-        after: Any = lowered.data
-        for members, _ in self.list_entries(node):
-            for id_ in members:
-                after[id_] = before[id_]
-        return lowered
-
-    @cached_property
-    def _members(self) -> _Members:
+    def _members(self) -> Members:
         """The characters of each symbol; those of END are all marks."""
         sizes = np.bincount(self.symbols, minlength=self.num_symbols)
         firsts = np.append(0, sizes.cumsum())[:-1]
         sizes[END] = sizes[self.words.width :].sum()
         firsts[END] = len(self.symbols) - sizes[END]
-        return _Members(np.argsort(self.symbols, kind="stable"), firsts, sizes)
+        return Members(np.argsort(self.symbols, kind="stable"), firsts, sizes)
 
-    @cached_property
-    def _member_lists(self) -> list[list[int]]:
-        """The characters of each symbol, as lists."""
-        ids, firsts, sizes = self._members
-        return [
-            ids[first : first + size].tolist() for first, size in zip(firsts, sizes, strict=True)
-        ]
-
-    # Python reads single numbers from a memoryview faster than from an array.
     @cached_property
     def _views(self) -> tuple[memoryview, memoryview, memoryview]:
+        """The arrays, of which Python reads single numbers faster from a memoryview."""
         return self.symbols.data, self.words.letters.data, self.trie.keys.data
-
-    @cached_property
-    def _trie_views(self) -> tuple[memoryview, memoryview, memoryview, memoryview]:
-        trie = self.trie
-        return trie.starts.data, trie.keys.data, trie.ratios.values.data, trie.counts.data
 
 
 def _find_last(is_mark: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

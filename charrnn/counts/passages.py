@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.table import CountTable, Ids, Nodes
+from charrnn.counts.table import CountTable
+from charrnn.counts.tries import Ids, Nodes
 
 MAX_CONTEXT = 8
 # The limit of a table's nodes, each of which takes about 3 bytes in a model file. A text of a

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.counts.mixing import Counts, CountState, Floats
+from charrnn.counts.mixing import MAX_CACHED, Counts, CountState, Floats
 from charrnn.counts.run_lengths import MAX_RUN, continue_runs
-from charrnn.counts.table import Ids
-from charrnn.counts.words import MAX_CACHED, MAX_NODES
+from charrnn.counts.tries import Ids
 
 _FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
 
@@ -35,7 +34,6 @@ class RecentContexts:
         if self._runs is not None:
             self._run_rows = {id_: n for n, id_ in enumerate(self._runs.characters.tolist())}
         self._predictions: dict[int, Floats] = {}  # (V,) after the context of each node
-        self._word_entries: dict[int, list[tuple[int, float]]] = {}  # of the word table's nodes
 
     def step(
         self, ids: Ids, state: CountState, network_logits: Floats | None, needs_logits: bool = True
@@ -99,44 +97,28 @@ class RecentContexts:
     def _add_scores(self, logits: Floats, p: Floats, word: int, pair: int) -> None:
         """Add the weighted scores of words and pairs to logits (V,), in place.
 
-        The modules `charrnn.counts.words` and `charrnn.counts.pairs` explain the scores.
+        The module `charrnn.counts.tries` explains the scores.
         """
         numbers: Any = logits.data
-        probabilities: Any = p.data
-        entries, weights = [], self._counts.weights
+        probabilities, total, weights = p.tolist(), 1.0, self._counts.weights
         if word > 0:
-            entries = self._list_word_entries(word)
+            assert self._words is not None
+            entries = self._words.followers.list_counted(word)
             # There is a weight for several continuations, and another for a single one.
             weight = weights.words[len(entries) == 1]
-            for id_, ratio in entries:
+            for (id_,), ratio in entries:
                 numbers[id_] += weight * log1p(ratio / probabilities[id_])
-        if pair:
-            assert self._pairs is not None
-            probabilities, total = p.tolist(), 1.0
-            for id_, ratio in entries:
                 probabilities[id_] += ratio
                 total += ratio
-            symbols = self._pairs.list_entries(pair)
-            weight = weights.pairs[sum([ratio > 0 for _, ratio in symbols]) == 1]
-            for members, ratio in symbols:
-                if ratio:
-                    mass = sum([probabilities[id_] for id_ in members])
-                    score = weight * log1p(ratio * total / mass)
-                    for id_ in members:
-                        numbers[id_] += score
-
-    def _list_word_entries(self, word: int) -> list[tuple[int, float]]:
-        """Return the counted characters of a node of the word table, with their ratios."""
-        if (entries := self._word_entries.get(word)) is None:
-            assert self._words is not None
-            if len(self._word_entries) >= MAX_NODES:
-                self._word_entries.clear()
-            part = slice(*self._words.starts[word : word + 2].tolist())
-            characters = self._words.characters[part].tolist()
-            ratios = self._words.ratios.values[part].tolist()
-            counted = [entry for entry in zip(characters, ratios, strict=True) if entry[1]]
-            entries = self._word_entries[word] = counted
-        return entries
+        if pair:
+            assert self._pairs is not None
+            entries = self._pairs.trie.followers.list_counted(pair)
+            weight = weights.pairs[len(entries) == 1]
+            for members, ratio in entries:
+                mass = sum([probabilities[id_] for id_ in members])
+                score = weight * log1p(ratio * total / mass)
+                for id_ in members:
+                    numbers[id_] += score
 
     def _interpolate_contexts(self, nodes: list[int]) -> Floats:
         """Return the probabilities (V,) after the known contexts of 1, 2, ... characters.

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.table import Floats, Ids, Nodes, read_numbers, to_smallest_type
+from charrnn.counts.table import read_numbers, to_smallest_type
+from charrnn.counts.tries import Floats, Ids, Nodes
 
 MAX_RUN = 255  # longer runs count as runs of this length
 LEAST_RUN = 4  # no word repeats a character more often

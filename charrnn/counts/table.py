@@ -28,11 +28,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.counts.tries import Floats, Ids, Nodes, find_in_trie, list_ranges
 from charrnn.options.ranges import LONGEST_CONTEXT
-
-Ids = npt.NDArray[np.integer[Any]]
-Nodes = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
 # The discounts of counts of 1, 2, and 3 or more, fitted on tiny-shakespeare's validation split.
 # Counts of the longest contexts are less reliable, because these contexts are rare.
@@ -41,26 +38,6 @@ DISCOUNTS_BELOW_TOP = (0.9, 1.4, 1.65)
 DISCOUNTS_TOP = (1.0, 1.5, 2.0)
 MANY = 255  # counts from here on are in another array of a file
 _LARGEST = np.iinfo(np.int32).max
-
-
-def find_in_trie(keys: npt.NDArray[Any], children: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return the nodes of children in a trie; 0 if a child is not in it.
-
-    Args:
-        keys: (M - 1,), parent * number of symbols + symbol of each node but the root, ascending.
-        children: the keys to find, of any shape.
-    """
-    if not len(keys):
-        return np.zeros_like(children, np.int64)
-    children = children.astype(keys.dtype)
-    places = np.minimum(np.searchsorted(keys, children), len(keys) - 1)
-    return np.where(keys[places] == children, places + 1, 0)
-
-
-def list_ranges(firsts: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return the numbers of several ranges, one range after the other."""
-    offsets = sizes.cumsum(dtype=np.int64) - sizes
-    return np.repeat(firsts - offsets, sizes) + np.arange(sizes.sum())
 
 
 def read_numbers(

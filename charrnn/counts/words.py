@@ -1,46 +1,30 @@
 """A table of the letters of words: which characters follow the letters of the current word.
 
 The table is a trie of the letters of a word so far, without regard to case. Any other character
-ends the word. With n the count of a character c in a node, and p_KN(c) its probability by the
-Kneser-Ney counts, the score of c is
-
-    ln(1 + r(c) / p_KN(c)),  r(c) = (n - D) / (D * number of different characters in the node)
-
-and 0 for all characters that the node lacks. With a weight of 1 in a product of experts, this is
-absolute discounting that backs off to Kneser-Ney. The table is silent between words.
+ends the word. `charrnn.counts.tries` explains the scores of the characters that follow, which back
+off to the Kneser-Ney counts. The table is silent between words.
 
 The words of a background (another text of the language) are in the table with a count of 0: they
 are known, but have no score.
 
-Node 0 is the start of a word. Nodes are numbered level by level, and the children of a node are
-consecutive. The children follow from the letters among the characters of each node, so a file
-contains only these.
+Node 0 is the start of a word. The children of a node follow from the letters among its characters,
+so a file contains only these.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.table import (
-    Floats,
-    Ids,
-    Nodes,
-    find_in_trie,
-    join_counts,
-    list_ranges,
-    read_numbers,
-    split_counts,
-    to_smallest_type,
-)
+from charrnn.counts.table import join_counts, read_numbers, split_counts, to_smallest_type
+from charrnn.counts.tries import Followers, Ids, Members, Nodes, find_in_trie, find_one_in_trie
 from charrnn.text.vocabulary import Vocabulary
 
 DISCOUNT = 0.1  # D, fitted on small texts in four languages
@@ -50,25 +34,6 @@ MAX_ENTRIES = 30_000  # for each started 100,000 characters of the texts
 UNKNOWN = -1  # the node of letters with which no word of the table starts
 CUT = -2  # the node of letters after which the table does not tell words apart
 _NOT_REACHED = -3
-MAX_CACHED = 1 << 21  # numbers
-MAX_NODES = 1 << 15  # whose entries are cached
-
-
-class Ratios(NamedTuple):
-    """The ratios r of entries."""
-
-    values: Floats  # (E,), 0 for entries that are not counted
-    is_single: npt.NDArray[np.bool_]  # (M,), whether a node has one counted entry
-
-
-def compute_ratios(
-    counts: npt.NDArray[Any], owners: Ids, num_nodes: int, discount: float
-) -> Ratios:
-    """Return the ratios of entries with these counts (E,) in these nodes (E,)."""
-    is_counted = counts > 0
-    sizes = np.bincount(owners[is_counted], minlength=num_nodes)
-    ratios = (counts - discount) / (discount * np.maximum(sizes[owners], 1))
-    return Ratios(np.where(is_counted, ratios, 0).astype(np.float32), sizes == 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +124,11 @@ class WordTable:
         return np.unique(self.owners[is_end])
 
     @cached_property
-    def ratios(self) -> Ratios:
-        """r of each entry."""
-        return compute_ratios(self.counts, self.owners, len(self.sizes), DISCOUNT)
+    def followers(self) -> Followers:
+        """The characters that follow the nodes, each of which is a symbol."""
+        each = np.arange(len(self.letters))
+        members = Members(each, each, np.ones_like(each))
+        return Followers(self.starts, self.characters, self.counts, members, DISCOUNT)
 
     def spell(self, nodes: npt.NDArray[Any]) -> Nodes:
         """Return the letters (n, L) of nodes (n,), with zeros after the last one."""
@@ -198,39 +165,21 @@ class WordTable:
         letter = letters[id_]
         if not letter or node < 0:
             return node if letter else 0
-        key = node * self.width + letter
-        place = bisect_left(keys, key)
-        if place < len(keys) and keys[place] == key:
-            return place + 1
+        if child := find_one_in_trie(keys, node * self.width + letter):
+            return child
         return UNKNOWN if node < self.first_cut else CUT
 
-    def find_ratios(self, nodes: Nodes) -> tuple[Ids, Ids, Floats]:
-        """Return the rows, characters and ratios of all entries of nodes (P,)."""
-        rows = np.flatnonzero(nodes > 0)
-        sizes, firsts = self.sizes[nodes[rows]], self.starts[nodes[rows]]
-        entries = list_ranges(firsts, sizes)
-        return np.repeat(rows, sizes), self.characters[entries], self.ratios.values[entries]
+    def find_leaving(self, node: int) -> npt.NDArray[np.bool_]:
+        """Return whether each character (V,) leaves the words at a node.
 
-    def subtract_leaving(self, logits: Floats, node: int, cost: float) -> Floats:
-        """Return the logits (V,) less the cost of each character that leaves the words at a node.
-
-        Nothing is subtracted after letters with which no word starts, or after a cut.
+        None does after letters with which no word starts, or after a cut.
         """
-        if node < 0:
-            return logits
-        if (costs := self._costs.get((node, cost))) is None:
-            by_letter = np.full(self.width, cost, np.float32)
-            by_letter[self.letters[self.characters[self.starts[node] : self.starts[node + 1]]]] = 0
-            if not node:
-                by_letter[0] = 0
-            if len(self._costs) * len(self.letters) >= MAX_CACHED:
-                self._costs.clear()
-            costs = self._costs[node, cost] = by_letter[self.letters]
-        return logits - costs
-
-    @cached_property
-    def _costs(self) -> dict[tuple[int, float], Floats]:
-        return {}
+        is_known = np.full(self.width, node < 0)
+        is_known[0] |= node == 0
+        if node >= 0:
+            part = slice(self.starts[node], self.starts[node + 1])
+            is_known[self.letters[self.characters[part]]] = True
+        return ~is_known[self.letters]
 
     @cached_property
     def _views(self) -> tuple[memoryview, memoryview]:

@@ -43,8 +43,7 @@ class WordCosts:
     """
 
     def __init__(self, counts: Counts, factor: float) -> None:
-        assert counts.words is not None
-        self.words, self.pairs = counts.words, counts.pairs
+        self.counts = counts
         self.cost = -math.log(factor) if factor else NEVER
 
     def subtract(
@@ -57,9 +56,8 @@ class WordCosts:
             is_started: whether the text has new characters.
         """
         if word == UNKNOWN and not is_started:
-            return np.where(self.words.letters > 0, logits - np.float32(NEVER), logits)
+            assert self.counts.words is not None
+            return np.where(self.counts.words.letters > 0, logits - np.float32(NEVER), logits)
         if self.cost:
-            logits = self.words.subtract_leaving(logits, word, self.cost)
-            if self.pairs is not None:
-                logits = self.pairs.subtract_leaving(logits, pair, self.cost)
+            return logits - self.cost * self.counts.find_leaving(word, pair)
         return logits

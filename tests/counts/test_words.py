@@ -48,13 +48,10 @@ def test_known_words_and_pairs_are_left_by_the_definition(longest: int) -> None:
     pairs = count_pairs(TEXTS, words, number_symbols(VOCABULARY, LETTERS))
     definition = Words([VOCABULARY.decode(ids) for ids in TEXTS], longest)
     word = pair = 0
-    limited, zeros = [0, 0], np.zeros(65, np.float32)
+    limited = [0, 0]
     for end, id_ in enumerate(VOCABULARY.encode(ASKED).tolist(), 1):
         word, pair = words.extend(id_, word), pairs.extend(id_, word, pair)
-        costs = [
-            -part.subtract_leaving(zeros, node, 1.0)
-            for part, node in ((words, word), (pairs, pair))
-        ]
+        costs = [words.find_leaving(word).astype(float), pairs.find_leaving(pair)]
         expected = definition.costs(ASKED[:end], 1, np.exp(-1.0), VOCABULARY.characters)
         np.testing.assert_allclose(sum(costs), [*expected.values()], err_msg=ASKED[:end])
         for n, cost in enumerate(costs):
@@ -86,13 +83,12 @@ def test_tables_survive_packing_and_refuse_wrong_arrays() -> None:
         ids = np.concatenate([TEXTS[0][:100], RNG.integers(0, 65, 200)])[None]
         nodes = table.find_nodes(ids, np.zeros(1, np.int32))
         assert nodes.max() < len(table.sizes)
-        rows, characters, ratios = table.find_ratios(nodes[0])
-        assert np.isfinite(np.log1p(ratios / p[rows, characters])).all()
+        assert np.isfinite(table.followers.score(nodes[0], p).scores).all()
         of_pairs = couples.find_nodes(ids, np.append(0, nodes[0, :-1])[None], np.zeros(1, int))[0]
-        assert np.isfinite(couples.score(of_pairs, p)[2]).all()
+        assert np.isfinite(couples.trie.followers.score(of_pairs, p).scores).all()
         for word, pair in zip(nodes[0].tolist(), of_pairs.tolist(), strict=True):
-            for part, node in ((table, word), (couples, pair)):
-                assert np.isfinite(part.subtract_leaving(np.zeros(65, np.float32), node, 1)).all()
+            assert table.find_leaving(word).sum() < 65
+            assert np.isfinite(couples.find_leaving(pair)).all()
         assert np.isfinite(lengths.find_odds(ids[0], np.full(300, 6))[0]).all()
     for size in (10, 66):
         with pytest.raises(ValueError, match="its words"):
