@@ -15,7 +15,7 @@ import numpy as np
 
 from charrnn.counts.mixing import Counts, CountState
 from charrnn.counts.recent import RecentContexts
-from charrnn.generation.draw import Array, Drawer, Floats, Ids, log_softmax
+from charrnn.generation.draw import Array, Drawer, Floats, Ids, Tail, log_softmax
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
 from charrnn.models.trained import State, TrainedModel
 from charrnn.processors import get_torch_pool, limit_blas_threads
@@ -104,7 +104,7 @@ class Engine:
         return logits[:, 0], state
 
     def write(
-        self, ids: Ids, state: State, uniforms: Floats, drawers: Sequence[Drawer]
+        self, ids: Ids, state: State, uniforms: Floats, drawer: Drawer, tails: Sequence[Tail]
     ) -> tuple[Ids, State]:
         """Write new characters.
 
@@ -112,7 +112,7 @@ class Engine:
             ids: (N,), the last character of each stream, which is not read yet.
             state: before this character. It is not changed.
             uniforms: (N, T), in [0, 1): a random number for each new character.
-            drawers: of the streams. They are changed.
+            tails: of the texts. They are changed.
 
         Returns:
             The ids (N, T) of the new characters, and the state before the last of them.
@@ -121,7 +121,7 @@ class Engine:
             RunError: the logits are not finite.
         """
         written = np.empty(uniforms.shape, np.int64)
-        return written, self._run(self._write, ids, state, uniforms, drawers, written)
+        return written, self._run(self._write, ids, state, uniforms, drawer, tails, written)
 
     def _run(self, method: Callable[..., State], *arguments: Any) -> State:
         return method(*arguments)
@@ -139,17 +139,19 @@ class Engine:
     @limit_blas_threads()
     @np.errstate(all="ignore")
     def _write(
-        self, ids: Ids, state: State, uniforms: Floats, drawers: Sequence[Drawer], written: Ids
+        self,
+        ids: Ids,
+        state: State,
+        uniforms: Floats,
+        drawer: Drawer,
+        tails: Sequence[Tail],
+        written: Ids,
     ) -> State:
         """Fill `written` (N, T) with new characters, and return the state before the last."""
-        word = pair = [0] * len(ids)
         for t, column in enumerate(uniforms.T.tolist()):
             logits, state = self._step(ids, state)
-            if self._has_counts:
-                counts = CountState(*state[-1])
-                word, pair = counts.word.tolist(), counts.pair.tolist()
-            rows = zip(drawers, logits, column, word, pair, strict=True)
-            written[:, t] = ids = np.array([drawer.draw(*row) for drawer, *row in rows])
+            counts = CountState(*state[-1]) if self._has_counts else None
+            written[:, t] = ids = np.array(drawer.draw(logits, column, tails, counts))
         return state
 
 

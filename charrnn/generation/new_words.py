@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.mixing import Counts
+from charrnn.counts.mixing import Counts, CountState
 from charrnn.counts.words import UNKNOWN
 from charrnn.options.sampling import SamplingParams
 
@@ -35,7 +35,7 @@ def resolve_new_words(params: SamplingParams, temperature: float) -> float:
 
 
 class WordCosts:
-    """The costs of leaving the known words and pairs, for one text.
+    """The costs of leaving the known words and pairs.
 
     Args:
         counts: with a word table.
@@ -47,17 +47,19 @@ class WordCosts:
         self.cost = -math.log(factor) if factor else NEVER
 
     def subtract(
-        self, logits: npt.NDArray[Any], word: int, pair: int, is_started: bool
+        self, logits: npt.NDArray[Any], state: CountState, is_started: bool
     ) -> npt.NDArray[Any]:
-        """Return the logits (V,) less the costs.
+        """Return the logits (N, V) less the costs.
 
         Args:
-            word, pair: the nodes of `CountState` after the text.
-            is_started: whether the text has new characters.
+            state: of the counts after the texts (N,).
+            is_started: whether the texts have new characters.
         """
-        if word == UNKNOWN and not is_started:
+        if not is_started:
             assert self.counts.words is not None
-            return np.where(self.counts.words.letters > 0, logits - np.float32(NEVER), logits)
+            is_added = (state.word == UNKNOWN)[:, None] & (self.counts.words.letters > 0)
+            logits = np.where(is_added, logits - np.float32(NEVER), logits)
         if self.cost:
-            return logits - self.cost * self.counts.find_leaving(word, pair)
+            nodes = zip(state.word.tolist(), state.pair.tolist(), strict=True)
+            logits = logits - self.cost * np.array([self.counts.find_leaving(*n) for n in nodes])
         return logits
