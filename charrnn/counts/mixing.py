@@ -33,8 +33,10 @@ from charrnn.counts.words import WordTable
 Floats = npt.NDArray[np.floating[Any]]
 Flags = npt.NDArray[np.bool_]
 
+# The last columns of a state: the node of the current word in the word table, that of the last word
+# and what follows it in the pair table, and the length of the run of one character
+WORD, PAIR, RUN = -3, -2, -1
 _PROBABILITIES_AT_ONCE = 1 << 18
-MAX_CACHED = 1 << 21  # numbers of vectors (V,)
 
 
 class Weights(NamedTuple):
@@ -66,15 +68,6 @@ class Weights(NamedTuple):
 
 
 COUNTS_ONLY = Weights((0.0,) * 4, (1.0,) * 4, (0.2, 0.2), (0.4, 0.4))
-
-
-class CountState(NamedTuple):
-    """The state of counts after the text so far: of N streams (N,), or at their places (N, T)."""
-
-    nodes: Nodes  # (..., K), of the contexts of 1 to K characters; 0 if unknown or not in the text
-    word: Nodes  # (...,), the node of the current word in the word table
-    pair: Nodes  # (...,), the node of the last word and what follows it in the pair table
-    run: Nodes  # (...,), the length of the run of one character
 
 
 class Places(NamedTuple):
@@ -121,7 +114,11 @@ class Places(NamedTuple):
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of a model's training text, and the weights of the mixture."""
+    """The counts of a model's training text, and the weights of the mixture.
+
+    The state of a stream is K + 3 numbers: the nodes of the contexts of 1 to K characters, 0 if
+    unknown or not in the text; `WORD`, `PAIR` and `RUN`.
+    """
 
     table: CountTable
     runs: RunLengths | None  # None if the mixture has no lengths of runs
@@ -156,33 +153,34 @@ class Counts:
         parts = (self.table, self.runs, self.words, self.pairs)
         return {n: a for part in parts if part is not None for n, a in part.to_arrays().items()}
 
-    def zero_state(self, streams: int) -> CountState:
-        """Return the state of N streams before their first character."""
-        nodes = np.zeros((streams, self.table.context), np.int32)
-        return CountState(nodes, *np.zeros((3, streams), np.int32))
+    def zero_state(self, streams: int) -> Nodes:
+        """Return the state (N, K + 3) of streams before their first character."""
+        return np.zeros((streams, self.table.context + 3), np.int32)
 
-    def find_states(self, ids: Ids, state: CountState) -> CountState:
-        """Return the states (N, T) after each of ids (N, T), from the state (N,) before them."""
-        nodes = self.table.find_contexts(ids, state.nodes)
-        word, pair = np.zeros((2, *ids.shape), np.int32)
+    def find_states(self, ids: Ids, state: Nodes) -> Nodes:
+        """Return the states (N, T, K + 3) after each of ids (N, T), from the state before them."""
+        K, T = self.table.context, ids.shape[1]
+        states = np.zeros((*ids.shape, K + 3), np.int32)
+        states[..., :K] = self.table.find_contexts(ids, state[:, :K])
         if self.words is not None:
-            word = self.words.find_nodes(ids, state.word)
+            states[..., WORD] = self.words.find_nodes(ids, state[:, WORD])
+        before = np.concatenate([state[:, None], states], 1)
         if self.pairs is not None:
-            before = np.concatenate([state.word[:, None], word], 1)[:, :-1]
-            pair = self.pairs.find_nodes(ids, before, state.pair)
+            nodes = self.pairs.find_nodes(ids, before[:, :-1, WORD], state[:, PAIR])
+            states[..., PAIR] = nodes
         # The node of a context of one character tells the character.
-        characters = np.concatenate([state.nodes[:, :1], nodes[..., 0]], 1)
-        is_new = (characters[:, 1:] != characters[:, :-1]) | (characters[:, 1:] == 0)
-        columns = np.arange(ids.shape[1])
+        is_new = (before[:, 1:, 0] != before[:, :-1, 0]) | (before[:, 1:, 0] == 0)
+        columns = np.arange(T)
         firsts = np.maximum.accumulate(np.where(is_new, columns, -1), 1)
-        earlier = np.where(firsts < 0, state.run[:, None], 0)
-        lengths = columns - np.maximum(firsts, 0) + 1 + earlier
-        return CountState(nodes, word, pair, np.minimum(lengths, MAX_RUN).astype(np.int32))
+        earlier = np.where(firsts < 0, state[:, RUN, None], 0)
+        states[..., RUN] = np.minimum(columns - np.maximum(firsts, 0) + 1 + earlier, MAX_RUN)
+        return states
 
-    def observe(self, states: CountState, dtype: npt.DTypeLike = np.float32) -> Places:
-        """Return the scores at the P places of states (...,), as numbers of this type."""
-        nodes = states.nodes.reshape(-1, self.table.context)
-        word, pair, run = (numbers.reshape(-1) for numbers in states[1:])
+    def observe(self, states: Nodes, dtype: npt.DTypeLike = np.float32) -> Places:
+        """Return the scores at the P places of states (..., K + 3), as numbers of this type."""
+        states = states.reshape(-1, states.shape[-1])
+        nodes = states[:, :WORD]
+        word, pair, run = states[:, WORD:].T
         P, V = len(nodes), self.table.vocabulary_size
         scores = np.empty((P, 3, V), dtype)
         rows = max(1, _PROBABILITIES_AT_ONCE // V)
@@ -216,43 +214,21 @@ class Counts:
                 scores[rows, 2, characters] = of_pairs
         return scores
 
-    def find_leaving(self, word: int, pair: int) -> npt.NDArray[np.float32]:
-        """Return how much (V,) each character leaves the known words and pairs at their nodes.
-
-        The caller must not change the result.
-        """
-        key = word, 0 if self.pairs is None or self.pairs.count(pair) < 2 else pair
-        if (leaving := self._leaving.get(key)) is None:
-            assert self.words is not None
-            leaving = self.words.find_leaving(word).astype(np.float32)
-            if self.pairs is not None and key[1]:
-                leaving += self.pairs.find_leaving(pair)
-            if len(self._leaving) * len(leaving) >= MAX_CACHED:
-                self._leaving.clear()
-            self._leaving[key] = leaving
-        return leaving
-
-    @cached_property
-    def _leaving(self) -> dict[tuple[int, int], npt.NDArray[np.float32]]:
-        return {}
-
     def step(
-        self, ids: Ids, state: CountState, network_logits: Floats | None, needs_logits: bool = True
-    ) -> tuple[CountState, Floats | None]:
-        """Return the state (N,) after one more character (N,) per stream, and the logits (N, V).
+        self, ids: Ids, state: Nodes, network_logits: Floats | None, needs_logits: bool = True
+    ) -> tuple[Nodes, Floats | None]:
+        """Return the state after one more character (N,) per stream, and the logits (N, V).
 
         The network's logits (N, V) may be None if it has no weight.
         """
-        states = self.find_states(ids[:, None], state)
-        after = CountState(*(part[:, 0] for part in states))
+        after = self.find_states(ids[:, None], state)[:, 0]
         return after, self.mix(after, network_logits) if needs_logits else None
 
-    def mix(self, states: CountState, network_logits: Floats | None) -> Floats:
-        """Return the logits (..., V) of the mixture after states (...,).
+    def mix(self, states: Nodes, network_logits: Floats | None) -> Floats:
+        """Return the logits (..., V) of the mixture after states (..., K + 3).
 
         The network's logits (..., V) may be None if it has no weight.
         """
         size = self.table.vocabulary_size
         logits = None if network_logits is None else network_logits.reshape(-1, size)
-        mixed = self.observe(states).mix(self.weights, logits)
-        return mixed.reshape(*states.word.shape, size)
+        return self.observe(states).mix(self.weights, logits).reshape(*states.shape[:-1], size)

@@ -162,29 +162,29 @@ class PairTable:
 
     def extend(self, id_: int, word: int, pair: int) -> int:
         """Return the node after one more character, from the nodes of word and pair before it."""
-        symbols, letters, keys = self._views
+        symbols, letters, keys, _ = self._views
         parent = word if word and not letters[id_] else pair
         if parent <= 0:
             return 0
         child = find_one_in_trie(keys, parent * self.num_symbols + symbols[id_])
         return child + self.first - 1 if child else 0
 
-    def count(self, node: int) -> int:
-        """Return how often the text has a node."""
-        return int(self.trie.counts[node - self.first]) if node else 0
-
-    def find_leaving(self, node: int) -> Floats:
-        """Return how much (V,) each character leaves the known pairs at a node.
+    def add_leaving(self, leaving: Floats, node: int) -> Floats:
+        """Add how much (V,) each character leaves the known pairs at a node to `leaving` (V,).
 
         With n the number of times that the text has this node, it is 2 (1 - 1 / n). So a small text
         is not copied: of words that it has once, it does not tell what may follow them.
         """
-        times = max(1, self.count(node))
-        part = slice(*self.trie.followers.starts[node : node + 2])
-        is_known = np.zeros(self.num_symbols, bool)
-        is_known[self.trie.followers.symbols[part]] = True
-        is_known[self.words.width :] |= is_known[END]
-        return np.where(is_known[self.symbols], 0, 2 - 2 / times).astype(np.float32)
+        times = self._views[3][node - self.first] if node else 0
+        if times < 2:
+            return leaving
+        added = leaving + np.float32(2 - 2 / times)
+        before: Any = leaving.data  # For the few characters of a node, Python is faster than NumPy.
+        after: Any = added.data
+        for members, _ in self.trie.followers.list_symbols(node)[0]:
+            for id_ in members:
+                after[id_] = before[id_]
+        return added
 
     @cached_property
     def _members(self) -> Members:
@@ -196,9 +196,10 @@ class PairTable:
         return Members(np.argsort(self.symbols, kind="stable"), firsts, sizes)
 
     @cached_property
-    def _views(self) -> tuple[memoryview, memoryview, memoryview]:
+    def _views(self) -> tuple[memoryview, memoryview, memoryview, memoryview]:
         """The arrays, of which Python reads single numbers faster from a memoryview."""
-        return self.symbols.data, self.words.letters.data, self.trie.keys.data
+        letters, (keys, counts, _) = self.words.letters, self.trie
+        return self.symbols.data, letters.data, keys.data, counts.data
 
 
 def _find_last(is_mark: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.counts.mixing import MAX_CACHED, Counts, CountState, Floats
+from charrnn.counts.mixing import PAIR, RUN, WORD, Counts, Floats
 from charrnn.counts.run_lengths import MAX_RUN, continue_runs
-from charrnn.counts.tries import Ids
+from charrnn.counts.tries import MAX_CACHED, Ids, Nodes
 
 _FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
 
@@ -36,28 +36,26 @@ class RecentContexts:
         self._predictions: dict[int, Floats] = {}  # (V,) after the context of each node
 
     def step(
-        self, ids: Ids, state: CountState, network_logits: Floats | None, needs_logits: bool = True
-    ) -> tuple[CountState, Floats | None]:
+        self, ids: Ids, state: Nodes, network_logits: Floats | None, needs_logits: bool = True
+    ) -> tuple[Nodes, Floats | None]:
         """Return the same as `Counts.step`."""
-        rows = zip(*(numbers.tolist() for numbers in (ids, *state)), strict=True)
-        states = [self._extend(*row) for row in rows]
-        after = CountState(*(np.array(each, np.int32) for each in zip(*states, strict=True)))
+        rows = zip(ids.tolist(), state.tolist(), strict=True)
+        states = [self._extend(id_, row) for id_, row in rows]
+        after = np.array(states, np.int32)
         if not needs_logits:
             return after, None
         network = [None] * len(states) if network_logits is None else network_logits
-        mixed = [self._mix(*numbers, row) for numbers, row in zip(states, network, strict=True)]
+        mixed = [self._mix(row, logits) for row, logits in zip(states, network, strict=True)]
         return after, np.stack(mixed) if len(mixed) > 1 else mixed[0][np.newaxis]
 
-    def _extend(
-        self, id_: int, nodes: list[int], word: int, pair: int, run: int
-    ) -> tuple[list[int], int, int, int]:
-        """Return the `CountState` of one stream after one more character, as numbers."""
+    def _extend(self, id_: int, state: list[int]) -> list[int]:
+        """Return the state of one stream after one more character."""
         characters, starts = self._characters, self._starts
-        after = [0] * len(nodes)
+        after = [0] * len(state)
         # nodes[k] is the node of the last k + 1 characters. The new context of k + 1 characters is
         # the old one of k characters and id_, so it is a child of the old one.
         parent = 0
-        for k, node in enumerate(nodes):
+        for k, node in enumerate(state[:WORD]):
             end = starts[parent + 1]
             child = bisect_left(characters, id_, starts[parent], end)
             if child == end or characters[child] != id_:
@@ -66,16 +64,17 @@ class RecentContexts:
             if not node:
                 break
             parent = node
-        is_repeated = after[0] == nodes[0] != 0
-        run = min(run + 1, MAX_RUN) if is_repeated else 1
-        pair = 0 if self._pairs is None else self._pairs.extend(id_, word, pair)
-        word = 0 if self._words is None else self._words.extend(id_, word)
-        return after, word, pair, run
+        is_repeated = after[0] == state[0] != 0
+        after[RUN] = min(state[RUN] + 1, MAX_RUN) if is_repeated else 1
+        if self._words is not None:
+            after[WORD] = self._words.extend(id_, state[WORD])
+        if self._pairs is not None:
+            after[PAIR] = self._pairs.extend(id_, state[WORD], state[PAIR])
+        return after
 
-    def _mix(
-        self, nodes: list[int], word: int, pair: int, run: int, network_logits: Floats | None
-    ) -> Floats:
+    def _mix(self, state: list[int], network_logits: Floats | None) -> Floats:
         """Return the logits (V,) of the mixture for one stream."""
+        *nodes, word, pair, run = state
         length = nodes.index(0) if nodes[-1] == 0 else len(nodes)
         p = self._interpolate_contexts(nodes[:length])
         of_network, of_counts = self._by_place[word != 0][length]
@@ -103,22 +102,22 @@ class RecentContexts:
         probabilities, total, weights = p.tolist(), 1.0, self._counts.weights
         if word > 0:
             assert self._words is not None
-            entries = self._words.followers.list_counted(word)
-            # There is a weight for several continuations, and another for a single one.
-            weight = weights.words[len(entries) == 1]
+            entries, is_single = self._words.followers.list_symbols(word)
+            weight = weights.words[is_single]  # of several continuations, or of a single one
             for (id_,), ratio in entries:
                 numbers[id_] += weight * log1p(ratio / probabilities[id_])
                 probabilities[id_] += ratio
                 total += ratio
         if pair:
             assert self._pairs is not None
-            entries = self._pairs.trie.followers.list_counted(pair)
-            weight = weights.pairs[len(entries) == 1]
+            entries, is_single = self._pairs.trie.followers.list_symbols(pair)
+            weight = weights.pairs[is_single]
             for members, ratio in entries:
-                mass = sum([probabilities[id_] for id_ in members])
-                score = weight * log1p(ratio * total / mass)
-                for id_ in members:
-                    numbers[id_] += score
+                if ratio:
+                    mass = sum([probabilities[id_] for id_ in members])
+                    score = weight * log1p(ratio * total / mass)
+                    for id_ in members:
+                        numbers[id_] += score
 
     def _interpolate_contexts(self, nodes: list[int]) -> Floats:
         """Return the probabilities (V,) after the known contexts of 1, 2, ... characters.

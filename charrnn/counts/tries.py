@@ -25,7 +25,7 @@ Nodes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 Keys = npt.NDArray[np.signedinteger[Any]]
 
-MAX_CACHED = 1 << 15  # nodes
+MAX_CACHED = 1 << 21  # numbers
 
 
 def find_in_trie(keys: Keys, children: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -90,13 +90,14 @@ class Followers:
         ratios = (counts - discount) / (discount * np.maximum(sizes[owners], 1))
         self.ratios: Floats = np.where(is_counted, ratios, 0).astype(np.float32)  # (E,)
         self.is_single = sizes == 1  # (M,), whether a node has one counted symbol
-        # for `list_counted`, because Python reads single numbers from a memoryview faster
-        self._views = starts.data, symbols.data, self.ratios.data
+        # for `list_symbols`, because Python reads single numbers from a memoryview faster
+        arrays = starts, symbols, self.ratios, self.is_single
+        self._views: list[Any] = [array.data for array in arrays]
         self._characters = [
             members.ids[first : first + size].tolist()
             for first, size in zip(members.firsts.tolist(), members.sizes.tolist(), strict=True)
         ]
-        self._lists: dict[int, list[tuple[list[int], float]]] = {}
+        self._lists: dict[int, tuple[list[tuple[list[int], float]], bool]] = {}
 
     def score(self, nodes: Nodes, p: npt.NDArray[Any]) -> Scores:
         """Return the scores of all characters that follow nodes (P,), where they are above 0.
@@ -118,13 +119,13 @@ class Followers:
         scores = np.log1p(ratios / masses)
         return Scores(rows, characters, np.repeat(ratios, sizes), np.repeat(scores, sizes))
 
-    def list_counted(self, node: int) -> list[tuple[list[int], float]]:
-        """Return the characters and the ratio of each counted symbol after a node."""
-        if (entries := self._lists.get(node)) is None:
-            starts, symbols, ratios = self._views
+    def list_symbols(self, node: int) -> tuple[list[tuple[list[int], float]], bool]:
+        """Return the characters and the ratio of each symbol after a node, and `is_single`."""
+        if (listed := self._lists.get(node)) is None:
+            starts, symbols, ratios, is_single = self._views
             part = range(starts[node], starts[node + 1])
-            entries = [(self._characters[symbols[e]], ratios[e]) for e in part if ratios[e]]
-            if len(self._lists) >= MAX_CACHED:
+            entries = [(self._characters[symbols[entry]], ratios[entry]) for entry in part]
+            if len(self._lists) >= MAX_CACHED >> 4:
                 self._lists.clear()
-            self._lists[node] = entries
-        return entries
+            listed = self._lists[node] = entries, is_single[node]
+        return listed

@@ -24,7 +24,16 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.table import join_counts, read_numbers, split_counts, to_smallest_type
-from charrnn.counts.tries import Followers, Ids, Members, Nodes, find_in_trie, find_one_in_trie
+from charrnn.counts.tries import (
+    MAX_CACHED,
+    Floats,
+    Followers,
+    Ids,
+    Members,
+    Nodes,
+    find_in_trie,
+    find_one_in_trie,
+)
 from charrnn.text.vocabulary import Vocabulary
 
 DISCOUNT = 0.1  # D, fitted on small texts in four languages
@@ -169,17 +178,27 @@ class WordTable:
             return child
         return UNKNOWN if node < self.first_cut else CUT
 
-    def find_leaving(self, node: int) -> npt.NDArray[np.bool_]:
-        """Return whether each character (V,) leaves the words at a node.
+    def find_leaving(self, node: int) -> Floats:
+        """Return 1 for each character (V,) that leaves the words at a node, and 0 for the others.
 
-        None does after letters with which no word starts, or after a cut.
+        None leaves them after letters with which no word starts, or after a cut. The caller must
+        not change the result.
         """
-        is_known = np.full(self.width, node < 0)
-        is_known[0] |= node == 0
-        if node >= 0:
-            part = slice(self.starts[node], self.starts[node + 1])
-            is_known[self.letters[self.characters[part]]] = True
-        return ~is_known[self.letters]
+        if (leaving := self._leaving.get(node)) is None:
+            is_known = np.full(self.width, node < 0)
+            is_known[0] |= node == 0
+            if node >= 0:
+                part = slice(self.starts[node], self.starts[node + 1])
+                is_known[self.letters[self.characters[part]]] = True
+            leaving = (~is_known[self.letters]).astype(np.float32)
+            if len(self._leaving) * len(leaving) >= MAX_CACHED:
+                self._leaving.clear()
+            self._leaving[node] = leaving
+        return leaving
+
+    @cached_property
+    def _leaving(self) -> dict[int, Floats]:
+        return {}
 
     @cached_property
     def _views(self) -> tuple[memoryview, memoryview]:

@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.mixing import Counts, CountState
+from charrnn.counts.mixing import Counts
+from charrnn.counts.tries import Nodes
 from charrnn.errors import InputError, make_non_finite_error
 from charrnn.generation.debts import Debts, Ends, find_ends, find_payback
 from charrnn.generation.dry import DryPenalties
@@ -89,7 +90,7 @@ def rank_ids(scores: npt.NDArray[Any]) -> Ids:
 def log_softmax(logits: npt.NDArray[Any]) -> Floats:
     """Return the logarithms (..., V) of the probabilities, in float64."""
     scores: Floats = logits.astype(np.float64)
-    scores -= scores.max(-1, keepdims=True)
+    scores -= np.maximum.reduce(scores, -1, keepdims=True)
     scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
     return scores
 
@@ -179,7 +180,7 @@ class Drawer:
         logits: npt.NDArray[Any],
         uniforms: Sequence[float],
         tails: Sequence[Tail],
-        state: CountState | None = None,
+        state: Nodes | None = None,
     ) -> list[int]:
         """Draw ids (N,) from logits (N, V) at uniform numbers (N,), and append them to the tails.
 
@@ -187,7 +188,7 @@ class Drawer:
 
         Args:
             tails: of the texts. Either all of them have penalties, or none.
-            state: of the model's counts after the texts.
+            state: (N, K + 3), of the model's counts after the texts.
         """
         if self.bias is not None:
             logits = logits + self.bias
@@ -196,7 +197,7 @@ class Drawer:
         if self.words is not None and state is not None:
             logits = self.words.subtract(logits, state, tails[0].is_started)
         scores: Floats = logits.astype(np.float64)
-        scores -= scores.max(-1, keepdims=True)
+        scores -= np.maximum.reduce(scores, -1, keepdims=True)
         if self.temperature:
             ids = self._draw(scores, uniforms, tails)
         elif np.isnan(scores).any():
@@ -241,4 +242,4 @@ class Drawer:
                 payback = 0.0 if tail.run >= RUN_LENGTH else self.payback
                 is_moved |= tail.debts.repay(row, exponentials, total, payback)
         if is_moved:
-            scores -= scores.max(-1, keepdims=True)
+            scores -= np.maximum.reduce(scores, -1, keepdims=True)

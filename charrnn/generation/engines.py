@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.counts.mixing import Counts, CountState
+from charrnn.counts.mixing import Counts
 from charrnn.counts.recent import RecentContexts
 from charrnn.generation.draw import Array, Drawer, Floats, Ids, Tail, log_softmax
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
@@ -55,13 +55,13 @@ def mix_with_counts(network: Step, counts: Counts) -> Step:
     recent = RecentContexts(counts)
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Any, State]:
-        *layers, before = state
+        *layers, (before,) = state
         logits = None
         if counts.needs_network:
             logits, layers = network(ids, layers, needs_logits)
         reader = recent if len(ids) <= _FEW else counts
-        after, mixed = reader.step(ids, CountState(*before), logits, needs_logits)
-        return mixed, [*layers, after]
+        after, mixed = reader.step(ids, before, logits, needs_logits)
+        return mixed, [*layers, (after,)]
 
     return step
 
@@ -150,7 +150,7 @@ class Engine:
         """Fill `written` (N, T) with new characters, and return the state before the last."""
         for t, column in enumerate(uniforms.T.tolist()):
             logits, state = self._step(ids, state)
-            counts = CountState(*state[-1]) if self._has_counts else None
+            counts = state[-1][0] if self._has_counts else None
             written[:, t] = ids = np.array(drawer.draw(logits, column, tails, counts))
         return state
 

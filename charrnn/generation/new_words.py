@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.mixing import Counts, CountState
+from charrnn.counts.mixing import RUN, WORD, Counts
+from charrnn.counts.tries import Nodes
 from charrnn.counts.words import UNKNOWN
 from charrnn.options.sampling import SamplingParams
 
@@ -43,23 +44,28 @@ class WordCosts:
     """
 
     def __init__(self, counts: Counts, factor: float) -> None:
-        self.counts = counts
+        assert counts.words is not None
+        self.words, self.pairs = counts.words, counts.pairs
         self.cost = -math.log(factor) if factor else NEVER
 
     def subtract(
-        self, logits: npt.NDArray[Any], state: CountState, is_started: bool
+        self, logits: npt.NDArray[Any], state: Nodes, is_started: bool
     ) -> npt.NDArray[Any]:
         """Return the logits (N, V) less the costs.
 
         Args:
-            state: of the counts after the texts (N,).
+            state: (N, K + 3), of the counts after the texts.
             is_started: whether the texts have new characters.
         """
         if not is_started:
-            assert self.counts.words is not None
-            is_added = (state.word == UNKNOWN)[:, None] & (self.counts.words.letters > 0)
+            is_added = (state[:, WORD, None] == UNKNOWN) & (self.words.letters > 0)
             logits = np.where(is_added, logits - np.float32(NEVER), logits)
         if self.cost:
-            nodes = zip(state.word.tolist(), state.pair.tolist(), strict=True)
-            logits = logits - self.cost * np.array([self.counts.find_leaving(*n) for n in nodes])
+            leaving = [self._find_leaving(*both) for both in state[:, WORD:RUN].tolist()]
+            logits = logits - self.cost * np.concatenate(leaving).reshape(logits.shape)
         return logits
+
+    def _find_leaving(self, word: int, pair: int) -> npt.NDArray[np.float32]:
+        """Return how much (V,) each character leaves the known words and pairs at two nodes."""
+        leaving = self.words.find_leaving(word)
+        return leaving if self.pairs is None else self.pairs.add_leaving(leaving, pair)
