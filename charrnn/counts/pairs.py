@@ -23,7 +23,6 @@ import numpy.typing as npt
 
 from charrnn.counts.table import join_counts, read_numbers, split_counts, to_smallest_type
 from charrnn.counts.tries import (
-    Floats,
     Followers,
     Ids,
     Keys,
@@ -169,22 +168,19 @@ class PairTable:
         child = find_one_in_trie(keys, parent * self.num_symbols + symbols[id_])
         return child + self.first - 1 if child else 0
 
-    def add_leaving(self, leaving: Floats, node: int) -> Floats:
-        """Add how much (V,) each character leaves the known pairs at a node to `leaving` (V,).
+    def raise_staying(self, scores: Any, node: int, cost: float) -> None:
+        """Raise the scores (V,) of the characters that stay in the known pairs at a node.
 
-        With n the number of times that the text has this node, it is 2 (1 - 1 / n). So a small text
-        is not copied: of words that it has once, it does not tell what may follow them.
+        With n the number of times that the text has this node, the cost is multiplied by
+        2 (1 - 1 / n). So a small text is not copied: of words that it has once, it does not tell
+        what may follow them.
         """
         times = self._views[3][node - self.first] if node else 0
-        if times < 2:
-            return leaving
-        added = leaving + np.float32(2 - 2 / times)
-        before: Any = leaving.data  # For the few characters of a node, Python is faster than NumPy.
-        after: Any = added.data
-        for members, _ in self.trie.followers.list_symbols(node)[0]:
-            for id_ in members:
-                after[id_] = before[id_]
-        return added
+        if times > 1:
+            cost *= 2 - 2 / times
+            for members, _ in self.trie.followers.list_symbols(node)[0]:
+                for id_ in members:
+                    scores[id_] += cost
 
     @cached_property
     def _members(self) -> Members:

@@ -10,8 +10,9 @@ import numpy as np
 
 from charrnn.counts.mixing import PAIR, RUN, WORD, Counts, Floats
 from charrnn.counts.run_lengths import MAX_RUN, continue_runs
-from charrnn.counts.tries import MAX_CACHED, Ids, Nodes
+from charrnn.counts.tries import Ids, Nodes
 
+_MAX_CACHED = 1 << 21  # numbers
 _FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
 
 
@@ -131,7 +132,7 @@ class RecentContexts:
             cached, p = 0, self._table.unigram
         for node in nodes[cached:]:
             p = self._interpolate(p, node)
-            if len(self._predictions) * len(p) >= MAX_CACHED:
+            if len(self._predictions) * len(p) >= _MAX_CACHED:
                 self._predictions.clear()
             self._predictions[node] = p
         return p

@@ -25,7 +25,7 @@ Nodes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 Keys = npt.NDArray[np.signedinteger[Any]]
 
-MAX_CACHED = 1 << 21  # numbers
+MAX_CACHED = 1 << 15  # nodes
 
 
 def find_in_trie(keys: Keys, children: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -125,7 +125,7 @@ class Followers:
             starts, symbols, ratios, is_single = self._views
             part = range(starts[node], starts[node + 1])
             entries = [(self._characters[symbols[entry]], ratios[entry]) for entry in part]
-            if len(self._lists) >= MAX_CACHED >> 4:
+            if len(self._lists) >= MAX_CACHED:
                 self._lists.clear()
             listed = self._lists[node] = entries, is_single[node]
         return listed

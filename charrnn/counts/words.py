@@ -26,7 +26,6 @@ import numpy.typing as npt
 from charrnn.counts.table import join_counts, read_numbers, split_counts, to_smallest_type
 from charrnn.counts.tries import (
     MAX_CACHED,
-    Floats,
     Followers,
     Ids,
     Members,
@@ -178,26 +177,34 @@ class WordTable:
             return child
         return UNKNOWN if node < self.first_cut else CUT
 
-    def find_leaving(self, node: int) -> Floats:
-        """Return 1 for each character (V,) that leaves the words at a node, and 0 for the others.
+    def lower_leaving(self, scores: Any, node: int, cost: float) -> None:
+        """Lower the scores (V,) of the characters that leave the words at a node by a cost.
 
-        None leaves them after letters with which no word starts, or after a cut. The caller must
-        not change the result.
+        If fewer characters stay than leave, their scores are raised instead, which gives the same
+        probabilities. None leaves after letters with which no word starts, or after a cut.
+
+        Args:
+            scores: a memoryview, or another sequence of numbers; changed in place.
         """
-        if (leaving := self._leaving.get(node)) is None:
-            is_known = np.full(self.width, node < 0)
-            is_known[0] |= node == 0
-            if node >= 0:
-                part = slice(self.starts[node], self.starts[node + 1])
-                is_known[self.letters[self.characters[part]]] = True
-            leaving = (~is_known[self.letters]).astype(np.float32)
-            if len(self._leaving) * len(leaving) >= MAX_CACHED:
+        if node < 0:
+            return
+        if (listed := self._leaving.get(node)) is None:
+            is_known = np.zeros(self.width, bool)
+            is_known[0] = node == 0
+            part = slice(self.starts[node], self.starts[node + 1])
+            is_known[self.letters[self.characters[part]]] = True
+            stays = is_known[self.letters]
+            raises = np.count_nonzero(stays) * 2 < len(stays)
+            ids = np.flatnonzero(stays if raises else ~stays).tolist()
+            if len(self._leaving) >= MAX_CACHED:
                 self._leaving.clear()
-            self._leaving[node] = leaving
-        return leaving
+            listed = self._leaving[node] = ids, 1 if raises else -1
+        ids, sign = listed
+        for id_ in ids:
+            scores[id_] += sign * cost
 
     @cached_property
-    def _leaving(self) -> dict[int, Floats]:
+    def _leaving(self) -> dict[int, tuple[list[int], int]]:
         return {}
 
     @cached_property

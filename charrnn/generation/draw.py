@@ -190,13 +190,14 @@ class Drawer:
             tails: of the texts. Either all of them have penalties, or none.
             state: (N, K + 3), of the model's counts after the texts.
         """
-        if self.bias is not None:
-            logits = logits + self.bias
-        if penalties := [tail.dry.make_penalties(logits.shape[1]) for tail in tails if tail.dry]:
-            logits = logits - np.array(penalties)
-        if self.words is not None and state is not None:
-            logits = self.words.subtract(logits, state, tails[0].is_started)
         scores: Floats = logits.astype(np.float64)
+        if self.bias is not None:
+            scores += self.bias
+        if tails[0].dry is not None:
+            size = scores.shape[1]
+            scores -= np.array([tail.dry.make_penalties(size) for tail in tails if tail.dry])
+        if self.words is not None and state is not None:
+            self.words.subtract(scores, state, tails[0].is_started)
         scores -= np.maximum.reduce(scores, -1, keepdims=True)
         if self.temperature:
             ids = self._draw(scores, uniforms, tails)

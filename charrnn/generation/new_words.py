@@ -8,7 +8,6 @@ word, the first new character is no letter, so that no letters are added to the 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +34,9 @@ def resolve_new_words(params: SamplingParams, temperature: float) -> float:
     return COLD_FACTOR + (1 - COLD_FACTOR) * min((temperature - COLD) / (1 - COLD), 1.0)
 
 
+Floats = npt.NDArray[np.float64]
+
+
 class WordCosts:
     """The costs of leaving the known words and pairs.
 
@@ -48,24 +50,17 @@ class WordCosts:
         self.words, self.pairs = counts.words, counts.pairs
         self.cost = -math.log(factor) if factor else NEVER
 
-    def subtract(
-        self, logits: npt.NDArray[Any], state: Nodes, is_started: bool
-    ) -> npt.NDArray[Any]:
-        """Return the logits (N, V) less the costs.
+    def subtract(self, scores: Floats, state: Nodes, is_started: bool) -> None:
+        """Subtract the costs from scores (N, V), in place.
 
         Args:
             state: (N, K + 3), of the counts after the texts.
             is_started: whether the texts have new characters.
         """
         if not is_started:
-            is_added = (state[:, WORD, None] == UNKNOWN) & (self.words.letters > 0)
-            logits = np.where(is_added, logits - np.float32(NEVER), logits)
-        if self.cost:
-            leaving = [self._find_leaving(*both) for both in state[:, WORD:RUN].tolist()]
-            logits = logits - self.cost * np.concatenate(leaving).reshape(logits.shape)
-        return logits
-
-    def _find_leaving(self, word: int, pair: int) -> npt.NDArray[np.float32]:
-        """Return how much (V,) each character leaves the known words and pairs at two nodes."""
-        leaving = self.words.find_leaving(word)
-        return leaving if self.pairs is None else self.pairs.add_leaving(leaving, pair)
+            is_cut = state[:, WORD, None] == UNKNOWN
+            scores -= np.where(is_cut & (self.words.letters > 0), NEVER, 0)
+        for row, (word, pair) in zip(scores, state[:, WORD:RUN].tolist(), strict=True):
+            self.words.lower_leaving(row.data, word, self.cost)
+            if self.pairs is not None:
+                self.pairs.raise_staying(row.data, pair, self.cost)

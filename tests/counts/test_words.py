@@ -48,14 +48,18 @@ def test_known_words_and_pairs_are_left_by_the_definition(longest: int) -> None:
     pairs = count_pairs(TEXTS, words, number_symbols(VOCABULARY, LETTERS))
     definition = Words([VOCABULARY.decode(ids) for ids in TEXTS], longest)
     word = pair = 0
-    limited, zeros = [0, 0], np.zeros(65, np.float32)
+    limited = np.zeros(2)
     for end, id_ in enumerate(VOCABULARY.encode(ASKED).tolist(), 1):
         word, pair = words.extend(id_, word), pairs.extend(id_, word, pair)
-        costs = [words.find_leaving(word), pairs.add_leaving(zeros, pair)]
-        expected = definition.costs(ASKED[:end], 1, np.exp(-1.0), VOCABULARY.characters)
-        np.testing.assert_allclose(sum(costs), [*expected.values()], err_msg=ASKED[:end])
-        for n, cost in enumerate(costs):
-            limited[n] += cost.any()
+        scores = np.zeros((2, 65))
+        words.lower_leaving(scores[0], word, 1.0)
+        pairs.raise_staying(scores[1], pair, 1.0)
+        costs = definition.costs(ASKED[:end], 1, np.exp(-1.0), VOCABULARY.characters)
+        lowered, expected = scores.sum(0), -np.array([*costs.values()])
+        np.testing.assert_allclose(
+            lowered - lowered.max(), expected - expected.max(), err_msg=ASKED[:end]
+        )
+        limited += scores.any(1)
     assert min(limited) > 50
 
 
@@ -87,8 +91,8 @@ def test_tables_survive_packing_and_refuse_wrong_arrays() -> None:
         of_pairs = couples.find_nodes(ids, np.append(0, nodes[0, :-1])[None], np.zeros(1, int))[0]
         assert np.isfinite(couples.trie.followers.score(of_pairs, p).scores).all()
         for word, pair in zip(nodes[0].tolist(), of_pairs.tolist(), strict=True):
-            assert table.find_leaving(word).sum() < 65
-            assert np.isfinite(couples.add_leaving(p[0], pair)).all()
+            table.lower_leaving(p[0], word, 0.0)
+            couples.raise_staying(p[0], pair, 0.0)
         assert np.isfinite(lengths.find_odds(ids[0], np.full(300, 6))[0]).all()
     for size in (10, 66):
         with pytest.raises(ValueError, match="its words"):

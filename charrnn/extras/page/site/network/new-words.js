@@ -16,17 +16,18 @@ export class WordCosts {
     this.cost = factor > 0 ? -Math.log(factor) : constants.never;
   }
 
-  /** Return the logits (V,) less the costs, after a state that ends with that of the counts. */
-  subtract(logits, state, isStarted) {
+  /** Return scores (V,): logits less the costs, after a state that ends with that of the counts. */
+  apply(logits, state, isStarted) {
     const { words, pairs } = this.counts ?? {};
     if (!words) return logits;
+    const scores = Float64Array.from(logits);
     const [word, pair] = state.slice(-3); // as in `Counts`
     if (word === UNKNOWN && !isStarted) {
-      return logits.map((logit, id) => (words.letters[id] ? logit - this.never : logit));
+      words.letters.forEach((letter, id) => { if (letter) scores[id] -= this.never; });
     }
-    if (!this.cost) return logits;
-    const lowered = words.subtractLeaving(logits, word, this.cost);
-    return pairs ? pairs.subtractLeaving(lowered, pair, this.cost) : lowered;
+    words.subtractLeaving(scores, word, this.cost);
+    pairs?.addStaying(scores, pair, this.cost);
+    return scores;
   }
 }
 

@@ -83,14 +83,13 @@ export class PairTable {
     }
   }
 
-  /** Return the logits (V,) less the cost of leaving the known pairs at a node. */
-  subtractLeaving(logits, node, cost) {
+  /** Add the cost of leaving the known pairs at a node to the score of each character that stays. */
+  addStaying(scores, node, cost) {
     const times = node ? this.counts[node - this.first] : 0;
-    if (times < 2) return logits;
-    const leaving = Math.fround(cost * (2 - 2 / times));
-    const lowered = logits.map((logit) => logit - leaving);
-    for (const { ids } of this.#listEntries(node)) for (const id of ids) lowered[id] = logits[id];
-    return lowered;
+    if (times < 2) return;
+    for (const { ids } of this.#listEntries(node)) {
+      for (const id of ids) scores[id] += cost * (2 - 2 / times);
+    }
   }
 }
 

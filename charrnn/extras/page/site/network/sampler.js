@@ -109,7 +109,7 @@ export class Sampler {
     while (true) {
       let logits = this.network.step(last, state);
       if (bias) logits = logits.map((logit, id) => logit + bias[id]);
-      last = draw(words.subtract(dry.apply(logits), state, isStarted), uniforms.next());
+      last = draw(words.apply(dry.apply(logits), state, isStarted), uniforms.next());
       dry.add(last);
       isStarted = true;
       yield last;

@@ -72,13 +72,14 @@ export class WordTable {
     for (const [id, ratio] of entries) logits[id] += weight * Math.log1p(ratio / p[id]);
   }
 
-  /** Return the logits (V,) less the cost of each character that leaves the words at a node. */
-  subtractLeaving(logits, node, cost) {
-    if (node < 0) return logits;
-    const costs = new Float32Array(this.width).fill(cost);
-    for (const letter of this.#listFollowers(node)) costs[letter] = 0;
-    if (node === 0) costs[0] = 0;
-    return logits.map((logit, id) => logit - costs[this.letters[id]]);
+  /** Subtract a cost from the score of each character (V,) that leaves the words at a node. */
+  subtractLeaving(scores, node, cost) {
+    if (node < 0) return;
+    const known = new Set(this.#listFollowers(node));
+    if (node === 0) known.add(0);
+    for (let id = 0; id < scores.length; id++) {
+      if (!known.has(this.letters[id])) scores[id] -= cost;
+    }
   }
 
   /** Return the letters of the characters after a node. */
