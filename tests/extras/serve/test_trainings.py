@@ -11,6 +11,7 @@ import pytest
 from tests.extras.serve.servers import serving
 from tests.tools import until
 
+JSON = {"Content-Type": "application/json"}
 CATS = "The cat sat on the mat and ate the rat. "
 
 
@@ -52,6 +53,9 @@ def test_texts_are_trained_one_after_the_other(workplace: Path) -> None:
         assert http.post("/v1/trainings/nothing/stop").status_code == 404
         empty = http.post("/v1/trainings", json={"name": "x", "text": " "})
         assert (empty.status_code, empty.json()["error"]["message"]) == (400, "text: is empty")
+        surrogate = {"content": b'{"name": "x", "text": "\\ud800"}', "headers": JSON}
+        odd = http.post("/v1/trainings", **surrogate).json()["id"]
+        assert http.delete(f"/v1/trainings/{odd}").status_code == 200
         last = add("last", CATS * 500)
         wait_for_state(http, last, "running")
         assert server.stop() == 0
