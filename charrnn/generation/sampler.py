@@ -85,13 +85,7 @@ class Sampler:
                 self._engines[device] = make_engine(self.model, device)
             return self._engines[device]
 
-    def write(
-        self,
-        params: SamplingParams,
-        samples: range | None = None,
-        start: StartState | None = None,
-        stops: Sequence[str] = (),
-    ) -> Iterator[Piece]:
+    def write(self, params: SamplingParams, samples: range | None = None) -> Iterator[Piece]:
         """Write `params.num_samples` texts of `params.length` new characters.
 
         The pieces of the samples of a batch alternate. Each sample has exactly one last piece.
@@ -99,8 +93,6 @@ class Sampler:
 
         Args:
             samples: the numbers of the samples; by default the first `params.num_samples`.
-            start: what `read_start` returns, if the start text is read already.
-            stops: more texts like `params.until`.
 
         Raises:
             InputError: immediately, not with the first piece: a character of start_text is
@@ -110,15 +102,13 @@ class Sampler:
         samples = range(params.num_samples) if samples is None else samples
         drawer = self.make_drawer(params)
         engine = self.engine(params.device, params.num_samples)
-        start = self.read_start(params) if start is None else start
+        start = self.read_start(params)
         seed = draw_seed() if params.seed is None else params.seed
 
         def write_batches() -> Iterator[Piece]:
             for first in range(0, len(samples), STREAMS_TOGETHER):
                 numbers = samples[first : first + STREAMS_TOGETHER]
-                streams = [
-                    self.make_stream(drawer, seed, sample, start.last, stops) for sample in numbers
-                ]
+                streams = [self.make_stream(drawer, seed, sample, start.last) for sample in numbers]
                 yield from _write_batch(streams, engine, start.state)
 
         return write_batches()
@@ -135,7 +125,11 @@ class Sampler:
         last: int | None,
         stops: Sequence[str] = (),
     ) -> Stream:
-        """Return the stream of a sample before its first new character."""
+        """Return the stream of a sample before its first new character.
+
+        Args:
+            stops: more texts like `params.until`.
+        """
         params, vocabulary = drawer.params, self.model.vocabulary
         stops = [*stops] if params.until is None else [params.until, *stops]
         return Stream(

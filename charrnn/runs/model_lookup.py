@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Iterator
@@ -114,8 +115,9 @@ def find_runs_by_age(folder: Path = OUTPUTS) -> Iterator[Path]:
 
 def _get_time(run: Path) -> int:
     """Return the time at which a run last wrote its result; 0 if it has none."""
-    result = run / RESULT
-    return result.stat().st_mtime_ns if result.is_file() else 0
+    with contextlib.suppress(OSError):  # It may be deleted meanwhile.
+        return (run / RESULT).stat().st_mtime_ns
+    return 0
 
 
 @functools.cache

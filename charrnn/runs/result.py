@@ -7,6 +7,7 @@ never reads it. The file may come from anybody, so the types of its values are c
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -59,8 +60,7 @@ class Result:
 
 def read_result(folder: Path) -> Result | None:
     """Return the result in a run's folder; None if it is missing, damaged or another program's."""
-    path, hints = folder / RESULT, get_type_hints(Result)
-    del hints["folder"]
+    path, hints = folder / RESULT, _read_hints()
     try:
         # Checked before opening, because opening a named pipe would block.
         if not is_plain_file(path) or path.stat().st_size > LARGEST:
@@ -71,6 +71,12 @@ def read_result(folder: Path) -> Result | None:
         return None
     is_valid = all(_has_type(values[name], hint) for name, hint in hints.items())
     return Result(folder, **values) if is_valid else None
+
+
+@functools.cache
+def _read_hints() -> dict[str, Any]:
+    """Return the types of the fields in the file."""
+    return {name: hint for name, hint in get_type_hints(Result).items() if name != "folder"}
 
 
 def _has_type(value: Any, hint: Any) -> bool:

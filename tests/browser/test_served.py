@@ -110,17 +110,18 @@ def test_a_network_is_trained_on_a_learnt_text(
     title_is(page, "cats")
     wait_until_written(page)
     losses = [[0, 3.0], [100, 2.0], [200, 1.5]]
-    training = {"id": "a1", "name": "cats", "state": "running", "seconds_left": 90, "loss": 1.5,
+    progress = "epoch 1 / 2, step 200 / 400, loss 1.500, 1:30 left"
+    training = {"id": "a1", "name": "cats", "state": "running", "line": progress, "loss": 1.5,
                 "losses": losses, "better": False}  # fmt: skip
     server.trainings = [training]
     page.get_by_role("button", name="Train a network").click()
-    page.get_by_text("running · 2 min left · loss 1.500").wait_for()
+    page.get_by_text(f"running · {progress}").wait_for()
     assert server.asked == [("POST", "/v1/trainings", {"name": "cats", "text": TEXT})]
     assert page.locator("#trainings polyline").get_attribute("points") == "0,0 50,20 100,30"
     page.locator("#trainings").get_by_role("button", name="Stop").click()
     soon(lambda: server.asked[-1] == ("POST", "/v1/trainings/a1/stop", None))
     server.models = {"cats": pack(MODELS["verse"])}
-    server.trainings = [{**training, "state": "done", "seconds_left": None, "better": True}]
+    server.trainings = [{**training, "state": "done", "line": "", "better": True}]
     page.get_by_text("done · loss 1.500 · writes better than counts").wait_for()
     page.locator("#trainings").get_by_role("button", name="Delete").click()
     soon(lambda: server.asked[-1] == ("DELETE", "/v1/trainings/a1", None))

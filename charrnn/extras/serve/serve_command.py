@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
 import socket
 import sys
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ def run(options: ServeOptions) -> None:
         import uvicorn
 
         from charrnn.extras.serve.app import make_app
-        from charrnn.extras.serve.served_models import list_models, open_sampler
+        from charrnn.extras.serve.served_models import list_models, open_writer
         from charrnn.extras.serve.trainings import Trainings
     with _listen(options.host, options.port) as listening:
         ip = ipaddress.ip_address(listening.getsockname()[0])
@@ -60,7 +59,7 @@ def run(options: ServeOptions) -> None:
         )
         found = list_models(models)
         if options.checkpoint and len(found) == 1:
-            open_sampler(next(iter(found.values())))  # refuses a damaged file early
+            open_writer(*next(iter(found.values())))  # refuses a damaged file early
         _say_addresses(", ".join(found), ip, listening.getsockname()[1])
         with contextlib.suppress(Interrupted):  # uvicorn raises the signal again at its end.
             uvicorn.Server(config).run(sockets=[listening])
@@ -72,10 +71,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
-        number = getattr(error, "errno", None) or 0  # The error's text repeats the address.
-        reason = os.strerror(number) if number > 0 else format_reason(error)
-        hint = "if another server uses the port, open its page, or choose another one: port=8081"
-        raise InputError(f"host={shorten(host)} port={port}: {reason}; {hint}") from None
+        reason = f"{format_reason(error)}; another port may be free: port=8081"
+        raise InputError(f"host={shorten(host)} port={port}: {reason}") from None
 
 
 def _say_addresses(names: str, ip: Any, port: int) -> None:

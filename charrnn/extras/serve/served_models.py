@@ -5,36 +5,44 @@ from __future__ import annotations
 import contextlib
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from fastapi import HTTPException
 
-from charrnn.errors import InputError, shorten, suggest_name
+from charrnn.errors import shorten, suggest_name
+from charrnn.extras.serve.completions import Writer
 from charrnn.files import OUTPUTS, is_plain_file, shorten_path
 from charrnn.generation.sampler import Sampler
-from charrnn.models.model_file import read_facts
-from charrnn.models.trained import select_counts
-from charrnn.runs.folder import MODEL_FILES, find_best_file, is_run, is_sweep
+from charrnn.runs.folder import MODEL_FILES
 from charrnn.runs.model_lookup import find_model, find_runs_by_age, read_model
-from charrnn.text.training_text import get_corpus_name
+from charrnn.runs.result import read_result
 
 
-def list_models(path: Path | None) -> dict[str, Path]:
-    """Return model files by their names, the newest first.
+class ServedModel(NamedTuple):
+    """A model's file, and the time at which it was written."""
 
-    A model has the name of its training text, or of its folder. Of equal names, those of older
-    models have their folder beside them.
+    file: Path
+    time_ns: int
+
+
+def list_models(path: Path | None) -> dict[str, ServedModel]:
+    """Return models by their names, the newest first.
+
+    A model has the name of its training text, or else of its file or folder. Of equal names, those
+    of older models have their folder beside them.
 
     Args:
         path: a model, or a folder with runs below it, which may be missing; None: no models.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, ServedModel] = {}
     for file in [] if path is None else _find_files(path):
-        name = _choose_name(file, file.stat().st_mtime_ns)
-        found[f"{name} ({shorten_path(file.parent)})" if name in found else name] = file
+        with contextlib.suppress(OSError):  # It was deleted a moment ago.
+            name, model = _choose_name(file), ServedModel(file, file.stat().st_mtime_ns)
+            found[f"{name} ({shorten_path(file.parent)})" if name in found else name] = model
     return found
 
 
-def find_named(models: dict[str, Path], name: str | None) -> tuple[str, Path]:
+def find_named(models: dict[str, ServedModel], name: str | None) -> tuple[str, ServedModel]:
     """Return the name and the file of a model; without a name, of the first one."""
     key = next(iter(models), "") if name is None else name
     if key in models:
@@ -46,30 +54,26 @@ def find_named(models: dict[str, Path], name: str | None) -> tuple[str, Path]:
     raise HTTPException(404, f"model: {message}")
 
 
-def open_sampler(file: Path, plain: bool = False) -> Sampler:
-    """Return the sampler of a model, or of its plain network."""
-    return _open_sampler(file, file.stat().st_mtime_ns, plain)
-
-
 @lru_cache(maxsize=8)
-def _open_sampler(file: Path, time: int, plain: bool) -> Sampler:
-    return Sampler(select_counts(read_model(file), "auto", plain))
+def open_writer(file: Path, time_ns: int) -> Writer:
+    """Return the writer of a model."""
+    return Writer(Sampler(read_model(file)))
 
 
 def _find_files(path: Path) -> list[Path]:
-    """Return a model's file, or those of the runs below a folder. No link below it is followed."""
-    is_folder = path == OUTPUTS or path.is_dir()
-    if not is_folder or is_run(path) or is_sweep(path) or find_best_file(path):
+    """Return a model's file, or those of the runs in a folder. No link below it is followed."""
+    if path != OUTPUTS and not path.is_dir():
         return [find_model(path)]
-    root = path.resolve()
-    runs = dict.fromkeys(run for run in find_runs_by_age(path) if run.is_relative_to(root))
-    files = (run / MODEL_FILES[0] for run in runs)
-    return [file for file in files if file.exists() and is_plain_file(file)]
+    root, files = path.resolve(), []
+    for run in dict.fromkeys(find_runs_by_age(path)):
+        with contextlib.suppress(OSError):  # It has no model yet.
+            if run.is_relative_to(root) and is_plain_file(run / MODEL_FILES[0]):
+                files.append(run / MODEL_FILES[0])
+    return files
 
 
-@lru_cache(maxsize=1024)
-def _choose_name(file: Path, time: int) -> str:
-    with contextlib.suppress(InputError):  # It is damaged, or no model file.
-        if name := get_corpus_name(read_facts(file)):
-            return name
-    return file.parent.name.encode("utf-8", "replace").decode()  # It may be no UTF-8.
+def _choose_name(file: Path) -> str:
+    result = read_result(file.parent)
+    name = result.text if result and result.text else file.name
+    folder = file.parent.name.encode("utf-8", "replace").decode()  # It may be no UTF-8.
+    return folder if name == MODEL_FILES[0] else Path(name).stem

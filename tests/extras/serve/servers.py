@@ -27,14 +27,12 @@ _TOKENS = Vocabulary.from_tokens(["a", "\n", " ", "[195]", "[169]", "[255]"])
 BYTES = Model(make_model(vocabulary=_TOKENS, conviction=1))
 
 
-def add_run(folder: Path, time: int, model: Model = MODEL, text: str | None = None) -> Path:
+def add_run(folder: Path, time: int, model: Model = MODEL, text: str = "") -> Path:
     """Make the folder of a run that was written at a time and, if given, on the text of a name."""
     folder.mkdir(parents=True)
-    Result(folder).write()
+    Result(folder, text).write()
     os.utime(folder / "result.json", (time, time))
-    facts = {} if text is None else {"input_h5": f"/texts/{text}.h5"}
-    trained = replace(model.trained, facts={**model.trained.facts, **facts})
-    Model(trained).save(folder / "model.safetensors")
+    model.save(folder / "model.safetensors")
     return folder
 
 

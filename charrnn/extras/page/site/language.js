@@ -173,7 +173,6 @@ const GERMAN = {
   "done": "fertig",
   "stopped": "angehalten",
   "failed": "gescheitert",
-  "{n} min left": "noch {n} min",
   "loss {n}": "Verlust {n}",
   "writes better than counts: choose it above": "schreibt besser als die Zählung: oben wählbar",
 };

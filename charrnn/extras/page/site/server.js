@@ -70,12 +70,11 @@ export class Server {
     }
   }
 
-  #makeItem({ id, name, state, seconds_left: left, loss, losses, better }) {
+  #makeItem({ id, name, state, line, loss, losses, better }) {
     const template = this.panel.querySelector("template");
     const item = template.content.firstElementChild.cloneNode(true);
-    const minutes = left === null ? "" : translate("{n} min left", { n: Math.ceil(left / 60) });
-    const parts = [translate(state), state === "running" ? minutes : "",
-      loss === null ? "" : translate("loss {n}", { n: loss.toFixed(3) }),
+    const best = loss === null ? "" : translate("loss {n}", { n: loss.toFixed(3) });
+    const parts = [translate(state), line || best,
       better ? translate("writes better than counts: choose it above") : ""];
     item.querySelector("b").textContent = name;
     item.querySelector("span").textContent = parts.filter(Boolean).join(" · ");
