@@ -15,19 +15,15 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from charrnn.models.trained import BATCHNORM_EPS, Architecture, TrainedModel
-from charrnn.options.cells import CELLS
 
 BATCHNORM_MOMENTUM = 0.1  # the default of PyTorch and torch-rnn
 
@@ -43,7 +39,7 @@ class Network(nn.Module):
     torch's global generator.
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, initialize: bool = True) -> None:
         super().__init__()
         a = self.architecture = architecture
         sizes = [a.embedding_size] + [a.hidden_size] * a.num_layers
@@ -53,7 +49,8 @@ class Network(nn.Module):
             self.norms = nn.ModuleList(BatchNorm(a.hidden_size) for _ in range(a.num_layers))
         self.dropout = Dropout(a.dropout)
         self.decoder = nn.Linear(a.hidden_size, a.vocabulary_size)
-        self.initialize()
+        if initialize:
+            self.initialize()
 
     def initialize(self) -> None:
         """Set torch-rnn's initial weights, drawn from torch's global generator."""
@@ -153,35 +150,19 @@ def detach_state(state: Iterable[tuple[Tensor, ...]]) -> State:
     return [tuple(part.detach() for part in layer) for layer in state]
 
 
-class _WithoutInitialWeights(TorchFunctionMode):
-    """A context in which `torch.nn.init` does nothing.
-
-    On torch's device "meta", `nn.init.normal_` imports torch._dynamo, which takes two seconds.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__module__", "") == "torch.nn.init":
-            return None
-        return func(*args, **(kwargs or {}))
-
-
 def make_network(trained: TrainedModel) -> Network:
     """Return the network of a trained model, on the CPU."""
-    # Initial weights would draw random numbers. A registered cell may compute other tensors.
-    is_built_in = trained.architecture.kind in CELLS
-    with _WithoutInitialWeights() if is_built_in else torch.random.fork_rng(devices=[]):
-        network = Network(trained.architecture)
+    with torch.random.fork_rng(devices=[]):  # torch's modules draw initial weights.
+        network = Network(trained.architecture, initialize=False)
     weights = {name: torch.tensor(w) for name, w in trained.weights.items()}
     network.load_state_dict(weights, assign=True)
     return network
 
 
 def copy_weights(network: Network) -> dict[str, npt.NDArray[np.float32]]:
-    """Return copies of the weights for a `TrainedModel`.
-
-    The copy of a parametrized weight (`torch.nn.utils.parametrize`) is its computed value.
-    """
+    """Return copies of the weights for a `TrainedModel`."""
+    weights = network.state_dict()
     return {
-        name: operator.attrgetter(name)(network).detach().to("cpu", torch.float32).numpy().copy()
+        name: weights[name].to("cpu", torch.float32).numpy().copy()
         for name in network.architecture.shapes()
     }

@@ -13,7 +13,6 @@ from charrnn.options.ranges import (
     AT_LEAST_1,
     BELOW_1,
     LONGEST_CONTEXT,
-    NOT_EMPTY,
     NOT_NEGATIVE,
     POSITIVE,
     POSITIVE_FRACTION,
@@ -50,15 +49,9 @@ class PartOptions:
     words: Annotated[int, between(0, 64)]
     # Samples
     length: Annotated[int, NOT_NEGATIVE]
-    temperature: Annotated[float, NOT_NEGATIVE]
     # RunCheckpoints
     every: Annotated[int | None, AT_LEAST_1]
     keep_every: Annotated[int | None, AT_LEAST_1]
-    # EarlyStopping
-    monitor: Annotated[str, NOT_EMPTY]
-    patience: Annotated[int, AT_LEAST_1]
-    min_delta: Annotated[float, NOT_NEGATIVE]
-    # ReproducibleSteps and Progress
+    # ReproducibleSteps
     threads: Annotated[int | None, AT_LEAST_1]
     tf32: bool | None
-    bar: bool

@@ -1,7 +1,6 @@
 """The public Lightning classes: a module, a data module, callbacks, a logger and more."""
 
 from charrnn.training.announcement import Announcement
-from charrnn.training.callbacks import EarlyStopping, Samples
 from charrnn.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.datamodule import TextDataModule
@@ -11,12 +10,12 @@ from charrnn.training.module import LanguageModel
 from charrnn.training.muon import Muon
 from charrnn.training.progress_bar import Progress
 from charrnn.training.reproducible import ReproducibleSteps
+from charrnn.training.samples import Samples
 
 __all__ = [
     "Announcement",
     "AtomicCheckpointIO",
     "CharacterCounts",
-    "EarlyStopping",
     "LanguageModel",
     "MetricsCSV",
     "Muon",

@@ -31,11 +31,6 @@ class Announcement(L.Callback):
             f"{arch.embedding_size}, dropout {arch.dropout:g}; "
             f"{arch.num_parameters:,} parameters"
         )
-        if (streams.batch_size, streams.seq_length) != (data.batch_size, data.seq_length):
-            say(
-                f"little text: data.batch_size is {streams.batch_size} and data.seq_length "
-                f"{streams.seq_length} here, not {data.batch_size} and {data.seq_length}"
-            )
         total = "" if steps == math.inf else f", {pl_module.format_epochs(steps)} epochs in all"
         say(
             f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "

@@ -43,22 +43,21 @@ class BatchShardedLoss:
         num_batch_shards: the number of threads, at most the number of streams. Each thread uses
             one core.
         loss: returns the mean loss of logits (N, T, V) for targets (N, T).
-        parameters: the trained parameters; the network's by default.
+        parameters: the trained parameters.
     """
 
     def __init__(
         self,
         network: Network,
         num_batch_shards: int,
-        loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
-        parameters: Iterable[nn.Parameter] | None = None,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        parameters: Iterable[nn.Parameter],
     ) -> None:
         assert not network.architecture.batchnorm, "batchnorm needs the statistics of all shards"
         self.network = network
         self.num_batch_shards = num_batch_shards
         self.loss = loss
-        trained = network.parameters() if parameters is None else parameters
-        self.parameters = [p for p in trained if p.requires_grad]
+        self.parameters = list(parameters)
         # Each thread has a copy of the modules, whose state is not thread-safe, but shares the
         # weights.
         shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}

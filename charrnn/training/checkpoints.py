@@ -20,7 +20,6 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 from lightning.pytorch.plugins.io import CheckpointIO
-from torch.nn.utils.parametrize import is_parametrized
 
 from charrnn.errors import Interrupted
 from charrnn.models import checkpoint, model_file
@@ -53,17 +52,17 @@ class RunCheckpoints(Checkpoint):
         check_ranges(PartOptions, every=every, keep_every=keep_every)
         self.every, self.keep_every = every, keep_every
         self._signals = Signals()
-        self._step = self._saved_step = 0  # the last trained step, and that of last.ckpt
+        self._step = 0  # the last trained step
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         refuse_inexact(trainer.callbacks)
         # Lightning sets its signal handlers between this hook and on_train_start.
-        self._signals = Signals(verbose=trainer.is_global_zero)
+        self._signals = Signals()
         self._signals.block()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self._signals.start()
-        self._step = self._saved_step = trainer.global_step
+        self._step = trainer.global_step
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         step = trainer.global_step
@@ -79,9 +78,7 @@ class RunCheckpoints(Checkpoint):
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         if is_fitting(trainer):
-            step, steps = trainer.global_step, trainer.global_step - self._saved_step
-            repeated = f"; {steps:,} step{'s' * (steps != 1)} will be repeated" if steps else ""
-            self._signals.message = f"stopped in the validation after step {step:,}{repeated}"
+            self._signals.message = f"stopped in the validation after step {trainer.global_step:,}"
             self._raise_received(self._signals.message)
 
     def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
@@ -128,8 +125,8 @@ class RunCheckpoints(Checkpoint):
             trainer.save_checkpoint(path, weights_only=False)
             if name == BEST and trainer.is_global_zero:
                 model = None if validation is None else validation.model
-                model_file.save(root / MODEL, model or _read_model(module, path))
-        self._saved_step = trainer.global_step
+                # Without a validation: from best.ckpt, where averaged weights are.
+                model_file.save(root / MODEL, model or checkpoint.read_model(path))
 
     def _reduce_signals(self, trainer: L.Trainer) -> int:
         """Return the signal that any rank has received, or 0, so that all stop at one step."""
@@ -159,13 +156,6 @@ class RunCheckpoints(Checkpoint):
         if not trainer.strategy.broadcast(Path(trainer.default_root_dir, MODEL).exists()):
             say(f"{MODEL} of step {step:,} is not in this folder; the next validation writes one")
             pl_module.best = BestValidation()
-
-
-def _read_model(module: Any, best: Path) -> Any:
-    """Return the model without a validation: from best.ckpt, where averaged weights are."""
-    # In a checkpoint, parametrized weights have other names.
-    is_changed = any(map(is_parametrized, module.network.modules()))
-    return module.to_model().trained if is_changed else checkpoint.read_model(best)
 
 
 def _stops_early(trainer: L.Trainer) -> bool:

@@ -169,10 +169,6 @@ class TextDataModule(L.LightningDataModule):
     def test_dataloader(self) -> TextLoader | Windows | list[Any]:
         return self._build_loader("test")
 
-    def __getstate__(self) -> dict[str, Any]:
-        # An open file cannot be pickled. Another process opens it again in `setup`.
-        return {**self.__dict__, "_encoded": None, "earlier": None}
-
     def _build_loader(self, name: str) -> TextLoader | Windows | list[Any]:
         if (ids := self.split(name)) is None:
             return []
@@ -195,15 +191,9 @@ class WholeText:
     def __init__(self, ids: SplitIds) -> None:
         self.ids = ids
 
-    def __len__(self) -> int:
-        return 3
-
     def __iter__(self) -> Iterator[Any]:
-        return iter(self[:])  # which reads the text once
-
-    def __getitem__(self, index: int | slice) -> Any:
         ids = torch.from_numpy(self.ids[:])[None]
-        return (ids[:, :-1], ids[:, 1:], True)[index]
+        return iter((ids[:, :-1], ids[:, 1:], True))
 
 
 class TextLoader:

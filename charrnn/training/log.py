@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 import yaml
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
@@ -18,8 +18,6 @@ from torch.optim import Optimizer
 from charrnn.models.checkpoint import ENTRY
 from charrnn.training.metrics_file import MetricsCSV
 from charrnn.training.validation import Validation, is_fitting
-
-LAYOUT = {"loss": {"training and validation": ["Multiline", ["train/loss", "val/loss"]]}}
 
 
 class TrainingLog(L.Callback):
@@ -40,13 +38,13 @@ class TrainingLog(L.Callback):
 
     def __init__(
         self,
-        config: DictConfig | Mapping[str, Any] | None = None,
+        config: DictConfig | None = None,
         hparams: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        self._record: Any = config
-        self._values: Any = config
-        if isinstance(config, DictConfig):
+        self._record: Any = None
+        self._values: Any = None
+        if config is not None:
             self._record = OmegaConf.to_container(config)
             self._values = OmegaConf.to_container(config, resolve=True)
         self._hparams = hparams
@@ -55,10 +53,7 @@ class TrainingLog(L.Callback):
         self._lr = 0.0
         self._gradient_norm: Any = None  # of all parameters together, before clipping
         self._logged_step = 0
-        # The start time of the steps whose speed is logged next, plus all pauses since, in which
-        # nothing was trained: validations and the writing of checkpoints.
-        self._start = 0.0
-        self._pause_start: float | None = None
+        self._start = 0.0  # the time at which this step was logged
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         if self._values is None:
@@ -70,7 +65,6 @@ class TrainingLog(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._logged_step, self._start = trainer.global_step, time.perf_counter()
-        self._pause_start = None
         values = _replace_surrogates(self._values)
         for logger in trainer.loggers:
             if isinstance(logger, MetricsCSV):
@@ -80,28 +74,14 @@ class TrainingLog(L.Callback):
             elif trainer.is_global_zero:
                 text = as_markdown(yaml.safe_dump(values, sort_keys=False))
                 logger.experiment.add_text("config", text, trainer.global_step + 1)
-                logger.experiment.add_custom_scalars(LAYOUT)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
-        self._pause(trainer)
         for logger in trainer.loggers:  # A resume continues after these values.
             logger.write() if isinstance(logger, MetricsCSV) else logger.save()
         if self._record is not None:
             checkpoint.setdefault(ENTRY, {}).update(config=self._record, **self._provenance)
-
-    def _pause(self, *_: Any, **__: Any) -> None:
-        """Exclude the time from now to the next batch from the speed."""
-        if self._pause_start is None:
-            self._pause_start = time.perf_counter()
-
-    on_validation_start = _pause
-
-    def on_train_batch_start(self, *_: Any) -> None:
-        if self._pause_start is not None:
-            self._start += time.perf_counter() - self._pause_start
-            self._pause_start = None
 
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: Any, optimizer: Optimizer
@@ -138,7 +118,8 @@ class TrainingLog(L.Callback):
         norm = self._gradient_norm
         of_gradient = {} if norm is None else {"grad_norm": norm.item()}
         for logger in trainer.loggers:
-            _log(logger, values if isinstance(logger, MetricsCSV) else values | of_gradient, step)
+            is_csv = isinstance(logger, MetricsCSV)
+            logger.log_metrics(values if is_csv else values | of_gradient, step)
 
     def _log_step(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         """Log the number of trained steps, under which Lightning then logs the metrics of a user.
@@ -154,18 +135,11 @@ class TrainingLog(L.Callback):
         step, best = validation.step, validation.best
         for logger in trainer.loggers:
             if not is_logged_step(trainer, step):
-                _log(logger, {"epoch": step / pl_module.steps_per_epoch}, step)
+                logger.log_metrics({"epoch": step / pl_module.steps_per_epoch}, step)
             logger.log_metrics(validation.losses, step)
             if isinstance(logger, TensorBoardLogger) and best.step:
                 values = self._values if self._hparams is None else dict(self._hparams)
                 logger.log_hyperparams(_replace_surrogates(values), best.losses, step)
-
-
-def _log(logger: Logger, values: dict[str, float], step: int) -> None:
-    """Log values. TensorBoard sorts its charts by name, and shall show the losses first."""
-    if isinstance(logger, TensorBoardLogger):
-        values = {n if "/" in n else f"vitals/{n}": value for n, value in values.items()}
-    logger.log_metrics(values, step)
 
 
 def count_characters(batch: Any) -> int:

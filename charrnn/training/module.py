@@ -108,7 +108,6 @@ class LanguageModel(L.LightningModule):
         self._sharded_loss: BatchShardedLoss | None = None
         self.plateau_schedule: ReduceLROnPlateau | None = None  # stepped by `Validator`
         self._rank_state: dict[str, Any] | None = None  # restored at the first batch of a resume
-        self._loaded_facts: dict[str, Any] = {}
 
     @property
     def hparams_initial(self) -> AttributeDict:
@@ -273,8 +272,7 @@ class LanguageModel(L.LightningModule):
     def on_validation_end(self) -> None:
         # In this hook, all callbacks have finished their part of the validation.
         assert self._validator is not None
-        validator, self._validator = self._validator, None  # so that the module can be pickled
-        validator.finish()
+        self._validator.finish()
 
     def on_test_epoch_start(self) -> None:
         self._validator = Validator(self, "test")
@@ -299,9 +297,12 @@ class LanguageModel(L.LightningModule):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Plain values that describe the training: the data, and the step of the weights."""
+        """Plain values that describe the training: the data, and the step of the weights.
+
+        Empty without a Trainer: `charrnn.load` reads those of a checkpoint.
+        """
         if not self._is_attached:
-            return self._loaded_facts
+            return {}
         data, step = getattr(self.trainer, "datamodule", None), self.trainer.global_step
         return {
             **(data.facts if isinstance(data, TextDataModule) else {}),
@@ -335,12 +336,13 @@ class LanguageModel(L.LightningModule):
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        entry = checkpoint.get(ENTRY, {})
-        self._loaded_facts = dict(entry.get("facts", {}))
         if not self._is_attached or self.trainer.state.fn != "fit":
             return
-        rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        self._rank_state = restoring.select_rank_state(entry["ranks"], rank, world_size)
+        entry = checkpoint[ENTRY]
+        ranks, world_size = entry["ranks"], self.trainer.world_size
+        if len(ranks) != world_size:
+            raise InputError(f"resume with {len(ranks)} process(es), not with {world_size}")
+        self._rank_state = ranks[self.trainer.global_rank]
         self.best = BestValidation(
             float(entry["best_loss"]), float(entry["best_loss_as_written"]), int(entry["best_step"])
         )

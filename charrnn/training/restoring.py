@@ -11,27 +11,26 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from charrnn.errors import InputError
-from charrnn.models.trained import concat_states
 from charrnn.networks.network import State
 
 # Callbacks that change the training before its first step or between epochs. No checkpoint contains
-# this. The values say what to use instead of them.
-INEXACT: dict[type, str] = {
-    ready_made.StochasticWeightAveraging: " (callbacks=ema averages the weights, and resumes)",
-    ready_made.GradientAccumulationScheduler: " (trainer.accumulate_grad_batches= resumes)",
-    ready_made.LearningRateFinder: " (Tuner(trainer).lr_find(module, data) finds a rate before)",
-    **dict.fromkeys((ready_made.BaseFinetuning, ready_made.ModelPruning), ""),
-    ready_made.BatchSizeFinder: "",
-}
+# this.
+INEXACT = (
+    ready_made.StochasticWeightAveraging,
+    ready_made.GradientAccumulationScheduler,
+    ready_made.LearningRateFinder,
+    ready_made.BaseFinetuning,
+    ready_made.ModelPruning,
+    ready_made.BatchSizeFinder,
+)
 
 
 def refuse_inexact(callbacks: Iterable[object]) -> None:
     """Raise InputError for a callback that does not resume exactly."""
     for callback in callbacks:
-        for kind, hint in INEXACT.items():
-            if isinstance(callback, kind):
-                name = type(callback).__name__
-                raise InputError(f"callbacks: {name} does not resume exactly; leave it out{hint}")
+        if isinstance(callback, INEXACT):
+            name = type(callback).__name__
+            raise InputError(f"callbacks: {name} does not resume exactly; leave it out")
 
 
 def collect_rank_states(state: State | None, device: torch.device, world_size: int) -> list[Any]:
@@ -48,20 +47,6 @@ def collect_rank_states(state: State | None, device: torch.device, world_size: i
         rank_states = [None] * world_size
         torch.distributed.all_gather_object(rank_states, rank_state)
     return rank_states
-
-
-def select_rank_state(rank_states: list[Any], rank: int, world_size: int) -> dict[str, Any]:
-    """Return the state from which this rank resumes.
-
-    If the world size changed, split the hidden state across the new ranks; its rows are in rank
-    order, like the streams. This is exact only without dropout, for which each rank draws random
-    numbers.
-    """
-    if len(rank_states) == world_size:
-        return rank_states[rank]
-    state = concat_states((rank_state["state"] for rank_state in rank_states), torch.cat)
-    shard = [[part.tensor_split(world_size)[rank] for part in layer] for layer in state]
-    return {**rank_states[0], "state": shard}
 
 
 def restore_rank_state(rank_state: dict[str, Any], device: torch.device) -> State | None:

@@ -22,7 +22,6 @@ of charrnn's callbacks:
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -128,8 +127,6 @@ class Validator:
             if self.trainer.is_global_zero:
                 # Averaged weights (callbacks=ema) are in place only while the text is scored.
                 self.weights = copy_weights(module.network)
-        if "torch._dynamo" in sys.modules:  # torch.compile does not support memory-mapped text
-            self.score = torch.compiler.disable(self.score)  # type: ignore[method-assign]
 
     def score(self, batch: Any) -> None:
         """Score a batch: a window, or a `WholeText`, of which each rank scores a part."""

@@ -204,12 +204,16 @@ def test_a_recorded_text_is_prepared_in_the_cache(gift: Path, workplace: Path) -
     assert list((workplace / "cache" / "prepared").glob("*.h5"))
 
 
+@pytest.mark.parametrize("option", ["input_txt", "background"])
 def test_a_recorded_text_is_read_only_with_its_fingerprint(
-    gift: Path, workplace: Path, capfd: Capture
+    option: str, gift: Path, workplace: Path, capfd: Capture
 ) -> None:
     (workplace / "diary.txt").write_text(SECRET * 100)
-    tamper(gift, "config.data.input_txt", str(workplace / "diary.txt"))
+    diary = str(workplace / "diary.txt")
+    tamper(gift, f"config.data.{option}", diary if option == "input_txt" else [diary])
     before = content_of(gift)
     assert main(["train", "resume=gift", LONGER]) == 2
-    assert "diary.txt: the data is not what gift" in capfd.readouterr().err.splitlines()[-1]
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert "diary.txt" in line
+    assert "the data is not what gift" in line
     assert content_of(gift) == before

@@ -15,7 +15,7 @@ from tests.small_runs import SMALL, assert_same, metrics
 
 # 50 steps of 20 windows an epoch, and dropout, so that random numbers count
 OPTIONS = (*SMALL, "trainer.max_steps=50", "model.dropout=0.25", "print_every=3")
-SPEED = "vitals/characters_per_second"
+SPEED = "characters_per_second"
 # The states of the log and of the result have the words of the first start, and the time.
 OTHER_STATES = ("TrainingLog", "ResultFile")
 COMPARED = ("text", "fingerprint", "network", "parameters", "steps", "characters", "step",
@@ -81,6 +81,6 @@ def _curves(folder: Path) -> dict[str, list[tuple[int, bytes]]]:
         tag: [(e.step, e.tensor_proto.SerializeToString()) for e in accumulator.Tensors(tag)]
         for tag in accumulator.Tags()["tensors"]
         # each start reports its values
-        if not tag.startswith(("_hparams_", "hparams/", "config", "custom_scalars", SPEED))
+        if not tag.startswith(("_hparams_", "hparams/", "config", SPEED))
     }
     return {tag: list(dict.fromkeys(p)) if tag == "epoch" else p for tag, p in points.items()}

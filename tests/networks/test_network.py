@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -31,8 +30,7 @@ def test_a_network_becomes_a_trained_model_and_back(kind: str) -> None:
     assert net.architecture.num_parameters == trained
     model = TrainedModel(net.architecture, Vocabulary(list("abcdefg")), copy_weights(net))
     before = torch.get_rng_state()
-    with ThreadPoolExecutor(8) as pool:  # which all leave the random state
-        again = list(pool.map(lambda _: make_network(model), range(40)))[-1]
+    again = make_network(model)
     assert torch.equal(torch.get_rng_state(), before)
     ids = torch.randint(0, 7, (2, 5))
     assert torch.equal(net.eval()(ids)[0], again.eval()(ids)[0])

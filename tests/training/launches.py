@@ -1,15 +1,23 @@
-"""Start trainings in two processes, by torchrun, by srun's variables, or by the plain command."""
+"""Start trainings in two processes: by torchrun, or as forks with srun's variables.
+
+Each launch by torchrun imports torch and Lightning three times, which takes ten seconds of
+processor; a fork takes none. So only slow tests start torchrun.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from charrnn.__main__ import main
 from tests import REPOSITORY
 from tests.small_runs import SMALL
 
@@ -17,34 +25,36 @@ PLAIN = (sys.executable, "-m", "charrnn")
 LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 TORCHRUN = (*LAUNCHER, "-m", "charrnn")
 THREADS = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+TIMEOUT = 300  # seconds
 
 
-def start(*words: str, program: tuple[str, ...] = TORCHRUN, **variables: str) -> Any:
+def start(*words: str, program: tuple[str, ...] = TORCHRUN) -> Any:
     """Start `charrnn WORDS` in a session of its own, with its standard error in a pipe."""
     return subprocess.Popen(
         [*program, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **THREADS, **variables},
+        env={**os.environ, **THREADS},
         start_new_session=True,
     )
 
 
 def train(
     *words: str, folder: str = "", code: int = 0, small: bool = True, program: Any = TORCHRUN
-) -> tuple[Path, str]:
-    """Train in two processes to the end. Return the folder, and what was printed."""
+) -> str:
+    """Train in two processes to the end. Return what was printed."""
     where = [f"hydra.run.dir={folder}"] if folder else []
     process = start("train", *(SMALL if small else ()), *where, *words, program=program)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=TIMEOUT)
     assert process.returncode == code, said
-    return Path(folder).absolute(), said
+    return str(said)
 
 
-def list_lines(said: str) -> list[str]:
-    """Return the lines with which charrnn ends, without the report of the launcher."""
-    return [line for line in said.splitlines() if line.startswith("charrnn train: ")]
+def find_last_line(said: str) -> str:
+    """Return the one line with which charrnn ends, without the report of the launcher."""
+    [line] = [line for line in said.splitlines() if line.startswith("charrnn train: ")]
+    return line
 
 
 @contextlib.contextmanager
@@ -59,20 +69,59 @@ def running(
     try:
         for line in process.stderr:
             if "step 1 /" in line:
-                ranks = list_children(process.pid)
+                ranks = _list_children(process.pid)
             if until in line:
                 break
         assert len(ranks) == 2
         yield process, ranks
     finally:
         process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
+        process.communicate()
 
 
-def list_children(parent: int) -> list[int]:
+def _list_children(parent: int) -> list[int]:
     """Return the processes that it has started, in this order."""
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True)
     found = [map(int, line.split()) for line in listed.stdout.splitlines()]
     return sorted(pid for pid, ppid in found if ppid == parent)
+
+
+def fork_ranks(*words: str) -> list[BaseProcess]:
+    """Start `charrnn WORDS` in two ranks, whose standard error goes into said.0 and said.1."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["charrnn.commands.train", "charrnn.training", "lightning"])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    folder = os.getcwd()
+    ranks = [context.Process(target=_run, args=(rank, port, folder, words)) for rank in range(2)]
+    for process in ranks:
+        process.start()
+    return ranks
+
+
+def wait_for(ranks: list[BaseProcess]) -> list[int | None]:
+    """Wait for the ends of the ranks, and return their exit codes."""
+    for process in ranks:
+        process.join(TIMEOUT)
+        process.kill()
+        process.join()
+    return [process.exitcode for process in ranks]
+
+
+def read_said(rank: int) -> str:
+    """Return the text that a forked rank has printed to standard error."""
+    path = Path(f"said.{rank}")
+    return path.read_text("utf-8") if path.exists() else ""
+
+
+def _run(rank: int, port: str, folder: str, words: tuple[str, ...]) -> None:
+    """Run the command as a rank, in a folder."""
+    os.chdir(folder)
+    said = os.open(f"said.{rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(said, sys.stderr.fileno())
+    os.environ.update(
+        SLURM_JOB_ID="12", SLURM_STEP_NODELIST="127.0.0.1", MASTER_PORT=port,
+        SLURM_STEP_NUM_TASKS="2", SLURM_STEP_NUM_NODES="1",
+        SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank),
+    )  # fmt: skip
+    sys.exit(main(list(words)))

@@ -1,50 +1,96 @@
-"""The counts of a training through the command line: counted, weighed, kept, and used."""
+"""The counts of a training: of its text and of other texts, weighed, kept, and used."""
 
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import charrnn
 from charrnn import TextDataModule
-from charrnn.data import open_training_data
+from charrnn.data import find_training_data, open_training_data
 from charrnn.models import model_file
 from charrnn.runs.result import read_result
+from charrnn.text.background import PASSAGE, Background, remove_shared_passages
+from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import counting, validation
+from tests.conftest import write_files
 from tests.generation.definition import log_probabilities
+from tests.generation.models import count_passages
 from tests.small_runs import Capture, Train, column, metrics, tensors
 from tests.tools import refusal_of
 from tests.training.notebook import module_of, trainer
-from tests.training.test_background import read_counts
 
-OPTIONS = ("trainer.max_steps=20", "validate_every=10")
+OPTIONS = ("trainer.max_steps=20", "validate_every=10", "callbacks.samples.length=0")
+RESUME = ("train", "resume=run")
+KEPT = "callbacks.checkpoints.keep_every=10"
+LETTERS = "abcdefghij "
+
+
+def draw_words(count: int, seed: int) -> str:
+    """Draw from two hundred words, most of which are rare in a short text."""
+    draws, language = random.Random(seed), random.Random(0)
+    words = ["".join(language.choices(LETTERS[:-1], k=6)) for _ in range(200)]
+    return " ".join(draws.choices(words, k=count))
 
 
 @pytest.fixture
-def words(workplace: Path) -> Path:
-    """Draw a text of a few words in any order, which counts know after a thousand characters."""
-    draws = random.Random(3)
-    text = " ".join(draws.choice(("the", "cat", "sat", "on", "a", "mat")) for _ in range(1500))
-    (workplace / "corpus.txt").write_text(text, encoding="utf-8")
+def texts(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write a short text, a long one of the same words with other characters in it, and noise."""
+    monkeypatch.setenv("CHARRNN_CACHE", str(workplace / "cache"))
+    noise = "".join(random.Random(3).choices(LETTERS, k=9000))
+    other = f"Ä{draw_words(5000, 2)}Ö"
+    files = {"corpus.txt": draw_words(400, 1), "other.txt": other, "noise.txt": noise}
+    write_files(workplace, files)
     return workplace
 
 
-def test_counted_weighed_kept_and_used(train: Train, words: Path) -> None:
+@pytest.fixture
+def few_words(workplace: Path) -> Path:
+    """Write a text of a few words in any order, which counts know after a thousand characters."""
+    draws = random.Random(3).choices(("the", "cat", "sat", "on", "a", "mat"), k=1500)
+    write_files(workplace, {"corpus.txt": " ".join(draws)})
+    return workplace
+
+
+def check_table(run: Path) -> dict[str, Any]:
+    """Compare the table of a run's model with its definition. Return the facts of the model."""
+    trained = model_file.load(run / "model.safetensors")
+    assert trained.counts is not None
+    data = open_training_data(trained.facts)
+    names = str(trained.facts.get("background", "")).split(", ")
+    text = "".join(Path(name).read_text("utf-8") for name in names if name.endswith(".txt"))
+    other = trained.vocabulary.look_up(text)
+    other = other[other >= 0][: trained.facts.get("background_counted")]
+    ids = np.concatenate([other, data.get_split("train")[:]])
+    table = count_passages(ids, len(trained.vocabulary), trained.counts.table.context)
+    np.testing.assert_equal(trained.counts.table.to_arrays(), table.to_arrays())
+    return trained.facts
+
+
+def check_resume(train: Train, run: Path) -> None:
+    """Check that a resume from step 10 writes the same model."""
+    whole = (run / "model.safetensors").read_bytes()
+    (run / "checkpoints" / "step-10.ckpt").rename(run / "checkpoints" / "last.ckpt")
+    train("resume=run", small=False)
+    assert (run / "model.safetensors").read_bytes() == whole
+
+
+def test_counted_weighed_kept_and_used(train: Train, few_words: Path) -> None:
     run = train(*OPTIONS)
     network, step = tensors(run)["best"]
     both = column(run, "val/loss_as_written")[step]
     assert both < network - 0.1
 
     # by the definition: the counts of the training split, mixed with the network's logits
-    trained = model_file.load(run / "model.safetensors")
-    table, _, by_definition = read_counts(run)
-    np.testing.assert_equal(table, by_definition)
+    check_table(run)
+    trained, model = model_file.load(run / "model.safetensors"), charrnn.load(run)
     data = open_training_data(trained.facts)
     ids, held_out = (data.get_split(split)[:] for split in ("train", "val"))
-    model = charrnn.load(run)
     text = trained.vocabulary.decode(held_out.tolist())
     logs = log_probabilities(trained, held_out[:-1], ids.tolist(), longest=12)
     expected = -logs[np.arange(len(logs)), held_out[1:]].mean()
@@ -60,15 +106,16 @@ def test_counted_weighed_kept_and_used(train: Train, words: Path) -> None:
     without = train(*OPTIONS, "~callbacks.counts", folder="without")
     theirs = model_file.load(without / "model.safetensors")
     assert theirs.counts is None
-    for name, weight in theirs.weights.items():
-        np.testing.assert_array_equal(weight, trained.weights[name])
+    np.testing.assert_equal(theirs.weights, trained.weights)
     for row, other in zip(metrics(without), metrics(run), strict=True):
         assert row.pop("val/loss_as_written") == row["val/loss"]
         other.pop("val/loss_as_written")
         assert row == other
 
 
-def test_a_long_split_is_cut(train: Train, words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_split_is_cut(
+    train: Train, few_words: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in (counting, validation):
         monkeypatch.setattr(module, "MAX_LOGITS", 200 * 10)
     with_counts, without = train(*OPTIONS), train(*OPTIONS, "~callbacks.counts", folder="without")
@@ -83,16 +130,8 @@ def test_a_long_split_is_cut(train: Train, words: Path, monkeypatch: pytest.Monk
     assert written < facts[0]["val_loss_as_written"] < min(written + 0.1, expected - 0.1)
 
 
-def test_none_where_there_are_none(train: Train, words: Path, capfd: Capture) -> None:
-    run = train("trainer.max_steps=2", "data.val_frac=0", "data.test_frac=0.1")
-    nothing = train("trainer.max_steps=2", "callbacks.counts.characters=0", folder="nothing")
-    assert model_file.load(nothing / "model.safetensors").counts is None
-    given = (f"checkpoint={run}", "split=test", "counts=only")
-    assert "counts=only: the model" in refusal_of(capfd, "evaluate", *given)
-
-
 def test_a_text_of_a_few_lines_is_its_counts(workplace: Path, train: Train) -> None:
-    (workplace / "short.txt").write_text("the cat sat on the mat\n" * 60)
+    write_files(workplace, {"short.txt": "the cat sat on the mat\n" * 60})
     run = train("data.input_txt=short.txt", "trainer.max_steps=3", "logger=csv")
     model, result = charrnn.load(run), read_result(run)
     assert result is not None
@@ -100,9 +139,9 @@ def test_a_text_of_a_few_lines_is_its_counts(workplace: Path, train: Train) -> N
     assert model.score("the cat sat") == model.score("the cat sat", counts="only")
 
 
-def test_the_same_callback_counts_the_text_of_each_trainer(words: Path) -> None:
+def test_the_same_callback_counts_the_text_of_each_trainer(few_words: Path) -> None:
     """Train one after the other on two texts, of which the second has other characters."""
-    Path("other.txt").write_text("one two three four five six seven " * 200, "utf-8")
+    write_files(few_words, {"other.txt": "one two three four five six seven " * 200})
     counts = counting.CharacterCounts()
     for text in ("corpus.txt", "other.txt"):
         data = TextDataModule(text, batch_size=4, seq_length=10)
@@ -112,3 +151,82 @@ def test_the_same_callback_counts_the_text_of_each_trainer(words: Path) -> None:
         run.fit(module_of(data), data)
         losses = {name: float(value) for name, value in run.callback_metrics.items()}
         assert losses["val/loss_as_written"] < losses["val/loss"] - 0.5
+
+
+def test_another_text_is_counted_first_if_it_helps(
+    train: Train, texts: Path, capfd: Capture
+) -> None:
+    """Check that the network and its loss are the same, and that a resume counts the same."""
+    plain = train(*OPTIONS, folder="plain")
+    noise = train("data.background=noise.txt", *OPTIONS, folder="noise")
+    assert "does not help and is not counted" in capfd.readouterr().err
+    assert (noise / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
+    run = train("data.background=[other.txt]", *OPTIONS, KEPT)
+    assert "characters: is counted too" in capfd.readouterr().err
+    other = (texts / "other.txt").read_text("utf-8").strip("ÄÖ")
+    assert check_table(run)["background_counted"] == len(other)
+    before, after = metrics(plain)[-1], metrics(run)[-1]
+    losses = [float(row.pop("val/loss_as_written")) for row in (after, before)]
+    assert losses[0] < losses[1]
+    assert before == after
+    # new_words= takes the words of both for known
+    trained = charrnn.load(run).trained
+    known, words = trained.counts.words, {*other.split()}
+    assert not known.counts.all()
+    assert not words <= {*(texts / "corpus.txt").read_text("utf-8").split()}
+    for word in words:
+        nodes = known.find_nodes(trained.vocabulary.encode(word)[None], np.zeros(1, np.int32))
+        assert nodes[0, -1] in known.ends
+    check_resume(train, run)
+    # but for another text, or a text that is another by now
+    assert "data.background=" in refusal_of(capfd, *RESUME, "data.background=noise.txt")
+    write_files(texts, {"other.txt": "the cat"})
+    assert "restore it to resume" in refusal_of(capfd, *RESUME, "trainer.max_steps=25")
+
+
+def test_the_limit_cuts_the_background(train: Train, texts: Path) -> None:
+    size = len(draw_words(400, 1))
+    own = size - 2 * int(0.1 * size)
+    other = ("data.background=other.txt", "trainer.max_steps=2", "validate_every=2")
+    run = train(*other, f"callbacks.counts.characters={own + 12_000}")
+    assert check_table(run)["background_counted"] == 12_000
+    run = train(*other, "callbacks.counts.characters=99", folder="cut")
+    assert "background" not in model_file.read_facts(run / "model.safetensors")
+
+
+def test_held_out_passages_of_a_background_are_not_counted() -> None:
+    """Check a background that contains the text, or parts of it."""
+    draws = np.random.default_rng(1)
+    other, ids = draws.integers(0, 3, 300), draws.integers(0, 3, 900)
+    ids[100:200], ids[500:540], ids[850:881] = other[:100], other[200:240], other[:31]
+    shared = {tuple(other[i : i + PASSAGE]) for i in range(len(other) - PASSAGE + 1)}
+    kept = np.ones(len(ids), bool)
+    for i in range(len(ids) - PASSAGE + 1):
+        if tuple(ids[i : i + PASSAGE]) in shared:
+            kept[i : i + PASSAGE] = False
+    assert 0 < 900 - kept.sum() < 160
+    np.testing.assert_array_equal(remove_shared_passages(ids, other), ids[kept])
+    np.testing.assert_array_equal(remove_shared_passages(ids, other[:31]), ids)
+
+
+def test_a_background_is_read_as_a_text_to_train_on_is(texts: Path) -> None:
+    write_files(texts, {"folder/below/1.txt": "a mat", "folder/2.md": "the cat"})
+    write_files(texts, {"cache/corpora/shakespeare.txt": "ROMEO: it sat"})
+    names = ["folder", "folder/*.md", "shakespeare"]
+    background = Background(names, "utf-8", Vocabulary(list("themasionc ")))
+    assert background.vocabulary.decode(background.read_ids(99)) == "a matthe cat it sat"
+    assert len(background.read_ids(4)) == 4
+
+
+def test_the_text_of_the_model_that_it_starts_from(train: Train, texts: Path) -> None:
+    """Check a background that the model was trained on; a resume needs no model."""
+    base = train("data.input_txt=other.txt", *OPTIONS, folder="base")
+    run = train("init_from=base", *OPTIONS, KEPT)
+    facts = model_file.load(run / "model.safetensors").facts
+    assert facts["background"].endswith("other.h5")
+    shutil.rmtree(base)
+    check_resume(train, run)
+    # a model may name any place, but only what it knows the fingerprint of is read
+    assert find_training_data(facts) is not None
+    for changed in ({"fingerprint": "0" * 64}, {"input_h5": str(texts / "other.h5")}):
+        assert find_training_data({**facts, **changed}) is None

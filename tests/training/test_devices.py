@@ -1,4 +1,4 @@
-"""Test training, writing and scoring on simulated GPUs."""
+"""Training, writing and scoring on simulated GPUs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.backends import cuda, cudnn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from charrnn import TextDataModule, processors
+from charrnn import LanguageModel, TextDataModule, processors
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.evaluation import stream_losses
@@ -24,9 +25,16 @@ from charrnn.model import Model
 from charrnn.models.trained import TrainedModel, zero_state
 from charrnn.networks.counted import make_any_network
 from charrnn.runs import hardware
-from charrnn.training import restoring
-from tests.generation.models import make_counted_model, make_model, params, some_ids
+from charrnn.training import ReproducibleSteps, restoring
+from tests.generation.models import (
+    make_counted_model,
+    make_model,
+    make_torch_model,
+    params,
+    some_ids,
+)
 from tests.small_runs import Capture, decide_config
+from tests.tools import refusal_of
 from tests.training.notebook import module_of, trainer
 
 
@@ -40,8 +48,7 @@ class HalfUnderAutocast(TorchFunctionMode):
         return result
 
 
-@pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_whose_bf16_is_float16_trains_in_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulate a CUDA GPU with bf16 on the CPU."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
@@ -49,15 +56,12 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     probe = hardware.can_train_in_bf16.__wrapped__
     monkeypatch.setattr(hardware, "can_train_in_bf16", lambda kind, device_type: probe(kind, "cpu"))
 
+    def decide_precision(precision: str | None) -> tuple[str, bool]:
+        """Return the precision on a GPU, and whether it uses TF32."""
+        options = {"trainer__accelerator": "gpu", "trainer__precision": precision}
+        config = decide_config(data__batch_size=50, model__hidden_size=128, **options)
+        return config.trainer.precision, config.tf32
 
-def decide_precision(precision: str | None) -> tuple[str, bool]:
-    """Return the precision on a GPU, and whether it uses TF32."""
-    options = {"trainer__accelerator": "gpu", "trainer__precision": precision}
-    config = decide_config(data__batch_size=50, model__hidden_size=128, **options)
-    return config.trainer.precision, config.tf32
-
-
-def test_a_gpu_whose_bf16_is_float16_trains_in_tf32(gpu: None) -> None:
     with HalfUnderAutocast():
         assert decide_precision(None) == ("32-true", True)
         assert decide_precision("32-true") == ("32-true", False)
@@ -98,6 +102,36 @@ def test_random_numbers_of_every_device_are_saved(monkeypatch: pytest.MonkeyPatc
         assert all(map(torch.equal, drawn, again))
 
 
+class Faulty(LanguageModel):
+    """Records the settings of torch in a step, and fails in a later one."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        self.during = read_settings()
+        if self.global_step == 4:
+            raise ValueError("a fault in a step")
+        return super().training_step(batch, batch_idx)
+
+
+def read_settings() -> list[Any]:
+    parts: tuple[Any, Any] = cudnn.rnn, cuda.matmul
+    return [*(part.fp32_precision for part in parts), cudnn.deterministic, cudnn.benchmark]
+
+
+@pytest.mark.skipif(not hasattr(cudnn, "rnn"), reason="this torch has the older flags only")
+@pytest.mark.parametrize(("tf32", "expected"), [(False, "ieee"), (True, "tf32")])
+def test_a_gpu_computes_as_decided_and_the_users_precision_is_restored(
+    data: TextDataModule, monkeypatch: pytest.MonkeyPatch, tf32: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.backends, "fp32_precision", "tf32")
+    module, before = module_of(data, Faulty), read_settings()
+    run = trainer(ReproducibleSteps(tf32=tf32), max_steps=9, val_check_interval=2)
+    with pytest.raises(ValueError, match="a fault in a step"):
+        run.fit(module, data)
+    assert module.during == [expected, expected, True, False]
+    assert len(make_torch_model(module.to_model().trained).generate(20)) == 20
+    assert read_settings() == before
+
+
 MODEL = make_model()
 WEIGHTS = sum(weight.size for weight in MODEL.weights.values())
 
@@ -131,12 +165,10 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ("num_samples=20", "cuda"),
         ("num_samples=19", "cpu"),
         ("num_samples=20 device=cpu", "cpu"),
-        ("device=cuda novel=40 corpus=text.txt", "cuda"),
     ],
 )
 def test_a_gpu_writes_texts(devices: list[str], options: str, device: str, capfd: Capture) -> None:
     words = ["sample", "model.safetensors", "length=9", "seed=1"]
-    Path("text.txt").write_text("A text.")
     assert main([*words, *options.split()]) == 0
     said = {"cuda": "device: Some GPU\n", "cpu": ""}[device]
     on_gpu = capfd.readouterr()
@@ -160,11 +192,10 @@ def test_a_gpu_must_be_there(path: Path, monkeypatch: pytest.MonkeyPatch, capfd:
     for module in (torch.cuda, torch.backends.mps):
         monkeypatch.setattr(module, "is_available", lambda: False)
     for command, name in (("sample", "cuda"), ("evaluate", "mps")):
-        assert main([command, str(path), f"device={name}"]) == 2
-        [line] = capfd.readouterr().err.splitlines()
-        assert line.startswith(f"charrnn {command}: device={name}: this machine has no such GPU")
+        line = refusal_of(capfd, command, str(path), f"device={name}")
+        assert f"device={name}: this machine has no such GPU" in line
     model = Model(MODEL)
-    for ask, given in ((model.score, "A text"), (model.losses, "A text"), (model.generate, 5)):
+    for ask, given in ((model.losses, "A text"), (model.generate, 5)):
         with pytest.raises(InputError, match=r"^device=cuda: this machine"):
             ask(given, device="cuda")
 

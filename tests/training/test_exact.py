@@ -62,21 +62,17 @@ def copy_killed_run(run: Path, step: int) -> Path:
     return part
 
 
-def train_in_two_processes(*words: str, **options: Any) -> Path:
-    folder, _ = launches.train(*words, **options)
-    return folder
-
-
 @pytest.mark.parametrize(
     "case", [*CASES, *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)]
 )
-def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
+def test_resumed_is_uninterrupted(train: Any, case: str) -> None:
     """test_lightning.py has more chains of cuts, without the command line."""
     if "two processes" in case:
-        train = train_in_two_processes
+        train = launches.train
     skip_without_bf16("bf16-mixed" if "bf16" in case else "", case.split(",")[0])
     Path("corpus.txt").write_text(SHORT_TEXT)
-    whole = train(*OPTIONS, *{**CASES, **SLOW}[case], folder="whole")
+    train(*OPTIONS, *{**CASES, **SLOW}[case], folder="whole")
+    whole = Path("whole").absolute()
     assert tensors(whole)["step"] == STEPS
     dice = random.Random(case)
     chains = [set(dice.sample(range(1, STEPS), 2)) for _ in range(3 if case in SLOW else 0)]
@@ -90,14 +86,6 @@ def test_resumed_is_uninterrupted(train: Train, case: str) -> None:
         assert metrics(part) == metrics(whole), cuts
 
 
-def test_from_a_checkpoint_in_a_new_folder(run_copy: Train, train: Train, workplace: Path) -> None:
-    whole = run_copy("trainer.max_steps=20", "callbacks.checkpoints.keep_every=8", folder="whole")
-    point = whole / "checkpoints" / "step-16.ckpt"
-    train(f"resume={point}", "hydra.run.dir=new", small=False)
-    assert_same(tensors(workplace / "new"), tensors(whole))
-    assert metrics(workplace / "new")[0]["step"] == "20"
-
-
 def test_a_finished_run_stays_as_it_is(train: Train, workplace: Path, capfd: Capture) -> None:
     run = train("trainer.max_steps=5")
     before, config = tensors(run), (run / ".hydra" / "config.yaml").read_bytes()
@@ -108,14 +96,12 @@ def test_a_finished_run_stays_as_it_is(train: Train, workplace: Path, capfd: Cap
         assert main(["train", *words]) == code
         assert line in capfd.readouterr().err
         assert (run / ".hydra" / "config.yaml").read_bytes() == config
-        assert_same(tensors(run), before)
         assert not (workplace / "new").exists()
 
-    says("finished, at step 5", resume, code=0)
     says("finished, at step 5", "corpus.txt", resume, code=0)
     says("this run is finished, at step 5; to continue it", *new, code=0)
     says("at step 5 already", resume, "trainer.max_steps=3")
-    for word in ("model.hidden_size=17", "data.batch_size=5", "data.lines=shuffle", "seed=3"):
+    for word in ("model.hidden_size=17", "data.batch_size=5", "seed=3"):
         says(f"{word}: a resume cannot change it", resume, word)
     says("holds a run already", *SMALL, "hydra.run.dir=run", "trainer.max_steps=6")
     held = acquire_lock(run / ".lock", wait=False)
@@ -125,7 +111,7 @@ def test_a_finished_run_stays_as_it_is(train: Train, workplace: Path, capfd: Cap
     text = (workplace / "corpus.txt").read_text("utf-8")
     (workplace / "corpus.txt").write_text(text.replace("cat", "act", 1), encoding="utf-8")
     says("corpus.txt: the data is not what", resume, "trainer.max_steps=9")
+    assert_same(tensors(run), before)
     # without its checkpoints it is a run still
-    shutil.move(run / "checkpoints", workplace / "kept")
-    assert main(["train", *SMALL, "hydra.run.dir=run", "model=gru"]) == 2
-    assert (run / ".hydra" / "config.yaml").read_bytes() == config
+    shutil.rmtree(run / "checkpoints")
+    says("holds a run already", *SMALL, "hydra.run.dir=run", "model=gru")

@@ -29,9 +29,8 @@ PAGE = (REPOSITORY / "docs" / "lightning.md").read_text(encoding="utf-8")
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 CHOICES = {
     "the defaults": [],
-    "other kinds": ["model=gru", "optimizer=adamw", "schedule=cosine", "logger=csv",
-                    "trainer.accumulate_grad_batches=2", "threads=2", "seed=3"],
-    "averaged": ["model=rnn", "optimizer=rmsprop", "schedule=constant", "callbacks=ema"],
+    "other kinds": ["model=gru", "optimizer=adamw", "schedule=cosine", "logger=csv", "seed=3",
+                    "callbacks=ema", "trainer.accumulate_grad_batches=2", "threads=2"],
 }  # fmt: skip
 
 
@@ -146,8 +145,7 @@ def test_a_subclass_loads_from_plain_hyperparameters(data: TextDataModule) -> No
     assert loaded.make_optimizer is ADAM
     model = charrnn.load("a.ckpt")
     assert model.trained.facts["step"] == 2
-    expected = module.to_model().generate(40, seed=1)
-    assert model.generate(40, seed=1) == loaded.to_model().generate(40, seed=1) == expected
+    assert model.generate(40, seed=1) == module.to_model().generate(40, seed=1)
 
 
 def test_a_step_of_ones_own_is_the_step_that_there_is(data: TextDataModule) -> None:

@@ -67,7 +67,6 @@ class ReadsWindows(L.Callback):
 
     def on_validation_batch_end(self, run: Any, module: Any, _: Any, batch: Any, *__: Any) -> None:
         ids, targets, _ = batch
-        assert torch.equal(ids, batch[0])
         assert module(ids)[0].argmax(-1).shape == targets.shape
         self.shapes.add(tuple(ids.shape))
 
@@ -105,14 +104,10 @@ def test_the_tuner_finds_a_learning_rate_by_itself(data: TextDataModule, checkpo
     assert_same(module.state_dict(), plain.state_dict())
 
 
-def test_callbacks_that_no_checkpoint_contains_are_refused(data: TextDataModule) -> None:
-    for callback, hint in (
-        (ready_made.LearningRateFinder(num_training_steps=5), "lr_find"),
-        (ready_made.StochasticWeightAveraging(1e-3, swa_epoch_start=1), "callbacks=ema"),
-    ):
-        with pytest.raises(InputError, match=f"does not resume exactly; leave it out .*{hint}"):
-            run = trainer(RunCheckpoints(), callback, max_steps=2, enable_checkpointing=True)
-            run.fit(module_of(data), data)
+def test_a_callback_that_no_checkpoint_contains_is_refused(data: TextDataModule) -> None:
+    finder = ready_made.LearningRateFinder(num_training_steps=5)
+    with pytest.raises(InputError, match="LearningRateFinder does not resume exactly"):
+        trainer(RunCheckpoints(), finder, enable_checkpointing=True).fit(module_of(data), data)
 
 
 class OfTwoTexts(LanguageModel):
@@ -148,13 +143,11 @@ def test_the_loader_is_torchs_for_fabric(data: TextDataModule) -> None:
     assert (first[0].shape, first[2], last[2]) == ((4, 10), True, False)
 
 
-@pytest.mark.parametrize("name", ["__init__", "on_train_batch_start", "on_load_checkpoint"])
-def test_a_hook_without_super_is_refused_in_a_line(name: str) -> None:
-    with pytest.raises(TypeError, match=rf"Forgets.{name}: must call super\(\).{name}\("):
-        type("Forgets", (LanguageModel,), {name: lambda self, *_: None})
+def test_a_hook_without_super_is_refused_in_a_line() -> None:
+    for name in ("__init__", "on_train_batch_start", "on_load_checkpoint"):
+        with pytest.raises(TypeError, match=rf"Forgets.{name}: must call super\(\).{name}\("):
+            type("Forgets", (LanguageModel,), {name: lambda self, *_: None})
 
-
-def test_hooks_that_call_the_overridden_one() -> None:
     class Calls(LanguageModel):
         def on_fit_start(self) -> None:
             super().on_fit_start()
@@ -166,8 +159,6 @@ def test_hooks_that_call_the_overridden_one() -> None:
 
         def on_train_start(self) -> None:
             """A hook that charrnn does not have."""
-
-    assert issubclass(Calls, LanguageModel)
 
 
 class OwnValidation(LanguageModel):
@@ -205,16 +196,13 @@ NEEDS_GPU = "" if torch.cuda.is_available() else "trainer.accelerator=gpu: "
 COMMANDS = {
     "trainer=gpu +trainer.fast_dev_run=true": NEEDS_GPU,
     "+trainer.min_epochs=2 trainer.max_epochs=2 +trainer.overfit_batches=10 logger=csv": "",
-    "+trainer.limit_train_batches=0.25 +trainer.limit_val_batches=0.5": "",
     "trainer.max_epochs=1 callbacks=none ~logger": "",
     "debug=limit trainer.max_epochs=2": "",
     "debug=overfit trainer.max_steps=9": "",
     "debug=profiler trainer.max_epochs=2": "",
     "trainer.devices=2 trainer.strategy=ddp_spawn": "one of auto, ddp",
     "++trainer.val_check_interval=0.5 trainer.max_epochs=2": "",
-    "trainer.val_check_interval=10 trainer.max_steps=20": "",
     "trainer.val_check_interval=10 trainer.check_val_every_n_epoch=2 trainer.max_epochs=2": "",
-    "trainer.val_check_interval=0": "validate_every=0 turns validation off",
     "++trainer.gpus=0": "lightning.Trainer takes no gpus",
 }  # fmt: skip
 

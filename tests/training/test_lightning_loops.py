@@ -13,12 +13,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 from charrnn import LanguageModel, TextDataModule
-from charrnn.training import lightning_loops
-from charrnn.training.lightning_loops import (
-    count_windows,
-    is_validation_due,
-    set_progress,
-)
+from charrnn.training.lightning_loops import count_windows, is_validation_due, set_progress
 from tests.training.notebook import WINDOWS, module_of, rows, trainer
 
 
@@ -28,7 +23,6 @@ class Predictions(L.Callback):
     def __init__(self) -> None:
         self.windows: list[tuple[int, int]] = []
         self.predicted: list[int] = []
-        self.predicted_before_the_step: list[int] = []
         self.validated: list[int] = []
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
@@ -119,12 +113,3 @@ def test_lightnings_callbacks_log_a_resumed_run_as_the_whole_one(
     for name, cut in (("step=2", 2), ("step=6", 6), ("epoch=0", 3)):
         resumed = run(name, f"whole/{name}.ckpt")
         assert resumed == {step: rate for step, rate in whole.items() if step >= cut}, name
-
-
-def test_no_other_file_knows_the_loops() -> None:
-    folder = Path(lightning_loops.__file__).parents[1]
-    insides = ("fit_loop", "epoch_loop", "val_loop", "trainer._", "_batches_that_stepped")
-    for path in folder.rglob("*.py"):
-        if path.name != "lightning_loops.py":
-            text = path.read_text("utf-8")
-            assert not [name for name in insides if name in text], path

@@ -144,7 +144,8 @@ def test_a_preempted_job_is_queued_again_and_goes_on(
     cluster: None, workplace: Path, signal: str
 ) -> None:
     words = [*LONG, "trainer.max_steps=1000"]
-    whole, _ = launches.train(*words, folder="whole")
+    launches.train(*words, folder="whole")
+    whole = workplace / "whole"
     job = Job(*SMALL, *words, "hydra.run.dir=run", "resume=auto")
     job.wait_for("step 105 /")
     subprocess.run(["scancel", f"--signal={signal}", job.number], check=True)
