@@ -14,7 +14,6 @@ from charrnn.runs.folder import find_best_file, is_sweep
 from charrnn.runs.result import Result, read_result
 from charrnn.say import format_duration, say
 from charrnn.text.background import is_prose
-from charrnn.text.corpora import CORPORA
 from charrnn.training import TextDataModule
 
 if TYPE_CHECKING:
@@ -34,13 +33,6 @@ def explain_resume(run: Run) -> Iterator[None]:
     except (Interrupted, RunError) as error:
         error.args = (f"{error}; {run.explain_resume()}",)
         raise
-
-
-def say_default_corpus(run: Run) -> None:
-    """Print that a new run has the default corpus, because no text was given."""
-    text = run.config.data.input_txt
-    if text in CORPORA and run.record is None and not run.gives("data.input_txt"):
-        say(f"no text was given, so the corpus is {text}; yours: charrnn train my.txt")
 
 
 def say_result(result: Result, advice: str = "") -> None:

@@ -28,7 +28,7 @@ from charrnn.processors import keep_freed_memory
 from charrnn.runs import hardware
 from charrnn.runs.building import build_module
 from charrnn.runs.ranks import World, detect_world
-from charrnn.say import format_duration, say
+from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, TextDataModule
 from charrnn.training.optimizers import build_optimizer
@@ -62,11 +62,10 @@ MeasureSpeed = Callable[[DictConfig, float], float]
 
 @dataclass(frozen=True)
 class TextSize:
-    """The characters of a text's splits (`val` is 0 without validation). A text may be a list."""
+    """The characters of a text's splits (`val` is 0 without validation)."""
 
     train: int
     val: int
-    is_list: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,16 +76,12 @@ class Row:
     dropout: float
     batch_size: int
     passes: float = 0
-    list_passes: float | None = None  # over a list; None: as over another text
     steps: int = 0
     usual: bool = False
 
     def count_trained(self, size: TextSize) -> float:
         """Return the characters of a full training on a text."""
-        passes = self.passes
-        if size.is_list and self.list_passes is not None:
-            passes = self.list_passes
-        return passes * size.train + self.steps * self.batch_size * USUAL_SEQ_LENGTH
+        return self.passes * size.train + self.steps * self.batch_size * USUAL_SEQ_LENGTH
 
 
 @functools.cache
@@ -126,14 +121,13 @@ def decide(config: DictConfig, data: TextDataModule) -> DictConfig:
         InputError: the text is too short, or this machine does not support an option.
     """
     val = data.split("val") if config.validate_every != 0 else None
-    size = TextSize(
-        len(data.streams.ids), 0 if val is None else len(val), is_list=data.encoded.is_list
-    )
+    size = TextSize(len(data.streams.ids), 0 if val is None else len(val))
     measure = functools.partial(measure_speed, vocabulary=data.vocabulary)
-    decided, reason = decide_sizes(config, size, detect_world(), measure)
+    decided = decide_sizes(config, size, detect_world(), measure)
     data.batch_size, data.seed = decided.data.batch_size, decided.data.seed
     if not has_length(config.trainer):
         model, sizes = decided.model, decided.data
+        reason = f"budget={config.budget}" if config.budget else "for a text of this length"
         say(
             f"{reason}: {model.hidden_size} units, dropout {model.dropout:g}, "
             f"{decided.trainer.max_steps:,} steps of {sizes.batch_size} x {sizes.seq_length} "
@@ -144,16 +138,12 @@ def decide(config: DictConfig, data: TextDataModule) -> DictConfig:
 
 def decide_sizes(
     config: DictConfig, size: TextSize, world: World, measure: MeasureSpeed
-) -> tuple[DictConfig, str]:
-    """Return the decided config, and the reason for its sizes as a text for the user."""
-    if config.budget is None or has_length(config.trainer):
-        row = select_row(size.train, config.model.hidden_size)
-        return _complete(config, row, size, world), "for a text of this length"
-    budget = parse_duration(config.budget)
-    decided, speed = _fit_budget(config, budget, size, world, measure)
-    seconds = decided.trainer.max_steps * _count_step_characters(decided, size) / speed
-    duration = f"about {format_duration(seconds)} at {speed:,.0f} characters/s"
-    return decided, f"budget={config.budget}, {duration}"
+) -> DictConfig:
+    """Return the decided config for a text of this size."""
+    if config.budget is not None and not has_length(config.trainer):
+        return _fit_budget(config, size, world, measure)
+    row = select_row(size.train, config.model.hidden_size)
+    return _complete(config, row, size, world)
 
 
 def adopt_architecture(
@@ -190,11 +180,6 @@ def _complete(
             f"trainer.accumulate_grad_batches={group}: the text has {windows} window(s) an epoch; "
             f"give a longer text, or smaller data.batch_size or data.seq_length"
         )
-    if config.model.batchnorm and streams * length == 1:
-        raise InputError(
-            "model.batchnorm=true: needs more than one character in a window; give a longer text, "
-            "or a larger data.batch_size or data.seq_length"
-        )
     hardware.decide_hardware(config, streams, world)
     if not has_length(trainer):
         trainer.max_steps = max_steps or _count_row_steps(row, config, size)
@@ -212,12 +197,13 @@ def _fill(config: DictConfig, name: str, value: Any) -> None:
 
 
 def _fit_budget(
-    config: DictConfig, seconds: float, size: TextSize, world: World, measure: MeasureSpeed
-) -> tuple[DictConfig, float]:
-    """Return the config for a budget, and its training speed in characters per second.
+    config: DictConfig, size: TextSize, world: World, measure: MeasureSpeed
+) -> DictConfig:
+    """Return the config for a budget.
 
     The network is the largest one that can be trained for long enough, or else the smallest.
     """
+    seconds = parse_duration(config.budget)
     training_seconds, hidden_size = TRAINING_SHARE * seconds, config.model.hidden_size
     given = [select_row(size.train, hidden_size)] if hidden_size is not None else None
     row, *larger = given or get_rows(size.train)
@@ -231,7 +217,7 @@ def _fit_budget(
         row, decided, speed = larger_row, candidate, candidate_speed
     steps = _count_budget_steps(decided, size, training_seconds * speed)
     steps = min(steps, max(1, int(MOST_SHARE * _count_row_steps(row, decided, size))))
-    return _complete(config, row, size, world, steps), speed
+    return _complete(config, row, size, world, steps)
 
 
 def _count_budget_steps(config: DictConfig, size: TextSize, characters: float) -> int:
@@ -277,12 +263,8 @@ def measure_speed(config: DictConfig, seconds: float, vocabulary: Vocabulary) ->
     streams = config.data.batch_size // num_processes
     device, precision = hardware.get_first_device(config.trainer), config.trainer.precision
     module = build_module(config, vocabulary).to(device).train()
-    is_scaled = precision == "16-mixed"
-    autocast = torch.autocast(
-        device.type,
-        dtype=torch.float16 if is_scaled else torch.bfloat16,
-        enabled=precision.endswith("mixed"),
-    )
+    dtype = torch.float16 if precision == "16-mixed" else torch.bfloat16
+    autocast = torch.autocast(device.type, dtype, enabled=precision != "32-true")
     shards = module.num_batch_shards
     with compute_reproducibly(config.threads, shards, config.tf32):
         optimizer = build_optimizer(module.get_trained_parameters(), module.make_optimizer, shards)

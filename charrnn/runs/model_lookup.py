@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,16 +99,9 @@ def find_newest() -> str | None:
     return None
 
 
-def find_runs_by_age(folder: Path = OUTPUTS) -> Iterator[Path]:
-    """Yield the run folders in a folder, including runs of sweeps; the newest is first.
-
-    The run of the link ``latest`` is yielded before all others. If it is in the folder, it
-    is yielded again in the order of age.
-    """
-    latest = folder / "latest"
-    if latest.exists():  # Usually this run has a model, and no other folder must be searched.
-        yield latest.resolve()
-    yield from sorted((run.resolve() for run in find_runs(folder)), key=_get_time, reverse=True)
+def find_runs_by_age(folder: Path = OUTPUTS) -> list[Path]:
+    """Return the run folders in a folder, including runs of sweeps; the newest is first."""
+    return sorted(find_runs(folder), key=_get_time, reverse=True)
 
 
 def _get_time(run: Path) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+import logging
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +30,6 @@ from charrnn.runs import folder as folders
 from charrnn.runs.ranks import World, detect_world, explain_lost, share
 from charrnn.runs.result import RESULT, Result
 from charrnn.runs.result_file import ResultFile
-from charrnn.runs.surroundings import silence_libraries
 from charrnn.training import TextDataModule, TrainingLog
 
 
@@ -125,7 +127,6 @@ def follow(world: World) -> Result:
 
 def decide_run(run: Run) -> tuple[Run, TextDataModule]:
     """Return the run with a decided config, and its data. Check that both fit its checkpoint."""
-    announcements.say_default_corpus(run)
     config = run.config
     if run.initial is not None:
         config = decisions.adopt_architecture(config, run.initial, run.given)
@@ -160,7 +161,7 @@ def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:
     keep_freed_memory()
     data, config = data or building.open_data(run), run.config
     with (
-        silence_libraries(),
+        _silence_libraries(),
         building.open_loggers(config, run.first_step) as loggers,
     ):
         module = building.build_module(config, data.vocabulary, world.rank)
@@ -179,6 +180,18 @@ def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:
                 raise
             raise explained from error
     return result_file.result
+
+
+@contextlib.contextmanager
+def _silence_libraries() -> Iterator[None]:
+    """Hide the messages and warnings of Lightning and TensorBoard."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # print profiles
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning(\.|$)|torch\.utils\.tensorboard")
+        warnings.filterwarnings("ignore", message=".*LeafSpec")  # of torch, about Lightning
+        yield
 
 
 def _explain_failure(error: Exception, run: Run, trainer: L.Trainer) -> Exception | None:

@@ -61,9 +61,7 @@ def _find_files(path: Path) -> list[Path]:
     is_folder = path == OUTPUTS or path.is_dir()
     if not is_folder or is_run(path) or is_sweep(path) or find_best_file(path):
         return [find_model(path)]
-    root = path.resolve()
-    runs = dict.fromkeys(run for run in find_runs_by_age(path) if run.is_relative_to(root))
-    files = (run / MODEL_FILES[0] for run in runs)
+    files = (run / MODEL_FILES[0] for run in find_runs_by_age(path))
     return [file for file in files if file.exists() and is_plain_file(file)]
 
 
