@@ -64,13 +64,11 @@ def _format_losses(result: Result) -> str:
 def say_finished(run: Run) -> Result:
     """Print that a run has already reached its end, and return its result."""
     assert run.record is not None
-    home, path = run.record.folder, run.record.path
+    home, step = run.record.folder, run.record.step
     hint = "to continue it, give a larger trainer.max_epochs or trainer.max_steps"
-    shown = shorten_path(home if run.is_in_place else path)
-    say(f"{shown}: this run is finished, at step {run.first_step:,}; {hint}")
-    result = read_result(home) or Result(home, step=run.first_step, steps=run.first_step)
-    if run.is_in_place:
-        say_result(result)
+    say(f"{shorten_path(home)}: this run is finished, at step {step:,}; {hint}")
+    result = read_result(home) or Result(home, step=step, steps=step)
+    say_result(result)
     return result
 
 

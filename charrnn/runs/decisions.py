@@ -45,9 +45,7 @@ LEAST_SHARE, MOST_SHARE = 0.7, 1.2
 SCORING_COST, VALIDATION_SHARE = 0.4, 0.15
 VALIDATIONS, LEAST_STEPS_BETWEEN = 15, 50
 USUAL_SEQ_LENGTH = 64  # for which the rows are made
-# The time to measure each size, as a share of the budget and at most (seconds).
-MEASURING_SHARE, MOST_SECONDS = 0.006, 1.0
-WARMUP_STEPS = 2
+MEASURING_SECONDS, WARMUP_STEPS = 0.5, 2  # for each size
 SPEED_KEPT = 0.8  # with several processes, which wait for each other
 
 # The decisions that one compares between runs.
@@ -56,8 +54,8 @@ DECIDED = (
     *("trainer.precision", "seed"),
 )
 
-# returns the characters per second of a decided config, measured in a share of these seconds
-MeasureSpeed = Callable[[DictConfig, float], float]
+# returns the characters per second of a decided config
+MeasureSpeed = Callable[[DictConfig], float]
 
 
 @dataclass(frozen=True)
@@ -203,32 +201,23 @@ def _fit_budget(
 
     The network is the largest one that can be trained for long enough, or else the smallest.
     """
-    seconds = parse_duration(config.budget)
-    training_seconds, hidden_size = TRAINING_SHARE * seconds, config.model.hidden_size
+    seconds = TRAINING_SHARE * parse_duration(config.budget)
+    if size.val:
+        seconds /= 1 + VALIDATION_SHARE
+    hidden_size = config.model.hidden_size
     given = [select_row(size.train, hidden_size)] if hidden_size is not None else None
     row, *larger = given or get_rows(size.train)
     decided = _complete(config, row, size, world)
-    speed = measure(decided, seconds)
+    speed = measure(decided)
     for larger_row in larger:
         candidate = _complete(config, larger_row, size, world)
-        candidate_speed = measure(candidate, seconds)
-        if candidate_speed * training_seconds < LEAST_SHARE * larger_row.count_trained(size):
+        candidate_speed = measure(candidate)
+        if candidate_speed * seconds < LEAST_SHARE * larger_row.count_trained(size):
             break
         row, decided, speed = larger_row, candidate, candidate_speed
-    steps = _count_budget_steps(decided, size, training_seconds * speed)
-    steps = min(steps, max(1, int(MOST_SHARE * _count_row_steps(row, decided, size))))
-    return _complete(config, row, size, world, steps)
-
-
-def _count_budget_steps(config: DictConfig, size: TextSize, characters: float) -> int:
-    """Return the steps in the time of training these characters, less that of the validations."""
-    step_characters = _count_step_characters(config, size)
-    last = min(SCORING_COST * size.val, characters / 2)  # the validation at the end of the run
-    if OmegaConf.is_interpolation(config, "validate_every"):  # not given
-        cost = VALIDATION_SHARE * step_characters if size.val else 0.0
-    else:
-        cost = SCORING_COST * size.val / (config.validate_every or 1)
-    return max(1, int((characters - last) / (step_characters + cost)))
+    steps = int(seconds * speed / _count_step_characters(decided, size))
+    steps = min(steps, int(MOST_SHARE * _count_row_steps(row, decided, size)))
+    return _complete(config, row, size, world, max(1, steps))
 
 
 def _choose_validation_interval(config: DictConfig, size: TextSize) -> int:
@@ -255,13 +244,13 @@ def _count_step_characters(config: DictConfig, size: TextSize) -> int:
     return int(streams * length * config.trainer.accumulate_grad_batches)
 
 
-def measure_speed(config: DictConfig, seconds: float, vocabulary: Vocabulary) -> float:
-    """Return the characters per second of training, measured in a small share of the budget."""
+def measure_speed(config: DictConfig, vocabulary: Vocabulary) -> float:
+    """Return the characters per second of training."""
     keep_freed_memory()  # as in training
-    seconds = min(MOST_SECONDS, MEASURING_SHARE * seconds)
     num_processes = hardware.count_processes(config.trainer)
     streams = config.data.batch_size // num_processes
-    device, precision = hardware.get_first_device(config.trainer), config.trainer.precision
+    accelerator, precision = config.trainer.accelerator, config.trainer.precision
+    device = torch.device("cuda" if accelerator == "gpu" else accelerator)
     module = build_module(config, vocabulary).to(device).train()
     dtype = torch.float16 if precision == "16-mixed" else torch.bfloat16
     autocast = torch.autocast(device.type, dtype, enabled=precision != "32-true")
@@ -285,7 +274,7 @@ def measure_speed(config: DictConfig, seconds: float, vocabulary: Vocabulary) ->
         for _ in range(WARMUP_STEPS):
             train_step()
         start, steps, passed = time.perf_counter(), 0, 0.0
-        while steps < 1 or passed < seconds:
+        while passed < MEASURING_SECONDS:
             train_step()
             steps += 1
             passed = time.perf_counter() - start

@@ -74,20 +74,19 @@ def _lock(folder: Path) -> IO[str]:
     file = files.acquire_lock(folder / LOCK, wait=False)
     if file is None:
         owner = (folder / LOCK).read_text().strip()
-        process = f"process {owner}" if owner else "which has just started"
         raise InputError(
-            f"{folder}: another charrnn ({process}) is training in it; wait for it, or stop it"
+            f"{folder}: another charrnn (process {owner}) trains in it; wait for it, or stop it"
         )
     return file
 
 
 @contextlib.contextmanager
 def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
-    """Lock a folder during a run. Remove a new one if the run does not start, or is refused."""
+    """Lock a folder during a run. Remove a new one if the run does not start."""
     require_no_links(folder)
     with _lock(folder):
         # Checked after locking, because another process may have started a run before.
-        is_new, is_refused = all(path.name == LOCK for path in folder.iterdir()), False
+        is_new = all(path.name == LOCK for path in folder.iterdir())
         try:
             if is_run(folder) and not may_hold_run:
                 raise InputError(
@@ -95,12 +94,8 @@ def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
                     f"or give another folder"
                 )
             yield
-        except InputError:
-            is_refused = True
-            raise
         finally:
-            is_unused = is_refused or not is_run(folder)
-            if is_new and is_unused and find_checkpoint(folder) is None:
+            if is_new and not is_run(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

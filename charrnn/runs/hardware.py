@@ -112,11 +112,3 @@ def _count_shards(model: DictConfig, streams: int, threads: int) -> int:
     if model.batchnorm or model.hidden_size > SHARDED_HIDDEN:
         return 1
     return max(1, min(threads, streams // SHARD_STREAMS))
-
-
-def get_first_device(trainer: DictConfig) -> torch.device:
-    """Return the first device of a decided trainer."""
-    if trainer.accelerator != "gpu":
-        return torch.device(trainer.accelerator)
-    devices = trainer.devices
-    return torch.device("cuda", 0 if isinstance(devices, int) else devices[0])
