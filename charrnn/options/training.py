@@ -54,8 +54,7 @@ DEVICES = Range(
 LIMIT = Range(lambda value: value == -1 or value >= 1, "must be 1 or more, or -1 for no limit")
 INTERVAL = Range(
     lambda value: isinstance(value, str) or value > 0,
-    "takes a number of windows, a share of an epoch, or a time: 00:00:10:00; validate_every=0 "
-    "turns validation off",
+    "must be above 0; validate_every=0 turns validation off",
 )
 # Lightning's names of the precisions, and its short forms
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}

@@ -21,14 +21,13 @@ from charrnn.errors import (
     make_write_error,
     to_one_line,
 )
-from charrnn.files import require_replaceable
 from charrnn.models.trained import TrainedModel
 from charrnn.options.training import flatten
 from charrnn.processors import keep_freed_memory
 from charrnn.runs import announcements, building, decisions, hardware, resume
 from charrnn.runs import folder as folders
 from charrnn.runs.ranks import World, detect_world, explain_lost, share
-from charrnn.runs.result import RESULT, Result
+from charrnn.runs.result import Result
 from charrnn.runs.result_file import ResultFile
 from charrnn.training import TextDataModule, TrainingLog
 
@@ -144,8 +143,6 @@ def decide_run(run: Run) -> tuple[Run, TextDataModule]:
 
 def record_run(run: Run) -> None:
     """Write the decided config into the run's folder, and let outputs/latest link to it."""
-    for name in (RESULT, folders.METRICS, *folders.MODEL_FILES):  # which are written later
-        require_replaceable(run.folder / name)
     if run.begins_again:
         folders.remove_first_try(run.folder)
     config: Any = OmegaConf.to_container(run.config)

@@ -131,14 +131,11 @@ def test_init_from_with_other_characters(train: Train, run_cache: Train, workpla
 
 def test_a_run_refuses_what_it_cannot_train(train: Train, run_cache: Train, capfd: Capture) -> None:
     base = run_cache("trainer.max_steps=5")
-    for words, line in (
-        (["model.batchnorm=true", "data.batch_size=1", "data.seq_length=1"], "model.batchnorm"),
-        ([f"init_from={base}", "model.hidden_size=17"], "model.hidden_size=17"),
-    ):
-        capfd.readouterr()
-        train(*words, "trainer.max_steps=1", folder="refused", code=2)
-        assert line in capfd.readouterr().err.splitlines()[-1]
-        assert not Path("refused/.hydra").exists()
+    capfd.readouterr()
+    words = (f"init_from={base}", "model.hidden_size=17", "trainer.max_steps=1")
+    train(*words, folder="refused", code=2)
+    assert "model.hidden_size=17" in capfd.readouterr().err.splitlines()[-1]
+    assert not Path("refused").exists()
 
 
 def test_odd_names_are_kept(train: Train, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
