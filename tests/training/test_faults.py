@@ -264,7 +264,7 @@ def test_a_full_disk(place: Path) -> None:
     [
         ("run", Path.touch, "cannot be written ("),
         ("run/.lock", Path.mkdir, "cannot be written (Is a directory)"),
-        ("run/metrics.csv", Path.mkdir, "is not a regular file"),
+        ("run/metrics.csv", Path.mkdir, "cannot be read ("),
         ("run/model.safetensors", Path.mkdir, "is not a regular file"),
     ],
 )
