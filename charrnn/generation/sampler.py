@@ -21,7 +21,6 @@ from charrnn.generation.streams import Stream, write_chunk
 from charrnn.models.trained import (
     State,
     TrainedModel,
-    find_known_words,
     select_streams,
     zero_state,
 )
@@ -143,7 +142,7 @@ class Sampler:
             last=last,
             start=self.encode_start_text(params),
             stops=[*map(vocabulary.as_tokens, stops)],
-            known=find_known_words(self.model),
+            known=None if self.model.counts is None else self.model.counts.known_words,
         )
 
     def read_start(self, params: SamplingParams) -> StartState:

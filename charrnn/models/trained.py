@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
 from charrnn.options.cells import Cell, NetworkOptions, find_cell
@@ -124,8 +123,6 @@ class TrainedModel:
                 f"its vocabulary has {len(self.vocabulary)} characters, "
                 f"its architecture {self.architecture.vocabulary_size}"
             )
-        if self.counts is not None and self.counts.table.vocabulary_size != len(self.vocabulary):
-            raise InputError("its counts have another vocabulary")
         if self.architecture.num_layers > len(self.weights):  # `shapes` could fill the memory
             raise InputError(f"it has too few weights for {self.architecture.num_layers} layers")
         shapes = self.architecture.shapes()
@@ -139,8 +136,6 @@ class TrainedModel:
                 raise InputError(f"its weight {name} is {weight.shape}, not {shapes[name]}")
             if not np.isfinite(weight).all():
                 raise InputError(f"its weight {name} contains numbers that are not finite")
-            if name.endswith("running_var") and weight.min() < 0:
-                raise InputError(f"its {name} contains a negative variance")
 
 
 # facts of a model
@@ -179,11 +174,6 @@ def concat_states(
         tuple(concat(vectors) for vectors in zip(*layers, strict=True))
         for layers in zip(*states, strict=True)
     ]
-
-
-def find_known_words(model: TrainedModel) -> KnownWords | None:
-    """Return the known words of a model; None without counts, or if it has none."""
-    return None if model.counts is None else model.counts.known_words
 
 
 def select_counts(model: TrainedModel, counts: str, plain: bool = False) -> TrainedModel:

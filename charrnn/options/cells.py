@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from charrnn.options.ranges import AT_LEAST_1, BELOW_1, FIXED, Options, Range, one_of, require
+from charrnn.options.ranges import AT_LEAST_1, BELOW_1, Options, Range, one_of, require
 
 if TYPE_CHECKING:
     from torch import nn
@@ -130,10 +130,10 @@ class NetworkOptions(Options):
 
     PREFIX = "model."
 
-    kind: Annotated[str, KIND, FIXED] = "lstm"
-    embedding_size: Annotated[int, AT_LEAST_1, FIXED] = 64
-    hidden_size: Annotated[int | None, AT_LEAST_1, FIXED] = None
-    num_layers: Annotated[int, AT_LEAST_1, FIXED] = 2
+    kind: Annotated[str, KIND] = "lstm"
+    embedding_size: Annotated[int, AT_LEAST_1] = 64
+    hidden_size: Annotated[int | None, AT_LEAST_1] = None
+    num_layers: Annotated[int, AT_LEAST_1] = 2
     dropout: Annotated[float | None, BELOW_1] = None
-    batchnorm: Annotated[bool, FIXED] = False
-    skip: Annotated[str, one_of("none", "sum"), FIXED] = "sum"
+    batchnorm: bool = False
+    skip: Annotated[str, one_of("none", "sum")] = "sum"

@@ -18,7 +18,6 @@ from charrnn.options.cells import NetworkOptions
 from charrnn.options.datasets import DataOptions
 from charrnn.options.ranges import (
     AT_LEAST_1,
-    FIXED,
     NODE,
     NODES,
     NOT_NEGATIVE,
@@ -107,10 +106,10 @@ class TrainOptions:
     print_every: Annotated[int, AT_LEAST_1]
     threads: Annotated[int | None, between(1, 512)]  # torch crashes with far more
     tf32: bool | None
-    budget: Annotated[str | None, DURATION, FIXED]
-    seed: Annotated[int | None, SEED, FIXED]
+    budget: Annotated[str | None, DURATION]
+    seed: Annotated[int | None, SEED]
     resume: Annotated[str | None, PATH]
-    init_from: Annotated[str | None, PATH, FIXED]
+    init_from: Annotated[str | None, PATH]
     tags: Annotated[list[str] | None, TEXT]
     vars: Any
     # Nodes are last: they refer to the options above, and some import their classes.

@@ -28,11 +28,10 @@ def explain_resume(run: Run) -> Iterator[None]:
     """Add to an error or a signal that ends a run how to resume it."""
     try:
         yield
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; {run.explain_resume()}") from None
-    except (Interrupted, RunError) as error:
-        error.args = (f"{error}; {run.explain_resume()}",)
-        raise
+    except (KeyboardInterrupt, Interrupted, RunError) as error:
+        told = Interrupted("interrupted") if isinstance(error, KeyboardInterrupt) else error
+        told.args = (f"{told}; {run.explain_resume()}",)
+        raise told from None
 
 
 def say_result(result: Result, advice: str = "") -> None:

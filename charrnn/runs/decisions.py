@@ -19,9 +19,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn.data import fit_sizes
-from charrnn.errors import InputError
 from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import NetworkOptions
+from charrnn.options.ranges import require
 from charrnn.options.training import has_length, parse_duration
 from charrnn.plugins import CONF
 from charrnn.processors import keep_freed_memory
@@ -46,7 +46,6 @@ SCORING_COST, VALIDATION_SHARE = 0.4, 0.15
 VALIDATIONS, LEAST_STEPS_BETWEEN = 15, 50
 USUAL_SEQ_LENGTH = 64  # for which the rows are made
 MEASURING_SECONDS, WARMUP_STEPS = 0.5, 2  # for each size
-SPEED_KEPT = 0.8  # with several processes, which wait for each other
 
 # The decisions that one compares between runs.
 DECIDED = (
@@ -153,11 +152,9 @@ def adopt_architecture(
     # The new run may have another dropout.
     for name in [field.name for field in fields(NetworkOptions) if field.name != "dropout"]:
         theirs, ours = getattr(trained.architecture, name), config.model[name]
-        if f"model.{name}" in given and ours != theirs:
-            raise InputError(
-                f"model.{name}={ours}: {config.init_from} has {theirs}; "
-                f"leave the option out to start from its weights"
-            )
+        is_other = f"model.{name}" in given and ours != theirs
+        why = f"{config.init_from} has {theirs}; leave the option out to start from its weights"
+        require(not is_other, f"model.{name}", ours, why)
         config.model[name] = theirs
     return config
 
@@ -171,14 +168,9 @@ def _complete(
     _fill(config, "data.batch_size", row.batch_size)
     _fill(config, "model.hidden_size", row.hidden_size)
     _fill(config, "model.dropout", row.dropout)
-    streams, length = fit_sizes(size.train, config.data.batch_size, config.data.seq_length)
-    trainer, windows = config.trainer, (size.train - 1) // streams // length
-    if (group := trainer.accumulate_grad_batches) > windows:
-        raise InputError(
-            f"trainer.accumulate_grad_batches={group}: the text has {windows} window(s) an epoch; "
-            f"give a longer text, or smaller data.batch_size or data.seq_length"
-        )
+    streams, _ = fit_sizes(size.train, config.data.batch_size, config.data.seq_length)
     hardware.decide_hardware(config, streams, world)
+    trainer = config.trainer
     if not has_length(trainer):
         trainer.max_steps = max_steps or _count_row_steps(row, config, size)
     _fill(config, "checkpoint_every", _choose_validation_interval(config, size))
@@ -245,10 +237,8 @@ def _count_step_characters(config: DictConfig, size: TextSize) -> int:
 
 
 def measure_speed(config: DictConfig, vocabulary: Vocabulary) -> float:
-    """Return the characters per second of training."""
+    """Return the characters per second of training in one process."""
     keep_freed_memory()  # as in training
-    num_processes = hardware.count_processes(config.trainer)
-    streams = config.data.batch_size // num_processes
     accelerator, precision = config.trainer.accelerator, config.trainer.precision
     device = torch.device("cuda" if accelerator == "gpu" else accelerator)
     module = build_module(config, vocabulary).to(device).train()
@@ -258,7 +248,7 @@ def measure_speed(config: DictConfig, vocabulary: Vocabulary) -> float:
     with compute_reproducibly(config.threads, shards, config.tf32):
         optimizer = build_optimizer(module.get_trained_parameters(), module.make_optimizer, shards)
         random = torch.Generator().manual_seed(0)
-        size = (streams, config.data.seq_length + 1)
+        size = (config.data.batch_size, config.data.seq_length + 1)
         ids = torch.randint(len(vocabulary), size, generator=random).to(device)
 
         def train_step() -> None:
@@ -278,5 +268,4 @@ def measure_speed(config: DictConfig, vocabulary: Vocabulary) -> float:
             train_step()
             steps += 1
             passed = time.perf_counter() - start
-    kept = SPEED_KEPT * num_processes if num_processes > 1 else 1
-    return steps / passed * streams * config.data.seq_length * kept
+    return steps / passed * config.data.batch_size * config.data.seq_length

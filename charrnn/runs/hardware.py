@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig
 
-from charrnn.errors import InputError
 from charrnn.networks.precision import can_train_in_bf16, cpu_has_bf16
+from charrnn.options.ranges import require
 from charrnn.options.training import PRECISIONS, count_devices
 from charrnn.runs.ranks import World
 
@@ -26,46 +26,35 @@ def decide_hardware(config: DictConfig, streams: int, world: World) -> None:
         config: its network is decided.
         streams: the streams of all ranks: `data.batch_size`, or fewer of a short text.
     """
-    trainer, model = config.trainer, config.model
+    trainer, model, has_gpu = config.trainer, config.model, torch.cuda.is_available()
     if trainer.accelerator in (None, "auto"):
-        trainer.accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+        trainer.accelerator = "gpu" if has_gpu else "cpu"
     accelerator = trainer.accelerator
-    if accelerator == "gpu" and not torch.cuda.is_available():
-        raise InputError(
-            "trainer.accelerator=gpu: this machine has no GPU that torch can use; use "
-            "trainer.accelerator=cpu (a resume is then not bit-exact)"
-        )
+    why = "this machine has no GPU that torch can use; give cpu (a resume is then not bit-exact)"
+    require(has_gpu or accelerator != "gpu", "trainer.accelerator", accelerator, why)
     if trainer.devices == "auto":
         trainer.devices = world.local_size
     if trainer.num_nodes == 1:
         trainer.num_nodes = world.size // world.local_size
     num_processes = count_processes(trainer)
-    if world.launcher and num_processes != world.size:
-        raise InputError(
-            f"trainer.devices={trainer.devices} trainer.num_nodes={trainer.num_nodes}: "
-            f"{world.launcher} started {world.size} processes in all; leave both options out"
-        )
-    if streams % num_processes:
-        raise InputError(
-            f"data.batch_size={config.data.batch_size}: the text has {streams} stream(s), which "
-            f"cannot be split evenly over {num_processes} processes; give a multiple of "
-            f"{num_processes}, a longer text, or another trainer.devices"
-        )
+    why = f"{world.launcher} started {world.size} processes in all; leave it and num_nodes out"
+    is_as_started = not world.launcher or num_processes == world.size
+    require(is_as_started, "trainer.devices", trainer.devices, why)
+    why = (
+        f"the text has {streams} stream(s), which cannot be split evenly over {num_processes} "
+        f"processes; give a multiple of {num_processes}, a longer text, or other trainer.devices"
+    )
+    require(streams % num_processes == 0, "data.batch_size", config.data.batch_size, why)
     if num_processes > 1:
-        if model.batchnorm:
-            raise InputError(
-                f"model.batchnorm=true: its statistics would differ between {num_processes} "
-                f"processes; train it in one process, with trainer.devices=1"
-            )
+        why = "its statistics would differ between processes; give trainer.devices=1"
+        require(not model.batchnorm, "model.batchnorm", model.batchnorm, why)
         trainer.strategy = "ddp"
     streams //= num_processes
-    if config.tf32 and accelerator != "gpu":
-        raise InputError("tf32=true: needs a CUDA GPU; leave it out")
-    precision = _choose_precision(trainer.precision, accelerator, model.kind)
+    is_open = trainer.precision is None
+    trainer.precision = _choose_precision(trainer.precision, accelerator, model.kind)
     if config.tf32 is None:
-        is_open = trainer.precision is None and accelerator == "gpu"
-        config.tf32 = is_open and precision == "32-true"
-    trainer.precision = precision
+        config.tf32 = is_open and accelerator == "gpu" and trainer.precision == "32-true"
+    require(not config.tf32 or accelerator == "gpu", "tf32", True, "needs a CUDA GPU; leave it out")
     if config.threads is None:
         # A launcher has already divided the cores among its processes.
         num_sharing = 1 if world.launcher else count_devices(trainer.devices)
@@ -96,14 +85,16 @@ def _choose_precision(precision: str | None, accelerator: str, kind: str) -> str
             has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return "bf16-mixed" if has_bf16 and can_train_in_bf16(kind, device_type) else "32-true"
     precision = PRECISIONS.get(precision, precision)
-    if precision == "16-mixed" and accelerator != "gpu":
-        raise InputError("trainer.precision=16-mixed: needs a CUDA GPU; use bf16-mixed or 32-true")
-    if precision == "bf16-mixed" and not can_train_in_bf16(kind, device_type):
-        raise InputError(
-            f"trainer.precision=bf16-mixed: this {'CPU' if accelerator == 'cpu' else 'GPU'} cannot "
-            f"train a {kind} in bf16 (torch does not support it, or uses float16 instead); "
-            f"use trainer.precision=32-true (a resume is then not bit-exact)"
+    if precision == "16-mixed":
+        why = "needs a CUDA GPU; use bf16-mixed or 32-true"
+        require(accelerator == "gpu", "trainer.precision", precision, why)
+    if precision == "bf16-mixed":
+        why = (
+            f"this {'CPU' if accelerator == 'cpu' else 'GPU'} cannot train a {kind} in bf16 (torch "
+            f"does not support it, or uses float16 instead); use trainer.precision=32-true (a "
+            f"resume is then not bit-exact)"
         )
+        require(can_train_in_bf16(kind, device_type), "trainer.precision", precision, why)
     return precision
 
 

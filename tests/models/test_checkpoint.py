@@ -176,9 +176,9 @@ ODD_MODELS: list[tuple[tuple[Any, ...], Any, str]] = [
     ((ENTRY, "version"), endless(), "of version [[...]], and"),
     (BIAS, torch.zeros(18, dtype=torch.int64), "is no tensor of floating-point numbers"),
     ((ENTRY, "architecture"), [], "'list' object is not a mapping"),
-    ((ENTRY, "architecture", "num_layers"), 2**70, "is too large a number"),
     ((ENTRY, "tokens"), ABSENT, "its entry 'tokens' is missing"),
     ((ENTRY, "architecture", "kind"), "x\ny" * 999, "model.kind=x yx yx"),
+    (("state_dict", "network.extra"), torch.zeros(3), "its weight extra does not fit"),
     ((ENTRY, "tokens"), ["a"], "its vocabulary has 1 characters, its architecture 18"),
     ((ENTRY, "facts"), {"primer": endless()}, "its facts are no plain values"),
 ]
