@@ -75,14 +75,12 @@ def find_advice(run: Run, data: TextDataModule, result: Result) -> str:
     """Return what would improve the model of a run, as the end of a sentence, or ""."""
     if is_sweep(run.folder.parent):
         return ""
-    other_text = "another text in its language: data.background=FILE"
+    advice, network, counts = "", result.compared_loss, result.counts_loss
+    is_behind = network is not None and counts is not None and network > counts - LEAST_GAIN
+    if is_behind and result.step == result.steps:
+        advice += "; the network is not yet better than the counts: train longer"
     characters = sum(map(len, data.encoded.splits.values()))
     has_other_text = run.config.init_from is not None or run.config.data.background
-    lacks_text = characters <= SMALL_TEXT and not has_other_text and is_prose(data.encoded)
-    network, counts = result.compared_loss, result.counts_loss
-    if network is None or counts is None or network <= counts - LEAST_GAIN:
-        return f"; better with {other_text}" if lacks_text else ""
-    ways = ["train longer"] if result.step == result.steps else []
-    ways += [f"add {other_text}"] if lacks_text else []
-    todo = ", or ".join(ways) or "give a longer text"
-    return f"; the network is not yet better than the counts: {todo}"
+    if characters <= SMALL_TEXT and not has_other_text and is_prose(data.encoded):
+        advice += "; better with another text in its language: data.background=FILE"
+    return advice

@@ -9,30 +9,29 @@ from typing import Any
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from charrnn.__main__ import main
 from charrnn.models import checkpoint
 from charrnn.models.checkpoint import ENTRY
 from charrnn.options.training import flatten
+from charrnn.runs.decisions import DECIDED
 from tests.conftest import Patch, write_files
 from tests.faults.child import Fault, run
-from tests.small_runs import SMALL, Capture, Train, assert_same, column, read_record, tensors
+from tests.small_runs import (
+    SMALL,
+    Capture,
+    Train,
+    assert_same,
+    column,
+    read_record,
+    tensors,
+    train_config,
+)
 from tests.tools import refusal_of
 
-REFERENCES = {
-    "model.optimizer": "${optimizer}",
-    "model.schedule": "${schedule}",
-    "data.seed": "${seed}",
-    "validate_every": "${checkpoint_every}",
-    "trainer.log_every_n_steps": "${print_every}",
-    "trainer.default_root_dir": "${hydra:runtime.output_dir}",
-    "callbacks.checkpoints.every": "${checkpoint_every}",
-    "callbacks.reproducible.threads": "${threads}",
-    "logger.csv.save_dir": "${hydra:runtime.output_dir}",
-}
 # what conf/ leaves open
-DECIDED = ("threads", "tf32", "seed", "checkpoint_every", "data.batch_size", "trainer.precision",
-           "model.hidden_size", "trainer.accelerator", "trainer.limit_val_batches")  # fmt: skip
+OPEN = (*DECIDED, "threads", "tf32", "checkpoint_every", "trainer.limit_val_batches")
 
 
 def in_checkpoint(run: Path, name: str = "last.ckpt") -> Any:
@@ -43,15 +42,14 @@ def test_a_record_keeps_only_the_interpolations_of_conf(train: Train, monkeypatc
     monkeypatch.setenv("RATE", "0.25")
     rate, place = "optimizer.lr=${oc.env:RATE}", "+vars.note=${hydra:runtime.output_dir}/x"
     run = train(rate, place, "trainer.max_steps=1")
-    record = flatten(read_record(run))
-    kept = {name: value for name, value in record.items() if "${" in str(value)}
-    assert REFERENCES.items() <= kept.items()
-    assert {value for name, value in kept.items() if name not in REFERENCES} <= {
-        "${tf32}", "${hydra:runtime.output_dir}",
-        "${charrnn.multiply:${validate_every},${.accumulate_grad_batches}}",
-    }  # fmt: skip
+    record, conf = flatten(read_record(run)), flatten(OmegaConf.to_container(train_config()))
+    kept, expected = (
+        {name: value for name, value in values.items() if "${" in str(value)}
+        for values in (record, conf)
+    )
+    assert kept == expected
     assert (record["optimizer.lr"], record["vars.note"]) == (0.25, f"{run}/x")
-    assert not [name for name in DECIDED if record[name] is None]
+    assert not [name for name in OPEN if record[name] is None]
     assert in_checkpoint(run) == read_record(run)
     # loggers get the values
     values = yaml.safe_load((run / "hparams.yaml").read_text())
