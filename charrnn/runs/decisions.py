@@ -82,24 +82,13 @@ class Row:
 
 
 @functools.cache
-def _read_table() -> dict[int, list[Row]]:
-    """Return the networks, keyed by the characters of the shortest text for them."""
-    content: Any = OmegaConf.to_container(OmegaConf.load(CONF / "by_length.yaml"))
-    return {characters: [Row(**row) for row in rows] for characters, rows in content.items()}
-
-
-def get_rows(characters: int) -> list[Row]:
-    """Return the networks for a text, smallest first."""
-    table = _read_table()
-    return table[max(least for least in table if least <= characters)]
-
-
-def select_row(characters: int, hidden_size: int | None = None) -> Row:
-    """Return the usual network for a text, or the one with the closest hidden size."""
-    candidates = get_rows(characters)
-    if hidden_size is not None:
-        return min(candidates, key=lambda row: abs(row.hidden_size - hidden_size))
-    return next(row for row in candidates if row.usual)
+def get_rows(characters: int, hidden_size: int | None = None) -> list[Row]:
+    """Return the networks for a text, smallest first, or the one with the closest hidden size."""
+    table: Any = OmegaConf.to_container(OmegaConf.load(CONF / "by_length.yaml"))
+    rows = [Row(**row) for row in table[max(least for least in table if least <= characters)]]
+    if hidden_size is None:
+        return rows
+    return [min(rows, key=lambda row: abs(row.hidden_size - hidden_size))]
 
 
 def decide(config: DictConfig, data: TextDataModule) -> DictConfig:
@@ -139,7 +128,8 @@ def decide_sizes(
     """Return the decided config for a text of this size."""
     if config.budget is not None and not has_length(config.trainer):
         return _fit_budget(config, size, world, measure)
-    row = select_row(size.train, config.model.hidden_size)
+    rows = get_rows(size.train, config.model.hidden_size)
+    row = next((row for row in rows if row.usual), rows[0])
     return _complete(config, row, size, world)
 
 
@@ -196,17 +186,14 @@ def _fit_budget(
     seconds = TRAINING_SHARE * parse_duration(config.budget)
     if size.val:
         seconds /= 1 + VALIDATION_SHARE
-    hidden_size = config.model.hidden_size
-    given = [select_row(size.train, hidden_size)] if hidden_size is not None else None
-    row, *larger = given or get_rows(size.train)
-    decided = _complete(config, row, size, world)
-    speed = measure(decided)
-    for larger_row in larger:
-        candidate = _complete(config, larger_row, size, world)
-        candidate_speed = measure(candidate)
-        if candidate_speed * seconds < LEAST_SHARE * larger_row.count_trained(size):
+    fitting = []
+    for row in get_rows(size.train, config.model.hidden_size):
+        decided = _complete(config, row, size, world)
+        speed = measure(decided)
+        if fitting and speed * seconds < LEAST_SHARE * row.count_trained(size):
             break
-        row, decided, speed = larger_row, candidate, candidate_speed
+        fitting.append((row, decided, speed))
+    row, decided, speed = fitting[-1]
     steps = int(seconds * speed / _count_step_characters(decided, size))
     steps = min(steps, int(MOST_SHARE * _count_row_steps(row, decided, size)))
     return _complete(config, row, size, world, max(1, steps))

@@ -11,11 +11,10 @@ The folder may come from an untrusted person, so nothing in it is interpolated o
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -124,11 +123,10 @@ def remove_first_try(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def record(folder: Path, config: Mapping[str, Any], words: Sequence[str]) -> None:
+def record(folder: Path, config: dict[str, Any], words: Sequence[str]) -> None:
     """Write the config and the words of a run into its folder, and remove temporary files."""
     files.remove_temporary_files(folder)
-    # Copied, because YAML would write an object that occurs twice as an alias.
-    for name, content in {"overrides": [*words], "config": json.loads(json.dumps(config))}.items():
+    for name, content in {"overrides": [*words], "config": config}.items():
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         with files.replace_file(folder / ".hydra" / f"{name}.yaml") as temporary:
             temporary.write_text(text, encoding="utf-8", errors="surrogateescape")

@@ -51,7 +51,7 @@ def test_a_budget_ends_in_time(characters: int) -> None:
 def test_more_time_is_never_for_less_and_has_a_limit(characters: int) -> None:
     found = [chosen(characters, time) for time in TIMES]
     longest = found[-1].trainer.max_steps * step_size(found[-1], characters)
-    row = decisions.select_row(characters, found[-1].model.hidden_size)
+    [row] = decisions.get_rows(characters, found[-1].model.hidden_size)
     assert longest <= decisions.MOST_SHARE * row.count_trained(decisions.TextSize(characters, 0))
     sizes = [each.model.hidden_size for each in found]
     assert sizes == sorted(sizes)

@@ -96,14 +96,14 @@ def test_a_text_of_any_length_trains(train: Train, workplace: Path, capfd: Captu
 
 
 def test_early_stopping(train: Train, capfd: Capture) -> None:
-    """Check early stopping of any name; with more patience a stopped run continues."""
+    """Check early stopping of any name; with more patience and steps a stopped run continues."""
     stop = "+callbacks.stop={_target_:charrnn.training.EarlyStopping,monitor:val/loss,min_delta:100"
     run = train(f"{stop},patience:2}}", "trainer.max_steps=100", "validate_every=3")
     # the first validation is better than none, the next two are not better by 100
     assert tensors(run)["step"] == 9
     train(f"resume={run}", f"{stop},patience:2}}", small=False)
     assert "finished" in capfd.readouterr().err
-    train(f"resume={run}", f"{stop},patience:4}}", small=False)
+    train(f"resume={run}", f"{stop},patience:4}}", "trainer.max_steps=101", small=False)
     assert tensors(run)["step"] == 15
 
 
