@@ -53,9 +53,6 @@ DECIDED = (
     *("trainer.precision", "seed"),
 )
 
-# returns the characters per second of a decided config
-MeasureSpeed = Callable[[DictConfig], float]
-
 
 @dataclass(frozen=True)
 class TextSize:
@@ -123,9 +120,13 @@ def decide(config: DictConfig, data: TextDataModule) -> DictConfig:
 
 
 def decide_sizes(
-    config: DictConfig, size: TextSize, world: World, measure: MeasureSpeed
+    config: DictConfig, size: TextSize, world: World, measure: Callable[[DictConfig], float]
 ) -> DictConfig:
-    """Return the decided config for a text of this size."""
+    """Return the decided config for a text of this size.
+
+    Args:
+        measure: returns the characters per second of a decided config, for a budget.
+    """
     if config.budget is not None and not has_length(config.trainer):
         return _fit_budget(config, size, world, measure)
     rows = get_rows(size.train, config.model.hidden_size)
@@ -177,7 +178,7 @@ def _fill(config: DictConfig, name: str, value: Any) -> None:
 
 
 def _fit_budget(
-    config: DictConfig, size: TextSize, world: World, measure: MeasureSpeed
+    config: DictConfig, size: TextSize, world: World, measure: Callable[[DictConfig], float]
 ) -> DictConfig:
     """Return the config for a budget.
 
@@ -186,7 +187,7 @@ def _fit_budget(
     seconds = TRAINING_SHARE * parse_duration(config.budget)
     if size.val:
         seconds /= 1 + VALIDATION_SHARE
-    fitting = []
+    fitting: list[tuple[Row, DictConfig, float]] = []
     for row in get_rows(size.train, config.model.hidden_size):
         decided = _complete(config, row, size, world)
         speed = measure(decided)

@@ -56,12 +56,10 @@ def decide_hardware(config: DictConfig, streams: int, world: World) -> None:
         config.tf32 = is_open and accelerator == "gpu" and trainer.precision == "32-true"
     require(not config.tf32 or accelerator == "gpu", "tf32", True, "needs a CUDA GPU; leave it out")
     if config.threads is None:
-        # A launcher has already divided the cores among its processes.
-        num_sharing = 1 if world.launcher else count_devices(trainer.devices)
-        threads = torch.get_num_threads() // num_sharing
+        threads = torch.get_num_threads()
         if accelerator == "cpu" and model.hidden_size <= SHARDED_HIDDEN:
             threads = _count_shards(model, streams, threads)
-        config.threads = max(1, threads)
+        config.threads = threads
     if model.num_batch_shards is None:
         shards = _count_shards(model, streams, config.threads) if accelerator == "cpu" else 1
         model.num_batch_shards = shards

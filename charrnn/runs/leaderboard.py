@@ -21,7 +21,7 @@ from charrnn.say import escape_unprintable, format_duration, say
 Row = dict[str, Any]
 
 TABLE = ("run", "text", "network_loss", "loss", "mean", "deviation", "seeds", "step", "seconds")
-COLUMNS = (*TABLE, "counts_loss", "steps", "characters", "characters_per_second", "parameters",
+COLUMNS = (*TABLE, "counts_loss", "steps", "characters", "parameters",
            "optimized_metric", "objective")  # fmt: skip
 _LOSSES = ("network_loss", "loss", "mean", "deviation")
 _TEXT = ("data", "data.input_txt", "data.input_h5", "data.input_json")  # The text is a column.
@@ -98,7 +98,6 @@ def sort_rows(rows: Sequence[Row], sort: str) -> list[Row]:
     if name not in rows[0]:
         hint = suggest_name(name, sorted(rows[0]))
         raise InputError(f"sort={shorten(name)}: no such column or option{hint}")
-
     known = [row for row in rows if row[name] is not None]
     are_numbers = all(isinstance(row[name], int | float) for row in known)
     known.sort(

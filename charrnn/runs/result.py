@@ -46,11 +46,6 @@ class Result:
     optimized_metric: str | None = None  # which a sweep minimizes
     objective: float | None = None  # its value
 
-    @property
-    def characters_per_second(self) -> int | None:
-        """The mean speed of the training with its validations."""
-        return round(self.characters / self.seconds) if self.seconds > 1e-3 else None
-
     def write(self) -> None:
         """Replace result.json in the run's folder."""
         values = {name: value for name, value in vars(self).items() if name != "folder"}

@@ -75,16 +75,6 @@ def test_a_cpu_without_bf16_or_without_it_for_an_lstm(monkeypatch: pytest.Monkey
         decide_run(precision="bf16-mixed")
 
 
-@pytest.mark.parametrize(("world", "threads"), [(ONE_PROCESS, 3), (World("srun", 0, 0, 2, 2), 6)])
-def test_only_processes_that_charrnn_starts_divide_the_threads(
-    monkeypatch: pytest.MonkeyPatch, world: World, threads: int
-) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
-    resolved = decide_run(192, world=world, devices=2)
-    assert (resolved.threads, resolved.trainer.strategy) == (threads, "ddp")
-    assert hardware.count_processes(resolved.trainer) == 2
-
-
 @pytest.mark.parametrize(
     ("given", "line"),
     [
