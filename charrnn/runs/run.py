@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from charrnn.errors import (
     make_write_error,
     to_one_line,
 )
+from charrnn.files import relative_path
 from charrnn.models.trained import TrainedModel
 from charrnn.options.training import flatten
 from charrnn.processors import keep_freed_memory
@@ -68,11 +70,6 @@ class Run:
         return 0 if self.record is None else self.record.step
 
     @property
-    def is_in_place(self) -> bool:
-        """Whether the run continues in the folder of its checkpoint."""
-        return self.record is not None and self.record.folder == self.folder.resolve()
-
-    @property
     def hparams(self) -> dict[str, Any]:
         """The options that were given or decided, in this order, with their values."""
         # A resumed run has the words of its start, too. Those of flags have no value.
@@ -83,10 +80,6 @@ class Run:
         names = dict.fromkeys((*given, *decisions.DECIDED))
         return {name: values[name] for name in names if name in values and name != "resume"}
 
-    def gives(self, name: str) -> bool:
-        """Return whether the command line sets an option, or its group."""
-        return resume.is_given(name, self.given)
-
     def explain_resume(self) -> str:
         """Return how to resume the run if it ended early: a command."""
         if not folders.is_run(self.folder):
@@ -94,7 +87,8 @@ class Run:
         if folders.find_checkpoint(self.folder) is None:
             command = resume.repeat_command(self.words, self.folder)
             return f"there is no checkpoint yet; to start it again: {command}"
-        return f"the run is saved; to resume it: {resume.format_command(self.folder)}"
+        word = shlex.quote(f"resume={relative_path(self.folder)}")
+        return f"the run is saved; to resume it: charrnn train {word}"
 
 
 def train(run: Run) -> Result:
@@ -103,7 +97,8 @@ def train(run: Run) -> Result:
     InputError means that no existing file is changed; other errors say how to resume.
     """
     world = detect_world()
-    may_hold_run = run.is_in_place or run.begins_again
+    is_in_place = run.record is not None and run.record.folder == run.folder.resolve()
+    may_hold_run = is_in_place or run.begins_again
     with folders.claim(run.folder, may_hold_run), announcements.explain_resume(run):
         if run.record is not None and resume.is_finished(run.record, run.config):
             share(None)  # The other ranks have nothing to train.
