@@ -73,10 +73,6 @@ class Row:
     steps: int = 0
     usual: bool = False
 
-    def count_trained(self, size: TextSize) -> float:
-        """Return the characters of a full training on a text."""
-        return self.passes * size.train + self.steps * self.batch_size * USUAL_SEQ_LENGTH
-
 
 @functools.cache
 def get_rows(characters: int, hidden_size: int | None = None) -> list[Row]:
@@ -187,16 +183,15 @@ def _fit_budget(
     seconds = TRAINING_SHARE * parse_duration(config.budget)
     if size.val:
         seconds /= 1 + VALIDATION_SHARE
-    fitting: list[tuple[Row, DictConfig, float]] = []
+    fitting: list[tuple[Row, int]] = []
     for row in get_rows(size.train, config.model.hidden_size):
         decided = _complete(config, row, size, world)
-        speed = measure(decided)
-        if fitting and speed * seconds < LEAST_SHARE * row.count_trained(size):
+        steps = int(seconds * measure(decided) / _count_step_characters(decided, size))
+        full_steps = _count_row_steps(row, decided, size)
+        if fitting and steps < LEAST_SHARE * full_steps:
             break
-        fitting.append((row, decided, speed))
-    row, decided, speed = fitting[-1]
-    steps = int(seconds * speed / _count_step_characters(decided, size))
-    steps = min(steps, int(MOST_SHARE * _count_row_steps(row, decided, size)))
+        fitting.append((row, min(steps, int(MOST_SHARE * full_steps))))
+    row, steps = fitting[-1]
     return _complete(config, row, size, world, max(1, steps))
 
 
@@ -214,7 +209,9 @@ def _choose_validation_interval(config: DictConfig, size: TextSize) -> int:
 
 
 def _count_row_steps(row: Row, config: DictConfig, size: TextSize) -> int:
-    return max(1, int(row.count_trained(size) / _count_step_characters(config, size)))
+    """Return the steps of a full training."""
+    characters = row.passes * size.train + row.steps * row.batch_size * USUAL_SEQ_LENGTH
+    return max(1, int(characters / _count_step_characters(config, size)))
 
 
 def _count_step_characters(config: DictConfig, size: TextSize) -> int:

@@ -75,8 +75,7 @@ class Run:
         # A resumed run has the words of its start, too. Those of flags have no value.
         words = (word.lstrip("+~").partition("=") for word in self.words if word[:1] != "-")
         given = {name: value for name, _, value in words}
-        choices = {group: "+".join(names) for group, names in self.choices.items()}
-        values = given | choices | flatten(OmegaConf.to_container(self.config, resolve=True))
+        values = given | flatten(OmegaConf.to_container(self.config, resolve=True))
         names = dict.fromkeys((*given, *decisions.DECIDED))
         return {name: values[name] for name in names if name in values and name != "resume"}
 
