@@ -17,6 +17,7 @@ from charrnn.text.background import is_prose
 from charrnn.training import TextDataModule
 
 if TYPE_CHECKING:
+    from charrnn.runs.resume import Record
     from charrnn.runs.run import Run
 
 SMALL_TEXT = 60_000  # A prose of fewer characters improves with another text (docs/counts.md).
@@ -60,10 +61,9 @@ def _format_losses(result: Result) -> str:
     return f"best model, of step {result.step:,}: {losses}; "
 
 
-def say_finished(run: Run) -> Result:
+def say_finished(record: Record) -> Result:
     """Print that a run has already reached its end, and return its result."""
-    assert run.record is not None
-    home, step = run.record.folder, run.record.step
+    home, step = record.folder, record.step
     hint = "to continue it, give a larger trainer.max_epochs or trainer.max_steps"
     say(f"{shorten_path(home)}: this run is finished, at step {step:,}; {hint}")
     result = read_result(home) or Result(home, step=step, steps=step)

@@ -28,7 +28,6 @@ from charrnn.processors import keep_freed_memory
 from charrnn.runs import hardware
 from charrnn.runs.building import build_module
 from charrnn.runs.ranks import World, detect_world
-from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, TextDataModule
 from charrnn.training.optimizers import build_optimizer
@@ -89,7 +88,7 @@ def decide(config: DictConfig, data: TextDataModule) -> DictConfig:
 
     The values follow from the length of the text, from ``budget=``, from this machine, and from the
     processes that torchrun or srun has started. Other options stay as they are, also their
-    interpolations. What is chosen is printed if the config does not say how long to train.
+    interpolations.
 
     Args:
         config: conf/train.yaml, composed by Hydra.
@@ -104,14 +103,6 @@ def decide(config: DictConfig, data: TextDataModule) -> DictConfig:
     measure = functools.partial(measure_speed, vocabulary=data.vocabulary)
     decided = decide_sizes(config, size, detect_world(), measure)
     data.batch_size, data.seed = decided.data.batch_size, decided.data.seed
-    if not has_length(config.trainer):
-        model, sizes = decided.model, decided.data
-        reason = f"budget={config.budget}" if config.budget else "for a text of this length"
-        say(
-            f"{reason}: {model.hidden_size} units, dropout {model.dropout:g}, "
-            f"{decided.trainer.max_steps:,} steps of {sizes.batch_size} x {sizes.seq_length} "
-            f"characters"
-        )
     return decided
 
 
@@ -146,10 +137,8 @@ def adopt_architecture(
     return config
 
 
-def _complete(
-    config: DictConfig, row: Row, size: TextSize, world: World, max_steps: int | None = None
-) -> DictConfig:
-    """Return the config, completed from a row, this machine and the text, or with `max_steps`."""
+def _complete(config: DictConfig, row: Row, size: TextSize, world: World) -> DictConfig:
+    """Return the config, completed from a row, this machine and the text."""
     config = copy.deepcopy(config)
     _fill(config, "seed", secrets.randbelow(2**31))
     _fill(config, "data.batch_size", row.batch_size)
@@ -159,7 +148,7 @@ def _complete(
     hardware.decide_hardware(config, streams, world)
     trainer = config.trainer
     if not has_length(trainer):
-        trainer.max_steps = max_steps or _count_row_steps(row, config, size)
+        trainer.max_steps = _count_row_steps(row, config, size)
     _fill(config, "checkpoint_every", _choose_validation_interval(config, size))
     if isinstance(trainer.val_check_interval, float):  # a share of an epoch
         _fill(config, "trainer.check_val_every_n_epoch", 1)
@@ -192,7 +181,9 @@ def _fit_budget(
             break
         fitting.append((row, min(steps, int(MOST_SHARE * full_steps))))
     row, steps = fitting[-1]
-    return _complete(config, row, size, world, max(1, steps))
+    config = copy.deepcopy(config)
+    config.trainer.max_steps = max(1, steps)
+    return _complete(config, row, size, world)
 
 
 def _choose_validation_interval(config: DictConfig, size: TextSize) -> int:

@@ -16,7 +16,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
 
@@ -68,22 +68,20 @@ def find_runs(folder: Path) -> Iterator[Path]:
             yield Path(place)
 
 
-def _lock(folder: Path) -> IO[str]:
-    """Lock a folder for this process. Raise InputError if another process trains in it."""
-    file = files.acquire_lock(folder / LOCK, wait=False)
-    if file is None:
+@contextlib.contextmanager
+def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
+    """Lock a folder during a run. Remove a new one if the run does not start.
+
+    Raise InputError if another process trains in it, or if it holds a run and must not.
+    """
+    require_no_links(folder)
+    lock = files.acquire_lock(folder / LOCK, wait=False)
+    if lock is None:
         owner = (folder / LOCK).read_text().strip()
         raise InputError(
             f"{folder}: another charrnn (process {owner}) trains in it; wait for it, or stop it"
         )
-    return file
-
-
-@contextlib.contextmanager
-def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
-    """Lock a folder during a run. Remove a new one if the run does not start."""
-    require_no_links(folder)
-    with _lock(folder):
+    with lock:
         # Checked after locking, because another process may have started a run before.
         is_new = all(path.name == LOCK for path in folder.iterdir())
         try:

@@ -101,7 +101,7 @@ def train(run: Run) -> Result:
     with folders.claim(run.folder, may_hold_run), announcements.explain_resume(run):
         if run.record is not None and resume.is_finished(run.record, run.config):
             share(None)  # The other ranks have nothing to train.
-            return share(announcements.say_finished(run))
+            return share(announcements.say_finished(run.record))
         run, data = decide_run(run)
         record_run(run)
         result = fit(share(run), world, data)

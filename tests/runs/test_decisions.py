@@ -13,7 +13,7 @@ from charrnn.data import fit_sizes
 from charrnn.options.training import parse_duration
 from charrnn.runs import decisions
 from charrnn.runs.ranks import World
-from tests.small_runs import Capture, Train, read_record, tensors, train_config
+from tests.small_runs import Train, read_record, tensors, train_config
 
 LENGTHS = (20, 1_000, 5_000, 24_000, 80_000, 240_000, 900_000, 5_000_000, 90_000_000)
 TIMES = ("3s", "30s", "90s", "10m", "1h", "30h")
@@ -76,15 +76,10 @@ TEXT = ("trainer=cpu", "threads=1", "trainer.precision=32-true", "data.input_txt
         "logger=csv", "callbacks.samples.length=0")  # fmt: skip
 
 
-def test_a_budget_is_kept(train: Train, capfd: Capture) -> None:
+def test_a_budget_is_kept(train: Train) -> None:
     run = train("budget=3s", *TEXT, small=False)
-    lines = capfd.readouterr().err.splitlines()
     config = read_record(run)
-    model, trainer = config["model"], config["trainer"]
-    assert (
-        f"budget=3s: {model['hidden_size']} units, dropout {model['dropout']:g}, "
-        f"{trainer['max_steps']:,} steps of {config['data']['batch_size']} x 64 characters"
-    ) in lines
+    trainer = config["trainer"]
     assert config["budget"] == "3s"
     assert config["optimizer"]["_target_"] == "charrnn.training.Muon"
     assert config["schedule"]["_target_"] == "charrnn.training.schedules.linear"
