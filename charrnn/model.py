@@ -202,9 +202,8 @@ def load(path: AnyPath | None = None) -> Model:
     """Load a model. No code in its file is executed.
 
     Args:
-        path: a run folder, whose best model is loaded, or a file (.safetensors, .ckpt or .t7),
-            whose content decides its format. The default is the newest run below outputs/ that has
-            a model, or the best of a sweep.
+        path: a run folder, whose best model is loaded, or a file (.safetensors, .ckpt or .t7). The
+            default is the newest run below outputs/ that has a model, or the best of a sweep.
 
     Raises:
         InputError: there is no model at the path.

@@ -40,8 +40,11 @@ COMMANDS = {
 # From here on modules, with the functions that they have.
 # ``Novelty(options, sampler)``, for `charrnn sample`
 SAMPLERS = ["charrnn.extras.novelty.novelty_sample"]
-# ``reads(start, path)``: whether it reads a file with these first 9 bytes; ``read_model(path)``
-MODEL_READERS = ["charrnn.extras.torch_rnn.torch_rnn_model"]
+# ``read_model(path)``, for files with this suffix
+MODEL_READERS = {
+    ".ckpt": ["charrnn.models.checkpoint"],
+    ".t7": ["charrnn.extras.torch_rnn.torch_rnn_model"],
+}
 # ``translate_words(command, words)``: another program's flags as overrides, or None
 FOREIGN_WORDS = ["charrnn.extras.torch_rnn.torch_rnn_words"]
 # ``at_end(folder)``, called when a run has ended

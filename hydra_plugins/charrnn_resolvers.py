@@ -5,7 +5,6 @@ Hydra imports every plugin at each start, so this file imports nothing slow.
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any
 
@@ -26,19 +25,10 @@ def format_job_folder(number: int, overrides: str) -> str:
     return f"{number}_{suffix[:120]}" if suffix else str(number)
 
 
-def format_run_name(folder: str) -> str:
-    """Return the name that `charrnn runs` gives to a run."""
-    return os.path.relpath(folder, "outputs")
-
-
 def multiply(steps: Any, windows: Any) -> int | None:
     """Return the windows of a number of steps; None for 0, while it is open, and for no number."""
     return steps * windows or None if isinstance(steps, int) and isinstance(windows, int) else None
 
 
-for _name, _resolver in (
-    ("job_folder", format_job_folder),
-    ("run_name", format_run_name),
-    ("multiply", multiply),
-):
-    OmegaConf.register_new_resolver(f"charrnn.{_name}", _resolver, replace=True)
+OmegaConf.register_new_resolver("charrnn.job_folder", format_job_folder, replace=True)
+OmegaConf.register_new_resolver("charrnn.multiply", multiply, replace=True)

@@ -66,7 +66,7 @@ def decide_config(world: World = ONE_PROCESS, **changes: Any) -> DictConfig:
     """Return the config of a run on a text of a million characters, decided on this machine."""
     size = decisions.TextSize(1_000_000, 100_000)
     config = train_config(**changes)
-    return decisions.decide_sizes(config, size, world, lambda options, seconds: 1e4)[0]
+    return decisions.decide_sizes(config, size, world, lambda options: 1e4)
 
 
 Train = Callable[..., Path]  # the fixture `train`

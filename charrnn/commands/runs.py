@@ -10,7 +10,6 @@ from typing import Annotated
 from charrnn.errors import InputError, shorten
 from charrnn.files import OUTPUTS
 from charrnn.options.ranges import NOT_EMPTY, PATH, TEXT
-from charrnn.say import say
 
 
 @dataclass
@@ -41,5 +40,3 @@ def run(options: RunsOptions) -> None:
     if options.sort is not None:
         rows = leaderboard.sort_rows(rows, options.sort)
     print(json.dumps(rows, indent=1) if options.json else leaderboard.format_table(rows))
-    for line in leaderboard.recommend_runs(results):
-        say(line)

@@ -245,7 +245,8 @@ def _restore(run: Run, resume: str) -> Run:
         build(TrainOptions, {**values, "resume": str(record.path)})
     except InputError as error:
         raise InputError(f"{record.path}: its recorded {error}") from error
-    words = resuming.merge_words(record.words, run.words, get_key)
+    typed = {*map(get_key, run.words)}  # in the place of the recorded ones
+    words = [*(word for word in record.words if get_key(word) not in typed), *run.words]
     return replace(run, config=config, record=record, words=words)
 
 

@@ -116,11 +116,7 @@ def read_run(path: Path) -> dict[str, Any]:
 
 def read_model(path: Path) -> TrainedModel:
     """Return the trained model of a .ckpt file. Raise InputError if it contains no valid one."""
-    return parse_model(path, read(path))
-
-
-def parse_model(path: Path, content: Mapping[str, Any]) -> TrainedModel:
-    """Return the trained model in the result of `read`. Raise InputError if there is none."""
+    content = read(path)
     entry = content[ENTRY]
     try:
         architecture = parse_architecture(entry["architecture"])

@@ -123,8 +123,6 @@ class TrainedModel:
                 f"its vocabulary has {len(self.vocabulary)} characters, "
                 f"its architecture {self.architecture.vocabulary_size}"
             )
-        if self.counts is not None and self.counts.table.vocabulary_size != len(self.vocabulary):
-            raise InputError("its counts have another vocabulary")
         if self.architecture.num_layers > len(self.weights):  # `shapes` could fill the memory
             raise InputError(f"it has too few weights for {self.architecture.num_layers} layers")
         shapes = self.architecture.shapes()
@@ -138,8 +136,6 @@ class TrainedModel:
                 raise InputError(f"its weight {name} is {weight.shape}, not {shapes[name]}")
             if not np.isfinite(weight).all():
                 raise InputError(f"its weight {name} contains numbers that are not finite")
-            if name.endswith("running_var") and weight.min() < 0:
-                raise InputError(f"its {name} contains a negative variance")
 
 
 # facts of a model

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from charrnn.options.ranges import (
     AT_LEAST_1,
     BELOW_1,
-    FIXED,
     PATH,
     SEED,
     Options,
@@ -30,7 +29,7 @@ def _is_encoding(name: Any) -> bool:
     return bool(name == "bytes")
 
 
-Wrap = Annotated[str, one_of("auto", "join", "keep"), FIXED]
+Wrap = Annotated[str, one_of("auto", "join", "keep")]
 ENCODING = Range(_is_encoding, "is not a text encoding; try utf-8, latin-1 or bytes")
 
 
@@ -56,10 +55,10 @@ class SourceOptions(Options):
 class SplitOptions(Options):
     """The encoding and the splits of a text; ``conf/preprocess.yaml`` explains each field."""
 
-    val_frac: Annotated[float | None, BELOW_1, FIXED] = None
-    test_frac: Annotated[float | None, BELOW_1, FIXED] = None
-    encoding: Annotated[str, ENCODING, FIXED] = "utf-8"
-    lines: Annotated[str, one_of("auto", "keep", "shuffle"), FIXED] = "auto"
+    val_frac: Annotated[float | None, BELOW_1] = None
+    test_frac: Annotated[float | None, BELOW_1] = None
+    encoding: Annotated[str, ENCODING] = "utf-8"
+    lines: Annotated[str, one_of("auto", "keep", "shuffle")] = "auto"
     wrap: Wrap = "keep"
 
     def __post_init__(self) -> None:
@@ -82,11 +81,11 @@ class DataOptions(SplitOptions, SourceOptions):
     PREFIX = "data."
 
     wrap: Wrap = "auto"
-    background: Annotated[str | list[str] | None, PATH, FIXED] = None
-    batch_size: Annotated[int | None, AT_LEAST_1, FIXED] = None
-    seq_length: Annotated[int, AT_LEAST_1, FIXED] = 64
-    shuffle: Annotated[bool, FIXED] = True
-    seed: Annotated[int | None, SEED, FIXED] = 0
+    background: Annotated[str | list[str] | None, PATH] = None
+    batch_size: Annotated[int | None, AT_LEAST_1] = None
+    seq_length: Annotated[int, AT_LEAST_1] = 64
+    shuffle: bool = True
+    seed: Annotated[int | None, SEED] = 0
 
     def __post_init__(self) -> None:
         hint = (

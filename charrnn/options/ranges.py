@@ -28,7 +28,6 @@ class Range(NamedTuple):
 
 
 # traits, which an option has besides its type and its range
-FIXED = "a resume cannot change it"
 NODE = "a config node with a _target_; a dataclass beside this trait declares its options"
 NODES = "named config nodes, each with a _target_"
 

@@ -18,7 +18,6 @@ from charrnn.options.cells import NetworkOptions
 from charrnn.options.datasets import DataOptions
 from charrnn.options.ranges import (
     AT_LEAST_1,
-    FIXED,
     NODE,
     NODES,
     NOT_NEGATIVE,
@@ -54,8 +53,7 @@ DEVICES = Range(
 LIMIT = Range(lambda value: value == -1 or value >= 1, "must be 1 or more, or -1 for no limit")
 INTERVAL = Range(
     lambda value: isinstance(value, str) or value > 0,
-    "takes a number of windows, a share of an epoch, or a time: 00:00:10:00; validate_every=0 "
-    "turns validation off",
+    "must be above 0; validate_every=0 turns validation off",
 )
 # Lightning's names of the precisions, and its short forms
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
@@ -108,10 +106,10 @@ class TrainOptions:
     print_every: Annotated[int, AT_LEAST_1]
     threads: Annotated[int | None, between(1, 512)]  # torch crashes with far more
     tf32: bool | None
-    budget: Annotated[str | None, DURATION, FIXED]
-    seed: Annotated[int | None, SEED, FIXED]
+    budget: Annotated[str | None, DURATION]
+    seed: Annotated[int | None, SEED]
     resume: Annotated[str | None, PATH]
-    init_from: Annotated[str | None, PATH, FIXED]
+    init_from: Annotated[str | None, PATH]
     tags: Annotated[list[str] | None, TEXT]
     vars: Any
     # Nodes are last: they refer to the options above, and some import their classes.

@@ -14,10 +14,10 @@ from charrnn.runs.folder import find_best_file, is_sweep
 from charrnn.runs.result import Result, read_result
 from charrnn.say import format_duration, say
 from charrnn.text.background import is_prose
-from charrnn.text.corpora import CORPORA
 from charrnn.training import TextDataModule
 
 if TYPE_CHECKING:
+    from charrnn.runs.resume import Record
     from charrnn.runs.run import Run
 
 SMALL_TEXT = 60_000  # A prose of fewer characters improves with another text (docs/counts.md).
@@ -29,18 +29,10 @@ def explain_resume(run: Run) -> Iterator[None]:
     """Add to an error or a signal that ends a run how to resume it."""
     try:
         yield
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; {run.explain_resume()}") from None
-    except (Interrupted, RunError) as error:
-        error.args = (f"{error}; {run.explain_resume()}",)
-        raise
-
-
-def say_default_corpus(run: Run) -> None:
-    """Print that a new run has the default corpus, because no text was given."""
-    text = run.config.data.input_txt
-    if text in CORPORA and run.record is None and not run.gives("data.input_txt"):
-        say(f"no text was given, so the corpus is {text}; yours: charrnn train my.txt")
+    except (KeyboardInterrupt, Interrupted, RunError) as error:
+        told = Interrupted("interrupted") if isinstance(error, KeyboardInterrupt) else error
+        told.args = (f"{told}; {run.explain_resume()}",)
+        raise told from None
 
 
 def say_result(result: Result, advice: str = "") -> None:
@@ -69,16 +61,13 @@ def _format_losses(result: Result) -> str:
     return f"best model, of step {result.step:,}: {losses}; "
 
 
-def say_finished(run: Run) -> Result:
+def say_finished(record: Record) -> Result:
     """Print that a run has already reached its end, and return its result."""
-    assert run.record is not None
-    home, path = run.record.folder, run.record.path
+    home, step = record.folder, record.step
     hint = "to continue it, give a larger trainer.max_epochs or trainer.max_steps"
-    shown = shorten_path(home if run.is_in_place else path)
-    say(f"{shown}: this run is finished, at step {run.first_step:,}; {hint}")
-    result = read_result(home) or Result(home, step=run.first_step, steps=run.first_step)
-    if run.is_in_place:
-        say_result(result)
+    say(f"{shorten_path(home)}: this run is finished, at step {step:,}; {hint}")
+    result = read_result(home) or Result(home, step=step, steps=step)
+    say_result(result)
     return result
 
 
@@ -86,14 +75,12 @@ def find_advice(run: Run, data: TextDataModule, result: Result) -> str:
     """Return what would improve the model of a run, as the end of a sentence, or ""."""
     if is_sweep(run.folder.parent):
         return ""
-    other_text = "another text in its language: data.background=FILE"
+    advice, network, counts = "", result.compared_loss, result.counts_loss
+    is_behind = network is not None and counts is not None and network > counts - LEAST_GAIN
+    if is_behind and result.step == result.steps:
+        advice += "; the network is not yet better than the counts: train longer"
     characters = sum(map(len, data.encoded.splits.values()))
     has_other_text = run.config.init_from is not None or run.config.data.background
-    lacks_text = characters <= SMALL_TEXT and not has_other_text and is_prose(data.encoded)
-    network, counts = result.compared_loss, result.counts_loss
-    if network is None or counts is None or network <= counts - LEAST_GAIN:
-        return f"; better with {other_text}" if lacks_text else ""
-    ways = ["train longer"] if result.step == result.steps else []
-    ways += [f"add {other_text}"] if lacks_text else []
-    todo = ", or ".join(ways) or "give a longer text"
-    return f"; the network is not yet better than the counts: {todo}"
+    if characters <= SMALL_TEXT and not has_other_text and is_prose(data.encoded):
+        advice += "; better with another text in its language: data.background=FILE"
+    return advice

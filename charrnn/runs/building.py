@@ -11,13 +11,13 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
-from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn.errors import InputError, RunError, is_out_of_memory, to_one_line
 from charrnn.options.interpolations import escape_interpolations
 from charrnn.options.ranges import require
-from charrnn.say import say
+from charrnn.runs.resume import is_given
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, TextDataModule
 
@@ -52,7 +52,7 @@ def build(config: DictConfig, name: str, base: type, **arguments: Any) -> Any:
 def open_data(run: Run) -> TextDataModule:
     """Return the data module of a run, with its text."""
     # Do not write next to a text that only a record names, which may be a stranger's.
-    may_write = run.record is None or run.gives("data.input_txt")
+    may_write = run.record is None or is_given("data.input_txt", run.given)
     data: TextDataModule = build(run.config, "data", TextDataModule, beside_the_text=may_write)
     data.prepare_data()
     data.setup("fit")
@@ -89,26 +89,15 @@ def build_trainer(
 
 @contextlib.contextmanager
 def open_loggers(config: DictConfig, first_step: int) -> Iterator[list[Logger]]:
-    """Start the loggers of the config, and finish W&B's run, which would include the next run."""
+    """Make the loggers of the config, and finish W&B's run, which would include the next run."""
     loggers: list[Logger] = []
-    try:
+    with contextlib.ExitStack() as at_end:
         for name, node in config.logger.items():
             if node is None:
                 continue
             # TensorBoard hides the values of an interrupted run that follow the resumed step.
             marks: dict[str, Any] = {"purge_step": first_step + 1} if "purge_step" in node else {}
-            loggers.append(build(config, f"logger.{name}", Logger, **marks))
-            if isinstance(loggers[-1], (WandbLogger, MLFlowLogger)):
-                try:
-                    _ = loggers[-1].experiment  # this contacts the server
-                except Exception as error:
-                    reason = to_one_line(error)
-                    raise RunError(f"logger.{name}: cannot be started ({reason})") from error
-        yield loggers
-    finally:
-        for logger in loggers:
+            loggers.append(logger := build(config, f"logger.{name}", Logger, **marks))
             if isinstance(logger, WandbLogger):
-                try:
-                    logger.experiment.finish()
-                except Exception as error:  # not fatal, because the run's files are complete
-                    say(f"logger: W&B cannot be finished ({to_one_line(error)})")
+                at_end.callback(logger.experiment.finish)  # `experiment` starts it
+        yield loggers

@@ -19,16 +19,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn.data import fit_sizes
-from charrnn.errors import InputError
 from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import NetworkOptions
+from charrnn.options.ranges import require
 from charrnn.options.training import has_length, parse_duration
 from charrnn.plugins import CONF
 from charrnn.processors import keep_freed_memory
 from charrnn.runs import hardware
 from charrnn.runs.building import build_module
 from charrnn.runs.ranks import World, detect_world
-from charrnn.say import format_duration, say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, TextDataModule
 from charrnn.training.optimizers import build_optimizer
@@ -45,10 +44,7 @@ LEAST_SHARE, MOST_SHARE = 0.7, 1.2
 SCORING_COST, VALIDATION_SHARE = 0.4, 0.15
 VALIDATIONS, LEAST_STEPS_BETWEEN = 15, 50
 USUAL_SEQ_LENGTH = 64  # for which the rows are made
-# The time to measure each size, as a share of the budget and at most (seconds).
-MEASURING_SHARE, MOST_SECONDS = 0.006, 1.0
-WARMUP_STEPS = 2
-SPEED_KEPT = 0.8  # with several processes, which wait for each other
+MEASURING_SECONDS, WARMUP_STEPS = 0.5, 2  # for each size
 
 # The decisions that one compares between runs.
 DECIDED = (
@@ -56,17 +52,13 @@ DECIDED = (
     *("trainer.precision", "seed"),
 )
 
-# returns the characters per second of a decided config, measured in a share of these seconds
-MeasureSpeed = Callable[[DictConfig, float], float]
-
 
 @dataclass(frozen=True)
 class TextSize:
-    """The characters of a text's splits (`val` is 0 without validation). A text may be a list."""
+    """The characters of a text's splits (`val` is 0 without validation)."""
 
     train: int
     val: int
-    is_list: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,37 +69,18 @@ class Row:
     dropout: float
     batch_size: int
     passes: float = 0
-    list_passes: float | None = None  # over a list; None: as over another text
     steps: int = 0
     usual: bool = False
 
-    def count_trained(self, size: TextSize) -> float:
-        """Return the characters of a full training on a text."""
-        passes = self.passes
-        if size.is_list and self.list_passes is not None:
-            passes = self.list_passes
-        return passes * size.train + self.steps * self.batch_size * USUAL_SEQ_LENGTH
-
 
 @functools.cache
-def _read_table() -> dict[int, list[Row]]:
-    """Return the networks, keyed by the characters of the shortest text for them."""
-    content: Any = OmegaConf.to_container(OmegaConf.load(CONF / "by_length.yaml"))
-    return {characters: [Row(**row) for row in rows] for characters, rows in content.items()}
-
-
-def get_rows(characters: int) -> list[Row]:
-    """Return the networks for a text, smallest first."""
-    table = _read_table()
-    return table[max(least for least in table if least <= characters)]
-
-
-def select_row(characters: int, hidden_size: int | None = None) -> Row:
-    """Return the usual network for a text, or the one with the closest hidden size."""
-    candidates = get_rows(characters)
-    if hidden_size is not None:
-        return min(candidates, key=lambda row: abs(row.hidden_size - hidden_size))
-    return next(row for row in candidates if row.usual)
+def get_rows(characters: int, hidden_size: int | None = None) -> list[Row]:
+    """Return the networks for a text, smallest first, or the one with the closest hidden size."""
+    table: Any = OmegaConf.to_container(OmegaConf.load(CONF / "by_length.yaml"))
+    rows = [Row(**row) for row in table[max(least for least in table if least <= characters)]]
+    if hidden_size is None:
+        return rows
+    return [min(rows, key=lambda row: abs(row.hidden_size - hidden_size))]
 
 
 def decide(config: DictConfig, data: TextDataModule) -> DictConfig:
@@ -115,7 +88,7 @@ def decide(config: DictConfig, data: TextDataModule) -> DictConfig:
 
     The values follow from the length of the text, from ``budget=``, from this machine, and from the
     processes that torchrun or srun has started. Other options stay as they are, also their
-    interpolations. What is chosen is printed if the config does not say how long to train.
+    interpolations.
 
     Args:
         config: conf/train.yaml, composed by Hydra.
@@ -126,34 +99,26 @@ def decide(config: DictConfig, data: TextDataModule) -> DictConfig:
         InputError: the text is too short, or this machine does not support an option.
     """
     val = data.split("val") if config.validate_every != 0 else None
-    size = TextSize(
-        len(data.streams.ids), 0 if val is None else len(val), is_list=data.encoded.is_list
-    )
+    size = TextSize(len(data.streams.ids), 0 if val is None else len(val))
     measure = functools.partial(measure_speed, vocabulary=data.vocabulary)
-    decided, reason = decide_sizes(config, size, detect_world(), measure)
+    decided = decide_sizes(config, size, detect_world(), measure)
     data.batch_size, data.seed = decided.data.batch_size, decided.data.seed
-    if not has_length(config.trainer):
-        model, sizes = decided.model, decided.data
-        say(
-            f"{reason}: {model.hidden_size} units, dropout {model.dropout:g}, "
-            f"{decided.trainer.max_steps:,} steps of {sizes.batch_size} x {sizes.seq_length} "
-            f"characters"
-        )
     return decided
 
 
 def decide_sizes(
-    config: DictConfig, size: TextSize, world: World, measure: MeasureSpeed
-) -> tuple[DictConfig, str]:
-    """Return the decided config, and the reason for its sizes as a text for the user."""
-    if config.budget is None or has_length(config.trainer):
-        row = select_row(size.train, config.model.hidden_size)
-        return _complete(config, row, size, world), "for a text of this length"
-    budget = parse_duration(config.budget)
-    decided, speed = _fit_budget(config, budget, size, world, measure)
-    seconds = decided.trainer.max_steps * _count_step_characters(decided, size) / speed
-    duration = f"about {format_duration(seconds)} at {speed:,.0f} characters/s"
-    return decided, f"budget={config.budget}, {duration}"
+    config: DictConfig, size: TextSize, world: World, measure: Callable[[DictConfig], float]
+) -> DictConfig:
+    """Return the decided config for a text of this size.
+
+    Args:
+        measure: returns the characters per second of a decided config, for a budget.
+    """
+    if config.budget is not None and not has_length(config.trainer):
+        return _fit_budget(config, size, world, measure)
+    rows = get_rows(size.train, config.model.hidden_size)
+    row = next((row for row in rows if row.usual), rows[0])
+    return _complete(config, row, size, world)
 
 
 def adopt_architecture(
@@ -165,39 +130,25 @@ def adopt_architecture(
     # The new run may have another dropout.
     for name in [field.name for field in fields(NetworkOptions) if field.name != "dropout"]:
         theirs, ours = getattr(trained.architecture, name), config.model[name]
-        if f"model.{name}" in given and ours != theirs:
-            raise InputError(
-                f"model.{name}={ours}: {config.init_from} has {theirs}; "
-                f"leave the option out to start from its weights"
-            )
+        is_other = f"model.{name}" in given and ours != theirs
+        why = f"{config.init_from} has {theirs}; leave the option out to start from its weights"
+        require(not is_other, f"model.{name}", ours, why)
         config.model[name] = theirs
     return config
 
 
-def _complete(
-    config: DictConfig, row: Row, size: TextSize, world: World, max_steps: int | None = None
-) -> DictConfig:
-    """Return the config, completed from a row, this machine and the text, or with `max_steps`."""
+def _complete(config: DictConfig, row: Row, size: TextSize, world: World) -> DictConfig:
+    """Return the config, completed from a row, this machine and the text."""
     config = copy.deepcopy(config)
     _fill(config, "seed", secrets.randbelow(2**31))
     _fill(config, "data.batch_size", row.batch_size)
     _fill(config, "model.hidden_size", row.hidden_size)
     _fill(config, "model.dropout", row.dropout)
-    streams, length = fit_sizes(size.train, config.data.batch_size, config.data.seq_length)
-    trainer, windows = config.trainer, (size.train - 1) // streams // length
-    if (group := trainer.accumulate_grad_batches) > windows:
-        raise InputError(
-            f"trainer.accumulate_grad_batches={group}: the text has {windows} window(s) an epoch; "
-            f"give a longer text, or smaller data.batch_size or data.seq_length"
-        )
-    if config.model.batchnorm and streams * length == 1:
-        raise InputError(
-            "model.batchnorm=true: needs more than one character in a window; give a longer text, "
-            "or a larger data.batch_size or data.seq_length"
-        )
+    streams, _ = fit_sizes(size.train, config.data.batch_size, config.data.seq_length)
     hardware.decide_hardware(config, streams, world)
+    trainer = config.trainer
     if not has_length(trainer):
-        trainer.max_steps = max_steps or _count_row_steps(row, config, size)
+        trainer.max_steps = _count_row_steps(row, config, size)
     _fill(config, "checkpoint_every", _choose_validation_interval(config, size))
     if isinstance(trainer.val_check_interval, float):  # a share of an epoch
         _fill(config, "trainer.check_val_every_n_epoch", 1)
@@ -212,37 +163,27 @@ def _fill(config: DictConfig, name: str, value: Any) -> None:
 
 
 def _fit_budget(
-    config: DictConfig, seconds: float, size: TextSize, world: World, measure: MeasureSpeed
-) -> tuple[DictConfig, float]:
-    """Return the config for a budget, and its training speed in characters per second.
+    config: DictConfig, size: TextSize, world: World, measure: Callable[[DictConfig], float]
+) -> DictConfig:
+    """Return the config for a budget.
 
     The network is the largest one that can be trained for long enough, or else the smallest.
     """
-    training_seconds, hidden_size = TRAINING_SHARE * seconds, config.model.hidden_size
-    given = [select_row(size.train, hidden_size)] if hidden_size is not None else None
-    row, *larger = given or get_rows(size.train)
-    decided = _complete(config, row, size, world)
-    speed = measure(decided, seconds)
-    for larger_row in larger:
-        candidate = _complete(config, larger_row, size, world)
-        candidate_speed = measure(candidate, seconds)
-        if candidate_speed * training_seconds < LEAST_SHARE * larger_row.count_trained(size):
+    seconds = TRAINING_SHARE * parse_duration(config.budget)
+    if size.val:
+        seconds /= 1 + VALIDATION_SHARE
+    fitting: list[tuple[Row, int]] = []
+    for row in get_rows(size.train, config.model.hidden_size):
+        decided = _complete(config, row, size, world)
+        steps = int(seconds * measure(decided) / _count_step_characters(decided, size))
+        full_steps = _count_row_steps(row, decided, size)
+        if fitting and steps < LEAST_SHARE * full_steps:
             break
-        row, decided, speed = larger_row, candidate, candidate_speed
-    steps = _count_budget_steps(decided, size, training_seconds * speed)
-    steps = min(steps, max(1, int(MOST_SHARE * _count_row_steps(row, decided, size))))
-    return _complete(config, row, size, world, steps), speed
-
-
-def _count_budget_steps(config: DictConfig, size: TextSize, characters: float) -> int:
-    """Return the steps in the time of training these characters, less that of the validations."""
-    step_characters = _count_step_characters(config, size)
-    last = min(SCORING_COST * size.val, characters / 2)  # the validation at the end of the run
-    if OmegaConf.is_interpolation(config, "validate_every"):  # not given
-        cost = VALIDATION_SHARE * step_characters if size.val else 0.0
-    else:
-        cost = SCORING_COST * size.val / (config.validate_every or 1)
-    return max(1, int((characters - last) / (step_characters + cost)))
+        fitting.append((row, min(steps, int(MOST_SHARE * full_steps))))
+    row, steps = fitting[-1]
+    config = copy.deepcopy(config)
+    config.trainer.max_steps = max(1, steps)
+    return _complete(config, row, size, world)
 
 
 def _choose_validation_interval(config: DictConfig, size: TextSize) -> int:
@@ -259,7 +200,9 @@ def _choose_validation_interval(config: DictConfig, size: TextSize) -> int:
 
 
 def _count_row_steps(row: Row, config: DictConfig, size: TextSize) -> int:
-    return max(1, int(row.count_trained(size) / _count_step_characters(config, size)))
+    """Return the steps of a full training."""
+    characters = row.passes * size.train + row.steps * row.batch_size * USUAL_SEQ_LENGTH
+    return max(1, int(characters / _count_step_characters(config, size)))
 
 
 def _count_step_characters(config: DictConfig, size: TextSize) -> int:
@@ -269,25 +212,19 @@ def _count_step_characters(config: DictConfig, size: TextSize) -> int:
     return int(streams * length * config.trainer.accumulate_grad_batches)
 
 
-def measure_speed(config: DictConfig, seconds: float, vocabulary: Vocabulary) -> float:
-    """Return the characters per second of training, measured in a small share of the budget."""
+def measure_speed(config: DictConfig, vocabulary: Vocabulary) -> float:
+    """Return the characters per second of training in one process."""
     keep_freed_memory()  # as in training
-    seconds = min(MOST_SECONDS, MEASURING_SHARE * seconds)
-    num_processes = hardware.count_processes(config.trainer)
-    streams = config.data.batch_size // num_processes
-    device, precision = hardware.get_first_device(config.trainer), config.trainer.precision
+    accelerator, precision = config.trainer.accelerator, config.trainer.precision
+    device = torch.device("cuda" if accelerator == "gpu" else accelerator)
     module = build_module(config, vocabulary).to(device).train()
-    is_scaled = precision == "16-mixed"
-    autocast = torch.autocast(
-        device.type,
-        dtype=torch.float16 if is_scaled else torch.bfloat16,
-        enabled=precision.endswith("mixed"),
-    )
+    dtype = torch.float16 if precision == "16-mixed" else torch.bfloat16
+    autocast = torch.autocast(device.type, dtype, enabled=precision != "32-true")
     shards = module.num_batch_shards
     with compute_reproducibly(config.threads, shards, config.tf32):
         optimizer = build_optimizer(module.get_trained_parameters(), module.make_optimizer, shards)
         random = torch.Generator().manual_seed(0)
-        size = (streams, config.data.seq_length + 1)
+        size = (config.data.batch_size, config.data.seq_length + 1)
         ids = torch.randint(len(vocabulary), size, generator=random).to(device)
 
         def train_step() -> None:
@@ -303,9 +240,8 @@ def measure_speed(config: DictConfig, seconds: float, vocabulary: Vocabulary) ->
         for _ in range(WARMUP_STEPS):
             train_step()
         start, steps, passed = time.perf_counter(), 0, 0.0
-        while steps < 1 or passed < seconds:
+        while passed < MEASURING_SECONDS:
             train_step()
             steps += 1
             passed = time.perf_counter() - start
-    kept = SPEED_KEPT * num_processes if num_processes > 1 else 1
-    return steps / passed * streams * config.data.seq_length * kept
+    return steps / passed * config.data.batch_size * config.data.seq_length

@@ -11,13 +11,12 @@ The folder may come from an untrusted person, so nothing in it is interpolated o
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
 
@@ -69,25 +68,22 @@ def find_runs(folder: Path) -> Iterator[Path]:
             yield Path(place)
 
 
-def _lock(folder: Path) -> IO[str]:
-    """Lock a folder for this process. Raise InputError if another process trains in it."""
-    file = files.acquire_lock(folder / LOCK, wait=False)
-    if file is None:
-        owner = (folder / LOCK).read_text().strip()
-        process = f"process {owner}" if owner else "which has just started"
-        raise InputError(
-            f"{folder}: another charrnn ({process}) is training in it; wait for it, or stop it"
-        )
-    return file
-
-
 @contextlib.contextmanager
 def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
-    """Lock a folder during a run. Remove a new one if the run does not start, or is refused."""
+    """Lock a folder during a run. Remove a new one if the run does not start.
+
+    Raise InputError if another process trains in it, or if it holds a run and must not.
+    """
     require_no_links(folder)
-    with _lock(folder):
+    lock = files.acquire_lock(folder / LOCK, wait=False)
+    if lock is None:
+        owner = (folder / LOCK).read_text().strip()
+        raise InputError(
+            f"{folder}: another charrnn (process {owner}) trains in it; wait for it, or stop it"
+        )
+    with lock:
         # Checked after locking, because another process may have started a run before.
-        is_new, is_refused = all(path.name == LOCK for path in folder.iterdir()), False
+        is_new = all(path.name == LOCK for path in folder.iterdir())
         try:
             if is_run(folder) and not may_hold_run:
                 raise InputError(
@@ -95,12 +91,8 @@ def claim(folder: Path, may_hold_run: bool) -> Iterator[None]:
                     f"or give another folder"
                 )
             yield
-        except InputError:
-            is_refused = True
-            raise
         finally:
-            is_unused = is_refused or not is_run(folder)
-            if is_new and is_unused and find_checkpoint(folder) is None:
+            if is_new and not is_run(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -129,11 +121,10 @@ def remove_first_try(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def record(folder: Path, config: Mapping[str, Any], words: Sequence[str]) -> None:
+def record(folder: Path, config: dict[str, Any], words: Sequence[str]) -> None:
     """Write the config and the words of a run into its folder, and remove temporary files."""
     files.remove_temporary_files(folder)
-    # Copied, because YAML would write an object that occurs twice as an alias.
-    for name, content in {"overrides": [*words], "config": json.loads(json.dumps(config))}.items():
+    for name, content in {"overrides": [*words], "config": config}.items():
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         with files.replace_file(folder / ".hydra" / f"{name}.yaml") as temporary:
             temporary.write_text(text, encoding="utf-8", errors="surrogateescape")

@@ -8,7 +8,7 @@ import os
 import shlex
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from charrnn.say import escape_unprintable, format_duration, say
 Row = dict[str, Any]
 
 TABLE = ("run", "text", "network_loss", "loss", "mean", "deviation", "seeds", "step", "seconds")
-COLUMNS = (*TABLE, "counts_loss", "steps", "characters", "characters_per_second", "parameters",
+COLUMNS = (*TABLE, "counts_loss", "steps", "characters", "parameters",
            "optimized_metric", "objective")  # fmt: skip
 _LOSSES = ("network_loss", "loss", "mean", "deviation")
 _TEXT = ("data", "data.input_txt", "data.input_h5", "data.input_json")  # The text is a column.
@@ -39,15 +39,11 @@ def read_results(folder: Path) -> list[Result]:
             results.append(result)
         else:
             say(f"skipped a run: {run / RESULT} is missing or damaged")
-    return [result for group in _group_by_text(results) for result in group]
-
-
-def _group_by_text(results: Iterable[Result]) -> list[list[Result]]:
-    """Return the runs on equal splits of each text, whose losses are comparable, the best first."""
+    # Only losses on equal splits of a text are comparable.
     groups: dict[str, list[Result]] = defaultdict(list)
     for result in sorted(results, key=lambda result: result.text):
         groups[result.fingerprint].append(result)
-    return [[*dict.fromkeys((*rank(group)[1], *group))] for group in groups.values()]
+    return [result for group in groups.values() for result in rank(group)[1]]
 
 
 def make_rows(results: Sequence[Result], base: Path) -> list[Row]:
@@ -59,9 +55,8 @@ def make_rows(results: Sequence[Result], base: Path) -> list[Row]:
         base: the folder from which the runs are named.
     """
     losses: dict[str, dict[str, float]] = defaultdict(dict)
-    # Of several runs with one seed, which may be copies, the longest counts.
-    for result in sorted(results, key=lambda result: result.steps):
-        if result.network_loss is not None:
+    for result in results:
+        if result.network_loss is not None:  # Runs with the same seed count once.
             seed = str(result.options.get("seed"))
             losses[_describe_without_seed(result)][seed] = result.network_loss
     names = dict.fromkeys(name for result in results for name in result.options)
@@ -97,19 +92,18 @@ def _describe_without_seed(result: Result) -> str:
 def sort_rows(rows: Sequence[Row], sort: str) -> list[Row]:
     """Sort by a column or an option that differs, with a minus before it in descending order.
 
-    Numbers precede texts, and runs without the value are last.
+    Runs without the value are last.
     """
     name = sort.removeprefix("-")
     if name not in rows[0]:
         hint = suggest_name(name, sorted(rows[0]))
         raise InputError(f"sort={shorten(name)}: no such column or option{hint}")
-
-    def make_key(row: Row) -> tuple[bool, Any]:
-        is_number = isinstance(row[name], int | float)
-        return not is_number, row[name] if is_number else str(row[name])
-
     known = [row for row in rows if row[name] is not None]
-    known.sort(key=make_key, reverse=sort.startswith("-"))
+    are_numbers = all(isinstance(row[name], int | float) for row in known)
+    known.sort(
+        key=lambda row: row[name] if are_numbers else str(row[name]),
+        reverse=sort.startswith("-"),
+    )
     return [*known, *(row for row in rows if row[name] is None)]
 
 
@@ -128,18 +122,6 @@ def _format_cell(name: str, value: Any) -> str:
     return f"{value:.4f}" if name in _LOSSES else escape_unprintable(str(value))
 
 
-def recommend_runs(results: Sequence[Result]) -> list[str]:
-    """Return a line for each text that says how to sample from its best run."""
-    groups, lines = _group_by_text(results), []
-    for group in groups:
-        _, ranked = rank([run for run in group if find_best_file(run.folder)])
-        for best in ranked[:1]:
-            of_text = f" on {best.text}" if len(groups) > 1 else ""
-            path = shlex.quote(shorten_path(best.folder))
-            lines.append(f"sample from the best{of_text}: charrnn sample checkpoint={path}")
-    return lines
-
-
 def report_sweep(folder: Path, resume_command: str = "") -> None:
     """Print the leaderboard of a sweep and how to resume it; write leaderboard.csv."""
     if not (results := read_results(folder)):
@@ -149,8 +131,9 @@ def report_sweep(folder: Path, resume_command: str = "") -> None:
     say(f"sweep folder: {shorten_path(folder)}")
     if resume_command:
         say(f"some jobs are not finished; to resume the sweep: {resume_command}")
-    for line in recommend_runs(results):
-        say(line)
+    if find_best_file(results[0].folder):
+        path = shlex.quote(shorten_path(results[0].folder))
+        say(f"sample from the best: charrnn sample checkpoint={path}")
     with (
         replace_file(folder / LEADERBOARD) as temporary,
         open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ RESULT = "result.json"
 LARGEST = 1 << 20  # bytes
 
 
-@dataclass(eq=False)
+@dataclass
 class Result:
     """The result of a run so far. Losses are in nats per character, and None if not measured."""
 
@@ -45,11 +46,6 @@ class Result:
     compared_loss: float | None = None
     optimized_metric: str | None = None  # which a sweep minimizes
     objective: float | None = None  # its value
-
-    @property
-    def characters_per_second(self) -> int | None:
-        """The mean speed of the training with its validations."""
-        return round(self.characters / self.seconds) if self.seconds > 1e-3 else None
 
     def write(self) -> None:
         """Replace result.json in the run's folder."""
@@ -91,13 +87,15 @@ def _has_type(value: Any, hint: Any) -> bool:
 
 
 def rank(results: Collection[Result]) -> tuple[str, list[Result]]:
-    """Return the metric that ranks some runs, and the runs that have it, the best first.
+    """Return the metric that ranks some runs, and the runs, the best first.
 
-    It is the one that all of them minimize, else the network's loss.
+    It is the one that all of them minimize, else the network's loss. Runs without it are last.
     """
     metrics = {result.optimized_metric for result in results}
     metric = metrics.pop() if len(metrics) == 1 else None
-    number = "network_loss" if metric is None else "objective"
-    ranked = [result for result in results if getattr(result, number) is not None]
-    ranked.sort(key=lambda result: float(getattr(result, number)))
-    return metric or BEST_LOSS, ranked
+
+    def get_value(result: Result) -> float:
+        value = result.network_loss if metric is None else result.objective
+        return math.inf if value is None else value
+
+    return metric or BEST_LOSS, sorted(results, key=get_value)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+import logging
+import shlex
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,16 +22,15 @@ from charrnn.errors import (
     make_write_error,
     to_one_line,
 )
-from charrnn.files import require_replaceable
+from charrnn.files import relative_path
 from charrnn.models.trained import TrainedModel
 from charrnn.options.training import flatten
 from charrnn.processors import keep_freed_memory
 from charrnn.runs import announcements, building, decisions, hardware, resume
 from charrnn.runs import folder as folders
 from charrnn.runs.ranks import World, detect_world, explain_lost, share
-from charrnn.runs.result import RESULT, Result
+from charrnn.runs.result import Result
 from charrnn.runs.result_file import ResultFile
-from charrnn.runs.surroundings import silence_libraries
 from charrnn.training import TextDataModule, TrainingLog
 
 
@@ -67,24 +70,14 @@ class Run:
         return 0 if self.record is None else self.record.step
 
     @property
-    def is_in_place(self) -> bool:
-        """Whether the run continues in the folder of its checkpoint."""
-        return self.record is not None and self.record.folder == self.folder.resolve()
-
-    @property
     def hparams(self) -> dict[str, Any]:
         """The options that were given or decided, in this order, with their values."""
         # A resumed run has the words of its start, too. Those of flags have no value.
         words = (word.lstrip("+~").partition("=") for word in self.words if word[:1] != "-")
         given = {name: value for name, _, value in words}
-        choices = {group: "+".join(names) for group, names in self.choices.items()}
-        values = given | choices | flatten(OmegaConf.to_container(self.config, resolve=True))
+        values = given | flatten(OmegaConf.to_container(self.config, resolve=True))
         names = dict.fromkeys((*given, *decisions.DECIDED))
         return {name: values[name] for name in names if name in values and name != "resume"}
-
-    def gives(self, name: str) -> bool:
-        """Return whether the command line sets an option, or its group."""
-        return resume.is_given(name, self.given)
 
     def explain_resume(self) -> str:
         """Return how to resume the run if it ended early: a command."""
@@ -93,7 +86,8 @@ class Run:
         if folders.find_checkpoint(self.folder) is None:
             command = resume.repeat_command(self.words, self.folder)
             return f"there is no checkpoint yet; to start it again: {command}"
-        return f"the run is saved; to resume it: {resume.format_command(self.folder)}"
+        word = shlex.quote(f"resume={relative_path(self.folder)}")
+        return f"the run is saved; to resume it: charrnn train {word}"
 
 
 def train(run: Run) -> Result:
@@ -102,11 +96,12 @@ def train(run: Run) -> Result:
     InputError means that no existing file is changed; other errors say how to resume.
     """
     world = detect_world()
-    may_hold_run = run.is_in_place or run.begins_again
+    is_in_place = run.record is not None and run.record.folder == run.folder.resolve()
+    may_hold_run = is_in_place or run.begins_again
     with folders.claim(run.folder, may_hold_run), announcements.explain_resume(run):
         if run.record is not None and resume.is_finished(run.record, run.config):
             share(None)  # The other ranks have nothing to train.
-            return share(announcements.say_finished(run))
+            return share(announcements.say_finished(run.record))
         run, data = decide_run(run)
         record_run(run)
         result = fit(share(run), world, data)
@@ -125,7 +120,6 @@ def follow(world: World) -> Result:
 
 def decide_run(run: Run) -> tuple[Run, TextDataModule]:
     """Return the run with a decided config, and its data. Check that both fit its checkpoint."""
-    announcements.say_default_corpus(run)
     config = run.config
     if run.initial is not None:
         config = decisions.adopt_architecture(config, run.initial, run.given)
@@ -143,8 +137,6 @@ def decide_run(run: Run) -> tuple[Run, TextDataModule]:
 
 def record_run(run: Run) -> None:
     """Write the decided config into the run's folder, and let outputs/latest link to it."""
-    for name in (RESULT, folders.METRICS, *folders.MODEL_FILES):  # which are written later
-        require_replaceable(run.folder / name)
     if run.begins_again:
         folders.remove_first_try(run.folder)
     config: Any = OmegaConf.to_container(run.config)
@@ -160,7 +152,7 @@ def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:
     keep_freed_memory()
     data, config = data or building.open_data(run), run.config
     with (
-        silence_libraries(),
+        _silence_libraries(),
         building.open_loggers(config, run.first_step) as loggers,
     ):
         module = building.build_module(config, data.vocabulary, world.rank)
@@ -179,6 +171,18 @@ def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:
                 raise
             raise explained from error
     return result_file.result
+
+
+@contextlib.contextmanager
+def _silence_libraries() -> Iterator[None]:
+    """Hide the messages and warnings of Lightning and TensorBoard."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # print profiles
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning(\.|$)|torch\.utils\.tensorboard")
+        warnings.filterwarnings("ignore", message=".*LeafSpec")  # of torch, about Lightning
+        yield
 
 
 def _explain_failure(error: Exception, run: Run, trainer: L.Trainer) -> Exception | None:

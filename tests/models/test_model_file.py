@@ -14,7 +14,6 @@ import pytest
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
-from charrnn.errors import InputError
 from charrnn.model import Model
 from charrnn.models import model_file
 from charrnn.models.trained import TrainedModel
@@ -82,11 +81,12 @@ def test_the_reader_in_the_docs_computes_the_logits(path: Path, monkeypatch: Pat
 
 
 def write_changed(
-    path: Path, keys: tuple[Any, ...], value: Any, sign: bool = True, arrays: Any = None
+    path: Path, keys: tuple[Any, ...], value: Any, sign: bool = True, kind: Any = np.float32
 ) -> None:
     """Write a model file with another value in its description, whose checksum fits if `sign`."""
     model_file.save(path, COUNTED)
-    content, arrays = path.read_bytes(), arrays or load_file(path)
+    content, arrays = path.read_bytes(), load_file(path)
+    arrays["decoder.bias"] = arrays["decoder.bias"].astype(kind)
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     description = replace_at(json.loads(header["__metadata__"]["charrnn"]), keys, value)
     if sign:
@@ -102,9 +102,7 @@ CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("version",), 2, "of version 2, and this charrnn reads 6"),
     (("architecture", "kind"), "lstn", "model.kind=lstn: is neither built in"),
     (("architecture", "hidden_size"), 2**62, "weight_ih_l0 is (12, 2), not (18446744073709551616,"),
-    (("architecture", "hidden_size"), ABSENT, "weight_ih_l0 is (12, 2), not ("),
     (("architecture", "hidden_size"), 2.5, "model.hidden_size=2.5: takes a whole number"),
-    (("architecture", "vocabulary_size"), 2**50, "its architecture 1125899906842624"),
     (("architecture", "depth"), 3, "unexpected keyword argument 'depth'"),
     ((*TOKENS, 3), "\n", "the same character twice"),
     ((*TOKENS, 3), ABSENT, "its words are not a valid table"),
@@ -130,11 +128,8 @@ def test_a_description_that_does_not_fit_its_checksum_is_refused(path: Path) -> 
     for keys, value in ((("facts", "step"), 301), (("sha256",), "0" * 64), (("added",), 1)):
         write_changed(path, keys, value, sign=False)
         assert "checksum" in refusal(path, model_file.load)
-
-
-def with_description(text: Any) -> dict[str, Any]:
-    """Return a header of one tensor, with a description of the model."""
-    return {"__metadata__": {"charrnn": text}, **TENSOR}
+    write_changed(path, ("facts", "step"), 301, kind=np.float64)
+    assert "its weights are not float32" in refusal(path, model_file.load)
 
 
 TENSOR = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
@@ -143,8 +138,7 @@ HEADERS: list[tuple[bytes | dict[str, Any], str]] = [
     (b"", "invalid JSON"),
     (b"[" * 100_000, "invalid JSON"),
     ({}, "file not fully covered"),
-    (with_description("[1]"), "its description is no JSON object"),
-    (with_description("[" * 100_000), "recursion"),
+    ({"__metadata__": {"charrnn": "[" * 100_000}, **TENSOR}, "recursion"),
     ({"a": {**TENSOR["a"], "shape": [2**62, 4]}}, "overflow"),
     ({"line\nbreak" * 1000: TENSOR["a"]}, "it lacks 'charrnn'"),
 ]
@@ -166,14 +160,6 @@ def test_other_files_than_model_files_are_refused(path: Path) -> None:
     assert "not a regular file" in refusal(path, model_file.load)
 
 
-def test_doubles_are_refused(path: Path) -> None:
-    model_file.save(path, COUNTED)
-    arrays = load_file(path)
-    arrays["decoder.bias"] = arrays["decoder.bias"].astype(np.float64)
-    write_changed(path, ("facts", "step"), 300, arrays=arrays)
-    assert "its weights are not float32" in refusal(path, model_file.load)
-
-
 def test_damage_of_a_model_file_is_noticed_anywhere(path: Path) -> None:
     model = small_model(num_layers=1)
     model_file.save(path, model)
@@ -186,18 +172,3 @@ def test_damage_of_a_model_file_is_noticed_anywhere(path: Path) -> None:
 def test_the_encoding_of_the_training_text() -> None:
     for named, expected in (("latin-1", "latin-1"), ("nope", "utf-8"), (5, "utf-8")):
         assert replace(COUNTED, facts={"encoding": named}).encoding == expected
-
-
-def test_weights_and_counts_that_do_not_fit_are_named() -> None:
-    """Check what tests/models/test_checkpoint.py does not."""
-    model = small_model(batchnorm=True, vocabulary=Vocabulary(list("ab")))
-    extra = {"extra": np.zeros(3, np.float32)}
-    negative = {"norms.0.running_var": np.array([1, -0.1, 1], np.float32)}
-    odd: list[tuple[dict[str, Any], str]] = [
-        ({"weights": {**model.weights, **extra}}, "extra does not fit"),
-        ({"weights": {**model.weights, **negative}}, "negative variance"),
-        ({"counts": COUNTED.counts}, "its counts have another vocabulary"),
-    ]
-    for given, line in odd:
-        with pytest.raises(InputError, match=line):
-            replace(model, **given)

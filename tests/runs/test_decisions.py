@@ -13,13 +13,13 @@ from charrnn.data import fit_sizes
 from charrnn.options.training import parse_duration
 from charrnn.runs import decisions
 from charrnn.runs.ranks import World
-from tests.small_runs import Capture, Train, read_record, tensors, train_config
+from tests.small_runs import Train, read_record, tensors, train_config
 
 LENGTHS = (20, 1_000, 5_000, 24_000, 80_000, 240_000, 900_000, 5_000_000, 90_000_000)
 TIMES = ("3s", "30s", "90s", "10m", "1h", "30h")
 
 
-def cpu(config: DictConfig, seconds: float = 0) -> float:
+def cpu(config: DictConfig) -> float:
     """Return the characters per second of a machine that multiplies."""
     return float(4e9 / config.model.hidden_size**2)
 
@@ -27,8 +27,7 @@ def cpu(config: DictConfig, seconds: float = 0) -> float:
 def chosen(characters: int, time: str | None = None, **given: Any) -> DictConfig:
     config = train_config(budget=time, trainer__accelerator="cpu", **given)
     size = decisions.TextSize(characters, characters // 8)
-    decided, _ = decisions.decide_sizes(config, size, World(), cpu)
-    return decided
+    return decisions.decide_sizes(config, size, World(), cpu)
 
 
 def step_size(config: DictConfig, characters: int) -> int:
@@ -37,10 +36,9 @@ def step_size(config: DictConfig, characters: int) -> int:
 
 
 @pytest.mark.parametrize("characters", LENGTHS[:-2])  # longer ones take longer to validate
-@pytest.mark.parametrize("given", [{}, {"validate_every": 10}])
-def test_a_budget_ends_in_time(characters: int, given: dict[str, int]) -> None:
+def test_a_budget_ends_in_time(characters: int) -> None:
     for time in TIMES:
-        found = chosen(characters, time, **given)
+        found = chosen(characters, time)
         steps = found.trainer.max_steps
         trained = steps * step_size(found, characters)
         scored = steps // found.validate_every * characters / 8
@@ -52,9 +50,9 @@ def test_a_budget_ends_in_time(characters: int, given: dict[str, int]) -> None:
 @pytest.mark.parametrize("characters", LENGTHS)
 def test_more_time_is_never_for_less_and_has_a_limit(characters: int) -> None:
     found = [chosen(characters, time) for time in TIMES]
-    longest = found[-1].trainer.max_steps * step_size(found[-1], characters)
-    row = decisions.select_row(characters, found[-1].model.hidden_size)
-    assert longest <= decisions.MOST_SHARE * row.count_trained(decisions.TextSize(characters, 0))
+    full = chosen(characters, model__hidden_size=found[-1].model.hidden_size)
+    longest = decisions.MOST_SHARE * full.trainer.max_steps
+    assert found[-1].trainer.max_steps <= max(1, longest)
     sizes = [each.model.hidden_size for each in found]
     assert sizes == sorted(sizes)
     same = [chosen(characters, time, model__hidden_size=64).trainer.max_steps for time in TIMES]
@@ -78,14 +76,10 @@ TEXT = ("trainer=cpu", "threads=1", "trainer.precision=32-true", "data.input_txt
         "logger=csv", "callbacks.samples.length=0")  # fmt: skip
 
 
-def test_a_budget_is_kept(train: Train, capfd: Capture) -> None:
+def test_a_budget_is_kept(train: Train) -> None:
     run = train("budget=3s", *TEXT, small=False)
-    lines = capfd.readouterr().err.splitlines()
     config = read_record(run)
-    model, trainer = config["model"], config["trainer"]
-    (what,) = (line for line in lines if line.startswith("budget=3s, about "))
-    assert f": {model['hidden_size']} units, dropout {model['dropout']:g}, " in what
-    assert f" {trainer['max_steps']:,} steps of {config['data']['batch_size']} x 64 " in what
+    trainer = config["trainer"]
     assert config["budget"] == "3s"
     assert config["optimizer"]["_target_"] == "charrnn.training.Muon"
     assert config["schedule"]["_target_"] == "charrnn.training.schedules.linear"

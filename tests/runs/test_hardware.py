@@ -35,30 +35,27 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
 
 
-def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int | None]:
+def chosen(batch_size: int = 50, **model: Any) -> tuple[str, int, int]:
+    """Return the precision, the threads and the shards."""
     config = decide_run(batch_size, model)
     # a resume decides the same by what is recorded
     recorded = copy.deepcopy(config)
     hardware.decide_hardware(recorded, batch_size, ONE_PROCESS)
     assert recorded == config
-    return recorded.trainer.precision, recorded.threads
+    return recorded.trainer.precision, recorded.threads, recorded.model.num_batch_shards
 
 
 @pytest.mark.parametrize(
     ("cores", "batch_size", "model", "expected"),
     [
-        (2, 50, {}, ("bf16-mixed", 2)),
-        # small networks train on one thread, in float32
-        (2, 5, {}, ("32-true", 1)),
-        (2, 15, {}, ("bf16-mixed", 1)),
-        (2, 5, {"hidden_size": 512}, ("32-true", 2)),
-        (2, 50, {"batchnorm": True}, ("bf16-mixed", 1)),
-        (2, 16, {"hidden_size": 32}, ("bf16-mixed", 2)),
-        (2, 10, {"kind": "gru"}, ("32-true", 1)),
-        # many cores are not all used for little
-        (128, 50, {}, ("bf16-mixed", 6)),
-        (128, 500, {}, ("bf16-mixed", 62)),
-        (128, 500, {"hidden_size": 1024}, ("bf16-mixed", 128)),
+        (2, 50, {}, ("bf16-mixed", 2, 2)),
+        (2, 50, {"kind": "gru"}, ("32-true", 2, 2)),
+        # each thread gets eight streams or more
+        (2, 15, {}, ("bf16-mixed", 1, 1)),
+        (128, 50, {}, ("bf16-mixed", 6, 6)),
+        # or all of them share the products
+        (128, 5, {"hidden_size": 512}, ("bf16-mixed", 128, 1)),
+        (2, 50, {"batchnorm": True}, ("bf16-mixed", 1, 1)),
     ],
 )
 def test_the_size_of_a_network_decides_its_precision_and_threads(
@@ -68,53 +65,26 @@ def test_the_size_of_a_network_decides_its_precision_and_threads(
     assert chosen(batch_size, **model) == expected
 
 
-@pytest.mark.parametrize(
-    ("streams", "model", "threads", "shares"),
-    [
-        (50, {}, 2, 2),
-        (50, {}, 8, 6),
-        (50, {"hidden_size": 512}, 2, 1),
-        (50, {"batchnorm": True}, 2, 1),
-    ],
-)
-def test_streams_are_shared_out_where_each_thread_gets_enough(
-    streams: int, model: dict[str, Any], threads: int, shares: int
-) -> None:
-    assert decide_run(streams, model, threads=threads).model.num_batch_shards == shares
-
-
 def test_a_cpu_without_bf16_or_without_it_for_an_lstm(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(hardware, "cpu_has_bf16", lambda: False)
-        assert chosen() == ("32-true", 2)
-    monkeypatch.setattr(hardware, "can_train_in_bf16", lambda kind, device_type: kind != "lstm")
-    assert chosen() == ("32-true", 2)
-    assert chosen(kind="gru")[0] == "bf16-mixed"
+        assert chosen() == ("32-true", 2, 2)
+    monkeypatch.setattr(hardware, "can_train_in_bf16", lambda kind, device_type: False)
+    assert chosen() == ("32-true", 2, 2)
     with pytest.raises(InputError, match=r"^trainer.precision=bf16-mixed: this CPU cannot train"):
         decide_run(precision="bf16-mixed")
-
-
-@pytest.mark.parametrize(("world", "threads"), [(ONE_PROCESS, 3), (World("srun", 0, 0, 2, 2), 6)])
-def test_only_processes_that_charrnn_starts_divide_the_threads(
-    monkeypatch: pytest.MonkeyPatch, world: World, threads: int
-) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
-    resolved = decide_run(192, world=world, devices=2)
-    assert (resolved.threads, resolved.trainer.strategy) == (threads, "ddp")
-    assert hardware.count_processes(resolved.trainer) == 2
 
 
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        ({"devices": [0, 1]}, r"^trainer.devices=\[0, 1\]: give a number of processes"),
         ({"devices": 3}, "^data.batch_size=50: .* cannot be split evenly over 3 processes"),
         ({"devices": 2, "model": {"batchnorm": True}}, "^model.batchnorm=true: its statistics"),
         ({"precision": "16"}, "^trainer.precision=16-mixed: needs a CUDA GPU"),
         ({"tf32": True}, "^tf32=true: needs a CUDA GPU"),
-        ({"accelerator": "gpu"}, "^trainer.accelerator=gpu: this machine has no such GPU"),
-        ({"world": FOUR, "devices": 3}, "torchrun started 2 process.* on each of 2 machine"),
-        ({"world": FOUR, "num_nodes": 3}, "torchrun started 2 process.* on each of 2 machine"),
+        ({"accelerator": "gpu"}, "^trainer.accelerator=gpu: this machine has no GPU"),
+        ({"world": FOUR, "devices": 3}, "torchrun started 4 processes in all"),
+        ({"world": FOUR, "num_nodes": 3}, "torchrun started 4 processes in all"),
     ],
 )
 def test_a_device_that_this_machine_lacks_is_refused(

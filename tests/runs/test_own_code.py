@@ -10,6 +10,7 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
+from charrnn.runs.result import read_result
 from tests.conftest import write_files
 from tests.small_runs import SMALL, Capture, Train, assert_same, column, metrics, tensors
 
@@ -44,9 +45,9 @@ class FaultyLoss(LanguageModel):
         return F.cross_entropy(logits, targets.float()[:3])
 
 
-class Ending(L.Callback):
-    def __init__(self):
-        raise SystemExit("set FOO first")
+class Distance(L.Callback):
+    def on_validation_epoch_end(self, trainer, pl_module):
+        self.log("own/distance", abs(trainer.optimizers[0].param_groups[0]["lr"] - 0.002))
 
 
 class Faulty(L.Callback):
@@ -115,9 +116,19 @@ def test_a_users_class_that_does_not_fit_is_refused_in_a_line(words: str, capfd:
     assert REFUSED[words] in err.splitlines()[-1]
 
 
-def test_the_text_of_an_exit_is_printed(train: Train, capfd: Capture) -> None:
-    train("+callbacks.own._target_=own_code.Ending", "trainer.max_steps=1", code=1)
-    assert capfd.readouterr().err.splitlines()[-1] == "charrnn train: set FOO first"
+def test_a_sweep_ranks_by_its_metric(workplace: Path, capfd: Capture) -> None:
+    words = ["-m", "optimizer.lr=0.0001,0.002,0.01", "hydra.sweep.dir=sweep"]
+    words += ["+callbacks.own._target_=own_code.Distance", "optimized_metric=own/distance"]
+    assert main(["train", *SMALL, *words, "trainer.max_steps=6", "validate_every=3"]) == 0
+    err = capfd.readouterr().err
+    assert "\nthe lowest own/distance first:\n" in err
+    best = "sweep/1_optimizer.lr=0.002"
+    result = read_result(workplace / best)
+    assert result is not None
+    assert (result.optimized_metric, result.objective) == ("own/distance", 0.0)
+    assert f"sample from the best: charrnn sample checkpoint={best}\n" in err
+    assert main(["sample", "checkpoint=sweep", "length=3"]) == 0
+    assert "the best run of sweep: 1_optimizer.lr=0.002" in capfd.readouterr().err
 
 
 def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train, capfd: Capture) -> None:
@@ -141,10 +152,6 @@ FAULTS = {
     "+callbacks.own._target_=own_code.Faulty": (
         "return 1 / (2 - batch_idx)",
         "ZeroDivisionError: division by zero",
-    ),
-    "--config-dir own schedule=one_cycle +schedule.total_steps=4": (
-        "raise ValueError(",
-        "ValueError: Tried to step 5 times",
     ),
     "model._target_=own_code.FaultyLoss": (
         "return F.cross_entropy(logits, targets.float()[:3])",

@@ -78,7 +78,7 @@ def test_what_python_and_a_launcher_refuse(
 REFUSED = {
     "data.batch_size=5": "data.batch_size=5: the text has 5 stream(s), which cannot",
     "model.batchnorm=true": "model.batchnorm=true: its statistics would differ",
-    "trainer.devices=3": "torchrun started 2 process(es) on each of 1 machine(s)",
+    "trainer.devices=3": "torchrun started 2 processes in all",
     "model.hidden_sise=3": "did you mean model.hidden_size?",
     "resume=nothing": "nothing: no such file",
 }

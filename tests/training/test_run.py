@@ -7,7 +7,6 @@ import fcntl
 import os
 import pty
 import re
-import shutil
 import signal
 import struct
 import sys
@@ -56,18 +55,6 @@ def test_a_run_folder(train: Train, workplace: Path, capfd: Capture) -> None:
     assert min(event.value for event in norms) > 1e-3  # as they were before clipping
     assert {e.step for e in events.Tensors("sample/text_summary")} == {7, 14, 21, 28, 30}
     assert "hidden_size: 16" in str(events.Tensors("config/text_summary")[0].tensor_proto)
-
-
-def test_the_corpus_is_named(train: Train, monkeypatch: pytest.MonkeyPatch, capfd: Capture) -> None:
-    monkeypatch.setenv("CHARRNN_CACHE", "cache")
-    Path("cache/corpora").mkdir(parents=True)
-    shutil.copy("corpus.txt", "cache/corpora/shakespeare.txt")
-    line = "no text was given, so the corpus is shakespeare; yours: charrnn train my.txt\n"
-    words = [word for word in SMALL if not word.startswith("data.input_txt=")]
-    train(*words, "trainer.max_steps=1", small=False)
-    assert capfd.readouterr().err.startswith(line)
-    train("resume=run", "trainer.max_steps=2", small=False)
-    assert "no text was given" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("averages", [(), ("callbacks=ema", "callbacks.ema.decay=0.5")])

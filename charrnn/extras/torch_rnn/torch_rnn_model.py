@@ -54,8 +54,8 @@ Array = npt.NDArray[Any]
 Table: TypeAlias = "dict[bytes | int | float, Any]"
 
 _NIL, _NUMBER, _STRING, _TABLE, _OBJECT, _BOOLEAN = range(6)
-# The first bytes of a table and of a torch object.
-_STARTS = tuple(bytes([tag, 0, 0, 0]) for tag in (_TABLE, _OBJECT))
+# The first bytes of a table.
+_START = bytes([_TABLE, 0, 0, 0])
 _FUNCTIONS = (6, 7, 8)  # three versions of the format
 _DTYPES = {"Byte": "u1", "Char": "i1", "Short": "<i2", "Int": "<i4", "Long": "<i8",
            "Float": "<f4", "Double": "<f8"}  # fmt: skip
@@ -68,11 +68,6 @@ class Object:
 
     class_name: str
     fields: Table = field(default_factory=dict)
-
-
-def reads(start: bytes, path: Path) -> bool:
-    """Return whether a file is a Torch7 file, by its first bytes or its name."""
-    return start.startswith(_STARTS) or path.suffix == ".t7"
 
 
 def read_model(path: Path) -> TrainedModel:
@@ -212,7 +207,7 @@ def _read_table(path: Path) -> Table:
     and storages (n,). A tensor that is empty or does not fit its storage becomes None.
     """
     data = path.read_bytes()
-    if not data.startswith(_STARTS[0]):
+    if not data.startswith(_START):
         raise ValueError("is not a checkpoint of torch-rnn in the binary format of Torch7")
     reader = _Reader(data)
     try:
