@@ -18,7 +18,7 @@ Of equally likely characters, the one with the lower id is first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from charrnn.errors import InputError, make_non_finite_error
 from charrnn.generation.debts import Debts, find_ends, find_payback
 from charrnn.generation.dry import DryPenalties
 from charrnn.generation.new_words import WordCosts
+from charrnn.generation.quotes import Quotes
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
@@ -100,6 +101,8 @@ class Drawer:
         dry: the penalties after the text; None without penalties. It is changed.
         words: what it costs to leave the known words; None if there are none.
         debts: (E,), of the characters of `find_ends`; None if all are 0.
+        quotes: the open quotes of the text, if they are closed. It is changed.
+        shares: of marks in the training text, where they are known.
     """
 
     def __init__(
@@ -110,6 +113,8 @@ class Drawer:
         dry: DryPenalties | None = None,
         words: WordCosts | None = None,
         debts: Floats | None = None,
+        quotes: Quotes | None = None,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         self.params, self.dry, self.words = params, dry, words
         self.temperature = resolve_temperature(params)
@@ -118,7 +123,9 @@ class Drawer:
         self.bias = make_bias(params, vocabulary) if params.ban else None
         self.debts: Debts | None = None
         if 0 < self.temperature < 1 and not params.plain:
-            self.debts = Debts(find_ends(vocabulary), debts, text[-1] if len(text) else -1)
+            ends = find_ends(vocabulary, shares or {})
+            self.debts = Debts(ends, debts, text[-1] if len(text) else -1)
+        self.quotes = None if self.debts is None else quotes
         self.payback = find_payback(self.scale)
         self.min_p = 0.0 if params.plain else params.min_p
         self.needs_ranks = params.top_k is not None or (params.top_p or 1) < 1
@@ -149,6 +156,8 @@ class Drawer:
             self.dry.append(id_)
         if self.words is not None:
             self.words.append(id_)
+        if self.quotes is not None:
+            self.quotes.append(id_)
         self._count_blank(id_)
         return id_
 
@@ -158,9 +167,10 @@ class Drawer:
         weights: Floats = logits.astype(np.float64)
         weights -= weights[likeliest]
         if self.debts is not None:
-            highest = self.debts.repay(weights, 0.0 if is_lifted else self.payback)
-            if highest or likeliest in self.debts.ends.places:  # else the likeliest still has 0
-                weights -= weights.max()
+            self.debts.repay(weights, 0.0 if is_lifted else self.payback)
+            if self.quotes is not None:
+                self.quotes.close(weights)
+            weights -= weights.max()
         order = None
         if self.needs_ranks and not is_lifted:
             order = rank_ids(weights if self.debts is not None else logits)

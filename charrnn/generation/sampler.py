@@ -28,6 +28,7 @@ from charrnn.models.trained import (
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.text.prompt import encode_primer, fit_text
+from charrnn.text.punctuation import get_punctuation
 
 NEWLINE = "\n"
 STREAMS_TOGETHER = 512  # a larger batch is not faster, and takes memory
@@ -144,6 +145,7 @@ class Sampler:
             start=self.encode_start_text(params),
             stops=[*map(vocabulary.as_tokens, stops)],
             known=find_known_words(self.model),
+            punctuation=get_punctuation(self.model.facts),
         )
 
     def read_start(self, params: SamplingParams) -> StartState:

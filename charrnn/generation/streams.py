@@ -23,8 +23,10 @@ from charrnn.generation.draw import (
 )
 from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine
+from charrnn.generation.quotes import Quotes
 from charrnn.models.trained import State
 from charrnn.options.sampling import SamplingParams
+from charrnn.text.punctuation import NO_PUNCTUATION, Punctuation
 from charrnn.text.vocabulary import Vocabulary
 
 _TAIL = max(RUN_LENGTH, new_words.LOOK_BACK)  # characters of the text that the next one depends on
@@ -92,6 +94,7 @@ class Stream:
         start: Sequence[int] | Ids = (),
         stops: Sequence[str] = (),
         known: KnownWords | None = None,
+        punctuation: Punctuation = NO_PUNCTUATION,
     ) -> None:
         self.params, self.vocabulary, self.sample, self.known = params, vocabulary, sample, known
         self.uniforms = make_rng(seed, sample)
@@ -99,6 +102,8 @@ class Stream:
         self.text, self.keeps_text = np.array(start[-LOOK_BACK:]).tolist(), False
         self.dry = DryPenalties(params, self.text) if params.dry_multiplier > 0 else None
         self.debts: Floats | None = None
+        self.punctuation = punctuation
+        self.quotes = Quotes(vocabulary, punctuation.pairs, self.text)
         self.stops = StopStrings(stops)
 
     @property
@@ -113,7 +118,16 @@ class Stream:
             factor = new_words.resolve_new_words(self.params, resolve_temperature(self.params))
             words = new_words.WordCosts(self.known, factor, self.text, self.num_written > 0)
         dry = copy(self.dry)
-        return Drawer(self.params, self.vocabulary, self.text, dry, words, self.debts)
+        return Drawer(
+            self.params,
+            self.vocabulary,
+            self.text,
+            dry,
+            words,
+            self.debts,
+            copy(self.quotes),
+            self.punctuation.shares,
+        )
 
     def append(self, ids: list[int]) -> list[int]:
         """Append new ids up to the requested length. Return the ids that were appended."""
@@ -127,6 +141,8 @@ class Stream:
             if self.dry is not None:
                 for id_ in ids:
                     self.dry.append(id_)
+            for id_ in ids:
+                self.quotes.append(id_)
         return ids
 
     def remove(self, characters: int) -> None:
@@ -138,6 +154,7 @@ class Stream:
         self.debts = None
         if characters:
             del self.text[-characters:]
+            self.quotes = Quotes(self.vocabulary, self.punctuation.pairs, self.text)
             if self.dry is not None:
                 self.dry = DryPenalties(self.params, self.text)
 

@@ -267,10 +267,51 @@ def new_words_of(choice: SamplingParams) -> float:
 MARKS = ".!?…؟۔։।॥።፧။។。．！？｡"
 
 
-class Debts:
-    """Track what a text owes of each end of a line or sentence, and where it is paid."""
+def comes(pair: str, is_open: bool, before: str, mark: str) -> bool:
+    """Return whether a mark of a pair opens or closes a quote after a text."""
+    if pair[0] != pair[1]:
+        return mark == (pair[1] if is_open else pair[0])
+    return not before.endswith(" " if is_open else tuple(MARKS))
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+
+def list_open(paragraph: str, pairs: Sequence[str]) -> list[str]:
+    """List the pairs whose quotes are open after a part of a paragraph, in the order of opening."""
+    is_open: list[str] = []
+    for at, c in enumerate(paragraph):
+        for pair in pairs:
+            if c in pair and comes(pair, pair in is_open, paragraph[:at], c):
+                [is_open.append, is_open.remove][pair in is_open](pair)
+    return is_open
+
+
+def close_quotes(
+    scores: Sequence[float], text: str, pairs: Sequence[str], vocabulary: Vocabulary
+) -> list[float]:
+    """Move the newline's probability to the mark that closes a quote, and lower misplaced marks."""
+    moved, find = [*scores], vocabulary.characters.index
+    pairs = [pair for pair in pairs if all(mark in vocabulary for mark in pair)]
+    paragraph = text.split("\n")[-1]
+    is_open = list_open(paragraph, pairs)
+    if is_open and "\n" in vocabulary:
+        newline, closing = find("\n"), find(is_open[-1][1])
+        if scores[closing] > -math.inf:
+            moved[closing] = float(np.logaddexp(scores[closing], scores[newline]))
+        moved[newline] -= 1e4
+    for pair in pairs:
+        for mark in {*pair}:
+            moved[find(mark)] -= 0 if comes(pair, pair in is_open, paragraph, mark) else 1e4
+    return moved
+
+
+class Debts:
+    """Track what a text owes of each end of a line or sentence, and where it is paid.
+
+    Args:
+        shares: of marks in the training text, by which their debts grow.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, shares: Mapping[str, float]) -> None:
+        self.shares = shares
         self.owed = {c: 0.0 for c in "\n" + MARKS if c in vocabulary}
         self.characters = vocabulary.characters
 
@@ -289,7 +330,7 @@ class Debts:
         total = sum(math.exp(score - max(scores)) for score in scores)
         for c in self.owed:
             p = math.exp(scores[self.characters.index(c)] - max(scores)) / total
-            self.owed[c] = min(self.owed[c] + p, 3)
+            self.owed[c] = min(self.owed[c] + self.shares.get(c, p), 3)
             if c == draw_at:
                 self.owed[c] = max(self.owed[c] - 1, -1)
 
@@ -321,6 +362,7 @@ def probabilities(
     text: str = "",
     costs: Mapping[str, float] | None = None,
     debts: Debts | None = None,
+    pairs: Sequence[str] = (),
 ) -> list[float]:
     """Compute the scores (V,) of the draw from logits (V,), after a text."""
     scores = scores_of(logits, choice, vocabulary, text, costs)
@@ -330,6 +372,8 @@ def probabilities(
         choice = replace(choice, **{name: values[0] for name, values in FILTERS.items()})
     if debts is not None and temperature:
         scores = debts.add_to(scores, text, temperature)
+    if choice.temperature < 1 and temperature:
+        scores = close_quotes(scores, text, pairs, vocabulary)
     banned = [v for v, score in enumerate(scores) if score == -math.inf]
     kept = sorted((v for v in range(len(scores)) if v not in banned), key=lambda v: -scores[v])
     if temperature == 0:

@@ -20,6 +20,7 @@ from charrnn.generation.numpy_network import fold_weights
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.cells import CELLS
+from charrnn.text.punctuation import PUNCTUATION_FACT
 from charrnn.text.vocabulary import Vocabulary
 from tests.extras.page.node import NETWORK, run
 from tests.generation.definition import FILTERS
@@ -237,7 +238,14 @@ def make_models_with_counts() -> list[TrainedModel]:
         with_background(make_counted_model("gru", num_layers=1), BACKGROUND),
         with_background(wordless, BACKGROUND),
         make_model(conviction=2.0),
+        with_punctuation(make_model(conviction=1.0, vocabulary=Vocabulary(list(' \n.!?ab"“”()')))),
     ]
+
+
+def with_punctuation(model: TrainedModel) -> TrainedModel:
+    """Add how the model's text uses its marks, of which the vocabulary has not all."""
+    described = {"shares": {".": 0.05, "?": 0.0}, "pairs": ['""', "“”", "()", "»«"]}
+    return replace(model, facts={PUNCTUATION_FACT: described})
 
 
 def test_with_counts_the_text_and_the_score_are_the_same() -> None:

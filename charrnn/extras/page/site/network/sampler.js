@@ -105,7 +105,7 @@ export class Sampler {
       words.append(last);
       yield last;
     }
-    const draw = makeDraw(this.vocabulary, params, ids, constants);
+    const draw = makeDraw(this.vocabulary, params, ids, constants, this.header.punctuation);
     const dry = new DryPenalties(params, ids, constants);
     while (true) {
       let logits = this.network.step(last, state);
