@@ -12,11 +12,14 @@ import operator
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby, takewhile
+from heapq import heappop, heappush
+from itertools import count, groupby, takewhile
 from typing import Any
 
 import numpy as np
 
+from charrnn.counts.words import number_letters
+from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -206,6 +209,33 @@ def log_probabilities(
             logs[t][c] += weights.words[len(follows) == 1] * math.log(1 + ratio)
         logs[t] = log_softmax(logs[t])
     return logs
+
+
+def list_next_words(model: Model, start: str, k: int) -> list[tuple[str, float]]:
+    """List the k likeliest next words and marks after a start text, with their probabilities.
+
+    A word is letters up to the end of the word, or a blank and such letters. A mark is one
+    character that is no letter, or a blank and such a character. The model reads 200 prefixes.
+    """
+    found, numbers, state = dict[str, float](), count(), None
+    *ids, last = model.vocabulary.encode(start)
+    for id_ in ids:
+        _, state = model.step([id_], state)
+    prefixes = [(-1.0, next(numbers), "", last, state)]  # the likeliest is read first
+    is_letter = number_letters(model.vocabulary) > 0
+    for _ in range(200):
+        if not prefixes or -prefixes[0][0] <= sorted([0.0] * k + [*found.values()])[-k]:
+            break
+        p, _, text, id_, state = heappop(prefixes)
+        logits, state = model.step([id_], state)
+        for id_, log_p in enumerate(log_softmax(logits[0].astype(np.float64))):
+            character, q = model.vocabulary.characters[id_], -p * math.exp(log_p)
+            if is_letter[id_] or (character == " " and not text):
+                heappush(prefixes, (-q, next(numbers), text + character, id_, state))
+            else:  # a mark, or however a word ends
+                whole = text + character if text in ("", " ") else text
+                found[whole] = found.get(whole, 0) + q
+    return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:k]
 
 
 def dry_penalties(text: str, multiplier: float, base: float, allowed: int) -> dict[str, float]:
