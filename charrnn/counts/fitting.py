@@ -1,8 +1,7 @@
-"""Fit the weights of the mixture of network and counts to a held-out text.
+"""Fit the counts to a held-out text: the weights of the mixture, and the length of the contexts.
 
-The loss is convex in the weights. A quadratic penalty pulls them to typical weights, like
-`PRIOR_CHARACTERS` more characters would. So on a short text the mixture is hardly worse than the
-better of its parts.
+The loss is convex in the weights. A quadratic penalty pulls them to typical weights, so that on a
+short text the mixture is hardly worse than the better of its parts.
 
 The loss of fitted weights on the text of the fit is too low. So it is measured with weights that
 were fitted to the other half of the text.
@@ -10,27 +9,37 @@ were fitted to the other half of the text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache, partial, reduce
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.mixing import Floats, Places, Weights
-from charrnn.counts.table import Ids
+from charrnn.counts.mixing import COUNTS_ONLY, Counts, Floats, Places, Weights
+from charrnn.counts.pairs import PairTable
+from charrnn.counts.table import CountTable
+from charrnn.counts.tries import Ids
+from charrnn.counts.words import WordTable
 
-PRIOR_CHARACTERS = 1000
-MAX_FITTED = 16_384  # places whose derivatives are computed
-# The weights of network, counts and words from which a fit can start. The first is the prior.
-_STARTS = ((0.6, 0.4, 0.2), (0.9, 0.1, 0.2), (0.1, 0.9, 0.2))
-_MIN_GAIN = 5.0  # nats, by which another start must be better; 100 characters can differ by chance
+PRIOR = np.array([0.6] * 4 + [0.4] * 4 + [0.2] * 2 + [0.4] * 2)  # typical weights
+PENALTY = 30.0  # nats, of a weight that differs by 1 from its typical value, times 2
+MAX_FITTED = 1 << 20  # logits; a fit takes 0.2 seconds of a processor
+MIN_FITTED = 2000  # places
+# A table of counts with twice as many nodes must save this many nats per character. The other parts
+# of a model file take as much as `OTHER_NODES`.
+PRICE, OTHER_NODES = 0.004, 100_000
+# The parts of a mixture, and for each the weights (12,) as products with fewer numbers. Without
+# words, the weights are the same inside and between words.
+PARTS: dict[str, npt.NDArray[Any]] = {
+    "counts": np.kron(np.eye(2), np.tile(np.eye(2), (2, 1))),
+    "words": np.eye(10),
+    "pairs": np.eye(12),
+}
 _STEPS = 20
 _TOLERANCE = 1e-4
 _LOGITS_AT_ONCE = 1 << 17
 
 Vector = npt.NDArray[np.float64]
-Derivatives = tuple[float, Vector, npt.NDArray[np.float64]]  # loss, gradient, second derivatives
 
 
 class Fit(NamedTuple):
@@ -40,122 +49,99 @@ class Fit(NamedTuple):
     loss: float
 
 
-class _Expert(NamedTuple):
-    """Scores (n, V), and features (n, F) whose product with F weights is their factor."""
+class _Samples(NamedTuple):
+    """Some places of a text: the scores of the experts, and the shares of the fitted weights."""
 
-    scores: Floats
-    features: npt.NDArray[np.float64]
+    scores: Floats  # (n, 4, V)
+    features: npt.NDArray[np.float32]  # (n, 4, W)
+    targets: Ids  # (n,)
 
 
-def fit_weights(network_logits: Floats, places: Places, targets: Ids) -> Fit:
+def fit_weights(network_logits: Floats, places: Places, targets: Ids, parts: str = "pairs") -> Fit:
     """Fit the weights with which a text has the lowest loss, by Newton's method.
-
-    Without a word table, four weights are fitted, which are the same inside and between words.
 
     Args:
         network_logits: (P, V).
         places: what the counts know of the text's places.
         targets: (P,), the next characters.
+        parts: a key of `PARTS`. All other weights are 0.
     """
-    usable = np.delete(np.arange(len(targets)), places.runs.rows)[:: 1 + len(targets) // MAX_FITTED]
-    middle = len(targets) // 2
-    samples = usable[usable < middle], usable[usable >= middle]
-    experts = [_make_experts(network_logits, places, rows) for rows in samples]
+    columns = np.zeros((12, PARTS[parts].shape[1]))
+    columns[: len(PARTS[parts])] = PARTS[parts]
+    most = max(MIN_FITTED, MAX_FITTED // network_logits.shape[1])
+    rows = np.flatnonzero(places.run_odds == 0)
+    rows, middle = rows[:: 1 + len(rows) // most], len(targets) // 2
+    sampled = places.select(rows)
+    scores = np.concatenate([network_logits[rows, None], sampled.scores], 1).astype(np.float32)
+    features = sampled.compute_features() @ columns.astype(np.float32)
 
-    @cache  # The fits start from the same weights.
-    def derive_half(half: int, *weights: float) -> Derivatives:
-        return _compute_derivatives(experts[half], targets[samples[half]], np.array(weights))
+    def fit(part: slice) -> Weights:
+        prior = np.linalg.lstsq(columns, PRIOR, rcond=None)[0]
+        samples = _Samples(scores[part], features[part], targets[rows][part])
+        return Weights.from_vector(columns @ _minimize(samples, prior))
 
-    def derive(halves: Sequence[int], weights: Vector) -> Derivatives:
-        return reduce(_add, (derive_half(half, *weights) for half in halves))
+    cut, total = int(np.searchsorted(rows, middle)), 0.0
+    for half, other in ((slice(middle), slice(cut, None)), (slice(middle, None), slice(cut))):
+        part = network_logits[half], places.select(half), targets[half]
+        total += compute_loss(*part, fit(other)) * len(targets[half])
+    return Fit(fit(slice(None)), total / max(1, len(targets)))
 
-    sizes = [expert.features.shape[1] for expert in experts[0]]
-    starts = [np.repeat(numbers[: len(sizes)], sizes) for numbers in _STARTS]
-    first, second, both = (
-        _minimize(partial(derive, halves), starts, sum(len(samples[half]) for half in halves))
-        for halves in ((0,), (1,), (0, 1))
-    )
-    rows, total = np.arange(len(targets)), 0.0
-    for vector, half in ((second, rows[:middle]), (first, rows[middle:])):
-        other_half = network_logits[half], places.select(half), targets[half]
-        total += compute_loss(*other_half, _to_weights(vector)) * len(half)
-    return Fit(_to_weights(both), total / max(1, len(targets)))
+
+def select_weights(weights: Weights, parts: str) -> Weights:
+    """Return the weights of some parts (a key of `PARTS`); all others are 0."""
+    is_used = np.arange(12) < len(PARTS[parts])
+    return Weights.from_vector(np.where(is_used, weights.to_vector(), 0))
 
 
 def compute_loss(
-    network_logits: Floats, places: Places | None, targets: Ids, weights: Weights | None = None
+    network_logits: Floats | None,
+    places: Places | None,
+    targets: Ids,
+    weights: Weights = COUNTS_ONLY,
 ) -> float:
     """Return the loss of a mixture in nats per character; without places, the network's."""
-    n, total, size = len(targets), 0.0, max(1, _LOGITS_AT_ONCE // network_logits.shape[1])
+    of_all: Any = network_logits if places is None else places.scores
+    n, total, size = len(targets), 0.0, max(1, _LOGITS_AT_ONCE // of_all.shape[-1])
     for first in range(0, n, size):
-        part = np.arange(first, min(first + size, n))
-        logits = network_logits[part].astype(np.float32)
-        if places is not None and weights is not None:
+        part = slice(first, first + size)
+        logits: Any = None if network_logits is None else network_logits[part].astype(np.float32)
+        if places is not None:
             logits = places.select(part).mix(weights, logits)
         highest = logits.max(-1)
         sums = np.exp(logits - highest[:, None]).sum(-1)
-        losses = np.log(sums) + highest - logits[np.arange(len(part)), targets[part]]
+        losses = np.log(sums) + highest - logits[np.arange(len(logits)), targets[part]]
         total += float(losses.sum(dtype=np.float64))
     return total / max(1, n)
 
 
-def _make_experts(network_logits: Floats, places: Places, rows: Ids) -> list[_Expert]:
-    """Return the experts at some places (n,): network, counts, and words."""
-    places = places.select(rows)
-    scores = [array.astype(np.float32) for array in (network_logits[rows], places.log_probs)]
-    if places.words is None:
-        features = places.features[:, :2] + places.features[:, 2:]
-        return [_Expert(each, features) for each in scores]
-    word_scores, is_single = np.zeros_like(scores[0]), np.zeros(len(rows), bool)
-    of_row, characters, values, single = places.words
-    word_scores[of_row, characters], is_single[of_row] = values, single
-    of_words = np.stack([~is_single, is_single], 1).astype(np.float64)
-    return [*(_Expert(each, places.features) for each in scores), _Expert(word_scores, of_words)]
+def choose_table(
+    tables: Iterable[CountTable], words: WordTable | None, pairs: PairTable | None, held_out: Ids
+) -> CountTable:
+    """Return the table with which counts, words and pairs best predict a held-out text (n,).
 
-
-def _to_weights(vector: Vector) -> Weights:
-    """Return the weights of a fit with words (10,) or without (4,)."""
-    if len(vector) == 4:
-        network, counts = vector.reshape(2, 2)
-        vector = np.concatenate([network, network, counts, counts, [0, 0]])
-    return Weights.from_vector(vector)
-
-
-def _add(one: Derivatives, other: Derivatives) -> Derivatives:
-    return one[0] + other[0], one[1] + other[1], one[2] + other[2]
-
-
-def _minimize(
-    derive: Callable[[Vector], Derivatives], starts: Sequence[Vector], num_places: int
-) -> Vector:
-    """Return the weights with the lowest sum of loss and penalty.
-
-    Args:
-        derive: computes the derivatives of the summed loss of `num_places`.
-        starts: weights that the penalty may prefer; the first, if no other is clearly better.
+    A larger table is chosen if it lowers the loss by more than its price.
     """
-    if not num_places:
-        return starts[0]
-    at_starts = [derive(start) for start in starts]
-    losses = [loss + _MIN_GAIN * (n > 0) for n, (loss, _, _) in enumerate(at_starts)]
-    best = int(np.argmin(losses))
-    prior = at_starts[best][2] * PRIOR_CHARACTERS / num_places
 
-    def add_penalty(derivatives: Derivatives, weights: Vector) -> Derivatives:
-        offset = weights - starts[best]
-        return _add(derivatives, (0.5 * float(offset @ prior @ offset), prior @ offset, prior))
+    def compute_cost(table: CountTable) -> float:
+        counts = Counts(table, None, words, pairs, COUNTS_ONLY)
+        states = counts.find_states(held_out[None, :-1], counts.zero_state(1))
+        loss = compute_loss(None, counts.observe(states), held_out[1:].astype(np.int64))
+        return loss + PRICE * float(np.log2(len(table.characters) + OTHER_NODES))
 
-    weights = starts[best]
-    loss, gradient, hessian = add_penalty(at_starts[best], weights)
+    return min(tables, key=compute_cost)
+
+
+def _minimize(samples: _Samples, prior: Vector) -> Vector:
+    """Return the weights with the lowest sum of loss and penalty."""
+    weights, (loss, gradient, hessian) = prior, _derive(samples, prior, prior)
     for _ in range(_STEPS):
         # A weight stays at 0 if it would become negative, which would invert an expert's ranking.
         free = (weights > 0) | (gradient < 0)
-        step = np.zeros(len(weights))
-        step[free] = np.linalg.lstsq(hessian[np.ix_(free, free)], gradient[free], rcond=None)[0]
-        new_loss = np.inf
+        step, new_loss = np.zeros(len(weights)), np.inf
+        step[free] = np.linalg.solve(hessian[np.ix_(free, free)], gradient[free])
         while new_loss > loss and np.abs(step).max() >= _TOLERANCE:
             new_weights = np.maximum(weights - step, 0)
-            new_loss, *others = add_penalty(derive(new_weights), new_weights)
+            new_loss, *others = _derive(samples, new_weights, prior)
             step = step / 2
         if new_loss > loss:
             break
@@ -163,37 +149,27 @@ def _minimize(
     return weights
 
 
-def _compute_derivatives(experts: Sequence[_Expert], targets: Ids, weights: Vector) -> Derivatives:
-    """Return the summed loss, its gradient (W,) and its second derivatives (W, W)."""
-    ends = np.cumsum([expert.features.shape[1] for expert in experts])
-    parts = [slice(end - e.features.shape[1], end) for end, e in zip(ends, experts, strict=True)]
-    factors = [
-        (expert.features @ weights[part]).astype(np.float32)[:, None]
-        for expert, part in zip(experts, parts, strict=True)
-    ]
-    loss, gradient = 0.0, np.zeros(len(weights))
-    hessian = np.zeros((len(weights), len(weights)))
-    size = max(1, _LOGITS_AT_ONCE // experts[0].scores.shape[1])
-    for first in range(0, len(targets), size):
-        rows = slice(first, first + size)
-        scores, y = [expert.scores[rows] for expert in experts], targets[rows]
-        features, n = [expert.features[rows] for expert in experts], np.arange(len(y))
-        weighted = [factor[rows] * each for factor, each in zip(factors, scores, strict=True)]
-        p: Floats = np.sum(weighted, 0)
-        p -= p.max(-1, keepdims=True)
-        of_target = p[n, y]
-        np.exp(p, p)
-        sums = p.sum(-1, keepdims=True)
-        loss += float((np.log(sums[:, 0]) - of_target).sum(dtype=np.float64))
-        p /= sums
-        weighted = [p * each for each in scores]
-        means = [each.sum(-1) for each in weighted]
-        for a, part in enumerate(parts):
-            gradient[part] += (means[a] - scores[a][n, y]) @ features[a]
-            for b in range(a + 1):
-                covariance = np.einsum("nv,nv->n", weighted[a], scores[b]) - means[a] * means[b]
-                block = (features[a] * covariance[:, None]).T @ features[b]
-                hessian[part, parts[b]] += block
-                if a != b:
-                    hessian[parts[b], part] += block.T
-    return loss, gradient, hessian
+def _derive(
+    samples: _Samples, weights: Vector, prior: Vector
+) -> tuple[float, Vector, npt.NDArray[np.float64]]:
+    """Return the loss with the penalty, its gradient (W,) and second derivatives (W, W)."""
+    scores, features, targets = samples
+    n, offset = np.arange(len(targets)), weights - prior
+    p: Floats = ((features @ weights.astype(np.float32))[:, None] @ scores)[:, 0]
+    p -= p.max(-1, keepdims=True)
+    of_targets = p[n, targets]
+    np.exp(p, p)
+    sums = p.sum(-1, keepdims=True)
+    p /= sums
+    weighted = scores * p[:, None]
+    means = weighted.sum(-1)
+    covariances = weighted @ scores.swapaxes(1, 2) - means[:, :, None] * means[:, None]
+    loss = float((np.log(sums[:, 0]) - of_targets).sum(dtype=np.float64))
+    gradient = np.einsum("nk,nkw->w", means - scores[n, :, targets], features)
+    flat = features.reshape(-1, len(weights))
+    hessian = flat.T @ (covariances @ features).reshape(-1, len(weights))
+    return (
+        loss + PENALTY / 2 * float(offset @ offset),
+        gradient + PENALTY * offset,
+        hessian + PENALTY * np.eye(len(weights)),
+    )

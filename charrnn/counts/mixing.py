@@ -1,16 +1,18 @@
-"""The mixture of network and counts: ln p = a ln p_network + b ln p_counts + g s_words + c.
+"""The mixture of network and counts: a product of four experts.
 
-c normalizes each distribution. The mixture is a product of experts (Hinton 2002): a character that
-network or counts rule out is never drawn. On tiny-shakespeare it is better than a mean of
-probabilities. s_words are the scores of a `WordTable`, which exist only for some characters.
+    ln p = a ln p_network + b ln p_counts + g s_words + h s_pairs + c
+
+c normalizes each distribution. In a product of experts (Hinton 2002), a character that network or
+counts rule out is never drawn. On tiny-shakespeare it is better than a mean of probabilities.
+s_words and s_pairs are the scores of a `WordTable` and a `PairTable`, 0 for most characters.
 
 The weights a and b depend on the length of the longest known context, because the counts know more
 after a longer context. They change linearly with the length, and differ inside words and between
-words. g is one number, or another one if the table knows only one continuation of the word. These
-ten numbers minimize the loss of a held-out text (`charrnn.counts.fitting`).
+words. g and h are one number each, or another one if the table knows only one continuation. These
+twelve numbers minimize the loss of a held-out text (`charrnn.counts.fitting`).
 
 In a long run of one character, `charrnn.counts.run_lengths` gives the probability that it
-continues.
+continues; the other characters follow the network, or the counts if the network has no weight.
 """
 
 from __future__ import annotations
@@ -22,122 +24,107 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.known_words import KnownWords
-from charrnn.counts.run_lengths import MAX_RUN, RunLengths, RunOdds
-from charrnn.counts.table import CountTable, Ids, Nodes, list_ranges
-from charrnn.counts.words import WordScores, WordTable
+from charrnn.counts.pairs import PairTable
+from charrnn.counts.run_lengths import MAX_RUN, RunLengths, continue_runs
+from charrnn.counts.table import CountTable
+from charrnn.counts.tries import Ids, Nodes
+from charrnn.counts.words import WordTable
 
 Floats = npt.NDArray[np.floating[Any]]
+Flags = npt.NDArray[np.bool_]
+
+# The last columns of a state: the node of the current word in the word table, that of the last word
+# and what follows it in the pair table, and the length of the run of one character
+WORD, PAIR, RUN = -3, -2, -1
+_PROBABILITIES_AT_ONCE = 1 << 18
 
 
 class Weights(NamedTuple):
-    """The factors of the log-probabilities and of the words' scores.
+    """The factors of the log-probabilities and of the scores.
 
     Attributes:
         network, counts: between words after an unknown context and after a known context of K
             characters, then inside words after these two. Without a word table, all places are
             between words.
-        words: for the scores of several continuations, and of a single one.
+        words, pairs: for the scores of several continuations, and of a single one.
     """
 
     network: tuple[float, float, float, float]
     counts: tuple[float, float, float, float]
     words: tuple[float, float] = (0.0, 0.0)
+    pairs: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def from_vector(cls, vector: npt.NDArray[np.float64]) -> Weights:
-        """Return the weights in an array (10,)."""
+        """Return the weights in an array (12,)."""
         numbers = vector.tolist()
-        return cls(tuple(numbers[:4]), tuple(numbers[4:8]), tuple(numbers[8:]))
+        return cls(
+            *(tuple(numbers[first:end]) for first, end in ((0, 4), (4, 8), (8, 10), (10, 12)))
+        )
 
     def to_vector(self) -> npt.NDArray[np.float64]:
-        """Return the weights as an array (10,)."""
+        """Return the weights as an array (12,)."""
         return np.concatenate([*self])
 
 
-COUNTS_ONLY = Weights((0.0,) * 4, (1.0,) * 4, (0.2, 0.2))
-
-
-class CountState(NamedTuple):
-    """The state of counts after the text so far: of N streams (N,), or at their places (N, T)."""
-
-    nodes: Nodes  # (..., K), of the contexts of 1 to K characters; 0 if unknown or not in the text
-    word: Nodes  # (...,), the node of the current word in the word table
-    run: Nodes  # (...,), the length of the run of one character
+COUNTS_ONLY = Weights((0.0,) * 4, (1.0,) * 4, (0.2, 0.2), (0.4, 0.4))
 
 
 class Places(NamedTuple):
     """The scores of counts at P places of a text, before they are weighted."""
 
-    log_probs: Floats  # (P, V), by the Kneser-Ney counts
-    # (P, 4), the share of each of the four weights of network and counts (`Weights`)
-    features: npt.NDArray[np.float64]
-    words: WordScores | None  # the scores of a word table; None without one
-    runs: RunOdds  # the places in a run
+    scores: Floats  # (P, 3, V), of counts, words and pairs
+    depths: Floats  # (P,), the length of the longest known context, divided by K
+    is_inside: Flags  # (P,), whether the place is inside a word
+    is_single: Flags  # (P, 2), whether words and pairs know only one continuation
+    characters: Ids  # (P,), the last character
+    run_odds: Floats  # (P,), that a long run of it continues; 0 outside of long runs
+    run_may_end: Flags  # (P,), whether no known run is longer
 
     def mix(self, weights: Weights, network_logits: Floats | None) -> Floats:
         """Return the logits (P, V) of the mixture with these weights.
 
         The network's logits (P, V) may be None if it has no weight.
         """
-        of_network, of_counts = (
-            (self.features @ numbers).astype(np.float32)[:, None]
-            for numbers in (weights.network, weights.counts)
-        )
-        needs_network, in_run = any(weights.network), self.runs.rows
-        of_network[in_run], of_counts[in_run] = needs_network, not needs_network
-        logits = of_counts * self.log_probs
-        if self.words is not None and any(weights.words):
-            rows, characters, values, is_single = self.words
-            factors = np.array(weights.words, np.float32)[is_single.astype(np.int64)]
-            logits[rows, characters] += factors * values
+        factors = (self.compute_features() @ weights.to_vector()).astype(np.float32)  # (P, 4)
+        logits: Floats = (factors[:, None, 1:] @ self.scores)[:, 0]
         if network_logits is not None:
-            logits = logits + of_network * network_logits
-        if len(in_run):
-            self.runs.apply(logits)
+            logits += factors[:, :1] * network_logits
+        if len(rows := np.flatnonzero(self.run_odds)):
+            others: Any = network_logits if any(weights.network) else self.scores[:, 0]
+            runs = self.characters[rows], self.run_odds[rows], self.run_may_end[rows]
+            logits[rows] = continue_runs(others[rows].astype(np.float32), *runs)
         return logits
 
-    def select(self, rows: Ids) -> Places:
-        """Return some of the places, in ascending order."""
+    def select(self, rows: Ids | slice) -> Places:
+        """Return some of the places."""
+        selected: Any = (values[rows] for values in self)
+        return Places(*selected)
 
-        def select_sparse(entries: Any) -> Any:
-            firsts, ends = (np.searchsorted(entries.rows, rows, side) for side in ("left", "right"))
-            selected = list_ranges(firsts, ends - firsts)
-            selection = entries._make(values[selected] for values in entries)
-            return selection._replace(rows=np.repeat(np.arange(len(rows)), ends - firsts))
-
-        words = None if self.words is None else select_sparse(self.words)
-        return Places(self.log_probs[rows], self.features[rows], words, select_sparse(self.runs))
-
-
-def compute_features(depths: Floats, is_inside: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return the features (P, 4) of `Places`.
-
-    Args:
-        depths: (P,), the length of the longest known context, divided by K.
-        is_inside: (P,), whether the place is inside a word.
-    """
-    shares = np.stack([1 - depths, depths], 1)
-    return np.concatenate([shares * (is_inside == where)[:, None] for where in (False, True)], 1)
+    def compute_features(self) -> npt.NDArray[np.float32]:
+        """Return the share (P, 4, 12) of each weight in the factors of the four experts."""
+        features = np.zeros((len(self.depths), 4, 12), np.float32)
+        rows, place = np.arange(len(self.depths)), 2 * self.is_inside
+        for expert in range(2):
+            features[rows, expert, 4 * expert + place] = 1 - self.depths
+            features[rows, expert, 4 * expert + place + 1] = self.depths
+            features[rows, 2 + expert, 8 + 2 * expert + self.is_single[:, expert]] = 1
+        return features
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of a model's training text, and the weights of the mixture."""
+    """The counts of a model's training text, and the weights of the mixture.
+
+    The state of a stream is K + 3 numbers: the nodes of the contexts of 1 to K characters, 0 if
+    unknown or not in the text; `WORD`, `PAIR` and `RUN`.
+    """
 
     table: CountTable
-    runs: RunLengths
+    runs: RunLengths | None  # None if the mixture has no lengths of runs
     words: WordTable | None  # None if the mixture has no word table
+    pairs: PairTable | None  # None if the mixture has no pairs of words
     weights: Weights
-    # the words of the text and its background, for writing only; None without a background
-    background_words: KnownWords | None = None
-
-    @cached_property
-    def known_words(self) -> KnownWords | None:
-        """The words that are known in writing; None if there are neither these nor a word table."""
-        if self.background_words is None and self.words is not None:
-            return KnownWords.from_table(self.words)
-        return self.background_words
 
     @property
     def only(self) -> Counts:
@@ -156,51 +143,92 @@ class Counts:
         They are indexed by whether the place is inside a word, and by the length of the longest
         known context.
         """
-        depths = np.linspace(0, 1, self.table.context + 1)
-        weights = np.array([self.weights.network, self.weights.counts]).T
-        rows = [compute_features(depths, np.full(len(depths), w)) @ weights for w in (False, True)]
+        depths = np.linspace(0, 1, self.table.context + 1)[:, None]
+        weights = np.array([self.weights.network, self.weights.counts], np.float32).T
+        rows = [(1 - depths) * weights[k] + depths * weights[k + 1] for k in (0, 2)]
         return np.array(rows, np.float32)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays of all tables for a file."""
-        parts = (self.table, self.runs, self.words, self.background_words)
+        parts = (self.table, self.runs, self.words, self.pairs)
         return {n: a for part in parts if part is not None for n, a in part.to_arrays().items()}
 
-    def zero_state(self, streams: int) -> CountState:
-        """Return the state of N streams before their first character."""
-        nodes = np.zeros((streams, self.table.context), np.int32)
-        return CountState(nodes, *np.zeros((2, streams), np.int32))
+    def zero_state(self, streams: int) -> Nodes:
+        """Return the state (N, K + 3) of streams before their first character."""
+        return np.zeros((streams, self.table.context + 3), np.int32)
 
-    def find_states(self, ids: Ids, state: CountState) -> CountState:
-        """Return the states (N, T) after each of ids (N, T), from the state (N,) before them."""
-        nodes, word = self.table.find_contexts(ids, state.nodes), np.zeros(ids.shape, np.int32)
+    def find_states(self, ids: Ids, state: Nodes) -> Nodes:
+        """Return the states (N, T, K + 3) after each of ids (N, T), from the state before them."""
+        K, T = self.table.context, ids.shape[1]
+        states = np.zeros((*ids.shape, K + 3), np.int32)
+        states[..., :K] = self.table.find_contexts(ids, state[:, :K])
         if self.words is not None:
-            word = self.words.find_nodes(ids, state.word)
+            states[..., WORD] = self.words.find_nodes(ids, state[:, WORD])
+        before = np.concatenate([state[:, None], states], 1)
+        if self.pairs is not None:
+            nodes = self.pairs.find_nodes(ids, before[:, :-1, WORD], state[:, PAIR])
+            states[..., PAIR] = nodes
         # The node of a context of one character tells the character.
-        characters = np.concatenate([state.nodes[:, :1], nodes[..., 0]], 1)
-        is_new = (characters[:, 1:] != characters[:, :-1]) | (characters[:, 1:] == 0)
-        columns = np.arange(ids.shape[1])
+        is_new = (before[:, 1:, 0] != before[:, :-1, 0]) | (before[:, 1:, 0] == 0)
+        columns = np.arange(T)
         firsts = np.maximum.accumulate(np.where(is_new, columns, -1), 1)
-        earlier = np.where(firsts < 0, state.run[:, None], 0)
-        lengths = columns - np.maximum(firsts, 0) + 1 + earlier
-        return CountState(nodes, word, np.minimum(lengths, MAX_RUN).astype(np.int32))
+        earlier = np.where(firsts < 0, state[:, RUN, None], 0)
+        states[..., RUN] = np.minimum(columns - np.maximum(firsts, 0) + 1 + earlier, MAX_RUN)
+        return states
 
-    def observe(self, states: CountState) -> Places:
-        """Return the scores at the P places of states (...,)."""
-        nodes, word = states.nodes.reshape(-1, self.table.context), states.word.flatten()
+    def observe(self, states: Nodes, dtype: npt.DTypeLike = np.float32) -> Places:
+        """Return the scores at the P places of states (..., K + 3), as numbers of this type."""
+        states = states.reshape(-1, states.shape[-1])
+        nodes = states[:, :WORD]
+        word, pair, run = states[:, WORD:].T
+        P, V = len(nodes), self.table.vocabulary_size
+        scores = np.empty((P, 3, V), dtype)
+        rows = max(1, _PROBABILITIES_AT_ONCE // V)
+        for first in range(0, P, rows):
+            part = slice(first, first + rows)
+            scores[part] = self._score(nodes[part], word[part], pair[part])
+        is_single = np.zeros((P, 2), bool)
+        if self.words is not None:
+            is_single[:, 0] = self.words.followers.is_single[word] & (word > 0)
+        if self.pairs is not None:
+            is_single[:, 1] = self.pairs.trie.followers.is_single[pair] & (pair > 0)
+        characters = self.table.characters[nodes[:, 0]]
+        odds, may_end = np.zeros(P, np.float32), np.zeros(P, bool)
+        if self.runs is not None:
+            odds, may_end = self.runs.find_odds(characters, run)
+        depths = np.count_nonzero(nodes, 1) / np.float32(self.table.context)
+        return Places(scores, depths, word != 0, is_single, characters, odds, may_end)
+
+    def _score(self, nodes: Nodes, word: Nodes, pair: Nodes) -> Floats:
+        """Return the scores (P, 3, V) of counts, words and pairs."""
         p = self.table.predict(nodes)
-        runs = self.runs.find_odds(self.table.characters[nodes[:, 0]], states.run.ravel())
-        word[runs.rows] = 0  # no words in a run
-        words = None if self.words is None else self.words.score(word, p)
-        features = compute_features(np.count_nonzero(nodes, -1) / self.table.context, word != 0)
-        return Places(np.log(p, out=p), features, words, runs)
+        scores = np.zeros((len(p), 3, p.shape[1]), np.float32)
+        np.log(p, out=scores[:, 0])
+        if self.words is not None:
+            rows, characters, ratios, of_words = self.words.followers.score(word, p)
+            scores[rows, 1, characters] = of_words
+            if self.pairs is not None:
+                p[rows, characters] += ratios
+                p /= p.sum(-1, keepdims=True)
+                rows, characters, _, of_pairs = self.pairs.trie.followers.score(pair, p)
+                scores[rows, 2, characters] = of_pairs
+        return scores
 
-    def mix(self, states: CountState, network_logits: Floats | None) -> Floats:
-        """Return the logits (..., V) of the mixture after states (...,).
+    def step(
+        self, ids: Ids, state: Nodes, network_logits: Floats | None, needs_logits: bool = True
+    ) -> tuple[Nodes, Floats | None]:
+        """Return the state after one more character (N,) per stream, and the logits (N, V).
+
+        The network's logits (N, V) may be None if it has no weight.
+        """
+        after = self.find_states(ids[:, None], state)[:, 0]
+        return after, self.mix(after, network_logits) if needs_logits else None
+
+    def mix(self, states: Nodes, network_logits: Floats | None) -> Floats:
+        """Return the logits (..., V) of the mixture after states (..., K + 3).
 
         The network's logits (..., V) may be None if it has no weight.
         """
         size = self.table.vocabulary_size
         logits = None if network_logits is None else network_logits.reshape(-1, size)
-        mixed = self.observe(states).mix(self.weights, logits)
-        return mixed.reshape(*states.word.shape, size)
+        return self.observe(states).mix(self.weights, logits).reshape(*states.shape[:-1], size)

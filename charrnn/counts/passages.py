@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.table import CountTable, Ids, Nodes
+from charrnn.counts.table import CountTable
+from charrnn.counts.tries import Ids, Nodes
 
 MAX_CONTEXT = 8
 # The limit of a table's nodes, each of which takes about 3 bytes in a model file. A text of a
 # megabyte reaches it with contexts of 6 characters, a repetitive text with contexts of 7.
 MAX_NODES = 1_100_000
-# The number of held-out characters that choose the length of contexts, and are scored at once.
-TRIED = 1 << 17
+TRIED = 1 << 14  # the number of held-out characters that choose the length of contexts
 
 
 @dataclass
@@ -82,13 +82,12 @@ def _sort_positions(text: Ids, n: int, size: int, length: int) -> npt.NDArray[np
     return keys[0].argsort() if len(keys) == 1 else np.lexsort(keys[::-1])
 
 
-def count_with_best_context(
-    ids: Ids, held_out: Ids, vocabulary_size: int, max_context: int = MAX_CONTEXT
-) -> CountTable:
-    """Count a text with the context, of 1 to `max_context`, that best predicts a held-out text.
+def count_tables(
+    ids: Ids, vocabulary_size: int, max_context: int = MAX_CONTEXT
+) -> Iterator[CountTable]:
+    """Yield the tables of a text with contexts of up to 1, 2, ... `max_context` characters.
 
-    The first `TRIED` characters of the held-out text, 2 or more, decide. Contexts of 2 and more are
-    tried only while the table has at most `MAX_NODES` nodes.
+    Tables of contexts of 2 and more have at most `MAX_NODES` nodes.
     """
     levels, num_nodes = list[Level](), 1  # the root, and the passages of all levels so far
     for level in count_levels(ids, vocabulary_size, max_context):
@@ -97,9 +96,8 @@ def count_with_best_context(
             break
         levels.append(level)
         num_nodes += len(level.parents)
-    tables = (build_table(levels[: k + 1], vocabulary_size) for k in range(1, len(levels)))
-    tried = held_out[: TRIED + 1]
-    return min(tables, key=lambda table: table.compute_loss(tried))
+    for k in range(1, len(levels)):
+        yield build_table(levels[: k + 1], vocabulary_size)
 
 
 def build_table(levels: list[Level], vocabulary_size: int) -> CountTable:

@@ -8,18 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.counts.mixing import Counts, CountState, Floats
-from charrnn.counts.run_lengths import MAX_RUN
-from charrnn.counts.table import Ids
-from charrnn.counts.words import UNKNOWN
+from charrnn.counts.mixing import PAIR, RUN, WORD, Counts, Floats
+from charrnn.counts.run_lengths import MAX_RUN, continue_runs
+from charrnn.counts.tries import MAX_CACHED, Ids, Nodes
 
-_MAX_CACHED = 1 << 21  # probabilities
-_MAX_WORDS = 1 << 15  # nodes of the word table
 _FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
 
 
 class RecentContexts:
-    """Extends and mixes like `Counts`, but faster for a few streams.
+    """Steps like `Counts`, but faster for a few streams.
 
     For the few numbers of a context, NumPy's calls would be slower than Python. So this class walks
     the tries in Python, and caches the predictions of recent contexts: a new prediction starts from
@@ -28,42 +25,37 @@ class RecentContexts:
     """
 
     def __init__(self, counts: Counts) -> None:
-        self._counts, self._table, self._words = counts, counts.table, counts.words
+        self._counts, self._table, self._runs = counts, counts.table, counts.runs
+        self._words, self._pairs = counts.words, counts.pairs
         # Python reads single numbers from a memoryview faster than from an array.
         self._characters, self._starts = self._table.characters.data, self._table.starts.data
         self._mass, self._by_place = self._table.mass.data, counts.by_place.tolist()
-        self._least_run, self._with_runs = counts.runs.least, {*counts.runs.characters.tolist()}
+        self._run_rows: dict[int, int] = {}  # the row of each character with long runs
+        if self._runs is not None:
+            self._run_rows = {id_: n for n, id_ in enumerate(self._runs.characters.tolist())}
         self._predictions: dict[int, Floats] = {}  # (V,) after the context of each node
-        self._entries: dict[int, list[tuple[int, float]]] = {}  # of the word table's nodes
-        if self._words is not None:
-            self._letters, self._keys = self._words.letters.data, self._words.keys.data
-            self._width = self._words.width
 
-    def extend(self, ids: Ids, state: CountState) -> CountState:
-        """Return the state (N,) after one more character (N,) per stream."""
-        lists = (numbers.tolist() for numbers in (ids, *state))
-        after = zip(*map(self._extend, *lists), strict=True)
-        return CountState(*(np.array(numbers, np.int32) for numbers in after))
+    def step(
+        self, ids: Ids, state: Nodes, network_logits: Floats | None, needs_logits: bool = True
+    ) -> tuple[Nodes, Floats | None]:
+        """Return the same as `Counts.step`."""
+        rows = zip(ids.tolist(), state.tolist(), strict=True)
+        states = [self._extend(id_, row) for id_, row in rows]
+        after = np.array(states, np.int32)
+        if not needs_logits:
+            return after, None
+        network = [None] * len(states) if network_logits is None else network_logits
+        mixed = [self._mix(row, logits) for row, logits in zip(states, network, strict=True)]
+        return after, np.stack(mixed) if len(mixed) > 1 else mixed[0][np.newaxis]
 
-    def mix(self, states: CountState, network_logits: Floats | None) -> Floats:
-        """Return the logits (N, V) of the mixture.
-
-        `network_logits` is None if the counts do not need the network.
-        """
-        logits = [None] * len(states.word) if network_logits is None else network_logits
-        lists = (numbers.tolist() for numbers in states)
-        return np.stack(list(map(self._mix, *lists, logits)))
-
-    def _extend(
-        self, id_: int, nodes: list[int], word: int, run: int
-    ) -> tuple[list[int], int, int]:
-        """Return the `CountState` of one stream after one more character, as numbers."""
+    def _extend(self, id_: int, state: list[int]) -> list[int]:
+        """Return the state of one stream after one more character."""
         characters, starts = self._characters, self._starts
-        after = [0] * len(nodes)
+        after = [0] * len(state)
         # nodes[k] is the node of the last k + 1 characters. The new context of k + 1 characters is
         # the old one of k characters and id_, so it is a child of the old one.
         parent = 0
-        for k, node in enumerate(nodes):
+        for k, node in enumerate(state[:WORD]):
             end = starts[parent + 1]
             child = bisect_left(characters, id_, starts[parent], end)
             if child == end or characters[child] != id_:
@@ -72,54 +64,60 @@ class RecentContexts:
             if not node:
                 break
             parent = node
-        is_repeated = after[0] == nodes[0] != 0
-        run = min(run + 1, MAX_RUN) if is_repeated else 1
-        return after, self._extend_word(id_, word), run
+        is_repeated = after[0] == state[0] != 0
+        after[RUN] = min(state[RUN] + 1, MAX_RUN) if is_repeated else 1
+        if self._words is not None:
+            after[WORD] = self._words.extend(id_, state[WORD])
+        if self._pairs is not None:
+            after[PAIR] = self._pairs.extend(id_, state[WORD], state[PAIR])
+        return after
 
-    def _extend_word(self, id_: int, word: int) -> int:
-        """Return the node of the current word after one more character."""
-        letter = 0 if self._words is None else self._letters[id_]
-        if not letter or word == UNKNOWN:
-            return UNKNOWN if letter else 0
-        key = word * self._width + letter
-        place = bisect_left(self._keys, key)
-        return place + 1 if place < len(self._keys) and self._keys[place] == key else UNKNOWN
-
-    def _mix(self, nodes: list[int], word: int, run: int, network_logits: Floats | None) -> Floats:
+    def _mix(self, state: list[int], network_logits: Floats | None) -> Floats:
         """Return the logits (V,) of the mixture for one stream."""
+        *nodes, word, pair, run = state
         length = nodes.index(0) if nodes[-1] == 0 else len(nodes)
         p = self._interpolate_contexts(nodes[:length])
         of_network, of_counts = self._by_place[word != 0][length]
-        runs = None
-        if run >= self._least_run and (id_ := self._characters[nodes[0]]) in self._with_runs:
-            runs = self._counts.runs.find_odds(np.array([id_]), np.array([run]))
-            needs_network, word = self._counts.needs_network, 0  # no words in a run
-            of_network, of_counts = float(needs_network), float(not needs_network)
         logits = np.log(p)
+        if self._runs is not None and run >= self._runs.least:
+            id_ = self._characters[nodes[0]]
+            if (row := self._run_rows.get(id_)) is not None:
+                others: Any = network_logits if self._counts.needs_network else logits
+                part = slice(run, run + 1)
+                runs = self._runs.odds[row, part], self._runs.may_end[row, part]
+                return continue_runs(others[None], np.array([id_]), *runs)[0]
         logits *= of_counts
-        if word > 0:
-            self._add_words(logits, p, word)
+        if word > 0 or pair:
+            self._add_scores(logits, p, word, pair)
         if network_logits is not None:
-            logits = logits + of_network * network_logits
-        if runs is not None:
-            runs.apply(logits[None])
+            logits += of_network * network_logits
         return logits
 
-    def _add_words(self, scores: Floats, p: Floats, word: int) -> None:
-        """Add the weighted scores of a word's node to scores (V,), in place."""
-        if (entries := self._entries.get(word)) is None:
+    def _add_scores(self, logits: Floats, p: Floats, word: int, pair: int) -> None:
+        """Add the weighted scores of words and pairs to logits (V,), in place.
+
+        The module `charrnn.counts.tries` explains the scores.
+        """
+        numbers: Any = logits.data
+        probabilities, total, weights = p.tolist(), 1.0, self._counts.weights
+        if word > 0:
             assert self._words is not None
-            if len(self._entries) >= _MAX_WORDS:
-                self._entries.clear()
-            part = slice(*self._words.starts[word : word + 2].tolist())
-            ids, ratios = self._words.characters[part], self._words.ratios[part]
-            entries = self._entries[word] = list(zip(ids.tolist(), ratios.tolist(), strict=True))
-        # `Weights.words` has a weight for several continuations, and another for a single one.
-        weight = self._counts.weights.words[len(entries) == 1]
-        numbers: Any = scores.data
-        probabilities = p.data
-        for id_, ratio in entries:  # The module `charrnn.counts.words` explains the scores.
-            numbers[id_] += weight * log1p(ratio / probabilities[id_])
+            entries, is_single = self._words.followers.list_symbols(word)
+            weight = weights.words[is_single]  # of several continuations, or of a single one
+            for (id_,), ratio in entries:
+                numbers[id_] += weight * log1p(ratio / probabilities[id_])
+                probabilities[id_] += ratio
+                total += ratio
+        if pair:
+            assert self._pairs is not None
+            entries, is_single = self._pairs.trie.followers.list_symbols(pair)
+            weight = weights.pairs[is_single]
+            for members, ratio in entries:
+                if ratio:
+                    mass = sum([probabilities[id_] for id_ in members])
+                    score = weight * log1p(ratio * total / mass)
+                    for id_ in members:
+                        numbers[id_] += score
 
     def _interpolate_contexts(self, nodes: list[int]) -> Floats:
         """Return the probabilities (V,) after the known contexts of 1, 2, ... characters.
@@ -133,7 +131,7 @@ class RecentContexts:
             cached, p = 0, self._table.unigram
         for node in nodes[cached:]:
             p = self._interpolate(p, node)
-            if len(self._predictions) * len(p) >= _MAX_CACHED:
+            if len(self._predictions) * len(p) >= MAX_CACHED:
                 self._predictions.clear()
             self._predictions[node] = p
         return p

@@ -28,11 +28,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.counts.tries import Floats, Ids, Nodes, find_in_trie, list_ranges
 from charrnn.options.ranges import LONGEST_CONTEXT
-
-Ids = npt.NDArray[np.integer[Any]]
-Nodes = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
 # The discounts of counts of 1, 2, and 3 or more, fitted on tiny-shakespeare's validation split.
 # Counts of the longest contexts are less reliable, because these contexts are rare.
@@ -41,27 +38,6 @@ DISCOUNTS_BELOW_TOP = (0.9, 1.4, 1.65)
 DISCOUNTS_TOP = (1.0, 1.5, 2.0)
 MANY = 255  # counts from here on are in another array of a file
 _LARGEST = np.iinfo(np.int32).max
-_PROBABILITIES_AT_ONCE = 1 << 18
-
-
-def find_in_trie(keys: npt.NDArray[Any], children: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return the nodes of children in a trie; 0 if a child is not in it.
-
-    Args:
-        keys: (M - 1,), parent * number of symbols + symbol of each node but the root, ascending.
-        children: the keys to find, of any shape.
-    """
-    if not len(keys):
-        return np.zeros_like(children, np.int64)
-    children = children.astype(keys.dtype)
-    places = np.minimum(np.searchsorted(keys, children), len(keys) - 1)
-    return np.where(keys[places] == children, places + 1, 0)
-
-
-def list_ranges(firsts: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return the numbers of several ranges, one range after the other."""
-    offsets = sizes.cumsum(dtype=np.int64) - sizes
-    return np.repeat(firsts - offsets, sizes) + np.arange(sizes.sum())
 
 
 def read_numbers(
@@ -260,13 +236,6 @@ class CountTable:
 
     def predict(self, nodes: npt.NDArray[Any]) -> Floats:
         """Return the probabilities (P, V) of the next character after contexts (P, K)."""
-        p = np.empty((len(nodes), self.vocabulary_size), np.float32)
-        rows = max(1, _PROBABILITIES_AT_ONCE // self.vocabulary_size)
-        for first in range(0, len(nodes), rows):
-            p[first : first + rows] = self._predict_rows(nodes[first : first + rows])
-        return p
-
-    def _predict_rows(self, nodes: npt.NDArray[Any]) -> npt.NDArray[Any]:
         is_known = nodes > 0
         # The factor of a context is the product of the backoffs of all longer contexts.
         backoffs = np.where(is_known, self.backoff[nodes], 1)[:, ::-1]
@@ -280,15 +249,4 @@ class CountTable:
         mass = self.mass[children] * np.repeat(factors[rows, columns + 1], num_children)
         places = np.repeat(rows * self.vocabulary_size, num_children) + self.characters[children]
         p = np.bincount(places, mass, len(nodes) * self.vocabulary_size).reshape(len(nodes), -1)
-        return p + self.unigram * factors[:, :1]
-
-    def compute_loss(self, ids: Ids) -> float:
-        """Return the summed loss of a text (T,), T >= 2, without its first character, in nats."""
-        contexts = self.find_contexts(ids[None], np.zeros((1, self.context), np.int32))[0]
-        p = self.unigram[ids[1:]].astype(np.float64)
-        for k in range(self.context):
-            nodes, is_longest = contexts[:-1, k], k + 1 == self.context
-            longer = self.find_children(nodes, ids[1:]) if is_longest else contexts[1:, k + 1]
-            is_known = (nodes > 0) & (self.children[nodes] > 0)
-            p = np.where(is_known, self.backoff[nodes] * p + self.mass[longer], p)
-        return -float(np.log(p).sum())
+        return (p + self.unigram * factors[:, :1]).astype(np.float32)

@@ -1,58 +1,48 @@
 """A table of the letters of words: which characters follow the letters of the current word.
 
 The table is a trie of the letters of a word so far, without regard to case. Any other character
-ends the word. With n the count of a character c in a node, and p_KN(c) its probability by the
-Kneser-Ney counts, the score of c is
+ends the word. `charrnn.counts.tries` explains the scores of the characters that follow, which back
+off to the Kneser-Ney counts. The table is silent between words.
 
-    ln(1 + r(c) / p_KN(c)),  r(c) = (n - D) / (D * number of different characters in the node)
+The words of a background (another text of the language) are in the table with a count of 0: they
+are known, but have no score.
 
-and 0 for all characters that the node lacks. With a weight of 1 in a product of experts, this is
-absolute discounting that backs off to Kneser-Ney. The table is silent between words.
-
-Node 0 is the start of a word. Nodes are numbered level by level, and the children of a node are
-consecutive. The children follow from the letters among the characters of each node, so a file
-contains only these.
+Node 0 is the start of a word. The children of a node follow from the letters among its characters,
+so a file contains only these.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.table import (
+from charrnn.counts.table import join_counts, read_numbers, split_counts, to_smallest_type
+from charrnn.counts.tries import (
+    MAX_CACHED,
     Floats,
+    Followers,
     Ids,
+    Members,
     Nodes,
     find_in_trie,
-    join_counts,
-    list_ranges,
-    read_numbers,
-    split_counts,
-    to_smallest_type,
+    find_one_in_trie,
 )
 from charrnn.text.vocabulary import Vocabulary
 
 DISCOUNT = 0.1  # D, fitted on small texts in four languages
 MAX_LETTERS = 12
-MAX_ENTRIES = 30_000  # for each started 100,000 characters of the text
-UNKNOWN = -1  # the node of a word that is not in the table
-
-
-class WordScores(NamedTuple):
-    """The scores of a word table at P places, of which only some characters have any."""
-
-    rows: Ids  # (E,), the place of each score, in ascending order
-    characters: Ids  # (E,), its character
-    values: npt.NDArray[np.floating[Any]]  # (E,), the score
-    # (E,), whether only one character continues the word so far in the table
-    is_single: npt.NDArray[np.bool_]
+LONGEST_WORD = 64  # letters, in any file
+MAX_ENTRIES = 30_000  # for each started 100,000 characters of the texts
+UNKNOWN = -1  # the node of letters with which no word of the table starts
+CUT = -2  # the node of letters after which the table does not tell words apart
+_NOT_REACHED = -3
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +54,7 @@ class WordTable:
     letters: Nodes
     sizes: Nodes  # (M,), the number of different characters in each node
     characters: Nodes  # (E,), the characters of all nodes, in ascending order in each
-    counts: Nodes  # (E,), how often each follows
+    counts: Nodes  # (E,), how often each follows in the text; 0 if only in the background
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays for a file."""
@@ -82,7 +72,6 @@ class WordTable:
             len(letters) == vocabulary_size >= letters.max()
             and len(characters) == len(counts) == sizes.sum(dtype=np.int64)
             and len(sizes) > 0
-            and counts.min(initial=1) > 0
             and characters.max(initial=0) < vocabulary_size
         ):
             raise ValueError("its words are not a valid table")
@@ -96,6 +85,8 @@ class WordTable:
             and (parents <= np.arange(len(parents))).all()
         ):
             raise ValueError("its words are not a trie")
+        if len(table.levels) > LONGEST_WORD + 2:
+            raise ValueError("its words are too long")
         return table
 
     @cached_property
@@ -109,43 +100,110 @@ class WordTable:
         return np.append(0, self.sizes).cumsum(dtype=np.int32)
 
     @cached_property
+    def owners(self) -> npt.NDArray[np.int64]:
+        """The node (E,) of each entry."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
+
+    @cached_property
     def keys(self) -> npt.NDArray[np.int64]:
         """parent * width + letter (M - 1,) of each node but the first, in ascending order."""
         letters = self.letters[self.characters]
-        parents = np.repeat(np.arange(len(self.sizes)), self.sizes)
-        keys = np.unique((parents * self.width + letters)[letters > 0])
+        keys = np.unique((self.owners * self.width + letters)[letters > 0])
         return keys[: len(self.sizes) - 1]  # The longest words of the table have no children.
 
     @cached_property
-    def ratios(self) -> Floats:
-        """r (E,) of each entry."""
-        left = np.repeat(DISCOUNT * self.sizes, self.sizes)
-        return ((self.counts - DISCOUNT) / left).astype(np.float32)
+    def levels(self) -> list[int]:
+        """The first node of each level, and the number of nodes."""
+        levels = [0, 1]
+        while levels[-1] < len(self.sizes):
+            levels.append(1 + int(np.searchsorted(self.keys, levels[-1] * self.width)))
+        return levels
+
+    @cached_property
+    def first_cut(self) -> int:
+        """The first node after which longer words are not told apart."""
+        last_level = self.levels[-2]
+        is_cut = (self.letters[self.characters[self.starts[last_level] :]] > 0).any()
+        return last_level if is_cut else len(self.sizes)
+
+    @cached_property
+    def ends(self) -> npt.NDArray[np.int64]:
+        """The nodes (W,) at which a word ends, in ascending order."""
+        is_end = (self.letters[self.characters] == 0) & (self.owners > 0)
+        return np.unique(self.owners[is_end])
+
+    @cached_property
+    def followers(self) -> Followers:
+        """The characters that follow the nodes, each of which is a symbol."""
+        each = np.arange(len(self.letters))
+        members = Members(each, each, np.ones_like(each))
+        return Followers(self.starts, self.characters, self.counts, members, DISCOUNT)
+
+    def spell(self, nodes: npt.NDArray[Any]) -> Nodes:
+        """Return the letters (n, L) of nodes (n,), with zeros after the last one."""
+        spelled = np.zeros((len(nodes), len(self.levels) - 2), np.int32)
+        depths = np.searchsorted(self.levels, nodes, "right") - 1
+        for place in reversed(range(spelled.shape[1])):
+            rows = np.flatnonzero(depths > place)
+            parents, spelled[rows, place] = np.divmod(self.keys[nodes[rows] - 1], self.width)
+            nodes = nodes.copy()
+            nodes[rows] = parents
+        return spelled
 
     def find_nodes(self, ids: Ids, nodes: Nodes) -> Nodes:
         """Return the nodes (N, T) after each of ids (N, T), from the nodes (N,) before them."""
-        letters = self.letters[ids]
-        after = np.concatenate([nodes[:, None], np.where(letters > 0, UNKNOWN, 0)], 1)
-        columns = np.arange(ids.shape[1])
-        depths = columns - np.maximum.accumulate(np.where(letters > 0, -1, columns), 1)
+        letters, columns = self.letters[ids], np.arange(ids.shape[1] + 1)
+        # Letters after UNKNOWN and CUT are not reached in the loop.
+        after = np.concatenate([nodes[:, None], np.where(letters > 0, _NOT_REACHED, 0)], 1)
+        depths = columns[:-1] - np.maximum.accumulate(np.where(letters > 0, -1, columns[:-1]), 1)
         for depth in count(1):
             # `after` has one column more on the left, so this is the node before each character.
-            rows, places = np.nonzero((depths == depth) & (after[:, :-1] != UNKNOWN))
+            rows, places = np.nonzero((depths == depth) & (after[:, :-1] >= 0))
             if not len(rows):
                 break
-            keys = after[rows, places] * self.width + letters[rows, places]
-            children = find_in_trie(self.keys, keys)
-            after[rows, places + 1] = np.where(children > 0, children, UNKNOWN)
-        return after[:, 1:].astype(np.int32)
+            parents = after[rows, places]
+            children = find_in_trie(self.keys, parents * self.width + letters[rows, places])
+            missing = np.where(parents < self.first_cut, UNKNOWN, CUT)
+            after[rows, places + 1] = np.where(children > 0, children, missing)
+        last_reached = np.maximum.accumulate(np.where(after == _NOT_REACHED, 0, columns), 1)
+        return np.take_along_axis(after, last_reached, 1)[:, 1:].astype(np.int32)
 
-    def score(self, nodes: Nodes, p: npt.NDArray[np.floating[Any]]) -> WordScores:
-        """Return the scores in nodes (P,), given the Kneser-Ney probabilities p (P, V)."""
-        places = np.flatnonzero(nodes > 0)
-        sizes = self.sizes[nodes[places]]
-        rows, entries = np.repeat(places, sizes), list_ranges(self.starts[nodes[places]], sizes)
-        characters = self.characters[entries]
-        values = np.log1p(self.ratios[entries] / p[rows, characters])
-        return WordScores(rows, characters, values, np.repeat(sizes == 1, sizes))
+    def extend(self, id_: int, node: int) -> int:
+        """Return the node after one more character."""
+        letters, keys = self._views
+        letter = letters[id_]
+        if not letter or node < 0:
+            return node if letter else 0
+        if child := find_one_in_trie(keys, node * self.width + letter):
+            return child
+        return UNKNOWN if node < self.first_cut else CUT
+
+    def find_leaving(self, node: int) -> Floats:
+        """Return 1 for each character (V,) that leaves the words at a node, and 0 for the others.
+
+        None leaves them after letters with which no word starts, or after a cut. The caller must
+        not change the result.
+        """
+        if (leaving := self._leaving.get(node)) is None:
+            is_known = np.full(self.width, node < 0)
+            is_known[0] |= node == 0
+            if node >= 0:
+                part = slice(self.starts[node], self.starts[node + 1])
+                is_known[self.letters[self.characters[part]]] = True
+            leaving = (~is_known[self.letters]).astype(np.float32)
+            if len(self._leaving) * len(leaving) >= MAX_CACHED:
+                self._leaving.clear()
+            self._leaving[node] = leaving
+        return leaving
+
+    @cached_property
+    def _leaving(self) -> dict[int, Floats]:
+        return {}
+
+    @cached_property
+    def _views(self) -> tuple[memoryview, memoryview]:
+        """The arrays, of which Python reads single numbers faster from a memoryview."""
+        return self.letters.data, self.keys.data
 
 
 def number_letters(vocabulary: Vocabulary) -> Nodes:
@@ -163,38 +221,38 @@ def number_letters(vocabulary: Vocabulary) -> Nodes:
     return letters
 
 
-def count_words(ids: Ids, letters: Nodes, max_letters: int, max_bytes: int) -> WordTable | None:
+def count_words(texts: Sequence[Ids], letters: Nodes, max_letters: int) -> WordTable | None:
     """Count the characters that follow the letters of words.
 
     Args:
-        ids: the text (n,).
+        texts: the text (n,), and its background if it has one.
         letters: as in `WordTable`.
         max_letters: the longest beginning of a word that is counted.
-        max_bytes: of the table in a file.
 
     Returns:
-        The table. If it would be larger than `max_bytes`, or than `MAX_ENTRIES` per 100,000
-        characters, as of a text without spaces, it contains only shorter words. None if no table is
-        small enough, or the text has no letters.
+        The table. If it would have more than `MAX_ENTRIES` per 100,000 characters, as of a text
+        without spaces, it contains only shorter words. None if no table is small enough, or the
+        text has no letters.
     """
-    if not letters[ids].any():
+    if not letters[texts[0]].any():
         return None
-    size = len(letters)
-    nodes, num_nodes = number_nodes(letters[ids], max_letters)
+    # -1 ends a text. It is no letter, and it is not counted.
+    ids = np.concatenate([part for text in texts for part in (text.astype(np.int32), [-1])])
+    numbers, size = np.append(letters, np.int32(0))[ids], len(letters)
+    nodes, num_nodes = number_nodes(numbers, max_letters)
     # inside known words, and at the first letter of a word
-    is_counted = (nodes[:-1] > 0) | ((nodes[:-1] == 0) & (letters[ids] > 0))
-    entries = nodes[:-1][is_counted] * np.int64(size) + ids[is_counted]
-    keys, counts = np.unique(entries, return_counts=True)
+    is_counted = (nodes[:-1] > 0) | ((nodes[:-1] == 0) & (numbers > 0))
+    places = np.flatnonzero(is_counted & (ids >= 0))
+    keys, entries = np.unique(nodes[places] * np.int64(size) + ids[places], return_inverse=True)
+    counts = np.bincount(entries, places < len(texts[0]), len(keys))
     most = MAX_ENTRIES * -(-len(ids) // 100_000)
     # Leave out the longest beginnings until the table is small enough.
     for num in num_nodes[:0:-1]:
         n = int(np.searchsorted(keys, num * size))
-        sizes = np.bincount(keys[:n] // size, minlength=num)
-        arrays = (array.astype(np.int32) for array in (sizes, keys[:n] % size, counts[:n]))
-        table = WordTable(letters, *arrays)
-        num_bytes = sum(array.nbytes for array in table.to_arrays().values())
-        if n <= most and num_bytes <= max_bytes:
-            return table
+        if n <= most:
+            sizes = np.bincount(keys[:n] // size, minlength=num)
+            arrays = (array.astype(np.int32) for array in (sizes, keys[:n] % size, counts[:n]))
+            return WordTable(letters, *arrays)
     return None
 
 

@@ -15,7 +15,7 @@ newline may follow a mark.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,27 +67,33 @@ class Debts:
         last: the last character of the text, or -1.
     """
 
-    def __init__(self, ends: Ends, values: Floats | None, last: int) -> None:
+    def __init__(self, ends: Ends, values: Sequence[float] | None, last: int) -> None:
         self.ends, self.last = ends, last
-        self.values = np.zeros(len(ends.places)) if values is None else values.copy()
+        self.values = [0.0] * len(ends.places) if values is None else list(values)
 
-    def repay(self, scores: Floats, payback: float) -> None:
+    def repay(self, scores: Floats, weights: Floats, total: float, payback: float) -> bool:
         """Add multiples of the debts to the scores, and what is due to the debts.
 
         Args:
             scores: (V,), the logits less the highest; changed in place.
+            weights: (V,), exp(scores), whose sum is `total`.
+
+        Returns:
+            Whether the highest score may have changed.
         """
-        weights, (places, shares, newline) = np.exp(scores), self.ends
-        total, probabilities, last = np.add.reduce(weights), weights.data, self.last
+        numbers: Any = scores.data  # For the few ends, Python is faster than NumPy.
+        probabilities, values, (places, shares, newline) = weights.data, self.values, self.ends
+        last, is_moved = self.last, False
         is_after_end = last in places
-        numbers: Any = scores.data
-        values: Any = self.values.data
-        for id_, place in places.items():  # For the few ends, Python is faster than NumPy.
+        for id_, place in places.items():
             debt = values[place]
             if debt < 0 or not is_after_end or id_ == newline != last:
-                numbers[id_] += payback * debt
+                before = numbers[id_]
+                numbers[id_] = after = before + payback * debt
+                is_moved = is_moved or before == 0 or after > 0
             due = shares[id_] if id_ in shares else probabilities[id_] / total
             values[place] = min(debt + due, HIGHEST)
+        return is_moved
 
     def pay(self, id_: int) -> None:
         """Subtract a drawn character from the debts."""

@@ -2,7 +2,7 @@
 
 The steps, in this order: the logits of banned characters become minus infinity. DRY lowers the
 logits of characters that would repeat the text, `new_words` those of characters that leave the
-known words. Below a temperature of 1, debts are added to the logits of the characters
+known words and pairs. Below a temperature of 1, debts are added to the logits of the characters
 that end lines and sentences. The temperature divides the logits. top_k, top_p and min_p remove
 characters. The drawn id is the inverse of the cumulative distribution at a uniform random number in
 [0, 1). So the same numbers give the same text in every engine, except for draws within rounding of
@@ -18,16 +18,20 @@ Of equally likely characters, the one with the lower id is first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.counts.mixing import Counts
+from charrnn.counts.tries import Nodes
 from charrnn.errors import InputError, make_non_finite_error
-from charrnn.generation.debts import Debts, find_ends, find_payback
+from charrnn.generation.debts import Debts, Ends, find_ends, find_payback
 from charrnn.generation.dry import DryPenalties
-from charrnn.generation.new_words import WordCosts
+from charrnn.generation.new_words import WordCosts, resolve_new_words
 from charrnn.generation.quotes import Quotes
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -88,20 +92,61 @@ def rank_ids(scores: npt.NDArray[Any]) -> Ids:
 def log_softmax(logits: npt.NDArray[Any]) -> Floats:
     """Return the logarithms (..., V) of the probabilities, in float64."""
     scores: Floats = logits.astype(np.float64)
-    scores -= scores.max(-1, keepdims=True)
+    scores -= np.maximum.reduce(scores, -1, keepdims=True)
     scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
     return scores
 
 
-class Drawer:
-    """Draws the characters of one text.
+class Tail:
+    """The end of one text, on which its next character depends.
 
     Args:
-        text: the ids so far, at least the last `RUN_LENGTH`.
+        ids: of the text so far, at least the last `RUN_LENGTH`.
+        blanks: the ids of `BLANKS`.
         dry: the penalties after the text; None without penalties. It is changed.
-        words: what it costs to leave the known words; None if there are none.
-        debts: (E,), of the characters of `find_ends`; None if all are 0.
+        debts: after the text; None if there are none. They are changed.
         quotes: the open quotes of the text, if they are closed. It is changed.
+        is_started: whether the text has new characters.
+
+    Attributes:
+        run: the number of equal blanks at the end of the text.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[int] = (),
+        blanks: frozenset[int] = frozenset(),
+        dry: DryPenalties | None = None,
+        debts: Debts | None = None,
+        quotes: Quotes | None = None,
+        is_started: bool = False,
+    ) -> None:
+        self.dry, self.debts, self.quotes, self.is_started = dry, debts, quotes, is_started
+        self.run, self._last, self._blanks = 0, -1, blanks
+        for id_ in ids[-RUN_LENGTH:]:
+            self._count_blank(int(id_))
+
+    def append(self, id_: int) -> None:
+        """Append a drawn character."""
+        if self.dry is not None:
+            self.dry.append(id_)
+        if self.debts is not None:
+            self.debts.pay(id_)
+        if self.quotes is not None:
+            self.quotes.append(id_)
+        self._count_blank(id_)
+        self.is_started = True
+
+    def _count_blank(self, id_: int) -> None:
+        self.run = 0 if id_ not in self._blanks else self.run + 1 if id_ == self._last else 1
+        self._last = id_
+
+
+class Drawer:
+    """Draws the characters of texts with the same params. Threads may share it.
+
+    Args:
+        counts: of the model, to whose words and pairs `new_words` refers; None without counts.
         shares: of marks in the training text, where they are known.
     """
 
@@ -109,84 +154,107 @@ class Drawer:
         self,
         params: SamplingParams,
         vocabulary: Vocabulary,
-        text: Sequence[int],
-        dry: DryPenalties | None = None,
-        words: WordCosts | None = None,
-        debts: Floats | None = None,
-        quotes: Quotes | None = None,
-        shares: Mapping[str, float] | None = None,
+        counts: Counts | None = None,
+        shares: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        self.params, self.dry, self.words = params, dry, words
-        self.temperature = resolve_temperature(params)
+        self.params, self.temperature = params, resolve_temperature(params)
         with np.errstate(divide="ignore", over="ignore"):
             self.scale = float(np.minimum(1 / np.float64(self.temperature), COLDEST))
         self.bias = make_bias(params, vocabulary) if params.ban else None
-        self.debts: Debts | None = None
-        if 0 < self.temperature < 1 and not params.plain:
-            ends = find_ends(vocabulary, shares or {})
-            self.debts = Debts(ends, debts, text[-1] if len(text) else -1)
-        self.quotes = None if self.debts is None else quotes
-        self.payback = find_payback(self.scale)
         self.min_p = 0.0 if params.plain else params.min_p
         self.needs_ranks = params.top_k is not None or (params.top_p or 1) < 1
-        self.blanks = frozenset(vocabulary.look_up(BLANKS).tolist()) - {-1}
-        # the number of equal blanks at the end of the text, and its last character
-        self.run, self.last = 0, -1
-        for id_ in text[-RUN_LENGTH:]:
-            self._count_blank(int(id_))
+        self.blanks: frozenset[int] = frozenset()  # after which the limits are lifted
+        if not params.plain:
+            self.blanks = frozenset(vocabulary.look_up(BLANKS).tolist()) - {-1}
+        self.words: WordCosts | None = None
+        if counts is not None and counts.words is not None:
+            self.words = WordCosts(counts, resolve_new_words(params, self.temperature))
+        self.payback = find_payback(self.scale)
+        self.ends: Ends | None = None
+        if 0 < self.temperature < 1 and not params.plain:
+            self.ends = find_ends(vocabulary, shares)
 
-    def draw(self, logits: npt.NDArray[Any], uniform: float) -> int:
-        """Return the id that is drawn from logits (V,) at a uniform number, and append it.
+    def resume(
+        self,
+        ids: Sequence[int] = (),
+        dry: DryPenalties | None = None,
+        debts: Sequence[float] | None = None,
+        quotes: Quotes | None = None,
+        is_started: bool = False,
+    ) -> Tail:
+        """Return the end of a text, as in `Tail`. Without `debts`, all are 0."""
+        last = ids[-1] if len(ids) else -1
+        owed = None if self.ends is None else Debts(self.ends, debts, last)
+        return Tail(ids, self.blanks, dry, owed, quotes if owed else None, is_started)
+
+    def draw(
+        self,
+        logits: npt.NDArray[Any],
+        uniforms: Sequence[float],
+        tails: Sequence[Tail],
+        state: Nodes | None = None,
+    ) -> list[int]:
+        """Draw ids (N,) from logits (N, V) at uniform numbers (N,), and append them to the tails.
 
         Raise RunError if the highest logit is not finite.
+
+        Args:
+            tails: of the texts. Either all of them have penalties, or none.
+            state: (N, K + 3), of the model's counts after the texts.
         """
         if self.bias is not None:
             logits = logits + self.bias
-        if self.dry is not None:
-            logits = logits - self.dry.make_penalties(len(logits))
-        if self.words is not None:
-            logits = self.words.subtract(logits)
-        id_ = int(logits.argmax())
-        highest = logits[id_]
-        if not -np.inf < highest < np.inf:
-            raise make_non_finite_error()
+        if penalties := [tail.dry.make_penalties(logits.shape[1]) for tail in tails if tail.dry]:
+            logits = logits - np.array(penalties)
+        if self.words is not None and state is not None:
+            logits = self.words.subtract(logits, state, tails[0].is_started)
+        scores: Floats = logits.astype(np.float64)
+        scores -= np.maximum.reduce(scores, -1, keepdims=True)
         if self.temperature:
-            id_ = self._draw(logits, id_, uniform)
-        if self.dry is not None:
-            self.dry.append(id_)
-        if self.words is not None:
-            self.words.append(id_)
-        if self.quotes is not None:
-            self.quotes.append(id_)
-        self._count_blank(id_)
-        return id_
+            ids = self._draw(scores, uniforms, tails)
+        elif np.isnan(scores).any():
+            raise make_non_finite_error()
+        else:
+            ids = scores.argmax(-1).tolist()
+        for tail, id_ in zip(tails, ids, strict=True):
+            tail.append(id_)
+        return ids
 
-    def _draw(self, logits: npt.NDArray[Any], likeliest: int, uniform: float) -> int:
-        """Draw an id at a temperature above 0, with debts and filters."""
-        is_lifted = self.run >= RUN_LENGTH and not self.params.plain
-        weights: Floats = logits.astype(np.float64)
-        weights -= weights[likeliest]
-        if self.debts is not None:
-            self.debts.repay(weights, 0.0 if is_lifted else self.payback)
-            if self.quotes is not None:
-                self.quotes.close(weights)
-            weights -= weights.max()
-        order = None
-        if self.needs_ranks and not is_lifted:
-            order = rank_ids(weights if self.debts is not None else logits)
-        weights *= min(self.scale, 1.0) if is_lifted else self.scale
-        np.exp(weights, weights)
-        if order is not None:
-            keep_likeliest(weights, order, self.params.top_k, self.params.top_p)
-        if self.min_p and not is_lifted:  # Nguyen et al. 2024 (arXiv 2407.01082)
+    def _draw(self, scores: Floats, uniforms: Sequence[float], tails: Sequence[Tail]) -> list[int]:
+        """Draw at a temperature above 0, with debts and filters.
+
+        Args:
+            scores: (N, V), the logits less the highest of each text; changed in place.
+        """
+        if self.ends is not None:
+            self._repay(scores, tails)
+        weights = np.exp(scores * self.scale)
+        if self.needs_ranks:
+            for row, order in zip(weights, rank_ids(scores), strict=True):
+                keep_likeliest(row, order, self.params.top_k, self.params.top_p)
+        if self.min_p:  # Nguyen et al. 2024 (arXiv 2407.01082)
             weights *= weights >= self.min_p  # the highest weight is 1
-        sums = np.add.accumulate(weights, 0, None, weights)
-        id_ = int(sums.searchsorted(uniform * sums[-1], "right"))
-        if self.debts is not None:
-            self.debts.pay(id_)
-        return id_
+        for row, tail in enumerate(tails):
+            if tail.run >= RUN_LENGTH:
+                weights[row] = np.exp(scores[row] * min(self.scale, 1.0))
+        sums = np.add.accumulate(weights, -1)
+        totals = sums[:, -1].tolist()
+        if any(map(math.isnan, totals)):
+            raise make_non_finite_error()
+        rows = zip(sums, uniforms, totals, strict=True)
+        return [int(row.searchsorted(uniform * total, "right")) for row, uniform, total in rows]
 
-    def _count_blank(self, id_: int) -> None:
-        """Update the run of equal blanks at the end of the text."""
-        self.run = 0 if id_ not in self.blanks else self.run + 1 if id_ == self.last else 1
-        self.last = id_
+    def _repay(self, scores: Floats, tails: Sequence[Tail]) -> None:
+        """Apply debts and quotes to the scores (N, V), and make the highest score 0 again."""
+        weights = np.exp(scores)
+        totals = np.add.reduce(weights, -1).tolist()
+        is_moved = False
+        for tail, row, exponentials, total in zip(tails, scores, weights, totals, strict=True):
+            if tail.debts is not None:
+                payback = 0.0 if tail.run >= RUN_LENGTH else self.payback
+                is_moved |= tail.debts.repay(row, exponentials, total, payback)
+            if tail.quotes is not None and tail.quotes.pairs:
+                tail.quotes.close(row)
+                is_moved = True
+        if is_moved:
+            scores -= np.maximum.reduce(scores, -1, keepdims=True)

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.counts.mixing import Counts, CountState
+from charrnn.counts.mixing import Counts
 from charrnn.counts.recent import RecentContexts
-from charrnn.generation.draw import Array, Drawer, Floats, Ids, log_softmax
+from charrnn.generation.draw import Array, Drawer, Floats, Ids, Tail, log_softmax
 from charrnn.generation.numpy_network import CELLS, Step, make_network_step
 from charrnn.models.trained import State, TrainedModel
 from charrnn.processors import get_torch_pool, limit_blas_threads
@@ -55,16 +55,13 @@ def mix_with_counts(network: Step, counts: Counts) -> Step:
     recent = RecentContexts(counts)
 
     def step(ids: Ids, state: State, needs_logits: bool = True) -> tuple[Any, State]:
-        *layers, before = state
+        *layers, (before,) = state
         logits = None
         if counts.needs_network:
             logits, layers = network(ids, layers, needs_logits)
-        if len(ids) <= _FEW:
-            after, mix = recent.extend(ids, CountState(*before)), recent.mix
-        else:
-            states = counts.find_states(ids[:, None], CountState(*before))
-            after, mix = CountState(*(part[:, 0] for part in states)), counts.mix
-        return mix(after, logits) if needs_logits else None, [*layers, after]
+        reader = recent if len(ids) <= _FEW else counts
+        after, mixed = reader.step(ids, before, logits, needs_logits)
+        return mixed, [*layers, (after,)]
 
     return step
 
@@ -76,11 +73,12 @@ class Engine:
     """The engine of a step in NumPy, which reads and writes N streams. Threads may share it.
 
     Args:
-        normalizes: whether `read` and `step` return log-probabilities, as of a mixture with counts.
+        has_counts: whether the step is of a mixture with counts. `read` and `step` then return
+            log-probabilities.
     """
 
-    def __init__(self, step: Step, vocabulary_size: int, normalizes: bool) -> None:
-        self._step, self._vocabulary_size, self._normalizes = step, vocabulary_size, normalizes
+    def __init__(self, step: Step, vocabulary_size: int, has_counts: bool) -> None:
+        self._step, self._vocabulary_size, self._has_counts = step, vocabulary_size, has_counts
 
     def read(self, ids: Ids, state: State) -> tuple[Array, State]:
         """Read known characters.
@@ -106,7 +104,7 @@ class Engine:
         return logits[:, 0], state
 
     def write(
-        self, ids: Ids, state: State, uniforms: Floats, drawers: Sequence[Drawer]
+        self, ids: Ids, state: State, uniforms: Floats, drawer: Drawer, tails: Sequence[Tail]
     ) -> tuple[Ids, State]:
         """Write new characters.
 
@@ -114,7 +112,7 @@ class Engine:
             ids: (N,), the last character of each stream, which is not read yet.
             state: before this character. It is not changed.
             uniforms: (N, T), in [0, 1): a random number for each new character.
-            drawers: of the streams. They are changed.
+            tails: of the texts. They are changed.
 
         Returns:
             The ids (N, T) of the new characters, and the state before the last of them.
@@ -123,7 +121,7 @@ class Engine:
             RunError: the logits are not finite.
         """
         written = np.empty(uniforms.shape, np.int64)
-        return written, self._run(self._write, ids, state, uniforms, drawers, written)
+        return written, self._run(self._write, ids, state, uniforms, drawer, tails, written)
 
     def _run(self, method: Callable[..., State], *arguments: Any) -> State:
         return method(*arguments)
@@ -135,20 +133,25 @@ class Engine:
         for t, column in enumerate(ids.T):
             scores, state = self._step(column, state, logits is not None)
             if logits is not None:
-                logits[:, t] = log_softmax(scores) if self._normalizes else scores
+                logits[:, t] = log_softmax(scores) if self._has_counts else scores
         return state
 
     @limit_blas_threads()
     @np.errstate(all="ignore")
     def _write(
-        self, ids: Ids, state: State, uniforms: Floats, drawers: Sequence[Drawer], written: Ids
+        self,
+        ids: Ids,
+        state: State,
+        uniforms: Floats,
+        drawer: Drawer,
+        tails: Sequence[Tail],
+        written: Ids,
     ) -> State:
         """Fill `written` (N, T) with new characters, and return the state before the last."""
         for t, column in enumerate(uniforms.T.tolist()):
             logits, state = self._step(ids, state)
-            for n, (drawer, row, uniform) in enumerate(zip(drawers, logits, column, strict=True)):
-                written[n, t] = drawer.draw(row, uniform)
-            ids = written[:, t]
+            counts = state[-1][0] if self._has_counts else None
+            written[:, t] = ids = np.array(drawer.draw(logits, column, tails, counts))
         return state
 
 

@@ -15,13 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError
-from charrnn.generation.draw import Ids, find_banned_ids, log_softmax
+from charrnn.generation.draw import Drawer, Ids, log_softmax
 from charrnn.generation.engines import Engine, make_engine
 from charrnn.generation.streams import Stream, write_chunk
 from charrnn.models.trained import (
     State,
     TrainedModel,
-    find_known_words,
     select_streams,
     zero_state,
 )
@@ -110,7 +109,7 @@ class Sampler:
             RunError: during writing: the logits are not finite.
         """
         samples = range(params.num_samples) if samples is None else samples
-        find_banned_ids(params, self.model.vocabulary)
+        drawer = self.make_drawer(params)
         engine = self.engine(params.device, params.num_samples)
         start = self.read_start(params) if start is None else start
         seed = draw_seed() if params.seed is None else params.seed
@@ -119,33 +118,37 @@ class Sampler:
             for first in range(0, len(samples), STREAMS_TOGETHER):
                 numbers = samples[first : first + STREAMS_TOGETHER]
                 streams = [
-                    self.make_stream(params, seed, sample, start.last, stops) for sample in numbers
+                    self.make_stream(drawer, seed, sample, start.last, stops) for sample in numbers
                 ]
                 yield from _write_batch(streams, engine, start.state)
 
         return write_batches()
 
+    def make_drawer(self, params: SamplingParams) -> Drawer:
+        """Return what draws the characters. Raise InputError if all characters are banned."""
+        shares = get_punctuation(self.model.facts).shares
+        return Drawer(params, self.model.vocabulary, self.model.counts, shares)
+
     def make_stream(
         self,
-        params: SamplingParams,
+        drawer: Drawer,
         seed: int,
         sample: int,
         last: int | None,
         stops: Sequence[str] = (),
     ) -> Stream:
         """Return the stream of a sample before its first new character."""
-        vocabulary = self.model.vocabulary
+        params, vocabulary = drawer.params, self.model.vocabulary
         stops = [*stops] if params.until is None else [params.until, *stops]
         return Stream(
-            params,
+            drawer,
             vocabulary,
             seed=seed,
             sample=sample,
             last=last,
             start=self.encode_start_text(params),
             stops=[*map(vocabulary.as_tokens, stops)],
-            known=find_known_words(self.model),
-            punctuation=get_punctuation(self.model.facts),
+            pairs=get_punctuation(self.model.facts).pairs,
         )
 
     def read_start(self, params: SamplingParams) -> StartState:

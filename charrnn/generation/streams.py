@@ -11,25 +11,12 @@ from copy import copy
 
 import numpy as np
 
-from charrnn.counts.known_words import KnownWords
-from charrnn.generation import new_words
-from charrnn.generation.draw import (
-    RUN_LENGTH,
-    Drawer,
-    Floats,
-    Ids,
-    find_banned_ids,
-    resolve_temperature,
-)
+from charrnn.generation.draw import RUN_LENGTH, Drawer, Ids, Tail, find_banned_ids
 from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine
 from charrnn.generation.quotes import Quotes
 from charrnn.models.trained import State
-from charrnn.options.sampling import SamplingParams
-from charrnn.text.punctuation import NO_PUNCTUATION, Punctuation
 from charrnn.text.vocabulary import Vocabulary
-
-_TAIL = max(RUN_LENGTH, new_words.LOOK_BACK)  # characters of the text that the next one depends on
 
 
 class StopStrings:
@@ -68,11 +55,12 @@ class Stream:
     """A text that is being written.
 
     Args:
+        drawer: draws the characters.
         seed, sample: select the random numbers.
         last: the id of the last character before the new text; None if there is none.
         start: the ids before the new text that count for penalties and runs of blanks.
         stops: texts, in the vocabulary's characters, before which the new text ends.
-        known: the known words, which `new_words` refers to; None without any.
+        pairs: the marks of quotes that close.
 
     Attributes:
         last: the id of the newest character, which the model has not read.
@@ -85,7 +73,7 @@ class Stream:
 
     def __init__(
         self,
-        params: SamplingParams,
+        drawer: Drawer,
         vocabulary: Vocabulary,
         *,
         seed: int,
@@ -93,17 +81,18 @@ class Stream:
         last: int | None,
         start: Sequence[int] | Ids = (),
         stops: Sequence[str] = (),
-        known: KnownWords | None = None,
-        punctuation: Punctuation = NO_PUNCTUATION,
+        pairs: Sequence[str] = (),
     ) -> None:
-        self.params, self.vocabulary, self.sample, self.known = params, vocabulary, sample, known
+        self.drawer, self.params = drawer, drawer.params
+        self.vocabulary, self.sample = vocabulary, sample
         self.uniforms = make_rng(seed, sample)
         self.last, self.num_written = last, 0
         self.text, self.keeps_text = np.array(start[-LOOK_BACK:]).tolist(), False
-        self.dry = DryPenalties(params, self.text) if params.dry_multiplier > 0 else None
-        self.debts: Floats | None = None
-        self.punctuation = punctuation
-        self.quotes = Quotes(vocabulary, punctuation.pairs, self.text)
+        self.dry: DryPenalties | None = None
+        if self.params.dry_multiplier > 0:
+            self.dry = DryPenalties(self.params, self.text)
+        self.debts: list[float] | None = None
+        self.pairs, self.quotes = pairs, Quotes(vocabulary, pairs, self.text)
         self.stops = StopStrings(stops)
 
     @property
@@ -111,23 +100,10 @@ class Stream:
         """The number of characters that are not yet written."""
         return self.params.length - self.num_written
 
-    def make_drawer(self) -> Drawer:
-        """Return the drawer of the next characters. It does not change the stream."""
-        words = None
-        if self.known is not None:
-            factor = new_words.resolve_new_words(self.params, resolve_temperature(self.params))
-            words = new_words.WordCosts(self.known, factor, self.text, self.num_written > 0)
-        dry = copy(self.dry)
-        return Drawer(
-            self.params,
-            self.vocabulary,
-            self.text,
-            dry,
-            words,
-            self.debts,
-            copy(self.quotes),
-            self.punctuation.shares,
-        )
+    def make_tail(self) -> Tail:
+        """Return the end of the text. A draw does not change the stream."""
+        kept = copy(self.dry), self.debts, copy(self.quotes)
+        return self.drawer.resume(self.text, *kept, is_started=self.num_written > 0)
 
     def append(self, ids: list[int]) -> list[int]:
         """Append new ids up to the requested length. Return the ids that were appended."""
@@ -137,7 +113,7 @@ class Stream:
             self.num_written += len(ids)
             self.text += ids
             if not self.keeps_text:
-                del self.text[:-_TAIL]
+                del self.text[:-RUN_LENGTH]
             if self.dry is not None:
                 for id_ in ids:
                     self.dry.append(id_)
@@ -154,7 +130,7 @@ class Stream:
         self.debts = None
         if characters:
             del self.text[-characters:]
-            self.quotes = Quotes(self.vocabulary, self.punctuation.pairs, self.text)
+            self.quotes = Quotes(self.vocabulary, self.pairs, self.text)
             if self.dry is not None:
                 self.dry = DryPenalties(self.params, self.text)
 
@@ -174,7 +150,7 @@ class Stream:
 def write_chunk(
     engine: Engine, streams: Sequence[Stream], state: State, steps: int
 ) -> tuple[Ids, State]:
-    """Return the next characters of unfinished streams.
+    """Return the next characters of unfinished streams with the same drawer.
 
     Args:
         state: before the last character of each stream. Either all streams have one, or none.
@@ -188,10 +164,10 @@ def write_chunk(
     T = min(steps, max(stream.num_left for stream in streams))
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
-    drawers = [stream.make_drawer() for stream in streams]
-    written = engine.write(last, state, uniforms, drawers)
-    for stream, drawer in zip(streams, drawers, strict=True):
-        stream.debts = None if drawer.debts is None else drawer.debts.values
+    tails = [stream.make_tail() for stream in streams]
+    written = engine.write(last, state, uniforms, streams[0].drawer, tails)
+    for stream, tail in zip(streams, tails, strict=True):
+        stream.debts = None if tail.debts is None else tail.debts.values
     return written
 
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import Counts, Weights
+from charrnn.counts.pairs import PairTable
 from charrnn.counts.run_lengths import RunLengths
 from charrnn.counts.table import CountTable
 from charrnn.counts.words import WordTable
@@ -31,14 +31,14 @@ from charrnn.models.trained import TrainedModel, parse_architecture
 from charrnn.text.vocabulary import Vocabulary
 
 FORMAT = "charrnn model"
-FORMAT_VERSIONS = {False: 1, True: 5}  # by whether the file contains counts
+FORMAT_VERSIONS = {False: 1, True: 6}  # by whether the file contains counts
 # A vocabulary of all assigned characters of Unicode takes half of it. Parsing the most hostile
 # header of this size takes a third of a second.
 MAX_HEADER_BYTES = 4 << 20
 _ENTRY = "charrnn"  # of the metadata
 _CHECKSUM = "sha256"  # in the entry
 _COUNTS = "counts."  # the prefix of the counts' tensors
-_WEIGHT_COUNTS = [4, 4, 2]  # of network, counts and words
+_WEIGHT_COUNTS = [4, 4, 2, 2]  # of network, counts, words and pairs
 _LENGTH_BYTES = 8  # the file starts with the header's length, little-endian
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -127,12 +127,14 @@ def _parse_counts(values: dict[str, Any], arrays: Arrays, vocabulary_size: int) 
     are_valid = all(type(weight) is float and 0 <= weight < 100 for weight in numbers)
     if type(context) is not int or list(map(len, weights)) != _WEIGHT_COUNTS or not are_valid:
         raise ValueError("its counts are not described by numbers")
+    words = WordTable.from_arrays(vocabulary_size, arrays) if "word_sizes" in arrays else None
+    has_runs, has_pairs = "run_characters" in arrays, "pair_sizes" in arrays
     return Counts(
         CountTable.from_arrays(vocabulary_size, context, arrays),
-        RunLengths.from_arrays(vocabulary_size, context, arrays),
-        WordTable.from_arrays(vocabulary_size, arrays) if "word_sizes" in arrays else None,
+        RunLengths.from_arrays(vocabulary_size, context, arrays) if has_runs else None,
+        words,
+        PairTable.from_arrays(words, arrays) if words and has_pairs else None,
         Weights.from_vector(np.array(numbers)),
-        KnownWords.from_arrays(vocabulary_size, arrays) if "known_is_word" in arrays else None,
     )
 
 

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
 from charrnn.options.cells import Cell, NetworkOptions, find_cell
@@ -27,8 +26,8 @@ BY_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
 NOT_TRAINED = ("bias_hh_l0", "running_mean", "running_var")
 BATCHNORM_EPS = 1e-5  # the default of PyTorch and torch-rnn
 
-# The carried vectors (N, H) of each layer, one row per stream. With counts, the last entry is their
-# `CountState`.
+# The carried vectors (N, H) of each layer, one row per stream. With counts, the last entry has the
+# state (N, K + 3) of `Counts`.
 State = list[tuple[npt.NDArray[Any], ...]]
 
 
@@ -158,7 +157,7 @@ def find_loss(facts: Mapping[str, Any], *names: str) -> float | None:
 def zero_state(model: TrainedModel, streams: int) -> State:
     """Return the state of N streams of a model before their first character."""
     layers = model.architecture.zero_state(streams)
-    return layers if model.counts is None else [*layers, model.counts.zero_state(streams)]
+    return layers if model.counts is None else [*layers, (model.counts.zero_state(streams),)]
 
 
 def select_streams(state: list[tuple[Any, ...]], streams: Any) -> list[tuple[Any, ...]]:
@@ -179,11 +178,6 @@ def concat_states(
         tuple(concat(vectors) for vectors in zip(*layers, strict=True))
         for layers in zip(*states, strict=True)
     ]
-
-
-def find_known_words(model: TrainedModel) -> KnownWords | None:
-    """Return the known words of a model; None without counts, or if it has none."""
-    return None if model.counts is None else model.counts.known_words
 
 
 def select_counts(model: TrainedModel, counts: str, plain: bool = False) -> TrainedModel:

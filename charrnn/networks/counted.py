@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from charrnn.counts.mixing import Counts, CountState
+from charrnn.counts.mixing import Counts
 from charrnn.models.trained import TrainedModel
 from charrnn.networks.network import Network, State, make_network
 
@@ -29,7 +29,7 @@ class CountedNetwork(nn.Module):
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         before = self.counts.zero_state(len(ids))
         if state is not None:
-            before = CountState(*(part.cpu().numpy() for part in state[-1]))
+            before = state[-1][0].cpu().numpy()
         states = self.counts.find_states(ids.cpu().numpy(), before)
         carried: State = [] if state is None else state[:-1]
         network_logits = None
@@ -37,8 +37,8 @@ class CountedNetwork(nn.Module):
             logits, carried = self.network(ids, carried or None)
             network_logits = logits.float().cpu().numpy()
         mixed = torch.from_numpy(self.counts.mix(states, network_logits)).to(ids.device)
-        after = tuple(torch.from_numpy(part[:, -1]).to(ids.device) for part in states)
-        return F.log_softmax(mixed, -1), [*carried, after]
+        after = torch.from_numpy(states[:, -1]).to(ids.device)
+        return F.log_softmax(mixed, -1), [*carried, (after,)]
 
 
 AnyNetwork = Network | CountedNetwork

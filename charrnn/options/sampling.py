@@ -26,9 +26,9 @@ class SamplingParams(Options):
 
     ``conf/sample.yaml`` explains each field in a line, which ``charrnn sample --help`` prints.
     They apply to the network's logits in this order: banned characters are removed; penalties
-    and the costs of leaving the known words are added (`charrnn.generation.draw`); below a
-    temperature of 1 the debts of line ends and sentence ends are added; the temperature divides the
-    logits; the filters (top-k, top-p, min-p) remove characters. At temperature 0, with
+    and the costs of leaving the known words and pairs are added (`charrnn.generation.draw`); below
+    a temperature of 1 the debts of line ends and sentence ends are added; the temperature divides
+    the logits; the filters (top-k, top-p, min-p) remove characters. At temperature 0, with
     ``sample=False`` or ``top_k=1``, the most likely character is chosen, and no debts and filters
     apply. Else, after three equal blanks or tabs, the temperature is at least 1 and no debts and
     filters apply.

@@ -9,10 +9,10 @@ import lightning as L
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.fitting import Fit, compute_loss, fit_weights
-from charrnn.counts.known_words import KnownWords
+from charrnn.counts.fitting import PARTS, choose_table, compute_loss, fit_weights, select_weights
 from charrnn.counts.mixing import COUNTS_ONLY, Counts, Floats, Places
-from charrnn.counts.passages import MAX_CONTEXT, count_with_best_context
+from charrnn.counts.pairs import count_pairs, number_symbols
+from charrnn.counts.passages import MAX_CONTEXT, TRIED, count_tables
 from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.data import Ids, SplitIds
@@ -28,7 +28,6 @@ MAX_CHARACTERS = 2_000_000  # counting takes up to 60 bytes per character
 # From a shorter text, a network learns nothing that the counts lack. The losses of the network, the
 # counts and the mixture were 3.02, 2.42 and 2.62 for 400 characters, 2.37, 2.03 and 2.03 for 4,000.
 SHORT_TEXT = 3_000
-WORDS_SHARE = 0.05  # the largest share of a model file for the word table
 
 
 class _CountedText(NamedTuple):
@@ -45,21 +44,21 @@ class CharacterCounts(L.Callback):
     Each validation fits the weights of the mixture so that it best predicts the validation split
     (at most its first `MAX_LOGITS` logits), and measures the loss of each half with the weights of
     the other half. If this loss is lower than the network's, it is logged as val/loss_as_written,
-    and the model file contains the counts, and their word table if the loss is lower with it.
-    Training, best.ckpt and last.ckpt do not depend on them.
+    and the model file contains the counts. Their words, pairs of words and lengths of runs are used
+    if the loss is lower with them. Training, best.ckpt and last.ckpt do not depend on the counts.
 
     The background (`TextDataModule.background`) is counted before the training text, in the same
-    table, if the mixture predicts the validation split better with it than without it. The word
-    table contains only the training text: with the words of the background, the mixture predicts
-    small texts no better, and writes fewer of their words.
+    table, if the mixture predicts the validation split better with it than without it. Its words
+    and pairs are known, but not counted: with their counts, the mixture predicts small texts no
+    better, and writes fewer of their words.
 
     Args:
         context: the longest context that is counted, in characters. The best length up to it is
             chosen on the validation split.
         characters: the most characters that are counted: the first ones of the training text, then
             the first ones of the background. 0 turns counting off.
-        words: the most letters of a word in the word table. 0: no word table. Lists have none,
-            because it would write fewer new lines.
+        words: the most letters of a word in the tables of words and pairs. 0: no such tables. Lists
+            have none, because they would write fewer new lines.
     """
 
     def __init__(
@@ -89,50 +88,41 @@ class CharacterCounts(L.Callback):
         if is_off or not is_whole:
             return None
         if not self._counted_texts:
-            num_weights = sum(weight.numel() for weight in pl_module.network.parameters())
-            self._counted_texts = self._count_texts(data, text.ids, 4 * num_weights)
+            self._counted_texts = self._count_texts(data, text.ids)
         return np.full((len(self._ids) - 1, len(pl_module.vocabulary)), np.nan, np.float16)
 
-    def _count_texts(
-        self, data: TextDataModule, val: SplitIds, weight_bytes: int
-    ) -> list[_CountedText]:
+    def _count_texts(self, data: TextDataModule, val: SplitIds) -> list[_CountedText]:
         """Count the training split without the background, and with it if there is one."""
         train, size = data.encoded.get_split("train"), len(data.vocabulary)
         if len(train) > self.characters:
             say(f"counts: of the first {self.characters:,} of {len(train):,} characters")
         # Ids of 64 bits would take most of the memory of counting.
         dtype = np.min_scalar_type(size - 1)
-        ids, held_out = train[: self.characters].astype(dtype), val[:MAX_CHARACTERS].astype(dtype)
-        self._ids = val[: MAX_LOGITS // size + 1].astype(dtype)
+        ids, self._ids = (
+            part.astype(dtype) for part in (train[: self.characters], val[: MAX_LOGITS // size + 1])
+        )
         self._is_short = len(train) < SHORT_TEXT
         background = self._read_background(data, self.characters - len(ids)).astype(dtype)
         backgrounds = [background[:0], background] if len(background) else [background]
-        return [self._count_text(data, ids, each, held_out, weight_bytes) for each in backgrounds]
+        return [self._count_text(data, ids, each) for each in backgrounds]
 
-    def _count_text(
-        self, data: TextDataModule, ids: Ids, background: Ids, held_out: Ids, weight_bytes: int
-    ) -> _CountedText:
+    def _count_text(self, data: TextDataModule, ids: Ids, background: Ids) -> _CountedText:
         """Count the ids of a text after those of its background, which may be empty."""
         size, facts = len(data.vocabulary), {}
         if len(background):
             facts = {"background": str(data.background), "background_counted": len(background)}
-        text = np.concatenate([background, ids])
-        table = count_with_best_context(text, held_out, size, self.context)
-        runs = count_runs([ids, background] if len(background) else [ids], size, table.context)
-        table_bytes = sum(array.nbytes for array in table.to_arrays().values())
-        max_bytes = int(WORDS_SHARE * (weight_bytes + table_bytes))
-        max_letters = 0 if data.encoded.is_list else self.words
+        texts = [ids, background] if len(background) else [ids]
         letters = number_letters(data.vocabulary)
-        words, known = count_words(ids, letters, max_letters, max_bytes), None
-        # The word table lacks the words of the background, but a sample may write them. Without a
-        # background, the known words are those of the table.
-        if len(background) and max_letters:
-            known = KnownWords.from_texts([ids, background], letters)
-        counts = Counts(table, runs, words, COUNTS_ONLY, known)
+        words = count_words(texts, letters, 0 if data.encoded.is_list else self.words)
+        pairs = None
+        if words is not None:
+            pairs = count_pairs(texts, words, number_symbols(data.vocabulary, letters))
+        tables = count_tables(np.concatenate(texts[::-1]), size, self.context)
+        table = choose_table(tables, words, pairs, self._ids[: TRIED + 1])
+        runs = count_runs(texts, size, table.context)
+        counts = Counts(table, runs, words, pairs, COUNTS_ONLY)
         states = counts.find_states(self._ids[None, :-1], counts.zero_state(1))
-        places = counts.observe(states)
-        places = places._replace(log_probs=places.log_probs.astype(np.float16))
-        return _CountedText(counts, places, facts)
+        return _CountedText(counts, counts.observe(states, np.float16), facts)
 
     def _read_background(self, data: TextDataModule, limit: int) -> Ids:
         """Return the ids (n,) of the background, n <= `limit`, without held-out passages."""
@@ -164,18 +154,32 @@ class CharacterCounts(L.Callback):
     def _fit_mixture(
         self, counted: _CountedText, logits: Floats, targets: Ids, network_loss: float
     ) -> Mixture:
-        """Mix the network's logits (P, V) with counts, with or without words as predicts better."""
-        counts_loss = compute_loss(logits, counted.places, targets, COUNTS_ONLY)
-        mixtures = []
-        for words in dict.fromkeys((None, counted.counts.words)):
-            places = counted.places if words is not None else counted.places._replace(words=None)
+        """Mix the network's logits (P, V) with the parts of the counts that predict best."""
+        counts, places, facts = counted
+        counts_loss = compute_loss(logits, places, targets)
+
+        def mix(parts: str, places: Places, counts: Counts) -> Mixture:
             if self._is_short:
-                fit = Fit(COUNTS_ONLY, compute_loss(logits, places, targets, COUNTS_ONLY))
+                weights = select_weights(COUNTS_ONLY, parts)
+                loss = compute_loss(logits, places, targets, weights)
             else:
-                fit = fit_weights(logits, places, targets)
-            counts = replace(counted.counts, words=words, weights=fit.weights)
-            mixtures.append(Mixture(counts, network_loss, counts_loss, fit.loss, counted.facts))
-        return _find_best(mixtures)
+                weights, loss = fit_weights(logits, places, targets, parts)
+            chosen = replace(
+                counts,
+                # The words of a background are known in writing, whether they help or not.
+                words=counts.words if parts != "counts" or facts else None,
+                pairs=counts.pairs if parts == "pairs" else None,
+                weights=weights,
+            )
+            return Mixture(chosen, network_loss, counts_loss, loss, facts)
+
+        known = [*PARTS] if counts.words is not None else [*PARTS][:1]
+        mixtures = {parts: mix(parts, places, counts) for parts in known}
+        best = min(known, key=lambda parts: mixtures[parts].loss)
+        if not places.run_odds.any():
+            return mixtures[best]
+        without_runs = places._replace(run_odds=np.zeros_like(places.run_odds))
+        return _find_best([mixtures[best], mix(best, without_runs, replace(counts, runs=None))])
 
 
 def _say_background(without: Mixture, mixture: Mixture) -> None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from charrnn.counts.fitting import compute_loss, fit_weights
-from charrnn.counts.mixing import COUNTS_ONLY, CountState, Places, Weights, compute_features
+from charrnn.counts.fitting import PARTS, compute_loss, fit_weights
+from charrnn.counts.mixing import COUNTS_ONLY, Places, Weights
 from charrnn.counts.recent import RecentContexts
-from charrnn.counts.run_lengths import RunOdds
-from charrnn.counts.words import WordScores
 from tests.generation.models import TEXT, WEIGHTS, make_counted_model
 
 RNG = np.random.default_rng(3)
-PRIOR = (0.6, 0.6, 0.6, 0.6, 0.4, 0.4, 0.4, 0.4, 0, 0)
+PRIOR = (0.6, 0.6, 0.6, 0.6, 0.4, 0.4, 0.4, 0.4, 0, 0, 0, 0)
 
 
-def two_models(n, size=7, words=False):
+def two_models(n, size=7):
     """Make logits of a model that is too sure, and ln p of one that knows less or more.
 
     Returns:
@@ -28,53 +26,55 @@ def two_models(n, size=7, words=False):
     depths, is_inside = RNG.integers(0, 5, n) / 4, RNG.random(n) < 0.6
     network = (1.7 * (truth + RNG.normal(size=truth.shape))).astype(np.float32)
     counts = truth + (2.5 - 2 * depths[:, None]) * RNG.normal(size=truth.shape)
-    counts -= np.log(np.exp(counts).sum(-1, keepdims=True))
-    rows, no_ids = np.flatnonzero(is_inside), np.zeros(0, np.int64)
-    ids = np.where(RNG.random(len(rows)) < 0.5, targets[rows], RNG.integers(0, size, len(rows)))
-    scores = WordScores(rows, ids, RNG.random(len(rows)) * 3, RNG.random(len(rows)) < 0.3)
-    features = compute_features(depths, is_inside)
-    runs = RunOdds(no_ids, no_ids, np.zeros(0, np.float32), np.zeros(0, bool))
-    places = Places(counts.astype(np.float32), features, scores if words else None, runs)
+    scores = np.zeros((n, 3, size), np.float32)
+    scores[:, 0] = counts - np.log(np.exp(counts).sum(-1, keepdims=True))
+    for known in (1, 2):  # words and pairs, which are right half of the time
+        ids = np.where(RNG.random(n) < 0.5, targets, RNG.integers(0, size, n))
+        scores[np.arange(n), known, ids] = (is_inside | (known == 2)) * RNG.random(n) * 3
+    is_single, nowhere = RNG.random((n, 2)) < 0.3, np.zeros(n)
+    places = Places(scores, depths, is_inside, is_single, nowhere, nowhere, nowhere > 0)
     return network, places, targets
 
 
 def loss(network, places, targets, weights):
     """Compute by the definition, in float64."""
-    a, b = (places.features @ np.array(each) for each in weights[:2])
-    scores = a[:, None] * network.astype(np.float64) + b[:, None] * places.log_probs
-    if places.words is not None:
-        for row, id_, value, is_single in zip(*places.words, strict=True):
-            scores[row, id_] += weights[2][int(is_single)] * value
-    scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
-    return -scores[np.arange(len(targets)), targets].mean()
+    place, d = 2 * places.is_inside, places.depths
+    a, b = ((1 - d) * each[place] + d * each[place + 1] for each in map(np.array, weights[:2]))
+    logs = a[:, None] * network.astype(np.float64) + b[:, None] * places.scores[:, 0]
+    for known in (0, 1):
+        factors = np.array(weights[2 + known])[places.is_single[:, known].astype(int)]
+        logs += factors[:, None] * places.scores[:, 1 + known]
+    logs -= np.log(np.exp(logs).sum(-1, keepdims=True))
+    return -logs[np.arange(len(targets)), targets].mean()
 
 
-@pytest.mark.parametrize("words", [False, True])
-def test_no_other_weights_are_better(words):
-    models = two_models(20_000, words=words)
-    fit = fit_weights(*models)
+@pytest.mark.parametrize("parts", PARTS)
+def test_no_other_weights_are_better(parts):
+    models = two_models(20_000)
+    fit = fit_weights(*models, parts)
     best = loss(*models, fit.weights)
     assert compute_loss(*models, fit.weights) == pytest.approx(best, abs=1e-5)
-    vector = fit.weights.to_vector()
-    for n in range(10 if words else 8):
-        for step in (0.25, -0.25):
-            away = vector.copy()
-            away[n] = max(0, away[n] + step)
+    vector, columns = fit.weights.to_vector(), np.zeros((12, PARTS[parts].shape[1]))
+    columns[: len(PARTS[parts])] = PARTS[parts]
+    for step in columns.T:
+        for away in (vector + 0.25 * step, np.maximum(vector - 0.25 * step, 0)):
             assert loss(*models, Weights.from_vector(away)) > best - 1e-6
     # what knows more has more of a say
     assert fit.weights.counts[1] > fit.weights.counts[0] + 0.1
-    if not words:
+    if parts == "counts":
         network, places, targets = models
         few, none = (
-            fit_weights(network[:n], places.select(np.arange(n)), targets[:n]).weights.to_vector()
+            fit_weights(
+                network[:n], places.select(np.arange(n)), targets[:n], parts
+            ).weights.to_vector()
             for n in (50, 0)
         )
         assert np.abs(few - PRIOR).max() < np.abs(vector - PRIOR).max()
-        assert none.tolist() == list(PRIOR)
+        np.testing.assert_allclose(none, PRIOR)
 
 
 def test_the_loss_of_a_fit_is_that_of_the_halves_that_it_did_not_see():
-    network, places, targets = two_models(300, words=True)
+    network, places, targets = two_models(300)
     fit, expected = fit_weights(network, places, targets), 0.0
     halves = [
         (network[rows], places.select(rows), targets[rows]) for rows in np.split(np.arange(300), 2)
@@ -96,18 +96,13 @@ def test_every_way_of_reading_gives_the_same_state_and_prediction(weights):
     states = counts.find_states(ids, counts.zero_state(2))
     whole = counts.mix(states, network)
 
-    def at(place, streams=slice(None)):
-        return CountState(*(field[streams, place] for field in states))
-
     for first, last in ((0, 1), (1, 3), (3, 3), (3, 120), (120, 200)):
-        before = at(first - 1) if first else counts.zero_state(2)
+        before = states[:, first - 1] if first else counts.zero_state(2)
         part = counts.find_states(ids[:, first:last], before)
-        for field, expected in zip(part, at(slice(first, last)), strict=True):
-            np.testing.assert_array_equal(field, expected)
+        np.testing.assert_array_equal(part, states[:, first:last])
     recent, state = RecentContexts(counts), counts.zero_state(2)
     for t in range(200):
-        state = recent.extend(ids[:, t], state)
-        np.testing.assert_allclose(recent.mix(state, network[:, t]), whole[:, t], atol=1e-4)
-        for field, expected in zip(state, at(t), strict=True):
-            assert field.dtype == expected.dtype == np.int32
-            np.testing.assert_array_equal(field, expected)
+        state, mixed = recent.step(ids[:, t], state, network[:, t])
+        np.testing.assert_allclose(mixed, whole[:, t], atol=1e-4)
+        assert state.dtype == states.dtype == np.int32
+        np.testing.assert_array_equal(state, states[:, t])

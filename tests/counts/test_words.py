@@ -1,13 +1,15 @@
-"""The word table and the lengths of runs against plain definitions, and hostile arrays of them."""
+"""Words, pairs and the lengths of runs against plain definitions, and hostile arrays of them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from charrnn.counts.pairs import PairTable, count_pairs, number_symbols
 from charrnn.counts.run_lengths import RunLengths, count_runs
 from charrnn.counts.words import WordTable, count_words, number_letters
 from charrnn.text.vocabulary import Vocabulary
+from tests.generation.definition import Words
 from tests.generation.models import TEXT, make_model
 from tests.tools import accept_damaged
 
@@ -15,6 +17,9 @@ RNG = np.random.default_rng(4)
 VOCABULARY = make_model().vocabulary
 LETTERS = number_letters(VOCABULARY)
 IDS = VOCABULARY.encode(TEXT.replace("cat", "category", 3) + "The end")
+OTHER = "Hats! extraordinarily, extraordinary mats 'n' rats\n"
+TEXTS = [IDS, VOCABULARY.encode(OTHER)]
+ASKED = "thE mat's zebras xcats rat extraordinaril extraordinarily- Wha ha, q " + TEXT[:400]
 
 
 def test_upper_and_lower_case_are_one_letter_except_in_bytes() -> None:
@@ -29,33 +34,62 @@ def test_upper_and_lower_case_are_one_letter_except_in_bytes() -> None:
 def test_a_text_without_spaces_has_shorter_words_or_none() -> None:
     signs = Vocabulary([chr(0x4E00 + n) for n in range(500)])
     ids, letters = RNG.integers(0, 500, 20_000), number_letters(signs)
-    table = count_words(ids, letters, 12, 10**9)
+    table = count_words([ids], letters, 12)
     assert table is not None
     assert len(table.characters) <= 30_000
     assert len(table.keys) < 500 + 20_000  # after one letter, not after two
-    assert count_words(ids, letters, 12, 1000) is None
-    assert count_words(IDS, LETTERS, 0, 10**6) is None
+    assert count_words([IDS], LETTERS, 0) is None
 
 
-def test_a_word_table_survives_packing_and_refuses_wrong_arrays() -> None:
-    """Check that an accepted table can be walked and predicts finite numbers."""
-    words = count_words(IDS, LETTERS, 6, 10**6)
-    runs = count_runs([IDS], 65, 5)
+@pytest.mark.parametrize("longest", [3, 12])
+def test_known_words_and_pairs_are_left_by_the_definition(longest: int) -> None:
+    words = count_words(TEXTS, LETTERS, longest)
     assert words is not None
-    assert len(runs.counts)
-    arrays = {**words.to_arrays(), **runs.to_arrays()}
-    assert WordTable.from_arrays(65, arrays).keys.tolist() == words.keys.tolist()
-    assert np.array_equal(RunLengths.from_arrays(65, 5, arrays).odds, runs.odds)
+    pairs = count_pairs(TEXTS, words, number_symbols(VOCABULARY, LETTERS))
+    definition = Words([VOCABULARY.decode(ids) for ids in TEXTS], longest)
+    word = pair = 0
+    limited, zeros = [0, 0], np.zeros(65, np.float32)
+    for end, id_ in enumerate(VOCABULARY.encode(ASKED).tolist(), 1):
+        word, pair = words.extend(id_, word), pairs.extend(id_, word, pair)
+        costs = [words.find_leaving(word), pairs.add_leaving(zeros, pair)]
+        expected = definition.costs(ASKED[:end], 1, np.exp(-1.0), VOCABULARY.characters)
+        np.testing.assert_allclose(sum(costs), [*expected.values()], err_msg=ASKED[:end])
+        for n, cost in enumerate(costs):
+            limited[n] += cost.any()
+    assert min(limited) > 50
 
-    def read(hostile: dict[str, np.ndarray]) -> tuple[WordTable, RunLengths]:
-        return WordTable.from_arrays(65, hostile), RunLengths.from_arrays(65, 5, hostile)
 
-    for _, _, (table, lengths) in accept_damaged(arrays, read, least=41):
-        ids = RNG.integers(0, 65, (1, 300))
-        nodes = table.find_nodes(ids, np.zeros(1, np.int32))[0]
+def test_tables_survive_packing_and_refuse_wrong_arrays() -> None:
+    """Check that an accepted table can be walked and predicts finite numbers."""
+    words, runs = count_words(TEXTS, LETTERS, 6), count_runs([TEXTS[0]], 65, 5)
+    assert words is not None
+    assert runs.counts.any()
+    pairs = count_pairs(TEXTS, words, number_symbols(VOCABULARY, LETTERS))
+    assert (pairs.counts == 0).any()  # of the background
+    parts = (words, runs, pairs)
+    arrays = {name: values for part in parts for name, values in part.to_arrays().items()}
+
+    def read(hostile: dict[str, np.ndarray]) -> tuple[WordTable, RunLengths, PairTable]:
+        table = WordTable.from_arrays(65, hostile)
+        lengths = RunLengths.from_arrays(65, 5, hostile)
+        return table, lengths, PairTable.from_arrays(table, hostile)
+
+    same = read(arrays)
+    assert same[0].keys.tolist() == words.keys.tolist()
+    assert np.array_equal(same[1].odds, runs.odds)
+    assert np.array_equal(same[2].trie.keys, pairs.trie.keys)
+    p = np.full((300, 65), 1 / 65)
+    for _, _, (table, lengths, couples) in accept_damaged(arrays, read, least=60):
+        ids = np.concatenate([TEXTS[0][:100], RNG.integers(0, 65, 200)])[None]
+        nodes = table.find_nodes(ids, np.zeros(1, np.int32))
         assert nodes.max() < len(table.sizes)
-        assert np.isfinite(table.score(nodes, np.full((300, 65), 1 / 65)).values).all()
-        assert np.isfinite(lengths.find_odds(ids[0], np.full(300, 6)).odds).all()
+        assert np.isfinite(table.followers.score(nodes[0], p).scores).all()
+        of_pairs = couples.find_nodes(ids, np.append(0, nodes[0, :-1])[None], np.zeros(1, int))[0]
+        assert np.isfinite(couples.trie.followers.score(of_pairs, p).scores).all()
+        for word, pair in zip(nodes[0].tolist(), of_pairs.tolist(), strict=True):
+            assert table.find_leaving(word).sum() < 65
+            assert np.isfinite(couples.add_leaving(p[0], pair)).all()
+        assert np.isfinite(lengths.find_odds(ids[0], np.full(300, 6))[0]).all()
     for size in (10, 66):
         with pytest.raises(ValueError, match="its words"):
             WordTable.from_arrays(size, arrays)
@@ -64,6 +98,6 @@ def test_a_word_table_survives_packing_and_refuses_wrong_arrays() -> None:
 def test_another_text_counts_only_where_the_first_has_no_runs_of_a_character() -> None:
     text = [1] * 8 + [2] + [1] * 8 + [2] + [1] * 12 + [2] + [3] * 5 + [1] * 40 + [2] * 9
     joined = count_runs([np.array(text), np.array([1] * 90 + [0] * 9 + [4])], 5, 6)
-    assert joined.lengths[joined.characters == 1].tolist() == [8, 12, 40]
-    assert {*joined.characters.tolist()} == {0, 1, 2}
+    assert joined.characters.tolist() == [0, 1, 2]
+    assert joined.counts[1].nonzero()[0].tolist() == [8, 12, 40]
     assert not len(count_runs([np.zeros(50, int)], 1, 6).characters)

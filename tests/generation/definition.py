@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -147,8 +148,9 @@ def odds_of_run(
     The second value is whether no run of the text is longer. None outside of a long run.
     """
     least = max(context, 4)
-    runs = [(c, len(list(same))) for c, same in groupby(text)]
-    character, length = before[-1], len(list(takewhile(before[-1].__eq__, reversed(before))))
+    runs = [(c, min(len(list(same)), 255)) for c, same in groupby(text)]
+    character = before[-1]
+    length = min(len(list(takewhile(character.__eq__, reversed(before)))), 255)
     lengths = [n for c, n in runs if c == character and n >= least]
     if length < least or sum(n - least for n in lengths) < 2:
         return None
@@ -174,6 +176,34 @@ def words_of(text: Sequence[int], vocabulary: Vocabulary, longest: int) -> dict[
     return follows
 
 
+def symbols_of(text: str) -> tuple[str, ...]:
+    """Return the symbols of the characters of a text in a pair of words."""
+    return tuple(" " if c.isspace() else c.lower() for c in text)
+
+
+def pairs_of(text: str, longest: int) -> dict[Any, Counter[str]]:
+    """Count the symbols after each word and each beginning of what follows it, up to END, ""."""
+    follows: dict[Any, Counter[str]] = defaultdict(Counter)
+    parts = re.split(r"([^\W\d_]+)", text)  # marks, word, marks, word, ..., marks
+    for at in range(1, len(parts) - 2, 2):
+        first, marks, second, after = parts[at : at + 4]
+        if len(marks) <= 4 and max(len(first), len(second)) <= longest and after:
+            symbols = (*symbols_of(marks + second), "")
+            for end, symbol in enumerate(symbols):
+                follows[first.lower(), symbols[:end]][symbol] += 1
+    return follows
+
+
+def pair_before(text: str) -> Any:
+    """Return the word before the last marks of a text, and the symbols after it."""
+    match = re.search(r"([^\W\d_]+)((?:\W|\d|_)+[^\W\d_]*)\Z", text)
+    return match and (match[1].lower(), symbols_of(match[2]))
+
+
+def has_symbol(character: str, symbol: str) -> bool:
+    return not character.isalpha() if not symbol else symbols_of(character) == (symbol,)
+
+
 def log_probabilities(
     model: TrainedModel, ids: Array, counted: Sequence[int] = (), longest: int = 6
 ) -> Array:
@@ -184,12 +214,15 @@ def log_probabilities(
     logs = log_softmax(textbook_logits(model, ids))
     if model.counts is None:
         return logs
-    table, weights = model.counts.table, model.counts.weights
+    table, weights, vocabulary = model.counts.table, model.counts.weights, model.vocabulary
     counts = KneserNey(counted, table.vocabulary_size, table.context)
-    words = words_of(counted, model.vocabulary, longest) if model.counts.words is not None else {}
+    words = words_of(counted, vocabulary, longest) if model.counts.words is not None else {}
+    pairs = pairs_of(vocabulary.decode(counted), longest) if model.counts.pairs is not None else {}
     for t in range(len(ids)):
         before = ids[: t + 1].tolist()
-        p, run = counts.probabilities(before), odds_of_run(counted, before, counts.context)
+        p, run = counts.probabilities(before), None
+        if model.counts.runs is not None:
+            run = odds_of_run(counted, before, counts.context)
         if run is not None:
             rest = logs[t] if any(weights.network) else np.log(p)
             rest[before[-1]] = -np.inf
@@ -199,14 +232,21 @@ def log_probabilities(
             rest[before[-1]] = going_on
             logs[t] = log_softmax(rest)
             continue
-        depth, word = counts.length(before) / counts.context, word_before(before, model.vocabulary)
+        depth, word = counts.length(before) / counts.context, word_before(before, vocabulary)
         place = 2 if word and model.counts.words is not None else 0
         a, b = (w[place] + (w[place + 1] - w[place]) * depth for w in weights[:2])
         logs[t] = a * logs[t] + b * np.log(p)
         follows = words.get(word, Counter())
         for c, n in follows.items():
-            ratio = (n - 0.1) / (0.1 * len(follows)) / p[c]
-            logs[t][c] += weights.words[len(follows) == 1] * math.log(1 + ratio)
+            ratio = (n - 0.1) / (0.1 * len(follows))
+            logs[t][c] += weights.words[len(follows) == 1] * math.log(1 + ratio / p[c])
+            p[c] += ratio
+        p /= p.sum()
+        known = pairs.get(pair_before(vocabulary.decode(before)), Counter())
+        for symbol, n in known.items():
+            ids_ = [v for v, c in enumerate(vocabulary.characters) if has_symbol(c, symbol)]
+            ratio = (n - 0.75) / (0.75 * len(known)) / p[ids_].sum()
+            logs[t][ids_] += weights.pairs[len(known) == 1] * math.log(1 + ratio)
         logs[t] = log_softmax(logs[t])
     return logs
 
@@ -252,46 +292,56 @@ def dry_penalties(text: str, multiplier: float, base: float, allowed: int) -> di
 
 
 class Words:
-    """The words of texts. A text's last word has an end only where another character follows it.
+    """The words and pairs of texts. A word has an end only where another character follows it.
 
     Args:
-        longest: the most letters of a beginning whose continuations are all known.
+        longest: the most letters of a word in the table, which does not tell longer ones apart.
     """
 
     def __init__(self, texts: Sequence[str], longest: int = 12) -> None:
-        self.longest = longest
         self.beginnings, self.ended = {""}, {""}
+        self.pairs: dict[Any, Counter[str]] = defaultdict(Counter)
+        self.times = {key: sum(n.values()) for key, n in pairs_of(texts[0], longest).items()}
         for text in texts:
             words = "".join(c.lower() if c.isalpha() else " " for c in text).split(" ")
             self.beginnings |= {word[:n] for word in words for n in range(1, len(word) + 1)}
             self.ended |= {*words[:-1]}
-        if all(len(word) <= longest for word in self.beginnings):
-            self.longest = 12
+            for key, symbols in pairs_of(text, longest).items():
+                self.pairs[key] += symbols
+        is_cut = any(len(word) > longest for word in self.beginnings)
+        self.longest = longest if is_cut else 1000
 
     def costs(
         self, text: str, new: int, factor: float, characters: Sequence[str]
     ) -> dict[str, float]:
         """Compute what characters that leave the words lose, `new` characters after the prompt."""
         word = "".join(takewhile(str.isalpha, reversed(text)))[::-1].lower()
-        if not new and word and word[: self.longest] not in self.beginnings:
+        if not new and word[: self.longest] not in self.beginnings:
             return {c: 1e4 for c in characters if c.isalpha()}
-        if len(word) >= self.longest or word not in self.beginnings:
-            return {}
-        cost = -math.log(factor) if factor else 1e4
-        return {
-            c: cost
-            for c in characters
-            if (word + c.lower() not in self.beginnings if c.isalpha() else word not in self.ended)
-        }
+        cost, costs = -math.log(factor) if factor else 1e4, dict.fromkeys(characters, 0.0)
+        if len(word) <= self.longest and word in self.beginnings:
+            for c in characters:
+                known = word + c.lower() in self.beginnings if c.isalpha() else word in self.ended
+                costs[c] += 0 if known else cost
+        key = pair_before(text)
+        if symbols := self.pairs.get(key):
+            cost *= 2 - 2 / max(1, self.times.get(key, 0))
+            for c in characters:
+                costs[c] += 0 if any(has_symbol(c, symbol) for symbol in symbols) else cost
+        return costs
 
 
 def new_words_of(choice: SamplingParams) -> float:
-    """Return the factor of the odds of leaving the known words."""
+    """Return the factor of the odds of leaving the known words and pairs."""
     if choice.new_words is not None:
         return choice.new_words
     greedy = not choice.sample or choice.top_k == 1
     temperature = 0 if greedy else choice.temperature
-    return 0.3 if temperature <= 0.8 else min(0.3 + 3.5 * (temperature - 0.8), 1)
+    return (
+        0.3 ** (temperature / 0.8)
+        if temperature <= 0.8
+        else min(0.3 + 3.5 * (temperature - 0.8), 1)
+    )
 
 
 MARKS = ".!?…؟۔։।॥።፧။។。．！？｡"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import Counts, Weights
+from charrnn.counts.pairs import count_pairs, number_symbols
 from charrnn.counts.passages import build_table, count_levels
 from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.table import CountTable
@@ -27,7 +27,7 @@ TEXT = (
     "The cat sat on the mat; the rat sat on the cat.\n"
     "      What a mat! What a caaaaaaat! That rat, that fat cat's hat.\n"
 ) * 12
-WEIGHTS = Weights((0.3, 0.7, 0.4, 0.6), (0.8, 0.4, 0.7, 0.5), (0.4, 0.2))
+WEIGHTS = Weights((0.3, 0.7, 0.4, 0.6), (0.8, 0.4, 0.7, 0.5), (0.4, 0.2), (0.3, 0.5))
 CHARACTERS = "\n" + string.ascii_letters + " .,;:!?'-&$3"  # 65, as tiny-shakespeare's
 
 
@@ -102,9 +102,9 @@ def make_counted_model(
 def with_background(model: TrainedModel, background: str) -> TrainedModel:
     """Add the words of TEXT and of its background to a model with counts."""
     assert model.counts is not None
-    encode, letters = model.vocabulary.encode, number_letters(model.vocabulary)
-    known = KnownWords.from_texts([encode(TEXT), encode(background)], letters)
-    return replace(model, counts=replace(model.counts, background_words=known))
+    ids, other = model.vocabulary.encode(TEXT), model.vocabulary.encode(background)
+    counts = counts_of(ids, model.vocabulary, 5, model.counts.weights, other)
+    return replace(model, counts=counts)
 
 
 def count_passages(ids: np.ndarray, vocabulary_size: int, context: int) -> CountTable:
@@ -112,13 +112,18 @@ def count_passages(ids: np.ndarray, vocabulary_size: int, context: int) -> Count
     return build_table(list(count_levels(ids, vocabulary_size, context)), vocabulary_size)
 
 
-def counts_of(ids: np.ndarray, vocabulary: Vocabulary, context: int, weights: Weights) -> Counts:
-    """Count a text, and its words if they have a weight."""
+def counts_of(
+    ids: np.ndarray, vocabulary: Vocabulary, context: int, weights: Weights, *background: np.ndarray
+) -> Counts:
+    """Count a text, and its words and pairs of up to 6 letters if they have a weight."""
     table = count_passages(ids, len(vocabulary), context)
     runs = count_runs([ids], len(vocabulary), table.context)
-    letters = number_letters(vocabulary)
-    words = count_words(ids, letters, 6, 10**6) if any(weights.words) else None
-    return Counts(table, runs, words, weights)
+    letters, words, pairs = number_letters(vocabulary), None, None
+    if any(weights.words):
+        words = count_words([ids, *background], letters, 6)
+    if any(weights.pairs) and words is not None:
+        pairs = count_pairs([ids, *background], words, number_symbols(vocabulary, letters))
+    return Counts(table, runs, words, pairs, weights)
 
 
 def make_torch_engine(trained: TrainedModel) -> Engine:

@@ -36,8 +36,8 @@ def test_a_draw_inverts_the_cumulated_probabilities(choice: SamplingParams) -> N
     uniforms = np.random.default_rng(3).random(N)
     uniforms[:9], uniforms[9:18] = 0.0, np.nextafter(1, 0)
     with np.errstate(all="raise", under="ignore"):
-        each = [(Drawer(choice, LETTERS, []), row) for row in logits]
-        ids = [drawer.draw(row, u) for (drawer, row), u in zip(each, uniforms, strict=True)]
+        drawer = Drawer(choice, LETTERS)
+        ids = drawer.draw(logits, uniforms.tolist(), [drawer.resume() for _ in logits])
     for row, uniform, id_ in zip(logits, uniforms, ids, strict=True):
         p = probabilities(row, choice, LETTERS)
         assert p[id_] > 0  # else a character is drawn that it removes
@@ -49,5 +49,5 @@ def test_only_a_newline_is_paid_after_a_mark() -> None:
     ends = find_ends(vocabulary, {})
     for last, paid in ((0, [0.0, 2.0, 2.0]), (1, [0.0, 0.0, 0.0]), (2, [0.0, 2.0, 0.0])):
         scores = np.zeros(3)
-        Debts(ends, np.ones(len(ends.places)), last).repay(scores, 2.0)
+        Debts(ends, np.ones(len(ends.places)), last).repay(scores, np.ones(3), 3.0, 2.0)
         assert scores.tolist() == paid

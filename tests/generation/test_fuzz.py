@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.counts.known_words import KnownWords
 from charrnn.counts.mixing import COUNTS_ONLY, Counts, Weights
-from charrnn.counts.words import number_letters
 from charrnn.generation.engines import make_engine
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel, zero_state
@@ -33,7 +31,7 @@ class Case:
 
     Attributes:
         counted: ids of the text that the model's counts are of; [] where it has none.
-        words: the known words.
+        words: the known words and pairs.
         shares, pairs: how its text uses its marks.
     """
 
@@ -70,29 +68,35 @@ class Case:
 
     def _counts(self, size: int) -> Counts:
         self.counted = self.ids(int(self.numbers.integers(1, 200))).tolist()
-        vector = self.numbers.choice([0.2, 0.7, 1.2], 10)
+        vector = self.numbers.choice([0.2, 0.7, 1.2], 12)
         vector[8:] *= self.numbers.random() < 0.6
+        vector[10:] *= self.numbers.random() < 0.8
         weights = Weights.from_vector(vector)
         if self.numbers.random() < 0.2:
             weights = COUNTS_ONLY
         context = int(self.numbers.integers(1, 8))
-        counts = counts_of(np.array(self.counted), self.vocabulary, context, weights)
-        decode, letters = self.vocabulary.decode, number_letters(self.vocabulary)
-        if self.numbers.random() < 0.4:
-            background = self.ids(100)
-            known = KnownWords.from_texts([np.array(self.counted), background], letters)
-            # Each text is taken to end with its last word.
-            self.words = definition.Words([decode(self.counted) + "\n", decode(background) + "\n"])
-            return replace(counts, background_words=known)
-        self.words = None if counts.words is None else definition.Words([decode(self.counted)], 6)
-        return counts
+        background = [self.ids(100)] if self.numbers.random() < 0.4 else []
+        texts = [np.array(self.counted), *background]
+        counts = counts_of(texts[0], self.vocabulary, context, weights, *background)
+        if counts.words is not None:
+            self.words = definition.Words([*map(self.vocabulary.decode, texts)], 6)
+            if counts.pairs is None:
+                self.words.pairs.clear()
+        return replace(counts, runs=counts.runs if self.numbers.random() < 0.8 else None)
 
     def ids(self, length: int) -> np.ndarray:
-        """Draw random characters, or a few of them, or runs."""
-        size, style = len(self.vocabulary), self.numbers.integers(3)
+        """Draw random characters, or a few of them, or runs, or words."""
+        size, style, draw = len(self.vocabulary), self.numbers.integers(6), self.numbers.integers
         if style == 2:
-            return np.repeat(self.numbers.integers(0, size, length // 6 + 1), 6)[:length]
-        return self.numbers.integers(0, min(size, 3) if style else size, length)
+            return np.repeat(draw(0, size, length // 6 + 1), 6)[:length]
+        if style < 3 or size < 7:
+            return draw(0, min(size, 3) if style == 1 else size, length)
+        letters = np.random.default_rng(size).integers(5, size, (8, 9))  # of the same eight words
+        parts = []
+        for number in draw(0, 8, length):
+            marks = draw(0, 5, self.numbers.choice([1, 1, 2, 5]))
+            parts += [letters[number, : 1 + number], marks]
+        return np.concatenate(parts)[:length]
 
     def params(self) -> dict[str, Any]:
         pick, letters = self.numbers.choice, self.vocabulary.characters

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from charrnn.errors import InputError
 from charrnn.generation import lines, sampler
+from charrnn.generation.draw import Drawer
 from charrnn.generation.lines import write_lines
 from charrnn.generation.sampler import Sampler
 from charrnn.generation.streams import Stream
@@ -77,7 +78,7 @@ def test_without_a_newline_the_first_character_is_drawn_evenly() -> None:
 )
 def test_no_part_of_until_is_ever_shown(text: str, until: str, cuts: list[int]) -> None:
     params, vocabulary = SamplingParams(len(text)), Vocabulary(["a", "b"])
-    stream = Stream(params, vocabulary, seed=0, sample=0, last=0, stops=[until])
+    stream = Stream(Drawer(params, vocabulary), vocabulary, seed=0, sample=0, last=0, stops=[until])
     shown, ended, position = "", None, 0
     for size in [*cuts, len(text)]:
         if ended or (position and position == len(text)):

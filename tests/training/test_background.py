@@ -67,7 +67,6 @@ def resume_from_step_10(train: Train, run: Path) -> None:
 def test_a_text_that_helps_is_counted_first(train: Train, texts: Path, capfd: Capture) -> None:
     """Check that the network and its loss are the same, and that a resume counts the same."""
     plain = train(*OPTIONS, folder="plain")
-    assert charrnn.load(plain).trained.counts.background_words is None
     noise = train("data.background=noise.txt", *OPTIONS, folder="noise")
     assert "does not help and is not counted" in capfd.readouterr().err
     assert (noise / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
@@ -92,16 +91,15 @@ def test_a_text_that_helps_is_counted_first(train: Train, texts: Path, capfd: Ca
 
 
 def check_that_both_texts_are_known(run: Path, texts: Path) -> None:
-    """Check the words that new_words= takes for known."""
+    """Check the words and pairs that new_words= takes for known."""
     trained = charrnn.load(run).trained
-    known = trained.counts.known_words
-    assert known is trained.counts.background_words
+    known = trained.counts.words
+    assert not known.counts.all()
     words = {*(texts / "other.txt").read_text("utf-8").strip("ÄÖ").split()}
     assert not words <= {*(texts / "corpus.txt").read_text("utf-8").split()}
     for word in words:
-        node = known.find_node(trained.vocabulary.encode(word).tolist())
-        assert node > 0
-        assert known.is_word[node]
+        nodes = known.find_nodes(trained.vocabulary.encode(word)[None], np.zeros(1, np.int32))
+        assert nodes[0, -1] in known.ends
 
 
 def test_the_limit_cuts_the_background(train: Train, texts: Path) -> None:

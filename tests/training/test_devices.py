@@ -185,9 +185,11 @@ def test_no_tensor_is_on_the_wrong_device(
     for N in (1, 3):
         ids, uniforms = some_ids(model, N, 4), np.random.default_rng(9).random((N, 5))
         _, state = engine.read(ids, zero_state(model, N))
-        drawers = [Drawer(params(), model.vocabulary, row) for row in ids.tolist()]
+        drawer = Drawer(params(), model.vocabulary)
         state = engine.advance(ids, state)
-        written, _ = engine.write(ids[:, -1], state, uniforms, drawers)
+        written, _ = engine.write(
+            ids[:, -1], state, uniforms, drawer, [drawer.resume() for _ in ids]
+        )
         assert written.shape == (N, 5)
     for name in ("SHORTEST_ROW", "WARM_UP", "CHUNK"):  # so that there are two short rows
         monkeypatch.setattr(stream_losses, name, 8)

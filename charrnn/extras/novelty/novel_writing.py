@@ -10,7 +10,7 @@ gives the same text. A text without long copies is the same as without this feat
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from charrnn.errors import RunError
 from charrnn.generation.draw import resolve_temperature
@@ -41,11 +41,11 @@ def write_novel(
     sampler.write(params, range(0))  # Raises InputError for wrong parameters.
     seed = draw_seed() if params.seed is None else params.seed
     start_state = sampler.read_start(params)
-    engine = sampler.engine(params.device)
+    engine, drawer = sampler.engine(params.device), sampler.make_drawer(params)
 
     def write_samples() -> Iterator[Piece]:
         for sample in range(params.num_samples):
-            stream = sampler.make_stream(replace(params, seed=seed), seed, sample, start_state.last)
+            stream = sampler.make_stream(drawer, seed, sample, start_state.last)
             stream.keeps_text = True
             writer = _Writer(sampler, engine, stream, training, max_copy, [(0, start_state)])
             yield from writer.write_pieces()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from charrnn.counts import passages, run_lengths, table, words
+from charrnn.counts import fitting, passages, run_lengths, table, words
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.extras.page.packing import COUNTS_CONSTANTS, describe_sampling, read_constants
 from charrnn.options.datasets import DEFAULT_SPLIT
@@ -31,6 +31,7 @@ def list_counting_constants() -> dict[str, Any]:
         "counts": {
             **read_constants(table, "DISCOUNTS", "DISCOUNTS_BELOW_TOP", "DISCOUNTS_TOP", "MANY"),
             **read_constants(passages, "MAX_CONTEXT", "MAX_NODES", "TRIED"),
+            **read_constants(fitting, "PRICE", "OTHER_NODES"),
             **read_constants(words, "MAX_LETTERS", "MAX_ENTRIES"),
             **read_constants(run_lengths, "MAX_RUN", "LEAST_RUN", "MIN_REPEATS"),
         },
@@ -45,5 +46,9 @@ def list_counting_constants() -> dict[str, Any]:
         "punctuation": read_constants(
             punctuation, "PAIRS", "MAX_READ", "MIN_QUOTED", "MAX_OPEN", "MIN_ENDS"
         ),
-        "packed": {**COUNTS_CONSTANTS, "word_weights": COUNTS_ONLY.words},
+        "packed": {
+            **COUNTS_CONSTANTS,
+            "word_weights": COUNTS_ONLY.words,
+            "pair_weights": COUNTS_ONLY.pairs,
+        },
     }

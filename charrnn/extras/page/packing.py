@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts import run_lengths, table, words
+from charrnn.counts import pairs, run_lengths, table, words
 from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
 from charrnn.extras.page.rounding import RoundedModel, choose_precision, quantize_rows
@@ -63,6 +63,8 @@ COUNTS_CONSTANTS = {
     "odds_beyond": float(run_lengths.ODDS_BEYOND),
     "margin": float(run_lengths.MARGIN),
     "word_discount": words.DISCOUNT,
+    "pair_discount": pairs.DISCOUNT,
+    "max_marks": pairs.MAX_MARKS,
     "many": table.MANY,
 }
 
@@ -163,15 +165,16 @@ def list_weights(weights: FoldedWeights, bits: int) -> Arrays:
 
 def describe_counts(counts: Counts) -> dict[str, Any]:
     """Return what `site/network/counts.js` needs beside the arrays of counts."""
-    known = counts.known_words
+    runs = counts.runs
     return {
         "vocabulary_size": counts.table.vocabulary_size,
         "context": counts.table.context,
         "by_place": counts.by_place.tolist(),
         "needs_network": counts.needs_network,
-        "least_run": counts.runs.least,
+        "least_run": 0 if runs is None else runs.least,
         "word_weights": counts.weights.words,
-        "num_complete": 0 if known is None else known.num_complete,
+        "pair_weights": counts.weights.pairs,
+        "first_cut": 0 if counts.words is None else counts.words.first_cut,
         "discounts": counts.table.discounts.tolist(),
         **COUNTS_CONSTANTS,
     }

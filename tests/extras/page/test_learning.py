@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import random
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from charrnn.counts.fitting import choose_table
 from charrnn.counts.mixing import COUNTS_ONLY, Counts
-from charrnn.counts.passages import build_table, count_levels, count_with_best_context
+from charrnn.counts.pairs import count_pairs, number_symbols
+from charrnn.counts.passages import TRIED, build_table, count_levels, count_tables
 from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.extras.page.learning import list_counting_constants, list_learning_facts
@@ -77,11 +78,14 @@ def count(text: str) -> tuple[Vocabulary, Counts]:
     vocabulary = Vocabulary([*dict.fromkeys(text)])
     ids = vocabulary.encode(text)
     train, val, _ = np.split(ids, [sizes["train"], sizes["train"] + sizes["val"]])
-    table = count_with_best_context(train, val, len(vocabulary))
-    runs = count_runs([train], len(vocabulary), table.context)
     max_letters = 0 if is_list(text) else MAX_LETTERS
-    words = count_words(train, number_letters(vocabulary), max_letters, sys.maxsize)
-    return vocabulary, Counts(table, runs, words, COUNTS_ONLY)
+    letters = number_letters(vocabulary)
+    words = count_words([train], letters, max_letters)
+    pairs = words and count_pairs([train], words, number_symbols(vocabulary, letters))
+    tables = count_tables(train, len(vocabulary))
+    table = choose_table(tables, words, pairs, val[: TRIED + 1])
+    runs = count_runs([train], len(vocabulary), table.context)
+    return vocabulary, Counts(table, runs, words, pairs, COUNTS_ONLY)
 
 
 def learn(text: str, script: str) -> Any:

@@ -1,6 +1,7 @@
-/** Choose the length of contexts as charrnn/counts/passages.py does, in one pass over the text. */
+/** Choose the length of contexts as `choose_table` in charrnn/counts/fitting.py does. */
 
-import { findSorted } from "./sorted.js";
+import { Counts } from "./counts.js";
+import { computeLogProb } from "./draw.js";
 
 /** Return the discounts (K + 1, 3) of a table, by the length of the context. */
 export function listDiscounts(context, { discounts, discounts_below_top, discounts_top }) {
@@ -10,105 +11,34 @@ export function listDiscounts(context, { discounts, discounts_below_top, discoun
 }
 
 /**
- * Return the length of contexts that best predicts a held-out text.
+ * Return the length of contexts, from 1 to `longest`, with which counts best predict a held-out
+ * text. A larger table is chosen if it lowers the loss by more than its price.
  *
- * The tables of all lengths have the same counts below their two longest lengths, so one pass over
- * the text gives the losses of all of them.
- *
- * @param {import("./passages.js").Level[]} levels
+ * @param {number} longest
+ * @param {(context: number) => [object, object]} describe  Returns the arguments of `Counts`.
  * @param {ArrayLike<number>} heldOut  Ids.
- * @param {number} size  V.
  * @param {object} constants  Of charrnn/counts.
  */
-export function chooseContext(levels, heldOut, size, constants) {
-  const top = levels.length - 1;
-  const starts = listStarts(levels);
-  const kinds = weighLevels(levels, starts, constants);
-  const losses = new Float64Array(top + 1);
-  let nodes = new Int32Array(top + 2).fill(-1); // of the contexts of k characters, in their level
-  nodes[0] = 0;
-  for (let t = 0; t < Math.min(heldOut.length, constants.tried + 1); t++) {
-    const after = new Int32Array(top + 2).fill(-1);
-    after[0] = 0;
-    for (let k = 0; k <= top && nodes[k] >= 0; k++) {
-      const { characters } = levels[k];
-      const end = starts[k][nodes[k] + 1];
-      const found = findSorted(characters, starts[k][nodes[k]], end, heldOut[t]);
-      if (found < end && characters[found] === heldOut[t]) after[k + 1] = found;
-    }
-    if (t) addLosses(losses, kinds, nodes, after, 1 / size);
-    nodes = after;
-  }
+export function chooseContext(longest, describe, heldOut, { tried, price, other_nodes }) {
   let best = 1;
-  for (let k = 2; k <= top; k++) if (losses[k] < losses[best]) best = k;
+  for (let context = 1, lowest = Infinity; context <= longest; context++) {
+    const [packed, arrays] = describe(context);
+    const loss = computeLoss(new Counts(packed, arrays), heldOut.subarray(0, tried + 1));
+    const cost = loss + price * Math.log2(arrays.characters.length + other_nodes);
+    if (cost < lowest) [best, lowest] = [context, cost];
+  }
   return best;
 }
 
-/** Return the first child of each node of each level, and the end of the last. */
-function listStarts(levels) {
-  const starts = [];
-  for (const [k, { parents }] of levels.entries()) {
-    const first = new Int32Array((k ? levels[k - 1].parents.length : 1) + 1);
-    for (const parent of parents) first[parent + 1]++;
-    for (let i = 1; i < first.length; i++) first[i] += first[i - 1];
-    starts.push(first);
+/** Return the loss of counts without a network, in nats per character after the first. */
+function computeLoss(counts, ids) {
+  const state = new Float32Array(counts.context + 3);
+  const logits = new Float32Array(counts.p.length);
+  let loss = 0;
+  for (let i = 0; i + 1 < ids.length; i++) {
+    counts.extend(state, ids[i]);
+    counts.mix(state, logits);
+    loss -= computeLogProb(logits, ids[i + 1]);
   }
-  return starts;
-}
-
-/** Return the weights of each level inside of a longer table, just below its top, and at its top. */
-function weighLevels(levels, starts, constants) {
-  const { discounts, discounts_below_top, discounts_top } = constants;
-  const kinds = [];
-  for (const [k, { preceding, occurrences }] of levels.entries()) {
-    kinds.push({
-      inside: preceding && weigh(starts[k], preceding, discounts, 1),
-      belowTop: preceding && weigh(starts[k], preceding, discounts_below_top, 1),
-      atTop: k ? weigh(starts[k], occurrences, discounts_top, 2) : null,
-    });
-  }
-  return kinds;
-}
-
-/**
- * Return the mass of each child, and the backoff of each context; -1 for a context without children.
- *
- * @param {number} least  Smaller counts are not in the table.
- */
-function weigh(starts, counts, discounts, least) {
-  const mass = new Float32Array(counts.length);
-  const backoff = new Float32Array(starts.length - 1);
-  for (let node = 0; node + 1 < starts.length; node++) {
-    let total = 0;
-    let taken = 0;
-    let isEmpty = true;
-    for (let child = starts[node]; child < starts[node + 1]; child++) {
-      const n = counts[child];
-      total += n;
-      taken += n < least ? n : discounts[Math.min(n, 3) - 1];
-      if (n >= least) isEmpty = false;
-    }
-    backoff[node] = isEmpty ? -1 : taken / total;
-    for (let child = starts[node]; child < starts[node + 1]; child++) {
-      const n = counts[child];
-      if (n >= least) mass[child] = Math.max(n - discounts[Math.min(n, 3) - 1], 0) / total;
-    }
-  }
-  return { mass, backoff };
-}
-
-/** Add the loss of one character to the losses of the tables of all lengths. */
-function addLosses(losses, kinds, nodes, after, uniform) {
-  let inside = uniform; // the probability in a longer table
-  let belowTop = uniform;
-  for (let k = 0; k < kinds.length; k++) {
-    const interpolate = ({ mass, backoff }, p) => {
-      if (nodes[k] < 0 || backoff[nodes[k]] < 0) return p;
-      return backoff[nodes[k]] * p + (after[k + 1] < 0 ? 0 : mass[after[k + 1]]);
-    };
-    if (k) losses[k] -= Math.log(interpolate(kinds[k].atTop, belowTop));
-    if (k + 1 === kinds.length) break;
-    belowTop = interpolate(k ? kinds[k].belowTop : kinds[k].inside, inside);
-    inside = interpolate(kinds[k].inside, inside);
-  }
+  return loss / Math.max(ids.length - 1, 1);
 }

@@ -1,12 +1,13 @@
 /**
  * Mix counts of the training text with a network, as charrnn/counts does in Python.
  *
- * The contexts of a text, of 1 to K characters, are nodes of a trie. The last K + 2 numbers of a
+ * The contexts of a text, of 1 to K characters, are nodes of a trie. The last K + 3 numbers of a
  * state are the nodes of the current contexts (0 is a context that is not in the trie), the node of
- * the current word, and the length of the current run of one character.
+ * the current word, the node of the current pair of words, and the length of the current run of
+ * one character.
  */
 
-import { KnownWords } from "./known-words.js";
+import { PairTable } from "./pairs.js";
 import { RunLengths } from "./runs.js";
 import { findSorted, joinCounts } from "./sorted.js";
 import { WordTable } from "./words.js";
@@ -25,7 +26,9 @@ export class Counts {
    * @param {[number, number]} packed.word_weights  The weights of a word's continuations: of
    *   several, and of a single one.
    * @param {number} packed.word_discount  The discount of a word's continuations.
-   * @param {number} packed.num_complete  Of the known words.
+   * @param {[number, number]} packed.pair_weights  Those of a pair's continuations.
+   * @param {number} packed.pair_discount, packed.max_marks  As in pairs.py.
+   * @param {number} packed.first_cut  As in words.py.
    * @param {[number, number, number][]} packed.discounts  The discounts of counts of 1, 2, and 3
    *   or more, by the length of the context.
    * @param {number} packed.many  Counts from here on are in another array.
@@ -37,12 +40,10 @@ export class Counts {
     this.context = context;
     this.byPlace = byPlace;
     this.needsNetwork = packed.needs_network;
-    this.runs = new RunLengths(packed, arrays);
+    this.runs = packed.least_run ? new RunLengths(packed, arrays) : null;
     this.maxRun = packed.max_run;
     this.words = arrays.word_sizes ? new WordTable(packed, arrays) : null;
-    this.knownWords = arrays.known_letters ? new KnownWords(arrays.known_letters,
-      arrays.known_num_children, arrays.known_last_letters, packed.num_complete,
-      arrays.known_is_word) : this.words?.known ?? null;
+    this.pairs = arrays.pair_symbols ? new PairTable(packed, arrays, this.words) : null;
     this.discounts = discounts;
     this.characters = characters;
     this.dropped = dropped;
@@ -58,7 +59,7 @@ export class Counts {
     this.p = new Float32Array(size);
   }
 
-  /** Replace the state (K + 2,) before a character by the state after it. */
+  /** Replace the state (K + 3,) before a character by the state after it. */
   extend(state, id) {
     const K = this.context;
     const last = state[0];
@@ -70,11 +71,12 @@ export class Counts {
       isInTrie = state[k] > 0 && node > 0;
       shorter = node;
     }
-    state[K] = this.words ? this.words.known.extend(state[K], id) : 0;
-    state[K + 1] = state[0] === last && last > 0 ? Math.min(state[K + 1] + 1, this.maxRun) : 1;
+    state[K + 1] = this.pairs ? this.pairs.extend(id, state[K], state[K + 1]) : 0;
+    state[K] = this.words ? this.words.extend(state[K], id) : 0;
+    state[K + 2] = state[0] === last && last > 0 ? Math.min(state[K + 2] + 1, this.maxRun) : 1;
   }
 
-  /** Replace a network's logits (V,) by the logits of the mix, after the state (K + 2,). */
+  /** Replace a network's logits (V,) by the logits of the mix, after the state (K + 3,). */
   mix(state, logits) {
     const { p, context: K } = this;
     p.set(this.unigram);
@@ -82,8 +84,8 @@ export class Counts {
     for (; length < K && state[length] > 0; length++) {
       this.#interpolate(p, state[length], length + 1);
     }
-    const word = state[K];
-    const run = this.runs.findOdds(this.characters[state[0]], state[K + 1]);
+    const [word, pair, runLength] = state.subarray(K);
+    const run = this.runs?.findOdds(this.characters[state[0]], runLength) ?? { odds: 0 };
     const ofRun = this.needsNetwork ? [1, 0] : [0, 1];
     const [network, counts] = run.odds ? ofRun : this.byPlace[word ? 1 : 0][length];
     for (let id = 0; id < p.length; id++) {
@@ -92,7 +94,21 @@ export class Counts {
       logits[id] = network ? logCounts + Math.fround(network * logits[id]) : logCounts;
     }
     if (run.odds) this.runs.apply(logits, this.characters[state[0]], run);
-    else if (word > 0) this.words.addScores(logits, word, p);
+    else if (word > 0 || pair) this.#addScores(logits, word, pair);
+  }
+
+  /** Add the weighted scores of words and pairs to logits (V,). */
+  #addScores(logits, word, pair) {
+    const entries = word > 0 ? this.words.listEntries(word) : [];
+    if (word > 0) this.words.addScores(logits, entries, this.p);
+    if (!pair) return;
+    const p = Float64Array.from(this.p);
+    let total = 1;
+    for (const [id, ratio] of entries) {
+      p[id] += ratio;
+      total += ratio;
+    }
+    this.pairs.addScores(logits, pair, p, total);
   }
 
   /** Return the child of a node by a character; 0 if there is none. */
@@ -141,7 +157,7 @@ export class CountedNetwork {
   }
 
   zeroState() {
-    return new Float32Array(this.networkSize + this.counts.context + 2);
+    return new Float32Array(this.networkSize + this.counts.context + 3);
   }
 
   step(id, state) {

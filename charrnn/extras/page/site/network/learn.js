@@ -1,10 +1,12 @@
 /** Learn a text by counting, as charrnn/training/counting.py does without a network. */
 
 import { chooseContext, listDiscounts } from "./context-choice.js";
+import { countPairs } from "./pair-counts.js";
 import { buildTable, countLevels } from "./passages.js";
 import { describePunctuation } from "./punctuation.js";
 import { countCharacters, findPrimer, isCode, isList, shuffleLines } from "./text-kinds.js";
 import { countRuns, countWords, numberLetters } from "./word-counts.js";
+import { WordTable } from "./words.js";
 
 /**
  * Learn a text.
@@ -33,19 +35,46 @@ export function learn(text, constants, report, { countsAll = true, order = null 
   const tried = countLevels(train, tokens.length, counts.max_context, counts.max_nodes);
   report("Choosing the length of passages");
   const val = ids.subarray(numTrain, numTrain + heldOut.val);
-  const context = chooseContext(tried, val, tokens.length, counts);
-  const known = countsAll ? ids : train;
+  const letters = numberLetters(tokens);
+  const describe = (levels, words) => (context) => {
+    const place = Array(context + 1).fill([0, 1]); // the counts only
+    const packed = {
+      ...constants.packed,
+      vocabulary_size: tokens.length,
+      context,
+      by_place: [place, place],
+      needs_network: false,
+      least_run: 0,
+      first_cut: words?.firstCut ?? 0,
+      discounts: listDiscounts(context, counts),
+    };
+    // The last level has no level after it that counts its preceding characters.
+    const kept = levels.slice(0, context + 1).map((level, k) =>
+      (k < context ? level : { ...level, preceding: null }));
+    return [packed, {
+      ...shrink(splitCounts(buildTable(kept), counts.many)),
+      ...words?.shrunk,
+    }];
+  };
+  const wordsOf = (known) => {
+    const words = isShuffled ? null : countWords(known, letters, counts);
+    if (!words) return null;
+    const shrunk = rename("word_", shrink(splitCounts(words.arrays, counts.many)));
+    const table = new WordTable({ ...constants.packed, first_cut: words.firstCut }, shrunk);
+    const pairs = countPairs(known, tokens, table, constants.packed.max_marks);
+    const ofPairs = rename("pair_", shrink(splitCounts(pairs, counts.many)));
+    return { firstCut: words.firstCut, shrunk: { ...shrunk, ...ofPairs } };
+  };
+  const triedWords = wordsOf(train);
+  const longest = tried.length - 1;
+  const context = chooseContext(longest, describe(tried, triedWords), val, counts);
   report("Counting passages");
   const levels = countsAll ? countLevels(ids, tokens.length, context) : tried;
-  // The last level has no level after it that counts its preceding characters.
-  const kept = levels.slice(0, context + 1).map((level, k) =>
-    (k < context ? level : { ...level, preceding: null }));
-  const table = buildTable(kept);
   report("Counting words");
+  const words = countsAll ? wordsOf(ids) : triedWords;
+  const [packed, arrays] = describe(levels, words)(context);
   const least = Math.max(context, counts.least_run);
-  const runs = countRuns(known, least, counts);
-  const words = isShuffled ? null : countWords(known, numberLetters(tokens), counts);
-  const place = Array(context + 1).fill([0, 1]); // the counts only
+  const runs = countRuns(countsAll ? ids : train, least, counts);
   return {
     tokens,
     isCode: isCode(text, constants),
@@ -55,21 +84,8 @@ export function learn(text, constants, report, { countsAll = true, order = null 
       Array.from(train.subarray(0, constants.punctuation.max_read), (id) => tokens[id]),
       constants.punctuation,
     ),
-    packed: {
-      ...constants.packed,
-      vocabulary_size: tokens.length,
-      context,
-      by_place: [place, place],
-      needs_network: false,
-      least_run: least,
-      num_complete: words?.numComplete ?? 0,
-      discounts: listDiscounts(context, counts),
-    },
-    arrays: {
-      ...shrink(splitCounts(table, counts.many)),
-      ...rename("run_", runs),
-      ...rename("word_", words && shrink(splitCounts(words.arrays, counts.many))),
-    },
+    packed: { ...packed, least_run: least },
+    arrays: { ...arrays, ...rename("run_", shrink(runs)) },
   };
 }
 

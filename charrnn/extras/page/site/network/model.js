@@ -74,7 +74,7 @@ export class Model {
       about: header.about,
       keep: header.keep,
       sampling: header.sampling,
-      knowsWords: sampler.knownWords !== null,
+      knowsWords: Boolean(sampler.network.counts?.words),
       hasText: copies !== null,
       vocabulary: vocabulary.characters,
     };

@@ -5,23 +5,24 @@ import { findSorted } from "./sorted.js";
 export class RunLengths {
   /**
    * @param {object} packed  The packed counts (`Counts`).
-   * @param {object} arrays  The characters, in ascending order, the lengths of their runs, and the
-   *   number of runs of each length.
+   * @param {object} arrays  The characters, in ascending order, and the number of runs of each
+   *   character and length.
    */
-  constructor({ least_run, continues, odds_beyond, margin },
-    { run_characters: characters, run_lengths: lengths, run_counts: counts }) {
+  constructor({ least_run, continues, odds_beyond, margin, max_run },
+    { run_characters: characters, run_counts: counts }) {
     this.least = least_run;
-    this.oddsBeyond = odds_beyond;
     this.margin = margin;
     this.characters = characters;
-    this.lengths = lengths;
-    this.odds = new Float32Array(counts.length); // that a run of an entry's length continues
-    this.below = new Float32Array(counts.length); // or a run of an unknown length just below it
+    this.width = max_run + 1; // of the rows of the two arrays
+    this.odds = new Float32Array(counts.length); // that a run of some length continues
+    this.mayEnd = new Uint8Array(counts.length); // whether no run is longer
     for (let entry = counts.length - 1, longer = 0; entry >= 0; entry--) {
-      if (characters[entry] !== characters[entry + 1]) longer = 0;
-      this.odds[entry] = (longer + continues) / (counts[entry] + 1 - continues);
+      if (entry % this.width === max_run) longer = 0;
+      const isBeyond = longer === 0 && counts[entry] === 0;
+      const odds = (longer + continues) / (counts[entry] + 1 - continues);
+      this.odds[entry] = isBeyond ? odds_beyond : odds;
+      this.mayEnd[entry] = longer === 0;
       longer += counts[entry];
-      this.below[entry] = (longer + continues) / (1 - continues);
     }
   }
 
@@ -30,15 +31,10 @@ export class RunLengths {
    * longer; the odds are 0 outside of runs.
    */
   findOdds(id, length) {
-    if (length < this.least) return { odds: 0 };
-    const { characters, lengths } = this;
-    const first = findSorted(characters, 0, characters.length, id);
-    const end = findSorted(characters, first, characters.length, id + 1);
-    if (first === end) return { odds: 0 };
-    const entry = findSorted(lengths, first, end, length);
-    if (entry === end) return { odds: this.oddsBeyond, mayEnd: true };
-    if (lengths[entry] !== length) return { odds: this.below[entry], mayEnd: false };
-    return { odds: this.odds[entry], mayEnd: entry === end - 1 };
+    const row = findSorted(this.characters, 0, this.characters.length, id);
+    if (length < this.least || this.characters[row] !== id) return { odds: 0 };
+    const entry = row * this.width + length;
+    return { odds: this.odds[entry], mayEnd: this.mayEnd[entry] };
   }
 
   /** Set the logit of a character so that its run continues with these odds. */

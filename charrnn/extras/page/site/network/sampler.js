@@ -39,7 +39,6 @@ export class Sampler {
     this.header = header;
     this.vocabulary = new Vocabulary(header.vocabulary, header.marks, header.curly);
     this.network = network;
-    this.knownWords = network.counts?.knownWords ?? null;
     this.cache = { ids: [], states: [] }; // the last start text and its states
   }
 
@@ -95,24 +94,24 @@ export class Sampler {
     const state = start.state.slice();
     const ids = [...startIds];
     const { constants } = this.header;
-    const words = new WordCosts(this.knownWords, params, ids, constants);
+    const words = new WordCosts(this.network.counts, params, constants);
     const bias = makeBias(this.vocabulary, params.ban);
     if (last === null) { // the vocabulary has no newline: draw the first character evenly
       const allowed = [...this.vocabulary.characters.keys()]
         .filter((id) => bias?.[id] !== -Infinity);
       last = allowed[Math.floor(uniforms.next() * allowed.length)];
       ids.push(last);
-      words.append(last);
       yield last;
     }
     const draw = makeDraw(this.vocabulary, params, ids, constants, this.header.punctuation);
     const dry = new DryPenalties(params, ids, constants);
+    let isStarted = ids.length > startIds.length;
     while (true) {
       let logits = this.network.step(last, state);
       if (bias) logits = logits.map((logit, id) => logit + bias[id]);
-      last = draw(words.subtract(dry.apply(logits)), uniforms.next());
+      last = draw(words.subtract(dry.apply(logits), state, isStarted), uniforms.next());
       dry.add(last);
-      words.append(last);
+      isStarted = true;
       yield last;
     }
   }

@@ -16,8 +16,8 @@ export function numberLetters(tokens) {
 }
 
 /**
- * Return the arrays of WordTable in charrnn/counts/words.py, and the number of nodes whose
- * continuations are all in it; null without letters, or if no table is small enough.
+ * Return the arrays of WordTable in charrnn/counts/words.py, and its `first_cut`; null
+ * without letters, or if no table is small enough.
  *
  * @param {ArrayLike<number>} ids  The text (n,).
  * @param {Uint32Array} letters  (V,)
@@ -50,7 +50,7 @@ export function countWords(ids, letters, { max_letters, max_entries }) {
     }
     entries.counts[entries.counts.length - 1]++;
   }
-  const most = max_entries * Math.ceil(ids.length / 100_000);
+  const most = max_entries * Math.ceil((ids.length + 1) / 100_000);
   // Leave out the longest beginnings until the table is small enough.
   for (const num of numNodes.slice(1).reverse()) {
     const n = findSorted(entries.nodes, 0, entries.nodes.length, num);
@@ -60,18 +60,17 @@ export function countWords(ids, letters, { max_letters, max_entries }) {
     const characters = Uint32Array.from(entries.ids.slice(0, n));
     const counts = Uint32Array.from(entries.counts.slice(0, n));
     const arrays = { letters, sizes, characters, counts };
-    return { arrays, numComplete: countComplete(numNodes, num, entries, n, letters) };
+    return { arrays, firstCut: findFirstCut(numNodes, num, entries, n, letters) };
   }
   return null;
 }
 
-/** Return the number of nodes whose continuations are all in the table, as in known_words.py. */
-function countComplete(numNodes, num, { nodes, ids }, n, letters) {
+/** Return the first node after which longer words are not told apart, as in words.py. */
+function findFirstCut(numNodes, num, { nodes, ids }, n, letters) {
   const deepest = numNodes.findIndex((count) => count === num); // the most letters of a node
   const first = numNodes[deepest - 1];
   const from = findSorted(nodes, 0, n, first);
-  const isCut = deepest === numNodes.length - 1 || ids.slice(from, n).some((id) => letters[id]);
-  return isCut ? first : num;
+  return ids.slice(from, n).some((id) => letters[id]) ? first : num;
 }
 
 /**
@@ -121,12 +120,12 @@ export function countRuns(ids, least, { max_run, min_repeats }) {
     }
     first = i;
   }
-  const rows = [...found].sort(([a], [b]) => a - b).flatMap(([id, runs]) => {
-    const lengths = [...runs].sort(([a], [b]) => a - b);
-    const repeats = lengths.reduce((sum, [length, times]) => sum + (length - least) * times, 0);
-    return repeats < min_repeats ? [] : lengths.map(([length, times]) => [id, length, times]);
+  const isUsed = ([, runs]) =>
+    [...runs].reduce((sum, [length, times]) => sum + (length - least) * times, 0) >= min_repeats;
+  const rows = [...found].filter(isUsed).sort(([a], [b]) => a - b);
+  const counts = new Uint32Array(rows.length * (max_run + 1));
+  rows.forEach(([, runs], row) => {
+    for (const [length, times] of runs) counts[row * (max_run + 1) + length] = times;
   });
-  const [characters, lengths, counts] =
-    [0, 1, 2].map((column) => Uint32Array.from(rows, (row) => row[column]));
-  return { characters, lengths, counts };
+  return { characters: Uint32Array.from(rows, ([id]) => id), counts };
 }

@@ -1,0 +1,262 @@
+"""A table of word pairs: what follows a word, up to the end of the next word.
+
+The trie of the word table goes on after the end of a word, through the marks between two words, to
+the end of the next word. Its symbols are letters without regard to case, white space, each other
+mark, and the end of the second word, which all characters but letters are. `charrnn.counts.tries`
+explains the scores of the characters that follow, which back off to the Kneser-Ney counts and the
+word table. While a text is read, a number says where it is in the trie: the node of the last word,
+the marks after it and the letters so far; 0 if they are not in the trie.
+
+The numbers of the nodes go on after those of the word table, level by level. A file has the list of
+pairs, from which the trie is built. Pairs of the background have a count of 0, as in `words`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from charrnn.counts.table import join_counts, read_numbers, split_counts, to_smallest_type
+from charrnn.counts.tries import (
+    Floats,
+    Followers,
+    Ids,
+    Keys,
+    Members,
+    Nodes,
+    find_in_trie,
+    find_one_in_trie,
+)
+from charrnn.counts.words import WordTable
+from charrnn.text.vocabulary import Vocabulary
+
+DISCOUNT = 0.75  # D
+MAX_MARKS = 4  # between two words
+END = 0  # the symbol of all characters but letters, after the second word
+_NAMES = ("symbols", "kinds", "sizes", "marks", "seconds", "counts", "many")
+
+
+class _Trie(NamedTuple):
+    keys: Keys  # (M,), in ascending order; their parents are nodes of words and of pairs
+    counts: Ids  # (M,), how often each node occurs in the text
+    followers: Followers  # of the nodes of words and of pairs
+
+
+@dataclass(frozen=True, eq=False)
+class PairTable:
+    """The pairs of words of a text.
+
+    Attributes:
+        words: the table in which the trie starts.
+        symbols: (V,), the symbol of each character: the number of a letter, or a larger one.
+        kinds: (R, MAX_MARKS), the different marks between two words, as symbols; 0 for none.
+        sizes: (W,), the number of pairs of each word (`WordTable.ends`) as the first one.
+        marks: (P,), the marks of each pair, as a place in `kinds`.
+        seconds: (P,), the second word of each pair, as a place in `WordTable.ends`.
+        counts: (P,), how often each pair occurs in the text; 0 if only in the background.
+    """
+
+    words: WordTable
+    symbols: Nodes
+    kinds: Nodes
+    sizes: Nodes
+    marks: Nodes
+    seconds: Nodes
+    counts: Nodes
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays for a file."""
+        arrays = {name: getattr(self, name).reshape(-1) for name in _NAMES[:-2]}
+        arrays |= split_counts(self.counts)
+        return {f"pair_{name}": to_smallest_type(values) for name, values in arrays.items()}
+
+    @classmethod
+    def from_arrays(cls, words: WordTable, arrays: Mapping[str, npt.NDArray[Any]]) -> PairTable:
+        """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
+        names = [f"pair_{name}" for name in _NAMES]
+        symbols, kinds, sizes, marks, seconds, counts, many = read_numbers(arrays, names, "pairs")
+        counts = join_counts(counts, many, "pairs")
+        is_letter, num_words = words.letters > 0, len(words.ends)
+        if not (
+            len(kinds) % MAX_MARKS == 0
+            and len(sizes) == num_words
+            and len(marks) == len(seconds) == len(counts) == sizes.sum(dtype=np.int64)
+            and marks.max(initial=-1) < len(kinds) // MAX_MARKS
+            and seconds.max(initial=-1) < num_words
+            and len(symbols) == len(is_letter)
+            and np.array_equal(symbols[is_letter], words.letters[is_letter])
+            and np.array_equal(np.unique(symbols), np.arange(1, symbols.max(initial=0) + 1))
+            and symbols[~is_letter].min(initial=words.width) >= words.width
+        ):
+            raise ValueError("its pairs are not a valid table")
+        kinds = kinds.reshape(-1, MAX_MARKS)
+        is_mark = (kinds >= words.width) & (kinds <= symbols.max(initial=0))
+        if not (is_mark[:, 0].all() and (is_mark | ((kinds == 0) & (_find_last(is_mark)))).all()):
+            raise ValueError("its pairs are not separated by marks")
+        return cls(words, symbols, kinds, sizes, marks, seconds, counts)
+
+    @cached_property
+    def num_symbols(self) -> int:
+        """The number S of different symbols."""
+        return int(self.symbols.max()) + 1
+
+    @cached_property
+    def first(self) -> int:
+        """The number of the first node."""
+        return len(self.words.sizes)
+
+    @cached_property
+    def trie(self) -> _Trie:
+        """The trie of all pairs."""
+        kinds, spelled = self.kinds[self.marks], self.words.spell(self.words.ends)
+        num_marks, num_letters = np.count_nonzero(kinds, 1), spelled.shape[1]
+        symbols = np.full((len(kinds), MAX_MARKS + num_letters + 1), END, np.int32)
+        for n in range(1, MAX_MARKS + 1):
+            rows = np.flatnonzero(num_marks == n)
+            symbols[rows, :n] = kinds[rows, :n]
+            symbols[rows, n : n + num_letters] = spelled[self.seconds[rows]]
+        nodes, rows = np.repeat(self.words.ends, self.sizes), np.arange(len(kinds))
+        all_keys, all_counts, num_nodes = [], [], self.first
+        for column in symbols.T:
+            keys, numbers = np.unique(nodes * self.num_symbols + column[rows], return_inverse=True)
+            all_keys.append(keys)
+            all_counts.append(np.bincount(numbers, self.counts[rows], len(keys)))
+            goes_on = column[rows] != END
+            nodes, rows = (num_nodes + numbers)[goes_on], rows[goes_on]
+            num_nodes += len(keys)
+        keys, counts = np.concatenate(all_keys), np.concatenate(all_counts).astype(np.int64)
+        parents, symbols = np.divmod(keys, self.num_symbols)
+        starts = np.searchsorted(parents, np.arange(num_nodes + 1))
+        followers = Followers(starts, symbols, counts, self._members, DISCOUNT)
+        return _Trie(keys, counts, followers)
+
+    def find_nodes(self, ids: Ids, words: Nodes, pairs: Nodes) -> Nodes:
+        """Return the nodes (N, T) after each of ids (N, T).
+
+        Args:
+            words: (N, T), the nodes in the word table before each character.
+            pairs: (N,), the nodes before the first character.
+        """
+        is_start = (words != 0) & (self.words.letters[ids] == 0)
+        # the parents of the nodes after each character, or -1: the node after the character before
+        parents = np.zeros((len(ids), ids.shape[1] + 1), np.int64)
+        parents[:, :-1] = np.where(is_start, np.maximum(words, 0), -1)
+        parents[:, 0][parents[:, 0] < 0] = pairs[parents[:, 0] < 0]
+        after = np.zeros(ids.shape, np.int32)
+        rows, places = np.nonzero(parents > 0)
+        while len(rows):
+            keys = parents[rows, places] * self.num_symbols + self.symbols[ids[rows, places]]
+            nodes = find_in_trie(self.trie.keys, keys)
+            is_known = nodes > 0
+            rows, places, nodes = rows[is_known], places[is_known], nodes[is_known] + self.first - 1
+            after[rows, places] = nodes
+            goes_on = parents[rows, places + 1] < 0
+            rows, places = rows[goes_on], places[goes_on] + 1
+            parents[rows, places] = nodes[goes_on]
+        return after
+
+    def extend(self, id_: int, word: int, pair: int) -> int:
+        """Return the node after one more character, from the nodes of word and pair before it."""
+        symbols, letters, keys, _ = self._views
+        parent = word if word and not letters[id_] else pair
+        if parent <= 0:
+            return 0
+        child = find_one_in_trie(keys, parent * self.num_symbols + symbols[id_])
+        return child + self.first - 1 if child else 0
+
+    def add_leaving(self, leaving: Floats, node: int) -> Floats:
+        """Add how much (V,) each character leaves the known pairs at a node to `leaving` (V,).
+
+        With n the number of times that the text has this node, it is 2 (1 - 1 / n). So a small text
+        is not copied: of words that it has once, it does not tell what may follow them.
+        """
+        times = self._views[3][node - self.first] if node else 0
+        if times < 2:
+            return leaving
+        added = leaving + np.float32(2 - 2 / times)
+        before: Any = leaving.data  # For the few characters of a node, Python is faster than NumPy.
+        after: Any = added.data
+        for members, _ in self.trie.followers.list_symbols(node)[0]:
+            for id_ in members:
+                after[id_] = before[id_]
+        return added
+
+    @cached_property
+    def _members(self) -> Members:
+        """The characters of each symbol; those of END are all marks."""
+        sizes = np.bincount(self.symbols, minlength=self.num_symbols)
+        firsts = np.append(0, sizes.cumsum())[:-1]
+        sizes[END] = sizes[self.words.width :].sum()
+        firsts[END] = len(self.symbols) - sizes[END]
+        return Members(np.argsort(self.symbols, kind="stable"), firsts, sizes)
+
+    @cached_property
+    def _views(self) -> tuple[memoryview, memoryview, memoryview, memoryview]:
+        """The arrays, of which Python reads single numbers faster from a memoryview."""
+        letters, (keys, counts, _) = self.words.letters, self.trie
+        return self.symbols.data, letters.data, keys.data, counts.data
+
+
+def _find_last(is_mark: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return whether no mark follows each place (R, MAX_MARKS)."""
+    return ~np.logical_or.accumulate(is_mark[:, ::-1], 1)[:, ::-1]
+
+
+def number_symbols(vocabulary: Vocabulary, letters: Nodes) -> Nodes:
+    """Return the symbols (V,): letters have their numbers, and all white space is one."""
+    numbers: dict[str, int] = {}
+    symbols = letters.copy()
+    for id_ in np.flatnonzero(letters == 0).tolist():
+        character = vocabulary.characters[id_]
+        mark = " " if character.isspace() else character
+        symbols[id_] = letters.max() + numbers.setdefault(mark, len(numbers) + 1)
+    return symbols
+
+
+def count_pairs(texts: Sequence[Ids], words: WordTable, symbols: Nodes) -> PairTable:
+    """Count the pairs of words in texts.
+
+    Args:
+        texts: the text (n,), and its background if it has one.
+        words: the table of the words of these texts.
+        symbols: as in `PairTable`.
+    """
+    found = [_find_pairs(ids, words, symbols) for ids in texts]
+    firsts, codes, seconds = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    different, marks = np.unique(codes, return_inverse=True)
+    W, base = len(words.ends), int(symbols.max()) - words.width + 2
+    keys, pairs = np.unique((firsts * len(different) + marks) * W + seconds, return_inverse=True)
+    counts = np.bincount(pairs, np.arange(len(pairs)) < len(found[0][0]), len(keys))
+    kinds = different[:, None] // base ** np.arange(MAX_MARKS)[::-1] % base
+    kinds[kinds > 0] += words.width - 1
+    columns = (
+        np.bincount(keys // W // max(1, len(different)), minlength=W),
+        keys // W % max(1, len(different)),
+        keys % W,
+        counts,
+    )
+    return PairTable(words, symbols, *(a.astype(np.int32) for a in (kinds, *columns)))
+
+
+def _find_pairs(ids: Ids, words: WordTable, symbols: Nodes) -> tuple[Ids, Ids, Ids]:
+    """Return the first words, the codes of the marks and the second words of a text's pairs."""
+    nodes = words.find_nodes(ids[None], np.zeros(1, np.int32))[0]
+    is_letter = np.concatenate([[False], words.letters[ids] > 0, [False]])
+    starts = np.flatnonzero(is_letter[1:] & ~is_letter[:-1])
+    ends = np.flatnonzero(is_letter[:-1] & ~is_letter[1:])  # after the last letter
+    firsts, seconds, ends, starts = nodes[ends[:-1] - 1], nodes[ends[1:] - 1], ends, starts[1:]
+    num_marks = starts - ends[:-1]
+    is_used = (firsts > 0) & (seconds > 0) & (num_marks <= MAX_MARKS) & (ends[1:] < len(ids))
+    firsts, seconds, num_marks = firsts[is_used], seconds[is_used], num_marks[is_used]
+    places, base = ends[:-1][is_used], int(symbols.max()) - words.width + 2
+    codes = np.zeros(len(places), np.int64)
+    for n in range(MAX_MARKS):
+        is_mark = n < num_marks
+        codes *= base
+        codes[is_mark] += symbols[ids[places[is_mark] + n]] - (words.width - 1)
+    return np.searchsorted(words.ends, firsts), codes, np.searchsorted(words.ends, seconds)
