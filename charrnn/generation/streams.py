@@ -69,6 +69,7 @@ class Stream:
         keeps_text: whether `text` is complete, as `remove` needs it.
         dry: the penalties after the text; None without penalties.
         debts: (E,), of the characters of `find_ends`, after the text; None if all are 0.
+        quotes: the open quotes of the text.
     """
 
     def __init__(
