@@ -9,17 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
-from charrnn.generation.next_words import NextWord, find_next_words
 from charrnn.generation.sampler import Sampler
 from charrnn.models import model_file
 from charrnn.models.trained import State, TrainedModel, select_counts, zero_state
-from charrnn.options.ranges import AT_LEAST_1, check_range
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.runs.model_lookup import AnyPath, read_model
@@ -90,35 +88,19 @@ class Model:
             counts: like in `score`. With counts, the logits are log-probabilities.
 
         Raises:
-            InputError: an id is not in the vocabulary.
+            InputError: an id is not in the vocabulary, or the state is of another model or another
+                number of streams.
         """
-        ids, size = np.asarray(ids, np.int64), len(self.vocabulary)
-        if ids.ndim != 1 or not len(ids) or not all(0 <= id_ < size for id_ in ids.tolist()):
+        ids, size = np.asarray(ids), len(self.vocabulary)
+        are_ids = ids.dtype.kind in "iu" and ((ids >= 0) & (ids < size)).all()
+        if ids.ndim != 1 or not ids.size or not are_ids:
             raise InputError(f"ids={ids.tolist()}: must be one or more ids below {size}")
         sampler = self._sampler(counts)
-        return sampler.reader.step(ids, state or zero_state(sampler.model, len(ids)))
-
-    def next_words(self, start_text: str = "", k: int = 5, counts: str = "auto") -> list[NextWord]:
-        """Return the k likeliest next words and marks after a start text, with probabilities.
-
-        After a part of a word, they are its possible ends. `charrnn.generation.next_words` defines
-        them, and finds them for the logits and the state that `step` returns, too.
-
-        Args:
-            start_text: the text to continue, like in `generate`.
-            k: the largest number of results.
-            counts: like in `score`.
-
-        Raises:
-            InputError: a value is out of range, or start_text contains an unknown character.
-        """
-        check_range(Annotated[int, AT_LEAST_1], "k", k)
-        sampler = self._sampler(counts)
-        last, state = sampler.read_start(SamplingParams(start_text=start_text))
-        if last is None:  # no character precedes the text
-            return []
-        logits, state = sampler.reader.step(np.array([last]), state)
-        return find_next_words(sampler.reader.step, self.vocabulary, logits, state, k)
+        start = zero_state(sampler.model, len(ids))
+        state = start if state is None else state
+        if _list_shapes(state) != _list_shapes(start):
+            raise InputError(f"state: is none of {len(ids)} streams of this model")
+        return sampler.reader.step(ids.astype(np.int64), state)
 
     def score(self, text: str, counts: str = "auto", device: str = "auto") -> float:
         """Return the mean loss of all characters but the first, in nats per character.
@@ -196,6 +178,10 @@ class Model:
         # Wrong arguments raise InputError here, not with the first piece.
         pieces = self._sampler(counts, params.plain).write(params)
         return (piece.text for piece in pieces if piece.text)
+
+
+def _list_shapes(state: State) -> list[list[tuple[int, ...]]]:
+    return [[vectors.shape for vectors in layer] for layer in state]
 
 
 def load(path: AnyPath | None = None) -> Model:

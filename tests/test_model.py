@@ -70,9 +70,12 @@ def test_a_step_is_the_models_and_a_loop_over_it_writes_as_the_sampler(
         logits, state = model.step(written[-1:], state)
     text = model.generate(40, "To be", temperature=0)
     assert model.vocabulary.decode(written) == text
-    for wrong in ([], [[1]], [-1], [len(model.vocabulary)]):
+    for wrong in ([], [[1]], [-1], [len(model.vocabulary)], [1.5], [2**63], [2**70], [True]):
         with pytest.raises(InputError, match="ids="):
             model.step(wrong)
+    for odd in ([], together, state[:1]):
+        with pytest.raises(InputError, match="state: is none of 1 streams"):
+            model.step([1], odd)
 
 
 def test_generate(model: Model) -> None:
@@ -112,10 +115,6 @@ def test_what_a_model_cannot_write_with_is_refused(name: str, value: Any, model:
             write(temprature=1)
 
 
-def test_wrong_numbers_of_samples_and_words_are_refused(model: Model) -> None:
+def test_wrong_numbers_of_samples_are_refused(model: Model) -> None:
     with pytest.raises(InputError, match="num_samples"):
         model.generate(num_samples=0)
-    for start_text, k in ((5, 1), ("a", "5"), ("a", 2.5)):
-        with pytest.raises(InputError, match=r"^(k|start_text)="):
-            model.next_words(start_text, k)  # type: ignore[arg-type]
-    assert len(model.next_words("a", np.int64(2))) == 2  # type: ignore[arg-type]

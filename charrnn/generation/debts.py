@@ -1,11 +1,13 @@
-"""Debts: at a low temperature, lines and sentences end as often as the model expects.
+"""Debts: at a low temperature, lines and sentences end as often as at a temperature of 1.
 
 A temperature below 1 makes the likelier choice likelier at every place. In most places the sentence
-does not end, so a cold text would seldom end one. A text therefore has a debt for the
-newline and for each mark that ends a sentence: the sum of the probabilities of the character so
-far, at a temperature of 1 and before the filters, minus how often it was drawn. Before the
+does not end, so a cold text would seldom end one. A text therefore has a debt for the newline and
+for each mark that ends a sentence: how often it is due so far, minus how often it was drawn. A mark
+is due as often as in the training text, because a model of a small text does not expect it often
+enough. The newline, and a mark whose share is not known, are due as often as the model expects
+them: the sum of their probabilities at a temperature of 1 and before the filters. Before the
 temperature divides the logits, a multiple of the debt is added to the character's logit. So it
-appears as often as the model expects, at the places that suit it best.
+appears as often as it is due, at the places that suit it best.
 
 A positive debt is not paid directly after an end, because two ends in a row are rare. Only a
 newline may follow a mark.
@@ -13,7 +15,7 @@ newline may follow a mark.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,13 +46,17 @@ class Ends(NamedTuple):
     """The characters of a vocabulary that end lines and sentences."""
 
     places: dict[int, int]  # the place of the debt of each id
+    shares: dict[int, float]  # of ids in the training text, where they are known
     newline: int  # its id; -1 without one
 
 
-def find_ends(vocabulary: Vocabulary) -> Ends:
+def find_ends(vocabulary: Vocabulary, shares: Mapping[str, float]) -> Ends:
     """Return the characters of a vocabulary that end lines and sentences."""
-    ids = vocabulary.look_up("".join(end for end in NEWLINE + MARKS if end in vocabulary)).tolist()
-    return Ends({id_: place for place, id_ in enumerate(ids)}, int(vocabulary.look_up(NEWLINE)[0]))
+    ends = [end for end in NEWLINE + MARKS if end in vocabulary]
+    ids = vocabulary.look_up("".join(ends)).tolist()
+    known = {id_: shares[end] for id_, end in zip(ids, ends, strict=True) if end in shares}
+    places = {id_: place for place, id_ in enumerate(ids)}
+    return Ends(places, known, int(vocabulary.look_up(NEWLINE)[0]))
 
 
 class Debts:
@@ -66,7 +72,7 @@ class Debts:
         self.values = [0.0] * len(ends.places) if values is None else list(values)
 
     def repay(self, scores: Floats, weights: Floats, total: float, payback: float) -> bool:
-        """Add multiples of the debts to the scores, and the model's probabilities to the debts.
+        """Add multiples of the debts to the scores, and what is due to the debts.
 
         Args:
             scores: (V,), the logits less the highest; changed in place.
@@ -76,7 +82,7 @@ class Debts:
             Whether the highest score may have changed.
         """
         numbers: Any = scores.data  # For the few ends, Python is faster than NumPy.
-        probabilities, values, (places, newline) = weights.data, self.values, self.ends
+        probabilities, values, (places, shares, newline) = weights.data, self.values, self.ends
         last, is_moved = self.last, False
         is_after_end = last in places
         for id_, place in places.items():
@@ -85,7 +91,8 @@ class Debts:
                 before = numbers[id_]
                 numbers[id_] = after = before + payback * debt
                 is_moved = is_moved or before == 0 or after > 0
-            values[place] = min(debt + probabilities[id_] / total, HIGHEST)
+            due = shares[id_] if id_ in shares else probabilities[id_] / total
+            values[place] = min(debt + due, HIGHEST)
         return is_moved
 
     def pay(self, id_: int) -> None:

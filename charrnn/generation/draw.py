@@ -19,7 +19,8 @@ Of equally likely characters, the one with the lower id is first.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from charrnn.errors import InputError, RunError
 from charrnn.generation.debts import Debts, Ends, find_ends, find_payback
 from charrnn.generation.dry import DryPenalties
 from charrnn.generation.new_words import WordCosts, resolve_new_words
+from charrnn.generation.quotes import Quotes
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 
@@ -103,6 +105,7 @@ class Tail:
         blanks: the ids of `BLANKS`.
         dry: the penalties after the text; None without penalties. It is changed.
         debts: after the text; None if there are none. They are changed.
+        quotes: the open quotes of the text, if they are closed. It is changed.
         is_started: whether the text has new characters.
 
     Attributes:
@@ -115,9 +118,10 @@ class Tail:
         blanks: frozenset[int] = frozenset(),
         dry: DryPenalties | None = None,
         debts: Debts | None = None,
+        quotes: Quotes | None = None,
         is_started: bool = False,
     ) -> None:
-        self.dry, self.debts, self.is_started = dry, debts, is_started
+        self.dry, self.debts, self.quotes, self.is_started = dry, debts, quotes, is_started
         self.run, self._last, self._blanks = 0, -1, blanks
         for id_ in ids[-RUN_LENGTH:]:
             self._count_blank(int(id_))
@@ -128,6 +132,8 @@ class Tail:
             self.dry.append(id_)
         if self.debts is not None:
             self.debts.pay(id_)
+        if self.quotes is not None:
+            self.quotes.append(id_)
         self._count_blank(id_)
         self.is_started = True
 
@@ -141,10 +147,15 @@ class Drawer:
 
     Args:
         counts: of the model, to whose words and pairs `new_words` refers; None without counts.
+        shares: of marks in the training text, where they are known.
     """
 
     def __init__(
-        self, params: SamplingParams, vocabulary: Vocabulary, counts: Counts | None = None
+        self,
+        params: SamplingParams,
+        vocabulary: Vocabulary,
+        counts: Counts | None = None,
+        shares: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.params, self.temperature = params, resolve_temperature(params)
         with np.errstate(divide="ignore", over="ignore"):
@@ -161,19 +172,20 @@ class Drawer:
         self.payback = find_payback(self.scale)
         self.ends: Ends | None = None
         if 0 < self.temperature < 1 and not params.plain:
-            self.ends = find_ends(vocabulary)
+            self.ends = find_ends(vocabulary, shares)
 
     def resume(
         self,
         ids: Sequence[int] = (),
         dry: DryPenalties | None = None,
         debts: Sequence[float] | None = None,
+        quotes: Quotes | None = None,
         is_started: bool = False,
     ) -> Tail:
         """Return the end of a text, as in `Tail`. Without `debts`, all are 0."""
         last = ids[-1] if len(ids) else -1
         owed = None if self.ends is None else Debts(self.ends, debts, last)
-        return Tail(ids, self.blanks, dry, owed, is_started)
+        return Tail(ids, self.blanks, dry, owed, quotes if owed else None, is_started)
 
     def draw(
         self,
@@ -232,7 +244,7 @@ class Drawer:
         return [int(row.searchsorted(uniform * total, "right")) for row, uniform, total in rows]
 
     def _repay(self, scores: Floats, tails: Sequence[Tail]) -> None:
-        """Add multiples of the debts to the scores (N, V), and make the highest score 0 again."""
+        """Apply debts and quotes to the scores (N, V), and make the highest score 0 again."""
         weights = np.exp(scores)
         totals = np.add.reduce(weights, -1).tolist()
         is_moved = False
@@ -240,5 +252,8 @@ class Drawer:
             if tail.debts is not None:
                 payback = 0.0 if tail.run >= RUN_LENGTH else self.payback
                 is_moved |= tail.debts.repay(row, exponentials, total, payback)
+            if tail.quotes is not None and tail.quotes.pairs:
+                tail.quotes.close(row)
+                is_moved = True
         if is_moved:
             scores -= np.maximum.reduce(scores, -1, keepdims=True)

@@ -27,6 +27,7 @@ from charrnn.models.trained import (
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.text.prompt import encode_primer, fit_text
+from charrnn.text.punctuation import get_punctuation
 
 NEWLINE = "\n"
 STREAMS_TOGETHER = 512  # a larger batch is not faster, and takes memory
@@ -115,7 +116,8 @@ class Sampler:
 
     def make_drawer(self, params: SamplingParams) -> Drawer:
         """Return what draws the characters. Raise InputError if all characters are banned."""
-        return Drawer(params, self.model.vocabulary, self.model.counts)
+        shares = get_punctuation(self.model.facts).shares
+        return Drawer(params, self.model.vocabulary, self.model.counts, shares)
 
     def make_stream(
         self,
@@ -140,6 +142,7 @@ class Sampler:
             last=last,
             start=self.encode_start_text(params),
             stops=[*map(vocabulary.as_tokens, stops)],
+            pairs=get_punctuation(self.model.facts).pairs,
         )
 
     def read_start(self, params: SamplingParams) -> StartState:

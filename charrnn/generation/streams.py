@@ -14,6 +14,7 @@ import numpy as np
 from charrnn.generation.draw import RUN_LENGTH, Drawer, Ids, Tail, find_banned_ids
 from charrnn.generation.dry import LOOK_BACK, DryPenalties
 from charrnn.generation.engines import Engine
+from charrnn.generation.quotes import Quotes
 from charrnn.models.trained import State
 from charrnn.text.vocabulary import Vocabulary
 
@@ -59,6 +60,7 @@ class Stream:
         last: the id of the last character before the new text; None if there is none.
         start: the ids before the new text that count for penalties and runs of blanks.
         stops: texts, in the vocabulary's characters, before which the new text ends.
+        pairs: the marks of quotes that close.
 
     Attributes:
         last: the id of the newest character, which the model has not read.
@@ -67,6 +69,7 @@ class Stream:
         keeps_text: whether `text` is complete, as `remove` needs it.
         dry: the penalties after the text; None without penalties.
         debts: (E,), of the characters of `find_ends`, after the text; None if all are 0.
+        quotes: the open quotes of the text.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Stream:
         last: int | None,
         start: Sequence[int] | Ids = (),
         stops: Sequence[str] = (),
+        pairs: Sequence[str] = (),
     ) -> None:
         self.drawer, self.params = drawer, drawer.params
         self.vocabulary, self.sample = vocabulary, sample
@@ -89,6 +93,7 @@ class Stream:
         if self.params.dry_multiplier > 0:
             self.dry = DryPenalties(self.params, self.text)
         self.debts: list[float] | None = None
+        self.pairs, self.quotes = pairs, Quotes(vocabulary, pairs, self.text)
         self.stops = StopStrings(stops)
 
     @property
@@ -98,8 +103,8 @@ class Stream:
 
     def make_tail(self) -> Tail:
         """Return the end of the text. A draw does not change the stream."""
-        started = self.num_written > 0
-        return self.drawer.resume(self.text, copy(self.dry), self.debts, started)
+        kept = copy(self.dry), self.debts, copy(self.quotes)
+        return self.drawer.resume(self.text, *kept, is_started=self.num_written > 0)
 
     def append(self, ids: list[int]) -> list[int]:
         """Append new ids up to the requested length. Return the ids that were appended."""
@@ -113,6 +118,8 @@ class Stream:
             if self.dry is not None:
                 for id_ in ids:
                     self.dry.append(id_)
+            for id_ in ids:
+                self.quotes.append(id_)
         return ids
 
     def remove(self, characters: int) -> None:
@@ -124,6 +131,7 @@ class Stream:
         self.debts = None
         if characters:
             del self.text[-characters:]
+            self.quotes = Quotes(self.vocabulary, self.pairs, self.text)
             if self.dry is not None:
                 self.dry = DryPenalties(self.params, self.text)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import pickle
 import warnings
 import zipfile
@@ -120,9 +121,8 @@ def read_model(path: Path) -> TrainedModel:
     entry = content[ENTRY]
     try:
         architecture = parse_architecture(entry["architecture"])
-        vocabulary, facts = Vocabulary.from_tokens(entry["tokens"]), entry["facts"]
-        if not all(isinstance(fact, str | int | float | None) for fact in facts.values()):
-            raise ValueError("its facts are no plain values")
+        vocabulary, facts = Vocabulary.from_tokens(entry["tokens"]), dict(entry["facts"])
+        json.dumps(facts)  # raises ValueError or TypeError if a model file could not store them
         weights = _select_network_weights(content["state_dict"])
         return TrainedModel(architecture, vocabulary, weights, facts)
     except Exception as error:  # The types of these values are not checked.

@@ -26,6 +26,7 @@ from charrnn.options.datasets import DataOptions
 from charrnn.text.background import Background
 from charrnn.text.preprocessing import prepare_files, require_pair
 from charrnn.text.prompt import PRIMER_FACT, choose_primer, get_primer_slice
+from charrnn.text.punctuation import MAX_READ, PUNCTUATION_FACT, describe_punctuation
 from charrnn.text.sources import as_name_list
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training.lightning_loops import count_windows
@@ -132,6 +133,7 @@ class TextDataModule(L.LightningDataModule):
             "window": streams.seq_length,
             "characters_a_step": streams.batch_size * streams.seq_length * group,
             **({PRIMER_FACT: self._primer} if self._primer else {}),
+            PUNCTUATION_FACT: self._punctuation,
         }
 
     @property
@@ -146,6 +148,12 @@ class TextDataModule(L.LightningDataModule):
         splits = (ids for name in ("val", "train") if (ids := self.split(name)) is not None)
         parts = (ids[get_primer_slice(len(ids))].tolist() for ids in splits)
         return choose_primer(*map(self.vocabulary.decode, parts))
+
+    @cached_property
+    def _punctuation(self) -> dict[str, Any]:
+        """How the training split uses its marks."""
+        ids = self.encoded.get_split("train")[:MAX_READ].tolist()
+        return describe_punctuation(self.vocabulary.decode(ids))
 
     @property
     def background(self) -> Background:

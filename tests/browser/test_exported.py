@@ -25,6 +25,7 @@ from tests.browser.steps import (
     text_of,
     wait_until_written,
 )
+from tests.generation.definition import list_next_words
 from tests.generation.models import make_counted_model, make_model
 
 pytestmark = pytest.mark.browser
@@ -96,7 +97,7 @@ def test_an_exported_page_writes_at_once_what_python_writes(chromium: Any, tmp_p
             assert all(len(text) > 300 for text in list_offered(page))
         page.locator("#text").fill("What a mat!")
         settle(page)
-        words = [word.text for word in Model(model).next_words("What a", 24)]
+        words = [word for word, _ in list_next_words(Model(model), "What a", 24)]
         whole = [word.strip() or "space" for word in words if not word[0].isalpha()]
         assert list_words(page, 8) == [word for word in whole if word != "mat"][:8]
     with open_file(chromium, write_page(tmp_path, make_model())) as page:

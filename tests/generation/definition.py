@@ -13,11 +13,14 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby, takewhile
+from heapq import heappop, heappush
+from itertools import count, groupby, takewhile
 from typing import Any
 
 import numpy as np
 
+from charrnn.counts.words import number_letters
+from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
@@ -248,6 +251,33 @@ def log_probabilities(
     return logs
 
 
+def list_next_words(model: Model, start: str, k: int) -> list[tuple[str, float]]:
+    """List the k likeliest next words and marks after a start text, with their probabilities.
+
+    A word is letters up to the end of the word, or a blank and such letters. A mark is one
+    character that is no letter, or a blank and such a character. The model reads 200 prefixes.
+    """
+    found, numbers, state = dict[str, float](), count(), None
+    *ids, last = model.vocabulary.encode(start)
+    for id_ in ids:
+        _, state = model.step([id_], state)
+    prefixes = [(-1.0, next(numbers), "", last, state)]  # the likeliest is read first
+    is_letter = number_letters(model.vocabulary) > 0
+    for _ in range(200):
+        if not prefixes or -prefixes[0][0] <= sorted([0.0] * k + [*found.values()])[-k]:
+            break
+        p, _, text, id_, state = heappop(prefixes)
+        logits, state = model.step([id_], state)
+        for id_, log_p in enumerate(log_softmax(logits[0].astype(np.float64))):
+            character, q = model.vocabulary.characters[id_], -p * math.exp(log_p)
+            if is_letter[id_] or (character == " " and not text):
+                heappush(prefixes, (-q, next(numbers), text + character, id_, state))
+            else:  # a mark, or however a word ends
+                whole = text + character if text in ("", " ") else text
+                found[whole] = found.get(whole, 0) + q
+    return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:k]
+
+
 def dry_penalties(text: str, multiplier: float, base: float, allowed: int) -> dict[str, float]:
     """Penalize each character that would continue a sequence that `text` has before its end."""
     result: dict[str, float] = {}
@@ -317,10 +347,51 @@ def new_words_of(choice: SamplingParams) -> float:
 MARKS = ".!?…؟۔։।॥።፧။។。．！？｡"
 
 
-class Debts:
-    """Track what a text owes of each end of a line or sentence, and where it is paid."""
+def comes(pair: str, is_open: bool, before: str, mark: str) -> bool:
+    """Return whether a mark of a pair opens or closes a quote after a text."""
+    if pair[0] != pair[1]:
+        return mark == (pair[1] if is_open else pair[0])
+    return not before.endswith(" " if is_open else tuple(MARKS))
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+
+def list_open(paragraph: str, pairs: Sequence[str]) -> list[str]:
+    """List the pairs whose quotes are open after a part of a paragraph, in the order of opening."""
+    is_open: list[str] = []
+    for at, c in enumerate(paragraph):
+        for pair in pairs:
+            if c in pair and comes(pair, pair in is_open, paragraph[:at], c):
+                [is_open.append, is_open.remove][pair in is_open](pair)
+    return is_open
+
+
+def close_quotes(
+    scores: Sequence[float], text: str, pairs: Sequence[str], vocabulary: Vocabulary
+) -> list[float]:
+    """Move the newline's probability to the mark that closes a quote, and lower misplaced marks."""
+    moved, find = [*scores], vocabulary.characters.index
+    pairs = [pair for pair in pairs if all(mark in vocabulary for mark in pair)]
+    paragraph = text.split("\n")[-1]
+    is_open = list_open(paragraph, pairs)
+    if is_open and "\n" in vocabulary:
+        newline, closing = find("\n"), find(is_open[-1][1])
+        if scores[closing] > -math.inf:
+            moved[closing] = float(np.logaddexp(scores[closing], scores[newline]))
+        moved[newline] -= 1e4
+    for pair in pairs:
+        for mark in {*pair}:
+            moved[find(mark)] -= 0 if comes(pair, pair in is_open, paragraph, mark) else 1e4
+    return moved
+
+
+class Debts:
+    """Track what a text owes of each end of a line or sentence, and where it is paid.
+
+    Args:
+        shares: of marks in the training text, by which their debts grow.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, shares: Mapping[str, float]) -> None:
+        self.shares = shares
         self.owed = {c: 0.0 for c in "\n" + MARKS if c in vocabulary}
         self.characters = vocabulary.characters
 
@@ -339,7 +410,7 @@ class Debts:
         total = sum(math.exp(score - max(scores)) for score in scores)
         for c in self.owed:
             p = math.exp(scores[self.characters.index(c)] - max(scores)) / total
-            self.owed[c] = min(self.owed[c] + p, 3)
+            self.owed[c] = min(self.owed[c] + self.shares.get(c, p), 3)
             if c == draw_at:
                 self.owed[c] = max(self.owed[c] - 1, -1)
 
@@ -371,6 +442,7 @@ def probabilities(
     text: str = "",
     costs: Mapping[str, float] | None = None,
     debts: Debts | None = None,
+    pairs: Sequence[str] = (),
 ) -> list[float]:
     """Compute the scores (V,) of the draw from logits (V,), after a text."""
     scores = scores_of(logits, choice, vocabulary, text, costs)
@@ -380,6 +452,8 @@ def probabilities(
         choice = replace(choice, **{name: values[0] for name, values in FILTERS.items()})
     if debts is not None and temperature:
         scores = debts.add_to(scores, text, temperature)
+    if choice.temperature < 1 and temperature:
+        scores = close_quotes(scores, text, pairs, vocabulary)
     banned = [v for v, score in enumerate(scores) if score == -math.inf]
     kept = sorted((v for v in range(len(scores)) if v not in banned), key=lambda v: -scores[v])
     if temperature == 0:

@@ -46,7 +46,7 @@ def test_a_draw_inverts_the_cumulated_probabilities(choice: SamplingParams) -> N
 
 def test_only_a_newline_is_paid_after_a_mark() -> None:
     vocabulary = Vocabulary(["a", "\n", "."])
-    ends = find_ends(vocabulary)
+    ends = find_ends(vocabulary, {})
     for last, paid in ((0, [0.0, 2.0, 2.0]), (1, [0.0, 0.0, 0.0]), (2, [0.0, 2.0, 0.0])):
         scores = np.zeros(3)
         Debts(ends, np.ones(len(ends.places)), last).repay(scores, np.ones(3), 3.0, 2.0)

@@ -18,6 +18,7 @@ from charrnn.model import Model
 from charrnn.models.trained import TrainedModel, zero_state
 from charrnn.options.cells import CELLS
 from charrnn.options.sampling import SamplingParams
+from charrnn.text.punctuation import PUNCTUATION_FACT
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation import definition
 from tests.generation.models import counts_of, make_model, make_torch_engine, make_torch_model
@@ -31,6 +32,7 @@ class Case:
     Attributes:
         counted: ids of the text that the model's counts are of; [] where it has none.
         words: the known words and pairs.
+        shares, pairs: how its text uses its marks.
     """
 
     def __init__(self, seed: int) -> None:
@@ -38,12 +40,15 @@ class Case:
         size = int(numbers.choice([2, 3, 7, 7, 40, 40, 65, 65, 300, 300]))
         # the newline is the first, so that a text without a start has one before it
         letters = (chr(0x100 + n if n % 3 else 0x2500 + n) for n in range(size - 1))
-        self.vocabulary = Vocabulary(["\n", *" \t.!", *letters][:size])
+        self.vocabulary = Vocabulary(["\n", *' \t.!"()', *letters][:size])
         self.loves_blanks = seed % 2
         self.counted: list[int] = []
         self.words: definition.Words | None = None
         counts = self._counts(size) if numbers.random() < 0.5 else None
-        self.model = replace(self._network(seed), counts=counts)
+        self.shares = {".": 0.02, "!": 0.0} if numbers.random() < 0.5 else {}
+        self.pairs = [pair for pair in ('""', "()") if numbers.random() < 0.7]
+        facts = {PUNCTUATION_FACT: {"shares": self.shares, "pairs": self.pairs}}
+        self.model = replace(self._network(seed), counts=counts, facts=facts)
 
     def _network(self, seed: int) -> TrainedModel:
         numbers = self.numbers
@@ -162,12 +167,13 @@ def test_engines_are_the_definition(seed: int) -> None:
             read = np.concatenate([ids[1:20], new])
             predicted = definition.log_probabilities(case.model, read, case.counted)[18:-1]
             uniforms = definition.uniforms_of(seed, sample, LENGTH)
-            params, debts, costs = SamplingParams(**how), definition.Debts(case.vocabulary), {}
+            params, costs = SamplingParams(**how), {}
+            debts = definition.Debts(case.vocabulary, case.shares)
             for t, (row, uniform) in enumerate(zip(predicted, uniforms, strict=False)):
                 before, characters = start + text[:t], case.vocabulary.characters
                 if case.words is not None:
                     costs = case.words.costs(before, t, definition.new_words_of(params), characters)
-                after = case.vocabulary, before, costs, debts
+                after = case.vocabulary, before, costs, debts, case.pairs
                 assert new[t] in list_allowed(row, uniform, how, *after), (make, sample, t, how)
                 debts.update(
                     definition.scores_of(row, params, case.vocabulary, before, costs), text[t]

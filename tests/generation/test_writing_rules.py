@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from charrnn.model import Model
+from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import Words
 from tests.generation.models import (
     TEXT,
@@ -32,6 +35,19 @@ def test_a_cold_text_of_independent_characters_has_as_many_ends_as_expected() ->
         expected = p[model.vocabulary.encode(character)][0] / p.sum() * len(text)
         assert 0.85 * expected < text.count(character) < 1.1 * expected
     assert not re.search(r"[.?\n]{3}", text)
+
+
+def test_a_cold_text_has_the_marks_of_its_text_and_closes_its_quotes() -> None:
+    marks = '\n.?"()'
+    facts = {"punctuation": {"shares": {".": 0.07}, "pairs": ['""', "()"]}}
+    vocabulary = Vocabulary([*marks, *" abcdefghijklmnopqrstuv"])
+    model = replace(fill_weights(make_model(vocabulary=vocabulary), 0), facts=facts)
+    model.weights["decoder.bias"][vocabulary.encode("e")] = 2
+    text = Model(model).generate(5000, temperature=0.5, min_p=0, seed=1)
+    assert text.count(".") == pytest.approx(0.07 * len(text), rel=0.1)
+    *paragraphs, _ = text.split("\n")
+    assert len(paragraphs) > 50
+    assert all(p.count('"') % 2 == 0 and p.count("(") == p.count(")") for p in paragraphs)
 
 
 def test_nothing_is_invented_with_new_words_of_0() -> None:

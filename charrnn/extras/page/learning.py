@@ -8,7 +8,7 @@ from charrnn.counts import fitting, passages, run_lengths, table, words
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.extras.page.packing import COUNTS_CONSTANTS, describe_sampling, read_constants
 from charrnn.options.datasets import DEFAULT_SPLIT
-from charrnn.text import code, lists
+from charrnn.text import code, lists, punctuation
 
 MAX_CHARACTERS = 1_000_000  # a phone counts them in ten seconds
 
@@ -43,6 +43,9 @@ def list_counting_constants() -> dict[str, Any]:
             **read_constants(code, "INDENTED_SHARE", "SIGNS_SHARE"),
             "signs": "".join(sorted(code.SIGNS)),
         },
+        "punctuation": read_constants(
+            punctuation, "PAIRS", "MAX_READ", "MIN_QUOTED", "MAX_OPEN", "MIN_ENDS"
+        ),
         "packed": {
             **COUNTS_CONSTANTS,
             "word_weights": COUNTS_ONLY.words,

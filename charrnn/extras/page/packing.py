@@ -31,6 +31,7 @@ from charrnn.options.sampling import SamplingParams
 from charrnn.runs.model_lookup import read_model
 from charrnn.text.code import is_code
 from charrnn.text.prompt import CURLY_QUOTES, KEYBOARD_MARKS, encode_primer, get_primer
+from charrnn.text.punctuation import get_punctuation
 from charrnn.text.sentences import MARKS
 from charrnn.text.training_text import find_training_text, get_corpus_name
 
@@ -107,6 +108,7 @@ def pack_model(chosen: RoundedModel, title: str | None = None, licence: str = LI
         "about": about,
         "vocabulary": model.vocabulary.to_dict(),
         "primer": list(encode_primer(model.facts, model.vocabulary)),
+        "punctuation": get_punctuation(model.facts)._asdict(),
         "network": None,
         "counts": None if counts is None else describe_counts(counts),
     }

@@ -25,9 +25,11 @@ from charrnn.text.code import is_code
 from charrnn.text.lists import is_list, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
 from charrnn.text.prompt import choose_primer, get_primer_slice
+from charrnn.text.punctuation import describe_punctuation
 from charrnn.text.vocabulary import Vocabulary
 from tests.extras.page.node import NETWORK, PAGE, run
 from tests.text import test_prompt as prompts
+from tests.text.test_punctuation import QUOTED
 
 RANDOM = random.Random(0)
 WORDS = [
@@ -161,6 +163,15 @@ def test_the_primer_is_pythons() -> None:
     for text, found in zip(texts, run(script, NETWORK / "text-kinds.js", given=texts), strict=True):
         chosen = choose_primer(text[get_primer_slice(len(text))])
         assert found == chosen + "\n" * ("\n" in text and not chosen.endswith("\n"))
+
+
+def test_punctuation_is_pythons() -> None:
+    texts = [*QUOTED, *TEXTS.values(), "".join(TEXTS.values())]
+    given = {"texts": texts, "constants": list_counting_constants()["punctuation"]}
+    script = """return given.texts.map((text) =>
+      module_punctuation.describePunctuation([...text], given.constants));"""
+    found = run(script, NETWORK / "punctuation.js", given=given)
+    assert found == [describe_punctuation(text) for text in texts]
 
 
 def test_lists_and_code_are_recognized_as_in_python() -> None:

@@ -1,4 +1,4 @@
-/** Find the word or mark of a text that charrnn/generation/next_words.py could put at a place. */
+/** Find the word or mark of a text that network/next-words.js could put at a place. */
 
 const LETTER = /[\p{L}\p{M}]/u;
 const WORD_BEFORE = /[\p{L}\p{M}]+(?:['’][\p{L}\p{M}]+)*['’]?$/u; // such as “don’t”, or its start

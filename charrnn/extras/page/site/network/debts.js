@@ -4,14 +4,16 @@ export class Debts {
   /**
    * @param {import("./vocabulary.js").Vocabulary} vocabulary
    * @param {object} constants  Of the model; `ends` has the characters that have debts.
+   * @param {Record<string, number>} shares  Of marks in the training text, where they are known.
    */
-  constructor(vocabulary, { ends, lowest, highest }) {
+  constructor(vocabulary, { ends, lowest, highest }, shares) {
     Object.assign(this, { ends: findEnds(vocabulary, ends), lowest, highest });
+    this.shares = this.ends.ids.map((id) => shares[vocabulary.characters[id]]);
     this.values = new Float64Array(this.ends.ids.length);
     this.pays = this.ends.pays.at(-1); // at first, there are no debts
   }
 
-  /** Return the logits (V,) less the highest, with multiples of the debts; let the debts grow. */
+  /** Return the logits (V,) less the highest, with multiples of the debts; add what is due to the debts. */
   repay(logits, highest, payback) {
     const scores = new Float64Array(logits.length);
     let sum = 0;
@@ -21,7 +23,8 @@ export class Debts {
     }
     this.ends.ids.forEach((id, place) => {
       const debt = this.values[place];
-      this.values[place] = Math.min(debt + Math.exp(scores[id]) / sum, this.highest);
+      const due = this.shares[place] ?? Math.exp(scores[id]) / sum;
+      this.values[place] = Math.min(debt + due, this.highest);
       if (debt < 0 || this.pays[place]) scores[id] += payback * debt;
     });
     return scores;

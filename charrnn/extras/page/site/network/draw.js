@@ -3,11 +3,13 @@
  *
  * The probabilities are the softmax at a temperature, limited by top_k, top_p and min_p. A draw is
  * the inverse of their cumulative sum at one uniform number. All sums are in double precision.
- * Below a temperature of 1, debts are added to the logits of line ends and sentence ends.
+ * Below a temperature of 1, debts are added to the logits of line ends and sentence ends, and quotes
+ * are closed.
  * After three equal blanks or tabs these limits are lifted, so that a run of blanks can end.
  */
 
 import { Debts } from "./debts.js";
+import { Quotes } from "./quotes.js";
 
 /**
  * Return the numbers (V,) that are added to the logits, minus infinity for banned characters; null
@@ -38,14 +40,17 @@ export function makeBias(vocabulary, ban) {
  *   probability of the likeliest.
  * @param {ArrayLike<number>} ids  The ids of the text so far.
  * @param {object} constants  Of the model.
+ * @param {{shares: Record<string, number>, pairs: string[]}} punctuation  Of its text.
  */
-export function makeDraw(vocabulary, params, ids, constants) {
+export function makeDraw(vocabulary, params, ids, constants, { shares, pairs }) {
   const { temperature, top_k } = params;
   const isGreedy = temperature === 0 || top_k === 1;
-  const debts = !isGreedy && temperature < 1 ? new Debts(vocabulary, constants) : null;
-  const drawLimited = makeLimitedDraw(vocabulary.size, params, debts, constants);
+  const isCold = !isGreedy && temperature < 1;
+  const debts = isCold ? new Debts(vocabulary, constants, shares) : null;
+  const quotes = isCold ? new Quotes(vocabulary, pairs, constants.never) : null;
+  const drawLimited = makeLimitedDraw(vocabulary.size, params, debts, quotes, constants);
   const free = { temperature: Math.max(temperature, 1) };
-  const drawFreely = makeLimitedDraw(vocabulary.size, free, debts, constants);
+  const drawFreely = makeLimitedDraw(vocabulary.size, free, debts, quotes, constants);
   const blanks = vocabulary.lookUp(" \t");
   let run = 0; // equal blanks at the end of the text
   let last = -1;
@@ -56,17 +61,19 @@ export function makeDraw(vocabulary, params, ids, constants) {
     return id;
   };
   ids.slice(-constants.run_length).forEach(append);
+  ids.forEach((id) => quotes?.append(id));
 
   return (logits, uniform) => {
     const isFree = run >= constants.run_length && !isGreedy;
     const id = (isFree ? drawFreely : drawLimited)(logits, uniform);
     debts?.pay(id);
+    quotes?.append(id);
     return append(id);
   };
 }
 
 /** Return a function that draws as `makeDraw`, but does not lift the limits. */
-function makeLimitedDraw(size, { temperature, top_k, top_p, min_p }, debts, constants) {
+function makeLimitedDraw(size, { temperature, top_k, top_p, min_p }, debts, quotes, constants) {
   const greedy = temperature === 0 || top_k === 1;
   const scale = greedy ? 1 : Math.min(1 / temperature, constants.coldest);
   const payback = Math.min(constants.payback * Math.max(scale - 1, 0), constants.largest_payback);
@@ -83,6 +90,7 @@ function makeLimitedDraw(size, { temperature, top_k, top_p, min_p }, debts, cons
     }
     if (greedy) return likeliest;
     const scores = debts ? debts.repay(logits, highest, payback) : logits;
+    quotes?.close(scores);
     const top = debts ? scores[argmax(scores)] : highest;
     for (let id = 0; id < size; id++) sums[id] = Math.exp((scores[id] - top) * scale);
     if (topK < size || topP < 1) keepLikeliest(sums, rankIds(scores), topK, topP);

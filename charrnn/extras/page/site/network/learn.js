@@ -3,6 +3,7 @@
 import { chooseContext, listDiscounts } from "./context-choice.js";
 import { countPairs } from "./pair-counts.js";
 import { buildTable, countLevels } from "./passages.js";
+import { describePunctuation } from "./punctuation.js";
 import { countCharacters, findPrimer, isCode, isList, shuffleLines } from "./text-kinds.js";
 import { countRuns, countWords, numberLetters } from "./word-counts.js";
 import { WordTable } from "./words.js";
@@ -17,7 +18,8 @@ import { WordTable } from "./words.js";
  * @param {boolean} [options.countsAll]  Whether the whole text is counted once the length of
  *   contexts is chosen, and not only its training split, as in Python.
  * @param {ArrayLike<number> | null} [options.order]  The order of the lines of a list.
- * @returns {{tokens: string[], isCode: boolean, isList: boolean, primer: string, packed: object,
+ * @returns {{tokens: string[], isCode: boolean, isList: boolean, primer: string,
+ *   punctuation: object, packed: object,
  *   arrays: Record<string, Uint8Array | Uint16Array | Uint32Array>}}
  *   The characters, and the arguments of `Counts` (counts.js).
  */
@@ -78,6 +80,10 @@ export function learn(text, constants, report, { countsAll = true, order = null 
     isCode: isCode(text, constants),
     isList: isShuffled,
     primer: findPrimer(joined),
+    punctuation: describePunctuation(
+      Array.from(train.subarray(0, constants.punctuation.max_read), (id) => tokens[id]),
+      constants.punctuation,
+    ),
     packed: { ...packed, least_run: least },
     arrays: { ...arrays, ...rename("run_", shrink(runs)) },
   };

@@ -44,7 +44,8 @@ export class Model {
    * @param {(step: string) => void} report  Called with what is done next, for readers.
    */
   static learn({ name, text }, { counting, model }, report) {
-    const { tokens, isCode, isList, primer, packed, arrays } = learn(text, counting, report);
+    const learnt = learn(text, counting, report);
+    const { tokens, isCode, isList, primer, punctuation, packed, arrays } = learnt;
     const card = [
       ["Learnt from", name],
       ["Characters", String(tokens.length)],
@@ -58,6 +59,7 @@ export class Model {
       keep: `text.${hashText(text)}`,
       vocabulary: { tokens, bytes: false },
       primer: [...primer].map((character) => tokens.indexOf(character)),
+      punctuation,
       network: null,
       counts: packed,
     };

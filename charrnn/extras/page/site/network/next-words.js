@@ -1,4 +1,12 @@
-/** Find the likeliest next words and marks, as charrnn/generation/next_words.py does. */
+/**
+ * Find the likeliest next words and marks after a text. It continues with exactly one of these:
+ *
+ * - A word: letters up to the end of the word, or a blank and such letters. Its probability is that
+ *   these characters follow, and then one that is no letter.
+ * - A mark: one character that is no letter, or a blank and such a character.
+ *
+ * The network reads the likeliest beginnings of words first, and at most `MAX_STEPS`.
+ */
 
 const BLANK = " ";
 const MAX_STEPS = 200; // prefixes that the network reads

@@ -103,7 +103,7 @@ export class Sampler {
       ids.push(last);
       yield last;
     }
-    const draw = makeDraw(this.vocabulary, params, ids, constants);
+    const draw = makeDraw(this.vocabulary, params, ids, constants, this.header.punctuation);
     const dry = new DryPenalties(params, ids, constants);
     let isStarted = ids.length > startIds.length;
     while (true) {

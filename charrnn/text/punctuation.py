@@ -1,0 +1,81 @@
+"""How a text uses its marks: how often sentences end, and which quotes and brackets close.
+
+The quotes of a pair of marks close if most paragraphs (lines) with one of the marks end outside of
+a quote, and close none that is not open. A speech that opens a quote in each of its paragraphs, but
+closes it only in the last, does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from charrnn.text.sentences import MARKS, UNSPACED_MARKS
+
+PUNCTUATION_FACT = "punctuation"  # its key in a model's facts
+PAIRS = ('""', "“”", "„“", "„”", "»«", "«»", "「」", "()", "（）")  # opening and closing marks
+MAX_READ = 1 << 17  # characters of a text that are enough
+MIN_QUOTED = 3  # paragraphs with a mark of a pair
+MAX_OPEN = 0.1  # the share of these that may end open
+MIN_ENDS = 0.5  # the share of a mark that is not followed by a letter or digit, as the dot in code
+
+
+class Punctuation(NamedTuple):
+    """How a text uses its marks."""
+
+    shares: Mapping[str, float]  # of the marks that end sentences, among all characters
+    pairs: list[str]  # whose quotes close
+
+
+NO_PUNCTUATION = Punctuation({}, [])  # nothing is known
+
+
+def may_come(pair: str, is_open: bool, before: str, mark: str) -> bool:
+    """Return whether a mark of a pair opens or closes a quote after the character before it.
+
+    A mark that does both closes none after a blank, and opens none directly after a sentence.
+    """
+    if pair[0] != pair[1]:
+        return mark == pair[is_open]
+    return before != " " if is_open else before not in MARKS
+
+
+def describe_punctuation(text: str) -> dict[str, Any]:
+    """Return the fields of a text's `Punctuation`, for a model's facts."""
+    shares = {}
+    for mark in MARKS:
+        number = text.count(mark)
+        ends = re.findall(rf"[{mark}](?![^\W_])", text)
+        if number and (mark in UNSPACED_MARKS or len(ends) >= MIN_ENDS * number):
+            shares[mark] = number / len(text)
+    lines = text.split("\n")
+    return {"shares": shares, "pairs": [pair for pair in PAIRS if _closes(pair, lines)]}
+
+
+def _closes(pair: str, lines: list[str]) -> bool:
+    """Return whether the quotes of a pair close in a text."""
+    num_open, quoted = 0, [line for line in lines if pair[0] in line or pair[1] in line]
+    for line in quoted:
+        is_open, closes_none, before = False, False, "\n"
+        for character in line:
+            if character in pair:
+                comes = may_come(pair, is_open, before, character)
+                closes_none |= not comes and not is_open
+                is_open = is_open != comes
+            before = character
+        num_open += is_open or closes_none
+    return len(quoted) >= MIN_QUOTED and num_open <= MAX_OPEN * len(quoted)
+
+
+def get_punctuation(facts: Mapping[str, Any]) -> Punctuation:
+    """Return the punctuation in a model's facts, which are not checked; the rest of it is empty."""
+    fact = facts.get(PUNCTUATION_FACT)
+    fact = fact if isinstance(fact, dict) else {}
+    shares, pairs = fact.get("shares"), fact.get("pairs")
+    shares = shares if isinstance(shares, dict) else {}
+    are_valid = all(type(share) is float and 0 <= share <= 1 for share in shares.values())
+    return Punctuation(
+        shares if are_valid else {},
+        [pair for pair in PAIRS if isinstance(pairs, list) and pair in pairs],
+    )
