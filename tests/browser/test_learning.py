@@ -28,6 +28,7 @@ from tests.browser.steps import (
 )
 from tests.browser.test_exported import generate, write_page
 from tests.generation.models import make_model
+from tests.text.test_wrap import make_paragraphs, wrap
 
 pytestmark = pytest.mark.browser
 
@@ -123,6 +124,13 @@ def test_a_dropped_document_is_learned_and_written_from(chromium: Any, learner: 
         title_is(page, "cats")
         assert {*page.evaluate("charrnn.vocabulary")} == {*TEXT}
         assert generate(page, length=9, start_text="The cat sat on the ma")[0] == "t"
+
+
+def test_wrapped_prose_is_joined_and_told(chromium: Any, learner: Path) -> None:
+    with open_file(chromium, learner) as page:
+        choose(page, ("tale.txt", wrap(make_paragraphs(count=40))))
+        page.get_by_text("the lines of each paragraph were joined").wait_for()
+        assert generate(page, length=200, start_text="The rain had").count("\n") <= 4
 
 
 def test_copies_are_underlined_where_the_text_is(chromium: Any, learner: Path) -> None:

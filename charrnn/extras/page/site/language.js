@@ -166,6 +166,8 @@ const GERMAN = {
   "Made with": "Gemacht mit",
   "Counted in this browser; with a network (charrnn train) it writes better from about 60 kB on.":
     "In diesem Browser gezählt; mit einem Netz (charrnn train) schreibt es ab etwa 60 kB besser.",
+  "The text was wrapped at a width: the lines of each paragraph were joined.":
+    "Der Text war auf eine Breite umbrochen: Die Zeilen jedes Absatzes wurden verbunden.",
   "Networks that the server trains": "Netze, die der Server trainiert",
   "Loss": "Verlust",
   "waiting": "wartet",

@@ -10,6 +10,7 @@ import { Network, NoNetwork } from "./network.js";
 import { findNextWords } from "./next-words.js";
 import { pack, unpack } from "./packed.js";
 import { Sampler } from "./sampler.js";
+import { isWrapped, joinLines } from "./wrap.js";
 
 const WORDS = 24; // words to return at a place
 
@@ -43,19 +44,23 @@ export class Model {
    * @param {object} facts  Those of charrnn/extras/page/learning.py.
    * @param {(step: string) => void} report  Called with what is done next, for readers.
    */
-  static learn({ name, text }, { counting, model }, report) {
+  static learn({ name, text: given }, { counting, model }, report) {
+    const isJoined = isWrapped(given, counting);
+    const text = isJoined ? joinLines(given) : given;
     const { tokens, isCode, isList, primer, packed, arrays } = learn(text, counting, report);
     const card = [
       ["Learnt from", name],
       ["Characters", String(tokens.length)],
       ["Model", `counts of up to ${packed.context + 1} characters in a row`],
     ];
-    const licence = "Counted in this browser; with a network (charrnn train) it writes better from "
-      + "about 60 kB on.";
+    const licence = isJoined
+      ? "The text was wrapped at a width: the lines of each paragraph were joined."
+      : "Counted in this browser; with a network (charrnn train) it writes better from about 60 kB "
+        + "on.";
     const header = {
       ...model,
       about: { title: name, card, licence, is_code: isCode, is_list: isList },
-      keep: `text.${hashText(text)}`,
+      keep: `text.${hashText(given)}`,
       vocabulary: { tokens, bytes: false },
       primer: [...primer].map((character) => tokens.indexOf(character)),
       network: null,
