@@ -11,7 +11,6 @@ const state = {
   lines: [],
   copied: "copied from the training text",
   surprising: "!",
-  unfit: null, // a text after which all is surprising
   refusal: null,
 };
 const jobs = [];
@@ -47,8 +46,7 @@ const methods = {
     return { texts, stopped: job.stop && isDone ? [...texts.keys()] : [], isDone };
   },
   stop() {},
-  findSurprise: (text) => Float32Array.from(text, (each) =>
-    (each === state.surprising || (state.unfit && text.includes(state.unfit)) ? 9 : 0)),
+  findSurprise: (text) => Float32Array.from(text, (each) => (each === state.surprising ? 9 : 0)),
   findNextWords: () => Object.entries(state.words).map(([text, logprob]) => ({ text, logprob })),
   findReplacements: (characters) => Object.fromEntries(characters
     .filter((each) => each in state.readAs).map((each) => [each, state.readAs[each]])),

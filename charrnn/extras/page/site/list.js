@@ -67,7 +67,7 @@ export class List {
         const n = Math.min(MAX_BATCH, Math.max(MIN_BATCH, wanted - added.length));
         const texts = [...new Set(await this.#writeLines({ ...request, n, signal }))];
         if (signal.aborted) break;
-        const known = await this.writer.findTrainingLines(texts);
+        const known = new Set(await this.writer.call("findTrainingLines", texts));
         if (signal.aborted) break;
         const starred = old.filter(({ isStarred }) => isStarred);
         const seen = new Set([...starred, ...added].map(({ text }) => text));

@@ -1,6 +1,5 @@
 /** Open the page: with the model in it, with one of its server, or to learn a text. */
 
-import { Engine } from "./engine.js";
 import { LearningCard } from "./learning-card.js";
 import { translate, translatePage } from "./language.js";
 import { Page } from "./page.js";
@@ -23,7 +22,7 @@ class Program {
     this.texts = new Map(); // "text NAME" -> a text that was learnt in this window
     this.chosen = undefined; // undefined for the model in the page
     this.card = new LearningCard(find("#learn"), facts.max_characters, (given) => this.learn(given));
-    writer.engine.onStep = (step) => this.card.showStep(step);
+    writer.onStep = (step) => this.card.showStep(step);
     this.server = served !== undefined && location.protocol.startsWith("http")
       ? new Server(find("#trainings"), this) : null;
     const onClick = (selector, act) => find(selector).addEventListener("click", () =>
@@ -119,7 +118,7 @@ class Program {
   async takeHome() {
     const { page, writer } = this;
     if (!page.store()) return;
-    const data = { packed: await writer.pack(), saved: page.shelf.pack() };
+    const data = { packed: await writer.call("pack"), saved: page.shelf.pack() };
     let html = source;
     if (served !== undefined) { // the file has no server
       html = html.replace(" data-served=\"\"", "").replace(" connect-src 'self';", "");
@@ -158,8 +157,7 @@ function showNotice(error) {
 
 async function start() {
   translatePage(document);
-  const engine = await Engine.start(read("engine"));
-  await new Program(new Writer(engine)).start();
+  await new Program(await Writer.start(read("engine"))).start();
 }
 
 window.charrnn = { ready: false };

@@ -98,7 +98,6 @@ export class Page {
     document.addEventListener("keydown", (event) => this.#handleKey(event));
     document.addEventListener("visibilitychange", () => this.store());
     window.addEventListener("pagehide", () => this.store());
-    window.addEventListener("resize", () => this.editor.showMarker(this.generation.anchor));
     this.drafts.onStoredElsewhere(() => this.isUnsaved || this.reopenDraft());
     this.drafts.onOpenElsewhere(() => this.#continueInCopy());
 

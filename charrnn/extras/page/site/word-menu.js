@@ -42,7 +42,7 @@ export class WordMenu {
     if (place < 0 || place >= text.length) return;
     const [from, to] = findWordPlace(text, place);
     const prompt = selectBefore(text, from);
-    const found = await this.writer.findNextWords(prompt);
+    const found = await this.writer.call("findNextWords", prompt);
     // ends of the word before the place are no whole words
     const words = found.filter((word) => !isWordEnd(prompt, word.text));
     if (draft.text !== text || words.length === 0) return;
