@@ -19,7 +19,7 @@ let asked = [];
 const methods = {
   isSupported: () => true,
   open: () => ({
-    about: { title: "Verse", card: [], licence: "", is_code: false, is_list: false },
+    about: { title: "Verse", licence: "", is_code: false, is_list: false },
     sampling: { temperature: 0.8, dry_multiplier: 0 },
     knowsWords: state.knowsWords,
     hasText: true,

@@ -110,9 +110,7 @@ def test_files_are_one_text_in_the_order_of_their_names(chromium: Any, learner: 
         choose(page, ("2.txt", "b" + OTHER), ("1.txt", TEXT[:300]))
         title_is(page, "1")
         assert generate(page, length=9, start_text="The cat sat on the mat; th")
-        shelf(page, "About")
-        whole = set(TEXT + OTHER) - {"\r"}
-        assert page.locator("#card dd").all_text_contents()[:2] == ["1", str(len(whole | {"b"}))]
+        assert {*page.evaluate("charrnn.vocabulary")} == {"b", *TEXT, *OTHER} - {"\r"}
 
 
 def test_a_dropped_document_is_learned_and_written_from(chromium: Any, learner: Path) -> None:
@@ -161,7 +159,7 @@ def test_a_pasted_list_is_shuffled_and_written_as_a_list(chromium: Any, learner:
         page.get_by_text("Counted in this browser; with a network (charrnn train)").wait_for()
         page.get_by_role("button", name="Write a list").click()
         page.get_by_text("of the training text left out").wait_for()
-        entries = page.locator("#list li button").all_text_contents()
+        entries = page.locator("#list li").all_text_contents()
         assert not {*entries} & {*NAMES.split("\n")}
 
 
@@ -200,9 +198,7 @@ def test_other_files_are_refused_and_old_encodings_told(chromium: Any, learner: 
             assert {*text} <= {*page.evaluate("charrnn.vocabulary")}
 
 
-def test_every_page_learns_texts_and_is_taken_home_with_the_drafts(
-    chromium: Any, tmp_path: Path
-) -> None:
+def test_every_page_learns_texts_and_is_taken_home(chromium: Any, tmp_path: Path) -> None:
     with open_file(chromium, write_page(tmp_path, make_model())) as page:
         wait_until_written(page)
         page.locator("#text").fill("Mine")
@@ -210,13 +206,8 @@ def test_every_page_learns_texts_and_is_taken_home_with_the_drafts(
         choose(page, ("cats.txt", TEXT))
         title_is(page, "cats")
         assert text_of(page) == ""
-        page.locator("#text").fill("The </script> & <b>")
+        page.locator("#text").fill("The mat")
         settle(page)
-        page.get_by_role("switch", name="List").check()
-        page.get_by_role("button", name="Write a list").click()
-        page.locator("#status").get_by_text("entries").wait_for()
-        page.locator("#list li button").first.click()
-        page.get_by_role("switch", name="List").uncheck()
         expected = generate(page, length=300, seed=3)
         page.locator("#shelf-toggle").click()
         home = save(page, "Take home", tmp_path / "cats.html")
@@ -228,9 +219,7 @@ def test_every_page_learns_texts_and_is_taken_home_with_the_drafts(
     for _ in range(2):  # it can be taken home from there
         with open_file(chromium, home) as page:
             title_is(page, "cats")
-            soon(lambda: text_of(page) == "The </script> & <b>")
-            page.get_by_role("switch", name="List").check()
-            assert page.locator("#list [aria-pressed=true]").count() == 1
+            assert text_of(page) == ""
             assert generate(page, length=300, seed=3) == expected
             page.locator("#shelf-toggle").click()
             home = save(page, "Take home", tmp_path / "again.html")

@@ -2,20 +2,18 @@
 
 const GERMAN = {
   // the header and its menus
-  "Drafts and lists": "Entwürfe und Listen",
+  "Drafts": "Entwürfe",
   "Draft {n}": "Entwurf {n}",
-  "List {n}": "Liste {n}",
   "{name}, copy": "{name}, Kopie",
   "New draft": "Neuer Entwurf",
-  "New list": "Neue Liste",
   "Name": "Name",
   "Delete": "Löschen",
   "Delete “{name}”? This cannot be undone.": "„{name}“ löschen? Das lässt sich nicht rückgängig machen.",
   "Forget this text and its drafts": "Diesen Text und seine Entwürfe vergessen",
-  "Forget “{title}”, its drafts and its lists? This cannot be undone.":
-    "„{title}“ mit Entwürfen und Listen vergessen? Das lässt sich nicht rückgängig machen.",
-  "This browser stores drafts and lists, on this device only.":
-    "Dieser Browser speichert Entwürfe und Listen, nur auf diesem Gerät.",
+  "Forget “{title}”, its drafts and its list? This cannot be undone.":
+    "„{title}“ mit Entwürfen und Liste vergessen? Das lässt sich nicht rückgängig machen.",
+  "This browser stores drafts and the list, on this device only.":
+    "Dieser Browser speichert Entwürfe und die Liste, nur auf diesem Gerät.",
   "Model": "Modell",
   "{name} (counted)": "{name} (gezählt)",
   "List": "Liste",
@@ -114,7 +112,6 @@ const GERMAN = {
   "Train a network": "Netz trainieren",
   "Trainings": "Trainings",
   "Take home": "Mitnehmen",
-  "About": "Über",
   "Invented words": "Erfundene Wörter",
   "none": "keine",
   "few": "wenige",
@@ -156,14 +153,7 @@ const GERMAN = {
     "Dieser Browser startet keinen Worker, ohne den die Seite nicht schreiben kann: Öffne sie in einem anderen.",
   "The server does not answer. Is “charrnn serve” still running?":
     "Der Server antwortet nicht. Läuft „charrnn serve“ noch?",
-  // the model and the trainings
-  "Learnt from": "Gelernt aus",
-  "Network": "Netz",
-  "Weights": "Gewichte",
-  "Characters": "Zeichen",
-  "Validation loss": "Validierungsverlust",
-  "Validation loss with its counts": "Validierungsverlust mit Zählung",
-  "Made with": "Gemacht mit",
+  // the text and the trainings
   "Counted in this browser; with a network (charrnn train) it writes better from about 60 kB on.":
     "In diesem Browser gezählt; mit einem Netz (charrnn train) schreibt es ab etwa 60 kB besser.",
   "The text was wrapped at a width: the lines of each paragraph were joined.":

@@ -12,7 +12,7 @@ import { List } from "./list.js";
 import { saveFile } from "./save-file.js";
 import { Settings } from "./settings.js";
 import { Shelf } from "./shelf.js";
-import { Collection, unpackDraft } from "./storage.js";
+import { Drafts, unpackDraft } from "./storage.js";
 
 const SUGGEST_DELAY = 200; // milliseconds after a change
 const UPDATE_DELAY = 500; // milliseconds after a change until the draft is stored and annotated
@@ -25,7 +25,7 @@ export class Page {
   /** @param {import("./writer.js").Writer} writer  Has a model. */
   constructor(writer) {
     this.writer = writer;
-    this.drafts = new Collection("draft");
+    this.drafts = new Drafts();
     this.draft = new Draft();
     this.editor = new Editor(find("#sheet"), this.draft);
     this.settings = new Settings(document);
@@ -53,7 +53,7 @@ export class Page {
     this.dismiss();
     document.documentElement.dataset.keep = keep;
     this.settings.setModel(this.writer.model);
-    for (const collection of [this.drafts, this.list.collection]) collection.reopen();
+    this.drafts.reopen();
     this.reopenDraft();
     this.list.reopen();
     this.shelf.show();
@@ -81,11 +81,6 @@ export class Page {
   /** The active mode: the list, or the generation of continuations. */
   get mode() {
     return this.settings.isList ? this.list : this.generation;
-  }
-
-  /** The collection of the active mode. */
-  get collection() {
-    return this.settings.isList ? this.list.collection : this.drafts;
   }
 
   #listen() {
@@ -146,7 +141,6 @@ export class Page {
   #switchMode() {
     this.list.stop();
     this.dismiss();
-    this.shelf.show();
     this.say("");
     this.showState();
     this.suggest();
@@ -202,21 +196,15 @@ export class Page {
     (isTouch() ? find("#continue") : this.editor.textarea).focus({ preventScroll: true });
   }
 
-  async #copy(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch { // without https there is no clipboard
-      const field = document.body.appendChild(document.createElement("textarea"));
-      field.value = text;
-      field.select();
-      const isCopied = document.execCommand("copy");
-      field.remove();
-      if (!isCopied) {
-        this.fail(new Error("This browser does not allow it: copy the text by hand."));
-        return;
-      }
-    }
-    this.say(translate("Copied to the clipboard."));
+  /** Copy a text from a field, since there is no clipboard without https. */
+  #copy(text) {
+    const field = document.body.appendChild(document.createElement("textarea"));
+    field.value = text;
+    field.select();
+    const isCopied = document.execCommand("copy");
+    field.remove();
+    if (isCopied) this.say(translate("Copied to the clipboard."));
+    else this.fail(new Error("This browser does not allow it: copy the text by hand."));
   }
 
   #save() {

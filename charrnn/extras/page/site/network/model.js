@@ -48,18 +48,13 @@ export class Model {
     const isJoined = isWrapped(given, counting);
     const text = isJoined ? joinLines(given) : given;
     const { tokens, isCode, isList, primer, packed, arrays } = learn(text, counting, report);
-    const card = [
-      ["Learnt from", name],
-      ["Characters", String(tokens.length)],
-      ["Model", `counts of up to ${packed.context + 1} characters in a row`],
-    ];
     const licence = isJoined
       ? "The text was wrapped at a width: the lines of each paragraph were joined."
       : "Counted in this browser; with a network (charrnn train) it writes better from about 60 kB "
         + "on.";
     const header = {
       ...model,
-      about: { title: name, card, licence, is_code: isCode, is_list: isList },
+      about: { title: name, licence, is_code: isCode, is_list: isList },
       keep: `text.${hashText(given)}`,
       vocabulary: { tokens, bytes: false },
       primer: [...primer].map((character) => tokens.indexOf(character)),
