@@ -173,7 +173,8 @@ def test_wrapped_prose_is_joined_as_in_python() -> None:
     ]  # white space in JavaScript only
     texts = [*wrapped, cut, *wraps.NOT_WRAPPED.values(), *others, "", "\n"]
     script = """const { isWrapped, joinLines } = module_wrap;
-    return given.texts.map((text) => [isWrapped(text, given.constants), joinLines(text)]);"""
+    return given.texts.map((text) => 
+      [isWrapped(text, given.constants), joinLines(text, given.constants)]);"""
     given = {"texts": texts, "constants": list_counting_constants()}
     found = run(script, NETWORK / "wrap.js", given=given)
     assert found == [[is_wrapped(text), join_lines(text)] for text in texts]

@@ -46,7 +46,7 @@ export class Model {
    */
   static learn({ name, text: given }, { counting, model }, report) {
     const isJoined = isWrapped(given, counting);
-    const text = isJoined ? joinLines(given) : given;
+    const text = isJoined ? joinLines(given, counting) : given;
     const { tokens, isCode, isList, primer, packed, arrays } = learn(text, counting, report);
     const licence = isJoined
       ? "The text was wrapped at a width: the lines of each paragraph were joined."

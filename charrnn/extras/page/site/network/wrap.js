@@ -2,16 +2,6 @@
 
 import { countCharacters, isCode, takeHead } from "./text-kinds.js";
 
-// as in charrnn/text/wrap.py, which describes them
-const MIN_ENDS = 30;
-const MIN_INSIDE = 0.4;
-const MIN_GAPS = 4;
-const MIN_AGREEING = 0.85;
-const SLACK = 6;
-const MAX_DIFFERENCE = 0.25;
-const MAX_HIGH = 0.5;
-const MIN_FULL = 0.5;
-
 const MARKED = /^[-–—*+•>|#=~_]*$/u; // of items, quoted mail, tables and headings
 const NUMBER = /^(?:\p{Nd}{1,3}[.)]|[\p{L}\p{N}_]\))$/u;
 const WORD = /[\p{L}\p{N}_]+(?:-[\p{L}\p{N}_]+)*/gu;
@@ -22,49 +12,45 @@ const ALNUM_END = /[\p{L}\p{N}]$/u;
 
 /** Return whether a text is wrapped prose, by its first lines. */
 export function isWrapped(text, constants) {
+  const { min_ends, min_inside, min_gaps, min_agreeing, max_difference, max_high } = constants.wrap;
   const head = takeHead(text, constants.lists);
   const lines = head.split("\n").map((line) => line.trimEnd());
-  const ends = findInnerEnds(lines);
-  if (ends.size < Math.max(MIN_ENDS, MIN_INSIDE * lines.filter(Boolean).length)) return false;
-  const aroundEnds = [];
-  const insideLines = [];
-  for (const i of ends.keys()) {
-    const row = splitWords(lines[i]);
-    aroundEnds.push([row.at(-1), splitWords(lines[i + 1])[0]]);
-    for (let j = 1; j < row.length; j++) insideLines.push([row[j - 1], row[j]]);
-  }
-  const inside = measureGaps(insideLines);
-  const atEnds = measureGaps(aroundEnds);
-  return insideLines.length >= MIN_GAPS * ends.size
-    && findWidth(ends.values()).agreeing >= MIN_AGREEING * ends.size
-    && Math.abs(atEnds.signs - inside.signs) <= MAX_DIFFERENCE
-    && Math.abs(atEnds.high - inside.high) <= MAX_DIFFERENCE
-    && inside.high <= MAX_HIGH
+  const ends = findInnerEnds(lines, constants.wrap);
+  if (ends.size < Math.max(min_ends, min_inside * lines.filter(Boolean).length)) return false;
+  const rows = [...ends.keys()];
+  const inside = measureGaps(rows.map((i) => lines[i]), /(\S)\s+(?=(\S))/gu);
+  const atEnds = measureGaps(rows.map((i) => `${lines[i]}\n${lines[i + 1]}`), /(\S)\n(\S)/gu);
+  return inside.number >= min_gaps * ends.size
+    && findWidth(ends).agreeing >= min_agreeing * ends.size
+    && Math.abs(atEnds.signs - inside.signs) <= max_difference
+    && Math.abs(atEnds.high - inside.high) <= max_difference
+    && inside.high <= max_high
     && !isCode(head, constants);
 }
 
 /** Join the lines of each paragraph most of whose lines are full. All other lines stay. */
-export function joinLines(text) {
+export function joinLines(text, { wrap }) {
   const lines = text.split("\n");
   const bare = lines.map((line) => line.trimEnd());
-  const ends = findInnerEnds(bare);
-  const { width } = findWidth(ends.values());
-  const isFull = (i) => width < ends.get(i).stop;
+  const ends = findInnerEnds(bare, wrap);
+  const { width } = findWidth(ends);
   const joinWord = makeWordJoin(text);
   const joined = [];
-  let start = 0;
+  let [start, full] = [0, 0]; // of the present paragraph: its first line, and its full lines
   for (const [end, line] of bare.entries()) {
+    const isFull = width < ends.get(end)?.stop;
     // a short line that ends a sentence ends its paragraph
-    if (ends.has(end) && (isFull(end) || ALNUM_END.test(line) || /[,;—-]$/.test(line))) continue;
+    if (isFull || (ends.has(end) && (ALNUM_END.test(line) || /[,;—-]$/.test(line)))) {
+      full += Number(isFull);
+      continue;
+    }
     let paragraph = [...bare.slice(start, end), lines[end]].join("\n");
-    let full = 0;
-    for (let i = start; i < end; i++) if (isFull(i)) full++;
-    if (end > start && full >= MIN_FULL * (end - start)) {
+    if (end > start && full >= wrap.min_full * (end - start)) {
       paragraph = paragraph.replace(CUT_WORD, joinWord).replace(CLOSED_DASH, "$1")
         .replaceAll("\n", " ");
     }
     joined.push(paragraph);
-    start = end + 1;
+    [start, full] = [end + 1, 0];
   }
   return joined.join("\n");
 }
@@ -87,7 +73,7 @@ function makeWordJoin(text) {
  * Return the lines that may end inside a paragraph, with the widths from `start` to before `stop`
  * that agree with the end: the line has room in them, but not together with the next word.
  */
-function findInnerEnds(lines) {
+function findInnerEnds(lines, { slack }) {
   const ends = new Map();
   for (let i = 0; i + 1 < lines.length; i++) {
     const [line, next] = [lines[i], lines[i + 1]];
@@ -97,37 +83,31 @@ function findInnerEnds(lines) {
     const isMarked = MARKED.test(word) && !/^\p{Ll}/u.test(next.slice(word.length + 1));
     if (isMarked || (NUMBER.test(word) && !ALNUM_END.test(line))) continue;
     const start = countCharacters(line);
-    ends.set(i, { start, stop: start + 1 + countCharacters(word) + SLACK });
+    ends.set(i, { start, stop: start + 1 + countCharacters(word) + slack });
   }
   return ends;
 }
 
 /** Return the width with which most line ends agree, and their number. */
 function findWidth(ends) {
-  const changes = new Map();
-  const change = (width, by) => changes.set(width, (changes.get(width) ?? 0) + by);
-  for (const { start, stop } of ends) {
-    change(start, 1);
-    change(stop, -1);
+  const numbers = []; // by width
+  for (const { start, stop } of ends.values()) {
+    for (let width = start; width < stop; width++) numbers[width] = (numbers[width] ?? 0) + 1;
   }
   const best = { width: 0, agreeing: 0 };
-  let agreeing = 0;
-  for (const [width, by] of [...changes].sort(([a], [b]) => a - b)) {
-    agreeing += by;
+  numbers.forEach((agreeing, width) => {
     if (agreeing >= best.agreeing) Object.assign(best, { width, agreeing });
-  }
+  });
   return best;
 }
 
-/** Return two fractions of gaps between words: after a sign, and before no small letter. */
-function measureGaps(pairs) {
-  const share = (isCounted) => pairs.filter(isCounted).length / Math.max(1, pairs.length);
+/** Return the number of gaps between words, and two fractions: after a sign, before no small letter. */
+function measureGaps(texts, gap) {
+  const gaps = texts.flatMap((text) => [...text.matchAll(gap)]);
+  const share = (isCounted) => gaps.filter(isCounted).length / Math.max(1, gaps.length);
   return {
-    signs: share(([before]) => !ALNUM_END.test(before)),
-    high: share(([, after]) => /^(?:\p{Lu}|\P{L})/u.test(after)),
+    number: gaps.length,
+    signs: share(([, before]) => !ALNUM_END.test(before)),
+    high: share(([, , after]) => /^(?:\p{Lu}|\P{L})/u.test(after)),
   };
-}
-
-function splitWords(line) {
-  return line.trim().split(/\s+/);
 }
