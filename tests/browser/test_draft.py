@@ -142,7 +142,12 @@ def test_a_full_storage_says_so(page: Any) -> None:
         }"""
     )
     page.locator("#text").fill("More than there is room for.")
-    page.get_by_text("This browser cannot store the draft: save it as a file.").wait_for()
+    told = page.get_by_text("This browser cannot store the draft: save it as a file.")
+    told.wait_for()
+    fake(page, texts=["new"])
+    set_option(page, "number", "1")
+    soon(lambda: list_offered(page) == ["new"])
+    assert told.is_visible()  # also after other messages
     page.evaluate("localStorage.removeItem('charrnn.room')")
     page.reload()
 

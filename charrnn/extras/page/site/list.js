@@ -19,7 +19,8 @@ export class List {
   /**
    * @param {HTMLElement} region  Has an `ol`.
    * @param {import("./writer.js").Writer} writer
-   * @param {object} page  Has `settings`, `say(message)`, `fail(error)` and `showState()`.
+   * @param {object} page  Has `settings`, `say(message)`, `warn(message)`, `fail(error)` and
+   *   `showState()`.
    */
   constructor(region, writer, page) {
     this.region = region;
@@ -146,8 +147,8 @@ export class List {
       this.#show([...others, ...entries]);
       result = kept.store(this.entries);
     }
-    if (result === "stored") return;
-    this.page.fail(new Error(translate("This browser cannot store the list: save it as a file.")));
+    const isFull = result === "full";
+    this.page.warn(isFull ? "This browser cannot store the list: save it as a file." : "");
   }
 
   #star(field) {

@@ -121,7 +121,7 @@ class Program {
     const { title } = this.writer.model.about;
     const question = "Forget “{title}”, its drafts and its list? This cannot be undone.";
     if (!confirm(translate(question, { title }))) return;
-    this.page.forget();
+    this.page.isUnsaved = false;
     forget();
     location.reload();
   }

@@ -38,7 +38,6 @@ export class Page {
     this.updateTimer = 0;
     this.suggestTimer = 0;
     this.isUnsaved = false; // whether the draft has changed since it was stored
-    this.isForgotten = false; // whether nothing is stored any more
     this.#listen();
   }
 
@@ -71,11 +70,6 @@ export class Page {
     this.isUnsaved = false;
     this.showState();
     this.#showCount();
-  }
-
-  /** Store nothing any more. */
-  forget() {
-    this.isForgotten = true;
   }
 
   /** The active mode: the list, or the generation of continuations. */
@@ -232,14 +226,12 @@ export class Page {
    * @returns {boolean} Whether the draft is stored.
    */
   store() {
-    if (!this.isUnsaved || this.isForgotten) return true;
+    if (!this.isUnsaved) return true;
     const { drafts, draft: { text }, editor: { caret } } = this;
     const result = drafts.store({ text, caret });
     if (result === "changed") return this.#continueInCopy();
     this.isUnsaved = result === "full";
-    if (this.isUnsaved) {
-      this.fail(new Error("This browser cannot store the draft: save it as a file."));
-    }
+    this.warn(this.isUnsaved ? "This browser cannot store the draft: save it as a file." : "");
     return !this.isUnsaved;
   }
 
@@ -250,7 +242,7 @@ export class Page {
     this.shelf.show();
     this.isUnsaved = true;
     const isStored = this.store();
-    if (isStored) this.say(translate("The draft is open in another window. This is a copy of it."));
+    if (isStored) this.warn("The draft is open in another window. This is a copy of it.");
     return isStored;
   }
 
@@ -288,6 +280,11 @@ export class Page {
     find("#status").ariaLive = quietly ? "off" : "polite";
     find("#status").textContent = message;
     find("#error").hidden = true;
+  }
+
+  /** Show what is wrong with the storage until the next change is stored; "" for nothing. */
+  warn(message) {
+    find("#storage").textContent = translate(message);
   }
 
   fail(error) {
