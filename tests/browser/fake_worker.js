@@ -7,7 +7,6 @@ const state = {
   piece: 1000, // characters
   knowsWords: true,
   words: { " second": -0.5, ",": -1.6, " sad": -3, "s": -0.1 },
-  readAs: {},
   lines: [],
   copied: "copied from the training text",
   surprising: "!",
@@ -48,8 +47,6 @@ const methods = {
   stop() {},
   findSurprise: (text) => Float32Array.from(text, (each) => (each === state.surprising ? 9 : 0)),
   findNextWords: () => Object.entries(state.words).map(([text, logprob]) => ({ text, logprob })),
-  findReplacements: (characters) => Object.fromEntries(characters
-    .filter((each) => each in state.readAs).map((each) => [each, state.readAs[each]])),
   findCopies(text) {
     const start = text.indexOf(state.copied);
     return start < 0 ? [] : [[start, start + state.copied.length]];

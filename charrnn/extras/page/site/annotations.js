@@ -1,4 +1,4 @@
-/** Mark the copied parts of the draft and its surprise to the model, and name its unknown characters. */
+/** Mark the copied parts of the draft, and its surprise to the model. */
 
 import { mark } from "./marks.js";
 import { selectBefore } from "./prompt.js";
@@ -16,12 +16,10 @@ export class Annotations {
   constructor(writer, page) {
     this.writer = writer;
     this.page = page;
-    this.replacements = new Map(); // character -> the text that the model reads for it
   }
 
   /** Remove all marks, and compute them with the present model. */
   async reset() {
-    this.replacements.clear();
     this.#mark([], []);
     await this.update();
   }
@@ -30,7 +28,6 @@ export class Annotations {
   async update() {
     const { writer, page: { draft: { text }, settings, editor } } = this;
     const { model } = writer;
-    await this.#findReplacements(text);
     if (editor.isPlain) return;
     const copies = model.hasText ? await writer.call("findCopies", text, SHORTEST_COPY) : [];
     const start = Math.max(0, editor.caret - SCORED / 2);
@@ -41,24 +38,6 @@ export class Annotations {
     const levels = [...surprise].slice(before.length).map((bits, index) =>
       [start + index, LEVELS.filter((least) => bits >= least).length]);
     this.#mark(copies, levels);
-  }
-
-  /** Return the unknown characters of the draft, each with its replacement. */
-  listUnknown() {
-    const characters = [...new Set(this.page.draft.text)];
-    return characters.map((character) => [character, this.replacements.get(character)])
-      .filter(([character, other]) => other !== undefined && other !== character);
-  }
-
-  async #findReplacements(text) {
-    const { model } = this.writer;
-    const unseen = [...new Set(text)].filter((char) => !this.replacements.has(char));
-    if (!unseen.length) return;
-    const replacements = await this.writer.call("findReplacements", unseen);
-    if (this.writer.model !== model) return;
-    for (const character of unseen) {
-      this.replacements.set(character, replacements[character] ?? character);
-    }
   }
 
   /**

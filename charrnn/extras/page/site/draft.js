@@ -33,3 +33,9 @@ export function findChange(before, after, caret) {
   while (start < shorter - tail && before[start] === after[start]) start++;
   return [start, before.length - tail, after.slice(start, after.length - tail)];
 }
+
+/** Return the first words of a text as its title; "" if it is empty. */
+export function getTitle(text) {
+  const [line] = text.trim().split("\n", 1);
+  return (line.match(/^.{1,30}(?!\S)|^.{1,30}/u)?.[0] ?? "").trim();
+}

@@ -1,7 +1,6 @@
 /** A list of short texts, one on each line. Starred entries stay when the model writes more. */
 
 import { translate } from "./language.js";
-import { saveFile } from "./save-file.js";
 import { Kept, unpackList } from "./storage.js";
 
 const MAX_LENGTH = 200; // characters; a longer line is not an entry
@@ -96,21 +95,11 @@ export class List {
     this.#set([]);
   }
 
-  /** Return the entries to save: the starred ones or, without stars, all. */
-  selectToSave() {
-    const { entries } = this;
-    const starred = entries.filter(({ isStarred }) => isStarred);
-    const note = starred.length ? "Starred entries ({n})" : "All entries ({n}): none is starred";
-    const saved = starred.length ? starred : entries;
-    return { entries: saved, note: translate(note, { n: saved.length }) };
-  }
-
+  /** The starred entries or, without stars, all, each on a line. */
   get text() {
-    return this.selectToSave().entries.map(({ text }) => `${text}\n`).join("");
-  }
-
-  saveText() {
-    saveFile(`${this.writer.model.about.title}.txt`, this.text);
+    const starred = this.entries.filter(({ isStarred }) => isStarred);
+    const saved = starred.length ? starred : this.entries;
+    return saved.map(({ text }) => `${text}\n`).join("");
   }
 
   /** Write texts until their first line break, and return the complete ones. */

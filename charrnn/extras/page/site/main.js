@@ -56,7 +56,6 @@ class Program {
 
   async learn(given) {
     await this.writer.learn(given, facts);
-    if (given.notes.length) this.writer.model.about.licence = given.notes.join(" ");
     this.texts.set(`text ${given.name}`, given);
     await this.show(`text ${given.name}`);
   }

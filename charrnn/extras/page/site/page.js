@@ -2,8 +2,8 @@
 
 import { Alternatives } from "./alternatives.js";
 import { Annotations } from "./annotations.js";
-import { WordMenu, nameCharacter } from "./word-menu.js";
-import { Draft } from "./draft.js";
+import { WordMenu } from "./word-menu.js";
+import { Draft, getTitle } from "./draft.js";
 import { Editor, isTouch } from "./editor.js";
 import { Generation } from "./generation.js";
 import { translate } from "./language.js";
@@ -16,7 +16,6 @@ import { Drafts, unpackDraft } from "./storage.js";
 
 const SUGGEST_DELAY = 200; // milliseconds after a change
 const UPDATE_DELAY = 500; // milliseconds after a change until the draft is stored and annotated
-const MAX_UNKNOWN = 3; // unknown characters that are named under the text
 
 const IS_MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
 const find = (selector) => document.querySelector(selector);
@@ -34,10 +33,10 @@ export class Page {
     this.annotations = new Annotations(writer, this);
     this.wordMenu = new WordMenu(find("#word-menu"), writer, this);
     this.list = new List(find("#list"), writer, this);
-    this.shelf = new Shelf(find("#shelf"), this);
     this.updateTimer = 0;
     this.suggestTimer = 0;
     this.isUnsaved = false; // whether the draft has changed since it was stored
+    new Shelf(find("#shelf"), this);
     this.#listen();
   }
 
@@ -55,9 +54,8 @@ export class Page {
     this.drafts.reopen();
     this.reopenDraft();
     this.list.reopen();
-    this.shelf.show();
     this.say("");
-    await this.#resetAnnotations();
+    await this.#reportFailure(this.annotations.reset());
     this.suggest();
   }
 
@@ -75,6 +73,11 @@ export class Page {
   /** The active mode: the list, or the generation of continuations. */
   get mode() {
     return this.settings.isList ? this.list : this.generation;
+  }
+
+  /** The text of the active mode, to save or copy it. */
+  get shownText() {
+    return this.settings.isList ? this.list.text : this.draft.text;
   }
 
   #listen() {
@@ -102,12 +105,13 @@ export class Page {
     for (const command of ["undo", "redo"]) {
       onClick(`#${command}`, () => this.editor.undoOrRedo(command));
     }
-    onClick("#copy", () => this.#copy(this.settings.isList ? this.list.text : this.draft.text));
-    onClick("#save", () => this.#save());
+    onClick("#copy", () => this.#copy(this.shownText));
+    onClick("#save", () => saveFile(`${getTitle(this.shownText)}.txt`, this.shownText));
     onClick("#list-empty-it", () => this.list.clear());
     find("#shelf").addEventListener("click", ({ target }) =>
       target.closest("button") && find("#shelf").hidePopover());
-    find("#show-surprise").addEventListener("input", () => this.#resetAnnotations());
+    find("#show-surprise").addEventListener("input", () =>
+      this.#reportFailure(this.annotations.reset()));
     find("footer").addEventListener("input", ({ target }) => // other options change only the view
       target.closest(".changes-text") && this.suggest());
     if (!IS_MAC) return;
@@ -136,7 +140,6 @@ export class Page {
     this.list.stop();
     this.dismiss();
     this.say("");
-    this.showState();
     this.suggest();
   }
 
@@ -201,23 +204,11 @@ export class Page {
     else this.fail(new Error("This browser does not allow it: copy the text by hand."));
   }
 
-  #save() {
-    if (this.settings.isList) this.list.saveText();
-    else saveFile(`${this.drafts.name}.txt`, this.draft.text);
-  }
-
-  /** Annotate the draft by the present model. */
-  async #resetAnnotations() {
-    await this.#reportFailure(this.annotations.reset());
-    this.#showUnknown();
-  }
-
   /** Store and annotate the draft. */
   async #update() {
     this.store();
     this.#showCount();
     await this.#reportFailure(this.annotations.update());
-    this.#showUnknown();
   }
 
   /**
@@ -237,9 +228,7 @@ export class Page {
 
   /** Write into a copy of the draft, because another window has it open. */
   #continueInCopy() {
-    const { drafts, draft: { text } } = this;
-    drafts.create(text ? translate("{name}, copy", { name: drafts.name }) : undefined);
-    this.shelf.show();
+    this.drafts.create();
     this.isUnsaved = true;
     const isStored = this.store();
     if (isStored) this.warn("The draft is open in another window. This is a copy of it.");
@@ -247,12 +236,10 @@ export class Page {
   }
 
   showState() {
-    const { generation, draft, alternatives, list, settings: { isList } } = this;
+    const { generation, draft, alternatives, list } = this;
     find("#empty").hidden = draft.text !== "";
-    const { entries, note } = list.selectToSave();
-    find("#list-note").textContent = note;
-    for (const id of ["#copy", "#save"]) find(id).disabled = isList ? !entries.length : !draft.text;
-    find("#list-empty-it").disabled = !entries.length;
+    for (const id of ["#copy", "#save"]) find(id).disabled = !this.shownText;
+    find("#list-empty-it").disabled = !list.text;
     const { classList } = document.documentElement;
     classList.toggle("writing", this.mode.isBusy);
     classList.toggle("choosing", alternatives.isOpen && !generation.isBusy);
@@ -261,18 +248,6 @@ export class Page {
   #showCount() {
     const { text } = this.draft;
     find("#count").textContent = text && describeLength(text);
-  }
-
-  /** Show the unknown characters of the draft, and what the model reads for them. */
-  #showUnknown() {
-    const notes = this.annotations.listUnknown().map(([character, replacement]) => {
-      const sentence = replacement ? "{name} is read as {other}" : "{name} is left out";
-      const values = { name: nameCharacter(character), other: nameCharacter(replacement) };
-      return translate(sentence, values); // without quotes, since it may be a quote
-    });
-    const n = notes.length - MAX_UNKNOWN;
-    const more = n > 0 ? translate(" and {n} more", { n }) : "";
-    find("#unknown").textContent = notes.slice(0, MAX_UNKNOWN).join(", ") + more;
   }
 
   /** @param {{quietly?: boolean}} [options]  Quietly: screen readers do not announce it. */

@@ -10,6 +10,7 @@
  * has opened a draft earlier.
  */
 
+import { getTitle } from "./draft.js";
 import { translate } from "./language.js";
 
 const getPrefix = () => `charrnn.${document.documentElement.dataset.keep}`;
@@ -59,60 +60,49 @@ export class Kept {
   }
 }
 
-/** The named drafts of this browser. One of them is open in this window. */
+/** The drafts of this browser, by number. One of them is open in this window. */
 export class Drafts extends Kept {
   constructor() {
-    super("draft"); // the key of the first
+    super("draft.1");
     this.channel = new BroadcastChannel("charrnn");
     this.reopen();
   }
 
   /** Open the draft that was opened last under the page's present prefix. */
   reopen() {
-    const { opened, names } = this.#loadIndex();
-    this.#show(opened in names ? opened : Object.keys(names)[0], names);
+    this.open(Number(load(this.#opened)) || 1);
   }
 
-  /** The names by key, in the order in which they were created. */
-  get names() {
-    return this.#loadIndex().names;
+  /** Return the title of each draft by its number: its first words. */
+  listTitles() {
+    const numbers = listKeys("draft.").map((key) => Number(key.split(".").at(-1)));
+    const sorted = [...new Set([...numbers, this.number])].sort((a, b) => a - b);
+    return new Map(sorted.map((number) => {
+      const { text } = unpackDraft(load(`${getPrefix()}.draft.${number}`)?.content);
+      return [number, getTitle(text) || translate("Draft {n}", { n: number })];
+    }));
   }
 
   /** Open another one. */
-  open(key) {
-    this.#show(key, this.names);
-    this.rename(this.name);
+  open(number) {
+    this.number = number;
+    this.key = `draft.${number}`;
+    this.version = undefined;
+    this.openedAt = Date.now();
+    store(this.#opened, number);
+    if (this.channel.onmessage) this.#ask();
   }
 
-  /** Create one, and open it. */
-  create(name) {
-    const { names } = this;
-    let number = Object.keys(names).length + 1;
-    while (`draft.${number}` in names) number++;
-    this.#show(`draft.${number}`, { [`draft.${number}`]: name ?? makeName(number) });
-    this.rename(this.name);
-  }
-
-  /** Rename the open one. */
-  rename(name) {
-    this.name = name;
-    store(this.#index, { opened: this.key, names: { ...this.names, [this.key]: name } });
+  /** Open a new one. */
+  create() {
+    this.open(Math.max(...this.listTitles().keys()) + 1);
   }
 
   /** Delete the open one, and open another. */
   remove() {
-    const { [this.key]: _, ...names } = this.names;
-    store(this.#index, { names });
     store(this.place, null);
-    const [first] = Object.keys(names);
-    if (first) this.open(first);
-    else this.create();
-  }
-
-  store(content) {
-    // another window may have deleted it
-    if (!(this.key in this.names)) this.rename(this.name);
-    return super.store(content);
+    const [other] = [...this.listTitles().keys()].filter((number) => number !== this.number);
+    this.open(other ?? 1);
   }
 
   /** Call `listener` if another window has opened the open one earlier, now or when it changes. */
@@ -126,32 +116,17 @@ export class Drafts extends Kept {
     this.#ask();
   }
 
-  /** Show one of these names. */
-  #show(key, names) {
-    this.key = key;
-    this.name = names[key];
-    this.version = undefined;
-    this.openedAt = Date.now();
-    if (this.channel.onmessage) this.#ask();
-  }
-
   /** Ask whether another window has opened the open one earlier. */
   #ask() {
     const { place, openedAt } = this;
     this.channel.postMessage({ place, openedAt, from: WINDOW });
   }
 
-  /** The key of the names and of the key that was opened last. */
-  get #index() {
-    return `${getPrefix()}.drafts`;
-  }
-
-  #loadIndex() {
-    return load(this.#index) ?? { opened: "draft", names: { draft: makeName(1) } };
+  /** The key of the number that was opened last. */
+  get #opened() {
+    return `${getPrefix()}.opened`;
   }
 }
-
-const makeName = (n) => translate("Draft {n}", { n });
 
 /** Return a stored draft as {text, caret}; it is empty if nothing valid is stored. */
 export function unpackDraft(content) {
@@ -170,8 +145,16 @@ export const loadMode = (title) => load(`${getPrefix()}.mode.${title}`);
 
 /** Remove all drafts and the list under the page's present prefix. */
 export function forget() {
-  const isMeant = (key) => key.startsWith(`${getPrefix()}.`);
-  for (const key of Object.keys(localStorage).filter(isMeant)) store(key, null);
+  for (const key of listKeys("")) store(key, null);
+}
+
+/** Return the keys under the page's present prefix that continue in a certain way. */
+function listKeys(start) {
+  try {
+    return Object.keys(localStorage).filter((key) => key.startsWith(`${getPrefix()}.${start}`));
+  } catch {
+    return []; // the storage is switched off
+  }
 }
 
 /** Store a value (null: none), and return whether the browser had room and allowed it. */

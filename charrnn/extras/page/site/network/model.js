@@ -156,14 +156,6 @@ export class Model {
       .map((word) => ({ text: vocabulary.join(word.text), logprob: Math.log(word.probability) }));
   }
 
-  /** Return what the model reads for each unknown character; "" if it skips it. */
-  findReplacements(characters) {
-    const { vocabulary } = this;
-    const unknown = characters.filter((character) => vocabulary.lookUp(character).includes(-1));
-    return Object.fromEntries(unknown.flatMap((character) => vocabulary.fit(character))
-      .map(({ text, ids }) => [text, vocabulary.decode(ids)]));
-  }
-
   /** Return the ranges of a text, of `least` characters or more, that the training text contains. */
   findCopies(text, least) {
     return this.copies?.find(text, least) ?? [];
