@@ -144,6 +144,7 @@ const GERMAN = {
     "Dieser Browser ist zu alt für die Seite: Nimm einen von 2023 oder später.",
   "This browser starts no worker, without which the page cannot write: open it in another one.":
     "Dieser Browser startet keinen Worker, ohne den die Seite nicht schreiben kann: Öffne sie in einem anderen.",
+  "This model is damaged: get it again.": "Dieses Modell ist beschädigt: Hole es noch einmal.",
   "The server does not answer. Is “charrnn serve” still running?":
     "Der Server antwortet nicht. Läuft „charrnn serve“ noch?",
   // the text and the trainings

@@ -14,7 +14,7 @@ export class KnownWords {
    */
   constructor(letters, sizes, followers, numComplete, ends = []) {
     Object.assign(this, { letters, followers, numComplete, ends });
-    this.width = Math.max(...letters) + 1;
+    this.width = letters.reduce((a, b) => Math.max(a, b), 0) + 1; // there may be many
     this.starts = new Uint32Array(sizes.length + 1); // the first follower of each node
     const keys = [];
     for (let node = 0; node < sizes.length; node++) {

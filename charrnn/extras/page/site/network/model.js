@@ -33,8 +33,12 @@ export class Model {
 
   /** Return a packed model: bytes, or base64. */
   static async unpack(data) {
-    const { header, arrays } = await unpack(data);
-    return new Model(header, arrays);
+    try {
+      const { header, arrays } = await unpack(data);
+      return new Model(header, arrays);
+    } catch {
+      throw new Error("This model is damaged: get it again.");
+    }
   }
 
   /**
