@@ -70,7 +70,7 @@ def write_list(page: Any) -> None:
     page.get_by_role("button", name="Write a list").click()
     page.locator("#status").get_by_text(re.compile(r"\d entries")).wait_for()
     for number in (0, 3, 5):
-        page.locator("#list li button").nth(number).click()
+        page.locator("#list li").nth(number).click()
     page.mouse.move(0, 0)
 
 

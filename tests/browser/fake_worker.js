@@ -7,11 +7,9 @@ const state = {
   piece: 1000, // characters
   knowsWords: true,
   words: { " second": -0.5, ",": -1.6, " sad": -3, "s": -0.1 },
-  readAs: {},
   lines: [],
   copied: "copied from the training text",
   surprising: "!",
-  unfit: null, // a text after which all is surprising
   refusal: null,
 };
 const jobs = [];
@@ -20,7 +18,7 @@ let asked = [];
 const methods = {
   isSupported: () => true,
   open: () => ({
-    about: { title: "Verse", card: [], licence: "", is_code: false, is_list: false },
+    about: { title: "Verse", licence: "", is_code: false, is_list: false },
     sampling: { temperature: 0.8, dry_multiplier: 0 },
     knowsWords: state.knowsWords,
     hasText: true,
@@ -47,11 +45,8 @@ const methods = {
     return { texts, stopped: job.stop && isDone ? [...texts.keys()] : [], isDone };
   },
   stop() {},
-  findSurprise: (text) => Float32Array.from(text, (each) =>
-    (each === state.surprising || (state.unfit && text.includes(state.unfit)) ? 9 : 0)),
+  findSurprise: (text) => Float32Array.from(text, (each) => (each === state.surprising ? 9 : 0)),
   findNextWords: () => Object.entries(state.words).map(([text, logprob]) => ({ text, logprob })),
-  findReplacements: (characters) => Object.fromEntries(characters
-    .filter((each) => each in state.readAs).map((each) => [each, state.readAs[each]])),
   findCopies(text) {
     const start = text.indexOf(state.copied);
     return start < 0 ? [] : [[start, start + state.copied.length]];

@@ -8,7 +8,7 @@ from charrnn.counts import fitting, passages, run_lengths, table, words
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.extras.page.packing import COUNTS_CONSTANTS, describe_sampling, read_constants
 from charrnn.options.datasets import DEFAULT_SPLIT
-from charrnn.text import code, lists, punctuation
+from charrnn.text import code, lists, punctuation, wrap
 
 MAX_CHARACTERS = 1_000_000  # a phone counts them in ten seconds
 
@@ -42,6 +42,10 @@ def list_counting_constants() -> dict[str, Any]:
         "code": {
             **read_constants(code, "INDENTED_SHARE", "SIGNS_SHARE"),
             "signs": "".join(sorted(code.SIGNS)),
+        },
+        "wrap": {
+            **read_constants(wrap, "MIN_ENDS", "MIN_INSIDE", "MIN_GAPS", "MIN_AGREEING", "SLACK"),
+            **read_constants(wrap, "MAX_DIFFERENCE", "MAX_HIGH", "MIN_FULL"),
         },
         "punctuation": read_constants(
             punctuation, "PAIRS", "MAX_READ", "MIN_QUOTED", "MAX_OPEN", "MIN_ENDS"

@@ -98,7 +98,6 @@ def pack_model(chosen: RoundedModel, title: str | None = None, licence: str = LI
     model, counts = chosen.model, chosen.model.counts
     about = {
         "title": choose_title(model, title),
-        "card": chosen.describe(),
         "licence": licence,
         "is_code": is_code(get_primer(model.facts)),
         "is_list": model.facts.get("is_list") is True,

@@ -1,4 +1,4 @@
-"""Round the weights of a page's network to int8 if this costs little, and describe the model.
+"""Round the weights of a page's network to int8 if this costs little.
 
 In a rounded matrix each row holds numbers from -127 to 127 and has one scale.
 """
@@ -11,15 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn import __version__
 from charrnn.generation.draw import log_softmax
 from charrnn.generation.engines import Engine
 from charrnn.generation.numpy_network import FoldedWeights, fold_weights, make_folded_step
 from charrnn.generation.sampler import Sampler
-from charrnn.models.trained import LOSS, TrainedModel, find_loss
+from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
-from charrnn.say import BITS_PER_NAT
-from charrnn.text.training_text import get_corpus_name
 
 Array = npt.NDArray[np.float32]
 TOLERANCE = 0.002  # nats per character; the largest cost at which 8 bits are chosen
@@ -65,25 +62,6 @@ class RoundedModel(NamedTuple):
     weights: FoldedWeights
     bits: int = 32
     cost: float = 0.0  # the added loss, in nats per character
-
-    def describe(self) -> list[tuple[str, str]]:
-        """Return a description of the model for readers, as names and values."""
-        model = self.model
-        architecture, facts = model.architecture, model.facts
-        size = f"{architecture.num_layers} x {architecture.hidden_size}"
-        rows = [
-            ("Network", f"{architecture.kind}, {size}"),
-            ("Weights", f"{architecture.num_parameters:,} parameters of {self.bits} bits"),
-            ("Characters", str(len(model.vocabulary))),
-        ]
-        if corpus := get_corpus_name(facts):
-            rows.insert(0, ("Learnt from", corpus))
-        name, loss = "Validation loss with its counts", model.loss
-        if model.counts is None:
-            name, loss = "Validation loss", find_loss(facts, LOSS)
-        if loss is not None:
-            rows.append((name, f"{loss:.4f} nats, {loss * BITS_PER_NAT:.3f} bits a character"))
-        return [*rows, ("Made with", f"charrnn {__version__}")]
 
 
 def choose_precision(model: TrainedModel) -> RoundedModel:

@@ -59,10 +59,9 @@ def _make_page(title: str, name: str, packed: bytes | None, is_served: bool = Fa
         html,
         style=style,
         script=join_modules(SITE / "main.js"),
-        # The page fills the first two when it saves itself with a text that it learnt.
+        # The page fills the first when it saves itself with a text that it learnt.
         data={
             "packed": model,
-            "saved": None,
             "learning": list_learning_facts(),
             "engine": join_modules(SITE / "worker.js"),
         },

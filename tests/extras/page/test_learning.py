@@ -27,8 +27,10 @@ from charrnn.text.preprocessing import compute_split_sizes
 from charrnn.text.prompt import choose_primer, get_primer_slice
 from charrnn.text.punctuation import describe_punctuation
 from charrnn.text.vocabulary import Vocabulary
+from charrnn.text.wrap import is_wrapped, join_lines
 from tests.extras.page.node import NETWORK, PAGE, run
 from tests.text import test_prompt as prompts
+from tests.text import test_wrap as wraps
 from tests.text.test_punctuation import QUOTED
 
 RANDOM = random.Random(0)
@@ -172,6 +174,26 @@ def test_punctuation_is_pythons() -> None:
       module_punctuation.describePunctuation([...text], given.constants));"""
     found = run(script, NETWORK / "punctuation.js", given=given)
     assert found == [describe_punctuation(text) for text in texts]
+
+
+def test_wrapped_prose_is_joined_as_in_python() -> None:
+    wrapped = [
+        wraps.wrap(wraps.make_paragraphs(language, count=40), *how)
+        for language in wraps.SENTENCES
+        for how in ((60,), (66, "   ", "\n"), (72,))
+    ]
+    cut = wrapped[0].replace("the", "remem-\nber--\nin", 9).replace("e\n", "e-\n", 9)
+    others = [
+        text.replace("\ufeff", "") for text in TEXTS.values()
+    ]  # white space in JavaScript only
+    texts = [*wrapped, cut, *wraps.NOT_WRAPPED.values(), *others, "", "\n"]
+    script = """const { isWrapped, joinLines } = module_wrap;
+    return given.texts.map((text) => 
+      [isWrapped(text, given.constants), joinLines(text, given.constants)]);"""
+    given = {"texts": texts, "constants": list_counting_constants()}
+    found = run(script, NETWORK / "wrap.js", given=given)
+    assert found == [[is_wrapped(text), join_lines(text)] for text in texts]
+    assert found[0][0]
 
 
 def test_lists_and_code_are_recognized_as_in_python() -> None:

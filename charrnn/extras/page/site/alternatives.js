@@ -3,7 +3,7 @@
 import { SHORTEST_COPY } from "./annotations.js";
 import { findWordEnd } from "./ending.js";
 import { translate } from "./language.js";
-import { paint, unpaint } from "./tint.js";
+import { mark } from "./marks.js";
 
 export class Alternatives {
   /**
@@ -32,7 +32,6 @@ export class Alternatives {
     if (texts.length !== this.cards.length) this.#makeCards(texts.length);
     for (const [index, { node, button }] of this.cards.entries()) {
       if (node.data === texts[index]) continue;
-      unpaint(node);
       node.data = texts[index];
       button.disabled = texts[index] === "";
     }
@@ -62,16 +61,16 @@ export class Alternatives {
    * @param {string} before  The end of the text before the continuations.
    */
   async underlineCopies(writer, before) {
-    for (const { node } of this.cards) {
-      const { data } = node;
-      const ranges = await writer.findCopies(before + data, SHORTEST_COPY);
-      if (node.data !== data) return;
-      const copied = new Uint8Array(data.length);
+    const places = [];
+    const { cards, texts } = this;
+    for (const { node } of cards) {
+      const ranges = await writer.call("findCopies", before + node.data, SHORTEST_COPY);
       for (const [start, end] of ranges) {
-        copied.fill(1, Math.max(0, start - before.length), Math.max(0, end - before.length));
+        if (end <= before.length) continue;
+        places.push([node, Math.max(0, start - before.length), end - before.length]);
       }
-      paint(node, copied);
     }
+    if (texts.every((text, index) => text === this.texts[index])) mark("offered-copies", places);
   }
 
   /** Take the continuation with a number, counted from 1, or its start. */
@@ -81,7 +80,6 @@ export class Alternatives {
   }
 
   #makeCards(count) {
-    for (const { node } of this.cards) unpaint(node);
     this.cards = Array.from({ length: count }, (_, index) => this.#makeCard(index + 1));
     this.list.replaceChildren(...this.cards.map(({ item }) => item));
     this.list.scrollLeft = 0;

@@ -1,11 +1,12 @@
-/** Mark the copied parts of the draft, its unknown characters, and its surprise to the model. */
+/** Mark the copied parts of the draft, and its surprise to the model. */
 
+import { mark } from "./marks.js";
 import { selectBefore } from "./prompt.js";
 
 export const SHORTEST_COPY = 30; // characters
-const SEARCHED = 20_000; // characters around the caret that are searched for copies
 const SCORED = 4000; // characters around the caret that are scored
 const WARM_UP = 400; // characters that the model reads before the scored ones
+const LEVELS = [2, 3.5, 5, 7, 10]; // the lowest surprise, in bits, of each tint
 
 export class Annotations {
   /**
@@ -15,73 +16,42 @@ export class Annotations {
   constructor(writer, page) {
     this.writer = writer;
     this.page = page;
-    this.replacements = new Map(); // character -> the text that the model reads for it
   }
 
   /** Remove all marks, and compute them with the present model. */
   async reset() {
-    const { draft, editor } = this.page;
-    draft.copied.fill(0);
-    draft.bits.fill(NaN);
-    editor.mirror.repaint(0, draft.text.length);
-    this.replacements.clear();
+    this.#mark([], []);
     await this.update();
   }
 
   /** Compute the marks again, after a change of the text. */
   async update() {
-    const { draft, settings, editor } = this.page;
-    const { model } = this.writer;
-    const unseen = [...new Set(draft.text)].filter((char) => !this.replacements.has(char));
-    if (unseen.length) {
-      const replacements = await this.writer.findReplacements(unseen);
-      if (this.writer.model !== model) return;
-      for (const character of unseen) this.replacements.set(character, character);
-      for (const [char, other] of Object.entries(replacements)) this.replacements.set(char, other);
-    }
+    const { writer, page: { draft: { text }, settings, editor } } = this;
+    const { model } = writer;
     if (editor.isPlain) return;
-    if (model.hasText) {
-      await this.#annotate(SEARCHED, async (text, start, end) => {
-        const ranges = await this.writer.findCopies(text.slice(start, end), SHORTEST_COPY);
-        return () => {
-          draft.copied.fill(0, start, end);
-          for (const [from, to] of ranges) draft.copied.fill(1, start + from, start + to);
-        };
-      });
-    }
-    if (settings.tints) {
-      await this.#annotate(SCORED, async (text, start, end) => {
-        const before = selectBefore(text, start, WARM_UP);
-        const bits = await this.writer.findSurprise(before + text.slice(start, end));
-        return () => draft.bits.set(bits.subarray(before.length), start);
-      });
-    }
-  }
-
-  /** Return the unknown characters of the draft, each with its replacement. */
-  listUnknown() {
-    const characters = [...new Set(this.page.draft.text)];
-    return characters.map((character) => [character, this.replacements.get(character)])
-      .filter(([character, other]) => other !== undefined && other !== character);
+    const copies = model.hasText ? await writer.call("findCopies", text, SHORTEST_COPY) : [];
+    const start = Math.max(0, editor.caret - SCORED / 2);
+    const before = selectBefore(text, start, WARM_UP);
+    const scored = settings.tints ? before + text.slice(start, start + SCORED) : "";
+    const surprise = await writer.call("findSurprise", scored);
+    if (this.page.draft.text !== text || writer.model !== model) return;
+    const levels = [...surprise].slice(before.length).map((bits, index) =>
+      [start + index, LEVELS.filter((least) => bits >= least).length]);
+    this.#mark(copies, levels);
   }
 
   /**
-   * Compute marks of the text around the caret, and show them.
+   * Show marks instead of those before.
    *
-   * @param {number} length  The number of characters.
-   * @param {(text: string, start: number, end: number) => Promise<() => void>} compute  Returns a
-   *   function that stores the marks. It is not called if the text has changed in the meantime.
+   * @param {[number, number][]} copies  Each with its start and end.
+   * @param {[number, number][]} levels  Places, each with the tint of its character.
    */
-  async #annotate(length, compute) {
-    const { draft, editor } = this.page;
-    const { text } = draft;
-    const { model } = this.writer;
-    const start = Math.max(0, editor.caret - length / 2);
-    const end = Math.min(text.length, start + length);
-    if (start === end) return;
-    const storeMarks = await compute(text, start, end);
-    if (draft.text !== text || this.writer.model !== model) return;
-    storeMarks();
-    editor.mirror.repaint(start, end);
+  #mark(copies, levels) {
+    const { node } = this.page.editor.mirror;
+    mark("copied", copies.map(([start, end]) => [node, start, end]));
+    for (let level = 1; level <= LEVELS.length; level++) {
+      const places = levels.filter((each) => each[1] === level);
+      mark(`surprise-${level}`, places.map(([place]) => [node, place, place + 1]));
+    }
   }
 }

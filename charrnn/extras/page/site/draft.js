@@ -1,10 +1,8 @@
-/** The text on the page and the marks of its characters. Places count code units. */
+/** The text on the page. Places count code units. */
 
 export class Draft {
   constructor() {
     this.text = "";
-    this.copied = new Uint8Array(0); // 1 if the unit is part of a copy of the training text
-    this.bits = new Float32Array(0); // the surprise of each unit; NaN if it is unknown
     this.listeners = [];
   }
 
@@ -15,10 +13,7 @@ export class Draft {
 
   /** Replace the units from `start` to `end`. */
   replace(start, end, inserted) {
-    const { length } = inserted;
     this.text = this.text.slice(0, start) + inserted + this.text.slice(end);
-    this.copied = spliceArray(this.copied, start, end, new Uint8Array(length));
-    this.bits = spliceArray(this.bits, start, end, new Float32Array(length).fill(NaN));
     for (const listener of this.listeners) listener(start, end - start, inserted);
   }
 }
@@ -31,29 +26,16 @@ export class Draft {
  */
 export function findChange(before, after, caret) {
   const shorter = Math.min(before.length, after.length);
-  const tail = countEqual(Math.min(shorter, after.length - caret), (from, to) =>
-    before.slice(before.length - to, before.length - from)
-      === after.slice(after.length - to, after.length - from));
-  const start = countEqual(shorter - tail, (from, to) =>
-    before.slice(from, to) === after.slice(from, to));
+  const mostAfter = Math.min(shorter, after.length - caret);
+  let tail = 0;
+  while (tail < mostAfter && before.at(-1 - tail) === after.at(-1 - tail)) tail++;
+  let start = 0;
+  while (start < shorter - tail && before[start] === after[start]) start++;
   return [start, before.length - tail, after.slice(start, after.length - tail)];
 }
 
-/** Return the largest number, at most `most`, up to which all parts are equal. */
-function countEqual(most, isEqual) {
-  let count = 0;
-  // Browsers compare strings much faster than a loop over their units.
-  for (let size = most; size >= 1; size = Math.floor(size / 2)) {
-    while (count + size <= most && isEqual(count, count + size)) count += size;
-  }
-  return count;
-}
-
-/** Return a copy of a typed array with the part from `start` to `end` replaced. */
-function spliceArray(array, start, end, inserted) {
-  const result = new array.constructor(array.length - (end - start) + inserted.length);
-  result.set(array.subarray(0, start));
-  result.set(inserted, start);
-  result.set(array.subarray(end), start + inserted.length);
-  return result;
+/** Return the first words of a text as its title; "" if it is empty. */
+export function getTitle(text) {
+  const [line] = text.trim().split("\n", 1);
+  return (line.match(/^.{1,30}(?!\S)|^.{1,30}/u)?.[0] ?? "").trim();
 }

@@ -1,4 +1,4 @@
-/** The text area, its mirror behind it, and a marker at the place where the model writes. */
+/** The text area, and its mirror behind it. */
 
 import { findChange } from "./draft.js";
 import { Mirror } from "./mirror.js";
@@ -9,7 +9,7 @@ export const isTouch = () => matchMedia("(pointer: coarse)").matches;
 
 export class Editor {
   /**
-   * @param {HTMLElement} sheet  Holds `textarea`, `.mirror`, `.marker` and `.probe`.
+   * @param {HTMLElement} sheet  Holds `textarea` and `.mirror`.
    * @param {import("./draft.js").Draft} draft
    */
   constructor(sheet, draft) {
@@ -17,9 +17,7 @@ export class Editor {
     this.draft = draft;
     this.isPlain = false; // whether the draft is too long for its mirror
     this.textarea = sheet.querySelector("textarea");
-    this.mirror = new Mirror(sheet.querySelector(".mirror"), draft);
-    this.marker = sheet.querySelector(".marker");
-    this.probe = sheet.querySelector(".probe");
+    this.mirror = new Mirror(sheet.querySelector(".mirror"));
     this.textarea.addEventListener("input", () =>
       draft.replace(...findChange(draft.text, this.textarea.value, this.caret)));
     draft.onChange((...change) => this.#showChange(...change));
@@ -35,7 +33,8 @@ export class Editor {
     this.textarea.readOnly = false; // before, there is no draft to write into
     this.textarea.value = text;
     this.draft.replace(0, this.draft.text.length, text);
-    this.select(Math.min(caret, text.length));
+    this.textarea.setSelectionRange(caret, caret);
+    this.reveal();
   }
 
   /** Replace a part of the text as if it were typed, so that the browser can undo it. */
@@ -48,19 +47,13 @@ export class Editor {
     document.execCommand("insertText", false, text);
     if (!hadFocus && isTouch()) textarea.blur();
     textarea.inputMode = "";
-    this.reveal(start + text.length);
+    this.reveal();
   }
 
   /** @param {"undo" | "redo"} command */
   undoOrRedo(command) {
     this.textarea.focus();
     document.execCommand(command);
-  }
-
-  /** Put the caret at a place of the text and scroll to it. */
-  select(place) {
-    this.textarea.setSelectionRange(place, place);
-    this.reveal(place);
   }
 
   /** Return the place of the clicked character; null beside the text or if text is selected. */
@@ -76,14 +69,11 @@ export class Editor {
     return null;
   }
 
-  reveal(place) {
-    if (!this.isPlain) {
-      this.#moveTo(this.probe, place);
-      this.probe.scrollIntoView({ block: "nearest" });
-    } else if (document.activeElement === this.textarea) { // a focus scrolls to the caret
-      this.textarea.blur();
-      this.textarea.focus();
-    }
+  /** Scroll to the caret, as a focus does. */
+  reveal() {
+    if (document.activeElement !== this.textarea) return;
+    this.textarea.blur();
+    this.textarea.focus();
   }
 
   /** Return the box of a character; of the whole text if the draft is too long for the mirror. */
@@ -91,27 +81,12 @@ export class Editor {
     return this.isPlain ? this.textarea.getBoundingClientRect() : this.mirror.findBox(place);
   }
 
-  /** Show the marker at a place, or hide it (null). */
-  showMarker(place) {
-    this.marker.hidden = place === null || this.isPlain;
-    if (!this.marker.hidden) this.#moveTo(this.marker, place);
-  }
-
   #showChange(start, removed, inserted) {
     const { text } = this.draft;
     const wasPlain = this.isPlain;
     this.isPlain = text.length > LONGEST;
     this.sheet.classList.toggle("plain", this.isPlain);
-    if (!this.isPlain && !wasPlain) this.mirror.replace(start, removed, inserted);
-    else if (!this.isPlain) this.mirror.replace(0, 0, text);
-    else if (!wasPlain) this.mirror.replace(0, text.length - inserted.length + removed, "");
-  }
-
-  #moveTo(element, place) {
-    const { left, top, height } = this.findBox(place);
-    const origin = this.mirror.element.getBoundingClientRect();
-    element.style.left = `${left - origin.left}px`;
-    element.style.top = `${top - origin.top}px`;
-    element.style.height = `${height}px`;
+    if (this.isPlain || wasPlain) this.mirror.show(this.isPlain ? "" : text);
+    else this.mirror.replace(start, removed, inserted);
   }
 }

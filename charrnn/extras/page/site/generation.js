@@ -5,8 +5,6 @@ import { translate } from "./language.js";
 import { selectBefore } from "./prompt.js";
 
 const COPY_START = 60; // characters before a continuation in which a copy may start
-const COMPARED = 40; // characters after the caret by which continuations are compared
-const WARM_UP = 400; // characters before a continuation that the model reads to compare it
 
 export class Generation {
   /**
@@ -47,21 +45,20 @@ export class Generation {
     const prompt = selectBefore(text, this.anchor);
     const request = { ...settings.makeRequest(), prompt, signal };
     alternatives.show(Array(request.n).fill(""));
-    this.#updateView();
+    this.page.showState();
     if (!isSuggestion) {
       this.page.say(translate("Writing …"));
-      editor.reveal(this.anchor);
+      editor.reveal();
       alternatives.reveal();
     }
     try {
       const { texts, ended } = await this.writer.complete(request, (written) =>
         isCurrent() && alternatives.show(written));
-      const fitted = texts.map((each, index) =>
-        (ended.has(index) ? joinEnd : trimEnd)(each, textAfter));
-      const offered = await this.#sort(fitted.filter(Boolean), prompt, textAfter);
       if (!isCurrent()) return;
       this.controller = null;
-      this.#offer(offered, signal.aborted, isSuggestion);
+      const fitted = texts.map((each, index) =>
+        (ended.has(index) ? joinEnd : trimEnd)(each, textAfter));
+      this.#offer(fitted.filter(Boolean), signal.aborted, isSuggestion);
       await alternatives.underlineCopies(this.writer, prompt.slice(-COPY_START));
     } catch (error) {
       if (!isCurrent()) return;
@@ -81,7 +78,7 @@ export class Generation {
     this.controller = null;
     this.anchor = null;
     this.page.alternatives.close();
-    this.#updateView();
+    this.page.showState();
   }
 
   /** Stop writing, and keep the continuations in view until new ones replace them. */
@@ -102,29 +99,10 @@ export class Generation {
     const { alternatives } = this.page;
     if (texts.length) alternatives.show(texts);
     else this.dismiss();
-    this.#updateView();
+    this.page.showState();
     const sentence = wasStopped ? "Stopped." : "Written: {n}.";
     const values = { n: texts.length };
     this.page.say(translate(texts.length ? sentence : "The model wrote nothing.", values),
       { quietly: isSuggestion });
-  }
-
-  /** Sort continuations by the probability that the model gives the text after them. */
-  async #sort(texts, prompt, textAfter) {
-    const compared = textAfter.slice(0, COMPARED);
-    if (!compared.trim()) return texts;
-    const before = prompt.slice(-WARM_UP);
-    const surprise = new Map();
-    for (const text of texts) {
-      const bits = await this.writer.findSurprise(before + text + compared);
-      const known = bits.slice(-compared.length).filter((value) => !isNaN(value));
-      surprise.set(text, known.reduce((sum, value) => sum + value, 0));
-    }
-    return texts.toSorted((a, b) => surprise.get(a) - surprise.get(b));
-  }
-
-  #updateView() {
-    this.page.showState(); // before the marker, because on a low screen the text moves
-    this.page.editor.showMarker(this.anchor);
   }
 }

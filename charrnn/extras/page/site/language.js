@@ -2,20 +2,17 @@
 
 const GERMAN = {
   // the header and its menus
-  "Drafts and lists": "Entwürfe und Listen",
+  "Menu": "Menü",
   "Draft {n}": "Entwurf {n}",
-  "List {n}": "Liste {n}",
-  "{name}, copy": "{name}, Kopie",
   "New draft": "Neuer Entwurf",
-  "New list": "Neue Liste",
-  "Name": "Name",
   "Delete": "Löschen",
+  "Delete this draft": "Diesen Entwurf löschen",
   "Delete “{name}”? This cannot be undone.": "„{name}“ löschen? Das lässt sich nicht rückgängig machen.",
   "Forget this text and its drafts": "Diesen Text und seine Entwürfe vergessen",
-  "Forget “{title}”, its drafts and its lists? This cannot be undone.":
-    "„{title}“ mit Entwürfen und Listen vergessen? Das lässt sich nicht rückgängig machen.",
-  "This browser stores drafts and lists, on this device only.":
-    "Dieser Browser speichert Entwürfe und Listen, nur auf diesem Gerät.",
+  "Forget “{title}”, its drafts and its list? This cannot be undone.":
+    "„{title}“ mit Entwürfen und Liste vergessen? Das lässt sich nicht rückgängig machen.",
+  "This browser stores drafts and the list, on this device only.":
+    "Dieser Browser speichert Entwürfe und die Liste, nur auf diesem Gerät.",
   "Model": "Modell",
   "{name} (counted)": "{name} (gezählt)",
   "List": "Liste",
@@ -55,9 +52,8 @@ const GERMAN = {
   "This file has more than 20 MB of text. Save a part of it as plain text.":
     "Diese Datei hat mehr als 20 MB Text. Sichere einen Teil davon als reinen Text.",
   "{name} is compressed: unpack it first.": "{name} ist gepackt: Entpacke die Datei zuerst.",
-  "{name} is not a text: choose a text file.": "{name} ist kein Text: Wähle eine Textdatei.",
-  "{name} is not in UTF-8; it was read in {encoding}.":
-    "{name} ist nicht in UTF-8, sondern wurde in {encoding} gelesen.",
+  "{name} is not a text in UTF-8: save it as plain text in UTF-8.":
+    "{name} ist kein Text in UTF-8: Sichere die Datei als reinen Text in UTF-8.",
   "{name} is empty: choose a text.": "{name} ist leer: Wähle einen Text.",
   "{name} has only {length} characters: take one of {least} or more.":
     "{name} hat nur {length} Zeichen: Nimm einen Text von mindestens {least}.",
@@ -72,11 +68,9 @@ const GERMAN = {
   "Let the model start": "Das Modell beginnen lassen",
   "Start of each entry": "Anfang jedes Eintrags",
   "anything": "beliebig",
-  "The model writes entries like the lines of its text, and leaves these lines out. Star good entries with a click or the space bar: they stay when you write more.":
-    "Das Modell schreibt Einträge wie die Zeilen seines Textes und lässt diese Zeilen aus. Gib guten Einträgen einen Stern, mit einem Klick oder der Leertaste: Sie bleiben, wenn du mehr schreibst.",
+  "The model writes entries like the lines of its text, and leaves these lines out. Star good entries with a click or the space bar: they stay when you write more, and are saved without the others.":
+    "Das Modell schreibt Einträge wie die Zeilen seines Textes und lässt diese Zeilen aus. Gib guten Einträgen einen Stern, mit einem Klick oder der Leertaste: Sie bleiben, wenn du mehr schreibst, und werden ohne die anderen gesichert.",
   "Entries": "Einträge",
-  "Starred entries ({n})": "Einträge mit Stern ({n})",
-  "All entries ({n}): none is starred": "Alle Einträge ({n}): keiner hat einen Stern",
   "{n} entries": "{n} Einträge",
   "{n} entries; lines of the training text left out: {lines}":
     "{n} Einträge; ausgelassene Zeilen des Textes: {lines}",
@@ -114,7 +108,6 @@ const GERMAN = {
   "Train a network": "Netz trainieren",
   "Trainings": "Trainings",
   "Take home": "Mitnehmen",
-  "About": "Über",
   "Invented words": "Erfundene Wörter",
   "none": "keine",
   "few": "wenige",
@@ -147,25 +140,18 @@ const GERMAN = {
   "{n} words": "{n} Wörter",
   "1 character": "1 Zeichen",
   "{n} characters": "{n} Zeichen",
-  "{name} is read as {other}": "{name} wird als {other} gelesen",
-  "{name} is left out": "{name} wird ausgelassen",
-  " and {n} more": " und {n} mehr",
   "This browser is too old for the page: use one of 2023 or later.":
     "Dieser Browser ist zu alt für die Seite: Nimm einen von 2023 oder später.",
   "This browser starts no worker, without which the page cannot write: open it in another one.":
     "Dieser Browser startet keinen Worker, ohne den die Seite nicht schreiben kann: Öffne sie in einem anderen.",
+  "This model is damaged: get it again.": "Dieses Modell ist beschädigt: Hole es noch einmal.",
   "The server does not answer. Is “charrnn serve” still running?":
     "Der Server antwortet nicht. Läuft „charrnn serve“ noch?",
-  // the model and the trainings
-  "Learnt from": "Gelernt aus",
-  "Network": "Netz",
-  "Weights": "Gewichte",
-  "Characters": "Zeichen",
-  "Validation loss": "Validierungsverlust",
-  "Validation loss with its counts": "Validierungsverlust mit Zählung",
-  "Made with": "Gemacht mit",
+  // the text and the trainings
   "Counted in this browser; with a network (charrnn train) it writes better from about 60 kB on.":
     "In diesem Browser gezählt; mit einem Netz (charrnn train) schreibt es ab etwa 60 kB besser.",
+  "The text was wrapped at a width: the lines of each paragraph were joined.":
+    "Der Text war auf eine Breite umbrochen: Die Zeilen jedes Absatzes wurden verbunden.",
   "Networks that the server trains": "Netze, die der Server trainiert",
   "Loss": "Verlust",
   "waiting": "wartet",

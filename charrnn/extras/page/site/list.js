@@ -1,8 +1,7 @@
 /** A list of short texts, one on each line. Starred entries stay when the model writes more. */
 
 import { translate } from "./language.js";
-import { saveFile } from "./save-file.js";
-import { Collection, unpackList } from "./storage.js";
+import { Kept, unpackList } from "./storage.js";
 
 const MAX_LENGTH = 200; // characters; a longer line is not an entry
 const MAX_BATCH = 50; // texts that are written at the same time
@@ -19,7 +18,8 @@ export class List {
   /**
    * @param {HTMLElement} region  Has an `ol`.
    * @param {import("./writer.js").Writer} writer
-   * @param {object} page  Has `settings`, `say(message)`, `fail(error)` and `showState()`.
+   * @param {object} page  Has `settings`, `say(message)`, `warn(message)`, `fail(error)` and
+   *   `showState()`.
    */
   constructor(region, writer, page) {
     this.region = region;
@@ -27,22 +27,20 @@ export class List {
     this.writer = writer;
     this.page = page;
     this.controller = null; // aborts the running request
-    this.collection = new Collection("list");
+    this.kept = new Kept("list");
     this.items = new Map(); // entry -> its element
-    this.list.addEventListener("click", ({ target }) => this.#toggleStar(target.closest("button")));
-    this.list.addEventListener("keydown", (event) => this.#moveFocus(event));
-    this.list.addEventListener("focusin", ({ target }) => this.#setTabStop(target));
-    this.collection.onStoredElsewhere(() => this.isBusy || this.reopen());
+    this.list.addEventListener("input", ({ target }) => this.#star(target));
+    this.kept.onStoredElsewhere(() => this.isBusy || this.reopen());
   }
 
   get isBusy() {
     return this.controller !== null;
   }
 
-  /** Show the list that is open in the collection. */
+  /** Show the list that is stored. */
   reopen() {
     this.stop();
-    this.#show(unpackList(this.collection.load()));
+    this.#show(unpackList(this.kept.load()));
     this.page.showState();
   }
 
@@ -67,7 +65,7 @@ export class List {
         const n = Math.min(MAX_BATCH, Math.max(MIN_BATCH, wanted - added.length));
         const texts = [...new Set(await this.#writeLines({ ...request, n, signal }))];
         if (signal.aborted) break;
-        const known = await this.writer.findTrainingLines(texts);
+        const known = new Set(await this.writer.call("findTrainingLines", texts));
         if (signal.aborted) break;
         const starred = old.filter(({ isStarred }) => isStarred);
         const seen = new Set([...starred, ...added].map(({ text }) => text));
@@ -97,21 +95,11 @@ export class List {
     this.#set([]);
   }
 
-  /** Return the entries to save: the starred ones or, without stars, all. */
-  selectToSave() {
-    const { entries } = this;
-    const starred = entries.filter(({ isStarred }) => isStarred);
-    const note = starred.length ? "Starred entries ({n})" : "All entries ({n}): none is starred";
-    const saved = starred.length ? starred : entries;
-    return { entries: saved, note: translate(note, { n: saved.length }) };
-  }
-
+  /** The starred entries or, without stars, all, each on a line. */
   get text() {
-    return this.selectToSave().entries.map(({ text }) => `${text}\n`).join("");
-  }
-
-  saveText() {
-    saveFile(`${this.collection.name}.txt`, this.text);
+    const starred = this.entries.filter(({ isStarred }) => isStarred);
+    const saved = starred.length ? starred : this.entries;
+    return saved.map(({ text }) => `${text}\n`).join("");
   }
 
   /** Write texts until their first line break, and return the complete ones. */
@@ -128,7 +116,6 @@ export class List {
     this.items = new Map(entries.map((entry) => [entry, this.items.get(entry) ?? makeItem(entry)]));
     this.list.replaceChildren(...this.items.values());
     this.region.querySelector("#list-empty").hidden = entries.length > 0;
-    this.#setTabStop(this.list.querySelector("button"));
     focused?.focus({ preventScroll: true }); // replaceChildren removed the focus
   }
 
@@ -140,56 +127,34 @@ export class List {
 
   /** Store the entries, with those that another window has starred in the meantime. */
   #store() {
-    const { collection, entries } = this;
-    let result = collection.store(entries);
+    const { kept, entries } = this;
+    let result = kept.store(entries);
     if (result === "changed") {
       const own = new Set(entries.map(({ text }) => text));
-      const others = unpackList(collection.load()).filter(({ text, isStarred }) =>
+      const others = unpackList(kept.load()).filter(({ text, isStarred }) =>
         isStarred && !own.has(text));
       this.#show([...others, ...entries]);
-      result = collection.store(this.entries);
+      result = kept.store(this.entries);
     }
-    if (result === "stored") return;
-    this.page.fail(new Error(translate("This browser cannot store the list: save it as a file.")));
+    const isFull = result === "full";
+    this.page.warn(isFull ? "This browser cannot store the list: save it as a file." : "");
   }
 
-  #toggleStar(button) {
-    if (!button) return;
-    const [entry] = [...this.items].find(([, item]) => item.contains(button));
-    entry.isStarred = !entry.isStarred;
-    button.ariaPressed = String(entry.isStarred);
+  #star(field) {
+    const [entry] = [...this.items].find(([, item]) => item.contains(field));
+    entry.isStarred = field.checked;
     this.#store();
-  }
-
-  /** Move the focus between entries by the arrow keys, Home and End. */
-  #moveFocus(event) {
-    const buttons = [...this.list.querySelectorAll("button")];
-    const columns = buttons.findIndex(({ offsetTop }) => offsetTop > buttons[0].offsetTop);
-    const row = columns < 0 ? buttons.length : columns;
-    const from = buttons.indexOf(event.target);
-    const to = {
-      ArrowLeft: from - 1, ArrowRight: from + 1, ArrowUp: from - row, ArrowDown: from + row,
-      Home: 0, End: buttons.length - 1,
-    }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    buttons[to]?.focus();
-  }
-
-  /** Let the tab key stop at this entry only. */
-  #setTabStop(button) {
-    for (const old of this.list.querySelectorAll("[tabindex='0']")) old.tabIndex = -1;
-    if (button) button.tabIndex = 0;
   }
 }
 
 /** @param {Entry} entry */
 function makeItem({ text, isStarred }) {
   const item = document.createElement("li");
-  const button = item.appendChild(document.createElement("button"));
-  button.ariaPressed = String(isStarred);
-  button.tabIndex = -1;
-  button.appendChild(document.createElement("span")).textContent = text;
+  const label = item.appendChild(document.createElement("label"));
+  const field = label.appendChild(document.createElement("input"));
+  field.type = "checkbox";
+  field.checked = isStarred;
+  label.append(text);
   return item;
 }
 

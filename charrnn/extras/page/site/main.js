@@ -1,6 +1,5 @@
 /** Open the page: with the model in it, with one of its server, or to learn a text. */
 
-import { Engine } from "./engine.js";
 import { LearningCard } from "./learning-card.js";
 import { translate, translatePage } from "./language.js";
 import { Page } from "./page.js";
@@ -23,7 +22,7 @@ class Program {
     this.texts = new Map(); // "text NAME" -> a text that was learnt in this window
     this.chosen = undefined; // undefined for the model in the page
     this.card = new LearningCard(find("#learn"), facts.max_characters, (given) => this.learn(given));
-    writer.engine.onStep = (step) => this.card.showStep(step);
+    writer.onStep = (step) => this.card.showStep(step);
     this.server = served !== undefined && location.protocol.startsWith("http")
       ? new Server(find("#trainings"), this) : null;
     const onClick = (selector, act) => find(selector).addEventListener("click", () =>
@@ -41,8 +40,6 @@ class Program {
     if (packed !== null) {
       await this.writer.open(packed);
       await this.show();
-      const saved = read("saved");
-      if (saved) this.page.shelf.addIfNew(saved);
       return;
     }
     await this.server?.list();
@@ -59,7 +56,6 @@ class Program {
 
   async learn(given) {
     await this.writer.learn(given, facts);
-    if (given.notes.length) this.writer.model.about.licence = given.notes.join(" ");
     this.texts.set(`text ${given.name}`, given);
     await this.show(`text ${given.name}`);
   }
@@ -87,20 +83,11 @@ class Program {
     find("#train").hidden = !(this.text && this.server?.trains);
     this.page ??= new Page(writer);
     await this.page.openModel(writer.model.keep ?? keep);
-    this.describeModel();
-    this.card.canClose = true;
-  }
-
-  describeModel() {
-    const { title, licence, card } = this.writer.model.about;
+    const { title, licence } = writer.model.about;
     document.title = title;
-    for (const element of [find("h1"), find("#card h2")]) element.textContent = title;
+    find("h1").textContent = title;
     find("#licence").textContent = translate(licence);
-    find("#card dl").replaceChildren(...card.flatMap((row) => ["dt", "dd"].map((tag, column) => {
-      const element = document.createElement(tag);
-      element.textContent = column ? row[column] : translate(row[column]);
-      return element;
-    })));
+    this.card.canClose = true;
   }
 
   /** Offer the texts of this window and the models of the server for choice. */
@@ -115,31 +102,25 @@ class Program {
     menu.hidden = menu.length < 2;
   }
 
-  /** Save this page with the model, its drafts and its lists in it. */
+  /** Save this page with the model in it. */
   async takeHome() {
-    const { page, writer } = this;
-    if (!page.store()) return;
-    const data = { packed: await writer.pack(), saved: page.shelf.pack() };
+    const packed = await this.writer.call("pack");
     let html = source;
     if (served !== undefined) { // the file has no server
       html = html.replace(" data-served=\"\"", "").replace(" connect-src 'self';", "");
     }
-    for (const [id, value] of Object.entries(data)) {
-      const start = `<script type="application/json" id="${id}">`;
-      const from = html.indexOf(start) + start.length;
-      const end = html.indexOf("<", from);
-      const json = JSON.stringify(value).replaceAll("<", "\\u003c");
-      html = html.slice(0, from) + json + html.slice(end);
-    }
-    saveFile(`${writer.model.about.title}.html`, `<!doctype html>\n${html}`, "text/html");
+    const start = '<script type="application/json" id="packed">';
+    const from = html.indexOf(start) + start.length;
+    html = html.slice(0, from) + JSON.stringify(packed) + html.slice(html.indexOf("<", from));
+    saveFile(`${this.writer.model.about.title}.html`, `<!doctype html>\n${html}`, "text/html");
   }
 
-  /** Forget the text, its drafts and its lists, after a question. */
+  /** Forget the text, its drafts and its list, after a question. */
   async forget() {
     const { title } = this.writer.model.about;
-    const question = "Forget “{title}”, its drafts and its lists? This cannot be undone.";
+    const question = "Forget “{title}”, its drafts and its list? This cannot be undone.";
     if (!confirm(translate(question, { title }))) return;
-    this.page.forget();
+    this.page.isUnsaved = false;
     forget();
     location.reload();
   }
@@ -158,8 +139,7 @@ function showNotice(error) {
 
 async function start() {
   translatePage(document);
-  const engine = await Engine.start(read("engine"));
-  await new Program(new Writer(engine)).start();
+  await new Program(await Writer.start(read("engine"))).start();
 }
 
 window.charrnn = { ready: false };

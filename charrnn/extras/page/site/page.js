@@ -2,8 +2,8 @@
 
 import { Alternatives } from "./alternatives.js";
 import { Annotations } from "./annotations.js";
-import { WordMenu, nameCharacter } from "./word-menu.js";
-import { Draft } from "./draft.js";
+import { WordMenu } from "./word-menu.js";
+import { Draft, getTitle } from "./draft.js";
 import { Editor, isTouch } from "./editor.js";
 import { Generation } from "./generation.js";
 import { translate } from "./language.js";
@@ -12,11 +12,10 @@ import { List } from "./list.js";
 import { saveFile } from "./save-file.js";
 import { Settings } from "./settings.js";
 import { Shelf } from "./shelf.js";
-import { Collection, unpackDraft } from "./storage.js";
+import { Drafts, unpackDraft } from "./storage.js";
 
 const SUGGEST_DELAY = 200; // milliseconds after a change
 const UPDATE_DELAY = 500; // milliseconds after a change until the draft is stored and annotated
-const MAX_UNKNOWN = 3; // unknown characters that are named under the text
 
 const IS_MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
 const find = (selector) => document.querySelector(selector);
@@ -25,7 +24,7 @@ export class Page {
   /** @param {import("./writer.js").Writer} writer  Has a model. */
   constructor(writer) {
     this.writer = writer;
-    this.drafts = new Collection("draft");
+    this.drafts = new Drafts();
     this.draft = new Draft();
     this.editor = new Editor(find("#sheet"), this.draft);
     this.settings = new Settings(document);
@@ -34,11 +33,10 @@ export class Page {
     this.annotations = new Annotations(writer, this);
     this.wordMenu = new WordMenu(find("#word-menu"), writer, this);
     this.list = new List(find("#list"), writer, this);
-    this.shelf = new Shelf(find("#shelf"), this);
     this.updateTimer = 0;
     this.suggestTimer = 0;
     this.isUnsaved = false; // whether the draft has changed since it was stored
-    this.isForgotten = false; // whether nothing is stored any more
+    new Shelf(find("#shelf"), this);
     this.#listen();
   }
 
@@ -53,12 +51,11 @@ export class Page {
     this.dismiss();
     document.documentElement.dataset.keep = keep;
     this.settings.setModel(this.writer.model);
-    for (const collection of [this.drafts, this.list.collection]) collection.reopen();
+    this.drafts.reopen();
     this.reopenDraft();
     this.list.reopen();
-    this.shelf.show();
     this.say("");
-    await this.#resetAnnotations();
+    await this.#reportFailure(this.annotations.reset());
     this.suggest();
   }
 
@@ -73,19 +70,14 @@ export class Page {
     this.#showCount();
   }
 
-  /** Store nothing any more. */
-  forget() {
-    this.isForgotten = true;
-  }
-
   /** The active mode: the list, or the generation of continuations. */
   get mode() {
     return this.settings.isList ? this.list : this.generation;
   }
 
-  /** The collection of the active mode. */
-  get collection() {
-    return this.settings.isList ? this.list.collection : this.drafts;
+  /** The text of the active mode, to save or copy it. */
+  get shownText() {
+    return this.settings.isList ? this.list.text : this.draft.text;
   }
 
   #listen() {
@@ -98,7 +90,6 @@ export class Page {
     document.addEventListener("keydown", (event) => this.#handleKey(event));
     document.addEventListener("visibilitychange", () => this.store());
     window.addEventListener("pagehide", () => this.store());
-    window.addEventListener("resize", () => this.editor.showMarker(this.generation.anchor));
     this.drafts.onStoredElsewhere(() => this.isUnsaved || this.reopenDraft());
     this.drafts.onOpenElsewhere(() => this.#continueInCopy());
 
@@ -114,12 +105,13 @@ export class Page {
     for (const command of ["undo", "redo"]) {
       onClick(`#${command}`, () => this.editor.undoOrRedo(command));
     }
-    onClick("#copy", () => this.#copy(this.settings.isList ? this.list.text : this.draft.text));
-    onClick("#save", () => this.#save());
+    onClick("#copy", () => this.#copy(this.shownText));
+    onClick("#save", () => saveFile(`${getTitle(this.shownText)}.txt`, this.shownText));
     onClick("#list-empty-it", () => this.list.clear());
     find("#shelf").addEventListener("click", ({ target }) =>
       target.closest("button") && find("#shelf").hidePopover());
-    find("#show-surprise").addEventListener("input", () => this.#resetAnnotations());
+    find("#show-surprise").addEventListener("input", () =>
+      this.#reportFailure(this.annotations.reset()));
     find("footer").addEventListener("input", ({ target }) => // other options change only the view
       target.closest(".changes-text") && this.suggest());
     if (!IS_MAC) return;
@@ -147,9 +139,7 @@ export class Page {
   #switchMode() {
     this.list.stop();
     this.dismiss();
-    this.shelf.show();
     this.say("");
-    this.showState();
     this.suggest();
   }
 
@@ -203,32 +193,15 @@ export class Page {
     (isTouch() ? find("#continue") : this.editor.textarea).focus({ preventScroll: true });
   }
 
-  async #copy(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch { // without https there is no clipboard
-      const field = document.body.appendChild(document.createElement("textarea"));
-      field.value = text;
-      field.select();
-      const isCopied = document.execCommand("copy");
-      field.remove();
-      if (!isCopied) {
-        this.fail(new Error("This browser does not allow it: copy the text by hand."));
-        return;
-      }
-    }
-    this.say(translate("Copied to the clipboard."));
-  }
-
-  #save() {
-    if (this.settings.isList) this.list.saveText();
-    else saveFile(`${this.drafts.name}.txt`, this.draft.text);
-  }
-
-  /** Annotate the draft by the present model. */
-  async #resetAnnotations() {
-    await this.#reportFailure(this.annotations.reset());
-    this.#showUnknown();
+  /** Copy a text from a field, since there is no clipboard without https. */
+  #copy(text) {
+    const field = document.body.appendChild(document.createElement("textarea"));
+    field.value = text;
+    field.select();
+    const isCopied = document.execCommand("copy");
+    field.remove();
+    if (isCopied) this.say(translate("Copied to the clipboard."));
+    else this.fail(new Error("This browser does not allow it: copy the text by hand."));
   }
 
   /** Store and annotate the draft. */
@@ -236,7 +209,6 @@ export class Page {
     this.store();
     this.#showCount();
     await this.#reportFailure(this.annotations.update());
-    this.#showUnknown();
   }
 
   /**
@@ -245,35 +217,29 @@ export class Page {
    * @returns {boolean} Whether the draft is stored.
    */
   store() {
-    if (!this.isUnsaved || this.isForgotten) return true;
+    if (!this.isUnsaved) return true;
     const { drafts, draft: { text }, editor: { caret } } = this;
     const result = drafts.store({ text, caret });
     if (result === "changed") return this.#continueInCopy();
     this.isUnsaved = result === "full";
-    if (this.isUnsaved) {
-      this.fail(new Error("This browser cannot store the draft: save it as a file."));
-    }
+    this.warn(this.isUnsaved ? "This browser cannot store the draft: save it as a file." : "");
     return !this.isUnsaved;
   }
 
   /** Write into a copy of the draft, because another window has it open. */
   #continueInCopy() {
-    const { drafts, draft: { text } } = this;
-    drafts.create(text ? translate("{name}, copy", { name: drafts.name }) : undefined);
-    this.shelf.show();
+    this.drafts.create();
     this.isUnsaved = true;
     const isStored = this.store();
-    if (isStored) this.say(translate("The draft is open in another window. This is a copy of it."));
+    if (isStored) this.warn("The draft is open in another window. This is a copy of it.");
     return isStored;
   }
 
   showState() {
-    const { generation, draft, alternatives, list, settings: { isList } } = this;
+    const { generation, draft, alternatives, list } = this;
     find("#empty").hidden = draft.text !== "";
-    const { entries, note } = list.selectToSave();
-    find("#list-note").textContent = note;
-    for (const id of ["#copy", "#save"]) find(id).disabled = isList ? !entries.length : !draft.text;
-    find("#list-empty-it").disabled = !entries.length;
+    for (const id of ["#copy", "#save"]) find(id).disabled = !this.shownText;
+    find("#list-empty-it").disabled = !list.text;
     const { classList } = document.documentElement;
     classList.toggle("writing", this.mode.isBusy);
     classList.toggle("choosing", alternatives.isOpen && !generation.isBusy);
@@ -284,23 +250,16 @@ export class Page {
     find("#count").textContent = text && describeLength(text);
   }
 
-  /** Show the unknown characters of the draft, and what the model reads for them. */
-  #showUnknown() {
-    const notes = this.annotations.listUnknown().map(([character, replacement]) => {
-      const sentence = replacement ? "{name} is read as {other}" : "{name} is left out";
-      const values = { name: nameCharacter(character), other: nameCharacter(replacement) };
-      return translate(sentence, values); // without quotes, since it may be a quote
-    });
-    const n = notes.length - MAX_UNKNOWN;
-    const more = n > 0 ? translate(" and {n} more", { n }) : "";
-    find("#unknown").textContent = notes.slice(0, MAX_UNKNOWN).join(", ") + more;
-  }
-
   /** @param {{quietly?: boolean}} [options]  Quietly: screen readers do not announce it. */
   say(message, { quietly = false } = {}) {
     find("#status").ariaLive = quietly ? "off" : "polite";
     find("#status").textContent = message;
     find("#error").hidden = true;
+  }
+
+  /** Show what is wrong with the storage until the next change is stored; "" for nothing. */
+  warn(message) {
+    find("#storage").textContent = translate(message);
   }
 
   fail(error) {

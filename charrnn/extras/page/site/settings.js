@@ -41,7 +41,6 @@ export class Settings {
     const { about, sampling, knowsWords, hasText } = model;
     this.#find("new-words-choice").hidden = !knowsWords;
     this.#find("copies-choice").hidden = !hasText;
-    document.documentElement.classList.toggle("finds-copies", hasText);
     document.documentElement.classList.toggle("fixed-width", about.is_code);
     this.#find("lists").checked = (loadMode(about.title) ?? (about.is_list && "list")) === "list";
     const isProse = !about.is_code && !about.is_list;
@@ -113,7 +112,5 @@ export class Settings {
     const { classList } = document.documentElement;
     classList.toggle("suggesting", this.suggests);
     classList.toggle("listing", this.isList);
-    // CSS highlights belong to the whole document, so a class of its root switches them off.
-    classList.toggle("without-surprise", !this.tints);
   }
 }

@@ -1,41 +1,31 @@
 /** Read a text that the reader wants the page to learn, and refuse what is not one. */
 
 import { isDocument, readDocument } from "./documents.js";
+import { getTitle } from "./draft.js";
 import { translate } from "./language.js";
 
 const LEAST = 400; // characters; from fewer, the page writes only pieces of the text
 const UTF8_BYTES = 4; // the most of a character
-const WESTERN = "windows-1252"; // the encoding of older texts in most languages, and by language:
-const OLDER = {
-  ar: "windows-1256", bg: "windows-1251", cs: "windows-1250", el: "windows-1253",
-  he: "windows-1255", hr: "windows-1250", hu: "windows-1250", ja: "shift_jis", ko: "euc-kr",
-  pl: "windows-1250", ru: "windows-1251", sk: "windows-1250", sl: "windows-1250",
-  sr: "windows-1251", tr: "windows-1254", uk: "windows-1251", zh: "gb18030",
-};
-const CONTROL = /[\0-\x08\x0e-\x1f]/; // characters that no text has
 
 /**
- * Return the name and the text of files, in the order of their names, and notes for the reader.
+ * Return the name and the text of files, in the order of their names.
  *
  * @param {File[]} files
  * @param {number} most  The most characters that are learnt.
- * @returns {Promise<{name: string, text: string, notes: string[]}>}
+ * @returns {Promise<{name: string, text: string}>}
  * @throws {Error} Says what is wrong with a file, and what to do.
  */
 export async function readFiles(files, most) {
   const sorted = files.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  const notes = [];
   let joined = "";
-  for (const file of sorted) {
-    joined += await readText(file, most, (note) => notes.push(note));
-  }
+  for (const file of sorted) joined += await readText(file, most);
   const [{ name }] = sorted;
   const title = name.replace(/\.[^.]*$/, "") || name;
-  return { name: title, text: prepareText(joined, name, most), notes };
+  return { name: title, text: prepareText(joined, name, most) };
 }
 
 /** Return the text of a file. A document may be large by its pictures. */
-async function readText(file, most, note) {
+async function readText(file, most) {
   const { name } = file;
   if (await isDocument(file)) {
     return readDocument(file).then((text) => `${text}\n`, ({ message }) => {
@@ -48,22 +38,17 @@ async function readText(file, most, note) {
     throw new Error(translate("{name} is compressed: unpack it first.", { name }));
   }
   const text = decode(bytes);
-  if (text !== null) return text;
-  const encoding = OLDER[navigator.language.slice(0, 2)] ?? WESTERN;
-  const decoded = new TextDecoder(encoding).decode(bytes);
-  if (CONTROL.test(decoded)) {
-    throw new Error(translate("{name} is not a text: choose a text file.", { name }));
+  if (text === null) {
+    throw new Error(translate("{name} is not a text in UTF-8: save it as plain text in UTF-8.",
+      { name }));
   }
-  note(translate("{name} is not in UTF-8; it was read in {encoding}.", { name, encoding }));
-  return decoded;
+  return text;
 }
 
 /** Return a pasted text, and its first words as its name. */
 export function readPastedText(pasted, most) {
   const text = prepareText(pasted, translate("This text"), most);
-  const [line] = text.trim().split("\n");
-  const [name] = line.match(/^.{1,30}(?!\S)|^.{1,30}/u);
-  return { name: name.trim(), text, notes: [] };
+  return { name: getTitle(text), text };
 }
 
 /** Return the text of bytes in UTF-8, or in UTF-16 with its mark; null for other bytes. */

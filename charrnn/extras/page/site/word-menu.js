@@ -42,7 +42,7 @@ export class WordMenu {
     if (place < 0 || place >= text.length) return;
     const [from, to] = findWordPlace(text, place);
     const prompt = selectBefore(text, from);
-    const found = await this.writer.findNextWords(prompt);
+    const found = await this.writer.call("findNextWords", prompt);
     // ends of the word before the place are no whole words
     const words = found.filter((word) => !isWordEnd(prompt, word.text));
     if (draft.text !== text || words.length === 0) return;
@@ -96,15 +96,10 @@ export class WordMenu {
 
 const NAMES = { " ": "space", "\n": "line break", "\t": "tab" };
 
-/** Return the name of a character that cannot be seen, or the character. */
-export function nameCharacter(character) {
-  return character in NAMES ? translate(NAMES[character]) : character;
-}
-
 /** Return a character, or a word without the blank before it, as the page shows it. */
 function nameText(text) {
   const shown = text.trim() || text.at(-1);
-  return shown in NAMES ? nameCharacter(shown) : `“${shown}”`;
+  return shown in NAMES ? translate(NAMES[shown]) : `“${shown}”`;
 }
 
 /** Return a probability as the page shows it. */

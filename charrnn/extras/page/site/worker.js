@@ -1,4 +1,4 @@
-/** The engine in a worker: it answers messages of engine.js, each {id, method, args}. */
+/** The engine in a worker: it answers messages of writer.js, each {id, method, args}. */
 
 import { Model } from "./network/model.js";
 import { decodeBase64 } from "./network/packed.js";

@@ -1,5 +1,6 @@
 /**
- * Write with the model in the engine.
+ * Write with a model in the engine (network/model.js), which runs in a worker, so that the page never
+ * waits for it.
  *
  * @typedef {object} Request
  * @property {string} prompt  The text to continue; may be empty.
@@ -15,22 +16,59 @@
  */
 
 const SHOW_INTERVAL = 33; // milliseconds
+const TOO_OLD = "This browser is too old for the page: use one of 2023 or later.";
+const NO_WORKER = "This browser starts no worker, without which the page cannot write: open it in "
+  + "another one.";
 
 export class Writer {
-  /** @param {import("./engine.js").Engine} engine */
-  constructor(engine) {
-    this.engine = engine;
+  /** @param {string} script  Of the worker. */
+  constructor(script) {
     this.model = null; // as `Model.describe` describes it
+    this.calls = new Map(); // number -> the functions of a promise
+    this.numCalls = 0;
+    this.onStep = () => {}; // called with what is done next while the engine learns
+    this.worker = new Worker(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
+    this.worker.onmessage = ({ data }) => {
+      if (data.step) this.onStep(data.step);
+      else this.#settle(data);
+    };
+    this.worker.onerror = () => {
+      for (const id of this.calls.keys()) this.#settle({ id, error: NO_WORKER });
+    };
+  }
+
+  /**
+   * Return a writer without a model.
+   *
+   * @throws {Error} Says why this browser cannot run it.
+   */
+  static async start(script) {
+    let writer;
+    try {
+      writer = new Writer(script);
+    } catch {
+      throw new Error(NO_WORKER);
+    }
+    if (!await writer.call("isSupported")) throw new Error(TOO_OLD);
+    return writer;
+  }
+
+  /** Return what a method of worker.js or of `Model` returns. */
+  call(method, ...args) {
+    return new Promise((resolve, reject) => {
+      this.calls.set(++this.numCalls, { resolve, reject });
+      this.worker.postMessage({ id: this.numCalls, method, args });
+    });
   }
 
   /** Write with a packed model: bytes, or base64. */
   async open(packed) {
-    this.model = await this.engine.call("open", packed);
+    this.model = await this.call("open", packed);
   }
 
   /** Write with a text that is learnt. */
   async learn(given, facts) {
-    this.model = await this.engine.call("learn", given, facts);
+    this.model = await this.call("learn", given, facts);
   }
 
   /**
@@ -45,9 +83,9 @@ export class Writer {
     const ended = new Set();
     let texts = Array(request.n).fill("");
     let shownAt = performance.now();
-    const job = await this.engine.call("start", request);
+    const job = await this.call("start", request);
     for (let isDone = false; !isDone && !signal.aborted;) {
-      const written = await this.engine.call("write", job, [...ended]);
+      const written = await this.call("write", job, [...ended]);
       if (signal.aborted) break;
       texts = written.texts.map((text, index) => {
         const end = findEnd?.(text) ?? null;
@@ -60,36 +98,8 @@ export class Writer {
       shownAt = performance.now();
       onTexts(texts);
     }
-    this.engine.call("stop", job);
+    this.call("stop", job);
     return { texts, ended };
-  }
-
-  /** Return the surprise, in bits, of each code unit of a text. */
-  findSurprise(text) {
-    return this.engine.call("findSurprise", text);
-  }
-
-  findNextWords(text) {
-    return this.engine.call("findNextWords", text);
-  }
-
-  findReplacements(characters) {
-    return this.engine.call("findReplacements", characters);
-  }
-
-  /** Return the ranges of a text, in code units, that the training text contains. */
-  findCopies(text, least) {
-    return this.engine.call("findCopies", text, least);
-  }
-
-  /** Return the indices of lines of the training text. */
-  async findTrainingLines(lines) {
-    return new Set(await this.engine.call("findTrainingLines", lines));
-  }
-
-  /** Return the model in base64. */
-  pack() {
-    return this.engine.call("pack");
   }
 
   /** Return the interface of the model for scripts, with the methods of Model in Python. */
@@ -97,8 +107,15 @@ export class Writer {
     return {
       ready: true,
       vocabulary: this.model.vocabulary,
-      generate: (options) => this.engine.call("generate", options),
-      score: (text) => this.engine.call("score", text),
+      generate: (options) => this.call("generate", options),
+      score: (text) => this.call("score", text),
     };
+  }
+
+  #settle({ id, result, error }) {
+    const { resolve, reject } = this.calls.get(id);
+    this.calls.delete(id);
+    if (error === undefined) resolve(result);
+    else reject(new Error(error));
   }
 }

@@ -23,18 +23,23 @@ export class Copies {
    */
   find(text, least) {
     const ranges = [];
-    const known = {}; // the end of the last match by the distance of both places
     for (let at = 0; at + BLOCK <= text.length; at++) {
-      for (const place of this.places.get(text.slice(at, at + BLOCK)) ?? []) {
-        const distance = place - at;
-        if (known[distance] > at) continue;
-        let [start, end] = [at, at + BLOCK];
-        while (start > 0 && text[start - 1] === this.text[start - 1 + distance]) start--;
-        while (end < text.length && text[end] === this.text[end + distance]) end++;
-        known[distance] = end;
-        if (end - start >= least) ranges.push([start, end]);
-      }
+      const places = this.places.get(text.slice(at, at + BLOCK)) ?? [];
+      const found = places.map((place) => this.#extend(text, at, place - at))
+        .filter(([start, end]) => end - start >= least);
+      if (!found.length) continue;
+      const [start, end] = found.reduce((one, other) => (other[1] > one[1] ? other : one));
+      ranges.push([start, end]);
+      at = end - BLOCK; // all blocks before are inside
     }
     return ranges;
+  }
+
+  /** Return the longest copy around a block of a text whose place is at a distance. */
+  #extend(text, at, distance) {
+    let [start, end] = [at, at + BLOCK];
+    while (start > 0 && text[start - 1] === this.text[start - 1 + distance]) start--;
+    while (end < text.length && text[end] === this.text[end + distance]) end++;
+    return [start, end];
   }
 }

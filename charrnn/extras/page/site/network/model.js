@@ -10,6 +10,7 @@ import { Network, NoNetwork } from "./network.js";
 import { findNextWords } from "./next-words.js";
 import { pack, unpack } from "./packed.js";
 import { Sampler } from "./sampler.js";
+import { isWrapped, joinLines } from "./wrap.js";
 
 const WORDS = 24; // words to return at a place
 
@@ -32,8 +33,12 @@ export class Model {
 
   /** Return a packed model: bytes, or base64. */
   static async unpack(data) {
-    const { header, arrays } = await unpack(data);
-    return new Model(header, arrays);
+    try {
+      const { header, arrays } = await unpack(data);
+      return new Model(header, arrays);
+    } catch {
+      throw new Error("This model is damaged: get it again.");
+    }
   }
 
   /**
@@ -43,20 +48,19 @@ export class Model {
    * @param {object} facts  Those of charrnn/extras/page/learning.py.
    * @param {(step: string) => void} report  Called with what is done next, for readers.
    */
-  static learn({ name, text }, { counting, model }, report) {
+  static learn({ name, text: given }, { counting, model }, report) {
+    const isJoined = isWrapped(given, counting);
+    const text = isJoined ? joinLines(given, counting) : given;
     const learnt = learn(text, counting, report);
     const { tokens, isCode, isList, primer, punctuation, packed, arrays } = learnt;
-    const card = [
-      ["Learnt from", name],
-      ["Characters", String(tokens.length)],
-      ["Model", `counts of up to ${packed.context + 1} characters in a row`],
-    ];
-    const licence = "Counted in this browser; with a network (charrnn train) it writes better from "
-      + "about 60 kB on.";
+    const licence = isJoined
+      ? "The text was wrapped at a width: the lines of each paragraph were joined."
+      : "Counted in this browser; with a network (charrnn train) it writes better from about 60 kB "
+        + "on.";
     const header = {
       ...model,
-      about: { title: name, card, licence, is_code: isCode, is_list: isList },
-      keep: `text.${hashText(text)}`,
+      about: { title: name, licence, is_code: isCode, is_list: isList },
+      keep: `text.${hashText(given)}`,
       vocabulary: { tokens, bytes: false },
       primer: [...primer].map((character) => tokens.indexOf(character)),
       punctuation,
@@ -156,14 +160,6 @@ export class Model {
     if (last === null) return [];
     return findNextWords(network, vocabulary, network.step(last, state), state, WORDS)
       .map((word) => ({ text: vocabulary.join(word.text), logprob: Math.log(word.probability) }));
-  }
-
-  /** Return what the model reads for each unknown character; "" if it skips it. */
-  findReplacements(characters) {
-    const { vocabulary } = this;
-    const unknown = characters.filter((character) => vocabulary.lookUp(character).includes(-1));
-    return Object.fromEntries(unknown.flatMap((character) => vocabulary.fit(character))
-      .map(({ text, ids }) => [text, vocabulary.decode(ids)]));
   }
 
   /** Return the ranges of a text, of `least` characters or more, that the training text contains. */

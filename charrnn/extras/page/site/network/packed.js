@@ -3,7 +3,7 @@
  * length, a header in JSON of this length, and arrays, all compressed.
  *
  * @typedef {object} Header
- * @property {object} about  `title`, `card`, `licence`, `is_code` and `is_list`.
+ * @property {object} about  `title`, `licence`, `is_code` and `is_list`.
  * @property {{tokens: string[], bytes: boolean}} vocabulary
  * @property {number[]} primer  Ids that the model reads before each text.
  * @property {Record<string, string>} marks, curly  As in charrnn/text/prompt.py.

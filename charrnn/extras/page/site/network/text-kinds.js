@@ -23,17 +23,21 @@ export function countCharacters(text) {
   return length;
 }
 
+/** Return the complete lines at the start of a text. */
+export function takeHead(text, { head }) {
+  return text.length < head ? text : text.slice(0, Math.max(0, text.lastIndexOf("\n", head - 1)));
+}
+
 /**
  * Return whether a text is a list: many short, different lines.
  *
  * @param {string} text
  * @param {Record<string, number>} constants  Of charrnn/text/lists.py.
  */
-export function isList(text, { head, min_lines, min_different, max_words, max_line_characters,
-  max_unlike, max_digits }) {
-  // the last line of the head may be incomplete
-  const end = text.length < head ? text.length : Math.max(0, text.lastIndexOf("\n", head - 1));
-  const rows = text.slice(0, end).replace(/\n$/, "").split("\n").map((row) => row.trimEnd());
+export function isList(text, constants) {
+  const { min_lines, min_different, max_words, max_line_characters, max_unlike, max_digits }
+    = constants;
+  const rows = takeHead(text, constants).replace(/\n$/, "").split("\n").map((row) => row.trimEnd());
   const lines = rows.filter((line, i) => i === 0 || line !== rows[i - 1]);
   const joined = lines.join("");
   const sum = (measure) => lines.reduce((total, line) => total + measure(line), 0);

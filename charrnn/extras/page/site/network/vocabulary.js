@@ -99,11 +99,6 @@ export class Vocabulary {
     };
   }
 
-  /** Return the text of ids; a byte above 127 is a lone surrogate, as in Python. */
-  decode(ids) {
-    return Array.from(ids, (id) => this.characters[id]).join("");
-  }
-
   /** Return the text whose characters in this vocabulary are these, the reverse of `split`. */
   join(characters) {
     const decode = this.makeDecoder();
