@@ -1,11 +1,10 @@
-"""Messages and progress bars on standard error, and the numbers in them."""
+"""Messages on standard error, and the numbers in them."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import sys
-from collections.abc import Callable, Iterator
 from typing import Any
 
 BITS_PER_NAT = 1 / math.log(2)
@@ -31,26 +30,6 @@ def format_duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-@contextlib.contextmanager
-def show_progress(label: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a bar for a task that takes over two seconds, on terminals only.
-
-    The ``with`` block gets a function to call with (done, total); total may be None.
-    """
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(desc=label, unit=unit, unit_scale=True, leave=False, delay=2) as bar:
-
-        def report(done: int, total: int | None) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield report
 
 
 class FaultTolerantStream:

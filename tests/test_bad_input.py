@@ -28,7 +28,6 @@ def files(tmp_path: Path, monkeypatch: Patch) -> Path:
         "good.txt": "to be or not to be, that is the question " * 20,
         "one.txt": "a",
         "strange.txt": "abß",
-        "unknown.txt": "ß" * 3,
         "broken.json": '{"idx_to_token": {"1": ',
         **dict.fromkeys(("empty.txt", "file"), ""),
     }
@@ -76,7 +75,7 @@ BAD = {
     "evaluate model.safetensors": "data.input_txt",
     "evaluate model.safetensors data.input_txt=empty.txt": "empty.txt: the text is empty",
     "evaluate model.safetensors data.input_txt=strange.txt": "the character 'ß' (U+00DF)",
-    "evaluate model.safetensors data.input_txt=unknown.txt unknown=skip": "the model knows 0 of",
+    "evaluate model.safetensors data.input_txt=one.txt": "the model knows 1 of",
     # budgets
     "train good.txt budget=10": "budget=10: must be a time with its unit: 90s, 10m or 2h",
     "train good.txt budget=1s trainer.max_epochs=3": "max_epochs=3: budget=1s chooses the length",

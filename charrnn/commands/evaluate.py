@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from charrnn.errors import InputError, make_non_finite_error
+from charrnn.errors import InputError, make_non_finite_error, shorten
 from charrnn.options.datasets import SourceOptions
 from charrnn.options.ranges import AT_LEAST_1, COUNTS, DEVICE, PATH, one_of
-from charrnn.say import say, show_progress
 
 if TYPE_CHECKING:
-    from charrnn.data import SplitIds
+    from charrnn.data import Ids, SplitIds
     from charrnn.evaluation.stream_losses import Score
     from charrnn.models.trained import TrainedModel
 
@@ -24,7 +23,6 @@ class EvaluateOptions:
     checkpoint: Annotated[str | None, PATH]
     split: Annotated[str, one_of("train", "val", "test")]
     data: SourceOptions
-    unknown: Annotated[str, one_of("error", "skip")]
     counts: Annotated[str, COUNTS]
     window: Annotated[int | None, AT_LEAST_1]
     device: Annotated[str, DEVICE]
@@ -38,20 +36,16 @@ FIRST_WORD = "checkpoint"
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
     from charrnn.models.trained import select_counts
-    from charrnn.processors import choose_device, keep_freed_memory, print_device
+    from charrnn.processors import choose_device, keep_freed_memory
     from charrnn.runs.model_lookup import read_model
 
-    device = choose_device(options.device)
-    print_device(device, options.device)
-    options = replace(options, device=device)
+    options = replace(options, device=choose_device(options.device))
     keep_freed_memory()
     trained = select_counts(read_model(options.checkpoint), options.counts)
     split, ids = _read_ids(options, trained)
     score = _compute_score(options, trained, split, ids)
     if options.json:
         facts = {"split": split, "characters": score.characters, **score.to_dict()}
-        if options.unknown == "skip":
-            facts["unknown"] = ids.num_unknown
         if options.window is not None:
             facts["window"] = options.window
         print(json.dumps(facts))
@@ -63,7 +57,7 @@ def run(options: EvaluateOptions) -> None:
 
 
 def _compute_score(
-    options: EvaluateOptions, trained: TrainedModel, split: str, ids: SplitIds
+    options: EvaluateOptions, trained: TrainedModel, split: str, ids: Ids | SplitIds
 ) -> Score:
     """Return the loss of ids (n,)."""
     from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
@@ -74,32 +68,28 @@ def _compute_score(
         raise InputError(
             f"{where}: the model knows {len(ids)} of its characters, but a loss needs 2 or more"
         )
-    if unknown := ids.num_unknown:
-        say(
-            f"unknown=skip: skipped {unknown} of {unknown + len(ids)} characters, because they are "
-            f"not among the {len(trained.vocabulary)} characters of the model"
-        )
     network = make_any_network(trained).to(options.device)
-    with show_progress("scoring", unit=" characters") as report:
-        if options.window is None:
-            score = compute_stream_loss(network, ids, report=report)
-        else:
-            score = compute_window_loss(network, ids, options.window, report=report)
+    if options.window is None:
+        score = compute_stream_loss(network, ids)
+    else:
+        score = compute_window_loss(network, ids, options.window)
     if not math.isfinite(score.loss):
         raise make_non_finite_error()
     return score
 
 
-def _read_ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, SplitIds]:
+def _read_ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Ids | SplitIds]:
     """Return the split's name and its ids (n,) in the model's vocabulary."""
-    from charrnn.data import encode_text, open_data, open_training_data, translate_split
+    from charrnn.data import encode_pieces, encode_split, open_data, open_training_data
+    from charrnn.text.sources import as_name_list, read_pieces
     from charrnn.text.wrap import get_wrap
 
-    data, skip = options.data, options.unknown == "skip"
+    data = options.data
     if data.input_txt is not None:
         wrap = get_wrap(trained.facts) if options.window is None else "keep"
-        encoding, vocabulary = trained.encoding, trained.vocabulary
-        return "text", encode_text(data.input_txt, encoding, vocabulary, wrap=wrap, skip=skip)
+        name = f"data.input_txt={shorten(', '.join(as_name_list(data.input_txt)))}"
+        pieces = read_pieces(data.input_txt, trained.encoding, wrap)
+        return "text", encode_pieces(pieces, trained.vocabulary, name)
     if data.input_h5 is not None and data.input_json is not None:
         encoded = open_data(Path(data.input_h5), Path(data.input_json))
     else:
@@ -110,4 +100,4 @@ def _read_ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Spl
                 f"split={options.split}: {error}; name the data with data.input_h5= and "
                 f"data.input_json=, or another text with data.input_txt="
             ) from None
-    return options.split, translate_split(encoded, options.split, trained.vocabulary, skip=skip)
+    return options.split, encode_split(encoded, options.split, trained.vocabulary)

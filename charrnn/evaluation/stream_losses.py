@@ -15,8 +15,9 @@ characters, without the text before the window. Its results are comparable with 
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,9 +41,6 @@ LOGITS_AT_ONCE = 1 << 21  # the most logits of a network call
 # the time of R + 4 single rows (2 x 128 and 2 x 256); a GPU is faster with many rows.
 SHORTEST_ROW, SHORTEST_ROW_ON_GPU = 4096, 1024  # counted characters
 ROWS_PER_THREAD, ROWS_ON_GPU = 24, 1024  # the most rows
-REPORT_INTERVAL = 0.5  # seconds
-
-Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,6 @@ def compute_stream_loss(
     world_size: int = 1,
     *,
     threads: int | None = None,
-    report: Report = lambda done, total: None,
     losses: npt.NDArray[np.float32] | None = None,
     logits: npt.NDArray[np.float16] | None = None,
 ) -> Score:
@@ -91,7 +88,6 @@ def compute_stream_loss(
         ids: the text (n,), n >= 2; ids count from 0.
         rank, world_size: score only this rank's part of the text. The parts are equal.
         threads: the CPU threads; torch's setting by default.
-        report: called with the characters done and the total characters.
         losses: an array (P,) that is filled with the losses of the first P predicted characters of
             the text, as far as they are in this part.
         logits: an array (P, V) that is filled with their logits, minus the largest logit. float16
@@ -115,16 +111,10 @@ def compute_stream_loss(
         _score_rows(network, ids, starts[rows], counted[rows], last, columns, losses, logits)
         for rows in np.array_split(np.arange(num_rows), min(threads, num_rows))
     ]
-    return _sum_in_threads(network, tasks, len(tasks) * len(columns), count, report)
+    return _sum_in_threads(network, tasks, count)
 
 
-def compute_window_loss(
-    network: AnyNetwork,
-    ids: Ids | SplitIds,
-    window: int,
-    *,
-    report: Report = lambda done, total: None,
-) -> Score:
+def compute_window_loss(network: AnyNetwork, ids: Ids | SplitIds, window: int) -> Score:
     """Return the mean loss of all characters but the first, in independent windows.
 
     Window k reads the characters kN to kN + N - 1 from the zero state and predicts the characters
@@ -134,7 +124,6 @@ def compute_window_loss(
     Args:
         ids: the text (n,), n >= 2; ids count from 0.
         window: N, 1 or more.
-        report: called with the characters done and the total characters.
     """
     count = len(ids) - 1
     on_cpu, threads = _count_threads(network)
@@ -149,7 +138,7 @@ def compute_window_loss(
             yield from _score_rows(network, ids, batch, batch, count, columns)
 
     tasks = [score(batches[thread::threads]) for thread in range(min(threads, len(batches)))]
-    return _sum_in_threads(network, tasks, len(batches) * len(columns), count, report)
+    return _sum_in_threads(network, tasks, count)
 
 
 def _count_threads(network: AnyNetwork, threads: int | None = None) -> tuple[bool, int]:
@@ -210,13 +199,7 @@ def _score_rows(
         yield float(values.sum(dtype=np.float64))
 
 
-def _sum_in_threads(
-    network: AnyNetwork,
-    tasks: Sequence[Iterator[float]],
-    num_blocks: int,
-    count: int,
-    report: Report,
-) -> Score:
+def _sum_in_threads(network: AnyNetwork, tasks: Sequence[Iterator[float]], count: int) -> Score:
     """Run each iterator in a thread in which torch uses one core, and return the summed loss.
 
     If all threads shared each matrix product instead, they would synchronize a hundred times per
@@ -224,34 +207,22 @@ def _sum_in_threads(
     such a thread.
 
     Args:
-        num_blocks: the number of values of all iterators.
         count: the number of scored characters.
-        report: called in this thread every `REPORT_INTERVAL`; its exception ends the threads.
     """
-    stopped, numbers = threading.Event(), [0] * len(tasks)
+    stopped = threading.Event()
 
-    def run(thread: int) -> float:
-        total = 0.0
+    def run(task: Iterator[float]) -> float:
         with torch.inference_mode():
-            for value in tasks[thread]:
-                total += value
-                numbers[thread] += 1
-                if stopped.is_set():
-                    break
-        return total
+            return sum(itertools.takewhile(lambda _: not stopped.is_set(), task))
 
     pool = get_torch_pool(len(tasks))
     with use_eval_mode(network):
-        futures = [pool.submit(run, thread) for thread in range(len(tasks))]
+        futures = [pool.submit(run, task) for task in tasks]
         try:
-            for future in futures:
-                while not wait([future], REPORT_INTERVAL).done:
-                    report((count - 1) * sum(numbers) // num_blocks, count)
             total = sum(future.result() for future in futures)
         finally:
             stopped.set()  # only the main thread receives the exception of a signal
             wait(futures)
-    report(count, count)
     return Score(total, count)
 
 

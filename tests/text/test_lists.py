@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.code import is_code
-from charrnn.text.lists import HEAD, decide_lines, shuffle_lines
+from charrnn.text.lists import HEAD, is_list, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
 from tests.conftest import Capture
 from tests.text.conftest import read_splits
@@ -54,8 +54,7 @@ def repeat(line: str) -> str:
     ],
 )
 def test_lists_are_told_from_texts(text: str, listed: bool) -> None:
-    assert decide_lines("auto", text) == ("shuffle" if listed else "keep")
-    assert decide_lines("keep", text) == "keep"
+    assert is_list(text) == listed
 
 
 @pytest.mark.parametrize(

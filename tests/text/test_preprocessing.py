@@ -182,13 +182,13 @@ def test_outputs_are_written_next_to_the_text_or_where_they_are_sent(folder: Pat
     [
         (["-"], "output_h5=null: "),
         (["link", "output_h5=y.txt"], "output_h5=y.txt: would overwrite the text"),
-        (["y.txt", "output_h5=z", "output_json=z"], "is the same file as output_h5"),
+        (["y.txt", "output_h5=z", "output_json=z"], "would overwrite the text or the other output"),
         (["y.txt", "output_h5=."], "output_h5=.: is a folder"),
-        (["*.md"], "*.md: no file matches this pattern"),
+        (["*.md", "output_h5=z.h5"], "*.md: no file matches this pattern"),
         (["pipes"], "pipes/pipe.txt: is not a regular file"),
         (["[y.txt,-]", "output_h5=z.h5"], "-: no such file; name a file, a folder or a glob"),
-        (["[void.txt,bad.txt]", "output_h5=new/z.h5"], "bad.txt: not utf-8 at byte 108000"),
-        (["cut.txt"], "cut.txt: not utf-8 at byte 1 (0xc3)"),
+        (["[void.txt,bad.txt]", "output_h5=new/z.h5"], "bad.txt: not utf-8 ("),
+        (["cut.txt"], "byte 0xc3 in position 1"),
     ],
 )
 def test_wrong_files_and_options_are_refused(refusal: Any, words: list[str], line: str) -> None:
@@ -204,11 +204,11 @@ def test_wrong_files_and_options_are_refused(refusal: Any, words: list[str], lin
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        ("Zoë ran.".encode("utf-16"), "is UTF-16; save it as UTF-8"),
-        ("Zoë ran.".encode("cp1252"), "give its encoding, such as encoding=cp1252"),
-        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; convert it to text"),
-        (b"PK\x03\x04\x14\0", "is a zip archive, like .docx, .odt and .epub files; make a plain"),
-        (gzip.compress(b"text", mtime=0), "is compressed by gzip; rename it so that its name"),
+        ("Zoë ran.".encode("utf-16"), "is UTF-16; save it as plain text in UTF-8"),
+        ("Zoë ran.".encode("cp1252"), "encoding=cp1252 for a text from Windows"),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; save it as plain text"),
+        (b"PK\x03\x04\x14\0", "is a zip archive, like .docx, .odt and .epub files; save"),
+        (gzip.compress(b"text", mtime=0), "is compressed by gzip, so its name must end in .gz"),
     ],
 )
 def test_the_refusal_of_a_text_names_its_kind(

@@ -84,12 +84,6 @@ def test_a_text_begins_after_the_primer(text: str, next_text: str | tuple[str, .
     assert any(each.startswith(next_text) for each in after)
 
 
-def test_a_later_text_is_used_only_if_an_end_in_it_is_better() -> None:
-    assert prompt.choose_primer(20 * PROSE, 30 * LINES) in 20 * PROSE
-    assert prompt.choose_primer(20 * METHOD, 20 * METHOD[:-20]) in 20 * METHOD
-    assert prompt.choose_primer(20 * METHOD, CODE).endswith("\n\n\n")
-
-
 @given(st.text("ab. \n", max_size=1000))
 def test_the_primer_is_a_part_of_any_text(text: str) -> None:
     chosen = prompt.choose_primer(text)

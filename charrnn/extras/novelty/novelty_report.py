@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.text.training_text import TrainingText
+from charrnn.extras.novelty.training_text import TrainingText
 from charrnn.text.vocabulary import to_readable
 
 MAX_LENGTH = 50  # characters; longer substrings are not counted

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn import __version__
+from charrnn.data import get_corpus_name
 from charrnn.generation.draw import log_softmax
 from charrnn.generation.engines import Engine
 from charrnn.generation.numpy_network import FoldedWeights, fold_weights, make_folded_step
@@ -19,7 +20,6 @@ from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import LOSS, TrainedModel, find_loss
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import BITS_PER_NAT
-from charrnn.text.training_text import get_corpus_name
 
 Array = npt.NDArray[np.float32]
 TOLERANCE = 0.002  # nats per character; the largest cost at which 8 bits are chosen

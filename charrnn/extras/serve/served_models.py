@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastapi import HTTPException
 
+from charrnn.data import get_corpus_name
 from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.files import OUTPUTS, is_plain_file, shorten_path
 from charrnn.generation.sampler import Sampler
@@ -15,7 +16,6 @@ from charrnn.models.model_file import read_facts
 from charrnn.models.trained import select_counts
 from charrnn.runs.folder import MODEL_FILES, find_best_file, is_run, is_sweep
 from charrnn.runs.model_lookup import find_model, find_runs_by_age, read_model
-from charrnn.text.training_text import get_corpus_name
 
 
 def list_models(path: Path | None) -> dict[str, Path]:
