@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from charrnn import plugins
 from charrnn.errors import Interrupted, RunError
 from charrnn.files import shorten_path
 from charrnn.runs.folder import find_best_file, is_sweep
@@ -47,8 +46,7 @@ def say_result(result: Result, advice: str = "") -> None:
     """Print the losses of the best model, what would improve it, and how to write with it."""
     say(f"{_format_losses(result)}trained in {format_duration(result.seconds)}{advice}")
     path = shorten_path(result.folder)
-    files = [module.at_end(result.folder) for module in plugins.import_modules(plugins.RUN_ENDS)]
-    say(", with ".join([f"run folder: {path}", *(file.name for file in files if file is not None)]))
+    say(f"run folder: {path}")
     if find_best_file(result.folder) is None:
         say("no model was saved")
     else:

@@ -1,1 +1,0 @@
-"""report.html: a page about a run, written when the run ends."""
