@@ -53,7 +53,9 @@ def run(options: EvaluateOptions) -> None:
         heading = f"{split}: {score.characters} characters"
         if options.window is not None:
             heading += f", in windows of {options.window} from the zero state"
-        print(heading, *score.format_lines(), sep="\n")
+        loss, bits, perplexity = score.to_dict().values()
+        print(f"{heading}\nloss {loss:.4f} nats per character\n{bits:.4f} bits per character")
+        print(f"perplexity {perplexity:.4f}")
 
 
 def _compute_score(

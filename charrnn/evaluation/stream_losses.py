@@ -60,15 +60,6 @@ class Score:
         bits, perplexity = float(self.loss * BITS_PER_NAT), float(np.exp(self.loss))
         return {"loss": self.loss, "bits_per_character": bits, "perplexity": perplexity}
 
-    def format_lines(self) -> list[str]:
-        """Format the mean loss in all units for a terminal."""
-        loss, bits, perplexity = (f"{value:.4f}" for value in self.to_dict().values())
-        return [
-            f"loss {loss} nats per character",
-            f"{bits} bits per character",
-            f"perplexity {perplexity}",
-        ]
-
 
 def compute_stream_loss(
     network: AnyNetwork,

@@ -161,11 +161,6 @@ def _parse_token(token: str) -> str:
     return token
 
 
-def to_readable(text: str) -> str:
-    """Return a text in which bytes, written as surrogates, are decoded as UTF-8 if possible."""
-    return as_bytes(text).decode("utf-8", "surrogateescape")
-
-
 def as_bytes(text: str) -> bytes:
     """Encode a text in UTF-8, and the surrogates of `encoding=bytes` as the bytes that they are.
 
