@@ -101,7 +101,7 @@ def test_the_splits_of_a_list_are_drawn_from_all_of_it(
 ) -> None:
     Path("x.txt").write_text("Zoë\n" * 3 + text, "utf-8")
     total = Path("x.txt").stat().st_size - 3 * (encoding == "utf-8")
-    found: dict[str, dict[str, str]] = {}
+    found = {}
     for lines in ("keep", "auto", "shuffle"):
         words = [f"lines={lines}", f"encoding={encoding}", "val_frac=0.2"]
         assert main(["preprocess", "input_txt=x.txt", *words]) == 0
