@@ -44,6 +44,8 @@ SAMPLERS = ["charrnn.extras.novelty.novelty_sample"]
 MODEL_READERS = ["charrnn.extras.torch_rnn.torch_rnn_model"]
 # ``translate_words(command, words)``: another program's flags as overrides, or None
 FOREIGN_WORDS = ["charrnn.extras.torch_rnn.torch_rnn_words"]
+# ``at_end(folder)``, called when a run has ended
+RUN_ENDS = ["charrnn.extras.report.report_run_end"]
 
 
 class Command(NamedTuple):

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from charrnn import plugins
 from charrnn.errors import Interrupted, RunError
 from charrnn.files import shorten_path
 from charrnn.runs.folder import find_best_file, is_sweep
@@ -46,7 +47,8 @@ def say_result(result: Result, advice: str = "") -> None:
     """Print the losses of the best model, what would improve it, and how to write with it."""
     say(f"{_format_losses(result)}trained in {format_duration(result.seconds)}{advice}")
     path = shorten_path(result.folder)
-    say(f"run folder: {path}")
+    files = [module.at_end(result.folder) for module in plugins.import_modules(plugins.RUN_ENDS)]
+    say(", with ".join([f"run folder: {path}", *(file.name for file in files if file is not None)]))
     if find_best_file(result.folder) is None:
         say("no model was saved")
     else:

@@ -3,7 +3,7 @@
 .hydra/                 the decided config and the words of the command, for people
 .lock                   locked by the process that trains here; contains its process id
 result.json             the result so far (`charrnn.runs.result`)
-checkpoints/ model.safetensors samples/ metrics.csv events.out.tfevents.* hparams.yaml
+checkpoints/ model.safetensors samples/ metrics.csv events.out.tfevents.* hparams.yaml report.html
 
 The folder may come from an untrusted person, so nothing in it is interpolated or imported.
 """
@@ -121,7 +121,7 @@ def require_no_links(folder: Path) -> None:
 
 def remove_first_try(folder: Path) -> None:
     """Remove what a run without a checkpoint has written, so that another one begins there."""
-    for name in (RESULT, METRICS, "hparams.yaml", MODEL_FILES[0]):
+    for name in (RESULT, METRICS, "hparams.yaml", "report.html", MODEL_FILES[0]):
         (folder / name).unlink(missing_ok=True)
     for events in folder.glob("events.out.tfevents.*"):
         events.unlink()

@@ -78,6 +78,7 @@ def test_the_core_works_without_extras(
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert (place / "run" / "model.safetensors").is_file()
+    assert (place / "run" / "report.html").exists() == ("report" not in without)
     for _, refusal in refusals:
         assert refusal in done.stderr
     if tests:

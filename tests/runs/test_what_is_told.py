@@ -37,6 +37,8 @@ def test_the_loss_of_a_model_is_one_number(train: Train, workplace: Path, capfd:
     minutes, seconds = map(int, re.findall(r"trained in (\d+):(\d+)", said)[0])
     assert 60 * minutes + seconds == round(row["seconds"])
 
+    assert f"<b>{loss:.4f}</b> nats per character" in (run / "report.html").read_text()
+
     result = charrnn.train(f"resume={run}")  # which is finished
     assert (result.loss, result.network_loss) == (loss, facts["val_loss"])
     assert result.step == facts["step"]
@@ -66,7 +68,7 @@ def test_a_training_ends_with_three_lines(train: Train, workplace: Path, capfd: 
     losses, *lines = capfd.readouterr().err.splitlines()[-3:]
     assert losses.startswith("best model, of step 2: network ")
     assert lines == [
-        f"run folder: {name}",
+        f"run folder: {name}, with report.html",
         f"sample from it: charrnn sample checkpoint={name}",
     ]
 

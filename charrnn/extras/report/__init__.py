@@ -1,0 +1,1 @@
+"""report.html: a page about a run, written when the run ends."""

@@ -1,0 +1,92 @@
+"""report.html: made of a run's files, whatever they contain."""
+
+from __future__ import annotations
+
+import html
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import charrnn.extras.report.report_run_end as reports
+from charrnn.__main__ import main
+from charrnn.errors import InputError
+from charrnn.extras.report.report_run_end import write_report
+from tests.small_runs import Train, metrics
+
+
+class Page:
+    """A page's content, its text, and the number of points of each curve."""
+
+    def __init__(self, path: Path) -> None:
+        self.content = path.read_text("utf-8")
+        self.text = html.unescape(re.sub(r"<[^>]*>", "", self.content))
+        paths = re.findall(r'<path class="(\w+)" d="([^"]*)"', self.content)
+        self.curves = {name: line.count("L") + 1 for name, line in paths}
+
+
+def test_a_run_leaves_a_report(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    run = train("trainer.max_steps=21", "tags=['for <me>']", "model.batchnorm=true")
+    said = capfd.readouterr().err
+    assert "run folder: run, with report.html" in said
+    page = Page(run / "report.html")
+    [parameters] = re.findall(r"[\d,]+ parameters", said)
+    assert parameters in page.text
+    rows = metrics(run)
+    validated = {int(row["step"]): row for row in rows if row["val/loss"]}
+    assert page.curves["train"] == sum(bool(row["train/loss"]) for row in rows)
+    assert page.curves["val"] == page.curves["network"] == len(validated) == 3
+    best = min(validated, key=lambda step: float(validated[step]["val/loss"]))
+    losses = {step: float(row["val/loss_as_written"]) for step, row in validated.items()}
+    assert f"{losses[best]:.4f} nats per character" in page.text
+    assert f"after step {best} of 21" in page.text
+    assert f"The loss of its network is {float(validated[best]['val/loss']):.4f}" in page.text
+    for step in losses:
+        written = (run / "samples" / f"step-{step:07d}.txt").read_text()
+        assert f"after step {step}, validation loss {losses[step]:.4f}{written}" in page.text
+    assert "2 x 16 lstm on corpus.txt" in page.text
+    assert "data.input_txt=corpus.txt" in page.text
+    assert "<code>" not in page.text
+    assert "for <me>" in page.text
+    assert not re.search(r"(src|href)=|https?:|@import|url\(", page.content)
+
+
+def test_a_resume_makes_the_report_without_validation_and_samples(train: Train) -> None:
+    run = train("trainer.max_steps=5", "validate_every=0")
+    first = (run / "report.html").read_bytes()
+    (run / "report.html").unlink()
+    assert main(["train", f"resume={run}"]) == 0
+    assert (run / "report.html").read_bytes() == first
+    page = Page(run / "report.html")
+    assert "5 steps, without validation." in page.text
+    assert set(page.curves) == {"grid", "train"}
+    assert b"<h2>Samples</h2>" not in first
+
+
+def test_a_report_needs_only_the_result_whatever_else_is_there(run_copy: Train) -> None:
+    run = run_copy("trainer.max_steps=5")
+    header = (run / "metrics.csv").read_text().splitlines()[0]
+    for rows in ("", "0,0,nan,,,,\n", "x\n", "1,,2,,,,9\n2,,1e999,inf,,,0\n3,,3,2\n"):
+        (run / "metrics.csv").write_text(f"{header}\n{rows}")
+        Page(write_report(run))
+    for name in ("checkpoints", "samples", ".hydra"):
+        shutil.rmtree(run / name, ignore_errors=True)
+    for name in ("metrics.csv", "model.safetensors"):
+        (run / name).unlink()
+    assert "2 x 16 lstm" in Page(write_report(run)).text
+    (run / "result.json").unlink()
+    with pytest.raises(InputError, match=r"result\.json"):
+        write_report(run)
+
+
+def test_a_run_does_not_fail_by_its_report(
+    run_copy: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = run_copy("trainer.max_steps=5")
+    monkeypatch.setattr(reports, "write_report", lambda folder: 1 / 0)
+    assert reports.at_end(run) is None
+    assert "report.html cannot be made (division by zero)\n" in capfd.readouterr().err
+    (run / "metrics.csv").unlink()  # as with logger=none
+    assert reports.at_end(run) is None
+    assert capfd.readouterr().err == ""
