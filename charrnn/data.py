@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,15 +30,12 @@ from charrnn.errors import InputError, format_reason, shorten
 from charrnn.files import require_regular_file
 from charrnn.options.datasets import SPLITS
 from charrnn.text.lists import LIST_MARK
-from charrnn.text.sources import as_name_list, read_pieces
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 from charrnn.text.wrap import WRAP_FACT, get_wrap
 
 FileIds = npt.NDArray[Any]  # (n,), an unsigned or signed integer type, counted from 1
 Ids = npt.NDArray[np.int64]  # counted from 0
 
-MAX_CHECKED = 1 << 26  # ids; larger texts are checked when their ids are read
-FINGERPRINT_BLOCKS = 64
 BLOCK = 1 << 20  # ids
 
 
@@ -55,18 +53,12 @@ class EncodedText:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the vocabulary, the sizes and the ids. It does not depend on their storage.
-
-        Of a large corpus, `FINGERPRINT_BLOCKS` blocks are hashed.
-        """
+        """A hash of the vocabulary, the sizes and the ids. It does not depend on their storage."""
         digest = hashlib.sha256("\0".join(self.vocabulary.to_tokens()).encode("utf-8", "replace"))
         for name in SPLITS:
             ids = self.splits[name]
             digest.update(f"{name} {len(ids)}\n".encode())
-            starts = range(0, len(ids), BLOCK)
-            if len(starts) > FINGERPRINT_BLOCKS:
-                starts = np.linspace(0, len(ids) - BLOCK, FINGERPRINT_BLOCKS, dtype=int).tolist()
-            for start in starts:
+            for start in range(0, len(ids), BLOCK):
                 digest.update(ids[start : start + BLOCK].astype(np.uint32).data)
         return digest.hexdigest()
 
@@ -82,23 +74,7 @@ class EncodedText:
         }
 
     def get_split(self, split: str) -> SplitIds:
-        """Return the ids of a split, which are converted when they are read.
-
-        Reading an id that is not in the vocabulary raises InputError.
-        """
-        return SplitIds(self.splits[split], self._from_file_ids)
-
-    def _from_file_ids(self, file_ids: FileIds) -> Ids:
-        ids = file_ids.astype(np.int64)
-        ids -= FIRST_FILE_ID
-        size = len(self.vocabulary)
-        if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= size):
-            invalid = ids[(ids < 0) | (ids >= size)][0] + FIRST_FILE_ID
-            raise InputError(
-                f"{self.path}: contains the id {invalid}, but its vocabulary has the ids 1 to "
-                f"{size}; preprocess the text again, or give the JSON that belongs to it"
-            )
-        return ids
+        return SplitIds(self.splits[split], len(self.vocabulary), self.path)
 
     def decode_split(self, split: str) -> Iterator[str]:
         """Yield the text of a split in pieces."""
@@ -109,25 +85,29 @@ class EncodedText:
 
 @dataclass(frozen=True)
 class SplitIds:
-    """Ids (n,) from 0 that are converted when they are read. They may exceed the memory."""
+    """The ids (n,) of a split, which are converted when they are read. They may exceed the memory.
 
-    stored: FileIds  # the ids (n,) as stored in a file or in memory
-    # converts stored ids of any shape to ids from 0
-    convert: Callable[[FileIds], Ids] = lambda part: part.astype(np.int64)
+    Reading an id that is not in the vocabulary raises InputError.
+    """
 
-    @classmethod
-    def from_pieces(cls, pieces: Iterable[Ids], vocabulary_size: int) -> SplitIds:
-        """Concatenate pieces of ids in memory."""
-        dtype, buffer = np.min_scalar_type(vocabulary_size - 1), bytearray()
-        for piece in pieces:
-            buffer += piece.astype(dtype).tobytes()
-        return cls(np.frombuffer(buffer, dtype))
+    stored: FileIds  # the ids (n,) as in the file, counted from 1
+    vocabulary_size: int
+    path: Path  # the file
 
     def __len__(self) -> int:
         return len(self.stored)
 
     def __getitem__(self, part: slice | npt.NDArray[np.int64]) -> Ids:
-        return self.convert(self.stored[part])
+        ids = self.stored[part].astype(np.int64)
+        ids -= FIRST_FILE_ID
+        size = self.vocabulary_size
+        if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= size):
+            invalid = ids[(ids < 0) | (ids >= size)][0] + FIRST_FILE_ID
+            raise InputError(
+                f"{self.path}: contains the id {invalid}, but its vocabulary has the ids 1 to "
+                f"{size}; preprocess the text again, or give the JSON that belongs to it"
+            )
+        return ids
 
     def read_blocks(self) -> Iterator[Ids]:
         """Yield all ids in blocks of `BLOCK`."""
@@ -155,10 +135,9 @@ def open_data(h5: Path, json: Path) -> EncodedText:
             "`charrnn preprocess` wrote with it, or preprocess the text again"
         )
     text = EncodedText(h5, json, vocabulary, splits, is_list, wrap)
-    if sum(len(ids) for ids in splits.values()) <= MAX_CHECKED:
-        for name in SPLITS:
-            for _ in text.get_split(name).read_blocks():  # Reading checks the ids.
-                pass
+    for name in SPLITS:
+        for _ in text.get_split(name).read_blocks():  # Reading checks the ids.
+            pass
     return text
 
 
@@ -178,6 +157,19 @@ def open_training_data(facts: Mapping[str, Any]) -> EncodedText:
             f"{shorten(h5)}: contains another text, or other splits, than the model was trained on"
         )
     return data
+
+
+def read_training_text(facts: Mapping[str, Any], splits: Iterable[str]) -> str:
+    """Return these splits of the text on which a model was trained, as `open_training_data`."""
+    data = open_training_data(facts)
+    return "".join(piece for split in splits for piece in data.decode_split(split))
+
+
+def get_corpus_name(facts: Mapping[str, Any]) -> str | None:
+    """Return the name of a model's training text, without folder and extension."""
+    path = facts.get("input_h5")
+    # The names of files in the cache end in a digest.
+    return re.sub("-[0-9a-f]{16}$", "", Path(path).stem) if isinstance(path, str) else None
 
 
 def find_training_data(facts: Mapping[str, Any]) -> EncodedText | None:
@@ -212,32 +204,25 @@ def _open_split(file: h5py.File, name: str, h5: Path) -> FileIds:
     return dataset[:]
 
 
-def translate_split(data: EncodedText, split: str, vocabulary: Vocabulary) -> SplitIds:
-    """Return the ids (n,) of a split in another vocabulary, as `encode_text` does."""
+def encode_split(data: EncodedText, split: str, vocabulary: Vocabulary) -> Ids | SplitIds:
+    """Return the ids (n,) of a split in a vocabulary. Raise InputError for an unknown character."""
     if data.vocabulary == vocabulary:
         return data.get_split(split)
-    return _encode_pieces(data.decode_split(split), f"{data.path}: {split}", vocabulary)
+    return encode_pieces(data.decode_split(split), vocabulary, f"{data.path}: {split}")
 
 
-def encode_text(
-    input_txt: str | list[str], encoding: str, vocabulary: Vocabulary, *, wrap: str = "keep"
-) -> SplitIds:
-    """Return the ids (n,) of a text (see `charrnn.text.sources`) in a vocabulary.
+def encode_pieces(pieces: Iterable[str], vocabulary: Vocabulary, name: str) -> Ids:
+    """Return the ids (n,) of a text of this name, which is in pieces, in a vocabulary.
 
     A character that the vocabulary lacks raises InputError.
     """
-    name = f"data.input_txt={shorten(', '.join(as_name_list(input_txt)))}"
-    return _encode_pieces(read_pieces(input_txt, encoding, wrap), name, vocabulary)
-
-
-def _encode_pieces(pieces: Iterable[str], name: str, vocabulary: Vocabulary) -> SplitIds:
-    def encode(piece: str) -> Ids:
+    ids = [np.empty(0, np.int64)]
+    for piece in pieces:
         try:
-            return vocabulary.encode(piece)
+            ids.append(vocabulary.encode(piece))
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
-
-    return SplitIds.from_pieces(map(encode, pieces), len(vocabulary))
+    return np.concatenate(ids)
 
 
 @dataclass(frozen=True)
@@ -256,9 +241,6 @@ class Streams:
     def batch_size(self) -> int:
         return len(self.starts)
 
-    def __len__(self) -> int:
-        return self.num_windows
-
     @property
     def num_windows(self) -> int:
         """The number of complete windows in an epoch; the incomplete last window is not used."""
@@ -266,15 +248,8 @@ class Streams:
 
     def read_windows(self, first: int, last: int) -> Ids:
         """Return the windows `first` to `last` - 1 of an epoch: (N, (last - first) * T + 1)."""
-        offset, width = first * self.seq_length, (last - first) * self.seq_length + 1
-        stored = self.ids.stored
-        windows = np.empty((self.batch_size, width), stored.dtype)
-        for row, start in zip(windows, self.starts, strict=True):
-            position = (start + offset) % len(stored)
-            until_end = stored[position : position + width]
-            row[: len(until_end)] = until_end
-            row[len(until_end) :] = stored[: width - len(until_end)]
-        return self.ids.convert(windows)
+        columns = np.arange(first * self.seq_length, last * self.seq_length + 1)
+        return self.ids[(self.starts[:, None] + columns) % len(self.ids)]
 
     def shuffle(self, seed: int, epoch: int) -> Streams:
         """Return other streams of the same split: cut at a random offset, in a random order.

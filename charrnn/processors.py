@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from charrnn.options.ranges import DEVICE, require
-from charrnn.say import say
 
 # Multiplications per step, in all streams, from which `auto` uses a GPU: 15 streams of a 2 x 512
 # LSTM. One core takes some milliseconds for them; a GPU takes some tenths of one to start its
@@ -49,16 +48,6 @@ def choose_device(device: str, products: float = math.inf) -> str:
     hint = "this machine has no such GPU that torch can use; leave the option out"
     require(gpu.is_available(), "device", device, hint)
     return device
-
-
-def print_device(device: str, option: str) -> None:
-    """Print the name of the device that was chosen for the option, except for auto on a CPU."""
-    if device == "cuda":
-        import torch
-
-        say(f"device: {torch.cuda.get_device_name()}")
-    elif option != "auto":
-        say("device: Apple GPU" if device == "mps" else "device: CPU")
 
 
 @contextlib.contextmanager

@@ -15,10 +15,11 @@ from charrnn.data import (
     EncodedText,
     Streams,
     cut_streams,
-    encode_text,
+    encode_split,
     fit_sizes,
+    get_corpus_name,
     open_data,
-    translate_split,
+    read_training_text,
 )
 from charrnn.errors import InputError
 from charrnn.text.vocabulary import Vocabulary
@@ -57,10 +58,7 @@ def test_ids_read_the_same_in_every_storage(tmp_path: Path, storage: dict[str, A
     assert other.fingerprint == plain.fingerprint
 
 
-@pytest.mark.parametrize("block", [None, 16])  # as if the text were large
-def test_a_fingerprint_tells_texts_apart(tmp_path: Path, monkeypatch: Patch, block: Any) -> None:
-    if block:
-        monkeypatch.setattr("charrnn.data.BLOCK", block)
+def test_a_fingerprint_tells_texts_apart(tmp_path: Path) -> None:
     changed = np.append(IDS[:-1], IDS[-1] % 3 + 1)
     data = [("abc", IDS), ("abd", IDS), ("abc", changed)]
     assert len({open_data(*write(tmp_path, c, train=ids)).fingerprint for c, ids in data}) == 3
@@ -126,24 +124,20 @@ def test_damaged_files_are_refused_or_read(tmp_path: Path, kind: str) -> None:
     assert damage_is_noticed(path, read, lambda data: None, 75, path.stat().st_size) > 20
 
 
-def test_another_vocabulary(tmp_path: Path) -> None:
+def test_a_split_in_another_vocabulary(tmp_path: Path) -> None:
     data = open_data(*write(tmp_path))
-    assert translate_split(data, "train", Vocabulary(list("xcba")))[:].tolist() == [3, 2, 1, 2]
-    with pytest.raises(InputError, match="'c'"):
-        translate_split(data, "test", Vocabulary(list("ab")))[:]
+    assert encode_split(data, "train", Vocabulary(list("xcba")))[:].tolist() == [3, 2, 1, 2]
+    with pytest.raises(InputError, match=r"x\.h5: test: .*'c'"):
+        encode_split(data, "test", Vocabulary(list("ab")))
 
 
-def test_a_text_in_a_vocabulary(tmp_path: Path) -> None:
-    path = tmp_path / "x.txt"
-    path.write_text("aß" * 50_000, encoding="utf-8")
-    found = encode_text(str(path), "utf-8", Vocabulary(["ß", "a"]))
-    assert found.stored.dtype == np.uint8
-    assert found[:].tolist() == [1, 0] * 50_000
-    with pytest.raises(InputError, match=r"data.input_txt=.*'ß'"):
-        encode_text(str(path), "utf-8", Vocabulary(["b", "a"]))
-    as_bytes = Vocabulary(["a", "\udcc3", "\udc9f"], is_bytes=True)
-    for encoding in ("bytes", "utf-8"):
-        assert encode_text(str(path), encoding, as_bytes)[:3].tolist() == [0, 1, 2]
+def test_a_training_text_is_read_by_its_fingerprint(tmp_path: Path) -> None:
+    facts = open_data(*write(tmp_path)).facts
+    assert read_training_text(facts, ["train", "test"]) == "abcbc"
+    assert get_corpus_name(facts) == "x"
+    del facts["fingerprint"]  # a model from another person could name any text
+    with pytest.raises(InputError, match="does not name its training data with a fingerprint"):
+        read_training_text(facts, ["train"])
 
 
 def streams_of(size: int, batch: int, seq: int) -> tuple[np.ndarray, Streams]:

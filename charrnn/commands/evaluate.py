@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, shorten
 from charrnn.options.datasets import SourceOptions
 from charrnn.options.ranges import AT_LEAST_1, COUNTS, DEVICE, PATH, one_of
 
 if TYPE_CHECKING:
-    from charrnn.data import SplitIds
+    from charrnn.data import Ids, SplitIds
     from charrnn.evaluation.stream_losses import Score
     from charrnn.models.trained import TrainedModel
 
@@ -35,12 +35,10 @@ FIRST_WORD = "checkpoint"
 def run(options: EvaluateOptions) -> None:
     """Print the loss, as lines or as one JSON object."""
     from charrnn.models.trained import select_counts
-    from charrnn.processors import choose_device, keep_freed_memory, print_device
+    from charrnn.processors import choose_device, keep_freed_memory
     from charrnn.runs.model_lookup import read_model
 
-    device = choose_device(options.device)
-    print_device(device, options.device)
-    options = replace(options, device=device)
+    options = replace(options, device=choose_device(options.device))
     keep_freed_memory()
     trained = select_counts(read_model(options.checkpoint), options.counts)
     split, ids = _read_ids(options, trained)
@@ -54,11 +52,13 @@ def run(options: EvaluateOptions) -> None:
         heading = f"{split}: {score.characters} characters"
         if options.window is not None:
             heading += f", in windows of {options.window} from the zero state"
-        print(heading, *score.format_lines(), sep="\n")
+        loss, bits, perplexity = score.to_dict().values()
+        print(f"{heading}\nloss {loss:.4f} nats per character\n{bits:.4f} bits per character")
+        print(f"perplexity {perplexity:.4f}")
 
 
 def _compute_score(
-    options: EvaluateOptions, trained: TrainedModel, split: str, ids: SplitIds
+    options: EvaluateOptions, trained: TrainedModel, split: str, ids: Ids | SplitIds
 ) -> Score:
     """Return the loss of ids (n,)."""
     from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
@@ -73,15 +73,18 @@ def _compute_score(
     return compute_window_loss(network, ids, options.window)
 
 
-def _read_ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, SplitIds]:
+def _read_ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Ids | SplitIds]:
     """Return the split's name and its ids (n,) in the model's vocabulary."""
-    from charrnn.data import encode_text, open_data, open_training_data, translate_split
+    from charrnn.data import encode_pieces, encode_split, open_data, open_training_data
+    from charrnn.text.sources import as_name_list, read_pieces
     from charrnn.text.wrap import get_wrap
 
     data = options.data
     if data.input_txt is not None:
         wrap = get_wrap(trained.facts) if options.window is None else "keep"
-        return "text", encode_text(data.input_txt, trained.encoding, trained.vocabulary, wrap=wrap)
+        name = f"data.input_txt={shorten(', '.join(as_name_list(data.input_txt)))}"
+        pieces = read_pieces(data.input_txt, trained.encoding, wrap)
+        return "text", encode_pieces(pieces, trained.vocabulary, name)
     if data.input_h5 is not None and data.input_json is not None:
         encoded = open_data(Path(data.input_h5), Path(data.input_json))
     else:
@@ -92,4 +95,4 @@ def _read_ids(options: EvaluateOptions, trained: TrainedModel) -> tuple[str, Spl
                 f"split={options.split}: {error}; name the data with data.input_h5= and "
                 f"data.input_json=, or another text with data.input_txt="
             ) from None
-    return options.split, translate_split(encoded, options.split, trained.vocabulary)
+    return options.split, encode_split(encoded, options.split, trained.vocabulary)

@@ -9,8 +9,8 @@ from typing import Annotated
 from charrnn.commands.output import check_output
 from charrnn.options.datasets import SplitOptions
 from charrnn.options.ranges import PATH
-from charrnn.say import escape_unprintable, say
-from charrnn.text.preprocessing import preprocess
+from charrnn.say import escape_unprintable
+from charrnn.text.preprocessing import preprocess, say_changes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +30,14 @@ def run(options: PreprocessOptions) -> None:
     for name in ("output_h5", "output_json"):
         check_output(getattr(options, name), option=name)
     h5, json = (None if p is None else Path(p) for p in (options.output_h5, options.output_json))
-    result = preprocess(options.input_txt, h5, json, options)
+    data = preprocess(options.input_txt, h5, json, options)
     if not options.quiet:
-        for notice in result.notices:
-            say(notice)
-        print(f"Total vocabulary size: {len(result.vocabulary)}")
-        print(f"Total tokens in file: {sum(result.sizes.values())}")
-        print(f"  Training size: {result.sizes['train']}")
-        print(f"  Val size: {result.sizes['val']}")
-        print(f"  Test size: {result.sizes['test']}")
-        print(f"Using dtype {result.dtype}")
-        print(escape_unprintable(f"Wrote {result.h5} and {result.json}"))
+        say_changes(data, options)
+        train, val, test = data.splits.values()
+        print(f"Total vocabulary size: {len(data.vocabulary)}")
+        print(f"Total tokens in file: {len(train) + len(val) + len(test)}")
+        print(f"  Training size: {len(train)}")
+        print(f"  Val size: {len(val)}")
+        print(f"  Test size: {len(test)}")
+        print(f"Using dtype {train.dtype}")
+        print(escape_unprintable(f"Wrote {data.path} and {data.json_path}"))

@@ -83,7 +83,6 @@ def run(options: SampleOptions) -> None:
     from charrnn.generation.lines import write_lines
     from charrnn.generation.sampler import Sampler, draw_seed
     from charrnn.models.trained import select_counts
-    from charrnn.processors import print_device
     from charrnn.runs.model_lookup import find_model, read_model
 
     job, output = current_job.get_number(), options.output
@@ -109,7 +108,6 @@ def run(options: SampleOptions) -> None:
         texts = _split_samples(params, write_pieces(params))
     if options.report:
         texts = novelty.copy_texts(texts)
-    print_device(device, options.device)
     if options.seed is None:
         say(f"seed={seed}")
 

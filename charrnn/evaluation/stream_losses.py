@@ -15,6 +15,7 @@ characters, without the text before the window. Its results are comparable with 
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import wait
@@ -58,15 +59,6 @@ class Score:
         """Return the mean loss in all units, under the keys of the commands' JSON."""
         bits, perplexity = float(self.loss * BITS_PER_NAT), float(np.exp(self.loss))
         return {"loss": self.loss, "bits_per_character": bits, "perplexity": perplexity}
-
-    def format_lines(self) -> list[str]:
-        """Format the mean loss in all units for a terminal."""
-        loss, bits, perplexity = (f"{value:.4f}" for value in self.to_dict().values())
-        return [
-            f"loss {loss} nats per character",
-            f"{bits} bits per character",
-            f"perplexity {perplexity}",
-        ]
 
 
 def compute_stream_loss(
@@ -211,13 +203,8 @@ def _sum_in_threads(network: AnyNetwork, tasks: Sequence[Iterator[float]], count
     stopped = threading.Event()
 
     def run(task: Iterator[float]) -> float:
-        total = 0.0
         with torch.inference_mode():
-            for value in task:
-                total += value
-                if stopped.is_set():
-                    break
-        return total
+            return sum(itertools.takewhile(lambda _: not stopped.is_set(), task))
 
     pool = get_torch_pool(len(tasks))
     with use_eval_mode(network):

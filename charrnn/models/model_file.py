@@ -72,7 +72,8 @@ def load(path: Path) -> TrainedModel:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if description[_CHECKSUM] != _compute_checksum(description, arrays):
             raise ValueError("its checksum does not fit its content: it is damaged")
-        vocabulary, counts = Vocabulary.from_dict(_get_object(description, "vocabulary")), None
+        tokens, counts = _get_object(description, "vocabulary")["tokens"], None
+        vocabulary = Vocabulary.from_tokens(tokens)
         if "counts" in description:
             names = [name for name in arrays if name.startswith(_COUNTS)]
             table = {name.removeprefix(_COUNTS): arrays.pop(name) for name in names}

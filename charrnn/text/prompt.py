@@ -101,35 +101,29 @@ def get_primer_slice(size: int) -> slice:
     return slice(start, start + _WINDOW)
 
 
-def choose_primer(*texts: str) -> str:
-    """Return the best primer, of at most `PRIMER_CHARACTERS`, in the middle parts of texts.
+def choose_primer(text: str) -> str:
+    """Return the best primer, of at most `PRIMER_CHARACTERS`, in the middle part of a text.
 
     What the model writes looks like what follows the primer. So the primer ends where a text might
     begin: after an empty line, a sentence, a line or a word, in this order of preference, before
-    the least indented line, and near the middle. Of equally good texts, the first is used. The
-    primer starts with a line, unless this would make it too short.
+    the least indented line, and near the middle. The primer starts with a line, unless this would
+    make it too short.
     """
-    ends = map(_find_best_end, texts)
-    (*_, end), text = min(zip(ends, texts, strict=True), key=lambda pair: pair[0][:2])
-    text = text[:end][-PRIMER_CHARACTERS:]
+    text = text[: _find_best_end(text)][-PRIMER_CHARACTERS:]
     start = text.find("\n", 0, min(PRIMER_CHARACTERS // 2, len(text) // 2)) + 1
     return text[start:] or text
 
 
-def _find_best_end(text: str) -> tuple[int, int, int, int]:
-    """Return the best end of a primer in a text, with the values by which ends are compared.
-
-    They are the place in `_PRIMER_ENDS`, the indentation of the text that follows, the distance
-    from the middle, and the position of the end.
-    """
+def _find_best_end(text: str) -> int:
+    """Return the best end of a primer: before the least indented line, and nearest the middle."""
     least = max(1, min(PRIMER_CHARACTERS, len(text)) // 2)
     middle = max(PRIMER_CHARACTERS, len(text) // 2)
-    for kind, pattern in enumerate(_PRIMER_ENDS):
+    for pattern in _PRIMER_ENDS:
         matches = re.finditer(f"{pattern}(?=({_BLANKS}))", text)
         ends = [(len(match[1]), match.end()) for match in matches if match.end() >= least]
         if ends:
-            return min((kind, indentation, abs(end - middle), end) for indentation, end in ends)
-    return len(_PRIMER_ENDS), 0, 0, len(text)
+            return min((indentation, abs(end - middle), end) for indentation, end in ends)[-1]
+    return len(text)
 
 
 def get_primer(facts: dict[str, Any]) -> str:

@@ -9,37 +9,37 @@ from __future__ import annotations
 
 import bz2
 import codecs
-import contextlib
 import glob
 import gzip
 import lzma
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from charrnn.errors import InputError, format_reason, shorten, suggest_name
 from charrnn.files import require_regular_file
 from charrnn.text.corpora import CORPORA, fetch_corpus
+from charrnn.text.lists import HEAD
 from charrnn.text.wrap import is_wrapped, join_lines
 
 STDIN = Path("-")  # compared by identity, because the path "-" can also be a file, ./-
-_DECOMPRESS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_DECOMPRESS = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}
 
-_CONVERT = "make a plain text of it, for example with pandoc FILE -o FILE.txt"
-# (first bytes, kind, what to do) of files that are often given by mistake
-_SIGNATURES = (
-    (b"%PDF-", "a PDF", "convert it to text, for example with pdftotext"),
-    (b"\xd0\xcf\x11\xe0", "an old document, or one with a password", "save it as plain text"),
-    (b"PK\x03\x04", "a zip archive, like .docx, .odt and .epub files", _CONVERT),
-    (b"{\\rtf", "RTF, the format of a word processor", _CONVERT),
-    (b"\x1f\x8b", "compressed by gzip", "rename it so that its name ends in .gz"),
-    (b"\x28\xb5\x2f\xfd", "compressed by Zstandard", "decompress it with unzstd"),
-    (codecs.BOM_UTF16_LE, "UTF-16", "save it as UTF-8"),
-    (codecs.BOM_UTF16_BE, "UTF-16", "save it as UTF-8"),
+_SAVE_AS_TEXT = (
+    "save it as plain text in UTF-8 (pandoc FILE -o FILE.txt does so for most documents)"
 )
+# the first bytes of files that are often given by mistake
+_NO_PLAIN_TEXTS = {
+    b"%PDF-": "a PDF",
+    b"PK\x03\x04": "a zip archive, like .docx, .odt and .epub files",
+    b"{\\rtf": "RTF, the format of a word processor",
+    b"\x1f\x8b": "compressed by gzip, so its name must end in .gz",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 
 
 def is_compressed(path: Path) -> bool:
@@ -108,68 +108,70 @@ def _list_texts(folder: str) -> Iterator[Path]:
         yield from (Path(place, name) for name in texts)
 
 
-def decode_files(
-    files: list[Path], encoding: str, wrap: str = "keep", option: str | None = None
-) -> Iterator[str]:
-    """Yield the text of each file. Raise InputError if one cannot be read or decoded.
+class TextFile(NamedTuple):
+    """A file of a text, in memory."""
 
-    Args:
-        encoding: a text encoding, or ``bytes``, which decodes each byte to U+0000 to U+00FF.
-        wrap: ``join`` joins the lines of paragraphs that are wrapped at a width, ``auto`` does so
-            in the files that are wrapped prose, and ``keep`` never does. Bytes are never joined.
-        option: the option that sets the encoding; None if the encoding is that of a model.
-    """
-    advice = f"the model reads {encoding}; save the text in this encoding"
-    if option is not None:
-        advice = (
-            f"give its encoding, such as {option}=cp1252 for a text from Windows, or "
-            f"{option}=bytes to use each byte as a character"
-        )
-    for path in files:
-        text = _decode_file(path, encoding, advice)
-        is_joined = wrap == "join" or (wrap == "auto" and is_wrapped(text))
-        yield join_lines(text) if is_joined and encoding != "bytes" else text
+    path: Path
+    content: bytes  # as in the file, which may be compressed
 
-
-def _decode_file(path: Path, encoding: str, advice: str) -> str:
-    name = "standard input" if path is STDIN else str(path)
-    codec = "latin-1" if encoding == "bytes" else codecs.lookup(encoding).name
-    try:
-        with _open(path) as file:
-            data: bytes = file.read()
-        if codec == "utf-8":
-            _check_kind(name, data)
-            codec = "utf-8-sig"
-        return data.decode(codec)
-    except UnicodeError as error:
-        where, reason = "", str(error)
-        if isinstance(error, UnicodeDecodeError):
-            where, reason = f" at byte {error.start} (0x{data[error.start]:02x})", error.reason
-        raise InputError(f"{name}: not {encoding}{where}: {reason}; {advice}") from None
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        if is_compressed(path) and getattr(error, "errno", None) is None:
+    def decompress(self) -> bytes:
+        """Return the content. Raise InputError if the file should be compressed and is not."""
+        suffix = self.path.suffix
+        try:
+            return _DECOMPRESS.get(suffix, bytes)(self.content)
+        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
             raise InputError(
-                f"{name}: damaged, or not a {path.suffix} file ({error}); get a new copy"
+                f"{self.path}: damaged, or not a {suffix} file ({error}); get a new copy"
             ) from None
-        raise InputError(f"{name}: cannot be read ({format_reason(error)})") from None
+
+    def is_wrapped(self, encoding: str) -> bool:
+        """Return whether the file is wrapped prose, by its first lines."""
+        decoder = codecs.getincrementaldecoder(_get_codec(encoding))("replace")
+        return encoding != "bytes" and is_wrapped(decoder.decode(self.decompress()[: 4 * HEAD]))
+
+    def decode(self, encoding: str, wrap: str = "keep") -> str:
+        """Return the text. Raise InputError if it is not in the encoding.
+
+        Args:
+            encoding: a text encoding, or ``bytes``, which decodes each byte above 127 to the lone
+                surrogate of ``surrogateescape``.
+            wrap: ``join`` joins the lines of paragraphs that are wrapped at a width, ``auto`` does
+                so if the file is wrapped prose, and ``keep`` never does. Bytes are never joined.
+        """
+        content, codec = self.decompress(), _get_codec(encoding)
+        if encoding == "bytes":
+            return content.decode(codec, "surrogateescape")
+        if codec == "utf-8-sig":
+            for start, kind in _NO_PLAIN_TEXTS.items():
+                if content.startswith(start):
+                    raise InputError(f"{self.path}: is {kind}; {_SAVE_AS_TEXT}")
+        try:
+            text = content.decode(codec)
+        except UnicodeError as error:
+            raise InputError(
+                f"{self.path}: not {encoding} ({error}); save it as {encoding}, or give its "
+                f"encoding in training, such as encoding=cp1252 for a text from Windows, or "
+                f"encoding=bytes to use each byte as a character"
+            ) from None
+        return join_lines(text) if wrap == "join" or (wrap == "auto" and is_wrapped(text)) else text
 
 
-def _check_kind(name: str, data: bytes) -> None:
-    """Raise InputError if a file starts like one that is not plain text."""
-    for signature, kind, hint in _SIGNATURES:
-        if data.startswith(signature):
-            raise InputError(f"{name}: is {kind}; {hint}")
+def _get_codec(encoding: str) -> str:
+    """Return the codec of an encoding. That of UTF-8 drops a byte-order mark."""
+    name = "ascii" if encoding == "bytes" else codecs.lookup(encoding).name
+    return "utf-8-sig" if name == "utf-8" else name
 
 
-def _open(path: Path) -> contextlib.AbstractContextManager[Any]:
-    if path is not STDIN:
-        return _DECOMPRESS.get(path.suffix, open)(path, "rb")
-    return contextlib.nullcontext(sys.stdin.buffer)
+def read_files(input_txt: str | list[str]) -> list[TextFile]:
+    """Read the files of a text (see `find_files`). Raise InputError if one cannot be read."""
+    return [*map(_read_file, find_files(input_txt))]
 
 
-def as_text(data: bytes) -> str:
-    """Convert bytes to the text of encoding=bytes, with bytes above 127 as lone surrogates."""
-    return data.decode("ascii", "surrogateescape")
+def _read_file(path: Path) -> TextFile:
+    try:
+        return TextFile(path, sys.stdin.buffer.read() if path is STDIN else path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({format_reason(error)})") from None
 
 
 def read_pieces(input_txt: str | list[str], encoding: str, wrap: str = "keep") -> Iterator[str]:
@@ -178,9 +180,10 @@ def read_pieces(input_txt: str | list[str], encoding: str, wrap: str = "keep") -
     A text that is missing, empty, damaged or in another encoding raises InputError.
     """
     is_empty = True
-    for piece in filter(None, decode_files(find_files(input_txt), encoding, wrap)):
-        yield as_text(piece.encode("latin-1")) if encoding == "bytes" else piece
-        is_empty = False
+    for path in find_files(input_txt):
+        if piece := _read_file(path).decode(encoding, wrap):
+            yield piece
+            is_empty = False
     if is_empty:
         raise make_empty_text_error(input_txt)
 

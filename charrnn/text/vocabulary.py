@@ -38,12 +38,13 @@ class Vocabulary:
 
     Attributes:
         characters: one string of length 1 for each id.
-        is_bytes: whether each token is a byte rather than a Unicode character.
+        is_bytes: whether the tokens are bytes, some of them above 127, rather than Unicode
+            characters.
     """
 
-    def __init__(self, characters: list[str], is_bytes: bool = False) -> None:
+    def __init__(self, characters: list[str]) -> None:
         self.characters = characters
-        self.is_bytes = is_bytes
+        self.is_bytes = any("\udc80" <= c <= "\udcff" for c in characters)
         self._ids = {c: i for i, c in enumerate(characters)}
         if not characters:
             raise InputError("a vocabulary needs at least one character")
@@ -51,16 +52,14 @@ class Vocabulary:
             raise InputError("a vocabulary contains the same character twice")
         if any(len(c) != 1 for c in self.characters):
             raise InputError("a vocabulary contains a token that is not a single character")
-        if is_bytes and not all(c < "\x80" or "\udc80" <= c <= "\udcff" for c in characters):
-            raise InputError("its tokens are not bytes")
+        if self.is_bytes and not all(c < "\x80" or "\udc80" <= c <= "\udcff" for c in characters):
+            raise InputError("a vocabulary contains bytes and other characters")
 
     def __repr__(self) -> str:
-        return f"Vocabulary({self.characters!r}, is_bytes={self.is_bytes})"
+        return f"Vocabulary({self.characters!r})"
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Vocabulary):
-            return NotImplemented
-        return (self.characters, self.is_bytes) == (other.characters, other.is_bytes)
+        return isinstance(other, Vocabulary) and self.characters == other.characters
 
     def __len__(self) -> int:
         return len(self.characters)
@@ -108,21 +107,11 @@ class Vocabulary:
         """Convert the result of `to_tokens`. Raise ValueError or InputError if it is invalid."""
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise ValueError("its tokens are not a list of texts")
-        is_bytes = any(len(t) > 1 and _BYTE_TOKEN.fullmatch(t) for t in tokens)
-        return cls([_parse_token(t) for t in tokens], is_bytes)
+        return cls([_parse_token(token) for token in tokens])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the plain values that model files and checkpoints store."""
+        """Return the plain values that model files and checkpoints store, and pages read."""
         return {"tokens": self.to_tokens(), "bytes": self.is_bytes}
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Vocabulary:
-        """Convert the result of `to_dict`. Raise KeyError, ValueError or InputError if invalid."""
-        is_bytes = content["bytes"]
-        if not isinstance(is_bytes, bool):
-            raise ValueError(f"its bytes is {is_bytes!r}")
-        # from_tokens does not recognize a vocabulary of bytes if all bytes are below 128.
-        return cls(cls.from_tokens(content["tokens"]).characters, is_bytes)
 
     def compute_digest(self) -> str:
         """Return the SHA-256 of the tokens, by which an HDF5 file names its vocabulary."""
@@ -172,11 +161,6 @@ def _parse_token(token: str) -> str:
     return token
 
 
-def to_readable(text: str) -> str:
-    """Return a text in which bytes, written as surrogates, are decoded as UTF-8 if possible."""
-    return as_bytes(text).decode("utf-8", "surrogateescape")
-
-
 def as_bytes(text: str) -> bytes:
     """Encode a text in UTF-8, and the surrogates of `encoding=bytes` as the bytes that they are.
 
@@ -188,20 +172,15 @@ def as_bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
-# Control characters, which could move the cursor, are shown as Unicode's pictures of them, except
-# line breaks and tabs. There are no pictures of the control characters above 127.
-_PICTURES = {
-    **{c: 0x2400 + c for c in range(32) if chr(c) not in "\t\n\r"},
-    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
-    0x7F: 0x2421,
-}
+# Control characters could move the cursor of a terminal.
+_CONTROLS = {c: 0xFFFD for c in (*range(32), *range(0x7F, 0xA0)) if chr(c) not in "\t\n\r"}
 
 
 def encode_for_terminal(pieces: Iterable[str], encoding: str | None) -> Iterator[bytes]:
     """Yield the pieces of a text in the encoding of a terminal; None means ASCII.
 
-    A character that the encoding lacks becomes a question mark, a byte that is not UTF-8 becomes
-    U+FFFD. The bytes of one character may be in several pieces.
+    A byte that is not UTF-8 and a control character become U+FFFD, and a character that the
+    encoding lacks a question mark. The bytes of one character may be in several pieces.
     """
     for text in codecs.iterdecode(map(as_bytes, pieces), "utf-8", "replace"):
-        yield text.translate(_PICTURES).encode(encoding or "ascii", "replace")
+        yield text.translate(_CONTROLS).encode(encoding or "ascii", "replace")

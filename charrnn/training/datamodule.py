@@ -145,9 +145,8 @@ class TextDataModule(L.LightningDataModule):
     @cached_property
     def _primer(self) -> str:
         """A short text to start samples, if possible from the validation split."""
-        splits = (ids for name in ("val", "train") if (ids := self.split(name)) is not None)
-        parts = (ids[get_primer_slice(len(ids))].tolist() for ids in splits)
-        return choose_primer(*map(self.vocabulary.decode, parts))
+        ids = self.split("val") or self.encoded.get_split("train")
+        return choose_primer(self.vocabulary.decode(ids[get_primer_slice(len(ids))].tolist()))
 
     @cached_property
     def _punctuation(self) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class LanguageModel(L.LightningModule):
     ) -> None:
         super().__init__()
         if not isinstance(vocabulary, Vocabulary):
-            vocabulary = Vocabulary.from_dict(vocabulary)
+            vocabulary = Vocabulary.from_tokens(vocabulary["tokens"])
         given = {name: value for name, value in network.items() if value is not None}
         architecture = Architecture.of(NetworkOptions(**given), len(vocabulary))
         for name, make in (("optimizer", optimizer), ("schedule", schedule)):

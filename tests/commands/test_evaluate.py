@@ -48,13 +48,12 @@ def test_a_split_of_another_text_is_refused(run_copy: Train, capfd: Capture) -> 
 
 
 def test_a_split_of_other_data(run_copy: Train, workplace: Path, capfd: Capture) -> None:
-    run = run_copy("trainer.max_steps=23", "~callbacks.counts")
-    Path("other.txt").write_text("Zoë saw a cat", encoding="utf-8")
-    found = evaluate(capfd, f"checkpoint={run}", "data.input_txt=other.txt")
-    assert found["loss"] == pytest.approx(charrnn.load(run).score("Zoë saw a cat"), abs=1e-6)
+    run, text = run_copy("trainer.max_steps=5", "~callbacks.counts"), "mat on a cat"
+    Path("other.txt").write_text(text)
     assert main(["preprocess", "input_txt=other.txt", "val_frac=0", "test_frac=0"]) == 0
     pair = ("data.input_h5=other.h5", "data.input_json=other.json", "split=train")
-    assert evaluate(capfd, f"checkpoint={run}", *pair) == {**found, "split": "train"}
+    found = evaluate(capfd, f"checkpoint={run}", *pair)
+    assert found["loss"] == pytest.approx(charrnn.load(run).score(text), abs=1e-6)
 
 
 def test_cold_windows(run_copy: Train, capfd: Capture) -> None:

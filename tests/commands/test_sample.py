@@ -17,6 +17,7 @@ import yaml
 from charrnn.__main__ import main
 from charrnn.cli import help_page
 from charrnn.commands import sample
+from charrnn.errors import InputError
 from charrnn.model import Model, load
 from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import Patch
@@ -130,6 +131,9 @@ def test_a_start_from_a_file(path: Path, capfd: Capture, monkeypatch: Patch) -> 
     out, err = capfd.readouterr()
     assert out == "né" + load(path).generate(100, "ne", seed=1)
     assert "does not know 'é' and reads similar characters instead" in err
+    start.write_bytes("né".encode("utf-16"))
+    with pytest.raises(InputError, match="is UTF-16; save it as plain text"):
+        run(path, start_file=str(start))
 
 
 def test_a_sweep_labels_and_numbers(path: Path, monkeypatch: Patch, capfd: Capture) -> None:

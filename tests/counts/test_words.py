@@ -26,7 +26,7 @@ def test_upper_and_lower_case_are_one_letter_except_in_bytes() -> None:
     letters = number_letters(Vocabulary(list("aAäÄ '3Éßहि")))
     assert (letters > 0).tolist() == [True] * 4 + [False] * 3 + [True] * 4
     assert letters[0] == letters[1] != letters[2] == letters[3]
-    of_bytes = number_letters(Vocabulary(["a", "A", "\udcc3", "\udce4", " "], is_bytes=True))
+    of_bytes = number_letters(Vocabulary(["a", "A", "\udcc3", "\udce4", " "]))
     assert (of_bytes > 0).tolist() == [True] * 4 + [False]
     assert of_bytes[0] == of_bytes[1] != of_bytes[2] != of_bytes[3]
 

@@ -106,7 +106,6 @@ CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("architecture", "depth"), 3, "unexpected keyword argument 'depth'"),
     ((*TOKENS, 3), "\n", "the same character twice"),
     ((*TOKENS, 3), ABSENT, "its words are not a valid table"),
-    (("vocabulary",), {"tokens": [*"abcä"], "bytes": True}, "its tokens are not bytes"),
     (("facts",), [["step", 1]], "its facts is no JSON object"),
     (("counts",), ABSENT, "of version 6, and this charrnn reads 1"),
     (("counts", "context"), 10**9, "its counts are not a valid table"),

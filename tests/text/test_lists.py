@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.code import is_code
-from charrnn.text.lists import HEAD, decide_lines, shuffle_lines
+from charrnn.text.lists import HEAD, is_list, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
 from tests.conftest import Capture
 from tests.text.conftest import read_splits
@@ -54,8 +54,7 @@ def repeat(line: str) -> str:
     ],
 )
 def test_lists_are_told_from_texts(text: str, listed: bool) -> None:
-    assert decide_lines("auto", text) == ("shuffle" if listed else "keep")
-    assert decide_lines("keep", text) == "keep"
+    assert is_list(text) == listed
 
 
 @pytest.mark.parametrize(
@@ -102,7 +101,7 @@ def test_the_splits_of_a_list_are_drawn_from_all_of_it(
 ) -> None:
     Path("x.txt").write_text("Zoë\n" * 3 + text, "utf-8")
     total = Path("x.txt").stat().st_size - 3 * (encoding == "utf-8")
-    found: dict[str, dict[str, str]] = {}
+    found = {}
     for lines in ("keep", "auto", "shuffle"):
         words = [f"lines={lines}", f"encoding={encoding}", "val_frac=0.2"]
         assert main(["preprocess", "input_txt=x.txt", *words]) == 0

@@ -114,7 +114,6 @@ def test_ids_of_bytes_are_those_of_torch_rnn(folder: Path) -> None:
     run("x.txt", "encoding=bytes")
     tokens = [chr(b) if b < 128 else f"[{b}]" for b in range(256)]
     assert read_as_torch_rnn() == {**by_torch_rnn(data), "tokens": tokens}
-    assert read_text().encode("ascii", "surrogateescape") == data
 
 
 @pytest.mark.parametrize(
@@ -169,12 +168,9 @@ def test_outputs_are_written_next_to_the_text_or_where_they_are_sent(folder: Pat
     for text, stem in stems.items():
         assert run(text) == 0
         assert read_text(f"{stem}.h5") == "text"
-    write_files(folder, {"far/x.h5": ""})
-    Path("link.h5").symlink_to("far/x.h5")
-    assert run("[x].txt", "output_h5=link.h5", "output_json=new/below/x.json") == 0
-    assert Path("link.h5").is_symlink()
-    assert Path("new/below/x.json").is_file()
+    assert run("[x].txt", "output_h5=far/x.h5", "output_json=new/below/x.json") == 0
     assert h5py.is_hdf5("far/x.h5")
+    assert Path("new/below/x.json").is_file()
 
 
 @pytest.mark.parametrize(
@@ -182,40 +178,28 @@ def test_outputs_are_written_next_to_the_text_or_where_they_are_sent(folder: Pat
     [
         (["-"], "output_h5=null: "),
         (["link", "output_h5=y.txt"], "output_h5=y.txt: would overwrite the text"),
-        (["y.txt", "output_h5=z", "output_json=z"], "is the same file as output_h5"),
+        (["y.txt", "output_h5=z", "output_json=z"], "would overwrite the text or the other output"),
         (["y.txt", "output_h5=."], "output_h5=.: is a folder"),
-        (["*.md"], "*.md: no file matches this pattern"),
+        (["*.md", "output_h5=z.h5"], "*.md: no file matches this pattern"),
         (["pipes"], "pipes/pipe.txt: is not a regular file"),
         (["[y.txt,-]", "output_h5=z.h5"], "-: no such file; name a file, a folder or a glob"),
-        (["[void.txt,bad.txt]", "output_h5=new/z.h5"], "bad.txt: not utf-8 at byte 108000"),
-        (["cut.txt"], "cut.txt: not utf-8 at byte 1 (0xc3)"),
+        (["[void.txt,bad.txt]", "output_h5=new/z.h5"], "bad.txt: not utf-8 ("),
+        (["bad.txt"], "in position 8: invalid continuation byte); save it as utf-8, or give its"),
+        (["utf16.txt"], "utf16.txt: is UTF-16; save it as plain text in UTF-8"),
+        (["my.docx"], "my.docx: is a zip archive, like .docx, .odt and .epub files; save"),
+        (["packed.txt"], "packed.txt: is compressed by gzip, so its name must end in .gz"),
     ],
 )
 def test_wrong_files_and_options_are_refused(refusal: Any, words: list[str], line: str) -> None:
     write_files(Path(), {"y.txt": "tex", "void.txt": ""})
-    Path("bad.txt").write_bytes(b"fine so far " * 9000 + b"\xff")
-    Path("cut.txt").write_bytes("aé".encode()[:-1])
+    Path("bad.txt").write_bytes("fine, Zoë ran.".encode("cp1252"))
+    Path("utf16.txt").write_text("Zoë", "utf-16")
+    Path("my.docx").write_bytes(b"PK\x03\x04\x14\0")
+    Path("packed.txt").write_bytes(gzip.compress(b"text"))
     Path("link").symlink_to("y.txt")
     Path("pipes").mkdir()
     os.mkfifo("pipes/pipe.txt")
     assert line in refusal(*words)
-
-
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [
-        ("Zoë ran.".encode("utf-16"), "is UTF-16; save it as UTF-8"),
-        ("Zoë ran.".encode("cp1252"), "give its encoding, such as encoding=cp1252"),
-        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF; convert it to text"),
-        (b"PK\x03\x04\x14\0", "is a zip archive, like .docx, .odt and .epub files; make a plain"),
-        (gzip.compress(b"text", mtime=0), "is compressed by gzip; rename it so that its name"),
-    ],
-)
-def test_the_refusal_of_a_text_names_its_kind(
-    refusal: Callable[..., str], content: bytes, what: str
-) -> None:
-    Path("a.txt").write_bytes(content)
-    assert what in refusal("a.txt")
 
 
 def test_a_full_disk_keeps_the_old_files(folder: Path) -> None:

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrnn.__main__ import main
-from charrnn.data import encode_text, open_data
+from charrnn.data import open_data
 from charrnn.options.datasets import DataOptions
 from charrnn.text.background import Background
 from charrnn.text.preprocessing import prepare_files
-from charrnn.text.training_text import find_training_text
+from charrnn.text.sources import read_pieces
 from charrnn.text.wrap import get_wrap, is_wrapped, join_lines
 from tests.conftest import Capture
 from tests.text.conftest import read_text
@@ -182,11 +182,9 @@ def test_a_text_is_joined_once_and_its_model_reads_so(
     assert read_text(found["auto"][0]) == joined
     assert [open_data(*pair).facts["wrap"] for pair in found.values()] == ["join", "keep"]
     data = open_data(*found["auto"])
-    ids = encode_text("x.txt", "utf-8", data.vocabulary, wrap=get_wrap(data.facts))
-    assert data.vocabulary.decode(ids[:].tolist()) == joined
-    assert find_training_text(data.facts, "utf-8", "x.txt").text == joined
+    assert [*read_pieces("x.txt", "utf-8", get_wrap(data.facts))] == [joined]
     background = Background(["x.txt"], "utf-8", data.vocabulary, "auto")
-    assert background.read_ids(10**6).tolist() == ids[:].tolist()
+    assert data.vocabulary.decode(background.read_ids(10**6)) == joined
     # Each file is judged for itself, and a text that is not wrapped has the file of keep.
     both = prepare_files(DataOptions(["verse.txt", "x.txt"]))
     assert read_text(both[0]) == make_verse() + joined

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.text.training_text import TrainingText
-from charrnn.text.vocabulary import to_readable
+from charrnn.extras.novelty.training_text import TrainingText
+from charrnn.text.vocabulary import as_bytes
 
 MAX_LENGTH = 50  # characters; longer substrings are not counted
 _TABLE_LENGTHS = (5, 10, 15, 20, 30, 40, 50)
@@ -54,7 +54,7 @@ class Report:
             lines.append("  are copied    " + "".join(f"{share:>8}" for share in shares))
         if (longest := self.longest) is not None:
             length = len(longest.text)
-            shown, half = to_readable(longest.text), _MAX_SHOWN // 2
+            shown, half = _to_readable(longest.text), _MAX_SHOWN // 2
             if len(shown) > _MAX_SHOWN:
                 shown = f"{shown[:half]} ... {shown[-half:]}"
             lines += [
@@ -76,7 +76,7 @@ def report_on(text: str, training: TrainingText) -> Report:
     matches = training.find_longest_matches(text)
     lengths = range(1, min(MAX_LENGTH, len(text)) + 1)
     words = _find_words(text)
-    if words and to_readable(text).endswith(words[-1]):
+    if words and _to_readable(text).endswith(words[-1]):
         del words[-1]
     known = _find_training_words(training)
     return Report(
@@ -109,4 +109,9 @@ def _find_training_words(training: TrainingText) -> frozenset[str]:
 
 def _find_words(text: str) -> list[str]:
     """Return the words of a text: letters, with apostrophes between them."""
-    return _WORD.findall(to_readable(text))
+    return _WORD.findall(_to_readable(text))
+
+
+def _to_readable(text: str) -> str:
+    """Return a text in which bytes, written as surrogates, are decoded as UTF-8 if possible."""
+    return as_bytes(text).decode("utf-8", "surrogateescape")

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 
 from charrnn.commands.sample import SampleOptions, Text
+from charrnn.data import read_training_text
 from charrnn.errors import InputError, format_install_command
 from charrnn.extras.novelty.novel_writing import write_novel
 from charrnn.extras.novelty.novelty_report import report_on
+from charrnn.extras.novelty.training_text import TrainingText
 from charrnn.generation.lines import Line, write_lines
 from charrnn.generation.sampler import Piece, Sampler
+from charrnn.models.trained import TrainedModel
 from charrnn.options.datasets import SPLITS
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
-from charrnn.text.training_text import find_training_text
+from charrnn.text.sources import read_pieces
+from charrnn.text.wrap import get_wrap
 
 
 class Novelty:
@@ -30,9 +34,7 @@ class Novelty:
             raise InputError(f"{name}: needs pydivsufsort; {format_install_command('novelty')}")
         # A generated line is new only if no split contains it.
         splits = SPLITS if options.novel is True else ("train",)
-        self._training = find_training_text(
-            sampler.model.facts, sampler.model.encoding, options.corpus, splits
-        )
+        self._training = TrainingText(_read_text(options.corpus, sampler.model, splits))
 
     def write(self, params: SamplingParams) -> Iterator[Piece]:
         """Write a text without copies that are longer than allowed."""
@@ -58,3 +60,16 @@ class Novelty:
         for number, text in enumerate(texts):
             label = f"{number}: " if len(texts) > 1 else ""
             say(*f"{label}{report_on(text, self._training)}".split("\n"))
+
+
+def _read_text(corpus: str | None, model: TrainedModel, splits: Sequence[str]) -> str:
+    """Return the text of the file `corpus`, or these splits of the model's training text."""
+    if corpus is not None:
+        return "".join(read_pieces(corpus, model.encoding, get_wrap(model.facts)))
+    try:
+        return read_training_text(model.facts, splits)
+    except InputError as error:
+        raise InputError(
+            f"corpus=null: the model's training text is not available ({error}); name it: "
+            f"corpus=FILE"
+        ) from None

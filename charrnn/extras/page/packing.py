@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from charrnn.counts import pairs, run_lengths, table, words
 from charrnn.counts.mixing import Counts
+from charrnn.data import get_corpus_name, read_training_text
 from charrnn.errors import InputError
 from charrnn.extras.page.rounding import RoundedModel, choose_precision, quantize_rows
 from charrnn.extras.page.single_file import SITE
@@ -33,7 +34,6 @@ from charrnn.text.code import is_code
 from charrnn.text.prompt import CURLY_QUOTES, KEYBOARD_MARKS, encode_primer, get_primer
 from charrnn.text.punctuation import get_punctuation
 from charrnn.text.sentences import MARKS
-from charrnn.text.training_text import find_training_text, get_corpus_name
 
 Arrays = dict[str, npt.NDArray[Any]]
 LICENCE = "Made with charrnn (MIT licence)"
@@ -182,7 +182,7 @@ def describe_counts(counts: Counts) -> dict[str, Any]:
 def _list_lines(model: TrainedModel) -> Arrays:
     """Return the checksums of the training text's lines, which a page leaves out of new lists."""
     with contextlib.suppress(InputError):  # the text is not here
-        return list_checksums(find_training_text(model.facts, model.encoding, splits=SPLITS).text)
+        return list_checksums(read_training_text(model.facts, SPLITS))
     return {}
 
 

@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from charrnn.__main__ import main
-from charrnn.data import open_data
 from charrnn.extras.novelty.novelty_report import Passage, report_on
+from charrnn.extras.novelty.training_text import TrainingText
 from charrnn.model import Model, load
 from charrnn.options.datasets import SplitOptions
 from charrnn.text.preprocessing import preprocess
-from charrnn.text.training_text import TrainingText, find_training_text
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.models import make_model
 from tests.small_runs import Capture
@@ -30,9 +31,8 @@ def path(workplace: Path) -> Path:
     trained = make_model(vocabulary=Vocabulary(list(dict.fromkeys(text))), conviction=2)
     own = Model(trained).generate(300, seed=1)
     Path("text.txt").write_text(text + own[100:200], encoding="utf-8")
-    made = preprocess("text.txt", None, None, SplitOptions(val_frac=0, test_frac=0))
-    facts = open_data(made.h5, made.json).facts
-    Model(replace(trained, facts=facts)).save(workplace / "model.safetensors")
+    data = preprocess("text.txt", None, None, SplitOptions(val_frac=0, test_frac=0))
+    Model(replace(trained, facts=data.facts)).save(workplace / "model.safetensors")
     return workplace / "model.safetensors"
 
 
@@ -40,17 +40,12 @@ def sample(path: Path, *words: str, code: int = 0) -> None:
     assert main(["sample", f"checkpoint={path}", "length=300", "seed=1", *words]) == code
 
 
-def training_text(path: Path, corpus: str | None = None) -> TrainingText:
-    trained = load(path).trained
-    return find_training_text(trained.facts, trained.encoding, corpus)
-
-
 def test_every_text_has_a_report(path: Path, capfd: Capture) -> None:
     words = ("report=true", "num_samples=2", "output=new.txt")
     sample(path, *words, "corpus=text.txt")
     out, err = capfd.readouterr()
     assert out == ""
-    training = training_text(path, "text.txt")
+    training = TrainingText(Path("text.txt").read_text(encoding="utf-8"))
     texts = Path("new.txt").read_text(encoding="utf-8").split("\n----------\n")
     for number, text in enumerate(texts):
         assert f"{number}: {report_on(text, training)}\n" in err
@@ -65,7 +60,7 @@ def test_every_text_has_a_report(path: Path, capfd: Capture) -> None:
 
 
 def test_novel_text_has_no_long_copies(path: Path, capfd: Capture) -> None:
-    training = training_text(path)
+    training = TrainingText(Path("text.txt").read_text(encoding="utf-8"))
     sample(path, "novel=12")
     out = capfd.readouterr().out
     assert len(out) == 300
@@ -81,18 +76,21 @@ def test_novel_lines_are_in_no_split(path: Path, capfd: Capture) -> None:
     characters = load(path).vocabulary.characters
     text = "\n".join(["".join(characters), *first[:5]]) + " \n"
     Path("known.txt").write_text(text, encoding="utf-8")
-    preprocess("known.txt", None, None, SplitOptions(val_frac=0.3, test_frac=0.3))
-    for corpus in ("known.txt", "known.h5"):
-        sample(path, *words, "novel=true", f"corpus={corpus}")
+    facts = preprocess("known.txt", None, None, SplitOptions(val_frac=0.3, test_frac=0.3)).facts
+    Model(replace(load(path).trained, facts=facts)).save("other.safetensors")
+    for model, corpus in ((path, "corpus=known.txt"), (Path("other.safetensors"), "corpus=null")):
+        sample(model, *words, "novel=true", corpus)
         second = capfd.readouterr().out.splitlines()
         assert second[:5] == first[5:]
         assert len(set(second) - set(first[:5])) == 10
 
 
 def test_novelty_refuses_options_before_it_writes(path: Path, capfd: Capture) -> None:
+    Model(make_model()).save("bare")
     before = sorted(Path().iterdir())
     for words, line in (
-        (["report=true", "corpus=gone.txt"], "corpus=gone.txt: "),
+        (["report=true", "corpus=gone.txt"], "gone.txt: no such file"),
+        (["report=true", "checkpoint=bare"], "corpus=null: the model's training text is not "),
         (["novel=0"], "novel=0: "),
         (["novel=true"], "novel=true: needs mode=lines"),
         (["novel=5", "mode=lines"], "novel=5: is for a text"),
@@ -127,3 +125,19 @@ def test_new_words_whatever_their_case_and_in_bytes() -> None:
     report = report_on(tokens("ein Zwölfer."), TrainingText(tokens("zwei Zwölf")))
     assert "' Zwölf'" in str(report)
     assert report.new_words == ["ein", "Zwölfer"]
+
+
+# few characters, of one to four bytes, a byte of a model of bytes, and a surrogate that is none
+TEXTS = st.text(st.sampled_from("ab\né東🙂\udcc3\udca9\ud800"), max_size=40)
+
+
+@settings(deadline=None)
+@given(TEXTS, TEXTS, st.integers(0, 30))
+def test_the_suffix_array_finds_what_python_finds(training: str, text: str, copied: int) -> None:
+    text, whole = training[copied:] + text, TrainingText(training)
+    assert whole.find_longest_matches(text).tolist() == [
+        max(k for k in range(end + 1) if text[end - k : end] in training)
+        for end in range(1, len(text) + 1)
+    ]
+    if passage := text[:3]:
+        assert (passage in whole) == (passage in training)

@@ -42,7 +42,7 @@ STACKS: list[dict[str, Any]] = [
 VOCABULARIES = [
     Vocabulary(["\n", "<", "\0", "\u2028", '"', "\\", "é", "ש", "漢", "🚀"]),
     Vocabulary(list(string.ascii_lowercase)),  # no line break
-    Vocabulary([bytes([b]).decode("ascii", "surrogateescape") for b in range(256)], is_bytes=True),
+    Vocabulary([bytes([b]).decode("ascii", "surrogateescape") for b in range(256)]),
 ]
 HOW: list[dict[str, Any]] = [
     {"temperature": 1},

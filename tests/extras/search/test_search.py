@@ -102,11 +102,9 @@ def test_a_study_that_is_continued_asks_for_the_same_values(door: Any, workplace
 def test_a_search_refuses_wrong_options_in_one_line(door: Any, workplace: Path) -> None:
     for word, line in (
         ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0: must be 1 or more"),
-        ("hydra.sweeper.n_trials=x", "hydra.sweeper.n_trials=x: takes a whole number"),
         ("validate_every=0", "validate_every=0: a study needs validation losses"),
         ("+hydra.sweeper.sampler.n_startup=3", "did you mean n_startup_trials?"),
         ("optimizer.lr=interval(2,1)", "optimizer.lr=interval(2,1): "),
-        ("data.seed=range(2,2)", "data.seed=range(2,2): "),
     ):
         assert line in door.refuses("train", "-m", "sweep=tpe", "seed=1,2", word)
     assert "the search space is empty" in door.refuses("train", "sweep=tpe")

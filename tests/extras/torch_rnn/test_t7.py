@@ -89,21 +89,15 @@ def test_files_of_torch_rnn_have_the_scores_of_torch(reference_data: Path) -> No
         assert start + text == expected["argmax_sample"]
 
 
-# -- refused ---------------------------------------------------------------------------
-
-
 HUGE = 2**62
-VERSION = string(b"V 1")
 FLOATS = string(b"torch.FloatStorage")
 # the sizes, the strides and the offset of the decoder's weight
 DECODER = integers(2) + longs(17, 5, 5, 1, 492)
 # what is replaced in the file, by what, and the line that refuses it
 CHANGES = [
-    (b"model", b"modal", "not a checkpoint of torch-rnn .it has val_loss_history, "),
     (b"model" + integers(4), b"model" + integers(6), "a Lua function"),
     (b"nn.LSTM", b"nn.G\x1bTM", "nn.G.x1bTM, which is no class of torch-rnn"),
     (string(b"nn.LSTM"), string(b"nn.VanillaRNN"), "not a network of torch-rnn"),
-    (VERSION + string(b"torch.FloatTensor"), VERSION + string(b"torch.CudaTensor"), "CudaTensor"),
     (string(b"nn.LanguageModel"), string(b"nn.gModule"), "char-rnn"),
     (integers(2) + string(b"Z"), integers(2) + string(b"ZZ"), "not a single character"),
     (integers(2) + string(b"Z"), integers(2) + string(b"\xfc"), "utf-8"),
@@ -111,7 +105,6 @@ CHANGES = [
     (b"eps" + to_torch7(1e-5, {}), b"eps" + to_torch7(0.001, {}), "eps is not"),
     (FLOATS + longs(NUMBERS), FLOATS + longs(HUGE), "damaged"),
     (DECODER, integers(2) + longs(17, 5, HUGE, 1, 492), "not a 2-D tensor"),
-    (DECODER, integers(2) + longs(17, 5, 5, 1, -1), "not a 2-D tensor"),
 ]
 
 
@@ -125,20 +118,17 @@ def test_a_t7_with_other_content_is_refused_by_name(
     assert re.search(line, refusal(path, read_model))
 
 
-def test_a_t7_that_goes_on_is_refused(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"x")
-    assert "there is data after the end" in refusal(path, read_model)
-
-
-@pytest.mark.parametrize("content", [b"", b"\x03", b"PK\x03\x04", b"{}", bytes(100)])
-def test_a_file_that_is_no_t7_is_refused(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "x.t7"
-    path.write_bytes(content)
-    assert re.search("not a checkpoint of torch-rnn|damaged", refusal(path, read_model))
-    nested = (integers(3, i, 1) + to_torch7(1, {}) for i in range(9999))
-    path.write_bytes(b"".join(nested))
-    assert "nested too deeply" in refusal(path, read_model)
-    assert "cannot be read" in refusal(tmp_path / "none.t7", read_model)
+def test_a_file_that_is_no_t7_is_refused(path: Path, tmp_path: Path) -> None:
+    whole, nested = path.read_bytes(), (integers(3, i, 1) + to_torch7(1, {}) for i in range(9999))
+    for content, line in (
+        (whole + b"x", "there is data after the end"),
+        (b"".join(nested), "nested too deeply"),
+        (b"PK\x03\x04", "not a checkpoint of torch-rnn"),
+        (b"", "not a checkpoint of torch-rnn"),
+        (whole[:100], "damaged"),
+    ):
+        path.write_bytes(content)
+        assert line in refusal(path, read_model)
     assert "cannot be read" in refusal(tmp_path, read_model)
 
 

@@ -1,4 +1,4 @@
-"""Find the text that a model was trained on, and search passages in it.
+"""Search passages in the text that a model was trained on.
 
 A suffix array has the suffixes of a text in alphabetical order. A look-up is a binary search in
 it, and takes about 15 microseconds in a text of any size. libdivsufsort (of the extra ``novelty``)
@@ -8,20 +8,13 @@ memory per byte of text.
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.data import open_data, open_training_data
-from charrnn.errors import InputError, require_extra, shorten
-from charrnn.text.sources import read_pieces
-from charrnn.text.wrap import get_wrap
+from charrnn.errors import require_extra
 
 
 class TrainingText:
@@ -73,42 +66,6 @@ class TrainingText:
             from pydivsufsort import divsufsort
         suffixes: npt.NDArray[np.int32] = divsufsort(self._bytes)
         return suffixes
-
-
-def find_training_text(
-    facts: Mapping[str, Any],
-    encoding: str,
-    corpus: str | None = None,
-    splits: Sequence[str] = ("train",),
-) -> TrainingText:
-    """Return the text that a model was trained on.
-
-    Args:
-        facts, encoding: of the model.
-        corpus: a text file, or an HDF5 file with its JSON beside it. None: the data in the facts.
-        splits: the splits to return; a text file is returned whole.
-    """
-    try:
-        if corpus is not None and Path(corpus).suffix not in (".h5", ".hdf5"):
-            return TrainingText("".join(read_pieces(corpus, encoding, get_wrap(facts))))
-        if corpus is None:
-            data = open_training_data(facts)
-        else:
-            data = open_data(Path(corpus), Path(corpus).with_suffix(".json"))
-        return TrainingText("".join(piece for s in splits for piece in data.decode_split(s)))
-    except InputError as error:
-        name, reason = shorten(corpus), str(error).removeprefix(f"{corpus}: ")
-        if corpus is None:
-            name = "null"
-            reason = f"the model's training text is not available ({error}); name it: corpus=FILE"
-        raise InputError(f"corpus={name}: {reason}") from None
-
-
-def get_corpus_name(facts: Mapping[str, Any]) -> str | None:
-    """Return the name of a model's training text, without folder and extension."""
-    path = facts.get("input_h5")
-    # The names of files in the cache end in a digest.
-    return re.sub("-[0-9a-f]{16}$", "", Path(path).stem) if isinstance(path, str) else None
 
 
 def _encode_utf8(text: str) -> bytes:
