@@ -89,5 +89,5 @@ def test_the_commands_of_the_readme_run_from_it(dist: Path, kind: str, tmp_path:
     words = ["sample", "length=30", "start_text=a text", "seed=1"]
     assert len(run(program, *words, cwd=elsewhere).stdout) == 36
     assert "loss" in run(program, "evaluate", cwd=elsewhere).stdout
-    assert "network alone" in run(program, "runs", cwd=elsewhere).stdout
+    assert "network_loss" in run(program, "runs", cwd=elsewhere).stdout
     assert "hidden_size:" in run(program, "train", "--cfg", "job", cwd=elsewhere).stdout
