@@ -1,7 +1,7 @@
 """Run a command with hydra.main: literal texts are quoted, and everything else is Hydra's.
 
 Hydra composes conf/, makes folders, answers --cfg and --info, and runs sweeps (-m) with any
-launcher. Each job checks its options itself, so a sweep goes on when one of its jobs is refused.
+launcher. Each job checks its options itself, so a sweep continues when one of its jobs is refused.
 Errors are raised to `charrnn.__main__`, which prints each as one line.
 """
 
@@ -71,7 +71,7 @@ def run(command: plugins.Command, typed: Sequence[str]) -> None:
             with contextlib.suppress(OmegaConfBaseException):  # the folder's name is the error
                 _remove_empty_folders(current_job.get_folder())
             if not (name := current_job.get_name()):
-                failures.append(error)  # If the job raised it, Hydra would print lines of its own.
+                failures.append(error)  # If the job raised it, Hydra would print more lines.
                 return None
             exit_codes.end(f"charrnn {command.name}: {name}", error)
             error.is_told = True  # type: ignore[attr-defined]  # also when a worker sends it back

@@ -129,7 +129,7 @@ class LanguageModel(L.LightningModule):
     def lr(self) -> float | None:
         """The learning rate of the optimizer; None if it is the default of its class.
 
-        Lightning's Tuner sets it to the rate that it has found.
+        Lightning's Tuner sets it to the rate that it chose.
         """
         return optimizers.describe_callable(self.make_optimizer).get("lr")
 
