@@ -190,22 +190,22 @@ def _make_layer(kind: str, weights: _LayerWeights, streams: tuple[int, ...]) -> 
 
     The step has working memory, so every thread makes another step. It takes the output (N, K) of
     the layer below, and the layer's state. Instead of an output the first layer takes its input
-    sums (G, N, H).
-
-    The vectors of several streams are multiplied with the matrix of one gate at a time, because
-    OpenBLAS has a fast path for products of this size: 4 streams of 2 x 256 are four times as fast.
+    sums (G, N, H). For a single stream, all arrays lack N.
     """
     _, G, H = weights.recurrent.shape
     sums = np.empty((G, *streams, H), np.float32)
     read = np.empty_like(sums)
     make_cell, _ = CELLS[kind]
     cell = make_cell(sums, weights.hidden_bias)
-    sums_out, read_out = (b if streams else b.reshape(-1) for b in (sums, read))
+    # A single stream has one product for all gates, (K,) by (K, G*H). Several streams have one for
+    # each gate, (N, K) by (G, K, H), because OpenBLAS has a fast path for products of this size:
+    # 4 streams of 2 x 256 are four times as fast.
+    sums_out, read_out = (b if streams else b.reshape(-1) for b in (sums, read))  # no copies
 
-    def by_gate(matrix: Array) -> Array:
+    def to_factor(matrix: Array) -> Array:
         return matrix.swapaxes(0, 1) if streams else matrix.reshape(len(matrix), -1)
 
-    recurrent = by_gate(weights.recurrent)
+    recurrent = to_factor(weights.recurrent)
     if weights.inputs is None or weights.bias is None:
 
         def step_first(input_sums: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -214,7 +214,7 @@ def _make_layer(kind: str, weights: _LayerWeights, streams: tuple[int, ...]) -> 
 
         return step_first
 
-    inputs, bias = by_gate(weights.inputs), weights.bias[:, None] if streams else weights.bias
+    inputs, bias = to_factor(weights.inputs), weights.bias[:, None] if streams else weights.bias
 
     def step(below: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
         np.matmul(below, inputs, read_out)
