@@ -44,8 +44,8 @@ class FoldedWeights:
     inputs: list[Array]  # (G*H, H) for each layer but the first
     recurrent: list[Array]  # (G*H, H) for each layer
     biases: list[Array]  # (G*H,) for each layer but the first
-    # (H,) for each layer of a gru: PyTorch's b_hn, which the reset gate multiplies together with
-    # its recurrent sum. Empty for other cells.
+    # (H,) for each layer of a cell with a gate of `separate_sums`: its second bias, which stays
+    # with its recurrent sum, as PyTorch's b_hn of a gru does. Empty for other cells.
     hidden_bias: list[Array]
     # (H,) for each layer: the factor of its output in the sum of all outputs. Empty without skip
     # connections.
@@ -108,9 +108,10 @@ def fold_weights(model: TrainedModel) -> FoldedWeights:
     )
 
 
-# The cells. Each function takes a buffer for the recurrent sums (G, N, H), with the gates in order,
-# and a gru's hidden bias (H,). It returns the cell's step, which takes the input sums (G, N, H) and
-# the layer's state (N, H), reads the recurrent sums in the buffer, and returns the next state.
+# Recurrent cells with at most one gate of `separate_sums`. Each function takes a buffer for the
+# recurrent sums (G, N, H), with the gates in order, and the second bias (H,) of that gate, or None.
+# It returns the cell's step, which takes the input sums (G, N, H) and the layer's state (N, H),
+# reads the recurrent sums in the buffer, and returns the next state.
 # sigmoid(x) = (1 + tanh(x / 2)) / 2. The weights include the inner half, so that one tanh computes
 # several gates.
 
@@ -180,7 +181,7 @@ class _LayerWeights(NamedTuple):
     """The weights of a layer, with the gates in the step's order."""
 
     recurrent: Array  # (K, G, H)
-    hidden_bias: Array | None  # (H,), only in a gru
+    hidden_bias: Array | None  # (H,), of a gate of `separate_sums`
     inputs: Array | None  # (K, G, H); None in the first layer
     bias: Array | None  # (G, H), of the inputs
 
