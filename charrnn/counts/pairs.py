@@ -1,7 +1,7 @@
 """A table of word pairs: what follows a word, up to the end of the next word.
 
-The trie of the word table goes on after the end of a word, through the marks between two words, to
-the end of the next word. Its symbols are letters without regard to case, white space, each other
+The trie of the word table continues after the end of a word, through the marks between two words,
+to the end of the next word. Its symbols are letters without regard to case, white space, each other
 mark, and the end of the second word, which all characters but letters are. `charrnn.counts.tries`
 explains the scores of the characters that follow, which back off to the Kneser-Ney counts and the
 word table. While a text is read, a number says where it is in the trie: the node of the last word,

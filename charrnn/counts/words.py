@@ -152,11 +152,11 @@ class WordTable:
     def find_nodes(self, ids: Ids, nodes: Nodes) -> Nodes:
         """Return the nodes (N, T) after each of ids (N, T), from the nodes (N,) before them."""
         letters, columns = self.letters[ids], np.arange(ids.shape[1] + 1)
-        # Letters after UNKNOWN and CUT are not reached in the loop.
+        # The first column is before all ids. So `after[:, t]` is the node before the id at t.
         after = np.concatenate([nodes[:, None], np.where(letters > 0, _NOT_REACHED, 0)], 1)
-        depths = columns[:-1] - np.maximum.accumulate(np.where(letters > 0, -1, columns[:-1]), 1)
-        for depth in count(1):
-            # `after` has one column more on the left, so this is the node before each character.
+        last_marks = np.maximum.accumulate(np.where(letters > 0, -1, columns[:-1]), 1)
+        depths = columns[:-1] - last_marks  # 1 for the first letter after a mark
+        for depth in count(1):  # Take one letter of every word at once, because of NumPy.
             rows, places = np.nonzero((depths == depth) & (after[:, :-1] >= 0))
             if not len(rows):
                 break
@@ -164,6 +164,7 @@ class WordTable:
             children = find_in_trie(self.keys, parents * self.width + letters[rows, places])
             missing = np.where(parents < self.first_cut, UNKNOWN, CUT)
             after[rows, places + 1] = np.where(children > 0, children, missing)
+        # Letters after UNKNOWN and CUT are not reached: their node is that of the last one that is.
         last_reached = np.maximum.accumulate(np.where(after == _NOT_REACHED, 0, columns), 1)
         return np.take_along_axis(after, last_reached, 1)[:, 1:].astype(np.int32)
 
@@ -188,7 +189,7 @@ class WordTable:
         """
         if node < 0:
             return
-        if (listed := self._leaving.get(node)) is None:
+        if (shift := self._shifts.get(node)) is None:
             is_known = np.zeros(self.width, bool)
             is_known[0] = node == 0
             part = slice(self.starts[node], self.starts[node + 1])
@@ -196,15 +197,16 @@ class WordTable:
             stays = is_known[self.letters]
             raises = np.count_nonzero(stays) * 2 < len(stays)
             ids = np.flatnonzero(stays if raises else ~stays).tolist()
-            if len(self._leaving) >= MAX_CACHED:
-                self._leaving.clear()
-            listed = self._leaving[node] = ids, 1 if raises else -1
-        ids, sign = listed
+            if len(self._shifts) >= MAX_CACHED:
+                self._shifts.clear()
+            shift = self._shifts[node] = ids, 1 if raises else -1
+        ids, sign = shift
         for id_ in ids:
             scores[id_] += sign * cost
 
     @cached_property
-    def _leaving(self) -> dict[int, tuple[list[int], int]]:
+    def _shifts(self) -> dict[int, tuple[list[int], int]]:
+        """A cache of `lower_leaving`, by node: which ids it shifts, and up (1) or down (-1)."""
         return {}
 
     @cached_property

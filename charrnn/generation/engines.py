@@ -124,6 +124,7 @@ class Engine:
         return written, self._run(self._write, ids, state, uniforms, drawer, tails, written)
 
     def _run(self, method: Callable[..., State], *arguments: Any) -> State:
+        """Call `_read` or `_write`. torch needs another thread for it (`TorchEngine`)."""
         return method(*arguments)
 
     @limit_blas_threads()

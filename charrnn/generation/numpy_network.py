@@ -44,8 +44,8 @@ class FoldedWeights:
     inputs: list[Array]  # (G*H, H) for each layer but the first
     recurrent: list[Array]  # (G*H, H) for each layer
     biases: list[Array]  # (G*H,) for each layer but the first
-    # (H,) for each layer of a gru: PyTorch's b_hn, which the reset gate multiplies together with
-    # its recurrent sum. Empty for other cells.
+    # (H,) for each layer of a cell with a gate of `separate_sums`: its second bias, which stays
+    # with its recurrent sum, as PyTorch's b_hn of a gru does. Empty for other cells.
     hidden_bias: list[Array]
     # (H,) for each layer: the factor of its output in the sum of all outputs. Empty without skip
     # connections.
@@ -108,9 +108,10 @@ def fold_weights(model: TrainedModel) -> FoldedWeights:
     )
 
 
-# The cells. Each function takes a buffer for the recurrent sums (G, N, H), with the gates in order,
-# and a gru's hidden bias (H,). It returns the cell's step, which takes the input sums (G, N, H) and
-# the layer's state (N, H), reads the recurrent sums in the buffer, and returns the next state.
+# Recurrent cells with at most one gate of `separate_sums`. Each function takes a buffer for the
+# recurrent sums (G, N, H), with the gates in order, and the second bias (H,) of that gate, or None.
+# It returns the cell's step, which takes the input sums (G, N, H) and the layer's state (N, H),
+# reads the recurrent sums in the buffer, and returns the next state.
 # sigmoid(x) = (1 + tanh(x / 2)) / 2. The weights include the inner half, so that one tanh computes
 # several gates.
 
@@ -180,7 +181,7 @@ class _LayerWeights(NamedTuple):
     """The weights of a layer, with the gates in the step's order."""
 
     recurrent: Array  # (K, G, H)
-    hidden_bias: Array | None  # (H,), only in a gru
+    hidden_bias: Array | None  # (H,), of a gate of `separate_sums`
     inputs: Array | None  # (K, G, H); None in the first layer
     bias: Array | None  # (G, H), of the inputs
 
@@ -190,22 +191,22 @@ def _make_layer(kind: str, weights: _LayerWeights, streams: tuple[int, ...]) -> 
 
     The step has working memory, so every thread makes another step. It takes the output (N, K) of
     the layer below, and the layer's state. Instead of an output the first layer takes its input
-    sums (G, N, H).
-
-    The vectors of several streams are multiplied with the matrix of one gate at a time, because
-    OpenBLAS has a fast path for products of this size: 4 streams of 2 x 256 are four times as fast.
+    sums (G, N, H). For a single stream, all arrays lack N.
     """
     _, G, H = weights.recurrent.shape
     sums = np.empty((G, *streams, H), np.float32)
     read = np.empty_like(sums)
     make_cell, _ = CELLS[kind]
     cell = make_cell(sums, weights.hidden_bias)
-    sums_out, read_out = (b if streams else b.reshape(-1) for b in (sums, read))
+    # A single stream has one product for all gates, (K,) by (K, G*H). Several streams have one for
+    # each gate, (N, K) by (G, K, H), because OpenBLAS has a fast path for products of this size:
+    # 4 streams of 2 x 256 are four times as fast.
+    sums_out, read_out = (b if streams else b.reshape(-1) for b in (sums, read))  # no copies
 
-    def by_gate(matrix: Array) -> Array:
+    def to_factor(matrix: Array) -> Array:
         return matrix.swapaxes(0, 1) if streams else matrix.reshape(len(matrix), -1)
 
-    recurrent = by_gate(weights.recurrent)
+    recurrent = to_factor(weights.recurrent)
     if weights.inputs is None or weights.bias is None:
 
         def step_first(input_sums: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -214,7 +215,7 @@ def _make_layer(kind: str, weights: _LayerWeights, streams: tuple[int, ...]) -> 
 
         return step_first
 
-    inputs, bias = by_gate(weights.inputs), weights.bias[:, None] if streams else weights.bias
+    inputs, bias = to_factor(weights.inputs), weights.bias[:, None] if streams else weights.bias
 
     def step(below: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
         np.matmul(below, inputs, read_out)

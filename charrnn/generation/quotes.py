@@ -1,8 +1,8 @@
 """Quotes: below a temperature of 1, no paragraph ends within a quote or a bracket.
 
-A model forgets that a quote is open. Where the quotes of its text close, the probability of a
-newline goes to the mark that closes the quote that was opened last, and no mark is written that
-neither opens nor closes one.
+A model forgets that a quote is open. Where the quotes of its text close, the mark that
+closes the last opened quote gets the probability of a newline, and no mark is written that neither
+opens nor closes one.
 """
 
 from __future__ import annotations

@@ -185,8 +185,8 @@ class Sampler:
     def compute_log_prob(self, params: SamplingParams, text: str) -> float:
         """Return the log-probability of new text after start_text, in nats.
 
-        Only the model counts, without temperature and filters. If nothing precedes the text, its
-        first character does not count.
+        The probabilities are the model's, without temperature and filters. If nothing precedes the
+        text, that of its first character is left out.
         """
         last, state = self.read_start(params)
         ids = self.model.vocabulary.encode(text)

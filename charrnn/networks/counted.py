@@ -27,18 +27,20 @@ class CountedNetwork(nn.Module):
         self.architecture = network.architecture
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Return log-probabilities (N, T, V), and the network's state with that of the counts."""
+        layers: State = []
         before = self.counts.zero_state(len(ids))
         if state is not None:
-            before = state[-1][0].cpu().numpy()
+            *layers, (counts_state,) = state
+            before = counts_state.cpu().numpy()
         states = self.counts.find_states(ids.cpu().numpy(), before)
-        carried: State = [] if state is None else state[:-1]
         network_logits = None
         if self.counts.needs_network:
-            logits, carried = self.network(ids, carried or None)
+            logits, layers = self.network(ids, layers or None)
             network_logits = logits.float().cpu().numpy()
         mixed = torch.from_numpy(self.counts.mix(states, network_logits)).to(ids.device)
         after = torch.from_numpy(states[:, -1]).to(ids.device)
-        return F.log_softmax(mixed, -1), [*carried, (after,)]
+        return F.log_softmax(mixed, -1), [*layers, (after,)]
 
 
 AnyNetwork = Network | CountedNetwork

@@ -25,7 +25,7 @@ LEAST_GAIN = 0.02  # nats per character by which the network should be better th
 
 
 @contextlib.contextmanager
-def explain_resume(run: Run) -> Iterator[None]:
+def add_resume_hint(run: Run) -> Iterator[None]:
     """Add to an error or a signal that ends a run how to resume it."""
     try:
         yield

@@ -71,7 +71,7 @@ class Row:
     batch_size: int
     passes: float = 0
     steps: int = 0
-    usual: bool = False
+    usual: bool = False  # It is the one without a budget.
 
 
 @functools.cache
@@ -119,6 +119,7 @@ def decide_sizes(
     if config.budget is not None and not has_length(config.trainer):
         return _fit_budget(config, size, world, measure)
     rows = get_rows(size.train, config.model.hidden_size)
+    # For a given hidden size there is one row, which may not be the usual one.
     row = next((row for row in rows if row.usual), rows[0])
     return _complete(config, row, size, world)
 

@@ -112,7 +112,7 @@ def require_no_links(folder: Path) -> None:
 
 
 def remove_first_try(folder: Path) -> None:
-    """Remove what a run without a checkpoint has written, so that another one begins there."""
+    """Remove what a run without a checkpoint has written, so that another one can start there."""
     for name in (RESULT, METRICS, "hparams.yaml", "report.html", MODEL_FILES[0]):
         (folder / name).unlink(missing_ok=True)
     for events in folder.glob("events.out.tfevents.*"):

@@ -1,6 +1,6 @@
 """The result of a run so far: result.json.
 
-A run writes it when it begins, at each validation, when it is stopped and at its end. The table of
+A run writes it when it starts, at each validation, when it is stopped and at its end. The table of
 runs, the winner of a sweep, a study and the last lines of a training read only this file. A resume
 never reads it. The file may come from anybody, so the types of its values are checked.
 """

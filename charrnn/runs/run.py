@@ -90,7 +90,7 @@ class Run:
         return f"the run is saved; to resume it: charrnn train {word}"
 
 
-def train(run: Run) -> Result:
+def train_run(run: Run) -> Result:
     """Train a run as rank 0, and return its result. A finished run is not trained again.
 
     InputError means that no existing file is changed; other errors say how to resume.
@@ -98,7 +98,7 @@ def train(run: Run) -> Result:
     world = detect_world()
     is_in_place = run.record is not None and run.record.folder == run.folder.resolve()
     may_hold_run = is_in_place or run.begins_again
-    with folders.claim(run.folder, may_hold_run), announcements.explain_resume(run):
+    with folders.claim(run.folder, may_hold_run), announcements.add_resume_hint(run):
         if run.record is not None and resume.is_finished(run.record, run.config):
             share(None)  # The other ranks have nothing to train.
             return share(announcements.say_finished(run.record))
@@ -109,10 +109,10 @@ def train(run: Run) -> Result:
         return share(result)
 
 
-def follow(world: World) -> Result:
+def follow_run(world: World) -> Result:
     """Train as another rank, with the run of rank 0, and return the result of rank 0."""
     if (run := share()) is not None:
-        with announcements.explain_resume(run):
+        with announcements.add_resume_hint(run):
             fit(run, world)
     result: Result = share()
     return result

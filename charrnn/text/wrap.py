@@ -108,7 +108,7 @@ def _find_inner_ends(lines: Sequence[str]) -> dict[int, range]:
     for i, (line, next_line) in enumerate(pairwise(lines)):
         if line and next_line and not next_line[0].isspace():
             word, _, rest = next_line.partition(" ")
-            # Unlike the marks of items, a dash between words comes before a small letter, and the
+            # Unlike the marks of items, a dash between words precedes a small letter, and the
             # number of a date after a word.
             is_marked = not word.strip(_MARKS) and not rest[:1].islower()
             is_numbered = bool(_NUMBER.fullmatch(word)) and not line[-1].isalnum()

@@ -77,18 +77,19 @@ class CharacterCounts(L.Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._counted_texts = []  # Another Trainer may have trained with another text.
 
-    def make_logits(self, trainer: Any, pl_module: Any) -> npt.NDArray[np.float16] | None:
-        """Return an array (P, V) for the network's logits of the first validation characters.
+    def prepare_logits(self, trainer: Any, pl_module: Any) -> npt.NDArray[np.float16] | None:
+        """Return an array (P, V), which the validation fills with logits for `mix_counts`.
 
-        Before the first validation, count the text. Return None where no counts can be mixed.
+        Return None where no counts can be mixed. The first call counts the text.
         """
         data, text = trainer.datamodule, trainer.val_dataloaders
-        is_whole = isinstance(data, TextDataModule) and isinstance(text, TextLoader)
-        is_off = not self.characters or trainer.fast_dev_run or not trainer.is_global_zero
-        if is_off or not is_whole:
+        if not (isinstance(data, TextDataModule) and isinstance(text, TextLoader)):
+            return None
+        if not self.characters or trainer.fast_dev_run or not trainer.is_global_zero:
             return None
         if not self._counted_texts:
             self._counted_texts = self._count_texts(data, text.ids)
+        # NaN marks what is not computed. No logits follow the last id, which is only predicted.
         return np.full((len(self._ids) - 1, len(pl_module.vocabulary)), np.nan, np.float16)
 
     def _count_texts(self, data: TextDataModule, val: SplitIds) -> list[_CountedText]:

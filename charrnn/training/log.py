@@ -124,7 +124,7 @@ class TrainingLog(L.Callback):
     def _log_step(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         """Log the number of trained steps, under which Lightning then logs the metrics of a user.
 
-        Lightning's own number counts from 0.
+        Lightning's number counts from 0.
         """
         if is_fitting(trainer):
             pl_module.log("step", torch.tensor(float(trainer.global_step), dtype=torch.float64))

@@ -129,7 +129,7 @@ class LanguageModel(L.LightningModule):
     def lr(self) -> float | None:
         """The learning rate of the optimizer; None if it is the default of its class.
 
-        Lightning's Tuner sets it to the rate that it has found.
+        Lightning's Tuner sets it to the rate that it chose.
         """
         return optimizers.describe_callable(self.make_optimizer).get("lr")
 
@@ -225,22 +225,23 @@ class LanguageModel(L.LightningModule):
         optimizer = optimizers.build_optimizer(
             parameters, self.make_optimizer, self.num_batch_shards
         )
+        self.plateau_schedule = None
         if self.make_schedule is None:
             restoring.keep_options(optimizer)
             return optimizer
-        lengths = {
+        lengths = {  # functions, because only some schedules need them, and they prepare the data
             "total_steps": lambda: self.trainer.estimated_stepping_batches,
             "steps_per_epoch": lambda: self.steps_per_epoch,
         }
         scheduler = optimizers.build_scheduler(optimizer, self.make_schedule, lengths)
         config: dict[str, Any] = {"scheduler": scheduler, "interval": "step"}
-        self.plateau_schedule = None
         if isinstance(scheduler, StepSchedule):  # Others resume as they were saved.
             restoring.keep_options(optimizer)
         elif isinstance(scheduler, ReduceLROnPlateau):
             if not self.trainer.enable_validation:
                 raise InputError("schedule: ReduceLROnPlateau needs validations, for val/loss")
-            # Lightning would step it after the checkpoint of a validation, `Validator` does before.
+            # Lightning would step it after the checkpoint of a validation. `Validator` steps it
+            # before, and this frequency keeps Lightning from it.
             config |= {"monitor": "val/loss", "frequency": sys.maxsize}
             self.plateau_schedule = scheduler
         return {"optimizer": optimizer, "lr_scheduler": config}

@@ -12,7 +12,7 @@ changes the training: not its state, not its random numbers.
 The callbacks take part through methods. Any callback may have `on_validated`; the others are those
 of charrnn's callbacks:
 
-    make_logits(trainer, module)                 returns the array for the logits that are mixed
+    prepare_logits(trainer, module)              returns the array for the logits that are mixed
     mix_counts(trainer, module, logits)          returns the mixture of network and counts
     write_sample(trainer, module, validation)    returns the text of a sample
     on_validated(trainer, module, validation)    called after a validation in a training
@@ -146,7 +146,7 @@ class Validator:
         """Score a text. In a training, mix the network with the counts."""
         module, trainer = self.module, self.trainer
         # An array for the logits; None on a rank that has no counts to mix.
-        logits = call_hook(trainer, "make_logits") if self.is_fitting else None
+        logits = call_hook(trainer, "prepare_logits") if self.is_fitting else None
         losses = np.zeros(min(len(ids) - 1, MAX_LOGITS // len(module.vocabulary)), np.float32)
         score = compute_stream_loss(
             module.network, ids, trainer.global_rank, trainer.world_size,

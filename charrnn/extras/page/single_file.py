@@ -93,6 +93,7 @@ def join_modules(*modules: Path) -> str:
 
 
 def _add_module(path: Path, scripts: dict[Path, str]) -> None:
+    """Add the script of a module to `scripts`, after those of the modules that it imports."""
     if path in scripts:
         return
     text = path.read_text(encoding="utf-8")
@@ -100,9 +101,11 @@ def _add_module(path: Path, scripts: dict[Path, str]) -> None:
         _add_module((path.parent / name).resolve(), scripts)
 
     def to_assignment(match: re.Match[str]) -> str:
+        """Return an import as an assignment from the variable of the imported module."""
         return f"const {{{match[1]}}} = {_make_variable_name((path.parent / match[2]).resolve())};"
 
     exported = [name for _, name in _EXPORT.findall(text)]
+    # Without `export`: the function below returns the exports.
     text = _EXPORT.sub(r"\1 \2", _IMPORT.sub(to_assignment, text))
     if other := _OTHER.search(text):
         raise ValueError(f"{path}: {other[0]!r} is not a supported form of import or export")

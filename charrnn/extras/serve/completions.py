@@ -208,7 +208,7 @@ class OpenText:
             written together.
         state: before the last character, which the network has not read.
         num_written: characters so far.
-        finish_reason: why the text has ended; None while it goes on.
+        finish_reason: why the text has ended; None while it is being written.
         is_sent: whether the client has got all of it.
     """
 
