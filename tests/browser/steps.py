@@ -9,10 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from charrnn.extras.page.packing import pack_model
+from charrnn.extras.page.rounding import RoundedModel
 from charrnn.extras.page.writing_page import make_writing_page
+from charrnn.generation.numpy_network import fold_weights
+from charrnn.models.trained import TrainedModel
 from tests.tools import until
 
 soon = partial(until, seconds=10)
+
+TEXT = "The cat sat on the mat; the rat sat on the cat.\n" * 40
 
 # how a Chromium without a window is started
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic")
@@ -76,6 +82,36 @@ def write_fake_page(path: Path) -> str:
     end = html.index("<", start)
     path.write_text(html[:start] + fake.replace("<", "\\u003c") + html[end:], "utf-8")
     return path.resolve().as_uri()
+
+
+def pack(model: TrainedModel) -> bytes:
+    return pack_model(RoundedModel(model, fold_weights(model)), "Verse", "Nobody's")
+
+
+def write_page(folder: Path, model: TrainedModel) -> Path:
+    (folder / "page.html").write_text(make_writing_page(pack(model), "Verse"), encoding="utf-8")
+    return folder / "page.html"
+
+
+def generate(page: Any, **asked: Any) -> str:
+    text: str = page.evaluate("(asked) => window.charrnn.generate(asked)", asked)
+    return text
+
+
+def choose(page: Any, *files: tuple[str, str | bytes]) -> None:
+    contents = [
+        {
+            "name": name,
+            "mimeType": "text/plain",
+            "buffer": text.encode() if isinstance(text, str) else text,
+        }
+        for name, text in files
+    ]
+    page.locator("#learn-file").set_input_files(contents)
+
+
+def title_is(page: Any, title: str) -> None:
+    page.locator("h1").get_by_text(title, exact=True).wait_for()
 
 
 def fake(page: Any, **changes: Any) -> Any:

@@ -14,6 +14,9 @@ from charrnn.extras.page.writing_page import make_learning_page
 from tests.browser.office_files import P, T, docx
 from tests.browser.steps import (
     LOOKS,
+    TEXT,
+    choose,
+    generate,
     list_highlighted,
     list_offered,
     looks_right,
@@ -24,15 +27,14 @@ from tests.browser.steps import (
     shelf,
     soon,
     text_of,
+    title_is,
     wait_until_written,
+    write_page,
 )
-from tests.browser.test_exported import generate, write_page
 from tests.generation.models import make_model
-from tests.text.test_wrap import make_paragraphs, wrap
 
 pytestmark = pytest.mark.browser
 
-TEXT = "The cat sat on the mat; the rat sat on the cat.\n" * 40
 OTHER = "Ein Anderer, ein Älterer, saß am Ufer und aß.\r\n" * 40
 NAMES = "".join(f"{a}{b}{c}ing\n" for a in ("An", "Bo", "Ün") for b in "aeiouy" for c in "klmn")
 
@@ -42,18 +44,6 @@ def learner(tmp_path: Path) -> Path:
     path = tmp_path / "learn.html"
     path.write_text(make_learning_page(), "utf-8")
     return path
-
-
-def choose(page: Any, *files: tuple[str, str | bytes]) -> None:
-    contents = [
-        {
-            "name": name,
-            "mimeType": "text/plain",
-            "buffer": text.encode() if isinstance(text, str) else text,
-        }
-        for name, text in files
-    ]
-    page.locator("#learn-file").set_input_files(contents)
 
 
 def drop(page: Any, name: str, content: str | bytes) -> None:
@@ -67,10 +57,6 @@ def drop(page: Any, name: str, content: str | bytes) -> None:
     transfer = page.evaluate_handle(script, [name, [*data]])
     for event in ("dragover", "drop"):
         page.dispatch_event("body", event, {"dataTransfer": transfer})
-
-
-def title_is(page: Any, title: str) -> None:
-    page.locator("h1").get_by_text(title, exact=True).wait_for()
 
 
 def test_every_text_has_its_drafts_and_is_forgotten(chromium: Any, learner: Path) -> None:
@@ -105,14 +91,6 @@ def test_every_text_has_its_drafts_and_is_forgotten(chromium: Any, learner: Path
         assert text_of(page) == ""
 
 
-def test_files_are_one_text_in_the_order_of_their_names(chromium: Any, learner: Path) -> None:
-    with open_file(chromium, learner) as page:
-        choose(page, ("2.txt", "b" + OTHER), ("1.txt", TEXT[:300]))
-        title_is(page, "1")
-        assert generate(page, length=9, start_text="The cat sat on the mat; th")
-        assert {*page.evaluate("charrnn.vocabulary")} == {"b", *TEXT, *OTHER} - {"\r"}
-
-
 def test_a_dropped_document_is_learned_and_written_from(chromium: Any, learner: Path) -> None:
     paragraphs = [line for line in TEXT.split("\n") if line]
     with open_file(chromium, learner, locale="de") as page:
@@ -122,13 +100,6 @@ def test_a_dropped_document_is_learned_and_written_from(chromium: Any, learner: 
         title_is(page, "cats")
         assert {*page.evaluate("charrnn.vocabulary")} == {*TEXT}
         assert generate(page, length=9, start_text="The cat sat on the ma")[0] == "t"
-
-
-def test_wrapped_prose_is_joined_and_told(chromium: Any, learner: Path) -> None:
-    with open_file(chromium, learner) as page:
-        choose(page, ("tale.txt", wrap(make_paragraphs(count=40))))
-        page.get_by_text("the lines of each paragraph were joined").wait_for()
-        assert generate(page, length=200, start_text="The rain had").count("\n") <= 4
 
 
 def test_copies_are_underlined_where_the_text_is(chromium: Any, learner: Path) -> None:

@@ -39,17 +39,3 @@ def test_the_writing_page_is_accessible_and_nothing_is_cut_off(page: Any) -> Non
     page.keyboard.press("Control+Enter")
     page.locator("#list li label").nth(1).click()
     looks_right(page, "#continue")
-
-
-def test_the_mirror_lies_under_the_text(page: Any) -> None:
-    """Check that both wrap their lines alike, so that tints are under their characters."""
-    page.set_viewport_size({"width": 360, "height": 740})
-    words = "Wörter von verschiedener Länge, \t tabs,  two  blanks, 👩\u200d🚀 and שלום עולם. "
-    text = (words * 12 + "\n\n" + "unbroken" * 30 + "\n") * 3
-    page.locator("#text").fill(text)
-    heights = page.evaluate(
-        """() => [document.querySelector("#text").scrollHeight,
-                  document.querySelector("#text").clientHeight,
-                  document.querySelector(".mirror").clientHeight]"""
-    )
-    assert len(set(heights)) == 1

@@ -13,9 +13,19 @@ import pytest
 
 from charrnn.extras.page.writing_page import make_served_page
 from charrnn.model import Model
-from tests.browser.steps import save, settle, soon, text_of, wait_until_written, watch_window
-from tests.browser.test_exported import generate, pack
-from tests.browser.test_learning import TEXT, choose, title_is
+from tests.browser.steps import (
+    TEXT,
+    choose,
+    generate,
+    pack,
+    save,
+    settle,
+    soon,
+    text_of,
+    title_is,
+    wait_until_written,
+    watch_window,
+)
 from tests.generation.models import make_counted_model, make_model
 
 pytestmark = pytest.mark.browser

@@ -18,7 +18,6 @@ from tests.browser.steps import (
     settle,
     soon,
     text_of,
-    wait_until_written,
     write,
 )
 
@@ -101,18 +100,6 @@ def test_a_length_is_a_sentence_a_paragraph_or_characters(page: Any) -> None:
     soon(lambda: list_offered(page) == expected[:1])
 
 
-def test_a_continuation_fits_the_text_after_it(page: Any) -> None:
-    set_option(page, "write-along", False)
-    fake(page, texts=["at last. Then"])
-    page.locator("#text").fill("They sailed and were happy.")
-    page.locator("#text").evaluate("field => field.setSelectionRange(12, 12)")
-    continue_text(page)
-    assert list_offered(page)[0] == "at last. "
-    page.keyboard.press("Alt+1")
-    assert text_of(page) == "They sailed at last. and were happy."
-    assert page.locator("#text").evaluate("field => field.selectionEnd") == 21
-
-
 def test_marks_are_copies_and_on_demand_surprise(page: Any) -> None:
     copied = "copied from the training text"
     fake(page, texts=[f" is {copied}, no."])
@@ -134,16 +121,6 @@ def test_marks_are_copies_and_on_demand_surprise(page: Any) -> None:
     assert not fake(page)[-1]["copiesLess"]
     set_option(page, "copy-less", True)
     soon(lambda: any(asked["copiesLess"] for asked in fake(page)))
-
-
-def test_a_refusal_is_told(page: Any) -> None:
-    fake(page, refusal="This does not work.")
-    page.locator("#text").fill("Cafe")
-    page.get_by_role("alert").get_by_text("This does not work.").wait_for()
-    assert page.locator("#alternatives").is_hidden()
-    fake(page, refusal=None)
-    page.locator("#text").fill("Caf")
-    wait_until_written(page)
 
 
 def test_a_click_shows_other_whole_words_and_one_replaces_the_word(page: Any) -> None:

@@ -166,8 +166,3 @@ def test_damage_of_a_model_file_is_noticed_anywhere(path: Path) -> None:
     head = int.from_bytes(path.read_bytes()[:8], "little") + 8
     check = functools.partial(assert_same, model)
     assert damage_is_noticed(path, model_file.load, check, 300, head) > 240
-
-
-def test_the_encoding_of_the_training_text() -> None:
-    for named, expected in (("latin-1", "latin-1"), ("nope", "utf-8"), (5, "utf-8")):
-        assert replace(COUNTED, facts={"encoding": named}).encoding == expected

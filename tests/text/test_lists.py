@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
-from charrnn.text.code import is_code
 from charrnn.text.lists import HEAD, is_list, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
 from tests.conftest import Capture
@@ -55,19 +54,6 @@ def repeat(line: str) -> str:
 )
 def test_lists_are_told_from_texts(text: str, listed: bool) -> None:
     assert is_list(text) == listed
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("def f(x):\n    if x:\n        return {}\n", True),
-        ("main {\n\ta: b;\n}\n", True),
-        ("            HAMLET\n    To be, or not to be.\n", False),  # indented, without signs
-        ("a[0] = {1, 2}\nb = a[0] + a[1]\n", False),  # signs, without an indented line
-    ],
-)
-def test_code_has_indented_lines_and_signs(text: str, expected: bool) -> None:
-    assert is_code(text) == expected
 
 
 @given(

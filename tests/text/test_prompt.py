@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from charrnn.text import prompt
 from charrnn.text.vocabulary import Vocabulary
+from tests.text.texts import BEGUN
 
 ASCII = Vocabulary(list(string.ascii_letters + " \n'\".-"))
 
@@ -37,44 +38,6 @@ def test_unknown_characters_are_skipped_or_replaced(text: str, skipped: str, rep
     assert prompt.fit_text(text, ASCII, "replace").text == replaced
     marks = "".join(c for c in text if c in prompt.KEYBOARD_MARKS)
     assert marks or prompt.fit_text(text, ASCII, "error") == (text, "")
-
-
-def test_unknown_characters_are_named_once_and_the_other_case_replaces_them() -> None:
-    assert prompt.fit_text("ëaëé", ASCII, "skip").unknown == "ëé"
-    assert prompt.fit_text("plain", ASCII, "replace") == ("plain", "")
-    of_bytes = Vocabulary.from_tokens(["a", "[195]", "[169]"])
-    assert prompt.fit_text("aéè", of_bytes, "skip") == ("aé", "è")
-    assert prompt.fit_text("Éa", Vocabulary(list("ea")), "replace").text == "ea"
-    assert prompt.fit_text("ea", Vocabulary(list("EA")), "replace").text == "EA"
-
-
-LINES = "".join(f"line {n} of this text\n" for n in range(100))
-PROSE = "The sun was not yet\nup. They went out into the\nnight. Then nobody spoke for\na mile.\n"
-METHOD = "    def show(self):\n        x = 1\n\n        return x\n\n"
-CODE = "class Long:\n" + 40 * METHOD + "\ndef main():\n" + METHOD[20:]
-
-
-def test_the_primer_is_whole_lines_near_the_middle_of_a_text() -> None:
-    chosen = prompt.choose_primer(LINES[prompt.get_primer_slice(len(LINES))])
-    assert chosen in LINES
-    assert chosen.startswith("line")
-    assert chosen.endswith("line 49 of this text\n")
-    assert prompt.PRIMER_CHARACTERS // 2 < len(chosen) <= prompt.PRIMER_CHARACTERS
-
-
-# texts, and what follows the primer
-BEGUN: dict[str, str | tuple[str, ...]] = {
-    20 * PROSE + "\nA paragraph. It\n" + 20 * PROSE: "A paragraph.",
-    20 * PROSE.replace("mile", "Mr"): (" They went", " Then nobody"),
-    20 * PROSE.replace("mile.", "“mile.”)"): "The sun",
-    "    " + "    ".join((20 * PROSE).splitlines(keepends=True)): "    The sun",
-    20 * "He came to them.\tHe saw\nmany e.g. us\n": "\tHe saw",
-    CODE: "def main",
-    CODE.replace("def main", "    def main"): "    def ",
-    40 * "main {\n  a: b;\n  c: d;\n}\n": "main {",
-    90 * "今天天气很好。“我们去公园！”散步": ("今天", "散步"),
-    90 * "no end ": " ",
-}
 
 
 @pytest.mark.parametrize(("text", "next_text"), BEGUN.items())

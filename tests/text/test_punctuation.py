@@ -5,20 +5,7 @@ from __future__ import annotations
 import pytest
 
 from charrnn.text.punctuation import describe_punctuation, get_punctuation
-
-# texts, and the pairs whose quotes close in them
-QUOTED = {
-    '"Yes," he said. "No."\nHe left.\n' * 3: ['""'],
-    '"Yes," he said. "No."\n' * 2: [],  # too few
-    '"Yes," he said.\n' * 9 + '"I speak.\n': ['""'],  # and go on in the next paragraph
-    '"Yes," he said.\n' * 8 + '"I speak.\n': [],
-    '"I quote: "You\n' * 3: [],  # opened twice
-    'And so." He left.\n' * 3: [],  # closed, but not opened
-    "„Ja“, sagte er (leise).\n" * 3: ["„“", "()"],
-    "„Tak” (nie).\n" * 3: ["„”", "()"],
-    "»Ja«, sagte er.\n1) Nein.\n" * 3: ["»«"],
-    "« Oui », dit-il.\n「是。」\n" * 3: ["«»", "「」"],
-}
+from tests.text.texts import QUOTED
 
 
 @pytest.mark.parametrize(("text", "pairs"), QUOTED.items())

@@ -30,12 +30,6 @@ def test_ids_come_back_as_the_text(known: str, text: str) -> None:
     assert vocabulary.decode(ids[ids >= 0]) == "".join(c for c in text if c in known)
 
 
-def test_text_is_encoded_byte_by_byte_where_the_tokens_are_bytes() -> None:
-    vocabulary = Vocabulary(["a", "\udcc3", "\udca9"])
-    assert vocabulary.encode("é").tolist() == [1, 2]
-    assert vocabulary.look_up("aèé").tolist() == [0, 1, -1, 1, 2]
-
-
 @given(TEXTS)
 def test_the_json_comes_back_and_is_torch_rnns(text: str) -> None:
     vocabulary = of(text)
@@ -89,8 +83,3 @@ def test_any_text_on_any_terminal(encoding: str | None) -> None:
     decoded = content.decode(encoding or "ascii")
     assert not set(decoded) & {"\x1b", "\x07"}
     assert "\r\n\tend" in decoded
-
-
-def test_a_character_of_bytes_may_come_in_pieces() -> None:
-    pieces = ["a\udcc3", "\udcab!", "\udcc3"]
-    assert [*encode_for_terminal(pieces, "latin-1")] == [b"a", b"\xeb!", b"?"]

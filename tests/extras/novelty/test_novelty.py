@@ -85,23 +85,6 @@ def test_novel_lines_are_in_no_split(path: Path, capfd: Capture) -> None:
         assert len(set(second) - set(first[:5])) == 10
 
 
-def test_novelty_refuses_options_before_it_writes(path: Path, capfd: Capture) -> None:
-    Model(make_model()).save("bare")
-    before = sorted(Path().iterdir())
-    for words, line in (
-        (["report=true", "corpus=gone.txt"], "gone.txt: no such file"),
-        (["report=true", "checkpoint=bare"], "corpus=null: the model's training text is not "),
-        (["novel=0"], "novel=0: "),
-        (["novel=true"], "novel=true: needs mode=lines"),
-        (["novel=5", "mode=lines"], "novel=5: is for a text"),
-    ):
-        sample(path, *words, "output=new.txt", code=2)
-        out, err = capfd.readouterr()
-        assert (out, err.count("\n")) == ("", 1)
-        assert err.startswith(f"charrnn sample: {line}")
-        assert sorted(Path().iterdir()) == before
-
-
 def test_a_report_has_the_copies_and_the_longest() -> None:
     training = TrainingText("one two three four five six seven eight nine ten\n" * 3)
     text = str(report_on("xxx three four five six zzz.", training))

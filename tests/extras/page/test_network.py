@@ -26,7 +26,6 @@ from tests.extras.page.node import NETWORK, run
 from tests.generation.definition import FILTERS, list_next_words
 from tests.generation.models import (
     TEXT,
-    blank_model,
     make_counted_model,
     make_model,
     with_background,
@@ -119,15 +118,6 @@ def test_the_page_samples_like_python_for_every_parameter() -> None:
     script = "return asked.map((sample) => models[0].generate({ length: 200, seed: 5, sample }));"
     found = with_models(script, [model], [0, 1, 2])
     assert found == Model(model).generate(200, num_samples=3, seed=5)
-
-
-def test_runs_of_blanks_end_as_in_python() -> None:
-    starts = ("", "a  ", "a   ", "a\t\t\t", " \t ")
-    limits = ({}, {"min_p": 1}, {"top_k": 1}, {"temperature": 2, "top_p": 0.1}, {"temperature": 0})
-    asked = [{"start_text": start, **each} for start in starts for each in limits]
-    asked += [{"start_text": "a" + n * " ", "min_p": 1, "seed": n} for n in range(1, 41)]
-    for model in (blank_model(), blank_model("\t")):
-        assert generate(model, *asked) == generate_in_python(model, *asked)
 
 
 @pytest.mark.parametrize("vocabulary", VOCABULARIES, ids=["strange", "letters", "bytes"])

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import charrnn.extras.report.report_run_end as reports
-from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.extras.report.report_run_end import write_report
 from tests.small_runs import Train, metrics
@@ -50,18 +49,6 @@ def test_a_run_leaves_a_report(train: Train, capfd: pytest.CaptureFixture[str]) 
     assert "<code>" not in page.text
     assert "for <me>" in page.text
     assert not re.search(r"(src|href)=|https?:|@import|url\(", page.content)
-
-
-def test_a_resume_makes_the_report_without_validation_and_samples(train: Train) -> None:
-    run = train("trainer.max_steps=5", "validate_every=0")
-    first = (run / "report.html").read_bytes()
-    (run / "report.html").unlink()
-    assert main(["train", f"resume={run}"]) == 0
-    assert (run / "report.html").read_bytes() == first
-    page = Page(run / "report.html")
-    assert "5 steps, without validation." in page.text
-    assert set(page.curves) == {"grid", "train"}
-    assert b"<h2>Samples</h2>" not in first
 
 
 def test_a_report_needs_only_the_result_whatever_else_is_there(run_copy: Train) -> None:
