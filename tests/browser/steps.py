@@ -128,18 +128,6 @@ def text_of(page: Any) -> str:
     return value
 
 
-def list_highlighted(page: Any, name: str, selector: str) -> str:
-    """Return the highlighted texts of a line in an element, in their order."""
-    found: str = page.evaluate(
-        """([name, selector]) => [...CSS.highlights.get(name) ?? []]
-            .filter((range) => range.startContainer.parentElement.closest(selector))
-            .map((range) => range.startContainer.data.slice(range.startOffset, range.endOffset))
-            .join("|")""",
-        [name, selector],
-    )
-    return found
-
-
 def list_offered(page: Any) -> list[str]:
     texts: list[str] = page.locator("#alternatives .text").all_text_contents()
     return texts

@@ -21,34 +21,16 @@ PLAY = """\
 
 ## ACT I
 
-### SCENE III. A field of battle between Towton and Saxton, in
-
-Yorkshire.
-
 _Enter a company of mutinous Citizens,
 with staves_
 
 **All**  
 _\\[Aside]_  
-SONG.  
 Speak, speak, & c.
 
 **MENENIUS**  
 No, no; he'll __\\[ ]_  
 nobly named so, _Exit_
-
-### SCENE II. The same: a room;
-
-Lost without a name.
-
-Ghost
-
-**of BUCKINGHAM**  
-The last was I—that helped.  
-ALL SERVING-MEN Here, here, sir; here, sir.
-
-*Exeunt all, with
-others.*
 """
 
 SPEECHES = """\
@@ -58,12 +40,6 @@ Speak, speak, &c.
 MENENIUS:
 No, no; he'll
 nobly named so,
-
-Ghost of BUCKINGHAM:
-The last was I--that helped.
-
-ALL SERVING-MEN:
-Here, here, sir; here, sir.
 
 """
 

@@ -154,12 +154,8 @@ def test_damage_of_a_compressed_text_is_named(refusal: Callable[..., str], suffi
         (["-"], "output_h5=null: "),
         (["link", "output_h5=y.txt"], "output_h5=y.txt: would overwrite the text"),
         (["y.txt", "output_h5=z", "output_json=z"], "would overwrite the text or the other output"),
-        (["y.txt", "output_h5=."], "output_h5=.: is a folder"),
         (["*.md", "output_h5=z.h5"], "*.md: no file matches this pattern"),
-        (["pipes"], "pipes/pipe.txt: is not a regular file"),
-        (["[y.txt,-]", "output_h5=z.h5"], "-: no such file; name a file, a folder or a glob"),
         (["[void.txt,bad.txt]", "output_h5=new/z.h5"], "bad.txt: not utf-8 ("),
-        (["bad.txt"], "in position 8: invalid continuation byte); save it as utf-8, or give its"),
         (["utf16.txt"], "utf16.txt: is UTF-16; save it as plain text in UTF-8"),
         (["my.docx"], "my.docx: is a zip archive, like .docx, .odt and .epub files; save"),
         (["packed.txt"], "packed.txt: is compressed by gzip, so its name must end in .gz"),
@@ -172,8 +168,6 @@ def test_wrong_files_and_options_are_refused(refusal: Any, words: list[str], lin
     Path("my.docx").write_bytes(b"PK\x03\x04\x14\0")
     Path("packed.txt").write_bytes(gzip.compress(b"text"))
     Path("link").symlink_to("y.txt")
-    Path("pipes").mkdir()
-    os.mkfifo("pipes/pipe.txt")
     assert line in refusal(*words)
 
 

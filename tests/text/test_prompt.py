@@ -1,4 +1,4 @@
-"""A text in the characters that a model knows, and the passage that it reads before it writes."""
+"""What a model reads before it writes: known characters, a passage, how a text uses its marks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrnn.text import prompt
+from charrnn.text.punctuation import describe_punctuation, get_punctuation
 from charrnn.text.vocabulary import Vocabulary
-from tests.text.texts import BEGUN
+from tests.text.texts import BEGUN, QUOTED
 
 ASCII = Vocabulary(list(string.ascii_letters + " \n'\".-"))
 
@@ -59,3 +60,20 @@ def test_a_model_reads_the_known_characters_of_its_primer() -> None:
     vocabulary, longest = Vocabulary(["a", "b", "\n"]), [0] * prompt.PRIMER_CHARACTERS
     for primer, ids in (("a?b", [0, 1, 2]), ("a" * 10**6, [*longest, 2]), ("???", [])):
         assert list(prompt.encode_primer({"primer": primer}, vocabulary)) == ids
+
+
+@pytest.mark.parametrize(("text", "pairs"), QUOTED.items())
+def test_quotes_that_close_are_found(text: str, pairs: list[str]) -> None:
+    assert describe_punctuation(text)["pairs"] == pairs
+
+
+def test_marks_of_sentences_are_counted_but_not_those_of_code() -> None:
+    assert describe_punctuation("Er ging heim.\n是。她")["shares"] == {".": 1 / 17, "。": 1 / 17}
+    assert describe_punctuation("a.b.c(d.e). F!")["shares"] == {"!": 1 / 14}
+
+
+@pytest.mark.parametrize(
+    "fact", [3, {"shares": {".": 7.0, "pairs": 3}}, {"shares": [], "pairs": ["ab"]}]
+)
+def test_punctuation_in_a_file_is_not_believed(fact: object) -> None:
+    assert get_punctuation({"punctuation": fact}) == ({}, [])

@@ -59,16 +59,6 @@ def test_every_text_has_a_report(path: Path, capfd: Capture) -> None:
     assert f"novelty: {sum(len(line) + 1 for line in lines)} characters" in err
 
 
-def test_novel_text_has_no_long_copies(path: Path, capfd: Capture) -> None:
-    training = TrainingText(Path("text.txt").read_text(encoding="utf-8"))
-    sample(path, "novel=12")
-    out = capfd.readouterr().out
-    assert len(out) == 300
-    assert training.find_longest_matches(out).max() <= 12
-    sample(path, "novel=12")
-    assert capfd.readouterr().out == out
-
-
 def test_novel_lines_are_in_no_split(path: Path, capfd: Capture) -> None:
     words = ("mode=lines", "num_samples=10")
     sample(path, *words)

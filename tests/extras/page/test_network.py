@@ -58,14 +58,6 @@ HOW: list[dict[str, Any]] = [
     {"dry_multiplier": 2, "dry_allowed_length": 2},
     {"until": "e", "start_text": "The e"},
 ]
-REFUSED = [
-    ({"top_p": 1.1}, "top_p: must be"),
-    ({"until": ""}, "until: must not"),
-    ({"newwords": 0}, "newwords: no such option"),
-    ({"ban": "\n" + "".join(map(chr, range(32, 127)))}, "ban: every character"),
-    ({"seed": -1}, "seed: must be"),
-    ({"start_text": "Zür"}, "U+00FC"),
-]
 
 
 def pack_whole(model: TrainedModel, bits: int = 32) -> str:
@@ -130,17 +122,6 @@ def test_a_page_writes_any_characters(vocabulary: Vocabulary) -> None:
     limits = [{"ban": banned, "seed": seed} for seed in range(9)]
     limits.append({"until": vocabulary.decode([5])})
     assert generate(model, *limits) == generate_in_python(model, *limits)
-
-
-def test_the_page_refuses_unknown_parameters_and_ranges() -> None:
-    script = """return asked.map((how) => {
-      try { return models[0].generate({ length: 3, ...how }); } catch (error) {
-        return error.message;
-      }
-    });"""
-    found = with_models(script, [make_model()], [asked for asked, _ in REFUSED])
-    for (_, part), message in zip(REFUSED, found, strict=True):
-        assert part in message
 
 
 def test_rounded_weights_are_those_of_the_rounded_model() -> None:

@@ -92,11 +92,6 @@ HUGE = 10**400
     [
         ("temprature", {"temprature": 1}, "did you mean temperature?"),
         ("temperature", {"temperature": -1}, "must be 0 or more"), ("n", {"n": "2"}, "integer"),
-        ("best_of", {"best_of": 2}, "charrnn has no such option"), ("n", {"n": 17}, "16"),
-        ("logit_bias", {"logit_bias": {"50256": -100}}, "charrnn has no such option"),
-        ("presence_penalty", {"presence_penalty": 0.5}, "charrnn has no such option"),
-        ("prompt", {"prompt": ["a", "b"]}, "string"), ("seed", {"seed": HUGE}, "must be between"),
-        ("logprobs", {"logprobs": 6}, "5"), ("echo", {"echo": True}, "leave the field out"),
         ("stop.1", {"stop": ["a", ""]}, "at least 1 character"),
         ("max_tokens", {"max_tokens": 10_001}, "10000"), ("model", {"model": "mian"}, "mean main?"),
     ],
