@@ -241,6 +241,9 @@ class Streams:
     def batch_size(self) -> int:
         return len(self.starts)
 
+    def __len__(self) -> int:
+        return self.num_windows
+
     @property
     def num_windows(self) -> int:
         """The number of complete windows in an epoch; the incomplete last window is not used."""

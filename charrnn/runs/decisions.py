@@ -28,6 +28,7 @@ from charrnn.processors import keep_freed_memory
 from charrnn.runs import hardware
 from charrnn.runs.building import build_module
 from charrnn.runs.ranks import World, detect_world
+from charrnn.say import say
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, TextDataModule
 from charrnn.training.optimizers import build_optimizer
@@ -75,12 +76,13 @@ class Row:
 
 @functools.cache
 def get_rows(characters: int, hidden_size: int | None = None) -> list[Row]:
-    """Return the networks for a text, smallest first, or the one with the closest hidden size."""
+    """Return the networks for a text, smallest first, or those of the closest hidden size."""
     table: Any = OmegaConf.to_container(OmegaConf.load(CONF / "by_length.yaml"))
     rows = [Row(**row) for row in table[max(least for least in table if least <= characters)]]
     if hidden_size is None:
         return rows
-    return [min(rows, key=lambda row: abs(row.hidden_size - hidden_size))]
+    closest = min((row.hidden_size for row in rows), key=lambda size: abs(size - hidden_size))
+    return [row for row in rows if row.hidden_size == closest]
 
 
 def decide(config: DictConfig, data: TextDataModule) -> DictConfig:
@@ -179,8 +181,11 @@ def _fit_budget(
         full_steps = _count_row_steps(row, decided, size)
         if fitting and steps < LEAST_SHARE * full_steps:
             break
-        fitting.append((row, min(steps, int(MOST_SHARE * full_steps))))
+        most_steps = int(MOST_SHARE * full_steps)
+        fitting.append((row, min(steps, most_steps)))
     row, steps = fitting[-1]
+    if steps == most_steps:
+        say(f"budget={config.budget}: takes less, because more steps would not help this text")
     config = copy.deepcopy(config)
     config.trainer.max_steps = max(1, steps)
     return _complete(config, row, size, world)

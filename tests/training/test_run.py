@@ -114,8 +114,8 @@ def test_early_stopping(train: Train, capfd: Capture) -> None:
     assert f"{patience}: a resume cannot change" in refusal_of(
         capfd, "train", "resume=run", patience
     )
-    train("resume=run", "callbacks=default", small=False)
-    assert tensors(run)["step"] == 20
+    train("resume=run", "callbacks=default", "trainer.max_steps=21", small=False)
+    assert tensors(run)["step"] == 21
 
 
 def test_init_from_with_other_characters(train: Train, run_cache: Train, workplace: Path) -> None:

@@ -64,10 +64,10 @@ def _find_files(path: Path) -> list[Path]:
     """Return a model's file, or those of the runs in a folder. No link below it is followed."""
     if path != OUTPUTS and not path.is_dir():
         return [find_model(path)]
-    root, files = path.resolve(), []
-    for run in dict.fromkeys(find_runs_by_age(path)):
-        with contextlib.suppress(OSError):  # It has no model yet.
-            if run.is_relative_to(root) and is_plain_file(run / MODEL_FILES[0]):
+    files = []
+    for run in find_runs_by_age(path):
+        with contextlib.suppress(OSError):  # It has no model yet, or is deleted.
+            if is_plain_file(run / MODEL_FILES[0]):
                 files.append(run / MODEL_FILES[0])
     return files
 
