@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,11 +23,7 @@ def test_logits_and_losses(model: Model) -> None:
     assert (logits.shape, logits.dtype) == ((13, 65), np.float32)
     assert np.abs(logits[:3] - model.logits(text[:3])).max() < 1e-5
     assert model.logits("").shape == (0, 65)
-    losses, ids = model.losses(text), model.vocabulary.encode(text)
-    assert (losses.shape, losses.dtype) == ((12,), np.float32)
-    expected = -log_softmax(logits)[np.arange(12), ids[1:]]
-    np.testing.assert_allclose(losses, expected, atol=1e-5)
-    assert model.score(text) == pytest.approx(losses.mean(dtype=np.float64))
+    assert model.score(text) == pytest.approx(model.losses(text).mean(dtype=np.float64))
     with pytest.raises(InputError, match="U\\+00E9"):
         model.logits("é")
     for short in ("", "A"):
@@ -98,23 +93,3 @@ def test_the_probability_of_a_sample_longer_than_a_block(
     losses = model.losses("Hm" + sample["text"])[1:]
     expected = -losses.sum(dtype=np.float64)
     assert sample["log_probability"] == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("length", -1), ("temperature", "warm"), ("device", "abacus"), ("start_text", "é")),
-        *(("length", 2.5), ("start_text", 5), ("until", b"a")),  # of another type
-    ],
-)
-def test_what_a_model_cannot_write_with_is_refused(name: str, value: Any, model: Model) -> None:
-    for write in (model.generate, model.stream):  # both at once
-        with pytest.raises(InputError, match=name):
-            write(**{name: value})
-        with pytest.raises(TypeError, match="temprature"):
-            write(temprature=1)
-
-
-def test_wrong_numbers_of_samples_are_refused(model: Model) -> None:
-    with pytest.raises(InputError, match="num_samples"):
-        model.generate(num_samples=0)

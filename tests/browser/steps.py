@@ -9,10 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from charrnn.extras.page.packing import pack_model
+from charrnn.extras.page.rounding import RoundedModel
 from charrnn.extras.page.writing_page import make_writing_page
+from charrnn.generation.numpy_network import fold_weights
+from charrnn.models.trained import TrainedModel
 from tests.tools import until
 
 soon = partial(until, seconds=10)
+
+TEXT = "The cat sat on the mat; the rat sat on the cat.\n" * 40
 
 # how a Chromium without a window is started
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic")
@@ -78,6 +84,36 @@ def write_fake_page(path: Path) -> str:
     return path.resolve().as_uri()
 
 
+def pack(model: TrainedModel) -> bytes:
+    return pack_model(RoundedModel(model, fold_weights(model)), "Verse", "Nobody's")
+
+
+def write_page(folder: Path, model: TrainedModel) -> Path:
+    (folder / "page.html").write_text(make_writing_page(pack(model), "Verse"), encoding="utf-8")
+    return folder / "page.html"
+
+
+def generate(page: Any, **asked: Any) -> str:
+    text: str = page.evaluate("(asked) => window.charrnn.generate(asked)", asked)
+    return text
+
+
+def choose(page: Any, *files: tuple[str, str | bytes]) -> None:
+    contents = [
+        {
+            "name": name,
+            "mimeType": "text/plain",
+            "buffer": text.encode() if isinstance(text, str) else text,
+        }
+        for name, text in files
+    ]
+    page.locator("#learn-file").set_input_files(contents)
+
+
+def title_is(page: Any, title: str) -> None:
+    page.locator("h1").get_by_text(title, exact=True).wait_for()
+
+
 def fake(page: Any, **changes: Any) -> Any:
     """Change what the engine answers, and return the requests since the last change."""
     return page.evaluate("(changes) => charrnn.generate(changes)", changes)
@@ -90,18 +126,6 @@ def wait_until_written(page: Any) -> None:
 def text_of(page: Any) -> str:
     value: str = page.locator("#text").input_value()
     return value
-
-
-def list_highlighted(page: Any, name: str, selector: str) -> str:
-    """Return the highlighted texts of a line in an element, in their order."""
-    found: str = page.evaluate(
-        """([name, selector]) => [...CSS.highlights.get(name) ?? []]
-            .filter((range) => range.startContainer.parentElement.closest(selector))
-            .map((range) => range.startContainer.data.slice(range.startOffset, range.endOffset))
-            .join("|")""",
-        [name, selector],
-    )
-    return found
 
 
 def list_offered(page: Any) -> list[str]:

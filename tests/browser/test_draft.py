@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from tests.browser.steps import (
     fake,
     list_offered,
-    save,
     set_option,
     settle,
     shelf,
@@ -44,20 +42,6 @@ def test_hostile_text_changes_nothing_and_outlives_a_reload(page: Any) -> None:
     assert page.evaluate("window.struck") is None
     assert page.locator("img, body script[src]").count() == 0
     assert page.locator(".mirror").text_content() == written + "\u200b"
-
-
-def test_a_draft_is_saved_and_copied(page: Any, tmp_path: Path) -> None:
-    page.locator("#text").fill("Zürich\n👩\u200d🚀\n")
-    page.locator("#shelf-toggle").click()
-    save(page, "Save as text", tmp_path / "draft.txt")
-    assert (tmp_path / "draft.txt").read_bytes().decode() == "Zürich\n👩\u200d🚀\n"
-    page.evaluate(
-        "document.execCommand = (command) => { window.copied = [command, "
-        "document.activeElement.value]; return true; }"
-    )
-    shelf(page, "Copy the text")
-    page.get_by_text("Copied to the clipboard.").wait_for()
-    assert page.evaluate("copied") == ["copy", "Zürich\n👩\u200d🚀\n"]
 
 
 def titles(page: Any) -> list[str]:
@@ -151,32 +135,3 @@ def test_a_full_storage_says_so(page: Any) -> None:
     assert told.is_visible()  # also after other messages
     page.evaluate("localStorage.removeItem('charrnn.room')")
     page.reload()
-
-
-def test_random_edits_keep_the_mirror_and_its_marks(page: Any) -> None:
-    set_option(page, "show-surprise", True)
-    page.locator("#text").fill("Random: " + "!" * 60)
-    page.wait_for_timeout(700)
-    page.evaluate(
-        """() => {
-            const field = document.querySelector("#text");
-            const must = (holds, what) => { if (!holds) throw new Error(what); };
-            let state = 7;
-            const random = (most) => (state = (state * 48271) % 2147483647) % (most + 1);
-            for (let i = 0; i < 150; i++) {
-                const start = random(field.value.length);
-                const end = start + random(Math.min(i % 9 ? 2 : 9, field.value.length - start));
-                field.setRangeText("ab👩\\nb\\n\\n".slice(random(8)), start, end, "end");
-                field.dispatchEvent(new Event("input"));
-                const { textContent } = document.querySelector(".mirror");
-                must(textContent === field.value + "\\u200b", "text");
-                const tinted = new Set();
-                for (const { startOffset, endOffset } of CSS.highlights.get("surprise-4")) {
-                    for (let at = startOffset; at < endOffset; at++) tinted.add(at);
-                }
-                const isRight = (each, at) => each !== "!" || tinted.has(at);
-                must(field.value.split("").every(isRight), "tints");
-            }
-            must(field.value.length > 99 && field.value.includes("!"), "too little for a test");
-        }"""
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import json
-import random
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,24 @@ import pytest
 from charrnn.extras.page.writing_page import make_learning_page
 from tests.browser.office_files import P, T, docx
 from tests.browser.steps import (
-    LOOKS,
-    list_highlighted,
+    TEXT,
+    choose,
+    generate,
     list_offered,
-    looks_right,
     open_file,
     save,
-    set_option,
     settle,
     shelf,
     soon,
     text_of,
+    title_is,
     wait_until_written,
+    write_page,
 )
-from tests.browser.test_exported import generate, write_page
 from tests.generation.models import make_model
-from tests.text.test_wrap import make_paragraphs, wrap
 
 pytestmark = pytest.mark.browser
 
-TEXT = "The cat sat on the mat; the rat sat on the cat.\n" * 40
 OTHER = "Ein Anderer, ein Älterer, saß am Ufer und aß.\r\n" * 40
 NAMES = "".join(f"{a}{b}{c}ing\n" for a in ("An", "Bo", "Ün") for b in "aeiouy" for c in "klmn")
 
@@ -42,18 +39,6 @@ def learner(tmp_path: Path) -> Path:
     path = tmp_path / "learn.html"
     path.write_text(make_learning_page(), "utf-8")
     return path
-
-
-def choose(page: Any, *files: tuple[str, str | bytes]) -> None:
-    contents = [
-        {
-            "name": name,
-            "mimeType": "text/plain",
-            "buffer": text.encode() if isinstance(text, str) else text,
-        }
-        for name, text in files
-    ]
-    page.locator("#learn-file").set_input_files(contents)
 
 
 def drop(page: Any, name: str, content: str | bytes) -> None:
@@ -67,10 +52,6 @@ def drop(page: Any, name: str, content: str | bytes) -> None:
     transfer = page.evaluate_handle(script, [name, [*data]])
     for event in ("dragover", "drop"):
         page.dispatch_event("body", event, {"dataTransfer": transfer})
-
-
-def title_is(page: Any, title: str) -> None:
-    page.locator("h1").get_by_text(title, exact=True).wait_for()
 
 
 def test_every_text_has_its_drafts_and_is_forgotten(chromium: Any, learner: Path) -> None:
@@ -105,14 +86,6 @@ def test_every_text_has_its_drafts_and_is_forgotten(chromium: Any, learner: Path
         assert text_of(page) == ""
 
 
-def test_files_are_one_text_in_the_order_of_their_names(chromium: Any, learner: Path) -> None:
-    with open_file(chromium, learner) as page:
-        choose(page, ("2.txt", "b" + OTHER), ("1.txt", TEXT[:300]))
-        title_is(page, "1")
-        assert generate(page, length=9, start_text="The cat sat on the mat; th")
-        assert {*page.evaluate("charrnn.vocabulary")} == {"b", *TEXT, *OTHER} - {"\r"}
-
-
 def test_a_dropped_document_is_learned_and_written_from(chromium: Any, learner: Path) -> None:
     paragraphs = [line for line in TEXT.split("\n") if line]
     with open_file(chromium, learner, locale="de") as page:
@@ -124,52 +97,9 @@ def test_a_dropped_document_is_learned_and_written_from(chromium: Any, learner: 
         assert generate(page, length=9, start_text="The cat sat on the ma")[0] == "t"
 
 
-def test_wrapped_prose_is_joined_and_told(chromium: Any, learner: Path) -> None:
-    with open_file(chromium, learner) as page:
-        choose(page, ("tale.txt", wrap(make_paragraphs(count=40))))
-        page.get_by_text("the lines of each paragraph were joined").wait_for()
-        assert generate(page, length=200, start_text="The rain had").count("\n") <= 4
-
-
-def test_copies_are_underlined_where_the_text_is(chromium: Any, learner: Path) -> None:
-    words = random.Random(0).choices(
-        ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "rat"], k=3000
-    )
-    text = "".join(f"{word}{'.' * (n % 9 == 0)} " for n, word in enumerate(words))
-    with open_file(chromium, learner) as page:
-        choose(page, ("cats.txt", text))
-        title_is(page, "cats")
-        copied = text[100:140].strip()
-        page.locator("#text").fill(f"So!{copied}! {text[200:225]}")
-        soon(lambda: list_highlighted(page, "copied", ".mirror") == copied)
-        set_option(page, "length", "200")
-        set_option(page, "temperature", "0.5")
-        set_option(page, "copy-less", True)
-        settle(page)
-        for offered in list_offered(page):
-            starts = range(len(offered) - 39)
-            assert not any(offered[start : start + 40] in text for start in starts)
-
-
-def test_a_pasted_list_is_shuffled_and_written_as_a_list(chromium: Any, learner: Path) -> None:
-    with open_file(chromium, learner) as page:
-        page.get_by_label("Paste a text").fill(NAMES)
-        page.get_by_role("button", name="Write with this text").click()
-        title_is(page, "Anaking")
-        page.get_by_text("Counted in this browser; with a network (charrnn train)").wait_for()
-        page.get_by_role("button", name="Write a list").click()
-        page.get_by_text("of the training text left out").wait_for()
-        entries = page.locator("#list li").all_text_contents()
-        assert not {*entries} & {*NAMES.split("\n")}
-
-
 REFUSED = {
-    "scan.pdf": (b"%PDF-1.7 " * 99, "scan.pdf: This is a PDF. Save it as .docx or as plain text."),
-    "text.gz": (b"\x1f\x8b\x08" * 200, "text.gz is compressed: unpack it first."),
     "noise.txt": (bytes(range(256)) * 9, "noise.txt is not a text in UTF-8: save it as plain"),
-    "old.txt": ("Schön!\n".encode("cp1252") * 99, "old.txt is not a text in UTF-8: save it as"),
     "short.txt": (b"a b" * 100, "short.txt has only 300 characters: take one of 400 or more."),
-    "one.txt": (b"a" * 500, "one.txt repeats one character"),
     "long.txt": (b"a b\n" * 250_001, "long.txt is longer than 1,000,000 characters: take a part"),
 }
 
@@ -212,28 +142,3 @@ def test_every_page_learns_texts_and_is_taken_home(chromium: Any, tmp_path: Path
             assert generate(page, length=300, seed=3) == expected
             page.locator("#shelf-toggle").click()
             home = save(page, "Take home", tmp_path / "again.html")
-
-
-def test_the_page_speaks_german(chromium: Any, learner: Path) -> None:
-    with open_file(chromium, learner, locale="de-AT") as page:
-        page.get_by_label("Füge einen Text ein oder lass Dateien").fill(TEXT)
-        page.get_by_role("button", name="Mit diesem Text schreiben").click()
-        page.get_by_text("Geschrieben: 3.").wait_for()
-        assert page.locator("html").get_attribute("lang") == "de"
-        assert page.get_by_role("button", name="Nehmen: Fortsetzung 2").is_visible()
-        texts = page.locator("body").inner_text()
-        assert not {"Take", "Undo", "More", "Continue", "Temperature"} & {*texts.split()}
-
-
-@pytest.mark.parametrize("look", LOOKS)
-def test_the_learning_page_is_accessible_and_nothing_is_cut_off(
-    chromium: Any, learner: Path, look: dict[str, Any]
-) -> None:
-    with open_file(chromium, learner, **look) as page:
-        looks_right(page)
-        choose(page, ("empty.txt", ""))
-        page.get_by_role("alert").get_by_text("empty.txt is empty").wait_for()
-        looks_right(page)
-        choose(page, ("A text with a name of some length.txt", TEXT))
-        wait_until_written(page)
-        looks_right(page, "#continue")

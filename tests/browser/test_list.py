@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.steps import fake, press, save, shelf, soon, text_of
+from tests.browser.steps import fake, press, save, shelf, soon
 
 pytestmark = pytest.mark.browser
 
@@ -63,25 +63,3 @@ def test_two_windows_share_a_list(context: Any, page: Any) -> None:
     fake(other, texts=["sky"])
     other.locator("#continue").click()
     soon(lambda: entries(page) == ["tea", "sky"])
-
-
-def test_the_list_stops_and_the_text_stays(page: Any) -> None:
-    page.locator("#text").fill("Mine")
-    page.get_by_role("switch", name="List").check()
-    fake(page, texts=["la " * 60], delay=50, piece=3)
-    page.keyboard.press("Control+Enter")
-    page.get_by_role("button", name="Stop").wait_for()
-    page.keyboard.press("Escape")
-    page.get_by_text("Stopped.").wait_for()
-    assert entries(page) == []
-    fake(page, delay=0, texts=["la"], piece=1000, lines=["la"])  # nothing of it is worth saving
-    write_list(page, "0 entries; lines of the training text left out: 1")
-    page.locator("#shelf-toggle").click()
-    for name in ("Save as text", "Empty the list"):
-        assert page.get_by_role("button", name=name).is_disabled()
-    page.keyboard.press("Escape")
-    page.get_by_role("switch", name="List").uncheck()
-    assert text_of(page) == "Mine"
-    page.get_by_role("switch", name="List").check()
-    page.reload()
-    page.get_by_role("button", name="Write a list").wait_for()  # the text has its mode

@@ -13,21 +13,29 @@ import pytest
 
 from charrnn.extras.page.writing_page import make_served_page
 from charrnn.model import Model
-from tests.browser.steps import save, settle, soon, text_of, wait_until_written, watch_window
-from tests.browser.test_exported import generate, pack
-from tests.browser.test_learning import TEXT, choose, title_is
-from tests.generation.models import make_counted_model, make_model
+from tests.browser.steps import (
+    TEXT,
+    choose,
+    generate,
+    pack,
+    save,
+    soon,
+    title_is,
+    wait_until_written,
+    watch_window,
+)
+from tests.generation.models import make_counted_model
 
 pytestmark = pytest.mark.browser
 
-MODELS = {"verse": make_counted_model(), "<b>prose</b> 1": make_model()}
+MODEL = make_counted_model()
 
 
 class FakeServer(ThreadingHTTPServer):
     """Speak as `charrnn serve` does to the page, of the models and trainings that a test gives."""
 
     models: dict[str, bytes]
-    trainings: list[dict[str, Any]] | None
+    trainings: list[dict[str, Any]]
     asked: list[tuple[str, str, Any]]
 
 
@@ -40,7 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/v1/models":
             data = [{"id": name, "file": f"models/{name}"} for name in self.server.models]
             self._answer({"object": "list", "data": data})
-        elif self.path == "/v1/trainings" and self.server.trainings is not None:
+        elif self.path == "/v1/trainings":
             self._answer({"data": self.server.trainings})
         else:
             packed = self.server.models.get(unquote(self.path).removeprefix("/models/"))
@@ -68,8 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
     with FakeServer(("127.0.0.1", 0), _Handler) as server:
-        server.models = {name: pack(model) for name, model in MODELS.items()}
-        server.trainings, server.asked = None, []
+        server.models, server.trainings, server.asked = {}, [], []
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield server
@@ -84,27 +91,9 @@ def page(chromium: Any, server: FakeServer) -> Iterator[Any]:
         yield context.new_page()
 
 
-def test_the_newest_model_writes_and_another_is_chosen(page: Any, server: FakeServer) -> None:
-    page.goto("/")
-    title_is(page, "verse")
-    asked: dict[str, Any] = {"length": 200, "seed": 5}
-    assert generate(page, **asked) == Model(MODELS["verse"]).generate(**asked)
-    page.locator("#text").fill("Mine")
-    settle(page)
-    assert not page.get_by_role("button", name="Train a network").is_visible()
-    page.get_by_label("Model").select_option("<b>prose</b> 1")
-    title_is(page, "<b>prose</b> 1")
-    soon(lambda: text_of(page) == "Mine")  # the models of a server share the drafts
-    assert generate(page, **asked) == Model(MODELS["<b>prose</b> 1"]).generate(**asked)
-    server.models.pop("verse")
-    page.get_by_label("Model").select_option("verse")
-    page.get_by_role("alert").get_by_text("no such model").wait_for()
-
-
 def test_a_network_is_trained_on_a_learnt_text(
     page: Any, server: FakeServer, tmp_path: Any
 ) -> None:
-    server.models, server.trainings = {}, []
     page.goto("/")
     choose(page, ("cats.txt", TEXT))
     title_is(page, "cats")
@@ -120,7 +109,7 @@ def test_a_network_is_trained_on_a_learnt_text(
     assert page.locator("#trainings polyline").get_attribute("points") == "0,0 50,20 100,30"
     page.locator("#trainings").get_by_role("button", name="Stop").click()
     soon(lambda: server.asked[-1] == ("POST", "/v1/trainings/a1/stop", None))
-    server.models = {"cats": pack(MODELS["verse"])}
+    server.models = {"cats": pack(MODEL)}
     server.trainings = [{**training, "state": "done", "line": "", "better": True}]
     page.get_by_text("done · loss 1.500 · writes better than counts").wait_for()
     page.locator("#trainings").get_by_role("button", name="Delete").click()
@@ -128,7 +117,7 @@ def test_a_network_is_trained_on_a_learnt_text(
     page.keyboard.press("Escape")
     page.get_by_label("Model").select_option(label="cats")
     asked: dict[str, Any] = {"length": 200, "seed": 5}
-    expected = Model(MODELS["verse"]).generate(**asked)
+    expected = Model(MODEL).generate(**asked)
     soon(lambda: generate(page, **asked) == expected)
     page.get_by_label("Model").select_option("cats (counted)")
     soon(lambda: generate(page, **asked) != expected)

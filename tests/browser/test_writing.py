@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from tests.browser.steps import (
+    LOOKS,
     click_character,
     continue_text,
     fake,
-    list_highlighted,
     list_offered,
     list_words,
+    looks_right,
     press,
     set_option,
     settle,
     soon,
     text_of,
-    wait_until_written,
     write,
 )
 
@@ -86,66 +86,6 @@ def test_a_part_is_taken_and_nothing_of_a_changed_draft(page: Any) -> None:
     assert page.locator("#alternatives").is_hidden()
 
 
-def test_a_length_is_a_sentence_a_paragraph_or_characters(page: Any) -> None:
-    fake(page, texts=[" it rained. Then", " it fell, it was cold\nAnd", "a" * 60])
-    write(page, "So")
-    assert list_offered(page) == [" it rained.", " it fell, it was cold", "a" * 60]
-    fake(page, texts=[" It rained.\nIt fell.\n\nThen", f"{'so ' * 50}\nAnd"])
-    set_option(page, "length", "paragraph")
-    soon(lambda: list_offered(page)[:2] == [" It rained.\nIt fell.", "so " * 50])
-    fake(page, texts=[" when the rain fell, it fi", " when the rain fell, it was cold. An"])
-    set_option(page, "length", "200")
-    expected = [" when the rain fell, it", " when the rain fell, it was cold."]
-    soon(lambda: list_offered(page)[:2] == expected)
-    set_option(page, "number", "1")
-    soon(lambda: list_offered(page) == expected[:1])
-
-
-def test_a_continuation_fits_the_text_after_it(page: Any) -> None:
-    set_option(page, "write-along", False)
-    fake(page, texts=["at last. Then"])
-    page.locator("#text").fill("They sailed and were happy.")
-    page.locator("#text").evaluate("field => field.setSelectionRange(12, 12)")
-    continue_text(page)
-    assert list_offered(page)[0] == "at last. "
-    page.keyboard.press("Alt+1")
-    assert text_of(page) == "They sailed at last. and were happy."
-    assert page.locator("#text").evaluate("field => field.selectionEnd") == 21
-
-
-def test_marks_are_copies_and_on_demand_surprise(page: Any) -> None:
-    copied = "copied from the training text"
-    fake(page, texts=[f" is {copied}, no."])
-    write(page, "It is! ")
-    first = "#alternatives li:first-child"
-    soon(lambda: list_highlighted(page, "offered-copies", first) == copied)
-    page.keyboard.press("Alt+1")
-    soon(lambda: list_highlighted(page, "copied", ".mirror") == copied)
-    assert list_highlighted(page, "surprise-4", ".mirror") == ""
-    set_option(page, "show-surprise", True)
-    soon(lambda: list_highlighted(page, "surprise-4", ".mirror") == "!")
-    # marks stay with their characters when text before them changes
-    page.locator("#text").press("Control+Home")
-    page.locator("#text").press_sequentially("And so ")
-    assert list_highlighted(page, "surprise-4", ".mirror") == "!"
-    assert list_highlighted(page, "copied", ".mirror") == copied
-    set_option(page, "show-surprise", False)
-    soon(lambda: list_highlighted(page, "surprise-4", ".mirror") == "")
-    assert not fake(page)[-1]["copiesLess"]
-    set_option(page, "copy-less", True)
-    soon(lambda: any(asked["copiesLess"] for asked in fake(page)))
-
-
-def test_a_refusal_is_told(page: Any) -> None:
-    fake(page, refusal="This does not work.")
-    page.locator("#text").fill("Cafe")
-    page.get_by_role("alert").get_by_text("This does not work.").wait_for()
-    assert page.locator("#alternatives").is_hidden()
-    fake(page, refusal=None)
-    page.locator("#text").fill("Caf")
-    wait_until_written(page)
-
-
 def test_a_click_shows_other_whole_words_and_one_replaces_the_word(page: Any) -> None:
     write(page, "Once second I don't")
     assert list_words(page, 7) == [",", "sad"]  # and no end of “Once”
@@ -161,22 +101,31 @@ def test_a_click_shows_other_whole_words_and_one_replaces_the_word(page: Any) ->
     assert text_of(page) == "Once sad I don't"
 
 
-def test_a_long_draft_is_a_plain_field_and_written_at_its_end(page: Any) -> None:
-    line = "A line of the draft.\n"
-    paste = """(field, text) => {
-        field.value = text;
-        field.dispatchEvent(new Event("input"));
-    }"""
-    page.locator("#text").evaluate(paste, line * 3000)
-    assert page.locator("#sheet.plain").is_visible()
-    assert page.locator(".mirror").text_content() == "\u200b"
-    page.locator("#text").press("Control+End")
+@pytest.mark.parametrize("context", LOOKS, indirect=True)
+def test_the_writing_page_is_accessible_and_nothing_is_cut_off(page: Any) -> None:
+    looks_right(page, "#continue")
+    fake(page, texts=["copied from the training text, and more of it. " * 8])
+    page.locator("#text").fill("A line.\n" * 40 + "It is ")
     continue_text(page)
-    prompt = fake(page)[-1]["prompt"]
-    assert 4096 <= len(prompt) <= 8192
-    assert (line * 3000).endswith(prompt)
-    page.keyboard.press("Alt+1")
-    assert text_of(page) == line * 3000 + " first words."
-    assert page.locator("#text").evaluate("field => field.scrollTop > 9000")
-    page.locator("#text").fill(line)
-    assert page.locator(".mirror").text_content() == f"{line}\u200b"
+    looks_right(page, "#continue")
+    # also above the keyboard of a phone the choice is in view
+    card = page.locator("#alternatives li").first
+    text = card.locator(".text").bounding_box()
+    assert text["height"] > 50
+    for part in (text, card.locator("button").bounding_box()):
+        assert part["y"] >= 60  # under the header and a line of the text
+        assert part["y"] + part["height"] <= page.viewport_size["height"] - 60
+    for panel in ("[popovertarget=more]", "#shelf-toggle"):
+        page.locator(panel).click()
+        looks_right(page, "#continue")
+        page.keyboard.press("Escape")
+    page.locator("#text").press("Control+.")
+    page.locator("#word-menu li").first.wait_for()
+    looks_right(page, "#continue")
+    page.keyboard.press("Escape")
+    fake(page, texts=[f"an entry that is longer than some, {n}" for n in range(40)])
+    page.get_by_role("switch", name="List").check()
+    looks_right(page)
+    page.keyboard.press("Control+Enter")
+    page.locator("#list li label").nth(1).click()
+    looks_right(page, "#continue")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -105,23 +103,6 @@ def test_ids_are_read_piece_by_piece_and_checked(short_rows: None, tmp_path: Pat
     stored[9_999] = 12
     with pytest.raises(InputError, match="contains the id 12"):
         compute_stream_loss(net, unread)
-
-
-def test_scoring_changes_neither_network_nor_random_numbers_nor_threads() -> None:
-    net, ids = network("lstm", dropout=0.5, batchnorm=True), text(3000)
-    before = {name: w.clone() for name, w in net.state_dict().items()}
-    random, number = torch.get_rng_state(), torch.get_num_threads()
-
-    def score(_: int) -> tuple[float, int]:
-        return compute_stream_loss(copy.deepcopy(net), ids).loss, torch.get_num_threads()
-
-    loss = compute_stream_loss(net, ids).loss
-    with ThreadPoolExecutor(3) as pool:  # side by side
-        assert {*pool.map(score, range(6))} == {(loss, number)}
-    assert torch.get_num_threads() == number
-    assert net.training
-    assert torch.equal(torch.get_rng_state(), random)
-    assert all(torch.equal(w, before[name]) for name, w in net.state_dict().items())
 
 
 @pytest.mark.parametrize(("room", "most"), [(6_010, 32), (900, 1)])

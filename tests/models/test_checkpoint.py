@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import pickle
-import random
 import warnings
 import zipfile
 from collections import Counter, OrderedDict
@@ -123,23 +122,6 @@ def test_a_call_in_a_checkpoint_is_not_made(
     assert not marker.exists()
 
 
-def test_other_files_than_checkpoints_are_refused(path: Path, content: Content) -> None:
-    def assert_refused(line: str) -> None:
-        assert line in refusal(path, checkpoint.read)
-
-    checkpoint.write(path, {**content, ENTRY: {**content[ENTRY], "version": 2}})
-    assert_refused("a checkpoint of version 2, and this charrnn reads 1")
-    checkpoint.write(path, {"state_dict": {}, "epoch": 1})
-    assert_refused("of another program")
-    checkpoint.write(path, {"hyper_parameters": Path("x"), ENTRY: {}})
-    assert_refused("it contains more than tensors and plain values")
-    craft(path, b"\x80\x02X\xff\xff\xff\xffx.")
-    assert_refused("or damaged (EOFError)")
-    for data in (b"", b"PK", random.Random(1).randbytes(5000)):
-        path.write_bytes(data)
-        assert_refused("File is not a zip file")
-
-
 def test_a_checkpoint_with_compressed_or_double_records_is_refused(path: Path, last: Path) -> None:
     with zipfile.ZipFile(last) as archive:
         records = [(entry.filename, archive.read(entry)) for entry in archive.infolist()]
@@ -163,12 +145,8 @@ ODD_MODELS: list[tuple[tuple[Any, ...], Any, str]] = [
     (BIAS, ABSENT, "its weight decoder.bias is missing"),
     (BIAS, torch.zeros(1).expand(18), "its decoder.bias is longer than its data"),
     (BIAS, torch.tensor([math.nan] + 17 * [0.0]), "contains numbers that are not finite"),
-    ((ENTRY, "version"), endless(), "of version [[...]], and"),
-    (BIAS, torch.zeros(18, dtype=torch.int64), "is no tensor of floating-point numbers"),
-    ((ENTRY, "architecture"), [], "'list' object is not a mapping"),
-    ((ENTRY, "tokens"), ABSENT, "its entry 'tokens' is missing"),
+    ((ENTRY, "version"), 2, "a checkpoint of version 2, and this charrnn reads 1"),
     ((ENTRY, "architecture", "kind"), "x\ny" * 999, "model.kind=x yx yx"),
-    (("state_dict", "network.extra"), torch.zeros(3), "its weight extra does not fit"),
     ((ENTRY, "tokens"), ["a"], "its vocabulary has 1 characters, its architecture 18"),
     ((ENTRY, "facts"), {"primer": endless()}, "Circular reference"),
 ]

@@ -31,13 +31,6 @@ def test_a_run_folder_is_its_best_model(path: Path, model: Model) -> None:
     assert load(path.parent / "latest").generate(50, seed=1) == model.generate(50, seed=1)
 
 
-def test_a_path_without_a_model_is_refused_with_its_reason(tmp_path: Path) -> None:
-    assert "no such file; `charrnn runs`" in refusal(tmp_path / "none", read_model)
-    assert "is not a run folder" in refusal(tmp_path, read_model)
-    (tmp_path / "text.txt").write_text("To be")
-    assert "not a charrnn model file" in refusal(tmp_path / "text.txt", read_model)
-
-
 def make_run(path: Path, folder: str, time: int, loss: float | None = None) -> Path:
     """Make a run folder with a model, which wrote its result some seconds after others."""
     run = path.parent / "outputs" / folder

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.errors import RunError
-from charrnn.text.corpora import CORPORA, TINY, fetch_corpus, get_cache_folder, render_play
+from charrnn.text.corpora import CORPORA, TINY, fetch_corpus
 from tests.conftest import Capture, Patch, write_files
 
 CONTENT = b"To be, or not to be.\n" * 5000
@@ -21,34 +21,16 @@ PLAY = """\
 
 ## ACT I
 
-### SCENE III. A field of battle between Towton and Saxton, in
-
-Yorkshire.
-
 _Enter a company of mutinous Citizens,
 with staves_
 
 **All**  
 _\\[Aside]_  
-SONG.  
 Speak, speak, & c.
 
 **MENENIUS**  
 No, no; he'll __\\[ ]_  
 nobly named so, _Exit_
-
-### SCENE II. The same: a room;
-
-Lost without a name.
-
-Ghost
-
-**of BUCKINGHAM**  
-The last was I—that helped.  
-ALL SERVING-MEN Here, here, sir; here, sir.
-
-*Exeunt all, with
-others.*
 """
 
 SPEECHES = """\
@@ -59,17 +41,7 @@ MENENIUS:
 No, no; he'll
 nobly named so,
 
-Ghost of BUCKINGHAM:
-The last was I--that helped.
-
-ALL SERVING-MEN:
-Here, here, sir; here, sir.
-
 """
-
-
-def test_a_play_is_rendered_as_names_and_speeches() -> None:
-    assert render_play(PLAY) == SPEECHES
 
 
 @pytest.fixture(autouse=True)
@@ -81,16 +53,6 @@ def replace_corpus(monkeypatch: Patch, name: str, content: bytes, **changes: str
     """Replace a corpus by a small text."""
     digest = hashlib.sha256(content).hexdigest()
     monkeypatch.setitem(CORPORA, name, CORPORA[name]._replace(sha256=digest, **changes))
-
-
-def test_the_cache_is_where_the_environment_says(monkeypatch: Patch) -> None:
-    for name, value in {"HOME": "/me", "XDG_CACHE_HOME": "/x", "CHARRNN_CACHE": "~/c"}.items():
-        monkeypatch.setenv(name, value)
-    assert get_cache_folder() == Path("/me/c")
-    monkeypatch.delenv("CHARRNN_CACHE")
-    assert get_cache_folder() == Path("/x/charrnn")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert get_cache_folder() == Path("/me/.cache/charrnn")
 
 
 def test_a_corpus_with_an_address_is_downloaded_once(

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
-from charrnn.text.code import is_code
 from charrnn.text.lists import HEAD, is_list, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
 from tests.conftest import Capture
@@ -37,37 +36,21 @@ def repeat(line: str) -> str:
 @pytest.mark.parametrize(
     ("text", "listed"),
     [
-        (LIST.lower(), True),
         (LIST + "x" * HEAD, True),  # the last line is not whole
         (repeat("X\r\n") + "\r\n" * 9, True),
         (HEADER + repeat("X\n"), True),
         (repeat("X\nThe Last X of York\n"), True),
         (repeat("X\n").lower().translate(CYRILLIC), True),
         ("".join(f"{KANA[i:][:2]} {KANA[i * 5 % 46]}子\n" for i in range(46)), True),
-        ("".join(LIST.splitlines(True)[::7]), False),  # too few to tell
         (repeat("X\n") * 3, False),  # such as notes and moves
         (repeat("the first snow\nX is asleep\nunder the plum tree X\n\n"), False),  # stanzas
         (repeat("- Is it you, X?\n- It is.\n"), False),  # dialogue
-        (repeat("00:12:04,120 --> 00:12:06,010\nX is here\n\n"), False),  # subtitles
         ("".join(f"{i * 37 % 101 / 10}\n" for i in range(100)), False),  # a series of numbers
         ("", False),
     ],
 )
 def test_lists_are_told_from_texts(text: str, listed: bool) -> None:
     assert is_list(text) == listed
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("def f(x):\n    if x:\n        return {}\n", True),
-        ("main {\n\ta: b;\n}\n", True),
-        ("            HAMLET\n    To be, or not to be.\n", False),  # indented, without signs
-        ("a[0] = {1, 2}\nb = a[0] + a[1]\n", False),  # signs, without an indented line
-    ],
-)
-def test_code_has_indented_lines_and_signs(text: str, expected: bool) -> None:
-    assert is_code(text) == expected
 
 
 @given(

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from charrnn import TextDataModule
 from charrnn.__main__ import main
 from charrnn.data import open_data
 from charrnn.errors import InputError, RunError
@@ -116,14 +115,3 @@ def test_jobs_started_together_preprocess_a_text_once(capsys: Capture) -> None:
     assert capsys.readouterr().err == "x.h5: preprocessed from x.txt\n"
     assert sorted(os.listdir()) == ["x.h5", "x.json", "x.txt"]
     assert read_text() == "0123456789" * 500_000
-
-
-def test_a_data_module_without_a_text_or_with_wrong_options_is_refused() -> None:
-    with pytest.raises(InputError, match="the name of a corpus: shakespeare"):
-        TextDataModule().prepare_data()
-    with pytest.raises(InputError, match="not both"):
-        TextDataModule(input_h5="x", input_json="x", input_txt="x")
-    wrong = {"encoding": "x" * 10_000, "val_frac": float("nan"), "input_txt": ["a", 3]}
-    for option, value in wrong.items():
-        with pytest.raises(InputError, match=rf"^data\.{option}=.{{,1000}}$"):
-            TextDataModule(**{"input_txt": "x.txt", option: value})  # type: ignore[arg-type]

@@ -8,7 +8,6 @@ import io
 import json
 import lzma
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -24,7 +23,6 @@ from hypothesis import strategies as st
 from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
 from charrnn.text import preprocessing
-from tests import REPOSITORY
 from tests.conftest import Capture, write_files
 from tests.text.conftest import read_text
 from tests.tools import refusal_of
@@ -150,41 +148,14 @@ def test_damage_of_a_compressed_text_is_named(refusal: Callable[..., str], suffi
         assert f"{name}: damaged, or not a {suffix}" in refusal(name, "encoding=bytes")
 
 
-def test_every_file_may_have_a_byte_order_mark(folder: Path) -> None:
-    Path("a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\xef\xbb\xbf\r")
-    Path("b.txt").write_bytes(b"\xef\xbb\xbf\nthree\x00\r\r\n")
-    for encoding, expected in {
-        "utf-8": "one\r\ntwo\ufeff\r\nthree\0\r\r\n",
-        "latin-1": "ï»¿one\r\ntwoï»¿\rï»¿\nthree\0\r\r\n",
-    }.items():
-        assert run("[a.txt,b.txt]", "output_h5=x.h5", f"encoding={encoding}") == 0
-        assert read_text() == expected
-
-
-def test_outputs_are_written_next_to_the_text_or_where_they_are_sent(folder: Path) -> None:
-    write_files(folder, {"a.b/x.y.txt": "text", "[x].txt": "text", "v1.2/a.txt": "text"})
-    Path("x.md.xz").write_bytes(lzma.compress(b"text"))
-    stems = {"a.b/x.y.txt": "a.b/x.y", "x.md.xz": "x", "[x].txt": "[x]", "./v1.2/.": "v1.2"}
-    for text, stem in stems.items():
-        assert run(text) == 0
-        assert read_text(f"{stem}.h5") == "text"
-    assert run("[x].txt", "output_h5=far/x.h5", "output_json=new/below/x.json") == 0
-    assert h5py.is_hdf5("far/x.h5")
-    assert Path("new/below/x.json").is_file()
-
-
 @pytest.mark.parametrize(
     ("words", "line"),
     [
         (["-"], "output_h5=null: "),
         (["link", "output_h5=y.txt"], "output_h5=y.txt: would overwrite the text"),
         (["y.txt", "output_h5=z", "output_json=z"], "would overwrite the text or the other output"),
-        (["y.txt", "output_h5=."], "output_h5=.: is a folder"),
         (["*.md", "output_h5=z.h5"], "*.md: no file matches this pattern"),
-        (["pipes"], "pipes/pipe.txt: is not a regular file"),
-        (["[y.txt,-]", "output_h5=z.h5"], "-: no such file; name a file, a folder or a glob"),
         (["[void.txt,bad.txt]", "output_h5=new/z.h5"], "bad.txt: not utf-8 ("),
-        (["bad.txt"], "in position 8: invalid continuation byte); save it as utf-8, or give its"),
         (["utf16.txt"], "utf16.txt: is UTF-16; save it as plain text in UTF-8"),
         (["my.docx"], "my.docx: is a zip archive, like .docx, .odt and .epub files; save"),
         (["packed.txt"], "packed.txt: is compressed by gzip, so its name must end in .gz"),
@@ -197,30 +168,7 @@ def test_wrong_files_and_options_are_refused(refusal: Any, words: list[str], lin
     Path("my.docx").write_bytes(b"PK\x03\x04\x14\0")
     Path("packed.txt").write_bytes(gzip.compress(b"text"))
     Path("link").symlink_to("y.txt")
-    Path("pipes").mkdir()
-    os.mkfifo("pipes/pipe.txt")
     assert line in refusal(*words)
-
-
-def test_a_full_disk_keeps_the_old_files(folder: Path) -> None:
-    """Fill the disk at the start and at the end of the HDF5."""
-    Path("x.txt").write_text("the text of before")
-    run("x.txt")
-    Path("x.txt").write_text("0123456789" * 10_000)
-    before = listing()
-    program = (
-        "import resource; from charrnn.__main__ import main\n"
-        "for limit in 40_000, 102_500:\n"
-        "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, 102_500))\n"
-        "    print(main(['preprocess', 'input_txt=x.txt']))"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"},
-    )  # fmt: skip
-    line = "charrnn preprocess: x.h5: cannot be written (File too large)\n"
-    assert (result.stdout, result.stderr) == ("1\n1\n", 2 * line)
-    assert listing() == before
 
 
 def test_the_splits_of_a_long_text() -> None:

@@ -85,15 +85,6 @@ def test_nothing_to_copy_is_as_without() -> None:
         assert texts(model, options, "", 3) == [plain(model, options)]
 
 
-def test_novel_goes_back_to_where_the_model_had_a_choice() -> None:
-    """Check that such a sure model leaves its text only at a place with two ways."""
-    model, options = make_model(conviction=14), SamplingParams(LENGTH, seed=1, temperature=0.5)
-    training = plain(model, options)
-    [text] = texts(model, options, training, 30)
-    assert len(text) == LENGTH
-    assert not copies(text, training, 31)
-
-
 def test_novel_ends_if_the_model_has_no_other_choice() -> None:
     model, options = make_model(), SamplingParams(LENGTH, seed=1, temperature=0)
     training = plain(model, options)

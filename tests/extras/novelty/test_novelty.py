@@ -59,16 +59,6 @@ def test_every_text_has_a_report(path: Path, capfd: Capture) -> None:
     assert f"novelty: {sum(len(line) + 1 for line in lines)} characters" in err
 
 
-def test_novel_text_has_no_long_copies(path: Path, capfd: Capture) -> None:
-    training = TrainingText(Path("text.txt").read_text(encoding="utf-8"))
-    sample(path, "novel=12")
-    out = capfd.readouterr().out
-    assert len(out) == 300
-    assert training.find_longest_matches(out).max() <= 12
-    sample(path, "novel=12")
-    assert capfd.readouterr().out == out
-
-
 def test_novel_lines_are_in_no_split(path: Path, capfd: Capture) -> None:
     words = ("mode=lines", "num_samples=10")
     sample(path, *words)
@@ -83,23 +73,6 @@ def test_novel_lines_are_in_no_split(path: Path, capfd: Capture) -> None:
         second = capfd.readouterr().out.splitlines()
         assert second[:5] == first[5:]
         assert len(set(second) - set(first[:5])) == 10
-
-
-def test_novelty_refuses_options_before_it_writes(path: Path, capfd: Capture) -> None:
-    Model(make_model()).save("bare")
-    before = sorted(Path().iterdir())
-    for words, line in (
-        (["report=true", "corpus=gone.txt"], "gone.txt: no such file"),
-        (["report=true", "checkpoint=bare"], "corpus=null: the model's training text is not "),
-        (["novel=0"], "novel=0: "),
-        (["novel=true"], "novel=true: needs mode=lines"),
-        (["novel=5", "mode=lines"], "novel=5: is for a text"),
-    ):
-        sample(path, *words, "output=new.txt", code=2)
-        out, err = capfd.readouterr()
-        assert (out, err.count("\n")) == ("", 1)
-        assert err.startswith(f"charrnn sample: {line}")
-        assert sorted(Path().iterdir()) == before
 
 
 def test_a_report_has_the_copies_and_the_longest() -> None:

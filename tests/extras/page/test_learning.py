@@ -29,9 +29,14 @@ from charrnn.text.punctuation import describe_punctuation
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.text.wrap import is_wrapped, join_lines
 from tests.extras.page.node import NETWORK, PAGE, run
-from tests.text import test_prompt as prompts
-from tests.text import test_wrap as wraps
-from tests.text.test_punctuation import QUOTED
+from tests.text.texts import (
+    BEGUN,
+    NOT_WRAPPED,
+    QUOTED,
+    TALES,
+    make_paragraphs,
+    wrap,
+)
 
 RANDOM = random.Random(0)
 WORDS = [
@@ -152,7 +157,7 @@ def test_sentences_end_as_in_python() -> None:
     assert found == json.loads(json.dumps([getattr(sentences, name) for name in names]))
     script = "return given.map((text) => module_ending.findSentenceEnd(text));"
     assert run(script, PAGE / "ending.js", given=[*SENTENCES]) == [*SENTENCES.values()]
-    texts = [*SENTENCES, *TEXTS.values(), *prompts.BEGUN]
+    texts = [*SENTENCES, *TEXTS.values(), *BEGUN]
     script = """const end = new RegExp(module_sentence_ends.SENTENCE_END, "gu");
     return given.map((text) => [...text.matchAll(end)].map((found) => found[0]));"""
     found = run(script, NETWORK / "sentence-ends.js", given=texts)
@@ -160,7 +165,7 @@ def test_sentences_end_as_in_python() -> None:
 
 
 def test_the_primer_is_pythons() -> None:
-    texts = [*prompts.BEGUN, prompts.LINES, TEXTS["Chinese"], "", "a", "ab" * 90_000]
+    texts = [*BEGUN, TEXTS["Chinese"], "", "a", "ab" * 90_000]
     script = "return given.map((text) => module_text_kinds.findPrimer(text));"
     for text, found in zip(texts, run(script, NETWORK / "text-kinds.js", given=texts), strict=True):
         chosen = choose_primer(text[get_primer_slice(len(text))])
@@ -178,15 +183,15 @@ def test_punctuation_is_pythons() -> None:
 
 def test_wrapped_prose_is_joined_as_in_python() -> None:
     wrapped = [
-        wraps.wrap(wraps.make_paragraphs(language, count=40), *how)
-        for language in wraps.SENTENCES
+        wrap(make_paragraphs(language, count=40), *how)
+        for language in TALES
         for how in ((60,), (66, "   ", "\n"), (72,))
     ]
     cut = wrapped[0].replace("the", "remem-\nber--\nin", 9).replace("e\n", "e-\n", 9)
     others = [
         text.replace("\ufeff", "") for text in TEXTS.values()
     ]  # white space in JavaScript only
-    texts = [*wrapped, cut, *wraps.NOT_WRAPPED.values(), *others, "", "\n"]
+    texts = [*wrapped, cut, *NOT_WRAPPED.values(), *others, "", "\n"]
     script = """const { isWrapped, joinLines } = module_wrap;
     return given.texts.map((text) => 
       [isWrapped(text, given.constants), joinLines(text, given.constants)]);"""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import importlib.util
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from charrnn import files
 from charrnn.__main__ import main
 from tests.faults.child import Fault, run
 from tests.faults.runs import OPTIONS, differences
@@ -80,13 +78,6 @@ def test_an_interrupted_study_is_the_study_that_it_would_have_been(workplace: Pa
         assert differences(run_of(number, "whole"), run_of(number)) == []
 
 
-def test_one_process_works_on_a_study(workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with files.hold_lock(workplace / "sweep" / ".study.lock"):
-        assert main(words("sweep=random")) == 2
-    assert "another process is running this study" in capfd.readouterr().err
-    assert not list(workplace.glob("sweep/*/metrics.csv"))
-
-
 def test_a_study_that_is_continued_asks_for_the_same_values(door: Any, workplace: Path) -> None:
     door.action = lambda asked: asked.config.optimizer["lr"]
     tpe = ("sweep=tpe", "+hydra.sweeper.sampler.n_startup_trials=1")
@@ -109,25 +100,3 @@ def test_a_search_refuses_wrong_options_in_one_line(door: Any, workplace: Path) 
         assert line in door.refuses("train", "-m", "sweep=tpe", "seed=1,2", word)
     assert "the search space is empty" in door.refuses("train", "sweep=tpe")
     assert not (workplace / "outputs").exists()
-
-
-def test_a_search_space_may_be_in_an_experiment_file(door: Any, workplace: Path) -> None:
-    door.action = lambda asked: 1.0
-    more = ["sweep=random", "model.dropout=interval(0.2,0.3)", "hydra.sweeper.n_trials=3"]
-    assert door("train", "-m", "experiment=search", *more, "hydra.sweep.dir=sweep").code == 0
-    configs = [asked.config for asked in door.asked]
-    seen = [(config.optimizer["weight_decay"], config.model["dropout"]) for config in configs]
-    assert [0.2 <= dropout <= 0.3 for _, dropout in seen] == [True] * 3
-    assert {decay for decay, _ in seen} <= {0.1, 0.3, 0.6, 1.0}
-
-
-def test_a_study_without_losses_is_refused(door: Any, workplace: Path) -> None:
-    answer = door("train", "-m", "sweep=random", "seed=1,2", "hydra.sweep.dir=sweep")
-    assert answer.code == 2
-    assert "data.val_frac: job 0 has no validation loss" in answer.err
-
-
-def test_optuna_is_named_where_it_is_missing(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.delitem(sys.modules, "charrnn.extras.search.search")
-    assert "optuna" in door.refuses("train", "-m", "sweep=tpe", "seed=1,2")

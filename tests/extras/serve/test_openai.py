@@ -37,15 +37,6 @@ def test_a_completion_is_the_models_text(client: Any) -> None:
     assert again.choices[0].text == defaults.choices[0].text
 
 
-def test_filters_are_sampling_parameters(client: Any) -> None:
-    own: dict[str, Any]
-    for own in ({"top_k": 3, "min_p": 0}, {"top_p": 0.5}):
-        asked: dict[str, Any] = {"max_tokens": 200, "seed": 7, "temperature": 0.5}
-        answer = client.completions.create(model="main", prompt="Hm: ", extra_body=own, **asked)
-        expected = MODEL.generate(200, "Hm: ", seed=7, temperature=0.5, **own)
-        assert answer.choices[0].text == expected
-
-
 def test_a_stream_says_the_same(client: Any) -> None:
     texts, finishes = ["", "", ""], list[str | None]([None, None, None])
     for event in client.completions.create(
@@ -101,11 +92,6 @@ HUGE = 10**400
     [
         ("temprature", {"temprature": 1}, "did you mean temperature?"),
         ("temperature", {"temperature": -1}, "must be 0 or more"), ("n", {"n": "2"}, "integer"),
-        ("best_of", {"best_of": 2}, "charrnn has no such option"), ("n", {"n": 17}, "16"),
-        ("logit_bias", {"logit_bias": {"50256": -100}}, "charrnn has no such option"),
-        ("presence_penalty", {"presence_penalty": 0.5}, "charrnn has no such option"),
-        ("prompt", {"prompt": ["a", "b"]}, "string"), ("seed", {"seed": HUGE}, "must be between"),
-        ("logprobs", {"logprobs": 6}, "5"), ("echo", {"echo": True}, "leave the field out"),
         ("stop.1", {"stop": ["a", ""]}, "at least 1 character"),
         ("max_tokens", {"max_tokens": 10_001}, "10000"), ("model", {"model": "mian"}, "mean main?"),
     ],
@@ -121,14 +107,6 @@ def test_mistakes_are_told_as_openai_tells_them(
     )
     assert error.value.body["message"].startswith(param)
     assert "\n" not in error.value.message
-
-
-def test_fields_without_effect_are_accepted(client: Any) -> None:
-    harmless = {
-        "suffix": "", "frequency_penalty": 0, "best_of": 1, "logit_bias": {}, "user": "me",
-        "metadata": {"a": "b"}, "store": True, "seed": None, "stop": None, "logprobs": None,
-    }  # fmt: skip
-    client.completions.create(model="main", prompt="A", extra_body=harmless)
 
 
 # Whatever is sent, the answer is none of a fault of the server

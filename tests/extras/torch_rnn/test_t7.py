@@ -95,13 +95,10 @@ FLOATS = string(b"torch.FloatStorage")
 DECODER = integers(2) + longs(17, 5, 5, 1, 492)
 # what is replaced in the file, by what, and the line that refuses it
 CHANGES = [
-    (b"model" + integers(4), b"model" + integers(6), "a Lua function"),
     (b"nn.LSTM", b"nn.G\x1bTM", "nn.G.x1bTM, which is no class of torch-rnn"),
     (string(b"nn.LSTM"), string(b"nn.VanillaRNN"), "not a network of torch-rnn"),
     (string(b"nn.LanguageModel"), string(b"nn.gModule"), "char-rnn"),
-    (integers(2) + string(b"Z"), integers(2) + string(b"ZZ"), "not a single character"),
     (integers(2) + string(b"Z"), integers(2) + string(b"\xfc"), "utf-8"),
-    (b"p" + to_torch7(0.25, {}), b"p" + integers(5, 1), "no probability"),
     (b"eps" + to_torch7(1e-5, {}), b"eps" + to_torch7(0.001, {}), "eps is not"),
     (FLOATS + longs(NUMBERS), FLOATS + longs(HUGE), "damaged"),
     (DECODER, integers(2) + longs(17, 5, HUGE, 1, 492), "not a 2-D tensor"),
@@ -123,9 +120,6 @@ def test_a_file_that_is_no_t7_is_refused(path: Path, tmp_path: Path) -> None:
     for content, line in (
         (whole + b"x", "there is data after the end"),
         (b"".join(nested), "nested too deeply"),
-        (b"PK\x03\x04", "not a checkpoint of torch-rnn"),
-        (b"", "not a checkpoint of torch-rnn"),
-        (whole[:100], "damaged"),
     ):
         path.write_bytes(content)
         assert line in refusal(path, read_model)
