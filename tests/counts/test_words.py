@@ -31,16 +31,6 @@ def test_upper_and_lower_case_are_one_letter_except_in_bytes() -> None:
     assert of_bytes[0] == of_bytes[1] != of_bytes[2] != of_bytes[3]
 
 
-def test_a_text_without_spaces_has_shorter_words_or_none() -> None:
-    signs = Vocabulary([chr(0x4E00 + n) for n in range(500)])
-    ids, letters = RNG.integers(0, 500, 20_000), number_letters(signs)
-    table = count_words([ids], letters, 12)
-    assert table is not None
-    assert len(table.characters) <= 30_000
-    assert len(table.keys) < 500 + 20_000  # after one letter, not after two
-    assert count_words([IDS], LETTERS, 0) is None
-
-
 @pytest.mark.parametrize("longest", [3, 12])
 def test_known_words_and_pairs_are_left_by_the_definition(longest: int) -> None:
     words = count_words(TEXTS, LETTERS, longest)
