@@ -18,7 +18,6 @@ MODULE = """
 import lightning as L
 from charrnn import LanguageModel
 from charrnn.errors import InputError
-from torch.nn import functional as F
 
 
 class Model(LanguageModel):
@@ -38,11 +37,6 @@ class Data(L.LightningDataModule):
 class Picky(LanguageModel):
     def compute_loss(self, logits, targets):
         raise InputError("model.color=red: not today")
-
-
-class FaultyLoss(LanguageModel):
-    def compute_loss(self, logits, targets):
-        return F.cross_entropy(logits, targets.float()[:3])
 
 
 class Distance(L.Callback):
@@ -131,7 +125,7 @@ def test_a_sweep_ranks_by_its_metric(workplace: Path, capfd: Capture) -> None:
     assert "the best run of sweep: 1_optimizer.lr=0.002" in capfd.readouterr().err
 
 
-def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train, capfd: Capture) -> None:
+def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train) -> None:
     own = (*OWN, "schedule=one_cycle")
     lengths = ("trainer.max_steps=17", "callbacks.checkpoints.keep_every=10")
     whole = train(*own, "validate_every=5", "print_every=1", *lengths, folder="whole")
@@ -140,35 +134,13 @@ def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train, capfd: Capture) -
     train("resume=part", *own, small=False)
     assert_same(tensors(part), tensors(whole))
     assert metrics(part) == metrics(whole)
-    train("resume=part", *own, "optimizer.lr=0.1", small=False, code=2)
-    assert (
-        "optimizer.lr=0.1: a resume cannot change it (the run has optimizer.lr=0.002)"
-        in capfd.readouterr().err
-    )
 
 
-# the words -> the line of code that raises, the error
-FAULTS = {
-    "+callbacks.own._target_=own_code.Faulty": (
-        "return 1 / (2 - batch_idx)",
-        "ZeroDivisionError: division by zero",
-    ),
-    "model._target_=own_code.FaultyLoss": (
-        "return F.cross_entropy(logits, targets.float()[:3])",
-        "ValueError: ",
-    ),
-}
-
-
-@pytest.mark.parametrize("words", FAULTS)
-def test_a_fault_in_a_class_of_the_user_has_its_traceback(
-    train: Train, words: str, capfd: Capture
-) -> None:
-    line, raised = FAULTS[words]
-    train(*words.split(), "trainer.max_steps=9", "checkpoint_every=1", code=1)
+def test_a_fault_in_a_class_of_the_user_has_its_traceback(train: Train, capfd: Capture) -> None:
+    train("+callbacks.own._target_=own_code.Faulty", "trainer.max_steps=9", code=1)
     err = capfd.readouterr().err
     *_, error, end = err.splitlines()
-    assert error.startswith(raised)
+    assert error == "ZeroDivisionError: division by zero"
     assert end.startswith("charrnn train: this is a bug in charrnn, or in code of yours; ")
     assert err.count("Traceback (most recent call last):") == 1
-    assert line in err
+    assert "return 1 / (2 - batch_idx)" in err

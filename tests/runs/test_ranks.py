@@ -7,15 +7,13 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 from hydra.core.plugins import Plugins
 from lightning.pytorch.callbacks import Callback
 
 from charrnn.__main__ import main
-from charrnn.errors import InputError, Interrupted, RunError
-from charrnn.runs import ranks
+from charrnn.errors import Interrupted
 from charrnn.runs.ranks import World, detect_world
 from tests.small_runs import SMALL, tensors
 from tests.tools import refusal_of
@@ -40,7 +38,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> SetAll:
 
 EIGHT = {**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}
 FOUR_TASKS = {**SRUN, "SLURM_STEP_NUM_TASKS": "4"}
-TWO = {**TORCHRUN, "RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
 ONE_TASK = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1", "SLURM_PROCID": "0"}
 
 
@@ -60,25 +57,6 @@ def test_the_environment_tells_the_rank_of_a_process(
 ) -> None:
     environment(variables)
     assert detect_world() == expected
-
-
-def test_the_first_rank_that_fails_prints(
-    environment: SetAll, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counts = iter([1, 2, 3])
-    store = Mock(add=lambda name, step: next(counts))
-    environment(TWO)
-    assert not ranks.is_told(InputError("refused"))
-    environment({"RANK": "1"})
-    assert ranks.is_told(InputError("refused by all, before they are connected"))
-    monkeypatch.setattr(ranks, "_stores", [store])
-    assert not ranks.is_told(RunError("failed"))
-    assert ranks.is_told(RunError("lost the other one"))
-    assert ranks.is_told(Interrupted("stopped"))
-    environment({"RANK": "0"})
-    assert ranks.is_told(Interrupted("stopped by torchrun, after the failure of rank 1"))
-    assert ranks.explain_lost(RuntimeError("Connection closed by peer [127.0.0.1]")) is not None
-    assert ranks.explain_lost(RuntimeError("a shape")) is None
 
 
 @pytest.mark.parametrize(("name", "value"), [("RANK", "1"), ("LOCAL_RANK", "")])
