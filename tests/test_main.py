@@ -36,18 +36,9 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--help"], "charrnn train "),
-        (["sample", "length=3", "--help"], "charrnn sample [OPTION=VALUE ...]"),
-        (["sample", "--version"], f"charrnn {charrnn.__version__}\n"),
-        (["train", "--help"], "Options and their defaults:"),
-    ],
-)
-def test_help_and_version_stand_anywhere(words: list[str], said: str, capsys: Capture) -> None:
-    assert main(words) == 0
-    assert said in capsys.readouterr().out
+def test_a_command_has_the_version_of_the_program(capsys: Capture) -> None:
+    assert main(["sample", "--version"]) == 0
+    assert capsys.readouterr().out == f"charrnn {charrnn.__version__}\n"
 
 
 @pytest.mark.parametrize(
