@@ -21,7 +21,6 @@ from tests.generation.models import make_model
 from tests.tools import refusal_of
 
 PAIR = "data.input_h5=good.h5 data.input_json=good.json"
-DIGITS = "9" * 5000
 
 # a line -> a part of the one line that refuses it
 BAD = {
@@ -43,20 +42,16 @@ BAD = {
     "train my novel.txt": "novel.txt: write options as NAME=VALUE, with quotes around spaces",
     "train --cfg": "--cfg: needs a value after it",
     "sample --top_k 5": "--top_k: no such flag",
-    "train --config-dir no/such": "no/such' not found",
     "preprocess": "input_txt is required",
     # values
     "sample length=abc": "length=abc: Value 'abc' of type 'str' could not be converted to Int",
-    "sample temperature=0.2,0.5": "To sweep over it, add --multirun",
     "sample temperature=-1": "temperature=-1",
     "train seed=-1": "train: seed=-1: must be between 0 and",
-    "sample 'seed=${nope}'": "Interpolation key 'nope' not found",
     "train trainer.precision=tf32-true": "trainer.precision=tf32-true: must be one of 32-true, ",
     "train trainer.val_check_interval=0": "validate_every=0 turns validation off",
     "train good.txt budget=10": "budget=10: must be a time with its unit: 90s, 10m or 2h",
     "train good.txt budget=1s trainer.max_epochs=3": "max_epochs=3: budget=1s chooses the length",
     f"train {PAIR} trainer.devices=[]": "trainer.devices=[]",
-    f"sample length={DIGITS}": "Exceeds the limit",
     "sample " + "x" * 50_000 + "=1": "",
     "sample length=" + "[" * 5000: "no viable alternative at input",
     "train +x=" + "{a:" * 400 + "1" + "}" * 400: "",
@@ -86,13 +81,11 @@ BAD = {
     "sample model.safetensors seed=1 length=5 output=file/x.txt": "file/",
     "sample model.safetensors 'output=no texts'": "output=no texts: is a folder",
     # texts, HDF5 and JSON
-    "preprocess input_txt=good.txt encoding=utf-9": "utf-9",
     "preprocess input_txt=good.txt val_frac=0.6 test_frac=0.4": "below 1",
     "train one.txt": "one.txt: its training split has 1 characters, and training needs 2 or more",
     "train data.input_txt=binary.txt": "encoding=bytes",
     "train pipe": "pipe: is not a regular file",
     f"train {PAIR} 'data.background=no texts'": "no texts: this folder contains no *.txt file",
-    "train data.input_h5=good.txt data.input_json=good.json": "good.txt",
     "train data.input_h5=good.h5 data.input_json=broken.json": "broken.json",
     # models
     "sample": "outputs/",

@@ -17,9 +17,7 @@ from charrnn.data import (
     cut_streams,
     encode_split,
     fit_sizes,
-    get_corpus_name,
     open_data,
-    read_training_text,
 )
 from charrnn.errors import InputError
 from charrnn.text.vocabulary import Vocabulary
@@ -129,15 +127,6 @@ def test_a_split_in_another_vocabulary(tmp_path: Path) -> None:
     assert encode_split(data, "train", Vocabulary(list("xcba")))[:].tolist() == [3, 2, 1, 2]
     with pytest.raises(InputError, match=r"x\.h5: test: .*'c'"):
         encode_split(data, "test", Vocabulary(list("ab")))
-
-
-def test_a_training_text_is_read_by_its_fingerprint(tmp_path: Path) -> None:
-    facts = open_data(*write(tmp_path)).facts
-    assert read_training_text(facts, ["train", "test"]) == "abcbc"
-    assert get_corpus_name(facts) == "x"
-    del facts["fingerprint"]  # a model from another person could name any text
-    with pytest.raises(InputError, match="does not name its training data with a fingerprint"):
-        read_training_text(facts, ["train"])
 
 
 def streams_of(size: int, batch: int, seq: int) -> tuple[np.ndarray, Streams]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from charrnn.errors import InputError, RunError
-from charrnn.files import acquire_lock, remove_temporary_files, replace_file, require_regular_file
+from charrnn.errors import RunError
+from charrnn.files import acquire_lock, remove_temporary_files, replace_file
 from tests.conftest import Patch
 
 
@@ -62,16 +62,6 @@ def test_a_file_that_is_linked_to_a_lock_is_not_overwritten(tmp_path: Path, link
     with pytest.raises(RunError, match=r"\.lock: "):
         acquire_lock(tmp_path / ".lock", wait=False)
     assert (tmp_path / "mine").read_text() == "a poem"
-
-
-def test_only_regular_files_are_opened(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
-        with pytest.raises(InputError, match=f"{path}: is not a regular file; make one"):
-            require_regular_file(path, "make one")
-    for name in ("a\0b", "x" * 5000, "y"):
-        with pytest.raises(InputError, match=r"cannot be read|no such file"):
-            require_regular_file(tmp_path / name, "make one")
 
 
 def test_the_remains_of_a_kill_are_removed(tmp_path: Path) -> None:

@@ -17,13 +17,18 @@ from tests.conftest import Capture
 from tests.generation.models import make_counted_model, make_model
 
 
-def test_logits_and_losses(model: Model) -> None:
-    text = "To be, or not"
-    logits = model.logits(text)
-    assert (logits.shape, logits.dtype) == ((13, 65), np.float32)
-    assert np.abs(logits[:3] - model.logits(text[:3])).max() < 1e-5
+def test_losses_are_those_of_the_logits_with_and_without_counts() -> None:
+    model, text, found = Model(make_counted_model()), "To be, or not to be", {}
+    ids, size = model.vocabulary.encode(text)[1:], len(text) - 1
+    for counts in ("auto", "none", "only"):
+        logits, losses = model.logits(text, counts), model.losses(text, counts)
+        assert (logits.shape, logits.dtype) == ((size + 1, 65), np.float32)
+        assert np.abs(logits[:3] - model.logits(text[:3], counts)).max() < 1e-5
+        np.testing.assert_allclose(losses, -log_softmax(logits)[np.arange(size), ids], atol=1e-4)
+        assert model.score(text, counts) == pytest.approx(losses.mean(dtype=np.float64))
+        found[counts] = losses.tobytes()
+    assert len({*found.values()}) == 3
     assert model.logits("").shape == (0, 65)
-    assert model.score(text) == pytest.approx(model.losses(text).mean(dtype=np.float64))
     with pytest.raises(InputError, match="U\\+00E9"):
         model.logits("é")
     for short in ("", "A"):
@@ -31,14 +36,16 @@ def test_logits_and_losses(model: Model) -> None:
             model.score(short)
 
 
-def test_losses_are_those_of_the_logits_with_and_without_counts() -> None:
-    model, text, found = Model(make_counted_model()), "To be, or not to be", {}
-    for counts in ("auto", "none", "only"):
-        found[counts] = model.losses(text, counts)
-        at = np.arange(len(text) - 1), model.vocabulary.encode(text)[1:]
-        expected = -log_softmax(model.logits(text, counts))[at]
-        np.testing.assert_allclose(found[counts], expected, atol=1e-4)
-    assert len({losses.tobytes() for losses in found.values()}) == 3
+def test_a_text_is_its_pieces_and_the_first_of_several_samples(model: Model) -> None:
+    asked: Any = {"start_text": "ROMEO:", "temperature": 0.8, "seed": 1}
+    text, pieces = model.generate(200, **asked), list(model.stream(200, **asked))
+    assert len(text) == 200
+    assert len(pieces[0]) < 50  # the first is soon there
+    assert "".join(pieces) == text
+    assert model.generate(200, **asked, num_samples=3)[0] == text
+    assert model.generate(3, num_samples=1, seed=2) == [model.generate(3, seed=2)]
+    with pytest.raises(InputError, match="num_samples"):
+        model.generate(num_samples=0)
 
 
 @pytest.mark.parametrize("trained", [make_model(), make_counted_model()])
@@ -73,18 +80,6 @@ def test_a_step_is_the_models_and_a_loop_over_it_writes_as_the_sampler(
             model.step([1], odd)
 
 
-def test_generate(model: Model) -> None:
-    text = model.generate(length=200, start_text="ROMEO:", temperature=0.8, seed=1)
-    assert len(text) == 200
-    pieces = list(model.stream(200, "ROMEO:", temperature=0.8, seed=1))
-    assert len(pieces[0]) < 50  # the first is soon there
-    assert "".join(pieces) == text
-    assert model.generate(200, "ROMEO:", temperature=0.8, seed=1, num_samples=3)[0] == text
-    assert model.generate(length=0) == ""
-    assert model.generate(length=3, num_samples=1, seed=2) == [model.generate(length=3, seed=2)]
-    assert model.generate(start_text="A", seed=1, until=text[5]).find(text[5]) == -1
-
-
 def test_the_probability_of_a_sample_longer_than_a_block(
     model: Model, path: Path, capfd: Capture
 ) -> None:
@@ -93,3 +88,18 @@ def test_the_probability_of_a_sample_longer_than_a_block(
     losses = model.losses("Hm" + sample["text"])[1:]
     expected = -losses.sum(dtype=np.float64)
     assert sample["log_probability"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("length", -1), ("temperature", "warm"), ("device", "abacus"), ("start_text", "é")),
+        *(("length", 2.5), ("start_text", 5), ("until", b"a")),  # of another type
+    ],
+)
+def test_what_a_model_cannot_write_with_is_refused(name: str, value: Any, model: Model) -> None:
+    for write in (model.generate, model.stream):  # both at once
+        with pytest.raises(InputError, match=name):
+            write(**{name: value})
+        with pytest.raises(TypeError, match="temprature"):
+            write(temprature=1)

@@ -25,7 +25,6 @@ PAGES = [
 ]
 _FENCED = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"""\]\(([^)\s]+)\)|(?:src|href)="([^"]+)\"""")
-MAKEFILE = (REPOSITORY / "Makefile").read_text()
 
 
 def prose(page: Path) -> str:
@@ -56,7 +55,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 # placeholders for names, and arguments of Python
-NO_OPTIONS = {"name", "group", "weights_only", "limit_val_batches", "ckpt_path"}
+NO_OPTIONS = {"name", "group", "weights_only", "ckpt_path", "limit_val_batches"}
 
 
 def list_dotted_names(config: dict[str, Any], prefix: str = "") -> Iterator[str]:

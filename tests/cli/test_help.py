@@ -57,16 +57,6 @@ def test_the_help_explains_every_option(command: str, door: Any, monkeypatch: Pa
         assert option.explanation in line
 
 
-def test_every_line_of_a_choice_has_a_comment() -> None:
-    groups = help_page.read_page("train").groups
-    chosen = [(g, name) for g in groups.keys() - help_page.WITHOUT_A_NODE for name in groups[g]]
-    for group, choice in chosen:
-        path = plugins.CONF / group / f"{choice}.yaml"
-        for name, option in help_page._read_choice(path).items():
-            is_hidden = name.rpartition(".")[2][0] == "_" or is_reference(option.default)
-            assert option.explanation or is_hidden, (path, name)
-
-
 # Each choice is one of them, and Lightning's patience is 3.
 DIFFERENT = {"model.kind", "kind", "data.input_txt", "input_txt", "early_stopping.patience"}
 

@@ -95,9 +95,3 @@ def test_quotes_and_lists_are_in_hydras_grammar(line: str, door: Any, monkeypatc
     for flags in ([], ["-m"] * ("','" not in word)):
         assert door(command, word, *flags).code == 0
         assert select(door.asked.pop(), word.lstrip("+").partition("=")[0]) == VALUES[line]
-
-
-def test_texts_are_swept_over_in_quotes_only(door: Any) -> None:
-    assert door("sample", "-m", "until=\"it's\" , 'b', '${oc.env:HOME}'").code == 0
-    assert [options.until for options in door.asked] == ["it's", "b", os.environ["HOME"]]
-    assert not any(Path().iterdir())

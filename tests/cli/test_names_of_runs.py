@@ -49,15 +49,3 @@ def test_any_name_in_a_sweep(run: Path, door: Any, tmp_path: Path) -> None:
     run.rename(tmp_path / "outputs" / "b" / name)
     assert door("train", "-m", f"init_from={quote(f'b/{name}')},'other'").code == 0
     assert door.asked[0].config.init_from == str(tmp_path / "outputs" / "b" / name)
-
-
-def test_a_name_that_hydra_would_look_up(run: Path, door: Any, tmp_path: Path) -> None:
-    run = run.rename(tmp_path / "${x}")
-    assert door("train", f"resume=${{x}}/{LAST}").code == 0
-    assert door.asked.pop().hydra.runtime.choices.optimizer == "adam"
-    for words in ([r"init_from='\${x}'"], ["-m", "init_from=${x}"]):
-        assert door("train", *words).code == 0
-        assert Path(door.asked.pop().config.init_from).resolve() == run
-    before = sorted(tmp_path.rglob("*"))
-    assert "Interpolation key 'x' not found" in door.refuses("train", "resume=${x}")
-    assert sorted(tmp_path.rglob("*")) == before

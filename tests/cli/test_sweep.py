@@ -35,15 +35,6 @@ def test_every_combination_in_a_folder_of_its_own(door: Any, tmp_path: Path) -> 
     assert [asked.hydra.job.num for asked in door.asked] == [0, 1, 2, 3]
 
 
-def test_several_first_words_are_a_sweep_over_texts(door: Any, tmp_path: Path) -> None:
-    texts = ["anna.txt", "a,b.txt", "sub/anna.txt", "'x','y'", "$(rm) ${x}.txt"]
-    write_files(tmp_path, dict.fromkeys(texts, "x"))
-    assert door("train", "-m", *texts, "hydra.sweep.dir=s").code == 0
-    assert [asked.config.data["input_txt"] for asked in door.asked] == texts
-    names = ["0_anna.txt", "1_a,b.txt", "2_anna.txt", "3_x,y", "4_-rm-x.txt"]
-    assert [asked.folder.name for asked in door.asked] == names
-
-
 def test_a_job_that_fails_does_not_stop_the_others(door: Any) -> None:
     def fail(options: Any) -> None:
         if options.length == 1:

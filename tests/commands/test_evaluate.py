@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,13 +37,9 @@ def test_the_splits_of_its_own_data(run_copy: Train, monkeypatch: Patch, capfd: 
         assert evaluate(capfd, f"checkpoint={run / name}", "counts=none") == val
     assert evaluate(capfd, f"checkpoint={run}", "split=test")["split"] == "test"
     assert evaluate(capfd, f"checkpoint={run}", "split=train")["characters"] == 839
-
-
-def test_a_split_of_another_text_is_refused(run_copy: Train, capfd: Capture) -> None:
-    model = charrnn.load(run_copy("trainer.max_steps=23")).trained
+    model = charrnn.load(run).trained
     charrnn.Model(replace(model, facts={**model.facts, "fingerprint": "x"})).save("model")
-    refused = refusal_of(capfd, "evaluate", "checkpoint=model")
-    assert re.search("charrnn evaluate: split=val: .*contains another text", refused)
+    assert "contains another text" in refusal_of(capfd, "evaluate", "checkpoint=model")
 
 
 def test_a_split_of_other_data(run_copy: Train, workplace: Path, capfd: Capture) -> None:

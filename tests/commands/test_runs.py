@@ -18,7 +18,6 @@ from charrnn.runs.result import Result, read_result
 from tests.conftest import Patch
 from tests.faults.child import Fault, run, send
 from tests.small_runs import SMALL, Capture, column
-from tests.tools import refusal_of
 
 
 def write_run(folder: Path, network_loss: float | None = None, **values: Any) -> Path:
@@ -84,11 +83,6 @@ def test_any_order(place: Path, capsys: Capture, words: str, runs: str) -> None:
     assert order(capsys, words) == [*runs]
 
 
-def test_a_misspelt_column_is_refused(place: Path, capsys: Capture) -> None:
-    line = "sort=los: no such column or option; did you mean loss?"
-    assert line in refusal_of(capsys, "runs", "sort=los")
-
-
 def test_a_loss_on_another_text_is_no_rank(place: Path, capsys: Capture) -> None:
     """Check also that a run without a model is not recommended."""
     (place / "outputs" / "train" / "day" / "b" / "model.safetensors").unlink()
@@ -149,31 +143,6 @@ def test_seeds_have_a_mean_and_other_options_another(tmp_path: Path, capsys: Cap
     assert found == {"0": of_two, "1": of_two, "copy": of_two, "2": (1.0, 1, None)}
 
 
-def test_the_network_ranks_and_the_loss_as_written_stands_beside(
-    tmp_path: Path, capsys: Capture
-) -> None:
-    for name, network, written in (("a", 1.5, 1.25), ("b", 1.4, 1.3), ("c", 1.6, 1.6)):
-        write_run(tmp_path / name, network, loss=written)
-    assert order(capsys, tmp_path) == ["b", "a", "c"]
-    assert order(capsys, tmp_path, "sort=loss") == ["a", "b", "c"]
-
-
-def test_a_run_is_in_the_table_before_its_first_validation(workplace: Path, capfd: Capture) -> None:
-    words = ["train", *SMALL, "trainer.max_steps=20", "hydra.run.dir=outputs/killed"]
-    run(words, workplace, Fault("step", "forward", 3), code=-9)
-    (row,) = list_runs(capfd)
-    assert (row["run"], row["text"], row["steps"]) == ("killed", "corpus.txt", 0)
-    assert row["parameters"] > 1000
-    for name in ("network_loss", "loss", "counts_loss", "objective"):
-        assert row[name] is None
-    # the next try begins again in the same folder
-    assert main([*words, "resume=auto"]) == 0
-    (row,) = list_runs(capfd)
-    assert (row["run"], row["steps"]) == ("killed", 20)
-    losses = column(workplace / "outputs" / "killed", "val/loss")
-    assert row["objective"] == row["network_loss"] == min(losses.values())
-
-
 def test_a_result_is_written_in_each_phase(workplace: Path) -> None:
     """Check it after kills at the start and in a validation, after a signal, and at the end."""
     words = ["train", *SMALL, "trainer.max_steps=25"]
@@ -200,7 +169,7 @@ def test_a_result_is_written_in_each_phase(workplace: Path) -> None:
     different = {name for name in whole if last[name] != whole[name]}
     assert different <= {"folder", "seconds"}
     assert whole["network_loss"] == column(workplace / "whole", "val/loss")[whole["step"]]
-    assert whole["loss"] <= whole["counts_loss"] < whole["compared_loss"] == whole["network_loss"]
+    assert whole["loss"] <= whole["counts_loss"] < whole["network_loss"] == whole["compared_loss"]
 
 
 def test_the_best_network_wins_a_sweep(workplace: Path, capfd: Capture) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
 from dataclasses import fields
@@ -65,16 +64,6 @@ def test_a_reader_that_leaves_is_no_failure(path: Path) -> None:
         process.stdout.close()
         assert process.communicate(timeout=60)[1] == b""
     assert process.returncode == 0
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_a_full_device_is_named(path: Path) -> None:
-    words = [*CHARRNN, "sample", f"checkpoint={path}", "seed=1"]
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert done.returncode == 1
-    assert done.stderr.startswith("charrnn sample: standard output: cannot be written")
-    assert done.stderr.count("\n") == 1
 
 
 def lines_of(out: str) -> list[dict[str, Any]]:

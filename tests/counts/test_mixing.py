@@ -1,4 +1,4 @@
-"""The weights of a mixture against a search, its loss on text it was not fitted to, its states."""
+"""The weights of a mixture against a search, and its loss on text it was not fitted to."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from charrnn.counts.fitting import PARTS, compute_loss, fit_weights
-from charrnn.counts.mixing import COUNTS_ONLY, Places, Weights
-from charrnn.counts.recent import RecentContexts
-from tests.generation.models import TEXT, WEIGHTS, make_counted_model
+from charrnn.counts.mixing import Places, Weights
 
 RNG = np.random.default_rng(3)
 PRIOR = (0.6, 0.6, 0.6, 0.6, 0.4, 0.4, 0.4, 0.4, 0, 0, 0, 0)
@@ -84,25 +82,3 @@ def test_the_loss_of_a_fit_is_that_of_the_halves_that_it_did_not_see():
         expected += loss(*other, fit_weights(*half).weights) / 2
         assert fit.loss > loss(network, places, targets, fit.weights)
     assert fit.loss == pytest.approx(expected, abs=2e-3)
-
-
-@pytest.mark.parametrize("weights", [WEIGHTS, COUNTS_ONLY])
-def test_every_way_of_reading_gives_the_same_state_and_prediction(weights):
-    """Compare a whole text with its pieces and its characters."""
-    model = make_counted_model(weights=weights)
-    counts, text = model.counts, model.vocabulary.encode(TEXT + "  " * 20 + "zq Cats ''")
-    ids = np.stack([text[-220:-20], text[-200:]])
-    network = RNG.normal(size=(*ids.shape, len(model.vocabulary))).astype(np.float32)
-    states = counts.find_states(ids, counts.zero_state(2))
-    whole = counts.mix(states, network)
-
-    for first, last in ((0, 1), (1, 3), (3, 3), (3, 120), (120, 200)):
-        before = states[:, first - 1] if first else counts.zero_state(2)
-        part = counts.find_states(ids[:, first:last], before)
-        np.testing.assert_array_equal(part, states[:, first:last])
-    recent, state = RecentContexts(counts), counts.zero_state(2)
-    for t in range(200):
-        state, mixed = recent.step(ids[:, t], state, network[:, t])
-        np.testing.assert_allclose(mixed, whole[:, t], atol=1e-4)
-        assert state.dtype == states.dtype == np.int32
-        np.testing.assert_array_equal(state, states[:, t])

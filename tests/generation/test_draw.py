@@ -1,15 +1,16 @@
-"""Drawing a character of given logits."""
+"""Drawing a character of given logits, and the penalties for repetition."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from charrnn.generation.debts import Debts, find_ends
+from charrnn.generation import dry
 from charrnn.generation.draw import Drawer
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.definition import FILTERS, draw_at, probabilities
+from tests.conftest import Patch
+from tests.generation.definition import FILTERS, draw_at, dry_penalties, probabilities
 from tests.generation.models import params
 
 LETTERS = Vocabulary(list("abcdefghijkl"))
@@ -44,10 +45,19 @@ def test_a_draw_inverts_the_cumulated_probabilities(choice: SamplingParams) -> N
         assert id_ == draw_at(p, uniform) or uniform > 0.99
 
 
-def test_only_a_newline_is_paid_after_a_mark() -> None:
-    vocabulary = Vocabulary(["a", "\n", "."])
-    ends = find_ends(vocabulary, {})
-    for last, paid in ((0, [0.0, 2.0, 2.0]), (1, [0.0, 0.0, 0.0]), (2, [0.0, 2.0, 0.0])):
-        scores = np.zeros(3)
-        Debts(ends, np.ones(len(ends.places)), last).repay(scores, np.ones(3), 3.0, 2.0)
-        assert scores.tolist() == paid
+@pytest.mark.parametrize("allowed", [1, 2, 5])
+@pytest.mark.parametrize(
+    "text", ["", "a", "abcabcab", "aaaaaa", "to be or not to be or", "xyzxy", "zabcyabczab"]
+)
+def test_dry_penalties_are_as_defined(text: str, allowed: int, monkeypatch: Patch) -> None:
+    """Compare after a text in one or two parts, with and without a shorter look-back."""
+    choice = SamplingParams(dry_multiplier=0.7, dry_base=1.5, dry_allowed_length=allowed)
+    for look_back in (len(text) + 1, 5):
+        monkeypatch.setattr(dry, "LOOK_BACK", look_back)
+        expected = dry_penalties(text[-look_back:], 0.7, 1.5, allowed)
+        for part in range(len(text) + 1):
+            penalties = dry.DryPenalties(choice, [*map(ord, text[:part])])
+            for character in text[part:]:
+                penalties.append(ord(character))
+            found = penalties.make_penalties(128)
+            assert {chr(n): found[n] for n in found.nonzero()[0]} == pytest.approx(expected)

@@ -16,7 +16,6 @@ from charrnn.text.prompt import PRIMER_FACT
 from tests.conftest import Capture
 from tests.generation.definition import uniforms_of
 from tests.generation.models import make_counted_model, make_torch_model
-from tests.tools import refusal_of
 
 MODEL = Model(replace(make_counted_model(), facts={PRIMER_FACT: "The rat.\n"}))
 
@@ -59,8 +58,6 @@ def test_what_is_given_beside_it_applies_or_is_refused(path: Path, capfd: Captur
         (name,) = option
         with pytest.raises(InputError, match=rf"{name}.*: plain=true .*; leave one out"):
             MODEL.generate(200, "T", **asked, **option)
-    refused = refusal_of(capfd, "sample", str(path), "plain=true", "min_p=0.1")
-    assert "min_p=0.1: plain=true draws without it; leave one out" in refused
     words = ["start_text=T", "length=50", "seed=1", "plain=true"]
     MODEL.save(path)
     assert main(["sample", str(path), *words]) == 0

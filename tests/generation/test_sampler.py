@@ -147,15 +147,6 @@ def test_a_line_is_the_next_usable_sample(monkeypatch: Patch) -> None:
     assert lines_of() == got
 
 
-def test_known_lines_of_a_model_of_bytes_are_left_out() -> None:
-    vocabulary = Vocabulary.from_tokens(["a", "\n", "[195]", "[169]"])
-    model = make_model(vocabulary=vocabulary, conviction=1)
-    got = lines_of(model, start_text="é", num_samples=10)
-    assert all(line.startswith("é") for line in got)
-    known = {*map(vocabulary.as_tokens, got[:5])}
-    assert lines_of(model, known, start_text="é", num_samples=10)[:5] == got[5:]
-
-
 @pytest.mark.parametrize(
     ("model", "given", "line"),
     [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from charrnn.model import Model
@@ -21,20 +20,6 @@ from tests.generation.models import (
 
 OTHER = "A dog, a frog! No hog... Which?\n"
 MODEL = with_background(make_counted_model(), OTHER)
-
-
-def test_a_cold_text_of_independent_characters_has_as_many_ends_as_expected() -> None:
-    model = fill_weights(make_model(), 0)
-    p = np.full(len(model.vocabulary), 0.9 / (len(model.vocabulary) - 3))
-    for character, probability in {"\n": 0.03, ".": 0.05, "?": 0.02}.items():
-        p[model.vocabulary.encode(character)] = probability
-    p[model.vocabulary.encode("e")] += 0.5
-    model.weights["decoder.bias"][:] = np.log(p)
-    text = Model(model).generate(10_000, temperature=0.5, min_p=0, seed=1)
-    for character in "\n.?":
-        expected = p[model.vocabulary.encode(character)][0] / p.sum() * len(text)
-        assert 0.85 * expected < text.count(character) < 1.1 * expected
-    assert not re.search(r"[.?\n]{3}", text)
 
 
 def test_a_cold_text_has_the_marks_of_its_text_and_closes_its_quotes() -> None:
@@ -63,14 +48,3 @@ def test_nothing_is_invented_with_new_words_of_0() -> None:
     plain = Model(MODEL)  # without counts there is no known word
     asked = {"seed": 1, "counts": "none"}
     assert plain.generate(200, new_words=0, **asked) == plain.generate(200, new_words=1, **asked)
-
-
-def test_new_words_follow_the_temperature_unless_a_number_is_given() -> None:
-    model = Model(MODEL)
-    factors = {0.0: 1.0, 0.4: 0.3**0.5, 0.8: 0.3, 0.9: 0.65, 1.0: 1.0, 1.5: 1.0}
-    for temperature, factor in factors.items():
-        asked = {"temperature": temperature, "seed": 3}
-        text = model.generate(400, **asked)
-        assert text == model.generate(400, new_words=factor, **asked)
-        if temperature:
-            assert text != model.generate(400, new_words=factor / 4, **asked)

@@ -18,7 +18,6 @@ MODULE = """
 import lightning as L
 from charrnn import LanguageModel
 from charrnn.errors import InputError
-from torch.nn import functional as F
 
 
 class Model(LanguageModel):
@@ -30,19 +29,9 @@ class Model(LanguageModel):
         return self.weight * super().compute_loss(logits, targets)
 
 
-class Data(L.LightningDataModule):
-    def __init__(self, **options):
-        super().__init__()
-
-
 class Picky(LanguageModel):
     def compute_loss(self, logits, targets):
         raise InputError("model.color=red: not today")
-
-
-class FaultyLoss(LanguageModel):
-    def compute_loss(self, logits, targets):
-        return F.cross_entropy(logits, targets.float()[:3])
 
 
 class Distance(L.Callback):
@@ -93,7 +82,6 @@ REFUSED = {
     # the options of a user's model are checked as always
     "model._target_=own_code.Model model.hidden_size=many": "model.hidden_size=many",
     "model._target_=lightning.LightningModule": "model: lightning.LightningModule cannot be made: ",
-    "data._target_=own_code.Data": "must make a TextDataModule, or derive from it",
     "+callbacks.x._target_=builtins.dict": "callbacks.x._target_=builtins.dict: must make a ",
     # an InputError of the class
     "model._target_=own_code.Picky": "charrnn train: model.color=red: not today",
@@ -101,9 +89,6 @@ REFUSED = {
     "+callbacks.x={_target_:lightning.pytorch.callbacks.LearningRateFinder}": "does not resume",
     # a monitor that there is not
     "callbacks=early_stopping callbacks.early_stopping.monitor=val_loss": "val/loss",
-    "optimizer=sgd optimizer.momentum=-3": "momentum",
-    # a schedule that cannot be made
-    "schedule=one_cycle optimizer=muon": "cycle_momentum",
 }
 
 
@@ -127,11 +112,9 @@ def test_a_sweep_ranks_by_its_metric(workplace: Path, capfd: Capture) -> None:
     assert result is not None
     assert (result.optimized_metric, result.objective) == ("own/distance", 0.0)
     assert f"sample from the best: charrnn sample checkpoint={best}\n" in err
-    assert main(["sample", "checkpoint=sweep", "length=3"]) == 0
-    assert "the best run of sweep: 1_optimizer.lr=0.002" in capfd.readouterr().err
 
 
-def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train, capfd: Capture) -> None:
+def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train) -> None:
     own = (*OWN, "schedule=one_cycle")
     lengths = ("trainer.max_steps=17", "callbacks.checkpoints.keep_every=10")
     whole = train(*own, "validate_every=5", "print_every=1", *lengths, folder="whole")
@@ -140,35 +123,13 @@ def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train, capfd: Capture) -
     train("resume=part", *own, small=False)
     assert_same(tensors(part), tensors(whole))
     assert metrics(part) == metrics(whole)
-    train("resume=part", *own, "optimizer.lr=0.1", small=False, code=2)
-    assert (
-        "optimizer.lr=0.1: a resume cannot change it (the run has optimizer.lr=0.002)"
-        in capfd.readouterr().err
-    )
 
 
-# the words -> the line of code that raises, the error
-FAULTS = {
-    "+callbacks.own._target_=own_code.Faulty": (
-        "return 1 / (2 - batch_idx)",
-        "ZeroDivisionError: division by zero",
-    ),
-    "model._target_=own_code.FaultyLoss": (
-        "return F.cross_entropy(logits, targets.float()[:3])",
-        "ValueError: ",
-    ),
-}
-
-
-@pytest.mark.parametrize("words", FAULTS)
-def test_a_fault_in_a_class_of_the_user_has_its_traceback(
-    train: Train, words: str, capfd: Capture
-) -> None:
-    line, raised = FAULTS[words]
-    train(*words.split(), "trainer.max_steps=9", "checkpoint_every=1", code=1)
+def test_a_fault_in_a_class_of_the_user_has_its_traceback(train: Train, capfd: Capture) -> None:
+    train("+callbacks.own._target_=own_code.Faulty", "trainer.max_steps=9", code=1)
     err = capfd.readouterr().err
     *_, error, end = err.splitlines()
-    assert error.startswith(raised)
+    assert error == "ZeroDivisionError: division by zero"
     assert end.startswith("charrnn train: this is a bug in charrnn, or in code of yours; ")
     assert err.count("Traceback (most recent call last):") == 1
-    assert line in err
+    assert "return 1 / (2 - batch_idx)" in err

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from unittest.mock import Mock
 
 import pytest
-from hydra.core.plugins import Plugins
-from lightning.pytorch.callbacks import Callback
 
 from charrnn.__main__ import main
-from charrnn.errors import InputError, Interrupted, RunError
-from charrnn.runs import ranks
 from charrnn.runs.ranks import World, detect_world
 from tests.small_runs import SMALL, tensors
 from tests.tools import refusal_of
@@ -40,7 +32,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> SetAll:
 
 EIGHT = {**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}
 FOUR_TASKS = {**SRUN, "SLURM_STEP_NUM_TASKS": "4"}
-TWO = {**TORCHRUN, "RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
 ONE_TASK = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1", "SLURM_PROCID": "0"}
 
 
@@ -62,25 +53,6 @@ def test_the_environment_tells_the_rank_of_a_process(
     assert detect_world() == expected
 
 
-def test_the_first_rank_that_fails_prints(
-    environment: SetAll, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counts = iter([1, 2, 3])
-    store = Mock(add=lambda name, step: next(counts))
-    environment(TWO)
-    assert not ranks.is_told(InputError("refused"))
-    environment({"RANK": "1"})
-    assert ranks.is_told(InputError("refused by all, before they are connected"))
-    monkeypatch.setattr(ranks, "_stores", [store])
-    assert not ranks.is_told(RunError("failed"))
-    assert ranks.is_told(RunError("lost the other one"))
-    assert ranks.is_told(Interrupted("stopped"))
-    environment({"RANK": "0"})
-    assert ranks.is_told(Interrupted("stopped by torchrun, after the failure of rank 1"))
-    assert ranks.explain_lost(RuntimeError("Connection closed by peer [127.0.0.1]")) is not None
-    assert ranks.explain_lost(RuntimeError("a shape")) is None
-
-
 @pytest.mark.parametrize(("name", "value"), [("RANK", "1"), ("LOCAL_RANK", "")])
 def test_a_rank_that_no_launcher_gave_is_refused(
     name: str, value: str, environment: SetAll, capsys: pytest.CaptureFixture[str]
@@ -89,31 +61,14 @@ def test_a_rank_that_no_launcher_gave_is_refused(
     assert refusal_of(capsys, "train").startswith(f"charrnn train: {name}={value}: ")
 
 
-class StopsAtStep3(Callback):
-    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-        if trainer.global_step == 3 and "SLURM_RESTART_COUNT" not in os.environ:
-            signal.raise_signal(signal.SIGUSR2)
-
-
 def test_a_requeued_job_continues_in_its_folder(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Run it again after it was stopped, as submitit does when SLURM requeues it."""
-    name = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-    launcher: Any = Plugins.instance().class_name_to_class[name]
-    launch = launcher.launch
-
-    def launch_again(*arguments: Any, **named: Any) -> Any:
-        with pytest.raises(Interrupted):
-            launch(*arguments, **named)
-        monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-        return launch(*arguments, **named)
-
-    monkeypatch.delenv("SLURM_RESTART_COUNT", raising=False)
-    monkeypatch.setattr(launcher, "launch", launch_again)
-    stops = f"+callbacks.stops._target_={__name__}.StopsAtStep3"
-    words = [*SMALL, "-m", "seed=1", "trainer.max_steps=5", "hydra.sweep.dir=sweep"]
-    assert main(["train", *words, stops]) == 0
+    """Run a job of a sweep again, as submitit does when SLURM requeues it."""
+    sweep = ["train", "-m", *SMALL, "seed=1", "hydra.sweep.dir=sweep"]
+    assert main([*sweep, "trainer.max_steps=3"]) == 0
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert main([*sweep, "trainer.max_steps=5"]) == 0
     assert "last.ckpt, step 3\n" in capsys.readouterr().err
     [run] = Path("sweep").glob("*/checkpoints")
     assert tensors(run.parent)["step"] == 5

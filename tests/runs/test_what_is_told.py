@@ -1,4 +1,4 @@
-"""Test what a finished run reports: one loss everywhere, names that commands take."""
+"""What a run reports: one loss everywhere, and what loggers of other people's get."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 import charrnn
 from charrnn.__main__ import main
 from charrnn.models import model_file
-from tests.conftest import write_files
+from tests.conftest import Patch
 from tests.faults import child
 from tests.small_runs import SMALL, Capture, Train, tensors
 
@@ -54,40 +56,6 @@ def test_the_loss_of_a_model_is_one_number(train: Train, workplace: Path, capfd:
     assert sample == charrnn.load(run).generate(length=60, temperature=0.8, seed=step)
 
 
-def test_commands_take_the_names_that_runs_prints(
-    train: Train, run_copy: Train, workplace: Path, capfd: Capture
-) -> None:
-    run_copy("trainer.max_steps=2", folder="outputs/train/day/a=1,b")
-    assert main(["runs", "json=true"]) == 0
-    (row,) = json.loads(capfd.readouterr().out)
-    name = row["run"]
-    assert name == "train/day/a=1,b"
-    assert main(["sample", f"checkpoint={name}", "length=5"]) == 0
-    train(f"resume={name}", "trainer.max_steps=3", small=False)
-    train("trainer.max_steps=1", f"init_from={name}", folder="next")
-
-
-def test_the_losses_are_followed_by_what_helps(
-    train: Train, workplace: Path, capfd: Capture
-) -> None:
-    """Train on a text of 80 kB and on two of 28 kB, with the counts and without them."""
-
-    def read_advice(text: str, *words: str) -> str:
-        train("trainer.max_steps=14", f"data.input_txt={text}", *words, folder=f"of {text}")
-        line = capfd.readouterr().err.splitlines()[-3]
-        return line.partition("; trained in 0:0")[2][1:]
-
-    text = (workplace / "corpus.txt").read_text(encoding="utf-8")
-    short = text * 28
-    write_files(workplace, {"long": text * 80, "short": short, "helped": short, "other": text})
-    train_longer = "; the network is not yet better than the counts: train longer"
-    other_text = "; better with another text in its language: data.background=FILE"
-    assert read_advice("long") == train_longer
-    assert read_advice("short") == train_longer + other_text
-    helped = ("callbacks.counts.characters=0", "data.background=other")
-    assert read_advice("helped", *helped) == ""
-
-
 def test_of_two_runs_begun_at_once_in_one_folder_one_lives(workplace: Path) -> None:
     words = ["train", *SMALL, "trainer.max_steps=20", "hydra.run.dir=run"]
     with ThreadPoolExecutor() as both:
@@ -97,3 +65,18 @@ def test_of_two_runs_begun_at_once_in_one_folder_one_lives(workplace: Path) -> N
     assert re.search(r"^charrnn train: .*(?:trains in it|holds a run already)", said, re.M)
     assert tensors(workplace / "run")["step"] == 20
     assert (workplace / "run" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("tracker", ["wandb", "mlflow"])
+def test_a_tracker_gets_losses_and_options(
+    tracker: str, train: Train, workplace: Path, monkeypatch: Patch
+) -> None:
+    package = pytest.importorskip(tracker)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = train(f"logger={tracker}", "trainer.max_steps=8")
+    if tracker == "wandb":
+        package.teardown()  # its service
+    written = [*run.glob("wandb/offline-run-*/*.wandb"), *workplace.glob("mlflow.db")]
+    content = b"".join(path.read_bytes() for path in written)
+    for name in (b"val/loss", b"hidden_size"):
+        assert name in content
