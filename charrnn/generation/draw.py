@@ -19,8 +19,7 @@ Of equally likely characters, the one with the lower id is first.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from charrnn.generation.dry import DryPenalties
 from charrnn.generation.new_words import WordCosts, resolve_new_words
 from charrnn.generation.quotes import Quotes
 from charrnn.options.sampling import SamplingParams
+from charrnn.text.punctuation import NO_PUNCTUATION, Punctuation
 from charrnn.text.vocabulary import Vocabulary
 
 Array = npt.NDArray[np.float32]
@@ -101,11 +101,11 @@ class Tail:
     """The end of one text, on which its next character depends.
 
     Args:
-        ids: of the text so far, at least the last `RUN_LENGTH`.
+        ids: of the text so far.
         blanks: the ids of `BLANKS`.
-        dry: the penalties after the text; None without penalties. It is changed.
-        debts: after the text; None if there are none. They are changed.
-        quotes: the open quotes of the text, if they are closed. It is changed.
+        dry: the penalties after the text; None without penalties.
+        debts: after the text; None if there are none.
+        quotes: the open quotes of the text; None if they are not closed.
         is_started: whether the text has new characters.
 
     Attributes:
@@ -114,17 +114,17 @@ class Tail:
 
     def __init__(
         self,
-        ids: Sequence[int] = (),
-        blanks: frozenset[int] = frozenset(),
-        dry: DryPenalties | None = None,
-        debts: Debts | None = None,
-        quotes: Quotes | None = None,
-        is_started: bool = False,
+        ids: Sequence[int],
+        blanks: frozenset[int],
+        dry: DryPenalties | None,
+        debts: Debts | None,
+        quotes: Quotes | None,
+        is_started: bool,
     ) -> None:
         self.dry, self.debts, self.quotes, self.is_started = dry, debts, quotes, is_started
         self.run, self._last, self._blanks = 0, -1, blanks
         for id_ in ids[-RUN_LENGTH:]:
-            self._count_blank(int(id_))
+            self._count_blank(id_)
 
     def append(self, id_: int) -> None:
         """Append a drawn character."""
@@ -147,7 +147,7 @@ class Drawer:
 
     Args:
         counts: of the model, to whose words and pairs `new_words` refers; None without counts.
-        shares: of marks in the training text, where they are known.
+        punctuation: of the training text, where it is known.
     """
 
     def __init__(
@@ -155,9 +155,10 @@ class Drawer:
         params: SamplingParams,
         vocabulary: Vocabulary,
         counts: Counts | None = None,
-        shares: Mapping[str, float] = MappingProxyType({}),
+        punctuation: Punctuation = NO_PUNCTUATION,
     ) -> None:
         self.params, self.temperature = params, resolve_temperature(params)
+        self.vocabulary, self.pairs = vocabulary, punctuation.pairs
         with np.errstate(divide="ignore", over="ignore"):
             self.scale = float(np.minimum(1 / np.float64(self.temperature), COLDEST))
         self.bias = make_bias(params, vocabulary) if params.ban else None
@@ -172,20 +173,21 @@ class Drawer:
         self.payback = find_payback(self.scale)
         self.ends: Ends | None = None
         if 0 < self.temperature < 1 and not params.plain:
-            self.ends = find_ends(vocabulary, shares)
+            self.ends = find_ends(vocabulary, punctuation.shares)
 
-    def resume(
-        self,
-        ids: Sequence[int] = (),
-        dry: DryPenalties | None = None,
-        debts: Sequence[float] | None = None,
-        quotes: Quotes | None = None,
-        is_started: bool = False,
-    ) -> Tail:
-        """Return the end of a text, as in `Tail`. Without `debts`, all are 0."""
-        last = ids[-1] if len(ids) else -1
-        owed = None if self.ends is None else Debts(self.ends, debts, last)
-        return Tail(ids, self.blanks, dry, owed, quotes if owed else None, is_started)
+    def resume(self, ids: Sequence[int] = (), is_started: bool = False) -> Tail:
+        """Return the end of a text. All its debts are 0.
+
+        Args:
+            ids: of the text.
+            is_started: whether the text has new characters.
+        """
+        dry = DryPenalties(self.params, ids) if self.params.dry_multiplier > 0 else None
+        debts, quotes = None, None
+        if self.ends is not None:
+            debts = Debts(self.ends, ids[-1] if ids else -1)
+            quotes = Quotes(self.vocabulary, self.pairs, ids) if self.pairs else None
+        return Tail(ids, self.blanks, dry, debts, quotes, is_started)
 
     def draw(
         self,
@@ -252,7 +254,7 @@ class Drawer:
             if tail.debts is not None:
                 payback = 0.0 if tail.run >= RUN_LENGTH else self.payback
                 is_moved |= tail.debts.repay(row, exponentials, total, payback)
-            if tail.quotes is not None and tail.quotes.pairs:
+            if tail.quotes is not None:
                 tail.quotes.close(row)
                 is_moved = True
         if is_moved:

@@ -49,5 +49,7 @@ def test_only_a_newline_is_paid_after_a_mark() -> None:
     ends = find_ends(vocabulary, {})
     for last, paid in ((0, [0.0, 2.0, 2.0]), (1, [0.0, 0.0, 0.0]), (2, [0.0, 2.0, 0.0])):
         scores = np.zeros(3)
-        Debts(ends, np.ones(len(ends.places)), last).repay(scores, np.ones(3), 3.0, 2.0)
+        debts = Debts(ends, last)
+        debts.values = [1.0] * 3
+        debts.repay(scores, np.ones(3), 3.0, 2.0)
         assert scores.tolist() == paid

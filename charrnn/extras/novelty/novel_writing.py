@@ -46,7 +46,6 @@ def write_novel(
     def write_samples() -> Iterator[Piece]:
         for sample in range(params.num_samples):
             stream = sampler.make_stream(drawer, seed, sample, start_state.last)
-            stream.keeps_text = True
             writer = _Writer(sampler, engine, stream, training, max_copy, [(0, start_state)])
             yield from writer.write_pieces()
 
@@ -124,8 +123,8 @@ class _Writer:
         length, start_state = self.savepoints[-1]
         if length < keep:
             self.savepoints.append((keep, self.sampler.advance(start_state, self.ids[length:keep])))
-        self.stream.remove(len(self.ids) - keep)
         del self.ids[keep:]
+        self.stream.rewind(self.ids)
 
     def _show_text(self, end: int) -> tuple[str, bool]:
         """Return the new text up to `end`, and whether it contains a stop string."""
