@@ -47,24 +47,12 @@ BLANKS = " \t"
 RUN_LENGTH = 3  # equal blanks, after which the limits are lifted
 
 
-def resolve_temperature(params: SamplingParams) -> float:
-    """Return the temperature; 0 if the likeliest character is always drawn."""
-    return params.temperature if params.sample and params.top_k != 1 else 0.0
-
-
 def find_banned_ids(params: SamplingParams, vocabulary: Vocabulary) -> list[int]:
     """Return the ids that are never drawn. Raise InputError if no other id is left."""
     banned = set(vocabulary.look_up(params.ban or "").tolist()) - {-1}
     if len(banned) == len(vocabulary):
         raise InputError("ban: every character that the model knows is banned; leave some")
     return sorted(banned)
-
-
-def make_bias(params: SamplingParams, vocabulary: Vocabulary) -> Array:
-    """Return the numbers (V,) that are added to the logits: minus infinity for banned ids."""
-    bias = np.zeros(len(vocabulary), np.float32)
-    bias[find_banned_ids(params, vocabulary)] = -np.inf
-    return bias
 
 
 def keep_likeliest(weights: Floats, order: Ids, top_k: int | None, top_p: float | None) -> None:
@@ -148,6 +136,10 @@ class Drawer:
     Args:
         counts: of the model, to whose words and pairs `new_words` refers; None without counts.
         punctuation: of the training text, where it is known.
+
+    Attributes:
+        temperature: 0 if the likeliest character is always drawn.
+        banned: the ids that are never drawn.
     """
 
     def __init__(
@@ -157,11 +149,11 @@ class Drawer:
         counts: Counts | None = None,
         punctuation: Punctuation = NO_PUNCTUATION,
     ) -> None:
-        self.params, self.temperature = params, resolve_temperature(params)
-        self.vocabulary, self.pairs = vocabulary, punctuation.pairs
+        self.params, self.vocabulary, self.pairs = params, vocabulary, punctuation.pairs
+        self.temperature = params.temperature if params.sample and params.top_k != 1 else 0.0
         with np.errstate(divide="ignore", over="ignore"):
             self.scale = float(np.minimum(1 / np.float64(self.temperature), COLDEST))
-        self.bias = make_bias(params, vocabulary) if params.ban else None
+        self.banned = find_banned_ids(params, vocabulary)
         self.min_p = 0.0 if params.plain else params.min_p
         self.needs_ranks = params.top_k is not None or (params.top_p or 1) < 1
         self.blanks: frozenset[int] = frozenset()  # after which the limits are lifted
@@ -205,8 +197,8 @@ class Drawer:
             state: (N, K + 3), of the model's counts after the texts.
         """
         scores: Floats = logits.astype(np.float64)
-        if self.bias is not None:
-            scores += self.bias
+        if self.banned:
+            scores[:, self.banned] = -np.inf
         if tails[0].dry is not None:
             size = scores.shape[1]
             scores -= np.array([tail.dry.make_penalties(size) for tail in tails if tail.dry])

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError
+from charrnn.generation.debts import NEWLINE
 from charrnn.generation.draw import Drawer, Ids, log_softmax
 from charrnn.generation.engines import Engine, make_engine
 from charrnn.generation.streams import Stream, write_chunk
@@ -29,7 +30,6 @@ from charrnn.processors import choose_device
 from charrnn.text.prompt import encode_primer, fit_text
 from charrnn.text.punctuation import get_punctuation
 
-NEWLINE = "\n"
 STREAMS_TOGETHER = 512  # a larger batch is not faster, and takes memory
 _FIRST_CHUNK = 16  # characters
 _LONGEST_CHUNK = 16384

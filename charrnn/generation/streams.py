@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from charrnn.generation.draw import Drawer, Ids, find_banned_ids
+from charrnn.generation.draw import Drawer, Ids
 from charrnn.generation.dry import LOOK_BACK
 from charrnn.generation.engines import Engine
 from charrnn.models.trained import State
@@ -138,8 +138,7 @@ def write_chunk(
 
 def _draw_first_id(stream: Stream) -> int:
     """Draw the first character of a text: all that are not banned are equally likely."""
-    banned = find_banned_ids(stream.params, stream.vocabulary)
-    allowed = np.delete(np.arange(len(stream.vocabulary)), banned)
+    allowed = np.delete(np.arange(len(stream.vocabulary)), stream.drawer.banned)
     return int(allowed[int(stream.uniforms.random() * len(allowed))])
 
 

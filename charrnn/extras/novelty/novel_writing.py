@@ -13,7 +13,6 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from charrnn.errors import RunError
-from charrnn.generation.draw import resolve_temperature
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Piece, Sampler, StartState, draw_seed
 from charrnn.generation.streams import Stream, write_chunk
@@ -77,7 +76,7 @@ class _Writer:
             if length > furthest:
                 furthest, tries = length, 0
             tries += not is_novel
-            is_greedy = resolve_temperature(self.stream.params) == 0
+            is_greedy = self.stream.drawer.temperature == 0
             gives_up = tries == _MAX_TRIES or (tries and is_greedy)
             # The writer removes at most 2 * max_copy characters, so they are not shown yet.
             text, stopped = self._show_text(length if gives_up else length - 2 * self.max_copy)
