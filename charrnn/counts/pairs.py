@@ -13,7 +13,7 @@ pairs, from which the trie is built. Pairs of the background have a count of 0, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.table import join_counts, read_numbers, split_counts, to_smallest_type
+from charrnn.counts.columns import Arrays, Columns
 from charrnn.counts.tries import (
     Followers,
     Ids,
@@ -38,6 +38,7 @@ DISCOUNT = 0.75  # D
 MAX_MARKS = 4  # between two words
 END = 0  # the symbol of all characters but letters, after the second word
 _NAMES = ("symbols", "kinds", "sizes", "marks", "seconds", "counts", "many")
+_COLUMNS = Columns("pairs", "pair_", _NAMES)
 
 
 class _Trie(NamedTuple):
@@ -70,16 +71,12 @@ class PairTable:
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays for a file."""
-        arrays = {name: getattr(self, name).reshape(-1) for name in _NAMES[:-2]}
-        arrays |= split_counts(self.counts)
-        return {f"pair_{name}": to_smallest_type(values) for name, values in arrays.items()}
+        return _COLUMNS.pack(self)
 
     @classmethod
-    def from_arrays(cls, words: WordTable, arrays: Mapping[str, npt.NDArray[Any]]) -> PairTable:
+    def from_arrays(cls, words: WordTable, arrays: Arrays) -> PairTable:
         """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
-        names = [f"pair_{name}" for name in _NAMES]
-        symbols, kinds, sizes, marks, seconds, counts, many = read_numbers(arrays, names, "pairs")
-        counts = join_counts(counts, many, "pairs")
+        symbols, kinds, sizes, marks, seconds, counts = _COLUMNS.unpack(arrays)
         is_letter, num_words = words.letters > 0, len(words.ends)
         if not (
             len(kinds) % MAX_MARKS == 0
