@@ -86,6 +86,13 @@ class Stream:
         """The number of characters that are not yet written."""
         return self.params.length - self.num_written
 
+    def draw_first(self) -> int:
+        """Draw the first character of a text: all that are not banned are equally likely."""
+        allowed = np.delete(np.arange(len(self.vocabulary)), self.drawer.banned)
+        id_ = int(allowed[int(self.uniforms.random() * len(allowed))])
+        self.tail = self.drawer.resume([id_], is_started=True)
+        return id_
+
     def append(self, ids: list[int]) -> list[int]:
         """Count new ids up to the requested length, which were drawn. Return them."""
         ids = ids[: self.num_left]
@@ -125,21 +132,12 @@ def write_chunk(
         The ids (N, T), of which a stream needs at most `num_left`, and the state before the last.
     """
     if streams[0].last is None:
-        first = [_draw_first_id(stream) for stream in streams]
-        for stream, id_ in zip(streams, first, strict=True):
-            stream.tail = stream.drawer.resume([id_], is_started=True)
-        return np.array(first)[:, None], state
+        return np.array([[stream.draw_first()] for stream in streams]), state
     T = min(steps, max(stream.num_left for stream in streams))
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
     tails = [stream.tail for stream in streams]
     return engine.write(last, state, uniforms, streams[0].drawer, tails)
-
-
-def _draw_first_id(stream: Stream) -> int:
-    """Draw the first character of a text: all that are not banned are equally likely."""
-    allowed = np.delete(np.arange(len(stream.vocabulary)), stream.drawer.banned)
-    return int(allowed[int(stream.uniforms.random() * len(allowed))])
 
 
 def make_rng(seed: int, sample: int) -> np.random.Generator:
