@@ -28,11 +28,11 @@ MIN_FITTED = 2000  # places
 # A table of counts with twice as many nodes must save this many nats per character. The other parts
 # of a model file take as much as `OTHER_NODES`.
 PRICE, OTHER_NODES = 0.004, 100_000
-# The parts of a mixture, and for each the weights (12,) as products with fewer numbers. Without
-# words, the weights are the same inside and between words.
+# The parts of a mixture, and for each the weights (12,) as products with fewer numbers; all others
+# are 0. Without words, the weights are the same inside and between words.
 PARTS: dict[str, npt.NDArray[Any]] = {
-    "counts": np.kron(np.eye(2), np.tile(np.eye(2), (2, 1))),
-    "words": np.eye(10),
+    "counts": np.eye(12)[:, :8] @ np.kron(np.eye(2), np.tile(np.eye(2), (2, 1))),
+    "words": np.eye(12)[:, :10],
     "pairs": np.eye(12),
 }
 _STEPS = 20
@@ -66,8 +66,7 @@ def fit_weights(network_logits: Floats, places: Places, targets: Ids, parts: str
         targets: (P,), the next characters.
         parts: a key of `PARTS`. All other weights are 0.
     """
-    columns = np.zeros((12, PARTS[parts].shape[1]))
-    columns[: len(PARTS[parts])] = PARTS[parts]
+    columns = PARTS[parts]
     most = max(MIN_FITTED, MAX_FITTED // network_logits.shape[1])
     rows = np.flatnonzero(places.run_odds == 0)
     rows, middle = rows[:: 1 + len(rows) // most], len(targets) // 2
@@ -89,8 +88,7 @@ def fit_weights(network_logits: Floats, places: Places, targets: Ids, parts: str
 
 def select_weights(weights: Weights, parts: str) -> Weights:
     """Return the weights of some parts (a key of `PARTS`); all others are 0."""
-    is_used = np.arange(12) < len(PARTS[parts])
-    return Weights.from_vector(np.where(is_used, weights.to_vector(), 0))
+    return Weights.from_vector(np.where(PARTS[parts].any(1), weights.to_vector(), 0))
 
 
 def compute_loss(

@@ -13,7 +13,7 @@ pairs, from which the trie is built. Pairs of the background have a count of 0, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.table import join_counts, read_numbers, split_counts, to_smallest_type
+from charrnn.counts.columns import Arrays, Columns
 from charrnn.counts.tries import (
     Followers,
     Ids,
@@ -38,6 +38,7 @@ DISCOUNT = 0.75  # D
 MAX_MARKS = 4  # between two words
 END = 0  # the symbol of all characters but letters, after the second word
 _NAMES = ("symbols", "kinds", "sizes", "marks", "seconds", "counts", "many")
+_COLUMNS = Columns("pairs", "pair_", _NAMES)
 
 
 class _Trie(NamedTuple):
@@ -70,16 +71,12 @@ class PairTable:
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays for a file."""
-        arrays = {name: getattr(self, name).reshape(-1) for name in _NAMES[:-2]}
-        arrays |= split_counts(self.counts)
-        return {f"pair_{name}": to_smallest_type(values) for name, values in arrays.items()}
+        return _COLUMNS.pack(self)
 
     @classmethod
-    def from_arrays(cls, words: WordTable, arrays: Mapping[str, npt.NDArray[Any]]) -> PairTable:
+    def from_arrays(cls, words: WordTable, arrays: Arrays) -> PairTable:
         """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
-        names = [f"pair_{name}" for name in _NAMES]
-        symbols, kinds, sizes, marks, seconds, counts, many = read_numbers(arrays, names, "pairs")
-        counts = join_counts(counts, many, "pairs")
+        symbols, kinds, sizes, marks, seconds, counts = _COLUMNS.unpack(arrays)
         is_letter, num_words = words.letters > 0, len(words.ends)
         if not (
             len(kinds) % MAX_MARKS == 0
@@ -95,7 +92,9 @@ class PairTable:
             raise ValueError("its pairs are not a valid table")
         kinds = kinds.reshape(-1, MAX_MARKS)
         is_mark = (kinds >= words.width) & (kinds <= symbols.max(initial=0))
-        if not (is_mark[:, 0].all() and (is_mark | ((kinds == 0) & (_find_last(is_mark)))).all()):
+        num_marks = is_mark.sum(1, keepdims=True)
+        comes_first = np.arange(MAX_MARKS) < np.maximum(num_marks, 1)
+        if kinds[~is_mark].any() or not np.array_equal(is_mark, comes_first):
             raise ValueError("its pairs are not separated by marks")
         return cls(words, symbols, kinds, sizes, marks, seconds, counts)
 
@@ -198,11 +197,6 @@ class PairTable:
         return self.symbols.data, letters.data, keys.data, counts.data
 
 
-def _find_last(is_mark: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return whether no mark follows each place (R, MAX_MARKS)."""
-    return ~np.logical_or.accumulate(is_mark[:, ::-1], 1)[:, ::-1]
-
-
 def number_symbols(vocabulary: Vocabulary, letters: Nodes) -> Nodes:
     """Return the symbols (V,): letters have their numbers, and all white space is one."""
     numbers: dict[str, int] = {}
@@ -223,36 +217,29 @@ def count_pairs(texts: Sequence[Ids], words: WordTable, symbols: Nodes) -> PairT
         symbols: as in `PairTable`.
     """
     found = [_find_pairs(ids, words, symbols) for ids in texts]
-    firsts, codes, seconds = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    different, marks = np.unique(codes, return_inverse=True)
-    W, base = len(words.ends), int(symbols.max()) - words.width + 2
-    keys, pairs = np.unique((firsts * len(different) + marks) * W + seconds, return_inverse=True)
-    counts = np.bincount(pairs, np.arange(len(pairs)) < len(found[0][0]), len(keys))
-    kinds = different[:, None] // base ** np.arange(MAX_MARKS)[::-1] % base
-    kinds[kinds > 0] += words.width - 1
-    columns = (
-        np.bincount(keys // W // max(1, len(different)), minlength=W),
-        keys // W % max(1, len(different)),
-        keys % W,
-        counts,
-    )
-    return PairTable(words, symbols, *(a.astype(np.int32) for a in (kinds, *columns)))
+    firsts, marks, seconds = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    num_words, base = len(words.ends), int(symbols.max()) - words.width + 2
+    codes = np.maximum(marks - words.width + 1, 0) @ base ** np.arange(MAX_MARKS)[::-1]
+    _, rows, numbers = np.unique(codes, return_index=True, return_inverse=True)
+    kinds = marks[rows]
+    keys = (firsts * len(kinds) + numbers) * num_words + seconds
+    _, rows, pairs = np.unique(keys, return_index=True, return_inverse=True)
+    sizes = np.bincount(firsts[rows], minlength=num_words)
+    counts = np.bincount(pairs, np.arange(len(pairs)) < len(found[0][0]), len(rows))
+    columns = kinds, sizes, numbers[rows], seconds[rows], counts
+    return PairTable(words, symbols, *(column.astype(np.int32) for column in columns))
 
 
 def _find_pairs(ids: Ids, words: WordTable, symbols: Nodes) -> tuple[Ids, Ids, Ids]:
-    """Return the first words, the codes of the marks and the second words of a text's pairs."""
+    """Return the first words (P,), the marks (P, MAX_MARKS) and the second words of a text."""
     nodes = words.find_nodes(ids[None], np.zeros(1, np.int32))[0]
     is_letter = np.concatenate([[False], words.letters[ids] > 0, [False]])
     starts = np.flatnonzero(is_letter[1:] & ~is_letter[:-1])
     ends = np.flatnonzero(is_letter[:-1] & ~is_letter[1:])  # after the last letter
-    firsts, seconds, ends, starts = nodes[ends[:-1] - 1], nodes[ends[1:] - 1], ends, starts[1:]
-    num_marks = starts - ends[:-1]
-    is_used = (firsts > 0) & (seconds > 0) & (num_marks <= MAX_MARKS) & (ends[1:] < len(ids))
-    firsts, seconds, num_marks = firsts[is_used], seconds[is_used], num_marks[is_used]
-    places, base = ends[:-1][is_used], int(symbols.max()) - words.width + 2
-    codes = np.zeros(len(places), np.int64)
-    for n in range(MAX_MARKS):
-        is_mark = n < num_marks
-        codes *= base
-        codes[is_mark] += symbols[ids[places[is_mark] + n]] - (words.width - 1)
-    return np.searchsorted(words.ends, firsts), codes, np.searchsorted(words.ends, seconds)
+    is_known, num_marks = nodes[ends - 1] > 0, starts[1:] - ends[:-1]
+    is_used = is_known[:-1] & is_known[1:] & (num_marks <= MAX_MARKS) & (ends[1:] < len(ids))
+    found = np.searchsorted(words.ends, nodes[ends - 1])
+    is_mark = np.arange(MAX_MARKS) < num_marks[is_used, None]
+    marks = np.zeros(is_mark.shape, np.int64)
+    marks[is_mark] = symbols[ids[(ends[:-1][is_used, None] + np.arange(MAX_MARKS))[is_mark]]]
+    return found[:-1][is_used], marks, found[1:][is_used]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +42,7 @@ def count_levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[Level
     text = np.zeros(n + context + 1, np.min_scalar_type(vocabulary_size))
     text[:n] = ids
     text[:n] += 1
-    order = _sort_positions(text, n, vocabulary_size + 1, context + 1)
+    order = np.lexsort([text[k : k + n] for k in reversed(range(context + 1))])
     is_first = np.zeros(n, bool)
     is_first[:1] = True
     numbers = np.zeros(n, np.int32)  # the number of the k-character passage at each position
@@ -65,21 +64,6 @@ def count_levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[Level
         shorter = Level(numbers[positions], last[firsts] - 1, occurrences)
         numbers[order] = np.cumsum(is_first & (last > 0), dtype=np.int32) - 1
         yield shorter
-
-
-def _sort_positions(text: Ids, n: int, size: int, length: int) -> npt.NDArray[np.int64]:
-    """Sort the positions 0 to n - 1 by the `length` characters from each position on.
-
-    The characters of the text (n + length,) are numbers below `size`.
-    """
-    keys, per_key = [], int(63 / math.log2(size))  # characters in an integer
-    for first in range(0, length, per_key):
-        key = np.zeros(n, np.int64)
-        for k in range(first, min(first + per_key, length)):
-            key *= size
-            key += text[k : k + n]
-        keys.append(key)
-    return keys[0].argsort() if len(keys) == 1 else np.lexsort(keys[::-1])
 
 
 def count_tables(

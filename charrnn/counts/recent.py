@@ -31,9 +31,6 @@ class RecentContexts:
         # Python reads single numbers from a memoryview faster than from an array.
         self._characters, self._starts = self._table.characters.data, self._table.starts.data
         self._mass, self._by_place = self._table.mass.data, counts.by_place.tolist()
-        self._run_rows: dict[int, int] = {}  # the row of each character with long runs
-        if self._runs is not None:
-            self._run_rows = {id_: n for n, id_ in enumerate(self._runs.characters.tolist())}
         self._predictions: dict[int, Floats] = {}  # (V,) after the context of each node
 
     def step(
@@ -81,12 +78,11 @@ class RecentContexts:
         of_network, of_counts = self._by_place[word != 0][length]
         logits = np.log(p)
         if self._runs is not None and run >= self._runs.least:
-            id_ = self._characters[nodes[0]]
-            if (row := self._run_rows.get(id_)) is not None:
+            characters = self._table.characters[nodes[:1]]
+            odds, may_end = self._runs.find_odds(characters, np.array([run]))
+            if odds[0]:
                 others: Any = network_logits if self._counts.needs_network else logits
-                part = slice(run, run + 1)
-                runs = self._runs.odds[row, part], self._runs.may_end[row, part]
-                return continue_runs(others[None], np.array([id_]), *runs)[0]
+                return continue_runs(others[None], characters, odds, may_end)[0]
         logits *= of_counts
         if word > 0 or pair:
             self._add_scores(logits, p, word, pair)

@@ -16,7 +16,7 @@ would never leave a run of a text with few of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.table import read_numbers, to_smallest_type
+from charrnn.counts.columns import Arrays, Columns
 from charrnn.counts.tries import Floats, Ids, Nodes
 
 MAX_RUN = 255  # longer runs count as runs of this length
@@ -34,6 +34,7 @@ MIN_REPEATS = 2  # characters of a text that must follow a run of the least leng
 CONTINUES = 0.9
 ODDS_BEYOND = np.float32(1 / 3)  # that a run continues that is longer than all known ones
 MARGIN = np.float32(0.01)  # of the likeliest other character from the longest run on, in nats
+_COLUMNS = Columns("runs", "run_", ("characters", "counts"))
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,12 @@ class RunLengths:
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays for a file."""
-        arrays = {"run_characters": self.characters, "run_counts": self.counts.reshape(-1)}
-        return {name: to_smallest_type(values) for name, values in arrays.items()}
+        return _COLUMNS.pack(self)
 
     @classmethod
-    def from_arrays(
-        cls, vocabulary_size: int, context: int, arrays: Mapping[str, npt.NDArray[Any]]
-    ) -> RunLengths:
+    def from_arrays(cls, vocabulary_size: int, context: int, arrays: Arrays) -> RunLengths:
         """Return the run lengths in a file. Raise ValueError or KeyError if they are invalid."""
-        characters, counts = read_numbers(arrays, ("run_characters", "run_counts"), "runs")
+        characters, counts = _COLUMNS.unpack(arrays)
         least = max(context, LEAST_RUN)
         if not (
             len(counts) == len(characters) * (MAX_RUN + 1)
@@ -131,7 +129,6 @@ def count_runs(texts: Sequence[Ids], vocabulary_size: int, context: int) -> RunL
             if (of_character - least).sum() >= MIN_REPEATS:
                 limited = np.minimum(of_character, MAX_RUN)
                 found[character] = np.bincount(limited, minlength=MAX_RUN + 1)
-    counts = np.zeros((len(found), MAX_RUN + 1), np.int32)
-    for row, character in zip(counts, sorted(found), strict=True):
-        row[:] = found[character]
-    return RunLengths(least, np.array(sorted(found), np.int32), counts)
+    known = sorted(found)
+    counts = np.array([found[character] for character in known], np.int32)
+    return RunLengths(least, np.array(known, np.int32), counts.reshape(-1, MAX_RUN + 1))

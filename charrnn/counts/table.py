@@ -20,7 +20,6 @@ numbered level by level; the children of a node are consecutive, and sorted by t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.counts.columns import Arrays, Columns
 from charrnn.counts.tries import Floats, Ids, Nodes, find_in_trie, list_ranges
 from charrnn.options.ranges import LONGEST_CONTEXT
 
@@ -36,37 +36,7 @@ from charrnn.options.ranges import LONGEST_CONTEXT
 DISCOUNTS = (0.8, 1.15, 1.4)
 DISCOUNTS_BELOW_TOP = (0.9, 1.4, 1.65)
 DISCOUNTS_TOP = (1.0, 1.5, 2.0)
-MANY = 255  # counts from here on are in another array of a file
-_LARGEST = np.iinfo(np.int32).max
-
-
-def read_numbers(
-    arrays: Mapping[str, npt.NDArray[Any]], names: Sequence[str], table: str
-) -> list[Nodes]:
-    """Return arrays in a file as int32. Raise KeyError if one is missing, ValueError if invalid."""
-    stored = [arrays[name] for name in names]
-    if any(v.ndim != 1 or v.dtype.kind != "u" or v.max(initial=0) > _LARGEST for v in stored):
-        raise ValueError(f"its {table} are not arrays of whole numbers")
-    return [np.array(values, np.int32) for values in stored]
-
-
-def split_counts(counts: Nodes) -> dict[str, Nodes]:
-    """Return counts as two arrays for a file: limited to `MANY`, and the large ones."""
-    return {"counts": np.minimum(counts, MANY), "many": counts[counts >= MANY]}
-
-
-def join_counts(counts: Nodes, many: Nodes, table: str) -> Nodes:
-    """Return the counts that `split_counts` split. Raise ValueError if the arrays do not match."""
-    is_many = counts >= MANY
-    if len(many) != is_many.sum() or many.min(initial=MANY) < MANY:
-        raise ValueError(f"its {table} are not a valid table")
-    counts[is_many] = many
-    return counts
-
-
-def to_smallest_type(values: npt.NDArray[Any]) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """Return numbers of 0 or more in the smallest unsigned type that fits."""
-    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
+_COLUMNS = Columns("counts", "", ("characters", "counts", "many", "children", "dropped"))
 
 
 @dataclass(frozen=True)
@@ -83,23 +53,13 @@ class CountTable:
     dropped: Nodes
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays for a file, each in the smallest unsigned type that fits."""
-        arrays = {
-            "characters": self.characters,
-            **split_counts(self.counts),
-            "children": self.children,
-            "dropped": self.dropped,
-        }
-        return {name: to_smallest_type(values) for name, values in arrays.items()}
+        """Return the arrays for a file."""
+        return _COLUMNS.pack(self)
 
     @classmethod
-    def from_arrays(
-        cls, vocabulary_size: int, context: int, arrays: Mapping[str, npt.NDArray[Any]]
-    ) -> CountTable:
+    def from_arrays(cls, vocabulary_size: int, context: int, arrays: Arrays) -> CountTable:
         """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
-        names = ("characters", "counts", "many", "children", "dropped")
-        characters, counts, many, children, dropped = read_numbers(arrays, names, "counts")
-        counts = join_counts(counts, many, "counts")
+        characters, counts, children, dropped = _COLUMNS.unpack(arrays)
         nodes, inner = len(characters), len(children)
         if not (
             1 <= context <= LONGEST_CONTEXT
@@ -117,15 +77,13 @@ class CountTable:
         K, levels, characters = self.context, self.levels, self.characters
         may_drop = self.children > 0
         may_drop[: levels[K] if len(levels) > K else None] = False
-        is_first = np.zeros(len(characters) + 1, bool)
-        is_first[self.starts] = True
         return bool(
             len(levels) == K + 3
             and levels[-2] == len(self.children)
             and characters[0] == self.counts[0] == 0
             and characters.max() < self.vocabulary_size
             and self.counts[1:].min() > 0
-            and ((characters[2:] > characters[1:-1]) | is_first[2:-1]).all()
+            and (np.diff(self.keys) > 0).all()
             and not self.dropped[~may_drop].any()
             and self._has_all_suffixes()
         )
@@ -170,7 +128,7 @@ class CountTable:
         parents = np.repeat(np.arange(len(self.children)), self.children)
         keys = parents * self.vocabulary_size + self.characters[1:]
         # A search in smaller keys is faster, because more of them fit into the cache.
-        fits = len(self.children) * self.vocabulary_size < _LARGEST
+        fits = len(self.children) * self.vocabulary_size < np.iinfo(np.int32).max
         return keys.astype(np.int32) if fits else keys
 
     @cached_property
@@ -208,14 +166,6 @@ class CountTable:
 
     # -- prediction ------------------------------------------------------------------
 
-    def find_children(self, nodes: npt.NDArray[Any], ids: Ids) -> npt.NDArray[np.int64]:
-        """Return the child (...,) of each node (...,) for a character (...,); 0 if there is none.
-
-        0 is also the number of the root. So where an earlier call returned 0, the result of a call
-        that continues from there is a child of the root, and the caller must mask it.
-        """
-        return find_in_trie(self.keys, nodes * np.int64(self.vocabulary_size) + ids)
-
     def find_contexts(self, ids: Ids, state: Nodes) -> Nodes:
         """Return the nodes (N, T, K) of the contexts of 1 to K characters after each character.
 
@@ -227,7 +177,7 @@ class CountTable:
         nodes = np.empty((*ids.shape, self.context), np.int32)
         shorter = np.zeros(ids.shape, np.int32)  # the nodes of the k characters before each id
         for k in range(self.context):
-            children = self.find_children(shorter, ids)
+            children = find_in_trie(self.keys, shorter * np.int64(self.vocabulary_size) + ids)
             # 0 is the root for contexts of one character. For longer ones it means "unknown".
             nodes[..., k] = children * (shorter > 0) if k else children
             # The slice removes the column of the state if T is 0.

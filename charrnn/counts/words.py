@@ -14,7 +14,7 @@ so a file contains only these.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.table import join_counts, read_numbers, split_counts, to_smallest_type
+from charrnn.counts.columns import Arrays, Columns
 from charrnn.counts.tries import (
     MAX_CACHED,
     Followers,
@@ -42,6 +42,7 @@ MAX_ENTRIES = 30_000  # for each started 100,000 characters of the texts
 UNKNOWN = -1  # the node of letters with which no word of the table starts
 CUT = -2  # the node of letters after which the table does not tell words apart
 _NOT_REACHED = -3
+_COLUMNS = Columns("words", "word_", ("letters", "sizes", "characters", "counts", "many"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +58,12 @@ class WordTable:
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays for a file."""
-        arrays = {name: getattr(self, name) for name in ("letters", "sizes", "characters")}
-        arrays |= split_counts(self.counts)
-        return {f"word_{name}": to_smallest_type(values) for name, values in arrays.items()}
+        return _COLUMNS.pack(self)
 
     @classmethod
-    def from_arrays(cls, vocabulary_size: int, arrays: Mapping[str, npt.NDArray[Any]]) -> WordTable:
+    def from_arrays(cls, vocabulary_size: int, arrays: Arrays) -> WordTable:
         """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
-        names = [f"word_{name}" for name in ("letters", "sizes", "characters", "counts", "many")]
-        letters, sizes, characters, counts, many = read_numbers(arrays, names, "words")
-        counts = join_counts(counts, many, "words")  # `many` has those that a byte cannot hold
+        letters, sizes, characters, counts = _COLUMNS.unpack(arrays)
         if not (
             len(letters) == vocabulary_size >= letters.max()
             and len(characters) == len(counts) == sizes.sum(dtype=np.int64)
@@ -75,11 +72,9 @@ class WordTable:
         ):
             raise ValueError("its words are not a valid table")
         table = cls(letters, sizes, characters, counts)
-        is_first = np.zeros(len(characters) + 1, bool)
-        is_first[table.starts] = True
         parents = table.keys // table.width
         if not (
-            ((characters[1:] > characters[:-1]) | is_first[1:-1]).all()
+            (np.diff(table.owners * vocabulary_size + characters) > 0).all()
             and len(table.keys) == len(sizes) - 1
             and (parents <= np.arange(len(parents))).all()
         ):

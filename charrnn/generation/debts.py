@@ -15,7 +15,7 @@ newline may follow a mark.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,13 +63,15 @@ class Debts:
     """The debts of a text.
 
     Args:
-        values: (E,), the debts so far; None if all are 0.
         last: the last character of the text, or -1.
+
+    Attributes:
+        values: (E,), the debts so far.
     """
 
-    def __init__(self, ends: Ends, values: Sequence[float] | None, last: int) -> None:
+    def __init__(self, ends: Ends, last: int) -> None:
         self.ends, self.last = ends, last
-        self.values = [0.0] * len(ends.places) if values is None else list(values)
+        self.values = [0.0] * len(ends.places)
 
     def repay(self, scores: Floats, weights: Floats, total: float, payback: float) -> bool:
         """Add multiples of the debts to the scores, and what is due to the debts.

@@ -19,8 +19,7 @@ Of equally likely characters, the one with the lower id is first.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from charrnn.generation.dry import DryPenalties
 from charrnn.generation.new_words import WordCosts, resolve_new_words
 from charrnn.generation.quotes import Quotes
 from charrnn.options.sampling import SamplingParams
+from charrnn.text.punctuation import NO_PUNCTUATION, Punctuation
 from charrnn.text.vocabulary import Vocabulary
 
 Array = npt.NDArray[np.float32]
@@ -47,24 +47,12 @@ BLANKS = " \t"
 RUN_LENGTH = 3  # equal blanks, after which the limits are lifted
 
 
-def resolve_temperature(params: SamplingParams) -> float:
-    """Return the temperature; 0 if the likeliest character is always drawn."""
-    return params.temperature if params.sample and params.top_k != 1 else 0.0
-
-
 def find_banned_ids(params: SamplingParams, vocabulary: Vocabulary) -> list[int]:
     """Return the ids that are never drawn. Raise InputError if no other id is left."""
     banned = set(vocabulary.look_up(params.ban or "").tolist()) - {-1}
     if len(banned) == len(vocabulary):
         raise InputError("ban: every character that the model knows is banned; leave some")
     return sorted(banned)
-
-
-def make_bias(params: SamplingParams, vocabulary: Vocabulary) -> Array:
-    """Return the numbers (V,) that are added to the logits: minus infinity for banned ids."""
-    bias = np.zeros(len(vocabulary), np.float32)
-    bias[find_banned_ids(params, vocabulary)] = -np.inf
-    return bias
 
 
 def keep_likeliest(weights: Floats, order: Ids, top_k: int | None, top_p: float | None) -> None:
@@ -101,11 +89,11 @@ class Tail:
     """The end of one text, on which its next character depends.
 
     Args:
-        ids: of the text so far, at least the last `RUN_LENGTH`.
+        ids: of the text so far.
         blanks: the ids of `BLANKS`.
-        dry: the penalties after the text; None without penalties. It is changed.
-        debts: after the text; None if there are none. They are changed.
-        quotes: the open quotes of the text, if they are closed. It is changed.
+        dry: the penalties after the text; None without penalties.
+        debts: after the text; None if there are none.
+        quotes: the open quotes of the text; None if they are not closed.
         is_started: whether the text has new characters.
 
     Attributes:
@@ -114,17 +102,17 @@ class Tail:
 
     def __init__(
         self,
-        ids: Sequence[int] = (),
-        blanks: frozenset[int] = frozenset(),
-        dry: DryPenalties | None = None,
-        debts: Debts | None = None,
-        quotes: Quotes | None = None,
-        is_started: bool = False,
+        ids: Sequence[int],
+        blanks: frozenset[int],
+        dry: DryPenalties | None,
+        debts: Debts | None,
+        quotes: Quotes | None,
+        is_started: bool,
     ) -> None:
         self.dry, self.debts, self.quotes, self.is_started = dry, debts, quotes, is_started
         self.run, self._last, self._blanks = 0, -1, blanks
         for id_ in ids[-RUN_LENGTH:]:
-            self._count_blank(int(id_))
+            self._count_blank(id_)
 
     def append(self, id_: int) -> None:
         """Append a drawn character."""
@@ -147,7 +135,11 @@ class Drawer:
 
     Args:
         counts: of the model, to whose words and pairs `new_words` refers; None without counts.
-        shares: of marks in the training text, where they are known.
+        punctuation: of the training text, where it is known.
+
+    Attributes:
+        temperature: 0 if the likeliest character is always drawn.
+        banned: the ids that are never drawn.
     """
 
     def __init__(
@@ -155,12 +147,13 @@ class Drawer:
         params: SamplingParams,
         vocabulary: Vocabulary,
         counts: Counts | None = None,
-        shares: Mapping[str, float] = MappingProxyType({}),
+        punctuation: Punctuation = NO_PUNCTUATION,
     ) -> None:
-        self.params, self.temperature = params, resolve_temperature(params)
+        self.params, self.vocabulary, self.pairs = params, vocabulary, punctuation.pairs
+        self.temperature = params.temperature if params.sample and params.top_k != 1 else 0.0
         with np.errstate(divide="ignore", over="ignore"):
             self.scale = float(np.minimum(1 / np.float64(self.temperature), COLDEST))
-        self.bias = make_bias(params, vocabulary) if params.ban else None
+        self.banned = find_banned_ids(params, vocabulary)
         self.min_p = 0.0 if params.plain else params.min_p
         self.needs_ranks = params.top_k is not None or (params.top_p or 1) < 1
         self.blanks: frozenset[int] = frozenset()  # after which the limits are lifted
@@ -172,20 +165,21 @@ class Drawer:
         self.payback = find_payback(self.scale)
         self.ends: Ends | None = None
         if 0 < self.temperature < 1 and not params.plain:
-            self.ends = find_ends(vocabulary, shares)
+            self.ends = find_ends(vocabulary, punctuation.shares)
 
-    def resume(
-        self,
-        ids: Sequence[int] = (),
-        dry: DryPenalties | None = None,
-        debts: Sequence[float] | None = None,
-        quotes: Quotes | None = None,
-        is_started: bool = False,
-    ) -> Tail:
-        """Return the end of a text, as in `Tail`. Without `debts`, all are 0."""
-        last = ids[-1] if len(ids) else -1
-        owed = None if self.ends is None else Debts(self.ends, debts, last)
-        return Tail(ids, self.blanks, dry, owed, quotes if owed else None, is_started)
+    def resume(self, ids: Sequence[int] = (), is_started: bool = False) -> Tail:
+        """Return the end of a text. All its debts are 0.
+
+        Args:
+            ids: of the text.
+            is_started: whether the text has new characters.
+        """
+        dry = DryPenalties(self.params, ids) if self.params.dry_multiplier > 0 else None
+        debts, quotes = None, None
+        if self.ends is not None:
+            debts = Debts(self.ends, ids[-1] if ids else -1)
+            quotes = Quotes(self.vocabulary, self.pairs, ids) if self.pairs else None
+        return Tail(ids, self.blanks, dry, debts, quotes, is_started)
 
     def draw(
         self,
@@ -203,8 +197,8 @@ class Drawer:
             state: (N, K + 3), of the model's counts after the texts.
         """
         scores: Floats = logits.astype(np.float64)
-        if self.bias is not None:
-            scores += self.bias
+        if self.banned:
+            scores[:, self.banned] = -np.inf
         if tails[0].dry is not None:
             size = scores.shape[1]
             scores -= np.array([tail.dry.make_penalties(size) for tail in tails if tail.dry])
@@ -252,7 +246,7 @@ class Drawer:
             if tail.debts is not None:
                 payback = 0.0 if tail.run >= RUN_LENGTH else self.payback
                 is_moved |= tail.debts.repay(row, exponentials, total, payback)
-            if tail.quotes is not None and tail.quotes.pairs:
+            if tail.quotes is not None:
                 tail.quotes.close(row)
                 is_moved = True
         if is_moved:

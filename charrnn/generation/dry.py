@@ -20,9 +20,9 @@ LARGEST_PENALTY = 1e30  # the sum of all penalties is still finite
 
 
 class DryPenalties:
-    """The penalties of one text after ids. `copy.copy` makes an independent copy."""
+    """The penalties of one text after ids."""
 
-    def __init__(self, params: SamplingParams, ids: Sequence[int] | npt.NDArray[np.int64] = ()):
+    def __init__(self, params: SamplingParams, ids: Sequence[int]) -> None:
         self._ids = np.array(ids[-LOOK_BACK:], np.int32)
         # For each id: how many characters before it equal the end of the text
         self._lengths = measure_matches(self._ids.tobytes())

@@ -16,7 +16,7 @@ import numpy as np
 from charrnn.counts.mixing import Counts
 from charrnn.counts.recent import RecentContexts
 from charrnn.generation.draw import Array, Drawer, Floats, Ids, Tail, log_softmax
-from charrnn.generation.numpy_network import CELLS, Step, make_network_step
+from charrnn.generation.numpy_network import CELLS, Step, fold_weights, make_network_step
 from charrnn.models.trained import State, TrainedModel
 from charrnn.processors import get_torch_pool, limit_blas_threads
 
@@ -186,7 +186,7 @@ def make_engine(model: TrainedModel, device: str = "cpu") -> Engine:
     if device != "cpu" or model.architecture.kind not in CELLS:
         engine, step = TorchEngine, make_torch_step(model, device)
     else:
-        step = make_network_step(model)
+        step = make_network_step(fold_weights(model))
     if model.counts is not None:
         step = mix_with_counts(step, model.counts)
     return engine(step, len(model.vocabulary), model.counts is not None)

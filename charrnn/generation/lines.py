@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from charrnn.errors import InputError
-from charrnn.generation.sampler import NEWLINE, Sampler, draw_seed, order_by_sample
+from charrnn.generation.debts import NEWLINE
+from charrnn.generation.sampler import Sampler, draw_seed, order_by_sample
 from charrnn.options.sampling import SamplingParams
 
 MAX_REJECTED = 1000  # unusable lines in a row, after which the model is taken to have no more

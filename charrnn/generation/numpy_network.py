@@ -233,12 +233,7 @@ class _ThreadLayers(threading.local):
     layers: list[Cell]
 
 
-def make_network_step(model: TrainedModel) -> Step:
-    """Return the step of one network."""
-    return make_folded_step(fold_weights(model))
-
-
-def make_folded_step(folded: FoldedWeights) -> Step:
+def make_network_step(folded: FoldedWeights) -> Step:
     """Return the step of a network with folded weights."""
     architecture = folded.architecture
     H, L, cell = architecture.hidden_size, architecture.num_layers, architecture.cell

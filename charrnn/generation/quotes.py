@@ -18,7 +18,7 @@ from charrnn.text.vocabulary import Vocabulary
 
 
 class Quotes:
-    """The open quotes of a text. `copy.copy` makes an independent copy.
+    """The open quotes of a text.
 
     Args:
         pairs: the marks of quotes that close.

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.errors import InputError
+from charrnn.generation.debts import NEWLINE
 from charrnn.generation.draw import Drawer, Ids, log_softmax
 from charrnn.generation.engines import Engine, make_engine
 from charrnn.generation.streams import Stream, write_chunk
@@ -29,7 +30,6 @@ from charrnn.processors import choose_device
 from charrnn.text.prompt import encode_primer, fit_text
 from charrnn.text.punctuation import get_punctuation
 
-NEWLINE = "\n"
 STREAMS_TOGETHER = 512  # a larger batch is not faster, and takes memory
 _FIRST_CHUNK = 16  # characters
 _LONGEST_CHUNK = 16384
@@ -116,8 +116,8 @@ class Sampler:
 
     def make_drawer(self, params: SamplingParams) -> Drawer:
         """Return what draws the characters. Raise InputError if all characters are banned."""
-        shares = get_punctuation(self.model.facts).shares
-        return Drawer(params, self.model.vocabulary, self.model.counts, shares)
+        model = self.model
+        return Drawer(params, model.vocabulary, model.counts, get_punctuation(model.facts))
 
     def make_stream(
         self,
@@ -132,17 +132,15 @@ class Sampler:
         Args:
             stops: more texts like `params.until`.
         """
-        params, vocabulary = drawer.params, self.model.vocabulary
+        params = drawer.params
         stops = [*stops] if params.until is None else [params.until, *stops]
         return Stream(
             drawer,
-            vocabulary,
             seed=seed,
             sample=sample,
             last=last,
             start=self.encode_start_text(params),
-            stops=[*map(vocabulary.as_tokens, stops)],
-            pairs=get_punctuation(self.model.facts).pairs,
+            stops=[*map(drawer.vocabulary.as_tokens, stops)],
         )
 
     def read_start(self, params: SamplingParams) -> StartState:

@@ -7,16 +7,13 @@ neither on the other samples of the batch, nor on the engine, nor on the size of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 
 import numpy as np
 
-from charrnn.generation.draw import RUN_LENGTH, Drawer, Ids, Tail, find_banned_ids
-from charrnn.generation.dry import LOOK_BACK, DryPenalties
+from charrnn.generation.draw import Drawer, Ids
+from charrnn.generation.dry import LOOK_BACK
 from charrnn.generation.engines import Engine
-from charrnn.generation.quotes import Quotes
 from charrnn.models.trained import State
-from charrnn.text.vocabulary import Vocabulary
 
 
 class StopStrings:
@@ -58,42 +55,30 @@ class Stream:
         drawer: draws the characters.
         seed, sample: select the random numbers.
         last: the id of the last character before the new text; None if there is none.
-        start: the ids before the new text that count for penalties and runs of blanks.
+        start: the ids before the new text on which the draw depends.
         stops: texts, in the vocabulary's characters, before which the new text ends.
-        pairs: the marks of quotes that close.
 
     Attributes:
         last: the id of the newest character, which the model has not read.
         num_written: the number of new characters.
-        text: the ids of start and new text; only the last few unless `keeps_text`.
-        keeps_text: whether `text` is complete, as `remove` needs it.
-        dry: the penalties after the text; None without penalties.
-        debts: (E,), of the characters of `find_ends`, after the text; None if all are 0.
-        quotes: the open quotes of the text.
+        tail: the end of the text, to which each draw appends.
     """
 
     def __init__(
         self,
         drawer: Drawer,
-        vocabulary: Vocabulary,
         *,
         seed: int,
         sample: int,
         last: int | None,
         start: Sequence[int] | Ids = (),
         stops: Sequence[str] = (),
-        pairs: Sequence[str] = (),
     ) -> None:
-        self.drawer, self.params = drawer, drawer.params
-        self.vocabulary, self.sample = vocabulary, sample
-        self.uniforms = make_rng(seed, sample)
+        self.drawer, self.params, self.vocabulary = drawer, drawer.params, drawer.vocabulary
+        self.sample, self.uniforms = sample, make_rng(seed, sample)
         self.last, self.num_written = last, 0
-        self.text, self.keeps_text = np.array(start[-LOOK_BACK:]).tolist(), False
-        self.dry: DryPenalties | None = None
-        if self.params.dry_multiplier > 0:
-            self.dry = DryPenalties(self.params, self.text)
-        self.debts: list[float] | None = None
-        self.pairs, self.quotes = pairs, Quotes(vocabulary, pairs, self.text)
+        self.start: list[int] = np.array(start[-LOOK_BACK:], np.int64).tolist()
+        self.tail = drawer.resume(self.start)
         self.stops = StopStrings(stops)
 
     @property
@@ -101,39 +86,25 @@ class Stream:
         """The number of characters that are not yet written."""
         return self.params.length - self.num_written
 
-    def make_tail(self) -> Tail:
-        """Return the end of the text. A draw does not change the stream."""
-        kept = copy(self.dry), self.debts, copy(self.quotes)
-        return self.drawer.resume(self.text, *kept, is_started=self.num_written > 0)
+    def draw_first(self) -> int:
+        """Draw the first character of a text: all that are not banned are equally likely."""
+        allowed = np.delete(np.arange(len(self.vocabulary)), self.drawer.banned)
+        id_ = int(allowed[int(self.uniforms.random() * len(allowed))])
+        self.tail = self.drawer.resume([id_], is_started=True)
+        return id_
 
     def append(self, ids: list[int]) -> list[int]:
-        """Append new ids up to the requested length. Return the ids that were appended."""
+        """Count new ids up to the requested length, which were drawn. Return them."""
         ids = ids[: self.num_left]
         if ids:
             self.last = ids[-1]
             self.num_written += len(ids)
-            self.text += ids
-            if not self.keeps_text:
-                del self.text[:-RUN_LENGTH]
-            if self.dry is not None:
-                for id_ in ids:
-                    self.dry.append(id_)
-            for id_ in ids:
-                self.quotes.append(id_)
         return ids
 
-    def remove(self, characters: int) -> None:
-        """Remove the last characters. The caller sets `last` to the new last character.
-
-        The debts are forgotten.
-        """
-        self.num_written -= characters
-        self.debts = None
-        if characters:
-            del self.text[-characters:]
-            self.quotes = Quotes(self.vocabulary, self.pairs, self.text)
-            if self.dry is not None:
-                self.dry = DryPenalties(self.params, self.text)
+    def rewind(self, ids: list[int]) -> None:
+        """Replace the new text with ids, after which the debts are 0. The caller sets `last`."""
+        self.num_written = len(ids)
+        self.tail = self.drawer.resume(self.start + ids, is_started=len(ids) > 0)
 
     def append_and_show(self, ids: list[int]) -> tuple[str, str | None]:
         """Append new ids. Return the text that can be shown now, and the reason if it has ended.
@@ -161,22 +132,12 @@ def write_chunk(
         The ids (N, T), of which a stream needs at most `num_left`, and the state before the last.
     """
     if streams[0].last is None:
-        return np.array([[_draw_first_id(stream)] for stream in streams]), state
+        return np.array([[stream.draw_first()] for stream in streams]), state
     T = min(steps, max(stream.num_left for stream in streams))
     uniforms = np.stack([stream.uniforms.random(T) for stream in streams])
     last = np.array([stream.last for stream in streams])
-    tails = [stream.make_tail() for stream in streams]
-    written = engine.write(last, state, uniforms, streams[0].drawer, tails)
-    for stream, tail in zip(streams, tails, strict=True):
-        stream.debts = None if tail.debts is None else tail.debts.values
-    return written
-
-
-def _draw_first_id(stream: Stream) -> int:
-    """Draw the first character of a text: all that are not banned are equally likely."""
-    banned = find_banned_ids(stream.params, stream.vocabulary)
-    allowed = np.delete(np.arange(len(stream.vocabulary)), banned)
-    return int(allowed[int(stream.uniforms.random() * len(allowed))])
+    tails = [stream.tail for stream in streams]
+    return engine.write(last, state, uniforms, streams[0].drawer, tails)
 
 
 def make_rng(seed: int, sample: int) -> np.random.Generator:

@@ -78,7 +78,7 @@ def test_without_a_newline_the_first_character_is_drawn_evenly() -> None:
 )
 def test_no_part_of_until_is_ever_shown(text: str, until: str, cuts: list[int]) -> None:
     params, vocabulary = SamplingParams(len(text)), Vocabulary(["a", "b"])
-    stream = Stream(Drawer(params, vocabulary), vocabulary, seed=0, sample=0, last=0, stops=[until])
+    stream = Stream(Drawer(params, vocabulary), seed=0, sample=0, last=0, stops=[until])
     shown, ended, position = "", None, 0
     for size in [*cuts, len(text)]:
         if ended or (position and position == len(text)):

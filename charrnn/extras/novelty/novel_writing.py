@@ -13,7 +13,6 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from charrnn.errors import RunError
-from charrnn.generation.draw import resolve_temperature
 from charrnn.generation.engines import Engine
 from charrnn.generation.sampler import Piece, Sampler, StartState, draw_seed
 from charrnn.generation.streams import Stream, write_chunk
@@ -46,7 +45,6 @@ def write_novel(
     def write_samples() -> Iterator[Piece]:
         for sample in range(params.num_samples):
             stream = sampler.make_stream(drawer, seed, sample, start_state.last)
-            stream.keeps_text = True
             writer = _Writer(sampler, engine, stream, training, max_copy, [(0, start_state)])
             yield from writer.write_pieces()
 
@@ -78,7 +76,7 @@ class _Writer:
             if length > furthest:
                 furthest, tries = length, 0
             tries += not is_novel
-            is_greedy = resolve_temperature(self.stream.params) == 0
+            is_greedy = self.stream.drawer.temperature == 0
             gives_up = tries == _MAX_TRIES or (tries and is_greedy)
             # The writer removes at most 2 * max_copy characters, so they are not shown yet.
             text, stopped = self._show_text(length if gives_up else length - 2 * self.max_copy)
@@ -124,8 +122,8 @@ class _Writer:
         length, start_state = self.savepoints[-1]
         if length < keep:
             self.savepoints.append((keep, self.sampler.advance(start_state, self.ids[length:keep])))
-        self.stream.remove(len(self.ids) - keep)
         del self.ids[keep:]
+        self.stream.rewind(self.ids)
 
     def _show_text(self, end: int) -> tuple[str, bool]:
         """Return the new text up to `end`, and whether it contains a stop string."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts import pairs, run_lengths, table, words
+from charrnn.counts import columns, pairs, run_lengths, words
 from charrnn.counts.mixing import Counts
 from charrnn.data import get_corpus_name, read_training_text
 from charrnn.errors import InputError
@@ -65,7 +65,7 @@ COUNTS_CONSTANTS = {
     "word_discount": words.DISCOUNT,
     "pair_discount": pairs.DISCOUNT,
     "max_marks": pairs.MAX_MARKS,
-    "many": table.MANY,
+    "many": columns.MANY,
 }
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from charrnn.generation.draw import log_softmax
 from charrnn.generation.engines import Engine
-from charrnn.generation.numpy_network import FoldedWeights, fold_weights, make_folded_step
+from charrnn.generation.numpy_network import FoldedWeights, fold_weights, make_network_step
 from charrnn.generation.sampler import Sampler
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
@@ -87,6 +87,6 @@ def compute_divergence(model: TrainedModel, *weights: FoldedWeights) -> float:
     params = SamplingParams(_DIVERGENCE_CHARACTERS, temperature=1.0, min_p=0, seed=0)
     text = "".join(piece.text for piece in sampler.write(params))
     ids, state = sampler.prepare_prompt(model.vocabulary.encode(text))
-    engines = [Engine(make_folded_step(each), len(model.vocabulary), False) for each in weights]
+    engines = [Engine(make_network_step(each), len(model.vocabulary), False) for each in weights]
     log_p, log_q = (log_softmax(engine.read(ids[None], state)[0][0]) for engine in engines)
     return float((np.exp(log_p) * (log_p - log_q)).sum(-1).mean())
