@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from charrnn import plugins
 from charrnn.commands.output import check_output
-from charrnn.options.ranges import PATH
+from charrnn.options.ranges import PATH, require
 from charrnn.say import say
 
 
@@ -25,8 +26,11 @@ def run(options: ConvertOptions) -> None:
     """Convert the model `input` to the model file `output`."""
     from charrnn.model import load
 
+    output = Path(options.output)
+    is_readable = output.suffix not in plugins.MODEL_READERS  # which read other formats
+    require(is_readable, "output", options.output, "is no name of a model file; use .safetensors")
     check_output(options.output, options.input)
-    model, output = load(options.input), Path(options.output)
+    model = load(options.input)
     model.save(output)
     size = model.trained.architecture.num_parameters
     say(f"wrote {output}: {model}, {size:,} parameters")
