@@ -90,37 +90,15 @@ def test_a_repeated_command_takes_only_what_it_leaves_open(gift: Path, listener:
     assert_harmless(gift)
 
 
-CHOICES: dict[str, Any] = {
-    "callbacks": ["../../gift/callbacks/evil"],
-    "logger": ["wandb"],
-    "model": ["evil"],
-    "data": ["shakespeare", "x"],
-    "optimizer": ["${oc.env:SECRET}"],
-    "schedule": [CANARY],
-    "trainer": [["cpu"]],
-    "hydra/launcher": ["joblib"],
-    "experiment": ["hour"],
-}
-NO_GROUPS = ("hydra/launcher", "experiment")  # which no record chooses
-
-
-@pytest.mark.parametrize("group", CHOICES)
-def test_a_choice(group: str, gift: Path, refusal_line: Refused, listener: str) -> None:
-    tamper(gift, f"choices.{group}", CHOICES[group])
+@pytest.mark.parametrize(
+    ("group", "choice"),
+    [("callbacks", "../../gift/callbacks/evil"), ("optimizer", "${oc.env:SECRET}"),
+     ("schedule", CANARY)],
+)  # fmt: skip
+def test_a_choice_is_refused(group: str, choice: Any, gift: Path, refusal_line: Refused) -> None:
+    tamper(gift, f"choices.{group}", [choice])
     write_files(gift, {"callbacks/evil.yaml": yaml.safe_dump({"x": CANARY})})
-    if group in NO_GROUPS:
-        assert main(["train", "resume=gift", LONGER]) == 0
-    else:
-        assert f"its run has {group}=" in refusal_line("train", "resume=gift", LONGER)
-    assert not Path("canary").exists()
-
-
-@pytest.mark.parametrize("entry", [{"choices": [1, 2]}, {"words": {"a": 1}}, {"words": [CANARY]}])
-def test_a_record_of_odd_types(entry: dict[str, Any], gift: Path) -> None:
-    for name, value in entry.items():
-        tamper(gift, name, value)
-    assert main(["train", "resume=gift", LONGER]) in (0, 2)
-    assert not Path("canary").exists()
+    assert f"its run has {group}=" in refusal_line("train", "resume=gift", LONGER)
 
 
 def test_recorded_words_are_only_printed(gift: Path, refusal_line: Refused) -> None:
@@ -165,11 +143,6 @@ def test_a_run_does_not_write_through_a_link(name: str, gift: Path, refusal_line
         path.rename(target)
     path.symlink_to(target)
     assert "is a link; a run does not write" in refusal_line("train", "resume=gift", LONGER)
-
-
-def test_a_folder_that_the_user_links_is_the_users(gift: Path) -> None:
-    gift.symlink_to(gift.rename(gift.with_name("real")))
-    assert main(["train", "resume=gift", LONGER]) == 0
 
 
 def test_a_pipe_in_a_run_is_not_waited_for(gift: Path, refusal_line: Refused) -> None:

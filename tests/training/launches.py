@@ -6,16 +6,13 @@ processor; a fork takes none. So only slow tests start torchrun.
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 from charrnn.__main__ import main
 from tests import REPOSITORY
@@ -28,62 +25,26 @@ THREADS = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
 TIMEOUT = 300  # seconds
 
 
-def start(*words: str, program: tuple[str, ...] = TORCHRUN) -> Any:
-    """Start `charrnn WORDS` in a session of its own, with its standard error in a pipe."""
-    return subprocess.Popen(
-        [*program, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+def train(
+    *words: str, folder: str = "", small: bool = True, program: tuple[str, ...] = TORCHRUN
+) -> str:
+    """Train in two processes to the end. Return what was printed to standard error."""
+    where = [f"hydra.run.dir={folder}"] if folder else []
+    done = subprocess.run(
+        [*program, "train", *(SMALL if small else ()), *where, *words],
+        capture_output=True,
         text=True,
         env={**os.environ, **THREADS},
-        start_new_session=True,
+        timeout=TIMEOUT,
     )
-
-
-def train(
-    *words: str, folder: str = "", code: int = 0, small: bool = True, program: Any = TORCHRUN
-) -> str:
-    """Train in two processes to the end. Return what was printed."""
-    where = [f"hydra.run.dir={folder}"] if folder else []
-    process = start("train", *(SMALL if small else ()), *where, *words, program=program)
-    _, said = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == code, said
-    return str(said)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
 
 
 def find_last_line(said: str) -> str:
     """Return the one line with which charrnn ends, without the report of the launcher."""
     [line] = [line for line in said.splitlines() if line.startswith("charrnn train: ")]
     return line
-
-
-@contextlib.contextmanager
-def running(
-    *words: str, until: str = "step 105 /", program: tuple[str, ...] = TORCHRUN
-) -> Iterator[tuple[Any, list[int]]]:
-    """Start `charrnn train`. Yield it at about step 105, with the ids of its ranks.
-
-    Its steps have no end, so that it is still running.
-    """
-    process, ranks = start("train", *SMALL, *words, program=program), []
-    try:
-        for line in process.stderr:
-            if "step 1 /" in line:
-                ranks = _list_children(process.pid)
-            if until in line:
-                break
-        assert len(ranks) == 2
-        yield process, ranks
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def _list_children(parent: int) -> list[int]:
-    """Return the processes that it has started, in this order."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True)
-    found = [map(int, line.split()) for line in listed.stdout.splitlines()]
-    return sorted(pid for pid, ppid in found if ppid == parent)
 
 
 def fork_ranks(*words: str) -> list[BaseProcess]:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from torch.backends import cuda, cudnn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from charrnn import LanguageModel, TextDataModule, processors
@@ -24,7 +23,6 @@ from charrnn.generation.engines import make_engine
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel, zero_state
 from charrnn.networks.counted import make_any_network
-from charrnn.runs import hardware
 from charrnn.training import ReproducibleSteps, restoring
 from tests.generation.models import (
     make_counted_model,
@@ -33,42 +31,9 @@ from tests.generation.models import (
     params,
     some_ids,
 )
-from tests.small_runs import Capture, decide_config
+from tests.small_runs import Capture
 from tests.tools import refusal_of
 from tests.training.notebook import module_of, trainer
-
-
-class HalfUnderAutocast(TorchFunctionMode):
-    """Compute like cuDNN's layers under autocast of any type."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if func.__name__ in ("lstm", "gru", "rnn_tanh") and torch.is_autocast_enabled("cpu"):
-            return tuple(part.half() for part in result)
-        return result
-
-
-def test_a_gpu_whose_bf16_is_float16_trains_in_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulate a CUDA GPU with bf16 on the CPU."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    probe = hardware.can_train_in_bf16.__wrapped__
-    monkeypatch.setattr(hardware, "can_train_in_bf16", lambda kind, device_type: probe(kind, "cpu"))
-
-    def decide_precision(precision: str | None) -> tuple[str, bool]:
-        """Return the precision on a GPU, and whether it uses TF32."""
-        options = {"trainer__accelerator": "gpu", "trainer__precision": precision}
-        config = decide_config(data__batch_size=50, model__hidden_size=128, **options)
-        return config.trainer.precision, config.tf32
-
-    with HalfUnderAutocast():
-        assert decide_precision(None) == ("32-true", True)
-        assert decide_precision("32-true") == ("32-true", False)
-        with pytest.raises(InputError, match=r"bf16-mixed: this GPU cannot train a .* float16"):
-            decide_precision("bf16-mixed")
-    if hardware.can_train_in_bf16("lstm", "cpu"):
-        assert decide_precision(None) == ("bf16-mixed", False)
 
 
 class NoFloat64(TorchDispatchMode):

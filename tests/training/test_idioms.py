@@ -80,13 +80,6 @@ def test_a_callback_reads_windows(data: TextDataModule, part: float, shape: Any)
     assert 0 < run.callback_metrics["val/loss"] < 5
 
 
-def test_two_validation_loaders(data: TextDataModule) -> None:
-    two = CombinedLoader([data.val_dataloader(), data.val_dataloader()], "sequential")
-    run = trainer(max_steps=4, val_check_interval=4)
-    run.fit(module_of(data), data.train_dataloader(), two)
-    assert 0 < run.callback_metrics["val/loss"] < 5
-
-
 @pytest.mark.parametrize("checkpoints", [(), (RunCheckpoints(),)])
 def test_the_tuner_finds_a_learning_rate_by_itself(data: TextDataModule, checkpoints: Any) -> None:
     """Check that the training afterwards is one with this rate from the start."""
@@ -159,18 +152,6 @@ def test_a_hook_without_super_is_refused_in_a_line() -> None:
 
         def on_train_start(self) -> None:
             """A hook that charrnn does not have."""
-
-
-class OwnValidation(LanguageModel):
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self.log("val/own", torch.tensor(0.5))
-
-
-def test_a_validation_of_ones_own_has_no_other_loss(data: TextDataModule) -> None:
-    run = trainer(max_steps=4, val_check_interval=4)
-    run.fit(module_of(data, OwnValidation), data)
-    assert run.callback_metrics["val/own"] == 0.5
-    assert "val/loss" not in run.callback_metrics
 
 
 # options of which each may stand beside the others of its line

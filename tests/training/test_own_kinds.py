@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -67,13 +66,6 @@ def test_every_command_takes_a_registered_cell(
         assert "model.kind=mingru: is neither built in (" in line, words
         assert "register this cell in a script" in line
     assert not any(Path(name).exists() for name in ("page.html", "y.safetensors", "new"))
-
-
-def test_the_cell_of_the_page_trains_and_writes(workplace: Path) -> None:
-    names: dict[str, Any] = {}
-    small = ", ".join(map(repr, [*SMALL, "trainer.max_steps=3"]))
-    exec(EXAMPLE.replace('"data.input_txt=my.txt"', small), names)
-    assert charrnn.load(names["result"].folder).trained.architecture.kind == "mingru"
 
 
 def test_a_script_has_the_command_line(workplace: Path) -> None:
