@@ -44,13 +44,8 @@ BOMB = change(pack({"word/document.xml": "a" * 20_000_001}), 24, b"\x64\0\0\0") 
 REFUSED = {
     "bomb": (BOMB, "more than 20 MB"), "entities": (docx(P(T("&b;")), ENTITIES), "damaged"),
     "pdf": (b"%PDF-1.7", "a PDF. Save it as .docx or as plain text"),
-    "rtf": (rb"{\rtf1 a}", "TextEdit: Format, Make Plain Text"), "old": (
-        b"\xd0\xcf\x11\xe0\xa1", "a .doc file, or it has a password"),
-    "pages": (pack({"Index/Document.iwa": "x"}), "no .docx, .odt or .epub file"),
     "text": (b"plain text", "no .docx, .odt or .epub file"), "empty": (b"", "no .docx"),
     "secret": (SECRET, "encrypted"), "cut": (LETTER[: len(LETTER) // 2], "damaged"),
-    "no xml": (pack({"word/document.xml": "<a><b>"}), "damaged"),
-    "no chapter": (pack({"META-INF/container.xml": "<a/>"}), "damaged"),
     "password": (change(LETTER, 8, b"\x01"), "encrypted. Save it as .docx"),
 }  # fmt: skip
 

@@ -24,8 +24,10 @@ from tests.browser.steps import (
     text_of,
     title_is,
     wait_until_written,
+    watch_window,
     write_page,
 )
+from tests.extras.serve.servers import serving
 from tests.generation.models import make_model
 
 pytestmark = pytest.mark.browser
@@ -142,3 +144,31 @@ def test_every_page_learns_texts_and_is_taken_home(chromium: Any, tmp_path: Path
             assert generate(page, length=300, seed=3) == expected
             page.locator("#shelf-toggle").click()
             home = save(page, "Take home", tmp_path / "again.html")
+
+
+def test_a_server_trains_a_network_on_a_learnt_text(
+    chromium: Any, workplace: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    asked: dict[str, Any] = {"length": 200, "seed": 5}
+    with serving() as server, watch_window(chromium, server.url, base_url=server.url) as context:
+        page = context.new_page()
+        page.goto("/")
+        choose(page, ("cats.txt", TEXT))
+        title_is(page, "cats")
+        wait_until_written(page)
+        counted = generate(page, **asked)
+        page.get_by_role("button", name="Train a network").click()
+        page.get_by_text("writes better than counts").wait_for(timeout=240_000)
+        assert page.locator("#trainings polyline").get_attribute("points")
+        page.keyboard.press("Escape")
+        page.get_by_label("Model").select_option(label="cats")
+        soon(lambda: generate(page, **asked) != counted)
+        page.get_by_label("Model").select_option("cats (counted)")
+        soon(lambda: generate(page, **asked) == counted)
+        page.locator("#shelf-toggle").click()
+        home = save(page, "Take home", tmp_path / "cats.html").read_text("utf-8")
+    head = home[: home.index("<style>")]
+    assert "worker-src blob:" in head
+    assert "connect-src" not in head
+    assert "data-served" not in head

@@ -15,7 +15,7 @@ from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.generation.definition import assert_follows, probabilities
-from tests.generation.models import blank_model, make_model, params
+from tests.generation.models import make_model, params
 
 LENGTH = 400
 LETTERS = Vocabulary(list("\nabcdefghijk"))
@@ -47,12 +47,6 @@ def test_no_run_is_longer_than_allowed(longest: int) -> None:
     assert len(text) == LENGTH
     assert not copies(text, training, longest + 1)
     assert [text] == texts(model, options, training, longest)
-
-
-def test_a_removed_passage_leaves_no_run_of_blanks() -> None:
-    """Check the rule for runs: elsewhere only a blank can be drawn, so a wrong run never ends."""
-    options = SamplingParams(LENGTH, seed=2, ban="\tbc", min_p=1.0)
-    assert texts(blank_model(), options, "    ", 3) == ["   a" * (LENGTH // 4)]
 
 
 def test_a_second_draw_follows_the_rest_of_the_distribution() -> None:
