@@ -1,4 +1,4 @@
-"""What a run reports: one loss everywhere, and what loggers of other people's get."""
+"""The report of a run: one loss everywhere, and what loggers of other people get."""
 
 from __future__ import annotations
 
