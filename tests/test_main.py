@@ -60,47 +60,39 @@ def test_a_signal_unwinds(number: int, code: int, word: str, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-HEAVY = {"numpy", "hydra", "omegaconf", "yaml", "h5py"}
 # runs command lines one after the other, each with its exit code, and prints what they import
 IMPORTS = """
 import json, sys
 from charrnn.__main__ import main
-for code, words in json.loads(sys.argv[1]):
-    assert main(words) == code, words
+for line, code in json.loads(sys.argv[1]).items():
+    assert main(line.split()) == code, line
 print(*sys.modules, file=sys.stderr)
 """
+# libraries beside torch and Lightning, and command lines with their exit codes
+LIGHT = [
+    ({"numpy", "hydra", "omegaconf", "yaml", "h5py"}, {"": 0, "sample --help": 0}),
+    # what is refused waits for nothing
+    (
+        set(),
+        {
+            "train optimizer.lr=-1": 2,
+            "train schedule.warmup_steps=-1": 2,
+            "train callbacks.samples.length=-1": 2,
+            "train no.txt": 2,
+            "train corpus.txt data.background=nope.txt": 2,
+        },
+    ),
+    # until the first character of a sample
+    (set(), {"sample model.safetensors length=1 seed=1": 0}),
+]
 
 
-@pytest.mark.parametrize(
-    ("code", "lines", "said", "libraries"),
-    [
-        (0, ["", "sample --help"], ["charrnn sample"], HEAVY),
-        # what is refused waits for nothing
-        (
-            2,
-            [
-                "train optimizer.lr=-1",
-                "train optimizer=adam optimizer.lr=x",
-                "train schedule.warmup_steps=-1",
-                "train callbacks.samples.length=-1",
-                "train no.txt",
-                "train corpus.txt data.background=nope.txt",
-            ],
-            ["optimizer.lr=-1.0: must be above 0", "no.txt: no such file", "nope.txt"],
-            set(),
-        ),
-        # until the first character of a sample
-        (0, ["sample model.safetensors length=1 seed=1"], [], set()),
-    ],
-)
+@pytest.mark.parametrize(("libraries", "lines"), LIGHT)
 def test_a_command_imports_no_library_that_it_does_not_use(
-    code: int, lines: list[str], said: list[str], libraries: set[str], path: Path, workplace: Path
+    libraries: set[str], lines: dict[str, int], path: Path, workplace: Path
 ) -> None:
-    words = json.dumps([(code, line.split()) for line in lines])
-    command = [sys.executable, "-c", IMPORTS, words]
+    command = [sys.executable, "-c", IMPORTS, json.dumps(lines)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for part in said:
-        assert part in done.stdout + done.stderr
     assert not ({"torch", "lightning"} | libraries) & {*done.stderr.splitlines()[-1].split()}
 
 
