@@ -160,11 +160,11 @@ class PairTable:
 
     def extend(self, id_: int, word: int, pair: int) -> int:
         """Return the node after one more character, from the nodes of word and pair before it."""
-        symbols, letters, keys, _ = self._views
-        parent = word if word and not letters[id_] else pair
+        parent = word if word and not self.words.letters.data[id_] else pair
         if parent <= 0:
             return 0
-        child = find_one_in_trie(keys, parent * self.num_symbols + symbols[id_])
+        key = parent * self.num_symbols + self.symbols.data[id_]
+        child = find_one_in_trie(self.trie.keys.data, key)
         return child + self.first - 1 if child else 0
 
     def raise_staying(self, scores: Any, node: int, cost: float) -> None:
@@ -174,7 +174,7 @@ class PairTable:
         2 (1 - 1 / n). So a small text is not copied: of words that it has once, it does not tell
         what may follow them.
         """
-        times = self._views[3][node - self.first] if node else 0
+        times = self.trie.counts.data[node - self.first] if node else 0
         if times > 1:
             cost *= 2 - 2 / times
             for members, _ in self.trie.followers.list_symbols(node)[0]:
@@ -189,12 +189,6 @@ class PairTable:
         sizes[END] = sizes[self.words.width :].sum()
         firsts[END] = len(self.symbols) - sizes[END]
         return Members(np.argsort(self.symbols, kind="stable"), firsts, sizes)
-
-    @cached_property
-    def _views(self) -> tuple[memoryview, memoryview, memoryview, memoryview]:
-        """The arrays, of which Python reads single numbers faster from a memoryview."""
-        letters, (keys, counts, _) = self.words.letters, self.trie
-        return self.symbols.data, letters.data, keys.data, counts.data
 
 
 def number_symbols(vocabulary: Vocabulary, letters: Nodes) -> Nodes:

@@ -129,6 +129,6 @@ def count_runs(texts: Sequence[Ids], vocabulary_size: int, context: int) -> RunL
             if (of_character - least).sum() >= MIN_REPEATS:
                 limited = np.minimum(of_character, MAX_RUN)
                 found[character] = np.bincount(limited, minlength=MAX_RUN + 1)
-    known = sorted(found)
-    counts = np.array([found[character] for character in known], np.int32)
-    return RunLengths(least, np.array(known, np.int32), counts.reshape(-1, MAX_RUN + 1))
+    repeated = sorted(found)
+    counts = np.array([found[character] for character in repeated], np.int32)
+    return RunLengths(least, np.array(repeated, np.int32), counts.reshape(-1, MAX_RUN + 1))

@@ -15,6 +15,7 @@ discounting that backs off to p. Symbols with a count of 0 are known, but have n
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,14 +91,11 @@ class Followers:
         ratios = (counts - discount) / (discount * np.maximum(sizes[owners], 1))
         self.ratios: Floats = np.where(is_counted, ratios, 0).astype(np.float32)  # (E,)
         self.is_single = sizes == 1  # (M,), whether a node has one counted symbol
-        # for `list_symbols`, because Python reads single numbers from a memoryview faster
-        arrays = starts, symbols, self.ratios, self.is_single
-        self._views: list[Any] = [array.data for array in arrays]
         self._characters = [
             members.ids[first : first + size].tolist()
             for first, size in zip(members.firsts.tolist(), members.sizes.tolist(), strict=True)
         ]
-        self._lists: dict[int, tuple[list[tuple[list[int], float]], bool]] = {}
+        self.list_symbols = lru_cache(MAX_CACHED)(self._list_symbols)
 
     def score(self, nodes: Nodes, p: npt.NDArray[Any]) -> Scores:
         """Return the scores of all characters that follow nodes (P,), where they are above 0.
@@ -119,13 +117,9 @@ class Followers:
         scores = np.log1p(ratios / masses)
         return Scores(rows, characters, np.repeat(ratios, sizes), np.repeat(scores, sizes))
 
-    def list_symbols(self, node: int) -> tuple[list[tuple[list[int], float]], bool]:
+    def _list_symbols(self, node: int) -> tuple[list[tuple[list[int], float]], bool]:
         """Return the characters and the ratio of each symbol after a node, and `is_single`."""
-        if (listed := self._lists.get(node)) is None:
-            starts, symbols, ratios, is_single = self._views
-            part = range(starts[node], starts[node + 1])
-            entries = [(self._characters[symbols[entry]], ratios[entry]) for entry in part]
-            if len(self._lists) >= MAX_CACHED:
-                self._lists.clear()
-            listed = self._lists[node] = entries, is_single[node]
-        return listed
+        part = slice(self.starts[node], self.starts[node + 1])
+        symbols, ratios = self.symbols[part].tolist(), self.ratios[part].tolist()
+        entries = zip([self._characters[symbol] for symbol in symbols], ratios, strict=True)
+        return list(entries), bool(self.is_single[node])

@@ -14,9 +14,9 @@ so a file contains only these.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import count
 from typing import Any
 
@@ -165,11 +165,10 @@ class WordTable:
 
     def extend(self, id_: int, node: int) -> int:
         """Return the node after one more character."""
-        letters, keys = self._views
-        letter = letters[id_]
+        letter = self.letters.data[id_]
         if not letter or node < 0:
             return node if letter else 0
-        if child := find_one_in_trie(keys, node * self.width + letter):
+        if child := find_one_in_trie(self.keys.data, node * self.width + letter):
             return child
         return UNKNOWN if node < self.first_cut else CUT
 
@@ -184,30 +183,25 @@ class WordTable:
         """
         if node < 0:
             return
-        if (shift := self._shifts.get(node)) is None:
+        ids, sign = self._list_leaving(node)
+        for id_ in ids:
+            scores[id_] += sign * cost
+
+    @cached_property
+    def _list_leaving(self) -> Callable[[int], tuple[list[int], int]]:
+        """The function that returns the ids whose scores change at a node, and the sign."""
+
+        @lru_cache(MAX_CACHED)
+        def list_leaving(node: int) -> tuple[list[int], int]:
             is_known = np.zeros(self.width, bool)
             is_known[0] = node == 0
             part = slice(self.starts[node], self.starts[node + 1])
             is_known[self.letters[self.characters[part]]] = True
             stays = is_known[self.letters]
             raises = np.count_nonzero(stays) * 2 < len(stays)
-            ids = np.flatnonzero(stays if raises else ~stays).tolist()
-            if len(self._shifts) >= MAX_CACHED:
-                self._shifts.clear()
-            shift = self._shifts[node] = ids, 1 if raises else -1
-        ids, sign = shift
-        for id_ in ids:
-            scores[id_] += sign * cost
+            return np.flatnonzero(stays if raises else ~stays).tolist(), 1 if raises else -1
 
-    @cached_property
-    def _shifts(self) -> dict[int, tuple[list[int], int]]:
-        """A cache of `lower_leaving`, by node: which ids it shifts, and up (1) or down (-1)."""
-        return {}
-
-    @cached_property
-    def _views(self) -> tuple[memoryview, memoryview]:
-        """The arrays, of which Python reads single numbers faster from a memoryview."""
-        return self.letters.data, self.keys.data
+        return list_leaving
 
 
 def number_letters(vocabulary: Vocabulary) -> Nodes:

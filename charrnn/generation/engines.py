@@ -125,10 +125,9 @@ class Engine:
 
     def _run(self, method: Callable[..., State], *arguments: Any) -> State:
         """Call `_read` or `_write`. torch needs another thread for it (`TorchEngine`)."""
-        return method(*arguments)
+        with limit_blas_threads(), np.errstate(all="ignore"):
+            return method(*arguments)
 
-    @limit_blas_threads()
-    @np.errstate(all="ignore")
     def _read(self, ids: Ids, state: State, logits: Array | None = None) -> State:
         """Return the state after known characters, and fill `logits` (N, T, V)."""
         for t, column in enumerate(ids.T):
@@ -137,8 +136,6 @@ class Engine:
                 logits[:, t] = log_softmax(scores) if self._has_counts else scores
         return state
 
-    @limit_blas_threads()
-    @np.errstate(all="ignore")
     def _write(
         self,
         ids: Ids,
@@ -166,7 +163,7 @@ class TorchEngine(Engine):
 
         def call() -> State:
             with torch.inference_mode(), set_float32_precision(tf32=False):
-                return method(*arguments)
+                return Engine._run(self, method, *arguments)
 
         state = get_torch_pool(1).submit(call).result()
         return [
