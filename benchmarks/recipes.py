@@ -1,4 +1,4 @@
-"""`make results`: train, score and sample the recipes, and write the tables of two pages.
+"""`make results`: train and score the recipes, and write the tables of two pages.
 
     python -m benchmarks.recipes [NAME ...]
 
@@ -36,7 +36,6 @@ CORPUS = "tiny_shakespeare"
 DEFAULT = "default"
 RECIPES = {"torch_rnn": 1, "two_minutes": 3, DEFAULT: 3, "ten_minutes": 3, "hour": 1}
 WINDOW = 256
-SAMPLE = 160  # characters
 # Results of others on the same split: parameters, time, loss in windows, loss with counts.
 PEERS = {
     "nanoGPT's recipe for a CPU": ("0.80 million", "1:20", "1.886", ""),
@@ -63,13 +62,13 @@ def main(words: Sequence[str] | None = None) -> int:
     print(table)
     if not options.names:
         measured = f"Measured on {describe_machine()['processor']}."
-        write_table(PAGE, "results", "\n\n".join([table, measured, format_samples(results)]))
+        write_table(PAGE, "results", "\n\n".join([table, measured]))
         write_table(README, "results", format_short_table(results))
     return 0
 
 
 def measure_recipe(recipe: str, seed: int, text: str) -> dict[str, Any]:
-    """Train one run. Return its time, memory, losses and a sample, as values for JSON."""
+    """Train one run. Return its time, memory and losses, as values for JSON."""
     folder = RESULTS / recipe / f"seed-{seed}"
     shutil.rmtree(folder, ignore_errors=True)  # of a training that was stopped
     experiment = () if recipe == DEFAULT else (f"experiment={recipe}",)
@@ -82,7 +81,6 @@ def measure_recipe(recipe: str, seed: int, text: str) -> dict[str, Any]:
         "peak_bytes": ended.peak_bytes,
         "parameters": trained.architecture.num_parameters,
         **compute_losses(trained),
-        "sample": Model(trained).generate(SAMPLE, temperature=0.8, seed=1),
     }
 
 
@@ -169,14 +167,6 @@ def format_spread(values: list[float]) -> str:
     if len(values) == 1:
         return f"{values[0]:.4f}"
     return f"{mean(values):.4f} ± {max(abs(value - mean(values)) for value in values):.4f}"
-
-
-def format_samples(results: Results) -> str:
-    """Format the samples of the first seed of each recipe as a code block."""
-    samples = (
-        f"---------- {name}\n{runs[0]['sample'].strip()}\n" for name, runs in results.items()
-    )
-    return f"```text\n{''.join(samples)}```"
 
 
 if __name__ == "__main__":

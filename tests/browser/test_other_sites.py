@@ -65,7 +65,7 @@ def website(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @pytest.fixture
-def mapped(chromium: Any) -> Iterator[Any]:
+def window_of_names(chromium: Any) -> Iterator[Any]:
     """Open a window in which all names of .test mean this machine, as after DNS rebinding."""
     if chromium.browser_type.name != "chromium":
         pytest.skip("only Chromium maps names")
@@ -77,16 +77,18 @@ def mapped(chromium: Any) -> Iterator[Any]:
 
 
 def test_a_website_gets_nothing_under_its_own_name_or_another(
-    mapped: Any, server: Server, website: int
+    window_of_names: Any, server: Server, website: int
 ) -> None:
     port = server.url.rpartition(":")[2]
     for name in ("evil.test", "localhost", "127.0.0.1"):  # the last ones as another local program
         for address in (server.url, f"http://localhost:{port}", f"http://evil.test:{port}"):
-            mapped.goto(f"http://{name}:{website}/")
-            assert mapped.evaluate(ATTACK, address) == []
-    mapped.goto(f"http://evil.test:{port}/")  # the name of the website means this machine now
-    assert "charrnn serve names=[evil.test]" in mapped.content()
-    answers = mapped.evaluate(ATTACK, "")
+            window_of_names.goto(f"http://{name}:{website}/")
+            assert window_of_names.evaluate(ATTACK, address) == []
+    window_of_names.goto(
+        f"http://evil.test:{port}/"
+    )  # the name of the website means this machine now
+    assert "charrnn serve names=[evil.test]" in window_of_names.content()
+    answers = window_of_names.evaluate(ATTACK, "")
     assert {"no name of this server" in answer for answer in answers} == {True}
-    mapped.goto(f"{server.url}/v1/trainings")
-    assert '{"data":[]}' in mapped.content()
+    window_of_names.goto(f"{server.url}/v1/trainings")
+    assert '{"data":[]}' in window_of_names.content()

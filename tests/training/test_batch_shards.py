@@ -28,7 +28,7 @@ def window() -> tuple[Tensor, Tensor]:
     return ids[:, :-1], ids[:, 1:]
 
 
-def sharded(net: Network, shards: int) -> BatchShardedLoss:
+def make_shards(net: Network, shards: int) -> BatchShardedLoss:
     trained = [p for p in net.parameters() if p.requires_grad]
     return BatchShardedLoss(net, shards, cross_entropy, trained)
 
@@ -42,7 +42,7 @@ def step(net: Network, loss_of: Any) -> tuple[Tensor, list[Tensor], State]:
     return loss, [p.grad for p in net.parameters() if p.grad is not None], state
 
 
-def unsharded_loss(net: Network, ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, State]:
+def loss_of_whole(net: Network, ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, State]:
     logits, after = net(ids, state)
     return cross_entropy(logits, targets), detach_state(after)
 
@@ -51,8 +51,8 @@ def unsharded_loss(net: Network, ids: Tensor, targets: Tensor, state: Any) -> tu
 @pytest.mark.parametrize("kind", CELLS)
 def test_a_sharded_step_is_the_step_of_one_thread_in_float64(kind: str, shares: int) -> None:
     net = network(kind).double()
-    expected, random_state = step(net, partial(unsharded_loss, net)), torch.get_rng_state()
-    found = step(net, sharded(net, shares))
+    expected, random_state = step(net, partial(loss_of_whole, net)), torch.get_rng_state()
+    found = step(net, make_shards(net, shares))
     assert torch.equal(torch.get_rng_state(), random_state)  # without dropout, none are drawn
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
@@ -61,10 +61,10 @@ def test_a_sharded_step_is_the_step_of_one_thread_in_float64(kind: str, shares: 
 def test_the_threads_have_the_callers_precision() -> None:
     skip_without_bf16("bf16-mixed")
     net = network()
-    exact, losses = step(net, partial(unsharded_loss, net))[0], {}
+    exact, losses = step(net, partial(loss_of_whole, net))[0], {}
     with torch.autocast("cpu", torch.bfloat16):
-        losses["one"], gradients, _ = step(net, partial(unsharded_loss, net))
-        losses["shared"], shared, state = step(net, sharded(net, N))
+        losses["one"], gradients, _ = step(net, partial(loss_of_whole, net))
+        losses["shared"], shared, state = step(net, make_shards(net, N))
     assert state[0][0].dtype == torch.bfloat16
     for loss in losses.values():
         assert 0 < abs(loss - exact) < 0.01
@@ -74,7 +74,7 @@ def test_the_threads_have_the_callers_precision() -> None:
 
 def test_dropout_of_shards_is_the_same_after_the_same_seed() -> None:
     net = network(dropout=0.5)
-    loss_of = sharded(net, 2)
+    loss_of = make_shards(net, 2)
     ids = torch.zeros(4, 400, dtype=torch.int64)
     last_layer = loss_of(ids, ids, None)[1][-1][0].flatten(0, -2)  # (streams, H)
     assert not torch.equal(last_layer[0], last_layer[2]), "two shards draw the same"
