@@ -1,7 +1,7 @@
 """Take the pictures in docs/: screenshots of pages in headless Chromium.
 
     python -m docs.pictures page page.html docs/writing-page
-    python -m docs.pictures list colours.html docs/writing-page
+    python -m docs.pictures list names.html docs/writing-page
     python -m docs.pictures gallery code.html docs/gallery-code
     python -m docs.pictures tensorboard http://127.0.0.1:6006 docs/tensorboard
 
@@ -65,7 +65,7 @@ def write_from_nothing(page: Any) -> None:
 
 
 def write_list(page: Any) -> None:
-    """Write a list of paint colours, and star some of them."""
+    """Write a list, and star some of them."""
     page.get_by_role("switch", name="List").check()
     page.get_by_role("button", name="Write a list").click()
     page.locator("#status").get_by_text(re.compile(r"\d entries")).wait_for()
