@@ -28,6 +28,9 @@ MIN_FITTED = 2000  # places
 # A table of counts with twice as many nodes must save this many nats per character. The other parts
 # of a model file take as much as `OTHER_NODES`.
 PRICE, OTHER_NODES = 0.004, 100_000
+# Beside a network, whose weight depends on the length of the known context, longer contexts predict
+# better than alone. So a table with up to `OTHER_NODES` nodes may cost more by this.
+SLACK = 0.01
 # The parts of a mixture, and for each the weights (12,) as products with fewer numbers; all others
 # are 0. Without words, the weights are the same inside and between words.
 PARTS: dict[str, npt.NDArray[Any]] = {
@@ -117,7 +120,8 @@ def choose_table(
 ) -> CountTable:
     """Return the table with which counts, words and pairs best predict a held-out text (n,).
 
-    A larger table is chosen if it lowers the loss by more than its price.
+    A larger table is chosen if it lowers the loss by more than its price, less `SLACK` for a small
+    table.
     """
 
     def compute_cost(table: CountTable) -> float:
@@ -126,7 +130,13 @@ def choose_table(
         loss = compute_loss(None, counts.observe(states), held_out[1:].astype(np.int64))
         return loss + PRICE * float(np.log2(len(table.characters) + OTHER_NODES))
 
-    return min(tables, key=compute_cost)
+    priced = [(compute_cost(table), table) for table in tables]
+    lowest = min(cost for cost, _ in priced)
+
+    def is_good(cost: float, table: CountTable) -> bool:
+        return cost == lowest or (len(table.characters) <= OTHER_NODES and cost <= lowest + SLACK)
+
+    return [table for cost, table in priced if is_good(cost, table)][-1]
 
 
 def _minimize(samples: _Samples, prior: Vector) -> Vector:

@@ -14,17 +14,23 @@ from typing import Any, NamedTuple
 from charrnn.text.sentences import MARKS, UNSPACED_MARKS
 
 PUNCTUATION_FACT = "punctuation"  # its key in a model's facts
-PAIRS = ('""', "“”", "„“", "„”", "»«", "«»", "「」", "()", "（）")  # opening and closing marks
+# opening and closing marks
+PAIRS = ('""', "“”", "„“", "„”", "»«", "«»", "「」", "《》", "()", "（）")
 MAX_READ = 1 << 17  # characters of a text that are enough
 MIN_QUOTED = 3  # paragraphs with a mark of a pair
 MAX_OPEN = 0.1  # the share of these that may end open
 MIN_ENDS = 0.5  # the share of a mark that is not followed by a letter or digit, as the dot in code
 
 
+# The largest share of a mark in prose. In a text with shorter sentences, such as Chinese verse, the
+# place of a mark follows from its line, as the model knows.
+MAX_SHARE = 1 / 30
+
+
 class Punctuation(NamedTuple):
     """How a text uses its marks."""
 
-    shares: Mapping[str, float]  # of the marks that end sentences, among all characters
+    shares: Mapping[str, float]  # of marks that end sentences, among all characters
     pairs: list[str]  # whose quotes close
 
 
@@ -47,7 +53,8 @@ def describe_punctuation(text: str) -> dict[str, Any]:
     for mark in MARKS:
         number = text.count(mark)
         ends = re.findall(rf"[{mark}](?![^\W_])", text)
-        if number and (mark in UNSPACED_MARKS or len(ends) >= MIN_ENDS * number):
+        is_end = mark in UNSPACED_MARKS or len(ends) >= MIN_ENDS * number
+        if is_end and 0 < number <= MAX_SHARE * len(text):
             shares[mark] = number / len(text)
     lines = text.split("\n")
     return {"shares": shares, "pairs": [pair for pair in PAIRS if _closes(pair, lines)]}

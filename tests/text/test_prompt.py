@@ -68,8 +68,10 @@ def test_quotes_that_close_are_found(text: str, pairs: list[str]) -> None:
 
 
 def test_marks_of_sentences_are_counted_but_not_those_of_code() -> None:
-    assert describe_punctuation("Er ging heim.\n是。她")["shares"] == {".": 1 / 17, "。": 1 / 17}
-    assert describe_punctuation("a.b.c(d.e). F!")["shares"] == {"!": 1 / 14}
+    text = "Er ging mit uns allen heim.\n是。她"
+    assert describe_punctuation(text)["shares"] == {".": 1 / 31, "。": 1 / 31}
+    assert describe_punctuation("a.b.c(d.e). F, g, h, i, j, k, l!")["shares"] == {"!": 1 / 32}
+    assert describe_punctuation("山中相送，山月照弹琴。")["shares"] == {}
 
 
 @pytest.mark.parametrize(

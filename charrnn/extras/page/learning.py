@@ -32,7 +32,7 @@ def list_counting_constants() -> dict[str, Any]:
             **read_constants(table, "DISCOUNTS", "DISCOUNTS_BELOW_TOP", "DISCOUNTS_TOP"),
             **read_constants(columns, "MANY"),
             **read_constants(passages, "MAX_CONTEXT", "MAX_NODES", "TRIED"),
-            **read_constants(fitting, "PRICE", "OTHER_NODES"),
+            **read_constants(fitting, "PRICE", "OTHER_NODES", "SLACK"),
             **read_constants(words, "MAX_LETTERS", "MAX_ENTRIES"),
             **read_constants(run_lengths, "MAX_RUN", "LEAST_RUN", "MIN_REPEATS"),
         },
@@ -49,7 +49,7 @@ def list_counting_constants() -> dict[str, Any]:
             **read_constants(wrap, "MAX_DIFFERENCE", "MAX_HIGH", "MIN_FULL"),
         },
         "punctuation": read_constants(
-            punctuation, "PAIRS", "MAX_READ", "MIN_QUOTED", "MAX_OPEN", "MIN_ENDS"
+            punctuation, "PAIRS", "MAX_READ", "MIN_QUOTED", "MAX_OPEN", "MIN_ENDS", "MAX_SHARE"
         ),
         "packed": {
             **COUNTS_CONSTANTS,

@@ -19,15 +19,17 @@ export function listDiscounts(context, { discounts, discounts_below_top, discoun
  * @param {ArrayLike<number>} heldOut  Ids.
  * @param {object} constants  Of charrnn/counts.
  */
-export function chooseContext(longest, describe, heldOut, { tried, price, other_nodes }) {
-  let best = 1;
-  for (let context = 1, lowest = Infinity; context <= longest; context++) {
+export function chooseContext(longest, describe, heldOut, { tried, price, other_nodes, slack }) {
+  const priced = [];
+  for (let context = 1; context <= longest; context++) {
     const [packed, arrays] = describe(context);
     const loss = computeLoss(new Counts(packed, arrays), heldOut.subarray(0, tried + 1));
-    const cost = loss + price * Math.log2(arrays.characters.length + other_nodes);
-    if (cost < lowest) [best, lowest] = [context, cost];
+    const size = arrays.characters.length;
+    priced.push({ context, size, cost: loss + price * Math.log2(size + other_nodes) });
   }
-  return best;
+  const lowest = priced.reduce((least, { cost }) => Math.min(least, cost), Infinity);
+  return priced.findLast(({ size, cost }) =>
+    cost === lowest || (size <= other_nodes && cost <= lowest + slack)).context;
 }
 
 /** Return the loss of counts without a network, in nats per character after the first. */

@@ -16,14 +16,16 @@ export function mayCome(pair, isOpen, before, mark) {
  * @param {string[]} characters  Of a text.
  * @param {object} constants  Of charrnn/text/punctuation.py.
  */
-export function describePunctuation(characters, { pairs, min_quoted, max_open, min_ends }) {
+export function describePunctuation(characters, constants) {
+  const { pairs, min_quoted, max_open, min_ends, max_share } = constants;
   const text = characters.join("");
   const shares = {};
   for (const mark of MARKS) {
     const number = text.split(mark).length - 1;
     const ends = text.match(new RegExp(`[${mark}](?![\\p{L}\\p{N}])`, "gu"))?.length ?? 0;
     const isEnd = UNSPACED_MARKS.includes(mark) || ends >= min_ends * number;
-    if (number && isEnd) shares[mark] = number / characters.length;
+    const isProse = number <= max_share * characters.length;
+    if (number && isEnd && isProse) shares[mark] = number / characters.length;
   }
   const lines = text.split("\n");
   const closed = pairs.filter((pair) => {
