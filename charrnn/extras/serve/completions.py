@@ -169,9 +169,11 @@ class Completions:
     async def stream(self) -> AsyncIterator[str]:
         """Yield the response as server-sent events."""
         has_usage = self.request.stream_options.get("include_usage") is True
+        without_usage = {"usage": None} if has_usage else {}
         async for ready in self._write():
-            for choice in ready:
-                yield self._format_event(choices=[choice], **({"usage": None} if has_usage else {}))
+            events = [self._format_event(choices=[choice], **without_usage) for choice in ready]
+            if events:  # in one write, after which a client that has left is noticed
+                yield "".join(events)
         if has_usage:
             yield self._format_event(choices=[], usage=self._count_usage())
         yield "data: [DONE]\n\n"
