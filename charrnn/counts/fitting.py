@@ -70,6 +70,7 @@ def fit_weights(network_logits: Floats, places: Places, targets: Ids, parts: str
         parts: a key of `PARTS`. All other weights are 0.
     """
     columns = PARTS[parts]
+    prior = np.linalg.lstsq(columns, PRIOR, rcond=None)[0]
     most = max(MIN_FITTED, MAX_FITTED // network_logits.shape[1])
     rows = np.flatnonzero(places.run_odds == 0)
     rows, middle = rows[:: 1 + len(rows) // most], len(targets) // 2
@@ -78,7 +79,6 @@ def fit_weights(network_logits: Floats, places: Places, targets: Ids, parts: str
     features = sampled.compute_features() @ columns.astype(np.float32)
 
     def fit(part: slice) -> Weights:
-        prior = np.linalg.lstsq(columns, PRIOR, rcond=None)[0]
         samples = _Samples(scores[part], features[part], targets[rows][part])
         return Weights.from_vector(columns @ _minimize(samples, prior))
 
@@ -130,13 +130,16 @@ def choose_table(
         loss = compute_loss(None, counts.observe(states), held_out[1:].astype(np.int64))
         return loss + PRICE * float(np.log2(len(table.characters) + OTHER_NODES))
 
-    priced = [(compute_cost(table), table) for table in tables]
-    lowest = min(cost for cost, _ in priced)
-
-    def is_good(cost: float, table: CountTable) -> bool:
-        return cost == lowest or (len(table.characters) <= OTHER_NODES and cost <= lowest + SLACK)
-
-    return [table for cost, table in priced if is_good(cost, table)][-1]
+    lowest, best, small = np.inf, None, list[tuple[float, CountTable]]()
+    for table in tables:  # the larger ones are last; only the best of them is kept in memory
+        cost = compute_cost(table)
+        if cost <= lowest:
+            lowest, best = cost, table
+        if len(table.characters) <= OTHER_NODES:
+            small.append((cost, table))
+    good = [table for cost, table in small if cost <= lowest + SLACK]
+    assert best is not None
+    return best if len(best.characters) > OTHER_NODES else good[-1]
 
 
 def _minimize(samples: _Samples, prior: Vector) -> Vector:

@@ -17,6 +17,8 @@ from charrnn.counts.tries import Nodes
 from charrnn.counts.words import UNKNOWN
 from charrnn.options.sampling import SamplingParams
 
+Floats = npt.NDArray[np.float64]
+
 NEVER = 1e4  # nats, the cost of a character that is only written if nothing else is allowed
 COLD, COLD_FACTOR = 0.8, 0.3  # the default of new_words at this temperature
 
@@ -32,9 +34,6 @@ def resolve_new_words(params: SamplingParams, temperature: float) -> float:
     if temperature <= COLD:
         return COLD_FACTOR ** (temperature / COLD)
     return COLD_FACTOR + (1 - COLD_FACTOR) * min((temperature - COLD) / (1 - COLD), 1.0)
-
-
-Floats = npt.NDArray[np.float64]
 
 
 class WordCosts:

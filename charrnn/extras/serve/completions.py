@@ -35,9 +35,7 @@ _READ_AT_ONCE = 1024  # characters of a prompt
 _PIECE, _TOGETHER = 32, 16  # characters of each text, and texts, in a turn
 
 # OpenAI's fields that have no effect here
-_IGNORED = (
-    *("user", "metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store"),
-)
+_IGNORED = ("user", "metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store")
 # OpenAI's fields that charrnn lacks, with the value that has no effect. Any other value is refused,
 # so that no client expects an effect.
 _NEUTRAL: dict[str, Any] = {
@@ -143,6 +141,7 @@ class Completions:
         self.writer, self.request = writer, request
         self.seed = draw_seed() if request.seed is None else request.seed
         self.params = request.to_sampling_params(self.seed)
+        self.drawer = writer.sampler.make_drawer(self.params)
         self._prompt_ids = writer.sampler.encode_start_text(self.params)
         self._unread_ids, self._state = writer.sampler.prepare_prompt(self._prompt_ids)
         if not len(self._unread_ids):
@@ -169,9 +168,9 @@ class Completions:
     async def stream(self) -> AsyncIterator[str]:
         """Yield the response as server-sent events."""
         has_usage = self.request.stream_options.get("include_usage") is True
-        without_usage = {"usage": None} if has_usage else {}
+        usage = {"usage": None} if has_usage else {}  # the last event has it
         async for ready in self._write():
-            events = [self._format_event(choices=[choice], **without_usage) for choice in ready]
+            events = [self._format_event(choices=[choice], **usage) for choice in ready]
             if events:  # in one write, after which a client that has left is noticed
                 yield "".join(events)
         if has_usage:
@@ -216,10 +215,9 @@ class OpenText:
 
     def __init__(self, parent: Completions, number: int, start: StartState) -> None:
         self._sampler, self._request, self._number = parent.writer.sampler, parent.request, number
-        params, stops = parent.params, parent.request.stop
-        drawer = self._sampler.make_drawer(params)
-        self.stream = self._sampler.make_stream(drawer, parent.seed, number, start.last, stops)
-        self.drawn_as = replace(params, start_text="", length=1, seed=None, num_samples=1)
+        make_stream, stops = self._sampler.make_stream, parent.request.stop
+        self.stream = make_stream(parent.drawer, parent.seed, number, start.last, stops)
+        self.drawn_as = replace(parent.params, start_text="", length=1, seed=None, num_samples=1)
         self.state, self.num_written, self.is_sent = start.state, 0, False
         self.finish_reason: str | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")  # of a model of bytes
