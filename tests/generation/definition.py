@@ -353,7 +353,10 @@ def list_open(paragraph: str, pairs: Sequence[str]) -> list[str]:
     for at, c in enumerate(paragraph):
         for pair in pairs:
             if c in pair and comes(pair, pair in is_open, paragraph[:at], c):
-                [is_open.append, is_open.remove][pair in is_open](pair)
+                if pair in is_open:
+                    is_open.remove(pair)
+                else:
+                    is_open.append(pair)
     return is_open
 
 

@@ -116,13 +116,6 @@ class Case:
         return how
 
 
-def list_parts(model: TrainedModel) -> Iterator[tuple[str, TrainedModel]]:
-    """List what a model is made of and then itself, so that the first wrong part is named."""
-    yield f"a network alone, {model.architecture}", replace(model, counts=None)
-    if model.counts is not None:
-        yield f"the mix with the counts by {model.counts.weights}", model
-
-
 def list_allowed(writer: definition.Writer, logits: np.ndarray, uniform: float) -> Iterator[int]:
     """List the ids that a draw may have: near a boundary, rounding may change it."""
     filters = {name: getattr(writer.params, name) for name in ("top_p", "min_p")}
@@ -138,7 +131,8 @@ def test_engines_are_the_definition(seed: int) -> None:
     case = Case(seed)
     decode = case.vocabulary.decode
     ids = np.append(case.vocabulary.encode("\n"), case.ids(LENGTH))
-    for name, part in list_parts(case.model):
+    network = replace(case.model, counts=None)
+    for name, part in {"the network": network, "the mix with counts": case.model}.items():
         logs, found = definition.log_probabilities(part, ids, case.counted), Model(part)
         losses, message = -logs[np.arange(LENGTH), ids[1:]], f"losses, by PyTorch, of {name}"
         np.testing.assert_allclose(found.losses(decode(ids)), losses, 1e-4, 1e-4, err_msg=message)
