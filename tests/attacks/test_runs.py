@@ -22,32 +22,19 @@ WANDB = {"_target_": "lightning.pytorch.loggers.WandbLogger", "settings": {"base
 # what is put into the config of a record; None: it has no effect, else the part that is refused
 CONFIGS: dict[str, tuple[Any, str | None]] = {
     "callbacks.x": (CANARY, "callbacks.x._target_=os.mkdir"),
-    "logger.x": (CANARY, "logger.x._target_=os.mkdir"),
     "logger": ("os.mkdir", "logger=os.mkdir"),
     "optimizer._target_": ("os.mkdir", "optimizer._target_=os.mkdir"),
-    "callbacks.samples._target_": (["os.mkdir"], "callbacks.samples._target_"),
-    "optimizer": ("charrnn.LanguageModel", "optimizer=charrnn.LanguageModel"),
-    "trainer._target_": ("charrnn.LanguageModel", "trainer._target_=charrnn.LanguageModel"),
-    "callbacks.y": ({"_target_": "charrnn.training.MetricsCSV"}, "callbacks.y._target_"),
     "optimizer.lr": (CANARY, "optimizer.lr._target_=os.mkdir"),
-    "data.batch_size": (CANARY, "data.batch_size._target_=os.mkdir"),
-    "tags": ({"a": CANARY}, "tags.a._target_=os.mkdir"),
     "optimizer._args_": (["x"], "optimizer._args_"),
     "trainer.profiler": ("simple", "trainer.profiler=simple"),
-    "trainer.plugins": (CANARY, "trainer.plugins._target_=os.mkdir"),
     "hydra": ({"job": {"env_set": {"A": "b"}}}, "hydra.job.env_set.A=b"),
     "defaults": ([{"override /callbacks": "evil"}], "defaults="),
     "logger.wandb": (WANDB, "logger.wandb._target_"),
-    "logger.tensorboard.name": ("/canary", "logger.tensorboard.name=/canary"),
     "logger.tensorboard.version": ("../../canary", "logger.tensorboard.version="),
     "data.url": (f"URL/{LOOKED_UP}", "data.url="),
-    "optimizer.weight_decay": (LOOKED_UP, "optimizer.weight_decay="),
-    "trust": (CANARY, "trust._target_=os.mkdir"),
     "seed": ("${oc.env:SECRET}", "seed=${oc.env:SECRET}"),
     "vars": ({"x": ["${oc.env:SECRET}", CANARY]}, None),
-    "trainer.log_every_n_steps": ("${oc.env:SECRET}", "trainer.log_every_n_steps="),
     "model.optimizer": ({"_target_": "os.mkdir", "path": "canary"}, "model.optimizer._target_"),
-    "logger.csv.save_dir": ("canary", "logger.csv.save_dir=canary"),
     "callbacks.early_stopping": ({"monitor": "/canary"}, "callbacks.early_stopping.monitor"),
     "trainer.default_root_dir": ("canary", "trainer.default_root_dir=canary"),
     "print_every": (1.5, "=1.5: Value '1.5' of type 'float' could not"),
@@ -84,7 +71,7 @@ def test_a_config_without_effect(gift: Path, listener: str) -> None:
 
 
 def test_a_repeated_command_takes_only_what_it_leaves_open(gift: Path, listener: str) -> None:
-    for where in CONFIGS.keys() - {"logger", "optimizer"}:  # Others are placed in these.
+    for where in CONFIGS.keys() - {"logger"}:  # others are placed in it
         tamper_config(gift, where, listener)
     assert main(["train", *TINY, LONGER, "hydra.run.dir=gift", "resume=auto"]) in (0, 2)
     assert_harmless(gift)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from functools import partial
 from pathlib import Path
@@ -45,17 +46,10 @@ def network(kind: str, dropout: float = 0.0, batchnorm: bool = False) -> Network
     return Network(Architecture(kind, 8, 16, 2, dropout, batchnorm, vocabulary_size=11))
 
 
-def in_float64(net: Network) -> Network:
-    weights = net.state_dict()
-    net = Network(net.architecture).double().eval()
-    net.load_state_dict(weights)
-    return net
-
-
 def losses_of_one_stream(net: Network, ids: np.ndarray) -> np.ndarray:
     """Compute by the definition: by character in float64, from the zero state."""
     with torch.no_grad():
-        logits, _ = in_float64(net)(torch.from_numpy(ids[None, :-1]))
+        logits, _ = copy.deepcopy(net).double().eval()(torch.from_numpy(ids[None, :-1]))
     return -torch.log_softmax(logits[0], -1)[torch.arange(len(ids) - 1), ids[1:]].numpy()
 
 

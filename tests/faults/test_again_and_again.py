@@ -28,7 +28,6 @@ ENDS = (-signal.SIGKILL, 128 + signal.SIGTERM, 128 + signal.SIGINT)
 BF16 = f"trainer.precision={'bf16-mixed' if can_train_in_bf16('lstm', 'cpu') else '32-true'}"
 # epochs have 20 windows
 SHUFFLED = "data.shuffle=true"
-ON_ENDS = ("checkpoint_every=20", "validate_every=10", "print_every=5")
 CASES = {
     "shuffled, saved every 10 steps": (SHUFFLED, "checkpoint_every=10", "validate_every=16"),
     "shuffled, in groups of windows": (
@@ -39,13 +38,10 @@ CASES = {
         SHUFFLED, "checkpoint_every=20", "validate_every=15",
         "trainer.max_steps=-1", "trainer.max_epochs=3",
     ),
-    "lstm, step, saved on epoch ends": ("schedule.decay_every=1", *ON_ENDS),
     "gru, constant, bf16, norm clipping": (
         "model=gru", "schedule=constant", BF16,
         "trainer.gradient_clip_val=1", "trainer.gradient_clip_algorithm=norm",
     ),
-    "best before the first last": ("checkpoint_every=40", "validate_every=6"),
-    "every 9th kept, batchnorm": ("callbacks.checkpoints.keep_every=9", "model.batchnorm=true"),
     "early stopping": (
         "validate_every=4", "callbacks=early_stopping", "callbacks.early_stopping.patience=3",
         "callbacks.early_stopping.min_delta=0.05", "trainer.max_steps=200",

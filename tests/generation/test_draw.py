@@ -10,7 +10,7 @@ from charrnn.generation.draw import Drawer
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import Patch
-from tests.generation.definition import FILTERS, draw_at, dry_penalties, probabilities
+from tests.generation.definition import FILTERS, Writer, draw_at, dry_penalties
 from tests.generation.models import params
 
 LETTERS = Vocabulary(list("abcdefghijkl"))
@@ -40,7 +40,7 @@ def test_a_draw_inverts_the_cumulated_probabilities(choice: SamplingParams) -> N
         drawer = Drawer(choice, LETTERS)
         ids = drawer.draw(logits, uniforms.tolist(), [drawer.resume() for _ in logits])
     for row, uniform, id_ in zip(logits, uniforms, ids, strict=True):
-        p = probabilities(row, choice, LETTERS)
+        p = Writer(choice, LETTERS).probabilities(row)
         assert p[id_] > 0  # else a character is drawn that it removes
         assert id_ == draw_at(p, uniform) or uniform > 0.99
 

@@ -5,7 +5,7 @@ The network in JavaScript is held to NumPy's in tests/extras/page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -116,25 +116,14 @@ class Case:
         return how
 
 
-def list_parts(model: TrainedModel) -> Iterator[tuple[str, TrainedModel]]:
-    """List what a model is made of and then itself, so that the first wrong part is named."""
-    yield f"a network alone, {model.architecture}", replace(model, counts=None)
-    if model.counts is not None:
-        yield f"the mix with the counts by {model.counts.weights}", model
-
-
-def list_allowed(
-    logs: np.ndarray, uniform: float, how: dict[str, Any], vocabulary: Vocabulary, *before: Any
-) -> Iterator[int]:
+def list_allowed(writer: definition.Writer, logits: np.ndarray, uniform: float) -> Iterator[int]:
     """List the ids that a draw may have: near a boundary, rounding may change it."""
+    filters = {name: getattr(writer.params, name) for name in ("top_p", "min_p")}
     for nudge in (1, 1 - 1e-3, 1 + 1e-3):
-        floats = {name: how[name] for name in definition.FILTERS if isinstance(how[name], float)}
-        nudged = {name: min(value * nudge, 1) for name, value in floats.items()}
-        params = SamplingParams(**{**how, **nudged})
-        each = definition.probabilities(logs, params, vocabulary, *before)
-        yield from (
-            definition.draw_at(each, max(u, 0)) for u in (uniform, uniform - 1e-4, uniform + 1e-4)
-        )
+        nudged = {name: min(value * nudge, 1) for name, value in filters.items() if value}
+        each = writer.probabilities(logits, **nudged)
+        for near in (uniform, uniform - 1e-4, uniform + 1e-4):
+            yield definition.draw_at(each, max(near, 0))
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -142,42 +131,33 @@ def test_engines_are_the_definition(seed: int) -> None:
     case = Case(seed)
     decode = case.vocabulary.decode
     ids = np.append(case.vocabulary.encode("\n"), case.ids(LENGTH))
-    for name, part in list_parts(case.model):
+    network = replace(case.model, counts=None)
+    for name, part in {"the network": network, "the mix with counts": case.model}.items():
         logs, found = definition.log_probabilities(part, ids, case.counted), Model(part)
         losses, message = -logs[np.arange(LENGTH), ids[1:]], f"losses, by PyTorch, of {name}"
         np.testing.assert_allclose(found.losses(decode(ids)), losses, 1e-4, 1e-4, err_msg=message)
-        logits = found.logits(decode(ids)).astype(np.float64)
-        logits -= np.log(np.exp(logits).sum(-1, keepdims=True))
+        logits = definition.log_softmax(found.logits(decode(ids)).astype(np.float64))
         message = f"logits, by an engine of generation, of {name}"
         np.testing.assert_allclose(logits, logs, atol=2e-4, err_msg=message)
     how, samples, start = case.params(), int(case.numbers.choice([1, 2, 5])), decode(ids[1:20])
-    checked = set()
-    for make in (Model, make_torch_model):
-        texts: Sequence[str] = make(case.model).generate(
-            LENGTH, start, num_samples=samples, seed=seed, **how
-        )
-        for sample, text in enumerate(texts):
-            if (sample, text) in checked:  # the other engine's
-                continue
-            checked.add((sample, text))
-            new = case.vocabulary.encode(text)
-            if len(text) < LENGTH:  # `until` was drawn
-                new = np.append(new, case.vocabulary.encode(how["until"]))
-                text += how["until"]
-            read = np.concatenate([ids[1:20], new])
-            predicted = definition.log_probabilities(case.model, read, case.counted)[18:-1]
-            uniforms = definition.uniforms_of(seed, sample, LENGTH)
-            params, costs = SamplingParams(**how), {}
-            debts = definition.Debts(case.vocabulary, case.shares)
-            for t, (row, uniform) in enumerate(zip(predicted, uniforms, strict=False)):
-                before, characters = start + text[:t], case.vocabulary.characters
-                if case.words is not None:
-                    costs = case.words.costs(before, t, definition.new_words_of(params), characters)
-                after = case.vocabulary, before, costs, debts, case.pairs
-                assert new[t] in list_allowed(row, uniform, how, *after), (make, sample, t, how)
-                debts.update(
-                    definition.scores_of(row, params, case.vocabulary, before, costs), text[t]
-                )
+    asked: dict[str, Any] = {**how, "seed": seed, "num_samples": samples}
+    written = {
+        (sample, text)
+        for make in (Model, make_torch_model)
+        for sample, text in enumerate(make(case.model).generate(LENGTH, start, **asked))
+    }
+    for sample, text in sorted(written):
+        whole = text if len(text) == LENGTH else text + how["until"]
+        read = np.concatenate([ids[1:20], case.vocabulary.encode(whole)])
+        predicted = definition.log_probabilities(case.model, read, case.counted)[18:-1]
+        uniforms = definition.uniforms_of(seed, sample, LENGTH)
+        rules = case.words, case.shares, case.pairs
+        writer = definition.Writer(SamplingParams(**how), case.vocabulary, start, *rules)
+        for character, id_, row, uniform in zip(
+            whole, read[19:], predicted, uniforms, strict=False
+        ):
+            assert id_ in list_allowed(writer, row, uniform), (sample, writer.text, how)
+            writer.append(row, character)
 
 
 @pytest.mark.parametrize("make", [make_engine, make_torch_engine])

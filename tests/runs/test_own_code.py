@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import charrnn
 from charrnn.__main__ import main
 from charrnn.runs.result import read_result
 from tests.conftest import write_files
-from tests.small_runs import SMALL, Capture, Train, assert_same, column, metrics, tensors
+from tests.small_runs import SMALL, Capture, Train, assert_same, column, tensors
 
 MODULE = """
 import lightning as L
@@ -37,28 +36,15 @@ class Picky(LanguageModel):
 class Distance(L.Callback):
     def on_validation_epoch_end(self, trainer, pl_module):
         self.log("own/distance", abs(trainer.optimizers[0].param_groups[0]["lr"] - 0.002))
-
-
-class Faulty(L.Callback):
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-        self.count(batch_idx)
-
-    def count(self, batch_idx):
-        return 1 / (2 - batch_idx)
 """
-FILES = {
-    "schedule/one_cycle.yaml": "_target_: torch.optim.lr_scheduler.OneCycleLR\n"
-    "_partial_: true\nmax_lr: 0.01\n",
-    "model/mine.yaml": "defaults: [lstm]\n_target_: own_code.Model\nweight: 1.0\n",
-}
 OWN = ("--config-dir", "own")
 
 
 @pytest.fixture(autouse=True)
 def own(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a module of a user in the current folder, and YAML files beside it."""
-    write_files(workplace / "own", FILES)
-    write_files(workplace, {"own_code.py": MODULE})
+    mine = "defaults: [lstm]\n_target_: own_code.Model\nweight: 1.0\n"
+    write_files(workplace, {"own_code.py": MODULE, "own/model/mine.yaml": mine})
     monkeypatch.syspath_prepend(str(workplace))
     monkeypatch.delitem(sys.modules, "own_code", raising=False)
     return workplace
@@ -112,24 +98,3 @@ def test_a_sweep_ranks_by_its_metric(workplace: Path, capfd: Capture) -> None:
     assert result is not None
     assert (result.optimized_metric, result.objective) == ("own/distance", 0.0)
     assert f"sample from the best: charrnn sample checkpoint={best}\n" in err
-
-
-def test_a_schedule_of_torchs_resumes_to_the_bit(train: Train) -> None:
-    own = (*OWN, "schedule=one_cycle")
-    lengths = ("trainer.max_steps=17", "callbacks.checkpoints.keep_every=10")
-    whole = train(*own, "validate_every=5", "print_every=1", *lengths, folder="whole")
-    part = Path(shutil.copytree(whole, whole.parent / "part"))
-    (part / "checkpoints" / "step-10.ckpt").replace(part / "checkpoints" / "last.ckpt")
-    train("resume=part", *own, small=False)
-    assert_same(tensors(part), tensors(whole))
-    assert metrics(part) == metrics(whole)
-
-
-def test_a_fault_in_a_class_of_the_user_has_its_traceback(train: Train, capfd: Capture) -> None:
-    train("+callbacks.own._target_=own_code.Faulty", "trainer.max_steps=9", code=1)
-    err = capfd.readouterr().err
-    *_, error, end = err.splitlines()
-    assert error == "ZeroDivisionError: division by zero"
-    assert end.startswith("charrnn train: this is a bug in charrnn, or in code of yours; ")
-    assert err.count("Traceback (most recent call last):") == 1
-    assert "return 1 / (2 - batch_idx)" in err

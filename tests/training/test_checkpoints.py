@@ -70,19 +70,15 @@ RANK = (ENTRY, "ranks", 0)
 # the place of an odd value, and the value
 ODD: list[tuple[tuple[Any, ...], Any]] = [
     (("global_step",), None),
-    ((*LOOPS, "epoch_progress"), {}),
     ((*LOOPS, "epoch_progress", "total", "started"), "x"),
     (("lr_schedulers", 0, "_step_count"), "x"),
-    (("optimizer_states",), [{}]),
     (("optimizer_states", 0, "state", 0, "exp_avg"), torch.zeros(3)),
     ((ENTRY, "best_loss"), "x"),
-    ((ENTRY, "ranks"), [{}]),
     ((*RANK, "cpu"), torch.zeros(3, dtype=torch.uint8)),
     ((*RANK, "state", 0, 0), torch.zeros(3, 16)),
     ((ENTRY, "facts", "fingerprint"), "x"),
     ((ENTRY, "config"), ABSENT),
     ((ENTRY, "config", "trainer", "max_steps"), torch.zeros(3)),
-    ((ENTRY, "config", "optimizer", "lr"), "x"),
 ]
 
 

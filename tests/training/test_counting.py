@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import charrnn
-from charrnn import TextDataModule
 from charrnn.data import find_training_data, open_training_data
 from charrnn.models import model_file
 from charrnn.runs.result import read_result
@@ -23,7 +22,6 @@ from tests.generation.definition import log_probabilities
 from tests.generation.models import count_passages
 from tests.small_runs import Capture, Train, column, metrics, tensors
 from tests.tools import refusal_of
-from tests.training.notebook import module_of, trainer
 
 OPTIONS = ("trainer.max_steps=20", "validate_every=10", "callbacks.samples.length=0")
 RESUME = ("train", "resume=run")
@@ -137,20 +135,6 @@ def test_a_text_of_a_few_lines_is_its_counts(workplace: Path, train: Train) -> N
     assert result is not None
     assert result.loss == result.counts_loss
     assert model.score("the cat sat") == model.score("the cat sat", counts="only")
-
-
-def test_the_same_callback_counts_the_text_of_each_trainer(few_words: Path) -> None:
-    """Train one after the other on two texts, of which the second has other characters."""
-    write_files(few_words, {"other.txt": "one two three four five six seven " * 200})
-    counts = counting.CharacterCounts()
-    for text in ("corpus.txt", "other.txt"):
-        data = TextDataModule(text, batch_size=4, seq_length=10)
-        data.prepare_data()
-        data.setup("fit")
-        run = trainer(counts, max_steps=4, val_check_interval=4, check_val_every_n_epoch=None)
-        run.fit(module_of(data), data)
-        losses = {name: float(value) for name, value in run.callback_metrics.items()}
-        assert losses["val/loss_as_written"] < losses["val/loss"] - 0.5
 
 
 def test_another_text_is_counted_first_if_it_helps(

@@ -13,13 +13,12 @@ from torch.backends import cuda, cudnn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from charrnn import LanguageModel, TextDataModule, processors
-from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.evaluation import stream_losses
 from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
-from charrnn.generation import sampler
 from charrnn.generation.draw import Drawer
 from charrnn.generation.engines import make_engine
+from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel, zero_state
 from charrnn.networks.counted import make_any_network
@@ -97,56 +96,15 @@ def test_a_gpu_computes_as_decided_and_the_users_precision_is_restored(
     assert read_settings() == before
 
 
-MODEL = make_model()
-WEIGHTS = sum(weight.size for weight in MODEL.weights.values())
-
-
-@pytest.fixture
-def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Record the devices that are used, in a model's folder, on a machine with a GPU."""
-    found: list[str] = []
-
-    def make(model: TrainedModel, device: str = "cpu") -> Any:
-        found.append(device)
-        return make_engine(model)
-
-    def stay(network: torch.nn.Module, device: str) -> torch.nn.Module:
-        found.append(device)
-        return network
-
-    Model(MODEL).save(tmp_path / "model.safetensors")
-    monkeypatch.chdir(tmp_path)
+def test_a_gpu_writes_where_there_is_one_and_it_has_enough_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(processors, "GPU_PRODUCTS", 20 * WEIGHTS)
-    monkeypatch.setattr(sampler, "make_engine", make)
-    monkeypatch.setattr(torch.nn.Module, "to", stay)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("options", "device"),
-    [
-        ("num_samples=20", "cuda"),
-        ("num_samples=19", "cpu"),
-        ("num_samples=20 device=cpu", "cpu"),
-    ],
-)
-def test_a_gpu_writes_texts(devices: list[str], options: str, device: str, capfd: Capture) -> None:
-    words = ["sample", "model.safetensors", "length=9", "seed=1"]
-    assert main([*words, *options.split()]) == 0
-    on_gpu = capfd.readouterr()
-    assert devices[-1] == device
-    assert main([*words, *options.split(), "device=cpu"]) == 0
-    assert capfd.readouterr().out == on_gpu.out
-
-
-def test_a_gpu_scores(devices: list[str]) -> None:
-    Path("text.txt").write_text("To be or not to be")
-    words = ["evaluate", "model.safetensors", "data.input_txt=text.txt"]
-    assert [main([*words, *given]) for given in ([], ["device=cpu"])] == [0, 0]
-    Model(MODEL).score("A text")
-    Model(MODEL).losses("A text", device="cpu")
-    assert devices == ["cuda", "cpu", "cuda", "cpu"]
+    model = make_model()
+    writer, weights = Sampler(model), sum(weight.size for weight in model.weights.values())
+    monkeypatch.setattr(processors, "GPU_PRODUCTS", 20 * weights)
+    asked = [("auto", 20), ("auto", 19), ("cpu", 20), ("cuda", 1)]
+    assert [writer.choose_device(*each) for each in asked] == ["cuda", "cpu", "cpu", "cuda"]
 
 
 def test_a_gpu_must_be_there(path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture) -> None:
@@ -155,7 +113,7 @@ def test_a_gpu_must_be_there(path: Path, monkeypatch: pytest.MonkeyPatch, capfd:
     for command, name in (("sample", "cuda"), ("evaluate", "mps")):
         line = refusal_of(capfd, command, str(path), f"device={name}")
         assert f"device={name}: this machine has no such GPU" in line
-    model = Model(MODEL)
+    model = Model(make_model())
     for ask, given in ((model.losses, "A text"), (model.generate, 5)):
         with pytest.raises(InputError, match=r"^device=cuda: this machine"):
             ask(given, device="cuda")

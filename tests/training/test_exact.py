@@ -89,7 +89,7 @@ def test_resumed_is_uninterrupted(train: Any, case: str) -> None:
 def test_a_finished_run_stays_as_it_is(train: Train, workplace: Path, capfd: Capture) -> None:
     run = train("trainer.max_steps=5")
     before, config = tensors(run), (run / ".hydra" / "config.yaml").read_bytes()
-    resume, new = f"resume={run}", (f"resume={run}/checkpoints/last.ckpt", "hydra.run.dir=new")
+    resume, new = f"resume={run}", "hydra.run.dir=new"
 
     def says(line: str, *words: str, code: int = 2) -> None:
         capfd.readouterr()
@@ -99,10 +99,9 @@ def test_a_finished_run_stays_as_it_is(train: Train, workplace: Path, capfd: Cap
         assert not (workplace / "new").exists()
 
     says("finished, at step 5", "corpus.txt", resume, code=0)
-    says("this run is finished, at step 5; to continue it", *new, code=0)
+    says("at step 5; to continue it", resume + "/checkpoints/last.ckpt", new, code=0)
     says("at step 5 already", resume, "trainer.max_steps=3")
-    for word in ("model.hidden_size=17", "data.batch_size=5", "seed=3"):
-        says(f"{word}: a resume cannot change it", resume, word)
+    says("seed=3: a resume cannot change it", resume, "seed=3")
     says("holds a run already", *SMALL, "hydra.run.dir=run", "trainer.max_steps=6")
     held = acquire_lock(run / ".lock", wait=False)
     assert held is not None

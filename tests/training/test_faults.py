@@ -10,56 +10,28 @@ import fcntl
 import os
 import pty
 import re
-import shutil
 import signal
 import termios
 import time
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from charrnn.__main__ import main
 from charrnn.models import checkpoint
-from tests.conftest import write_corpus
 from tests.faults.child import Fault, fail, limit_files, run, send
 from tests.faults.runs import differences, go_on, start
-from tests.small_runs import Capture
 
 SHORT = ("trainer.max_steps=20", "schedule.decay_every=1")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs")
-    write_corpus(folder)
-    return folder
-
-
-@pytest.fixture
-def place(folder: Path) -> Iterator[Path]:
-    """Make a folder with a corpus, for the undisturbed runs."""
-    yield folder
-    (folder / "log.txt").unlink(missing_ok=True)
-    for name in ("run", "elsewhere", "small"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-
-
-def train_undisturbed(place: Path, *overrides: str) -> Path:
-    name = "-".join(["whole", *overrides])
-    if not (place / name).exists():
-        run(start(name, *SHORT, *overrides), place)
-    return place / name
-
-
-def ends_with(place: Path, pattern: str) -> None:
+def ends_with(folder: Path, pattern: str) -> None:
     """Check the last line, and that there is no traceback and no half-written file."""
-    log = (place / "log.txt").read_text("utf-8")
+    log = (folder / "log.txt").read_text("utf-8")
     assert re.search(pattern, (log.splitlines() or [""])[-1])
     assert ("Traceback" in log) == ("bug" in pattern)
-    assert not list(place.rglob("*.part"))
+    assert not list(folder.rglob("*.part"))
 
 
 LEADER: list[int] = []  # of the terminal, in the process that has one
@@ -158,53 +130,35 @@ CASES: dict[str, list[Event]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_fault_is_reported_and_loses_nothing(place: Path, case: str) -> None:
+def test_a_fault_is_reported_and_loses_nothing(workplace: Path, case: str) -> None:
     overrides = tuple(re.findall(r"\S+=\S+", case))
     for faults, code, said, steps in CASES[case]:
-        (place / "log.txt").unlink(missing_ok=True)
-        run(go_on(place, "run", *SHORT, *overrides), place, *faults, code=code)
+        (workplace / "log.txt").unlink(missing_ok=True)
+        run(go_on(workplace, "run", *SHORT, *overrides), workplace, *faults, code=code)
         if said is not None:
-            ends_with(place, said)
+            ends_with(workplace, said)
         if steps is not None:
-            last = checkpoint.read(place / "run" / "checkpoints" / "last.ckpt")
+            last = checkpoint.read(workplace / "run" / "checkpoints" / "last.ckpt")
             assert last["global_step"] in steps, said
     if code != 0:
-        run(go_on(place, "run", *SHORT, *overrides), place)
-    assert differences(train_undisturbed(place, *overrides), place / "run") == []
+        run(go_on(workplace, "run", *SHORT, *overrides), workplace)
+    run(start("whole", *SHORT, *overrides), workplace)
+    assert differences(workplace / "whole", workplace / "run") == []
 
 
 def set_seed() -> None:
     torch.manual_seed(7)
 
 
-def test_a_difference_would_be_found(place: Path) -> None:
+def test_a_difference_would_be_found(workplace: Path) -> None:
     """Test the comparison: with other random numbers in one step it is another run."""
-    run(start("run", *SHORT), place, Fault(*STEP, set_seed))
-    lost = differences(train_undisturbed(place), place / "run")
+    run(start("run", *SHORT), workplace, Fault(*STEP, set_seed))
+    run(start("whole", *SHORT), workplace)
+    lost = differences(workplace / "whole", workplace / "run")
     assert {"weights", "optimizer", "metrics.csv", "model file", "TensorBoard"} <= set(lost)
 
 
-def test_a_signal_stops_a_long_sample(place: Path) -> None:
+def test_a_signal_stops_a_long_sample(workplace: Path) -> None:
     words = start("run", *SHORT, "callbacks.samples.length=10000000")
-    run(words, place, sent(signal.SIGTERM, "sample", "begin"), code=143)
-    ends_with(place, "stopped in the validation after step 7; .*resume=auto$")
-
-
-@pytest.mark.parametrize(
-    ("blocked", "make", "named"),
-    [
-        ("run", Path.touch, "cannot be written ("),
-        ("run/.lock", Path.mkdir, "cannot be written (Is a directory)"),
-        ("run/metrics.csv", Path.mkdir, "cannot be read ("),
-        ("run/model.safetensors", Path.mkdir, "is not a regular file"),
-    ],
-)
-def test_what_stands_in_the_way_of_a_run_is_named(
-    workplace: Path, blocked: str, make: Callable[[Path], None], named: str, capfd: Capture
-) -> None:
-    (workplace / blocked).parent.mkdir(exist_ok=True)
-    make(workplace / blocked)
-    assert main(start("run", *SHORT)) == 2
-    err = capfd.readouterr().err
-    assert f"{blocked}: {named}" in err.splitlines()[-1]
-    assert "Traceback" not in err
+    run(words, workplace, sent(signal.SIGTERM, "sample", "begin"), code=143)
+    ends_with(workplace, "stopped in the validation after step 7; .*resume=auto$")

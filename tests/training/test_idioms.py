@@ -1,4 +1,4 @@
-"""Test what users of Lightning and Hydra write: it works, or is refused in a line."""
+"""Test that what users of Lightning and Hydra write works."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from torch.nn import functional as F
 
 from charrnn import LanguageModel, TextDataModule
 from charrnn.__main__ import main
-from charrnn.errors import InputError
 from charrnn.training import RunCheckpoints
-from tests.small_runs import SMALL, Capture, assert_same
+from tests.small_runs import SMALL, assert_same
 from tests.training.notebook import WINDOWS, module_of, trainer
 
 
@@ -61,25 +60,6 @@ def test_another_module_gets_windows_of_the_validation(data: TextDataModule) -> 
     assert module.validated == (len(data.encoded.get_split("val")) - 1) // 4 // 10 * 40
 
 
-class ReadsWindows(L.Callback):
-    def __init__(self) -> None:
-        self.shapes: set[tuple[int, ...]] = set()
-
-    def on_validation_batch_end(self, run: Any, module: Any, _: Any, batch: Any, *__: Any) -> None:
-        ids, targets, _ = batch
-        assert module(ids)[0].argmax(-1).shape == targets.shape
-        self.shapes.add(tuple(ids.shape))
-
-
-@pytest.mark.parametrize(("part", "shape"), [(1.0, (1, 104)), (0.5, (4, 10))])
-def test_a_callback_reads_windows(data: TextDataModule, part: float, shape: Any) -> None:
-    seen = ReadsWindows()
-    run = trainer(seen, max_epochs=1, limit_val_batches=part)
-    run.fit(module_of(data), data)
-    assert seen.shapes == {shape}
-    assert 0 < run.callback_metrics["val/loss"] < 5
-
-
 @pytest.mark.parametrize("checkpoints", [(), (RunCheckpoints(),)])
 def test_the_tuner_finds_a_learning_rate_by_itself(data: TextDataModule, checkpoints: Any) -> None:
     """Check that the training afterwards is one with this rate from the start."""
@@ -95,12 +75,6 @@ def test_the_tuner_finds_a_learning_rate_by_itself(data: TextDataModule, checkpo
         torch.manual_seed(3)
         trainer(max_steps=9).fit(each, data)
     assert_same(module.state_dict(), plain.state_dict())
-
-
-def test_a_callback_that_no_checkpoint_contains_is_refused(data: TextDataModule) -> None:
-    finder = ready_made.LearningRateFinder(num_training_steps=5)
-    with pytest.raises(InputError, match="LearningRateFinder does not resume exactly"):
-        trainer(RunCheckpoints(), finder, enable_checkpointing=True).fit(module_of(data), data)
 
 
 class OfTwoTexts(LanguageModel):
@@ -145,13 +119,8 @@ def test_a_hook_without_super_is_refused_in_a_line() -> None:
         def on_fit_start(self) -> None:
             super().on_fit_start()
 
-        def on_validation_end(self) -> None:
-            LanguageModel.on_validation_end(self)
-
-        on_test_end = on_validation_end
-
         def on_train_start(self) -> None:
-            """A hook that charrnn does not have."""
+            """Override a hook that charrnn does not have."""
 
 
 # options of which each may stand beside the others of its line
@@ -172,26 +141,18 @@ def test_options_of_the_trainer(data: TextDataModule, options: dict[str, Any]) -
     trainer(**{"max_epochs": 2, **options}).fit(module_of(data), data)
 
 
-# words as lightning-hydra-template's users write them, and a part of the line that refuses them
-NEEDS_GPU = "" if torch.cuda.is_available() else "trainer.accelerator=gpu: "
-COMMANDS = {
-    "trainer=gpu +trainer.fast_dev_run=true": NEEDS_GPU,
-    "+trainer.min_epochs=2 trainer.max_epochs=2 +trainer.overfit_batches=10 logger=csv": "",
-    "trainer.max_epochs=1 callbacks=none ~logger": "",
-    "debug=limit trainer.max_epochs=2": "",
-    "debug=overfit trainer.max_steps=9": "",
-    "debug=profiler trainer.max_epochs=2": "",
-    "trainer.devices=2 trainer.strategy=ddp_spawn": "one of auto, ddp",
-    "++trainer.val_check_interval=0.5 trainer.max_epochs=2": "",
-    "trainer.val_check_interval=10 trainer.check_val_every_n_epoch=2 trainer.max_epochs=2": "",
-    "++trainer.gpus=0": "lightning.Trainer takes no gpus",
-}  # fmt: skip
+# words as lightning-hydra-template's users write them
+COMMANDS = (
+    "+trainer.min_epochs=2 trainer.max_epochs=2 +trainer.overfit_batches=10 logger=csv",
+    "trainer.max_epochs=1 callbacks=none ~logger",
+    "debug=limit trainer.max_epochs=2",
+    "debug=overfit trainer.max_steps=9",
+    "debug=profiler trainer.max_epochs=2",
+    "++trainer.val_check_interval=0.5 trainer.max_epochs=2",
+)
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_a_command_works_or_is_refused(workplace: Path, capfd: Capture, words: str) -> None:
+def test_a_command_works(workplace: Path, words: str) -> None:
     small = [word for word in SMALL if "callbacks=none" not in words or "callbacks" not in word]
-    code = main(["train", *small, *words.split()])
-    err = capfd.readouterr().err
-    assert (code, "Traceback" in err) == (2 if COMMANDS[words] else 0, False), err
-    assert COMMANDS[words] in err.splitlines()[-1]
+    assert main(["train", *small, *words.split()]) == 0

@@ -197,25 +197,3 @@ def test_a_run_that_is_cut_twice_is_exact(data: TextDataModule, name: str, chain
             trained = [step == f"{cut}" and bool(loss) for step, loss, *_ in logged].index(True)
             assert run(folder, start) == logged[trained + 1 :], folder.name
         assert_same(tensors(folder / "end.ckpt"), tensors(Path("whole/end.ckpt")))
-
-
-@pytest.mark.parametrize(
-    ("limit", "ends"), [("max_steps", (1, 5, 6, 10, 13)), ("max_epochs", (1, 2, 3))]
-)
-def test_several_fits_are_one_fit(data: TextDataModule, limit: str, ends: tuple[int, ...]) -> None:
-    def run(name: str, end: int, start: Path | None = None) -> tuple[Path, Seen]:
-        seen = Seen()
-        one = trainer(seen, limit_train_batches=5, **{limit: end})
-        module = module_of(data, dropout=0.3, **DECAY)
-        one.fit(module, data, ckpt_path=start, weights_only=True)
-        one.save_checkpoint(path := Path(f"{name}.ckpt"))
-        return path, seen
-
-    whole, expected = run("whole", ends[-1])
-    path, trained, validated = None, [], []
-    for end in (*ends, ends[-1]):
-        path, seen = run(f"to-{end}", end, path)
-        trained += seen.trained
-        validated += seen.validated
-    assert (trained, validated) == (expected.trained, expected.validated)
-    assert_same(tensors(path), tensors(whole))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -68,12 +67,14 @@ def test_every_command_takes_a_registered_cell(
     assert not any(Path(name).exists() for name in ("page.html", "y.safetensors", "new"))
 
 
-def test_a_script_has_the_command_line(workplace: Path) -> None:
+def test_a_script_has_the_command_line(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_files(workplace, {"my_cells.py": MODULE, "my_charrnn.py": SCRIPT})
     words = ["train", *SMALL, "model.kind=mingru", "trainer.max_steps=3", "hydra.run.dir=run"]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    subprocess.run([sys.executable, "my_charrnn.py", *words], env=environment, check=True)
-    exec(MODULE, {})
+    monkeypatch.setattr(sys, "argv", ["my_charrnn.py", *words])
+    monkeypatch.syspath_prepend(str(workplace))
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path("my_charrnn.py", run_name="__main__")
+    assert ended.value.code == 0
     assert charrnn.load("run").trained.architecture.kind == "mingru"
 
 

@@ -6,19 +6,17 @@ import os
 import re
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from lightning.pytorch.callbacks import Callback
 
 import charrnn
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.models import checkpoint
-from tests.small_runs import SMALL, Capture, Train, assert_same, column, metrics, tensors
+from tests.small_runs import SMALL, Capture, Train, column, tensors
 from tests.tools import refusal_of, until
 from tests.training import launches
-from tests.training.launches import LAUNCHER, PLAIN, find_last_line, read_said, wait_for
+from tests.training.launches import PLAIN, find_last_line, read_said, wait_for
 
 LONG = ("trainer.max_steps=100000", "checkpoint_every=50", "logger=csv")
 
@@ -80,26 +78,3 @@ def test_a_signal_to_one_rank_stops_both_at_the_same_step(workplace: Path) -> No
     match = re.fullmatch(f"charrnn train: {told}", said)
     assert match is not None, said
     assert tensors(workplace / "run")["step"] == int(match[1])
-
-
-class Dies(Callback):
-    """Kills rank 1 once."""
-
-    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-        died = Path("died")
-        if (trainer.global_rank, trainer.global_step) == (1, 106) and not died.exists():
-            died.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-@pytest.mark.slow
-def test_a_restart_by_torchrun_is_exact(workplace: Path) -> None:
-    wanted = [*LONG[1:], "model.dropout=0.25", "trainer.max_steps=150"]
-    launches.train(*wanted, folder="whole")
-    program = (*LAUNCHER, "--max-restarts=1", "-m", "charrnn")
-    dies = f"+callbacks.dies._target_={__name__}.Dies"
-    said = launches.train(*wanted, dies, "resume=auto", folder="run", program=program)
-    assert "last.ckpt, step 100\n" in said
-    run, whole = workplace / "run", workplace / "whole"
-    assert_same(tensors(run), tensors(whole))
-    assert metrics(run) == metrics(whole)

@@ -13,12 +13,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.small_runs import SMALL, assert_same, metrics, tensors
+from tests.tools import until
 from tests.training import launches
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
@@ -70,13 +71,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         commands = (["slurmctld", "-D"], ["slurmd", "-D", "-N", host])
         daemons = [subprocess.Popen(c, stdout=log, stderr=log) for c in commands]
         try:
-            if not within(20, lambda: "idle" in said("sinfo")):
-                pytest.fail(f"SLURM does not start here: {(folder / 'log').read_text()[-500:]}")
+            until(lambda: "idle" in said("sinfo"), 20)
             yield
         finally:
             for which in ("RUNNING", "PENDING"):
                 subprocess.run(["scancel", f"--state={which}"], capture_output=True)
-            within(40, lambda: not said("squeue", "--noheader"))
+            until(lambda: not said("squeue", "--noheader"), 40)
             for daemon in reversed(daemons):
                 daemon.terminate()
                 daemon.wait()
@@ -84,15 +84,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def said(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True).stdout
-
-
-def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 # as in docs/machines.md
@@ -120,13 +111,11 @@ class Job:
         assert self.number.isdecimal()
 
     def wait_for(self, text: str) -> None:
-        there = within(60, lambda: self.log.exists() and text in self.log.read_text())
-        assert there, self.log.read_text()
+        until(lambda: self.log.exists() and text in self.log.read_text(), 60)
 
     def wait_until(self, state: str) -> str:
         show = ("scontrol", "--oneliner", "show", "job", self.number)
-        ended = within(90, lambda: f"JobState={state} " in said(*show))
-        assert ended, said(*show) + self.log.read_text()
+        until(lambda: f"JobState={state} " in said(*show), 90)
         return self.log.read_text()
 
     def release(self) -> None:

@@ -14,7 +14,7 @@ from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.vocabulary import Vocabulary
-from tests.generation.definition import assert_follows, probabilities
+from tests.generation.definition import Writer, assert_follows
 from tests.generation.models import make_model, params
 
 LENGTH = 400
@@ -65,7 +65,7 @@ def test_a_second_draw_follows_the_rest_of_the_distribution() -> None:
 
 def probability(logits: np.ndarray) -> np.ndarray:
     """Predict the character after the last."""
-    return np.array(probabilities(logits[-1], params(), LETTERS))
+    return np.array(Writer(params(), LETTERS).probabilities(logits[-1]))
 
 
 def test_nothing_to_copy_is_as_without() -> None:

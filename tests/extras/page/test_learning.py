@@ -38,7 +38,6 @@ from tests.text.texts import (
     wrap,
 )
 
-RANDOM = random.Random(0)
 WORDS = [
     "L'été", "où", "naïveté", "garçon", "İstanbul", "ışık", "ΟΔΟΣ", "οδός", "Straße", "STRASSE",
     "ẞ", "e\u0301te\u0301", "हिन्दी", "かな", "🙂", "👩\u200d👩\u200d👧", "🇫🇷", "𝔘𝔫𝔦", "\xa0", "—",
@@ -47,10 +46,10 @@ WORDS = [
 
 
 def write_lines(words: list[str], *ends: str) -> str:
-    text = ""
+    text, draws = "", random.Random(0)
     for _ in range(300):
-        line = " ".join(RANDOM.choices(words, k=RANDOM.randint(2, 14)))
-        text += " " * RANDOM.choice((0, 0, 4, 8, 12)) + line + RANDOM.choice(ends)
+        line = " ".join(draws.choices(words, k=draws.randint(2, 14)))
+        text += " " * draws.choice((0, 0, 4, 8, 12)) + line + draws.choice(ends)
     return text
 
 
@@ -58,7 +57,7 @@ SIGNS = [chr(0x4E00 + n) for n in range(600)]
 TEXTS = {
     f"a word of more than {MAX_LETTERS} letters": "abcdefghijklmnop cab bac\n" * 300,
     "accents and emoji": write_lines(WORDS, "\n", "\r\n", "\n\n", "-----------\n"),
-    "Chinese": "".join(RANDOM.choices(SIGNS, [1 / (n + 1) for n in range(600)], k=9000)),
+    "Chinese": "".join(random.Random(0).choices(SIGNS, [1 / (n + 1) for n in range(600)], k=9000)),
     "runs": write_lines(["x = 1", "aaaa", "if"], "\n", "\n" + "=" * 300 + "\n", "\t\t\t\t\n"),
     "two characters": "ab" * 20 + "a" * 20_000 + "b" * 700 + "a" * 90 + "b" * 5000,
     "a list": "".join(
