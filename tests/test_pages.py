@@ -66,9 +66,6 @@ def list_dotted_names(config: dict[str, Any], prefix: str = "") -> Iterator[str]
 
 
 def test_every_option_that_is_named_exists(capfd: Capture) -> None:
-    extras = {path.parent.name for path in (REPOSITORY / "charrnn/extras").glob("*/__init__.py")}
-    if {"serve", "page", "search", "novelty"} - extras:
-        pytest.skip("an extra is deleted, and the pages name its options")
     known = {*NO_OPTIONS}
     groups = {path.parent for path in plugins.CONF.glob("*/**/*.yaml")}
     known |= {group.relative_to(plugins.CONF).as_posix() for group in groups}
