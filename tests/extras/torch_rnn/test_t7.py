@@ -128,8 +128,7 @@ def test_a_file_that_is_no_t7_is_refused(path: Path, tmp_path: Path) -> None:
     assert "cannot be read" in refusal(tmp_path, read_model)
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(1500, marks=pytest.mark.slow)])
-def test_a_damaged_t7_is_refused_or_has_other_numbers(count: int, path: Path) -> None:
+def test_a_damaged_t7_is_refused_or_has_other_numbers(path: Path) -> None:
     """Check that each damaged file is refused, or read with other numbers, in little memory."""
     shapes = read_model(path).architecture.shapes()
 
@@ -146,10 +145,10 @@ def test_a_damaged_t7_is_refused_or_has_other_numbers(count: int, path: Path) ->
 
     tracemalloc.start()
     try:
-        refused = damage_is_noticed(path, read, check, count, path.stat().st_size)
+        refused = damage_is_noticed(path, read, check, 100, path.stat().st_size)
     finally:
         tracemalloc.stop()
-    assert 0 < refused < count
+    assert 0 < refused < 100
 
 
 def test_a_t7_is_converted(path: Path, tmp_path: Path) -> None:
