@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import re
 import shlex
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +17,7 @@ from charrnn.cli import help_page
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.say import format_duration
 from tests.cli.door import select
-from tests.conftest import Patch, write_files
-
-# files of a user, below the folder of --config-dir
-STEP_LR = "{_target_: torch.optim.lr_scheduler.StepLR, _partial_: true, step_size: 10}"
-OWN = {
-    "optimizer/mine.yaml": "{_target_: torch.optim.SGD, _partial_: true, lr: 0.1}",
-    "callbacks/mine.yaml": "defaults: [default]\nc: {_target_: own_parts.Counter, every: 2}",
-    "schedule/mine.yaml": STEP_LR,
-    "data/mine.yaml": "defaults: [/base/data@_here_]\ninput_txt: mine.txt\nval_frac: 0.2",
-    "experiment/slow.yaml": "# @package _global_\ndefaults: [override /schedule: step]\n"
-    "schedule: {decay_every: 3}",
-}
-MINE = "--config-dir mine"
+from tests.conftest import Patch
 
 # a line -> some options with their values
 LINES: dict[str, dict[str, Any]] = {
@@ -50,34 +36,15 @@ LINES: dict[str, dict[str, Any]] = {
     "train 'optimizer.lr=${oc.env:LR}' seed=1 seed=2": {"optimizer.lr": 0.25, "seed": 2},
     "train ~logger ~callbacks +vars.x=3": {"logger": {}, "callbacks": {}, "vars.x": 3},
     "sample a.ckpt 'top_k=${length}'": {"checkpoint": "a.ckpt", "top_k": 2000},
-    f"train {MINE} optimizer=mine callbacks=mine schedule=mine data=mine": {
-        "optimizer": {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1},
-        "callbacks.c": {"_target_": "own_parts.Counter", "every": 2},
-        "callbacks.checkpoints.keep_every": None,
-        "schedule.step_size": 10,
-        "data.input_txt": "mine.txt",
-    },
-    f"train {MINE} experiment=slow data.input_txt=a=b.txt": {"schedule.decay_every": 3},
 }
 
 
-@pytest.fixture
-def own(door: Any, tmp_path: Path, monkeypatch: Patch) -> Iterator[Any]:
-    """Return the door in a folder with a --config-dir `mine` and a module on PYTHONPATH."""
-    counter = "class Counter:\n    def __init__(self, every=1):\n        self.every = every\n"
-    write_files(tmp_path, {"own_parts.py": counter, "a=b.txt": ""})
-    write_files(tmp_path / "mine", OWN)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("LR", "0.25")
-    yield door
-    sys.modules.pop("own_parts", None)
-
-
 @pytest.mark.parametrize("line", LINES)
-def test_a_line(line: str, own: Any) -> None:
-    answer = own(*shlex.split(line))
+def test_a_line(line: str, door: Any, monkeypatch: Patch) -> None:
+    monkeypatch.setenv("LR", "0.25")
+    answer = door(*shlex.split(line))
     assert answer.code == 0, answer
-    [asked] = own.asked
+    [asked] = door.asked
     assert {name: select(asked, name) for name in LINES[line]} == LINES[line]
 
 
