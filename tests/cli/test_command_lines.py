@@ -40,7 +40,7 @@ LINES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_line(line: str, door: Any, monkeypatch: Patch) -> None:
+def test_a_line_sets_these_options(line: str, door: Any, monkeypatch: Patch) -> None:
     monkeypatch.setenv("LR", "0.25")
     answer = door(*shlex.split(line))
     assert answer.code == 0, answer

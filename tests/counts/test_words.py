@@ -13,7 +13,6 @@ from tests.generation.definition import Words
 from tests.generation.models import TEXT, make_model
 from tests.tools import accept_damaged
 
-RNG = np.random.default_rng(4)
 VOCABULARY = make_model().vocabulary
 LETTERS = number_letters(VOCABULARY)
 IDS = VOCABULARY.encode(TEXT.replace("cat", "category", 3) + "The end")
@@ -66,7 +65,7 @@ def test_arrays_that_are_no_words_and_pairs_are_refused() -> None:
         return table, lengths, PairTable.from_arrays(table, hostile)
 
     p = np.full((300, 65), 1 / 65)
-    ids = np.concatenate([TEXTS[0][:100], RNG.integers(0, 65, 200)])[None]
+    ids = np.concatenate([TEXTS[0][:100], np.random.default_rng(4).integers(0, 65, 200)])[None]
     for _, _, (table, lengths, couples) in accept_damaged(arrays, read, least=60):
         nodes = table.find_nodes(ids, np.zeros(1, np.int32))
         of_pairs = couples.find_nodes(ids, np.append(0, nodes[0, :-1])[None], np.zeros(1, int))
