@@ -5,6 +5,7 @@ The words of charrnn's messages are tested here, and nowhere else.
 
 from __future__ import annotations
 
+import gzip
 import os
 import shlex
 from pathlib import Path
@@ -13,7 +14,6 @@ import h5py
 import numpy as np
 import pytest
 
-from charrnn import plugins
 from charrnn.model import Model
 from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import Capture, Patch, write_files
@@ -69,6 +69,8 @@ BAD = {
     "train resume=auto": "resume=auto: needs a folder; add hydra.run.dir=FOLDER",
     f"train {PAIR} resume=good.txt": "good.txt",
     f"train {PAIR} resume=loop": "loop: ",
+    "train -m sweep=tpe seed=1,2 validate_every=0": "a study needs validation losses",
+    "train sweep=tpe": "the search space is empty",
     "train -m good.txt no.txt none.txt": "no.txt: no such file; name a file, a folder or a glob\n",
     "train -m 'good.txt,no.txt'": "good.txt,no.txt: no such file",
     # folders
@@ -82,6 +84,14 @@ BAD = {
     "sample model.safetensors 'output=no texts'": "output=no texts: is a folder",
     # texts, HDF5 and JSON
     "preprocess input_txt=good.txt val_frac=0.6 test_frac=0.4": "below 1",
+    "preprocess input_txt=-": "output_h5=null: ",
+    "preprocess link output_h5=good.txt": "output_h5=good.txt: would overwrite the text",
+    "preprocess good.txt output_h5=z output_json=z": "overwrite the text or the other output",
+    "preprocess *.md output_h5=z": "*.md: no file matches this pattern",
+    "preprocess '[empty.txt,binary.txt]' output_h5=new/z.h5": "binary.txt: not utf-8 (",
+    "preprocess utf16.txt": "utf16.txt: is UTF-16; save it as plain text in UTF-8",
+    "preprocess my.docx": "my.docx: is a zip archive, like .docx, .odt and .epub files; save",
+    "preprocess packed.txt": "packed.txt: is compressed by gzip, so its name must end in .gz",
     "train one.txt": "one.txt: its training split has 1 characters, and training needs 2 or more",
     "train data.input_txt=binary.txt": "encoding=bytes",
     "train pipe": "pipe: is not a regular file",
@@ -101,6 +111,10 @@ BAD = {
     "evaluate model.safetensors data.input_txt=strange.txt": "the character 'ß' (U+00DF)",
     "runs": "outputs/: no run exists yet; `charrnn train my.txt` starts one",
     "runs 'folder=no texts'": "folder=no texts: contains no run",
+    "serve nothing": "nothing: no such file",
+    "serve model.safetensors host=127.0.0.1:80": "host=127.0.0.1:80 port=8080: ",
+    "serve model.safetensors origins=[https://a.org/]": "origins=['https://a.org/']: takes",
+    "export learn=true checkpoint=a.ckpt output=x.html": "makes a page without a model",
     "export output=x.htm": "output=x.htm: must end in .html (a page)",
 }
 
@@ -136,8 +150,12 @@ def files(tmp_path: Path, monkeypatch: Patch) -> Path:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     (tmp_path / "binary.txt").write_bytes(b"plain text, then \xff\xfe")
+    (tmp_path / "utf16.txt").write_text("text", "utf-16")
+    (tmp_path / "my.docx").write_bytes(b"PK\x03\x04\x14\0")
+    (tmp_path / "packed.txt").write_bytes(gzip.compress(b"text"))
     (tmp_path / "no texts").mkdir()
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("good.txt")
     (tmp_path / "loop").symlink_to("loop")
     with h5py.File("good.h5", "w") as file:
         for split in ("train", "val", "test"):
@@ -147,12 +165,7 @@ def files(tmp_path: Path, monkeypatch: Patch) -> Path:
     return tmp_path
 
 
-# the commands of an extra, which can be deleted
-MISSING = {"export"} - plugins.list_commands().keys()
-LINES = [line for line in BAD if line.split()[0] not in MISSING]
-
-
-@pytest.mark.parametrize("line", LINES, ids=[line[:60] for line in LINES])
+@pytest.mark.parametrize("line", BAD, ids=lambda line: line[:60])
 def test_refused_in_one_line(files: Path, capfd: Capture, line: str) -> None:
     before = sorted(files.rglob("*"))
     refused = refusal_of(capfd, *shlex.split(line))

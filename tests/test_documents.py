@@ -41,14 +41,8 @@ COMPOSED = {
     "charrnn train trainer.accumulate_grad_batches=4 +trainer.profiler=simple": "likewise",
     "charrnn train --config-dir mine experiment=lion": "likewise",
 }
-# words of a command line, and the extras that they need
-OF_EXTRAS = (
-    *(("serve", "serve"), ("export", "page"), ("sweep=", "search")),
-    *(("novel=", "novelty"), ("report=", "novelty")),
-)
 # names of commands and not command lines
 NAMED = {"charrnn serve", "charrnn export", "charrnn sample", "charrnn preprocess"}
-EXTRAS = {path.parent.name for path in (REPOSITORY / "charrnn/extras").glob("*/__init__.py")}
 MODULES = {
     "my_models.py": """
 import charrnn
@@ -126,8 +120,6 @@ def test_the_commands_run_as_printed(page: str, files: Path, capfd: Capture) -> 
             assert re.search(rf"^{words[0]}:", MAKEFILE, re.MULTILINE), words
             continue
         assert program == "charrnn", f"{page}: what is to be done with {command}?"
-        if any(re.search(rf" {w}", command) for w, name in OF_EXTRAS if name not in EXTRAS):
-            continue
         if command in COMPOSED:
             failed.append(run(capfd, [*words, "--cfg", "job"]))
             continue

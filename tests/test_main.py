@@ -20,11 +20,9 @@ from tests.tools import until
 
 # a command that says how far it is, and then waits
 WAITING = """
-import signal, sys, time
+import sys, time
 from pathlib import Path
 from charrnn.files import replace_file
-# what starts the tests in the background may have it ignored
-signal.signal(signal.SIGINT, signal.default_int_handler)
 def run(options):
     with replace_file(Path("result")) as path:
         print("begun", flush=True)
@@ -41,21 +39,17 @@ def test_a_command_has_the_version_of_the_program(capsys: Capture) -> None:
     assert capsys.readouterr().out == f"charrnn {charrnn.__version__}\n"
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "word"),
-    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],
-)
-def test_a_signal_unwinds(number: int, code: int, word: str, tmp_path: Path) -> None:
+def test_a_signal_unwinds(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WAITING, "sample", "-m", "length=1,2"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         time.sleep(0.05)
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
-    assert process.returncode == code
-    assert err.splitlines()[-1] == f"charrnn sample: {word}"
+    assert process.returncode == 143
+    assert err.splitlines()[-1] == "charrnn sample: terminated"
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
@@ -113,11 +107,10 @@ def test_a_training_in_a_process_goes_on_without_its_terminal(workplace: Path) -
     assert set(load(run).generate(100)) <= set(Path("corpus.txt").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-"])
-def test_a_closed_standard_stream_is_an_error(closed: str, tmp_path: Path) -> None:
-    line = f"{shlex.quote(sys.executable)} -m charrnn preprocess text.txt {closed}"
+def test_a_closed_standard_output_is_an_error(tmp_path: Path) -> None:
+    line = f"{shlex.quote(sys.executable)} -m charrnn preprocess text.txt >&-"
     (tmp_path / "text.txt").write_text("some text\n" * 9)
     done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "is closed; redirect it to /dev/null" in done.stdout + done.stderr
+    assert "is closed; redirect it to /dev/null" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]

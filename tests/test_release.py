@@ -1,4 +1,4 @@
-"""Wheel and sdist, each installed in an environment without charrnn, and targets of the Makefile.
+"""Wheel and sdist, each installed in an environment without charrnn.
 
 The workflow that publishes runs this on its files.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -20,7 +19,6 @@ import pytest
 
 import charrnn
 from tests import REPOSITORY
-from tests.conftest import Patch, write_files
 
 TINY = ("trainer.max_steps=3", "model.hidden_size=16", "model.num_layers=1", "data.batch_size=4")
 
@@ -93,26 +91,3 @@ def test_the_commands_of_the_readme_run_from_it(dist: Path, kind: str, tmp_path:
     assert "loss" in run(program, "evaluate", cwd=elsewhere).stdout
     assert "network_loss" in run(program, "runs", cwd=elsewhere).stdout
     assert "hidden_size:" in run(program, "train", "--cfg", "job", cwd=elsewhere).stdout
-
-
-# a Python whose pip fails
-PYTHON = """#!/bin/sh
-echo "Collecting torch<3,>=2.8 (from charrnn)"
-sleep 3
-exit 1
-"""
-
-
-@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
-def test_a_setup_that_fails_shows_the_log_of_pip(tmp_path: Path, monkeypatch: Patch) -> None:
-    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # of a make that runs the tests
-        monkeypatch.delenv(name, raising=False)
-    shutil.copy(REPOSITORY / "Makefile", tmp_path)
-    write_files(tmp_path, {"pyproject.toml": "", ".venv/bin/python": PYTHON})
-    (tmp_path / ".venv/bin/python").chmod(0o755)
-    words = ["make", "setup", "PYTHON=true"]
-    make = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
-    assert make.returncode != 0
-    assert make.stdout.splitlines()[-1] == "setup: pip failed; it says why above"
-    assert "\nCollecting torch<3" in make.stdout
-    assert not (tmp_path / ".venv/bin/.ready").exists()

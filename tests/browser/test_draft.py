@@ -95,27 +95,6 @@ def test_the_second_window_of_a_draft_says_so_and_writes_into_a_copy(
     soon(lambda: text_of(page) == "Written here. And on.")
 
 
-def test_a_draft_that_another_window_changed_unnoticed_is_not_overwritten(
-    context: Any, page: Any
-) -> None:
-    """Check windows that cannot hear each other."""
-    silent = "BroadcastChannel.prototype.postMessage = () => {}"
-    context.add_init_script(f"{silent}; window.addEventListener('storage', (e) => "
-                            "e.stopImmediatePropagation(), true)")  # fmt: skip
-    page.reload()
-    other = context.new_page()
-    other.goto("")
-    page.locator("#text").fill("Here.")
-    page.wait_for_timeout(700)
-    other.locator("#text").fill("There.")
-    other.get_by_text("The draft is open in another window. This is a copy of it.").wait_for()
-    page.reload()
-    shelf(page, "Here.")
-    soon(lambda: text_of(page) == "Here.")
-    shelf(page, "There.")
-    soon(lambda: text_of(page) == "There.")
-
-
 def test_a_full_storage_says_so(page: Any) -> None:
     page.evaluate(
         """() => {

@@ -14,8 +14,6 @@ from tests.browser.steps import (
     open_file,
     set_option,
     settle,
-    soon,
-    text_of,
     wait_until_written,
     write_page,
 )
@@ -52,14 +50,3 @@ def test_an_exported_page_writes_at_once_what_python_writes(chromium: Any, tmp_p
         wait_until_written(page)
         page.get_by_role("button", name="More").click()
         assert not page.get_by_label("Invented words").is_visible()
-
-
-def test_the_draft_is_kept_by_each_page_for_itself(chromium: Any, tmp_path: Path) -> None:
-    with open_file(chromium, write_page(tmp_path, make_model())) as page:
-        wait_until_written(page)
-        page.locator("#text").fill("Mine")
-        for seed, kept in ((1, ""), (0, "Mine")):
-            write_page(tmp_path, make_model(seed=seed))
-            page.reload()
-            wait_until_written(page)
-            soon(lambda: text_of(page) == kept)  # noqa: B023

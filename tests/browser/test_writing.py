@@ -171,17 +171,3 @@ def test_entries_are_written_starred_kept_and_saved(page: Any, tmp_path: Path) -
     assert starred.count() == 2
     shelf(page, "Empty the list")
     assert entries(page) == []
-
-
-def test_two_windows_share_a_list(context: Any, page: Any) -> None:
-    page.get_by_role("switch", name="List").check()
-    fake(page, texts=["tea", "sea"])
-    write_list(page, "2 entries")
-    other = context.new_page()
-    other.goto("")
-    soon(lambda: entries(other) == ["tea", "sea"])
-    page.locator("#list li").first.click()
-    soon(lambda: other.locator("#list li:has(:checked)").all_inner_texts() == ["tea"])
-    fake(other, texts=["sky"])
-    other.locator("#continue").click()
-    soon(lambda: entries(page) == ["tea", "sky"])

@@ -5,32 +5,19 @@ from __future__ import annotations
 import errno
 import re
 import shlex
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra.errors import HydraException
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 import charrnn
 from charrnn.cli import help_page
 from charrnn.errors import InputError, Interrupted, RunError
 from charrnn.say import format_duration
 from tests.cli.door import select
-from tests.conftest import Patch, write_files
-
-# files of a user, below the folder of --config-dir
-STEP_LR = "{_target_: torch.optim.lr_scheduler.StepLR, _partial_: true, step_size: 10}"
-OWN = {
-    "optimizer/mine.yaml": "{_target_: torch.optim.SGD, _partial_: true, lr: 0.1}",
-    "callbacks/mine.yaml": "defaults: [default]\nc: {_target_: own_parts.Counter, every: 2}",
-    "schedule/mine.yaml": STEP_LR,
-    "data/mine.yaml": "defaults: [/base/data@_here_]\ninput_txt: mine.txt\nval_frac: 0.2",
-    "experiment/slow.yaml": "# @package _global_\ndefaults: [override /schedule: step]\n"
-    "schedule: {decay_every: 3}",
-}
-MINE = "--config-dir mine"
+from tests.conftest import Patch
 
 # a line -> some options with their values
 LINES: dict[str, dict[str, Any]] = {
@@ -48,37 +35,16 @@ LINES: dict[str, dict[str, Any]] = {
     },
     "train 'optimizer.lr=${oc.env:LR}' seed=1 seed=2": {"optimizer.lr": 0.25, "seed": 2},
     "train ~logger ~callbacks +vars.x=3": {"logger": {}, "callbacks": {}, "vars.x": 3},
-    "train trainer.precision=16": {"trainer.precision": "16"},
-    "sample a.ckpt": {"checkpoint": "a.ckpt"},
-    "sample length=3 'top_k=${length}'": {"length": 3, "top_k": 3},
-    f"train {MINE} optimizer=mine callbacks=mine schedule=mine data=mine": {
-        "optimizer": {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1},
-        "callbacks.c": {"_target_": "own_parts.Counter", "every": 2},
-        "callbacks.checkpoints.keep_every": None,
-        "schedule.step_size": 10,
-        "data.input_txt": "mine.txt",
-    },
-    f"train {MINE} experiment=slow data.input_txt=a=b.txt": {"schedule.decay_every": 3},
+    "sample a.ckpt 'top_k=${length}'": {"checkpoint": "a.ckpt", "top_k": 2000},
 }
 
 
-@pytest.fixture
-def own(door: Any, tmp_path: Path, monkeypatch: Patch) -> Iterator[Any]:
-    """Return the door in a folder with a --config-dir `mine` and a module on PYTHONPATH."""
-    counter = "class Counter:\n    def __init__(self, every=1):\n        self.every = every\n"
-    write_files(tmp_path, {"own_parts.py": counter, "a=b.txt": ""})
-    write_files(tmp_path / "mine", OWN)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("LR", "0.25")
-    yield door
-    sys.modules.pop("own_parts", None)
-
-
 @pytest.mark.parametrize("line", LINES)
-def test_a_line(line: str, own: Any) -> None:
-    answer = own(*shlex.split(line))
+def test_a_line_sets_these_options(line: str, door: Any, monkeypatch: Patch) -> None:
+    monkeypatch.setenv("LR", "0.25")
+    answer = door(*shlex.split(line))
     assert answer.code == 0, answer
-    [asked] = own.asked
+    [asked] = door.asked
     assert {name: select(asked, name) for name in LINES[line]} == LINES[line]
 
 
@@ -124,6 +90,7 @@ HIDDEN.__context__ = Interrupted("terminated", 15)
         (OSError(errno.EIO, "Input/output error", "a.txt"), 1, "a.txt: Input/output error"),
         (OSError(errno.ENAMETOOLONG, "File name too long"), 2, "File name too long"),
         (HydraException("Could not\ndo it"), 2, "Could not do it"),
+        (MisconfigurationException("`a` and `b`"), 2, "`a` and `b`"),
     ],
 )
 def test_an_exception_ends_a_command_with_its_code_and_line(
@@ -131,14 +98,6 @@ def test_an_exception_ends_a_command_with_its_code_and_line(
 ) -> None:
     door.action = error
     assert door("sample") == (code, "", f"charrnn sample: {line}\n")
-
-
-def test_what_lightning_refuses_is_one_line(door: Any) -> None:
-    lightning = pytest.importorskip("lightning")
-    door.action = lambda options: lightning.Trainer(limit_val_batches=3.5)
-    answer = door("sample")
-    assert answer.code == 2
-    assert "have passed invalid value 3.5 for limit_val_batches" in answer.err.splitlines()[-1]
 
 
 def test_a_fault_of_charrnns_is_told_as_that(door: Any) -> None:

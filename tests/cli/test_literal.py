@@ -49,16 +49,14 @@ def test_a_text_is_read_back_unchanged(text: str) -> None:
     assert read_back(f"start_text={parsed.get_value_element_as_str()}") == text
 
 
-@pytest.mark.parametrize("multirun", [False, True])
-def test_texts_and_paths_reach_the_command(door: Any, multirun: bool) -> None:
-    thirds = zip(NASTY[::3], NASTY[1::3], NASTY[2::3], strict=True)
-    for start_text, checkpoint, output in [*thirds][:: 6 if multirun else 1]:
+@pytest.mark.parametrize("flags", [(), ("-m",)])
+def test_texts_and_paths_reach_the_command(door: Any, flags: tuple[str, ...]) -> None:
+    for start_text, checkpoint, output in (NASTY[:3], NASTY[18:21], NASTY[30:33]):
         words = [f"start_text={start_text}", f"checkpoint={checkpoint}", f"output=./{output}"]
-        answer = door("sample", *words, *(["-m"] if multirun else []))
+        answer = door("sample", *words, *flags)
         assert answer.code == 0, (words, answer)
         options = door.asked.pop()
-        expected = None if checkpoint == "null" else checkpoint  # which is the default
-        assert (options.start_text, options.checkpoint) == (start_text, expected)
+        assert (options.start_text, options.checkpoint) == (start_text, checkpoint)
         assert options.output == f"./{output}"
 
 
@@ -81,9 +79,8 @@ VALUES = {
     "sample start_text=[a,b]": "[a,b]",
     r"sample start_text='a\'": r"'a\'",
     "sample start_text='a','b'": "'a','b'",
-    # below a group, and with other prefixes
+    # below a group
     "train data.input_txt=What's (this), ${x}=?": "What's (this), ${x}=?",
-    "sample ++until='a b'": "a b",
 }
 
 
@@ -92,6 +89,5 @@ def test_quotes_and_lists_are_in_hydras_grammar(line: str, door: Any, monkeypatc
     monkeypatch.setenv("LR", "0.25")
     Path("What's (this), ${x}=?").touch()
     command, _, word = line.partition(" ")
-    for flags in ([], ["-m"] * ("','" not in word)):
-        assert door(command, word, *flags).code == 0
-        assert select(door.asked.pop(), word.lstrip("+").partition("=")[0]) == VALUES[line]
+    assert door(command, word).code == 0
+    assert select(door.asked[0], word.partition("=")[0]) == VALUES[line]

@@ -86,20 +86,16 @@ def test_all_jobs_start_from_the_same_latest_model(door: Any, tmp_path: Path) ->
     assert {asked.config.init_from for asked in door.asked} == {str(tmp_path / "first")}
 
 
-@pytest.mark.parametrize(
-    "signum", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
-)
-def test_an_ended_sweep_goes_on_exactly(workplace: Path, signum: int, capfd: Capture) -> None:
+def test_an_ended_sweep_goes_on_exactly(workplace: Path, capfd: Capture) -> None:
     """Resume for longer: an option that a resume may change changes in each job."""
     short, long = "trainer.max_steps=14", "trainer.max_steps=15"
     assert main(["train", *OPTIONS, "seed=1", long, "hydra.run.dir=whole"]) == 0
     sweep = ["train", "-m", *OPTIONS, "seed=null,1,2", "hydra.sweep.dir=sweep"]
-    in_the_second_job = Fault("step", "forward", 14 + 10, partial(send, signum))
-    code = -signal.SIGKILL if signum == signal.SIGKILL else 130
-    run([*sweep, short], workplace, in_the_second_job, code=code)
+    in_the_second_job = Fault("step", "forward", 14 + 10, partial(send, signal.SIGINT))
+    run([*sweep, short], workplace, in_the_second_job, code=130)
     said = (workplace / "log.txt").read_text("utf-8")
     assert "Traceback" not in said
-    assert ("hydra.sweep.dir=sweep resume=auto\n" in said) == (code == 130)
+    assert "hydra.sweep.dir=sweep resume=auto\n" in said
     assert not (workplace / "sweep" / "2_seed=2" / "metrics.csv").exists()
     assert main([*sweep, long, "resume=auto"]) == 0
     assert capfd.readouterr().err.count("resuming from") == 2

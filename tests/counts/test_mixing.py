@@ -17,19 +17,19 @@ def two_models(n, size=7):
     Returns:
         network, places, targets.
     """
-    draws = np.random.default_rng(3)
-    truth = draws.normal(size=(n, size)) * 2
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=(n, size)) * 2
     p = np.exp(truth) / np.exp(truth).sum(-1, keepdims=True)
-    targets = np.array([draws.choice(size, p=row) for row in p], np.int64)
-    depths, is_inside = draws.integers(0, 5, n) / 4, draws.random(n) < 0.6
-    network = (1.7 * (truth + draws.normal(size=truth.shape))).astype(np.float32)
-    counts = truth + (2.5 - 2 * depths[:, None]) * draws.normal(size=truth.shape)
+    targets = np.array([rng.choice(size, p=row) for row in p], np.int64)
+    depths, is_inside = rng.integers(0, 5, n) / 4, rng.random(n) < 0.6
+    network = (1.7 * (truth + rng.normal(size=truth.shape))).astype(np.float32)
+    counts = truth + (2.5 - 2 * depths[:, None]) * rng.normal(size=truth.shape)
     scores = np.zeros((n, 3, size), np.float32)
     scores[:, 0] = counts - np.log(np.exp(counts).sum(-1, keepdims=True))
     for known in (1, 2):  # words and pairs, which are right half of the time
-        ids = np.where(draws.random(n) < 0.5, targets, draws.integers(0, size, n))
-        scores[np.arange(n), known, ids] = (is_inside | (known == 2)) * draws.random(n) * 3
-    is_single, nowhere = draws.random((n, 2)) < 0.3, np.zeros(n)
+        ids = np.where(rng.random(n) < 0.5, targets, rng.integers(0, size, n))
+        scores[np.arange(n), known, ids] = (is_inside | (known == 2)) * rng.random(n) * 3
+    is_single, nowhere = rng.random((n, 2)) < 0.3, np.zeros(n)
     places = Places(scores, depths, is_inside, is_single, nowhere, nowhere, nowhere > 0)
     return network, places, targets
 

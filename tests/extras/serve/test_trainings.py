@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tests.extras.serve.servers import serving
-from tests.tools import until
 
 JSON = {"Content-Type": "application/json"}
 CATS = "The cat sat on the mat and ate the rat. "
@@ -35,18 +34,18 @@ def test_texts_are_trained_one_after_the_other(workplace: Path) -> None:
             return str(http.post("/v1/trainings", json={"name": name, "text": text}).json()["id"])
 
         long, waiting = add("long", CATS * 500), add("../It's (1)", CATS)
-        cats, wrong = add("cats", CATS * 10), add("wrong", "x")
+        cats, lost = add("cats", CATS * 10), add("lost", CATS)
         assert [t["name"] for t in http.get("/v1/trainings").json()["data"]][1] == "It's -1"
         assert http.post(f"/v1/trainings/{waiting}/stop").json()["state"] == "stopped"
+        (workplace / "outputs/serve" / lost / "lost.txt").unlink()
         wait_for_state(http, long, "running")
-        until(lambda: " left" in http.get("/v1/trainings").json()["data"][0]["line"], 120)
         assert http.delete(f"/v1/trainings/{long}").json() == {"id": long, "deleted": True}
         done = wait_for_state(http, cats, "done")
         assert (done["line"], done["better"]) == ("", True)
         steps, losses = zip(*done["losses"], strict=True)
         assert [*steps] == sorted(steps)
         assert done["loss"] < losses[0]
-        assert "training needs 2 or more" in wait_for_state(http, wrong, "failed")["line"]
+        assert "lost.txt: no such file" in wait_for_state(http, lost, "failed")["line"]
         asked = {"model": "cats", "prompt": "The ", "max_tokens": 20}
         assert http.post("/v1/completions", json=asked).status_code == 200
         assert http.post("/v1/trainings/../stop").status_code == 404
@@ -61,7 +60,5 @@ def test_texts_are_trained_one_after_the_other(workplace: Path) -> None:
         assert server.stop() == 0
         assert len(server.lines) == 1, server.lines
     assert sorted(p.name for p in (workplace / "outputs/serve").iterdir()) == sorted(
-        [waiting, cats, wrong, last]
+        [waiting, cats, lost, last]
     )
-    with serving("train=false") as server, server.client() as http:
-        assert http.get("/v1/trainings").status_code == 404

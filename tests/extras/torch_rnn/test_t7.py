@@ -98,9 +98,7 @@ DECODER = integers(2) + longs(17, 5, 5, 1, 492)
 # what is replaced in the file, by what, and the line that refuses it
 CHANGES = [
     (b"nn.LSTM", b"nn.G\x1bTM", "nn.G.x1bTM, which is no class of torch-rnn"),
-    (string(b"nn.LSTM"), string(b"nn.VanillaRNN"), "not a network of torch-rnn"),
     (string(b"nn.LanguageModel"), string(b"nn.gModule"), "char-rnn"),
-    (integers(2) + string(b"Z"), integers(2) + string(b"\xfc"), "utf-8"),
     (b"eps" + to_torch7(1e-5, {}), b"eps" + to_torch7(0.001, {}), "eps is not"),
     (FLOATS + longs(NUMBERS), FLOATS + longs(HUGE), "damaged"),
     (DECODER, integers(2) + longs(17, 5, HUGE, 1, 492), "not a 2-D tensor"),
@@ -128,8 +126,7 @@ def test_a_file_that_is_no_t7_is_refused(path: Path, tmp_path: Path) -> None:
     assert "cannot be read" in refusal(tmp_path, read_model)
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(1500, marks=pytest.mark.slow)])
-def test_a_damaged_t7_is_refused_or_has_other_numbers(count: int, path: Path) -> None:
+def test_a_damaged_t7_is_refused_or_has_other_numbers(path: Path) -> None:
     """Check that each damaged file is refused, or read with other numbers, in little memory."""
     shapes = read_model(path).architecture.shapes()
 
@@ -146,10 +143,10 @@ def test_a_damaged_t7_is_refused_or_has_other_numbers(count: int, path: Path) ->
 
     tracemalloc.start()
     try:
-        refused = damage_is_noticed(path, read, check, count, path.stat().st_size)
+        refused = damage_is_noticed(path, read, check, 100, path.stat().st_size)
     finally:
         tracemalloc.stop()
-    assert 0 < refused < count
+    assert 0 < refused < 100
 
 
 def test_a_t7_is_converted(path: Path, tmp_path: Path) -> None:
