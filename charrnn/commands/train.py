@@ -30,7 +30,8 @@ from charrnn.files import resolve_run_path
 from charrnn.options.interpolations import escape_interpolations, has_interpolation
 from charrnn.options.training import TrainOptions, count_devices, flatten
 from charrnn.runs import ranks
-from charrnn.runs.folder import require_no_links
+from charrnn.runs import resume as resuming
+from charrnn.runs.folder import find_checkpoint, require_no_links
 from charrnn.text.corpora import CORPORA
 from charrnn.text.sources import as_name_list, require_text
 
@@ -138,8 +139,6 @@ def _prepare_resume(words: list[str]) -> list[str]:
         )
     if resume in (None, "auto"):
         return words
-    from charrnn.runs.resume import list_choices, read_record
-
     for name, why in _NOT_IN_A_RESUME.items():
         if word := find_word(words, name):
             raise InputError(f"{show(word)}: {why}; leave one out")
@@ -150,7 +149,8 @@ def _prepare_resume(words: list[str]) -> list[str]:
                 f"one out, or resume a .ckpt of the run in a new folder"
             )
         words = set_text(words, "hydra.run.dir", os.path.realpath(resume))
-    choices = list_choices(read_record(Path(resume)), {get_key(word) for word in words})
+    record = resuming.read_record(Path(resume))
+    choices = resuming.list_choices(record, {get_key(word) for word in words})
     return [*choices, *map(_unset, words)]
 
 
@@ -207,7 +207,7 @@ def prepare_run(options: TrainOptions, composed: DictConfig, words: Sequence[str
         folder=current_job.get_folder(),
         words=words,
         given=[*dict.fromkeys(map(get_key, words))],
-        choices=current_job.list_choices(),
+        choices=current_job.list_choices(resuming.GROUPS),
     )
     run = run if resume is None else _restore(run, resume)
     return replace(run, initial=_read_initial(run))
@@ -231,9 +231,6 @@ def _complete_config(composed: DictConfig, values: dict[str, Any], given: set[st
 
 def _restore(run: Run, resume: str) -> Run:
     """Return a run with the checkpoint and the recorded values of the run that it resumes."""
-    from charrnn.runs import resume as resuming
-    from charrnn.runs.folder import find_checkpoint
-
     if resume == "auto" and find_checkpoint(run.folder) is None:
         return replace(run, begins_again=True)
     record = resuming.read_record(run.folder if resume == "auto" else Path(resume))
