@@ -10,13 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from charrnn.errors import (
-    InputError,
-    RunError,
-    format_reason,
-    make_write_error,
-    shorten,
-)
+from charrnn.errors import InputError, RunError, format_reason, make_write_error, shorten
 
 OUTPUTS = Path("outputs")  # the default folder of runs
 _TEMPORARY_SUFFIX = ".charrnn.part"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from charrnn.cli.overrides import parse
-from charrnn.runs.resume import GROUPS
 
 
 def get_number() -> int | None:
@@ -35,8 +35,8 @@ def list_overrides() -> list[str]:
     return [*HydraConfig.get().overrides.task]
 
 
-def list_choices() -> dict[str, list[str]]:
-    """Return the choices of the config groups that a run has.
+def list_choices(groups: Collection[str]) -> dict[str, list[str]]:
+    """Return the choices of some config groups.
 
     Hydra's record of them lacks lists, such as ``callbacks=[ema,early_stopping]``.
     """
@@ -45,5 +45,5 @@ def list_choices() -> dict[str, list[str]]:
     return {
         group: [*map(str, chosen)] if isinstance(chosen, list) else [str(chosen)]
         for group, chosen in choices.items()
-        if group in GROUPS
+        if group in groups
     }

@@ -13,14 +13,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from charrnn.cli import help_page
 from charrnn.cli.overrides import CommandLine, get_key, show
-from charrnn.errors import (
-    InputError,
-    explain,
-    find_closest,
-    shorten,
-    suggest_name,
-    walk_causes,
-)
+from charrnn.errors import InputError, explain, find_closest, shorten, suggest_name, walk_causes
 
 # the names of options in other programs
 _FOREIGN_NAMES = {

@@ -10,6 +10,7 @@ from typing import Annotated
 from charrnn.errors import InputError, shorten
 from charrnn.files import OUTPUTS
 from charrnn.options.ranges import NOT_EMPTY, PATH, TEXT
+from charrnn.runs import leaderboard
 
 
 @dataclass
@@ -25,8 +26,6 @@ FIRST_WORD = "folder"
 
 def run(options: RunsOptions) -> None:
     """Print the runs as a table or as JSON."""
-    from charrnn.runs import leaderboard
-
     folder = Path(options.folder)
     # Show paths that checkpoint= and resume= accept.
     bases = (OUTPUTS.absolute(), Path.cwd(), folder.absolute())

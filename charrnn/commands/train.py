@@ -30,7 +30,9 @@ from charrnn.files import resolve_run_path
 from charrnn.options.interpolations import escape_interpolations, has_interpolation
 from charrnn.options.training import TrainOptions, count_devices, flatten
 from charrnn.runs import ranks
-from charrnn.runs.folder import require_no_links
+from charrnn.runs.folder import find_checkpoint, require_no_links
+from charrnn.runs.model_lookup import read_model
+from charrnn.runs.resume import GROUPS, Record, is_given, list_choices, read_record, restore_config
 from charrnn.text.corpora import CORPORA
 from charrnn.text.sources import as_name_list, require_text
 
@@ -122,36 +124,40 @@ def _set_default_folder(words: list[str]) -> list[str]:
 _NOT_IN_A_RESUME = {
     "init_from": "resume= restores everything, init_from= only the weights",
     "experiment": "a resume keeps the values of the run",
-    "budget": "a resume keeps the size that the first budget chose",
 }
 
 
 def _prepare_resume(words: list[str]) -> list[str]:
     """Return the words with the folder and the recorded choices of the run that is resumed."""
-    resume, folder = read_text(words, "resume"), read_text(words, "hydra.run.dir")
-    if folder == "":
+    resume, place = read_text(words, "resume"), find_word(words, "hydra.run.dir")
+    if read_text(words, "hydra.run.dir") == "":
         raise InputError("hydra.run.dir=: takes a folder")
-    if resume == "auto" and find_word(words, "hydra.run.dir") is None:
+    if resume == "auto" and place is None:
         raise InputError(
             "resume=auto: needs a folder; add hydra.run.dir=FOLDER, or give "
             "resume=outputs/latest to continue the newest run"
         )
     if resume in (None, "auto"):
         return words
-    from charrnn.runs.resume import list_choices, read_record
-
     for name, why in _NOT_IN_A_RESUME.items():
         if word := find_word(words, name):
             raise InputError(f"{show(word)}: {why}; leave one out")
-    if os.path.isdir(resume):
-        if folder is not None and os.path.realpath(folder) != os.path.realpath(resume):
-            raise InputError(
-                f"hydra.run.dir={folder}: resume={resume} continues in the run's folder; leave "
-                f"one out, or resume a .ckpt of the run in a new folder"
-            )
+    if os.path.isdir(resume) and place is None:
         words = set_text(words, "hydra.run.dir", os.path.realpath(resume))
-    choices = list_choices(read_record(Path(resume)), {get_key(word) for word in words})
-    return [*choices, *map(_unset, words)]
+    words = [*map(_unset, words)]
+    record = _read_record(Path(resume), [*map(show, words)])
+    return [*list_choices(record, {*map(get_key, words)}), *words]
+
+
+def _read_record(source: Path, typed: Sequence[str]) -> Record:
+    """Return a record, with the typed words in the place of the recorded ones."""
+    record = read_record(source)
+    typed = [word for word in typed if get_key(word) not in ("resume", "hydra.run.dir")]
+    names = {*map(get_key, typed)}
+    # +callbacks.mine=null replaces the words for the options of the node, too.
+    nodes = {name for name in names if "." in name}
+    kept = [w for w in record.words if not is_given(get_key(w), nodes) and get_key(w) not in names]
+    return replace(record, words=[*kept, *typed])
 
 
 def _unset(word: str) -> str:
@@ -207,7 +213,7 @@ def prepare_run(options: TrainOptions, composed: DictConfig, words: Sequence[str
         folder=current_job.get_folder(),
         words=words,
         given=[*dict.fromkeys(map(get_key, words))],
-        choices=current_job.list_choices(),
+        choices=current_job.list_choices(GROUPS),
     )
     run = run if resume is None else _restore(run, resume)
     return replace(run, initial=_read_initial(run))
@@ -231,29 +237,22 @@ def _complete_config(composed: DictConfig, values: dict[str, Any], given: set[st
 
 def _restore(run: Run, resume: str) -> Run:
     """Return a run with the checkpoint and the recorded values of the run that it resumes."""
-    from charrnn.runs import resume as resuming
-    from charrnn.runs.folder import find_checkpoint
-
     if resume == "auto" and find_checkpoint(run.folder) is None:
         return replace(run, begins_again=True)
-    record = resuming.read_record(run.folder if resume == "auto" else Path(resume))
-    config = resuming.restore_config(
-        run.config, record, run.given, run.choices, is_repeated=resume == "auto"
-    )
+    is_repeated = resume == "auto"
+    record = _read_record(run.folder if is_repeated else Path(resume), run.words)
+    config = restore_config(run.config, record, run.given, run.choices, is_repeated)
     values: Any = OmegaConf.to_container(config, resolve=True)
     try:  # Recorded values are checked as typed ones are.
         build(TrainOptions, {**values, "resume": str(record.path)})
     except InputError as error:
         raise InputError(f"{record.path}: its recorded {error}") from error
-    typed = {*map(get_key, run.words)}  # in the place of the recorded ones
-    words = [*(word for word in record.words if get_key(word) not in typed), *run.words]
+    words = run.words if is_repeated else record.words
     return replace(run, config=config, record=record, words=words)
 
 
 def _read_initial(run: Run) -> TrainedModel | None:
     """Return the model of `init_from`. A run that has a checkpoint no longer needs it."""
-    from charrnn.runs.model_lookup import read_model
-
     name = run.config.init_from
     return None if name is None or run.record is not None else read_model(name)
 

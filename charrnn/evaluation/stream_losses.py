@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from charrnn.data import Ids, SplitIds
 from charrnn.networks.counted import AnyNetwork
@@ -41,6 +42,7 @@ LOGITS_AT_ONCE = 1 << 21  # the most logits of a network call
 # the time of R + 4 single rows (2 x 128 and 2 x 256); a GPU is faster with many rows.
 SHORTEST_ROW, SHORTEST_ROW_ON_GPU = 4096, 1024  # counted characters
 ROWS_PER_THREAD, ROWS_ON_GPU = 24, 1024  # the most rows
+PROGRESS_DELAY = 2.0  # seconds before a terminal shows the progress
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def compute_stream_loss(
         _score_rows(network, ids, starts[rows], counted[rows], last, columns, losses, logits)
         for rows in np.array_split(np.arange(num_rows), min(threads, num_rows))
     ]
-    return _sum_in_threads(network, tasks, count)
+    return _sum_in_threads(network, tasks, len(columns), count, rank)
 
 
 def compute_window_loss(network: AnyNetwork, ids: Ids | SplitIds, window: int) -> Score:
@@ -129,7 +131,7 @@ def compute_window_loss(network: AnyNetwork, ids: Ids | SplitIds, window: int) -
             yield from _score_rows(network, ids, batch, batch, count, columns)
 
     tasks = [score(batches[thread::threads]) for thread in range(min(threads, len(batches)))]
-    return _sum_in_threads(network, tasks, count)
+    return _sum_in_threads(network, tasks, len(batches[::threads]) * len(columns), count)
 
 
 def _count_threads(network: AnyNetwork, threads: int | None = None) -> tuple[bool, int]:
@@ -190,7 +192,9 @@ def _score_rows(
         yield float(values.sum(dtype=np.float64))
 
 
-def _sum_in_threads(network: AnyNetwork, tasks: Sequence[Iterator[float]], count: int) -> Score:
+def _sum_in_threads(
+    network: AnyNetwork, tasks: list[Iterator[float]], num_blocks: int, count: int, rank: int = 0
+) -> Score:
     """Run each iterator in a thread in which torch uses one core, and return the summed loss.
 
     If all threads shared each matrix product instead, they would synchronize a hundred times per
@@ -198,9 +202,12 @@ def _sum_in_threads(network: AnyNetwork, tasks: Sequence[Iterator[float]], count
     such a thread.
 
     Args:
+        num_blocks: the blocks of the first iterator, which shows the progress of rank 0.
         count: the number of scored characters.
     """
     stopped = threading.Event()
+    hidden = rank > 0 or None  # None: unless standard error is a terminal
+    tasks[0] = tqdm(tasks[0], "scoring", num_blocks, False, delay=PROGRESS_DELAY, disable=hidden)
 
     def run(task: Iterator[float]) -> float:
         with torch.inference_mode():

@@ -12,13 +12,7 @@ from charrnn.errors import InputError
 from charrnn.files import OUTPUTS, require_regular_file, resolve_run_path, shorten_path
 from charrnn.models import model_file
 from charrnn.models.trained import TrainedModel
-from charrnn.runs.folder import (
-    MODEL_FILES,
-    find_best_file,
-    find_runs,
-    is_run,
-    is_sweep,
-)
+from charrnn.runs.folder import MODEL_FILES, find_best_file, find_runs, is_run, is_sweep
 from charrnn.runs.result import RESULT, rank, read_result
 from charrnn.say import say
 

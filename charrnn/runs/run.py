@@ -15,13 +15,7 @@ import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
 from charrnn.data import find_training_data
-from charrnn.errors import (
-    InputError,
-    RunError,
-    is_out_of_memory,
-    make_write_error,
-    to_one_line,
-)
+from charrnn.errors import InputError, RunError, is_out_of_memory, make_write_error, to_one_line
 from charrnn.files import relative_path
 from charrnn.models.trained import TrainedModel
 from charrnn.options.training import flatten

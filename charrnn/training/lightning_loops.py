@@ -77,11 +77,10 @@ def set_progress(checkpoint: dict[str, Any], trainer: L.Trainer) -> None:
         epochs[name].update(processed=ended_epochs, completed=ended_epochs)
     _set_all(windows["total"], total_windows)
     _set_all(windows["current"], window)
-    num_validations = 0 if is_between_epochs else validations["total"]["completed"]
-    _set_all(validations["total"], num_validations)
+    _set_all(validations["total"], 0)
     if is_due and saved_before_validation:
         # Lightning starts the validation that these counters describe as interrupted.
-        validations["total"].update(ready=num_validations + 1, started=num_validations + 1)
+        validations["total"].update(ready=1, started=1)
         _set_all(validations["current"], 0)
     # Lightning counts a step after the validation. If one is due, the resume counts this step,
     # except between epochs if only max_epochs limits the training.

@@ -97,7 +97,13 @@ def test_an_exception_ends_a_command_with_its_code_and_line(
     error: BaseException, code: int, line: str, door: Any
 ) -> None:
     door.action = error
-    assert door("sample") == (code, "", f"charrnn sample: {line}\n")
+    for command in ("sample", "train"):  # composed alone, and by hydra.main
+        assert door(command) == (code, "", f"charrnn {command}: {line}\n")
+
+
+def test_a_closed_pipe_is_no_failure(door: Any) -> None:
+    door.action = BrokenPipeError(errno.EPIPE, "Broken pipe")
+    assert door("sample") == door("train") == (0, "", "")
 
 
 def test_a_fault_of_charrnns_is_told_as_that(door: Any) -> None:

@@ -31,6 +31,8 @@ def test_any_name(name: str, run: Path, door: Any, tmp_path: Path) -> None:
         assert os.path.samefile(asked.folder, run)
         # SMALL chooses adam, and so does the record
         assert (asked.hydra.runtime.choices.optimizer, asked.config.seed) == ("adam", 3)
+    assert door("train", f"resume={path}", "hydra.run.dir=other").code == 0
+    assert door.asked.pop().folder == tmp_path / "other"
     assert door("train", f"resume={path}/{LAST}").code == 0
     asked = door.asked.pop()
     assert asked.hydra.runtime.choices.optimizer == "adam"

@@ -12,6 +12,7 @@ import pytest
 
 import charrnn
 from charrnn.__main__ import main
+from charrnn.evaluation import stream_losses
 from tests.conftest import Patch
 from tests.small_runs import Capture, Train, metrics
 from tests.tools import refusal_of
@@ -63,3 +64,15 @@ def test_cold_windows(run_copy: Train, capfd: Capture) -> None:
     each = [model.score(part) * (len(part) - 1) for part in parts]
     assert found["loss"] == pytest.approx(sum(each) / (len(text) - 1), abs=1e-5)
     assert found["loss"] > stream["loss"]
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_terminal_shows_the_progress(
+    is_terminal: bool, path: Path, workplace: Path, monkeypatch: Patch, capfd: Capture
+) -> None:
+    monkeypatch.setattr(stream_losses, "PROGRESS_DELAY", 0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal)
+    Path("text.txt").write_text("ab" * 9)
+    for window in ("window=null", "window=3"):
+        assert main(["evaluate", f"checkpoint={path}", "data.input_txt=text.txt", window]) == 0
+        assert ("scoring:   0%" in capfd.readouterr().err) == is_terminal

@@ -124,7 +124,7 @@ def test_a_part_of_ones_own_is_not_lost_in_silence(
     write_files(workplace / "mine", {"schedule/mine.yaml": "defaults: [constant]\n"})
     line = ["train", *WORDS, *words, "trainer.max_steps=20", "hydra.run.dir=run"]
     run(line, workplace, Fault("step", "forward", 10), code=-9)
-    refused = refusal_of(capfd, "train", "resume=run")
+    refused = refusal_of(capfd, "train", "resume=run", "trainer.max_steps=9")
     assert f"its run has {part}" in refused
     without = part.partition("=")[0].removesuffix("._target_")
     command, _, hint = refused.strip().partition("repeat the command: charrnn ")[2].partition(" (")
@@ -133,5 +133,8 @@ def test_a_part_of_ones_own_is_not_lost_in_silence(
     assert hint == (f"or go on without it: ~{without})" if is_optional else "")
     if part.startswith("callbacks.own"):
         assert main(["train", "resume=run", f"~{without}", "trainer.max_steps=8"]) == 0
-    assert main([*again, "trainer.max_steps=9"]) == 0
+        assert main(["train", "resume=run"]) == 0
+        assert OWN[0] not in Path("run/.hydra/overrides.yaml").read_text()
+    assert again.count("trainer.max_steps=9") == 1
+    assert main(again) == 0
     assert tensors(workplace / "run")["step"] == 9
