@@ -62,9 +62,13 @@ function decode(bytes) {
   }
 }
 
-/** Return a text with the page's line ends, or throw an error if it cannot be learnt. */
+/**
+ * Return a text with the page's line ends, and without soft hyphens, which would divide its words.
+ * Throw an error if it cannot be learnt.
+ */
 function prepareText(given, name, most) {
-  const text = given.toWellFormed().replace(/\r\n?/g, "\n"); // as a text area has them
+  const wellFormed = given.toWellFormed().replaceAll("\u00ad", "");
+  const text = wellFormed.replace(/\r\n?/g, "\n"); // as a text area has them
   const length = text.length > most || text.length < 2 * LEAST ? [...text].length : text.length;
   if (!text.trim()) throw new Error(translate("{name} is empty: choose a text.", { name }));
   if (length < LEAST) {
