@@ -138,6 +138,7 @@ function showNotice(error) {
 }
 
 async function start() {
+  find("#waiting").remove();
   translatePage(document);
   await new Program(await Writer.start(read("engine"))).start();
 }
