@@ -27,7 +27,7 @@ from tests.browser.steps import (
     watch_window,
     write_page,
 )
-from tests.extras.serve.servers import serving
+from tests.extras.serve.servers import add_run, serving
 from tests.generation.models import make_model
 
 pytestmark = pytest.mark.browser
@@ -123,6 +123,11 @@ def test_other_files_are_refused_in_one_line(chromium: Any, learner: Path) -> No
         title_is(page, "utf16")
         drop(page, "<b>.txt", "")
         page.get_by_role("alert").get_by_text("<b>.txt is empty").wait_for()
+        page.evaluate(
+            "() => { Blob.prototype.arrayBuffer = () => Promise.reject(new DOMException()) }"
+        )
+        drop(page, "folder", "")
+        page.get_by_role("alert").get_by_text("folder is a folder, or is no longer").wait_for()
         page.get_by_role("button", name="Back").click()
 
 
@@ -151,6 +156,25 @@ def test_every_page_learns_texts_and_is_taken_home(chromium: Any, tmp_path: Path
             assert generate(page, length=300, seed=3) == expected
             page.locator("#shelf-toggle").click()
             home = save(page, "Take home", tmp_path / "again.html")
+
+
+def test_the_text_stays_chosen_when_the_server_has_ended(chromium: Any, tmp_path: Path) -> None:
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    add_run(tmp_path / "main", 1)
+    with (
+        serving(str(tmp_path)) as server,
+        watch_window(chromium, server.url, base_url=server.url) as context,
+    ):
+        page = context.new_page()
+        page.goto("/")
+        title_is(page, "main")
+        choose(page, ("cats.txt", TEXT))
+        title_is(page, "cats")
+        server.process.kill()
+        server.wait()
+        page.get_by_label("Model").select_option("model main")
+        page.get_by_text("The server does not answer.").wait_for()
+        assert page.get_by_label("Model").input_value() == "text cats"
 
 
 def test_a_server_trains_a_network_on_a_learnt_text(

@@ -126,6 +126,7 @@ class Program {
   }
 
   fail(error) {
+    this.listModels(); // a model that was chosen may not have come
     if (this.page) this.page.fail(error);
     else showNotice(error);
   }
