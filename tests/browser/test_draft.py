@@ -95,6 +95,20 @@ def test_the_second_window_of_a_draft_says_so_and_writes_into_a_copy(
     soon(lambda: text_of(page) == "Written here. And on.")
 
 
+def test_a_draft_of_any_length_is_printed_whole_and_alone(page: Any) -> None:
+    paper = page.locator(".mirror")
+    for draft in ("A line.\n" * 100, "A line.\n" * 10_000):  # one with and one without a mirror
+        set_option(page, "text", draft)
+        page.wait_for_timeout(300)
+        page.pdf()
+        page.emulate_media(media="print")
+        assert paper.text_content() == f"{draft}\u200b"
+        assert paper.evaluate("(paper) => getComputedStyle(paper).color") == "rgb(0, 0, 0)"
+        assert paper.bounding_box()["height"] > 2000
+        assert page.locator(":is(header, footer, #text, #alternatives):visible").count() == 0
+        page.emulate_media(media="screen")
+
+
 def test_a_full_storage_says_so(page: Any) -> None:
     page.evaluate(
         """() => {
@@ -105,12 +119,14 @@ def test_a_full_storage_says_so(page: Any) -> None:
             }
         }"""
     )
-    page.locator("#text").fill("More than there is room for.")
+    page.locator("#text").press_sequentially("More than there is room for.")
     told = page.get_by_text("This browser cannot store the draft: save it as a file.")
     told.wait_for()
     fake(page, texts=["new"])
     set_option(page, "number", "1")
     soon(lambda: list_offered(page) == ["new"])
     assert told.is_visible()  # also after other messages
-    page.evaluate("localStorage.removeItem('charrnn.room')")
-    page.reload()
+    with page.expect_event("dialog") as asked:  # whether to leave without the draft
+        page.close(run_before_unload=True)
+    assert asked.value.type == "beforeunload"
+    asked.value.accept()

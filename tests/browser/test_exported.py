@@ -50,3 +50,13 @@ def test_an_exported_page_writes_at_once_what_python_writes(chromium: Any, tmp_p
         wait_until_written(page)
         page.get_by_role("button", name="More").click()
         assert not page.get_by_label("Invented words").is_visible()
+
+
+def test_a_file_that_is_cut_off_says_so(chromium: Any, tmp_path: Path) -> None:
+    path = write_page(tmp_path, make_model())
+    with open_file(chromium, path) as page:
+        wait_until_written(page)
+        assert page.get_by_text("the file is incomplete").count() == 0
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with open_file(chromium, path) as page:
+        page.get_by_text("If this line stays, the file is incomplete").wait_for()

@@ -27,7 +27,7 @@ from tests.browser.steps import (
     watch_window,
     write_page,
 )
-from tests.extras.serve.servers import serving
+from tests.extras.serve.servers import add_run, serving
 from tests.generation.models import make_model
 
 pytestmark = pytest.mark.browser
@@ -80,6 +80,9 @@ def test_every_text_has_its_drafts_and_is_forgotten(chromium: Any, learner: Path
         stored = page.evaluate("Object.values(localStorage).join()")
         assert "The c" in stored
         assert "cat sat" not in stored
+        choose(page, ("cats.txt", f"{TEXT}More."))  # it has grown
+        soon(lambda: "M" in page.evaluate("charrnn.vocabulary"))
+        soon(lambda: text_of(page) == "The c")
         page.once("dialog", lambda dialog: dialog.accept())
         shelf(page, "Forget this text and its drafts")
         page.get_by_label("Paste a text, or drop files").wait_for()
@@ -89,7 +92,7 @@ def test_every_text_has_its_drafts_and_is_forgotten(chromium: Any, learner: Path
 
 
 def test_a_dropped_document_is_learned_and_written_from(chromium: Any, learner: Path) -> None:
-    paragraphs = [line for line in TEXT.split("\n") if line]
+    paragraphs = [line.replace("rat", "r\u00adat") for line in TEXT.split("\n") if line]
     with open_file(chromium, learner, locale="de") as page:
         drop(page, "letter.rtf", rb"{\rtf1 a}")
         page.get_by_role("alert").get_by_text("letter.rtf: Dies ist eine .rtf-Datei.").wait_for()
@@ -97,6 +100,10 @@ def test_a_dropped_document_is_learned_and_written_from(chromium: Any, learner: 
         title_is(page, "cats")
         assert {*page.evaluate("charrnn.vocabulary")} == {*TEXT}
         assert generate(page, length=9, start_text="The cat sat on the ma")[0] == "t"
+        page.set_viewport_size({"width": 390, "height": 640})
+        page.get_by_role("switch", name="Liste").check()
+        button = page.get_by_role("button", name="Liste schreiben").bounding_box()
+        assert button["x"] + button["width"] <= 390
 
 
 def test_other_files_are_refused_in_one_line(chromium: Any, learner: Path) -> None:
@@ -109,6 +116,12 @@ def test_other_files_are_refused_in_one_line(chromium: Any, learner: Path) -> No
         title_is(page, "utf16")
         drop(page, "<b>.txt", "")
         told.get_by_text("<b>.txt is empty").wait_for()
+        page.evaluate(
+            "() => { Blob.prototype.arrayBuffer = () => Promise.reject(new DOMException()) }"
+        )
+        drop(page, "folder", "")
+        told.get_by_text("folder is a folder, or is no longer").wait_for()
+        page.get_by_role("button", name="Back").click()
 
 
 def test_every_page_learns_texts_and_is_taken_home(chromium: Any, tmp_path: Path) -> None:
@@ -136,6 +149,25 @@ def test_every_page_learns_texts_and_is_taken_home(chromium: Any, tmp_path: Path
             assert generate(page, length=300, seed=3) == expected
             page.locator("#shelf-toggle").click()
             home = save(page, "Take home", tmp_path / "again.html")
+
+
+def test_the_text_stays_chosen_when_the_server_has_ended(chromium: Any, tmp_path: Path) -> None:
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    add_run(tmp_path / "main", 1)
+    with (
+        serving(str(tmp_path)) as server,
+        watch_window(chromium, server.url, base_url=server.url) as context,
+    ):
+        page = context.new_page()
+        page.goto("/")
+        title_is(page, "main")
+        choose(page, ("cats.txt", TEXT))
+        title_is(page, "cats")
+        server.process.kill()
+        server.wait()
+        page.get_by_label("Model").select_option("model main")
+        page.get_by_text("The server does not answer.").wait_for()
+        assert page.get_by_label("Model").input_value() == "text cats"
 
 
 def test_a_server_trains_a_network_on_a_learnt_text(

@@ -144,8 +144,8 @@ def list_weights(weights: FoldedWeights, bits: int) -> Arrays:
     """Return the arrays of a network.
 
     Args:
-        bits: of the numbers in matrices: 32, or 8 with a scale per row. Vectors are small, and
-            always float32.
+        bits: of the numbers in matrices: 32, or 8 or fewer with a scale per row. Vectors are
+            small, and always float32.
     """
     arrays: Arrays = {
         "network.table": weights.table,
@@ -156,9 +156,9 @@ def list_weights(weights: FoldedWeights, bits: int) -> Arrays:
         arrays |= {f"network.{name}.{k}": a for k, a in enumerate(getattr(weights, name))}
     for name in ("inputs", "biases"):  # the table has those of the first layer
         arrays |= {f"network.{name}.{k}": a for k, a in enumerate(getattr(weights, name), 1)}
-    if bits == 8:
+    if bits <= 8:
         for name in [name for name, array in arrays.items() if array.ndim == 2]:
-            arrays[name], arrays[f"{name}.rows"] = quantize_rows(arrays[name])
+            arrays[name], arrays[f"{name}.rows"] = quantize_rows(arrays[name], bits)
     return arrays
 
 

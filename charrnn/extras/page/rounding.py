@@ -1,10 +1,11 @@
-"""Round the weights of a page's network to int8 if this costs little.
+"""Round the weights of a page's network to as few bits as cost little.
 
-In a rounded matrix each row holds numbers from -127 to 127 and has one scale.
+In a rounded matrix each row has one scale, and holds int8: small ones, which are compressed well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,33 +20,33 @@ from charrnn.models.trained import TrainedModel
 from charrnn.options.sampling import SamplingParams
 
 Array = npt.NDArray[np.float32]
-TOLERANCE = 0.002  # nats per character; the largest cost at which 8 bits are chosen
+TOLERANCE = 0.002  # nats per character; the largest cost at which weights are rounded
+BITS = (5, 6, 7, 8)
 _DIVERGENCE_CHARACTERS = 2000  # the length of the text for the measurement
-INT8_MAX = 127
 _LOW_BITS = 0x7F  # of the 24 significant bits of a float32
 
 
-def quantize_rows(matrix: Array) -> tuple[npt.NDArray[np.int8], Array]:
-    """Round each row of a matrix (M, K) to 255 equidistant numbers: int8 (M, K) times scales (M,).
+def quantize_rows(matrix: Array, bits: int) -> tuple[npt.NDArray[np.int8], Array]:
+    """Round each row of a matrix (M, K) to equidistant numbers: int8 (M, K) times scales (M,).
 
     A scale has 17 significant bits. So its products with int8 are exact in float32, and rounding
     a rounded matrix again does not change it.
     """
-    exact_scales = np.abs(matrix).max(1, initial=0).astype(np.float32) / np.float32(INT8_MAX)
+    largest = np.float32(2 ** (bits - 1) - 1)
+    exact_scales = np.abs(matrix).max(1, initial=0).astype(np.float32) / largest
     scales = ((exact_scales.view(np.int32) + _LOW_BITS) & ~_LOW_BITS).view(np.float32)
     column, zeros = scales[:, None], np.zeros(matrix.shape, np.float32)
     integers = np.rint(np.divide(matrix, column, out=zeros, where=column > 0))
     return integers.astype(np.int8), scales
 
 
-def round_rows(matrix: Array) -> Array:
-    """Return the matrix that `quantize_rows` describes."""
-    int8, scales = quantize_rows(matrix)
-    return int8 * scales[:, None]
+def quantize_weights(weights: FoldedWeights, bits: int) -> FoldedWeights:
+    """Return the weights with the rows of their matrices rounded."""
 
+    def round_rows(matrix: Array) -> Array:
+        int8, scales = quantize_rows(matrix, bits)
+        return int8 * scales[:, None]
 
-def quantize_weights(weights: FoldedWeights) -> FoldedWeights:
-    """Return the weights with the rows of their matrices rounded to int8."""
     return replace(
         weights,
         table=round_rows(weights.table),
@@ -56,7 +57,7 @@ def quantize_weights(weights: FoldedWeights) -> FoldedWeights:
 
 
 class RoundedModel(NamedTuple):
-    """A model, and its folded weights of 8 or 32 bits."""
+    """A model, and its folded weights: of 32 bits, or of 8 or fewer."""
 
     model: TrainedModel
     weights: FoldedWeights
@@ -65,28 +66,30 @@ class RoundedModel(NamedTuple):
 
 
 def choose_precision(model: TrainedModel) -> RoundedModel:
-    """Round the weights to 8 bits if the cost is small.
+    """Round the weights to the fewest bits whose cost is small.
 
     The cost is measured on text that the model writes. On such text, the expected loss grows by
     the mean Kullback-Leibler divergence between the original and the rounded predictions.
     """
     weights = fold_weights(model)
-    rounded = quantize_weights(weights)
-    cost = compute_divergence(model, weights, rounded)
-    if cost <= TOLERANCE:
-        return RoundedModel(model, rounded, 8, cost)
+    rounded = [quantize_weights(weights, bits) for bits in BITS]
+    costs = compute_divergences(model, weights, *rounded)
+    for bits, each, cost in zip(BITS, rounded, costs, strict=False):
+        if cost <= TOLERANCE:
+            return RoundedModel(model, each, bits, cost)
     return RoundedModel(model, weights)
 
 
-def compute_divergence(model: TrainedModel, *weights: FoldedWeights) -> float:
-    """Return the mean divergence (nats per character) of two networks on text of the model.
+def compute_divergences(model: TrainedModel, *weights: FoldedWeights) -> Iterator[float]:
+    """Yield the mean divergences (nats per character) of networks from the first one.
 
-    Its counts are ignored.
+    They read text of the model, whose counts are ignored.
     """
     sampler = Sampler(replace(model, counts=None))
     params = SamplingParams(_DIVERGENCE_CHARACTERS, temperature=1.0, min_p=0, seed=0)
     text = "".join(piece.text for piece in sampler.write(params))
     ids, state = sampler.prepare_prompt(model.vocabulary.encode(text))
     engines = [Engine(make_network_step(each), len(model.vocabulary), False) for each in weights]
-    log_p, log_q = (log_softmax(engine.read(ids[None], state)[0][0]) for engine in engines)
-    return float((np.exp(log_p) * (log_p - log_q)).sum(-1).mean())
+    predicted = (log_softmax(engine.read(ids[None], state)[0][0]) for engine in engines)
+    log_p = next(predicted)
+    return (float((np.exp(log_p) * (log_p - log_q)).sum(-1).mean()) for log_q in predicted)

@@ -60,8 +60,8 @@ HOW: list[dict[str, Any]] = [
 def pack_whole(model: TrainedModel, bits: int = 32) -> str:
     """Return a packed model in base64."""
     weights = fold_weights(model)
-    if bits == 8:
-        weights = quantize_weights(weights)
+    if bits < 32:
+        weights = quantize_weights(weights, bits)
     return base64.b64encode(pack_model(RoundedModel(model, weights, bits))).decode()
 
 
@@ -121,16 +121,17 @@ def test_a_page_writes_any_characters(vocabulary: Vocabulary) -> None:
     assert generate(model, *limits) == generate_in_python(model, *limits)
 
 
-def test_rounded_weights_are_those_of_the_rounded_model() -> None:
+@pytest.mark.parametrize("bits", [5, 8])
+def test_rounded_weights_are_those_of_the_rounded_model(bits: int) -> None:
     """Check the text of a model whose weights are those of another, folded and rounded."""
     model = make_model(num_layers=1)
-    rounded = unfold(model)
-    assert generate(model, {}, bits=8) == generate_in_python(rounded, {})
+    rounded = unfold(model, bits)
+    assert generate(model, {}, bits=bits) == generate_in_python(rounded, {})
 
 
-def unfold(model: TrainedModel) -> TrainedModel:
+def unfold(model: TrainedModel, bits: int) -> TrainedModel:
     """Return a model of one layer whose weights are the rounded ones: its embedding is one-hot."""
-    folded, V = quantize_weights(fold_weights(model)), len(model.vocabulary)
+    folded, V = quantize_weights(fold_weights(model), bits), len(model.vocabulary)
     weights = {
         "embedding.weight": np.eye(V, dtype=np.float32),
         "recurrent.0.weight_ih_l0": folded.table.T,

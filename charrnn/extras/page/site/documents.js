@@ -72,12 +72,13 @@ async function listParts(file) {
   let end = tail.byteLength - 22;
   while (tail.getUint32(end, true) !== 0x06054b50) end--; // throws without an end record
   const parts = new Map();
+  const decoder = new TextDecoder();
   const directory = await view(tail.getUint32(end + 16, true));
   for (let at = 0, left = tail.getUint16(end + 10, true); left; left--) {
     const [flags, method] = [8, 10].map((offset) => directory.getUint16(at + offset, true));
     const [size, local] = [20, 42].map((offset) => directory.getUint32(at + offset, true));
     const lengths = [28, 30, 32].map((offset) => directory.getUint16(at + offset, true));
-    const name = new TextDecoder().decode(new Uint8Array(directory.buffer, at + 46, lengths[0]));
+    const name = decoder.decode(new Uint8Array(directory.buffer, at + 46, lengths[0]));
     parts.set(name, async () => {
       if (flags & 1) throw new DocumentError(PROTECTED);
       const header = await view(local, local + 30);

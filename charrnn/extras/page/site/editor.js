@@ -21,6 +21,7 @@ export class Editor {
     this.textarea.addEventListener("input", () =>
       draft.replace(...findChange(draft.text, this.textarea.value, this.caret)));
     draft.onChange((...change) => this.#showChange(...change));
+    window.addEventListener("beforeprint", () => this.isPlain && this.mirror.show(draft.text));
   }
 
   /** The place where the model continues: the caret, or the end of the selection. */

@@ -51,7 +51,8 @@ const GERMAN = {
     "Diese Datei ist beschädigt. Öffne sie in ihrem Programm. Sichere sie als .docx oder als reinen Text.",
   "This file has more than 20 MB of text. Save a part of it as plain text.":
     "Diese Datei hat mehr als 20 MB Text. Sichere einen Teil davon als reinen Text.",
-  "{name} is compressed: unpack it first.": "{name} ist gepackt: Entpacke die Datei zuerst.",
+  "{name} is a folder, or is no longer there: choose files.":
+    "{name} ist ein Ordner oder nicht mehr da: Wähle Dateien.",
   "{name} is not a text in UTF-8: save it as plain text in UTF-8.":
     "{name} ist kein Text in UTF-8: Sichere die Datei als reinen Text in UTF-8.",
   "{name} is empty: choose a text.": "{name} ist leer: Wähle einen Text.",

@@ -126,6 +126,7 @@ class Program {
   }
 
   fail(error) {
+    this.listModels(); // a model that was chosen may not have come
     if (this.page) this.page.fail(error);
     else showNotice(error);
   }
@@ -138,6 +139,7 @@ function showNotice(error) {
 }
 
 async function start() {
+  find("#waiting").remove();
   translatePage(document);
   await new Program(await Writer.start(read("engine"))).start();
 }

@@ -90,6 +90,7 @@ export class Page {
     document.addEventListener("keydown", (event) => this.#handleKey(event));
     document.addEventListener("visibilitychange", () => this.store());
     window.addEventListener("pagehide", () => this.store());
+    window.addEventListener("beforeunload", (event) => this.store() || event.preventDefault());
     this.drafts.onStoredElsewhere(() => this.isUnsaved || this.reopenDraft());
     this.drafts.onOpenElsewhere(() => this.#continueInCopy());
 

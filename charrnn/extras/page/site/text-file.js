@@ -18,7 +18,12 @@ const UTF8_BYTES = 4; // the most of a character
 export async function readFiles(files, most) {
   const sorted = files.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   let joined = "";
-  for (const file of sorted) joined += await readText(file, most);
+  for (const file of sorted) {
+    joined += await readText(file, most).catch((error) => {
+      if (!(error instanceof DOMException)) throw error;
+      throw new Error(translate("{name} is a folder, or is no longer there: choose files.", file));
+    });
+  }
   const [{ name }] = sorted;
   const title = name.replace(/\.[^.]*$/, "") || name;
   return { name: title, text: prepareText(joined, name, most) };
@@ -34,9 +39,6 @@ async function readText(file, most) {
   }
   if (file.size > most * UTF8_BYTES) throw new Error(describeLong(name, most));
   const bytes = new Uint8Array(await file.arrayBuffer());
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
-    throw new Error(translate("{name} is compressed: unpack it first.", { name }));
-  }
   const text = decode(bytes);
   if (text === null) {
     throw new Error(translate("{name} is not a text in UTF-8: save it as plain text in UTF-8.",
@@ -62,9 +64,10 @@ function decode(bytes) {
   }
 }
 
-/** Return a text with the page's line ends, or throw an error if it cannot be learnt. */
+/** Return a text as the page learns it, or throw an error if it cannot be learnt. */
 function prepareText(given, name, most) {
-  const text = given.toWellFormed().replace(/\r\n?/g, "\n"); // as a text area has them
+  const text = given.toWellFormed().replace(/\r\n?/g, "\n") // as a text area has them
+    .replaceAll("\u00ad", ""); // soft hyphens would divide words
   const length = text.length > most || text.length < 2 * LEAST ? [...text].length : text.length;
   if (!text.trim()) throw new Error(translate("{name} is empty: choose a text.", { name }));
   if (length < LEAST) {

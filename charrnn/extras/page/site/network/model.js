@@ -60,7 +60,7 @@ export class Model {
     const header = {
       ...model,
       about: { title: name, licence, is_code: isCode, is_list: isList },
-      keep: `text.${hashText(given)}`,
+      keep: `text.${hashText(name)}`, // by its name, since a text grows
       vocabulary: { tokens, bytes: false },
       primer: [...primer].map((character) => tokens.indexOf(character)),
       punctuation,
