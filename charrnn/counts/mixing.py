@@ -17,6 +17,7 @@ continues; the other characters follow the network, or the counts if the network
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -157,23 +158,24 @@ class Counts:
         """Return the state (N, K + 3) of streams before their first character."""
         return np.zeros((streams, self.table.context + 3), np.int32)
 
+    def extend(self, id_: int, state: Sequence[int]) -> list[int]:
+        """Return the state (K + 3,) of one stream after one more character."""
+        *nodes, word, pair, run = state
+        after = self.table.extend(id_, nodes)
+        # The node of a context of one character tells the character.
+        run = min(run + 1, MAX_RUN) if after[0] == nodes[0] != 0 else 1
+        if self.pairs is not None:
+            pair = self.pairs.extend(id_, word, pair)
+        if self.words is not None:
+            word = self.words.extend(id_, word)
+        return [*after, word, pair, run]
+
     def find_states(self, ids: Ids, state: Nodes) -> Nodes:
         """Return the states (N, T, K + 3) after each of ids (N, T), from the state before them."""
-        K, T = self.table.context, ids.shape[1]
-        states = np.zeros((*ids.shape, K + 3), np.int32)
-        states[..., :K] = self.table.find_contexts(ids, state[:, :K])
-        if self.words is not None:
-            states[..., WORD] = self.words.find_nodes(ids, state[:, WORD])
-        before = np.concatenate([state[:, None], states], 1)
-        if self.pairs is not None:
-            nodes = self.pairs.find_nodes(ids, before[:, :-1, WORD], state[:, PAIR])
-            states[..., PAIR] = nodes
-        # The node of a context of one character tells the character.
-        is_new = (before[:, 1:, 0] != before[:, :-1, 0]) | (before[:, 1:, 0] == 0)
-        columns = np.arange(T)
-        firsts = np.maximum.accumulate(np.where(is_new, columns, -1), 1)
-        earlier = np.where(firsts < 0, state[:, RUN, None], 0)
-        states[..., RUN] = np.minimum(columns - np.maximum(firsts, 0) + 1 + earlier, MAX_RUN)
+        states = np.empty((*ids.shape, state.shape[-1]), np.int32)
+        for n, (row, after) in enumerate(zip(ids.tolist(), state.tolist(), strict=True)):
+            for t, id_ in enumerate(row):
+                states[n, t] = after = self.extend(id_, after)
         return states
 
     def observe(self, states: Nodes, dtype: npt.DTypeLike = np.float32) -> Places:
@@ -213,16 +215,6 @@ class Counts:
                 rows, characters, _, of_pairs = self.pairs.trie.followers.score(pair, p)
                 scores[rows, 2, characters] = of_pairs
         return scores
-
-    def step(
-        self, ids: Ids, state: Nodes, network_logits: Floats | None, needs_logits: bool = True
-    ) -> tuple[Nodes, Floats | None]:
-        """Return the state after one more character (N,) per stream, and the logits (N, V).
-
-        The network's logits (N, V) may be None if it has no weight.
-        """
-        after = self.find_states(ids[:, None], state)[:, 0]
-        return after, self.mix(after, network_logits) if needs_logits else None
 
     def mix(self, states: Nodes, network_logits: Floats | None) -> Floats:
         """Return the logits (..., V) of the mixture after states (..., K + 3).

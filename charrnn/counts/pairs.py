@@ -29,7 +29,6 @@ from charrnn.counts.tries import (
     Members,
     Nodes,
     find_in_trie,
-    find_one_in_trie,
 )
 from charrnn.counts.words import WordTable
 from charrnn.text.vocabulary import Vocabulary
@@ -133,38 +132,13 @@ class PairTable:
         followers = Followers(starts, symbols, counts, self._members, DISCOUNT)
         return _Trie(keys, counts, followers)
 
-    def find_nodes(self, ids: Ids, words: Nodes, pairs: Nodes) -> Nodes:
-        """Return the nodes (N, T) after each of ids (N, T).
-
-        Args:
-            words: (N, T), the nodes in the word table before each character.
-            pairs: (N,), the nodes before the first character.
-        """
-        is_start = (words != 0) & (self.words.letters[ids] == 0)
-        # the parents of the nodes after each character, or -1: the node after the character before
-        parents = np.zeros((len(ids), ids.shape[1] + 1), np.int64)
-        parents[:, :-1] = np.where(is_start, np.maximum(words, 0), -1)
-        parents[:, 0][parents[:, 0] < 0] = pairs[parents[:, 0] < 0]
-        after = np.zeros(ids.shape, np.int32)
-        rows, places = np.nonzero(parents > 0)
-        while len(rows):
-            keys = parents[rows, places] * self.num_symbols + self.symbols[ids[rows, places]]
-            nodes = find_in_trie(self.trie.keys, keys)
-            is_known = nodes > 0
-            rows, places, nodes = rows[is_known], places[is_known], nodes[is_known] + self.first - 1
-            after[rows, places] = nodes
-            goes_on = parents[rows, places + 1] < 0
-            rows, places = rows[goes_on], places[goes_on] + 1
-            parents[rows, places] = nodes[goes_on]
-        return after
-
     def extend(self, id_: int, word: int, pair: int) -> int:
         """Return the node after one more character, from the nodes of word and pair before it."""
         parent = word if word and not self.words.letters.data[id_] else pair
         if parent <= 0:
             return 0
         key = parent * self.num_symbols + self.symbols.data[id_]
-        child = find_one_in_trie(self.trie.keys.data, key)
+        child = find_in_trie(self.trie.keys.data, key)
         return child + self.first - 1 if child else 0
 
     def raise_staying(self, scores: Any, node: int, cost: float) -> None:
@@ -226,7 +200,7 @@ def count_pairs(texts: Sequence[Ids], words: WordTable, symbols: Nodes) -> PairT
 
 def _find_pairs(ids: Ids, words: WordTable, symbols: Nodes) -> tuple[Ids, Ids, Ids]:
     """Return the first words (P,), the marks (P, MAX_MARKS) and the second words of a text."""
-    nodes = words.find_nodes(ids[None], np.zeros(1, np.int32))[0]
+    nodes = words.find_nodes(ids)
     is_letter = np.concatenate([[False], words.letters[ids] > 0, [False]])
     starts = np.flatnonzero(is_letter[1:] & ~is_letter[:-1])
     ends = np.flatnonzero(is_letter[:-1] & ~is_letter[1:])  # after the last letter

@@ -1,27 +1,26 @@
-"""Counts for a stream that is written character by character."""
+"""The mixture for a few streams that are written character by character."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from math import log1p
 from typing import Any
 
 import numpy as np
 
-from charrnn.counts.mixing import PAIR, RUN, WORD, Counts, Floats
-from charrnn.counts.run_lengths import MAX_RUN, continue_runs
-from charrnn.counts.tries import Ids, Nodes
+from charrnn.counts.mixing import Counts, Floats
+from charrnn.counts.run_lengths import continue_runs
+from charrnn.counts.tries import Nodes
 
 _MAX_CACHED = 1 << 21  # numbers
 _FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
 
 
 class RecentContexts:
-    """Steps like `Counts`, but faster for a few streams.
+    """Mixes like `Counts`, but faster for a few streams.
 
-    For the few numbers of a context, NumPy's calls would be slower than Python. So this class walks
-    the tries in Python, and caches the predictions of recent contexts: a new prediction starts from
-    the longest cached context. It is safe to share between threads, because cached arrays and lists
+    For the few numbers of a context, NumPy's calls would be slower than Python. So this class works
+    in Python, and caches the predictions after recent contexts: a new prediction starts from the
+    longest cached context. It is safe to share between threads, because cached arrays and lists
     never change.
     """
 
@@ -33,42 +32,12 @@ class RecentContexts:
         self._mass, self._by_place = self._table.mass.data, counts.by_place.tolist()
         self._predictions: dict[int, Floats] = {}  # (V,) after the context of each node
 
-    def step(
-        self, ids: Ids, state: Nodes, network_logits: Floats | None, needs_logits: bool = True
-    ) -> tuple[Nodes, Floats | None]:
-        """Return the same as `Counts.step`."""
-        rows = zip(ids.tolist(), state.tolist(), strict=True)
-        states = [self._extend(id_, row) for id_, row in rows]
-        after = np.array(states, np.int32)
-        if not needs_logits:
-            return after, None
-        network = [None] * len(states) if network_logits is None else network_logits
-        mixed = [self._mix(row, logits) for row, logits in zip(states, network, strict=True)]
-        return after, np.stack(mixed) if len(mixed) > 1 else mixed[0][np.newaxis]
-
-    def _extend(self, id_: int, state: list[int]) -> list[int]:
-        """Return the state of one stream after one more character."""
-        characters, starts = self._characters, self._starts
-        after = [0] * len(state)
-        # nodes[k] is the node of the last k + 1 characters. The new context of k + 1 characters is
-        # the old one of k characters and id_, so it is a child of the old one.
-        parent = 0
-        for k, node in enumerate(state[:WORD]):
-            end = starts[parent + 1]
-            child = bisect_left(characters, id_, starts[parent], end)
-            if child == end or characters[child] != id_:
-                break  # Longer contexts do not exist either.
-            after[k] = child
-            if not node:
-                break
-            parent = node
-        is_repeated = after[0] == state[0] != 0
-        after[RUN] = min(state[RUN] + 1, MAX_RUN) if is_repeated else 1
-        if self._words is not None:
-            after[WORD] = self._words.extend(id_, state[WORD])
-        if self._pairs is not None:
-            after[PAIR] = self._pairs.extend(id_, state[WORD], state[PAIR])
-        return after
+    def mix(self, states: Nodes, network_logits: Floats | None) -> Floats:
+        """Return the logits (N, V) after states (N, K + 3), like `Counts.mix`."""
+        rows = states.tolist()
+        network = [None] * len(rows) if network_logits is None else network_logits
+        mixed = [self._mix(row, logits) for row, logits in zip(rows, network, strict=True)]
+        return np.stack(mixed) if len(mixed) > 1 else mixed[0][np.newaxis]
 
     def _mix(self, state: list[int], network_logits: Floats | None) -> Floats:
         """Return the logits (V,) of the mixture for one stream."""

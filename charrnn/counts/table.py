@@ -20,6 +20,8 @@ numbered level by level; the children of a node are consecutive, and sorted by t
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.columns import Arrays, Columns
-from charrnn.counts.tries import Floats, Ids, Nodes, find_in_trie, list_ranges
+from charrnn.counts.tries import Floats, Nodes, list_ranges
 from charrnn.options.ranges import LONGEST_CONTEXT
 
 # The discounts of counts of 1, 2, and 3 or more, fitted on tiny-shakespeare's validation split.
@@ -73,8 +75,10 @@ class CountTable:
         return table
 
     def _is_trie(self) -> bool:
-        """Return whether the nodes are sorted and contain the suffix of each passage."""
+        """Return whether the nodes are sorted levels of a trie with this vocabulary."""
         K, levels, characters = self.context, self.levels, self.characters
+        are_firsts = np.zeros(len(characters) + 1, bool)  # of the children of a node
+        are_firsts[self.starts] = True
         may_drop = self.children > 0
         may_drop[: levels[K] if len(levels) > K else None] = False
         return bool(
@@ -83,23 +87,9 @@ class CountTable:
             and characters[0] == self.counts[0] == 0
             and characters.max() < self.vocabulary_size
             and self.counts[1:].min() > 0
-            and (np.diff(self.keys) > 0).all()
+            and (are_firsts[2:-1] | (np.diff(characters[1:]) > 0)).all()
             and not self.dropped[~may_drop].any()
-            and self._has_all_suffixes()
         )
-
-    def _has_all_suffixes(self) -> bool:
-        """Return whether each passage without its first character is also a passage."""
-        V, levels = self.keys.dtype.type(self.vocabulary_size), self.levels
-        suffixes = np.zeros(levels[2] - 1, self.keys.dtype)  # of the nodes of a level
-        for first, stop, last in zip(levels[1:], levels[2:], levels[3:], strict=False):
-            keys = np.repeat(suffixes * V, self.children[first:stop]) + self.characters[stop:last]
-            shorter = self.keys[first - 1 : stop - 1]
-            places = np.searchsorted(shorter, keys)
-            if not np.array_equal(shorter.take(places, mode="clip"), keys):
-                return False
-            suffixes = (places + first).astype(self.keys.dtype)
-        return True
 
     @cached_property
     def starts(self) -> Nodes:
@@ -121,15 +111,6 @@ class CountTable:
         while levels[-1] > levels[-2] and levels[-2] < len(self.children):
             levels.append(int(self.starts[min(levels[-1], len(self.children))]))
         return levels
-
-    @cached_property
-    def keys(self) -> npt.NDArray[np.signedinteger[Any]]:
-        """parent * V + character (M - 1,) of each node but the root, in ascending order."""
-        parents = np.repeat(np.arange(len(self.children)), self.children)
-        keys = parents * self.vocabulary_size + self.characters[1:]
-        # A search in smaller keys is faster, because more of them fit into the cache.
-        fits = len(self.children) * self.vocabulary_size < np.iinfo(np.int32).max
-        return keys.astype(np.int32) if fits else keys
 
     @cached_property
     def _mass_and_backoff(self) -> tuple[Floats, Floats]:
@@ -166,23 +147,27 @@ class CountTable:
 
     # -- prediction ------------------------------------------------------------------
 
-    def find_contexts(self, ids: Ids, state: Nodes) -> Nodes:
-        """Return the nodes (N, T, K) of the contexts of 1 to K characters after each character.
+    def extend(self, id_: int, nodes: Sequence[int]) -> list[int]:
+        """Return the nodes (K,) of the contexts of 1 to K characters after one more character.
 
         Args:
-            ids: (N, T), from 0.
-            state: (N, K), the nodes before the first character. 0: the context is not in the text,
-                or not known.
+            nodes: (K,), those before the character. 0: the context is not in the text, or unknown.
         """
-        nodes = np.empty((*ids.shape, self.context), np.int32)
-        shorter = np.zeros(ids.shape, np.int32)  # the nodes of the k characters before each id
-        for k in range(self.context):
-            children = find_in_trie(self.keys, shorter * np.int64(self.vocabulary_size) + ids)
-            # 0 is the root for contexts of one character. For longer ones it means "unknown".
-            nodes[..., k] = children * (shorter > 0) if k else children
-            # The slice removes the column of the state if T is 0.
-            shorter = np.concatenate([state[:, k : k + 1], nodes[:, :-1, k]], 1)[:, : ids.shape[1]]
-        return nodes
+        # Python reads single numbers from a memoryview faster than from an array.
+        characters, starts, after = self.characters.data, self.starts.data, [0] * len(nodes)
+        # The new context of k + 1 characters is the old one of k characters and id_, so it is a
+        # child of the old one.
+        parent = 0
+        for k, node in enumerate(nodes):
+            end = starts[parent + 1]
+            child = bisect_left(characters, id_, starts[parent], end)
+            if child == end or characters[child] != id_:
+                break  # Longer contexts do not exist either.
+            after[k] = child
+            if not node:
+                break
+            parent = node
+        return after
 
     def predict(self, nodes: npt.NDArray[Any]) -> Floats:
         """Return the probabilities (P, V) of the next character after contexts (P, K)."""

@@ -1,4 +1,4 @@
-"""Tries: find children by keys, and score the symbols that follow a node.
+"""Tries: find a child by its key, and score the symbols that follow a node.
 
 Nodes are numbered level by level, and the children of a node are consecutive. So the keys of the
 nodes, parent * number of symbols + symbol, are in ascending order.
@@ -29,22 +29,8 @@ Keys = npt.NDArray[np.signedinteger[Any]]
 MAX_CACHED = 1 << 15  # nodes
 
 
-def find_in_trie(keys: Keys, children: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return the nodes of children in a trie; 0 if a child is not in it.
-
-    Args:
-        keys: (M - 1,), of each node but the root.
-        children: the keys to find, of any shape.
-    """
-    if not len(keys):
-        return np.zeros_like(children, np.int64)
-    children = children.astype(keys.dtype)
-    places = np.minimum(np.searchsorted(keys, children), len(keys) - 1)
-    return np.where(keys[places] == children, places + 1, 0)
-
-
-def find_one_in_trie(keys: memoryview, child: int) -> int:
-    """Return what `find_in_trie` returns. For one child, Python is faster than NumPy."""
+def find_in_trie(keys: memoryview, child: int) -> int:
+    """Return the place, from 1, of a child's key among the keys of a trie; 0 if it has none."""
     place = bisect_left(keys, child)
     return place + 1 if place < len(keys) and keys[place] == child else 0
 

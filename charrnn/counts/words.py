@@ -17,7 +17,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import count
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,6 @@ from charrnn.counts.tries import (
     Members,
     Nodes,
     find_in_trie,
-    find_one_in_trie,
 )
 from charrnn.text.vocabulary import Vocabulary
 
@@ -41,7 +40,6 @@ LONGEST_WORD = 64  # letters, in any file
 MAX_ENTRIES = 30_000  # for each started 100,000 characters of the texts
 UNKNOWN = -1  # the node of letters with which no word of the table starts
 CUT = -2  # the node of letters after which the table does not tell words apart
-_NOT_REACHED = -3
 _COLUMNS = Columns("words", "word_", ("letters", "sizes", "characters", "counts", "many"))
 
 
@@ -144,33 +142,19 @@ class WordTable:
             nodes[rows] = parents
         return spelled
 
-    def find_nodes(self, ids: Ids, nodes: Nodes) -> Nodes:
-        """Return the nodes (N, T) after each of ids (N, T), from the nodes (N,) before them."""
-        letters, columns = self.letters[ids], np.arange(ids.shape[1] + 1)
-        # The first column is before all ids. So `after[:, t]` is the node before the id at t.
-        after = np.concatenate([nodes[:, None], np.where(letters > 0, _NOT_REACHED, 0)], 1)
-        last_marks = np.maximum.accumulate(np.where(letters > 0, -1, columns[:-1]), 1)
-        depths = columns[:-1] - last_marks  # 1 for the first letter after a mark
-        for depth in count(1):  # Take one letter of every word at once, because of NumPy.
-            rows, places = np.nonzero((depths == depth) & (after[:, :-1] >= 0))
-            if not len(rows):
-                break
-            parents = after[rows, places]
-            children = find_in_trie(self.keys, parents * self.width + letters[rows, places])
-            missing = np.where(parents < self.first_cut, UNKNOWN, CUT)
-            after[rows, places + 1] = np.where(children > 0, children, missing)
-        # Letters after UNKNOWN and CUT are not reached: their node is that of the last one that is.
-        last_reached = np.maximum.accumulate(np.where(after == _NOT_REACHED, 0, columns), 1)
-        return np.take_along_axis(after, last_reached, 1)[:, 1:].astype(np.int32)
-
     def extend(self, id_: int, node: int) -> int:
         """Return the node after one more character."""
         letter = self.letters.data[id_]
         if not letter or node < 0:
             return node if letter else 0
-        if child := find_one_in_trie(self.keys.data, node * self.width + letter):
+        if child := find_in_trie(self.keys.data, node * self.width + letter):
             return child
         return UNKNOWN if node < self.first_cut else CUT
+
+    def find_nodes(self, ids: Ids) -> Nodes:
+        """Return the nodes (n,) after each character of a text (n,)."""
+        nodes = accumulate(ids.tolist(), lambda node, id_: self.extend(id_, node), initial=0)
+        return np.fromiter(nodes, np.int32)[1:]
 
     def lower_leaving(self, scores: Any, node: int, cost: float) -> None:
         """Lower the scores (V,) of the characters that leave the words at a node by a cost.

@@ -30,7 +30,11 @@ TEXTS = {
 
 def predict_text(table, ids):
     """Compute p (N, T, V) of the next character, and the nodes (N, T, K) of its contexts."""
-    nodes = table.find_contexts(ids, np.zeros((len(ids), table.context), np.int32))
+    nodes = np.empty((*ids.shape, table.context), np.int32)
+    for n, row in enumerate(ids.tolist()):
+        contexts = [0] * table.context
+        for t, id_ in enumerate(row):
+            nodes[n, t] = contexts = table.extend(id_, contexts)
     p = table.predict(nodes.reshape(-1, table.context))
     return p.reshape(*ids.shape, table.vocabulary_size), nodes
 

@@ -66,13 +66,14 @@ def test_arrays_that_are_no_words_and_pairs_are_refused() -> None:
         return table, lengths, PairTable.from_arrays(table, hostile)
 
     p = np.full((300, 65), 1 / 65)
-    ids = np.concatenate([TEXTS[0][:100], RNG.integers(0, 65, 200)])[None]
+    ids = np.concatenate([TEXTS[0][:100], RNG.integers(0, 65, 200)])
     for _, _, (table, lengths, couples) in accept_damaged(arrays, read, least=60):
-        nodes = table.find_nodes(ids, np.zeros(1, np.int32))
-        of_pairs = couples.find_nodes(ids, np.append(0, nodes[0, :-1])[None], np.zeros(1, int))
-        assert np.isfinite(table.followers.score(nodes[0], p).scores).all()
-        assert np.isfinite(couples.trie.followers.score(of_pairs[0], p).scores).all()
-        assert np.isfinite(lengths.find_odds(ids[0], np.full(300, 6))[0]).all()
+        nodes, of_pairs = table.find_nodes(ids), [0]
+        for id_, word in zip(ids.tolist(), [0, *nodes.tolist()], strict=False):
+            of_pairs.append(couples.extend(id_, word, of_pairs[-1]))
+        assert np.isfinite(table.followers.score(nodes, p).scores).all()
+        assert np.isfinite(couples.trie.followers.score(np.array(of_pairs[1:]), p).scores).all()
+        assert np.isfinite(lengths.find_odds(ids, np.full(300, 6))[0]).all()
     for size in (10, 66):
         with pytest.raises(ValueError, match="its words"):
             WordTable.from_arrays(size, arrays)
