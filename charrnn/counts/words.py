@@ -156,36 +156,24 @@ class WordTable:
         nodes = accumulate(ids.tolist(), lambda node, id_: self.extend(id_, node), initial=0)
         return np.fromiter(nodes, np.int32)[1:]
 
-    def lower_leaving(self, scores: Any, node: int, cost: float) -> None:
-        """Lower the scores (V,) of the characters that leave the words at a node by a cost.
-
-        If fewer characters stay than leave, their scores are raised instead, which gives the same
-        probabilities. None leaves after letters with which no word starts, or after a cut.
-
-        Args:
-            scores: a memoryview, or another sequence of numbers; changed in place.
-        """
-        if node < 0:
-            return
-        ids, sign = self._list_leaving(node)
-        for id_ in ids:
-            scores[id_] += sign * cost
-
     @cached_property
-    def _list_leaving(self) -> Callable[[int], tuple[list[int], int]]:
-        """The function that returns the ids whose scores change at a node, and the sign."""
+    def list_staying(self) -> Callable[[int], Ids]:
+        """The function that returns the ids of the characters that stay in the words at a node.
+
+        None are returned after letters with which no word starts, or after a cut.
+        """
 
         @lru_cache(MAX_CACHED)
-        def list_leaving(node: int) -> tuple[list[int], int]:
+        def list_staying(node: int) -> Ids:
+            if node < 0:
+                return np.arange(0)
             is_known = np.zeros(self.width, bool)
-            is_known[0] = node == 0
-            part = slice(self.starts[node], self.starts[node + 1])
-            is_known[self.letters[self.characters[part]]] = True
-            stays = is_known[self.letters]
-            raises = np.count_nonzero(stays) * 2 < len(stays)
-            return np.flatnonzero(stays if raises else ~stays).tolist(), 1 if raises else -1
+            known = self.characters[self.starts[node] : self.starts[node + 1]]
+            is_known[self.letters[known]] = True
+            is_known[0] |= node == 0  # Between words, any other character stays.
+            return np.flatnonzero(is_known[self.letters])
 
-        return list_leaving
+        return list_staying
 
 
 def number_letters(vocabulary: Vocabulary) -> Nodes:

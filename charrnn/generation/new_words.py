@@ -60,6 +60,6 @@ class WordCosts:
             is_cut = state[:, WORD, None] == UNKNOWN
             scores -= np.where(is_cut & (self.words.letters > 0), NEVER, 0)
         for row, (word, pair) in zip(scores, state[:, WORD:RUN].tolist(), strict=True):
-            self.words.lower_leaving(row.data, word, self.cost)
+            row[self.words.list_staying(word)] += self.cost
             if self.pairs is not None:
                 self.pairs.raise_staying(row.data, pair, self.cost)

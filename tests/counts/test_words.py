@@ -42,7 +42,7 @@ def test_known_words_and_pairs_are_left_by_the_definition(longest: int) -> None:
     for end, id_ in enumerate(VOCABULARY.encode(ASKED).tolist(), 1):
         word, pair = words.extend(id_, word), pairs.extend(id_, word, pair)
         scores = np.zeros((2, 65))
-        words.lower_leaving(scores[0], word, 1.0)
+        scores[0, words.list_staying(word)] += 1.0
         pairs.raise_staying(scores[1], pair, 1.0)
         costs = definition.costs(ASKED[:end], 1, np.exp(-1.0), VOCABULARY.characters)
         lowered, expected = scores.sum(0), -np.array([*costs.values()])
