@@ -36,7 +36,7 @@ from charrnn.text.vocabulary import Vocabulary
 DISCOUNT = 0.75  # D
 MAX_MARKS = 4  # between two words
 END = 0  # the symbol of all characters but letters, after the second word
-_NAMES = ("symbols", "kinds", "sizes", "marks", "seconds", "counts", "many")
+_NAMES = ("symbols", "kinds", "sizes", "marks", "seconds", "counts")
 _COLUMNS = Columns("pairs", "pair_", _NAMES)
 
 

@@ -38,7 +38,7 @@ from charrnn.options.ranges import LONGEST_CONTEXT
 DISCOUNTS = (0.8, 1.15, 1.4)
 DISCOUNTS_BELOW_TOP = (0.9, 1.4, 1.65)
 DISCOUNTS_TOP = (1.0, 1.5, 2.0)
-_COLUMNS = Columns("counts", "", ("characters", "counts", "many", "children", "dropped"))
+_COLUMNS = Columns("counts", "", ("characters", "counts", "children", "dropped"))
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ MAX_LETTERS = 12
 LONGEST_WORD = 64  # letters, in any file
 MAX_ENTRIES = 30_000  # for each started 100,000 characters of the texts
 UNKNOWN = -1  # the node of letters with which no word of the table starts
-CUT = -2  # the node of letters after which the table does not tell words apart
-_COLUMNS = Columns("words", "word_", ("letters", "sizes", "characters", "counts", "many"))
+CUT = -2  # the node of letters with which words start that the table does not tell apart
+_COLUMNS = Columns("words", "word_", ("letters", "sizes", "characters", "counts"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,13 +112,6 @@ class WordTable:
         return levels
 
     @cached_property
-    def first_cut(self) -> int:
-        """The first node after which longer words are not told apart."""
-        last_level = self.levels[-2]
-        is_cut = (self.letters[self.characters[self.starts[last_level] :]] > 0).any()
-        return last_level if is_cut else len(self.sizes)
-
-    @cached_property
     def ends(self) -> npt.NDArray[np.int64]:
         """The nodes (W,) at which a word ends, in ascending order."""
         is_end = (self.letters[self.characters] == 0) & (self.owners > 0)
@@ -149,7 +142,7 @@ class WordTable:
             return node if letter else 0
         if child := find_in_trie(self.keys.data, node * self.width + letter):
             return child
-        return UNKNOWN if node < self.first_cut else CUT
+        return CUT if id_ in self.list_staying(node) else UNKNOWN
 
     def find_nodes(self, ids: Ids) -> Nodes:
         """Return the nodes (n,) after each character of a text (n,)."""

@@ -55,7 +55,7 @@ def test_known_words_and_pairs_are_left_by_the_definition(longest: int) -> None:
 
 def test_arrays_that_are_no_words_and_pairs_are_refused() -> None:
     """Check that what is accepted can be walked and predicts finite numbers."""
-    words, runs = count_words(TEXTS, LETTERS, 6), count_runs([TEXTS[0]], 65, 5)
+    words, runs = count_words(TEXTS, LETTERS, 6), count_runs(TEXTS[0], 65, 5)
     assert words is not None
     pairs = count_pairs(TEXTS, words, number_symbols(VOCABULARY, LETTERS))
     arrays = {**words.to_arrays(), **runs.to_arrays(), **pairs.to_arrays()}
@@ -79,9 +79,10 @@ def test_arrays_that_are_no_words_and_pairs_are_refused() -> None:
             WordTable.from_arrays(size, arrays)
 
 
-def test_another_text_counts_only_where_the_first_has_no_runs_of_a_character() -> None:
-    text = [1] * 8 + [2] + [1] * 8 + [2] + [1] * 12 + [2] + [3] * 5 + [1] * 40 + [2] * 9
-    joined = count_runs([np.array(text), np.array([1] * 90 + [0] * 9 + [4])], 5, 6)
-    assert joined.characters.tolist() == [0, 1, 2]
-    assert joined.counts[1].nonzero()[0].tolist() == [8, 12, 40]
-    assert not len(count_runs([np.zeros(50, int)], 1, 6).characters)
+def test_the_runs_of_a_character_are_counted_if_they_are_long_and_not_the_whole_text() -> None:
+    text = [1] * 8 + [2] + [1] * 8 + [2] + [1] * 12 + [2] + [3] * 5 + [1] * 340 + [2] * 9
+    runs = count_runs(np.array(text), 5, 6)
+    assert runs.characters.tolist() == [1, 2]
+    assert [runs.counts[0, length] for length in (8, 12, 255)] == [2, 1, 1]
+    assert runs.counts.sum() == 5
+    assert not len(count_runs(np.zeros(50, int), 1, 6).characters)

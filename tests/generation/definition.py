@@ -308,15 +308,14 @@ class Words:
             self.ended |= {*words[:-1]}
             for key, symbols in pairs_of(text, longest).items():
                 self.pairs[key] += symbols
-        is_cut = any(len(word) > longest for word in self.beginnings)
-        self.longest = longest if is_cut else 1000
+        self.longest = longest
 
     def costs(
         self, text: str, new: int, factor: float, characters: Sequence[str]
     ) -> dict[str, float]:
         """Compute what characters that leave the words lose, `new` characters after the prompt."""
         word = "".join(takewhile(str.isalpha, reversed(text)))[::-1].lower()
-        if not new and word[: self.longest] not in self.beginnings:
+        if not new and word[: self.longest + 1] not in self.beginnings:
             return {c: 1e4 for c in characters if c.isalpha()}
         cost, costs = -math.log(factor) if factor else 1e4, dict.fromkeys(characters, 0.0)
         if len(word) <= self.longest and word in self.beginnings:

@@ -1,6 +1,6 @@
 /** A table of word pairs, as charrnn/counts/pairs.py has it. */
 
-import { findSorted, joinCounts } from "./sorted.js";
+import { findSorted } from "./sorted.js";
 
 const END = 0; // the symbol of all characters but letters, after the second word
 
@@ -16,8 +16,7 @@ export class PairTable {
     this.symbols = arrays.pair_symbols;
     this.numSymbols = this.symbols.reduce((a, b) => Math.max(a, b), 0) + 1;
     this.first = words.sizes.length; // the number of the first node
-    const counts = joinCounts(arrays.pair_counts, arrays.pair_many, packed.many);
-    this.#build(listPairs(arrays, words, packed.max_marks), counts);
+    this.#build(listPairs(arrays, words, packed.max_marks), arrays.pair_counts);
     this.discount = packed.pair_discount;
     this.members = listMembers(this.symbols, this.numSymbols, words.width);
   }

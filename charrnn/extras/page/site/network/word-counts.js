@@ -16,8 +16,8 @@ export function numberLetters(tokens) {
 }
 
 /**
- * Return the arrays of WordTable in charrnn/counts/words.py, and its `first_cut`; null
- * without letters, or if no table is small enough.
+ * Return the arrays of WordTable in charrnn/counts/words.py; null without letters, or if no table
+ * is small enough.
  *
  * @param {ArrayLike<number>} ids  The text (n,).
  * @param {Uint32Array} letters  (V,)
@@ -59,18 +59,9 @@ export function countWords(ids, letters, { max_letters, max_entries }) {
     for (let entry = 0; entry < n; entry++) sizes[entries.nodes[entry]]++;
     const characters = Uint32Array.from(entries.ids.slice(0, n));
     const counts = Uint32Array.from(entries.counts.slice(0, n));
-    const arrays = { letters, sizes, characters, counts };
-    return { arrays, firstCut: findFirstCut(numNodes, num, entries, n, letters) };
+    return { letters, sizes, characters, counts };
   }
   return null;
-}
-
-/** Return the first node after which longer words are not told apart, as in words.py. */
-function findFirstCut(numNodes, num, { nodes, ids }, n, letters) {
-  const deepest = numNodes.findIndex((count) => count === num); // the most letters of a node
-  const first = numNodes[deepest - 1];
-  const from = findSorted(nodes, 0, n, first);
-  return ids.slice(from, n).some((id) => letters[id]) ? first : num;
 }
 
 /**

@@ -1,9 +1,9 @@
 /** A table of the letters of words, as charrnn/counts/words.py has it. */
 
-import { findSorted, joinCounts } from "./sorted.js";
+import { findSorted } from "./sorted.js";
 
 export const UNKNOWN = -1; // the node of letters with which no word of the table starts
-const CUT = -2; // the node of letters after which the table does not tell words apart
+const CUT = -2; // the node of letters with which words start that the table does not tell apart
 
 export class WordTable {
   /**
@@ -11,12 +11,10 @@ export class WordTable {
    * @param {object} arrays  The arrays of WordTable.to_arrays in Python.
    */
   constructor(packed, { word_letters: letters, word_sizes: sizes, word_characters: characters,
-    word_counts: counts, word_many: many }) {
-    Object.assign(this, { letters, sizes, characters });
+    word_counts: counts }) {
+    Object.assign(this, { letters, sizes, characters, counts });
     this.weights = packed.word_weights; // of several continuations, and of a single one
     this.discount = packed.word_discount;
-    this.firstCut = packed.first_cut;
-    this.counts = joinCounts(counts, many, packed.many);
     this.width = letters.reduce((a, b) => Math.max(a, b), 0) + 1;
     this.starts = new Uint32Array(sizes.length + 1); // the first entry of each node
     const keys = new Set();
@@ -37,7 +35,7 @@ export class WordTable {
     const key = node * this.width + letter;
     const place = findSorted(this.keys, 0, this.keys.length, key);
     if (this.keys[place] === key) return place + 1;
-    return node < this.firstCut ? UNKNOWN : CUT;
+    return this.#listFollowers(node).includes(letter) ? CUT : UNKNOWN;
   }
 
   /** Return the nodes at which a word ends, in ascending order. */
