@@ -26,7 +26,7 @@ class RecentContexts:
 
     def __init__(self, counts: Counts) -> None:
         self._counts, self._table, self._runs = counts, counts.table, counts.runs
-        self._words, self._pairs = counts.words, counts.pairs
+        self._weights = counts.weights.words, counts.weights.pairs
         # Python reads single numbers from a memoryview faster than from an array.
         self._characters, self._starts = self._table.characters.data, self._table.starts.data
         self._mass, self._by_place = self._table.mass.data, counts.by_place.tolist()
@@ -54,36 +54,31 @@ class RecentContexts:
                 return continue_runs(others[None], characters, odds, may_end)[0]
         logits *= of_counts
         if word > 0 or pair:
-            self._add_scores(logits, p, word, pair)
+            self._add_scores(logits, p, state)
         if network_logits is not None:
             logits += of_network * network_logits
         return logits
 
-    def _add_scores(self, logits: Floats, p: Floats, word: int, pair: int) -> None:
+    def _add_scores(self, logits: Floats, p: Floats, state: list[int]) -> None:
         """Add the weighted scores of words and pairs to logits (V,), in place.
 
         The module `charrnn.counts.tries` explains the scores.
         """
         numbers: Any = logits.data
-        probabilities, total, weights = p.tolist(), 1.0, self._counts.weights
-        if word > 0:
-            assert self._words is not None
-            entries, is_single = self._words.followers.list_symbols(word)
-            weight = weights.words[is_single]  # of several continuations, or of a single one
-            for (id_,), ratio in entries:
-                numbers[id_] += weight * log1p(ratio / probabilities[id_])
-                probabilities[id_] += ratio
-                total += ratio
-        if pair:
-            assert self._pairs is not None
-            entries, is_single = self._pairs.trie.followers.list_symbols(pair)
-            weight = weights.pairs[is_single]
+        probabilities, total = p.tolist(), 1.0
+        for (trie, column), weights in zip(self._counts.tries, self._weights, strict=False):
+            if (node := state[column]) <= 0:
+                continue
+            entries, is_single = trie.list_symbols(node)
+            weight, added = weights[is_single], 0.0
             for members, ratio in entries:
-                if ratio:
-                    mass = sum([probabilities[id_] for id_ in members])
-                    score = weight * log1p(ratio * total / mass)
-                    for id_ in members:
-                        numbers[id_] += score
+                gain = ratio * total / sum([probabilities[id_] for id_ in members])
+                score = weight * log1p(gain)
+                for id_ in members:
+                    numbers[id_] += score
+                    probabilities[id_] *= 1 + gain
+                added += ratio * total
+            total += added
 
     def _interpolate_contexts(self, nodes: list[int]) -> Floats:
         """Return the probabilities (V,) after the known contexts of 1, 2, ... characters.

@@ -42,8 +42,10 @@ def test_known_words_and_pairs_are_left_by_the_definition(longest: int) -> None:
     for end, id_ in enumerate(VOCABULARY.encode(ASKED).tolist(), 1):
         word, pair = words.extend(id_, word), pairs.extend(id_, word, pair)
         scores = np.zeros((2, 65))
-        scores[0, words.list_staying(word)] += 1.0
-        pairs.raise_staying(scores[1], pair, 1.0)
+        if word >= 0:
+            scores[0, words.trie.list_followers(word)] += 1
+        if (times := pairs.count_passages(pair)) > 1:
+            scores[1, pairs.trie.list_followers(pair)] += 2 - 2 / times
         costs = definition.costs(ASKED[:end], 1, np.exp(-1.0), VOCABULARY.characters)
         lowered, expected = scores.sum(0), -np.array([*costs.values()])
         np.testing.assert_allclose(
@@ -68,11 +70,12 @@ def test_arrays_that_are_no_words_and_pairs_are_refused() -> None:
     p = np.full((300, 65), 1 / 65)
     ids = np.concatenate([TEXTS[0][:100], RNG.integers(0, 65, 200)])
     for _, _, (table, lengths, couples) in accept_damaged(arrays, read, least=60):
-        nodes, of_pairs = table.find_nodes(ids), [0]
-        for id_, word in zip(ids.tolist(), [0, *nodes.tolist()], strict=False):
-            of_pairs.append(couples.extend(id_, word, of_pairs[-1]))
-        assert np.isfinite(table.followers.score(nodes, p).scores).all()
-        assert np.isfinite(couples.trie.followers.score(np.array(of_pairs[1:]), p).scores).all()
+        nodes = [(0, 0)]
+        for id_ in ids.tolist():
+            word, pair = nodes[-1]
+            nodes.append((table.extend(id_, word), couples.extend(id_, word, pair)))
+        for trie, column in zip((table.trie, couples.trie), np.array(nodes[1:]).T, strict=True):
+            assert np.isfinite(trie.score(column, p).scores).all()
         assert np.isfinite(lengths.find_odds(ids, np.full(300, 6))[0]).all()
     for size in (10, 66):
         with pytest.raises(ValueError, match="its words"):

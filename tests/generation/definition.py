@@ -166,13 +166,17 @@ def word_before(before: Sequence[int], vocabulary: Vocabulary) -> str:
     return "".join(reversed(letters)).lower()
 
 
-def words_of(text: Sequence[int], vocabulary: Vocabulary, longest: int) -> dict[str, Counter[int]]:
-    """Count what follows each beginning of a word, up to a number of letters."""
-    follows: dict[str, Counter[int]] = defaultdict(Counter)
-    for end in range(1, len(text)):
-        word = word_before(text[:end], vocabulary)
-        if 0 < len(word) <= longest:
-            follows[word][text[end]] += 1
+def words_of(text: str, longest: int) -> dict[str, Counter[str]]:
+    """Count the letters after each beginning of a word, and its end, "".
+
+    Of a word with more letters than the longest, one letter more is counted, and no end.
+    """
+    follows: dict[str, Counter[str]] = defaultdict(Counter)
+    for word, after in re.findall(r"([^\W\d_]+)(.?)", text, re.DOTALL):
+        if after:
+            letters = [*word.lower(), ""][: longest + 1]
+            for end, letter in enumerate(letters):
+                follows["".join(letters[:end])][letter] += 1
     return follows
 
 
@@ -216,8 +220,9 @@ def log_probabilities(
         return logs
     table, weights, vocabulary = model.counts.table, model.counts.weights, model.vocabulary
     counts = KneserNey(counted, table.vocabulary_size, table.context)
-    words = words_of(counted, vocabulary, longest) if model.counts.words is not None else {}
-    pairs = pairs_of(vocabulary.decode(counted), longest) if model.counts.pairs is not None else {}
+    text = vocabulary.decode(counted)
+    words = words_of(text, longest) if model.counts.words is not None else {}
+    pairs = pairs_of(text, longest) if model.counts.pairs is not None else {}
     for t in range(len(ids)):
         before = ids[: t + 1].tolist()
         p, run = counts.probabilities(before), None
@@ -236,17 +241,15 @@ def log_probabilities(
         place = 2 if word and model.counts.words is not None else 0
         a, b = (w[place] + (w[place + 1] - w[place]) * depth for w in weights[:2])
         logs[t] = a * logs[t] + b * np.log(p)
-        follows = words.get(word, Counter())
-        for c, n in follows.items():
-            ratio = (n - 0.1) / (0.1 * len(follows))
-            logs[t][c] += weights.words[len(follows) == 1] * math.log(1 + ratio / p[c])
-            p[c] += ratio
-        p /= p.sum()
-        known = pairs.get(pair_before(vocabulary.decode(before)), Counter())
-        for symbol, n in known.items():
-            ids_ = [v for v, c in enumerate(vocabulary.characters) if has_symbol(c, symbol)]
-            ratio = (n - 0.75) / (0.75 * len(known)) / p[ids_].sum()
-            logs[t][ids_] += weights.pairs[len(known) == 1] * math.log(1 + ratio)
+        of_word = words.get(word, Counter()) if word else Counter()
+        of_pair = pairs.get(pair_before(vocabulary.decode(before)), Counter())
+        for follows, weight, d in ((of_word, weights.words, 0.1), (of_pair, weights.pairs, 0.75)):
+            for symbol, n in follows.items():
+                ids_ = [v for v, c in enumerate(vocabulary.characters) if has_symbol(c, symbol)]
+                gain = 1 + (n - d) / (d * len(follows)) / p[ids_].sum()
+                logs[t][ids_] += weight[len(follows) == 1] * math.log(gain)
+                p[ids_] *= gain
+            p /= p.sum()
         logs[t] = log_softmax(logs[t])
     return logs
 
@@ -292,7 +295,7 @@ def dry_penalties(text: str, multiplier: float, base: float, allowed: int) -> di
 
 
 class Words:
-    """The words and pairs of texts. A word has an end only where another character follows it.
+    """The words and pairs of texts. A word counts only where another character follows it.
 
     Args:
         longest: the most letters of a word in the table, which does not tell longer ones apart.
@@ -303,9 +306,9 @@ class Words:
         self.pairs: dict[Any, Counter[str]] = defaultdict(Counter)
         self.times = {key: sum(n.values()) for key, n in pairs_of(texts[0], longest).items()}
         for text in texts:
-            words = "".join(c.lower() if c.isalpha() else " " for c in text).split(" ")
+            *words, _ = "".join(c.lower() if c.isalpha() else " " for c in text).split(" ")
             self.beginnings |= {word[:n] for word in words for n in range(1, len(word) + 1)}
-            self.ended |= {*words[:-1]}
+            self.ended |= {*words}
             for key, symbols in pairs_of(text, longest).items():
                 self.pairs[key] += symbols
         self.longest = longest
