@@ -97,16 +97,9 @@ export class Counts {
 
   /** Add the weighted scores of words and pairs to logits (V,). */
   #addScores(logits, word, pair) {
-    const entries = word > 0 ? this.words.listEntries(word) : [];
-    if (word > 0) this.words.addScores(logits, entries, this.p);
-    if (!pair) return;
     const p = Float64Array.from(this.p);
-    let total = 1;
-    for (const [id, ratio] of entries) {
-      p[id] += ratio;
-      total += ratio;
-    }
-    this.pairs.addScores(logits, pair, p, total);
+    const total = word > 0 ? this.words.trie.addScores(logits, word, p, 1) : 1;
+    if (pair) this.pairs.trie.addScores(logits, pair, p, total);
   }
 
   /** Return the child of a node by a character; 0 if there is none. */
