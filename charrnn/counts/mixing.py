@@ -58,10 +58,7 @@ class Weights(NamedTuple):
     @classmethod
     def from_vector(cls, vector: npt.NDArray[np.float64]) -> Weights:
         """Return the weights in an array (12,)."""
-        numbers = vector.tolist()
-        return cls(
-            *(tuple(numbers[first:end]) for first, end in ((0, 4), (4, 8), (8, 10), (10, 12)))
-        )
+        return cls(*(tuple(part.tolist()) for part in np.split(vector, (4, 8, 10))))
 
     def to_vector(self) -> npt.NDArray[np.float64]:
         """Return the weights as an array (12,)."""

@@ -36,7 +36,6 @@ from charrnn.options.ranges import LONGEST_CONTEXT
 # The discounts of counts of 1, 2, and 3 or more, fitted on tiny-shakespeare's validation split.
 # Counts of the longest contexts are less reliable, because these contexts are rare.
 DISCOUNTS = (0.8, 1.15, 1.4)
-DISCOUNTS_BELOW_TOP = (0.9, 1.4, 1.65)
 DISCOUNTS_TOP = (1.0, 1.5, 2.0)
 _COLUMNS = Columns("counts", "", ("characters", "counts", "children", "dropped"))
 
@@ -99,10 +98,7 @@ class CountTable:
     @cached_property
     def discounts(self) -> npt.NDArray[np.float64]:
         """The discounts (K + 1, 3) of counts of 1, 2, and more, by the length of the context."""
-        below = [DISCOUNTS] * self.context
-        if self.context > 1:
-            below[-1] = DISCOUNTS_BELOW_TOP
-        return np.array([*below, DISCOUNTS_TOP])
+        return np.array([*[DISCOUNTS] * self.context, DISCOUNTS_TOP])
 
     @cached_property
     def levels(self) -> list[int]:

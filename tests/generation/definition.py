@@ -130,9 +130,7 @@ class KneserNey:
         return p
 
     def _discounts(self, k: int) -> tuple[float, ...]:
-        if k == self.context:
-            return (1, 1.5, 2)
-        return (0.9, 1.4, 1.65) if 0 < k == self.context - 1 else (0.8, 1.15, 1.4)
+        return (1, 1.5, 2) if k == self.context else (0.8, 1.15, 1.4)
 
     def length(self, before: Sequence[int]) -> int:
         """Return the length of the longest known context."""
