@@ -11,8 +11,8 @@ from charrnn.counts.mixing import Counts, Floats
 from charrnn.counts.run_lengths import continue_runs
 from charrnn.counts.tries import Nodes
 
-_MAX_CACHED = 1 << 21  # numbers
 _FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
+_MAX_CACHED = 1 << 21  # numbers
 
 
 class RecentContexts:
@@ -29,7 +29,8 @@ class RecentContexts:
         self._weights = counts.weights.words, counts.weights.pairs
         # Python reads single numbers from a memoryview faster than from an array.
         self._characters, self._starts = self._table.characters.data, self._table.starts.data
-        self._mass, self._by_place = self._table.mass.data, counts.by_place.tolist()
+        mass, self._backoff = self._table.mass_and_backoff
+        self._mass, self._by_place = mass.data, counts.by_place.tolist()
         self._predictions: dict[int, Floats] = {}  # (V,) after the context of each node
 
     def mix(self, states: Nodes, network_logits: Floats | None) -> Floats:
@@ -99,10 +100,10 @@ class RecentContexts:
 
     def _interpolate(self, shorter: Floats, node: int) -> Floats:
         """Return the probabilities (V,) after a context from those after the next shorter one."""
-        table, start, end = self._table, self._starts[node], self._starts[node + 1]
-        p: Floats = shorter * table.backoff[node]
+        start, end = self._starts[node], self._starts[node + 1]
+        p: Floats = shorter * self._backoff[node]
         if end - start > _FEW_CHILDREN:
-            p[table.characters[start:end]] += table.mass[start:end]
+            p[self._table.characters[start:end]] += self._mass[start:end]
         else:
             numbers: Any = p.data
             for child in range(start, end):

@@ -109,8 +109,11 @@ class CountTable:
         return levels
 
     @cached_property
-    def _mass_and_backoff(self) -> tuple[Floats, Floats]:
-        """`mass` and `backoff`."""
+    def mass_and_backoff(self) -> tuple[Floats, Floats]:
+        """The probability (M,) that a node's count gives to its character after its parent.
+
+        The second array is the weight (I,) of the context that is one character shorter.
+        """
         counts, has_children = self.counts[1:].astype(np.float64), self.children > 0
         lengths = np.repeat(np.arange(self.context + 1), np.diff(self.levels)[: self.context + 1])
         kinds = np.repeat(3 * lengths, self.children) + np.minimum(self.counts[1:], 3) - 1
@@ -123,22 +126,13 @@ class CountTable:
         backoff = np.divide(removed, totals, out=np.ones(len(totals)), where=has_children)
         return np.append(0, mass).astype(np.float32), backoff.astype(np.float32)
 
-    @property
-    def mass(self) -> Floats:
-        """The probability (M,) that a node's count gives to its character after its parent."""
-        return self._mass_and_backoff[0]
-
-    @property
-    def backoff(self) -> Floats:
-        """The weight (I,) of the context that is one character shorter than each context."""
-        return self._mass_and_backoff[1]
-
     @cached_property
     def unigram(self) -> Floats:
         """The probabilities (V,) after the empty context."""
-        p = np.full(self.vocabulary_size, 1 / self.vocabulary_size, np.float32) * self.backoff[0]
+        mass, backoff = self.mass_and_backoff
+        p = np.full(self.vocabulary_size, 1 / self.vocabulary_size, np.float32) * backoff[0]
         children = slice(1, self.starts[1])
-        p[self.characters[children]] += self.mass[children]
+        p[self.characters[children]] += mass[children]
         return p
 
     # -- prediction ------------------------------------------------------------------
@@ -167,9 +161,9 @@ class CountTable:
 
     def predict(self, nodes: npt.NDArray[Any]) -> Floats:
         """Return the probabilities (P, V) of the next character after contexts (P, K)."""
-        is_known = nodes > 0
+        is_known, (mass, backoff) = nodes > 0, self.mass_and_backoff
         # The factor of a context is the product of the backoffs of all longer contexts.
-        backoffs = np.where(is_known, self.backoff[nodes], 1)[:, ::-1]
+        backoffs = np.where(is_known, backoff[nodes], 1)[:, ::-1]
         factors = np.ones((len(nodes), self.context + 1), np.float32)
         np.multiply.accumulate(backoffs, 1, out=factors[:, 1:])
         factors = factors[:, ::-1]
@@ -177,7 +171,7 @@ class CountTable:
         known = nodes[rows, columns]
         num_children = self.children[known]
         children = list_ranges(self.starts[known], num_children)
-        mass = self.mass[children] * np.repeat(factors[rows, columns + 1], num_children)
+        masses = mass[children] * np.repeat(factors[rows, columns + 1], num_children)
         places = np.repeat(rows * self.vocabulary_size, num_children) + self.characters[children]
-        p = np.bincount(places, mass, len(nodes) * self.vocabulary_size).reshape(len(nodes), -1)
+        p = np.bincount(places, masses, len(nodes) * self.vocabulary_size).reshape(len(nodes), -1)
         return (p + self.unigram * factors[:, :1]).astype(np.float32)

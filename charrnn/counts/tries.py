@@ -68,14 +68,6 @@ def list_ranges(firsts: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> npt.NDArra
     return np.repeat(firsts - offsets, sizes) + np.arange(sizes.sum())
 
 
-class Scores(NamedTuple):
-    """The scores of characters that follow nodes."""
-
-    rows: Ids  # (C,), the place of a node in the request
-    characters: Ids  # (C,)
-    scores: npt.NDArray[np.floating[Any]]  # (C,)
-
-
 class Trie:
     """A trie, or the levels of one that start from nodes of another.
 
@@ -128,22 +120,27 @@ class Trie:
         symbols = self._symbols[self._starts[node] : self._starts[node + 1]].tolist()
         return np.array([id_ for symbol in symbols for id_ in self._members[symbol]], np.int64)
 
-    def score(self, nodes: Nodes, p: npt.NDArray[Any]) -> Scores:
+    def score(
+        self, nodes: Nodes, p: npt.NDArray[Any]
+    ) -> tuple[Ids, Ids, npt.NDArray[np.floating[Any]]]:
         """Return the scores of all characters that follow nodes (P,), where they are above 0.
 
         Args:
             p: (P, V), the probabilities by the other model.
+
+        Returns:
+            The rows (C,) of p, the characters (C,) and their scores (C,).
         """
         rows = np.flatnonzero(nodes > 0)
         first_entries = self._starts[nodes[rows]]
         num_entries = self._starts[nodes[rows] + 1] - first_entries
         rows, entries = np.repeat(rows, num_entries), list_ranges(first_entries, num_entries)
         if not len(entries):
-            return Scores(rows, entries, self._ratios[entries])
+            return rows, entries, self._ratios[entries]
         symbols, firsts = self._symbols[entries], self._member_sizes.cumsum() - self._member_sizes
         sizes = self._member_sizes[symbols]
         rows = np.repeat(rows, sizes)
         characters = self._member_ids[list_ranges(firsts[symbols], sizes)]
         masses = np.add.reduceat(p[rows, characters], sizes.cumsum() - sizes)
         scores = np.log1p(self._ratios[entries] / masses)
-        return Scores(rows, characters, np.repeat(scores, sizes))
+        return rows, characters, np.repeat(scores, sizes)

@@ -75,7 +75,7 @@ def test_arrays_that_are_no_words_and_pairs_are_refused() -> None:
             word, pair = nodes[-1]
             nodes.append((table.extend(id_, word), couples.extend(id_, word, pair)))
         for trie, column in zip((table.trie, couples.trie), np.array(nodes[1:]).T, strict=True):
-            assert np.isfinite(trie.score(column, p).scores).all()
+            assert np.isfinite(trie.score(column, p)[2]).all()
         assert np.isfinite(lengths.find_odds(ids, np.full(300, 6))[0]).all()
     for size in (10, 66):
         with pytest.raises(ValueError, match="its words"):
