@@ -12,7 +12,6 @@ from charrnn.counts.tries import Nodes
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-MANY = 255  # counts from here on are in another array, so that a byte holds each of the first
 _LARGEST = np.iinfo(np.int32).max
 
 
@@ -22,8 +21,7 @@ class Columns(NamedTuple):
     Attributes:
         table: its name in messages.
         prefix: of the arrays' names.
-        names: the attributes of the table. If "many" is among them, it is the array in a file of
-            the counts that are at least `MANY`.
+        names: the attributes of the table.
     """
 
     table: str
@@ -32,28 +30,19 @@ class Columns(NamedTuple):
 
     def pack(self, table: Any) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays for a file, each in the smallest unsigned type that fits."""
-        columns = {name: getattr(table, name).ravel() for name in self.names if name != "many"}
-        if "many" in self.names:
-            counts = columns["counts"]
-            columns |= {"counts": np.minimum(counts, MANY), "many": counts[counts >= MANY]}
+        columns = {self.prefix + name: getattr(table, name).ravel() for name in self.names}
         return {
-            f"{self.prefix}{name}": values.astype(np.min_scalar_type(int(values.max(initial=0))))
+            name: values.astype(np.min_scalar_type(int(values.max(initial=0))))
             for name, values in columns.items()
         }
 
     def unpack(self, arrays: Arrays) -> list[Nodes]:
-        """Return the columns in a file without "many", as int32.
+        """Return the columns in a file, as int32.
 
         Raise KeyError if one is missing, ValueError if they are invalid.
         """
-        stored = {name: arrays[self.prefix + name] for name in self.names}
-        for values in stored.values():
+        columns = [arrays[self.prefix + name] for name in self.names]
+        for values in columns:
             if values.ndim != 1 or values.dtype.kind != "u" or values.max(initial=0) > _LARGEST:
                 raise ValueError(f"its {self.table} are not arrays of whole numbers")
-        columns = {name: values.astype(np.int32) for name, values in stored.items()}
-        if (many := columns.pop("many", None)) is not None:
-            is_many = columns["counts"] >= MANY
-            if len(many) != is_many.sum() or many.min(initial=MANY) < MANY:
-                raise ValueError(f"its {self.table} are not a valid table")
-            columns["counts"][is_many] = many
-        return [*columns.values()]
+        return [values.astype(np.int32) for values in columns]

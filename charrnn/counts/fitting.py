@@ -28,9 +28,6 @@ MIN_FITTED = 2000  # places
 # A table of counts with twice as many nodes must save this many nats per character. The other parts
 # of a model file take as much as `OTHER_NODES`.
 PRICE, OTHER_NODES = 0.004, 100_000
-# Beside a network, whose weight depends on the length of the known context, longer contexts predict
-# better than alone. So a table with up to `OTHER_NODES` nodes may cost more by this.
-SLACK = 0.01
 # The parts of a mixture, and for each the weights (12,) as products with fewer numbers; all others
 # are 0. Without words, the weights are the same inside and between words.
 PARTS: dict[str, npt.NDArray[Any]] = {
@@ -120,8 +117,7 @@ def choose_table(
 ) -> CountTable:
     """Return the table with which counts, words and pairs best predict a held-out text (n,).
 
-    A larger table is chosen if it lowers the loss by more than its price, less `SLACK` for a small
-    table.
+    A larger table is chosen if it lowers the loss by more than its price.
     """
 
     def compute_cost(table: CountTable) -> float:
@@ -130,16 +126,7 @@ def choose_table(
         loss = compute_loss(None, counts.observe(states), held_out[1:].astype(np.int64))
         return loss + PRICE * float(np.log2(len(table.characters) + OTHER_NODES))
 
-    lowest, best, small = np.inf, None, list[tuple[float, CountTable]]()
-    for table in tables:  # the larger ones are last; only the best of them is kept in memory
-        cost = compute_cost(table)
-        if cost <= lowest:
-            lowest, best = cost, table
-        if len(table.characters) <= OTHER_NODES:
-            small.append((cost, table))
-    good = [table for cost, table in small if cost <= lowest + SLACK]
-    assert best is not None
-    return best if len(best.characters) > OTHER_NODES else good[-1]
+    return min(tables, key=compute_cost)
 
 
 def _minimize(samples: _Samples, prior: Vector) -> Vector:

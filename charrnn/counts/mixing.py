@@ -17,6 +17,7 @@ continues; the other characters follow the network, or the counts if the network
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ import numpy.typing as npt
 from charrnn.counts.pairs import PairTable
 from charrnn.counts.run_lengths import MAX_RUN, RunLengths, continue_runs
 from charrnn.counts.table import CountTable
-from charrnn.counts.tries import Ids, Nodes
+from charrnn.counts.tries import Ids, Nodes, Trie
 from charrnn.counts.words import WordTable
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -57,10 +58,7 @@ class Weights(NamedTuple):
     @classmethod
     def from_vector(cls, vector: npt.NDArray[np.float64]) -> Weights:
         """Return the weights in an array (12,)."""
-        numbers = vector.tolist()
-        return cls(
-            *(tuple(numbers[first:end]) for first, end in ((0, 4), (4, 8), (8, 10), (10, 12)))
-        )
+        return cls(*(tuple(part.tolist()) for part in np.split(vector, (4, 8, 10))))
 
     def to_vector(self) -> npt.NDArray[np.float64]:
         """Return the weights as an array (12,)."""
@@ -148,6 +146,12 @@ class Counts:
         rows = [(1 - depths) * weights[k] + depths * weights[k + 1] for k in (0, 2)]
         return np.array(rows, np.float32)
 
+    @cached_property
+    def tries(self) -> list[tuple[Trie, int]]:
+        """The tries of words and pairs, and the columns of a state with their nodes."""
+        tables = (self.words, WORD), (self.pairs, PAIR)
+        return [(table.trie, column) for table, column in tables if table is not None]
+
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays of all tables for a file."""
         parts = (self.table, self.runs, self.words, self.pairs)
@@ -157,72 +161,60 @@ class Counts:
         """Return the state (N, K + 3) of streams before their first character."""
         return np.zeros((streams, self.table.context + 3), np.int32)
 
+    def extend(self, id_: int, state: Sequence[int]) -> list[int]:
+        """Return the state (K + 3,) of one stream after one more character."""
+        *nodes, word, pair, run = state
+        after = self.table.extend(id_, nodes)
+        # The node of a context of one character tells the character.
+        run = min(run + 1, MAX_RUN) if after[0] == nodes[0] != 0 else 1
+        if self.pairs is not None:
+            pair = self.pairs.extend(id_, word, pair)
+        if self.words is not None:
+            word = self.words.extend(id_, word)
+        return [*after, word, pair, run]
+
     def find_states(self, ids: Ids, state: Nodes) -> Nodes:
         """Return the states (N, T, K + 3) after each of ids (N, T), from the state before them."""
-        K, T = self.table.context, ids.shape[1]
-        states = np.zeros((*ids.shape, K + 3), np.int32)
-        states[..., :K] = self.table.find_contexts(ids, state[:, :K])
-        if self.words is not None:
-            states[..., WORD] = self.words.find_nodes(ids, state[:, WORD])
-        before = np.concatenate([state[:, None], states], 1)
-        if self.pairs is not None:
-            nodes = self.pairs.find_nodes(ids, before[:, :-1, WORD], state[:, PAIR])
-            states[..., PAIR] = nodes
-        # The node of a context of one character tells the character.
-        is_new = (before[:, 1:, 0] != before[:, :-1, 0]) | (before[:, 1:, 0] == 0)
-        columns = np.arange(T)
-        firsts = np.maximum.accumulate(np.where(is_new, columns, -1), 1)
-        earlier = np.where(firsts < 0, state[:, RUN, None], 0)
-        states[..., RUN] = np.minimum(columns - np.maximum(firsts, 0) + 1 + earlier, MAX_RUN)
+        states = np.empty((*ids.shape, state.shape[-1]), np.int32)
+        for n, (row, after) in enumerate(zip(ids.tolist(), state.tolist(), strict=True)):
+            for t, id_ in enumerate(row):
+                states[n, t] = after = self.extend(id_, after)
         return states
 
     def observe(self, states: Nodes, dtype: npt.DTypeLike = np.float32) -> Places:
         """Return the scores at the P places of states (..., K + 3), as numbers of this type."""
         states = states.reshape(-1, states.shape[-1])
-        nodes = states[:, :WORD]
-        word, pair, run = states[:, WORD:].T
-        P, V = len(nodes), self.table.vocabulary_size
+        nodes, P, V = states[:, :WORD], len(states), self.table.vocabulary_size
         scores = np.empty((P, 3, V), dtype)
         rows = max(1, _PROBABILITIES_AT_ONCE // V)
         for first in range(0, P, rows):
             part = slice(first, first + rows)
-            scores[part] = self._score(nodes[part], word[part], pair[part])
+            scores[part] = self._score(states[part])
         is_single = np.zeros((P, 2), bool)
-        if self.words is not None:
-            is_single[:, 0] = self.words.followers.is_single[word] & (word > 0)
-        if self.pairs is not None:
-            is_single[:, 1] = self.pairs.trie.followers.is_single[pair] & (pair > 0)
+        for place, (trie, column) in enumerate(self.tries):
+            is_single[:, place] = trie.is_single[states[:, column]] & (states[:, column] > 0)
         characters = self.table.characters[nodes[:, 0]]
         odds, may_end = np.zeros(P, np.float32), np.zeros(P, bool)
         if self.runs is not None:
-            odds, may_end = self.runs.find_odds(characters, run)
+            odds, may_end = self.runs.find_odds(characters, states[:, RUN])
         depths = np.count_nonzero(nodes, 1) / np.float32(self.table.context)
-        return Places(scores, depths, word != 0, is_single, characters, odds, may_end)
+        is_inside = states[:, WORD] != 0
+        return Places(scores, depths, is_inside, is_single, characters, odds, may_end)
 
-    def _score(self, nodes: Nodes, word: Nodes, pair: Nodes) -> Floats:
-        """Return the scores (P, 3, V) of counts, words and pairs."""
-        p = self.table.predict(nodes)
+    def _score(self, states: Nodes) -> Floats:
+        """Return the scores (P, 3, V) of counts, words and pairs.
+
+        Words back off to the counts, and pairs to both.
+        """
+        p = self.table.predict(states[:, :WORD])
         scores = np.zeros((len(p), 3, p.shape[1]), np.float32)
         np.log(p, out=scores[:, 0])
-        if self.words is not None:
-            rows, characters, ratios, of_words = self.words.followers.score(word, p)
-            scores[rows, 1, characters] = of_words
-            if self.pairs is not None:
-                p[rows, characters] += ratios
-                p /= p.sum(-1, keepdims=True)
-                rows, characters, _, of_pairs = self.pairs.trie.followers.score(pair, p)
-                scores[rows, 2, characters] = of_pairs
+        for place, (trie, column) in enumerate(self.tries, 1):
+            rows, characters, of_symbols = trie.score(states[:, column], p)
+            scores[rows, place, characters] = of_symbols
+            p[rows, characters] *= np.exp(of_symbols)
+            p /= p.sum(-1, keepdims=True)
         return scores
-
-    def step(
-        self, ids: Ids, state: Nodes, network_logits: Floats | None, needs_logits: bool = True
-    ) -> tuple[Nodes, Floats | None]:
-        """Return the state after one more character (N,) per stream, and the logits (N, V).
-
-        The network's logits (N, V) may be None if it has no weight.
-        """
-        after = self.find_states(ids[:, None], state)[:, 0]
-        return after, self.mix(after, network_logits) if needs_logits else None
 
     def mix(self, states: Nodes, network_logits: Floats | None) -> Floats:
         """Return the logits (..., V) of the mixture after states (..., K + 3).

@@ -16,35 +16,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.columns import Arrays, Columns
-from charrnn.counts.tries import (
-    Followers,
-    Ids,
-    Keys,
-    Members,
-    Nodes,
-    find_in_trie,
-    find_one_in_trie,
-)
-from charrnn.counts.words import WordTable
+from charrnn.counts.tries import END, Ids, Nodes, Trie, build_levels, count_symbols
+from charrnn.counts.words import WordTable, find_words
 from charrnn.text.vocabulary import Vocabulary
 
 DISCOUNT = 0.75  # D
 MAX_MARKS = 4  # between two words
-END = 0  # the symbol of all characters but letters, after the second word
-_NAMES = ("symbols", "kinds", "sizes", "marks", "seconds", "counts", "many")
+_NAMES = ("symbols", "kinds", "sizes", "marks", "seconds", "counts")
 _COLUMNS = Columns("pairs", "pair_", _NAMES)
-
-
-class _Trie(NamedTuple):
-    keys: Keys  # (M,), in ascending order; their parents are nodes of words and of pairs
-    counts: Ids  # (M,), how often each node occurs in the text
-    followers: Followers  # of the nodes of words and of pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +63,7 @@ class PairTable:
         """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
         symbols, kinds, sizes, marks, seconds, counts = _COLUMNS.unpack(arrays)
         is_letter, num_words = words.letters > 0, len(words.ends)
+        first_mark = int(words.letters.max()) + 1
         if not (
             len(kinds) % MAX_MARKS == 0
             and len(sizes) == num_words
@@ -87,11 +73,11 @@ class PairTable:
             and len(symbols) == len(is_letter)
             and np.array_equal(symbols[is_letter], words.letters[is_letter])
             and np.array_equal(np.unique(symbols), np.arange(1, symbols.max(initial=0) + 1))
-            and symbols[~is_letter].min(initial=words.width) >= words.width
+            and symbols[~is_letter].min(initial=first_mark) >= first_mark
         ):
             raise ValueError("its pairs are not a valid table")
         kinds = kinds.reshape(-1, MAX_MARKS)
-        is_mark = (kinds >= words.width) & (kinds <= symbols.max(initial=0))
+        is_mark = (kinds >= first_mark) & (kinds <= symbols.max(initial=0))
         num_marks = is_mark.sum(1, keepdims=True)
         comes_first = np.arange(MAX_MARKS) < np.maximum(num_marks, 1)
         if kinds[~is_mark].any() or not np.array_equal(is_mark, comes_first):
@@ -99,96 +85,29 @@ class PairTable:
         return cls(words, symbols, kinds, sizes, marks, seconds, counts)
 
     @cached_property
-    def num_symbols(self) -> int:
-        """The number S of different symbols."""
-        return int(self.symbols.max()) + 1
-
-    @cached_property
-    def first(self) -> int:
-        """The number of the first node."""
-        return len(self.words.sizes)
-
-    @cached_property
-    def trie(self) -> _Trie:
-        """The trie of all pairs."""
-        kinds, spelled = self.kinds[self.marks], self.words.spell(self.words.ends)
-        num_marks, num_letters = np.count_nonzero(kinds, 1), spelled.shape[1]
-        symbols = np.full((len(kinds), MAX_MARKS + num_letters + 1), END, np.int32)
+    def trie(self) -> Trie:
+        """The trie of all pairs. It starts from the ends of words."""
+        kinds, seconds = self.kinds[self.marks], self.words.spelled[self.seconds]
+        num_marks, length = np.count_nonzero(kinds, 1), seconds.shape[1]
+        rows = np.full((len(kinds), MAX_MARKS + length), -1, np.int32)
         for n in range(1, MAX_MARKS + 1):
-            rows = np.flatnonzero(num_marks == n)
-            symbols[rows, :n] = kinds[rows, :n]
-            symbols[rows, n : n + num_letters] = spelled[self.seconds[rows]]
-        nodes, rows = np.repeat(self.words.ends, self.sizes), np.arange(len(kinds))
-        all_keys, all_counts, num_nodes = [], [], self.first
-        for column in symbols.T:
-            keys, numbers = np.unique(nodes * self.num_symbols + column[rows], return_inverse=True)
-            all_keys.append(keys)
-            all_counts.append(np.bincount(numbers, self.counts[rows], len(keys)))
-            goes_on = column[rows] != END
-            nodes, rows = (num_nodes + numbers)[goes_on], rows[goes_on]
-            num_nodes += len(keys)
-        keys, counts = np.concatenate(all_keys), np.concatenate(all_counts).astype(np.int64)
-        parents, symbols = np.divmod(keys, self.num_symbols)
-        starts = np.searchsorted(parents, np.arange(num_nodes + 1))
-        followers = Followers(starts, symbols, counts, self._members, DISCOUNT)
-        return _Trie(keys, counts, followers)
-
-    def find_nodes(self, ids: Ids, words: Nodes, pairs: Nodes) -> Nodes:
-        """Return the nodes (N, T) after each of ids (N, T).
-
-        Args:
-            words: (N, T), the nodes in the word table before each character.
-            pairs: (N,), the nodes before the first character.
-        """
-        is_start = (words != 0) & (self.words.letters[ids] == 0)
-        # the parents of the nodes after each character, or -1: the node after the character before
-        parents = np.zeros((len(ids), ids.shape[1] + 1), np.int64)
-        parents[:, :-1] = np.where(is_start, np.maximum(words, 0), -1)
-        parents[:, 0][parents[:, 0] < 0] = pairs[parents[:, 0] < 0]
-        after = np.zeros(ids.shape, np.int32)
-        rows, places = np.nonzero(parents > 0)
-        while len(rows):
-            keys = parents[rows, places] * self.num_symbols + self.symbols[ids[rows, places]]
-            nodes = find_in_trie(self.trie.keys, keys)
-            is_known = nodes > 0
-            rows, places, nodes = rows[is_known], places[is_known], nodes[is_known] + self.first - 1
-            after[rows, places] = nodes
-            goes_on = parents[rows, places + 1] < 0
-            rows, places = rows[goes_on], places[goes_on] + 1
-            parents[rows, places] = nodes[goes_on]
-        return after
+            places = np.flatnonzero(num_marks == n)
+            rows[places, :n] = kinds[places, :n]
+            rows[places, n : n + length] = seconds[places]
+        first, num_symbols = len(self.words.sizes), count_symbols(self.symbols)
+        starts = np.repeat(self.words.ends, self.sizes)
+        levels = build_levels(rows, starts, self.counts, num_symbols, first)
+        return Trie(levels, first, self.symbols, self.words.letters == 0, DISCOUNT)
 
     def extend(self, id_: int, word: int, pair: int) -> int:
         """Return the node after one more character, from the nodes of word and pair before it."""
-        parent = word if word and not self.words.letters.data[id_] else pair
-        if parent <= 0:
-            return 0
-        key = parent * self.num_symbols + self.symbols.data[id_]
-        child = find_one_in_trie(self.trie.keys.data, key)
-        return child + self.first - 1 if child else 0
+        if word and not self.words.letters.data[id_]:
+            pair = self.words.trie.find(word, END) if word > 0 else 0
+        return self.trie.find(pair, self.symbols.data[id_]) if pair else 0
 
-    def raise_staying(self, scores: Any, node: int, cost: float) -> None:
-        """Raise the scores (V,) of the characters that stay in the known pairs at a node.
-
-        With n the number of times that the text has this node, the cost is multiplied by
-        2 (1 - 1 / n). So a small text is not copied: of words that it has once, it does not tell
-        what may follow them.
-        """
-        times = self.trie.counts.data[node - self.first] if node else 0
-        if times > 1:
-            cost *= 2 - 2 / times
-            for members, _ in self.trie.followers.list_symbols(node)[0]:
-                for id_ in members:
-                    scores[id_] += cost
-
-    @cached_property
-    def _members(self) -> Members:
-        """The characters of each symbol; those of END are all marks."""
-        sizes = np.bincount(self.symbols, minlength=self.num_symbols)
-        firsts = np.append(0, sizes.cumsum())[:-1]
-        sizes[END] = sizes[self.words.width :].sum()
-        firsts[END] = len(self.symbols) - sizes[END]
-        return Members(np.argsort(self.symbols, kind="stable"), firsts, sizes)
+    def count_passages(self, node: int) -> int:
+        """Return the number of times that the text has what a node stands for."""
+        return self.trie.counts.data[node - self.trie.first] if node else 0
 
 
 def number_symbols(vocabulary: Vocabulary, letters: Nodes) -> Nodes:
@@ -212,8 +131,8 @@ def count_pairs(texts: Sequence[Ids], words: WordTable, symbols: Nodes) -> PairT
     """
     found = [_find_pairs(ids, words, symbols) for ids in texts]
     firsts, marks, seconds = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    num_words, base = len(words.ends), int(symbols.max()) - words.width + 2
-    codes = np.maximum(marks - words.width + 1, 0) @ base ** np.arange(MAX_MARKS)[::-1]
+    num_words, base = len(words.ends), int(symbols.max()) - int(words.letters.max()) + 1
+    codes = np.maximum(marks - words.letters.max(), 0) @ base ** np.arange(MAX_MARKS)[::-1]
     _, rows, numbers = np.unique(codes, return_index=True, return_inverse=True)
     kinds = marks[rows]
     keys = (firsts * len(kinds) + numbers) * num_words + seconds
@@ -226,14 +145,12 @@ def count_pairs(texts: Sequence[Ids], words: WordTable, symbols: Nodes) -> PairT
 
 def _find_pairs(ids: Ids, words: WordTable, symbols: Nodes) -> tuple[Ids, Ids, Ids]:
     """Return the first words (P,), the marks (P, MAX_MARKS) and the second words of a text."""
-    nodes = words.find_nodes(ids[None], np.zeros(1, np.int32))[0]
-    is_letter = np.concatenate([[False], words.letters[ids] > 0, [False]])
-    starts = np.flatnonzero(is_letter[1:] & ~is_letter[:-1])
-    ends = np.flatnonzero(is_letter[:-1] & ~is_letter[1:])  # after the last letter
-    is_known, num_marks = nodes[ends - 1] > 0, starts[1:] - ends[:-1]
-    is_used = is_known[:-1] & is_known[1:] & (num_marks <= MAX_MARKS) & (ends[1:] < len(ids))
-    found = np.searchsorted(words.ends, nodes[ends - 1])
+    starts, ends, spelled = find_words(ids, words.letters, words.spelled.shape[1])
+    places = {word.tobytes(): place for place, word in enumerate(words.spelled)}
+    numbers = np.array([places.get(word.tobytes(), -1) for word in spelled], np.int64)
+    num_marks = starts[1:] - ends[:-1]
+    is_used = (numbers[:-1] >= 0) & (numbers[1:] >= 0) & (num_marks <= MAX_MARKS)
     is_mark = np.arange(MAX_MARKS) < num_marks[is_used, None]
     marks = np.zeros(is_mark.shape, np.int64)
     marks[is_mark] = symbols[ids[(ends[:-1][is_used, None] + np.arange(MAX_MARKS))[is_mark]]]
-    return found[:-1][is_used], marks, found[1:][is_used]
+    return numbers[:-1][is_used], marks, numbers[1:][is_used]

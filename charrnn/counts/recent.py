@@ -1,74 +1,44 @@
-"""Counts for a stream that is written character by character."""
+"""The mixture for a few streams that are written character by character."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from math import log1p
 from typing import Any
 
 import numpy as np
 
-from charrnn.counts.mixing import PAIR, RUN, WORD, Counts, Floats
-from charrnn.counts.run_lengths import MAX_RUN, continue_runs
-from charrnn.counts.tries import Ids, Nodes
+from charrnn.counts.mixing import Counts, Floats
+from charrnn.counts.run_lengths import continue_runs
+from charrnn.counts.tries import Nodes
 
-_MAX_CACHED = 1 << 21  # numbers
 _FEW_CHILDREN = 32  # up to this number, a loop in Python is faster than NumPy
+_MAX_CACHED = 1 << 21  # numbers
 
 
 class RecentContexts:
-    """Steps like `Counts`, but faster for a few streams.
+    """Mixes like `Counts`, but faster for a few streams.
 
-    For the few numbers of a context, NumPy's calls would be slower than Python. So this class walks
-    the tries in Python, and caches the predictions of recent contexts: a new prediction starts from
-    the longest cached context. It is safe to share between threads, because cached arrays and lists
+    For the few numbers of a context, NumPy's calls would be slower than Python. So this class works
+    in Python, and caches the predictions after recent contexts: a new prediction starts from the
+    longest cached context. It is safe to share between threads, because cached arrays and lists
     never change.
     """
 
     def __init__(self, counts: Counts) -> None:
         self._counts, self._table, self._runs = counts, counts.table, counts.runs
-        self._words, self._pairs = counts.words, counts.pairs
+        self._weights = counts.weights.words, counts.weights.pairs
         # Python reads single numbers from a memoryview faster than from an array.
         self._characters, self._starts = self._table.characters.data, self._table.starts.data
-        self._mass, self._by_place = self._table.mass.data, counts.by_place.tolist()
+        mass, self._backoff = self._table.mass_and_backoff
+        self._mass, self._by_place = mass.data, counts.by_place.tolist()
         self._predictions: dict[int, Floats] = {}  # (V,) after the context of each node
 
-    def step(
-        self, ids: Ids, state: Nodes, network_logits: Floats | None, needs_logits: bool = True
-    ) -> tuple[Nodes, Floats | None]:
-        """Return the same as `Counts.step`."""
-        rows = zip(ids.tolist(), state.tolist(), strict=True)
-        states = [self._extend(id_, row) for id_, row in rows]
-        after = np.array(states, np.int32)
-        if not needs_logits:
-            return after, None
-        network = [None] * len(states) if network_logits is None else network_logits
-        mixed = [self._mix(row, logits) for row, logits in zip(states, network, strict=True)]
-        return after, np.stack(mixed) if len(mixed) > 1 else mixed[0][np.newaxis]
-
-    def _extend(self, id_: int, state: list[int]) -> list[int]:
-        """Return the state of one stream after one more character."""
-        characters, starts = self._characters, self._starts
-        after = [0] * len(state)
-        # nodes[k] is the node of the last k + 1 characters. The new context of k + 1 characters is
-        # the old one of k characters and id_, so it is a child of the old one.
-        parent = 0
-        for k, node in enumerate(state[:WORD]):
-            end = starts[parent + 1]
-            child = bisect_left(characters, id_, starts[parent], end)
-            if child == end or characters[child] != id_:
-                break  # Longer contexts do not exist either.
-            after[k] = child
-            if not node:
-                break
-            parent = node
-        is_repeated = after[0] == state[0] != 0
-        after[RUN] = min(state[RUN] + 1, MAX_RUN) if is_repeated else 1
-        if self._words is not None:
-            after[WORD] = self._words.extend(id_, state[WORD])
-        if self._pairs is not None:
-            after[PAIR] = self._pairs.extend(id_, state[WORD], state[PAIR])
-        return after
+    def mix(self, states: Nodes, network_logits: Floats | None) -> Floats:
+        """Return the logits (N, V) after states (N, K + 3), like `Counts.mix`."""
+        rows = states.tolist()
+        network = [None] * len(rows) if network_logits is None else network_logits
+        mixed = [self._mix(row, logits) for row, logits in zip(rows, network, strict=True)]
+        return np.stack(mixed) if len(mixed) > 1 else mixed[0][np.newaxis]
 
     def _mix(self, state: list[int], network_logits: Floats | None) -> Floats:
         """Return the logits (V,) of the mixture for one stream."""
@@ -85,36 +55,31 @@ class RecentContexts:
                 return continue_runs(others[None], characters, odds, may_end)[0]
         logits *= of_counts
         if word > 0 or pair:
-            self._add_scores(logits, p, word, pair)
+            self._add_scores(logits, p, state)
         if network_logits is not None:
             logits += of_network * network_logits
         return logits
 
-    def _add_scores(self, logits: Floats, p: Floats, word: int, pair: int) -> None:
+    def _add_scores(self, logits: Floats, p: Floats, state: list[int]) -> None:
         """Add the weighted scores of words and pairs to logits (V,), in place.
 
         The module `charrnn.counts.tries` explains the scores.
         """
         numbers: Any = logits.data
-        probabilities, total, weights = p.tolist(), 1.0, self._counts.weights
-        if word > 0:
-            assert self._words is not None
-            entries, is_single = self._words.followers.list_symbols(word)
-            weight = weights.words[is_single]  # of several continuations, or of a single one
-            for (id_,), ratio in entries:
-                numbers[id_] += weight * log1p(ratio / probabilities[id_])
-                probabilities[id_] += ratio
-                total += ratio
-        if pair:
-            assert self._pairs is not None
-            entries, is_single = self._pairs.trie.followers.list_symbols(pair)
-            weight = weights.pairs[is_single]
+        probabilities, total = p.tolist(), 1.0
+        for (trie, column), weights in zip(self._counts.tries, self._weights, strict=False):
+            if (node := state[column]) <= 0:
+                continue
+            entries, is_single = trie.list_symbols(node)
+            weight, added = weights[is_single], 0.0
             for members, ratio in entries:
-                if ratio:
-                    mass = sum([probabilities[id_] for id_ in members])
-                    score = weight * log1p(ratio * total / mass)
-                    for id_ in members:
-                        numbers[id_] += score
+                gain = ratio * total / sum([probabilities[id_] for id_ in members])
+                score = weight * log1p(gain)
+                for id_ in members:
+                    numbers[id_] += score
+                    probabilities[id_] *= 1 + gain
+                added += ratio * total
+            total += added
 
     def _interpolate_contexts(self, nodes: list[int]) -> Floats:
         """Return the probabilities (V,) after the known contexts of 1, 2, ... characters.
@@ -135,10 +100,10 @@ class RecentContexts:
 
     def _interpolate(self, shorter: Floats, node: int) -> Floats:
         """Return the probabilities (V,) after a context from those after the next shorter one."""
-        table, start, end = self._table, self._starts[node], self._starts[node + 1]
-        p: Floats = shorter * table.backoff[node]
+        start, end = self._starts[node], self._starts[node + 1]
+        p: Floats = shorter * self._backoff[node]
         if end - start > _FEW_CHILDREN:
-            p[table.characters[start:end]] += table.mass[start:end]
+            p[self._table.characters[start:end]] += self._mass[start:end]
         else:
             numbers: Any = p.data
             for child in range(start, end):

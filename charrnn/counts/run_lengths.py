@@ -16,7 +16,6 @@ would never leave a run of a text with few of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -112,23 +111,17 @@ def continue_runs(
     return logits
 
 
-def count_runs(texts: Sequence[Ids], vocabulary_size: int, context: int) -> RunLengths:
-    """Count the runs of texts (n,), for counts with K = `context`.
-
-    The runs of a character come from the first text that repeats it often enough.
-    """
+def count_runs(ids: Ids, vocabulary_size: int, context: int) -> RunLengths:
+    """Count the runs of a text (n,), for counts with K = `context`."""
     least = max(context, LEAST_RUN)
-    found: dict[int, npt.NDArray[np.int64]] = {}  # the counts of each character
-    for ids in texts if vocabulary_size > 1 else ():
-        firsts = np.flatnonzero(np.append(True, np.diff(ids) != 0)) if len(ids) else np.arange(0)
-        lengths = np.diff(firsts, append=len(ids))
-        is_long = lengths >= least
-        characters, lengths = ids[firsts[is_long]], lengths[is_long]
-        for character in set(characters.tolist()) - found.keys():
-            of_character = lengths[characters == character]
-            if (of_character - least).sum() >= MIN_REPEATS:
-                limited = np.minimum(of_character, MAX_RUN)
-                found[character] = np.bincount(limited, minlength=MAX_RUN + 1)
-    repeated = sorted(found)
-    counts = np.array([found[character] for character in repeated], np.int32)
-    return RunLengths(least, np.array(repeated, np.int32), counts.reshape(-1, MAX_RUN + 1))
+    firsts = np.flatnonzero(np.diff(ids, prepend=-1))
+    lengths = np.diff(firsts, append=len(ids))
+    is_long = lengths >= least
+    characters, lengths = ids[firsts[is_long]], lengths[is_long]
+    num_repeats = np.bincount(characters, lengths - least, vocabulary_size)
+    # A text of one character has no other that could end a run.
+    repeated = np.flatnonzero((num_repeats >= MIN_REPEATS) & (vocabulary_size > 1))
+    counts = np.zeros((len(repeated), MAX_RUN + 1), np.int32)
+    for of_character, character in zip(counts, repeated, strict=True):
+        np.add.at(of_character, np.minimum(lengths[characters == character], MAX_RUN), 1)
+    return RunLengths(least, repeated.astype(np.int32), counts)

@@ -20,6 +20,8 @@ numbered level by level; the children of a node are consecutive, and sorted by t
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,15 +30,14 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.columns import Arrays, Columns
-from charrnn.counts.tries import Floats, Ids, Nodes, find_in_trie, list_ranges
+from charrnn.counts.tries import Floats, Nodes, list_ranges
 from charrnn.options.ranges import LONGEST_CONTEXT
 
 # The discounts of counts of 1, 2, and 3 or more, fitted on tiny-shakespeare's validation split.
 # Counts of the longest contexts are less reliable, because these contexts are rare.
 DISCOUNTS = (0.8, 1.15, 1.4)
-DISCOUNTS_BELOW_TOP = (0.9, 1.4, 1.65)
 DISCOUNTS_TOP = (1.0, 1.5, 2.0)
-_COLUMNS = Columns("counts", "", ("characters", "counts", "many", "children", "dropped"))
+_COLUMNS = Columns("counts", "", ("characters", "counts", "children", "dropped"))
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,10 @@ class CountTable:
         return table
 
     def _is_trie(self) -> bool:
-        """Return whether the nodes are sorted and contain the suffix of each passage."""
+        """Return whether the nodes are sorted levels of a trie with this vocabulary."""
         K, levels, characters = self.context, self.levels, self.characters
+        are_firsts = np.zeros(len(characters) + 1, bool)  # of the children of a node
+        are_firsts[self.starts] = True
         may_drop = self.children > 0
         may_drop[: levels[K] if len(levels) > K else None] = False
         return bool(
@@ -83,23 +86,9 @@ class CountTable:
             and characters[0] == self.counts[0] == 0
             and characters.max() < self.vocabulary_size
             and self.counts[1:].min() > 0
-            and (np.diff(self.keys) > 0).all()
+            and (are_firsts[2:-1] | (np.diff(characters[1:]) > 0)).all()
             and not self.dropped[~may_drop].any()
-            and self._has_all_suffixes()
         )
-
-    def _has_all_suffixes(self) -> bool:
-        """Return whether each passage without its first character is also a passage."""
-        V, levels = self.keys.dtype.type(self.vocabulary_size), self.levels
-        suffixes = np.zeros(levels[2] - 1, self.keys.dtype)  # of the nodes of a level
-        for first, stop, last in zip(levels[1:], levels[2:], levels[3:], strict=False):
-            keys = np.repeat(suffixes * V, self.children[first:stop]) + self.characters[stop:last]
-            shorter = self.keys[first - 1 : stop - 1]
-            places = np.searchsorted(shorter, keys)
-            if not np.array_equal(shorter.take(places, mode="clip"), keys):
-                return False
-            suffixes = (places + first).astype(self.keys.dtype)
-        return True
 
     @cached_property
     def starts(self) -> Nodes:
@@ -109,10 +98,7 @@ class CountTable:
     @cached_property
     def discounts(self) -> npt.NDArray[np.float64]:
         """The discounts (K + 1, 3) of counts of 1, 2, and more, by the length of the context."""
-        below = [DISCOUNTS] * self.context
-        if self.context > 1:
-            below[-1] = DISCOUNTS_BELOW_TOP
-        return np.array([*below, DISCOUNTS_TOP])
+        return np.array([*[DISCOUNTS] * self.context, DISCOUNTS_TOP])
 
     @cached_property
     def levels(self) -> list[int]:
@@ -123,17 +109,11 @@ class CountTable:
         return levels
 
     @cached_property
-    def keys(self) -> npt.NDArray[np.signedinteger[Any]]:
-        """parent * V + character (M - 1,) of each node but the root, in ascending order."""
-        parents = np.repeat(np.arange(len(self.children)), self.children)
-        keys = parents * self.vocabulary_size + self.characters[1:]
-        # A search in smaller keys is faster, because more of them fit into the cache.
-        fits = len(self.children) * self.vocabulary_size < np.iinfo(np.int32).max
-        return keys.astype(np.int32) if fits else keys
+    def mass_and_backoff(self) -> tuple[Floats, Floats]:
+        """The probability (M,) that a node's count gives to its character after its parent.
 
-    @cached_property
-    def _mass_and_backoff(self) -> tuple[Floats, Floats]:
-        """`mass` and `backoff`."""
+        The second array is the weight (I,) of the context that is one character shorter.
+        """
         counts, has_children = self.counts[1:].astype(np.float64), self.children > 0
         lengths = np.repeat(np.arange(self.context + 1), np.diff(self.levels)[: self.context + 1])
         kinds = np.repeat(3 * lengths, self.children) + np.minimum(self.counts[1:], 3) - 1
@@ -146,49 +126,44 @@ class CountTable:
         backoff = np.divide(removed, totals, out=np.ones(len(totals)), where=has_children)
         return np.append(0, mass).astype(np.float32), backoff.astype(np.float32)
 
-    @property
-    def mass(self) -> Floats:
-        """The probability (M,) that a node's count gives to its character after its parent."""
-        return self._mass_and_backoff[0]
-
-    @property
-    def backoff(self) -> Floats:
-        """The weight (I,) of the context that is one character shorter than each context."""
-        return self._mass_and_backoff[1]
-
     @cached_property
     def unigram(self) -> Floats:
         """The probabilities (V,) after the empty context."""
-        p = np.full(self.vocabulary_size, 1 / self.vocabulary_size, np.float32) * self.backoff[0]
+        mass, backoff = self.mass_and_backoff
+        p = np.full(self.vocabulary_size, 1 / self.vocabulary_size, np.float32) * backoff[0]
         children = slice(1, self.starts[1])
-        p[self.characters[children]] += self.mass[children]
+        p[self.characters[children]] += mass[children]
         return p
 
     # -- prediction ------------------------------------------------------------------
 
-    def find_contexts(self, ids: Ids, state: Nodes) -> Nodes:
-        """Return the nodes (N, T, K) of the contexts of 1 to K characters after each character.
+    def extend(self, id_: int, nodes: Sequence[int]) -> list[int]:
+        """Return the nodes (K,) of the contexts of 1 to K characters after one more character.
 
         Args:
-            ids: (N, T), from 0.
-            state: (N, K), the nodes before the first character. 0: the context is not in the text,
-                or not known.
+            nodes: (K,), those before the character. 0: the context is not in the text, or unknown.
         """
-        nodes = np.empty((*ids.shape, self.context), np.int32)
-        shorter = np.zeros(ids.shape, np.int32)  # the nodes of the k characters before each id
-        for k in range(self.context):
-            children = find_in_trie(self.keys, shorter * np.int64(self.vocabulary_size) + ids)
-            # 0 is the root for contexts of one character. For longer ones it means "unknown".
-            nodes[..., k] = children * (shorter > 0) if k else children
-            # The slice removes the column of the state if T is 0.
-            shorter = np.concatenate([state[:, k : k + 1], nodes[:, :-1, k]], 1)[:, : ids.shape[1]]
-        return nodes
+        # Python reads single numbers from a memoryview faster than from an array.
+        characters, starts, after = self.characters.data, self.starts.data, [0] * len(nodes)
+        # The new context of k + 1 characters is the old one of k characters and id_, so it is a
+        # child of the old one.
+        parent = 0
+        for k, node in enumerate(nodes):
+            end = starts[parent + 1]
+            child = bisect_left(characters, id_, starts[parent], end)
+            if child == end or characters[child] != id_:
+                break  # Longer contexts do not exist either.
+            after[k] = child
+            if not node:
+                break
+            parent = node
+        return after
 
     def predict(self, nodes: npt.NDArray[Any]) -> Floats:
         """Return the probabilities (P, V) of the next character after contexts (P, K)."""
-        is_known = nodes > 0
+        is_known, (mass, backoff) = nodes > 0, self.mass_and_backoff
         # The factor of a context is the product of the backoffs of all longer contexts.
-        backoffs = np.where(is_known, self.backoff[nodes], 1)[:, ::-1]
+        backoffs = np.where(is_known, backoff[nodes], 1)[:, ::-1]
         factors = np.ones((len(nodes), self.context + 1), np.float32)
         np.multiply.accumulate(backoffs, 1, out=factors[:, 1:])
         factors = factors[:, ::-1]
@@ -196,7 +171,7 @@ class CountTable:
         known = nodes[rows, columns]
         num_children = self.children[known]
         children = list_ranges(self.starts[known], num_children)
-        mass = self.mass[children] * np.repeat(factors[rows, columns + 1], num_children)
+        masses = mass[children] * np.repeat(factors[rows, columns + 1], num_children)
         places = np.repeat(rows * self.vocabulary_size, num_children) + self.characters[children]
-        p = np.bincount(places, mass, len(nodes) * self.vocabulary_size).reshape(len(nodes), -1)
+        p = np.bincount(places, masses, len(nodes) * self.vocabulary_size).reshape(len(nodes), -1)
         return (p + self.unigram * factors[:, :1]).astype(np.float32)

@@ -1,38 +1,30 @@
-"""A table of the letters of words: which characters follow the letters of the current word.
+"""A table of the letters of words: which letters follow those of the current word, or its end.
 
-The table is a trie of the letters of a word so far, without regard to case. Any other character
-ends the word. `charrnn.counts.tries` explains the scores of the characters that follow, which back
-off to the Kneser-Ney counts. The table is silent between words.
+The table is a trie of the letters of words, without regard to case, with the symbol END after the
+last letter. `charrnn.counts.tries` explains the scores of the characters that follow, which back
+off to the Kneser-Ney counts. The table is silent between words. Of a longer word than the table
+has, it knows only the beginning, which no END follows.
 
 The words of a background (another text of the language) are in the table with a count of 0: they
 are known, but have no score.
 
-Node 0 is the start of a word. The children of a node follow from the letters among its characters,
-so a file contains only these.
+Node 0 is the start of a word. END follows it too, with a count of 0, because any other character
+may come between words.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from itertools import count
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from charrnn.counts.columns import Arrays, Columns
-from charrnn.counts.tries import (
-    MAX_CACHED,
-    Followers,
-    Ids,
-    Members,
-    Nodes,
-    find_in_trie,
-    find_one_in_trie,
-)
+from charrnn.counts.tries import END, Ids, Levels, Nodes, Trie, build_levels, count_symbols
 from charrnn.text.vocabulary import Vocabulary
 
 DISCOUNT = 0.1  # D, fitted on small texts in four languages
@@ -40,21 +32,20 @@ MAX_LETTERS = 12
 LONGEST_WORD = 64  # letters, in any file
 MAX_ENTRIES = 30_000  # for each started 100,000 characters of the texts
 UNKNOWN = -1  # the node of letters with which no word of the table starts
-CUT = -2  # the node of letters after which the table does not tell words apart
-_NOT_REACHED = -3
-_COLUMNS = Columns("words", "word_", ("letters", "sizes", "characters", "counts", "many"))
+CUT = -2  # the node of letters after the longest beginning of a word in the table
+_COLUMNS = Columns("words", "word_", ("letters", "sizes", "symbols", "counts"))
 
 
 @dataclass(frozen=True, eq=False)
 class WordTable:
-    """The characters that follow the letters of words."""
+    """The letters of words, level by level."""
 
     # (V,), the number of each letter, from 1; 0 for all other characters. Both cases of a letter
     # have the same number.
     letters: Nodes
-    sizes: Nodes  # (M,), the number of different characters in each node
-    characters: Nodes  # (E,), the characters of all nodes, in ascending order in each
-    counts: Nodes  # (E,), how often each follows in the text; 0 if only in the background
+    sizes: Nodes  # (M,), the number of children of each node
+    symbols: Nodes  # (M - 1,), the letter or END of each node but the first, in ascending order
+    counts: Nodes  # (M - 1,), how often each occurs in the text; 0 if only in the background
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays for a file."""
@@ -63,145 +54,70 @@ class WordTable:
     @classmethod
     def from_arrays(cls, vocabulary_size: int, arrays: Arrays) -> WordTable:
         """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
-        letters, sizes, characters, counts = _COLUMNS.unpack(arrays)
+        letters, sizes, symbols, counts = _COLUMNS.unpack(arrays)
         if not (
             len(letters) == vocabulary_size >= letters.max()
-            and len(characters) == len(counts) == sizes.sum(dtype=np.int64)
-            and len(sizes) > 0
-            and characters.max(initial=0) < vocabulary_size
+            and len(symbols) == len(counts) == sizes.sum(dtype=np.int64) == len(sizes) - 1
+            and symbols.max(initial=0) <= letters.max()
         ):
             raise ValueError("its words are not a valid table")
-        table = cls(letters, sizes, characters, counts)
-        parents = table.keys // table.width
+        table = cls(letters, sizes, symbols, counts)
         if not (
-            (np.diff(table.owners * vocabulary_size + characters) > 0).all()
-            and len(table.keys) == len(sizes) - 1
-            and (parents <= np.arange(len(parents))).all()
+            (np.diff(table.levels.keys) > 0).all()
+            and (table.parents <= np.arange(len(symbols))).all()
+            and not sizes[1:][symbols == END].any()
         ):
             raise ValueError("its words are not a trie")
-        if len(table.levels) > LONGEST_WORD + 2:
+        if len(table.firsts) > LONGEST_WORD + 3:
             raise ValueError("its words are too long")
         return table
 
     @cached_property
-    def width(self) -> int:
-        """The number of different letters, and one for all other characters."""
-        return int(self.letters.max()) + 1
-
-    @cached_property
-    def starts(self) -> Nodes:
-        """The first entry (M + 1,) of each node, and the end of the last."""
-        return np.append(0, self.sizes).cumsum(dtype=np.int32)
-
-    @cached_property
-    def owners(self) -> npt.NDArray[np.int64]:
-        """The node (E,) of each entry."""
+    def parents(self) -> npt.NDArray[np.int64]:
+        """The parent (M - 1,) of each node but the first."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     @cached_property
-    def keys(self) -> npt.NDArray[np.int64]:
-        """parent * width + letter (M - 1,) of each node but the first, in ascending order."""
-        letters = self.letters[self.characters]
-        keys = np.unique((self.owners * self.width + letters)[letters > 0])
-        return keys[: len(self.sizes) - 1]  # The longest words of the table have no children.
+    def levels(self) -> Levels:
+        """The nodes but the first."""
+        return Levels(self.parents * count_symbols(self.letters) + self.symbols, self.counts)
 
     @cached_property
-    def levels(self) -> list[int]:
+    def trie(self) -> Trie:
+        """The trie of the words."""
+        return Trie(self.levels, 1, self.letters, self.letters == 0, DISCOUNT)
+
+    @cached_property
+    def firsts(self) -> list[int]:
         """The first node of each level, and the number of nodes."""
-        levels = [0, 1]
-        while levels[-1] < len(self.sizes):
-            levels.append(1 + int(np.searchsorted(self.keys, levels[-1] * self.width)))
-        return levels
-
-    @cached_property
-    def first_cut(self) -> int:
-        """The first node after which longer words are not told apart."""
-        last_level = self.levels[-2]
-        is_cut = (self.letters[self.characters[self.starts[last_level] :]] > 0).any()
-        return last_level if is_cut else len(self.sizes)
+        firsts, first_children = [0, 1], 1 + np.append(0, self.sizes.cumsum(dtype=np.int64))
+        while firsts[-1] < len(self.sizes):
+            firsts.append(int(first_children[firsts[-1]]))
+        return firsts
 
     @cached_property
     def ends(self) -> npt.NDArray[np.int64]:
-        """The nodes (W,) at which a word ends, in ascending order."""
-        is_end = (self.letters[self.characters] == 0) & (self.owners > 0)
-        return np.unique(self.owners[is_end])
+        """The nodes (W,) at which a word ends, in ascending order. The first word is empty."""
+        return 1 + np.flatnonzero(self.symbols == END)
 
     @cached_property
-    def followers(self) -> Followers:
-        """The characters that follow the nodes, each of which is a symbol."""
-        each = np.arange(len(self.letters))
-        members = Members(each, each, np.ones_like(each))
-        return Followers(self.starts, self.characters, self.counts, members, DISCOUNT)
-
-    def spell(self, nodes: npt.NDArray[Any]) -> Nodes:
-        """Return the letters (n, L) of nodes (n,), with zeros after the last one."""
-        spelled = np.zeros((len(nodes), len(self.levels) - 2), np.int32)
-        depths = np.searchsorted(self.levels, nodes, "right") - 1
-        for place in reversed(range(spelled.shape[1])):
-            rows = np.flatnonzero(depths > place)
-            parents, spelled[rows, place] = np.divmod(self.keys[nodes[rows] - 1], self.width)
-            nodes = nodes.copy()
-            nodes[rows] = parents
-        return spelled
-
-    def find_nodes(self, ids: Ids, nodes: Nodes) -> Nodes:
-        """Return the nodes (N, T) after each of ids (N, T), from the nodes (N,) before them."""
-        letters, columns = self.letters[ids], np.arange(ids.shape[1] + 1)
-        # The first column is before all ids. So `after[:, t]` is the node before the id at t.
-        after = np.concatenate([nodes[:, None], np.where(letters > 0, _NOT_REACHED, 0)], 1)
-        last_marks = np.maximum.accumulate(np.where(letters > 0, -1, columns[:-1]), 1)
-        depths = columns[:-1] - last_marks  # 1 for the first letter after a mark
-        for depth in count(1):  # Take one letter of every word at once, because of NumPy.
-            rows, places = np.nonzero((depths == depth) & (after[:, :-1] >= 0))
-            if not len(rows):
-                break
-            parents = after[rows, places]
-            children = find_in_trie(self.keys, parents * self.width + letters[rows, places])
-            missing = np.where(parents < self.first_cut, UNKNOWN, CUT)
-            after[rows, places + 1] = np.where(children > 0, children, missing)
-        # Letters after UNKNOWN and CUT are not reached: their node is that of the last one that is.
-        last_reached = np.maximum.accumulate(np.where(after == _NOT_REACHED, 0, columns), 1)
-        return np.take_along_axis(after, last_reached, 1)[:, 1:].astype(np.int32)
+    def spelled(self) -> Nodes:
+        """The symbols (W, L) of each word, from its first letter to END, with -1 after it."""
+        spelled = np.full((len(self.sizes), len(self.firsts) - 2), -1, np.int32)
+        for depth, first in enumerate(self.firsts[1:-1]):
+            end = self.firsts[depth + 2]
+            spelled[first:end] = spelled[self.parents[first - 1 : end - 1]]
+            spelled[first:end, depth] = self.symbols[first - 1 : end - 1]
+        return spelled[self.ends]
 
     def extend(self, id_: int, node: int) -> int:
         """Return the node after one more character."""
         letter = self.letters.data[id_]
         if not letter or node < 0:
             return node if letter else 0
-        if child := find_one_in_trie(self.keys.data, node * self.width + letter):
+        if child := self.trie.find(node, letter):
             return child
-        return UNKNOWN if node < self.first_cut else CUT
-
-    def lower_leaving(self, scores: Any, node: int, cost: float) -> None:
-        """Lower the scores (V,) of the characters that leave the words at a node by a cost.
-
-        If fewer characters stay than leave, their scores are raised instead, which gives the same
-        probabilities. None leaves after letters with which no word starts, or after a cut.
-
-        Args:
-            scores: a memoryview, or another sequence of numbers; changed in place.
-        """
-        if node < 0:
-            return
-        ids, sign = self._list_leaving(node)
-        for id_ in ids:
-            scores[id_] += sign * cost
-
-    @cached_property
-    def _list_leaving(self) -> Callable[[int], tuple[list[int], int]]:
-        """The function that returns the ids whose scores change at a node, and the sign."""
-
-        @lru_cache(MAX_CACHED)
-        def list_leaving(node: int) -> tuple[list[int], int]:
-            is_known = np.zeros(self.width, bool)
-            is_known[0] = node == 0
-            part = slice(self.starts[node], self.starts[node + 1])
-            is_known[self.letters[self.characters[part]]] = True
-            stays = is_known[self.letters]
-            raises = np.count_nonzero(stays) * 2 < len(stays)
-            return np.flatnonzero(stays if raises else ~stays).tolist(), 1 if raises else -1
-
-        return list_leaving
+        return UNKNOWN if self.sizes.data[node] else CUT
 
 
 def number_letters(vocabulary: Vocabulary) -> Nodes:
@@ -219,13 +135,39 @@ def number_letters(vocabulary: Vocabulary) -> Nodes:
     return letters
 
 
+class FoundWords(NamedTuple):
+    """The words of a text that another character follows."""
+
+    starts: Ids  # (n,), the place of the first letter
+    ends: Ids  # (n,), the place after the last letter
+    symbols: Nodes  # (n, L), the letters and END, with -1 after it; only letters of longer words
+
+
+def find_words(ids: Ids, letters: Nodes, length: int) -> FoundWords:
+    """Find the words of a text (n,).
+
+    Args:
+        letters: as in `WordTable`.
+        length: L.
+    """
+    is_letter = np.concatenate([[False], letters[ids] > 0, [False]])
+    starts = np.flatnonzero(is_letter[1:] & ~is_letter[:-1])
+    ends = np.flatnonzero(is_letter[:-1] & ~is_letter[1:])
+    is_whole = ends < len(ids)
+    starts, ends = starts[is_whole], ends[is_whole]
+    places = starts[:, None] + np.arange(length)
+    # The letter number of the character after a word is END.
+    symbols = letters[ids[np.minimum(places, len(ids) - 1)]]
+    return FoundWords(starts, ends, np.where(places <= ends[:, None], symbols, -1))
+
+
 def count_words(texts: Sequence[Ids], letters: Nodes, max_letters: int) -> WordTable | None:
-    """Count the characters that follow the letters of words.
+    """Count the letters of words.
 
     Args:
         texts: the text (n,), and its background if it has one.
         letters: as in `WordTable`.
-        max_letters: the longest beginning of a word that is counted.
+        max_letters: the most letters of a word in the table.
 
     Returns:
         The table. If it would have more than `MAX_ENTRIES` per 100,000 characters, as of a text
@@ -234,45 +176,18 @@ def count_words(texts: Sequence[Ids], letters: Nodes, max_letters: int) -> WordT
     """
     if not letters[texts[0]].any():
         return None
-    # -1 ends a text. It is no letter, and it is not counted.
-    ids = np.concatenate([part for text in texts for part in (text.astype(np.int32), [-1])])
-    numbers, size = np.append(letters, np.int32(0))[ids], len(letters)
-    nodes, num_nodes = number_nodes(numbers, max_letters)
-    # inside known words, and at the first letter of a word
-    is_counted = (nodes[:-1] > 0) | ((nodes[:-1] == 0) & (numbers > 0))
-    places = np.flatnonzero(is_counted & (ids >= 0))
-    keys, entries = np.unique(nodes[places] * np.int64(size) + ids[places], return_inverse=True)
-    counts = np.bincount(entries, places < len(texts[0]), len(keys))
-    most = MAX_ENTRIES * -(-len(ids) // 100_000)
-    # Leave out the longest beginnings until the table is small enough.
-    for num in num_nodes[:0:-1]:
-        n = int(np.searchsorted(keys, num * size))
-        if n <= most:
-            sizes = np.bincount(keys[:n] // size, minlength=num)
-            arrays = (array.astype(np.int32) for array in (sizes, keys[:n] % size, counts[:n]))
+    most = MAX_ENTRIES * -(-sum(map(len, texts)) // 100_000)
+    for longest in range(max_letters, 0, -1):
+        found = [find_words(ids, letters, longest + 1).symbols for ids in texts]
+        empty = np.full((1, longest + 1), -1)
+        empty[0, 0] = END
+        rows = np.concatenate([empty, *found])
+        is_counted = (np.arange(len(rows)) > 0) & (np.arange(len(rows)) <= len(found[0]))
+        num_symbols = count_symbols(letters)
+        levels = build_levels(rows, np.zeros(len(rows), int), is_counted, num_symbols, 1)
+        if len(levels.keys) <= most:
+            parents, symbols = np.divmod(levels.keys, num_symbols)
+            sizes = np.bincount(parents, minlength=1 + len(parents))
+            arrays = (array.astype(np.int32) for array in (sizes, symbols, levels.counts))
             return WordTable(letters, *arrays)
     return None
-
-
-def number_nodes(letters: Nodes, max_letters: int) -> tuple[Nodes, list[int]]:
-    """Return a number for each beginning of a word in a text, lower for shorter ones.
-
-    Args:
-        letters: (n,), the letters of the text, or 0 for other characters.
-
-    Returns:
-        The node (n + 1,) before each character and after the last one: 0 outside of words, UNKNOWN
-        after more than `max_letters`; and the number of nodes with at most 0, 1, 2, ... letters.
-    """
-    nodes, num_nodes = np.zeros(len(letters) + 1, np.int32), [1]
-    width, places = int(letters.max(initial=0)) + 1, np.arange(len(letters))
-    # the number of letters since the last other character; 0 at that character
-    depths = places - np.maximum.accumulate(np.where(letters > 0, -1, places))
-    nodes[1:][depths > max_letters] = UNKNOWN
-    for depth in range(1, max_letters + 1):
-        here = np.flatnonzero(depths == depth)
-        parents = nodes[here] * np.int64(width)
-        keys, numbers = np.unique(parents + letters[here], return_inverse=True)
-        nodes[here + 1] = num_nodes[-1] + numbers
-        num_nodes.append(num_nodes[-1] + len(keys))
-    return nodes, num_nodes

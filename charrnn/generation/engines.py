@@ -20,7 +20,7 @@ from charrnn.generation.numpy_network import CELLS, Step, fold_weights, make_net
 from charrnn.models.trained import State, TrainedModel
 from charrnn.processors import get_torch_pool, limit_blas_threads
 
-_FEW = 4  # up to this number of streams, the counts are read stream by stream
+_FEW = 4  # up to this number of streams, the counts are mixed stream by stream
 
 
 # -- steps -----------------------------------------------------------------------------------------
@@ -59,8 +59,11 @@ def mix_with_counts(network: Step, counts: Counts) -> Step:
         logits = None
         if counts.needs_network:
             logits, layers = network(ids, layers, needs_logits)
-        reader = recent if len(ids) <= _FEW else counts
-        after, mixed = reader.step(ids, before, logits, needs_logits)
+        after = counts.find_states(ids[:, None], before)[:, 0]
+        mixed = None
+        if needs_logits:
+            mixer = recent if len(ids) <= _FEW else counts
+            mixed = mixer.mix(after, logits)
         return mixed, [*layers, (after,)]
 
     return step

@@ -60,6 +60,7 @@ class WordCosts:
             is_cut = state[:, WORD, None] == UNKNOWN
             scores -= np.where(is_cut & (self.words.letters > 0), NEVER, 0)
         for row, (word, pair) in zip(scores, state[:, WORD:RUN].tolist(), strict=True):
-            self.words.lower_leaving(row.data, word, self.cost)
-            if self.pairs is not None:
-                self.pairs.raise_staying(row.data, pair, self.cost)
+            if word >= 0:
+                row[self.words.trie.list_followers(word)] += self.cost
+            if self.pairs is not None and (times := self.pairs.count_passages(pair)) > 1:
+                row[self.pairs.trie.list_followers(pair)] += self.cost * (2 - 2 / times)

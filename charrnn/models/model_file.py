@@ -31,7 +31,7 @@ from charrnn.models.trained import TrainedModel, parse_architecture
 from charrnn.text.vocabulary import Vocabulary
 
 FORMAT = "charrnn model"
-FORMAT_VERSIONS = {False: 1, True: 6}  # by whether the file contains counts
+FORMAT_VERSIONS = {False: 1, True: 7}  # by whether the file contains counts
 # A vocabulary of all assigned characters of Unicode takes half of it. Parsing the most hostile
 # header of this size takes a third of a second.
 MAX_HEADER_BYTES = 4 << 20

@@ -120,7 +120,7 @@ class CharacterCounts(L.Callback):
             pairs = count_pairs(texts, words, number_symbols(data.vocabulary, letters))
         tables = count_tables(np.concatenate(texts[::-1]), size, self.context)
         table = choose_table(tables, words, pairs, self._ids[: TRIED + 1])
-        runs = count_runs(texts, size, table.context)
+        runs = count_runs(ids, size, table.context)
         counts = Counts(table, runs, words, pairs, COUNTS_ONLY)
         states = counts.find_states(self._ids[None, :-1], counts.zero_state(1))
         return _CountedText(counts, counts.observe(states, np.float16), facts)

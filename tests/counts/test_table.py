@@ -30,7 +30,11 @@ TEXTS = {
 
 def predict_text(table, ids):
     """Compute p (N, T, V) of the next character, and the nodes (N, T, K) of its contexts."""
-    nodes = table.find_contexts(ids, np.zeros((len(ids), table.context), np.int32))
+    nodes = np.empty((*ids.shape, table.context), np.int32)
+    for n, row in enumerate(ids.tolist()):
+        contexts = [0] * table.context
+        for t, id_ in enumerate(row):
+            nodes[n, t] = contexts = table.extend(id_, contexts)
     p = table.predict(nodes.reshape(-1, table.context))
     return p.reshape(*ids.shape, table.vocabulary_size), nodes
 
@@ -58,9 +62,9 @@ def test_arrays_that_are_no_table_of_counts_are_refused():
     arrays = count_passages(TEXTS["words"], 29, 4).to_arrays()
     read = partial(CountTable.from_arrays, 29, 4)
     read_ids = np.random.default_rng(1).integers(0, 29, (1, 40))
-    for name, change, made in accept_damaged(arrays, read, least=40):
+    for name, change, made in accept_damaged(arrays, read, least=32):
         # what is accepted is some table of this vocabulary
-        assert name in ("counts", "dropped", "many") or not len(change)
+        assert name in ("counts", "dropped") or not len(change)
         p, _ = predict_text(made, read_ids)
         assert (np.isfinite(p) & (p > 0)).all()
     # nor those of another vocabulary or context
@@ -70,7 +74,7 @@ def test_arrays_that_are_no_table_of_counts_are_refused():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_longest_context_is_chosen_whose_cost_is_nearly_the_lowest(seed: int) -> None:
+def test_the_context_with_the_lowest_cost_is_chosen(seed: int) -> None:
     text = np.random.default_rng(seed).integers(0, 4, 3000)
     text[2::3] = (text[::3] + text[1::3]) % 4  # two characters say what the third is
     held_out = text[2400:]
@@ -84,6 +88,5 @@ def test_the_longest_context_is_chosen_whose_cost_is_nearly_the_lowest(seed: int
         losses.append(-np.log(p[0, np.arange(599), held_out[1:]].astype(np.float64)).mean())
     sizes = np.array([len(table.characters) for table in tables])
     costs = losses + fitting.PRICE * np.log2(sizes + fitting.OTHER_NODES)
-    best = 1 + np.flatnonzero(costs <= costs.min() + fitting.SLACK)[-1]  # all tables are small
-    assert choose_table(tables, None, None, held_out).context == best >= 2
+    assert choose_table(tables, None, None, held_out).context == 1 + costs.argmin() >= 2
     assert min(losses) < math.log(4) - 0.1

@@ -41,8 +41,10 @@ def test_known_words_and_pairs_are_left_by_the_definition(longest: int) -> None:
     for end, id_ in enumerate(VOCABULARY.encode(ASKED).tolist(), 1):
         word, pair = words.extend(id_, word), pairs.extend(id_, word, pair)
         scores = np.zeros((2, 65))
-        words.lower_leaving(scores[0], word, 1.0)
-        pairs.raise_staying(scores[1], pair, 1.0)
+        if word >= 0:
+            scores[0, words.trie.list_followers(word)] += 1
+        if (times := pairs.count_passages(pair)) > 1:
+            scores[1, pairs.trie.list_followers(pair)] += 2 - 2 / times
         costs = definition.costs(ASKED[:end], 1, np.exp(-1.0), VOCABULARY.characters)
         lowered, expected = scores.sum(0), -np.array([*costs.values()])
         np.testing.assert_allclose(
@@ -54,7 +56,7 @@ def test_known_words_and_pairs_are_left_by_the_definition(longest: int) -> None:
 
 def test_arrays_that_are_no_words_and_pairs_are_refused() -> None:
     """Check that what is accepted can be walked and predicts finite numbers."""
-    words, runs = count_words(TEXTS, LETTERS, 6), count_runs([TEXTS[0]], 65, 5)
+    words, runs = count_words(TEXTS, LETTERS, 6), count_runs(TEXTS[0], 65, 5)
     assert words is not None
     pairs = count_pairs(TEXTS, words, number_symbols(VOCABULARY, LETTERS))
     arrays = {**words.to_arrays(), **runs.to_arrays(), **pairs.to_arrays()}
@@ -65,21 +67,24 @@ def test_arrays_that_are_no_words_and_pairs_are_refused() -> None:
         return table, lengths, PairTable.from_arrays(table, hostile)
 
     p = np.full((300, 65), 1 / 65)
-    ids = np.concatenate([TEXTS[0][:100], np.random.default_rng(4).integers(0, 65, 200)])[None]
+    ids = np.concatenate([TEXTS[0][:100], np.random.default_rng(4).integers(0, 65, 200)])
     for _, _, (table, lengths, couples) in accept_damaged(arrays, read, least=60):
-        nodes = table.find_nodes(ids, np.zeros(1, np.int32))
-        of_pairs = couples.find_nodes(ids, np.append(0, nodes[0, :-1])[None], np.zeros(1, int))
-        assert np.isfinite(table.followers.score(nodes[0], p).scores).all()
-        assert np.isfinite(couples.trie.followers.score(of_pairs[0], p).scores).all()
-        assert np.isfinite(lengths.find_odds(ids[0], np.full(300, 6))[0]).all()
+        nodes = [(0, 0)]
+        for id_ in ids.tolist():
+            word, pair = nodes[-1]
+            nodes.append((table.extend(id_, word), couples.extend(id_, word, pair)))
+        for trie, column in zip((table.trie, couples.trie), np.array(nodes[1:]).T, strict=True):
+            assert np.isfinite(trie.score(column, p)[2]).all()
+        assert np.isfinite(lengths.find_odds(ids, np.full(300, 6))[0]).all()
     for size in (10, 66):
         with pytest.raises(ValueError, match="its words"):
             WordTable.from_arrays(size, arrays)
 
 
-def test_another_text_counts_only_where_the_first_has_no_runs_of_a_character() -> None:
-    text = [1] * 8 + [2] + [1] * 8 + [2] + [1] * 12 + [2] + [3] * 5 + [1] * 40 + [2] * 9
-    joined = count_runs([np.array(text), np.array([1] * 90 + [0] * 9 + [4])], 5, 6)
-    assert joined.characters.tolist() == [0, 1, 2]
-    assert joined.counts[1].nonzero()[0].tolist() == [8, 12, 40]
-    assert not len(count_runs([np.zeros(50, int)], 1, 6).characters)
+def test_the_runs_of_a_character_are_counted_if_they_are_long_and_not_the_whole_text() -> None:
+    text = [1] * 8 + [2] + [1] * 8 + [2] + [1] * 12 + [2] + [3] * 5 + [1] * 340 + [2] * 9
+    runs = count_runs(np.array(text), 5, 6)
+    assert runs.characters.tolist() == [1, 2]
+    assert [runs.counts[0, length] for length in (8, 12, 255)] == [2, 1, 1]
+    assert runs.counts.sum() == 5
+    assert not len(count_runs(np.zeros(50, int), 1, 6).characters)

@@ -129,9 +129,7 @@ class KneserNey:
         return p
 
     def _discounts(self, k: int) -> tuple[float, ...]:
-        if k == self.context:
-            return (1, 1.5, 2)
-        return (0.9, 1.4, 1.65) if 0 < k == self.context - 1 else (0.8, 1.15, 1.4)
+        return (1, 1.5, 2) if k == self.context else (0.8, 1.15, 1.4)
 
     def length(self, before: Sequence[int]) -> int:
         """Return the length of the longest known context."""
@@ -174,12 +172,16 @@ def word_before(text: str) -> str:
 
 
 def words_of(text: str, longest: int) -> dict[str, Counter[str]]:
-    """Count what follows each beginning of a word, up to a number of letters."""
+    """Count the letters after each beginning of a word, and its end, "".
+
+    Of a word with more letters than the longest, one letter more is counted, and no end.
+    """
     follows: dict[str, Counter[str]] = defaultdict(Counter)
-    for end in range(1, len(text)):
-        word = word_before(text[:end])
-        if 0 < len(word) <= longest:
-            follows[word][text[end]] += 1
+    for word, after in re.findall(r"([^\W\d_]+)(.?)", text, re.DOTALL):
+        if after:
+            letters = [*word.lower(), ""][: longest + 1]
+            for end, letter in enumerate(letters):
+                follows["".join(letters[:end])][letter] += 1
     return follows
 
 
@@ -237,19 +239,17 @@ def log_probabilities(
         depth = table.length(before) / table.context
         place = 2 if word and counts.words is not None else 0
         a, b = (each[place] + (each[place + 1] - each[place]) * depth for each in weights[:2])
-        mixed = a * network + b * np.log(p)
-        follows = words.get(word, {})
-        for c, n in follows.items():
-            v, ratio = characters.index(c), (n - 0.1) / (0.1 * len(follows))
-            mixed[v] += weights.words[len(follows) == 1] * math.log(1 + ratio / p[v])
-            p[v] += ratio
-        p /= p.sum()
-        follows = pairs.get(pair_before(text), {})
-        for symbol, n in follows.items():
-            alike = [has_symbol(c, symbol) for c in characters]
-            ratio = (n - 0.75) / (0.75 * len(follows)) / p[alike].sum()
-            mixed[alike] += weights.pairs[len(follows) == 1] * math.log(1 + ratio)
-        logs[t] = log_softmax(mixed)
+        logs[t] = a * network + b * np.log(p)
+        of_word = words.get(word, Counter()) if word else Counter()
+        of_pair = pairs.get(pair_before(text), Counter())
+        for follows, weight, d in ((of_word, weights.words, 0.1), (of_pair, weights.pairs, 0.75)):
+            for symbol, n in follows.items():
+                alike = [has_symbol(c, symbol) for c in characters]
+                gain = 1 + (n - d) / (d * len(follows)) / p[alike].sum()
+                logs[t][alike] += weight[len(follows) == 1] * math.log(gain)
+                p[alike] *= gain
+            p /= p.sum()
+        logs[t] = log_softmax(logs[t])
     return logs
 
 
@@ -289,7 +289,7 @@ def dry_penalties(text: str, multiplier: float, base: float, allowed: int) -> di
 
 
 class Words:
-    """The words and pairs of texts. A word has an end only where another character follows it.
+    """The words and pairs of texts. A word counts only where another character follows it.
 
     Args:
         longest: the most letters of a word in the table, which does not tell longer ones apart.
@@ -300,20 +300,19 @@ class Words:
         self.pairs: dict[Any, Counter[str]] = defaultdict(Counter)
         self.times = {key: sum(n.values()) for key, n in pairs_of(texts[0], longest).items()}
         for text in texts:
-            words = "".join(c.lower() if c.isalpha() else " " for c in text).split(" ")
+            *words, _ = "".join(c.lower() if c.isalpha() else " " for c in text).split(" ")
             self.beginnings |= {word[:n] for word in words for n in range(1, len(word) + 1)}
-            self.ended |= {*words[:-1]}
+            self.ended |= {*words}
             for key, symbols in pairs_of(text, longest).items():
                 self.pairs[key] += symbols
-        is_cut = any(len(word) > longest for word in self.beginnings)
-        self.longest = longest if is_cut else 1000
+        self.longest = longest
 
     def costs(
         self, text: str, new: int, factor: float, characters: Sequence[str]
     ) -> dict[str, float]:
         """Compute what characters that leave the words lose, `new` characters after the prompt."""
         word = word_before(text)
-        if not new and word[: self.longest] not in self.beginnings:
+        if not new and word[: self.longest + 1] not in self.beginnings:
             return {c: 1e4 for c in characters if c.isalpha()}
         cost, costs = -math.log(factor) if factor else 1e4, dict.fromkeys(characters, 0.0)
         if len(word) <= self.longest and word in self.beginnings:

@@ -117,7 +117,7 @@ def counts_of(
 ) -> Counts:
     """Count a text, and its words and pairs of up to 6 letters if they have a weight."""
     table = count_passages(ids, len(vocabulary), context)
-    runs = count_runs([ids], len(vocabulary), table.context)
+    runs = count_runs(ids, len(vocabulary), table.context)
     letters, words, pairs = number_letters(vocabulary), None, None
     if any(weights.words):
         words = count_words([ids, *background], letters, 6)

@@ -99,11 +99,11 @@ TOKENS = ("vocabulary", "tokens")
 # place, value, and a part of the line that refuses the file
 CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("format",), "other", "it is another program's file"),
-    (("version",), 2, "of version 2, and this charrnn reads 6"),
+    (("version",), 2, "of version 2, and this charrnn reads 7"),
     (("architecture", "kind"), "lstn", "model.kind=lstn: is neither built in"),
     (("architecture", "hidden_size"), 2**62, "weight_ih_l0 is (12, 2), not (18446744073709551616,"),
     ((*TOKENS, 3), "\n", "the same character twice"),
-    (("counts",), ABSENT, "of version 6, and this charrnn reads 1"),
+    (("counts",), ABSENT, "of version 7, and this charrnn reads 1"),
     (("counts", "context"), 10**9, "its counts are not a valid table"),
     (("counts", "counts"), [1.0, -1.0, 1.0, 1.0], "its counts are not described by numbers"),
 ]

@@ -159,8 +159,10 @@ def test_another_text_is_counted_first_if_it_helps(
     assert not known.counts.all()
     assert not words <= {*(texts / "corpus.txt").read_text("utf-8").split()}
     for word in words:
-        nodes = known.find_nodes(trained.vocabulary.encode(word)[None], np.zeros(1, np.int32))
-        assert nodes[0, -1] in known.ends
+        node = 0
+        for id_ in trained.vocabulary.encode(word).tolist():
+            node = known.extend(id_, node)
+        assert known.trie.find(node, 0)
     check_resume(train, run)
     # but for another text, or a text that is another by now
     assert "data.background=" in refusal_of(capfd, *RESUME, "data.background=noise.txt")

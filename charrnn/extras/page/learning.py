@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from charrnn.counts import columns, fitting, passages, run_lengths, table, words
+from charrnn.counts import fitting, passages, run_lengths, table, words
 from charrnn.counts.mixing import COUNTS_ONLY
 from charrnn.extras.page.packing import COUNTS_CONSTANTS, describe_sampling, read_constants
 from charrnn.options.datasets import DEFAULT_SPLIT
@@ -29,10 +29,9 @@ def list_counting_constants() -> dict[str, Any]:
         "share": share,
         "largest_split": largest_split,
         "counts": {
-            **read_constants(table, "DISCOUNTS", "DISCOUNTS_BELOW_TOP", "DISCOUNTS_TOP"),
-            **read_constants(columns, "MANY"),
+            **read_constants(table, "DISCOUNTS", "DISCOUNTS_TOP"),
             **read_constants(passages, "MAX_CONTEXT", "MAX_NODES", "TRIED"),
-            **read_constants(fitting, "PRICE", "OTHER_NODES", "SLACK"),
+            **read_constants(fitting, "PRICE", "OTHER_NODES"),
             **read_constants(words, "MAX_LETTERS", "MAX_ENTRIES"),
             **read_constants(run_lengths, "MAX_RUN", "LEAST_RUN", "MIN_REPEATS"),
         },

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts import columns, pairs, run_lengths, words
+from charrnn.counts import pairs, run_lengths, words
 from charrnn.counts.mixing import Counts
 from charrnn.data import get_corpus_name, read_training_text
 from charrnn.errors import InputError
@@ -65,7 +65,6 @@ COUNTS_CONSTANTS = {
     "word_discount": words.DISCOUNT,
     "pair_discount": pairs.DISCOUNT,
     "max_marks": pairs.MAX_MARKS,
-    "many": columns.MANY,
 }
 
 
@@ -173,7 +172,6 @@ def describe_counts(counts: Counts) -> dict[str, Any]:
         "least_run": 0 if runs is None else runs.least,
         "word_weights": counts.weights.words,
         "pair_weights": counts.weights.pairs,
-        "first_cut": 0 if counts.words is None else counts.words.first_cut,
         "discounts": counts.table.discounts.tolist(),
         **COUNTS_CONSTANTS,
     }

@@ -90,7 +90,7 @@ def count(text: str) -> tuple[Vocabulary, Counts]:
     pairs = words and count_pairs([train], words, number_symbols(vocabulary, letters))
     tables = count_tables(train, len(vocabulary))
     table = choose_table(tables, words, pairs, val[: TRIED + 1])
-    runs = count_runs([train], len(vocabulary), table.context)
+    runs = count_runs(train, len(vocabulary), table.context)
     return vocabulary, Counts(table, runs, words, pairs, COUNTS_ONLY)
 
 

@@ -4,10 +4,8 @@ import { Counts } from "./counts.js";
 import { computeLogProb } from "./draw.js";
 
 /** Return the discounts (K + 1, 3) of a table, by the length of the context. */
-export function listDiscounts(context, { discounts, discounts_below_top, discounts_top }) {
-  const below = Array(context).fill(discounts);
-  if (context > 1) below[context - 1] = discounts_below_top;
-  return [...below, discounts_top];
+export function listDiscounts(context, { discounts, discounts_top }) {
+  return [...Array(context).fill(discounts), discounts_top];
 }
 
 /**
@@ -19,17 +17,15 @@ export function listDiscounts(context, { discounts, discounts_below_top, discoun
  * @param {ArrayLike<number>} heldOut  Ids.
  * @param {object} constants  Of charrnn/counts.
  */
-export function chooseContext(longest, describe, heldOut, { tried, price, other_nodes, slack }) {
-  const priced = [];
+export function chooseContext(longest, describe, heldOut, { tried, price, other_nodes }) {
+  let best = { cost: Infinity };
   for (let context = 1; context <= longest; context++) {
     const [packed, arrays] = describe(context);
     const loss = computeLoss(new Counts(packed, arrays), heldOut.subarray(0, tried + 1));
-    const size = arrays.characters.length;
-    priced.push({ context, size, cost: loss + price * Math.log2(size + other_nodes) });
+    const cost = loss + price * Math.log2(arrays.characters.length + other_nodes);
+    if (cost < best.cost) best = { context, cost };
   }
-  const lowest = priced.reduce((least, { cost }) => Math.min(least, cost), Infinity);
-  return priced.findLast(({ size, cost }) =>
-    cost === lowest || (size <= other_nodes && cost <= lowest + slack)).context;
+  return best.context;
 }
 
 /** Return the loss of counts without a network, in nats per character after the first. */

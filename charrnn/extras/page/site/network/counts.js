@@ -9,7 +9,7 @@
 
 import { PairTable } from "./pairs.js";
 import { RunLengths } from "./runs.js";
-import { findSorted, joinCounts } from "./sorted.js";
+import { findSorted } from "./sorted.js";
 import { WordTable } from "./words.js";
 
 export class Counts {
@@ -28,10 +28,8 @@ export class Counts {
    * @param {number} packed.word_discount  The discount of a word's continuations.
    * @param {[number, number]} packed.pair_weights  Those of a pair's continuations.
    * @param {number} packed.pair_discount, packed.max_marks  As in pairs.py.
-   * @param {number} packed.first_cut  As in words.py.
    * @param {[number, number, number][]} packed.discounts  The discounts of counts of 1, 2, and 3
    *   or more, by the length of the context.
-   * @param {number} packed.many  Counts from here on are in another array.
    * @param {object} arrays  The arrays of Counts.to_arrays in Python.
    */
   constructor(packed, arrays) {
@@ -47,7 +45,7 @@ export class Counts {
     this.discounts = discounts;
     this.characters = characters;
     this.dropped = dropped;
-    this.counts = joinCounts(arrays.counts, arrays.many, packed.many);
+    this.counts = arrays.counts;
     this.starts = new Uint32Array(children.length + 1); // the first child of each node
     this.starts[0] = 1;
     for (let node = 0; node < children.length; node++) {
@@ -99,16 +97,9 @@ export class Counts {
 
   /** Add the weighted scores of words and pairs to logits (V,). */
   #addScores(logits, word, pair) {
-    const entries = word > 0 ? this.words.listEntries(word) : [];
-    if (word > 0) this.words.addScores(logits, entries, this.p);
-    if (!pair) return;
     const p = Float64Array.from(this.p);
-    let total = 1;
-    for (const [id, ratio] of entries) {
-      p[id] += ratio;
-      total += ratio;
-    }
-    this.pairs.addScores(logits, pair, p, total);
+    const total = word > 0 ? this.words.trie.addScores(logits, word, p, 1) : 1;
+    if (pair) this.pairs.trie.addScores(logits, pair, p, total);
   }
 
   /** Return the child of a node by a character; 0 if there is none. */

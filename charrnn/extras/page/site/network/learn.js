@@ -45,25 +45,23 @@ export function learn(text, constants, report, { countsAll = true, order = null 
       by_place: [place, place],
       needs_network: false,
       least_run: 0,
-      first_cut: words?.firstCut ?? 0,
       discounts: listDiscounts(context, counts),
     };
     // The last level has no level after it that counts its preceding characters.
     const kept = levels.slice(0, context + 1).map((level, k) =>
       (k < context ? level : { ...level, preceding: null }));
     return [packed, {
-      ...shrink(splitCounts(buildTable(kept), counts.many)),
-      ...words?.shrunk,
+      ...shrink(buildTable(kept)),
+      ...words,
     }];
   };
   const wordsOf = (known) => {
-    const words = isShuffled ? null : countWords(known, letters, counts);
-    if (!words) return null;
-    const shrunk = rename("word_", shrink(splitCounts(words.arrays, counts.many)));
-    const table = new WordTable({ ...constants.packed, first_cut: words.firstCut }, shrunk);
+    const counted = isShuffled ? null : countWords(known, letters, counts);
+    if (!counted) return null;
+    const words = rename("word_", shrink(counted));
+    const table = new WordTable(constants.packed, words);
     const pairs = countPairs(known, tokens, table, constants.packed.max_marks);
-    const ofPairs = rename("pair_", shrink(splitCounts(pairs, counts.many)));
-    return { firstCut: words.firstCut, shrunk: { ...shrunk, ...ofPairs } };
+    return { ...words, ...rename("pair_", shrink(pairs)) };
   };
   const triedWords = wordsOf(train);
   const longest = tried.length - 1;
@@ -110,13 +108,7 @@ function encode(text) {
   return { tokens: [...numbers.keys()], ids: new Ids(ids.subarray(0, n)) };
 }
 
-/** Split off large counts, as `split_counts` in charrnn/counts/table.py does. */
-function splitCounts({ counts, ...arrays }, many) {
-  const limited = counts.map((n) => Math.min(n, many));
-  return { ...arrays, counts: limited, many: counts.filter((n) => n >= many) };
-}
-
-/** Return arrays in the smallest unsigned type that fits, as `to_smallest_type` does. */
+/** Return arrays in the smallest unsigned type that fits, as charrnn/counts/columns.py does. */
 function shrink(arrays) {
   const shrunk = {};
   for (const [name, values] of Object.entries(arrays)) {

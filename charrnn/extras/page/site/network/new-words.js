@@ -2,7 +2,7 @@
 
 import { UNKNOWN } from "./words.js";
 
-/** The costs of leaving the known words and pairs, which are subtracted from the logits. */
+/** The costs of leaving the known words and pairs, which are added to the logits of the others. */
 export class WordCosts {
   /**
    * @param {import("./counts.js").Counts | undefined} counts
@@ -16,7 +16,7 @@ export class WordCosts {
     this.cost = factor > 0 ? -Math.log(factor) : constants.never;
   }
 
-  /** Return scores (V,): logits less the costs, after a state that ends with that of the counts. */
+  /** Return scores (V,): logits with the costs, after a state that ends with that of the counts. */
   apply(logits, state, isStarted) {
     const { words, pairs } = this.counts ?? {};
     if (!words) return logits;
@@ -25,8 +25,11 @@ export class WordCosts {
     if (word === UNKNOWN && !isStarted) {
       words.letters.forEach((letter, id) => { if (letter) scores[id] -= this.never; });
     }
-    words.subtractLeaving(scores, word, this.cost);
-    pairs?.addStaying(scores, pair, this.cost);
+    if (word >= 0) for (const id of words.trie.listFollowers(word)) scores[id] += this.cost;
+    const times = pairs?.countPassages(pair) ?? 0;
+    if (times > 1) {
+      for (const id of pairs.trie.listFollowers(pair)) scores[id] += this.cost * (2 - 2 / times);
+    }
     return scores;
   }
 }

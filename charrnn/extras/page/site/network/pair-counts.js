@@ -1,14 +1,16 @@
 /** Count the pairs of words of a text, as charrnn/counts/pairs.py does. */
 
+import { END } from "./trie.js";
+
 const SPACE = /^[\p{White_Space}\x1c-\x1f]$/u; // what str.isspace accepts in Python
 
 /** Return the symbols (V,): letters have their numbers, and all white space is one. */
-function numberSymbols(tokens, { letters, width }) {
+function numberSymbols(tokens, { letters, numSymbols }) {
   const numbers = new Map();
   return Uint32Array.from(tokens, (token, id) => {
     if (letters[id]) return letters[id];
     const mark = SPACE.test(token) ? " " : token;
-    if (!numbers.has(mark)) numbers.set(mark, width + numbers.size);
+    if (!numbers.has(mark)) numbers.set(mark, numSymbols + numbers.size);
     return numbers.get(mark);
   });
 }
@@ -23,8 +25,8 @@ function numberSymbols(tokens, { letters, width }) {
  */
 export function countPairs(ids, tokens, words, maxMarks) {
   const symbols = numberSymbols(tokens, words);
-  const ends = new Map(words.listEnds().map((node, word) => [node, word]));
-  const base = symbols.reduce((a, b) => Math.max(a, b), 0) - words.width + 2;
+  const ends = new Map(words.listWords().map(({ node }, word) => [node, word]));
+  const base = symbols.reduce((a, b) => Math.max(a, b), 0) - words.numSymbols + 2;
   const found = new Map(); // the code of the marks, and the count, by the two words and the marks
   let first; // the last word
   let marks = [];
@@ -33,7 +35,7 @@ export function countPairs(ids, tokens, words, maxMarks) {
     node = words.extend(node, ids[i]);
     if (node !== 0) continue;
     if (before !== 0) {
-      const second = ends.get(before);
+      const second = before > 0 ? ends.get(words.trie.find(before, END)) : undefined;
       if (first !== undefined && second !== undefined && marks.length <= maxMarks) {
         let code = 0;
         for (let n = 0; n < maxMarks; n++) code = code * base + (marks[n] ?? 0);
@@ -45,7 +47,7 @@ export function countPairs(ids, tokens, words, maxMarks) {
       first = second;
       marks = [];
     }
-    if (marks.length <= maxMarks) marks.push(symbols[ids[i]] - words.width + 1);
+    if (marks.length <= maxMarks) marks.push(symbols[ids[i]] - words.numSymbols + 1);
   }
   const pairs = [...found.values()].sort((a, b) =>
     a.first - b.first || a.code - b.code || a.second - b.second);
@@ -55,7 +57,7 @@ export function countPairs(ids, tokens, words, maxMarks) {
   for (const pair of pairs) sizes[pair.first]++;
   const kinds = codes.flatMap((code) => Array.from({ length: maxMarks }, (_, n) => {
     const mark = Math.floor(code / base ** (maxMarks - 1 - n)) % base;
-    return mark && mark + words.width - 1;
+    return mark && mark + words.numSymbols - 1;
   }));
   return {
     symbols, kinds: Uint32Array.from(kinds), sizes,

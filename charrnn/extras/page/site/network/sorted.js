@@ -8,16 +8,6 @@ export function findSorted(numbers, first, end, value) {
   return first;
 }
 
-/** Return the counts of a file's array, in which those of `least` and more are in another array. */
-export function joinCounts(counts, many, least) {
-  const joined = new Uint32Array(counts);
-  let next = 0;
-  for (let i = 0; i < joined.length; i++) { // faster than `from`
-    if (joined[i] === least) joined[i] = many[next++];
-  }
-  return joined;
-}
-
 /**
  * Sort positions by their keys. Positions with equal keys stay in their order.
  *

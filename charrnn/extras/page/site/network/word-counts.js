@@ -1,8 +1,6 @@
 /** Count the words of a text, and its runs of one character, as charrnn/counts does. */
 
-import { findSorted, sortByKey } from "./sorted.js";
-
-const UNKNOWN = -1; // the node after too many letters
+import { END, buildLevels, countSymbols } from "./trie.js";
 
 /** Return the numbers (V,) of the letters among characters; 0 for other characters. */
 export function numberLetters(tokens) {
@@ -16,96 +14,48 @@ export function numberLetters(tokens) {
 }
 
 /**
- * Return the arrays of WordTable in charrnn/counts/words.py, and its `first_cut`; null
- * without letters, or if no table is small enough.
+ * Return the arrays of WordTable in charrnn/counts/words.py; null without letters, or if no table
+ * is small enough.
  *
  * @param {ArrayLike<number>} ids  The text (n,).
  * @param {Uint32Array} letters  (V,)
  * @param {object} constants  Of charrnn/counts.
  */
 export function countWords(ids, letters, { max_letters, max_entries }) {
-  const letterAt = new Uint32Array(ids.length);
-  let hasLetters = false;
-  for (let i = 0; i < ids.length; i++) {
-    letterAt[i] = letters[ids[i]];
-    hasLetters ||= letterAt[i] > 0;
-  }
-  if (!hasLetters) return null;
-  const { nodes, numNodes } = numberNodes(letterAt, max_letters);
-  const counted = []; // positions inside known words, and at the first letter of a word
-  for (let i = 0; i < ids.length; i++) {
-    if (nodes[i] > 0 || (nodes[i] === 0 && letterAt[i])) counted.push(i);
-  }
-  const byId = sortByKey(Int32Array.from(counted), ids, letters.length);
-  const order = sortByKey(byId, nodes, numNodes.at(-1));
-  const entries = { nodes: [], ids: [], counts: [] };
-  for (let i = 0, node = -1, id = -1; i < order.length; i++) {
-    const position = order[i];
-    if (nodes[position] !== node || ids[position] !== id) {
-      node = nodes[position];
-      id = ids[position];
-      entries.nodes.push(node);
-      entries.ids.push(id);
-      entries.counts.push(0);
-    }
-    entries.counts[entries.counts.length - 1]++;
-  }
-  const most = max_entries * Math.ceil((ids.length + 1) / 100_000);
+  const words = [...findWords(ids, letters).values()];
+  const counts = [0, ...words.map(({ count }) => count)]; // 0 of the empty word
+  const numSymbols = countSymbols(letters);
+  const most = max_entries * Math.ceil(ids.length / 100_000);
   // Leave out the longest beginnings until the table is small enough.
-  for (const num of numNodes.slice(1).reverse()) {
-    const n = findSorted(entries.nodes, 0, entries.nodes.length, num);
-    if (n > most) continue;
-    const sizes = new Uint32Array(num);
-    for (let entry = 0; entry < n; entry++) sizes[entries.nodes[entry]]++;
-    const characters = Uint32Array.from(entries.ids.slice(0, n));
-    const counts = Uint32Array.from(entries.counts.slice(0, n));
-    const arrays = { letters, sizes, characters, counts };
-    return { arrays, firstCut: findFirstCut(numNodes, num, entries, n, letters) };
+  for (let longest = ids.some((id) => letters[id]) ? max_letters : 0; longest > 0; longest--) {
+    const rows = words.map(({ symbols }) => symbols.slice(0, longest + 1));
+    rows.unshift([END]);
+    const levels = buildLevels(rows, Array(rows.length).fill(0), counts, numSymbols, 1);
+    if (levels.keys.length > most) continue;
+    const sizes = new Uint32Array(1 + levels.keys.length);
+    for (const key of levels.keys) sizes[Math.floor(key / numSymbols)]++;
+    const symbols = Uint32Array.from(levels.keys, (key) => key % numSymbols);
+    return { letters, sizes, symbols, counts: Uint32Array.from(levels.counts) };
   }
   return null;
 }
 
-/** Return the first node after which longer words are not told apart, as in words.py. */
-function findFirstCut(numNodes, num, { nodes, ids }, n, letters) {
-  const deepest = numNodes.findIndex((count) => count === num); // the most letters of a node
-  const first = numNodes[deepest - 1];
-  const from = findSorted(nodes, 0, n, first);
-  return ids.slice(from, n).some((id) => letters[id]) ? first : num;
-}
-
-/**
- * Number the beginnings of words, shorter ones first.
- *
- * @param {Uint32Array} letterAt  The letter of each character, 0 for other characters.
- * @returns {{nodes: Int32Array, numNodes: number[]}} The node (n + 1,) before each character, and
- *   the number of nodes with at most 0, 1, 2, ... letters.
- */
-function numberNodes(letterAt, maxLetters) {
-  const nodes = new Int32Array(letterAt.length + 1);
-  let here = []; // the positions of the letters at one depth
-  for (let i = 0, depth = 0; i < letterAt.length; i++) {
-    depth = letterAt[i] ? depth + 1 : 0;
-    if (depth === 1) here.push(i);
-    if (depth > maxLetters) nodes[i + 1] = UNKNOWN;
-  }
-  const width = letterAt.reduce((a, b) => Math.max(a, b), 0) + 1;
-  const numNodes = [1];
-  for (let depth = 1; depth <= maxLetters; depth++) {
-    const byLetter = sortByKey(Int32Array.from(here), letterAt, width);
-    const order = sortByKey(byLetter, nodes, numNodes.at(-1));
-    here = [];
-    let number = numNodes.at(-1) - 1;
-    for (let i = 0, node = -1, letter = 0; i < order.length; i++) {
-      const position = order[i];
-      if (nodes[position] !== node || letterAt[position] !== letter) number++;
-      node = nodes[position];
-      letter = letterAt[position];
-      nodes[position + 1] = number;
-      if (letterAt[position + 1]) here.push(position + 1);
+/** Return the different words that another character follows: their letters and END, and counts. */
+function findWords(ids, letters) {
+  const words = new Map();
+  let symbols = [];
+  for (let i = 0; i < ids.length; i++) {
+    const letter = letters[ids[i]];
+    if (letter) symbols.push(letter);
+    else if (symbols.length) {
+      const key = symbols.join();
+      const word = words.get(key) ?? { symbols: [...symbols, END], count: 0 };
+      word.count++;
+      words.set(key, word);
+      symbols = [];
     }
-    numNodes.push(number + 1);
   }
-  return { nodes, numNodes };
+  return words;
 }
 
 /** Return the arrays of RunLengths in charrnn/counts/run_lengths.py; `least` is the least length. */

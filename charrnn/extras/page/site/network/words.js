@@ -1,90 +1,38 @@
 /** A table of the letters of words, as charrnn/counts/words.py has it. */
 
-import { findSorted, joinCounts } from "./sorted.js";
+import { END, Trie, countSymbols } from "./trie.js";
 
 export const UNKNOWN = -1; // the node of letters with which no word of the table starts
-const CUT = -2; // the node of letters after which the table does not tell words apart
+const CUT = -2; // the node of letters after the longest beginning of a word in the table
 
 export class WordTable {
   /**
    * @param {object} packed  The packed counts (`Counts`).
    * @param {object} arrays  The arrays of WordTable.to_arrays in Python.
    */
-  constructor(packed, { word_letters: letters, word_sizes: sizes, word_characters: characters,
-    word_counts: counts, word_many: many }) {
-    Object.assign(this, { letters, sizes, characters });
-    this.weights = packed.word_weights; // of several continuations, and of a single one
-    this.discount = packed.word_discount;
-    this.firstCut = packed.first_cut;
-    this.counts = joinCounts(counts, many, packed.many);
-    this.width = letters.reduce((a, b) => Math.max(a, b), 0) + 1;
-    this.starts = new Uint32Array(sizes.length + 1); // the first entry of each node
-    const keys = new Set();
-    for (let node = 0; node < sizes.length; node++) {
-      this.starts[node + 1] = this.starts[node] + sizes[node];
-      for (const letter of this.#listFollowers(node)) {
-        if (letter) keys.add(node * this.width + letter);
-      }
-    }
-    // of all nodes but the first
-    this.keys = Float64Array.from(keys).sort().slice(0, sizes.length - 1);
+  constructor(packed, { word_letters: letters, word_sizes: sizes, word_symbols: symbols,
+    word_counts: counts }) {
+    Object.assign(this, { letters, sizes, symbols });
+    this.numSymbols = countSymbols(letters);
+    this.parents = [...sizes].flatMap((size, node) => Array(size).fill(node));
+    const keys = this.parents.map((parent, place) => parent * this.numSymbols + symbols[place]);
+    const { word_discount: discount, word_weights: weights } = packed;
+    this.trie = new Trie({ keys, counts }, 1, letters, letters, discount, weights);
   }
 
   /** Return the node of the current word after one more character; 0 between words. */
   extend(node, id) {
     const letter = this.letters[id];
     if (!letter || node < 0) return letter ? node : 0;
-    const key = node * this.width + letter;
-    const place = findSorted(this.keys, 0, this.keys.length, key);
-    if (this.keys[place] === key) return place + 1;
-    return node < this.firstCut ? UNKNOWN : CUT;
+    return this.trie.find(node, letter) || (this.sizes[node] ? UNKNOWN : CUT);
   }
 
-  /** Return the nodes at which a word ends, in ascending order. */
-  listEnds() {
-    const nodes = [...this.sizes.keys()].slice(1);
-    return nodes.filter((node) => this.#listFollowers(node).includes(0));
-  }
-
-  /** Return the letters of a node. */
-  spell(node) {
-    const letters = [];
-    for (let at = node; at > 0; at = Math.floor(this.keys[at - 1] / this.width)) {
-      letters.unshift(this.keys[at - 1] % this.width);
-    }
-    return letters;
-  }
-
-  /** Return the characters that the text has after a node, with their ratios. */
-  listEntries(node) {
-    const entries = [];
-    for (let entry = this.starts[node]; entry < this.starts[node + 1]; entry++) {
-      if (this.counts[entry]) entries.push([this.characters[entry], this.counts[entry]]);
-    }
-    const { discount } = this;
-    return entries.map(([id, count]) =>
-      [id, Math.fround((count - discount) / (discount * entries.length))]);
-  }
-
-  /** Add the weighted scores of entries to logits (V,). p (V,) is the counts' prediction. */
-  addScores(logits, entries, p) {
-    const weight = this.weights[entries.length === 1 ? 1 : 0];
-    for (const [id, ratio] of entries) logits[id] += weight * Math.log1p(ratio / p[id]);
-  }
-
-  /** Subtract a cost from the score of each character (V,) that leaves the words at a node. */
-  subtractLeaving(scores, node, cost) {
-    if (node < 0) return;
-    const known = new Set(this.#listFollowers(node));
-    if (node === 0) known.add(0);
-    for (let id = 0; id < scores.length; id++) {
-      if (!known.has(this.letters[id])) scores[id] -= cost;
-    }
-  }
-
-  /** Return the letters of the characters after a node. */
-  #listFollowers(node) {
-    const characters = this.characters.slice(this.starts[node], this.starts[node + 1]);
-    return Array.from(characters, (id) => this.letters[id]);
+  /** Return the node at which each word ends, and its symbols. The first word is empty. */
+  listWords() {
+    const spelled = [[]];
+    this.parents.forEach((parent, place) =>
+      spelled.push([...spelled[parent], this.symbols[place]]));
+    const nodes = [...spelled.keys()].filter((node) => spelled[node].at(-1) === END);
+    return nodes.map((node) => ({ node, symbols: spelled[node] }));
   }
 }
