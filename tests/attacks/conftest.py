@@ -39,15 +39,12 @@ def tamper(folder: Path, where: str, value: Any) -> None:
     """Put a value at a dotted place of the entry in a run's last.ckpt, such as config.seed."""
     path = folder / "checkpoints" / "last.ckpt"
     saved = checkpoint.read(path)
-    put(saved[ENTRY], where, value)
-    checkpoint.write(path, saved)
-
-
-def put(node: Any, where: str, value: Any) -> None:
     *parents, last = where.split(".")
+    node = saved[ENTRY]
     for parent in parents:
         node = node.setdefault(parent, {})
     node[last] = value
+    checkpoint.write(path, saved)
 
 
 @pytest.fixture

@@ -32,11 +32,6 @@ def small_model(**given: Any) -> TrainedModel:
     return replace(model, facts=FACTS)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "model.safetensors"
-
-
 def assert_same(one: TrainedModel, other: TrainedModel) -> None:
     assert one.architecture == other.architecture
     assert one.vocabulary == other.vocabulary

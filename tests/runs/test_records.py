@@ -113,6 +113,7 @@ OWN = ("+callbacks.own._target_=lightning.pytorch.callbacks.DeviceStatsMonitor",
     [
         (OWN, "callbacks.own._target_=lightning.pytorch.callbacks.DeviceStatsMonitor"),
         (("--config-dir=mine", "schedule=mine"), "schedule=mine"),
+        (("~callbacks.progress",), "callbacks.progress._target_"),
         (("callbacks.early_stopping.monitor=val/loss_as_written", "callbacks=early_stopping"),
          "callbacks.early_stopping.monitor=val/loss_as_written"),
     ],

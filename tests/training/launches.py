@@ -19,8 +19,8 @@ from tests import REPOSITORY
 from tests.small_runs import SMALL
 
 PLAIN = (sys.executable, "-m", "charrnn")
-LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-TORCHRUN = (*LAUNCHER, "-m", "charrnn")
+LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+TORCHRUN = (sys.executable, *LAUNCHER, "-m", "charrnn")
 THREADS = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
 TIMEOUT = 300  # seconds
 
@@ -39,12 +39,6 @@ def train(
     )
     assert done.returncode == 0, done.stderr
     return done.stderr
-
-
-def find_last_line(said: str) -> str:
-    """Return the one line with which charrnn ends, without the report of the launcher."""
-    [line] = [line for line in said.splitlines() if line.startswith("charrnn train: ")]
-    return line
 
 
 def fork_ranks(*words: str) -> list[BaseProcess]:

@@ -36,10 +36,8 @@ CASES = {
 }  # fmt: skip
 SLOW = {
     "lstm, in order": ("data.shuffle=false", "schedule=cosine"),
-    "lstm, threads": THREADS,
     "gru, constant, bf16": ("model=gru", "schedule=constant", BF16),
     "rnn, rmsprop": ("model=rnn", "optimizer=rmsprop", *IN_GROUPS),
-    "lstm, adamw, bf16, one layer": ("optimizer=adamw", BF16, "model.num_layers=1"),
     "gru, batchnorm": ("model=gru", "model.batchnorm=true"),
     "lstm, muon, warmup": ("optimizer=muon", "schedule=constant", "schedule.warmup_steps=9"),
     "two processes": ("threads=1", "seed=null"),

@@ -102,7 +102,7 @@ CASES: dict[str, list[Event]] = {
         # last.ckpt is there, and no best.ckpt
         ([Fault("checkpoint", "replaced")], killed, None, None),
     ],
-    "signals, a full disk, terminals": [
+    "signals": [
         ([sent(signal.SIGTERM, "start", "record")], 143, BEFORE, None),
         ([sent_while_scoring(signal.SIGTERM, 1)], 143, "validation after step 7;", None),
         # one in the last write of a step is seen after the next step
@@ -113,9 +113,11 @@ CASES: dict[str, list[Event]] = {
         (send_before_ctrl_c(signal.SIGHUP), 130, "", {9}),
         # no fault of the user's, nor of the checkpoint, with which steps were trained
         ([Fault("step", "backward", 3, fail)], 1, "this is a bug in charrnn", {9}),
-        ([at_the_start(on_a_terminal), Fault(*STEP[:2], 2, close_the_terminal)], 143, "", {11}),
-        ([fills(30_000, "checkpoint", "begin", 2)], 1, "run/checkpoints/last.ckpt.*" + FULL, {11}),
-        ([fills(10_000, "export", "begin")], 1, "run/model.safetensors.*" + FULL, {11}),
+    ],
+    "terminals and a full disk": [
+        ([at_the_start(on_a_terminal), Fault(*STEP[:2], 2, close_the_terminal)], 143, "", {2}),
+        ([fills(30_000, "checkpoint", "begin", 2)], 1, "run/checkpoints/last.ckpt.*" + FULL, {2}),
+        ([fills(10_000, "export", "begin")], 1, "run/model.safetensors.*" + FULL, {2}),
         ([at_the_start(to_a_pipe_that_nobody_reads)], 0, "", {20}),
     ],
     # The checkpoints are those of every 7th step, and of each best validation.

@@ -156,9 +156,7 @@ CUT_RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "groups of windows": ({"accumulate_grad_batches": 2}, {}),
     "cosine": ({}, {"schedule": schedules.cosine}),
     "one cycle": ({}, {"schedule": ONE_CYCLE}),
-    "no schedule": ({}, {"schedule": None}),
     "plateau": ({"val_check_interval": 2}, {"schedule": PLATEAU}),
-    "gru": ({}, {"kind": "gru", "num_layers": 2}),
     "step and optimizers of a subclass": ({}, {"kind_of": OwnOptimizers}),
 }
 LOGGED = ("step", "train/loss", "lr", "val/loss", "val/bits_per_character")

@@ -14,6 +14,7 @@ import charrnn
 from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.options import cells
+from charrnn.runs import ranks
 from tests import REPOSITORY
 from tests.conftest import write_files
 from tests.small_runs import SMALL, Capture, Train, assert_same, tensors
@@ -71,6 +72,7 @@ def test_a_script_has_the_command_line(workplace: Path, monkeypatch: pytest.Monk
     write_files(workplace, {"my_cells.py": MODULE, "my_charrnn.py": SCRIPT})
     words = ["train", *SMALL, "model.kind=mingru", "trainer.max_steps=3", "hydra.run.dir=run"]
     monkeypatch.setattr(sys, "argv", ["my_charrnn.py", *words])
+    monkeypatch.setattr(ranks, "typed_words", [])  # which main fills
     monkeypatch.syspath_prepend(str(workplace))
     with pytest.raises(SystemExit) as ended:
         runpy.run_path("my_charrnn.py", run_name="__main__")
