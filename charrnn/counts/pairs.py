@@ -16,23 +16,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from charrnn.counts.columns import Arrays, Columns
+from charrnn.counts.columns import Arrays, Table
 from charrnn.counts.tries import END, Ids, Nodes, Trie, build_levels, count_symbols
 from charrnn.counts.words import WordTable, find_words
 from charrnn.text.vocabulary import Vocabulary
 
 DISCOUNT = 0.75  # D
 MAX_MARKS = 4  # between two words
-_COLUMNS = Columns("pairs", "pair_", ("symbols", "sizes", "marks", "seconds", "counts"))
 
 
 @dataclass(frozen=True, eq=False)
-class PairTable:
+class PairTable(Table):
     """The pairs of words of a text.
 
     Attributes:
@@ -44,6 +41,9 @@ class PairTable:
         counts: (P,), how often each pair occurs in the text; 0 if only in the background.
     """
 
+    title, prefix = "pairs", "pair_"
+    columns = ("symbols", "sizes", "marks", "seconds", "counts")
+
     words: WordTable
     symbols: Nodes
     sizes: Nodes
@@ -51,14 +51,10 @@ class PairTable:
     seconds: Nodes
     counts: Nodes
 
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays for a file."""
-        return _COLUMNS.pack(self)
-
     @classmethod
     def from_arrays(cls, words: WordTable, arrays: Arrays) -> PairTable:
         """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
-        symbols, sizes, marks, seconds, counts = _COLUMNS.unpack(arrays)
+        symbols, sizes, marks, seconds, counts = cls.read_columns(arrays)
         is_letter, num_words = words.letters > 0, len(words.ends)
         first_mark = int(words.letters.max()) + 1
         if not (
