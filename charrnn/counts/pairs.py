@@ -16,59 +16,51 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from charrnn.counts.columns import Arrays, Columns
+from charrnn.counts.columns import Arrays, Table
 from charrnn.counts.tries import END, Ids, Nodes, Trie, build_levels, count_symbols
 from charrnn.counts.words import WordTable, find_words
 from charrnn.text.vocabulary import Vocabulary
 
 DISCOUNT = 0.75  # D
 MAX_MARKS = 4  # between two words
-_NAMES = ("symbols", "kinds", "sizes", "marks", "seconds", "counts")
-_COLUMNS = Columns("pairs", "pair_", _NAMES)
 
 
 @dataclass(frozen=True, eq=False)
-class PairTable:
+class PairTable(Table):
     """The pairs of words of a text.
 
     Attributes:
         words: the table in which the trie starts.
         symbols: (V,), the symbol of each character: the number of a letter, or a larger one.
-        kinds: (R, MAX_MARKS), the different marks between two words, as symbols; 0 for none.
         sizes: (W,), the number of pairs of each word (`WordTable.ends`) as the first one.
-        marks: (P,), the marks of each pair, as a place in `kinds`.
+        marks: (P, MAX_MARKS), the symbols of the marks between both words, and then 0.
         seconds: (P,), the second word of each pair, as a place in `WordTable.ends`.
         counts: (P,), how often each pair occurs in the text; 0 if only in the background.
     """
 
+    title, prefix = "pairs", "pair_"
+    columns = ("symbols", "sizes", "marks", "seconds", "counts")
+
     words: WordTable
     symbols: Nodes
-    kinds: Nodes
     sizes: Nodes
     marks: Nodes
     seconds: Nodes
     counts: Nodes
 
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays for a file."""
-        return _COLUMNS.pack(self)
-
     @classmethod
     def from_arrays(cls, words: WordTable, arrays: Arrays) -> PairTable:
         """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
-        symbols, kinds, sizes, marks, seconds, counts = _COLUMNS.unpack(arrays)
+        symbols, sizes, marks, seconds, counts = cls.read_columns(arrays)
         is_letter, num_words = words.letters > 0, len(words.ends)
         first_mark = int(words.letters.max()) + 1
         if not (
-            len(kinds) % MAX_MARKS == 0
-            and len(sizes) == num_words
-            and len(marks) == len(seconds) == len(counts) == sizes.sum(dtype=np.int64)
-            and marks.max(initial=-1) < len(kinds) // MAX_MARKS
+            len(sizes) == num_words
+            and len(seconds) == len(counts) == sizes.sum(dtype=np.int64)
+            and len(marks) == len(seconds) * MAX_MARKS
             and seconds.max(initial=-1) < num_words
             and len(symbols) == len(is_letter)
             and np.array_equal(symbols[is_letter], words.letters[is_letter])
@@ -76,23 +68,23 @@ class PairTable:
             and symbols[~is_letter].min(initial=first_mark) >= first_mark
         ):
             raise ValueError("its pairs are not a valid table")
-        kinds = kinds.reshape(-1, MAX_MARKS)
-        is_mark = (kinds >= first_mark) & (kinds <= symbols.max(initial=0))
+        marks = marks.reshape(-1, MAX_MARKS)
+        is_mark = (marks >= first_mark) & (marks <= symbols.max(initial=0))
         num_marks = is_mark.sum(1, keepdims=True)
         comes_first = np.arange(MAX_MARKS) < np.maximum(num_marks, 1)
-        if kinds[~is_mark].any() or not np.array_equal(is_mark, comes_first):
+        if marks[~is_mark].any() or not np.array_equal(is_mark, comes_first):
             raise ValueError("its pairs are not separated by marks")
-        return cls(words, symbols, kinds, sizes, marks, seconds, counts)
+        return cls(words, symbols, sizes, marks, seconds, counts)
 
     @cached_property
     def trie(self) -> Trie:
         """The trie of all pairs. It starts from the ends of words."""
-        kinds, seconds = self.kinds[self.marks], self.words.spelled[self.seconds]
-        num_marks, length = np.count_nonzero(kinds, 1), seconds.shape[1]
-        rows = np.full((len(kinds), MAX_MARKS + length), -1, np.int32)
+        seconds = self.words.spelled[self.seconds]
+        num_marks, length = np.count_nonzero(self.marks, 1), seconds.shape[1]
+        rows = np.full((len(seconds), MAX_MARKS + length), -1, np.int32)
         for n in range(1, MAX_MARKS + 1):
             places = np.flatnonzero(num_marks == n)
-            rows[places, :n] = kinds[places, :n]
+            rows[places, :n] = self.marks[places, :n]
             rows[places, n : n + length] = seconds[places]
         first, num_symbols = len(self.words.sizes), count_symbols(self.symbols)
         starts = np.repeat(self.words.ends, self.sizes)
@@ -130,21 +122,16 @@ def count_pairs(texts: Sequence[Ids], words: WordTable, symbols: Nodes) -> PairT
         symbols: as in `PairTable`.
     """
     found = [_find_pairs(ids, words, symbols) for ids in texts]
-    firsts, marks, seconds = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    num_words, base = len(words.ends), int(symbols.max()) - int(words.letters.max()) + 1
-    codes = np.maximum(marks - words.letters.max(), 0) @ base ** np.arange(MAX_MARKS)[::-1]
-    _, rows, numbers = np.unique(codes, return_index=True, return_inverse=True)
-    kinds = marks[rows]
-    keys = (firsts * len(kinds) + numbers) * num_words + seconds
-    _, rows, pairs = np.unique(keys, return_index=True, return_inverse=True)
-    sizes = np.bincount(firsts[rows], minlength=num_words)
-    counts = np.bincount(pairs, np.arange(len(pairs)) < len(found[0][0]), len(rows))
-    columns = kinds, sizes, numbers[rows], seconds[rows], counts
+    pairs, places = np.unique(np.concatenate(found), axis=0, return_inverse=True)
+    is_counted = np.arange(len(places)) < len(found[0])
+    counts = np.bincount(places.ravel(), is_counted, len(pairs))
+    sizes = np.bincount(pairs[:, 0], minlength=len(words.ends))
+    columns = sizes, pairs[:, 1:-1], pairs[:, -1], counts
     return PairTable(words, symbols, *(column.astype(np.int32) for column in columns))
 
 
-def _find_pairs(ids: Ids, words: WordTable, symbols: Nodes) -> tuple[Ids, Ids, Ids]:
-    """Return the first words (P,), the marks (P, MAX_MARKS) and the second words of a text."""
+def _find_pairs(ids: Ids, words: WordTable, symbols: Nodes) -> Ids:
+    """Return the first word, the marks and the second word (n, 2 + MAX_MARKS) of a text's pairs."""
     starts, ends, spelled = find_words(ids, words.letters, words.spelled.shape[1])
     places = {word.tobytes(): place for place, word in enumerate(words.spelled)}
     numbers = np.array([places.get(word.tobytes(), -1) for word in spelled], np.int64)
@@ -153,4 +140,4 @@ def _find_pairs(ids: Ids, words: WordTable, symbols: Nodes) -> tuple[Ids, Ids, I
     is_mark = np.arange(MAX_MARKS) < num_marks[is_used, None]
     marks = np.zeros(is_mark.shape, np.int64)
     marks[is_mark] = symbols[ids[(ends[:-1][is_used, None] + np.arange(MAX_MARKS))[is_mark]]]
-    return numbers[:-1][is_used], marks, numbers[1:][is_used]
+    return np.column_stack([numbers[:-1][is_used], marks, numbers[1:][is_used]])

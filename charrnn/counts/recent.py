@@ -29,8 +29,8 @@ class RecentContexts:
         self._weights = counts.weights.words, counts.weights.pairs
         # Python reads single numbers from a memoryview faster than from an array.
         self._characters, self._starts = self._table.characters.data, self._table.starts.data
-        mass, self._backoff = self._table.mass_and_backoff
-        self._mass, self._by_place = mass.data, counts.by_place.tolist()
+        self._mass, self._backoff = self._table.mass_and_backoff
+        self._mass_numbers, self._by_place = self._mass.data, counts.by_place.tolist()
         self._predictions: dict[int, Floats] = {}  # (V,) after the context of each node
 
     def mix(self, states: Nodes, network_logits: Floats | None) -> Floats:
@@ -107,5 +107,5 @@ class RecentContexts:
         else:
             numbers: Any = p.data
             for child in range(start, end):
-                numbers[self._characters[child]] += self._mass[child]
+                numbers[self._characters[child]] += self._mass_numbers[child]
         return p

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.columns import Arrays, Columns
+from charrnn.counts.columns import Arrays, Table
 from charrnn.counts.tries import Floats, Ids, Nodes
 
 MAX_RUN = 255  # longer runs count as runs of this length
@@ -33,25 +33,23 @@ MIN_REPEATS = 2  # characters of a text that must follow a run of the least leng
 CONTINUES = 0.9
 ODDS_BEYOND = np.float32(1 / 3)  # that a run continues that is longer than all known ones
 MARGIN = np.float32(0.01)  # of the likeliest other character from the longest run on, in nats
-_COLUMNS = Columns("runs", "run_", ("characters", "counts"))
 
 
 @dataclass(frozen=True)
-class RunLengths:
+class RunLengths(Table):
     """How many runs of each length a text has, for the characters with long runs."""
+
+    title, prefix = "runs", "run_"
+    columns = ("characters", "counts")
 
     least: int  # the length from which a run counts, the larger of 4 and the context length K
     characters: Nodes  # (R,), ids in ascending order
     counts: Nodes  # (R, MAX_RUN + 1), the number of runs of each character and length
 
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays for a file."""
-        return _COLUMNS.pack(self)
-
     @classmethod
     def from_arrays(cls, vocabulary_size: int, context: int, arrays: Arrays) -> RunLengths:
         """Return the run lengths in a file. Raise ValueError or KeyError if they are invalid."""
-        characters, counts = _COLUMNS.unpack(arrays)
+        characters, counts = cls.read_columns(arrays)
         least = max(context, LEAST_RUN)
         if not (
             len(counts) == len(characters) * (MAX_RUN + 1)
@@ -65,21 +63,17 @@ class RunLengths:
         return runs
 
     @cached_property
-    def may_end(self) -> npt.NDArray[np.bool_]:
-        """Whether no run is longer (R, MAX_RUN + 1)."""
-        return self._num_longer == 0
+    def odds(self) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """The odds p / (1 - p) (R, MAX_RUN + 1) that a run continues after each length.
 
-    @cached_property
-    def odds(self) -> Floats:
-        """The odds p / (1 - p) (R, MAX_RUN + 1) that a run continues after each length."""
-        odds = (self._num_longer + CONTINUES) / (self.counts + 1 - CONTINUES)
-        odds[self.may_end & (self.counts == 0)] = ODDS_BEYOND
-        return odds.astype(np.float32)
-
-    @cached_property
-    def _num_longer(self) -> npt.NDArray[np.int64]:
+        The second array is whether no run is longer.
+        """
         counts = self.counts.astype(np.int64)
-        return counts[:, ::-1].cumsum(1)[:, ::-1] - counts
+        num_longer = counts[:, ::-1].cumsum(1)[:, ::-1] - counts
+        may_end = num_longer == 0
+        odds = (num_longer + CONTINUES) / (counts + 1 - CONTINUES)
+        odds[may_end & (counts == 0)] = ODDS_BEYOND
+        return odds.astype(np.float32), may_end
 
     def find_odds(self, characters: Ids, lengths: Ids) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Return the odds (P,) of the runs at some places, 0 outside of runs, and `may_end` (P,).
@@ -88,11 +82,12 @@ class RunLengths:
             characters: (P,), the last character of each place.
             lengths: (P,), the number of equal characters that end there.
         """
-        odds, may_end = np.zeros(len(lengths), np.float32), np.zeros(len(lengths), bool)
+        found = np.zeros(len(lengths), np.float32), np.zeros(len(lengths), bool)
         rows = np.flatnonzero((lengths >= self.least) & np.isin(characters, self.characters))
         entries = np.searchsorted(self.characters, characters[rows]), lengths[rows]
-        odds[rows], may_end[rows] = self.odds[entries], self.may_end[entries]
-        return odds, may_end
+        for values, of_lengths in zip(found, self.odds, strict=True):
+            values[rows] = of_lengths[entries]
+        return found
 
 
 def continue_runs(

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.columns import Arrays, Columns
+from charrnn.counts.columns import Arrays, Table
 from charrnn.counts.tries import Floats, Nodes, list_ranges
 from charrnn.options.ranges import LONGEST_CONTEXT
 
@@ -37,12 +37,14 @@ from charrnn.options.ranges import LONGEST_CONTEXT
 # Counts of the longest contexts are less reliable, because these contexts are rare.
 DISCOUNTS = (0.8, 1.15, 1.4)
 DISCOUNTS_TOP = (1.0, 1.5, 2.0)
-_COLUMNS = Columns("counts", "", ("characters", "counts", "children", "dropped"))
 
 
 @dataclass(frozen=True)
-class CountTable:
+class CountTable(Table):
     """The counts of a text; the docstring of the module explains them."""
+
+    title, prefix = "counts", ""
+    columns = ("characters", "counts", "children", "dropped")
 
     vocabulary_size: int  # V
     context: int  # K, the length of the longest context in characters
@@ -53,14 +55,10 @@ class CountTable:
     # for shorter contexts and for contexts without children
     dropped: Nodes
 
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays for a file."""
-        return _COLUMNS.pack(self)
-
     @classmethod
     def from_arrays(cls, vocabulary_size: int, context: int, arrays: Arrays) -> CountTable:
         """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
-        characters, counts, children, dropped = _COLUMNS.unpack(arrays)
+        characters, counts, children, dropped = cls.read_columns(arrays)
         nodes, inner = len(characters), len(children)
         if not (
             1 <= context <= LONGEST_CONTEXT

@@ -18,12 +18,12 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.columns import Arrays, Columns
+from charrnn.counts.columns import Arrays, Table
 from charrnn.counts.tries import END, Ids, Levels, Nodes, Trie, build_levels, count_symbols
 from charrnn.text.vocabulary import Vocabulary
 
@@ -33,12 +33,14 @@ LONGEST_WORD = 64  # letters, in any file
 MAX_ENTRIES = 30_000  # for each started 100,000 characters of the texts
 UNKNOWN = -1  # the node of letters with which no word of the table starts
 CUT = -2  # the node of letters after the longest beginning of a word in the table
-_COLUMNS = Columns("words", "word_", ("letters", "sizes", "symbols", "counts"))
 
 
 @dataclass(frozen=True, eq=False)
-class WordTable:
+class WordTable(Table):
     """The letters of words, level by level."""
+
+    title, prefix = "words", "word_"
+    columns = ("letters", "sizes", "symbols", "counts")
 
     # (V,), the number of each letter, from 1; 0 for all other characters. Both cases of a letter
     # have the same number.
@@ -47,14 +49,10 @@ class WordTable:
     symbols: Nodes  # (M - 1,), the letter or END of each node but the first, in ascending order
     counts: Nodes  # (M - 1,), how often each occurs in the text; 0 if only in the background
 
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays for a file."""
-        return _COLUMNS.pack(self)
-
     @classmethod
     def from_arrays(cls, vocabulary_size: int, arrays: Arrays) -> WordTable:
         """Return the table in a file. Raise ValueError or KeyError if it is invalid."""
-        letters, sizes, symbols, counts = _COLUMNS.unpack(arrays)
+        letters, sizes, symbols, counts = cls.read_columns(arrays)
         if not (
             len(letters) == vocabulary_size >= letters.max()
             and len(symbols) == len(counts) == sizes.sum(dtype=np.int64) == len(sizes) - 1
@@ -182,9 +180,10 @@ def count_words(texts: Sequence[Ids], letters: Nodes, max_letters: int) -> WordT
         empty = np.full((1, longest + 1), -1)
         empty[0, 0] = END
         rows = np.concatenate([empty, *found])
-        is_counted = (np.arange(len(rows)) > 0) & (np.arange(len(rows)) <= len(found[0]))
+        counts = np.zeros(len(rows), np.int64)
+        counts[1 : 1 + len(found[0])] = 1  # 0 of the empty word and of the background
         num_symbols = count_symbols(letters)
-        levels = build_levels(rows, np.zeros(len(rows), int), is_counted, num_symbols, 1)
+        levels = build_levels(rows, np.zeros(len(rows), int), counts, num_symbols, 1)
         if len(levels.keys) <= most:
             parents, symbols = np.divmod(levels.keys, num_symbols)
             sizes = np.bincount(parents, minlength=1 + len(parents))

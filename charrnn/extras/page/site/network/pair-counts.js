@@ -26,8 +26,7 @@ function numberSymbols(tokens, { letters, numSymbols }) {
 export function countPairs(ids, tokens, words, maxMarks) {
   const symbols = numberSymbols(tokens, words);
   const ends = new Map(words.listWords().map(({ node }, word) => [node, word]));
-  const base = symbols.reduce((a, b) => Math.max(a, b), 0) - words.numSymbols + 2;
-  const found = new Map(); // the code of the marks, and the count, by the two words and the marks
+  const found = new Map(); // the first word, the marks and the second word, and the count
   let first; // the last word
   let marks = [];
   for (let i = 0, node = 0; i < ids.length; i++) {
@@ -37,32 +36,28 @@ export function countPairs(ids, tokens, words, maxMarks) {
     if (before !== 0) {
       const second = before > 0 ? ends.get(words.trie.find(before, END)) : undefined;
       if (first !== undefined && second !== undefined && marks.length <= maxMarks) {
-        let code = 0;
-        for (let n = 0; n < maxMarks; n++) code = code * base + (marks[n] ?? 0);
-        const key = `${first} ${code} ${second}`;
-        const pair = found.get(key) ?? { first, code, second, count: 0 };
+        const row = [first, ...Array.from({ length: maxMarks }, (_, n) => marks[n] ?? 0), second];
+        const pair = found.get(row.join()) ?? { row, count: 0 };
         pair.count++;
-        found.set(key, pair);
+        found.set(row.join(), pair);
       }
       first = second;
       marks = [];
     }
-    if (marks.length <= maxMarks) marks.push(symbols[ids[i]] - words.numSymbols + 1);
+    if (marks.length <= maxMarks) marks.push(symbols[ids[i]]);
   }
-  const pairs = [...found.values()].sort((a, b) =>
-    a.first - b.first || a.code - b.code || a.second - b.second);
-  const codes = [...new Set(pairs.map(({ code }) => code))].sort((a, b) => a - b);
-  const places = new Map(codes.map((code, place) => [code, place]));
+  const pairs = [...found.values()].sort((a, b) => compareRows(a.row, b.row));
   const sizes = new Uint32Array(ends.size);
-  for (const pair of pairs) sizes[pair.first]++;
-  const kinds = codes.flatMap((code) => Array.from({ length: maxMarks }, (_, n) => {
-    const mark = Math.floor(code / base ** (maxMarks - 1 - n)) % base;
-    return mark && mark + words.numSymbols - 1;
-  }));
+  for (const { row } of pairs) sizes[row[0]]++;
   return {
-    symbols, kinds: Uint32Array.from(kinds), sizes,
-    marks: Uint32Array.from(pairs, ({ code }) => places.get(code)),
-    seconds: Uint32Array.from(pairs, ({ second }) => second),
+    symbols, sizes,
+    marks: Uint32Array.from(pairs.flatMap(({ row }) => row.slice(1, -1))),
+    seconds: Uint32Array.from(pairs, ({ row }) => row.at(-1)),
     counts: Uint32Array.from(pairs, ({ count }) => count),
   };
+}
+
+function compareRows(a, b) {
+  const place = a.findIndex((number, n) => number !== b[n]);
+  return place < 0 ? 0 : a[place] - b[place];
 }

@@ -33,13 +33,12 @@ export class PairTable {
 }
 
 /** Return the node after the first word of each pair, and the symbols of the rest. */
-function listPairs(arrays, words, maxMarks) {
-  const { pair_kinds: kinds, pair_sizes: sizes, pair_marks: marks, pair_seconds: seconds } = arrays;
+function listPairs({ pair_sizes: sizes, pair_marks: marks, pair_seconds: seconds }, words, maxMarks) {
   const known = words.listWords();
-  const between = Array.from({ length: kinds.length / maxMarks }, (_, kind) =>
-    [...kinds.slice(kind * maxMarks, (kind + 1) * maxMarks)].filter((symbol) => symbol > 0));
+  const between = (pair) =>
+    [...marks.subarray(pair * maxMarks, (pair + 1) * maxMarks)].filter((symbol) => symbol > 0);
   return {
     nodes: known.flatMap(({ node }, word) => Array(sizes[word]).fill(node)),
-    rows: Array.from(marks, (kind, pair) => [...between[kind], ...known[seconds[pair]].symbols]),
+    rows: Array.from(seconds, (word, pair) => [...between(pair), ...known[word].symbols]),
   };
 }
