@@ -91,7 +91,7 @@ HUGE = 10**400
     ("param", "wrong", "words"),
     [
         ("temprature", {"temprature": 1}, "did you mean temperature?"),
-        ("temperature", {"temperature": -1}, "must be 0 or more"), ("n", {"n": "2"}, "integer"),
+        ("temperature", {"temperature": -1}, "must be at least 0"), ("n", {"n": "2"}, "integer"),
         ("stop.1", {"stop": ["a", ""]}, "at least 1 character"),
         ("max_tokens", {"max_tokens": 10_001}, "10000"), ("model", {"model": "mian"}, "mean main?"),
     ],
