@@ -1,8 +1,8 @@
 """The options of a network, and the recurrent cells, which differ in what a `Cell` describes.
 
-A cell of your own is another entry of `CELLS`. Networks, files, evaluation, and sampling with torch
-need only its description. NumPy samples with charrnn's cells (`charrnn.generation`). A checkpoint
-or model file contains only the name of its cell.
+A new cell is another entry of `CELLS`. Networks, files, evaluation, and sampling with torch need
+only its description. NumPy samples with charrnn's cells (`charrnn.generation`). A checkpoint or
+model file contains only the name of its cell.
 
 The torch module is imported when a network is built, so options are checked and model files are
 sampled without torch.
